@@ -1,0 +1,3 @@
+module lpatch
+
+go 1.26
