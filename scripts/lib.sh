@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# Shared by the scripts here: source it, do not run it.
+
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+BUILD=$TOP/build
+# Downloads may live elsewhere than build/, so that a clean build or another clone need not fetch them again.
+CACHE=${LPATCH_CACHE:-$BUILD}
+# Debian has no Go 1.26; where it was unpacked by hand it is seldom in root's PATH.
+command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
+export TOP BUILD CACHE PATH
+
+die() {
+	echo "${0##*/}: $*" >&2
+	exit 1
+}
+
+# The names of all kernels in the matrix, in its order.
+kernel_names() {
+	awk -F'"' '/^ *- name:/ { print $2 }' "$TOP/test/kernels.yaml"
+}
+
+# kernel_field NAME FIELD prints one field of a kernel in the matrix.
+kernel_field() {
+	awk -v want="$1" -v field="$2:" '
+		/^ *- name:/ { split($0, q, "\""); here = q[2] == want; next }
+		here && $1 == field { sub(/^ *[a-z]+: */, ""); print }
+	' "$TOP/test/kernels.yaml"
+}
+
+# as_root COMMAND… runs it as root, directly or through sudo.
+as_root() {
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null; then
+		sudo -- "$@"
+	else
+		die "needs root for: $* (no sudo here)"
+	fi
+}
+
+# locked FILE COMMAND… runs it while holding a lock, so that parallel VM starts do not build the same thing twice.
+locked() {
+	local lock=$1
+	shift
+	mkdir -p "$(dirname "$lock")"
+	# The descriptor is closed for the command: a daemon that it leaves behind must not keep the lock.
+	(
+		flock 9
+		"$@" 9>&-
+	) 9>"$lock"
+}

@@ -1,0 +1,99 @@
+package vm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lpatch/test/vm/protocol"
+)
+
+// How long a machine with KVM may take to boot before we call KVM unusable: with a working one it is a second or two.
+const probeTimeout = 20 * time.Second
+
+func accelArgs(accel string) []string {
+	if accel == "kvm" {
+		return []string{"-accel", "kvm", "-cpu", "host"}
+	}
+	return []string{"-accel", "tcg,thread=multi", "-cpu", "max"}
+}
+
+// accelerator chooses between kvm and tcg: what LPATCH_ACCEL says, else kvm where it boots a guest. That /dev/kvm opens
+// proves nothing (nested virtualisation may offer it and then stop at the first odd instruction), so a machine is
+// booted once; the answer is kept for this kernel, processor and QEMU.
+func accelerator(ctx context.Context, k kernelFiles) (string, error) {
+	switch accel := os.Getenv("LPATCH_ACCEL"); accel {
+	case "kvm", "tcg":
+		return accel, nil
+	case "":
+	default:
+		return "", fmt.Errorf("LPATCH_ACCEL=%s: it can be kvm or tcg", accel)
+	}
+	f, err := os.OpenFile("/dev/kvm", os.O_RDWR, 0)
+	if err != nil {
+		return "tcg", nil //nolint:nilerr // no KVM is no error
+	}
+	f.Close()
+
+	cache, err := inRoot("build", "accel-"+machineID())
+	if err != nil {
+		return "", err
+	}
+	if known, err := os.ReadFile(cache); err == nil {
+		return strings.TrimSpace(string(known)), nil
+	}
+	accel := "tcg"
+	if probe(ctx, k) {
+		accel = "kvm"
+	}
+	if ctx.Err() != nil {
+		return "", ctx.Err() // a probe cut short has shown nothing
+	}
+	tmp := fmt.Sprintf("%s.%d", cache, os.Getpid())
+	if err := os.WriteFile(tmp, []byte(accel+"\n"), 0o644); err != nil {
+		return "", err
+	}
+	return accel, os.Rename(tmp, cache)
+}
+
+// machineID changes whenever a new probe might have another answer.
+func machineID() string {
+	h := sha256.New()
+	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		h.Write(release)
+	}
+	if cpus, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(cpus)) {
+			if strings.HasPrefix(line, "model name") || strings.HasPrefix(line, "flags") {
+				h.Write([]byte(line))
+			}
+		}
+	}
+	if version, err := exec.Command("qemu-system-x86_64", "--version").Output(); err == nil {
+		h.Write(version)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6])
+}
+
+// probe tells whether a guest with nothing to do boots and ends under KVM.
+func probe(ctx context.Context, k kernelFiles) bool {
+	dir, err := os.MkdirTemp("", "lpatch-kvm-")
+	if err != nil {
+		return false
+	}
+	defer os.RemoveAll(dir)
+	cfg := Config{Timeout: probeTimeout}.withDefaults()
+	t, err := buildRoot(cfg, k, protocol.Job{Argv: []string{"/bin/sh", "-c", "true"}, Dir: "/"})
+	if err != nil || writeInitramfs(filepath.Join(dir, "initramfs"), t) != nil {
+		return false
+	}
+	m := &machine{cfg: cfg, kernel: k, dir: dir, accel: "kvm"}
+	_, err = m.run(ctx)
+	return err == nil
+}

@@ -1,0 +1,88 @@
+package vm
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// KernelNames lists the kernels of test/kernels.yaml, in its order.
+func KernelNames() ([]string, error) {
+	path, err := inRoot("test/kernels.yaml")
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var matrix struct {
+		Kernels []struct{ Name string }
+	}
+	if err := yaml.Unmarshal(data, &matrix); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	names := make([]string, len(matrix.Kernels))
+	for i, k := range matrix.Kernels {
+		names[i] = k.Name
+	}
+	return names, nil
+}
+
+// Prepare fetches and builds whatever a VM with the given kernel needs and does not have yet: the kernel itself,
+// lpatch.ko for it, lpctl and the guest's init. It is cheap when all is up to date. Progress goes to log.
+func Prepare(kernel string, log io.Writer) error {
+	script, err := inRoot("scripts/vm-prepare")
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(script, kernel)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("preparing a VM with kernel %s: %w", kernel, err)
+	}
+	return nil
+}
+
+// kernelFiles are the files that Prepare has put in place for one kernel.
+type kernelFiles struct {
+	release string
+	vmlinuz string
+	module  string // "" if there is none
+	lpctl   string // "" if there is none
+	init    string
+}
+
+func findKernel(name string) (kernelFiles, error) {
+	var k kernelFiles
+	dir, err := inCache("kernels", name)
+	if err != nil {
+		return k, err
+	}
+	release, err := os.ReadFile(filepath.Join(dir, "release"))
+	if err != nil {
+		return k, fmt.Errorf("kernel %s is not prepared: %w", name, err)
+	}
+	build, err := inRoot("build")
+	if err != nil {
+		return k, err
+	}
+	k.release = strings.TrimSpace(string(release))
+	k.vmlinuz = filepath.Join(dir, "vmlinuz")
+	k.init = filepath.Join(build, "guest-init")
+	k.module = ifExists(filepath.Join(build, "kmod", k.release, "lpatch.ko"))
+	k.lpctl = ifExists(filepath.Join(build, "lpctl"))
+	return k, nil
+}
+
+func ifExists(path string) string {
+	if _, err := os.Stat(path); err != nil {
+		return ""
+	}
+	return path
+}

@@ -1,0 +1,174 @@
+package vm
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"lpatch/test/vm/protocol"
+)
+
+// Each serial port of the guest is a socket in the machine's folder. The third and fourth have interrupts of their
+// own: on the legacy lines they would share those of the first two, which QEMU's ISA bus does not emulate.
+var ports = []struct {
+	name string
+	irq  int
+}{{"log", 4}, {"stdout", 3}, {"stderr", 10}, {"control", 11}}
+
+// machine is one run of QEMU.
+type machine struct {
+	cfg    Config
+	kernel kernelFiles
+	dir    string // for the sockets; has the initramfs
+	accel  string
+	see    func(protocol.Event)
+
+	log     kernelLog
+	console tail // last of what the script printed, for the report of a lost machine
+	started time.Time
+	result  Result
+	booted  bool
+	done    bool
+	trouble string // what the guest's init complained of
+	garbled string // a control line that is no event
+}
+
+func (m *machine) run(ctx context.Context) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
+	defer cancel()
+	m.log.out = m.cfg.KernelLog
+	m.result.Release = m.kernel.release
+	m.started = time.Now()
+
+	readers, err := m.listen()
+	if err != nil {
+		return m.result, err
+	}
+	var complaint bytes.Buffer
+	qemu := exec.CommandContext(ctx, "qemu-system-x86_64", m.args()...)
+	qemu.Stdout, qemu.Stderr = &complaint, &complaint
+	// Should this process be killed, QEMU must not outlive it; and a Ctrl-C is for us to handle, not for QEMU.
+	qemu.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	err = runOnOneThread(qemu)
+	readers.close()
+	m.result.Total = time.Since(m.started)
+	return m.result, m.verdict(ctx, err, complaint.String())
+}
+
+// runOnOneThread keeps the thread that started the command until it ends: Pdeathsig is about that thread's death, not
+// the process's.
+func runOnOneThread(cmd *exec.Cmd) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return cmd.Run()
+}
+
+func (m *machine) args() []string {
+	args := []string{
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "pc",
+		"-smp", strconv.Itoa(m.cfg.CPUs), "-m", strconv.Itoa(m.cfg.MemMiB),
+		"-kernel", m.kernel.vmlinuz, "-initrd", filepath.Join(m.dir, "initramfs"), "-append", m.cmdline(),
+	}
+	args = append(args, accelArgs(m.accel)...)
+	for i, p := range ports {
+		args = append(args,
+			"-chardev", fmt.Sprintf("socket,id=%s,path=%s", p.name, filepath.Join(m.dir, p.name)),
+			"-device", fmt.Sprintf("isa-serial,chardev=%s,index=%d,irq=%d", p.name, i, p.irq))
+	}
+	return args
+}
+
+func (m *machine) cmdline() string {
+	// Only warnings until init runs (it turns the rest on): a serial console is slow, and so would be the boot.
+	level := 5
+	if m.cfg.Verbose {
+		level = 8
+	}
+	words := []string{
+		"console=ttyS0,115200", "8250.nr_uarts=4", fmt.Sprintf("loglevel=%d", level),
+		// Whatever goes wrong in the kernel ends the machine, and the end of the machine is seen at once.
+		"panic=-1", "panic_on_warn=1", "oops=panic", "softlockup_panic=1",
+		// There is no hardware to wait for or to distrust.
+		"random.trust_cpu=on", "tsc=reliable", "no_timer_check", "i8042.noaux", "i8042.nokbd",
+	}
+	return strings.Join(append(words, m.cfg.Cmdline), " ")
+}
+
+// connections are the sockets that QEMU connects to, one for each port, each with its reader.
+type connections struct {
+	listeners []net.Listener
+	readers   sync.WaitGroup
+}
+
+// close ends the readers: QEMU has gone, so they have all there is or are still waiting for a first connection.
+func (c *connections) close() {
+	for _, l := range c.listeners {
+		l.Close()
+	}
+	c.readers.Wait()
+}
+
+func (m *machine) listen() (*connections, error) {
+	sinks := []func(io.Reader){
+		func(r io.Reader) { io.Copy(&m.log, r) },
+		func(r io.Reader) { io.Copy(io.MultiWriter(m.cfg.Stdout, &m.console), r) },
+		func(r io.Reader) { io.Copy(io.MultiWriter(m.cfg.Stderr, &m.console), r) },
+		m.readEvents,
+	}
+	c := &connections{}
+	for i, p := range ports {
+		l, err := net.Listen("unix", filepath.Join(m.dir, p.name))
+		if err != nil {
+			c.close()
+			return nil, err
+		}
+		c.listeners = append(c.listeners, l)
+		c.readers.Go(func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return // QEMU never connected; that it failed is seen elsewhere
+			}
+			defer conn.Close()
+			sinks[i](conn)
+		})
+	}
+	return c, nil
+}
+
+// readEvents reads the control port. It alone writes the fields that the verdict is made of.
+func (m *machine) readEvents(r io.Reader) {
+	lines := bufio.NewScanner(r)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var e protocol.Event
+		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
+			m.garbled = lines.Text()
+			continue
+		}
+		switch e.Event {
+		case protocol.Boot:
+			m.booted = true
+			m.result.Boot = time.Since(m.started)
+		case protocol.Error:
+			m.trouble = e.Log
+		case protocol.Done:
+			m.done = true
+			m.result.Status = e.Status
+		}
+		if m.see != nil {
+			m.see(e)
+		}
+	}
+}

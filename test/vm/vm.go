@@ -1,0 +1,143 @@
+// Package vm runs scripts and test cases in virtual machines that run distribution kernels: see scripts/vm-run
+// for the command. A machine that does not say that it is done has failed.
+package vm
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"lpatch/test/vm/protocol"
+)
+
+// Config says what to run and on which machine. The zero value of a field means what its comment says.
+type Config struct {
+	Kernel  string        // a name of test/kernels.yaml
+	CPUs    int           // 2
+	MemMiB  int           // 1024
+	Timeout time.Duration // for the whole run: 10 minutes
+
+	Script string   // a file on the host, run with the guest's /bin/sh; an ELF file is run as it is
+	Args   []string // the script's arguments
+	Files  []File   // what else to copy into the guest
+	Dir    string   // the script's working folder: that of this process
+	Env    []string // more environment for it, as NAME=value
+
+	Module     string // file to load as the module: lpatch.ko, as built for that kernel; NoModule for none
+	ModuleArgs string // its parameters
+	Cmdline    string // more words for the kernel's command line
+	Verbose    bool   // let the kernel log all it has to say from the start; it goes to KernelLog
+
+	Stdout, Stderr io.Writer // what the script prints: thrown away
+	KernelLog      io.Writer // thrown away, but the end of it is in a Failure
+}
+
+// NoModule, as Config.Module, leaves the kernel as it came.
+const NoModule = "none"
+
+// File is a file or folder to copy into the guest. An empty Guest means the same path as on the host.
+type File struct{ Host, Guest string }
+
+// Result is what came of a machine that ended in an orderly way.
+type Result struct {
+	Status  int           // the script's exit status
+	Release string        // the kernel's release
+	Boot    time.Duration // from the start of QEMU to the start of the script
+	Total   time.Duration
+}
+
+// Run boots a machine, runs cfg.Script in it and waits for the end. The error is a *Failure when the machine or its
+// kernel failed; a script that ran and failed is no error.
+func Run(ctx context.Context, cfg Config) (Result, error) {
+	cfg = cfg.withDefaults()
+	job, err := scriptJob(&cfg)
+	if err != nil {
+		return Result{}, err
+	}
+	return run(ctx, cfg, job, nil)
+}
+
+func (cfg Config) withDefaults() Config {
+	if cfg.CPUs == 0 {
+		cfg.CPUs = 2
+	}
+	if cfg.MemMiB == 0 {
+		cfg.MemMiB = 1024
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 10 * time.Minute
+	}
+	for _, w := range []*io.Writer{&cfg.Stdout, &cfg.Stderr, &cfg.KernelLog} {
+		if *w == nil {
+			*w = io.Discard
+		}
+	}
+	return cfg
+}
+
+// newJob fills in what scripts and cases have in common.
+func newJob(cfg Config) (protocol.Job, error) {
+	job := protocol.Job{Dir: cfg.Dir, Env: append([]string{"LPATCH_KERNEL=" + cfg.Kernel}, cfg.Env...)}
+	if job.Dir == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			return job, err
+		}
+		job.Dir = dir
+	}
+	job.ModuleArgs = cfg.ModuleArgs
+	return job, nil
+}
+
+func scriptJob(cfg *Config) (protocol.Job, error) {
+	job, err := newJob(*cfg)
+	if err != nil {
+		return job, err
+	}
+	script, err := filepath.Abs(cfg.Script)
+	if err != nil {
+		return job, err
+	}
+	if f := openELF(script); f != nil {
+		f.Close()
+		job.Argv = append([]string{script}, cfg.Args...)
+	} else {
+		job.Argv = append([]string{"/bin/sh", script}, cfg.Args...)
+	}
+	cfg.Files = append([]File{{Host: script, Guest: script}}, cfg.Files...)
+	return job, nil
+}
+
+// run boots a machine that does the job; see, if not nil, gets each event of the guest.
+func run(ctx context.Context, cfg Config, job protocol.Job, see func(protocol.Event)) (Result, error) {
+	k, err := findKernel(cfg.Kernel)
+	if err != nil {
+		return Result{}, err
+	}
+	if cfg.Module != "" {
+		k.module = cfg.Module
+	}
+	job.Module = k.module != "" && k.module != NoModule
+
+	dir, err := os.MkdirTemp("", "lpatch-vm-")
+	if err != nil {
+		return Result{}, err
+	}
+	defer os.RemoveAll(dir)
+	root, err := buildRoot(cfg, k, job)
+	if err != nil {
+		return Result{}, fmt.Errorf("files for the guest: %w", err)
+	}
+	if err := writeInitramfs(filepath.Join(dir, "initramfs"), root); err != nil {
+		return Result{}, fmt.Errorf("files for the guest: %w", err)
+	}
+	accel, err := accelerator(ctx, k)
+	if err != nil {
+		return Result{}, err
+	}
+	m := &machine{cfg: cfg, kernel: k, dir: dir, accel: accel, see: see}
+	return m.run(ctx)
+}
