@@ -62,7 +62,7 @@ func (g *guest) setUp() error {
 	}
 	g.env = append([]string{
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"HOME=/root", "USER=root", "SHELL=/bin/sh", "TERM=dumb", "LANG=C.UTF-8",
+		"HOME=/root", "USER=root", "SHELL=/bin/sh", "TERM=dumb", "LANG=C",
 	}, g.job.Env...)
 	if err := os.Chdir(g.job.Dir); err != nil {
 		return err

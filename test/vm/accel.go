@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -89,11 +88,7 @@ func probe(ctx context.Context, k kernelFiles) bool {
 	}
 	defer os.RemoveAll(dir)
 	cfg := Config{Timeout: probeTimeout}.withDefaults()
-	t, err := buildRoot(cfg, k, protocol.Job{Argv: []string{"/bin/sh", "-c", "true"}, Dir: "/"})
-	if err != nil || writeInitramfs(filepath.Join(dir, "initramfs"), t) != nil {
-		return false
-	}
 	m := &machine{cfg: cfg, kernel: k, dir: dir, accel: "kvm"}
-	_, err = m.run(ctx)
+	_, err = m.boot(ctx, protocol.Job{Argv: []string{"/bin/sh", "-c", "true"}, Dir: "/"})
 	return err == nil
 }

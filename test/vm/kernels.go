@@ -34,17 +34,31 @@ func KernelNames() ([]string, error) {
 	return names, nil
 }
 
-// Prepare fetches and builds whatever a VM with the given kernel needs and does not have yet: the kernel itself,
-// lpatch.ko for it, lpctl and the guest's init. It is cheap when all is up to date. Progress goes to log.
-func Prepare(kernel string, log io.Writer) error {
+// TestKernels lists the kernels that tests are to run on: those in LPATCH_VM, of which "all" is every one there is.
+// Without LPATCH_VM there are none, so that a plain `go test ./...` starts no machines.
+func TestKernels() ([]string, error) {
+	names := strings.Fields(os.Getenv("LPATCH_VM"))
+	if len(names) == 1 && names[0] == "all" {
+		return KernelNames()
+	}
+	return names, nil
+}
+
+// Prepare fetches and builds whatever a VM with cfg needs and does not have yet: the kernel itself, lpatch.ko for it
+// (unless cfg names another module), lpctl and the guest's init. It is cheap when all is up to date. Progress goes to log.
+func Prepare(cfg Config, log io.Writer) error {
 	script, err := inRoot("scripts/vm-prepare")
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(script, kernel)
+	args := []string{cfg.Kernel}
+	if cfg.Module != "" {
+		args = append([]string{"--no-module"}, args...)
+	}
+	cmd := exec.Command(script, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("preparing a VM with kernel %s: %w", kernel, err)
+		return fmt.Errorf("preparing a VM with kernel %s: %w", cfg.Kernel, err)
 	}
 	return nil
 }
@@ -66,7 +80,7 @@ func findKernel(name string) (kernelFiles, error) {
 	}
 	release, err := os.ReadFile(filepath.Join(dir, "release"))
 	if err != nil {
-		return k, fmt.Errorf("kernel %s is not prepared: %w", name, err)
+		return k, fmt.Errorf("kernel %s is not here (scripts/fetch-kernels gets those of test/kernels.yaml): %w", name, err)
 	}
 	build, err := inRoot("build")
 	if err != nil {

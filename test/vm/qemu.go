@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -45,6 +46,18 @@ type machine struct {
 	garbled string // a control line that is no event
 }
 
+// boot boots the machine to do a job and waits for its end.
+func (m *machine) boot(ctx context.Context, job protocol.Job) (Result, error) {
+	root, err := buildRoot(m.cfg, m.kernel, job)
+	if err == nil {
+		err = writeInitramfs(m.initramfs(), root)
+	}
+	if err != nil {
+		return Result{}, fmt.Errorf("files for the guest: %w", err)
+	}
+	return m.run(ctx)
+}
+
 func (m *machine) run(ctx context.Context) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.Timeout)
 	defer cancel()
@@ -79,7 +92,7 @@ func (m *machine) args() []string {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "pc",
 		"-smp", strconv.Itoa(m.cfg.CPUs), "-m", strconv.Itoa(m.cfg.MemMiB),
-		"-kernel", m.kernel.vmlinuz, "-initrd", filepath.Join(m.dir, "initramfs"), "-append", m.cmdline(),
+		"-kernel", m.kernel.vmlinuz, "-initrd", m.initramfs(), "-append", m.cmdline(),
 	}
 	args = append(args, accelArgs(m.accel)...)
 	for i, p := range ports {
@@ -89,6 +102,8 @@ func (m *machine) args() []string {
 	}
 	return args
 }
+
+func (m *machine) initramfs() string { return filepath.Join(m.dir, "initramfs") }
 
 func (m *machine) cmdline() string {
 	// Only warnings until init runs (it turns the rest on): a serial console is slow, and so would be the boot.
@@ -161,6 +176,7 @@ func (m *machine) readEvents(r io.Reader) {
 		case protocol.Boot:
 			m.booted = true
 			m.result.Boot = time.Since(m.started)
+			os.Remove(m.initramfs()) // it may be large, and should we be killed nobody would remove it
 		case protocol.Error:
 			m.trouble = e.Log
 		case protocol.Done:

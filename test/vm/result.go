@@ -36,9 +36,10 @@ type kernelLog struct {
 	bad     string // the first bad line
 }
 
-func (l *kernelLog) Write(p []byte) (int, error) {
+func (l *kernelLog) Write(chunk []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	p := bytes.ReplaceAll(chunk, []byte("\r"), nil) // the console's line ends are \r\n
 	l.tail.Write(p)
 	l.partial = append(l.partial, p...)
 	for {
@@ -51,7 +52,10 @@ func (l *kernelLog) Write(p []byte) (int, error) {
 			l.bad = string(bytes.TrimSpace(line))
 		}
 	}
-	return l.out.Write(p)
+	if _, err := l.out.Write(p); err != nil {
+		return 0, err
+	}
+	return len(chunk), nil
 }
 
 // tail keeps the end of what is written to it.
@@ -75,8 +79,7 @@ func (t *tail) Write(p []byte) (int, error) {
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	buf := t.buf[max(0, len(t.buf)-tailSize):]
-	return strings.ReplaceAll(string(buf), "\r\n", "\n")
+	return string(t.buf[max(0, len(t.buf)-tailSize):])
 }
 
 // verdict says what came of the machine, once QEMU has ended with qemuErr. Only a machine that said that it is done,

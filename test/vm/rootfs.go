@@ -80,12 +80,20 @@ func addUserFile(t tree, f File, dir string) error {
 	return nil
 }
 
-// addSystem adds what every guest has: lpctl, busybox under all its names, and the files of etc.
+// addSystem adds what every guest has: lpctl, a shell, busybox under all its names, and the files of etc.
 func addSystem(t tree, k kernelFiles) error {
 	if k.lpctl != "" {
 		if err := t.addHost(k.lpctl, "/usr/local/bin/lpctl"); err != nil {
 			return err
 		}
+	}
+	// busybox's own shell prefers its applets to the programs in PATH, and a `sleep &` of it is called sh: so a shell
+	// that does as it is told comes first, where there is one.
+	if dash := "/bin/dash"; ifExists(dash) != "" {
+		if err := t.addHost(dash, dash); err != nil {
+			return err
+		}
+		t.addLink("/bin/sh", "dash")
 	}
 	if err := addBusybox(t); err != nil {
 		return err

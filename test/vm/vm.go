@@ -4,7 +4,6 @@ package vm
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -127,17 +126,10 @@ func run(ctx context.Context, cfg Config, job protocol.Job, see func(protocol.Ev
 		return Result{}, err
 	}
 	defer os.RemoveAll(dir)
-	root, err := buildRoot(cfg, k, job)
-	if err != nil {
-		return Result{}, fmt.Errorf("files for the guest: %w", err)
-	}
-	if err := writeInitramfs(filepath.Join(dir, "initramfs"), root); err != nil {
-		return Result{}, fmt.Errorf("files for the guest: %w", err)
-	}
 	accel, err := accelerator(ctx, k)
 	if err != nil {
 		return Result{}, err
 	}
 	m := &machine{cfg: cfg, kernel: k, dir: dir, accel: accel, see: see}
-	return m.run(ctx)
+	return m.boot(ctx, job)
 }

@@ -9,14 +9,19 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"lpatch/test/vm"
 )
 
 // failStatus is the exit status when the machine failed, not the script.
 const failStatus = 125
+
+// interruptStatus is what a shell gives for a command that a Ctrl-C ended.
+const interruptStatus = 130
 
 const usage = `Usage: scripts/vm-run [OPTION]... SCRIPT [ARG]...
 
@@ -47,7 +52,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if os.Getenv("LPATCH_NO_BUILD") == "" {
-		if err := vm.Prepare(cfg.Kernel, os.Stderr); err != nil {
+		if err := vm.Prepare(cfg, os.Stderr); err != nil {
 			fail(err)
 		}
 	}
@@ -60,6 +65,10 @@ func main() {
 		cfg.Script = script
 	}
 	result, err := vm.Run(ctx, cfg)
+	if ctx.Err() != nil {
+		fmt.Fprintln(os.Stderr, "vm-run: interrupted")
+		os.Exit(interruptStatus)
+	}
 	if err != nil {
 		fail(err)
 	}
@@ -76,7 +85,10 @@ func parse(args []string) (vm.Config, error) {
 	flags.StringVar(&cfg.Kernel, "k", "6.1", "`KERNEL` to boot: a name in test/kernels.yaml")
 	flags.IntVar(&cfg.CPUs, "c", 2, "number of `CPUS`")
 	flags.IntVar(&cfg.MemMiB, "m", 1024, "memory, in `MIB`")
-	flags.DurationVar(&cfg.Timeout, "t", 0, "`TIME` after which the machine counts as hung (default 10m)")
+	flags.Func("t", "`SECONDS` (or 5m, …) after which the machine counts as hung (default 600)", func(arg string) (err error) {
+		cfg.Timeout, err = parseTime(arg)
+		return err
+	})
 	flags.StringVar(&cfg.Module, "M", "", "load `FILE` instead of the lpatch.ko built here; none to load nothing")
 	flags.BoolVar(&cfg.Verbose, "v", false, "show the kernel's log, on stderr")
 	flags.Var((*fileList)(&cfg.Files), "f",
@@ -90,14 +102,20 @@ func parse(args []string) (vm.Config, error) {
 		return cfg, err
 	}
 	if flags.NArg() == 0 {
-		flags.Usage()
-		return cfg, errors.New("no script given")
+		return cfg, errors.New("no script given (-h explains)")
 	}
 	if cfg.Verbose {
 		cfg.KernelLog = os.Stderr
 	}
 	cfg.Script, cfg.Args = flags.Arg(0), flags.Args()[1:]
 	return cfg, nil
+}
+
+func parseTime(arg string) (time.Duration, error) {
+	if n, err := strconv.Atoi(arg); err == nil {
+		return time.Duration(n) * time.Second, nil
+	}
+	return time.ParseDuration(arg)
 }
 
 func saveStdin() (string, error) {
