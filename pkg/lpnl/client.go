@@ -1,0 +1,154 @@
+package lpnl
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/mdlayher/genetlink"
+	"github.com/mdlayher/netlink"
+)
+
+// Client is a connection to the kernel module. The kernel keeps the patches that a Client transferred at least until it
+// is closed. A Client is safe for concurrent use; its operations take turns.
+type Client struct {
+	conn   *genetlink.Conn
+	family genetlink.Family
+}
+
+// Dial connects to the kernel module. Without the module the error is ErrNoModule.
+func Dial() (*Client, error) {
+	conn, err := genetlink.Dial(&netlink.Config{Strict: true})
+	if err != nil {
+		return nil, wrap("dial", err)
+	}
+	c, err := New(conn)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// New makes a Client of a connection. Errors are those of Dial.
+func New(conn *genetlink.Conn) (*Client, error) {
+	family, err := conn.GetFamily(FamilyName)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, ErrNoModule
+	}
+	if err != nil {
+		return nil, wrap("get-family", err)
+	}
+	return &Client{conn: conn, family: family}, nil
+}
+
+// Close closes the connection.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// execute is the choke point: every request and every error passes through it.
+func (c *Client) execute(op string, cmd uint8, flags netlink.HeaderFlags, data []byte) ([]genetlink.Message, error) {
+	msg := genetlink.Message{Header: genetlink.Header{Command: cmd, Version: FamilyVersion}, Data: data}
+	replies, err := c.conn.Execute(msg, c.family.ID, netlink.Request|flags)
+	if err != nil {
+		return nil, wrap(op, err)
+	}
+	return replies, nil
+}
+
+// one executes a request that has exactly one reply.
+func (c *Client) one(op string, cmd uint8, data []byte) ([]byte, error) {
+	replies, err := c.execute(op, cmd, 0, data)
+	if err != nil {
+		return nil, err
+	}
+	if len(replies) != 1 {
+		return nil, fmt.Errorf("%s: the kernel sent %d replies instead of one", op, len(replies))
+	}
+	return replies[0].Data, nil
+}
+
+// Info asks what the module is and can do.
+func (c *Client) Info() (Info, error) {
+	data, err := c.one("info-get", CmdInfoGet, nil)
+	if err != nil {
+		return Info{}, err
+	}
+	return decodeInfo(data)
+}
+
+// Status returns one report for each patch in each target.
+func (c *Client) Status() ([]Report, error) {
+	replies, err := c.execute("status-get", CmdStatusGet, netlink.Dump, nil)
+	if err != nil {
+		return nil, err
+	}
+	var list []Report
+	for _, m := range replies {
+		r, err := decodeReply(m.Data)
+		if err != nil {
+			return nil, fmt.Errorf("status-get: %w", err)
+		}
+		list = append(list, r)
+	}
+	return list, nil
+}
+
+// Transfer gives the kernel a patch, unless it has it already, and keeps it there until c is closed. An error of type
+// *Error tells what the kernel does not like about it.
+func (c *Client) Transfer(p *Patch) error {
+	defer runtime.KeepAlive(p) // the kernel takes the files while it handles the requests
+	data, err := encodePatchNew(p)
+	if err != nil {
+		return fmt.Errorf("patch-new: %w", err)
+	}
+	if data, err = c.one("patch-new", CmdPatchNew, data); err != nil {
+		return err
+	}
+	id, exists, err := decodePatchNew(data)
+	if err != nil {
+		return fmt.Errorf("patch-new: %w", err)
+	}
+	if exists {
+		return nil
+	}
+	chunks, err := encodePatchAdd(id, p)
+	if err != nil {
+		return fmt.Errorf("patch-add: %w", err)
+	}
+	for _, chunk := range chunks {
+		if _, err := c.execute("patch-add", CmdPatchAdd, netlink.Acknowledge, chunk); err != nil {
+			return err
+		}
+	}
+	if data, err = encodePatchSeal(id); err != nil {
+		return fmt.Errorf("patch-seal: %w", err)
+	}
+	_, err = c.execute("patch-seal", CmdPatchSeal, netlink.Acknowledge, data)
+	return err
+}
+
+// Op does verb with the patch named hash on a target and returns the kernel's report. When the kernel refuses, nothing
+// is changed, the report says why, and the error is a *Refused; a malformed request or a missing permission is an
+// *Error, without a report.
+func (c *Client) Op(verb Verb, hash Hash, t Target, o Options) (Report, error) {
+	cmd, ok := commands[verb]
+	if !ok {
+		return Report{}, fmt.Errorf("there is no operation %q", verb)
+	}
+	data, err := encodeOp(verb, hash, t, o)
+	if err != nil {
+		return Report{}, fmt.Errorf("%s: %w", verb, err)
+	}
+	if data, err = c.one(string(verb), cmd, data); err != nil {
+		return Report{}, err
+	}
+	r, err := decodeReply(data)
+	if err != nil {
+		return Report{}, fmt.Errorf("%s: %w", verb, err)
+	}
+	if r.Refusal != RefusalNone {
+		return r, &Refused{Report: r}
+	}
+	return r, nil
+}

@@ -1,0 +1,172 @@
+// Package lpnltest has a fake of the kernel module, for tests of its clients: it answers as lpatch.ko would, from a
+// state that a test can set up, look at, and keep in a file between processes (it encodes to JSON).
+package lpnltest
+
+import (
+	"encoding/hex"
+	"fmt"
+	"syscall"
+
+	"github.com/mdlayher/genetlink"
+	"github.com/mdlayher/netlink"
+	"github.com/mdlayher/netlink/nltest"
+	"golang.org/x/sys/unix"
+
+	"lpatch/pkg/lpnl"
+)
+
+const (
+	familyID = 0x20
+	groupID  = 0x21
+	transfer = 7 // the id of the object in transfer; the fake has one at a time
+	okErrno  = 0
+)
+
+// Kernel is a fake kernel module. Its zero value has no patches and refuses nothing.
+type Kernel struct {
+	Absent bool      `json:"absent,omitempty"` // the module is not loaded
+	Deny   *Denial   `json:"deny,omitempty"`   // every command is answered with this error
+	Info   lpnl.Info `json:"info"`
+
+	// Refuse has what the kernel answers to a verb instead of doing it.
+	Refuse map[lpnl.Verb]Refusal `json:"refuse,omitempty"`
+
+	Patches map[string]*Patch `json:"patches,omitempty"` // sealed, by hash in hexadecimal
+	Records []Record          `json:"records,omitempty"`
+
+	inTransfer *Patch
+	hash       string
+}
+
+// Denial is an error in place of a reply.
+type Denial struct {
+	Errno   syscall.Errno `json:"errno"`
+	Message string        `json:"message"`
+	Attr    uint32        `json:"attr,omitempty"`
+}
+
+// Refusal is a refusal in place of a deed.
+type Refusal struct {
+	PID      int           `json:"pid,omitempty"` // of this target only, if not 0
+	Refusal  lpnl.Refusal  `json:"refusal"`
+	Errno    syscall.Errno `json:"errno"`
+	Message  string        `json:"message"`
+	TID      int           `json:"tid,omitempty"`
+	Function string        `json:"function,omitempty"`
+}
+
+// Patch is what the fake remembers of a transferred patch.
+type Patch struct {
+	Name      string       `json:"name"`
+	Chunks    int          `json:"chunks"` // requests that its tables took
+	Images    int          `json:"images"`
+	Segments  int          `json:"segments"`
+	Jumps     int          `json:"jumps"`
+	Values    int          `json:"values"`
+	Functions int          `json:"functions"`
+	Fixups    []lpnl.Fixup `json:"fixups,omitempty"`
+}
+
+// Record is a patch in a target.
+type Record struct {
+	Hash  string     `json:"hash"`
+	PID   int        `json:"pid"`
+	Comm  string     `json:"comm,omitempty"`
+	State lpnl.State `json:"state"`
+}
+
+// Conn returns a connection to the fake.
+func (k *Kernel) Conn() *genetlink.Conn { return genetlink.NewConn(nltest.Dial(k.serve)) }
+
+// Client returns a client of the fake.
+func (k *Kernel) Client() (*lpnl.Client, error) { return lpnl.New(k.Conn()) }
+
+func (k *Kernel) serve(reqs []netlink.Message) ([]netlink.Message, error) {
+	if len(reqs) != 1 {
+		return nil, fmt.Errorf("lpnltest: %d requests at once", len(reqs))
+	}
+	req := reqs[0]
+	var msg genetlink.Message
+	if err := msg.UnmarshalBinary(req.Data); err != nil {
+		return nil, err
+	}
+	if req.Header.Type == unix.GENL_ID_CTRL {
+		if k.Absent {
+			return failure(req, Denial{Errno: unix.ENOENT}), nil
+		}
+		return reply(req, msg.Header.Command, encodeFamily), nil
+	}
+	if k.Deny != nil {
+		return failure(req, *k.Deny), nil
+	}
+	return k.command(req, msg)
+}
+
+func (k *Kernel) command(req netlink.Message, msg genetlink.Message) ([]netlink.Message, error) {
+	switch msg.Header.Command {
+	case lpnl.CmdInfoGet:
+		return reply(req, lpnl.CmdInfoGet, k.encodeInfo), nil
+	case lpnl.CmdPatchNew:
+		return k.patchNew(req, msg.Data)
+	case lpnl.CmdPatchAdd:
+		if err := k.patchAdd(msg.Data); err != nil {
+			return failure(req, Denial{Errno: unix.EINVAL, Message: err.Error()}), nil
+		}
+		return failure(req, Denial{Errno: okErrno}), nil
+	case lpnl.CmdPatchSeal:
+		k.Patches[k.hash] = k.inTransfer
+		return failure(req, Denial{Errno: okErrno}), nil
+	case lpnl.CmdStatusGet:
+		return k.status(req), nil
+	case lpnl.CmdLoad, lpnl.CmdApply, lpnl.CmdRestore, lpnl.CmdUnload:
+		return k.op(req, msg)
+	}
+	return failure(req, Denial{Errno: unix.EOPNOTSUPP}), nil
+}
+
+func (k *Kernel) patchNew(req netlink.Message, data []byte) ([]netlink.Message, error) {
+	p := &Patch{}
+	err := each(data, func(ad *netlink.AttributeDecoder) {
+		switch ad.Type() {
+		case lpnl.AttrPatchName:
+			p.Name = ad.String()
+		case lpnl.AttrPatchHash:
+			k.hash = hex.EncodeToString(ad.Bytes())
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if k.Patches[k.hash] != nil {
+		return reply(req, lpnl.CmdPatchNew, func(ae *netlink.AttributeEncoder) {
+			ae.Flag(lpnl.AttrPatchExists, true)
+		}), nil
+	}
+	if k.Patches == nil {
+		k.Patches = map[string]*Patch{}
+	}
+	k.inTransfer = p
+	return reply(req, lpnl.CmdPatchNew, func(ae *netlink.AttributeEncoder) {
+		ae.Uint32(lpnl.AttrPatchID, transfer)
+	}), nil
+}
+
+// op does what the kernel does, and answers with the figures of an unhurried machine.
+func (k *Kernel) op(req netlink.Message, msg genetlink.Message) ([]netlink.Message, error) {
+	r, err := k.request(msg)
+	if err != nil {
+		return nil, err
+	}
+	patch := k.Patches[r.Hash.String()]
+	if patch == nil {
+		return failure(req, Denial{Errno: unix.ENOENT, Message: "no such patch"}), nil
+	}
+	r.Patch, r.Functions, r.Values = patch.Name, patch.Jumps, patch.Values
+	if no, ok := k.Refuse[r.Verb]; ok && (no.PID == 0 || no.PID == r.PID) {
+		r.Refusal, r.Errno, r.Message, r.TID, r.Function = no.Refusal, no.Errno, no.Message, no.TID, no.Function
+		r.State = k.state(r.Hash.String(), r.PID)
+	} else {
+		k.step(&r)
+	}
+	return reply(req, msg.Header.Command, nest(r)), nil
+}

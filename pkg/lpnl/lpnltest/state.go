@@ -1,0 +1,90 @@
+package lpnltest
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lpatch/pkg/lpnl"
+)
+
+// Since is when every change of state in a fake happened.
+var Since = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
+
+// state returns the state of a patch in a target.
+func (k *Kernel) state(hash string, pid int) lpnl.State {
+	if i := k.find(hash, pid); i >= 0 {
+		return k.Records[i].State
+	}
+	return lpnl.StateNone
+}
+
+func (k *Kernel) find(hash string, pid int) int {
+	return slices.IndexFunc(k.Records, func(r Record) bool { return r.Hash == hash && r.PID == pid })
+}
+
+// step carries out r.Verb and completes the report.
+func (k *Kernel) step(r *lpnl.Report) {
+	was := k.state(r.Hash.String(), r.PID)
+	r.State = was
+	next, refusal := transition(r.Verb, was)
+	if refusal != lpnl.RefusalNone {
+		r.Refusal, r.Errno = refusal, unix.EBUSY
+		r.Message = fmt.Sprintf("%s is %s in this process", r.Patch, was)
+		return
+	}
+	stopped(r)
+	if r.Verb == lpnl.VerbCheck {
+		return
+	}
+	r.State = next
+	if i := k.find(r.Hash.String(), r.PID); i >= 0 {
+		k.Records = slices.Delete(k.Records, i, i+1)
+	}
+	if next != lpnl.StateNone {
+		k.Records = append(k.Records, Record{Hash: r.Hash.String(), PID: r.PID, Comm: r.Comm, State: next})
+	}
+}
+
+// transition returns the state after verb, or why it is refused.
+func transition(verb lpnl.Verb, was lpnl.State) (lpnl.State, lpnl.Refusal) {
+	applied := was == lpnl.StateApplied
+	switch {
+	case verb == lpnl.VerbLoad && was != lpnl.StateNone,
+		(verb == lpnl.VerbApply || verb == lpnl.VerbCheck) && applied,
+		verb == lpnl.VerbRestore && was == lpnl.StateRestored:
+		return was, lpnl.RefusalAlready
+	case (verb == lpnl.VerbRestore || verb == lpnl.VerbUnload) && was == lpnl.StateNone:
+		return was, lpnl.RefusalNotLoaded
+	case verb == lpnl.VerbRestore && !applied:
+		return was, lpnl.RefusalNotApplied
+	case verb == lpnl.VerbUnload && applied:
+		return was, lpnl.RefusalStillApplied
+	}
+	return map[lpnl.Verb]lpnl.State{
+		lpnl.VerbLoad: lpnl.StateLoaded, lpnl.VerbApply: lpnl.StateApplied, lpnl.VerbCheck: was,
+		lpnl.VerbRestore: lpnl.StateRestored, lpnl.VerbUnload: lpnl.StateNone,
+	}[verb], lpnl.RefusalNone
+}
+
+// stopped fills in the figures of a stop window; mapping a patch needs none.
+func stopped(r *lpnl.Report) {
+	r.Since, r.MappedAt, r.MappedBytes = Since, 0x7f0000000000, 8192
+	if r.Verb == lpnl.VerbLoad {
+		return
+	}
+	r.Threads, r.Attempts = 9, 1
+	r.Stop, r.LongestThread, r.Lock = 87*time.Microsecond, 80*time.Microsecond, 120*time.Microsecond
+	r.Gate, r.Barrier, r.Check = 10*time.Microsecond, 20*time.Microsecond, 30*time.Microsecond
+	r.Write, r.Release = 7*time.Microsecond, 20*time.Microsecond
+}
+
+// comm reads the name of a process.
+func comm(pid int) string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	return strings.TrimSpace(string(b))
+}

@@ -1,0 +1,236 @@
+package lpnltest
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/mdlayher/genetlink"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+
+	"lpatch/pkg/lpnl"
+)
+
+// each calls fn for each attribute.
+func each(data []byte, fn func(*netlink.AttributeDecoder)) error {
+	ad, err := netlink.NewAttributeDecoder(data)
+	if err != nil {
+		return err
+	}
+	for ad.Next() {
+		fn(ad)
+	}
+	return ad.Err()
+}
+
+// reply makes the one message that answers req.
+func reply(req netlink.Message, cmd uint8, fill func(*netlink.AttributeEncoder)) []netlink.Message {
+	ae := netlink.NewAttributeEncoder()
+	fill(ae)
+	b, err := ae.Encode()
+	if err != nil {
+		panic(err) // the fake's own mistake
+	}
+	msg := genetlink.Message{Header: genetlink.Header{Command: cmd, Version: lpnl.FamilyVersion}, Data: b}
+	data, err := msg.MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	h := netlink.Header{Type: req.Header.Type, Sequence: req.Header.Sequence, PID: req.Header.PID}
+	return []netlink.Message{{Header: h, Data: data}}
+}
+
+// failure makes an error message with an extended acknowledgement; errno 0 makes a plain acknowledgement.
+func failure(req netlink.Message, d Denial) []netlink.Message {
+	data := binary.NativeEndian.AppendUint32(nil, uint32(-int32(d.Errno)))
+	raw, err := req.MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	data = append(data, raw...)
+	h := netlink.Header{Type: netlink.Error, Sequence: req.Header.Sequence, PID: req.Header.PID}
+	if d.Message != "" {
+		h.Flags = netlink.AcknowledgeTLVs
+		ae := netlink.NewAttributeEncoder()
+		ae.String(unix.NLMSGERR_ATTR_MSG, d.Message)
+		if d.Attr != 0 {
+			ae.Uint32(unix.NLMSGERR_ATTR_OFFS, d.Attr)
+		}
+		tlvs, err := ae.Encode()
+		if err != nil {
+			panic(err)
+		}
+		data = append(data, tlvs...)
+	}
+	return []netlink.Message{{Header: h, Data: data}}
+}
+
+func encodeFamily(ae *netlink.AttributeEncoder) {
+	ae.Uint16(unix.CTRL_ATTR_FAMILY_ID, familyID)
+	ae.String(unix.CTRL_ATTR_FAMILY_NAME, lpnl.FamilyName)
+	ae.Uint32(unix.CTRL_ATTR_VERSION, lpnl.FamilyVersion)
+	ae.Nested(unix.CTRL_ATTR_MCAST_GROUPS, func(groups *netlink.AttributeEncoder) error {
+		groups.Nested(1, func(g *netlink.AttributeEncoder) error {
+			g.String(unix.CTRL_ATTR_MCAST_GRP_NAME, lpnl.GroupEvents)
+			g.Uint32(unix.CTRL_ATTR_MCAST_GRP_ID, groupID)
+			return nil
+		})
+		return nil
+	})
+}
+
+func (k *Kernel) encodeInfo(ae *netlink.AttributeEncoder) {
+	ae.String(lpnl.AttrInfoVersion, k.Info.Version)
+	ae.String(lpnl.AttrInfoTaskWork, k.Info.TaskWork)
+	ae.Uint32(lpnl.AttrInfoPatches, uint32(len(k.Patches)))
+	ae.Uint32(lpnl.AttrInfoTargets, uint32(len(k.Records)))
+	ae.Uint32(lpnl.AttrInfoGates, uint32(k.Info.Gates))
+}
+
+// patchAdd counts the rows of a chunk and checks their order and size.
+func (k *Kernel) patchAdd(data []byte) error {
+	p := k.inTransfer
+	p.Chunks++
+	var bad error
+	err := each(data, func(ad *netlink.AttributeDecoder) {
+		switch ad.Type() {
+		case lpnl.AttrPatchID:
+			if id := ad.Uint32(); id != transfer {
+				bad = fmt.Errorf("no object %d is in transfer", id)
+			}
+		case lpnl.AttrPatchImage:
+			p.Images++
+		case lpnl.AttrPatchSegment:
+			p.Segments++
+		case lpnl.AttrPatchSite:
+			ad.Nested(p.site)
+		case lpnl.AttrPatchFunction:
+			p.Functions++
+		case lpnl.AttrPatchFixups:
+			bad = p.fixups(ad.Bytes())
+		}
+	})
+	if bad != nil {
+		return bad
+	}
+	return err
+}
+
+func (p *Patch) site(ad *netlink.AttributeDecoder) error {
+	for ad.Next() {
+		if ad.Type() == lpnl.AttrSiteKind {
+			if lpnl.SiteKind(ad.Uint32()) == lpnl.SiteKindJump {
+				p.Jumps++
+			} else {
+				p.Values++
+			}
+		}
+	}
+	return nil
+}
+
+func (p *Patch) fixups(b []byte) error {
+	if len(b)%lpnl.FixupSize != 0 {
+		return fmt.Errorf("%d bytes are no whole number of fixups", len(b))
+	}
+	for ; len(b) > 0; b = b[lpnl.FixupSize:] {
+		p.Fixups = append(p.Fixups, lpnl.Fixup{
+			Place:  binary.NativeEndian.Uint64(b),
+			Addend: int64(binary.NativeEndian.Uint64(b[8:])),
+			Image:  int32(binary.NativeEndian.Uint32(b[16:])),
+			Kind:   lpnl.FixupKind(binary.NativeEndian.Uint32(b[20:])),
+		})
+	}
+	return nil
+}
+
+// request reads an operation into the report that will answer it.
+func (k *Kernel) request(msg genetlink.Message) (lpnl.Report, error) {
+	r := lpnl.Report{StopLimit: lpnl.MaxStopDefault, Verb: map[uint8]lpnl.Verb{
+		lpnl.CmdLoad: lpnl.VerbLoad, lpnl.CmdApply: lpnl.VerbApply,
+		lpnl.CmdRestore: lpnl.VerbRestore, lpnl.CmdUnload: lpnl.VerbUnload,
+	}[msg.Header.Command]}
+	err := each(msg.Data, func(ad *netlink.AttributeDecoder) {
+		switch ad.Type() {
+		case lpnl.AttrOpHash:
+			copy(r.Hash[:], ad.Bytes())
+		case lpnl.AttrOpPID:
+			r.PID = int(ad.Uint32())
+			r.Comm = comm(r.PID)
+		case lpnl.AttrOpFlags:
+			if lpnl.OpFlags(ad.Uint32())&lpnl.OpFlagsDryRun != 0 {
+				r.Verb = lpnl.VerbCheck
+			}
+		case lpnl.AttrOpMaxStop:
+			r.StopLimit = time.Duration(ad.Uint64())
+		}
+	})
+	return r, err
+}
+
+// status makes the dump: all records, in several messages.
+func (k *Kernel) status(req netlink.Message) []netlink.Message {
+	var list []netlink.Message
+	for _, rec := range k.Records {
+		r := lpnl.Report{PID: rec.PID, Comm: rec.Comm, State: rec.State, StopLimit: lpnl.MaxStopDefault}
+		hash, _ := hex.DecodeString(rec.Hash)
+		copy(r.Hash[:], hash)
+		if p := k.Patches[rec.Hash]; p != nil {
+			r.Patch, r.Functions, r.Values = p.Name, p.Jumps, p.Values
+		}
+		stopped(&r)
+		list = append(list, reply(req, lpnl.CmdStatusGet, nest(r))...)
+	}
+	done := netlink.Message{Header: netlink.Header{
+		Type: netlink.Done, Sequence: req.Header.Sequence, PID: req.Header.PID,
+	}, Data: make([]byte, 4)}
+	list = append(list, done)
+	for i := range list {
+		list[i].Header.Flags |= netlink.Multi
+	}
+	return list
+}
+
+// nest encodes a report as the kernel does.
+func nest(r lpnl.Report) func(*netlink.AttributeEncoder) {
+	return func(ae *netlink.AttributeEncoder) {
+		ae.Nested(lpnl.AttrOpReport, func(n *netlink.AttributeEncoder) error {
+			encodeReport(n, r)
+			return nil
+		})
+	}
+}
+
+func encodeReport(ae *netlink.AttributeEncoder, r lpnl.Report) {
+	for typ, s := range map[uint16]string{
+		lpnl.AttrReportPatch: r.Patch, lpnl.AttrReportVerb: string(r.Verb), lpnl.AttrReportComm: r.Comm,
+		lpnl.AttrReportMessage: r.Message, lpnl.AttrReportFunction: r.Function,
+	} {
+		if s != "" {
+			ae.String(typ, s)
+		}
+	}
+	ae.Bytes(lpnl.AttrReportHash, r.Hash[:])
+	for typ, n := range map[uint16]int{
+		lpnl.AttrReportPID: r.PID, lpnl.AttrReportState: int(r.State), lpnl.AttrReportFunctions: r.Functions,
+		lpnl.AttrReportValues: r.Values, lpnl.AttrReportThreads: r.Threads, lpnl.AttrReportAttempts: r.Attempts,
+		lpnl.AttrReportRefusal: int(r.Refusal), lpnl.AttrReportErrno: int(r.Errno), lpnl.AttrReportTID: r.TID,
+	} {
+		ae.Uint32(typ, uint32(n))
+	}
+	for typ, d := range map[uint16]time.Duration{
+		lpnl.AttrReportStopNS: r.Stop, lpnl.AttrReportStopLimitNS: r.StopLimit,
+		lpnl.AttrReportLongestThreadNS: r.LongestThread, lpnl.AttrReportGateNS: r.Gate,
+		lpnl.AttrReportBarrierNS: r.Barrier, lpnl.AttrReportCheckNS: r.Check, lpnl.AttrReportWriteNS: r.Write,
+		lpnl.AttrReportReleaseNS: r.Release, lpnl.AttrReportLockNS: r.Lock,
+		lpnl.AttrReportMappedAt: time.Duration(r.MappedAt), lpnl.AttrReportMappedBytes: time.Duration(r.MappedBytes),
+	} {
+		ae.Uint64(typ, uint64(d))
+	}
+	if !r.Since.IsZero() {
+		ae.Uint64(lpnl.AttrReportSince, uint64(r.Since.UnixNano()))
+	}
+	ae.Uint32(lpnl.AttrReportPad+100, 1) // an attribute of a newer kernel
+}
