@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What differs between architectures; arch_ARCH.c has the code. */
+#ifndef LPATCH_ARCH_H
+#define LPATCH_ARCH_H
+
+#include <linux/types.h>
+
+struct pt_regs;
+struct task_struct;
+
+#define LP_JUMP_LEN 5
+
+void lp_arch_sync_core(void);
+bool lp_arch_make_jump(u8 *insn, u64 from, u64 to);
+
+/* Calls fn for each user register that may hold a code address until it returns nonzero, and returns that. */
+int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg), void *arg);
+
+/* The saved kernel stack pointer of a task that is not on a CPU. */
+unsigned long lp_arch_kernel_sp(const struct task_struct *task);
+
+#endif

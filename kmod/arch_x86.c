@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+/* x86-64. */
+
+#include <linux/preempt.h>
+#include <linux/ptrace.h>
+#include <linux/sched.h>
+#include <asm/sync_core.h>
+
+#include "arch.h"
+#include "compat.h"
+
+/* Makes this CPU refetch what it is about to execute: Intel SDM vol. 3, "Handling Self- and Cross-Modifying Code". */
+void lp_arch_sync_core(void)
+{
+	sync_core();
+}
+
+/**
+ * lp_arch_make_jump() - encode "jmp rel32"
+ * @insn: LP_JUMP_LEN bytes
+ * @from: address of the instruction
+ * @to: where it jumps to
+ *
+ * Return: false if @to is out of reach.
+ */
+bool lp_arch_make_jump(u8 *insn, u64 from, u64 to)
+{
+	s64 rel = to - (from + LP_JUMP_LEN);
+
+	if (rel != (s32)rel)
+		return false;
+	insn[0] = 0xe9;
+	put_unaligned_le32(rel, insn + 1);
+	return true;
+}
+
+int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg), void *arg)
+{
+	const unsigned long others[] = {
+		regs->ax, regs->bx, regs->cx, regs->dx, regs->si, regs->di, regs->bp, regs->r8,
+		regs->r9, regs->r10, regs->r11, regs->r12, regs->r13, regs->r14, regs->r15,
+	};
+	unsigned int i;
+	int ret;
+
+	ret = fn(regs->ip, true, arg);
+	for (i = 0; !ret && i < ARRAY_SIZE(others); i++)
+		ret = fn(others[i], false, arg);
+	return ret;
+}
+
+unsigned long lp_arch_kernel_sp(const struct task_struct *task)
+{
+	return READ_ONCE(task->thread.sp);
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Finds task_work_add(). Debian, and with it Ubuntu, export it for Android's binder; mainline does not. Without the
+ * export the address is taken from a kprobe on the name, once, at load.
+ */
+
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/printk.h>
+
+#include "compat.h"
+
+const char *lp_task_work_source = "export";
+int (*lp_task_work_add)(struct task_struct *task, struct callback_head *work, enum task_work_notify_mode mode);
+
+/*
+ * A kprobe on a function that begins with endbr64 sits behind it (arch_adjust_kprobe_addr() in
+ * arch/x86/kernel/kprobes/core.c). A function whose endbr64 was sealed away must not be called indirectly under IBT.
+ */
+static void *lp_function_entry(void *probed)
+{
+	u32 before = *(u32 *)(probed - 4);
+
+	if (before == 0xfa1e0ff3) /* endbr64 */
+		return probed - 4;
+	if (IS_ENABLED(CONFIG_X86_KERNEL_IBT))
+		return NULL;
+	return probed;
+}
+
+static int lp_find_by_kprobe(void)
+{
+	struct kprobe kp = { .symbol_name = "task_work_add" };
+	int ret;
+
+	ret = register_kprobe(&kp);
+	if (ret)
+		return ret;
+	lp_task_work_add = lp_function_entry(kp.addr);
+	lp_task_work_source = "kprobe";
+	unregister_kprobe(&kp);
+	return lp_task_work_add ? 0 : -ENOENT;
+}
+
+/**
+ * lp_compat_init() - find the kernel functions that are not exported everywhere
+ *
+ * Return: 0, or a negative errno after a sentence in the log that says what is needed.
+ */
+int lp_compat_init(void)
+{
+	int ret;
+
+	/* symbol_get() so that a kernel without the export can still load the module. */
+	lp_task_work_add = symbol_get(task_work_add);
+	if (lp_task_work_add)
+		return 0;
+	ret = lp_find_by_kprobe();
+	if (ret)
+		pr_err("lpatch: this kernel neither exports task_work_add nor lets a kprobe find it (error %d); use a kernel with that export or with CONFIG_KPROBES=y, or build lpatch into the kernel\n",
+		       ret);
+	return ret;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What differs between kernel versions and builds. No other file looks at LINUX_VERSION_CODE. */
+#ifndef LPATCH_COMPAT_H
+#define LPATCH_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/task_work.h>
+#include <linux/version.h>
+#include <net/genetlink.h>
+
+#define LPATCH_VERSION "0.1.0"
+
+int lp_compat_init(void);
+
+/* How task_work_add() was found, for info-get. */
+extern const char *lp_task_work_source;
+
+/* task_work_add(), which mainline does not export but distributions do. */
+extern int (*lp_task_work_add)(struct task_struct *task, struct callback_head *work,
+			       enum task_work_notify_mode mode);
+
+/* Commit 54d020692b34 ("mm/gup: remove unused vmas parameter from get_user_pages()" and its series), 6.5. */
+static inline long lp_pin_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr,
+				     unsigned int flags, struct page **pages)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	return pin_user_pages_remote(mm, start, nr, flags, pages, NULL, NULL);
+#else
+	return pin_user_pages_remote(mm, start, nr, flags, pages, NULL);
+#endif
+}
+
+/* Commit 20b0b53acab4 ("genetlink: introduce split op representation"), 6.2. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define lp_genl_doit_ops genl_ops
+#else
+#define lp_genl_doit_ops genl_split_ops
+#endif
+
+/* Commit 5f60d5f6bbc1 ("move asm/unaligned.h to linux/unaligned.h"), 6.12. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#include <asm/unaligned.h>
+#else
+#include <linux/unaligned.h>
+#endif
+
+/* Commit 54e6842d0775 ("fork/vm: Move common PF_IO_WORKER behavior to new flag"), 6.4. */
+#ifndef PF_USER_WORKER
+#define PF_USER_WORKER 0
+#endif
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_FREEZE_H
+#define LPATCH_FREEZE_H
+
+#include <linux/list.h>
+#include <linux/sched.h>
+
+struct lp_gate;
+struct mm_struct;
+
+/**
+ * struct lp_thread - what a freeze knows of one thread
+ * @gate: its gate; referenced
+ * @switches: nvcsw + nivcsw at the scan that found it clean
+ * @clean: that scan was made
+ */
+struct lp_thread {
+	struct lp_gate *gate;
+	unsigned long switches;
+	bool clean;
+};
+
+/**
+ * struct lp_times - how long the parts of a stop window took, in ns
+ * @stop: from the first gate queued to the last thread released
+ */
+struct lp_times {
+	u64 gate;
+	u64 barrier;
+	u64 check;
+	u64 write;
+	u64 release;
+	u64 stop;
+	u64 longest_thread;
+};
+
+/**
+ * struct lp_freeze - one target, its threads, and a stop window on it
+ * @mm: the target; the caller has a reference on its users
+ * @node: in the list of freezes that newtask adds threads to; lp_gate_lock
+ * @threads: every thread that runs on @mm, of which @nr are in use; grows under lp_gate_lock until lp_freeze_finish()
+ * @spare: @nr_spare gates for threads to come
+ * @exhausted: a thread came for which there was no gate
+ * @began, @mark: ktime ns of the window's begin and of the end of the part that was timed last
+ */
+struct lp_freeze {
+	struct mm_struct *mm;
+	struct list_head node;
+	struct lp_thread *threads;
+	unsigned int nr;
+	unsigned int max;
+	struct lp_gate **spare;
+	unsigned int nr_spare;
+	bool exhausted;
+	u64 began;
+	u64 mark;
+	u64 deadline;
+	struct lp_times times;
+};
+
+int lp_freeze_init(void);
+void lp_freeze_exit(void);
+void lp_freeze_hold(struct lp_gate *gate);
+
+int lp_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm);
+void lp_freeze_finish(struct lp_freeze *f);
+void lp_freeze_lock(void);
+void lp_freeze_unlock(void);
+int lp_freeze_begin(struct lp_freeze *f, u64 max_stop);
+bool lp_freeze_expired(const struct lp_freeze *f);
+void lp_freeze_lap(struct lp_freeze *f, u64 *part);
+bool lp_freeze_commit(struct lp_freeze *f);
+void lp_freeze_end(struct lp_freeze *f);
+
+#endif

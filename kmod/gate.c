@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Gates: one task_work per thread, queued with TWA_RESUME, so that nothing is woken and no system call is interrupted,
+ * yet the thread cannot reach user mode without running it.
+ *
+ * Lifetime: the hash finds the gate of a thread as long as it is queued or listed by a freeze. A queued gate holds the
+ * module. The last instructions of lp_gate_run() execute behind that reference; lp_gate_exit() waits for them with
+ * synchronize_rcu_tasks(), which returns when every thread has switched context voluntarily or been in user mode.
+ */
+
+#include <linux/hashtable.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+
+#include "arch.h"
+#include "compat.h"
+#include "freeze.h"
+#include "gate.h"
+
+#define LP_GATE_HASH_BITS 10
+
+DEFINE_RAW_SPINLOCK(lp_gate_lock);
+static DEFINE_HASHTABLE(lp_gates, LP_GATE_HASH_BITS);
+static atomic_t lp_nr_queued = ATOMIC_INIT(0);
+static struct kmem_cache *lp_gate_cache;
+
+int __init lp_gate_init(void)
+{
+	int ret;
+
+	lp_gate_cache = KMEM_CACHE(lp_gate, 0);
+	if (!lp_gate_cache)
+		return -ENOMEM;
+	ret = lp_freeze_init();
+	if (ret)
+		kmem_cache_destroy(lp_gate_cache);
+	return ret;
+}
+
+void lp_gate_exit(void)
+{
+	lp_freeze_exit();
+	synchronize_rcu_tasks();
+	kmem_cache_destroy(lp_gate_cache);
+}
+
+/* May sleep. */
+struct lp_gate *lp_gate_alloc(void)
+{
+	return kmem_cache_zalloc(lp_gate_cache, GFP_KERNEL);
+}
+
+/* Ends a gate that was never bound to a thread. */
+void lp_gate_free(struct lp_gate *gate)
+{
+	kmem_cache_free(lp_gate_cache, gate);
+}
+
+unsigned int lp_gates_queued(void)
+{
+	return atomic_read(&lp_nr_queued);
+}
+
+struct lp_gate *lp_gate_find(struct task_struct *task)
+{
+	struct lp_gate *gate;
+
+	lockdep_assert_held(&lp_gate_lock);
+	hash_for_each_possible(lp_gates, gate, node, (unsigned long)task)
+		if (gate->task == task)
+			return gate;
+	return NULL;
+}
+
+/* Makes a fresh gate that of @task, with no reference yet. */
+void lp_gate_bind(struct lp_gate *gate, struct task_struct *task)
+{
+	lockdep_assert_held(&lp_gate_lock);
+	gate->task = get_task_struct(task);
+	hash_add(lp_gates, &gate->node, (unsigned long)task);
+}
+
+/**
+ * lp_gate_put() - drop a reference; the last one ends the gate
+ * @gate: a bound gate
+ *
+ * Context: process; the thread's task_struct may be freed.
+ */
+void lp_gate_put(struct lp_gate *gate)
+{
+	unsigned long flags;
+	bool last;
+
+	raw_spin_lock_irqsave(&lp_gate_lock, flags);
+	last = --gate->refs == 0;
+	if (last)
+		hash_del(&gate->node);
+	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+	if (!last)
+		return;
+	put_task_struct(gate->task);
+	lp_gate_free(gate);
+}
+
+/* Runs in the thread, on its way to user mode, in get_signal(), or in exit_task_work(). */
+static void lp_gate_run(struct callback_head *work)
+{
+	struct lp_gate *gate = container_of(work, struct lp_gate, work);
+
+	/*
+	 * A full barrier between this and the look at the freeze in lp_freeze_hold(). Partner: smp_mb() in
+	 * lp_freeze_begin(), between marking the mm frozen and the exchange in lp_gate_queue(). So either the freezer
+	 * finds queued == 0 and queues the gate again, or the thread finds its mm frozen.
+	 */
+	atomic_xchg(&gate->queued, 0);
+	lp_freeze_hold(gate);
+	/* SYSRET does not serialize: without this the thread might execute bytes that it fetched before the write. */
+	lp_arch_sync_core();
+	lp_gate_put(gate);
+	atomic_dec(&lp_nr_queued);
+	module_put(THIS_MODULE);
+}
+
+/**
+ * lp_gate_queue() - see to it that the thread meets its gate before its next user instruction
+ * @gate: a bound gate that a freeze lists
+ *
+ * For a thread that is in user mode on another CPU at this moment, that holds only after a synchronous IPI. A thread
+ * that is exiting gets no gate: it never enters user mode again.
+ *
+ * Context: lp_gate_lock held, so that the freeze cannot forget the gate meanwhile.
+ */
+void lp_gate_queue(struct lp_gate *gate)
+{
+	lockdep_assert_held(&lp_gate_lock);
+	if (atomic_xchg(&gate->queued, 1))
+		return;
+	init_task_work(&gate->work, lp_gate_run);
+	if (lp_task_work_add(gate->task, &gate->work, TWA_RESUME)) {
+		atomic_set(&gate->queued, 0);
+		return;
+	}
+	/* The work may run at once on another CPU, but drops these only under the lock. */
+	__module_get(THIS_MODULE);
+	gate->refs++;
+	atomic_inc(&lp_nr_queued);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_GATE_H
+#define LPATCH_GATE_H
+
+#include <linux/list.h>
+#include <linux/sched.h>
+#include <linux/spinlock.h>
+#include <linux/task_work.h>
+
+struct lp_freeze;
+
+/**
+ * struct lp_gate - what stops one thread on its way to user mode
+ * @work: the task_work that carries it; owned by the task while @queued
+ * @node: in the hash of gates by thread; lp_gate_lock
+ * @task: the thread; referenced
+ * @refs: one while queued, one for each freeze that lists it; lp_gate_lock
+ * @freeze: the freeze that listed it last; lp_gate_lock
+ * @queued: 1 from before task_work_add() until the work begins to run
+ * @held: the thread is inside the gate and its user registers do not change
+ * @held_at: ktime ns when it got there
+ *
+ * A thread that sleeps through a window keeps its gate queued, and a later freeze finds and reuses it.
+ */
+struct lp_gate {
+	struct callback_head work;
+	struct hlist_node node;
+	struct task_struct *task;
+	unsigned int refs;
+	struct lp_freeze *freeze;
+	atomic_t queued;
+	bool held;
+	u64 held_at;
+};
+
+/* Covers the hash of gates, their refs, and the list of threads of every freeze. Raw: the newtask probe cannot sleep. */
+extern raw_spinlock_t lp_gate_lock;
+
+int lp_gate_init(void);
+void lp_gate_exit(void);
+struct lp_gate *lp_gate_alloc(void);
+void lp_gate_free(struct lp_gate *gate);
+struct lp_gate *lp_gate_find(struct task_struct *task);
+void lp_gate_bind(struct lp_gate *gate, struct task_struct *task);
+void lp_gate_queue(struct lp_gate *gate);
+void lp_gate_put(struct lp_gate *gate);
+unsigned int lp_gates_queued(void);
+
+#endif

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Mapping a patch into a target: the segments of the patch file itself, private, with their final protection from the
+ * start, so that /proc/PID/maps names it and tools find its symbols and unwind data. The fix-ups are written through
+ * FOLL_FORCE before anybody can execute the code: no site leads to it yet.
+ *
+ * Everything here runs in a kthread that uses the target's mm; nobody is stopped.
+ */
+
+#include <linux/fs.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
+
+#include "compat.h"
+#include "load.h"
+#include "op.h"
+#include "patch.h"
+#include "site.h"
+#include "target.h"
+
+/* Reach of a rel32, less what an addend may add. */
+#define LP_REACH ((1UL << 31) - (1UL << 20))
+
+/* Below it nobody but the null pointer lives: the usual mmap_min_addr. */
+#define LP_LOWEST 0x10000UL
+
+/* Between the patch and its neighbours, so that a run off its end hits nothing. */
+#define LP_GUARD PAGE_SIZE
+
+/* How often the target may take a gap before this does. */
+#define LP_MAP_TRIES 8
+
+/* Where the image's link-time address 0 is if @vma maps its text, else false. */
+static bool lp_image_base(const struct lp_image *image, struct vm_area_struct *vma, unsigned long *base)
+{
+	pgoff_t pgoff = image->text_offset >> PAGE_SHIFT;
+
+	if (!vma->vm_file || !(vma->vm_flags & VM_EXEC) || file_inode(vma->vm_file) != image->inode)
+		return false;
+	if (pgoff < vma->vm_pgoff || pgoff - vma->vm_pgoff >= vma_pages(vma))
+		return false;
+	*base = vma->vm_start + ((pgoff - vma->vm_pgoff) << PAGE_SHIFT) - image->text_vaddr;
+	return true;
+}
+
+/**
+ * lp_load_find_images() - find where the images of the patch are mapped
+ * @op: gets the bases
+ *
+ * Context: mmap_lock of the target held.
+ * Return: 0, or a refusal.
+ */
+int lp_load_find_images(struct lp_op *op)
+{
+	const struct lp_patch *patch = op->patch;
+	struct mm_struct *mm = op->target->mm;
+	struct vm_area_struct *vma;
+	u32 i, found = 0;
+	unsigned long base;
+
+	for (vma = find_vma(mm, 0); vma; vma = find_vma(mm, vma->vm_end)) {
+		for (i = 0; i < patch->nr_images; i++) {
+			if (!lp_image_base(&patch->images[i], vma, &base))
+				continue;
+			if ((found & BIT(i)) && op->bases[i] != base)
+				return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_TWICE,
+						    "%s is mapped more than once in %s[%u], and it is not known which one to patch",
+						    patch->images[i].name, op->target->comm, op->pid);
+			op->bases[i] = base;
+			found |= BIT(i);
+		}
+	}
+	for (i = 0; i < patch->nr_images; i++)
+		if (!(found & BIT(i)))
+			return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_MISSING, "%s is not mapped executable in %s[%u]",
+					    patch->images[i].name, op->target->comm, op->pid);
+	return 0;
+}
+
+/* The highest address of a gap of @size in [lo, hi), or 0. Not right below a stack that grows down. */
+static unsigned long lp_highest_gap(struct mm_struct *mm, unsigned long lo, unsigned long hi, unsigned long size)
+{
+	unsigned long at = lo, best = 0;
+
+	while (at < hi) {
+		struct vm_area_struct *vma = find_vma(mm, at);
+		unsigned long end = vma ? min(vma->vm_start, hi) : hi;
+		bool usable = !vma || vma->vm_start >= hi || !(vma->vm_flags & VM_GROWSDOWN);
+
+		if (usable && end > at && end - at >= size + 2 * LP_GUARD)
+			best = end - LP_GUARD - size;
+		if (!vma)
+			break;
+		at = vma->vm_end;
+	}
+	return best;
+}
+
+/* The addresses from which, and at which, everything is within reach of everything, and where the nearest image is. */
+static void lp_reach(const struct lp_op *op, unsigned long *lo, unsigned long *hi, unsigned long *below,
+		     unsigned long *above)
+{
+	const struct lp_patch *patch = op->patch;
+	u32 i;
+
+	*lo = LP_LOWEST;
+	*hi = TASK_SIZE_MAX;
+	*below = TASK_SIZE_MAX;
+	*above = LP_LOWEST;
+	for (i = 0; i < patch->nr_images; i++) {
+		const struct lp_image *image = &patch->images[i];
+		unsigned long start = op->bases[i] + image->span_start;
+		unsigned long end = op->bases[i] + image->span_end;
+
+		/* Code for a fixed address may hold addresses of the patch in 31 bits. */
+		if (image->flags & LPATCH_IMAGE_FLAGS_FIXED)
+			*hi = min(*hi, 1UL << 31);
+		if (!(image->flags & LPATCH_IMAGE_FLAGS_NEAR))
+			continue;
+		if (end > LP_REACH)
+			*lo = max(*lo, end - LP_REACH);
+		*hi = min(*hi, start + LP_REACH);
+		*below = min(*below, start);
+		*above = max(*above, end);
+	}
+}
+
+/**
+ * lp_load_find_gap() - choose where the patch is mapped
+ * @op: with the bases; gets the base
+ *
+ * Below the image if possible: above it the heap grows.
+ *
+ * Context: mmap_lock of the target held.
+ * Return: 0, or a refusal.
+ */
+int lp_load_find_gap(struct lp_op *op)
+{
+	struct mm_struct *mm = op->target->mm;
+	unsigned long lo, hi, below, above;
+
+	lp_reach(op, &lo, &hi, &below, &above);
+	op->base = lp_highest_gap(mm, lo, min(hi, below), op->patch->size);
+	if (!op->base)
+		op->base = lp_highest_gap(mm, max(lo, above), hi, op->patch->size);
+	if (op->base)
+		return 0;
+	return lp_op_refuse(op, LPATCH_REFUSAL_NO_GAP, "%s[%u] has no %llu free bytes of address space within 2 GiB of %s",
+			    op->target->comm, op->pid, op->patch->size, op->patch->images[0].name);
+}
+
+static unsigned long lp_segment_prot(const struct lp_segment *segment)
+{
+	return (segment->prot & LPATCH_SEGMENT_PROT_READ ? PROT_READ : 0) |
+	       (segment->prot & LPATCH_SEGMENT_PROT_WRITE ? PROT_WRITE : 0) |
+	       (segment->prot & LPATCH_SEGMENT_PROT_EXEC ? PROT_EXEC : 0);
+}
+
+static void lp_unmap_segments(struct lp_op *op, u32 nr)
+{
+	while (nr--)
+		vm_munmap(op->base + op->patch->segments[nr].vaddr, op->patch->segments[nr].size);
+}
+
+/* Returns 0 or a negative errno with nothing mapped; -EEXIST if somebody took the gap. */
+static int lp_map_segments(struct lp_op *op)
+{
+	const struct lp_patch *patch = op->patch;
+	u32 i;
+
+	for (i = 0; i < patch->nr_segments; i++) {
+		const struct lp_segment *segment = &patch->segments[i];
+		unsigned long at;
+
+		at = vm_mmap(patch->file, op->base + segment->vaddr, segment->size, lp_segment_prot(segment),
+			     MAP_PRIVATE | MAP_FIXED_NOREPLACE, segment->offset);
+		if (IS_ERR_VALUE(at)) {
+			lp_unmap_segments(op, i);
+			return (long)at;
+		}
+	}
+	return 0;
+}
+
+/* Returns 0, -ERANGE, or what lp_poke() returned. */
+static int lp_apply_fixup(const struct lp_op *op, const struct lpatch_fixup *fixup)
+{
+	unsigned long place = op->base + fixup->place;
+	u64 value = (fixup->image < 0 ? op->base : op->bases[fixup->image]) + fixup->addend;
+	s32 rel;
+
+	switch (fixup->kind) {
+	case LPATCH_FIXUP_KIND_ABS64:
+		return lp_poke(op->target->mm, place, &value, sizeof(value));
+	case LPATCH_FIXUP_KIND_ABS32:
+		if (value >> 31)
+			return -ERANGE;
+		return lp_poke(op->target->mm, place, &value, sizeof(u32));
+	default:
+		rel = value - place;
+		if (rel != (s64)(value - place))
+			return -ERANGE;
+		return lp_poke(op->target->mm, place, &rel, sizeof(rel));
+	}
+}
+
+static int lp_apply_fixups(struct lp_op *op)
+{
+	const struct lp_patch *patch = op->patch;
+	int ret;
+	u32 i;
+
+	for (i = 0; i < patch->nr_fixups; i++) {
+		const struct lpatch_fixup *fixup = &patch->fixups[i];
+
+		ret = lp_apply_fixup(op, fixup);
+		if (ret == -ERANGE)
+			return lp_op_refuse(op, LPATCH_REFUSAL_FIXUP_RANGE,
+					    "the fix-up at %#llx of the patch does not reach %s from %#lx",
+					    fixup->place,
+					    fixup->image < 0 ? "the patch" : patch->images[fixup->image].name,
+					    op->base);
+		if (ret)
+			return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
+					    "writing the fix-up at %#llx of the patch into %s[%u] failed with error %d",
+					    fixup->place, op->target->comm, op->pid, -ret);
+	}
+	return 0;
+}
+
+/**
+ * lp_load_map() - map the patch into the target
+ * @op: gets bases, base and record
+ *
+ * Return: 0, or a refusal with nothing changed.
+ */
+int lp_load_map(struct lp_op *op)
+{
+	struct mm_struct *mm = op->target->mm;
+	int ret, tries = LP_MAP_TRIES;
+
+	do {
+		mmap_read_lock(mm);
+		ret = lp_load_find_images(op);
+		ret = ret ?: lp_load_find_gap(op);
+		mmap_read_unlock(mm);
+		if (ret)
+			return ret;
+		ret = lp_map_segments(op);
+	} while (ret == -EEXIST && --tries);
+	if (ret)
+		return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
+				    "mapping the patch file into %s[%u] failed with error %d%s", op->target->comm,
+				    op->pid, -ret, ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
+	ret = lp_apply_fixups(op);
+	if (!ret) {
+		op->record = lp_record_add(op->target, op->patch, op->base);
+		if (op->record)
+			return 0;
+		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, "there is no memory for the record of the patch");
+	}
+	lp_unmap_segments(op, op->patch->nr_segments);
+	return ret;
+}
+
+/* Is the segment still what lp_load_map() made? The target may have unmapped it, or put something else there. */
+static bool lp_segment_is_ours(const struct lp_op *op, const struct lp_segment *segment)
+{
+	struct mm_struct *mm = op->target->mm;
+	unsigned long at = op->base + segment->vaddr;
+	struct vm_area_struct *vma;
+	bool ours;
+
+	mmap_read_lock(mm);
+	vma = find_vma(mm, at);
+	ours = vma && vma->vm_start <= at && vma->vm_end >= at + segment->size && vma->vm_file &&
+	       file_inode(vma->vm_file) == d_real_inode(op->patch->file->f_path.dentry);
+	mmap_read_unlock(mm);
+	return ours;
+}
+
+/**
+ * lp_load_unmap() - remove the patch from the target, and its record
+ * @op: with the record of a patch that no thread uses
+ *
+ * Return: 0, or a refusal; the record is gone only if the mapping is.
+ */
+int lp_load_unmap(struct lp_op *op)
+{
+	u32 i;
+	int ret;
+
+	for (i = 0; i < op->patch->nr_segments; i++) {
+		const struct lp_segment *segment = &op->patch->segments[i];
+
+		if (!lp_segment_is_ours(op, segment))
+			continue;
+		ret = vm_munmap(op->base + segment->vaddr, segment->size);
+		if (ret)
+			return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED, "unmapping the patch from %s[%u] failed with error %d",
+					    op->target->comm, op->pid, -ret);
+	}
+	lp_record_del(op->target, op->record);
+	op->record = NULL;
+	return 0;
+}

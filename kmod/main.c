@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+/* lpatch: live patching of running user-space programs. */
+
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+
+#include "compat.h"
+#include "freeze.h"
+#include "gate.h"
+#include "netlink.h"
+#include "target.h"
+
+static int __init lp_init(void)
+{
+	int ret;
+
+	ret = lp_compat_init();
+	if (ret)
+		return ret;
+	ret = lp_gate_init();
+	if (ret)
+		return ret;
+	ret = lp_target_init();
+	if (ret)
+		goto err_target;
+	ret = lp_netlink_init();
+	if (ret)
+		goto err_netlink;
+	return 0;
+
+err_netlink:
+	lp_target_exit();
+err_target:
+	lp_gate_exit();
+	return ret;
+}
+
+static void __exit lp_exit(void)
+{
+	/* No request comes in any more, and those under way are done. */
+	lp_netlink_exit();
+	/* Every record held the module, so the list of targets is empty; this ends the probes and the purge work. */
+	lp_target_exit();
+	/*
+	 * Every queued gate held the module, so none is queued. A thread may still be in the last instructions of a gate,
+	 * behind its module_put(); lp_gate_exit() waits until it has left them.
+	 */
+	lp_gate_exit();
+}
+
+module_init(lp_init);
+module_exit(lp_exit);
+
+MODULE_DESCRIPTION("Live patching of running user-space programs");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(LPATCH_VERSION);

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One operation on one target: the verbs, and the kthread that runs one. It uses the target's mm,
+ * while the client's thread waits.
+ */
+
+#include <linux/kthread.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+
+#include "load.h"
+#include "op.h"
+#include "overwrite.h"
+#include "patch.h"
+#include "target.h"
+
+static const int lp_errnos[] = {
+	[LPATCH_REFUSAL_NONE] = 0,
+	[LPATCH_REFUSAL_TARGET_GONE] = ESRCH,
+	[LPATCH_REFUSAL_TARGET_KERNEL] = EINVAL,
+	[LPATCH_REFUSAL_TARGET_CHANGED] = ESRCH,
+	[LPATCH_REFUSAL_IMAGE_MISSING] = ENOEXEC,
+	[LPATCH_REFUSAL_IMAGE_TWICE] = ENOTUNIQ,
+	[LPATCH_REFUSAL_NO_GAP] = ENOSPC,
+	[LPATCH_REFUSAL_MAP_FAILED] = EIO,
+	[LPATCH_REFUSAL_FIXUP_RANGE] = ERANGE,
+	[LPATCH_REFUSAL_SITE_UNREADABLE] = EFAULT,
+	[LPATCH_REFUSAL_BYTES_DIFFER] = EILSEQ,
+	[LPATCH_REFUSAL_SITE_TAKEN] = EADDRINUSE,
+	[LPATCH_REFUSAL_THREAD_ACTIVE] = EBUSY,
+	[LPATCH_REFUSAL_THREAD_RUNNING] = EBUSY,
+	[LPATCH_REFUSAL_THREAD_SIGNAL_STACK] = EBUSY,
+	[LPATCH_REFUSAL_STACK_UNREADABLE] = EBUSY,
+	[LPATCH_REFUSAL_DEADLINE] = ETIME,
+	[LPATCH_REFUSAL_NO_MEMORY] = ENOMEM,
+	[LPATCH_REFUSAL_CANCELED] = ECANCELED,
+	[LPATCH_REFUSAL_NOT_LOADED] = ENOENT,
+	[LPATCH_REFUSAL_NOT_APPLIED] = EALREADY,
+	[LPATCH_REFUSAL_ALREADY] = EALREADY,
+	[LPATCH_REFUSAL_STILL_APPLIED] = EBUSY,
+};
+
+/* The positive errno of a refusal. */
+int lp_refusal_errno(u32 refusal)
+{
+	return lp_errnos[refusal];
+}
+
+/* Notes why the operation is refused, in a sentence. Returns the negative errno. */
+int lp_op_refuse(struct lp_op *op, u32 refusal, const char *fmt, ...)
+{
+	va_list args;
+
+	op->refusal = refusal;
+	va_start(args, fmt);
+	vscnprintf(op->message, sizeof(op->message), fmt, args);
+	va_end(args);
+	return -lp_errnos[refusal];
+}
+
+static const char * const lp_verbs[] = {
+	[LP_LOAD] = "load",
+	[LP_APPLY] = "apply",
+	[LP_RESTORE] = "restore",
+	[LP_UNLOAD] = "unload",
+};
+
+const char *lp_op_verb(const struct lp_op *op)
+{
+	return op->flags & LPATCH_OP_FLAGS_DRY_RUN ? "check" : lp_verbs[op->verb];
+}
+
+struct lp_op *lp_op_alloc(enum lp_verb verb)
+{
+	struct lp_op *op = kzalloc(sizeof(*op), GFP_KERNEL);
+
+	if (!op)
+		return NULL;
+	op->verb = verb;
+	init_completion(&op->canceled);
+	init_completion(&op->done);
+	op->scan.buf = kmalloc(LP_SCAN_BUF, GFP_KERNEL);
+	if (op->scan.buf)
+		return op;
+	kfree(op);
+	return NULL;
+}
+
+void lp_op_free(struct lp_op *op)
+{
+	kfree(op->scan.buf);
+	kvfree(op->places);
+	kvfree(op->spans);
+	kfree(op);
+}
+
+static void lp_record_change(struct lp_op *op, u32 state)
+{
+	struct lp_record *record = op->record;
+
+	record->state = state;
+	record->since = ktime_get_real_ns();
+	record->times = op->freeze.times;
+	record->threads = op->threads;
+	record->attempts = op->attempts;
+	record->max_stop = op->max_stop;
+}
+
+static int lp_refuse_already(struct lp_op *op, const char *state)
+{
+	return lp_op_refuse(op, LPATCH_REFUSAL_ALREADY, "patch %s is %s in %s[%u] already", op->patch->name, state,
+			    op->target->comm, op->pid);
+}
+
+static int lp_do_load(struct lp_op *op)
+{
+	int ret;
+
+	if (op->record)
+		return lp_refuse_already(op, "loaded");
+	ret = lp_load_map(op);
+	if (!ret)
+		lp_record_change(op, LPATCH_STATE_LOADED);
+	return ret;
+}
+
+static int lp_do_apply(struct lp_op *op)
+{
+	bool dry_run = op->flags & LPATCH_OP_FLAGS_DRY_RUN;
+	bool loaded = !op->record;
+	int ret;
+
+	if (op->record && op->record->state == LPATCH_STATE_APPLIED)
+		return lp_refuse_already(op, "applied");
+	if (dry_run)
+		return lp_overwrite(op);
+	if (loaded) {
+		ret = lp_load_map(op);
+		if (ret)
+			return ret;
+	}
+	ret = lp_overwrite(op);
+	if (!ret)
+		lp_record_change(op, LPATCH_STATE_APPLIED);
+	else if (loaded)
+		lp_load_unmap(op); /* nobody could have come across it yet */
+	return ret;
+}
+
+static int lp_do_restore(struct lp_op *op)
+{
+	int ret;
+
+	if (!op->record)
+		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]", op->patch->name,
+				    op->target->comm, op->pid);
+	if (op->record->state != LPATCH_STATE_APPLIED)
+		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_APPLIED, "patch %s is not applied in %s[%u]",
+				    op->patch->name, op->target->comm, op->pid);
+	ret = lp_overwrite(op);
+	if (!ret)
+		lp_record_change(op, LPATCH_STATE_RESTORED);
+	return ret;
+}
+
+static int lp_do_unload(struct lp_op *op)
+{
+	int ret;
+
+	if (!op->record)
+		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]", op->patch->name,
+				    op->target->comm, op->pid);
+	if (op->record->state == LPATCH_STATE_APPLIED)
+		return lp_op_refuse(op, LPATCH_REFUSAL_STILL_APPLIED, "patch %s is applied in %s[%u], restore it first",
+				    op->patch->name, op->target->comm, op->pid);
+	ret = lp_check_unused(op);
+	return ret ?: lp_load_unmap(op);
+}
+
+static int lp_op_do(struct lp_op *op)
+{
+	op->record = lp_record_find(op->target, op->patch);
+	if (op->record)
+		op->base = op->record->base;
+	switch (op->verb) {
+	case LP_LOAD:
+		return lp_do_load(op);
+	case LP_APPLY:
+		return lp_do_apply(op);
+	case LP_RESTORE:
+		return lp_do_restore(op);
+	default:
+		return lp_do_unload(op);
+	}
+}
+
+static int lp_op_thread(void *arg)
+{
+	struct lp_op *op = arg;
+
+	kthread_use_mm(op->target->mm);
+	lp_op_do(op);
+	kthread_unuse_mm(op->target->mm);
+	if (op->record)
+		op->state = op->record->state;
+	complete(&op->done);
+	/* The client's thread collects this one. */
+	set_current_state(TASK_UNINTERRUPTIBLE);
+	while (!kthread_should_stop()) {
+		schedule();
+		set_current_state(TASK_UNINTERRUPTIBLE);
+	}
+	__set_current_state(TASK_RUNNING);
+	return 0;
+}
+
+/**
+ * lp_op_run() - do an operation
+ * @op: with verb, flags, limits, patch and target
+ *
+ * The outcome is in @op. If the client is killed meanwhile, the operation completes or is called off, and nothing is
+ * left half done.
+ *
+ * Context: the client's.
+ * Return: 0 if there is an outcome, or a negative errno.
+ */
+int lp_op_run(struct lp_op *op)
+{
+	struct task_struct *thread;
+
+	if (mutex_lock_killable(&op->target->lock))
+		return -EINTR;
+	thread = kthread_run(lp_op_thread, op, "lpatch/%u", op->pid);
+	if (IS_ERR(thread)) {
+		mutex_unlock(&op->target->lock);
+		return PTR_ERR(thread);
+	}
+	if (wait_for_completion_killable(&op->done))
+		complete(&op->canceled);
+	kthread_stop(thread);
+	mutex_unlock(&op->target->lock);
+	return 0;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_OP_H
+#define LPATCH_OP_H
+
+#include <linux/completion.h>
+
+#include "freeze.h"
+#include "site.h"
+#include "stack.h"
+#include "uapi/lpatch.h"
+
+struct lp_patch;
+struct lp_record;
+struct lp_target;
+
+enum lp_verb {
+	LP_LOAD,
+	LP_APPLY,
+	LP_RESTORE,
+	LP_UNLOAD,
+};
+
+/**
+ * struct lp_op - one operation on one target, and its outcome
+ * @verb: what to do
+ * @flags: enum lpatch_op_flags
+ * @max_stop: ns, of one window
+ * @timeout: ns, how long to try again
+ * @pid: as the client named the target
+ * @patch, @target: referenced; the target's lock is held by the client's thread
+ * @canceled: completed when the client is being killed
+ * @done: completed when there is an outcome
+ * @bases: of the images, what has to be added to a link-time address
+ * @places: one for each site, in the order of the sites
+ * @spans: @scan.nr_spans of them
+ * @record: of the patch in the target, or NULL
+ * @lock_ns: how long mmap_lock was held around the last window
+ * @refusal, @message, @tid, @function: why not
+ */
+struct lp_op {
+	enum lp_verb verb;
+	u32 flags;
+	u64 max_stop;
+	u64 timeout;
+	u32 pid;
+	struct lp_patch *patch;
+	struct lp_target *target;
+	struct completion canceled;
+	struct completion done;
+
+	unsigned long bases[LPATCH_IMAGES_MAX];
+	struct lp_place *places;
+	struct lp_span *spans;
+	struct lp_scan scan;
+	struct lp_freeze freeze;
+	struct lp_record *record;
+
+	u32 threads;
+	u32 attempts;
+	u64 lock_ns;
+	u32 state;
+	unsigned long base;
+	u32 refusal;
+	pid_t tid;
+	char function[LPATCH_NAME_MAX + 1];
+	char message[LPATCH_MESSAGE_MAX + 1];
+};
+
+struct lp_op *lp_op_alloc(enum lp_verb verb);
+void lp_op_free(struct lp_op *op);
+int lp_op_run(struct lp_op *op);
+const char *lp_op_verb(const struct lp_op *op);
+__printf(3, 4) int lp_op_refuse(struct lp_op *op, u32 refusal, const char *fmt, ...);
+int lp_refusal_errno(u32 refusal);
+
+#endif

@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Overwriting the sites of a patch in a target, or putting them back, all in one stop window or none:
+ *
+ *   for each attempt: list threads, search the stacks of those that sleep -> wait for the turn ->
+ *   mmap_lock -> pin the pages, compare the bytes -> open the window -> search the stacks of the
+ *   others, compare again -> commit -> write -> release -> unpin, unlock
+ *
+ * mmap_lock is held for read from the pinning to the release: no fork copies half-written text, and
+ * no mapping goes away. Nothing in between takes it again, a waiting writer would make that a
+ * deadlock.
+ *
+ * The check before an unload is the same without sites.
+ */
+
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/moduleparam.h>
+#include <linux/pagemap.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+
+#include "arch.h"
+#include "load.h"
+#include "op.h"
+#include "overwrite.h"
+#include "patch.h"
+#include "target.h"
+
+/* Back-off between attempts. */
+#define LP_RETRY_MIN_MS 1
+#define LP_RETRY_MAX_MS 100
+
+/* Attempts that the target does not have to be waited for: stack pages to fault in, threads born meanwhile. */
+#define LP_PROMPT_RETRIES 16
+
+/* A window that takes too long is not opened over and over. */
+#define LP_DEADLINE_RETRIES 3
+
+/* For tests: how long each window is held open, whatever its limit. */
+static unsigned int test_delay_us;
+module_param(test_delay_us, uint, 0600);
+MODULE_PARM_DESC(test_delay_us, "For tests only: microseconds to hold each stop window open (default 0)");
+
+static void lp_op_accept(struct lp_op *op)
+{
+	op->refusal = LPATCH_REFUSAL_NONE;
+	op->message[0] = '\0';
+	op->function[0] = '\0';
+	op->tid = 0;
+}
+
+static unsigned long lp_site_addr(const struct lp_op *op, const struct lp_site *site)
+{
+	return op->bases[site->image] + site->vaddr;
+}
+
+/* Works out addresses and bytes of all places. Return: 0 or a refusal. */
+static int lp_places_fill(struct lp_op *op)
+{
+	const struct lp_patch *patch = op->patch;
+	u32 i;
+
+	for (i = 0; i < patch->nr_sites; i++) {
+		const struct lp_site *site = &patch->sites[i];
+		struct lp_place *place = &op->places[i];
+		u8 *new_bytes = op->verb == LP_RESTORE ? place->from : place->to;
+		u8 *old_bytes = op->verb == LP_RESTORE ? place->to : place->from;
+
+		place->addr = lp_site_addr(op, site);
+		place->len = site->len;
+		memcpy(old_bytes, site->old_bytes, site->len);
+		memcpy(new_bytes, site->new_bytes, site->len);
+		if (site->kind == LPATCH_SITE_KIND_JUMP &&
+		    !lp_arch_make_jump(new_bytes, place->addr, op->base + site->target))
+			return lp_op_refuse(op, LPATCH_REFUSAL_FIXUP_RANGE, "%s is out of reach of a jump to the patch",
+					    site->symbol);
+	}
+	return 0;
+}
+
+static void lp_span_add(struct lp_op *op, unsigned long lo, unsigned long hi, const char *name)
+{
+	op->spans[op->scan.nr_spans++] = (struct lp_span){ .lo = lo, .hi = hi, .name = name };
+}
+
+/* Is there a jump at the entry [@start, @start + 4] of a function? The sites are sorted. */
+static bool lp_entry_is_site(const struct lp_patch *patch, const struct lp_function *function)
+{
+	u32 lo = 0, hi = patch->nr_sites;
+
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+		const struct lp_site *site = &patch->sites[mid];
+
+		if (site->image < function->image ||
+		    (site->image == function->image && site->vaddr < function->start))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < patch->nr_sites && patch->sites[lo].image == function->image &&
+	       patch->sites[lo].vaddr - function->start <= 4;
+}
+
+/*
+ * The addresses that nobody may refer to. A torn entry is one of which a thread has executed some of the instructions
+ * that are overwritten, but not all. An address that is an entry itself is no return address, but may be a pointer to
+ * the function, and a thread that is there has not begun.
+ */
+static void lp_spans_fill(struct lp_op *op)
+{
+	const struct lp_patch *patch = op->patch;
+	bool quiesce = !(op->flags & LPATCH_OP_FLAGS_NO_QUIESCE);
+	u32 i;
+
+	op->scan.nr_spans = 0;
+	for (i = 0; op->verb != LP_UNLOAD && i < patch->nr_sites; i++) {
+		const struct lp_site *site = &patch->sites[i];
+		unsigned long addr = lp_site_addr(op, site);
+
+		if (site->kind == LPATCH_SITE_KIND_JUMP)
+			lp_span_add(op, addr + 1, addr + site->len, site->symbol);
+	}
+	for (i = 0; quiesce && op->verb == LP_APPLY && i < patch->nr_functions; i++) {
+		const struct lp_function *function = &patch->functions[i];
+		unsigned long base = op->bases[function->image];
+
+		lp_span_add(op, base + function->start + lp_entry_is_site(patch, function), base + function->end,
+			    function->symbol);
+	}
+	for (i = 0; (quiesce || op->verb == LP_UNLOAD) && op->verb != LP_APPLY && i < patch->nr_segments; i++) {
+		const struct lp_segment *segment = &patch->segments[i];
+
+		if (segment->prot & LPATCH_SEGMENT_PROT_EXEC)
+			lp_span_add(op, op->base + segment->vaddr, op->base + segment->vaddr + segment->size, NULL);
+	}
+	op->scan.nr_spans = lp_spans_sort(op->spans, op->scan.nr_spans);
+	op->scan.spans = op->spans;
+}
+
+/* Reads every place without a lock, so that its page is there when nothing may fault. */
+static void lp_places_fault_in(struct lp_op *op)
+{
+	u32 i;
+
+	for (i = 0; i < op->patch->nr_sites; i++)
+		fault_in_readable((const char __user *)op->places[i].addr, op->places[i].len);
+}
+
+/* Names the patch that is applied at a place, or NULL. */
+static const char *lp_place_owner(const struct lp_op *op, const struct lp_place *place)
+{
+	struct lp_record *record;
+	u32 i, j;
+
+	list_for_each_entry(record, &op->target->records, node) {
+		if (record == op->record || record->state != LPATCH_STATE_APPLIED)
+			continue;
+		for (i = 0; i < record->patch->nr_sites; i++) {
+			const struct lp_site *site = &record->patch->sites[i];
+
+			for (j = 0; j < op->patch->nr_images; j++) {
+				unsigned long addr = op->bases[j] + site->vaddr;
+
+				if (op->patch->images[j].inode == record->patch->images[site->image].inode &&
+				    addr < place->addr + place->len && place->addr < addr + site->len)
+					return record->patch->name;
+			}
+		}
+	}
+	return NULL;
+}
+
+static int lp_refuse_bytes(struct lp_op *op, u32 i, const u8 *found)
+{
+	const struct lp_place *place = &op->places[i];
+	const struct lp_site *site = &op->patch->sites[i];
+	const char *owner = lp_place_owner(op, place);
+
+	strscpy(op->function, site->symbol, sizeof(op->function));
+	if (owner)
+		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_TAKEN, "%s is replaced by patch %s, restore that one first",
+				    site->symbol, owner);
+	return lp_op_refuse(op, LPATCH_REFUSAL_BYTES_DIFFER,
+			    "%s of %s has the bytes %*ph where %*ph are expected: a breakpoint, another tool, or another build of the file",
+			    site->symbol, op->patch->images[site->image].name, place->len, found, place->len,
+			    place->from);
+}
+
+/* Compares what is there with what must be. Does not fault. Return: 0 or a refusal. */
+static int lp_places_check(struct lp_op *op)
+{
+	u8 found[LPATCH_SITE_MAX];
+	u32 i;
+
+	for (i = 0; i < op->patch->nr_sites; i++) {
+		const struct lp_place *place = &op->places[i];
+
+		if (lp_place_read(place, found)) {
+			strscpy(op->function, op->patch->sites[i].symbol, sizeof(op->function));
+			return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE, "%s at %#lx cannot be read in %s[%u]",
+					    op->patch->sites[i].symbol, place->addr, op->target->comm, op->pid);
+		}
+		if (memcmp(found, place->from, place->len))
+			return lp_refuse_bytes(op, i, found);
+	}
+	return 0;
+}
+
+static void lp_places_unpin(struct lp_op *op)
+{
+	u32 i;
+
+	for (i = 0; i < op->patch->nr_sites; i++)
+		lp_place_unpin(&op->places[i]);
+}
+
+/* mmap_lock held. Return: 0 or a refusal, with nothing pinned. */
+static int lp_places_pin(struct lp_op *op)
+{
+	u32 i;
+	int ret;
+
+	for (i = 0; i < op->patch->nr_sites; i++) {
+		ret = lp_place_pin(op->target->mm, &op->places[i]);
+		if (!ret)
+			continue;
+		lp_places_unpin(op);
+		strscpy(op->function, op->patch->sites[i].symbol, sizeof(op->function));
+		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
+				    "%s at %#lx cannot be made private to %s[%u] (error %d)", op->patch->sites[i].symbol,
+				    op->places[i].addr, op->target->comm, op->pid, -ret);
+	}
+	return 0;
+}
+
+static void lp_places_write(struct lp_op *op)
+{
+	u32 i;
+
+	for (i = 0; i < op->patch->nr_sites; i++)
+		lp_place_write(&op->places[i]);
+}
+
+/* Says which thread is in the way, and how. */
+static int lp_refuse_busy(struct lp_op *op)
+{
+	static const char * const how[] = {
+		[LP_BUSY_IP] = "is executing",
+		[LP_BUSY_REGISTER] = "has in a register an address inside",
+		[LP_BUSY_STACK] = "has on its stack an address inside",
+	};
+	const struct lp_scan *scan = &op->scan;
+
+	op->tid = scan->tid;
+	op->function[0] = '\0';
+	switch (scan->how) {
+	case LP_BUSY_SIGNAL_STACK:
+		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_SIGNAL_STACK,
+				    "thread %d (%s) is on its alternate signal stack, and what it left cannot be seen",
+				    scan->tid, scan->comm);
+	case LP_BUSY_RUNNING:
+		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_RUNNING,
+				    "thread %d (%s) stayed inside a system call on a CPU for too long", scan->tid,
+				    scan->comm);
+	case LP_BUSY_UNREADABLE:
+		return lp_op_refuse(op, LPATCH_REFUSAL_STACK_UNREADABLE,
+				    "the stack of thread %d (%s) at %#lx cannot be read", scan->tid, scan->comm,
+				    scan->fault_start);
+	default:
+		if (!scan->span->name)
+			return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE, "thread %d (%s) %s patch %s", scan->tid,
+					    scan->comm, how[scan->how], op->patch->name);
+		strscpy(op->function, scan->span->name, sizeof(op->function));
+		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE, "thread %d (%s) %s %s", scan->tid, scan->comm,
+				    how[scan->how], scan->span->name);
+	}
+}
+
+static int lp_refuse_deadline(struct lp_op *op)
+{
+	return lp_op_refuse(op, LPATCH_REFUSAL_DEADLINE,
+			    "stopping the %u threads of %s[%u] would take longer than the limit of %llu us", op->freeze.nr,
+			    op->target->comm, op->pid, op->max_stop / NSEC_PER_USEC);
+}
+
+static void lp_test_delay(void)
+{
+	u64 until = ktime_get_ns() + READ_ONCE(test_delay_us) * (u64)NSEC_PER_USEC;
+
+	while (READ_ONCE(test_delay_us) && ktime_get_ns() < until)
+		cpu_relax();
+}
+
+/* Does the operation write, or only look? */
+static bool lp_op_writes(const struct lp_op *op)
+{
+	return op->verb != LP_UNLOAD && !(op->flags & LPATCH_OP_FLAGS_DRY_RUN);
+}
+
+/*
+ * The stop window. mmap_lock held, pages pinned. Return: 0, a refusal, -EFAULT if stack pages have to be faulted in,
+ * -EAGAIN if too many threads were born.
+ */
+static int lp_window(struct lp_op *op)
+{
+	struct lp_freeze *f = &op->freeze;
+	int ret;
+
+	op->attempts++;
+	ret = lp_freeze_begin(f, op->max_stop);
+	if (ret)
+		goto out;
+	lp_test_delay();
+	ret = lp_stack_check(&op->scan, f);
+	if (ret) {
+		if (lp_freeze_expired(f))
+			ret = lp_refuse_deadline(op);
+		else if (ret == -EBUSY)
+			ret = lp_refuse_busy(op);
+		goto out;
+	}
+	if (op->verb != LP_UNLOAD)
+		ret = lp_places_check(op);
+	lp_freeze_lap(f, &f->times.check);
+	if (ret)
+		goto out;
+	/* From the look at the clock to the release nothing else gets this CPU. */
+	preempt_disable();
+	if (!lp_freeze_commit(f))
+		ret = lp_refuse_deadline(op);
+	else if (lp_op_writes(op))
+		lp_places_write(op);
+	preempt_enable();
+	lp_freeze_lap(f, &f->times.write);
+out:
+	lp_freeze_end(f);
+	return ret;
+}
+
+/* Return: as lp_window(). */
+static int lp_locked_window(struct lp_op *op)
+{
+	struct mm_struct *mm = op->target->mm;
+	u64 locked;
+	int ret;
+
+	lp_freeze_lock();
+	mmap_read_lock(mm);
+	locked = ktime_get_ns();
+	if (lp_op_writes(op))
+		ret = lp_places_pin(op);
+	else
+		ret = 0;
+	if (!ret) {
+		if (op->verb != LP_UNLOAD)
+			ret = lp_places_check(op);
+		ret = ret ?: lp_window(op);
+		lp_places_unpin(op);
+	}
+	op->lock_ns = ktime_get_ns() - locked;
+	mmap_read_unlock(mm);
+	lp_freeze_unlock();
+	return ret;
+}
+
+static int lp_attempt(struct lp_op *op)
+{
+	int ret;
+
+	memset(&op->freeze, 0, sizeof(op->freeze));
+	ret = lp_freeze_prepare(&op->freeze, op->target->mm);
+	if (ret == -ENOMEM)
+		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, "there is no memory for the gates of %s[%u]",
+				   op->target->comm, op->pid);
+	if (!ret) {
+		lp_stack_prescan(&op->scan, &op->freeze);
+		if (op->verb != LP_UNLOAD)
+			lp_places_fault_in(op);
+		ret = lp_locked_window(op);
+	}
+	op->threads = op->freeze.nr;
+	lp_freeze_finish(&op->freeze);
+	return ret;
+}
+
+/* Is a refusal one that may be gone a moment later? */
+static bool lp_may_pass(const struct lp_op *op, unsigned int *deadlines)
+{
+	switch (op->refusal) {
+	case LPATCH_REFUSAL_THREAD_ACTIVE:
+	case LPATCH_REFUSAL_THREAD_RUNNING:
+	case LPATCH_REFUSAL_THREAD_SIGNAL_STACK:
+		return true;
+	case LPATCH_REFUSAL_DEADLINE:
+		return (*deadlines)++ < LP_DEADLINE_RETRIES;
+	default:
+		return false;
+	}
+}
+
+/* What can be done about it at once is done. Return: whether it was worth another attempt without waiting. */
+static bool lp_retry_promptly(struct lp_op *op, int ret, unsigned int *prompt)
+{
+	const struct lp_scan *scan = &op->scan;
+
+	if (ret == -EFAULT && op->refusal == LPATCH_REFUSAL_NONE) {
+		if (scan->fault_start == scan->fault_end ||
+		    fault_in_readable((const char __user *)scan->fault_start, scan->fault_end - scan->fault_start) ||
+		    !(*prompt)--) {
+			lp_refuse_busy(op);
+			return false;
+		}
+		return true;
+	}
+	if (ret == -EAGAIN) {
+		if (!(*prompt)--) {
+			lp_op_refuse(op, LPATCH_REFUSAL_THREAD_RUNNING,
+				     "%s[%u] creates threads faster than they can be stopped", op->target->comm, op->pid);
+			return false;
+		}
+		return true;
+	}
+	return false;
+}
+
+/* Attempts until one succeeds, the reason does not pass, or time is up. Return: 0 or a refusal. */
+static int lp_attempts(struct lp_op *op)
+{
+	u64 until = ktime_get_ns() + op->timeout;
+	unsigned int wait_ms = LP_RETRY_MIN_MS, prompt = LP_PROMPT_RETRIES, deadlines = 0;
+	int ret;
+
+	for (;;) {
+		lp_op_accept(op);
+		ret = lp_attempt(op);
+		if (!ret)
+			return 0;
+		if (lp_retry_promptly(op, ret, &prompt))
+			continue;
+		if (!lp_may_pass(op, &deadlines) || ktime_get_ns() + wait_ms * (u64)NSEC_PER_MSEC > until)
+			return -lp_refusal_errno(op->refusal);
+		if (wait_for_completion_timeout(&op->canceled, msecs_to_jiffies(wait_ms)))
+			return lp_op_refuse(op, LPATCH_REFUSAL_CANCELED, "the client went away");
+		wait_ms = min_t(unsigned int, 2 * wait_ms, LP_RETRY_MAX_MS);
+		prompt = LP_PROMPT_RETRIES;
+	}
+}
+
+/* Tables for the places and spans of this patch. */
+static int lp_op_tables(struct lp_op *op)
+{
+	const struct lp_patch *patch = op->patch;
+
+	op->places = kvcalloc(patch->nr_sites, sizeof(*op->places), GFP_KERNEL_ACCOUNT);
+	op->spans = kvcalloc(patch->nr_sites + patch->nr_functions + patch->nr_segments, sizeof(*op->spans),
+			     GFP_KERNEL_ACCOUNT);
+	if (op->places && op->spans)
+		return 0;
+	return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, "there is no memory for the tables of patch %s", patch->name);
+}
+
+/* Where everything is, as of now. lp_places_check() finds out under mmap_lock if it moved. */
+static int lp_op_locate(struct lp_op *op)
+{
+	struct mm_struct *mm = op->target->mm;
+	int ret;
+
+	mmap_read_lock(mm);
+	ret = lp_load_find_images(op);
+	if (!ret && !op->record)
+		ret = lp_load_find_gap(op);
+	mmap_read_unlock(mm);
+	return ret;
+}
+
+/**
+ * lp_overwrite() - write the new bytes of all sites, or with LP_RESTORE the old ones
+ * @op: with base and, unless it is a dry run of something not loaded, record
+ *
+ * Return: 0, or a refusal with nothing changed.
+ */
+int lp_overwrite(struct lp_op *op)
+{
+	int ret;
+
+	ret = lp_op_tables(op);
+	ret = ret ?: lp_op_locate(op);
+	ret = ret ?: lp_places_fill(op);
+	if (ret)
+		return ret;
+	lp_spans_fill(op);
+	return lp_attempts(op);
+}
+
+/**
+ * lp_check_unused() - find out whether any thread uses the mapped patch
+ * @op: of verb LP_UNLOAD, with base
+ *
+ * Return: 0, or a refusal.
+ */
+int lp_check_unused(struct lp_op *op)
+{
+	int ret;
+
+	ret = lp_op_tables(op);
+	if (ret)
+		return ret;
+	lp_spans_fill(op);
+	return lp_attempts(op);
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_PATCH_H
+#define LPATCH_PATCH_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+#include "uapi/lpatch.h"
+
+struct file;
+struct inode;
+
+struct lp_image {
+	char *name;
+	struct file *file; /* keeps the inode and its mount */
+	const struct inode *inode; /* the real one below an overlay: what vma->vm_file has */
+	u32 flags;
+	u64 text_offset;
+	u64 text_vaddr;
+	u64 span_start;
+	u64 span_end;
+};
+
+struct lp_segment {
+	u64 offset;
+	u64 vaddr;
+	u64 size;
+	u32 prot;
+};
+
+struct lp_site {
+	char *symbol;
+	u64 vaddr;
+	u64 target;
+	u32 kind;
+	u32 image;
+	u8 len;
+	u8 old_bytes[LPATCH_SITE_MAX];
+	u8 new_bytes[LPATCH_SITE_MAX];
+};
+
+struct lp_function {
+	char *symbol;
+	u64 start;
+	u64 end;
+	u32 image;
+};
+
+/**
+ * struct lp_patch - a patch object, as a client transferred it
+ * @ref: holds by clients, records of targets, operations under way
+ * @node: in the list of sealed objects; lp_patch_lock
+ * @transfer: covers the tables until @sealed, after which nothing changes
+ * @size: bytes from vaddr 0 to the end of the last segment
+ */
+struct lp_patch {
+	struct kref ref;
+	struct list_head node;
+	struct mutex transfer; /* see above */
+	bool sealed;
+	u8 hash[LPATCH_HASH_LEN];
+	char name[LPATCH_NAME_MAX + 1];
+	struct file *file;
+	u64 size;
+	struct lp_image *images;
+	struct lp_segment *segments;
+	struct lp_site *sites;
+	struct lp_function *functions;
+	struct lpatch_fixup *fixups;
+	u32 nr_images;
+	u32 nr_segments;
+	u32 nr_sites;
+	u32 nr_functions;
+	u32 nr_fixups;
+};
+
+struct netlink_ext_ack;
+struct nlattr;
+
+struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file, u32 *id);
+struct lp_patch *lp_patch_hold(u32 portid, const u8 *hash);
+struct lp_patch *lp_patch_by_id(u32 portid, u32 id);
+struct lp_patch *lp_patch_by_hash(const u8 *hash);
+int lp_patch_add(struct lp_patch *patch, const struct nlattr *head, int len, struct netlink_ext_ack *extack);
+const char *lp_patch_check(struct lp_patch *patch);
+int lp_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack);
+void lp_patch_get(struct lp_patch *patch);
+void lp_patch_put(struct lp_patch *patch);
+void lp_patch_release_client(u32 portid);
+unsigned int lp_patch_count(void);
+
+#endif

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The report nest of a message: what became of an operation, or what is in a target. */
+
+#include <linux/pid.h>
+#include <net/netlink.h>
+
+#include "op.h"
+#include "patch.h"
+#include "report.h"
+#include "target.h"
+
+static int lp_put_u64(struct sk_buff *skb, int type, u64 value)
+{
+	return nla_put_u64_64bit(skb, type, value, LPATCH_A_REPORT_PAD);
+}
+
+static int lp_put_times(struct sk_buff *skb, const struct lp_times *times)
+{
+	return lp_put_u64(skb, LPATCH_A_REPORT_STOP_NS, times->stop) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_LONGEST_THREAD_NS, times->longest_thread) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_GATE_NS, times->gate) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_BARRIER_NS, times->barrier) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_CHECK_NS, times->check) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_WRITE_NS, times->write) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_RELEASE_NS, times->release);
+}
+
+static int lp_put_patch(struct sk_buff *skb, const struct lp_patch *patch)
+{
+	u32 i, functions = 0;
+
+	for (i = 0; i < patch->nr_sites; i++)
+		functions += patch->sites[i].kind == LPATCH_SITE_KIND_JUMP;
+	return nla_put_string(skb, LPATCH_A_REPORT_PATCH, patch->name) ?:
+	       nla_put(skb, LPATCH_A_REPORT_HASH, LPATCH_HASH_LEN, patch->hash) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_FUNCTIONS, functions) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_VALUES, patch->nr_sites - functions);
+}
+
+static int lp_put_refusal(struct sk_buff *skb, const struct lp_op *op)
+{
+	if (op->refusal == LPATCH_REFUSAL_NONE)
+		return nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, op->refusal);
+	return nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, op->refusal) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_ERRNO, lp_refusal_errno(op->refusal)) ?:
+	       nla_put_string(skb, LPATCH_A_REPORT_MESSAGE, op->message) ?:
+	       (op->tid ? nla_put_u32(skb, LPATCH_A_REPORT_TID, op->tid) : 0) ?:
+	       (op->function[0] ? nla_put_string(skb, LPATCH_A_REPORT_FUNCTION, op->function) : 0);
+}
+
+static int lp_put_op(struct sk_buff *skb, const struct lp_op *op)
+{
+	return lp_put_patch(skb, op->patch) ?:
+	       nla_put_string(skb, LPATCH_A_REPORT_VERB, lp_op_verb(op)) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_PID, op->pid) ?:
+	       (op->target ? nla_put_string(skb, LPATCH_A_REPORT_COMM, op->target->comm) : 0) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_STATE, op->state) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_THREADS, op->threads) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_ATTEMPTS, op->attempts) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_STOP_LIMIT_NS, op->max_stop) ?:
+	       lp_put_times(skb, &op->freeze.times) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_LOCK_NS, op->lock_ns) ?:
+	       (op->state ? lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_AT, op->base) : 0) ?:
+	       (op->state ? lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_BYTES, op->patch->size) : 0) ?:
+	       lp_put_refusal(skb, op);
+}
+
+/* Return: 0, or -EMSGSIZE with nothing added. */
+int lp_report_op(struct sk_buff *skb, const struct lp_op *op)
+{
+	struct nlattr *nest = nla_nest_start(skb, LPATCH_A_OP_REPORT);
+
+	if (!nest)
+		return -EMSGSIZE;
+	if (lp_put_op(skb, op)) {
+		nla_nest_cancel(skb, nest);
+		return -EMSGSIZE;
+	}
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int lp_put_record(struct sk_buff *skb, const struct lp_target *target, const struct lp_record *record)
+{
+	return lp_put_patch(skb, record->patch) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_PID, pid_vnr(target->tgid)) ?:
+	       nla_put_string(skb, LPATCH_A_REPORT_COMM, target->comm) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_STATE, record->state) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_SINCE, record->since) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_THREADS, record->threads) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_ATTEMPTS, record->attempts) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_STOP_LIMIT_NS, record->max_stop) ?:
+	       lp_put_times(skb, &record->times) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_AT, record->base) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_BYTES, record->patch->size) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, LPATCH_REFUSAL_NONE);
+}
+
+/* The caller's pid namespace decides which pid is shown. Return: 0, or -EMSGSIZE with nothing added. */
+int lp_report_record(struct sk_buff *skb, const struct lp_target *target, const struct lp_record *record)
+{
+	struct nlattr *nest = nla_nest_start(skb, LPATCH_A_OP_REPORT);
+
+	if (!nest)
+		return -EMSGSIZE;
+	if (lp_put_record(skb, target, record)) {
+		nla_nest_cancel(skb, nest);
+		return -EMSGSIZE;
+	}
+	nla_nest_end(skb, nest);
+	return 0;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_REPORT_H
+#define LPATCH_REPORT_H
+
+#include <linux/types.h>
+
+struct lp_op;
+struct lp_record;
+struct lp_target;
+struct sk_buff;
+
+int lp_report_op(struct sk_buff *skb, const struct lp_op *op);
+int lp_report_record(struct sk_buff *skb, const struct lp_target *target, const struct lp_record *record);
+
+#endif

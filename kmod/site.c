@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bytes in another mm that is not writable for its owner. FOLL_FORCE on a private mapping breaks copy-on-write: the file
+ * and other processes keep what they have. No page protection changes, so sealed mappings (mseal) are no obstacle.
+ */
+
+#include <linux/highmem.h>
+#include <linux/mm.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "site.h"
+
+static unsigned int lp_place_nr_pages(const struct lp_place *place)
+{
+	return offset_in_page(place->addr) + place->len > PAGE_SIZE ? 2 : 1;
+}
+
+/**
+ * lp_place_pin() - make the pages of a place private to the target, and pin them
+ * @mm: the target
+ * @place: with addr and len
+ *
+ * Context: mmap_lock held for read. May sleep and do I/O.
+ * Return: 0 or a negative errno, with nothing pinned.
+ */
+int lp_place_pin(struct mm_struct *mm, struct lp_place *place)
+{
+	unsigned int nr = lp_place_nr_pages(place);
+	long got;
+
+	got = lp_pin_user_pages(mm, place->addr & PAGE_MASK, nr, FOLL_WRITE | FOLL_FORCE, place->pages);
+	if (got == nr)
+		return 0;
+	if (got == 1)
+		unpin_user_page(place->pages[0]);
+	memset(place->pages, 0, sizeof(place->pages));
+	return got < 0 ? got : -EFAULT;
+}
+
+/* Nothing happens to a place that is not pinned. */
+void lp_place_unpin(struct lp_place *place)
+{
+	if (!place->pages[0])
+		return;
+	unpin_user_pages_dirty_lock(place->pages, lp_place_nr_pages(place), true);
+	memset(place->pages, 0, sizeof(place->pages));
+}
+
+/**
+ * lp_place_read() - read what is at a place now, through the target's own mapping
+ * @place: with addr and len
+ * @found: gets len bytes
+ *
+ * Context: a kthread that uses the target's mm. Does not fault.
+ * Return: 0, or -EFAULT if the page is not there.
+ */
+int lp_place_read(const struct lp_place *place, u8 *found)
+{
+	return copy_from_user_nofault(found, (const void __user *)place->addr, place->len) ? -EFAULT : 0;
+}
+
+static void lp_copy_to_pages(struct page **pages, unsigned long addr, const void *bytes, size_t len)
+{
+	size_t first = min_t(size_t, len, PAGE_SIZE - offset_in_page(addr));
+	char *to;
+
+	to = kmap_local_page(pages[0]);
+	memcpy(to + offset_in_page(addr), bytes, first);
+	kunmap_local(to);
+	if (first == len)
+		return;
+	to = kmap_local_page(pages[1]);
+	memcpy(to, bytes + first, len - first);
+	kunmap_local(to);
+}
+
+/* Cannot fail. The place is pinned, and no thread of the target executes user instructions. */
+void lp_place_write(const struct lp_place *place)
+{
+	lp_copy_to_pages((struct page **)place->pages, place->addr, place->to, place->len);
+}
+
+/**
+ * lp_poke() - write to a mapping that nobody uses yet
+ * @mm: the target
+ * @addr: where
+ * @bytes: what
+ * @len: at most LPATCH_SITE_MAX
+ *
+ * Context: process; takes mmap_lock for read.
+ * Return: 0 or a negative errno.
+ */
+int lp_poke(struct mm_struct *mm, unsigned long addr, const void *bytes, size_t len)
+{
+	struct lp_place place = { .addr = addr, .len = len };
+	int ret;
+
+	memcpy(place.to, bytes, len);
+	mmap_read_lock(mm);
+	ret = lp_place_pin(mm, &place);
+	mmap_read_unlock(mm);
+	if (ret)
+		return ret;
+	lp_place_write(&place);
+	lp_place_unpin(&place);
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_SITE_H
+#define LPATCH_SITE_H
+
+#include <linux/types.h>
+
+#include "uapi/lpatch.h"
+
+struct mm_struct;
+struct page;
+
+/**
+ * struct lp_place - a site in one target
+ * @addr: of the first byte
+ * @len: bytes, at most LPATCH_SITE_MAX
+ * @from: what must be there
+ * @to: what is written
+ * @pages: the pinned pages that hold it, two if it straddles a boundary
+ */
+struct lp_place {
+	unsigned long addr;
+	u8 len;
+	u8 from[LPATCH_SITE_MAX];
+	u8 to[LPATCH_SITE_MAX];
+	struct page *pages[2];
+};
+
+int lp_place_pin(struct mm_struct *mm, struct lp_place *place);
+void lp_place_unpin(struct lp_place *place);
+int lp_place_read(const struct lp_place *place, u8 *found);
+void lp_place_write(const struct lp_place *place);
+int lp_poke(struct mm_struct *mm, unsigned long addr, const void *bytes, size_t len);
+
+#endif

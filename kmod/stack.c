@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Does any thread refer into code that is about to change? Conservative: every user register, and every aligned word
+ * from the stack pointer to the end of the stack's mapping, signal frames included.
+ *
+ * A thread's user registers and stack can be read when
+ *  - it is held at its gate, or
+ *  - it is not on a CPU, before and after, and has not switched context in between. If it was preempted in the kernel it
+ *    may be in the middle of building or leaving a signal frame, with an instruction pointer that is only in a kernel
+ *    variable. So its kernel stack is searched too, which holds all its saved kernel registers, and a word there that
+ *    points below the user stack pointer moves the start of the search down (setup_rt_frame() sets ip before sp).
+ *    A thread that sleeps is at no such place: neither sets registers with a sleep in between.
+ * What a thread that is off the CPU does in the kernel later only moves values that this search has seen.
+ *
+ * Threads that were found clean while asleep before the window, and have not switched context since, are not searched
+ * again in it.
+ */
+
+#include <linux/bsearch.h>
+#include <linux/mm.h>
+#include <linux/ptrace.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
+#include <linux/sort.h>
+#include <linux/uaccess.h>
+
+#include "arch.h"
+#include "freeze.h"
+#include "gate.h"
+#include "stack.h"
+
+/* A stack larger than this is not searched, and its thread is in the way. */
+#define LP_STACK_MAX (64UL << 20)
+
+#define LP_SCAN_WORDS (LP_SCAN_BUF / sizeof(unsigned long))
+
+static int lp_span_cmp(const void *a, const void *b)
+{
+	const struct lp_span *x = a, *y = b;
+
+	return x->lo < y->lo ? -1 : x->lo > y->lo;
+}
+
+/* Sorts and joins those that overlap, under the name of the first. Returns how many are left. */
+unsigned int lp_spans_sort(struct lp_span *spans, unsigned int nr)
+{
+	unsigned int i, last = 0;
+
+	if (!nr)
+		return 0;
+	sort(spans, nr, sizeof(*spans), lp_span_cmp, NULL);
+	for (i = 1; i < nr; i++) {
+		if (spans[i].lo < spans[last].hi)
+			spans[last].hi = max(spans[last].hi, spans[i].hi);
+		else
+			spans[++last] = spans[i];
+	}
+	return last + 1;
+}
+
+static int lp_span_match(const void *key, const void *elt)
+{
+	const struct lp_span *span = elt;
+	unsigned long value = *(const unsigned long *)key;
+
+	return value < span->lo ? -1 : value >= span->hi;
+}
+
+/* Most words are outside of all spans, and two comparisons tell. */
+static const struct lp_span *lp_span_find(const struct lp_scan *s, unsigned long value)
+{
+	if (!s->nr_spans || value < s->spans[0].lo || value >= s->spans[s->nr_spans - 1].hi)
+		return NULL;
+	return bsearch(&value, s->spans, s->nr_spans, sizeof(*s->spans), lp_span_match);
+}
+
+static int lp_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how, const struct lp_span *span)
+{
+	s->how = how;
+	s->tid = task_pid_nr(task);
+	memcpy(s->comm, task->comm, TASK_COMM_LEN);
+	s->comm[TASK_COMM_LEN - 1] = '\0';
+	s->span = span;
+	return -EBUSY;
+}
+
+static int lp_unreadable(struct lp_scan *s, struct task_struct *task, unsigned long start, unsigned long end)
+{
+	lp_busy(s, task, LP_BUSY_UNREADABLE, NULL);
+	s->fault_start = start;
+	s->fault_end = end;
+	return -EFAULT;
+}
+
+struct lp_reg_arg {
+	struct lp_scan *s;
+	struct task_struct *task;
+};
+
+static int lp_scan_reg(unsigned long value, bool ip, void *arg)
+{
+	struct lp_reg_arg *a = arg;
+	const struct lp_span *span = lp_span_find(a->s, value);
+
+	return span ? lp_busy(a->s, a->task, ip ? LP_BUSY_IP : LP_BUSY_REGISTER, span) : 0;
+}
+
+static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		const struct lp_span *span = lp_span_find(s, s->buf[i]);
+
+		if (span)
+			return lp_busy(s, task, LP_BUSY_STACK, span);
+	}
+	return 0;
+}
+
+static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp, unsigned long end)
+{
+	while (sp < end) {
+		unsigned int len = min(end - sp, LP_SCAN_BUF - offset_in_page(sp));
+		int ret;
+
+		if (s->in_window)
+			ret = copy_from_user_nofault(s->buf, (void __user *)sp, len);
+		else
+			ret = copy_from_user(s->buf, (void __user *)sp, len);
+		if (ret)
+			return lp_unreadable(s, task, sp, end);
+		ret = lp_scan_words(s, task, len / sizeof(long));
+		if (ret)
+			return ret;
+		sp += len;
+	}
+	return 0;
+}
+
+/*
+ * Also lowers *@sp to the lowest address in [@floor, *@sp) that the kernel stack mentions. The task may run, and exit,
+ * while this reads: hence the nofault, and the caller asks afterwards whether it did.
+ */
+static int lp_scan_kernel_stack(struct lp_scan *s, struct task_struct *task, unsigned long floor, unsigned long *sp)
+{
+	unsigned long at = ALIGN(lp_arch_kernel_sp(task), sizeof(long));
+	unsigned long end = (unsigned long)task_pt_regs(task);
+	unsigned int i, nr;
+	int ret;
+
+	if (at >= end || end - at > THREAD_SIZE)
+		return 0;
+	for (; at < end; at += nr * sizeof(long)) {
+		nr = min((end - at) / sizeof(long), LP_SCAN_WORDS);
+		if (copy_from_kernel_nofault(s->buf, (void *)at, nr * sizeof(long)))
+			return 0;
+		ret = lp_scan_words(s, task, nr);
+		if (ret)
+			return ret;
+		for (i = 0; i < nr; i++)
+			if (s->buf[i] >= floor && s->buf[i] < *sp)
+				*sp = s->buf[i];
+	}
+	return 0;
+}
+
+static bool lp_on_signal_stack(const struct task_struct *task, unsigned long sp)
+{
+	return task->sas_ss_size && sp - task->sas_ss_sp <= task->sas_ss_size;
+}
+
+/* Finds the limits of the mapping that a stack lies in. mmap_lock: held in the window, else taken here. */
+static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned long sp, unsigned long *floor,
+			   unsigned long *end)
+{
+	struct vm_area_struct *vma;
+	int ret = -EFAULT;
+
+	if (!s->in_window)
+		mmap_read_lock(mm);
+	vma = find_vma(mm, sp);
+	/* A stack that grows down may not have its lowest page yet. */
+	if (vma && (sp >= vma->vm_start || (vma->vm_flags & VM_GROWSDOWN))) {
+		*floor = vma->vm_start;
+		*end = vma->vm_end;
+		ret = 0;
+	}
+	if (!s->in_window)
+		mmap_read_unlock(mm);
+	return ret;
+}
+
+/* 0 also for a thread that died meanwhile. */
+static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task, bool preempted)
+{
+	struct lp_reg_arg arg = { .s = s, .task = task };
+	unsigned long sp, floor, end;
+	struct pt_regs regs;
+	int ret;
+
+	if (copy_from_kernel_nofault(&regs, task_pt_regs(task), sizeof(regs)))
+		return 0;
+	sp = user_stack_pointer(&regs);
+	if (lp_on_signal_stack(task, sp))
+		return lp_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
+	ret = lp_arch_each_reg(&regs, lp_scan_reg, &arg);
+	if (ret)
+		return ret;
+	if (lp_stack_limits(s, mm, sp, &floor, &end))
+		return lp_unreadable(s, task, sp, sp + 1);
+	if (preempted) {
+		ret = lp_scan_kernel_stack(s, task, floor, &sp);
+		if (ret)
+			return ret;
+	}
+	sp = ALIGN_DOWN(max(sp, floor), sizeof(long));
+	if (end - sp > LP_STACK_MAX)
+		return lp_unreadable(s, task, sp, sp);
+	return lp_scan_user_stack(s, task, sp, end);
+}
+
+/* It will not execute user instructions in this mm any more. */
+static bool lp_thread_gone(const struct lp_freeze *f, struct task_struct *task)
+{
+	return (READ_ONCE(task->flags) & PF_EXITING) || READ_ONCE(task->mm) != f->mm || __fatal_signal_pending(task);
+}
+
+/* Pairs with smp_store_release() in lp_freeze_hold(). */
+static bool lp_thread_held(const struct lp_gate *gate)
+{
+	return smp_load_acquire(&gate->held);
+}
+
+/* Pairs with the release in finish_task() of kernel/sched/core.c: what the task did before it was switched out is seen. */
+static bool lp_thread_on_cpu(const struct task_struct *task)
+{
+	return smp_load_acquire(&task->on_cpu);
+}
+
+static unsigned long lp_thread_switches(const struct task_struct *task)
+{
+	return READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
+}
+
+/**
+ * lp_stack_prescan() - find the threads that sleep and refer to none of the spans
+ * @s: what to search for
+ * @f: prepared; the clean threads are marked in it
+ *
+ * Context: a kthread that uses the target's mm, no lock held; faults user memory in.
+ */
+void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f)
+{
+	unsigned int i;
+
+	s->in_window = false;
+	for (i = 0; i < smp_load_acquire(&f->nr); i++) {
+		struct lp_thread *thread = &f->threads[i];
+		struct task_struct *task = thread->gate->task;
+		unsigned long switches;
+
+		thread->clean = false;
+		if (lp_thread_on_cpu(task) || READ_ONCE(task->on_rq) || lp_thread_gone(f, task))
+			continue;
+		switches = lp_thread_switches(task);
+		if (lp_scan_thread(s, f->mm, task, false))
+			continue;
+		if (lp_thread_on_cpu(task) || lp_thread_switches(task) != switches)
+			continue;
+		thread->switches = switches;
+		thread->clean = true;
+	}
+}
+
+/* Waits until the thread can be read, and reads it. */
+static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thread *thread, u64 settle_until)
+{
+	struct task_struct *task = thread->gate->task;
+	unsigned long switches;
+	int ret;
+
+	for (;;) {
+		if (lp_thread_gone(f, task))
+			return 0;
+		if (lp_thread_held(thread->gate))
+			return lp_scan_thread(s, f->mm, task, false);
+		if (!lp_thread_on_cpu(task)) {
+			/* After on_cpu: a switch is counted before the task leaves the CPU. */
+			switches = lp_thread_switches(task);
+			if (thread->clean && thread->switches == switches)
+				return 0;
+			ret = lp_scan_thread(s, f->mm, task, READ_ONCE(task->on_rq));
+			if (!lp_thread_on_cpu(task) && lp_thread_switches(task) == switches)
+				return ret;
+		}
+		if (ktime_get_ns() >= settle_until)
+			return lp_busy(s, task, LP_BUSY_RUNNING, NULL);
+		cpu_relax();
+	}
+}
+
+/**
+ * lp_stack_check() - does any thread of a frozen target refer to a span?
+ * @s: what to search for; says on which thread the search ended
+ * @f: in its window
+ *
+ * Context: a kthread that uses the target's mm, mmap_lock held for read.
+ * Return: 0, -EBUSY if a thread is in the way, -EFAULT if user memory has to be faulted in first.
+ */
+int lp_stack_check(struct lp_scan *s, struct lp_freeze *f)
+{
+	u64 settle_until = f->began + (f->deadline - f->began) / 2;
+	unsigned int i;
+	int ret;
+
+	s->in_window = true;
+	/* nr grows while a thread that was in the middle of clone() completes it. */
+	for (i = 0; i < smp_load_acquire(&f->nr); i++) {
+		ret = lp_check_thread(s, f, &f->threads[i], settle_until);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_STACK_H
+#define LPATCH_STACK_H
+
+#include <linux/sched.h>
+#include <linux/types.h>
+
+struct lp_freeze;
+
+/* Addresses [lo, hi) that no thread may refer to. @name is the function they belong to, or NULL for a whole patch. */
+struct lp_span {
+	unsigned long lo;
+	unsigned long hi;
+	const char *name;
+};
+
+/* How a thread is in the way. */
+enum lp_busy_how {
+	LP_BUSY_IP,
+	LP_BUSY_REGISTER,
+	LP_BUSY_STACK,
+	LP_BUSY_SIGNAL_STACK,
+	LP_BUSY_RUNNING,
+	LP_BUSY_UNREADABLE,
+};
+
+/**
+ * struct lp_scan - one search through the threads of a target
+ * @spans: @nr_spans of them, sorted and disjoint
+ * @buf: LP_SCAN_BUF bytes
+ * @in_window: user memory must not be faulted in
+ * @how, @tid, @comm, @span: the thread that is in the way, after -EBUSY or -EFAULT
+ * @fault_start, @fault_end: user memory to fault in, after -EFAULT
+ */
+struct lp_scan {
+	const struct lp_span *spans;
+	unsigned int nr_spans;
+	unsigned long *buf;
+	bool in_window;
+	enum lp_busy_how how;
+	pid_t tid;
+	char comm[TASK_COMM_LEN];
+	const struct lp_span *span;
+	unsigned long fault_start;
+	unsigned long fault_end;
+};
+
+#define LP_SCAN_BUF PAGE_SIZE
+
+unsigned int lp_spans_sort(struct lp_span *spans, unsigned int nr);
+void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f);
+int lp_stack_check(struct lp_scan *s, struct lp_freeze *f);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_TARGET_H
+#define LPATCH_TARGET_H
+
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/sched.h>
+
+#include "freeze.h"
+#include "uapi/lpatch.h"
+
+struct lp_patch;
+
+/**
+ * struct lp_record - one patch in one target
+ * @node: in lp_target.records; lp_target.lock
+ * @patch: referenced
+ * @state: LPATCH_STATE_LOADED, _APPLIED or _RESTORED
+ * @base: where vaddr 0 of the patch is mapped
+ * @since: CLOCK_REALTIME ns of the last change of state
+ * @times, @threads, @attempts, @max_stop: of the operation that made it
+ *
+ * Holds the module: what it describes cannot be undone without it.
+ */
+struct lp_record {
+	struct list_head node;
+	struct lp_patch *patch;
+	u32 state;
+	unsigned long base;
+	u64 since;
+	struct lp_times times;
+	u32 threads;
+	u32 attempts;
+	u64 max_stop;
+};
+
+/**
+ * struct lp_target - a process: an mm, and what was done to it
+ * @node: in the list of targets; lp_targets_lock
+ * @refs: one for each operation under way and each record; lp_targets_lock
+ * @mm: its memory; the structure is held (mmgrab), so that its address is not reused, the memory is not
+ * @tgid: the thread group that was named first
+ * @comm: its name then
+ * @lock: one operation at a time; covers the records
+ */
+struct lp_target {
+	struct list_head node;
+	unsigned int refs;
+	struct mm_struct *mm;
+	struct pid *tgid;
+	char comm[TASK_COMM_LEN];
+	struct mutex lock;
+	struct list_head records;
+};
+
+int lp_target_init(void);
+void lp_target_exit(void);
+unsigned int lp_target_count(void);
+u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target);
+void lp_target_close(struct lp_target *target);
+struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch *patch);
+struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch, unsigned long base);
+void lp_record_del(struct lp_target *target, struct lp_record *record);
+int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg), void *arg);
+
+#endif
