@@ -1,0 +1,159 @@
+// Package proc tells what /proc says of the processes that may become targets. Parsing (parse.go) is apart from
+// reading, and reading takes the folder that /proc is mounted on.
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// FS is a mounted proc file system.
+type FS struct{ root string }
+
+// New returns the proc file system mounted on root, "/proc" as a rule.
+func New(root string) FS { return FS{root} }
+
+// Process is a process, identified by more than its pid.
+type Process struct {
+	PID       int
+	Comm      string
+	Threads   int
+	StartTime uint64 // field 22 of /proc/PID/stat, clock ticks after boot
+}
+
+// String is how messages name a process: "redis-server[412]".
+func (p Process) String() string { return fmt.Sprintf("%s[%d]", p.Comm, p.PID) }
+
+// ErrNoProcess is wrapped by errors about a process that does not exist or has ended.
+var ErrNoProcess = errors.New("no such process")
+
+// Error is what kept us from a process, as a sentence.
+type Error struct {
+	Message string
+	Err     error // what package os said, or ErrNoProcess
+}
+
+// Error implements error.
+func (e *Error) Error() string { return e.Message }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func (f FS) path(pid int, name string) string { return filepath.Join(f.root, strconv.Itoa(pid), name) }
+
+// explain makes a sentence of an error about process pid.
+func explain(pid int, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
+		return &Error{Message: fmt.Sprintf("there is no process %d", pid), Err: ErrNoProcess}
+	case errors.Is(err, fs.ErrPermission):
+		return &Error{Message: fmt.Sprintf("not permitted to look at process %d; run lpctl as root", pid), Err: err}
+	}
+	return fmt.Errorf("process %d: %w", pid, err)
+}
+
+// Process returns the process that thread pid belongs to. The error wraps ErrNoProcess when there is none, also for a
+// zombie.
+func (f FS) Process(pid int) (Process, error) {
+	status, err := os.ReadFile(f.path(pid, "status"))
+	if err != nil {
+		return Process{}, explain(pid, err)
+	}
+	leader, err := strconv.Atoi(ParseStatus(string(status))["Tgid"])
+	if err != nil {
+		return Process{}, fmt.Errorf("process %d: status has no Tgid", pid)
+	}
+	text, err := os.ReadFile(f.path(leader, "stat"))
+	if err != nil {
+		return Process{}, explain(pid, err)
+	}
+	s, err := ParseStat(string(text))
+	if err != nil {
+		return Process{}, fmt.Errorf("process %d: %w", pid, err)
+	}
+	p := Process{PID: s.PID, Comm: s.Comm, Threads: s.Threads, StartTime: s.StartTime}
+	if s.Kernel {
+		return p, fmt.Errorf("%v is a kernel thread, which has no user-space code to patch", p)
+	}
+	if s.State == 'Z' && s.Threads <= 1 {
+		return p, &Error{Message: fmt.Sprintf("%v has ended and only waits for its parent", p), Err: ErrNoProcess}
+	}
+	return p, nil
+}
+
+// Processes returns all user-space processes that exist, by pid. One that ends meanwhile is left out.
+func (f FS) Processes() ([]Process, error) {
+	pids, err := f.pids()
+	if err != nil {
+		return nil, err
+	}
+	var list []Process
+	for _, pid := range pids {
+		if p, err := f.Process(pid); err == nil {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// pids returns the pids of all thread groups, in ascending order.
+func (f FS) pids() ([]int, error) {
+	dir, err := os.Open(f.root)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return nil, err
+	}
+	return numbers(names), nil
+}
+
+// ByExe returns the processes whose program is the file at path: the same inode, under whatever name.
+func (f FS) ByExe(path string) ([]Process, error) {
+	want, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	all, err := f.Processes()
+	if err != nil {
+		return nil, err
+	}
+	var list []Process
+	for _, p := range all {
+		if exe, err := os.Stat(f.path(p.PID, "exe")); err == nil && os.SameFile(want, exe) {
+			list = append(list, p)
+		}
+	}
+	return list, nil
+}
+
+// Maps returns the mappings of a process.
+func (f FS) Maps(pid int) ([]Mapping, error) {
+	file, err := os.Open(f.path(pid, "maps"))
+	if err != nil {
+		return nil, explain(pid, err)
+	}
+	defer file.Close()
+	list, err := ParseMaps(file)
+	if err != nil {
+		return nil, explain(pid, err)
+	}
+	return list, nil
+}
+
+// OpenMapping opens the file behind a mapping, even one that was deleted or replaced since.
+func (f FS) OpenMapping(pid int, m Mapping) (*os.File, error) {
+	name := fmt.Sprintf("%x-%x", m.Start, m.End)
+	file, err := os.Open(f.path(pid, filepath.Join("map_files", name)))
+	if err != nil {
+		return nil, fmt.Errorf("cannot open %s as process %d maps it: %w", m.Path, pid, err)
+	}
+	return file, nil
+}

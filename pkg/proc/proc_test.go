@@ -1,0 +1,186 @@
+package proc
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParseMaps(t *testing.T) {
+	const text = `55d0c8a00000-55d0c8a2c000 r--p 00000000 fe:01 1311                       /usr/bin/redis-server
+55d0c8a2c000-55d0c8b0f000 r-xp 0002c000 fe:01 1311                       /usr/bin/redis-server (deleted)
+55d0ca123000-55d0ca144000 rw-p 00000000 00:00 0                          [heap]
+7f1b2c000000-7f1b2c021000 rw-p 00000000 00:00 0 
+7f1b30000000-7f1b30001000 r-xp 00001000 08:10 18446744073709551615       /tmp/a b\012c
+ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
+`
+	got, err := ParseMaps(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Mapping{
+		{Start: 0x55d0c8a00000, End: 0x55d0c8a2c000, Dev: "fe:01", Inode: 1311, Path: "/usr/bin/redis-server"},
+		{Start: 0x55d0c8a2c000, End: 0x55d0c8b0f000, Exec: true, Offset: 0x2c000, Dev: "fe:01", Inode: 1311,
+			Path: "/usr/bin/redis-server", Deleted: true},
+		{Start: 0x55d0ca123000, End: 0x55d0ca144000, Dev: "00:00", Path: "[heap]"},
+		{Start: 0x7f1b2c000000, End: 0x7f1b2c021000, Dev: "00:00"},
+		{Start: 0x7f1b30000000, End: 0x7f1b30001000, Exec: true, Offset: 0x1000, Dev: "08:10", Inode: 1<<64 - 1, Path: "/tmp/a b\nc"},
+		{Start: 0xffffffffff600000, End: 0xffffffffff601000, Exec: true, Dev: "00:00", Path: "[vsyscall]"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("mappings (-want +got):\n%s", diff)
+	}
+	for _, bad := range []string{"x", "1-2", "1-z r-xp 0 0:0 1", "1-2 r-xp 0 0:0", "1-2 r 0 0:0 1", "1-2 r-xp 0 0:0 x"} {
+		if m, err := ParseMaps(strings.NewReader(bad)); err == nil {
+			t.Errorf("%q is taken for %+v", bad, m)
+		}
+	}
+}
+
+// stat makes the content of /proc/PID/stat.
+func stat(pid, comm, state, flags, threads, start string) string {
+	return pid + " (" + comm + ") " + state + " 1 2 3 4 5 " + flags + " 7 8 9 10 11 12 13 14 15 16 " + threads + " 0 " + start + " 23 24\n"
+}
+
+func TestParseStat(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want Stat
+	}{
+		{stat("412", "redis-server", "S", "4194560", "9", "777"), Stat{PID: 412, Comm: "redis-server", State: 'S', Threads: 9, StartTime: 777}},
+		{stat("7", "a) R (b c", "R", "0", "1", "1"), Stat{PID: 7, Comm: "a) R (b c", State: 'R', Threads: 1, StartTime: 1}},
+		{stat("2", "kthreadd", "S", "2129984", "1", "0"), Stat{PID: 2, Comm: "kthreadd", State: 'S', Kernel: true, Threads: 1}},
+	} {
+		got, err := ParseStat(c.text)
+		if err != nil {
+			t.Errorf("%q: %v", c.text, err)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", c.text, diff)
+		}
+	}
+	for _, bad := range []string{"", "1 (x", "1 (x) S 1", stat("x", "c", "S", "0", "1", "1"), stat("1", "c", "S", "0", "1", "-1")} {
+		if s, err := ParseStat(bad); err == nil {
+			t.Errorf("%q is taken for %+v", bad, s)
+		}
+	}
+}
+
+// fake makes a /proc with a few processes.
+func fake(t *testing.T) (FS, string) {
+	t.Helper()
+	root := t.TempDir()
+	exe := filepath.Join(root, "program")
+	files := map[string]string{
+		"program":          "",
+		"self/status":      "Tgid:\t1\n",
+		"412/status":       "Name:\tredis-server\nTgid:\t412\n",
+		"412/stat":         stat("412", "redis-server", "S", "0", "9", "777"),
+		"412/maps":         "1000-2000 r-xp 00000000 fe:01 5 /usr/bin/redis-server\n",
+		"412/map_files/.x": "",
+		"413/status":       "Tgid:\t412\n", // a thread of 412
+		"7/status":         "Tgid:\t7\n",
+		"7/stat":           stat("7", "gone", "Z", "0", "1", "5"),
+		"2/status":         "Tgid:\t2\n",
+		"2/stat":           stat("2", "kthreadd", "S", "2129984", "1", "0"),
+		"90/status":        "Tgid:\t90\n",
+		"90/stat":          stat("90", "odd", "S", "0", "1", "6"),
+	}
+	for name, text := range files {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"412/exe": exe, "90/exe": "/nowhere", "412/map_files/1000-2000": exe} {
+		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return New(root), exe
+}
+
+func TestProcess(t *testing.T) {
+	f, _ := fake(t)
+	redis := Process{PID: 412, Comm: "redis-server", Threads: 9, StartTime: 777}
+	for _, pid := range []int{412, 413} {
+		p, err := f.Process(pid)
+		if err != nil || p != redis {
+			t.Errorf("process %d: %+v, %v", pid, p, err)
+		}
+	}
+	for _, c := range []struct {
+		pid  int
+		gone bool
+		want string
+	}{
+		{9999, true, "there is no process 9999"},
+		{7, true, "gone[7] has ended and only waits for its parent"},
+		{2, false, "kthreadd[2] is a kernel thread, which has no user-space code to patch"},
+	} {
+		_, err := f.Process(c.pid)
+		if err == nil || err.Error() != c.want || errors.Is(err, ErrNoProcess) != c.gone {
+			t.Errorf("process %d: %v", c.pid, err)
+		}
+	}
+}
+
+func TestProcesses(t *testing.T) {
+	f, exe := fake(t)
+	all, err := f.Processes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	redis := Process{PID: 412, Comm: "redis-server", Threads: 9, StartTime: 777}
+	odd := Process{PID: 90, Comm: "odd", Threads: 1, StartTime: 6}
+	// A real /proc lists leaders only, so 412 comes once.
+	if diff := cmp.Diff([]Process{odd, redis, redis}, all); diff != "" {
+		t.Errorf("all (-want +got):\n%s", diff)
+	}
+	some, err := f.ByExe(exe)
+	if err != nil || len(some) == 0 || some[0] != redis {
+		t.Errorf("by exe: %v, %v", some, err)
+	}
+	if _, err := f.ByExe("/nowhere"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("by exe that is not there: %v", err)
+	}
+}
+
+func TestMaps(t *testing.T) {
+	f, _ := fake(t)
+	maps, err := f.Maps(412)
+	if err != nil || len(maps) != 1 {
+		t.Fatalf("%v, %v", maps, err)
+	}
+	file, err := f.OpenMapping(412, maps[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	if _, err := f.OpenMapping(412, Mapping{Start: 1, End: 2, Path: "/lib/x"}); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	if _, err := f.Maps(9999); !errors.Is(err, ErrNoProcess) {
+		t.Error(err)
+	}
+}
+
+// TestSelf looks at a real process.
+func TestSelf(t *testing.T) {
+	f := New("/proc")
+	p, err := f.Process(os.Getpid())
+	if err != nil || p.PID != os.Getpid() || p.StartTime == 0 || p.Threads == 0 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	exe, err := f.ByExe("/proc/self/exe")
+	if err != nil || len(exe) == 0 {
+		t.Errorf("%+v, %v", exe, err)
+	}
+}
