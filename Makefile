@@ -1,19 +1,53 @@
-# All that can be done here: `make help`. The logic is in scripts/.
+# All that can be done here; the logic is in scripts/. `make help` lists the targets.
+#
+# Variables: KERNELS   the kernels to build for and to test on, of test/kernels.yaml (default: all)
+#            V=1       show the commands of the module's build
+#            DESTDIR, PREFIX   for install
 KERNELS ?=
 V ?=
-export V
+DESTDIR ?=
+PREFIX ?= /usr/local
+export KERNELS V DESTDIR PREFIX
 
-.PHONY: all
-all: lpctl kmod		## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 …" for some)
+.PHONY: all deps lpctl kmod check unit vm-test test demo generate install clean distclean help
 
-.PHONY: lpctl
-lpctl:			## build build/lpctl
+all: lpctl kmod	## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 6.12" for some)
+
+deps:		## install what building and testing need and this machine lacks (Debian 12; as root or by sudo)
+	@scripts/deps
+
+lpctl:		## build build/lpctl
 	@scripts/go-build build/lpctl ./ctl/lpctl
 
-.PHONY: kmod
-kmod:			## build build/kmod/RELEASE/lpatch.ko for all kernels (or KERNELS)
+kmod:		## build build/kmod/RELEASE/lpatch.ko
 	@scripts/build-kmod $(KERNELS)
 
-.PHONY: help
-help:			## this text
-	@sed -n 's/^\([a-z-]*\):.*##/  make \1\t/p' Makefile
+check:		## check the sources: linters, generated files, warnings of the module's build
+	@scripts/check
+
+unit:		## run the tests that need no virtual machine
+	@scripts/test unit
+
+vm-test:	## run the tests in virtual machines
+	@scripts/test vm
+
+test: deps	## run all tests, after installing what they need
+	@scripts/test
+
+demo:		## show it: a security fix for a redis server, stock and under load, in a virtual machine
+	@scripts/demo
+
+generate:	## make the generated files anew
+	@scripts/generate
+
+install:	## install lpctl, and lpatch.ko for the running kernel
+	@scripts/install
+
+clean:		## remove what was built, but not what was downloaded
+	rm -rf $(addprefix build/,check kmod tools guest-init lpctl vm-run)
+
+distclean:	## remove build/ altogether
+	rm -rf build
+
+help:		## show this
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' Makefile

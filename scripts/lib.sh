@@ -5,8 +5,12 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$TOP/build
 # Downloads may live elsewhere than build/, so that a clean build or another clone need not fetch them again.
 CACHE=${LPATCH_CACHE:-$BUILD}
-# Debian has no Go 1.26; where it was unpacked by hand it is seldom in root's PATH.
-command -v go >/dev/null || PATH=$PATH:/usr/local/go/bin
+# Go: the one that scripts/deps had to fetch, if it had to; else the PATH's; else where it is unpacked by hand.
+if [ -x "$CACHE/go/bin/go" ]; then
+	PATH=$CACHE/go/bin:$PATH
+elif ! command -v go >/dev/null; then
+	PATH=$PATH:/usr/local/go/bin
+fi
 export TOP BUILD CACHE PATH
 
 die() {
