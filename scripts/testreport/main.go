@@ -64,7 +64,7 @@ func (r *report) read(in io.Reader) error {
 		}
 		var e event
 		if json.Unmarshal(line, &e) != nil {
-			r.out.Write(line) // of the go command itself
+			fmt.Fprintf(r.out, "%s", line) // of the go command itself
 			continue
 		}
 		r.see(e)

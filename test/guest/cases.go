@@ -31,7 +31,9 @@ func (g *guest) runCases() error {
 	}
 	for _, c := range g.job.Cases {
 		g.report(protocol.Event{Event: protocol.Start, Case: c.Name})
-		kmsg.mark()
+		if err := kmsg.mark(); err != nil {
+			return err
+		}
 		e, err := g.runCase(c)
 		if err != nil {
 			return fmt.Errorf("case %s: %w", c.Name, err)
@@ -109,8 +111,8 @@ func (g *guest) recover(before health) string {
 		return err.Error()
 	}
 	var wrong []string
-	if new := after.taint &^ before.taint; new&badTaint != 0 {
-		wrong = append(wrong, fmt.Sprintf("the kernel is tainted: %#x", new))
+	if added := after.taint &^ before.taint; added&badTaint != 0 {
+		wrong = append(wrong, fmt.Sprintf("the kernel is tainted: %#x", added))
 	}
 	if before.loaded && after.loaded && after.refs > before.refs {
 		wrong = append(wrong, fmt.Sprintf("the module is still in use: reference count %d, was %d", after.refs, before.refs))

@@ -71,7 +71,10 @@ func openKmsg() (*kmsg, error) {
 }
 
 // mark makes since start here.
-func (k *kmsg) mark() { unix.Seek(k.fd, 0, unix.SEEK_END) }
+func (k *kmsg) mark() error {
+	_, err := unix.Seek(k.fd, 0, unix.SEEK_END)
+	return err
+}
 
 // since gives the messages after the mark.
 func (k *kmsg) since() string {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -101,7 +100,7 @@ func (g *guest) report(e protocol.Event) {
 		line = []byte(`{"event":"error","log":"init cannot encode an event"}`)
 	}
 	// There is nobody to tell of an error here: silence is what tells the host.
-	g.control.Write(append(line, '\n'))
+	_, _ = g.control.Write(append(line, '\n'))
 }
 
 // end waits until the host has all that was written and ends the machine. Restart, not power-off: QEMU was told to
@@ -113,6 +112,6 @@ func (g *guest) end() {
 		}
 	}
 	unix.Sync()
-	unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
-	time.Sleep(time.Minute) // when init returns the kernel panics: a failure, as it should be
+	err := unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
+	fmt.Fprintln(os.Stderr, "init: reboot:", err) // and when init returns the kernel panics: a failure, as it should be
 }

@@ -93,7 +93,7 @@ func await(pid int, timeout time.Duration) (int, error) {
 		return ws.ExitStatus(), nil
 	case <-expired:
 	}
-	unix.Kill(-1, unix.SIGKILL)
+	signalAll()
 	select {
 	case <-ended:
 		return 0, errTimeout
@@ -102,11 +102,14 @@ func await(pid int, timeout time.Duration) (int, error) {
 	}
 }
 
+// signalAll sends SIGKILL to all but init; the only error is that there is nobody.
+func signalAll() { _ = unix.Kill(-1, unix.SIGKILL) }
+
 // killAll ends every process but init, so that nothing of one job is there for the next or holds its output open.
 func killAll() error {
 	deadline := time.Now().Add(killTime)
 	for {
-		unix.Kill(-1, unix.SIGKILL)
+		signalAll()
 		var ws unix.WaitStatus
 		pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
 		switch {
@@ -133,7 +136,7 @@ func newPipe(to io.Writer) (*pipe, error) {
 		return nil, err
 	}
 	p := &pipe{r: r, w: w}
-	p.copying.Go(func() { io.Copy(to, r) })
+	p.copying.Go(func() { _, _ = io.Copy(to, r) }) // ends with the pipe, or at finish's deadline
 	return p, nil
 }
 
@@ -141,7 +144,9 @@ func newPipe(to io.Writer) (*pipe, error) {
 // for no longer than killTime.
 func (p *pipe) finish() {
 	p.w.Close()
-	p.r.SetReadDeadline(time.Now().Add(killTime))
+	if err := p.r.SetReadDeadline(time.Now().Add(killTime)); err != nil {
+		p.r.Close()
+	}
 	p.copying.Wait()
 	p.r.Close()
 }

@@ -44,7 +44,7 @@ func (r *depResolver) visit(path string, runpaths []string) error {
 	}
 	needed, err := f.DynString(elf.DT_NEEDED)
 	if err != nil {
-		return nil //nolint:nilerr // no readable dynamic section: nothing that ld.so could look for either
+		return nil // no readable dynamic section: nothing that ld.so could look for either
 	}
 	dirs := append(searchDirs(f, path), runpaths...)
 	for _, name := range needed {

@@ -137,12 +137,11 @@ func (c *connections) close() {
 }
 
 func (m *machine) listen() (*connections, error) {
-	sinks := []func(io.Reader){
-		func(r io.Reader) { io.Copy(&m.log, r) },
-		func(r io.Reader) { io.Copy(io.MultiWriter(m.cfg.Stdout, &m.console), r) },
-		func(r io.Reader) { io.Copy(io.MultiWriter(m.cfg.Stderr, &m.console), r) },
-		m.readEvents,
+	to := func(w ...io.Writer) func(io.Reader) {
+		// A reader that fails has lost its writer, our own output, or QEMU: there is nothing left to do for it.
+		return func(r io.Reader) { _, _ = io.Copy(io.MultiWriter(w...), r) }
 	}
+	sinks := []func(io.Reader){to(&m.log), to(m.cfg.Stdout, &m.console), to(m.cfg.Stderr, &m.console), m.readEvents}
 	c := &connections{}
 	for i, p := range ports {
 		l, err := net.Listen("unix", filepath.Join(m.dir, p.name))

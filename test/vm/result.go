@@ -40,7 +40,7 @@ func (l *kernelLog) Write(chunk []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := bytes.ReplaceAll(chunk, []byte("\r"), nil) // the console's line ends are \r\n
-	l.tail.Write(p)
+	l.tail.append(p)
 	l.partial = append(l.partial, p...)
 	for {
 		line, rest, ok := bytes.Cut(l.partial, []byte("\n"))
@@ -67,13 +67,17 @@ type tail struct {
 const tailSize = 16 << 10
 
 func (t *tail) Write(p []byte) (int, error) {
+	t.append(p)
+	return len(p), nil
+}
+
+func (t *tail) append(p []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.buf = append(t.buf, p...)
 	if len(t.buf) > 2*tailSize {
 		t.buf = append([]byte(nil), t.buf[len(t.buf)-tailSize:]...)
 	}
-	return len(p), nil
 }
 
 func (t *tail) String() string {

@@ -34,7 +34,7 @@ type Config struct {
 	KernelLog      io.Writer // thrown away, but the end of it is in a Failure
 }
 
-// NoModule, as Config.Module, leaves the kernel as it came.
+// NoModule as Config.Module leaves the kernel as it came.
 const NoModule = "none"
 
 // File is a file or folder to copy into the guest. An empty Guest means the same path as on the host.

@@ -44,39 +44,47 @@ func (l *fileList) Set(arg string) error {
 func main() {
 	cfg, err := parse(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {
-		os.Exit(0)
+		return
+	}
+	status := failStatus
+	if err == nil {
+		status, err = run(cfg)
 	}
 	if err != nil {
-		fail(err)
+		explain(err)
 	}
+	os.Exit(status)
+}
+
+// run gives the status to exit with, and what to say if that is not the script's.
+func run(cfg vm.Config) (int, error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if os.Getenv("LPATCH_NO_BUILD") == "" {
 		if err := vm.Prepare(cfg, os.Stderr); err != nil {
-			fail(err)
+			return failStatus, err
 		}
 	}
 	if cfg.Script == "-" {
 		script, err := saveStdin()
 		if err != nil {
-			fail(err)
+			return failStatus, err
 		}
 		defer os.Remove(script)
 		cfg.Script = script
 	}
 	result, err := vm.Run(ctx, cfg)
 	if ctx.Err() != nil {
-		fmt.Fprintln(os.Stderr, "vm-run: interrupted")
-		os.Exit(interruptStatus)
+		return interruptStatus, errors.New("interrupted")
 	}
 	if err != nil {
-		fail(err)
+		return failStatus, err
 	}
 	if cfg.Verbose {
 		fmt.Fprintf(os.Stderr, "vm-run: kernel %s, booted in %.1f s, %.1f s in all\n",
 			result.Release, result.Boot.Seconds(), result.Total.Seconds())
 	}
-	os.Exit(result.Status)
+	return result.Status, nil
 }
 
 func parse(args []string) (vm.Config, error) {
@@ -128,12 +136,11 @@ func saveStdin() (string, error) {
 	return f.Name(), err
 }
 
-// fail explains why there is no result of the script, and exits.
-func fail(err error) {
+// explain says why there is no result of the script.
+func explain(err error) {
 	var failure *vm.Failure
 	if errors.As(err, &failure) && failure.Log != "" {
 		fmt.Fprintf(os.Stderr, "---- end of the guest's kernel log ----\n%s\n----\n", strings.TrimSpace(failure.Log))
 	}
 	fmt.Fprintln(os.Stderr, "vm-run:", err)
-	os.Exit(failStatus)
 }
