@@ -1,0 +1,158 @@
+// Package apply is the transaction: it joins a patch file with the files that a running process maps, gives the kernel
+// what it needs, and carries out a verb on one target after another. It is the only package that knows patches,
+// processes and the kernel at once.
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
+)
+
+// Verb is what a person asks for: the kernel's verbs, and Revert.
+type Verb = lpnl.Verb
+
+// Revert is restore and unload.
+const Revert Verb = "revert"
+
+// Kernel is what a Session needs of the kernel; *lpnl.Client is one.
+type Kernel interface {
+	Transfer(*lpnl.Patch) error
+	Op(lpnl.Verb, lpnl.Hash, lpnl.Target, lpnl.Options) (lpnl.Report, error)
+	Status() ([]lpnl.Report, error)
+}
+
+// Session carries out verbs. It remembers which files it has identified.
+type Session struct {
+	kernel Kernel
+	proc   proc.FS
+	known  map[inode]identity
+}
+
+// New returns a Session with a kernel and a mounted proc file system.
+func New(k Kernel, fs proc.FS) *Session {
+	return &Session{kernel: k, proc: fs, known: map[inode]identity{}}
+}
+
+// Outcome is what became of one target.
+type Outcome struct {
+	Process proc.Process
+	Report  lpnl.Report // complete if the kernel was asked
+	Err     error       // *lpnl.Refused: refused, nothing changed
+}
+
+// Patch names a patch: by File, or by the name under which targets have it loaded.
+type Patch struct {
+	File *File // nil: by name
+	Name string
+}
+
+// Run carries out a verb on each target in turn; a failure does not keep it from the next one.
+func (s *Session) Run(verb Verb, p Patch, targets []proc.Process, o lpnl.Options) []Outcome {
+	var list []Outcome
+	for _, t := range targets {
+		r, err := s.run(verb, p, t, o)
+		// What was found out here is not overwritten: the kernel may know nothing of a process that it was not asked about.
+		if r.PID == 0 {
+			r.PID, r.Comm, r.Patch = t.PID, t.Comm, p.Name
+		}
+		list = append(list, Outcome{Process: t, Report: r, Err: err})
+	}
+	return list
+}
+
+func (s *Session) run(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, error) {
+	hash, err := s.resolve(p, t)
+	if err != nil {
+		return reportOf(err), err
+	}
+	target := lpnl.Target{PID: t.PID, StartTime: t.StartTime}
+	if verb == Revert {
+		return s.revert(hash, target, o)
+	}
+	return s.kernel.Op(verb, hash, target, o)
+}
+
+// resolve returns the kernel's name of a patch for a target, after it has seen to it that the kernel has the patch.
+func (s *Session) resolve(p Patch, t proc.Process) (lpnl.Hash, error) {
+	if p.File == nil {
+		return s.loaded(p.Name, t)
+	}
+	maps, err := s.match(p.File.Spec, t)
+	if err != nil {
+		return lpnl.Hash{}, err
+	}
+	object, err := s.object(p.File, t, maps)
+	if err != nil {
+		return lpnl.Hash{}, err
+	}
+	defer object.close()
+	return object.patch.Hash, s.kernel.Transfer(&object.patch)
+}
+
+// loaded finds the one patch of that name in a target.
+func (s *Session) loaded(name string, t proc.Process) (lpnl.Hash, error) {
+	all, err := s.kernel.Status()
+	if err != nil {
+		return lpnl.Hash{}, err
+	}
+	var found []lpnl.Report
+	for _, r := range all {
+		if r.PID == t.PID && r.Patch == name {
+			found = append(found, r)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0].Hash, nil
+	case 0:
+		return lpnl.Hash{}, &lpnl.Refused{Report: lpnl.Report{
+			Patch: name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalNotLoaded, Errno: syscall.ENOENT,
+			Message: fmt.Sprintf("%v has no patch %q loaded; give the patch file, or see \"lpctl status\"", t, name),
+		}}
+	}
+	return lpnl.Hash{}, fmt.Errorf("%v has %d patches named %q; say which one by its file", t, len(found), name)
+}
+
+// revert restores and unloads. A patch that was not applied is only unloaded.
+func (s *Session) revert(hash lpnl.Hash, t lpnl.Target, o lpnl.Options) (lpnl.Report, error) {
+	restored, err := s.kernel.Op(lpnl.VerbRestore, hash, t, o)
+	var refused *lpnl.Refused
+	if errors.As(err, &refused) {
+		switch refused.Report.Refusal {
+		case lpnl.RefusalNotApplied, lpnl.RefusalAlready:
+			err, restored = nil, lpnl.Report{}
+		}
+	}
+	if err != nil {
+		restored.Verb = Revert
+		return restored, err
+	}
+	r, err := s.kernel.Op(lpnl.VerbUnload, hash, t, o)
+	r.Verb = Revert
+	r.Attempts += restored.Attempts
+	if restored.Stop > r.Stop { // of the two windows, report the longer one
+		r.Threads, r.Stop, r.StopLimit, r.LongestThread = restored.Threads, restored.Stop, restored.StopLimit, restored.LongestThread
+		r.Gate, r.Barrier, r.Check, r.Write, r.Release = restored.Gate, restored.Barrier, restored.Check, restored.Write, restored.Release
+		r.Lock = restored.Lock
+	}
+	return r, err
+}
+
+// reportOf returns the report that an error carries, or an empty one.
+func reportOf(err error) lpnl.Report {
+	var refused *lpnl.Refused
+	if errors.As(err, &refused) {
+		return refused.Report
+	}
+	return lpnl.Report{}
+}
+
+// Gone tells whether an operation failed because the process ended.
+func Gone(err error) bool {
+	return errors.Is(err, os.ErrProcessDone) || errors.Is(err, proc.ErrNoProcess)
+}

@@ -1,0 +1,110 @@
+package apply
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"syscall"
+
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
+	"lpatch/pkg/proc"
+)
+
+// File is an open patch file.
+type File struct {
+	Spec     *patch.Spec
+	file     *os.File
+	sum      [sha256.Size]byte // of the whole file
+	segments []lpnl.Segment
+}
+
+// Close closes the file; the kernel keeps its own reference while it has the patch.
+func (f *File) Close() error { return f.file.Close() }
+
+// object is the patch as the kernel wants it for targets that map certain files.
+type object struct {
+	patch lpnl.Patch
+}
+
+// close closes the images.
+func (o *object) close() {
+	for _, i := range o.patch.Images {
+		i.File.Close()
+	}
+}
+
+// object joins a patch file with the files that a process maps. The kernel identifies images by inode, so the same patch
+// is another object where a process maps a copy of a file, as in another container: the object's name is a hash of the
+// patch file and of the inodes.
+func (s *Session) object(f *File, p proc.Process, maps []proc.Mapping) (*object, error) {
+	o := &object{patch: lpnl.Patch{Name: f.Spec.Name, File: f.file, Segments: f.segments}}
+	name := sha256.New()
+	name.Write(f.sum[:])
+	for i := range f.Spec.Images {
+		file, err := s.proc.OpenMapping(p.PID, maps[i])
+		if err != nil {
+			o.close()
+			return nil, err
+		}
+		o.patch.Images = append(o.patch.Images, image(&f.Spec.Images[i], file))
+		var st syscall.Stat_t
+		if err := syscall.Fstat(int(file.Fd()), &st); err != nil {
+			o.close()
+			return nil, fmt.Errorf("%s: %w", maps[i].Path, err)
+		}
+		binary.Write(name, binary.LittleEndian, [2]uint64{st.Dev, st.Ino})
+	}
+	name.Sum(o.patch.Hash[:0])
+	tables(&o.patch, f.Spec)
+	return o, nil
+}
+
+func image(i *patch.Image, file *os.File) lpnl.Image {
+	out := lpnl.Image{
+		Name: clip(label(i)), File: file, TextOffset: i.TextOffset, TextVaddr: i.TextVaddr,
+		SpanStart: i.SpanStart, SpanEnd: i.SpanEnd,
+	}
+	if i.Fixed {
+		out.Flags |= lpnl.ImageFlagsFixed
+	}
+	if i.Near {
+		out.Flags |= lpnl.ImageFlagsNear
+	}
+	return out
+}
+
+// clip shortens a name for messages to what the kernel takes.
+func clip(name string) string {
+	if len(name) <= lpnl.NameMax {
+		return name
+	}
+	return name[:lpnl.NameMax]
+}
+
+// tables translates the descriptor's tables.
+func tables(p *lpnl.Patch, spec *patch.Spec) {
+	for _, s := range spec.Sites {
+		site := lpnl.Site{Symbol: clip(s.Symbol), Image: uint32(s.Image), Vaddr: s.Vaddr, Old: s.Old, New: s.New, Target: s.Target}
+		if s.Kind == patch.SiteBytes {
+			site.Kind = lpnl.SiteKindBytes
+		}
+		p.Sites = append(p.Sites, site)
+	}
+	for _, f := range spec.Functions {
+		for _, b := range f.Bodies {
+			p.Functions = append(p.Functions, lpnl.Function{
+				Symbol: clip(f.Symbol), Image: uint32(f.Image), Start: b.Start, End: b.End,
+			})
+		}
+	}
+	kinds := map[patch.FixupKind]lpnl.FixupKind{
+		patch.FixupAbs64: lpnl.FixupKindAbs64, patch.FixupAbs32: lpnl.FixupKindAbs32, patch.FixupPC32: lpnl.FixupKindPc32,
+	}
+	for _, f := range spec.Fixups {
+		p.Fixups = append(p.Fixups, lpnl.Fixup{
+			Place: f.Place, Addend: f.Addend, Image: int32(f.Image), Kind: kinds[f.Kind],
+		})
+	}
+}

@@ -1,0 +1,97 @@
+package apply
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+
+	"lpatch/pkg/patch"
+)
+
+// identity is what tells one ELF file from another, whatever its name.
+type identity struct {
+	buildID []byte // nil if it has none
+	load    []byte // SHA-256 of the bytes of its loadable segments, only if it has no build-id
+}
+
+// is tells whether a file is the one that an image stands for.
+func (id identity) is(image *patch.Image) bool {
+	if len(image.BuildID) > 0 {
+		return bytes.Equal(id.buildID, image.BuildID)
+	}
+	return id.buildID == nil && len(image.SHA256) > 0 && bytes.Equal(id.load, image.SHA256)
+}
+
+// String is the identity in messages.
+func (id identity) String() string { return describe(id.buildID, id.load) }
+
+func describe(buildID, load []byte) string {
+	if len(buildID) > 0 {
+		return "build-id " + hex.EncodeToString(buildID)
+	}
+	return "no build-id (SHA-256 of its segments " + hex.EncodeToString(load) + ")"
+}
+
+// identify reads no more of an ELF file than its headers and notes, unless it has no build-id: every file that a machine
+// runs may pass through here. A file that cannot be understood is an error, never a panic.
+func identify(f *os.File) (id identity, err error) {
+	defer func() {
+		if r := recover(); r != nil { // debug/elf, on bad input
+			err = fmt.Errorf("damaged ELF file: %v", r)
+		}
+	}()
+	e, err := elf.NewFile(f)
+	if err != nil {
+		return identity{}, err
+	}
+	for _, p := range e.Progs {
+		if p.Type == elf.PT_NOTE && p.Filesz < 1<<20 {
+			note := make([]byte, p.Filesz)
+			if _, err := io.ReadFull(p.Open(), note); err != nil {
+				return identity{}, err
+			}
+			if id.buildID = findBuildID(note, p.Align, e.ByteOrder); id.buildID != nil {
+				return id, nil
+			}
+		}
+	}
+	sum := sha256.New()
+	for _, p := range e.Progs {
+		if p.Type == elf.PT_LOAD {
+			if _, err := io.Copy(sum, p.Open()); err != nil {
+				return identity{}, err
+			}
+		}
+	}
+	id.load = sum.Sum(nil)
+	return id, nil
+}
+
+// findBuildID looks for NT_GNU_BUILD_ID (3) in the notes of one segment.
+func findBuildID(b []byte, align uint64, order binary.ByteOrder) []byte {
+	if align != 8 {
+		align = 4
+	}
+	up := func(n uint64) uint64 { return (n + align - 1) &^ (align - 1) }
+	for len(b) >= 12 {
+		name, size, typ := uint64(order.Uint32(b)), uint64(order.Uint32(b[4:])), order.Uint32(b[8:])
+		start := up(12 + name)
+		end := start + size
+		if end > uint64(len(b)) {
+			return nil
+		}
+		if typ == 3 && string(b[12:12+name]) == "GNU\x00" {
+			return b[start:end]
+		}
+		if up(end) >= uint64(len(b)) {
+			return nil
+		}
+		b = b[up(end):]
+	}
+	return nil
+}

@@ -1,0 +1,133 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
+	"lpatch/pkg/proc"
+)
+
+// inode names a file in /proc/PID/maps.
+type inode struct {
+	dev string
+	ino uint64
+}
+
+// candidate is a file that a process maps executable.
+type candidate struct {
+	mapping proc.Mapping
+	id      identity
+	known   bool // id is valid: it is an ELF file that could be read
+}
+
+// candidates returns the files that a process maps executable, each once.
+func (s *Session) candidates(p proc.Process) ([]candidate, error) {
+	maps, err := s.proc.Maps(p.PID)
+	if err != nil {
+		return nil, err
+	}
+	var list []candidate
+	seen := map[inode]bool{}
+	for _, m := range maps {
+		key := inode{m.Dev, m.Inode}
+		if !m.Exec || m.Inode == 0 || seen[key] {
+			continue
+		}
+		seen[key] = true
+		id, known, err := s.identity(p.PID, m)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, candidate{mapping: m, id: id, known: known})
+	}
+	return list, nil
+}
+
+// identity identifies a mapped file; a Session reads each file once. An error is about permission only.
+func (s *Session) identity(pid int, m proc.Mapping) (identity, bool, error) {
+	key := inode{m.Dev, m.Inode}
+	if id, ok := s.known[key]; ok {
+		return id, true, nil
+	}
+	f, err := s.proc.OpenMapping(pid, m)
+	if errors.Is(err, os.ErrPermission) {
+		return identity{}, false, fmt.Errorf("not permitted to open the files of process %d; run lpctl as root", pid)
+	}
+	if err != nil { // unmapped meanwhile, or no regular file
+		return identity{}, false, nil
+	}
+	defer f.Close()
+	id, err := identify(f)
+	if err != nil {
+		return identity{}, false, nil
+	}
+	s.known[key] = id
+	return id, true, nil
+}
+
+// match finds the mapping of each image of a patch in a process. The error is an *lpnl.Refused when one is not there.
+func (s *Session) match(spec *patch.Spec, p proc.Process) ([]proc.Mapping, error) {
+	list, err := s.candidates(p)
+	if err != nil {
+		return nil, err
+	}
+	found := make([]proc.Mapping, len(spec.Images))
+	for i := range spec.Images {
+		c := find(&spec.Images[i], list)
+		if c == nil {
+			return nil, s.missing(spec, &spec.Images[i], p, list)
+		}
+		found[i] = c.mapping
+	}
+	return found, nil
+}
+
+func find(image *patch.Image, list []candidate) *candidate {
+	for i := range list {
+		if list[i].known && list[i].id.is(image) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// missing explains that a process does not map an image: as another version of the file, or not at all.
+func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, list []candidate) error {
+	built := describe(image.BuildID, image.SHA256)
+	var text string
+	if c := alike(image, list); c != nil {
+		text = fmt.Sprintf("%v maps %s with %v, but the patch was built for %s; rebuild the patch with --target %s",
+			p, c.mapping.Path, c.id, strings.TrimPrefix(built, "build-id "), s.proc.File(p.PID, c.mapping))
+	} else {
+		text = fmt.Sprintf("%v does not map %s (%s), which the patch is for; choose a process that does", p, label(image), built)
+	}
+	return &lpnl.Refused{Report: lpnl.Report{
+		Patch: spec.Name, PID: p.PID, Comm: p.Comm,
+		Refusal: lpnl.RefusalImageMissing, Errno: syscall.ENOEXEC, Message: text,
+	}}
+}
+
+// alike finds the file that has the name of an image.
+func alike(image *patch.Image, list []candidate) *candidate {
+	for i, c := range list {
+		base := filepath.Base(c.mapping.Path)
+		if c.known && (base == filepath.Base(image.Path) || image.Soname != "" && base == image.Soname) {
+			return &list[i]
+		}
+	}
+	return nil
+}
+
+// label names an image in messages.
+func label(image *patch.Image) string {
+	if image.Soname != "" {
+		return image.Soname
+	}
+	return image.Path
+}
