@@ -1,0 +1,117 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
+)
+
+// run carries out a command line and returns the exit status.
+func run(args []string, stdout, stderr io.Writer) int {
+	app := newApp(stdout, stderr)
+	args, err := arrange(app, args)
+	if err == nil {
+		err = app.Run(args)
+	}
+	var e *exitError
+	if errors.As(err, &e) && e.reported {
+		return int(e.status)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "lpctl: %v\n", err)
+	}
+	return int(statusOf(err))
+}
+
+func newApp(stdout, stderr io.Writer) *cli.App {
+	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}
+	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
+	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintf(c.App.Writer, "lpctl %s\n", c.App.Version) }
+	app := &cli.App{
+		Name:        "lpctl",
+		Usage:       "patch running programs",
+		UsageText:   "lpctl VERB [ARGUMENTS] [OPTIONS]",
+		Description: description,
+		Version:     version,
+		Writer:      stdout,
+		ErrWriter:   stderr,
+		Commands:    commands(),
+		// The one place that prints errors and chooses the exit status is run.
+		ExitErrHandler:            func(*cli.Context, error) {},
+		OnUsageError:              usageError,
+		HideHelpCommand:           true,
+		DisableSliceFlagSeparator: true,
+		EnableBashCompletion:      true,
+		Action:                    noVerb,
+	}
+	for _, c := range app.Commands {
+		c.OnUsageError = usageError
+		c.HideHelpCommand = true
+	}
+	return app
+}
+
+const description = `lpctl replaces functions and values of running programs, without restarting them and without
+their noticing: each target is stopped for some microseconds, never longer than --max-stop.
+
+TARGETS: --pid N (may be repeated), --exe PATH (all processes that run the program), --all (every
+process that maps the files which the patch changes).
+
+Exit status: 0 done, 1 error, 2 refused and nothing changed, 3 nothing to do, 4 some of several
+targets failed.`
+
+func commands() []*cli.Command {
+	list := []*cli.Command{statusCommand()}
+	list = append(list, opCommands()...)
+	return append(list, watchCommand(), doctorCommand())
+}
+
+// noVerb is called when the first argument is no verb, or there is none.
+func noVerb(c *cli.Context) error {
+	name := c.Args().First()
+	if name == "" {
+		cli.ShowAppHelp(c)
+		return &exitError{status: exitFailed, reported: true}
+	}
+	best, score := "", 0.8 // below it, two words have little in common
+	for _, cmd := range c.App.Commands {
+		if s := smetrics.JaroWinkler(name, cmd.Name, 0.7, 4); s > score {
+			best, score = cmd.Name, s
+		}
+	}
+	if best != "" {
+		return fmt.Errorf("there is no verb %q; did you mean %q?", name, best)
+	}
+	return fmt.Errorf("there is no verb %q; see lpctl --help", name)
+}
+
+// usageErrors are what the library says of a wrong option, and what we say.
+var usageErrors = []struct {
+	pattern *regexp.Regexp
+	text    string
+}{
+	{regexp.MustCompile(`^flag provided but not defined: -+(.*)$`), `there is no option --$1`},
+	{regexp.MustCompile(`^flag needs an argument: -+(.*)$`), `the option --$1 needs a value`},
+	{regexp.MustCompile(`^invalid value (".*") for flag -+(\S+): .*$`), `the option --$2 does not take $1`},
+	{regexp.MustCompile(`^invalid boolean value (".*") for -+(\S+): .*$`), `the option --$2 takes no value`},
+}
+
+// usageError says on one line what is wrong with an option.
+func usageError(c *cli.Context, err error, _ bool) error {
+	text := err.Error()
+	for _, u := range usageErrors {
+		if u.pattern.MatchString(text) {
+			text = u.pattern.ReplaceAllString(text, u.text)
+			break
+		}
+	}
+	name := "lpctl"
+	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "lpctl" {
+		name += " " + c.Command.Name
+	}
+	return fmt.Errorf("%s; see %s --help", text, name)
+}

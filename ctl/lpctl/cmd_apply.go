@@ -1,0 +1,11 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/lpnl"
+)
+
+func applyCommand() *cli.Command {
+	return opCommand(lpnl.VerbApply, "apply a patch to targets, loading it if needed")
+}

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/lpnl"
+)
+
+func checkCommand() *cli.Command {
+	return opCommand(lpnl.VerbCheck, "do everything that apply does, except for writing")
+}

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/lpnl"
+)
+
+func loadCommand() *cli.Command {
+	return opCommand(lpnl.VerbLoad, "map a patch into targets")
+}

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/lpnl"
+)
+
+func restoreCommand() *cli.Command {
+	return opCommand(lpnl.VerbRestore, "put the old functions and values back")
+}

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/apply"
+)
+
+func revertCommand() *cli.Command {
+	return opCommand(apply.Revert, "restore and unload a patch")
+}

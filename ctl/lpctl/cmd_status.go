@@ -1,0 +1,95 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/lpnl"
+)
+
+func statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "status",
+		Usage:     "show patches, their targets and their state",
+		ArgsUsage: "[TARGETS]",
+		Flags:     append(targetFlags(), jsonFlag(), quietFlag()),
+		Action:    showStatus,
+	}
+}
+
+func showStatus(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; see lpctl status --help", c.Args().First())
+	}
+	k, err := connect()
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	list, err := k.Status()
+	if err != nil {
+		return err
+	}
+	if list, err = filter(k, selection(c), list); err != nil {
+		return err
+	}
+	slices.SortStableFunc(list, func(a, b lpnl.Report) int {
+		return cmp.Or(strings.Compare(a.Patch, b.Patch), a.PID-b.PID)
+	})
+	if c.Bool("json") {
+		for _, r := range list {
+			if err := printJSON(c.App.Writer, newTargetJSON(r, nil)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(list) == 0 {
+		if !c.Bool("quiet") {
+			fmt.Fprintln(c.App.ErrWriter, "no patches")
+		}
+		return nil
+	}
+	return table(c.App.Writer, list)
+}
+
+// filter keeps the selected targets; without a selection, or with --all, it keeps all of them.
+func filter(k kernel, sel apply.Selection, list []lpnl.Report) ([]lpnl.Report, error) {
+	if sel.All || sel.Empty() {
+		return list, nil
+	}
+	targets, failed, err := apply.New(k, procFS).Targets(sel, apply.Patch{})
+	if err != nil {
+		return nil, err
+	}
+	if len(failed) > 0 {
+		return nil, failed[0].Err
+	}
+	keep := map[int]bool{}
+	for _, t := range targets {
+		keep[t.PID] = true
+	}
+	return slices.DeleteFunc(list, func(r lpnl.Report) bool { return !keep[r.PID] }), nil
+}
+
+func table(w io.Writer, list []lpnl.Report) error {
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "PATCH\tPID\tCOMM\tSTATE\tFUNCTIONS\tVALUES\tTHREADS\tSINCE\tSTOPPED")
+	for _, r := range list {
+		stopped, threads := "-", "-"
+		if r.Attempts > 0 {
+			stopped, threads = duration(r.Stop), fmt.Sprint(r.Threads)
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%v\t%d\t%d\t%s\t%s\t%s\n", r.Patch, r.PID, r.Comm, r.State, r.Functions, r.Values,
+			threads, r.Since.Local().Format(time.DateTime), stopped)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/lpnl"
+)
+
+func unloadCommand() *cli.Command {
+	return opCommand(lpnl.VerbUnload, "unmap a restored patch")
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/lpnl"
+)
+
+// targetJSON is one target, as --json prints it: a contract.
+type targetJSON struct {
+	Patch           string     `json:"patch"`
+	PID             int        `json:"pid"`
+	Comm            string     `json:"comm"`
+	State           string     `json:"state"`
+	Functions       int        `json:"functions"`
+	Values          int        `json:"values"`
+	Threads         int        `json:"threads"`
+	Attempts        int        `json:"attempts"`
+	StopNS          int64      `json:"stop_ns"`
+	StopLimitNS     int64      `json:"stop_limit_ns"`
+	LongestThreadNS int64      `json:"longest_thread_ns"`
+	LockNS          int64      `json:"lock_ns"`
+	Phases          phasesJSON `json:"phases"`
+	MappedAt        uint64     `json:"mapped_at"`
+	MappedBytes     uint64     `json:"mapped_bytes"`
+	Error           *errorJSON `json:"error"` // null if all went well
+}
+
+// phasesJSON are the parts of a stop window.
+type phasesJSON struct {
+	GateNS    int64 `json:"gate_ns"`
+	BarrierNS int64 `json:"barrier_ns"`
+	CheckNS   int64 `json:"check_ns"`
+	WriteNS   int64 `json:"write_ns"`
+	ReleaseNS int64 `json:"release_ns"`
+}
+
+// errorJSON is why a target failed.
+type errorJSON struct {
+	Code     string `json:"code"`
+	Message  string `json:"message"`
+	TID      int    `json:"tid"`
+	Function string `json:"function"`
+}
+
+func newTargetJSON(r lpnl.Report, err error) targetJSON {
+	out := targetJSON{
+		Patch: r.Patch, PID: r.PID, Comm: r.Comm, State: r.State.String(),
+		Functions: r.Functions, Values: r.Values, Threads: r.Threads, Attempts: r.Attempts,
+		StopNS: int64(r.Stop), StopLimitNS: int64(r.StopLimit), LongestThreadNS: int64(r.LongestThread), LockNS: int64(r.Lock),
+		Phases: phasesJSON{
+			GateNS: int64(r.Gate), BarrierNS: int64(r.Barrier), CheckNS: int64(r.Check),
+			WriteNS: int64(r.Write), ReleaseNS: int64(r.Release),
+		},
+		MappedAt: r.MappedAt, MappedBytes: r.MappedBytes,
+	}
+	if err != nil {
+		out.Error = &errorJSON{Code: code(err), Message: err.Error(), TID: r.TID, Function: r.Function}
+	}
+	return out
+}
+
+// code names an error for programs: as the contract with the kernel does, where it is a refusal.
+func code(err error) string {
+	var refused *lpnl.Refused
+	switch {
+	case errors.As(err, &refused):
+		return refused.Report.Refusal.String()
+	case apply.Gone(err):
+		return lpnl.RefusalTargetGone.String()
+	case errors.Is(err, os.ErrPermission):
+		return "not-permitted"
+	}
+	return "error"
+}
+
+// printJSON writes one object on a line of its own.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// deeds are the sentences of the verbs.
+var deeds = map[apply.Verb]string{
+	lpnl.VerbCheck:   "checked %s: can be applied to %s",
+	lpnl.VerbLoad:    "loaded %s into %s",
+	lpnl.VerbApply:   "applied %s to %s",
+	lpnl.VerbRestore: "restored %s in %s",
+	lpnl.VerbUnload:  "unloaded %s from %s",
+	apply.Revert:     "reverted %s in %s",
+}
+
+// sentence says what was done to a target.
+func sentence(verb apply.Verb, o apply.Outcome) string {
+	r := o.Report
+	var facts []string
+	if verb != lpnl.VerbUnload {
+		facts = append(facts, changes(r.Functions, r.Values)...)
+	}
+	if verb == lpnl.VerbLoad {
+		facts = append(facts, fmt.Sprintf("%d bytes at %#x", r.MappedBytes, r.MappedAt))
+	}
+	if r.Attempts > 0 {
+		facts = append(facts, plural(r.Threads, "thread"),
+			fmt.Sprintf("stopped %s (limit %s)", duration(r.Stop), duration(r.StopLimit)))
+	}
+	deed, ok := deeds[verb]
+	if !ok { // an event of a newer kernel
+		return fmt.Sprintf("%s is %v in %v", r.Patch, r.State, o.Process)
+	}
+	s := fmt.Sprintf(deed, r.Patch, o.Process)
+	if len(facts) == 0 {
+		return s
+	}
+	return s + ": " + strings.Join(facts, ", ")
+}
+
+// changes says how many functions and values there are, leaving out what there is none of.
+func changes(functions, values int) []string {
+	var list []string
+	if functions > 0 {
+		list = append(list, plural(functions, "function"))
+	}
+	if values > 0 {
+		list = append(list, plural(values, "value"))
+	}
+	return list
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// duration writes a time with three significant digits.
+func duration(d time.Duration) string {
+	value, unit := float64(d), "ns"
+	for _, u := range []struct {
+		of   time.Duration
+		name string
+	}{{time.Microsecond, "µs"}, {time.Millisecond, "ms"}, {time.Second, "s"}} {
+		if round3(float64(d)) >= float64(u.of) { // 999.7 µs is 1 ms
+			value, unit = float64(d)/float64(u.of), u.name
+		}
+	}
+	return strconv.FormatFloat(round3(value), 'f', -1, 64) + " " + unit
+}
+
+// round3 rounds to three significant digits, but not whole numbers that have more.
+func round3(v float64) float64 {
+	if v == 0 || v >= 1000 {
+		return math.Round(v)
+	}
+	scale := math.Pow(10, 2-math.Floor(math.Log10(v)))
+	return math.Round(v*scale) / scale
+}
+
+// complain writes why a target failed to w.
+func complain(w io.Writer, o apply.Outcome) {
+	text := o.Err.Error()
+	if name := o.Process.String(); o.Process.Comm != "" && !strings.HasPrefix(text, name) {
+		text = name + ": " + text
+	}
+	switch statusOf(o.Err) {
+	case exitNothing:
+		text = "nothing to do: " + text
+	case exitRefused:
+		text = "refused: " + text
+	}
+	fmt.Fprintf(w, "lpctl: %s\n", text)
+}

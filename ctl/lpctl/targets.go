@@ -1,0 +1,168 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
+)
+
+// maxStopLimit is the longest stop window that the kernel accepts.
+const maxStopLimit = 10 * time.Second
+
+// kernel is a connection to the module.
+type kernel interface {
+	apply.Kernel
+	Info() (lpnl.Info, error)
+	Close() error
+}
+
+// connect makes the connection; tests replace it.
+var connect = func() (kernel, error) { return lpnl.Dial() }
+
+// procFS is where processes are looked up.
+var procFS = proc.New("/proc")
+
+// targetFlags say which processes are meant.
+func targetFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.IntSliceFlag{Name: "pid", Usage: "the process `N`; may be repeated"},
+		&cli.StringFlag{Name: "exe", Usage: "all processes that run the program `PATH`"},
+		&cli.BoolFlag{Name: "all", Usage: "every process that maps the files which the patch changes", DisableDefaultText: true},
+	}
+}
+
+func selection(c *cli.Context) apply.Selection {
+	return apply.Selection{PIDs: c.IntSlice("pid"), Exe: c.String("exe"), All: c.Bool("all")}
+}
+
+// stopFlags limit an operation.
+func stopFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.DurationFlag{Name: "max-stop", Value: lpnl.MaxStopDefault, Usage: "never stop a target for longer than `TIME`"},
+		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "retry for `TIME` while a thread is in the way"},
+	}
+}
+
+func options(c *cli.Context) (lpnl.Options, error) {
+	o := lpnl.Options{MaxStop: c.Duration("max-stop"), Timeout: c.Duration("timeout")}
+	if o.MaxStop <= 0 || o.MaxStop > maxStopLimit {
+		return o, fmt.Errorf("--max-stop %v: must be more than 0 and at most %s", o.MaxStop, duration(maxStopLimit))
+	}
+	if o.Timeout < 0 {
+		return o, fmt.Errorf("--timeout %v: must not be negative", o.Timeout)
+	}
+	return o, nil
+}
+
+func jsonFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object per line", DisableDefaultText: true}
+}
+
+func quietFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "quiet", Usage: "print errors only", DisableDefaultText: true}
+}
+
+// argument returns the only argument.
+func argument(c *cli.Context, what string) (string, error) {
+	switch c.NArg() {
+	case 0:
+		return "", fmt.Errorf("%s is missing; see lpctl %s --help", what, c.Command.Name)
+	case 1:
+		return c.Args().First(), nil
+	}
+	return "", fmt.Errorf("unexpected argument %q; see lpctl %s --help", c.Args().Get(1), c.Command.Name)
+}
+
+// openPatch takes a patch by its file, or by its name if the argument cannot be a file.
+func openPatch(arg string) (apply.Patch, error) {
+	_, err := os.Stat(arg)
+	isFile := err == nil || strings.HasSuffix(arg, ".lp") || strings.Contains(arg, "/")
+	if !isFile {
+		return apply.Patch{Name: arg}, nil
+	}
+	f, err := apply.Open(arg)
+	if err != nil {
+		return apply.Patch{}, err
+	}
+	return apply.Patch{File: f, Name: f.Spec.Name}, nil
+}
+
+// operate carries out a verb on all targets and reports each.
+func operate(c *cli.Context, verb apply.Verb) error {
+	arg, err := argument(c, "the patch, NAME.lp,")
+	if err != nil {
+		return err
+	}
+	o, err := options(c)
+	if err != nil {
+		return err
+	}
+	sel := selection(c)
+	if sel.Empty() {
+		return fmt.Errorf("say which processes: --pid N, --exe PATH or --all; see lpctl %s --help", c.Command.Name)
+	}
+	p, err := openPatch(arg)
+	if err != nil {
+		return err
+	}
+	if p.File != nil {
+		defer p.File.Close()
+	}
+	k, err := connect()
+	if err != nil {
+		return err
+	}
+	defer k.Close()
+	s := apply.New(k, procFS)
+	targets, failed, err := s.Targets(sel, p)
+	if err != nil {
+		return err
+	}
+	if len(targets)+len(failed) == 0 {
+		return nothing(errNoTarget(sel, p))
+	}
+	return report(c, verb, sel, append(failed, s.Run(verb, p, targets, o)...))
+}
+
+func errNoTarget(sel apply.Selection, p apply.Patch) error {
+	switch {
+	case sel.Exe != "" && !sel.All:
+		return fmt.Errorf("nothing to do: no process runs %s", sel.Exe)
+	case p.File == nil:
+		return fmt.Errorf("nothing to do: no process has a patch %q loaded", p.Name)
+	}
+	return errors.New("nothing to do: no process maps the files that the patch changes")
+}
+
+// report prints what became of each target and returns the exit status of all.
+func report(c *cli.Context, verb apply.Verb, sel apply.Selection, list []apply.Outcome) error {
+	var all []exitStatus
+	for _, o := range list {
+		if len(sel.PIDs) == 0 && apply.Gone(o.Err) {
+			continue // it was found, not named, and ended before its turn
+		}
+		all = append(all, statusOf(o.Err))
+		if c.Bool("json") {
+			if err := printJSON(c.App.Writer, newTargetJSON(o.Report, o.Err)); err != nil {
+				return err
+			}
+		} else if o.Err == nil && !c.Bool("quiet") {
+			fmt.Fprintln(c.App.Writer, sentence(verb, o))
+		}
+		if o.Err != nil {
+			complain(c.App.ErrWriter, o)
+		}
+	}
+	if s := combine(all); s != exitDone {
+		return &exitError{status: s, reported: true}
+	}
+	return nil
+}
