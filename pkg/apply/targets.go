@@ -56,6 +56,8 @@ func (s *Session) Targets(sel Selection, p Patch) ([]proc.Process, []Outcome, er
 	return list, failed, nil
 }
 
+// all returns the processes that map all images of the patch. One that cannot be looked at is an error only if there is
+// no other: a security module may hide single processes even from root.
 func (s *Session) all(p Patch) ([]proc.Process, error) {
 	if p.File == nil {
 		return s.having(p.Name)
@@ -65,13 +67,18 @@ func (s *Session) all(p Patch) ([]proc.Process, error) {
 		return nil, err
 	}
 	var list []proc.Process
+	var first error
 	for _, t := range every {
-		switch _, err := s.match(p.File.Spec, t); {
+		_, err := s.match(p.File.Spec, t)
+		switch {
 		case err == nil:
 			list = append(list, t)
-		case reportOf(err).Refusal == lpnl.RefusalNone && !Gone(err):
-			return nil, err
+		case reportOf(err).Refusal == lpnl.RefusalNone && !Gone(err) && first == nil:
+			first = err
 		}
+	}
+	if len(list) == 0 {
+		return nil, first
 	}
 	return list, nil
 }

@@ -1,0 +1,227 @@
+package apply_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/lpnl/lpnltest"
+	"lpatch/pkg/patch"
+	"lpatch/pkg/proc"
+)
+
+const sleep = "/bin/sleep"
+
+// start runs a copy of sleep, which nobody else runs, until the test ends.
+func start(t *testing.T) (exe string, p proc.Process) {
+	t.Helper()
+	data, err := os.ReadFile(sleep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exe = filepath.Join(t.TempDir(), "sleep")
+	if err := os.WriteFile(exe, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, "100")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	p, err = proc.New("/proc").Process(cmd.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Open("/proc/self/map_files"); errors.Is(err, os.ErrPermission) {
+		t.Skip("needs CAP_SYS_ADMIN")
+	}
+	return exe, p
+}
+
+// write makes a patch file of a spec and opens it.
+func write(t *testing.T, spec *patch.Spec) apply.Patch {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), spec.Name+".lp")
+	if err := applytest.Write(path, spec); err != nil {
+		t.Fatal(err)
+	}
+	f, err := apply.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return apply.Patch{File: f, Name: f.Spec.Name}
+}
+
+func spec(t *testing.T) *patch.Spec {
+	t.Helper()
+	s, err := applytest.Spec("fix", sleep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func session(t *testing.T, k *lpnltest.Kernel) *apply.Session {
+	t.Helper()
+	c, err := k.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return apply.New(c, proc.New("/proc"))
+}
+
+// TestRun takes a patch through its life, by file and by name.
+func TestRun(t *testing.T) {
+	exe, p := start(t)
+	k := &lpnltest.Kernel{}
+	s := session(t, k)
+	file := write(t, spec(t))
+	name := apply.Patch{Name: "fix"}
+	for _, step := range []struct {
+		verb  apply.Verb
+		patch apply.Patch
+		state lpnl.State
+	}{
+		{lpnl.VerbCheck, file, lpnl.StateNone},
+		{lpnl.VerbApply, file, lpnl.StateApplied},
+		{lpnl.VerbRestore, name, lpnl.StateRestored},
+		{lpnl.VerbApply, name, lpnl.StateApplied},
+		{apply.Revert, file, lpnl.StateNone},
+		{lpnl.VerbLoad, file, lpnl.StateLoaded},
+		{apply.Revert, name, lpnl.StateNone},
+	} {
+		targets, failed, err := s.Targets(apply.Selection{Exe: exe}, step.patch)
+		if err != nil || len(failed) > 0 {
+			t.Fatal(err, failed)
+		}
+		out := s.Run(step.verb, step.patch, targets, lpnl.Options{})
+		if len(out) != 1 || out[0].Err != nil || out[0].Report.State != step.state || out[0].Process != p {
+			t.Fatalf("%s: %+v", step.verb, out)
+		}
+	}
+	// The file at the path may be replaced: what is mapped counts.
+	if err := os.Remove(exe); err != nil {
+		t.Fatal(err)
+	}
+	if out := s.Run(lpnl.VerbApply, file, []proc.Process{p}, lpnl.Options{}); out[0].Err != nil {
+		t.Errorf("with the program deleted: %v", out[0].Err)
+	}
+	if len(k.Patches) != 1 {
+		t.Errorf("the kernel got %d patches", len(k.Patches))
+	}
+}
+
+// TestCopies: the kernel knows files by inode, so a copy of the program takes an object of its own.
+func TestCopies(t *testing.T) {
+	_, a := start(t)
+	_, b := start(t)
+	k := &lpnltest.Kernel{}
+	out := session(t, k).Run(lpnl.VerbApply, write(t, spec(t)), []proc.Process{a, b}, lpnl.Options{})
+	if out[0].Err != nil || out[1].Err != nil || out[0].Report.Hash == out[1].Report.Hash || len(k.Patches) != 2 {
+		t.Errorf("%d patches, outcomes %+v", len(k.Patches), out)
+	}
+}
+
+func TestNoBuildID(t *testing.T) {
+	exe, p := start(t)
+	s := spec(t)
+	s.Images[0].BuildID = nil
+	out := session(t, &lpnltest.Kernel{}).Run(lpnl.VerbLoad, write(t, s), []proc.Process{p}, lpnl.Options{})
+	// A file with a build-id is not taken for one without.
+	if out[0].Err == nil || !strings.Contains(out[0].Err.Error(), exe+" with build-id ") {
+		t.Errorf("%v", out[0].Err)
+	}
+}
+
+func TestAll(t *testing.T) {
+	_, p := start(t)
+	s := session(t, &lpnltest.Kernel{})
+	file := write(t, spec(t))
+	targets, _, err := s.Targets(apply.Selection{All: true}, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, x := range targets {
+		found = found || x == p
+		if x.PID == os.Getpid() {
+			t.Error("the test itself does not run sleep")
+		}
+	}
+	if !found {
+		t.Errorf("%v is not among %v", p, targets)
+	}
+	s.Run(lpnl.VerbLoad, file, []proc.Process{p}, lpnl.Options{})
+	targets, _, err = s.Targets(apply.Selection{All: true, PIDs: []int{p.PID}}, apply.Patch{Name: "fix"})
+	if diff := cmp.Diff([]proc.Process{p}, targets); err != nil || diff != "" {
+		t.Errorf("by name: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestRefusals are those that need no kernel.
+func TestRefusals(t *testing.T) {
+	exe, p := start(t)
+	other := spec(t)
+	other.Images[0].BuildID = patch.Hex{0xab, 0xcd}
+	elsewhere := spec(t)
+	elsewhere.Images[0] = patch.Image{Path: "/usr/lib/libx.so.1.2", Soname: "libx.so.1", BuildID: patch.Hex{0x12}}
+	built := spec(t).Images[0].BuildID
+	text, _ := built.MarshalText()
+	for _, c := range []struct {
+		patch apply.Patch
+		code  lpnl.Refusal
+		want  string
+	}{
+		{write(t, other), lpnl.RefusalImageMissing, p.String() + " maps " + exe + " with build-id " + string(text) +
+			", but the patch was built for abcd; rebuild the patch with --target /proc/PID/exe"},
+		{write(t, elsewhere), lpnl.RefusalImageMissing,
+			p.String() + " does not map libx.so.1 (build-id 12), which the patch is for; choose a process that does"},
+		{apply.Patch{Name: "cve"}, lpnl.RefusalNotLoaded,
+			p.String() + ` has no patch "cve" loaded; give the patch file, or see "lpctl status"`},
+	} {
+		out := session(t, &lpnltest.Kernel{}).Run(lpnl.VerbApply, c.patch, []proc.Process{p}, lpnl.Options{})
+		want := strings.ReplaceAll(c.want, "PID", strings.Trim(strings.TrimPrefix(p.String(), p.Comm), "[]"))
+		var refused *lpnl.Refused
+		if !errors.As(out[0].Err, &refused) || refused.Report.Refusal != c.code || out[0].Err.Error() != want {
+			t.Errorf("got  %v\nwant %s", out[0].Err, want)
+		}
+		if out[0].Report.PID != p.PID || out[0].Report.Comm != p.Comm {
+			t.Errorf("the report names %+v", out[0].Report)
+		}
+	}
+}
+
+func TestRevertStops(t *testing.T) {
+	_, p := start(t)
+	k := &lpnltest.Kernel{Refuse: map[lpnl.Verb]lpnltest.Refusal{
+		lpnl.VerbUnload: {Refusal: lpnl.RefusalThreadActive, Errno: syscall.EBUSY, Message: "thread 5 is in patch fix", TID: 5},
+	}}
+	s := session(t, k)
+	file := write(t, spec(t))
+	s.Run(lpnl.VerbApply, file, []proc.Process{p}, lpnl.Options{})
+	out := s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{})
+	if out[0].Err == nil || out[0].Report.TID != 5 || out[0].Report.State != lpnl.StateRestored {
+		t.Errorf("%+v", out[0])
+	}
+}
+
+func TestMissingProcess(t *testing.T) {
+	_, failed, err := session(t, &lpnltest.Kernel{}).Targets(apply.Selection{PIDs: []int{1 << 30}}, apply.Patch{Name: "fix"})
+	if err != nil || len(failed) != 1 || !apply.Gone(failed[0].Err) || failed[0].Report.PID != 1<<30 {
+		t.Errorf("%+v, %v", failed, err)
+	}
+}
