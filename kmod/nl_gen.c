@@ -72,7 +72,7 @@ static const struct nla_policy lpatch_load_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_HASH] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
 	[LPATCH_A_OP_PID] = { .type = NLA_U32 },
 	[LPATCH_A_OP_START_TIME] = { .type = NLA_U64 },
-	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x3),
+	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x1),
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
 };
@@ -82,7 +82,7 @@ static const struct nla_policy lpatch_apply_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_HASH] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
 	[LPATCH_A_OP_PID] = { .type = NLA_U32 },
 	[LPATCH_A_OP_START_TIME] = { .type = NLA_U64 },
-	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x3),
+	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x1),
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
 };
@@ -92,7 +92,7 @@ static const struct nla_policy lpatch_restore_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_HASH] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
 	[LPATCH_A_OP_PID] = { .type = NLA_U32 },
 	[LPATCH_A_OP_START_TIME] = { .type = NLA_U64 },
-	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x3),
+	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x1),
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
 };
@@ -102,7 +102,7 @@ static const struct nla_policy lpatch_unload_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_HASH] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
 	[LPATCH_A_OP_PID] = { .type = NLA_U32 },
 	[LPATCH_A_OP_START_TIME] = { .type = NLA_U64 },
-	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x3),
+	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x1),
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
 };

@@ -111,7 +111,6 @@ static bool lp_entry_is_site(const struct lp_patch *patch, const struct lp_funct
 static void lp_spans_fill(struct lp_op *op)
 {
 	const struct lp_patch *patch = op->patch;
-	bool quiesce = !(op->flags & LPATCH_OP_FLAGS_NO_QUIESCE);
 	u32 i;
 
 	op->scan.nr_spans = 0;
@@ -122,14 +121,14 @@ static void lp_spans_fill(struct lp_op *op)
 		if (site->kind == LPATCH_SITE_KIND_JUMP)
 			lp_span_add(op, addr + 1, addr + site->len, site->symbol);
 	}
-	for (i = 0; quiesce && op->verb == LP_APPLY && i < patch->nr_functions; i++) {
+	for (i = 0; op->verb == LP_APPLY && i < patch->nr_functions; i++) {
 		const struct lp_function *function = &patch->functions[i];
 		unsigned long base = op->bases[function->image];
 
 		lp_span_add(op, base + function->start + lp_entry_is_site(patch, function), base + function->end,
 			    function->symbol);
 	}
-	for (i = 0; (quiesce || op->verb == LP_UNLOAD) && op->verb != LP_APPLY && i < patch->nr_segments; i++) {
+	for (i = 0; op->verb != LP_APPLY && i < patch->nr_segments; i++) {
 		const struct lp_segment *segment = &patch->segments[i];
 
 		if (segment->prot & LPATCH_SEGMENT_PROT_EXEC)

@@ -95,11 +95,9 @@ enum lpatch_image_flags {
 /**
  * enum lpatch_op_flags - op flags
  * @LPATCH_OP_FLAGS_DRY_RUN: check everything but write nothing
- * @LPATCH_OP_FLAGS_NO_QUIESCE: check for torn entries only
  */
 enum lpatch_op_flags {
 	LPATCH_OP_FLAGS_DRY_RUN = 1 << 0,
-	LPATCH_OP_FLAGS_NO_QUIESCE = 1 << 1,
 };
 
 /**

@@ -100,8 +100,7 @@ const (
 type OpFlags uint32
 
 const (
-	OpFlagsDryRun    OpFlags = 1 << 0 // check everything but write nothing
-	OpFlagsNoQuiesce OpFlags = 1 << 1 // check for torn entries only
+	OpFlagsDryRun OpFlags = 1 << 0 // check everything but write nothing
 )
 
 // State: the state of a patch in a target.

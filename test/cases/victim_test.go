@@ -1,0 +1,118 @@
+//go:build vm
+
+package cases
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fixtures is where test/fixtures puts programs and patches in the guest.
+const fixtures = "/fixtures/"
+
+// victim is a running program of test/target that obeys commands.
+type victim struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	pid  int
+	in   io.WriteCloser
+	out  *bufio.Reader
+	path string
+}
+
+// startVictim starts a program and waits until it is ready. It is killed at the end of the test.
+func startVictim(t *testing.T, name string, args ...string) *victim {
+	t.Helper()
+	v := &victim{t: t, cmd: exec.Command(fixtures+name, args...), path: fixtures + name}
+	v.cmd.Stderr = os.Stderr
+	in, err := v.cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := v.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.in, v.out = in, bufio.NewReader(out)
+	if err := v.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		v.cmd.Process.Kill()
+		v.cmd.Wait()
+	})
+	v.expectReady()
+	return v
+}
+
+func (v *victim) expectReady() {
+	v.t.Helper()
+	if _, err := fmt.Sscanf(v.line(), "ready %d", &v.pid); err != nil {
+		v.t.Fatalf("the victim did not get ready: %v", err)
+	}
+}
+
+// line reads one line of the victim's answers.
+func (v *victim) line() string {
+	v.t.Helper()
+	type answer struct {
+		line string
+		err  error
+	}
+	c := make(chan answer, 1)
+	go func() {
+		line, err := v.out.ReadString('\n')
+		c <- answer{strings.TrimSuffix(line, "\n"), err}
+	}()
+	select {
+	case a := <-c:
+		if a.err != nil {
+			v.t.Fatalf("the victim went away: %v", a.err)
+		}
+		return a.line
+	case <-time.After(60 * time.Second):
+		v.t.Fatal("the victim does not answer")
+	}
+	return ""
+}
+
+// ask gives a command and returns the answer.
+func (v *victim) ask(command string) string {
+	v.t.Helper()
+	if _, err := fmt.Fprintln(v.in, command); err != nil {
+		v.t.Fatal(err)
+	}
+	return v.line()
+}
+
+// wantValue asks for the value, which says whether the patch is applied.
+func (v *victim) wantValue(want int) {
+	v.t.Helper()
+	if got := v.ask("value"); got != fmt.Sprintf("value %d", want) {
+		v.t.Fatalf("the victim says %q, want value %d", got, want)
+	}
+}
+
+// stats returns how often value() was called, how often it was wrong, and how many threads were created and ended.
+func (v *victim) stats() (calls, wrong, born int) {
+	v.t.Helper()
+	line := v.ask("stats")
+	if _, err := fmt.Sscanf(line, "stats calls %d wrong %d born %d", &calls, &wrong, &born); err != nil {
+		v.t.Fatalf("the victim says %q: %v", line, err)
+	}
+	return calls, wrong, born
+}
+
+// wantNoWrong fails if any call of value() gave a wrong answer.
+func (v *victim) wantNoWrong() {
+	v.t.Helper()
+	if calls, wrong, _ := v.stats(); wrong != 0 {
+		v.t.Fatalf("%d of %d calls gave a wrong answer", wrong, calls)
+	}
+}

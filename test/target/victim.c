@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A program to be patched. Its threads call value() all the time and check what they get; a right answer is
+ * argument + 1 (as built) or + 2 (as patched), anything else is counted as wrong.
+ *
+ *	victim [-t THREADS] [-m spin|sleep] [-c] [-l] [-s] [-v]
+ *		-c  threads are created and ended all the time
+ *		-l  mlockall(MCL_CURRENT | MCL_FUTURE)
+ *		-s  the main thread enters seccomp's strict mode
+ *		-v  one worker more, a process of its own that shares the memory (CLONE_VM without CLONE_THREAD)
+ *
+ * It obeys commands, a line each, on standard input, and answers each with one line on standard output:
+ *	value     "value N", N from value(0) called once
+ *	straddle  "value N", from straddle(0), a function whose first bytes lie on two pages
+ *	number    "value N", N the value of the variable number
+ *	call ADDR a thread calls the function at that address; "called"
+ *	stats     "stats calls N wrong N born N"
+ *	dwell     a thread enters dwell() and stays there; "dwelling"
+ *	leave     it returns; "left"
+ *	fork      "child PID", a child with one thread that obeys nothing and sleeps
+ *	exec      executes itself again with the same arguments; "ready PID" follows
+ *	quit      "bye"
+ */
+#define _GNU_SOURCE
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+int value(int x);
+int straddle(int x);
+int number = 1;
+
+/* Its first two bytes are the last ones of a page. */
+__asm__(".section .text.straddle, \"ax\", @progbits\n"
+	".balign 4096\n"
+	".skip 4094\n"
+	".globl straddle\n"
+	".type straddle, @function\n"
+	"straddle: leal 1(%rdi), %eax\n"
+	"	nopl 0(%rax)\n"
+	"	ret\n"
+	".size straddle, . - straddle\n"
+	".text\n");
+
+static atomic_ulong calls, wrong, born;
+static int sleeping;
+static pthread_mutex_t room = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+static int dwelling;
+
+static void check_value(int x)
+{
+	int got = value(x);
+
+	if (got != x + 1 && got != x + 2)
+		atomic_fetch_add(&wrong, 1);
+	atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
+}
+
+/* Spends nearly all of its time outside of value(). */
+static void work(int x)
+{
+	struct timespec nap = { .tv_nsec = 2000000 };
+
+	for (volatile int i = 0; i < 2000; i++)
+		;
+	check_value(x);
+	if (sleeping)
+		nanosleep(&nap, NULL);
+}
+
+static void *worker(void *arg)
+{
+	for (int x = (int)(long)arg;; x++)
+		work(x & 0xffff);
+	return NULL;
+}
+
+static int sharer(void *arg)
+{
+	worker(arg);
+	return 0;
+}
+
+static void *caller(void *arg)
+{
+	((void (*)(void))arg)();
+	return NULL;
+}
+
+static void *mayfly(void *arg)
+{
+	check_value((int)(long)arg);
+	atomic_fetch_add(&born, 1);
+	return NULL;
+}
+
+static void *churn(void *arg)
+{
+	pthread_t t[4];
+
+	for (;;) {
+		for (long i = 0; i < 4; i++)
+			if (pthread_create(&t[i], NULL, mayfly, (void *)i))
+				abort();
+		for (int i = 0; i < 4; i++)
+			pthread_join(t[i], NULL);
+	}
+	return arg;
+}
+
+__attribute__((noinline)) static void dwell(void)
+{
+	pthread_mutex_lock(&room);
+	dwelling = 1;
+	pthread_cond_broadcast(&moved);
+	while (dwelling == 1)
+		pthread_cond_wait(&moved, &room);
+	dwelling = 0;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&room);
+}
+
+static void *dweller(void *arg)
+{
+	dwell();
+	return arg;
+}
+
+static void set_dwelling(int from, int to)
+{
+	pthread_mutex_lock(&room);
+	while (dwelling != from)
+		pthread_cond_wait(&moved, &room);
+	if (to >= 0)
+		dwelling = to;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&room);
+}
+
+static void start(void *(*fn)(void *), long arg)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 64 << 10);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (pthread_create(&t, &attr, fn, (void *)arg)) {
+		perror("victim: pthread_create");
+		exit(1);
+	}
+	pthread_attr_destroy(&attr);
+}
+
+static void obey(const char *command, char **argv)
+{
+	if (!strcmp(command, "value")) {
+		printf("value %d\n", value(0));
+	} else if (!strcmp(command, "straddle")) {
+		printf("value %d\n", straddle(0));
+	} else if (!strcmp(command, "number")) {
+		printf("value %d\n", *(volatile int *)&number);
+	} else if (!strncmp(command, "call ", 5)) {
+		start(caller, strtol(command + 5, NULL, 0));
+		puts("called");
+	} else if (!strcmp(command, "stats")) {
+		printf("stats calls %lu wrong %lu born %lu\n", atomic_load(&calls), atomic_load(&wrong),
+		       atomic_load(&born));
+	} else if (!strcmp(command, "dwell")) {
+		start(dweller, 0);
+		set_dwelling(1, -1);
+		puts("dwelling");
+	} else if (!strcmp(command, "leave")) {
+		set_dwelling(1, 2);
+		set_dwelling(0, -1);
+		puts("left");
+	} else if (!strcmp(command, "fork")) {
+		pid_t pid = fork();
+
+		if (!pid)
+			for (;;)
+				pause();
+		printf("child %d\n", pid);
+	} else if (!strcmp(command, "exec")) {
+		execv("/proc/self/exe", argv);
+		perror("victim: execv");
+	} else if (!strcmp(command, "quit")) {
+		puts("bye");
+		exit(0);
+	} else {
+		printf("what is %s?\n", command);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static char line[64], in[4096], out[4096]; /* no allocation in strict mode */
+	int threads = 0, churning = 0, strict = 0, sharing = 0, opt;
+
+	while ((opt = getopt(argc, argv, "t:m:clsv")) != -1) {
+		switch (opt) {
+		case 't':
+			threads = atoi(optarg);
+			break;
+		case 'm':
+			sleeping = !strcmp(optarg, "sleep");
+			break;
+		case 'c':
+			churning = 1;
+			break;
+		case 'l':
+			if (mlockall(MCL_CURRENT | MCL_FUTURE)) {
+				perror("victim: mlockall");
+				return 1;
+			}
+			break;
+		case 's':
+			strict = 1;
+			break;
+		case 'v':
+			sharing = 1;
+			break;
+		default:
+			return 2;
+		}
+	}
+	setvbuf(stdin, in, _IOFBF, sizeof(in));
+	setvbuf(stdout, out, _IOLBF, sizeof(out));
+	for (long i = 0; i < threads; i++)
+		start(worker, i);
+	if (churning)
+		start(churn, 0);
+	if (sharing && clone(sharer, malloc(64 << 10) + (64 << 10), CLONE_VM | SIGCHLD, NULL) < 0) {
+		perror("victim: clone");
+		return 1;
+	}
+	printf("ready %d\n", getpid());
+	if (strict && prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)) {
+		perror("victim: prctl");
+		return 1;
+	}
+	while (fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\n")] = '\0';
+		obey(line, argv);
+	}
+	return 0;
+}
