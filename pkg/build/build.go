@@ -1,0 +1,245 @@
+// Package build makes patch files: from the objects of the old and the new source (FromObjects), or from a source tree
+// and a patch of it (FromSource).
+package build
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/link"
+	"lpatch/pkg/lpelf"
+	"lpatch/pkg/patch"
+)
+
+// Refusals are the reasons why no patch can be built, all at once; a build that is refused returns them as its error
+// (errors.As). lpctl exits with 2.
+type Refusals = diff.Refusals
+
+// Refusal is one of them.
+type Refusal = diff.Refusal
+
+// ErrNothing means that old and new do not differ in code that the target runs. lpctl exits with 3.
+var ErrNothing = diff.ErrNothing
+
+// Options say what to build a patch from.
+type Options struct {
+	Target      string   // the ELF file that runs
+	Symbols     string   // an unstripped build of it, or "" if the target has its symbols
+	Old, New    []string // objects, archives or folders of objects
+	Name        string   // of the patch
+	Description string
+	Tool        string // name and version of the builder, for the descriptor
+}
+
+// Result is a patch with what is to be said about it.
+type Result struct {
+	Data     []byte // the patch file
+	Spec     *patch.Spec
+	Added    []string // functions that only the new objects have
+	LineOnly []string // functions that differ by line numbers only and are left as they are
+	Warnings []string // sentences
+}
+
+// FromObjects builds a patch. Its error is ErrNothing, Refusals, or one about reading the files.
+func FromObjects(o Options) (*Result, error) {
+	if err := patch.CheckName(o.Name); err != nil {
+		return nil, err
+	}
+	olds, err := collect(o.Old)
+	if err != nil {
+		return nil, err
+	}
+	news, err := collect(o.New)
+	if err != nil {
+		return nil, err
+	}
+	im, err := link.OpenImage(o.Target, o.Symbols)
+	if err != nil {
+		return nil, err
+	}
+	b := &builder{im: im, res: &Result{}}
+	if err := b.compare(pairUp(olds, news)); err != nil {
+		return nil, err
+	}
+	return b.link(o)
+}
+
+type builder struct {
+	im       *link.Image
+	res      *Result
+	inputs   []*link.Input
+	refusals diff.Refusals
+	skipped  []string // objects that differ and are no part of the target
+}
+
+// compare compares each pair of objects and keeps those that differ and are part of the image.
+func (b *builder) compare(pairs []pair) error {
+	var changed []*diff.Result
+	for _, p := range pairs {
+		if p.old == nil || p.new == nil || string(p.old) == string(p.new) {
+			continue
+		}
+		res, err := comparePair(p)
+		if err != nil {
+			return err
+		}
+		if !res.Nothing() {
+			changed = append(changed, res)
+		}
+		b.res.LineOnly = append(b.res.LineOnly, res.LineOnly...)
+	}
+	b.locate(changed)
+	return nil
+}
+
+func comparePair(p pair) (*diff.Result, error) {
+	parse := func(side string, data []byte) (*diff.Object, error) {
+		f, err := lpelf.Parse(side+" "+p.name, data)
+		if err != nil {
+			return nil, err
+		}
+		return diff.NewObject(p.name, f)
+	}
+	old, err := parse("old", p.old)
+	if err != nil {
+		return nil, err
+	}
+	new, err := parse("new", p.new)
+	if err != nil {
+		return nil, err
+	}
+	return diff.Compare(old, new), nil
+}
+
+// locate finds each changed object in the image. Of several builds of one source (a program's and a library's) only one
+// fits; the others are left out with a warning.
+func (b *builder) locate(changed []*diff.Result) {
+	failed := map[string]diff.Refusals{}
+	taken := map[int]string{}
+	for _, res := range changed {
+		in, err := b.locateOne(res)
+		var refusals diff.Refusals
+		switch {
+		case errors.Is(err, link.ErrNotLinked):
+			b.skipped = append(b.skipped, res.New.Name)
+		case errors.As(err, &refusals):
+			failed[res.New.Name] = refusals
+		case taken[in.Loc.Block] != "" && in.Loc.Block != 0:
+			b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: the same code as %s, left out", res.New.Name, taken[in.Loc.Block]))
+		default:
+			taken[in.Loc.Block] = res.New.Name
+			b.inputs = append(b.inputs, in)
+			b.accept(res)
+		}
+	}
+	for _, res := range changed {
+		if refusals := failed[res.New.Name]; refusals != nil {
+			b.reject(res, refusals)
+		}
+	}
+	for _, name := range b.skipped {
+		b.res.Warnings = append(b.res.Warnings, name+": differs, but is not part of "+b.im.Path)
+	}
+}
+
+// locateOne compares the old code of one object with the image.
+func (b *builder) locateOne(res *diff.Result) (*link.Input, error) {
+	if len(res.Changed) == 0 {
+		return b.locateData(res)
+	}
+	loc, err := link.Locate(b.im, res.Old, oldFunctions(res))
+	if err != nil {
+		return nil, err
+	}
+	missing := map[string]bool{}
+	for _, name := range loc.Missing {
+		missing[name] = true
+		b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: %s: changed, but %s does not contain it", res.New.Name, name, b.im.Path))
+	}
+	kept := res.Changed[:0:0]
+	for _, ch := range res.Changed {
+		if !missing[ch.Old.Name] {
+			kept = append(kept, ch)
+		}
+	}
+	res.Changed = kept
+	return &link.Input{Diff: res, Loc: loc}, nil
+}
+
+func oldFunctions(res *diff.Result) []*lpelf.Symbol {
+	var out []*lpelf.Symbol
+	for _, ch := range res.Changed {
+		out = append(out, ch.Old)
+	}
+	return out
+}
+
+// locateData places an object whose code is the same and whose data is not, by all of its functions.
+func (b *builder) locateData(res *diff.Result) (*link.Input, error) {
+	var funcs []*lpelf.Symbol
+	for _, f := range res.Old.Functions() {
+		if _, cold := diff.ColdParent(f.Name); !cold {
+			funcs = append(funcs, f)
+		}
+	}
+	loc, err := link.Locate(b.im, res.Old, funcs)
+	if err != nil {
+		return nil, err
+	}
+	return &link.Input{Diff: res, Loc: loc}, nil
+}
+
+// accept takes over what the comparison says about an object that is part of the image.
+func (b *builder) accept(res *diff.Result) {
+	b.refusals = append(b.refusals, res.Refusals...)
+	b.res.Added = append(b.res.Added, res.Added...)
+	b.res.Warnings = append(b.res.Warnings, res.Warnings...)
+}
+
+// reject notes that an object's old code is not what the target runs, unless another build of the same source is.
+func (b *builder) reject(res *diff.Result, refusals diff.Refusals) {
+	for _, in := range b.inputs {
+		if in.Diff.Old.Source == res.Old.Source {
+			b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: not the build of %s that is in %s; %s is", res.New.Name, res.Old.Source, b.im.Path, in.Diff.New.Name))
+			return
+		}
+	}
+	b.refusals = append(append(b.refusals, refusals...), res.Refusals...)
+}
+
+// link makes the file from what has been found.
+func (b *builder) link(o Options) (*Result, error) {
+	content, err := link.Link(b.im, b.inputs, patch.Spec{Name: o.Name, Description: o.Description, Tool: o.Tool})
+	var refusals diff.Refusals
+	switch {
+	case errors.As(err, &refusals):
+		b.refusals = append(b.refusals, refusals...)
+	case err != nil:
+		return nil, err
+	}
+	if len(b.refusals) > 0 {
+		return nil, b.refusals.Sorted()
+	}
+	if len(content.Spec.Sites) == 0 {
+		return nil, b.nothing()
+	}
+	b.res.Spec = content.Spec
+	if b.res.Data, err = patch.Encode(content); err != nil {
+		return nil, err
+	}
+	sort.Strings(b.res.LineOnly)
+	return b.res, nil
+}
+
+// nothing explains why there is nothing to do.
+func (b *builder) nothing() error {
+	switch {
+	case len(b.skipped) > 0:
+		return fmt.Errorf("%w in %s (objects that differ are not part of it: %v)", ErrNothing, b.im.Path, b.skipped)
+	case len(b.res.LineOnly) > 0:
+		return fmt.Errorf("%w but for line numbers in %d functions", ErrNothing, len(b.res.LineOnly))
+	}
+	return ErrNothing
+}

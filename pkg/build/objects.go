@@ -1,0 +1,118 @@
+package build
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+
+	"lpatch/pkg/lpelf"
+)
+
+// pair is an object of both builds; either side may be missing.
+type pair struct {
+	name     string
+	old, new []byte
+}
+
+// collect reads objects, archives and folders of them. The key is the path below the folder, the name of the file, or
+// ARCHIVE(MEMBER).
+func collect(paths []string) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, p := range paths {
+		st, err := os.Stat(p)
+		if err != nil {
+			return nil, err
+		}
+		if !st.IsDir() {
+			if err := collectFile(out, filepath.Base(p), p, true); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		err = filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() || !isObjectName(path) {
+				return err
+			}
+			rel, err := filepath.Rel(p, path)
+			if err != nil {
+				return err
+			}
+			return collectFile(out, rel, path, false)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s: no objects (.o, .a) found", strings.Join(paths, ", "))
+	}
+	return out, nil
+}
+
+func isObjectName(path string) bool {
+	switch filepath.Ext(path) {
+	case ".o", ".a", ".lo", ".os":
+		return true
+	}
+	return false
+}
+
+// collectFile adds one file. Within a folder, a file that merely looks like an object (libtool's .lo) is passed over.
+func collectFile(out map[string][]byte, key, path string, named bool) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	switch {
+	case lpelf.IsArchive(data):
+		members, err := lpelf.ParseArchive(path, data)
+		if err != nil {
+			return err
+		}
+		for _, m := range members {
+			if err := addObject(out, key+"("+m.Name+")", m.Data); err != nil {
+				return err
+			}
+		}
+		return nil
+	case !strings.HasPrefix(string(data), "\x7fELF"):
+		if named {
+			return fmt.Errorf("%s: neither an object nor an archive; give .o files, .a files or folders of them", path)
+		}
+		return nil
+	}
+	return addObject(out, key, data)
+}
+
+func addObject(out map[string][]byte, key string, data []byte) error {
+	if _, dup := out[key]; dup {
+		return fmt.Errorf("%s: two objects of this name on one side; give the folders that hold them instead", key)
+	}
+	out[key] = data
+	return nil
+}
+
+// pairUp matches the objects of both sides by key, in the order of the keys. One object on each side is a pair whatever
+// the names.
+func pairUp(olds, news map[string][]byte) []pair {
+	if len(olds) == 1 && len(news) == 1 {
+		for _, o := range olds {
+			for name, n := range news {
+				return []pair{{name: name, old: o, new: n}}
+			}
+		}
+	}
+	names := make([]string, 0, len(news))
+	for name := range news {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var out []pair
+	for _, name := range names {
+		out = append(out, pair{name: name, old: olds[name], new: news[name]})
+	}
+	return out
+}

@@ -1,0 +1,253 @@
+package diff
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+
+	"lpatch/pkg/lpelf"
+)
+
+// Result says how two objects differ.
+type Result struct {
+	Old, New *Object
+	Changed  []Change // functions in both, in the order of the new object
+	Added    []string // functions only in the new object
+	LineOnly []string // functions that differ by line numbers (__LINE__) only, and are left alone
+	Refusals Refusals
+	Warnings []string
+	// OldOf maps a variable of the new object to the one of the old object whose storage it is. A variable that is not
+	// in it is new.
+	OldOf map[*lpelf.Symbol]*lpelf.Symbol
+}
+
+// Change is a function whose new body is needed.
+type Change struct {
+	Old, New *lpelf.Symbol
+	Why      string
+}
+
+// Nothing tells whether the objects do not differ in anything that runs.
+func (r *Result) Nothing() bool { return len(r.Changed) == 0 && len(r.Refusals) == 0 }
+
+type sectionPair struct{ old, new *lpelf.Section }
+
+type comparer struct {
+	old, new *Object
+	res      *Result
+	newOf    map[*lpelf.Symbol]*lpelf.Symbol // reverse of res.OldOf
+	same     map[sectionPair]bool            // finished and running comparisons of whole sections
+}
+
+// Compare compares two versions of an object.
+func Compare(old, new *Object) *Result {
+	c := &comparer{
+		old: old, new: new, newOf: map[*lpelf.Symbol]*lpelf.Symbol{}, same: map[sectionPair]bool{},
+		res: &Result{Old: old, New: new, OldOf: map[*lpelf.Symbol]*lpelf.Symbol{}},
+	}
+	c.correlate()
+	c.compareFunctions()
+	c.compareVariables()
+	c.compareConstructors()
+	if len(c.res.Changed) > 0 {
+		c.compareLayouts()
+	}
+	c.res.Refusals = c.res.Refusals.Sorted()
+	return c.res
+}
+
+func (c *comparer) refuse(symbol, code, format string, args ...any) {
+	c.res.Refusals = append(c.res.Refusals, Refusal{Code: code, File: c.new.Name, Symbol: symbol, Text: fmt.Sprintf(format, args...)})
+}
+
+// compareFunctions fills Changed, Added and LineOnly. A clone ("foo.isra.0") is compared by its exact name: an unchanged
+// caller has, in the new object, the same code beside the new clone, so it fits to it.
+func (c *comparer) compareFunctions() {
+	why := map[string]string{}
+	lines := newLineFilter(c.old, c.new)
+	var order []string
+	for _, n := range c.new.Functions() {
+		name := n.Name
+		parent, cold := ColdParent(name)
+		o := c.old.Lookup(name)
+		if o == nil || !IsFunc(o) {
+			if !cold {
+				c.res.Added = append(c.res.Added, name)
+			}
+			continue
+		}
+		if !cold {
+			order = append(order, name)
+		}
+		if c.equalFunc(o, n) {
+			continue
+		}
+		switch {
+		case lines.only(c, o, n):
+			if !cold {
+				c.res.LineOnly = append(c.res.LineOnly, name)
+			}
+		case cold && why[parent] == "":
+			why[parent] = "its .cold part changed"
+		case !cold:
+			why[name] = "changed"
+		}
+	}
+	for _, name := range order {
+		if why[name] == "" {
+			continue
+		}
+		c.addChange(c.old.Lookup(name), c.new.Lookup(name), why[name])
+	}
+	c.res.LineOnly = without(c.res.LineOnly, why)
+	if lines.missing && len(c.res.Changed) > 0 {
+		c.res.Warnings = append(c.res.Warnings, c.new.Name+
+			": compiled without -g, so functions that differ by line numbers only cannot be told apart and are replaced too")
+	}
+}
+
+func without(names []string, drop map[string]string) []string {
+	var out []string
+	for _, n := range names {
+		if drop[n] == "" {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// addChange notes a changed function, or why it cannot be replaced.
+func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
+	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
+	switch {
+	case n.Type == elf.STT_GNU_IFUNC || o.Type == elf.STT_GNU_IFUNC:
+		c.refuse(n.Name, "ifunc-changed", "the resolver of an indirect function has run already; leave it as it was, or restart the program")
+	case osec == nil || nsec == nil || !IsText(osec) || !IsText(nsec):
+		c.refuse(n.Name, "no-code", "the function is not in a section of code; compile it as ordinary C")
+	case (osec.Flags|nsec.Flags)&elf.SHF_GROUP != 0:
+		c.refuse(n.Name, "comdat-changed", "the function is in a section group (C++ inline or template code), which is not supported")
+	case !c.ownSection(c.old, o) || !c.ownSection(c.new, n):
+		c.refuse(n.Name, "not-function-sections", "the function shares its section with others; compile old and new with -ffunction-sections -fdata-sections")
+	case c.new.DecodeError(nsec) != nil:
+		c.refuse(n.Name, "undecodable-code", "the new code does not decode: %v; report it, or leave this function out", c.new.DecodeError(nsec))
+	case c.old.DecodeError(osec) != nil:
+		c.refuse(n.Name, "undecodable-code", "the old code does not decode: %v; report it, or leave this function out", c.old.DecodeError(osec))
+	default:
+		c.res.Changed = append(c.res.Changed, Change{Old: o, New: n, Why: why})
+	}
+}
+
+// ownSection tells whether no other function lies in the function's section (aliases do not count).
+func (c *comparer) ownSection(obj *Object, f *lpelf.Symbol) bool {
+	for _, s := range obj.SymbolsIn(obj.SectionOf(f)) {
+		if IsFunc(s) && s.Value != f.Value {
+			return false
+		}
+	}
+	return f.Value == 0
+}
+
+func (c *comparer) equalFunc(o, n *lpelf.Symbol) bool {
+	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
+	if osec == nil || nsec == nil || o.Type != n.Type || o.Size != n.Size {
+		return false
+	}
+	return c.equalRange(osec, nsec, o.Value, n.Value, o.Size)
+}
+
+// equalRange compares part of a section: bytes outside relocated fields, and what the relocations mean.
+func (c *comparer) equalRange(osec, nsec *lpelf.Section, ostart, nstart, size uint64) bool {
+	ob, nb := maskedBytes(osec, ostart, size), maskedBytes(nsec, nstart, size)
+	if !bytes.Equal(ob, nb) {
+		return false
+	}
+	or, nr := refsIn(c.old.Refs(osec), ostart, size), refsIn(c.new.Refs(nsec), nstart, size)
+	if len(or) != len(nr) {
+		return false
+	}
+	for i := range or {
+		if or[i].Off-ostart != nr[i].Off-nstart || !c.equalRef(or[i], nr[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// maskedBytes copies part of a section with the relocated fields zeroed; .bss reads as zeros.
+func maskedBytes(s *lpelf.Section, start, size uint64) []byte {
+	b := make([]byte, size)
+	if start < uint64(len(s.Data)) {
+		copy(b, s.Data[start:])
+	}
+	for _, r := range s.Relocs {
+		for i := uint64(0); i < FieldSize(r.Type); i++ {
+			if at := r.Off + i; at >= start && at-start < size {
+				b[at-start] = 0
+			}
+		}
+	}
+	return b
+}
+
+func refsIn(refs []Ref, start, size uint64) []Ref {
+	lo := 0
+	for lo < len(refs) && refs[lo].Off < start {
+		lo++
+	}
+	hi := lo
+	for hi < len(refs) && refs[hi].Off-start < size {
+		hi++
+	}
+	return refs[lo:hi]
+}
+
+// equalRef tells whether two references mean the same.
+func (c *comparer) equalRef(o, n Ref) bool {
+	if o.Type != n.Type {
+		return false
+	}
+	oc, olit := Literal(o)
+	nc, nlit := Literal(n)
+	if olit || nlit {
+		return olit && nlit && bytes.Equal(oc, nc)
+	}
+	if o.Sym == nil || n.Sym == nil || o.Sym.Name == "" || n.Sym.Name == "" {
+		return c.equalUnnamed(o, n)
+	}
+	if o.Add != n.Add {
+		return false
+	}
+	if ByContent(o.Sym) || ByContent(n.Sym) {
+		return ByContent(o.Sym) && ByContent(n.Sym) && o.Sec != nil && n.Sec != nil && o.Sym.Size == n.Sym.Size &&
+			c.equalRange(o.Sec, n.Sec, o.Sym.Value, n.Sym.Value, o.Sym.Size)
+	}
+	if old, ok := c.res.OldOf[n.Sym]; ok {
+		return old == o.Sym
+	}
+	if isLocalVariable(n.Sym) {
+		return false
+	}
+	return o.Sym.Name == n.Sym.Name
+}
+
+// equalUnnamed compares references to places without a name: jump tables, tables of constants.
+func (c *comparer) equalUnnamed(o, n Ref) bool {
+	oNone, nNone := o.Sym == nil || o.Sym.Name == "", n.Sym == nil || n.Sym.Name == ""
+	if !oNone || !nNone || (o.Sec == nil) != (n.Sec == nil) || o.At != n.At || o.Add != n.Add {
+		return false
+	}
+	return o.Sec == nil || c.equalSection(o.Sec, n.Sec)
+}
+
+// equalSection compares whole sections. A comparison that is already running counts as equal: the difference, if there
+// is one, is found by the one that runs.
+func (c *comparer) equalSection(o, n *lpelf.Section) bool {
+	key := sectionPair{o, n}
+	if eq, ok := c.same[key]; ok {
+		return eq
+	}
+	c.same[key] = true
+	eq := o.Type == n.Type && o.Size == n.Size && c.equalRange(o, n, 0, 0, o.Size)
+	c.same[key] = eq
+	return eq
+}

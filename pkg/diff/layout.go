@@ -1,0 +1,3 @@
+package diff
+
+func (c *comparer) compareLayouts() {}

@@ -1,0 +1,284 @@
+package diff
+
+import (
+	"bytes"
+	"compress/zlib"
+	"debug/dwarf"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+
+	"lpatch/pkg/insn"
+	"lpatch/pkg/lpelf"
+)
+
+// sectionShift gives each section of an object an address range of its own for DWARF, which would otherwise see all of
+// them at 0.
+const sectionShift = 32
+
+// debugInfo returns the DWARF data of an object with the address of offset x in section i as i<<32 + x.
+func debugInfo(o *Object) (*dwarf.Data, error) {
+	sec := map[string][]byte{}
+	for _, s := range o.Sections {
+		if !strings.HasPrefix(s.Name, ".debug_") {
+			continue
+		}
+		data, err := debugBytes(s)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range s.Relocs {
+			applyDebugReloc(data, r)
+		}
+		sec[s.Name] = data
+	}
+	if sec[".debug_info"] == nil {
+		return nil, errors.New("no debug information")
+	}
+	d, err := dwarf.New(sec[".debug_abbrev"], nil, nil, sec[".debug_info"], sec[".debug_line"], nil, sec[".debug_ranges"], sec[".debug_str"])
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{".debug_addr", ".debug_line_str", ".debug_str_offsets", ".debug_rnglists", ".debug_types"} {
+		if b := sec[name]; b != nil {
+			if err := d.AddSection(name, b); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return d, nil
+}
+
+// debugBytes copies a debug section, decompressed (gABI "Compression Header", zlib only).
+func debugBytes(s *lpelf.Section) ([]byte, error) {
+	if s.Flags&elf.SHF_COMPRESSED == 0 {
+		return bytes.Clone(s.Data), nil
+	}
+	const header, maxDebug = 24, 1 << 30
+	if len(s.Data) < header || binary.LittleEndian.Uint32(s.Data) != uint32(elf.COMPRESS_ZLIB) {
+		return nil, errors.New("unknown compression of " + s.Name)
+	}
+	r, err := zlib.NewReader(bytes.NewReader(s.Data[header:]))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, maxDebug))
+}
+
+func applyDebugReloc(data []byte, r lpelf.Reloc) {
+	v := uint64(r.Addend) + r.Sym.Value
+	switch {
+	case r.Type == elf.R_X86_64_64 && r.Off+8 <= uint64(len(data)):
+		if r.Sym.Section != elf.SHN_UNDEF && r.Sym.Section < elf.SHN_LORESERVE {
+			v += uint64(r.Sym.Section) << sectionShift
+		}
+		binary.LittleEndian.PutUint64(data[r.Off:], v)
+	case r.Type == elf.R_X86_64_32 && r.Off+4 <= uint64(len(data)):
+		binary.LittleEndian.PutUint32(data[r.Off:], uint32(v))
+	}
+}
+
+// row is a line of the source that an address stems from.
+type row struct {
+	addr uint64
+	line int
+}
+
+// lineFilter recognises functions that differ by __LINE__ only: the same code, but constants that are, in both versions,
+// a source line of the function, at the same place of both line tables.
+type lineFilter struct {
+	missing bool                        // no debug information
+	oldRows map[uint64][]row            // by section number
+	newRows map[uint64]map[uint64][]int // by section number and offset
+	read    func()
+}
+
+// newLineFilter prepares a filter; the line tables are read when first needed.
+func newLineFilter(old, new *Object) *lineFilter {
+	f := &lineFilter{}
+	f.read = func() {
+		f.read = func() {}
+		or, err1 := readRows(old)
+		nr, err2 := readRows(new)
+		if f.missing = err1 != nil || err2 != nil; f.missing {
+			return
+		}
+		f.oldRows = map[uint64][]row{}
+		for _, r := range or {
+			f.oldRows[r.addr>>sectionShift] = append(f.oldRows[r.addr>>sectionShift], r)
+		}
+		f.newRows = map[uint64]map[uint64][]int{}
+		for _, r := range nr {
+			sec := r.addr >> sectionShift
+			if f.newRows[sec] == nil {
+				f.newRows[sec] = map[uint64][]int{}
+			}
+			f.newRows[sec][r.addr&(1<<sectionShift-1)] = append(f.newRows[sec][r.addr&(1<<sectionShift-1)], r.line)
+		}
+	}
+	return f
+}
+
+func readRows(o *Object) (rows []row, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			rows, err = nil, errors.New("damaged debug information")
+		}
+	}()
+	d, err := debugInfo(o)
+	if err != nil {
+		return nil, err
+	}
+	for r := d.Reader(); ; r.SkipChildren() {
+		e, err := r.Next()
+		if err != nil {
+			return nil, err
+		}
+		if e == nil {
+			return rows, nil
+		}
+		if e.Tag != dwarf.TagCompileUnit {
+			continue
+		}
+		lr, err := d.LineReader(e)
+		if err != nil {
+			return nil, err
+		}
+		if lr == nil {
+			continue
+		}
+		var le dwarf.LineEntry
+		for lr.Next(&le) == nil {
+			if !le.EndSequence {
+				rows = append(rows, row{le.Address, le.Line})
+			}
+		}
+	}
+}
+
+// isLine tells whether o and n are lines of the function at the same place of both line tables.
+func (f *lineFilter) isLine(osec, nsec *lpelf.Section, o, n int) bool {
+	if o <= 0 || n <= 0 {
+		return false
+	}
+	for _, r := range f.oldRows[uint64(osec.Index)] {
+		if r.line != o {
+			continue
+		}
+		for _, line := range f.newRows[uint64(nsec.Index)][r.addr&(1<<sectionShift-1)] {
+			if line == n {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// only tells whether two different functions differ by line numbers only.
+func (f *lineFilter) only(c *comparer, o, n *lpelf.Symbol) bool {
+	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
+	if osec == nil || nsec == nil || o.Size != n.Size || o.Value != 0 || n.Value != 0 {
+		return false
+	}
+	if c.old.DecodeError(osec) != nil || c.new.DecodeError(nsec) != nil {
+		return false
+	}
+	f.read()
+	if f.missing {
+		return false
+	}
+	return f.sameRefs(c, osec, nsec) && f.sameCode(osec, nsec)
+}
+
+// sameCode compares instruction by instruction; a different 32-bit constant must be a line number.
+func (f *lineFilter) sameCode(osec, nsec *lpelf.Section) bool {
+	ob, nb := maskedBytes(osec, 0, osec.Size), maskedBytes(nsec, 0, nsec.Size)
+	for pos := 0; pos < len(ob); {
+		in, err := insn.Decode(osec.Data[pos:])
+		if err != nil || pos+in.Len > len(nb) {
+			return false
+		}
+		oi, ni := ob[pos:pos+in.Len], nb[pos:pos+in.Len]
+		pos += in.Len
+		if bytes.Equal(oi, ni) {
+			continue
+		}
+		k := len(oi) - 4
+		if k < 1 || !bytes.Equal(oi[:k], ni[:k]) || !storesConstant(oi) {
+			return false
+		}
+		if !f.isLine(osec, nsec, int(int32(binary.LittleEndian.Uint32(oi[k:]))), int(int32(binary.LittleEndian.Uint32(ni[k:])))) {
+			return false
+		}
+	}
+	return true
+}
+
+// storesConstant tells whether an instruction only puts its 32-bit constant into a register or a stack slot, as is done
+// for an argument: mov $imm32,%reg; movl $imm32,disp(%rsp); push $imm32.
+func storesConstant(code []byte) bool {
+	if code[0] == 0x41 || code[0] == 0x48 {
+		code = code[1:]
+	}
+	switch {
+	case code[0]&0xf8 == 0xb8 && len(code) == 5, code[0] == 0x68 && len(code) == 5:
+		return true
+	case code[0] == 0xc7:
+		return len(code) >= 3 && code[1]&0x38 == 0
+	}
+	return false
+}
+
+// sameRefs compares the references; a different string must differ by a line number behind a colon ("file.c:123").
+func (f *lineFilter) sameRefs(c *comparer, osec, nsec *lpelf.Section) bool {
+	or, nr := c.old.Refs(osec), c.new.Refs(nsec)
+	if len(or) != len(nr) {
+		return false
+	}
+	for i := range or {
+		if or[i].Off != nr[i].Off {
+			return false
+		}
+		if c.equalRef(or[i], nr[i]) {
+			continue
+		}
+		oc, ok1 := Literal(or[i])
+		nc, ok2 := Literal(nr[i])
+		if or[i].Type != nr[i].Type || !ok1 || !ok2 {
+			return false
+		}
+		o, n, ok := lineInString(string(oc), string(nc))
+		if !ok || !f.isLine(osec, nsec, o, n) {
+			return false
+		}
+	}
+	return true
+}
+
+// lineInString finds the one number behind a colon in which two strings differ.
+func lineInString(o, n string) (oline, nline int, ok bool) {
+	i := 0
+	for i < len(o) && i < len(n) && o[i] == n[i] {
+		i++
+	}
+	for i > 0 && o[i-1] >= '0' && o[i-1] <= '9' {
+		i--
+	}
+	if i == 0 || o[i-1] != ':' {
+		return 0, 0, false
+	}
+	oline, orest := leadingNumber(o[i:])
+	nline, nrest := leadingNumber(n[i:])
+	return oline, nline, orest == nrest
+}
+
+func leadingNumber(s string) (int, string) {
+	v, i := 0, 0
+	for i < len(s) && i < 9 && s[i] >= '0' && s[i] <= '9' {
+		v = v*10 + int(s[i]-'0')
+		i++
+	}
+	return v, s[i:]
+}

@@ -1,0 +1,263 @@
+// Package diff compares the objects of the old and the new source, built with -ffunction-sections -fdata-sections, and
+// says which functions have changed and why, or which changes no live patch can bring in. Code is compared with its
+// relocations resolved to names, strings and constants by content.
+package diff
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"sort"
+	"strings"
+
+	"lpatch/pkg/insn"
+	"lpatch/pkg/lpelf"
+)
+
+// Object is a relocatable file with what is needed to follow its references.
+type Object struct {
+	*lpelf.File
+	Name   string // relative path: objects are matched by it
+	Source string // the STT_FILE symbol
+
+	byName map[string]*lpelf.Symbol  // functions and data
+	inSec  map[int][]*lpelf.Symbol   // the same by section, sorted by value
+	ends   map[int]map[uint64]uint64 // per text section: start of a relocated field -> end of its instruction
+	starts map[int]map[uint64]uint64 // the same: start of the field -> start of the instruction
+	decode map[int]error             // per text section: why it does not decode
+	refs   map[*lpelf.Section][]Ref  // resolved relocations
+}
+
+// NewObject indexes a relocatable file.
+func NewObject(name string, f *lpelf.File) (*Object, error) {
+	if f.Type != elf.ET_REL {
+		return nil, fmt.Errorf("%s: %v is not an object file; give the .o files of the build", name, f.Type)
+	}
+	o := &Object{
+		File: f, Name: name, Source: f.SourceName(),
+		byName: map[string]*lpelf.Symbol{}, inSec: map[int][]*lpelf.Symbol{}, ends: map[int]map[uint64]uint64{},
+		starts: map[int]map[uint64]uint64{}, decode: map[int]error{}, refs: map[*lpelf.Section][]Ref{},
+	}
+	for _, s := range f.Symbols {
+		if s.Name == "" || s.Type == elf.STT_FILE || s.Type == elf.STT_SECTION || s.Section == elf.SHN_UNDEF {
+			continue
+		}
+		if old, dup := o.byName[s.Name]; !dup || old.Bind == elf.STB_LOCAL {
+			o.byName[s.Name] = s
+		}
+		if sec := f.SectionOf(s); sec != nil {
+			o.inSec[sec.Index] = append(o.inSec[sec.Index], s)
+		}
+	}
+	for _, syms := range o.inSec {
+		sort.SliceStable(syms, func(i, j int) bool { return syms[i].Value < syms[j].Value })
+	}
+	for _, s := range f.Sections {
+		if IsText(s) {
+			o.decodeSection(s)
+		}
+	}
+	return o, nil
+}
+
+// IsText tells whether a section holds code.
+func IsText(s *lpelf.Section) bool {
+	return s.Flags&elf.SHF_EXECINSTR != 0 && s.Type == elf.SHT_PROGBITS
+}
+
+// IsFunc tells whether a symbol is a function.
+func IsFunc(s *lpelf.Symbol) bool { return s.Type == elf.STT_FUNC || s.Type == elf.STT_GNU_IFUNC }
+
+// decodeSection finds the instruction around each relocated field: a PC-relative addend counts from its end.
+func (o *Object) decodeSection(s *lpelf.Section) {
+	ends, starts := map[uint64]uint64{}, map[uint64]uint64{}
+	o.ends[s.Index], o.starts[s.Index] = ends, starts
+	next := 0
+	for pos := 0; pos < len(s.Data); {
+		in, err := insn.Decode(s.Data[pos:])
+		if err != nil {
+			o.decode[s.Index] = fmt.Errorf("%s+%#x: %w", s.Name, pos, err)
+			return
+		}
+		end := pos + in.Len
+		for next < len(s.Relocs) && s.Relocs[next].Off < uint64(end) {
+			ends[s.Relocs[next].Off], starts[s.Relocs[next].Off] = uint64(end), uint64(pos)
+			next++
+		}
+		pos = end
+	}
+}
+
+// DecodeError says why the section does not decode, or nil.
+func (o *Object) DecodeError(s *lpelf.Section) error { return o.decode[s.Index] }
+
+// InsnStart returns the start of the instruction that holds the relocated field at off of a text section.
+func (o *Object) InsnStart(s *lpelf.Section, off uint64) uint64 { return o.starts[s.Index][off] }
+
+// Lookup returns the function or variable of that name, or nil. Undefined symbols are not found; common ones are.
+func (o *Object) Lookup(name string) *lpelf.Symbol { return o.byName[name] }
+
+// SymbolsIn returns the named symbols of a section, by value.
+func (o *Object) SymbolsIn(s *lpelf.Section) []*lpelf.Symbol { return o.inSec[s.Index] }
+
+// Functions returns the functions of the object in the order of the symbol table.
+func (o *Object) Functions() []*lpelf.Symbol {
+	return o.filter(IsFunc)
+}
+
+// Variables returns the data symbols of the object, common and thread-local ones too.
+func (o *Object) Variables() []*lpelf.Symbol {
+	return o.filter(func(s *lpelf.Symbol) bool {
+		return s.Type == elf.STT_OBJECT || s.Type == elf.STT_COMMON || s.Type == elf.STT_TLS
+	})
+}
+
+func (o *Object) filter(keep func(*lpelf.Symbol) bool) []*lpelf.Symbol {
+	var out []*lpelf.Symbol
+	for _, s := range o.Symbols {
+		if s.Section != elf.SHN_UNDEF && keep(s) && o.byName[s.Name] == s {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// At returns the named symbol that covers an offset of a section, and the offset within it. A place outside every
+// symbol belongs to the nearest one below (compilers bias addresses of arrays), else to the first.
+func (o *Object) At(s *lpelf.Section, off int64) (*lpelf.Symbol, int64) {
+	syms := o.inSec[s.Index]
+	if len(syms) == 0 {
+		return nil, off
+	}
+	best := syms[0]
+	for _, sym := range syms {
+		if int64(sym.Value) > off {
+			break
+		}
+		if sym.Value > best.Value || best.Size == 0 || sym.Bind != elf.STB_LOCAL && sym.Value == best.Value {
+			best = sym
+		}
+	}
+	return best, off - int64(best.Value)
+}
+
+// Ref is a relocation with what it refers to.
+type Ref struct {
+	Off  uint64 // of the field, within its section
+	Type elf.R_X86_64
+	Sym  *lpelf.Symbol  // the symbol named by the relocation, never a section symbol where the place has a better name; nil: no name
+	Sec  *lpelf.Section // where the place is; nil for an undefined, absolute or common symbol
+	At   int64          // place within Sec
+	Add  int64          // place relative to Sym
+	Raw  lpelf.Reloc
+	End  uint64 // text: end of the instruction that holds the field; else 0
+}
+
+// Refs resolves the relocations of a section.
+func (o *Object) Refs(s *lpelf.Section) []Ref {
+	if refs, ok := o.refs[s]; ok {
+		return refs
+	}
+	refs := make([]Ref, 0, len(s.Relocs))
+	for _, r := range s.Relocs {
+		if r.Type == elf.R_X86_64_NONE {
+			continue
+		}
+		refs = append(refs, o.resolve(s, r))
+	}
+	o.refs[s] = refs
+	return refs
+}
+
+func (o *Object) resolve(s *lpelf.Section, r lpelf.Reloc) Ref {
+	ref := Ref{Off: r.Off, Type: r.Type, Sym: r.Sym, Add: r.Addend, Raw: r}
+	if end, ok := o.ends[s.Index][r.Off]; ok {
+		ref.End = end
+		if PCRelative(r.Type) {
+			ref.Add += int64(end - r.Off)
+		}
+	}
+	sec := o.SectionOf(r.Sym)
+	if sec == nil {
+		return ref
+	}
+	ref.Sec = sec
+	ref.At = int64(r.Sym.Value) + ref.Add
+	if r.Sym.Type == elf.STT_SECTION || r.Sym.Name == "" {
+		ref.Sym, ref.Add = o.At(sec, ref.At)
+	}
+	return ref
+}
+
+// PCRelative tells whether a relocation is computed relative to the place of its field.
+func PCRelative(t elf.R_X86_64) bool {
+	switch t {
+	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32, elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX,
+		elf.R_X86_64_GOTTPOFF, elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_PC64:
+		return true
+	}
+	return false
+}
+
+// FieldSize is the width in bytes of a relocated field.
+func FieldSize(t elf.R_X86_64) uint64 {
+	switch t {
+	case elf.R_X86_64_64, elf.R_X86_64_PC64, elf.R_X86_64_DTPOFF64, elf.R_X86_64_TPOFF64, elf.R_X86_64_SIZE64:
+		return 8
+	case elf.R_X86_64_16, elf.R_X86_64_PC16:
+		return 2
+	case elf.R_X86_64_8, elf.R_X86_64_PC8:
+		return 1
+	}
+	return 4
+}
+
+// Literal returns the content that a reference means where its identity does not matter: a string up to and with its
+// NUL, or one entry of a mergeable section of constants (the rest of it from the place on). ok is false elsewhere.
+func Literal(ref Ref) (content []byte, ok bool) {
+	s := ref.Sec
+	if s == nil || s.Flags&elf.SHF_MERGE == 0 || s.Entry == 0 || ref.At < 0 || ref.At >= int64(len(s.Data)) {
+		return nil, false
+	}
+	d := s.Data[ref.At:]
+	if s.Flags&elf.SHF_STRINGS == 0 {
+		left := s.Entry - uint64(ref.At)%s.Entry
+		return d[:min(left, uint64(len(d)))], true
+	}
+	n := int(s.Entry)
+	zero := make([]byte, n)
+	for i := 0; i+n <= len(d); i += n {
+		if bytes.Equal(d[i:i+n], zero) {
+			return d[:i+n], true
+		}
+	}
+	return nil, false
+}
+
+// baseName strips the number that a compiler appends to the names of static locals: "count.3" -> "count".
+func baseName(name string) string {
+	i := strings.LastIndexByte(name, '.')
+	if i <= 0 || i == len(name)-1 || strings.Trim(name[i+1:], "0123456789") != "" {
+		return name
+	}
+	return name[:i]
+}
+
+// ByContent tells whether a data symbol is the compiler's own constant, which has no identity a program can rely on:
+// names of functions for assertions, and tables made from switch statements.
+func ByContent(s *lpelf.Symbol) bool {
+	switch b := baseName(s.Name); b {
+	case "__func__", "__FUNCTION__", "__PRETTY_FUNCTION__", "CSWTCH":
+		return true
+	}
+	return strings.HasPrefix(s.Name, ".L") || strings.HasPrefix(s.Name, "switch.table.")
+}
+
+// ColdParent returns the function that a ".cold" part belongs to.
+func ColdParent(name string) (string, bool) {
+	i := strings.LastIndex(name, ".cold")
+	if i <= 0 || strings.Trim(name[i+len(".cold"):], ".0123456789") != "" {
+		return "", false
+	}
+	return name[:i], true
+}

@@ -1,0 +1,57 @@
+package link
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"sort"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+func le32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
+func le64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
+
+func alignUp(n, a uint64) uint64 { return (n + a - 1) &^ (a - 1) }
+
+// sortStarts collects where functions start, to know how far the padding behind one may reach.
+func (im *Image) sortStarts(table []*lpelf.Symbol) {
+	seen := map[uint64]bool{}
+	add := func(v uint64) {
+		if !seen[v] {
+			seen[v] = true
+			im.starts = append(im.starts, v)
+		}
+	}
+	for _, syms := range [][]*lpelf.Symbol{table, im.DynSymbols} {
+		for _, s := range syms {
+			if s.Defined() && (diff.IsFunc(s) || s.Type == elf.STT_NOTYPE) {
+				add(s.Value)
+			}
+		}
+	}
+	for _, s := range im.Sections {
+		if s.Flags&elf.SHF_EXECINSTR != 0 {
+			add(s.Addr)
+			add(s.Addr + s.Size)
+		}
+	}
+	sort.Slice(im.starts, func(i, j int) bool { return im.starts[i] < im.starts[j] })
+}
+
+// nextStart returns the lowest known start of code above vaddr.
+func (im *Image) nextStart(vaddr uint64) uint64 {
+	i := sort.Search(len(im.starts), func(i int) bool { return im.starts[i] > vaddr })
+	if i == len(im.starts) {
+		return vaddr
+	}
+	return im.starts[i]
+}
+
+// Code returns the bytes of the executable segment from vaddr on, or nil.
+func (im *Image) Code(vaddr uint64) []byte {
+	if p := im.Segment(vaddr); p != nil && p.Flags&elf.PF_X != 0 {
+		return im.BytesAt(vaddr)
+	}
+	return nil
+}

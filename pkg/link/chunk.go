@@ -1,0 +1,161 @@
+package link
+
+import (
+	"debug/elf"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// Input is one changed object with what is known of its old version.
+type Input struct {
+	Diff *diff.Result
+	Loc  *Located
+}
+
+// kind is the part of the patch that a chunk lies in.
+type kind int
+
+const (
+	kindROData kind = iota
+	kindGot
+	kindText
+	kindData
+	kinds
+)
+
+// chunk is a piece of the patch: a section of a new object, a literal, or something the linker makes.
+type chunk struct {
+	kind  kind
+	name  string
+	in    *Input
+	sec   *lpelf.Section // nil for literals and what the linker makes
+	data  []byte
+	align uint64
+	vaddr uint64
+	// lo is the offset within sec where data starts.
+	lo uint64
+}
+
+// dest is what a reference means: a place in the patch, in the image, or an import.
+type dest struct {
+	chunk *chunk // in the patch, at off
+	off   int64
+	image bool // in the image, at vaddr
+	vaddr uint64
+	abs   bool // an absolute number, vaddr
+	// imported is the name of a symbol that another file defines.
+	imported string
+	weak     bool
+}
+
+func inPatch(c *chunk, off int64) dest { return dest{chunk: c, off: off} }
+
+func inImage(vaddr uint64) dest { return dest{image: true, vaddr: vaddr} }
+
+// add returns the destination n bytes further.
+func (d dest) add(n int64) dest {
+	d.off += n
+	d.vaddr += uint64(n)
+	return d
+}
+
+// kindOf says where a section goes. Relocated constants (.data.rel.ro) are read-only here: the kernel writes fix-ups
+// before anybody can run the patch.
+func kindOf(s *lpelf.Section) kind {
+	switch {
+	case diff.IsText(s):
+		return kindText
+	case s.Flags&elf.SHF_WRITE == 0 || strings.HasPrefix(s.Name, ".data.rel.ro"):
+		return kindROData
+	}
+	return kindData
+}
+
+// addSection puts a section of a new object into the patch, once.
+func (l *linker) addSection(in *Input, s *lpelf.Section) *chunk {
+	if c := l.bySection[s]; c != nil {
+		return c
+	}
+	data := make([]byte, s.Size)
+	copy(data, s.Data)
+	c := &chunk{kind: kindOf(s), name: s.Name, in: in, sec: s, data: data, align: s.Align}
+	l.bySection[s] = c
+	l.chunks = append(l.chunks, c)
+	l.work = append(l.work, c)
+	return c
+}
+
+// addLiteral puts a string or constant into the patch, once per content and alignment.
+func (l *linker) addLiteral(content []byte, align uint64) *chunk {
+	type key = literalKey
+	k := key{string(content), align}
+	if c := l.literals[k]; c != nil {
+		return c
+	}
+	c := &chunk{kind: kindROData, data: append([]byte{}, content...), align: align}
+	l.literals[k] = c
+	l.chunks = append(l.chunks, c)
+	return c
+}
+
+type literalKey struct {
+	content string
+	align   uint64
+}
+
+// literalAlign is the alignment that the compiler could rely on for a place in a mergeable section.
+func literalAlign(r diff.Ref) uint64 {
+	a := r.Sec.Align
+	for a > 1 && uint64(r.At)%a != 0 {
+		a /= 2
+	}
+	return a
+}
+
+// addSlot makes a private word in the patch's .got, once per content.
+func (l *linker) addSlot(d dest) *chunk {
+	if c := l.slots[d]; c != nil {
+		return c
+	}
+	c := &chunk{kind: kindGot, data: make([]byte, 8), align: 8}
+	l.slots[d] = c
+	l.chunks = append(l.chunks, c)
+	l.fixups64 = append(l.fixups64, pointerFix{c, 0, d})
+	return c
+}
+
+// addStub makes "jmp *slot(%rip)" for an import that the image calls through a GOT slot and not through a PLT entry.
+func (l *linker) addStub(slot uint64) *chunk {
+	if c := l.stubs[slot]; c != nil {
+		return c
+	}
+	c := &chunk{kind: kindText, name: "", data: []byte{0xff, 0x25, 0, 0, 0, 0, 0x0f, 0x0b}, align: 8}
+	l.stubs[slot] = c
+	l.chunks = append(l.chunks, c)
+	l.fixupsPC = append(l.fixupsPC, pcFix{c, 2, slot, 4})
+	return c
+}
+
+// pointerFix is a word of the patch that holds an address.
+type pointerFix struct {
+	c   *chunk
+	off uint64
+	to  dest
+}
+
+// pcFix is a 32-bit field that is relative to the byte `end` behind its start and means an address of the image.
+type pcFix struct {
+	c   *chunk
+	off uint64
+	to  uint64
+	end uint64
+}
+
+// absFix is a 32-bit field that holds an address of the patch (non-PIE code).
+type absFix struct {
+	c   *chunk
+	off uint64
+	to  dest
+}

@@ -1,0 +1,188 @@
+// Package link binds new code to the exact program it is for: it finds symbols in the target, proves that the old code is
+// what the target runs (the run-pre check of Ksplice), and lays out the new code as a file that can be mapped.
+package link
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+
+	"lpatch/pkg/lpelf"
+)
+
+const pageSize = 4096
+
+// Image is the program or shared object that is patched, with the symbols that are known of it.
+type Image struct {
+	*lpelf.File
+	Slots *lpelf.Slots
+	// Named tells whether there is a full symbol table (the target's own or that of --symbols).
+	Named bool
+
+	global map[string][]*lpelf.Symbol // by name: global and weak, then those a linker made local (hidden)
+	local  map[int]map[string][]*lpelf.Symbol
+	blocks map[string][]int // STT_FILE name -> its blocks
+	dyn    map[string]*lpelf.Symbol
+	starts []uint64 // sorted addresses of functions
+	bound  bool     // BIND_NOW
+}
+
+// OpenImage reads the target and, if symbols is not empty, takes the symbol table of that unstripped twin.
+func OpenImage(target, symbols string) (*Image, error) {
+	f, err := lpelf.Open(target)
+	if err != nil {
+		return nil, err
+	}
+	var twin *lpelf.File
+	if symbols != "" {
+		if twin, err = lpelf.Open(symbols); err != nil {
+			return nil, err
+		}
+	}
+	return NewImage(f, twin)
+}
+
+// NewImage prepares a target; twin may be nil.
+func NewImage(f, twin *lpelf.File) (*Image, error) {
+	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
+		return nil, fmt.Errorf("%s: %v is not a program or shared object that runs; name the file that is mapped in the process", f.Path, f.Type)
+	}
+	table := f.Symbols
+	if twin != nil {
+		if err := sameProgram(f, twin); err != nil {
+			return nil, err
+		}
+		if table = twin.Symbols; len(table) == 0 {
+			return nil, fmt.Errorf("%s: no symbol table either; --symbols needs the unstripped build of the target or its debug file", twin.Path)
+		}
+	}
+	slots, err := f.ReadSlots()
+	if err != nil {
+		return nil, err
+	}
+	im := &Image{File: f, Slots: slots, Named: len(table) > 0, bound: f.BindNow()}
+	im.index(table)
+	return im, nil
+}
+
+// sameProgram accepts a twin of the same build-id, or with the same bytes in every executable and read-only section.
+func sameProgram(f, twin *lpelf.File) error {
+	if id := f.BuildID(); id != nil && bytes.Equal(id, twin.BuildID()) {
+		return nil
+	}
+	other := map[string]*lpelf.Section{}
+	for _, s := range twin.Sections {
+		other[s.Name] = s
+	}
+	for _, s := range f.Sections {
+		if s.Flags&elf.SHF_ALLOC == 0 || s.Flags&elf.SHF_WRITE != 0 || s.Name == ".note.gnu.build-id" {
+			continue
+		}
+		t := other[s.Name]
+		switch {
+		case t == nil:
+			return fmt.Errorf("%s: not the same program as %s: it has no section %s; name an unstripped build of exactly the target", twin.Path, f.Path, s.Name)
+		case t.Addr != s.Addr || t.Size != s.Size || !bytes.Equal(t.Data, s.Data):
+			return fmt.Errorf("%s: not the same program as %s: section %s differs; name an unstripped build of exactly the target", twin.Path, f.Path, s.Name)
+		}
+	}
+	return nil
+}
+
+func (im *Image) index(table []*lpelf.Symbol) {
+	im.global = map[string][]*lpelf.Symbol{}
+	im.local = map[int]map[string][]*lpelf.Symbol{}
+	im.blocks = map[string][]int{}
+	im.dyn = map[string]*lpelf.Symbol{}
+	for _, s := range table {
+		im.addSymbol(s)
+	}
+	for _, s := range im.DynSymbols {
+		if s.Name == "" || !s.Defined() {
+			continue
+		}
+		if im.dyn[s.Name] == nil {
+			im.dyn[s.Name] = s
+		}
+		if len(im.global[s.Name]) == 0 {
+			im.global[s.Name] = append(im.global[s.Name], s)
+		}
+	}
+	im.sortStarts(table)
+}
+
+func (im *Image) addSymbol(s *lpelf.Symbol) {
+	switch {
+	case s.Type == elf.STT_FILE:
+		im.blocks[s.Name] = append(im.blocks[s.Name], s.Block)
+	case s.Name == "" || !s.Defined() || s.Type == elf.STT_SECTION:
+	case s.Bind != elf.STB_LOCAL:
+		im.global[s.Name] = append([]*lpelf.Symbol{s}, im.global[s.Name]...)
+	case s.File == "":
+		im.global[s.Name] = append(im.global[s.Name], s)
+	default:
+		if im.local[s.Block] == nil {
+			im.local[s.Block] = map[string][]*lpelf.Symbol{}
+		}
+		im.local[s.Block][s.Name] = append(im.local[s.Block][s.Name], s)
+	}
+}
+
+// Blocks returns the numbers of the symbol table's parts for a source file of that name.
+func (im *Image) Blocks(source string) []int { return im.blocks[source] }
+
+// Global returns the definition of a global (or hidden) symbol, or nil.
+func (im *Image) Global(name string) *lpelf.Symbol {
+	if syms := im.global[name]; len(syms) > 0 {
+		return syms[0]
+	}
+	return nil
+}
+
+// Local returns the definitions of a local symbol in a block of the symbol table.
+func (im *Image) Local(block int, name string) []*lpelf.Symbol { return im.local[block][name] }
+
+// Fixed tells whether the image's addresses are absolute (ET_EXEC).
+func (im *Image) Fixed() bool { return im.Type == elf.ET_EXEC }
+
+// Shared tells whether the image is a shared object rather than a program: its global symbols may be interposed, and its
+// thread-local storage has no place known at link time.
+func (im *Image) Shared() bool {
+	for _, p := range im.Progs {
+		if p.Type == elf.PT_INTERP {
+			return false
+		}
+	}
+	return im.Type == elf.ET_DYN && im.Soname() != ""
+}
+
+// TPOff returns the offset of a thread-local variable of a program from the thread pointer (psABI: variant II, the block
+// ends at the thread pointer, rounded to its alignment).
+func (im *Image) TPOff(s *lpelf.Symbol) (int64, bool) {
+	p := im.TLS()
+	if p == nil || im.Shared() {
+		return 0, false
+	}
+	align := max(p.Align, 1)
+	return int64(s.Value) - int64((p.Memsz+align-1)&^(align-1)), true
+}
+
+// Pointer reads the 8-byte word at vaddr as it is once the dynamic linker has relocated the image by 0.
+func (im *Image) Pointer(vaddr uint64) (uint64, bool) {
+	if s, ok := im.Slots.ByVaddr[vaddr]; ok {
+		switch s.Type {
+		case elf.R_X86_64_RELATIVE, elf.R_X86_64_IRELATIVE:
+			return uint64(s.Addend), true
+		case elf.R_X86_64_64, elf.R_X86_64_GLOB_DAT, elf.R_X86_64_JMP_SLOT:
+			if g := im.Global(s.Symbol); g != nil {
+				return g.Value + uint64(s.Addend), true
+			}
+		}
+		return 0, false
+	}
+	b := im.BytesAt(vaddr)
+	if len(b) < 8 {
+		return 0, false
+	}
+	return le64(b), true
+}

@@ -1,0 +1,214 @@
+package link
+
+import (
+	"debug/elf"
+	"sort"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+	"lpatch/pkg/patch"
+)
+
+// linker holds a patch in the making. Everything is kept in the order of discovery, which depends on the input only.
+type linker struct {
+	im       *Image
+	inputs   []*Input
+	defs     map[string]definition // global symbols that only the new objects define
+	chunks   []*chunk
+	work     []*chunk // chunks whose references are to be followed
+	refusals diff.Refusals
+
+	bySection map[*lpelf.Section]*chunk
+	literals  map[literalKey]*chunk
+	slots     map[dest]*chunk
+	stubs     map[uint64]*chunk
+	commons   map[string]*chunk
+
+	fixups64 []pointerFix
+	fixups32 []absFix
+	fixupsPC []pcFix
+	later    []func() // fields whose value is known once addresses are
+}
+
+// Link makes the loadable content of a patch from the changed functions of the inputs. spec gives name, description and
+// tool; images, sites, functions and fix-ups are filled in. The error is diff.Refusals with all reasons.
+func Link(im *Image, inputs []*Input, spec patch.Spec) (*patch.Content, error) {
+	l := &linker{
+		im: im, inputs: inputs, defs: map[string]definition{}, bySection: map[*lpelf.Section]*chunk{},
+		literals: map[literalKey]*chunk{}, slots: map[dest]*chunk{}, stubs: map[uint64]*chunk{}, commons: map[string]*chunk{},
+	}
+	l.collectDefinitions()
+	for _, in := range inputs {
+		for _, ch := range in.Diff.Changed {
+			l.addSection(in, in.Diff.New.SectionOf(ch.New))
+		}
+	}
+	for len(l.work) > 0 {
+		c := l.work[0]
+		l.work = l.work[1:]
+		l.follow(c)
+	}
+	frames := l.collectFrames()
+	if len(l.refusals) > 0 {
+		return nil, l.refusals.Sorted()
+	}
+	content := &patch.Content{Spec: &spec}
+	l.layout(content, frames)
+	for _, f := range l.later {
+		f()
+	}
+	l.finish(content, frames)
+	if len(l.refusals) > 0 {
+		return nil, l.refusals.Sorted()
+	}
+	return content, nil
+}
+
+// collectDefinitions notes what the new objects define for each other.
+func (l *linker) collectDefinitions() {
+	for _, in := range l.inputs {
+		for _, s := range in.Diff.New.Symbols {
+			if s.Bind == elf.STB_LOCAL || s.Name == "" || s.Section == elf.SHN_UNDEF || s.Section == elf.SHN_ABS {
+				continue
+			}
+			if _, dup := l.defs[s.Name]; !dup {
+				l.defs[s.Name] = definition{in, s}
+			}
+		}
+	}
+}
+
+// follow applies the relocations of a chunk, which may add more chunks.
+func (l *linker) follow(c *chunk) {
+	obj := c.in.Diff.New
+	if err := obj.DecodeError(c.sec); c.kind == kindText && err != nil {
+		l.refuse(c.in, c.name, "undecodable-code", "the new code does not decode: %v; report it, or leave this function out", err)
+		return
+	}
+	if c.sec.Flags&elf.SHF_TLS != 0 {
+		l.refuse(c.in, c.name, "new-tls", "a new thread-local variable has no room in the threads that run; use ordinary storage")
+		return
+	}
+	for _, r := range obj.Refs(c.sec) {
+		if r.Off+diff.FieldSize(r.Type) > uint64(len(c.data)) {
+			l.refuse(c.in, c.name, "damaged-object", "a relocation at %#x reaches beyond the section; build the object again", r.Off)
+			continue
+		}
+		l.relocate(c, r)
+	}
+}
+
+// sections of the patch, by kind.
+var outSections = [kinds]struct {
+	name  string
+	flags elf.SectionFlag
+}{
+	kindROData: {".rodata", elf.SHF_ALLOC},
+	kindGot:    {".got", elf.SHF_ALLOC},
+	kindText:   {".text", elf.SHF_ALLOC | elf.SHF_EXECINSTR},
+	kindData:   {".data", elf.SHF_ALLOC | elf.SHF_WRITE},
+}
+
+// layout gives every chunk its address. Order: headers and frames, read-only data, .got; text; writable data, each
+// protection on pages of its own.
+func (l *linker) layout(content *patch.Content, frames *frames) {
+	at := uint64(patch.HeaderSize)
+	frames.place(&at)
+	for k := kind(0); k < kinds; k++ {
+		if k == kindText || k == kindData {
+			at = alignUp(at, pageSize)
+		}
+		start, align, n := uint64(0), uint64(1), 0
+		for _, c := range l.chunks {
+			if c.kind != k {
+				continue
+			}
+			at = alignUp(at, c.align)
+			if n == 0 {
+				start = at
+			}
+			c.vaddr = at
+			at += uint64(len(c.data))
+			align, n = max(align, c.align), n+1
+		}
+		if n > 0 {
+			content.Sections = append(content.Sections, patch.Section{Name: outSections[k].name, Flags: outSections[k].flags, Addr: start, Align: align, Data: make([]byte, at-start)})
+		}
+	}
+}
+
+// finish copies the chunks into their sections and fills the descriptor.
+func (l *linker) finish(content *patch.Content, frames *frames) {
+	spec := content.Spec
+	spec.Format = patch.FormatVersion
+	spec.Images = []patch.Image{l.im.describe()}
+	l.addFixups(spec)
+	for _, c := range l.chunks {
+		for i := range content.Sections {
+			s := &content.Sections[i]
+			if s.Name == outSections[c.kind].name {
+				copy(s.Data[c.vaddr-s.Addr:], c.data)
+			}
+		}
+		content.Symbols = append(content.Symbols, c.symbols()...)
+	}
+	content.Sections = append(frames.sections(l), content.Sections...)
+	l.addSites(spec)
+}
+
+// addFixups turns what could not be computed here into the three computations of the kernel.
+func (l *linker) addFixups(spec *patch.Spec) {
+	for _, f := range l.fixups64 {
+		place := f.c.vaddr + f.off
+		x := patch.Fixup{Kind: patch.FixupAbs64, Place: place, Addend: int64(f.to.vaddr)}
+		switch {
+		case f.to.chunk != nil:
+			x.Image, x.Addend = patch.SelfImage, int64(f.to.chunk.vaddr)+f.to.off
+		case f.to.abs || l.im.Fixed():
+			l.put(f.c, f.off+f.c.lo, 8, int64(f.to.vaddr))
+			continue
+		}
+		spec.Fixups = append(spec.Fixups, x)
+	}
+	for _, f := range l.fixups32 {
+		spec.Fixups = append(spec.Fixups, patch.Fixup{Kind: patch.FixupAbs32, Image: patch.SelfImage, Place: f.c.vaddr + f.off, Addend: int64(f.to.chunk.vaddr) + f.to.off})
+	}
+	for _, f := range l.fixupsPC {
+		spec.Fixups = append(spec.Fixups, patch.Fixup{Kind: patch.FixupPC32, Place: f.c.vaddr + f.off, Addend: int64(f.to - f.end)})
+	}
+	sort.Slice(spec.Fixups, func(i, j int) bool { return spec.Fixups[i].Place < spec.Fixups[j].Place })
+}
+
+// symbols lists the named functions and variables of a chunk.
+func (c *chunk) symbols() []patch.Symbol {
+	if c.sec == nil {
+		if c.name == "" {
+			return nil
+		}
+		return []patch.Symbol{{Name: c.name, Addr: c.vaddr, Size: uint64(len(c.data))}}
+	}
+	var out []patch.Symbol
+	for _, s := range c.in.Diff.New.SymbolsIn(c.sec) {
+		out = append(out, patch.Symbol{Name: s.Name, Addr: c.vaddr + s.Value, Size: s.Size, Func: diff.IsFunc(s), Local: s.Bind == elf.STB_LOCAL})
+	}
+	return out
+}
+
+// describe identifies the image and its text.
+func (im *Image) describe() patch.Image {
+	d := patch.Image{Path: im.Path, Soname: im.Soname(), BuildID: im.BuildID(), SHA256: im.LoadSHA256(), Fixed: im.Fixed(), Near: true}
+	d.SpanStart = ^uint64(0)
+	for _, p := range im.Progs {
+		if p.Type != elf.PT_LOAD {
+			continue
+		}
+		d.SpanStart = min(d.SpanStart, p.Vaddr&^(pageSize-1))
+		d.SpanEnd = max(d.SpanEnd, alignUp(p.Vaddr+p.Memsz, pageSize))
+		if p.Flags&elf.PF_X != 0 && d.TextSize == 0 {
+			d.TextVaddr = p.Vaddr &^ (pageSize - 1)
+			d.TextOffset = p.Off &^ (pageSize - 1)
+			d.TextSize = alignUp(p.Vaddr+p.Memsz, pageSize) - d.TextVaddr
+		}
+	}
+	return d
+}

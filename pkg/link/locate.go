@@ -1,0 +1,134 @@
+package link
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// ErrNotLinked means that an object is no part of the image.
+var ErrNotLinked = errors.New("not part of the target")
+
+// Located is an old object found in the image: each function asked for is, instruction by instruction, what the image has.
+type Located struct {
+	Obj     *diff.Object
+	Block   int      // of the image's symbol table, 0 if it has none for the object
+	Missing []string // functions that the image does not contain
+	m       *matcher
+}
+
+// Locate finds the functions of an old object in the image and compares their code. The error is ErrNotLinked or
+// diff.Refusals.
+func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error) {
+	blocks := im.blocksFor(obj)
+	if len(blocks) == 0 {
+		return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
+	}
+	var found []*Located
+	var failed diff.Refusals
+	for _, b := range blocks {
+		loc, refusals := tryBlock(im, obj, funcs, b)
+		switch {
+		case len(refusals) > 0:
+			if failed == nil || len(refusals) < len(failed) {
+				failed = refusals
+			}
+		case len(loc.Missing) < len(funcs):
+			found = append(found, loc)
+		}
+	}
+	found = fullest(found)
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return nil, diff.Refusals{{Code: "object-ambiguous", File: obj.Name, Symbol: funcs[0].Name,
+			Text: fmt.Sprintf("%s was linked %d times into %s, and the old code fits more than one of them; no patch can tell them apart", obj.Source, len(found), im.Path)}}
+	case failed != nil:
+		return nil, failed
+	}
+	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
+}
+
+// blocksFor lists the parts of the symbol table that may be the object's; 0 is the table without locals.
+func (im *Image) blocksFor(obj *diff.Object) []int {
+	if len(im.blocks) == 0 {
+		return []int{0}
+	}
+	if b := im.blocks[obj.Source]; len(b) > 0 {
+		return b
+	}
+	var out []int
+	for name, b := range im.blocks {
+		if name != "" && filepath.Base(name) == filepath.Base(obj.Source) {
+			out = append(out, b...)
+		}
+	}
+	return out
+}
+
+// fullest keeps the candidates whose block names most of the object's local functions.
+func fullest(found []*Located) []*Located {
+	best, keep := -1, []*Located{}
+	for _, l := range found {
+		n := 0
+		for _, f := range l.Obj.Functions() {
+			if f.Bind == elf.STB_LOCAL && len(l.m.im.Local(l.Block, f.Name)) > 0 {
+				n++
+			}
+		}
+		switch {
+		case n > best:
+			best, keep = n, []*Located{l}
+		case n == best:
+			keep = append(keep, l)
+		}
+	}
+	return keep
+}
+
+func tryBlock(im *Image, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*Located, diff.Refusals) {
+	loc := &Located{Obj: obj, Block: block, m: newMatcher(im, obj, block)}
+	var refusals diff.Refusals
+	for _, f := range funcs {
+		addrs := loc.m.addresses(f)
+		switch {
+		case len(addrs) == 0 && !im.Named && f.Bind == elf.STB_LOCAL:
+			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: im.Path, Symbol: f.Name,
+				Text: "the target is stripped and the function is static: name an unstripped build of exactly the target with --symbols"})
+			continue
+		case len(addrs) == 0:
+			loc.Missing = append(loc.Missing, f.Name)
+			continue
+		}
+		if err := loc.m.function(f); err != nil {
+			loc.m.pending = nil
+			refusals = append(refusals, diff.Refusal{Code: "target-differs", File: obj.Name, Symbol: f.Name,
+				Text: err.Error() + "; the old objects must be built from the target's source with its compiler and flags"})
+		}
+	}
+	return loc, refusals
+}
+
+// Match returns where an old function is in the image, or nil.
+func (l *Located) Match(f *lpelf.Symbol) *Match { return l.m.matches[l.Obj.SectionOf(f)] }
+
+// Address returns the image address of a function or variable of the old object. ok is false if the image has none;
+// the error says that there are several.
+func (l *Located) Address(s *lpelf.Symbol) (addr uint64, ok bool, err error) {
+	if m := l.m.matches[l.Obj.SectionOf(s)]; m != nil && diff.IsFunc(s) && s.Value == 0 {
+		return m.Start, true, nil
+	}
+	addrs := l.m.addresses(s)
+	switch len(addrs) {
+	case 0:
+		return 0, false, nil
+	case 1:
+		return addrs[0], true, nil
+	}
+	return 0, false, fmt.Errorf("the symbol table has %d symbols of this name for %s", len(addrs), l.Obj.Source)
+}

@@ -1,0 +1,235 @@
+package link
+
+import (
+	"debug/elf"
+	"encoding/binary"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// relocate applies one relocation of a chunk (psABI AMD64, table "Relocation Types"). Where the value depends on where
+// the image or the patch is mapped, it makes a fix-up instead.
+func (l *linker) relocate(c *chunk, r diff.Ref) {
+	switch r.Type {
+	case elf.R_X86_64_TPOFF32, elf.R_X86_64_GOTTPOFF, elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_DTPOFF32, elf.R_X86_64_DTPOFF64:
+		l.relocateTLS(c, r)
+		return
+	case elf.R_X86_64_SIZE32, elf.R_X86_64_SIZE64:
+		l.later = append(l.later, func() { l.put(c, r.Off, diff.FieldSize(r.Type), int64(r.Sym.Size)+r.Raw.Addend) })
+		return
+	}
+	d, ok := l.resolve(c, r)
+	if !ok {
+		return
+	}
+	switch r.Type {
+	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32:
+		l.relocatePC(c, r, d)
+	case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX:
+		l.relocateGOT(c, r, d)
+	case elf.R_X86_64_32, elf.R_X86_64_32S:
+		l.relocateAbs32(c, r, d)
+	case elf.R_X86_64_64:
+		l.relocate64(c, r, d)
+	case elf.R_X86_64_PC64:
+		l.relocatePC64(c, r, d)
+	default:
+		l.refuse(c.in, c.name, "unsupported-relocation", "the new code needs relocation %v, which is not supported; compile with -fPIE or -fPIC and the default code model", r.Type)
+	}
+}
+
+// put stores a little-endian number of size bytes in a chunk.
+func (l *linker) put(c *chunk, off, size uint64, v int64) {
+	b := c.data[off-c.lo:]
+	if size == 8 {
+		binary.LittleEndian.PutUint64(b, uint64(v))
+		return
+	}
+	binary.LittleEndian.PutUint32(b, uint32(v))
+}
+
+// after is the distance from the start of a field to the place that its addend counts from.
+func after(r diff.Ref) uint64 {
+	if r.End == 0 {
+		return 0
+	}
+	return r.End - r.Off
+}
+
+// relocatePC: S + A - P.
+func (l *linker) relocatePC(c *chunk, r diff.Ref, d dest) {
+	if d.imported != "" {
+		var ok bool
+		if d, ok = l.importCall(c, r, d); !ok {
+			return
+		}
+	}
+	switch {
+	case d.chunk != nil:
+		l.later = append(l.later, func() {
+			l.put(c, r.Off, 4, int64(d.chunk.vaddr)+d.off-int64(c.vaddr+r.Off-c.lo+after(r)))
+		})
+	case d.image:
+		l.fixupsPC = append(l.fixupsPC, pcFix{c, r.Off - c.lo, d.vaddr, after(r)})
+	default:
+		l.refuse(c.in, r.Sym.Name, "unsupported-relocation", "the new code refers PC-relative to an absolute address; refer to a symbol instead")
+	}
+}
+
+// importCall leads a direct reference to an import through the image's PLT entry, or through its GOT slot.
+func (l *linker) importCall(c *chunk, r diff.Ref, d dest) (dest, bool) {
+	slot, ok := l.importSlot(c, d)
+	if !ok {
+		return dest{}, false
+	}
+	add := r.Add
+	switch {
+	case l.isDataImport(d.imported) || add != 0:
+		l.refuse(c.in, d.imported, "import-not-in-image", "%s has no copy of this variable of a library, so new code compiled as part of a program cannot reach it; compile it with -fPIC", l.im.Path)
+		return dest{}, false
+	case l.im.Slots.PLTOf[slot.Vaddr] != 0:
+		return inImage(l.im.Slots.PLTOf[slot.Vaddr]), true
+	}
+	return inPatch(l.addStub(slot.Vaddr), 0), true
+}
+
+func (l *linker) isDataImport(name string) bool {
+	for _, s := range l.im.DynSymbols {
+		if s.Name == name {
+			return s.Type == elf.STT_OBJECT || s.Type == elf.STT_TLS
+		}
+	}
+	return false
+}
+
+// importSlot returns the image's slot for a symbol of another file, GLOB_DAT before JUMP_SLOT.
+func (l *linker) importSlot(c *chunk, d dest) (lpelf.Slot, bool) {
+	slots := l.im.Slots.GOT[d.imported]
+	if len(slots) == 0 {
+		l.refuse(c.in, d.imported, "import-not-in-image", "%s does not import this symbol, so the new code cannot reach it; use functions that the program uses already", l.im.Path)
+		return lpelf.Slot{}, false
+	}
+	for _, s := range slots[1:] {
+		if s.Version != slots[0].Version {
+			l.refuse(c.in, d.imported, "import-ambiguous", "%s imports versions %s and %s of this symbol; the new code does not say which it means", l.im.Path, slots[0].Version, s.Version)
+			return lpelf.Slot{}, false
+		}
+	}
+	// A call prefers the slot that has a PLT entry.
+	return slots[0], true
+}
+
+// relocateGOT: G + GOT + A - P. An import has its slot in the image; for anything else the load becomes an address
+// computation where the instruction allows it, as ld does, or reads a private slot.
+func (l *linker) relocateGOT(c *chunk, r diff.Ref, d dest) {
+	d = d.add(-r.Add)
+	if d.image && l.im.Shared() && r.Sym.Bind != elf.STB_LOCAL {
+		// The symbol may be interposed: read the slot that the image itself reads.
+		if slots := l.im.Slots.GOT[r.Sym.Name]; len(slots) > 0 && slots[0].Type == elf.R_X86_64_GLOB_DAT {
+			l.fixupsPC = append(l.fixupsPC, pcFix{c, r.Off - c.lo, slots[0].Vaddr, uint64(-r.Raw.Addend)})
+			return
+		}
+	}
+	if d.imported != "" {
+		l.relocateImportGOT(c, r, d)
+		return
+	}
+	if !d.abs && l.relaxLoad(c, r, d) {
+		return
+	}
+	slot := l.addSlot(d)
+	l.later = append(l.later, func() { l.put(c, r.Off, 4, int64(slot.vaddr)+r.Raw.Addend-int64(c.vaddr+r.Off-c.lo)) })
+}
+
+// relocateImportGOT reads the image's slot. A lazy slot holds a function's address only after its first call, so a
+// load that does not call takes the PLT entry, which serves as the function's address then.
+func (l *linker) relocateImportGOT(c *chunk, r diff.Ref, d dest) {
+	if d.weak && len(l.im.Slots.GOT[d.imported]) == 0 {
+		l.refuse(c.in, d.imported, "import-not-in-image", "%s does not import this weak symbol, so whether a library defines it is not known; avoid it", l.im.Path)
+		return
+	}
+	slot, ok := l.importSlot(c, d)
+	if !ok {
+		return
+	}
+	plt := l.im.Slots.PLTOf[slot.Vaddr]
+	if slot.Type == elf.R_X86_64_JMP_SLOT && !l.im.bound && plt != 0 && !l.callsThrough(c, r) {
+		private := l.addSlot(inImage(plt))
+		l.later = append(l.later, func() { l.put(c, r.Off, 4, int64(private.vaddr)+r.Raw.Addend-int64(c.vaddr+r.Off-c.lo)) })
+		return
+	}
+	l.fixupsPC = append(l.fixupsPC, pcFix{c, r.Off - c.lo, slot.Vaddr, uint64(-r.Raw.Addend)})
+}
+
+// callsThrough tells whether the instruction is call *slot(%rip) or jmp *slot(%rip).
+func (l *linker) callsThrough(c *chunk, r diff.Ref) bool {
+	return c.sec != nil && r.Off >= 2 && c.sec.Data[r.Off-2] == 0xff
+}
+
+// relaxLoad rewrites a load from the GOT (psABI "Optimize GOTPCRELX Relocations"): mov to lea, call *x to addr32 call,
+// jmp *x to jmp and nop.
+func (l *linker) relaxLoad(c *chunk, r diff.Ref, d dest) bool {
+	if r.Type == elf.R_X86_64_GOTPCREL || r.Raw.Addend != -4 || r.Off < c.lo+2 {
+		return false
+	}
+	b := c.data[r.Off-c.lo-2:]
+	pc := r
+	pc.Type, pc.Add, pc.End = elf.R_X86_64_PC32, 0, r.Off+4
+	switch {
+	case b[0] == 0x8b && b[1]&0xc7 == 0x05:
+		b[0] = 0x8d
+	case r.Type == elf.R_X86_64_GOTPCRELX && b[0] == 0xff && b[1] == 0x15:
+		b[0], b[1] = 0x67, 0xe8
+	case r.Type == elf.R_X86_64_GOTPCRELX && b[0] == 0xff && b[1] == 0x25:
+		b[0], b[5] = 0xe9, 0x90
+		pc.Off, pc.End = r.Off-1, r.Off+3
+	default:
+		return false
+	}
+	l.relocatePC(c, pc, d)
+	return true
+}
+
+// relocateAbs32: S + A in 32 bits, only in code of a program that is not position independent.
+func (l *linker) relocateAbs32(c *chunk, r diff.Ref, d dest) {
+	if d.imported != "" {
+		var ok bool
+		if d, ok = l.importCall(c, r, d); !ok {
+			return
+		}
+	}
+	switch {
+	case d.abs, d.image && l.im.Fixed():
+		v := int64(d.vaddr)
+		if v != int64(int32(v)) && (r.Type != elf.R_X86_64_32 || v != int64(uint32(v))) {
+			l.refuse(c.in, c.name, "relocation-overflow", "the address %#x does not fit into 32 bits; compile with -fPIE", uint64(v))
+			return
+		}
+		l.later = append(l.later, func() { l.put(c, r.Off, 4, v) })
+	case !l.im.Fixed():
+		l.refuse(c.in, c.name, "absolute-code", "the new object has absolute 32-bit addresses, but %s is position independent; compile with its flags (-fPIE or -fPIC)", l.im.Path)
+	default:
+		l.fixups32 = append(l.fixups32, absFix{c, r.Off - c.lo, d})
+	}
+}
+
+// relocate64: S + A.
+func (l *linker) relocate64(c *chunk, r diff.Ref, d dest) {
+	if d.imported != "" {
+		var ok bool
+		if d, ok = l.importCall(c, r, d); !ok {
+			return
+		}
+	}
+	l.fixups64 = append(l.fixups64, pointerFix{c, r.Off - c.lo, d})
+}
+
+// relocatePC64: S + A - P in 64 bits, within the patch only.
+func (l *linker) relocatePC64(c *chunk, r diff.Ref, d dest) {
+	if d.chunk == nil {
+		l.refuse(c.in, c.name, "unsupported-relocation", "the new code has a 64-bit PC-relative reference out of the patch; compile with the default code model")
+		return
+	}
+	l.later = append(l.later, func() { l.put(c, r.Off, 8, int64(d.chunk.vaddr)+d.off-int64(c.vaddr+r.Off-c.lo)) })
+}

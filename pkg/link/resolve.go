@@ -1,0 +1,191 @@
+package link
+
+import (
+	"debug/elf"
+	"fmt"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// refusal makes a reason about the object that a chunk comes from.
+func (l *linker) refuse(in *Input, symbol, code, format string, args ...any) {
+	l.refusals = append(l.refusals, diff.Refusal{Code: code, File: in.Diff.New.Name, Symbol: symbol, Text: fmt.Sprintf(format, args...)})
+}
+
+// resolve says what a reference of a new object means. ok is false after a refusal.
+func (l *linker) resolve(c *chunk, r diff.Ref) (dest, bool) {
+	if content, ok := diff.Literal(r); ok {
+		return inPatch(l.addLiteral(content, literalAlign(r)), 0), true
+	}
+	if r.Sec == nil {
+		return l.resolveName(c, r)
+	}
+	if diff.IsText(r.Sec) {
+		return l.resolveCode(c, r)
+	}
+	if r.Sym == nil || r.Sym.Name == "" || diff.ByContent(r.Sym) {
+		return l.resolveUnnamed(c, r)
+	}
+	return l.resolveData(c, r)
+}
+
+// resolveCode handles a function of the same object. A function with a site is reached through its old entry, which
+// leads to whatever patch is on top; parts of a function (.cold, jump table labels) are the patch's own.
+func (l *linker) resolveCode(c *chunk, r diff.Ref) (dest, bool) {
+	if own := l.bySection[r.Sec]; own != nil && (r.Sec == c.sec || r.Add != 0 || r.Sym == nil) {
+		return inPatch(own, r.At), true
+	}
+	if r.Sym == nil {
+		l.refuse(c.in, c.name, "inner-reference", "the new code refers into %s, which has no function symbol; compile with -ffunction-sections", r.Sec.Name)
+		return dest{}, false
+	}
+	if _, cold := diff.ColdParent(r.Sym.Name); cold || l.isAdded(c.in, r.Sym) {
+		return inPatch(l.addSection(c.in, r.Sec), r.At), true
+	}
+	if l.partOf(c, r) {
+		return inPatch(l.addSection(c.in, r.Sec), r.At), true
+	}
+	d, found, ok := l.existing(c.in, r.Sym)
+	if !ok {
+		return dest{}, false
+	}
+	if !found {
+		return inPatch(l.addSection(c.in, r.Sec), r.At), true
+	}
+	if r.Add != 0 {
+		l.refuse(c.in, r.Sym.Name, "inner-reference", "%s refers into the middle of this function; leave it out of the patch", c.name)
+		return dest{}, false
+	}
+	return d, true
+}
+
+// partOf tells whether the reference leads from the .cold part back into its function.
+func (l *linker) partOf(c *chunk, r diff.Ref) bool {
+	if c.sec == nil || r.Add == 0 {
+		return false
+	}
+	for _, s := range c.in.Diff.New.SymbolsIn(c.sec) {
+		if parent, cold := diff.ColdParent(s.Name); cold && parent == r.Sym.Name {
+			return true
+		}
+	}
+	return false
+}
+
+// isAdded tells whether a function of the new object is not in the old one.
+func (l *linker) isAdded(in *Input, s *lpelf.Symbol) bool {
+	o := in.Diff.Old.Lookup(s.Name)
+	return (o == nil || !diff.IsFunc(o)) && !(s.Bind != elf.STB_LOCAL && l.im.Global(s.Name) != nil)
+}
+
+// existing finds a function or variable in the image. found is false if the image has none of that name.
+func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
+	old := in.Diff.OldOf[s]
+	if diff.IsFunc(s) || old == nil && s.Bind != elf.STB_LOCAL {
+		old = in.Diff.Old.Lookup(s.Name)
+	}
+	if old == nil {
+		if g := l.im.Global(s.Name); g != nil && s.Bind != elf.STB_LOCAL {
+			return inImage(g.Value), true, true
+		}
+		return dest{}, false, true
+	}
+	addr, found, err := in.Loc.Address(old)
+	if err != nil {
+		l.refuse(in, s.Name, "symbol-ambiguous", "%v; no patch can tell them apart", err)
+		return dest{}, false, false
+	}
+	if !found && !l.im.Named && s.Bind == elf.STB_LOCAL {
+		l.refuse(in, s.Name, "needs-symbols", "%s is stripped and the new code refers to this static symbol: name an unstripped build of exactly the target with --symbols", l.im.Path)
+		return dest{}, false, false
+	}
+	return inImage(addr), found, true
+}
+
+// resolveUnnamed takes constants of the compiler's own, jump tables too, into the patch.
+func (l *linker) resolveUnnamed(c *chunk, r diff.Ref) (dest, bool) {
+	if kindOf(r.Sec) == kindData {
+		l.refuse(c.in, r.Sec.Name, "unnamed-data", "the new code uses writable data without a name; give the variable a name")
+		return dest{}, false
+	}
+	return inPatch(l.addSection(c.in, r.Sec), r.At), true
+}
+
+// resolveData handles a variable of the same object: the storage that the program has, or new storage in the patch.
+func (l *linker) resolveData(c *chunk, r diff.Ref) (dest, bool) {
+	d, found, ok := l.existing(c.in, r.Sym)
+	if !ok {
+		return dest{}, false
+	}
+	if found {
+		return d.add(r.Add), true
+	}
+	return inPatch(l.addSection(c.in, r.Sec), r.At), true
+}
+
+// resolveName handles a symbol that the object does not define.
+func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
+	name := r.Sym.Name
+	switch {
+	case name == "":
+		return dest{abs: true, vaddr: uint64(r.Add)}, true
+	case name == "_GLOBAL_OFFSET_TABLE_":
+		l.refuse(c.in, name, "unsupported-relocation", "code of the large model cannot be patched; compile with the default code model")
+		return dest{}, false
+	case r.Sym.Section == elf.SHN_ABS:
+		return dest{abs: true, vaddr: r.Sym.Value + uint64(r.Add)}, true
+	}
+	if g := l.im.Global(name); g != nil && !l.importedByImage(g, name) {
+		return inImage(g.Value).add(r.Add), true
+	}
+	if def, ok := l.defs[name]; ok {
+		return l.addSymbol(def).add(r.Add), true
+	}
+	if r.Sym.Section == elf.SHN_COMMON {
+		return inPatch(l.addCommon(c.in, r.Sym), r.Add), true
+	}
+	return dest{imported: name, weak: r.Sym.Bind == elf.STB_WEAK}.add(r.Add), true
+}
+
+// importedByImage tells whether the image defines the symbol only as a copy of a library's variable; the copy is the
+// variable, so the answer is no.
+func (l *linker) importedByImage(g *lpelf.Symbol, name string) bool {
+	return g.Section == elf.SHN_UNDEF
+}
+
+// addSymbol includes the function or variable that another new object defines.
+func (l *linker) addSymbol(d definition) dest {
+	if d.sym.Section == elf.SHN_COMMON {
+		return inPatch(l.addCommon(d.in, d.sym), 0)
+	}
+	return inPatch(l.addSection(d.in, d.in.Diff.New.SectionOf(d.sym)), int64(d.sym.Value))
+}
+
+// addCommon makes storage for a tentative definition (-fcommon); its value is its alignment.
+func (l *linker) addCommon(in *Input, s *lpelf.Symbol) *chunk {
+	if c := l.commons[s.Name]; c != nil {
+		return c
+	}
+	c := &chunk{kind: kindData, name: s.Name, in: in, data: make([]byte, s.Size), align: max(s.Value, 1)}
+	l.commons[s.Name] = c
+	l.chunks = append(l.chunks, c)
+	return c
+}
+
+// definition is a global symbol of a new object.
+type definition struct {
+	in  *Input
+	sym *lpelf.Symbol
+}
+
+// isClone tells whether a compiler made the function from another one and gave it an interface of its own.
+func isClone(name string) bool {
+	for _, part := range []string{".isra.", ".constprop.", ".part.", ".lto_priv."} {
+		if strings.Contains(name, part) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,283 @@
+package link
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/insn"
+	"lpatch/pkg/lpelf"
+)
+
+// Match is an old function found in the image.
+type Match struct {
+	Name  string
+	Start uint64 // image addresses, [Start, End)
+	End   uint64
+	sec   *lpelf.Section
+	at    map[uint64]uint64 // offset in the object's section -> image address, for each instruction that does something
+}
+
+// errDiffers is wrapped by the error for code that is not what the target runs.
+var errDiffers = errors.New("the target has other code")
+
+// matcher compares old object code with the image. What a place refers to must be what the symbol table says, or where
+// that is silent, always the same address.
+type matcher struct {
+	im      *Image
+	obj     *diff.Object
+	block   int
+	matches map[*lpelf.Section]*Match
+	bound   map[*lpelf.Symbol]uint64 // addresses of local symbols, learnt from the image's code
+	pending []jump
+	tables  map[*lpelf.Section][]int64 // places of unnamed data that code refers to
+	queued  []*lpelf.Symbol            // functions reached by an inner reference, to be matched as well
+}
+
+// jump is a reference into code, checked when all code of the function has been compared.
+type jump struct {
+	from string
+	sec  *lpelf.Section
+	off  uint64
+	to   uint64 // image address
+}
+
+func newMatcher(im *Image, obj *diff.Object, block int) *matcher {
+	return &matcher{
+		im: im, obj: obj, block: block, matches: map[*lpelf.Section]*Match{}, bound: map[*lpelf.Symbol]uint64{},
+		tables: tableStarts(obj),
+	}
+}
+
+// tableStarts collects, per section without names, the places that code refers to: where its jump tables start.
+func tableStarts(obj *diff.Object) map[*lpelf.Section][]int64 {
+	m := map[*lpelf.Section][]int64{}
+	for _, s := range obj.Sections {
+		if !diff.IsText(s) {
+			continue
+		}
+		for _, r := range obj.Refs(s) {
+			if r.Sec != nil && !diff.IsText(r.Sec) && (r.Sym == nil || r.Sym.Name == "") {
+				m[r.Sec] = append(m[r.Sec], r.At)
+			}
+		}
+	}
+	return m
+}
+
+// function compares one function and its .cold part with the image.
+func (m *matcher) function(f *lpelf.Symbol) error {
+	if err := m.one(f); err != nil {
+		return err
+	}
+	if cold := m.obj.Lookup(f.Name + ".cold"); cold != nil {
+		if err := m.one(cold); err != nil {
+			return err
+		}
+	}
+	for _, j := range m.pending {
+		if err := m.checkJump(j); err != nil {
+			return err
+		}
+	}
+	m.pending = nil
+	return nil
+}
+
+func (m *matcher) one(f *lpelf.Symbol) error {
+	sec := m.obj.SectionOf(f)
+	if sec == nil || m.matches[sec] != nil {
+		return nil
+	}
+	addrs := m.addresses(f)
+	if len(addrs) != 1 {
+		return fmt.Errorf("%w: %d functions named %s in %s", errDiffers, len(addrs), f.Name, m.im.Path)
+	}
+	return m.compare(f.Name, sec, addrs[0])
+}
+
+// addresses lists where a symbol of the object may be in the image.
+func (m *matcher) addresses(s *lpelf.Symbol) []uint64 {
+	if a, ok := m.bound[s]; ok {
+		return []uint64{a}
+	}
+	var out []uint64
+	if s.Bind != 0 || s.Section == 0 {
+		if g := m.im.Global(s.Name); g != nil {
+			out = append(out, g.Value)
+		}
+		return out
+	}
+	for _, l := range m.im.Local(m.block, s.Name) {
+		out = append(out, l.Value)
+	}
+	return out
+}
+
+// compare walks the object's and the image's instructions side by side. No-ops are padding on both sides.
+func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
+	code := m.im.Code(addr)
+	match := &Match{Name: name, Start: addr, sec: sec, at: map[uint64]uint64{}}
+	m.matches[sec] = match
+	refs := m.obj.Refs(sec)
+	pos, t := 0, 0
+	for pos < len(sec.Data) {
+		oi, err := insn.Decode(sec.Data[pos:])
+		if err != nil {
+			return fmt.Errorf("%s+%#x in %s: %w", name, pos, m.obj.Name, err)
+		}
+		var here []diff.Ref
+		for len(refs) > 0 && refs[0].Off < uint64(pos+oi.Len) {
+			here, refs = append(here, refs[0]), refs[1:]
+		}
+		if oi.Kind == insn.Nop && len(here) == 0 {
+			pos += oi.Len
+			continue
+		}
+		t += skipNops(code, t)
+		if t >= len(code) {
+			return fmt.Errorf("%w at %s+%#x: it ends there", errDiffers, name, pos)
+		}
+		p := place{name: name, sec: sec, pos: pos, o: sec.Data[pos : pos+oi.Len], oi: oi, addr: addr + uint64(t)}
+		if p.ti, err = insn.Decode(code[t:]); err != nil {
+			return fmt.Errorf("%w at %s+%#x: %w", errDiffers, name, pos, err)
+		}
+		p.t = code[t : t+p.ti.Len]
+		match.at[uint64(pos)] = p.addr
+		if err := m.insn(p, here); err != nil {
+			return err
+		}
+		pos, t = pos+oi.Len, t+p.ti.Len
+	}
+	match.End = addr + uint64(t)
+	return nil
+}
+
+// skipNops returns the length of the run of no-ops at code[t:].
+func skipNops(code []byte, t int) int {
+	n := 0
+	for t+n < len(code) {
+		in, err := insn.Decode(code[t+n:])
+		if err != nil || in.Kind != insn.Nop {
+			break
+		}
+		n += in.Len
+	}
+	return n
+}
+
+// place is one pair of instructions.
+type place struct {
+	name   string
+	sec    *lpelf.Section
+	pos    int
+	o, t   []byte
+	oi, ti insn.Insn
+	addr   uint64 // of the image's instruction
+}
+
+func (p place) differ() error {
+	return fmt.Errorf("%w at %s+%#x (address %#x): it has % x, the old object has % x", errDiffers, p.name, p.pos, p.addr, p.t, p.o)
+}
+
+func (p place) wrongRef(r diff.Ref, actual uint64) error {
+	what := "unnamed data"
+	if r.Sym != nil && r.Sym.Name != "" {
+		what = r.Sym.Name
+	}
+	return fmt.Errorf("%w at %s+%#x (address %#x): it refers to %#x, which is not %s", errDiffers, p.name, p.pos, p.addr, actual, what)
+}
+
+// end is the image address behind the instruction.
+func (p place) end() uint64 { return p.addr + uint64(p.ti.Len) }
+
+// insn compares one instruction.
+func (m *matcher) insn(p place, refs []diff.Ref) error {
+	if len(refs) == 0 {
+		return m.plain(p)
+	}
+	if p.oi.IsBranch() {
+		if p.ti.Kind != p.oi.Kind || p.ti.Cond != p.oi.Cond || !samePrefix(p) {
+			return p.differ()
+		}
+		actual := p.end() + uint64(p.ti.Disp(p.t))
+		if !m.refersTo(p, refs[0], actual) {
+			return p.wrongRef(refs[0], actual)
+		}
+		return nil
+	}
+	if relaxed, err := m.relaxed(p, refs[0]); relaxed || err != nil {
+		return err
+	}
+	if p.ti.Len != p.oi.Len || !bytes.Equal(mask(p, p.o, refs), mask(p, p.t, refs)) {
+		return p.differ()
+	}
+	for _, r := range refs {
+		if err := m.field(p, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// samePrefix compares what stands before a branch's opcode (bnd, notrack).
+func samePrefix(p place) bool {
+	op := func(in insn.Insn) int {
+		n := in.PCRelOff - 1
+		if in.Kind == insn.Jcc && in.PCRel == 4 {
+			n--
+		}
+		return max(n, 0)
+	}
+	return bytes.Equal(p.o[:op(p.oi)], p.t[:op(p.ti)])
+}
+
+// plain compares an instruction without relocation: equal bytes, or a branch within the function in either length.
+func (m *matcher) plain(p place) error {
+	if p.oi.PCRel == 0 {
+		if !bytes.Equal(p.o, p.t) {
+			return p.differ()
+		}
+		return nil
+	}
+	if p.oi.IsBranch() {
+		if p.ti.Kind != p.oi.Kind || p.ti.Cond != p.oi.Cond || !samePrefix(p) {
+			return p.differ()
+		}
+	} else if k := p.oi.PCRelOff; p.ti.Len != p.oi.Len || p.ti.PCRelOff != k || !bytes.Equal(p.o[:k], p.t[:k]) || !bytes.Equal(p.o[k+4:], p.t[k+4:]) {
+		return p.differ()
+	}
+	off := int64(p.pos+p.oi.Len) + p.oi.Disp(p.o)
+	m.pending = append(m.pending, jump{from: fmt.Sprintf("%s+%#x", p.name, p.pos), sec: p.sec, off: uint64(off), to: p.end() + uint64(p.ti.Disp(p.t))})
+	return nil
+}
+
+// mask zeroes the relocated fields of an instruction.
+func mask(p place, code []byte, refs []diff.Ref) []byte {
+	b := bytes.Clone(code)
+	for _, r := range refs {
+		k := int(r.Off) - p.pos
+		for i := k; i < k+int(diff.FieldSize(r.Type)) && i < len(b); i++ {
+			b[i] = 0
+		}
+	}
+	return b
+}
+
+// checkJump tells whether a place in the object's code is at the address that the image uses for it.
+func (m *matcher) checkJump(j jump) error {
+	match := m.matches[j.sec]
+	if match == nil {
+		return fmt.Errorf("%w at %s: it refers into %s, which has not been found", errDiffers, j.from, j.sec.Name)
+	}
+	if int64(j.off) < 0 || j.off > uint64(len(j.sec.Data)) {
+		return fmt.Errorf("%w at %s: it refers outside %s", errDiffers, j.from, j.sec.Name)
+	}
+	off := j.off + uint64(skipNops(j.sec.Data, int(j.off)))
+	to := j.to + uint64(skipNops(m.im.Code(j.to), 0))
+	if want, ok := match.at[off]; ok && want == to || off == uint64(len(j.sec.Data)) && j.to >= match.End {
+		return nil
+	}
+	return fmt.Errorf("%w at %s: it branches to %#x, not to %s+%#x", errDiffers, j.from, j.to, match.Name, j.off)
+}

@@ -1,0 +1,302 @@
+package link
+
+import (
+	"bytes"
+	"debug/elf"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/insn"
+	"lpatch/pkg/lpelf"
+)
+
+// field compares a relocated field of an instruction that has the same form on both sides.
+func (m *matcher) field(p place, r diff.Ref) error {
+	k := int(r.Off) - p.pos
+	if k < 0 || k+int(diff.FieldSize(r.Type)) > len(p.t) {
+		return p.differ()
+	}
+	v := int64(int32(le32(p.t[k:])))
+	var actual uint64
+	switch r.Type {
+	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32:
+		actual = p.end() + uint64(v)
+	case elf.R_X86_64_32:
+		actual = uint64(uint32(v))
+	case elf.R_X86_64_32S:
+		actual = uint64(v)
+	case elf.R_X86_64_64:
+		actual = le64(p.t[k:])
+	case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX, elf.R_X86_64_GOTTPOFF:
+		if !m.slotIs(p, r, p.end()+uint64(v)) {
+			return p.wrongRef(r, p.end()+uint64(v))
+		}
+		return nil
+	case elf.R_X86_64_TPOFF32:
+		if !m.tlsIs(r, v-r.Raw.Addend) {
+			return p.wrongRef(r, uint64(v))
+		}
+		return nil
+	default:
+		// Other fields (thread-local dynamic models, sizes) carry no address of code; the instruction around them agreed.
+		return nil
+	}
+	if !m.refersTo(p, r, actual) {
+		return p.wrongRef(r, actual)
+	}
+	return nil
+}
+
+// refersTo tells whether the place that a reference means is at address actual of the image.
+func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
+	if want, ok := diff.Literal(r); ok {
+		got := m.im.BytesAt(actual)
+		return len(got) >= len(want) && bytes.Equal(got[:len(want)], want)
+	}
+	if r.Sec != nil && diff.IsText(r.Sec) && (r.Sym == nil || r.Add != 0 || r.Sec == p.sec) {
+		m.pending = append(m.pending, jump{from: p.name, sec: r.Sec, off: uint64(r.At), to: actual})
+		return true
+	}
+	if r.Sym == nil || r.Sym.Name == "" {
+		return r.Sec == nil || m.tableIs(p, r, actual)
+	}
+	if diff.ByContent(r.Sym) && r.Sec != nil {
+		return m.contentIs(r, actual)
+	}
+	return m.symbolIs(r.Sym, actual-uint64(r.Add), r.Type == elf.R_X86_64_PLT32)
+}
+
+// symbolIs tells whether a symbol of the object is at an address of the image: as the symbol table says, through a PLT
+// entry, or, for a local one that the table does not name, wherever the first use found it.
+func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64, plt bool) bool {
+	if slot, ok := m.im.Slots.PLT[addr]; ok {
+		sl := m.im.Slots.ByVaddr[slot]
+		if sl.Symbol == s.Name {
+			return true
+		}
+		if g := m.im.Global(s.Name); g != nil && sl.Type == elf.R_X86_64_IRELATIVE && uint64(sl.Addend) == g.Value {
+			return true
+		}
+	}
+	addrs := m.addresses(s)
+	for _, a := range addrs {
+		if a == addr {
+			return true
+		}
+	}
+	if len(addrs) == 0 && s.Bind == elf.STB_LOCAL && s.Section != elf.SHN_UNDEF {
+		m.bound[s] = addr
+		return true
+	}
+	// A copy relocation puts an imported variable into the image under any of its names.
+	copied, ok := m.im.Slots.Copies[s.Name]
+	return ok && copied == addr
+}
+
+// contentIs compares a constant of the compiler's own by its bytes.
+func (m *matcher) contentIs(r diff.Ref, actual uint64) bool {
+	want := r.Sec.Data
+	if r.Sym.Value+r.Sym.Size > uint64(len(want)) {
+		return false
+	}
+	want = want[r.Sym.Value : r.Sym.Value+r.Sym.Size]
+	got := m.im.BytesAt(actual - uint64(r.Add))
+	if len(r.Sec.Relocs) > 0 {
+		return len(got) >= len(want)
+	}
+	return len(got) >= len(want) && bytes.Equal(got[:len(want)], want)
+}
+
+// tableIs compares unnamed data: a jump table entry must lead to the same instruction, other bytes must be equal. It
+// extends to the next place that code refers to; entries of a PC-relative table count from its start.
+func (m *matcher) tableIs(p place, r diff.Ref, actual uint64) bool {
+	start, end := r.At, int64(r.Sec.Size)
+	for _, s := range m.tables[r.Sec] {
+		if s > start && s < end {
+			end = s
+		}
+	}
+	if r.Sec.Type == elf.SHT_NOBITS || start < 0 || start > end || r.Sec.Flags&elf.SHF_WRITE != 0 && len(r.Sec.Relocs) == 0 {
+		return true
+	}
+	want := bytes.Clone(r.Sec.Data[start:end])
+	got := bytes.Clone(m.im.BytesAt(actual))
+	last := int64(0)
+	for _, e := range m.obj.Refs(r.Sec) {
+		off := int64(e.Off) - start
+		if off < 0 || off >= end-start {
+			continue
+		}
+		if !m.entryIs(p, e, off, actual) {
+			return false
+		}
+		size := int64(diff.FieldSize(e.Type))
+		last = off + size
+		for i := off; i < last && i < int64(len(want)) && i < int64(len(got)); i++ {
+			want[i], got[i] = 0, 0
+		}
+	}
+	if last > 0 {
+		want = want[:min(last, int64(len(want)))]
+	}
+	return len(got) >= len(want) && bytes.Equal(got[:len(want)], want)
+}
+
+// entryIs compares one relocated entry at offset off of a table that the image has at address table.
+func (m *matcher) entryIs(p place, e diff.Ref, off int64, table uint64) bool {
+	at := table + uint64(off)
+	var to uint64
+	label := e.At
+	switch e.Type {
+	case elf.R_X86_64_PC32:
+		b := m.im.BytesAt(at)
+		if len(b) < 4 {
+			return false
+		}
+		to = table + uint64(int64(int32(le32(b))))
+		label -= off
+	case elf.R_X86_64_64:
+		v, ok := m.im.Pointer(at)
+		if !ok {
+			return e.Sec == nil
+		}
+		to = v
+	default:
+		return false
+	}
+	if e.Sec != nil && diff.IsText(e.Sec) {
+		m.pending = append(m.pending, jump{from: p.name + " (jump table)", sec: e.Sec, off: uint64(label), to: to})
+		return true
+	}
+	return m.refersTo(p, e, to)
+}
+
+// slotIs tells whether a GOT slot holds the address (or the thread offset) of what the reference means.
+func (m *matcher) slotIs(p place, r diff.Ref, slot uint64) bool {
+	s, ok := m.im.Slots.ByVaddr[slot]
+	if ok && s.Symbol != "" {
+		return r.Sym != nil && s.Symbol == r.Sym.Name
+	}
+	if r.Type == elf.R_X86_64_GOTTPOFF {
+		if ok {
+			return s.Type == elf.R_X86_64_TPOFF64
+		}
+		b := m.im.BytesAt(slot)
+		return len(b) >= 8 && m.tlsIs(r, int64(le64(b)))
+	}
+	v, ok := m.im.Pointer(slot)
+	return ok && m.refersTo(p, withoutAdd(r), v)
+}
+
+// withoutAdd drops the addend of a GOT reference, which belongs to the slot and not to the symbol.
+func withoutAdd(r diff.Ref) diff.Ref {
+	if r.Sec != nil {
+		r.At -= r.Add
+	}
+	r.Add = 0
+	return r
+}
+
+// tlsIs tells whether off is the offset of a thread-local variable from the thread pointer.
+func (m *matcher) tlsIs(r diff.Ref, off int64) bool {
+	s := m.tlsSymbol(r)
+	if s == nil {
+		return r.Sym != nil && r.Sym.Bind == elf.STB_LOCAL && !m.im.Named
+	}
+	want, ok := m.im.TPOff(s)
+	return ok && want+tlsAdd(r) == off
+}
+
+// tlsAdd is the offset within the variable, for a reference through a section symbol.
+func tlsAdd(r diff.Ref) int64 {
+	if r.Raw.Sym.Type == elf.STT_SECTION && r.Sym != nil {
+		return r.Add - r.Raw.Addend
+	}
+	return 0
+}
+
+func (m *matcher) tlsSymbol(r diff.Ref) *lpelf.Symbol {
+	if r.Sym == nil {
+		return nil
+	}
+	if g := m.im.Global(r.Sym.Name); g != nil && r.Sym.Bind != elf.STB_LOCAL {
+		return g
+	}
+	if l := m.im.Local(m.block, r.Sym.Name); len(l) == 1 {
+		return l[0]
+	}
+	return nil
+}
+
+// relaxed handles what a linker makes of a load from the GOT when it knows the address (psABI "Optimize GOTPCRELX
+// Relocations") or the thread offset ("Thread-Local Storage Linker Optimization").
+func (m *matcher) relaxed(p place, r diff.Ref) (bool, error) {
+	switch r.Type {
+	case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX, elf.R_X86_64_GOTTPOFF:
+	default:
+		return false, nil
+	}
+	v, kind := relaxation(p)
+	var ok bool
+	var actual uint64
+	switch kind {
+	case relaxNone:
+		return false, nil
+	case relaxPC:
+		actual = p.end() + uint64(v)
+		ok = m.refersTo(p, withoutAdd(r), actual)
+	case relaxImm:
+		actual = uint64(v)
+		if r.Type == elf.R_X86_64_GOTTPOFF {
+			ok = m.tlsIs(r, v)
+		} else {
+			ok = m.refersTo(p, withoutAdd(r), actual)
+		}
+	}
+	if !ok {
+		return true, p.wrongRef(r, actual)
+	}
+	return true, nil
+}
+
+type relaxKind int
+
+const (
+	relaxNone relaxKind = iota
+	relaxPC             // the field is relative to the end of the instruction
+	relaxImm            // the field is the value
+)
+
+// relaxation recognises the image's instruction as a relaxed form of the object's and returns its field.
+func relaxation(p place) (int64, relaxKind) {
+	rexO, o := splitRex(p.o)
+	rexT, t := splitRex(p.t)
+	switch {
+	case p.oi.Kind == insn.CallInd && p.ti.Kind == insn.Call, p.oi.Kind == insn.JmpInd && p.ti.Kind == insn.Jmp:
+		return p.ti.Disp(p.t), relaxPC
+	case len(p.t) != len(p.o) || len(o) != 6 || len(t) != 6:
+		return 0, relaxNone
+	}
+	v := int64(int32(le32(t[2:])))
+	reg := o[1]>>3&7 | rexO&4<<1 // REX.R extends the register field
+	rm := t[1]&7 | rexT&1<<3     // REX.B extends r/m
+	switch {
+	case o[0] == 0x8b && t[0] == 0x8d && o[1] == t[1] && rexO == rexT:
+		return v, relaxPC
+	case o[0] == 0x8b && t[0] == 0xc7 && t[1]&0xf8 == 0xc0 && rm == reg:
+		return v, relaxImm
+	case o[0] == 0x85 && t[0] == 0xf7 && t[1]&0xf8 == 0xc0 && rm == reg:
+		return v, relaxImm
+	case o[0]&0xc7 == 0x03 && t[0] == 0x81 && t[1]>>6 == 3 && t[1]>>3&7 == o[0]>>3&7 && rm == reg:
+		return v, relaxImm
+	case o[0] == 0x03 && t[0] == 0x8d && t[1]>>6 == 2 && t[1]>>3&7 == t[1]&7 && rm == reg:
+		return v, relaxImm
+	}
+	return 0, relaxNone
+}
+
+func splitRex(b []byte) (byte, []byte) {
+	if b[0]&0xf0 == 0x40 {
+		return b[0], b[1:]
+	}
+	return 0, b
+}

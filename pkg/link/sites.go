@@ -1,0 +1,103 @@
+package link
+
+import (
+	"bytes"
+	"sort"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/insn"
+	"lpatch/pkg/patch"
+)
+
+const jumpLen = 5 // jmp rel32
+
+var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
+
+// addSites makes one jump per old function, and notes the old bodies. Two names of one address are one function.
+func (l *linker) addSites(spec *patch.Spec) {
+	seen := map[uint64]bool{}
+	for _, in := range l.inputs {
+		for _, ch := range in.Diff.Changed {
+			m := in.Loc.Match(ch.Old)
+			if m == nil || seen[m.Start] {
+				continue
+			}
+			seen[m.Start] = true
+			site, ok := l.site(in, ch, m)
+			if !ok {
+				continue
+			}
+			site.Target = l.bySection[in.Diff.New.SectionOf(ch.New)].vaddr + ch.New.Value
+			spec.Sites = append(spec.Sites, site)
+			fn := patch.Function{Symbol: site.Symbol, Why: ch.Why, Bodies: []patch.Range{{Start: m.Start, End: m.End}}}
+			if cold := in.Diff.Old.Lookup(ch.Old.Name + ".cold"); cold != nil {
+				if cm := in.Loc.Match(cold); cm != nil {
+					fn.Bodies = append(fn.Bodies, patch.Range{Start: cm.Start, End: cm.End})
+				}
+			}
+			spec.Functions = append(spec.Functions, fn)
+		}
+	}
+	sort.Slice(spec.Sites, func(i, j int) bool { return spec.Sites[i].Vaddr < spec.Sites[j].Vaddr })
+	sort.SliceStable(spec.Functions, func(i, j int) bool { return spec.Functions[i].Bodies[0].Start < spec.Functions[j].Bodies[0].Start })
+}
+
+// site finds the bytes to overwrite: behind endbr64, so that an indirect branch still lands on it.
+func (l *linker) site(in *Input, ch diff.Change, m *Match) (patch.Site, bool) {
+	at := m.Start
+	code := l.im.Code(at)
+	if bytes.HasPrefix(code, endbr64) {
+		at += uint64(len(endbr64))
+	}
+	code = l.im.Code(at)
+	name := ch.Old.Name
+	if len(name) > patch.MaxNameLen {
+		name = name[:patch.MaxNameLen]
+	}
+	room := m.End - at
+	if room < jumpLen && at+jumpLen <= l.im.nextStart(m.Start) && len(code) >= jumpLen && isPadding(code[room:jumpLen]) {
+		room = jumpLen
+	}
+	if room < jumpLen || len(code) < jumpLen {
+		l.refuse(in, ch.Old.Name, "function-too-short",
+			"the function has %d bytes in the target and no padding behind it, a jump needs %d; change its caller instead", m.End-at, jumpLen)
+		return patch.Site{}, false
+	}
+	return patch.Site{Kind: patch.SiteJump, Symbol: name, Vaddr: at, Old: append([]byte{}, code[:jumpLen]...)}, true
+}
+
+// isPadding tells whether bytes behind a function can be nothing else than filling: no-ops, int3, zeros.
+func isPadding(b []byte) bool {
+	for len(b) > 0 {
+		if b[0] == 0xcc || b[0] == 0 {
+			b = b[1:]
+			continue
+		}
+		// A no-op may reach beyond the bytes that are needed.
+		in, err := insn.Decode(append(bytes.Clone(b), make([]byte, 16)...))
+		if err != nil || in.Kind != insn.Nop {
+			return false
+		}
+		b = b[min(in.Len, len(b)):]
+	}
+	return true
+}
+
+// BranchesInto lists the offsets from start of the instructions of the old body that branch strictly inside the bytes
+// [from, to): a thread in a loop there could not be patched while active.
+func BranchesInto(code []byte, start, from, to uint64) []uint64 {
+	var out []uint64
+	for pos := 0; pos < len(code); {
+		in, err := insn.Decode(code[pos:])
+		if err != nil {
+			return append(out, uint64(pos))
+		}
+		if in.IsBranch() {
+			if t := start + uint64(pos+in.Len) + uint64(in.Disp(code[pos:])); t > from && t < to {
+				out = append(out, uint64(pos))
+			}
+		}
+		pos += in.Len
+	}
+	return out
+}

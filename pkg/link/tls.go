@@ -1,0 +1,122 @@
+package link
+
+import (
+	"debug/elf"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// relocateTLS handles references to thread-local variables that the image has already (psABI and "ELF Handling For
+// Thread-Local Storage"): of a program at a fixed distance from the thread pointer, of a shared object through the words
+// that its own code reads.
+func (l *linker) relocateTLS(c *chunk, r diff.Ref) {
+	if r.Type == elf.R_X86_64_TLSLD {
+		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
+			next, used := l.im.Slots.ByVaddr[s.Vaddr+8]
+			_ = next
+			b := l.im.BytesAt(s.Vaddr + 8)
+			return s.Type == elf.R_X86_64_DTPMOD64 && s.Symbol == "" && !used && len(b) >= 8 && le64(b) == 0
+		})
+		return
+	}
+	sym, add, ok := l.tlsSymbol(c, r)
+	if !ok {
+		return
+	}
+	imported := sym == nil
+	switch r.Type {
+	case elf.R_X86_64_TPOFF32:
+		if !imported {
+			l.tlsConstant(c, r, sym, add+r.Raw.Addend)
+			return
+		}
+	case elf.R_X86_64_DTPOFF32, elf.R_X86_64_DTPOFF64:
+		if !imported && l.im.Shared() {
+			l.later = append(l.later, func() { l.put(c, r.Off, diff.FieldSize(r.Type), int64(sym.Value)+add+r.Raw.Addend) })
+			return
+		}
+	case elf.R_X86_64_GOTTPOFF:
+		if off, fixed := l.tpoff(sym); fixed {
+			slot := l.addSlot(dest{abs: true, vaddr: uint64(off + add)})
+			l.later = append(l.later, func() { l.put(c, r.Off, 4, int64(slot.vaddr)+r.Raw.Addend-int64(c.vaddr+r.Off-c.lo)) })
+			return
+		}
+		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
+			return s.Type == elf.R_X86_64_TPOFF64 && (s.Symbol == r.Sym.Name || s.Symbol == "" && sym != nil && uint64(s.Addend) == sym.Value)
+		})
+		return
+	case elf.R_X86_64_TLSGD:
+		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
+			return s.Type == elf.R_X86_64_DTPMOD64 && (s.Symbol == r.Sym.Name && s.Symbol != "" || s.Symbol == "" && sym != nil && l.dtpoffAt(s.Vaddr+8) == sym.Value)
+		})
+		return
+	}
+	l.refuse(c.in, r.Sym.Name, "tls-model", "the thread-local variable is used with %v, which does not fit to %s; compile the objects as the target was compiled", r.Type, l.im.Path)
+}
+
+func (l *linker) tpoff(sym *lpelf.Symbol) (int64, bool) {
+	if sym == nil {
+		return 0, false
+	}
+	return l.im.TPOff(sym)
+}
+
+func (l *linker) dtpoffAt(vaddr uint64) uint64 {
+	if b := l.im.BytesAt(vaddr); len(b) >= 8 {
+		return le64(b)
+	}
+	return ^uint64(0)
+}
+
+func (l *linker) tlsConstant(c *chunk, r diff.Ref, sym *lpelf.Symbol, add int64) {
+	off, ok := l.im.TPOff(sym)
+	if !ok {
+		l.refuse(c.in, sym.Name, "tls-model", "code of a program cannot use a thread-local variable of the shared object %s; compile with -fPIC", l.im.Path)
+		return
+	}
+	l.later = append(l.later, func() { l.put(c, r.Off, 4, off+add) })
+}
+
+// tlsSymbol finds the image's variable; nil for one that another file defines. add is the place within the variable that
+// a reference through a section symbol means, less the relocation's addend.
+func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, ok bool) {
+	if r.Raw.Sym.Type == elf.STT_SECTION && r.Sym != nil {
+		add = int64(r.Raw.Sym.Value) - int64(r.Sym.Value)
+	}
+	if r.Sym == nil || r.Sym.Name == "" {
+		l.refuse(c.in, c.name, "new-tls", "the new code uses thread-local data without a name; use ordinary storage")
+		return nil, 0, false
+	}
+	old := r.Sym
+	if r.Sec != nil {
+		if old = c.in.Diff.OldOf[r.Sym]; old == nil {
+			l.refuse(c.in, r.Sym.Name, "new-tls", "a new thread-local variable has no room in the threads that run; use ordinary storage")
+			return nil, 0, false
+		}
+	}
+	if old.Bind != elf.STB_LOCAL {
+		return l.im.Global(old.Name), add, true
+	}
+	locals := l.im.Local(c.in.Loc.Block, old.Name)
+	if len(locals) != 1 {
+		l.refuse(c.in, r.Sym.Name, "needs-symbols", "the symbol table of %s has %d thread-local variables of this name; give an unstripped build with --symbols", l.im.Path, len(locals))
+		return nil, 0, false
+	}
+	return locals[0], add, true
+}
+
+// tlsSlot makes the field mean a word of the image's GOT that fits.
+func (l *linker) tlsSlot(c *chunk, r diff.Ref, fits func(lpelf.Slot) bool) {
+	best := uint64(0)
+	for vaddr, s := range l.im.Slots.ByVaddr {
+		if fits(s) && (best == 0 || vaddr < best) {
+			best = vaddr
+		}
+	}
+	if best == 0 {
+		l.refuse(c.in, r.Sym.Name, "tls-model", "%s has no word in its GOT for this thread-local variable (%v); use it as the target's own code does", l.im.Path, r.Type)
+		return
+	}
+	l.fixupsPC = append(l.fixupsPC, pcFix{c, r.Off - c.lo, best, uint64(-r.Raw.Addend)})
+}

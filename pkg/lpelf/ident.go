@@ -1,0 +1,144 @@
+package lpelf
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+)
+
+// ntGNUBuildID is NT_GNU_BUILD_ID of <elf.h>.
+const ntGNUBuildID = 3
+
+// BuildID returns the content of the GNU build-id note, or nil.
+func (f *File) BuildID() []byte {
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_NOTE && p.Off+p.Filesz >= p.Off && p.Off+p.Filesz <= uint64(len(f.Data)) {
+			if id := findNote(f.Data[p.Off:p.Off+p.Filesz], p.Align); id != nil {
+				return id
+			}
+		}
+	}
+	if s := f.Section(".note.gnu.build-id"); s != nil {
+		return findNote(s.Data, 4)
+	}
+	return nil
+}
+
+// findNote walks ELF notes (gABI "Note Section"; padding is 8 where the segment's alignment is).
+func findNote(d []byte, align uint64) []byte {
+	pad := uint64(4)
+	if align == 8 {
+		pad = 8
+	}
+	up := func(n uint64) uint64 { return (n + pad - 1) &^ (pad - 1) }
+	for len(d) >= 12 {
+		namesz, descsz, typ := uint64(le32(d)), uint64(le32(d[4:])), le32(d[8:])
+		desc := up(12 + namesz)
+		end := desc + descsz
+		if end > uint64(len(d)) {
+			return nil
+		}
+		if typ == ntGNUBuildID && bytes.Equal(d[12:12+namesz], []byte("GNU\x00")) {
+			return d[desc:end:end]
+		}
+		next := up(end)
+		if next > uint64(len(d)) {
+			return nil
+		}
+		d = d[next:]
+	}
+	return nil
+}
+
+// LoadSHA256 is the SHA-256 over the file bytes of the PT_LOAD segments, in order: what identifies an image without a
+// build-id.
+func (f *File) LoadSHA256() []byte {
+	h := sha256.New()
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_LOAD {
+			h.Write(f.Data[p.Off : p.Off+p.Filesz])
+		}
+	}
+	return h.Sum(nil)
+}
+
+// dynamic returns the value of the first dynamic entry with that tag.
+func (f *File) dynamic(tag elf.DynTag) (uint64, bool) {
+	for _, p := range f.Progs {
+		if p.Type != elf.PT_DYNAMIC || p.Off+p.Filesz < p.Off || p.Off+p.Filesz > uint64(len(f.Data)) {
+			continue
+		}
+		for d := f.Data[p.Off : p.Off+p.Filesz]; len(d) >= 16; d = d[16:] {
+			switch elf.DynTag(le64(d)) {
+			case tag:
+				return le64(d[8:]), true
+			case elf.DT_NULL:
+				return 0, false
+			}
+		}
+	}
+	return 0, false
+}
+
+// Soname returns DT_SONAME, or "".
+func (f *File) Soname() string {
+	off, ok := f.dynamic(elf.DT_SONAME)
+	if !ok {
+		return ""
+	}
+	strtab, ok := f.dynamic(elf.DT_STRTAB)
+	if !ok {
+		return ""
+	}
+	return f.cstring(strtab + off)
+}
+
+// BindNow tells whether the dynamic linker fills every PLT slot before the program starts (DF_BIND_NOW, DF_1_NOW).
+func (f *File) BindNow() bool {
+	if _, ok := f.dynamic(elf.DT_BIND_NOW); ok {
+		return true
+	}
+	flags, _ := f.dynamic(elf.DT_FLAGS)
+	flags1, _ := f.dynamic(elf.DT_FLAGS_1)
+	return elf.DynFlag(flags)&elf.DF_BIND_NOW != 0 || flags1&1 != 0
+}
+
+// cstring reads a NUL-terminated string at a virtual address; "" if there is none.
+func (f *File) cstring(vaddr uint64) string {
+	b := f.BytesAt(vaddr)
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		return string(b[:i])
+	}
+	return ""
+}
+
+// BytesAt returns the file bytes from a virtual address to the end of its segment's file part, or nil.
+func (f *File) BytesAt(vaddr uint64) []byte {
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_LOAD && vaddr >= p.Vaddr && vaddr-p.Vaddr < p.Filesz {
+			return f.Data[p.Off+vaddr-p.Vaddr : p.Off+p.Filesz]
+		}
+	}
+	return nil
+}
+
+// Segment returns the loadable segment that holds a virtual address, or nil.
+func (f *File) Segment(vaddr uint64) *Prog {
+	for i := range f.Progs {
+		p := &f.Progs[i]
+		if p.Type == elf.PT_LOAD && vaddr >= p.Vaddr && vaddr-p.Vaddr < p.Memsz {
+			return p
+		}
+	}
+	return nil
+}
+
+// TLS returns the PT_TLS segment, or nil.
+func (f *File) TLS() *Prog {
+	for i := range f.Progs {
+		if f.Progs[i].Type == elf.PT_TLS {
+			return &f.Progs[i]
+		}
+	}
+	return nil
+}

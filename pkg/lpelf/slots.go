@@ -1,0 +1,101 @@
+package lpelf
+
+import (
+	"debug/elf"
+	"fmt"
+
+	"lpatch/pkg/insn"
+)
+
+// Slot is a word that the dynamic linker fills, found through .rela.dyn and .rela.plt.
+type Slot struct {
+	Vaddr  uint64
+	Type   elf.R_X86_64
+	Symbol string
+	// Version is the symbol's version ("GLIBC_2.14"), "" if it has none.
+	Version string
+	Addend  int64
+}
+
+// Slots are the places of a program or shared object that its dynamic linker fills.
+type Slots struct {
+	ByVaddr map[uint64]Slot
+	// GOT holds, per symbol, the words whose value is the symbol's address (GLOB_DAT, then JUMP_SLOT).
+	GOT map[string][]Slot
+	// PLT maps the address of a PLT entry to the slot it jumps through; PLTOf is the reverse, by slot address.
+	PLT   map[uint64]uint64
+	PLTOf map[uint64]uint64
+	// Copies are the symbols that have been copied into the image's .bss (COPY relocations).
+	Copies map[string]uint64
+}
+
+// ReadSlots maps the GOT and PLT of a linked file.
+func (f *File) ReadSlots() (*Slots, error) {
+	s := &Slots{
+		ByVaddr: map[uint64]Slot{}, GOT: map[string][]Slot{}, PLT: map[uint64]uint64{}, PLTOf: map[uint64]uint64{},
+		Copies: map[string]uint64{},
+	}
+	for _, sec := range f.Sections {
+		if sec.Type != elf.SHT_RELA || sec.Flags&elf.SHF_ALLOC == 0 {
+			continue
+		}
+		relocs, err := f.parseRela(sec, f.DynSymbols)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range relocs {
+			s.add(r)
+		}
+	}
+	for _, sec := range f.Sections {
+		if sec.Flags&elf.SHF_EXECINSTR == 0 || len(sec.Name) < 4 || sec.Name[:4] != ".plt" && sec.Name != ".iplt" {
+			continue
+		}
+		if err := s.scanPLT(sec); err != nil {
+			return nil, fmt.Errorf("%s: %w", f.Path, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *Slots) add(r Reloc) {
+	slot := Slot{Vaddr: r.Off, Type: r.Type, Symbol: r.Sym.Name, Version: r.Sym.Version, Addend: r.Addend}
+	s.ByVaddr[r.Off] = slot
+	switch r.Type {
+	case elf.R_X86_64_GLOB_DAT:
+		s.GOT[slot.Symbol] = append([]Slot{slot}, s.GOT[slot.Symbol]...)
+	case elf.R_X86_64_JMP_SLOT:
+		s.GOT[slot.Symbol] = append(s.GOT[slot.Symbol], slot)
+	case elf.R_X86_64_COPY:
+		s.Copies[slot.Symbol] = r.Off
+	}
+}
+
+// scanPLT finds "jmp *slot(%rip)" in each entry of a PLT section. The entry starts at the endbr64 or bnd prefix before
+// the jump; entries are 8 or 16 bytes, and an entry of the lazy .plt of an IBT binary holds no such jump (.plt.sec does).
+func (s *Slots) scanPLT(sec *Section) error {
+	const maxEntry = 16
+	step := uint64(maxEntry)
+	if sec.Entry == 8 || sec.Name == ".plt.got" && sec.Align == 8 {
+		step = 8
+	}
+	for off := uint64(0); off+step <= uint64(len(sec.Data)); off += step {
+		code := sec.Data[off : off+step]
+		for pos := 0; pos < len(code); {
+			in, err := insn.Decode(code[pos:])
+			if err != nil {
+				break
+			}
+			if in.Kind == insn.JmpInd && in.PCRel == 4 {
+				slot := sec.Addr + off + uint64(pos+in.Len) + uint64(int64(int32(le32(code[pos+in.PCRelOff:]))))
+				if _, ok := s.ByVaddr[slot]; ok {
+					s.PLT[sec.Addr+off] = slot
+					s.PLTOf[slot] = sec.Addr + off
+				}
+				break
+			}
+			pos += in.Len
+		}
+	}
+	return nil
+}
