@@ -95,7 +95,6 @@ var usageErrors = []struct {
 	text    string
 }{
 	{regexp.MustCompile(`^flag provided but not defined: -+(.*)$`), `there is no option --$1`},
-	{regexp.MustCompile(`^flag needs an argument: -+(.*)$`), `the option --$1 needs a value`},
 	{regexp.MustCompile(`^invalid value (".*") for flag -+(\S+): .*$`), `the option --$2 does not take $1`},
 	{regexp.MustCompile(`^invalid boolean value (".*") for -+(\S+): .*$`), `the option --$2 takes no value`},
 }

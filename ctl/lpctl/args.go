@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -18,7 +19,10 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 		return args, nil
 	}
 	rest := append(before, after...)
-	options, others := sortOut(arity(cmd.Flags), rest)
+	options, others, err := sortOut(arity(cmd.Flags), rest)
+	if err != nil {
+		return nil, fmt.Errorf("%w; see lpctl %s --help", err, verb)
+	}
 	out := append([]string{args[0], verb}, options...)
 	if len(others) > 0 {
 		out = append(append(out, "--"), others...)
@@ -67,11 +71,11 @@ func option(arg string) (name string, inline bool) {
 }
 
 // sortOut separates options, with their values, from other arguments.
-func sortOut(takes map[string]bool, args []string) (options, others []string) {
+func sortOut(takes map[string]bool, args []string) (options, others []string, err error) {
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
 		if arg == "--" {
-			return options, append(others, args[i+1:]...)
+			return options, append(others, args[i+1:]...), nil
 		}
 		if len(arg) < 2 || arg[0] != '-' {
 			others = append(others, arg)
@@ -79,8 +83,11 @@ func sortOut(takes map[string]bool, args []string) (options, others []string) {
 		}
 		options = append(options, arg)
 		name, inline := option(arg)
-		if !takes[name] || inline || i+1 == len(args) {
+		if !takes[name] || inline {
 			continue
+		}
+		if i+1 == len(args) || args[i+1] == "--" {
+			return nil, nil, fmt.Errorf("the option %s needs a value", arg)
 		}
 		i++
 		options = append(options, args[i])
@@ -89,5 +96,5 @@ func sortOut(takes map[string]bool, args []string) (options, others []string) {
 			options = append(options, arg, args[i])
 		}
 	}
-	return options, others
+	return options, others, nil
 }

@@ -56,29 +56,25 @@ func (s *Session) Targets(sel Selection, p Patch) ([]proc.Process, []Outcome, er
 	return list, failed, nil
 }
 
-// all returns the processes that map all images of the patch. One that cannot be looked at is an error only if there is
-// no other: a security module may hide single processes even from root.
+// all returns the processes that map all images of the patch. Those that cannot be looked at are left out: a security
+// module may hide single processes even from root.
 func (s *Session) all(p Patch) ([]proc.Process, error) {
 	if p.File == nil {
 		return s.having(p.Name)
+	}
+	// Who may not patch is told so, not that there is nothing to patch.
+	if _, err := s.kernel.Status(); err != nil {
+		return nil, err
 	}
 	every, err := s.proc.Processes()
 	if err != nil {
 		return nil, err
 	}
 	var list []proc.Process
-	var first error
 	for _, t := range every {
-		_, err := s.match(p.File.Spec, t)
-		switch {
-		case err == nil:
+		if _, err := s.match(p.File.Spec, t); err == nil {
 			list = append(list, t)
-		case reportOf(err).Refusal == lpnl.RefusalNone && !Gone(err) && first == nil:
-			first = err
 		}
-	}
-	if len(list) == 0 {
-		return nil, first
 	}
 	return list, nil
 }

@@ -47,7 +47,7 @@ type Denial struct {
 
 // Refusal is a refusal in place of a deed.
 type Refusal struct {
-	PID      int           `json:"pid,omitempty"` // of this target only, if not 0
+	Comm     string        `json:"comm,omitempty"` // only targets of this name, if not empty
 	Refusal  lpnl.Refusal  `json:"refusal"`
 	Errno    syscall.Errno `json:"errno"`
 	Message  string        `json:"message"`
@@ -162,7 +162,7 @@ func (k *Kernel) op(req netlink.Message, msg genetlink.Message) ([]netlink.Messa
 		return failure(req, Denial{Errno: unix.ENOENT, Message: "no such patch"}), nil
 	}
 	r.Patch, r.Functions, r.Values = patch.Name, patch.Jumps, patch.Values
-	if no, ok := k.Refuse[r.Verb]; ok && (no.PID == 0 || no.PID == r.PID) {
+	if no, ok := k.Refuse[r.Verb]; ok && (no.Comm == "" || no.Comm == r.Comm) {
 		r.Refusal, r.Errno, r.Message, r.TID, r.Function = no.Refusal, no.Errno, no.Message, no.TID, no.Function
 		r.State = k.state(r.Hash.String(), r.PID)
 	} else {

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/lpelf"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/lpnl/lpnltest"
+	"lpatch/pkg/patch"
+)
+
+// kernelFile names, in the environment, the file that has the state of the fake kernel. No file, no module.
+const kernelFile = "LPCTL_TEST_KERNEL"
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"lpctl": func() {
+			connect = connectFake
+			main()
+		},
+	})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv(kernelFile, e.WorkDir+"/kernel.json")
+			e.Setenv("TZ", "UTC")
+			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "root" {
+				return false, errors.New("unknown condition " + cond)
+			}
+			return os.Getuid() == 0, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"sleeper": cmdSleeper,
+			"mkpatch": cmdMkpatch,
+			"status":  cmdStatus,
+		},
+	})
+}
+
+// cmdStatus runs a command that must end with a certain status: status N COMMAND ARGUMENTS.
+func cmdStatus(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+// cmdSleeper runs a program until the script ends: sleeper VARIABLE PROGRAM. It sets the variable to the pid.
+func cmdSleeper(ts *testscript.TestScript, _ bool, args []string) {
+	program := ts.MkAbs(args[1])
+	if _, err := os.Stat(program); errors.Is(err, fs.ErrNotExist) {
+		makeSleep(ts, program)
+	}
+	cmd := exec.Command(program, "100")
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	ts.Setenv(args[0], strconv.Itoa(cmd.Process.Pid))
+}
+
+// makeSleep copies sleep, with a build-id of the script's own, so that no other process of this machine is a target.
+func makeSleep(ts *testscript.TestScript, program string) {
+	f, err := lpelf.Open("/bin/sleep")
+	ts.Check(err)
+	id := sha256.Sum256([]byte(ts.Getenv("WORK")))
+	own := id[:len(f.BuildID())]
+	ts.Setenv("BUILDID", hex.EncodeToString(own))
+	data := bytes.ReplaceAll(f.Data, f.BuildID(), own)
+	ts.Check(os.WriteFile(program, data, 0o755))
+}
+
+// cmdMkpatch makes a patch file for a program: mkpatch FILE NAME PROGRAM [BUILD-ID].
+func cmdMkpatch(ts *testscript.TestScript, _ bool, args []string) {
+	spec, err := applytest.Spec(args[1], ts.MkAbs(args[2]))
+	ts.Check(err)
+	if len(args) > 3 {
+		var id patch.Hex
+		ts.Check(id.UnmarshalText([]byte(args[3])))
+		spec.Images[0].BuildID = id
+	}
+	ts.Check(applytest.Write(ts.MkAbs(args[0]), spec))
+}
+
+// fakeConn saves the fake kernel's state when it is closed.
+type fakeConn struct {
+	*lpnl.Client
+	state *lpnltest.Kernel
+	path  string
+}
+
+func (c *fakeConn) Close() error {
+	text, err := json.Marshal(c.state)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.Client.Close(), os.WriteFile(c.path, text, 0o644))
+}
+
+func connectFake() (kernel, error) {
+	c := &fakeConn{state: &lpnltest.Kernel{}, path: os.Getenv(kernelFile)}
+	text, err := os.ReadFile(c.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		c.state.Absent = true
+	case err != nil:
+		return nil, err
+	default:
+		if err := json.Unmarshal(text, c.state); err != nil {
+			return nil, err
+		}
+	}
+	client, err := c.state.Client()
+	if err != nil {
+		return nil, err
+	}
+	c.Client = client
+	return c, nil
+}
