@@ -115,6 +115,7 @@ func ParseStatus(text string) map[string]string {
 	}
 	return values
 }
+
 // numbers returns those names that are numbers, sorted.
 func numbers(names []string) []int {
 	var list []int

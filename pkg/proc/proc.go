@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -150,10 +151,22 @@ func (f FS) Maps(pid int) ([]Mapping, error) {
 
 // OpenMapping opens the file behind a mapping, even one that was deleted or replaced since.
 func (f FS) OpenMapping(pid int, m Mapping) (*os.File, error) {
-	name := fmt.Sprintf("%x-%x", m.Start, m.End)
-	file, err := os.Open(f.path(pid, filepath.Join("map_files", name)))
+	file, err := os.Open(f.mapFile(pid, m))
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %s as process %d maps it: %w", m.Path, pid, err)
 	}
 	return file, nil
+}
+
+// File is a path under which the file behind a mapping can be opened, also if it was deleted or replaced.
+func (f FS) File(pid int, m Mapping) string {
+	exe := f.path(pid, "exe")
+	if to, err := os.Readlink(exe); err == nil && strings.TrimSuffix(to, " (deleted)") == m.Path {
+		return exe
+	}
+	return f.mapFile(pid, m)
+}
+
+func (f FS) mapFile(pid int, m Mapping) string {
+	return f.path(pid, filepath.Join("map_files", fmt.Sprintf("%x-%x", m.Start, m.End)))
 }
