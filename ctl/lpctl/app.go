@@ -65,9 +65,9 @@ Exit status: 0 done, 1 error, 2 refused and nothing changed, 3 nothing to do, 4 
 targets failed.`
 
 func commands() []*cli.Command {
-	list := []*cli.Command{statusCommand()}
+	list := []*cli.Command{inspectCommand()}
 	list = append(list, opCommands()...)
-	return append(list, watchCommand(), doctorCommand())
+	return append(list, statusCommand(), watchCommand(), doctorCommand())
 }
 
 // noVerb is called when the first argument is no verb, or there is none.

@@ -48,9 +48,11 @@ func TestScripts(t *testing.T) {
 			return os.Getuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"sleeper": cmdSleeper,
-			"mkpatch": cmdMkpatch,
-			"status":  cmdStatus,
+			"sleeper":   cmdSleeper,
+			"mkpatch":   cmdMkpatch,
+			"status":    cmdStatus,
+			"mkprogram": func(ts *testscript.TestScript, _ bool, args []string) { makeSleep(ts, ts.MkAbs(args[0])) },
+			"cut":       cmdCut,
 		},
 	})
 }
@@ -96,6 +98,13 @@ func makeSleep(ts *testscript.TestScript, program string) {
 	ts.Setenv("BUILDID", hex.EncodeToString(own))
 	data := bytes.ReplaceAll(f.Data, f.BuildID(), own)
 	ts.Check(os.WriteFile(program, data, 0o755))
+}
+
+// cmdCut copies the beginning of a file: cut FROM TO BYTES.
+func cmdCut(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[2])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])[:n]), 0o644))
 }
 
 // cmdMkpatch makes a patch file for a program: mkpatch FILE NAME PROGRAM [BUILD-ID].

@@ -178,7 +178,8 @@ func TestRefusals(t *testing.T) {
 	other := spec(t)
 	other.Images[0].BuildID = patch.Hex{0xab, 0xcd}
 	elsewhere := spec(t)
-	elsewhere.Images[0] = patch.Image{Path: "/usr/lib/libx.so.1.2", Soname: "libx.so.1", BuildID: patch.Hex{0x12}}
+	elsewhere.Images[0].Path, elsewhere.Images[0].Soname = "/usr/lib/libx.so.1.2", "libx.so.1"
+	elsewhere.Images[0].BuildID = patch.Hex{0x12}
 	built := spec(t).Images[0].BuildID
 	text, _ := built.MarshalText()
 	for _, c := range []struct {

@@ -1,10 +1,6 @@
 package apply
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"debug/elf"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +9,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// Open opens a patch file and reads its descriptor.
+// Open opens, reads and checks a patch file.
 func Open(path string) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -27,41 +23,27 @@ func Open(path string) (*File, error) {
 	return p, nil
 }
 
+// read checks the very file that the kernel will be given, not what is at its path later.
 func read(f *os.File) (*File, error) {
-	data, err := io.ReadAll(f)
+	data, err := io.ReadAll(io.LimitReader(f, patch.MaxFileSize+1))
 	if err != nil {
 		return nil, err
 	}
-	e, err := elf.NewFile(bytes.NewReader(data))
+	p, err := patch.Read(data)
 	if err != nil {
 		return nil, err
 	}
-	s := e.Section(".lpatch")
-	if s == nil {
-		return nil, fmt.Errorf("not a patch file: it has no section .lpatch")
-	}
-	text, err := s.Data()
-	if err != nil {
-		return nil, err
-	}
-	out := &File{file: f, sum: sha256.Sum256(data), Spec: &patch.Spec{}}
-	if err := json.Unmarshal(text, out.Spec); err != nil {
-		return nil, err
-	}
-	for _, p := range e.Progs {
-		if p.Type == elf.PT_LOAD {
-			prot := lpnl.SegmentProt(0)
-			if p.Flags&elf.PF_R != 0 {
-				prot |= lpnl.SegmentProtRead
-			}
-			if p.Flags&elf.PF_W != 0 {
-				prot |= lpnl.SegmentProtWrite
-			}
-			if p.Flags&elf.PF_X != 0 {
-				prot |= lpnl.SegmentProtExec
-			}
-			out.segments = append(out.segments, lpnl.Segment{Offset: p.Off, Vaddr: p.Vaddr, Size: p.Memsz, Prot: prot})
-		}
+	out := &File{Spec: p.Spec, file: f, sum: p.SHA256}
+	for _, s := range p.Segments() {
+		out.segments = append(out.segments, lpnl.Segment{
+			Offset: s.Offset, Vaddr: s.Vaddr, Size: s.Size, Prot: prots[s.Prot],
+		})
 	}
 	return out, nil
+}
+
+var prots = map[patch.Prot]lpnl.SegmentProt{
+	patch.ProtR:  lpnl.SegmentProtRead,
+	patch.ProtRX: lpnl.SegmentProtRead | lpnl.SegmentProtExec,
+	patch.ProtRW: lpnl.SegmentProtRead | lpnl.SegmentProtWrite,
 }

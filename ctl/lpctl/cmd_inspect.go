@@ -1,0 +1,147 @@
+package main
+
+import (
+	"cmp"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/patch"
+)
+
+func inspectCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "inspect",
+		Usage:     "show what a patch file changes",
+		ArgsUsage: "NAME.lp",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "disassemble", Aliases: []string{"d"}, Usage: "show the new code", DisableDefaultText: true},
+			jsonFlag(),
+		},
+		Action: inspect,
+	}
+}
+
+// inspectJSON is what inspect --json prints: the file's descriptor, and what only the file itself tells.
+type inspectJSON struct {
+	*patch.Spec
+	SHA256      string        `json:"sha256"`
+	FileBuildID patch.Hex     `json:"file_build_id"`
+	Segments    []segmentJSON `json:"segments"`
+}
+
+type segmentJSON struct {
+	Vaddr uint64 `json:"vaddr"`
+	Size  uint64 `json:"size"`
+	Prot  string `json:"prot"`
+}
+
+func inspect(c *cli.Context) error {
+	path, err := argument(c, "the patch file, NAME.lp,")
+	if err != nil {
+		return err
+	}
+	f, err := patch.Open(path)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		out := inspectJSON{Spec: f.Spec, SHA256: hex.EncodeToString(f.SHA256[:]), FileBuildID: f.BuildID}
+		for _, s := range f.Segments() {
+			out.Segments = append(out.Segments, segmentJSON{s.Vaddr, s.Size, string(s.Prot)})
+		}
+		return printJSON(c.App.Writer, out)
+	}
+	if err := describe(c.App.Writer, f); err != nil {
+		return err
+	}
+	if c.Bool("disassemble") {
+		return disassemble(c.App.Writer, f)
+	}
+	return nil
+}
+
+// describe prints what people want to know of a patch.
+func describe(w io.Writer, f *patch.File) error {
+	functions, values := 0, 0
+	for _, s := range f.Spec.Sites {
+		if s.Kind == patch.SiteJump {
+			functions++
+		} else {
+			values++
+		}
+	}
+	fmt.Fprintf(w, "%s: %s\n", f.Spec.Name, strings.Join(changes(functions, values), ", "))
+	if f.Spec.Description != "" {
+		fmt.Fprintln(w, f.Spec.Description)
+	}
+	fmt.Fprintf(w, "\nbuilt by   %s\nbuild-id   %x\nsha256     %x\n", f.Spec.Tool, []byte(f.BuildID), f.SHA256)
+	fmt.Fprintf(w, "in memory  %s; %s\n\n", segments(f), plural(len(f.Spec.Fixups), "fix-up"))
+
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "IMAGE\tFILE\tBUILD-ID")
+	for i, im := range f.Spec.Images {
+		id := "none; SHA-256 " + hex.EncodeToString(im.SHA256)
+		if len(im.BuildID) > 0 {
+			id = hex.EncodeToString(im.BuildID)
+		}
+		fmt.Fprintf(tw, "%d\t%s\t%s\n", i, im.Path, id)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	return sites(w, f)
+}
+
+// segments lists the parts of the patch, as in "4096 r--, 8192 r-x bytes".
+func segments(f *patch.File) string {
+	var parts []string
+	for _, s := range f.Segments() {
+		parts = append(parts, fmt.Sprintf("%d %s", s.Size, s.Prot))
+	}
+	return strings.Join(parts, ", ") + " bytes"
+}
+
+// sites prints a table of what is overwritten.
+func sites(w io.Writer, f *patch.File) error {
+	why, size := oldCode(f)
+	newSize := map[uint64]uint64{}
+	for _, s := range f.Symbols() {
+		newSize[s.Addr] = s.Size
+	}
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "CHANGES\tIMAGE\tAT\tOLD BYTES\tNEW BYTES\tWHY")
+	for _, s := range f.Spec.Sites {
+		key := place{s.Image, s.Symbol}
+		old, now := uint64(len(s.Old)), uint64(len(s.New))
+		if s.Kind == patch.SiteJump {
+			old, now = size[key], newSize[s.Target]
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%#x\t%d\t%d\t%s\n", s.Symbol, s.Image, s.Vaddr, old, now, cmp.Or(why[key], "value"))
+	}
+	return tw.Flush()
+}
+
+// place names a function in an image.
+type place struct {
+	image  int
+	symbol string
+}
+
+// oldCode returns why each function is in the patch, and the bytes of its old bodies.
+func oldCode(f *patch.File) (why map[place]string, size map[place]uint64) {
+	why, size = map[place]string{}, map[place]uint64{}
+	for _, fn := range f.Spec.Functions {
+		key := place{fn.Image, fn.Symbol}
+		why[key] = fn.Why
+		for _, b := range fn.Bodies {
+			size[key] += b.End - b.Start
+		}
+	}
+	return why, size
+}
