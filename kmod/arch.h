@@ -13,8 +13,12 @@ struct task_struct;
 void lp_arch_sync_core(void);
 bool lp_arch_make_jump(u8 *insn, u64 from, u64 to);
 
-/* Calls fn for each user register that may hold a code address until it returns nonzero, and returns that. */
-int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg), void *arg);
+/*
+ * Calls fn for each user register that may hold a code address until it returns nonzero, and
+ * returns that.
+ */
+int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg),
+		     void *arg);
 
 /* The saved kernel stack pointer of a task that is not on a CPU. */
 unsigned long lp_arch_kernel_sp(const struct task_struct *task);

@@ -9,7 +9,10 @@
 #include "arch.h"
 #include "compat.h"
 
-/* Makes this CPU refetch what it is about to execute: Intel SDM vol. 3, "Handling Self- and Cross-Modifying Code". */
+/*
+ * Makes this CPU refetch what it is about to execute: Intel SDM vol. 3, "Handling Self- and
+ * Cross-Modifying Code".
+ */
 void lp_arch_sync_core(void)
 {
 	sync_core();
@@ -34,11 +37,13 @@ bool lp_arch_make_jump(u8 *insn, u64 from, u64 to)
 	return true;
 }
 
-int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg), void *arg)
+int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg),
+		     void *arg)
 {
 	const unsigned long others[] = {
-		regs->ax, regs->bx, regs->cx, regs->dx, regs->si, regs->di, regs->bp, regs->r8,
-		regs->r9, regs->r10, regs->r11, regs->r12, regs->r13, regs->r14, regs->r15,
+		regs->ax,  regs->bx,  regs->cx,	 regs->dx,  regs->si,
+		regs->di,  regs->bp,  regs->r8,	 regs->r9,  regs->r10,
+		regs->r11, regs->r12, regs->r13, regs->r14, regs->r15,
 	};
 	unsigned int i;
 	int ret;

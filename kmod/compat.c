@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Finds task_work_add(). Debian, and with it Ubuntu, export it for Android's binder; mainline does not. Without the
- * export the address is taken from a kprobe on the name, once, at load.
+ * Finds task_work_add(). Debian, and with it Ubuntu, export it for Android's binder; mainline does
+ * not. Without the export the address is taken from a kprobe on the name, once, at load.
  */
 
 #include <linux/kprobes.h>
@@ -11,11 +11,13 @@
 #include "compat.h"
 
 const char *lp_task_work_source = "export";
-int (*lp_task_work_add)(struct task_struct *task, struct callback_head *work, enum task_work_notify_mode mode);
+int (*lp_task_work_add)(struct task_struct *task, struct callback_head *work,
+			enum task_work_notify_mode mode);
 
 /*
  * A kprobe on a function that begins with endbr64 sits behind it (arch_adjust_kprobe_addr() in
- * arch/x86/kernel/kprobes/core.c). A function whose endbr64 was sealed away must not be called indirectly under IBT.
+ * arch/x86/kernel/kprobes/core.c). A function whose endbr64 was sealed away must not be called
+ * indirectly under IBT.
  */
 static void *lp_function_entry(void *probed)
 {

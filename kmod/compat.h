@@ -19,7 +19,10 @@ extern const char *lp_task_work_source;
 extern int (*lp_task_work_add)(struct task_struct *task, struct callback_head *work,
 			       enum task_work_notify_mode mode);
 
-/* Commit 54d020692b34 ("mm/gup: remove unused vmas parameter from get_user_pages()" and its series), 6.5. */
+/*
+ * Commit 54d020692b34 ("mm/gup: remove unused vmas parameter from get_user_pages()" and its
+ * series), 6.5.
+ */
 static inline long lp_pin_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr,
 				     unsigned int flags, struct page **pages)
 {

@@ -2,20 +2,20 @@
 /*
  * Freezing a target:
  *
- *   prepare  list every thread on the mm and give each a gate; from here on newtask adds those to come
- *   lock     one window at a time in the system, and nothing preempts this thread from here on
- *   begin    open the window: mark the mm frozen, queue the gates, one synchronous IPI round. From its return on no
- *            thread of the target executes a user instruction: those that were in user mode took the interrupt after
- *            their gate was queued, all others are in the kernel and have their gate in front of them.
- *   commit   the point of no return; false if the deadline passed first
- *   end      serialize the CPUs, release everybody
- *   finish   forget the threads; the gates of those that slept through stay queued and do nothing when they run
+ *   prepare  list every thread on the mm and give each a gate; from here on newtask adds those to
+ * come lock     one window at a time in the system, and nothing preempts this thread from here on
+ *   begin    open the window: mark the mm frozen, queue the gates, one synchronous IPI round. From
+ * its return on no thread of the target executes a user instruction: those that were in user mode
+ * took the interrupt after their gate was queued, all others are in the kernel and have their gate
+ * in front of them. commit   the point of no return; false if the deadline passed first end
+ * serialize the CPUs, release everybody finish   forget the threads; the gates of those that slept
+ * through stay queued and do nothing when they run
  *
- * The deadline does not depend on the freezer being scheduled: a held thread that finds it passed before the commit
- * ends the freeze itself.
+ * The deadline does not depend on the freezer being scheduled: a held thread that finds it passed
+ * before the commit ends the freeze itself.
  *
- * lp_window covers lp_frozen. It is taken before the mmap_lock of the target, so that nobody waits for another target's
- * window with that lock held. Preparation of several targets may overlap.
+ * lp_window covers lp_frozen. It is taken before the mmap_lock of the target, so that nobody waits
+ * for another target's window with that lock held. Preparation of several targets may overlap.
  */
 
 #include <linux/jiffies.h>
@@ -36,22 +36,26 @@
 #include "freeze.h"
 #include "gate.h"
 
-/* How long a held thread spins before it sleeps: longer than a usual window, shorter than a wake-up costs twice. */
+/*
+ * How long a held thread spins before it sleeps: longer than a usual window, shorter than a wake-up
+ * costs twice.
+ */
 #define LP_SPIN_NS (30 * NSEC_PER_USEC)
 
 /* Threads that may be created while a target is prepared, beyond as many as it has. */
 #define LP_SPARE_GATES 64
 
 enum lp_frozen_state {
-	LP_OPEN,	/* nobody is held */
-	LP_FREEZING,	/* threads are held, nothing is written */
-	LP_COMMITTED,	/* being written: held whatever the time */
-	LP_EXPIRED,	/* the deadline passed before the commit: nobody is held */
+	LP_OPEN, /* nobody is held */
+	LP_FREEZING, /* threads are held, nothing is written */
+	LP_COMMITTED, /* being written: held whatever the time */
+	LP_EXPIRED, /* the deadline passed before the commit: nobody is held */
 };
 
 /*
- * The window. mm is written by the freezer, under lp_window, and read by gates and by newtask without a lock. state
- * leaves LP_FREEZING by compare-and-exchange, so that either the freezer commits or a thread expires it, never both.
+ * The window. mm is written by the freezer, under lp_window, and read by gates and by newtask
+ * without a lock. state leaves LP_FREEZING by compare-and-exchange, so that either the freezer
+ * commits or a thread expires it, never both.
  */
 static struct {
 	struct mm_struct *mm;
@@ -65,7 +69,10 @@ static struct {
 
 static DEFINE_MUTEX(lp_window);
 
-/* Freezes between prepare and finish; lp_gate_lock. The counter lets newtask return at once in the usual case. */
+/*
+ * Freezes between prepare and finish; lp_gate_lock. The counter lets newtask return at once in the
+ * usual case.
+ */
 static LIST_HEAD(lp_freezes);
 static atomic_t lp_nr_freezes = ATOMIC_INIT(0);
 
@@ -92,12 +99,14 @@ static void lp_frozen_sleep(const struct mm_struct *mm)
 	while (lp_frozen_holds(mm)) {
 		u64 deadline = READ_ONCE(lp_frozen.deadline);
 		u64 now = ktime_get_ns();
+		long left = 1; /* once committed, a jiffy at a time */
 
-		if (now >= deadline)
+		if (now < deadline)
+			left += nsecs_to_jiffies(deadline - now);
+		else
 			lp_frozen_expire();
-		/* Killable: SIGKILL of a frozen process works at once. Once committed, a jiffy at a time. */
-		if (wait_event_killable_timeout(lp_frozen.wait, !lp_frozen_holds(mm),
-						nsecs_to_jiffies(now < deadline ? deadline - now : 0) + 1) < 0)
+		/* Killable: SIGKILL of a frozen process works at once. */
+		if (wait_event_killable_timeout(lp_frozen.wait, !lp_frozen_holds(mm), left) < 0)
 			return;
 	}
 }
@@ -106,8 +115,8 @@ static void lp_frozen_sleep(const struct mm_struct *mm)
  * lp_freeze_hold() - the part of a gate that stops the thread
  * @gate: the gate of current
  *
- * Returns at once when the thread's mm is not frozen (any more), and for a thread that is exiting: it does not come
- * back to user mode, and others may wait for its end.
+ * Returns at once when the thread's mm is not frozen (any more), and for a thread that is exiting:
+ * it does not come back to user mode, and others may wait for its end.
  */
 void lp_freeze_hold(struct lp_gate *gate)
 {
@@ -118,7 +127,10 @@ void lp_freeze_hold(struct lp_gate *gate)
 		return;
 	now = ktime_get_ns();
 	WRITE_ONCE(gate->held_at, now);
-	/* Everything that this thread wrote to its registers and stack is visible to who sees held: lp_thread_held(). */
+	/*
+	 * Everything that this thread wrote to its registers and stack is visible to who sees held:
+	 * lp_thread_held().
+	 */
 	smp_store_release(&gate->held, true);
 	while (lp_frozen_holds(mm) && !need_resched() && ktime_get_ns() - now < LP_SPIN_NS)
 		cpu_relax();
@@ -157,8 +169,8 @@ static bool lp_enters_user_mode(const struct task_struct *task)
 }
 
 /*
- * Called in copy_process() after the child is on the list of threads and before it runs for the first time, with
- * preemption disabled.
+ * Called in copy_process() after the child is on the list of threads and before it runs for the
+ * first time, with preemption disabled.
  */
 static void lp_newtask_probe(void *unused, struct task_struct *task, unsigned long clone_flags)
 {
@@ -167,8 +179,9 @@ static void lp_newtask_probe(void *unused, struct task_struct *task, unsigned lo
 	unsigned long flags;
 
 	/*
-	 * Orders the insertion of the child into the thread list before the look at the counter. Partner: smp_mb() in
-	 * lp_freeze_prepare(). Either the walk there finds the child, or this finds the freeze.
+	 * Orders the insertion of the child into the thread list before the look at the counter.
+	 * Partner: smp_mb() in lp_freeze_prepare(). Either the walk there finds the child, or this
+	 * finds the freeze.
 	 */
 	smp_mb();
 	if (likely(!atomic_read(&lp_nr_freezes)) || !task->mm || !lp_enters_user_mode(task))
@@ -179,8 +192,8 @@ static void lp_newtask_probe(void *unused, struct task_struct *task, unsigned lo
 			continue;
 		gate = lp_freeze_list(f, task);
 		/*
-		 * Partner: smp_mb() in lp_freeze_begin(). Either the freezer finds the child in its list, or this
-		 * finds the mm frozen.
+		 * Partner: smp_mb() in lp_freeze_begin(). Either the freezer finds the child in its
+		 * list, or this finds the mm frozen.
 		 */
 		smp_mb();
 		if (gate && READ_ONCE(lp_frozen.mm) == task->mm)
@@ -229,7 +242,10 @@ static int lp_freeze_alloc(struct lp_freeze *f, unsigned int threads)
 	return 0;
 }
 
-/* Lists all threads that exist. The whole process list, because CLONE_VM does not imply CLONE_THREAD. */
+/*
+ * Lists all threads that exist. The whole process list, because CLONE_VM does not imply
+ * CLONE_THREAD.
+ */
 static void lp_freeze_walk(struct lp_freeze *f)
 {
 	struct task_struct *p, *t;
@@ -299,6 +315,12 @@ void lp_freeze_finish(struct lp_freeze *f)
 	f->nr = 0;
 }
 
+unsigned int lp_freeze_nr(const struct lp_freeze *f)
+{
+	/* Pairs with the release in lp_freeze_list(): so many entries can be read without the lock. */
+	return smp_load_acquire(&f->nr);
+}
+
 /* Those that run come last: what they get done until then they do unhindered. */
 static void lp_freeze_queue(struct lp_freeze *f)
 {
@@ -306,7 +328,7 @@ static void lp_freeze_queue(struct lp_freeze *f)
 	unsigned int i, last;
 
 	for (last = 0; last < 2; last++) {
-		for (i = 0; i < smp_load_acquire(&f->nr); i++) {
+		for (i = 0; i < lp_freeze_nr(f); i++) {
 			struct lp_gate *gate = f->threads[i].gate;
 
 			if (!last && READ_ONCE(gate->task->on_cpu))
@@ -319,8 +341,9 @@ static void lp_freeze_queue(struct lp_freeze *f)
 }
 
 /*
- * Is there a gate for every thread that can still be born in the window? A thread in the middle of clone() has one
- * child at most before it meets its own gate, and the child meets its gate before it can clone.
+ * Is there a gate for every thread that can still be born in the window? A thread in the middle of
+ * clone() has one child at most before it meets its own gate, and the child meets its gate before
+ * it can clone.
  */
 static bool lp_freeze_has_spare(struct lp_freeze *f)
 {
@@ -343,13 +366,13 @@ static void lp_ipi_sync(void *unused)
 }
 
 /*
- * mm_cpumask() has every CPU that may be executing user code of the mm: switch_mm_irqs_off() sets the bit, with a full
- * barrier, before the CPU returns to user mode. A CPU that sets it after this read switched to a thread whose gate is
- * queued, and meets it.
+ * mm_cpumask() has every CPU that may be executing user code of the mm: switch_mm_irqs_off() sets
+ * the bit, with a full barrier, before the CPU returns to user mode. A CPU that sets it after this
+ * read switched to a thread whose gate is queued, and meets it.
  */
 static void lp_ipi_round(const struct mm_struct *mm, smp_call_func_t fn)
 {
-	smp_mb();
+	smp_mb(); /* the gates were queued, or the bytes written, before this reads the mask */
 	preempt_disable();
 	smp_call_function_many(mm_cpumask((struct mm_struct *)mm), fn, NULL, true);
 	preempt_enable();
@@ -368,7 +391,10 @@ void lp_freeze_lap(struct lp_freeze *f, u64 *part)
 void lp_freeze_lock(void)
 {
 	mutex_lock(&lp_window);
-	/* Each wake-up could preempt a normal thread in the middle of the window (lazy preemption), for seconds. */
+	/*
+	 * Each wake-up could preempt a normal thread in the middle of the window (lazy preemption),
+	 * for seconds.
+	 */
 	sched_set_fifo(current);
 }
 
@@ -383,18 +409,19 @@ void lp_freeze_unlock(void)
  * @f: prepared
  * @max_stop: ns from now after which nothing is written any more
  *
- * Followed by lp_freeze_end() in any case. Between the two the caller must not fault, allocate, wait for I/O or take a
- * lock that a thread of the target may hold.
+ * Followed by lp_freeze_end() in any case. Between the two the caller must not fault, allocate,
+ * wait for I/O or take a lock that a thread of the target may hold.
  *
  * Context: a kthread between lp_freeze_lock() and lp_freeze_unlock().
- * Return: 0, or -EAGAIN if so many threads were born since the preparation that it has to be made again.
+ * Return: 0, or -EAGAIN if so many threads were born since the preparation that it has to be made
+ * again.
  */
 int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
 {
 	unsigned int i;
 
 	lockdep_assert_held(&lp_window);
-	for (i = 0; i < smp_load_acquire(&f->nr); i++)
+	for (i = 0; i < lp_freeze_nr(f); i++)
 		WRITE_ONCE(f->threads[i].gate->held_at, 0);
 	f->times = (struct lp_times){};
 	f->began = ktime_get_ns();
@@ -402,7 +429,8 @@ int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
 	f->deadline = f->began + max_stop;
 	WRITE_ONCE(lp_frozen.deadline, f->deadline);
 	atomic_set(&lp_frozen.state, LP_FREEZING);
-	smp_store_release(&lp_frozen.mm, f->mm); /* deadline and state before it: lp_frozen_holds() */
+	/* The deadline and the state before the mm: lp_frozen_holds() reads them in that order. */
+	smp_store_release(&lp_frozen.mm, f->mm);
 	smp_mb(); /* see lp_gate_run() and lp_newtask_probe() */
 	if (!lp_freeze_has_spare(f))
 		return -EAGAIN;
@@ -422,8 +450,8 @@ bool lp_freeze_expired(const struct lp_freeze *f)
  * lp_freeze_commit() - decide to write
  * @f: in its window, everything checked
  *
- * Return: false if the deadline has passed: nothing may be written. If true, everybody stays held until
- * lp_freeze_end(), which the caller reaches without anything that could fail.
+ * Return: false if the deadline has passed: nothing may be written. If true, everybody stays held
+ * until lp_freeze_end(), which the caller reaches without anything that could fail.
  */
 bool lp_freeze_commit(struct lp_freeze *f)
 {
@@ -448,7 +476,10 @@ static u64 lp_longest_hold(const struct lp_freeze *f, u64 released)
 /* Releases everybody and closes the window. */
 void lp_freeze_end(struct lp_freeze *f)
 {
-	/* What was written is refetched on every CPU before anybody is released; each gate serializes for itself too. */
+	/*
+	 * What was written is refetched on every CPU before anybody is released; each gate
+	 * serializes for itself too.
+	 */
 	if (atomic_read(&lp_frozen.state) == LP_COMMITTED)
 		lp_ipi_round(f->mm, lp_ipi_sync);
 	WRITE_ONCE(lp_frozen.mm, NULL);

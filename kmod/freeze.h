@@ -38,7 +38,8 @@ struct lp_times {
  * struct lp_freeze - one target, its threads, and a stop window on it
  * @mm: the target; the caller has a reference on its users
  * @node: in the list of freezes that newtask adds threads to; lp_gate_lock
- * @threads: every thread that runs on @mm, of which @nr are in use; grows under lp_gate_lock until lp_freeze_finish()
+ * @threads: every thread that runs on @mm, of which @nr are in use; grows under lp_gate_lock until
+ * lp_freeze_finish()
  * @spare: @nr_spare gates for threads to come
  * @exhausted: a thread came for which there was no gate
  * @began, @mark: ktime ns of the window's begin and of the end of the part that was timed last
@@ -67,6 +68,7 @@ void lp_freeze_finish(struct lp_freeze *f);
 void lp_freeze_lock(void);
 void lp_freeze_unlock(void);
 int lp_freeze_begin(struct lp_freeze *f, u64 max_stop);
+unsigned int lp_freeze_nr(const struct lp_freeze *f);
 bool lp_freeze_expired(const struct lp_freeze *f);
 void lp_freeze_lap(struct lp_freeze *f, u64 *part);
 bool lp_freeze_commit(struct lp_freeze *f);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Gates: one task_work per thread, queued with TWA_RESUME, so that nothing is woken and no system call is interrupted,
- * yet the thread cannot reach user mode without running it.
+ * Gates: one task_work per thread, queued with TWA_RESUME, so that nothing is woken and no system
+ * call is interrupted, yet the thread cannot reach user mode without running it.
  *
- * Lifetime: the hash finds the gate of a thread as long as it is queued or listed by a freeze. A queued gate holds the
- * module. The last instructions of lp_gate_run() execute behind that reference; lp_gate_exit() waits for them with
- * synchronize_rcu_tasks(), which returns when every thread has switched context voluntarily or been in user mode.
+ * Lifetime: the hash finds the gate of a thread as long as it is queued or listed by a freeze. A
+ * queued gate holds the module. The last instructions of lp_gate_run() execute behind that
+ * reference; lp_gate_exit() waits for them with synchronize_rcu_tasks(), which returns when every
+ * thread has switched context voluntarily or been in user mode.
  */
 
 #include <linux/hashtable.h>
@@ -110,13 +111,17 @@ static void lp_gate_run(struct callback_head *work)
 	struct lp_gate *gate = container_of(work, struct lp_gate, work);
 
 	/*
-	 * A full barrier between this and the look at the freeze in lp_freeze_hold(). Partner: smp_mb() in
-	 * lp_freeze_begin(), between marking the mm frozen and the exchange in lp_gate_queue(). So either the freezer
-	 * finds queued == 0 and queues the gate again, or the thread finds its mm frozen.
+	 * A full barrier between this and the look at the freeze in lp_freeze_hold(). Partner:
+	 * smp_mb() in lp_freeze_begin(), between marking the mm frozen and the exchange in
+	 * lp_gate_queue(). So either the freezer finds queued == 0 and queues the gate again, or
+	 * the thread finds its mm frozen.
 	 */
 	atomic_xchg(&gate->queued, 0);
 	lp_freeze_hold(gate);
-	/* SYSRET does not serialize: without this the thread might execute bytes that it fetched before the write. */
+	/*
+	 * SYSRET does not serialize: without this the thread might execute bytes that it fetched
+	 * before the write.
+	 */
 	lp_arch_sync_core();
 	lp_gate_put(gate);
 	atomic_dec(&lp_nr_queued);
@@ -127,8 +132,8 @@ static void lp_gate_run(struct callback_head *work)
  * lp_gate_queue() - see to it that the thread meets its gate before its next user instruction
  * @gate: a bound gate that a freeze lists
  *
- * For a thread that is in user mode on another CPU at this moment, that holds only after a synchronous IPI. A thread
- * that is exiting gets no gate: it never enters user mode again.
+ * For a thread that is in user mode on another CPU at this moment, that holds only after a
+ * synchronous IPI. A thread that is exiting gets no gate: it never enters user mode again.
  *
  * Context: lp_gate_lock held, so that the freeze cannot forget the gate meanwhile.
  */

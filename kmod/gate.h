@@ -20,7 +20,8 @@ struct lp_freeze;
  * @held: the thread is inside the gate and its user registers do not change
  * @held_at: ktime ns when it got there
  *
- * A thread that sleeps through a window keeps its gate queued, and a later freeze finds and reuses it.
+ * A thread that sleeps through a window keeps its gate queued, and a later freeze finds and reuses
+ * it.
  */
 struct lp_gate {
 	struct callback_head work;
@@ -33,7 +34,10 @@ struct lp_gate {
 	u64 held_at;
 };
 
-/* Covers the hash of gates, their refs, and the list of threads of every freeze. Raw: the newtask probe cannot sleep. */
+/*
+ * Covers the hash of gates, their refs, and the list of threads of every freeze. Raw: the newtask
+ * probe cannot sleep.
+ */
 extern raw_spinlock_t lp_gate_lock;
 
 int lp_gate_init(void);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Mapping a patch into a target: the segments of the patch file itself, private, with their final protection from the
- * start, so that /proc/PID/maps names it and tools find its symbols and unwind data. The fix-ups are written through
- * FOLL_FORCE before anybody can execute the code: no site leads to it yet.
+ * Mapping a patch into a target: the segments of the patch file itself, private, with their final
+ * protection from the start, so that /proc/PID/maps names it and tools find its symbols and unwind
+ * data. The fix-ups are written through FOLL_FORCE before anybody can execute the code: no site
+ * leads to it yet.
  *
  * Everything here runs in a kthread that uses the target's mm; nobody is stopped.
  */
@@ -31,7 +32,8 @@
 #define LP_MAP_TRIES 8
 
 /* Where the image's link-time address 0 is if @vma maps its text, else false. */
-static bool lp_image_base(const struct lp_image *image, struct vm_area_struct *vma, unsigned long *base)
+static bool lp_image_base(const struct lp_image *image, struct vm_area_struct *vma,
+			  unsigned long *base)
 {
 	pgoff_t pgoff = image->text_offset >> PAGE_SHIFT;
 
@@ -72,13 +74,17 @@ int lp_load_find_images(struct lp_op *op)
 	}
 	for (i = 0; i < patch->nr_images; i++)
 		if (!(found & BIT(i)))
-			return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_MISSING, "%s is not mapped executable in %s[%u]",
+			return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_MISSING,
+					    "%s is not mapped executable in %s[%u]",
 					    patch->images[i].name, op->target->comm, op->pid);
 	return 0;
 }
 
-/* The highest address of a gap of @size in [lo, hi), or 0. Not right below a stack that grows down. */
-static unsigned long lp_highest_gap(struct mm_struct *mm, unsigned long lo, unsigned long hi, unsigned long size)
+/*
+ * The highest address of a gap of @size in [lo, hi), or 0. Not right below a stack that grows down.
+ */
+static unsigned long lp_highest_gap(struct mm_struct *mm, unsigned long lo, unsigned long hi,
+				    unsigned long size)
 {
 	unsigned long at = lo, best = 0;
 
@@ -96,9 +102,12 @@ static unsigned long lp_highest_gap(struct mm_struct *mm, unsigned long lo, unsi
 	return best;
 }
 
-/* The addresses from which, and at which, everything is within reach of everything, and where the nearest image is. */
-static void lp_reach(const struct lp_op *op, unsigned long *lo, unsigned long *hi, unsigned long *below,
-		     unsigned long *above)
+/*
+ * The addresses from which, and at which, everything is within reach of everything, and where the
+ * nearest image is.
+ */
+static void lp_reach(const struct lp_op *op, unsigned long *lo, unsigned long *hi,
+		     unsigned long *below, unsigned long *above)
 {
 	const struct lp_patch *patch = op->patch;
 	u32 i;
@@ -145,7 +154,8 @@ int lp_load_find_gap(struct lp_op *op)
 		op->base = lp_highest_gap(mm, max(lo, above), hi, op->patch->size);
 	if (op->base)
 		return 0;
-	return lp_op_refuse(op, LPATCH_REFUSAL_NO_GAP, "%s[%u] has no %llu free bytes of address space within 2 GiB of %s",
+	return lp_op_refuse(op, LPATCH_REFUSAL_NO_GAP,
+			    "%s[%u] has no %llu free bytes of address space within 2 GiB of %s",
 			    op->target->comm, op->pid, op->patch->size, op->patch->images[0].name);
 }
 
@@ -172,8 +182,9 @@ static int lp_map_segments(struct lp_op *op)
 		const struct lp_segment *segment = &patch->segments[i];
 		unsigned long at;
 
-		at = vm_mmap(patch->file, op->base + segment->vaddr, segment->size, lp_segment_prot(segment),
-			     MAP_PRIVATE | MAP_FIXED_NOREPLACE, segment->offset);
+		at = vm_mmap(patch->file, op->base + segment->vaddr, segment->size,
+			     lp_segment_prot(segment), MAP_PRIVATE | MAP_FIXED_NOREPLACE,
+			     segment->offset);
 		if (IS_ERR_VALUE(at)) {
 			lp_unmap_segments(op, i);
 			return (long)at;
@@ -250,20 +261,25 @@ int lp_load_map(struct lp_op *op)
 	} while (ret == -EEXIST && --tries);
 	if (ret)
 		return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
-				    "mapping the patch file into %s[%u] failed with error %d%s", op->target->comm,
-				    op->pid, -ret, ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
+				    "mapping the patch file into %s[%u] failed with error %d%s",
+				    op->target->comm, op->pid, -ret,
+				    ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
 	ret = lp_apply_fixups(op);
 	if (!ret) {
 		op->record = lp_record_add(op->target, op->patch, op->base);
 		if (op->record)
 			return 0;
-		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, "there is no memory for the record of the patch");
+		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
+				   "there is no memory for the record of the patch");
 	}
 	lp_unmap_segments(op, op->patch->nr_segments);
 	return ret;
 }
 
-/* Is the segment still what lp_load_map() made? The target may have unmapped it, or put something else there. */
+/*
+ * Is the segment still what lp_load_map() made? The target may have unmapped it, or put something
+ * else there.
+ */
 static bool lp_segment_is_ours(const struct lp_op *op, const struct lp_segment *segment)
 {
 	struct mm_struct *mm = op->target->mm;
@@ -297,7 +313,8 @@ int lp_load_unmap(struct lp_op *op)
 			continue;
 		ret = vm_munmap(op->base + segment->vaddr, segment->size);
 		if (ret)
-			return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED, "unmapping the patch from %s[%u] failed with error %d",
+			return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
+					    "unmapping the patch from %s[%u] failed with error %d",
 					    op->target->comm, op->pid, -ret);
 	}
 	lp_record_del(op->target, op->record);

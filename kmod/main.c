@@ -39,11 +39,15 @@ static void __exit lp_exit(void)
 {
 	/* No request comes in any more, and those under way are done. */
 	lp_netlink_exit();
-	/* Every record held the module, so the list of targets is empty; this ends the probes and the purge work. */
+	/*
+	 * Every record held the module, so the list of targets is empty; this ends the probes and
+	 * the purge work.
+	 */
 	lp_target_exit();
 	/*
-	 * Every queued gate held the module, so none is queued. A thread may still be in the last instructions of a gate,
-	 * behind its module_put(); lp_gate_exit() waits until it has left them.
+	 * Every queued gate held the module, so none is queued. A thread may still be in the last
+	 * instructions of a gate, behind its module_put(); lp_gate_exit() waits until it has left
+	 * them.
 	 */
 	lp_gate_exit();
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The generic netlink family: parse, call, answer. Documentation/netlink/lpatch.yaml is the contract. A malformed
- * request is an error with an extack sentence. A refusal that depends on the target is an answer with a report: extack
- * has room for a literal on 6.1 and for 80 bytes later, a report for a sentence with names and numbers, and the group
- * "events" gets the same.
+ * The generic netlink family: parse, call, answer. Documentation/netlink/lpatch.yaml is the
+ * contract. A malformed request is an error with an extack sentence. A refusal that depends on the
+ * target is an answer with a report: extack has room for a literal on 6.1 and for 80 bytes later, a
+ * report for a sentence with names and numbers, and the group "events" gets the same.
  *
  * Requests of several clients run in parallel; what they share is locked where it lives.
  */
@@ -37,12 +37,19 @@ static bool lp_permitted(struct sk_buff *skb)
 	return netlink_capable(skb, CAP_SYS_ADMIN) && netlink_capable(skb, CAP_SYS_PTRACE);
 }
 
-static int lp_pre_doit(const struct lp_genl_doit_ops *ops, struct sk_buff *skb, struct genl_info *info)
+static int lp_not_permitted(struct netlink_ext_ack *extack)
+{
+	NL_SET_ERR_MSG(extack,
+		       "lpatch needs CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace");
+	return -EPERM;
+}
+
+static int lp_pre_doit(const struct lp_genl_doit_ops *ops, struct sk_buff *skb,
+		       struct genl_info *info)
 {
 	if (lp_permitted(skb))
 		return 0;
-	NL_SET_ERR_MSG(info->extack, "lpatch needs CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace");
-	return -EPERM;
+	return lp_not_permitted(info->extack);
 }
 
 static struct sk_buff *lp_reply_new(struct genl_info *info, u8 cmd, void **head)
@@ -76,11 +83,11 @@ int lpatch_nl_info_get_doit(struct sk_buff *skb, struct genl_info *info)
 	skb = lp_reply_new(info, LPATCH_CMD_INFO_GET, &head);
 	if (!skb)
 		return -ENOMEM;
-	ret = nla_put_string(skb, LPATCH_A_INFO_VERSION, LPATCH_VERSION) ?:
-	      nla_put_string(skb, LPATCH_A_INFO_TASK_WORK, lp_task_work_source) ?:
-	      nla_put_u32(skb, LPATCH_A_INFO_PATCHES, lp_patch_count()) ?:
-	      nla_put_u32(skb, LPATCH_A_INFO_TARGETS, lp_target_count()) ?:
-	      nla_put_u32(skb, LPATCH_A_INFO_GATES, lp_gates_queued());
+	ret = nla_put_string(skb, LPATCH_A_INFO_VERSION, LPATCH_VERSION)		?:
+		      nla_put_string(skb, LPATCH_A_INFO_TASK_WORK, lp_task_work_source) ?:
+		      nla_put_u32(skb, LPATCH_A_INFO_PATCHES, lp_patch_count())		?:
+		      nla_put_u32(skb, LPATCH_A_INFO_TARGETS, lp_target_count())	?:
+		      nla_put_u32(skb, LPATCH_A_INFO_GATES, lp_gates_queued());
 	return lp_reply_send(skb, head, info, ret);
 }
 
@@ -90,18 +97,21 @@ static int lp_new_patch(struct genl_info *info, u32 *id)
 	struct lp_patch *patch;
 	struct file *file;
 
-	if (GENL_REQ_ATTR_CHECK(info, LPATCH_A_PATCH_NAME) || GENL_REQ_ATTR_CHECK(info, LPATCH_A_PATCH_FD)) {
+	if (GENL_REQ_ATTR_CHECK(info, LPATCH_A_PATCH_NAME) ||
+	    GENL_REQ_ATTR_CHECK(info, LPATCH_A_PATCH_FD)) {
 		NL_SET_ERR_MSG(info->extack, "a new patch needs a name, a hash and an open file");
 		return -EINVAL;
 	}
 	file = fget(nla_get_u32(attrs[LPATCH_A_PATCH_FD]));
 	if (!file) {
-		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_PATCH_FD], "the patch's file descriptor is not open");
+		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_PATCH_FD],
+				    "the patch's file descriptor is not open");
 		return -EBADF;
 	}
 	if (!S_ISREG(file_inode(file)->i_mode)) {
 		fput(file);
-		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_PATCH_FD], "the patch is not a regular file");
+		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_PATCH_FD],
+				    "the patch is not a regular file");
 		return -EINVAL;
 	}
 	patch = lp_patch_new(info->snd_portid, nla_data(attrs[LPATCH_A_PATCH_NAME]),
@@ -131,7 +141,8 @@ int lpatch_nl_patch_new_doit(struct sk_buff *skb, struct genl_info *info)
 	skb = lp_reply_new(info, LPATCH_CMD_PATCH_NEW, &head);
 	if (!skb)
 		return -ENOMEM;
-	ret = patch ? nla_put_flag(skb, LPATCH_A_PATCH_EXISTS) : nla_put_u32(skb, LPATCH_A_PATCH_ID, id);
+	ret = patch ? nla_put_flag(skb, LPATCH_A_PATCH_EXISTS) :
+		      nla_put_u32(skb, LPATCH_A_PATCH_ID, id);
 	return lp_reply_send(skb, head, info, ret);
 }
 
@@ -154,7 +165,8 @@ int lpatch_nl_patch_add_doit(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(patch))
 		return PTR_ERR(patch);
-	ret = lp_patch_add(patch, genlmsg_data(info->genlhdr), genlmsg_len(info->genlhdr), info->extack);
+	ret = lp_patch_add(patch, genlmsg_data(info->genlhdr), genlmsg_len(info->genlhdr),
+			   info->extack);
 	lp_patch_put(patch);
 	return ret;
 }
@@ -197,13 +209,15 @@ static void lp_refuse_target(struct lp_op *op, u32 refusal)
 {
 	switch (refusal) {
 	case LPATCH_REFUSAL_TARGET_KERNEL:
-		lp_op_refuse(op, refusal, "process %u is a kernel thread and has no memory to patch", op->pid);
+		lp_op_refuse(op, refusal,
+			     "process %u is a kernel thread and has no memory to patch", op->pid);
 		break;
 	case LPATCH_REFUSAL_TARGET_CHANGED:
 		lp_op_refuse(op, refusal, "pid %u belongs to another process by now", op->pid);
 		break;
 	case LPATCH_REFUSAL_NO_MEMORY:
-		lp_op_refuse(op, refusal, "there is no memory for the record of process %u", op->pid);
+		lp_op_refuse(op, refusal, "there is no memory for the record of process %u",
+			     op->pid);
 		break;
 	default:
 		lp_op_refuse(op, refusal, "there is no process %u", op->pid);
@@ -240,10 +254,12 @@ static int lp_op_answer(struct lp_op *op, struct genl_info *info, u8 cmd)
 static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 {
 	struct nlattr **attrs = info->attrs;
+	struct nlattr *start_time;
 	struct lp_op *op;
 	int ret;
 
-	if (GENL_REQ_ATTR_CHECK(info, LPATCH_A_OP_HASH) || GENL_REQ_ATTR_CHECK(info, LPATCH_A_OP_PID)) {
+	if (GENL_REQ_ATTR_CHECK(info, LPATCH_A_OP_HASH) ||
+	    GENL_REQ_ATTR_CHECK(info, LPATCH_A_OP_PID)) {
 		NL_SET_ERR_MSG(info->extack, "an operation needs the hash of a patch and a pid");
 		return -EINVAL;
 	}
@@ -252,7 +268,8 @@ static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 		return -ENOMEM;
 	op->pid = nla_get_u32(attrs[LPATCH_A_OP_PID]);
 	op->flags = attrs[LPATCH_A_OP_FLAGS] ? nla_get_u32(attrs[LPATCH_A_OP_FLAGS]) : 0;
-	op->max_stop = lp_limit(attrs[LPATCH_A_OP_MAX_STOP], LPATCH_MAX_STOP_DEFAULT, LP_MAX_STOP_MAX);
+	op->max_stop =
+		lp_limit(attrs[LPATCH_A_OP_MAX_STOP], LPATCH_MAX_STOP_DEFAULT, LP_MAX_STOP_MAX);
 	op->timeout = lp_limit(attrs[LPATCH_A_OP_TIMEOUT], 0, LP_TIMEOUT_MAX);
 	op->patch = lp_patch_by_hash(nla_data(attrs[LPATCH_A_OP_HASH]));
 	if (!op->patch) {
@@ -261,7 +278,8 @@ static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 		ret = -ENOENT;
 		goto out;
 	}
-	ret = lp_op_on(op, attrs[LPATCH_A_OP_START_TIME] ? nla_get_u64(attrs[LPATCH_A_OP_START_TIME]) : 0);
+	start_time = attrs[LPATCH_A_OP_START_TIME];
+	ret = lp_op_on(op, start_time ? nla_get_u64(start_time) : 0);
 	ret = ret ?: lp_op_answer(op, info, cmd);
 	if (op->target)
 		lp_target_close(op->target);
@@ -295,8 +313,7 @@ int lpatch_nl_status_get_start(struct netlink_callback *cb)
 {
 	if (lp_permitted(cb->skb))
 		return 0;
-	NL_SET_ERR_MSG(cb->extack, "lpatch needs CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace");
-	return -EPERM;
+	return lp_not_permitted(cb->extack);
 }
 
 /* cb->args[0]: how many records earlier messages have. */
@@ -313,8 +330,8 @@ static int lp_dump_record(struct lp_target *target, struct lp_record *record, vo
 
 	if (dump->nr++ < dump->cb->args[0])
 		return 0;
-	head = genlmsg_put(dump->skb, NETLINK_CB(dump->cb->skb).portid, dump->cb->nlh->nlmsg_seq, &lp_family,
-			   NLM_F_MULTI, LPATCH_CMD_STATUS_GET);
+	head = genlmsg_put(dump->skb, NETLINK_CB(dump->cb->skb).portid, dump->cb->nlh->nlmsg_seq,
+			   &lp_family, NLM_F_MULTI, LPATCH_CMD_STATUS_GET);
 	if (!head)
 		return -EMSGSIZE;
 	if (lp_report_record(dump->skb, target, record)) {
@@ -338,7 +355,8 @@ static int lp_netlink_notify(struct notifier_block *nb, unsigned long event, voi
 {
 	const struct netlink_notify *notify = data;
 
-	if (event == NETLINK_URELEASE && notify->protocol == NETLINK_GENERIC && net_eq(notify->net, &init_net))
+	if (event == NETLINK_URELEASE && notify->protocol == NETLINK_GENERIC &&
+	    net_eq(notify->net, &init_net))
 		lp_patch_release_client(notify->portid);
 	return NOTIFY_DONE;
 }

@@ -108,8 +108,8 @@ static void lp_record_change(struct lp_op *op, u32 state)
 
 static int lp_refuse_already(struct lp_op *op, const char *state)
 {
-	return lp_op_refuse(op, LPATCH_REFUSAL_ALREADY, "patch %s is %s in %s[%u] already", op->patch->name, state,
-			    op->target->comm, op->pid);
+	return lp_op_refuse(op, LPATCH_REFUSAL_ALREADY, "patch %s is %s in %s[%u] already",
+			    op->patch->name, state, op->target->comm, op->pid);
 }
 
 static int lp_do_load(struct lp_op *op)
@@ -152,11 +152,12 @@ static int lp_do_restore(struct lp_op *op)
 	int ret;
 
 	if (!op->record)
-		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]", op->patch->name,
-				    op->target->comm, op->pid);
-	if (op->record->state != LPATCH_STATE_APPLIED)
-		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_APPLIED, "patch %s is not applied in %s[%u]",
+		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]",
 				    op->patch->name, op->target->comm, op->pid);
+	if (op->record->state != LPATCH_STATE_APPLIED)
+		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_APPLIED,
+				    "patch %s is not applied in %s[%u]", op->patch->name,
+				    op->target->comm, op->pid);
 	ret = lp_overwrite(op);
 	if (!ret)
 		lp_record_change(op, LPATCH_STATE_RESTORED);
@@ -168,10 +169,11 @@ static int lp_do_unload(struct lp_op *op)
 	int ret;
 
 	if (!op->record)
-		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]", op->patch->name,
-				    op->target->comm, op->pid);
+		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]",
+				    op->patch->name, op->target->comm, op->pid);
 	if (op->record->state == LPATCH_STATE_APPLIED)
-		return lp_op_refuse(op, LPATCH_REFUSAL_STILL_APPLIED, "patch %s is applied in %s[%u], restore it first",
+		return lp_op_refuse(op, LPATCH_REFUSAL_STILL_APPLIED,
+				    "patch %s is applied in %s[%u], restore it first",
 				    op->patch->name, op->target->comm, op->pid);
 	ret = lp_check_unused(op);
 	return ret ?: lp_load_unmap(op);
@@ -218,8 +220,8 @@ static int lp_op_thread(void *arg)
  * lp_op_run() - do an operation
  * @op: with verb, flags, limits, patch and target
  *
- * The outcome is in @op. If the client is killed meanwhile, the operation completes or is called off, and nothing is
- * left half done.
+ * The outcome is in @op. If the client is killed meanwhile, the operation completes or is called
+ * off, and nothing is left half done.
  *
  * Context: the client's.
  * Return: 0 if there is an outcome, or a negative errno.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Overwriting the sites of a patch in a target, or putting them back, all in one stop window or none:
+ * Overwriting the sites of a patch in a target, or putting them back, all in one stop window or
+ * none:
  *
  *   for each attempt: list threads, search the stacks of those that sleep -> wait for the turn ->
  *   mmap_lock -> pin the pages, compare the bytes -> open the window -> search the stacks of the
@@ -31,7 +32,10 @@
 #define LP_RETRY_MIN_MS 1
 #define LP_RETRY_MAX_MS 100
 
-/* Attempts that the target does not have to be waited for: stack pages to fault in, threads born meanwhile. */
+/*
+ * Attempts that the target does not have to be waited for: stack pages to fault in, threads born
+ * meanwhile.
+ */
 #define LP_PROMPT_RETRIES 16
 
 /* A window that takes too long is not opened over and over. */
@@ -40,7 +44,8 @@
 /* For tests: how long each window is held open, whatever its limit. */
 static unsigned int test_delay_us;
 module_param(test_delay_us, uint, 0600);
-MODULE_PARM_DESC(test_delay_us, "For tests only: microseconds to hold each stop window open (default 0)");
+MODULE_PARM_DESC(test_delay_us,
+		 "For tests only: microseconds to hold each stop window open (default 0)");
 
 static void lp_op_accept(struct lp_op *op)
 {
@@ -73,7 +78,8 @@ static int lp_places_fill(struct lp_op *op)
 		memcpy(new_bytes, site->new_bytes, site->len);
 		if (site->kind == LPATCH_SITE_KIND_JUMP &&
 		    !lp_arch_make_jump(new_bytes, place->addr, op->base + site->target))
-			return lp_op_refuse(op, LPATCH_REFUSAL_FIXUP_RANGE, "%s is out of reach of a jump to the patch",
+			return lp_op_refuse(op, LPATCH_REFUSAL_FIXUP_RANGE,
+					    "%s is out of reach of a jump to the patch",
 					    site->symbol);
 	}
 	return 0;
@@ -104,9 +110,9 @@ static bool lp_entry_is_site(const struct lp_patch *patch, const struct lp_funct
 }
 
 /*
- * The addresses that nobody may refer to. A torn entry is one of which a thread has executed some of the instructions
- * that are overwritten, but not all. An address that is an entry itself is no return address, but may be a pointer to
- * the function, and a thread that is there has not begun.
+ * The addresses that nobody may refer to. A torn entry is one of which a thread has executed some
+ * of the instructions that are overwritten, but not all. An address that is an entry itself is no
+ * return address, but may be a pointer to the function, and a thread that is there has not begun.
  */
 static void lp_spans_fill(struct lp_op *op)
 {
@@ -125,14 +131,15 @@ static void lp_spans_fill(struct lp_op *op)
 		const struct lp_function *function = &patch->functions[i];
 		unsigned long base = op->bases[function->image];
 
-		lp_span_add(op, base + function->start + lp_entry_is_site(patch, function), base + function->end,
-			    function->symbol);
+		lp_span_add(op, base + function->start + lp_entry_is_site(patch, function),
+			    base + function->end, function->symbol);
 	}
 	for (i = 0; op->verb != LP_APPLY && i < patch->nr_segments; i++) {
 		const struct lp_segment *segment = &patch->segments[i];
 
 		if (segment->prot & LPATCH_SEGMENT_PROT_EXEC)
-			lp_span_add(op, op->base + segment->vaddr, op->base + segment->vaddr + segment->size, NULL);
+			lp_span_add(op, op->base + segment->vaddr,
+				    op->base + segment->vaddr + segment->size, NULL);
 	}
 	op->scan.nr_spans = lp_spans_sort(op->spans, op->scan.nr_spans);
 	op->scan.spans = op->spans;
@@ -162,8 +169,10 @@ static const char *lp_place_owner(const struct lp_op *op, const struct lp_place 
 			for (j = 0; j < op->patch->nr_images; j++) {
 				unsigned long addr = op->bases[j] + site->vaddr;
 
-				if (op->patch->images[j].inode == record->patch->images[site->image].inode &&
-				    addr < place->addr + place->len && place->addr < addr + site->len)
+				if (op->patch->images[j].inode ==
+					    record->patch->images[site->image].inode &&
+				    addr < place->addr + place->len &&
+				    place->addr < addr + site->len)
 					return record->patch->name;
 			}
 		}
@@ -179,7 +188,8 @@ static int lp_refuse_bytes(struct lp_op *op, u32 i, const u8 *found)
 
 	strscpy(op->function, site->symbol, sizeof(op->function));
 	if (owner)
-		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_TAKEN, "%s is replaced by patch %s, restore that one first",
+		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_TAKEN,
+				    "%s is replaced by patch %s, restore that one first",
 				    site->symbol, owner);
 	return lp_op_refuse(op, LPATCH_REFUSAL_BYTES_DIFFER,
 			    "%s of %s has the bytes %*ph where %*ph are expected: a breakpoint, another tool, or another build of the file",
@@ -198,8 +208,10 @@ static int lp_places_check(struct lp_op *op)
 
 		if (lp_place_read(place, found)) {
 			strscpy(op->function, op->patch->sites[i].symbol, sizeof(op->function));
-			return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE, "%s at %#lx cannot be read in %s[%u]",
-					    op->patch->sites[i].symbol, place->addr, op->target->comm, op->pid);
+			return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
+					    "%s at %#lx cannot be read in %s[%u]",
+					    op->patch->sites[i].symbol, place->addr,
+					    op->target->comm, op->pid);
 		}
 		if (memcmp(found, place->from, place->len))
 			return lp_refuse_bytes(op, i, found);
@@ -228,8 +240,9 @@ static int lp_places_pin(struct lp_op *op)
 		lp_places_unpin(op);
 		strscpy(op->function, op->patch->sites[i].symbol, sizeof(op->function));
 		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-				    "%s at %#lx cannot be made private to %s[%u] (error %d)", op->patch->sites[i].symbol,
-				    op->places[i].addr, op->target->comm, op->pid, -ret);
+				    "%s at %#lx cannot be made private to %s[%u] (error %d)",
+				    op->patch->sites[i].symbol, op->places[i].addr,
+				    op->target->comm, op->pid, -ret);
 	}
 	return 0;
 }
@@ -261,27 +274,28 @@ static int lp_refuse_busy(struct lp_op *op)
 				    scan->tid, scan->comm);
 	case LP_BUSY_RUNNING:
 		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_RUNNING,
-				    "thread %d (%s) stayed inside a system call on a CPU for too long", scan->tid,
-				    scan->comm);
+				    "thread %d (%s) stayed inside a system call on a CPU for too long",
+				    scan->tid, scan->comm);
 	case LP_BUSY_UNREADABLE:
 		return lp_op_refuse(op, LPATCH_REFUSAL_STACK_UNREADABLE,
-				    "the stack of thread %d (%s) at %#lx cannot be read", scan->tid, scan->comm,
-				    scan->fault_start);
+				    "the stack of thread %d (%s) at %#lx cannot be read", scan->tid,
+				    scan->comm, scan->fault_start);
 	default:
 		if (!scan->span->name)
-			return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE, "thread %d (%s) %s patch %s", scan->tid,
-					    scan->comm, how[scan->how], op->patch->name);
+			return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE,
+					    "thread %d (%s) %s patch %s", scan->tid, scan->comm,
+					    how[scan->how], op->patch->name);
 		strscpy(op->function, scan->span->name, sizeof(op->function));
-		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE, "thread %d (%s) %s %s", scan->tid, scan->comm,
-				    how[scan->how], scan->span->name);
+		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE, "thread %d (%s) %s %s",
+				    scan->tid, scan->comm, how[scan->how], scan->span->name);
 	}
 }
 
 static int lp_refuse_deadline(struct lp_op *op)
 {
 	return lp_op_refuse(op, LPATCH_REFUSAL_DEADLINE,
-			    "stopping the %u threads of %s[%u] would take longer than the limit of %llu us", op->freeze.nr,
-			    op->target->comm, op->pid, op->max_stop / NSEC_PER_USEC);
+			    "stopping the %u threads of %s[%u] would take longer than the limit of %llu us",
+			    op->freeze.nr, op->target->comm, op->pid, op->max_stop / NSEC_PER_USEC);
 }
 
 static void lp_test_delay(void)
@@ -299,8 +313,8 @@ static bool lp_op_writes(const struct lp_op *op)
 }
 
 /*
- * The stop window. mmap_lock held, pages pinned. Return: 0, a refusal, -EFAULT if stack pages have to be faulted in,
- * -EAGAIN if too many threads were born.
+ * The stop window. mmap_lock held, pages pinned. Return: 0, a refusal, -EFAULT if stack pages have
+ * to be faulted in, -EAGAIN if too many threads were born.
  */
 static int lp_window(struct lp_op *op)
 {
@@ -371,8 +385,9 @@ static int lp_attempt(struct lp_op *op)
 	memset(&op->freeze, 0, sizeof(op->freeze));
 	ret = lp_freeze_prepare(&op->freeze, op->target->mm);
 	if (ret == -ENOMEM)
-		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, "there is no memory for the gates of %s[%u]",
-				   op->target->comm, op->pid);
+		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
+				   "there is no memory for the gates of %s[%u]", op->target->comm,
+				   op->pid);
 	if (!ret) {
 		lp_stack_prescan(&op->scan, &op->freeze);
 		if (op->verb != LP_UNLOAD)
@@ -399,14 +414,18 @@ static bool lp_may_pass(const struct lp_op *op, unsigned int *deadlines)
 	}
 }
 
-/* What can be done about it at once is done. Return: whether it was worth another attempt without waiting. */
+/*
+ * What can be done about it at once is done. Return: whether it was worth another attempt without
+ * waiting.
+ */
 static bool lp_retry_promptly(struct lp_op *op, int ret, unsigned int *prompt)
 {
 	const struct lp_scan *scan = &op->scan;
 
 	if (ret == -EFAULT && op->refusal == LPATCH_REFUSAL_NONE) {
 		if (scan->fault_start == scan->fault_end ||
-		    fault_in_readable((const char __user *)scan->fault_start, scan->fault_end - scan->fault_start) ||
+		    fault_in_readable((const char __user *)scan->fault_start,
+				      scan->fault_end - scan->fault_start) ||
 		    !(*prompt)--) {
 			lp_refuse_busy(op);
 			return false;
@@ -416,7 +435,8 @@ static bool lp_retry_promptly(struct lp_op *op, int ret, unsigned int *prompt)
 	if (ret == -EAGAIN) {
 		if (!(*prompt)--) {
 			lp_op_refuse(op, LPATCH_REFUSAL_THREAD_RUNNING,
-				     "%s[%u] creates threads faster than they can be stopped", op->target->comm, op->pid);
+				     "%s[%u] creates threads faster than they can be stopped",
+				     op->target->comm, op->pid);
 			return false;
 		}
 		return true;
@@ -438,7 +458,8 @@ static int lp_attempts(struct lp_op *op)
 			return 0;
 		if (lp_retry_promptly(op, ret, &prompt))
 			continue;
-		if (!lp_may_pass(op, &deadlines) || ktime_get_ns() + wait_ms * (u64)NSEC_PER_MSEC > until)
+		if (!lp_may_pass(op, &deadlines) ||
+		    until < ktime_get_ns() + wait_ms * (u64)NSEC_PER_MSEC)
 			return -lp_refusal_errno(op->refusal);
 		if (wait_for_completion_timeout(&op->canceled, msecs_to_jiffies(wait_ms)))
 			return lp_op_refuse(op, LPATCH_REFUSAL_CANCELED, "the client went away");
@@ -453,11 +474,12 @@ static int lp_op_tables(struct lp_op *op)
 	const struct lp_patch *patch = op->patch;
 
 	op->places = kvcalloc(patch->nr_sites, sizeof(*op->places), GFP_KERNEL_ACCOUNT);
-	op->spans = kvcalloc(patch->nr_sites + patch->nr_functions + patch->nr_segments, sizeof(*op->spans),
-			     GFP_KERNEL_ACCOUNT);
+	op->spans = kvcalloc(patch->nr_sites + patch->nr_functions + patch->nr_segments,
+			     sizeof(*op->spans), GFP_KERNEL_ACCOUNT);
 	if (op->places && op->spans)
 		return 0;
-	return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, "there is no memory for the tables of patch %s", patch->name);
+	return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
+			    "there is no memory for the tables of patch %s", patch->name);
 }
 
 /* Where everything is, as of now. lp_places_check() finds out under mmap_lock if it moved. */

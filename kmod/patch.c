@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Patch objects. A client makes one, adds its tables in as many requests as needed, and seals it. A sealed object never
- * changes, is named by its hash, and lives as long as anybody refers to it: a client that transferred or found it (a
- * hold, until its socket closes), the record of a target, an operation under way.
+ * Patch objects. A client makes one, adds its tables in as many requests as needed, and seals it. A
+ * sealed object never changes, is named by its hash, and lives as long as anybody refers to it: a
+ * client that transferred or found it (a hold, until its socket closes), the record of a target, an
+ * operation under way.
  */
 
 #include <linux/file.h>
@@ -82,7 +83,10 @@ struct lp_patch *lp_patch_by_hash(const u8 *hash)
 	mutex_lock(&lp_patch_lock);
 	list_for_each_entry(patch, &lp_sealed, node) {
 		if (!memcmp(patch->hash, hash, LPATCH_HASH_LEN)) {
-			/* Not zero: kref_put_mutex() in lp_patch_put() drops the last one under this lock. */
+			/*
+			 * Not zero: kref_put_mutex() in lp_patch_put() drops the last one under
+			 * this lock.
+			 */
 			lp_patch_get(patch);
 			found = patch;
 			break;
@@ -138,7 +142,8 @@ struct lp_patch *lp_patch_hold(u32 portid, const u8 *hash)
  *
  * Return: the object, kept by the client's hold, or an ERR_PTR.
  */
-struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file, u32 *id)
+struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file,
+			      u32 *id)
 {
 	struct lp_patch *patch = kzalloc(sizeof(*patch), GFP_KERNEL);
 
@@ -195,7 +200,10 @@ void lp_patch_release_client(u32 portid)
 	}
 }
 
-/* Makes room for @add more entries of @size bytes behind @nr. Returns the table, or NULL, the old one untouched. */
+/*
+ * Makes room for @add more entries of @size bytes behind @nr. Returns the table, or NULL, the old
+ * one untouched.
+ */
 static void *lp_table_grow(void *table, u32 nr, u32 add, size_t size)
 {
 	void *bigger;
@@ -234,8 +242,12 @@ static u64 lp_get_u64(struct nlattr **tb, int type)
 	return tb[type] ? nla_get_u64(tb[type]) : 0;
 }
 
-/* Takes the file in the sender's context: a kthread has no file table and, on 7.x, no root to open a path in. */
-static int lp_add_image(struct lp_patch *patch, const struct nlattr *attr, struct netlink_ext_ack *extack)
+/*
+ * Takes the file in the sender's context: a kthread has no file table and, on 7.x, no root to open
+ * a path in.
+ */
+static int lp_add_image(struct lp_patch *patch, const struct nlattr *attr,
+			struct netlink_ext_ack *extack)
 {
 	struct nlattr *tb[LPATCH_A_IMAGE_MAX + 1];
 	struct lp_image *image;
@@ -253,7 +265,8 @@ static int lp_add_image(struct lp_patch *patch, const struct nlattr *attr, struc
 		return -ENOMEM;
 	image->file = fget(nla_get_u32(tb[LPATCH_A_IMAGE_FD]));
 	if (!image->file) {
-		NL_SET_ERR_MSG_ATTR(extack, tb[LPATCH_A_IMAGE_FD], "the image's file descriptor is not open");
+		NL_SET_ERR_MSG_ATTR(extack, tb[LPATCH_A_IMAGE_FD],
+				    "the image's file descriptor is not open");
 		return -EBADF;
 	}
 	image->name = nla_strdup(tb[LPATCH_A_IMAGE_NAME], GFP_KERNEL_ACCOUNT);
@@ -271,7 +284,8 @@ static int lp_add_image(struct lp_patch *patch, const struct nlattr *attr, struc
 	return 0;
 }
 
-static int lp_add_segment(struct lp_patch *patch, const struct nlattr *attr, struct netlink_ext_ack *extack)
+static int lp_add_segment(struct lp_patch *patch, const struct nlattr *attr,
+			  struct netlink_ext_ack *extack)
 {
 	struct nlattr *tb[LPATCH_A_SEGMENT_MAX + 1];
 	struct lp_segment *segment;
@@ -291,7 +305,8 @@ static int lp_add_segment(struct lp_patch *patch, const struct nlattr *attr, str
 	return 0;
 }
 
-static int lp_add_site(struct lp_patch *patch, const struct nlattr *attr, struct netlink_ext_ack *extack)
+static int lp_add_site(struct lp_patch *patch, const struct nlattr *attr,
+		       struct netlink_ext_ack *extack)
 {
 	struct nlattr *tb[LPATCH_A_SITE_MAX + 1];
 	struct lp_site *site;
@@ -314,7 +329,8 @@ static int lp_add_site(struct lp_patch *patch, const struct nlattr *attr, struct
 	site->len = nla_memcpy(site->old_bytes, tb[LPATCH_A_SITE_OLD], LPATCH_SITE_MAX);
 	if (site->kind == LPATCH_SITE_KIND_BYTES &&
 	    (!tb[LPATCH_A_SITE_NEW] || nla_len(tb[LPATCH_A_SITE_NEW]) != site->len)) {
-		NL_SET_ERR_MSG_ATTR(extack, attr, "a site of bytes needs as many new bytes as expected ones");
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "a site of bytes needs as many new bytes as expected ones");
 		return -EINVAL;
 	}
 	if (tb[LPATCH_A_SITE_NEW])
@@ -326,7 +342,8 @@ static int lp_add_site(struct lp_patch *patch, const struct nlattr *attr, struct
 	return 0;
 }
 
-static int lp_add_function(struct lp_patch *patch, const struct nlattr *attr, struct netlink_ext_ack *extack)
+static int lp_add_function(struct lp_patch *patch, const struct nlattr *attr,
+			   struct netlink_ext_ack *extack)
 {
 	struct nlattr *tb[LPATCH_A_FUNCTION_MAX + 1];
 	struct lp_function *function;
@@ -339,7 +356,8 @@ static int lp_add_function(struct lp_patch *patch, const struct nlattr *attr, st
 		NL_SET_ERR_MSG_ATTR(extack, attr, "a function needs a symbol");
 		return -EINVAL;
 	}
-	function = lp_table_append(patch->functions, patch->nr_functions, LPATCH_FUNCTIONS_MAX, extack);
+	function = lp_table_append(patch->functions, patch->nr_functions, LPATCH_FUNCTIONS_MAX,
+				   extack);
 	if (!function)
 		return -ENOMEM;
 	function->image = lp_get_u32(tb, LPATCH_A_FUNCTION_IMAGE);
@@ -352,13 +370,15 @@ static int lp_add_function(struct lp_patch *patch, const struct nlattr *attr, st
 	return 0;
 }
 
-static int lp_add_fixups(struct lp_patch *patch, const struct nlattr *attr, struct netlink_ext_ack *extack)
+static int lp_add_fixups(struct lp_patch *patch, const struct nlattr *attr,
+			 struct netlink_ext_ack *extack)
 {
 	u32 add = nla_len(attr) / sizeof(*patch->fixups);
 	void *grown;
 
 	if (!add || nla_len(attr) % sizeof(*patch->fixups)) {
-		NL_SET_ERR_MSG_ATTR(extack, attr, "the table of fix-ups is not a whole number of entries");
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "the table of fix-ups is not a whole number of entries");
 		return -EINVAL;
 	}
 	if (add > LPATCH_FIXUPS_MAX - patch->nr_fixups) {
@@ -383,7 +403,8 @@ static int lp_add_fixups(struct lp_patch *patch, const struct nlattr *attr, stru
  *
  * Context: the client's; file descriptors are looked up.
  */
-int lp_patch_add(struct lp_patch *patch, const struct nlattr *head, int len, struct netlink_ext_ack *extack)
+int lp_patch_add(struct lp_patch *patch, const struct nlattr *head, int len,
+		 struct netlink_ext_ack *extack)
 {
 	const struct nlattr *attr;
 	int rem, ret = 0;
@@ -434,7 +455,10 @@ int lp_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack)
 	if (!patch->sealed) {
 		wrong = lp_patch_check(patch);
 		if (wrong) {
-			/* Each of them is a literal; the indirection is what keeps NL_SET_ERR_MSG() from taking it. */
+			/*
+			 * Each of them is a literal; the indirection is what keeps NL_SET_ERR_MSG()
+			 * from taking it.
+			 */
 			extack->_msg = wrong;
 			ret = -EINVAL;
 		} else {

@@ -78,11 +78,13 @@ struct lp_patch {
 struct netlink_ext_ack;
 struct nlattr;
 
-struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file, u32 *id);
+struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file,
+			      u32 *id);
 struct lp_patch *lp_patch_hold(u32 portid, const u8 *hash);
 struct lp_patch *lp_patch_by_id(u32 portid, u32 id);
 struct lp_patch *lp_patch_by_hash(const u8 *hash);
-int lp_patch_add(struct lp_patch *patch, const struct nlattr *head, int len, struct netlink_ext_ack *extack);
+int lp_patch_add(struct lp_patch *patch, const struct nlattr *head, int len,
+		 struct netlink_ext_ack *extack);
 const char *lp_patch_check(struct lp_patch *patch);
 int lp_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack);
 void lp_patch_get(struct lp_patch *patch);

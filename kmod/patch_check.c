@@ -38,15 +38,18 @@ static const char *lp_check_segments(struct lp_patch *patch)
 	for (i = 0; i < patch->nr_segments; i++) {
 		struct lp_segment *segment = &patch->segments[i];
 
-		if (!PAGE_ALIGNED(segment->offset) || !PAGE_ALIGNED(segment->vaddr) || !segment->size)
+		if (!PAGE_ALIGNED(segment->offset) || !PAGE_ALIGNED(segment->vaddr) ||
+		    !segment->size)
 			return "a segment of the patch is empty or not page aligned";
 		if (segment->offset > file_size || segment->size > file_size - segment->offset)
 			return "a segment of the patch lies beyond the end of its file";
-		if (segment->vaddr < end || segment->vaddr > LP_PATCH_SIZE_MAX || segment->size > LP_PATCH_SIZE_MAX)
+		if (segment->vaddr < end || segment->vaddr > LP_PATCH_SIZE_MAX ||
+		    segment->size > LP_PATCH_SIZE_MAX)
 			return "the segments of the patch overlap, are not in ascending order, or are too large";
 		if (!i && segment->vaddr)
 			return "the first segment of the patch is not at address 0";
-		if ((segment->prot & LPATCH_SEGMENT_PROT_WRITE) && (segment->prot & LPATCH_SEGMENT_PROT_EXEC))
+		if ((segment->prot & LPATCH_SEGMENT_PROT_WRITE) &&
+		    (segment->prot & LPATCH_SEGMENT_PROT_EXEC))
 			return "a segment of the patch is both writable and executable";
 		segment->size = PAGE_ALIGN(segment->size);
 		end = segment->vaddr + segment->size;
@@ -115,7 +118,8 @@ static const char *lp_check_sites(struct lp_patch *patch)
 		wrong = lp_check_site(patch, site);
 		if (wrong)
 			return wrong;
-		if (i && site[-1].image == site->image && site->vaddr - site[-1].vaddr < site[-1].len)
+		if (i && site[-1].image == site->image &&
+		    site->vaddr - site[-1].vaddr < site[-1].len)
 			return "two sites of the patch overlap";
 	}
 	return NULL;
@@ -130,7 +134,8 @@ static const char *lp_check_functions(const struct lp_patch *patch)
 
 		if (function->image >= patch->nr_images)
 			return "a function is in an image that the patch does not list";
-		if (function->start >= function->end || function->end > patch->images[function->image].span_end)
+		if (function->start >= function->end ||
+		    function->end > patch->images[function->image].span_end)
 			return "a function lies outside of its image";
 	}
 	return NULL;
@@ -147,7 +152,8 @@ static const char *lp_check_fixups(const struct lp_patch *patch)
 			return "a fix-up is of an unknown kind";
 		if (fixup->image < -1 || fixup->image >= (s32)patch->nr_images)
 			return "a fix-up refers to an image that the patch does not list";
-		if (!lp_segment_of(patch, fixup->place, fixup->kind == LPATCH_FIXUP_KIND_ABS64 ? 8 : 4))
+		if (!lp_segment_of(patch, fixup->place,
+				   fixup->kind == LPATCH_FIXUP_KIND_ABS64 ? 8 : 4))
 			return "a fix-up lies outside of the patch";
 	}
 	return NULL;

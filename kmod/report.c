@@ -80,7 +80,8 @@ int lp_report_op(struct sk_buff *skb, const struct lp_op *op)
 	return 0;
 }
 
-static int lp_put_record(struct sk_buff *skb, const struct lp_target *target, const struct lp_record *record)
+static int lp_put_record(struct sk_buff *skb, const struct lp_target *target,
+			 const struct lp_record *record)
 {
 	return lp_put_patch(skb, record->patch) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_PID, pid_vnr(target->tgid)) ?:
@@ -96,8 +97,9 @@ static int lp_put_record(struct sk_buff *skb, const struct lp_target *target, co
 	       nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, LPATCH_REFUSAL_NONE);
 }
 
-/* The caller's pid namespace decides which pid is shown. Return: 0, or -EMSGSIZE with nothing added. */
-int lp_report_record(struct sk_buff *skb, const struct lp_target *target, const struct lp_record *record)
+/* In the caller's pid namespace. Return: 0, or -EMSGSIZE with nothing added. */
+int lp_report_record(struct sk_buff *skb, const struct lp_target *target,
+		     const struct lp_record *record)
 {
 	struct nlattr *nest = nla_nest_start(skb, LPATCH_A_OP_REPORT);
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Bytes in another mm that is not writable for its owner. FOLL_FORCE on a private mapping breaks copy-on-write: the file
- * and other processes keep what they have. No page protection changes, so sealed mappings (mseal) are no obstacle.
+ * Bytes in another mm that is not writable for its owner. FOLL_FORCE on a private mapping breaks
+ * copy-on-write: the file and other processes keep what they have. No page protection changes, so
+ * sealed mappings (mseal) are no obstacle.
  */
 
 #include <linux/highmem.h>
@@ -29,7 +30,8 @@ int lp_place_pin(struct mm_struct *mm, struct lp_place *place)
 	unsigned int nr = lp_place_nr_pages(place);
 	long got;
 
-	got = lp_pin_user_pages(mm, place->addr & PAGE_MASK, nr, FOLL_WRITE | FOLL_FORCE, place->pages);
+	got = lp_pin_user_pages(mm, place->addr & PAGE_MASK, nr, FOLL_WRITE | FOLL_FORCE,
+				place->pages);
 	if (got == nr)
 		return 0;
 	if (got == 1)
@@ -57,7 +59,9 @@ void lp_place_unpin(struct lp_place *place)
  */
 int lp_place_read(const struct lp_place *place, u8 *found)
 {
-	return copy_from_user_nofault(found, (const void __user *)place->addr, place->len) ? -EFAULT : 0;
+	return copy_from_user_nofault(found, (const void __user *)place->addr, place->len) ?
+		       -EFAULT :
+		       0;
 }
 
 static void lp_copy_to_pages(struct page **pages, unsigned long addr, const void *bytes, size_t len)

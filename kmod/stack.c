@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Does any thread refer into code that is about to change? Conservative: every user register, and every aligned word
- * from the stack pointer to the end of the stack's mapping, signal frames included.
+ * Does any thread refer into code that is about to change? Conservative: every user register, and
+ * every aligned word from the stack pointer to the end of the stack's mapping, signal frames
+ * included.
  *
  * A thread's user registers and stack can be read when
  *  - it is held at its gate, or
- *  - it is not on a CPU, before and after, and has not switched context in between. If it was preempted in the kernel it
- *    may be in the middle of building or leaving a signal frame, with an instruction pointer that is only in a kernel
- *    variable. So its kernel stack is searched too, which holds all its saved kernel registers, and a word there that
- *    points below the user stack pointer moves the start of the search down (setup_rt_frame() sets ip before sp).
- *    A thread that sleeps is at no such place: neither sets registers with a sleep in between.
- * What a thread that is off the CPU does in the kernel later only moves values that this search has seen.
+ *  - it is not on a CPU, before and after, and has not switched context in between. If it was
+ * preempted in the kernel it may be in the middle of building or leaving a signal frame, with an
+ * instruction pointer that is only in a kernel variable. So its kernel stack is searched too, which
+ * holds all its saved kernel registers, and a word there that points below the user stack pointer
+ * moves the start of the search down (setup_rt_frame() sets ip before sp). A thread that sleeps is
+ * at no such place: neither sets registers with a sleep in between. What a thread that is off the
+ * CPU does in the kernel later only moves values that this search has seen.
  *
- * Threads that were found clean while asleep before the window, and have not switched context since, are not searched
- * again in it.
+ * Threads that were found clean while asleep before the window, and have not switched context
+ * since, are not searched again in it.
  */
 
 #include <linux/bsearch.h>
@@ -74,7 +76,8 @@ static const struct lp_span *lp_span_find(const struct lp_scan *s, unsigned long
 	return bsearch(&value, s->spans, s->nr_spans, sizeof(*s->spans), lp_span_match);
 }
 
-static int lp_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how, const struct lp_span *span)
+static int lp_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
+		   const struct lp_span *span)
 {
 	s->how = how;
 	s->tid = task_pid_nr(task);
@@ -84,7 +87,8 @@ static int lp_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how
 	return -EBUSY;
 }
 
-static int lp_unreadable(struct lp_scan *s, struct task_struct *task, unsigned long start, unsigned long end)
+static int lp_unreadable(struct lp_scan *s, struct task_struct *task, unsigned long start,
+			 unsigned long end)
 {
 	lp_busy(s, task, LP_BUSY_UNREADABLE, NULL);
 	s->fault_start = start;
@@ -118,7 +122,8 @@ static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned i
 	return 0;
 }
 
-static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp, unsigned long end)
+static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp,
+			      unsigned long end)
 {
 	while (sp < end) {
 		unsigned int len = min(end - sp, LP_SCAN_BUF - offset_in_page(sp));
@@ -139,10 +144,12 @@ static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsig
 }
 
 /*
- * Also lowers *@sp to the lowest address in [@floor, *@sp) that the kernel stack mentions. The task may run, and exit,
- * while this reads: hence the nofault, and the caller asks afterwards whether it did.
+ * Also lowers *@sp to the lowest address in [@floor, *@sp) that the kernel stack mentions. The task
+ * may run, and exit, while this reads: hence the nofault, and the caller asks afterwards whether it
+ * did.
  */
-static int lp_scan_kernel_stack(struct lp_scan *s, struct task_struct *task, unsigned long floor, unsigned long *sp)
+static int lp_scan_kernel_stack(struct lp_scan *s, struct task_struct *task, unsigned long floor,
+				unsigned long *sp)
 {
 	unsigned long at = ALIGN(lp_arch_kernel_sp(task), sizeof(long));
 	unsigned long end = (unsigned long)task_pt_regs(task);
@@ -170,9 +177,12 @@ static bool lp_on_signal_stack(const struct task_struct *task, unsigned long sp)
 	return task->sas_ss_size && sp - task->sas_ss_sp <= task->sas_ss_size;
 }
 
-/* Finds the limits of the mapping that a stack lies in. mmap_lock: held in the window, else taken here. */
-static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned long sp, unsigned long *floor,
-			   unsigned long *end)
+/*
+ * Finds the limits of the mapping that a stack lies in. mmap_lock: held in the window, else taken
+ * here.
+ */
+static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned long sp,
+			   unsigned long *floor, unsigned long *end)
 {
 	struct vm_area_struct *vma;
 	int ret = -EFAULT;
@@ -192,7 +202,8 @@ static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned lon
 }
 
 /* 0 also for a thread that died meanwhile. */
-static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task, bool preempted)
+static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task,
+			  bool preempted)
 {
 	struct lp_reg_arg arg = { .s = s, .task = task };
 	unsigned long sp, floor, end;
@@ -223,18 +234,22 @@ static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_s
 /* It will not execute user instructions in this mm any more. */
 static bool lp_thread_gone(const struct lp_freeze *f, struct task_struct *task)
 {
-	return (READ_ONCE(task->flags) & PF_EXITING) || READ_ONCE(task->mm) != f->mm || __fatal_signal_pending(task);
+	return (READ_ONCE(task->flags) & PF_EXITING) || READ_ONCE(task->mm) != f->mm ||
+	       __fatal_signal_pending(task);
 }
 
-/* Pairs with smp_store_release() in lp_freeze_hold(). */
 static bool lp_thread_held(const struct lp_gate *gate)
 {
+	/* Pairs with smp_store_release() in lp_freeze_hold(). */
 	return smp_load_acquire(&gate->held);
 }
 
-/* Pairs with the release in finish_task() of kernel/sched/core.c: what the task did before it was switched out is seen. */
 static bool lp_thread_on_cpu(const struct task_struct *task)
 {
+	/*
+	 * Pairs with the release in finish_task() of kernel/sched/core.c: what the task did before
+	 * it was switched out is seen.
+	 */
 	return smp_load_acquire(&task->on_cpu);
 }
 
@@ -255,7 +270,7 @@ void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f)
 	unsigned int i;
 
 	s->in_window = false;
-	for (i = 0; i < smp_load_acquire(&f->nr); i++) {
+	for (i = 0; i < lp_freeze_nr(f); i++) {
 		struct lp_thread *thread = &f->threads[i];
 		struct task_struct *task = thread->gate->task;
 		unsigned long switches;
@@ -274,7 +289,8 @@ void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f)
 }
 
 /* Waits until the thread can be read, and reads it. */
-static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thread *thread, u64 settle_until)
+static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thread *thread,
+			   u64 settle_until)
 {
 	struct task_struct *task = thread->gate->task;
 	unsigned long switches;
@@ -316,7 +332,7 @@ int lp_stack_check(struct lp_scan *s, struct lp_freeze *f)
 
 	s->in_window = true;
 	/* nr grows while a thread that was in the middle of clone() completes it. */
-	for (i = 0; i < smp_load_acquire(&f->nr); i++) {
+	for (i = 0; i < lp_freeze_nr(f); i++) {
 		ret = lp_check_thread(s, f, &f->threads[i], settle_until);
 		if (ret)
 			return ret;

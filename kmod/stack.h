@@ -7,7 +7,10 @@
 
 struct lp_freeze;
 
-/* Addresses [lo, hi) that no thread may refer to. @name is the function they belong to, or NULL for a whole patch. */
+/*
+ * Addresses [lo, hi) that no thread may refer to. @name is the function they belong to, or NULL for
+ * a whole patch.
+ */
 struct lp_span {
 	unsigned long lo;
 	unsigned long hi;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Targets and what was done to them. A record ends with the mm: at exit and at exec. The mm is held with mmgrab(), so
- * its address is not reused while there is a record, and mm_users == 0 says that it has ended. Dead targets are purged
- * at every operation, and soon after a process exits or executes another program.
+ * Targets and what was done to them. A record ends with the mm: at exit and at exec. The mm is held
+ * with mmgrab(), so its address is not reused while there is a record, and mm_users == 0 says that
+ * it has ended. Dead targets are purged at every operation, and soon after a process exits or
+ * executes another program.
  */
 
 #include <linux/jiffies.h>
@@ -23,7 +24,10 @@
 /* An exit is seen before the mm ends; this much later it usually has. */
 #define LP_PURGE_DELAY (HZ / 50 + 1)
 
-/* Covers the list and lp_target.refs. Taken inside nothing; lp_target.lock is never waited for under it. */
+/*
+ * Covers the list and lp_target.refs. Taken inside nothing; lp_target.lock is never waited for
+ * under it.
+ */
 static DEFINE_MUTEX(lp_targets_lock);
 static LIST_HEAD(lp_targets);
 static unsigned int lp_nr_targets;
@@ -84,7 +88,10 @@ static void lp_record_free(struct lp_target *target, struct lp_record *record)
 	module_put(THIS_MODULE);
 }
 
-/* Ends the records of targets whose mm has ended. Returns whether there are others whose process is just ending. */
+/*
+ * Ends the records of targets whose mm has ended. Returns whether there are others whose process is
+ * just ending.
+ */
 static bool lp_targets_purge(void)
 {
 	struct lp_target *target, *next;
@@ -119,7 +126,10 @@ static void lp_purge_fn(struct work_struct *work)
 
 static DECLARE_DELAYED_WORK(lp_purge_work, lp_purge_fn);
 
-/* The live thread of a thread group that still has the memory: the leader may have exited before the others. */
+/*
+ * The live thread of a thread group that still has the memory: the leader may have exited before
+ * the others.
+ */
 static struct mm_struct *lp_group_mm(struct task_struct *task)
 {
 	struct mm_struct *mm = get_task_mm(task);
@@ -172,7 +182,8 @@ static u32 lp_target_open_task(struct task_struct *task, u64 start_time, struct 
  * lp_target_open() - find the target that a pid belongs to
  * @nr: of any of its threads, in the caller's pid namespace
  * @start_time: of the process in clock ticks, or 0 for any
- * @target: gets the target, with a reference and one on the users of its mm; lp_target_close() drops both
+ * @target: gets the target, with a reference and one on the users of its mm; lp_target_close()
+ * drops both
  *
  * Return: LPATCH_REFUSAL_NONE, or why not.
  */
@@ -222,7 +233,8 @@ struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch
  *
  * Return: the record in state LPATCH_STATE_LOADED, or NULL without memory.
  */
-struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch, unsigned long base)
+struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
+				unsigned long base)
 {
 	struct lp_record *record = kzalloc(sizeof(*record), GFP_KERNEL_ACCOUNT);
 
@@ -255,7 +267,8 @@ void lp_record_del(struct lp_target *target, struct lp_record *record)
  *
  * A target with an operation under way is waited for. Return: what @fn returned last.
  */
-int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg), void *arg)
+int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
+		    void *arg)
 {
 	struct lp_target *target, *previous = NULL;
 	struct lp_record *record;
@@ -301,7 +314,8 @@ static void lp_exit_probe(void *unused, struct task_struct *task)
 	lp_process_ends();
 }
 
-static void lp_exec_probe(void *unused, struct task_struct *task, pid_t old_pid, struct linux_binprm *bprm)
+static void lp_exec_probe(void *unused, struct task_struct *task, pid_t old_pid,
+			  struct linux_binprm *bprm)
 {
 	lp_process_ends();
 }

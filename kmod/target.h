@@ -38,7 +38,8 @@ struct lp_record {
  * struct lp_target - a process: an mm, and what was done to it
  * @node: in the list of targets; lp_targets_lock
  * @refs: one for each operation under way and each record; lp_targets_lock
- * @mm: its memory; the structure is held (mmgrab), so that its address is not reused, the memory is not
+ * @mm: its memory; the structure is held (mmgrab), so that its address is not reused, the memory is
+ * not
  * @tgid: the thread group that was named first
  * @comm: its name then
  * @lock: one operation at a time; covers the records
@@ -49,7 +50,7 @@ struct lp_target {
 	struct mm_struct *mm;
 	struct pid *tgid;
 	char comm[TASK_COMM_LEN];
-	struct mutex lock;
+	struct mutex lock; /* see above */
 	struct list_head records;
 };
 
@@ -59,8 +60,10 @@ unsigned int lp_target_count(void);
 u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target);
 void lp_target_close(struct lp_target *target);
 struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch *patch);
-struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch, unsigned long base);
+struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
+				unsigned long base);
 void lp_record_del(struct lp_target *target, struct lp_record *record);
-int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg), void *arg);
+int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
+		    void *arg);
 
 #endif
