@@ -65,7 +65,7 @@ Exit status: 0 done, 1 error, 2 refused and nothing changed, 3 nothing to do, 4 
 targets failed.`
 
 func commands() []*cli.Command {
-	list := []*cli.Command{inspectCommand()}
+	list := []*cli.Command{buildCommand(), inspectCommand()}
 	list = append(list, opCommands()...)
 	return append(list, statusCommand(), watchCommand(), doctorCommand())
 }

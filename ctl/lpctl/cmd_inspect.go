@@ -67,14 +67,7 @@ func inspect(c *cli.Context) error {
 
 // describe prints what people want to know of a patch.
 func describe(w io.Writer, f *patch.File) error {
-	functions, values := 0, 0
-	for _, s := range f.Spec.Sites {
-		if s.Kind == patch.SiteJump {
-			functions++
-		} else {
-			values++
-		}
-	}
+	functions, values := count(f.Spec)
 	fmt.Fprintf(w, "%s: %s\n", f.Spec.Name, strings.Join(changes(functions, values), ", "))
 	if f.Spec.Description != "" {
 		fmt.Fprintln(w, f.Spec.Description)

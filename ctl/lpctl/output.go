@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strconv"
 	"strings"
@@ -146,25 +145,26 @@ func plural(n int, word string) string {
 
 // duration writes a time with three significant digits.
 func duration(d time.Duration) string {
-	value, unit := float64(d), "ns"
+	v, unit := round3(float64(d)), "ns"
 	for _, u := range []struct {
 		of   time.Duration
 		name string
-	}{{time.Microsecond, "µs"}, {time.Millisecond, "ms"}, {time.Second, "s"}} {
-		if round3(float64(d)) >= float64(u.of) { // 999.7 µs is 1 ms
-			value, unit = float64(d)/float64(u.of), u.name
+	}{{time.Second, "s"}, {time.Millisecond, "ms"}, {time.Microsecond, "µs"}} {
+		if v >= float64(u.of) {
+			v, unit = round3(v/float64(u.of)), u.name
+			break
 		}
 	}
-	return strconv.FormatFloat(round3(value), 'f', -1, 64) + " " + unit
+	return strconv.FormatFloat(v, 'f', -1, 64) + " " + unit
 }
 
-// round3 rounds to three significant digits, but not whole numbers that have more.
+// round3 rounds to three significant digits.
 func round3(v float64) float64 {
-	if v == 0 || v >= 1000 {
-		return math.Round(v)
+	if v <= 0 {
+		return 0
 	}
-	scale := math.Pow(10, 2-math.Floor(math.Log10(v)))
-	return math.Round(v*scale) / scale
+	rounded, _ := strconv.ParseFloat(strconv.FormatFloat(v, 'e', 2, 64), 64)
+	return rounded
 }
 
 // complain writes why a target failed to w.

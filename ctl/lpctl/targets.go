@@ -161,6 +161,9 @@ func report(c *cli.Context, verb apply.Verb, sel apply.Selection, list []apply.O
 			complain(c.App.ErrWriter, o)
 		}
 	}
+	if len(all) == 0 {
+		return nothing(errors.New("nothing to do: the processes ended meanwhile"))
+	}
 	if s := combine(all); s != exitDone {
 		return &exitError{status: s, reported: true}
 	}

@@ -1,0 +1,181 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/build"
+	"lpatch/pkg/patch"
+)
+
+func buildCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "build",
+		Usage: "make a patch file",
+		UsageText: `lpctl build --target ELF [--symbols ELF] --old PATH… --new PATH… -o NAME.lp
+lpctl build --target ELF [--symbols ELF] --source DIR --patch FILE -o NAME.lp -- BUILD COMMAND…`,
+		Description: `The first form compares objects, archives or folders of objects, compiled with -ffunction-sections and
+-fdata-sections from the old and from the new source. The second form builds both itself: a copy of DIR as it is, and
+with FILE applied.`,
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "target", Usage: "the program or library `ELF` that runs, exactly"},
+			&cli.StringFlag{Name: "symbols", Usage: "an unstripped build of it, `ELF`"},
+			&cli.StringSliceFlag{Name: "old", Usage: "objects of the old source, one or more `PATH`"},
+			&cli.StringSliceFlag{Name: "new", Usage: "objects of the new source, one or more `PATH`"},
+			&cli.StringFlag{Name: "source", Usage: "the source `DIR` of the target"},
+			&cli.StringFlag{Name: "patch", Usage: "the change to the source, `FILE`"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, `NAME.lp`"},
+			jsonFlag(), quietFlag(),
+		},
+		Action: buildPatch,
+	}
+}
+
+// buildJSON is what build --json prints.
+type buildJSON struct {
+	Patch     string        `json:"patch"`
+	File      string        `json:"file"` // empty if none was made
+	SHA256    string        `json:"sha256"`
+	Functions int           `json:"functions"`
+	Values    int           `json:"values"`
+	Added     []string      `json:"added"`
+	LineOnly  []string      `json:"line_only"`
+	Warnings  []string      `json:"warnings"`
+	Refusals  []refusalJSON `json:"refusals"`
+}
+
+// refusalJSON is one reason why no patch was made.
+type refusalJSON struct {
+	Code    string `json:"code"`
+	File    string `json:"file"`
+	Symbol  string `json:"symbol"`
+	Message string `json:"message"`
+}
+
+func buildPatch(c *cli.Context) error {
+	out := c.String("output")
+	name, ok := strings.CutSuffix(filepath.Base(out), ".lp")
+	switch {
+	case c.String("target") == "":
+		return errors.New("--target is missing; see lpctl build --help")
+	case !ok:
+		return errors.New("-o is missing, or is not NAME.lp; see lpctl build --help")
+	}
+	res, err := compare(c, build.Options{
+		Target: c.String("target"), Symbols: c.String("symbols"),
+		Old: c.StringSlice("old"), New: c.StringSlice("new"), Name: name, Tool: "lpctl " + version,
+	})
+	var refusals build.Refusals
+	if errors.As(err, &refusals) {
+		return refuse(c, name, refusals)
+	}
+	if errors.Is(err, build.ErrNothing) {
+		return nothing(err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := replace(out, res.Data); err != nil {
+		return err
+	}
+	return built(c, name, out, res)
+}
+
+// compare builds a patch by the form of the command line that was used.
+func compare(c *cli.Context, o build.Options) (*build.Result, error) {
+	fromObjects := len(o.Old) > 0 || len(o.New) > 0
+	switch {
+	case len(o.Old) == 0 || len(o.New) == 0:
+		return nil, errors.New("give --old and --new; see lpctl build --help")
+	case fromObjects && c.NArg() > 0:
+		return nil, fmt.Errorf("unexpected argument %q; see lpctl build --help", c.Args().First())
+	}
+	return build.FromObjects(o)
+}
+
+// replace writes a whole file or nothing. The new file is another inode: targets that have the old one mapped keep it.
+func replace(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // nothing is there after the rename
+	_, err = f.Write(data)
+	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
+}
+
+func built(c *cli.Context, name, out string, res *build.Result) error {
+	for _, w := range res.Warnings {
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: %s\n", w)
+	}
+	functions, values := count(res.Spec)
+	if c.Bool("json") {
+		sum := sha256.Sum256(res.Data)
+		return printJSON(c.App.Writer, buildJSON{
+			Patch: name, File: out, SHA256: hex.EncodeToString(sum[:]), Functions: functions, Values: values,
+			Added: append([]string{}, res.Added...), LineOnly: append([]string{}, res.LineOnly...),
+			Warnings: append([]string{}, res.Warnings...), Refusals: []refusalJSON{},
+		})
+	}
+	if c.Bool("quiet") {
+		return nil
+	}
+	facts := changes(functions, values)
+	if n := len(res.Added); n > 0 {
+		facts = append(facts, plural(n, "new function"))
+	}
+	if n := len(res.LineOnly); n > 0 {
+		facts = append(facts, fmt.Sprintf("%s left out that differ by line numbers only", plural(n, "function")))
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "built %s: %s\n", out, strings.Join(facts, ", "))
+	return err
+}
+
+// count returns how many functions and values a patch replaces.
+func count(s *patch.Spec) (functions, values int) {
+	for _, site := range s.Sites {
+		if site.Kind == patch.SiteJump {
+			functions++
+		} else {
+			values++
+		}
+	}
+	return functions, values
+}
+
+// refuse prints all reasons why there is no patch.
+func refuse(c *cli.Context, name string, list build.Refusals) error {
+	if c.Bool("json") {
+		out := buildJSON{Patch: name, Added: []string{}, LineOnly: []string{}, Warnings: []string{}}
+		for _, r := range list {
+			out.Refusals = append(out.Refusals, refusalJSON{Code: r.Code, File: r.File, Symbol: r.Symbol, Message: r.Text})
+		}
+		if err := printJSON(c.App.Writer, out); err != nil {
+			return err
+		}
+	}
+	complainAll(c.App.ErrWriter, list)
+	return &exitError{status: exitRefused, reported: true}
+}
+
+func complainAll(w io.Writer, list build.Refusals) {
+	fmt.Fprintf(w, "lpctl: refused: no patch can be made, for %s:\n", plural(len(list), "reason"))
+	for _, r := range list {
+		where := r.File
+		if r.Symbol != "" {
+			where += ": " + r.Symbol
+		}
+		fmt.Fprintf(w, "%s: [%s] %s\n", where, r.Code, r.Text)
+	}
+}

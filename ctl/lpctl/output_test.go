@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
+)
+
+func TestDuration(t *testing.T) {
+	for _, c := range []struct {
+		d    time.Duration
+		want string
+	}{
+		{0, "0 ns"}, {1, "1 ns"}, {999, "999 ns"}, {1000, "1 µs"}, {1234, "1.23 µs"}, {87000, "87 µs"}, {87123, "87.1 µs"},
+		{999_400, "999 µs"}, {999_600, "1 ms"}, {999_499_999, "999 ms"}, {1_234_567, "1.23 ms"},
+		{100 * time.Millisecond, "100 ms"}, {12_345_678, "12.3 ms"}, {999_999_999, "1 s"}, {10 * time.Second, "10 s"},
+		{90 * time.Second, "90 s"}, {12345 * time.Second, "12300 s"},
+	} {
+		if got := duration(c.d); got != c.want {
+			t.Errorf("%d ns: %q, want %q", c.d, got, c.want)
+		}
+	}
+}
+
+func TestSentence(t *testing.T) {
+	redis := proc.Process{PID: 412, Comm: "redis-server"}
+	window := lpnl.Report{Patch: "cve-2026-66373", Functions: 1, Threads: 9, Attempts: 1, Stop: 87 * time.Microsecond, StopLimit: 100 * time.Millisecond}
+	for _, c := range []struct {
+		verb apply.Verb
+		edit func(*lpnl.Report)
+		want string
+	}{
+		{lpnl.VerbApply, func(*lpnl.Report) {}, "applied cve-2026-66373 to redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms)"},
+		{lpnl.VerbApply, func(r *lpnl.Report) { r.Functions, r.Values, r.Threads = 0, 2, 1 },
+			"applied cve-2026-66373 to redis-server[412]: 2 values, 1 thread, stopped 87 µs (limit 100 ms)"},
+		{lpnl.VerbRestore, func(r *lpnl.Report) { r.Functions, r.Values = 3, 1 },
+			"restored cve-2026-66373 in redis-server[412]: 3 functions, 1 value, 9 threads, stopped 87 µs (limit 100 ms)"},
+		{lpnl.VerbLoad, func(r *lpnl.Report) { r.Attempts, r.MappedAt, r.MappedBytes = 0, 0x1000, 4096 },
+			"loaded cve-2026-66373 into redis-server[412]: 1 function, 4096 bytes at 0x1000"},
+		{lpnl.VerbUnload, func(*lpnl.Report) {}, "unloaded cve-2026-66373 from redis-server[412]: 9 threads, stopped 87 µs (limit 100 ms)"},
+		{lpnl.VerbUnload, func(r *lpnl.Report) { r.Attempts = 0 }, "unloaded cve-2026-66373 from redis-server[412]"},
+		{"bake", func(r *lpnl.Report) { r.State = lpnl.StateLoaded }, "cve-2026-66373 is loaded in redis-server[412]"},
+	} {
+		r := window
+		c.edit(&r)
+		if got := sentence(c.verb, apply.Outcome{Process: redis, Report: r}); got != c.want {
+			t.Errorf("got  %s\nwant %s", got, c.want)
+		}
+	}
+}
+
+func TestComplain(t *testing.T) {
+	redis := proc.Process{PID: 412, Comm: "redis-server"}
+	refused := func(r lpnl.Refusal, text string) error {
+		return &lpnl.Refused{Report: lpnl.Report{Refusal: r, Message: text}}
+	}
+	for _, c := range []struct {
+		process proc.Process
+		err     error
+		want    string
+	}{
+		{redis, refused(lpnl.RefusalDeadline, "too late"), "lpctl: refused: redis-server[412]: too late\n"},
+		{redis, refused(lpnl.RefusalImageMissing, "redis-server[412] maps x"), "lpctl: refused: redis-server[412] maps x\n"},
+		{redis, refused(lpnl.RefusalAlready, "it is"), "lpctl: nothing to do: redis-server[412]: it is\n"},
+		{redis, errors.New("I/O error"), "lpctl: redis-server[412]: I/O error\n"},
+		{proc.Process{}, errors.New("there is no process 7"), "lpctl: there is no process 7\n"},
+	} {
+		var b bytes.Buffer
+		complain(&b, apply.Outcome{Process: c.process, Err: c.err})
+		if diff := cmp.Diff(c.want, b.String()); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestCombine(t *testing.T) {
+	for _, c := range []struct {
+		list []exitStatus
+		want exitStatus
+	}{
+		{nil, exitNothing},
+		{[]exitStatus{exitDone}, exitDone},
+		{[]exitStatus{exitFailed}, exitFailed},
+		{[]exitStatus{exitRefused}, exitRefused},
+		{[]exitStatus{exitNothing}, exitNothing},
+		{[]exitStatus{exitNothing, exitNothing}, exitNothing},
+		{[]exitStatus{exitDone, exitNothing}, exitDone},
+		{[]exitStatus{exitDone, exitRefused}, exitSome},
+		{[]exitStatus{exitNothing, exitFailed}, exitSome},
+		{[]exitStatus{exitRefused, exitRefused}, exitRefused},
+		{[]exitStatus{exitRefused, exitFailed}, exitFailed},
+	} {
+		if got := combine(c.list); got != c.want {
+			t.Errorf("%v: %d, want %d", c.list, got, c.want)
+		}
+	}
+}
+
+func TestArrange(t *testing.T) {
+	app := newApp(&bytes.Buffer{}, &bytes.Buffer{})
+	for _, c := range []struct{ in, want string }{
+		{"apply fix.lp --pid 1", "apply --pid 1 -- fix.lp"},
+		{"apply --pid 1 fix.lp --all", "apply --pid 1 --all -- fix.lp"},
+		{"apply --pid=1 fix.lp --json", "apply --pid=1 --json -- fix.lp"},
+		{"--json --timeout 1s apply fix.lp", "apply --json --timeout 1s -- fix.lp"},
+		{"apply --json -- --all", "apply --json -- --all"},
+		{"status", "status"},
+		{"inspect -d fix.lp", "inspect -d -- fix.lp"},
+		{"build --old a.o b.o --new c.o d.o -o f.lp", "build --old a.o --old b.o --new c.o --new d.o -o f.lp"},
+		{"build --old a.o -- make -j 2", "build --old a.o -- make -j 2"},
+		{"build -o f.lp --source . -- make --old -o x", "build -o f.lp --source . -- make --old -o x"},
+		{"frob --x y", "frob --x y"},
+		{"apply -", "apply -- -"},
+		{"--help", "--help"},
+		{"", ""},
+	} {
+		got, err := arrange(app, append([]string{"lpctl"}, strings.Fields(c.in)...))
+		if text := strings.Join(got[1:], " "); err != nil || text != c.want {
+			t.Errorf("%q: %q, %v; want %q", c.in, text, err, c.want)
+		}
+	}
+	for _, in := range []string{"apply --pid", "apply x --pid -- 1"} {
+		if got, err := arrange(app, append([]string{"lpctl"}, strings.Fields(in)...)); err == nil {
+			t.Errorf("%q: %q", in, got)
+		}
+	}
+}
+
+func TestSupported(t *testing.T) {
+	for _, c := range []struct {
+		release, machine string
+		ok               bool
+	}{
+		{"6.1.0-56-amd64", "x86_64", true}, {"6.12.117+deb12-rt-amd64", "x86_64", true}, {"7.0-rc1", "x86_64", true},
+		{"6.0.19", "x86_64", false}, {"5.10.0-30-amd64", "x86_64", false}, {"6.1.0", "aarch64", false}, {"odd", "x86_64", false},
+	} {
+		if ok, text := supported(c.release, c.machine); ok != c.ok || text == "" {
+			t.Errorf("%s %s: %v, %q", c.release, c.machine, ok, text)
+		}
+	}
+}
+
+// events are what TestWatch receives.
+type events []func() (lpnl.Report, error)
+
+func (e *events) Receive() (lpnl.Report, error) {
+	next := (*e)[0]
+	*e = (*e)[1:]
+	return next()
+}
+
+func (e *events) Close() error { return nil }
+
+func TestWatch(t *testing.T) {
+	report := func(r lpnl.Report) func() (lpnl.Report, error) { return func() (lpnl.Report, error) { return r, nil } }
+	fail := func(err error) func() (lpnl.Report, error) {
+		return func() (lpnl.Report, error) { return lpnl.Report{}, err }
+	}
+	was := listen
+	defer func() { listen = was }()
+	for _, args := range []string{"watch", "watch --json"} {
+		listen = func() (listener, error) {
+			return &events{
+				report(lpnl.Report{Verb: lpnl.VerbLoad, Patch: "fix", PID: 1, Comm: "init", State: lpnl.StateLoaded, MappedAt: 4096}),
+				fail(lpnl.ErrLost),
+				report(lpnl.Report{Verb: lpnl.VerbApply, Patch: "fix", PID: 1, Comm: "init", Refusal: lpnl.RefusalDeadline, Message: "too late"}),
+				fail(fmt.Errorf("the end")),
+			}, nil
+		}
+		var stdout, stderr bytes.Buffer
+		code := run(append([]string{"lpctl"}, strings.Fields(args)...), &stdout, &stderr)
+		if code != 1 || stderr.String() != "lpctl: events were lost: they came faster than they were read\nlpctl: the end\n" {
+			t.Errorf("%s: status %d, %q", args, code, stderr.String())
+		}
+		wants := []string{"loaded fix into init[1]: 0 bytes at 0x1000\n", "refused to apply fix in init[1]: too late\n"}
+		if strings.Contains(args, "json") {
+			wants = []string{`"verb":"load","patch":"fix","pid":1,`, `"error":{"code":"deadline","message":"too late",`}
+		}
+		for _, want := range wants {
+			if !strings.Contains(stdout.String(), want) {
+				t.Errorf("%s: no %q in\n%s", args, want, stdout.String())
+			}
+		}
+	}
+}
