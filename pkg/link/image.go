@@ -74,6 +74,10 @@ func sameProgram(f, twin *lpelf.File) error {
 	for _, s := range twin.Sections {
 		other[s.Name] = s
 	}
+	if t := twin.Section(".text"); t != nil && t.Type == elf.SHT_NOBITS {
+		return fmt.Errorf("%s: a debug file of another build than %s (%x, not %x); name the debug file of this build-id or an unstripped build of exactly the target",
+			twin.Path, f.Path, twin.BuildID(), f.BuildID())
+	}
 	for _, s := range f.Sections {
 		if s.Flags&elf.SHF_ALLOC == 0 || s.Flags&elf.SHF_WRITE != 0 || s.Name == ".note.gnu.build-id" {
 			continue
@@ -118,9 +122,10 @@ func (im *Image) addSymbol(s *lpelf.Symbol) {
 	case s.Name == "" || !s.Defined() || s.Type == elf.STT_SECTION:
 	case s.Bind != elf.STB_LOCAL:
 		im.global[s.Name] = append([]*lpelf.Symbol{s}, im.global[s.Name]...)
-	case s.File == "":
-		im.global[s.Name] = append(im.global[s.Name], s)
 	default:
+		if s.File == "" {
+			im.global[s.Name] = append(im.global[s.Name], s)
+		}
 		if im.local[s.Block] == nil {
 			im.local[s.Block] = map[string][]*lpelf.Symbol{}
 		}
@@ -139,7 +144,8 @@ func (im *Image) Global(name string) *lpelf.Symbol {
 	return nil
 }
 
-// Local returns the definitions of a local symbol in a block of the symbol table.
+// Local returns the definitions of a local symbol in a block of the symbol table. Block 0 is a table without STT_FILE
+// symbols, as some debug files have: there a name may stand for the statics of several sources.
 func (im *Image) Local(block int, name string) []*lpelf.Symbol { return im.local[block][name] }
 
 // Fixed tells whether the image's addresses are absolute (ET_EXEC).

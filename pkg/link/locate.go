@@ -48,7 +48,7 @@ func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error
 	case len(found) > 1:
 		return nil, diff.Refusals{{Code: "object-ambiguous", File: obj.Name, Symbol: funcs[0].Name,
 			Text: fmt.Sprintf("%s was linked %d times into %s, and the old code fits more than one of them; no patch can tell them apart", obj.Source, len(found), im.Path)}}
-	case failed != nil:
+	case failed != nil && !(len(im.blocks) == 0 && im.Named && im.lacks(obj)):
 		return nil, failed
 	}
 	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
@@ -69,6 +69,19 @@ func (im *Image) blocksFor(obj *diff.Object) []int {
 		}
 	}
 	return out
+}
+
+// lacks tells, for a symbol table without STT_FILE symbols, whether most functions of an object are not in the image: then
+// those that are there belong to another object (main).
+func (im *Image) lacks(obj *diff.Object) bool {
+	have, want := 0, 0
+	for _, f := range obj.Functions() {
+		want++
+		if len(im.global[f.Name]) > 0 {
+			have++
+		}
+	}
+	return have*2 < want
 }
 
 // fullest keeps the candidates whose block names most of the object's local functions.
@@ -120,10 +133,13 @@ func (l *Located) Match(f *lpelf.Symbol) *Match { return l.m.matches[l.Obj.Secti
 // Address returns the image address of a function or variable of the old object. ok is false if the image has none;
 // the error says that there are several.
 func (l *Located) Address(s *lpelf.Symbol) (addr uint64, ok bool, err error) {
-	if m := l.m.matches[l.Obj.SectionOf(s)]; m != nil && diff.IsFunc(s) && s.Value == 0 {
+	if m := l.m.matches[l.Obj.SectionOf(s)]; m != nil && diff.IsFunc(s) && s.Value == 0 { // bound by its code
 		return m.Start, true, nil
 	}
 	addrs := l.m.addresses(s)
+	if len(addrs) > 1 && diff.IsFunc(s) && l.m.function(s) == nil {
+		return l.Address(s)
+	}
 	switch len(addrs) {
 	case 0:
 		return 0, false, nil

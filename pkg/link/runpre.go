@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/insn"
@@ -32,7 +33,6 @@ type matcher struct {
 	bound   map[*lpelf.Symbol]uint64 // addresses of local symbols, learnt from the image's code
 	pending []jump
 	tables  map[*lpelf.Section][]int64 // places of unnamed data that code refers to
-	queued  []*lpelf.Symbol            // functions reached by an inner reference, to be matched as well
 }
 
 // jump is a reference into code, checked when all code of the function has been compared.
@@ -91,10 +91,34 @@ func (m *matcher) one(f *lpelf.Symbol) error {
 		return nil
 	}
 	addrs := m.addresses(f)
-	if len(addrs) != 1 {
-		return fmt.Errorf("%w: %d functions named %s in %s", errDiffers, len(addrs), f.Name, m.im.Path)
+	if len(addrs) == 0 {
+		return fmt.Errorf("%w: no function %s in %s", errDiffers, f.Name, m.im.Path)
 	}
-	return m.compare(f.Name, sec, addrs[0])
+	fits, err := 0, error(nil)
+	var found *Match
+	var pending []jump
+	for _, a := range addrs {
+		// Several statics of one name: the code tells which one is meant.
+		before, bound := len(m.pending), maps.Clone(m.bound)
+		if e := m.compare(f.Name, sec, a); e != nil {
+			err = e
+			m.bound = bound
+		} else if found == nil || found.Start != a {
+			fits++
+			found, pending = m.matches[sec], append([]jump{}, m.pending[before:]...)
+		}
+		m.pending = m.pending[:before]
+		delete(m.matches, sec)
+	}
+	switch fits {
+	case 0:
+		return err
+	case 1:
+		m.matches[sec] = found
+		m.pending = append(m.pending, pending...)
+		return nil
+	}
+	return fmt.Errorf("%w: %d functions named %s in %s have this code, and the symbol table does not say of which source", errDiffers, fits, f.Name, m.im.Path)
 }
 
 // addresses lists where a symbol of the object may be in the image.

@@ -80,6 +80,9 @@ func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64, plt bool) bool {
 	addrs := m.addresses(s)
 	for _, a := range addrs {
 		if a == addr {
+			if len(addrs) > 1 {
+				m.bound[s] = addr // several statics of one name: the code says which
+			}
 			return true
 		}
 	}

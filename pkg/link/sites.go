@@ -2,6 +2,7 @@ package link
 
 import (
 	"bytes"
+	"debug/elf"
 	"sort"
 
 	"lpatch/pkg/diff"
@@ -17,7 +18,7 @@ var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 func (l *linker) addSites(spec *patch.Spec) {
 	seen := map[uint64]bool{}
 	for _, in := range l.inputs {
-		for _, ch := range in.Diff.Changed {
+		for _, ch := range publicFirst(in.Diff.Changed) {
 			m := in.Loc.Match(ch.Old)
 			if m == nil || seen[m.Start] {
 				continue
@@ -40,6 +41,15 @@ func (l *linker) addSites(spec *patch.Spec) {
 	}
 	sort.Slice(spec.Sites, func(i, j int) bool { return spec.Sites[i].Vaddr < spec.Sites[j].Vaddr })
 	sort.SliceStable(spec.Functions, func(i, j int) bool { return spec.Functions[i].Bodies[0].Start < spec.Functions[j].Bodies[0].Start })
+}
+
+// publicFirst orders names that other files may use before hidden aliases, so that people see the former.
+func publicFirst(changes []diff.Change) []diff.Change {
+	out := append([]diff.Change{}, changes...)
+	sort.SliceStable(out, func(i, j int) bool {
+		return out[i].Old.Vis == elf.STV_DEFAULT && out[j].Old.Vis != elf.STV_DEFAULT
+	})
+	return out
 }
 
 // site finds the bytes to overwrite: behind endbr64, so that an indirect branch still lands on it.

@@ -1,0 +1,167 @@
+package build
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/patch"
+)
+
+// variant is a way to compile the test program.
+type variant struct {
+	cc     string
+	flags  []string // of the units
+	link   []string // of the program
+	shared bool     // the units are a shared object
+}
+
+func (v variant) name() string {
+	return v.cc + strings.ReplaceAll(strings.Join(append(v.flags, v.link...), ""), "-", "_")
+}
+
+func variants() []variant {
+	var out []variant
+	for _, cc := range []string{"gcc", "clang-14"} {
+		for _, opt := range []string{"-O2", "-O3"} {
+			out = append(out,
+				variant{cc: cc, flags: []string{opt, "-fPIE"}, link: []string{"-pie"}},
+				variant{cc: cc, flags: []string{opt, "-fno-pie"}, link: []string{"-no-pie"}},
+				variant{cc: cc, flags: []string{opt, "-fPIC"}, shared: true})
+		}
+		out = append(out,
+			variant{cc: cc, flags: []string{"-O2", "-fPIE", "-fcf-protection=full"}, link: []string{"-pie", "-Wl,-z,now"}},
+			variant{cc: cc, flags: []string{"-Os", "-fPIC", "-fno-plt"}, shared: true},
+			variant{cc: cc, flags: []string{"-O1", "-fPIC", "-fvisibility=default"}, link: []string{"-pie"}},
+			variant{cc: cc, flags: []string{"-O2", "-fno-pie", "-fno-plt"}, link: []string{"-no-pie", "-static"}})
+	}
+	return out
+}
+
+// TestRun compiles a program, builds a patch for it, applies it in the memory of that program, and expects what the
+// program compiled from the new source prints.
+func TestRun(t *testing.T) {
+	for _, v := range variants() {
+		t.Run(v.name(), func(t *testing.T) {
+			t.Parallel()
+			if testing.Short() && !slices.Contains(v.flags, "-O2") {
+				t.Skip("only -O2 in short mode")
+			}
+			if _, err := exec.LookPath(v.cc); err != nil {
+				t.Skipf("%s is not installed", v.cc)
+			}
+			runVariant(t, v)
+		})
+	}
+}
+
+func runVariant(t *testing.T, v variant) {
+	dir := t.TempDir()
+	target := compileProgram(t, v, dir, "old", nil)
+	compileProgram(t, v, dir, "new", []string{"-DNEW"})
+	res, err := FromObjects(Options{Target: target, Old: []string{dir + "/old/objs"}, New: []string{dir + "/new/objs"}, Name: "test", Tool: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lp, plan := filepath.Join(dir, "test.lp"), filepath.Join(dir, "plan")
+	write(t, lp, res.Data)
+	write(t, plan, []byte(makePlan(t, res.Data)))
+	want := runProgram(t, v, filepath.Join(dir, "new"), "FIRST=1")
+	got := runProgram(t, v, filepath.Join(dir, "old"), "FIRST=1", lp, plan)
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("the patched program differs from the new one (-want +got):\n%s", diff)
+	}
+	// Patched after a round of the old code, the new code goes on with the state that the old code left: counter was 40 and both rounds add 12.
+	got = runProgram(t, v, filepath.Join(dir, "old"), "", lp, plan)
+	for _, line := range []string{"new string", "switch 1: 64\n", "tls 9 10 counter 4 other 8\n"} {
+		if !strings.Contains(got, line) {
+			t.Errorf("patched in the middle, the program does not print %q:\n%s", line, got)
+		}
+	}
+}
+
+// compileProgram makes DIR/SIDE/prog (and unit.so), and the objects with one section per function in DIR/SIDE/objs. It
+// returns the file to patch.
+func compileProgram(t *testing.T, v variant, dir, side string, defines []string) string {
+	d := filepath.Join(dir, side)
+	if err := os.MkdirAll(d+"/objs", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cc := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command(v.cc, args...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", cmd, err, out)
+		}
+	}
+	for _, unit := range []string{"unit", "other"} {
+		args := append(append([]string{"-g", "-c", "testdata/" + unit + ".c"}, v.flags...), defines...)
+		cc(append(args, "-o", d+"/"+unit+".o")...)
+		cc(append(args, "-ffunction-sections", "-fdata-sections", "-o", d+"/objs/"+unit+".o")...)
+	}
+	if v.shared {
+		cc("-shared", "-o", d+"/libunit.so", "-Wl,-soname,libunit.so", d+"/unit.o", d+"/other.o")
+		cc("-o", d+"/prog", "testdata/loader.c", d+"/libunit.so", "-Wl,-rpath,"+d)
+		return d + "/libunit.so"
+	}
+	args := append([]string{"-O1", "-o", d + "/prog", "testdata/loader.c", d + "/unit.o", d + "/other.o"}, v.link...)
+	if strings.Contains(strings.Join(v.link, " "), "-no-pie") {
+		args = append(args, "-fno-pie")
+	}
+	cc(args...)
+	return d + "/prog"
+}
+
+func runProgram(t *testing.T, v variant, dir, env string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(dir+"/prog", args...)
+	cmd.Env = append(os.Environ(), env)
+	if v.shared {
+		cmd.Env = append(cmd.Env, "IMAGE=libunit.so")
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s%s", cmd, err, stderr.String(), out)
+	}
+	return string(out)
+}
+
+// makePlan writes down for loader.c what the kernel is told.
+func makePlan(t *testing.T, data []byte) string {
+	t.Helper()
+	f, err := patch.Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "near %d %d\n", f.Spec.Images[0].SpanEnd+1<<24, f.Span())
+	for _, s := range f.Segments() {
+		fmt.Fprintf(&b, "seg %d %d %d %s\n", s.Offset, s.Vaddr, s.Size, s.Prot)
+	}
+	for _, x := range f.Spec.Fixups {
+		fmt.Fprintf(&b, "fix %s %d %d %d\n", x.Kind, x.Image, x.Place, x.Addend)
+	}
+	for _, s := range f.Segments() {
+		fmt.Fprintf(&b, "prot %d %d %s\n", s.Vaddr, s.Size, s.Prot)
+	}
+	for _, s := range f.Spec.Sites {
+		fmt.Fprintf(&b, "jump %d %d % x\n", s.Vaddr, s.Target, []byte(s.Old))
+	}
+	return b.String()
+}
+
+func write(t *testing.T, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
