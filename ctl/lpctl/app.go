@@ -74,7 +74,9 @@ func commands() []*cli.Command {
 func noVerb(c *cli.Context) error {
 	name := c.Args().First()
 	if name == "" {
-		cli.ShowAppHelp(c)
+		if err := cli.ShowAppHelp(c); err != nil {
+			return err
+		}
 		return &exitError{status: exitFailed, reported: true}
 	}
 	best, score := "", 0.8 // below it, two words have little in common

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -18,7 +19,7 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	if cmd == nil { // noVerb says what is wrong
 		return args, nil
 	}
-	rest := append(before, after...)
+	rest := slices.Concat(before, after)
 	options, others, err := sortOut(arity(cmd.Flags), rest)
 	if err != nil {
 		return nil, fmt.Errorf("%w; see lpctl %s --help", err, verb)

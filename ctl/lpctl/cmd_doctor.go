@@ -156,7 +156,7 @@ func checkModule() []check {
 	if err != nil {
 		return []check{{Name: "module", Message: err.Error()}}
 	}
-	defer k.Close()
+	defer func() { _ = k.Close() }()
 	i, err := k.Info()
 	if err != nil {
 		return []check{{Name: "module", Message: err.Error()}}

@@ -33,7 +33,7 @@ func showStatus(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer k.Close()
+	defer func() { _ = k.Close() }()
 	list, err := k.Status()
 	if err != nil {
 		return err

@@ -16,7 +16,7 @@ import (
 // listener receives events.
 type listener interface {
 	Receive() (lpnl.Report, error)
-	Close() error
+	io.Closer
 }
 
 // listen joins the group of events; tests replace it.
@@ -43,7 +43,7 @@ func watch(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	defer events.Close()
+	defer func() { _ = events.Close() }()
 	for {
 		r, err := events.Receive()
 		if errors.Is(err, io.EOF) {

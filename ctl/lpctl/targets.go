@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ const maxStopLimit = 10 * time.Second
 type kernel interface {
 	apply.Kernel
 	Info() (lpnl.Info, error)
-	Close() error
+	io.Closer
 }
 
 // connect makes the connection; tests replace it.
@@ -114,13 +115,13 @@ func operate(c *cli.Context, verb apply.Verb) error {
 		return err
 	}
 	if p.File != nil {
-		defer p.File.Close()
+		defer func() { _ = p.File.Close() }()
 	}
 	k, err := connect()
 	if err != nil {
 		return err
 	}
-	defer k.Close()
+	defer func() { _ = k.Close() }()
 	s := apply.New(k, procFS)
 	targets, failed, err := s.Targets(sel, p)
 	if err != nil {

@@ -54,7 +54,7 @@ func (s *Session) object(f *File, p proc.Process, maps []proc.Mapping) (*object,
 			o.close()
 			return nil, fmt.Errorf("%s: %w", maps[i].Path, err)
 		}
-		binary.Write(name, binary.LittleEndian, [2]uint64{st.Dev, st.Ino})
+		name.Write(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, st.Dev), st.Ino))
 	}
 	name.Sum(o.patch.Hash[:0])
 	tables(&o.patch, f.Spec)

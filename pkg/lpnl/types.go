@@ -66,6 +66,7 @@ type Function struct {
 // Verb is an operation on a target.
 type Verb string
 
+// The verbs of the kernel.
 const (
 	VerbCheck   Verb = "check" // all that VerbApply does, except for writing
 	VerbLoad    Verb = "load"

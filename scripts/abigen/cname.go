@@ -32,8 +32,9 @@ func or(doc, name string) string {
 // comment is text on one line; YAML folds long ones.
 func comment(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// wrap breaks text into lines of at most width bytes, the first after a lead of len(first), all others indented by rest.
-func wrap(first, rest, text string, width int) string {
+// wrap breaks text into lines of at most 100 bytes, the first after a lead of len(first), all others indented by rest.
+func wrap(first, rest, text string) string {
+	const width = 100
 	var b strings.Builder
 	line := first
 	fresh := true
@@ -57,11 +58,11 @@ type doc struct{ b strings.Builder }
 
 func newDoc(name, title string) *doc {
 	d := &doc{}
-	d.b.WriteString("/**\n" + wrap(" * "+name+" - ", " *   ", title, 100))
+	d.b.WriteString("/**\n" + wrap(" * "+name+" - ", " *   ", title))
 	return d
 }
 
-func (d *doc) member(name, text string) { d.b.WriteString(wrap(" * @"+name+": ", " *   ", text, 100)) }
+func (d *doc) member(name, text string) { d.b.WriteString(wrap(" * @"+name+": ", " *   ", text)) }
 
 // limits describes the last two values of an open enum.
 func (d *doc) limits(max string) {

@@ -11,7 +11,7 @@ func renderUAPI(s *spec) ([]byte, error) {
 	b.WriteString(banner("GPL-2.0 WITH Linux-syscall-note", "/*"))
 	guard := upper("_UAPI_LINUX", s.Name, "h")
 	fmt.Fprintf(&b, "#ifndef %s\n#define %s\n\n#include <linux/types.h>\n\n", guard, guard)
-	b.WriteString("/*\n" + wrap(" * ", " * ", s.Doc, 100) + " */\n\n")
+	b.WriteString("/*\n" + wrap(" * ", " * ", s.Doc) + " */\n\n")
 	fmt.Fprintf(&b, "#define %s\t%q\n", upper(s.Name, "family-name"), s.Name)
 	fmt.Fprintf(&b, "#define %s\t1\n", upper(s.Name, "family-version"))
 	for _, g := range s.Groups.List {
@@ -42,7 +42,7 @@ func renderUAPI(s *spec) ([]byte, error) {
 
 func (s *spec) uapiConst(b *bytes.Buffer, d definition) {
 	if d.Doc != "" {
-		b.WriteString(wrap("/* ", " * ", d.Doc+" */", 100))
+		b.WriteString(wrap("/* ", " * ", d.Doc+" */"))
 	}
 	fmt.Fprintf(b, "#define %s\t%d\n", upper(s.Name, d.Name), d.Value)
 }

@@ -109,10 +109,7 @@ func (k *Kernel) command(req netlink.Message, msg genetlink.Message) ([]netlink.
 	case lpnl.CmdPatchNew:
 		return k.patchNew(req, msg.Data)
 	case lpnl.CmdPatchAdd:
-		if err := k.patchAdd(msg.Data); err != nil {
-			return failure(req, Denial{Errno: unix.EINVAL, Message: err.Error()}), nil
-		}
-		return failure(req, Denial{Errno: okErrno}), nil
+		return failure(req, k.patchAdd(msg.Data)), nil
 	case lpnl.CmdPatchSeal:
 		k.Patches[k.hash] = k.inTransfer
 		return failure(req, Denial{Errno: okErrno}), nil

@@ -3,6 +3,7 @@ package lpnltest
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -89,8 +90,8 @@ func (k *Kernel) encodeInfo(ae *netlink.AttributeEncoder) {
 	ae.Uint32(lpnl.AttrInfoGates, uint32(k.Info.Gates))
 }
 
-// patchAdd counts the rows of a chunk and checks their order and size.
-func (k *Kernel) patchAdd(data []byte) error {
+// patchAdd counts the rows of a chunk. The result is an acknowledgement, or what is wrong.
+func (k *Kernel) patchAdd(data []byte) Denial {
 	p := k.inTransfer
 	p.Chunks++
 	var bad error
@@ -112,10 +113,10 @@ func (k *Kernel) patchAdd(data []byte) error {
 			bad = p.fixups(ad.Bytes())
 		}
 	})
-	if bad != nil {
-		return bad
+	if err := errors.Join(err, bad); err != nil {
+		return Denial{Errno: unix.EINVAL, Message: err.Error()}
 	}
-	return err
+	return Denial{Errno: okErrno}
 }
 
 func (p *Patch) site(ad *netlink.AttributeDecoder) error {
