@@ -3,7 +3,8 @@ package link
 import (
 	"debug/elf"
 	"fmt"
-	"strings"
+	"maps"
+	"slices"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
@@ -88,7 +89,8 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 	}
 	if old == nil {
 		if g := l.im.Global(s.Name); g != nil && s.Bind != elf.STB_LOCAL {
-			return inImage(g.Value), true, true
+			d, ok = l.entry(in, g, g.Value)
+			return d, true, ok
 		}
 		return dest{}, false, true
 	}
@@ -101,7 +103,8 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 		l.refuse(in, s.Name, "needs-symbols", "%s is stripped and the new code refers to this static symbol: name an unstripped build of exactly the target with --symbols", l.im.Path)
 		return dest{}, false, false
 	}
-	return inImage(addr), found, true
+	d, ok = l.entry(in, old, addr)
+	return d, found, ok
 }
 
 // resolveUnnamed takes constants of the compiler's own, jump tables too, into the patch.
@@ -137,8 +140,9 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	case r.Sym.Section == elf.SHN_ABS:
 		return dest{abs: true, vaddr: r.Sym.Value + uint64(r.Add)}, true
 	}
-	if g := l.im.Global(name); g != nil && !l.importedByImage(g, name) {
-		return inImage(g.Value).add(r.Add), true
+	if g := l.im.Global(name); g != nil {
+		d, ok := l.entry(c.in, g, g.Value)
+		return d.add(r.Add), ok
 	}
 	if def, ok := l.defs[name]; ok {
 		return l.addSymbol(def).add(r.Add), true
@@ -149,10 +153,27 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	return dest{imported: name, weak: r.Sym.Bind == elf.STB_WEAK}.add(r.Add), true
 }
 
-// importedByImage tells whether the image defines the symbol only as a copy of a library's variable; the copy is the
-// variable, so the answer is no.
-func (l *linker) importedByImage(g *lpelf.Symbol, name string) bool {
-	return g.Section == elf.SHN_UNDEF
+// entry returns where to call or refer to a symbol of the image. An indirect function is reached through the PLT entry
+// whose slot its resolver has filled; its own address is the resolver's.
+func (l *linker) entry(in *Input, s *lpelf.Symbol, addr uint64) (dest, bool) {
+	if s.Type != elf.STT_GNU_IFUNC {
+		return inImage(addr), true
+	}
+	for _, vaddr := range slices.Sorted(maps.Keys(l.im.Slots.ByVaddr)) {
+		slot := l.im.Slots.ByVaddr[vaddr]
+		if slot.Type != elf.R_X86_64_IRELATIVE || uint64(slot.Addend) != addr {
+			continue
+		}
+		if plt := l.im.Slots.PLTOf[vaddr]; plt != 0 {
+			return inImage(plt), true
+		}
+		return inPatch(l.addStub(vaddr), 0), true
+	}
+	for _, slot := range l.im.Slots.GOT[s.Name] {
+		return inPatch(l.addStub(slot.Vaddr), 0), true
+	}
+	l.refuse(in, s.Name, "ifunc-reference", "%s has no resolved slot for this indirect function, so the new code cannot reach it; use functions that the program uses already", l.im.Path)
+	return dest{}, false
 }
 
 // addSymbol includes the function or variable that another new object defines.
@@ -178,14 +199,4 @@ func (l *linker) addCommon(in *Input, s *lpelf.Symbol) *chunk {
 type definition struct {
 	in  *Input
 	sym *lpelf.Symbol
-}
-
-// isClone tells whether a compiler made the function from another one and gave it an interface of its own.
-func isClone(name string) bool {
-	for _, part := range []string{".isra.", ".constprop.", ".part.", ".lto_priv."} {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	return false
 }

@@ -76,7 +76,7 @@ func (s *Slots) add(r Reloc) {
 func (s *Slots) scanPLT(sec *Section) error {
 	const maxEntry = 16
 	step := uint64(maxEntry)
-	if sec.Entry == 8 || sec.Name == ".plt.got" && sec.Align == 8 {
+	if sec.Entry == 8 || sec.Align == 8 {
 		step = 8
 	}
 	for off := uint64(0); off+step <= uint64(len(sec.Data)); off += step {
