@@ -45,7 +45,6 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		OnUsageError:              usageError,
 		HideHelpCommand:           true,
 		DisableSliceFlagSeparator: true,
-		EnableBashCompletion:      true,
 		Action:                    noVerb,
 	}
 	for _, c := range app.Commands {
@@ -58,8 +57,8 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 const description = `lpctl replaces functions and values of running programs, without restarting them and without
 their noticing: each target is stopped for some microseconds, never longer than --max-stop.
 
-TARGETS: --pid N (may be repeated), --exe PATH (all processes that run the program), --all (every
-process that maps the files which the patch changes).
+TARGETS are processes: --pid N (may be repeated), --exe PATH, --unit NAME, --cgroup PATH, or --all for
+every process that maps the files which the patch changes.
 
 Exit status: 0 done, 1 error, 2 refused and nothing changed, 3 nothing to do, 4 some of several
 targets failed.`
@@ -67,7 +66,7 @@ targets failed.`
 func commands() []*cli.Command {
 	list := []*cli.Command{buildCommand(), inspectCommand()}
 	list = append(list, opCommands()...)
-	return append(list, statusCommand(), watchCommand(), doctorCommand())
+	return append(list, statusCommand(), watchCommand(), doctorCommand(), completionCommand())
 }
 
 // noVerb is called when the first argument is no verb, or there is none.

@@ -36,12 +36,16 @@ func targetFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.IntSliceFlag{Name: "pid", Usage: "the process `N`; may be repeated"},
 		&cli.StringFlag{Name: "exe", Usage: "all processes that run the program `PATH`"},
+		&cli.StringFlag{Name: "unit", Usage: "all processes of the systemd unit `NAME`"},
+		&cli.StringFlag{Name: "cgroup", Usage: "all processes in the control group `PATH` and below"},
 		&cli.BoolFlag{Name: "all", Usage: "every process that maps the files which the patch changes", DisableDefaultText: true},
 	}
 }
 
 func selection(c *cli.Context) apply.Selection {
-	return apply.Selection{PIDs: c.IntSlice("pid"), Exe: c.String("exe"), All: c.Bool("all")}
+	return apply.Selection{
+		PIDs: c.IntSlice("pid"), Exe: c.String("exe"), Unit: c.String("unit"), Cgroup: c.String("cgroup"), All: c.Bool("all"),
+	}
 }
 
 // stopFlags limit an operation.
@@ -108,7 +112,7 @@ func operate(c *cli.Context, verb apply.Verb) error {
 	}
 	sel := selection(c)
 	if sel.Empty() {
-		return fmt.Errorf("say which processes: --pid N, --exe PATH or --all; see lpctl %s --help", c.Command.Name)
+		return fmt.Errorf("say which processes: --pid, --exe, --unit, --cgroup or --all; see lpctl %s --help", c.Command.Name)
 	}
 	p, err := openPatch(arg)
 	if err != nil {
@@ -135,9 +139,15 @@ func operate(c *cli.Context, verb apply.Verb) error {
 
 func errNoTarget(sel apply.Selection, p apply.Patch) error {
 	switch {
-	case sel.Exe != "" && !sel.All:
+	case sel.All:
+	case sel.Exe != "":
 		return fmt.Errorf("nothing to do: no process runs %s", sel.Exe)
-	case p.File == nil:
+	case sel.Unit != "":
+		return fmt.Errorf("nothing to do: no process belongs to the unit %s", sel.Unit)
+	case sel.Cgroup != "":
+		return fmt.Errorf("nothing to do: no process is in the control group %s", sel.Cgroup)
+	}
+	if p.File == nil {
 		return fmt.Errorf("nothing to do: no process has a patch %q loaded", p.Name)
 	}
 	return errors.New("nothing to do: no process maps the files that the patch changes")

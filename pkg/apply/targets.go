@@ -11,11 +11,16 @@ import (
 type Selection struct {
 	PIDs []int  // of processes or of threads in them
 	Exe  string // a program file: all processes that run it
-	All  bool   // every process that maps the patch's images, or has the patch by that name
+	Unit string // a systemd unit: all its processes
+	// Cgroup is a control group: all processes in it and below.
+	Cgroup string
+	All    bool // every process that maps the patch's images, or has the patch by that name
 }
 
 // Empty tells whether nothing was selected.
-func (s Selection) Empty() bool { return len(s.PIDs) == 0 && s.Exe == "" && !s.All }
+func (s Selection) Empty() bool {
+	return len(s.PIDs) == 0 && s.Exe == "" && s.Unit == "" && s.Cgroup == "" && !s.All
+}
 
 // Targets returns the selected processes, each once, and what keeps us from those that were named by pid.
 func (s *Session) Targets(sel Selection, p Patch) ([]proc.Process, []Outcome, error) {
@@ -39,10 +44,17 @@ func (s *Session) Targets(sel Selection, p Patch) ([]proc.Process, []Outcome, er
 		}
 		add(t)
 	}
-	if sel.Exe != "" {
-		some, err := s.proc.ByExe(sel.Exe)
+	for _, by := range []struct {
+		option string
+		name   string
+		find   func(string) ([]proc.Process, error)
+	}{{"--exe", sel.Exe, s.proc.ByExe}, {"--unit", sel.Unit, s.proc.ByUnit}, {"--cgroup", sel.Cgroup, s.proc.ByCgroup}} {
+		if by.name == "" {
+			continue
+		}
+		some, err := by.find(by.name)
 		if err != nil {
-			return nil, nil, fmt.Errorf("--exe: %w", err)
+			return nil, nil, fmt.Errorf("%s: %w", by.option, err)
 		}
 		add(some...)
 	}

@@ -82,7 +82,10 @@ func fake(t *testing.T) (FS, string) {
 		"412/stat":         stat("412", "redis-server", "S", "0", "9", "777"),
 		"412/maps":         "1000-2000 r-xp 00000000 fe:01 5 /usr/bin/redis-server\n",
 		"412/map_files/.x": "",
+		"412/cgroup":       "1:name=systemd:/\n0::/system.slice/redis.service/worker\n",
+		"90/cgroup":        "0::/system.slice/redis.service2\n",
 		"413/status":       "Tgid:\t412\n", // a thread of 412
+		"413/cgroup":       "0::/system.slice/redis.service/worker\n",
 		"7/status":         "Tgid:\t7\n",
 		"7/stat":           stat("7", "gone", "Z", "0", "1", "5"),
 		"2/status":         "Tgid:\t2\n",
@@ -150,6 +153,36 @@ func TestProcesses(t *testing.T) {
 	}
 	if _, err := f.ByExe("/nowhere"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("by exe that is not there: %v", err)
+	}
+}
+
+func TestCgroups(t *testing.T) {
+	f, _ := fake(t)
+	for _, c := range []struct {
+		find func(string) ([]Process, error)
+		name string
+		want []int
+	}{
+		{f.ByCgroup, "/system.slice", []int{90, 412, 412}},
+		{f.ByCgroup, "/sys/fs/cgroup/system.slice/redis.service/", []int{412, 412}},
+		{f.ByCgroup, "system.slice/redis.service/worker", []int{412, 412}},
+		{f.ByCgroup, "/system.slice/redis", nil},
+		{f.ByUnit, "redis", []int{412, 412}},
+		{f.ByUnit, "redis.service", []int{412, 412}},
+		{f.ByUnit, "system.slice", []int{90, 412, 412}},
+		{f.ByUnit, "worker", nil},
+	} {
+		list, err := c.find(c.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var pids []int
+		for _, p := range list {
+			pids = append(pids, p.PID)
+		}
+		if diff := cmp.Diff(c.want, pids); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
 	}
 }
 
