@@ -1,0 +1,111 @@
+// Package test runs the test cases of test/cases in virtual machines, one for each kernel. LPATCH_VM selects the
+// kernels (test/vm.TestKernels).
+package test
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lpatch/test/vm"
+)
+
+// caseTimeout is for one case. Emulation is slow, and other machines may run on the same processors.
+const caseTimeout = 10 * time.Minute
+
+func TestCases(t *testing.T) {
+	kernels, err := vm.TestKernels()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(kernels) == 0 {
+		t.Skip("LPATCH_VM selects no kernels")
+	}
+	binary := buildCases(t)
+	cases := listCases(t, binary)
+	files := guestFiles(t, binary)
+	for _, kernel := range kernels {
+		t.Run(kernel, func(t *testing.T) {
+			runCases(t, vm.Config{Kernel: kernel, Files: files, Timeout: time.Hour, Dir: "/tmp"}, cases)
+		})
+	}
+}
+
+func runCases(t *testing.T, cfg vm.Config, cases []vm.Case) {
+	if err := vm.Prepare(cfg, t.Output()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := vm.WatchCases(t.Context(), cfg, cases, func(r vm.CaseResult) {
+		t.Run(r.Name, func(t *testing.T) {
+			t.Logf("%s in %v\n%s", r.Outcome, r.Time.Round(time.Millisecond), r.Log)
+			if r.Outcome != vm.Passed {
+				t.Fail() // a skip too: nothing that these kernels run on lacks anything
+			}
+		})
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+func run(t *testing.T, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	var stderr bytes.Buffer
+	cmd.Env, cmd.Stderr = append(os.Environ(), "CGO_ENABLED=0"), &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, stderr.String())
+	}
+	return string(out)
+}
+
+// buildCases compiles test/cases and returns the path of the test binary.
+func buildCases(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "cases.test")
+	run(t, "go", "test", "-c", "-tags", "vm", "-o", binary, "lpatch/test/cases")
+	return binary
+}
+
+// listCases makes a case of each test but the helpers.
+func listCases(t *testing.T, binary string) []vm.Case {
+	t.Helper()
+	var cases []vm.Case
+	for name := range strings.Lines(run(t, binary, "-test.list", ".")) {
+		name = strings.TrimSpace(name)
+		if strings.HasPrefix(name, "TestHelper") {
+			continue
+		}
+		cases = append(cases, vm.Case{
+			Name:    strings.TrimPrefix(name, "Test"),
+			Script:  "exec /cases.test -test.v -test.run '^" + name + "$'",
+			Timeout: caseTimeout,
+		})
+	}
+	return cases
+}
+
+// guestFiles are the test binary, the programs and patches that the tests use, and the tools that they start.
+func guestFiles(t *testing.T, binary string) []vm.File {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "fixtures")
+	run(t, "./fixtures", dir)
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Fatalf("strace is needed (make deps): %v", err)
+	}
+	files := []vm.File{{Host: binary, Guest: "/cases.test"}, {Host: strace, Guest: "/usr/bin/strace"}}
+	programs, err := filepath.Glob(dir + "/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range programs {
+		files = append(files, vm.File{Host: p, Guest: "/fixtures/" + filepath.Base(p)})
+	}
+	return files
+}
