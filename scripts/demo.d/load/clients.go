@@ -135,7 +135,7 @@ func (c *client) expect(want any, request []string) error {
 	}
 	if got != want {
 		c.errors.Add(1)
-		fmt.Fprintf(os.Stderr, "load: %s %s: got %s, want %s\n", request[0], request[1], quote(got), quote(want))
+		fmt.Fprintf(os.Stderr, "load: %.60q: got %s, want %s\n", request, quote(got), quote(want))
 	}
 	return nil
 }
