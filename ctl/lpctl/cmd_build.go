@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/urfave/cli/v2"
 
@@ -38,6 +40,9 @@ with FILE applied.`,
 		Action: buildPatch,
 	}
 }
+
+// tool is how a patch names what made it.
+const tool = "lpctl " + version
 
 // buildJSON is what build --json prints.
 type buildJSON struct {
@@ -69,10 +74,7 @@ func buildPatch(c *cli.Context) error {
 	case !ok:
 		return errors.New("-o is missing, or is not NAME.lp; see lpctl build --help")
 	}
-	res, err := compare(c, build.Options{
-		Target: c.String("target"), Symbols: c.String("symbols"),
-		Old: c.StringSlice("old"), New: c.StringSlice("new"), Name: name, Tool: "lpctl " + version,
-	})
+	res, err := makePatch(c, name)
 	var refusals build.Refusals
 	if errors.As(err, &refusals) {
 		return refuse(c, name, refusals)
@@ -89,16 +91,35 @@ func buildPatch(c *cli.Context) error {
 	return built(c, name, out, res)
 }
 
-// compare builds a patch by the form of the command line that was used.
-func compare(c *cli.Context, o build.Options) (*build.Result, error) {
-	fromObjects := len(o.Old) > 0 || len(o.New) > 0
+// makePatch builds a patch in the way that the options ask for.
+func makePatch(c *cli.Context, name string) (*build.Result, error) {
+	olds, news, source := c.StringSlice("old"), c.StringSlice("new"), c.String("source")
+	objects := len(olds)+len(news) > 0
 	switch {
-	case len(o.Old) == 0 || len(o.New) == 0:
-		return nil, errors.New("give --old and --new; see lpctl build --help")
-	case fromObjects && c.NArg() > 0:
+	case objects && (source != "" || c.String("patch") != ""):
+		return nil, errors.New("--old and --new do not go with --source and --patch; see lpctl build --help")
+	case objects && c.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q; see lpctl build --help", c.Args().First())
+	case objects && (len(olds) == 0 || len(news) == 0):
+		return nil, errors.New("--old and --new go together; see lpctl build --help")
+	case !objects && (source == "" || c.String("patch") == ""):
+		return nil, errors.New("give --old and --new, or --source and --patch; see lpctl build --help")
 	}
-	return build.FromObjects(o)
+	if objects {
+		return build.FromObjects(build.Options{
+			Target: c.String("target"), Symbols: c.String("symbols"), Old: olds, New: news, Name: name, Tool: tool,
+		})
+	}
+	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	o := build.SourceOptions{
+		Target: c.String("target"), Symbols: c.String("symbols"), Source: source, Patch: c.String("patch"),
+		Command: c.Args().Slice(), Name: name, Tool: tool,
+	}
+	if !c.Bool("quiet") {
+		o.Progress = c.App.ErrWriter
+	}
+	return build.FromSource(ctx, o)
 }
 
 // replace writes a whole file or nothing. The new file is another inode: targets that have the old one mapped keep it.

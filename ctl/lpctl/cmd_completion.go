@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -66,7 +67,7 @@ func bashCompletion(app *cli.App) string {
 		verbs = append(verbs, c.Name)
 		fmt.Fprintf(&cases, "\t%s) words='%s' ;;\n", c.Name, strings.Join(optionNames(c.Flags), " "))
 	}
-	first := append(verbs[:len(verbs):len(verbs)], optionNames(app.Flags)...)
+	first := slices.Concat(verbs, optionNames(app.Flags))
 	return fmt.Sprintf(bashTemplate, strings.Join(verbs, "|"), strings.Join(first, " "), cases.String())
 }
 

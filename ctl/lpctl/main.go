@@ -1,9 +1,18 @@
 // Lpctl patches running programs; Documentation/man/lpctl.8.md says how to use it.
 package main
 
-import "os"
+import (
+	"os"
+
+	"lpatch/pkg/build"
+)
 
 // version of the whole project.
 const version = "0.1.0"
 
-func main() { os.Exit(run(os.Args, os.Stdout, os.Stderr)) }
+func main() {
+	if build.IsShim(os.Args[0]) { // "lpctl build --source" put it in place of a compiler
+		os.Exit(build.ShimMain(os.Args))
+	}
+	os.Exit(run(os.Args, os.Stdout, os.Stderr))
+}

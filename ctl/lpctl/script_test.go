@@ -15,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/build"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/lpnl/lpnltest"
@@ -25,6 +26,9 @@ import (
 const kernelFile = "LPCTL_TEST_KERNEL"
 
 func TestMain(m *testing.M) {
+	if build.IsShim(os.Args[0]) {
+		os.Exit(build.ShimMain(os.Args))
+	}
 	testscript.Main(m, map[string]func(){
 		"lpctl": func() {
 			connect = connectFake
