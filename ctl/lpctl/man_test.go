@@ -1,0 +1,28 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestManPage: the manual page has every verb and every option that --help has.
+func TestManPage(t *testing.T) {
+	text, err := os.ReadFile("../../Documentation/man/lpctl.8.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	app := newApp(&bytes.Buffer{}, &bytes.Buffer{})
+	for _, c := range app.Commands {
+		if !strings.Contains(page, "\n**"+c.Name+"**\n:") {
+			t.Errorf("no verb %s", c.Name)
+		}
+		for _, name := range optionNames(c.Flags) {
+			if !strings.Contains(page, "\n**"+name+"**") && !strings.Contains(page, ", **"+name+"**") {
+				t.Errorf("no option %s of %s", name, c.Name)
+			}
+		}
+	}
+}
