@@ -113,8 +113,7 @@ until redis-cli -p "$PORT" PING >/dev/null 2>&1; do
 	sleep 0.2
 done
 run_id=$(info run_id)
-threads=$(find "/proc/$server/task" -mindepth 1 -maxdepth 1 | wc -l)
-echo "  version $(info redis_version), process $server, $threads threads"
+echo "  version $(info redis_version), process $server"
 
 say "load: $CONNECTIONS connections that check every answer, $BENCHMARK_CONNECTIONS of redis-benchmark"
 load run -addr "127.0.0.1:$PORT" -clients "$CONNECTIONS" -pause 10ms "$STATS" >/tmp/load.log 2>&1 &
@@ -124,6 +123,7 @@ redis-benchmark -p "$PORT" -c "$BENCHMARK_CONNECTIONS" -t set,get,incr,lpush,lpo
 benchmark=$!
 requests=0 errors=0 resets=0 slowest=0
 sleep 2
+echo "  threads of the server: $(sort "/proc/$server"/task/*/comm | uniq -c | awk '{ printf "%s%d %s", sep, $1, $2; sep = ", " }')"
 row start - "stock server under load"
 
 say "the hole: it takes a stream in which one entry has two owners (to be freed twice)"
