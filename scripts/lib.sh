@@ -5,9 +5,9 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$TOP/build
 # Downloads may live elsewhere than build/, so that a clean build or another clone need not fetch them again.
 CACHE=${LPATCH_CACHE:-$BUILD}
-# Go: the one that scripts/deps had to fetch, if it had to; else the PATH's; else where it is unpacked by hand.
-if [ -x "$CACHE/go/bin/go" ]; then
-	PATH=$CACHE/go/bin:$PATH
+# Go: the one that scripts/deps had to fetch (hidden, so that ./... does not match it); else the PATH's; else where it is unpacked by hand.
+if [ -x "$CACHE/.go/bin/go" ]; then
+	PATH=$CACHE/.go/bin:$PATH
 elif ! command -v go >/dev/null; then
 	PATH=$PATH:/usr/local/go/bin
 fi

@@ -38,7 +38,7 @@ func (g *guest) runCases() error {
 		if err != nil {
 			return fmt.Errorf("case %s: %w", c.Name, err)
 		}
-		if complaint := g.recover(before); complaint != "" {
+		if complaint := g.settle(before); complaint != "" {
 			e.Event = protocol.Fail
 			e.Log += "\nafter the case: " + complaint + "\n"
 		}
@@ -103,9 +103,9 @@ func (g *guest) runCase(c protocol.Case) (protocol.Event, error) {
 	return e, nil
 }
 
-// recover sees whether a case left the machine as it was, and if it can makes it so for the next. It gives what is
+// settle sees whether a case left the machine as it was, and if it can makes it so for the next. It gives what is
 // wrong, or "".
-func (g *guest) recover(before health) string {
+func (g *guest) settle(before health) string {
 	after, err := waitForHealth(before)
 	if err != nil {
 		return err.Error()

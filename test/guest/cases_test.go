@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+func TestCaseLog(t *testing.T) {
+	var short, long caseLog
+	fmt.Fprint(&short, "one\n", "two\n")
+	if got := short.String(); got != "one\ntwo\n" {
+		t.Errorf("got %q", got)
+	}
+	for i := range 20000 {
+		fmt.Fprintf(&long, "line %d\n", i)
+	}
+	got := long.String()
+	if !strings.HasPrefix(got, "line 0\nline 1\n") || !strings.HasSuffix(got, "line 19998\nline 19999\n") {
+		t.Errorf("the beginning or the end is missing: %.20q … %q", got, got[len(got)-20:])
+	}
+	if !strings.Contains(got, "bytes left out") || len(got) > 4*logPart {
+		t.Errorf("%d bytes are kept", len(got))
+	}
+}
