@@ -143,7 +143,7 @@ func TestErrors(t *testing.T) {
 	}{
 		{lpnltest.Denial{Errno: syscall.EPERM, Message: "CAP_SYS_PTRACE is missing"}, os.ErrPermission, ""},
 		{lpnltest.Denial{Errno: syscall.EPERM}, os.ErrPermission,
-			"lpatch needs CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace; run lpctl as root"},
+			"lpatch needs CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace"},
 		{lpnltest.Denial{Errno: syscall.ENOENT, Message: "no such patch", Attr: 24}, os.ErrNotExist, ""},
 	}
 	requests := map[string]func(*lpnl.Client, *lpnl.Patch) error{

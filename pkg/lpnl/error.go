@@ -31,7 +31,7 @@ func (e *Error) Error() string {
 		return e.Message
 	}
 	if errors.Is(e.Errno, os.ErrPermission) {
-		return "lpatch needs CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace; run lpctl as root"
+		return "lpatch needs CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace"
 	}
 	return fmt.Sprintf("the kernel answered %s with: %v", e.Op, e.Errno)
 }
