@@ -1,0 +1,151 @@
+package diff
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/lpelf"
+)
+
+// compile makes an object of C source, always under the same name.
+func compile(t *testing.T, cc, source string, flags ...string) *Object {
+	t.Helper()
+	if _, err := exec.LookPath(cc); err != nil {
+		t.Skipf("%s is not installed", cc)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "x.c"), []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := append([]string{"-g", "-O2", "-fPIE", "-ffunction-sections", "-fdata-sections", "-c", "x.c", "-o", "x.o"}, flags...)
+	cmd := exec.Command(cc, args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", cc, err, out)
+	}
+	f, err := lpelf.Open(filepath.Join(dir, "x.o"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := NewObject("x.o", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// summary is what a comparison found, in a form to compare.
+type summary struct {
+	Changed, Added, LineOnly, Codes []string
+}
+
+func summarize(r *Result) summary {
+	var s summary
+	for _, c := range r.Changed {
+		s.Changed = append(s.Changed, c.New.Name)
+	}
+	for _, x := range r.Refusals {
+		s.Codes = append(s.Codes, x.Code)
+	}
+	s.Added, s.LineOnly = r.Added, r.LineOnly
+	return s
+}
+
+const noinline = "#define NI __attribute__((noinline))\n"
+
+func TestCompare(t *testing.T) {
+	tests := []struct {
+		name     string
+		old, new string
+		want     summary
+	}{
+		{"equal", "int f(int x) { return x; }", "int f(int y) { return y; }", summary{}},
+		{"body", "int f(int x) { return x; } int g(void) { return 1; }", "int f(int x) { return x+1; } int g(void) { return 1; }",
+			summary{Changed: []string{"f"}}},
+		{"string", `const char *f(void) { return "a"; }`, `const char *f(void) { return "b"; }`, summary{Changed: []string{"f"}}},
+		{"string renumbered", `int puts(const char *); void f(void) { puts("a"); }`,
+			`int puts(const char *); void g(void) { puts("new"); } void f(void) { puts("a"); }`, summary{Added: []string{"g"}}},
+		{"constant", "double f(double x) { return x * 1.5; }", "double f(double x) { return x * 2.5; }", summary{Changed: []string{"f"}}},
+		{"static local renumbered",
+			noinline + "int f(void) { static int n; return ++n; } int g(void) { static int n = 2; return ++n; }",
+			noinline + "int a(void) { static int n = 3; return ++n; } int f(void) { static int n; return ++n; } int g(void) { static int n = 2; return ++n; }",
+			summary{Added: []string{"a"}}},
+		{"ifunc resolver", "static int a(void) { return 1; } static int b(void) { return 2; } static void *r(void) { return a; } int f(void) __attribute__((ifunc(\"r\"))); void *k[] = {a,b};",
+			"static int a(void) { return 1; } static int b(void) { return 2; } static void *r(void) { return b; } int f(void) __attribute__((ifunc(\"r\"))); void *k[] = {a,b};",
+			summary{Changed: []string{"r"}, Codes: []string{"ifunc-changed"}}},
+		{"initialiser", "int v = 1; int f(void) { return v; }", "int v = 2; int f(void) { return v; }", summary{Codes: []string{"data-initialiser-changed"}}},
+		{"from bss to data", "int v; int f(void) { return v; }", "int v = 2; int f(void) { return v; }", summary{Codes: []string{"data-initialiser-changed"}}},
+		{"size", "char v[4] = \"a\"; int f(void) { return v[0]; }", "char v[8] = \"a\"; int f(void) { return v[0]; }", summary{Codes: []string{"data-size-changed"}}},
+		{"const", "int v[2] = {1,2}; int f(int i) { return v[i]; }", "const int v[2] = {1,2}; int f(int i) { return v[i]; }", summary{Codes: []string{"data-section-changed"}}},
+		{"table of strings", `const char *const v[] = {"a","b"}; const char *f(int i) { return v[i]; }`,
+			`const char *const v[] = {"a","c"}; const char *f(int i) { return v[i]; }`, summary{Codes: []string{"data-initialiser-changed"}}},
+		{"new tls", "int f(void) { return 1; }", "__thread int t; int f(void) { return t; }", summary{Changed: []string{"f"}, Codes: []string{"new-tls"}}},
+		{"tls changed", "int t; int f(void) { return t; }", "__thread int t; int f(void) { return t; }", summary{Changed: []string{"f"}, Codes: []string{"tls-changed"}}},
+		{"constructor", "void f(void) { }", "void f(void) { } int *p; __attribute__((constructor)) void c(void) { *p = 1; }",
+			summary{Added: []string{"c"}, Codes: []string{"constructor-changed"}}},
+		{"ifunc", "static int a(void) { return 1; } static void *r(void) { return a; } int f(void) __attribute__((ifunc(\"r\")));",
+			"static int a(void) { return 2; } static void *r(void) { return a; } int f(void) __attribute__((ifunc(\"r\")));", summary{Changed: []string{"a"}}},
+		{"structure", "struct s { int a; int b; }; int f(struct s *p) { return p->b; }", "struct s { int a; int n; int b; }; int f(struct s *p) { return p->b; }",
+			summary{Changed: []string{"f"}, Codes: []string{"struct-layout-changed"}}},
+		{"line number", "void log_at(int, const char *); void f(int x) { if (x) log_at(__LINE__, \"m\"); }",
+			"\n\n\nvoid log_at(int, const char *); void f(int x) { if (x) log_at(__LINE__, \"m\"); }", summary{LineOnly: []string{"f"}}},
+		{"constant that is no line number", "void log_at(int, const char *); void f(int x) { if (x) log_at(4096, \"m\"); }",
+			"void log_at(int, const char *); void f(int x) { if (x) log_at(8192, \"m\"); }", summary{Changed: []string{"f"}}},
+		{"jump table", "int f(int x) { switch (x) { case 0: return 7; case 1: return x*3; case 2: return x-9; case 3: return x/7; case 4: return x^99; case 5: return x<<3; } return 0; }",
+			"int f(int x) { switch (x) { case 1: return 7; case 0: return x*3; case 2: return x-9; case 3: return x/7; case 4: return x^99; case 5: return x<<3; } return 0; }",
+			summary{Changed: []string{"f"}}},
+		{"function name", `void g(const char *); void f(void) { g(__func__); } void h(void) { g(__func__); }`,
+			`void g(const char *); void h(void) { g(__func__); } void f(void) { g(__func__); }`, summary{}},
+	}
+	for _, cc := range []string{"gcc", "clang-14"} {
+		for _, tt := range tests {
+			t.Run(cc+"/"+tt.name, func(t *testing.T) {
+				got := summarize(Compare(compile(t, cc, tt.old), compile(t, cc, tt.new)))
+				if diff := cmp.Diff(tt.want, got); diff != "" {
+					t.Errorf("-want +got:\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// TestColdPart checks that a change in the .cold part alone is one of its function.
+func TestColdPart(t *testing.T) {
+	const source = noinline + "void rare(const char *, int) __attribute__((cold)); int f(int x) { if (__builtin_expect(x == 9, 0)) { rare(\"r\", %); rare(\"s\", x); } return x; }"
+	text := func(s string) string { return source[:len(noinline)] + replaceOne(source[len(noinline):], s) }
+	r := Compare(compile(t, "gcc", text("1")), compile(t, "gcc", text("2")))
+	if len(r.Changed) != 1 || r.Changed[0].New.Name != "f" {
+		t.Errorf("changed %v, want f", r.Changed)
+	}
+}
+
+func replaceOne(s, with string) string {
+	for i := range s {
+		if s[i] == '%' {
+			return s[:i] + with + s[i+1:]
+		}
+	}
+	return s
+}
+
+// TestAmbiguousStatics: gcc numbers static locals, and these have lost the functions that would tell them apart.
+func TestAmbiguousStatics(t *testing.T) {
+	r := Compare(compile(t, "gcc", "int f(void) { static int n = 1; return ++n; } int g(void) { static int n = 1; return ++n; }"),
+		compile(t, "gcc", "int h(void) { static int n = 1; return ++n; } int k(void) { static int n = 1; return ++n; }"))
+	if diff := cmp.Diff(summary{Added: []string{"h", "k"}, Codes: []string{"static-ambiguous"}}, summarize(r)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestSharedSections checks that a changed function of an object without -ffunction-sections is refused.
+func TestSharedSections(t *testing.T) {
+	const flag = "-fno-function-sections"
+	r := Compare(compile(t, "gcc", "int f(void) { return 1; } int g(void) { return 2; }", flag), compile(t, "gcc", "int f(void) { return 1; } int g(void) { return 3; }", flag))
+	if diff := cmp.Diff(summary{Codes: []string{"not-function-sections"}}, summarize(r)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
