@@ -44,7 +44,7 @@ install:	## install lpctl, and lpatch.ko for the running kernel
 	@scripts/install
 
 clean:		## remove what was built, but not what was downloaded
-	rm -rf $(addprefix build/,check kmod tools guest-init lpctl vm-run)
+	rm -rf $(addprefix build/,check kmod tools guest-init lpctl testreport vm-run)
 
 distclean:	## remove build/ altogether
 	rm -rf build
