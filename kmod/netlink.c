@@ -116,6 +116,9 @@ static int lp_new_patch(struct genl_info *info, u32 *id)
 	}
 	patch = lp_patch_new(info->snd_portid, nla_data(attrs[LPATCH_A_PATCH_NAME]),
 			     nla_data(attrs[LPATCH_A_PATCH_HASH]), file, id);
+	if (patch == ERR_PTR(-ETXTBSY))
+		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_PATCH_FD],
+				    "the patch file is open for writing");
 	return PTR_ERR_OR_ZERO(patch);
 }
 

@@ -154,6 +154,8 @@ static int lp_do_restore(struct lp_op *op)
 	if (!op->record)
 		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]",
 				    op->patch->name, op->target->comm, op->pid);
+	if (op->record->state == LPATCH_STATE_RESTORED)
+		return lp_refuse_already(op, "restored");
 	if (op->record->state != LPATCH_STATE_APPLIED)
 		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_APPLIED,
 				    "patch %s is not applied in %s[%u]", op->patch->name,

@@ -14,6 +14,7 @@
  * The check before an unload is the same without sites.
  */
 
+#include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
@@ -300,10 +301,10 @@ static int lp_refuse_deadline(struct lp_op *op)
 
 static void lp_test_delay(void)
 {
-	u64 until = ktime_get_ns() + READ_ONCE(test_delay_us) * (u64)NSEC_PER_USEC;
+	unsigned int us = READ_ONCE(test_delay_us);
 
-	while (READ_ONCE(test_delay_us) && ktime_get_ns() < until)
-		cpu_relax();
+	if (unlikely(us))
+		fsleep(us);
 }
 
 /* Does the operation write, or only look? */
@@ -406,6 +407,7 @@ static bool lp_may_pass(const struct lp_op *op, unsigned int *deadlines)
 	case LPATCH_REFUSAL_THREAD_ACTIVE:
 	case LPATCH_REFUSAL_THREAD_RUNNING:
 	case LPATCH_REFUSAL_THREAD_SIGNAL_STACK:
+	case LPATCH_REFUSAL_STACK_UNREADABLE: /* of a thread that ends, perhaps */
 		return true;
 	case LPATCH_REFUSAL_DEADLINE:
 		return (*deadlines)++ < LP_DEADLINE_RETRIES;

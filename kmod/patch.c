@@ -55,6 +55,7 @@ static void lp_patch_free(struct kref *ref)
 	kvfree(patch->sites);
 	kvfree(patch->functions);
 	kvfree(patch->fixups);
+	allow_write_access(patch->file);
 	fput(patch->file);
 	kfree(patch);
 	mutex_unlock(&lp_patch_lock);
@@ -140,16 +141,25 @@ struct lp_patch *lp_patch_hold(u32 portid, const u8 *hash)
  * @file: the patch file; its reference is taken over, also in case of an error
  * @id: gets the handle
  *
- * Return: the object, kept by the client's hold, or an ERR_PTR.
+ * Return: the object, kept by the client's hold, or an ERR_PTR; -ETXTBSY if the file is open for
+ * writing.
  */
 struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file,
 			      u32 *id)
 {
 	struct lp_patch *patch = kzalloc(sizeof(*patch), GFP_KERNEL);
+	int ret;
 
 	if (!patch) {
 		fput(file);
 		return ERR_PTR(-ENOMEM);
+	}
+	/* Targets map its pages: whoever wrote to it would change, or cut off, running code. */
+	ret = deny_write_access(file);
+	if (ret) {
+		fput(file);
+		kfree(patch);
+		return ERR_PTR(ret);
 	}
 	kref_init(&patch->ref);
 	INIT_LIST_HEAD(&patch->node);

@@ -6,13 +6,15 @@
  *
  * A thread's user registers and stack can be read when
  *  - it is held at its gate, or
- *  - it is not on a CPU, before and after, and has not switched context in between. If it was
- * preempted in the kernel it may be in the middle of building or leaving a signal frame, with an
- * instruction pointer that is only in a kernel variable. So its kernel stack is searched too, which
- * holds all its saved kernel registers, and a word there that points below the user stack pointer
- * moves the start of the search down (setup_rt_frame() sets ip before sp). A thread that sleeps is
- * at no such place: neither sets registers with a sleep in between. What a thread that is off the
- * CPU does in the kernel later only moves values that this search has seen.
+ *  - it is not on a CPU, before and after, and has not switched context in between.
+ *
+ * In the second case, if it was preempted in the kernel, it may be in the middle of building or
+ * leaving a signal frame, with an instruction pointer that is only in a kernel variable. So its
+ * kernel stack is searched too, which holds all its saved kernel registers, and a word there that
+ * points little below the user stack pointer, where a frame would be, moves the start of the search
+ * down (setup_rt_frame() sets ip before sp). A thread that sleeps is at no such place: neither sets
+ * registers with a sleep in between. What a thread that is off the CPU does in the kernel later
+ * only moves values that this search has seen.
  *
  * Threads that were found clean while asleep before the window, and have not switched context
  * since, are not searched again in it.
@@ -30,6 +32,12 @@
 #include "freeze.h"
 #include "gate.h"
 #include "stack.h"
+
+/*
+ * The largest signal frame, with room to spare: red zone, siginfo, ucontext and an XSAVE area with
+ * AMX state (11 KiB; arch/x86/kernel/fpu/xstate.c).
+ */
+#define LP_SIGNAL_FRAME_MAX (16UL << 10)
 
 /* A stack larger than this is not searched, and its thread is in the way. */
 #define LP_STACK_MAX (64UL << 20)
@@ -122,38 +130,70 @@ static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned i
 	return 0;
 }
 
-static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp,
-			      unsigned long end)
+/*
+ * Searches [@at, @end), of which [@sp, @end) is the stack and what is below may be a frame in the
+ * making: pages that are not there have no part of one.
+ */
+static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsigned long at,
+			      unsigned long sp, unsigned long end)
 {
-	while (sp < end) {
-		unsigned int len = min(end - sp, LP_SCAN_BUF - offset_in_page(sp));
-		int ret;
+	unsigned int len;
+	int ret;
+
+	for (; at < end; at += len) {
+		len = min(end - at, LP_SCAN_BUF - offset_in_page(at));
 
 		if (s->in_window)
-			ret = copy_from_user_nofault(s->buf, (void __user *)sp, len);
+			ret = copy_from_user_nofault(s->buf, (void __user *)at, len);
 		else
-			ret = copy_from_user(s->buf, (void __user *)sp, len);
+			ret = copy_from_user(s->buf, (void __user *)at, len);
+		if (ret && at + len <= sp)
+			continue;
 		if (ret)
-			return lp_unreadable(s, task, sp, end);
+			return lp_unreadable(s, task, max(at, sp), end);
 		ret = lp_scan_words(s, task, len / sizeof(long));
 		if (ret)
 			return ret;
-		sp += len;
+	}
+	return 0;
+}
+
+static bool lp_on_signal_stack(const struct task_struct *task, unsigned long sp)
+{
+	return task->sas_ss_size && sp - task->sas_ss_sp <= task->sas_ss_size;
+}
+
+/*
+ * The words of the kernel stack that are in @s->buf: is a signal frame in the making? On this stack
+ * it lowers *@at to where it begins.
+ */
+static int lp_scan_for_frame(struct lp_scan *s, struct task_struct *task, unsigned int nr,
+			     unsigned long sp, unsigned long *at)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		unsigned long word = s->buf[i];
+
+		if (lp_on_signal_stack(task, word))
+			return lp_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
+		if (word < *at && sp - word <= LP_SIGNAL_FRAME_MAX)
+			*at = word;
 	}
 	return 0;
 }
 
 /*
- * Also lowers *@sp to the lowest address in [@floor, *@sp) that the kernel stack mentions. The task
- * may run, and exit, while this reads: hence the nofault, and the caller asks afterwards whether it
- * did.
+ * Also lowers *@from to the lowest address of a signal frame in the making, if the kernel stack
+ * mentions one. The task may run, and exit, while this reads: hence the nofault, and the caller
+ * asks afterwards whether it did.
  */
-static int lp_scan_kernel_stack(struct lp_scan *s, struct task_struct *task, unsigned long floor,
-				unsigned long *sp)
+static int lp_scan_kernel_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp,
+				unsigned long *from)
 {
 	unsigned long at = ALIGN(lp_arch_kernel_sp(task), sizeof(long));
 	unsigned long end = (unsigned long)task_pt_regs(task);
-	unsigned int i, nr;
+	unsigned int nr;
 	int ret;
 
 	if (at >= end || end - at > THREAD_SIZE)
@@ -162,19 +202,11 @@ static int lp_scan_kernel_stack(struct lp_scan *s, struct task_struct *task, uns
 		nr = min((end - at) / sizeof(long), LP_SCAN_WORDS);
 		if (copy_from_kernel_nofault(s->buf, (void *)at, nr * sizeof(long)))
 			return 0;
-		ret = lp_scan_words(s, task, nr);
+		ret = lp_scan_words(s, task, nr) ?: lp_scan_for_frame(s, task, nr, sp, from);
 		if (ret)
 			return ret;
-		for (i = 0; i < nr; i++)
-			if (s->buf[i] >= floor && s->buf[i] < *sp)
-				*sp = s->buf[i];
 	}
 	return 0;
-}
-
-static bool lp_on_signal_stack(const struct task_struct *task, unsigned long sp)
-{
-	return task->sas_ss_size && sp - task->sas_ss_sp <= task->sas_ss_size;
 }
 
 /*
@@ -206,7 +238,7 @@ static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_s
 			  bool preempted)
 {
 	struct lp_reg_arg arg = { .s = s, .task = task };
-	unsigned long sp, floor, end;
+	unsigned long sp, from, floor, end;
 	struct pt_regs regs;
 	int ret;
 
@@ -220,15 +252,17 @@ static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_s
 		return ret;
 	if (lp_stack_limits(s, mm, sp, &floor, &end))
 		return lp_unreadable(s, task, sp, sp + 1);
-	if (preempted) {
-		ret = lp_scan_kernel_stack(s, task, floor, &sp);
-		if (ret)
-			return ret;
-	}
 	sp = ALIGN_DOWN(max(sp, floor), sizeof(long));
 	if (end - sp > LP_STACK_MAX)
 		return lp_unreadable(s, task, sp, sp);
-	return lp_scan_user_stack(s, task, sp, end);
+	from = sp;
+	if (preempted) {
+		ret = lp_scan_kernel_stack(s, task, sp, &from);
+		if (ret)
+			return ret;
+		from = ALIGN_DOWN(max(from, floor), sizeof(long));
+	}
+	return lp_scan_user_stack(s, task, from, sp, end);
 }
 
 /* It will not execute user instructions in this mm any more. */

@@ -70,7 +70,6 @@ static struct lp_target *lp_target_new(struct mm_struct *mm, struct task_struct 
 	rcu_read_lock();
 	target->tgid = get_pid(task_tgid(task));
 	rcu_read_unlock();
-	get_task_comm(target->comm, task->group_leader);
 	mutex_init(&target->lock);
 	INIT_LIST_HEAD(&target->records);
 	list_add_tail(&target->node, &lp_targets);
@@ -167,8 +166,10 @@ static u32 lp_target_open_task(struct task_struct *task, u64 start_time, struct 
 		return LPATCH_REFUSAL_TARGET_GONE;
 	mutex_lock(&lp_targets_lock);
 	target = lp_target_find(mm) ?: lp_target_new(mm, task);
-	if (target)
+	if (target) {
 		target->refs++;
+		get_task_comm(target->comm, task->group_leader); /* it may have changed */
+	}
 	mutex_unlock(&lp_targets_lock);
 	if (!target) {
 		mmput(mm);

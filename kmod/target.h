@@ -41,7 +41,7 @@ struct lp_record {
  * @mm: its memory; the structure is held (mmgrab), so that its address is not reused, the memory is
  * not
  * @tgid: the thread group that was named first
- * @comm: its name then
+ * @comm: its name when it was last opened; lp_targets_lock
  * @lock: one operation at a time; covers the records
  */
 struct lp_target {

@@ -3,6 +3,7 @@
 package cases
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -117,6 +118,26 @@ func TestClientDies(t *testing.T) {
 	if want := "no sealed patch has that hash, transfer it first"; err == nil || err.Error() != want {
 		t.Fatalf("got %v, want %q", err, want)
 	}
+}
+
+// TestPatchFileIsKept looks whether the file of a patch that the kernel has can be written to.
+func TestPatchFileIsKept(t *testing.T) {
+	c := dial(t)
+	p := rawPatch(t, fixtures+"victim", "value")
+	f, err := os.OpenFile(p.File.Name(), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Transfer(p); err == nil || err.Error() != "the patch file is open for writing" {
+		t.Fatalf("a patch file that is open for writing: %v", err)
+	}
+	f.Close()
+	transfer(t, c, p)
+	if err := os.Truncate(p.File.Name(), 0); !errors.Is(err, syscall.ETXTBSY) {
+		t.Fatalf("truncating the patch file: %v, want ETXTBSY", err)
+	}
+	c.Close()
+	waitFor(t, "the file to be free", func() bool { return os.Truncate(p.File.Name(), 0) == nil })
 }
 
 // TestClientKilled kills lpctl while its operation waits for a thread to leave: the operation is called off, and

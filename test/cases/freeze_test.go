@@ -47,6 +47,8 @@ func TestStates(t *testing.T) {
 	}
 	do(t, c, lpnl.VerbRestore, p, v.pid)
 	v.wantValue(1)
+	refuseWith(t, c, lpnl.VerbRestore, p, v.pid, lpnl.RefusalAlready,
+		fmt.Sprintf("patch raw is restored in victim[%d] already", v.pid))
 	do(t, c, lpnl.VerbUnload, p, v.pid)
 	if strings.Contains(maps(t, v.pid), "/raw") {
 		t.Fatal("unload left the mapping")

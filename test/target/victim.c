@@ -13,6 +13,7 @@
  *	value     "value N", N from value(0) called once
  *	straddle  "value N", from straddle(0), a function whose first bytes lie on two pages
  *	number    "value N", N the value of the variable number
+ *	tight     a thread enters tight() and never leaves; "in"
  *	call ADDR a thread calls the function at that address; "called"
  *	stats     "stats calls N wrong N born N"
  *	dwell     a thread enters dwell() and stays there; "dwelling"
@@ -37,7 +38,17 @@
 
 int value(int x);
 int straddle(int x);
+void tight(void);
 int number = 1;
+
+/* A thread that is in here is always behind the entry, but inside the bytes that a jump takes. */
+__asm__(".text\n"
+	".globl tight\n"
+	".type tight, @function\n"
+	"tight: nop\n"
+	"1:	pause\n"
+	"	jmp 1b\n"
+	".size tight, . - tight\n");
 
 /* Its first two bytes are the last ones of a page. */
 __asm__(".section .text.straddle, \"ax\", @progbits\n"
@@ -51,7 +62,9 @@ __asm__(".section .text.straddle, \"ax\", @progbits\n"
 	".size straddle, . - straddle\n"
 	".text\n");
 
-static atomic_ulong calls, wrong, born;
+/* The tests read these through /proc/PID/mem while the program is stopped. */
+atomic_ulong calls, wrong, born;
+
 static int sleeping;
 static pthread_mutex_t room = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
@@ -170,6 +183,9 @@ static void obey(const char *command, char **argv)
 		printf("value %d\n", straddle(0));
 	} else if (!strcmp(command, "number")) {
 		printf("value %d\n", *(volatile int *)&number);
+	} else if (!strcmp(command, "tight")) {
+		start(caller, (long)tight);
+		puts("in");
 	} else if (!strncmp(command, "call ", 5)) {
 		start(caller, strtol(command + 5, NULL, 0));
 		puts("called");
@@ -238,7 +254,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, out, _IOLBF, sizeof(out));
 	for (long i = 0; i < threads; i++)
 		start(worker, i);
-	if (churning)
+	for (int i = 0; churning && i < 4; i++)
 		start(churn, 0);
 	if (sharing && clone(sharer, malloc(64 << 10) + (64 << 10), CLONE_VM | SIGCHLD, NULL) < 0) {
 		perror("victim: clone");

@@ -1,0 +1,158 @@
+//go:build vm
+
+package cases
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lpatch/pkg/lpnl"
+)
+
+// counter is a variable of a running victim, read from outside.
+type counter struct {
+	t    *testing.T
+	mem  *os.File
+	addr int64
+}
+
+func newCounter(t *testing.T, v *victim, name string) counter {
+	t.Helper()
+	f, err := elf.Open(v.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	symbols, err := f.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var base uint64
+	if _, err := fmt.Sscanf(maps(t, v.pid), "%x-", &base); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range symbols {
+		if s.Name == name {
+			return counter{t, open(t, fmt.Sprintf("/proc/%d/mem", v.pid)), int64(base + s.Value)}
+		}
+	}
+	t.Fatalf("%s has no variable %s", v.path, name)
+	return counter{}
+}
+
+func (c counter) read() uint64 {
+	c.t.Helper()
+	b := make([]byte, 8)
+	if _, err := c.mem.ReadAt(b, c.addr); err != nil {
+		c.t.Fatal(err)
+	}
+	return binary.LittleEndian.Uint64(b)
+}
+
+// TestNothingRuns looks, from outside, whether any thread of the target executes user code while a window is open:
+// spinning threads, ones that wake up meanwhile, ones that are being born, and a process that shares the memory.
+func TestNothingRuns(t *testing.T) {
+	for name, args := range map[string][]string{
+		"spin":   {"-t", "4", "-m", "spin"},
+		"sleep":  {"-t", "4", "-m", "sleep"},
+		"churn":  {"-c"},
+		"shared": {"-v"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := startVictim(t, "victim", args...)
+			c := dial(t)
+			p := rawPatch(t, v.path, "value")
+			transfer(t, c, p)
+			calls := newCounter(t, v, "calls")
+			setDelay(t, 300*time.Millisecond)
+			looked := 0
+			for range 10 {
+				if wantStandstill(t, c, v, p, calls) {
+					looked++
+				}
+			}
+			if looked < 3 {
+				t.Fatalf("only %d windows were open while the test looked", looked)
+			}
+			v.wantNoWrong()
+		})
+	}
+}
+
+// wantStandstill opens a window with check, which needs no undoing, and watches the counter while it is open. It says
+// whether it saw enough of it: a starved machine may miss a window.
+func wantStandstill(t *testing.T, c *lpnl.Client, v *victim, p *lpnl.Patch, calls counter) bool {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		_, err := c.Op(lpnl.VerbCheck, p.Hash, lpnl.Target{PID: v.pid}, rawOptions)
+		done <- err
+	}()
+	for !held(t, v.pid) {
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	time.Sleep(20 * time.Millisecond) // the IPI round follows the first gate
+	stopped := calls.read()
+	time.Sleep(50 * time.Millisecond)
+	now := calls.read()
+	open := held(t, v.pid)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if open && now != stopped {
+		t.Fatalf("%d calls while the window was open", now-stopped)
+	}
+	return open
+}
+
+// held says whether a thread of a process, or of one that shares its memory, sleeps at its gate.
+func held(t *testing.T, pid int) bool {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	children, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, child := range strings.Fields(string(children)) {
+		tasks = append(tasks, "/proc/"+child+"/wchan")
+	}
+	for _, task := range tasks {
+		if wchan, err := os.ReadFile(task); err == nil && strings.HasPrefix(string(wchan), "lp_") {
+			return true
+		}
+	}
+	return false
+}
+
+// TestTornEntry finds a thread between the bytes that would be overwritten, even if the function need not be quiescent.
+func TestTornEntry(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	p := rawPatch(t, v.path, "tight")
+	p.Functions = nil
+	transfer(t, c, p)
+	v.ask("tight")
+	time.Sleep(50 * time.Millisecond)
+	limits := lpnl.Options{MaxStop: rawOptions.MaxStop, Timeout: 50 * time.Millisecond}
+	r := refuse(t, c, lpnl.VerbApply, p, v.pid, limits, lpnl.RefusalThreadActive)
+	if want := fmt.Sprintf("thread %d (victim) is executing tight", r.TID); r.Message != want {
+		t.Fatalf("the sentence is %q, want %q", r.Message, want)
+	}
+	if strings.Contains(maps(t, v.pid), "/raw") {
+		t.Fatal("a refused apply left the patch mapped")
+	}
+	v.wantValue(1)
+}
