@@ -33,12 +33,19 @@ type linker struct {
 // Link makes the loadable content of a patch from the changed functions of the inputs. spec gives name, description and
 // tool; images, sites, functions and fix-ups are filled in. The error is diff.Refusals with all reasons.
 func Link(im *Image, inputs []*Input, spec patch.Spec) (*patch.Content, error) {
-	l := &linker{
+	return newLinker(im, inputs).link(spec)
+}
+
+func newLinker(im *Image, inputs []*Input) *linker {
+	return &linker{
 		im: im, inputs: inputs, defs: map[string]definition{}, bySection: map[*lpelf.Section]*chunk{},
 		literals: map[literalKey]*chunk{}, slots: map[dest]*chunk{}, stubs: map[uint64]*chunk{}, commons: map[string]*chunk{},
 	}
+}
+
+func (l *linker) link(spec patch.Spec) (*patch.Content, error) {
 	l.collectDefinitions()
-	for _, in := range inputs {
+	for _, in := range l.inputs {
 		for _, ch := range in.Diff.Changed {
 			l.addSection(in, in.Diff.New.SectionOf(ch.New))
 		}
