@@ -1,5 +1,5 @@
 // Command testreport reads what `go test -json` says and prints what a person wants of it: the failures with all that
-// they printed, a line per package, and in the end one line with the numbers. It fails if a test did, or if there was
+// they printed, the slow tests, a line per package, and in the end one line with the numbers. It fails if a test did, or if there was
 // no test at all.
 package main
 
@@ -21,6 +21,9 @@ type event struct {
 	Output  string
 	Elapsed float64
 }
+
+// A test that took this many seconds is shown although it passed: without it a long run looks like a hung one.
+const slow = 5
 
 type report struct {
 	out                     io.Writer
@@ -103,6 +106,9 @@ func (r *report) endTest(e event, output string) {
 	switch e.Action {
 	case "pass":
 		r.passed++
+		if e.Elapsed >= slow {
+			fmt.Fprintf(r.out, "pass %s %s (%.1f s)\n", e.Package, e.Test, e.Elapsed)
+		}
 	case "skip":
 		r.skipped++
 		fmt.Fprintf(r.out, "skip %s %s\n", e.Package, e.Test)

@@ -10,6 +10,7 @@ func TestReport(t *testing.T) {
 {"Action":"run","Package":"p","Test":"TestA"}
 {"Action":"output","Package":"p","Test":"TestA","Output":"quiet when it passes\n"}
 {"Action":"pass","Package":"p","Test":"TestA","Elapsed":0.1}
+{"Action":"pass","Package":"p","Test":"TestSlow","Elapsed":61.26}
 {"Action":"output","Package":"p","Test":"TestB","Output":"why it failed\n"}
 {"Action":"fail","Package":"p","Test":"TestB","Elapsed":1}
 {"Action":"skip","Package":"p","Test":"TestC"}
@@ -19,6 +20,7 @@ func TestReport(t *testing.T) {
 {"Action":"skip","Package":"notests"}
 `
 	const want = `# a line of the go command
+pass p TestSlow (61.3 s)
 FAIL p TestB (1.0 s)
 why it failed
 skip p TestC
@@ -34,7 +36,7 @@ FAIL q (3.0 s)
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
-	if r.passed != 1 || r.failed != 1 || r.skipped != 1 || r.broken != 1 {
+	if r.passed != 2 || r.failed != 1 || r.skipped != 1 || r.broken != 1 {
 		t.Errorf("got %d passed, %d failed, %d skipped, %d broken", r.passed, r.failed, r.skipped, r.broken)
 	}
 }
