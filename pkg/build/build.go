@@ -3,8 +3,10 @@
 package build
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"lpatch/pkg/diff"
@@ -74,24 +76,59 @@ type builder struct {
 	skipped  []string // objects that differ and are no part of the target
 }
 
-// compare compares each pair of objects and keeps those that differ and are part of the image.
+// compare compares each pair of objects and keeps those that differ and are part of the image. Objects that only add
+// something are kept too, for what the others may need of them.
 func (b *builder) compare(pairs []pair) error {
-	var changed []*diff.Result
+	var changed, adding []*diff.Result
 	for _, p := range pairs {
-		if p.old == nil || p.new == nil || string(p.old) == string(p.new) {
+		if p.new == nil || string(p.old) == string(p.new) {
 			continue
 		}
 		res, err := comparePair(p)
 		if err != nil {
 			return err
 		}
-		if !res.Nothing() {
+		switch {
+		case p.old != nil && !res.Nothing():
 			changed = append(changed, res)
+		case len(res.Added) > 0 || p.old == nil:
+			adding = append(adding, res)
 		}
 		b.res.LineOnly = append(b.res.LineOnly, res.LineOnly...)
 	}
 	b.locate(changed)
+	if len(b.inputs) > 0 {
+		b.locateAdding(adding)
+	}
+	for _, in := range b.inputs {
+		b.checkMoved(in.Diff)
+	}
 	return nil
+}
+
+// locateAdding takes up objects whose old code is the same, or that are new. One that is not found has nothing to do with
+// the target.
+func (b *builder) locateAdding(adding []*diff.Result) {
+	for _, res := range adding {
+		if len(res.Old.Functions()) == 0 {
+			b.inputs = append(b.inputs, &link.Input{Diff: res})
+			continue
+		}
+		if in, err := b.locateData(res); err == nil {
+			b.inputs = append(b.inputs, in)
+		}
+	}
+}
+
+// checkMoved refuses functions that came from another source file: whether they changed on the way is not known.
+func (b *builder) checkMoved(res *diff.Result) {
+	for _, name := range res.Added {
+		n, g := res.New.Lookup(name), b.im.Global(name)
+		if n.Bind != elf.STB_LOCAL && g != nil && g.Bind != elf.STB_LOCAL && diff.IsFunc(g) {
+			b.refusals = append(b.refusals, diff.Refusal{Code: "function-moved", File: res.New.Name, Symbol: name,
+				Text: "the function is new in this object, but the target has one of its name from another; leave it in its source file, or give the new one another name"})
+		}
+	}
 }
 
 func comparePair(p pair) (*diff.Result, error) {
@@ -102,9 +139,12 @@ func comparePair(p pair) (*diff.Result, error) {
 		}
 		return diff.NewObject(p.name, f)
 	}
-	old, err := parse("old", p.old)
-	if err != nil {
-		return nil, err
+	old := diff.EmptyObject(p.name)
+	if p.old != nil {
+		var err error
+		if old, err = parse("old", p.old); err != nil {
+			return nil, err
+		}
 	}
 	new, err := parse("new", p.new)
 	if err != nil {
@@ -194,14 +234,13 @@ func (b *builder) locateData(res *diff.Result) (*link.Input, error) {
 // accept takes over what the comparison says about an object that is part of the image.
 func (b *builder) accept(res *diff.Result) {
 	b.refusals = append(b.refusals, res.Refusals...)
-	b.res.Added = append(b.res.Added, res.Added...)
 	b.res.Warnings = append(b.res.Warnings, res.Warnings...)
 }
 
 // reject notes that an object's old code is not what the target runs, unless another build of the same source is.
 func (b *builder) reject(res *diff.Result, refusals diff.Refusals) {
 	for _, in := range b.inputs {
-		if in.Diff.Old.Source == res.Old.Source {
+		if in.Loc != nil && in.Diff.Old.Source == res.Old.Source {
 			b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: not the build of %s that is in %s; %s is", res.New.Name, res.Old.Source, b.im.Path, in.Diff.New.Name))
 			return
 		}
@@ -226,11 +265,25 @@ func (b *builder) link(o Options) (*Result, error) {
 		return nil, b.nothing()
 	}
 	b.res.Spec = content.Spec
+	b.res.Added = b.addedIn(content)
 	if b.res.Data, err = patch.Encode(content); err != nil {
 		return nil, err
 	}
 	sort.Strings(b.res.LineOnly)
 	return b.res, nil
+}
+
+// addedIn lists the functions of the patch that the old objects do not have.
+func (b *builder) addedIn(content *patch.Content) []string {
+	var out []string
+	for _, in := range b.inputs {
+		for _, name := range in.Diff.Added {
+			if slices.ContainsFunc(content.Symbols, func(s patch.Symbol) bool { return s.Func && s.Name == name }) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
 }
 
 // nothing explains why there is nothing to do.

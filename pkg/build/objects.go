@@ -78,6 +78,8 @@ func collectFile(out map[string][]byte, key, path string, named bool) error {
 			}
 		}
 		return nil
+	case strings.HasPrefix(string(data), "BC\xc0\xde"):
+		return fmt.Errorf("%s: holds LLVM bitcode and no code; compile without -flto", path)
 	case !strings.HasPrefix(string(data), "\x7fELF"):
 		if named {
 			return fmt.Errorf("%s: neither an object nor an archive; give .o files, .a files or folders of them", path)

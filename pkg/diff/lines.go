@@ -246,10 +246,10 @@ func (f *lineFilter) sameRefs(c *comparer, osec, nsec *lpelf.Section) bool {
 		}
 		oc, ok1 := Literal(or[i])
 		nc, ok2 := Literal(nr[i])
-		if or[i].Type != nr[i].Type || !ok1 || !ok2 {
+		if or[i].Type != nr[i].Type || !ok1 || !ok2 || oc.Off != nc.Off {
 			return false
 		}
-		o, n, ok := lineInString(string(oc), string(nc))
+		o, n, ok := lineInString(oc.Content, nc.Content)
 		if !ok || !f.isLine(osec, nsec, o, n) {
 			return false
 		}

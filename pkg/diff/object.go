@@ -33,6 +33,11 @@ func NewObject(name string, f *lpelf.File) (*Object, error) {
 	if f.Type != elf.ET_REL {
 		return nil, fmt.Errorf("%s: %v is not an object file; give the .o files of the build", name, f.Type)
 	}
+	for _, s := range f.Symbols {
+		if s.Name == "__gnu_lto_slim" {
+			return nil, fmt.Errorf("%s: holds no code, only input for link-time optimisation; compile without -flto", name)
+		}
+	}
 	o := &Object{
 		File: f, Name: name, Source: f.SourceName(),
 		byName: map[string]*lpelf.Symbol{}, inSec: map[int][]*lpelf.Symbol{}, ends: map[int]map[uint64]uint64{},
@@ -58,6 +63,15 @@ func NewObject(name string, f *lpelf.File) (*Object, error) {
 		}
 	}
 	return o, nil
+}
+
+// EmptyObject stands for the old version of an object that is new as a whole.
+func EmptyObject(name string) *Object {
+	o, err := NewObject(name, &lpelf.File{Type: elf.ET_REL})
+	if err != nil {
+		panic(err) // an empty object has nothing that could be wrong
+	}
+	return o
 }
 
 // IsText tells whether a section holds code.
@@ -212,26 +226,52 @@ func FieldSize(t elf.R_X86_64) uint64 {
 	return 4
 }
 
-// Literal returns the content that a reference means where its identity does not matter: a string up to and with its
-// NUL, or one entry of a mergeable section of constants (the rest of it from the place on). ok is false elsewhere.
-func Literal(ref Ref) (content []byte, ok bool) {
+// Lit is a literal: a string with its NUL, or an entry of a mergeable section of constants.
+type Lit struct {
+	Content string
+	Off     int64  // what the reference means, from the start of the content; before it where a compiler biased an address
+	Align   uint64 // of the content
+}
+
+// Literal returns what a reference means where its identity does not matter. A relocation that names a label in a
+// mergeable section means that label's literal, whatever the addend; one that names the section means the place. ok is
+// false elsewhere.
+func Literal(ref Ref) (lit Lit, ok bool) {
 	s := ref.Sec
-	if s == nil || s.Flags&elf.SHF_MERGE == 0 || s.Entry == 0 || ref.At < 0 || ref.At >= int64(len(s.Data)) {
-		return nil, false
+	if s == nil || s.Flags&elf.SHF_MERGE == 0 || s.Entry == 0 {
+		return Lit{}, false
 	}
-	d := s.Data[ref.At:]
+	start := ref.At
+	if ref.Raw.Sym.Type != elf.STT_SECTION {
+		start, lit.Off = int64(ref.Raw.Sym.Value), ref.Add
+	}
+	if start < 0 || start >= int64(len(s.Data)) {
+		return Lit{}, false
+	}
 	if s.Flags&elf.SHF_STRINGS == 0 {
-		left := s.Entry - uint64(ref.At)%s.Entry
-		return d[:min(left, uint64(len(d)))], true
+		within := start % int64(s.Entry)
+		start, lit.Off = start-within, lit.Off+within
 	}
+	lit.Align = s.Align
+	for lit.Align > 1 && uint64(start)%lit.Align != 0 {
+		lit.Align /= 2
+	}
+	lit.Content, ok = literalAt(s, s.Data[start:])
+	return lit, ok
+}
+
+func literalAt(s *lpelf.Section, d []byte) (string, bool) {
 	n := int(s.Entry)
+	if s.Flags&elf.SHF_STRINGS == 0 {
+		return string(d[:min(n, len(d))]), true
+	}
 	zero := make([]byte, n)
 	for i := 0; i+n <= len(d); i += n {
 		if bytes.Equal(d[i:i+n], zero) {
-			return d[:i+n], true
+			return string(d[:i+n]), true
 		}
 	}
-	return nil, false
+	return "", false
 }
 
 // baseName strips the number that a compiler appends to the names of static locals: "count.3" -> "count".

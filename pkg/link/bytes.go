@@ -33,7 +33,6 @@ func (im *Image) sortStarts(table []*lpelf.Symbol) {
 	for _, s := range im.Sections {
 		if s.Flags&elf.SHF_EXECINSTR != 0 {
 			add(s.Addr)
-			add(s.Addr + s.Size)
 		}
 	}
 	sort.Slice(im.starts, func(i, j int) bool { return im.starts[i] < im.starts[j] })

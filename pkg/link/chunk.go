@@ -11,7 +11,7 @@ import (
 // Input is one changed object with what is known of its old version.
 type Input struct {
 	Diff *diff.Result
-	Loc  *Located
+	Loc  *Located // nil if the object is new as a whole
 }
 
 // kind is the part of the patch that a chunk lies in.
@@ -87,31 +87,22 @@ func (l *linker) addSection(in *Input, s *lpelf.Section) *chunk {
 	return c
 }
 
-// addLiteral puts a string or constant into the patch, once per content and alignment.
-func (l *linker) addLiteral(content []byte, align uint64) *chunk {
-	type key = literalKey
-	k := key{string(content), align}
-	if c := l.literals[k]; c != nil {
-		return c
-	}
-	c := &chunk{kind: kindROData, data: append([]byte{}, content...), align: align}
-	l.literals[k] = c
-	l.chunks = append(l.chunks, c)
-	return c
-}
-
+// literalKey tells literals apart.
 type literalKey struct {
 	content string
 	align   uint64
 }
 
-// literalAlign is the alignment that the compiler could rely on for a place in a mergeable section.
-func literalAlign(r diff.Ref) uint64 {
-	a := r.Sec.Align
-	for a > 1 && uint64(r.At)%a != 0 {
-		a /= 2
+// addLiteral puts a string or constant into the patch, once per content and alignment.
+func (l *linker) addLiteral(content string, align uint64) *chunk {
+	k := literalKey{content, align}
+	if c := l.literals[k]; c != nil {
+		return c
 	}
-	return a
+	c := &chunk{kind: kindROData, data: []byte(content), align: align}
+	l.literals[k] = c
+	l.chunks = append(l.chunks, c)
+	return c
 }
 
 // addSlot makes a private word in the patch's .got, once per content.

@@ -17,8 +17,8 @@ func (l *linker) refuse(in *Input, symbol, code, format string, args ...any) {
 
 // resolve says what a reference of a new object means. ok is false after a refusal.
 func (l *linker) resolve(c *chunk, r diff.Ref) (dest, bool) {
-	if content, ok := diff.Literal(r); ok {
-		return inPatch(l.addLiteral(content, literalAlign(r)), 0), true
+	if lit, ok := diff.Literal(r); ok {
+		return inPatch(l.addLiteral(lit.Content, lit.Align), lit.Off), true
 	}
 	if r.Sec == nil {
 		return l.resolveName(c, r)

@@ -48,9 +48,8 @@ func (m *matcher) field(p place, r diff.Ref) error {
 
 // refersTo tells whether the place that a reference means is at address actual of the image.
 func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
-	if want, ok := diff.Literal(r); ok {
-		got := m.im.BytesAt(actual)
-		return len(got) >= len(want) && bytes.Equal(got[:len(want)], want)
+	if lit, ok := diff.Literal(r); ok {
+		return bytes.HasPrefix(m.im.BytesAt(actual-uint64(lit.Off)), []byte(lit.Content))
 	}
 	if r.Sec != nil && diff.IsText(r.Sec) && (r.Sym == nil || r.Add != 0 || r.Sec == p.sec) {
 		m.pending = append(m.pending, jump{from: p.name, sec: r.Sec, off: uint64(r.At), to: actual})

@@ -65,7 +65,7 @@ func (l *linker) site(in *Input, ch diff.Change, m *Match) (patch.Site, bool) {
 		name = name[:patch.MaxNameLen]
 	}
 	room := m.End - at
-	if room < jumpLen && at+jumpLen <= l.im.nextStart(m.Start) && len(code) >= jumpLen && isPadding(code[room:jumpLen]) {
+	if room < jumpLen && at+jumpLen <= l.im.nextStart(m.Start) && len(code) >= jumpLen && isPadding(code[room:], jumpLen-int(room)) {
 		room = jumpLen
 	}
 	if room < jumpLen || len(code) < jumpLen {
@@ -76,19 +76,19 @@ func (l *linker) site(in *Input, ch diff.Change, m *Match) (patch.Site, bool) {
 	return patch.Site{Kind: patch.SiteJump, Symbol: name, Vaddr: at, Old: append([]byte{}, code[:jumpLen]...)}, true
 }
 
-// isPadding tells whether bytes behind a function can be nothing else than filling: no-ops, int3, zeros.
-func isPadding(b []byte) bool {
-	for len(b) > 0 {
-		if b[0] == 0xcc || b[0] == 0 {
-			b = b[1:]
-			continue
+// isPadding tells whether the first n bytes of what follows a function can be nothing else than filling: no-ops, int3,
+// zeros. The last no-op may be longer.
+func isPadding(code []byte, n int) bool {
+	for n > 0 {
+		size := 1
+		if code[0] != 0xcc && code[0] != 0 {
+			in, err := insn.Decode(code)
+			if err != nil || in.Kind != insn.Nop {
+				return false
+			}
+			size = in.Len
 		}
-		// A no-op may reach beyond the bytes that are needed.
-		in, err := insn.Decode(append(bytes.Clone(b), make([]byte, 16)...))
-		if err != nil || in.Kind != insn.Nop {
-			return false
-		}
-		b = b[min(in.Len, len(b)):]
+		code, n = code[size:], n-size
 	}
 	return true
 }
