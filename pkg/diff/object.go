@@ -23,7 +23,6 @@ type Object struct {
 	byName map[string]*lpelf.Symbol  // functions and data
 	inSec  map[int][]*lpelf.Symbol   // the same by section, sorted by value
 	ends   map[int]map[uint64]uint64 // per text section: start of a relocated field -> end of its instruction
-	starts map[int]map[uint64]uint64 // the same: start of the field -> start of the instruction
 	decode map[int]error             // per text section: why it does not decode
 	refs   map[*lpelf.Section][]Ref  // resolved relocations
 }
@@ -41,7 +40,7 @@ func NewObject(name string, f *lpelf.File) (*Object, error) {
 	o := &Object{
 		File: f, Name: name, Source: f.SourceName(),
 		byName: map[string]*lpelf.Symbol{}, inSec: map[int][]*lpelf.Symbol{}, ends: map[int]map[uint64]uint64{},
-		starts: map[int]map[uint64]uint64{}, decode: map[int]error{}, refs: map[*lpelf.Section][]Ref{},
+		decode: map[int]error{}, refs: map[*lpelf.Section][]Ref{},
 	}
 	for _, s := range f.Symbols {
 		if s.Name == "" || s.Type == elf.STT_FILE || s.Type == elf.STT_SECTION || s.Section == elf.SHN_UNDEF {
@@ -84,8 +83,8 @@ func IsFunc(s *lpelf.Symbol) bool { return s.Type == elf.STT_FUNC || s.Type == e
 
 // decodeSection finds the instruction around each relocated field: a PC-relative addend counts from its end.
 func (o *Object) decodeSection(s *lpelf.Section) {
-	ends, starts := map[uint64]uint64{}, map[uint64]uint64{}
-	o.ends[s.Index], o.starts[s.Index] = ends, starts
+	ends := map[uint64]uint64{}
+	o.ends[s.Index] = ends
 	next := 0
 	for pos := 0; pos < len(s.Data); {
 		in, err := insn.Decode(s.Data[pos:])
@@ -95,7 +94,7 @@ func (o *Object) decodeSection(s *lpelf.Section) {
 		}
 		end := pos + in.Len
 		for next < len(s.Relocs) && s.Relocs[next].Off < uint64(end) {
-			ends[s.Relocs[next].Off], starts[s.Relocs[next].Off] = uint64(end), uint64(pos)
+			ends[s.Relocs[next].Off] = uint64(end)
 			next++
 		}
 		pos = end
@@ -104,9 +103,6 @@ func (o *Object) decodeSection(s *lpelf.Section) {
 
 // DecodeError says why the section does not decode, or nil.
 func (o *Object) DecodeError(s *lpelf.Section) error { return o.decode[s.Index] }
-
-// InsnStart returns the start of the instruction that holds the relocated field at off of a text section.
-func (o *Object) InsnStart(s *lpelf.Section, off uint64) uint64 { return o.starts[s.Index][off] }
 
 // Lookup returns the function or variable of that name, or nil. Undefined symbols are not found; common ones are.
 func (o *Object) Lookup(name string) *lpelf.Symbol { return o.byName[name] }

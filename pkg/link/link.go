@@ -96,12 +96,19 @@ func (l *linker) follow(c *chunk) {
 		l.refuse(c.in, c.name, "new-tls", "a new thread-local variable has no room in the threads that run; use ordinary storage")
 		return
 	}
+	relaxed := false
 	for _, r := range obj.Refs(c.sec) {
+		if relaxed {
+			relaxed = false
+			continue
+		}
 		if r.Off+diff.FieldSize(r.Type) > uint64(len(c.data)) {
 			l.refuse(c.in, c.name, "damaged-object", "a relocation at %#x reaches beyond the section; build the object again", r.Off)
 			continue
 		}
-		l.relocate(c, r)
+		if relaxed = c.kind == kindText && l.relaxTLS(c, r); !relaxed {
+			l.relocate(c, r)
+		}
 	}
 }
 

@@ -163,6 +163,14 @@ func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
 		if t >= len(code) {
 			return fmt.Errorf("%w at %s+%#x: it ends there", errDiffers, name, pos)
 		}
+		if n := m.tlsSequence(sec.Data[pos:], code[t:], here); n > 0 {
+			match.at[uint64(pos)] = addr + uint64(t)
+			pos, t = pos+n, t+n
+			for len(refs) > 0 && refs[0].Off < uint64(pos) {
+				refs = refs[1:]
+			}
+			continue
+		}
 		p := place{name: name, sec: sec, pos: pos, o: sec.Data[pos : pos+oi.Len], oi: oi, addr: addr + uint64(t)}
 		if p.ti, err = insn.Decode(code[t:]); err != nil {
 			return fmt.Errorf("%w at %s+%#x: %w", errDiffers, name, pos, err)

@@ -13,8 +13,7 @@ import (
 func (l *linker) relocateTLS(c *chunk, r diff.Ref) {
 	if r.Type == elf.R_X86_64_TLSLD {
 		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
-			next, used := l.im.Slots.ByVaddr[s.Vaddr+8]
-			_ = next
+			_, used := l.im.Slots.ByVaddr[s.Vaddr+8]
 			b := l.im.BytesAt(s.Vaddr + 8)
 			return s.Type == elf.R_X86_64_DTPMOD64 && s.Symbol == "" && !used && len(b) >= 8 && le64(b) == 0
 		})
@@ -32,6 +31,10 @@ func (l *linker) relocateTLS(c *chunk, r diff.Ref) {
 			return
 		}
 	case elf.R_X86_64_DTPOFF32, elf.R_X86_64_DTPOFF64:
+		if !imported && !l.im.Shared() && r.Type == elf.R_X86_64_DTPOFF32 {
+			l.tlsConstant(c, r, sym, add+r.Raw.Addend) // the sequence before it yields the thread pointer
+			return
+		}
 		if !imported && l.im.Shared() {
 			l.later = append(l.later, func() { l.put(c, r.Off, diff.FieldSize(r.Type), int64(sym.Value)+add+r.Raw.Addend) })
 			return

@@ -195,6 +195,3 @@ func (f *File) SectionOf(s *Symbol) *Section {
 	}
 	return f.Sections[s.Section]
 }
-
-// IsNotFound tells whether Parse failed because the file is no ELF file.
-func IsNotELF(err error) bool { return errors.Is(err, ErrNotELF) }
