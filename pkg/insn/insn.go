@@ -51,8 +51,10 @@ func Decode(code []byte) (Insn, error) {
 		return in, nil
 	}
 	x, err := safeDecode(code)
-	if in, ok := decodeVEX3(code); ok && (err != nil || x.Op == 0) {
-		return in, nil
+	if err != nil || x.Op == 0 {
+		if in, ok := decodeVEX3(code); ok {
+			return in, nil
+		}
 	}
 	if err != nil {
 		return Insn{}, fmt.Errorf("%w (% x): %w", ErrDecode, code[:min(len(code), 15)], err)

@@ -111,7 +111,7 @@ func (f *frames) place(at *uint64) {
 }
 
 // sections writes .eh_frame_hdr (LSB: version 1, pcrel|sdata4, udata4, datarel|sdata4 table, sorted) and .eh_frame.
-func (f *frames) sections(l *linker) []patch.Section {
+func (f *frames) sections() []patch.Section {
 	if len(f.entries) == 0 {
 		return nil
 	}

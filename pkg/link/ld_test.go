@@ -83,9 +83,9 @@ func compareWithLd(t *testing.T, cc, opt string, mode []string) {
 	}
 	flags := []string{opt, "-g", mode[0]}
 	command(cc, append(flags, mode[1], "-o", "prog", "x.c")...)
-	sections := append(flags, "-ffunction-sections", "-fdata-sections", "-c", "x.c", "-o")
-	command(cc, append(sections, "old.o")...)
-	command(cc, append(sections, "new.o", "-DNEW")...)
+	flags = append(flags, "-ffunction-sections", "-fdata-sections", "-c", "x.c", "-o")
+	command(cc, append(flags, "old.o")...)
+	command(cc, append(flags, "new.o", "-DNEW")...)
 	im, in := locateIn(t, dir)
 	l, content := linkKeeping(t, im, in)
 	// A program that is not position independent is linked, and lies, in the lowest 2 GiB.

@@ -166,7 +166,7 @@ func (l *linker) finish(content *patch.Content, frames *frames) {
 		}
 		content.Symbols = append(content.Symbols, c.symbols()...)
 	}
-	content.Sections = append(frames.sections(l), content.Sections...)
+	content.Sections = append(frames.sections(), content.Sections...)
 	l.addSites(spec)
 }
 

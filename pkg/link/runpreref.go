@@ -61,12 +61,12 @@ func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
 	if diff.ByContent(r.Sym) && r.Sec != nil {
 		return m.contentIs(r, actual)
 	}
-	return m.symbolIs(r.Sym, actual-uint64(r.Add), r.Type == elf.R_X86_64_PLT32)
+	return m.symbolIs(r.Sym, actual-uint64(r.Add))
 }
 
 // symbolIs tells whether a symbol of the object is at an address of the image: as the symbol table says, through a PLT
 // entry, or, for a local one that the table does not name, wherever the first use found it.
-func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64, plt bool) bool {
+func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 	if slot, ok := m.im.Slots.PLT[addr]; ok {
 		sl := m.im.Slots.ByVaddr[slot]
 		if sl.Symbol == s.Name {

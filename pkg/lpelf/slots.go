@@ -2,7 +2,6 @@ package lpelf
 
 import (
 	"debug/elf"
-	"fmt"
 
 	"lpatch/pkg/insn"
 )
@@ -51,9 +50,7 @@ func (f *File) ReadSlots() (*Slots, error) {
 		if sec.Flags&elf.SHF_EXECINSTR == 0 || len(sec.Name) < 4 || sec.Name[:4] != ".plt" && sec.Name != ".iplt" {
 			continue
 		}
-		if err := s.scanPLT(sec); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Path, err)
-		}
+		s.scanPLT(sec)
 	}
 	return s, nil
 }
@@ -73,7 +70,7 @@ func (s *Slots) add(r Reloc) {
 
 // scanPLT finds "jmp *slot(%rip)" in each entry of a PLT section. The entry starts at the endbr64 or bnd prefix before
 // the jump; entries are 8 or 16 bytes, and an entry of the lazy .plt of an IBT binary holds no such jump (.plt.sec does).
-func (s *Slots) scanPLT(sec *Section) error {
+func (s *Slots) scanPLT(sec *Section) {
 	const maxEntry = 16
 	step := uint64(maxEntry)
 	if sec.Entry == 8 || sec.Align == 8 {
@@ -97,5 +94,4 @@ func (s *Slots) scanPLT(sec *Section) error {
 			pos += in.Len
 		}
 	}
-	return nil
 }

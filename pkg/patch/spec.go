@@ -99,6 +99,7 @@ type Range struct {
 // FixupKind is an address computation that the kernel does when it maps the patch.
 type FixupKind string
 
+// The computations. Base is that of the image, or of the patch itself.
 const (
 	FixupAbs64 FixupKind = "abs64" // *(u64 *)place = base + addend
 	FixupAbs32 FixupKind = "abs32" // *(u32 *)place = base + addend; must be below 2^31 (non-PIE code, right as 32 and as 32S)
