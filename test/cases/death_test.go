@@ -22,18 +22,19 @@ func TestKillInWindow(t *testing.T) {
 	p := rawPatch(t, v.path, "value")
 	transfer(t, c, p)
 	setDelay(t, 3*time.Second)
-	done := make(chan time.Time)
+	done := make(chan error)
 	go func() {
-		c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{MaxStop: 5 * time.Second})
-		done <- time.Now()
+		_, err := c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{MaxStop: 5 * time.Second})
+		done <- err
 	}()
-	time.Sleep(200 * time.Millisecond)
+	waitFor(t, "the window", func() bool { return held(t, v.pid) })
+	killed := time.Now()
 	syscall.Kill(v.pid, syscall.SIGKILL)
 	v.cmd.Wait()
-	died := time.Now()
-	if ended := <-done; !died.Before(ended) {
-		t.Fatalf("the target died %v after the window ended", died.Sub(ended))
+	if took := time.Since(killed); took > 2*time.Second {
+		t.Fatalf("the target took %v to die: until the window ended", took)
 	}
+	<-done
 	wantNoTargets(t, c)
 }
 

@@ -168,6 +168,18 @@ func TestMaxStop(t *testing.T) {
 	}
 }
 
+// TestMaxStopAsleep is TestMaxStop with nobody who runs, and so nobody held who could end the window: the freezer itself
+// must not write after the limit.
+func TestMaxStopAsleep(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	setDelay(t, 200*time.Millisecond)
+	refuse(t, c, lpnl.VerbApply, p, v.pid, lpnl.Options{MaxStop: 50 * time.Millisecond}, lpnl.RefusalDeadline)
+	v.wantValue(1)
+}
+
 // TestMalformed sends patches that make no sense; each is refused with its sentence when it is sealed.
 func TestMalformed(t *testing.T) {
 	for want, spoil := range map[string]func(*lpnl.Patch){

@@ -1,21 +1,57 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The function of victim.c that is patched, in a file of its own so that no caller inlines it. */
+/*
+ * The function of victim.c that is patched, in a file of its own so that no caller inlines it. With FIXED it is the
+ * corrected one, which brings all that a first patch may need: a new function, a new static variable, a table of
+ * strings, a string, an import that the program has, an existing static function and an existing static variable.
+ *
+ * As built it calls nothing: a return address that it left on the stack of a thread that then sleeps above it would look
+ * like one in use, and the thread like one that is in the function.
+ */
+#include <string.h>
 
 int value(int x);
+int same(const char *a, const char *b);
 
 static unsigned int salt;
 
-/* Long enough for a thread to be met inside, now and then. */
-int value(int x)
+__attribute__((noinline)) static unsigned int stir(unsigned int h, int x)
 {
-	unsigned int h = salt;
-
 	for (int i = 0; i < 16; i++)
 		h = h * 31 + x;
-	salt = h;
+	return h;
+}
+
+int same(const char *a, const char *b)
+{
+	salt = stir(salt, *a);
+	return !strcmp(a, b);
+}
+
 #ifdef FIXED
-	return x + 2;
+static int fixed_calls;
+static const char * const names[] = { "zero", "one", "two" };
+
+__attribute__((noinline)) static int index_of(const char *name)
+{
+	for (int i = 0; i < 3; i++)
+		if (!strcmp(names[i], name))
+			return i;
+	return -1000;
+}
+#endif
+
+int value(int x)
+{
+#ifdef FIXED
+	salt = stir(salt, x);
+	fixed_calls++;
+	return x + index_of(fixed_calls ? "two" : "none");
 #else
+	unsigned int h = salt;
+
+	for (int i = 0; i < 8; i++)
+		h = h * 31 + x;
+	salt = h;
 	return x + 1;
 #endif
 }

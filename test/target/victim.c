@@ -3,7 +3,8 @@
  * A program to be patched. Its threads call value() all the time and check what they get; a right answer is
  * argument + 1 (as built) or + 2 (as patched), anything else is counted as wrong.
  *
- *	victim [-t THREADS] [-m spin|sleep] [-c] [-l] [-s] [-v]
+ *	victim [-t THREADS] [-m spin|sleep|linger] [-c] [-l] [-s] [-v]
+ *		-m linger  the workers sleep by turns inside and outside of linger(); left counts them
  *		-c  threads are created and ended all the time
  *		-l  mlockall(MCL_CURRENT | MCL_FUTURE)
  *		-s  the main thread enters seccomp's strict mode
@@ -33,6 +34,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,6 +67,7 @@ __asm__(".section .text.straddle, \"ax\", @progbits\n"
 /* The tests read these through /proc/PID/mem while the program is stopped. */
 atomic_ulong calls, wrong, born;
 
+atomic_ulong left;
 static int sleeping;
 static pthread_mutex_t room = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
@@ -96,6 +99,33 @@ static void *worker(void *arg)
 	for (int x = (int)(long)arg;; x++)
 		work(x & 0xffff);
 	return NULL;
+}
+
+/*
+ * Sleeps without a library function, so that the caller's stack pointer is the one to be seen: what calls left on the
+ * stack below is not.
+ */
+static inline __attribute__((always_inline)) void nap_here(long ns)
+{
+	struct timespec nap = { .tv_nsec = ns };
+	long ret;
+
+	__asm__ volatile("syscall" : "=a"(ret) : "a"(SYS_nanosleep), "D"(&nap), "S"(NULL) : "rcx", "r11", "memory");
+}
+
+__attribute__((noinline)) void linger(void)
+{
+	nap_here(1000000);
+	atomic_fetch_add(&left, 1);
+}
+
+static void *lingerer(void *arg)
+{
+	for (;;) {
+		nap_here(5000000);
+		linger();
+	}
+	return arg;
 }
 
 static int sharer(void *arg)
@@ -221,7 +251,7 @@ static void obey(const char *command, char **argv)
 int main(int argc, char **argv)
 {
 	static char line[64], in[4096], out[4096]; /* no allocation in strict mode */
-	int threads = 0, churning = 0, strict = 0, sharing = 0, opt;
+	int threads = 0, lingering = 0, churning = 0, strict = 0, sharing = 0, opt;
 
 	while ((opt = getopt(argc, argv, "t:m:clsv")) != -1) {
 		switch (opt) {
@@ -230,6 +260,7 @@ int main(int argc, char **argv)
 			break;
 		case 'm':
 			sleeping = !strcmp(optarg, "sleep");
+			lingering = !strcmp(optarg, "linger");
 			break;
 		case 'c':
 			churning = 1;
@@ -253,7 +284,7 @@ int main(int argc, char **argv)
 	setvbuf(stdin, in, _IOFBF, sizeof(in));
 	setvbuf(stdout, out, _IOLBF, sizeof(out));
 	for (long i = 0; i < threads; i++)
-		start(worker, i);
+		start(lingering ? lingerer : worker, i);
 	for (int i = 0; churning && i < 4; i++)
 		start(churn, 0);
 	if (sharing && clone(sharer, malloc(64 << 10) + (64 << 10), CLONE_VM | SIGCHLD, NULL) < 0) {

@@ -1,0 +1,183 @@
+//go:build vm
+
+package cases
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// lpctl runs lpctl and returns its exit status and what it printed.
+func lpctl(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	return run(t, exec.Command("lpctl", args...))
+}
+
+func run(t *testing.T, cmd *exec.Cmd) (status int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// wantDone runs lpctl, which must succeed and print one line of this form.
+func wantDone(t *testing.T, line string, args ...string) {
+	t.Helper()
+	status, stdout, stderr := lpctl(t, args...)
+	if status != 0 || stderr != "" || !regexp.MustCompile("^"+line+"\n$").MatchString(stdout) {
+		t.Fatalf("lpctl %s: exit status %d\n%s%swant %s", strings.Join(args, " "), status, stdout, stderr, line)
+	}
+}
+
+// wantSaid runs lpctl, which must end with this status and say exactly this.
+func wantSaid(t *testing.T, want int, message string, args ...string) {
+	t.Helper()
+	status, stdout, stderr := lpctl(t, args...)
+	if status != want || stdout != "" || stderr != "lpctl: "+message+"\n" {
+		t.Fatalf("lpctl %s: exit status %d, want %d\n%s%swant\nlpctl: %s", strings.Join(args, " "), status, want, stdout,
+			stderr, message)
+	}
+}
+
+// patched lists the programs that test/fixtures made patches for, with the file that each patch is for.
+func patched(t *testing.T) map[string]string {
+	t.Helper()
+	patches, err := filepath.Glob(fixtures + "*-O?*.lp")
+	if err != nil || len(patches) < 12 {
+		t.Fatalf("there are %d patches (%v), want 12 at least", len(patches), err)
+	}
+	programs := map[string]string{}
+	for _, p := range patches {
+		name := strings.TrimSuffix(filepath.Base(p), ".lp")
+		program := name
+		if lib, ok := strings.CutPrefix(name, "libvalue-"); ok {
+			program = "victim-shared-" + strings.TrimSuffix(lib, ".so")
+		}
+		programs[program] = name
+	}
+	programs["victim-static"] = "victim-static"
+	return programs
+}
+
+// TestBuilt applies what lpctl built with each compiler, at each level of optimisation, for each kind of file.
+func TestBuilt(t *testing.T) {
+	for program, name := range patched(t) {
+		t.Run(program, func(t *testing.T) {
+			v := startVictim(t, program, "-t", "4", "-m", "spin")
+			lp, pid := fixtures+name+".lp", fmt.Sprint(v.pid)
+			on := fmt.Sprintf(`%s to \S+\[%d\]`, regexp.QuoteMeta(name), v.pid)
+			limit := `: 1 function, 5 threads, stopped [0-9.]+ (µs|ms) \(limit 100 ms\)`
+			for range 3 {
+				wantDone(t, "applied "+on+limit, "apply", lp, "--pid", pid, "--timeout", "60s")
+				v.wantValue(2)
+				status, stdout, _ := lpctl(t, "restore", name, "--pid", pid, "--timeout", "60s")
+				if status != 0 {
+					t.Fatalf("restore: %d %s", status, stdout)
+				}
+				v.wantValue(1)
+			}
+			if !strings.Contains(maps(t, v.pid), lp) {
+				t.Fatalf("%s is not in\n%s", lp, maps(t, v.pid))
+			}
+			if status, _, stderr := lpctl(t, "unload", name, "--pid", pid, "--timeout", "60s"); status != 0 {
+				t.Fatalf("unload: %d %s", status, stderr)
+			}
+			if strings.Contains(maps(t, v.pid), ".lp") {
+				t.Fatalf("unloaded, but in\n%s", maps(t, v.pid))
+			}
+			v.wantNoWrong()
+		})
+	}
+}
+
+// TestAll patches several processes at once, by the file that they run and by what they map.
+func TestAll(t *testing.T) {
+	one, two, other := startVictim(t, "victim"), startVictim(t, "victim"), startVictim(t, "victim-nopie")
+	lp := fixtures + "victim.lp"
+	for _, targets := range [][]string{{"--all"}, {"--exe", fixtures + "victim"},
+		{"--pid", fmt.Sprint(one.pid), "--pid", fmt.Sprint(two.pid)}} {
+		status, stdout, stderr := lpctl(t, append([]string{"apply", lp}, targets...)...)
+		if status != 0 || strings.Count(stdout, "applied ") != 2 {
+			t.Fatalf("apply %v: %d\n%s%s", targets, status, stdout, stderr)
+		}
+		one.wantValue(2)
+		two.wantValue(2)
+		other.wantValue(1)
+		_, stdout, _ = lpctl(t, "status", "--json")
+		if strings.Count(stdout, `"state":"applied"`) != 2 {
+			t.Fatalf("status:\n%s", stdout)
+		}
+		if status, _, stderr := lpctl(t, append([]string{"revert", lp}, targets...)...); status != 0 {
+			t.Fatalf("revert: %d %s", status, stderr)
+		}
+		one.wantValue(1)
+		two.wantValue(1)
+	}
+}
+
+// TestBadInput gives lpctl what it cannot work with, and reads its answers.
+func TestBadInput(t *testing.T) {
+	v := startVictim(t, "victim")
+	lp, pid := fixtures+"victim.lp", fmt.Sprint(v.pid)
+	wantSaid(t, 1, "there is no process 4194000", "apply", lp, "--pid", "4194000")
+	wantSaid(t, 1, "open no-such.lp: no such file or directory", "apply", "no-such.lp", "--pid", pid)
+
+	whole, err := os.ReadFile(lp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := filepath.Join(t.TempDir(), "cut.lp")
+	if err := os.WriteFile(cut, whole[:len(whole)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	status, _, stderr := lpctl(t, "apply", cut, "--pid", pid)
+	if status != 1 || !strings.Contains(stderr, "truncated") || !strings.Contains(stderr, cut) {
+		t.Fatalf("a truncated patch: %d %s", status, stderr)
+	}
+
+	status, _, stderr = lpctl(t, "apply", fixtures+"victim-nopie.lp", "--pid", pid)
+	if status != 2 || !strings.Contains(stderr, "which the patch is for; choose a process that does") {
+		t.Fatalf("a patch for another program: %d %s", status, stderr)
+	}
+	v.wantValue(1)
+
+	cmd := exec.Command("lpctl", "apply", lp, "--pid", pid)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	status, _, stderr = run(t, cmd)
+	want := fmt.Sprintf("lpctl: victim[%d]: not permitted to look at process %d; run lpctl as root\n", v.pid, v.pid)
+	if status != 1 || stderr != want {
+		t.Fatalf("as nobody: %d %swant %s", status, stderr, want)
+	}
+	v.wantValue(1)
+}
+
+// TestNoModule removes the module, which nothing uses, asks, and loads it again.
+func TestNoModule(t *testing.T) {
+	v := startVictim(t, "victim")
+	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		f := open(t, "/.lpatch/lpatch.ko")
+		if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	wantSaid(t, 1, `the kernel module lpatch is not loaded; load it with "modprobe lpatch" `+
+		`("lpctl doctor" checks whether this machine can)`, "apply", fixtures+"victim.lp", "--pid", fmt.Sprint(v.pid))
+}
