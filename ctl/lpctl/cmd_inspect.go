@@ -82,7 +82,7 @@ func describe(w io.Writer, f *patch.File) error {
 		if len(im.BuildID) > 0 {
 			id = hex.EncodeToString(im.BuildID)
 		}
-		fmt.Fprintf(tw, "%d\t%s\t%s\n", i, im.Path, id)
+		fmt.Fprintf(tw, "%d\t%s\t%s\n", i, im.Name, id)
 	}
 	if err := tw.Flush(); err != nil {
 		return err

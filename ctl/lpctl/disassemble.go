@@ -106,5 +106,5 @@ func (l *listing) meaning(f patch.Fixup, end uint64) string {
 		}
 		return fmt.Sprintf("patch %#x", addr)
 	}
-	return fmt.Sprintf("%s %#x", l.file.Spec.Images[f.Image].Path, addr)
+	return fmt.Sprintf("%s %#x", l.file.Spec.Images[f.Image].Name, addr)
 }

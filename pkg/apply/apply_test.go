@@ -178,7 +178,7 @@ func TestRefusals(t *testing.T) {
 	other := spec(t)
 	other.Images[0].BuildID = patch.Hex{0xab, 0xcd}
 	elsewhere := spec(t)
-	elsewhere.Images[0].Path, elsewhere.Images[0].Soname = "/usr/lib/libx.so.1.2", "libx.so.1"
+	elsewhere.Images[0].Name, elsewhere.Images[0].Soname = "libx.so.1.2", "libx.so.1"
 	elsewhere.Images[0].BuildID = patch.Hex{0x12}
 	built := spec(t).Images[0].BuildID
 	text, _ := built.MarshalText()

@@ -117,7 +117,7 @@ func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, 
 func alike(image *patch.Image, list []candidate) *candidate {
 	for i, c := range list {
 		base := filepath.Base(c.mapping.Path)
-		if c.known && (base == filepath.Base(image.Path) || image.Soname != "" && base == image.Soname) {
+		if c.known && (base == image.Name || image.Soname != "" && base == image.Soname) {
 			return &list[i]
 		}
 	}
@@ -129,5 +129,5 @@ func label(image *patch.Image) string {
 	if image.Soname != "" {
 		return image.Soname
 	}
-	return image.Path
+	return image.Name
 }

@@ -216,7 +216,7 @@ func (w *workshop) run(ctx context.Context, log string, command, env []string) e
 		return err
 	}
 	defer func() { _ = out.Close() }()
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd := exec.CommandContext(ctx, lookPath(command[0], env), command[1:]...)
 	cmd.Dir = w.path("src")
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = out, out
@@ -230,6 +230,25 @@ func (w *workshop) run(ctx context.Context, log string, command, env []string) e
 		return fmt.Errorf("%s: %w%s", strings.Join(command, " "), err, tail(out.Name()))
 	}
 	return nil
+}
+
+// lookPath finds a command as a shell with the variables env would, for a build command may be a compiler itself.
+func lookPath(name string, env []string) string {
+	if strings.Contains(name, "/") {
+		return name
+	}
+	for _, v := range env {
+		path, ok := strings.CutPrefix(v, "PATH=")
+		if !ok {
+			continue
+		}
+		for _, dir := range filepath.SplitList(path) {
+			if file, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+				return file
+			}
+		}
+	}
+	return name
 }
 
 // tail returns the last lines of a log, indented.

@@ -2,6 +2,7 @@ package link
 
 import (
 	"debug/elf"
+	"path/filepath"
 	"sort"
 
 	"lpatch/pkg/diff"
@@ -210,7 +211,7 @@ func (c *chunk) symbols() []patch.Symbol {
 
 // describe identifies the image and its text.
 func (im *Image) describe() patch.Image {
-	d := patch.Image{Path: im.Path, Soname: im.Soname(), BuildID: im.BuildID(), SHA256: im.LoadSHA256(), Fixed: im.Fixed(), Near: true}
+	d := patch.Image{Name: filepath.Base(im.Path), Soname: im.Soname(), BuildID: im.BuildID(), SHA256: im.LoadSHA256(), Fixed: im.Fixed(), Near: true}
 	d.SpanStart = ^uint64(0)
 	for _, p := range im.Progs {
 		if p.Type != elf.PT_LOAD {

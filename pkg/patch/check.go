@@ -67,8 +67,8 @@ func checkText(what, s string, limit int) error {
 }
 
 func checkImage(im *Image) error {
-	const maxPath, maxID = 4096, 64
-	if err := checkText("path", im.Path, maxPath); err != nil {
+	const maxName, maxID = 255, 64
+	if err := checkText("name", im.Name, maxName); err != nil {
 		return err
 	}
 	if err := checkText("soname", im.Soname, MaxNameLen); err != nil {

@@ -102,10 +102,10 @@ func Read(data []byte) (*File, error) {
 		return nil, fmt.Errorf("%w: it is an ELF file of type %v", ErrInvalid, ef.Type)
 	}
 	f := &File{Data: data, SHA256: sha256.Sum256(data), BuildID: ef.BuildID(), elf: ef}
-	if f.segments, err = readSegments(ef); err != nil {
+	if f.Spec, err = readSpec(ef); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	if f.Spec, err = readSpec(ef); err != nil {
+	if f.segments, err = readSegments(ef); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if err := f.check(); err != nil {

@@ -16,7 +16,7 @@ func sample() *Content {
 		Spec: &Spec{
 			Format: FormatVersion, Name: "cve-1", Tool: "lpctl test",
 			Images: []Image{{
-				Path: "/usr/bin/prog", SHA256: make(Hex, 32), BuildID: Hex{1, 2}, Near: true,
+				Name: "prog", SHA256: make(Hex, 32), BuildID: Hex{1, 2}, Near: true,
 				TextOffset: 0x1000, TextVaddr: 0x1000, TextSize: 0x3000, SpanEnd: 0x8000,
 			}},
 			Sites:     []Site{{Kind: SiteJump, Symbol: "f", Vaddr: 0x1100, Old: Hex{1, 2, 3, 4, 5}, Target: 0x1000}},

@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,23 +145,41 @@ func held(t *testing.T, pid int) bool {
 }
 
 // TestQuiescence patches a function in which threads sleep now and then: when apply is done, nobody is in the old body.
-// Threads move between the search of their stacks outside of the window and the window.
+// Another client opens windows on another process all the time, so that this one has to wait for its turn between the
+// search of the sleepers' stacks and the window, and threads move meanwhile.
 func TestQuiescence(t *testing.T) {
-	v := startVictim(t, "victim", "-t", "4", "-m", "linger")
-	c := dial(t)
-	p := rawPatchWith(t, v.path, "linger", []byte{0xc3})
+	v, other := startVictim(t, "victim", "-t", "4", "-m", "linger"), startVictim(t, "victim")
+	c, rival := dial(t), dial(t)
+	p, q := rawPatchWith(t, v.path, "linger", []byte{0xc3}), rawPatch(t, other.path, "value")
 	transfer(t, c, p)
+	transfer(t, rival, q)
+	setDelay(t, 20*time.Millisecond)
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				rival.Op(lpnl.VerbCheck, q.Hash, lpnl.Target{PID: other.pid}, rawOptions)
+			}
+		}
+	}()
 	left := newCounter(t, v, "left")
-	for range 100 {
+	for range 40 {
+		time.Sleep(time.Duration(rand.IntN(300)) * time.Millisecond) // whatever the threads do just now
 		do(t, c, lpnl.VerbApply, p, v.pid)
 		at := left.read()
-		time.Sleep(5 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 		if now := left.read(); now != at {
 			t.Fatalf("%d threads were in the old function when it was replaced", now-at)
 		}
 		do(t, c, lpnl.VerbRestore, p, v.pid)
 		waitFor(t, "the old function to be used again", func() bool { return left.read() != at })
 	}
+	close(stop)
+	<-stopped
 	do(t, c, lpnl.VerbUnload, p, v.pid)
 }
 

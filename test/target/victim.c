@@ -115,14 +115,14 @@ static inline __attribute__((always_inline)) void nap_here(long ns)
 
 __attribute__((noinline)) void linger(void)
 {
-	nap_here(1000000);
+	nap_here(100000000);
 	atomic_fetch_add(&left, 1);
 }
 
 static void *lingerer(void *arg)
 {
 	for (;;) {
-		nap_here(5000000);
+		nap_here(200000000 + 37000000 * (long)arg); /* out of step with each other */
 		linger();
 	}
 	return arg;

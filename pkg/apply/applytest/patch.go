@@ -5,6 +5,7 @@ package applytest
 import (
 	"debug/elf"
 	"os"
+	"path/filepath"
 
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
@@ -20,7 +21,7 @@ func Spec(name, path string) (*patch.Spec, error) {
 		return nil, err
 	}
 	image := patch.Image{
-		Path: path, Soname: f.Soname(), BuildID: f.BuildID(), SHA256: f.LoadSHA256(), Fixed: f.Type == elf.ET_EXEC, Near: true,
+		Name: filepath.Base(path), Soname: f.Soname(), BuildID: f.BuildID(), SHA256: f.LoadSHA256(), Fixed: f.Type == elf.ET_EXEC, Near: true,
 	}
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_LOAD {
