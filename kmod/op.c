@@ -70,6 +70,11 @@ const char *lp_op_verb(const struct lp_op *op)
 	return op->flags & LPATCH_OP_FLAGS_DRY_RUN ? "check" : lp_verbs[op->verb];
 }
 
+unsigned long lp_op_site_addr(const struct lp_op *op, const struct lp_site *site)
+{
+	return op->bases[site->image] + site->vaddr;
+}
+
 struct lp_op *lp_op_alloc(enum lp_verb verb)
 {
 	struct lp_op *op = kzalloc(sizeof(*op), GFP_KERNEL);

@@ -11,6 +11,8 @@
 
 struct lp_patch;
 struct lp_record;
+struct lp_site;
+struct lp_span;
 struct lp_target;
 
 enum lp_verb {
@@ -66,6 +68,8 @@ struct lp_op {
 	char message[LPATCH_MESSAGE_MAX + 1];
 };
 
+/* Where the first byte of a site is in the target. */
+unsigned long lp_op_site_addr(const struct lp_op *op, const struct lp_site *site);
 struct lp_op *lp_op_alloc(enum lp_verb verb);
 void lp_op_free(struct lp_op *op);
 int lp_op_run(struct lp_op *op);

@@ -27,6 +27,7 @@
 #include "op.h"
 #include "overwrite.h"
 #include "patch.h"
+#include "span.h"
 #include "target.h"
 
 /* Back-off between attempts. */
@@ -56,11 +57,6 @@ static void lp_op_accept(struct lp_op *op)
 	op->tid = 0;
 }
 
-static unsigned long lp_site_addr(const struct lp_op *op, const struct lp_site *site)
-{
-	return op->bases[site->image] + site->vaddr;
-}
-
 /* Works out addresses and bytes of all places. Return: 0 or a refusal. */
 static int lp_places_fill(struct lp_op *op)
 {
@@ -73,7 +69,7 @@ static int lp_places_fill(struct lp_op *op)
 		u8 *new_bytes = op->verb == LP_RESTORE ? place->from : place->to;
 		u8 *old_bytes = op->verb == LP_RESTORE ? place->to : place->from;
 
-		place->addr = lp_site_addr(op, site);
+		place->addr = lp_op_site_addr(op, site);
 		place->len = site->len;
 		memcpy(old_bytes, site->old_bytes, site->len);
 		memcpy(new_bytes, site->new_bytes, site->len);
@@ -84,66 +80,6 @@ static int lp_places_fill(struct lp_op *op)
 					    site->symbol);
 	}
 	return 0;
-}
-
-static void lp_span_add(struct lp_op *op, unsigned long lo, unsigned long hi, const char *name)
-{
-	op->spans[op->scan.nr_spans++] = (struct lp_span){ .lo = lo, .hi = hi, .name = name };
-}
-
-/* Is there a jump at the entry [@start, @start + 4] of a function? The sites are sorted. */
-static bool lp_entry_is_site(const struct lp_patch *patch, const struct lp_function *function)
-{
-	u32 lo = 0, hi = patch->nr_sites;
-
-	while (lo < hi) {
-		u32 mid = lo + (hi - lo) / 2;
-		const struct lp_site *site = &patch->sites[mid];
-
-		if (site->image < function->image ||
-		    (site->image == function->image && site->vaddr < function->start))
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < patch->nr_sites && patch->sites[lo].image == function->image &&
-	       patch->sites[lo].vaddr - function->start <= 4;
-}
-
-/*
- * The addresses that nobody may refer to. A torn entry is one of which a thread has executed some
- * of the instructions that are overwritten, but not all. An address that is an entry itself is no
- * return address, but may be a pointer to the function, and a thread that is there has not begun.
- */
-static void lp_spans_fill(struct lp_op *op)
-{
-	const struct lp_patch *patch = op->patch;
-	u32 i;
-
-	op->scan.nr_spans = 0;
-	for (i = 0; op->verb != LP_UNLOAD && i < patch->nr_sites; i++) {
-		const struct lp_site *site = &patch->sites[i];
-		unsigned long addr = lp_site_addr(op, site);
-
-		if (site->kind == LPATCH_SITE_KIND_JUMP)
-			lp_span_add(op, addr + 1, addr + site->len, site->symbol);
-	}
-	for (i = 0; op->verb == LP_APPLY && i < patch->nr_functions; i++) {
-		const struct lp_function *function = &patch->functions[i];
-		unsigned long base = op->bases[function->image];
-
-		lp_span_add(op, base + function->start + lp_entry_is_site(patch, function),
-			    base + function->end, function->symbol);
-	}
-	for (i = 0; op->verb != LP_APPLY && i < patch->nr_segments; i++) {
-		const struct lp_segment *segment = &patch->segments[i];
-
-		if (segment->prot & LPATCH_SEGMENT_PROT_EXEC)
-			lp_span_add(op, op->base + segment->vaddr,
-				    op->base + segment->vaddr + segment->size, NULL);
-	}
-	op->scan.nr_spans = lp_spans_sort(op->spans, op->scan.nr_spans);
-	op->scan.spans = op->spans;
 }
 
 /* Reads every place without a lock, so that its page is there when nothing may fault. */

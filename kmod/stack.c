@@ -20,17 +20,16 @@
  * since, are not searched again in it.
  */
 
-#include <linux/bsearch.h>
 #include <linux/mm.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task_stack.h>
-#include <linux/sort.h>
 #include <linux/uaccess.h>
 
 #include "arch.h"
 #include "freeze.h"
 #include "gate.h"
+#include "span.h"
 #include "stack.h"
 
 /*
@@ -43,46 +42,6 @@
 #define LP_STACK_MAX (64UL << 20)
 
 #define LP_SCAN_WORDS (LP_SCAN_BUF / sizeof(unsigned long))
-
-static int lp_span_cmp(const void *a, const void *b)
-{
-	const struct lp_span *x = a, *y = b;
-
-	return x->lo < y->lo ? -1 : x->lo > y->lo;
-}
-
-/* Sorts and joins those that overlap, under the name of the first. Returns how many are left. */
-unsigned int lp_spans_sort(struct lp_span *spans, unsigned int nr)
-{
-	unsigned int i, last = 0;
-
-	if (!nr)
-		return 0;
-	sort(spans, nr, sizeof(*spans), lp_span_cmp, NULL);
-	for (i = 1; i < nr; i++) {
-		if (spans[i].lo < spans[last].hi)
-			spans[last].hi = max(spans[last].hi, spans[i].hi);
-		else
-			spans[++last] = spans[i];
-	}
-	return last + 1;
-}
-
-static int lp_span_match(const void *key, const void *elt)
-{
-	const struct lp_span *span = elt;
-	unsigned long value = *(const unsigned long *)key;
-
-	return value < span->lo ? -1 : value >= span->hi;
-}
-
-/* Most words are outside of all spans, and two comparisons tell. */
-static const struct lp_span *lp_span_find(const struct lp_scan *s, unsigned long value)
-{
-	if (!s->nr_spans || value < s->spans[0].lo || value >= s->spans[s->nr_spans - 1].hi)
-		return NULL;
-	return bsearch(&value, s->spans, s->nr_spans, sizeof(*s->spans), lp_span_match);
-}
 
 static int lp_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
 		   const struct lp_span *span)
@@ -112,7 +71,7 @@ struct lp_reg_arg {
 static int lp_scan_reg(unsigned long value, bool ip, void *arg)
 {
 	struct lp_reg_arg *a = arg;
-	const struct lp_span *span = lp_span_find(a->s, value);
+	const struct lp_span *span = lp_span_find(a->s->spans, a->s->nr_spans, value);
 
 	return span ? lp_busy(a->s, a->task, ip ? LP_BUSY_IP : LP_BUSY_REGISTER, span) : 0;
 }
@@ -122,7 +81,7 @@ static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned i
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
-		const struct lp_span *span = lp_span_find(s, s->buf[i]);
+		const struct lp_span *span = lp_span_find(s->spans, s->nr_spans, s->buf[i]);
 
 		if (span)
 			return lp_busy(s, task, LP_BUSY_STACK, span);

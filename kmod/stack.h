@@ -6,16 +6,7 @@
 #include <linux/types.h>
 
 struct lp_freeze;
-
-/*
- * Addresses [lo, hi) that no thread may refer to. @name is the function they belong to, or NULL for
- * a whole patch.
- */
-struct lp_span {
-	unsigned long lo;
-	unsigned long hi;
-	const char *name;
-};
+struct lp_span;
 
 /* How a thread is in the way. */
 enum lp_busy_how {
@@ -50,7 +41,6 @@ struct lp_scan {
 
 #define LP_SCAN_BUF PAGE_SIZE
 
-unsigned int lp_spans_sort(struct lp_span *spans, unsigned int nr);
 void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f);
 int lp_stack_check(struct lp_scan *s, struct lp_freeze *f);
 
