@@ -186,12 +186,15 @@ int lpatch_nl_patch_seal_doit(struct sk_buff *skb, struct genl_info *info)
 	return ret;
 }
 
-/* Tells the group; nobody may be listening. */
+/* Tells the group of changes and refusals; nobody may be listening. */
 static void lp_notify(const struct lp_op *op)
 {
-	struct sk_buff *skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	struct sk_buff *skb;
 	void *head;
 
+	if ((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && op->refusal == LPATCH_REFUSAL_NONE)
+		return;
+	skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
 	if (!skb)
 		return;
 	head = genlmsg_put(skb, 0, 0, &lp_family, 0, LPATCH_CMD_EVENT);
@@ -350,7 +353,8 @@ int lpatch_nl_status_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb
 {
 	struct lp_dump dump = { .skb = skb, .cb = cb };
 
-	lp_records_each(lp_dump_record, &dump);
+	if (lp_records_each(lp_dump_record, &dump) == -EINTR)
+		return -EINTR;
 	return skb->len;
 }
 

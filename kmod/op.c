@@ -186,11 +186,21 @@ static int lp_do_unload(struct lp_op *op)
 	return ret ?: lp_load_unmap(op);
 }
 
-static int lp_op_do(struct lp_op *op)
+/* What is in the target counts, should two clients have sealed objects of the same hash. */
+static void lp_op_use_record(struct lp_op *op)
 {
 	op->record = lp_record_find(op->target, op->patch);
-	if (op->record)
-		op->base = op->record->base;
+	if (!op->record)
+		return;
+	lp_patch_get(op->record->patch);
+	lp_patch_put(op->patch);
+	op->patch = op->record->patch;
+	op->base = op->record->base;
+}
+
+static int lp_op_do(struct lp_op *op)
+{
+	lp_op_use_record(op);
 	switch (op->verb) {
 	case LP_LOAD:
 		return lp_do_load(op);
@@ -244,8 +254,11 @@ int lp_op_run(struct lp_op *op)
 		mutex_unlock(&op->target->lock);
 		return PTR_ERR(thread);
 	}
-	if (wait_for_completion_killable(&op->done))
+	if (wait_for_completion_killable(&op->done)) {
 		complete(&op->canceled);
+		/* Not kthread_stop() yet: a thread that has not started would never do so. */
+		wait_for_completion(&op->done);
+	}
 	kthread_stop(thread);
 	mutex_unlock(&op->target->lock);
 	return 0;

@@ -261,18 +261,37 @@ void lp_record_del(struct lp_target *target, struct lp_record *record)
 	mutex_unlock(&lp_targets_lock);
 }
 
+static int lp_target_each(struct lp_target *target,
+			  int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
+			  void *arg)
+{
+	struct lp_record *record;
+	int ret = 0;
+
+	if (mutex_lock_killable(&target->lock))
+		return -EINTR;
+	list_for_each_entry(record, &target->records, node) {
+		ret = fn(target, record, arg);
+		if (ret)
+			break;
+	}
+	mutex_unlock(&target->lock);
+	return ret;
+}
+
 /**
  * lp_records_each() - call a function for each record of each living target
  * @fn: called with the target's lock held; nonzero ends the walk
  * @arg: for @fn
  *
- * A target with an operation under way is waited for. Return: what @fn returned last.
+ * A target with an operation under way is waited for.
+ *
+ * Return: what @fn returned last, or -EINTR if the caller is being killed.
  */
 int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
 		    void *arg)
 {
 	struct lp_target *target, *previous = NULL;
-	struct lp_record *record;
 	int ret = 0;
 
 	lp_targets_purge();
@@ -283,13 +302,7 @@ int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record
 			lp_target_put(previous);
 		previous = target;
 		mutex_unlock(&lp_targets_lock);
-		mutex_lock(&target->lock);
-		list_for_each_entry(record, &target->records, node) {
-			ret = fn(target, record, arg);
-			if (ret)
-				break;
-		}
-		mutex_unlock(&target->lock);
+		ret = lp_target_each(target, fn, arg);
 		mutex_lock(&lp_targets_lock);
 		if (ret)
 			break;

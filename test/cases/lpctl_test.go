@@ -166,6 +166,14 @@ func TestBadInput(t *testing.T) {
 	v.wantValue(1)
 }
 
+// TestDoctor asks whether the machine is able, as it is here.
+func TestDoctor(t *testing.T) {
+	status, stdout, stderr := lpctl(t, "doctor")
+	if status != 0 || strings.Contains(stdout, "FAIL") || !strings.Contains(stdout, "task_work_add found by export") {
+		t.Fatalf("doctor: %d\n%s%s", status, stdout, stderr)
+	}
+}
+
 // TestNoModule removes the module, which nothing uses, asks, and loads it again.
 func TestNoModule(t *testing.T) {
 	v := startVictim(t, "victim")
