@@ -300,10 +300,11 @@ enum lpatch_a_function {
  * @LPATCH_A_PATCH_UNSPEC: not used
  * @LPATCH_A_PATCH_ID: u32: handle of an object in transfer; valid on the socket that made it
  * @LPATCH_A_PATCH_NAME: string
- * @LPATCH_A_PATCH_HASH: binary: SHA-256 of the patch file; the kernel takes it as a name
+ * @LPATCH_A_PATCH_HASH: binary: a name that the client chooses; lpctl takes the SHA-256 of the
+ *   patch file and of the device and inode numbers of its images
  * @LPATCH_A_PATCH_FD: u32: the open patch file
- * @LPATCH_A_PATCH_EXISTS: flag: in the reply to patch-new: the sealed object is here already, skip
- *   the transfer
+ * @LPATCH_A_PATCH_EXISTS: flag: in the reply to patch-new: the sealed object is here already and
+ *   kept for this socket too, skip the transfer
  * @LPATCH_A_PATCH_IMAGE: nest of enum lpatch_a_image, repeated
  * @LPATCH_A_PATCH_SEGMENT: nest of enum lpatch_a_segment, repeated
  * @LPATCH_A_PATCH_SITE: nest of enum lpatch_a_site, repeated

@@ -224,9 +224,9 @@ const (
 const (
 	AttrPatchID       uint16 = 1  // u32: handle of an object in transfer; valid on the socket that made it
 	AttrPatchName     uint16 = 2  // string
-	AttrPatchHash     uint16 = 3  // binary: SHA-256 of the patch file; the kernel takes it as a name
+	AttrPatchHash     uint16 = 3  // binary: a name that the client chooses; lpctl takes the SHA-256 of the patch file and of the device and inode numbers of its images
 	AttrPatchFD       uint16 = 4  // u32: the open patch file
-	AttrPatchExists   uint16 = 5  // flag: in the reply to patch-new: the sealed object is here already, skip the transfer
+	AttrPatchExists   uint16 = 5  // flag: in the reply to patch-new: the sealed object is here already and kept for this socket too, skip the transfer
 	AttrPatchImage    uint16 = 6  // nest of enum lpatch_a_image, repeated
 	AttrPatchSegment  uint16 = 7  // nest of enum lpatch_a_segment, repeated
 	AttrPatchSite     uint16 = 8  // nest of enum lpatch_a_site, repeated
