@@ -276,6 +276,8 @@ static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 	op->flags = attrs[LPATCH_A_OP_FLAGS] ? nla_get_u32(attrs[LPATCH_A_OP_FLAGS]) : 0;
 	op->max_stop =
 		lp_limit(attrs[LPATCH_A_OP_MAX_STOP], LPATCH_MAX_STOP_DEFAULT, LP_MAX_STOP_MAX);
+	op->allowed = genlmsg_data(info->genlhdr);
+	op->allowed_len = genlmsg_len(info->genlhdr);
 	op->timeout = lp_limit(attrs[LPATCH_A_OP_TIMEOUT], 0, LP_TIMEOUT_MAX);
 	op->patch = lp_patch_by_hash(nla_data(attrs[LPATCH_A_OP_HASH]));
 	if (!op->patch) {

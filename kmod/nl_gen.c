@@ -75,6 +75,7 @@ static const struct nla_policy lpatch_load_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x1),
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
+	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
 };
 
 /* LPATCH_CMD_APPLY: the request */
@@ -85,6 +86,7 @@ static const struct nla_policy lpatch_apply_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x1),
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
+	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
 };
 
 /* LPATCH_CMD_RESTORE: the request */
@@ -95,6 +97,7 @@ static const struct nla_policy lpatch_restore_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x1),
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
+	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
 };
 
 /* LPATCH_CMD_UNLOAD: the request */
@@ -105,6 +108,7 @@ static const struct nla_policy lpatch_unload_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x1),
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
+	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
 };
 
 /* LPATCH_CMD_STATUS_GET: the request */

@@ -75,6 +75,17 @@ unsigned long lp_op_site_addr(const struct lp_op *op, const struct lp_site *site
 	return op->bases[site->image] + site->vaddr;
 }
 
+bool lp_op_allows(const struct lp_op *op, const char *symbol)
+{
+	const struct nlattr *attr;
+	int rem;
+
+	nla_for_each_attr(attr, op->allowed, op->allowed_len, rem)
+		if (nla_type(attr) == LPATCH_A_OP_ALLOW_ACTIVE && !nla_strcmp(attr, symbol))
+			return true;
+	return false;
+}
+
 struct lp_op *lp_op_alloc(enum lp_verb verb)
 {
 	struct lp_op *op = kzalloc(sizeof(*op), GFP_KERNEL);

@@ -3,6 +3,7 @@
 #define LPATCH_OP_H
 
 #include <linux/completion.h>
+#include <net/netlink.h>
 
 #include "freeze.h"
 #include "site.h"
@@ -28,6 +29,8 @@ enum lp_verb {
  * @flags: enum lpatch_op_flags
  * @max_stop: ns, of one window
  * @timeout: ns, how long to try again
+ * @allowed: the attributes of the request, in which lp_op_allows() looks
+ * @allowed_len: bytes of them
  * @pid: as the client named the target
  * @patch, @target: referenced; the target's lock is held by the client's thread
  * @canceled: completed when the client is being killed
@@ -44,6 +47,8 @@ struct lp_op {
 	u32 flags;
 	u64 max_stop;
 	u64 timeout;
+	const struct nlattr *allowed;
+	int allowed_len;
 	u32 pid;
 	struct lp_patch *patch;
 	struct lp_target *target;
@@ -70,6 +75,8 @@ struct lp_op {
 
 /* Where the first byte of a site is in the target. */
 unsigned long lp_op_site_addr(const struct lp_op *op, const struct lp_site *site);
+/* May the old body of a function be in use when it is replaced? */
+bool lp_op_allows(const struct lp_op *op, const char *symbol);
 struct lp_op *lp_op_alloc(enum lp_verb verb);
 void lp_op_free(struct lp_op *op);
 int lp_op_run(struct lp_op *op);

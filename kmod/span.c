@@ -108,6 +108,8 @@ void lp_spans_fill(struct lp_op *op)
 		const struct lp_function *function = &patch->functions[i];
 		unsigned long base = op->bases[function->image];
 
+		if (lp_op_allows(op, function->symbol))
+			continue;
 		lp_span_add(op, base + function->start + lp_entry_is_site(patch, function),
 			    base + function->end, function->symbol);
 	}

@@ -410,6 +410,8 @@ enum lpatch_a_report {
  * @LPATCH_A_OP_FLAGS: u32, enum lpatch_op_flags
  * @LPATCH_A_OP_MAX_STOP: u64: ns, limit of one stop window; default max-stop-default, at most 10 s
  * @LPATCH_A_OP_TIMEOUT: u64: ns, how long to retry when a thread is in the way; default 0
+ * @LPATCH_A_OP_ALLOW_ACTIVE: string: symbol of a function whose old body may be in use when it is
+ *   replaced; its torn entry is still looked for
  * @LPATCH_A_OP_REPORT: nest of enum lpatch_a_report
  * @LPATCH_A_OP_PAD: aligns 64-bit attributes; no content
  * @__LPATCH_A_OP_MAX: one past the highest
@@ -423,6 +425,7 @@ enum lpatch_a_op {
 	LPATCH_A_OP_FLAGS,
 	LPATCH_A_OP_MAX_STOP,
 	LPATCH_A_OP_TIMEOUT,
+	LPATCH_A_OP_ALLOW_ACTIVE,
 	LPATCH_A_OP_REPORT,
 	LPATCH_A_OP_PAD,
 

@@ -268,14 +268,15 @@ const (
 
 // Attributes: an operation on a target.
 const (
-	AttrOpHash      uint16 = 1 // binary: names the sealed patch
-	AttrOpPID       uint16 = 2 // u32: of any thread of the target, in the caller's pid namespace
-	AttrOpStartTime uint16 = 3 // u64: field 22 of /proc/PID/stat, clock ticks; guards against a reused pid
-	AttrOpFlags     uint16 = 4 // u32, enum lpatch_op_flags
-	AttrOpMaxStop   uint16 = 5 // u64: ns, limit of one stop window; default max-stop-default, at most 10 s
-	AttrOpTimeout   uint16 = 6 // u64: ns, how long to retry when a thread is in the way; default 0
-	AttrOpReport    uint16 = 7 // nest of enum lpatch_a_report
-	AttrOpPad       uint16 = 8 // aligns 64-bit attributes; no content
+	AttrOpHash        uint16 = 1 // binary: names the sealed patch
+	AttrOpPID         uint16 = 2 // u32: of any thread of the target, in the caller's pid namespace
+	AttrOpStartTime   uint16 = 3 // u64: field 22 of /proc/PID/stat, clock ticks; guards against a reused pid
+	AttrOpFlags       uint16 = 4 // u32, enum lpatch_op_flags
+	AttrOpMaxStop     uint16 = 5 // u64: ns, limit of one stop window; default max-stop-default, at most 10 s
+	AttrOpTimeout     uint16 = 6 // u64: ns, how long to retry when a thread is in the way; default 0
+	AttrOpAllowActive uint16 = 7 // string: symbol of a function whose old body may be in use when it is replaced; its torn entry is still looked for
+	AttrOpReport      uint16 = 8 // nest of enum lpatch_a_report
+	AttrOpPad         uint16 = 9 // aligns 64-bit attributes; no content
 )
 
 // Commands.
