@@ -19,7 +19,7 @@ func TestKinds(t *testing.T) {
 		{"pie", "victim", "victim", nil},
 		{"no-pie", "victim-nopie", "victim-nopie", nil},
 		{"static", "victim-static", "victim-static", nil},
-		{"shared-library", "victim-shared", "libvalue.so", nil},
+		{"shared-library", "victim-shared", "libvalue-gcc-O2.so", nil},
 		{"mlockall", "victim", "victim", []string{"-l"}},
 		{"seccomp-strict", "victim", "victim", []string{"-s"}},
 	} {
