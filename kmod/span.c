@@ -83,6 +83,20 @@ static bool lp_entry_is_site(const struct lp_patch *patch, const struct lp_funct
 	       patch->sites[lo].vaddr - function->start <= 4;
 }
 
+/* Must the code of the patch be unused: for unload always, for restore unless all may be active. */
+static bool lp_needs_unused(const struct lp_op *op)
+{
+	const struct lp_patch *patch = op->patch;
+	u32 i;
+
+	if (op->verb != LP_RESTORE)
+		return op->verb == LP_UNLOAD;
+	for (i = 0; i < patch->nr_functions; i++)
+		if (!lp_op_allows(op, patch->functions[i].symbol))
+			return true;
+	return !patch->nr_functions;
+}
+
 /**
  * lp_spans_fill() - work out the addresses that nobody may refer to
  * @op: with bases, base, and a table that is large enough; gets its spans sorted and disjoint
@@ -113,7 +127,7 @@ void lp_spans_fill(struct lp_op *op)
 		lp_span_add(op, base + function->start + lp_entry_is_site(patch, function),
 			    base + function->end, function->symbol);
 	}
-	for (i = 0; op->verb != LP_APPLY && i < patch->nr_segments; i++) {
+	for (i = 0; lp_needs_unused(op) && i < patch->nr_segments; i++) {
 		const struct lp_segment *segment = &patch->segments[i];
 
 		if (segment->prot & LPATCH_SEGMENT_PROT_EXEC)

@@ -411,7 +411,7 @@ enum lpatch_a_report {
  * @LPATCH_A_OP_MAX_STOP: u64: ns, limit of one stop window; default max-stop-default, at most 10 s
  * @LPATCH_A_OP_TIMEOUT: u64: ns, how long to retry when a thread is in the way; default 0
  * @LPATCH_A_OP_ALLOW_ACTIVE: string: symbol of a function whose old body may be in use when it is
- *   replaced; its torn entry is still looked for
+ *   replaced, and whose new one when it is restored; its torn entry is still looked for
  * @LPATCH_A_OP_REPORT: nest of enum lpatch_a_report
  * @LPATCH_A_OP_PAD: aligns 64-bit attributes; no content
  * @__LPATCH_A_OP_MAX: one past the highest

@@ -274,7 +274,7 @@ const (
 	AttrOpFlags       uint16 = 4 // u32, enum lpatch_op_flags
 	AttrOpMaxStop     uint16 = 5 // u64: ns, limit of one stop window; default max-stop-default, at most 10 s
 	AttrOpTimeout     uint16 = 6 // u64: ns, how long to retry when a thread is in the way; default 0
-	AttrOpAllowActive uint16 = 7 // string: symbol of a function whose old body may be in use when it is replaced; its torn entry is still looked for
+	AttrOpAllowActive uint16 = 7 // string: symbol of a function whose old body may be in use when it is replaced, and whose new one when it is restored; its torn entry is still looked for
 	AttrOpReport      uint16 = 8 // nest of enum lpatch_a_report
 	AttrOpPad         uint16 = 9 // aligns 64-bit attributes; no content
 )
