@@ -18,7 +18,7 @@ func opCommand(verb apply.Verb, usage string) *cli.Command {
 		Name:      string(verb),
 		Usage:     usage,
 		ArgsUsage: "NAME.lp|NAME TARGETS",
-		Flags:     append(append(targetFlags(), stopFlags()...), jsonFlag(), quietFlag()),
+		Flags:     append(append(targetFlags(), stopFlags(verb)...), jsonFlag(), quietFlag()),
 		Action:    func(c *cli.Context) error { return operate(c, verb) },
 	}
 }

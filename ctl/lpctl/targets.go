@@ -49,15 +49,22 @@ func selection(c *cli.Context) apply.Selection {
 }
 
 // stopFlags limit an operation.
-func stopFlags() []cli.Flag {
-	return []cli.Flag{
+func stopFlags(verb apply.Verb) []cli.Flag {
+	flags := []cli.Flag{
 		&cli.DurationFlag{Name: "max-stop", Value: lpnl.MaxStopDefault, Usage: "never stop a target for longer than `TIME`"},
 		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "retry for `TIME` while a thread is in the way"},
 	}
+	if verb == lpnl.VerbLoad || verb == lpnl.VerbUnload {
+		return flags
+	}
+	return append(flags, &cli.StringSliceFlag{Name: "allow-active",
+		Usage: "let calls of `FUNC` that are under way finish in the code they began in; may be repeated"})
 }
 
 func options(c *cli.Context) (lpnl.Options, error) {
-	o := lpnl.Options{MaxStop: c.Duration("max-stop"), Timeout: c.Duration("timeout")}
+	o := lpnl.Options{
+		MaxStop: c.Duration("max-stop"), Timeout: c.Duration("timeout"), AllowActive: c.StringSlice("allow-active"),
+	}
 	if o.MaxStop <= 0 || o.MaxStop > maxStopLimit {
 		return o, fmt.Errorf("--max-stop %v: must be more than 0 and at most %s", o.MaxStop, duration(maxStopLimit))
 	}
@@ -167,6 +174,9 @@ func report(c *cli.Context, verb apply.Verb, sel apply.Selection, list []apply.O
 			}
 		} else if o.Err == nil && !c.Bool("quiet") {
 			fmt.Fprintln(c.App.Writer, sentence(verb, o))
+		}
+		if o.Note != "" && !c.Bool("quiet") {
+			fmt.Fprintf(c.App.ErrWriter, "lpctl: note: %v: %s\n", o.Process, o.Note)
 		}
 		if o.Err != nil {
 			complain(c.App.ErrWriter, o)

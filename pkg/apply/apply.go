@@ -43,6 +43,7 @@ type Outcome struct {
 	Process proc.Process
 	Report  lpnl.Report // complete if the kernel was asked
 	Err     error       // *lpnl.Refused: refused, nothing changed
+	Note    string      // something to know of what was done, a sentence
 }
 
 // Patch names a patch: by File, or by the name under which targets have it loaded.
@@ -55,26 +56,33 @@ type Patch struct {
 func (s *Session) Run(verb Verb, p Patch, targets []proc.Process, o lpnl.Options) []Outcome {
 	var list []Outcome
 	for _, t := range targets {
-		r, err := s.run(verb, p, t, o)
+		r, note, err := s.run(verb, p, t, o)
 		// What was found out here is not overwritten: the kernel may know nothing of a process that it was not asked about.
 		if r.PID == 0 {
 			r.PID, r.Comm, r.Patch = t.PID, t.Comm, p.Name
 		}
-		list = append(list, Outcome{Process: t, Report: r, Err: err})
+		list = append(list, Outcome{Process: t, Report: r, Err: err, Note: note})
 	}
 	return list
 }
 
-func (s *Session) run(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, error) {
+func (s *Session) run(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, string, error) {
 	hash, err := s.resolve(p, t)
 	if err != nil {
-		return reportOf(err), err
+		return reportOf(err), "", err
 	}
-	target := lpnl.Target{PID: t.PID, StartTime: t.StartTime}
+	spec := s.spec(p, t)
+	if err := allowable(spec, p, o.AllowActive); err != nil {
+		return reportOf(err), "", err
+	}
+	a := &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}, lone: lone(spec)}
+	var r lpnl.Report
 	if verb == Revert {
-		return s.revert(hash, target, o)
+		r, err = a.revert(o)
+	} else {
+		r, err = a.op(verb, o)
 	}
-	return s.kernel.Op(verb, hash, target, o)
+	return r, a.note, err
 }
 
 // resolve returns the kernel's name of a patch for a target, after it has seen to it that the kernel has the patch.
@@ -119,8 +127,8 @@ func (s *Session) loaded(name string, t proc.Process) (lpnl.Hash, error) {
 }
 
 // revert restores and unloads. A patch that was not applied is only unloaded.
-func (s *Session) revert(hash lpnl.Hash, t lpnl.Target, o lpnl.Options) (lpnl.Report, error) {
-	restored, err := s.kernel.Op(lpnl.VerbRestore, hash, t, o)
+func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
+	restored, err := a.op(lpnl.VerbRestore, o)
 	var refused *lpnl.Refused
 	if errors.As(err, &refused) {
 		switch refused.Report.Refusal {
@@ -132,7 +140,7 @@ func (s *Session) revert(hash lpnl.Hash, t lpnl.Target, o lpnl.Options) (lpnl.Re
 		restored.Verb = Revert
 		return restored, err
 	}
-	r, err := s.kernel.Op(lpnl.VerbUnload, hash, t, o)
+	r, err := a.op(lpnl.VerbUnload, o)
 	r.Verb = Revert
 	r.Attempts += restored.Attempts
 	if restored.Stop > r.Stop { // of the two windows, report the longer one

@@ -3,6 +3,7 @@ package link
 import (
 	"bytes"
 	"debug/elf"
+	"regexp"
 	"sort"
 
 	"lpatch/pkg/diff"
@@ -36,11 +37,32 @@ func (l *linker) addSites(spec *patch.Spec) {
 					fn.Bodies = append(fn.Bodies, patch.Range{Start: cm.Start, End: cm.End})
 				}
 			}
+			fn.MayBeActive = !isClone(site.Symbol) && l.runsOn(fn.Bodies, site.Vaddr)
 			spec.Functions = append(spec.Functions, fn)
 		}
 	}
 	sort.Slice(spec.Sites, func(i, j int) bool { return spec.Sites[i].Vaddr < spec.Sites[j].Vaddr })
 	sort.SliceStable(spec.Functions, func(i, j int) bool { return spec.Functions[i].Bodies[0].Start < spec.Functions[j].Bodies[0].Start })
+}
+
+// cloneMark is in the name of a function that the compiler made of another one, with a signature of its own.
+var cloneMark = regexp.MustCompile(`\.(isra|constprop|part|lto_priv)\b`)
+
+func isClone(name string) bool { return cloneMark.MatchString(name) }
+
+// runsOn proves that a thread inside the old bodies never comes to the bytes that are overwritten at a site other than
+// by their first one, which is a call as any other. Indirect jumps prove nothing.
+func (l *linker) runsOn(bodies []patch.Range, site uint64) bool {
+	for _, b := range bodies {
+		code := l.im.Code(b.Start)
+		if uint64(len(code)) < b.End-b.Start {
+			return false
+		}
+		if len(branchesInto(code[:b.End-b.Start], b.Start, site, site+jumpLen)) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // publicFirst orders names that other files may use before hidden aliases, so that people see the former.
@@ -93,14 +115,17 @@ func isPadding(code []byte, n int) bool {
 	return true
 }
 
-// BranchesInto lists the offsets from start of the instructions of the old body that branch strictly inside the bytes
-// [from, to): a thread in a loop there could not be patched while active.
-func BranchesInto(code []byte, start, from, to uint64) []uint64 {
+// branchesInto lists the offsets from start of the instructions of the old body that branch, or may branch, strictly
+// inside the bytes [from, to).
+func branchesInto(code []byte, start, from, to uint64) []uint64 {
 	var out []uint64
 	for pos := 0; pos < len(code); {
 		in, err := insn.Decode(code[pos:])
 		if err != nil {
 			return append(out, uint64(pos))
+		}
+		if in.Kind == insn.JmpInd {
+			out = append(out, uint64(pos))
 		}
 		if in.IsBranch() {
 			if t := start + uint64(pos+in.Len) + uint64(in.Disp(code[pos:])); t > from && t < to {

@@ -17,7 +17,7 @@ func TestBranchesInto(t *testing.T) {
 		0xc3,
 	}
 	const start = 0x1000
-	if diff := cmp.Diff([]uint64{5}, BranchesInto(code, start, start, start+5)); diff != "" {
+	if diff := cmp.Diff([]uint64{5}, branchesInto(code, start, start, start+5)); diff != "" {
 		t.Errorf("the branch to the first byte does no harm, that to the third does (-want +got):\n%s", diff)
 	}
 }

@@ -170,5 +170,8 @@ func encodeOp(verb Verb, hash Hash, t Target, o Options) ([]byte, error) {
 	if o.Timeout > 0 {
 		ae.Uint64(AttrOpTimeout, uint64(o.Timeout.Nanoseconds()))
 	}
+	for _, symbol := range o.AllowActive {
+		ae.String(AttrOpAllowActive, symbol)
+	}
 	return ae.Encode()
 }

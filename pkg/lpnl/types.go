@@ -85,6 +85,9 @@ type Target struct {
 type Options struct {
 	MaxStop time.Duration // limit of one stop window; 0 is the kernel's default, 100 ms
 	Timeout time.Duration // how long to retry while a thread is in the way
+	// AllowActive names functions whose old body may be in use when they are replaced; it is safe for those only of which
+	// the builder of the patch proved it.
+	AllowActive []string
 }
 
 // Info is what the module is and can do.

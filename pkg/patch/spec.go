@@ -88,6 +88,9 @@ type Function struct {
 	Image  int     `json:"image"`
 	Bodies []Range `json:"bodies"` // the old body and its .cold part, [Start, End) in link-time addresses
 	Why    string  `json:"why"`    // why it is in the patch, for people ("changed", "inlines foo", ...)
+	// MayBeActive tells that the builder proved that calls which are under way may finish in the old body: no branch leads
+	// into the overwritten bytes, and the function is no clone of the compiler, with a signature of its own.
+	MayBeActive bool `json:"may_be_active"`
 }
 
 // Range is a half-open range of link-time addresses.

@@ -100,6 +100,27 @@ func TestRefuseActive(t *testing.T) {
 	do(t, c, lpnl.VerbUnload, p, v.pid)
 }
 
+// TestAllowActive patches a function that a thread is in and may stay in: the call under way finishes in the old code.
+func TestAllowActive(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	p := rawPatch(t, v.path, "dwell")
+	transfer(t, c, p)
+	v.ask("dwell")
+	refuse(t, c, lpnl.VerbApply, p, v.pid, lpnl.Options{}, lpnl.RefusalThreadActive)
+	allowed := rawOptions
+	allowed.AllowActive = []string{"dwell"}
+	if _, err := c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: v.pid}, allowed); err != nil {
+		t.Fatal(err)
+	}
+	if got := v.ask("leave"); got != "left" {
+		t.Fatalf("the thread in the old code: %s", got)
+	}
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	v.wantValue(1)
+}
+
 // forever is pause; jmp back to it.
 var forever = []byte{0xf3, 0x90, 0xeb, 0xfc}
 

@@ -1,0 +1,90 @@
+package apply
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
+)
+
+// busy is a kernel in whose target a thread is in every function that may not be active.
+type busy struct{ asked []lpnl.Options }
+
+func (b *busy) Transfer(*lpnl.Patch) error     { return nil }
+func (b *busy) Status() ([]lpnl.Report, error) { return nil, nil }
+
+func (b *busy) Op(_ lpnl.Verb, _ lpnl.Hash, _ lpnl.Target, o lpnl.Options) (lpnl.Report, error) {
+	b.asked = append(b.asked, o)
+	r := lpnl.Report{Attempts: 3}
+	if len(o.AllowActive) == 0 {
+		r.Refusal, r.Message = lpnl.RefusalThreadActive, "thread 7 (w) has on its stack an address inside f"
+		return r, &lpnl.Refused{Report: r}
+	}
+	return r, nil
+}
+
+func TestLoneFunction(t *testing.T) {
+	k := &busy{}
+	a := &attempt{kernel: k, lone: "f"}
+	r, err := a.op(lpnl.VerbApply, lpnl.Options{Timeout: 10 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []lpnl.Options{
+		{Timeout: quiescentTry},
+		{Timeout: 10*time.Second - quiescentTry, AllowActive: []string{"f"}},
+	}
+	if diff := cmp.Diff(want, k.asked); diff != "" {
+		t.Errorf("the kernel was asked (-want +got):\n%s", diff)
+	}
+	const note = "thread 7 (w) has on its stack an address inside f; calls of f that were under way finish in the code that they began in"
+	if a.note != note || r.Attempts != 6 {
+		t.Errorf("note %q after %d attempts", a.note, r.Attempts)
+	}
+}
+
+// TestQuiescenceStands lists when a thread that is in the way stays one.
+func TestQuiescenceStands(t *testing.T) {
+	for name, c := range map[string]struct {
+		verb lpnl.Verb
+		spec patch.Spec
+	}{
+		"not proved":    {lpnl.VerbApply, patch.Spec{Sites: make([]patch.Site, 1), Functions: []patch.Function{{Symbol: "f"}}}},
+		"two functions": {lpnl.VerbApply, patch.Spec{Sites: make([]patch.Site, 2), Functions: make([]patch.Function, 2)}},
+		"a value too":   {lpnl.VerbRestore, patch.Spec{Sites: make([]patch.Site, 2), Functions: []patch.Function{{Symbol: "f", MayBeActive: true}}}},
+		"unload":        {lpnl.VerbUnload, patch.Spec{Sites: make([]patch.Site, 1), Functions: []patch.Function{{Symbol: "f", MayBeActive: true}}}},
+	} {
+		k := &busy{}
+		a := &attempt{kernel: k, lone: lone(&c.spec)}
+		_, err := a.op(c.verb, lpnl.Options{Timeout: time.Second})
+		var refused *lpnl.Refused
+		if !errors.As(err, &refused) || len(k.asked) != 1 || len(k.asked[0].AllowActive) != 0 {
+			t.Errorf("%s: %v after %+v", name, err, k.asked)
+		}
+	}
+}
+
+func TestAllowable(t *testing.T) {
+	spec := &patch.Spec{Name: "fix", Functions: []patch.Function{{Symbol: "f", MayBeActive: true}, {Symbol: "g.isra.0"}}}
+	for _, c := range []struct {
+		spec    *patch.Spec
+		symbol  string
+		message string
+	}{
+		{spec, "h", "patch fix does not replace a function h that could be allowed to be active; it replaces: f, g.isra.0"},
+		{spec, "f", "patch fix has functions of which calls under way may not finish in the old code, so f must not be active; " +
+			"try again when no thread is in it"},
+		{nil, "f", "only the file of patch fix tells whether f may be active; give the file in place of the name"},
+	} {
+		if err := allowable(c.spec, Patch{Name: "fix"}, []string{c.symbol}); err == nil || err.Error() != c.message {
+			t.Errorf("%s: %v, want %s", c.symbol, err, c.message)
+		}
+	}
+	if err := allowable(&patch.Spec{Functions: spec.Functions[:1]}, Patch{}, []string{"f"}); err != nil {
+		t.Error(err)
+	}
+}
