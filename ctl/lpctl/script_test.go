@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -101,7 +102,11 @@ func makeSleep(ts *testscript.TestScript, program string) {
 	own := id[:len(f.BuildID())]
 	ts.Setenv("BUILDID", hex.EncodeToString(own))
 	data := bytes.ReplaceAll(f.Data, f.BuildID(), own)
-	ts.Check(os.WriteFile(program, data, 0o755))
+	// No other script may fork meanwhile: its child would have the file open for writing, and nobody could execute it.
+	syscall.ForkLock.RLock()
+	err = os.WriteFile(program, data, 0o755)
+	syscall.ForkLock.RUnlock()
+	ts.Check(err)
 }
 
 // cmdCut copies the beginning of a file: cut FROM TO BYTES.
