@@ -33,6 +33,17 @@ static inline long lp_pin_user_pages(struct mm_struct *mm, unsigned long start, 
 #endif
 }
 
+/* The same series. */
+static inline long lp_get_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr,
+				     unsigned int flags, struct page **pages)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	return get_user_pages_remote(mm, start, nr, flags, pages, NULL, NULL);
+#else
+	return get_user_pages_remote(mm, start, nr, flags, pages, NULL);
+#endif
+}
+
 /* Commit 20b0b53acab4 ("genetlink: introduce split op representation"), 6.2. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define lp_genl_doit_ops genl_ops

@@ -13,6 +13,7 @@
 #include <linux/mman.h>
 
 #include "compat.h"
+#include "lineage.h"
 #include "load.h"
 #include "op.h"
 #include "patch.h"
@@ -264,35 +265,80 @@ int lp_load_map(struct lp_op *op)
 				    "mapping the patch file into %s[%u] failed with error %d%s",
 				    op->target->comm, op->pid, -ret,
 				    ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
-	ret = lp_apply_fixups(op);
-	if (!ret) {
-		op->record = lp_record_add(op->target, op->patch, op->base);
-		if (op->record)
-			return 0;
-		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
-				   "there is no memory for the record of the patch");
+	/* From here on a fork copies the mapping, and the record vouches for the child's. */
+	op->record = lp_record_add(op->target, op->patch, op->base, op->bases);
+	if (!op->record) {
+		lp_unmap_segments(op, op->patch->nr_segments);
+		return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
+				    "there is no memory for the record of the patch");
 	}
-	lp_unmap_segments(op, op->patch->nr_segments);
+	ret = lp_apply_fixups(op);
+	if (ret)
+		lp_load_unmap(op);
+	return ret;
+}
+
+/**
+ * lp_load_complete() - see to it that a patch that came by fork is fit to be applied
+ * @op: with the record
+ *
+ * The fork may have been in the middle of the load. Nobody has used a patch that was never applied,
+ * and the values are the same, so the fix-ups are made again.
+ *
+ * Return: 0, or a refusal.
+ */
+int lp_load_complete(struct lp_op *op)
+{
+	int ret = 0;
+
+	if (op->live.unmapped || op->live.gone)
+		return 0; /* refused by name in due course */
+	if (op->record->inherited && op->record->state == LPATCH_STATE_LOADED) {
+		memcpy(op->bases, op->record->bases, sizeof(op->bases));
+		ret = lp_apply_fixups(op);
+	}
+	if (!ret)
+		op->record->inherited = false;
 	return ret;
 }
 
 /*
- * Is the segment still what lp_load_map() made? The target may have unmapped it, or put something
- * else there.
+ * The first piece in [*at, end) of the segment that is still what lp_load_map() made: the target may
+ * have unmapped some of it, or put something else there. Moves *at to its begin and returns its
+ * end, or 0.
  */
-static bool lp_segment_is_ours(const struct lp_op *op, const struct lp_segment *segment)
+static unsigned long lp_segment_piece(const struct lp_op *op, const struct lp_segment *segment,
+				      unsigned long *at)
 {
+	const struct inode *inode = d_real_inode(op->patch->file->f_path.dentry);
+	unsigned long start = op->base + segment->vaddr, end = start + segment->size;
 	struct mm_struct *mm = op->target->mm;
-	unsigned long at = op->base + segment->vaddr;
 	struct vm_area_struct *vma;
-	bool ours;
+	unsigned long found = 0;
 
 	mmap_read_lock(mm);
-	vma = find_vma(mm, at);
-	ours = vma && vma->vm_start <= at && vma->vm_end >= at + segment->size && vma->vm_file &&
-	       file_inode(vma->vm_file) == d_real_inode(op->patch->file->f_path.dentry);
+	for (vma = find_vma(mm, *at); vma && vma->vm_start < end; vma = find_vma(mm, *at)) {
+		u64 offset;
+
+		*at = max(*at, vma->vm_start);
+		offset = *at - vma->vm_start + ((u64)vma->vm_pgoff << PAGE_SHIFT);
+		if (vma->vm_file && file_inode(vma->vm_file) == inode &&
+		    offset == segment->offset + (*at - start)) {
+			found = min(end, vma->vm_end);
+			break;
+		}
+		*at = vma->vm_end;
+	}
 	mmap_read_unlock(mm);
-	return ours;
+	return found;
+}
+
+/* Is any of the segment still mapped? */
+bool lp_load_is_mapped(const struct lp_op *op, const struct lp_segment *segment)
+{
+	unsigned long at = op->base + segment->vaddr;
+
+	return lp_segment_piece(op, segment, &at);
 }
 
 /**
@@ -308,16 +354,18 @@ int lp_load_unmap(struct lp_op *op)
 
 	for (i = 0; i < op->patch->nr_segments; i++) {
 		const struct lp_segment *segment = &op->patch->segments[i];
+		unsigned long at = op->base + segment->vaddr, end;
 
-		if (!lp_segment_is_ours(op, segment))
-			continue;
-		ret = vm_munmap(op->base + segment->vaddr, segment->size);
-		if (ret)
-			return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
-					    "unmapping the patch from %s[%u] failed with error %d",
-					    op->target->comm, op->pid, -ret);
+		while ((end = lp_segment_piece(op, segment, &at))) {
+			ret = vm_munmap(at, end - at);
+			if (ret)
+				return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
+						    "unmapping the patch from %s[%u] failed with error %d",
+						    op->target->comm, op->pid, -ret);
+			at = end;
+		}
 	}
-	lp_record_del(op->target, op->record);
+	lp_record_end(op->record);
 	op->record = NULL;
 	return 0;
 }

@@ -2,11 +2,16 @@
 #ifndef LPATCH_LOAD_H
 #define LPATCH_LOAD_H
 
+#include <linux/types.h>
+
 struct lp_op;
+struct lp_segment;
 
 int lp_load_find_images(struct lp_op *op);
 int lp_load_map(struct lp_op *op);
+int lp_load_complete(struct lp_op *op);
 int lp_load_find_gap(struct lp_op *op);
+bool lp_load_is_mapped(const struct lp_op *op, const struct lp_segment *segment);
 int lp_load_unmap(struct lp_op *op);
 
 #endif

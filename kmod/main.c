@@ -7,8 +7,8 @@
 #include "compat.h"
 #include "freeze.h"
 #include "gate.h"
+#include "lineage.h"
 #include "netlink.h"
-#include "target.h"
 
 static int __init lp_init(void)
 {
@@ -20,17 +20,17 @@ static int __init lp_init(void)
 	ret = lp_gate_init();
 	if (ret)
 		return ret;
-	ret = lp_target_init();
+	ret = lp_lineage_init();
 	if (ret)
-		goto err_target;
+		goto err_lineage;
 	ret = lp_netlink_init();
 	if (ret)
 		goto err_netlink;
 	return 0;
 
 err_netlink:
-	lp_target_exit();
-err_target:
+	lp_lineage_exit();
+err_lineage:
 	lp_gate_exit();
 	return ret;
 }
@@ -43,7 +43,7 @@ static void __exit lp_exit(void)
 	 * Every record held the module, so the list of targets is empty; this ends the probes and
 	 * the purge work.
 	 */
-	lp_target_exit();
+	lp_lineage_exit();
 	/*
 	 * Every queued gate held the module, so none is queued. A thread may still be in the last
 	 * instructions of a gate, behind its module_put(); lp_gate_exit() waits until it has left

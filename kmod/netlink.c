@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "gate.h"
+#include "lineage.h"
 #include "netlink.h"
 #include "nl_gen.h"
 #include "op.h"
@@ -324,11 +325,13 @@ int lpatch_nl_status_get_start(struct netlink_callback *cb)
 	return lp_not_permitted(cb->extack);
 }
 
-/* cb->args[0]: how many records earlier messages have. */
+/*
+ * cb->args[0] and [1]: the ids of the target and the record that the last message ended with;
+ * records may come and go between two messages.
+ */
 struct lp_dump {
 	struct sk_buff *skb;
 	struct netlink_callback *cb;
-	long nr;
 };
 
 static int lp_dump_record(struct lp_target *target, struct lp_record *record, void *arg)
@@ -336,7 +339,9 @@ static int lp_dump_record(struct lp_target *target, struct lp_record *record, vo
 	struct lp_dump *dump = arg;
 	void *head;
 
-	if (dump->nr++ < dump->cb->args[0])
+	long *last = dump->cb->args;
+
+	if ((long)target->id < last[0] || ((long)target->id == last[0] && (long)record->id <= last[1]))
 		return 0;
 	head = genlmsg_put(dump->skb, NETLINK_CB(dump->cb->skb).portid, dump->cb->nlh->nlmsg_seq,
 			   &lp_family, NLM_F_MULTI, LPATCH_CMD_STATUS_GET);
@@ -347,7 +352,8 @@ static int lp_dump_record(struct lp_target *target, struct lp_record *record, vo
 		return -EMSGSIZE;
 	}
 	genlmsg_end(dump->skb, head);
-	dump->cb->args[0]++;
+	last[0] = target->id;
+	last[1] = record->id;
 	return 0;
 }
 
@@ -355,6 +361,15 @@ int lpatch_nl_status_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb
 {
 	struct lp_dump dump = { .skb = skb, .cb = cb };
 
+	if (!cb->args[0]) {
+		lp_lineage_purge();
+		/* Of a fork that is under way there is nothing to say yet. */
+		if (lp_lineage_find() == -ENOMEM) {
+			NL_SET_ERR_MSG(cb->extack,
+				       "there is no memory for the records of processes that inherited a patch");
+			return -ENOMEM;
+		}
+	}
 	if (lp_records_each(lp_dump_record, &dump) == -EINTR)
 		return -EINTR;
 	return skb->len;

@@ -5,6 +5,7 @@
  */
 
 #include <linux/kthread.h>
+#include <linux/mmap_lock.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
@@ -38,6 +39,8 @@ static const int lp_errnos[] = {
 	[LPATCH_REFUSAL_NOT_APPLIED] = EALREADY,
 	[LPATCH_REFUSAL_ALREADY] = EALREADY,
 	[LPATCH_REFUSAL_STILL_APPLIED] = EBUSY,
+	[LPATCH_REFUSAL_IMAGE_MOVED] = ESTALE,
+	[LPATCH_REFUSAL_PATCH_MISSING] = ESTALE,
 };
 
 /* The positive errno of a refusal. */
@@ -146,15 +149,18 @@ static int lp_do_apply(struct lp_op *op)
 	bool loaded = !op->record;
 	int ret;
 
-	if (op->record && op->record->state == LPATCH_STATE_APPLIED)
+	if (op->record && op->record->state == LPATCH_STATE_APPLIED &&
+	    !lp_live_drifted(op->record, &op->live))
 		return lp_refuse_already(op, "applied");
 	if (dry_run)
 		return lp_overwrite(op);
 	if (loaded) {
 		ret = lp_load_map(op);
-		if (ret)
-			return ret;
+	} else {
+		ret = lp_load_complete(op);
 	}
+	if (ret)
+		return ret;
 	ret = lp_overwrite(op);
 	if (!ret)
 		lp_record_change(op, LPATCH_STATE_APPLIED);
@@ -207,6 +213,9 @@ static void lp_op_use_record(struct lp_op *op)
 	lp_patch_put(op->patch);
 	op->patch = op->record->patch;
 	op->base = op->record->base;
+	mmap_read_lock(op->target->mm);
+	lp_live_look(op->target, op->record, &op->live);
+	mmap_read_unlock(op->target->mm);
 }
 
 static int lp_op_do(struct lp_op *op)

@@ -6,6 +6,7 @@
 #include <net/netlink.h>
 
 #include "freeze.h"
+#include "live.h"
 #include "site.h"
 #include "stack.h"
 #include "uapi/lpatch.h"
@@ -39,6 +40,7 @@ enum lp_verb {
  * @places: one for each site, in the order of the sites
  * @spans: @scan.nr_spans of them
  * @record: of the patch in the target, or NULL
+ * @live: what was found in the target before the operation, if there is a record
  * @lock_ns: how long mmap_lock was held around the last window
  * @refusal, @message, @tid, @function: why not
  */
@@ -61,6 +63,7 @@ struct lp_op {
 	struct lp_scan scan;
 	struct lp_freeze freeze;
 	struct lp_record *record;
+	struct lp_live live;
 
 	u32 threads;
 	u32 attempts;

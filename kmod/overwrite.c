@@ -23,6 +23,7 @@
 #include <linux/timekeeping.h>
 
 #include "arch.h"
+#include "live.h"
 #include "load.h"
 #include "op.h"
 #include "overwrite.h"
@@ -98,7 +99,8 @@ static const char *lp_place_owner(const struct lp_op *op, const struct lp_place 
 	u32 i, j;
 
 	list_for_each_entry(record, &op->target->records, node) {
-		if (record == op->record || record->state != LPATCH_STATE_APPLIED)
+		if (record == op->record || record->ended ||
+		    record->state != LPATCH_STATE_APPLIED)
 			continue;
 		for (i = 0; i < record->patch->nr_sites; i++) {
 			const struct lp_site *site = &record->patch->sites[i];
@@ -134,6 +136,51 @@ static int lp_refuse_bytes(struct lp_op *op, u32 i, const u8 *found)
 			    place->from);
 }
 
+/*
+ * Which places are still in the mapping of their image? Others belong to something else by now, and
+ * nothing is written there: restore leaves them out, all else is refused. mmap_lock held, so it
+ * stays so. Return: 0 or a refusal.
+ */
+static int lp_places_verify(struct lp_op *op)
+{
+	const struct lp_patch *patch = op->patch;
+	struct mm_struct *mm = op->target->mm;
+	u32 i;
+
+	if (op->record && op->verb == LP_APPLY && !lp_live_is_patch(mm, patch, op->base))
+		return lp_op_refuse(op, LPATCH_REFUSAL_PATCH_MISSING,
+				    "%s[%u] unmapped or replaced patch %s in its memory; restore and unload it, then apply it again",
+				    op->target->comm, op->pid, patch->name);
+	for (i = 0; i < patch->nr_sites; i++) {
+		const struct lp_site *site = &patch->sites[i];
+
+		if (lp_live_is_site(mm, patch, site, op->bases))
+			continue;
+		if (op->verb == LP_RESTORE) {
+			op->places[i].len = 0;
+			continue;
+		}
+		strscpy(op->function, site->symbol, sizeof(op->function));
+		return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_MOVED,
+				    "%s is no longer mapped in %s[%u] where it was when patch %s was loaded; restore and unload the patch, then apply it again",
+				    patch->images[site->image].name, op->target->comm, op->pid,
+				    patch->name);
+	}
+	return 0;
+}
+
+/*
+ * Text whose private pages were dropped has its old bytes again, whatever the record says: to write
+ * the wanted bytes over the wanted bytes is no harm.
+ */
+static bool lp_place_is_right(const struct lp_op *op, const struct lp_place *place, const u8 *found)
+{
+	if (!memcmp(found, place->from, place->len))
+		return true;
+	return op->record && op->record->state == LPATCH_STATE_APPLIED &&
+	       !memcmp(found, place->to, place->len);
+}
+
 /* Compares what is there with what must be. Does not fault. Return: 0 or a refusal. */
 static int lp_places_check(struct lp_op *op)
 {
@@ -150,7 +197,7 @@ static int lp_places_check(struct lp_op *op)
 					    op->patch->sites[i].symbol, place->addr,
 					    op->target->comm, op->pid);
 		}
-		if (memcmp(found, place->from, place->len))
+		if (!lp_place_is_right(op, place, found))
 			return lp_refuse_bytes(op, i, found);
 	}
 	return 0;
@@ -299,10 +346,9 @@ static int lp_locked_window(struct lp_op *op)
 	lp_freeze_lock();
 	mmap_read_lock(mm);
 	locked = ktime_get_ns();
-	if (lp_op_writes(op))
+	ret = op->verb == LP_UNLOAD ? 0 : lp_places_verify(op);
+	if (!ret && lp_op_writes(op))
 		ret = lp_places_pin(op);
-	else
-		ret = 0;
 	if (!ret) {
 		if (op->verb != LP_UNLOAD)
 			ret = lp_places_check(op);
@@ -420,17 +466,34 @@ static int lp_op_tables(struct lp_op *op)
 			    "there is no memory for the tables of patch %s", patch->name);
 }
 
-/* Where everything is, as of now. lp_places_check() finds out under mmap_lock if it moved. */
+/*
+ * Where everything is: where it was when the patch was loaded, for that is what its code refers to.
+ * lp_places_verify() finds out under mmap_lock if it moved.
+ */
 static int lp_op_locate(struct lp_op *op)
 {
 	struct mm_struct *mm = op->target->mm;
 	int ret;
 
+	if (op->record) {
+		memcpy(op->bases, op->record->bases, sizeof(op->bases));
+		return 0;
+	}
 	mmap_read_lock(mm);
 	ret = lp_load_find_images(op);
-	if (!ret && !op->record)
-		ret = lp_load_find_gap(op);
+	ret = ret ?: lp_load_find_gap(op);
 	mmap_read_unlock(mm);
+	return ret;
+}
+
+/* A first look; lp_locked_window() looks again. */
+static int lp_places_verify_now(struct lp_op *op)
+{
+	int ret;
+
+	mmap_read_lock(op->target->mm);
+	ret = lp_places_verify(op);
+	mmap_read_unlock(op->target->mm);
 	return ret;
 }
 
@@ -447,6 +510,7 @@ int lp_overwrite(struct lp_op *op)
 	ret = lp_op_tables(op);
 	ret = ret ?: lp_op_locate(op);
 	ret = ret ?: lp_places_fill(op);
+	ret = ret ?: lp_places_verify_now(op);
 	if (ret)
 		return ret;
 	lp_spans_fill(op);

@@ -52,6 +52,7 @@ struct lp_function {
  * @ref: holds by clients, records of targets, operations under way
  * @node: in the list of sealed objects; lp_patch_lock
  * @transfer: covers the tables until @sealed, after which nothing changes
+ * @searched: the last search for carriers that came by; lp_targets_lock
  * @size: bytes from vaddr 0 to the end of the last segment
  */
 struct lp_patch {
@@ -62,6 +63,7 @@ struct lp_patch {
 	u8 hash[LPATCH_HASH_LEN];
 	char name[LPATCH_NAME_MAX + 1];
 	struct file *file;
+	u64 searched;
 	u64 size;
 	struct lp_image *images;
 	struct lp_segment *segments;

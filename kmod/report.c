@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The report nest of a message: what became of an operation, or what is in a target. */
 
+#include <linux/mmap_lock.h>
 #include <linux/pid.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <net/netlink.h>
 
+#include "live.h"
 #include "op.h"
 #include "patch.h"
 #include "report.h"
@@ -80,26 +84,75 @@ int lp_report_op(struct sk_buff *skb, const struct lp_op *op)
 	return 0;
 }
 
-static int lp_put_record(struct sk_buff *skb, const struct lp_target *target,
-			 const struct lp_record *record)
+/* A target whose mmap_lock is held this long by others is reported without a look at its memory. */
+#define LP_LOOK_TRIES 100
+
+/* Return: whether there was a look. Killable, and never waits for long. */
+static bool lp_look(struct lp_target *target, struct lp_record *record, struct lp_live *live)
+{
+	unsigned int tries = LP_LOOK_TRIES;
+
+	if (!mmget_not_zero(target->mm))
+		return false;
+	while (!mmap_read_trylock(target->mm)) {
+		if (!tries-- || fatal_signal_pending(current)) {
+			mmput(target->mm);
+			return false;
+		}
+		schedule_timeout_killable(1 + HZ / 100);
+	}
+	lp_live_look(target, record, live);
+	mmap_read_unlock(target->mm);
+	mmput(target->mm);
+	return true;
+}
+
+static int lp_put_drift(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
+			const struct lp_live *live)
+{
+	char message[LPATCH_MESSAGE_MAX + 1];
+	const char *function;
+	u32 refusal = lp_live_say(target, record, live, message, sizeof(message), &function);
+
+	return nla_put_u32(skb, LPATCH_A_REPORT_STATE, LPATCH_STATE_DRIFTED) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, refusal) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_ERRNO, lp_refusal_errno(refusal)) ?:
+	       nla_put_string(skb, LPATCH_A_REPORT_MESSAGE, message) ?:
+	       (function ? nla_put_string(skb, LPATCH_A_REPORT_FUNCTION, function) : 0);
+}
+
+/* The state, and how the memory differs from it. */
+static int lp_put_state(struct sk_buff *skb, struct lp_target *target, struct lp_record *record)
+{
+	struct lp_live live;
+	bool looked = lp_look(target, record, &live);
+
+	if (looked && lp_live_drifted(record, &live))
+		return lp_put_drift(skb, target, record, &live);
+	return nla_put_u32(skb, LPATCH_A_REPORT_STATE, record->state) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, LPATCH_REFUSAL_NONE) ?:
+	       (looked ? 0 :
+			 nla_put_string(skb, LPATCH_A_REPORT_MESSAGE,
+					"its memory could not be looked at: it is ending, or somebody holds the lock of its address space"));
+}
+
+static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record)
 {
 	return lp_put_patch(skb, record->patch) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_PID, pid_vnr(target->tgid)) ?:
 	       nla_put_string(skb, LPATCH_A_REPORT_COMM, target->comm) ?:
-	       nla_put_u32(skb, LPATCH_A_REPORT_STATE, record->state) ?:
+	       lp_put_state(skb, target, record) ?:
 	       lp_put_u64(skb, LPATCH_A_REPORT_SINCE, record->since) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_THREADS, record->threads) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_ATTEMPTS, record->attempts) ?:
 	       lp_put_u64(skb, LPATCH_A_REPORT_STOP_LIMIT_NS, record->max_stop) ?:
 	       lp_put_times(skb, &record->times) ?:
 	       lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_AT, record->base) ?:
-	       lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_BYTES, record->patch->size) ?:
-	       nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, LPATCH_REFUSAL_NONE);
+	       lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_BYTES, record->patch->size);
 }
 
-/* In the caller's pid namespace. Return: 0, or -EMSGSIZE with nothing added. */
-int lp_report_record(struct sk_buff *skb, const struct lp_target *target,
-		     const struct lp_record *record)
+/* With the target's lock held, in the caller's pid namespace. Return: 0, or -EMSGSIZE with nothing added. */
+int lp_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record)
 {
 	struct nlattr *nest = nla_nest_start(skb, LPATCH_A_OP_REPORT);
 

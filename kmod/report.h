@@ -10,7 +10,6 @@ struct lp_target;
 struct sk_buff;
 
 int lp_report_op(struct sk_buff *skb, const struct lp_op *op);
-int lp_report_record(struct sk_buff *skb, const struct lp_target *target,
-		     const struct lp_record *record);
+int lp_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record);
 
 #endif

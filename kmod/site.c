@@ -30,6 +30,8 @@ int lp_place_pin(struct mm_struct *mm, struct lp_place *place)
 	unsigned int nr = lp_place_nr_pages(place);
 	long got;
 
+	if (!place->len)
+		return 0;
 	got = lp_pin_user_pages(mm, place->addr & PAGE_MASK, nr, FOLL_WRITE | FOLL_FORCE,
 				place->pages);
 	if (got == nr)
@@ -69,6 +71,8 @@ static void lp_copy_to_pages(struct page **pages, unsigned long addr, const void
 	size_t first = min_t(size_t, len, PAGE_SIZE - offset_in_page(addr));
 	char *to;
 
+	if (!len)
+		return;
 	to = kmap_local_page(pages[0]);
 	memcpy(to + offset_in_page(addr), bytes, first);
 	kunmap_local(to);
@@ -79,10 +83,42 @@ static void lp_copy_to_pages(struct page **pages, unsigned long addr, const void
 	kunmap_local(to);
 }
 
-/* Cannot fail. The place is pinned, and no thread of the target executes user instructions. */
+/* Cannot fail. The place is pinned, or has no bytes, and no thread of the target executes user instructions. */
 void lp_place_write(const struct lp_place *place)
 {
 	lp_copy_to_pages((struct page **)place->pages, place->addr, place->to, place->len);
+}
+
+/**
+ * lp_peek() - read from another mm
+ * @mm: the target
+ * @addr: where
+ * @bytes: gets them
+ * @len: at most LPATCH_SITE_MAX
+ *
+ * The pages are not pinned: that would give a child its own copy of a page that it shares.
+ *
+ * Context: mmap_lock held for read. May sleep and do I/O.
+ * Return: 0 or -EFAULT.
+ */
+int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len)
+{
+	while (len) {
+		size_t part = min_t(size_t, len, PAGE_SIZE - offset_in_page(addr));
+		struct page *page;
+		char *from;
+
+		if (lp_get_user_pages(mm, addr & PAGE_MASK, 1, FOLL_FORCE, &page) != 1)
+			return -EFAULT;
+		from = kmap_local_page(page);
+		memcpy(bytes, from + offset_in_page(addr), part);
+		kunmap_local(from);
+		put_page(page);
+		addr += part;
+		bytes += part;
+		len -= part;
+	}
+	return 0;
 }
 
 /**

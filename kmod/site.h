@@ -12,7 +12,7 @@ struct page;
 /**
  * struct lp_place - a site in one target
  * @addr: of the first byte
- * @len: bytes, at most LPATCH_SITE_MAX
+ * @len: bytes, at most LPATCH_SITE_MAX; 0 if the site is gone, and nothing is done there
  * @from: what must be there
  * @to: what is written
  * @pages: the pinned pages that hold it, two if it straddles a boundary
@@ -29,6 +29,7 @@ int lp_place_pin(struct mm_struct *mm, struct lp_place *place);
 void lp_place_unpin(struct lp_place *place);
 int lp_place_read(const struct lp_place *place, u8 *found);
 void lp_place_write(const struct lp_place *place);
+int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len);
 int lp_poke(struct mm_struct *mm, unsigned long addr, const void *bytes, size_t len);
 
 #endif

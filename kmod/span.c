@@ -5,6 +5,7 @@
 #include <linux/minmax.h>
 #include <linux/sort.h>
 
+#include "load.h"
 #include "op.h"
 #include "patch.h"
 #include "span.h"
@@ -115,7 +116,7 @@ void lp_spans_fill(struct lp_op *op)
 		const struct lp_site *site = &patch->sites[i];
 		unsigned long addr = lp_op_site_addr(op, site);
 
-		if (site->kind == LPATCH_SITE_KIND_JUMP)
+		if (site->kind == LPATCH_SITE_KIND_JUMP && op->places[i].len)
 			lp_span_add(op, addr + 1, addr + site->len, site->symbol);
 	}
 	for (i = 0; op->verb == LP_APPLY && i < patch->nr_functions; i++) {
@@ -130,7 +131,8 @@ void lp_spans_fill(struct lp_op *op)
 	for (i = 0; lp_needs_unused(op) && i < patch->nr_segments; i++) {
 		const struct lp_segment *segment = &patch->segments[i];
 
-		if (segment->prot & LPATCH_SEGMENT_PROT_EXEC)
+		/* What the program mapped in its place is not ours to wait for. */
+		if ((segment->prot & LPATCH_SEGMENT_PROT_EXEC) && lp_load_is_mapped(op, segment))
 			lp_span_add(op, op->base + segment->vaddr,
 				    op->base + segment->vaddr + segment->size, NULL);
 	}

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Targets and what was done to them. A record ends with the mm: at exit and at exec. The mm is held
- * with mmgrab(), so its address is not reused while there is a record, and mm_users == 0 says that
- * it has ended. Dead targets are purged at every operation, and soon after a process exits or
- * executes another program.
+ * Targets and what was done to them. When records begin and end without an operation is in
+ * lineage.c.
  */
 
-#include <linux/jiffies.h>
+#include <linux/fs.h>
+#include <linux/hashtable.h>
 #include <linux/math64.h>
 #include <linux/module.h>
 #include <linux/param.h>
@@ -15,33 +14,66 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
-#include <linux/tracepoint.h>
-#include <linux/workqueue.h>
 
+#include "lineage.h"
 #include "patch.h"
 #include "target.h"
 
-/* An exit is seen before the mm ends; this much later it usually has. */
-#define LP_PURGE_DELAY (HZ / 50 + 1)
-
 /*
- * Covers the list and lp_target.refs. Taken inside nothing; lp_target.lock is never waited for
- * under it.
+ * Covers the list and the hash of targets, lp_target.refs, and together with lp_target.lock the
+ * records of each: either is enough to read them. Taken inside nothing but lp_target.lock, which is
+ * never waited for under it.
  */
 static DEFINE_MUTEX(lp_targets_lock);
 static LIST_HEAD(lp_targets);
+static DEFINE_HASHTABLE(lp_targets_by_mm, 8);
 static unsigned int lp_nr_targets;
+static u64 lp_last_id;
 
-static void lp_target_put(struct lp_target *target)
+static void lp_target_drop(struct lp_target *target)
 {
 	lockdep_assert_held(&lp_targets_lock);
 	if (--target->refs)
 		return;
 	list_del(&target->node);
+	hash_del(&target->by_mm);
 	lp_nr_targets--;
 	mmdrop(target->mm);
 	put_pid(target->tgid);
 	kfree(target);
+}
+
+/* Ends a reference. */
+void lp_target_put(struct lp_target *target)
+{
+	mutex_lock(&lp_targets_lock);
+	lp_target_drop(target);
+	mutex_unlock(&lp_targets_lock);
+}
+
+/**
+ * lp_target_next() - walk the targets
+ * @previous: the one before, whose reference ends here, or NULL to begin
+ *
+ * In the order of their ids. No lock is held between two calls.
+ *
+ * Return: the next one with a reference, or NULL.
+ */
+struct lp_target *lp_target_next(struct lp_target *previous)
+{
+	struct lp_target *target;
+
+	mutex_lock(&lp_targets_lock);
+	target = previous ? list_next_entry(previous, node) :
+			    list_first_entry(&lp_targets, struct lp_target, node);
+	if (list_entry_is_head(target, &lp_targets, node))
+		target = NULL;
+	if (target)
+		target->refs++;
+	if (previous)
+		lp_target_drop(previous);
+	mutex_unlock(&lp_targets_lock);
+	return target;
 }
 
 unsigned int lp_target_count(void)
@@ -53,7 +85,7 @@ static struct lp_target *lp_target_find(const struct mm_struct *mm)
 {
 	struct lp_target *target;
 
-	list_for_each_entry(target, &lp_targets, node)
+	hash_for_each_possible(lp_targets_by_mm, target, by_mm, (unsigned long)mm)
 		if (target->mm == mm)
 			return target;
 	return NULL;
@@ -72,58 +104,33 @@ static struct lp_target *lp_target_new(struct mm_struct *mm, struct task_struct 
 	rcu_read_unlock();
 	mutex_init(&target->lock);
 	INIT_LIST_HEAD(&target->records);
+	target->id = ++lp_last_id;
 	list_add_tail(&target->node, &lp_targets);
+	hash_add(lp_targets_by_mm, &target->by_mm, (unsigned long)mm);
 	lp_nr_targets++;
 	return target;
 }
 
-/* lp_targets_lock and lp_target.lock held. The caller has a reference of its own on the target. */
-static void lp_record_free(struct lp_target *target, struct lp_record *record)
-{
-	list_del(&record->node);
-	lp_patch_put(record->patch);
-	kfree(record);
-	lp_target_put(target);
-	module_put(THIS_MODULE);
-}
-
-/*
- * Ends the records of targets whose mm has ended. Returns whether there are others whose process is
- * just ending.
+/**
+ * lp_target_get() - the target of an mm
+ * @mm: with a reference on its users
+ * @task: a thread that runs on it
+ *
+ * Return: it, with a reference, or NULL without memory.
  */
-static bool lp_targets_purge(void)
+struct lp_target *lp_target_get(struct mm_struct *mm, struct task_struct *task)
 {
-	struct lp_target *target, *next;
-	bool again = false;
+	struct lp_target *target;
 
 	mutex_lock(&lp_targets_lock);
-	list_for_each_entry_safe(target, next, &lp_targets, node) {
-		struct lp_record *record, *next_record;
-
-		if (atomic_read(&target->mm->mm_users)) {
-			again |= !pid_has_task(target->tgid, PIDTYPE_TGID);
-			continue;
-		}
-		/* An operation under way finds out by itself, and the next purge comes. */
-		if (!mutex_trylock(&target->lock))
-			continue;
+	target = lp_target_find(mm) ?: lp_target_new(mm, task);
+	if (target) {
 		target->refs++;
-		list_for_each_entry_safe(record, next_record, &target->records, node)
-			lp_record_free(target, record);
-		mutex_unlock(&target->lock);
-		lp_target_put(target);
+		get_task_comm(target->comm, task->group_leader); /* it may have changed */
 	}
 	mutex_unlock(&lp_targets_lock);
-	return again;
+	return target;
 }
-
-static void lp_purge_fn(struct work_struct *work)
-{
-	if (lp_targets_purge())
-		schedule_delayed_work(to_delayed_work(work), HZ);
-}
-
-static DECLARE_DELAYED_WORK(lp_purge_work, lp_purge_fn);
 
 /*
  * The live thread of a thread group that still has the memory: the leader may have exited before
@@ -164,13 +171,7 @@ static u32 lp_target_open_task(struct task_struct *task, u64 start_time, struct 
 	mm = lp_group_mm(task);
 	if (!mm)
 		return LPATCH_REFUSAL_TARGET_GONE;
-	mutex_lock(&lp_targets_lock);
-	target = lp_target_find(mm) ?: lp_target_new(mm, task);
-	if (target) {
-		target->refs++;
-		get_task_comm(target->comm, task->group_leader); /* it may have changed */
-	}
-	mutex_unlock(&lp_targets_lock);
+	target = lp_target_get(mm, task);
 	if (!target) {
 		mmput(mm);
 		return LPATCH_REFUSAL_NO_MEMORY;
@@ -194,7 +195,10 @@ u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target)
 	struct pid *pid;
 	u32 refusal;
 
-	lp_targets_purge();
+	lp_lineage_purge();
+	/* What it inherited is known before its lock is taken. */
+	if (lp_lineage_find() == -ENOMEM)
+		return LPATCH_REFUSAL_NO_MEMORY;
 	pid = find_get_pid(nr);
 	task = get_pid_task(pid, PIDTYPE_PID);
 	put_pid(pid);
@@ -208,11 +212,9 @@ u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target)
 void lp_target_close(struct lp_target *target)
 {
 	mmput(target->mm);
-	mutex_lock(&lp_targets_lock);
 	lp_target_put(target);
-	mutex_unlock(&lp_targets_lock);
 	/* If this was the last user, the process ended meanwhile. */
-	lp_targets_purge();
+	lp_lineage_purge();
 }
 
 /* lp_target.lock held. */
@@ -221,7 +223,7 @@ struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch
 	struct lp_record *record;
 
 	list_for_each_entry(record, &target->records, node)
-		if (!memcmp(record->patch->hash, patch->hash, LPATCH_HASH_LEN))
+		if (!record->ended && !memcmp(record->patch->hash, patch->hash, LPATCH_HASH_LEN))
 			return record;
 	return NULL;
 }
@@ -231,11 +233,12 @@ struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch
  * @target: opened, its lock held
  * @patch: which
  * @base: where
+ * @bases: where its images are
  *
  * Return: the record in state LPATCH_STATE_LOADED, or NULL without memory.
  */
 struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
-				unsigned long base)
+				unsigned long base, const unsigned long *bases)
 {
 	struct lp_record *record = kzalloc(sizeof(*record), GFP_KERNEL_ACCOUNT);
 
@@ -246,10 +249,12 @@ struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch
 	record->patch = patch;
 	record->state = LPATCH_STATE_LOADED;
 	record->base = base;
+	memcpy(record->bases, bases, patch->nr_images * sizeof(*bases));
 	mutex_lock(&lp_targets_lock);
+	record->id = ++lp_last_id;
 	target->refs++;
-	mutex_unlock(&lp_targets_lock);
 	list_add_tail(&record->node, &target->records);
+	mutex_unlock(&lp_targets_lock);
 	return record;
 }
 
@@ -257,8 +262,90 @@ struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch
 void lp_record_del(struct lp_target *target, struct lp_record *record)
 {
 	mutex_lock(&lp_targets_lock);
-	lp_record_free(target, record);
+	list_del(&record->node);
+	lp_target_drop(target);
 	mutex_unlock(&lp_targets_lock);
+	lp_patch_put(record->patch);
+	kfree(record);
+	module_put(THIS_MODULE);
+}
+
+/* Does the record tell of what is mapped at @base from the file of @patch? */
+static bool lp_record_is(const struct lp_record *record, const struct lp_patch *patch,
+			 unsigned long base)
+{
+	return record->base == base && d_real_inode(record->patch->file->f_path.dentry) ==
+					       d_real_inode(patch->file->f_path.dentry);
+}
+
+/* Has the target of @mm a record of the patch file that is mapped at @base? */
+bool lp_target_has(const struct mm_struct *mm, const struct lp_patch *patch, unsigned long base)
+{
+	struct lp_target *target;
+	struct lp_record *record;
+	bool found = false;
+
+	mutex_lock(&lp_targets_lock);
+	target = lp_target_find(mm);
+	if (target)
+		list_for_each_entry(record, &target->records, node)
+			found |= lp_record_is(record, patch, base);
+	mutex_unlock(&lp_targets_lock);
+	return found;
+}
+
+/**
+ * lp_record_like() - find a record of a patch at a base, in any target
+ * @patch: the patch
+ * @base: where its address 0 is
+ * @like: gets a copy, of which the references are not the caller's
+ */
+bool lp_record_like(const struct lp_patch *patch, unsigned long base, struct lp_record *like)
+{
+	struct lp_target *target;
+	struct lp_record *record;
+	bool found = false;
+
+	mutex_lock(&lp_targets_lock);
+	list_for_each_entry(target, &lp_targets, node) {
+		list_for_each_entry(record, &target->records, node) {
+			if (record->patch != patch || record->base != base)
+				continue;
+			*like = *record;
+			found = true;
+			break;
+		}
+		if (found)
+			break;
+	}
+	mutex_unlock(&lp_targets_lock);
+	return found;
+}
+
+/**
+ * lp_record_patch() - walk the patches of which there are records
+ * @search: a number that no earlier walk had; one walk at a time
+ *
+ * Return: one that this walk has not returned yet, with a reference, or NULL.
+ */
+struct lp_patch *lp_record_patch(u64 search)
+{
+	struct lp_patch *found = NULL;
+	struct lp_target *target;
+	struct lp_record *record;
+
+	mutex_lock(&lp_targets_lock);
+	list_for_each_entry(target, &lp_targets, node) {
+		list_for_each_entry(record, &target->records, node) {
+			if (found || record->patch->searched == search)
+				continue;
+			found = record->patch;
+			found->searched = search;
+			lp_patch_get(found);
+		}
+	}
+	mutex_unlock(&lp_targets_lock);
+	return found;
 }
 
 static int lp_target_each(struct lp_target *target,
@@ -271,6 +358,8 @@ static int lp_target_each(struct lp_target *target,
 	if (mutex_lock_killable(&target->lock))
 		return -EINTR;
 	list_for_each_entry(record, &target->records, node) {
+		if (record->ended)
+			continue;
 		ret = fn(target, record, arg);
 		if (ret)
 			break;
@@ -284,86 +373,23 @@ static int lp_target_each(struct lp_target *target,
  * @fn: called with the target's lock held; nonzero ends the walk
  * @arg: for @fn
  *
- * A target with an operation under way is waited for.
+ * Targets come in the order of their ids, the records of one in the order of theirs. A target with
+ * an operation under way is waited for.
  *
  * Return: what @fn returned last, or -EINTR if the caller is being killed.
  */
 int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
 		    void *arg)
 {
-	struct lp_target *target, *previous = NULL;
-	int ret = 0;
-
-	lp_targets_purge();
-	mutex_lock(&lp_targets_lock);
-	list_for_each_entry(target, &lp_targets, node) {
-		target->refs++;
-		if (previous)
-			lp_target_put(previous);
-		previous = target;
-		mutex_unlock(&lp_targets_lock);
-		ret = lp_target_each(target, fn, arg);
-		mutex_lock(&lp_targets_lock);
-		if (ret)
-			break;
-	}
-	if (previous)
-		lp_target_put(previous);
-	mutex_unlock(&lp_targets_lock);
-	return ret;
-}
-
-static struct tracepoint *lp_process_exit;
-static struct tracepoint *lp_process_exec;
-
-/* Both end an mm soon. Called with preemption disabled. */
-static void lp_process_ends(void)
-{
-	if (READ_ONCE(lp_nr_targets))
-		schedule_delayed_work(&lp_purge_work, LP_PURGE_DELAY);
-}
-
-static void lp_exit_probe(void *unused, struct task_struct *task)
-{
-	lp_process_ends();
-}
-
-static void lp_exec_probe(void *unused, struct task_struct *task, pid_t old_pid,
-			  struct linux_binprm *bprm)
-{
-	lp_process_ends();
-}
-
-static void lp_find_tracepoints(struct tracepoint *tp, void *unused)
-{
-	if (!strcmp(tp->name, "sched_process_exit"))
-		lp_process_exit = tp;
-	else if (!strcmp(tp->name, "sched_process_exec"))
-		lp_process_exec = tp;
-}
-
-int __init lp_target_init(void)
-{
+	struct lp_target *target;
 	int ret;
 
-	for_each_kernel_tracepoint(lp_find_tracepoints, NULL);
-	if (!lp_process_exit || !lp_process_exec) {
-		pr_err("lpatch: this kernel has no tracepoint sched_process_exit or sched_process_exec; it needs CONFIG_TRACEPOINTS=y\n");
-		return -ENOENT;
+	for (target = lp_target_next(NULL); target; target = lp_target_next(target)) {
+		ret = lp_target_each(target, fn, arg);
+		if (ret) {
+			lp_target_put(target);
+			return ret;
+		}
 	}
-	ret = tracepoint_probe_register(lp_process_exit, lp_exit_probe, NULL);
-	if (ret)
-		return ret;
-	ret = tracepoint_probe_register(lp_process_exec, lp_exec_probe, NULL);
-	if (ret)
-		tracepoint_probe_unregister(lp_process_exit, lp_exit_probe, NULL);
-	return ret;
-}
-
-void lp_target_exit(void)
-{
-	tracepoint_probe_unregister(lp_process_exec, lp_exec_probe, NULL);
-	tracepoint_probe_unregister(lp_process_exit, lp_exit_probe, NULL);
-	tracepoint_synchronize_unregister();
-	cancel_delayed_work_sync(&lp_purge_work);
+	return 0;
 }

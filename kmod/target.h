@@ -18,6 +18,11 @@ struct lp_patch;
  * @state: LPATCH_STATE_LOADED, _APPLIED or _RESTORED
  * @base: where vaddr 0 of the patch is mapped
  * @since: CLOCK_REALTIME ns of the last change of state
+ * @id: grows
+ * @bases: where the images were when it was loaded: what its code refers to, and what was patched
+ * @ended: not 0 if its mapping is gone or its mm dead; see lp_record_end()
+ * @unsettled: it came by fork and nobody has looked yet what the state is
+ * @inherited: it came by fork, perhaps before the fix-ups were complete
  * @times, @threads, @attempts, @max_stop: of the operation that made it
  *
  * Holds the module: what it describes cannot be undone without it.
@@ -28,6 +33,11 @@ struct lp_record {
 	u32 state;
 	unsigned long base;
 	u64 since;
+	u64 id;
+	unsigned long bases[LPATCH_IMAGES_MAX];
+	u64 ended;
+	bool unsettled;
+	bool inherited;
 	struct lp_times times;
 	u32 threads;
 	u32 attempts;
@@ -37,15 +47,19 @@ struct lp_record {
 /**
  * struct lp_target - a process: an mm, and what was done to it
  * @node: in the list of targets; lp_targets_lock
+ * @by_mm: in the hash of targets by mm; lp_targets_lock
+ * @id: grows along the list
  * @refs: one for each operation under way and each record; lp_targets_lock
  * @mm: its memory; the structure is held (mmgrab), so that its address is not reused, the memory is
  * not
- * @tgid: the thread group that was named first
+ * @tgid: a thread group that runs on it; @lock
  * @comm: its name when it was last opened; lp_targets_lock
  * @lock: one operation at a time; covers the records
  */
 struct lp_target {
 	struct list_head node;
+	struct hlist_node by_mm;
+	u64 id;
 	unsigned int refs;
 	struct mm_struct *mm;
 	struct pid *tgid;
@@ -54,14 +68,18 @@ struct lp_target {
 	struct list_head records;
 };
 
-int lp_target_init(void);
-void lp_target_exit(void);
 unsigned int lp_target_count(void);
 u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target);
 void lp_target_close(struct lp_target *target);
+struct lp_target *lp_target_get(struct mm_struct *mm, struct task_struct *task);
+void lp_target_put(struct lp_target *target);
+struct lp_target *lp_target_next(struct lp_target *previous);
+bool lp_target_has(const struct mm_struct *mm, const struct lp_patch *patch, unsigned long base);
+bool lp_record_like(const struct lp_patch *patch, unsigned long base, struct lp_record *like);
+struct lp_patch *lp_record_patch(u64 search);
 struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch *patch);
 struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
-				unsigned long base);
+				unsigned long base, const unsigned long *bases);
 void lp_record_del(struct lp_target *target, struct lp_record *record);
 int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
 		    void *arg);

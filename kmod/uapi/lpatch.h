@@ -103,15 +103,18 @@ enum lpatch_op_flags {
 /**
  * enum lpatch_state - the state of a patch in a target
  * @LPATCH_STATE_NONE: none
- * @LPATCH_STATE_LOADED: loaded
+ * @LPATCH_STATE_LOADED: mapped, nothing overwritten yet
  * @LPATCH_STATE_APPLIED: applied
- * @LPATCH_STATE_RESTORED: restored
+ * @LPATCH_STATE_RESTORED: mapped, the old bytes put back
+ * @LPATCH_STATE_DRIFTED: in a status only: what is in memory is not what was done; the refusal, the
+ *   message and the function say what differs, and apply or restore can follow
  */
 enum lpatch_state {
 	LPATCH_STATE_NONE = 0,
 	LPATCH_STATE_LOADED = 1,
 	LPATCH_STATE_APPLIED = 2,
 	LPATCH_STATE_RESTORED = 3,
+	LPATCH_STATE_DRIFTED = 4,
 };
 
 /**
@@ -139,6 +142,8 @@ enum lpatch_state {
  * @LPATCH_REFUSAL_NOT_APPLIED: not applied
  * @LPATCH_REFUSAL_ALREADY: the target is in the wanted state
  * @LPATCH_REFUSAL_STILL_APPLIED: restore it first
+ * @LPATCH_REFUSAL_IMAGE_MOVED: an image is no longer mapped where it was when the patch was loaded
+ * @LPATCH_REFUSAL_PATCH_MISSING: the program unmapped the patch, or something else is mapped there
  */
 enum lpatch_refusal {
 	LPATCH_REFUSAL_NONE = 0,
@@ -164,6 +169,8 @@ enum lpatch_refusal {
 	LPATCH_REFUSAL_NOT_APPLIED = 20,
 	LPATCH_REFUSAL_ALREADY = 21,
 	LPATCH_REFUSAL_STILL_APPLIED = 22,
+	LPATCH_REFUSAL_IMAGE_MOVED = 23,
+	LPATCH_REFUSAL_PATCH_MISSING = 24,
 };
 
 /**
@@ -445,7 +452,9 @@ enum lpatch_a_op {
  * @LPATCH_CMD_APPLY: Overwrite the sites, all in one stop window or none; loads first if needed.
  * @LPATCH_CMD_RESTORE: Put the old bytes back.
  * @LPATCH_CMD_UNLOAD: Unmap a patch that is not applied and that no thread uses.
- * @LPATCH_CMD_STATUS_GET: One report for each patch in each target.
+ * @LPATCH_CMD_STATUS_GET: One report for each patch in each target, those included that inherited
+ *   it by fork. The memory of each is looked at; if that takes too long because somebody holds its
+ *   lock, the message says so and the state is the recorded one.
  * @LPATCH_CMD_EVENT: Sent to the group for each state change and each refusal.
  * @__LPATCH_CMD_MAX: one past the highest
  * @LPATCH_CMD_MAX: the highest

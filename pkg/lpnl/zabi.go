@@ -108,13 +108,14 @@ type State uint32
 
 const (
 	StateNone     State = 0
-	StateLoaded   State = 1
+	StateLoaded   State = 1 // mapped, nothing overwritten yet
 	StateApplied  State = 2
-	StateRestored State = 3
+	StateRestored State = 3 // mapped, the old bytes put back
+	StateDrifted  State = 4 // in a status only: what is in memory is not what was done; the refusal, the message and the function say what differs, and apply or restore can follow
 )
 
 var stateNames = [...]string{
-	"none", "loaded", "applied", "restored",
+	"none", "loaded", "applied", "restored", "drifted",
 }
 
 // String returns the name in the contract; a value of a newer kernel is shown as a number.
@@ -152,13 +153,16 @@ const (
 	RefusalNotApplied        Refusal = 20
 	RefusalAlready           Refusal = 21 // the target is in the wanted state
 	RefusalStillApplied      Refusal = 22 // restore it first
+	RefusalImageMoved        Refusal = 23 // an image is no longer mapped where it was when the patch was loaded
+	RefusalPatchMissing      Refusal = 24 // the program unmapped the patch, or something else is mapped there
 )
 
 var refusalNames = [...]string{
 	"none", "target-gone", "target-kernel", "target-changed", "image-missing", "image-twice",
 	"no-gap", "map-failed", "fixup-range", "site-unreadable", "bytes-differ", "site-taken",
 	"thread-active", "thread-running", "thread-signal-stack", "stack-unreadable", "deadline", "no-memory",
-	"canceled", "not-loaded", "not-applied", "already", "still-applied",
+	"canceled", "not-loaded", "not-applied", "already", "still-applied", "image-moved",
+	"patch-missing",
 }
 
 // String returns the name in the contract; a value of a newer kernel is shown as a number.
@@ -289,6 +293,6 @@ const (
 	CmdApply     uint8 = 6  // Overwrite the sites, all in one stop window or none; loads first if needed.
 	CmdRestore   uint8 = 7  // Put the old bytes back.
 	CmdUnload    uint8 = 8  // Unmap a patch that is not applied and that no thread uses.
-	CmdStatusGet uint8 = 9  // One report for each patch in each target.
+	CmdStatusGet uint8 = 9  // One report for each patch in each target, those included that inherited it by fork. The memory of each is looked at; if that takes too long because somebody holds its lock, the message says so and the state is the recorded one.
 	CmdEvent     uint8 = 10 // Sent to the group for each state change and each refusal.
 )

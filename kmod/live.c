@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is in a target's memory now, as against what its records say. The program may unmap an
+ * image, map another file in its place, drop the private pages that hold the new bytes
+ * (MADV_DONTNEED), or unmap the patch; and a child has what its parent had at the moment of the
+ * fork. Bytes alone do not tell: what counts is which file is mapped at an address, from which
+ * offset.
+ */
+
+#include <linux/dcache.h>
+#include <linux/fs.h>
+#include <linux/mm.h>
+
+#include "arch.h"
+#include "live.h"
+#include "patch.h"
+#include "site.h"
+#include "target.h"
+
+/* The mapping of @inode at @addr from file offset @offset, or NULL. mmap_lock held. */
+static struct vm_area_struct *lp_vma_of(struct mm_struct *mm, unsigned long addr,
+					const struct inode *inode, u64 offset)
+{
+	struct vm_area_struct *vma = find_vma(mm, addr);
+
+	if (!vma || vma->vm_start > addr || !vma->vm_file || file_inode(vma->vm_file) != inode)
+		return NULL;
+	if (addr - vma->vm_start + ((u64)vma->vm_pgoff << PAGE_SHIFT) != offset)
+		return NULL;
+	return vma;
+}
+
+/**
+ * lp_live_is_patch() - is the whole patch still mapped where it was loaded?
+ * @mm: the target
+ * @patch: the patch
+ * @base: where its address 0 was mapped
+ *
+ * Context: mmap_lock held.
+ */
+bool lp_live_is_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base)
+{
+	const struct inode *inode = d_real_inode(patch->file->f_path.dentry);
+	u32 i;
+
+	for (i = 0; i < patch->nr_segments; i++) {
+		const struct lp_segment *segment = &patch->segments[i];
+		unsigned long at = base + segment->vaddr, end = at + segment->size;
+		struct vm_area_struct *vma;
+
+		for (; at < end; at = vma->vm_end) {
+			vma = lp_vma_of(mm, at, inode, segment->offset + at - base - segment->vaddr);
+			if (!vma)
+				return false;
+		}
+	}
+	return true;
+}
+
+/**
+ * lp_live_is_site() - is a site still in the mapping of its image?
+ * @mm: the target
+ * @patch: the patch
+ * @site: one of its sites
+ * @bases: where the images were when the patch was loaded
+ *
+ * The text of the image must be mapped where it was, and the site must be in a mapping of that
+ * file; of code the offset in the file is known too. Variables without initial value lie in
+ * anonymous memory.
+ *
+ * Context: mmap_lock held.
+ */
+bool lp_live_is_site(struct mm_struct *mm, const struct lp_patch *patch, const struct lp_site *site,
+		     const unsigned long *bases)
+{
+	const struct lp_image *image = &patch->images[site->image];
+	unsigned long at = bases[site->image] + site->vaddr, last = at + site->len - 1;
+	struct vm_area_struct *vma;
+
+	if (!lp_vma_of(mm, bases[site->image] + image->text_vaddr, image->inode,
+		       image->text_offset))
+		return false;
+	for (;;) {
+		vma = find_vma(mm, at);
+		if (!vma || vma->vm_start > at)
+			return false;
+		if (site->kind == LPATCH_SITE_KIND_JUMP) {
+			u64 vaddr = at - bases[site->image];
+
+			if (!lp_vma_of(mm, at, image->inode,
+				       vaddr - image->text_vaddr + image->text_offset))
+				return false;
+		} else if (vma->vm_file && file_inode(vma->vm_file) != image->inode) {
+			return false;
+		}
+		if (vma->vm_end > last)
+			return true;
+		at = vma->vm_end;
+	}
+}
+
+/* The bytes of a site when the patch is applied. False if the jump does not reach, which load saw. */
+static bool lp_new_bytes(const struct lp_site *site, unsigned long addr, unsigned long base,
+			 u8 *bytes)
+{
+	if (site->kind == LPATCH_SITE_KIND_JUMP)
+		return lp_arch_make_jump(bytes, addr, base + site->target);
+	memcpy(bytes, site->new_bytes, site->len);
+	return true;
+}
+
+/* Has another patch that is applied, too, something to say about the bytes at [addr, addr + len)? */
+static bool lp_is_covered(const struct lp_target *target, const struct lp_record *record,
+			  unsigned long addr, u8 len)
+{
+	const struct lp_record *other;
+	u32 i;
+
+	list_for_each_entry(other, &target->records, node) {
+		if (other == record || other->ended || other->state != LPATCH_STATE_APPLIED)
+			continue;
+		for (i = 0; i < other->patch->nr_sites; i++) {
+			const struct lp_site *site = &other->patch->sites[i];
+			unsigned long at = other->bases[site->image] + site->vaddr;
+
+			if (at < addr + len && addr < at + site->len)
+				return true;
+		}
+	}
+	return false;
+}
+
+static void lp_look_at_site(const struct lp_target *target, const struct lp_record *record,
+			    const struct lp_site *site, struct lp_live *live)
+{
+	unsigned long addr = record->bases[site->image] + site->vaddr;
+	u8 found[LPATCH_SITE_MAX], new_bytes[LPATCH_SITE_MAX];
+
+	if (!lp_live_is_site(target->mm, record->patch, site, record->bases)) {
+		live->gone = live->gone ?: site;
+		return;
+	}
+	if (lp_peek(target->mm, addr, found, site->len)) {
+		live->foreign = live->foreign ?: site;
+	} else if (lp_new_bytes(site, addr, record->base, new_bytes) &&
+		   !memcmp(found, new_bytes, site->len)) {
+		live->applied++;
+	} else if (!memcmp(found, site->old_bytes, site->len)) {
+		live->original++;
+		live->lost = live->lost ?: site;
+	} else if (!lp_is_covered(target, record, addr, site->len)) {
+		live->foreign = live->foreign ?: site;
+	} else {
+		live->applied++;
+	}
+}
+
+/**
+ * lp_live_look() - look at the sites of a patch in a target, and at its mapping
+ * @target: its lock held
+ * @record: of the patch; the state of one that a child inherited is settled
+ * @live: gets what was found
+ *
+ * A fork copies memory at a moment of its own, so a child may have the text of before or after a
+ * window of its parent, whatever the parent's record says by now.
+ *
+ * Context: mmap_lock of the target held for read. Pages that are not there are faulted in.
+ */
+void lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live)
+{
+	u32 i;
+
+	*live = (struct lp_live){};
+	live->unmapped = !lp_live_is_patch(target->mm, record->patch, record->base);
+	for (i = 0; i < record->patch->nr_sites; i++)
+		lp_look_at_site(target, record, &record->patch->sites[i], live);
+	if (!record->unsettled)
+		return;
+	if (live->applied || live->foreign)
+		record->state = LPATCH_STATE_APPLIED;
+	else if (record->state == LPATCH_STATE_APPLIED)
+		record->state = LPATCH_STATE_LOADED;
+	record->unsettled = false;
+}
+
+/* Is it not what the record says? */
+bool lp_live_drifted(const struct lp_record *record, const struct lp_live *live)
+{
+	return live->unmapped || live->gone ||
+	       (record->state == LPATCH_STATE_APPLIED && (live->lost || live->foreign));
+}
+
+/**
+ * lp_live_say() - say how the memory differs from the record, and what can be done
+ * @target: the target
+ * @record: of a patch that drifted
+ * @live: what was found
+ * @message: gets a sentence
+ * @size: bytes of @message
+ * @function: gets the symbol of the site in question, or NULL
+ *
+ * Return: the code that an operation would be refused with.
+ */
+u32 lp_live_say(const struct lp_target *target, const struct lp_record *record,
+		const struct lp_live *live, char *message, size_t size, const char **function)
+{
+	const struct lp_patch *patch = record->patch;
+	const struct lp_site *site = live->gone ?: live->foreign ?: live->lost;
+
+	*function = site && !live->unmapped ? site->symbol : NULL;
+	if (live->unmapped) {
+		scnprintf(message, size,
+			  "the program unmapped or replaced patch %s in its memory; restore and unload it",
+			  patch->name);
+		return LPATCH_REFUSAL_PATCH_MISSING;
+	}
+	if (live->gone) {
+		scnprintf(message, size,
+			  "%s, which has %s, is no longer mapped where it was patched; restore and unload patch %s",
+			  patch->images[site->image].name, site->symbol, patch->name);
+		return LPATCH_REFUSAL_IMAGE_MOVED;
+	}
+	if (live->foreign)
+		scnprintf(message, size,
+			  "%s has neither its old bytes nor those of patch %s: a breakpoint or another tool",
+			  site->symbol, patch->name);
+	else
+		scnprintf(message, size,
+			  "%s has its old bytes again: the program dropped the patched page; apply patch %s again, or restore it",
+			  site->symbol, patch->name);
+	return LPATCH_REFUSAL_BYTES_DIFFER;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_LIVE_H
+#define LPATCH_LIVE_H
+
+#include <linux/types.h>
+
+struct lp_op;
+struct lp_patch;
+struct lp_record;
+struct lp_site;
+struct lp_target;
+struct mm_struct;
+
+/**
+ * struct lp_live - what a look at a target's memory found of one patch
+ * @applied, @original: how many sites have the new bytes, and how many the old ones
+ * @lost: the first site that has the old bytes though the patch is applied, or NULL
+ * @foreign: the first site that has neither, or NULL
+ * @gone: the first site whose image is no longer mapped there, or NULL
+ * @unmapped: a part of the patch's own mapping is no longer there
+ */
+struct lp_live {
+	u32 applied;
+	u32 original;
+	const struct lp_site *lost;
+	const struct lp_site *foreign;
+	const struct lp_site *gone;
+	bool unmapped;
+};
+
+bool lp_live_is_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base);
+bool lp_live_is_site(struct mm_struct *mm, const struct lp_patch *patch,
+		     const struct lp_site *site, const unsigned long *bases);
+void lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live);
+bool lp_live_drifted(const struct lp_record *record, const struct lp_live *live);
+u32 lp_live_say(const struct lp_target *target, const struct lp_record *record,
+		const struct lp_live *live, char *message, size_t size, const char **function);
+
+#endif
