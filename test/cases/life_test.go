@@ -1,0 +1,476 @@
+//go:build vm
+
+package cases
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"lpatch/pkg/lpnl"
+)
+
+// fork has the program fork a worker and returns its pid; the other ways to have a child are "nest" and "share".
+func (v *victim) fork(how string) int {
+	v.t.Helper()
+	var pid int
+	if line := v.ask(how); !parse(line, "child %d", &pid) || pid <= 0 {
+		v.t.Fatalf("the program says %q", line)
+	}
+	v.t.Cleanup(func() { syscall.Kill(pid, syscall.SIGKILL) })
+	return pid
+}
+
+func parse(line, format string, args ...any) bool {
+	n, err := fmt.Sscanf(line, format, args...)
+	return err == nil && n == len(args)
+}
+
+// wantChild asks a worker for the value.
+func (v *victim) wantChild(pid, want int) {
+	v.t.Helper()
+	if got := v.ask(fmt.Sprint("ask ", pid)); got != fmt.Sprintf("value %d", want) {
+		v.t.Fatalf("the child says %q, want value %d", got, want)
+	}
+}
+
+// wantStates asks for the states of all targets.
+func wantStates(t *testing.T, c *lpnl.Client, want map[int]lpnl.State) []lpnl.Report {
+	t.Helper()
+	list, err := c.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[int]lpnl.State{}
+	for _, r := range list {
+		got[r.PID] = r.State
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) || len(list) != len(want) {
+		t.Fatalf("the states are %v, want %v", got, want)
+	}
+	return list
+}
+
+// TestFork patches a process and lets it have children: each has the patch, and can be rid of it on its own.
+func TestFork(t *testing.T) {
+	for _, how := range []string{"fork", "nest"} {
+		t.Run(how, func(t *testing.T) {
+			v := startVictim(t, "life")
+			c := dial(t)
+			p := rawPatch(t, v.path, "value")
+			transfer(t, c, p)
+			do(t, c, lpnl.VerbApply, p, v.pid)
+			child := v.fork(how)
+			v.wantChild(child, 2)
+			wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateApplied, child: lpnl.StateApplied})
+			do(t, c, lpnl.VerbRestore, p, child)
+			v.wantChild(child, 1)
+			v.wantValue(2)
+			do(t, c, lpnl.VerbUnload, p, child)
+			if strings.Contains(maps(t, child), "/raw") || !strings.Contains(maps(t, v.pid), "/raw") {
+				t.Fatalf("unloaded from the child:\n%s\nand from the parent:\n%s", maps(t, child), maps(t, v.pid))
+			}
+			wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateApplied})
+			v.wantChild(child, 1)
+			v.wantValue(2)
+			do(t, c, lpnl.VerbRestore, p, v.pid)
+			do(t, c, lpnl.VerbUnload, p, v.pid)
+			wantNoTargets(t, c)
+		})
+	}
+}
+
+// TestForkStates has children of each state of the parent. What a child's text is counts, not what the parent's record
+// says by the time that anybody asks.
+func TestForkStates(t *testing.T) {
+	v := startVictim(t, "life")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbLoad, p, v.pid)
+	loaded := v.fork("fork")
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	applied := v.fork("fork")
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	restored := v.fork("fork")
+	wantStates(t, c, map[int]lpnl.State{
+		v.pid: lpnl.StateRestored, loaded: lpnl.StateLoaded, applied: lpnl.StateApplied, restored: lpnl.StateRestored,
+	})
+	v.wantChild(loaded, 1)
+	v.wantChild(applied, 2)
+	v.wantChild(restored, 1)
+	refuse(t, c, lpnl.VerbApply, p, applied, lpnl.Options{}, lpnl.RefusalAlready)
+	for _, pid := range []int{loaded, restored} {
+		do(t, c, lpnl.VerbApply, p, pid)
+		v.wantChild(pid, 2)
+	}
+	v.wantValue(1)
+	for _, pid := range []int{loaded, applied, restored} {
+		do(t, c, lpnl.VerbRestore, p, pid)
+		v.wantChild(pid, 1)
+	}
+	for _, pid := range []int{loaded, applied, restored, v.pid} {
+		do(t, c, lpnl.VerbUnload, p, pid)
+	}
+	wantNoTargets(t, c)
+}
+
+// TestForkOutlivesParent ends a patched process whose child nobody has asked about: the child's record is there all the
+// same, and keeps the module.
+func TestForkOutlivesParent(t *testing.T) {
+	for name, end := range map[string]func(*victim){
+		"exit": func(v *victim) { v.ask("quit"); v.cmd.Wait() },
+		"kill": func(v *victim) { syscall.Kill(v.pid, syscall.SIGKILL); v.cmd.Wait() },
+		"exec": func(v *victim) { fmt.Fprintln(v.in, "exec"); v.expectReady() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := startVictim(t, "life")
+			c := dial(t)
+			p := rawPatch(t, v.path, "value")
+			transfer(t, c, p)
+			do(t, c, lpnl.VerbApply, p, v.pid)
+			child := v.fork("fork")
+			end(v)
+			waitFor(t, "the parent's record to end, and no other", func() bool {
+				info, err := c.Info()
+				return err == nil && info.Targets == 1
+			})
+			time.Sleep(2 * time.Second) // longer than any purge is put off
+			wantStates(t, c, map[int]lpnl.State{child: lpnl.StateApplied})
+			if b, err := os.ReadFile("/sys/module/lpatch/refcnt"); err != nil || strings.TrimSpace(string(b)) == "0" {
+				t.Fatalf("the module is used by %s (%v)", b, err)
+			}
+			do(t, c, lpnl.VerbRestore, p, child)
+			do(t, c, lpnl.VerbUnload, p, child)
+			wantNoTargets(t, c)
+		})
+	}
+}
+
+// TestUnloadWhileForking unloads from a parent while it forks: no child is left without a record.
+func TestUnloadWhileForking(t *testing.T) {
+	v := startVictim(t, "life")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	v.ask("churn")
+	for range 20 {
+		do(t, c, lpnl.VerbApply, p, v.pid)
+		time.Sleep(20 * time.Millisecond)
+		do(t, c, lpnl.VerbRestore, p, v.pid)
+		do(t, c, lpnl.VerbUnload, p, v.pid)
+	}
+	v.ask("calm")
+	time.Sleep(200 * time.Millisecond)
+	carriers := map[int]bool{}
+	for _, pid := range pids(t) {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid)); err == nil && strings.Contains(string(b), "/raw") {
+			carriers[pid] = true
+		}
+	}
+	list, err := c.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range list {
+		delete(carriers, r.PID)
+	}
+	if len(carriers) > 0 {
+		t.Fatalf("processes with the patch but without a record: %v; with: %d", carriers, len(list))
+	}
+	if len(list) == 0 {
+		t.Fatal("no child inherited anything")
+	}
+	t.Logf("%d children have the patch", len(list))
+	for _, r := range list {
+		if r.State == lpnl.StateApplied {
+			do(t, c, lpnl.VerbRestore, p, r.PID)
+		}
+		do(t, c, lpnl.VerbUnload, p, r.PID)
+	}
+	wantNoTargets(t, c)
+}
+
+// pids lists the processes.
+func pids(t *testing.T) []int {
+	t.Helper()
+	dir, err := os.Open("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []int
+	for _, name := range names {
+		var pid int
+		if parse(name, "%d", &pid) {
+			list = append(list, pid)
+		}
+	}
+	return list
+}
+
+// TestMayflies forks thousands of processes that soon end, from a patched one: their records do not stay.
+func TestMayflies(t *testing.T) {
+	v := startVictim(t, "life")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	v.ask("churn")
+	forked, listed := 0, 0
+	for forked < 2000 {
+		list, err := c.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed = max(listed, len(list))
+		var all, old, new int
+		if line := v.ask("census"); !parse(line, "census %d old %d new %d forked %d", &all, &old, &new, &forked) || old != 0 {
+			t.Fatal(line)
+		}
+	}
+	v.ask("calm")
+	t.Logf("%d forked, %d listed at once", forked, listed)
+	if listed < 3 {
+		t.Fatal("no child was ever listed")
+	}
+	list, err := c.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range list {
+		syscall.Kill(r.PID, syscall.SIGKILL)
+	}
+	v.cmd.Wait()
+	wantNoTargets(t, c)
+}
+
+// place returns where a mapping that contains name begins and how long it is, as the program's commands want it.
+func place(t *testing.T, pid int, name, prot string) string {
+	t.Helper()
+	for line := range strings.Lines(maps(t, pid)) {
+		var start, end uint64
+		if strings.Contains(line, name) && strings.Contains(line, prot) && parse(line, "%x-%x", &start, &end) {
+			return fmt.Sprintf("%d %d", start, end-start)
+		}
+	}
+	t.Fatalf("no %s %s in\n%s", prot, name, maps(t, pid))
+	return ""
+}
+
+const library = fixtures + "libvalue-gcc-O2.so"
+
+// TestImageUnmapped patches a library, which the program then unloads, or replaces by memory of its own in the same
+// place: nothing is written there any more, and what is left of the patch can be cleaned up.
+func TestImageUnmapped(t *testing.T) {
+	for name, leave := range map[string]func(*victim) (intact string){
+		"dlclose": func(v *victim) string {
+			if got := v.ask("close"); got != "closed 0" {
+				v.t.Fatal(got)
+			}
+			return ""
+		},
+		"covered": func(v *victim) string {
+			at := place(v.t, v.pid, "libvalue", "r-xp")
+			if got := v.ask("cover " + at); got != "covered 0" {
+				v.t.Fatal(got)
+			}
+			return at
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := startVictim(t, "life")
+			if got := v.ask("open " + library); !strings.HasPrefix(got, "at ") {
+				t.Fatal(got)
+			}
+			c := dial(t)
+			p := rawPatch(t, library, "value")
+			transfer(t, c, p)
+			do(t, c, lpnl.VerbApply, p, v.pid)
+			if got := v.ask("library"); got != "value 2" {
+				t.Fatal(got)
+			}
+			at := leave(v)
+			list := wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateDrifted})
+			want := "libvalue-gcc-O2.so, which has value, is no longer mapped where it was patched; restore and unload patch raw"
+			if list[0].Message != want || list[0].Function != "value" || list[0].Refusal != lpnl.RefusalImageMoved {
+				t.Fatalf("status says %q of %q (%v), want %q", list[0].Message, list[0].Function, list[0].Refusal, want)
+			}
+			refuseWith(t, c, lpnl.VerbApply, p, v.pid, lpnl.RefusalImageMoved, fmt.Sprintf(
+				"libvalue-gcc-O2.so is no longer mapped in life[%d] where it was when patch raw was loaded; "+
+					"restore and unload the patch, then apply it again", v.pid))
+			do(t, c, lpnl.VerbRestore, p, v.pid)
+			if at != "" {
+				if got := v.ask("intact " + at); got != "wrong 0" {
+					t.Fatalf("memory of the program was written to: %s", got)
+				}
+			}
+			do(t, c, lpnl.VerbUnload, p, v.pid)
+			if strings.Contains(maps(t, v.pid), "/raw") {
+				t.Fatal(maps(t, v.pid))
+			}
+			wantNoTargets(t, c)
+		})
+	}
+}
+
+// TestImageMappedElsewhere patches a library that is unloaded and loaded again in another place. A patch that was loaded
+// for the first place refers to it, and must not be applied in the second.
+func TestImageMappedElsewhere(t *testing.T) {
+	v := startVictim(t, "life")
+	first := v.ask("open " + library)
+	c := dial(t)
+	p := rawPatch(t, library, "value")
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	at := place(t, v.pid, "libvalue", "")
+	v.ask("close")
+	v.ask("cover " + at) // so that it goes elsewhere
+	second := v.ask("open " + library)
+	if first == second {
+		t.Fatalf("the library is %s again", second)
+	}
+	if got := v.ask("library"); got != "value 1" {
+		t.Fatal(got)
+	}
+	wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateDrifted})
+	refuse(t, c, lpnl.VerbApply, p, v.pid, lpnl.Options{}, lpnl.RefusalImageMoved)
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	refuse(t, c, lpnl.VerbApply, p, v.pid, lpnl.Options{}, lpnl.RefusalImageMoved)
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	if got := v.ask("intact " + at); got != "wrong 0" {
+		t.Fatalf("memory of the program was written to: %s", got)
+	}
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	if got := v.ask("library"); got != "value 2" {
+		t.Fatal(got)
+	}
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	wantNoTargets(t, c)
+}
+
+// TestPatchUnmapped unmaps or replaces the patch, which nobody is in.
+func TestPatchUnmapped(t *testing.T) {
+	for _, how := range []string{"unmap", "cover"} {
+		t.Run(how, func(t *testing.T) {
+			v := startVictim(t, "life")
+			c := dial(t)
+			p := rawPatch(t, v.path, "value")
+			transfer(t, c, p)
+			do(t, c, lpnl.VerbApply, p, v.pid)
+			at := place(t, v.pid, "/raw", "r-xp")
+			v.ask(how + " " + at)
+			list := wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateDrifted})
+			want := "the program unmapped or replaced patch raw in its memory; restore and unload it"
+			if list[0].Message != want || list[0].Refusal != lpnl.RefusalPatchMissing {
+				t.Fatalf("status says %q (%v), want %q", list[0].Message, list[0].Refusal, want)
+			}
+			do(t, c, lpnl.VerbRestore, p, v.pid)
+			v.wantValue(1)
+			refuseWith(t, c, lpnl.VerbApply, p, v.pid, lpnl.RefusalPatchMissing, fmt.Sprintf(
+				"life[%d] unmapped or replaced patch raw in its memory; restore and unload it, then apply it again", v.pid))
+			do(t, c, lpnl.VerbUnload, p, v.pid)
+			if how == "cover" {
+				if got := v.ask("intact " + at); got != "wrong 0" {
+					t.Fatalf("memory of the program was written to, or unmapped: %s", got)
+				}
+			}
+			v.wantValue(1)
+			cycle(t, c, v, p, 2)
+			wantNoTargets(t, c)
+		})
+	}
+}
+
+// TestDrift drops the patched page of the text: the old code is back, and lpatch says so.
+func TestDrift(t *testing.T) {
+	v := startVictim(t, "life")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	drop := func() {
+		t.Helper()
+		v.wantValue(2)
+		if got := v.ask("drop"); got != "dropped 0" {
+			t.Fatal(got)
+		}
+		v.wantValue(1)
+		r := wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateDrifted})[0]
+		want := "value has its old bytes again: the program dropped the patched page; apply patch raw again, or restore it"
+		if r.Message != want || r.Function != "value" || r.Refusal != lpnl.RefusalBytesDiffer {
+			t.Fatalf("status says %q of %q (%v), want %q", r.Message, r.Function, r.Refusal, want)
+		}
+	}
+	drop()
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateApplied})
+	refuse(t, c, lpnl.VerbApply, p, v.pid, lpnl.Options{}, lpnl.RefusalAlready)
+	drop()
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	v.wantValue(1)
+	wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateRestored})
+	cyclesOn := rawPatch(t, v.path, "value")
+	refuse(t, c, lpnl.VerbLoad, cyclesOn, v.pid, lpnl.Options{}, lpnl.RefusalAlready)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	v.wantValue(2)
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	wantNoTargets(t, c)
+}
+
+// TestExecFromThread executes another program from a thread that is not the first one: the record ends, though the pid
+// lives on.
+func TestExecFromThread(t *testing.T) {
+	v := startVictim(t, "life")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	was := v.pid
+	fmt.Fprintln(v.in, "exec")
+	v.expectReady()
+	if v.pid != was {
+		t.Fatalf("pid %d became %d", was, v.pid)
+	}
+	v.wantValue(1)
+	wantNoTargets(t, c)
+	cycle(t, c, v, p, 2)
+	wantNoTargets(t, c)
+}
+
+// TestSharerLivesOn ends the process that was patched, while another shares its memory: the record lives with the memory
+// and goes by the name of the other.
+func TestSharerLivesOn(t *testing.T) {
+	for name, end := range map[string]func(*victim){
+		"exit": func(v *victim) { v.ask("quit"); v.cmd.Wait() },
+		"exec": func(v *victim) { fmt.Fprintln(v.in, "exec"); v.expectReady() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := startVictim(t, "life")
+			c := dial(t)
+			p := rawPatch(t, v.path, "value")
+			transfer(t, c, p)
+			other := v.fork("share")
+			do(t, c, lpnl.VerbApply, p, v.pid)
+			wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateApplied})
+			end(v)
+			waitFor(t, "the other's name", func() bool {
+				list, err := c.Status()
+				return err == nil && len(list) == 1 && list[0].PID == other
+			})
+			wantStates(t, c, map[int]lpnl.State{other: lpnl.StateApplied})
+			do(t, c, lpnl.VerbRestore, p, other)
+			syscall.Kill(other, syscall.SIGKILL)
+			wantNoTargets(t, c)
+		})
+	}
+}
