@@ -10,9 +10,11 @@
 #include <linux/dcache.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/mmap_lock.h>
 
 #include "arch.h"
 #include "live.h"
+#include "op.h"
 #include "patch.h"
 #include "site.h"
 #include "target.h"
@@ -229,4 +231,53 @@ u32 lp_live_say(const struct lp_target *target, const struct lp_record *record,
 			  "%s has its old bytes again: the program dropped the patched page; apply patch %s again, or restore it",
 			  site->symbol, patch->name);
 	return LPATCH_REFUSAL_BYTES_DIFFER;
+}
+
+/**
+ * lp_live_verify() - find out which places are still in the mapping of their image
+ * @op: with bases and places, to apply or restore
+ *
+ * Others belong to something else by now, and nothing is written there: restore leaves them out, all
+ * else is refused.
+ *
+ * Context: mmap_lock of the target held, and what is found holds as long as it is.
+ * Return: 0 or a refusal.
+ */
+int lp_live_verify(struct lp_op *op)
+{
+	const struct lp_patch *patch = op->patch;
+	struct mm_struct *mm = op->target->mm;
+	u32 i;
+
+	if (op->record && op->verb == LP_APPLY && !lp_live_is_patch(mm, patch, op->base))
+		return lp_op_refuse(op, LPATCH_REFUSAL_PATCH_MISSING,
+				    "%s[%u] unmapped or replaced patch %s in its memory; restore and unload it, then apply it again",
+				    op->target->comm, op->pid, patch->name);
+	for (i = 0; i < patch->nr_sites; i++) {
+		const struct lp_site *site = &patch->sites[i];
+
+		if (lp_live_is_site(mm, patch, site, op->bases))
+			continue;
+		if (op->verb == LP_RESTORE) {
+			op->places[i].len = 0;
+			continue;
+		}
+		strscpy(op->function, site->symbol, sizeof(op->function));
+		return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_MOVED,
+				    "%s is no longer mapped in %s[%u] where it was when patch %s was loaded; restore and unload the patch, then apply it again",
+				    patch->images[site->image].name, op->target->comm, op->pid,
+				    patch->name);
+	}
+	return 0;
+}
+
+/* The same for a first look, without the lock. */
+int lp_live_verify_now(struct lp_op *op)
+{
+	int ret;
+
+	mmap_read_lock(op->target->mm);
+	ret = lp_live_verify(op);
+	mmap_read_unlock(op->target->mm);
+	return ret;
 }

@@ -154,11 +154,7 @@ static int lp_do_apply(struct lp_op *op)
 		return lp_refuse_already(op, "applied");
 	if (dry_run)
 		return lp_overwrite(op);
-	if (loaded) {
-		ret = lp_load_map(op);
-	} else {
-		ret = lp_load_complete(op);
-	}
+	ret = loaded ? lp_load_map(op) : lp_load_complete(op);
 	if (ret)
 		return ret;
 	ret = lp_overwrite(op);

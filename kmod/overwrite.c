@@ -137,39 +137,6 @@ static int lp_refuse_bytes(struct lp_op *op, u32 i, const u8 *found)
 }
 
 /*
- * Which places are still in the mapping of their image? Others belong to something else by now, and
- * nothing is written there: restore leaves them out, all else is refused. mmap_lock held, so it
- * stays so. Return: 0 or a refusal.
- */
-static int lp_places_verify(struct lp_op *op)
-{
-	const struct lp_patch *patch = op->patch;
-	struct mm_struct *mm = op->target->mm;
-	u32 i;
-
-	if (op->record && op->verb == LP_APPLY && !lp_live_is_patch(mm, patch, op->base))
-		return lp_op_refuse(op, LPATCH_REFUSAL_PATCH_MISSING,
-				    "%s[%u] unmapped or replaced patch %s in its memory; restore and unload it, then apply it again",
-				    op->target->comm, op->pid, patch->name);
-	for (i = 0; i < patch->nr_sites; i++) {
-		const struct lp_site *site = &patch->sites[i];
-
-		if (lp_live_is_site(mm, patch, site, op->bases))
-			continue;
-		if (op->verb == LP_RESTORE) {
-			op->places[i].len = 0;
-			continue;
-		}
-		strscpy(op->function, site->symbol, sizeof(op->function));
-		return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_MOVED,
-				    "%s is no longer mapped in %s[%u] where it was when patch %s was loaded; restore and unload the patch, then apply it again",
-				    patch->images[site->image].name, op->target->comm, op->pid,
-				    patch->name);
-	}
-	return 0;
-}
-
-/*
  * Text whose private pages were dropped has its old bytes again, whatever the record says: to write
  * the wanted bytes over the wanted bytes is no harm.
  */
@@ -346,7 +313,7 @@ static int lp_locked_window(struct lp_op *op)
 	lp_freeze_lock();
 	mmap_read_lock(mm);
 	locked = ktime_get_ns();
-	ret = op->verb == LP_UNLOAD ? 0 : lp_places_verify(op);
+	ret = op->verb == LP_UNLOAD ? 0 : lp_live_verify(op);
 	if (!ret && lp_op_writes(op))
 		ret = lp_places_pin(op);
 	if (!ret) {
@@ -468,7 +435,7 @@ static int lp_op_tables(struct lp_op *op)
 
 /*
  * Where everything is: where it was when the patch was loaded, for that is what its code refers to.
- * lp_places_verify() finds out under mmap_lock if it moved.
+ * lp_live_verify() finds out under mmap_lock if it moved.
  */
 static int lp_op_locate(struct lp_op *op)
 {
@@ -486,17 +453,6 @@ static int lp_op_locate(struct lp_op *op)
 	return ret;
 }
 
-/* A first look; lp_locked_window() looks again. */
-static int lp_places_verify_now(struct lp_op *op)
-{
-	int ret;
-
-	mmap_read_lock(op->target->mm);
-	ret = lp_places_verify(op);
-	mmap_read_unlock(op->target->mm);
-	return ret;
-}
-
 /**
  * lp_overwrite() - write the new bytes of all sites, or with LP_RESTORE the old ones
  * @op: with base and, unless it is a dry run of something not loaded, record
@@ -510,7 +466,7 @@ int lp_overwrite(struct lp_op *op)
 	ret = lp_op_tables(op);
 	ret = ret ?: lp_op_locate(op);
 	ret = ret ?: lp_places_fill(op);
-	ret = ret ?: lp_places_verify_now(op);
+	ret = ret ?: lp_live_verify_now(op);
 	if (ret)
 		return ret;
 	lp_spans_fill(op);

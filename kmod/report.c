@@ -121,6 +121,9 @@ static int lp_put_drift(struct sk_buff *skb, struct lp_target *target, struct lp
 	       (function ? nla_put_string(skb, LPATCH_A_REPORT_FUNCTION, function) : 0);
 }
 
+static const char lp_unlooked[] =
+	"its memory could not be looked at: it is ending, or somebody holds the lock of its address space";
+
 /* The state, and how the memory differs from it. */
 static int lp_put_state(struct sk_buff *skb, struct lp_target *target, struct lp_record *record)
 {
@@ -131,9 +134,7 @@ static int lp_put_state(struct sk_buff *skb, struct lp_target *target, struct lp
 		return lp_put_drift(skb, target, record, &live);
 	return nla_put_u32(skb, LPATCH_A_REPORT_STATE, record->state) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, LPATCH_REFUSAL_NONE) ?:
-	       (looked ? 0 :
-			 nla_put_string(skb, LPATCH_A_REPORT_MESSAGE,
-					"its memory could not be looked at: it is ending, or somebody holds the lock of its address space"));
+	       (looked ? 0 : nla_put_string(skb, LPATCH_A_REPORT_MESSAGE, lp_unlooked));
 }
 
 static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record)
