@@ -46,7 +46,7 @@ func showStatus(c *cli.Context) error {
 	})
 	if c.Bool("json") {
 		for _, r := range list {
-			if err := printJSON(c.App.Writer, newTargetJSON(r, nil)); err != nil {
+			if err := printJSON(c.App.Writer, newTargetJSON(r, drift(r))); err != nil {
 				return err
 			}
 		}
@@ -58,7 +58,23 @@ func showStatus(c *cli.Context) error {
 		}
 		return nil
 	}
-	return table(c.App.Writer, list)
+	if err := table(c.App.Writer, list); err != nil {
+		return err
+	}
+	for _, r := range list {
+		if r.Message != "" {
+			fmt.Fprintf(c.App.ErrWriter, "lpctl: note: %s[%d]: %s\n", r.Comm, r.PID, r.Message)
+		}
+	}
+	return nil
+}
+
+// drift is what is wrong with a patch in a target, or nil.
+func drift(r lpnl.Report) error {
+	if r.Refusal == lpnl.RefusalNone {
+		return nil
+	}
+	return &lpnl.Refused{Report: r}
 }
 
 // filter keeps the selected targets; without a selection, or with --all, it keeps all of them.

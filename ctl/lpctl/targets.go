@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -134,14 +135,11 @@ func operate(c *cli.Context, verb apply.Verb) error {
 	}
 	defer func() { _ = k.Close() }()
 	s := apply.New(k, procFS)
-	targets, failed, err := s.Targets(sel, p)
-	if err != nil {
-		return err
-	}
-	if len(targets)+len(failed) == 0 {
+	list, err := s.RunSelected(verb, p, sel, o)
+	if len(list) == 0 && err == nil {
 		return nothing(errNoTarget(sel, p))
 	}
-	return report(c, verb, sel, append(failed, s.Run(verb, p, targets, o)...))
+	return cmp.Or(err, report(c, verb, sel, list))
 }
 
 func errNoTarget(sel apply.Selection, p apply.Patch) error {

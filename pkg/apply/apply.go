@@ -66,7 +66,22 @@ func (s *Session) Run(verb Verb, p Patch, targets []proc.Process, o lpnl.Options
 	return list
 }
 
+// run holds on to the process from before it is looked at to after the kernel is done with it: the kernel is told pid and
+// start time, and no other process can have had the pid in between if it is still alive.
 func (s *Session) run(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, string, error) {
+	held, err := s.proc.Hold(t)
+	if err != nil {
+		return lpnl.Report{}, "", err
+	}
+	defer held.Close()
+	r, note, err := s.runHeld(verb, p, t, o)
+	if !held.Alive() && !Gone(err) {
+		err = &proc.Error{Message: fmt.Sprintf("%v ended meanwhile", t), Err: proc.ErrNoProcess}
+	}
+	return r, note, err
+}
+
+func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, string, error) {
 	hash, err := s.resolve(p, t)
 	if err != nil {
 		return reportOf(err), "", err

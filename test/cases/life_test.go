@@ -474,3 +474,78 @@ func TestSharerLivesOn(t *testing.T) {
 		})
 	}
 }
+
+// census asks the program what each of its workers that lives computes, in calls that began after the question.
+func (v *victim) census() (all, old, new int) {
+	v.t.Helper()
+	var forked int
+	if line := v.ask("census"); !parse(line, "census %d old %d new %d forked %d", &all, &old, &new, &forked) {
+		v.t.Fatalf("the program says %q", line)
+	}
+	return all, old, new
+}
+
+// TestPrefork patches a server whose master forks workers all the time, with --all and with --exe: when lpctl is done,
+// every process that lives runs the new code, and the old one after a restore.
+func TestPrefork(t *testing.T) {
+	v := startVictim(t, "life")
+	c := dial(t)
+	v.ask("churn")
+	lp := fixtures + "life.lp"
+	must := func(args ...string) {
+		t.Helper()
+		if status, stdout, stderr := lpctl(t, append(args, "--timeout", "60s", "--max-stop", "2s")...); status != 0 {
+			t.Fatalf("%v: exit status %d\n%s%s", args, status, stdout, stderr)
+		}
+	}
+	for _, targets := range [][]string{{"--all"}, {"--exe", v.path}, {"--all"}} {
+		time.Sleep(200 * time.Millisecond)
+		must(append([]string{"apply", lp}, targets...)...)
+		all, old, new := v.census()
+		if all < 3 || old != 0 || new != all {
+			t.Fatalf("after apply %v: of %d workers %d run the old code, %d the new one", targets, all, old, new)
+		}
+		v.wantValue(2)
+		must(append([]string{"restore", lp}, targets...)...)
+		if all, old, new := v.census(); old != all || new != 0 {
+			t.Fatalf("after restore %v: of %d workers %d run the old code, %d the new one", targets, all, old, new)
+		}
+		v.wantValue(1)
+	}
+	must("revert", "life", "--all")
+	wantNoTargets(t, c)
+	for _, pid := range pids(t) {
+		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid)); err == nil && strings.Contains(string(b), lp) {
+			t.Fatalf("process %d still has the patch", pid)
+		}
+	}
+	v.ask("calm")
+}
+
+// TestStatusSaysDrifted asks lpctl about a patch that the program has lost.
+func TestStatusSaysDrifted(t *testing.T) {
+	v := startVictim(t, "life")
+	lp, pid := fixtures+"life.lp", fmt.Sprint(v.pid)
+	for range 2 {
+		if status, _, stderr := lpctl(t, "apply", lp, "--pid", pid); status != 0 {
+			t.Fatal(stderr)
+		}
+		v.wantValue(2)
+		v.ask("drop")
+		v.wantValue(1)
+		want := "value has its old bytes again: the program dropped the patched page; apply patch life again, or restore it"
+		_, stdout, stderr := lpctl(t, "status")
+		if !strings.Contains(stdout, "drifted") || stderr != fmt.Sprintf("lpctl: note: life[%d]: %s\n", v.pid, want) {
+			t.Fatalf("%s%s", stdout, stderr)
+		}
+		_, stdout, _ = lpctl(t, "status", "--json")
+		if !strings.Contains(stdout, `"state":"drifted"`) ||
+			!strings.Contains(stdout, fmt.Sprintf(`"error":{"code":"bytes-differ","message":%q,"tid":0,"function":"value"}`, want)) {
+			t.Fatal(stdout)
+		}
+	}
+	if status, _, stderr := lpctl(t, "revert", "life", "--pid", pid); status != 0 {
+		t.Fatal(stderr)
+	}
+	v.wantValue(1)
+}

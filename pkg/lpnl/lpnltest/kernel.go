@@ -73,6 +73,8 @@ type Record struct {
 	PID   int        `json:"pid"`
 	Comm  string     `json:"comm,omitempty"`
 	State lpnl.State `json:"state"`
+	// Drift is how the memory of the target differs from the record, in place of a state.
+	Drift *Refusal `json:"drift,omitempty"`
 }
 
 // Conn returns a connection to the fake.

@@ -18,6 +18,9 @@ var Since = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 // state returns the state of a patch in a target.
 func (k *Kernel) state(hash string, pid int) lpnl.State {
 	if i := k.find(hash, pid); i >= 0 {
+		if k.Records[i].Drift != nil {
+			return lpnl.StateDrifted // apply and restore can follow
+		}
 		return k.Records[i].State
 	}
 	return lpnl.StateNone
@@ -53,6 +56,9 @@ func (k *Kernel) step(r *lpnl.Report) {
 // transition returns the state after verb, or why it is refused.
 func transition(verb lpnl.Verb, was lpnl.State) (lpnl.State, lpnl.Refusal) {
 	applied := was == lpnl.StateApplied
+	if was == lpnl.StateDrifted {
+		applied = verb == lpnl.VerbRestore || verb == lpnl.VerbUnload
+	}
 	switch {
 	case verb == lpnl.VerbLoad && was != lpnl.StateNone,
 		(verb == lpnl.VerbApply || verb == lpnl.VerbCheck) && applied,

@@ -182,6 +182,9 @@ func (k *Kernel) status(req netlink.Message) []netlink.Message {
 			r.Patch, r.Functions, r.Values = p.Name, p.Jumps, p.Values
 		}
 		stopped(&r)
+		if d := rec.Drift; d != nil {
+			r.State, r.Refusal, r.Errno, r.Message, r.Function = lpnl.StateDrifted, d.Refusal, d.Errno, d.Message, d.Function
+		}
 		list = append(list, reply(req, lpnl.CmdStatusGet, nest(r))...)
 	}
 	done := netlink.Message{Header: netlink.Header{
