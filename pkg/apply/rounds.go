@@ -21,11 +21,11 @@ func (sel Selection) group() bool {
 // before its parent's turn has the parent's old state. So it looks again until a look that began after the last change
 // finds nobody for whom there is anything to do.
 func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options) ([]Outcome, error) {
-	targets, failed, err := s.Targets(sel, p)
+	targets, list, err := s.Targets(sel, p)
 	if err != nil {
 		return nil, err
 	}
-	list := append(failed, s.Run(verb, p, targets, o)...)
+	list = append(list, s.Run(verb, p, targets, o)...)
 	if verb == lpnl.VerbCheck || !sel.group() {
 		return list, nil
 	}
