@@ -549,3 +549,59 @@ func TestStatusSaysDrifted(t *testing.T) {
 	}
 	v.wantValue(1)
 }
+
+// TestForkWhileApplying has a process fork while an operation on it waits for a thread to leave: by the time that anybody
+// asks, the parent's record says applied, but the child has the text from before.
+func TestForkWhileApplying(t *testing.T) {
+	v := startVictim(t, "victim")
+	v.ask("dwell")
+	c, other := dial(t), dial(t)
+	p := rawPatch(t, v.path, "dwell")
+	transfer(t, c, p)
+	done := make(chan error)
+	go func() {
+		_, err := c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{MaxStop: 2 * time.Second, Timeout: time.Hour})
+		done <- err
+	}()
+	waitFor(t, "the patch", func() bool { return strings.Contains(maps(t, v.pid), "/raw") })
+	child := v.fork("fork")
+	v.ask("leave")
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	wantStates(t, other, map[int]lpnl.State{v.pid: lpnl.StateApplied, child: lpnl.StateLoaded})
+	do(t, other, lpnl.VerbApply, p, child)
+	do(t, other, lpnl.VerbRestore, p, child)
+	do(t, other, lpnl.VerbUnload, p, child)
+	wantStates(t, other, map[int]lpnl.State{v.pid: lpnl.StateApplied})
+}
+
+// TestForkWhileLoading has a child whose copy of the patch lacks a fix-up, as if the fork had been in the middle of the
+// load. It is made before the patch is applied there.
+func TestForkWhileLoading(t *testing.T) {
+	v := startVictim(t, "life")
+	c := dial(t)
+	// mov eax, [rip + fix-up]; add eax, edi; ret; and at 64 a 2.
+	code := make([]byte, 65)
+	copy(code, []byte{0x8b, 0x05, 0, 0, 0, 0, 0x01, 0xf8, 0xc3})
+	code[64] = 2
+	p := rawPatchWith(t, v.path, "value", code)
+	p.Fixups = []lpnl.Fixup{{Place: 2, Addend: 60, Image: -1, Kind: lpnl.FixupKindPc32}}
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbLoad, p, v.pid)
+	child := v.fork("fork")
+	mem, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", child), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mem.Close()
+	at := int64(wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateLoaded, child: lpnl.StateLoaded})[0].MappedAt)
+	if _, err := mem.WriteAt(make([]byte, 4), at+2); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range []int{child, v.pid} {
+		do(t, c, lpnl.VerbApply, p, pid)
+	}
+	v.wantChild(child, 2)
+	v.wantValue(2)
+}
