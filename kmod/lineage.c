@@ -25,6 +25,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 #include <linux/tracepoint.h>
 #include <linux/workqueue.h>
 
@@ -146,22 +147,53 @@ static int lp_carriers_list(const struct lp_patch *patch, struct lp_carriers *ca
 	}
 }
 
-/* Drops those that have a record of their own, and those that no record vouches for. */
+static int lp_carrier_cmp(const void *a, const void *b)
+{
+	const struct lp_carrier *x = a, *y = b;
+
+	if (x->mm != y->mm)
+		return x->mm < y->mm ? -1 : 1;
+	return x->base < y->base ? -1 : x->base > y->base;
+}
+
+/*
+ * Drops those that have a record of their own, those that no record vouches for, and all but one of
+ * the several segments in one mm. Sorts the others by mm.
+ */
 static void lp_carriers_sift(const struct lp_patch *patch, struct lp_carriers *carriers)
 {
 	struct lp_record like;
 	unsigned long i, kept = 0;
 
+	sort(carriers->list, carriers->nr, sizeof(*carriers->list), lp_carrier_cmp, NULL);
 	for (i = 0; i < carriers->nr; i++) {
 		struct lp_carrier *carrier = &carriers->list[i];
 
-		if (lp_target_has(carrier->mm, patch, carrier->base) ||
+		if ((kept && !lp_carrier_cmp(carrier, &carriers->list[kept - 1])) ||
+		    lp_target_has(carrier->mm, patch, carrier->base) ||
 		    !lp_record_like(patch, carrier->base, &like))
 			mmput(carrier->mm);
 		else
 			carriers->list[kept++] = *carrier;
 	}
 	carriers->nr = kept;
+}
+
+/* The first carrier whose mm is not below @mm. */
+static unsigned long lp_carriers_lower(const struct lp_carriers *carriers,
+				       const struct mm_struct *mm)
+{
+	unsigned long lo = 0, hi = carriers->nr;
+
+	while (lo < hi) {
+		unsigned long mid = lo + (hi - lo) / 2;
+
+		if (carriers->list[mid].mm < mm)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
 }
 
 /* Finds the process of each: the oldest, should several share it. Kernel threads only borrow memory. */
@@ -176,12 +208,10 @@ static void lp_carriers_identify(struct lp_carriers *carriers)
 
 		if (!mm || (t->flags & PF_KTHREAD))
 			continue;
-		for (i = 0; i < carriers->nr; i++) {
-			struct lp_carrier *carrier = &carriers->list[i];
-
-			if (carrier->mm == mm && !carrier->task)
-				carrier->task = get_task_struct(t);
-		}
+		for (i = lp_carriers_lower(carriers, mm);
+		     i < carriers->nr && carriers->list[i].mm == mm; i++)
+			if (!carriers->list[i].task)
+				carriers->list[i].task = get_task_struct(t);
 	}
 	rcu_read_unlock();
 }

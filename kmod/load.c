@@ -365,6 +365,11 @@ int lp_load_unmap(struct lp_op *op)
 			at = end;
 		}
 	}
+	/*
+	 * Until it is deleted it may vouch for a child that is forked in the middle of the next
+	 * load, at the same base.
+	 */
+	op->record->state = LPATCH_STATE_LOADED;
 	lp_record_end(op->record);
 	op->record = NULL;
 	return 0;

@@ -298,7 +298,8 @@ bool lp_target_has(const struct mm_struct *mm, const struct lp_patch *patch, uns
  * lp_record_like() - find a record of a patch at a base, in any target
  * @patch: the patch
  * @base: where its address 0 is
- * @like: gets a copy, of which the references are not the caller's
+ * @like: gets a copy, of which the references are not the caller's; of one that has ended only if
+ * there is no other
  */
 bool lp_record_like(const struct lp_patch *patch, unsigned long base, struct lp_record *like)
 {
@@ -309,15 +310,16 @@ bool lp_record_like(const struct lp_patch *patch, unsigned long base, struct lp_
 	mutex_lock(&lp_targets_lock);
 	list_for_each_entry(target, &lp_targets, node) {
 		list_for_each_entry(record, &target->records, node) {
-			if (record->patch != patch || record->base != base)
+			if (record->patch != patch || record->base != base ||
+			    (found && record->ended))
 				continue;
 			*like = *record;
 			found = true;
-			break;
+			if (!record->ended)
+				goto out;
 		}
-		if (found)
-			break;
 	}
+out:
 	mutex_unlock(&lp_targets_lock);
 	return found;
 }
