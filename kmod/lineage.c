@@ -239,7 +239,7 @@ static int lp_carrier_adopt(struct lp_patch *patch, const struct lp_carrier *car
 	}
 	if (!lp_target_has(carrier->mm, patch, carrier->base) &&
 	    lp_record_like(patch, carrier->base, &like)) {
-		record = lp_record_add(target, patch, carrier->base, like.bases);
+		record = lp_record_add(target, patch, carrier->base, like.bases, like.id);
 		if (record) {
 			record->state = like.state;
 			record->since = like.since;

@@ -111,14 +111,20 @@ static bool lp_new_bytes(const struct lp_site *site, unsigned long addr, unsigne
 	return true;
 }
 
-/* Has another patch that is applied, too, something to say about the bytes at [addr, addr + len)? */
-static bool lp_is_covered(const struct lp_target *target, const struct lp_record *record,
-			  unsigned long addr, u8 len)
+/*
+ * Which other patch that is applied has its bytes at [addr, addr + len)? Return: 1 if it came after
+ * @record, -1 if before, 0 if there is none.
+ */
+static int lp_covered(const struct lp_target *target, const struct lp_record *record,
+		      unsigned long addr, u8 len)
 {
 	const struct lp_record *other;
+	int order = -1, covered = 0;
 	u32 i;
 
 	list_for_each_entry(other, &target->records, node) {
+		if (other == record)
+			order = 1;
 		if (other == record || other->ended || other->state != LPATCH_STATE_APPLIED)
 			continue;
 		for (i = 0; i < other->patch->nr_sites; i++) {
@@ -126,34 +132,73 @@ static bool lp_is_covered(const struct lp_target *target, const struct lp_record
 			unsigned long at = other->bases[site->image] + site->vaddr;
 
 			if (at < addr + len && addr < at + site->len)
-				return true;
+				covered = order;
 		}
 	}
-	return false;
+	return covered;
 }
 
-static void lp_look_at_site(const struct lp_target *target, const struct lp_record *record,
-			    const struct lp_site *site, struct lp_live *live)
+enum lp_found {
+	LP_FOUND_GONE,
+	LP_FOUND_NEW,
+	LP_FOUND_OLD,
+	LP_FOUND_FOREIGN,
+};
+
+static enum lp_found lp_look_at_site(const struct lp_target *target,
+				     const struct lp_record *record, const struct lp_site *site)
 {
 	unsigned long addr = record->bases[site->image] + site->vaddr;
 	u8 found[LPATCH_SITE_MAX], new_bytes[LPATCH_SITE_MAX];
 
-	if (!lp_live_is_site(target->mm, record->patch, site, record->bases)) {
-		live->gone = live->gone ?: site;
-		return;
+	if (!lp_live_is_site(target->mm, record->patch, site, record->bases))
+		return LP_FOUND_GONE;
+	if (lp_peek(target->mm, addr, found, site->len))
+		return LP_FOUND_FOREIGN;
+	if (lp_new_bytes(site, addr, record->base, new_bytes) &&
+	    !memcmp(found, new_bytes, site->len))
+		return LP_FOUND_NEW;
+	if (!memcmp(found, site->old_bytes, site->len))
+		return LP_FOUND_OLD;
+	switch (lp_covered(target, record, addr, site->len)) {
+	case 1:
+		return LP_FOUND_NEW;
+	case -1:
+		return LP_FOUND_OLD;
+	default:
+		return LP_FOUND_FOREIGN;
 	}
-	if (lp_peek(target->mm, addr, found, site->len)) {
-		live->foreign = live->foreign ?: site;
-	} else if (lp_new_bytes(site, addr, record->base, new_bytes) &&
-		   !memcmp(found, new_bytes, site->len)) {
-		live->applied++;
-	} else if (!memcmp(found, site->old_bytes, site->len)) {
-		live->original++;
-		live->lost = live->lost ?: site;
-	} else if (!lp_is_covered(target, record, addr, site->len)) {
-		live->foreign = live->foreign ?: site;
-	} else {
-		live->applied++;
+}
+
+static bool lp_has_jumps(const struct lp_patch *patch)
+{
+	u32 i;
+
+	for (i = 0; i < patch->nr_sites; i++)
+		if (patch->sites[i].kind == LPATCH_SITE_KIND_JUMP)
+			return true;
+	return false;
+}
+
+static void lp_look_at_sites(const struct lp_target *target, const struct lp_record *record,
+			     struct lp_live *live)
+{
+	const struct lp_patch *patch = record->patch;
+	bool jumps = lp_has_jumps(patch);
+	u32 i;
+
+	for (i = 0; i < patch->nr_sites; i++) {
+		const struct lp_site *site = &patch->sites[i];
+		enum lp_found found = lp_look_at_site(target, record, site);
+		bool tells = site->kind == LPATCH_SITE_KIND_JUMP || !jumps;
+
+		live->applied += tells && (found == LP_FOUND_NEW || found == LP_FOUND_FOREIGN);
+		if (found == LP_FOUND_GONE)
+			live->gone = live->gone ?: site;
+		else if (found == LP_FOUND_OLD)
+			live->lost = live->lost ?: site;
+		else if (found == LP_FOUND_FOREIGN)
+			live->foreign = live->foreign ?: site;
 	}
 }
 
@@ -170,15 +215,12 @@ static void lp_look_at_site(const struct lp_target *target, const struct lp_reco
  */
 void lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live)
 {
-	u32 i;
-
 	*live = (struct lp_live){};
 	live->unmapped = !lp_live_is_patch(target->mm, record->patch, record->base);
-	for (i = 0; i < record->patch->nr_sites; i++)
-		lp_look_at_site(target, record, &record->patch->sites[i], live);
+	lp_look_at_sites(target, record, live);
 	if (!record->unsettled)
 		return;
-	if (live->applied || live->foreign)
+	if (live->applied)
 		record->state = LPATCH_STATE_APPLIED;
 	else if (record->state == LPATCH_STATE_APPLIED)
 		record->state = LPATCH_STATE_LOADED;
@@ -224,8 +266,10 @@ u32 lp_live_say(const struct lp_target *target, const struct lp_record *record,
 	}
 	if (live->foreign)
 		scnprintf(message, size,
-			  "%s has neither its old bytes nor those of patch %s: a breakpoint or another tool",
-			  site->symbol, patch->name);
+			  "%s has neither its old bytes nor those of patch %s: %s",
+			  site->symbol, patch->name,
+			  site->kind == LPATCH_SITE_KIND_JUMP ? "a breakpoint or another tool" :
+								"the program changed it since");
 	else
 		scnprintf(message, size,
 			  "%s has its old bytes again: the program dropped the patched page; apply patch %s again, or restore it",

@@ -13,7 +13,8 @@ struct mm_struct;
 
 /**
  * struct lp_live - what a look at a target's memory found of one patch
- * @applied, @original: how many sites have the new bytes, and how many the old ones
+ * @applied: of the sites that tell, how many do not have the old bytes; a program may change its own
+ * variables, so those tell only in a patch without functions
  * @lost: the first site that has the old bytes though the patch is applied, or NULL
  * @foreign: the first site that has neither, or NULL
  * @gone: the first site whose image is no longer mapped there, or NULL
@@ -21,7 +22,6 @@ struct mm_struct;
  */
 struct lp_live {
 	u32 applied;
-	u32 original;
 	const struct lp_site *lost;
 	const struct lp_site *foreign;
 	const struct lp_site *gone;

@@ -266,7 +266,7 @@ int lp_load_map(struct lp_op *op)
 				    op->target->comm, op->pid, -ret,
 				    ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
 	/* From here on a fork copies the mapping, and the record vouches for the child's. */
-	op->record = lp_record_add(op->target, op->patch, op->base, op->bases);
+	op->record = lp_record_add(op->target, op->patch, op->base, op->bases, 0);
 	if (!op->record) {
 		lp_unmap_segments(op, op->patch->nr_segments);
 		return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,

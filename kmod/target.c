@@ -234,13 +234,14 @@ struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch
  * @patch: which
  * @base: where
  * @bases: where its images are
+ * @id: of the record that it is a copy of, or 0
  *
  * Return: the record in state LPATCH_STATE_LOADED, or NULL without memory.
  */
 struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
-				unsigned long base, const unsigned long *bases)
+				unsigned long base, const unsigned long *bases, u64 id)
 {
-	struct lp_record *record = kzalloc(sizeof(*record), GFP_KERNEL_ACCOUNT);
+	struct lp_record *next, *record = kzalloc(sizeof(*record), GFP_KERNEL_ACCOUNT);
 
 	if (!record)
 		return NULL;
@@ -251,9 +252,13 @@ struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch
 	record->base = base;
 	memcpy(record->bases, bases, patch->nr_images * sizeof(*bases));
 	mutex_lock(&lp_targets_lock);
-	record->id = ++lp_last_id;
+	record->id = id ?: ++lp_last_id;
 	target->refs++;
-	list_add_tail(&record->node, &target->records);
+	/* In a child the patches lie one upon the other as they do in the parent. */
+	list_for_each_entry(next, &target->records, node)
+		if (next->id > record->id)
+			break;
+	list_add_tail(&record->node, &next->node);
 	mutex_unlock(&lp_targets_lock);
 	return record;
 }

@@ -18,7 +18,7 @@ struct lp_patch;
  * @state: LPATCH_STATE_LOADED, _APPLIED or _RESTORED
  * @base: where vaddr 0 of the patch is mapped
  * @since: CLOCK_REALTIME ns of the last change of state
- * @id: grows
+ * @id: of the load that it goes back to, the same in a child; grows along the list of records
  * @bases: where the images were when it was loaded: what its code refers to, and what was patched
  * @ended: not 0 if its mapping is gone or its mm dead; see lp_record_end()
  * @unsettled: it came by fork and nobody has looked yet what the state is
@@ -79,7 +79,7 @@ bool lp_record_like(const struct lp_patch *patch, unsigned long base, struct lp_
 struct lp_patch *lp_record_patch(u64 search);
 struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch *patch);
 struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
-				unsigned long base, const unsigned long *bases);
+				unsigned long base, const unsigned long *bases, u64 id);
 void lp_record_del(struct lp_target *target, struct lp_record *record);
 int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
 		    void *arg);

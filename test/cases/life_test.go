@@ -5,6 +5,7 @@ package cases
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -604,4 +605,89 @@ func TestForkWhileLoading(t *testing.T) {
 	}
 	v.wantChild(child, 2)
 	v.wantValue(2)
+}
+
+// TestForkTwoPatches has a child inherit two patches, in the order in which they were loaded.
+func TestForkTwoPatches(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	first, second := rawPatch(t, v.path, "straddle"), rawPatch(t, v.path, "value")
+	first.Name, second.Name = "first", "second"
+	for _, p := range []*lpnl.Patch{first, second} {
+		transfer(t, c, p)
+		do(t, c, lpnl.VerbApply, p, v.pid)
+	}
+	child := v.fork("fork")
+	list, err := c.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range list {
+		got = append(got, fmt.Sprint(r.PID, r.Patch, r.State))
+	}
+	want := []string{
+		fmt.Sprint(v.pid, "first", lpnl.StateApplied), fmt.Sprint(v.pid, "second", lpnl.StateApplied),
+		fmt.Sprint(child, "first", lpnl.StateApplied), fmt.Sprint(child, "second", lpnl.StateApplied),
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Fatalf("status says %v, want %v", got, want)
+	}
+	for _, p := range []*lpnl.Patch{second, first} {
+		do(t, c, lpnl.VerbRestore, p, child)
+		do(t, c, lpnl.VerbUnload, p, child)
+	}
+}
+
+// TestValueChanged changes a variable that was patched, as the program may. A child of before the patch is not taken for
+// patched because its variable has some other value.
+func TestValueChanged(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	addRawSite(t, p, v.path, "number")
+	p.Functions = p.Functions[:1]
+	number := &p.Sites[1]
+	number.Kind, number.Old, number.New = lpnl.SiteKindBytes, []byte{1, 0, 0, 0}, []byte{2, 0, 0, 0}
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbLoad, p, v.pid)
+	child := v.fork("fork")
+	base := imageBase(t, v.pid, v.path)
+	set := func(pid int) {
+		t.Helper()
+		mem, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", pid), os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mem.Close()
+		if _, err := mem.WriteAt([]byte{7, 0, 0, 0}, int64(base+number.Vaddr)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set(child)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateApplied, child: lpnl.StateLoaded})
+	set(v.pid)
+	list := wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateDrifted, child: lpnl.StateLoaded})
+	want := "number has neither its old bytes nor those of patch raw: the program changed it since"
+	if list[0].Message != want || list[0].Function != "number" {
+		t.Fatalf("status says %q of %q, want %q", list[0].Message, list[0].Function, want)
+	}
+}
+
+// imageBase is where the first byte of a file is mapped.
+func imageBase(t *testing.T, pid int, path string) uint64 {
+	t.Helper()
+	path, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(maps(t, pid)) {
+		var start uint64
+		if strings.HasSuffix(strings.TrimSpace(line), path) && parse(line, "%x-", &start) {
+			return start
+		}
+	}
+	t.Fatalf("no %s in\n%s", path, maps(t, pid))
+	return 0
 }
