@@ -152,3 +152,101 @@ void lp_gate_queue(struct lp_gate *gate)
 	gate->refs++;
 	atomic_inc(&lp_nr_queued);
 }
+
+/* The queued gates of one bucket, from the (*@from)th gate on, which moves along. */
+static int lp_gates_each_in(unsigned int bucket, long *from,
+			    int (*fn)(struct lp_gate *gate, void *arg), void *arg)
+{
+	struct lp_gate *gate;
+	unsigned long flags;
+	long i = 0;
+	int ret = 0;
+
+	raw_spin_lock_irqsave(&lp_gate_lock, flags);
+	hlist_for_each_entry(gate, &lp_gates[bucket], node) {
+		if (i++ < *from || !atomic_read(&gate->queued))
+			continue;
+		ret = fn(gate, arg);
+		if (ret)
+			break;
+		*from = i;
+	}
+	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+	return ret;
+}
+
+/**
+ * lp_gates_each() - call a function for each gate that is queued
+ * @place: where the walk begins, and after a nonzero return where it can go on: a bucket of the
+ *	   hash, and how many of its gates are done; zeroes for the first one
+ * @fn: called with lp_gate_lock held; nonzero ends the walk
+ * @arg: for @fn
+ *
+ * Gates that are queued or passed during the walk may be missed, or found twice.
+ *
+ * Context: process; may sleep.
+ * Return: what @fn returned last.
+ */
+int lp_gates_each(long place[2], int (*fn)(struct lp_gate *gate, void *arg), void *arg)
+{
+	int ret;
+
+	for (; place[0] < HASH_SIZE(lp_gates); place[0]++, place[1] = 0) {
+		ret = lp_gates_each_in(place[0], &place[1], fn, arg);
+		if (ret)
+			return ret;
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Runs in the thread, before or after its gate; the same holds for its last instructions. */
+static void lp_gate_nudged(struct callback_head *work)
+{
+	struct lp_gate *gate = container_of(work, struct lp_gate, nudge);
+
+	atomic_set(&gate->nudged, 0);
+	lp_gate_put(gate);
+	module_put(THIS_MODULE);
+}
+
+/*
+ * The gate's own work is in the task's list already, where it cannot be given another mode. A second
+ * one takes the thread to where both run. If the thread is held in a window meanwhile, it is so by
+ * its gate, and no signal that is pending (TIF_NOTIFY_SIGNAL is none of SIGKILL) lets it out.
+ */
+static int lp_gate_nudge(struct lp_gate *gate, void *arg)
+{
+	unsigned int *woken = arg;
+
+	if (atomic_xchg(&gate->nudged, 1))
+		return 0;
+	init_task_work(&gate->nudge, lp_gate_nudged);
+	if (lp_task_work_add(gate->task, &gate->nudge, TWA_SIGNAL)) {
+		atomic_set(&gate->nudged, 0); /* it exits, and passes its gate by that */
+		return 0;
+	}
+	/* As in lp_gate_queue(): nobody can drop these before the lock is released. */
+	__module_get(THIS_MODULE);
+	gate->refs++;
+	(*woken)++;
+	return 0;
+}
+
+/**
+ * lp_gates_drain() - wake the threads that have a gate queued
+ *
+ * The one thing in this module that ends the sleep of a thread: a call that cannot be restarted
+ * returns -EINTR. Does not wait for them.
+ *
+ * Context: process; may sleep.
+ * Return: how many were told.
+ */
+unsigned int lp_gates_drain(void)
+{
+	unsigned int woken = 0;
+	long place[2] = {};
+
+	lp_gates_each(place, lp_gate_nudge, &woken);
+	return woken;
+}

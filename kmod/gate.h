@@ -14,9 +14,11 @@ struct lp_freeze;
  * @work: the task_work that carries it; owned by the task while @queued
  * @node: in the hash of gates by thread; lp_gate_lock
  * @task: the thread; referenced
- * @refs: one while queued, one for each freeze that lists it; lp_gate_lock
+ * @refs: one while queued, one while nudged, one for each freeze that lists it; lp_gate_lock
  * @freeze: the freeze that listed it last; lp_gate_lock
  * @queued: 1 from before task_work_add() until the work begins to run
+ * @nudge: a task_work that does nothing but wake the thread; owned by the task while @nudged
+ * @nudged: as @queued, of @nudge
  * @held: the thread is inside the gate and its user registers do not change
  * @held_at: ktime ns when it got there
  *
@@ -30,6 +32,8 @@ struct lp_gate {
 	unsigned int refs;
 	struct lp_freeze *freeze;
 	atomic_t queued;
+	struct callback_head nudge;
+	atomic_t nudged;
 	bool held;
 	u64 held_at;
 };
@@ -49,5 +53,7 @@ void lp_gate_bind(struct lp_gate *gate, struct task_struct *task);
 void lp_gate_queue(struct lp_gate *gate);
 void lp_gate_put(struct lp_gate *gate);
 unsigned int lp_gates_queued(void);
+int lp_gates_each(long place[2], int (*fn)(struct lp_gate *gate, void *arg), void *arg);
+unsigned int lp_gates_drain(void);
 
 #endif

@@ -13,6 +13,7 @@
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/netlink.h>
+#include <linux/pid_namespace.h>
 #include <net/genetlink.h>
 
 #include "compat.h"
@@ -373,6 +374,58 @@ int lpatch_nl_status_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb
 	if (lp_records_each(lp_dump_record, &dump) == -EINTR)
 		return -EINTR;
 	return skb->len;
+}
+
+int lpatch_nl_gates_get_start(struct netlink_callback *cb)
+{
+	return lpatch_nl_status_get_start(cb);
+}
+
+/*
+ * lp_gate_lock held: the thread cannot get past its gate, so it has not been reaped, and no leader of
+ * its group is freed while interrupts are disabled.
+ */
+static int lp_dump_gate(struct lp_gate *gate, void *arg)
+{
+	struct pid_namespace *reader = task_active_pid_ns(current);
+	struct lp_dump *dump = arg;
+	char comm[TASK_COMM_LEN];
+	void *head;
+
+	head = genlmsg_put(dump->skb, NETLINK_CB(dump->cb->skb).portid, dump->cb->nlh->nlmsg_seq,
+			   &lp_family, NLM_F_MULTI, LPATCH_CMD_GATES_GET);
+	if (!head)
+		return -EMSGSIZE;
+	/* It may change meanwhile, but always ends with a NUL. */
+	strscpy_pad(comm, gate->task->group_leader->comm, sizeof(comm));
+	if (nla_put_u32(dump->skb, LPATCH_A_GATE_TID, task_pid_nr_ns(gate->task, reader)) ||
+	    nla_put_u32(dump->skb, LPATCH_A_GATE_PID, task_tgid_nr_ns(gate->task, reader)) ||
+	    nla_put_string(dump->skb, LPATCH_A_GATE_COMM, comm)) {
+		genlmsg_cancel(dump->skb, head);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(dump->skb, head);
+	return 0;
+}
+
+int lpatch_nl_gates_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct lp_dump dump = { .skb = skb, .cb = cb };
+
+	/* Full messages are no error: the walk goes on in the next one. */
+	lp_gates_each(cb->args, lp_dump_gate, &dump);
+	return skb->len;
+}
+
+int lpatch_nl_gates_drain_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	void *head;
+
+	skb = lp_reply_new(info, LPATCH_CMD_GATES_DRAIN, &head);
+	if (!skb)
+		return -ENOMEM;
+	return lp_reply_send(skb, head, info,
+			     nla_put_u32(skb, LPATCH_A_GATE_WOKEN, lp_gates_drain()));
 }
 
 static int lp_netlink_notify(struct notifier_block *nb, unsigned long event, void *data)

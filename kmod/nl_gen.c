@@ -115,6 +115,14 @@ static const struct nla_policy lpatch_unload_nl_policy[LPATCH_A_OP_MAX + 1] = {
 static const struct nla_policy lpatch_status_get_nl_policy[LPATCH_A_OP_MAX + 1] = {
 };
 
+/* LPATCH_CMD_GATES_GET: the request */
+static const struct nla_policy lpatch_gates_get_nl_policy[LPATCH_A_GATE_MAX + 1] = {
+};
+
+/* LPATCH_CMD_GATES_DRAIN: the request */
+static const struct nla_policy lpatch_gates_drain_nl_policy[LPATCH_A_GATE_MAX + 1] = {
+};
+
 const struct genl_ops lpatch_nl_ops[LPATCH_NL_OPS_COUNT] = {
 	{
 		.cmd = LPATCH_CMD_INFO_GET,
@@ -170,6 +178,19 @@ const struct genl_ops lpatch_nl_ops[LPATCH_NL_OPS_COUNT] = {
 		.dumpit = lpatch_nl_status_get_dumpit,
 		.policy = lpatch_status_get_nl_policy,
 		.maxattr = LPATCH_A_OP_MAX,
+	},
+	{
+		.cmd = LPATCH_CMD_GATES_GET,
+		.start = lpatch_nl_gates_get_start,
+		.dumpit = lpatch_nl_gates_get_dumpit,
+		.policy = lpatch_gates_get_nl_policy,
+		.maxattr = LPATCH_A_GATE_MAX,
+	},
+	{
+		.cmd = LPATCH_CMD_GATES_DRAIN,
+		.doit = lpatch_nl_gates_drain_doit,
+		.policy = lpatch_gates_drain_nl_policy,
+		.maxattr = LPATCH_A_GATE_MAX,
 	},
 };
 

@@ -165,14 +165,44 @@ func checkModule() []check {
 	if !module.OK {
 		module.Message += ", but lpctl is " + version + "; install both from the same build"
 	}
-	gates := "none is queued; the module can be unloaded once no target has a patch"
-	if i.Gates > 0 {
-		gates = plural(i.Gates, "sleeping thread") + " still to pass; the module cannot be unloaded before they have run"
+	gates, err := k.Gates()
+	if err != nil {
+		return []check{module, {Name: "gates", Message: err.Error()}}
 	}
 	return []check{
 		module,
 		{Name: "task_work", OK: true, Message: "task_work_add found by " + i.TaskWork},
-		{Name: "patches", OK: true, Message: fmt.Sprintf("%s in %s", plural(i.Patches, "patch object"), plural(i.Targets, "target"))},
-		{Name: "gates", OK: true, Message: gates},
+		{Name: "patches", OK: true, Message: describePatches(i)},
+		{Name: "gates", OK: true, Message: describeGates(gates)},
 	}
+}
+
+func describePatches(i lpnl.Info) string {
+	s := fmt.Sprintf("%s in %s", plural(i.Patches, "patch object"), plural(i.Targets, "target"))
+	if i.Targets > 0 {
+		s += "; the module cannot be removed before they are reverted, see \"lpctl status\""
+	}
+	return s
+}
+
+// describeGates says which processes hold the module, those with the most threads first, and what to do.
+func describeGates(gates []lpnl.Gate) string {
+	if len(gates) == 0 {
+		return "none is queued; the module can be removed once no target has a patch"
+	}
+	const most = 5
+	var parts []string
+	owners := byProcess(gates)
+	for _, h := range owners[:min(most, len(owners))] {
+		parts = append(parts, fmt.Sprintf("%d of %v", len(h.tids), h.Process))
+	}
+	if n := len(owners) - most; n > 0 {
+		parts = append(parts, fmt.Sprintf("the others of %d more", n))
+	}
+	hold := "hold the module until they run again"
+	if len(gates) == 1 {
+		hold = "holds the module until it runs again"
+	}
+	return fmt.Sprintf("%s %s: %s; \"lpctl drain\" wakes them", plural(len(gates), "sleeping thread"), hold,
+		strings.Join(parts, ", "))
 }

@@ -23,6 +23,8 @@ const maxStopLimit = 10 * time.Second
 type kernel interface {
 	apply.Kernel
 	Info() (lpnl.Info, error)
+	Gates() ([]lpnl.Gate, error)
+	Drain() (int, error)
 	io.Closer
 }
 

@@ -408,6 +408,28 @@ enum lpatch_a_report {
 };
 
 /**
+ * enum lpatch_a_gate - attributes: a thread that was asleep in a stop window and has not run since.
+ *   Its gate is still queued, does nothing when the thread wakes, and holds the module until then
+ * @LPATCH_A_GATE_UNSPEC: not used
+ * @LPATCH_A_GATE_TID: u32: in the reader's pid namespace
+ * @LPATCH_A_GATE_PID: u32: of its process, in the reader's pid namespace
+ * @LPATCH_A_GATE_COMM: string: of its process
+ * @LPATCH_A_GATE_WOKEN: u32: threads that were told to wake
+ * @__LPATCH_A_GATE_MAX: one past the highest
+ * @LPATCH_A_GATE_MAX: the highest
+ */
+enum lpatch_a_gate {
+	LPATCH_A_GATE_UNSPEC,
+	LPATCH_A_GATE_TID,
+	LPATCH_A_GATE_PID,
+	LPATCH_A_GATE_COMM,
+	LPATCH_A_GATE_WOKEN,
+
+	__LPATCH_A_GATE_MAX,
+	LPATCH_A_GATE_MAX = (__LPATCH_A_GATE_MAX - 1)
+};
+
+/**
  * enum lpatch_a_op - attributes: an operation on a target
  * @LPATCH_A_OP_UNSPEC: not used
  * @LPATCH_A_OP_HASH: binary: names the sealed patch
@@ -456,6 +478,14 @@ enum lpatch_a_op {
  *   it by fork. The memory of each is looked at; if that takes too long because somebody holds its
  *   lock, the message says so and the state is the recorded one.
  * @LPATCH_CMD_EVENT: Sent to the group for each state change and each refusal.
+ * @LPATCH_CMD_GATES_GET: One message for each gate that is queued. Threads may pass theirs
+ *   meanwhile.
+ * @LPATCH_CMD_GATES_DRAIN: Wake each thread that has a gate queued, so that it passes it and the
+ *   module can be removed. What the thread sleeps in is interrupted as by a signal that has a
+ *   handler with SA_RESTART: most calls start again, those that never do (signal(7): epoll_wait,
+ *   sigtimedwait and the like) end with EINTR. It is the only command that can do that to a target.
+ *   The reply comes at once; a thread that is stopped, or sleeps uninterruptibly, passes its gate
+ *   later.
  * @__LPATCH_CMD_MAX: one past the highest
  * @LPATCH_CMD_MAX: the highest
  */
@@ -471,6 +501,8 @@ enum lpatch_cmd {
 	LPATCH_CMD_UNLOAD,
 	LPATCH_CMD_STATUS_GET,
 	LPATCH_CMD_EVENT,
+	LPATCH_CMD_GATES_GET,
+	LPATCH_CMD_GATES_DRAIN,
 
 	__LPATCH_CMD_MAX,
 	LPATCH_CMD_MAX = (__LPATCH_CMD_MAX - 1)

@@ -94,6 +94,38 @@ func (c *Client) Status() ([]Report, error) {
 	return list, nil
 }
 
+// Gates lists the threads that hold the module, see Gate.
+func (c *Client) Gates() ([]Gate, error) {
+	replies, err := c.execute("gates-get", CmdGatesGet, netlink.Dump, nil)
+	if err != nil {
+		return nil, err
+	}
+	var list []Gate
+	for _, m := range replies {
+		g, err := decodeGate(m.Data)
+		if err != nil {
+			return nil, fmt.Errorf("gates-get: %w", err)
+		}
+		list = append(list, g)
+	}
+	return list, nil
+}
+
+// Drain wakes the threads that hold the module and returns how many there were. It does not wait for them. A system call
+// in which one sleeps, and which cannot be restarted, ends with EINTR: nothing else that a Client does has such an effect.
+func (c *Client) Drain() (woken int, err error) {
+	data, err := c.one("gates-drain", CmdGatesDrain, nil)
+	if err != nil {
+		return 0, err
+	}
+	err = decode(data, func(ad *netlink.AttributeDecoder) {
+		if ad.Type() == AttrGateWoken {
+			woken = int(ad.Uint32())
+		}
+	})
+	return woken, err
+}
+
 // Transfer gives the kernel a patch, unless it has it already, and keeps it there until c is closed. An error of type
 // *Error tells what the kernel does not like about it.
 func (c *Client) Transfer(p *Patch) error {

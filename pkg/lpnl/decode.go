@@ -33,6 +33,21 @@ func decodeInfo(data []byte) (Info, error) {
 	return i, nil
 }
 
+func decodeGate(data []byte) (Gate, error) {
+	var g Gate
+	err := decode(data, func(ad *netlink.AttributeDecoder) {
+		switch ad.Type() {
+		case AttrGateTID:
+			g.TID = int(ad.Uint32())
+		case AttrGatePID:
+			g.PID = int(ad.Uint32())
+		case AttrGateComm:
+			g.Comm = ad.String()
+		}
+	})
+	return g, err
+}
+
 func decodePatchNew(data []byte) (id uint32, exists bool, err error) {
 	err = decode(data, func(ad *netlink.AttributeDecoder) {
 		switch ad.Type() {

@@ -99,6 +99,13 @@ type Info struct {
 	Gates    int    // gates queued to threads that have not run since
 }
 
+// Gate is a thread that slept through a stop window and has not run since: it holds the module.
+type Gate struct {
+	TID  int
+	PID  int    // of its process
+	Comm string // of its process
+}
+
 // Report is the outcome of an operation on a target, or the state of a patch in a target.
 type Report struct {
 	Patch     string

@@ -270,6 +270,14 @@ const (
 	AttrReportPad             uint16 = 28 // aligns 64-bit attributes; no content
 )
 
+// Attributes: a thread that was asleep in a stop window and has not run since. Its gate is still queued, does nothing when the thread wakes, and holds the module until then.
+const (
+	AttrGateTID   uint16 = 1 // u32: in the reader's pid namespace
+	AttrGatePID   uint16 = 2 // u32: of its process, in the reader's pid namespace
+	AttrGateComm  uint16 = 3 // string: of its process
+	AttrGateWoken uint16 = 4 // u32: threads that were told to wake
+)
+
 // Attributes: an operation on a target.
 const (
 	AttrOpHash        uint16 = 1 // binary: names the sealed patch
@@ -285,14 +293,16 @@ const (
 
 // Commands.
 const (
-	CmdInfoGet   uint8 = 1  // What the module is and can do.
-	CmdPatchNew  uint8 = 2  // Begin the transfer of a patch object.
-	CmdPatchAdd  uint8 = 3  // Add tables to an object in transfer. As many requests as needed; order within a table is kept.
-	CmdPatchSeal uint8 = 4  // Check the whole object and make it usable. It does not change any more.
-	CmdLoad      uint8 = 5  // Map the patch into the target.
-	CmdApply     uint8 = 6  // Overwrite the sites, all in one stop window or none; loads first if needed.
-	CmdRestore   uint8 = 7  // Put the old bytes back.
-	CmdUnload    uint8 = 8  // Unmap a patch that is not applied and that no thread uses.
-	CmdStatusGet uint8 = 9  // One report for each patch in each target, those included that inherited it by fork. The memory of each is looked at; if that takes too long because somebody holds its lock, the message says so and the state is the recorded one.
-	CmdEvent     uint8 = 10 // Sent to the group for each state change and each refusal.
+	CmdInfoGet    uint8 = 1  // What the module is and can do.
+	CmdPatchNew   uint8 = 2  // Begin the transfer of a patch object.
+	CmdPatchAdd   uint8 = 3  // Add tables to an object in transfer. As many requests as needed; order within a table is kept.
+	CmdPatchSeal  uint8 = 4  // Check the whole object and make it usable. It does not change any more.
+	CmdLoad       uint8 = 5  // Map the patch into the target.
+	CmdApply      uint8 = 6  // Overwrite the sites, all in one stop window or none; loads first if needed.
+	CmdRestore    uint8 = 7  // Put the old bytes back.
+	CmdUnload     uint8 = 8  // Unmap a patch that is not applied and that no thread uses.
+	CmdStatusGet  uint8 = 9  // One report for each patch in each target, those included that inherited it by fork. The memory of each is looked at; if that takes too long because somebody holds its lock, the message says so and the state is the recorded one.
+	CmdEvent      uint8 = 10 // Sent to the group for each state change and each refusal.
+	CmdGatesGet   uint8 = 11 // One message for each gate that is queued. Threads may pass theirs meanwhile.
+	CmdGatesDrain uint8 = 12 // Wake each thread that has a gate queued, so that it passes it and the module can be removed. What the thread sleeps in is interrupted as by a signal that has a handler with SA_RESTART: most calls start again, those that never do (signal(7): epoll_wait, sigtimedwait and the like) end with EINTR. It is the only command that can do that to a target. The reply comes at once; a thread that is stopped, or sleeps uninterruptibly, passes its gate later.
 )

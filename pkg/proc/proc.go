@@ -87,6 +87,19 @@ func (f FS) Process(pid int) (Process, error) {
 	return p, nil
 }
 
+// ThreadState returns the state of a thread as field 3 of /proc/PID/stat has it, such as 'S' or 'T'.
+func (f FS) ThreadState(tid int) (byte, error) {
+	text, err := os.ReadFile(f.path(tid, "stat"))
+	if err != nil {
+		return 0, explain(tid, err)
+	}
+	s, err := ParseStat(string(text))
+	if err != nil {
+		return 0, fmt.Errorf("thread %d: %w", tid, err)
+	}
+	return s.State, nil
+}
+
 // Processes returns all user-space processes that exist, by pid. One that ends meanwhile is left out.
 func (f FS) Processes() ([]Process, error) {
 	pids, err := f.pids()

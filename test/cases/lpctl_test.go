@@ -180,12 +180,7 @@ func TestNoModule(t *testing.T) {
 	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		f := open(t, "/.lpatch/lpatch.ko")
-		if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil {
-			t.Fatal(err)
-		}
-	}()
+	defer loadModule(t)
 	wantSaid(t, 1, `the kernel module lpatch is not loaded; load it with "modprobe lpatch" `+
 		`("lpctl doctor" checks whether this machine can)`, "apply", fixtures+"victim.lp", "--pid", fmt.Sprint(v.pid))
 }

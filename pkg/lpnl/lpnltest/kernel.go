@@ -28,6 +28,9 @@ type Kernel struct {
 	Deny   *Denial   `json:"deny,omitempty"`   // every command is answered with this error
 	Info   lpnl.Info `json:"info"`
 
+	Gates []lpnl.Gate `json:"gates,omitempty"` // the threads that hold the module
+	Stuck []int       `json:"stuck,omitempty"` // of those, the tids that do not wake
+
 	// Refuse has what the kernel answers to a verb instead of doing it.
 	Refuse map[lpnl.Verb]Refusal `json:"refuse,omitempty"`
 
@@ -117,6 +120,10 @@ func (k *Kernel) command(req netlink.Message, msg genetlink.Message) ([]netlink.
 		return failure(req, Denial{Errno: okErrno}), nil
 	case lpnl.CmdStatusGet:
 		return k.status(req), nil
+	case lpnl.CmdGatesGet:
+		return k.gates(req), nil
+	case lpnl.CmdGatesDrain:
+		return k.drain(req), nil
 	case lpnl.CmdLoad, lpnl.CmdApply, lpnl.CmdRestore, lpnl.CmdUnload:
 		return k.op(req, msg)
 	}

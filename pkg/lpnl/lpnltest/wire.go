@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mdlayher/genetlink"
@@ -87,7 +88,7 @@ func (k *Kernel) encodeInfo(ae *netlink.AttributeEncoder) {
 	ae.String(lpnl.AttrInfoTaskWork, k.Info.TaskWork)
 	ae.Uint32(lpnl.AttrInfoPatches, uint32(len(k.Patches)))
 	ae.Uint32(lpnl.AttrInfoTargets, uint32(len(k.Records)))
-	ae.Uint32(lpnl.AttrInfoGates, uint32(k.Info.Gates))
+	ae.Uint32(lpnl.AttrInfoGates, uint32(len(k.Gates)))
 }
 
 // patchAdd counts the rows of a chunk. The result is an acknowledgement, or what is wrong.
@@ -187,6 +188,33 @@ func (k *Kernel) status(req netlink.Message) []netlink.Message {
 		}
 		list = append(list, reply(req, lpnl.CmdStatusGet, nest(r))...)
 	}
+	return dump(req, list)
+}
+
+// gates makes the dump of the threads that hold the module.
+func (k *Kernel) gates(req netlink.Message) []netlink.Message {
+	var list []netlink.Message
+	for _, g := range k.Gates {
+		list = append(list, reply(req, lpnl.CmdGatesGet, func(ae *netlink.AttributeEncoder) {
+			ae.Uint32(lpnl.AttrGateTID, uint32(g.TID))
+			ae.Uint32(lpnl.AttrGatePID, uint32(g.PID))
+			ae.String(lpnl.AttrGateComm, g.Comm)
+		})...)
+	}
+	return dump(req, list)
+}
+
+// drain wakes all but those that are stuck.
+func (k *Kernel) drain(req netlink.Message) []netlink.Message {
+	woken := len(k.Gates)
+	k.Gates = slices.DeleteFunc(k.Gates, func(g lpnl.Gate) bool { return !slices.Contains(k.Stuck, g.TID) })
+	return reply(req, lpnl.CmdGatesDrain, func(ae *netlink.AttributeEncoder) {
+		ae.Uint32(lpnl.AttrGateWoken, uint32(woken))
+	})
+}
+
+// dump makes of replies a dump of several messages.
+func dump(req netlink.Message, list []netlink.Message) []netlink.Message {
 	done := netlink.Message{Header: netlink.Header{
 		Type: netlink.Done, Sequence: req.Header.Sequence, PID: req.Header.PID,
 	}, Data: make([]byte, 4)}
