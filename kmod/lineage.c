@@ -162,7 +162,6 @@ static int lp_carrier_cmp(const void *a, const void *b)
  */
 static void lp_carriers_sift(const struct lp_patch *patch, struct lp_carriers *carriers)
 {
-	struct lp_record like;
 	unsigned long i, kept = 0;
 
 	sort(carriers->list, carriers->nr, sizeof(*carriers->list), lp_carrier_cmp, NULL);
@@ -171,7 +170,7 @@ static void lp_carriers_sift(const struct lp_patch *patch, struct lp_carriers *c
 
 		if ((kept && !lp_carrier_cmp(carrier, &carriers->list[kept - 1])) ||
 		    lp_target_has(carrier->mm, patch, carrier->base) ||
-		    !lp_record_like(patch, carrier->base, &like))
+		    !lp_record_vouches(patch, carrier->base))
 			mmput(carrier->mm);
 		else
 			carriers->list[kept++] = *carrier;
@@ -223,8 +222,6 @@ static void lp_carriers_identify(struct lp_carriers *carriers)
 static int lp_carrier_adopt(struct lp_patch *patch, const struct lp_carrier *carrier)
 {
 	struct lp_target *target;
-	struct lp_record *record;
-	struct lp_record like;
 	int ret = 0;
 
 	if (!carrier->task) /* only the reference that was taken here is left: it ended */
@@ -237,19 +234,8 @@ static int lp_carrier_adopt(struct lp_patch *patch, const struct lp_carrier *car
 		lp_target_put(target);
 		return -EAGAIN;
 	}
-	if (!lp_target_has(carrier->mm, patch, carrier->base) &&
-	    lp_record_like(patch, carrier->base, &like)) {
-		record = lp_record_add(target, patch, carrier->base, like.bases, like.id);
-		if (record) {
-			record->state = like.state;
-			record->since = like.since;
-			record->max_stop = like.max_stop;
-			record->unsettled = true;
-			record->inherited = true;
-		} else {
-			ret = -ENOMEM;
-		}
-	}
+	if (!lp_target_has(carrier->mm, patch, carrier->base))
+		ret = lp_record_inherit(target, patch, carrier->base);
 	mutex_unlock(&target->lock);
 	lp_target_put(target);
 	return ret;
@@ -309,7 +295,11 @@ static atomic64_t lp_endings = ATOMIC64_INIT(0);
 /* lp_target.lock held. */
 void lp_record_end(struct lp_record *record)
 {
-	record->ended = record->ended ?: atomic64_inc_return(&lp_endings);
+	if (record->ended)
+		return;
+	lp_records_lock();
+	record->ended = atomic64_inc_return(&lp_endings);
+	lp_records_unlock();
 }
 
 /* Does the process that a target was named by still run on its mm? It may have ended, or exec'ed. */

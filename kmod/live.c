@@ -12,9 +12,8 @@
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 
-#include "arch.h"
+#include "layer.h"
 #include "live.h"
-#include "op.h"
 #include "patch.h"
 #include "site.h"
 #include "target.h"
@@ -101,43 +100,6 @@ bool lp_live_is_site(struct mm_struct *mm, const struct lp_patch *patch, const s
 	}
 }
 
-/* The bytes of a site when the patch is applied. False if the jump does not reach, which load saw. */
-static bool lp_new_bytes(const struct lp_site *site, unsigned long addr, unsigned long base,
-			 u8 *bytes)
-{
-	if (site->kind == LPATCH_SITE_KIND_JUMP)
-		return lp_arch_make_jump(bytes, addr, base + site->target);
-	memcpy(bytes, site->new_bytes, site->len);
-	return true;
-}
-
-/*
- * Which other patch that is applied has its bytes at [addr, addr + len)? Return: 1 if it came after
- * @record, -1 if before, 0 if there is none.
- */
-static int lp_covered(const struct lp_target *target, const struct lp_record *record,
-		      unsigned long addr, u8 len)
-{
-	const struct lp_record *other;
-	int order = -1, covered = 0;
-	u32 i;
-
-	list_for_each_entry(other, &target->records, node) {
-		if (other == record)
-			order = 1;
-		if (other == record || other->ended || other->state != LPATCH_STATE_APPLIED)
-			continue;
-		for (i = 0; i < other->patch->nr_sites; i++) {
-			const struct lp_site *site = &other->patch->sites[i];
-			unsigned long at = other->bases[site->image] + site->vaddr;
-
-			if (at < addr + len && addr < at + site->len)
-				covered = order;
-		}
-	}
-	return covered;
-}
-
 enum lp_found {
 	LP_FOUND_GONE,
 	LP_FOUND_NEW,
@@ -148,26 +110,19 @@ enum lp_found {
 static enum lp_found lp_look_at_site(const struct lp_target *target,
 				     const struct lp_record *record, const struct lp_site *site)
 {
-	unsigned long addr = record->bases[site->image] + site->vaddr;
-	u8 found[LPATCH_SITE_MAX], new_bytes[LPATCH_SITE_MAX];
+	unsigned long addr = lp_layer_addr(record, site);
+	u8 found[LPATCH_SITE_MAX];
 
 	if (!lp_live_is_site(target->mm, record->patch, site, record->bases))
 		return LP_FOUND_GONE;
 	if (lp_peek(target->mm, addr, found, site->len))
 		return LP_FOUND_FOREIGN;
-	if (lp_new_bytes(site, addr, record->base, new_bytes) &&
-	    !memcmp(found, new_bytes, site->len))
+	if (lp_layer_holds(target, record, site, found))
 		return LP_FOUND_NEW;
-	if (!memcmp(found, site->old_bytes, site->len))
+	if (!memcmp(found, site->old_bytes, site->len) ||
+	    lp_layer_knows(target, site, addr, found))
 		return LP_FOUND_OLD;
-	switch (lp_covered(target, record, addr, site->len)) {
-	case 1:
-		return LP_FOUND_NEW;
-	case -1:
-		return LP_FOUND_OLD;
-	default:
-		return LP_FOUND_FOREIGN;
-	}
+	return LP_FOUND_FOREIGN;
 }
 
 static bool lp_has_jumps(const struct lp_patch *patch)
@@ -205,11 +160,8 @@ static void lp_look_at_sites(const struct lp_target *target, const struct lp_rec
 /**
  * lp_live_look() - look at the sites of a patch in a target, and at its mapping
  * @target: its lock held
- * @record: of the patch; the state of one that a child inherited is settled
+ * @record: of the patch
  * @live: gets what was found
- *
- * A fork copies memory at a moment of its own, so a child may have the text of before or after a
- * window of its parent, whatever the parent's record says by now.
  *
  * Context: mmap_lock of the target held for read. Pages that are not there are faulted in.
  */
@@ -218,13 +170,34 @@ void lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_
 	*live = (struct lp_live){};
 	live->unmapped = !lp_live_is_patch(target->mm, record->patch, record->base);
 	lp_look_at_sites(target, record, live);
-	if (!record->unsettled)
-		return;
-	if (live->applied)
-		record->state = LPATCH_STATE_APPLIED;
-	else if (record->state == LPATCH_STATE_APPLIED)
-		record->state = LPATCH_STATE_LOADED;
-	record->unsettled = false;
+}
+
+/**
+ * lp_live_settle() - find out the states of the patches that a child inherited
+ * @target: its lock held
+ *
+ * A fork copies memory at a moment of its own, so a child may have the text of before or after a
+ * window of its parent, whatever the parent's record says by now.
+ *
+ * Context: mmap_lock of the target held for read. Pages that are not there are faulted in.
+ */
+void lp_live_settle(struct lp_target *target)
+{
+	struct lp_record *record;
+	struct lp_live live;
+
+	list_for_each_entry(record, &target->records, node) {
+		if (!record->unsettled || record->ended)
+			continue;
+		lp_live_look(target, record, &live);
+		lp_records_lock();
+		if (live.applied)
+			record->state = LPATCH_STATE_APPLIED;
+		else if (record->state == LPATCH_STATE_APPLIED)
+			record->state = LPATCH_STATE_LOADED;
+		record->unsettled = false;
+		lp_records_unlock();
+	}
 }
 
 /* Is it not what the record says? */
@@ -275,53 +248,4 @@ u32 lp_live_say(const struct lp_target *target, const struct lp_record *record,
 			  "%s has its old bytes again: the program dropped the patched page; apply patch %s again, or restore it",
 			  site->symbol, patch->name);
 	return LPATCH_REFUSAL_BYTES_DIFFER;
-}
-
-/**
- * lp_live_verify() - find out which places are still in the mapping of their image
- * @op: with bases and places, to apply or restore
- *
- * Others belong to something else by now, and nothing is written there: restore leaves them out, all
- * else is refused.
- *
- * Context: mmap_lock of the target held, and what is found holds as long as it is.
- * Return: 0 or a refusal.
- */
-int lp_live_verify(struct lp_op *op)
-{
-	const struct lp_patch *patch = op->patch;
-	struct mm_struct *mm = op->target->mm;
-	u32 i;
-
-	if (op->record && op->verb == LP_APPLY && !lp_live_is_patch(mm, patch, op->base))
-		return lp_op_refuse(op, LPATCH_REFUSAL_PATCH_MISSING,
-				    "%s[%u] unmapped or replaced patch %s in its memory; restore and unload it, then apply it again",
-				    op->target->comm, op->pid, patch->name);
-	for (i = 0; i < patch->nr_sites; i++) {
-		const struct lp_site *site = &patch->sites[i];
-
-		if (lp_live_is_site(mm, patch, site, op->bases))
-			continue;
-		if (op->verb == LP_RESTORE) {
-			op->places[i].len = 0;
-			continue;
-		}
-		strscpy(op->function, site->symbol, sizeof(op->function));
-		return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_MOVED,
-				    "%s is no longer mapped in %s[%u] where it was when patch %s was loaded; restore and unload the patch, then apply it again",
-				    patch->images[site->image].name, op->target->comm, op->pid,
-				    patch->name);
-	}
-	return 0;
-}
-
-/* The same for a first look, without the lock. */
-int lp_live_verify_now(struct lp_op *op)
-{
-	int ret;
-
-	mmap_read_lock(op->target->mm);
-	ret = lp_live_verify(op);
-	mmap_read_unlock(op->target->mm);
-	return ret;
 }

@@ -4,7 +4,6 @@
 
 #include <linux/types.h>
 
-struct lp_op;
 struct lp_patch;
 struct lp_record;
 struct lp_site;
@@ -32,8 +31,7 @@ bool lp_live_is_patch(struct mm_struct *mm, const struct lp_patch *patch, unsign
 bool lp_live_is_site(struct mm_struct *mm, const struct lp_patch *patch,
 		     const struct lp_site *site, const unsigned long *bases);
 void lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live);
-int lp_live_verify(struct lp_op *op);
-int lp_live_verify_now(struct lp_op *op);
+void lp_live_settle(struct lp_target *target);
 bool lp_live_drifted(const struct lp_record *record, const struct lp_live *live);
 u32 lp_live_say(const struct lp_target *target, const struct lp_record *record,
 		const struct lp_live *live, char *message, size_t size, const char **function);

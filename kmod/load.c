@@ -266,7 +266,7 @@ int lp_load_map(struct lp_op *op)
 				    op->target->comm, op->pid, -ret,
 				    ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
 	/* From here on a fork copies the mapping, and the record vouches for the child's. */
-	op->record = lp_record_add(op->target, op->patch, op->base, op->bases, 0);
+	op->record = lp_record_add(op->target, op->patch, op->base, op->bases);
 	if (!op->record) {
 		lp_unmap_segments(op, op->patch->nr_segments);
 		return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
@@ -297,9 +297,12 @@ int lp_load_complete(struct lp_op *op)
 		memcpy(op->bases, op->record->bases, sizeof(op->bases));
 		ret = lp_apply_fixups(op);
 	}
-	if (!ret)
-		op->record->inherited = false;
-	return ret;
+	if (ret)
+		return ret;
+	lp_records_lock();
+	op->record->inherited = false;
+	lp_records_unlock();
+	return 0;
 }
 
 /*
@@ -307,12 +310,12 @@ int lp_load_complete(struct lp_op *op)
  * have unmapped some of it, or put something else there. Moves *at to its begin and returns its
  * end, or 0.
  */
-static unsigned long lp_segment_piece(const struct lp_op *op, const struct lp_segment *segment,
+static unsigned long lp_segment_piece(struct mm_struct *mm, const struct lp_patch *patch,
+				      unsigned long base, const struct lp_segment *segment,
 				      unsigned long *at)
 {
-	const struct inode *inode = d_real_inode(op->patch->file->f_path.dentry);
-	unsigned long start = op->base + segment->vaddr, end = start + segment->size;
-	struct mm_struct *mm = op->target->mm;
+	const struct inode *inode = d_real_inode(patch->file->f_path.dentry);
+	unsigned long start = base + segment->vaddr, end = start + segment->size;
 	struct vm_area_struct *vma;
 	unsigned long found = 0;
 
@@ -333,12 +336,13 @@ static unsigned long lp_segment_piece(const struct lp_op *op, const struct lp_se
 	return found;
 }
 
-/* Is any of the segment still mapped? */
-bool lp_load_is_mapped(const struct lp_op *op, const struct lp_segment *segment)
+/* Is any of a segment of a patch that was mapped at @base still mapped? */
+bool lp_load_is_mapped(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
+		       const struct lp_segment *segment)
 {
-	unsigned long at = op->base + segment->vaddr;
+	unsigned long at = base + segment->vaddr;
 
-	return lp_segment_piece(op, segment, &at);
+	return lp_segment_piece(mm, patch, base, segment, &at);
 }
 
 /**
@@ -356,7 +360,7 @@ int lp_load_unmap(struct lp_op *op)
 		const struct lp_segment *segment = &op->patch->segments[i];
 		unsigned long at = op->base + segment->vaddr, end;
 
-		while ((end = lp_segment_piece(op, segment, &at))) {
+		while ((end = lp_segment_piece(op->target->mm, op->patch, op->base, segment, &at))) {
 			ret = vm_munmap(at, end - at);
 			if (ret)
 				return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
@@ -369,7 +373,9 @@ int lp_load_unmap(struct lp_op *op)
 	 * Until it is deleted it may vouch for a child that is forked in the middle of the next
 	 * load, at the same base.
 	 */
+	lp_records_lock();
 	op->record->state = LPATCH_STATE_LOADED;
+	lp_records_unlock();
 	lp_record_end(op->record);
 	op->record = NULL;
 	return 0;

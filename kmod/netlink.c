@@ -188,24 +188,58 @@ int lpatch_nl_patch_seal_doit(struct sk_buff *skb, struct genl_info *info)
 	return ret;
 }
 
-/* Tells the group of changes and refusals; nobody may be listening. */
-static void lp_notify(const struct lp_op *op)
+static struct sk_buff *lp_event_new(void **head)
+{
+	struct sk_buff *skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+
+	if (!skb)
+		return NULL;
+	*head = genlmsg_put(skb, 0, 0, &lp_family, 0, LPATCH_CMD_EVENT);
+	if (*head)
+		return skb;
+	nlmsg_free(skb);
+	return NULL;
+}
+
+/* Nobody may be listening. */
+static void lp_event_send(struct sk_buff *skb, void *head, int ret)
+{
+	if (ret) {
+		nlmsg_free(skb);
+		return;
+	}
+	genlmsg_end(skb, head);
+	genlmsg_multicast(&lp_family, skb, 0, LPATCH_NLGRP_EVENTS, GFP_KERNEL);
+}
+
+/* Tells of a patch that another one replaced. */
+static int lp_notify_replaced(struct lp_target *target, struct lp_record *record, void *arg)
+{
+	const struct lp_op *op = arg;
+	struct sk_buff *skb;
+	void *head;
+
+	if (record->state != LPATCH_STATE_RESTORED || record->since != op->since)
+		return 0;
+	skb = lp_event_new(&head);
+	if (skb)
+		lp_event_send(skb, head, lp_report_record(skb, target, record));
+	return 0;
+}
+
+/* Tells the group of changes and refusals. */
+static void lp_notify(struct lp_op *op)
 {
 	struct sk_buff *skb;
 	void *head;
 
 	if ((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && op->refusal == LPATCH_REFUSAL_NONE)
 		return;
-	skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
-	if (!skb)
-		return;
-	head = genlmsg_put(skb, 0, 0, &lp_family, 0, LPATCH_CMD_EVENT);
-	if (!head || lp_report_op(skb, op)) {
-		nlmsg_free(skb);
-		return;
-	}
-	genlmsg_end(skb, head);
-	genlmsg_multicast(&lp_family, skb, 0, LPATCH_NLGRP_EVENTS, GFP_KERNEL);
+	skb = lp_event_new(&head);
+	if (skb)
+		lp_event_send(skb, head, lp_report_op(skb, op));
+	if (op->refusal == LPATCH_REFUSAL_NONE && (op->flags & LPATCH_OP_FLAGS_REPLACE))
+		lp_target_each(op->target, lp_notify_replaced, op);
 }
 
 static u64 lp_limit(const struct nlattr *attr, u64 absent, u64 max)
@@ -269,6 +303,12 @@ static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 	if (GENL_REQ_ATTR_CHECK(info, LPATCH_A_OP_HASH) ||
 	    GENL_REQ_ATTR_CHECK(info, LPATCH_A_OP_PID)) {
 		NL_SET_ERR_MSG(info->extack, "an operation needs the hash of a patch and a pid");
+		return -EINVAL;
+	}
+	if (verb != LP_APPLY && attrs[LPATCH_A_OP_FLAGS] &&
+	    (nla_get_u32(attrs[LPATCH_A_OP_FLAGS]) & LPATCH_OP_FLAGS_REPLACE)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_OP_FLAGS],
+				    "only an apply can replace other patches");
 		return -EINVAL;
 	}
 	op = lp_op_alloc(verb);

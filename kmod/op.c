@@ -13,6 +13,7 @@
 #include "op.h"
 #include "overwrite.h"
 #include "patch.h"
+#include "places.h"
 #include "target.h"
 
 static const int lp_errnos[] = {
@@ -41,6 +42,7 @@ static const int lp_errnos[] = {
 	[LPATCH_REFUSAL_STILL_APPLIED] = EBUSY,
 	[LPATCH_REFUSAL_IMAGE_MOVED] = ESTALE,
 	[LPATCH_REFUSAL_PATCH_MISSING] = ESTALE,
+	[LPATCH_REFUSAL_COVERED] = EBUSY,
 };
 
 /* The positive errno of a refusal. */
@@ -113,16 +115,34 @@ void lp_op_free(struct lp_op *op)
 	kfree(op);
 }
 
-static void lp_record_change(struct lp_op *op, u32 state)
+/* Between lp_records_lock() and lp_records_unlock(). */
+static void lp_record_change(const struct lp_op *op, struct lp_record *record, u32 state)
 {
-	struct lp_record *record = op->record;
-
 	record->state = state;
-	record->since = ktime_get_real_ns();
+	record->since = op->since;
 	record->times = op->freeze.times;
 	record->threads = op->threads;
 	record->attempts = op->attempts;
 	record->max_stop = op->max_stop;
+}
+
+/* Writes down what was done. */
+static void lp_op_record(struct lp_op *op, u32 state)
+{
+	struct lp_record *record;
+
+	if (state == LPATCH_STATE_APPLIED)
+		lp_places_note(op);
+	op->since = ktime_get_real_ns();
+	lp_records_lock();
+	if (state == LPATCH_STATE_APPLIED)
+		op->record->order = lp_record_next_order();
+	lp_record_change(op, op->record, state);
+	if (op->flags & LPATCH_OP_FLAGS_REPLACE)
+		list_for_each_entry(record, &op->target->records, node)
+			if (lp_places_involve(op, record))
+				lp_record_change(op, record, LPATCH_STATE_RESTORED);
+	lp_records_unlock();
 }
 
 static int lp_refuse_already(struct lp_op *op, const char *state)
@@ -139,8 +159,21 @@ static int lp_do_load(struct lp_op *op)
 		return lp_refuse_already(op, "loaded");
 	ret = lp_load_map(op);
 	if (!ret)
-		lp_record_change(op, LPATCH_STATE_LOADED);
+		lp_op_record(op, LPATCH_STATE_LOADED);
 	return ret;
+}
+
+/* Is there another patch that is applied and to be restored? */
+static bool lp_op_replaces_any(const struct lp_op *op)
+{
+	const struct lp_record *record;
+
+	if (!(op->flags & LPATCH_OP_FLAGS_REPLACE))
+		return false;
+	list_for_each_entry(record, &op->target->records, node)
+		if (lp_places_involve(op, record))
+			return true;
+	return false;
 }
 
 static int lp_do_apply(struct lp_op *op)
@@ -150,7 +183,7 @@ static int lp_do_apply(struct lp_op *op)
 	int ret;
 
 	if (op->record && op->record->state == LPATCH_STATE_APPLIED &&
-	    !lp_live_drifted(op->record, &op->live))
+	    !lp_live_drifted(op->record, &op->live) && !lp_op_replaces_any(op))
 		return lp_refuse_already(op, "applied");
 	if (dry_run)
 		return lp_overwrite(op);
@@ -159,7 +192,7 @@ static int lp_do_apply(struct lp_op *op)
 		return ret;
 	ret = lp_overwrite(op);
 	if (!ret)
-		lp_record_change(op, LPATCH_STATE_APPLIED);
+		lp_op_record(op, LPATCH_STATE_APPLIED);
 	else if (loaded)
 		lp_load_unmap(op); /* nobody could have come across it yet */
 	return ret;
@@ -180,7 +213,7 @@ static int lp_do_restore(struct lp_op *op)
 				    op->target->comm, op->pid);
 	ret = lp_overwrite(op);
 	if (!ret)
-		lp_record_change(op, LPATCH_STATE_RESTORED);
+		lp_op_record(op, LPATCH_STATE_RESTORED);
 	return ret;
 }
 
@@ -195,7 +228,7 @@ static int lp_do_unload(struct lp_op *op)
 		return lp_op_refuse(op, LPATCH_REFUSAL_STILL_APPLIED,
 				    "patch %s is applied in %s[%u], restore it first",
 				    op->patch->name, op->target->comm, op->pid);
-	ret = lp_check_unused(op);
+	ret = lp_quiesce(op);
 	return ret ?: lp_load_unmap(op);
 }
 
@@ -203,14 +236,16 @@ static int lp_do_unload(struct lp_op *op)
 static void lp_op_use_record(struct lp_op *op)
 {
 	op->record = lp_record_find(op->target, op->patch);
-	if (!op->record)
-		return;
-	lp_patch_get(op->record->patch);
-	lp_patch_put(op->patch);
-	op->patch = op->record->patch;
-	op->base = op->record->base;
+	if (op->record) {
+		lp_patch_get(op->record->patch);
+		lp_patch_put(op->patch);
+		op->patch = op->record->patch;
+		op->base = op->record->base;
+	}
 	mmap_read_lock(op->target->mm);
-	lp_live_look(op->target, op->record, &op->live);
+	lp_live_settle(op->target);
+	if (op->record)
+		lp_live_look(op->target, op->record, &op->live);
 	mmap_read_unlock(op->target->mm);
 }
 

@@ -37,10 +37,11 @@ enum lp_verb {
  * @canceled: completed when the client is being killed
  * @done: completed when there is an outcome
  * @bases: of the images, what has to be added to a link-time address
- * @places: one for each site, in the order of the sites
+ * @places: @nr_places of them, by address
  * @spans: @scan.nr_spans of them
  * @record: of the patch in the target, or NULL
  * @live: what was found in the target before the operation, if there is a record
+ * @since: CLOCK_REALTIME ns of the change of state
  * @lock_ns: how long mmap_lock was held around the last window
  * @refusal, @message, @tid, @function: why not
  */
@@ -59,6 +60,7 @@ struct lp_op {
 
 	unsigned long bases[LPATCH_IMAGES_MAX];
 	struct lp_place *places;
+	u32 nr_places;
 	struct lp_span *spans;
 	struct lp_scan scan;
 	struct lp_freeze freeze;
@@ -67,6 +69,7 @@ struct lp_op {
 
 	u32 threads;
 	u32 attempts;
+	u64 since;
 	u64 lock_ns;
 	u32 state;
 	unsigned long base;

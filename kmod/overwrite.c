@@ -22,12 +22,11 @@
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
-#include "arch.h"
-#include "live.h"
 #include "load.h"
 #include "op.h"
 #include "overwrite.h"
 #include "patch.h"
+#include "places.h"
 #include "span.h"
 #include "target.h"
 
@@ -58,154 +57,6 @@ static void lp_op_accept(struct lp_op *op)
 	op->tid = 0;
 }
 
-/* Works out addresses and bytes of all places. Return: 0 or a refusal. */
-static int lp_places_fill(struct lp_op *op)
-{
-	const struct lp_patch *patch = op->patch;
-	u32 i;
-
-	for (i = 0; i < patch->nr_sites; i++) {
-		const struct lp_site *site = &patch->sites[i];
-		struct lp_place *place = &op->places[i];
-		u8 *new_bytes = op->verb == LP_RESTORE ? place->from : place->to;
-		u8 *old_bytes = op->verb == LP_RESTORE ? place->to : place->from;
-
-		place->addr = lp_op_site_addr(op, site);
-		place->len = site->len;
-		memcpy(old_bytes, site->old_bytes, site->len);
-		memcpy(new_bytes, site->new_bytes, site->len);
-		if (site->kind == LPATCH_SITE_KIND_JUMP &&
-		    !lp_arch_make_jump(new_bytes, place->addr, op->base + site->target))
-			return lp_op_refuse(op, LPATCH_REFUSAL_FIXUP_RANGE,
-					    "%s is out of reach of a jump to the patch",
-					    site->symbol);
-	}
-	return 0;
-}
-
-/* Reads every place without a lock, so that its page is there when nothing may fault. */
-static void lp_places_fault_in(struct lp_op *op)
-{
-	u32 i;
-
-	for (i = 0; i < op->patch->nr_sites; i++)
-		fault_in_readable((const char __user *)op->places[i].addr, op->places[i].len);
-}
-
-/* Names the patch that is applied at a place, or NULL. */
-static const char *lp_place_owner(const struct lp_op *op, const struct lp_place *place)
-{
-	struct lp_record *record;
-	u32 i, j;
-
-	list_for_each_entry(record, &op->target->records, node) {
-		if (record == op->record || record->ended ||
-		    record->state != LPATCH_STATE_APPLIED)
-			continue;
-		for (i = 0; i < record->patch->nr_sites; i++) {
-			const struct lp_site *site = &record->patch->sites[i];
-
-			for (j = 0; j < op->patch->nr_images; j++) {
-				unsigned long addr = op->bases[j] + site->vaddr;
-
-				if (op->patch->images[j].inode ==
-					    record->patch->images[site->image].inode &&
-				    addr < place->addr + place->len &&
-				    place->addr < addr + site->len)
-					return record->patch->name;
-			}
-		}
-	}
-	return NULL;
-}
-
-static int lp_refuse_bytes(struct lp_op *op, u32 i, const u8 *found)
-{
-	const struct lp_place *place = &op->places[i];
-	const struct lp_site *site = &op->patch->sites[i];
-	const char *owner = lp_place_owner(op, place);
-
-	strscpy(op->function, site->symbol, sizeof(op->function));
-	if (owner)
-		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_TAKEN,
-				    "%s is replaced by patch %s, restore that one first",
-				    site->symbol, owner);
-	return lp_op_refuse(op, LPATCH_REFUSAL_BYTES_DIFFER,
-			    "%s of %s has the bytes %*ph where %*ph are expected: a breakpoint, another tool, or another build of the file",
-			    site->symbol, op->patch->images[site->image].name, place->len, found, place->len,
-			    place->from);
-}
-
-/*
- * Text whose private pages were dropped has its old bytes again, whatever the record says: to write
- * the wanted bytes over the wanted bytes is no harm.
- */
-static bool lp_place_is_right(const struct lp_op *op, const struct lp_place *place, const u8 *found)
-{
-	if (!memcmp(found, place->from, place->len))
-		return true;
-	return op->record && op->record->state == LPATCH_STATE_APPLIED &&
-	       !memcmp(found, place->to, place->len);
-}
-
-/* Compares what is there with what must be. Does not fault. Return: 0 or a refusal. */
-static int lp_places_check(struct lp_op *op)
-{
-	u8 found[LPATCH_SITE_MAX];
-	u32 i;
-
-	for (i = 0; i < op->patch->nr_sites; i++) {
-		const struct lp_place *place = &op->places[i];
-
-		if (lp_place_read(place, found)) {
-			strscpy(op->function, op->patch->sites[i].symbol, sizeof(op->function));
-			return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-					    "%s at %#lx cannot be read in %s[%u]",
-					    op->patch->sites[i].symbol, place->addr,
-					    op->target->comm, op->pid);
-		}
-		if (!lp_place_is_right(op, place, found))
-			return lp_refuse_bytes(op, i, found);
-	}
-	return 0;
-}
-
-static void lp_places_unpin(struct lp_op *op)
-{
-	u32 i;
-
-	for (i = 0; i < op->patch->nr_sites; i++)
-		lp_place_unpin(&op->places[i]);
-}
-
-/* mmap_lock held. Return: 0 or a refusal, with nothing pinned. */
-static int lp_places_pin(struct lp_op *op)
-{
-	u32 i;
-	int ret;
-
-	for (i = 0; i < op->patch->nr_sites; i++) {
-		ret = lp_place_pin(op->target->mm, &op->places[i]);
-		if (!ret)
-			continue;
-		lp_places_unpin(op);
-		strscpy(op->function, op->patch->sites[i].symbol, sizeof(op->function));
-		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-				    "%s at %#lx cannot be made private to %s[%u] (error %d)",
-				    op->patch->sites[i].symbol, op->places[i].addr,
-				    op->target->comm, op->pid, -ret);
-	}
-	return 0;
-}
-
-static void lp_places_write(struct lp_op *op)
-{
-	u32 i;
-
-	for (i = 0; i < op->patch->nr_sites; i++)
-		lp_place_write(&op->places[i]);
-}
-
 /* Says which thread is in the way, and how. */
 static int lp_refuse_busy(struct lp_op *op)
 {
@@ -232,10 +83,10 @@ static int lp_refuse_busy(struct lp_op *op)
 				    "the stack of thread %d (%s) at %#lx cannot be read", scan->tid,
 				    scan->comm, scan->fault_start);
 	default:
-		if (!scan->span->name)
+		if (scan->span->is_patch)
 			return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE,
 					    "thread %d (%s) %s patch %s", scan->tid, scan->comm,
-					    how[scan->how], op->patch->name);
+					    how[scan->how], scan->span->name);
 		strscpy(op->function, scan->span->name, sizeof(op->function));
 		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE, "thread %d (%s) %s %s",
 				    scan->tid, scan->comm, how[scan->how], scan->span->name);
@@ -285,8 +136,7 @@ static int lp_window(struct lp_op *op)
 			ret = lp_refuse_busy(op);
 		goto out;
 	}
-	if (op->verb != LP_UNLOAD)
-		ret = lp_places_check(op);
+	ret = lp_places_check(op);
 	lp_freeze_lap(f, &f->times.check);
 	if (ret)
 		goto out;
@@ -313,13 +163,11 @@ static int lp_locked_window(struct lp_op *op)
 	lp_freeze_lock();
 	mmap_read_lock(mm);
 	locked = ktime_get_ns();
-	ret = op->verb == LP_UNLOAD ? 0 : lp_live_verify(op);
+	ret = lp_places_verify(op);
 	if (!ret && lp_op_writes(op))
 		ret = lp_places_pin(op);
 	if (!ret) {
-		if (op->verb != LP_UNLOAD)
-			ret = lp_places_check(op);
-		ret = ret ?: lp_window(op);
+		ret = lp_places_check(op) ?: lp_window(op);
 		lp_places_unpin(op);
 	}
 	op->lock_ns = ktime_get_ns() - locked;
@@ -340,8 +188,7 @@ static int lp_attempt(struct lp_op *op)
 				   op->pid);
 	if (!ret) {
 		lp_stack_prescan(&op->scan, &op->freeze);
-		if (op->verb != LP_UNLOAD)
-			lp_places_fault_in(op);
+		lp_places_fault_in(op);
 		ret = lp_locked_window(op);
 	}
 	op->threads = op->freeze.nr;
@@ -419,23 +266,9 @@ static int lp_attempts(struct lp_op *op)
 	}
 }
 
-/* Tables for the places and spans of this patch. */
-static int lp_op_tables(struct lp_op *op)
-{
-	const struct lp_patch *patch = op->patch;
-
-	op->places = kvcalloc(patch->nr_sites, sizeof(*op->places), GFP_KERNEL_ACCOUNT);
-	op->spans = kvcalloc(patch->nr_sites + patch->nr_functions + patch->nr_segments,
-			     sizeof(*op->spans), GFP_KERNEL_ACCOUNT);
-	if (op->places && op->spans)
-		return 0;
-	return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
-			    "there is no memory for the tables of patch %s", patch->name);
-}
-
 /*
  * Where everything is: where it was when the patch was loaded, for that is what its code refers to.
- * lp_live_verify() finds out under mmap_lock if it moved.
+ * lp_places_verify() finds out under mmap_lock if it moved.
  */
 static int lp_op_locate(struct lp_op *op)
 {
@@ -453,20 +286,26 @@ static int lp_op_locate(struct lp_op *op)
 	return ret;
 }
 
-/**
- * lp_overwrite() - write the new bytes of all sites, or with LP_RESTORE the old ones
- * @op: with base and, unless it is a dry run of something not loaded, record
- *
- * Return: 0, or a refusal with nothing changed.
- */
-int lp_overwrite(struct lp_op *op)
+static int lp_verify_now(struct lp_op *op)
 {
 	int ret;
 
-	ret = lp_op_tables(op);
-	ret = ret ?: lp_op_locate(op);
-	ret = ret ?: lp_places_fill(op);
-	ret = ret ?: lp_live_verify_now(op);
+	mmap_read_lock(op->target->mm);
+	ret = lp_places_verify(op);
+	mmap_read_unlock(op->target->mm);
+	return ret;
+}
+
+/**
+ * lp_quiesce() - open windows until there is one in which no thread is inside what must be unused
+ * @op: with base; in that window its places are written, of which an unload has none
+ *
+ * Return: 0, or a refusal with nothing changed.
+ */
+int lp_quiesce(struct lp_op *op)
+{
+	int ret = lp_spans_alloc(op);
+
 	if (ret)
 		return ret;
 	lp_spans_fill(op);
@@ -474,18 +313,25 @@ int lp_overwrite(struct lp_op *op)
 }
 
 /**
- * lp_check_unused() - find out whether any thread uses the mapped patch
- * @op: of verb LP_UNLOAD, with base
+ * lp_overwrite() - write the new bytes of all sites, or with LP_RESTORE the old ones
+ * @op: with base and, unless it is a dry run of something not loaded, record
  *
- * Return: 0, or a refusal.
+ * With LPATCH_OP_FLAGS_REPLACE the sites of all other patches that are applied are put back in the
+ * same window.
+ *
+ * Return: 0, or a refusal with nothing changed.
  */
-int lp_check_unused(struct lp_op *op)
+int lp_overwrite(struct lp_op *op)
 {
 	int ret;
 
-	ret = lp_op_tables(op);
+	ret = lp_places_alloc(op);
+	ret = ret ?: lp_op_locate(op);
+	ret = ret ?: lp_places_fill(op);
+	ret = ret ?: lp_verify_now(op);
 	if (ret)
 		return ret;
-	lp_spans_fill(op);
-	return lp_attempts(op);
+	if (op->verb == LP_APPLY && lp_op_writes(op) && op->record->state != LPATCH_STATE_APPLIED)
+		lp_places_note(op);
+	return lp_quiesce(op);
 }

@@ -5,6 +5,6 @@
 struct lp_op;
 
 int lp_overwrite(struct lp_op *op);
-int lp_check_unused(struct lp_op *op);
+int lp_quiesce(struct lp_op *op);
 
 #endif

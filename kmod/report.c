@@ -7,6 +7,7 @@
 #include <linux/sched/signal.h>
 #include <net/netlink.h>
 
+#include "layer.h"
 #include "live.h"
 #include "op.h"
 #include "patch.h"
@@ -101,6 +102,7 @@ static bool lp_look(struct lp_target *target, struct lp_record *record, struct l
 		}
 		schedule_timeout_killable(1 + HZ / 100);
 	}
+	lp_live_settle(target);
 	lp_live_look(target, record, live);
 	mmap_read_unlock(target->mm);
 	mmput(target->mm);
@@ -124,6 +126,15 @@ static int lp_put_drift(struct sk_buff *skb, struct lp_target *target, struct lp
 static const char lp_unlooked[] =
 	"its memory could not be looked at: it is ending, or somebody holds the lock of its address space";
 
+/* Where the patch is among those that are applied to the target. */
+static int lp_put_layer(struct sk_buff *skb, const struct lp_target *target,
+			const struct lp_record *record)
+{
+	if (record->state != LPATCH_STATE_APPLIED)
+		return 0;
+	return nla_put_u32(skb, LPATCH_A_REPORT_LAYER, lp_layer_nr(target, record));
+}
+
 /* The state, and how the memory differs from it. */
 static int lp_put_state(struct sk_buff *skb, struct lp_target *target, struct lp_record *record)
 {
@@ -143,6 +154,7 @@ static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct l
 	       nla_put_u32(skb, LPATCH_A_REPORT_PID, pid_vnr(target->tgid)) ?:
 	       nla_put_string(skb, LPATCH_A_REPORT_COMM, target->comm) ?:
 	       lp_put_state(skb, target, record) ?:
+	       lp_put_layer(skb, target, record) ?:
 	       lp_put_u64(skb, LPATCH_A_REPORT_SINCE, record->since) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_THREADS, record->threads) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_ATTEMPTS, record->attempts) ?:

@@ -6,6 +6,8 @@
 
 #include "uapi/lpatch.h"
 
+struct lp_record;
+struct lp_site;
 struct mm_struct;
 struct page;
 
@@ -15,6 +17,10 @@ struct page;
  * @len: bytes, at most LPATCH_SITE_MAX; 0 if the site is gone, and nothing is done there
  * @from: what must be there
  * @to: what is written
+ * @under: what is there when the patch of the site is restored
+ * @site: what it is the place of
+ * @record: of the patch of the site, if that is not the operation's own
+ * @order: of the patch among those that are applied
  * @pages: the pinned pages that hold it, two if it straddles a boundary
  */
 struct lp_place {
@@ -22,6 +28,10 @@ struct lp_place {
 	u8 len;
 	u8 from[LPATCH_SITE_MAX];
 	u8 to[LPATCH_SITE_MAX];
+	u8 under[LPATCH_SITE_MAX];
+	const struct lp_site *site;
+	const struct lp_record *record;
+	u64 order;
 	struct page *pages[2];
 };
 

@@ -3,12 +3,16 @@
 
 #include <linux/bsearch.h>
 #include <linux/minmax.h>
+#include <linux/slab.h>
 #include <linux/sort.h>
 
+#include "layer.h"
 #include "load.h"
 #include "op.h"
 #include "patch.h"
+#include "places.h"
 #include "span.h"
+#include "target.h"
 
 static int lp_span_cmp(const void *a, const void *b)
 {
@@ -60,9 +64,11 @@ const struct lp_span *lp_span_find(const struct lp_span *spans, unsigned int nr,
 	return bsearch(&value, spans, nr, sizeof(*spans), lp_span_match);
 }
 
-static void lp_span_add(struct lp_op *op, unsigned long lo, unsigned long hi, const char *name)
+static void lp_span_add(struct lp_op *op, unsigned long lo, unsigned long hi, const char *name,
+			bool is_patch)
 {
-	op->spans[op->scan.nr_spans++] = (struct lp_span){ .lo = lo, .hi = hi, .name = name };
+	op->spans[op->scan.nr_spans++] =
+		(struct lp_span){ .lo = lo, .hi = hi, .name = name, .is_patch = is_patch };
 }
 
 /* Is there a jump at the entry [@start, @start + 4] of a function? The sites are sorted. */
@@ -84,58 +90,118 @@ static bool lp_entry_is_site(const struct lp_patch *patch, const struct lp_funct
 	       patch->sites[lo].vaddr - function->start <= 4;
 }
 
-/* Must the code of the patch be unused: for unload always, for restore unless all may be active. */
-static bool lp_needs_unused(const struct lp_op *op)
+/* May calls that are under way finish in the code in which they began, whichever that is? */
+static bool lp_allows_all(const struct lp_op *op)
 {
 	const struct lp_patch *patch = op->patch;
 	u32 i;
 
-	if (op->verb != LP_RESTORE)
-		return op->verb == LP_UNLOAD;
+	if (op->verb == LP_UNLOAD || (op->flags & LPATCH_OP_FLAGS_REPLACE))
+		return false;
 	for (i = 0; i < patch->nr_functions; i++)
 		if (!lp_op_allows(op, patch->functions[i].symbol))
-			return true;
-	return !patch->nr_functions;
+			return false;
+	return patch->nr_functions;
 }
 
-/**
- * lp_spans_fill() - work out the addresses that nobody may refer to
- * @op: with bases, base, and a table that is large enough; gets its spans sorted and disjoint
- *
- * A torn entry is one of which a thread has executed some
- * of the instructions that are overwritten, but not all. An address that is an entry itself is no
- * return address, but may be a pointer to the function, and a thread that is there has not begun.
- */
-void lp_spans_fill(struct lp_op *op)
+/* Are functions of this other patch replaced or restored by the operation? */
+static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
+{
+	u32 i;
+
+	if (op->verb != LP_APPLY || !lp_places_involve(op, record))
+		return false;
+	if (op->flags & LPATCH_OP_FLAGS_REPLACE)
+		return true;
+	for (i = 0; i < op->nr_places; i++)
+		if (lp_layer_site(record, op->places[i].addr))
+			return true;
+	return false;
+}
+
+/* The code of a whole patch. What the program mapped in its place is not ours to wait for. */
+static void lp_spans_add_patch(struct lp_op *op, const struct lp_patch *patch, unsigned long base)
+{
+	u32 i;
+
+	for (i = 0; i < patch->nr_segments; i++) {
+		const struct lp_segment *segment = &patch->segments[i];
+
+		if ((segment->prot & LPATCH_SEGMENT_PROT_EXEC) &&
+		    lp_load_is_mapped(op->target->mm, patch, base, segment))
+			lp_span_add(op, base + segment->vaddr,
+				    base + segment->vaddr + segment->size, patch->name, true);
+	}
+}
+
+/* The old bodies of the functions of the operation's patch. */
+static void lp_spans_add_functions(struct lp_op *op)
 {
 	const struct lp_patch *patch = op->patch;
 	u32 i;
 
-	op->scan.nr_spans = 0;
-	for (i = 0; op->verb != LP_UNLOAD && i < patch->nr_sites; i++) {
-		const struct lp_site *site = &patch->sites[i];
-		unsigned long addr = lp_op_site_addr(op, site);
-
-		if (site->kind == LPATCH_SITE_KIND_JUMP && op->places[i].len)
-			lp_span_add(op, addr + 1, addr + site->len, site->symbol);
-	}
-	for (i = 0; op->verb == LP_APPLY && i < patch->nr_functions; i++) {
+	for (i = 0; i < patch->nr_functions; i++) {
 		const struct lp_function *function = &patch->functions[i];
 		unsigned long base = op->bases[function->image];
 
 		if (lp_op_allows(op, function->symbol))
 			continue;
 		lp_span_add(op, base + function->start + lp_entry_is_site(patch, function),
-			    base + function->end, function->symbol);
+			    base + function->end, function->symbol, false);
 	}
-	for (i = 0; lp_needs_unused(op) && i < patch->nr_segments; i++) {
-		const struct lp_segment *segment = &patch->segments[i];
+}
 
-		/* What the program mapped in its place is not ours to wait for. */
-		if ((segment->prot & LPATCH_SEGMENT_PROT_EXEC) && lp_load_is_mapped(op, segment))
-			lp_span_add(op, op->base + segment->vaddr,
-				    op->base + segment->vaddr + segment->size, NULL);
+/**
+ * lp_spans_alloc() - make the table for lp_spans_fill()
+ * @op: with places, to apply or restore, or without, to unload
+ *
+ * Return: 0 or a refusal.
+ */
+int lp_spans_alloc(struct lp_op *op)
+{
+	const struct lp_record *record;
+	u32 nr = op->nr_places + op->patch->nr_functions + op->patch->nr_segments;
+
+	list_for_each_entry(record, &op->target->records, node)
+		if (lp_is_under(op, record))
+			nr += record->patch->nr_segments;
+	op->spans = kvcalloc(nr, sizeof(*op->spans), GFP_KERNEL_ACCOUNT);
+	if (op->spans)
+		return 0;
+	return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
+			    "there is no memory for the tables of patch %s", op->patch->name);
+}
+
+/**
+ * lp_spans_fill() - work out the addresses that nobody may refer to
+ * @op: with bases, base, places, and a table from lp_spans_alloc(); gets its spans sorted and
+ * disjoint
+ *
+ * A torn entry is one of which a thread has executed some of the instructions that are overwritten,
+ * but not all. An address that is an entry itself is no return address, but may be a pointer to the
+ * function, and a thread that is there has not begun. To apply a patch, the old bodies must be
+ * unused, and the code of patches that are replaced or covered; to restore or unload one, its code.
+ */
+void lp_spans_fill(struct lp_op *op)
+{
+	const struct lp_record *record;
+	u32 i;
+
+	op->scan.nr_spans = 0;
+	for (i = 0; i < op->nr_places; i++) {
+		const struct lp_place *place = &op->places[i];
+
+		if (place->site->kind == LPATCH_SITE_KIND_JUMP && place->len)
+			lp_span_add(op, place->addr + 1, place->addr + place->len,
+				    place->site->symbol, false);
 	}
+	if (op->verb == LP_APPLY)
+		lp_spans_add_functions(op);
+	else if (!lp_allows_all(op))
+		lp_spans_add_patch(op, op->patch, op->base);
+	list_for_each_entry(record, &op->target->records, node)
+		if (lp_is_under(op, record) && !lp_allows_all(op))
+			lp_spans_add_patch(op, record->patch, record->base);
 	op->scan.nr_spans = lp_spans_sort(op->spans, op->scan.nr_spans);
 	op->scan.spans = op->spans;
 }

@@ -2,20 +2,24 @@
 #ifndef LPATCH_SPAN_H
 #define LPATCH_SPAN_H
 
+#include <linux/types.h>
+
 struct lp_op;
 
 /*
- * Addresses [lo, hi) that no thread may refer to. @name is the function they belong to, or NULL for
- * a whole patch.
+ * Addresses [lo, hi) that no thread may refer to. @name is that of the function they belong to, or
+ * if @is_patch, of the patch.
  */
 struct lp_span {
 	unsigned long lo;
 	unsigned long hi;
 	const char *name;
+	bool is_patch;
 };
 
 const struct lp_span *lp_span_find(const struct lp_span *spans, unsigned int nr,
 				   unsigned long value);
+int lp_spans_alloc(struct lp_op *op);
 void lp_spans_fill(struct lp_op *op);
 
 #endif

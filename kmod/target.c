@@ -8,6 +8,7 @@
 #include <linux/hashtable.h>
 #include <linux/math64.h>
 #include <linux/module.h>
+#include <linux/overflow.h>
 #include <linux/param.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
@@ -21,8 +22,8 @@
 
 /*
  * Covers the list and the hash of targets, lp_target.refs, and together with lp_target.lock the
- * records of each: either is enough to read them. Taken inside nothing but lp_target.lock, which is
- * never waited for under it.
+ * records of each: either is enough to read them, both are needed to change them. Taken inside
+ * nothing but lp_target.lock and mmap_lock, which are never waited for under it.
  */
 static DEFINE_MUTEX(lp_targets_lock);
 static LIST_HEAD(lp_targets);
@@ -228,39 +229,143 @@ struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch
 	return NULL;
 }
 
+/* Between this and lp_records_unlock() the records of a target whose lock is held may be changed. */
+void lp_records_lock(void)
+{
+	mutex_lock(&lp_targets_lock);
+}
+
+void lp_records_unlock(void)
+{
+	mutex_unlock(&lp_targets_lock);
+}
+
+/* Larger than that of every apply before. Between lp_records_lock() and lp_records_unlock(). */
+u64 lp_record_next_order(void)
+{
+	lockdep_assert_held(&lp_targets_lock);
+	return ++lp_last_id;
+}
+
+static struct lp_record *lp_record_new(struct lp_patch *patch, unsigned long base)
+{
+	struct lp_record *record;
+
+	record = kvzalloc(struct_size(record, under, patch->nr_sites), GFP_KERNEL_ACCOUNT);
+	if (!record)
+		return NULL;
+	record->patch = patch;
+	record->base = base;
+	return record;
+}
+
+/* The list keeps the order of the ids, in a child that of the parent. */
+static void lp_record_insert(struct lp_target *target, struct lp_record *record)
+{
+	struct lp_record *next;
+
+	lockdep_assert_held(&lp_targets_lock);
+	__module_get(THIS_MODULE);
+	lp_patch_get(record->patch);
+	target->refs++;
+	list_for_each_entry(next, &target->records, node)
+		if (next->id > record->id)
+			break;
+	list_add_tail(&record->node, &next->node);
+}
+
 /**
  * lp_record_add() - note that a patch is mapped
  * @target: opened, its lock held
  * @patch: which
  * @base: where
  * @bases: where its images are
- * @id: of the record that it is a copy of, or 0
  *
  * Return: the record in state LPATCH_STATE_LOADED, or NULL without memory.
  */
 struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
-				unsigned long base, const unsigned long *bases, u64 id)
+				unsigned long base, const unsigned long *bases)
 {
-	struct lp_record *next, *record = kzalloc(sizeof(*record), GFP_KERNEL_ACCOUNT);
+	struct lp_record *record = lp_record_new(patch, base);
 
 	if (!record)
 		return NULL;
-	__module_get(THIS_MODULE);
-	lp_patch_get(patch);
-	record->patch = patch;
 	record->state = LPATCH_STATE_LOADED;
-	record->base = base;
 	memcpy(record->bases, bases, patch->nr_images * sizeof(*bases));
-	mutex_lock(&lp_targets_lock);
-	record->id = id ?: ++lp_last_id;
-	target->refs++;
-	/* In a child the patches lie one upon the other as they do in the parent. */
-	list_for_each_entry(next, &target->records, node)
-		if (next->id > record->id)
-			break;
-	list_add_tail(&record->node, &next->node);
-	mutex_unlock(&lp_targets_lock);
+	lp_records_lock();
+	record->id = ++lp_last_id;
+	lp_record_insert(target, record);
+	lp_records_unlock();
 	return record;
+}
+
+/* A record of a patch at a base, in any target; one that has ended only if there is no other. */
+static const struct lp_record *lp_record_like(const struct lp_patch *patch, unsigned long base)
+{
+	const struct lp_record *like = NULL;
+	struct lp_target *target;
+	struct lp_record *record;
+
+	lockdep_assert_held(&lp_targets_lock);
+	list_for_each_entry(target, &lp_targets, node) {
+		list_for_each_entry(record, &target->records, node) {
+			if (record->patch != patch || record->base != base)
+				continue;
+			if (!record->ended)
+				return record;
+			like = like ?: record;
+		}
+	}
+	return like;
+}
+
+/* Is there a record of that patch at that base, in any target? */
+bool lp_record_vouches(const struct lp_patch *patch, unsigned long base)
+{
+	bool found;
+
+	lp_records_lock();
+	found = lp_record_like(patch, base);
+	lp_records_unlock();
+	return found;
+}
+
+/**
+ * lp_record_inherit() - note that a patch came by fork
+ * @target: the child, its lock held
+ * @patch: which
+ * @base: where it is
+ *
+ * The record is that of another target which has the same patch there, but what its state is nobody
+ * has looked yet. If no record vouches for the mapping it is not a patch.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int lp_record_inherit(struct lp_target *target, struct lp_patch *patch, unsigned long base)
+{
+	struct lp_record *record = lp_record_new(patch, base);
+	const struct lp_record *like;
+
+	if (!record)
+		return -ENOMEM;
+	lp_records_lock();
+	like = lp_record_like(patch, base);
+	if (like) {
+		record->state = like->state;
+		record->since = like->since;
+		record->id = like->id;
+		memcpy(record->bases, like->bases, sizeof(record->bases));
+		record->order = like->order;
+		record->max_stop = like->max_stop;
+		memcpy(record->under, like->under, patch->nr_sites * sizeof(*record->under));
+		record->unsettled = true;
+		record->inherited = true;
+		lp_record_insert(target, record);
+	}
+	lp_records_unlock();
+	if (!like)
+		kvfree(record);
+	return 0;
 }
 
 /* lp_target.lock held, and a reference on the target besides the record's. */
@@ -271,7 +376,7 @@ void lp_record_del(struct lp_target *target, struct lp_record *record)
 	lp_target_drop(target);
 	mutex_unlock(&lp_targets_lock);
 	lp_patch_put(record->patch);
-	kfree(record);
+	kvfree(record);
 	module_put(THIS_MODULE);
 }
 
@@ -295,36 +400,6 @@ bool lp_target_has(const struct mm_struct *mm, const struct lp_patch *patch, uns
 	if (target)
 		list_for_each_entry(record, &target->records, node)
 			found |= lp_record_is(record, patch, base);
-	mutex_unlock(&lp_targets_lock);
-	return found;
-}
-
-/**
- * lp_record_like() - find a record of a patch at a base, in any target
- * @patch: the patch
- * @base: where its address 0 is
- * @like: gets a copy, of which the references are not the caller's; of one that has ended only if
- * there is no other
- */
-bool lp_record_like(const struct lp_patch *patch, unsigned long base, struct lp_record *like)
-{
-	struct lp_target *target;
-	struct lp_record *record;
-	bool found = false;
-
-	mutex_lock(&lp_targets_lock);
-	list_for_each_entry(target, &lp_targets, node) {
-		list_for_each_entry(record, &target->records, node) {
-			if (record->patch != patch || record->base != base ||
-			    (found && record->ended))
-				continue;
-			*like = *record;
-			found = true;
-			if (!record->ended)
-				goto out;
-		}
-	}
-out:
 	mutex_unlock(&lp_targets_lock);
 	return found;
 }
@@ -355,9 +430,10 @@ struct lp_patch *lp_record_patch(u64 search)
 	return found;
 }
 
-static int lp_target_each(struct lp_target *target,
-			  int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
-			  void *arg)
+/* Calls @fn for each record of a target; see lp_records_each(). */
+int lp_target_each(struct lp_target *target,
+		   int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
+		   void *arg)
 {
 	struct lp_record *record;
 	int ret = 0;

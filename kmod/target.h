@@ -23,7 +23,9 @@ struct lp_patch;
  * @ended: not 0 if its mapping is gone or its mm dead; see lp_record_end()
  * @unsettled: it came by fork and nobody has looked yet what the state is
  * @inherited: it came by fork, perhaps before the fix-ups were complete
+ * @order: of its last apply among all applies; grows along the patches that lie upon one another
  * @times, @threads, @attempts, @max_stop: of the operation that made it
+ * @under: for each site of the patch, what was there before it was applied last
  *
  * Holds the module: what it describes cannot be undone without it.
  */
@@ -38,10 +40,12 @@ struct lp_record {
 	u64 ended;
 	bool unsettled;
 	bool inherited;
+	u64 order;
 	struct lp_times times;
 	u32 threads;
 	u32 attempts;
 	u64 max_stop;
+	u8 under[][LPATCH_SITE_MAX];
 };
 
 /**
@@ -75,12 +79,19 @@ struct lp_target *lp_target_get(struct mm_struct *mm, struct task_struct *task);
 void lp_target_put(struct lp_target *target);
 struct lp_target *lp_target_next(struct lp_target *previous);
 bool lp_target_has(const struct mm_struct *mm, const struct lp_patch *patch, unsigned long base);
-bool lp_record_like(const struct lp_patch *patch, unsigned long base, struct lp_record *like);
+bool lp_record_vouches(const struct lp_patch *patch, unsigned long base);
 struct lp_patch *lp_record_patch(u64 search);
 struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch *patch);
 struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
-				unsigned long base, const unsigned long *bases, u64 id);
+				unsigned long base, const unsigned long *bases);
+int lp_record_inherit(struct lp_target *target, struct lp_patch *patch, unsigned long base);
+void lp_records_lock(void);
+void lp_records_unlock(void);
+u64 lp_record_next_order(void);
 void lp_record_del(struct lp_target *target, struct lp_record *record);
+int lp_target_each(struct lp_target *target,
+		   int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
+		   void *arg);
 int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
 		    void *arg);
 

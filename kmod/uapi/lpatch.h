@@ -95,9 +95,12 @@ enum lpatch_image_flags {
 /**
  * enum lpatch_op_flags - op flags
  * @LPATCH_OP_FLAGS_DRY_RUN: check everything but write nothing
+ * @LPATCH_OP_FLAGS_REPLACE: with apply: all other patches that are applied to the target are
+ *   restored in the same window
  */
 enum lpatch_op_flags {
 	LPATCH_OP_FLAGS_DRY_RUN = 1 << 0,
+	LPATCH_OP_FLAGS_REPLACE = 1 << 1,
 };
 
 /**
@@ -130,7 +133,7 @@ enum lpatch_state {
  * @LPATCH_REFUSAL_FIXUP_RANGE: an address does not fit
  * @LPATCH_REFUSAL_SITE_UNREADABLE: a site cannot be read or made writable
  * @LPATCH_REFUSAL_BYTES_DIFFER: a site does not have the expected bytes
- * @LPATCH_REFUSAL_SITE_TAKEN: another patch is applied at a site
+ * @LPATCH_REFUSAL_SITE_TAKEN: another patch is applied to a part of a site
  * @LPATCH_REFUSAL_THREAD_ACTIVE: a thread's ip, register or stack refers into an old body
  * @LPATCH_REFUSAL_THREAD_RUNNING: a thread stayed on a CPU inside the kernel
  * @LPATCH_REFUSAL_THREAD_SIGNAL_STACK: a thread runs on its alternate signal stack
@@ -144,6 +147,8 @@ enum lpatch_state {
  * @LPATCH_REFUSAL_STILL_APPLIED: restore it first
  * @LPATCH_REFUSAL_IMAGE_MOVED: an image is no longer mapped where it was when the patch was loaded
  * @LPATCH_REFUSAL_PATCH_MISSING: the program unmapped the patch, or something else is mapped there
+ * @LPATCH_REFUSAL_COVERED: a patch that was applied later is on top at a site, restore that one
+ *   first
  */
 enum lpatch_refusal {
 	LPATCH_REFUSAL_NONE = 0,
@@ -171,6 +176,7 @@ enum lpatch_refusal {
 	LPATCH_REFUSAL_STILL_APPLIED = 22,
 	LPATCH_REFUSAL_IMAGE_MOVED = 23,
 	LPATCH_REFUSAL_PATCH_MISSING = 24,
+	LPATCH_REFUSAL_COVERED = 25,
 };
 
 /**
@@ -368,6 +374,8 @@ enum lpatch_a_patch {
  * @LPATCH_A_REPORT_MESSAGE: string: the sentence for people
  * @LPATCH_A_REPORT_TID: u32: the thread that was in the way
  * @LPATCH_A_REPORT_FUNCTION: string: the function that was in the way
+ * @LPATCH_A_REPORT_LAYER: u32: in a status, of an applied patch: how many are applied to the target
+ *   up to it, itself included, in the order in which they were
  * @LPATCH_A_REPORT_PAD: aligns 64-bit attributes; no content
  * @__LPATCH_A_REPORT_MAX: one past the highest
  * @LPATCH_A_REPORT_MAX: the highest
@@ -401,6 +409,7 @@ enum lpatch_a_report {
 	LPATCH_A_REPORT_MESSAGE,
 	LPATCH_A_REPORT_TID,
 	LPATCH_A_REPORT_FUNCTION,
+	LPATCH_A_REPORT_LAYER,
 	LPATCH_A_REPORT_PAD,
 
 	__LPATCH_A_REPORT_MAX,

@@ -100,7 +100,8 @@ const (
 type OpFlags uint32
 
 const (
-	OpFlagsDryRun OpFlags = 1 << 0 // check everything but write nothing
+	OpFlagsDryRun  OpFlags = 1 << 0 // check everything but write nothing
+	OpFlagsReplace OpFlags = 1 << 1 // with apply: all other patches that are applied to the target are restored in the same window
 )
 
 // State: the state of a patch in a target.
@@ -141,7 +142,7 @@ const (
 	RefusalFixupRange        Refusal = 8  // an address does not fit
 	RefusalSiteUnreadable    Refusal = 9  // a site cannot be read or made writable
 	RefusalBytesDiffer       Refusal = 10 // a site does not have the expected bytes
-	RefusalSiteTaken         Refusal = 11 // another patch is applied at a site
+	RefusalSiteTaken         Refusal = 11 // another patch is applied to a part of a site
 	RefusalThreadActive      Refusal = 12 // a thread's ip, register or stack refers into an old body
 	RefusalThreadRunning     Refusal = 13 // a thread stayed on a CPU inside the kernel
 	RefusalThreadSignalStack Refusal = 14 // a thread runs on its alternate signal stack
@@ -155,6 +156,7 @@ const (
 	RefusalStillApplied      Refusal = 22 // restore it first
 	RefusalImageMoved        Refusal = 23 // an image is no longer mapped where it was when the patch was loaded
 	RefusalPatchMissing      Refusal = 24 // the program unmapped the patch, or something else is mapped there
+	RefusalCovered           Refusal = 25 // a patch that was applied later is on top at a site, restore that one first
 )
 
 var refusalNames = [...]string{
@@ -162,7 +164,7 @@ var refusalNames = [...]string{
 	"no-gap", "map-failed", "fixup-range", "site-unreadable", "bytes-differ", "site-taken",
 	"thread-active", "thread-running", "thread-signal-stack", "stack-unreadable", "deadline", "no-memory",
 	"canceled", "not-loaded", "not-applied", "already", "still-applied", "image-moved",
-	"patch-missing",
+	"patch-missing", "covered",
 }
 
 // String returns the name in the contract; a value of a newer kernel is shown as a number.
@@ -267,7 +269,8 @@ const (
 	AttrReportMessage         uint16 = 25 // string: the sentence for people
 	AttrReportTID             uint16 = 26 // u32: the thread that was in the way
 	AttrReportFunction        uint16 = 27 // string: the function that was in the way
-	AttrReportPad             uint16 = 28 // aligns 64-bit attributes; no content
+	AttrReportLayer           uint16 = 28 // u32: in a status, of an applied patch: how many are applied to the target up to it, itself included, in the order in which they were
+	AttrReportPad             uint16 = 29 // aligns 64-bit attributes; no content
 )
 
 // Attributes: a thread that was asleep in a stop window and has not run since. Its gate is still queued, does nothing when the thread wakes, and holds the module until then.

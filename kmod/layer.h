@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_LAYER_H
+#define LPATCH_LAYER_H
+
+#include <linux/types.h>
+
+struct lp_record;
+struct lp_site;
+struct lp_target;
+
+unsigned long lp_layer_addr(const struct lp_record *record, const struct lp_site *site);
+const struct lp_site *lp_layer_site(const struct lp_record *record, unsigned long addr);
+bool lp_layer_bytes(const struct lp_record *record, const struct lp_site *site, u8 *bytes);
+bool lp_layer_holds(const struct lp_target *target, const struct lp_record *record,
+		    const struct lp_site *site, const u8 *found);
+bool lp_layer_knows(const struct lp_target *target, const struct lp_site *site, unsigned long addr,
+		    const u8 *found);
+unsigned int lp_layer_nr(const struct lp_target *target, const struct lp_record *record);
+
+#endif
