@@ -98,14 +98,17 @@ func filter(k kernel, sel apply.Selection, list []lpnl.Report) ([]lpnl.Report, e
 
 func table(w io.Writer, list []lpnl.Report) error {
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "PATCH\tPID\tCOMM\tSTATE\tFUNCTIONS\tVALUES\tTHREADS\tSINCE\tSTOPPED")
+	fmt.Fprintln(tw, "PATCH\tPID\tCOMM\tSTATE\tFUNCTIONS\tVALUES\tTHREADS\tLAYER\tSINCE\tSTOPPED")
 	for _, r := range list {
-		stopped, threads := "-", "-"
+		stopped, threads, layer := "-", "-", "-"
+		if r.Layer > 0 {
+			layer = fmt.Sprint(r.Layer)
+		}
 		if r.Attempts > 0 {
 			stopped, threads = duration(r.Stop), fmt.Sprint(r.Threads)
 		}
-		fmt.Fprintf(tw, "%s\t%d\t%s\t%v\t%d\t%d\t%s\t%s\t%s\n", r.Patch, r.PID, r.Comm, r.State, r.Functions, r.Values,
-			threads, r.Since.Local().Format(time.DateTime), stopped)
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%v\t%d\t%d\t%s\t%s\t%s\t%s\n", r.Patch, r.PID, r.Comm, r.State, r.Functions, r.Values,
+			threads, layer, r.Since.Local().Format(time.DateTime), stopped)
 	}
 	return tw.Flush()
 }

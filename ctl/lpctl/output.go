@@ -31,7 +31,8 @@ type targetJSON struct {
 	Phases          phasesJSON `json:"phases"`
 	MappedAt        uint64     `json:"mapped_at"`
 	MappedBytes     uint64     `json:"mapped_bytes"`
-	Error           *errorJSON `json:"error"` // null if all went well
+	Layer           int        `json:"layer,omitempty"` // in a status, of an applied patch: from 1, the first that was applied
+	Error           *errorJSON `json:"error"`           // null if all went well
 }
 
 // phasesJSON are the parts of a stop window.
@@ -60,7 +61,7 @@ func newTargetJSON(r lpnl.Report, err error) targetJSON {
 			GateNS: int64(r.Gate), BarrierNS: int64(r.Barrier), CheckNS: int64(r.Check),
 			WriteNS: int64(r.Write), ReleaseNS: int64(r.Release),
 		},
-		MappedAt: r.MappedAt, MappedBytes: r.MappedBytes,
+		MappedAt: r.MappedAt, MappedBytes: r.MappedBytes, Layer: r.Layer,
 	}
 	if err != nil {
 		out.Error = &errorJSON{Code: code(err), Message: err.Error(), TID: r.TID, Function: r.Function}

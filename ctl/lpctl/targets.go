@@ -60,13 +60,19 @@ func stopFlags(verb apply.Verb) []cli.Flag {
 	if verb == lpnl.VerbLoad || verb == lpnl.VerbUnload {
 		return flags
 	}
-	return append(flags, &cli.StringSliceFlag{Name: "allow-active",
+	flags = append(flags, &cli.StringSliceFlag{Name: "allow-active",
 		Usage: "let calls of `FUNC` that are under way finish in the code they began in; may be repeated"})
+	if verb == lpnl.VerbApply || verb == lpnl.VerbCheck {
+		flags = append(flags, &cli.BoolFlag{Name: "replace", DisableDefaultText: true,
+			Usage: "revert all other patches of the target, in the same stop"})
+	}
+	return flags
 }
 
 func options(c *cli.Context) (lpnl.Options, error) {
 	o := lpnl.Options{
 		MaxStop: c.Duration("max-stop"), Timeout: c.Duration("timeout"), AllowActive: c.StringSlice("allow-active"),
+		Replace: c.Bool("replace"),
 	}
 	if o.MaxStop <= 0 || o.MaxStop > maxStopLimit {
 		return o, fmt.Errorf("--max-stop %v: must be more than 0 and at most %s", o.MaxStop, duration(maxStopLimit))

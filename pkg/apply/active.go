@@ -29,7 +29,7 @@ type attempt struct {
 // replaces a single function, and nothing else, there is no such meeting: a call that is under way is a call from before
 // the patch. So if the function does not become quiescent soon, it is allowed to be active, and the outcome says so.
 func (a *attempt) op(verb lpnl.Verb, o lpnl.Options) (lpnl.Report, error) {
-	if a.lone == "" || verb == lpnl.VerbUnload || verb == lpnl.VerbLoad || slices.Contains(o.AllowActive, a.lone) {
+	if a.lone == "" || o.Replace || verb == lpnl.VerbUnload || verb == lpnl.VerbLoad || slices.Contains(o.AllowActive, a.lone) {
 		return a.kernel.Op(verb, a.hash, a.target, o)
 	}
 	first := o

@@ -92,9 +92,12 @@ func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (l
 	}
 	a := &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}, lone: lone(spec)}
 	var r lpnl.Report
-	if verb == Revert {
+	switch {
+	case verb == Revert:
 		r, err = a.revert(o)
-	} else {
+	case verb == lpnl.VerbApply && o.Replace:
+		r, err = a.replace(o)
+	default:
 		r, err = a.op(verb, o)
 	}
 	return r, a.note, err

@@ -131,6 +131,8 @@ func (r *Report) decodeWhat(ad *netlink.AttributeDecoder) {
 		r.MappedAt = ad.Uint64()
 	case AttrReportMappedBytes:
 		r.MappedBytes = ad.Uint64()
+	case AttrReportLayer:
+		r.Layer = int(ad.Uint32())
 	}
 }
 

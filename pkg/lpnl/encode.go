@@ -161,8 +161,15 @@ func encodeOp(verb Verb, hash Hash, t Target, o Options) ([]byte, error) {
 	if t.StartTime != 0 {
 		ae.Uint64(AttrOpStartTime, t.StartTime)
 	}
+	var flags OpFlags
 	if verb == VerbCheck {
-		ae.Uint32(AttrOpFlags, uint32(OpFlagsDryRun))
+		flags |= OpFlagsDryRun
+	}
+	if o.Replace {
+		flags |= OpFlagsReplace
+	}
+	if flags != 0 {
+		ae.Uint32(AttrOpFlags, uint32(flags))
 	}
 	if o.MaxStop > 0 {
 		ae.Uint64(AttrOpMaxStop, uint64(o.MaxStop.Nanoseconds()))

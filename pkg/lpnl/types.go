@@ -88,6 +88,8 @@ type Options struct {
 	// AllowActive names functions whose old body may be in use when they are replaced; it is safe for those only of which
 	// the builder of the patch proved it.
 	AllowActive []string
+	// Replace has an apply or a check restore all other patches that are applied, in the same window.
+	Replace bool
 }
 
 // Info is what the module is and can do.
@@ -138,4 +140,6 @@ type Report struct {
 	Message  string
 	TID      int    // the thread that was in the way
 	Function string // the function that was in the way
+
+	Layer int // in a status, of an applied patch: its place among the target's applied patches, 1 for the first
 }

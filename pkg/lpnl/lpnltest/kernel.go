@@ -39,6 +39,7 @@ type Kernel struct {
 
 	inTransfer *Patch
 	hash       string
+	replace    bool // the operation's flag
 }
 
 // Denial is an error in place of a reply.

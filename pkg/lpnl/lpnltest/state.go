@@ -45,6 +45,13 @@ func (k *Kernel) step(r *lpnl.Report) {
 		return
 	}
 	r.State = next
+	if r.Verb == lpnl.VerbApply && k.replace {
+		for i := range k.Records {
+			if k.Records[i].PID == r.PID && k.Records[i].State == lpnl.StateApplied {
+				k.Records[i].State = lpnl.StateRestored
+			}
+		}
+	}
 	if i := k.find(r.Hash.String(), r.PID); i >= 0 {
 		k.Records = slices.Delete(k.Records, i, i+1)
 	}

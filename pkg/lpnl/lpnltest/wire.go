@@ -154,6 +154,7 @@ func (k *Kernel) request(msg genetlink.Message) (lpnl.Report, error) {
 		lpnl.CmdLoad: lpnl.VerbLoad, lpnl.CmdApply: lpnl.VerbApply,
 		lpnl.CmdRestore: lpnl.VerbRestore, lpnl.CmdUnload: lpnl.VerbUnload,
 	}[msg.Header.Command]}
+	k.replace = false
 	err := each(msg.Data, func(ad *netlink.AttributeDecoder) {
 		switch ad.Type() {
 		case lpnl.AttrOpHash:
@@ -162,9 +163,11 @@ func (k *Kernel) request(msg genetlink.Message) (lpnl.Report, error) {
 			r.PID = int(ad.Uint32())
 			r.Comm = comm(r.PID)
 		case lpnl.AttrOpFlags:
-			if lpnl.OpFlags(ad.Uint32())&lpnl.OpFlagsDryRun != 0 {
+			flags := lpnl.OpFlags(ad.Uint32())
+			if flags&lpnl.OpFlagsDryRun != 0 {
 				r.Verb = lpnl.VerbCheck
 			}
+			k.replace = flags&lpnl.OpFlagsReplace != 0
 		case lpnl.AttrOpMaxStop:
 			r.StopLimit = time.Duration(ad.Uint64())
 		}
@@ -175,6 +178,7 @@ func (k *Kernel) request(msg genetlink.Message) (lpnl.Report, error) {
 // status makes the dump: all records, in several messages.
 func (k *Kernel) status(req netlink.Message) []netlink.Message {
 	var list []netlink.Message
+	layers := map[int]int{} // applied patches by pid; records are in the order of their last change
 	for _, rec := range k.Records {
 		r := lpnl.Report{PID: rec.PID, Comm: rec.Comm, State: rec.State, StopLimit: lpnl.MaxStopDefault}
 		hash, _ := hex.DecodeString(rec.Hash)
@@ -183,6 +187,10 @@ func (k *Kernel) status(req netlink.Message) []netlink.Message {
 			r.Patch, r.Functions, r.Values = p.Name, p.Jumps, p.Values
 		}
 		stopped(&r)
+		if rec.State == lpnl.StateApplied {
+			layers[rec.PID]++
+			r.Layer = layers[rec.PID]
+		}
 		if d := rec.Drift; d != nil {
 			r.State, r.Refusal, r.Errno, r.Message, r.Function = lpnl.StateDrifted, d.Refusal, d.Errno, d.Message, d.Function
 		}
@@ -249,6 +257,7 @@ func encodeReport(ae *netlink.AttributeEncoder, r lpnl.Report) {
 		lpnl.AttrReportPID: r.PID, lpnl.AttrReportState: int(r.State), lpnl.AttrReportFunctions: r.Functions,
 		lpnl.AttrReportValues: r.Values, lpnl.AttrReportThreads: r.Threads, lpnl.AttrReportAttempts: r.Attempts,
 		lpnl.AttrReportRefusal: int(r.Refusal), lpnl.AttrReportErrno: int(r.Errno), lpnl.AttrReportTID: r.TID,
+		lpnl.AttrReportLayer: r.Layer,
 	} {
 		ae.Uint32(typ, uint32(n))
 	}
