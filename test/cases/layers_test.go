@@ -1,0 +1,293 @@
+//go:build vm
+
+package cases
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"lpatch/pkg/lpnl"
+)
+
+// plus is lea eax, [rdi + n]; ret.
+func plus(n byte) []byte { return []byte{0x8d, 0x47, n, 0xc3} }
+
+// layer makes and transfers a patch of that name with which each of the functions returns its argument plus n.
+func layer(t *testing.T, c *lpnl.Client, path, name string, n byte, symbols ...string) *lpnl.Patch {
+	t.Helper()
+	p := rawPatchWith(t, path, symbols[0], plus(n))
+	for _, symbol := range symbols[1:] {
+		addRawSite(t, p, path, symbol)
+	}
+	p.Name = name
+	transfer(t, c, p)
+	return p
+}
+
+// wantLayers asks for the applied patches of a process, from the first one that was applied to the last.
+func wantLayers(t *testing.T, c *lpnl.Client, pid int, want ...string) {
+	t.Helper()
+	list, err := c.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[int]string{}
+	for _, r := range list {
+		if r.PID != pid {
+			continue
+		}
+		if (r.State == lpnl.StateApplied) != (r.Layer > 0) || got[r.Layer] != "" && r.Layer > 0 {
+			t.Fatalf("patch %s is %v on layer %d, beside %q", r.Patch, r.State, r.Layer, got[r.Layer])
+		}
+		got[r.Layer] = r.Patch
+	}
+	delete(got, 0)
+	for i, name := range want {
+		if got[i+1] != name || len(got) != len(want) {
+			t.Fatalf("the layers are %v, want %v", got, want)
+		}
+	}
+	if len(got) != len(want) {
+		t.Fatalf("the layers are %v, want %v", got, want)
+	}
+}
+
+// TestLayers stacks three patches on one function. The last one that was applied counts, and they are taken off in turn.
+func TestLayers(t *testing.T) {
+	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
+	c := dial(t)
+	a, b, d := layer(t, c, v.path, "a", 2, "value"), layer(t, c, v.path, "b", 3, "value"), layer(t, c, v.path, "d", 4, "value")
+	do(t, c, lpnl.VerbLoad, d, v.pid) // the order of loading does not count
+	for i, p := range []*lpnl.Patch{a, b, d} {
+		do(t, c, lpnl.VerbApply, p, v.pid)
+		v.wantValue(i + 2)
+	}
+	wantLayers(t, c, v.pid, "a", "b", "d")
+	for _, p := range []*lpnl.Patch{a, b} {
+		refuseWith(t, c, lpnl.VerbRestore, p, v.pid, lpnl.RefusalCovered,
+			"value is replaced by patch d too, which was applied later, restore that one first")
+		refuse(t, c, lpnl.VerbUnload, p, v.pid, lpnl.Options{}, lpnl.RefusalStillApplied)
+		refuse(t, c, lpnl.VerbApply, p, v.pid, lpnl.Options{}, lpnl.RefusalAlready)
+	}
+	wantLayers(t, c, v.pid, "a", "b", "d")
+	do(t, c, lpnl.VerbRestore, d, v.pid)
+	v.wantValue(3)
+	do(t, c, lpnl.VerbRestore, b, v.pid)
+	v.wantValue(2)
+	do(t, c, lpnl.VerbApply, d, v.pid)
+	v.wantValue(4)
+	do(t, c, lpnl.VerbApply, b, v.pid)
+	v.wantValue(3)
+	wantLayers(t, c, v.pid, "a", "d", "b")
+	for i, p := range []*lpnl.Patch{b, d, a} {
+		do(t, c, lpnl.VerbRestore, p, v.pid)
+		v.wantValue([]int{4, 2, 1}[i])
+		do(t, c, lpnl.VerbUnload, p, v.pid)
+	}
+	wantNoTargets(t, c)
+}
+
+// TestLayersPartly covers one of two functions of a patch: it cannot be restored, and nothing of it is.
+func TestLayersPartly(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	below, above := layer(t, c, v.path, "below", 2, "value", "straddle"), layer(t, c, v.path, "above", 3, "straddle")
+	do(t, c, lpnl.VerbApply, below, v.pid)
+	do(t, c, lpnl.VerbApply, above, v.pid)
+	refuseWith(t, c, lpnl.VerbRestore, below, v.pid, lpnl.RefusalCovered,
+		"straddle is replaced by patch above too, which was applied later, restore that one first")
+	v.wantValue(2)
+	if got := v.ask("straddle"); got != "value 3" {
+		t.Fatalf("the victim says %q, want value 3", got)
+	}
+	do(t, c, lpnl.VerbRestore, above, v.pid)
+	if got := v.ask("straddle"); got != "value 2" {
+		t.Fatalf("the victim says %q, want value 2", got)
+	}
+	do(t, c, lpnl.VerbRestore, below, v.pid)
+	v.wantValue(1)
+}
+
+// TestLayersOverlap asks for bytes that are a part of a jump.
+func TestLayersOverlap(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	whole := layer(t, c, v.path, "whole", 2, "value")
+	part := rawPatch(t, v.path, "value")
+	part.Name, part.Functions = "part", nil
+	part.Sites[0].Kind, part.Sites[0].Old, part.Sites[0].New = lpnl.SiteKindBytes, part.Sites[0].Old[:2], []byte{0x90, 0x90}
+	part.Hash[0]++
+	transfer(t, c, part)
+	do(t, c, lpnl.VerbApply, whole, v.pid)
+	refuseWith(t, c, lpnl.VerbApply, part, v.pid, lpnl.RefusalSiteTaken,
+		"value is replaced by patch whole at a part of it, restore that one first")
+	v.wantValue(2)
+}
+
+// TestLayersActive covers a function in whose new code a thread is: that counts as active too.
+func TestLayersActive(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	below := rawPatchWith(t, v.path, "straddle", forever)
+	below.Name = "below"
+	transfer(t, c, below)
+	above, elsewhere := layer(t, c, v.path, "above", 2, "straddle"), layer(t, c, v.path, "elsewhere", 2, "value")
+	r := do(t, c, lpnl.VerbApply, below, v.pid)
+	v.ask(fmt.Sprintf("call %#x", r.MappedAt))
+	wantExecuting := func(verb lpnl.Verb, p *lpnl.Patch, o lpnl.Options) {
+		t.Helper()
+		o.MaxStop, o.Timeout = rawOptions.MaxStop, 100*time.Millisecond
+		got := refuse(t, c, verb, p, v.pid, o, lpnl.RefusalThreadActive)
+		if want := fmt.Sprintf("thread %d (victim) is executing patch below", got.TID); got.Message != want {
+			t.Fatalf("%s: %q, want %q", verb, got.Message, want)
+		}
+	}
+	wantExecuting(lpnl.VerbApply, above, lpnl.Options{})
+	wantExecuting(lpnl.VerbApply, elsewhere, lpnl.Options{Replace: true})
+	do(t, c, lpnl.VerbApply, elsewhere, v.pid) // which has nothing to do with it
+	v.wantValue(2)
+}
+
+// TestReplace has one patch take the place of three, in one window.
+func TestReplace(t *testing.T) {
+	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
+	c := dial(t)
+	events, err := lpnl.DialEvents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer events.Close()
+	a, b, d := layer(t, c, v.path, "a", 2, "value"), layer(t, c, v.path, "b", 3, "straddle"), layer(t, c, v.path, "d", 4, "value")
+	next := layer(t, c, v.path, "next", 5, "value")
+	for _, p := range []*lpnl.Patch{a, b, d} {
+		do(t, c, lpnl.VerbApply, p, v.pid)
+	}
+	replace := rawOptions
+	replace.Replace = true
+	if _, err := c.Op(lpnl.VerbCheck, next.Hash, lpnl.Target{PID: v.pid}, replace); err != nil {
+		t.Fatal(err)
+	}
+	wantLayers(t, c, v.pid, "a", "b", "d")
+	if _, err := c.Op(lpnl.VerbRestore, d.Hash, lpnl.Target{PID: v.pid}, replace); err == nil ||
+		!strings.Contains(err.Error(), "only an apply can replace other patches") {
+		t.Fatalf("a restore that replaces: %v", err)
+	}
+	if _, err := c.Op(lpnl.VerbApply, next.Hash, lpnl.Target{PID: v.pid}, replace); err != nil {
+		t.Fatal(err)
+	}
+	v.wantValue(5)
+	if got := v.ask("straddle"); got != "value 1" {
+		t.Fatalf("the victim says %q, want value 1", got)
+	}
+	wantLayers(t, c, v.pid, "next")
+	var told []string
+	for len(told) < 7 {
+		e, err := events.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = append(told, fmt.Sprint(e.Patch, " ", e.State))
+	}
+	const want = "[a applied b applied d applied next applied a restored b restored d restored]"
+	if got := fmt.Sprint(told); got != want {
+		t.Fatalf("the events were %s, want %s", got, want)
+	}
+	for _, p := range []*lpnl.Patch{a, b, d} {
+		do(t, c, lpnl.VerbUnload, p, v.pid)
+	}
+	do(t, c, lpnl.VerbRestore, next, v.pid)
+	v.wantValue(1)
+}
+
+// TestReplaceByBelow has a patch that is applied already replace those above and below it.
+func TestReplaceByBelow(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	a, b, d := layer(t, c, v.path, "a", 2, "value"), layer(t, c, v.path, "b", 3, "value"), layer(t, c, v.path, "d", 4, "value")
+	for _, p := range []*lpnl.Patch{a, b, d} {
+		do(t, c, lpnl.VerbApply, p, v.pid)
+	}
+	replace := rawOptions
+	replace.Replace = true
+	if _, err := c.Op(lpnl.VerbApply, b.Hash, lpnl.Target{PID: v.pid}, replace); err != nil {
+		t.Fatal(err)
+	}
+	v.wantValue(3)
+	wantLayers(t, c, v.pid, "b")
+	if _, err := c.Op(lpnl.VerbApply, b.Hash, lpnl.Target{PID: v.pid}, replace); err == nil {
+		t.Fatal("there was nothing left to replace, and it was not refused")
+	}
+	do(t, c, lpnl.VerbRestore, b, v.pid)
+	v.wantValue(1)
+}
+
+// TestForkLayers has children of each height of the stack. What is in a child's memory counts, and is taken off in turn.
+func TestForkLayers(t *testing.T) {
+	v := startVictim(t, "life")
+	c := dial(t)
+	a, b := layer(t, c, v.path, "a", 2, "value"), layer(t, c, v.path, "b", 3, "value")
+	next := layer(t, c, v.path, "next", 4, "value")
+	do(t, c, lpnl.VerbLoad, b, v.pid)
+	do(t, c, lpnl.VerbApply, a, v.pid)
+	one := v.fork("fork")
+	do(t, c, lpnl.VerbApply, b, v.pid)
+	two := v.fork("fork")
+	replace := rawOptions
+	replace.Replace = true
+	if _, err := c.Op(lpnl.VerbApply, next.Hash, lpnl.Target{PID: v.pid}, replace); err != nil {
+		t.Fatal(err)
+	}
+	three := v.fork("fork")
+	wantLayers(t, c, one, "a")
+	wantLayers(t, c, two, "a", "b")
+	wantLayers(t, c, three, "next")
+	refuse(t, c, lpnl.VerbRestore, a, two, lpnl.Options{}, lpnl.RefusalCovered)
+	do(t, c, lpnl.VerbRestore, b, two)
+	v.wantChild(two, 2)
+	do(t, c, lpnl.VerbApply, b, one)
+	v.wantChild(one, 3)
+	do(t, c, lpnl.VerbRestore, b, one)
+	for _, child := range []int{one, two} {
+		do(t, c, lpnl.VerbRestore, a, child)
+		v.wantChild(child, 1)
+	}
+	do(t, c, lpnl.VerbRestore, next, three)
+	v.wantChild(three, 1)
+}
+
+// TestLayersDrift has the program drop the page with two patches on it: the upper one is applied again over what is
+// there, and then the lower one is what it was.
+func TestLayersDrift(t *testing.T) {
+	v := startVictim(t, "life")
+	c := dial(t)
+	a, b := layer(t, c, v.path, "a", 2, "value"), layer(t, c, v.path, "b", 3, "value")
+	do(t, c, lpnl.VerbApply, a, v.pid)
+	do(t, c, lpnl.VerbApply, b, v.pid)
+	v.ask("drop")
+	v.wantValue(1)
+	for _, r := range wantStatus(t, c, 2) {
+		if r.State != lpnl.StateDrifted {
+			t.Fatalf("patch %s is %v, want drifted", r.Patch, r.State)
+		}
+	}
+	refuse(t, c, lpnl.VerbApply, a, v.pid, lpnl.Options{}, lpnl.RefusalCovered)
+	do(t, c, lpnl.VerbApply, b, v.pid)
+	v.wantValue(3)
+	wantLayers(t, c, v.pid, "a", "b")
+	do(t, c, lpnl.VerbRestore, b, v.pid)
+	v.wantValue(2)
+	do(t, c, lpnl.VerbRestore, a, v.pid)
+	v.wantValue(1)
+}
+
+// wantStatus asks for the status of n patches.
+func wantStatus(t *testing.T, c *lpnl.Client, n int) []lpnl.Report {
+	t.Helper()
+	list, err := c.Status()
+	if err != nil || len(list) != n {
+		t.Fatalf("status has %d entries (%v), want %d", len(list), err, n)
+	}
+	return list
+}
