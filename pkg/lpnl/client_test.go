@@ -102,7 +102,7 @@ func checkStatus(t *testing.T, c *lpnl.Client, r lpnl.Report) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Verb, r.StopLimit = "", lpnl.MaxStopDefault
+	r.Verb, r.StopLimit, r.Layer = "", lpnl.MaxStopDefault, 1
 	if diff := cmp.Diff([]lpnl.Report{r}, list); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
