@@ -14,6 +14,9 @@ import (
 // maxFile bounds what is read into memory; the largest debug build known to us is a tenth of it.
 const maxFile = 2 << 30
 
+// maxAlign bounds the alignment of a section: programs that want huge pages ask for 2 MiB (node does).
+const maxAlign = 2 << 20
+
 // ErrNotELF is wrapped by the errors of Parse for a file that is not an ELF file at all.
 var ErrNotELF = errors.New("not an ELF file")
 
@@ -104,8 +107,12 @@ func Parse(name string, data []byte) (f *File, err error) {
 	if len(data) < 4 || string(data[:4]) != elf.ELFMAG {
 		return nil, fmt.Errorf("%s: %w", name, ErrNotELF)
 	}
-	if err := checkSectionTable(name, data); err != nil {
+	if err := checkTables(name, data); err != nil {
 		return nil, err
+	}
+	names := newNames(len(data))
+	if err := checkSectionNames(data, names); err != nil {
+		return nil, fmt.Errorf("%s: damaged ELF file: %w", name, err)
 	}
 	ef, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
@@ -120,10 +127,11 @@ func Parse(name string, data []byte) (f *File, err error) {
 			return nil, err
 		}
 	}
-	for i, s := range ef.Sections {
-		if err := f.addSection(i, s); err != nil {
-			return nil, err
-		}
+	if err := f.addSections(ef.Sections); err != nil {
+		return nil, err
+	}
+	if err := f.checkSymbolTables(names); err != nil {
+		return nil, fmt.Errorf("%s: damaged ELF file: %w", name, err)
 	}
 	if err := f.readSymbols(ef); err != nil {
 		return nil, err
@@ -137,15 +145,24 @@ func Parse(name string, data []byte) (f *File, err error) {
 	return f, nil
 }
 
-// checkSectionTable gives a truncated file its own message: debug/elf only says EOF.
-func checkSectionTable(name string, data []byte) error {
+// checkTables gives a truncated file its own message: debug/elf only says EOF, after it has asked for as much memory as the
+// header says.
+func checkTables(name string, data []byte) error {
 	if len(data) < 64 {
 		return fmt.Errorf("%s: truncated: %d bytes do not hold an ELF header; get the file again", name, len(data))
 	}
 	h := data[:64]
-	shoff, n, size := le64(h[0x28:]), uint64(le16(h[0x3c:])), uint64(le16(h[0x3a:]))
-	if end := shoff + n*size; shoff > uint64(len(data)) || end > uint64(len(data)) {
-		return fmt.Errorf("%s: truncated: the section table ends at %#x, beyond the file's %#x bytes; get the file again", name, end, len(data))
+	for _, t := range []struct {
+		what         string
+		off          uint64
+		number, size uint16
+	}{
+		{"program", le64(h[0x20:]), le16(h[0x38:]), le16(h[0x36:])},
+		{"section", le64(h[0x28:]), le16(h[0x3c:]), le16(h[0x3a:])},
+	} {
+		if end := t.off + uint64(t.number)*uint64(t.size); t.off > uint64(len(data)) || end > uint64(len(data)) {
+			return fmt.Errorf("%s: truncated: the %s table ends at %#x, beyond the file's %#x bytes; get the file again", name, t.what, end, len(data))
+		}
 	}
 	return nil
 }
@@ -156,6 +173,23 @@ func (f *File) addProg(p *elf.Prog) error {
 		return fmt.Errorf("%s: truncated: a loadable segment ends at %#x, beyond the file's %#x bytes; get the file again", f.Path, end, len(f.Data))
 	}
 	f.Progs = append(f.Progs, Prog{Type: p.Type, Flags: p.Flags, Off: p.Off, Vaddr: p.Vaddr, Filesz: p.Filesz, Memsz: p.Memsz, Align: p.Align})
+	return nil
+}
+
+// addSections refuses sections that share bytes of the file: no tool makes any, and what is read of each of them would not
+// be bounded by the file's size.
+func (f *File) addSections(list []*elf.Section) error {
+	left := uint64(len(f.Data))
+	for i, s := range list {
+		if err := f.addSection(i, s); err != nil {
+			return err
+		}
+		size := uint64(len(f.Sections[i].Data))
+		if size > left {
+			return fmt.Errorf("%s: damaged ELF file: section %s shares bytes with another", f.Path, s.Name)
+		}
+		left -= size
+	}
 	return nil
 }
 
@@ -171,7 +205,7 @@ func (f *File) addSection(i int, s *elf.Section) error {
 		}
 		sec.Data = f.Data[s.Offset:end:end]
 	}
-	if sec.Align&(sec.Align-1) != 0 || sec.Align > 1<<20 {
+	if sec.Align&(sec.Align-1) != 0 || sec.Align > maxAlign {
 		return fmt.Errorf("%s: section %s: alignment %d is not possible; the file is damaged", f.Path, s.Name, sec.Align)
 	}
 	f.Sections = append(f.Sections, sec)

@@ -1,7 +1,6 @@
 package lpelf
 
 import (
-	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -121,26 +120,4 @@ func TestProgram(t *testing.T) {
 			t.Errorf("PLT entry %#x: slot %#x leads nowhere", plt, slot)
 		}
 	}
-}
-
-// FuzzParse: Parse gives an error or a file whose parts can all be read, and never panics.
-func FuzzParse(f *testing.F) {
-	if data, err := os.ReadFile(object(f)); err == nil {
-		f.Add(data)
-	}
-	f.Add([]byte("\x7fELF"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := Parse("fuzz", bytes.Clone(data))
-		if (file == nil) == (err == nil) {
-			t.Fatalf("value %v and error %v", file, err)
-		}
-		if err != nil {
-			return
-		}
-		_, _ = file.BuildID(), file.LoadSHA256()
-		_, _ = file.Soname(), file.BindNow()
-		if _, err := file.ReadSlots(); err != nil {
-			return
-		}
-	})
 }
