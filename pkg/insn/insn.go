@@ -45,8 +45,34 @@ func (i Insn) IsBranch() bool {
 // ErrDecode is wrapped by every error of Decode.
 var ErrDecode = errors.New("cannot decode instruction")
 
+var errUnknown = errors.New("the decoder does not know it")
+
+// maxLen is the longest that an instruction can be, in bytes.
+const maxLen = 15
+
 // Decode decodes the instruction at the start of code.
 func Decode(code []byte) (Insn, error) {
+	shown := code[:min(len(code), maxLen)]
+	// x86asm takes some of those that are cut off for shorter ones: it gets to see a whole one.
+	padded := code
+	if len(code) < 2*maxLen {
+		padded = make([]byte, 2*maxLen)
+		copy(padded, code)
+	}
+	in, err := decode(padded)
+	switch {
+	case err != nil:
+		return Insn{}, fmt.Errorf("%w (% x): %w", ErrDecode, shown, err)
+	case in.Len > maxLen: // by prefixes: a processor refuses it
+		return Insn{}, fmt.Errorf("%w (% x): it is longer than %d bytes", ErrDecode, shown, maxLen)
+	case in.Len > len(code):
+		return Insn{}, fmt.Errorf("%w (% x): it is cut off", ErrDecode, shown)
+	}
+	return in, nil
+}
+
+// decode decodes the instruction at the start of code, behind which there are further bytes.
+func decode(code []byte) (Insn, error) {
 	if in, ok := decodeGap(code); ok {
 		return in, nil
 	}
@@ -57,10 +83,10 @@ func Decode(code []byte) (Insn, error) {
 		}
 	}
 	if err != nil {
-		return Insn{}, fmt.Errorf("%w (% x): %w", ErrDecode, code[:min(len(code), 15)], err)
+		return Insn{}, err
 	}
 	if x.Op == 0 || x.Len == 0 {
-		return Insn{}, fmt.Errorf("%w (% x)", ErrDecode, code[:min(len(code), 15)])
+		return Insn{}, errUnknown
 	}
 	in := Insn{Len: x.Len, PCRel: x.PCRel, PCRelOff: x.PCRelOff}
 	classify(&in, code)
