@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"sort"
+	"strings"
+	"unicode"
 )
 
 const jumpLen = 5 // bytes of "jmp rel32"
@@ -26,6 +28,9 @@ func (f *File) check() error {
 	if err := CheckName(s.Name); err != nil {
 		return err
 	}
+	if err := s.checkProse(); err != nil {
+		return err
+	}
 	for i := range s.Images {
 		if err := checkImage(&s.Images[i]); err != nil {
 			return fmt.Errorf("image %d: %w", i, err)
@@ -38,6 +43,22 @@ func (f *File) check() error {
 		return err
 	}
 	return f.checkFixups()
+}
+
+// checkProse looks at what is only shown to people: on a terminal it must not be more than text.
+func (s *Spec) checkProse() error {
+	if err := checkText("tool", s.Tool, MaxNameLen); err != nil {
+		return err
+	}
+	if len(s.Description) > MaxDescription {
+		return fmt.Errorf("description is longer than %d bytes", MaxDescription)
+	}
+	for line := range strings.Lines(s.Description) {
+		if err := checkText("description", strings.TrimSuffix(line, "\n"), MaxDescription); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // CheckName refuses names of patches that would not do as a file name or in a table.
@@ -59,7 +80,7 @@ func checkText(what, s string, limit int) error {
 		return fmt.Errorf("%s is longer than %d bytes", what, limit)
 	}
 	for _, r := range s {
-		if r < ' ' || r == 0x7f || r == 0xfffd {
+		if !unicode.IsPrint(r) || r == 0xfffd {
 			return fmt.Errorf("%s %q has a character that is not printable", what, s)
 		}
 	}
@@ -175,6 +196,9 @@ func (f *File) checkFunctions() error {
 			return fmt.Errorf("function %d: %w", i, err)
 		}
 		if err := checkText("symbol", fn.Symbol, MaxNameLen); err != nil {
+			return fmt.Errorf("function %d: %w", i, err)
+		}
+		if err := checkText("why", fn.Why, MaxDescription); err != nil {
 			return fmt.Errorf("function %d: %w", i, err)
 		}
 		if len(fn.Bodies) == 0 || len(fn.Bodies) > maxBodies {

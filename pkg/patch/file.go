@@ -119,14 +119,22 @@ func readSpec(ef *lpelf.File) (*Spec, error) {
 	if sec == nil || sec.Data == nil {
 		return nil, errors.New("it has no section " + specSection + ": it was not made by lpctl build")
 	}
-	d := json.NewDecoder(bytes.NewReader(sec.Data))
+	spec, err := decodeSpec(sec.Data)
+	if err != nil {
+		return nil, fmt.Errorf("section %s: %w", specSection, err)
+	}
+	return spec, nil
+}
+
+func decodeSpec(text []byte) (*Spec, error) {
+	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	spec := &Spec{}
 	if err := d.Decode(spec); err != nil {
-		return nil, fmt.Errorf("section %s: %w", specSection, err)
+		return nil, err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("section %s: something follows the descriptor", specSection)
+		return nil, errors.New("something follows the descriptor")
 	}
 	return spec, nil
 }

@@ -17,6 +17,9 @@ const (
 	MaxFixups   = 1 << 20
 )
 
+// MaxDescription bounds a text for people, in bytes.
+const MaxDescription = 4096
+
 // Hex is a byte string that JSON shows in hexadecimal.
 type Hex []byte
 
