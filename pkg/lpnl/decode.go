@@ -73,7 +73,10 @@ func decodeReply(data []byte) (Report, error) {
 	if err == nil && !found {
 		err = errors.New("the kernel sent no report")
 	}
-	return r, err
+	if err != nil {
+		return Report{}, err
+	}
+	return r, nil
 }
 
 func (r *Report) decode(ad *netlink.AttributeDecoder) error {

@@ -21,15 +21,6 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-func FuzzDecodeReply(f *testing.F) {
-	f.Add([]byte{8, 0, 7, 128, 8, 0, 9, 0, 1, 0, 0, 0})
-	f.Fuzz(func(_ *testing.T, b []byte) {
-		decodeReply(b)
-		decodeInfo(b)
-		decodePatchNew(b)
-	})
-}
-
 func TestEvents(t *testing.T) {
 	event := func(cmd, verb byte) netlink.Message {
 		m := genetlink.Message{Header: genetlink.Header{Command: cmd, Version: 1}}

@@ -102,7 +102,10 @@ func ParseStat(text string) (Stat, error) {
 	s.Kernel = number(fields[9-3])&kernelThread != 0
 	s.Threads = int(number(fields[20-3]))
 	s.StartTime = number(fields[22-3])
-	return s, err
+	if err != nil {
+		return Stat{}, err
+	}
+	return s, nil
 }
 
 // ParseStatus reads the content of /proc/PID/status: values by name.

@@ -1,0 +1,117 @@
+package diff
+
+import (
+	"math"
+	"testing"
+
+	"lpatch/pkg/fuzztest"
+	"lpatch/pkg/lpelf"
+)
+
+// FuzzObject: an object that can be parsed is indexed without a panic or is an error; its references lie where they say; and
+// compared with itself it has not changed.
+func FuzzObject(f *testing.F) {
+	for _, data := range fuzztest.Objects(f) {
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		file, err := lpelf.Parse("fuzz.o", data)
+		if err != nil {
+			return
+		}
+		fuzztest.Bounded(t, len(data), func() {
+			o, err := NewObject("fuzz.o", file)
+			if (o == nil) == (err == nil) {
+				t.Fatalf("object %v and error %v", o, err)
+			}
+			if err == nil {
+				readObject(t, o)
+			}
+		})
+	})
+}
+
+func readObject(t *testing.T, o *Object) {
+	for _, s := range o.Functions() {
+		if !IsFunc(s) || o.Lookup(s.Name) != s {
+			t.Fatalf("function %+v is not found by its name", s)
+		}
+		ColdParent(s.Name)
+	}
+	for _, s := range o.Variables() {
+		ByContent(s)
+	}
+	for _, s := range o.Sections {
+		for _, sym := range o.SymbolsIn(s) {
+			if o.SectionOf(sym) != s {
+				t.Fatalf("symbol %+v is listed in section %s", sym, s.Name)
+			}
+		}
+		for _, off := range []int64{math.MinInt64, -1, 0, 1, math.MaxInt64} {
+			o.At(s, off)
+		}
+		for _, r := range o.Refs(s) {
+			if r.Off >= s.Size || r.End != 0 && (r.End <= r.Off || r.End > s.Size) {
+				t.Fatalf("section %s of %d bytes: reference %+v", s.Name, s.Size, r)
+			}
+			if lit, ok := Literal(r); ok && (lit.Align == 0 || len(lit.Content) > len(r.Sec.Data)) {
+				t.Fatalf("reference %+v: literal %+v", r, lit)
+			}
+		}
+	}
+}
+
+// FuzzCompare: two objects, one of which may be anything, are compared without a panic, and in time.
+func FuzzCompare(f *testing.F) {
+	objects := fuzztest.Objects(f)
+	for _, old := range objects {
+		for _, new := range objects {
+			f.Add(old, new)
+		}
+	}
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		old, new := parseObject(a), parseObject(b)
+		if old == nil || new == nil {
+			return
+		}
+		fuzztest.Bounded(t, len(a)+len(b), func() {
+			result := Compare(old, new)
+			for _, c := range result.Changed {
+				if c.New == nil || !IsFunc(c.New) {
+					t.Fatalf("changed: %+v", c)
+				}
+			}
+		})
+	})
+}
+
+// FuzzLines: the line table of an object is an error, or rows of which each has an address in a section.
+func FuzzLines(f *testing.F) {
+	for _, data := range fuzztest.Objects(f) {
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		o := parseObject(data)
+		if o == nil {
+			return
+		}
+		fuzztest.Bounded(t, len(data), func() {
+			if rows, err := readRows(o); err != nil && rows != nil {
+				t.Fatalf("%d rows and error %v", len(rows), err)
+			}
+		})
+	})
+}
+
+// parseObject gives nil for what is no object.
+func parseObject(data []byte) *Object {
+	file, err := lpelf.Parse("fuzz.o", data)
+	if err != nil {
+		return nil
+	}
+	o, err := NewObject("fuzz.o", file)
+	if err != nil {
+		return nil
+	}
+	return o
+}
