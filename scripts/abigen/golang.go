@@ -103,11 +103,17 @@ func goEnum(b *bytes.Buffer, d definition) {
 	fmt.Fprintf(b, "return fmt.Sprintf(\"%s-%%d\", uint32(v))\n}\n\n", d.Name)
 }
 
-func goStruct(b *bytes.Buffer, d definition) {
+// size is the number of bytes of a struct.
+func (d *definition) size() int {
 	size := 0
 	for _, m := range d.Members {
 		size += map[string]int{"u32": 4, "s32": 4, "u64": 8, "s64": 8}[m.Type]
 	}
+	return size
+}
+
+func goStruct(b *bytes.Buffer, d definition) {
+	size := d.size()
 	typ := camel(d.Name)
 	fmt.Fprintf(b, "// %sSize is the number of bytes of one %s on the wire.\nconst %sSize = %d\n\n", typ, typ, typ, size)
 	fmt.Fprintf(b, "// %s: %s.\ntype %s struct {\n", typ, comment(or(d.Doc, d.Name)), typ)

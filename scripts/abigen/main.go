@@ -23,7 +23,10 @@ var outputs = []output{
 	{"kmod/nl_gen.h", renderHeader},
 	{"kmod/nl_gen.c", renderSource},
 	{"pkg/lpnl/zabi.go", renderGo},
+	{"pkg/lpnl/lpnltest/zrequests.go", renderRequests},
 	{"Documentation/netlink/lpatch.md", renderMarkdown},
+	{"test/syzkaller/lpatch.txt", renderSyzkaller},
+	{"test/syzkaller/lpatch.txt.const", renderSyzConsts},
 }
 
 func main() {
