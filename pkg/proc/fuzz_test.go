@@ -70,8 +70,8 @@ func FuzzStat(f *testing.F) {
 		if s.Kernel {
 			flags = kernelThread
 		}
-		again, err := ParseStat(fmt.Sprintf("%d (%s) %c 1 1 1 0 -1 %d 1 0 0 0 0 0 0 0 20 0 %d 0 %d 1 2\n",
-			s.PID, s.Comm, s.State, flags, s.Threads, s.StartTime))
+		again, err := ParseStat(fmt.Sprintf("%d (%s) %s 1 1 1 0 -1 %d 1 0 0 0 0 0 0 0 20 0 %d 0 %d 1 2\n",
+			s.PID, s.Comm, []byte{s.State}, flags, s.Threads, s.StartTime))
 		if err != nil || again != s {
 			t.Fatalf("%+v, written again, is %+v (%v)", s, again, err)
 		}
