@@ -55,6 +55,7 @@ struct lp_function {
  * @transfer: covers the tables until @sealed, after which nothing changes
  * @searched: the last search for carriers that came by; lp_targets_lock
  * @size: bytes from vaddr 0 to the end of the last segment
+ * @nr_values: variables that the sites of kind bytes are parts of
  */
 struct lp_patch {
 	struct kref ref;
@@ -74,6 +75,7 @@ struct lp_patch {
 	u32 nr_images;
 	u32 nr_segments;
 	u32 nr_sites;
+	u32 nr_values;
 	u32 nr_functions;
 	u32 nr_fixups;
 };

@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/sort.h>
+#include <linux/string.h>
 
 #include "arch.h"
 #include "patch.h"
@@ -103,7 +104,17 @@ static const char *lp_check_site(const struct lp_patch *patch, const struct lp_s
 	return NULL;
 }
 
-/* Sorts them as well. */
+/* The sites of one value have one name, and no other is between them. */
+static bool lp_begins_value(const struct lp_patch *patch, u32 i)
+{
+	const struct lp_site *site = &patch->sites[i];
+
+	return site->kind == LPATCH_SITE_KIND_BYTES &&
+	       (!i || site[-1].kind != LPATCH_SITE_KIND_BYTES || site[-1].image != site->image ||
+		strcmp(site[-1].symbol, site->symbol));
+}
+
+/* Sorts them, and counts the values, as well. */
 static const char *lp_check_sites(struct lp_patch *patch)
 {
 	const char *wrong;
@@ -112,6 +123,7 @@ static const char *lp_check_sites(struct lp_patch *patch)
 	if (!patch->nr_sites)
 		return "the patch has no site";
 	sort(patch->sites, patch->nr_sites, sizeof(*patch->sites), lp_site_cmp, NULL);
+	patch->nr_values = 0;
 	for (i = 0; i < patch->nr_sites; i++) {
 		const struct lp_site *site = &patch->sites[i];
 
@@ -121,6 +133,7 @@ static const char *lp_check_sites(struct lp_patch *patch)
 		if (i && site[-1].image == site->image &&
 		    site->vaddr - site[-1].vaddr < site[-1].len)
 			return "two sites of the patch overlap";
+		patch->nr_values += lp_begins_value(patch, i);
 	}
 	return NULL;
 }

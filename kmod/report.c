@@ -39,7 +39,7 @@ static int lp_put_patch(struct sk_buff *skb, const struct lp_patch *patch)
 	return nla_put_string(skb, LPATCH_A_REPORT_PATCH, patch->name) ?:
 	       nla_put(skb, LPATCH_A_REPORT_HASH, LPATCH_HASH_LEN, patch->hash) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_FUNCTIONS, functions) ?:
-	       nla_put_u32(skb, LPATCH_A_REPORT_VALUES, patch->nr_sites - functions);
+	       nla_put_u32(skb, LPATCH_A_REPORT_VALUES, patch->nr_values);
 }
 
 static int lp_put_refusal(struct sk_buff *skb, const struct lp_op *op)

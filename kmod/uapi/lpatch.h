@@ -355,7 +355,8 @@ enum lpatch_a_patch {
  * @LPATCH_A_REPORT_STATE: u32, enum lpatch_state
  * @LPATCH_A_REPORT_SINCE: u64: CLOCK_REALTIME ns of the last state change
  * @LPATCH_A_REPORT_FUNCTIONS: u32: sites of kind jump
- * @LPATCH_A_REPORT_VALUES: u32: sites of kind bytes
+ * @LPATCH_A_REPORT_VALUES: u32: variables that are overwritten; each may have several sites of kind
+ *   bytes
  * @LPATCH_A_REPORT_THREADS: u32: threads that were stopped
  * @LPATCH_A_REPORT_ATTEMPTS: u32: stop windows that were opened
  * @LPATCH_A_REPORT_STOP_NS: u64: the stop window of the last attempt

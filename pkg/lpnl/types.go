@@ -118,7 +118,7 @@ type Report struct {
 	State     State
 	Since     time.Time // of the last change of state
 	Functions int       // sites that redirect a function
-	Values    int       // sites that overwrite data
+	Values    int       // variables, of one or more sites
 	Threads   int       // that were stopped
 	Attempts  int       // stop windows that were opened
 

@@ -250,7 +250,7 @@ const (
 	AttrReportState           uint16 = 6  // u32, enum lpatch_state
 	AttrReportSince           uint16 = 7  // u64: CLOCK_REALTIME ns of the last state change
 	AttrReportFunctions       uint16 = 8  // u32: sites of kind jump
-	AttrReportValues          uint16 = 9  // u32: sites of kind bytes
+	AttrReportValues          uint16 = 9  // u32: variables that are overwritten; each may have several sites of kind bytes
 	AttrReportThreads         uint16 = 10 // u32: threads that were stopped
 	AttrReportAttempts        uint16 = 11 // u32: stop windows that were opened
 	AttrReportStopNS          uint16 = 12 // u64: the stop window of the last attempt

@@ -67,6 +67,7 @@ type Patch struct {
 	Segments  int          `json:"segments"`
 	Jumps     int          `json:"jumps"`
 	Values    int          `json:"values"`
+	value     string       // the last one
 	Functions int          `json:"functions"`
 	Fixups    []lpnl.Fixup `json:"fixups,omitempty"`
 }

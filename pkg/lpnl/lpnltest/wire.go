@@ -120,15 +120,24 @@ func (k *Kernel) patchAdd(data []byte) Denial {
 	return Denial{Errno: okErrno}
 }
 
+// site counts a site. Those of one value have one name, and follow each other.
 func (p *Patch) site(ad *netlink.AttributeDecoder) error {
+	var kind lpnl.SiteKind
+	symbol := ""
 	for ad.Next() {
-		if ad.Type() == lpnl.AttrSiteKind {
-			if lpnl.SiteKind(ad.Uint32()) == lpnl.SiteKindJump {
-				p.Jumps++
-			} else {
-				p.Values++
-			}
+		switch ad.Type() {
+		case lpnl.AttrSiteKind:
+			kind = lpnl.SiteKind(ad.Uint32())
+		case lpnl.AttrSiteSymbol:
+			symbol = ad.String()
 		}
+	}
+	switch {
+	case kind == lpnl.SiteKindJump:
+		p.Jumps++
+	case symbol != p.value:
+		p.Values++
+		p.value = symbol
 	}
 	return nil
 }
