@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"sort"
 
@@ -29,10 +30,18 @@ var ErrNothing = diff.ErrNothing
 type Options struct {
 	Target      string   // the ELF file that runs
 	Symbols     string   // an unstripped build of it, or "" if the target has its symbols
-	Old, New    []string // objects, archives or folders of objects
-	Name        string   // of the patch
+	Old, New    []string // objects, archives or folders of objects; none for a patch of Set alone
+	Data        bool     // bring in changed initial values, too
+	Set         []Set
+	Name        string // of the patch
 	Description string
 	Tool        string // name and version of the builder, for the descriptor
+}
+
+// Set is a variable with the file that holds its new bytes.
+type Set struct {
+	Variable string // NAME, or SOURCE:NAME for a static one whose name is not unique
+	File     string
 }
 
 // Result is a patch with what is to be said about it.
@@ -49,20 +58,25 @@ func FromObjects(o Options) (*Result, error) {
 	if err := patch.CheckName(o.Name); err != nil {
 		return nil, err
 	}
-	olds, err := collect(o.Old)
-	if err != nil {
-		return nil, err
-	}
-	news, err := collect(o.New)
-	if err != nil {
-		return nil, err
-	}
 	im, err := link.OpenImage(o.Target, o.Symbols)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{im: im, res: &Result{}}
-	if err := b.compare(pairUp(olds, news)); err != nil {
+	b := &builder{im: im, opts: diff.Options{Data: o.Data}, res: &Result{}}
+	if len(o.Old)+len(o.New) > 0 || len(o.Set) == 0 {
+		olds, err := collect(o.Old)
+		if err != nil {
+			return nil, err
+		}
+		news, err := collect(o.New)
+		if err != nil {
+			return nil, err
+		}
+		if err := b.compare(pairUp(olds, news)); err != nil {
+			return nil, err
+		}
+	}
+	if err := b.setValues(o.Set); err != nil {
 		return nil, err
 	}
 	return b.link(o)
@@ -70,8 +84,10 @@ func FromObjects(o Options) (*Result, error) {
 
 type builder struct {
 	im       *link.Image
+	opts     diff.Options
 	res      *Result
 	inputs   []*link.Input
+	values   []*link.Value // asked for by name
 	refusals diff.Refusals
 	skipped  []string // objects that differ and are no part of the target
 }
@@ -84,7 +100,7 @@ func (b *builder) compare(pairs []pair) error {
 		if p.new == nil || string(p.old) == string(p.new) {
 			continue
 		}
-		res, err := comparePair(p)
+		res, err := comparePair(p, b.opts)
 		if err != nil {
 			return err
 		}
@@ -131,7 +147,7 @@ func (b *builder) checkMoved(res *diff.Result) {
 	}
 }
 
-func comparePair(p pair) (*diff.Result, error) {
+func comparePair(p pair, opts diff.Options) (*diff.Result, error) {
 	parse := func(side string, data []byte) (*diff.Object, error) {
 		f, err := lpelf.Parse(side+" "+p.name, data)
 		if err != nil {
@@ -150,7 +166,7 @@ func comparePair(p pair) (*diff.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return diff.Compare(old, new), nil
+	return diff.Compare(old, new, opts), nil
 }
 
 // locate finds each changed object in the image. Of several builds of one source (a program's and a library's) only one
@@ -205,6 +221,7 @@ func (b *builder) locateOne(res *diff.Result) (*link.Input, error) {
 		}
 	}
 	res.Changed = kept
+	b.dropUnlinked(res, loc)
 	return &link.Input{Diff: res, Loc: loc}, nil
 }
 
@@ -228,7 +245,41 @@ func (b *builder) locateData(res *diff.Result) (*link.Input, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.dropUnlinked(res, loc)
 	return &link.Input{Diff: res, Loc: loc}, nil
+}
+
+// dropUnlinked leaves out values of variables that the linker has left out of the image.
+func (b *builder) dropUnlinked(res *diff.Result, loc *link.Located) {
+	res.Values = slices.DeleteFunc(res.Values, func(v diff.Value) bool {
+		_, ok, err := loc.Address(v.Old)
+		gone := b.im.Named && !ok && err == nil
+		if gone {
+			b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: %s: changed, but %s does not contain it", res.New.Name, v.New.Name, b.im.Path))
+		}
+		return gone
+	})
+}
+
+// setValues finds the variables that are asked for by name.
+func (b *builder) setValues(sets []Set) error {
+	for _, s := range sets {
+		data, err := os.ReadFile(s.File)
+		if err != nil {
+			return err
+		}
+		v, err := b.im.Variable(s.Variable, data)
+		var refusals diff.Refusals
+		switch {
+		case errors.As(err, &refusals):
+			b.refusals = append(b.refusals, refusals...)
+		case err != nil:
+			return err
+		default:
+			b.values = append(b.values, v)
+		}
+	}
+	return nil
 }
 
 // accept takes over what the comparison says about an object that is part of the image.
@@ -250,7 +301,7 @@ func (b *builder) reject(res *diff.Result, refusals diff.Refusals) {
 
 // link makes the file from what has been found.
 func (b *builder) link(o Options) (*Result, error) {
-	content, err := link.Link(b.im, b.inputs, patch.Spec{Name: o.Name, Description: o.Description, Tool: o.Tool})
+	content, err := link.Link(b.im, b.inputs, b.values, patch.Spec{Name: o.Name, Description: o.Description, Tool: o.Tool})
 	var refusals diff.Refusals
 	switch {
 	case errors.As(err, &refusals):
@@ -261,9 +312,14 @@ func (b *builder) link(o Options) (*Result, error) {
 	if len(b.refusals) > 0 {
 		return nil, b.refusals.Sorted()
 	}
-	if len(content.Spec.Sites) == 0 {
+	switch n := len(content.Spec.Sites); {
+	case n == 0:
 		return nil, b.nothing()
+	case n > patch.MaxSites:
+		return nil, diff.Refusals{{Code: "too-many-sites", File: b.im.Path,
+			Text: fmt.Sprintf("%d places would be overwritten, of up to %d bytes each, and a patch may have %d; leave some values out", n, patch.MaxSiteLen, patch.MaxSites)}}
 	}
+	b.warnExported(content.Spec.Sites)
 	b.res.Spec = content.Spec
 	b.res.Added = b.addedIn(content)
 	if b.res.Data, err = patch.Encode(content); err != nil {
@@ -271,6 +327,18 @@ func (b *builder) link(o Options) (*Result, error) {
 	}
 	sort.Strings(b.res.LineOnly)
 	return b.res, nil
+}
+
+// warnExported warns of values that a program may not look at.
+func (b *builder) warnExported(sites []patch.Site) {
+	for i := range sites {
+		s := &sites[i]
+		if s.Kind != patch.SiteBytes || i > 0 && sites[i-1].Symbol == s.Symbol || !b.im.Exported(s) {
+			continue
+		}
+		b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: %s exports it; a program that defines it too, or copies it (readelf -r shows R_X86_64_COPY), uses its own, which is not changed",
+			s.Symbol, b.im.Path))
+	}
 }
 
 // addedIn lists the functions of the patch that the old objects do not have.
@@ -289,6 +357,8 @@ func (b *builder) addedIn(content *patch.Content) []string {
 // nothing explains why there is nothing to do.
 func (b *builder) nothing() error {
 	switch {
+	case len(b.values) > 0:
+		return fmt.Errorf("%w; the variables to set have those bytes from the start", ErrNothing)
 	case len(b.skipped) > 0:
 		return fmt.Errorf("%w in %s (objects that differ are not part of it: %v)", ErrNothing, b.im.Path, b.skipped)
 	case len(b.res.LineOnly) > 0:

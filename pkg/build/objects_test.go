@@ -54,8 +54,12 @@ func (p project) gcc(t *testing.T, dir string, args ...string) {
 	}
 }
 
+func (p project) options(target, symbols string) Options {
+	return Options{Target: target, Symbols: symbols, Old: []string{p.dir + "/old/objs"}, New: []string{p.dir + "/new/objs"}, Name: "fix", Tool: "test"}
+}
+
 func (p project) build(target, symbols string) (*Result, error) {
-	return FromObjects(Options{Target: target, Symbols: symbols, Old: []string{p.dir + "/old/objs"}, New: []string{p.dir + "/new/objs"}, Name: "fix", Tool: "test"})
+	return FromObjects(p.options(target, symbols))
 }
 
 const mainC = "int f(int); int main(int argc, char **argv) { return f(argc); }\n"

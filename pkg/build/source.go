@@ -23,6 +23,8 @@ type SourceOptions struct {
 	Source      string   // folder; it is copied and never written to
 	Patch       string   // the change, for patch -p1
 	Command     []string // builds the tree, in its top folder
+	Data        bool     // as in Options
+	Set         []Set    // as in Options
 	Name        string
 	Description string
 	Tool        string
@@ -58,7 +60,7 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 	}
 	return FromObjects(Options{
 		Target: o.Target, Symbols: o.Symbols, Old: []string{w.path("old")}, New: []string{w.path("objects")},
-		Name: o.Name, Description: o.Description, Tool: o.Tool,
+		Data: o.Data, Set: o.Set, Name: o.Name, Description: o.Description, Tool: o.Tool,
 	})
 }
 
@@ -75,7 +77,11 @@ func (o *SourceOptions) check() error {
 	} else if !st.IsDir() {
 		return fmt.Errorf("%s: not a folder; --source names the top of the source tree", o.Source)
 	}
-	for _, p := range []string{o.Target, o.Symbols, o.Patch} {
+	files := []string{o.Target, o.Symbols, o.Patch}
+	for _, s := range o.Set {
+		files = append(files, s.File)
+	}
+	for _, p := range files {
 		if p == "" {
 			continue
 		}

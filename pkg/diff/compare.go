@@ -14,6 +14,7 @@ type Result struct {
 	Changed  []Change // functions in both, in the order of the new object
 	Added    []string // functions only in the new object
 	LineOnly []string // functions that differ by line numbers (__LINE__) only, and are left alone
+	Values   []Value  // variables with another initial value; only with Options.Data
 	Refusals Refusals
 	Warnings []string
 	// OldOf maps a variable of the new object to the one of the old object whose storage it is. A variable that is not
@@ -29,28 +30,36 @@ type Change struct {
 
 // Nothing tells whether the objects do not differ in anything that runs. Added functions alone do not: nobody in this
 // object calls them, though another one may.
-func (r *Result) Nothing() bool { return len(r.Changed) == 0 && len(r.Refusals) == 0 }
+func (r *Result) Nothing() bool {
+	return len(r.Changed) == 0 && len(r.Values) == 0 && len(r.Refusals) == 0
+}
+
+// Options say what a patch may bring in beside functions.
+type Options struct {
+	Data bool // changed initial values of variables that the program has; else they are refused
+}
 
 type sectionPair struct{ old, new *lpelf.Section }
 
 type comparer struct {
 	old, new *Object
+	opts     Options
 	res      *Result
 	newOf    map[*lpelf.Symbol]*lpelf.Symbol // reverse of res.OldOf
 	same     map[sectionPair]bool            // finished and running comparisons of whole sections
 }
 
 // Compare compares two versions of an object.
-func Compare(old, new *Object) *Result {
+func Compare(old, new *Object, opts Options) *Result {
 	c := &comparer{
-		old: old, new: new, newOf: map[*lpelf.Symbol]*lpelf.Symbol{}, same: map[sectionPair]bool{},
+		old: old, new: new, opts: opts, newOf: map[*lpelf.Symbol]*lpelf.Symbol{}, same: map[sectionPair]bool{},
 		res: &Result{Old: old, New: new, OldOf: map[*lpelf.Symbol]*lpelf.Symbol{}},
 	}
 	c.correlate()
 	c.compareFunctions()
 	c.compareVariables()
 	c.compareConstructors()
-	if len(c.res.Changed) > 0 {
+	if len(c.res.Changed)+len(c.res.Values) > 0 {
 		c.compareLayouts()
 	}
 	c.res.Refusals = c.res.Refusals.Sorted()
@@ -159,10 +168,12 @@ func (c *comparer) equalFunc(o, n *lpelf.Symbol) bool {
 // equalRange compares part of a section: bytes outside relocated fields, and what the relocations mean.
 func (c *comparer) equalRange(osec, nsec *lpelf.Section, ostart, nstart, size uint64) bool {
 	ob, nb := maskedBytes(osec, ostart, size), maskedBytes(nsec, nstart, size)
-	if !bytes.Equal(ob, nb) {
-		return false
-	}
-	or, nr := refsIn(c.old.Refs(osec), ostart, size), refsIn(c.new.Refs(nsec), nstart, size)
+	return bytes.Equal(ob, nb) && c.equalRefs(osec, nsec, ostart, nstart, size)
+}
+
+// equalRefs compares what the relocations in part of a section mean. A section may be nil, and has none then.
+func (c *comparer) equalRefs(osec, nsec *lpelf.Section, ostart, nstart, size uint64) bool {
+	or, nr := c.old.refsAt(osec, ostart, size), c.new.refsAt(nsec, nstart, size)
 	if len(or) != len(nr) {
 		return false
 	}
@@ -174,9 +185,13 @@ func (c *comparer) equalRange(osec, nsec *lpelf.Section, ostart, nstart, size ui
 	return true
 }
 
-// maskedBytes copies part of a section with the relocated fields zeroed; .bss reads as zeros.
+// maskedBytes copies part of a section with the relocated fields zeroed; .bss reads as zeros, and so does no section,
+// which a common symbol has.
 func maskedBytes(s *lpelf.Section, start, size uint64) []byte {
 	b := make([]byte, size)
+	if s == nil {
+		return b
+	}
 	if start < uint64(len(s.Data)) {
 		copy(b, s.Data[start:])
 	}
@@ -188,6 +203,13 @@ func maskedBytes(s *lpelf.Section, start, size uint64) []byte {
 		}
 	}
 	return b
+}
+
+func (o *Object) refsAt(s *lpelf.Section, start, size uint64) []Ref {
+	if s == nil {
+		return nil
+	}
+	return refsIn(o.Refs(s), start, size)
 }
 
 func refsIn(refs []Ref, start, size uint64) []Ref {

@@ -1,13 +1,14 @@
 package diff
 
 import (
+	"bytes"
 	"debug/elf"
 
 	"lpatch/pkg/lpelf"
 )
 
-// compareVariables refuses what a patch of code cannot bring in: other contents, sizes or kinds of data that the program
-// already has and has changed since.
+// compareVariables refuses what no patch can bring in: other sizes or kinds of data that the program already has and has
+// changed since. Other contents are a Value, if that is asked for.
 func (c *comparer) compareVariables() {
 	for _, n := range c.new.Variables() {
 		if ByContent(n) {
@@ -29,38 +30,72 @@ func (c *comparer) compareVariables() {
 	}
 }
 
+// Value is a variable whose initial value the new source changes. Its pointers are the same.
+type Value struct {
+	Old, New *lpelf.Symbol
+	From, To []byte // as many as the variable has; zeros where Linked
+	Linked   []bool // bytes that the linker or the dynamic linker fills in
+}
+
 func (c *comparer) compareContent(o, n *lpelf.Symbol) {
 	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
-	if osec == nil || nsec == nil {
-		if (osec == nil) != (nsec == nil) && (holdsData(osec, o) || holdsData(nsec, n)) {
-			c.refuse(n.Name, "data-initialiser-changed", initialiserText)
-		}
-		return
-	}
 	const kind = elf.SHF_WRITE | elf.SHF_ALLOC | elf.SHF_TLS
-	if osec.Flags&kind != nsec.Flags&kind {
+	if osec != nil && nsec != nil && osec.Flags&kind != nsec.Flags&kind {
 		c.refuse(n.Name, "data-section-changed", "the variable moved from section %s to %s (const or not); give it another name", osec.Name, nsec.Name)
 		return
 	}
-	if !c.equalRange(osec, nsec, o.Value, n.Value, n.Size) {
-		c.refuse(n.Name, "data-initialiser-changed", initialiserText)
+	if holdsNothing(osec) && holdsNothing(nsec) {
+		return
+	}
+	v := Value{Old: o, New: n}
+	v.From, v.Linked = c.old.Content(o)
+	v.To, _ = c.new.Content(n)
+	sameRefs := c.equalRefs(osec, nsec, startOf(osec, o), startOf(nsec, n), n.Size)
+	if sameRefs && bytes.Equal(v.From, v.To) {
+		return
+	}
+	const other = "set the value in code that runs after the patch, or give the variable another name"
+	switch {
+	case n.Type == elf.STT_TLS:
+		c.refuse(n.Name, "data-initialiser-changed", "the initial value of a thread-local variable differs, and each thread has a copy of its own; "+other)
+	case !sameRefs:
+		c.refuse(n.Name, "data-pointer-changed", "the initial value of a variable that the program already has differs in a pointer, "+
+			"and pointers are not the same in each process; "+other)
+	case mergeable(osec) || mergeable(nsec):
+		c.refuse(n.Name, "data-merged", "the value of a constant differs that the linker may have merged with others; give it another name")
+	case !c.opts.Data:
+		c.refuse(n.Name, "data-initialiser-changed", "the initial value of a variable that the program already has differs; "+
+			"ask for the new value with --data, or "+other)
+	default:
+		c.res.Values = append(c.res.Values, v)
 	}
 }
 
-const initialiserText = "the initial value of a variable that the program already has differs; " +
-	"set the value in code that runs after the patch, or give the variable another name"
+// holdsNothing tells whether a variable is all zeros at the start: .bss, or a common symbol.
+func holdsNothing(s *lpelf.Section) bool { return s == nil || s.Type == elf.SHT_NOBITS }
 
-func holdsData(s *lpelf.Section, sym *lpelf.Symbol) bool {
-	if s == nil || s.Type == elf.SHT_NOBITS {
-		return false
-	}
-	for _, b := range s.Data[min(sym.Value, uint64(len(s.Data))):min(sym.Value+sym.Size, uint64(len(s.Data)))] {
-		if b != 0 {
-			return true
+// Content is the initial value of a variable, zeros where the linker or the dynamic linker fills it in.
+func (o *Object) Content(s *lpelf.Symbol) (b []byte, linked []bool) {
+	sec := o.SectionOf(s)
+	start := startOf(sec, s)
+	b, linked = maskedBytes(sec, start, s.Size), make([]bool, s.Size)
+	for _, r := range o.refsAt(sec, start, s.Size) {
+		for i := r.Off - start; i < min(r.Off-start+FieldSize(r.Type), s.Size); i++ {
+			linked[i] = true
 		}
 	}
-	return len(s.Relocs) > 0
+	return b, linked
 }
+
+// startOf is where a variable begins in its section. The value of a common symbol, which has none, is its alignment.
+func startOf(sec *lpelf.Section, s *lpelf.Symbol) uint64 {
+	if sec == nil {
+		return 0
+	}
+	return s.Value
+}
+
+func mergeable(s *lpelf.Section) bool { return s != nil && s.Flags&elf.SHF_MERGE != 0 }
 
 // constructorSections run before main: a program that runs has passed them.
 var constructorSections = map[elf.SectionType]bool{

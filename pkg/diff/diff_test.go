@@ -1,9 +1,11 @@
 package diff
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -82,7 +84,7 @@ func TestCompare(t *testing.T) {
 		{"size", "char v[4] = \"a\"; int f(void) { return v[0]; }", "char v[8] = \"a\"; int f(void) { return v[0]; }", summary{Codes: []string{"data-size-changed"}}},
 		{"const", "int v[2] = {1,2}; int f(int i) { return v[i]; }", "const int v[2] = {1,2}; int f(int i) { return v[i]; }", summary{Codes: []string{"data-section-changed"}}},
 		{"table of strings", `const char *const v[] = {"a","b"}; const char *f(int i) { return v[i]; }`,
-			`const char *const v[] = {"a","c"}; const char *f(int i) { return v[i]; }`, summary{Codes: []string{"data-initialiser-changed"}}},
+			`const char *const v[] = {"a","c"}; const char *f(int i) { return v[i]; }`, summary{Codes: []string{"data-pointer-changed"}}},
 		{"new tls", "int f(void) { return 1; }", "__thread int t; int f(void) { return t; }", summary{Changed: []string{"f"}, Codes: []string{"new-tls"}}},
 		{"tls changed", "int t; int f(void) { return t; }", "__thread int t; int f(void) { return t; }", summary{Changed: []string{"f"}, Codes: []string{"tls-changed"}}},
 		{"constructor", "void f(void) { }", "void f(void) { } int *p; __attribute__((constructor)) void c(void) { *p = 1; }",
@@ -104,7 +106,7 @@ func TestCompare(t *testing.T) {
 	for _, cc := range []string{"gcc", "clang-14"} {
 		for _, tt := range tests {
 			t.Run(cc+"/"+tt.name, func(t *testing.T) {
-				got := summarize(Compare(compile(t, cc, tt.old), compile(t, cc, tt.new)))
+				got := summarize(Compare(compile(t, cc, tt.old), compile(t, cc, tt.new), Options{}))
 				if diff := cmp.Diff(tt.want, got); diff != "" {
 					t.Errorf("-want +got:\n%s", diff)
 				}
@@ -117,7 +119,7 @@ func TestCompare(t *testing.T) {
 func TestColdPart(t *testing.T) {
 	const source = noinline + "void rare(const char *, int) __attribute__((cold)); int f(int x) { if (__builtin_expect(x == 9, 0)) { rare(\"r\", %); rare(\"s\", x); } return x; }"
 	text := func(s string) string { return source[:len(noinline)] + replaceOne(source[len(noinline):], s) }
-	r := Compare(compile(t, "gcc", text("1")), compile(t, "gcc", text("2")))
+	r := Compare(compile(t, "gcc", text("1")), compile(t, "gcc", text("2")), Options{})
 	if len(r.Changed) != 1 || r.Changed[0].New.Name != "f" {
 		t.Errorf("changed %v, want f", r.Changed)
 	}
@@ -135,7 +137,7 @@ func replaceOne(s, with string) string {
 // TestAmbiguousStatics: gcc numbers static locals, and these have lost the functions that would tell them apart.
 func TestAmbiguousStatics(t *testing.T) {
 	r := Compare(compile(t, "gcc", "int f(void) { static int n = 1; return ++n; } int g(void) { static int n = 1; return ++n; }"),
-		compile(t, "gcc", "int h(void) { static int n = 1; return ++n; } int k(void) { static int n = 1; return ++n; }"))
+		compile(t, "gcc", "int h(void) { static int n = 1; return ++n; } int k(void) { static int n = 1; return ++n; }"), Options{})
 	if diff := cmp.Diff(summary{Added: []string{"h", "k"}, Codes: []string{"static-ambiguous"}}, summarize(r)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
@@ -144,8 +146,69 @@ func TestAmbiguousStatics(t *testing.T) {
 // TestSharedSections checks that a changed function of an object without -ffunction-sections is refused.
 func TestSharedSections(t *testing.T) {
 	const flag = "-fno-function-sections"
-	r := Compare(compile(t, "gcc", "int f(void) { return 1; } int g(void) { return 2; }", flag), compile(t, "gcc", "int f(void) { return 1; } int g(void) { return 3; }", flag))
+	r := Compare(compile(t, "gcc", "int f(void) { return 1; } int g(void) { return 2; }", flag), compile(t, "gcc", "int f(void) { return 1; } int g(void) { return 3; }", flag), Options{})
 	if diff := cmp.Diff(summary{Codes: []string{"not-function-sections"}}, summarize(r)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
+}
+
+// TestValues asks for new initial values, and expects those that a patch can bring in.
+func TestValues(t *testing.T) {
+	const f = "; int f(int i) { return v[i]; }"
+	tests := []struct {
+		name, old, new string
+		flags          []string
+		want           string // bytes of the variable, pointers as dots, or reason codes
+	}{
+		{name: "array", old: "int v[2] = {1, 2}" + f, new: "int v[2] = {1, 3}" + f, want: "0100000002000000 0100000003000000"},
+		{name: "constant", old: "const char v[4] = \"abc\"" + f, new: "const char v[4] = \"abd\"" + f, want: "61626300 61626400"},
+		{name: "from nothing", old: "int v[1]" + f, new: "int v[1] = {7}" + f, want: "00000000 07000000"},
+		{name: "to nothing", old: "int v[1] = {7}" + f, new: "int v[1] = {0}" + f, want: "07000000 00000000"},
+		{name: "from common", old: "int v[1]" + f, new: "int v[1] = {7}" + f, flags: []string{"-fcommon"}, want: "00000000 07000000"},
+		{name: "static", old: "static int v[2] = {1, 2}; int f(int i) { return ++v[i]; }", new: "static int v[2] = {1, 3}; int f(int i) { return ++v[i]; }",
+			want: "0100000002000000 0100000003000000"},
+		{name: "same pointer", old: "struct { const char *p; int n; } v[1] = {{\"a\", 1}}; int f(void) { return v->n; }",
+			new: "struct { const char *p; int n; } v[1] = {{\"a\", 2}}; int f(void) { return v->n; }", want: "................0100000000000000 ................0200000000000000"},
+		{name: "pointer", old: "const char *v[1] = {\"a\"}; int f(void) { return v[0][0]; }",
+			new: "const char *v[1] = {\"b\"}; int f(void) { return v[0][0]; }", want: "data-pointer-changed"},
+		{name: "pointer and number", old: "struct { const char *p; int n; } v[1] = {{\"a\", 1}}; int f(void) { return v->n; }",
+			new: "struct { const char *p; int n; } v[1] = {{\"b\", 2}}; int f(void) { return v->n; }", want: "data-pointer-changed"},
+		{name: "pointer in place of none", old: "int w; int *v[1]; int *f(void) { return v[0]; }",
+			new: "int w; int *v[1] = {&w}; int *f(void) { return v[0]; }", want: "data-pointer-changed"},
+		{name: "thread-local", old: "__thread int v[1] = {1}" + f, new: "__thread int v[1] = {2}" + f, want: "data-initialiser-changed"},
+		{name: "mergeable", old: `extern const int v[1]; __asm__(".section .rodata.cst4,\"aM\",@progbits,4; .globl v; .type v,@object; .size v,4; v: .long 1; .previous")` + f,
+			new: `extern const int v[1]; __asm__(".section .rodata.cst4,\"aM\",@progbits,4; .globl v; .type v,@object; .size v,4; v: .long 2; .previous")` + f, want: "data-merged"},
+		{name: "layout", old: "struct s { short a; short b; int c; } v[1] = {{1, 2, 3}}; int f(void) { return v->c; }",
+			new: "struct s { int b; int c; } v[1] = {{2, 3}}; int g(void) { return 0; } int f(void) { return v->c; }", want: "struct-layout-changed"},
+	}
+	for _, cc := range []string{"gcc", "clang-14"} {
+		for _, tt := range tests {
+			t.Run(cc+"/"+tt.name, func(t *testing.T) {
+				r := Compare(compile(t, cc, tt.old, tt.flags...), compile(t, cc, tt.new, tt.flags...), Options{Data: true})
+				words := summarize(r).Codes
+				for _, v := range r.Values {
+					words = append(words, dotted(v.From, v.Linked), dotted(v.To, v.Linked))
+				}
+				if len(r.Refusals) > 0 {
+					words = words[:len(r.Refusals)]
+				}
+				if got := strings.Join(words, " "); got != tt.want {
+					t.Errorf("%s, want %s (%v)", got, tt.want, r.Refusals)
+				}
+			})
+		}
+	}
+}
+
+// dotted writes bytes in hexadecimal, and those that the linker fills in as dots.
+func dotted(b []byte, linked []bool) string {
+	var out strings.Builder
+	for i := range b {
+		if linked[i] {
+			out.WriteString("..")
+		} else {
+			fmt.Fprintf(&out, "%02x", b[i])
+		}
+	}
+	return out.String()
 }

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"bytes"
 	"math"
 	"testing"
 
@@ -75,10 +76,15 @@ func FuzzCompare(f *testing.F) {
 			return
 		}
 		fuzztest.Bounded(t, len(a)+len(b), func() {
-			result := Compare(old, new)
+			result := Compare(old, new, Options{Data: true})
 			for _, c := range result.Changed {
 				if c.New == nil || !IsFunc(c.New) {
 					t.Fatalf("changed: %+v", c)
+				}
+			}
+			for _, v := range result.Values {
+				if len(v.From) != len(v.To) || len(v.Linked) != len(v.To) || bytes.Equal(v.From, v.To) {
+					t.Fatalf("value: %+v", v)
 				}
 			}
 		})

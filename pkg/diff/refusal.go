@@ -53,5 +53,5 @@ func (r Refusals) Sorted() Refusals {
 	return out
 }
 
-// ErrNothing means that old and new do not differ in anything that runs; the exit status that belongs to it is 3.
-var ErrNothing = errors.New("nothing to do: the code and data of the old and the new objects are the same")
+// ErrNothing means that old and new do not differ in anything that the target runs or has; the exit status that belongs to it is 3.
+var ErrNothing = errors.New("nothing to do: old and new do not differ")

@@ -88,7 +88,7 @@ func FuzzLink(f *testing.F) {
 			return
 		}
 		fuzztest.Bounded(t, len(data)+len(object)+len(so), func() {
-			linkObjects(t, im, diff.Compare(parseObject(object), new))
+			linkObjects(t, im, diff.Compare(parseObject(object), new, diff.Options{Data: true}))
 		})
 	})
 }
@@ -106,7 +106,7 @@ func linkObjects(t *testing.T, im *Image, res *diff.Result) {
 		t.Fatalf("the object that the image was made of: %v", err)
 	}
 	spec := patch.Spec{Format: patch.FormatVersion, Name: "fuzz", Tool: "fuzz"}
-	content, err := Link(im, []*Input{{Diff: res, Loc: loc}}, spec)
+	content, err := Link(im, []*Input{{Diff: res, Loc: loc}}, nil, spec)
 	if err != nil {
 		return
 	}

@@ -139,7 +139,7 @@ func locateIn(t *testing.T, dir string) (*Image, *Input) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	res := diff.Compare(object("old.o"), object("new.o"))
+	res := diff.Compare(object("old.o"), object("new.o"), diff.Options{})
 	if len(res.Changed) != 1 || len(res.Refusals) > 0 {
 		t.Fatalf("changed %v, refusals %v", res.Changed, res.Refusals)
 	}

@@ -14,6 +14,7 @@ import (
 type linker struct {
 	im       *Image
 	inputs   []*Input
+	values   []*Value              // by address
 	defs     map[string]definition // global symbols that only the new objects define
 	chunks   []*chunk
 	work     []*chunk // chunks whose references are to be followed
@@ -31,10 +32,13 @@ type linker struct {
 	later    []func() // fields whose value is known once addresses are
 }
 
-// Link makes the loadable content of a patch from the changed functions of the inputs. spec gives name, description and
-// tool; images, sites, functions and fix-ups are filled in. The error is diff.Refusals with all reasons.
-func Link(im *Image, inputs []*Input, spec patch.Spec) (*patch.Content, error) {
-	return newLinker(im, inputs).link(spec)
+// Link makes the loadable content of a patch from the changed functions and values of the inputs, and from values that were
+// asked for by name. spec gives name, description and tool; images, sites, functions and fix-ups are filled in. The error
+// is diff.Refusals with all reasons.
+func Link(im *Image, inputs []*Input, values []*Value, spec patch.Spec) (*patch.Content, error) {
+	l := newLinker(im, inputs)
+	l.values = values
+	return l.link(spec)
 }
 
 func newLinker(im *Image, inputs []*Input) *linker {
@@ -46,6 +50,7 @@ func newLinker(im *Image, inputs []*Input) *linker {
 
 func (l *linker) link(spec patch.Spec) (*patch.Content, error) {
 	l.collectDefinitions()
+	l.collectValues()
 	for _, in := range l.inputs {
 		for _, ch := range in.Diff.Changed {
 			l.addSection(in, in.Diff.New.SectionOf(ch.New))
@@ -168,6 +173,7 @@ func (l *linker) finish(content *patch.Content, frames *frames) {
 		content.Symbols = append(content.Symbols, c.symbols()...)
 	}
 	content.Sections = append(frames.sections(), content.Sections...)
+	l.addValueSites(spec)
 	l.addSites(spec)
 }
 

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"debug/elf"
 	"errors"
 	"fmt"
@@ -28,6 +29,9 @@ func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error
 	if len(blocks) == 0 {
 		return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
 	}
+	if len(funcs) == 0 {
+		return im.locateVariables(obj, blocks)
+	}
 	var found []*Located
 	var failed diff.Refusals
 	for _, b := range blocks {
@@ -52,6 +56,53 @@ func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error
 		return nil, failed
 	}
 	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
+}
+
+// locateVariables finds an object that has no functions by the initial values of its variables.
+func (im *Image) locateVariables(obj *diff.Object, blocks []int) (*Located, error) {
+	var found []*Located
+	differs := ""
+	for _, b := range blocks {
+		loc := &Located{Obj: obj, Block: b, m: newMatcher(im, obj, b)}
+		fits, wrong := loc.compareVariables()
+		if wrong != "" {
+			differs = wrong
+		} else if fits > 0 {
+			found = append(found, loc)
+		}
+	}
+	switch {
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) > 1:
+		return nil, diff.Refusals{{Code: "object-ambiguous", File: obj.Name,
+			Text: fmt.Sprintf("%s was linked %d times into %s, and the old data fits more than one of them; no patch can tell them apart", obj.Source, len(found), im.Path)}}
+	case differs != "":
+		return nil, diff.Refusals{{Code: "target-differs", File: obj.Name, Symbol: differs,
+			Text: "the initial value of the variable in the old object is not what " + im.Path + " has; the old objects must be built from the target's source"}}
+	}
+	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
+}
+
+// compareVariables returns how many variables of the object have the same initial value in the image, and the name of
+// one that has not.
+func (l *Located) compareVariables() (fits int, differs string) {
+	for _, v := range l.Obj.Variables() {
+		addrs := l.m.addresses(v)
+		if len(addrs) != 1 || v.Type == elf.STT_TLS || diff.ByContent(v) {
+			continue
+		}
+		have, ok := l.m.im.content(addrs[0], v.Size)
+		if !ok {
+			return 0, v.Name
+		}
+		want, linked := l.Obj.Content(v)
+		if !bytes.Equal(without(have, linked), want) {
+			return 0, v.Name
+		}
+		fits++
+	}
+	return fits, ""
 }
 
 // blocksFor lists the parts of the symbol table that may be the object's; 0 is the table without locals.

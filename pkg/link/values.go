@@ -1,0 +1,229 @@
+package link
+
+import (
+	"bytes"
+	"debug/elf"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+	"lpatch/pkg/patch"
+)
+
+// Value is a variable of the image that gets other bytes.
+type Value struct {
+	Name     string
+	File     string // its source, if the symbol table says
+	Vaddr    uint64
+	From, To []byte // all of the variable, in the file and wanted
+	Linked   []bool // bytes that the dynamic linker fills in, and that stay as they are; nil for none
+}
+
+// content is what the file has at an address: size bytes, zeros in .bss. ok is false if no segment has all of them.
+func (im *Image) content(vaddr, size uint64) (b []byte, ok bool) {
+	p := im.Segment(vaddr)
+	if p == nil || size > p.Vaddr+p.Memsz-vaddr {
+		return nil, false
+	}
+	b = make([]byte, size)
+	copy(b, im.BytesAt(vaddr))
+	return b, true
+}
+
+// slotIn returns the first word in [from, to) that the dynamic linker fills in.
+func (im *Image) slotIn(from, to uint64) (first lpelf.Slot, ok bool) {
+	for at, s := range im.Slots.ByVaddr {
+		if at < to && at+8 > from && (!ok || at < first.Vaddr) {
+			first, ok = s, true
+		}
+	}
+	return first, ok
+}
+
+// constant tells whether a place cannot be written once the program runs.
+func (im *Image) constant(vaddr uint64) bool {
+	if p := im.Segment(vaddr); p != nil && p.Flags&elf.PF_W == 0 {
+		return true
+	}
+	for _, p := range im.Progs {
+		if p.Type == elf.PT_GNU_RELRO && vaddr >= p.Vaddr && vaddr-p.Vaddr < p.Memsz {
+			return true
+		}
+	}
+	return false
+}
+
+// Exported tells whether a program may use a variable of its own in place of the one at a site of this shared object: by
+// interposition, or by a copy that it makes at its start (R_X86_64_COPY).
+func (im *Image) Exported(site *patch.Site) bool {
+	s := im.dyn[site.Symbol]
+	return im.Shared() && s != nil && s.Vis == elf.STV_DEFAULT && s.Value <= site.Vaddr && site.Vaddr-s.Value < s.Size
+}
+
+// Variable finds the variable that a person names, as NAME or, for a static one whose name is not unique, as SOURCE:NAME,
+// and makes it a Value of these bytes. The error is diff.Refusals.
+func (im *Image) Variable(name string, data []byte) (*Value, error) {
+	refuse := func(code, format string, args ...any) (*Value, error) {
+		return nil, diff.Refusals{{Code: code, File: im.Path, Symbol: name, Text: fmt.Sprintf(format, args...)}}
+	}
+	found := im.variables(name)
+	switch {
+	case len(found) == 0 && !im.Named:
+		return refuse("needs-symbols", "the target is stripped and does not export it: name an unstripped build of exactly the target with --symbols")
+	case len(found) == 0:
+		return refuse("no-such-variable", `the target has no variable of this name; "nm -S" lists them (a static one inside a function has a number behind its name, as in count.0)`)
+	case len(found) > 1:
+		var names []string
+		for _, s := range found {
+			names = append(names, s.File+":"+s.Name)
+		}
+		return refuse("variable-ambiguous", "the target has %d variables of this name; say which one, if their sources tell: %s",
+			len(found), strings.Join(names, ", "))
+	}
+	s := found[0]
+	if code, text := im.unsettable(s); code != "" {
+		return refuse(code, "%s", text)
+	}
+	from, ok := im.content(s.Value, uint64(len(data)))
+	if uint64(len(data)) != s.Size || !ok {
+		return refuse("size-differs", "the variable has %d bytes, the file has %d", s.Size, len(data))
+	}
+	return &Value{Name: s.Name, File: s.File, Vaddr: s.Value, From: from, To: data}, nil
+}
+
+// unsettable says why a symbol cannot be given other bytes whatever they are, or returns "".
+func (im *Image) unsettable(s *lpelf.Symbol) (code, text string) {
+	slot, linked := im.slotIn(s.Value, s.Value+s.Size)
+	switch {
+	case s.Type == elf.STT_TLS:
+		return "thread-local", "the variable is thread-local, and each thread has a copy of its own; set it in code that runs after the patch"
+	case s.Type != elf.STT_OBJECT:
+		return "not-a-variable", "this is no variable; --set takes variables only"
+	case linked && slot.Type == elf.R_X86_64_COPY:
+		return "variable-copied", "the program copies its initial value from a shared object when it starts; set it in code that runs after the patch"
+	case linked:
+		return "variable-has-pointers", "the dynamic linker fills in pointers in it, which are not the same in each process; " +
+			"change what else it holds in the source and build with --data, or set it in code that runs after the patch"
+	case im.constant(s.Value):
+		return "variable-constant", "the variable is constant, and compilers copy such values into code; change it in the source and build with --data"
+	}
+	return "", ""
+}
+
+// variables lists the symbols that a name means, one per address, by address. A name alone means the global symbol, if
+// there is one.
+func (im *Image) variables(name string) []*lpelf.Symbol {
+	var candidates, out []*lpelf.Symbol
+	source, static, qualified := strings.Cut(name, ":")
+	if !qualified {
+		static = name
+		candidates = im.global[name]
+	}
+	if len(candidates) == 0 {
+		for _, block := range im.local {
+			for _, s := range block[static] {
+				if !qualified || s.File == source || filepath.Base(s.File) == source {
+					candidates = append(candidates, s)
+				}
+			}
+		}
+	}
+	for _, s := range candidates {
+		if !slices.ContainsFunc(out, func(o *lpelf.Symbol) bool { return o.Value == s.Value }) {
+			out = append(out, s)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Value < out[j].Value })
+	return out
+}
+
+// collectValues adds the changed initial values of the inputs, which must be those of the image, to the values that were
+// asked for by name.
+func (l *linker) collectValues() {
+	for _, in := range l.inputs {
+		for _, v := range in.Diff.Values {
+			if out := l.changedValue(in, v); out != nil {
+				l.values = append(l.values, out)
+			}
+		}
+	}
+	sort.SliceStable(l.values, func(i, j int) bool { return l.values[i].Vaddr < l.values[j].Vaddr })
+	for i := 1; i < len(l.values); i++ {
+		a, b := l.values[i-1], l.values[i]
+		if b.Vaddr-a.Vaddr < uint64(len(a.To)) {
+			l.refusals = append(l.refusals, diff.Refusal{Code: "variable-set-twice", File: l.im.Path, Symbol: b.Name,
+				Text: fmt.Sprintf("the variable (also known as %s) would get two new values; ask for one of them", a.Name)})
+		}
+	}
+}
+
+// changedValue finds a variable of an old object in the image, or returns nil after a refusal.
+func (l *linker) changedValue(in *Input, v diff.Value) *Value {
+	addr, found, err := in.Loc.Address(v.Old)
+	switch {
+	case err != nil:
+		l.refuse(in, v.New.Name, "symbol-ambiguous", "%v; no patch can tell them apart", err)
+		return nil
+	case !found:
+		l.refuse(in, v.New.Name, "needs-symbols", "%s is stripped and does not export the variable: name an unstripped build of exactly the target with --symbols", l.im.Path)
+		return nil
+	}
+	out := &Value{Name: v.Old.Name, File: in.Diff.Old.Source, Vaddr: addr, From: v.From, To: v.To, Linked: v.Linked}
+	have, ok := l.im.content(addr, uint64(len(v.From)))
+	if !ok || !bytes.Equal(without(have, v.Linked), v.From) {
+		l.refuse(in, v.New.Name, "target-differs", "the initial value of the variable in the old object is not what %s has at %#x; "+
+			"the old objects must be built from the target's source with its compiler and flags", l.im.Path, addr)
+		return nil
+	}
+	return out
+}
+
+// without zeroes the bytes of b that are marked.
+func without(b []byte, marked []bool) []byte {
+	for i := range b {
+		if marked[i] {
+			b[i] = 0
+		}
+	}
+	return b
+}
+
+// addValueSites makes the sites of all values. Values of one name get that of their source in front, for a name means one
+// value of a patch.
+func (l *linker) addValueSites(spec *patch.Spec) {
+	count := map[string]int{}
+	for _, v := range l.values {
+		count[v.Name]++
+	}
+	for _, v := range l.values {
+		name := v.Name
+		if count[name] > 1 {
+			name = v.File + ":" + name
+		}
+		spec.Sites = append(spec.Sites, v.sites(name[:min(len(name), patch.MaxNameLen)])...)
+	}
+}
+
+// sites covers what differs by pieces of at most 16 bytes, each at an address that is a multiple of 16 or where the
+// variable begins: so a number that the program has changed is never mixed with one of the patch. Bytes that the dynamic
+// linker fills in are left out.
+func (v *Value) sites(name string) []patch.Site {
+	var out []patch.Site
+	linked := func(i int) bool { return v.Linked != nil && v.Linked[i] }
+	for start := 0; start < len(v.To); {
+		end := start + 1
+		for end < len(v.To) && (v.Vaddr+uint64(end))%patch.MaxSiteLen != 0 && linked(end) == linked(start) {
+			end++
+		}
+		if !linked(start) && !bytes.Equal(v.From[start:end], v.To[start:end]) {
+			out = append(out, patch.Site{Kind: patch.SiteBytes, Symbol: name, Vaddr: v.Vaddr + uint64(start),
+				Old: bytes.Clone(v.From[start:end]), New: bytes.Clone(v.To[start:end])})
+		}
+		start = end
+	}
+	return out
+}
