@@ -23,10 +23,11 @@ func buildCommand() *cli.Command {
 		Name:  "build",
 		Usage: "make a patch file",
 		UsageText: `lpctl build --target ELF [--symbols ELF] --old PATH… --new PATH… -o NAME.lp
-lpctl build --target ELF [--symbols ELF] --source DIR --patch FILE -o NAME.lp -- BUILD COMMAND…`,
+lpctl build --target ELF [--symbols ELF] --source DIR --patch FILE -o NAME.lp -- BUILD COMMAND…
+lpctl build --target ELF [--symbols ELF] --set VAR=FILE… -o NAME.lp`,
 		Description: `The first form compares objects, archives or folders of objects, compiled with -ffunction-sections and
 -fdata-sections from the old and from the new source. The second form builds both itself: a copy of DIR as it is, and
-with FILE applied.`,
+with FILE applied. The third form replaces values only; --set goes with the other forms, too.`,
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "target", Usage: "the program or library `ELF` that runs, exactly"},
 			&cli.StringFlag{Name: "symbols", Usage: "an unstripped build of it, `ELF`"},
@@ -34,6 +35,8 @@ with FILE applied.`,
 			&cli.StringSliceFlag{Name: "new", Usage: "objects of the new source, one or more `PATH`"},
 			&cli.StringFlag{Name: "source", Usage: "the source `DIR` of the target"},
 			&cli.StringFlag{Name: "patch", Usage: "the change to the source, `FILE`"},
+			&cli.BoolFlag{Name: "data", Usage: "replace values, too, whose initialisers differ", DisableDefaultText: true},
+			&cli.StringSliceFlag{Name: "set", Usage: "give the variable VAR, or SOURCE:VAR, the bytes of FILE, as `VAR=FILE`; may be repeated"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, `NAME.lp`"},
 			jsonFlag(), quietFlag(),
 		},
@@ -94,32 +97,53 @@ func buildPatch(c *cli.Context) error {
 // makePatch builds a patch in the way that the options ask for.
 func makePatch(c *cli.Context, name string) (*build.Result, error) {
 	olds, news, source := c.StringSlice("old"), c.StringSlice("new"), c.String("source")
-	objects := len(olds)+len(news) > 0
+	sets, err := parseSets(c.StringSlice("set"))
+	if err != nil {
+		return nil, err
+	}
+	sources := source != "" || c.String("patch") != ""
+	objects := len(olds)+len(news) > 0 || len(sets) > 0 && !sources
 	switch {
-	case objects && (source != "" || c.String("patch") != ""):
+	case objects && sources:
 		return nil, errors.New("--old and --new do not go with --source and --patch; see lpctl build --help")
 	case objects && c.NArg() > 0:
 		return nil, fmt.Errorf("unexpected argument %q; see lpctl build --help", c.Args().First())
-	case objects && (len(olds) == 0 || len(news) == 0):
+	case (len(olds) == 0) != (len(news) == 0):
 		return nil, errors.New("--old and --new go together; see lpctl build --help")
+	case objects && len(olds) == 0 && c.Bool("data"):
+		return nil, errors.New("--data compares old and new; give --old and --new, or --source and --patch")
 	case !objects && (source == "" || c.String("patch") == ""):
-		return nil, errors.New("give --old and --new, or --source and --patch; see lpctl build --help")
+		return nil, errors.New("give --old and --new, --source and --patch, or --set; see lpctl build --help")
 	}
 	if objects {
 		return build.FromObjects(build.Options{
-			Target: c.String("target"), Symbols: c.String("symbols"), Old: olds, New: news, Name: name, Tool: tool,
+			Target: c.String("target"), Symbols: c.String("symbols"), Old: olds, New: news,
+			Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
 		})
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o := build.SourceOptions{
 		Target: c.String("target"), Symbols: c.String("symbols"), Source: source, Patch: c.String("patch"),
-		Command: c.Args().Slice(), Name: name, Tool: tool,
+		Command: c.Args().Slice(), Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {
 		o.Progress = c.App.ErrWriter
 	}
 	return build.FromSource(ctx, o)
+}
+
+// parseSets reads the options --set, VAR=FILE.
+func parseSets(args []string) ([]build.Set, error) {
+	var sets []build.Set
+	for _, arg := range args {
+		variable, file, ok := strings.Cut(arg, "=")
+		if !ok || variable == "" || file == "" {
+			return nil, fmt.Errorf("--set %s: is not VAR=FILE; see lpctl build --help", arg)
+		}
+		sets = append(sets, build.Set{Variable: variable, File: file})
+	}
+	return sets, nil
 }
 
 // replace writes a whole file or nothing. The new file is another inode: targets that have the old one mapped keep it.
@@ -163,16 +187,17 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 	return err
 }
 
-// count returns how many functions and values a patch replaces.
+// count returns how many functions and values a patch replaces. A value may have several sites.
 func count(s *patch.Spec) (functions, values int) {
+	seen := map[place]bool{}
 	for _, site := range s.Sites {
 		if site.Kind == patch.SiteJump {
 			functions++
 		} else {
-			values++
+			seen[place{site.Image, site.Symbol}] = true
 		}
 	}
-	return functions, values
+	return functions, len(seen)
 }
 
 // refuse prints all reasons why there is no patch.

@@ -1,10 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -100,27 +100,46 @@ func segments(f *patch.File) string {
 	return strings.Join(parts, ", ") + " bytes"
 }
 
-// sites prints a table of what is overwritten.
+// sites prints what is overwritten: a table of functions, and one of values.
 func sites(w io.Writer, f *patch.File) error {
 	why, size := oldCode(f)
 	newSize := map[uint64]uint64{}
 	for _, s := range f.Symbols() {
 		newSize[s.Addr] = s.Size
 	}
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "CHANGES\tIMAGE\tAT\tOLD BYTES\tNEW BYTES\tWHY")
+	var functions, values [][]string
 	for _, s := range f.Spec.Sites {
 		key := place{s.Image, s.Symbol}
-		old, now := uint64(len(s.Old)), uint64(len(s.New))
+		row := []string{s.Symbol, strconv.Itoa(s.Image), fmt.Sprintf("%#x", s.Vaddr)}
 		if s.Kind == patch.SiteJump {
-			old, now = size[key], newSize[s.Target]
+			functions = append(functions, append(row, fmt.Sprint(size[key]), fmt.Sprint(newSize[s.Target]), why[key]))
+		} else {
+			values = append(values, append(row, fmt.Sprintf("% x -> % x", []byte(s.Old), []byte(s.New))))
 		}
-		fmt.Fprintf(tw, "%s\t%d\t%#x\t%d\t%d\t%s\n", s.Symbol, s.Image, s.Vaddr, old, now, cmp.Or(why[key], "value"))
+	}
+	if err := columns(w, "FUNCTION\tIMAGE\tAT\tOLD SIZE\tNEW SIZE\tWHY", functions); err != nil {
+		return err
+	}
+	if len(functions) > 0 && len(values) > 0 {
+		fmt.Fprintln(w)
+	}
+	return columns(w, "VALUE\tIMAGE\tAT\tBYTES", values)
+}
+
+// columns prints rows below a head, or nothing if there are none.
+func columns(w io.Writer, head string, rows [][]string) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, head)
+	for _, row := range rows {
+		fmt.Fprintln(tw, strings.Join(row, "\t"))
 	}
 	return tw.Flush()
 }
 
-// place names a function in an image.
+// place names a function or value in an image.
 type place struct {
 	image  int
 	symbol string
