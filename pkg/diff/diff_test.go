@@ -212,3 +212,12 @@ func dotted(b []byte, linked []bool) string {
 	}
 	return out.String()
 }
+
+// TestSymbolBeyondSection damages an object: no size is taken on trust.
+func TestSymbolBeyondSection(t *testing.T) {
+	o := compile(t, "gcc", "int v = 1;")
+	o.Lookup("v").Size = 1 << 60
+	if _, err := NewObject("x.o", o.File); err == nil || !strings.Contains(err.Error(), "symbol v reaches beyond its section .data.v") {
+		t.Errorf("the error is %v", err)
+	}
+}

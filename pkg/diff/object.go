@@ -50,6 +50,9 @@ func NewObject(name string, f *lpelf.File) (*Object, error) {
 			o.byName[s.Name] = s
 		}
 		if sec := f.SectionOf(s); sec != nil {
+			if s.Value > sec.Size || s.Size > sec.Size-s.Value {
+				return nil, fmt.Errorf("%s: symbol %s reaches beyond its section %s; the file is damaged", name, s.Name, sec.Name)
+			}
 			o.inSec[sec.Index] = append(o.inSec[sec.Index], s)
 		}
 	}
