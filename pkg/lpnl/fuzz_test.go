@@ -55,7 +55,7 @@ func encodeReport(t testing.TB, r Report) []byte {
 		for kind, n := range map[uint16]uint32{
 			AttrReportPID: uint32(r.PID), AttrReportState: uint32(r.State), AttrReportFunctions: uint32(r.Functions), AttrReportValues: uint32(r.Values),
 			AttrReportThreads: uint32(r.Threads), AttrReportAttempts: uint32(r.Attempts), AttrReportRefusal: uint32(r.Refusal),
-			AttrReportErrno: uint32(r.Errno), AttrReportTID: uint32(r.TID),
+			AttrReportErrno: uint32(r.Errno), AttrReportTID: uint32(r.TID), AttrReportLayer: uint32(r.Layer),
 		} {
 			ae.Uint32(kind, n)
 		}
