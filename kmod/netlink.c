@@ -124,31 +124,35 @@ static int lp_new_patch(struct genl_info *info, u32 *id)
 	return PTR_ERR_OR_ZERO(patch);
 }
 
-int lpatch_nl_patch_new_doit(struct sk_buff *skb, struct genl_info *info)
+/* Gives the client a hold on a patch, new or known: adds what the answer says. */
+static int lp_put_patch_new(struct sk_buff *skb, struct genl_info *info)
 {
 	struct lp_patch *patch;
-	void *head;
 	u32 id = 0;
 	int ret;
+
+	patch = lp_patch_hold(info->snd_portid, nla_data(info->attrs[LPATCH_A_PATCH_HASH]));
+	if (IS_ERR(patch))
+		return PTR_ERR(patch);
+	if (patch)
+		return nla_put_flag(skb, LPATCH_A_PATCH_EXISTS);
+	ret = lp_new_patch(info, &id);
+	return ret ?: nla_put_u32(skb, LPATCH_A_PATCH_ID, id);
+}
+
+int lpatch_nl_patch_new_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct sk_buff *reply;
+	void *head;
 
 	if (GENL_REQ_ATTR_CHECK(info, LPATCH_A_PATCH_HASH)) {
 		NL_SET_ERR_MSG(info->extack, "a new patch needs a name, a hash and an open file");
 		return -EINVAL;
 	}
-	patch = lp_patch_hold(info->snd_portid, nla_data(info->attrs[LPATCH_A_PATCH_HASH]));
-	if (IS_ERR(patch))
-		return PTR_ERR(patch);
-	if (!patch) {
-		ret = lp_new_patch(info, &id);
-		if (ret)
-			return ret;
-	}
-	skb = lp_reply_new(info, LPATCH_CMD_PATCH_NEW, &head);
-	if (!skb)
+	reply = lp_reply_new(info, LPATCH_CMD_PATCH_NEW, &head);
+	if (!reply)
 		return -ENOMEM;
-	ret = patch ? nla_put_flag(skb, LPATCH_A_PATCH_EXISTS) :
-		      nla_put_u32(skb, LPATCH_A_PATCH_ID, id);
-	return lp_reply_send(skb, head, info, ret);
+	return lp_reply_send(reply, head, info, lp_put_patch_new(reply, info));
 }
 
 /* The object in transfer that a request names, with a reference, or an ERR_PTR. */
@@ -266,7 +270,7 @@ static void lp_refuse_target(struct lp_op *op, u32 refusal)
 	}
 }
 
-/* Return: 0 if there is an outcome, or a negative errno. */
+/* Return: 0 if there is an outcome, or a negative errno with nothing done. */
 static int lp_op_on(struct lp_op *op, u64 start_time)
 {
 	struct lp_target *target;
@@ -281,16 +285,22 @@ static int lp_op_on(struct lp_op *op, u64 start_time)
 	return lp_op_run(op);
 }
 
-static int lp_op_answer(struct lp_op *op, struct genl_info *info, u8 cmd)
+/* The answer is allocated first: an operation that was done must not be told of as an error. */
+static int lp_op_answer(struct lp_op *op, struct genl_info *info, u64 start_time, u8 cmd)
 {
 	struct sk_buff *skb;
 	void *head;
+	int ret;
 
 	skb = lp_reply_new(info, cmd, &head);
 	if (!skb)
 		return -ENOMEM;
-	lp_notify(op);
-	return lp_reply_send(skb, head, info, lp_report_op(skb, op));
+	ret = lp_op_on(op, start_time);
+	if (!ret) {
+		lp_notify(op);
+		ret = lp_report_op(skb, op);
+	}
+	return lp_reply_send(skb, head, info, ret);
 }
 
 static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
@@ -329,8 +339,7 @@ static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 		goto out;
 	}
 	start_time = attrs[LPATCH_A_OP_START_TIME];
-	ret = lp_op_on(op, start_time ? nla_get_u64(start_time) : 0);
-	ret = ret ?: lp_op_answer(op, info, cmd);
+	ret = lp_op_answer(op, info, start_time ? nla_get_u64(start_time) : 0, cmd);
 	if (op->target)
 		lp_target_close(op->target);
 	lp_patch_put(op->patch);
