@@ -38,18 +38,18 @@ func (g *guest) runCases() error {
 		if err != nil {
 			return fmt.Errorf("case %s: %w", c.Name, err)
 		}
-		if complaint := g.settle(before); complaint != "" {
+		wrong := g.settle(before)
+		said, complaints := kmsg.since()
+		if wrong = append(wrong, complaints...); len(wrong) > 0 {
 			e.Event = protocol.Fail
-			e.Log += "\nafter the case: " + complaint + "\n"
+			e.Log += "\nafter the case: " + strings.Join(wrong, "; ") + "\n"
 		}
-		if e.Event == protocol.Fail {
-			if said := kmsg.since(); said != "" {
-				e.Log += "---- kernel log ----\n" + said
-			}
+		if e.Event == protocol.Fail && said != "" {
+			e.Log += "---- kernel log ----\n" + said
 		}
 		g.report(e)
 	}
-	return nil
+	return checkLeaks()
 }
 
 // runCase runs one case. The error is one of the machine; a case that fails is an event.
@@ -104,13 +104,12 @@ func (g *guest) runCase(c protocol.Case) (protocol.Event, error) {
 }
 
 // settle sees whether a case left the machine as it was, and if it can makes it so for the next. It gives what is
-// wrong, or "".
-func (g *guest) settle(before health) string {
+// wrong.
+func (g *guest) settle(before health) (wrong []string) {
 	after, err := waitForHealth(before)
 	if err != nil {
-		return err.Error()
+		return []string{err.Error()}
 	}
-	var wrong []string
 	if added := after.taint &^ before.taint; added&badTaint != 0 {
 		wrong = append(wrong, fmt.Sprintf("the kernel is tainted: %#x", added))
 	}
@@ -122,7 +121,7 @@ func (g *guest) settle(before health) string {
 			wrong = append(wrong, err.Error())
 		}
 	}
-	return strings.Join(wrong, "; ")
+	return wrong
 }
 
 // caseLog keeps the beginning and the end of what a case prints.

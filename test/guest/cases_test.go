@@ -23,3 +23,20 @@ func TestCaseLog(t *testing.T) {
 		t.Errorf("%d bytes are kept", len(got))
 	}
 }
+
+func TestMessage(t *testing.T) {
+	got := message("4,1234,5678901,-;BUG: a;b\n SUBSYSTEM=acpi\n DEVICE=+acpi:PNP0A03:00\n")
+	if got != "BUG: a;b" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestParseModule(t *testing.T) {
+	start, size, err := parseModule("lpatch 430080 0 - Live 0xffffffffc0200000 (O)\n")
+	if err != nil || start != 0xffffffffc0200000 || size != 430080 {
+		t.Errorf("start %#x, size %d, %v", start, size, err)
+	}
+	if _, _, err := parseModule("lpatch\n"); err == nil {
+		t.Error("a line without an address is taken")
+	}
+}

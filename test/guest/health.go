@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lpatch/test/vm/klog"
 )
 
 // Taints that say that something went wrong, not merely that a module is foreign: machine check, bad page, died,
@@ -76,23 +78,35 @@ func (k *kmsg) mark() error {
 	return err
 }
 
-// since gives the messages after the mark.
-func (k *kmsg) since() string {
+// since gives the messages after the mark, or the first of them, and what the kernel complains of in them.
+func (k *kmsg) since() (text string, complaints []string) {
 	var out strings.Builder
+	var scanner klog.Scanner
 	buf := make([]byte, 8<<10)
 	for {
 		n, err := unix.Read(k.fd, buf) // one message at a time
 		if errors.Is(err, unix.EPIPE) {
-			out.WriteString("[… overwritten …]\n")
+			complaints = append(complaints, "the kernel said more than its log can hold")
 			continue
 		}
-		if err != nil || n <= 0 || out.Len() > logPart {
-			return out.String()
+		if err != nil || n <= 0 {
+			return out.String(), complaints
 		}
-		text, _, _ := strings.Cut(string(buf[:n]), "\n")
-		_, text, _ = strings.Cut(text, ";")
-		out.WriteString(text + "\n")
+		line := message(string(buf[:n]))
+		if complaint := scanner.Scan(line); complaint != "" {
+			complaints = append(complaints, complaint)
+		}
+		if out.Len() < logPart {
+			out.WriteString(line + "\n")
+		}
 	}
+}
+
+// message is the text of a record of /dev/kmsg: behind a prefix, and before the lines of a dictionary.
+func message(record string) string {
+	record, _, _ = strings.Cut(record, "\n")
+	_, text, _ := strings.Cut(record, ";")
+	return text
 }
 
 // describe says in what state a process is that should be gone.

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
+
+	"lpatch/test/vm/klog"
 )
 
 // Failure says that a machine, and not what ran on it, failed: it hung, its kernel complained, or it ended without a
@@ -22,18 +23,14 @@ type Failure struct {
 
 func (f *Failure) Error() string { return f.Reason }
 
-// Lines of the kernel's log that are failures even if the machine lives on.
-var bad = regexp.MustCompile(`Kernel panic|\bOops\b|WARNING: (CPU|possible|suspicious|inconsistent|bad unlock)|\bBUG: |kernel BUG at|` +
-	`general protection fault, |detected stall|self-detected stall|blocked for more than|lockup - CPU|LOCKUP|` +
-	`UBSAN: |KASAN: |DEBUG_LOCKS_WARN|INFO: trying to register non-static key|Bad page state|refcount_t: |list_(add|del) corruption`)
-
 // kernelLog collects ttyS0 and notices what must not be in it.
 type kernelLog struct {
 	out     io.Writer
 	mu      sync.Mutex
 	tail    tail
 	partial []byte
-	bad     string // the first bad line
+	scanner klog.Scanner
+	bad     string // what the kernel complained of first
 }
 
 func (l *kernelLog) Write(chunk []byte) (int, error) {
@@ -48,8 +45,8 @@ func (l *kernelLog) Write(chunk []byte) (int, error) {
 			break
 		}
 		l.partial = rest
-		if l.bad == "" && bad.Match(line) {
-			l.bad = string(bytes.TrimSpace(line))
+		if complaint := l.scanner.Scan(string(line)); l.bad == "" {
+			l.bad = complaint
 		}
 	}
 	if _, err := l.out.Write(p); err != nil {

@@ -136,6 +136,8 @@ func TestRunCases(t *testing.T) {
 		{"hangs", "sleep 1000", Failed, "killed after 3s"},
 		{"leaves a process", "sleep 1234 & (setsid sleep 1234 &)", Passed, ""},
 		{"is alone", "! pgrep -f 'sleep 1234' && test ! -e /tmp/case/left", Passed, ""},
+		{"is complained of", "echo 'BUG: sleeping function' >/dev/kmsg", Failed, "\nafter the case: BUG: sleeping function\n"},
+		{"is not complained of", "true", Passed, ""},
 		{"taints", "echo 512 >/proc/sys/kernel/tainted", Failed, "the kernel is tainted: 0x200"},
 		{"panics", "echo last words; sleep 1; echo c >/proc/sysrq-trigger; sleep 100", Lost, "last words\n"},
 		{"never comes", "true", Lost, "not run"},
@@ -146,7 +148,7 @@ func TestRunCases(t *testing.T) {
 			list = append(list, Case{Name: c.name, Script: c.script, Timeout: 3 * time.Second})
 		}
 		results, err := RunCases(t.Context(), cfg, list)
-		if err == nil || !strings.Contains(err.Error(), "sysrq triggered crash") {
+		if err == nil || !strings.HasSuffix(err.Error(), "BUG: sleeping function") { // the first complaint counts
 			t.Errorf("got error %v", err)
 		}
 		for i, r := range results {
