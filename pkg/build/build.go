@@ -62,7 +62,9 @@ func FromObjects(o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{im: im, opts: diff.Options{Data: o.Data}, res: &Result{}}
+	b := &builder{
+		im: im, opts: diff.Options{Data: o.Data}, res: &Result{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
+	}
 	if len(o.Old)+len(o.New) > 0 || len(o.Set) == 0 {
 		olds, err := collect(o.Old)
 		if err != nil {
@@ -89,7 +91,9 @@ type builder struct {
 	inputs   []*link.Input
 	values   []*link.Value // asked for by name
 	refusals diff.Refusals
-	skipped  []string // objects that differ and are no part of the target
+	skipped  []string                // objects that differ and are no part of the target
+	keepers  map[string]*diff.Result // of functions that several objects have: whose instance the target has
+	strays   map[string]diff.Refusal // why an instance is not what the target has
 }
 
 // compare compares each pair of objects and keeps those that differ and are part of the image. Objects that only add
@@ -113,6 +117,9 @@ func (b *builder) compare(pairs []pair) error {
 		b.res.LineOnly = append(b.res.LineOnly, res.LineOnly...)
 	}
 	b.locate(changed)
+	if err := b.settleInstances(pairs); err != nil {
+		return err
+	}
 	if len(b.inputs) > 0 {
 		b.locateAdding(adding)
 	}
@@ -140,7 +147,7 @@ func (b *builder) locateAdding(adding []*diff.Result) {
 func (b *builder) checkMoved(res *diff.Result) {
 	for _, name := range res.Added {
 		n, g := res.New.Lookup(name), b.im.Global(name)
-		if n.Bind != elf.STB_LOCAL && g != nil && g.Bind != elf.STB_LOCAL && diff.IsFunc(g) {
+		if n.Bind != elf.STB_LOCAL && !res.New.Shared(n) && g != nil && g.Bind != elf.STB_LOCAL && diff.IsFunc(g) {
 			b.refusals = append(b.refusals, diff.Refusal{Code: "function-moved", File: res.New.Name, Symbol: name,
 				Text: "the function is new in this object, but the target has one of its name from another; leave it in its source file, or give the new one another name"})
 		}
@@ -179,6 +186,9 @@ func (b *builder) locate(changed []*diff.Result) {
 		var refusals diff.Refusals
 		switch {
 		case errors.Is(err, link.ErrNotLinked):
+			if onlyShared(res) {
+				break // inlined or dropped everywhere
+			}
 			b.skipped = append(b.skipped, res.New.Name)
 		case errors.As(err, &refusals):
 			failed[res.New.Name] = refusals
@@ -206,17 +216,26 @@ func (b *builder) locateOne(res *diff.Result) (*link.Input, error) {
 		return b.locateData(res)
 	}
 	loc, err := link.Locate(b.im, res.Old, oldFunctions(res))
+	if errors.Is(err, link.ErrNotLinked) && onlyShared(res) {
+		in, err := b.locateData(res)
+		if err == nil {
+			res.Changed = nil
+		}
+		return in, err
+	}
 	if err != nil {
 		return nil, err
 	}
 	missing := map[string]bool{}
 	for _, name := range loc.Missing {
 		missing[name] = true
-		b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: %s: changed, but %s does not contain it", res.New.Name, name, b.im.Path))
+		if !res.Old.Shared(res.Old.Lookup(name)) {
+			b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: %s: changed, but %s does not contain it", res.New.Name, name, b.im.Path))
+		}
 	}
 	kept := res.Changed[:0:0]
 	for _, ch := range res.Changed {
-		if !missing[ch.Old.Name] {
+		if !missing[ch.Old.Name] && b.keeps(res, loc, ch) {
 			kept = append(kept, ch)
 		}
 	}

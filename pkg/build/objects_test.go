@@ -18,6 +18,12 @@ type project struct {
 
 func newProject(t *testing.T, old, new map[string]string, flags ...string) project {
 	t.Helper()
+	return newProjectLinked(t, old, new, []string{"-pie"}, flags...)
+}
+
+// newProjectLinked also says how the old objects are linked.
+func newProjectLinked(t *testing.T, old, new map[string]string, link []string, flags ...string) project {
+	t.Helper()
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("gcc is not installed")
 	}
@@ -41,7 +47,7 @@ func newProject(t *testing.T, old, new map[string]string, flags ...string) proje
 		}
 	}
 	slices.Sort(stock)
-	p.gcc(t, p.dir, append([]string{"-pie", "-o", p.target}, stock...)...)
+	p.gcc(t, p.dir, slices.Concat([]string{"-o", p.target}, stock, link)...)
 	return p
 }
 

@@ -49,12 +49,16 @@ type comparer struct {
 	same     map[sectionPair]bool            // finished and running comparisons of whole sections
 }
 
-// Compare compares two versions of an object.
-func Compare(old, new *Object, opts Options) *Result {
-	c := &comparer{
+func newComparer(old, new *Object, opts Options) *comparer {
+	return &comparer{
 		old: old, new: new, opts: opts, newOf: map[*lpelf.Symbol]*lpelf.Symbol{}, same: map[sectionPair]bool{},
 		res: &Result{Old: old, New: new, OldOf: map[*lpelf.Symbol]*lpelf.Symbol{}},
 	}
+}
+
+// Compare compares two versions of an object.
+func Compare(old, new *Object, opts Options) *Result {
+	c := newComparer(old, new, opts)
 	c.correlate()
 	c.compareFunctions()
 	c.compareVariables()
@@ -134,8 +138,6 @@ func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 		c.refuse(n.Name, "ifunc-changed", "the resolver of an indirect function has run already; leave it as it was, or restart the program")
 	case osec == nil || nsec == nil || !IsText(osec) || !IsText(nsec):
 		c.refuse(n.Name, "no-code", "the function is not in a section of code; compile it as ordinary C")
-	case (osec.Flags|nsec.Flags)&elf.SHF_GROUP != 0:
-		c.refuse(n.Name, "comdat-changed", "the function is in a section group (C++ inline or template code), which is not supported")
 	case !c.ownSection(c.old, o) || !c.ownSection(c.new, n):
 		c.refuse(n.Name, "not-function-sections", "the function shares its section with others; compile old and new with -ffunction-sections -fdata-sections")
 	case c.new.DecodeError(nsec) != nil:

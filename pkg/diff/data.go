@@ -16,6 +16,8 @@ func (c *comparer) compareVariables() {
 		}
 		o := c.res.OldOf[n]
 		switch {
+		case o != nil && typeData(n.Name):
+			c.compareTypeData(o, n)
 		case o == nil && n.Type == elf.STT_TLS:
 			c.refuse(n.Name, "new-tls", "a new thread-local variable has no room in the threads that run; use ordinary storage")
 		case o == nil:
@@ -28,6 +30,17 @@ func (c *comparer) compareVariables() {
 			c.compareContent(o, n)
 		}
 	}
+}
+
+// compareTypeData refuses classes whose virtual functions or bases changed: the objects that exist point to the tables
+// of the program.
+func (c *comparer) compareTypeData(o, n *lpelf.Symbol) {
+	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
+	if osec == nil || nsec == nil || o.Size == n.Size && c.equalRange(osec, nsec, o.Value, n.Value, n.Size) {
+		return
+	}
+	c.refuse(n.Name, "class-changed", "the table of virtual functions or the type information of a class changed, and the program's objects refer to the old one; "+
+		"leave the class's bases and the number and order of its virtual functions as they were, change the functions' bodies, or derive a new class")
 }
 
 // Value is a variable whose initial value the new source changes. Its pointers are the same.

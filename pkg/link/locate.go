@@ -19,7 +19,10 @@ type Located struct {
 	Obj     *diff.Object
 	Block   int      // of the image's symbol table, 0 if it has none for the object
 	Missing []string // functions that the image does not contain
-	m       *matcher
+	// Others says why instances of functions that several objects have (diff.Object.Shared) are not those that the image
+	// contains: the linker kept another object's.
+	Others map[string]diff.Refusal
+	m      *matcher
 }
 
 // Locate finds the functions of an old object in the image and compares their code. The error is ErrNotLinked or
@@ -41,7 +44,7 @@ func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error
 			if failed == nil || len(refusals) < len(failed) {
 				failed = refusals
 			}
-		case len(loc.Missing) < len(funcs):
+		case len(loc.Missing)+len(loc.Others) < len(funcs):
 			found = append(found, loc)
 		}
 	}
@@ -122,6 +125,9 @@ func (im *Image) blocksFor(obj *diff.Object) []int {
 	return out
 }
 
+// Has tells whether an object may be part of the image, as far as the names of its source files say.
+func (im *Image) Has(obj *diff.Object) bool { return len(im.blocksFor(obj)) > 0 }
+
 // lacks tells, for a symbol table without STT_FILE symbols, whether most functions of an object are not in the image: then
 // those that are there belong to another object (main).
 func (im *Image) lacks(obj *diff.Object) bool {
@@ -156,23 +162,27 @@ func fullest(found []*Located) []*Located {
 }
 
 func tryBlock(im *Image, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*Located, diff.Refusals) {
-	loc := &Located{Obj: obj, Block: block, m: newMatcher(im, obj, block)}
+	loc := &Located{Obj: obj, Block: block, Others: map[string]diff.Refusal{}, m: newMatcher(im, obj, block)}
 	var refusals diff.Refusals
 	for _, f := range funcs {
 		addrs := loc.m.addresses(f)
 		switch {
-		case len(addrs) == 0 && !im.Named && f.Bind == elf.STB_LOCAL:
+		case len(addrs) == 0 && !im.Named && (f.Bind == elf.STB_LOCAL || obj.Shared(f)):
 			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: im.Path, Symbol: f.Name,
-				Text: "the target is stripped and the function is static: name an unstripped build of exactly the target with --symbols"})
+				Text: "the target is stripped and does not export the function: name an unstripped build of exactly the target with --symbols"})
 			continue
 		case len(addrs) == 0:
 			loc.Missing = append(loc.Missing, f.Name)
 			continue
 		}
 		if err := loc.m.function(f); err != nil {
-			loc.m.pending = nil
-			refusals = append(refusals, diff.Refusal{Code: "target-differs", File: obj.Name, Symbol: f.Name,
-				Text: err.Error() + "; the old objects must be built from the target's source with its compiler and flags"})
+			r := diff.Refusal{Code: "target-differs", File: obj.Name, Symbol: f.Name,
+				Text: err.Error() + "; the old objects must be built from the target's source with its compiler and flags"}
+			if obj.Shared(f) {
+				loc.Others[f.Name] = r
+				continue
+			}
+			refusals = append(refusals, r)
 		}
 	}
 	return loc, refusals

@@ -43,7 +43,7 @@ func (l *linker) resolveCode(c *chunk, r diff.Ref) (dest, bool) {
 		return dest{}, false
 	}
 	if _, cold := diff.ColdParent(r.Sym.Name); cold || l.isAdded(c.in, r.Sym) {
-		return inPatch(l.addSection(c.in, r.Sec), r.At), true
+		return l.include(c.in, r), true
 	}
 	if l.partOf(c, r) {
 		return inPatch(l.addSection(c.in, r.Sec), r.At), true
@@ -53,7 +53,7 @@ func (l *linker) resolveCode(c *chunk, r diff.Ref) (dest, bool) {
 		return dest{}, false
 	}
 	if !found {
-		return inPatch(l.addSection(c.in, r.Sec), r.At), true
+		return l.include(c.in, r), true
 	}
 	if r.Add != 0 {
 		l.refuse(c.in, r.Sym.Name, "inner-reference", "%s refers into the middle of this function; leave it out of the patch", c.name)
@@ -92,7 +92,7 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 			d, ok = l.entry(in, g, g.Value)
 			return d, true, ok
 		}
-		return dest{}, false, true
+		return dest{}, false, !l.hidden(in, s)
 	}
 	addr, found, err := in.Loc.Address(old)
 	if err != nil {
@@ -103,8 +103,21 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 		l.refuse(in, s.Name, "needs-symbols", "%s is stripped and the new code refers to this static symbol: name an unstripped build of exactly the target with --symbols", l.im.Path)
 		return dest{}, false, false
 	}
+	if !found && l.hidden(in, s) {
+		return dest{}, false, false
+	}
 	d, ok = l.entry(in, old, addr)
 	return d, found, ok
+}
+
+// hidden refuses a variable of inline or template code that the image may have without naming it: a second one beside
+// it would be another variable.
+func (l *linker) hidden(in *Input, s *lpelf.Symbol) bool {
+	if l.im.Named || diff.IsFunc(s) || !in.Diff.New.Shared(s) {
+		return false
+	}
+	l.refuse(in, s.Name, "needs-symbols", "%s is stripped, so whether it has this variable of inline or template code is not known: name an unstripped build of exactly the target with --symbols", l.im.Path)
+	return true
 }
 
 // resolveUnnamed takes constants of the compiler's own, jump tables too, into the patch.
@@ -125,7 +138,15 @@ func (l *linker) resolveData(c *chunk, r diff.Ref) (dest, bool) {
 	if found {
 		return d.add(r.Add), true
 	}
-	return inPatch(l.addSection(c.in, r.Sec), r.At), true
+	return l.include(c.in, r), true
+}
+
+// include takes the section of a reference into the patch: what several objects have an instance of, once.
+func (l *linker) include(in *Input, r diff.Ref) dest {
+	if in.Diff.New.Shared(r.Sym) {
+		return l.addSymbol(l.defs[r.Sym.Name]).add(r.Add)
+	}
+	return inPatch(l.addSection(in, r.Sec), r.At)
 }
 
 // resolveName handles a symbol that the object does not define.

@@ -66,12 +66,25 @@ func tableStarts(obj *diff.Object) map[*lpelf.Section][]int64 {
 	return m
 }
 
-// function compares one function and its .cold part with the image.
+// function compares one function and its .cold part with the image. What does not match as a whole is forgotten.
 func (m *matcher) function(f *lpelf.Symbol) error {
+	cold := m.obj.Lookup(f.Name + ".cold")
+	err := m.whole(f, cold)
+	if err != nil {
+		m.pending = nil
+		delete(m.matches, m.obj.SectionOf(f))
+		if cold != nil {
+			delete(m.matches, m.obj.SectionOf(cold))
+		}
+	}
+	return err
+}
+
+func (m *matcher) whole(f, cold *lpelf.Symbol) error {
 	if err := m.one(f); err != nil {
 		return err
 	}
-	if cold := m.obj.Lookup(f.Name + ".cold"); cold != nil {
+	if cold != nil {
 		if err := m.one(cold); err != nil {
 			return err
 		}
