@@ -147,7 +147,7 @@ static struct lp_gate *lp_freeze_list(struct lp_freeze *f, struct task_struct *t
 	if (gate && gate->freeze == f)
 		return gate;
 	if (f->nr == f->max || !f->nr_spare) {
-		f->exhausted = true;
+		WRITE_ONCE(f->exhausted, true);
 		return NULL;
 	}
 	if (!gate) {
@@ -165,7 +165,8 @@ static struct lp_gate *lp_freeze_list(struct lp_freeze *f, struct task_struct *t
 /* Kernel threads and io_uring or vhost workers share the mm but never enter user mode. */
 static bool lp_enters_user_mode(const struct task_struct *task)
 {
-	return !(task->flags & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER | PF_EXITING));
+	/* Each thread changes flags of its own; none of these goes away. */
+	return !(READ_ONCE(task->flags) & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER | PF_EXITING));
 }
 
 /*
@@ -464,7 +465,7 @@ static u64 lp_longest_hold(const struct lp_freeze *f, u64 released)
 	u64 longest = 0;
 	unsigned int i;
 
-	for (i = 0; i < f->nr; i++) {
+	for (i = 0; i < lp_freeze_nr(f); i++) {
 		u64 at = READ_ONCE(f->threads[i].gate->held_at);
 
 		if (at && at < released)

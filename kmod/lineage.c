@@ -205,7 +205,7 @@ static void lp_carriers_identify(struct lp_carriers *carriers)
 	for_each_process_thread(p, t) {
 		struct mm_struct *mm = READ_ONCE(t->mm);
 
-		if (!mm || (t->flags & PF_KTHREAD))
+		if (!mm || (READ_ONCE(t->flags) & PF_KTHREAD))
 			continue;
 		for (i = lp_carriers_lower(carriers, mm);
 		     i < carriers->nr && carriers->list[i].mm == mm; i++)

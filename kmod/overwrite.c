@@ -97,7 +97,7 @@ static int lp_refuse_deadline(struct lp_op *op)
 {
 	return lp_op_refuse(op, LPATCH_REFUSAL_DEADLINE,
 			    "stopping the %u threads of %s[%u] would take longer than the limit of %llu us",
-			    op->freeze.nr, op->target->comm, op->pid, op->max_stop / NSEC_PER_USEC);
+			    lp_freeze_nr(&op->freeze), op->target->comm, op->pid, op->max_stop / NSEC_PER_USEC);
 }
 
 static void lp_test_delay(void)
@@ -191,7 +191,7 @@ static int lp_attempt(struct lp_op *op)
 		lp_places_fault_in(op);
 		ret = lp_locked_window(op);
 	}
-	op->threads = op->freeze.nr;
+	op->threads = lp_freeze_nr(&op->freeze);
 	lp_freeze_finish(&op->freeze);
 	return ret;
 }

@@ -48,7 +48,8 @@ static int lp_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how
 {
 	s->how = how;
 	s->tid = task_pid_nr(task);
-	memcpy(s->comm, task->comm, TASK_COMM_LEN);
+	/* Its lock is not for the window; a name that is just changing is a mixture of both. */
+	data_race(memcpy(s->comm, task->comm, TASK_COMM_LEN));
 	s->comm[TASK_COMM_LEN - 1] = '\0';
 	s->span = span;
 	return -EBUSY;

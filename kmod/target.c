@@ -165,7 +165,7 @@ static u32 lp_target_open_task(struct task_struct *task, u64 start_time, struct 
 	struct lp_target *target;
 	struct mm_struct *mm;
 
-	if (task->flags & PF_KTHREAD)
+	if (READ_ONCE(task->flags) & PF_KTHREAD)
 		return LPATCH_REFUSAL_TARGET_KERNEL;
 	if (start_time && start_time != lp_start_time(task))
 		return LPATCH_REFUSAL_TARGET_CHANGED;
