@@ -316,9 +316,9 @@ static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 		return -EINVAL;
 	}
 	if (verb != LP_APPLY && attrs[LPATCH_A_OP_FLAGS] &&
-	    (nla_get_u32(attrs[LPATCH_A_OP_FLAGS]) & LPATCH_OP_FLAGS_REPLACE)) {
+	    nla_get_u32(attrs[LPATCH_A_OP_FLAGS])) {
 		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_OP_FLAGS],
-				    "only an apply can replace other patches");
+				    "only an apply can be a dry run, or replace other patches");
 		return -EINVAL;
 	}
 	op = lp_op_alloc(verb);

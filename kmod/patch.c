@@ -279,6 +279,13 @@ static int lp_add_image(struct lp_patch *patch, const struct nlattr *attr,
 				    "the image's file descriptor is not open");
 		return -EBADF;
 	}
+	/* A netlink socket that is kept here would never be released, and with it the patch. */
+	if (!S_ISREG(file_inode(image->file)->i_mode)) {
+		fput(image->file);
+		NL_SET_ERR_MSG_ATTR(extack, tb[LPATCH_A_IMAGE_FD],
+				    "the image is not a regular file");
+		return -EINVAL;
+	}
 	image->name = nla_strdup(tb[LPATCH_A_IMAGE_NAME], GFP_KERNEL_ACCOUNT);
 	if (!image->name) {
 		fput(image->file);

@@ -94,7 +94,7 @@ enum lpatch_image_flags {
 
 /**
  * enum lpatch_op_flags - op flags
- * @LPATCH_OP_FLAGS_DRY_RUN: check everything but write nothing
+ * @LPATCH_OP_FLAGS_DRY_RUN: with apply: check everything but write nothing
  * @LPATCH_OP_FLAGS_REPLACE: with apply: all other patches that are applied to the target are
  *   restored in the same window
  */

@@ -100,7 +100,7 @@ const (
 type OpFlags uint32
 
 const (
-	OpFlagsDryRun  OpFlags = 1 << 0 // check everything but write nothing
+	OpFlagsDryRun  OpFlags = 1 << 0 // with apply: check everything but write nothing
 	OpFlagsReplace OpFlags = 1 << 1 // with apply: all other patches that are applied to the target are restored in the same window
 )
 

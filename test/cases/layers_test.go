@@ -171,7 +171,7 @@ func TestReplace(t *testing.T) {
 	}
 	wantLayers(t, c, v.pid, "a", "b", "d")
 	if _, err := c.Op(lpnl.VerbRestore, d.Hash, lpnl.Target{PID: v.pid}, replace); err == nil ||
-		!strings.Contains(err.Error(), "only an apply can replace other patches") {
+		!strings.Contains(err.Error(), "only an apply can be a dry run, or replace other patches") {
 		t.Fatalf("a restore that replaces: %v", err)
 	}
 	if _, err := c.Op(lpnl.VerbApply, next.Hash, lpnl.Target{PID: v.pid}, replace); err != nil {

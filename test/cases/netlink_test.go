@@ -3,11 +3,14 @@
 package cases
 
 import (
+	"errors"
 	"math/rand/v2"
+	"os"
 	"testing"
 
 	"github.com/mdlayher/genetlink"
 	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/lpnl"
 )
@@ -45,18 +48,89 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// TestNoise sends the family messages that are made of noise: each is answered with an error or ignored, none does
-// anything. The harness looks at the kernel's log.
-func TestNoise(t *testing.T) {
-	conn, err := genetlink.Dial(nil)
+// TestFlagsOfApply asks for a dry run of what is none for a dry run: it is refused, and nothing is said to be restored that is
+// applied.
+func TestFlagsOfApply(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	conn, family := dialFamily(t)
+	for verb, command := range map[lpnl.Verb]uint8{
+		lpnl.VerbLoad: lpnl.CmdLoad, lpnl.VerbRestore: lpnl.CmdRestore, lpnl.VerbUnload: lpnl.CmdUnload,
+	} {
+		if verb != lpnl.VerbLoad {
+			c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: v.pid}, rawOptions) // is applied already the second time
+		}
+		ae := netlink.NewAttributeEncoder()
+		ae.Bytes(lpnl.AttrOpHash, p.Hash[:])
+		ae.Uint32(lpnl.AttrOpPID, uint32(v.pid))
+		ae.Uint32(lpnl.AttrOpFlags, uint32(lpnl.OpFlagsDryRun))
+		data, err := ae.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		msg := genetlink.Message{Header: genetlink.Header{Command: command, Version: lpnl.FamilyVersion}, Data: data}
+		_, err = conn.Execute(msg, family.ID, netlink.Request)
+		var refused *netlink.OpError
+		if want := "only an apply can be a dry run, or replace other patches"; !errors.As(err, &refused) || refused.Message != want {
+			t.Errorf("a dry run of %s: %v, want %q", verb, err, want)
+		}
+	}
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	v.wantValue(1)
+}
+
+// TestImageIsAFile names sockets and the like as the image. A netlink socket that the module kept would never be released,
+// nor would the patch.
+func TestImageIsAFile(t *testing.T) {
+	pipe, end, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer pipe.Close()
+	defer end.Close()
+	socket, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_GENERIC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	netlinkSocket := os.NewFile(uintptr(socket), "socket")
+	defer netlinkSocket.Close()
+	for what, file := range map[string]*os.File{
+		"a pipe": pipe, "a device": open(t, "/dev/zero"), "a folder": open(t, "/"), "a netlink socket": netlinkSocket,
+	} {
+		p := rawPatch(t, fixtures+"victim", "value")
+		p.Images[0].File = file
+		if err := dial(t).Transfer(p); err == nil || err.Error() != "the image is not a regular file" {
+			t.Errorf("%s as image: %v", what, err)
+		}
+		p = rawPatch(t, fixtures+"victim", "value")
+		p.File = file
+		if err := dial(t).Transfer(p); err == nil || err.Error() != "the patch is not a regular file" {
+			t.Errorf("%s as patch file: %v", what, err)
+		}
+	}
+}
+
+// dialFamily connects to the family without the client.
+func dialFamily(t *testing.T) (*genetlink.Conn, genetlink.Family) {
+	t.Helper()
+	conn, err := genetlink.Dial(&netlink.Config{Strict: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
 	family, err := conn.GetFamily(lpnl.FamilyName)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return conn, family
+}
+
+// TestNoise sends the family messages that are made of noise: each is answered with an error or ignored, none does
+// anything. The harness looks at the kernel's log.
+func TestNoise(t *testing.T) {
+	conn, family := dialFamily(t)
 	noise := rand.New(rand.NewPCG(1, 2))
 	refused := 0
 	for range 3000 {
