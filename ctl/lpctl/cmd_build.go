@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -22,8 +23,8 @@ func buildCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "build",
 		Usage: "make a patch file",
-		UsageText: `lpctl build --target ELF [--symbols ELF] --old PATH… --new PATH… -o NAME.lp
-lpctl build --target ELF [--symbols ELF] --source DIR --patch FILE -o NAME.lp -- BUILD COMMAND…
+		UsageText: `lpctl build --target ELF [--symbols ELF] [--lib PATH]… --old PATH… --new PATH… -o NAME.lp
+lpctl build --target ELF [--symbols ELF] [--lib PATH]… --source DIR --patch FILE -o NAME.lp -- BUILD COMMAND…
 lpctl build --target ELF [--symbols ELF] --set VAR=FILE… -o NAME.lp`,
 		Description: `The first form compares objects, archives or folders of objects, compiled with -ffunction-sections and
 -fdata-sections from the old and from the new source. The second form builds both itself: a copy of DIR as it is, and
@@ -31,6 +32,7 @@ with FILE applied. The third form replaces values only; --set goes with the othe
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "target", Usage: "the program or library `ELF` that runs, exactly"},
 			&cli.StringFlag{Name: "symbols", Usage: "an unstripped build of it, `ELF`"},
+			&cli.StringSliceFlag{Name: "lib", Usage: "a library that the target uses, or a folder of them, `PATH`"},
 			&cli.StringSliceFlag{Name: "old", Usage: "objects of the old source, one or more `PATH`"},
 			&cli.StringSliceFlag{Name: "new", Usage: "objects of the new source, one or more `PATH`"},
 			&cli.StringFlag{Name: "source", Usage: "the source `DIR` of the target"},
@@ -56,6 +58,7 @@ type buildJSON struct {
 	Values    int           `json:"values"`
 	Added     []string      `json:"added"`
 	LineOnly  []string      `json:"line_only"`
+	Imports   []string      `json:"imports"` // files beside the target that the patch refers to
 	Warnings  []string      `json:"warnings"`
 	Refusals  []refusalJSON `json:"refusals"`
 }
@@ -117,15 +120,15 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 	}
 	if objects {
 		return build.FromObjects(build.Options{
-			Target: c.String("target"), Symbols: c.String("symbols"), Old: olds, New: news,
+			Target: c.String("target"), Symbols: c.String("symbols"), Libraries: c.StringSlice("lib"), Old: olds, New: news,
 			Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
 		})
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o := build.SourceOptions{
-		Target: c.String("target"), Symbols: c.String("symbols"), Source: source, Patch: c.String("patch"),
-		Command: c.Args().Slice(), Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
+		Target: c.String("target"), Symbols: c.String("symbols"), Libraries: c.StringSlice("lib"), Source: source,
+		Patch: c.String("patch"), Command: c.Args().Slice(), Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {
 		o.Progress = c.App.ErrWriter
@@ -170,7 +173,7 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 		return printJSON(c.App.Writer, buildJSON{
 			Patch: name, File: out, SHA256: hex.EncodeToString(sum[:]), Functions: functions, Values: values,
 			Added: append([]string{}, res.Added...), LineOnly: append([]string{}, res.LineOnly...),
-			Warnings: append([]string{}, res.Warnings...), Refusals: []refusalJSON{},
+			Imports: imports(res.Spec), Warnings: append([]string{}, res.Warnings...), Refusals: []refusalJSON{},
 		})
 	}
 	if c.Bool("quiet") {
@@ -183,8 +186,26 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 	if n := len(res.LineOnly); n > 0 {
 		facts = append(facts, fmt.Sprintf("%s left out that differ by line numbers only", plural(n, "function")))
 	}
+	if libs := imports(res.Spec); len(libs) > 0 {
+		facts = append(facts, "new imports from "+strings.Join(libs, " and "))
+	}
 	_, err := fmt.Fprintf(c.App.Writer, "built %s: %s\n", out, strings.Join(facts, ", "))
 	return err
+}
+
+// imports lists the libraries that a patch refers to and changes nothing in.
+func imports(s *patch.Spec) []string {
+	changed := map[int]bool{}
+	for _, site := range s.Sites {
+		changed[site.Image] = true
+	}
+	names := []string{}
+	for i, im := range s.Images {
+		if !changed[i] {
+			names = append(names, cmp.Or(im.Soname, im.Name))
+		}
+	}
+	return names
 }
 
 // count returns how many functions and values a patch replaces. A value may have several sites.
@@ -203,7 +224,7 @@ func count(s *patch.Spec) (functions, values int) {
 // refuse prints all reasons why there is no patch.
 func refuse(c *cli.Context, name string, list build.Refusals) error {
 	if c.Bool("json") {
-		out := buildJSON{Patch: name, Added: []string{}, LineOnly: []string{}, Warnings: []string{}}
+		out := buildJSON{Patch: name, Added: []string{}, LineOnly: []string{}, Imports: []string{}, Warnings: []string{}}
 		for _, r := range list {
 			out.Refusals = append(out.Refusals, refusalJSON{Code: r.Code, File: r.File, Symbol: r.Symbol, Message: r.Text})
 		}

@@ -30,6 +30,7 @@ var ErrNothing = diff.ErrNothing
 type Options struct {
 	Target      string   // the ELF file that runs
 	Symbols     string   // an unstripped build of it, or "" if the target has its symbols
+	Libraries   []string // libraries that the target uses, and folders of them, for symbols that it does not import
 	Old, New    []string // objects, archives or folders of objects; none for a patch of Set alone
 	Data        bool     // bring in changed initial values, too
 	Set         []Set
@@ -60,6 +61,9 @@ func FromObjects(o Options) (*Result, error) {
 	}
 	im, err := link.OpenImage(o.Target, o.Symbols)
 	if err != nil {
+		return nil, err
+	}
+	if err := im.SetLibraries(o.Libraries); err != nil {
 		return nil, err
 	}
 	b := &builder{

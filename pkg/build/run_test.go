@@ -101,17 +101,23 @@ func compileProgram(t *testing.T, v variant, dir, side string, defines []string)
 			t.Fatalf("%s: %v\n%s", cmd, err, out)
 		}
 	}
+	if slices.Contains(v.link, "-static") {
+		defines = append(slices.Clone(defines), "-DSTATIC")
+	}
+	if v.shared {
+		defines = append(slices.Clone(defines), "-DSHARED")
+	}
 	for _, unit := range []string{"unit", "other"} {
 		args := append(append([]string{"-g", "-c", "testdata/" + unit + ".c"}, v.flags...), defines...)
 		cc(append(args, "-o", d+"/"+unit+".o")...)
 		cc(append(args, "-ffunction-sections", "-fdata-sections", "-o", d+"/objs/"+unit+".o")...)
 	}
 	if v.shared {
-		cc("-shared", "-o", d+"/libunit.so", "-Wl,-soname,libunit.so", d+"/unit.o", d+"/other.o")
+		cc("-shared", "-o", d+"/libunit.so", "-Wl,-soname,libunit.so", d+"/unit.o", d+"/other.o", "-Wl,--no-as-needed", "-lm")
 		cc("-o", d+"/prog", "testdata/loader.c", d+"/libunit.so", "-Wl,-rpath,"+d)
 		return d + "/libunit.so"
 	}
-	args := append([]string{"-O1", "-o", d + "/prog", "testdata/loader.c", d + "/unit.o", d + "/other.o"}, v.link...)
+	args := append([]string{"-O1", "-o", d + "/prog", "testdata/loader.c", d + "/unit.o", d + "/other.o", "-Wl,--no-as-needed", "-lm"}, v.link...)
 	if strings.Contains(strings.Join(v.link, " "), "-no-pie") {
 		args = append(args, "-fno-pie")
 	}
@@ -144,6 +150,9 @@ func makePlan(t *testing.T, data []byte) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "near %d %d\n", f.Spec.Images[0].SpanEnd+1<<24, f.Span())
+	for i, im := range f.Spec.Images[1:] {
+		fmt.Fprintf(&b, "image %d %s\n", i+1, im.Soname)
+	}
 	for _, s := range f.Segments() {
 		fmt.Fprintf(&b, "seg %d %d %d %s\n", s.Offset, s.Vaddr, s.Size, s.Prot)
 	}

@@ -20,6 +20,7 @@ import (
 type SourceOptions struct {
 	Target      string
 	Symbols     string
+	Libraries   []string
 	Source      string   // folder; it is copied and never written to
 	Patch       string   // the change, for patch -p1
 	Command     []string // builds the tree, in its top folder
@@ -59,7 +60,7 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 		}
 	}
 	return FromObjects(Options{
-		Target: o.Target, Symbols: o.Symbols, Old: []string{w.path("old")}, New: []string{w.path("objects")},
+		Target: o.Target, Symbols: o.Symbols, Libraries: o.Libraries, Old: []string{w.path("old")}, New: []string{w.path("objects")},
 		Data: o.Data, Set: o.Set, Name: o.Name, Description: o.Description, Tool: o.Tool,
 	})
 }
@@ -77,7 +78,7 @@ func (o *SourceOptions) check() error {
 	} else if !st.IsDir() {
 		return fmt.Errorf("%s: not a folder; --source names the top of the source tree", o.Source)
 	}
-	files := []string{o.Target, o.Symbols, o.Patch}
+	files := append([]string{o.Target, o.Symbols, o.Patch}, o.Libraries...)
 	for _, s := range o.Set {
 		files = append(files, s.File)
 	}

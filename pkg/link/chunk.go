@@ -2,6 +2,7 @@ package link
 
 import (
 	"debug/elf"
+	"slices"
 	"strings"
 
 	"lpatch/pkg/diff"
@@ -42,12 +43,14 @@ type chunk struct {
 type dest struct {
 	chunk *chunk // in the patch, at off
 	off   int64
-	image bool // in the image, at vaddr
+	image bool // in an image, at vaddr
+	lib   int  // which one: 0 is the target, others are libraries
+	word  bool // not that place but what the word there holds
 	vaddr uint64
 	abs   bool // an absolute number, vaddr
-	// imported is the name of a symbol that another file defines.
+	// imported is the name of a symbol that another file defines and the image has a slot for; version is "" for any.
 	imported string
-	weak     bool
+	version  string
 }
 
 func inPatch(c *chunk, off int64) dest { return dest{chunk: c, off: off} }
@@ -122,10 +125,10 @@ func (l *linker) addStub(slot uint64) *chunk {
 	if c := l.stubs[slot]; c != nil {
 		return c
 	}
-	c := &chunk{kind: kindText, name: "", data: []byte{0xff, 0x25, 0, 0, 0, 0, 0x0f, 0x0b}, align: 8}
+	c := &chunk{kind: kindText, data: append(slices.Clone(endbr64), 0xff, 0x25, 0, 0, 0, 0), align: 16}
 	l.stubs[slot] = c
 	l.chunks = append(l.chunks, c)
-	l.fixupsPC = append(l.fixupsPC, pcFix{c, 2, slot, 4})
+	l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: 6, to: slot, end: 4})
 	return c
 }
 
@@ -136,12 +139,13 @@ type pointerFix struct {
 	to  dest
 }
 
-// pcFix is a 32-bit field that is relative to the byte `end` behind its start and means an address of the image.
+// pcFix is a 32-bit field that is relative to the byte `end` behind its start and means an address of an image.
 type pcFix struct {
 	c   *chunk
 	off uint64
 	to  uint64
 	end uint64
+	lib int
 }
 
 // absFix is a 32-bit field that holds an address of the patch (non-PIE code).

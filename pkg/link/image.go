@@ -6,6 +6,8 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+	"os"
+	"slices"
 
 	"lpatch/pkg/lpelf"
 )
@@ -21,10 +23,25 @@ type Image struct {
 
 	global map[string][]*lpelf.Symbol // by name: global and weak, then those a linker made local (hidden)
 	local  map[int]map[string][]*lpelf.Symbol
-	blocks map[string][]int // STT_FILE name -> its blocks
-	dyn    map[string]*lpelf.Symbol
-	starts []uint64 // sorted addresses of functions
-	bound  bool     // BIND_NOW
+	blocks map[string][]int           // STT_FILE name -> its blocks
+	dyn    map[string][]*lpelf.Symbol // what the dynamic symbol table defines, all versions
+	starts []uint64                   // sorted addresses of functions
+	bound  bool                       // BIND_NOW
+	scope  *scope
+	near   bool // the patch must be in its reach
+}
+
+// SetLibraries names files, or folders of them, that are the libraries of the target; those that it needs and that are
+// not among them are searched where the dynamic linker of this machine would. They are read only when new code refers
+// to a symbol that the target does not import. The error is about a path that does not exist.
+func (im *Image) SetLibraries(paths []string) error {
+	for _, p := range paths {
+		if _, err := os.Stat(p); err != nil {
+			return err
+		}
+	}
+	im.scope.paths = paths
+	return nil
 }
 
 // OpenImage reads the target and, if symbols is not empty, takes the symbol table of that unstripped twin.
@@ -62,6 +79,7 @@ func NewImage(f, twin *lpelf.File) (*Image, error) {
 	}
 	im := &Image{File: f, Slots: slots, Named: len(table) > 0, bound: f.BindNow()}
 	im.index(table)
+	im.scope = &scope{im: im}
 	return im, nil
 }
 
@@ -97,7 +115,7 @@ func (im *Image) index(table []*lpelf.Symbol) {
 	im.global = map[string][]*lpelf.Symbol{}
 	im.local = map[int]map[string][]*lpelf.Symbol{}
 	im.blocks = map[string][]int{}
-	im.dyn = map[string]*lpelf.Symbol{}
+	im.dyn = map[string][]*lpelf.Symbol{}
 	for _, s := range table {
 		im.addSymbol(s)
 	}
@@ -105,9 +123,7 @@ func (im *Image) index(table []*lpelf.Symbol) {
 		if s.Name == "" || !s.Defined() {
 			continue
 		}
-		if im.dyn[s.Name] == nil {
-			im.dyn[s.Name] = s
-		}
+		im.dyn[s.Name] = append(im.dyn[s.Name], s)
 		if len(im.global[s.Name]) == 0 {
 			im.global[s.Name] = append(im.global[s.Name], s)
 		}
@@ -148,18 +164,29 @@ func (im *Image) Global(name string) *lpelf.Symbol {
 // symbols, as some debug files have: there a name may stand for the statics of several sources.
 func (im *Image) Local(block int, name string) []*lpelf.Symbol { return im.local[block][name] }
 
+// exportsData tells whether a variable that the image defines may be replaced by that of another file.
+func (im *Image) exportsData(name string) bool {
+	return !im.Symbolic() && slices.ContainsFunc(im.dyn[name], func(s *lpelf.Symbol) bool {
+		return s.Type == elf.STT_OBJECT && s.Vis == elf.STV_DEFAULT
+	})
+}
+
 // Fixed tells whether the image's addresses are absolute (ET_EXEC).
 func (im *Image) Fixed() bool { return im.Type == elf.ET_EXEC }
 
 // Shared tells whether the image is a shared object rather than a program: its global symbols may be interposed, and its
-// thread-local storage has no place known at link time.
+// thread-local storage has no place known at link time. A position independent program says so (DF_1_PIE), or, of
+// binutils before 2.26, has an interpreter and no name; libc has both.
 func (im *Image) Shared() bool {
-	for _, p := range im.Progs {
-		if p.Type == elf.PT_INTERP {
-			return false
-		}
+	if im.Type != elf.ET_DYN || im.PIE() {
+		return false
 	}
-	return im.Type == elf.ET_DYN && im.Soname() != ""
+	return im.Soname() != "" || !im.interpreted()
+}
+
+// interpreted tells whether the image asks for a dynamic linker.
+func (im *Image) interpreted() bool {
+	return slices.ContainsFunc(im.Progs, func(p lpelf.Prog) bool { return p.Type == elf.PT_INTERP })
 }
 
 // TPOff returns the offset of a thread-local variable of a program from the thread pointer (psABI: variant II, the block

@@ -24,6 +24,9 @@ type linker struct {
 	literals  map[literalKey]*chunk
 	slots     map[dest]*chunk
 	stubs     map[uint64]*chunk
+	farStubs  map[dest]*chunk
+	trap      *chunk   // where calls of nothing lead
+	libs      []*Image // libraries that the patch refers to: its images from 1 on
 	commons   map[string]*chunk
 
 	fixups64 []pointerFix
@@ -45,6 +48,7 @@ func newLinker(im *Image, inputs []*Input) *linker {
 	return &linker{
 		im: im, inputs: inputs, defs: map[string]definition{}, bySection: map[*lpelf.Section]*chunk{},
 		literals: map[literalKey]*chunk{}, slots: map[dest]*chunk{}, stubs: map[uint64]*chunk{}, commons: map[string]*chunk{},
+		farStubs: map[dest]*chunk{},
 	}
 }
 
@@ -162,6 +166,11 @@ func (l *linker) finish(content *patch.Content, frames *frames) {
 	spec := content.Spec
 	spec.Format = patch.FormatVersion
 	spec.Images = []patch.Image{l.im.describe()}
+	for _, lib := range l.libs {
+		d := lib.describe()
+		d.Near = lib.near
+		spec.Images = append(spec.Images, d)
+	}
 	l.addFixups(spec)
 	for _, c := range l.chunks {
 		for i := range content.Sections {
@@ -185,9 +194,11 @@ func (l *linker) addFixups(spec *patch.Spec) {
 		switch {
 		case f.to.chunk != nil:
 			x.Image, x.Addend = patch.SelfImage, int64(f.to.chunk.vaddr)+f.to.off
-		case f.to.abs || l.im.Fixed():
+		case f.to.abs || f.to.lib == 0 && l.im.Fixed():
 			l.put(f.c, f.off+f.c.lo, 8, int64(f.to.vaddr))
 			continue
+		case f.to.lib > 0:
+			x.Image = f.to.lib
 		}
 		spec.Fixups = append(spec.Fixups, x)
 	}
@@ -195,7 +206,7 @@ func (l *linker) addFixups(spec *patch.Spec) {
 		spec.Fixups = append(spec.Fixups, patch.Fixup{Kind: patch.FixupAbs32, Image: patch.SelfImage, Place: f.c.vaddr + f.off, Addend: int64(f.to.chunk.vaddr) + f.to.off})
 	}
 	for _, f := range l.fixupsPC {
-		spec.Fixups = append(spec.Fixups, patch.Fixup{Kind: patch.FixupPC32, Place: f.c.vaddr + f.off, Addend: int64(f.to - f.end)})
+		spec.Fixups = append(spec.Fixups, patch.Fixup{Kind: patch.FixupPC32, Image: f.lib, Place: f.c.vaddr + f.off, Addend: int64(f.to - f.end)})
 	}
 	sort.Slice(spec.Fixups, func(i, j int) bool { return spec.Fixups[i].Place < spec.Fixups[j].Place })
 }
@@ -206,7 +217,7 @@ func (c *chunk) symbols() []patch.Symbol {
 		if c.name == "" {
 			return nil
 		}
-		return []patch.Symbol{{Name: c.name, Addr: c.vaddr, Size: uint64(len(c.data))}}
+		return []patch.Symbol{{Name: c.name, Addr: c.vaddr, Size: uint64(len(c.data)), Func: c.kind == kindText, Local: c.kind == kindText}}
 	}
 	var out []patch.Symbol
 	for _, s := range c.in.Diff.New.SymbolsIn(c.sec) {

@@ -71,7 +71,7 @@ func (l *linker) relocatePC(c *chunk, r diff.Ref, d dest) {
 			l.put(c, r.Off, 4, int64(d.chunk.vaddr)+d.off-int64(c.vaddr+r.Off-c.lo+after(r)))
 		})
 	case d.image:
-		l.fixupsPC = append(l.fixupsPC, pcFix{c, r.Off - c.lo, d.vaddr, after(r)})
+		l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: d.vaddr, end: after(r)})
 	default:
 		l.refuse(c.in, r.Sym.Name, "unsupported-relocation", "the new code refers PC-relative to an absolute address; refer to a symbol instead")
 	}
@@ -103,13 +103,20 @@ func (l *linker) isDataImport(name string) bool {
 	return false
 }
 
-// importSlot returns the image's slot for a symbol of another file, GLOB_DAT before JUMP_SLOT.
-func (l *linker) importSlot(c *chunk, d dest) (lpelf.Slot, bool) {
-	slots := l.im.Slots.GOT[d.imported]
-	if len(slots) == 0 {
-		l.refuse(c.in, d.imported, "import-not-in-image", "%s does not import this symbol, so the new code cannot reach it; use functions that the program uses already", l.im.Path)
-		return lpelf.Slot{}, false
+// importSlots lists the image's slots for a symbol of another file, GLOB_DAT before JUMP_SLOT.
+func (l *linker) importSlots(d dest) []lpelf.Slot {
+	var out []lpelf.Slot
+	for _, s := range l.im.Slots.GOT[d.imported] {
+		if d.version == "" || s.Version == d.version {
+			out = append(out, s)
+		}
 	}
+	return out
+}
+
+// importSlot returns the slot to use.
+func (l *linker) importSlot(c *chunk, d dest) (lpelf.Slot, bool) {
+	slots := l.importSlots(d)
 	for _, s := range slots[1:] {
 		if s.Version != slots[0].Version {
 			l.refuse(c.in, d.imported, "import-ambiguous", "%s imports versions %s and %s of this symbol; the new code does not say which it means", l.im.Path, slots[0].Version, s.Version)
@@ -127,15 +134,23 @@ func (l *linker) relocateGOT(c *chunk, r diff.Ref, d dest) {
 	if d.image && l.im.Shared() && r.Sym.Bind != elf.STB_LOCAL {
 		// The symbol may be interposed: read the slot that the image itself reads.
 		if slots := l.im.Slots.GOT[r.Sym.Name]; len(slots) > 0 && slots[0].Type == elf.R_X86_64_GLOB_DAT {
-			l.fixupsPC = append(l.fixupsPC, pcFix{c, r.Off - c.lo, slots[0].Vaddr, uint64(-r.Raw.Addend)})
+			l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: slots[0].Vaddr, end: uint64(-r.Raw.Addend)})
+			return
+		}
+		if l.im.exportsData(r.Sym.Name) {
+			l.refuse(c.in, r.Sym.Name, "interposed-data", "a program may have a copy of this variable, and %s has no word that says which one counts, because its code does not use it; use a function that returns it", l.im.Path)
 			return
 		}
 	}
-	if d.imported != "" {
+	switch {
+	case d.imported != "":
 		l.relocateImportGOT(c, r, d)
 		return
+	case d.word:
+		l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: d.vaddr, end: uint64(-r.Raw.Addend), lib: d.lib})
+		return
 	}
-	if !d.abs && l.relaxLoad(c, r, d) {
+	if !d.abs && d.lib == 0 && l.relaxLoad(c, r, d) {
 		return
 	}
 	slot := l.addSlot(d)
@@ -145,10 +160,6 @@ func (l *linker) relocateGOT(c *chunk, r diff.Ref, d dest) {
 // relocateImportGOT reads the image's slot. A lazy slot holds a function's address only after its first call, so a
 // load that does not call takes the PLT entry, which serves as the function's address then.
 func (l *linker) relocateImportGOT(c *chunk, r diff.Ref, d dest) {
-	if d.weak && len(l.im.Slots.GOT[d.imported]) == 0 {
-		l.refuse(c.in, d.imported, "import-not-in-image", "%s does not import this weak symbol, so whether a library defines it is not known; avoid it", l.im.Path)
-		return
-	}
 	slot, ok := l.importSlot(c, d)
 	if !ok {
 		return
@@ -159,7 +170,7 @@ func (l *linker) relocateImportGOT(c *chunk, r diff.Ref, d dest) {
 		l.later = append(l.later, func() { l.put(c, r.Off, 4, int64(private.vaddr)+r.Raw.Addend-int64(c.vaddr+r.Off-c.lo)) })
 		return
 	}
-	l.fixupsPC = append(l.fixupsPC, pcFix{c, r.Off - c.lo, slot.Vaddr, uint64(-r.Raw.Addend)})
+	l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: slot.Vaddr, end: uint64(-r.Raw.Addend)})
 }
 
 // callsThrough tells whether the instruction is call *slot(%rip) or jmp *slot(%rip).

@@ -171,7 +171,11 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	if r.Sym.Section == elf.SHN_COMMON {
 		return inPatch(l.addCommon(c.in, r.Sym), r.Add), true
 	}
-	return dest{imported: name, weak: r.Sym.Bind == elf.STB_WEAK}.add(r.Add), true
+	d := dest{imported: name, version: r.Sym.Version}
+	if len(l.importSlots(d)) == 0 {
+		return l.importNew(c, r)
+	}
+	return d.add(r.Add), true
 }
 
 // entry returns where to call or refer to a symbol of the image. An indirect function is reached through the PLT entry

@@ -121,5 +121,5 @@ func (l *linker) tlsSlot(c *chunk, r diff.Ref, fits func(lpelf.Slot) bool) {
 		l.refuse(c.in, r.Sym.Name, "tls-model", "%s has no word in its GOT for this thread-local variable (%v); use it as the target's own code does", l.im.Path, r.Type)
 		return
 	}
-	l.fixupsPC = append(l.fixupsPC, pcFix{c, r.Off - c.lo, best, uint64(-r.Raw.Addend)})
+	l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: best, end: uint64(-r.Raw.Addend)})
 }

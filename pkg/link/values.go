@@ -60,8 +60,9 @@ func (im *Image) constant(vaddr uint64) bool {
 // Exported tells whether a program may use a variable of its own in place of the one at a site of this shared object: by
 // interposition, or by a copy that it makes at its start (R_X86_64_COPY).
 func (im *Image) Exported(site *patch.Site) bool {
-	s := im.dyn[site.Symbol]
-	return im.Shared() && s != nil && s.Vis == elf.STV_DEFAULT && s.Value <= site.Vaddr && site.Vaddr-s.Value < s.Size
+	return im.Shared() && slices.ContainsFunc(im.dyn[site.Symbol], func(s *lpelf.Symbol) bool {
+		return s.Vis == elf.STV_DEFAULT && s.Value <= site.Vaddr && site.Vaddr-s.Value < s.Size
+	})
 }
 
 // Variable finds the variable that a person names, as NAME or, for a static one whose name is not unique, as SOURCE:NAME,

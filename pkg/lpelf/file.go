@@ -63,6 +63,7 @@ type Prog struct {
 type Symbol struct {
 	Name    string
 	Version string // of a dynamic symbol, or the part behind "@" of a .symtab name
+	Hidden  bool   // a dynamic symbol of a version that only references to this very version mean ("name@VERSION")
 	Type    elf.SymType
 	Bind    elf.SymBind
 	Vis     elf.SymVis

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"debug/elf"
+	"path/filepath"
+	"strings"
 )
 
 // ntGNUBuildID is NT_GNU_BUILD_ID of <elf.h>.
@@ -62,27 +64,43 @@ func (f *File) LoadSHA256() []byte {
 	return h.Sum(nil)
 }
 
-// dynamic returns the value of the first dynamic entry with that tag.
-func (f *File) dynamic(tag elf.DynTag) (uint64, bool) {
+// dynamicEntry is an entry of the dynamic section.
+type dynamicEntry struct {
+	tag   elf.DynTag
+	value uint64
+}
+
+// dynamicEntries lists the dynamic section up to its DT_NULL.
+func (f *File) dynamicEntries() []dynamicEntry {
+	var out []dynamicEntry
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_DYNAMIC || p.Off+p.Filesz < p.Off || p.Off+p.Filesz > uint64(len(f.Data)) {
 			continue
 		}
 		for d := f.Data[p.Off : p.Off+p.Filesz]; len(d) >= 16; d = d[16:] {
-			switch elf.DynTag(le64(d)) {
-			case tag:
-				return le64(d[8:]), true
-			case elf.DT_NULL:
-				return 0, false
+			e := dynamicEntry{elf.DynTag(le64(d)), le64(d[8:])}
+			if e.tag == elf.DT_NULL {
+				return out
 			}
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// dynamic returns the value of the first dynamic entry with that tag.
+func (f *File) dynamic(tag elf.DynTag) (uint64, bool) {
+	for _, e := range f.dynamicEntries() {
+		if e.tag == tag {
+			return e.value, true
 		}
 	}
 	return 0, false
 }
 
-// Soname returns DT_SONAME, or "".
-func (f *File) Soname() string {
-	off, ok := f.dynamic(elf.DT_SONAME)
+// dynamicString returns the string that the first dynamic entry with that tag names, or "".
+func (f *File) dynamicString(tag elf.DynTag) string {
+	off, ok := f.dynamic(tag)
 	if !ok {
 		return ""
 	}
@@ -91,6 +109,53 @@ func (f *File) Soname() string {
 		return ""
 	}
 	return f.cstring(strtab + off)
+}
+
+// Soname returns DT_SONAME, or "".
+func (f *File) Soname() string { return f.dynamicString(elf.DT_SONAME) }
+
+// Needed returns the names of the libraries that the file needs (DT_NEEDED), in order.
+func (f *File) Needed() []string {
+	strtab, ok := f.dynamic(elf.DT_STRTAB)
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, e := range f.dynamicEntries() {
+		if e.tag == elf.DT_NEEDED {
+			out = append(out, f.cstring(strtab+e.value))
+		}
+	}
+	return out
+}
+
+// RunPath returns where the file asks for its libraries to be searched (DT_RUNPATH, else DT_RPATH), $ORIGIN replaced by
+// its folder.
+func (f *File) RunPath() []string {
+	list := f.dynamicString(elf.DT_RUNPATH)
+	if list == "" {
+		list = f.dynamicString(elf.DT_RPATH)
+	}
+	if list == "" {
+		return nil
+	}
+	origin := filepath.Dir(f.Path)
+	return strings.Split(strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(list), ":")
+}
+
+// PIE tells whether the file is marked as a position independent program (DF_1_PIE).
+func (f *File) PIE() bool {
+	flags, _ := f.dynamic(elf.DT_FLAGS_1)
+	return elf.DynFlag1(flags)&elf.DF_1_PIE != 0
+}
+
+// Symbolic tells whether the file's references prefer its own definitions (DF_SYMBOLIC).
+func (f *File) Symbolic() bool {
+	if _, ok := f.dynamic(elf.DT_SYMBOLIC); ok {
+		return true
+	}
+	flags, _ := f.dynamic(elf.DT_FLAGS)
+	return elf.DynFlag(flags)&elf.DF_SYMBOLIC != 0
 }
 
 // BindNow tells whether the dynamic linker fills every PLT slot before the program starts (DF_BIND_NOW, DF_1_NOW).

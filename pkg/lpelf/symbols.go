@@ -46,7 +46,7 @@ func convertSymbols(syms []elf.Symbol) []*Symbol {
 	for _, s := range syms {
 		sym := &Symbol{
 			Name: s.Name, Version: s.Version, Type: elf.ST_TYPE(s.Info), Bind: elf.ST_BIND(s.Info), Vis: elf.ST_VISIBILITY(s.Other),
-			Section: s.Section, Value: s.Value, Size: s.Size,
+			Section: s.Section, Value: s.Value, Size: s.Size, Hidden: s.HasVersion && s.VersionIndex.IsHidden(),
 		}
 		if i := strings.IndexByte(sym.Name, '@'); i > 0 {
 			sym.Name, sym.Version = sym.Name[:i], strings.TrimLeft(sym.Name[i:], "@")

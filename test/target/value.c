@@ -2,12 +2,16 @@
 /*
  * The function of victim.c that is patched, in a file of its own so that no caller inlines it. With FIXED it is the
  * corrected one, which brings all that a first patch may need: a new function, a new static variable, a table of
- * strings, a string, an import that the program has, an existing static function and an existing static variable.
+ * strings, a string, an import that the program has, imports that it does not have (swab() of libc, cbrt() of libm, except
+ * with STATIC), an existing static function and an existing static variable.
  *
  * As built it calls nothing: a return address that it left on the stack of a thread that then sleeps above it would look
  * like one in use, and the thread like one that is in the function.
  */
+#define _GNU_SOURCE
+#include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 int value(int x);
 int same(const char *a, const char *b);
@@ -38,6 +42,20 @@ __attribute__((noinline)) static int index_of(const char *name)
 			return i;
 	return -1000;
 }
+
+#ifndef STATIC
+static volatile double cube = 27;
+
+__attribute__((noinline)) static int imported(void)
+{
+	char in[2] = { 1, 2 }, out[2] = { 0, 0 };
+
+	swab(in, out, 2);
+	return out[0] == 2 && (int)(cbrt(cube) + 0.5) == 3 ? 0 : -2000;
+}
+#else
+static int imported(void) { return 0; }
+#endif
 #endif
 
 int value(int x)
@@ -45,7 +63,7 @@ int value(int x)
 #ifdef FIXED
 	salt = stir(salt, x);
 	fixed_calls++;
-	return x + index_of(fixed_calls ? "two" : "none");
+	return x + index_of(fixed_calls ? "two" : "none") + imported();
 #else
 	unsigned int h = salt;
 

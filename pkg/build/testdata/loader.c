@@ -9,15 +9,21 @@
 #include <sys/mman.h>
 #include "unit.h"
 
-static uintptr_t image_base;
-static const char *image_name;
+struct image {
+	const char *name; /* NULL: the program */
+	uintptr_t base;
+};
+
+static struct image images[16]; /* 0 is the one that is patched */
 
 static int find(struct dl_phdr_info *info, size_t size, void *arg)
 {
-	(void)size; (void)arg;
+	struct image *im = arg;
 	const char *name = info->dlpi_name;
-	if (image_name ? strstr(name, image_name) != NULL : name[0] == 0) {
-		image_base = info->dlpi_addr;
+
+	(void)size;
+	if (im->name ? strstr(name, im->name) != NULL : name[0] == 0) {
+		im->base = info->dlpi_addr;
 		return 1;
 	}
 	return 0;
@@ -36,7 +42,7 @@ static void apply(const char *lp, const char *plan)
 {
 	FILE *f = fopen(plan, "r");
 	int fd = open(lp, O_RDONLY);
-	char op[16], prot[8];
+	char op[16], prot[8], name[256];
 	long long a, b, c;
 	uintptr_t patch = 0;
 
@@ -45,10 +51,14 @@ static void apply(const char *lp, const char *plan)
 	while (fscanf(f, "%15s", op) == 1) {
 		if (!strcmp(op, "near")) { /* address of the image to be near to, size */
 			if (fscanf(f, "%lli %lli", &a, &b) != 2) die("near");
-			for (patch = image_base + a; ; patch += 1 << 20) {
+			for (patch = images[0].base + a; ; patch += 1 << 20) {
 				void *p = mmap((void *)patch, b, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 				if (p == (void *)patch) break;
 			}
+		} else if (!strcmp(op, "image")) { /* number, name */
+			if (fscanf(f, "%lli %255s", &a, name) != 2 || a < 1 || a > 15) die("image");
+			images[a].name = strdup(name);
+			if (!dl_iterate_phdr(find, &images[a])) die(name);
 		} else if (!strcmp(op, "seg")) {
 			if (fscanf(f, "%lli %lli %lli %7s", &a, &b, &c, prot) != 4) die("seg");
 			if (mmap((void *)(patch + b), c, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, a) == MAP_FAILED) die("mmap");
@@ -57,7 +67,7 @@ static void apply(const char *lp, const char *plan)
 			protect(patch + a, b, PROT_READ | (prot[1] == 'w' ? PROT_WRITE : 0) | (prot[2] == 'x' ? PROT_EXEC : 0));
 		} else if (!strcmp(op, "fix")) {
 			if (fscanf(f, "%15s %lli %lli %lli", op, &a, &b, &c) != 4) die("fix");
-			uintptr_t v = (a < 0 ? patch : image_base) + c;
+			uintptr_t v = (a < 0 ? patch : images[a].base) + c;
 			char *at = (char *)patch + b;
 			int64_t d = (int64_t)(v - (uintptr_t)at);
 			if (!strcmp(op, "abs64")) memcpy(at, &v, 8);
@@ -72,7 +82,7 @@ static void apply(const char *lp, const char *plan)
 				if (fscanf(f, "%x", &x) != 1) die("jump");
 				old[i] = x;
 			}
-			char *at = (char *)image_base + a;
+			char *at = (char *)images[0].base + a;
 			if (memcmp(at, old, 5)) die("old bytes differ");
 			int32_t d = (int32_t)(patch + b - ((uintptr_t)at + 5));
 			memcpy(now + 1, &d, 4);
@@ -86,8 +96,9 @@ static void apply(const char *lp, const char *plan)
 
 int main(int argc, char **argv)
 {
-	image_name = getenv("IMAGE");
-	dl_iterate_phdr(find, NULL);
+	input = &stdin;
+	images[0].name = getenv("IMAGE");
+	dl_iterate_phdr(find, &images[0]);
 	/* With FIRST the new code runs from the start, without it after a round of the old code. */
 	if (!getenv("FIRST"))
 		run(stderr);

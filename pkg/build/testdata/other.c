@@ -6,7 +6,7 @@
 
 int other_public = 5;
 callback_t callback = changed_body;
-FILE *out;
+FILE *out, **input;
 void *(*allocate)(size_t) = malloc;
 
 int *get_other(void) { return &other_public; }
@@ -31,7 +31,8 @@ void run(FILE *f)
 		fprintf(f, "cold %d: %d", i, changed_cold(i));
 		fprintf(f, " errno %d text '%s'\n", errno, last_text());
 	}
-	fprintf(f, "identity %#x\n", changed_identity());
+	fprintf(f, "identity %#x input %d\n", changed_identity(), input != NULL);
+	fprintf(f, "imports %d %d\n", changed_imports(0), changed_imports(1));
 	for (i = 0; i < 3; i++) {
 		p = changed_struct(p, v, 9);
 		fprintf(f, "struct %ld %ld\n", p.a, p.b);

@@ -1,5 +1,8 @@
 /* The unit that is patched: compiled as it is for the program, with -DNEW for the new version. */
+#define _GNU_SOURCE
+#include <ctype.h>
 #include <errno.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,6 +167,39 @@ struct pair changed_struct(struct pair p, const double *v, int n)
 #endif
 	return p;
 }
+
+/* With NEW, what no version of the program imports, as far as this way to compile can reach it. */
+#if defined(NEW) && !defined(STATIC)
+#include <langinfo.h>
+#include <math.h>
+#include <regex.h>
+
+char *old_realpath(const char *, char *);
+__asm__(".symver old_realpath, realpath@GLIBC_2.2.5");
+extern int nowhere(int) __attribute__((weak));
+static size_t (*const fresh_imports[])(const char *, const char *) = { strspn, strcspn };
+
+int changed_imports(int x)
+{
+	int r = tolower_l('A' + x, newlocale(LC_ALL_MASK, "C", NULL)) + (int)cbrt(27.0 + x); /* libm */
+
+	r += (int)fresh_imports[x & 1]("aaab", "ab") * 1000; /* ifuncs, by address */
+	r += (int)strlen(strpbrk("x=y", "=")) * 10000; /* an ifunc */
+	r += (realpath(".", NULL) != NULL) * 100000; /* the default version */
+	r += (old_realpath(".", NULL) != NULL) * 1000000; /* one that knows no NULL */
+#ifndef SHARED
+	if (nowhere)
+		r += nowhere(x);
+#endif
+#if defined(__PIC__) && !defined(__PIE__)
+	r += (strcmp(program_invocation_short_name, "prog") == 0) * 10000000;
+	r += (&stdin == input) * 100000000; /* the program may have a copy */
+#endif
+	return r;
+}
+#else
+int changed_imports(int x) { return x * 3 + counter; }
+#endif
 
 int *address_of_counter(void) { return &public_counter; }
 int private_tls(void) { return tls_private++; }

@@ -1,0 +1,186 @@
+package link
+
+import (
+	"debug/elf"
+	"maps"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// importNew finds a symbol that the image does not import in the libraries that it uses. The patch then names the
+// library as a further image and refers to a place in it. Where the library itself reaches the symbol through a word
+// that the dynamic linker fills, that word is read: it holds what the process uses, even if another file interposes.
+func (l *linker) importNew(c *chunk, r diff.Ref) (dest, bool) {
+	name, weak := r.Sym.Name, r.Sym.Bind == elf.STB_WEAK
+	lib, sym, ok := l.lookup(c.in, name, r.Sym.Version, weak)
+	if !ok {
+		return dest{}, false
+	}
+	if lib == nil {
+		return l.nowhere(c, r), true
+	}
+	got := r.Type == elf.R_X86_64_GOTPCREL || r.Type == elf.R_X86_64_GOTPCRELX || r.Type == elf.R_X86_64_REX_GOTPCRELX
+	code := lib.Code(sym.Value) != nil
+	switch {
+	case code && r.Add != 0 && !got:
+		l.refuse(c.in, name, "inner-reference", "%s refers into the middle of this function of %s; leave it out of the patch", c.name, lib.libraryName())
+	case sym.Type == elf.STT_TLS:
+		l.refuse(c.in, name, "import-tls", "%s defines this thread-local variable, and %s does not use it; use what the target uses already", lib.libraryName(), l.im.Path)
+	case sym.Type == elf.STT_GNU_IFUNC:
+		if d, ok := l.resolvedWord(lib, sym); ok {
+			return inPatch(l.addFarStub(name, d, true), r.Add), true
+		}
+		l.refuse(c.in, name, "import-ifunc", "%s chooses this function when the program starts, and no word of %s's own has the choice; use functions that the target uses already", lib.libraryName(), lib.libraryName())
+	case code:
+		if d, ok := l.resolvedWord(lib, sym); ok {
+			return inPatch(l.addFarStub(name, d, true), r.Add), true
+		}
+		return inPatch(l.addFarStub(name, l.inLibrary(lib, sym.Value), false), r.Add), true
+	case !got && r.Type != elf.R_X86_64_64:
+		l.refuse(c.in, name, "import-data", "%s has no copy of this variable of %s, so new code compiled as part of a program cannot reach it; compile it with -fPIC", l.im.Path, lib.libraryName())
+	default:
+		return l.importVariable(c, r, lib, sym)
+	}
+	return dest{}, false
+}
+
+// lookup finds a symbol in the libraries; lib is nil for a weak symbol that none defines.
+func (l *linker) lookup(in *Input, name, version string, weak bool) (lib *Image, sym *lpelf.Symbol, ok bool) {
+	if weak && l.im.static() {
+		return nil, nil, true
+	}
+	if l.im.static() {
+		l.refuse(in, name, "import-static", "%s is statically linked and does not contain this symbol; use functions that it contains", l.im.Path)
+		return nil, nil, false
+	}
+	scope := l.im.scope
+	if err := scope.load(); err != nil {
+		l.refuse(in, name, "import-library-missing", "the target does not import this symbol, and its libraries cannot be read: %v", err)
+		return nil, nil, false
+	}
+	if len(scope.missing) > 0 {
+		l.refuse(in, name, "import-library-missing", "%s does not import this symbol, and to look for it all libraries are needed; not found: %s. Name them, as the target has them mapped, with --lib",
+			l.im.Path, strings.Join(scope.missing, "; "))
+		return nil, nil, false
+	}
+	lib, sym, old := scope.lookup(name, version)
+	switch {
+	case lib != nil:
+		return lib, sym, true
+	case weak && l.im.Shared():
+		l.refuse(in, name, "import-weak", "%s does not import this weak symbol, so whether the program defines it is not known; avoid it", l.im.Path)
+	case weak:
+		return nil, nil, true
+	case len(old) > 0:
+		l.refuse(in, name, "import-not-defined", "only old programs may use this symbol (%s); use its successor", strings.Join(slices.Compact(old), ", "))
+	case version != "":
+		l.refuse(in, name, "import-not-defined", "neither %s nor a library that it needs defines version %s of this symbol; name the library that does, if the target has it mapped, with --lib", l.im.Path, version)
+	default:
+		l.refuse(in, name, "import-not-defined", "neither %s nor a library that it needs defines this symbol; name the library that does, if the target has it mapped, with --lib", l.im.Path)
+	}
+	return nil, nil, false
+}
+
+// static tells whether the image is a program without a dynamic linker.
+func (im *Image) static() bool {
+	return !im.Shared() && !im.interpreted()
+}
+
+// inLibrary refers to a place in a library, which becomes an image of the patch.
+func (l *linker) inLibrary(lib *Image, vaddr uint64) dest {
+	i := slices.Index(l.libs, lib)
+	if i < 0 {
+		i = len(l.libs)
+		l.libs = append(l.libs, lib)
+	}
+	return dest{image: true, lib: i + 1, vaddr: vaddr}
+}
+
+// resolvedWord finds a word that holds the address which the process uses for a function of a library: that of a call of
+// the library itself, or, for an indirect function, of any library.
+func (l *linker) resolvedWord(lib *Image, sym *lpelf.Symbol) (dest, bool) {
+	if w, ok := lib.word(lib, sym); ok {
+		return l.inLibrary(lib, w), true
+	}
+	if sym.Type != elf.STT_GNU_IFUNC {
+		return dest{}, false
+	}
+	for _, vaddr := range slices.Sorted(maps.Keys(lib.Slots.ByVaddr)) {
+		if s := lib.Slots.ByVaddr[vaddr]; s.Type == elf.R_X86_64_IRELATIVE && uint64(s.Addend) == sym.Value {
+			return l.inLibrary(lib, vaddr), true
+		}
+	}
+	for _, other := range l.im.scope.libs {
+		if w, ok := other.word(lib, sym); ok {
+			return l.inLibrary(other, w), true
+		}
+	}
+	return dest{}, false
+}
+
+// word returns the word of an image's GOT for a symbol of a library, under any of its names (environ, __environ): a
+// program's copy of a variable has all of them.
+func (im *Image) word(lib *Image, sym *lpelf.Symbol) (uint64, bool) {
+	for _, alias := range lib.DynSymbols {
+		if alias.Name == "" || !alias.Defined() || alias.Value != sym.Value || alias.Type != sym.Type {
+			continue
+		}
+		for _, s := range im.Slots.GOT[alias.Name] {
+			if s.Version == alias.Version {
+				return s.Vaddr, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// importVariable refers to a variable of a library. A program may have a copy of it that counts instead (R_X86_64_COPY);
+// if the image is a library, that program is not known, and the word is read that the defining library itself reads.
+func (l *linker) importVariable(c *chunk, r diff.Ref, lib *Image, sym *lpelf.Symbol) (dest, bool) {
+	if !l.im.Shared() {
+		return l.inLibrary(lib, sym.Value).add(r.Add), true
+	}
+	w, ok := lib.word(lib, sym)
+	if !ok || r.Type == elf.R_X86_64_64 || lib.Fixed() {
+		l.refuse(c.in, sym.Name, "import-data", "a program that uses %s may have a copy of this variable of %s, and which one counts is not known; use a function that returns it", l.im.Path, lib.libraryName())
+		return dest{}, false
+	}
+	lib.near = true
+	d := l.inLibrary(lib, w).add(r.Add)
+	d.word = true
+	return d, true
+}
+
+// nowhere is the address 0 of a weak symbol that nothing defines. A call of it, which the code does not reach, cannot
+// hold that address and goes to an instruction that faults.
+func (l *linker) nowhere(c *chunk, r diff.Ref) dest {
+	if c.kind != kindText || r.Off == 0 || c.sec.Data[r.Off-1]&0xfe != 0xe8 {
+		return dest{abs: true, vaddr: uint64(r.Add)}
+	}
+	if l.trap == nil {
+		l.trap = &chunk{kind: kindText, data: []byte{0x0f, 0x0b}, align: 1} // ud2
+		l.chunks = append(l.chunks, l.trap)
+	}
+	return inPatch(l.trap, 0)
+}
+
+// addFarStub makes a function of the patch that jumps to one of a library, which may be out of reach of a call. target is
+// that function, or, if read is true, a word that holds its address.
+func (l *linker) addFarStub(name string, target dest, read bool) *chunk {
+	if c := l.farStubs[target]; c != nil {
+		return c
+	}
+	code, at := append(slices.Clone(endbr64), 0xff, 0x25, 0, 0, 0, 0), uint64(6) // jmp *slot(%rip)
+	if read {
+		code, at = append(slices.Clone(endbr64), 0x4c, 0x8b, 0x1d, 0, 0, 0, 0, 0x41, 0xff, 0x23), 7 // mov slot(%rip),%r11; jmp *(%r11)
+	}
+	c := &chunk{kind: kindText, name: name + "@plt", data: code, align: 16}
+	l.farStubs[target] = c
+	l.chunks = append(l.chunks, c)
+	slot := l.addSlot(target)
+	l.later = append(l.later, func() { l.put(c, at, 4, int64(slot.vaddr)-int64(c.vaddr+at+4)) })
+	return c
+}

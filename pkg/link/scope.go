@@ -1,0 +1,183 @@
+package link
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/lpelf"
+)
+
+// scope is where the dynamic linker looks for what an image does not define: the programs among the named files, then
+// the libraries that the image needs and that those need, breadth first (gABI "Shared Object Dependencies"), then the
+// other named files.
+type scope struct {
+	im    *Image
+	paths []string // files and folders that a person named
+
+	libs    []*Image
+	missing []string // "libx.so.1, which prog needs"
+	err     error
+	read    bool
+
+	named   []*Image        // read from paths
+	folders []string        // of paths
+	seen    map[string]bool // names of libs
+}
+
+// systemFolders are searched by every dynamic linker of x86-64 that is known to us, after those of /etc/ld.so.conf.
+var systemFolders = []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
+
+// load reads the libraries, once.
+func (s *scope) load() error {
+	if !s.read {
+		s.read = true
+		s.err = s.readAll()
+	}
+	return s.err
+}
+
+func (s *scope) readAll() error {
+	if err := s.readNamed(); err != nil {
+		return err
+	}
+	var first, last []*Image
+	for _, lib := range s.named {
+		if lib.Shared() {
+			last = append(last, lib)
+		} else {
+			first = append(first, lib)
+		}
+	}
+	s.seen = map[string]bool{}
+	if err := s.walk(append(first, s.im)); err != nil {
+		return err
+	}
+	return s.walk(last)
+}
+
+// readNamed reads the files that a person named.
+func (s *scope) readNamed() error {
+	for _, p := range s.paths {
+		st, err := os.Stat(p)
+		if err != nil {
+			return err
+		}
+		if st.IsDir() {
+			s.folders = append(s.folders, p)
+			continue
+		}
+		lib, err := OpenImage(p, "")
+		if err != nil {
+			return err
+		}
+		s.named = append(s.named, lib)
+	}
+	return nil
+}
+
+// walk adds libraries and what they need, breadth first.
+func (s *scope) walk(queue []*Image) error {
+	for _, lib := range queue {
+		s.seen[lib.libraryName()] = true
+	}
+	for ; len(queue) > 0; queue = queue[1:] {
+		lib := queue[0]
+		if lib != s.im {
+			s.libs = append(s.libs, lib)
+		}
+		for _, name := range lib.Needed() {
+			if s.seen[name] {
+				continue
+			}
+			s.seen[name] = true
+			found, err := s.find(name, lib)
+			if err != nil {
+				return err
+			}
+			if found != nil {
+				queue = append(queue, found)
+			}
+		}
+	}
+	return nil
+}
+
+// find reads the library of a name that lib needs; nil if it is not there, which is noted.
+func (s *scope) find(name string, lib *Image) (*Image, error) {
+	i := slices.IndexFunc(s.named, func(n *Image) bool { return n.libraryName() == name })
+	if i >= 0 {
+		return s.named[i], nil
+	}
+	folders, base := slices.Concat(s.folders, lib.RunPath(), configuredFolders("/etc/ld.so.conf"), systemFolders), name
+	if strings.Contains(name, "/") {
+		folders, base = []string{filepath.Dir(name)}, filepath.Base(name)
+	}
+	for _, dir := range folders {
+		// As the dynamic linker does, pass over what is not there and what is for another machine.
+		if f, err := lpelf.Open(filepath.Join(dir, base)); err == nil {
+			return NewImage(f, nil)
+		}
+	}
+	s.missing = append(s.missing, fmt.Sprintf("%s, which %s needs", name, lib.libraryName()))
+	return nil, nil
+}
+
+// libraryName is the name by which others need a library.
+func (im *Image) libraryName() string {
+	if name := im.Soname(); name != "" {
+		return name
+	}
+	return filepath.Base(im.Path)
+}
+
+// configuredFolders reads the folders of an ld.so.conf and of what it includes (ldconfig(8)); what cannot be read has
+// none.
+func configuredFolders(conf string) []string {
+	data, err := os.ReadFile(conf)
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for line := range strings.Lines(string(data)) {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		switch {
+		case len(words) == 2 && words[0] == "include":
+			pattern := words[1]
+			if !filepath.IsAbs(pattern) {
+				pattern = filepath.Join(filepath.Dir(conf), pattern)
+			}
+			files, err := filepath.Glob(pattern)
+			if err != nil {
+				continue
+			}
+			for _, f := range files {
+				if f != conf {
+					out = append(out, configuredFolders(f)...)
+				}
+			}
+		case len(words) == 1 && filepath.IsAbs(words[0]):
+			out = append(out, words[0])
+		}
+	}
+	return out
+}
+
+// lookup finds the first library that defines a symbol: its default version, or exactly the version that is asked for.
+// If there is none, it returns the versions that only older programs may use.
+func (s *scope) lookup(name, version string) (lib *Image, sym *lpelf.Symbol, old []string) {
+	for _, l := range s.libs {
+		for _, d := range l.dyn[name] {
+			switch {
+			case version == "" && !d.Hidden, version != "" && d.Version == version:
+				return l, d, nil
+			case version == "":
+				old = append(old, l.libraryName()+" "+d.Version)
+			}
+		}
+	}
+	return nil, nil, old
+}
