@@ -32,6 +32,7 @@ with FILE applied. The third form replaces values only; --set goes with the othe
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "target", Usage: "the program or library `ELF` that runs, exactly"},
 			&cli.StringFlag{Name: "symbols", Usage: "an unstripped build of it, `ELF`"},
+			&cli.StringSliceFlag{Name: "debug-dir", Usage: "look for its separate debug file in `DIR` before /usr/lib/debug"},
 			&cli.StringSliceFlag{Name: "lib", Usage: "a library that the target uses, or a folder of them, `PATH`"},
 			&cli.StringSliceFlag{Name: "old", Usage: "objects of the old source, one or more `PATH`"},
 			&cli.StringSliceFlag{Name: "new", Usage: "objects of the new source, one or more `PATH`"},
@@ -120,15 +121,15 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 	}
 	if objects {
 		return build.FromObjects(build.Options{
-			Target: c.String("target"), Symbols: c.String("symbols"), Libraries: c.StringSlice("lib"), Old: olds, New: news,
-			Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
+			Target: c.String("target"), Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
+			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
 		})
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o := build.SourceOptions{
-		Target: c.String("target"), Symbols: c.String("symbols"), Libraries: c.StringSlice("lib"), Source: source,
-		Patch: c.String("patch"), Command: c.Args().Slice(), Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
+		Target: c.String("target"), Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
+		Libraries: c.StringSlice("lib"), Source: source, Patch: c.String("patch"), Command: c.Args().Slice(), Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {
 		o.Progress = c.App.ErrWriter

@@ -30,6 +30,7 @@ var ErrNothing = diff.ErrNothing
 type Options struct {
 	Target      string   // the ELF file that runs
 	Symbols     string   // an unstripped build of it, or "" if the target has its symbols
+	DebugDirs   []string // folders of separate debug files, searched before /usr/lib/debug if the target is stripped
 	Libraries   []string // libraries that the target uses, and folders of them, for symbols that it does not import
 	Old, New    []string // objects, archives or folders of objects; none for a patch of Set alone
 	Data        bool     // bring in changed initial values, too
@@ -63,6 +64,7 @@ func FromObjects(o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	im.AddDebugFile(append(slices.Clone(o.DebugDirs), link.DebugFolder))
 	if err := im.SetLibraries(o.Libraries); err != nil {
 		return nil, err
 	}

@@ -175,3 +175,52 @@ func TestTargets(t *testing.T) {
 		})
 	}
 }
+
+// TestDebugFile strips a target and finds its symbols in a separate debug file.
+func TestDebugFile(t *testing.T) {
+	old := map[string]string{"main.c": mainC, "f.c": "static __attribute__((noinline)) int s(int x) { return x * 3; } int f(int x) { return s(x) + s(x+1); }\n"}
+	new := map[string]string{"main.c": mainC, "f.c": "static __attribute__((noinline)) int s(int x) { return x * 5; } int f(int x) { return s(x) + s(x+1); }\n"}
+	const id = "abcdef0123456789"
+	tests := []struct {
+		name   string
+		linked string // build-id of the program
+		put    string // where the debug file goes: below the folder of debug files, or beside the program
+		damage bool   // a byte of it is changed
+		want   string
+	}{
+		{"build-id", "0x" + id, "dbg/.build-id/ab/" + id[2:] + ".debug", false, "s"},
+		{"build-id of another", "0x" + id, "dbg/.build-id/ab/" + id[4:] + ".debug", false, "needs-symbols"},
+		{"debug link", "none", "prog.debug", false, "s"},
+		{"debug link in .debug", "none", ".debug/prog.debug", false, "s"},
+		{"debug link of a folder", "0x" + id, "dbg/DIR/prog.debug", false, "s"},
+		{"debug link with a wrong checksum", "none", "prog.debug", true, "needs-symbols"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := newProjectLinked(t, old, new, []string{"-pie", "-Wl,--build-id=" + tt.linked})
+			put := filepath.Join(p.dir, strings.ReplaceAll(tt.put, "DIR", p.dir))
+			if err := os.MkdirAll(filepath.Dir(put), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			for _, args := range [][]string{
+				{"--only-keep-debug", p.target, put},
+				{"--strip-all", "--add-gnu-debuglink=" + put, p.target},
+			} {
+				if out, err := exec.Command("objcopy", args...).CombinedOutput(); err != nil {
+					t.Fatalf("objcopy %v: %v\n%s", args, err, out)
+				}
+			}
+			if tt.damage {
+				data, err := os.ReadFile(put)
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, put, append(data, 0))
+			}
+			res, err := FromObjects(Options{Target: p.target, DebugDirs: []string{p.dir + "/dbg"}, Old: []string{p.dir + "/old/objs"}, New: []string{p.dir + "/new/objs"}, Name: "fix", Tool: "test"})
+			if got := short(res, err); got != tt.want {
+				t.Errorf("%s, want %s (%v)", got, tt.want, err)
+			}
+		})
+	}
+}

@@ -20,6 +20,7 @@ import (
 type SourceOptions struct {
 	Target      string
 	Symbols     string
+	DebugDirs   []string
 	Libraries   []string
 	Source      string   // folder; it is copied and never written to
 	Patch       string   // the change, for patch -p1
@@ -60,8 +61,8 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 		}
 	}
 	return FromObjects(Options{
-		Target: o.Target, Symbols: o.Symbols, Libraries: o.Libraries, Old: []string{w.path("old")}, New: []string{w.path("objects")},
-		Data: o.Data, Set: o.Set, Name: o.Name, Description: o.Description, Tool: o.Tool,
+		Target: o.Target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries,
+		Old: []string{w.path("old")}, New: []string{w.path("objects")}, Data: o.Data, Set: o.Set, Name: o.Name, Description: o.Description, Tool: o.Tool,
 	})
 }
 

@@ -28,7 +28,9 @@ type Image struct {
 	starts []uint64                   // sorted addresses of functions
 	bound  bool                       // BIND_NOW
 	scope  *scope
-	near   bool // the patch must be in its reach
+	// symbols is the debug file that the symbol table was found in, "" for none.
+	symbols string
+	near    bool // the patch must be in its reach
 }
 
 // SetLibraries names files, or folders of them, that are the libraries of the target; those that it needs and that are
@@ -116,6 +118,7 @@ func (im *Image) index(table []*lpelf.Symbol) {
 	im.local = map[int]map[string][]*lpelf.Symbol{}
 	im.blocks = map[string][]int{}
 	im.dyn = map[string][]*lpelf.Symbol{}
+	im.starts = nil
 	for _, s := range table {
 		im.addSymbol(s)
 	}

@@ -143,6 +143,21 @@ func (f *File) RunPath() []string {
 	return strings.Split(strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(list), ":")
 }
 
+// DebugLink returns the name of the separate debug file and its CRC-32 (section .gnu_debuglink, which strip and dh_strip
+// write: the name, padded to 4 bytes, and the checksum); "" if the file names none.
+func (f *File) DebugLink() (name string, sum uint32) {
+	s := f.Section(".gnu_debuglink")
+	if s == nil {
+		return "", 0
+	}
+	n := bytes.IndexByte(s.Data, 0)
+	at := (n + 4) &^ 3
+	if n <= 0 || at+4 > len(s.Data) {
+		return "", 0
+	}
+	return string(s.Data[:n]), le32(s.Data[at:])
+}
+
 // PIE tells whether the file is marked as a position independent program (DF_1_PIE).
 func (f *File) PIE() bool {
 	flags, _ := f.dynamic(elf.DT_FLAGS_1)

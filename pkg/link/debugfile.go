@@ -1,0 +1,57 @@
+package link
+
+import (
+	"bytes"
+	"encoding/hex"
+	"hash/crc32"
+	"path/filepath"
+
+	"lpatch/pkg/lpelf"
+)
+
+// DebugFolder is where distributions put separate debug files.
+const DebugFolder = "/usr/lib/debug"
+
+// AddDebugFile looks for the separate debug file of an image without symbols, as gdb does ("Debugging Information in
+// Separate Files"): by build-id in the folders, then by the name in .gnu_debuglink, whose checksum must be right. It
+// returns the path of the file whose symbols it took, "" if there is none. A folder is searched before the next.
+func (im *Image) AddDebugFile(folders []string) string {
+	if im.Named {
+		return ""
+	}
+	id := hex.EncodeToString(im.BuildID())
+	name, sum := im.DebugLink()
+	dir := filepath.Dir(im.Path)
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	beside := []string{dir, filepath.Join(dir, ".debug")}
+	for _, f := range folders {
+		if len(id) > 2 && im.takeSymbols(filepath.Join(f, ".build-id", id[:2], id[2:]+".debug"), nil) {
+			return im.symbols
+		}
+		beside = append(beside, filepath.Join(f, dir))
+	}
+	for _, d := range beside {
+		if name != "" && im.takeSymbols(filepath.Join(d, filepath.Base(name)), &sum) {
+			return im.symbols
+		}
+	}
+	return ""
+}
+
+// takeSymbols reads a debug file that may be there. It must have the image's build-id; if one of the two has none, the
+// checksum that the image names decides.
+func (im *Image) takeSymbols(path string, sum *uint32) bool {
+	f, err := lpelf.Open(path)
+	if err != nil || len(f.Symbols) == 0 || path == im.Path {
+		return false
+	}
+	same := im.BuildID() != nil && bytes.Equal(im.BuildID(), f.BuildID())
+	if !same && (im.BuildID() != nil && f.BuildID() != nil || sum == nil) || sum != nil && crc32.ChecksumIEEE(f.Data) != *sum {
+		return false
+	}
+	im.Named, im.symbols = true, path
+	im.index(f.Symbols)
+	return true
+}
