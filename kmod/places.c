@@ -297,9 +297,12 @@ static int lp_refuse_bytes(struct lp_op *op, const struct lp_place *place, const
 
 	strscpy(op->function, site->symbol, sizeof(op->function));
 	return lp_op_refuse(op, LPATCH_REFUSAL_BYTES_DIFFER,
-			    "%s of %s has the bytes %*ph where %*ph are expected: a breakpoint, another tool, or another build of the file",
+			    "%s of %s has the bytes %*ph where %*ph are expected: %s",
 			    site->symbol, patch->images[site->image].name, place->len, found,
-			    place->len, place->from);
+			    place->len, place->from,
+			    site->kind == LPATCH_SITE_KIND_JUMP ?
+				    "a breakpoint, another tool, or another build of the file" :
+				    "the program has changed this variable, and what it wrote would be lost");
 }
 
 /* Compares what is there with what must be. Does not fault. Return: 0 or a refusal. */
