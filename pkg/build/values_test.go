@@ -2,6 +2,7 @@ package build
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -79,17 +80,20 @@ func TestData(t *testing.T) {
 
 // TestDataTarget builds a patch of a value for programs that do not fit the old objects.
 func TestDataTarget(t *testing.T) {
-	text := func(n int) map[string]string {
-		return map[string]string{"main.c": mainC, "f.c": fmt.Sprintf("static int n = %d; static __attribute__((noinline)) int s(int x) { return x + ++n; } int f(int x) { return s(x) + s(x + 1); }", n), "d.c": fmt.Sprintf("int d[2] = {%d, 2};", n)}
+	text := func(n, d int) map[string]string {
+		return map[string]string{"main.c": mainC, "d.c": fmt.Sprintf("int d[2] = {%d, 2};", d),
+			"f.c": fmt.Sprintf("static int n = %d; static __attribute__((noinline)) int s(int x) { return x + ++n; } int f(int x) { return s(x) + s(x + 1); }", n)}
 	}
-	p, other := newProject(t, text(1), text(2)), newProject(t, text(3), text(2))
+	p := newProject(t, text(1, 1), text(2, 2))
+	otherN, otherD := newProject(t, text(3, 1), nil), newProject(t, text(1, 3), nil)
 	stripped := filepath.Join(p.dir, "stripped")
 	if out, err := exec.Command("strip", "-o", stripped, p.target).CombinedOutput(); err != nil {
 		t.Fatalf("strip: %v\n%s", err, out)
 	}
 	for _, tt := range []struct{ name, target, symbols, want string }{
 		{"fits", p.target, "", ""},
-		{"other values", other.target, "", "target-differs"},
+		{"another value beside the same code", otherN.target, "", "target-differs"},
+		{"another value in an object without code", otherD.target, "", "target-differs"},
 		{"stripped", stripped, "", "needs-symbols"},
 		{"stripped with twin", stripped, p.target, ""},
 	} {
@@ -101,6 +105,40 @@ func TestDataTarget(t *testing.T) {
 				t.Errorf("%q, want %q (%v)", got, tt.want, err)
 			}
 		})
+	}
+}
+
+// TestDataSources has two objects of one source name, which have no code: static variables tell which is which.
+func TestDataSources(t *testing.T) {
+	dir := t.TempDir()
+	p := project{dir: dir, target: dir + "/prog"}
+	for side, text := range map[string][2]string{
+		"old": {"static int n[2] = {1, 2}; int *a = n;", "static int n[2] = {5, 6}; int *b = n;"},
+		"new": {"static int n[2] = {1, 2}; int *a = n;", "static int n[2] = {5, 7}; int *b = n;"},
+		"one": {"int a = 1;", "int b = 2;"}, "two": {"int a = 3;", "int b = 4;"},
+	} {
+		for i, sub := range []string{"a", "b"} {
+			d := filepath.Join(dir, side, sub)
+			if err := os.MkdirAll(d, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			write(t, d+"/d.c", []byte(text[i]))
+			write(t, d+"/main.c", []byte("extern int a, b; int main(void) { return a + b; }"))
+			p.gcc(t, d, "-c", "-g", "-fPIE", "-fdata-sections", "d.c")
+		}
+		p.gcc(t, filepath.Join(dir, side), "-pie", "-o", dir+"/prog-"+side, "a/main.c", "a/d.o", "b/d.o")
+	}
+	for _, tt := range []struct{ old, new, want string }{
+		{"old", "new", "n: 0500000006000000 -> 0500000007000000"},
+		{"one", "two", "a: 01000000 -> 03000000; b: 02000000 -> 04000000"},
+	} {
+		res, err := FromObjects(Options{Target: dir + "/prog-" + tt.old, Old: []string{filepath.Join(dir, tt.old)}, New: []string{filepath.Join(dir, tt.new)},
+			Data: true, Name: "fix", Tool: "test"})
+		if err != nil {
+			t.Errorf("%s: %v", tt.old, err)
+		} else if got := values(res.Spec); got != tt.want {
+			t.Errorf("%s, want %s", got, tt.want)
+		}
 	}
 }
 

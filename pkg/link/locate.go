@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
@@ -61,8 +62,12 @@ func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error
 	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
 }
 
-// locateVariables finds an object that has no functions by the initial values of its variables.
+// locateVariables finds an object that has no functions by the initial values of its variables. If they are all global,
+// the image has one of each name, wherever in the symbol table.
 func (im *Image) locateVariables(obj *diff.Object, blocks []int) (*Located, error) {
+	if !slices.ContainsFunc(obj.Variables(), func(v *lpelf.Symbol) bool { return v.Bind == elf.STB_LOCAL && !diff.ByContent(v) }) {
+		blocks = []int{0}
+	}
 	var found []*Located
 	differs := ""
 	for _, b := range blocks {
@@ -87,8 +92,8 @@ func (im *Image) locateVariables(obj *diff.Object, blocks []int) (*Located, erro
 	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
 }
 
-// compareVariables returns how many variables of the object have the same initial value in the image, and the name of
-// one that has not.
+// compareVariables returns how many variables of the object, static ones if there is a part of the symbol table for them,
+// have the same initial value in the image, and the name of one that has not.
 func (l *Located) compareVariables() (fits int, differs string) {
 	for _, v := range l.Obj.Variables() {
 		addrs := l.m.addresses(v)
@@ -103,7 +108,9 @@ func (l *Located) compareVariables() (fits int, differs string) {
 		if !bytes.Equal(without(have, linked), want) {
 			return 0, v.Name
 		}
-		fits++
+		if l.Block == 0 || v.Bind == elf.STB_LOCAL {
+			fits++
+		}
 	}
 	return fits, ""
 }
