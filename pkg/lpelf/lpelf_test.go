@@ -121,3 +121,41 @@ func TestProgram(t *testing.T) {
 		}
 	}
 }
+
+// TestRelr reads the packed table of relative relocations: the pointers of an array with gaps, and no others.
+func TestRelr(t *testing.T) {
+	dir := t.TempDir()
+	source := "int v[200]; int *p[200] = {[0] = v, [1] = v + 1, [63] = v + 63, [64] = v + 64, [130] = v + 130, [199] = v + 199};\n"
+	if err := os.WriteFile(dir+"/x.c", []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-shared", "-fPIC", "-fvisibility=hidden", "-nostdlib", "-Wl,-z,pack-relative-relocs", "-o", dir + "/x.so", dir + "/x.c"}
+	if msg, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+		t.Skipf("gcc: %v\n%s", err, msg)
+	}
+	f, err := Open(dir + "/x.so")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Section(".relr.dyn") == nil {
+		t.Skip("this linker does not pack relocations")
+	}
+	slots, err := f.ReadSlots()
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]uint64{}
+	for _, s := range f.Symbols {
+		at[s.Name] = s.Value
+	}
+	got, want := map[uint64]int64{}, map[uint64]int64{}
+	for vaddr, s := range slots.ByVaddr {
+		got[vaddr] = s.Addend
+	}
+	for _, i := range []uint64{0, 1, 63, 64, 130, 199} {
+		want[at["p"]+8*i] = int64(at["v"] + 4*i)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("words with their addends (-want +got):\n%s", diff)
+	}
+}

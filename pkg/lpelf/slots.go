@@ -35,6 +35,9 @@ func (f *File) ReadSlots() (*Slots, error) {
 		Copies: map[string]uint64{},
 	}
 	for _, sec := range f.Sections {
+		if sec.Type == shtRELR && sec.Flags&elf.SHF_ALLOC != 0 {
+			f.scanRelr(s, sec)
+		}
 		if sec.Type != elf.SHT_RELA || sec.Flags&elf.SHF_ALLOC == 0 {
 			continue
 		}
@@ -53,6 +56,35 @@ func (f *File) ReadSlots() (*Slots, error) {
 		s.scanPLT(sec)
 	}
 	return s, nil
+}
+
+// shtRELR is SHT_RELR of the gABI: relative relocations without addends, packed (-z pack-relative-relocs).
+const shtRELR elf.SectionType = 19
+
+// scanRelr adds the words of an SHT_RELR section (gABI "Relative Relocation Table"): an even entry is the address of one,
+// an odd entry has a bit for each of the 63 behind the last. The addend is in the word, so those elsewhere are none.
+func (f *File) scanRelr(s *Slots, sec *Section) {
+	const word, bits = 8, 63
+	add := func(at uint64) {
+		if b := f.BytesAt(at); len(b) >= word {
+			s.ByVaddr[at] = Slot{Vaddr: at, Type: elf.R_X86_64_RELATIVE, Addend: int64(le64(b))}
+		}
+	}
+	next := uint64(0)
+	for d := sec.Data; len(d) >= word; d = d[word:] {
+		entry := le64(d)
+		if entry&1 == 0 {
+			add(entry)
+			next = entry + word
+			continue
+		}
+		for i := uint64(0); i < bits; i++ {
+			if entry>>(i+1)&1 != 0 {
+				add(next + i*word)
+			}
+		}
+		next += bits * word
+	}
 }
 
 func (s *Slots) add(r Reloc) {
