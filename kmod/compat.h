@@ -5,6 +5,7 @@
 
 #include <linux/mm.h>
 #include <linux/task_work.h>
+#include <linux/uprobes.h>
 #include <linux/version.h>
 #include <net/genetlink.h>
 
@@ -50,6 +51,52 @@ static inline long lp_get_user_pages(struct mm_struct *mm, unsigned long start, 
 #else
 #define lp_genl_doit_ops genl_split_ops
 #endif
+
+/*
+ * Commits 59da880afed2 ("uprobes: get rid of enum uprobe_filter_ctx in uprobe filter callbacks"),
+ * 3c83a9ad0295 ("uprobes: make uprobe_register() return struct uprobe *") and 04b01625da13
+ * ("perf/uprobe: split uprobe_unregister()"), 6.12; da09a9e0c3ea ("uprobe: Add data pointer to
+ * consumer handlers"), 6.13.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define LP_UPROBE_FILTER(name)								\
+	bool name(struct uprobe_consumer *self, enum uprobe_filter_ctx ctx, struct mm_struct *mm)
+#else
+#define LP_UPROBE_FILTER(name)								\
+	bool name(struct uprobe_consumer *self, struct mm_struct *mm)
+#endif
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define LP_UPROBE_HANDLER(name)								\
+	int name(struct uprobe_consumer *self, struct pt_regs *regs)
+#else
+#define LP_UPROBE_HANDLER(name)								\
+	int name(struct uprobe_consumer *self, struct pt_regs *regs, __u64 *data)
+#endif
+
+/* @uprobe gets what lp_uprobe_unregister() wants. Return: 0 or a negative errno. */
+static inline int lp_uprobe_register(struct inode *inode, loff_t offset, struct uprobe_consumer *uc,
+				     struct uprobe **uprobe)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	*uprobe = NULL;
+	return uprobe_register(inode, offset, uc);
+#else
+	*uprobe = uprobe_register(inode, offset, 0, uc);
+	return PTR_ERR_OR_ZERO(*uprobe);
+#endif
+}
+
+/* When it returns the consumer's functions are not running and do not run any more. */
+static inline void lp_uprobe_unregister(struct inode *inode, loff_t offset,
+					struct uprobe_consumer *uc, struct uprobe *uprobe)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+	uprobe_unregister(inode, offset, uc);
+#else
+	uprobe_unregister_nosync(uprobe, uc);
+	uprobe_unregister_sync();
+#endif
+}
 
 /* Commit 5f60d5f6bbc1 ("move asm/unaligned.h to linux/unaligned.h"), 6.12. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)

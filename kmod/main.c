@@ -45,9 +45,9 @@ static void __exit lp_exit(void)
 	 */
 	lp_lineage_exit();
 	/*
-	 * Every queued gate held the module, so none is queued. A thread may still be in the last
-	 * instructions of a gate, behind its module_put(); lp_gate_exit() waits until it has left
-	 * them.
+	 * Every queued gate, every boot entry and every work of one held the module, so there is
+	 * none. A thread may still be in the last instructions of such a work, behind its
+	 * module_put(); lp_gate_exit() waits until it has left them.
 	 */
 	lp_gate_exit();
 }

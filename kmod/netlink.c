@@ -13,12 +13,12 @@
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/netlink.h>
-#include <linux/pid_namespace.h>
 #include <net/genetlink.h>
 
+#include "boot.h"
 #include "compat.h"
+#include "event.h"
 #include "gate.h"
-#include "lineage.h"
 #include "netlink.h"
 #include "nl_gen.h"
 #include "op.h"
@@ -32,14 +32,12 @@
 /* The longest time that a client may have the kernel try. */
 #define LP_TIMEOUT_MAX (3600ULL * NSEC_PER_SEC)
 
-static struct genl_family lp_family;
-
-static bool lp_permitted(struct sk_buff *skb)
+bool lp_permitted(struct sk_buff *skb)
 {
 	return netlink_capable(skb, CAP_SYS_ADMIN) && netlink_capable(skb, CAP_SYS_PTRACE);
 }
 
-static int lp_not_permitted(struct netlink_ext_ack *extack)
+int lp_not_permitted(struct netlink_ext_ack *extack)
 {
 	NL_SET_ERR_MSG(extack,
 		       "lpatch needs CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace");
@@ -192,60 +190,6 @@ int lpatch_nl_patch_seal_doit(struct sk_buff *skb, struct genl_info *info)
 	return ret;
 }
 
-static struct sk_buff *lp_event_new(void **head)
-{
-	struct sk_buff *skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
-
-	if (!skb)
-		return NULL;
-	*head = genlmsg_put(skb, 0, 0, &lp_family, 0, LPATCH_CMD_EVENT);
-	if (*head)
-		return skb;
-	nlmsg_free(skb);
-	return NULL;
-}
-
-/* Nobody may be listening. */
-static void lp_event_send(struct sk_buff *skb, void *head, int ret)
-{
-	if (ret) {
-		nlmsg_free(skb);
-		return;
-	}
-	genlmsg_end(skb, head);
-	genlmsg_multicast(&lp_family, skb, 0, LPATCH_NLGRP_EVENTS, GFP_KERNEL);
-}
-
-/* Tells of a patch that another one replaced. */
-static int lp_notify_replaced(struct lp_target *target, struct lp_record *record, void *arg)
-{
-	const struct lp_op *op = arg;
-	struct sk_buff *skb;
-	void *head;
-
-	if (record->state != LPATCH_STATE_RESTORED || record->since != op->since)
-		return 0;
-	skb = lp_event_new(&head);
-	if (skb)
-		lp_event_send(skb, head, lp_report_record(skb, target, record));
-	return 0;
-}
-
-/* Tells the group of changes and refusals. */
-static void lp_notify(struct lp_op *op)
-{
-	struct sk_buff *skb;
-	void *head;
-
-	if ((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && op->refusal == LPATCH_REFUSAL_NONE)
-		return;
-	skb = lp_event_new(&head);
-	if (skb)
-		lp_event_send(skb, head, lp_report_op(skb, op));
-	if (op->refusal == LPATCH_REFUSAL_NONE && (op->flags & LPATCH_OP_FLAGS_REPLACE))
-		lp_target_each(op->target, lp_notify_replaced, op);
-}
-
 static u64 lp_limit(const struct nlattr *attr, u64 absent, u64 max)
 {
 	return attr ? min(nla_get_u64(attr), max) : absent;
@@ -297,7 +241,7 @@ static int lp_op_answer(struct lp_op *op, struct genl_info *info, u64 start_time
 		return -ENOMEM;
 	ret = lp_op_on(op, start_time);
 	if (!ret) {
-		lp_notify(op);
+		lp_event(op);
 		ret = lp_report_op(skb, op);
 	}
 	return lp_reply_send(skb, head, info, ret);
@@ -368,104 +312,6 @@ int lpatch_nl_unload_doit(struct sk_buff *skb, struct genl_info *info)
 	return lp_op_doit(info, LP_UNLOAD, LPATCH_CMD_UNLOAD);
 }
 
-int lpatch_nl_status_get_start(struct netlink_callback *cb)
-{
-	if (lp_permitted(cb->skb))
-		return 0;
-	return lp_not_permitted(cb->extack);
-}
-
-/*
- * cb->args[0] and [1]: the ids of the target and the record that the last message ended with;
- * records may come and go between two messages.
- */
-struct lp_dump {
-	struct sk_buff *skb;
-	struct netlink_callback *cb;
-};
-
-static int lp_dump_record(struct lp_target *target, struct lp_record *record, void *arg)
-{
-	struct lp_dump *dump = arg;
-	void *head;
-
-	long *last = dump->cb->args;
-
-	if ((long)target->id < last[0] || ((long)target->id == last[0] && (long)record->id <= last[1]))
-		return 0;
-	head = genlmsg_put(dump->skb, NETLINK_CB(dump->cb->skb).portid, dump->cb->nlh->nlmsg_seq,
-			   &lp_family, NLM_F_MULTI, LPATCH_CMD_STATUS_GET);
-	if (!head)
-		return -EMSGSIZE;
-	if (lp_report_record(dump->skb, target, record)) {
-		genlmsg_cancel(dump->skb, head);
-		return -EMSGSIZE;
-	}
-	genlmsg_end(dump->skb, head);
-	last[0] = target->id;
-	last[1] = record->id;
-	return 0;
-}
-
-int lpatch_nl_status_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
-{
-	struct lp_dump dump = { .skb = skb, .cb = cb };
-
-	if (!cb->args[0]) {
-		lp_lineage_purge();
-		/* Of a fork that is under way there is nothing to say yet. */
-		if (lp_lineage_find() == -ENOMEM) {
-			NL_SET_ERR_MSG(cb->extack,
-				       "there is no memory for the records of processes that inherited a patch");
-			return -ENOMEM;
-		}
-	}
-	if (lp_records_each(lp_dump_record, &dump) == -EINTR)
-		return -EINTR;
-	return skb->len;
-}
-
-int lpatch_nl_gates_get_start(struct netlink_callback *cb)
-{
-	return lpatch_nl_status_get_start(cb);
-}
-
-/*
- * lp_gate_lock held: the thread cannot get past its gate, so it has not been reaped, and no leader of
- * its group is freed while interrupts are disabled.
- */
-static int lp_dump_gate(struct lp_gate *gate, void *arg)
-{
-	struct pid_namespace *reader = task_active_pid_ns(current);
-	struct lp_dump *dump = arg;
-	char comm[TASK_COMM_LEN];
-	void *head;
-
-	head = genlmsg_put(dump->skb, NETLINK_CB(dump->cb->skb).portid, dump->cb->nlh->nlmsg_seq,
-			   &lp_family, NLM_F_MULTI, LPATCH_CMD_GATES_GET);
-	if (!head)
-		return -EMSGSIZE;
-	/* It may change meanwhile, but always ends with a NUL. */
-	strscpy_pad(comm, gate->task->group_leader->comm, sizeof(comm));
-	if (nla_put_u32(dump->skb, LPATCH_A_GATE_TID, task_pid_nr_ns(gate->task, reader)) ||
-	    nla_put_u32(dump->skb, LPATCH_A_GATE_PID, task_tgid_nr_ns(gate->task, reader)) ||
-	    nla_put_string(dump->skb, LPATCH_A_GATE_COMM, comm)) {
-		genlmsg_cancel(dump->skb, head);
-		return -EMSGSIZE;
-	}
-	genlmsg_end(dump->skb, head);
-	return 0;
-}
-
-int lpatch_nl_gates_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
-{
-	struct lp_dump dump = { .skb = skb, .cb = cb };
-
-	/* Full messages are no error: the walk goes on in the next one. */
-	lp_gates_each(cb->args, lp_dump_gate, &dump);
-	return skb->len;
-}
-
 int lpatch_nl_gates_drain_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	void *head;
@@ -475,6 +321,44 @@ int lpatch_nl_gates_drain_doit(struct sk_buff *skb, struct genl_info *info)
 		return -ENOMEM;
 	return lp_reply_send(skb, head, info,
 			     nla_put_u32(skb, LPATCH_A_GATE_WOKEN, lp_gates_drain()));
+}
+
+int lpatch_nl_boot_add_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr **attrs = info->attrs;
+	struct lp_patch *patch;
+	u32 flags;
+	int ret;
+
+	if (GENL_REQ_ATTR_CHECK(info, LPATCH_A_BOOT_HASH)) {
+		NL_SET_ERR_MSG(info->extack, "a boot entry needs the hash of a patch");
+		return -EINVAL;
+	}
+	patch = lp_patch_by_hash(nla_data(attrs[LPATCH_A_BOOT_HASH]));
+	if (!patch) {
+		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_BOOT_HASH],
+				    "no sealed patch has that hash, transfer it first");
+		return -ENOENT;
+	}
+	flags = attrs[LPATCH_A_BOOT_FLAGS] ? nla_get_u32(attrs[LPATCH_A_BOOT_FLAGS]) : 0;
+	ret = lp_boot_add(patch, flags, info->extack);
+	lp_patch_put(patch);
+	return ret;
+}
+
+int lpatch_nl_boot_remove_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	int ret;
+
+	if (GENL_REQ_ATTR_CHECK(info, LPATCH_A_BOOT_HASH)) {
+		NL_SET_ERR_MSG(info->extack, "a boot entry is named by the hash of its patch");
+		return -EINVAL;
+	}
+	ret = lp_boot_remove(nla_data(info->attrs[LPATCH_A_BOOT_HASH]));
+	if (ret)
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[LPATCH_A_BOOT_HASH],
+				    "there is no boot entry of that hash");
+	return ret;
 }
 
 static int lp_netlink_notify(struct notifier_block *nb, unsigned long event, void *data)
@@ -491,7 +375,7 @@ static struct notifier_block lp_netlink_notifier = {
 	.notifier_call = lp_netlink_notify,
 };
 
-static struct genl_family lp_family __ro_after_init = {
+struct genl_family lp_family __ro_after_init = {
 	.name = LPATCH_FAMILY_NAME,
 	.version = LPATCH_FAMILY_VERSION,
 	.module = THIS_MODULE,

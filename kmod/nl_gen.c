@@ -115,6 +115,21 @@ static const struct nla_policy lpatch_unload_nl_policy[LPATCH_A_OP_MAX + 1] = {
 static const struct nla_policy lpatch_status_get_nl_policy[LPATCH_A_OP_MAX + 1] = {
 };
 
+/* LPATCH_CMD_BOOT_ADD: the request */
+static const struct nla_policy lpatch_boot_add_nl_policy[LPATCH_A_BOOT_MAX + 1] = {
+	[LPATCH_A_BOOT_HASH] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
+	[LPATCH_A_BOOT_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x1),
+};
+
+/* LPATCH_CMD_BOOT_REMOVE: the request */
+static const struct nla_policy lpatch_boot_remove_nl_policy[LPATCH_A_BOOT_MAX + 1] = {
+	[LPATCH_A_BOOT_HASH] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
+};
+
+/* LPATCH_CMD_BOOT_GET: the request */
+static const struct nla_policy lpatch_boot_get_nl_policy[LPATCH_A_BOOT_MAX + 1] = {
+};
+
 /* LPATCH_CMD_GATES_GET: the request */
 static const struct nla_policy lpatch_gates_get_nl_policy[LPATCH_A_GATE_MAX + 1] = {
 };
@@ -178,6 +193,25 @@ const struct genl_ops lpatch_nl_ops[LPATCH_NL_OPS_COUNT] = {
 		.dumpit = lpatch_nl_status_get_dumpit,
 		.policy = lpatch_status_get_nl_policy,
 		.maxattr = LPATCH_A_OP_MAX,
+	},
+	{
+		.cmd = LPATCH_CMD_BOOT_ADD,
+		.doit = lpatch_nl_boot_add_doit,
+		.policy = lpatch_boot_add_nl_policy,
+		.maxattr = LPATCH_A_BOOT_MAX,
+	},
+	{
+		.cmd = LPATCH_CMD_BOOT_REMOVE,
+		.doit = lpatch_nl_boot_remove_doit,
+		.policy = lpatch_boot_remove_nl_policy,
+		.maxattr = LPATCH_A_BOOT_MAX,
+	},
+	{
+		.cmd = LPATCH_CMD_BOOT_GET,
+		.start = lpatch_nl_boot_get_start,
+		.dumpit = lpatch_nl_boot_get_dumpit,
+		.policy = lpatch_boot_get_nl_policy,
+		.maxattr = LPATCH_A_BOOT_MAX,
 	},
 	{
 		.cmd = LPATCH_CMD_GATES_GET,

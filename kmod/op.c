@@ -72,6 +72,8 @@ static const char * const lp_verbs[] = {
 
 const char *lp_op_verb(const struct lp_op *op)
 {
+	if (op->boot)
+		return "boot";
 	return op->flags & LPATCH_OP_FLAGS_DRY_RUN ? "check" : lp_verbs[op->verb];
 }
 

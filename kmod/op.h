@@ -32,6 +32,7 @@ enum lp_verb {
  * @timeout: ns, how long to try again
  * @allowed: the attributes of the request, in which lp_op_allows() looks
  * @allowed_len: bytes of them
+ * @boot: it is done to a process as that starts
  * @pid: as the client named the target
  * @patch, @target: referenced; the target's lock is held by the client's thread
  * @canceled: completed when the client is being killed
@@ -48,6 +49,7 @@ enum lp_verb {
 struct lp_op {
 	enum lp_verb verb;
 	u32 flags;
+	bool boot;
 	u64 max_stop;
 	u64 timeout;
 	const struct nlattr *allowed;

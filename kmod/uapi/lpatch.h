@@ -104,6 +104,15 @@ enum lpatch_op_flags {
 };
 
 /**
+ * enum lpatch_boot_flags - boot flags
+ * @LPATCH_BOOT_FLAGS_KILL: a process that cannot be patched is killed before it begins; without the
+ *   flag it runs unpatched
+ */
+enum lpatch_boot_flags {
+	LPATCH_BOOT_FLAGS_KILL = 1 << 0,
+};
+
+/**
  * enum lpatch_state - the state of a patch in a target
  * @LPATCH_STATE_NONE: none
  * @LPATCH_STATE_LOADED: mapped, nothing overwritten yet
@@ -349,7 +358,7 @@ enum lpatch_a_patch {
  * @LPATCH_A_REPORT_UNSPEC: not used
  * @LPATCH_A_REPORT_PATCH: string
  * @LPATCH_A_REPORT_HASH: binary
- * @LPATCH_A_REPORT_VERB: string: load, apply, restore, unload or check; absent in a status
+ * @LPATCH_A_REPORT_VERB: string: load, apply, restore, unload, check, or boot; absent in a status
  * @LPATCH_A_REPORT_PID: u32: in the reader's pid namespace
  * @LPATCH_A_REPORT_COMM: string
  * @LPATCH_A_REPORT_STATE: u32, enum lpatch_state
@@ -473,6 +482,35 @@ enum lpatch_a_op {
 };
 
 /**
+ * enum lpatch_a_boot - attributes: a boot entry: the patch is applied to each process that maps its
+ *   images from now on, when the last of them has become executable and before any instruction of
+ *   that mapping has run
+ * @LPATCH_A_BOOT_UNSPEC: not used
+ * @LPATCH_A_BOOT_HASH: binary: names the sealed patch
+ * @LPATCH_A_BOOT_FLAGS: u32, enum lpatch_boot_flags
+ * @LPATCH_A_BOOT_PATCH: string: the name of the patch
+ * @LPATCH_A_BOOT_APPLIED: u64: processes that were patched
+ * @LPATCH_A_BOOT_FAILED: u64: processes that could not be patched
+ * @LPATCH_A_BOOT_MESSAGE: string: why the last one could not
+ * @LPATCH_A_BOOT_PAD: aligns 64-bit attributes; no content
+ * @__LPATCH_A_BOOT_MAX: one past the highest
+ * @LPATCH_A_BOOT_MAX: the highest
+ */
+enum lpatch_a_boot {
+	LPATCH_A_BOOT_UNSPEC,
+	LPATCH_A_BOOT_HASH,
+	LPATCH_A_BOOT_FLAGS,
+	LPATCH_A_BOOT_PATCH,
+	LPATCH_A_BOOT_APPLIED,
+	LPATCH_A_BOOT_FAILED,
+	LPATCH_A_BOOT_MESSAGE,
+	LPATCH_A_BOOT_PAD,
+
+	__LPATCH_A_BOOT_MAX,
+	LPATCH_A_BOOT_MAX = (__LPATCH_A_BOOT_MAX - 1)
+};
+
+/**
  * enum lpatch_cmd - commands
  * @LPATCH_CMD_UNSPEC: not used
  * @LPATCH_CMD_INFO_GET: What the module is and can do.
@@ -487,6 +525,10 @@ enum lpatch_a_op {
  * @LPATCH_CMD_STATUS_GET: One report for each patch in each target, those included that inherited
  *   it by fork. The memory of each is looked at; if that takes too long because somebody holds its
  *   lock, the message says so and the state is the recorded one.
+ * @LPATCH_CMD_BOOT_ADD: Register a sealed patch to be applied to each process as it starts. What
+ *   runs already is not changed. The entry holds the patch and the module until boot-remove.
+ * @LPATCH_CMD_BOOT_REMOVE: Remove a boot entry. Processes that it has patched stay so.
+ * @LPATCH_CMD_BOOT_GET: One answer for each boot entry.
  * @LPATCH_CMD_EVENT: Sent to the group for each state change and each refusal.
  * @LPATCH_CMD_GATES_GET: One message for each gate that is queued. Threads may pass theirs
  *   meanwhile.
@@ -510,6 +552,9 @@ enum lpatch_cmd {
 	LPATCH_CMD_RESTORE,
 	LPATCH_CMD_UNLOAD,
 	LPATCH_CMD_STATUS_GET,
+	LPATCH_CMD_BOOT_ADD,
+	LPATCH_CMD_BOOT_REMOVE,
+	LPATCH_CMD_BOOT_GET,
 	LPATCH_CMD_EVENT,
 	LPATCH_CMD_GATES_GET,
 	LPATCH_CMD_GATES_DRAIN,

@@ -104,6 +104,13 @@ const (
 	OpFlagsReplace OpFlags = 1 << 1 // with apply: all other patches that are applied to the target are restored in the same window
 )
 
+// BootFlags: boot flags.
+type BootFlags uint32
+
+const (
+	BootFlagsKill BootFlags = 1 << 0 // a process that cannot be patched is killed before it begins; without the flag it runs unpatched
+)
+
 // State: the state of a patch in a target.
 type State uint32
 
@@ -244,7 +251,7 @@ const (
 const (
 	AttrReportPatch           uint16 = 1  // string
 	AttrReportHash            uint16 = 2  // binary
-	AttrReportVerb            uint16 = 3  // string: load, apply, restore, unload or check; absent in a status
+	AttrReportVerb            uint16 = 3  // string: load, apply, restore, unload, check, or boot; absent in a status
 	AttrReportPID             uint16 = 4  // u32: in the reader's pid namespace
 	AttrReportComm            uint16 = 5  // string
 	AttrReportState           uint16 = 6  // u32, enum lpatch_state
@@ -294,6 +301,17 @@ const (
 	AttrOpPad         uint16 = 9 // aligns 64-bit attributes; no content
 )
 
+// Attributes: a boot entry: the patch is applied to each process that maps its images from now on, when the last of them has become executable and before any instruction of that mapping has run.
+const (
+	AttrBootHash    uint16 = 1 // binary: names the sealed patch
+	AttrBootFlags   uint16 = 2 // u32, enum lpatch_boot_flags
+	AttrBootPatch   uint16 = 3 // string: the name of the patch
+	AttrBootApplied uint16 = 4 // u64: processes that were patched
+	AttrBootFailed  uint16 = 5 // u64: processes that could not be patched
+	AttrBootMessage uint16 = 6 // string: why the last one could not
+	AttrBootPad     uint16 = 7 // aligns 64-bit attributes; no content
+)
+
 // Commands.
 const (
 	CmdInfoGet    uint8 = 1  // What the module is and can do.
@@ -305,7 +323,10 @@ const (
 	CmdRestore    uint8 = 7  // Put the old bytes back.
 	CmdUnload     uint8 = 8  // Unmap a patch that is not applied and that no thread uses.
 	CmdStatusGet  uint8 = 9  // One report for each patch in each target, those included that inherited it by fork. The memory of each is looked at; if that takes too long because somebody holds its lock, the message says so and the state is the recorded one.
-	CmdEvent      uint8 = 10 // Sent to the group for each state change and each refusal.
-	CmdGatesGet   uint8 = 11 // One message for each gate that is queued. Threads may pass theirs meanwhile.
-	CmdGatesDrain uint8 = 12 // Wake each thread that has a gate queued, so that it passes it and the module can be removed. What the thread sleeps in is interrupted as by a signal that has a handler with SA_RESTART: most calls start again, those that never do (signal(7): epoll_wait, sigtimedwait and the like) end with EINTR. It is the only command that can do that to a target. The reply comes at once; a thread that is stopped, or sleeps uninterruptibly, passes its gate later.
+	CmdBootAdd    uint8 = 10 // Register a sealed patch to be applied to each process as it starts. What runs already is not changed. The entry holds the patch and the module until boot-remove.
+	CmdBootRemove uint8 = 11 // Remove a boot entry. Processes that it has patched stay so.
+	CmdBootGet    uint8 = 12 // One answer for each boot entry.
+	CmdEvent      uint8 = 13 // Sent to the group for each state change and each refusal.
+	CmdGatesGet   uint8 = 14 // One message for each gate that is queued. Threads may pass theirs meanwhile.
+	CmdGatesDrain uint8 = 15 // Wake each thread that has a gate queued, so that it passes it and the module can be removed. What the thread sleeps in is interrupted as by a signal that has a handler with SA_RESTART: most calls start again, those that never do (signal(7): epoll_wait, sigtimedwait and the like) end with EINTR. It is the only command that can do that to a target. The reply comes at once; a thread that is stopped, or sleeps uninterruptibly, passes its gate later.
 )

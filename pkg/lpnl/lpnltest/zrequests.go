@@ -86,6 +86,14 @@ var Requests = []Request{
 		{Name: "allow-active", Number: 7, Type: "string", Multi: true, Max: 127},
 	}},
 	{Name: "status-get", Command: 9, Dump: true, Attrs: nil},
-	{Name: "gates-get", Command: 11, Dump: true, Attrs: nil},
-	{Name: "gates-drain", Command: 12, Dump: false, Attrs: nil},
+	{Name: "boot-add", Command: 10, Dump: false, Attrs: []Attr{
+		{Name: "hash", Number: 1, Type: "binary", Exact: 32},
+		{Name: "flags", Number: 2, Type: "u32", Values: 2},
+	}},
+	{Name: "boot-remove", Command: 11, Dump: false, Attrs: []Attr{
+		{Name: "hash", Number: 1, Type: "binary", Exact: 32},
+	}},
+	{Name: "boot-get", Command: 12, Dump: true, Attrs: nil},
+	{Name: "gates-get", Command: 14, Dump: true, Attrs: nil},
+	{Name: "gates-drain", Command: 15, Dump: false, Attrs: nil},
 }

@@ -1,0 +1,427 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Boot patch: a patch is applied to each process as it starts, before the first instruction of the
+ * code that it changes.
+ *
+ * For each image of the patch there is a uprobe consumer on the inode whose filter always says no.
+ * So no breakpoint is ever placed, but uprobe_mmap() asks the filter whenever somebody maps the
+ * file, in the context of the one who does, in execve() and in the mmap() of a dynamic linker alike
+ * (kernel/events/uprobes.c). The filter queues a work that runs before that very system call
+ * returns to user mode, which is before any instruction of the new mapping. The work looks whether
+ * all images of the patch are there, and if so applies it by an ordinary operation: the only thread
+ * that there usually is waits in that work meanwhile, so the stop window finds it asleep and costs
+ * nobody anything; and should there be more threads, as with dlopen(), the operation's checks hold
+ * for them.
+ *
+ * It is asked several times for one start (a dynamic linker maps a file as a whole first, and then
+ * its text), and must be: only when the text is mapped executable is the image found.
+ */
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/netlink.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/task_work.h>
+
+#include "boot.h"
+#include "compat.h"
+#include "event.h"
+#include "lineage.h"
+#include "load.h"
+#include "op.h"
+#include "patch.h"
+#include "target.h"
+
+/*
+ * Where the consumer is, from the begin of the executable segment: inside of an instruction or of
+ * a header, where nobody else can have a use for a probe. Were there another consumer at the same
+ * place and did it say yes, those behind it would not be asked.
+ */
+#define LP_BOOT_OFFSET 1
+
+/* How long a start may be held up by threads that are in the way; those of a dlopen(), if any. */
+#define LP_BOOT_TIMEOUT NSEC_PER_SEC
+
+/**
+ * struct lp_boot - a boot entry
+ * @ref: one while it is listed, one for each work that is queued
+ * @node: in the list of entries; lp_boot_lock
+ * @id: grows along the list
+ * @patch: referenced
+ * @flags: enum lpatch_boot_flags
+ * @registrar: the thread that is registering the consumers, which is not to be patched thereby
+ * @removed: works that are still queued do nothing
+ * @lock: covers the counters and the message
+ * @works: those that are queued; lp_boot_works_lock
+ * @probes: one for each image, of which @nr_probes are registered
+ */
+struct lp_boot {
+	struct kref ref;
+	struct list_head node;
+	long id;
+	struct lp_patch *patch;
+	u32 flags;
+	struct task_struct *registrar;
+	bool removed;
+	struct mutex lock; /* see above */
+	struct list_head works;
+	u64 applied;
+	u64 failed;
+	char message[LPATCH_MESSAGE_MAX + 1];
+	u32 nr_probes;
+	struct lp_boot_probe {
+		struct uprobe_consumer consumer;
+		struct uprobe *uprobe;
+		struct lp_boot *boot;
+	} probes[];
+};
+
+/* One start to look at. @task, which runs it, is compared only. */
+struct lp_boot_work {
+	struct callback_head head;
+	struct list_head node;
+	const struct task_struct *task;
+	struct lp_boot *boot;
+};
+
+/* Covers lp_boot.works of all entries. */
+static DEFINE_SPINLOCK(lp_boot_works_lock);
+
+/* Covers the list. Held while consumers are registered, which takes mmap_lock of who maps the file. */
+static DEFINE_MUTEX(lp_boot_lock);
+static LIST_HEAD(lp_boots);
+static long lp_boot_last_id;
+
+static void lp_boot_free(struct kref *ref)
+{
+	struct lp_boot *boot = container_of(ref, struct lp_boot, ref);
+
+	lp_patch_put(boot->patch);
+	kfree(boot);
+}
+
+static const char lp_boot_no_memory[] = "there was no memory to patch a process as it started";
+
+/* Writes down that a process could not be patched, and why. */
+static void lp_boot_failed(struct lp_boot *boot, const char *message)
+{
+	mutex_lock(&boot->lock);
+	boot->failed++;
+	strscpy(boot->message, message, sizeof(boot->message));
+	mutex_unlock(&boot->lock);
+	if (boot->flags & LPATCH_BOOT_FLAGS_KILL)
+		send_sig(SIGKILL, current, 1);
+}
+
+/* Writes down what became of one start, and tells it. */
+static void lp_boot_outcome(struct lp_boot *boot, struct lp_op *op)
+{
+	if (op->refusal == LPATCH_REFUSAL_ALREADY)
+		return;
+	if (op->refusal != LPATCH_REFUSAL_NONE) {
+		lp_boot_failed(boot, op->message);
+	} else {
+		mutex_lock(&boot->lock);
+		boot->applied++;
+		mutex_unlock(&boot->lock);
+	}
+	lp_event(op);
+}
+
+/* Are all images there? An image that is there twice is a reason to fail. */
+static bool lp_boot_is_complete(struct lp_op *op)
+{
+	struct mm_struct *mm = op->target->mm;
+	int ret;
+
+	mmap_read_lock(mm);
+	ret = lp_load_find_images(op);
+	mmap_read_unlock(mm);
+	return !ret || op->refusal != LPATCH_REFUSAL_IMAGE_MISSING;
+}
+
+static void lp_boot_try(struct lp_boot *boot, struct lp_op *op)
+{
+	int ret = 0;
+
+	if (!lp_boot_is_complete(op))
+		return;
+	if (op->refusal == LPATCH_REFUSAL_NONE)
+		ret = lp_op_run(op);
+	if (ret == -EINTR)
+		return; /* it is being killed */
+	if (ret)
+		lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, lp_boot_no_memory);
+	lp_boot_outcome(boot, op);
+}
+
+/* Applies the patch to the process of current, if it is time. */
+static void lp_boot_apply(struct lp_boot *boot)
+{
+	struct lp_op *op = lp_op_alloc(LP_APPLY);
+
+	if (!op) {
+		lp_boot_failed(boot, lp_boot_no_memory);
+		return;
+	}
+	op->boot = true;
+	op->pid = task_tgid_nr(current);
+	op->max_stop = LPATCH_MAX_STOP_DEFAULT;
+	op->timeout = LP_BOOT_TIMEOUT;
+	lp_patch_get(boot->patch);
+	op->patch = boot->patch;
+	/* What a child inherited, that now loads a library, lies below. */
+	if (lp_target_count())
+		lp_lineage_find();
+	op->target = lp_target_get(current->mm, current);
+	if (op->target) {
+		lp_boot_try(boot, op);
+		lp_target_put(op->target);
+	} else {
+		lp_boot_failed(boot, lp_boot_no_memory);
+	}
+	lp_patch_put(op->patch);
+	lp_op_free(op);
+}
+
+/* Runs in the thread that mapped the file, on its way to user mode, or when it exits. */
+static void lp_boot_run(struct callback_head *head)
+{
+	struct lp_boot_work *work = container_of(head, struct lp_boot_work, head);
+	struct lp_boot *boot = work->boot;
+
+	/* Before the look: what is mapped from here on is looked at again. */
+	spin_lock(&lp_boot_works_lock);
+	list_del(&work->node);
+	spin_unlock(&lp_boot_works_lock);
+	if (!(current->flags & PF_EXITING) && current->mm && !READ_ONCE(boot->removed))
+		lp_boot_apply(boot);
+	kfree(work);
+	kref_put(&boot->ref, lp_boot_free);
+	module_put(THIS_MODULE);
+}
+
+/* Is there a look by this thread ahead? execve() maps several segments of one file. */
+static bool lp_boot_is_queued(const struct lp_boot *boot)
+{
+	const struct lp_boot_work *work;
+	bool found = false;
+
+	spin_lock(&lp_boot_works_lock);
+	list_for_each_entry(work, &boot->works, node)
+		found |= work->task == current;
+	spin_unlock(&lp_boot_works_lock);
+	return found;
+}
+
+/*
+ * Called with mmap_lock held for writing: by whoever maps the file, and for each process that maps it
+ * when a consumer comes or goes. Always says no.
+ */
+static LP_UPROBE_FILTER(lp_boot_filter)
+{
+	struct lp_boot_probe *probe = container_of(self, struct lp_boot_probe, consumer);
+	struct lp_boot *boot = probe->boot;
+	struct lp_boot_work *work;
+
+	if (mm != current->mm || (current->flags & PF_KTHREAD) || current == READ_ONCE(boot->registrar) ||
+	    lp_boot_is_queued(boot))
+		return false;
+	work = kmalloc(sizeof(*work), GFP_KERNEL | __GFP_NOFAIL);
+	work->boot = boot;
+	work->task = current;
+	init_task_work(&work->head, lp_boot_run);
+	if (lp_task_work_add(current, &work->head, TWA_RESUME)) {
+		kfree(work); /* it is exiting */
+		return false;
+	}
+	/* It runs in this thread, so not before these. */
+	spin_lock(&lp_boot_works_lock);
+	list_add(&work->node, &boot->works);
+	spin_unlock(&lp_boot_works_lock);
+	kref_get(&boot->ref);
+	__module_get(THIS_MODULE);
+	return false;
+}
+
+/* Somebody else's breakpoint at the same place: whether it stays is theirs to say. */
+static LP_UPROBE_HANDLER(lp_boot_handler)
+{
+	return UPROBE_HANDLER_REMOVE;
+}
+
+static loff_t lp_boot_offset(const struct lp_image *image)
+{
+	return image->text_offset + LP_BOOT_OFFSET;
+}
+
+static void lp_boot_unregister(struct lp_boot *boot)
+{
+	while (boot->nr_probes) {
+		struct lp_boot_probe *probe = &boot->probes[--boot->nr_probes];
+		const struct lp_image *image = &boot->patch->images[boot->nr_probes];
+
+		lp_uprobe_unregister((struct inode *)image->inode, lp_boot_offset(image),
+				     &probe->consumer, probe->uprobe);
+	}
+}
+
+/* Return: 0 or a negative errno with none registered. */
+static int lp_boot_register(struct lp_boot *boot)
+{
+	const struct lp_patch *patch = boot->patch;
+	int ret;
+
+	WRITE_ONCE(boot->registrar, current);
+	while (boot->nr_probes < patch->nr_images) {
+		struct lp_boot_probe *probe = &boot->probes[boot->nr_probes];
+		const struct lp_image *image = &patch->images[boot->nr_probes];
+
+		probe->boot = boot;
+		probe->consumer.filter = lp_boot_filter;
+		probe->consumer.handler = lp_boot_handler;
+		ret = lp_uprobe_register((struct inode *)image->inode, lp_boot_offset(image),
+					 &probe->consumer, &probe->uprobe);
+		if (ret) {
+			lp_boot_unregister(boot);
+			return ret;
+		}
+		boot->nr_probes++;
+	}
+	WRITE_ONCE(boot->registrar, NULL);
+	return 0;
+}
+
+static struct lp_boot *lp_boot_find(const u8 *hash)
+{
+	struct lp_boot *boot;
+
+	lockdep_assert_held(&lp_boot_lock);
+	list_for_each_entry(boot, &lp_boots, node)
+		if (!memcmp(boot->patch->hash, hash, LPATCH_HASH_LEN))
+			return boot;
+	return NULL;
+}
+
+static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack)
+{
+	struct lp_boot *boot;
+	int ret;
+
+	if (lp_boot_find(patch->hash)) {
+		NL_SET_ERR_MSG(extack, "the patch has a boot entry already");
+		return -EEXIST;
+	}
+	boot = kzalloc(struct_size(boot, probes, patch->nr_images), GFP_KERNEL_ACCOUNT);
+	if (!boot)
+		return -ENOMEM;
+	kref_init(&boot->ref);
+	mutex_init(&boot->lock);
+	INIT_LIST_HEAD(&boot->works);
+	lp_patch_get(patch);
+	boot->patch = patch;
+	boot->flags = flags;
+	ret = lp_boot_register(boot);
+	if (ret) {
+		NL_SET_ERR_MSG(extack,
+			       "the kernel cannot watch for mappings of an image of the patch; is it on a file system without page cache?");
+		kref_put(&boot->ref, lp_boot_free);
+		return ret;
+	}
+	__module_get(THIS_MODULE);
+	boot->id = ++lp_boot_last_id;
+	list_add_tail(&boot->node, &lp_boots);
+	return 0;
+}
+
+/**
+ * lp_boot_add() - have a patch applied to each process that maps its images from now on
+ * @patch: sealed
+ * @flags: enum lpatch_boot_flags
+ * @extack: gets a sentence that says why not
+ *
+ * Takes mmap_lock of each process that maps one of the images, one after another, for a moment.
+ *
+ * Return: 0 or a negative errno.
+ */
+int lp_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack)
+{
+	int ret;
+
+	mutex_lock(&lp_boot_lock);
+	ret = lp_boot_add_locked(patch, flags, extack);
+	mutex_unlock(&lp_boot_lock);
+	return ret;
+}
+
+/**
+ * lp_boot_remove() - end a boot entry
+ * @hash: of its patch
+ *
+ * Return: 0 or -ENOENT.
+ */
+int lp_boot_remove(const u8 *hash)
+{
+	struct lp_boot *boot;
+
+	mutex_lock(&lp_boot_lock);
+	boot = lp_boot_find(hash);
+	if (boot) {
+		list_del(&boot->node);
+		WRITE_ONCE(boot->removed, true);
+		lp_boot_unregister(boot);
+	}
+	mutex_unlock(&lp_boot_lock);
+	if (!boot)
+		return -ENOENT;
+	kref_put(&boot->ref, lp_boot_free);
+	module_put(THIS_MODULE);
+	return 0;
+}
+
+static void lp_boot_tell(struct lp_boot *boot, struct lp_boot_info *info)
+{
+	info->patch = boot->patch;
+	info->flags = boot->flags;
+	mutex_lock(&boot->lock);
+	info->applied = boot->applied;
+	info->failed = boot->failed;
+	strscpy(info->message, boot->message, sizeof(info->message));
+	mutex_unlock(&boot->lock);
+}
+
+/**
+ * lp_boot_each() - call a function for each boot entry
+ * @position: 0 to begin; where to go on if @fn ended the walk
+ * @fn: nonzero ends the walk before this entry
+ * @arg: for @fn
+ *
+ * Return: what @fn returned last, or -ENOMEM.
+ */
+int lp_boot_each(long *position, int (*fn)(const struct lp_boot_info *boot, void *arg), void *arg)
+{
+	struct lp_boot_info *info = kmalloc(sizeof(*info), GFP_KERNEL);
+	struct lp_boot *boot;
+	int ret = 0;
+
+	if (!info)
+		return -ENOMEM;
+	mutex_lock(&lp_boot_lock);
+	list_for_each_entry(boot, &lp_boots, node) {
+		if (boot->id <= *position)
+			continue;
+		lp_boot_tell(boot, info);
+		ret = fn(info, arg);
+		if (ret)
+			break;
+		*position = boot->id;
+	}
+	mutex_unlock(&lp_boot_lock);
+	kfree(info);
+	return ret;
+}

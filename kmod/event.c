@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The messages to the group "events": a report of each change of state and each refusal. */
+
+#include <net/genetlink.h>
+
+#include "event.h"
+#include "netlink.h"
+#include "nl_gen.h"
+#include "op.h"
+#include "report.h"
+#include "target.h"
+
+static struct sk_buff *lp_event_new(void **head)
+{
+	struct sk_buff *skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+
+	if (!skb)
+		return NULL;
+	*head = genlmsg_put(skb, 0, 0, &lp_family, 0, LPATCH_CMD_EVENT);
+	if (*head)
+		return skb;
+	nlmsg_free(skb);
+	return NULL;
+}
+
+/* Nobody may be listening. */
+static void lp_event_send(struct sk_buff *skb, void *head, int ret)
+{
+	if (ret) {
+		nlmsg_free(skb);
+		return;
+	}
+	genlmsg_end(skb, head);
+	genlmsg_multicast(&lp_family, skb, 0, LPATCH_NLGRP_EVENTS, GFP_KERNEL);
+}
+
+/* Tells of a patch that another one replaced. */
+static int lp_notify_replaced(struct lp_target *target, struct lp_record *record, void *arg)
+{
+	const struct lp_op *op = arg;
+	struct sk_buff *skb;
+	void *head;
+
+	if (record->state != LPATCH_STATE_RESTORED || record->since != op->since)
+		return 0;
+	skb = lp_event_new(&head);
+	if (skb)
+		lp_event_send(skb, head, lp_report_record(skb, target, record));
+	return 0;
+}
+
+/* Tells the group of what was done or refused. */
+void lp_event(struct lp_op *op)
+{
+	struct sk_buff *skb;
+	void *head;
+
+	if ((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && op->refusal == LPATCH_REFUSAL_NONE)
+		return;
+	skb = lp_event_new(&head);
+	if (skb)
+		lp_event_send(skb, head, lp_report_op(skb, op));
+	if (op->refusal == LPATCH_REFUSAL_NONE && (op->flags & LPATCH_OP_FLAGS_REPLACE))
+		lp_target_each(op->target, lp_notify_replaced, op);
+}

@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_EVENT_H
+#define LPATCH_EVENT_H
+
+struct lp_op;
+
+void lp_event(struct lp_op *op);
+
+#endif
