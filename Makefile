@@ -1,6 +1,6 @@
 # All that can be done here; the logic is in scripts/. `make help` lists the targets.
 #
-# Variables: KERNELS   the kernels to build for and to test on, of test/kernels.yaml (default: all)
+# Variables: KERNELS   the kernels to build for and to test on, of test/kernels.yaml (default: all); debug and kcsan too
 #            V=1       show the commands of the module's build
 #            DESTDIR, PREFIX   for install
 KERNELS ?=
@@ -9,7 +9,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 export KERNELS V DESTDIR PREFIX
 
-.PHONY: all deps lpctl kmod check unit vm-test test demo generate install clean distclean help
+.PHONY: all deps lpctl kmod check unit vm-test test-debug test demo generate install clean distclean help
 
 all: lpctl kmod	## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 6.12" for some)
 
@@ -31,6 +31,9 @@ unit:		## run the tests that need no virtual machine
 vm-test:	## run the tests in virtual machines
 	@scripts/test vm
 
+test-debug:	## run the test cases on kernels that look for errors: the gate for each change in kmod/ (hours when emulated)
+	@scripts/test debug
+
 test: deps	## run all tests, after installing what they need
 	@scripts/test
 
@@ -50,4 +53,4 @@ distclean:	## remove build/ altogether
 	rm -rf build
 
 help:		## show this
-	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## *' '/^[a-z-]+:.*##/ { printf "  make %-10s %s\n", $$1, $$2 }' Makefile

@@ -14,8 +14,12 @@ import (
 	"lpatch/test/vm"
 )
 
-// caseTimeout is for one case. Emulation is slow, and other machines may run on the same processors.
-const caseTimeout = 10 * time.Minute
+// caseTimeout is for one case, machineTimeout for all of them. Emulation is slow, and other machines may run on the same
+// processors; vm.Slowness comes on top.
+const (
+	caseTimeout    = 10 * time.Minute
+	machineTimeout = time.Hour
+)
 
 func TestCases(t *testing.T) {
 	kernels, err := vm.TestKernels()
@@ -30,7 +34,7 @@ func TestCases(t *testing.T) {
 	files := guestFiles(t, binary)
 	for _, kernel := range kernels {
 		t.Run(kernel, func(t *testing.T) {
-			runCases(t, vm.Config{Kernel: kernel, Files: files, Timeout: time.Hour, Dir: "/tmp"}, cases)
+			runCases(t, vm.Config{Kernel: kernel, Files: files, Dir: "/tmp"}, cases)
 		})
 	}
 }
@@ -38,6 +42,12 @@ func TestCases(t *testing.T) {
 func runCases(t *testing.T, cfg vm.Config, cases []vm.Case) {
 	if err := vm.Prepare(cfg, t.Output()); err != nil {
 		t.Fatal(err)
+	}
+	slowness := time.Duration(vm.Slowness(cfg.Kernel))
+	cfg.Timeout = slowness * machineTimeout
+	cases = casesFor(t, cfg.Kernel, cases)
+	for i := range cases {
+		cases[i].Timeout = slowness * caseTimeout
 	}
 	_, err := vm.WatchCases(t.Context(), cfg, cases, func(r vm.CaseResult) {
 		t.Run(r.Name, func(t *testing.T) {
@@ -50,6 +60,34 @@ func runCases(t *testing.T, cfg vm.Config, cases []vm.Case) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// casesFor leaves out those that the kernel is not built for, and says so.
+func casesFor(t *testing.T, kernel string, all []vm.Case) []vm.Case {
+	t.Helper()
+	var cases []vm.Case
+	for _, c := range all {
+		if option := needs(c.Name); option != "" {
+			has, err := vm.HasOption(kernel, option)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !has {
+				t.Logf("%s is left out: kernel %s has no %s", c.Name, kernel, option)
+				continue
+			}
+		}
+		cases = append(cases, c)
+	}
+	return cases
+}
+
+// needs is the option of the kernel's configuration that a case cannot do without, or "".
+func needs(name string) string {
+	if strings.HasPrefix(name, "Fault") {
+		return "CONFIG_FAILSLAB"
+	}
+	return ""
 }
 
 func run(t *testing.T, name string, args ...string) string {
@@ -82,9 +120,8 @@ func listCases(t *testing.T, binary string) []vm.Case {
 			continue
 		}
 		cases = append(cases, vm.Case{
-			Name:    strings.TrimPrefix(name, "Test"),
-			Script:  "exec /cases.test -test.v -test.run '^" + name + "$'",
-			Timeout: caseTimeout,
+			Name:   strings.TrimPrefix(name, "Test"),
+			Script: "exec /cases.test -test.v -test.run '^" + name + "$'",
 		})
 	}
 	return cases

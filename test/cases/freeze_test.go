@@ -173,7 +173,7 @@ func TestTraceStopped(t *testing.T) {
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(patience(30 * time.Second)); time.Now().Before(deadline); {
 		if done() {
 			return
 		}

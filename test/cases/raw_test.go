@@ -17,7 +17,21 @@ import (
 )
 
 // rawOptions are the limits of tests that do not test limits: emulation on a shared machine is slow.
-var rawOptions = lpnl.Options{MaxStop: 2 * time.Second, Timeout: 20 * time.Second}
+var rawOptions = lpnl.Options{MaxStop: patience(2 * time.Second), Timeout: patience(20 * time.Second)}
+
+// patience is how long to wait on this kernel for what takes no longer than d on others.
+func patience(d time.Duration) time.Duration {
+	if slowness, err := strconv.Atoi(os.Getenv("LPATCH_SLOWNESS")); err == nil {
+		return time.Duration(slowness) * d
+	}
+	return d
+}
+
+// looksForErrors says whether this kernel was built by scripts/build-debug-kernel.
+func looksForErrors() bool {
+	kernel := os.Getenv("LPATCH_KERNEL")
+	return kernel == "debug" || kernel == "kcsan"
+}
 
 // dial connects to the module.
 func dial(t *testing.T) *lpnl.Client {

@@ -44,6 +44,39 @@ func TestKernels() ([]string, error) {
 	return names, nil
 }
 
+// LooksForErrors says whether a kernel is one that scripts/build-debug-kernel builds: slow, and with much to say of what
+// others pass over in silence.
+func LooksForErrors(kernel string) bool {
+	path, err := inRoot("test", "kconfig", kernel+".config")
+	return err == nil && ifExists(path) != ""
+}
+
+// Slowness is how many times as long as on other kernels things may take on this one.
+func Slowness(kernel string) int {
+	if LooksForErrors(kernel) {
+		return 5
+	}
+	return 1
+}
+
+// HasOption says whether a kernel that Prepare has put in place is configured with option=y.
+func HasOption(kernel, option string) (bool, error) {
+	path, err := inCache("kernels", kernel, "config")
+	if err != nil {
+		return false, err
+	}
+	config, err := os.ReadFile(path)
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(string(config)) {
+		if strings.TrimSpace(line) == option+"=y" {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // Prepare fetches and builds whatever a VM with cfg needs and does not have yet: the kernel itself, lpatch.ko for it
 // (unless cfg names another module), lpctl and the guest's init. It is cheap when all is up to date. Progress goes to log.
 func Prepare(cfg Config, log io.Writer) error {
@@ -80,7 +113,7 @@ func findKernel(name string) (kernelFiles, error) {
 	}
 	release, err := os.ReadFile(filepath.Join(dir, "release"))
 	if err != nil {
-		return k, fmt.Errorf("kernel %s is not here (scripts/fetch-kernels gets those of test/kernels.yaml): %w", name, err)
+		return k, fmt.Errorf("kernel %s is not here (scripts/fetch-kernels gets it): %w", name, err)
 	}
 	build, err := inRoot("build")
 	if err != nil {

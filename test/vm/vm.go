@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"lpatch/test/vm/protocol"
@@ -14,9 +15,9 @@ import (
 
 // Config says what to run and on which machine. The zero value of a field means what its comment says.
 type Config struct {
-	Kernel  string        // a name of test/kernels.yaml
+	Kernel  string        // a name of test/kernels.yaml, or one that LooksForErrors
 	CPUs    int           // 2
-	MemMiB  int           // 1024
+	MemMiB  int           // 1024, or 2048 for a kernel that LooksForErrors
 	Timeout time.Duration // for the whole run: 10 minutes
 
 	Script string   // a file on the host, run with the guest's /bin/sh; an ELF file is run as it is
@@ -65,6 +66,9 @@ func (cfg Config) withDefaults() Config {
 	}
 	if cfg.MemMiB == 0 {
 		cfg.MemMiB = 1024
+		if LooksForErrors(cfg.Kernel) {
+			cfg.MemMiB = 2048
+		}
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Minute
@@ -79,7 +83,10 @@ func (cfg Config) withDefaults() Config {
 
 // newJob fills in what scripts and cases have in common.
 func newJob(cfg Config) (protocol.Job, error) {
-	job := protocol.Job{Dir: cfg.Dir, Env: append([]string{"LPATCH_KERNEL=" + cfg.Kernel}, cfg.Env...)}
+	job := protocol.Job{Dir: cfg.Dir, Env: append([]string{
+		"LPATCH_KERNEL=" + cfg.Kernel,
+		"LPATCH_SLOWNESS=" + strconv.Itoa(Slowness(cfg.Kernel)),
+	}, cfg.Env...)}
 	if job.Dir == "" {
 		dir, err := os.Getwd()
 		if err != nil {

@@ -90,9 +90,9 @@ func run(cfg vm.Config) (int, error) {
 func parse(args []string) (vm.Config, error) {
 	cfg := vm.Config{Stdout: os.Stdout, Stderr: os.Stderr}
 	flags := flag.NewFlagSet("vm-run", flag.ContinueOnError)
-	flags.StringVar(&cfg.Kernel, "k", "6.1", "`KERNEL` to boot: a name in test/kernels.yaml")
+	flags.StringVar(&cfg.Kernel, "k", "6.1", "`KERNEL` to boot: a name in test/kernels.yaml, or debug or kcsan")
 	flags.IntVar(&cfg.CPUs, "c", 2, "number of `CPUS`")
-	flags.IntVar(&cfg.MemMiB, "m", 1024, "memory, in `MIB`")
+	flags.IntVar(&cfg.MemMiB, "m", 0, "memory, in `MIB` (default 1024, or 2048 for debug and kcsan)")
 	flags.Func("t", "`SECONDS` (or 5m, …) after which the machine counts as hung (default 600)", func(arg string) (err error) {
 		cfg.Timeout, err = parseTime(arg)
 		return err
