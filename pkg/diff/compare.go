@@ -93,11 +93,12 @@ func (c *comparer) compareFunctions() {
 		if !cold {
 			order = append(order, name)
 		}
-		if c.equalFunc(o, n) {
+		sameTables := c.equalLSDA(o, n)
+		if sameTables && c.equalFunc(o, n) {
 			continue
 		}
 		switch {
-		case lines.only(c, o, n):
+		case sameTables && lines.only(c, o, n):
 			if !cold {
 				c.res.LineOnly = append(c.res.LineOnly, name)
 			}
@@ -231,10 +232,19 @@ func (c *comparer) equalRef(o, n Ref) bool {
 	if o.Type != n.Type {
 		return false
 	}
+	if ow, ok := c.old.Word(o); ok && unnamedWord(o) {
+		nw, ok := c.new.Word(n)
+		return ok && unnamedWord(n) && c.equalRef(ow, nw)
+	}
 	oc, olit := Literal(o)
 	nc, nlit := Literal(n)
 	if olit || nlit {
 		return olit && nlit && oc.Content == nc.Content && oc.Off == nc.Off
+	}
+	ostart, osize, oconst := Constant(o)
+	nstart, nsize, nconst := Constant(n)
+	if oconst || nconst {
+		return oconst && nconst && osize == nsize && o.At-int64(ostart) == n.At-int64(nstart) && c.equalRange(o.Sec, n.Sec, ostart, nstart, osize)
 	}
 	if o.Sym == nil || n.Sym == nil || o.Sym.Name == "" || n.Sym.Name == "" {
 		return c.equalUnnamed(o, n)

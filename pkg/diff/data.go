@@ -16,7 +16,7 @@ func (c *comparer) compareVariables() {
 		}
 		o := c.res.OldOf[n]
 		switch {
-		case o != nil && typeData(n.Name):
+		case o != nil && IsTypeData(n.Name):
 			c.compareTypeData(o, n)
 		case o == nil && n.Type == elf.STT_TLS:
 			c.refuse(n.Name, "new-tls", "a new thread-local variable has no room in the threads that run; use ordinary storage")

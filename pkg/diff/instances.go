@@ -27,9 +27,9 @@ func SameInstance(a, b *Object, name string) bool {
 	return c.equalFunc(fa, fb)
 }
 
-// typeData tells whether a variable is what the compiler makes of a class: its virtual functions, its type information,
+// IsTypeData tells whether a variable is what the compiler makes of a class: its virtual functions, its type information,
 // or the tables that construct it (Itanium C++ ABI, 5.1.4 "Other Special Functions and Entities").
-func typeData(name string) bool {
+func IsTypeData(name string) bool {
 	for _, p := range []string{"_ZTV", "_ZTI", "_ZTS", "_ZTT", "_ZTC"} {
 		if strings.HasPrefix(name, p) {
 			return true

@@ -25,6 +25,7 @@ type Object struct {
 	ends   map[int]map[uint64]uint64 // per text section: start of a relocated field -> end of its instruction
 	decode map[int]error             // per text section: why it does not decode
 	refs   map[*lpelf.Section][]Ref  // resolved relocations
+	frames []Frame                   // nil until they are read
 }
 
 // NewObject indexes a relocatable file.
@@ -237,7 +238,7 @@ type Lit struct {
 // false elsewhere.
 func Literal(ref Ref) (lit Lit, ok bool) {
 	s := ref.Sec
-	if s == nil || s.Flags&elf.SHF_MERGE == 0 || s.Entry == 0 {
+	if s == nil || s.Flags&elf.SHF_MERGE == 0 || s.Entry == 0 || len(s.Relocs) > 0 {
 		return Lit{}, false
 	}
 	start := ref.At
@@ -257,6 +258,25 @@ func Literal(ref Ref) (lit Lit, ok bool) {
 	}
 	lit.Content, ok = literalAt(s, s.Data[start:])
 	return lit, ok
+}
+
+// Constant returns the entry of a mergeable section that a reference leads to where entries hold addresses, as constants
+// of code at fixed addresses do: start and size of the entry.
+func Constant(ref Ref) (start, size uint64, ok bool) {
+	s := ref.Sec
+	if s == nil || s.Flags&(elf.SHF_MERGE|elf.SHF_STRINGS) != elf.SHF_MERGE || s.Entry == 0 || len(s.Relocs) == 0 {
+		return 0, 0, false
+	}
+	if ref.At < 0 || uint64(ref.At) >= s.Size {
+		return 0, 0, false
+	}
+	start = uint64(ref.At) - uint64(ref.At)%s.Entry
+	return start, min(s.Entry, s.Size-start), true
+}
+
+// RefsIn returns the references of part of a section.
+func (o *Object) RefsIn(s *lpelf.Section, start, size uint64) []Ref {
+	return refsIn(o.Refs(s), start, size)
 }
 
 func literalAt(s *lpelf.Section, d []byte) (string, bool) {

@@ -108,6 +108,27 @@ func (l *linker) addLiteral(content string, align uint64) *chunk {
 	return c
 }
 
+// constantKey tells constants that hold addresses apart.
+type constantKey struct {
+	sec   *lpelf.Section
+	start uint64
+}
+
+// addConstant puts an entry of a section of constants that hold addresses into the patch, once.
+func (l *linker) addConstant(in *Input, s *lpelf.Section, start, size uint64) *chunk {
+	k := constantKey{s, start}
+	if c := l.constants[k]; c != nil {
+		return c
+	}
+	c := &chunk{kind: kindROData, in: in, data: append([]byte{}, s.Data[start:start+size]...), align: s.Align, lo: start}
+	l.constants[k] = c
+	l.chunks = append(l.chunks, c)
+	for _, r := range in.Diff.New.RefsIn(s, start, size) {
+		l.relocate(c, r)
+	}
+	return c
+}
+
 // addSlot makes a private word in the patch's .got, once per content.
 func (l *linker) addSlot(d dest) *chunk {
 	if c := l.slots[d]; c != nil {

@@ -3,101 +3,135 @@ package link
 import (
 	"debug/elf"
 	"encoding/binary"
+	"fmt"
 	"sort"
 
+	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
 )
 
-// frames is the patch's .eh_frame: the entries of the new functions, so that unwinders can walk through them.
+// frames is the patch's .eh_frame: the entries of the new functions, so that unwinders can walk through them, and
+// exceptions be thrown from them and caught in them.
 type frames struct {
-	data    []byte
+	c       *chunk
 	entries []frameEntry
-	addr    uint64 // of .eh_frame
-	hdr     uint64 // of .eh_frame_hdr
+	cies    map[string]uint64 // content, with what the personality is -> place
+	hdr     uint64            // address of .eh_frame_hdr
+	// personality tells whether there are frames with cleanups or handlers.
+	personality bool
 }
 
 // frameEntry is one FDE.
 type frameEntry struct {
-	off  uint64 // of the FDE in data
+	off  uint64 // of the FDE
 	c    *chunk
 	base int64 // place in the chunk that pc_begin means
 }
 
-// collectFrames copies the FDEs of the chunks of text, and their CIEs, from the .eh_frame sections of the new objects
-// (LSB "Exception Frames"; x86-64 compilers emit pc_begin as a 4-byte PC-relative field with a relocation).
-func (l *linker) collectFrames() *frames {
-	f := &frames{}
-	cies := map[string]uint64{}
-	for _, in := range l.inputs {
-		for _, s := range in.Diff.New.Sections {
-			if s.Name == ".eh_frame" && len(s.Data) > 0 {
-				l.collectFrom(f, cies, in, s)
-			}
-		}
-	}
-	if len(f.data) > 0 {
-		f.data = append(f.data, 0, 0, 0, 0) // terminator
-	}
-	return f
+func newFrames() *frames {
+	return &frames{c: &chunk{kind: kindROData, name: ".eh_frame", align: 8}, cies: map[string]uint64{}}
 }
 
-func (l *linker) collectFrom(f *frames, cies map[string]uint64, in *Input, s *lpelf.Section) {
-	for off := uint64(0); off+8 <= uint64(len(s.Data)); {
-		n := uint64(le32(s.Data[off:]))
-		end := off + 4 + n
-		if n == 0 || n >= 0xfffffff0 || end > uint64(len(s.Data)) {
-			return
+// addFrames copies the FDEs of a section of text, whose code is in chunk c, with their CIEs.
+func (l *linker) addFrames(c *chunk, in *Input, sec *lpelf.Section) {
+	for _, f := range in.Diff.New.Frames() {
+		if f.Code.Sec == sec {
+			l.addFrame(c, in, f)
 		}
-		if id := uint64(le32(s.Data[off+4:])); id != 0 {
-			l.collectFDE(f, cies, in, s, off, end, off+4-id)
-		}
-		off = end
 	}
 }
 
-func (l *linker) collectFDE(f *frames, cies map[string]uint64, in *Input, s *lpelf.Section, off, end, cie uint64) {
-	var pc *lpelf.Reloc
-	others := 0
-	for i := range s.Relocs {
-		switch r := &s.Relocs[i]; {
-		case r.Off == off+8:
-			pc = r
-		case r.Off >= off && r.Off < end:
-			others++
+func (l *linker) addFrame(c *chunk, in *Input, f diff.Frame) {
+	fr := l.frames
+	fr.c.in = in
+	cie := l.addCIE(in, f)
+	at := uint64(len(fr.c.data))
+	fr.c.data = append(fr.c.data, f.Section.Data[f.Off:f.End]...)
+	binary.LittleEndian.PutUint32(fr.c.data[at+4:], uint32(at+4-cie))
+	fr.entries = append(fr.entries, frameEntry{off: at, c: c, base: f.Code.At})
+	if f.LSDA != nil {
+		r := *f.LSDA
+		r.Off += at - f.Off
+		l.relocateTo(fr.c, r, inPatch(l.addSection(in, r.Sec), r.At))
+	}
+}
+
+// addCIE copies what an FDE builds on, once per content and personality.
+func (l *linker) addCIE(in *Input, f diff.Frame) uint64 {
+	fr := l.frames
+	key := string(f.Section.Data[f.CIE:f.CIEEnd])
+	if p := f.Personality; p != nil {
+		fr.personality = true
+		if w, ok := in.Diff.New.Word(*p); ok {
+			p = &w
+		}
+		key += fmt.Sprintf(" %s+%d", p.Sym.Name, p.Add)
+	}
+	if at, ok := fr.cies[key]; ok {
+		return at
+	}
+	at := uint64(len(fr.c.data))
+	fr.cies[key] = at
+	fr.c.data = append(fr.c.data, f.Section.Data[f.CIE:f.CIEEnd]...)
+	if f.Personality != nil {
+		r := *f.Personality
+		r.Off += at - f.CIE
+		if !l.relocateWord(fr.c, r) {
+			l.relocate(fr.c, r)
 		}
 	}
-	if pc == nil || pc.Type != elf.R_X86_64_PC32 {
-		return
+	return at
+}
+
+// relocateWord makes a field of an exception table or a CIE lead to a word that holds the address of a type or a
+// personality: one of the image for what it imports, else one of the patch. It returns false for a field that means
+// something else.
+func (l *linker) relocateWord(c *chunk, r diff.Ref) bool {
+	w, ok := c.in.Diff.New.Word(r)
+	if !ok || r.Type != elf.R_X86_64_PC32 {
+		return false
 	}
-	c := l.bySection[in.Diff.New.SectionOf(pc.Sym)]
-	if c == nil || c.kind != kindText {
-		return
-	}
-	if cie+8 > uint64(len(s.Data)) || cie+4+uint64(le32(s.Data[cie:])) > uint64(len(s.Data)) {
-		l.refuse(in, c.name, "damaged-object", "its .eh_frame is damaged; build the object again")
-		return
-	}
-	body := s.Data[cie : cie+4+uint64(le32(s.Data[cie:]))]
-	for _, r := range s.Relocs {
-		if r.Off >= cie && r.Off < cie+uint64(len(body)) {
-			others++
+	if w.Sec == nil && l.im.Global(w.Sym.Name) == nil {
+		if vaddr := l.im.wordFor(w.Sym.Name, w.Add); vaddr != 0 {
+			l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: vaddr})
+			return true
 		}
 	}
-	if others > 0 {
-		l.refuse(in, c.name, "exception-tables", "the new code has exception tables (C++, or C with -fexceptions and cleanups), which are not supported; leave the function out")
-		return
-	}
-	at, ok := cies[string(body)]
+	w.Type = elf.R_X86_64_GOTPCREL // what is wanted is a word with the address
+	d, ok := l.resolve(c, w)
 	if !ok {
-		at = uint64(len(f.data))
-		cies[string(body)] = at
-		f.data = append(f.data, body...)
+		return true
 	}
-	fde := uint64(len(f.data))
-	f.data = append(f.data, s.Data[off:end]...)
-	binary.LittleEndian.PutUint32(f.data[fde+4:], uint32(fde+4-at))
-	f.entries = append(f.entries, frameEntry{off: fde, c: c, base: int64(pc.Sym.Value) + pc.Addend})
+	if d.word {
+		l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: d.vaddr, lib: d.lib})
+		return true
+	}
+	if d.imported != "" {
+		l.refuse(c.in, d.imported, "import-not-in-image", "%s has no word with the address of this symbol, which the exception tables of the new code need; leave the handler or the cleanup out", l.im.Path)
+		return true
+	}
+	l.relocateTo(c, r, inPatch(l.addSlot(d), 0))
+	return true
+}
+
+// wordFor returns the address of a word of the image that the dynamic linker sets to a symbol of another file plus add,
+// or 0.
+func (im *Image) wordFor(name string, add int64) uint64 {
+	best := uint64(0)
+	for vaddr, s := range im.Slots.ByVaddr {
+		if s.Symbol == name && (s.Type == elf.R_X86_64_64 && s.Addend == add || s.Type == elf.R_X86_64_GLOB_DAT && add == 0) && (best == 0 || vaddr < best) {
+			best = vaddr
+		}
+	}
+	return best
+}
+
+// finish appends the terminator: an unwinder that is given the section reads up to it.
+func (f *frames) finish() {
+	if len(f.entries) > 0 {
+		f.c.data = append(f.c.data, 0, 0, 0, 0)
+	}
 }
 
 // place reserves the addresses of both sections.
@@ -106,8 +140,8 @@ func (f *frames) place(at *uint64) {
 		return
 	}
 	f.hdr = alignUp(*at, 4)
-	f.addr = alignUp(f.hdr+12+8*uint64(len(f.entries)), 8)
-	*at = f.addr + uint64(len(f.data))
+	f.c.vaddr = alignUp(f.hdr+12+8*uint64(len(f.entries)), f.c.align)
+	*at = f.c.vaddr + uint64(len(f.c.data))
 }
 
 // sections writes .eh_frame_hdr (LSB: version 1, pcrel|sdata4, udata4, datarel|sdata4 table, sorted) and .eh_frame.
@@ -120,12 +154,12 @@ func (f *frames) sections() []patch.Section {
 	var table []row
 	for _, e := range f.entries {
 		pc := e.c.vaddr + uint64(e.base)
-		le.PutUint32(f.data[e.off+8:], uint32(pc-(f.addr+e.off+8)))
-		table = append(table, row{pc, f.addr + e.off})
+		le.PutUint32(f.c.data[e.off+8:], uint32(pc-(f.c.vaddr+e.off+8)))
+		table = append(table, row{pc, f.c.vaddr + e.off})
 	}
 	sort.Slice(table, func(i, j int) bool { return table[i].pc < table[j].pc })
 	hdr := []byte{1, 0x1b, 0x03, 0x3b}
-	hdr = le.AppendUint32(hdr, uint32(f.addr-(f.hdr+4)))
+	hdr = le.AppendUint32(hdr, uint32(f.c.vaddr-(f.hdr+4)))
 	hdr = le.AppendUint32(hdr, uint32(len(table)))
 	for _, r := range table {
 		hdr = le.AppendUint32(hdr, uint32(r.pc-f.hdr))
@@ -133,6 +167,6 @@ func (f *frames) sections() []patch.Section {
 	}
 	return []patch.Section{
 		{Name: ".eh_frame_hdr", Flags: elf.SHF_ALLOC, Addr: f.hdr, Align: 4, Data: hdr},
-		{Name: ".eh_frame", Flags: elf.SHF_ALLOC, Addr: f.addr, Align: 8, Data: f.data},
+		{Name: ".eh_frame", Flags: elf.SHF_ALLOC, Addr: f.c.vaddr, Align: f.c.align, Data: f.c.data},
 	}
 }

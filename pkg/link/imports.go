@@ -39,7 +39,7 @@ func (l *linker) importNew(c *chunk, r diff.Ref) (dest, bool) {
 			return inPatch(l.addFarStub(name, d, true), r.Add), true
 		}
 		return inPatch(l.addFarStub(name, l.inLibrary(lib, sym.Value), false), r.Add), true
-	case !got && r.Type != elf.R_X86_64_64:
+	case !got && r.Type != elf.R_X86_64_64 && !takesAddress(c, r):
 		l.refuse(c.in, name, "import-data", "%s has no copy of this variable of %s, so new code compiled as part of a program cannot reach it; compile it with -fPIC", l.im.Path, lib.libraryName())
 	default:
 		return l.importVariable(c, r, lib, sym)
@@ -140,7 +140,7 @@ func (im *Image) word(lib *Image, sym *lpelf.Symbol) (uint64, bool) {
 // importVariable refers to a variable of a library. A program may have a copy of it that counts instead (R_X86_64_COPY);
 // if the image is a library, that program is not known, and the word is read that the defining library itself reads.
 func (l *linker) importVariable(c *chunk, r diff.Ref, lib *Image, sym *lpelf.Symbol) (dest, bool) {
-	if !l.im.Shared() {
+	if !l.im.Shared() || diff.IsTypeData(sym.Name) { // type data is compared by content
 		return l.inLibrary(lib, sym.Value).add(r.Add), true
 	}
 	w, ok := lib.word(lib, sym)

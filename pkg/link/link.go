@@ -22,6 +22,7 @@ type linker struct {
 
 	bySection map[*lpelf.Section]*chunk
 	literals  map[literalKey]*chunk
+	constants map[constantKey]*chunk
 	slots     map[dest]*chunk
 	stubs     map[uint64]*chunk
 	farStubs  map[dest]*chunk
@@ -33,6 +34,9 @@ type linker struct {
 	fixups32 []absFix
 	fixupsPC []pcFix
 	later    []func() // fields whose value is known once addresses are
+	frames   *frames
+	// registration is nil for a patch whose unwind tables nobody has to be told of.
+	registration *registration
 }
 
 // Link makes the loadable content of a patch from the changed functions and values of the inputs, and from values that were
@@ -49,6 +53,7 @@ func newLinker(im *Image, inputs []*Input) *linker {
 		im: im, inputs: inputs, defs: map[string]definition{}, bySection: map[*lpelf.Section]*chunk{},
 		literals: map[literalKey]*chunk{}, slots: map[dest]*chunk{}, stubs: map[uint64]*chunk{}, commons: map[string]*chunk{},
 		farStubs: map[dest]*chunk{},
+		frames:   newFrames(), constants: map[constantKey]*chunk{},
 	}
 }
 
@@ -60,21 +65,21 @@ func (l *linker) link(spec patch.Spec) (*patch.Content, error) {
 			l.addSection(in, in.Diff.New.SectionOf(ch.New))
 		}
 	}
-	for len(l.work) > 0 {
-		c := l.work[0]
-		l.work = l.work[1:]
-		l.follow(c)
+	l.followAll()
+	if err := l.addRegistration(); err != nil {
+		return nil, err
 	}
-	frames := l.collectFrames()
+	l.followAll()
+	l.frames.finish()
 	if len(l.refusals) > 0 {
 		return nil, l.refusals.Sorted()
 	}
 	content := &patch.Content{Spec: &spec}
-	l.layout(content, frames)
+	l.layout(content)
 	for _, f := range l.later {
 		f()
 	}
-	l.finish(content, frames)
+	l.finish(content)
 	if len(l.refusals) > 0 {
 		return nil, l.refusals.Sorted()
 	}
@@ -92,6 +97,14 @@ func (l *linker) collectDefinitions() {
 				l.defs[s.Name] = definition{in, s}
 			}
 		}
+	}
+}
+
+func (l *linker) followAll() {
+	for len(l.work) > 0 {
+		c := l.work[0]
+		l.work = l.work[1:]
+		l.follow(c)
 	}
 }
 
@@ -120,6 +133,9 @@ func (l *linker) follow(c *chunk) {
 			l.relocate(c, r)
 		}
 	}
+	if c.kind == kindText {
+		l.addFrames(c, c.in, c.sec)
+	}
 }
 
 // sections of the patch, by kind.
@@ -135,9 +151,9 @@ var outSections = [kinds]struct {
 
 // layout gives every chunk its address. Order: headers and frames, read-only data, .got; text; writable data, each
 // protection on pages of its own.
-func (l *linker) layout(content *patch.Content, frames *frames) {
+func (l *linker) layout(content *patch.Content) {
 	at := uint64(patch.HeaderSize)
-	frames.place(&at)
+	l.frames.place(&at)
 	for k := kind(0); k < kinds; k++ {
 		if k == kindText || k == kindData {
 			at = alignUp(at, pageSize)
@@ -162,7 +178,7 @@ func (l *linker) layout(content *patch.Content, frames *frames) {
 }
 
 // finish copies the chunks into their sections and fills the descriptor.
-func (l *linker) finish(content *patch.Content, frames *frames) {
+func (l *linker) finish(content *patch.Content) {
 	spec := content.Spec
 	spec.Format = patch.FormatVersion
 	spec.Images = []patch.Image{l.im.describe()}
@@ -171,6 +187,7 @@ func (l *linker) finish(content *patch.Content, frames *frames) {
 		d.Near = lib.near
 		spec.Images = append(spec.Images, d)
 	}
+	l.pin(spec)
 	l.addFixups(spec)
 	for _, c := range l.chunks {
 		for i := range content.Sections {
@@ -181,7 +198,7 @@ func (l *linker) finish(content *patch.Content, frames *frames) {
 		}
 		content.Symbols = append(content.Symbols, c.symbols()...)
 	}
-	content.Sections = append(frames.sections(), content.Sections...)
+	content.Sections = append(l.frames.sections(), content.Sections...)
 	l.addValueSites(spec)
 	l.addSites(spec)
 }

@@ -11,6 +11,9 @@ import (
 // relocate applies one relocation of a chunk (psABI AMD64, table "Relocation Types"). Where the value depends on where
 // the image or the patch is mapped, it makes a fix-up instead.
 func (l *linker) relocate(c *chunk, r diff.Ref) {
+	if c.sec != nil && diff.IsExceptTable(c.sec) && l.relocateWord(c, r) {
+		return
+	}
 	switch r.Type {
 	case elf.R_X86_64_TPOFF32, elf.R_X86_64_GOTTPOFF, elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_DTPOFF32, elf.R_X86_64_DTPOFF64:
 		l.relocateTLS(c, r)
@@ -19,10 +22,13 @@ func (l *linker) relocate(c *chunk, r diff.Ref) {
 		l.later = append(l.later, func() { l.put(c, r.Off, diff.FieldSize(r.Type), int64(r.Sym.Size)+r.Raw.Addend) })
 		return
 	}
-	d, ok := l.resolve(c, r)
-	if !ok {
-		return
+	if d, ok := l.resolve(c, r); ok {
+		l.relocateTo(c, r, d)
 	}
+}
+
+// relocateTo makes a field mean a place.
+func (l *linker) relocateTo(c *chunk, r diff.Ref, d dest) {
 	switch r.Type {
 	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32:
 		l.relocatePC(c, r, d)
@@ -66,6 +72,10 @@ func (l *linker) relocatePC(c *chunk, r diff.Ref, d dest) {
 		}
 	}
 	switch {
+	case d.lib > 0:
+		// A variable of a library may be out of reach: lea becomes mov of a word with its address.
+		c.data[r.Off-c.lo-2] = 0x8b
+		l.relocatePC(c, r, inPatch(l.addSlot(d), 0))
 	case d.chunk != nil:
 		l.later = append(l.later, func() {
 			l.put(c, r.Off, 4, int64(d.chunk.vaddr)+d.off-int64(c.vaddr+r.Off-c.lo+after(r)))
@@ -92,6 +102,15 @@ func (l *linker) importCall(c *chunk, r diff.Ref, d dest) (dest, bool) {
 		return inImage(l.im.Slots.PLTOf[slot.Vaddr]), true
 	}
 	return inPatch(l.addStub(slot.Vaddr), 0), true
+}
+
+// takesAddress tells whether the instruction is lea x(%rip),%reg.
+func takesAddress(c *chunk, r diff.Ref) bool {
+	if c.kind != kindText || r.Type != elf.R_X86_64_PC32 || r.Off < c.lo+3 || r.End != r.Off+4 {
+		return false
+	}
+	b := c.data[r.Off-c.lo-3:]
+	return b[0]&0xfb == 0x48 && b[1] == 0x8d && b[2]&0xc7 == 0x05
 }
 
 func (l *linker) isDataImport(name string) bool {

@@ -20,6 +20,9 @@ func (l *linker) resolve(c *chunk, r diff.Ref) (dest, bool) {
 	if lit, ok := diff.Literal(r); ok {
 		return inPatch(l.addLiteral(lit.Content, lit.Align), lit.Off), true
 	}
+	if start, size, ok := diff.Constant(r); ok {
+		return inPatch(l.addConstant(c.in, r.Sec, start, size), r.At-int64(start)), true
+	}
 	if r.Sec == nil {
 		return l.resolveName(c, r)
 	}
@@ -155,6 +158,8 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	switch {
 	case name == "":
 		return dest{abs: true, vaddr: uint64(r.Add)}, true
+	case name == registerFrames:
+		return inPatch(l.frames.c, 0).add(r.Add), true
 	case name == "_GLOBAL_OFFSET_TABLE_":
 		l.refuse(c.in, name, "unsupported-relocation", "code of the large model cannot be patched; compile with the default code model")
 		return dest{}, false

@@ -161,7 +161,7 @@ func (m *matcher) entryIs(p place, e diff.Ref, off int64, table uint64) bool {
 		if !ok {
 			return e.Sec == nil
 		}
-		to = v
+		return m.refersTo(p, e, v)
 	default:
 		return false
 	}

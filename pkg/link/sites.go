@@ -29,7 +29,7 @@ func (l *linker) addSites(spec *patch.Spec) {
 			if !ok {
 				continue
 			}
-			site.Target = l.bySection[in.Diff.New.SectionOf(ch.New)].vaddr + ch.New.Value
+			site.Target = l.target(in, ch)
 			spec.Sites = append(spec.Sites, site)
 			fn := patch.Function{Symbol: site.Symbol, Why: ch.Why, Bodies: []patch.Range{{Start: m.Start, End: m.End}}}
 			if cold := in.Diff.Old.Lookup(ch.Old.Name + ".cold"); cold != nil {

@@ -43,6 +43,9 @@ type Spec struct {
 	Sites       []Site     `json:"sites"`
 	Functions   []Function `json:"functions"`
 	Fixups      []Fixup    `json:"fixups,omitempty"`
+	// Pin is the vaddr of an 8-byte word of the patch that is not 0 once the program holds pointers into the patch: from
+	// then on it cannot be unloaded. 0: there is no such word.
+	Pin uint64 `json:"pin,omitempty"`
 }
 
 // Image is an ELF file that must be mapped in the target.

@@ -1,0 +1,92 @@
+package build
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func cxxVariants() []variant {
+	var out []variant
+	for _, cc := range []string{"g++", "clang++-14"} {
+		for _, opt := range []string{"-O2", "-O3"} {
+			out = append(out,
+				variant{cc: cc, flags: []string{opt, "-fPIE"}, link: []string{"-pie"}},
+				variant{cc: cc, flags: []string{opt, "-fno-pie"}, link: []string{"-no-pie"}},
+				variant{cc: cc, flags: []string{opt, "-fPIC"}, shared: true})
+		}
+		out = append(out,
+			variant{cc: cc, flags: []string{"-O0", "-fPIE"}, link: []string{"-pie"}},
+			variant{cc: cc, flags: []string{"-O2", "-fno-pie"}, link: []string{"-no-pie", "-static"}})
+	}
+	return out
+}
+
+// TestCxx is TestRun for C++: exceptions are thrown from and through patched functions and caught by old and new ones;
+// inline functions, templates, virtual functions and lambdas change; static and thread-local variables are kept.
+func TestCxx(t *testing.T) {
+	for _, v := range cxxVariants() {
+		t.Run(v.name(), func(t *testing.T) {
+			t.Parallel()
+			if testing.Short() && !slices.Contains(v.flags, "-O2") {
+				t.Skip("only -O2 in short mode")
+			}
+			if _, err := exec.LookPath(v.cc); err != nil {
+				t.Skipf("%s is not installed", v.cc)
+			}
+			runCxx(t, v)
+		})
+	}
+}
+
+func runCxx(t *testing.T, v variant) {
+	dir := t.TempDir()
+	target := compileCxx(t, v, dir, "old", nil)
+	compileCxx(t, v, dir, "new", []string{"-DNEW"})
+	res, err := FromObjects(Options{Target: target, Old: []string{dir + "/old/objs"}, New: []string{dir + "/new/objs"}, Name: "test", Tool: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lp, plan := filepath.Join(dir, "test.lp"), filepath.Join(dir, "plan")
+	write(t, lp, res.Data)
+	write(t, plan, []byte(makePlan(t, res.Data)))
+	want := runProgram(t, v, filepath.Join(dir, "new"), "FIRST=1")
+	got := runProgram(t, v, filepath.Join(dir, "old"), "FIRST=1", lp, plan)
+	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("the patched program differs from the new one (-want +got):\n%s", diff)
+	}
+}
+
+// compileCxx is compileProgram for testdata/cxx.
+func compileCxx(t *testing.T, v variant, dir, side string, defines []string) string {
+	d := filepath.Join(dir, side)
+	if err := os.MkdirAll(d+"/objs", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cc := func(cc string, args ...string) {
+		t.Helper()
+		cmd := exec.Command(cc, args...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", cmd, err, out)
+		}
+	}
+	for _, unit := range []string{"cxx", "old"} {
+		args := append(append([]string{"-std=c++17", "-g", "-c", "testdata/cxx/" + unit + ".cc"}, v.flags...), defines...)
+		cc(v.cc, append(args, "-o", d+"/"+unit+".o")...)
+		cc(v.cc, append(args, "-ffunction-sections", "-fdata-sections", "-o", d+"/objs/"+unit+".o")...)
+	}
+	loader := append([]string{"-c", "testdata/loader.c", "-o", d + "/loader.o"}, v.flags...)
+	cc("gcc", loader...)
+	if v.shared {
+		cc(v.cc, "-shared", "-o", d+"/libunit.so", "-Wl,-soname,libunit.so", d+"/cxx.o", d+"/old.o")
+		cc(v.cc, "-o", d+"/prog", d+"/loader.o", d+"/libunit.so", "-Wl,-rpath,"+d)
+		return d + "/libunit.so"
+	}
+	cc(v.cc, append([]string{"-o", d + "/prog", d + "/loader.o", d + "/cxx.o", d + "/old.o"}, v.link...)...)
+	return d + "/prog"
+}

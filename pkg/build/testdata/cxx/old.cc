@@ -1,0 +1,69 @@
+// The unit that stays as it is but for what it has from cxx.h, and calls the other.
+#include "cxx.h"
+#include <thread>
+#include <typeinfo>
+
+static int logs_ended, asked;
+Log::~Log() { logs_ended += lines; }
+int first_number() { return ++asked * 1000; }
+
+int old_thrower(int n)
+{
+	Counted c;
+	if (n == 1)
+		throw 1;
+	if (n == 3)
+		throw Failure(n);
+	if (n == 4)
+		throw std::invalid_argument("four");
+	return n;
+}
+
+NOINLINE int old_through(int (*f)(int), int n)
+{
+	Counted c;
+	return f(n) + 1;
+}
+
+NOINLINE int old_catcher(int (*f)(int), int n)
+{
+	try {
+		return old_through(f, n);
+	} catch (const Failure &f) {
+		return 1000000 + f.code;
+	} catch (const std::logic_error &) {
+		return 2000000;
+	} catch (int) {
+		return 3000000;
+	}
+}
+
+// Kept across the patch: a closure of the old code.
+static std::function<int(int)> kept;
+
+extern "C" {
+FILE **input;
+void run(FILE *out);
+}
+
+void run(FILE *out)
+{
+	if (!kept)
+		kept = adder(1);
+	Shape shape(3);
+	Square square(4);
+	for (int n = 0; n < 6; n++) {
+		fprintf(out, "%d: thrower %d through %d catches %d rethrows %d", n, old_catcher(thrower, n),
+			old_catcher(through, n), catches(n), old_catcher(rethrows, n));
+		std::exception_ptr p = captures(n);
+		int got = 0;
+		std::thread([&] { got = recaptured(n == 2 ? nullptr : p); }).join();
+		fprintf(out, " captured %d type %s\n", got, thrown_type(n).name());
+		fprintf(out, "%d: lambdas %d adder %d logged %d", n, lambdas(n), adder(n)(n), logged(n));
+		std::thread([&] { got = logged(n); }).join();
+		fprintf(out, " %d\n", got);
+		fprintf(out, "%d: scale %d alive %d born %d\n", n, scale(n), Counted::alive, Counted::born);
+	}
+	fprintf(out, "virtual %d %d %d %d clean %d ended %d asked %d\n", virtuals(shape), virtuals(square), what_is(&shape),
+		what_is(&square), cleans(2), logs_ended, asked);
+}

@@ -1,0 +1,126 @@
+package diff
+
+import (
+	"debug/elf"
+	"encoding/binary"
+	"strings"
+
+	"lpatch/pkg/lpelf"
+)
+
+// Frame is an entry (FDE) of an object's .eh_frame: how to unwind through a piece of code, and, where it has cleanups or
+// handlers, its language-specific data (LSB "Exception Frames"; Itanium C++ ABI "Exception Handling").
+type Frame struct {
+	Section     *lpelf.Section // .eh_frame
+	Off, End    uint64         // of the FDE in it
+	CIE, CIEEnd uint64         // of what the FDE builds on
+	Code        Ref            // the place of the code
+	LSDA        *Ref           // its table of call sites, or nil
+	Personality *Ref           // the function that reads that, or a word with its address, or nil
+}
+
+// Frames returns the entries of .eh_frame that have a place, in order. A damaged section ends where it is damaged.
+func (o *Object) Frames() []Frame {
+	if o.frames == nil {
+		o.frames = []Frame{}
+		for _, s := range o.Sections {
+			if s.Name == ".eh_frame" {
+				o.readFrames(s)
+			}
+		}
+	}
+	return o.frames
+}
+
+func (o *Object) readFrames(s *lpelf.Section) {
+	le := binary.LittleEndian
+	cies := map[uint64]uint64{} // start to end
+	refs := o.Refs(s)
+	for off := uint64(0); off+8 <= uint64(len(s.Data)); {
+		n := uint64(le.Uint32(s.Data[off:]))
+		end := off + 4 + n
+		if n < 4 || n >= 0xfffffff0 || end > uint64(len(s.Data)) {
+			return
+		}
+		id := uint64(le.Uint32(s.Data[off+4:]))
+		if id == 0 {
+			cies[off] = end
+		} else if cieEnd, ok := cies[off+4-id]; ok {
+			f := Frame{Section: s, Off: off, End: end, CIE: off + 4 - id, CIEEnd: cieEnd}
+			if f.take(refs) {
+				o.frames = append(o.frames, f)
+			}
+		}
+		off = end
+	}
+}
+
+// take finds the frame's relocations: pc_begin, which compilers write as a 4-byte PC-relative field, the pointer to the
+// language-specific data behind it, and the one of the CIE.
+func (f *Frame) take(refs []Ref) bool {
+	for i, r := range refs {
+		switch {
+		case r.Off == f.Off+8 && r.Type == elf.R_X86_64_PC32 && r.Sec != nil:
+			f.Code = r
+		case r.Off > f.Off+8 && r.Off < f.End && f.LSDA == nil && r.Sec != nil:
+			f.LSDA = &refs[i]
+		case r.Off >= f.CIE && r.Off < f.CIEEnd:
+			f.Personality = &refs[i]
+		}
+	}
+	return f.Code.Sec != nil
+}
+
+// IsExceptTable tells whether a section holds language-specific data.
+func IsExceptTable(s *lpelf.Section) bool {
+	return strings.HasPrefix(s.Name, ".gcc_except_table")
+}
+
+// Word returns the reference in the word of the object that another reference leads to: exception tables refer to types
+// and personalities by words that hold their addresses. ok is false if it is no such word.
+func (o *Object) Word(r Ref) (word Ref, ok bool) {
+	if r.Sec == nil || r.Sec.Flags&elf.SHF_WRITE == 0 {
+		return Ref{}, false
+	}
+	for _, w := range o.Refs(r.Sec) {
+		if int64(w.Off) == r.At && w.Type == elf.R_X86_64_64 {
+			return w, true
+		}
+	}
+	return Ref{}, false
+}
+
+// lsda returns the language-specific data of the code at a place: its section and the range in that.
+func (o *Object) lsda(sec *lpelf.Section, at uint64) (s *lpelf.Section, start, end uint64) {
+	for _, f := range o.Frames() {
+		if f.Code.Sec == sec && f.Code.At == int64(at) && f.LSDA != nil {
+			s, start = f.LSDA.Sec, uint64(f.LSDA.At)
+		}
+	}
+	if s == nil || start > s.Size {
+		return nil, 0, 0
+	}
+	end = s.Size
+	for _, f := range o.Frames() {
+		if f.LSDA != nil && f.LSDA.Sec == s && uint64(f.LSDA.At) > start {
+			end = min(end, uint64(f.LSDA.At))
+		}
+	}
+	return s, start, end
+}
+
+// equalLSDA tells whether two functions handle exceptions alike, as far as it is in tables.
+func (c *comparer) equalLSDA(o, n *lpelf.Symbol) bool {
+	os, ostart, oend := c.old.lsda(c.old.SectionOf(o), o.Value)
+	ns, nstart, nend := c.new.lsda(c.new.SectionOf(n), n.Value)
+	if os == nil || ns == nil {
+		return os == ns
+	}
+	return oend-ostart == nend-nstart && c.equalRange(os, ns, ostart, nstart, nend-nstart)
+}
+
+// unnamedWord tells whether a reference leads to one of the words that compilers make for exception tables: gcc names
+// them after what they hold, clang leaves them without a name in .data.
+func unnamedWord(r Ref) bool {
+	return r.End == 0 && (r.Sym == nil || r.Sym.Name == "" || strings.HasPrefix(r.Sym.Name, "DW.ref."))
+}

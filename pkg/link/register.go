@@ -1,0 +1,111 @@
+package link
+
+import (
+	_ "embed" // register.o
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+	"lpatch/pkg/patch"
+)
+
+// The names by which register.S and the linker know each other.
+const (
+	registerEntry  = "lpatch_entry"
+	registerTarget = "lpatch_target"
+	registerFrames = "lpatch_frames"
+	registerState  = "lpatch_state"
+)
+
+//go:generate as --noexecstack -o register.o register.S
+//go:generate strip --strip-debug --discard-all register.o
+
+//go:embed register.o
+var registerObject []byte
+
+// registration is the code of register.S in a patch.
+type registration struct {
+	in      *Input
+	entry   *lpelf.Section
+	state   *chunk
+	entries map[*lpelf.Symbol]*chunk // by the new function that it leads to
+}
+
+// addRegistration makes patched functions register the unwind tables of the patch when they are first called, if
+// exceptions may be about: where the new code has cleanups or handlers, or the image uses the runtime of C++.
+func (l *linker) addRegistration() error {
+	if len(l.frames.entries) == 0 || !l.frames.personality && !l.im.throws() {
+		return nil
+	}
+	f, err := lpelf.Parse("register.o", registerObject)
+	if err != nil {
+		return err
+	}
+	obj, err := diff.NewObject("register.o", f)
+	if err != nil {
+		return err
+	}
+	in := &Input{Diff: &diff.Result{Old: diff.EmptyObject("register.o"), New: obj}}
+	r := &registration{in: in, entry: obj.SectionOf(obj.Lookup(registerEntry)), entries: map[*lpelf.Symbol]*chunk{}}
+	r.state = l.addSection(in, obj.SectionOf(obj.Lookup(registerState)))
+	l.registration = r
+	for _, user := range l.inputs {
+		for _, ch := range user.Diff.Changed {
+			l.addEntry(user, ch)
+		}
+	}
+	return nil
+}
+
+// addEntry makes what the old entry of a function jumps to instead of the new body.
+func (l *linker) addEntry(user *Input, ch diff.Change) {
+	r := l.registration
+	target := inPatch(l.bySection[user.Diff.New.SectionOf(ch.New)], int64(ch.New.Value))
+	c := &chunk{kind: kindText, name: ch.New.Name + "@first", in: r.in, data: append([]byte{}, r.entry.Data...), align: r.entry.Align}
+	l.chunks = append(l.chunks, c)
+	r.entries[ch.New] = c
+	for _, ref := range r.in.Diff.New.Refs(r.entry) {
+		if ref.Sym.Name == registerTarget {
+			l.relocateTo(c, ref, target)
+			continue
+		}
+		l.relocate(c, ref)
+	}
+	l.addFrames(c, r.in, r.entry)
+}
+
+// target is where the site of a changed function leads.
+func (l *linker) target(in *Input, ch diff.Change) uint64 {
+	if l.registration != nil {
+		return l.registration.entries[ch.New].vaddr
+	}
+	return l.bySection[in.Diff.New.SectionOf(ch.New)].vaddr + ch.New.Value
+}
+
+// pin notes the word by which the kernel sees that the patch has been registered.
+func (l *linker) pin(spec *patch.Spec) {
+	if l.registration != nil {
+		spec.Pin = l.registration.state.vaddr
+	}
+}
+
+// throws tells whether exceptions may pass through code of the image: it uses the runtime of C++, or has it inside.
+func (im *Image) throws() bool {
+	for _, s := range im.DynSymbols {
+		if isRuntime(s.Name) {
+			return true
+		}
+	}
+	return im.Global("__cxa_throw") != nil || im.Global("_Unwind_RaiseException") != nil
+}
+
+// isRuntime tells whether a symbol is of libgcc's unwinder or of what compilers call for exceptions of C++. Those of
+// backtraces are not.
+func isRuntime(name string) bool {
+	switch name {
+	case "_Unwind_Backtrace", "_Unwind_GetIP", "_Unwind_GetCFA", "_Unwind_GetIPInfo", "_Unwind_FindEnclosingFunction":
+		return false
+	}
+	return strings.HasPrefix(name, "_Unwind_") || strings.HasPrefix(name, "__cxa_throw") || strings.HasPrefix(name, "__cxa_begin_catch") ||
+		strings.HasPrefix(name, "__cxa_rethrow") || strings.HasSuffix(name, "_personality_v0")
+}
