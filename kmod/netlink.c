@@ -119,6 +119,8 @@ static int lp_new_patch(struct genl_info *info, u32 *id)
 	if (patch == ERR_PTR(-ETXTBSY))
 		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_PATCH_FD],
 				    "the patch file is open for writing");
+	else if (!IS_ERR(patch) && attrs[LPATCH_A_PATCH_PIN])
+		patch->pin = nla_get_u64(attrs[LPATCH_A_PATCH_PIN]);
 	return PTR_ERR_OR_ZERO(patch);
 }
 

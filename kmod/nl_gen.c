@@ -50,6 +50,7 @@ static const struct nla_policy lpatch_patch_new_nl_policy[LPATCH_A_PATCH_MAX + 1
 	[LPATCH_A_PATCH_NAME] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
 	[LPATCH_A_PATCH_HASH] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
 	[LPATCH_A_PATCH_FD] = { .type = NLA_U32 },
+	[LPATCH_A_PATCH_PIN] = { .type = NLA_U64 },
 };
 
 /* LPATCH_CMD_PATCH_ADD: the request */

@@ -43,6 +43,7 @@ static const int lp_errnos[] = {
 	[LPATCH_REFUSAL_IMAGE_MOVED] = ESTALE,
 	[LPATCH_REFUSAL_PATCH_MISSING] = ESTALE,
 	[LPATCH_REFUSAL_COVERED] = EBUSY,
+	[LPATCH_REFUSAL_PINNED] = EBUSY,
 };
 
 /* The positive errno of a refusal. */

@@ -108,6 +108,32 @@ static void lp_test_delay(void)
 		fsleep(us);
 }
 
+static const void __user *lp_pin(const struct lp_op *op)
+{
+	return (const void __user *)(op->base + op->patch->pin);
+}
+
+/*
+ * Does the program hold pointers into a patch that is to be unmapped? A call that is about to make
+ * them has an address of the patch on its stack, and has been found before. Return: 0 or a refusal.
+ */
+static int lp_pin_check(struct lp_op *op)
+{
+	u64 word;
+
+	if (op->verb != LP_UNLOAD || !op->patch->pin)
+		return 0;
+	if (copy_from_user_nofault(&word, lp_pin(op), sizeof(word)))
+		return lp_op_refuse(op, LPATCH_REFUSAL_PINNED,
+				    "the data of patch %s in %s[%u] cannot be read, so whether the program holds pointers into it is not known",
+				    op->patch->name, op->target->comm, op->pid);
+	if (word)
+		return lp_op_refuse(op, LPATCH_REFUSAL_PINNED,
+				    "patch %s has registered its unwind tables in %s[%u] and stays mapped until the process ends",
+				    op->patch->name, op->target->comm, op->pid);
+	return 0;
+}
+
 /* Does the operation write, or only look? */
 static bool lp_op_writes(const struct lp_op *op)
 {
@@ -137,6 +163,7 @@ static int lp_window(struct lp_op *op)
 		goto out;
 	}
 	ret = lp_places_check(op);
+	ret = ret ?: lp_pin_check(op);
 	lp_freeze_lap(f, &f->times.check);
 	if (ret)
 		goto out;
@@ -189,6 +216,7 @@ static int lp_attempt(struct lp_op *op)
 	if (!ret) {
 		lp_stack_prescan(&op->scan, &op->freeze);
 		lp_places_fault_in(op);
+		fault_in_readable(lp_pin(op), op->patch->pin ? sizeof(u64) : 0);
 		ret = lp_locked_window(op);
 	}
 	op->threads = lp_freeze_nr(&op->freeze);

@@ -67,6 +67,7 @@ struct lp_patch {
 	struct file *file;
 	u64 searched;
 	u64 size;
+	u64 pin; /* 0, or where the word is that forbids an unload */
 	struct lp_image *images;
 	struct lp_segment *segments;
 	struct lp_site *sites;

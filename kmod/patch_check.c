@@ -172,6 +172,16 @@ static const char *lp_check_fixups(const struct lp_patch *patch)
 	return NULL;
 }
 
+static const char *lp_check_pin(const struct lp_patch *patch)
+{
+	const struct lp_segment *segment = lp_segment_of(patch, patch->pin, sizeof(u64));
+
+	if (patch->pin && (patch->pin % sizeof(u64) || !segment ||
+			   !(segment->prot & LPATCH_SEGMENT_PROT_WRITE)))
+		return "the pin of the patch is no word of its writable data";
+	return NULL;
+}
+
 /**
  * lp_patch_check() - is a whole object consistent?
  * @patch: the object; its sites are sorted by address
@@ -189,5 +199,6 @@ const char *lp_patch_check(struct lp_patch *patch)
 	wrong = wrong ?: lp_check_images(patch);
 	wrong = wrong ?: lp_check_sites(patch);
 	wrong = wrong ?: lp_check_functions(patch);
-	return wrong ?: lp_check_fixups(patch);
+	wrong = wrong ?: lp_check_fixups(patch);
+	return wrong ?: lp_check_pin(patch);
 }

@@ -158,6 +158,7 @@ enum lpatch_state {
  * @LPATCH_REFUSAL_PATCH_MISSING: the program unmapped the patch, or something else is mapped there
  * @LPATCH_REFUSAL_COVERED: a patch that was applied later is on top at a site, restore that one
  *   first
+ * @LPATCH_REFUSAL_PINNED: the program holds pointers into the patch
  */
 enum lpatch_refusal {
 	LPATCH_REFUSAL_NONE = 0,
@@ -186,6 +187,7 @@ enum lpatch_refusal {
 	LPATCH_REFUSAL_IMAGE_MOVED = 23,
 	LPATCH_REFUSAL_PATCH_MISSING = 24,
 	LPATCH_REFUSAL_COVERED = 25,
+	LPATCH_REFUSAL_PINNED = 26,
 };
 
 /**
@@ -332,6 +334,9 @@ enum lpatch_a_function {
  * @LPATCH_A_PATCH_SITE: nest of enum lpatch_a_site, repeated
  * @LPATCH_A_PATCH_FUNCTION: nest of enum lpatch_a_function, repeated
  * @LPATCH_A_PATCH_FIXUPS: array of struct lpatch_fixup
+ * @LPATCH_A_PATCH_PIN: u64: virtual address of an 8-byte word of the patch: while it is not 0, the
+ *   program holds pointers into the patch, and an unload is refused
+ * @LPATCH_A_PATCH_PAD: aligns 64-bit attributes; no content
  * @__LPATCH_A_PATCH_MAX: one past the highest
  * @LPATCH_A_PATCH_MAX: the highest
  */
@@ -347,6 +352,8 @@ enum lpatch_a_patch {
 	LPATCH_A_PATCH_SITE,
 	LPATCH_A_PATCH_FUNCTION,
 	LPATCH_A_PATCH_FIXUPS,
+	LPATCH_A_PATCH_PIN,
+	LPATCH_A_PATCH_PAD,
 
 	__LPATCH_A_PATCH_MAX,
 	LPATCH_A_PATCH_MAX = (__LPATCH_A_PATCH_MAX - 1)

@@ -144,7 +144,8 @@ func (s *Session) loaded(name string, t proc.Process) (lpnl.Hash, error) {
 	return lpnl.Hash{}, fmt.Errorf("%v has %d patches named %q; say which one by its file", t, len(found), name)
 }
 
-// revert restores and unloads. A patch that was not applied is only unloaded.
+// revert restores and unloads. A patch that was not applied is only unloaded; one that cannot be unloaded, because the
+// program holds pointers into it, is only restored.
 func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 	restored, err := a.op(lpnl.VerbRestore, o)
 	var refused *lpnl.Refused
@@ -159,6 +160,11 @@ func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 		return restored, err
 	}
 	r, err := a.op(lpnl.VerbUnload, o)
+	if restored.Verb != "" && errors.As(err, &refused) && refused.Report.Refusal == lpnl.RefusalPinned {
+		a.note = refused.Report.Message // that is as far as it goes
+		restored.Verb = Revert
+		return restored, nil
+	}
 	r.Verb = Revert
 	r.Attempts += restored.Attempts
 	if restored.Stop > r.Stop { // of the two windows, report the longer one

@@ -220,6 +220,26 @@ func TestRevertStops(t *testing.T) {
 	}
 }
 
+// TestRevertPinned: what cannot be unloaded is restored, and the note says that it stays.
+func TestRevertPinned(t *testing.T) {
+	_, p := start(t)
+	const message = "patch fix has registered its unwind tables in a[1] and stays mapped until the process ends"
+	k := &lpnltest.Kernel{Refuse: map[lpnl.Verb]lpnltest.Refusal{
+		lpnl.VerbUnload: {Refusal: lpnl.RefusalPinned, Errno: syscall.EBUSY, Message: message},
+	}}
+	s := session(t, k)
+	file := write(t, spec(t))
+	s.Run(lpnl.VerbApply, file, []proc.Process{p}, lpnl.Options{})
+	out := s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{})
+	if out[0].Err != nil || out[0].Note != message || out[0].Report.State != lpnl.StateRestored || out[0].Report.Verb != apply.Revert {
+		t.Errorf("%+v", out[0])
+	}
+	out = s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{})
+	if out[0].Err == nil || out[0].Err.Error() != message {
+		t.Errorf("a second time: %+v", out[0])
+	}
+}
+
 func TestMissingProcess(t *testing.T) {
 	_, failed, err := session(t, &lpnltest.Kernel{}).Targets(apply.Selection{PIDs: []int{1 << 30}}, apply.Patch{Name: "fix"})
 	if err != nil || len(failed) != 1 || !apply.Gone(failed[0].Err) || failed[0].Report.PID != 1<<30 {

@@ -39,7 +39,7 @@ func (o *object) close() {
 // is another object where a process maps a copy of a file, as in another container: the object's name is a hash of the
 // patch file and of the inodes.
 func (s *Session) object(f *File, p proc.Process, maps []proc.Mapping) (*object, error) {
-	o := &object{patch: lpnl.Patch{Name: f.Spec.Name, File: f.file, Segments: f.segments}}
+	o := &object{patch: lpnl.Patch{Name: f.Spec.Name, File: f.file, Segments: f.segments, Pin: f.Spec.Pin}}
 	name := sha256.New()
 	name.Write(f.sum[:])
 	for i := range f.Spec.Images {

@@ -28,6 +28,8 @@ func (a *attempt) replace(o lpnl.Options) (lpnl.Report, error) {
 		_, err := a.kernel.Op(lpnl.VerbUnload, old.Hash, a.target, lpnl.Options{MaxStop: o.MaxStop, Timeout: quiescentTry})
 		var refused *lpnl.Refused
 		switch {
+		case errors.As(err, &refused) && refused.Report.Refusal == lpnl.RefusalPinned:
+			notes = append(notes, fmt.Sprintf("patch %s is restored: %s", old.Patch, refused.Report.Message))
 		case errors.As(err, &refused):
 			notes = append(notes, fmt.Sprintf("patch %s is restored and stays mapped: %s; unload it later", old.Patch, refused.Report.Message))
 		case err != nil:

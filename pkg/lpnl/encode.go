@@ -28,6 +28,9 @@ func encodePatchNew(p *Patch) ([]byte, error) {
 	ae.String(AttrPatchName, p.Name)
 	ae.Bytes(AttrPatchHash, p.Hash[:])
 	ae.Uint32(AttrPatchFD, uint32(p.File.Fd()))
+	if p.Pin != 0 {
+		ae.Uint64(AttrPatchPin, p.Pin)
+	}
 	return ae.Encode()
 }
 

@@ -23,6 +23,7 @@ type Patch struct {
 	Sites     []Site
 	Functions []Function
 	Fixups    []Fixup
+	Pin       uint64 // virtual address of a word that forbids an unload while it is not 0; 0: none
 }
 
 // Image is an ELF file that the patch refers to. Addresses are link-time ones, page aligned.

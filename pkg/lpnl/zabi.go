@@ -164,6 +164,7 @@ const (
 	RefusalImageMoved        Refusal = 23 // an image is no longer mapped where it was when the patch was loaded
 	RefusalPatchMissing      Refusal = 24 // the program unmapped the patch, or something else is mapped there
 	RefusalCovered           Refusal = 25 // a patch that was applied later is on top at a site, restore that one first
+	RefusalPinned            Refusal = 26 // the program holds pointers into the patch
 )
 
 var refusalNames = [...]string{
@@ -171,7 +172,7 @@ var refusalNames = [...]string{
 	"no-gap", "map-failed", "fixup-range", "site-unreadable", "bytes-differ", "site-taken",
 	"thread-active", "thread-running", "thread-signal-stack", "stack-unreadable", "deadline", "no-memory",
 	"canceled", "not-loaded", "not-applied", "already", "still-applied", "image-moved",
-	"patch-missing", "covered",
+	"patch-missing", "covered", "pinned",
 }
 
 // String returns the name in the contract; a value of a newer kernel is shown as a number.
@@ -245,6 +246,8 @@ const (
 	AttrPatchSite     uint16 = 8  // nest of enum lpatch_a_site, repeated
 	AttrPatchFunction uint16 = 9  // nest of enum lpatch_a_function, repeated
 	AttrPatchFixups   uint16 = 10 // array of struct lpatch_fixup
+	AttrPatchPin      uint16 = 11 // u64: virtual address of an 8-byte word of the patch: while it is not 0, the program holds pointers into the patch, and an unload is refused
+	AttrPatchPad      uint16 = 12 // aligns 64-bit attributes; no content
 )
 
 // Attributes: the outcome of one operation on one target, or the present state of one patch in one target.

@@ -11,6 +11,7 @@ var Requests = []Request{
 		{Name: "name", Number: 2, Type: "string", Max: 127},
 		{Name: "hash", Number: 3, Type: "binary", Exact: 32},
 		{Name: "fd", Number: 4, Type: "u32"},
+		{Name: "pin", Number: 11, Type: "u64"},
 	}},
 	{Name: "patch-add", Command: 3, Dump: false, Attrs: []Attr{
 		{Name: "id", Number: 1, Type: "u32"},
