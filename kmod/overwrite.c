@@ -108,8 +108,11 @@ static void lp_test_delay(void)
 		fsleep(us);
 }
 
+/* Where the word is that forbids this operation, an unload, or NULL. */
 static const void __user *lp_pin(const struct lp_op *op)
 {
+	if (op->verb != LP_UNLOAD || !op->patch->pin)
+		return NULL;
 	return (const void __user *)(op->base + op->patch->pin);
 }
 
@@ -119,11 +122,12 @@ static const void __user *lp_pin(const struct lp_op *op)
  */
 static int lp_pin_check(struct lp_op *op)
 {
+	const void __user *pin = lp_pin(op);
 	u64 word;
 
-	if (op->verb != LP_UNLOAD || !op->patch->pin)
+	if (!pin)
 		return 0;
-	if (copy_from_user_nofault(&word, lp_pin(op), sizeof(word)))
+	if (copy_from_user_nofault(&word, pin, sizeof(word)))
 		return lp_op_refuse(op, LPATCH_REFUSAL_PINNED,
 				    "the data of patch %s in %s[%u] cannot be read, so whether the program holds pointers into it is not known",
 				    op->patch->name, op->target->comm, op->pid);
@@ -216,7 +220,7 @@ static int lp_attempt(struct lp_op *op)
 	if (!ret) {
 		lp_stack_prescan(&op->scan, &op->freeze);
 		lp_places_fault_in(op);
-		fault_in_readable(lp_pin(op), op->patch->pin ? sizeof(u64) : 0);
+		fault_in_readable(lp_pin(op), lp_pin(op) ? sizeof(u64) : 0);
 		ret = lp_locked_window(op);
 	}
 	op->threads = lp_freeze_nr(&op->freeze);

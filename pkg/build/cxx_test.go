@@ -21,7 +21,7 @@ func cxxVariants() []variant {
 				variant{cc: cc, flags: []string{opt, "-fPIC"}, shared: true})
 		}
 		out = append(out,
-			variant{cc: cc, flags: []string{"-O0", "-fPIE"}, link: []string{"-pie"}},
+			variant{cc: cc, flags: []string{"-O1", "-fPIE"}, link: []string{"-pie"}},
 			variant{cc: cc, flags: []string{"-O2", "-fno-pie"}, link: []string{"-no-pie", "-static"}})
 	}
 	return out
@@ -62,7 +62,7 @@ func runCxx(t *testing.T, v variant) {
 	}
 }
 
-// compileCxx is compileProgram for testdata/cxx.
+// compileCxx is compileProgram for test/target/cxx.
 func compileCxx(t *testing.T, v variant, dir, side string, defines []string) string {
 	d := filepath.Join(dir, side)
 	if err := os.MkdirAll(d+"/objs", 0o755); err != nil {
@@ -76,7 +76,7 @@ func compileCxx(t *testing.T, v variant, dir, side string, defines []string) str
 		}
 	}
 	for _, unit := range []string{"cxx", "old"} {
-		args := append(append([]string{"-std=c++17", "-g", "-c", "testdata/cxx/" + unit + ".cc"}, v.flags...), defines...)
+		args := append(append([]string{"-std=c++17", "-g", "-c", "../../test/target/cxx/" + unit + ".cc"}, v.flags...), defines...)
 		cc(v.cc, append(args, "-o", d+"/"+unit+".o")...)
 		cc(v.cc, append(args, "-ffunction-sections", "-fdata-sections", "-o", d+"/objs/"+unit+".o")...)
 	}

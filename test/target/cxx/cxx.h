@@ -1,5 +1,6 @@
 // What both units of the C++ test program see. With NEW the inline functions and templates are those of the fix.
 #pragma once
+#include <atomic>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -14,7 +15,7 @@
 #endif
 
 struct Counted {
-	inline static int alive = 0, born = 0;
+	inline static std::atomic<int> alive, born;
 	Counted() { ++alive, ++born; }
 	Counted(const Counted &) { ++alive, ++born; }
 	~Counted() { --alive; }
@@ -74,3 +75,5 @@ const std::type_info &thrown_type(int n);
 int old_thrower(int n);
 int old_catcher(int (*f)(int), int n);
 int old_through(int (*f)(int), int n);
+int old_trace();
+int traced(int n);
