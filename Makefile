@@ -2,6 +2,7 @@
 #
 # Variables: KERNELS   the kernels to build for and to test on, of test/kernels.yaml (default: all); debug and kcsan too
 #            V=1       show the commands of the module's build
+#            FUZZTIME, FUZZTIME_VM, FUZZSEED   for fuzz: scripts/fuzz explains
 #            DESTDIR, PREFIX   for install
 KERNELS ?=
 V ?=
@@ -9,7 +10,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 export KERNELS V DESTDIR PREFIX
 
-.PHONY: all deps lpctl kmod check unit vm-test test-debug test demo generate install clean distclean help
+.PHONY: all deps lpctl kmod check unit vm-test test-debug test fuzz demo generate install clean distclean help
 
 all: lpctl kmod	## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 6.12" for some)
 
@@ -36,6 +37,9 @@ test-debug:	## run the test cases on kernels that look for errors: the gate for 
 
 test: deps	## run all tests, after installing what they need
 	@scripts/test
+
+fuzz:		## look for inputs that break a parser (30 s for each, FUZZTIME) or the module (3 min, FUZZTIME_VM)
+	@scripts/fuzz
 
 demo:		## show it: a security fix for a redis server, stock and under load, in a virtual machine
 	@scripts/demo
