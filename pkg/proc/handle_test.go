@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os/exec"
 	"testing"
+	"time"
 )
 
 // TestHold holds on to a process until it ends, and refuses one that is not the one that was meant.
@@ -40,4 +41,44 @@ func TestHold(t *testing.T) {
 	if _, err := fs.Hold(p); !errors.Is(err, ErrNoProcess) {
 		t.Errorf("a process that ended: %v", err)
 	}
+}
+
+// TestEnded looks at the memory of a process that has ended and still has its pid, having looked before.
+func TestEnded(t *testing.T) {
+	cmd := exec.Command("sleep", "100")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fs, pid := New("/proc"), cmd.Process.Pid
+	maps, err := fs.Maps(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := fs.Hold(Process{PID: pid, StartTime: startTime(t, fs, pid)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for h.Alive() {
+		time.Sleep(time.Millisecond) // it is not reaped until the end
+	}
+	if _, err := fs.Maps(pid); !errors.Is(err, ErrNoProcess) {
+		t.Errorf("its mappings: %v", err)
+	}
+	if _, err := fs.OpenMapping(pid, maps[0]); !errors.Is(err, ErrNoProcess) {
+		t.Errorf("a file that it mapped: %v", err)
+	}
+	_ = cmd.Wait()
+}
+
+func startTime(t *testing.T, fs FS, pid int) uint64 {
+	t.Helper()
+	p, err := fs.Process(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.StartTime
 }

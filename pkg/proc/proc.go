@@ -148,7 +148,8 @@ func (f FS) ByExe(path string) ([]Process, error) {
 	return list, nil
 }
 
-// Maps returns the mappings of a process.
+// Maps returns the mappings of a process. One that is ending gives up its memory before its pid: that it has none is an
+// error that wraps ErrNoProcess, as is the absence of the process.
 func (f FS) Maps(pid int) ([]Mapping, error) {
 	file, err := os.Open(f.path(pid, "maps"))
 	if err != nil {
@@ -159,12 +160,21 @@ func (f FS) Maps(pid int) ([]Mapping, error) {
 	if err != nil {
 		return nil, explain(pid, err)
 	}
+	if len(list) == 0 {
+		return nil, &Error{Message: fmt.Sprintf("process %d has ended", pid), Err: ErrNoProcess}
+	}
 	return list, nil
 }
 
-// OpenMapping opens the file behind a mapping, even one that was deleted or replaced since.
+// OpenMapping opens the file behind a mapping, even one that was deleted or replaced since. The error wraps ErrNoProcess
+// if the process has ended, and fs.ErrNotExist if it has unmapped the file.
 func (f FS) OpenMapping(pid int, m Mapping) (*os.File, error) {
 	file, err := os.Open(f.mapFile(pid, m))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		if _, gone := f.Maps(pid); errors.Is(gone, ErrNoProcess) {
+			return nil, gone
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot open %s as process %d maps it: %w", m.Path, pid, err)
 	}
