@@ -124,6 +124,12 @@ func FuzzReplies(f *testing.F) {
 		if _, err := c.Status(); err != nil {
 			inspect(t, err)
 		}
+		if _, err := c.Gates(); err != nil {
+			inspect(t, err)
+		}
+		if _, err := c.Drain(); err != nil {
+			inspect(t, err)
+		}
 		r, err := c.Op(VerbApply, Hash{}, Target{PID: 1}, Options{})
 		if err != nil {
 			inspect(t, err)
