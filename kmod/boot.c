@@ -58,7 +58,11 @@
  * @removed: works that are still queued do nothing
  * @lock: covers the counters and the message
  * @works: those that are queued; lp_boot_works_lock
- * @probes: one for each image, of which @nr_probes are registered
+ * @applied: processes that were patched
+ * @failed: processes that could not be
+ * @message: why the last one could not
+ * @nr_probes: how many of @probes are registered
+ * @probes: one for each image
  */
 struct lp_boot {
 	struct kref ref;
