@@ -1,0 +1,244 @@
+package boot
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Where the registry is, below the root of the system.
+const (
+	entriesDir = "etc/lpctl/boot.d"
+	storeDir   = "var/lib/lpctl/store"
+)
+
+// Registry is the boot entries of a system. What it writes is whole or not there, whenever the power fails: a patch
+// comes before the entry that names it, and goes after it.
+type Registry struct {
+	Root  string // the root of the system, "/" for the one that runs
+	Owner int    // the user who must own the registry, and who alone may write there: root, but for tests
+}
+
+// ErrNoEntry is returned for a name that has no entry.
+var ErrNoEntry = errors.New("there is no such boot entry")
+
+func (r Registry) entryPath(name string) string {
+	return filepath.Join(r.Root, entriesDir, name+".yaml")
+}
+
+func (r Registry) patchPath(sum string) string {
+	return filepath.Join(r.Root, storeDir, sum+".lp")
+}
+
+// Add keeps an entry and its patch. An entry of that name is replaced.
+func (r Registry) Add(e *Entry, patch []byte) error {
+	sum := sha256.Sum256(patch)
+	e.SHA256 = hex.EncodeToString(sum[:])
+	text, err := e.encode()
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{storeDir, entriesDir} {
+		if err := os.MkdirAll(filepath.Join(r.Root, dir), 0o755); err != nil {
+			return err
+		}
+		if err := r.trust(filepath.Join(r.Root, dir)); err != nil {
+			return err
+		}
+	}
+	if err := writeFile(r.patchPath(e.SHA256), patch, 0o600); err != nil {
+		return err
+	}
+	if err := writeFile(r.entryPath(e.Name), text, 0o644); err != nil {
+		return err
+	}
+	return r.sweep()
+}
+
+// Remove ends an entry. The error is ErrNoEntry if there is none.
+func (r Registry) Remove(name string) error {
+	if !names.MatchString(name) {
+		return fmt.Errorf("%q: %w", name, ErrNoEntry)
+	}
+	err := os.Remove(r.entryPath(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%q: %w", name, ErrNoEntry)
+	}
+	if err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(r.entryPath(name))); err != nil {
+		return err
+	}
+	return r.sweep()
+}
+
+// List returns all entries by name, and what is wrong with those that cannot be read or trusted.
+func (r Registry) List() (entries []*Entry, bad []error) {
+	dir := filepath.Join(r.Root, entriesDir)
+	files, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err == nil {
+		err = r.trust(dir)
+	}
+	if err != nil {
+		return nil, []error{err}
+	}
+	for _, f := range files {
+		name, ok := strings.CutSuffix(f.Name(), ".yaml")
+		if !ok {
+			continue
+		}
+		e, err := r.read(name)
+		if err != nil {
+			bad = append(bad, err)
+			continue
+		}
+		entries = append(entries, e)
+	}
+	return entries, bad
+}
+
+func (r Registry) read(name string) (*Entry, error) {
+	path := r.entryPath(name)
+	if err := r.trust(path); err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	e, err := decode(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if e.Name != name {
+		return nil, fmt.Errorf("%s: the entry in it is named %q; rename the file", path, e.Name)
+	}
+	return e, nil
+}
+
+// Patch returns the path of an entry's patch, after a look at whether it is what the entry says.
+func (r Registry) Patch(e *Entry) (string, error) {
+	path := r.patchPath(e.SHA256)
+	for _, p := range []string{filepath.Dir(path), path} {
+		if err := r.trust(p); err != nil {
+			return "", err
+		}
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != e.SHA256 {
+		return "", fmt.Errorf("%s is damaged; add the boot entry %s again", path, e.Name)
+	}
+	return path, nil
+}
+
+// Open opens a file of the system below its root, from which no symbolic link leads out.
+func (r Registry) Open(path string) (*os.File, error) {
+	root, err := unix.Open(r.Root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: r.Root, Err: err}
+	}
+	defer unix.Close(root)
+	fd, err := unix.Openat2(root, path, &unix.OpenHow{
+		Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+	})
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: filepath.Join(r.Root, path), Err: err}
+	}
+	return os.NewFile(uintptr(fd), filepath.Join(r.Root, path)), nil
+}
+
+// trust refuses what others than the owner may change: who may add a boot entry may run code in every process.
+func (r Registry) trust(path string) error {
+	var st unix.Stat_t
+	if err := unix.Lstat(path, &st); err != nil {
+		return &fs.PathError{Op: "lstat", Path: path, Err: err}
+	}
+	kind := st.Mode & unix.S_IFMT
+	switch {
+	case kind != unix.S_IFREG && kind != unix.S_IFDIR:
+		return fmt.Errorf("%s is neither a file nor a folder", path)
+	case int(st.Uid) != r.Owner:
+		return fmt.Errorf("%s belongs to user %d and not to user %d; nothing in it is trusted", path, st.Uid, r.Owner)
+	case st.Mode&0o022 != 0:
+		return fmt.Errorf("%s may be written by others (mode %04o); nothing in it is trusted", path, st.Mode&0o7777)
+	}
+	return nil
+}
+
+// sweep removes patches that no entry names. What cannot be read may name any.
+func (r Registry) sweep() error {
+	entries, bad := r.List()
+	if len(bad) > 0 {
+		return nil
+	}
+	named := map[string]bool{}
+	for _, e := range entries {
+		named[e.SHA256+".lp"] = true
+	}
+	files, err := os.ReadDir(filepath.Join(r.Root, storeDir))
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if !named[f.Name()] {
+			if err := os.Remove(filepath.Join(r.Root, storeDir, f.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// writeFile makes a file that has all its content or is not there, even if the power fails.
+func writeFile(path string, data []byte, mode os.FileMode) (err error) {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if err = f.Chmod(mode); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,149 @@
+package boot
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func registry(t *testing.T) Registry {
+	t.Helper()
+	return Registry{Root: t.TempDir(), Owner: os.Getuid()}
+}
+
+func sample(name string) *Entry {
+	return &Entry{
+		Name: name, Images: []Image{{Path: "/usr/bin/prog", Identity: "build-id 00"}}, OnFailure: Run,
+		Added: time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC),
+	}
+}
+
+func TestRegistry(t *testing.T) {
+	r := registry(t)
+	if list, bad := r.List(); list != nil || bad != nil {
+		t.Fatalf("an empty system has %v, %v", list, bad)
+	}
+	a, b := sample("a"), sample("b")
+	for _, e := range []*Entry{a, b} {
+		if err := r.Add(e, []byte("the same patch")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, bad := r.List()
+	if diff := cmp.Diff([]*Entry{a, b}, list); diff != "" || bad != nil {
+		t.Fatalf("(-want +got):\n%s%v", diff, bad)
+	}
+	path, err := r.Patch(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(path); err != nil || string(data) != "the same patch" {
+		t.Fatalf("the patch is %q, %v", data, err)
+	}
+	if err := r.Remove("a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Patch(b); err != nil {
+		t.Fatalf("the patch went with one of two entries: %v", err)
+	}
+	if err := r.Add(b, []byte("another")); err != nil { // in place of the old one
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("a patch that nobody names is still there (%v)", err)
+	}
+	if err := r.Remove("a"); !errors.Is(err, ErrNoEntry) {
+		t.Fatalf("removed twice: %v", err)
+	}
+	if err := r.Remove("../../../etc/passwd"); !errors.Is(err, ErrNoEntry) {
+		t.Fatalf("a name that is a path: %v", err)
+	}
+}
+
+// TestDistrust lists what is not believed, with the sentence.
+func TestDistrust(t *testing.T) {
+	for want, spoil := range map[string]func(t *testing.T, r Registry, entry, patch string){
+		"a.yaml may be written by others (mode 0666); nothing in it is trusted": func(t *testing.T, _ Registry, entry, _ string) {
+			must(t, os.Chmod(entry, 0o666))
+		},
+		"boot.d may be written by others (mode 0777); nothing in it is trusted": func(t *testing.T, _ Registry, entry, _ string) {
+			must(t, os.Chmod(filepath.Dir(entry), 0o777))
+		},
+		"a.yaml is neither a file nor a folder": func(t *testing.T, _ Registry, entry, _ string) {
+			must(t, os.Rename(entry, entry+".old"))
+			must(t, os.Symlink(entry+".old", entry))
+		},
+		`b.yaml: the entry in it is named "a"; rename the file`: func(t *testing.T, _ Registry, entry, _ string) {
+			must(t, os.Rename(entry, filepath.Join(filepath.Dir(entry), "b.yaml")))
+		},
+		`on-failure is "panic"; it can be run or kill`: func(t *testing.T, _ Registry, entry, _ string) {
+			rewrite(t, entry, "on-failure: run", "on-failure: panic")
+		},
+		"field mode not found in type boot.Entry": func(t *testing.T, _ Registry, entry, _ string) {
+			rewrite(t, entry, "on-failure:", "mode: 1\non-failure:")
+		},
+		"is damaged; add the boot entry a again": func(t *testing.T, _ Registry, _, patch string) {
+			must(t, os.WriteFile(patch, []byte("something else"), 0o600))
+		},
+	} {
+		t.Run(want, func(t *testing.T) {
+			r, e := registry(t), sample("a")
+			must(t, r.Add(e, []byte("patch")))
+			spoil(t, r, r.entryPath("a"), r.patchPath(e.SHA256))
+			_, bad := r.List()
+			if len(bad) == 0 {
+				_, err := r.Patch(e)
+				bad = []error{err}
+			}
+			if len(bad) != 1 || bad[0] == nil || !strings.Contains(bad[0].Error(), want) {
+				t.Fatalf("got %v, want %q", bad, want)
+			}
+		})
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func rewrite(t *testing.T, path, from, to string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	must(t, err)
+	must(t, os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644))
+}
+
+// TestOpen stays below the root.
+func TestOpen(t *testing.T) {
+	r := registry(t)
+	must(t, os.Mkdir(filepath.Join(r.Root, "etc"), 0o755))
+	must(t, os.WriteFile(filepath.Join(r.Root, "etc", "hostname"), []byte("inside"), 0o644))
+	must(t, os.Symlink("/etc/hostname", filepath.Join(r.Root, "link")))
+	must(t, os.Symlink("../../../../../etc/hostname", filepath.Join(r.Root, "dots")))
+	for _, name := range []string{"/link", "/dots", "/etc/hostname"} {
+		f, err := r.Open(name)
+		must(t, err)
+		b := make([]byte, 6)
+		if _, err := f.Read(b); err != nil || string(b) != "inside" {
+			t.Errorf("%s: %q, %v", name, b, err)
+		}
+		f.Close()
+	}
+}
+
+func TestNames(t *testing.T) {
+	r := registry(t)
+	for _, name := range []string{"", ".", "..", "a/b", "-a", "a b", strings.Repeat("a", 200)} {
+		if err := r.Add(sample(name), nil); err == nil {
+			t.Errorf("%q is taken for a name", name)
+		}
+	}
+}
