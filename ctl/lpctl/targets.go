@@ -22,6 +22,7 @@ const maxStopLimit = 10 * time.Second
 // kernel is a connection to the module.
 type kernel interface {
 	apply.Kernel
+	apply.BootKernel
 	Info() (lpnl.Info, error)
 	Gates() ([]lpnl.Gate, error)
 	Drain() (int, error)

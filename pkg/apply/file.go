@@ -39,11 +39,16 @@ func (o *object) close() {
 // is another object where a process maps a copy of a file, as in another container: the object's name is a hash of the
 // patch file and of the inodes.
 func (s *Session) object(f *File, p proc.Process, maps []proc.Mapping) (*object, error) {
+	return newObject(f, func(i int) (*os.File, error) { return s.proc.OpenMapping(p.PID, maps[i]) })
+}
+
+// newObject takes the files of the images from open.
+func newObject(f *File, open func(image int) (*os.File, error)) (*object, error) {
 	o := &object{patch: lpnl.Patch{Name: f.Spec.Name, File: f.file, Segments: f.segments, Pin: f.Spec.Pin}}
 	name := sha256.New()
 	name.Write(f.sum[:])
 	for i := range f.Spec.Images {
-		file, err := s.proc.OpenMapping(p.PID, maps[i])
+		file, err := open(i)
 		if err != nil {
 			o.close()
 			return nil, err
@@ -52,7 +57,7 @@ func (s *Session) object(f *File, p proc.Process, maps []proc.Mapping) (*object,
 		var st syscall.Stat_t
 		if err := syscall.Fstat(int(file.Fd()), &st); err != nil {
 			o.close()
-			return nil, fmt.Errorf("%s: %w", maps[i].Path, err)
+			return nil, fmt.Errorf("%s: %w", file.Name(), err)
 		}
 		name.Write(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, st.Dev), st.Ino))
 	}

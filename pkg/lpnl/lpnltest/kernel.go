@@ -36,6 +36,7 @@ type Kernel struct {
 
 	Patches map[string]*Patch `json:"patches,omitempty"` // sealed, by hash in hexadecimal
 	Records []Record          `json:"records,omitempty"`
+	Boots   []lpnl.Boot       `json:"boots,omitempty"`
 
 	inTransfer *Patch
 	hash       string
@@ -120,6 +121,10 @@ func (k *Kernel) command(req netlink.Message, msg genetlink.Message) ([]netlink.
 	case lpnl.CmdPatchSeal:
 		k.Patches[k.hash] = k.inTransfer
 		return failure(req, Denial{Errno: okErrno}), nil
+	case lpnl.CmdBootAdd, lpnl.CmdBootRemove:
+		return failure(req, k.changeBoots(msg)), nil
+	case lpnl.CmdBootGet:
+		return k.boots(req), nil
 	case lpnl.CmdStatusGet:
 		return k.status(req), nil
 	case lpnl.CmdGatesGet:

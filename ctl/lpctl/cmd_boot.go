@@ -1,0 +1,261 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/boot"
+	"lpatch/pkg/lpnl"
+)
+
+func bootCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "boot",
+		Usage:     "apply patches to programs as they start",
+		ArgsUsage: "add NAME.lp | remove NAME | list | replay",
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "image", Usage: "with add: a file that the patch is for is at `PATH`; may be repeated"},
+			&cli.StringFlag{Name: "on-failure", Value: string(boot.Run),
+				Usage: "with add: `WHAT` to do with a process that cannot be patched, run or kill"},
+			&cli.BoolFlag{Name: "now", Usage: "with add and remove: what runs already too", DisableDefaultText: true},
+			&cli.StringFlag{Name: "root", Value: "/", Usage: "the system whose entries are meant has its root at `DIR`"},
+			jsonFlag(), quietFlag(),
+		},
+		Action: bootAction,
+	}
+}
+
+// bootActions are the verbs of boot, with the number of their arguments.
+var bootActions = map[string]struct {
+	arguments int
+	do        func(*bootRun) error
+}{
+	"add": {1, (*bootRun).add}, "remove": {1, (*bootRun).remove}, "list": {0, (*bootRun).list}, "replay": {0, (*bootRun).replay},
+}
+
+// bootRun is one call of boot.
+type bootRun struct {
+	c        *cli.Context
+	arg      string
+	kernel   kernel
+	registry boot.Registry
+}
+
+func bootAction(c *cli.Context) error {
+	action, ok := bootActions[c.Args().First()]
+	if !ok {
+		return errors.New("say what to do: add NAME.lp, remove NAME, list or replay; see lpctl boot --help")
+	}
+	if c.NArg() != 1+action.arguments {
+		return fmt.Errorf("lpctl boot %s takes %s; see lpctl boot --help", c.Args().First(), plural(action.arguments, "argument"))
+	}
+	k, err := connect()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = k.Close() }()
+	return action.do(&bootRun{c: c, arg: c.Args().Get(1), kernel: k, registry: boot.Registry{Root: c.String("root")}})
+}
+
+// say tells people what was done.
+func (b *bootRun) say(format string, args ...any) {
+	if !b.c.Bool("quiet") {
+		fmt.Fprintf(b.c.App.Writer, format+"\n", args...)
+	}
+}
+
+func (b *bootRun) add() error {
+	f, err := apply.Open(b.arg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := os.ReadFile(b.arg)
+	if err != nil {
+		return err
+	}
+	if err := apply.Bootable(f.Spec); err != nil {
+		return err
+	}
+	e := &boot.Entry{Name: f.Spec.Name, OnFailure: boot.OnFailure(b.c.String("on-failure")), Added: time.Now().UTC().Truncate(time.Second)}
+	if e.Images, err = apply.FindImages(b.registry, f.Spec, b.c.StringSlice("image")); err != nil {
+		return superseded(err)
+	}
+	// Kept first, and registered from what is kept: the kernel holds the file as long as it has the patch.
+	if err := b.registry.Add(e, data); err != nil {
+		return err
+	}
+	if err := b.register(e); err != nil {
+		return superseded(err)
+	}
+	b.say("%s is applied to what starts from now on", e.Name)
+	if b.c.Bool("now") {
+		return b.everywhere(lpnl.VerbApply, e.Name, f)
+	}
+	return nil
+}
+
+func (b *bootRun) register(e *boot.Entry) error {
+	path, err := b.registry.Patch(e)
+	if err != nil {
+		return err
+	}
+	f, err := apply.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	return apply.Register(b.kernel, b.registry, e, f)
+}
+
+// everywhere carries out a verb on all that runs; there may be nothing.
+func (b *bootRun) everywhere(verb apply.Verb, name string, f *apply.File) error {
+	sel := apply.Selection{All: true}
+	list, err := apply.New(b.kernel, procFS).RunSelected(verb, apply.Patch{File: f, Name: name}, sel,
+		lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: 10 * time.Second})
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	return report(b.c, verb, sel, list)
+}
+
+func (b *bootRun) remove() error {
+	name := strings.TrimSuffix(b.arg, ".lp")
+	n, err := apply.Unregister(b.kernel, name)
+	if err != nil {
+		return err
+	}
+	switch err := b.registry.Remove(name); {
+	case errors.Is(err, boot.ErrNoEntry) && n == 0:
+		return nothing(fmt.Errorf("nothing to do: %w; see lpctl boot list", err))
+	case err != nil && !errors.Is(err, boot.ErrNoEntry):
+		return err
+	}
+	b.say("%s is not applied any more to what starts", name)
+	if b.c.Bool("now") {
+		return b.everywhere(apply.Revert, name, nil)
+	}
+	return nil
+}
+
+// replay registers all entries that are kept. One whose file has another version by now is kept, and said to be
+// superseded; the others are registered whatever becomes of one.
+func (b *bootRun) replay() error {
+	entries, errs := b.registry.List()
+	for _, e := range entries {
+		err := b.register(e)
+		var old *apply.Superseded
+		switch {
+		case errors.As(err, &old):
+			fmt.Fprintf(b.c.App.ErrWriter, "lpctl: note: %s is superseded: %v\n", e.Name, err)
+		case err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", e.Name, err))
+		default:
+			b.say("%s is applied to what starts from now on", e.Name)
+		}
+	}
+	if len(entries)+len(errs) == 0 {
+		return nothing(errors.New("nothing to do: there are no boot entries"))
+	}
+	return errors.Join(errs...)
+}
+
+// superseded makes a refusal of the error that says so.
+func superseded(err error) error {
+	var old *apply.Superseded
+	if errors.As(err, &old) {
+		return &exitError{status: exitRefused, err: fmt.Errorf("refused: %w; rebuild the patch for this version", err)}
+	}
+	return err
+}
+
+// bootJSON is one boot entry, as --json prints it.
+type bootJSON struct {
+	Patch      string   `json:"patch"`
+	Registered bool     `json:"registered"` // the kernel has it
+	Kept       bool     `json:"kept"`       // it is there after the next boot
+	OnFailure  string   `json:"on_failure"`
+	Applied    uint64   `json:"applied"`
+	Failed     uint64   `json:"failed"`
+	Message    string   `json:"message"` // why the last process could not be patched
+	Images     []string `json:"images"`
+}
+
+func (b *bootRun) list() error {
+	rows, errs := b.rows()
+	if b.c.Bool("json") {
+		for _, row := range rows {
+			if err := printJSON(b.c.App.Writer, row); err != nil {
+				return err
+			}
+		}
+		return errors.Join(errs...)
+	}
+	if len(rows) > 0 {
+		if err := bootTable(b.c.App.Writer, rows); err != nil {
+			return err
+		}
+	} else if len(errs) == 0 && !b.c.Bool("quiet") {
+		fmt.Fprintln(b.c.App.ErrWriter, "no boot entries")
+	}
+	for _, row := range rows {
+		if row.Message != "" {
+			fmt.Fprintf(b.c.App.ErrWriter, "lpctl: note: %s: %s\n", row.Patch, row.Message)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// rows joins what is kept with what the kernel has.
+func (b *bootRun) rows() ([]*bootJSON, []error) {
+	entries, errs := b.registry.List()
+	var rows []*bootJSON
+	byName := map[string]*bootJSON{}
+	for _, e := range entries {
+		row := &bootJSON{Patch: e.Name, Kept: true, OnFailure: string(e.OnFailure), Images: []string{}}
+		for _, i := range e.Images {
+			row.Images = append(row.Images, i.Path)
+		}
+		byName[e.Name] = row
+		rows = append(rows, row)
+	}
+	registered, err := b.kernel.Boots()
+	if err != nil {
+		errs = append(errs, err)
+	}
+	for _, k := range registered {
+		row := byName[k.Patch]
+		if row == nil {
+			row = &bootJSON{Patch: k.Patch, OnFailure: string(boot.Run), Images: []string{}}
+			byName[k.Patch] = row
+			rows = append(rows, row)
+		}
+		if k.Flags&lpnl.BootFlagsKill != 0 {
+			row.OnFailure = string(boot.Kill)
+		}
+		row.Registered = true
+		row.Applied += k.Applied
+		row.Failed += k.Failed
+		row.Message = k.Message
+	}
+	return rows, errs
+}
+
+func bootTable(w io.Writer, rows []*bootJSON) error {
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "PATCH\tREGISTERED\tKEPT\tAPPLIED\tFAILED\tON FAILURE\tIMAGES")
+	word := map[bool]string{true: "yes", false: "no"}
+	for _, r := range rows {
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Patch, word[r.Registered], word[r.Kept], r.Applied, r.Failed, r.OnFailure,
+			strings.Join(r.Images, " "))
+	}
+	return tw.Flush()
+}

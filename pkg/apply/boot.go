@@ -1,0 +1,174 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+
+	"lpatch/pkg/boot"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
+)
+
+// BootKernel is what boot entries need of the kernel; *lpnl.Client is one.
+type BootKernel interface {
+	Transfer(*lpnl.Patch) error
+	BootAdd(lpnl.Hash, lpnl.BootFlags) error
+	BootRemove(lpnl.Hash) error
+	Boots() ([]lpnl.Boot, error)
+}
+
+// Superseded is returned for an image of which the system has another version than the patch is for.
+type Superseded struct {
+	Path     string
+	Identity string // of the file
+	Want     string // of the patch
+}
+
+func (e *Superseded) Error() string {
+	return fmt.Sprintf("%s has %s, the patch is for %s", e.Path, e.Identity, e.Want)
+}
+
+// binDirs and libDirs are where programs and libraries of Debian and its like are.
+var (
+	binDirs = []string{"/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/usr/libexec", "/usr/lib/systemd", "/bin", "/sbin"}
+	libDirs = []string{
+		"/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib", "/lib/x86_64-linux-gnu", "/lib64", "/lib",
+	}
+)
+
+// FindImages finds the files on disk that a patch is for, each by its build-id: those that are given, then those in the
+// usual folders. The error is a *Superseded if there is only another version.
+func FindImages(r boot.Registry, spec *patch.Spec, given []string) ([]boot.Image, error) {
+	var found []boot.Image
+	for i := range spec.Images {
+		image, err := findImage(r, &spec.Images[i], given)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, image)
+	}
+	return found, nil
+}
+
+func findImage(r boot.Registry, image *patch.Image, given []string) (boot.Image, error) {
+	want := describe(image.BuildID, image.SHA256)
+	places := slices.Clone(given)
+	for _, dir := range slices.Concat(binDirs, libDirs) {
+		places = append(places, path.Join(dir, image.Name))
+		if image.Soname != "" && image.Soname != image.Name {
+			places = append(places, path.Join(dir, image.Soname))
+		}
+	}
+	var other error
+	for _, place := range places {
+		id, err := identifyAt(r, place)
+		switch {
+		case err != nil && slices.Contains(given, place):
+			return boot.Image{}, err
+		case err != nil:
+			continue
+		case id.is(image):
+			return boot.Image{Path: place, Identity: want}, nil
+		case other == nil && !slices.Contains(given, place):
+			other = &Superseded{Path: place, Identity: id.String(), Want: want}
+		}
+	}
+	if other != nil {
+		return boot.Image{}, other
+	}
+	return boot.Image{}, fmt.Errorf("%s (%s), which the patch is for, is in none of the usual folders; say where it is with --image PATH",
+		label(image), want)
+}
+
+func identifyAt(r boot.Registry, name string) (identity, error) {
+	f, err := r.Open(name)
+	if err != nil {
+		return identity{}, err
+	}
+	defer f.Close()
+	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+		return identity{}, fmt.Errorf("%s is no regular file", name)
+	}
+	return identify(f)
+}
+
+// Bootable tells whether a patch can be applied as a program starts. The data of a library is not in place yet when its
+// text is mapped: the dynamic linker maps and relocates it later.
+func Bootable(spec *patch.Spec) error {
+	for _, s := range spec.Sites {
+		if i := &spec.Images[s.Image]; s.Kind == patch.SiteBytes && i.Soname != "" {
+			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalBytesDiffer, Function: s.Symbol,
+				Message: fmt.Sprintf("patch %s changes the variable %s of the library %s, which has no value yet when a program starts; "+
+					"have a function of the patch set it", spec.Name, s.Symbol, label(i))}}
+		}
+	}
+	return nil
+}
+
+// Register has the kernel apply an entry's patch to programs as they start. An entry that the kernel has already is left
+// as it is; others of that name, for an older patch or an older file, end. The error is a *Superseded if an image on disk
+// is another version by now.
+func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *File) error {
+	o, err := bootObject(r, e, f)
+	if err != nil {
+		return err
+	}
+	defer o.close()
+	if err := k.Transfer(&o.patch); err != nil {
+		return err
+	}
+	var flags lpnl.BootFlags
+	if e.OnFailure == boot.Kill {
+		flags |= lpnl.BootFlagsKill
+	}
+	if err := k.BootAdd(o.patch.Hash, flags); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	_, err = Unregister(k, e.Name, o.patch.Hash)
+	return err
+}
+
+// Unregister ends the boot entries of the kernel that have the patch of that name, but for those to keep: there may be
+// some for several versions of a file. It tells how many there were.
+func Unregister(k BootKernel, name string, keep ...lpnl.Hash) (int, error) {
+	list, err := k.Boots()
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, b := range list {
+		if b.Patch != name || slices.Contains(keep, b.Hash) {
+			continue
+		}
+		if err := k.BootRemove(b.Hash); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+func bootObject(r boot.Registry, e *boot.Entry, f *File) (*object, error) {
+	if len(e.Images) != len(f.Spec.Images) {
+		return nil, fmt.Errorf("the boot entry %s names %d images, its patch has %d", e.Name, len(e.Images), len(f.Spec.Images))
+	}
+	return newObject(f, func(i int) (*os.File, error) {
+		file, err := r.Open(e.Images[i].Path)
+		if err != nil {
+			return nil, err
+		}
+		id, err := identify(file)
+		if err == nil && !id.is(&f.Spec.Images[i]) {
+			err = &Superseded{Path: e.Images[i].Path, Identity: id.String(), Want: e.Images[i].Identity}
+		}
+		if err != nil {
+			file.Close()
+			return nil, err
+		}
+		return file, nil
+	})
+}
