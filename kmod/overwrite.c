@@ -166,7 +166,7 @@ static int lp_window(struct lp_op *op)
 			ret = lp_refuse_busy(op);
 		goto out;
 	}
-	ret = lp_places_check(op);
+	ret = lp_places_check(op, true);
 	ret = ret ?: lp_pin_check(op);
 	lp_freeze_lap(f, &f->times.check);
 	if (ret)
@@ -198,7 +198,7 @@ static int lp_locked_window(struct lp_op *op)
 	if (!ret && lp_op_writes(op))
 		ret = lp_places_pin(op);
 	if (!ret) {
-		ret = lp_places_check(op) ?: lp_window(op);
+		ret = lp_places_check(op, false) ?: lp_window(op);
 		lp_places_unpin(op);
 	}
 	op->lock_ns = ktime_get_ns() - locked;

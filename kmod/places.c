@@ -305,8 +305,18 @@ static int lp_refuse_bytes(struct lp_op *op, const struct lp_place *place, const
 				    "the program has changed this variable, and what it wrote would be lost");
 }
 
-/* Compares what is there with what must be. Does not fault. Return: 0 or a refusal. */
-int lp_places_check(struct lp_op *op)
+/**
+ * lp_places_check() - compare what is there with what must be
+ * @op: with its places
+ * @in_window: the threads are stopped, and nothing may fault
+ *
+ * A dry run pins nothing, so a page may be reclaimed between the first look and the window. It was
+ * right then, and nothing will be written to it: the second look passes over it.
+ *
+ * Context: mmap_lock held.
+ * Return: 0 or a refusal.
+ */
+int lp_places_check(struct lp_op *op, bool in_window)
 {
 	u8 found[LPATCH_SITE_MAX];
 	u32 i;
@@ -314,7 +324,10 @@ int lp_places_check(struct lp_op *op)
 	for (i = 0; i < op->nr_places; i++) {
 		const struct lp_place *place = &op->places[i];
 
-		if (lp_place_read(place, found)) {
+		if (in_window ? lp_place_read(place, found) :
+				lp_peek(op->target->mm, place->addr, found, place->len)) {
+			if (in_window && !place->pages[0])
+				continue;
 			strscpy(op->function, place->site->symbol, sizeof(op->function));
 			return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
 					    "%s at %#lx cannot be read in %s[%u]",

@@ -3,8 +3,9 @@
  * A program to be patched. Its threads call value() all the time and check what they get; a right answer is
  * argument + 1 (as built) or + 2 (as patched), anything else is counted as wrong.
  *
- *	victim [-t THREADS] [-m spin|sleep|linger] [-c] [-l] [-s] [-v]
+ *	victim [-t THREADS] [-m spin|sleep|linger|deep] [-c] [-l] [-s] [-v]
  *		-m linger  the workers sleep by turns inside and outside of linger(); left counts them
+ *		-m deep  the workers do as with sleep, but DEEP pages further down their stacks
  *		-c  threads are created and ended all the time
  *		-l  mlockall(MCL_CURRENT | MCL_FUTURE)
  *		-s  the main thread enters seccomp's strict mode
@@ -20,6 +21,7 @@
  *	dwell     a thread enters dwell() and stays there; "dwelling"
  *	leave     it returns; "left"
  *	fork      "child PID", a child with one thread that obeys nothing and sleeps
+ *	orphan    "alone", and the main thread ends while the others go on
  *	exec      executes itself again with the same arguments; "ready PID" follows
  *	quit      "bye"
  */
@@ -68,6 +70,8 @@ __asm__(".section .text.straddle, \"ax\", @progbits\n"
 atomic_ulong calls, wrong, born;
 
 atomic_ulong left;
+#define DEEP 8
+
 static int sleeping;
 static pthread_mutex_t room = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
@@ -124,6 +128,19 @@ static void *lingerer(void *arg)
 	for (;;) {
 		nap_here(200000000 + 37000000 * (long)arg); /* out of step with each other */
 		linger();
+	}
+	return arg;
+}
+
+static void *diver(void *arg)
+{
+	volatile char frame[DEEP * 4096];
+
+	for (size_t at = 0; at < sizeof(frame); at += 4096)
+		frame[at] = 1;
+	for (int x = (int)(long)arg;; x++) {
+		check_value(x & 0xffff);
+		nap_here(2000000);
 	}
 	return arg;
 }
@@ -237,6 +254,9 @@ static void obey(const char *command, char **argv)
 			for (;;)
 				pause();
 		printf("child %d\n", pid);
+	} else if (!strcmp(command, "orphan")) {
+		puts("alone");
+		pthread_exit(NULL);
 	} else if (!strcmp(command, "exec")) {
 		execv("/proc/self/exe", argv);
 		perror("victim: execv");
@@ -251,7 +271,8 @@ static void obey(const char *command, char **argv)
 int main(int argc, char **argv)
 {
 	static char line[64], in[4096], out[4096]; /* no allocation in strict mode */
-	int threads = 0, lingering = 0, churning = 0, strict = 0, sharing = 0, opt;
+	void *(*work_fn)(void *) = worker;
+	int threads = 0, churning = 0, strict = 0, sharing = 0, opt;
 
 	while ((opt = getopt(argc, argv, "t:m:clsv")) != -1) {
 		switch (opt) {
@@ -260,7 +281,10 @@ int main(int argc, char **argv)
 			break;
 		case 'm':
 			sleeping = !strcmp(optarg, "sleep");
-			lingering = !strcmp(optarg, "linger");
+			if (!strcmp(optarg, "linger"))
+				work_fn = lingerer;
+			else if (!strcmp(optarg, "deep"))
+				work_fn = diver;
 			break;
 		case 'c':
 			churning = 1;
@@ -284,7 +308,7 @@ int main(int argc, char **argv)
 	setvbuf(stdin, in, _IOFBF, sizeof(in));
 	setvbuf(stdout, out, _IOLBF, sizeof(out));
 	for (long i = 0; i < threads; i++)
-		start(lingering ? lingerer : worker, i);
+		start(work_fn, i);
 	for (int i = 0; churning && i < 4; i++)
 		start(churn, 0);
 	if (sharing && clone(sharer, malloc(64 << 10) + (64 << 10), CLONE_VM | SIGCHLD, NULL) < 0) {

@@ -100,6 +100,7 @@ func Prepare(cfg Config, log io.Writer) error {
 type kernelFiles struct {
 	release string
 	vmlinuz string
+	ramdisk string // brd.ko; "" if there is none
 	module  string // "" if there is none
 	lpctl   string // "" if there is none
 	init    string
@@ -121,6 +122,7 @@ func findKernel(name string) (kernelFiles, error) {
 	}
 	k.release = strings.TrimSpace(string(release))
 	k.vmlinuz = filepath.Join(dir, "vmlinuz")
+	k.ramdisk = ifExists(filepath.Join(dir, "brd.ko"))
 	k.init = filepath.Join(build, "guest-init")
 	k.module = ifExists(filepath.Join(build, "kmod", k.release, "lpatch.ko"))
 	k.lpctl = ifExists(filepath.Join(build, "lpctl"))

@@ -42,6 +42,9 @@ func buildRoot(cfg Config, k kernelFiles, job protocol.Job) (tree, error) {
 	if job.Module {
 		t[protocol.ModulePath] = node{mode: cpio.TypeReg | 0o644, host: k.module}
 	}
+	if k.ramdisk != "" {
+		t[protocol.RamdiskPath] = node{mode: cpio.TypeReg | 0o644, host: k.ramdisk}
+	}
 	t["/init"] = node{mode: cpio.TypeReg | 0o755, host: k.init}
 	data, err := json.Marshal(job)
 	if err != nil {
