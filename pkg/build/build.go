@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"sort"
@@ -80,6 +81,9 @@ func FromObjects(o Options) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := b.recover(olds); err != nil {
+			return nil, err
+		}
 		if err := b.compare(pairUp(olds, news)); err != nil {
 			return nil, err
 		}
@@ -100,6 +104,27 @@ type builder struct {
 	skipped  []string                // objects that differ and are no part of the target
 	keepers  map[string]*diff.Result // of functions that several objects have: whose instance the target has
 	strays   map[string]diff.Refusal // why an instance is not what the target has
+}
+
+// recover finds the symbols of the old objects in a target that has none.
+func (b *builder) recover(olds map[string][]byte) error {
+	if b.im.Named {
+		return nil
+	}
+	var objs []*diff.Object
+	for _, name := range slices.Sorted(maps.Keys(olds)) {
+		f, err := lpelf.Parse("old "+name, olds[name])
+		if err != nil {
+			return err
+		}
+		o, err := diff.NewObject(name, f)
+		if err != nil {
+			return err
+		}
+		objs = append(objs, o)
+	}
+	b.im.Recover(objs)
+	return nil
 }
 
 // compare compares each pair of objects and keeps those that differ and are part of the image. Objects that only add

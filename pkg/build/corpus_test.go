@@ -85,45 +85,79 @@ var corpusTargets = map[string][]string{
 	"libevent": {"libevent-2.1.so.7.0.1", "libevent_openssl-2.1.so.7.0.1"},
 }
 
-// TestCorpus builds every pair of the corpus and prints what came of it.
-func TestCorpus(t *testing.T) {
-	root := corpusDir(t)
-	pairs, err := filepath.Glob(filepath.Join(root, "*", "objects", "*"))
+// corpus is the folder of objects of real fixes, with their targets.
+type corpus struct {
+	root   string
+	merged map[string]string // stock file -> the same with the symbols of its debug file
+}
+
+// corpusPair is a fix, for one of the files that its package has.
+type corpusPair struct {
+	pkg, name, target string
+	options           Options
+}
+
+func openCorpus(t *testing.T) *corpus {
+	return &corpus{root: corpusDir(t), merged: map[string]string{}}
+}
+
+// each calls f for every pair and target.
+func (c *corpus) each(t *testing.T, f func(corpusPair)) {
+	t.Helper()
+	pairs, err := filepath.Glob(filepath.Join(c.root, "*", "objects", "*"))
 	if err != nil || len(pairs) == 0 {
-		t.Fatalf("no pairs in %s: %v", root, err)
+		t.Fatalf("no pairs in %s: %v", c.root, err)
 	}
 	sort.Strings(pairs)
-	merged := map[string]string{}
-	counts := map[string]int{}
 	for _, p := range pairs {
 		pkg := filepath.Base(filepath.Dir(filepath.Dir(p)))
 		for _, target := range corpusTargets[pkg] {
-			stock := filepath.Join(root, pkg, "stock", target)
-			o := Options{Target: stock, Symbols: filepath.Join(root, pkg, "twin", target), Old: []string{p + "/old"}, New: []string{p + "/new"}, Name: "test", Tool: "test"}
+			o := Options{
+				Target: filepath.Join(c.root, pkg, "stock", target), Symbols: filepath.Join(c.root, pkg, "twin", target),
+				Old: []string{p + "/old"}, New: []string{p + "/new"}, Name: "test", Tool: "test",
+			}
 			if pkg == "haproxy" {
 				o.Old, o.New = o.New, o.Old // its pairs end at the stock version
 			}
-			res, err := FromObjects(o)
-			if err != nil && strings.Contains(err.Error(), "not the same program") {
-				// The rebuild differs from the stock file in a version number; it is a whole program itself.
-				o.Target, o.Symbols = o.Symbols, ""
-				res, err = FromObjects(o)
-			}
-			if err != nil && strings.Contains(err.Error(), "another build than") {
-				if merged[stock] == "" {
-					merged[stock] = withSymbols(t, stock, o.Symbols)
-				}
-				o.Target, o.Symbols = merged[stock], ""
-				res, err = FromObjects(o)
-			}
-			kind, text := verdict(res, err)
-			counts[pkg+" "+kind]++
-			t.Logf("%-8s %-30.30s %-24s %s: %s", pkg, filepath.Base(p), target, kind, text)
-			if kind == "error" {
-				t.Errorf("%s: %v", p, err)
-			}
+			f(corpusPair{pkg, filepath.Base(p), target, o})
 		}
 	}
+}
+
+// build builds a patch with the twin's symbols.
+func (c *corpus) build(t *testing.T, p corpusPair) (*Result, error) {
+	t.Helper()
+	o := p.options
+	stock := o.Target
+	res, err := FromObjects(o)
+	if err != nil && strings.Contains(err.Error(), "not the same program") {
+		// The rebuild differs from the stock file in a version number; it is a whole program itself.
+		o.Target, o.Symbols = o.Symbols, ""
+		res, err = FromObjects(o)
+	}
+	if err != nil && strings.Contains(err.Error(), "another build than") {
+		if c.merged[stock] == "" {
+			c.merged[stock] = withSymbols(t, stock, o.Symbols)
+		}
+		o.Target, o.Symbols = c.merged[stock], ""
+		res, err = FromObjects(o)
+	}
+	return res, err
+}
+
+// TestCorpus builds every pair of the corpus and prints what came of it.
+func TestCorpus(t *testing.T) {
+	c := openCorpus(t)
+	counts := map[string]int{}
+	c.each(t, func(p corpusPair) {
+		res, err := c.build(t, p)
+		kind, text := verdict(res, err)
+		counts[p.pkg+" "+kind]++
+		t.Logf("%-8s %-30.30s %-24s %s: %s", p.pkg, p.name, p.target, kind, text)
+		if kind == "error" {
+			t.Errorf("%s: %v", p.name, err)
+		}
+	})
 	for k, n := range counts {
 		t.Logf("%-20s %d", k, n)
 	}

@@ -27,7 +27,11 @@ type Image struct {
 	dyn    map[string][]*lpelf.Symbol // what the dynamic symbol table defines, all versions
 	starts []uint64                   // sorted addresses of functions
 	bound  bool                       // BIND_NOW
-	scope  *scope
+	// recovered tells that the symbols are those that old objects were found to have (Recover): not all.
+	recovered bool
+	ofObject  map[string]int // the block of an old object that was found, by its name
+	absent    map[string]absence
+	scope     *scope
 	// symbols is the debug file that the symbol table was found in, "" for none.
 	symbols string
 	near    bool // the patch must be in its reach

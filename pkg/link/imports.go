@@ -52,6 +52,10 @@ func (l *linker) lookup(in *Input, name, version string, weak bool) (lib *Image,
 	if weak && l.im.static() {
 		return nil, nil, true
 	}
+	if !l.im.Named {
+		l.refuse(in, name, "needs-symbols", "%s is stripped, so whether it has this symbol itself is not known: name an unstripped build of exactly the target with --symbols", l.im.Path)
+		return nil, nil, false
+	}
 	if l.im.static() {
 		l.refuse(in, name, "import-static", "%s is statically linked and does not contain this symbol; use functions that it contains", l.im.Path)
 		return nil, nil, false

@@ -16,6 +16,7 @@ type linker struct {
 	inputs   []*Input
 	values   []*Value              // by address
 	defs     map[string]definition // global symbols that only the new objects define
+	oldNames map[string]bool       // symbols of the old objects, once asked for
 	chunks   []*chunk
 	work     []*chunk // chunks whose references are to be followed
 	refusals diff.Refusals

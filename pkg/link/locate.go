@@ -29,6 +29,9 @@ type Located struct {
 // Locate finds the functions of an old object in the image and compares their code. The error is ErrNotLinked or
 // diff.Refusals.
 func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error) {
+	if err := im.doubt(obj); err != nil {
+		return nil, err
+	}
 	blocks := im.blocksFor(obj)
 	if len(blocks) == 0 {
 		return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
@@ -117,6 +120,9 @@ func (l *Located) compareVariables() (fits int, differs string) {
 
 // blocksFor lists the parts of the symbol table that may be the object's; 0 is the table without locals.
 func (im *Image) blocksFor(obj *diff.Object) []int {
+	if im.recovered {
+		return im.recoveredBlock(obj)
+	}
 	if len(im.blocks) == 0 {
 		return []int{0}
 	}
@@ -174,9 +180,9 @@ func tryBlock(im *Image, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*L
 	for _, f := range funcs {
 		addrs := loc.m.addresses(f)
 		switch {
-		case len(addrs) == 0 && !im.Named && (f.Bind == elf.STB_LOCAL || obj.Shared(f)):
-			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: im.Path, Symbol: f.Name,
-				Text: "the target is stripped and does not export the function: name an unstripped build of exactly the target with --symbols"})
+		case len(addrs) == 0 && !im.Named && (f.Bind == elf.STB_LOCAL || obj.Shared(f) || im.recovered):
+			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: obj.Name, Symbol: f.Name,
+				Text: im.Path + " is stripped, and " + im.whyNotFound() + ": name an unstripped build of exactly the target with --symbols"})
 			continue
 		case len(addrs) == 0:
 			loc.Missing = append(loc.Missing, f.Name)

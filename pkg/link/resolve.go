@@ -102,11 +102,7 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 		l.refuse(in, s.Name, "symbol-ambiguous", "%v; no patch can tell them apart", err)
 		return dest{}, false, false
 	}
-	if !found && !l.im.Named && s.Bind == elf.STB_LOCAL {
-		l.refuse(in, s.Name, "needs-symbols", "%s is stripped and the new code refers to this static symbol: name an unstripped build of exactly the target with --symbols", l.im.Path)
-		return dest{}, false, false
-	}
-	if !found && l.hidden(in, s) {
+	if !found && (l.hidden(in, s) || !in.Diff.New.Shared(s) && l.lost(in, s.Name)) {
 		return dest{}, false, false
 	}
 	d, ok = l.entry(in, old, addr)
@@ -121,6 +117,36 @@ func (l *linker) hidden(in *Input, s *lpelf.Symbol) bool {
 	}
 	l.refuse(in, s.Name, "needs-symbols", "%s is stripped, so whether it has this variable of inline or template code is not known: name an unstripped build of exactly the target with --symbols", l.im.Path)
 	return true
+}
+
+// lost refuses a symbol that the image has and that nobody knows the place of.
+func (l *linker) lost(in *Input, name string) bool {
+	if l.im.Named {
+		return false
+	}
+	l.refuse(in, name, "needs-symbols", "the new code refers to this symbol, and %s is stripped; %s: name an unstripped build of exactly the target with --symbols", l.im.Path, l.im.whyLost())
+	return true
+}
+
+// whyLost says why a symbol of an image without symbols was not found.
+func (im *Image) whyLost() string {
+	if im.recovered {
+		return "the old code that was found there does not tell where it is"
+	}
+	return "it has no unwind tables by which the old code could be found there"
+}
+
+// old tells whether the old objects define a symbol or refer to it.
+func (l *linker) old(name string) bool {
+	if l.oldNames == nil {
+		l.oldNames = map[string]bool{}
+		for _, in := range l.inputs {
+			for _, s := range in.Diff.Old.Symbols {
+				l.oldNames[s.Name] = true
+			}
+		}
+	}
+	return l.oldNames[name]
 }
 
 // resolveUnnamed takes constants of the compiler's own, jump tables too, into the patch.
@@ -170,14 +196,18 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 		d, ok := l.entry(c.in, g, g.Value)
 		return d.add(r.Add), ok
 	}
+	d := dest{imported: name, version: r.Sym.Version}
+	slots := l.importSlots(d)
+	if len(slots) == 0 && l.old(name) && l.lost(c.in, name) {
+		return dest{}, false
+	}
 	if def, ok := l.defs[name]; ok {
 		return l.addSymbol(def).add(r.Add), true
 	}
 	if r.Sym.Section == elf.SHN_COMMON {
 		return inPatch(l.addCommon(c.in, r.Sym), r.Add), true
 	}
-	d := dest{imported: name, version: r.Sym.Version}
-	if len(l.importSlots(d)) == 0 {
+	if len(slots) == 0 {
 		return l.importNew(c, r)
 	}
 	return d.add(r.Add), true

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"maps"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/insn"
@@ -31,7 +30,9 @@ type matcher struct {
 	block   int
 	matches map[*lpelf.Section]*Match
 	bound   map[*lpelf.Symbol]uint64 // addresses of local symbols, learnt from the image's code
+	trail   []*lpelf.Symbol          // the symbols of bound, in the order in which they were learnt
 	pending []jump
+	unit    *unit                      // of a finder: global symbols are learnt, too
 	tables  map[*lpelf.Section][]int64 // places of unnamed data that code refers to
 }
 
@@ -68,16 +69,34 @@ func tableStarts(obj *diff.Object) map[*lpelf.Section][]int64 {
 
 // function compares one function and its .cold part with the image. What does not match as a whole is forgotten.
 func (m *matcher) function(f *lpelf.Symbol) error {
-	cold := m.obj.Lookup(f.Name + ".cold")
-	err := m.whole(f, cold)
+	err := m.whole(f, m.obj.Lookup(f.Name+".cold"))
 	if err != nil {
-		m.pending = nil
-		delete(m.matches, m.obj.SectionOf(f))
-		if cold != nil {
-			delete(m.matches, m.obj.SectionOf(cold))
-		}
+		m.forget(f)
 	}
 	return err
+}
+
+// forget drops the match of a function and of its .cold part.
+func (m *matcher) forget(f *lpelf.Symbol) {
+	m.pending = nil
+	delete(m.matches, m.obj.SectionOf(f))
+	if cold := m.obj.Lookup(f.Name + ".cold"); cold != nil {
+		delete(m.matches, m.obj.SectionOf(cold))
+	}
+}
+
+// bind notes the address of a symbol.
+func (m *matcher) bind(s *lpelf.Symbol, addr uint64) {
+	m.bound[s] = addr
+	m.trail = append(m.trail, s)
+}
+
+// undo forgets all addresses but the first n that were noted.
+func (m *matcher) undo(n int) {
+	for _, s := range m.trail[n:] {
+		delete(m.bound, s)
+	}
+	m.trail = m.trail[:n]
 }
 
 func (m *matcher) whole(f, cold *lpelf.Symbol) error {
@@ -104,6 +123,9 @@ func (m *matcher) one(f *lpelf.Symbol) error {
 		return nil
 	}
 	addrs := m.addresses(f)
+	if len(addrs) == 0 && m.unit != nil {
+		addrs = m.unit.places[sec]
+	}
 	if len(addrs) == 0 {
 		return fmt.Errorf("%w: no function %s in %s", errDiffers, f.Name, m.im.Path)
 	}
@@ -112,10 +134,10 @@ func (m *matcher) one(f *lpelf.Symbol) error {
 	var pending []jump
 	for _, a := range addrs {
 		// Several statics of one name: the code tells which one is meant.
-		before, bound := len(m.pending), maps.Clone(m.bound)
+		before, mark := len(m.pending), len(m.trail)
 		if e := m.compare(f.Name, sec, a); e != nil {
 			err = e
-			m.bound = bound
+			m.undo(mark)
 		} else if found == nil || found.Start != a {
 			fits++
 			found, pending = m.matches[sec], append([]jump{}, m.pending[before:]...)
@@ -143,6 +165,10 @@ func (m *matcher) addresses(s *lpelf.Symbol) []uint64 {
 	if s.Bind != 0 || s.Section == 0 {
 		if g := m.im.Global(s.Name); g != nil {
 			out = append(out, g.Value)
+		} else if m.unit != nil {
+			if a, ok := m.unit.f.globals[s.Name]; ok {
+				out = append(out, a)
+			}
 		}
 		return out
 	}

@@ -80,18 +80,26 @@ func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 	for _, a := range addrs {
 		if a == addr {
 			if len(addrs) > 1 {
-				m.bound[s] = addr // several statics of one name: the code says which
+				m.bind(s, addr) // several statics of one name: the code says which
 			}
 			return true
 		}
 	}
-	if len(addrs) == 0 && s.Bind == elf.STB_LOCAL && s.Section != elf.SHN_UNDEF {
-		m.bound[s] = addr
+	if len(addrs) == 0 && m.mayBind(s, addr) {
+		m.bind(s, addr)
 		return true
 	}
 	// A copy relocation puts an imported variable into the image under any of its names.
 	copied, ok := m.im.Slots.Copies[s.Name]
 	return ok && copied == addr
+}
+
+// mayBind tells whether the first use of a symbol of which nothing is known may say where it is.
+func (m *matcher) mayBind(s *lpelf.Symbol, addr uint64) bool {
+	if m.unit != nil {
+		return m.unit.mayBe(s, addr)
+	}
+	return s.Bind == elf.STB_LOCAL && s.Section != elf.SHN_UNDEF
 }
 
 // contentIs compares a constant of the compiler's own by its bytes.

@@ -1,0 +1,80 @@
+package link
+
+import (
+	"bytes"
+	"debug/elf"
+	"slices"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/insn"
+	"lpatch/pkg/lpelf"
+)
+
+// An anchor is the longest run of bytes of an old function that no linker changes: instructions without relocations,
+// branches and padding. Where the image has these bytes, the function may be.
+const (
+	anchorKey = 8  // bytes that are looked up; a function without as many in a row has no anchor
+	anchorMax = 48 // longer runs tell no more
+)
+
+// anchorOf returns the anchor of a section of code, and how many bytes of the section are of that kind.
+func anchorOf(obj *diff.Object, sec *lpelf.Section) (anchor []byte, fixed int) {
+	refs := obj.Refs(sec)
+	run := 0 // where the current run starts
+	for pos := 0; pos < len(sec.Data); {
+		in, err := insn.Decode(sec.Data[pos:])
+		if err != nil {
+			return nil, 0
+		}
+		end, referring := pos+in.Len, false
+		for len(refs) > 0 && refs[0].Off < uint64(end) {
+			refs, referring = refs[1:], true
+		}
+		if referring || in.PCRel != 0 || in.Kind == insn.Nop {
+			run = end
+		} else {
+			fixed += in.Len
+			if n := min(end-run, anchorMax); n > len(anchor) {
+				anchor = sec.Data[run : run+n]
+			}
+		}
+		pos = end
+	}
+	if len(anchor) < anchorKey {
+		return nil, fixed
+	}
+	return anchor, fixed
+}
+
+// scan finds all anchors in the image's code in one pass; it returns, for each, the starts of the extents that hold it.
+func scan(im *Image, extents []extent, anchors [][]byte) [][]uint64 {
+	out := make([][]uint64, len(anchors))
+	byKey := map[uint64][]int{}
+	var first [1 << 16]bool // by the first two bytes, to pass over most places quickly
+	for i, a := range anchors {
+		if a != nil {
+			byKey[le64(a)] = append(byKey[le64(a)], i)
+			first[int(a[0])|int(a[1])<<8] = true
+		}
+	}
+	for _, p := range im.Progs {
+		if p.Type != elf.PT_LOAD || p.Flags&elf.PF_X == 0 {
+			continue
+		}
+		code := im.BytesAt(p.Vaddr)
+		for at := 0; at+anchorKey <= len(code); at++ {
+			if !first[int(code[at])|int(code[at+1])<<8] {
+				continue
+			}
+			for _, i := range byKey[le64(code[at:])] {
+				if !bytes.HasPrefix(code[at:], anchors[i]) {
+					continue
+				}
+				if start, ok := extentAt(extents, p.Vaddr+uint64(at)); ok && !slices.Contains(out[i], start) {
+					out[i] = append(out[i], start)
+				}
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,53 @@
+package link
+
+import (
+	"debug/elf"
+	"sort"
+)
+
+// extent is a part of the image's code that has unwind information of its own: a function or its .cold part.
+type extent struct{ start, end uint64 }
+
+// readExtents lists them from .eh_frame_hdr, which stripped files keep (LSB "Exception Frames": version 1, a table of
+// datarel|sdata4 pairs sorted by address, each of a function's start and its FDE; in the FDE, pcrel|sdata4). Files that
+// are encoded otherwise have none.
+func (im *Image) readExtents() []extent {
+	var hdr uint64
+	for _, p := range im.Progs {
+		if p.Type == elf.PT_GNU_EH_FRAME {
+			hdr = p.Vaddr
+		}
+	}
+	b := im.BytesAt(hdr)
+	if hdr == 0 || len(b) < 12 || b[0] != 1 || b[1] != 0x1b || b[2] != 0x03 || b[3] != 0x3b {
+		return nil
+	}
+	n := uint64(le32(b[8:]))
+	if n > uint64(len(b)-12)/8 {
+		return nil
+	}
+	var out []extent
+	for i := range n {
+		row := b[12+8*i:]
+		start, at := hdr+uint64(int64(int32(le32(row)))), hdr+uint64(int64(int32(le32(row[4:]))))
+		fde := im.BytesAt(at)
+		if len(fde) < 16 {
+			return nil
+		}
+		if begin := at + 8 + uint64(int64(int32(le32(fde[8:])))); begin != start {
+			return nil
+		}
+		out = append(out, extent{start, start + uint64(le32(fde[12:]))})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].start < out[j].start })
+	return out
+}
+
+// extentAt returns the start of the extent that holds an address.
+func extentAt(list []extent, addr uint64) (start uint64, ok bool) {
+	i := sort.Search(len(list), func(i int) bool { return list[i].start > addr }) - 1
+	if i < 0 || addr >= list[i].end {
+		return 0, false
+	}
+	return list[i].start, true
+}

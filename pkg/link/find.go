@@ -1,0 +1,448 @@
+package link
+
+import (
+	"bytes"
+	"debug/elf"
+	"slices"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// finder gives an image without symbols the symbols of its old objects (Ksplice's run-pre matching, without knowing where
+// to look): a function is where the image has its code; what the code refers to there is where the symbols are that the
+// object refers to at the same place; and those may be functions, which must then have their code there. A symbol has
+// one address, whatever refers to it.
+type finder struct {
+	im      *Image
+	extents []extent
+	starts  map[uint64]bool // of extents
+	units   []*unit
+	globals map[string]uint64   // addresses of global symbols; noAddress where objects disagree
+	exports map[uint64][]string // names that the image exports, by address
+}
+
+// noAddress is no address of any symbol.
+const noAddress = ^uint64(0)
+
+// minFixed is how many bytes a function must have that no linker changes to be known by its code alone.
+const minFixed = 24
+
+// unit is an old object.
+type unit struct {
+	f      *finder
+	m      *matcher
+	funcs  []*wanted
+	places map[*lpelf.Section][]uint64 // where the image has the section's anchor
+	read   map[*lpelf.Symbol]bool      // variables whose pointers have been followed
+}
+
+// wanted is a function of an object.
+type wanted struct {
+	sym   *lpelf.Symbol
+	sec   *lpelf.Section
+	fixed int
+	done  bool // it has been found, or is not where it should be
+	found bool
+}
+
+// Recover gives an image without a symbol table the symbols that old objects have there. It tells how many functions of
+// objects that are part of the image were found, and how many those objects have.
+func (im *Image) Recover(objs []*diff.Object) (found, of int) {
+	f := &finder{im: im, extents: im.readExtents(), starts: map[uint64]bool{}, globals: map[string]uint64{}, exports: map[uint64][]string{}}
+	for _, e := range f.extents {
+		f.starts[e.start] = true
+	}
+	for _, s := range im.DynSymbols {
+		if s.Defined() && diff.IsFunc(s) {
+			f.exports[s.Value] = append(f.exports[s.Value], s.Name)
+		}
+	}
+	if im.Named || len(f.extents) == 0 {
+		return 0, 0
+	}
+	f.prepare(objs)
+	im.absent = map[string]absence{}
+	f.units = slices.DeleteFunc(f.units, func(u *unit) bool {
+		u.settle()
+		verdict := u.verdict()
+		if verdict != 0 {
+			im.absent[u.m.obj.Name] = verdict
+		}
+		return verdict != 0
+	})
+	for again := true; again; {
+		again = false
+		for _, u := range f.units {
+			u.publish()
+		}
+		for _, u := range f.units {
+			again = u.settle() || again
+		}
+	}
+	f.dropCopies()
+	im.index(f.table())
+	im.recovered = true
+	for _, u := range f.units {
+		for _, w := range u.funcs {
+			of++
+			if w.found {
+				found++
+			}
+		}
+	}
+	return found, of
+}
+
+// prepare lists the functions of all objects, and where the image has their anchors.
+func (f *finder) prepare(objs []*diff.Object) {
+	var anchors [][]byte
+	var secs []*lpelf.Section
+	var owners []*unit
+	for _, obj := range objs {
+		u := &unit{f: f, m: newMatcher(f.im, obj, 0), places: map[*lpelf.Section][]uint64{}, read: map[*lpelf.Symbol]bool{}}
+		u.m.unit = u
+		f.units = append(f.units, u)
+		fixed := map[*lpelf.Section]int{}
+		for _, s := range obj.Sections {
+			if !diff.IsText(s) || obj.DecodeError(s) != nil {
+				continue
+			}
+			a, n := anchorOf(obj, s)
+			fixed[s] = n
+			anchors, secs, owners = append(anchors, a), append(secs, s), append(owners, u)
+		}
+		u.listFunctions(fixed)
+	}
+	for i, starts := range scan(f.im, f.extents, anchors) {
+		owners[i].places[secs[i]] = starts
+	}
+}
+
+// listFunctions takes one function of each section; others at its place are names of the same.
+func (u *unit) listFunctions(fixed map[*lpelf.Section]int) {
+	seen := map[*lpelf.Section]bool{}
+	for _, s := range u.m.obj.Functions() {
+		sec := u.m.obj.SectionOf(s)
+		_, known := fixed[sec]
+		if _, cold := diff.ColdParent(s.Name); cold || !known || seen[sec] || s.Value != 0 {
+			continue
+		}
+		seen[sec] = true
+		u.funcs = append(u.funcs, &wanted{sym: s, sec: sec, fixed: fixed[sec]})
+	}
+}
+
+// absence says why an object counts as not found.
+type absence int
+
+const (
+	notThere absence = iota + 1 // next to nothing of its code is in the image
+	partly                      // some is, but not most
+	tooSmall                    // it has no function that could be known by its code
+	copied                      // its code is there under another name
+)
+
+// verdict is 0 if the object is part of the image: most of its code is there.
+func (u *unit) verdict() absence {
+	have, want, largest := 0, 0, 0
+	for _, w := range u.funcs {
+		want += w.fixed
+		if w.found {
+			have += w.fixed
+		}
+		largest = max(largest, w.fixed)
+	}
+	switch {
+	case have > 0 && 2*have >= want:
+		return 0
+	case 10*have >= want && have > 0:
+		return partly
+	case largest < minFixed:
+		return tooSmall
+	}
+	return notThere
+}
+
+// settle finds functions until there is nothing new to find. It tells whether it found any.
+func (u *unit) settle() (found bool) {
+	for again := true; again; {
+		u.byData()
+		again = u.byReference() || u.byCode()
+		found = found || again
+	}
+	return found
+}
+
+// byReference compares the functions whose address is known.
+func (u *unit) byReference() (found bool) {
+	for _, w := range u.funcs {
+		if w.done {
+			continue
+		}
+		addr, ok := u.known(w)
+		if !ok {
+			continue
+		}
+		w.done = true
+		w.found = u.try(w, addr, true)
+		found = true
+	}
+	return found
+}
+
+// byData learns from the pointers in variables whose address is known. Those that a relocation at run time makes are where
+// the linker put them; a program that is not position independent has them in the file.
+func (u *unit) byData() {
+	for _, v := range u.m.obj.Variables() {
+		addrs, sec := u.m.addresses(v), u.m.obj.SectionOf(v)
+		if len(addrs) != 1 || addrs[0] == noAddress || sec == nil || u.read[v] || v.Type == elf.STT_TLS {
+			continue
+		}
+		u.read[v] = true
+		for _, r := range u.m.obj.Refs(sec) {
+			if r.Type != elf.R_X86_64_64 || r.Off < v.Value || r.Off >= v.Value+v.Size || r.Sym == nil || r.Sym.Name == "" {
+				continue
+			}
+			if to, ok := u.f.im.Pointer(addrs[0] + r.Off - v.Value); ok {
+				u.m.symbolIs(r.Sym, to-uint64(r.Add))
+			}
+		}
+	}
+}
+
+// known returns the address of a function that something refers to, or that the image exports.
+func (u *unit) known(w *wanted) (uint64, bool) {
+	for _, s := range u.m.obj.SymbolsIn(w.sec) {
+		if a := u.m.addresses(s); len(a) == 1 && s.Value == 0 && a[0] != noAddress {
+			return a[0], true
+		}
+	}
+	return 0, false
+}
+
+// byCode takes functions whose code the image has at one place only, and at which no other function of the object may be.
+func (u *unit) byCode() (found bool) {
+	fits := map[*wanted][]uint64{}
+	claims := map[uint64]int{}
+	for _, w := range u.funcs {
+		if w.found {
+			claims[u.m.matches[w.sec].Start]++
+		}
+		if w.done {
+			continue
+		}
+		for _, a := range u.places[w.sec] {
+			if u.try(w, a, false) {
+				fits[w] = append(fits[w], a)
+				claims[a]++
+			}
+		}
+	}
+	for _, w := range u.funcs {
+		// What was found meanwhile may have settled it, or excluded it.
+		if a := fits[w]; len(a) == 1 && w.fixed >= minFixed && claims[a[0]] == 1 && !w.done {
+			w.found = u.try(w, a[0], true)
+			w.done = w.found
+			found = found || w.found
+		}
+	}
+	return found
+}
+
+// try compares a function with the code at an address, and keeps what it learns only if told to and if it fits.
+func (u *unit) try(w *wanted, addr uint64, keep bool) bool {
+	mark := len(u.m.trail)
+	if _, ok := u.m.bound[w.sym]; !ok {
+		u.m.bind(w.sym, addr)
+	}
+	ok := u.f.starts[addr] && u.mayBeCalled(w, addr) && u.m.function(w.sym) == nil
+	if !ok || !keep {
+		u.m.undo(mark)
+		u.m.forget(w.sym)
+	}
+	return ok
+}
+
+// mayBeCalled tells whether a function has one of the names that the image exports at an address, if there are any.
+func (u *unit) mayBeCalled(w *wanted, addr uint64) bool {
+	names := u.f.exports[addr]
+	return len(names) == 0 || slices.ContainsFunc(u.m.obj.SymbolsIn(w.sec), func(s *lpelf.Symbol) bool { return slices.Contains(names, s.Name) })
+}
+
+// publish tells the other objects what this one knows of global symbols.
+func (u *unit) publish() {
+	for _, s := range u.m.trail {
+		if s.Bind == elf.STB_LOCAL {
+			continue
+		}
+		addr := u.m.bound[s]
+		if have, ok := u.f.globals[s.Name]; ok && have != addr {
+			addr = noAddress
+		}
+		u.f.globals[s.Name] = addr
+	}
+}
+
+// mayBe tells whether a symbol of the object, of which nothing is known yet, can be at an address of the image.
+func (u *unit) mayBe(s *lpelf.Symbol, addr uint64) bool {
+	im, sec := u.f.im, u.m.obj.SectionOf(s)
+	seg := im.Segment(addr)
+	switch {
+	case seg == nil || s.Type == elf.STT_TLS:
+		return false
+	case s.Section == elf.SHN_UNDEF:
+		_, copied := im.Slots.Copies[s.Name]
+		return !copied && len(im.Slots.GOT[s.Name]) == 0 && (seg.Flags&elf.PF_X == 0 || u.f.starts[addr])
+	case sec == nil: // common
+		return seg.Flags&elf.PF_X == 0
+	case diff.IsText(sec):
+		if match := u.m.matches[sec]; match != nil {
+			return addr == match.Start+s.Value
+		}
+		return u.f.starts[addr]
+	case seg.Flags&elf.PF_X != 0 || (sec.Flags&elf.SHF_WRITE != 0) != (seg.Flags&elf.PF_W != 0):
+		return false
+	}
+	have, ok := im.content(addr, s.Size)
+	if !ok {
+		return false
+	}
+	want, linked := u.m.obj.Content(s)
+	return bytes.Equal(without(have, linked), want)
+}
+
+// dropCopies leaves out objects whose code another object claims for a function of another name: which one was linked is
+// not known. Objects that are another build of the same source have the same names.
+func (f *finder) dropCopies() {
+	owner := map[uint64]*wanted{}
+	of := map[*wanted]*unit{}
+	for _, u := range f.units {
+		for _, w := range u.funcs {
+			if !w.found || u.m.obj.Shared(w.sym) {
+				continue
+			}
+			start := u.m.matches[w.sec].Start
+			other := owner[start]
+			if other == nil {
+				owner[start], of[w] = w, u
+			} else if other.sym.Name != w.sym.Name {
+				f.im.absent[u.m.obj.Name], f.im.absent[of[other].m.obj.Name] = copied, copied
+			}
+		}
+	}
+	f.units = slices.DeleteFunc(f.units, func(u *unit) bool { return f.im.absent[u.m.obj.Name] == copied })
+}
+
+// table makes the symbols that were found: for each object a name of its source, its local symbols, and its global ones.
+func (f *finder) table() []*lpelf.Symbol {
+	var out []*lpelf.Symbol
+	f.im.ofObject = map[string]int{}
+	owner := map[uint64]int{}
+	for i, u := range f.units {
+		block := u.sameAs(owner, i+1)
+		f.im.ofObject[u.m.obj.Name] = block
+		if block != i+1 {
+			continue
+		}
+		out = append(out, &lpelf.Symbol{Name: u.m.obj.Source, Type: elf.STT_FILE, Block: block, File: u.m.obj.Source})
+		for _, s := range u.m.obj.Symbols {
+			addr, ok := u.address(s)
+			if !ok || s.Name == "" || s.Type == elf.STT_SECTION || s.Type == elf.STT_FILE {
+				continue
+			}
+			if s.Bind != elf.STB_LOCAL {
+				if len(f.im.global[s.Name]) > 0 || f.globals[s.Name] != addr {
+					continue
+				}
+			}
+			found := &lpelf.Symbol{Name: s.Name, Type: s.Type, Bind: s.Bind, Vis: s.Vis, Value: addr, Size: s.Size, Section: f.im.sectionAt(addr)}
+			if s.Bind == elf.STB_LOCAL {
+				found.File, found.Block = u.m.obj.Source, block
+			}
+			out = append(out, found)
+		}
+	}
+	return out
+}
+
+// sameAs notes which object each place belongs to. It returns the number of an object that is at the same place as this
+// one, which is then another build of the same code, or else its own.
+func (u *unit) sameAs(owner map[uint64]int, own int) int {
+	for _, w := range u.funcs {
+		if !w.found || u.m.obj.Shared(w.sym) {
+			continue
+		}
+		start := u.m.matches[w.sec].Start
+		if other, taken := owner[start]; taken && other != own {
+			return other
+		}
+		owner[start] = own
+	}
+	return own
+}
+
+// recoveredBlock returns the block of an object that was found; 0 is that of all exported symbols.
+func (im *Image) recoveredBlock(obj *diff.Object) []int {
+	if b, ok := im.ofObject[obj.Name]; ok {
+		return []int{b}
+	}
+	if im.exportsOf(obj) {
+		return []int{0}
+	}
+	return nil
+}
+
+// exportsOf tells whether the image exports a function of the object.
+func (im *Image) exportsOf(obj *diff.Object) bool {
+	return slices.ContainsFunc(obj.Functions(), func(s *lpelf.Symbol) bool {
+		return s.Bind != elf.STB_LOCAL && !obj.Shared(s) && len(im.dyn[s.Name]) > 0 && s.Name != "main"
+	})
+}
+
+// doubt refuses an object of which it is not clear whether it is part of an image without symbols.
+func (im *Image) doubt(obj *diff.Object) error {
+	refuse := func(code, text string) error {
+		return diff.Refusals{{Code: code, File: obj.Name, Text: im.Path + " is stripped, and " + text}}
+	}
+	switch {
+	case !im.recovered || im.exportsOf(obj) || len(obj.Functions()) == 0:
+		return nil
+	case im.absent[obj.Name] == tooSmall:
+		return refuse("needs-symbols", "the functions of this object are too small to be known by their code: name an unstripped build of exactly the target with --symbols")
+	case im.absent[obj.Name] == copied:
+		return refuse("object-ambiguous", "the code of this old object is also that of another one, under another name, so whose it is there is not known: name an unstripped build of exactly the target with --symbols")
+	case im.absent[obj.Name] == partly:
+		return refuse("target-differs", "it has some of the code of this old object, but not most; the old objects must be built from the target's source with its compiler and flags, or give symbols with --symbols")
+	case len(im.ofObject) == 0:
+		return refuse("target-differs", "it has nothing of the code of the old objects; they must be built from the target's source with its compiler and flags")
+	}
+	return nil
+}
+
+// whyNotFound says why a function of an image without symbols was not found.
+func (im *Image) whyNotFound() string {
+	if im.recovered {
+		return "the old code of the function is nowhere in it, or at several places"
+	}
+	return "has no unwind tables by which the old code could be found"
+}
+
+// address returns where a symbol of the object is, as far as it was found out.
+func (u *unit) address(s *lpelf.Symbol) (uint64, bool) {
+	if match := u.m.matches[u.m.obj.SectionOf(s)]; match != nil && diff.IsFunc(s) && s.Value == 0 {
+		return match.Start, true
+	}
+	a, ok := u.m.bound[s]
+	return a, ok
+}
+
+// sectionAt returns the index of the section that holds an address; a symbol needs one to count as defined.
+func (im *Image) sectionAt(addr uint64) elf.SectionIndex {
+	for _, s := range im.Sections {
+		if s.Flags&elf.SHF_ALLOC != 0 && s.Flags&elf.SHF_TLS == 0 && addr >= s.Addr && addr-s.Addr < max(s.Size, 1) {
+			return elf.SectionIndex(s.Index)
+		}
+	}
+	return elf.SHN_ABS
+}
