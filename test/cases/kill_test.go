@@ -1,0 +1,226 @@
+//go:build vm
+
+package cases
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"lpatch/pkg/lpnl"
+)
+
+// steps are the system calls of lpctl by which it changes something outside of itself, or lets go of something. It is
+// killed on the way into each of them, so that the kernel has done what came before, and not this one.
+var steps = map[uint64]bool{
+	unix.SYS_CLOSE: true, unix.SYS_WRITE: true, unix.SYS_EXIT_GROUP: true, unix.SYS_PIDFD_OPEN: true, unix.SYS_SOCKET: true,
+	unix.SYS_BIND: true, unix.SYS_SETSOCKOPT: true, unix.SYS_SENDMSG: true, unix.SYS_SENDTO: true, unix.SYS_RECVMSG: true,
+}
+
+// talks are those of them by which it talks to the kernel module.
+var talks = map[uint64]bool{unix.SYS_SENDMSG: true, unix.SYS_SENDTO: true, unix.SYS_RECVMSG: true}
+
+// tracee is a program under ptrace that is killed at a step.
+type tracee struct {
+	pid   int
+	inner map[int]bool // threads that are inside a system call
+	left  int          // steps to go
+	at    uint64       // the system call at which it was killed
+	died  bool
+}
+
+// killAtStep runs lpctl and kills it at its k-th step. It returns the number of the system call, or false if lpctl was
+// done before. All threads count together.
+func killAtStep(t *testing.T, k int, args ...string) (uint64, bool) {
+	t.Helper()
+	runtime.LockOSThread() // the tracer is a thread
+	defer runtime.UnlockOSThread()
+	path, err := exec.LookPath("lpctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	p, err := os.StartProcess(path, append([]string{"lpctl"}, args...), &os.ProcAttr{
+		Env: os.Environ(), Files: []*os.File{null, null, null}, Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Release() // reaped below, with its threads
+	var ws unix.WaitStatus
+	if _, err := unix.Wait4(p.Pid, &ws, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	options := unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
+	if err := unix.PtraceSetOptions(p.Pid, options); err != nil {
+		t.Fatal(err)
+	}
+	tr := &tracee{pid: p.Pid, inner: map[int]bool{}, left: k}
+	if err := unix.PtraceSyscall(p.Pid, 0); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		tid, err := unix.Wait4(-p.Pid, &ws, unix.WALL, nil)
+		if errors.Is(err, unix.ECHILD) {
+			return tr.at, tr.died
+		}
+		if err == nil && ws.Stopped() {
+			tr.stopped(tid, ws)
+		}
+	}
+}
+
+// stopped deals with one stop of a thread, and lets it go on.
+func (tr *tracee) stopped(tid int, ws unix.WaitStatus) {
+	deliver := 0
+	switch sig := ws.StopSignal(); sig {
+	case unix.SIGTRAP | 0x80:
+		tr.inner[tid] = !tr.inner[tid]
+		var regs unix.PtraceRegs
+		if !tr.inner[tid] || unix.PtraceGetRegs(tid, &regs) != nil || !steps[regs.Orig_rax] {
+			break
+		}
+		if tr.left--; tr.left == 0 {
+			tr.at, tr.died = regs.Orig_rax, true
+			unix.Kill(tr.pid, unix.SIGKILL)
+			return
+		}
+	case unix.SIGTRAP, unix.SIGSTOP: // a new thread
+	default:
+		deliver = int(sig)
+	}
+	unix.PtraceSyscall(tid, deliver) // no error but that it is gone
+}
+
+// stateOf is the one record's state, with its hash, or StateNone.
+func stateOf(t *testing.T, c *lpnl.Client) (lpnl.State, lpnl.Hash) {
+	t.Helper()
+	list, err := c.Status()
+	if err != nil || len(list) > 1 {
+		t.Fatalf("status: %+v, %v", list, err)
+	}
+	if len(list) == 0 {
+		return lpnl.StateNone, lpnl.Hash{}
+	}
+	return list[0].State, list[0].Hash
+}
+
+// bring takes the target from any state to another, by what the kernel has.
+func bring(t *testing.T, c *lpnl.Client, v *victim, lp string, want lpnl.State) {
+	t.Helper()
+	for range 10 {
+		state, hash := stateOf(t, c)
+		verb := lpnl.VerbUnload
+		switch {
+		case state == want:
+			return
+		case state == lpnl.StateNone:
+			if status, _, stderr := lpctl(t, "load", lp, "--pid", fmt.Sprint(v.pid)); status != 0 {
+				t.Fatalf("load: %d %s", status, stderr)
+			}
+			continue
+		case state == lpnl.StateApplied:
+			verb = lpnl.VerbRestore
+		case want != lpnl.StateNone:
+			verb = lpnl.VerbApply
+		}
+		if _, err := c.Op(verb, hash, lpnl.Target{PID: v.pid}, rawOptions); err != nil {
+			t.Fatalf("%s: %v", verb, err)
+		}
+	}
+	t.Fatalf("the target does not come to state %v", want)
+}
+
+// wantWhole looks whether the target is in one of two states altogether: what the kernel says of it, what its function
+// does, and what is mapped agree, and it goes on.
+func wantWhole(t *testing.T, c *lpnl.Client, v *victim, lp string, calls counter, states ...lpnl.State) lpnl.State {
+	t.Helper()
+	state, _ := stateOf(t, c)
+	found := false
+	for _, s := range states {
+		found = found || s == state
+	}
+	if !found {
+		t.Fatalf("the state is %v, want one of %v", state, states)
+	}
+	if state == lpnl.StateApplied {
+		v.wantValue(2)
+	} else {
+		v.wantValue(1)
+	}
+	if mapped := strings.Contains(maps(t, v.pid), lp); mapped != (state != lpnl.StateNone) {
+		t.Fatalf("the state is %v, and the patch is mapped: %v", state, mapped)
+	}
+	at := calls.read()
+	waitFor(t, "the threads to go on", func() bool { return calls.read() != at })
+	return state
+}
+
+// TestLpctlKilled kills lpctl at each step of a verb: the target is in the old or in the new state, goes on, and the
+// verb can be done again. In the end nothing of all the killed ones is left in the kernel.
+func TestLpctlKilled(t *testing.T) {
+	const none, loaded, applied, restored = lpnl.StateNone, lpnl.StateLoaded, lpnl.StateApplied, lpnl.StateRestored
+	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
+	lp, pid := fixtures+"victim-pie-gcc-O2.lp", fmt.Sprint(v.pid)
+	calls := newCounter(t, v, "calls")
+	for _, test := range []struct {
+		verb     string
+		from, to lpnl.State
+	}{
+		{verb: "load", from: none, to: loaded},
+		{verb: "check", from: none, to: none},
+		{verb: "apply", from: none, to: applied},
+		{verb: "status", from: applied, to: applied},
+		{verb: "restore", from: applied, to: restored},
+	} {
+		t.Run(test.verb, func(t *testing.T) {
+			c := dial(t)
+			args := []string{test.verb, lp, "--pid", pid, "--max-stop", "2s"}
+			if test.verb == "status" {
+				args = []string{test.verb, "--pid", pid}
+			}
+			for k := 1; ; k++ {
+				bring(t, c, v, lp, test.from)
+				at, died := killAtStep(t, k, args...)
+				// What the kernel was in the middle of, it completes or calls off.
+				state := wantWhole(t, c, v, lp, calls, test.from, test.to)
+				if died && !talks[at] {
+					continue // the next round begins with the verb anyway
+				}
+				status, _, stderr := lpctl(t, args...)
+				if status != 0 && !(status == 3 && state == test.to) {
+					t.Fatalf("killed at step %d (system call %d), in state %v, and again: %d %s", k, at, state, status, stderr)
+				}
+				wantWhole(t, c, v, lp, calls, test.to)
+				if !died {
+					if k < 10 {
+						t.Fatalf("lpctl %s has only %d steps", test.verb, k)
+					}
+					t.Logf("killed at each of %d steps", k-1)
+					break
+				}
+			}
+			bring(t, c, v, lp, none)
+		})
+	}
+	c := dial(t)
+	waitFor(t, "the patch objects to go", func() bool {
+		info, err := c.Info()
+		return err == nil && info.Patches == 0 && info.Targets == 0
+	})
+	v.wantNoWrong()
+	c.Close()
+	lpctl(t, "drain")
+	removeModule(t)
+}
