@@ -1,6 +1,7 @@
 package build
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -65,6 +66,72 @@ func TestInstances(t *testing.T) {
 				t.Errorf("%s, want %s (%v)", got, tt.want, err)
 			}
 		})
+	}
+}
+
+// closures is a program that keeps a lambda expression of each of two functions; the header's struct Function is what
+// std::function is.
+func closures(bodies ...string) map[string]string {
+	m := instanceProject("2")
+	const function = `
+struct Function { int (*call)(void *, int); char closure[16]; };
+template <class F> struct Calls { __attribute__((noipa)) static int call(void *f, int x) { return (*(F *)f)(x); } };
+template <class F> __attribute__((noinline)) void keep(Function *to, F f) { to->call = Calls<F>::call; __builtin_memcpy(to->closure, (void *)&f, sizeof f); }
+class Secret { int a; MEMBER public: NI int get() { return a * 7 + b; } int b; };
+int secret(Secret *s) { return s->get() + EXTRA; }
+`
+	member, extra := "", "1"
+	if len(bodies) > 2 {
+		member, extra = bodies[2], "2"
+	}
+	m["l.cc"] = header0 + "#define MEMBER " + member + "\n#define EXTRA " + extra + "\n" + function + "Function kept[4];\n" +
+		"void first(int n) { (void)n; " + bodies[0] + " }\nvoid second(int n) { (void)n; " + bodies[1] + " }\n"
+	return m
+}
+
+const header0 = "#define NI __attribute__((noipa))\n"
+
+// TestClosures changes lambda expressions, whose names are but numbers.
+func TestClosures(t *testing.T) {
+	const one, two = "keep(&kept[0], [n](int x) { return x * 3 + n; });", "keep(&kept[1], [n](int x) { return x / 5 + n; });"
+	old := closures(one+two, one)
+	const call = "_ZN5CallsIZ5firstiEUliE_E4callEPvi"
+	tests := []struct {
+		name string
+		new  map[string]string
+		want string
+	}{
+		{"body", closures(strings.Replace(one, "3", "4", 1)+two, one), call},
+		{"behind", closures(one+two+"keep(&kept[2], [n](int x) { return x * 11 + n; });", one), "_Z5firsti"},
+		{"before", closures("keep(&kept[2], [n](int x) { return x * 11 + n; });"+one+two, one), "closure-renumbered"},
+		{"gone", closures(two, one), "closure-renumbered struct-layout-changed"},
+		{"captures", closures(strings.Replace(one, "[n](int x) { return", "[n, &kept](int x) { return kept[3].closure[0] +", 1)+
+			strings.Replace(two, "[n]", "[n, m = (long)n]", 1), one), "struct-layout-changed"},
+		{"member of a class", closures(one+two, one, "int c;"), "struct-layout-changed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProjectLinked(t, maps.Clone(old), tt.new, []string{"-pie", "-lstdc++"})
+			res, err := p.build(p.target, "")
+			if got := short(res, err); got != tt.want {
+				t.Errorf("%s, want %s (%v)", got, tt.want, err)
+			}
+		})
+	}
+}
+
+// TestCatchOther changes nothing but what a function catches.
+func TestCatchOther(t *testing.T) {
+	old := instanceProject("2")
+	old["a.cc"] += "\nstruct A { int x; }; struct B { int x; }; void g(int x) { if (x > 5) throw A{x}; if (x < 0) throw B{x}; }\n" +
+		"int h(int x) { try { g(x); } catch (A &) { return 1; } return 0; }\n"
+	new := maps.Clone(old)
+	new["a.cc"] = strings.Replace(old["a.cc"], "catch (A &)", "catch (B &)", 1)
+	p := newProjectLinked(t, old, new, []string{"-pie", "-lstdc++"})
+	res, err := p.build(p.target, "")
+	if got := short(res, err); got != "_Z1hi" {
+		t.Errorf("%s, want _Z1hi (%v)", got, err)
 	}
 }
 

@@ -139,6 +139,8 @@ func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 		c.refuse(n.Name, "ifunc-changed", "the resolver of an indirect function has run already; leave it as it was, or restart the program")
 	case osec == nil || nsec == nil || !IsText(osec) || !IsText(nsec):
 		c.refuse(n.Name, "no-code", "the function is not in a section of code; compile it as ordinary C")
+	case c.renumbered(o, n):
+		c.refuse(n.Name, "closure-renumbered", "lambda expressions came or went in front of this one, which has the name of another now; put new ones behind the old ones of the function, or make them named functions")
 	case !c.ownSection(c.old, o) || !c.ownSection(c.new, n):
 		c.refuse(n.Name, "not-function-sections", "the function shares its section with others; compile old and new with -ffunction-sections -fdata-sections")
 	case c.new.DecodeError(nsec) != nil:

@@ -24,7 +24,11 @@ func (c *comparer) compareLayouts() {
 	sort.Strings(names)
 	for _, name := range names {
 		o, ok := old[name]
-		if !ok || o.text == new[name].text {
+		if !ok || o.same(new[name], name == closureName) {
+			continue
+		}
+		if name == closureName {
+			c.refuse(name, "struct-layout-changed", "what a lambda expression captures changed, and the program may keep closures of the old layout; leave it as it was, and capture in a new one")
 			continue
 		}
 		what := fmt.Sprintf("%d bytes before and now, but its members differ", o.size)
@@ -37,11 +41,41 @@ func (c *comparer) compareLayouts() {
 
 // layout describes the members of all structures of one name.
 type layout struct {
-	size int64
-	text string
+	size  int64
+	texts map[string]int // description -> how many structures have it
 }
 
-// structLayouts lists the named structures and unions of an object's debug information.
+// same tells whether the structures of a name are what they were. Closures have no name of their own: more of them may
+// have come, none may have gone.
+func (l layout) same(now layout, closure bool) bool {
+	for text, n := range l.texts {
+		if now.texts[text] < n && (closure || now.texts[text] == 0) {
+			return false
+		}
+	}
+	return closure || len(l.texts) == len(now.texts)
+}
+
+// closureName is what structures made of lambda expressions are known by here.
+const closureName = "<lambda>"
+
+// scope is a debugging entry that encloses others: a namespace, a class, a function.
+type scope struct {
+	name    string // of it, with those around it
+	st      bool   // a structure
+	members strings.Builder
+	size    int64
+	closure bool
+}
+
+// layoutReader walks an object's debugging entries.
+type layoutReader struct {
+	d      *dwarf.Data
+	scopes []*scope
+	found  map[string]layout
+}
+
+// structLayouts lists the structures, classes and unions of an object's debug information, by name.
 func structLayouts(o *Object) (m map[string]layout, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -52,7 +86,7 @@ func structLayouts(o *Object) (m map[string]layout, err error) {
 	if err != nil {
 		return nil, err
 	}
-	found := map[string]map[string]int64{}
+	w := &layoutReader{d: d, found: map[string]layout{}}
 	for r := d.Reader(); ; {
 		e, err := r.Next()
 		if err != nil {
@@ -61,40 +95,104 @@ func structLayouts(o *Object) (m map[string]layout, err error) {
 		if e == nil {
 			break
 		}
-		name, named := e.Val(dwarf.AttrName).(string)
-		if e.Tag != dwarf.TagStructType && e.Tag != dwarf.TagUnionType || !named || e.Val(dwarf.AttrDeclaration) != nil {
-			continue
-		}
-		t, err := d.Type(e.Offset)
-		if err != nil {
+		if err := w.entry(e); err != nil {
 			return nil, err
 		}
-		st, ok := t.(*dwarf.StructType)
-		if !ok {
-			continue
-		}
-		if found[name] == nil {
-			found[name] = map[string]int64{}
-		}
-		found[name][describeStruct(st)] = st.ByteSize
 	}
-	return joinLayouts(found), nil
+	return w.found, nil
 }
 
-func joinLayouts(found map[string]map[string]int64) map[string]layout {
-	m := map[string]layout{}
-	for name, descs := range found {
-		var texts []string
-		l := layout{}
-		for text, size := range descs {
-			texts = append(texts, text)
-			l.size = max(l.size, size)
+// entry takes up one entry; one without a tag ends the innermost scope.
+func (w *layoutReader) entry(e *dwarf.Entry) error {
+	if e.Tag == 0 {
+		if n := len(w.scopes); n > 0 {
+			w.leave(w.scopes[n-1])
+			w.scopes = w.scopes[:n-1]
 		}
-		sort.Strings(texts)
-		l.text = strings.Join(texts, "|")
-		m[name] = l
+		return nil
 	}
-	return m
+	var in *scope
+	if n := len(w.scopes); n > 0 {
+		in = w.scopes[n-1]
+	}
+	if in != nil && in.st {
+		if err := w.member(in, e); err != nil {
+			return err
+		}
+	}
+	s := &scope{}
+	if in != nil {
+		s.name = in.name
+	}
+	name, named := e.Val(dwarf.AttrName).(string)
+	switch e.Tag {
+	case dwarf.TagStructType, dwarf.TagClassType, dwarf.TagUnionType:
+		s.size, _ = e.Val(dwarf.AttrByteSize).(int64)
+		s.st = e.Val(dwarf.AttrDeclaration) == nil
+		s.closure = strings.HasPrefix(name, "<lambda")
+		fallthrough
+	case dwarf.TagNamespace, dwarf.TagSubprogram:
+		if !named {
+			name = "<unnamed>"
+		}
+		s.name = strings.TrimPrefix(s.name+"::"+name, "::")
+	}
+	if e.Children {
+		w.scopes = append(w.scopes, s)
+	} else {
+		w.leave(s)
+	}
+	return nil
+}
+
+// member writes down what a structure consists of: members and bases with their places, those of structures without a
+// name included.
+func (w *layoutReader) member(s *scope, e *dwarf.Entry) error {
+	name, _ := e.Val(dwarf.AttrName).(string)
+	switch {
+	case e.Tag == dwarf.TagSubprogram && name == "operator()" && strings.HasSuffix(s.name, "<unnamed>"):
+		s.closure = true // clang's
+		return nil
+	case e.Tag != dwarf.TagMember && e.Tag != dwarf.TagInheritance || e.Val(dwarf.AttrExternal) != nil:
+		return nil
+	}
+	off, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
+	if !ok {
+		return nil
+	}
+	t, err := w.d.Type(off)
+	if err != nil {
+		return err
+	}
+	at, _ := e.Val(dwarf.AttrDataMemberLoc).(int64)
+	bit, _ := e.Val(dwarf.AttrDataBitOffset).(int64)
+	oldBit, _ := e.Val(dwarf.AttrBitOffset).(int64)
+	bits, _ := e.Val(dwarf.AttrBitSize).(int64)
+	fmt.Fprintf(&s.members, "%s@%d.%d:%d+%d", name, at, bit+oldBit, bits, t.Size())
+	if inner, ok := t.(*dwarf.StructType); ok && inner.StructName == "" {
+		s.members.WriteString(describeStruct(inner))
+	}
+	s.members.WriteByte(';')
+	return nil
+}
+
+// leave notes a structure that has been read.
+func (w *layoutReader) leave(s *scope) {
+	if !s.st {
+		return
+	}
+	if s.closure {
+		s.name = closureName
+	} else if strings.HasSuffix(s.name, "<unnamed>") {
+		return // part of the structure around it, or of the variable of that type
+	}
+	l, ok := w.found[s.name]
+	if !ok {
+		l.texts = map[string]int{}
+	}
+	l.size = max(l.size, s.size)
+	l.texts[fmt.Sprintf("%d{%s}", s.size, s.members.String())]++
+	w.found[s.name] = l
 }
 
 // describeStruct writes down the places of all members, those of structures without a name included.
