@@ -21,7 +21,7 @@ func cxxVariants() []variant {
 				variant{cc: cc, flags: []string{opt, "-fPIC"}, shared: true})
 		}
 		out = append(out,
-			variant{cc: cc, flags: []string{"-O1", "-fPIE"}, link: []string{"-pie"}},
+			variant{cc: cc, flags: []string{"-O2", "-fPIE", "-fcf-protection=full", "-fno-plt"}, link: []string{"-pie", "-Wl,-z,now"}},
 			variant{cc: cc, flags: []string{"-O2", "-fno-pie"}, link: []string{"-no-pie", "-static"}})
 	}
 	return out
