@@ -4,13 +4,14 @@
 #            V=1       show the commands of the module's build
 #            FUZZTIME, FUZZTIME_VM, FUZZSEED   for fuzz: scripts/fuzz explains
 #            DESTDIR, PREFIX   for install
+#            MINUTES, KERNEL, SEED   for soak
 KERNELS ?=
 V ?=
 DESTDIR ?=
 PREFIX ?= /usr/local
-export KERNELS V DESTDIR PREFIX
+export KERNELS V DESTDIR PREFIX MINUTES KERNEL SEED
 
-.PHONY: all deps lpctl kmod check unit vm-test test-debug test fuzz demo generate install clean distclean help
+.PHONY: all deps lpctl kmod check unit vm-test test-debug test fuzz soak demo generate install clean distclean help
 
 all: lpctl kmod	## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 6.12" for some)
 
@@ -40,6 +41,9 @@ test: deps	## run all tests, after installing what they need
 
 fuzz:		## look for inputs that break a parser (30 s for each, FUZZTIME) or the module (3 min, FUZZTIME_VM)
 	@scripts/fuzz
+
+soak:		## let many lpctl patch programs that check themselves, and kill both (MINUTES=30 KERNEL=6.12 SEED=)
+	@scripts/soak
 
 demo:		## show it: a security fix for a redis server, stock and under load, in a virtual machine
 	@scripts/demo

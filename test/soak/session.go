@@ -1,0 +1,88 @@
+package soak
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
+)
+
+// session is a client that stays: it does what lpctl does, without a process for each verb, and so more often.
+type session struct {
+	soak    *soak
+	kernel  *lpnl.Client
+	apply   *apply.Session
+	patches []apply.Patch
+}
+
+func newSession(run *soak) (*session, error) {
+	k, err := lpnl.Dial()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{soak: run, kernel: k, apply: apply.New(k, proc.New("/proc"))}
+	for _, path := range run.Patches {
+		f, err := apply.Open(path)
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.patches = append(s.patches, apply.Patch{File: f, Name: f.Spec.Name})
+	}
+	return s, nil
+}
+
+func (s *session) close() {
+	_ = s.kernel.Close()
+	for _, p := range s.patches {
+		_ = p.File.Close()
+	}
+}
+
+// do carries out a verb.
+func (s *session) do(verb string, patch int, sel apply.Selection, replace bool) *call {
+	c := &call{verb: verb, args: []string{"(session)", verb, s.patches[patch].Name, fmt.Sprint(sel.PIDs)}, status: "done"}
+	if replace {
+		c.args = append(c.args, "--replace")
+	}
+	defer s.soak.watch(c.String())()
+	o := lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: timeout, Replace: replace}
+	outcomes, err := s.apply.RunSelected(apply.Verb(verb), s.patches[patch], sel, o)
+	if err != nil {
+		c.failed, c.said = true, err.Error()
+	}
+	for _, out := range outcomes {
+		r := report{PID: out.Report.PID, Patch: out.Report.Patch, State: out.Report.State.String(), Attempts: out.Report.Attempts,
+			StopNS: int64(out.Report.Stop)}
+		if out.Err != nil {
+			r.Error = &reportError{Code: codeOf(out.Err), Message: out.Err.Error()}
+		}
+		c.reports = append(c.reports, r)
+	}
+	c.idle = len(outcomes) == 0 && err == nil
+	return c
+}
+
+// codeOf names an error as lpctl does.
+func codeOf(err error) string {
+	var refused *lpnl.Refused
+	switch {
+	case errors.As(err, &refused):
+		return refused.Report.Refusal.String()
+	case apply.Gone(err):
+		return lpnl.RefusalTargetGone.String()
+	}
+	return "error"
+}
+
+// timeout is that of each verb.
+const timeout = 2 * time.Second
+
+// option makes an option with a time.
+func option(name string, d time.Duration) string {
+	return strings.Join([]string{"--", name, "=", d.String()}, "")
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef PARTS_H
+#define PARTS_H
+
+/* left(x) and right(x) into one number. Calls between() after the one and before the other. */
+long tally(long x, void (*between)(void));
+long left(long x);
+long right(long x);
+long lone(long x);
+
+#endif
