@@ -332,8 +332,12 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_
 	boot->flags = flags;
 	ret = lp_boot_register(boot);
 	if (ret) {
-		NL_SET_ERR_MSG(extack,
-			       "the kernel cannot watch for mappings of an image of the patch; is it on a file system without page cache?");
+		if (ret == -ENOMEM)
+			NL_SET_ERR_MSG(extack,
+				       "there is no memory to watch for mappings of an image of the patch");
+		else
+			NL_SET_ERR_MSG(extack,
+				       "the kernel cannot watch for mappings of an image of the patch; is it on a file system without page cache?");
 		kref_put(&boot->ref, lp_boot_free);
 		return ret;
 	}

@@ -76,17 +76,18 @@ func TestThreads(t *testing.T) {
 func TestBusyProcessors(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "8", "-m", "spin")
 	c := dial(t)
-	cycle(t, c, v, rawPatch(t, v.path, "value"), 200)
+	cycle(t, c, v, rawPatch(t, v.path, "value"), often(200))
 	v.wantNoWrong()
 }
 
-// TestChurn patches while threads are created and ended all the time: 1,000 cycles, with a look at the result after each.
+// TestChurn patches while threads are created and ended all the time: 1,000 cycles (200 on slow kernels), with a look at
+// the result after each.
 func TestChurn(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "4", "-m", "sleep", "-c")
 	c := dial(t)
-	cycle(t, c, v, rawPatch(t, v.path, "value"), 1000)
+	cycle(t, c, v, rawPatch(t, v.path, "value"), often(1000))
 	v.wantNoWrong()
-	if _, _, born := v.stats(); born < 1000 {
+	if _, _, born := v.stats(); born < often(1000) {
 		t.Fatalf("only %d threads were born meanwhile", born)
 	}
 }

@@ -19,13 +19,19 @@ import (
 // rawOptions are the limits of tests that do not test limits: emulation on a shared machine is slow.
 var rawOptions = lpnl.Options{MaxStop: patience(2 * time.Second), Timeout: patience(20 * time.Second)}
 
-// patience is how long to wait on this kernel for what takes no longer than d on others.
-func patience(d time.Duration) time.Duration {
-	if slowness, err := strconv.Atoi(os.Getenv("LPATCH_SLOWNESS")); err == nil {
-		return time.Duration(slowness) * d
+// slowness is how many times as long as on other kernels things may take on this one (test/vm).
+var slowness = func() int {
+	if n, err := strconv.Atoi(os.Getenv("LPATCH_SLOWNESS")); err == nil {
+		return n
 	}
-	return d
-}
+	return 1
+}()
+
+// patience is how long to wait on this kernel for what takes no longer than d on others.
+func patience(d time.Duration) time.Duration { return time.Duration(slowness) * d }
+
+// often is how often to do on this kernel what is done n times on others.
+func often(n int) int { return n / slowness }
 
 // looksForErrors says whether this kernel was built by scripts/build-debug-kernel.
 func looksForErrors() bool {
