@@ -14,14 +14,13 @@
  * The deadline does not depend on the freezer being scheduled: a held thread that finds it passed
  * before the commit ends the freeze itself.
  *
- * lp_window covers lp_frozen. It is taken before the mmap_lock of the target, so that nobody waits
+ * lp_freeze_lock() covers lp_frozen. It is taken before the mmap_lock of the target, so that nobody waits
  * for another target's window with that lock held. Preparation of several targets may overlap.
  */
 
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm_types.h>
-#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -53,7 +52,7 @@ enum lp_frozen_state {
 };
 
 /*
- * The window. mm is written by the freezer, under lp_window, and read by gates and by newtask
+ * The window. mm is written by the freezer, in its turn, and read by gates and by newtask
  * without a lock. state leaves LP_FREEZING by compare-and-exchange, so that either the freezer
  * commits or a thread expires it, never both.
  */
@@ -66,8 +65,6 @@ static struct {
 	.state = ATOMIC_INIT(LP_OPEN),
 	.wait = __WAIT_QUEUE_HEAD_INITIALIZER(lp_frozen.wait),
 };
-
-static DEFINE_MUTEX(lp_window);
 
 /*
  * Freezes between prepare and finish; lp_gate_lock. The counter lets newtask return at once in the
@@ -388,23 +385,6 @@ void lp_freeze_lap(struct lp_freeze *f, u64 *part)
 	f->mark = now;
 }
 
-/* Waits for the turn of this kthread to open windows. lp_freeze_unlock() ends it. */
-void lp_freeze_lock(void)
-{
-	mutex_lock(&lp_window);
-	/*
-	 * Each wake-up could preempt a normal thread in the middle of the window (lazy preemption),
-	 * for seconds.
-	 */
-	sched_set_fifo(current);
-}
-
-void lp_freeze_unlock(void)
-{
-	sched_set_normal(current, 0);
-	mutex_unlock(&lp_window);
-}
-
 /**
  * lp_freeze_begin() - open the stop window
  * @f: prepared
@@ -421,7 +401,7 @@ int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
 {
 	unsigned int i;
 
-	lockdep_assert_held(&lp_window);
+	lp_freeze_assert_locked();
 	for (i = 0; i < lp_freeze_nr(f); i++)
 		WRITE_ONCE(f->threads[i].gate->held_at, 0);
 	f->times = (struct lp_times){};
