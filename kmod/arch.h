@@ -23,4 +23,10 @@ int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, 
 /* The saved kernel stack pointer of a task that is not on a CPU. */
 unsigned long lp_arch_kernel_sp(const struct task_struct *task);
 
+/*
+ * Where the thread control block of a task is that is not executing user code, or 0. If the program
+ * moved it with WRFSBASE and the task has not been off the CPU since, where it was.
+ */
+unsigned long lp_arch_thread_pointer(const struct task_struct *task);
+
 #endif

@@ -58,3 +58,8 @@ unsigned long lp_arch_kernel_sp(const struct task_struct *task)
 {
 	return READ_ONCE(task->thread.sp);
 }
+
+unsigned long lp_arch_thread_pointer(const struct task_struct *task)
+{
+	return READ_ONCE(task->thread.fsbase);
+}

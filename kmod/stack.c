@@ -16,6 +16,8 @@
  * registers with a sleep in between. What a thread that is off the CPU does in the kernel later
  * only moves values that this search has seen.
  *
+ * uprobes hide addresses from this search: what kmod/probe.c finds is searched as well.
+ *
  * Threads that were found clean while asleep before the window, and have not switched context
  * since, are not searched again in it.
  */
@@ -29,6 +31,7 @@
 #include "arch.h"
 #include "freeze.h"
 #include "gate.h"
+#include "probe.h"
 #include "span.h"
 #include "stack.h"
 
@@ -38,7 +41,10 @@
  */
 #define LP_SIGNAL_FRAME_MAX (16UL << 10)
 
-/* A stack larger than this is not searched, and its thread is in the way. */
+/*
+ * Of a mapping that goes on for longer only the stack is searched, if its end is known, else its
+ * thread is in the way.
+ */
 #define LP_STACK_MAX (64UL << 20)
 
 #define LP_SCAN_WORDS (LP_SCAN_BUF / sizeof(unsigned long))
@@ -77,6 +83,14 @@ static int lp_scan_reg(unsigned long value, bool ip, void *arg)
 	return span ? lp_busy(a->s, a->task, ip ? LP_BUSY_IP : LP_BUSY_REGISTER, span) : 0;
 }
 
+static int lp_scan_probed(unsigned long value, bool ip, void *arg)
+{
+	struct lp_reg_arg *a = arg;
+	const struct lp_span *span = lp_span_find(a->s->spans, a->s->nr_spans, value);
+
+	return span ? lp_busy(a->s, a->task, ip ? LP_BUSY_IP : LP_BUSY_STACK, span) : 0;
+}
+
 static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned int nr)
 {
 	unsigned int i;
@@ -90,6 +104,36 @@ static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned i
 	return 0;
 }
 
+static int lp_read_user(const struct lp_scan *s, void *to, unsigned long from, unsigned int len)
+{
+	if (s->in_window)
+		return copy_from_user_nofault(to, (void __user *)from, len);
+	return copy_from_user(to, (void __user *)from, len) ? -EFAULT : 0;
+}
+
+/*
+ * With SS_AUTODISARM the kernel forgets the alternate stack for as long as a handler is on it. The
+ * signal frame remembers: its uc_stack is three words, start, flags and size. Frames of other
+ * stacks in the same mapping say nothing about this thread.
+ */
+static bool lp_is_disarmed_stack(struct lp_scan *s, unsigned int nr, unsigned long sp)
+{
+	unsigned long start = s->before[0], flags = s->before[1];
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		unsigned long size = s->buf[i];
+
+		if (((u32)flags & ~SS_ONSTACK) == SS_AUTODISARM && sp - start <= size)
+			return true;
+		start = flags;
+		flags = size;
+	}
+	s->before[0] = start;
+	s->before[1] = flags;
+	return false;
+}
+
 /*
  * Searches [@at, @end), of which [@sp, @end) is the stack and what is below may be a frame in the
  * making: pages that are not there have no part of one.
@@ -100,13 +144,13 @@ static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsig
 	unsigned int len;
 	int ret;
 
+	memset(s->before, 0, sizeof(s->before));
 	for (; at < end; at += len) {
+		/* A deep stack must not hold the others longer than allowed. */
+		if (ktime_get_ns() >= s->until)
+			return lp_busy(s, task, LP_BUSY_RUNNING, NULL);
 		len = min(end - at, LP_SCAN_BUF - offset_in_page(at));
-
-		if (s->in_window)
-			ret = copy_from_user_nofault(s->buf, (void __user *)at, len);
-		else
-			ret = copy_from_user(s->buf, (void __user *)at, len);
+		ret = lp_read_user(s, s->buf, at, len);
 		if (ret && at + len <= sp)
 			continue;
 		if (ret)
@@ -114,6 +158,8 @@ static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsig
 		ret = lp_scan_words(s, task, len / sizeof(long));
 		if (ret)
 			return ret;
+		if (lp_is_disarmed_stack(s, len / sizeof(long), sp))
+			return lp_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
 	}
 	return 0;
 }
@@ -193,6 +239,28 @@ static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned lon
 	return ret;
 }
 
+/*
+ * A thread's stack may lie in one mapping with a heap of any size: the kernel joins neighbours. The
+ * thread control block, of which the psABI says that its first word is its own address, is no part
+ * of a stack, so that a stack below it ends there.
+ */
+static int lp_limit_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp,
+			  unsigned long *end)
+{
+	unsigned long tcb = lp_arch_thread_pointer(task), first;
+
+	if (*end - sp <= LP_STACK_MAX)
+		return 0;
+	if (tcb <= sp || tcb >= *end || tcb - sp > LP_STACK_MAX || !IS_ALIGNED(tcb, sizeof(first)))
+		return lp_unreadable(s, task, sp, sp);
+	if (lp_read_user(s, &first, tcb, sizeof(first)))
+		return lp_unreadable(s, task, tcb, tcb + sizeof(first));
+	if (first != tcb)
+		return lp_unreadable(s, task, sp, sp);
+	*end = tcb;
+	return 0;
+}
+
 /* 0 also for a thread that died meanwhile. */
 static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task,
 			  bool preempted)
@@ -207,14 +275,18 @@ static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_s
 	sp = user_stack_pointer(&regs);
 	if (lp_on_signal_stack(task, sp))
 		return lp_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
-	ret = lp_arch_each_reg(&regs, lp_scan_reg, &arg);
+	ret = lp_arch_each_reg(&regs, lp_scan_reg, &arg) ?:
+	      lp_probe_each_addr(task, lp_scan_probed, &arg);
+	if (ret == -EFAULT)
+		return lp_unreadable(s, task, sp, sp);
 	if (ret)
 		return ret;
 	if (lp_stack_limits(s, mm, sp, &floor, &end))
 		return lp_unreadable(s, task, sp, sp + 1);
 	sp = ALIGN_DOWN(max(sp, floor), sizeof(long));
-	if (end - sp > LP_STACK_MAX)
-		return lp_unreadable(s, task, sp, sp);
+	ret = lp_limit_stack(s, task, sp, &end);
+	if (ret)
+		return ret;
 	from = sp;
 	if (preempted) {
 		ret = lp_scan_kernel_stack(s, task, sp, &from);
@@ -264,6 +336,7 @@ void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f)
 	unsigned int i;
 
 	s->in_window = false;
+	s->until = U64_MAX;
 	for (i = 0; i < lp_freeze_nr(f); i++) {
 		struct lp_thread *thread = &f->threads[i];
 		struct task_struct *task = thread->gate->task;
@@ -325,6 +398,7 @@ int lp_stack_check(struct lp_scan *s, struct lp_freeze *f)
 	int ret;
 
 	s->in_window = true;
+	s->until = f->deadline;
 	/* nr grows while a thread that was in the middle of clone() completes it. */
 	for (i = 0; i < lp_freeze_nr(f); i++) {
 		ret = lp_check_thread(s, f, &f->threads[i], settle_until);

@@ -22,7 +22,9 @@ enum lp_busy_how {
  * struct lp_scan - one search through the threads of a target
  * @spans: @nr_spans of them, sorted and disjoint
  * @buf: LP_SCAN_BUF bytes
+ * @before: the two words before those in @buf
  * @in_window: user memory must not be faulted in
+ * @until: ktime ns when the search ends in any case
  * @how, @tid, @comm, @span: the thread that is in the way, after -EBUSY or -EFAULT
  * @fault_start, @fault_end: user memory to fault in, after -EFAULT
  */
@@ -30,7 +32,9 @@ struct lp_scan {
 	const struct lp_span *spans;
 	unsigned int nr_spans;
 	unsigned long *buf;
+	unsigned long before[2];
 	bool in_window;
+	u64 until;
 	enum lp_busy_how how;
 	pid_t tid;
 	char comm[TASK_COMM_LEN];
