@@ -137,12 +137,33 @@ func guestFiles(t *testing.T, binary string) []vm.File {
 		t.Fatalf("strace is needed (make deps): %v", err)
 	}
 	files := []vm.File{{Host: binary, Guest: "/cases.test"}, {Host: strace, Guest: "/usr/bin/strace"}}
+	files = append(files, debuggerFiles(t)...)
 	programs, err := filepath.Glob(dir + "/*")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range programs {
 		files = append(files, vm.File{Host: p, Guest: "/fixtures/" + filepath.Base(p)})
+	}
+	return files
+}
+
+// debuggerFiles are gdb and the part of Python's library without which it does not start.
+func debuggerFiles(t *testing.T) []vm.File {
+	t.Helper()
+	gdb, err := exec.LookPath("gdb")
+	if err != nil {
+		t.Fatalf("gdb is needed (make deps): %v", err)
+	}
+	files := []vm.File{{Host: gdb, Guest: "/usr/bin/gdb"}}
+	for _, pattern := range []string{"/usr/lib/python3*/*.py", "/usr/lib/python3*/encodings"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range paths {
+			files = append(files, vm.File{Host: p, Guest: p})
+		}
 	}
 	return files
 }

@@ -151,27 +151,6 @@ func TestTraced(t *testing.T) {
 	v.wantNoWrong()
 }
 
-// TestTraceStopped patches a process that a tracer keeps stopped, and one that is stopped by a signal.
-func TestTraceStopped(t *testing.T) {
-	v := startVictim(t, "victim", "-t", "2", "-m", "spin")
-	if err := syscall.Kill(v.pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(v.pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
-		t.Fatalf("the victim did not stop: %v, %v", status, err)
-	}
-	c := dial(t)
-	p := rawPatch(t, v.path, "value")
-	transfer(t, c, p)
-	do(t, c, lpnl.VerbApply, p, v.pid)
-	syscall.Kill(v.pid, syscall.SIGCONT)
-	v.wantValue(2)
-	do(t, c, lpnl.VerbRestore, p, v.pid)
-	do(t, c, lpnl.VerbUnload, p, v.pid)
-	v.wantNoWrong()
-}
-
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience(30 * time.Second)); time.Now().Before(deadline); {

@@ -22,6 +22,8 @@ func TestKinds(t *testing.T) {
 		{"shared-library", "victim-shared", "libvalue-gcc-O2.so", nil},
 		{"mlockall", "victim", "victim", []string{"-l"}},
 		{"seccomp-strict", "victim", "victim", []string{"-s"}},
+		{"seccomp-filter", "victim", "victim", []string{"-f"}},
+		{"not-dumpable", "victim", "victim", []string{"-d"}},
 	} {
 		t.Run(k.name, func(t *testing.T) {
 			v := startVictim(t, k.program, append([]string{"-t", "2", "-m", "spin"}, k.args...)...)

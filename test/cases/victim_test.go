@@ -29,7 +29,13 @@ type victim struct {
 // startVictim starts a program and waits until it is ready. It is killed at the end of the test.
 func startVictim(t *testing.T, name string, args ...string) *victim {
 	t.Helper()
-	v := &victim{t: t, cmd: exec.Command(fixtures+name, args...), path: fixtures + name}
+	return startCommand(t, exec.Command(fixtures+name, args...))
+}
+
+// startCommand is startVictim for a command that is to be started in a special way.
+func startCommand(t *testing.T, cmd *exec.Cmd) *victim {
+	t.Helper()
+	v := &victim{t: t, cmd: cmd, path: cmd.Path}
 	v.cmd.Stderr = os.Stderr
 	in, err := v.cmd.StdinPipe()
 	if err != nil {
@@ -48,6 +54,7 @@ func startVictim(t *testing.T, name string, args ...string) *victim {
 		v.cmd.Wait()
 	})
 	v.expectReady()
+	v.pid = v.cmd.Process.Pid // as it is called here, whatever it is in its own namespace
 	return v
 }
 

@@ -3,12 +3,14 @@
  * A program to be patched. Its threads call value() all the time and check what they get; a right answer is
  * argument + 1 (as built) or + 2 (as patched), anything else is counted as wrong.
  *
- *	victim [-t THREADS] [-m spin|sleep|linger|deep] [-c] [-l] [-s] [-v]
+ *	victim [-t THREADS] [-m spin|sleep|linger|deep] [-c] [-l] [-s] [-f] [-d] [-v]
  *		-m linger  the workers sleep by turns inside and outside of linger(); left counts them
  *		-m deep  the workers do as with sleep, but DEEP pages further down their stacks
  *		-c  threads are created and ended all the time
  *		-l  mlockall(MCL_CURRENT | MCL_FUTURE)
  *		-s  the main thread enters seccomp's strict mode
+ *		-f  a seccomp filter kills the process at any system call but read, write and nanosleep
+ *		-d  not dumpable
  *		-v  one worker more, a process of its own that shares the memory (CLONE_VM without CLONE_THREAD)
  *
  * It obeys commands, a line each, on standard input, and answers each with one line on standard output:
@@ -26,6 +28,7 @@
  *	quit      "bye"
  */
 #define _GNU_SOURCE
+#include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -268,13 +271,30 @@ static void obey(const char *command, char **argv)
 	}
 }
 
+/* Of all threads. */
+static int filter(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* seccomp_data.nr */
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_read, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_write, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clock_nanosleep, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+}
+
 int main(int argc, char **argv)
 {
 	static char line[64], in[4096], out[4096]; /* no allocation in strict mode */
 	void *(*work_fn)(void *) = worker;
-	int threads = 0, churning = 0, strict = 0, sharing = 0, opt;
+	int threads = 0, churning = 0, strict = 0, filtered = 0, sharing = 0, opt;
 
-	while ((opt = getopt(argc, argv, "t:m:clsv")) != -1) {
+	while ((opt = getopt(argc, argv, "t:m:clsfdv")) != -1) {
 		switch (opt) {
 		case 't':
 			threads = atoi(optarg);
@@ -298,6 +318,15 @@ int main(int argc, char **argv)
 		case 's':
 			strict = 1;
 			break;
+		case 'f':
+			filtered = 1;
+			break;
+		case 'd':
+			if (prctl(PR_SET_DUMPABLE, 0)) {
+				perror("victim: prctl");
+				return 1;
+			}
+			break;
 		case 'v':
 			sharing = 1;
 			break;
@@ -316,7 +345,7 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	printf("ready %d\n", getpid());
-	if (strict && prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)) {
+	if ((strict && prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)) || (filtered && filter())) {
 		perror("victim: prctl");
 		return 1;
 	}

@@ -1,0 +1,196 @@
+//go:build vm
+
+package cases
+
+import (
+	"debug/elf"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"lpatch/pkg/lpnl"
+)
+
+// shortly is for operations that are to be refused: long enough for several attempts.
+var shortly = lpnl.Options{MaxStop: rawOptions.MaxStop, Timeout: time.Second}
+
+// enter has a thread of stacks.c go where it is in the way, and returns its id.
+func (v *victim) enter(how string) int {
+	v.t.Helper()
+	var tid int
+	if line := v.ask("enter " + how); !parse(line, "in %d", &tid) {
+		v.t.Fatalf("the program says %q", line)
+	}
+	return tid
+}
+
+// wantBusy applies p, which must be refused with this sentence about a thread, and lets the thread leave; then it must
+// work.
+func wantBusy(t *testing.T, c *lpnl.Client, v *victim, p *lpnl.Patch, tid int, refusal lpnl.Refusal, message string) {
+	t.Helper()
+	r := refuse(t, c, lpnl.VerbApply, p, v.pid, shortly, refusal)
+	if r.Message != message || r.TID != tid {
+		t.Fatalf("refused because of thread %d with\n%s\nwant thread %d and\n%s", r.TID, r.Message, tid, message)
+	}
+	if r.Attempts < 2 {
+		t.Fatalf("%d attempts only", r.Attempts)
+	}
+	if got := v.ask("leave"); got != "left" {
+		t.Fatalf("the program says %q", got)
+	}
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	v.wantValue(1)
+}
+
+// ret is the body of a function that does nothing.
+var ret = []byte{0xc3}
+
+// TestBusyThreads finds a thread that is in the way however it is so, names it, and goes on when it has left.
+func TestBusyThreads(t *testing.T) {
+	const (
+		executing = "is executing outer"
+		stack     = "has on its stack an address inside outer"
+		alternate = "is on its alternate signal stack, and what it left cannot be seen"
+	)
+	for _, way := range []struct {
+		how, sentence string
+		refusal       lpnl.Refusal
+	}{
+		{"plain", stack, lpnl.RefusalThreadActive},
+		{"spin", executing, lpnl.RefusalThreadActive},
+		{"register", "has in a register an address inside outer", lpnl.RefusalThreadActive},
+		{"deep", stack, lpnl.RefusalThreadActive},
+		{"tiny", stack, lpnl.RefusalThreadActive},
+		{"huge", stack, lpnl.RefusalThreadActive},
+		{"signal", stack, lpnl.RefusalThreadActive},
+		{"alternate", alternate, lpnl.RefusalThreadSignalStack},
+		{"vfork", stack, lpnl.RefusalThreadActive},
+		{"process", stack, lpnl.RefusalThreadActive},
+	} {
+		t.Run(way.how, func(t *testing.T) {
+			v := startVictim(t, "stacks")
+			c := dial(t)
+			p := rawPatchWith(t, v.path, "outer", ret)
+			transfer(t, c, p)
+			tid := v.enter(way.how)
+			wantBusy(t, c, v, p, tid, way.refusal, fmt.Sprintf("thread %d (%s) %s", tid, way.how, way.sentence))
+		})
+	}
+}
+
+// TestEndlessStack has a stack of which nobody can say where it ends: refused.
+func TestEndlessStack(t *testing.T) {
+	v := startVictim(t, "stacks")
+	c := dial(t)
+	p := rawPatchWith(t, v.path, "outer", ret)
+	transfer(t, c, p)
+	tid := v.enter("lost")
+	r := refuse(t, c, lpnl.VerbApply, p, v.pid, shortly, lpnl.RefusalStackUnreadable)
+	want := fmt.Sprintf("the stack of thread %d (lost) at ", tid)
+	if !strings.HasPrefix(r.Message, want) || !strings.HasSuffix(r.Message, " cannot be read") {
+		t.Fatalf("the sentence is %q, want %q", r.Message, want)
+	}
+	v.ask("leave") // or the process outlives the program
+}
+
+// TestHugeMapping patches while a thread has its stack in a mapping that is far too large to be searched.
+func TestHugeMapping(t *testing.T) {
+	v := startVictim(t, "stacks")
+	c := dial(t)
+	v.enter("hugeaway")
+	p := rawPatchWith(t, v.path, "outer", ret)
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	v.ask("leave")
+	v.wantValue(1)
+}
+
+// probe puts a uprobe on an address of a program through tracefs, for the duration of the test. kind is p or r (at
+// return). It returns what tells how often it was hit.
+func probe(t *testing.T, kind, path, symbol string) func() int {
+	t.Helper()
+	const tracing = "/sys/kernel/tracing/"
+	write := func(file, text string, flag int) error {
+		f, err := os.OpenFile(tracing+file, os.O_WRONLY|flag, 0)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = f.WriteString(text)
+		return err
+	}
+	event := fmt.Sprintf("%s:lpatch/%s %s:%#x\n", kind, symbol, path, fileOffset(t, path, symbol))
+	if err := write("uprobe_events", event, os.O_APPEND); err != nil {
+		t.Fatalf("%s: %v", event, err)
+	}
+	enable := "events/lpatch/" + symbol + "/enable"
+	t.Cleanup(func() {
+		if err := write(enable, "0", 0); err != nil {
+			t.Error(err)
+		}
+		if err := write("uprobe_events", "-:lpatch/"+symbol, os.O_APPEND); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := write(enable, "1", 0); err != nil {
+		t.Fatal(err)
+	}
+	return func() int {
+		t.Helper()
+		profile, err := os.ReadFile(tracing + "uprobe_profile")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(profile)) {
+			fields := strings.Fields(line)
+			var hits int
+			if len(fields) >= 3 && fields[1] == symbol && parse(fields[2], "%d", &hits) {
+				return hits
+			}
+		}
+		t.Fatalf("no %s in\n%s", symbol, profile)
+		return 0
+	}
+}
+
+// fileOffset is where the code of a symbol is in its file.
+func fileOffset(t *testing.T, path, symbol string) uint64 {
+	t.Helper()
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	symbols, err := f.Symbols()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range symbols {
+		if s.Name == symbol {
+			section := f.Sections[s.Section]
+			return s.Value - section.Addr + section.Offset
+		}
+	}
+	t.Fatalf("%s has no symbol %s", path, symbol)
+	return 0
+}
+
+// TestOutOfLine finds a thread in the middle of an instruction that it executes elsewhere, because there is a uprobe on it.
+func TestOutOfLine(t *testing.T) {
+	v := startVictim(t, "stacks")
+	c := dial(t)
+	p := rawPatchWith(t, v.path, "peek", ret)
+	transfer(t, c, p)
+	hits := probe(t, "p", v.path, "peek_load")
+	tid := v.enter("fault")
+	wantBusy(t, c, v, p, tid, lpnl.RefusalThreadActive, fmt.Sprintf("thread %d (fault) is executing peek", tid))
+	if n := hits(); n != 1 {
+		t.Fatalf("the probe was hit %d times, want 1", n)
+	}
+}

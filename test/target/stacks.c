@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A program whose threads are in the function outer() in many ways. They wait without a library function in between, so
+ * that nothing on their stacks or in their registers but what the name of the way says refers to outer().
+ *
+ * It obeys commands, a line each, on standard input, and answers each with one line on standard output:
+ *	value        "value N", N from value(0) called once
+ *	enter HOW    a thread of the name HOW does as that says, and waits for leave; "in TID"
+ *	  plain        sleeps, with an address inside outer() on its stack
+ *	  spin         executes outer()
+ *	  register     has an address inside outer() in a register
+ *	  deep         sleeps with 8 MiB of stack between it and outer()
+ *	  tiny         has a stack of 16 KiB in the middle of the heap
+ *	  huge         has a stack in a mapping that goes on for 256 MiB
+ *	  lost         the same, with no thread control block at the end of the stack
+ *	  signal       sleeps in a signal handler that interrupted outer(): the address is in the signal frame only
+ *	  alternate    is in a handler on an alternate stack, and in outer() on the other one
+ *	  disarmed     the same, with SS_AUTODISARM
+ *	  vfork        the child of vfork() is in outer(), and its parent waits
+ *	  process      a process of its own that shares the memory is in outer()
+ *	  fault        executes the load in peek(), from a page that is not there (userfaultfd)
+ *	  deepspin     spins with 8 MiB of stack in use, outside of outer()
+ *	  hugeaway     as huge, outside of outer()
+ *	  uring        an io_uring with a polling thread and a worker that waits in read()
+ *	peek         "peek N" from peek() called once, 1 as built
+ *	leave        all that wait go on; "left", or "ended" if what one waited for had ended before
+ */
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <linux/io_uring.h>
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1U << 31)
+#endif
+
+#define PAGE 4096UL
+#define DEPTH (8UL << 20)
+#define HUGE (256UL << 20)
+
+int value(int x);
+void outer(void (*next)(void));
+void inner(void);
+int peek(int *p);
+
+static atomic_int arrived, leaving, running, ended;
+static atomic_int tid;
+static int faults = -1;
+static char *missing;
+
+static void await(atomic_int *word, int least)
+{
+	while (atomic_load(word) < least)
+		sched_yield();
+}
+
+static inline __attribute__((always_inline)) void nap_until_leave(void)
+{
+	register long timeout __asm__("r10") = 0;
+	long ret;
+
+	while (!atomic_load(&leaving))
+		__asm__ volatile("syscall"
+				 : "=a"(ret)
+				 : "a"(SYS_futex), "D"(&leaving), "S"(FUTEX_WAIT), "d"(0), "r"(timeout)
+				 : "rcx", "r11", "memory");
+}
+
+/* A probe can be on its first instruction, which without the nop would have a lock prefix. */
+__attribute__((noinline)) void inner(void)
+{
+	__asm__ volatile("nop");
+	atomic_fetch_add(&arrived, 1);
+	nap_until_leave();
+}
+
+__attribute__((noinline)) static void spin(void)
+{
+	atomic_fetch_add(&arrived, 1);
+	while (!atomic_load(&leaving))
+		__builtin_ia32_pause();
+}
+
+/* With no function to call it spins. */
+__attribute__((noinline)) void outer(void (*next)(void))
+{
+	if (next)
+		next();
+	else
+		atomic_fetch_add(&arrived, 1);
+	while (!atomic_load(&leaving))
+		__builtin_ia32_pause();
+}
+
+/* Long enough at its entry for a jump; the load is executed out of line if there is a probe on it. */
+__asm__(".text\n"
+	".globl peek, peek_load\n"
+	".type peek, @function\n"
+	"peek:	nopl 0(%rax, %rax)\n"
+	"	nopl 0(%rax, %rax)\n"
+	"peek_load:\n"
+	"	movl (%rdi), %eax\n"
+	"	ret\n"
+	".size peek, . - peek\n");
+
+__attribute__((noinline)) static void deep(void)
+{
+	volatile char below[DEPTH];
+
+	for (unsigned long i = 0; i < DEPTH; i += PAGE)
+		below[i] = 1;
+	inner();
+	below[0]++;
+}
+
+__attribute__((noinline)) static void spin_deep(void)
+{
+	volatile char below[DEPTH];
+
+	for (unsigned long i = 0; i < DEPTH; i += PAGE)
+		below[i] = 1;
+	atomic_fetch_add(&arrived, 1);
+	while (!atomic_load(&leaving))
+		below[0]++;
+}
+
+static void hold_in_register(void)
+{
+	register void *inside __asm__("rbx") = (char *)outer + 8;
+
+	__asm__ volatile("" : "+r"(inside));
+	inner();
+	__asm__ volatile("" : "+r"(inside));
+}
+
+static void handler(int sig)
+{
+	(void)sig;
+	inner();
+}
+
+static void interrupted(unsigned int flags, int alternate)
+{
+	stack_t stack = { .ss_sp = malloc(64 << 10), .ss_size = 64 << 10, .ss_flags = (int)flags };
+
+	if (alternate && sigaltstack(&stack, NULL))
+		abort();
+	outer(alternate ? spin : NULL);
+}
+
+static void child(void)
+{
+	if (!vfork()) {
+		atomic_store(&tid, getpid());
+		outer(inner);
+		_exit(0);
+	}
+}
+
+static void fault(void)
+{
+	peek((int *)missing);
+}
+
+static struct {
+	int fd, pipe[2];
+	struct io_uring_params p;
+	char *ring, byte;
+} uring;
+
+static atomic_uint *uring_word(unsigned int offset)
+{
+	return (atomic_uint *)(uring.ring + offset);
+}
+
+/* One read from an empty pipe, by a worker. */
+static void start_uring(void)
+{
+	struct io_uring_sqe *sqes;
+
+	uring.p.flags = IORING_SETUP_SQPOLL;
+	uring.p.sq_thread_idle = 60000;
+	uring.fd = (int)syscall(SYS_io_uring_setup, 4, &uring.p);
+	if (uring.fd < 0 || pipe(uring.pipe)) {
+		perror("stacks: io_uring_setup");
+		abort();
+	}
+	uring.ring = mmap(NULL, uring.p.cq_off.cqes + uring.p.cq_entries * sizeof(struct io_uring_cqe),
+			  PROT_READ | PROT_WRITE, MAP_SHARED, uring.fd, IORING_OFF_SQ_RING);
+	sqes = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, uring.fd, IORING_OFF_SQES);
+	if (uring.ring == MAP_FAILED || sqes == MAP_FAILED)
+		abort();
+	sqes[0] = (struct io_uring_sqe){ .opcode = IORING_OP_READ, .flags = IOSQE_ASYNC, .fd = uring.pipe[0],
+					 .addr = (unsigned long)&uring.byte, .len = 1 };
+	atomic_store(uring_word(uring.p.sq_off.array), 0);
+	atomic_store(uring_word(uring.p.sq_off.tail), 1);
+	while (!atomic_load(uring_word(uring.p.sq_off.head)))
+		syscall(SYS_io_uring_enter, uring.fd, 0, 0, IORING_ENTER_SQ_WAKEUP, NULL, 0);
+	puts("in 0");
+}
+
+static void finish_uring(void)
+{
+	struct io_uring_cqe *cqe = (struct io_uring_cqe *)(uring.ring + uring.p.cq_off.cqes);
+
+	if (atomic_load(uring_word(uring.p.cq_off.tail)) || write(uring.pipe[1], "x", 1) != 1)
+		atomic_store(&ended, 1);
+	await((atomic_int *)uring_word(uring.p.cq_off.tail), 1);
+	if (cqe->res != 1 || uring.byte != 'x')
+		atomic_store(&ended, 1);
+	close(uring.fd);
+}
+
+static void enter(const char *how)
+{
+	prctl(PR_SET_NAME, how);
+	atomic_store(&tid, (int)syscall(SYS_gettid));
+	if (!strcmp(how, "spin"))
+		outer(NULL);
+	else if (!strcmp(how, "register"))
+		hold_in_register();
+	else if (!strcmp(how, "deep"))
+		outer(deep);
+	else if (!strcmp(how, "signal"))
+		interrupted(0, 0);
+	else if (!strcmp(how, "alternate"))
+		interrupted(0, 1);
+	else if (!strcmp(how, "disarmed"))
+		interrupted(SS_AUTODISARM, 1);
+	else if (!strcmp(how, "vfork"))
+		child();
+	else if (!strcmp(how, "fault"))
+		fault();
+	else if (!strcmp(how, "deepspin"))
+		spin_deep();
+	else if (!strcmp(how, "hugeaway"))
+		inner();
+	else
+		outer(inner);
+	atomic_fetch_sub(&running, 1);
+}
+
+static void *thread(void *how)
+{
+	enter(how);
+	return NULL;
+}
+
+static int process(void *how)
+{
+	enter(how);
+	_exit(0);
+}
+
+static char *map(unsigned long size)
+{
+	char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		abort();
+	return p;
+}
+
+static void start_process(char *how, char *stack)
+{
+	if (clone(process, stack + (64 << 10), CLONE_VM | SIGCHLD, how) < 0)
+		abort();
+}
+
+static void start_thread(char *how)
+{
+	pthread_attr_t attr;
+	pthread_t t;
+	int ret = 0;
+
+	pthread_attr_init(&attr);
+	if (!strcmp(how, "tiny"))
+		ret = pthread_attr_setstack(&attr, (char *)(((unsigned long)malloc(96 << 10) + 32767) & -16384UL), 16384);
+	else if (!strncmp(how, "huge", 4))
+		ret = pthread_attr_setstack(&attr, map(HUGE), 64 << 10);
+	else
+		ret = pthread_attr_setstacksize(&attr, DEPTH + (1 << 20));
+	if (ret || pthread_create(&t, &attr, thread, how))
+		abort();
+	pthread_attr_destroy(&attr);
+}
+
+static void begin(char *how)
+{
+	struct uffd_msg msg;
+
+	atomic_store(&arrived, 0);
+	atomic_store(&leaving, 0);
+	if (!strcmp(how, "uring")) {
+		start_uring();
+		return;
+	}
+	atomic_fetch_add(&running, 1);
+	if (!strcmp(how, "process"))
+		start_process(how, malloc(64 << 10));
+	else if (!strcmp(how, "lost"))
+		start_process(how, map(HUGE));
+	else
+		start_thread(how);
+	if (!strcmp(how, "fault")) {
+		if (read(faults, &msg, sizeof(msg)) != sizeof(msg))
+			abort();
+	} else {
+		await(&arrived, 1);
+	}
+	if (!strcmp(how, "signal") || !strcmp(how, "alternate") || !strcmp(how, "disarmed")) {
+		syscall(SYS_tgkill, getpid(), atomic_load(&tid), SIGUSR1);
+		await(&arrived, 2);
+	}
+	printf("in %d\n", atomic_load(&tid));
+}
+
+static void leave(void)
+{
+	struct uffdio_zeropage zero = { .range = { .start = (unsigned long)missing, .len = PAGE } };
+
+	atomic_store(&leaving, 1);
+	syscall(SYS_futex, &leaving, FUTEX_WAKE, 1000);
+	ioctl(faults, UFFDIO_ZEROPAGE, &zero);
+	if (uring.ring)
+		finish_uring();
+	while (atomic_load(&running))
+		sched_yield();
+	puts(atomic_load(&ended) ? "ended" : "left");
+}
+
+static int prepare_faults(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+
+	missing = map(PAGE);
+	range.range.start = (unsigned long)missing;
+	range.range.len = PAGE;
+	faults = (int)syscall(SYS_userfaultfd, 0);
+	return faults < 0 || ioctl(faults, UFFDIO_API, &api) || ioctl(faults, UFFDIO_REGISTER, &range);
+}
+
+int main(void)
+{
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_ONSTACK };
+	static char line[64];
+	static int one = 1;
+
+	signal(SIGCHLD, SIG_IGN);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (sigaction(SIGUSR1, &action, NULL) || prepare_faults()) {
+		perror("stacks");
+		return 1;
+	}
+	printf("ready %d\n", getpid());
+	while (fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (!strcmp(line, "value"))
+			printf("value %d\n", value(0));
+		else if (!strcmp(line, "peek"))
+			printf("peek %d\n", peek(&one));
+		else if (!strncmp(line, "enter ", 6))
+			begin(strdup(line + 6));
+		else if (!strcmp(line, "leave"))
+			leave();
+		else
+			printf("what is %s?\n", line);
+	}
+	return 0;
+}
