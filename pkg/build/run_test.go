@@ -21,10 +21,14 @@ type variant struct {
 	flags  []string // of the units
 	link   []string // of the program
 	shared bool     // the units are a shared object
+	bare   bool     // the file that is patched is stripped, and its symbols are found by its code
 }
 
 func (v variant) name() string {
-	return v.cc + strings.ReplaceAll(strings.Join(append(v.flags, v.link...), ""), "-", "_")
+	if v.bare {
+		return "stripped_" + variant{v.cc, v.flags, v.link, v.shared, false}.name()
+	}
+	return v.cc + strings.NewReplacer("-", "_", ",", "_").Replace(strings.Join(append(v.flags, v.link...), ""))
 }
 
 func variants() []variant {
@@ -40,7 +44,12 @@ func variants() []variant {
 			variant{cc: cc, flags: []string{"-O2", "-fPIE", "-fcf-protection=full"}, link: []string{"-pie", "-Wl,-z,now"}},
 			variant{cc: cc, flags: []string{"-Os", "-fPIC", "-fno-plt"}, shared: true},
 			variant{cc: cc, flags: []string{"-O1", "-fPIC", "-fvisibility=default"}, link: []string{"-pie"}},
-			variant{cc: cc, flags: []string{"-O2", "-fno-pie", "-fno-plt"}, link: []string{"-no-pie", "-static"}})
+			variant{cc: cc, flags: []string{"-O2", "-fno-pie", "-fno-plt"}, link: []string{"-no-pie", "-static"}},
+			variant{cc: cc, flags: []string{"-O2", "-fPIC", "-ftls-model=initial-exec"}, link: []string{"-Wl,-Bsymbolic"}, shared: true},
+			variant{cc: cc, flags: []string{"-O2", "-fPIE"}, link: []string{"-pie"}, bare: true},
+			variant{cc: cc, flags: []string{"-O3", "-fno-pie"}, link: []string{"-no-pie"}, bare: true},
+			variant{cc: cc, flags: []string{"-O2", "-fPIC"}, shared: true, bare: true},
+			variant{cc: cc, flags: []string{"-Os", "-fno-pie"}, link: []string{"-no-pie", "-static"}, bare: true})
 	}
 	return out
 }
@@ -66,6 +75,11 @@ func runVariant(t *testing.T, v variant) {
 	dir := t.TempDir()
 	target := compileProgram(t, v, dir, "old", nil)
 	compileProgram(t, v, dir, "new", []string{"-DNEW"})
+	if v.bare {
+		if out, err := exec.Command("strip", target).CombinedOutput(); err != nil {
+			t.Fatalf("strip: %v\n%s", err, out)
+		}
+	}
 	res, err := FromObjects(Options{Target: target, Old: []string{dir + "/old/objs"}, New: []string{dir + "/new/objs"}, Name: "test", Tool: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -101,8 +115,8 @@ func compileProgram(t *testing.T, v variant, dir, side string, defines []string)
 			t.Fatalf("%s: %v\n%s", cmd, err, out)
 		}
 	}
-	if slices.Contains(v.link, "-static") {
-		defines = append(slices.Clone(defines), "-DSTATIC")
+	if slices.Contains(v.link, "-static") || v.bare {
+		defines = append(slices.Clone(defines), "-DNO_IMPORTS")
 	}
 	if v.shared {
 		defines = append(slices.Clone(defines), "-DSHARED")
@@ -113,7 +127,7 @@ func compileProgram(t *testing.T, v variant, dir, side string, defines []string)
 		cc(append(args, "-ffunction-sections", "-fdata-sections", "-o", d+"/objs/"+unit+".o")...)
 	}
 	if v.shared {
-		cc("-shared", "-o", d+"/libunit.so", "-Wl,-soname,libunit.so", d+"/unit.o", d+"/other.o", "-Wl,--no-as-needed", "-lm")
+		cc(append(v.link, "-shared", "-o", d+"/libunit.so", "-Wl,-soname,libunit.so", d+"/unit.o", d+"/other.o", "-Wl,--no-as-needed", "-lm")...)
 		cc("-o", d+"/prog", "testdata/loader.c", d+"/libunit.so", "-Wl,-rpath,"+d)
 		return d + "/libunit.so"
 	}

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"debug/elf"
 	"sort"
 )
@@ -8,10 +9,54 @@ import (
 // extent is a part of the image's code that has unwind information of its own: a function or its .cold part.
 type extent struct{ start, end uint64 }
 
-// readExtents lists them from .eh_frame_hdr, which stripped files keep (LSB "Exception Frames": version 1, a table of
+// readExtents lists them by address, from the table or, where there is none (static programs of gcc), from .eh_frame.
+func (im *Image) readExtents() []extent {
+	out := im.frameTable()
+	if s := im.Section(".eh_frame"); out == nil && s != nil {
+		out = frameExtents(s.Data, s.Addr)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].start < out[j].start })
+	return out
+}
+
+// frameExtents reads the FDEs of an .eh_frame section whose CIEs have the augmentation "zR" (or "zRS") and the encoding
+// pcrel|sdata4; others are passed over.
+func frameExtents(d []byte, addr uint64) []extent {
+	var out []extent
+	known := map[uint64]bool{} // CIEs, by offset
+	for off := uint64(0); off+16 <= uint64(len(d)); {
+		n := uint64(le32(d[off:]))
+		next := off + 4 + n
+		if n < 12 || next > uint64(len(d)) {
+			break
+		}
+		id := uint64(le32(d[off+4:]))
+		switch {
+		case id == 0:
+			known[off] = pcRelative(d[off+8 : next])
+		case id <= off+4 && known[off+4-id]:
+			start := addr + off + 8 + uint64(int64(int32(le32(d[off+8:]))))
+			out = append(out, extent{start, start + uint64(le32(d[off+12:]))})
+		}
+		off = next
+	}
+	return out
+}
+
+// pcRelative tells whether a CIE, from its version on, has FDEs of the usual encoding: one byte each for code alignment,
+// data alignment, return address, and length of the augmentation data, which begins with the encoding.
+func pcRelative(cie []byte) bool {
+	if !bytes.HasPrefix(cie, []byte("\x01zR")) {
+		return false
+	}
+	end := bytes.IndexByte(cie, 0)
+	return end > 0 && end+5 < len(cie) && cie[end+5] == 0x1b
+}
+
+// frameTable lists them from .eh_frame_hdr, which stripped files keep (LSB "Exception Frames": version 1, a table of
 // datarel|sdata4 pairs sorted by address, each of a function's start and its FDE; in the FDE, pcrel|sdata4). Files that
 // are encoded otherwise have none.
-func (im *Image) readExtents() []extent {
+func (im *Image) frameTable() []extent {
 	var hdr uint64
 	for _, p := range im.Progs {
 		if p.Type == elf.PT_GNU_EH_FRAME {
@@ -39,7 +84,6 @@ func (im *Image) readExtents() []extent {
 		}
 		out = append(out, extent{start, start + uint64(le32(fde[12:]))})
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].start < out[j].start })
 	return out
 }
 

@@ -156,12 +156,22 @@ func (u *unit) verdict() absence {
 	switch {
 	case have > 0 && 2*have >= want:
 		return 0
-	case 10*have >= want && have > 0:
+	case 10*have >= want && have > 0 || 4*u.anchored() >= len(u.funcs):
 		return partly
 	case largest < minFixed:
 		return tooSmall
 	}
 	return notThere
+}
+
+// anchored counts the functions whose anchor the image has.
+func (u *unit) anchored() (n int) {
+	for _, w := range u.funcs {
+		if len(u.places[w.sec]) > 0 && w.fixed >= minFixed {
+			n++
+		}
+	}
+	return n
 }
 
 // settle finds functions until there is nothing new to find. It tells whether it found any.
@@ -293,7 +303,7 @@ func (u *unit) mayBe(s *lpelf.Symbol, addr uint64) bool {
 		return false
 	case s.Section == elf.SHN_UNDEF:
 		_, copied := im.Slots.Copies[s.Name]
-		return !copied && len(im.Slots.GOT[s.Name]) == 0 && (seg.Flags&elf.PF_X == 0 || u.f.starts[addr])
+		return !copied && len(im.Slots.GOT[s.Name]) == 0 && (seg.Flags&elf.PF_X == 0 || u.f.starts[addr] || im.chosen(addr))
 	case sec == nil: // common
 		return seg.Flags&elf.PF_X == 0
 	case diff.IsText(sec):
@@ -310,6 +320,13 @@ func (u *unit) mayBe(s *lpelf.Symbol, addr uint64) bool {
 	}
 	want, linked := u.m.obj.Content(s)
 	return bytes.Equal(without(have, linked), want)
+}
+
+// chosen tells whether an address is the PLT entry of an indirect function, which is the function's in a program that is
+// linked statically.
+func (im *Image) chosen(addr uint64) bool {
+	slot, ok := im.Slots.PLT[addr]
+	return ok && im.Slots.ByVaddr[slot].Type == elf.R_X86_64_IRELATIVE
 }
 
 // dropCopies leaves out objects whose code another object claims for a function of another name: which one was linked is

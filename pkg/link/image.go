@@ -207,6 +207,12 @@ func (im *Image) TPOff(s *lpelf.Symbol) (int64, bool) {
 	return int64(s.Value) - int64((p.Memsz+align-1)&^(align-1)), true
 }
 
+// tlsValue is the reverse of TPOff: the value of the symbol that is at an offset from the thread pointer.
+func (im *Image) tlsValue(off int64) (uint64, bool) {
+	zero, ok := im.TPOff(&lpelf.Symbol{})
+	return uint64(off - zero), ok
+}
+
 // Pointer reads the 8-byte word at vaddr as it is once the dynamic linker has relocated the image by 0.
 func (im *Image) Pointer(vaddr uint64) (uint64, bool) {
 	if s, ok := im.Slots.ByVaddr[vaddr]; ok {

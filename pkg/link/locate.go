@@ -180,7 +180,7 @@ func tryBlock(im *Image, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*L
 	for _, f := range funcs {
 		addrs := loc.m.addresses(f)
 		switch {
-		case len(addrs) == 0 && !im.Named && (f.Bind == elf.STB_LOCAL || obj.Shared(f) || im.recovered):
+		case len(addrs) == 0 && !im.Named:
 			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: obj.Name, Symbol: f.Name,
 				Text: im.Path + " is stripped, and " + im.whyNotFound() + ": name an unstripped build of exactly the target with --symbols"})
 			continue

@@ -36,8 +36,13 @@ func (m *matcher) field(p place, r diff.Ref) error {
 			return p.wrongRef(r, uint64(v))
 		}
 		return nil
+	case elf.R_X86_64_DTPOFF32, elf.R_X86_64_TLSGD:
+		if !m.dynamicTLS(p, r, v) {
+			return p.wrongRef(r, uint64(v))
+		}
+		return nil
 	default:
-		// Other fields (thread-local dynamic models, sizes) carry no address of code; the instruction around them agreed.
+		// Other fields (the local dynamic model's first part, sizes) carry no address; the instruction around them agreed.
 		return nil
 	}
 	if !m.refersTo(p, r, actual) {
@@ -188,7 +193,7 @@ func (m *matcher) slotIs(p place, r diff.Ref, slot uint64) bool {
 	}
 	if r.Type == elf.R_X86_64_GOTTPOFF {
 		if ok {
-			return s.Type == elf.R_X86_64_TPOFF64
+			return s.Type == elf.R_X86_64_TPOFF64 && m.tlsAt(r, uint64(s.Addend))
 		}
 		b := m.im.BytesAt(slot)
 		return len(b) >= 8 && m.tlsIs(r, int64(le64(b)))
@@ -208,12 +213,50 @@ func withoutAdd(r diff.Ref) diff.Ref {
 
 // tlsIs tells whether off is the offset of a thread-local variable from the thread pointer.
 func (m *matcher) tlsIs(r diff.Ref, off int64) bool {
-	s := m.tlsSymbol(r)
-	if s == nil {
-		return r.Sym != nil && r.Sym.Bind == elf.STB_LOCAL && !m.im.Named
+	value, ok := m.im.tlsValue(off)
+	return ok && m.tlsAt(r, value)
+}
+
+// tlsAt tells whether the variable that a reference means is at a place of the thread-local storage, or, if nothing is
+// known of it, lets the first use say so.
+func (m *matcher) tlsAt(r diff.Ref, value uint64) bool {
+	value -= uint64(tlsAdd(r))
+	if s := m.tlsSymbol(r); s != nil {
+		return s.Value == value
 	}
-	want, ok := m.im.TPOff(s)
-	return ok && want+tlsAdd(r) == off
+	tls := m.im.TLS()
+	if r.Sym == nil || m.im.Named || tls == nil || value >= tls.Memsz {
+		return false
+	}
+	if m.unit == nil {
+		return r.Sym.Bind == elf.STB_LOCAL
+	}
+	if known := m.addresses(r.Sym); len(known) > 0 {
+		return known[0] == value
+	}
+	m.bind(r.Sym, value)
+	return true
+}
+
+// dynamicTLS compares the fields of the general and local dynamic models, the latter also in a program, where ld has
+// made its offsets relative to the thread pointer.
+func (m *matcher) dynamicTLS(p place, r diff.Ref, v int64) bool {
+	if r.Type == elf.R_X86_64_DTPOFF32 {
+		if m.im.Shared() {
+			return m.tlsAt(r, uint64(v-r.Raw.Addend))
+		}
+		return m.tlsIs(r, v-r.Raw.Addend)
+	}
+	slot := p.end() + uint64(v)
+	s, ok := m.im.Slots.ByVaddr[slot]
+	switch {
+	case !ok || s.Type != elf.R_X86_64_DTPMOD64:
+		return false
+	case s.Symbol != "":
+		return r.Sym != nil && s.Symbol == r.Sym.Name
+	}
+	b := m.im.BytesAt(slot + 8)
+	return len(b) >= 8 && m.tlsAt(r, le64(b))
 }
 
 // tlsAdd is the offset within the variable, for a reference through a section symbol.

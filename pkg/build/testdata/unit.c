@@ -17,6 +17,8 @@ static const char *const names[] = { "zero", "one", "two", "three" };
 __thread int tls_public = 7;
 static __thread int tls_private = 9;
 int public_counter = 3;
+__attribute__((visibility("protected"))) int guarded_counter = 20;
+__attribute__((visibility("hidden"))) int hidden_counter = 30;
 static char scratch[64];
 
 static NOINLINE int helper(int x)
@@ -55,7 +57,8 @@ static int (*const fresh_ops[])(int) = { plus, minus, helper };
 
 int same(int x)
 {
-	return helper(x) + numbered(1) + tls_private;
+	return helper(x) + numbered(1) + tls_private + hidden_counter++ + guarded_counter + *get_other() + other_function(x) +
+		(getenv("PATH") != NULL);
 }
 
 /* Strings, constants, statics old and new, imports. */
@@ -66,6 +69,8 @@ int changed_body(int x)
 	counter += x;
 #ifdef NEW
 	seen += 2;
+	hidden_counter += guarded_counter++;
+	seen += hidden_counter;
 	snprintf(scratch, sizeof(scratch), "new string %d %s %.3f", x, names[x & 3], x * 2.7182818);
 	return counter + seen + helper(x) + fresh_function(x) + (int)strlen(scratch);
 #else
@@ -169,7 +174,7 @@ struct pair changed_struct(struct pair p, const double *v, int n)
 }
 
 /* With NEW, what no version of the program imports, as far as this way to compile can reach it. */
-#if defined(NEW) && !defined(STATIC)
+#if defined(NEW) && !defined(NO_IMPORTS)
 #include <langinfo.h>
 #include <math.h>
 #include <regex.h>
