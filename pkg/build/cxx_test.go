@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -59,6 +60,21 @@ func runCxx(t *testing.T, v variant) {
 	got := runProgram(t, v, filepath.Join(dir, "old"), "FIRST=1", lp, plan)
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("the patched program differs from the new one (-want +got):\n%s", diff)
+	}
+	wantTerminate(t, v, filepath.Join(dir, "old"), lp, plan)
+}
+
+// wantTerminate lets an exception reach the end of a noexcept function of the patch.
+func wantTerminate(t *testing.T, v variant, dir string, args ...string) {
+	t.Helper()
+	cmd := exec.Command(dir+"/prog", args...)
+	cmd.Env = append(os.Environ(), "FIRST=1", "TERMINATE=1")
+	if v.shared {
+		cmd.Env = append(cmd.Env, "IMAGE=libunit.so")
+	}
+	out, err := cmd.CombinedOutput()
+	if err == nil || cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() != syscall.SIGABRT || !strings.Contains(string(out), "'Failure'\n  what():  failure 3") {
+		t.Errorf("%s: %v, want std::terminate to name the exception\n%s", cmd, err, out)
 	}
 }
 
