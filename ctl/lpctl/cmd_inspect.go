@@ -100,13 +100,24 @@ func segments(f *patch.File) string {
 	return strings.Join(parts, ", ") + " bytes"
 }
 
+// newSizes returns the sizes of the new functions, by where their sites lead: to them, or to the entry of a first call.
+func newSizes(f *patch.File) map[uint64]uint64 {
+	sizes, named := map[uint64]uint64{}, map[string]uint64{}
+	for _, s := range f.Symbols() {
+		sizes[s.Addr], named[s.Name] = s.Size, s.Size
+	}
+	for _, s := range f.Symbols() {
+		if function, ok := strings.CutSuffix(s.Name, patch.FirstCallSuffix); ok {
+			sizes[s.Addr] = named[function]
+		}
+	}
+	return sizes
+}
+
 // sites prints what is overwritten: a table of functions, and one of values.
 func sites(w io.Writer, f *patch.File) error {
 	why, size := oldCode(f)
-	newSize := map[uint64]uint64{}
-	for _, s := range f.Symbols() {
-		newSize[s.Addr] = s.Size
-	}
+	newSize := newSizes(f)
 	var functions, values [][]string
 	for _, s := range f.Spec.Sites {
 		key := place{s.Image, s.Symbol}

@@ -61,7 +61,7 @@ func (l *linker) addRegistration() error {
 func (l *linker) addEntry(user *Input, ch diff.Change) {
 	r := l.registration
 	target := inPatch(l.bySection[user.Diff.New.SectionOf(ch.New)], int64(ch.New.Value))
-	c := &chunk{kind: kindText, name: ch.New.Name + "@first", in: r.in, data: append([]byte{}, r.entry.Data...), align: r.entry.Align}
+	c := &chunk{kind: kindText, name: ch.New.Name + patch.FirstCallSuffix, in: r.in, data: append([]byte{}, r.entry.Data...), align: r.entry.Align}
 	l.chunks = append(l.chunks, c)
 	r.entries[ch.New] = c
 	for _, ref := range r.in.Diff.New.Refs(r.entry) {

@@ -20,6 +20,10 @@ const (
 // MaxDescription bounds a text for people, in bytes.
 const MaxDescription = 4096
 
+// FirstCallSuffix ends the names of the symbols where sites lead if the first call of all has something to do; what
+// stands before it is the new function.
+const FirstCallSuffix = ".first"
+
 // Hex is a byte string that JSON shows in hexadecimal.
 type Hex []byte
 
