@@ -221,3 +221,15 @@ func TestSymbolBeyondSection(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+// TestRegisters: gcc lets a caller rely on registers that a function of the same file leaves alone (-fipa-ra). If the new
+// body uses them, the caller's code differs too, and is replaced with it.
+func TestRegisters(t *testing.T) {
+	source := func(body string) string {
+		return noinline + "NI static int f(int x) { return " + body + "; } int g(int a, int b) { return f(a) + b * f(b); }"
+	}
+	r := Compare(compile(t, "gcc", source("x * 3")), compile(t, "gcc", source("x * 3 + x / 7")), Options{})
+	if diff := cmp.Diff([]string{"f", "g"}, summarize(r).Changed); diff != "" {
+		t.Errorf("changed (-want +got):\n%s", diff)
+	}
+}
