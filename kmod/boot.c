@@ -236,6 +236,7 @@ static LP_UPROBE_FILTER(lp_boot_filter)
 	if (mm != current->mm || (current->flags & PF_KTHREAD) || current == READ_ONCE(boot->registrar) ||
 	    lp_boot_is_queued(boot))
 		return false;
+	/* There is nobody here to tell that a process starts unpatched for want of some bytes. */
 	work = kmalloc(sizeof(*work), GFP_KERNEL | __GFP_NOFAIL);
 	work->boot = boot;
 	work->task = current;
