@@ -18,8 +18,15 @@ func (l *linker) relocate(c *chunk, r diff.Ref) {
 	case elf.R_X86_64_TPOFF32, elf.R_X86_64_GOTTPOFF, elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_DTPOFF32, elf.R_X86_64_DTPOFF64:
 		l.relocateTLS(c, r)
 		return
+	case elf.R_X86_64_GOTPC32_TLSDESC, elf.R_X86_64_TLSDESC_CALL:
+		l.refuse(c.in, r.Sym.Name, "tls-model", "the thread-local variable is used by a descriptor (%v), which is not supported; compile with -mtls-dialect=gnu", r.Type)
+		return
 	case elf.R_X86_64_SIZE32, elf.R_X86_64_SIZE64:
-		l.later = append(l.later, func() { l.put(c, r.Off, diff.FieldSize(r.Type), int64(r.Sym.Size)+r.Raw.Addend) })
+		l.relocateSize(c, r)
+		return
+	}
+	if r.Sec != nil && r.Sec.Flags&shfLarge != 0 {
+		l.refuse(c.in, r.Sym.Name, "large-data", "the new code uses data of the medium or large model (section %s), which may be out of reach; compile with the default code model", r.Sec.Name)
 		return
 	}
 	if d, ok := l.resolve(c, r); ok {
@@ -43,6 +50,24 @@ func (l *linker) relocateTo(c *chunk, r diff.Ref, d dest) {
 	default:
 		l.refuse(c.in, c.name, "unsupported-relocation", "the new code needs relocation %v, which is not supported; compile with -fPIE or -fPIC and the default code model", r.Type)
 	}
+}
+
+// shfLarge is SHF_X86_64_LARGE of the psABI.
+const shfLarge = 0x10000000
+
+// relocateSize: Z + A. The size of a symbol of the image is what the image says.
+func (l *linker) relocateSize(c *chunk, r diff.Ref) {
+	size := r.Sym.Size
+	if r.Sec == nil {
+		if g := l.im.Global(r.Sym.Name); g != nil {
+			size = g.Size
+		}
+	}
+	if size == 0 {
+		l.refuse(c.in, r.Sym.Name, "unsupported-relocation", "the new code needs the size of this symbol (%v), which is not known; do without it", r.Type)
+		return
+	}
+	l.put(c, r.Off, diff.FieldSize(r.Type), int64(size)+r.Raw.Addend)
 }
 
 // put stores a little-endian number of size bytes in a chunk.

@@ -187,7 +187,7 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	case name == registerFrames:
 		return inPatch(l.frames.c, 0).add(r.Add), true
 	case name == "_GLOBAL_OFFSET_TABLE_":
-		l.refuse(c.in, name, "unsupported-relocation", "code of the large model cannot be patched; compile with the default code model")
+		l.refuse(c.in, name, "unsupported-relocation", "code of the medium or large model cannot be patched; compile with the default code model")
 		return dest{}, false
 	case r.Sym.Section == elf.SHN_ABS:
 		return dest{abs: true, vaddr: r.Sym.Value + uint64(r.Add)}, true
