@@ -16,7 +16,6 @@ import (
 type finder struct {
 	im      *Image
 	extents []extent
-	starts  map[uint64]bool // of extents
 	units   []*unit
 	globals map[string]uint64   // addresses of global symbols; noAddress where objects disagree
 	exports map[uint64][]string // names that the image exports, by address
@@ -49,10 +48,7 @@ type wanted struct {
 // Recover gives an image without a symbol table the symbols that old objects have there. It tells how many functions of
 // objects that are part of the image were found, and how many those objects have.
 func (im *Image) Recover(objs []*diff.Object) (found, of int) {
-	f := &finder{im: im, extents: im.readExtents(), starts: map[uint64]bool{}, globals: map[string]uint64{}, exports: map[uint64][]string{}}
-	for _, e := range f.extents {
-		f.starts[e.start] = true
-	}
+	f := &finder{im: im, extents: im.readExtents(), globals: map[string]uint64{}, exports: map[uint64][]string{}}
 	for _, s := range im.DynSymbols {
 		if s.Defined() && diff.IsFunc(s) {
 			f.exports[s.Value] = append(f.exports[s.Value], s.Name)
@@ -266,12 +262,19 @@ func (u *unit) try(w *wanted, addr uint64, keep bool) bool {
 	if _, ok := u.m.bound[w.sym]; !ok {
 		u.m.bind(w.sym, addr)
 	}
-	ok := u.f.starts[addr] && u.mayBeCalled(w, addr) && u.m.function(w.sym) == nil
+	ok := u.f.mayStart(addr) && u.mayBeCalled(w, addr) && u.m.function(w.sym) == nil
 	if !ok || !keep {
 		u.m.undo(mark)
 		u.m.forget(w.sym)
 	}
 	return ok
+}
+
+// mayStart tells whether a function may start at an address: where an extent does, or where there is none, as for functions
+// in assembler.
+func (f *finder) mayStart(addr uint64) bool {
+	start, inside := extentAt(f.extents, addr)
+	return f.im.Code(addr) != nil && (!inside || start == addr)
 }
 
 // mayBeCalled tells whether a function has one of the names that the image exports at an address, if there are any.
@@ -303,14 +306,14 @@ func (u *unit) mayBe(s *lpelf.Symbol, addr uint64) bool {
 		return false
 	case s.Section == elf.SHN_UNDEF:
 		_, copied := im.Slots.Copies[s.Name]
-		return !copied && len(im.Slots.GOT[s.Name]) == 0 && (seg.Flags&elf.PF_X == 0 || u.f.starts[addr] || im.chosen(addr))
+		return !copied && len(im.Slots.GOT[s.Name]) == 0 && (seg.Flags&elf.PF_X == 0 || u.f.mayStart(addr) || im.chosen(addr))
 	case sec == nil: // common
 		return seg.Flags&elf.PF_X == 0
 	case diff.IsText(sec):
 		if match := u.m.matches[sec]; match != nil {
 			return addr == match.Start+s.Value
 		}
-		return u.f.starts[addr]
+		return u.f.mayStart(addr)
 	case seg.Flags&elf.PF_X != 0 || (sec.Flags&elf.SHF_WRITE != 0) != (seg.Flags&elf.PF_W != 0):
 		return false
 	}

@@ -71,6 +71,7 @@ func patched(t *testing.T) map[string]string {
 		programs[program] = name
 	}
 	programs["victim-static"] = "victim-static"
+	programs["victim-stripped"] = "victim-stripped"
 	return programs
 }
 
