@@ -96,7 +96,7 @@ func (im *Image) throws() bool {
 			return true
 		}
 	}
-	return im.Global("__cxa_throw") != nil || im.Global("_Unwind_RaiseException") != nil
+	return im.Global("__cxa_throw") != nil // a static C program has libgcc's unwinder too, and nothing throws
 }
 
 // isRuntime tells whether a symbol is of libgcc's unwinder or of what compilers call for exceptions of C++. Those of
