@@ -381,3 +381,26 @@ func TestFaultsInStatus(t *testing.T) {
 	}
 	v.wantValue(1)
 }
+
+// TestFaultsInBoot lets each allocation of a boot entry fail.
+func TestFaultsInBoot(t *testing.T) {
+	in := newInjector(t, "failslab")
+	path, c := fixtures+"start", dial(t)
+	p := rawPatch(t, path, "value")
+	transfer(t, c, p)
+	wantEntries := func(want int) func() {
+		return func() {
+			t.Helper()
+			if list, err := c.Boots(); err != nil || len(list) != want {
+				t.Fatalf("there are %d boot entries (%v), want %d", len(list), err, want)
+			}
+		}
+	}
+	in.sweep(faulty{
+		prepare: func() {},
+		try:     func() error { return c.BootAdd(p.Hash, 0) },
+		done:    wantEntries(1),
+		undo:    func() { c.BootRemove(p.Hash) },
+		undone:  wantEntries(0),
+	})
+}
