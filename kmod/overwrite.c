@@ -184,6 +184,11 @@ out:
 	return ret;
 }
 
+static int lp_refuse_canceled(struct lp_op *op)
+{
+	return lp_op_refuse(op, LPATCH_REFUSAL_CANCELED, "the client went away");
+}
+
 /* Return: as lp_window(). */
 static int lp_locked_window(struct lp_op *op)
 {
@@ -192,6 +197,10 @@ static int lp_locked_window(struct lp_op *op)
 	int ret;
 
 	lp_freeze_lock();
+	if (completion_done(&op->canceled)) { /* while it waited */
+		lp_freeze_unlock();
+		return lp_refuse_canceled(op);
+	}
 	mmap_read_lock(mm);
 	locked = ktime_get_ns();
 	ret = lp_places_verify(op);
@@ -292,7 +301,7 @@ static int lp_attempts(struct lp_op *op)
 		    until < ktime_get_ns() + wait_ms * (u64)NSEC_PER_MSEC)
 			return -lp_refusal_errno(op->refusal);
 		if (wait_for_completion_timeout(&op->canceled, msecs_to_jiffies(wait_ms)))
-			return lp_op_refuse(op, LPATCH_REFUSAL_CANCELED, "the client went away");
+			return lp_refuse_canceled(op);
 		wait_ms = min_t(unsigned int, 2 * wait_ms, LP_RETRY_MAX_MS);
 		prompt = LP_PROMPT_RETRIES;
 	}
