@@ -6,12 +6,35 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"lpatch/pkg/lpnl"
 )
+
+// opThread returns the kernel thread that does an operation on a process, or 0.
+func opThread(t *testing.T, pid int) int {
+	t.Helper()
+	for _, p := range pids(t) {
+		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p))
+		if err == nil && strings.TrimSpace(string(comm)) == fmt.Sprintf("lpatch/%d", pid) {
+			return p
+		}
+	}
+	return 0
+}
+
+// waitInside waits until an operation on a process is in a function of the kernel.
+func waitInside(t *testing.T, pid int, function string) {
+	t.Helper()
+	waitFor(t, "the operation to be in "+function, func() bool {
+		p := opThread(t, pid)
+		return p != 0 && inKernel(p, function)
+	})
+}
 
 // manyFixups adds a page of data to a patch, and so many fix-ups that a load takes a while.
 func manyFixups(p *lpnl.Patch) {
@@ -36,56 +59,122 @@ var endings = []ending{
 	{name: "orphan", end: func(v *victim) { fmt.Fprintln(v.in, "orphan") }, lives: true},
 }
 
-// TestTargetDiesLoading ends the target in each way between the mapping of a patch and the last of its fix-ups: nothing is
-// left of what was begun, or, if others of its threads live on, it is completed.
-func TestTargetDiesLoading(t *testing.T) {
-	for _, e := range endings {
-		t.Run(e.name, func(t *testing.T) {
-			v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
-			c := dial(t)
-			calls := newCounter(t, v, "calls")
-			p := rawPatch(t, v.path, "value")
-			manyFixups(p)
-			transfer(t, c, p)
-			done := make(chan error, 1)
-			go func() {
-				_, err := c.Op(lpnl.VerbLoad, p.Hash, lpnl.Target{PID: v.pid}, rawOptions)
-				done <- err
-			}()
-			waitFor(t, "the mapping", func() bool { return strings.Contains(maps(t, v.pid), "/raw") })
-			e.end(v)
-			err := <-done
-			var refused *lpnl.Refused
-			if err != nil && (!errors.As(err, &refused) || refused.Report.Message == "") {
-				t.Fatalf("%v, which is no sentence", err)
-			}
-			if e.lives {
-				wantAlive(t, c, calls, err)
-				syscall.Kill(v.pid, syscall.SIGKILL)
-			}
-			wantNoTargets(t, c)
-			c.Close()
-			waitFor(t, "the patch file to be free", func() bool { return isFree(p.File.Name()) })
-		})
+// TestTargetDiesAt ends the target in each way at each step of an operation: before and between the fix-ups, while the
+// operation waits for another's window, while its own is open, and while it waits for a thread to leave a function.
+func TestTargetDiesAt(t *testing.T) {
+	other := startVictim(t, "victim", "-t", "1", "-m", "sleep")
+	rival := dial(t)
+	q := rawPatch(t, other.path, "value")
+	transfer(t, rival, q)
+	for _, step := range []string{"fixups", "turn", "window", "retry"} {
+		for _, e := range endings {
+			t.Run(step+"-"+e.name, func(t *testing.T) { dieAt(t, step, e, rival, q, other) })
+		}
 	}
+	rival.Close()
+	other.ask("quit")
+	other.cmd.Wait()
 	removeModule(t)
 }
 
-// wantAlive looks at a process whose first thread has ended: the others go on, and the load was carried out.
-func wantAlive(t *testing.T, c *lpnl.Client, calls counter, err error) {
+func dieAt(t *testing.T, step string, e ending, rival *lpnl.Client, q *lpnl.Patch, other *victim) {
+	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
+	c := dial(t)
+	calls := newCounter(t, v, "calls")
+	p := rawPatch(t, v.path, map[bool]string{true: "dwell", false: "value"}[step == "retry"])
+	verb := lpnl.VerbApply
+	switch step {
+	case "fixups":
+		verb = lpnl.VerbLoad
+		manyFixups(p)
+	case "turn":
+		occupy(t, rival, q, other, 700*time.Millisecond)
+	case "window":
+		setDelay(t, 500*time.Millisecond)
+	case "retry":
+		v.ask("dwell")
+	}
+	transfer(t, c, p)
+	done := make(chan error, 1)
+	go func() {
+		_, err := c.Op(verb, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{MaxStop: 5 * time.Second, Timeout: 2 * time.Second})
+		done <- err
+	}()
+	switch step {
+	case "fixups":
+		waitFor(t, "the mapping", func() bool { return strings.Contains(maps(t, v.pid), "/raw") })
+	case "turn":
+		waitInside(t, v.pid, "lp_freeze_lock")
+	case "window":
+		waitFor(t, "the window", func() bool { return held(t, v.pid) })
+		setDelay(t, 0)
+	case "retry":
+		waitInside(t, v.pid, "lp_attempts")
+	}
+	e.end(v)
+	err := <-done
+	var refused *lpnl.Refused
+	if err != nil && (!errors.As(err, &refused) || refused.Report.Message == "") {
+		t.Fatalf("%s: %v, which is no sentence", verb, err)
+	}
+	if e.lives {
+		wantAlive(t, c, calls, step, err)
+		syscall.Kill(v.pid, syscall.SIGKILL)
+	}
+	wantNoTargets(t, c)
+	c.Close()
+	waitFor(t, "the patch file to be free", func() bool { return isFree(p.File.Name()) })
+}
+
+// wantAlive looks at a process whose first thread has ended: the others go on, and the operation was carried out.
+func wantAlive(t *testing.T, c *lpnl.Client, calls counter, step string, err error) {
 	t.Helper()
 	at := calls.read()
 	waitFor(t, "the other threads to go on", func() bool { return calls.read() != at })
-	if state, _ := stateOf(t, c); state != lpnl.StateLoaded || err != nil {
-		t.Fatalf("the state is %v, want %v; %v", state, lpnl.StateLoaded, err)
+	want := lpnl.StateApplied
+	switch step {
+	case "fixups":
+		want = lpnl.StateLoaded
+	case "retry":
+		want = lpnl.StateNone // the thread that dwells is one of the others
+	}
+	if state, _ := stateOf(t, c); state != want || (err != nil) != (want == lpnl.StateNone) {
+		t.Fatalf("the state is %v, want %v; %v", state, want, err)
 	}
 }
 
-// isFree tells whether nobody denies writing to a file.
-func isFree(path string) bool {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err == nil {
-		f.Close()
+// occupy opens another client's window, which ends some time after this returns.
+func occupy(t *testing.T, rival *lpnl.Client, q *lpnl.Patch, of *victim, long time.Duration) {
+	t.Helper()
+	setDelay(t, long)
+	done := make(chan bool)
+	go func() {
+		defer close(done)
+		rival.Op(lpnl.VerbCheck, q.Hash, lpnl.Target{PID: of.pid}, rawOptions)
+	}()
+	t.Cleanup(func() { <-done })
+	waitFor(t, "a window", func() bool { return held(t, of.pid) })
+	setDelay(t, 0)
+}
+
+// TestLpctlTargetDies kills the target while lpctl waits for its turn: it says what happened.
+func TestLpctlTargetDies(t *testing.T) {
+	v, other := startVictim(t, "victim", "-t", "2", "-m", "sleep"), startVictim(t, "victim", "-t", "1", "-m", "sleep")
+	rival := dial(t)
+	q := rawPatch(t, other.path, "value")
+	transfer(t, rival, q)
+	occupy(t, rival, q, other, 3*time.Second) // lpctl must have begun before
+	ended := make(chan bool)
+	go func() {
+		defer close(ended)
+		waitInside(t, v.pid, "lp_freeze_lock")
+		syscall.Kill(v.pid, syscall.SIGKILL)
+		v.cmd.Wait()
+	}()
+	status, stdout, stderr := run(t, exec.Command("lpctl", "apply", fixtures+"victim.lp", "--pid", fmt.Sprint(v.pid)))
+	<-ended
+	if want := fmt.Sprintf("lpctl: victim[%d] ended meanwhile\n", v.pid); status != 1 || stdout != "" || stderr != want {
+		t.Fatalf("lpctl apply: %d\n%s%swant %s", status, stdout, stderr, want)
 	}
-	return err == nil
+	wantNoTargets(t, rival)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -223,4 +224,79 @@ func TestLpctlKilled(t *testing.T) {
 	c.Close()
 	lpctl(t, "drain")
 	removeModule(t)
+}
+
+// TestLpctlKilledInside kills lpctl while the kernel works for it: while it waits for another client's window, while its
+// own is open, and while it waits for another operation on the same target. Only of an open window comes anything.
+func TestLpctlKilledInside(t *testing.T) {
+	v, other := startVictim(t, "victim", "-t", "2", "-m", "sleep"), startVictim(t, "victim", "-t", "1", "-m", "sleep")
+	lp := fixtures + "victim-pie-gcc-O2.lp"
+	c, rival := dial(t), dial(t)
+	q := rawPatch(t, other.path, "value")
+	transfer(t, rival, q)
+	calls := newCounter(t, v, "calls")
+	const long = 2 * time.Second // lpctl must have begun before
+	for _, test := range []struct {
+		verb     string
+		from, to lpnl.State
+	}{
+		{"apply", lpnl.StateNone, lpnl.StateApplied},
+		{"restore", lpnl.StateApplied, lpnl.StateRestored},
+		{"unload", lpnl.StateRestored, lpnl.StateNone},
+	} {
+		for _, where := range []string{"turn", "lock", "window"} {
+			t.Run(test.verb+"-"+where, func(t *testing.T) {
+				bring(t, c, v, lp, test.from)
+				holder := other
+				switch where {
+				case "turn":
+					occupy(t, rival, q, other, long)
+				case "lock":
+					holder = v
+					occupy(t, rival, q, v, long)
+				case "window":
+					setDelay(t, time.Second)
+				}
+				cmd := exec.Command("lpctl", test.verb, lp, "--pid", fmt.Sprint(v.pid), "--max-stop", "5s")
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				waitFor(t, "lpctl to be in the kernel", func() bool {
+					switch thread := opThread(t, v.pid); {
+					case !inKernel(cmd.Process.Pid, "lp_op_run"):
+						return false
+					case where == "turn":
+						return inKernel(thread, "lp_freeze_lock")
+					case where == "window":
+						return held(t, v.pid)
+					}
+					return true
+				})
+				setDelay(t, 0)
+				cmd.Process.Kill()
+				early := held(t, holder.pid) // else a slow machine was too late
+				cmd.Wait()
+				states := []lpnl.State{test.from}
+				if where == "window" || !early {
+					states = append(states, test.to)
+				}
+				wantWhole(t, c, v, lp, calls, states...)
+				bring(t, c, v, lp, test.to)
+			})
+		}
+	}
+	bring(t, c, v, lp, lpnl.StateNone)
+	v.wantNoWrong()
+}
+
+// inKernel tells whether a thread of a process is in a function of the kernel.
+func inKernel(pid int, function string) bool {
+	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, task := range tasks {
+		stack, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/stack", pid, task.Name()))
+		if err == nil && strings.Contains(string(stack), " "+function+"+") {
+			return true
+		}
+	}
+	return false
 }
