@@ -18,10 +18,16 @@ const soakTime = 40 * time.Second
 // TestHelperSoak is what scripts/soak runs, and no case of its own: it lets several lpctl work at once on programs that
 // check themselves, kills both at random, and looks whether anything is left in the end.
 func TestHelperSoak(t *testing.T) {
-	cfg := soak.Config{
-		Program: fixtures + "soak",
+	cxx := &soak.Program{
+		Path: fixtures + "soak", Pins: true,
 		Patches: []string{fixtures + "several.lp", fixtures + "lone.lp", fixtures + "third.lp"},
-		Threads: []int{256, 16, 16},
+	}
+	plain := &soak.Program{
+		Path:    fixtures + "soak-plain",
+		Patches: []string{fixtures + "plain-several.lp", fixtures + "plain-lone.lp", fixtures + "plain-third.lp"},
+	}
+	cfg := soak.Config{
+		Targets: []soak.Target{{Program: cxx, Threads: 256}, {Program: cxx, Threads: 16}, {Program: plain, Threads: 16}, {Program: plain, Threads: 16}},
 		Workers: 3,
 		Clients: 1,
 		Time:    soakTime,
@@ -41,10 +47,10 @@ func TestHelperSoak(t *testing.T) {
 	}
 	r := soak.Run(cfg)
 	t.Logf("seed %d\n%v", cfg.Seed, r)
-	if r.Errors > 0 {
-		t.Fatalf("%d errors", r.Errors)
+	if n := r.Failures(); n > 0 {
+		t.Fatalf("%d errors", n)
 	}
-	if r.Cycles() == 0 || r.Done["audit"] == 0 {
+	if !r.Tested() {
 		t.Fatal("nothing was tested")
 	}
 	wantNothingLeft(t)

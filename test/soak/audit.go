@@ -59,13 +59,13 @@ func (s *soak) audit(random *rand.Rand) {
 
 // strip takes all patches off, whatever their order.
 func (s *soak) strip(t *target) bool {
-	for range s.Patches {
-		for _, patch := range s.Patches {
+	for range t.Patches {
+		for _, patch := range t.Patches {
 			c := s.alone(t, step{verb: "revert"}, patch)
 			if c == nil || len(c.reports) != 1 {
 				return false
 			}
-			if e := c.reports[0].Error; e != nil && !slices.Contains([]string{"not-loaded", "covered"}, e.Code) {
+			if r := c.reports[0]; !r.reverted(t.Program) && (r.Error == nil || r.Error.Code != "covered") {
 				return false
 			}
 		}
@@ -87,7 +87,7 @@ func (s *soak) alone(t *target, do step, patch string) *call {
 func (s *soak) steps(t *target, list []step) bool {
 	for _, do := range list {
 		before := t.disturbed()
-		c := s.alone(t, do, s.Patches[do.patch])
+		c := s.alone(t, do, t.Patches[do.patch])
 		if c == nil || len(c.reports) != 1 || t.disturbed() != before {
 			return false
 		}
@@ -100,7 +100,10 @@ func (s *soak) steps(t *target, list []step) bool {
 			return false
 		case do.refusal == "not" && slices.Contains([]string{"already", "not-loaded"}, code):
 		case code != do.refusal:
-			s.errorf("target %d: want refusal %q, have:\n%s\nlast was done to it:\n%s", t.id, do.refusal, c, t.past())
+			s.errorf("audit refusal", "target %d: want refusal %q, have:\n%s\nlast was done to it:\n%s", t.id, do.refusal, c, t.past())
+			return false
+		case do.verb == "revert" && c.reports[0].State != t.afterRevert():
+			s.errorf("audit state", "target %d: want state %q, have:\n%s\nlast was done to it:\n%s", t.id, t.afterRevert(), c, t.past())
 			return false
 		}
 		if !s.wantVersions(t, do.tally, do.lone) {
@@ -116,9 +119,9 @@ func (s *soak) wantVersions(t *target, tally, lone int) bool {
 	if !ok {
 		return false
 	}
-	if c.tally[tally] != t.threads || c.lone[lone] != t.threads {
-		s.errorf("target %d: all %d threads must see version %d of tally and %d of lone, but so many see versions 0, 1 and 2: "+
-			"%v of tally, %v of lone\nlast was done to it:\n%s", t.id, t.threads, tally, lone, c.tally, c.lone, t.past())
+	if c.tally[tally] != t.Threads || c.lone[lone] != t.Threads {
+		s.errorf("audit versions", "target %d: all %d threads must see version %d of tally and %d of lone, but so many see versions 0, 1 and 2: "+
+			"%v of tally, %v of lone\nlast was done to it:\n%s", t.id, t.Threads, tally, lone, c.tally, c.lone, t.past())
 		return false
 	}
 	return true

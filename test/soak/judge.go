@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"lpatch/pkg/lpnl"
 )
 
 // busy are refusals that may be none a moment later.
@@ -22,8 +24,11 @@ var states = map[string][]string{
 	"revert":  {"not-loaded", "still-applied", "covered"},
 }
 
-// legitimate tells whether a verb may be refused so.
-func legitimate(verb, code string) bool {
+// legitimate tells whether a verb may be refused so with a patch for the program.
+func (p *Program) legitimate(verb, code string) bool {
+	if code == "pinned" {
+		return p.Pins && (verb == "unload" || verb == "revert")
+	}
 	return verb != "status" && slices.Contains(busy, code) || slices.Contains(states[verb], code)
 }
 
@@ -31,15 +36,15 @@ func legitimate(verb, code string) bool {
 // was found a moment before.
 var endings = []string{"target-gone", "image-missing", "error"}
 
-// judge counts what a call did, and finds what it must not have done. If its targets were disturbed, or found and not
-// named, they may be gone.
-func (s *soak) judge(c *call, disturbed bool) {
+// judge counts what a call with a patch for the program did, and finds what it must not have done. If its targets were
+// disturbed, or found and not named, they may be gone.
+func (s *soak) judge(p *Program, c *call, disturbed bool) {
 	switch {
 	case c.killed:
 		s.tally.count(s.tally.kills, "lpctl")
 		return
 	case c.failed:
-		s.errorf("%s: %s\nlast was done to the targets:\n%s", c, c.said, s.past())
+		s.errorf(c.verb+" failed", "%s: %s\nlast was done to the targets:\n%s", c, c.said, s.past())
 		return
 	case c.idle:
 		s.tally.count(s.tally.refused, "no-target")
@@ -52,12 +57,15 @@ func (s *soak) judge(c *call, disturbed bool) {
 		case r.Error == nil && c.verb == "status":
 		case r.Error == nil:
 			s.tally.count(s.tally.done, c.verb)
+			if c.verb == "revert" && r.State == lpnl.StateNone.String() {
+				s.tally.count(s.tally.done, "unload")
+			}
 			s.tally.stopped(r)
-		case legitimate(c.verb, r.Error.Code), disturbed && slices.Contains(endings, r.Error.Code):
+		case p.legitimate(c.verb, r.Error.Code), disturbed && slices.Contains(endings, r.Error.Code):
 			s.tally.count(s.tally.refused, r.Error.Code)
 			s.tally.stopped(r)
 		default:
-			s.errorf("%s\nlast was done to the targets:\n%s", c, s.past())
+			s.errorf(c.verb+" "+r.Error.Code, "%s\nlast was done to the targets:\n%s", c, s.past())
 		}
 	}
 }
@@ -75,7 +83,7 @@ func (s *soak) past() string {
 // returns ends it.
 func (s *soak) watch(what string) (over func()) {
 	timer := time.AfterFunc(patience, func() {
-		s.errorf("%s hangs\n%slast was done to the targets:\n%s", what, stacks(), s.past())
+		s.errorf("hangs", "%s hangs\n%slast was done to the targets:\n%s", what, stacks(), s.past())
 	})
 	return func() { timer.Stop() }
 }

@@ -43,7 +43,7 @@ func (s *soak) killClient(random *rand.Rand) {
 	c := s.clients[random.IntN(len(s.clients))]
 	c.killed = true
 	if err := c.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		s.errorf("killing lpctl: %v", err)
+		s.errorf("kill", "killing lpctl: %v", err)
 	}
 }
 

@@ -16,7 +16,7 @@ type session struct {
 	soak    *soak
 	kernel  *lpnl.Client
 	apply   *apply.Session
-	patches []apply.Patch
+	patches map[string]apply.Patch // by file
 }
 
 func newSession(run *soak) (*session, error) {
@@ -24,14 +24,16 @@ func newSession(run *soak) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{soak: run, kernel: k, apply: apply.New(k, proc.New("/proc"))}
-	for _, path := range run.Patches {
-		f, err := apply.Open(path)
-		if err != nil {
-			s.close()
-			return nil, err
+	s := &session{soak: run, kernel: k, apply: apply.New(k, proc.New("/proc")), patches: map[string]apply.Patch{}}
+	for _, p := range run.programs {
+		for _, path := range p.Patches {
+			f, err := apply.Open(path)
+			if err != nil {
+				s.close()
+				return nil, err
+			}
+			s.patches[path] = apply.Patch{File: f, Name: f.Spec.Name}
 		}
-		s.patches = append(s.patches, apply.Patch{File: f, Name: f.Spec.Name})
 	}
 	return s, nil
 }
@@ -43,15 +45,16 @@ func (s *session) close() {
 	}
 }
 
-// do carries out a verb.
-func (s *session) do(verb string, patch int, sel apply.Selection, replace bool) *call {
-	c := &call{verb: verb, args: []string{"(session)", verb, s.patches[patch].Name, fmt.Sprint(sel.PIDs)}, status: "done"}
-	if replace {
+// do does it.
+func (s *session) do(d deed, sel apply.Selection) *call {
+	patch := s.patches[d.patch]
+	c := &call{verb: d.verb, args: []string{"(session)", d.verb, patch.Name, fmt.Sprint(sel.PIDs)}, status: "done"}
+	if d.replace {
 		c.args = append(c.args, "--replace")
 	}
 	defer s.soak.watch(c.String())()
-	o := lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: timeout, Replace: replace}
-	outcomes, err := s.apply.RunSelected(apply.Verb(verb), s.patches[patch], sel, o)
+	o := lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: timeout, Replace: d.replace}
+	outcomes, err := s.apply.RunSelected(apply.Verb(d.verb), patch, sel, o)
 	if err != nil {
 		c.failed, c.said = true, err.Error()
 	}

@@ -9,21 +9,37 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"lpatch/pkg/lpnl"
 )
 
 // Config says what to run.
 type Config struct {
-	Program string   // soak, as test/fixtures builds it
-	Patches []string // files of patches for it, see the constants
-	Threads []int    // of each target
-	Workers int      // how many lpctl at once
-	Clients int      // how many clients that stay connected
+	Targets []Target
+	Workers int // how many lpctl at once
+	Clients int // how many clients that stay connected
 	Time    time.Duration
 	Seed    uint64               // of all that is decided at random
 	Log     func(string, ...any) // takes progress and errors, as fmt.Printf
 }
 
-// The patches in Config.Patches: several functions that belong together, a single function, and all of these once more.
+// Target is a program to run, and how.
+type Target struct {
+	*Program
+	Threads int
+}
+
+// Program is one way of test/fixtures to build soak.cc.
+type Program struct {
+	Path    string
+	Patches []string // files of patches for it, see the constants
+
+	// Pins says that a patch whose functions were called is registered with the runtime of C++, and cannot be unloaded
+	// any more (Documentation/patch-author-guide.md).
+	Pins bool
+}
+
+// The patches in Program.Patches: several functions that belong together, a single function, and all of these once more.
 const (
 	several = iota
 	lone
@@ -41,6 +57,7 @@ const (
 type soak struct {
 	Config
 	targets  []*target
+	programs []*Program // of the targets, each once
 	stopping atomic.Bool
 	tally    *tally
 
@@ -51,11 +68,14 @@ type soak struct {
 // Run does what cfg says, cleans up, and returns what happened.
 func Run(cfg Config) Result {
 	s := &soak{Config: cfg, tally: newTally()}
-	s.Log("soak: seed %d, %v, %d targets of %v threads, %d lpctl and %d other clients at once", s.Seed, s.Time,
-		len(s.Threads), s.Threads, s.Workers, s.Clients)
-	for i, n := range s.Threads {
-		t := newTarget(s, i, n)
+	s.Log("soak: seed %d, %v, %d targets, %d lpctl and %d other clients at once", s.Seed, s.Time, len(s.Targets), s.Workers, s.Clients)
+	for i, what := range s.Targets {
+		t := newTarget(s, i, what)
 		s.targets = append(s.targets, t)
+		if !slices.Contains(s.programs, what.Program) {
+			s.programs = append(s.programs, what.Program)
+		}
+		s.Log("soak: target %d: %s of %d threads", i, what.Path, what.Threads)
 		t.start()
 	}
 	var busy sync.WaitGroup
@@ -84,29 +104,39 @@ func (s *soak) sleep(d time.Duration) {
 	}
 }
 
-// wait lets the time pass, and says every minute how it goes.
+// wait lets the time pass, and says every minute how it goes. On a slow machine it goes on until a little of everything was
+// done.
 func (s *soak) wait() {
 	end := time.Now().Add(s.Time)
 	for left := s.Time; left > 0; left = time.Until(end) {
 		time.Sleep(min(left, time.Minute))
 		r := s.tally.result()
-		s.Log("soak: %v to go, %d cycles, %d errors", max(0, time.Until(end)).Round(time.Second), r.Cycles(), r.Errors)
+		s.Log("soak: %v to go, %d cycles, %d errors", max(0, time.Until(end)).Round(time.Second), r.Cycles(), r.Failures())
+	}
+	for late := end.Add(patience); !s.tally.result().Tested() && time.Now().Before(late); {
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
-// errorf counts and prints something that must not happen.
-func (s *soak) errorf(format string, args ...any) {
-	if n := s.tally.failed(); n <= maxErrors {
+// errorf counts something that must not happen, by its kind, which is a word or two, and prints it.
+func (s *soak) errorf(kind, format string, args ...any) {
+	switch n := s.tally.failed(kind); {
+	case n < maxErrors:
 		s.Log("soak: ERROR: "+format, args...)
+	case n == maxErrors:
+		s.Log("soak: ERROR: "+format+"\nmore of this kind (%s) are only counted", append(args, kind)...)
 	}
 }
 
-// maxErrors is how many errors are printed; all are counted.
-const maxErrors = 20
+// maxErrors is how many errors of a kind are printed; all are counted.
+const maxErrors = 4
 
-// cleanUp takes all patches out, looks whether every target has the old code again, and ends the targets.
+// cleanUp takes all patches out, looks whether every target has the old code again, and ends the targets, and with them
+// the patches that stay mapped to the end.
 func (s *soak) cleanUp() {
-	s.revertAll()
+	for _, p := range s.programs {
+		s.revertAll(p)
+	}
 	for _, t := range s.targets {
 		s.wantVersions(t, versionOld, versionOld)
 		t.quit()
@@ -116,16 +146,16 @@ func (s *soak) cleanUp() {
 // cleanTries is how often all patches are reverted at most: one may be in use, or cover another.
 const cleanTries = 10
 
-// revertAll reverts all patches in all targets until there is nothing to do.
-func (s *soak) revertAll() {
+// revertAll reverts all patches of a program in all targets until there is nothing to do.
+func (s *soak) revertAll(p *Program) {
 	var last []*call
 	for range cleanTries {
 		last = nil
-		for _, patch := range s.Patches {
+		for _, patch := range p.Patches {
 			c := s.lpctl("revert", patch, "--all", option("timeout", 5*timeout), "--json")
-			s.judge(c, true)
+			s.judge(p, c, true)
 			s.Log("soak: %s", c)
-			if slices.ContainsFunc(c.reports, func(r report) bool { return r.Error == nil || r.Error.Code != "not-loaded" }) {
+			if slices.ContainsFunc(c.reports, func(r report) bool { return !r.reverted(p) }) {
 				last = append(last, c)
 			}
 		}
@@ -133,5 +163,24 @@ func (s *soak) revertAll() {
 			return
 		}
 	}
-	s.errorf("the patches cannot be taken out:\n%v", last)
+	s.errorf("clean-up", "the patches cannot be taken out:\n%v", last)
+}
+
+// reverted tells whether a report of a revert says that nothing of the patch is left, or as little as can be.
+func (r report) reverted(p *Program) bool {
+	switch {
+	case r.Error == nil:
+		return r.State == p.afterRevert() || r.State == lpnl.StateNone.String()
+	case r.Error.Code == "pinned":
+		return p.Pins
+	}
+	return slices.Contains([]string{"not-loaded", "target-gone", "image-missing"}, r.Error.Code)
+}
+
+// afterRevert is the state of a patch that was called and then reverted.
+func (p *Program) afterRevert() string {
+	if p.Pins {
+		return lpnl.StateRestored.String()
+	}
+	return lpnl.StateNone.String()
 }

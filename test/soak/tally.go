@@ -17,11 +17,11 @@ type tally struct {
 	kills   map[string]int // by what was killed
 	stops   []time.Duration
 	checks  int
-	errors  int
+	errors  map[string]int // by kind
 }
 
 func newTally() *tally {
-	return &tally{done: map[string]int{}, refused: map[string]int{}, kills: map[string]int{}}
+	return &tally{done: map[string]int{}, refused: map[string]int{}, kills: map[string]int{}, errors: map[string]int{}}
 }
 
 // count adds one to a count in one of the maps of t.
@@ -47,12 +47,12 @@ func (t *tally) checked(n int) {
 	t.checks += n
 }
 
-// failed counts an error and returns how many there are.
-func (t *tally) failed() int {
+// failed counts an error and returns how many there are of its kind.
+func (t *tally) failed(kind string) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.errors++
-	return t.errors
+	t.errors[kind]++
+	return t.errors[kind]
 }
 
 // Result is what came of a run.
@@ -60,7 +60,7 @@ type Result struct {
 	Done, Refused, Kills map[string]int
 	Stops                []time.Duration // in ascending order
 	Checks               int             // by the targets that lived to the end
-	Errors               int             // of which there must be none
+	Errors               map[string]int  // by kind; there must be none
 }
 
 func (t *tally) result() Result {
@@ -68,12 +68,26 @@ func (t *tally) result() Result {
 	defer t.mu.Unlock()
 	return Result{
 		Done: maps.Clone(t.done), Refused: maps.Clone(t.refused), Kills: maps.Clone(t.kills),
-		Stops: slices.Sorted(slices.Values(t.stops)), Checks: t.checks, Errors: t.errors,
+		Stops: slices.Sorted(slices.Values(t.stops)), Checks: t.checks, Errors: maps.Clone(t.errors),
 	}
 }
 
 // Cycles is how often a patch was applied and taken out again.
 func (r Result) Cycles() int { return min(r.Done["apply"], r.Done["restore"]+r.Done["revert"]) }
+
+// Tested tells whether a little of everything was done.
+func (r Result) Tested() bool {
+	return r.Cycles() > 0 && r.Done["unload"] > 0 && r.Done["audit"] > 0
+}
+
+// Failures is how many errors there were.
+func (r Result) Failures() int {
+	n := 0
+	for _, of := range r.Errors {
+		n += of
+	}
+	return n
+}
 
 // quantile returns the smallest stop window that at least p of all do not exceed.
 func (r Result) quantile(p float64) time.Duration {
@@ -96,7 +110,7 @@ func (r Result) String() string {
 	fmt.Fprintf(&out, "refusals  %s\n", list(r.Refused))
 	fmt.Fprintf(&out, "killed    %s\n", list(r.Kills))
 	fmt.Fprintf(&out, "checks    %d rounds by the targets that lived to the end\n", r.Checks)
-	fmt.Fprintf(&out, "errors    %d", r.Errors)
+	fmt.Fprintf(&out, "errors    %d: %s", r.Failures(), list(r.Errors))
 	return out.String()
 }
 

@@ -23,13 +23,15 @@ func TestQuantile(t *testing.T) {
 func TestLegitimate(t *testing.T) {
 	for _, c := range []struct {
 		verb, code string
-		want       bool
+		pins, want bool
 	}{
-		{"apply", "already", true}, {"apply", "thread-active", true}, {"unload", "still-applied", true},
-		{"restore", "covered", true}, {"unload", "already", false}, {"status", "deadline", false}, {"apply", "bytes-differ", false}, {"status", "bytes-differ", false},
+		{"apply", "already", false, true}, {"apply", "thread-active", false, true}, {"unload", "still-applied", false, true},
+		{"restore", "covered", false, true}, {"unload", "already", false, false}, {"status", "deadline", false, false},
+		{"apply", "bytes-differ", false, false}, {"status", "bytes-differ", false, false},
+		{"unload", "pinned", true, true}, {"revert", "pinned", true, true}, {"revert", "pinned", false, false}, {"restore", "pinned", true, false},
 	} {
-		if got := legitimate(c.verb, c.code); got != c.want {
-			t.Errorf("%s refused with %s: legitimate is %v, want %v", c.verb, c.code, got, c.want)
+		if got := (&Program{Pins: c.pins}).legitimate(c.verb, c.code); got != c.want {
+			t.Errorf("%s refused with %s, pins %v: legitimate is %v, want %v", c.verb, c.code, c.pins, got, c.want)
 		}
 	}
 }

@@ -18,9 +18,10 @@ const patience = 2 * time.Minute
 
 // target is a program that is patched. When it is killed another one takes its place.
 type target struct {
-	soak    *soak
-	id      int
-	threads int
+	Target
+
+	soak *soak
+	id   int
 
 	// alone is held for writing by who must be alone with the target, and for reading by all others.
 	alone sync.RWMutex
@@ -43,25 +44,25 @@ type life struct {
 	ended   chan struct{} // closed when it is reaped
 }
 
-func newTarget(s *soak, id, threads int) *target { return &target{soak: s, id: id, threads: threads} }
+func newTarget(s *soak, id int, what Target) *target { return &target{Target: what, soak: s, id: id} }
 
 // start starts the program and returns when it is ready.
 func (t *target) start() {
-	l := &life{cmd: exec.Command(t.soak.Program, "-t", fmt.Sprint(t.threads)), answers: make(chan string, 16), ended: make(chan struct{})}
+	l := &life{cmd: exec.Command(t.Path, "-t", fmt.Sprint(t.Threads)), answers: make(chan string, 16), ended: make(chan struct{})}
 	l.cmd.Stderr = &l.stderr
 	in, err := l.cmd.StdinPipe()
 	if err != nil {
-		t.soak.errorf("target %d: %v", t.id, err)
+		t.soak.errorf("start", "target %d: %v", t.id, err)
 		return
 	}
 	out, err := l.cmd.StdoutPipe()
 	if err != nil {
-		t.soak.errorf("target %d: %v", t.id, err)
+		t.soak.errorf("start", "target %d: %v", t.id, err)
 		return
 	}
 	l.in = in
 	if err := l.cmd.Start(); err != nil {
-		t.soak.errorf("target %d: %v", t.id, err)
+		t.soak.errorf("start", "target %d: %v", t.id, err)
 		return
 	}
 	t.mu.Lock()
@@ -78,7 +79,7 @@ func (t *target) await(what string, done func() bool) bool {
 			return true
 		}
 	}
-	t.soak.errorf("target %d: waited in vain for it %s; last was done to it:\n%s", t.id, what, t.past())
+	t.soak.errorf("waited in vain", "target %d: waited in vain for it %s; last was done to it:\n%s", t.id, what, t.past())
 	return false
 }
 
@@ -94,7 +95,7 @@ func (t *target) read(l *life, out io.Reader) {
 			t.pid = pid
 			t.mu.Unlock()
 		case strings.HasPrefix(line, "error "):
-			t.soak.errorf("target %d: %s\nlast was done to it:\n%s", t.id, line, t.past())
+			t.soak.errorf("wrong result", "target %d: %s\nlast was done to it:\n%s", t.id, line, t.past())
 			continue
 		}
 		select {
@@ -118,7 +119,7 @@ func (t *target) judge(l *life, err error) {
 	if err == nil || killed && ws.Signaled() && ws.Signal() == syscall.SIGKILL {
 		return
 	}
-	t.soak.errorf("target %d: process %d ended: %v\n%slast was done to it:\n%s", t.id, l.cmd.Process.Pid, err, &l.stderr, t.past())
+	t.soak.errorf("ended", "target %d: process %d ended: %v\n%slast was done to it:\n%s", t.id, l.cmd.Process.Pid, err, &l.stderr, t.past())
 }
 
 // process returns the pid, or 0 if there is none at the moment.
@@ -166,7 +167,7 @@ func (t *target) kill() bool {
 	t.mu.Unlock()
 	t.note("SIGKILL")
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		t.soak.errorf("target %d: kill: %v", t.id, err)
+		t.soak.errorf("kill", "target %d: kill: %v", t.id, err)
 	}
 	t.awaitEnd(l)
 	t.start()
@@ -178,7 +179,7 @@ func (t *target) awaitEnd(l *life) {
 	case <-l.ended:
 	case <-time.After(patience):
 		stack, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stack", l.cmd.Process.Pid))
-		t.soak.errorf("target %d: process %d does not end; last was done to it:\n%s\n%s", t.id, l.cmd.Process.Pid, t.past(), stack)
+		t.soak.errorf("does not end", "target %d: process %d does not end; last was done to it:\n%s\n%s", t.id, l.cmd.Process.Pid, t.past(), stack)
 	}
 }
 
@@ -197,7 +198,7 @@ func (t *target) execute() bool {
 	t.note("execve")
 	_, err := io.WriteString(l.in, "exec\n")
 	if err != nil {
-		t.soak.errorf("target %d: exec: %v", t.id, err)
+		t.soak.errorf("exec", "target %d: exec: %v", t.id, err)
 	}
 	return t.await("to execute itself", func() bool { return t.process() != 0 })
 }
@@ -222,7 +223,7 @@ func (t *target) ask(command, prefix string) (string, bool) {
 				return "", false
 			}
 		case <-late:
-			t.soak.errorf("target %d: no answer to %q; last was done to it:\n%s", t.id, command, t.past())
+			t.soak.errorf("no answer", "target %d: no answer to %q; last was done to it:\n%s", t.id, command, t.past())
 			return "", false
 		}
 	}
@@ -244,8 +245,8 @@ func (t *target) census() (census, bool) {
 	var c census
 	_, err := fmt.Sscanf(line, "%d tally %d %d %d lone %d %d %d", &all, &c.tally[0], &c.tally[1], &c.tally[2],
 		&c.lone[0], &c.lone[1], &c.lone[2])
-	if err != nil || all != t.threads {
-		t.soak.errorf("target %d: a census of %d threads says %q", t.id, t.threads, line)
+	if err != nil || all != t.Threads {
+		t.soak.errorf("census", "target %d: a census of %d threads says %q", t.id, t.Threads, line)
 		return census{}, false
 	}
 	return c, true
@@ -259,7 +260,7 @@ func (t *target) quit() {
 	var checks, wrong int
 	line, ok := t.ask("quit", "bye ")
 	if _, err := fmt.Sscanf(line, "checks %d wrong %d", &checks, &wrong); !ok || err != nil {
-		t.soak.errorf("target %d: it was told to quit, and says %q", t.id, line)
+		t.soak.errorf("quit", "target %d: it was told to quit, and says %q", t.id, line)
 		return
 	}
 	t.soak.tally.checked(checks)

@@ -20,19 +20,20 @@ var verbs = []string{
 // deed is what is to be done next.
 type deed struct {
 	verb    string
-	patch   int
-	target  int
+	patch   string // its file
+	target  *target
 	replace bool
-	all     bool // on all targets and their children
+	all     bool // on all targets of the same program, and their children
 	byExe   bool // if all: by the file that they execute, and not by what they map
 	byName  bool // of the patch, and not by its file
 }
 
 func (s *soak) choose(random *rand.Rand) deed {
 	d := deed{
-		verb: verbs[random.IntN(len(verbs))], patch: random.IntN(len(s.Patches)), target: random.IntN(len(s.targets)),
+		verb: verbs[random.IntN(len(verbs))], target: s.targets[random.IntN(len(s.targets))],
 		all: random.IntN(8) == 0, byExe: random.IntN(2) == 0,
 	}
+	d.patch = d.target.Patches[random.IntN(len(d.target.Patches))]
 	replace, byName := random.IntN(4) == 0, random.IntN(2) == 0
 	switch d.verb {
 	case "apply", "check":
@@ -44,8 +45,8 @@ func (s *soak) choose(random *rand.Rand) deed {
 }
 
 // args are those of lpctl, without the targets.
-func (d deed) args(patches []string) []string {
-	patch := patches[d.patch]
+func (d deed) args() []string {
+	patch := d.patch
 	if d.byName {
 		patch = strings.TrimSuffix(filepath.Base(patch), ".lp")
 	}
@@ -62,16 +63,16 @@ func (s *soak) work(random *rand.Rand) {
 		d := s.choose(random)
 		switch {
 		case d.verb == "status":
-			s.judge(s.lpctl("status", "--json"), false)
+			s.judge(d.target.Program, s.lpctl("status", "--json"), false)
 		case d.all:
 			selection := []string{"--all"}
 			if d.byExe {
-				selection = []string{"--exe", s.Program}
+				selection = []string{"--exe", d.target.Path}
 			}
-			s.onAll(func() *call { return s.lpctl(slices.Concat(d.args(s.Patches), selection)...) })
+			s.onAll(d.target.Program, func() *call { return s.lpctl(slices.Concat(d.args(), selection)...) })
 		default:
-			s.onOne(s.targets[d.target], func(pid int) *call {
-				return s.lpctl(append(d.args(s.Patches), "--pid", fmt.Sprint(pid))...)
+			s.onOne(d.target, func(pid int) *call {
+				return s.lpctl(append(d.args(), "--pid", fmt.Sprint(pid))...)
 			})
 		}
 	}
@@ -82,7 +83,7 @@ func (s *soak) stay(random *rand.Rand) {
 	for !s.stopping.Load() {
 		client, err := newSession(s)
 		if err != nil {
-			s.errorf("%v", err)
+			s.errorf("client", "%v", err)
 			return
 		}
 		for n := 10 + random.IntN(100); n > 0 && !s.stopping.Load(); n-- {
@@ -90,11 +91,9 @@ func (s *soak) stay(random *rand.Rand) {
 			switch {
 			case d.verb == "status":
 			case d.all:
-				s.onAll(func() *call { return client.do(d.verb, d.patch, apply.Selection{All: true}, d.replace) })
+				s.onAll(d.target.Program, func() *call { return client.do(d, apply.Selection{All: true}) })
 			default:
-				s.onOne(s.targets[d.target], func(pid int) *call {
-					return client.do(d.verb, d.patch, apply.Selection{PIDs: []int{pid}}, d.replace)
-				})
+				s.onOne(d.target, func(pid int) *call { return client.do(d, apply.Selection{PIDs: []int{pid}}) })
 			}
 			time.Sleep(time.Duration(random.IntN(50)) * time.Millisecond)
 		}
@@ -121,21 +120,27 @@ func (s *soak) on(t *target, do func(pid int) *call) *call {
 	}
 	c := do(pid)
 	t.note("%s", c)
-	s.judge(c, t.disturbed() != before)
+	s.judge(t.Program, c, t.disturbed() != before)
 	return c
 }
 
-func (s *soak) onAll(do func() *call) {
+// onAll does something to all targets of a program, unless somebody wants to be alone with one.
+func (s *soak) onAll(p *Program, do func() *call) {
+	var targets []*target
 	for _, t := range s.targets {
+		if t.Program != p {
+			continue
+		}
 		if !t.alone.TryRLock() {
 			time.Sleep(time.Millisecond)
 			return
 		}
 		defer t.alone.RUnlock()
+		targets = append(targets, t)
 	}
 	c := do()
-	for _, t := range s.targets {
+	for _, t := range targets {
 		t.note("%s", c)
 	}
-	s.judge(c, true)
+	s.judge(p, c, true)
 }
