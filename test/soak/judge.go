@@ -82,7 +82,7 @@ func (s *soak) past() string {
 // watch complains if something is not over in good time, and says where the kernel's threads for operations are. What it
 // returns ends it.
 func (s *soak) watch(what string) (over func()) {
-	timer := time.AfterFunc(patience, func() {
+	timer := time.AfterFunc(s.Patience, func() {
 		s.errorf("hangs", "%s hangs\n%slast was done to the targets:\n%s", what, stacks(), s.past())
 	})
 	return func() { timer.Stop() }

@@ -19,8 +19,12 @@ type Config struct {
 	Workers int // how many lpctl at once
 	Clients int // how many clients that stay connected
 	Time    time.Duration
-	Seed    uint64               // of all that is decided at random
-	Log     func(string, ...any) // takes progress and errors, as fmt.Printf
+
+	// Patience is for what takes a moment: to start, to answer, to die. Emulated machines are slow.
+	Patience time.Duration
+
+	Seed uint64               // of all that is decided at random
+	Log  func(string, ...any) // takes progress and errors, as fmt.Printf
 }
 
 // Target is a program to run, and how.
@@ -113,7 +117,7 @@ func (s *soak) wait() {
 		r := s.tally.result()
 		s.Log("soak: %v to go, %d cycles, %d errors", max(0, time.Until(end)).Round(time.Second), r.Cycles(), r.Failures())
 	}
-	for late := end.Add(patience); !s.tally.result().Tested() && time.Now().Before(late); {
+	for late := end.Add(s.Patience); !s.tally.result().Tested() && time.Now().Before(late); {
 		time.Sleep(100 * time.Millisecond)
 	}
 }

@@ -13,9 +13,6 @@ import (
 	"time"
 )
 
-// patience is for what takes a moment: to start, to answer, to die. Emulated machines are slow.
-const patience = 2 * time.Minute
-
 // target is a program that is patched. When it is killed another one takes its place.
 type target struct {
 	Target
@@ -74,7 +71,7 @@ func (t *target) start() {
 
 // await waits for something that must happen, and says whether it did.
 func (t *target) await(what string, done func() bool) bool {
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(t.soak.Patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if done() {
 			return true
 		}
@@ -177,7 +174,7 @@ func (t *target) kill() bool {
 func (t *target) awaitEnd(l *life) {
 	select {
 	case <-l.ended:
-	case <-time.After(patience):
+	case <-time.After(t.soak.Patience):
 		stack, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stack", l.cmd.Process.Pid))
 		t.soak.errorf("does not end", "target %d: process %d does not end; last was done to it:\n%s\n%s", t.id, l.cmd.Process.Pid, t.past(), stack)
 	}
@@ -212,7 +209,7 @@ func (t *target) ask(command, prefix string) (string, bool) {
 	if _, err := fmt.Fprintln(l.in, command); err != nil {
 		return "", false
 	}
-	late := time.After(patience)
+	late := time.After(t.soak.Patience)
 	for {
 		select {
 		case line, ok := <-l.answers:
