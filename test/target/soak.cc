@@ -117,6 +117,11 @@ void pause_between()
 	nap(ms);
 }
 
+void pause_long()
+{
+	nap(20 * ms);
+}
+
 int check_tally(long x, void (*between)())
 {
 	static const long factors[] = { 7, 11, 13 };
@@ -365,6 +370,15 @@ void check_spawn(long x)
 	check_child(pid, x % 2 ? "posix_spawn" : "exec");
 }
 
+/* Is in the middle of tally() for a tenth of its time: where it cannot be missed, and leaves room for patches. */
+void linger(long x)
+{
+	for (int i = 0; i < 10; i++) {
+		check_tally(x + i, pause_long);
+		nap(30 * ms);
+	}
+}
+
 /* What one thread does besides the checks, by its number. Forks are dear, above all to emulated machines. */
 void extra(long i, long x)
 {
@@ -379,7 +393,10 @@ void extra(long i, long x)
 	}
 	switch (i % 32) {
 	case 1:
-		check_tally(x, pause_between);
+		if (i == 1)
+			linger(x);
+		else
+			check_tally(x, pause_between);
 		break;
 	case 5:
 	case 21:
