@@ -29,6 +29,13 @@
 /* Between the patch and its neighbours, so that a run off its end hits nothing. */
 #define LP_GUARD PAGE_SIZE
 
+/*
+ * From an image, if there is room. A stack has remains of pointers into the image of which the low
+ * bytes were overwritten, by a short string for one. Nearer by, such a word looks like an address
+ * of the patch, and its thread as if it were in there (seen with two bytes).
+ */
+#define LP_DISTANCE (16UL << 20)
+
 /* How often the target may take a gap before this does. */
 #define LP_MAP_TRIES 8
 
@@ -85,7 +92,7 @@ int lp_load_find_images(struct lp_op *op)
  * The highest address of a gap of @size in [lo, hi), or 0. Not right below a stack that grows down.
  */
 static unsigned long lp_highest_gap(struct mm_struct *mm, unsigned long lo, unsigned long hi,
-				    unsigned long size)
+				    unsigned long size, unsigned long distance)
 {
 	unsigned long at = lo, best = 0;
 
@@ -94,8 +101,8 @@ static unsigned long lp_highest_gap(struct mm_struct *mm, unsigned long lo, unsi
 		unsigned long end = vma ? min(vma->vm_start, hi) : hi;
 		bool usable = !vma || vma->vm_start >= hi || !(vma->vm_flags & VM_GROWSDOWN);
 
-		if (usable && end > at && end - at >= size + 2 * LP_GUARD)
-			best = end - LP_GUARD - size;
+		if (usable && end > at && end - at >= size + distance + LP_GUARD)
+			best = end - distance - size;
 		if (!vma)
 			break;
 		at = vma->vm_end;
@@ -150,9 +157,11 @@ int lp_load_find_gap(struct lp_op *op)
 	unsigned long lo, hi, below, above;
 
 	lp_reach(op, &lo, &hi, &below, &above);
-	op->base = lp_highest_gap(mm, lo, min(hi, below), op->patch->size);
+	op->base = lp_highest_gap(mm, lo, min(hi, below), op->patch->size, LP_DISTANCE);
 	if (!op->base)
-		op->base = lp_highest_gap(mm, max(lo, above), hi, op->patch->size);
+		op->base = lp_highest_gap(mm, lo, min(hi, below), op->patch->size, LP_GUARD);
+	if (!op->base)
+		op->base = lp_highest_gap(mm, max(lo, above), hi, op->patch->size, LP_GUARD);
 	if (op->base)
 		return 0;
 	return lp_op_refuse(op, LPATCH_REFUSAL_NO_GAP,
