@@ -83,7 +83,7 @@ func (v *victim) line() string {
 			v.t.Fatalf("the victim went away: %v", a.err)
 		}
 		return a.line
-	case <-time.After(patience(60 * time.Second)):
+	case <-time.After(patience(3 * time.Minute)):
 		v.t.Fatal("the victim does not answer")
 	}
 	return ""
