@@ -306,3 +306,43 @@ func TestNamespaces(t *testing.T) {
 	cycle(t, c, v, rawPatch(t, v.path, "value"), 10)
 	v.wantNoWrong()
 }
+
+// TestRealTime patches a process that has a thread of the highest real-time priority spinning on each processor. The
+// window ends, and the lock on the target's memory is given back, while they do.
+func TestRealTime(t *testing.T) {
+	v := startVictim(t, "stacks")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	v.enter("fifo")
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	if got := v.ask("leave"); got != "left" {
+		t.Fatalf("the program says %q: the operations waited for the real-time threads to end", got)
+	}
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	v.wantValue(1)
+}
+
+// TestWorkers patches a process with kernel threads of its own, which io_uring made: they are left alone, and a read that
+// one of them waits in is not ended.
+func TestWorkers(t *testing.T) {
+	v := startVictim(t, "stacks")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	v.enter("uring")
+	waitFor(t, "the worker and the polling thread", func() bool { return len(threads(t, v.pid)) == 3 })
+	for range 20 {
+		if r := do(t, c, lpnl.VerbApply, p, v.pid); r.Threads != 1 {
+			t.Fatalf("%d threads were stopped, want 1", r.Threads)
+		}
+		v.wantValue(2)
+		do(t, c, lpnl.VerbRestore, p, v.pid)
+		v.wantValue(1)
+	}
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	if got := v.ask("leave"); got != "left" {
+		t.Fatalf("the program says %q: the read was ended", got)
+	}
+}

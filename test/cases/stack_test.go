@@ -68,6 +68,7 @@ func TestBusyThreads(t *testing.T) {
 		{"huge", stack, lpnl.RefusalThreadActive},
 		{"signal", stack, lpnl.RefusalThreadActive},
 		{"alternate", alternate, lpnl.RefusalThreadSignalStack},
+		{"disarmed", alternate, lpnl.RefusalThreadSignalStack},
 		{"vfork", stack, lpnl.RefusalThreadActive},
 		{"process", stack, lpnl.RefusalThreadActive},
 	} {
@@ -179,6 +180,21 @@ func fileOffset(t *testing.T, path, symbol string) uint64 {
 	}
 	t.Fatalf("%s has no symbol %s", path, symbol)
 	return 0
+}
+
+// TestReturnProbe hides a return address behind a uretprobe.
+func TestReturnProbe(t *testing.T) {
+	v := startVictim(t, "stacks")
+	c := dial(t)
+	p := rawPatchWith(t, v.path, "outer", ret)
+	transfer(t, c, p)
+	hits := probe(t, "r", v.path, "inner")
+	tid := v.enter("plain")
+	wantBusy(t, c, v, p, tid, lpnl.RefusalThreadActive,
+		fmt.Sprintf("thread %d (plain) has on its stack an address inside outer", tid))
+	if n := hits(); n != 1 {
+		t.Fatalf("the probe was hit %d times, want 1", n)
+	}
 }
 
 // TestOutOfLine finds a thread in the middle of an instruction that it executes elsewhere, because there is a uprobe on it.

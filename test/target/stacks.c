@@ -21,9 +21,10 @@
  *	  fault        executes the load in peek(), from a page that is not there (userfaultfd)
  *	  deepspin     spins with 8 MiB of stack in use, outside of outer()
  *	  hugeaway     as huge, outside of outer()
+ *	  fifo         a thread for each processor spins with SCHED_FIFO 99, outside of outer(), but for 15 s at most
  *	  uring        an io_uring with a polling thread and a worker that waits in read()
  *	peek         "peek N" from peek() called once, 1 as built
- *	leave        all that wait go on; "left", or "ended" if what one waited for had ended before
+ *	leave        all that wait go on; "left", or "late" if one did not wait for so long, or what it waited for went wrong
  */
 #define _GNU_SOURCE
 #include <linux/futex.h>
@@ -40,6 +41,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef SS_AUTODISARM
@@ -55,7 +57,7 @@ void outer(void (*next)(void));
 void inner(void);
 int peek(int *p);
 
-static atomic_int arrived, leaving, running, ended;
+static atomic_int arrived, leaving, running, late;
 static atomic_int tid;
 static int faults = -1;
 static char *missing;
@@ -174,6 +176,50 @@ static void fault(void)
 	peek((int *)missing);
 }
 
+/* The limit is so that the machine has time for others again even if nobody gets to say leave. */
+static void *spin_fifo(void *cpu)
+{
+	struct sched_param param = { .sched_priority = 99 };
+	struct timespec begin, now;
+	cpu_set_t set;
+	int got;
+
+	CPU_ZERO(&set);
+	CPU_SET((unsigned long)cpu, &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		abort();
+	atomic_fetch_add(&arrived, 1);
+	await(&arrived, 1 + sysconf(_SC_NPROCESSORS_ONLN));
+	if (sched_setscheduler(0, SCHED_FIFO, &param))
+		abort();
+	clock_gettime(CLOCK_MONOTONIC, &begin);
+	do {
+		got = value(1);
+		if (got != 2 && got != 3)
+			abort();
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (!atomic_load(&leaving) && now.tv_sec - begin.tv_sec < 15);
+	if (!atomic_load(&leaving))
+		atomic_store(&late, 1);
+	atomic_fetch_sub(&running, 1);
+	return NULL;
+}
+
+static void start_fifo(void)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_t t;
+
+	for (long i = 0; i < cpus; i++) {
+		atomic_fetch_add(&running, 1);
+		if (pthread_create(&t, NULL, spin_fifo, (void *)i))
+			abort();
+	}
+	await(&arrived, (int)cpus);
+	puts("in 0");
+	atomic_fetch_add(&arrived, 1); /* from here on this thread has what they leave */
+}
+
 static struct {
 	int fd, pipe[2];
 	struct io_uring_params p;
@@ -216,10 +262,10 @@ static void finish_uring(void)
 	struct io_uring_cqe *cqe = (struct io_uring_cqe *)(uring.ring + uring.p.cq_off.cqes);
 
 	if (atomic_load(uring_word(uring.p.cq_off.tail)) || write(uring.pipe[1], "x", 1) != 1)
-		atomic_store(&ended, 1);
+		atomic_store(&late, 1);
 	await((atomic_int *)uring_word(uring.p.cq_off.tail), 1);
 	if (cqe->res != 1 || uring.byte != 'x')
-		atomic_store(&ended, 1);
+		atomic_store(&late, 1);
 	close(uring.fd);
 }
 
@@ -303,6 +349,10 @@ static void begin(char *how)
 
 	atomic_store(&arrived, 0);
 	atomic_store(&leaving, 0);
+	if (!strcmp(how, "fifo")) {
+		start_fifo();
+		return;
+	}
 	if (!strcmp(how, "uring")) {
 		start_uring();
 		return;
@@ -338,7 +388,7 @@ static void leave(void)
 		finish_uring();
 	while (atomic_load(&running))
 		sched_yield();
-	puts(atomic_load(&ended) ? "ended" : "left");
+	puts(atomic_load(&late) ? "late" : "left");
 }
 
 static int prepare_faults(void)
