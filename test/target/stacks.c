@@ -21,7 +21,7 @@
  *	  fault        executes the load in peek(), from a page that is not there (userfaultfd)
  *	  deepspin     spins with 8 MiB of stack in use, outside of outer()
  *	  hugeaway     as huge, outside of outer()
- *	  fifo         a thread for each processor spins with SCHED_FIFO 99, outside of outer(), but for 15 s at most
+ *	  fifo         a thread for each processor spins with SCHED_FIFO 99, outside of outer(), but for 60 s at most
  *	  uring        an io_uring with a polling thread and a worker that waits in read()
  *	peek         "peek N" from peek() called once, 1 as built
  *	leave        all that wait go on; "left", or "late" if one did not wait for so long, or what it waited for went wrong
@@ -198,7 +198,7 @@ static void *spin_fifo(void *cpu)
 		if (got != 2 && got != 3)
 			abort();
 		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (!atomic_load(&leaving) && now.tv_sec - begin.tv_sec < 15);
+	} while (!atomic_load(&leaving) && now.tv_sec - begin.tv_sec < 60);
 	if (!atomic_load(&leaving))
 		atomic_store(&late, 1);
 	atomic_fetch_sub(&running, 1);
