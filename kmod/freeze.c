@@ -2,20 +2,23 @@
 /*
  * Freezing a target:
  *
- *   prepare  list every thread on the mm and give each a gate; from here on newtask adds those to
- * come lock     one window at a time in the system, and nothing preempts this thread from here on
- *   begin    open the window: mark the mm frozen, queue the gates, one synchronous IPI round. From
- * its return on no thread of the target executes a user instruction: those that were in user mode
- * took the interrupt after their gate was queued, all others are in the kernel and have their gate
- * in front of them. commit   the point of no return; false if the deadline passed first end
- * serialize the CPUs, release everybody finish   forget the threads; the gates of those that slept
- * through stay queued and do nothing when they run
+ *   prepare: list every thread on the mm and give each a gate; from here on newtask adds those to
+ *	come
+ *   lock: one window at a time in the system, and nothing preempts this thread from here on
+ *   begin: open the window: mark the mm frozen, queue the gates, one synchronous IPI round. From its
+ *	return on no thread of the target executes a user instruction: those that were in user mode
+ *	took the interrupt after their gate was queued, all others are in the kernel and have their
+ *	gate in front of them
+ *   commit: the point of no return; false if the deadline passed first
+ *   end: serialize the CPUs, release everybody
+ *   finish: forget the threads; the gates of those that slept through stay queued and do nothing
+ *	when they run
  *
  * The deadline does not depend on the freezer being scheduled: a held thread that finds it passed
  * before the commit ends the freeze itself.
  *
- * lp_freeze_lock() covers lp_frozen. It is taken before the mmap_lock of the target, so that nobody waits
- * for another target's window with that lock held. Preparation of several targets may overlap.
+ * lp_freeze_lock() covers lp_frozen. It is taken before the mmap_lock of the target, so that nobody
+ * waits for another target's window with that lock held. Preparation of several targets may overlap.
  */
 
 #include <linux/jiffies.h>
