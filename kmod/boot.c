@@ -22,6 +22,7 @@
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/netlink.h>
 #include <linux/sched/signal.h>
@@ -43,6 +44,15 @@
  * place and did it say yes, those behind it would not be asked.
  */
 #define LP_BOOT_OFFSET 1
+
+/*
+ * For a machine that does not come up: lpatch.boot=off on the kernel's command line, from where
+ * modprobe takes the parameters of modules. It is decided here, and not only by those who register
+ * entries, so that no hook, trigger or unit can forget to ask.
+ */
+static bool lp_boot_on = true;
+module_param_named(boot, lp_boot_on, bool, 0444);
+MODULE_PARM_DESC(boot, "Apply patches to programs as they start (default on)");
 
 /* How long a start may be held up by threads that are in the way; those of a dlopen(), if any. */
 #define LP_BOOT_TIMEOUT NSEC_PER_SEC
@@ -362,6 +372,11 @@ int lp_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extac
 {
 	int ret;
 
+	if (!lp_boot_on) {
+		NL_SET_ERR_MSG(extack,
+			       "patches are not applied to programs as they start: the module's parameter boot is off");
+		return -EOPNOTSUPP;
+	}
 	mutex_lock(&lp_boot_lock);
 	ret = lp_boot_add_locked(patch, flags, extack);
 	mutex_unlock(&lp_boot_lock);

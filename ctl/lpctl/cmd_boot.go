@@ -93,17 +93,27 @@ func (b *bootRun) add() error {
 	if err := b.registry.Add(e, data); err != nil {
 		return err
 	}
-	if err := b.register(e); err != nil {
+	switch err := b.register(e); {
+	case errors.Is(err, errBootOff):
+		fmt.Fprintf(b.c.App.ErrWriter, "lpctl: note: %s is kept for the next boot and not applied to what starts: %v\n", e.Name, err)
+	case err != nil:
 		return superseded(err)
+	default:
+		b.say("%s is applied to what starts from now on", e.Name)
 	}
-	b.say("%s is applied to what starts from now on", e.Name)
 	if b.c.Bool("now") {
 		return b.everywhere(lpnl.VerbApply, e.Name, f)
 	}
 	return nil
 }
 
+// register has the kernel apply the patch of an entry. The error is errBootOff if nothing is to be registered.
 func (b *bootRun) register(e *boot.Entry) error {
+	if off, err := bootIsOff(); err != nil {
+		return err
+	} else if off {
+		return errBootOff
+	}
 	path, err := b.registry.Patch(e)
 	if err != nil {
 		return err
@@ -149,6 +159,11 @@ func (b *bootRun) remove() error {
 // replay registers all entries that are kept. One whose file has another version by now is kept, and said to be
 // superseded; the others are registered whatever becomes of one.
 func (b *bootRun) replay() error {
+	if off, err := bootIsOff(); err != nil {
+		return err
+	} else if off {
+		return nothing(fmt.Errorf("nothing to do: %w", errBootOff))
+	}
 	entries, errs := b.registry.List()
 	for _, e := range entries {
 		err := b.register(e)

@@ -26,6 +26,9 @@ import (
 // kernelFile names, in the environment, the file that has the state of the fake kernel. No file, no module.
 const kernelFile = "LPCTL_TEST_KERNEL"
 
+// commandLineFile names, in the environment, a file in place of the kernel's command line.
+const commandLineFile = "LPCTL_TEST_CMDLINE"
+
 func TestMain(m *testing.M) {
 	if build.IsShim(os.Args[0]) {
 		os.Exit(build.ShimMain(os.Args))
@@ -33,6 +36,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lpctl": func() {
 			connect = connectFake
+			if path := os.Getenv(commandLineFile); path != "" {
+				commandLinePath = path
+			}
 			main()
 		},
 	})
