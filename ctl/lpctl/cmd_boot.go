@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -20,11 +21,13 @@ func bootCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "boot",
 		Usage:     "apply patches to programs as they start",
-		ArgsUsage: "add NAME.lp | remove NAME | list | replay",
+		ArgsUsage: "add NAME.lp | remove NAME | list | replay | success",
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "image", Usage: "with add: a file that the patch is for is at `PATH`; may be repeated"},
 			&cli.StringFlag{Name: "on-failure", Value: string(boot.Run),
 				Usage: "with add: `WHAT` to do with a process that cannot be patched, run or kill"},
+			&cli.IntFlag{Name: "boots", Value: boot.DefaultBoots,
+				Usage: "with add: disable the patch after `N` boots that did not succeed, 0 for never"},
 			&cli.BoolFlag{Name: "now", Usage: "with add and remove: what runs already too", DisableDefaultText: true},
 			&cli.StringFlag{Name: "root", Value: "/", Usage: "the system whose entries are meant has its root at `DIR`"},
 			jsonFlag(), quietFlag(),
@@ -36,9 +39,11 @@ func bootCommand() *cli.Command {
 // bootActions are the verbs of boot, with the number of their arguments.
 var bootActions = map[string]struct {
 	arguments int
+	kernel    bool // it needs the module
 	do        func(*bootRun) error
 }{
-	"add": {1, (*bootRun).add}, "remove": {1, (*bootRun).remove}, "list": {0, (*bootRun).list}, "replay": {0, (*bootRun).replay},
+	"add": {1, true, (*bootRun).add}, "remove": {1, true, (*bootRun).remove}, "list": {0, true, (*bootRun).list},
+	"replay": {0, true, (*bootRun).replay}, "success": {0, false, (*bootRun).success},
 }
 
 // bootRun is one call of boot.
@@ -52,17 +57,21 @@ type bootRun struct {
 func bootAction(c *cli.Context) error {
 	action, ok := bootActions[c.Args().First()]
 	if !ok {
-		return errors.New("say what to do: add NAME.lp, remove NAME, list or replay; see lpctl boot --help")
+		return errors.New("say what to do: add NAME.lp, remove NAME, list, replay or success; see lpctl boot --help")
 	}
 	if c.NArg() != 1+action.arguments {
 		return fmt.Errorf("lpctl boot %s takes %s; see lpctl boot --help", c.Args().First(), plural(action.arguments, "argument"))
 	}
-	k, err := connect()
-	if err != nil {
-		return err
+	b := &bootRun{c: c, arg: c.Args().Get(1), registry: boot.Registry{Root: c.String("root")}}
+	if action.kernel {
+		k, err := connect()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = k.Close() }()
+		b.kernel = k
 	}
-	defer func() { _ = k.Close() }()
-	return action.do(&bootRun{c: c, arg: c.Args().Get(1), kernel: k, registry: boot.Registry{Root: c.String("root")}})
+	return action.do(b)
 }
 
 // say tells people what was done.
@@ -70,6 +79,11 @@ func (b *bootRun) say(format string, args ...any) {
 	if !b.c.Bool("quiet") {
 		fmt.Fprintf(b.c.App.Writer, format+"\n", args...)
 	}
+}
+
+// note tells people what they may not expect.
+func (b *bootRun) note(format string, args ...any) {
+	fmt.Fprintf(b.c.App.ErrWriter, "lpctl: note: "+format+"\n", args...)
 }
 
 func (b *bootRun) add() error {
@@ -85,7 +99,8 @@ func (b *bootRun) add() error {
 	if err := apply.Bootable(f.Spec); err != nil {
 		return err
 	}
-	e := &boot.Entry{Name: f.Spec.Name, OnFailure: boot.OnFailure(b.c.String("on-failure")), Added: time.Now().UTC().Truncate(time.Second)}
+	e := &boot.Entry{Name: f.Spec.Name, OnFailure: boot.OnFailure(b.c.String("on-failure")), Boots: b.c.Int("boots"),
+		Added: time.Now().UTC().Truncate(time.Second)}
 	if e.Images, err = apply.FindImages(b.registry, f.Spec, b.c.StringSlice("image")); err != nil {
 		return superseded(err)
 	}
@@ -95,7 +110,7 @@ func (b *bootRun) add() error {
 	}
 	switch err := b.register(e); {
 	case errors.Is(err, errBootOff):
-		fmt.Fprintf(b.c.App.ErrWriter, "lpctl: note: %s is kept for the next boot and not applied to what starts: %v\n", e.Name, err)
+		b.note("%s is kept for the next boot and not applied to what starts: %v", e.Name, err)
 	case err != nil:
 		return superseded(err)
 	default:
@@ -107,12 +122,16 @@ func (b *bootRun) add() error {
 	return nil
 }
 
-// register has the kernel apply the patch of an entry. The error is errBootOff if nothing is to be registered.
+// register has the kernel apply the patch of an entry. The error is errBootOff if nothing is to be registered, and a
+// *boot.Disabled if this one is not.
 func (b *bootRun) register(e *boot.Entry) error {
 	if off, err := bootIsOff(); err != nil {
 		return err
 	} else if off {
 		return errBootOff
+	}
+	if err := b.disabled(e); err != nil {
+		return err
 	}
 	path, err := b.registry.Patch(e)
 	if err != nil {
@@ -157,7 +176,7 @@ func (b *bootRun) remove() error {
 }
 
 // replay registers all entries that are kept. One whose file has another version by now is kept, and said to be
-// superseded; the others are registered whatever becomes of one.
+// superseded; one that was active in too many boots that failed is not registered; the others are, whatever becomes of one.
 func (b *bootRun) replay() error {
 	if off, err := bootIsOff(); err != nil {
 		return err
@@ -165,12 +184,21 @@ func (b *bootRun) replay() error {
 		return nothing(fmt.Errorf("nothing to do: %w", errBootOff))
 	}
 	entries, errs := b.registry.List()
+	if err := b.begin(entries); err != nil {
+		return errors.Join(append(errs, err)...)
+	}
 	for _, e := range entries {
 		err := b.register(e)
 		var old *apply.Superseded
+		var disabled *boot.Disabled
 		switch {
 		case errors.As(err, &old):
-			fmt.Fprintf(b.c.App.ErrWriter, "lpctl: note: %s is superseded: %v\n", e.Name, err)
+			b.note("%s is superseded: %v", e.Name, err)
+			if err := b.withdraw(e); err != nil {
+				errs = append(errs, err)
+			}
+		case errors.As(err, &disabled):
+			b.note("%v", err)
 		case err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", e.Name, err))
 		default:
@@ -197,6 +225,7 @@ type bootJSON struct {
 	Patch      string   `json:"patch"`
 	Registered bool     `json:"registered"` // the kernel has it
 	Kept       bool     `json:"kept"`       // it is there after the next boot
+	Disabled   bool     `json:"disabled"`   // but not registered, after too many boots that did not succeed
 	OnFailure  string   `json:"on_failure"`
 	Applied    uint64   `json:"applied"`
 	Failed     uint64   `json:"failed"`
@@ -222,8 +251,11 @@ func (b *bootRun) list() error {
 		fmt.Fprintln(b.c.App.ErrWriter, "no boot entries")
 	}
 	for _, row := range rows {
-		if row.Message != "" {
-			fmt.Fprintf(b.c.App.ErrWriter, "lpctl: note: %s: %s\n", row.Patch, row.Message)
+		switch {
+		case row.Disabled:
+			b.note("%s", row.Message)
+		case row.Message != "":
+			b.note("%s: %s", row.Patch, row.Message)
 		}
 	}
 	return errors.Join(errs...)
@@ -238,6 +270,12 @@ func (b *bootRun) rows() ([]*bootJSON, []error) {
 		row := &bootJSON{Patch: e.Name, Kept: true, OnFailure: string(e.OnFailure), Images: []string{}}
 		for _, i := range e.Images {
 			row.Images = append(row.Images, i.Path)
+		}
+		var disabled *boot.Disabled
+		if err := b.disabled(e); errors.As(err, &disabled) {
+			row.Disabled, row.Message = true, err.Error()
+		} else if err != nil {
+			errs = append(errs, err)
 		}
 		byName[e.Name] = row
 		rows = append(rows, row)
@@ -259,7 +297,7 @@ func (b *bootRun) rows() ([]*bootJSON, []error) {
 		row.Registered = true
 		row.Applied += k.Applied
 		row.Failed += k.Failed
-		row.Message = k.Message
+		row.Message = cmp.Or(k.Message, row.Message)
 	}
 	return rows, errs
 }
@@ -269,7 +307,11 @@ func bootTable(w io.Writer, rows []*bootJSON) error {
 	fmt.Fprintln(tw, "PATCH\tREGISTERED\tKEPT\tAPPLIED\tFAILED\tON FAILURE\tIMAGES")
 	word := map[bool]string{true: "yes", false: "no"}
 	for _, r := range rows {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Patch, word[r.Registered], word[r.Kept], r.Applied, r.Failed, r.OnFailure,
+		kept := word[r.Kept]
+		if r.Disabled {
+			kept = "disabled"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Patch, word[r.Registered], kept, r.Applied, r.Failed, r.OnFailure,
 			strings.Join(r.Images, " "))
 	}
 	return tw.Flush()

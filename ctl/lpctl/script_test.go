@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -26,8 +27,11 @@ import (
 // kernelFile names, in the environment, the file that has the state of the fake kernel. No file, no module.
 const kernelFile = "LPCTL_TEST_KERNEL"
 
-// commandLineFile names, in the environment, a file in place of the kernel's command line.
-const commandLineFile = "LPCTL_TEST_CMDLINE"
+// These name, in the environment, files in place of the kernel's command line and its name for the boot.
+const (
+	commandLineFile = "LPCTL_TEST_CMDLINE"
+	bootIDFile      = "LPCTL_TEST_BOOT_ID"
+)
 
 func TestMain(m *testing.M) {
 	if build.IsShim(os.Args[0]) {
@@ -36,8 +40,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lpctl": func() {
 			connect = connectFake
-			if path := os.Getenv(commandLineFile); path != "" {
-				commandLinePath = path
+			for variable, path := range map[string]*string{commandLineFile: &commandLinePath, bootIDFile: &bootIDPath} {
+				*path = cmp.Or(os.Getenv(variable), *path)
 			}
 			main()
 		},

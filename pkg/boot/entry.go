@@ -22,12 +22,16 @@ const (
 	Kill OnFailure = "kill" // it does not run
 )
 
+// DefaultBoots is Entry.Boots where nothing else is said.
+const DefaultBoots = 3
+
 // Entry is one patch to apply at start.
 type Entry struct {
 	Name      string    `yaml:"name"`
 	SHA256    string    `yaml:"sha256"` // of the patch file, in hexadecimal; its name in the store
 	Images    []Image   `yaml:"images"` // in the order of the patch's
 	OnFailure OnFailure `yaml:"on-failure"`
+	Boots     int       `yaml:"boots"` // that may fail to succeed before the entry is disabled; 0: any number
 	Added     time.Time `yaml:"added"`
 }
 
@@ -55,7 +59,7 @@ func (e *Entry) encode() ([]byte, error) {
 
 // decode reads and checks an entry.
 func decode(text []byte) (*Entry, error) {
-	var e Entry
+	e := Entry{Boots: DefaultBoots}
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(&e); err != nil {
@@ -72,6 +76,8 @@ func (e *Entry) check() error {
 		return fmt.Errorf("sha256 %q is none", e.SHA256)
 	case e.OnFailure != Run && e.OnFailure != Kill:
 		return fmt.Errorf("on-failure is %q; it can be %s or %s", e.OnFailure, Run, Kill)
+	case e.Boots < 0:
+		return fmt.Errorf("boots is %d; it is a number of boots, or 0 for any number", e.Boots)
 	case len(e.Images) == 0:
 		return errors.New("the entry names no image")
 	}

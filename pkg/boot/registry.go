@@ -37,7 +37,7 @@ func (r Registry) patchPath(sum string) string {
 	return filepath.Join(r.Root, storeDir, sum+".lp")
 }
 
-// Add keeps an entry and its patch. An entry of that name is replaced.
+// Add keeps an entry and its patch. An entry of that name is replaced, and is not disabled any more.
 func (r Registry) Add(e *Entry, patch []byte) error {
 	sum := sha256.Sum256(patch)
 	e.SHA256 = hex.EncodeToString(sum[:])
@@ -59,7 +59,7 @@ func (r Registry) Add(e *Entry, patch []byte) error {
 	if err := writeFile(r.entryPath(e.Name), text, 0o644); err != nil {
 		return err
 	}
-	return r.sweep()
+	return errors.Join(r.forget(e.Name), r.sweep())
 }
 
 // Remove ends an entry. The error is ErrNoEntry if there is none.
@@ -77,7 +77,7 @@ func (r Registry) Remove(name string) error {
 	if err := syncDir(filepath.Dir(r.entryPath(name))); err != nil {
 		return err
 	}
-	return r.sweep()
+	return errors.Join(r.forget(name), r.sweep())
 }
 
 // List returns all entries by name, and what is wrong with those that cannot be read or trusted.

@@ -18,7 +18,7 @@ func registry(t *testing.T) Registry {
 
 func sample(name string) *Entry {
 	return &Entry{
-		Name: name, Images: []Image{{Path: "/usr/bin/prog", Identity: "build-id 00"}}, OnFailure: Run,
+		Name: name, Images: []Image{{Path: "/usr/bin/prog", Identity: "build-id 00"}}, OnFailure: Run, Boots: DefaultBoots,
 		Added: time.Date(2026, 11, 25, 3, 0, 0, 0, time.UTC),
 	}
 }
