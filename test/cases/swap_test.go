@@ -5,6 +5,7 @@ package cases
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -232,7 +233,8 @@ func TestSwapRace(t *testing.T) {
 				mem.out(sp + (2+page)*pageSize)
 			}
 		}
-		time.Sleep(30 * time.Millisecond) // no machine takes a page away as often as it is asked for
+		// An attempt takes some 60 ms. Some must meet what was taken away, and some must not.
+		time.Sleep(time.Duration(rand.Int64N(int64(300 * time.Millisecond))))
 	})
 	again := 0
 	for round := 0; round < 5 || round < 30 && again == 0; round++ {
