@@ -30,7 +30,7 @@ func TestRelocations(t *testing.T) {
 		{"R_X86_64_8", "-fPIE", asm("mov $variable, %%al"), "unsupported-relocation: .text.f: the new code needs relocation R_X86_64_8"},
 		{"R_X86_64_PC16", "-fPIE", asm("lea 1f(%%rip), %0; .pushsection .rodata.new,\"a\"; 1: .word variable - .; .popsection"), "unsupported-relocation: .rodata.new: the new code needs relocation R_X86_64_PC16"},
 		{"R_X86_64_32S in a PIE", "-fPIE", asm("mov $variable, %0"), "absolute-code: .text.f: the new object has absolute 32-bit addresses"},
-		{"thread-local by descriptors", "-mtls-dialect=gnu2 -fPIC", "extern __thread int thread; int f(int x) { return x + thread * 3; }\n", "tls-model: thread: "},
+		{"thread-local by descriptors", "-mtls-dialect=gnu2 -fPIC", "extern __thread int thread; int f(int x) { return x + thread * 3; }\n", "f"},
 		{"large model", "-mcmodel=large", "extern int variable; int f(int x) { return x + variable * 5; }\n", "unsupported-relocation: _GLOBAL_OFFSET_TABLE_: code of the medium or large model"},
 		{"medium model without large data", "-mcmodel=medium", "extern int variable; int f(int x) { return x + variable * 5; }\n", "f"},
 		{"medium model", "-mcmodel=medium -mlarge-data-threshold=64", "static int table[100]; int f(int x) { return x + table[x & 63]++; }\n", "large-data: table: "},

@@ -207,7 +207,7 @@ func (o *Object) resolve(s *lpelf.Section, r lpelf.Reloc) Ref {
 func PCRelative(t elf.R_X86_64) bool {
 	switch t {
 	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32, elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX,
-		elf.R_X86_64_GOTTPOFF, elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_PC64:
+		elf.R_X86_64_GOTTPOFF, elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_GOTPC32_TLSDESC, elf.R_X86_64_PC64:
 		return true
 	}
 	return false
@@ -222,6 +222,8 @@ func FieldSize(t elf.R_X86_64) uint64 {
 		return 2
 	case elf.R_X86_64_8, elf.R_X86_64_PC8:
 		return 1
+	case elf.R_X86_64_TLSDESC_CALL: // only marks the instruction
+		return 0
 	}
 	return 4
 }

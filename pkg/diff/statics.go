@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"sort"
+	"strings"
 
 	"lpatch/pkg/lpelf"
 )
@@ -66,6 +67,27 @@ func (c *comparer) correlate() {
 		c.correlateByUse()
 		for _, name := range crowded {
 			c.checkCrowd(name, olds[name], news[name])
+		}
+	}
+	c.pairMoved()
+}
+
+// pairMoved pairs static local variables that went with their code to another function. gcc's names tell no function, so
+// correlate has paired those; clang's do ("function.variable").
+func (c *comparer) pairMoved() {
+	left := func(obj *Object, paired map[*lpelf.Symbol]*lpelf.Symbol) map[string][]*lpelf.Symbol {
+		m := map[string][]*lpelf.Symbol{}
+		for _, s := range obj.Variables() {
+			if _, name, ok := strings.Cut(baseName(s.Name), "."); ok && name != "" && isLocalVariable(s) && !ByContent(s) && paired[s] == nil {
+				m[name] = append(m[name], s)
+			}
+		}
+		return m
+	}
+	olds := left(c.old, c.newOf)
+	for name, news := range left(c.new, c.res.OldOf) {
+		if o := olds[name]; len(o) == 1 && len(news) == 1 && o[0].Size == news[0].Size && o[0].Type == news[0].Type {
+			c.pair(o[0], news[0])
 		}
 	}
 }

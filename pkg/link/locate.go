@@ -53,6 +53,10 @@ func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error
 		}
 	}
 	found = fullest(found)
+	if len(found) > 1 && !im.anyLocal(obj, blocks) {
+		found[0], _ = tryBlock(im, obj, funcs, 0)
+		found = found[:1]
+	}
 	switch {
 	case len(found) == 1:
 		return found[0], nil
@@ -154,6 +158,20 @@ func (im *Image) lacks(obj *diff.Object) bool {
 	return have*2 < want
 }
 
+// anyLocal tells whether any of these parts of the symbol table names a local symbol of the object. Else it does not matter
+// which of them is the object's: the image has one global symbol of each name.
+func (im *Image) anyLocal(obj *diff.Object, blocks []int) bool {
+	for _, s := range obj.Symbols {
+		if s.Bind != elf.STB_LOCAL || s.Name == "" || s.Type == elf.STT_FILE || s.Type == elf.STT_SECTION {
+			continue
+		}
+		if slices.ContainsFunc(blocks, func(b int) bool { return len(im.Local(b, s.Name)) > 0 }) {
+			return true
+		}
+	}
+	return false
+}
+
 // fullest keeps the candidates whose block names most of the object's local functions.
 func fullest(found []*Located) []*Located {
 	best, keep := -1, []*Located{}
@@ -184,7 +202,7 @@ func tryBlock(im *Image, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*L
 			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: obj.Name, Symbol: f.Name,
 				Text: im.Path + " is stripped, and " + im.whyNotFound() + ": name an unstripped build of exactly the target with --symbols"})
 			continue
-		case len(addrs) == 0:
+		case len(addrs) == 0, im.overrides(obj, f):
 			loc.Missing = append(loc.Missing, f.Name)
 			continue
 		}
@@ -199,6 +217,12 @@ func tryBlock(im *Image, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*L
 		}
 	}
 	return loc, refusals
+}
+
+// overrides tells whether the image has, instead of a weak function of an object, the ordinary one of another object.
+func (im *Image) overrides(obj *diff.Object, f *lpelf.Symbol) bool {
+	g := im.Global(f.Name)
+	return f.Bind == elf.STB_WEAK && !obj.Shared(f) && im.Named && g != nil && g.Bind == elf.STB_GLOBAL
 }
 
 // Match returns where an old function is in the image, or nil.

@@ -19,7 +19,9 @@ func (l *linker) relocate(c *chunk, r diff.Ref) {
 		l.relocateTLS(c, r)
 		return
 	case elf.R_X86_64_GOTPC32_TLSDESC, elf.R_X86_64_TLSDESC_CALL:
-		l.refuse(c.in, r.Sym.Name, "tls-model", "the thread-local variable is used by a descriptor (%v), which is not supported; compile with -mtls-dialect=gnu", r.Type)
+		if !l.relocateDescriptor(c, r) {
+			l.refuse(c.in, r.Sym.Name, "tls-model", "the thread-local variable is used by a descriptor (%v), which does not fit to %s; compile with -mtls-dialect=gnu", r.Type, l.im.Path)
+		}
 		return
 	case elf.R_X86_64_SIZE32, elf.R_X86_64_SIZE64:
 		l.relocateSize(c, r)

@@ -15,6 +15,9 @@ func (m *matcher) field(p place, r diff.Ref) error {
 	if k < 0 || k+int(diff.FieldSize(r.Type)) > len(p.t) {
 		return p.differ()
 	}
+	if diff.FieldSize(r.Type) < 4 {
+		return nil // too small for an address
+	}
 	v := int64(int32(le32(p.t[k:])))
 	var actual uint64
 	switch r.Type {
@@ -36,7 +39,7 @@ func (m *matcher) field(p place, r diff.Ref) error {
 			return p.wrongRef(r, uint64(v))
 		}
 		return nil
-	case elf.R_X86_64_DTPOFF32, elf.R_X86_64_TLSGD:
+	case elf.R_X86_64_DTPOFF32, elf.R_X86_64_TLSGD, elf.R_X86_64_GOTPC32_TLSDESC:
 		if !m.dynamicTLS(p, r, v) {
 			return p.wrongRef(r, uint64(v))
 		}
@@ -93,6 +96,9 @@ func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 	if len(addrs) == 0 && m.mayBind(s, addr) {
 		m.bind(s, addr)
 		return true
+	}
+	if len(addrs) == 0 && addr == 0 && s.Bind == elf.STB_WEAK && s.Section == elf.SHN_UNDEF {
+		return true // nobody defines it
 	}
 	// A copy relocation puts an imported variable into the image under any of its names.
 	copied, ok := m.im.Slots.Copies[s.Name]
@@ -249,6 +255,9 @@ func (m *matcher) dynamicTLS(p place, r diff.Ref, v int64) bool {
 	}
 	slot := p.end() + uint64(v)
 	s, ok := m.im.Slots.ByVaddr[slot]
+	if r.Type == elf.R_X86_64_GOTPC32_TLSDESC {
+		return ok && s.Type == elf.R_X86_64_TLSDESC && (s.Symbol != "" && r.Sym != nil && s.Symbol == r.Sym.Name || s.Symbol == "" && m.tlsAt(r, uint64(s.Addend)))
+	}
 	switch {
 	case !ok || s.Type != elf.R_X86_64_DTPMOD64:
 		return false
@@ -285,6 +294,8 @@ func (m *matcher) tlsSymbol(r diff.Ref) *lpelf.Symbol {
 func (m *matcher) relaxed(p place, r diff.Ref) (bool, error) {
 	switch r.Type {
 	case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX, elf.R_X86_64_GOTTPOFF:
+	case elf.R_X86_64_GOTPC32_TLSDESC, elf.R_X86_64_TLSDESC_CALL:
+		return m.relaxedDescriptor(p, r)
 	default:
 		return false, nil
 	}

@@ -99,7 +99,12 @@ func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, 
 		}
 	}
 	if old.Bind != elf.STB_LOCAL {
-		return l.im.Global(old.Name), add, true
+		g := l.im.Global(old.Name)
+		if g != nil && g.Type != elf.STT_TLS {
+			l.refuse(c.in, r.Sym.Name, "tls-changed", "the variable is not thread-local in %s; give it another name", l.im.Path)
+			return nil, 0, false
+		}
+		return g, add, true
 	}
 	locals := l.im.Local(c.in.Loc.Block, old.Name)
 	if len(locals) != 1 {

@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 
 	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
 )
 
 // Position independent code asks __tls_get_addr for thread-local variables; linked into a program, where the distance
@@ -64,6 +65,56 @@ func (m *matcher) tlsSequence(obj, code []byte, refs []diff.Ref) int {
 		return 0
 	}
 	return n
+}
+
+// What a linker makes of the two parts of a sequence with a descriptor where the distance is known: mov $off,%rax for
+// lea x@tlsdesc(%rip),%rax, and a no-op for call *x@tlscall(%rax).
+var (
+	leaDescriptor = []byte{0x48, 0x8d, 0x05}
+	movOffset     = []byte{0x48, 0xc7, 0xc0}
+	nopCall       = []byte{0x66, 0x90}
+)
+
+// relaxedDescriptor compares either part with its rewritten form.
+func (m *matcher) relaxedDescriptor(p place, r diff.Ref) (bool, error) {
+	if r.Type == elf.R_X86_64_TLSDESC_CALL {
+		return bytes.Equal(p.t, nopCall), nil
+	}
+	if !bytes.HasPrefix(p.t, movOffset) || len(p.t) != len(p.o) {
+		return false, nil
+	}
+	if v := int64(int32(le32(p.t[len(movOffset):]))); !m.tlsIs(r, v) {
+		return true, p.wrongRef(r, uint64(v))
+	}
+	return true, nil
+}
+
+// relocateDescriptor handles a sequence with a descriptor: by the image's own descriptor in a shared object, rewritten in
+// a program. It tells whether it could.
+func (l *linker) relocateDescriptor(c *chunk, r diff.Ref) bool {
+	if r.Type == elf.R_X86_64_TLSDESC_CALL {
+		if !l.im.Shared() {
+			copy(c.data[r.Off-c.lo:], nopCall)
+		}
+		return true
+	}
+	sym, add, ok := l.tlsSymbol(c, r)
+	if !ok {
+		return true // refused
+	}
+	if l.im.Shared() {
+		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
+			return s.Type == elf.R_X86_64_TLSDESC && (s.Symbol == r.Sym.Name || s.Symbol == "" && sym != nil && uint64(s.Addend) == sym.Value)
+		})
+		return true
+	}
+	lead := uint64(len(leaDescriptor))
+	if sym == nil || r.Off < c.lo+lead || !bytes.HasPrefix(c.data[r.Off-c.lo-lead:], leaDescriptor) {
+		return false
+	}
+	copy(c.data[r.Off-c.lo-lead:], movOffset)
+	l.tlsConstant(c, r, sym, add)
+	return true
 }
 
 // relaxTLS rewrites a sequence of a new function for a program; it tells whether it did, and then the relocation of the

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -114,10 +115,10 @@ func (b *Builder) steps(out *Built) []step {
 	}
 	sections := []string{"-g", "-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections", "-c"}
 	driver := []string{"gcc", "-O1", "-pthread", kind[0], "-c", "-o", "main.o", b.driver()}
-	steps := []step{
-		{"old", command(common, sections, sources)},
-		{"new", command(common, sections, []string{"-DFIX"}, sources)},
-		{".", driver},
+	steps := []step{{".", driver}}
+	for folder, some := range byFolder(sources, c.Dir) {
+		steps = append(steps, step{filepath.Join("old", folder), command(common, sections, some)},
+			step{filepath.Join("new", folder), command(common, sections, []string{"-DFIX"}, some)})
 	}
 	// A program imports from the libraries that it is linked with; new code may want libm.
 	last := []string{"-Wl,--no-as-needed", "-lm"}
@@ -131,6 +132,28 @@ func (b *Builder) steps(out *Built) []step {
 		steps = append(steps, step{".", []string{"strip", filepath.Base(out.Target())}})
 	}
 	return steps
+}
+
+// byFolder sorts sources by the folder that they are in, relative to the case's: objects of one name need folders, too.
+func byFolder(sources []string, dir string) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for len(sources) > 0 {
+			folder := filepath.Dir(sources[0])
+			same, others := []string{}, []string{}
+			for _, s := range sources {
+				if filepath.Dir(s) == folder {
+					same = append(same, s)
+				} else {
+					others = append(others, s)
+				}
+			}
+			name, err := filepath.Rel(dir, folder)
+			if err != nil || !yield(name, same) {
+				return
+			}
+			sources = others
+		}
+	}
 }
 
 // key is a hash of all that goes into a build.

@@ -3,6 +3,7 @@ package patches
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,8 +16,8 @@ import (
 type Case struct {
 	Name    string
 	Dir     string
-	Sources []string // in Dir: *.c, *.cc
-	Headers []string
+	Sources []string // below Dir: *.c, *.cc
+	Headers []string // and other files
 	Cxx     bool
 
 	Old, New int64   // what probe() gives
@@ -62,22 +63,8 @@ func Read(root string) ([]*Case, error) {
 
 func readCase(dir string) (*Case, error) {
 	c := &Case{Name: filepath.Base(dir), Dir: dir}
-	files, err := os.ReadDir(dir)
-	if err != nil {
+	if err := c.list(); err != nil {
 		return nil, err
-	}
-	for _, f := range files {
-		switch filepath.Ext(f.Name()) {
-		case ".cc":
-			c.Cxx = true
-			fallthrough
-		case ".c":
-			c.Sources = append(c.Sources, f.Name())
-		case ".h":
-			c.Headers = append(c.Headers, f.Name())
-		default:
-			return nil, fmt.Errorf("%s is neither a source nor a header", f.Name())
-		}
 	}
 	main := "case.c"
 	if !slices.Contains(c.Sources, main) {
@@ -99,6 +86,31 @@ func readCase(dir string) (*Case, error) {
 		}
 	}
 	return c, c.check()
+}
+
+// list finds the case's files, those in folders of it too.
+func (c *Case) list() error {
+	return filepath.WalkDir(c.Dir, func(path string, f fs.DirEntry, err error) error {
+		if err != nil || f.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(c.Dir, path)
+		if err != nil {
+			return err
+		}
+		switch filepath.Ext(name) {
+		case ".cc":
+			c.Cxx = true
+			fallthrough
+		case ".c":
+			c.Sources = append(c.Sources, name)
+		case ".h", ".map":
+			c.Headers = append(c.Headers, name)
+		default:
+			return fmt.Errorf("%s is neither a source nor a header nor a version script", name)
+		}
+		return nil
+	})
 }
 
 // take takes up one directive.
@@ -133,7 +145,7 @@ func (c *Case) take(key, value string) (err error) {
 	case "flags":
 		c.Flags = words
 	case "link":
-		c.Link = words
+		c.Link = strings.Fields(strings.ReplaceAll(value, "{dir}", c.Dir))
 	case "image":
 		c.Library, c.Strip = slices.Contains(words, "library"), slices.Contains(words, "stripped")
 	case "options":

@@ -13,7 +13,11 @@
 #endif
 
 /* The value of x, of which the compiler knows nothing. */
-#define HIDE(x) ({ __typeof__(x) hidden_ = (x); __asm__ volatile("" : "+r"(hidden_)); hidden_; })
+#ifdef __cplusplus
+#define HIDE(x) ({ auto hidden_ = (x); __asm__ volatile("" : "+r"(hidden_)); hidden_; })
+#else
+#define HIDE(x) ({ __typeof__(0 ? (x) : (x)) hidden_ = (x); __asm__ volatile("" : "+r"(hidden_)); hidden_; })
+#endif
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,0 +1,1 @@
+long shown = 7;

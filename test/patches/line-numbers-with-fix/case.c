@@ -1,0 +1,31 @@
+/*
+ * One function differs by line numbers only and is left alone; the other one has the fix.
+ *
+ * old: 1
+ * new: 2
+ * changes: fixed
+ */
+#include <stdio.h>
+#include "../case.h"
+
+#ifdef FIX
+#line 200
+#else
+#line 100
+#endif
+noinline long report(long x)
+{
+	if (x > 100)
+		fprintf(stderr, "%s:%d: too much\n", __FILE__, __LINE__);
+	return x;
+}
+
+noinline long fixed(long x)
+{
+	return report(x) + OLD_NEW(0, 1);
+}
+
+long probe(void)
+{
+	return fixed(HIDE(1));
+}

@@ -1,0 +1,35 @@
+/*
+ * Two static variables of one name in one function, and a third one comes: which of them is whose nobody can say.
+ *
+ * refused: static-ambiguous: give the new ones names of their own
+ */
+#include "../case.h"
+
+noinline long keep(long x)
+{
+	long sum = 0;
+
+#ifdef FIX
+	{
+		static long state = 3;
+
+		sum += state += x;
+	}
+#endif
+	{
+		static long state = 1;
+
+		sum += state += x;
+	}
+	{
+		static long state = 2;
+
+		sum += state += x;
+	}
+	return sum;
+}
+
+long probe(void)
+{
+	return keep(HIDE(0));
+}

@@ -1,0 +1,22 @@
+/*
+ * Static thread-local variables of a library (local dynamic: one call for all of them).
+ *
+ * old: 10
+ * new: 17
+ * changes: read_it
+ * image: library
+ * flags: -ftls-model=local-dynamic
+ */
+#include "../case.h"
+
+static __thread long mine = 7, other = 3;
+
+noinline long read_it(int twice)
+{
+	return twice ? mine + other + OLD_NEW(0, mine) : mine++ + other++;
+}
+
+long probe(void)
+{
+	return read_it(HIDE(1));
+}

@@ -1,0 +1,6 @@
+#include "../../case.h"
+
+long two(long x)
+{
+	return x * 10;
+}

@@ -1,0 +1,4 @@
+long hook(long x)
+{
+	return x + 9;
+}
