@@ -37,6 +37,9 @@ bool lp_arch_make_jump(u8 *insn, u64 from, u64 to)
 	return true;
 }
 
+/* Of syscall, sysenter and int $0x80: by this much arch_do_signal_or_restart() takes ip back. */
+#define LP_SYSCALL_LEN 2
+
 int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg),
 		     void *arg)
 {
@@ -49,6 +52,9 @@ int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, 
 	int ret;
 
 	ret = fn(regs->ip, true, arg);
+	/* In a system call, which may be restarted. */
+	if (!ret && (int)regs->orig_ax != -1)
+		ret = fn(regs->ip - LP_SYSCALL_LEN, true, arg);
 	for (i = 0; !ret && i < ARRAY_SIZE(others); i++)
 		ret = fn(others[i], false, arg);
 	return ret;

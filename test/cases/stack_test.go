@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lpatch/pkg/lpnl"
 )
 
@@ -81,6 +83,40 @@ func TestBusyThreads(t *testing.T) {
 			wantBusy(t, c, v, p, tid, way.refusal, fmt.Sprintf("thread %d (%s) %s", tid, way.how, way.sentence))
 		})
 	}
+}
+
+// TestRestart finds a thread that sleeps in a system call whose instruction is the last of the overwritten ones: its
+// instruction pointer is behind them, but when a signal restarts the call it is at that instruction.
+func TestRestart(t *testing.T) {
+	v := startVictim(t, "stacks")
+	c := dial(t)
+	p := rawPatchWith(t, v.path, "again", ret)
+	p.Functions = nil
+	transfer(t, c, p)
+	tid := v.enter("restart")
+	refused := func(call int, how string) {
+		t.Helper()
+		waitFor(t, fmt.Sprintf("thread %d to sleep in system call %d", tid, call), func() bool {
+			b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/syscall", v.pid, tid))
+			return err == nil && strings.HasPrefix(string(b), fmt.Sprint(call, " "))
+		})
+		r := refuse(t, c, lpnl.VerbApply, p, v.pid, shortly, lpnl.RefusalThreadActive)
+		if want := fmt.Sprintf("thread %d (restart) %s again", tid, how); r.Message != want {
+			t.Fatalf("refused with\n%s\nwant\n%s", r.Message, want)
+		}
+	}
+	refused(unix.SYS_READ, "is executing")
+	if err := unix.Tgkill(v.pid, tid, unix.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	refused(unix.SYS_FUTEX, "has on its stack an address inside") // in the signal frame, of the call that was taken back
+	if got := v.ask("leave"); got != "left" {
+		t.Fatalf("the program says %q: the call was not restarted", got)
+	}
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	v.wantValue(1)
 }
 
 // TestEndlessStack has a stack of which nobody can say where it ends: refused.

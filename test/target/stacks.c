@@ -19,6 +19,7 @@
  *	  vfork        the child of vfork() is in outer(), and its parent waits
  *	  process      a process of its own that shares the memory is in outer()
  *	  fault        executes the load in peek(), from a page that is not there (userfaultfd)
+ *	  restart      sleeps in the system call of again(), which a signal restarts
  *	  deepspin     spins with 8 MiB of stack in use, outside of outer()
  *	  hugeaway     as huge, outside of outer()
  *	  fifo         a thread for each processor spins with SCHED_FIFO 99, outside of outer(), and rests 250 ms in 4 s
@@ -56,11 +57,13 @@ int value(int x);
 void outer(void (*next)(void));
 void inner(void);
 int peek(int *p);
+long again(int fd, char *byte, unsigned long one);
 
 static atomic_int arrived, leaving, running, late;
 static atomic_int tid;
 static int faults = -1;
 static char *missing;
+static int feed[2];
 
 static void await(atomic_int *word, int least)
 {
@@ -117,6 +120,16 @@ __asm__(".text\n"
 	"	ret\n"
 	".size peek, . - peek\n");
 
+/* read(), with the system call's instruction in the last two of the five bytes that a jump takes. */
+__asm__(".text\n"
+	".globl again\n"
+	".type again, @function\n"
+	"again:	xorl %eax, %eax\n"
+	"	nop\n"
+	"	syscall\n"
+	"	ret\n"
+	".size again, . - again\n");
+
 __attribute__((noinline)) static void deep(void)
 {
 	volatile char below[DEPTH];
@@ -160,6 +173,15 @@ static void interrupted(unsigned int flags, int alternate)
 	if (alternate && sigaltstack(&stack, NULL))
 		abort();
 	outer(alternate ? spin : NULL);
+}
+
+static void restart(void)
+{
+	char byte = 0;
+
+	atomic_fetch_add(&arrived, 1);
+	if (again(feed[0], &byte, 1) != 1 || byte != 'x')
+		atomic_store(&late, 1);
 }
 
 static void child(void)
@@ -293,6 +315,8 @@ static void enter(const char *how)
 		child();
 	else if (!strcmp(how, "fault"))
 		fault();
+	else if (!strcmp(how, "restart"))
+		restart();
 	else if (!strcmp(how, "deepspin"))
 		spin_deep();
 	else if (!strcmp(how, "hugeaway"))
@@ -361,6 +385,8 @@ static void begin(char *how)
 		start_uring();
 		return;
 	}
+	if (!strcmp(how, "restart") && pipe(feed))
+		abort();
 	atomic_fetch_add(&running, 1);
 	if (!strcmp(how, "process"))
 		start_process(how, malloc(64 << 10));
@@ -388,6 +414,8 @@ static void leave(void)
 	atomic_store(&leaving, 1);
 	syscall(SYS_futex, &leaving, FUTEX_WAKE, 1000);
 	ioctl(faults, UFFDIO_ZEROPAGE, &zero);
+	if (feed[1] && write(feed[1], "x", 1) != 1)
+		atomic_store(&late, 1);
 	if (uring.ring)
 		finish_uring();
 	while (atomic_load(&running))
@@ -409,7 +437,7 @@ static int prepare_faults(void)
 
 int main(void)
 {
-	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_ONSTACK };
+	struct sigaction action = { .sa_handler = handler, .sa_flags = SA_ONSTACK | SA_RESTART };
 	static char line[64];
 	static int one = 1;
 
