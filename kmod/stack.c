@@ -215,6 +215,26 @@ static int lp_scan_kernel_stack(struct lp_scan *s, struct task_struct *task, uns
 	return 0;
 }
 
+/* Is @next the continuation of a mapping that madvise(), mlock() or others divided? */
+static bool lp_goes_on(struct vm_area_struct *vma, const struct vm_area_struct *next)
+{
+	return next && next->vm_start == vma->vm_end && (next->vm_flags & VM_READ) &&
+	       next->vm_file == vma->vm_file && next->vm_pgoff == vma->vm_pgoff + vma_pages(vma);
+}
+
+/* The end of the mapping, or some place beyond LP_STACK_MAX. */
+static unsigned long lp_mapping_end(struct mm_struct *mm, struct vm_area_struct *vma,
+				    unsigned long sp)
+{
+	struct vm_area_struct *next = vma;
+
+	do {
+		vma = next;
+		next = find_vma(mm, vma->vm_end);
+	} while (vma->vm_end - sp <= LP_STACK_MAX && lp_goes_on(vma, next));
+	return vma->vm_end;
+}
+
 /*
  * Finds the limits of the mapping that a stack lies in. mmap_lock: held in the window, else taken
  * here.
@@ -231,7 +251,7 @@ static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned lon
 	/* A stack that grows down may not have its lowest page yet. */
 	if (vma && (sp >= vma->vm_start || (vma->vm_flags & VM_GROWSDOWN))) {
 		*floor = vma->vm_start;
-		*end = vma->vm_end;
+		*end = lp_mapping_end(mm, vma, max(sp, *floor));
 		ret = 0;
 	}
 	if (!s->in_window)
@@ -292,7 +312,7 @@ static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_s
 		ret = lp_scan_kernel_stack(s, task, sp, &from);
 		if (ret)
 			return ret;
-		from = ALIGN_DOWN(max(from, floor), sizeof(long));
+		from = ALIGN_DOWN(from, sizeof(long));
 	}
 	return lp_scan_user_stack(s, task, from, sp, end);
 }
