@@ -36,12 +36,12 @@ static inline long lp_pin_user_pages(struct mm_struct *mm, unsigned long start, 
 
 /* The same series. */
 static inline long lp_get_user_pages(struct mm_struct *mm, unsigned long start, unsigned long nr,
-				     unsigned int flags, struct page **pages)
+				     unsigned int flags, struct page **pages, int *locked)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-	return get_user_pages_remote(mm, start, nr, flags, pages, NULL, NULL);
+	return get_user_pages_remote(mm, start, nr, flags, pages, NULL, locked);
 #else
-	return get_user_pages_remote(mm, start, nr, flags, pages, NULL);
+	return get_user_pages_remote(mm, start, nr, flags, pages, locked);
 #endif
 }
 

@@ -115,7 +115,7 @@ static enum lp_found lp_look_at_site(const struct lp_target *target,
 
 	if (!lp_live_is_site(target->mm, record->patch, site, record->bases))
 		return LP_FOUND_GONE;
-	if (lp_peek(target->mm, addr, found, site->len))
+	if (lp_peek(target->mm, addr, found, site->len, true))
 		return LP_FOUND_FOREIGN;
 	if (lp_layer_holds(target, record, site, found))
 		return LP_FOUND_NEW;

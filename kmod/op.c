@@ -6,6 +6,7 @@
 
 #include <linux/kthread.h>
 #include <linux/mmap_lock.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
@@ -15,6 +16,9 @@
 #include "patch.h"
 #include "places.h"
 #include "target.h"
+
+/* How long beyond its time-out an operation may wait for memory. */
+#define LP_OP_GRACE (5 * HZ)
 
 static const int lp_errnos[] = {
 	[LPATCH_REFUSAL_NONE] = 0,
@@ -288,6 +292,54 @@ static int lp_op_thread(void *arg)
 }
 
 /**
+ * lp_op_wait_begin() - from here on the client can end what the operation waits for
+ * @op: in its own thread
+ *
+ * Followed by lp_op_wait_end() in any case. What waits between the two, for pages or locks that may
+ * never come, must give up at a SIGKILL; userspace cannot send it one.
+ *
+ * Return: false if the client is gone, and nothing is to be waited for.
+ */
+bool lp_op_wait_begin(struct lp_op *op)
+{
+	allow_kernel_signal(SIGKILL);
+	/* After that: lp_op_wait() completes it, and then sends the signal. */
+	return !completion_done(&op->canceled);
+}
+
+/* Also forgets a signal that came. */
+void lp_op_wait_end(void)
+{
+	disallow_signal(SIGKILL);
+}
+
+/*
+ * Waits for the outcome. If the client is killed meanwhile the operation is called off. Waiting for
+ * memory ends then, or when the time is up: again and again, for it may begin anew.
+ */
+static void lp_op_wait(struct lp_op *op, struct task_struct *thread)
+{
+	unsigned long time = nsecs_to_jiffies(op->timeout) + LP_OP_GRACE;
+	bool killed = false;
+	long left;
+
+	for (;;) {
+		if (killed)
+			left = wait_for_completion_timeout(&op->done, time);
+		else
+			left = wait_for_completion_killable_timeout(&op->done, time);
+		if (left > 0)
+			return;
+		if (left < 0) {
+			killed = true;
+			complete(&op->canceled);
+		}
+		send_sig(SIGKILL, thread, 1);
+		time = HZ;
+	}
+}
+
+/**
  * lp_op_run() - do an operation
  * @op: with verb, flags, limits, patch and target
  *
@@ -308,11 +360,8 @@ int lp_op_run(struct lp_op *op)
 		mutex_unlock(&op->target->lock);
 		return PTR_ERR(thread);
 	}
-	if (wait_for_completion_killable(&op->done)) {
-		complete(&op->canceled);
-		/* Not kthread_stop() yet: a thread that has not started would never do so. */
-		wait_for_completion(&op->done);
-	}
+	/* Not kthread_stop() yet: a thread that has not started would never do so. */
+	lp_op_wait(op, thread);
 	kthread_stop(thread);
 	mutex_unlock(&op->target->lock);
 	return 0;

@@ -39,6 +39,8 @@ enum lp_verb {
  * @done: completed when there is an outcome
  * @bases: of the images, what has to be added to a link-time address
  * @places: @nr_places of them, by address
+ * @missing: the one that was not in memory, or NULL
+ * @fault: 0, or the negative errno for which they could not be faulted in
  * @spans: @scan.nr_spans of them
  * @record: of the patch in the target, or NULL
  * @live: what was found in the target before the operation, if there is a record
@@ -63,6 +65,8 @@ struct lp_op {
 	unsigned long bases[LPATCH_IMAGES_MAX];
 	struct lp_place *places;
 	u32 nr_places;
+	const struct lp_place *missing;
+	int fault;
 	struct lp_span *spans;
 	struct lp_scan scan;
 	struct lp_freeze freeze;
@@ -88,6 +92,8 @@ bool lp_op_allows(const struct lp_op *op, const char *symbol);
 struct lp_op *lp_op_alloc(enum lp_verb verb);
 void lp_op_free(struct lp_op *op);
 int lp_op_run(struct lp_op *op);
+bool lp_op_wait_begin(struct lp_op *op);
+void lp_op_wait_end(void);
 const char *lp_op_verb(const struct lp_op *op);
 __printf(3, 4) int lp_op_refuse(struct lp_op *op, u32 refusal, const char *fmt, ...);
 int lp_refusal_errno(u32 refusal);

@@ -55,6 +55,7 @@ static void lp_op_accept(struct lp_op *op)
 	op->message[0] = '\0';
 	op->function[0] = '\0';
 	op->tid = 0;
+	op->missing = NULL;
 }
 
 /* Says which thread is in the way, and how. */
@@ -145,8 +146,8 @@ static bool lp_op_writes(const struct lp_op *op)
 }
 
 /*
- * The stop window. mmap_lock held, pages pinned. Return: 0, a refusal, -EFAULT if stack pages have
- * to be faulted in, -EAGAIN if too many threads were born.
+ * The stop window. mmap_lock held, pages pinned. Return: 0, a refusal, -EFAULT if pages have to be
+ * faulted in, -EAGAIN if too many threads were born.
  */
 static int lp_window(struct lp_op *op)
 {
@@ -189,6 +190,25 @@ static int lp_refuse_canceled(struct lp_op *op)
 	return lp_op_refuse(op, LPATCH_REFUSAL_CANCELED, "the client went away");
 }
 
+/*
+ * Takes mmap_lock. Who holds it may wait for anything, but then this does not: others wait for their
+ * turn meanwhile. Return: 0, or a refusal, also if the client went away before.
+ */
+static int lp_lock_memory(struct lp_op *op)
+{
+	bool wanted = lp_op_wait_begin(op), locked;
+
+	locked = wanted && !mmap_read_lock_killable(op->target->mm);
+	lp_op_wait_end();
+	if (locked)
+		return 0;
+	if (completion_done(&op->canceled))
+		return lp_refuse_canceled(op);
+	return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
+			    "somebody holds the lock of the address space of %s[%u]",
+			    op->target->comm, op->pid);
+}
+
 /* Return: as lp_window(). */
 static int lp_locked_window(struct lp_op *op)
 {
@@ -197,11 +217,11 @@ static int lp_locked_window(struct lp_op *op)
 	int ret;
 
 	lp_freeze_lock();
-	if (completion_done(&op->canceled)) { /* while it waited */
+	ret = lp_lock_memory(op);
+	if (ret) {
 		lp_freeze_unlock();
-		return lp_refuse_canceled(op);
+		return ret;
 	}
-	mmap_read_lock(mm);
 	locked = ktime_get_ns();
 	ret = lp_places_verify(op);
 	if (!ret && lp_op_writes(op))
@@ -216,6 +236,22 @@ static int lp_locked_window(struct lp_op *op)
 	return ret;
 }
 
+/*
+ * All that can be done to have in memory what the window looks at, and what it writes to. If waiting
+ * for a stack is ended, the rest is done nevertheless.
+ */
+static void lp_prepare_memory(struct lp_op *op)
+{
+	if (lp_op_wait_begin(op))
+		lp_stack_prescan(&op->scan, &op->freeze);
+	lp_op_wait_end();
+	if (lp_op_wait_begin(op)) {
+		lp_places_fault_in(op, lp_op_writes(op));
+		fault_in_readable(lp_pin(op), lp_pin(op) ? sizeof(u64) : 0);
+	}
+	lp_op_wait_end();
+}
+
 static int lp_attempt(struct lp_op *op)
 {
 	int ret;
@@ -227,9 +263,7 @@ static int lp_attempt(struct lp_op *op)
 				   "there is no memory for the gates of %s[%u]", op->target->comm,
 				   op->pid);
 	if (!ret) {
-		lp_stack_prescan(&op->scan, &op->freeze);
-		lp_places_fault_in(op);
-		fault_in_readable(lp_pin(op), lp_pin(op) ? sizeof(u64) : 0);
+		lp_prepare_memory(op);
 		ret = lp_locked_window(op);
 	}
 	op->threads = lp_freeze_nr(&op->freeze);
@@ -253,23 +287,33 @@ static bool lp_may_pass(const struct lp_op *op, unsigned int *deadlines)
 	}
 }
 
+/* Return: 0, or nonzero if what was missing of a stack in the window cannot be had. */
+static int lp_fault_stack_in(struct lp_op *op)
+{
+	const struct lp_scan *scan = &op->scan;
+	int ret = -EFAULT;
+
+	if (lp_op_wait_begin(op) && scan->fault_start != scan->fault_end)
+		ret = fault_in_readable((const char __user *)scan->fault_start,
+					scan->fault_end - scan->fault_start);
+	lp_op_wait_end();
+	return ret;
+}
+
 /*
  * What can be done about it at once is done. Return: whether it was worth another attempt without
  * waiting.
  */
 static bool lp_retry_promptly(struct lp_op *op, int ret, unsigned int *prompt)
 {
-	const struct lp_scan *scan = &op->scan;
-
 	if (ret == -EFAULT && op->refusal == LPATCH_REFUSAL_NONE) {
-		if (scan->fault_start == scan->fault_end ||
-		    fault_in_readable((const char __user *)scan->fault_start,
-				      scan->fault_end - scan->fault_start) ||
-		    !(*prompt)--) {
+		if ((op->missing || !lp_fault_stack_in(op)) && (*prompt)--)
+			return true;
+		if (op->missing)
+			lp_places_refuse_missing(op);
+		else
 			lp_refuse_busy(op);
-			return false;
-		}
-		return true;
+		return false;
 	}
 	if (ret == -EAGAIN) {
 		if (!(*prompt)--) {

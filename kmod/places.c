@@ -7,7 +7,6 @@
 
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
-#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
 
@@ -267,13 +266,46 @@ int lp_places_verify(struct lp_op *op)
 	return 0;
 }
 
-/* Reads every place without a lock, so that its page is there when nothing may fault. */
-void lp_places_fault_in(struct lp_op *op)
+/**
+ * lp_places_fault_in() - have the pages of all places in memory when nothing may fault
+ * @op: with its places; gets fault
+ * @write: and private to the target
+ *
+ * What is mapped at a place by now is looked at later, under the lock: that a page too many is
+ * touched is no harm.
+ *
+ * Context: no lock held; between lp_op_wait_begin() and lp_op_wait_end().
+ */
+void lp_places_fault_in(struct lp_op *op, bool write)
 {
 	u32 i;
 
-	for (i = 0; i < op->nr_places; i++)
-		fault_in_readable((const char __user *)op->places[i].addr, op->places[i].len);
+	op->fault = 0;
+	for (i = 0; !op->fault && i < op->nr_places; i++)
+		op->fault = lp_place_fault_in(op->target->mm, &op->places[i], write);
+}
+
+/* Refuses the operation because of a place that is not in memory. Returns the negative errno. */
+int lp_places_refuse_missing(struct lp_op *op)
+{
+	const struct lp_place *place = op->missing;
+
+	strscpy(op->function, place->site->symbol, sizeof(op->function));
+	if (op->fault == -EINTR)
+		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
+				    "the page of %s at %#lx did not come into the memory of %s[%u] in time",
+				    place->site->symbol, place->addr, op->target->comm, op->pid);
+	return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
+			    "%s at %#lx cannot be read or made private in %s[%u] (error %d)",
+			    place->site->symbol, place->addr, op->target->comm, op->pid,
+			    op->fault ? -op->fault : EFAULT);
+}
+
+/* Return: a refusal, or -EFAULT if the page was there and may be there again. */
+static int lp_place_missing(struct lp_op *op, const struct lp_place *place)
+{
+	op->missing = place;
+	return op->fault ? lp_places_refuse_missing(op) : -EFAULT;
 }
 
 /*
@@ -314,7 +346,7 @@ static int lp_refuse_bytes(struct lp_op *op, const struct lp_place *place, const
  * right then, and nothing will be written to it: the second look passes over it.
  *
  * Context: mmap_lock held.
- * Return: 0 or a refusal.
+ * Return: 0, a refusal, or -EFAULT if a page has to be faulted in first.
  */
 int lp_places_check(struct lp_op *op, bool in_window)
 {
@@ -325,14 +357,10 @@ int lp_places_check(struct lp_op *op, bool in_window)
 		const struct lp_place *place = &op->places[i];
 
 		if (in_window ? lp_place_read(place, found) :
-				lp_peek(op->target->mm, place->addr, found, place->len)) {
+				lp_peek(op->target->mm, place->addr, found, place->len, false)) {
 			if (in_window && !place->pages[0])
 				continue;
-			strscpy(op->function, place->site->symbol, sizeof(op->function));
-			return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-					    "%s at %#lx cannot be read in %s[%u]",
-					    place->site->symbol, place->addr, op->target->comm,
-					    op->pid);
+			return lp_place_missing(op, place);
 		}
 		if (!lp_place_is_right(op, place, found))
 			return lp_refuse_bytes(op, place, found);
@@ -348,7 +376,10 @@ void lp_places_unpin(struct lp_op *op)
 		lp_place_unpin(&op->places[i]);
 }
 
-/* mmap_lock held. Return: 0 or a refusal, with nothing pinned. */
+/*
+ * mmap_lock held. Return: 0, or with nothing pinned a refusal, or -EFAULT if a page has to be faulted
+ * in first.
+ */
 int lp_places_pin(struct lp_op *op)
 {
 	u32 i;
@@ -361,11 +392,9 @@ int lp_places_pin(struct lp_op *op)
 		if (!ret)
 			continue;
 		lp_places_unpin(op);
-		strscpy(op->function, place->site->symbol, sizeof(op->function));
-		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-				    "%s at %#lx cannot be made private to %s[%u] (error %d)",
-				    place->site->symbol, place->addr, op->target->comm, op->pid,
-				    -ret);
+		if (ret != -EFAULT)
+			op->fault = ret;
+		return lp_place_missing(op, place);
 	}
 	return 0;
 }

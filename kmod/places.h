@@ -12,10 +12,11 @@ int lp_places_alloc(struct lp_op *op);
 int lp_places_fill(struct lp_op *op);
 void lp_places_note(struct lp_op *op);
 int lp_places_verify(struct lp_op *op);
-void lp_places_fault_in(struct lp_op *op);
+void lp_places_fault_in(struct lp_op *op, bool write);
 int lp_places_check(struct lp_op *op, bool in_window);
 int lp_places_pin(struct lp_op *op);
 void lp_places_unpin(struct lp_op *op);
+int lp_places_refuse_missing(struct lp_op *op);
 void lp_places_write(struct lp_op *op);
 
 #endif

@@ -12,18 +12,54 @@
 #include "compat.h"
 #include "site.h"
 
+/* How often a page may go, or be shared by a fork, between the fault and the pin. */
+#define LP_POKE_TRIES 16
+
 static unsigned int lp_place_nr_pages(const struct lp_place *place)
 {
 	return offset_in_page(place->addr) + place->len > PAGE_SIZE ? 2 : 1;
 }
 
 /**
- * lp_place_pin() - make the pages of a place private to the target, and pin them
+ * lp_place_fault_in() - have the pages of a place in memory
+ * @mm: the target
+ * @place: with addr and len
+ * @write: and private to the target, ready to be written to
+ *
+ * Context: takes mmap_lock, and lets go of it to wait. That takes for ever if the page is one of
+ * userfaultfd or of a file system of which the server does not answer; SIGKILL ends it.
+ * Return: 0 or a negative errno.
+ */
+int lp_place_fault_in(struct mm_struct *mm, const struct lp_place *place, bool write)
+{
+	unsigned int nr = lp_place_nr_pages(place);
+	unsigned int flags = FOLL_FORCE | (write ? FOLL_WRITE : 0);
+	struct page *pages[2];
+	int locked = 1;
+	long got, i;
+
+	if (!place->len)
+		return 0;
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
+	got = lp_get_user_pages(mm, place->addr & PAGE_MASK, nr, flags, pages, &locked);
+	if (locked)
+		mmap_read_unlock(mm);
+	for (i = 0; i < got; i++)
+		put_page(pages[i]);
+	if (got == nr)
+		return 0;
+	return got < 0 ? got : -EFAULT;
+}
+
+/**
+ * lp_place_pin() - pin the pages of a place
  * @mm: the target
  * @place: with addr and len
  *
- * Context: mmap_lock held for read. May sleep and do I/O.
- * Return: 0 or a negative errno, with nothing pinned.
+ * Context: mmap_lock held for read. Does not fault, and so does not wait for anybody.
+ * Return: 0, or a negative errno with nothing pinned: -EFAULT if lp_place_fault_in() has to be called
+ * first, again perhaps.
  */
 int lp_place_pin(struct mm_struct *mm, struct lp_place *place)
 {
@@ -32,8 +68,8 @@ int lp_place_pin(struct mm_struct *mm, struct lp_place *place)
 
 	if (!place->len)
 		return 0;
-	got = lp_pin_user_pages(mm, place->addr & PAGE_MASK, nr, FOLL_WRITE | FOLL_FORCE,
-				place->pages);
+	got = lp_pin_user_pages(mm, place->addr & PAGE_MASK, nr,
+				FOLL_WRITE | FOLL_FORCE | FOLL_NOFAULT, place->pages);
 	if (got == nr)
 		return 0;
 	if (got == 1)
@@ -95,20 +131,23 @@ void lp_place_write(const struct lp_place *place)
  * @addr: where
  * @bytes: gets them
  * @len: at most LPATCH_SITE_MAX
+ * @may_fault: wait for a page that is not there
  *
  * The pages are not pinned: that would give a child its own copy of a page that it shares.
  *
- * Context: mmap_lock held for read. May sleep and do I/O.
+ * Context: mmap_lock held for read.
  * Return: 0 or -EFAULT.
  */
-int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len)
+int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, bool may_fault)
 {
+	unsigned int flags = FOLL_FORCE | (may_fault ? 0 : FOLL_NOFAULT);
+
 	while (len) {
 		size_t part = min_t(size_t, len, PAGE_SIZE - offset_in_page(addr));
 		struct page *page;
 		char *from;
 
-		if (lp_get_user_pages(mm, addr & PAGE_MASK, 1, FOLL_FORCE, &page) != 1)
+		if (lp_get_user_pages(mm, addr & PAGE_MASK, 1, flags, &page, NULL) != 1)
 			return -EFAULT;
 		from = kmap_local_page(page);
 		memcpy(bytes, from + offset_in_page(addr), part);
@@ -134,12 +173,18 @@ int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len)
 int lp_poke(struct mm_struct *mm, unsigned long addr, const void *bytes, size_t len)
 {
 	struct lp_place place = { .addr = addr, .len = len };
+	unsigned int tries = LP_POKE_TRIES;
 	int ret;
 
 	memcpy(place.to, bytes, len);
-	mmap_read_lock(mm);
-	ret = lp_place_pin(mm, &place);
-	mmap_read_unlock(mm);
+	do {
+		ret = lp_place_fault_in(mm, &place, true);
+		if (ret)
+			return ret;
+		mmap_read_lock(mm);
+		ret = lp_place_pin(mm, &place);
+		mmap_read_unlock(mm);
+	} while (ret == -EFAULT && --tries);
 	if (ret)
 		return ret;
 	lp_place_write(&place);

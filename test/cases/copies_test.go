@@ -3,7 +3,6 @@
 package cases
 
 import (
-	"debug/elf"
 	"fmt"
 	"testing"
 
@@ -13,26 +12,16 @@ import (
 // fieldPatch sets all bytes of the variable field of copies, in as many sites as a patch may have.
 func fieldPatch(t *testing.T, path string) *lpnl.Patch {
 	t.Helper()
-	f, err := elf.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	symbols, err := f.Symbols()
-	if err != nil {
-		t.Fatal(err)
-	}
+	field := lookUp(t, path, "field")
 	p := rawPatch(t, path, "main")
 	p.Sites, p.Functions = nil, nil
-	for _, s := range symbols {
-		for at := uint64(0); s.Name == "field" && at < s.Size; at += lpnl.SiteMax {
-			site := lpnl.Site{Kind: lpnl.SiteKindBytes, Symbol: "field", Vaddr: s.Value + at,
-				Old: make([]byte, lpnl.SiteMax), New: make([]byte, lpnl.SiteMax)}
-			for i := range site.New {
-				site.New[i] = 1
-			}
-			p.Sites = append(p.Sites, site)
+	for at := uint64(0); at < field.Size; at += lpnl.SiteMax {
+		site := lpnl.Site{Kind: lpnl.SiteKindBytes, Symbol: "field", Vaddr: field.Value + at,
+			Old: make([]byte, lpnl.SiteMax), New: make([]byte, lpnl.SiteMax)}
+		for i := range site.New {
+			site.New[i] = 1
 		}
+		p.Sites = append(p.Sites, site)
 	}
 	if len(p.Sites) != lpnl.SitesMax {
 		t.Fatalf("field has %d sites, want %d", len(p.Sites), lpnl.SitesMax)

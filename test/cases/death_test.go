@@ -141,16 +141,36 @@ func TestPatchFileIsKept(t *testing.T) {
 	waitFor(t, "the file to be free", func() bool { return os.Truncate(p.File.Name(), 0) == nil })
 }
 
-// TestClientKilled kills lpctl while its operation waits for a thread to leave: the operation is called off, and
+// applier starts a client that applies a raw patch of a function to a victim, and waits for as long as it takes.
+func applier(t *testing.T, v *victim, symbol string) *exec.Cmd {
+	t.Helper()
+	client := exec.Command("/proc/self/exe", "-test.run", "^TestHelperApply$")
+	client.Env = []string{fmt.Sprintf("APPLY=%s %s %d", v.path, symbol, v.pid)}
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// TestHelperApply is the client that others kill.
+func TestHelperApply(t *testing.T) {
+	var path, symbol string
+	var pid int
+	if _, err := fmt.Sscan(os.Getenv("APPLY"), &path, &symbol, &pid); err != nil {
+		t.Skip("only for applier")
+	}
+	c := dial(t)
+	p := rawPatch(t, path, symbol)
+	transfer(t, c, p)
+	c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: pid}, lpnl.Options{Timeout: time.Hour})
+}
+
+// TestClientKilled kills a client while its operation waits for a thread to leave: the operation is called off, and
 // nothing has changed.
 func TestClientKilled(t *testing.T) {
 	v := startVictim(t, "victim")
 	v.ask("dwell")
-	client := exec.Command("/proc/self/exe", "-test.run", "^TestHelperApplyDwell$")
-	client.Env = []string{fmt.Sprintf("APPLY_DWELL=%d", v.pid)}
-	if err := client.Start(); err != nil {
-		t.Fatal(err)
-	}
+	client := applier(t, v, "dwell")
 	c := dial(t)
 	waitFor(t, "the other client's patch", func() bool {
 		return strings.Contains(maps(t, v.pid), "/raw")
@@ -162,16 +182,4 @@ func TestClientKilled(t *testing.T) {
 	})
 	wantNoTargets(t, c)
 	v.ask("leave")
-}
-
-// TestHelperApplyDwell is the client that TestClientKilled kills.
-func TestHelperApplyDwell(t *testing.T) {
-	var pid int
-	if _, err := fmt.Sscan(os.Getenv("APPLY_DWELL"), &pid); err != nil {
-		t.Skip("only for TestClientKilled")
-	}
-	c := dial(t)
-	p := rawPatch(t, fixtures+"victim", "dwell")
-	transfer(t, c, p)
-	c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: pid}, lpnl.Options{Timeout: time.Hour})
 }

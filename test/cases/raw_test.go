@@ -115,6 +115,25 @@ func addRawImage(t *testing.T, p *lpnl.Patch, path string) {
 
 func addRawSite(t *testing.T, p *lpnl.Patch, path, symbol string) {
 	t.Helper()
+	s := lookUp(t, path, symbol)
+	old := make([]byte, 5)
+	n, err := open(t, path).ReadAt(old, int64(s.offset))
+	if n == 0 {
+		t.Fatal(err)
+	}
+	p.Sites = append(p.Sites, lpnl.Site{Kind: lpnl.SiteKindJump, Symbol: symbol, Vaddr: s.Value, Old: old[:n]})
+	p.Functions = append(p.Functions, lpnl.Function{Symbol: symbol, Start: s.Value, End: s.Value + s.Size})
+}
+
+// fileSymbol is a symbol of an ELF file, with its place in the file.
+type fileSymbol struct {
+	elf.Symbol
+	offset uint64
+}
+
+// lookUp finds a symbol in an ELF file.
+func lookUp(t *testing.T, path, name string) fileSymbol {
+	t.Helper()
 	f, err := elf.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -125,21 +144,13 @@ func addRawSite(t *testing.T, p *lpnl.Patch, path, symbol string) {
 		t.Fatal(err)
 	}
 	for _, s := range symbols {
-		if s.Name != symbol {
-			continue
+		if s.Name == name {
+			section := f.Sections[s.Section]
+			return fileSymbol{s, s.Value - section.Addr + section.Offset}
 		}
-		section := f.Sections[s.Section]
-		data, err := section.Data()
-		if err != nil {
-			t.Fatal(err)
-		}
-		old := data[s.Value-section.Addr:]
-		old = old[:min(5, len(old))]
-		p.Sites = append(p.Sites, lpnl.Site{Kind: lpnl.SiteKindJump, Symbol: symbol, Vaddr: s.Value, Old: old})
-		p.Functions = append(p.Functions, lpnl.Function{Symbol: symbol, Start: s.Value, End: s.Value + s.Size})
-		return
 	}
-	t.Fatalf("%s has no symbol %s", path, symbol)
+	t.Fatalf("%s has no symbol %s", path, name)
+	return fileSymbol{}
 }
 
 // transfer hands the patch to the kernel.

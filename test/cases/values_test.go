@@ -3,7 +3,6 @@
 package cases
 
 import (
-	"debug/elf"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -120,22 +119,7 @@ func TestValueWasChanged(t *testing.T) {
 // variable is where a variable of the victim, which is a PIE, is in its memory.
 func variable(t *testing.T, v *victim, name string) int64 {
 	t.Helper()
-	f, err := elf.Open(v.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	symbols, err := f.Symbols()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range symbols {
-		if s.Name == name {
-			return int64(imageBase(t, v.pid, v.path) + s.Value)
-		}
-	}
-	t.Fatalf("%s has no %s", v.path, name)
-	return 0
+	return int64(imageBase(t, v.pid, v.path) + lookUp(t, v.path, name).Value)
 }
 
 // TestValuesFork has children of before and after the patch: each has the values of its function, and can be rid of them

@@ -3,7 +3,6 @@
 package cases
 
 import (
-	"debug/elf"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -25,26 +24,7 @@ type counter struct {
 
 func newCounter(t *testing.T, v *victim, name string) counter {
 	t.Helper()
-	f, err := elf.Open(v.path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	symbols, err := f.Symbols()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var base uint64
-	if _, err := fmt.Sscanf(maps(t, v.pid), "%x-", &base); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range symbols {
-		if s.Name == name {
-			return counter{t, open(t, fmt.Sprintf("/proc/%d/mem", v.pid)), int64(base + s.Value)}
-		}
-	}
-	t.Fatalf("%s has no variable %s", v.path, name)
-	return counter{}
+	return counter{t, open(t, fmt.Sprintf("/proc/%d/mem", v.pid)), variable(t, v, name)}
 }
 
 func (c counter) read() uint64 {

@@ -10,6 +10,7 @@
  *	  spin         executes outer()
  *	  register     has an address inside outer() in a register
  *	  deep         sleeps with 8 MiB of stack between it and outer()
+ *	  split        the same, with a page in between that makes three mappings of the stack
  *	  tiny         has a stack of 16 KiB in the middle of the heap
  *	  huge         has a stack in a mapping that goes on for 256 MiB
  *	  lost         the same, with no thread control block at the end of the stack
@@ -24,6 +25,10 @@
  *	  hugeaway     as huge, outside of outer()
  *	  fifo         a thread for each processor spins with SCHED_FIFO 99, outside of outer(), and rests 250 ms in 4 s
  *	  uring        an io_uring with a polling thread and a worker that waits in read()
+ *	hide WHAT    takes a page away, which from here on comes when show says so (userfaultfd); "hidden ADDRESS"
+ *	  lonely       the one of the variable lonely, which nobody uses
+ *	  stack        one that the thread that entered deep does not use
+ *	show         "shown"
  *	peek         "peek N" from peek() called once, 1 as built
  *	leave        all that wait go on; "left", or "late" if one did not wait for so long, or what it waited for went wrong
  */
@@ -63,7 +68,11 @@ static atomic_int arrived, leaving, running, late;
 static atomic_int tid;
 static int faults = -1;
 static char *missing;
+static char *_Atomic deepest;
+static char *hidden;
+static int split;
 static int feed[2];
+char lonely[PAGE] __attribute__((aligned(PAGE)));
 
 static void await(atomic_int *word, int least)
 {
@@ -130,12 +139,21 @@ __asm__(".text\n"
 	"	ret\n"
 	".size again, . - again\n");
 
+/* A page in the middle of it. */
+static char *middle(void)
+{
+	return (char *)(((unsigned long)deepest + DEPTH / 2) & -PAGE);
+}
+
 __attribute__((noinline)) static void deep(void)
 {
 	volatile char below[DEPTH];
 
 	for (unsigned long i = 0; i < DEPTH; i += PAGE)
 		below[i] = 1;
+	atomic_store(&deepest, (char *)below);
+	if (split && madvise(middle(), PAGE, MADV_DONTDUMP))
+		abort();
 	inner();
 	below[0]++;
 }
@@ -299,11 +317,12 @@ static void enter(const char *how)
 {
 	prctl(PR_SET_NAME, how);
 	atomic_store(&tid, (int)syscall(SYS_gettid));
+	split = !strcmp(how, "split");
 	if (!strcmp(how, "spin"))
 		outer(NULL);
 	else if (!strcmp(how, "register"))
 		hold_in_register();
-	else if (!strcmp(how, "deep"))
+	else if (!strcmp(how, "deep") || !strcmp(how, "split"))
 		outer(deep);
 	else if (!strcmp(how, "signal"))
 		interrupted(0, 0);
@@ -423,16 +442,39 @@ static void leave(void)
 	puts(atomic_load(&late) ? "late" : "left");
 }
 
+static int watch(char *page)
+{
+	struct uffdio_register range = {
+		.range = { .start = (unsigned long)page, .len = PAGE }, .mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+
+	return ioctl(faults, UFFDIO_REGISTER, &range);
+}
+
 static int prepare_faults(void)
 {
 	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 
 	missing = map(PAGE);
-	range.range.start = (unsigned long)missing;
-	range.range.len = PAGE;
 	faults = (int)syscall(SYS_userfaultfd, 0);
-	return faults < 0 || ioctl(faults, UFFDIO_API, &api) || ioctl(faults, UFFDIO_REGISTER, &range);
+	return faults < 0 || ioctl(faults, UFFDIO_API, &api) || watch(missing);
+}
+
+static void hide(const char *what)
+{
+	hidden = strcmp(what, "stack") ? lonely : middle();
+	if (watch(hidden) || madvise(hidden, PAGE, MADV_DONTNEED))
+		abort();
+	printf("hidden %p\n", (void *)hidden);
+}
+
+static void show(void)
+{
+	struct uffdio_zeropage zero = { .range = { .start = (unsigned long)hidden, .len = PAGE } };
+
+	if (ioctl(faults, UFFDIO_ZEROPAGE, &zero) || ioctl(faults, UFFDIO_UNREGISTER, &zero.range))
+		abort();
+	puts("shown");
 }
 
 int main(void)
@@ -454,6 +496,10 @@ int main(void)
 			printf("value %d\n", value(0));
 		else if (!strcmp(line, "peek"))
 			printf("peek %d\n", peek(&one));
+		else if (!strncmp(line, "hide ", 5))
+			hide(line + 5);
+		else if (!strcmp(line, "show"))
+			show();
 		else if (!strncmp(line, "enter ", 6))
 			begin(strdup(line + 6));
 		else if (!strcmp(line, "leave"))

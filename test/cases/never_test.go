@@ -1,0 +1,105 @@
+//go:build vm
+
+package cases
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"lpatch/pkg/lpnl"
+)
+
+// waitForPage is the function of the kernel in which a thread waits for a page that userfaultfd has to bring.
+const waitForPage = "handle_userfault"
+
+// TestPageNeverComes has an operation wait for a page that does not come: of a site, and of the stack of a thread.
+// Meanwhile other targets can be patched. It ends when its time is up, or with its client, and nothing has changed.
+func TestPageNeverComes(t *testing.T) {
+	for what, sentence := range map[string]string{
+		"lonely": "the page of lonely at %#[1]x did not come into the memory of stacks[%[2]d] in time",
+		"stack":  "the stack of thread %[3]d (deep) at %#[1]x cannot be read",
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			v, other := startVictim(t, "stacks"), startVictim(t, "victim")
+			c, rival := dial(t), dial(t)
+			p, q := rawPatch(t, v.path, "value"), rawPatch(t, other.path, "value")
+			addLonely(t, p, v.path)
+			transfer(t, c, p)
+			transfer(t, rival, q)
+			tid := v.enter("deep")
+			at := v.hide(what)
+
+			done := make(chan error)
+			go func() {
+				_, err := c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: v.pid}, shortly)
+				done <- err
+			}()
+			waitInside(t, v.pid, waitForPage)
+			do(t, rival, lpnl.VerbApply, q, other.pid)
+			other.wantValue(2)
+			do(t, rival, lpnl.VerbRestore, q, other.pid)
+			do(t, rival, lpnl.VerbUnload, q, other.pid)
+			want := fmt.Sprintf(sentence, at, v.pid, tid)
+			if err := <-done; err == nil || err.Error() != want {
+				t.Fatalf("refused with\n%v\nwant\n%s", err, want)
+			}
+			v.wantValue(1)
+
+			if got := v.ask("show"); got != "shown" {
+				t.Fatalf("the program says %q", got)
+			}
+			do(t, c, lpnl.VerbApply, p, v.pid)
+			v.wantValue(2)
+			do(t, c, lpnl.VerbRestore, p, v.pid)
+			do(t, c, lpnl.VerbUnload, p, v.pid)
+			v.wantValue(1)
+			v.ask("leave")
+		})
+	}
+}
+
+// addLonely adds a site in the variable lonely of stacks.c, which has no initial value.
+func addLonely(t *testing.T, p *lpnl.Patch, path string) {
+	t.Helper()
+	p.Sites = append(p.Sites, lpnl.Site{Kind: lpnl.SiteKindBytes, Symbol: "lonely", Vaddr: lookUp(t, path, "lonely").Value,
+		Old: make([]byte, 4), New: []byte{1, 2, 3, 4}})
+}
+
+// hide takes a page of stacks.c away, and returns where it was.
+func (v *victim) hide(what string) (at uint64) {
+	v.t.Helper()
+	if line := v.ask("hide " + what); !parse(line, "hidden %v", &at) {
+		v.t.Fatalf("the program says %q", line)
+	}
+	return at
+}
+
+// TestClientKilledAtPage kills a client while its operation waits for a page that does not come: both end.
+func TestClientKilledAtPage(t *testing.T) {
+	v := startVictim(t, "stacks")
+	v.enter("deep")
+	v.hide("stack")
+	client := applier(t, v, "value")
+	waitInside(t, v.pid, waitForPage)
+	client.Process.Kill()
+	ended := make(chan bool)
+	go func() {
+		client.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience(30 * time.Second)):
+		t.Error("the client has not ended")
+	}
+	waitFor(t, "the operation to end", func() bool { return opThread(t, v.pid) == 0 })
+	if strings.Contains(maps(t, v.pid), "/raw") {
+		t.Error("the patch is still mapped")
+	}
+	v.ask("show")
+	v.ask("leave")
+	v.wantValue(1)
+}
