@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"lpatch/pkg/lpelf"
 )
@@ -83,10 +84,18 @@ func NewImage(f, twin *lpelf.File) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	im := &Image{File: f, Slots: slots, Named: len(table) > 0, bound: f.BindNow()}
+	im := &Image{File: f, Slots: slots, Named: isFull(table, f), bound: f.BindNow()}
 	im.index(table)
 	im.scope = &scope{im: im}
 	return im, nil
+}
+
+// isFull tells a symbol table that names what the program has from one that a stripped file got with a patch (pkg/bake).
+func isFull(table []*lpelf.Symbol, f *lpelf.File) bool {
+	return slices.ContainsFunc(table, func(s *lpelf.Symbol) bool {
+		sec := f.SectionOf(s)
+		return s.Defined() && s.Type != elf.STT_FILE && (sec == nil || !strings.HasPrefix(sec.Name, ".lpatch."))
+	})
 }
 
 // sameProgram accepts a twin of the same build-id, or with the same bytes in every executable and read-only section.

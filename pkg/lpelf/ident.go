@@ -88,8 +88,8 @@ func (f *File) dynamicEntries() []dynamicEntry {
 	return out
 }
 
-// dynamic returns the value of the first dynamic entry with that tag.
-func (f *File) dynamic(tag elf.DynTag) (uint64, bool) {
+// Dynamic returns the value of the first dynamic entry with that tag.
+func (f *File) Dynamic(tag elf.DynTag) (uint64, bool) {
 	for _, e := range f.dynamicEntries() {
 		if e.tag == tag {
 			return e.value, true
@@ -100,11 +100,11 @@ func (f *File) dynamic(tag elf.DynTag) (uint64, bool) {
 
 // dynamicString returns the string that the first dynamic entry with that tag names, or "".
 func (f *File) dynamicString(tag elf.DynTag) string {
-	off, ok := f.dynamic(tag)
+	off, ok := f.Dynamic(tag)
 	if !ok {
 		return ""
 	}
-	strtab, ok := f.dynamic(elf.DT_STRTAB)
+	strtab, ok := f.Dynamic(elf.DT_STRTAB)
 	if !ok {
 		return ""
 	}
@@ -116,7 +116,7 @@ func (f *File) Soname() string { return f.dynamicString(elf.DT_SONAME) }
 
 // Needed returns the names of the libraries that the file needs (DT_NEEDED), in order.
 func (f *File) Needed() []string {
-	strtab, ok := f.dynamic(elf.DT_STRTAB)
+	strtab, ok := f.Dynamic(elf.DT_STRTAB)
 	if !ok {
 		return nil
 	}
@@ -160,26 +160,26 @@ func (f *File) DebugLink() (name string, sum uint32) {
 
 // PIE tells whether the file is marked as a position independent program (DF_1_PIE).
 func (f *File) PIE() bool {
-	flags, _ := f.dynamic(elf.DT_FLAGS_1)
+	flags, _ := f.Dynamic(elf.DT_FLAGS_1)
 	return elf.DynFlag1(flags)&elf.DF_1_PIE != 0
 }
 
 // Symbolic tells whether the file's references prefer its own definitions (DF_SYMBOLIC).
 func (f *File) Symbolic() bool {
-	if _, ok := f.dynamic(elf.DT_SYMBOLIC); ok {
+	if _, ok := f.Dynamic(elf.DT_SYMBOLIC); ok {
 		return true
 	}
-	flags, _ := f.dynamic(elf.DT_FLAGS)
+	flags, _ := f.Dynamic(elf.DT_FLAGS)
 	return elf.DynFlag(flags)&elf.DF_SYMBOLIC != 0
 }
 
 // BindNow tells whether the dynamic linker fills every PLT slot before the program starts (DF_BIND_NOW, DF_1_NOW).
 func (f *File) BindNow() bool {
-	if _, ok := f.dynamic(elf.DT_BIND_NOW); ok {
+	if _, ok := f.Dynamic(elf.DT_BIND_NOW); ok {
 		return true
 	}
-	flags, _ := f.dynamic(elf.DT_FLAGS)
-	flags1, _ := f.dynamic(elf.DT_FLAGS_1)
+	flags, _ := f.Dynamic(elf.DT_FLAGS)
+	flags1, _ := f.Dynamic(elf.DT_FLAGS_1)
 	return elf.DynFlag(flags)&elf.DF_BIND_NOW != 0 || flags1&1 != 0
 }
 

@@ -62,10 +62,23 @@ func (f *File) Symbols() []Symbol {
 	var out []Symbol
 	for _, s := range f.elf.Symbols {
 		if s.Name != "" && s.Defined() {
-			out = append(out, Symbol{Name: s.Name, Addr: s.Value, Size: s.Size, Func: s.Type == elf.STT_FUNC, Local: s.Bind == elf.STB_LOCAL})
+			name := s.Name
+			if s.Version != "" { // a stub, NAME@plt
+				name += "@" + s.Version
+			}
+			out = append(out, Symbol{Name: name, Addr: s.Value, Size: s.Size, Func: s.Type == elf.STT_FUNC, Local: s.Bind == elf.STB_LOCAL})
 		}
 	}
 	return out
+}
+
+// Frames returns the unwind tables of the patch, .eh_frame, and their address; nil if it has none.
+func (f *File) Frames() (addr uint64, data []byte) {
+	s := f.elf.Section(".eh_frame")
+	if s == nil || !f.inside(s.Addr, s.Size, ProtR) {
+		return 0, nil
+	}
+	return s.Addr, s.Data
 }
 
 // BytesAt returns the patch's bytes from a virtual address to the end of its segment, as in the file, or nil.
