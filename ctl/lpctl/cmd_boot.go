@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,15 +20,16 @@ func bootCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "boot",
 		Usage:     "apply patches to programs as they start",
-		ArgsUsage: "add NAME.lp | remove NAME | list | replay | success",
+		ArgsUsage: "add NAME.lp | remove NAME | list | replay | success | bake NAME.lp -o ELF",
 		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "image", Usage: "with add: a file that the patch is for is at `PATH`; may be repeated"},
+			&cli.StringSliceFlag{Name: "image", Usage: "with add and bake: a file that the patch is for is at `PATH`; may be repeated"},
 			&cli.StringFlag{Name: "on-failure", Value: string(boot.Run),
 				Usage: "with add: `WHAT` to do with a process that cannot be patched, run or kill"},
 			&cli.IntFlag{Name: "boots", Value: boot.DefaultBoots,
 				Usage: "with add: disable the patch after `N` boots that did not succeed, 0 for never"},
 			&cli.BoolFlag{Name: "now", Usage: "with add and remove: what runs already too", DisableDefaultText: true},
 			&cli.StringFlag{Name: "root", Value: "/", Usage: "the system whose entries are meant has its root at `DIR`"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with bake: the file to make, `ELF`"},
 			jsonFlag(), quietFlag(),
 		},
 		Action: bootAction,
@@ -43,7 +43,7 @@ var bootActions = map[string]struct {
 	do        func(*bootRun) error
 }{
 	"add": {1, true, (*bootRun).add}, "remove": {1, true, (*bootRun).remove}, "list": {0, true, (*bootRun).list},
-	"replay": {0, true, (*bootRun).replay}, "success": {0, false, (*bootRun).success},
+	"replay": {0, true, (*bootRun).replay}, "success": {0, false, (*bootRun).success}, "bake": {1, false, (*bootRun).bake},
 }
 
 // bootRun is one call of boot.
@@ -57,7 +57,7 @@ type bootRun struct {
 func bootAction(c *cli.Context) error {
 	action, ok := bootActions[c.Args().First()]
 	if !ok {
-		return errors.New("say what to do: add NAME.lp, remove NAME, list, replay or success; see lpctl boot --help")
+		return errors.New("say what to do: add NAME.lp, remove NAME, list, replay, success or bake NAME.lp; see lpctl boot --help")
 	}
 	if c.NArg() != 1+action.arguments {
 		return fmt.Errorf("lpctl boot %s takes %s; see lpctl boot --help", c.Args().First(), plural(action.arguments, "argument"))
@@ -92,20 +92,16 @@ func (b *bootRun) add() error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	data, err := os.ReadFile(b.arg)
-	if err != nil {
-		return err
-	}
 	if err := apply.Bootable(f.Spec); err != nil {
 		return err
 	}
 	e := &boot.Entry{Name: f.Spec.Name, OnFailure: boot.OnFailure(b.c.String("on-failure")), Boots: b.c.Int("boots"),
 		Added: time.Now().UTC().Truncate(time.Second)}
-	if e.Images, err = apply.FindImages(b.registry, f.Spec, b.c.StringSlice("image")); err != nil {
+	if e.Images, err = apply.FindImages(b.registry, f.Spec, b.images()); err != nil {
 		return superseded(err)
 	}
 	// Kept first, and registered from what is kept: the kernel holds the file as long as it has the patch.
-	if err := b.registry.Add(e, data); err != nil {
+	if err := b.registry.Add(e, f.Data); err != nil {
 		return err
 	}
 	switch err := b.register(e); {
@@ -215,7 +211,7 @@ func (b *bootRun) replay() error {
 func superseded(err error) error {
 	var old *apply.Superseded
 	if errors.As(err, &old) {
-		return &exitError{status: exitRefused, err: fmt.Errorf("refused: %w; rebuild the patch for this version", err)}
+		return refused(fmt.Errorf("%w; rebuild the patch for this version", err))
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"lpatch/pkg/boot"
 	"lpatch/pkg/build"
 	"lpatch/pkg/patch"
 )
@@ -92,7 +93,7 @@ func buildPatch(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := replace(out, res.Data); err != nil {
+	if err := boot.WriteFile(out, res.Data, 0o644); err != nil {
 		return err
 	}
 	return built(c, name, out, res)
@@ -148,20 +149,6 @@ func parseSets(args []string) ([]build.Set, error) {
 		sets = append(sets, build.Set{Variable: variable, File: file})
 	}
 	return sets, nil
-}
-
-// replace writes a whole file or nothing. The new file is another inode: targets that have the old one mapped keep it.
-func replace(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // nothing is there after the rename
-	_, err = f.Write(data)
-	if err := errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return os.Rename(f.Name(), path)
 }
 
 func built(c *cli.Context, name, out string, res *build.Result) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"lpatch/pkg/lpnl"
 )
@@ -35,6 +36,11 @@ func (e *exitError) Unwrap() error { return e.err }
 
 // nothing makes an error for status 3.
 func nothing(err error) error { return &exitError{status: exitNothing, err: err} }
+
+// refused makes an error for status 2.
+func refused(err error) error {
+	return &exitError{status: exitRefused, err: fmt.Errorf("refused: %w", err)}
+}
 
 // statusOf returns the exit status that belongs to an error.
 func statusOf(err error) exitStatus {

@@ -45,7 +45,7 @@ var (
 func FindImages(r boot.Registry, spec *patch.Spec, given []string) ([]boot.Image, error) {
 	var found []boot.Image
 	for i := range spec.Images {
-		image, err := findImage(r, &spec.Images[i], given)
+		image, err := FindImage(r, &spec.Images[i], given)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +54,8 @@ func FindImages(r boot.Registry, spec *patch.Spec, given []string) ([]boot.Image
 	return found, nil
 }
 
-func findImage(r boot.Registry, image *patch.Image, given []string) (boot.Image, error) {
+// FindImage is FindImages for one of them.
+func FindImage(r boot.Registry, image *patch.Image, given []string) (boot.Image, error) {
 	want := describe(image.BuildID, image.SHA256)
 	places := slices.Clone(given)
 	for _, dir := range slices.Concat(binDirs, libDirs) {

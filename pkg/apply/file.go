@@ -15,6 +15,7 @@ import (
 // File is an open patch file.
 type File struct {
 	Spec     *patch.Spec
+	Data     []byte // its content
 	file     *os.File
 	sum      [sha256.Size]byte // of the whole file
 	segments []lpnl.Segment

@@ -33,7 +33,7 @@ func read(f *os.File) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &File{Spec: p.Spec, file: f, sum: p.SHA256}
+	out := &File{Spec: p.Spec, Data: data, file: f, sum: p.SHA256}
 	for _, s := range p.Segments() {
 		out.segments = append(out.segments, lpnl.Segment{
 			Offset: s.Offset, Vaddr: s.Vaddr, Size: s.Size, Prot: prots[s.Prot],

@@ -53,10 +53,10 @@ func (r Registry) Add(e *Entry, patch []byte) error {
 			return err
 		}
 	}
-	if err := writeFile(r.patchPath(e.SHA256), patch, 0o600); err != nil {
+	if err := WriteFile(r.patchPath(e.SHA256), patch, 0o600); err != nil {
 		return err
 	}
-	if err := writeFile(r.entryPath(e.Name), text, 0o644); err != nil {
+	if err := WriteFile(r.entryPath(e.Name), text, 0o644); err != nil {
 		return err
 	}
 	return errors.Join(r.forget(e.Name), r.sweep())
@@ -203,8 +203,9 @@ func (r Registry) sweep() error {
 	return nil
 }
 
-// writeFile makes a file that has all its content or is not there, even if the power fails.
-func writeFile(path string, data []byte, mode os.FileMode) (err error) {
+// WriteFile makes a file that has all its content or is not there, even if the power fails. It is another inode than what
+// was there: who has that mapped keeps it.
+func WriteFile(path string, data []byte, mode os.FileMode) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {

@@ -152,7 +152,7 @@ func (r Registry) changeTrials(change func(*trials)) error {
 	if err != nil || bytes.Equal(before, after) {
 		return err
 	}
-	return writeFile(filepath.Join(r.Root, trialsFile), slices.Concat([]byte(trialsHeader), after), 0o644)
+	return WriteFile(filepath.Join(r.Root, trialsFile), slices.Concat([]byte(trialsHeader), after), 0o644)
 }
 
 func (r Registry) readTrials() (*trials, error) {

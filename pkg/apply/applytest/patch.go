@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
@@ -34,12 +35,13 @@ func Spec(name, path string) (*patch.Spec, error) {
 		}
 	}
 	text := image.TextVaddr
+	code := slices.Clone(f.BytesAt(text)[:65])
 	return &patch.Spec{
 		Format: patch.FormatVersion, Name: name, Description: "a patch for tests", Tool: "applytest",
 		Images: []patch.Image{image},
 		Sites: []patch.Site{
-			{Kind: patch.SiteJump, Symbol: "main", Vaddr: text, Old: make([]byte, 5), Target: page},
-			{Kind: patch.SiteBytes, Symbol: "limit", Vaddr: text + 64, Old: []byte{1}, New: []byte{2}},
+			{Kind: patch.SiteJump, Symbol: "main", Vaddr: text, Old: code[:5], Target: page},
+			{Kind: patch.SiteBytes, Symbol: "limit", Vaddr: text + 64, Old: code[64:], New: []byte{code[64] + 1}},
 		},
 		Functions: []patch.Function{{Symbol: "main", Bodies: []patch.Range{{Start: text, End: text + 32}}, Why: "changed"}},
 		Fixups:    []patch.Fixup{{Kind: patch.FixupPC32, Place: 2 * page, Addend: -4}},
