@@ -5,35 +5,51 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
+	"text/tabwriter"
 
 	"lpatch/pkg/lpelf"
 )
 
-// corpusDir finds the objects of real security fixes: LPATCH_CORPUS, or ../shared/corpus beside the repository; a folder
-// or the archive that holds it.
+// corpusDir finds the objects of real security fixes: LPATCH_CORPUS, a folder or the archive that holds it, or else
+// shared/corpus/corpus.tar.xz beside the repository or further up.
 func corpusDir(t *testing.T) string {
 	path := os.Getenv("LPATCH_CORPUS")
 	if path == "" {
-		path = "../../../shared/corpus/corpus.tar.xz"
+		path = findAbove("shared/corpus/corpus.tar.xz")
 	}
-	st, err := os.Stat(path)
-	if err != nil {
-		t.Skipf("no corpus of real objects (set LPATCH_CORPUS): %v", err)
+	if path == "" {
+		t.Skip("note: the corpus of real fixes is not here, so nothing was built from it: set LPATCH_CORPUS to corpus.tar.xz or to the folder in it")
 	}
-	if st.IsDir() {
+	if st, err := os.Stat(path); err != nil {
+		t.Fatalf("LPATCH_CORPUS: %v", err)
+	} else if st.IsDir() {
 		return path
 	}
 	dir := t.TempDir()
 	if out, err := exec.Command("tar", "xf", path, "-C", dir).CombinedOutput(); err != nil {
-		t.Skipf("tar: %v\n%s", err, out)
+		t.Fatalf("tar: %v\n%s", err, out)
 	}
 	return filepath.Join(dir, "corpus")
+}
+
+// findAbove looks for a file in the folders above this one; "" if there is none.
+func findAbove(name string) string {
+	dir, err := os.Getwd()
+	for err == nil && dir != "/" {
+		dir = filepath.Dir(dir)
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return filepath.Join(dir, name)
+		}
+	}
+	return ""
 }
 
 // withSymbols adds the symbol table of a debug file to a stripped file, whatever their build-ids: the corpus has debug
@@ -145,22 +161,120 @@ func (c *corpus) build(t *testing.T, p corpusPair) (*Result, error) {
 	return res, err
 }
 
-// TestCorpus builds every pair of the corpus and prints what came of it.
+// corpusRow is what testdata/corpus says of a fix, and what came of it.
+type corpusRow struct {
+	class, remark string
+	want          string // built, nothing, or the codes of its refusals
+	built         int    // patches
+	nothing       int    // files that the fix does not concern
+	refusals      Refusals
+	facts         []string
+}
+
+// got sums up what came of a fix for all files of its package. Objects of another build of the same source are refused:
+// where the fix is built for one file, that is no news.
+func (r *corpusRow) got() string {
+	switch {
+	case r.built > 0:
+		return "built"
+	case len(r.refusals) > 0:
+		codes := map[string]bool{}
+		for _, x := range r.refusals {
+			codes[x.Code] = true
+		}
+		return strings.Join(slices.Sorted(maps.Keys(codes)), ",")
+	}
+	return "nothing"
+}
+
+// corpusRows reads testdata/corpus.
+func corpusRows(t *testing.T) map[string]*corpusRow {
+	t.Helper()
+	data, err := os.ReadFile("testdata/corpus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]*corpusRow{}
+	for _, line := range strings.Split(string(data), "\n") {
+		f := strings.Fields(line)
+		if len(f) < 4 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		rows[f[0]+" "+f[1]] = &corpusRow{class: f[2], want: f[3], remark: strings.Join(f[4:], " ")}
+	}
+	return rows
+}
+
+// TestCorpus builds every pair of the corpus, with the symbols of the twin, and prints a table of what came of it.
 func TestCorpus(t *testing.T) {
 	c := openCorpus(t)
-	counts := map[string]int{}
+	rows := corpusRows(t)
 	c.each(t, func(p corpusPair) {
+		key := p.pkg + " " + strings.TrimSuffix(p.name, ".patch")
+		row := rows[key]
+		if row == nil {
+			t.Errorf("%s: not in testdata/corpus", key)
+			return
+		}
 		res, err := c.build(t, p)
 		kind, text := verdict(res, err)
-		counts[p.pkg+" "+kind]++
-		t.Logf("%-8s %-30.30s %-24s %s: %s", p.pkg, p.name, p.target, kind, text)
-		if kind == "error" {
-			t.Errorf("%s: %v", p.name, err)
+		t.Logf("%s for %s: %s: %s", key, p.target, kind, text)
+		switch kind {
+		case "built":
+			row.built++
+			row.facts = append(row.facts, fmt.Sprintf("%s: %s", p.target, plural(len(res.Spec.Functions), "function")))
+		case "nothing":
+			row.nothing++
+		case "refused":
+			var refusals Refusals
+			errors.As(err, &refusals)
+			row.refusals = append(row.refusals, refusals...)
+		default:
+			t.Errorf("%s: %v", key, err)
 		}
 	})
-	for k, n := range counts {
-		t.Logf("%-20s %d", k, n)
+	printCorpus(t, rows)
+	for key, row := range rows {
+		if got := row.got(); got != row.want && (row.want == "built" || row.class == "S" || row.class == "D") {
+			t.Errorf("%s, class %s: %s, want %s: %v", key, row.class, got, row.want, row.refusals)
+		}
 	}
+}
+
+// printCorpus prints the table, with a count for each class.
+func printCorpus(t *testing.T, rows map[string]*corpusRow) {
+	t.Helper()
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	built, all := map[string]int{}, map[string]int{}
+	for _, key := range slices.Sorted(maps.Keys(rows)) {
+		row := rows[key]
+		pkg, name, _ := strings.Cut(key, " ")
+		facts := append(slices.Clone(row.facts), row.remark)
+		if row.built == 0 && len(row.refusals) > 0 {
+			facts = append(facts, row.refusals[0].String())
+		}
+		fmt.Fprintf(w, "%s\t%.40s\t%s\t%s\t%.130s\n", pkg, name, row.class, row.got(), strings.Join(slices.DeleteFunc(facts, func(s string) bool { return s == "" }), "; "))
+		all[row.class]++
+		if row.built > 0 {
+			built[row.class]++
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var sums []string
+	for _, class := range []string{"A", "B", "C", "D"} {
+		sums = append(sums, fmt.Sprintf("%s %d of %d", class, built[class], all[class]))
+	}
+	t.Logf("note: corpus of real fixes: built %s\n%s", strings.Join(sums, ", "), b.String())
+}
+
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
+	}
+	return fmt.Sprintf("%d %ss", n, word)
 }
 
 func verdict(res *Result, err error) (kind, text string) {

@@ -1,6 +1,6 @@
 // Command testreport reads what `go test -json` says and prints what a person wants of it: the failures with all that
-// they printed, the slow tests, a line per package, and in the end one line with the numbers. It fails if a test did, or if there was
-// no test at all.
+// they printed, the slow tests, what a test logs that begins with "note: ", a line per package, and in the end one line
+// with the numbers. It fails if a test did, or if there was no test at all.
 package main
 
 import (
@@ -109,13 +109,32 @@ func (r *report) endTest(e event, output string) {
 		if e.Elapsed >= slow {
 			fmt.Fprintf(r.out, "pass %s %s (%.1f s)\n", e.Package, e.Test, e.Elapsed)
 		}
+		r.printNotes(output)
 	case "skip":
 		r.skipped++
 		fmt.Fprintf(r.out, "skip %s %s\n", e.Package, e.Test)
+		r.printNotes(output)
 	case "fail":
 		r.failed++
 		r.failedIn[e.Package]++
 		fmt.Fprintf(r.out, "FAIL %s %s (%.1f s)\n%s", e.Package, e.Test, e.Elapsed, output)
+	}
+}
+
+// printNotes prints what a test logged with "note: " in front, all lines of it: the testing package indents those after
+// the first by eight spaces.
+func (r *report) printNotes(output string) {
+	noting := false
+	for _, line := range strings.Split(output, "\n") {
+		if place, note, ok := strings.Cut(line, ": note: "); ok && strings.Contains(place, ".go:") {
+			noting = true
+			fmt.Fprintf(r.out, "     %s\n", note)
+			continue
+		}
+		rest, more := strings.CutPrefix(line, "        ")
+		if noting = noting && more; noting {
+			fmt.Fprintf(r.out, "     %s\n", rest)
+		}
 	}
 }
 
