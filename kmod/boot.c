@@ -37,6 +37,7 @@
 #include "op.h"
 #include "patch.h"
 #include "target.h"
+#include "trace.h"
 
 /*
  * Where the consumer is, from the begin of the executable segment: inside of an instruction or of
@@ -144,6 +145,7 @@ static void lp_boot_outcome(struct lp_boot *boot, struct lp_op *op)
 		boot->applied++;
 		mutex_unlock(&boot->lock);
 	}
+	trace_boot(op);
 	lp_event(op);
 }
 

@@ -37,6 +37,7 @@
 #include "compat.h"
 #include "freeze.h"
 #include "gate.h"
+#include "trace.h"
 
 /*
  * How long a held thread spins before it sleeps: longer than a usual window, shorter than a wake-up
@@ -420,8 +421,10 @@ int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
 		return -EAGAIN;
 	lp_freeze_queue(f);
 	lp_freeze_lap(f, &f->times.gate);
+	trace_gate(f, f->times.gate);
 	lp_ipi_round(f->mm, lp_ipi_nothing);
 	lp_freeze_lap(f, &f->times.barrier);
+	trace_barrier(f, f->times.barrier);
 	return 0;
 }
 
@@ -472,4 +475,5 @@ void lp_freeze_end(struct lp_freeze *f)
 	lp_freeze_lap(f, &f->times.release);
 	f->times.stop = f->mark - f->began;
 	f->times.longest_thread = lp_longest_hold(f, f->mark);
+	trace_release(f);
 }

@@ -37,6 +37,7 @@ struct lp_times {
 /**
  * struct lp_freeze - one target, its threads, and a stop window on it
  * @mm: the target; the caller has a reference on its users
+ * @pid: of the target's process, for who traces
  * @node: in the list of freezes that newtask adds threads to; lp_gate_lock
  * @threads: every thread that runs on @mm, of which @nr are in use; grows under lp_gate_lock until
  * lp_freeze_finish()
@@ -46,6 +47,7 @@ struct lp_times {
  */
 struct lp_freeze {
 	struct mm_struct *mm;
+	pid_t pid;
 	struct list_head node;
 	struct lp_thread *threads;
 	unsigned int nr;

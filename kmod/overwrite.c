@@ -19,6 +19,7 @@
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
 #include <linux/pagemap.h>
+#include <linux/pid.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
@@ -29,6 +30,7 @@
 #include "places.h"
 #include "span.h"
 #include "target.h"
+#include "trace.h"
 
 /* Back-off between attempts. */
 #define LP_RETRY_MIN_MS 1
@@ -145,6 +147,18 @@ static bool lp_op_writes(const struct lp_op *op)
 	return op->verb != LP_UNLOAD && !(op->flags & LPATCH_OP_FLAGS_DRY_RUN);
 }
 
+/* Return: as lp_window(). */
+static int lp_window_check(struct lp_op *op)
+{
+	int ret = lp_stack_check(&op->scan, &op->freeze);
+
+	if (ret && lp_freeze_expired(&op->freeze))
+		return lp_refuse_deadline(op);
+	if (ret == -EBUSY)
+		return lp_refuse_busy(op);
+	return ret ?: lp_places_check(op, true) ?: lp_pin_check(op);
+}
+
 /*
  * The stop window. mmap_lock held, pages pinned. Return: 0, a refusal, -EFAULT if pages have to be
  * faulted in, -EAGAIN if too many threads were born.
@@ -159,17 +173,9 @@ static int lp_window(struct lp_op *op)
 	if (ret)
 		goto out;
 	lp_test_delay();
-	ret = lp_stack_check(&op->scan, f);
-	if (ret) {
-		if (lp_freeze_expired(f))
-			ret = lp_refuse_deadline(op);
-		else if (ret == -EBUSY)
-			ret = lp_refuse_busy(op);
-		goto out;
-	}
-	ret = lp_places_check(op, true);
-	ret = ret ?: lp_pin_check(op);
+	ret = lp_window_check(op);
 	lp_freeze_lap(f, &f->times.check);
+	trace_check(f, ret);
 	if (ret)
 		goto out;
 	/* From the look at the clock to the release nothing else gets this CPU. */
@@ -180,6 +186,8 @@ static int lp_window(struct lp_op *op)
 		lp_places_write(op);
 	preempt_enable();
 	lp_freeze_lap(f, &f->times.write);
+	if (!ret && lp_op_writes(op))
+		trace_write(f, op->nr_places);
 out:
 	lp_freeze_end(f);
 	return ret;
@@ -257,6 +265,7 @@ static int lp_attempt(struct lp_op *op)
 	int ret;
 
 	memset(&op->freeze, 0, sizeof(op->freeze));
+	op->freeze.pid = pid_nr(op->target->tgid);
 	ret = lp_freeze_prepare(&op->freeze, op->target->mm);
 	if (ret == -ENOMEM)
 		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
