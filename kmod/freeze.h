@@ -67,7 +67,7 @@ void lp_freeze_hold(struct lp_gate *gate);
 
 int lp_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm);
 void lp_freeze_finish(struct lp_freeze *f);
-void lp_freeze_lock(void);
+void lp_freeze_lock(u64 max_stop);
 void lp_freeze_unlock(void);
 void lp_freeze_assert_locked(void);
 int lp_freeze_begin(struct lp_freeze *f, u64 max_stop);

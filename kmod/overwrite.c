@@ -224,7 +224,7 @@ static int lp_locked_window(struct lp_op *op)
 	u64 locked;
 	int ret;
 
-	lp_freeze_lock();
+	lp_freeze_lock(op->max_stop);
 	ret = lp_lock_memory(op);
 	if (ret) {
 		lp_freeze_unlock();
