@@ -56,8 +56,8 @@ bool lp_layer_bytes(const struct lp_record *record, const struct lp_site *site, 
 }
 
 /* Which record has these bytes at a site of @len bytes? The one that was applied last, or NULL. */
-static const struct lp_record *lp_layer_owner(const struct lp_target *target, unsigned long addr,
-					      u8 len, const u8 *found)
+const struct lp_record *lp_layer_owner(const struct lp_target *target, unsigned long addr, u8 len,
+				       const u8 *found)
 {
 	const struct lp_record *record, *owner = NULL;
 	u8 bytes[LPATCH_SITE_MAX];
@@ -72,13 +72,6 @@ static const struct lp_record *lp_layer_owner(const struct lp_target *target, un
 			owner = record;
 	}
 	return owner;
-}
-
-/* Are the bytes that were found at @addr, a site of some patch, those of any patch in the target? */
-bool lp_layer_knows(const struct lp_target *target, const struct lp_site *site, unsigned long addr,
-		    const u8 *found)
-{
-	return lp_layer_owner(target, addr, site->len, found);
 }
 
 /**

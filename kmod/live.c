@@ -120,7 +120,7 @@ static enum lp_found lp_look_at_site(const struct lp_target *target,
 	if (lp_layer_holds(target, record, site, found))
 		return LP_FOUND_NEW;
 	if (!memcmp(found, site->old_bytes, site->len) ||
-	    lp_layer_knows(target, site, addr, found))
+	    lp_layer_owner(target, addr, site->len, found))
 		return LP_FOUND_OLD;
 	return LP_FOUND_FOREIGN;
 }

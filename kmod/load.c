@@ -178,8 +178,16 @@ static unsigned long lp_segment_prot(const struct lp_segment *segment)
 
 static void lp_unmap_segments(struct lp_op *op, u32 nr)
 {
-	while (nr--)
-		vm_munmap(op->base + op->patch->segments[nr].vaddr, op->patch->segments[nr].size);
+	while (nr--) {
+		const struct lp_segment *segment = &op->patch->segments[nr];
+		int ret = vm_munmap(op->base + segment->vaddr, segment->size);
+
+		/* Memory must be very short. Nobody refers to it, and the refusal is one of memory too. */
+		if (ret)
+			pr_warn("lpatch: %s[%u] keeps an unused mapping of patch %s at %#lx (error %d)\n",
+				op->target->comm, op->pid, op->patch->name,
+				op->base + (unsigned long)segment->vaddr, -ret);
+	}
 }
 
 /* Returns 0 or a negative errno with nothing mapped; -EEXIST if somebody took the gap. */

@@ -357,6 +357,8 @@ void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f)
 
 	s->in_window = false;
 	s->until = U64_MAX;
+	if (!s->nr_spans)
+		return;
 	for (i = 0; i < lp_freeze_nr(f); i++) {
 		struct lp_thread *thread = &f->threads[i];
 		struct task_struct *task = thread->gate->task;
@@ -419,6 +421,8 @@ int lp_stack_check(struct lp_scan *s, struct lp_freeze *f)
 
 	s->in_window = true;
 	s->until = f->deadline;
+	if (!s->nr_spans)
+		return 0;
 	/* nr grows while a thread that was in the middle of clone() completes it. */
 	for (i = 0; i < lp_freeze_nr(f); i++) {
 		ret = lp_check_thread(s, f, &f->threads[i], settle_until);
