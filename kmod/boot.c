@@ -129,7 +129,7 @@ static void lp_boot_failed(struct lp_boot *boot, const char *message)
 	boot->failed++;
 	strscpy(boot->message, message, sizeof(boot->message));
 	mutex_unlock(&boot->lock);
-	if (boot->flags & LPATCH_BOOT_FLAGS_KILL)
+	if (READ_ONCE(boot->flags) & LPATCH_BOOT_FLAGS_KILL)
 		send_sig(SIGKILL, current, 1);
 }
 
@@ -327,12 +327,16 @@ static struct lp_boot *lp_boot_find(const u8 *hash)
 
 static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack)
 {
-	struct lp_boot *boot;
+	struct lp_boot *boot = lp_boot_find(patch->hash);
 	int ret;
 
-	if (lp_boot_find(patch->hash)) {
+	if (boot && boot->flags == flags) {
 		NL_SET_ERR_MSG(extack, "the patch has a boot entry already");
 		return -EEXIST;
+	}
+	if (boot) {
+		WRITE_ONCE(boot->flags, flags);
+		return 0;
 	}
 	boot = kzalloc(struct_size(boot, probes, patch->nr_images), GFP_KERNEL_ACCOUNT);
 	if (!boot)
@@ -366,7 +370,8 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_
  * @flags: enum lpatch_boot_flags
  * @extack: gets a sentence that says why not
  *
- * Takes mmap_lock of each process that maps one of the images, one after another, for a moment.
+ * Takes mmap_lock of each process that maps one of the images, one after another, for a moment. An
+ * entry that the patch has already gets the flags, and no start goes by without it.
  *
  * Return: 0 or a negative errno.
  */

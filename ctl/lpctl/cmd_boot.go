@@ -20,7 +20,7 @@ func bootCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "boot",
 		Usage:     "apply patches to programs as they start",
-		ArgsUsage: "add NAME.lp | remove NAME | list | replay | success | bake NAME.lp -o ELF",
+		ArgsUsage: "add NAME.lp | remove NAME | list | replay | success | sync | bake NAME.lp -o ELF",
 		Flags: []cli.Flag{
 			&cli.StringSliceFlag{Name: "image", Usage: "with add and bake: a file that the patch is for is at `PATH`; may be repeated"},
 			&cli.StringFlag{Name: "on-failure", Value: string(boot.Run),
@@ -29,6 +29,7 @@ func bootCommand() *cli.Command {
 				Usage: "with add: disable the patch after `N` boots that did not succeed, 0 for never"},
 			&cli.BoolFlag{Name: "now", Usage: "with add and remove: what runs already too", DisableDefaultText: true},
 			&cli.StringFlag{Name: "root", Value: "/", Usage: "the system whose entries are meant has its root at `DIR`"},
+			&cli.BoolFlag{Name: "fix", Usage: "with sync: bring in line what does not agree with the registry", DisableDefaultText: true},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with bake: the file to make, `ELF`"},
 			jsonFlag(), quietFlag(),
 		},
@@ -44,6 +45,7 @@ var bootActions = map[string]struct {
 }{
 	"add": {1, true, (*bootRun).add}, "remove": {1, true, (*bootRun).remove}, "list": {0, true, (*bootRun).list},
 	"replay": {0, true, (*bootRun).replay}, "success": {0, false, (*bootRun).success}, "bake": {1, false, (*bootRun).bake},
+	"sync": {0, true, (*bootRun).sync},
 }
 
 // bootRun is one call of boot.
@@ -57,7 +59,7 @@ type bootRun struct {
 func bootAction(c *cli.Context) error {
 	action, ok := bootActions[c.Args().First()]
 	if !ok {
-		return errors.New("say what to do: add NAME.lp, remove NAME, list, replay, success or bake NAME.lp; see lpctl boot --help")
+		return errors.New("say what to do: add NAME.lp, remove NAME, list, replay, success, sync or bake NAME.lp; see lpctl boot --help")
 	}
 	if c.NArg() != 1+action.arguments {
 		return fmt.Errorf("lpctl boot %s takes %s; see lpctl boot --help", c.Args().First(), plural(action.arguments, "argument"))

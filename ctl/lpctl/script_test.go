@@ -126,11 +126,14 @@ func cmdCut(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])[:n]), 0o644))
 }
 
-// cmdMkpatch makes a patch file for a program: mkpatch FILE NAME PROGRAM [BUILD-ID].
+// cmdMkpatch makes a patch file for a program: mkpatch FILE NAME PROGRAM [BUILD-ID [DESCRIPTION]].
 func cmdMkpatch(ts *testscript.TestScript, _ bool, args []string) {
 	spec, err := applytest.Spec(args[1], ts.MkAbs(args[2]))
 	ts.Check(err)
-	if len(args) > 3 {
+	if len(args) > 4 {
+		spec.Description = args[4]
+	}
+	if len(args) > 3 && args[3] != "" {
 		var id patch.Hex
 		ts.Check(id.UnmarshalText([]byte(args[3])))
 		spec.Images[0].BuildID = id

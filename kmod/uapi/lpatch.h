@@ -533,7 +533,8 @@ enum lpatch_a_boot {
  *   it by fork. The memory of each is looked at; if that takes too long because somebody holds its
  *   lock, the message says so and the state is the recorded one.
  * @LPATCH_CMD_BOOT_ADD: Register a sealed patch to be applied to each process as it starts. What
- *   runs already is not changed. The entry holds the patch and the module until boot-remove.
+ *   runs already is not changed. The entry holds the patch and the module until boot-remove. One
+ *   that is there with other flags gets these.
  * @LPATCH_CMD_BOOT_REMOVE: Remove a boot entry. Processes that it has patched stay so.
  * @LPATCH_CMD_BOOT_GET: One answer for each boot entry.
  * @LPATCH_CMD_EVENT: Sent to the group for each state change and each refusal.

@@ -110,8 +110,8 @@ func Bootable(spec *patch.Spec) error {
 	return nil
 }
 
-// Register has the kernel apply an entry's patch to programs as they start. An entry that the kernel has already is left
-// as it is; others of that name, for an older patch or an older file, end. The error is a *Superseded if an image on disk
+// Register has the kernel apply an entry's patch to programs as they start. An entry that the kernel has already stays,
+// with the answer to failure of now; others of that name, for an older patch or an older file, end. The error is a *Superseded if an image on disk
 // is another version by now.
 func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *File) error {
 	o, err := bootObject(r, e, f)
@@ -122,15 +122,18 @@ func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *File) error {
 	if err := k.Transfer(&o.patch); err != nil {
 		return err
 	}
-	var flags lpnl.BootFlags
-	if e.OnFailure == boot.Kill {
-		flags |= lpnl.BootFlagsKill
-	}
-	if err := k.BootAdd(o.patch.Hash, flags); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := k.BootAdd(o.patch.Hash, flagsOf(e)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	_, err = Unregister(k, e.Name, o.patch.Hash)
 	return err
+}
+
+func flagsOf(e *boot.Entry) lpnl.BootFlags {
+	if e.OnFailure == boot.Kill {
+		return lpnl.BootFlagsKill
+	}
+	return 0
 }
 
 // Unregister ends the boot entries of the kernel that have the patch of that name, but for those to keep: there may be

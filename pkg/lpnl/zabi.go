@@ -326,7 +326,7 @@ const (
 	CmdRestore    uint8 = 7  // Put the old bytes back.
 	CmdUnload     uint8 = 8  // Unmap a patch that is not applied and that no thread uses.
 	CmdStatusGet  uint8 = 9  // One report for each patch in each target, those included that inherited it by fork. The memory of each is looked at; if that takes too long because somebody holds its lock, the message says so and the state is the recorded one.
-	CmdBootAdd    uint8 = 10 // Register a sealed patch to be applied to each process as it starts. What runs already is not changed. The entry holds the patch and the module until boot-remove.
+	CmdBootAdd    uint8 = 10 // Register a sealed patch to be applied to each process as it starts. What runs already is not changed. The entry holds the patch and the module until boot-remove. One that is there with other flags gets these.
 	CmdBootRemove uint8 = 11 // Remove a boot entry. Processes that it has patched stay so.
 	CmdBootGet    uint8 = 12 // One answer for each boot entry.
 	CmdEvent      uint8 = 13 // Sent to the group for each state change and each refusal.

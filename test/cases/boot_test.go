@@ -237,6 +237,9 @@ func TestBootEntries(t *testing.T) {
 	wantError(c.BootAdd(p.Hash, 0), "no sealed patch has that hash, transfer it first")
 	addBoot(t, c, p, 0)
 	wantError(c.BootAdd(p.Hash, 0), "the patch has a boot entry already")
+	if err := c.BootAdd(p.Hash, lpnl.BootFlagsKill); err != nil || onlyBoot(t, c).Flags != lpnl.BootFlagsKill {
+		t.Fatalf("other flags: %v, and they are %v", err, onlyBoot(t, c).Flags)
+	}
 	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); !errors.Is(err, unix.EWOULDBLOCK) {
 		t.Fatalf("unloading the module: %v, want %v", err, unix.EWOULDBLOCK)
 	}

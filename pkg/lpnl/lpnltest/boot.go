@@ -30,6 +30,8 @@ func (k *Kernel) changeBoots(msg genetlink.Message) Denial {
 		return Denial{Errno: unix.ENOENT, Message: "there is no boot entry of that hash"}
 	case msg.Header.Command == lpnl.CmdBootRemove:
 		k.Boots = slices.Delete(k.Boots, i, i+1)
+	case i >= 0 && k.Boots[i].Flags != b.Flags:
+		k.Boots[i].Flags = b.Flags
 	case i >= 0:
 		return Denial{Errno: unix.EEXIST, Message: "the patch has a boot entry already"}
 	case p == nil:

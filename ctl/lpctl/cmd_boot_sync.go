@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
+)
+
+// syncJSON is one row of the comparison, as boot sync --json prints it: of a boot entry if pid is 0, else of a process.
+type syncJSON struct {
+	Patch      string     `json:"patch"`
+	PID        int        `json:"pid"`
+	Comm       string     `json:"comm"`
+	Kept       bool       `json:"kept"`       // there is a boot entry
+	Disabled   bool       `json:"disabled"`   // it is not to be registered
+	Disk       string     `json:"disk"`       // current, superseded, baked or missing; of an entry
+	Registered bool       `json:"registered"` // the kernel has it; of an entry
+	State      string     `json:"state"`      // of a process
+	Agrees     bool       `json:"agrees"`
+	Done       string     `json:"done"` // what --fix did
+	Error      *errorJSON `json:"error"`
+}
+
+// sync compares the disk, the registry, the kernel and all processes, and with --fix brings what runs in line.
+func (b *bootRun) sync() error {
+	if off, err := bootIsOff(); err != nil {
+		return err
+	} else if off {
+		return nothing(fmt.Errorf("nothing to do: %w", errBootOff))
+	}
+	c, errs := apply.New(b.kernel, procFS).Compare(b.kernel, b.registry, b.disabled)
+	defer c.Close()
+	agreed := c.Agrees()
+	if b.c.Bool("fix") && !agreed {
+		c.Fix(lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: 10 * time.Second})
+	}
+	if err := b.showSync(c.Rows); err != nil {
+		return err
+	}
+	if len(errs) > 0 {
+		return errors.Join(errs...)
+	}
+	if agreed {
+		return nothing(errors.New("nothing to do: disk, registry, kernel and processes agree"))
+	}
+	return b.fixed(c.Rows)
+}
+
+// fixed tells what could not be brought in line.
+func (b *bootRun) fixed(rows []*apply.Standing) error {
+	var all []exitStatus
+	for _, r := range rows {
+		if r.Done == "" && r.Err == nil || apply.Gone(r.Err) {
+			continue
+		}
+		all = append(all, statusOf(r.Err))
+		if r.Err != nil {
+			complain(b.c.App.ErrWriter, apply.Outcome{Process: r.Process, Err: r.Err})
+		}
+	}
+	if s := combine(all); len(all) > 0 && s != exitDone {
+		return &exitError{status: s, reported: true}
+	}
+	return nil
+}
+
+func (b *bootRun) showSync(rows []*apply.Standing) error {
+	if b.c.Bool("json") {
+		for _, r := range rows {
+			if err := printJSON(b.c.App.Writer, newSyncJSON(r)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for _, r := range rows {
+		if r.Disk == apply.DiskSuperseded {
+			b.note("%s is superseded: another version of its file is there; rebuild the patch for that, or remove it", r.Patch)
+		}
+	}
+	if b.c.Bool("quiet") || len(rows) == 0 {
+		return nil
+	}
+	return syncTable(b.c.App.Writer, rows)
+}
+
+func newSyncJSON(r *apply.Standing) syncJSON {
+	out := syncJSON{
+		Patch: r.Patch, PID: r.Process.PID, Comm: r.Process.Comm, Kept: r.Kept, Disabled: r.Disabled, Disk: string(r.Disk),
+		Registered: r.Registered, Agrees: r.Agrees, Done: r.Done,
+	}
+	if r.Process.PID != 0 {
+		out.State = r.State.String()
+	}
+	if r.Err != nil {
+		out.Error = &errorJSON{Code: code(r.Err), Message: r.Err.Error()}
+	}
+	return out
+}
+
+func syncTable(w io.Writer, rows []*apply.Standing) error {
+	word := map[bool]string{true: "yes", false: "no"}
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "PATCH\tKEPT\tDISK\tREGISTERED\tPROCESS\tSTATE\tAGREES\tDONE")
+	for _, r := range rows {
+		kept, disk, registered, process, state := word[r.Kept], "-", "-", "-", "-"
+		if r.Disabled {
+			kept = "disabled"
+		}
+		if r.Process == (proc.Process{}) {
+			registered = word[r.Registered]
+		} else {
+			process, state = r.Process.String(), r.State.String()
+		}
+		if r.Disk != "" {
+			disk = string(r.Disk)
+		}
+		done := r.Done
+		if done == "" {
+			done = "-"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Patch, kept, disk, registered, process, state, word[r.Agrees], done)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,336 @@
+package apply
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"lpatch/pkg/bake"
+	"lpatch/pkg/boot"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
+)
+
+// Disk is what the file system has of the files that a boot entry is for.
+type Disk string
+
+// What it has.
+const (
+	DiskCurrent    Disk = "current"    // what the patch is for
+	DiskSuperseded Disk = "superseded" // another version
+	DiskBaked      Disk = "baked"      // what boot bake made with this patch
+	DiskMissing    Disk = "missing"    // a file is not there
+)
+
+// Standing is how things stand with one patch: with its boot entry, if Process is the zero value, or in one process.
+type Standing struct {
+	Patch      string
+	Process    proc.Process
+	Kept       bool // there is a boot entry
+	Disabled   bool // it is not to be registered, after too many boots that failed
+	Disk       Disk // "" if there is no entry
+	Registered bool // the kernel applies the patch to what starts
+	State      lpnl.State
+	Agrees     bool   // there is nothing to do
+	Done       string // what Fix did
+	Err        error  // why Fix could not
+
+	entry *syncEntry
+	older *lpnl.Hash // another patch of that name, which is applied and not covered by this one
+	alone bool       // no patch of another name is applied
+}
+
+// syncEntry is a boot entry with what is known of it.
+type syncEntry struct {
+	*boot.Entry
+	file *File
+	hash lpnl.Hash // of the object for the files on disk, if they are current
+}
+
+// Comparison is the registry, the disk, the kernel and all processes, one against the other.
+type Comparison struct {
+	Rows     []*Standing
+	session  *Session
+	kernel   BootKernel
+	registry boot.Registry
+	entries  []*syncEntry
+	disabled func(*boot.Entry) error
+}
+
+// Compare looks at everything. disabled returns a *boot.Disabled for an entry that is not to be registered. The errors are
+// of entries that cannot be read, and of what could not be looked at; all else is compared nevertheless. The caller must
+// Close the comparison.
+func (s *Session) Compare(k BootKernel, r boot.Registry, disabled func(*boot.Entry) error) (*Comparison, []error) {
+	c := &Comparison{session: s, kernel: k, registry: r, disabled: disabled}
+	entries, errs := r.List()
+	boots, err := k.Boots()
+	if err != nil {
+		return c, append(errs, err)
+	}
+	for _, e := range entries {
+		if err := c.addEntry(e, boots); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", e.Name, err))
+		}
+	}
+	c.addUnkept(entries, boots)
+	if err := c.addProcesses(entries); err != nil {
+		errs = append(errs, err)
+	}
+	return c, errs
+}
+
+// Close closes the patch files.
+func (c *Comparison) Close() {
+	for _, e := range c.entries {
+		_ = e.file.Close()
+	}
+}
+
+// Agrees tells whether there is nothing to do.
+func (c *Comparison) Agrees() bool {
+	return !slices.ContainsFunc(c.Rows, func(r *Standing) bool { return !r.Agrees })
+}
+
+func (c *Comparison) addEntry(e *boot.Entry, boots []lpnl.Boot) error {
+	path, err := c.registry.Patch(e)
+	if err != nil {
+		return err
+	}
+	f, err := Open(path)
+	if err != nil {
+		return err
+	}
+	entry := &syncEntry{Entry: e, file: f}
+	c.entries = append(c.entries, entry)
+	row := &Standing{Patch: e.Name, Kept: true, entry: entry}
+	var off *boot.Disabled
+	if err := c.disabled(e); errors.As(err, &off) {
+		row.Disabled = true
+	} else if err != nil {
+		return err
+	}
+	if row.Disk, err = diskOf(c.registry, e, f); err != nil {
+		return err
+	}
+	if row.Disk == DiskCurrent {
+		o, err := bootObject(c.registry, e, f)
+		if err != nil {
+			return err
+		}
+		entry.hash = o.patch.Hash
+		o.close()
+	}
+	others := false
+	for _, b := range boots {
+		switch {
+		case b.Patch != e.Name:
+		case b.Hash == entry.hash && b.Flags == flagsOf(e):
+			row.Registered = true
+		default:
+			others = true // of another file, or with another answer to failure
+		}
+	}
+	row.Agrees = row.Registered == row.wanted() && !others
+	c.Rows = append(c.Rows, row)
+	return nil
+}
+
+// wanted tells whether the entry is to be registered.
+func (r *Standing) wanted() bool { return r.Kept && !r.Disabled && r.Disk == DiskCurrent }
+
+// diskOf compares the files at an entry's paths with what its patch is for.
+func diskOf(r boot.Registry, e *boot.Entry, f *File) (Disk, error) {
+	if len(e.Images) != len(f.Spec.Images) {
+		return "", fmt.Errorf("the boot entry names %d images, its patch has %d", len(e.Images), len(f.Spec.Images))
+	}
+	disk := DiskCurrent
+	for i := range e.Images {
+		image := &f.Spec.Images[i]
+		id, err := identifyAt(r, e.Images[i].Path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return DiskMissing, nil
+		case err != nil:
+			return "", err
+		case id.is(image):
+		case len(image.BuildID) > 0 && bytes.Equal(id.buildID, bake.BuildID(image.BuildID, f.sum)):
+			disk = DiskBaked
+		default:
+			return DiskSuperseded, nil
+		}
+	}
+	return disk, nil
+}
+
+// addUnkept adds what the kernel has and the registry does not.
+func (c *Comparison) addUnkept(entries []*boot.Entry, boots []lpnl.Boot) {
+	for _, b := range boots {
+		if !named(entries, b.Patch) {
+			c.Rows = append(c.Rows, &Standing{Patch: b.Patch, Registered: true})
+		}
+	}
+}
+
+func named(entries []*boot.Entry, name string) bool {
+	return slices.ContainsFunc(entries, func(e *boot.Entry) bool { return e.Name == name })
+}
+
+// addProcesses adds a row for each process and each patch that it has or should have.
+func (c *Comparison) addProcesses(entries []*boot.Entry) error {
+	every, err := c.session.proc.Processes()
+	if err != nil {
+		return err
+	}
+	// After the list, so that a process that is started patched meanwhile is seen as what it is.
+	has, err := c.session.kernel.Status()
+	if err != nil {
+		return err
+	}
+	for _, t := range every {
+		var own []lpnl.Report
+		for _, r := range has {
+			if r.PID == t.PID {
+				own = append(own, r)
+			}
+		}
+		c.addProcess(t, entries, own)
+	}
+	return nil
+}
+
+// addProcess compares one process. One that has ended is left out, and so is one that cannot be looked at: a security
+// module may hide single processes even from root.
+func (c *Comparison) addProcess(t proc.Process, entries []*boot.Entry, has []lpnl.Report) {
+	list, err := c.session.candidates(t)
+	if err != nil {
+		return
+	}
+	for _, e := range c.entries {
+		maps := make([]proc.Mapping, 0, len(e.file.Spec.Images))
+		for i := range e.file.Spec.Images {
+			if found := find(&e.file.Spec.Images[i], list); found != nil {
+				maps = append(maps, found.mapping)
+			}
+		}
+		if len(maps) < len(e.file.Spec.Images) {
+			continue
+		}
+		o, err := c.session.object(e.file, t, maps)
+		if err != nil {
+			continue // unmapped or ended meanwhile
+		}
+		o.close()
+		c.Rows = append(c.Rows, standing(e, t, o.patch.Hash, has))
+	}
+	for _, r := range has {
+		if !named(entries, r.Patch) {
+			c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Agrees: !effective(r.State)})
+		}
+	}
+}
+
+// standing tells how a process that should have a patch stands.
+func standing(e *syncEntry, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *Standing {
+	row := &Standing{Patch: e.Name, Process: t, Kept: true, entry: e, State: lpnl.StateNone, alone: true}
+	layer := 0
+	for _, r := range has {
+		if r.Hash == hash {
+			row.State, layer = r.State, r.Layer
+		}
+	}
+	for _, r := range has {
+		switch {
+		case r.Hash == hash || !effective(r.State):
+		case r.Patch != e.Name:
+			row.alone = false
+		case row.State != lpnl.StateApplied || r.Layer > layer:
+			row.older = &r.Hash
+		}
+	}
+	row.Agrees = row.State == lpnl.StateApplied && row.older == nil
+	return row
+}
+
+// effective tells whether a patch has changed what a process does.
+func effective(s lpnl.State) bool { return s == lpnl.StateApplied || s == lpnl.StateDrifted }
+
+// Fix brings in line what does not agree, with the registry as what is right: entries are registered or ended, patches
+// applied, reverted, or replaced.
+func (c *Comparison) Fix(o lpnl.Options) {
+	for _, row := range c.Rows {
+		if row.Agrees {
+			continue
+		}
+		switch {
+		case row.Process == proc.Process{}:
+			row.Done, row.Err = c.fixEntry(row)
+		case !row.Kept:
+			row.Done, row.Err = c.revert(row, o)
+		default:
+			row.Done, row.Err = c.fixProcess(row, o)
+		}
+		if row.Err != nil {
+			row.Done = ""
+			continue
+		}
+		row.Agrees = true
+	}
+}
+
+func (c *Comparison) fixEntry(row *Standing) (string, error) {
+	if row.wanted() {
+		row.Registered = true
+		return "registered", Register(c.kernel, c.registry, row.entry.Entry, row.entry.file)
+	}
+	row.Registered = false
+	_, err := Unregister(c.kernel, row.Patch)
+	return "ended", err
+}
+
+// revert takes out what is not kept.
+func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
+	err := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
+	if err == nil {
+		row.State = lpnl.StateNone
+	}
+	return "reverted", err
+}
+
+// fixProcess applies the patch. Another one of its name is reverted: in the same stop if there is no third, for that is
+// what replacing does to all.
+func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
+	done := "applied"
+	if row.older != nil {
+		done = "replaced"
+		if o.Replace = row.alone && row.State != lpnl.StateApplied; !o.Replace {
+			if err := c.session.revertObject(*row.older, row.Process, o); err != nil {
+				return "", err
+			}
+		}
+	}
+	err := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
+	if err == nil || settled(lpnl.VerbApply, err) {
+		row.State = lpnl.StateApplied
+		return done, nil
+	}
+	return "", err
+}
+
+// revertObject reverts a patch by its object, for there may be another of its name.
+func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) error {
+	held, err := s.proc.Hold(t)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	a := &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}}
+	_, err = a.revert(o)
+	return err
+}
+
+// one carries out a verb on one process.
+func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) error {
+	return s.Run(verb, p, []proc.Process{t}, o)[0].Err
+}
