@@ -84,8 +84,11 @@ func casesFor(t *testing.T, kernel string, all []vm.Case) []vm.Case {
 
 // needs is the option of the kernel's configuration that a case cannot do without, or "".
 func needs(name string) string {
-	if strings.HasPrefix(name, "Fault") {
+	switch {
+	case strings.HasPrefix(name, "Fault"):
 		return "CONFIG_FAILSLAB"
+	case name == "Vhost":
+		return "CONFIG_VHOST_NET"
 	}
 	return ""
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -15,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/lpnl"
+	"lpatch/test/vm/protocol"
 )
 
 // removeModule removes the module, which it must allow, and loads it again.
@@ -32,9 +34,25 @@ func removeModule(t *testing.T) {
 
 func loadModule(t *testing.T) {
 	t.Helper()
-	f := open(t, "/.lpatch/lpatch.ko")
+	f := open(t, protocol.ModulePath)
 	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// loadKernels loads a module of the kernel's own, unless it is there or built in. It stays.
+func loadKernels(t *testing.T, name, parameters string) {
+	t.Helper()
+	f, err := os.Open(filepath.Join(protocol.ModulesDir, name+".ko"))
+	if errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := unix.FinitModule(int(f.Fd()), parameters, 0); err != nil && err != unix.EEXIST {
+		t.Fatalf("loading %s: %v", name, err)
 	}
 }
 

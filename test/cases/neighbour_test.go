@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -339,6 +340,37 @@ func TestWorkers(t *testing.T) {
 	transfer(t, c, p)
 	v.enter("uring")
 	waitFor(t, "the worker and the polling thread", func() bool { return len(threads(t, v.pid)) == 3 })
+	wantAloneStopped(t, c, v, p)
+	if got := v.ask("leave"); got != "left" {
+		t.Fatalf("the program says %q: the read was ended", got)
+	}
+}
+
+// TestVhost patches a process that has a worker of vhost: a thread of its own since 6.4, before that a kernel thread that
+// uses its memory.
+func TestVhost(t *testing.T) {
+	for _, module := range []string{"vhost_iotlb", "vhost", "tun", "tap", "vhost_net"} {
+		loadKernels(t, module, "")
+	}
+	v := startVictim(t, "stacks")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	v.enter("vhost")
+	waitFor(t, "the worker", func() bool {
+		kthread := slices.ContainsFunc(pids(t), func(pid int) bool {
+			comm, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+			return string(comm) == fmt.Sprintf("vhost-%d\n", v.pid)
+		})
+		return kthread || len(threads(t, v.pid)) == 2
+	})
+	wantAloneStopped(t, c, v, p)
+	v.ask("leave")
+}
+
+// wantAloneStopped patches a process, again and again, of which the main thread alone executes code of its own.
+func wantAloneStopped(t *testing.T, c *lpnl.Client, v *victim, p *lpnl.Patch) {
+	t.Helper()
 	for range 20 {
 		if r := do(t, c, lpnl.VerbApply, p, v.pid); r.Threads != 1 {
 			t.Fatalf("%d threads were stopped, want 1", r.Threads)
@@ -348,7 +380,4 @@ func TestWorkers(t *testing.T) {
 		v.wantValue(1)
 	}
 	do(t, c, lpnl.VerbUnload, p, v.pid)
-	if got := v.ask("leave"); got != "left" {
-		t.Fatalf("the program says %q: the read was ended", got)
-	}
 }

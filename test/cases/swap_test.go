@@ -24,12 +24,7 @@ const pageSize = 4096
 func swapOn(t *testing.T) {
 	t.Helper()
 	const disk = "/dev/ram0"
-	if _, err := os.Stat(disk); err != nil {
-		f := open(t, "/.lpatch/brd.ko")
-		if err := unix.FinitModule(int(f.Fd()), "rd_nr=1 rd_size=65536", 0); err != nil {
-			t.Fatalf("loading the RAM disk: %v", err)
-		}
-	}
+	loadKernels(t, "brd", "rd_nr=1 rd_size=65536")
 	f, err := os.OpenFile(disk, os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)

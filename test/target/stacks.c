@@ -24,6 +24,7 @@
  *	  deepspin     spins with 8 MiB of stack in use, outside of outer()
  *	  hugeaway     as huge, outside of outer()
  *	  fifo         a thread for each processor spins with SCHED_FIFO 99, outside of outer(), and rests 250 ms in 4 s
+ *	  vhost        has a worker of vhost-net
  *	  uring        an io_uring with a polling thread and a worker that waits in read()
  *	hide WHAT    takes a page away, which from here on comes when show says so (userfaultfd); "hidden ADDRESS"
  *	  lonely       the one of the variable lonely, which nobody uses
@@ -33,9 +34,11 @@
  *	leave        all that wait go on; "left", or "late" if one did not wait for so long, or what it waited for went wrong
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
+#include <linux/vhost.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -301,6 +304,18 @@ static void start_uring(void)
 	puts("in 0");
 }
 
+/* The worker ends with the process. */
+static void start_vhost(void)
+{
+	int fd = open("/dev/vhost-net", O_RDWR);
+
+	if (fd < 0 || ioctl(fd, VHOST_SET_OWNER)) {
+		perror("stacks: /dev/vhost-net");
+		abort();
+	}
+	puts("in 0");
+}
+
 static void finish_uring(void)
 {
 	struct io_uring_cqe *cqe = (struct io_uring_cqe *)(uring.ring + uring.p.cq_off.cqes);
@@ -402,6 +417,10 @@ static void begin(char *how)
 	}
 	if (!strcmp(how, "uring")) {
 		start_uring();
+		return;
+	}
+	if (!strcmp(how, "vhost")) {
+		start_vhost();
 		return;
 	}
 	if (!strcmp(how, "restart") && pipe(feed))

@@ -59,7 +59,7 @@ func Slowness(kernel string) int {
 	return 1
 }
 
-// HasOption says whether a kernel that Prepare has put in place is configured with option=y.
+// HasOption says whether a kernel that Prepare has put in place is configured with option=y, or =m.
 func HasOption(kernel, option string) (bool, error) {
 	path, err := inCache("kernels", kernel, "config")
 	if err != nil {
@@ -70,7 +70,7 @@ func HasOption(kernel, option string) (bool, error) {
 		return false, err
 	}
 	for line := range strings.Lines(string(config)) {
-		if strings.TrimSpace(line) == option+"=y" {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), option+"="); ok && (value == "y" || value == "m") {
 			return true, nil
 		}
 	}
@@ -100,9 +100,9 @@ func Prepare(cfg Config, log io.Writer) error {
 type kernelFiles struct {
 	release string
 	vmlinuz string
-	ramdisk string // brd.ko; "" if there is none
-	module  string // "" if there is none
-	lpctl   string // "" if there is none
+	modules []string // of its own, that tests load
+	module  string   // "" if there is none
+	lpctl   string   // "" if there is none
 	init    string
 }
 
@@ -122,7 +122,9 @@ func findKernel(name string) (kernelFiles, error) {
 	}
 	k.release = strings.TrimSpace(string(release))
 	k.vmlinuz = filepath.Join(dir, "vmlinuz")
-	k.ramdisk = ifExists(filepath.Join(dir, "brd.ko"))
+	if k.modules, err = filepath.Glob(filepath.Join(dir, "modules", "*.ko")); err != nil {
+		return k, err
+	}
 	k.init = filepath.Join(build, "guest-init")
 	k.module = ifExists(filepath.Join(build, "kmod", k.release, "lpatch.ko"))
 	k.lpctl = ifExists(filepath.Join(build, "lpctl"))

@@ -42,8 +42,8 @@ func buildRoot(cfg Config, k kernelFiles, job protocol.Job) (tree, error) {
 	if job.Module {
 		t[protocol.ModulePath] = node{mode: cpio.TypeReg | 0o644, host: k.module}
 	}
-	if k.ramdisk != "" {
-		t[protocol.RamdiskPath] = node{mode: cpio.TypeReg | 0o644, host: k.ramdisk}
+	for _, m := range k.modules {
+		t.put(filepath.Join(protocol.ModulesDir, filepath.Base(m)), node{mode: cpio.TypeReg | 0o644, host: m})
 	}
 	t["/init"] = node{mode: cpio.TypeReg | 0o755, host: k.init}
 	data, err := json.Marshal(job)

@@ -8,8 +8,8 @@ import "time"
 const (
 	JobPath    = "/.lpatch/job.json"
 	ModulePath = "/.lpatch/lpatch.ko"
-	// The kernel's own module for /dev/ram0, unless that is built in. Nobody loads it but who needs it.
-	RamdiskPath = "/.lpatch/brd.ko"
+	// ModulesDir has modules of the kernel's own, unless they are built in. Nobody loads them but who needs them.
+	ModulesDir = "/.lpatch/modules"
 )
 
 // The guest's serial ports. The kernel has ttyS0 for its log.
