@@ -11,7 +11,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 export KERNELS V DESTDIR PREFIX MINUTES KERNEL SEED
 
-.PHONY: all deps lpctl kmod check unit vm-test test-debug test fuzz soak demo generate install clean distclean help
+.PHONY: all deps lpctl kmod check unit vm-test test-debug test fuzz soak demo generate install deb clean distclean help
 
 all: lpctl kmod	## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 6.12" for some)
 
@@ -51,8 +51,11 @@ demo:		## show it: a security fix for a redis server, stock and under load, in a
 generate:	## make the generated files anew
 	@scripts/generate
 
-install:	## install lpctl, and lpatch.ko for the running kernel
+install:	## install lpctl, lpatch.ko for the running kernel, and what patches programs as the system boots
 	@scripts/install
+
+deb:		## make a Debian package of the same: build/lpatch.deb
+	@scripts/build-deb
 
 clean:		## remove what was built, but not what was downloaded
 	rm -rf $(addprefix build/,check kmod tools guest-init lpctl testreport vm-run)

@@ -65,6 +65,9 @@ func bootAction(c *cli.Context) error {
 		return fmt.Errorf("lpctl boot %s takes %s; see lpctl boot --help", c.Args().First(), plural(action.arguments, "argument"))
 	}
 	b := &bootRun{c: c, arg: c.Args().Get(1), registry: boot.Registry{Root: c.String("root")}}
+	if b.registry.Root != "/" {
+		b.registry.Copies = "/"
+	}
 	if action.kernel {
 		k, err := connect()
 		if err != nil {

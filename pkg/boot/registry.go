@@ -22,8 +22,9 @@ const (
 // Registry is the boot entries of a system. What it writes is whole or not there, whenever the power fails: a patch
 // comes before the entry that names it, and goes after it.
 type Registry struct {
-	Root  string // the root of the system, "/" for the one that runs
-	Owner int    // the user who must own the registry, and who alone may write there: root, but for tests
+	Root   string // the root of the system, "/" for the one that runs
+	Owner  int    // the user who must own the registry, and who alone may write there: root, but for tests
+	Copies string // the root of another with copies of patches that are not there yet, as an initramfs is; or ""
 }
 
 // ErrNoEntry is returned for a name that has no entry.
@@ -127,8 +128,19 @@ func (r Registry) read(name string) (*Entry, error) {
 	return e, nil
 }
 
-// Patch returns the path of an entry's patch, after a look at whether it is what the entry says.
+// Patch returns the path of an entry's patch, or of the copy if it is not there, after a look at whether it is what the
+// entry says.
 func (r Registry) Patch(e *Entry) (string, error) {
+	path, err := r.checkedPatch(e)
+	if errors.Is(err, fs.ErrNotExist) && r.Copies != "" {
+		if copied, err := (Registry{Root: r.Copies, Owner: r.Owner}).checkedPatch(e); err == nil {
+			return copied, nil
+		}
+	}
+	return path, err
+}
+
+func (r Registry) checkedPatch(e *Entry) (string, error) {
 	path := r.patchPath(e.SHA256)
 	for _, p := range []string{filepath.Dir(path), path} {
 		if err := r.trust(p); err != nil {

@@ -107,6 +107,27 @@ func TestDistrust(t *testing.T) {
 	}
 }
 
+// TestCopies takes a patch from the copies only if it is the right one and not where it should be.
+func TestCopies(t *testing.T) {
+	r, copies, e := registry(t), registry(t), sample("a")
+	must(t, r.Add(e, []byte("patch")))
+	must(t, copies.Add(sample("a"), []byte("patch")))
+	r.Copies = copies.Root
+	want := func(want string) {
+		t.Helper()
+		if path, err := r.Patch(e); err != nil || path != want {
+			t.Fatalf("got %s, %v, want %s", path, err, want)
+		}
+	}
+	want(r.patchPath(e.SHA256))
+	must(t, os.RemoveAll(filepath.Join(r.Root, "var")))
+	want(copies.patchPath(e.SHA256))
+	must(t, os.WriteFile(copies.patchPath(e.SHA256), []byte("another"), 0o600))
+	if path, err := r.Patch(e); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("got %s, %v", path, err)
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {

@@ -1,0 +1,4 @@
+#!/bin/sh
+# Registers boot entries. dracut sources this.
+# shellcheck disable=SC2154 # of dracut
+/usr/lib/lpctl/lpatch-replay "$NEWROOT"
