@@ -46,10 +46,15 @@ func (r Registry) Add(e *Entry, patch []byte) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := r.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := makeDir(r.Root, entriesDir); err != nil {
+		return err
+	}
 	for _, dir := range []string{storeDir, entriesDir} {
-		if err := os.MkdirAll(filepath.Join(r.Root, dir), 0o755); err != nil {
-			return err
-		}
 		if err := r.trust(filepath.Join(r.Root, dir)); err != nil {
 			return err
 		}
@@ -68,7 +73,15 @@ func (r Registry) Remove(name string) error {
 	if !names.MatchString(name) {
 		return fmt.Errorf("%q: %w", name, ErrNoEntry)
 	}
-	err := os.Remove(r.entryPath(name))
+	_, err := os.Lstat(r.entryPath(name))
+	if err == nil {
+		var unlock func()
+		if unlock, err = r.lock(); err != nil {
+			return err
+		}
+		defer unlock()
+		err = os.Remove(r.entryPath(name))
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%q: %w", name, ErrNoEntry)
 	}
@@ -191,7 +204,17 @@ func (r Registry) trust(path string) error {
 	return nil
 }
 
-// sweep removes patches that no entry names. What cannot be read may name any.
+// lock keeps others from adding and removing: a patch is swept away while no entry names it, and comes before its entry.
+// It is taken before that of the trials.
+func (r Registry) lock() (unlock func(), err error) {
+	if err := makeDir(r.Root, storeDir); err != nil {
+		return nil, err
+	}
+	return lockDir(filepath.Join(r.Root, storeDir))
+}
+
+// sweep removes patches that no entry names, and files that were not whole when the power failed. What cannot be read may
+// name any patch.
 func (r Registry) sweep() error {
 	entries, bad := r.List()
 	if len(bad) > 0 {
@@ -201,57 +224,22 @@ func (r Registry) sweep() error {
 	for _, e := range entries {
 		named[e.SHA256+".lp"] = true
 	}
-	files, err := os.ReadDir(filepath.Join(r.Root, storeDir))
+	return errors.Join(removeFrom(filepath.Join(r.Root, storeDir), func(name string) bool { return !named[name] }),
+		removeFrom(filepath.Join(r.Root, entriesDir), func(name string) bool { return strings.HasPrefix(name, temporary) }))
+}
+
+// removeFrom removes files by name.
+func removeFrom(dir string, unwanted func(string) bool) error {
+	files, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
-		if !named[f.Name()] {
-			if err := os.Remove(filepath.Join(r.Root, storeDir, f.Name())); err != nil {
+		if unwanted(f.Name()) {
+			if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-// WriteFile makes a file that has all its content or is not there, even if the power fails. It is another inode than what
-// was there: who has that mapped keeps it.
-func WriteFile(path string, data []byte, mode os.FileMode) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			f.Close()
-			os.Remove(f.Name())
-		}
-	}()
-	if _, err = f.Write(data); err != nil {
-		return err
-	}
-	if err = f.Chmod(mode); err != nil {
-		return err
-	}
-	if err = f.Sync(); err != nil {
-		return err
-	}
-	if err = f.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

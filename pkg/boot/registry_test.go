@@ -2,9 +2,11 @@ package boot
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -62,6 +64,39 @@ func TestRegistry(t *testing.T) {
 	}
 	if err := r.Remove("../../../etc/passwd"); !errors.Is(err, ErrNoEntry) {
 		t.Fatalf("a name that is a path: %v", err)
+	}
+}
+
+// TestTogether has many add and remove at once: whose entry is there, its patch is too.
+func TestTogether(t *testing.T) {
+	r := registry(t)
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			name := fmt.Sprint("patch-", i)
+			for range 5 {
+				if err := r.Add(sample(name), []byte(name)); err != nil {
+					t.Error(err)
+				}
+				if i%2 == 0 {
+					if err := r.Remove(name); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	list, bad := r.List()
+	if len(list) != 8 || bad != nil {
+		t.Errorf("there are %d entries, want 8; %v", len(list), bad)
+	}
+	for _, e := range list {
+		if _, err := r.Patch(e); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"go.yaml.in/yaml/v3"
-	"golang.org/x/sys/unix"
 )
 
 // trialsFile is beside the entries: on the file system that the root is on, which an initramfs has mounted when nothing
@@ -128,17 +127,14 @@ func disabled(e *Entry, t *trial) error {
 // changeTrials changes the file in one step. It is not written if nothing changes, and not made for a system without
 // entries.
 func (r Registry) changeTrials(change func(*trials)) error {
-	dir, err := os.Open(filepath.Join(r.Root, entriesDir))
+	unlock, err := lockDir(filepath.Join(r.Root, entriesDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
-		return &fs.PathError{Op: "flock", Path: dir.Name(), Err: err}
-	}
+	defer unlock()
 	s, err := r.readTrials()
 	if err != nil {
 		return err

@@ -75,7 +75,7 @@ func (m *machine) run(ctx context.Context) (Result, error) {
 	qemu.Stdout, qemu.Stderr = &complaint, &complaint
 	// Should this process be killed, QEMU must not outlive it; and a Ctrl-C is for us to handle, not for QEMU.
 	qemu.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-	err = runOnOneThread(qemu)
+	err = runOnOneThread(qemu, m.cfg.Start)
 	readers.close()
 	m.result.Total = time.Since(m.started)
 	return m.result, m.verdict(ctx, err, complaint.String())
@@ -83,10 +83,16 @@ func (m *machine) run(ctx context.Context) (Result, error) {
 
 // runOnOneThread keeps the thread that started the command until it ends: Pdeathsig is about that thread's death, not
 // the process's.
-func runOnOneThread(cmd *exec.Cmd) error {
+func runOnOneThread(cmd *exec.Cmd, started func(*os.Process)) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	return cmd.Run()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if started != nil {
+		started(cmd.Process)
+	}
+	return cmd.Wait()
 }
 
 func (m *machine) args() []string {
@@ -96,6 +102,11 @@ func (m *machine) args() []string {
 		"-kernel", m.kernel.vmlinuz, "-initrd", m.initramfs(), "-append", m.cmdline(),
 	}
 	args = append(args, accelArgs(m.accel)...)
+	for i, path := range m.cfg.Disks {
+		args = append(args,
+			"-drive", fmt.Sprintf("file=%s,format=raw,if=none,id=disk%d", strings.ReplaceAll(path, ",", ",,"), i),
+			"-device", fmt.Sprintf("nvme,drive=disk%d,serial=disk%d", i, i))
+	}
 	for i, p := range ports {
 		args = append(args,
 			"-chardev", fmt.Sprintf("socket,id=%s,path=%s", p.name, filepath.Join(m.dir, p.name)),

@@ -26,6 +26,9 @@ type Config struct {
 	Dir    string   // the script's working folder: that of this process
 	Env    []string // more environment for it, as NAME=value
 
+	Disks []string               // files on the host, for /dev/nvme0n1 and so on; what the guest writes is there at once
+	Start func(qemu *os.Process) // called when the machine has been started
+
 	Module     string // file to load as the module: lpatch.ko, as built for that kernel; NoModule for none
 	ModuleArgs string // its parameters
 	Cmdline    string // more words for the kernel's command line
