@@ -11,14 +11,24 @@
 
 #define LPATCH_VERSION "0.1.0"
 
+/*
+ * task_work_add() is not exported by mainline, but by distributions: compat.c finds it for a module.
+ * lp_task_work_source tells info-get how.
+ */
+#ifdef MODULE
 int lp_compat_init(void);
-
-/* How task_work_add() was found, for info-get. */
 extern const char *lp_task_work_source;
-
-/* task_work_add(), which mainline does not export but distributions do. */
 extern int (*lp_task_work_add)(struct task_struct *task, struct callback_head *work,
 			       enum task_work_notify_mode mode);
+#else
+#define lp_task_work_source	"built-in"
+#define lp_task_work_add	task_work_add
+
+static inline int lp_compat_init(void)
+{
+	return 0;
+}
+#endif
 
 /*
  * Commit 54d020692b34 ("mm/gup: remove unused vmas parameter from get_user_pages()" and its

@@ -171,10 +171,17 @@ func checkModule() []check {
 	}
 	return []check{
 		module,
-		{Name: "task_work", OK: true, Message: "task_work_add found by " + i.TaskWork},
+		{Name: "task_work", OK: true, Message: describeTaskWork(i)},
 		{Name: "patches", OK: true, Message: describePatches(i)},
 		{Name: "gates", OK: true, Message: describeGates(gates)},
 	}
+}
+
+func describeTaskWork(i lpnl.Info) string {
+	if i.TaskWork == "built-in" {
+		return "lpatch is built into this kernel"
+	}
+	return "task_work_add found by " + i.TaskWork
 }
 
 func describePatches(i lpnl.Info) string {

@@ -194,7 +194,7 @@ enum lpatch_refusal {
  * enum lpatch_a_info - attributes: what the module is and can do
  * @LPATCH_A_INFO_UNSPEC: not used
  * @LPATCH_A_INFO_VERSION: string: of the module
- * @LPATCH_A_INFO_TASK_WORK: string: how task_work_add was found: "export" or "kprobe"
+ * @LPATCH_A_INFO_TASK_WORK: string: how task_work_add was found: "export", "kprobe" or "built-in"
  * @LPATCH_A_INFO_PATCHES: u32: sealed patch objects
  * @LPATCH_A_INFO_TARGETS: u32: processes with at least one patch
  * @LPATCH_A_INFO_GATES: u32: gates queued to threads that have not run since; each holds the module

@@ -96,7 +96,7 @@ type Options struct {
 // Info is what the module is and can do.
 type Info struct {
 	Version  string
-	TaskWork string // how task_work_add was found: "export" or "kprobe"
+	TaskWork string // how task_work_add was found: "export", "kprobe" or "built-in"
 	Patches  int    // sealed patch objects
 	Targets  int    // processes with at least one patch
 	Gates    int    // gates queued to threads that have not run since

@@ -186,7 +186,7 @@ func (v Refusal) String() string {
 // Attributes: what the module is and can do.
 const (
 	AttrInfoVersion  uint16 = 1 // string: of the module
-	AttrInfoTaskWork uint16 = 2 // string: how task_work_add was found: "export" or "kprobe"
+	AttrInfoTaskWork uint16 = 2 // string: how task_work_add was found: "export", "kprobe" or "built-in"
 	AttrInfoPatches  uint16 = 3 // u32: sealed patch objects
 	AttrInfoTargets  uint16 = 4 // u32: processes with at least one patch
 	AttrInfoGates    uint16 = 5 // u32: gates queued to threads that have not run since; each holds the module
