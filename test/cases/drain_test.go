@@ -19,9 +19,28 @@ import (
 	"lpatch/test/vm/protocol"
 )
 
-// removeModule removes the module, which it must allow, and loads it again.
+// builtIn says whether lpatch is a part of the kernel, and no module that could be removed.
+func builtIn() bool {
+	const dir = "/sys/module/lpatch"
+	_, err := os.Stat(dir)
+	_, absent := os.Stat(dir + "/refcnt")
+	return err == nil && errors.Is(absent, os.ErrNotExist)
+}
+
+// needModule skips a test of what only a module can do.
+func needModule(t *testing.T) {
+	t.Helper()
+	if builtIn() {
+		t.Skip("lpatch is built into this kernel")
+	}
+}
+
+// removeModule removes the module, which it must allow, and loads it again, unless it is built in.
 func removeModule(t *testing.T) {
 	t.Helper()
+	if builtIn() {
+		return
+	}
 	waitFor(t, "the module to be unused", func() bool {
 		err := unix.DeleteModule("lpatch", unix.O_NONBLOCK)
 		if err != nil && !errors.Is(err, unix.EWOULDBLOCK) {
@@ -30,6 +49,17 @@ func removeModule(t *testing.T) {
 		return err == nil
 	})
 	loadModule(t)
+}
+
+// wantHeld tries to remove the module, which it must not allow.
+func wantHeld(t *testing.T, why string) {
+	t.Helper()
+	if builtIn() {
+		return
+	}
+	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != unix.EWOULDBLOCK {
+		t.Fatalf("removing the module %s: %v, want EWOULDBLOCK", why, err)
+	}
 }
 
 func loadModule(t *testing.T) {
@@ -89,9 +119,7 @@ func TestRemoveWithTargets(t *testing.T) {
 		if status, _, stderr := lpctl(t, verb, lp, "--pid", pid, "--max-stop", "2s"); status != 0 {
 			t.Fatalf("%s: %d %s", verb, status, stderr)
 		}
-		if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != unix.EWOULDBLOCK {
-			t.Fatalf("removing the module after %s: %v, want EWOULDBLOCK", verb, err)
-		}
+		wantHeld(t, "after "+verb)
 		wantDoctor(t, `^ok +patches +1 patch object in 1 target; the module cannot be removed before they are reverted, see "lpctl status"$`)
 	}
 	if status, _, stderr := lpctl(t, "unload", lp, "--pid", pid, "--max-stop", "2s"); status != 0 {
@@ -125,9 +153,7 @@ func TestDrain(t *testing.T) {
 		t.Fatalf("the threads are %v", list)
 	}
 	c.Close()
-	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != unix.EWOULDBLOCK {
-		t.Fatalf("removing the module with gates queued: %v, want EWOULDBLOCK", err)
-	}
+	wantHeld(t, "with gates queued")
 	wantDoctor(t, fmt.Sprintf(`^ok +gates +16 sleeping threads hold the module until they run again: 16 of eintr\[%d\]; "lpctl drain" wakes them$`, v.pid))
 	if got := v.ask("stats"); got != "stats threads 16 returned 0 eintr 0" {
 		t.Fatalf("before the drain: %s", got)

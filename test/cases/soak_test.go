@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 
 	"lpatch/test/soak"
 )
@@ -56,8 +55,5 @@ func TestSoak(t *testing.T) {
 		t.Fatal("nothing was tested")
 	}
 	wantNothingLeft(t)
-	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != nil {
-		t.Fatalf("removing the module: %v", err)
-	}
-	loadModule(t)
+	removeModule(t)
 }

@@ -55,7 +55,7 @@ func mountAll() error {
 }
 
 func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0) // any will do, and a kernel may have no other
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
