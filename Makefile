@@ -5,13 +5,14 @@
 #            FUZZTIME, FUZZTIME_VM, FUZZSEED   for fuzz: scripts/fuzz explains
 #            DESTDIR, PREFIX   for install
 #            MINUTES, KERNEL, SEED   for soak
+#            BENCH     for bench: full or smoke (KERNEL too)
 KERNELS ?=
 V ?=
 DESTDIR ?=
 PREFIX ?= /usr/local
-export KERNELS V DESTDIR PREFIX MINUTES KERNEL SEED
+export KERNELS V DESTDIR PREFIX MINUTES KERNEL SEED BENCH
 
-.PHONY: all deps lpctl kmod check unit vm-test test-debug test fuzz soak demo generate install deb clean distclean help
+.PHONY: all deps lpctl kmod check unit vm-test test-debug test fuzz soak bench demo generate install deb clean distclean help
 
 all: lpctl kmod	## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 6.12" for some)
 
@@ -44,6 +45,9 @@ fuzz:		## look for inputs that break a parser (30 s for each, FUZZTIME) or the m
 
 soak:		## let many lpctl patch programs that check themselves, and kill both (MINUTES=30 KERNEL=6.12 SEED=)
 	@scripts/soak
+
+bench:		## measure how long programs are stopped, by lpatch and all other ways, in a virtual machine (KERNEL=6.12 BENCH=full)
+	@scripts/bench
 
 demo:		## show it: a security fix for a redis server, stock and under load, in a virtual machine
 	@scripts/demo

@@ -67,6 +67,10 @@ func casesFor(t *testing.T, kernel string, all []vm.Case) []vm.Case {
 	t.Helper()
 	var cases []vm.Case
 	for _, c := range all {
+		if only := onlyOn(c.Name); only != "" && only != kernel {
+			t.Logf("%s is left out: it runs on kernel %s only", c.Name, only)
+			continue
+		}
 		if option := needs(c.Name); option != "" {
 			has, err := vm.HasOption(kernel, option)
 			if err != nil {
@@ -80,6 +84,14 @@ func casesFor(t *testing.T, kernel string, all []vm.Case) []vm.Case {
 		cases = append(cases, c)
 	}
 	return cases
+}
+
+// onlyOn is the one kernel on which a case runs, or "" if it runs on all: that the benchmark works does not depend on it.
+func onlyOn(name string) string {
+	if name == "Bench" {
+		return "6.12"
+	}
+	return ""
 }
 
 // needs is the option of the kernel's configuration that a case cannot do without, or "".

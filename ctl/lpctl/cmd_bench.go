@@ -1,0 +1,73 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/bench"
+)
+
+func benchCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "bench",
+		Usage: "measure how long programs are stopped here, by lpatch and by all other ways",
+		Description: "Starts programs of its own and replaces functions in them, with lpatch, ptrace, SIGSTOP and the cgroup freezer, in\n" +
+			"about five minutes; see Documentation/performance.md.",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "full", Usage: "measure the whole grid, which takes hours", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "smoke", Usage: "only see whether it works", DisableDefaultText: true},
+			&cli.StringFlag{Name: "programs", Usage: "take the programs that are stopped from `DIR` instead of compiling them with cc"},
+			&cli.StringFlag{Name: "memcached", Usage: "measure the latency of the memcached `PROGRAM` too"},
+			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", DisableDefaultText: true},
+			quietFlag(),
+		},
+		Action: runBench,
+	}
+}
+
+func runBench(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; see lpctl bench --help", c.Args().First())
+	}
+	k, err := connect()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = k.Close() }()
+	cfg := bench.Config{
+		Level: bench.LevelDefault, Programs: c.String("programs"), Memcached: c.String("memcached"), Kernel: k,
+		Progress: c.App.ErrWriter,
+	}
+	if c.Bool("quiet") {
+		cfg.Progress = io.Discard
+	}
+	switch {
+	case c.Bool("full") && c.Bool("smoke"):
+		return errors.New("--full and --smoke exclude each other")
+	case c.Bool("full"):
+		cfg.Level = bench.LevelFull
+	case c.Bool("smoke"):
+		cfg.Level = bench.LevelSmoke
+	}
+	if cfg.Programs == "" {
+		if cfg.Programs, err = os.MkdirTemp("", "lpctl-bench-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(cfg.Programs)
+		if err := bench.BuildPrograms(cfg.Programs); err != nil {
+			return err
+		}
+	}
+	result, err := bench.Run(cfg)
+	if err != nil {
+		return err
+	}
+	if c.Bool("json") {
+		return result.Write(c.App.Writer)
+	}
+	return result.Table(c.App.Writer)
+}

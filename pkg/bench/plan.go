@@ -1,0 +1,66 @@
+package bench
+
+import (
+	"slices"
+	"time"
+)
+
+// Level is how much is measured.
+type Level string
+
+// The levels.
+const (
+	LevelSmoke   Level = "smoke"   // seconds: does it work?
+	LevelDefault Level = "default" // minutes: both axes, threads and functions
+	LevelFull    Level = "full"    // hours: the whole grid
+)
+
+// plan is what a level measures.
+type plan struct {
+	threads   []int
+	loads     []Load
+	functions []int
+	grid      bool          // each number of functions with each load and number of threads; or with gridThreads asleep only
+	budget    time.Duration // for one row
+	windows   int           // at most, in one row
+	gdb       []int         // numbers of threads with which gdb is measured: it takes seconds for one window
+	segment   time.Duration // of memcached's load, without and with patches in turn
+	segments  int
+}
+
+// axisThreads is the number of threads with which the number of functions is varied.
+const axisThreads = 16
+
+var plans = map[Level]plan{
+	LevelSmoke: {
+		threads: []int{4}, loads: []Load{LoadAsleep, LoadBusy}, functions: []int{1, 10},
+		budget: 50 * time.Millisecond, windows: 8,
+	},
+	LevelDefault: {
+		threads: []int{1, 4, 16, 64, 256, 1024}, loads: []Load{LoadAsleep, LoadBusy, LoadMixed},
+		functions: []int{1, 10, 100, 1000},
+		budget:    500 * time.Millisecond, windows: 200, gdb: []int{16, 64}, segment: 6 * time.Second, segments: 6,
+	},
+	LevelFull: {
+		threads: []int{1, 4, 16, 64, 256, 1024, 4096}, loads: []Load{LoadAsleep, LoadBusy, LoadMixed},
+		functions: []int{1, 10, 100, 1000}, grid: true,
+		budget: 2 * time.Second, windows: 1000, gdb: []int{1, 4, 16, 64, 256}, segment: 15 * time.Second, segments: 10,
+	},
+}
+
+// functionsFor are the numbers of functions to measure with.
+func (p plan) functionsFor(threads int, load Load) []int {
+	if p.grid || load == LoadAsleep && threads == min(axisThreads, slices.Max(p.threads)) {
+		return p.functions
+	}
+	return p.functions[:1]
+}
+
+// ways are the systems to measure with, besides lpatch.
+func (p plan) ways(threads int) []string {
+	list := []string{SystemSeize, SystemAttach, SystemSigstop, SystemFreezer}
+	if slices.Contains(p.gdb, threads) {
+		list = append(list, SystemGDB)
+	}
+	return list
+}

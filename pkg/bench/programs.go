@@ -1,0 +1,33 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	programs "lpatch/test/bench"
+)
+
+// BuildPrograms compiles the programs of the benchmark into a folder, with $CC or cc.
+func BuildPrograms(dir string) error {
+	cc := os.Getenv("CC")
+	if cc == "" {
+		cc = "cc"
+	}
+	for _, name := range programs.Names {
+		source, err := programs.Source.ReadFile("programs/" + name + ".c")
+		if err != nil {
+			return err
+		}
+		var said bytes.Buffer
+		cmd := exec.Command(cc, "-O2", "-Wall", "-Wextra", "-pthread", "-x", "c", "-", "-o", filepath.Join(dir, name))
+		cmd.Stdin, cmd.Stderr = bytes.NewReader(source), &said
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("the benchmark's programs need a C compiler, or to have been compiled before (--programs): %s: %w\n%s",
+				cc, err, said.String())
+		}
+	}
+	return nil
+}

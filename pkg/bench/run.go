@@ -1,0 +1,262 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"lpatch/pkg/lpnl"
+)
+
+// Config is what to measure with.
+type Config struct {
+	Level     Level
+	Programs  string // a folder with the programs of BuildPrograms
+	Memcached string // its program; "" leaves it out
+	Kernel    Kernel
+	Progress  io.Writer
+}
+
+// rest is how long the program runs between two windows.
+const rest = time.Millisecond
+
+// runner is a run.
+type runner struct {
+	Config
+	plan
+	rows []Row
+}
+
+// Run measures. What goes wrong with one row is written in that row; the error is one of the whole.
+func Run(cfg Config) (*Result, error) {
+	p, ok := plans[cfg.Level]
+	if !ok {
+		return nil, fmt.Errorf("there is no level %q", cfg.Level)
+	}
+	result := &Result{Date: time.Now().UTC().Truncate(time.Second), Level: cfg.Level}
+	result.describe()
+	r := &runner{Config: cfg, plan: p}
+	for _, load := range p.loads {
+		for _, threads := range p.threads {
+			if err := r.program(threads, load); err != nil {
+				return nil, fmt.Errorf("%d threads %s: %w", threads, load, err)
+			}
+		}
+	}
+	if cfg.Memcached != "" && p.segments > 0 {
+		r.memcached()
+	}
+	result.Rows, result.Goals = r.rows, goals(r.rows, result.CPUs)
+	return result, nil
+}
+
+func (r *runner) add(row Row) {
+	r.rows = append(r.rows, row)
+	what := row.Error
+	if what == "" && row.Stop != nil {
+		what = fmt.Sprintf("%s, longest %s", Micros(row.Stop.P50), Micros(row.Stop.Max))
+	}
+	fmt.Fprintf(r.Progress, "%s, %d threads %s, %d functions: %s\n", row.System, row.Threads, row.Load, row.Functions, what)
+}
+
+// program measures all that there is to measure of the program with threads under a load.
+func (r *runner) program(threads int, load Load) error {
+	t, err := startTarget(r.Programs, threads, load)
+	if err != nil {
+		return err
+	}
+	// A system that fails may leave the program in any state.
+	defer func() { t.close() }()
+	base := Row{Threads: threads, Load: load}
+	if err := r.floors(t, base); err != nil {
+		return err
+	}
+	quiet, err := r.quiet(t)
+	if err != nil {
+		return err
+	}
+	base.GapQuiet = &quiet
+	for _, functions := range r.functionsFor(threads, load) {
+		base.Functions = functions
+		for _, name := range append([]string{SystemLpatch}, r.ways(threads)...) {
+			base.System = name
+			row := r.row(t, base)
+			r.add(row)
+			if row.Error == "" {
+				continue
+			}
+			t.close()
+			if t, err = startTarget(r.Programs, threads, load); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// quiet is the longest gap that a thread sees by its own clock while nothing is done, in as much time as a row takes.
+func (r *runner) quiet(t *target) (int64, error) {
+	if _, err := t.ask("reset"); err != nil {
+		return 0, err
+	}
+	time.Sleep(r.budget)
+	s, err := t.stats()
+	return s.gap, err
+}
+
+// floors measures what the hardware needs at least.
+func (r *runner) floors(t *target, row Row) error {
+	rounds, err := t.numbers("round %d", r.windows)
+	if err != nil {
+		return err
+	}
+	row.System, row.Windows, row.Stop = SystemRound, len(rounds), summarize(rounds)
+	if row.Stop == nil {
+		row.Error = "this kernel has no membarrier(2)"
+	}
+	r.add(row)
+	if len(r.rows) > 1 {
+		return nil // the copy is the same whoever runs
+	}
+	const copies = 20000
+	var each []int64
+	for range 5 {
+		sum, err := t.numbers("copy %d", copies)
+		if err != nil {
+			return err
+		}
+		for _, ns := range sum {
+			each = append(each, ns/copies)
+		}
+	}
+	r.add(Row{System: SystemCopy, Windows: copies, Stop: summarize(each)})
+	return nil
+}
+
+// start gives the system that a row is about.
+func (r *runner) start(t *target, row Row) (system, error) {
+	switch row.System {
+	case SystemLpatch:
+		return newLpatch(r.Kernel, t, row.Functions)
+	case SystemGDB:
+		return newGDB(t, row.Functions)
+	default:
+		return driven{t, row.System, row.Functions}, nil
+	}
+}
+
+// row measures one system.
+func (r *runner) row(t *target, row Row) Row {
+	s, err := r.start(t, row)
+	if err == nil {
+		err = r.measure(t, s, &row)
+	}
+	if l, ok := s.(*lpatch); ok && l != nil {
+		if err == nil {
+			_, err = l.k.Op(lpnl.VerbUnload, l.patch.Hash, lpnl.Target{PID: l.pid}, options)
+			l.sum(&row)
+		}
+		l.close()
+	}
+	if err != nil {
+		return Row{System: row.System, Threads: row.Threads, Load: row.Load, Functions: row.Functions, Error: err.Error()}
+	}
+	return row
+}
+
+// measure has the functions replaced and put back until time is up.
+func (r *runner) measure(t *target, s system, row *Row) error {
+	if err := r.tryOnce(t, s, row); err != nil {
+		return err
+	}
+	if l, ok := s.(*lpatch); ok {
+		l.reports = nil
+	}
+	if _, err := t.ask("reset"); err != nil {
+		return err
+	}
+	before, err := overhead(t.pid)
+	if err != nil {
+		return err
+	}
+	stops, err := r.windowsOf(s)
+	if err != nil {
+		return err
+	}
+	after, err := overhead(t.pid)
+	if err != nil {
+		return err
+	}
+	saw, err := t.stats()
+	if err != nil {
+		return err
+	}
+	cpu := int64(after-before) / int64(len(stops))
+	row.Windows, row.Stop, row.Gap, row.EINTR, row.CPU = len(stops), summarize(stops), &saw.gap, &saw.eintr, &cpu
+	return nil
+}
+
+// windowsOf gives how long each window took.
+func (r *runner) windowsOf(s system) ([]int64, error) {
+	var stops []int64
+	for end := time.Now().Add(r.budget); len(stops) == 0 || len(stops) < r.windows && time.Now().Before(end); {
+		for _, on := range []bool{true, false} {
+			stop, err := s.replace(on)
+			if err != nil {
+				return nil, err
+			}
+			stops = append(stops, stop)
+			time.Sleep(rest)
+		}
+	}
+	return stops, nil
+}
+
+// tryOnce sees to it that the system does what it should, and what that costs in memory.
+func (r *runner) tryOnce(t *target, s system, row *Row) error {
+	before, err := dirtyBytes(t.pid)
+	if err != nil {
+		return err
+	}
+	if _, err := s.replace(true); err != nil {
+		return err
+	}
+	after, err := dirtyBytes(t.pid)
+	if err != nil {
+		return err
+	}
+	more := after - before
+	row.Memory = &more
+	if err := t.wantReplaced(row.Functions); err != nil {
+		return err
+	}
+	if _, err := s.replace(false); err != nil {
+		return err
+	}
+	return t.wantReplaced(0)
+}
+
+// sum adds up what the reports tell.
+func (l *lpatch) sum(row *Row) {
+	part := func(of func(r *lpnl.Report) time.Duration) int64 {
+		var list []int64
+		for i := range l.reports {
+			list = append(list, int64(of(&l.reports[i])))
+		}
+		return summarize(list).P50
+	}
+	row.Phases = &Phases{
+		Gate:    part(func(r *lpnl.Report) time.Duration { return r.Gate }),
+		Barrier: part(func(r *lpnl.Report) time.Duration { return r.Barrier }),
+		Check:   part(func(r *lpnl.Report) time.Duration { return r.Check }),
+		Write:   part(func(r *lpnl.Report) time.Duration { return r.Write }),
+		Release: part(func(r *lpnl.Report) time.Duration { return r.Release }),
+	}
+	var longest int64
+	attempts := 0
+	for _, r := range l.reports {
+		longest = max(longest, int64(r.LongestThread))
+		attempts += r.Attempts
+	}
+	row.LongestThread, row.Attempts = &longest, &attempts
+}

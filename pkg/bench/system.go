@@ -1,0 +1,153 @@
+package bench
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lpatch/pkg/lpnl"
+)
+
+// Kernel is what lpatch is measured through; *lpnl.Client is one.
+type Kernel interface {
+	Transfer(p *lpnl.Patch) error
+	Op(verb lpnl.Verb, hash lpnl.Hash, t lpnl.Target, o lpnl.Options) (lpnl.Report, error)
+}
+
+// system is a way to replace functions of a running program.
+type system interface {
+	// replace has the first functions of the program replaced, or put back, and tells how long it stood still, in ns.
+	replace(on bool) (int64, error)
+}
+
+// driven is a way that driver.c knows.
+type driven struct {
+	t         *target
+	way       string
+	functions int
+}
+
+func (d driven) replace(on bool) (int64, error) {
+	what := "restore"
+	if on {
+		what = "apply"
+	}
+	n, err := d.t.numbers("stop %s %s %d", d.way, what, d.functions)
+	if err != nil {
+		return 0, err
+	}
+	if len(n) != 1 {
+		return 0, fmt.Errorf("%s: the driver gives %d figures", d.way, len(n))
+	}
+	return n[0], nil
+}
+
+// options leave time where processors are emulated, or belong to others at times: how long it takes is measured and not
+// limited.
+var options = lpnl.Options{MaxStop: 2 * time.Second, Timeout: 20 * time.Second}
+
+// lpatch replaces functions with the module.
+type lpatch struct {
+	k       Kernel
+	pid     int
+	patch   *lpnl.Patch
+	reports []lpnl.Report
+}
+
+// newLpatch hands the kernel a patch of the program and loads it: that does not stop anybody.
+func newLpatch(k Kernel, t *target, functions int) (*lpatch, error) {
+	p, err := newPatch(t.path, functions)
+	if err != nil {
+		return nil, err
+	}
+	l := &lpatch{k: k, pid: t.pid, patch: p}
+	if err := k.Transfer(p); err != nil {
+		l.close()
+		return nil, err
+	}
+	if _, err := k.Op(lpnl.VerbLoad, p.Hash, lpnl.Target{PID: t.pid}, options); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *lpatch) replace(on bool) (int64, error) {
+	verb := lpnl.VerbRestore
+	if on {
+		verb = lpnl.VerbApply
+	}
+	r, err := l.k.Op(verb, l.patch.Hash, lpnl.Target{PID: l.pid}, options)
+	l.reports = append(l.reports, r)
+	return int64(r.Stop), err
+}
+
+// close closes the patch's files. What is in the target ends with it.
+func (l *lpatch) close() {
+	l.patch.File.Close()
+	for _, i := range l.patch.Images {
+		i.File.Close()
+	}
+}
+
+// gdb is a debugger that is started for each window. How long the program stood still, gdb does not tell: it is the
+// longest gap that the program itself saw.
+type gdb struct {
+	t         *target
+	functions int
+	old       []byte // the bytes of a function before
+}
+
+func newGDB(t *target, functions int) (*gdb, error) {
+	if _, err := exec.LookPath("gdb"); err != nil {
+		return nil, err
+	}
+	p, err := newPatch(t.path, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer (&lpatch{patch: p}).close()
+	return &gdb{t, functions, p.Sites[0].Old}, nil
+}
+
+func (g *gdb) replace(on bool) (int64, error) {
+	dir, err := os.MkdirTemp("", "lpctl-bench-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	script := filepath.Join(dir, "commands")
+	if err := os.WriteFile(script, []byte(g.commands(on)), 0o600); err != nil {
+		return 0, err
+	}
+	if _, err := g.t.ask("reset"); err != nil {
+		return 0, err
+	}
+	// Symbols of libraries would only keep it busy.
+	cmd := exec.Command("gdb", "-nx", "-batch", "-iex", "set auto-solib-add off", "-p", fmt.Sprint(g.t.pid), "-x", script)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("gdb: %w\n%s", err, out)
+	}
+	s, err := g.t.stats()
+	return s.gap, err
+}
+
+func (g *gdb) commands(on bool) string {
+	var b strings.Builder
+	for i := range uint64(g.functions) {
+		at := g.t.functions + i*functionStride
+		code := g.old
+		if on {
+			code = jump(at, g.t.replacements+i*replacementStride)
+		}
+		fmt.Fprintf(&b, "set {unsigned char[%d]} %#x = {", len(code), at)
+		for j, c := range code {
+			fmt.Fprintf(&b, "%s%d", strings.Repeat(",", min(j, 1)), c)
+		}
+		b.WriteString("}\n")
+	}
+	return b.String()
+}

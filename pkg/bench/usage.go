@@ -1,0 +1,99 @@
+package bench
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// tick is the unit of times in /proc (USER_HZ).
+const tick = 10 * time.Millisecond
+
+// dirtyBytes is the memory that only this process has and that is in no file (smaps).
+func dirtyBytes(pid int) (int64, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	var sum int64
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		words := strings.Fields(lines.Text())
+		if len(words) < 2 || words[0] != "Private_Dirty:" {
+			continue
+		}
+		n, err := strconv.ParseInt(words[1], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += n << 10
+	}
+	return sum, nil
+}
+
+// overhead is the time that all processors worked so far, but for what a process did in user mode.
+func overhead(pid int) (time.Duration, error) {
+	machine, err := fields("/proc/stat", 0)
+	if err != nil {
+		return 0, err
+	}
+	process, err := fields(fmt.Sprintf("/proc/%d/stat", pid), 1)
+	if err != nil {
+		return 0, err
+	}
+	if len(machine) < 7 || len(process) < 12 {
+		return 0, fmt.Errorf("/proc/stat or /proc/%d/stat is too short", pid)
+	}
+	// proc(5): user, nice, system, (idle, iowait,) irq, softirq; utime is field 14, and the name is the second.
+	busy := machine[0] + machine[1] + machine[2] + machine[5] + machine[6]
+	return time.Duration(busy-process[11]) * tick, nil
+}
+
+// fields are the numbers of the first line, behind its name, which in /proc/PID/stat is in parentheses; what is no number is 0.
+func fields(path string, kind int) ([]int64, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	if kind == 1 {
+		line = line[strings.LastIndexByte(line, ')')+1:]
+	} else {
+		_, line, _ = strings.Cut(line, " ")
+	}
+	var list []int64
+	for _, word := range strings.Fields(line) {
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err != nil {
+			n = 0 // the state
+		}
+		list = append(list, n)
+	}
+	return list, nil
+}
+
+// describe says on what it is measured.
+func (r *Result) describe() {
+	var u unix.Utsname
+	if unix.Uname(&u) == nil {
+		r.Kernel = unix.ByteSliceToString(u.Release[:])
+	}
+	r.CPUs = runtime.NumCPU()
+	r.Machine = "unknown processor"
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			r.Machine = strings.TrimSpace(value)
+			return
+		}
+	}
+}
