@@ -88,6 +88,50 @@ func TestBusyThreads(t *testing.T) {
 	}
 }
 
+// TestDeepStack searches 8 MiB of the stack of a thread that runs, which can be done in the window only. With a limit of half
+// of what that takes it is refused, and the search does not go on to its end. Nothing is measured but against itself: a
+// machine that is busy with others makes times longer, never shorter, so one good try is enough.
+func TestDeepStack(t *testing.T) {
+	v := startVictim(t, "stacks")
+	c := dial(t)
+	p := rawPatchWith(t, v.path, "outer", ret)
+	transfer(t, c, p)
+	v.enter("deepspin")
+	whole := time.Hour
+	measure := func() {
+		for range 10 {
+			whole = min(whole, do(t, c, lpnl.VerbCheck, p, v.pid).Check)
+		}
+	}
+	measure()
+	var tries []time.Duration
+	for range 100 {
+		limit := (whole / 2).Truncate(time.Microsecond)
+		r, err := c.Op(lpnl.VerbCheck, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{MaxStop: limit})
+		if err == nil {
+			whole = r.Check // it was not alone before
+			continue
+		}
+		if r.Refusal == lpnl.RefusalThreadRunning {
+			continue // it did not come to its gate in time
+		}
+		want := fmt.Sprintf("stopping the 2 threads of stacks[%d] would take longer than the limit of %d us", v.pid, limit.Microseconds())
+		if r.Message != want {
+			t.Fatalf("refused with\n%s\nwant\n%s", r.Message, want)
+		}
+		if r.Stop < whole*3/4 {
+			measure() // or it was the machine that became faster
+		}
+		if r.Stop < whole*3/4 {
+			t.Logf("a search of %v was ended after %v", whole, r.Stop)
+			v.ask("leave")
+			return
+		}
+		tries = append(tries, r.Stop)
+	}
+	t.Fatalf("the search takes %v, and was never ended in the middle: %v", whole, tries)
+}
+
 // TestRestart finds a thread that sleeps in a system call whose instruction is the last of the overwritten ones: its
 // instruction pointer is behind them, but when a signal restarts the call it is at that instruction.
 func TestRestart(t *testing.T) {
