@@ -40,6 +40,7 @@ with FILE applied. The third form replaces values only; --set goes with the othe
 			&cli.StringFlag{Name: "source", Usage: "the source `DIR` of the target"},
 			&cli.StringFlag{Name: "patch", Usage: "the change to the source, `FILE`"},
 			&cli.BoolFlag{Name: "data", Usage: "replace values, too, whose initialisers differ", DisableDefaultText: true},
+			&cli.StringSliceFlag{Name: "layout-ok", Usage: "the layout of the structure `TYPE` may change: new code sees none that old code has made"},
 			&cli.StringSliceFlag{Name: "set", Usage: "give the variable VAR, or SOURCE:VAR, the bytes of FILE, as `VAR=FILE`; may be repeated"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, `NAME.lp`"},
 			jsonFlag(), quietFlag(),
@@ -123,14 +124,16 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 	if objects {
 		return build.FromObjects(build.Options{
 			Target: c.String("target"), Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
-			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
+			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"),
+			Set: sets, Name: name, Tool: tool,
 		})
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o := build.SourceOptions{
 		Target: c.String("target"), Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
-		Libraries: c.StringSlice("lib"), Source: source, Patch: c.String("patch"), Command: c.Args().Slice(), Data: c.Bool("data"), Set: sets, Name: name, Tool: tool,
+		Libraries: c.StringSlice("lib"), Source: source, Patch: c.String("patch"), Command: c.Args().Slice(), Data: c.Bool("data"),
+		LayoutOK: c.StringSlice("layout-ok"), Set: sets, Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {
 		o.Progress = c.App.ErrWriter

@@ -35,6 +35,7 @@ type Options struct {
 	Libraries   []string // libraries that the target uses, and folders of them, for symbols that it does not import
 	Old, New    []string // objects, archives or folders of objects; none for a patch of Set alone
 	Data        bool     // bring in changed initial values, too
+	LayoutOK    []string // structures whose layout may change, since new code sees none that old code has made
 	Set         []Set
 	Name        string // of the patch
 	Description string
@@ -70,7 +71,7 @@ func FromObjects(o Options) (*Result, error) {
 		return nil, err
 	}
 	b := &builder{
-		im: im, opts: diff.Options{Data: o.Data}, res: &Result{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
+		im: im, opts: diff.Options{Data: o.Data, LayoutOK: o.LayoutOK}, res: &Result{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
 	}
 	if len(o.Old)+len(o.New) > 0 || len(o.Set) == 0 {
 		olds, err := collect(o.Old)
@@ -346,7 +347,10 @@ func (b *builder) reject(res *diff.Result, refusals diff.Refusals) {
 			return
 		}
 	}
-	b.refusals = append(append(b.refusals, refusals...), res.Refusals...)
+	if !slices.ContainsFunc(res.Refusals, func(r Refusal) bool { return r.Code == "not-function-sections" }) {
+		b.refusals = append(b.refusals, refusals...) // else of course the code was not found
+	}
+	b.refusals = append(b.refusals, res.Refusals...)
 }
 
 // link makes the file from what has been found.
@@ -370,6 +374,7 @@ func (b *builder) link(o Options) (*Result, error) {
 			Text: fmt.Sprintf("%d places would be overwritten, of up to %d bytes each, and a patch may have %d; leave some values out", n, patch.MaxSiteLen, patch.MaxSites)}}
 	}
 	b.warnExported(content.Spec.Sites)
+	b.warnLayouts()
 	b.res.Spec = content.Spec
 	b.res.Added = b.addedIn(content)
 	if b.res.Data, err = patch.Encode(content); err != nil {
@@ -388,6 +393,18 @@ func (b *builder) warnExported(sites []patch.Site) {
 		}
 		b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: %s exports it; a program that defines it too, or copies it (readelf -r shows R_X86_64_COPY), uses its own, which is not changed",
 			s.Symbol, b.im.Path))
+	}
+}
+
+// warnLayouts says what became of each structure whose layout may change.
+func (b *builder) warnLayouts() {
+	for _, name := range b.opts.LayoutOK {
+		used := slices.ContainsFunc(b.inputs, func(in *link.Input) bool { return slices.Contains(in.Diff.Layouts, name) })
+		text := "changed; the patch relies on --layout-ok, that new code sees none that old code has made"
+		if !used {
+			text = "--layout-ok names it, but no structure of this name changed"
+		}
+		b.res.Warnings = append(b.res.Warnings, name+": "+text)
 	}
 }
 

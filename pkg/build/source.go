@@ -26,6 +26,7 @@ type SourceOptions struct {
 	Patch       string   // the change, for patch -p1
 	Command     []string // builds the tree, in its top folder
 	Data        bool     // as in Options
+	LayoutOK    []string // as in Options
 	Set         []Set    // as in Options
 	Name        string
 	Description string
@@ -62,7 +63,7 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 	}
 	return FromObjects(Options{
 		Target: o.Target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries,
-		Old: []string{w.path("old")}, New: []string{w.path("objects")}, Data: o.Data, Set: o.Set, Name: o.Name, Description: o.Description, Tool: o.Tool,
+		Old: []string{w.path("old")}, New: []string{w.path("objects")}, Data: o.Data, LayoutOK: o.LayoutOK, Set: o.Set, Name: o.Name, Description: o.Description, Tool: o.Tool,
 	})
 }
 

@@ -17,6 +17,7 @@ type Result struct {
 	Values   []Value  // variables with another initial value; only with Options.Data
 	Refusals Refusals
 	Warnings []string
+	Layouts  []string // of Options.LayoutOK, those that changed
 	// OldOf maps a variable of the new object to the one of the old object whose storage it is. A variable that is not
 	// in it is new.
 	OldOf map[*lpelf.Symbol]*lpelf.Symbol
@@ -37,6 +38,8 @@ func (r *Result) Nothing() bool {
 // Options say what a patch may bring in beside functions.
 type Options struct {
 	Data bool // changed initial values of variables that the program has; else they are refused
+	// LayoutOK names structures whose layout may change: none that the old code has made is seen by the new code.
+	LayoutOK []string
 }
 
 type sectionPair struct{ old, new *lpelf.Section }
@@ -141,6 +144,8 @@ func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 		c.refuse(n.Name, "no-code", "the function is not in a section of code; compile it as ordinary C")
 	case c.renumbered(o, n):
 		c.refuse(n.Name, "closure-renumbered", "lambda expressions came or went in front of this one, which has the name of another now; put new ones behind the old ones of the function, or make them named functions")
+	case o.Value > 0 && n.Value > 0 && len(c.old.SymbolsIn(osec)) == 1 && len(c.new.SymbolsIn(nsec)) == 1:
+		c.refuse(n.Name, "not-function-sections", "the function does not begin where its section does; compile old and new without -fpatchable-function-entry, whatever the target has")
 	case !c.ownSection(c.old, o) || !c.ownSection(c.new, n):
 		c.refuse(n.Name, "not-function-sections", "the function shares its section with others; compile old and new with -ffunction-sections -fdata-sections")
 	case c.new.DecodeError(nsec) != nil:
@@ -254,8 +259,9 @@ func (c *comparer) equalRef(o, n Ref) bool {
 	if o.Add != n.Add {
 		return false
 	}
-	if ByContent(o.Sym) || ByContent(n.Sym) {
-		return ByContent(o.Sym) && ByContent(n.Sym) && o.Sec != nil && n.Sec != nil && o.Sym.Size == n.Sym.Size &&
+	ocontent, ncontent := c.old.byContent(o.Sym), c.new.byContent(n.Sym)
+	if ocontent || ncontent {
+		return ocontent && ncontent && o.Sec != nil && n.Sec != nil && o.Sym.Size == n.Sym.Size &&
 			c.equalRange(o.Sec, n.Sec, o.Sym.Value, n.Sym.Value, o.Sym.Size)
 	}
 	if old, ok := c.res.OldOf[n.Sym]; ok {

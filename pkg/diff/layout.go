@@ -4,6 +4,7 @@ import (
 	"debug/dwarf"
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -27,6 +28,10 @@ func (c *comparer) compareLayouts() {
 		if !ok || o.same(new[name], name == closureName) {
 			continue
 		}
+		if slices.Contains(c.opts.LayoutOK, name) {
+			c.res.Layouts = append(c.res.Layouts, name)
+			continue
+		}
 		if name == closureName {
 			c.refuse(name, "struct-layout-changed", "what a lambda expression captures changed, and the program may keep closures of the old layout; leave it as it was, and capture in a new one")
 			continue
@@ -35,7 +40,7 @@ func (c *comparer) compareLayouts() {
 		if o.size != new[name].size {
 			what = fmt.Sprintf("%d bytes before, %d now", o.size, new[name].size)
 		}
-		c.refuse(name, "struct-layout-changed", "the structure changed (%s) and the program has objects of the old layout; keep it as it was and store what is new elsewhere", what)
+		c.refuse(name, "struct-layout-changed", "the structure changed (%s) and the program has objects of the old layout; keep it as it was and store what is new elsewhere, or say --layout-ok if no old one is seen by new code", what)
 	}
 }
 

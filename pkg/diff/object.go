@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 
@@ -313,6 +314,29 @@ func ByContent(s *lpelf.Symbol) bool {
 	}
 	return strings.HasPrefix(s.Name, ".L") || strings.HasPrefix(s.Name, "switch.table.")
 }
+
+// HoldsLabels tells whether a variable holds addresses of places within functions, as the static table of a computed goto
+// does (GNU C, "Labels as Values"). It belongs to the version of the function that it was compiled with: another one must
+// not use it.
+func (o *Object) HoldsLabels(s *lpelf.Symbol) bool {
+	sec := o.SectionOf(s)
+	if sec == nil || IsText(sec) || s.Type != elf.STT_OBJECT {
+		return false
+	}
+	return slices.ContainsFunc(o.refsAt(sec, s.Value, s.Size), func(r Ref) bool {
+		if r.Sec == nil || !IsText(r.Sec) {
+			return false
+		}
+		if r.Sym == nil || r.Add != 0 {
+			return true
+		}
+		_, cold := ColdParent(r.Sym.Name)
+		return cold
+	})
+}
+
+// byContent tells whether a variable has no identity beside what it holds.
+func (o *Object) byContent(s *lpelf.Symbol) bool { return ByContent(s) || o.HoldsLabels(s) }
 
 // ColdParent returns the function that a ".cold" part belongs to.
 func ColdParent(name string) (string, bool) {

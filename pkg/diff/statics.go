@@ -34,7 +34,7 @@ func (c *comparer) correlate() {
 	olds, news := map[string][]*lpelf.Symbol{}, map[string][]*lpelf.Symbol{}
 	group := func(obj *Object, m map[string][]*lpelf.Symbol) {
 		for _, s := range obj.Variables() {
-			if ByContent(s) {
+			if ByContent(s) || obj.HoldsLabels(s) {
 				continue
 			}
 			key := s.Name
@@ -78,7 +78,7 @@ func (c *comparer) pairMoved() {
 	left := func(obj *Object, paired map[*lpelf.Symbol]*lpelf.Symbol) map[string][]*lpelf.Symbol {
 		m := map[string][]*lpelf.Symbol{}
 		for _, s := range obj.Variables() {
-			if _, name, ok := strings.Cut(baseName(s.Name), "."); ok && name != "" && isLocalVariable(s) && !ByContent(s) && paired[s] == nil {
+			if _, name, ok := strings.Cut(baseName(s.Name), "."); ok && name != "" && isLocalVariable(s) && !ByContent(s) && !obj.HoldsLabels(s) && paired[s] == nil {
 				m[name] = append(m[name], s)
 			}
 		}
@@ -141,7 +141,7 @@ func (c *comparer) staticUses(obj *Object, f *lpelf.Symbol) map[string][]*lpelf.
 		return nil
 	}
 	for _, r := range refsIn(obj.Refs(sec), f.Value, f.Size) {
-		if r.Sym == nil || r.Sec == nil || !isLocalVariable(r.Sym) || ByContent(r.Sym) || seen[r.Sym] {
+		if r.Sym == nil || r.Sec == nil || !isLocalVariable(r.Sym) || ByContent(r.Sym) || obj.HoldsLabels(r.Sym) || seen[r.Sym] {
 			continue
 		}
 		seen[r.Sym] = true

@@ -271,13 +271,18 @@ func (l *linker) relocateAbs32(c *chunk, r diff.Ref, d dest) {
 	}
 }
 
-// relocate64: S + A.
+// relocate64: S + A. Where an imported variable is, the image's words do not say to another word, so it is looked up.
 func (l *linker) relocate64(c *chunk, r diff.Ref, d dest) {
-	if d.imported != "" {
-		var ok bool
-		if d, ok = l.importCall(c, r, d); !ok {
-			return
-		}
+	ok := true
+	switch {
+	case d.imported == "":
+	case l.isDataImport(d.imported):
+		d, ok = l.importNew(c, r)
+	default:
+		d, ok = l.importCall(c, r, d)
+	}
+	if !ok {
+		return
 	}
 	l.fixups64 = append(l.fixups64, pointerFix{c, r.Off - c.lo, d})
 }

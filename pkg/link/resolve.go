@@ -86,6 +86,9 @@ func (l *linker) isAdded(in *Input, s *lpelf.Symbol) bool {
 
 // existing finds a function or variable in the image. found is false if the image has none of that name.
 func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
+	if in.Diff.New.HoldsLabels(s) {
+		return dest{}, false, true // that of the image leads into old functions
+	}
 	old := in.Diff.OldOf[s]
 	if diff.IsFunc(s) || old == nil && s.Bind != elf.STB_LOCAL {
 		old = in.Diff.Old.Lookup(s.Name)

@@ -188,7 +188,7 @@ func (m *matcher) entryIs(p place, e diff.Ref, off int64, table uint64) bool {
 		m.pending = append(m.pending, jump{from: p.name + " (jump table)", sec: e.Sec, off: uint64(label), to: to})
 		return true
 	}
-	return m.refersTo(p, e, to)
+	return m.refersTo(p, e, to+uint64(off)) // S + A, as a reference from anywhere else has it
 }
 
 // slotIs tells whether a GOT slot holds the address (or the thread offset) of what the reference means.

@@ -83,8 +83,10 @@ func (f *File) readRelocs() error {
 		if err != nil {
 			return err
 		}
+		// In a compressed section the places are those in what it holds; nothing of that kind is loaded.
+		packed := target.Flags&(elf.SHF_COMPRESSED|elf.SHF_ALLOC) == elf.SHF_COMPRESSED
 		for _, r := range relocs {
-			if r.Off >= target.Size {
+			if r.Off >= target.Size && !packed {
 				return fmt.Errorf("%s: section %s: relocation at %#x is outside the section; the file is damaged", f.Path, target.Name, r.Off)
 			}
 		}

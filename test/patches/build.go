@@ -108,7 +108,7 @@ func (b *Builder) steps(out *Built) []step {
 		unit = kinds["library"]
 	}
 	command := func(args ...[]string) []string { return slices.Concat(append([][]string{{compilers[cc]}}, args...)...) }
-	common := slices.Concat([]string{"-" + out.Config.Opt, "-pthread", unit[0]}, c.Flags)
+	common := slices.Concat([]string{"-" + out.Config.Opt, "-pthread", unit[0]})
 	var sources []string
 	for _, s := range c.Sources {
 		sources = append(sources, filepath.Join(c.Dir, s))
@@ -117,16 +117,17 @@ func (b *Builder) steps(out *Built) []step {
 	driver := []string{"gcc", "-O1", "-pthread", kind[0], "-c", "-o", "main.o", b.driver()}
 	steps := []step{{".", driver}}
 	for folder, some := range byFolder(sources, c.Dir) {
-		steps = append(steps, step{filepath.Join("old", folder), command(common, sections, some)},
-			step{filepath.Join("new", folder), command(common, sections, []string{"-DFIX"}, some)})
+		steps = append(steps, step{filepath.Join("old", folder), command(common, sections, c.Flags, some)},
+			step{filepath.Join("new", folder), command(common, sections, c.Flags, []string{"-DFIX"}, some)})
 	}
+	stock := slices.Concat(common, c.Flags, []string{"-DSTOCK"}, sources)
 	// A program imports from the libraries that it is linked with; new code may want libm.
 	last := []string{"-Wl,--no-as-needed", "-lm"}
 	if c.Library {
-		steps = append(steps, step{".", command(common, []string{"-shared", "-o", out.library()}, sources, c.Link, last)},
+		steps = append(steps, step{".", command(stock, []string{"-shared", "-o", out.library()}, c.Link, last)},
 			step{".", command([]string{"-pthread", kind[1], "-o", "prog", "main.o", out.library(), "-Wl,-rpath,$ORIGIN"})})
 	} else {
-		steps = append(steps, step{".", command(common, []string{kind[1], "-o", "prog"}, sources, []string{"-x", "none", "main.o"}, c.Link, last)})
+		steps = append(steps, step{".", command(stock, []string{kind[1], "-o", "prog", "main.o"}, c.Link, last)})
 	}
 	if c.Strip {
 		steps = append(steps, step{".", []string{"strip", filepath.Base(out.Target())}})
@@ -190,7 +191,7 @@ func (b *Builder) key(c *Case, steps []step) (string, error) {
 func (b *Built) Patch() (*build.Result, error) {
 	res, err := build.FromObjects(build.Options{
 		Target: b.Target(), Old: []string{filepath.Join(b.Dir, "old")}, New: []string{filepath.Join(b.Dir, "new")},
-		Data: b.Case.Data, Name: b.Name(), Tool: "test",
+		Data: b.Case.Data, LayoutOK: b.Case.LayoutOK, Name: b.Name(), Tool: "test",
 	})
 	var refusals build.Refusals
 	switch {

@@ -32,7 +32,9 @@ type Case struct {
 	Link    []string // of the program
 	Library bool     // the case is a shared library of the program
 	Strip   bool     // the program is stripped
-	Data    bool     // values, too: lpctl build --data
+	// Options of lpctl build.
+	Data     bool     // --data
+	LayoutOK []string // --layout-ok TYPE…
 }
 
 // Reason is a refusal that must be given.
@@ -150,6 +152,9 @@ func (c *Case) take(key, value string) (err error) {
 		c.Library, c.Strip = slices.Contains(words, "library"), slices.Contains(words, "stripped")
 	case "options":
 		c.Data = slices.Contains(words, "--data")
+		if i := slices.Index(words, "--layout-ok"); i >= 0 {
+			c.LayoutOK = words[i+1:]
+		}
 	default:
 		err = fmt.Errorf("there is no directive %q", key)
 	}

@@ -1,0 +1,6 @@
+#include "share.h"
+
+long other(long x)
+{
+	return share(x);
+}

@@ -1,0 +1,6 @@
+long shared;
+
+long other(void)
+{
+	return shared;
+}

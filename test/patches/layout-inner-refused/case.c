@@ -1,0 +1,31 @@
+/*
+ * A structure within a structure changes: both are named.
+ *
+ * refused: struct-layout-changed inner: 8 bytes before, 16 now
+ * refused: struct-layout-changed outer: 16 bytes before, 24 now
+ */
+#include "../case.h"
+
+struct inner {
+	long a;
+#ifdef FIX
+	long b;
+#endif
+};
+
+struct outer {
+	struct inner in;
+	long c;
+};
+
+noinline long get(struct outer *o)
+{
+	return o->c + o->in.a;
+}
+
+long probe(void)
+{
+	struct outer o = { .c = HIDE(1) };
+
+	return get(&o);
+}
