@@ -1,0 +1,82 @@
+// Mangen makes manual pages of the Markdown in Documentation/man: mangen LPCTL OUTDIR.
+//
+// Each NAME.N.md becomes OUTDIR/NAME.N. In addition lpctl.8.md is the source of a page for each verb, lpctl-VERB.8: what the
+// sections SYNOPSIS and VERBS say of it, those OPTIONS that `LPCTL VERB --help` lists, OUTPUT if it has --json, and the exit
+// statuses.
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/cpuguy83/go-md2man/v2/md2man"
+)
+
+const source = "Documentation/man"
+
+func main() {
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: mangen LPCTL OUTDIR")
+		os.Exit(2)
+	}
+	if err := generate(os.Args[1], os.Args[2]); err != nil {
+		fmt.Fprintln(os.Stderr, "mangen:", err)
+		os.Exit(1)
+	}
+}
+
+func generate(lpctl, out string) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	files, err := filepath.Glob(source + "/*.[1-9].md")
+	if err != nil {
+		return err
+	}
+	for _, path := range files {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		name := strings.TrimSuffix(filepath.Base(path), ".md")
+		if err := write(filepath.Join(out, name), string(text)); err != nil {
+			return err
+		}
+		if name != "lpctl.8" {
+			continue
+		}
+		if err := generateVerbs(lpctl, out, parsePage(string(text))); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	return nil
+}
+
+// generateVerbs makes a page for each verb of lpctl.
+func generateVerbs(lpctl, out string, p page) error {
+	text, err := exec.Command(lpctl, "--help").Output()
+	if err != nil {
+		return fmt.Errorf("%s --help: %w", lpctl, err)
+	}
+	for _, verb := range commands(string(text)) {
+		text, err := exec.Command(lpctl, verb, "--help").Output()
+		if err != nil {
+			return fmt.Errorf("%s %s --help: %w", lpctl, verb, err)
+		}
+		markdown, err := p.verbPage(verb, parseHelp(string(text)))
+		if err != nil {
+			return err
+		}
+		if err := write(filepath.Join(out, "lpctl-"+verb+".8"), markdown); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func write(path, markdown string) error {
+	return os.WriteFile(path, md2man.Render([]byte(markdown)), 0o644)
+}
