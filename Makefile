@@ -12,7 +12,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 export KERNELS V DESTDIR PREFIX MINUTES KERNEL SEED BENCH
 
-.PHONY: all deps lpctl kmod check unit vm-test test-debug test fuzz soak bench demo generate install deb clean distclean help
+.PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz soak bench demo generate install deb clean distclean help
 
 all: lpctl kmod	## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 6.12" for some)
 
@@ -36,6 +36,9 @@ vm-test:	## run the tests in virtual machines
 
 test-debug:	## run the test cases on kernels that look for errors: the gate for each change in kmod/ (hours when emulated)
 	@scripts/test debug
+
+test-tree:	## put lpatch into the source of kernels, check it there, build them and run the test cases on them (hours)
+	@scripts/test tree
 
 test: deps	## run all tests, after installing what they need
 	@scripts/test
