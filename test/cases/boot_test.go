@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -58,14 +59,18 @@ func exitOf(t *testing.T, name string, args ...string) int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
+	return exitOfCommand(t, exec.CommandContext(ctx, name, args...))
+}
+
+func exitOfCommand(t *testing.T, cmd *exec.Cmd) int {
+	t.Helper()
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("%s: %v", name, err)
+		t.Fatalf("%s: %v", cmd, err)
 	}
 	if len(out) > 0 {
-		t.Logf("%s: %s", name, out)
+		t.Logf("%s: %s", cmd, out)
 	}
 	if status := cmd.ProcessState.Sys().(interface{ Signaled() bool }); status.Signaled() {
 		return -1
@@ -75,7 +80,7 @@ func exitOf(t *testing.T, name string, args ...string) int {
 
 // TestBootKinds starts programs of each kind: the function that they call first of all is the new one.
 func TestBootKinds(t *testing.T) {
-	for _, name := range []string{"start", "start-nopie", "start-static", "start-static-pie"} {
+	for _, name := range []string{"start", "start-nopie", "start-static", "start-static-pie", "start-musl", "start-musl-static"} {
 		t.Run(name, func(t *testing.T) {
 			c := dial(t)
 			path := fixtures + name
@@ -130,9 +135,22 @@ func TestBootTwoImages(t *testing.T) {
 	wantBoot(t, c, 1, 0)
 }
 
+// starts is how often TestBootRace starts the program; LPATCH_STARTS overrules it.
+func starts(t *testing.T) int {
+	text := os.Getenv("LPATCH_STARTS")
+	if text == "" {
+		return often(1000)
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("LPATCH_STARTS: %v", err)
+	}
+	return n
+}
+
 // TestBootRace starts the program a thousand times (200 on slow kernels) from four parents at once: no call is unpatched.
 func TestBootRace(t *testing.T) {
-	parents, each := 4, often(250)
+	parents, each := 4, starts(t)/4
 	c := dial(t)
 	path := fixtures + "start-static"
 	addBoot(t, c, rawPatch(t, path, "value"), 0)

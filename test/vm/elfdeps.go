@@ -37,7 +37,8 @@ func (r *depResolver) visit(path string, runpaths []string) error {
 		return nil
 	}
 
-	if interp := interpreter(f); interp != "" {
+	interp := interpreter(f)
+	if interp != "" {
 		if err := r.add(interp, nil); err != nil {
 			return err
 		}
@@ -48,6 +49,9 @@ func (r *depResolver) visit(path string, runpaths []string) error {
 	}
 	dirs := append(searchDirs(f, path), runpaths...)
 	for _, name := range needed {
+		if name == "libc.so" && strings.HasPrefix(filepath.Base(interp), "ld-musl-") {
+			continue // musl's dynamic linker is its libc
+		}
 		lib := findLibrary(name, dirs, f.Class)
 		if lib == "" {
 			return fmt.Errorf("%s needs %s, which is not on this machine", path, name)
