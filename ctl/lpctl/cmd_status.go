@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -20,14 +21,21 @@ func statusCommand() *cli.Command {
 		Name:      "status",
 		Usage:     "show patches, their targets and their state",
 		ArgsUsage: "[TARGETS]",
-		Flags:     append(targetFlags(), jsonFlag(), quietFlag()),
-		Action:    showStatus,
+		Flags: append(targetFlags(), jsonFlag(), quietFlag(), &cli.BoolFlag{Name: "prometheus", DisableDefaultText: true,
+			Usage: "print metrics of the whole machine, for a collector of text files"}),
+		Action: showStatus,
 	}
 }
 
 func showStatus(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; see lpctl status --help", c.Args().First())
+	}
+	if c.Bool("prometheus") {
+		if !selection(c).Empty() {
+			return errors.New("--prometheus tells of the whole machine; leave --pid, --exe, --unit, --cgroup and --all out")
+		}
+		return showMetrics(c.App.Writer)
 	}
 	k, err := connect()
 	if err != nil {

@@ -31,9 +31,10 @@ type eventJSON struct {
 
 func watchCommand() *cli.Command {
 	return &cli.Command{
-		Name:   "watch",
-		Usage:  "show events as they happen, until interrupted",
-		Flags:  []cli.Flag{jsonFlag()},
+		Name:  "watch",
+		Usage: "show events as they happen, until interrupted",
+		Flags: []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "journal", DisableDefaultText: true,
+			Usage: "send events to systemd's journal, with fields, and print nothing"}},
 		Action: watch,
 	}
 }
@@ -44,6 +45,15 @@ func watch(c *cli.Context) error {
 		return err
 	}
 	defer func() { _ = events.Close() }()
+	deliver := func(r lpnl.Report) error { return show(c, r) }
+	if c.Bool("journal") {
+		j, err := openJournal()
+		if err != nil {
+			return err
+		}
+		defer func() { _ = j.Close() }()
+		deliver = func(r lpnl.Report) error { return j.send(describeEvent(r), newEventJSON(r)) }
+	}
 	for {
 		r, err := events.Receive()
 		if errors.Is(err, io.EOF) {
@@ -56,26 +66,30 @@ func watch(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := show(c, r); err != nil {
+		if err := deliver(r); err != nil {
 			return err
 		}
 	}
 }
 
-// show prints an event to stdout: here, refusals are data.
-func show(c *cli.Context, r lpnl.Report) error {
+// outcome is what became of the target of an event.
+func outcome(r lpnl.Report) apply.Outcome {
 	o := apply.Outcome{Process: proc.Process{PID: r.PID, Comm: r.Comm}, Report: r}
 	if r.Refusal != lpnl.RefusalNone {
 		o.Err = &lpnl.Refused{Report: r}
 	}
-	now := time.Now()
+	return o
+}
+
+func newEventJSON(r lpnl.Report) eventJSON {
+	return eventJSON{Time: time.Now(), Verb: string(r.Verb), targetJSON: newTargetJSON(r, outcome(r).Err)}
+}
+
+// show prints an event to stdout: here, refusals are data.
+func show(c *cli.Context, r lpnl.Report) error {
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, eventJSON{Time: now, Verb: string(r.Verb), targetJSON: newTargetJSON(r, o.Err)})
+		return printJSON(c.App.Writer, newEventJSON(r))
 	}
-	text := sentence(r.Verb, o)
-	if o.Err != nil {
-		text = fmt.Sprintf("refused to %s %s in %v: %v", r.Verb, r.Patch, o.Process, o.Err)
-	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s  %s\n", now.Format(time.DateTime), text)
+	_, err := fmt.Fprintf(c.App.Writer, "%s  %s\n", time.Now().Format(time.DateTime), describeEvent(r))
 	return err
 }

@@ -14,6 +14,9 @@ func TestManPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(text)
+	if !strings.Contains(page, "*MESSAGE_ID* "+journalID) {
+		t.Error("no MESSAGE_ID of the journal")
+	}
 	app := newApp(&bytes.Buffer{}, &bytes.Buffer{})
 	for _, c := range app.Commands {
 		if !strings.Contains(page, "\n**"+c.Name+"**\n:") {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -160,35 +162,94 @@ func (e *events) Receive() (lpnl.Report, error) {
 
 func (e *events) Close() error { return nil }
 
-func TestWatch(t *testing.T) {
+// watchedEvents are a load, some that were lost, a refusal, and an error that ends the watch.
+func watchedEvents() (listener, error) {
 	report := func(r lpnl.Report) func() (lpnl.Report, error) { return func() (lpnl.Report, error) { return r, nil } }
 	fail := func(err error) func() (lpnl.Report, error) {
 		return func() (lpnl.Report, error) { return lpnl.Report{}, err }
 	}
+	return &events{
+		report(lpnl.Report{Verb: lpnl.VerbLoad, Patch: "fix", PID: 1, Comm: "init", State: lpnl.StateLoaded, MappedAt: 4096}),
+		fail(lpnl.ErrLost),
+		report(lpnl.Report{Verb: lpnl.VerbApply, Patch: "fix", PID: 1, Comm: "init", Refusal: lpnl.RefusalThreadActive,
+			Message: "too late", TID: 7, Function: "two\nlines"}),
+		fail(fmt.Errorf("the end")),
+	}, nil
+}
+
+// watchEvents runs a command that watches those, and returns what it prints.
+func watchEvents(t *testing.T, args string) string {
+	t.Helper()
 	was := listen
 	defer func() { listen = was }()
-	for _, args := range []string{"watch", "watch --json"} {
-		listen = func() (listener, error) {
-			return &events{
-				report(lpnl.Report{Verb: lpnl.VerbLoad, Patch: "fix", PID: 1, Comm: "init", State: lpnl.StateLoaded, MappedAt: 4096}),
-				fail(lpnl.ErrLost),
-				report(lpnl.Report{Verb: lpnl.VerbApply, Patch: "fix", PID: 1, Comm: "init", Refusal: lpnl.RefusalDeadline, Message: "too late"}),
-				fail(fmt.Errorf("the end")),
-			}, nil
-		}
-		var stdout, stderr bytes.Buffer
-		code := run(append([]string{"lpctl"}, strings.Fields(args)...), &stdout, &stderr)
-		if code != 1 || stderr.String() != "lpctl: events were lost: they came faster than they were read\nlpctl: the end\n" {
-			t.Errorf("%s: status %d, %q", args, code, stderr.String())
-		}
-		wants := []string{"loaded fix into init[1]: 0 bytes at 0x1000\n", "refused to apply fix in init[1]: too late\n"}
-		if strings.Contains(args, "json") {
-			wants = []string{`"verb":"load","patch":"fix","pid":1,`, `"error":{"code":"deadline","message":"too late",`}
-		}
+	listen = watchedEvents
+	var stdout, stderr bytes.Buffer
+	code := run(append([]string{"lpctl"}, strings.Fields(args)...), &stdout, &stderr)
+	if code != 1 || stderr.String() != "lpctl: events were lost: they came faster than they were read\nlpctl: the end\n" {
+		t.Errorf("%s: status %d, %q", args, code, stderr.String())
+	}
+	return stdout.String()
+}
+
+func TestWatch(t *testing.T) {
+	for args, wants := range map[string][]string{
+		"watch":        {"loaded fix into init[1]: 0 bytes at 0x1000\n", "refused to apply fix in init[1]: too late\n"},
+		"watch --json": {`"verb":"load","patch":"fix","pid":1,`, `"error":{"code":"thread-active","message":"too late",`},
+	} {
+		got := watchEvents(t, args)
 		for _, want := range wants {
-			if !strings.Contains(stdout.String(), want) {
-				t.Errorf("%s: no %q in\n%s", args, want, stdout.String())
+			if !strings.Contains(got, want) {
+				t.Errorf("%s: no %q in\n%s", args, want, got)
 			}
 		}
+		for line := range strings.Lines(got) {
+			if strings.Contains(args, "json") && !json.Valid([]byte(line)) {
+				t.Errorf("no JSON: %s", line)
+			}
+		}
+	}
+}
+
+// TestJournal receives what is sent to the journal.
+func TestJournal(t *testing.T) {
+	was := journalPath
+	defer func() { journalPath = was }()
+	journalPath = t.TempDir() + "/socket"
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: journalPath, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if got := watchEvents(t, "watch --journal"); got != "" {
+		t.Errorf("it prints %s", got)
+	}
+	for _, wants := range [][]string{
+		{"MESSAGE=loaded fix into init[1]: 0 bytes at 0x1000\n", "\nMESSAGE_ID=" + journalID + "\n", "\nLPATCH_VERB=load\n",
+			"\nLPATCH_PATCH=fix\n", "\nLPATCH_STATE=loaded\n", "\nOBJECT_PID=1\n", "\nPRIORITY=6\n"},
+		{"MESSAGE=refused to apply fix in init[1]: too late\n", "\nLPATCH_CODE=thread-active\n", "\nLPATCH_TID=7\n",
+			"\nLPATCH_FUNCTION\n\x09\x00\x00\x00\x00\x00\x00\x00two\nlines\n", "\nPRIORITY=4\n"},
+	} {
+		message := make([]byte, 4096)
+		n, err := socket.Read(message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wants {
+			if !strings.Contains(string(message[:n]), want) {
+				t.Errorf("no %q in\n%q", want, message[:n])
+			}
+		}
+	}
+}
+
+// TestNoJournal asks for a journal where there is none.
+func TestNoJournal(t *testing.T) {
+	was, wasJournal := listen, journalPath
+	defer func() { listen, journalPath = was, wasJournal }()
+	listen, journalPath = watchedEvents, t.TempDir()+"/none"
+	var stdout, stderr bytes.Buffer
+	code := run([]string{"lpctl", "watch", "--journal"}, &stdout, &stderr)
+	if want := "lpctl: the journal cannot be reached, is systemd-journald running? "; code != 1 || !strings.HasPrefix(stderr.String(), want) {
+		t.Errorf("status %d, %s", code, &stderr)
 	}
 }

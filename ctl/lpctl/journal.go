@@ -1,0 +1,93 @@
+package main
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"lpatch/pkg/lpnl"
+)
+
+// journalPath is where systemd-journald takes messages with fields; tests have their own.
+var journalPath = "/run/systemd/journal/socket"
+
+// journalID marks the messages of lpctl watch, for journalctl MESSAGE_ID=…
+const journalID = "c8d5a0f67b2e4d0ba3c1f4be0d6b1d97"
+
+// Of syslog(3).
+const (
+	priorityWarning = 4
+	priorityInfo    = 6
+)
+
+// journal sends to systemd-journald.
+type journal struct{ conn net.Conn }
+
+func openJournal() (*journal, error) {
+	conn, err := net.Dial("unixgram", journalPath)
+	if err != nil {
+		return nil, fmt.Errorf("the journal cannot be reached, is systemd-journald running? %w", err)
+	}
+	return &journal{conn}, nil
+}
+
+func (j *journal) Close() error { return j.conn.Close() }
+
+// send writes an event with its sentence and its fields.
+func (j *journal) send(text string, e eventJSON) error {
+	priority := priorityInfo
+	fields := [][2]string{
+		{"MESSAGE", text},
+		{"MESSAGE_ID", journalID},
+		{"SYSLOG_IDENTIFIER", "lpctl"},
+		{"LPATCH_VERB", e.Verb},
+		{"LPATCH_PATCH", e.Patch},
+		{"LPATCH_STATE", e.State},
+		{"LPATCH_FUNCTIONS", strconv.Itoa(e.Functions)},
+		{"LPATCH_VALUES", strconv.Itoa(e.Values)},
+		{"LPATCH_THREADS", strconv.Itoa(e.Threads)},
+		{"LPATCH_STOP_NS", strconv.FormatInt(e.StopNS, 10)},
+		{"OBJECT_PID", strconv.Itoa(e.PID)}, // journald adds what it knows of that process
+		{"LPATCH_COMM", e.Comm},
+	}
+	if e.Error != nil {
+		priority = priorityWarning
+		fields = append(fields, [2]string{"LPATCH_CODE", e.Error.Code})
+		if e.Error.TID != 0 {
+			fields = append(fields, [2]string{"LPATCH_TID", strconv.Itoa(e.Error.TID)})
+		}
+		if e.Error.Function != "" {
+			fields = append(fields, [2]string{"LPATCH_FUNCTION", e.Error.Function})
+		}
+	}
+	fields = append(fields, [2]string{"PRIORITY", strconv.Itoa(priority)})
+	_, err := j.conn.Write(encodeJournal(fields))
+	return err
+}
+
+// encodeJournal is systemd's "native journal protocol" (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/).
+func encodeJournal(fields [][2]string) []byte {
+	var out bytes.Buffer
+	for _, f := range fields {
+		if !strings.Contains(f[1], "\n") {
+			fmt.Fprintf(&out, "%s=%s\n", f[0], f[1])
+			continue
+		}
+		out.WriteString(f[0] + "\n")
+		out.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(f[1]))))
+		out.WriteString(f[1] + "\n")
+	}
+	return out.Bytes()
+}
+
+// describeEvent is an event in a sentence.
+func describeEvent(r lpnl.Report) string {
+	o := outcome(r)
+	if o.Err != nil {
+		return fmt.Sprintf("refused to %s %s in %v: %v", r.Verb, r.Patch, o.Process, o.Err)
+	}
+	return sentence(r.Verb, o)
+}
