@@ -9,6 +9,7 @@
 #include "gate.h"
 #include "lineage.h"
 #include "netlink.h"
+#include "signature.h"
 
 static int __init lp_init(void)
 {
@@ -17,9 +18,12 @@ static int __init lp_init(void)
 	ret = lp_compat_init();
 	if (ret)
 		return ret;
-	ret = lp_gate_init();
+	ret = lp_signature_init();
 	if (ret)
 		return ret;
+	ret = lp_gate_init();
+	if (ret)
+		goto err_gate;
 	ret = lp_lineage_init();
 	if (ret)
 		goto err_lineage;
@@ -32,6 +36,8 @@ err_netlink:
 	lp_lineage_exit();
 err_lineage:
 	lp_gate_exit();
+err_gate:
+	lp_signature_exit();
 	return ret;
 }
 
@@ -50,9 +56,11 @@ static void __exit lp_exit(void)
 	 * module_put(); lp_gate_exit() waits until it has left them.
 	 */
 	lp_gate_exit();
+	lp_signature_exit();
 }
 
-module_init(lp_init);
+/* Built in, behind the key types and the keyrings of the kernel that signature.c refers to. */
+late_initcall(lp_init);
 module_exit(lp_exit);
 
 MODULE_DESCRIPTION("Live patching of running user-space programs");

@@ -24,6 +24,8 @@
 #include "op.h"
 #include "patch.h"
 #include "report.h"
+#include "sign.h"
+#include "signature.h"
 #include "target.h"
 
 /* The longest stop that a client may allow. */
@@ -87,13 +89,16 @@ int lpatch_nl_info_get_doit(struct sk_buff *skb, struct genl_info *info)
 		      nla_put_string(skb, LPATCH_A_INFO_TASK_WORK, lp_task_work_source) ?:
 		      nla_put_u32(skb, LPATCH_A_INFO_PATCHES, lp_patch_count())		?:
 		      nla_put_u32(skb, LPATCH_A_INFO_TARGETS, lp_target_count())	?:
-		      nla_put_u32(skb, LPATCH_A_INFO_GATES, lp_gates_queued());
+		      nla_put_u32(skb, LPATCH_A_INFO_GATES, lp_gates_queued())		?:
+		      nla_put_u32(skb, LPATCH_A_INFO_KEYRING, lp_signature_keyring())	?:
+		      (lp_sign_required() ? nla_put_flag(skb, LPATCH_A_INFO_SIGNATURE_REQUIRED) : 0);
 	return lp_reply_send(skb, head, info, ret);
 }
 
 static int lp_new_patch(struct genl_info *info, u32 *id)
 {
 	struct nlattr **attrs = info->attrs;
+	struct nlattr *pin = attrs[LPATCH_A_PATCH_PIN];
 	struct lp_patch *patch;
 	struct file *file;
 
@@ -115,12 +120,11 @@ static int lp_new_patch(struct genl_info *info, u32 *id)
 		return -EINVAL;
 	}
 	patch = lp_patch_new(info->snd_portid, nla_data(attrs[LPATCH_A_PATCH_NAME]),
-			     nla_data(attrs[LPATCH_A_PATCH_HASH]), file, id);
+			     nla_data(attrs[LPATCH_A_PATCH_HASH]), file,
+			     pin ? nla_get_u64(pin) : 0, id);
 	if (patch == ERR_PTR(-ETXTBSY))
 		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_PATCH_FD],
 				    "the patch file is open for writing");
-	else if (!IS_ERR(patch) && attrs[LPATCH_A_PATCH_PIN])
-		patch->pin = nla_get_u64(attrs[LPATCH_A_PATCH_PIN]);
 	return PTR_ERR_OR_ZERO(patch);
 }
 
@@ -343,7 +347,13 @@ int lpatch_nl_boot_add_doit(struct sk_buff *skb, struct genl_info *info)
 		return -ENOENT;
 	}
 	flags = attrs[LPATCH_A_BOOT_FLAGS] ? nla_get_u32(attrs[LPATCH_A_BOOT_FLAGS]) : 0;
-	ret = lp_boot_add(patch, flags, info->extack);
+	if (lp_sign_permits(patch)) {
+		ret = lp_boot_add(patch, flags, info->extack);
+	} else {
+		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_BOOT_HASH],
+				    "the patch has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)");
+		ret = -EKEYREJECTED;
+	}
 	lp_patch_put(patch);
 	return ret;
 }

@@ -15,6 +15,7 @@
 #include "overwrite.h"
 #include "patch.h"
 #include "places.h"
+#include "sign.h"
 #include "target.h"
 
 /* How long beyond its time-out an operation may wait for memory. */
@@ -48,6 +49,7 @@ static const int lp_errnos[] = {
 	[LPATCH_REFUSAL_PATCH_MISSING] = ESTALE,
 	[LPATCH_REFUSAL_COVERED] = EBUSY,
 	[LPATCH_REFUSAL_PINNED] = EBUSY,
+	[LPATCH_REFUSAL_UNSIGNED] = EKEYREJECTED,
 };
 
 /* The positive errno of a refusal. */
@@ -259,6 +261,11 @@ static void lp_op_use_record(struct lp_op *op)
 static int lp_op_do(struct lp_op *op)
 {
 	lp_op_use_record(op);
+	/* What is there already can be taken out whatever it is. */
+	if ((op->verb == LP_LOAD || op->verb == LP_APPLY) && !lp_sign_permits(op->patch))
+		return lp_op_refuse(op, LPATCH_REFUSAL_UNSIGNED,
+				    "patch %s has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)",
+				    op->patch->name);
 	switch (op->verb) {
 	case LP_LOAD:
 		return lp_do_load(op);

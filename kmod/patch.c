@@ -16,6 +16,7 @@
 
 #include "nl_gen.h"
 #include "patch.h"
+#include "sign.h"
 
 /* One client's hold on one object, until its socket closes. */
 struct lp_hold {
@@ -76,23 +77,19 @@ unsigned int lp_patch_count(void)
 	return READ_ONCE(lp_nr_sealed);
 }
 
-/* The sealed object of that hash with a reference, or NULL. */
+/* The sealed object of that hash with a reference, one that was verified if there is one, or NULL. */
 struct lp_patch *lp_patch_by_hash(const u8 *hash)
 {
 	struct lp_patch *patch, *found = NULL;
 
 	mutex_lock(&lp_patch_lock);
-	list_for_each_entry(patch, &lp_sealed, node) {
-		if (!memcmp(patch->hash, hash, LPATCH_HASH_LEN)) {
-			/*
-			 * Not zero: kref_put_mutex() in lp_patch_put() drops the last one under
-			 * this lock.
-			 */
-			lp_patch_get(patch);
+	list_for_each_entry(patch, &lp_sealed, node)
+		if (!memcmp(patch->hash, hash, LPATCH_HASH_LEN) &&
+		    (!found || (patch->verified && !found->verified)))
 			found = patch;
-			break;
-		}
-	}
+	/* Not zero: kref_put_mutex() in lp_patch_put() drops the last one under this lock. */
+	if (found)
+		lp_patch_get(found);
 	mutex_unlock(&lp_patch_lock);
 	return found;
 }
@@ -120,12 +117,17 @@ static u32 lp_hold_add(u32 portid, struct lp_patch *patch)
  * @portid: the client's socket
  * @hash: names the object
  *
- * Return: the object, kept by the hold; NULL if there is none; or an ERR_PTR.
+ * Return: the object, kept by the hold; NULL if there is none that may be used; or an ERR_PTR.
  */
 struct lp_patch *lp_patch_hold(u32 portid, const u8 *hash)
 {
 	struct lp_patch *patch = lp_patch_by_hash(hash);
 
+	/* It may have come before its key, or before signatures were required. */
+	if (patch && !lp_sign_permits(patch)) {
+		lp_patch_put(patch);
+		return NULL;
+	}
 	if (patch && !lp_hold_add(portid, patch)) {
 		lp_patch_put(patch);
 		return ERR_PTR(-ENOMEM);
@@ -139,13 +141,14 @@ struct lp_patch *lp_patch_hold(u32 portid, const u8 *hash)
  * @name: of the patch
  * @hash: LPATCH_HASH_LEN bytes
  * @file: the patch file; its reference is taken over, also in case of an error
+ * @pin: where the word is that forbids an unload, or 0
  * @id: gets the handle
  *
  * Return: the object, kept by the client's hold, or an ERR_PTR; -ETXTBSY if the file is open for
  * writing.
  */
 struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file,
-			      u32 *id)
+			      u64 pin, u32 *id)
 {
 	struct lp_patch *patch = kzalloc(sizeof(*patch), GFP_KERNEL);
 	int ret;
@@ -167,6 +170,7 @@ struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, stru
 	memcpy(patch->hash, hash, LPATCH_HASH_LEN);
 	strscpy(patch->name, name, sizeof(patch->name));
 	patch->file = file;
+	patch->pin = pin;
 	*id = lp_hold_add(portid, patch);
 	if (!*id) {
 		lp_patch_put(patch);
@@ -456,8 +460,17 @@ int lp_patch_add(struct lp_patch *patch, const struct nlattr *head, int len,
 	return ret;
 }
 
+static void lp_patch_publish(struct lp_patch *patch)
+{
+	mutex_lock(&lp_patch_lock);
+	patch->sealed = true;
+	list_add_tail(&patch->node, &lp_sealed);
+	lp_nr_sealed++;
+	mutex_unlock(&lp_patch_lock);
+}
+
 /**
- * lp_patch_seal() - check a whole object and make it known by its hash
+ * lp_patch_seal() - check a whole object, and its signature, and make it known by its hash
  * @patch: the object
  * @extack: gets a sentence that says what is wrong with it
  *
@@ -465,27 +478,19 @@ int lp_patch_add(struct lp_patch *patch, const struct nlattr *head, int len,
  */
 int lp_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack)
 {
-	const char *wrong;
+	const char *wrong = NULL;
 	int ret = 0;
 
 	mutex_lock(&patch->transfer);
 	if (!patch->sealed) {
 		wrong = lp_patch_check(patch);
-		if (wrong) {
-			/*
-			 * Each of them is a literal; the indirection is what keeps NL_SET_ERR_MSG()
-			 * from taking it.
-			 */
-			extack->_msg = wrong;
-			ret = -EINVAL;
-		} else {
-			mutex_lock(&lp_patch_lock);
-			patch->sealed = true;
-			list_add_tail(&patch->node, &lp_sealed);
-			lp_nr_sealed++;
-			mutex_unlock(&lp_patch_lock);
-		}
+		ret = wrong ? -EINVAL : lp_sign_check(patch, &wrong);
+		if (!ret)
+			lp_patch_publish(patch);
 	}
+	/* Each is a literal; the indirection is what keeps NL_SET_ERR_MSG() from taking it. */
+	if (wrong)
+		extack->_msg = wrong;
 	mutex_unlock(&patch->transfer);
 	return ret;
 }

@@ -54,6 +54,7 @@ struct lp_function {
  * @node: in the list of sealed objects; lp_patch_lock
  * @transfer: covers the tables until @sealed, after which nothing changes
  * @searched: the last search for carriers that came by; lp_targets_lock
+ * @verified: a trusted key has signed it, and @file is the copy that was verified
  * @size: bytes from vaddr 0 to the end of the last segment
  * @nr_values: variables that the sites of kind bytes are parts of
  */
@@ -62,6 +63,7 @@ struct lp_patch {
 	struct list_head node;
 	struct mutex transfer; /* see above */
 	bool sealed;
+	bool verified;
 	u8 hash[LPATCH_HASH_LEN];
 	char name[LPATCH_NAME_MAX + 1];
 	struct file *file;
@@ -85,7 +87,7 @@ struct netlink_ext_ack;
 struct nlattr;
 
 struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file,
-			      u32 *id);
+			      u64 pin, u32 *id);
 struct lp_patch *lp_patch_hold(u32 portid, const u8 *hash);
 struct lp_patch *lp_patch_by_id(u32 portid, u32 id);
 struct lp_patch *lp_patch_by_hash(const u8 *hash);

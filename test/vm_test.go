@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,6 +21,9 @@ const (
 	caseTimeout    = 10 * time.Minute
 	machineTimeout = time.Hour
 )
+
+// lockdownKernel is locked down in a machine of its own, for it stays so. What is looked at is the same on all kernels.
+const lockdownKernel = "6.12"
 
 func TestCases(t *testing.T) {
 	kernels, err := vm.TestKernels()
@@ -38,6 +42,12 @@ func TestCases(t *testing.T) {
 				t.Skip("lpatch does not work on this kernel, as test/tree tests")
 			}
 			runCases(t, vm.Config{Kernel: kernel, Files: files, Dir: "/tmp"}, cases)
+		})
+	}
+	if slices.Contains(kernels, lockdownKernel) {
+		t.Run("lockdown", func(t *testing.T) {
+			script := "LPATCH_KEEP_MODULE=1 exec /cases.test -test.v -test.run '^TestHelperLockdown$'"
+			runCases(t, vm.Config{Kernel: lockdownKernel, Files: files, Dir: "/tmp"}, []vm.Case{{Name: "Lockdown", Script: script}})
 		})
 	}
 }
@@ -104,6 +114,8 @@ func needs(name string) string {
 		return "CONFIG_FAILSLAB"
 	case name == "Vhost":
 		return "CONFIG_VHOST_NET"
+	case strings.HasPrefix(name, "Signature"):
+		return "CONFIG_SYSTEM_DATA_VERIFICATION"
 	}
 	return ""
 }

@@ -66,7 +66,8 @@ targets failed.`
 func commands() []*cli.Command {
 	list := []*cli.Command{buildCommand(), inspectCommand()}
 	list = append(list, opCommands()...)
-	return append(list, statusCommand(), bootCommand(), watchCommand(), doctorCommand(), drainCommand(), benchCommand(), completionCommand())
+	return append(list, statusCommand(), bootCommand(), watchCommand(), signCommand(), verifyCommand(), keyCommand(),
+		doctorCommand(), drainCommand(), benchCommand(), completionCommand())
 }
 
 // noVerb is called when the first argument is no verb, or there is none.

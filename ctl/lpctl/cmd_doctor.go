@@ -172,6 +172,7 @@ func checkModule() []check {
 	return []check{
 		module,
 		{Name: "task_work", OK: true, Message: describeTaskWork(i)},
+		{Name: "signatures", OK: !i.SignatureRequired || i.Keyring != 0, Message: describeSignatures(i)},
 		{Name: "patches", OK: true, Message: describePatches(i)},
 		{Name: "gates", OK: true, Message: describeGates(gates)},
 	}
@@ -182,6 +183,18 @@ func describeTaskWork(i lpnl.Info) string {
 		return "lpatch is built into this kernel"
 	}
 	return "task_work_add found by " + i.TaskWork
+}
+
+func describeSignatures(i lpnl.Info) string {
+	switch {
+	case i.SignatureRequired && i.Keyring == 0:
+		return "patches must be signed, and this kernel cannot verify: it is built without CONFIG_SYSTEM_DATA_VERIFICATION"
+	case i.SignatureRequired:
+		return "patches must be signed by a key in the keyring .lpatch, see \"lpctl key\""
+	case i.Keyring == 0:
+		return "this kernel cannot verify signatures, and does not require any"
+	}
+	return "not required; the module's parameter require_signature=1 changes that"
 }
 
 func describePatches(i lpnl.Info) string {

@@ -53,7 +53,7 @@ func statusOf(err error) exitStatus {
 		return e.status
 	case errors.As(err, &refused) && refused.Report.Refusal == lpnl.RefusalAlready:
 		return exitNothing
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), lpnl.RefusesSignature(err):
 		return exitRefused
 	}
 	return exitFailed

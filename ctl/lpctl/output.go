@@ -75,6 +75,8 @@ func code(err error) string {
 	switch {
 	case errors.As(err, &refused):
 		return refused.Report.Refusal.String()
+	case lpnl.RefusesSignature(err):
+		return lpnl.RefusalUnsigned.String()
 	case apply.Gone(err):
 		return lpnl.RefusalTargetGone.String()
 	case errors.Is(err, os.ErrPermission):

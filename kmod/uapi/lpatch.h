@@ -159,6 +159,8 @@ enum lpatch_state {
  * @LPATCH_REFUSAL_COVERED: a patch that was applied later is on top at a site, restore that one
  *   first
  * @LPATCH_REFUSAL_PINNED: the program holds pointers into the patch
+ * @LPATCH_REFUSAL_UNSIGNED: no trusted key has signed the patch, and the kernel requires it; see
+ *   Documentation/signed-patches.md
  */
 enum lpatch_refusal {
 	LPATCH_REFUSAL_NONE = 0,
@@ -188,6 +190,7 @@ enum lpatch_refusal {
 	LPATCH_REFUSAL_PATCH_MISSING = 24,
 	LPATCH_REFUSAL_COVERED = 25,
 	LPATCH_REFUSAL_PINNED = 26,
+	LPATCH_REFUSAL_UNSIGNED = 27,
 };
 
 /**
@@ -198,6 +201,10 @@ enum lpatch_refusal {
  * @LPATCH_A_INFO_PATCHES: u32: sealed patch objects
  * @LPATCH_A_INFO_TARGETS: u32: processes with at least one patch
  * @LPATCH_A_INFO_GATES: u32: gates queued to threads that have not run since; each holds the module
+ * @LPATCH_A_INFO_KEYRING: u32: serial number of the keyring .lpatch, which has the certificates
+ *   that patches are verified with; 0: this kernel cannot verify
+ * @LPATCH_A_INFO_SIGNATURE_REQUIRED: flag: patches without a valid signature are refused (parameter
+ *   require_signature, or lockdown)
  * @__LPATCH_A_INFO_MAX: one past the highest
  * @LPATCH_A_INFO_MAX: the highest
  */
@@ -208,6 +215,8 @@ enum lpatch_a_info {
 	LPATCH_A_INFO_PATCHES,
 	LPATCH_A_INFO_TARGETS,
 	LPATCH_A_INFO_GATES,
+	LPATCH_A_INFO_KEYRING,
+	LPATCH_A_INFO_SIGNATURE_REQUIRED,
 
 	__LPATCH_A_INFO_MAX,
 	LPATCH_A_INFO_MAX = (__LPATCH_A_INFO_MAX - 1)
@@ -525,6 +534,8 @@ enum lpatch_a_boot {
  * @LPATCH_CMD_PATCH_ADD: Add tables to an object in transfer. As many requests as needed; order
  *   within a table is kept.
  * @LPATCH_CMD_PATCH_SEAL: Check the whole object and make it usable. It does not change any more.
+ *   If the patch file has a signature, that is verified here; what the kernel does not accept is
+ *   refused with ENOKEY, EKEYEXPIRED, EKEYREVOKED or EKEYREJECTED, and a sentence.
  * @LPATCH_CMD_LOAD: Map the patch into the target.
  * @LPATCH_CMD_APPLY: Overwrite the sites, all in one stop window or none; loads first if needed.
  * @LPATCH_CMD_RESTORE: Put the old bytes back.

@@ -33,13 +33,15 @@ func read(f *os.File) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &File{Spec: p.Spec, Data: data, file: f, sum: p.SHA256}
+	return &File{Spec: p.Spec, Data: data, file: f, sum: p.SHA256, segments: segments(p)}, nil
+}
+
+func segments(p *patch.File) []lpnl.Segment {
+	var list []lpnl.Segment
 	for _, s := range p.Segments() {
-		out.segments = append(out.segments, lpnl.Segment{
-			Offset: s.Offset, Vaddr: s.Vaddr, Size: s.Size, Prot: prots[s.Prot],
-		})
+		list = append(list, lpnl.Segment{Offset: s.Offset, Vaddr: s.Vaddr, Size: s.Size, Prot: prots[s.Prot]})
 	}
-	return out, nil
+	return list
 }
 
 var prots = map[patch.Prot]lpnl.SegmentProt{

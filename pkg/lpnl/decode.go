@@ -25,6 +25,10 @@ func decodeInfo(data []byte) (Info, error) {
 			i.Targets = int(ad.Uint32())
 		case AttrInfoGates:
 			i.Gates = int(ad.Uint32())
+		case AttrInfoKeyring:
+			i.Keyring = int(ad.Uint32())
+		case AttrInfoSignatureRequired:
+			i.SignatureRequired = true
 		}
 	})
 	if err != nil {

@@ -100,6 +100,9 @@ type Info struct {
 	Patches  int    // sealed patch objects
 	Targets  int    // processes with at least one patch
 	Gates    int    // gates queued to threads that have not run since
+	Keyring  int    // serial number of the keyring .lpatch, with the certificates that are trusted; 0: the kernel cannot verify
+	// SignatureRequired says that patches without a valid signature are refused.
+	SignatureRequired bool
 }
 
 // Gate is a thread that slept through a stop window and has not run since: it holds the module.

@@ -165,6 +165,7 @@ const (
 	RefusalPatchMissing      Refusal = 24 // the program unmapped the patch, or something else is mapped there
 	RefusalCovered           Refusal = 25 // a patch that was applied later is on top at a site, restore that one first
 	RefusalPinned            Refusal = 26 // the program holds pointers into the patch
+	RefusalUnsigned          Refusal = 27 // no trusted key has signed the patch, and the kernel requires it; see Documentation/signed-patches.md
 )
 
 var refusalNames = [...]string{
@@ -172,7 +173,7 @@ var refusalNames = [...]string{
 	"no-gap", "map-failed", "fixup-range", "site-unreadable", "bytes-differ", "site-taken",
 	"thread-active", "thread-running", "thread-signal-stack", "stack-unreadable", "deadline", "no-memory",
 	"canceled", "not-loaded", "not-applied", "already", "still-applied", "image-moved",
-	"patch-missing", "covered", "pinned",
+	"patch-missing", "covered", "pinned", "unsigned",
 }
 
 // String returns the name in the contract; a value of a newer kernel is shown as a number.
@@ -185,11 +186,13 @@ func (v Refusal) String() string {
 
 // Attributes: what the module is and can do.
 const (
-	AttrInfoVersion  uint16 = 1 // string: of the module
-	AttrInfoTaskWork uint16 = 2 // string: how task_work_add was found: "export", "kprobe" or "built-in"
-	AttrInfoPatches  uint16 = 3 // u32: sealed patch objects
-	AttrInfoTargets  uint16 = 4 // u32: processes with at least one patch
-	AttrInfoGates    uint16 = 5 // u32: gates queued to threads that have not run since; each holds the module
+	AttrInfoVersion           uint16 = 1 // string: of the module
+	AttrInfoTaskWork          uint16 = 2 // string: how task_work_add was found: "export", "kprobe" or "built-in"
+	AttrInfoPatches           uint16 = 3 // u32: sealed patch objects
+	AttrInfoTargets           uint16 = 4 // u32: processes with at least one patch
+	AttrInfoGates             uint16 = 5 // u32: gates queued to threads that have not run since; each holds the module
+	AttrInfoKeyring           uint16 = 6 // u32: serial number of the keyring .lpatch, which has the certificates that patches are verified with; 0: this kernel cannot verify
+	AttrInfoSignatureRequired uint16 = 7 // flag: patches without a valid signature are refused (parameter require_signature, or lockdown)
 )
 
 // Attributes: an ELF file that the patch refers to, identified in the target by its inode.
@@ -320,7 +323,7 @@ const (
 	CmdInfoGet    uint8 = 1  // What the module is and can do.
 	CmdPatchNew   uint8 = 2  // Begin the transfer of a patch object.
 	CmdPatchAdd   uint8 = 3  // Add tables to an object in transfer. As many requests as needed; order within a table is kept.
-	CmdPatchSeal  uint8 = 4  // Check the whole object and make it usable. It does not change any more.
+	CmdPatchSeal  uint8 = 4  // Check the whole object and make it usable. It does not change any more. If the patch file has a signature, that is verified here; what the kernel does not accept is refused with ENOKEY, EKEYEXPIRED, EKEYREVOKED or EKEYREJECTED, and a sentence.
 	CmdLoad       uint8 = 5  // Map the patch into the target.
 	CmdApply      uint8 = 6  // Overwrite the sites, all in one stop window or none; loads first if needed.
 	CmdRestore    uint8 = 7  // Put the old bytes back.

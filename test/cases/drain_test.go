@@ -62,10 +62,10 @@ func wantHeld(t *testing.T, why string) {
 	}
 }
 
-func loadModule(t *testing.T) {
+func loadModule(t *testing.T, params ...string) {
 	t.Helper()
 	f := open(t, protocol.ModulePath)
-	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil {
+	if err := unix.FinitModule(int(f.Fd()), strings.Join(params, " "), 0); err != nil {
 		t.Fatal(err)
 	}
 }

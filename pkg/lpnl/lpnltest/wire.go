@@ -89,6 +89,8 @@ func (k *Kernel) encodeInfo(ae *netlink.AttributeEncoder) {
 	ae.Uint32(lpnl.AttrInfoPatches, uint32(len(k.Patches)))
 	ae.Uint32(lpnl.AttrInfoTargets, uint32(len(k.Records)))
 	ae.Uint32(lpnl.AttrInfoGates, uint32(len(k.Gates)))
+	ae.Uint32(lpnl.AttrInfoKeyring, uint32(k.Info.Keyring))
+	ae.Flag(lpnl.AttrInfoSignatureRequired, k.Info.SignatureRequired)
 }
 
 // patchAdd counts the rows of a chunk. The result is an acknowledgement, or what is wrong.

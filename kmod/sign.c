@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Whether a patch may be used although nobody vouches for it. It is as with kernel modules
+ * (module_sig_check()): where no signature is asked for, a missing one, and one by an unknown key,
+ * do no harm, but one that does not fit is always a reason to refuse.
+ */
+
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/security.h>
+
+#include "patch.h"
+#include "sign.h"
+#include "signature.h"
+
+/* What was asked for once is not taken back: bool_enable_only knows one direction. */
+static bool lp_sign_asked;
+module_param_named(require_signature, lp_sign_asked, bool_enable_only, 0644);
+MODULE_PARM_DESC(require_signature,
+		 "Refuse patches without a signature by a key in the keyring .lpatch (default off; once on it stays on)");
+
+/**
+ * lp_sign_required() - are only signed patches accepted?
+ *
+ * Under lockdown nobody, root included, may bring code into the kernel that no trusted key vouches
+ * for. The same is asked of what the kernel brings into programs. The kernel's log then has a line
+ * about unsigned modules, so this is asked only of patches without a valid signature.
+ */
+bool lp_sign_required(void)
+{
+	return READ_ONCE(lp_sign_asked) || security_locked_down(LOCKDOWN_MODULE_SIGNATURE);
+}
+
+/**
+ * lp_sign_permits() - may a patch be loaded or applied now?
+ * @patch: sealed, perhaps before signatures were required
+ */
+bool lp_sign_permits(const struct lp_patch *patch)
+{
+	return patch->verified || !lp_sign_required();
+}
+
+/**
+ * struct lp_sign_answer - what to say when a signature was not verified
+ * @error: why not
+ * @answer: the errno for the client; one that only signatures have, where it is about one
+ * @unknown: it is as if there were no signature
+ * @sentence: for people
+ */
+static const struct lp_sign_answer {
+	int error;
+	int answer;
+	bool unknown;
+	const char *sentence;
+} lp_sign_answers[] = {
+	{
+		-ENODATA, -ENOKEY, true,
+		"the patch is not signed, and this kernel requires a signature (lpatch.require_signature or lockdown)",
+	},
+	{
+		-ENOKEY, -ENOKEY, true,
+		"the patch is signed with a key that is not in the keyring .lpatch, and this kernel requires a signature (lpatch.require_signature or lockdown)",
+	},
+	{
+		-EKEYEXPIRED, -EKEYEXPIRED, true,
+		"the key in the keyring .lpatch that the patch is signed with has expired",
+	},
+	{
+		-EKEYREVOKED, -EKEYREVOKED, true,
+		"the key in the keyring .lpatch that the patch is signed with was revoked",
+	},
+	{
+		-ENOPKG, -ENOKEY, true,
+		"this kernel cannot check the signature of the patch: an algorithm is missing",
+	},
+	{
+		-EOPNOTSUPP, -ENOKEY, true,
+		"this kernel requires signatures (lpatch.require_signature or lockdown), and cannot check any: it is built without CONFIG_SYSTEM_DATA_VERIFICATION",
+	},
+	{
+		-EKEYREJECTED, -EKEYREJECTED, false,
+		"the signature does not fit the patch: one of them was changed after signing, or another key made it",
+	},
+	{
+		-EBADMSG, -EKEYREJECTED, false,
+		"what is appended to the patch file is no valid signature",
+	},
+	{
+		-EPERM, -EKEYREJECTED, false,
+		"the kernel is locked down, and the keyring .lpatch takes keys from anybody: load the module again, and it takes those that the kernel's trusted keys vouch for",
+	},
+	{
+		-EFBIG, -EFBIG, false,
+		"the patch file is too large to be verified",
+	},
+};
+
+/**
+ * lp_sign_check() - find out whether a patch is signed
+ * @patch: complete, and not sealed yet; if it is, its file is replaced by the copy that was verified
+ * @wrong: gets a sentence, or is left alone for want of one
+ *
+ * Return: 0 if it may be sealed, or a negative errno.
+ */
+int lp_sign_check(struct lp_patch *patch, const char **wrong)
+{
+	const struct lp_sign_answer *answer = lp_sign_answers;
+	const struct lp_sign_answer *end = answer + ARRAY_SIZE(lp_sign_answers);
+	int ret = lp_signature_verify(patch);
+
+	patch->verified = !ret;
+	if (!ret)
+		return 0;
+	while (answer < end && answer->error != ret)
+		answer++;
+	if (answer == end)
+		return ret; /* want of memory, a file that cannot be read */
+	if (answer->unknown && !lp_sign_required())
+		return 0;
+	*wrong = answer->sentence;
+	return answer->answer;
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The signature that is appended to a patch file: what is signed, and by whom.
+ *
+ * A signed file ends as a signed kernel module does, with another marker: the content, a PKCS#7
+ * message that signs without having it inside, struct module_signature, and the marker. What is
+ * signed is struct lp_signed: a hash of the content, of which a part is mapped, and a hash of the
+ * tables as the client transferred them, which is all else that the kernel goes by. The client reads
+ * the tables in the file; the kernel need not, for other tables have another hash.
+ *
+ * The file is on a file system that somebody may write to below, or may be served by a program. So it
+ * is copied to memory that nobody can write to, and that is not swapped out; the copy is what is
+ * verified, and what targets map from then on.
+ */
+
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/key.h>
+#include <linux/mm.h>
+#include <linux/module_signature.h>
+#include <linux/pagemap.h>
+#include <linux/security.h>
+#include <linux/shmem_fs.h>
+#include <linux/slab.h>
+#include <linux/verification.h>
+#include <keys/asymmetric-type.h>
+
+#include "patch.h"
+#include "signature.h"
+#include "sum.h"
+
+#define LP_SIGN_MARKER "~lpatch signature appended~\n"
+#define LP_SIGN_MARKER_LEN (sizeof(LP_SIGN_MARKER) - 1)
+
+/* Of a file that is copied, and of a signature. */
+#define LP_SIGN_FILE_MAX (256ULL << 20)
+#define LP_SIGN_MAX (64U << 10)
+
+/* The end of a signed file. */
+struct lp_sign_end {
+	struct module_signature info;
+	u8 marker[LP_SIGN_MARKER_LEN];
+} __packed;
+
+/* What is signed. */
+struct lp_signed {
+	u8 magic[16];
+	u8 content[LP_SUM_LEN];
+	u8 tables[LP_SUM_LEN];
+};
+
+static const u8 lp_signed_magic[16] = "lpatch signed 1\n";
+
+/* The certificates that are trusted. Root may fill it, and restrict what comes in. */
+static struct key *lp_keyring;
+
+/* Return: 0, or a negative errno; -EIO if the file was cut off. */
+static int lp_read_exactly(struct file *file, void *to, size_t len, loff_t at)
+{
+	ssize_t got = kernel_read(file, to, len, &at);
+
+	if (got < 0)
+		return got;
+	return got == len ? 0 : -EIO;
+}
+
+/*
+ * Reads the end of a file of @size bytes.
+ * Return: bytes of the signature, 0 if there is none, or a negative errno.
+ */
+static ssize_t lp_signature_len(struct file *file, loff_t size)
+{
+	static const struct module_signature expected = { .id_type = PKEY_ID_PKCS7 };
+	struct lp_sign_end end;
+	u32 len;
+	int ret;
+
+	if (size < sizeof(end))
+		return 0;
+	ret = lp_read_exactly(file, &end, sizeof(end), size - sizeof(end));
+	if (ret)
+		return ret;
+	if (memcmp(end.marker, LP_SIGN_MARKER, LP_SIGN_MARKER_LEN))
+		return 0;
+	len = be32_to_cpu(end.info.sig_len);
+	end.info.sig_len = 0;
+	if (memcmp(&end.info, &expected, sizeof(expected)) || !len || len > LP_SIGN_MAX ||
+	    len >= size - sizeof(end))
+		return -EBADMSG;
+	return len;
+}
+
+/* Copies @size bytes of one file to another. Return: 0 or a negative errno. */
+static int lp_copy(struct file *from, struct file *to, loff_t size)
+{
+	void *buf = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	loff_t at = 0;
+	int ret = 0;
+
+	if (!buf)
+		return -ENOMEM;
+	while (!ret && at < size) {
+		size_t len = min_t(loff_t, size - at, PAGE_SIZE);
+		ssize_t put;
+
+		ret = lp_read_exactly(from, buf, len, at);
+		if (ret)
+			break;
+		put = kernel_write(to, buf, len, &at);
+		if (put != len)
+			ret = put < 0 ? put : -EIO;
+		else if (fatal_signal_pending(current))
+			ret = -EINTR;
+		cond_resched();
+	}
+	kfree(buf);
+	return ret;
+}
+
+/*
+ * A copy of the patch file in memory. It has no name that could be opened; who finds it through
+ * /proc/PID/map_files cannot open it for writing.
+ */
+static struct file *lp_copy_file(const struct lp_patch *patch, loff_t size)
+{
+	char name[sizeof("lpatch:") + LPATCH_NAME_MAX];
+	struct file *copy;
+	int ret;
+
+	snprintf(name, sizeof(name), "lpatch:%s", patch->name);
+	copy = shmem_file_setup(name, size, VM_NORESERVE);
+	if (IS_ERR(copy))
+		return copy;
+	ret = deny_write_access(copy);
+	if (ret) {
+		fput(copy);
+		return ERR_PTR(ret);
+	}
+	mapping_set_unevictable(copy->f_mapping);
+	ret = lp_copy(patch->file, copy, size);
+	if (ret) {
+		allow_write_access(copy);
+		fput(copy);
+		return ERR_PTR(ret);
+	}
+	return copy;
+}
+
+/* Is all that is mapped in the first @len bytes of the file, which are signed? */
+static bool lp_is_content(const struct lp_patch *patch, loff_t len)
+{
+	u32 i;
+
+	for (i = 0; i < patch->nr_segments; i++)
+		if (patch->segments[i].offset + patch->segments[i].size > len)
+			return false;
+	return true;
+}
+
+/* Who has signed @message? Return: 0 if a trusted key, or a negative errno. */
+static int lp_signature_trust(const struct lp_signed *message, const void *signature, size_t len)
+{
+	int ret;
+
+	ret = verify_pkcs7_signature(message, sizeof(*message), signature, len, lp_keyring,
+				     VERIFYING_UNSPECIFIED_SIGNATURE, NULL, NULL);
+	if (ret)
+		return ret;
+	/* Who may not bring code may not bring a key for it either. */
+	if (!READ_ONCE(lp_keyring->restrict_link) && security_locked_down(LOCKDOWN_MODULE_SIGNATURE))
+		return -EPERM;
+	return 0;
+}
+
+/* Verifies @file, a copy of the patch file, with a signature of @len bytes. */
+static int lp_signature_of(const struct lp_patch *patch, struct file *file, size_t len)
+{
+	loff_t content = i_size_read(file_inode(file)) - sizeof(struct lp_sign_end) - len;
+	struct lp_signed message;
+	void *signature;
+	int ret;
+
+	if (!lp_is_content(patch, content))
+		return -EBADMSG;
+	signature = kvmalloc(len, GFP_KERNEL);
+	if (!signature)
+		return -ENOMEM;
+	memcpy(message.magic, lp_signed_magic, sizeof(message.magic));
+	ret = lp_read_exactly(file, signature, len, content);
+	ret = ret ?: lp_sum_file(file, content, message.content);
+	ret = ret ?: lp_sum_tables(patch, message.tables);
+	ret = ret ?: lp_signature_trust(&message, signature, len);
+	kvfree(signature);
+	return ret;
+}
+
+/* Is there a key at all? If not, nobody uses signatures, and no parser looks at one. */
+static bool lp_keyring_is_empty(void)
+{
+	return !READ_ONCE(lp_keyring->keys.nr_leaves_on_tree);
+}
+
+/**
+ * lp_signature_verify() - verify what will be mapped and written
+ * @patch: complete, and not sealed yet; if its signature is valid, its file becomes the copy that was
+ *	verified
+ *
+ * Return: 0, -ENODATA without a signature, or what verify_pkcs7_signature() says.
+ */
+int lp_signature_verify(struct lp_patch *patch)
+{
+	loff_t size = i_size_read(file_inode(patch->file));
+	struct file *copy;
+	ssize_t len;
+	int ret;
+
+	len = lp_signature_len(patch->file, size);
+	if (len <= 0)
+		return len ?: -ENODATA;
+	if (lp_keyring_is_empty())
+		return -ENOKEY;
+	if (size > LP_SIGN_FILE_MAX)
+		return -EFBIG;
+	copy = lp_copy_file(patch, size);
+	if (IS_ERR(copy))
+		return PTR_ERR(copy);
+	/* Again: the file may be another one by now. */
+	len = lp_signature_len(copy, size);
+	ret = len > 0 ? lp_signature_of(patch, copy, len) : -EBADMSG;
+	/* The one that is not kept. */
+	if (!ret)
+		swap(copy, patch->file);
+	allow_write_access(copy);
+	fput(copy);
+	return ret;
+}
+
+/* The serial number of the keyring. */
+u32 lp_signature_keyring(void)
+{
+	return key_serial(lp_keyring);
+}
+
+/*
+ * Who may load a module again under lockdown must not get an open keyring thereby. Without a
+ * secondary keyring there are the builtin keys, and without both it stays closed.
+ */
+static int lp_keyring_restrict(void)
+{
+	key_ref_t ref = make_key_ref(lp_keyring, true);
+
+	if (!keyring_restrict(ref, "asymmetric", "builtin_and_secondary_trusted") ||
+	    !keyring_restrict(ref, "asymmetric", "builtin_trusted"))
+		return 0;
+	return keyring_restrict(ref, NULL, NULL);
+}
+
+/**
+ * lp_signature_init() - make the keyring
+ *
+ * The permissions are those of fs-verity's (fs/verity/signature.c): root may look at it, add keys,
+ * and restrict it.
+ */
+int __init lp_signature_init(void)
+{
+	int ret = 0;
+
+	lp_keyring = keyring_alloc(".lpatch", GLOBAL_ROOT_UID, GLOBAL_ROOT_GID, current_cred(),
+				   KEY_POS_SEARCH | KEY_USR_VIEW | KEY_USR_READ | KEY_USR_WRITE |
+				   KEY_USR_SEARCH | KEY_USR_SETATTR,
+				   KEY_ALLOC_NOT_IN_QUOTA, NULL, NULL);
+	if (IS_ERR(lp_keyring))
+		return PTR_ERR(lp_keyring);
+	if (security_locked_down(LOCKDOWN_MODULE_SIGNATURE))
+		ret = lp_keyring_restrict();
+	if (ret)
+		key_put(lp_keyring);
+	return ret;
+}
+
+void lp_signature_exit(void)
+{
+	key_put(lp_keyring);
+}

@@ -1,0 +1,55 @@
+package sign
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+)
+
+// marker ends a signed file (kmod/signature.c).
+const marker = "~lpatch signature appended~\n"
+
+// infoSize is that of the kernel's struct module_signature, before the marker: eight bytes, of which the third says
+// PKCS#7 and the others are 0, and the length of the signature, big endian.
+const (
+	infoSize    = 12
+	idTypeAt    = 2
+	idTypePKCS7 = 2
+	lengthAt    = 8
+)
+
+// MaxSize bounds a signature, in bytes, as the kernel does.
+const MaxSize = 64 << 10
+
+// ErrMalformed is returned for a file that ends like a signed one and is none.
+var ErrMalformed = errors.New("what is appended to the file is no valid signature")
+
+// Split separates the content of a file from its signature, which is nil if it has none.
+func Split(file []byte) (content, signature []byte, err error) {
+	rest, found := bytes.CutSuffix(file, []byte(marker))
+	if !found {
+		return file, nil, nil
+	}
+	if len(rest) < infoSize {
+		return nil, nil, ErrMalformed
+	}
+	rest, info := rest[:len(rest)-infoSize], rest[len(rest)-infoSize:]
+	n := binary.BigEndian.Uint32(info[lengthAt:])
+	if !bytes.Equal(info[:lengthAt], signatureInfo(0)[:lengthAt]) || n == 0 || n > MaxSize || uint64(n) >= uint64(len(rest)) {
+		return nil, nil, ErrMalformed
+	}
+	at := len(rest) - int(n)
+	return rest[:at], rest[at:], nil
+}
+
+// Append returns content with a signature behind it.
+func Append(content, signature []byte) []byte {
+	return bytes.Join([][]byte{content, signature, signatureInfo(len(signature)), []byte(marker)}, nil)
+}
+
+func signatureInfo(length int) []byte {
+	info := make([]byte, infoSize)
+	info[idTypeAt] = idTypePKCS7
+	binary.BigEndian.PutUint32(info[lengthAt:], uint32(length))
+	return info
+}

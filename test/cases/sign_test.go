@@ -1,0 +1,419 @@
+//go:build vm
+
+package cases
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/sign"
+)
+
+// What the kernel says to a patch because of its signature.
+const (
+	saysUnsigned = "the patch is not signed, and this kernel requires a signature (lpatch.require_signature or lockdown)"
+	saysUnknown  = "the patch is signed with a key that is not in the keyring .lpatch, and this kernel requires a signature " +
+		"(lpatch.require_signature or lockdown)"
+	saysExpired   = "the key in the keyring .lpatch that the patch is signed with has expired"
+	saysRevoked   = "the key in the keyring .lpatch that the patch is signed with was revoked"
+	saysChanged   = "the signature does not fit the patch: one of them was changed after signing, or another key made it"
+	saysMalformed = "what is appended to the patch file is no valid signature"
+	saysByNow     = "has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)"
+)
+
+// keepModule, in the environment, says that the module cannot be loaded again.
+const keepModule = "LPATCH_KEEP_MODULE"
+
+// identity is a key with its certificate.
+type identity struct {
+	key  *rsa.PrivateKey
+	cert *x509.Certificate
+}
+
+// newIdentity makes a key, small because emulation is slow, with a certificate that is valid for so long.
+func newIdentity(t *testing.T, name string, serial int64, valid time.Duration) identity {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: name},
+		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(valid), KeyUsage: x509.KeyUsageDigitalSignature,
+		SignatureAlgorithm: x509.SHA256WithRSA,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return identity{key, cert}
+}
+
+// signRaw appends a signature of the patch to its file, in place of the one that it has.
+func signRaw(t *testing.T, p *lpnl.Patch, by identity) {
+	t.Helper()
+	content := rawContent(t, p)
+	signature, err := sign.Make(p.SignedMessage(sha256.Sum256(content)), by.key, by.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeRaw(t, p, sign.Append(content, signature))
+}
+
+func rawContent(t *testing.T, p *lpnl.Patch) []byte {
+	t.Helper()
+	data, err := os.ReadFile(p.File.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, _, err := sign.Split(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+// writeRaw gives the patch another file, and another name, so that the kernel does not take it for one that it knows.
+func writeRaw(t *testing.T, p *lpnl.Patch, data []byte) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "raw")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.File, p.Hash = open(t, file), sha256.Sum256([]byte(file))
+}
+
+// requireSignatures loads the module anew, so that it has an empty keyring, and back at the end of the test.
+func requireSignatures(t *testing.T, params ...string) (*lpnl.Client, sign.Keyring) {
+	t.Helper()
+	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	loadModule(t, params...)
+	t.Cleanup(func() {
+		if os.Getenv(keepModule) == "" {
+			removeModule(t)
+		}
+	})
+	c := dial(t)
+	info, err := c.Info()
+	if err != nil || info.Keyring == 0 || info.SignatureRequired != (len(params) > 0) {
+		t.Fatalf("the module loaded with %q says %+v, %v", params, info, err)
+	}
+	return c, sign.Keyring(info.Keyring)
+}
+
+func trust(t *testing.T, ring sign.Keyring, who identity) {
+	t.Helper()
+	if err := ring.Add(who.cert, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantRefused transfers a patch, which must be refused with this sentence, and leave nothing.
+func wantRefused(t *testing.T, c *lpnl.Client, p *lpnl.Patch, sentence string) {
+	t.Helper()
+	before, err := c.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = c.Transfer(p)
+	if err == nil || err.Error() != sentence || !lpnl.RefusesSignature(err) {
+		t.Fatalf("the transfer is answered with\n%v\nwant\n%s", err, sentence)
+	}
+	after, err := c.Info()
+	if err != nil || after.Patches != before.Patches {
+		t.Fatalf("a refused patch is there: %+v before, %+v after, %v", before, after, err)
+	}
+}
+
+// TestSignatures requires signatures, and hands in patches with each kind of wrong one, and a right one.
+func TestSignatures(t *testing.T) {
+	c, ring := requireSignatures(t, "require_signature=1")
+	v := startVictim(t, "victim", "-t", "2", "-m", "spin")
+	good, other := newIdentity(t, "good", 1, time.Hour), newIdentity(t, "other", 2, time.Hour)
+	p := rawPatch(t, v.path, "value")
+
+	wantRefused(t, c, p, saysUnsigned)
+	signRaw(t, p, good)
+	wantRefused(t, c, p, saysUnknown) // the keyring is empty
+	trust(t, ring, other)
+	wantRefused(t, c, p, saysUnknown)
+	trust(t, ring, good)
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	v.wantValue(2)
+	if !strings.Contains(maps(t, v.pid), "/lpatch:raw") {
+		t.Fatalf("what is mapped is not the copy that was verified:\n%s", maps(t, v.pid))
+	}
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	v.wantValue(1)
+
+	signRaw(t, p, newIdentity(t, "good", 1, time.Hour)) // another key of the same name
+	wantRefused(t, c, p, saysChanged)
+	content := rawContent(t, p)
+	writeRaw(t, p, sign.Append(content, []byte("no PKCS#7")))
+	wantRefused(t, c, p, saysMalformed)
+	end := sign.Append(content, []byte{1})
+	end[len(content)+1]++ // what must be 0 is not
+	writeRaw(t, p, end)
+	wantRefused(t, c, p, saysMalformed)
+}
+
+// TestSignatureCovers changes one thing after another of a signed patch.
+func TestSignatureCovers(t *testing.T) {
+	c, ring := requireSignatures(t, "require_signature=1")
+	good := newIdentity(t, "good", 1, time.Hour)
+	trust(t, ring, good)
+	changes := map[string]func(p *lpnl.Patch){
+		"name":             func(p *lpnl.Patch) { p.Name = "war" },
+		"pin":              func(p *lpnl.Patch) { p.Pin = 4096 },
+		"image name":       func(p *lpnl.Patch) { p.Images[0].Name += "x" },
+		"image flags":      func(p *lpnl.Patch) { p.Images[0].Flags = 0 },
+		"text offset":      func(p *lpnl.Patch) { p.Images[0].TextOffset += 4096 },
+		"text address":     func(p *lpnl.Patch) { p.Images[0].TextVaddr -= 4096 },
+		"span start":       func(p *lpnl.Patch) { p.Images[0].SpanStart++ },
+		"span end":         func(p *lpnl.Patch) { p.Images[0].SpanEnd += 4096 },
+		"one image more":   func(p *lpnl.Patch) { p.Images = append(p.Images, p.Images[0]) },
+		"segment offset":   func(p *lpnl.Patch) { p.Segments[1].Offset = 0 },
+		"segment address":  func(p *lpnl.Patch) { p.Segments[1].Vaddr += 4096 },
+		"segment size":     func(p *lpnl.Patch) { p.Segments[0].Size, p.Segments[1].Vaddr = 8192, 8192 },
+		"protection":       func(p *lpnl.Patch) { p.Segments[0].Prot = lpnl.SegmentProtExec },
+		"site symbol":      func(p *lpnl.Patch) { p.Sites[0].Symbol += "x" },
+		"site address":     func(p *lpnl.Patch) { p.Sites[0].Vaddr++ },
+		"site kind":        func(p *lpnl.Patch) { p.Sites[0].Kind, p.Sites[0].New = lpnl.SiteKindBytes, make([]byte, 5) },
+		"expected bytes":   func(p *lpnl.Patch) { p.Sites[0].Old = []byte{1, 2, 3, 4, 5} },
+		"target":           func(p *lpnl.Patch) { p.Sites[0].Target += 4 },
+		"no function":      func(p *lpnl.Patch) { p.Functions = nil },
+		"function symbol":  func(p *lpnl.Patch) { p.Functions[0].Symbol += "x" },
+		"function start":   func(p *lpnl.Patch) { p.Functions[0].Start-- },
+		"function end":     func(p *lpnl.Patch) { p.Functions[0].End-- },
+		"no fix-up":        func(p *lpnl.Patch) { p.Fixups = nil },
+		"fix-up place":     func(p *lpnl.Patch) { p.Fixups[0].Place += 8 },
+		"fix-up addend":    func(p *lpnl.Patch) { p.Fixups[0].Addend++ },
+		"fix-up image":     func(p *lpnl.Patch) { p.Fixups[0].Image = -1 },
+		"fix-up kind":      func(p *lpnl.Patch) { p.Fixups[0].Kind = lpnl.FixupKindPc32 },
+		"content":          func(p *lpnl.Patch) { changeFile(t, p, 2) },
+		"unmapped content": func(p *lpnl.Patch) { changeFile(t, p, 3*4096+1) },
+	}
+	for what, change := range changes {
+		p := coveredPatch(t)
+		signRaw(t, p, good)
+		change(p)
+		p.Hash = sha256.Sum256([]byte(what))
+		if err := c.Transfer(p); err == nil || err.Error() != saysChanged {
+			t.Errorf("with another %s the patch is answered with\n%v\nwant\n%s", what, err, saysChanged)
+		}
+	}
+	p := coveredPatch(t)
+	p.Segments[1].Offset, p.Segments[1].Size = 3*4096, 2*4096 // a page of the signature, which has room for anything
+	content := rawContent(t, p)
+	signature, err := sign.Make(p.SignedMessage(sha256.Sum256(content)), good.key, good.cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeRaw(t, p, sign.Append(content, append(signature, make([]byte, 2*4096)...)))
+	wantRefused(t, c, p, saysMalformed)
+	q := coveredPatch(t)
+	signRaw(t, q, good)
+	transfer(t, c, q)
+}
+
+// coveredPatch has something in each table. It is for no program.
+func coveredPatch(t *testing.T) *lpnl.Patch {
+	t.Helper()
+	p := rawPatch(t, fixtures+"victim", "value")
+	p.Segments = append(p.Segments, lpnl.Segment{Offset: 4096, Vaddr: 4096, Size: 4096, Prot: lpnl.SegmentProtRead | lpnl.SegmentProtWrite})
+	p.Fixups = []lpnl.Fixup{{Place: 64, Kind: lpnl.FixupKindAbs64}}
+	writeRaw(t, p, append(rawContent(t, p), make([]byte, 3*4096)...))
+	return p
+}
+
+// changeFile changes one byte of the patch's file, in place.
+func changeFile(t *testing.T, p *lpnl.Patch, at int64) {
+	t.Helper()
+	f, err := os.OpenFile(p.File.Name(), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte{0x99}, at); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSignatureKeys has keys expire and be revoked, and the keyring locked.
+func TestSignatureKeys(t *testing.T) {
+	c, ring := requireSignatures(t, "require_signature=1")
+	p := rawPatch(t, fixtures+"victim", "value")
+	brief := newIdentity(t, "brief", 3, 3*time.Second)
+	trust(t, ring, brief)
+	signRaw(t, p, brief)
+	waitFor(t, "the key to expire", func() bool {
+		p.Hash = sha256.Sum256([]byte(time.Now().String()))
+		err := c.Transfer(p)
+		return err != nil && err.Error() == saysExpired
+	})
+	revoked := newIdentity(t, "revoked", 4, time.Hour)
+	addRevoked(t, ring, revoked)
+	signRaw(t, p, revoked)
+	wantRefused(t, c, p, saysRevoked)
+	old := newIdentity(t, "old", 5, -time.Minute)
+	if err := ring.Add(old.cert, time.Now()); err == nil || !strings.Contains(err.Error(), `the certificate of "old" expired on `) {
+		t.Errorf("an expired certificate is answered with %v", err)
+	}
+	wantDone(t, "the keyring .lpatch takes no more keys", "key", "lock")
+	err := ring.Add(newIdentity(t, "late", 6, time.Hour).cert, time.Now())
+	if want := "the keyring .lpatch is locked and takes no more keys until the module is loaded again"; err == nil || err.Error() != want {
+		t.Errorf("a locked keyring answers with %v, want %s", err, want)
+	}
+	wantSaid(t, 3, "nothing to do: the keyring .lpatch is restricted already: file already exists", "key", "lock")
+}
+
+// addRevoked puts a key that is revoked into the keyring. Who may revoke it has it in a keyring of its own.
+func addRevoked(t *testing.T, ring sign.Keyring, who identity) {
+	t.Helper()
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	id, err := unix.AddKey("asymmetric", "", who.cert.Raw, unix.KEY_SPEC_THREAD_KEYRING)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range [][2]int{{unix.KEYCTL_LINK, int(ring)}, {unix.KEYCTL_REVOKE, 0}} {
+		if _, err := unix.KeyctlInt(call[0], id, call[1], 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestSignatureLater requires signatures of a kernel that has unsigned patches already: what is applied can be taken out, and
+// nothing more is done with them.
+func TestSignatureLater(t *testing.T) {
+	c, _ := requireSignatures(t)
+	v, w := startVictim(t, "victim"), startVictim(t, "victim")
+	p, start := rawPatch(t, v.path, "value"), rawPatch(t, fixtures+"start", "value")
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	do(t, c, lpnl.VerbLoad, p, w.pid)
+	addBoot(t, c, start, 0)
+	const parameter = "/sys/module/lpatch/parameters/require_signature"
+	if err := os.WriteFile(parameter, []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(parameter, []byte("0"), 0); !errors.Is(err, unix.EROFS) {
+		t.Errorf("switching it off again is answered with %v", err)
+	}
+	refuseWith(t, c, lpnl.VerbApply, p, w.pid, lpnl.RefusalUnsigned, "patch raw "+saysByNow)
+	do(t, c, lpnl.VerbUnload, p, w.pid)
+	refuseWith(t, c, lpnl.VerbLoad, p, w.pid, lpnl.RefusalUnsigned, "patch raw "+saysByNow)
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	refuseWith(t, c, lpnl.VerbApply, p, v.pid, lpnl.RefusalUnsigned, "patch raw "+saysByNow)
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	v.wantValue(1)
+	if got := exitOf(t, fixtures+"start"); got != 1 {
+		t.Errorf("a program whose boot entry is not signed exits with %d, want 1", got)
+	}
+	if b := wantBoot(t, c, 0, 1); b.Message != "patch raw "+saysByNow {
+		t.Errorf("the boot entry failed with %q", b.Message)
+	}
+	if err := c.BootAdd(p.Hash, 0); err == nil || err.Error() != "the patch "+saysByNow {
+		t.Errorf("a boot entry for an unsigned patch is answered with %v", err)
+	}
+	// The known object does not serve any more, so that it is looked at again.
+	wantRefused(t, c, p, saysUnsigned)
+}
+
+// TestSignatureOptional does not require signatures: without a key none is looked at; with one, those that are wrong are
+// refused all the same.
+func TestSignatureOptional(t *testing.T) {
+	c, ring := requireSignatures(t)
+	v := startVictim(t, "victim")
+	good := newIdentity(t, "good", 1, time.Hour)
+	p := rawPatch(t, v.path, "value")
+	signRaw(t, p, good)
+	changeFile(t, p, 100)
+	transfer(t, c, p)
+	trust(t, ring, good)
+	writeRaw(t, p, rawContent(t, p))
+	transfer(t, c, p)
+	signRaw(t, p, newIdentity(t, "unknown", 7, time.Hour))
+	transfer(t, c, p)
+	signRaw(t, p, good)
+	changeFile(t, p, 101)
+	wantRefused(t, c, p, saysChanged)
+}
+
+// TestHelperLockdown locks the kernel down, which nothing undoes: TestLockdown gives it a machine of its own. From then on
+// signatures are required, and a keyring that anybody could have filled counts for nothing.
+func TestHelperLockdown(t *testing.T) {
+	c, ring := requireSignatures(t)
+	v := startVictim(t, "victim")
+	good := newIdentity(t, "good", 1, time.Hour)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	trust(t, ring, good)
+	if err := unix.Mount("securityfs", "/sys/kernel/security", "securityfs", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("/sys/kernel/security/lockdown", []byte("integrity"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := c.Info(); err != nil || !info.SignatureRequired {
+		t.Fatalf("under lockdown the module says %+v, %v", info, err)
+	}
+	refuseWith(t, c, lpnl.VerbApply, p, v.pid, lpnl.RefusalUnsigned, "patch raw "+saysByNow)
+	writeRaw(t, p, rawContent(t, p))
+	wantRefused(t, c, p, saysUnsigned)
+	signRaw(t, p, good)
+	wantRefused(t, c, p, "the kernel is locked down, and the keyring .lpatch takes keys from anybody: load the module again, "+
+		"and it takes those that the kernel's trusted keys vouch for")
+	wantDone(t, "the keyring .lpatch takes no more keys", "key", "lock")
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	v.wantValue(2)
+}
+
+// TestSignatureKeepsFile changes the file of a signed patch after the transfer, and what is mapped from there on: the kernel
+// has its own copy, which nobody can open for writing.
+func TestSignatureKeepsFile(t *testing.T) {
+	c, ring := requireSignatures(t, "require_signature=1")
+	v := startVictim(t, "victim")
+	good := newIdentity(t, "good", 1, time.Hour)
+	trust(t, ring, good)
+	p := rawPatch(t, v.path, "value")
+	signRaw(t, p, good)
+	transfer(t, c, p)
+	changeFile(t, p, 2) // lea eax, [rdi + 0x99]
+	r := do(t, c, lpnl.VerbApply, p, v.pid)
+	v.wantValue(2)
+	link := fmt.Sprintf("/proc/%d/map_files/%x-%x", v.pid, r.MappedAt, r.MappedAt+r.MappedBytes)
+	if f, err := os.OpenFile(link, os.O_RDWR, 0); !errors.Is(err, unix.ETXTBSY) {
+		t.Errorf("opening %s for writing is answered with %v", link, err)
+		f.Close()
+	}
+	if err := os.Truncate(link, 0); !errors.Is(err, unix.ETXTBSY) {
+		t.Errorf("truncating %s is answered with %v", link, err)
+	}
+	v.wantValue(2)
+}
