@@ -26,11 +26,14 @@ func buildCommand() *cli.Command {
 		Usage: "make a patch file",
 		UsageText: `lpctl build --target ELF [--symbols ELF] [--lib PATH]… --old PATH… --new PATH… -o NAME.lp
 lpctl build --target ELF [--symbols ELF] [--lib PATH]… --source DIR --patch FILE -o NAME.lp -- BUILD COMMAND…
-lpctl build --target ELF [--symbols ELF] --set VAR=FILE… -o NAME.lp`,
+lpctl build --target ELF [--symbols ELF] --set VAR=FILE… -o NAME.lp
+lpctl build --deb SOURCE --from VERSION {--to VERSION [--fix NAME]… | --patch FILE} [--suite NAME] [--work DIR] [--jobs N] -o DIR`,
 		Description: `The first form compares objects, archives or folders of objects, compiled with -ffunction-sections and
 -fdata-sections from the old and from the new source. The second form builds both itself: a copy of DIR as it is, and
-with FILE applied. The third form replaces values only; --set goes with the other forms, too.`,
-		Flags: []cli.Flag{
+with FILE applied. The third form replaces values only; --set goes with the first two, too. The fourth form does all of
+it for a Debian package: it builds the version that runs in a clean root, compares it with Debian's own files, builds it
+again with the fixes of the newer version, and makes a patch for each program and library that they change (as root).`,
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "target", Usage: "the program or library `ELF` that runs, exactly"},
 			&cli.StringFlag{Name: "symbols", Usage: "an unstripped build of it, `ELF`"},
 			&cli.StringSliceFlag{Name: "debug-dir", Usage: "look for its separate debug file in `DIR` before /usr/lib/debug"},
@@ -44,7 +47,7 @@ with FILE applied. The third form replaces values only; --set goes with the othe
 			&cli.StringSliceFlag{Name: "set", Usage: "give the variable VAR, or SOURCE:VAR, the bytes of FILE, as `VAR=FILE`; may be repeated"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, `NAME.lp`"},
 			jsonFlag(), quietFlag(),
-		},
+		}, debFlags()...),
 		Action: buildPatch,
 	}
 }
@@ -75,6 +78,9 @@ type refusalJSON struct {
 }
 
 func buildPatch(c *cli.Context) error {
+	if c.IsSet("deb") {
+		return buildPackage(c)
+	}
 	out := c.String("output")
 	name, ok := strings.CutSuffix(filepath.Base(out), ".lp")
 	switch {
@@ -136,7 +142,7 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 		LayoutOK: c.StringSlice("layout-ok"), Set: sets, Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {
-		o.Progress = c.App.ErrWriter
+		o.Progress = build.Progress{To: c.App.ErrWriter, Live: isTerminal(c.App.ErrWriter)}
 	}
 	return build.FromSource(ctx, o)
 }
@@ -216,15 +222,21 @@ func count(s *patch.Spec) (functions, values int) {
 func refuse(c *cli.Context, name string, list build.Refusals) error {
 	if c.Bool("json") {
 		out := buildJSON{Patch: name, Added: []string{}, LineOnly: []string{}, Imports: []string{}, Warnings: []string{}}
-		for _, r := range list {
-			out.Refusals = append(out.Refusals, refusalJSON{Code: r.Code, File: r.File, Symbol: r.Symbol, Message: r.Text})
-		}
+		out.Refusals = refusalsJSON(list)
 		if err := printJSON(c.App.Writer, out); err != nil {
 			return err
 		}
 	}
 	complainAll(c.App.ErrWriter, list)
 	return &exitError{status: exitRefused, reported: true}
+}
+
+func refusalsJSON(list build.Refusals) []refusalJSON {
+	out := []refusalJSON{}
+	for _, r := range list {
+		out = append(out, refusalJSON{Code: r.Code, File: r.File, Symbol: r.Symbol, Message: r.Text})
+	}
+	return out
 }
 
 func complainAll(w io.Writer, list build.Refusals) {

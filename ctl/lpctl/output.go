@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
 )
@@ -183,4 +185,14 @@ func complain(w io.Writer, o apply.Outcome) {
 		text = "refused: " + text
 	}
 	fmt.Fprintf(w, "lpctl: %s\n", text)
+}
+
+// isTerminal tells whether somebody may look at what is written.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }

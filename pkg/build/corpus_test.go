@@ -270,13 +270,6 @@ func printCorpus(t *testing.T, rows map[string]*corpusRow) {
 	t.Logf("note: corpus of real fixes: built %s\n%s", strings.Join(sums, ", "), b.String())
 }
 
-func plural(n int, word string) string {
-	if n == 1 {
-		return "1 " + word
-	}
-	return fmt.Sprintf("%d %ss", n, word)
-}
-
 func verdict(res *Result, err error) (kind, text string) {
 	var refusals Refusals
 	switch {

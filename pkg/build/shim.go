@@ -3,6 +3,7 @@ package build
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,7 +19,53 @@ const (
 	shimObjEnv  = "LPATCH_SHIM_OBJECTS"
 	shimRootEnv = "LPATCH_SHIM_ROOT" // the copy of the source tree
 	shimOrigEnv = "LPATCH_SHIM_ORIGIN"
+	// If it is set, the build gets its objects as it wants them, and those for the patch are compiled besides.
+	shimTwiceEnv = "LPATCH_SHIM_TWICE"
 )
+
+// countFile is in the folder of the objects; it grows by a byte with each of them.
+const countFile = ".count"
+
+// shims is the environment of a build.
+type shims struct {
+	bin     string // the folder of links
+	objects string // where the objects go
+	root    string // the tree that is built
+	origin  string // what the objects are to name it
+	path    string // PATH without bin
+	twice   bool
+}
+
+// makeShims links the name of every compiler in dirs to self, which is a program that calls ShimMain.
+func makeShims(bin, self string, dirs []string) error {
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue // PATH may name folders that do not exist
+		}
+		for _, e := range entries {
+			if !compilerName.MatchString(e.Name()) {
+				continue
+			}
+			if err := os.Symlink(self, filepath.Join(bin, e.Name())); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// env returns the variables of the build. ccache is told to do nothing: what it has in store does not pass the shims.
+func (s *shims) env() []string {
+	env := []string{
+		"PATH=" + s.bin + string(filepath.ListSeparator) + s.path, shimEnv + "=" + s.bin, shimPathEnv + "=" + s.path,
+		shimObjEnv + "=" + s.objects, shimRootEnv + "=" + s.root, shimOrigEnv + "=" + s.origin, "CCACHE_DISABLE=1",
+	}
+	if s.twice {
+		env = append(env, shimTwiceEnv+"=1")
+	}
+	return env
+}
 
 var compilerName = regexp.MustCompile(`^(x86_64-(pc-)?linux-gnu-)?(gcc|g\+\+|cc|c\+\+|c89|c99|clang|clang\+\+)(-[0-9.]+)?$`)
 
@@ -49,10 +96,14 @@ func shim(args []string) (int, error) {
 	if len(step.sources) == 0 || step.noObject {
 		return run(real, args[1:])
 	}
-	// The tree is a copy: let __FILE__ and the debug information name the original. What the build says itself comes
-	// later and wins.
-	flags := []string{"-ffile-prefix-map=" + os.Getenv(shimRootEnv) + "=" + os.Getenv(shimOrigEnv)}
-	flags = append(flags, args[1:]...)
+	if os.Getenv(shimTwiceEnv) != "" {
+		if status, err := run(real, args[1:]); err != nil || status != 0 {
+			return status, err
+		}
+		return 0, step.compileAgain(real)
+	}
+	// What the build says itself comes later and wins.
+	flags := append(prefixMap(), args[1:]...)
 	flags = append(flags, "-ffunction-sections", "-fdata-sections")
 	status, err := run(real, flags)
 	if err != nil || status != 0 {
@@ -67,6 +118,15 @@ func shim(args []string) (int, error) {
 		return 0, nil
 	}
 	return 0, step.compileAgain(real)
+}
+
+// prefixMap lets __FILE__ and the debug information name the original where the tree is a copy.
+func prefixMap() []string {
+	root, origin := os.Getenv(shimRootEnv), os.Getenv(shimOrigEnv)
+	if root == origin {
+		return nil
+	}
+	return []string{"-ffile-prefix-map=" + root + "=" + origin}
 }
 
 func realCompiler(name string) (string, error) {
@@ -158,40 +218,65 @@ func (s *step) objectOf(src string) string {
 	return strings.TrimSuffix(base, filepath.Ext(base)) + ".o"
 }
 
-// compileAgain makes the objects of a call that compiles and links at once, which leaves none behind.
+// compileAgain makes objects beside those of the build: for a call that compiles and links at once, which leaves none
+// behind, and where the build is to have its own.
 func (s *step) compileAgain(real string) error {
 	for _, src := range s.sources {
-		if strings.HasPrefix(filepath.Base(src), "conftest") {
-			return nil
+		if s.isTrial(src) {
+			continue
 		}
-		obj, err := filepath.Abs(filepath.Base(s.output) + "-" + strings.TrimSuffix(filepath.Base(src), filepath.Ext(src)) + ".o")
+		obj := s.objectOf(src)
+		if !s.compile {
+			obj = filepath.Base(s.output) + "-" + strings.TrimSuffix(filepath.Base(src), filepath.Ext(src)) + ".o"
+		}
+		abs, err := filepath.Abs(obj)
 		if err != nil {
 			return err
 		}
 		tmp := filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".again-%d.o", os.Getpid()))
-		args := append([]string{"-ffile-prefix-map=" + os.Getenv(shimRootEnv) + "=" + os.Getenv(shimOrigEnv)}, s.flags...)
+		args := append(prefixMap(), s.flags...)
 		status, err := run(real, append(args, "-ffunction-sections", "-fdata-sections", "-c", src, "-o", tmp))
 		if err != nil || status != 0 {
-			return errors.Join(err, fmt.Errorf("%s compiles, but not with -c (status %d)", src, status))
+			return errors.Join(err, fmt.Errorf("%s compiles, but not once more with -c (status %d)", src, status))
 		}
-		if err := os.Rename(tmp, prepareRecord(obj)); err != nil {
+		if err := os.Rename(tmp, prepareRecord(abs)); err != nil {
 			return err
 		}
+		count()
 	}
 	return nil
+}
+
+// isTrial tells a source with which configure, cmake or meson try the compiler. Those do not count.
+func (s *step) isTrial(src string) bool {
+	abs, err := filepath.Abs(src)
+	return err != nil || isTrial(abs) || isTrial(s.objectOf(src))
+}
+
+func isTrial(path string) bool {
+	return strings.HasPrefix(filepath.Base(path), "conftest") || path == "/dev/null" ||
+		strings.Contains(path, "/CMakeFiles/CMakeTmp/") || strings.Contains(path, "/CMakeFiles/CMakeScratch/") ||
+		strings.Contains(path, "/CompilerId") || strings.Contains(path, "/meson-private/")
+}
+
+// count notes for those who watch that there is one more object.
+func count() {
+	f, err := os.OpenFile(filepath.Join(os.Getenv(shimObjEnv), countFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return
+	}
+	_, _ = f.WriteString("o")
+	f.Close()
 }
 
 // record keeps a copy of an object under its path, as the build makes it. A copy replaces an earlier one as a whole,
 // because the first build's records are hard links to it.
 func record(obj string) error {
-	if obj == "/dev/null" || strings.HasPrefix(filepath.Base(obj), "conftest") {
-		return nil
-	}
-	data, err := os.ReadFile(obj)
-	if err != nil {
+	abs, err := filepath.Abs(obj)
+	if err != nil || isTrial(abs) {
 		return err
 	}
-	abs, err := filepath.Abs(obj)
+	data, err := os.ReadFile(obj)
 	if err != nil {
 		return err
 	}
@@ -200,6 +285,7 @@ func record(obj string) error {
 	if err := os.WriteFile(tmp, data, 0o600); err != nil {
 		return err
 	}
+	count()
 	return os.Rename(tmp, dst)
 }
 

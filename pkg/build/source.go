@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
+	"lpatch/pkg/command"
 	"lpatch/pkg/patch"
 )
 
@@ -31,11 +28,11 @@ type SourceOptions struct {
 	Name        string
 	Description string
 	Tool        string
-	Progress    io.Writer // sentences about what is going on; nil for none
+	Progress    Progress
 }
 
 // FromSource builds the tree as it is and with the patch, one after the other in the same copy, and makes the patch from
-// the objects. Errors are those of FromObjects; the error of a failed build ends with the end of its log.
+// the objects. Errors are those of FromObjects; the error of a failed build shows where its log has the first error.
 func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -54,9 +51,7 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 		{"applying " + o.Patch, w.applyPatch},
 		{"building the new source", w.buildNew},
 	} {
-		if o.Progress != nil {
-			fmt.Fprintln(o.Progress, step.text)
-		}
+		o.Progress.say("%s", step.text)
 		if err := step.do(ctx); err != nil {
 			return nil, err
 		}
@@ -104,6 +99,7 @@ type workshop struct {
 	source string
 	patch  string
 	o      SourceOptions
+	made   int64 // objects so far
 }
 
 func newWorkshop(o SourceOptions) (*workshop, error) {
@@ -126,7 +122,11 @@ func newWorkshop(o SourceOptions) (*workshop, error) {
 			return nil, err
 		}
 	}
-	if err := w.makeShims(); err != nil {
+	self, err := os.Executable()
+	if err == nil {
+		err = makeShims(w.path("bin"), self, filepath.SplitList(os.Getenv("PATH")))
+	}
+	if err != nil {
 		w.remove()
 		return nil, err
 	}
@@ -136,29 +136,6 @@ func newWorkshop(o SourceOptions) (*workshop, error) {
 func (w *workshop) path(name string) string { return filepath.Join(w.dir, name) }
 
 func (w *workshop) remove() { _ = os.RemoveAll(w.dir) }
-
-// makeShims links the name of every compiler in PATH to this program.
-func (w *workshop) makeShims() error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			continue // PATH may name folders that do not exist
-		}
-		for _, e := range entries {
-			if !compilerName.MatchString(e.Name()) {
-				continue
-			}
-			if err := os.Symlink(self, filepath.Join(w.path("bin"), e.Name())); err != nil && !errors.Is(err, fs.ErrExist) {
-				return err
-			}
-		}
-	}
-	return nil
-}
 
 // copySource copies the tree without objects, so that the first build makes all of them.
 func (w *workshop) copySource(ctx context.Context) error {
@@ -198,77 +175,49 @@ func (w *workshop) applyPatch(ctx context.Context) error {
 func (w *workshop) buildNew(ctx context.Context) error { return w.build(ctx, "build-new") }
 
 func (w *workshop) build(ctx context.Context, log string) error {
-	path := os.Getenv("PATH")
-	env := []string{
-		"PATH=" + w.path("bin") + string(filepath.ListSeparator) + path,
-		shimEnv + "=" + w.path("bin"), shimPathEnv + "=" + path, shimObjEnv + "=" + w.path("objects"),
-		shimRootEnv + "=" + w.path("src"), shimOrigEnv + "=" + w.source,
+	s := shims{bin: w.path("bin"), objects: w.path("objects"), root: w.path("src"), origin: w.source, path: os.Getenv("PATH")}
+	stop := w.o.Progress.watch(s.objects)
+	err := w.run(ctx, log, w.o.Command, s.env())
+	stop()
+	if err != nil {
+		return keepLog(err, w.path(log+".log"))
 	}
-	if err := w.run(ctx, log, w.o.Command, env); err != nil {
-		return err
-	}
-	entries, err := os.ReadDir(w.path("objects"))
-	if err == nil && len(entries) == 0 {
-		err = fmt.Errorf("%s made no object: it must call the compiler by name (gcc, cc, clang), not by path, and must not be up to date already",
+	made := objectCount(s.objects)
+	if made == 0 {
+		return fmt.Errorf("%s made no object: it must call the compiler by name (gcc, cc, clang), not by path, and must not be up to date already",
 			strings.Join(w.o.Command, " "))
 	}
-	return err
-}
-
-// logTail is how many lines of a failed command's output are shown.
-const logTail = 30
-
-// run runs a command in the copy of the tree, with its whole process group ended if ctx ends.
-func (w *workshop) run(ctx context.Context, log string, command, env []string) error {
-	out, err := os.Create(w.path(log + ".log"))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = out.Close() }()
-	cmd := exec.CommandContext(ctx, lookPath(command[0], env), command[1:]...)
-	cmd.Dir = w.path("src")
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stdout, cmd.Stderr = out, out
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		return fmt.Errorf("%s: %w%s", strings.Join(command, " "), err, tail(out.Name()))
-	}
+	w.o.Progress.say("  %s", plural(int(made-w.made), "object"))
+	w.made = made
 	return nil
 }
 
-// lookPath finds a command as a shell with the variables env would, for a build command may be a compiler itself.
-func lookPath(name string, env []string) string {
-	if strings.Contains(name, "/") {
-		return name
+// plural returns a number with its word.
+func plural(n int, word string) string {
+	if n == 1 {
+		return "1 " + word
 	}
-	for _, v := range env {
-		path, ok := strings.CutPrefix(v, "PATH=")
-		if !ok {
-			continue
-		}
-		for _, dir := range filepath.SplitList(path) {
-			if file, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-				return file
-			}
-		}
-	}
-	return name
+	return fmt.Sprintf("%d %ss", n, word)
 }
 
-// tail returns the last lines of a log, indented.
-func tail(path string) string {
-	data, err := os.ReadFile(path)
-	if err != nil || len(data) == 0 {
-		return ""
+// run runs a command in the copy of the tree.
+func (w *workshop) run(ctx context.Context, log string, args, env []string) error {
+	c := command.Command{Args: args, Dir: w.path("src"), Env: env, Log: w.path(log + ".log")}
+	return c.Run(ctx)
+}
+
+// keepLog saves the log of a failed build from the end of its folder, and adds to the error where it is.
+func keepLog(err error, log string) error {
+	data, readErr := os.ReadFile(log)
+	if readErr != nil || len(data) == 0 || errors.Is(err, context.Canceled) {
+		return err
 	}
-	lines := strings.Split(strings.TrimRight(string(data), "\n"), "\n")
-	if n := len(lines); n > logTail {
-		lines = append([]string{fmt.Sprintf("... %d lines before", n-logTail)}, lines[n-logTail:]...)
+	f, createErr := os.CreateTemp("", "lpctl-build-*.log")
+	if createErr != nil {
+		return err
 	}
-	return "\n    " + strings.Join(lines, "\n    ")
+	if _, writeErr := f.Write(data); errors.Join(writeErr, f.Close()) != nil {
+		return err
+	}
+	return fmt.Errorf("%w\nall of its output: %s", err, f.Name())
 }

@@ -58,7 +58,7 @@ func TestFromSource(t *testing.T) {
 			dir, target, patchFile := sourceTree(t, makefile)
 			before := listing(t, dir)
 			var progress bytes.Buffer
-			o := SourceOptions{Target: target, Source: dir, Patch: patchFile, Command: []string{"make"}, Name: "fix", Tool: "test", Progress: &progress}
+			o := SourceOptions{Target: target, Source: dir, Patch: patchFile, Command: []string{"make"}, Name: "fix", Tool: "test", Progress: Progress{To: &progress}}
 			res, err := FromSource(context.Background(), o)
 			if err != nil {
 				t.Fatal(err)

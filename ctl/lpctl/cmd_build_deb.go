@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/boot"
+	"lpatch/pkg/build"
+)
+
+// debFlags are the options of build --deb.
+func debFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "deb", Usage: "build for all programs and libraries of the Debian source package `SOURCE`"},
+		&cli.StringFlag{Name: "from", Usage: "the `VERSION` of it that runs"},
+		&cli.StringFlag{Name: "to", Usage: "the `VERSION` that has the fix in its debian/patches"},
+		&cli.StringSliceFlag{Name: "fix", Usage: "only the patch `NAME` of those that are new; may be repeated"},
+		&cli.StringFlag{Name: "suite", Usage: "the release, `NAME` (default: this machine's)"},
+		&cli.StringFlag{Name: "work", Usage: "keep what is fetched and built in `DIR` (default: lpctl in the user's cache)"},
+		&cli.IntFlag{Name: "jobs", Usage: "run `N` compilers at once (default: one for each processor)", DefaultText: " "},
+	}
+}
+
+// packageJSON is what build --deb --json prints, for each image that the fix concerns.
+type packageJSON struct {
+	buildJSON
+	Image    string   `json:"image"` // PACKAGE/PATH
+	Names    []string `json:"names"` // all of that file's
+	Verified string   `json:"verified"`
+	Changed  []string `json:"changed"` // functions
+	Fixes    []string `json:"fixes"`
+	LeftOut  []string `json:"left_out"`
+	Result   string   `json:"result"` // built, refused, nothing
+	BuildS   float64  `json:"build_s"`
+}
+
+func buildPackage(c *cli.Context) error {
+	o, err := packageOptions(c)
+	if err != nil {
+		return err
+	}
+	out := c.String("output")
+	if st, err := os.Stat(out); err != nil || !st.IsDir() {
+		return fmt.Errorf("-o %s: with --deb, there may be a patch for each of several files; give a folder that exists", out)
+	}
+	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	res, err := build.FromPackage(ctx, o)
+	if errors.Is(err, build.ErrNothing) {
+		return nothing(err)
+	}
+	if err != nil {
+		return err
+	}
+	return writePackage(c, res)
+}
+
+func packageOptions(c *cli.Context) (build.PackageOptions, error) {
+	o := build.PackageOptions{
+		Source: c.String("deb"), From: c.String("from"), To: c.String("to"), Fixes: c.StringSlice("fix"), Patch: c.String("patch"),
+		Suite: c.String("suite"), Work: c.String("work"), Jobs: c.Int("jobs"), Tool: tool,
+	}
+	for _, flag := range []string{"target", "symbols", "debug-dir", "lib", "old", "new", "source", "data", "set"} {
+		if c.IsSet(flag) {
+			return o, fmt.Errorf("--%s does not go with --deb; see lpctl build --help", flag)
+		}
+	}
+	switch {
+	case o.From == "":
+		return o, errors.New("--from is missing: the version of the package that runs (dpkg -l shows it)")
+	case (o.To == "") == (o.Patch == ""):
+		return o, errors.New("give --to, the version that has the fix, or --patch, the fix; see lpctl build --help")
+	case o.Patch != "" && len(o.Fixes) > 0:
+		return o, errors.New("--fix chooses among the patches of --to; it does not go with --patch")
+	}
+	if o.Jobs <= 0 {
+		o.Jobs = runtime.NumCPU()
+	}
+	if o.Suite == "" {
+		o.Suite = codename()
+	}
+	if o.Work == "" {
+		dir, err := os.UserCacheDir()
+		if err != nil {
+			return o, fmt.Errorf("%w; say with --work where to build", err)
+		}
+		o.Work = filepath.Join(dir, "lpctl")
+	}
+	if !c.Bool("quiet") {
+		o.Progress = build.Progress{To: c.App.ErrWriter, Live: isTerminal(c.App.ErrWriter)}
+	}
+	return o, nil
+}
+
+// codename returns the name of this machine's release, or that of the one that this was made for.
+func codename() string {
+	f, err := os.Open("/etc/os-release")
+	if err != nil {
+		return "bookworm"
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if name, ok := strings.CutPrefix(lines.Text(), "VERSION_CODENAME="); ok {
+			return strings.Trim(name, `"`)
+		}
+	}
+	return "bookworm"
+}
+
+// writePackage writes the patches, and says for each file of the package what came of it.
+func writePackage(c *cli.Context, res *build.PackageResult) error {
+	if len(res.LeftOut) > 0 {
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: left out of the fix, for these do not fit and are not compiled: %s\n", strings.Join(res.LeftOut, " "))
+	}
+	counts := map[string]int{}
+	for i := range res.Images {
+		im := &res.Images[i]
+		row := packageRow(im, res)
+		counts[row.Result]++
+		if im.Result != nil {
+			row.File = filepath.Join(c.String("output"), im.Name+".lp")
+			if err := boot.WriteFile(row.File, im.Result.Data, 0o644); err != nil {
+				return err
+			}
+		}
+		if err := sayImage(c, im, row); err != nil {
+			return err
+		}
+	}
+	switch {
+	case counts["refused"] > 0 && counts["built"] > 0:
+		return &exitError{status: exitSome, reported: true}
+	case counts["refused"] > 0:
+		return &exitError{status: exitRefused, reported: true}
+	case counts["built"] == 0:
+		return nothing(fmt.Errorf("%w in the %s of the package", build.ErrNothing, plural(len(res.Images), "file")))
+	}
+	return nil
+}
+
+func packageRow(im *build.ImageResult, res *build.PackageResult) packageJSON {
+	row := packageJSON{
+		buildJSON: buildJSON{Patch: im.Name, Added: []string{}, LineOnly: []string{}, Imports: []string{}, Warnings: []string{}, Refusals: []refusalJSON{}},
+		Image:     im.Paths[0], Names: im.Paths, Verified: im.Verified, Changed: []string{}, Fixes: res.Fixes, LeftOut: append([]string{}, res.LeftOut...),
+		Result: "nothing", BuildS: res.OldSeconds + res.NewSeconds,
+	}
+	var refusals build.Refusals
+	switch {
+	case im.Result != nil:
+		row.Result = "built"
+		sum := sha256.Sum256(im.Result.Data)
+		row.SHA256 = hex.EncodeToString(sum[:])
+		row.Functions, row.Values = count(im.Result.Spec)
+		row.Added = append(row.Added, im.Result.Added...)
+		row.LineOnly = append(row.LineOnly, im.Result.LineOnly...)
+		row.Imports = imports(im.Result.Spec)
+		row.Warnings = append(row.Warnings, im.Result.Warnings...)
+		for _, f := range im.Result.Spec.Functions {
+			row.Changed = append(row.Changed, f.Symbol)
+		}
+	case errors.As(im.Err, &refusals):
+		row.Result = "refused"
+		row.Refusals = refusalsJSON(refusals)
+	}
+	return row
+}
+
+// sayImage prints what came of one file; of those that the fix does not concern, only with --json.
+func sayImage(c *cli.Context, im *build.ImageResult, row packageJSON) error {
+	if c.Bool("json") {
+		return printJSON(c.App.Writer, row)
+	}
+	var refusals build.Refusals
+	if errors.As(im.Err, &refusals) {
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: %s:\n", row.Image)
+		complainAll(c.App.ErrWriter, refusals)
+	}
+	if im.Result == nil || c.Bool("quiet") {
+		return nil
+	}
+	for _, w := range row.Warnings {
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: %s\n", w)
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "built %s for %s: %s (equal in the build made here: %s)\n",
+		row.File, strings.Join(row.Names, " = "), strings.Join(changes(row.Functions, row.Values), ", "), row.Verified)
+	return err
+}

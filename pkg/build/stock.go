@@ -1,0 +1,211 @@
+package build
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/lpelf"
+)
+
+// stockImage is a program or library of the stock packages. Several files may be one, under other names.
+type stockImage struct {
+	paths  []string // below the folder of the packages: PACKAGE/usr/bin/x
+	file   string
+	twin   string // the one that was built here; "" for none that is the same program
+	twinIs string // what is equal in both, for people
+}
+
+// name is what the image is called in patch files: as its package, if one of its names is that.
+func (im *stockImage) name() string {
+	for _, path := range im.paths {
+		if pkg, _, _ := strings.Cut(path, "/"); filepath.Base(path) == pkg {
+			return pkg
+		}
+	}
+	return filepath.Base(im.paths[0])
+}
+
+// isImage tells programs and shared objects from other files.
+func isImage(path string) bool {
+	f, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return (f.Type == elf.ET_EXEC || f.Type == elf.ET_DYN) && f.Machine == elf.EM_X86_64 && slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool {
+		return p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0
+	})
+}
+
+// images lists the programs and shared objects below a folder.
+func images(dir string) ([]string, error) {
+	var out []string
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type().IsRegular() && isImage(path) {
+			out = append(out, path)
+		}
+		return err
+	})
+	return out, err
+}
+
+// stockImages lists the images below the folder of the stock packages, in the order of their paths.
+func stockImages(dir string) ([]*stockImage, error) {
+	files, err := images(dir)
+	if err != nil {
+		return nil, err
+	}
+	var out []*stockImage
+	seen := map[[32]byte]*stockImage{}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		rel, err := filepath.Rel(dir, file)
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(data)
+		if same := seen[sum]; same != nil {
+			same.paths = append(same.paths, rel)
+			continue
+		}
+		seen[sum] = &stockImage{paths: []string{rel}, file: file}
+		out = append(out, seen[sum])
+	}
+	return out, addLinks(out, dir)
+}
+
+// addLinks adds the names that programs have by symbolic links, which may lead from one package to another.
+func addLinks(list []*stockImage, dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.Type() != fs.ModeSymlink || !strings.HasSuffix(filepath.Dir(path), "bin") {
+			return err
+		}
+		to, err := os.Readlink(path)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		_, inPackage, _ := strings.Cut(rel, "/")
+		if !filepath.IsAbs(to) {
+			to = filepath.Join("/", filepath.Dir(inPackage), to)
+		}
+		for _, im := range list {
+			if slices.ContainsFunc(im.paths, func(p string) bool { _, p, _ = strings.Cut(p, "/"); return "/"+p == to }) {
+				im.paths = append(im.paths, rel)
+			}
+		}
+		return nil
+	})
+}
+
+// matchTwins finds for each image the one that was built here, among those below dir, PACKAGE/usr/bin/x too.
+func matchTwins(stock []*stockImage, dir string) error {
+	files, err := images(dir)
+	if err != nil {
+		return err
+	}
+	byID := map[string]string{}
+	for _, file := range files {
+		f, err := lpelf.Open(file)
+		if err != nil {
+			return err
+		}
+		if id := f.BuildID(); id != nil {
+			byID[string(id)] = file
+		}
+	}
+	for _, im := range stock {
+		if err := im.match(byID, dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (im *stockImage) match(byID map[string]string, dir string) error {
+	f, err := lpelf.Open(im.file)
+	if err != nil {
+		return err
+	}
+	if twin := byID[string(f.BuildID())]; twin != "" && f.BuildID() != nil {
+		im.twin, im.twinIs = twin, "build-id"
+		return nil
+	}
+	path := filepath.Join(dir, im.paths[0])
+	twin, err := lpelf.Open(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		im.twinIs = "nothing: the build here makes no such file"
+		return nil
+	case err != nil:
+		return err
+	}
+	if differ := differing(f, twin); len(differ) > 0 {
+		im.twinIs = "not all: differs in " + strings.Join(differ, " ")
+		return nil
+	}
+	im.twin, im.twinIs = path, "loadable sections"
+	return nil
+}
+
+// differing lists the sections that are loaded and not the same in both files. The build-id does not count: it is also about
+// the debugging information, which names the versions of system headers; nor does what names the debug file.
+func differing(a, b *lpelf.File) []string {
+	other := map[string]*lpelf.Section{}
+	for _, s := range b.Sections {
+		other[s.Name] = s
+	}
+	var out []string
+	for _, s := range a.Sections {
+		if s.Flags&elf.SHF_ALLOC == 0 || s.Name == ".note.gnu.build-id" {
+			continue
+		}
+		if o := other[s.Name]; o == nil || o.Addr != s.Addr || o.Size != s.Size || !bytes.Equal(o.Data, s.Data) {
+			out = append(out, s.Name)
+		}
+	}
+	return out
+}
+
+// keepTwins copies the images that a build made, debian/PACKAGE/usr/bin/x, to dir as PACKAGE/usr/bin/x.
+func keepTwins(tree, dir string) error {
+	files, err := images(filepath.Join(tree, "debian"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		rel, err := filepath.Rel(filepath.Join(tree, "debian"), file)
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, rel)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(to, data, 0o644); err != nil {
+			return err
+		}
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("%s: the build put no program or library below debian/", tree)
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package deb
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sourcegraph/go-diff/diff"
+
+	"lpatch/pkg/command"
+)
+
+// Apply applies a fix to an unpacked source tree. A fix of several that stand one upon another may not fit where it concerns
+// tests and documentation; those files are left out and returned. Anything else that does not fit is an error.
+func Apply(ctx context.Context, f Fix, tree string) (leftOut []string, err error) {
+	data, err := os.ReadFile(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	files, err := diff.ParseMultiFileDiff(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
+	}
+	tmp, err := os.MkdirTemp("", "lpctl-fix-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(tmp)
+	patch := func(file string, options ...string) error {
+		c := command.Command{
+			Args: append([]string{"patch", "-p1", "--batch", "--forward", "--no-backup-if-mismatch", "-i", file}, options...), Dir: tree, Log: tmp + "/log",
+		}
+		return c.Run(ctx)
+	}
+	var fit []*diff.FileDiff
+	one := filepath.Join(tmp, "one.patch")
+	for _, d := range files {
+		if err := writeDiff(one, d); err != nil {
+			return nil, err
+		}
+		name := changedFile(d)
+		err := patch(one, "--dry-run")
+		switch {
+		case err == nil:
+			fit = append(fit, d)
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case isCompiled(name):
+			return nil, fmt.Errorf("%s does not apply to %s of the older version; if it stands upon other new patches, give those too: %w", f.Name, name, err)
+		default:
+			leftOut = append(leftOut, name)
+		}
+	}
+	if err := writeDiff(one, fit...); err != nil {
+		return nil, err
+	}
+	if len(fit) == 0 {
+		return leftOut, nil
+	}
+	return leftOut, patch(one)
+}
+
+func writeDiff(path string, list ...*diff.FileDiff) error {
+	text, err := diff.PrintMultiFileDiff(list)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
+}
+
+// changedFile returns the path of the file that a diff is about, without its first folder.
+func changedFile(d *diff.FileDiff) string {
+	name := d.NewName
+	if name == "/dev/null" {
+		name = d.OrigName
+	}
+	if _, rest, ok := strings.Cut(name, "/"); ok {
+		return rest
+	}
+	return name
+}
+
+// isCompiled tells files that have a part in what a package builds. When in doubt they have.
+func isCompiled(path string) bool {
+	for _, dir := range strings.Split(filepath.Dir(path), "/") {
+		switch strings.ToLower(dir) {
+		case "test", "tests", "testing", "testdata", "unittests", "doc", "docs", "examples", "result":
+			return false
+		}
+	}
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".md", ".rst", ".html", ".1", ".3", ".5", ".8", ".pod", ".tcl", ".news":
+		return false
+	case "":
+		base := filepath.Base(path)
+		return base != "NEWS" && base != "ChangeLog" && base != "Changelog" && base != "CHANGES" && base != "README" && base != "THANKS"
+	}
+	return true
+}

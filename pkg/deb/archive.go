@@ -1,0 +1,243 @@
+// Package deb fetches Debian packages, sources and binaries, and builds them in clean roots of their release.
+package deb
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"pault.ag/go/debian/control"
+	"pault.ag/go/debian/version"
+
+	"lpatch/pkg/command"
+)
+
+// DefaultMirror has the archive of Debian, and DefaultSecurityMirror that of its security updates.
+const (
+	DefaultMirror         = "http://deb.debian.org/debian"
+	DefaultSecurityMirror = "http://deb.debian.org/debian-security"
+)
+
+const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+// Archive is Debian's archive for one release, by apt with a configuration of its own: the machine's stays as it is.
+type Archive struct {
+	Suite string // "bookworm"
+	dir   string
+	// options are in front of each command of apt.
+	options []string
+}
+
+// sourcesList returns the lines of sources.list for a release, with its security updates and what is about to be in its next
+// point release.
+func sourcesList(suite string) string {
+	var b strings.Builder
+	for _, kind := range []string{"deb", "deb-src"} {
+		for _, place := range []string{
+			DefaultMirror + " " + suite, DefaultMirror + " " + suite + "-updates", DefaultSecurityMirror + " " + suite + "-security",
+		} {
+			fmt.Fprintf(&b, "%s [signed-by=%s] %s main\n", kind, keyring, place)
+		}
+	}
+	return b.String()
+}
+
+// OpenArchive reads the lists of a release into dir.
+func OpenArchive(ctx context.Context, dir, suite string) (*Archive, error) {
+	return openArchive(ctx, dir, suite, sourcesList(suite))
+}
+
+func openArchive(ctx context.Context, dir, suite, list string) (*Archive, error) {
+	a := &Archive{Suite: suite, dir: dir}
+	for _, d := range []string{"lists/partial", "cache/archives/partial", "none"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "sources.list"), []byte(list), 0o644); err != nil {
+		return nil, err
+	}
+	// As user root: apt's own cannot write here. Nothing of what the machine has installed is of interest.
+	for _, o := range []string{
+		"APT::Sandbox::User=root", "APT::Architecture=amd64", "APT::Architectures=amd64", "Dir::State::lists=" + dir + "/lists",
+		"Dir::State::status=/dev/null", "Dir::Cache=" + dir + "/cache", "Dir::Etc::sourcelist=" + dir + "/sources.list",
+		"Dir::Etc::sourceparts=" + dir + "/none", "Dir::Etc::preferences=/dev/null", "Dir::Etc::preferencesparts=" + dir + "/none",
+	} {
+		a.options = append(a.options, "-o", o)
+	}
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return nil, errors.New("apt-get is missing: --deb works on Debian and its relatives only (or in a container of one)")
+	}
+	return a, a.get(ctx, dir, "update", "--error-on=any", "update")
+}
+
+// get runs apt-get in a folder.
+func (a *Archive) get(ctx context.Context, dir, log string, args ...string) error {
+	c := command.Command{
+		Args: append(append([]string{"apt-get", "-q"}, a.options...), args...), Dir: dir, Log: filepath.Join(a.dir, log+".log"),
+	}
+	return c.Run(ctx)
+}
+
+// show runs apt-cache and reads the paragraphs that it prints.
+func (a *Archive) show(ctx context.Context, args ...string) ([]control.Paragraph, error) {
+	var out, errs bytes.Buffer
+	cmd := exec.CommandContext(ctx, "apt-cache", append(append([]string{}, a.options...), args...)...)
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil && out.Len() == 0 {
+		return nil, fmt.Errorf("apt-cache %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
+	}
+	r, err := control.NewParagraphReader(&out, nil)
+	if err != nil {
+		return nil, err
+	}
+	return r.All()
+}
+
+// Source is a source package.
+type Source struct {
+	Name    string
+	Version version.Version
+	// Binaries are the names of the packages that it builds.
+	Binaries []string
+}
+
+// ID is as in file names, NAME_VERSION without epoch.
+func (s *Source) ID() string { return s.Name + "_" + s.Version.StringWithoutEpoch() }
+
+// FindSource looks for one version of a source package. The error says which versions there are.
+func (a *Archive) FindSource(ctx context.Context, name, want string) (*Source, error) {
+	v, err := version.Parse(want)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a version of a Debian package: %w", want, err)
+	}
+	list, err := a.show(ctx, "showsrc", "--only-source", name)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("%s has no source package %s (dpkg -s shows the one of a package that is installed)", a.Suite, name)
+	}
+	var have []string
+	for _, p := range list {
+		if version.Compare(parseVersion(p.Values["Version"]), v) == 0 {
+			return &Source{name, v, splitList(p.Values["Binary"])}, nil
+		}
+		have = append(have, p.Values["Version"])
+	}
+	return nil, fmt.Errorf("%s has no version %s of the source package %s; it has %s", a.Suite, want, name, strings.Join(have, " and "))
+}
+
+// parseVersion reads a version of the archive's own lists; a broken one is the zero version and equals none.
+func parseVersion(s string) version.Version {
+	v, err := version.Parse(strings.TrimSpace(s))
+	if err != nil {
+		return version.Version{}
+	}
+	return v
+}
+
+func splitList(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+}
+
+// FetchSource downloads a source package into a folder and returns its .dsc file.
+func (a *Archive) FetchSource(ctx context.Context, s *Source, dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := a.get(ctx, dir, "source", "--download-only", "--only-source", "source", s.Name+"="+s.Version.String()); err != nil {
+		return "", fmt.Errorf("the archive lists %s %s but does not serve it (any more): %w", s.Name, s.Version, err)
+	}
+	return filepath.Join(dir, s.ID()+".dsc"), nil
+}
+
+// Binary is a package that was built from a source package.
+type Binary struct {
+	Name    string
+	Version string // differs from the source's where only the build was repeated ("+b1")
+}
+
+// FindBinaries lists the packages for amd64 that were built from a source package, without those of debugging symbols.
+func (a *Archive) FindBinaries(ctx context.Context, s *Source) ([]Binary, error) {
+	list, err := a.show(ctx, append([]string{"show", "--all-versions"}, s.Binaries...)...)
+	if err != nil {
+		return nil, err
+	}
+	var found []Binary
+	for _, p := range list {
+		if p.Values["Architecture"] == "amd64" && sourceOf(p) == s.Name && version.Compare(sourceVersion(p), s.Version) == 0 {
+			found = append(found, Binary{p.Values["Package"], p.Values["Version"]})
+		}
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("%s has no packages for amd64 built from %s %s; without the stock files nothing can be said about what runs", a.Suite, s.Name, s.Version)
+	}
+	return found, nil
+}
+
+// sourceOf and sourceVersion read the field Source, "NAME (VERSION)"; it is left out where it says nothing new.
+func sourceOf(p control.Paragraph) string {
+	name, _, _ := strings.Cut(p.Values["Source"], " ")
+	if name == "" {
+		return p.Values["Package"]
+	}
+	return name
+}
+
+func sourceVersion(p control.Paragraph) version.Version {
+	if _, rest, ok := strings.Cut(p.Values["Source"], "("); ok {
+		v, _, _ := strings.Cut(rest, ")")
+		return parseVersion(v)
+	}
+	return parseVersion(p.Values["Version"])
+}
+
+// FetchBinaries downloads packages and unpacks each into a folder of its name below dir.
+func (a *Archive) FetchBinaries(ctx context.Context, list []Binary, dir string) error {
+	debs := filepath.Join(a.dir, "debs")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, b := range list {
+		if err := os.RemoveAll(debs); err != nil {
+			return err
+		}
+		if err := os.MkdirAll(debs, 0o755); err != nil {
+			return err
+		}
+		if err := a.get(ctx, debs, "download", "download", b.Name+"="+b.Version); err != nil {
+			return fmt.Errorf("the archive lists %s %s but does not serve it (any more): %w", b.Name, b.Version, err)
+		}
+		files, err := filepath.Glob(filepath.Join(debs, "*.deb"))
+		if err != nil || len(files) != 1 {
+			return fmt.Errorf("apt-get download %s: %d files, not one", b.Name, len(files))
+		}
+		c := command.Command{Args: []string{"dpkg-deb", "-x", files[0], filepath.Join(dir, b.Name)}, Log: filepath.Join(a.dir, "unpack.log")}
+		if err := c.Run(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UnpackDebian unpacks the folder debian of a source package to tree, and nothing else of it.
+func (a *Archive) UnpackDebian(ctx context.Context, dsc, tree string) error {
+	tars, err := filepath.Glob(strings.TrimSuffix(dsc, ".dsc") + ".debian.tar.*")
+	if err != nil || len(tars) != 1 {
+		return fmt.Errorf("%s: not of format 3.0 (quilt), so it has no debian/patches to compare; give the fix with --patch", dsc)
+	}
+	if err := os.RemoveAll(tree); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(tree, 0o755); err != nil {
+		return err
+	}
+	c := command.Command{Args: []string{"tar", "-xf", tars[0], "-C", tree, "--no-same-owner"}, Log: filepath.Join(a.dir, "unpack-debian.log")}
+	return c.Run(ctx)
+}

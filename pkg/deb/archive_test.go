@@ -1,0 +1,92 @@
+package deb
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// repository makes an archive with one source package, tiny, in two versions, and with its binary packages.
+func repository(t *testing.T) (list string) {
+	t.Helper()
+	for _, tool := range []string{"apt-get", "dpkg-source", "dpkg-deb", "dpkg-scanpackages"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("note: the archive is not tried: %v (make deps installs it)", err)
+		}
+	}
+	dir := t.TempDir()
+	script := `
+for v in 1.0-1 1.0-1+deb12u1; do
+	mkdir -p "tiny-$v/debian/source" "tiny-$v/debian/patches"
+	cd "tiny-$v"
+	echo '3.0 (quilt)' >debian/source/format
+	echo 'int x;' >x.c
+	printf 'tiny (%s) unstable; urgency=low\n\n  * X.\n\n -- A <a@example.org>  Wed, 25 Nov 2026 12:00:00 +0000\n' "1:$v" >debian/changelog
+	printf 'Source: tiny\nMaintainer: A <a@example.org>\nStandards-Version: 4.6.2\n\nPackage: tiny-bin\nArchitecture: any\nDescription: x\n' >debian/control
+	printf '#!/bin/sh\n' >debian/rules
+	: >debian/patches/series
+	cd ..
+	[ -f tiny_1.0.orig.tar.gz ] || tar -czf tiny_1.0.orig.tar.gz --exclude=debian "tiny-$v"
+	dpkg-source -q -b "tiny-$v"
+	mkdir -p "bin-$v/DEBIAN" "bin-$v/usr/bin"
+	echo "$v" >"bin-$v/usr/bin/tiny"
+	printf 'Package: tiny-bin\nSource: tiny (1:%s)\nVersion: 1:%s+b1\nArchitecture: amd64\nMaintainer: A <a@example.org>\nDescription: x\n' "$v" "$v" >"bin-$v/DEBIAN/control"
+	dpkg-deb -b "bin-$v" . >/dev/null
+	rm -r "tiny-$v" "bin-$v"
+done
+dpkg-scanpackages -m . >Packages 2>/dev/null
+dpkg-scansources . >Sources 2>/dev/null
+`
+	cmd := exec.Command("sh", "-ec", script)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return fmt.Sprintf("deb [trusted=yes] copy:%[1]s ./\ndeb-src [trusted=yes] copy:%[1]s ./\n", dir)
+}
+
+func TestArchive(t *testing.T) {
+	ctx := context.Background()
+	a, err := openArchive(ctx, filepath.Join(t.TempDir(), "apt"), "bookworm", repository(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := a.FindSource(ctx, "tiny", "1:1.0-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	dsc, err := a.FetchSource(ctx, s, filepath.Join(dir, "source"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.UnpackDebian(ctx, dsc, filepath.Join(dir, "tree")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "tree/debian/changelog")); err != nil {
+		t.Error(err)
+	}
+	binaries, err := a.FindBinaries(ctx, s)
+	if err != nil || len(binaries) != 1 || binaries[0] != (Binary{"tiny-bin", "1:1.0-1+b1"}) {
+		t.Fatalf("binaries %v, %v", binaries, err)
+	}
+	if err := a.FetchBinaries(ctx, binaries, filepath.Join(dir, "new/stock")); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "new/stock/tiny-bin/usr/bin/tiny")); err != nil || string(data) != "1.0-1\n" {
+		t.Errorf("the package has %q, %v", data, err)
+	}
+	for _, tt := range []struct{ name, version, want string }{
+		{"tiny", "1:1.0-2", "bookworm has no version 1:1.0-2 of the source package tiny; it has 1:1.0-1"},
+		{"nothere", "1", "bookworm has no source package nothere"},
+		{"tiny", "a b", "not a version"},
+	} {
+		if _, err := a.FindSource(ctx, tt.name, tt.version); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s %s: error %v, want %q", tt.name, tt.version, err, tt.want)
+		}
+	}
+}

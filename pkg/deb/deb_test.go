@@ -1,0 +1,157 @@
+package deb
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pault.ag/go/debian/version"
+)
+
+// tree writes files, PATH -> text.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+const fixA = "Description: a\n\n--- a/f.c\n+++ b/f.c\n@@ -1,2 +1,2 @@\n-int a;\n+int b;\n int x;\n"
+
+func names(fixes []Fix) string {
+	var out []string
+	for _, f := range fixes {
+		out = append(out, f.Name)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestNewFixes(t *testing.T) {
+	older := map[string]string{"debian/patches/series": "# those of old\na.patch\n", "debian/patches/a.patch": fixA}
+	tests := []struct {
+		name  string
+		newer map[string]string
+		want  string // the new ones
+		err   string
+	}{
+		{"new ones", map[string]string{
+			"debian/patches/series": "b/b.patch -p1 # urgent\na.patch\n\nCVE-1.patch\n",
+			// Refreshed: other line numbers and another heading.
+			"debian/patches/a.patch": strings.Replace(fixA, "a\n\n--- a/f.c\n+++ b/f.c\n@@ -1,2 +1,2 @@", "b\n\n--- x/f.c\t2026\n+++ b/f.c\t2026\n@@ -7,2 +7,2 @@", 1),
+		}, "b/b.patch CVE-1.patch", ""},
+		{"changed", map[string]string{
+			"debian/patches/series": "a.patch\n", "debian/patches/a.patch": strings.Replace(fixA, "+int b", "+int c", 1),
+		}, "", "debian/patches/a.patch is another one"},
+		{"gone", map[string]string{"debian/patches/series": "b.patch\n"}, "", "no debian/patches/a.patch any more"},
+		{"none", nil, "", "no debian/patches/a.patch any more"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := NewFixes(tree(t, older), tree(t, tt.newer))
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), "--patch") {
+					t.Errorf("error %v, want one that says %q and what to do", err, tt.err)
+				}
+				return
+			}
+			if err != nil || names(got) != tt.want {
+				t.Errorf("got %q, %v, want %q", names(got), err, tt.want)
+			}
+		})
+	}
+}
+
+func TestChoose(t *testing.T) {
+	all := []Fix{{Name: "CVE-2026-1_01.patch"}, {Name: "CVE-2026-1_02.patch"}, {Name: "CVE-2026-11.patch"}, {Name: "sub/Fix-it.patch"}}
+	tests := []struct {
+		names []string
+		want  string
+	}{
+		{nil, "CVE-2026-1_01.patch CVE-2026-1_02.patch CVE-2026-11.patch sub/Fix-it.patch"},
+		{[]string{"cve-2026-1"}, "CVE-2026-1_01.patch CVE-2026-1_02.patch"},
+		{[]string{"sub/fix-it.patch", "CVE-2026-11"}, "CVE-2026-11.patch sub/Fix-it.patch"},
+	}
+	for _, tt := range tests {
+		if got, err := Choose(all, tt.names); err != nil || names(got) != tt.want {
+			t.Errorf("%v: got %q, %v, want %q", tt.names, names(got), err, tt.want)
+		}
+	}
+	if _, err := Choose(all, []string{"CVE-2026"}); err != nil {
+		t.Errorf("CVE-2026: %v", err)
+	}
+	if _, err := Choose(all, []string{"CVE-2027"}); err == nil || !strings.Contains(err.Error(), "there are: CVE-2026-1_01.patch, ") {
+		t.Errorf("a name that is none: %v", err)
+	}
+}
+
+const (
+	hunkTest = "--- a/tests/t.c\n+++ b/tests/t.c\n@@ -1,2 +1,2 @@\n-int t;\n+int u;\n int x;\n"
+	hunkNew  = "--- /dev/null\n+++ b/tests/new.txt\n@@ -0,0 +1 @@\n+-- new\n"
+)
+
+func TestApply(t *testing.T) {
+	if _, err := exec.LookPath("patch"); err != nil {
+		t.Skip(err)
+	}
+	tests := []struct {
+		name    string
+		source  map[string]string
+		patch   string
+		leftOut string
+		want    string // of f.c
+		err     string
+	}{
+		{"fits", map[string]string{"f.c": "int a;\nint x;\n", "tests/t.c": "int t;\nint x;\n"}, fixA + hunkTest + hunkNew, "", "int b;\nint x;\n", ""},
+		{"tests do not", map[string]string{"f.c": "int a;\nint x;\n", "tests/t.c": "other\n"}, fixA + hunkTest, "tests/t.c", "int b;\nint x;\n", ""},
+		{"source does not", map[string]string{"f.c": "other\n"}, fixA, "", "other\n", "f.c of the older version; if it stands upon other new patches"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := tree(t, tt.source)
+			file := filepath.Join(tree(t, map[string]string{"fix.patch": tt.patch}), "fix.patch")
+			leftOut, err := Apply(context.Background(), Fix{"fix.patch", file}, dir)
+			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+				t.Errorf("error %v, want %q", err, tt.err)
+			}
+			data, readErr := os.ReadFile(filepath.Join(dir, "f.c"))
+			if readErr != nil || string(data) != tt.want || strings.Join(leftOut, " ") != tt.leftOut {
+				t.Errorf("got %q, left out %v (%v)", data, leftOut, readErr)
+			}
+		})
+	}
+}
+
+func TestIsCompiled(t *testing.T) {
+	for path, want := range map[string]bool{
+		"src/a.c": true, "configure.ac": true, "lib/Makefile": true, "CMakeLists.txt": true, "src/testing.c": true,
+		"tests/a.c": false, "doc/x.xml": false, "src/test/a.c": false, "NEWS": false, "man/xz.1": false, "tests/unit/a.tcl": false,
+	} {
+		if got := isCompiled(path); got != want {
+			t.Errorf("%s: %v", path, got)
+		}
+	}
+}
+
+func TestBuildPath(t *testing.T) {
+	v, err := version.Parse("5:7.0.15-1~deb12u7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := Source{Name: "redis", Version: v}
+	got := []string{s.ID(), s.BuildPath()}
+	if diff := cmp.Diff([]string{"redis_7.0.15-1~deb12u7", "/build/reproducible-path/redis-7.0.15"}, got); diff != "" {
+		t.Error(diff)
+	}
+}

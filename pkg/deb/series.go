@@ -1,0 +1,131 @@
+package deb
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Fix is a patch of debian/patches.
+type Fix struct {
+	Name string // as in the series
+	Path string
+}
+
+// series reads debian/patches/series of an unpacked source package: names of patches, in the order in which they are
+// applied. Comments and options for patch are left out.
+func series(tree string) ([]string, error) {
+	data, err := os.ReadFile(filepath.Join(tree, "debian/patches/series"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, line := range strings.Split(string(data), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		if f := strings.Fields(line); len(f) > 0 {
+			names = append(names, f[0])
+		}
+	}
+	return names, nil
+}
+
+// NewFixes lists the patches that the newer source package has and the older has not, in their order. That the others are
+// not the same in both is an error.
+func NewFixes(older, newer string) ([]Fix, error) {
+	had, err := series(older)
+	if err != nil {
+		return nil, err
+	}
+	has, err := series(newer)
+	if err != nil {
+		return nil, err
+	}
+	var fixes []Fix
+	for _, name := range has {
+		path := filepath.Join(newer, "debian/patches", name)
+		if !slices.Contains(had, name) {
+			fixes = append(fixes, Fix{name, path})
+			continue
+		}
+		same, err := samePatch(filepath.Join(older, "debian/patches", name), path)
+		if err != nil {
+			return nil, err
+		}
+		if !same {
+			return nil, fmt.Errorf("debian/patches/%s is another one in the newer version; make the change by hand, and give it with --patch", name)
+		}
+	}
+	for _, name := range had {
+		if !slices.Contains(has, name) {
+			return nil, fmt.Errorf("the newer version has no debian/patches/%s any more; make the change by hand, and give it with --patch", name)
+		}
+	}
+	return fixes, nil
+}
+
+// samePatch compares what two patches change, not what they say about it: line numbers and headings may differ.
+func samePatch(a, b string) (bool, error) {
+	x, err := os.ReadFile(a)
+	if err != nil {
+		return false, err
+	}
+	y, err := os.ReadFile(b)
+	if err != nil {
+		return false, err
+	}
+	return bytes.Equal(hunkLines(x), hunkLines(y)), nil
+}
+
+// hunkLines returns the lines that a patch adds, removes or keeps, with the names of the files.
+func hunkLines(text []byte) []byte {
+	var out [][]byte
+	inside := false
+	for _, line := range bytes.Split(text, []byte("\n")) {
+		switch {
+		case bytes.HasPrefix(line, []byte("+++ ")):
+			name, _, _ := bytes.Cut(line, []byte("\t"))
+			out, inside = append(out, name), true
+		case bytes.HasPrefix(line, []byte("--- ")) || bytes.HasPrefix(line, []byte("@@")):
+		case inside && len(line) > 0 && bytes.IndexByte([]byte("+- "), line[0]) >= 0:
+			out = append(out, line)
+		}
+	}
+	return bytes.Join(out, []byte("\n"))
+}
+
+// Choose returns the fixes of these names, with or without a suffix like .patch, in the order of all. A name that stands
+// for several (CVE-2026-0992 for CVE-2026-0992_01.patch and _02) chooses all of them.
+func Choose(all []Fix, names []string) ([]Fix, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var have []string
+	for _, f := range all {
+		have = append(have, f.Name)
+	}
+	for _, name := range names {
+		if !slices.ContainsFunc(all, func(f Fix) bool { return isFix(f, name) }) {
+			return nil, fmt.Errorf("no new patch is called %s; there are: %s", name, strings.Join(have, ", "))
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(all), func(f Fix) bool {
+		return !slices.ContainsFunc(names, func(name string) bool { return isFix(f, name) })
+	}), nil
+}
+
+func isFix(f Fix, name string) bool {
+	rest, ok := strings.CutPrefix(strings.ToLower(filepath.Base(f.Name)), strings.ToLower(filepath.Base(name)))
+	return ok && (rest == "" || !isWord(rest[0]))
+}
+
+func isWord(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z'
+}
