@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -28,18 +29,25 @@ var steps = map[uint64]bool{
 // talks are those of them by which it talks to the kernel module.
 var talks = map[uint64]bool{unix.SYS_SENDMSG: true, unix.SYS_SENDTO: true, unix.SYS_RECVMSG: true}
 
+// keeps are those by which lpctl boot changes what is kept for the next boot, and the requests to the kernel.
+var keeps = map[uint64]bool{
+	unix.SYS_FSYNC: true, unix.SYS_MKDIRAT: true, unix.SYS_RENAMEAT: true, unix.SYS_RENAMEAT2: true, unix.SYS_UNLINKAT: true,
+	unix.SYS_SENDMSG: true, unix.SYS_SENDTO: true, unix.SYS_EXIT_GROUP: true,
+}
+
 // tracee is a program under ptrace that is killed at a step.
 type tracee struct {
 	pid   int
+	steps map[uint64]bool
 	inner map[int]bool // threads that are inside a system call
 	left  int          // steps to go
 	at    uint64       // the system call at which it was killed
 	died  bool
 }
 
-// killAtStep runs lpctl and kills it at its k-th step. It returns the number of the system call, or false if lpctl was
-// done before. All threads count together.
-func killAtStep(t *testing.T, k int, args ...string) (uint64, bool) {
+// killAtStep runs lpctl and kills it at the k-th of these system calls. It returns the number of the call, or false if lpctl
+// was done before. All threads count together.
+func killAtStep(t *testing.T, steps map[uint64]bool, k int, args ...string) (uint64, bool) {
 	t.Helper()
 	runtime.LockOSThread() // the tracer is a thread
 	defer runtime.UnlockOSThread()
@@ -67,7 +75,7 @@ func killAtStep(t *testing.T, k int, args ...string) (uint64, bool) {
 	if err := unix.PtraceSetOptions(p.Pid, options); err != nil {
 		t.Fatal(err)
 	}
-	tr := &tracee{pid: p.Pid, inner: map[int]bool{}, left: k}
+	tr := &tracee{pid: p.Pid, steps: steps, inner: map[int]bool{}, left: k}
 	if err := unix.PtraceSyscall(p.Pid, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +97,7 @@ func (tr *tracee) stopped(tid int, ws unix.WaitStatus) {
 	case unix.SIGTRAP | 0x80:
 		tr.inner[tid] = !tr.inner[tid]
 		var regs unix.PtraceRegs
-		if !tr.inner[tid] || unix.PtraceGetRegs(tid, &regs) != nil || !steps[regs.Orig_rax] {
+		if !tr.inner[tid] || unix.PtraceGetRegs(tid, &regs) != nil || !tr.steps[regs.Orig_rax] {
 			break
 		}
 		if tr.left--; tr.left == 0 {
@@ -176,14 +184,17 @@ func TestLpctlKilled(t *testing.T) {
 	lp, pid := fixtures+"victim-pie-gcc-O2.lp", fmt.Sprint(v.pid)
 	calls := newCounter(t, v, "calls")
 	for _, test := range []struct {
-		verb     string
-		from, to lpnl.State
+		verb          string
+		from, via, to lpnl.State
+		steps         map[uint64]bool
 	}{
-		{verb: "load", from: none, to: loaded},
-		{verb: "check", from: none, to: none},
-		{verb: "apply", from: none, to: applied},
-		{verb: "status", from: applied, to: applied},
-		{verb: "restore", from: applied, to: restored},
+		{verb: "load", from: none, via: none, to: loaded, steps: steps},
+		{verb: "check", from: none, via: none, to: none, steps: steps},
+		{verb: "apply", from: none, via: none, to: applied, steps: steps},
+		{verb: "status", from: applied, via: applied, to: applied, steps: steps},
+		{verb: "restore", from: applied, via: applied, to: restored, steps: steps},
+		{verb: "unload", from: restored, via: restored, to: none, steps: talks},
+		{verb: "revert", from: applied, via: restored, to: none, steps: talks},
 	} {
 		t.Run(test.verb, func(t *testing.T) {
 			c := dial(t)
@@ -193,19 +204,20 @@ func TestLpctlKilled(t *testing.T) {
 			}
 			for k := 1; ; k++ {
 				bring(t, c, v, lp, test.from)
-				at, died := killAtStep(t, k, args...)
+				at, died := killAtStep(t, test.steps, k, args...)
 				// What the kernel was in the middle of, it completes or calls off.
-				state := wantWhole(t, c, v, lp, calls, test.from, test.to)
+				state := wantWhole(t, c, v, lp, calls, test.from, test.via, test.to)
 				if died && !talks[at] {
 					continue // the next round begins with the verb anyway
 				}
 				status, _, stderr := lpctl(t, args...)
-				if status != 0 && !(status == 3 && state == test.to) {
+				already := state == test.to && (status == 3 || status == 2 && state == none) // nothing to do, or nothing there
+				if status != 0 && !already {
 					t.Fatalf("killed at step %d (system call %d), in state %v, and again: %d %s", k, at, state, status, stderr)
 				}
 				wantWhole(t, c, v, lp, calls, test.to)
 				if !died {
-					if k < 10 {
+					if k < 4 {
 						t.Fatalf("lpctl %s has only %d steps", test.verb, k)
 					}
 					t.Logf("killed at each of %d steps", k-1)
@@ -224,6 +236,107 @@ func TestLpctlKilled(t *testing.T) {
 	c.Close()
 	lpctl(t, "drain")
 	removeModule(t)
+}
+
+// TestBootKilled kills lpctl boot wherever it changes something: a program starts with the one function or the other, as
+// the kernel has an entry or not, and the verb can be done again. In the end nothing is left.
+func TestBootKilled(t *testing.T) {
+	c := dial(t)
+	add := []string{"add", fixtures + "start.lp", "--image", fixtures + "start"}
+	boot := func(args ...string) (int, string) {
+		status, _, complaint := lpctl(t, append([]string{"boot"}, args...)...)
+		return status, complaint
+	}
+	registered := func() int {
+		list, err := c.Boots()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := exitOf(t, fixtures+"start"); got != 1+len(list) {
+			t.Fatalf("with %d entries the program exits with %d", len(list), got)
+		}
+		return len(list)
+	}
+	t.Cleanup(func() { boot("remove", "start") })
+	for _, test := range []struct {
+		args    []string
+		prepare func()
+		after   int
+	}{
+		{add, func() { boot("remove", "start") }, 1},
+		{[]string{"replay"}, func() { forgetBoots(t, c) }, 1}, // of what is left from add
+		{[]string{"remove", "start"}, func() { boot(add...) }, 0},
+	} {
+		t.Run(test.args[0], func(t *testing.T) {
+			for k := 1; ; k++ {
+				test.prepare()
+				at, died := killAtStep(t, keeps, k, append([]string{"boot"}, test.args...)...)
+				n := registered()
+				status, complaint := boot(test.args...)
+				if status != 0 && !(status == 3 && n == test.after) {
+					t.Fatalf("killed at step %d (system call %d), and again: %d %s", k, at, status, complaint)
+				}
+				if n = registered(); n != test.after {
+					t.Fatalf("killed at step %d (system call %d), and again: %d entries, want %d", k, at, n, test.after)
+				}
+				if !died {
+					t.Logf("killed at each of %d steps", k-1)
+					break
+				}
+			}
+		})
+	}
+	boot(add...)
+	boot("remove", "start")
+	for _, pattern := range []string{"/etc/lpctl/boot.d/*", "/var/lib/lpctl/store/*"} {
+		if left, _ := filepath.Glob(pattern); len(left) > 0 {
+			t.Errorf("%v is left", left)
+		}
+	}
+}
+
+// TestWatchKilled stops lpctl watch, so that it reads no events, and kills it: those who make them notice nothing.
+func TestWatchKilled(t *testing.T) {
+	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	watch := exec.Command("lpctl", "watch")
+	out, err := watch.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := watch.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { watch.Process.Kill(); watch.Wait() })
+	seen := make(chan bool)
+	go func() {
+		n, _ := out.Read(make([]byte, 1))
+		seen <- n == 1
+	}()
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbApply, p, v.pid)
+	waitFor(t, "an event", func() bool {
+		do(t, c, lpnl.VerbRestore, p, v.pid)
+		do(t, c, lpnl.VerbApply, p, v.pid)
+		select {
+		case ok := <-seen:
+			return ok
+		default:
+			return false
+		}
+	})
+	watch.Process.Signal(unix.SIGSTOP)
+	for range 300 { // more than its socket takes
+		do(t, c, lpnl.VerbRestore, p, v.pid)
+		do(t, c, lpnl.VerbApply, p, v.pid)
+	}
+	watch.Process.Kill()
+	v.wantValue(2)
+	do(t, c, lpnl.VerbRestore, p, v.pid)
+	do(t, c, lpnl.VerbUnload, p, v.pid)
+	v.wantValue(1)
+	v.wantNoWrong()
 }
 
 // TestLpctlKilledInside kills lpctl while the kernel works for it: while it waits for another client's window, while its
