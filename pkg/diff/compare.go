@@ -140,6 +140,8 @@ func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 	switch {
 	case n.Type == elf.STT_GNU_IFUNC || o.Type == elf.STT_GNU_IFUNC:
 		c.refuse(n.Name, "ifunc-changed", "the resolver of an indirect function has run already; leave it as it was, or restart the program")
+	case c.divided(o, n) != "":
+		c.refuse(n.Name, "shared-code", "the program has one body for this function and for %s, which are two in the new source; change both alike, or neither", c.divided(o, n))
 	case osec == nil || nsec == nil || !IsText(osec) || !IsText(nsec):
 		c.refuse(n.Name, "no-code", "the function is not in a section of code; compile it as ordinary C")
 	case c.renumbered(o, n):
@@ -155,6 +157,21 @@ func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 	default:
 		c.res.Changed = append(c.res.Changed, Change{Old: o, New: n, Why: why})
 	}
+}
+
+// divided gives the name of a function that is one with o in the old object and another one than n in the new object.
+func (c *comparer) divided(o, n *lpelf.Symbol) string {
+	osec := c.old.SectionOf(o)
+	if osec == nil {
+		return ""
+	}
+	for _, s := range c.old.SymbolsIn(osec) {
+		now := c.new.Lookup(s.Name)
+		if s.Value == o.Value && s != o && IsFunc(s) && now != nil && IsFunc(now) && (now.Section != n.Section || now.Value != n.Value) {
+			return s.Name
+		}
+	}
+	return ""
 }
 
 // ownSection tells whether no other function lies in the function's section (aliases do not count).

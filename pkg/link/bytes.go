@@ -14,9 +14,15 @@ func le64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
 func alignUp(n, a uint64) uint64 { return (n + a - 1) &^ (a - 1) }
 
-// sortStarts collects where functions start, to know how far the padding behind one may reach.
+// sortStarts collects where functions start, to know how far the padding behind one may reach, and by which names.
 func (im *Image) sortStarts(table []*lpelf.Symbol) {
 	seen := map[uint64]bool{}
+	im.names = map[uint64][]string{}
+	for _, s := range table {
+		if s.Defined() && s.Type == elf.STT_FUNC && s.Size > 0 {
+			im.names[s.Value] = append(im.names[s.Value], s.Name)
+		}
+	}
 	add := func(v uint64) {
 		if !seen[v] {
 			seen[v] = true
@@ -37,6 +43,9 @@ func (im *Image) sortStarts(table []*lpelf.Symbol) {
 	}
 	sort.Slice(im.starts, func(i, j int) bool { return im.starts[i] < im.starts[j] })
 }
+
+// functionsAt lists the names that the symbol table has for the function at an address.
+func (im *Image) functionsAt(vaddr uint64) []string { return im.names[vaddr] }
 
 // nextStart returns the lowest known start of code above vaddr.
 func (im *Image) nextStart(vaddr uint64) uint64 {

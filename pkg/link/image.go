@@ -27,6 +27,7 @@ type Image struct {
 	blocks map[string][]int           // STT_FILE name -> its blocks
 	dyn    map[string][]*lpelf.Symbol // what the dynamic symbol table defines, all versions
 	starts []uint64                   // sorted addresses of functions
+	names  map[uint64][]string        // of the functions at an address
 	bound  bool                       // BIND_NOW
 	// recovered tells that the symbols are those that old objects were found to have (Recover): not all.
 	recovered bool

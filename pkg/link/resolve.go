@@ -108,8 +108,21 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 	if !found && (l.hidden(in, s) || !in.Diff.New.Shared(s) && l.lost(in, s.Name)) {
 		return dest{}, false, false
 	}
+	if found && l.misaligned(in, s, addr) {
+		return dest{}, false, false
+	}
 	d, ok = l.entry(in, old, addr)
 	return d, found, ok
+}
+
+// misaligned refuses a variable of which new code may think that it is aligned better than it is in the image.
+func (l *linker) misaligned(in *Input, s *lpelf.Symbol, addr uint64) bool {
+	sec := in.Diff.New.SectionOf(s)
+	if sec == nil || diff.IsFunc(s) || s.Value != 0 || sec.Align <= 1 || addr%sec.Align == 0 {
+		return false
+	}
+	l.refuse(in, s.Name, "data-alignment-changed", "the new source aligns the variable to %d bytes, which the program has at %#x; leave its alignment as it was, or give the new one another name", sec.Align, addr)
+	return true
 }
 
 // hidden refuses a variable of inline or template code that the image may have without naming it: a second one beside

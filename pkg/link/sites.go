@@ -26,7 +26,7 @@ func (l *linker) addSites(spec *patch.Spec) {
 			}
 			seen[m.Start] = true
 			site, ok := l.site(in, ch, m)
-			if !ok {
+			if !ok || l.folded(in, ch, m) {
 				continue
 			}
 			site.Target = l.target(in, ch)
@@ -43,6 +43,19 @@ func (l *linker) addSites(spec *patch.Spec) {
 	}
 	sort.Slice(spec.Sites, func(i, j int) bool { return spec.Sites[i].Vaddr < spec.Sites[j].Vaddr })
 	sort.SliceStable(spec.Functions, func(i, j int) bool { return spec.Functions[i].Bodies[0].Start < spec.Functions[j].Bodies[0].Start })
+}
+
+// folded refuses a function that the linker has made one with others of the same code (--icf): they would all change.
+func (l *linker) folded(in *Input, ch diff.Change, m *Match) bool {
+	for _, name := range l.im.functionsAt(m.Start) {
+		s := in.Diff.Old.Lookup(name)
+		if name == ch.Old.Name || s != nil && s.Section == ch.Old.Section && s.Value == ch.Old.Value {
+			continue
+		}
+		l.refuse(in, ch.Old.Name, "shared-code", "the linker has made one of this function and %s, which had the same code; link the target without --icf, or change both alike in one object", name)
+		return true
+	}
+	return false
 }
 
 // cloneMark is in the name of a function that the compiler made of another one, with a signature of its own.
