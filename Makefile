@@ -5,14 +5,15 @@
 #            FUZZTIME, FUZZTIME_VM, FUZZSEED   for fuzz: scripts/fuzz explains
 #            DESTDIR, PREFIX   for install
 #            MINUTES, KERNEL, SEED   for soak
+#            ONLY, DO, KERNEL, JOBS   for corpus
 #            BENCH     for bench: full or smoke (KERNEL too)
 KERNELS ?=
 V ?=
 DESTDIR ?=
 PREFIX ?= /usr/local
-export KERNELS V DESTDIR PREFIX MINUTES KERNEL SEED BENCH
+export KERNELS V DESTDIR PREFIX MINUTES KERNEL SEED BENCH DO JOBS
 
-.PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz soak bench demo generate install deb clean distclean help
+.PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz soak bench demo corpus generate install deb clean distclean help
 
 all: lpctl kmod	## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 6.12" for some)
 
@@ -54,6 +55,9 @@ bench:		## measure how long programs are stopped, by lpatch and all other ways, 
 
 demo:		## show it: a security fix for a redis server, stock and under load, in a virtual machine
 	@scripts/demo
+
+corpus:		## patch real fixes of Debian 12 into its stock services, in virtual machines (hours; ONLY="redis curl", DO=missing)
+	@scripts/corpus $(ONLY)
 
 generate:	## make the generated files anew
 	@scripts/generate

@@ -6,6 +6,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -61,6 +62,8 @@ type live struct {
 	Seen    map[string]string `json:"seen"`    // phase -> old or fixed, as far as a client sees it
 	Answers int               `json:"answers"` // rounds of the client that went well
 	Errors  int               `json:"errors"`
+
+	reverted int // patches
 }
 
 func main() {
@@ -196,14 +199,24 @@ func readGuest(text string) *live {
 			l.Result, l.Reason = "patched", ""
 		}
 	}
+	l.judge(refused)
+	return l
+}
+
+// judge sums up what the machine said. refused is the first reason of lpctl against anything.
+func (l *live) judge(refused string) {
+	seen := l.Seen["before"] + " " + l.Seen["applied"] + " " + l.Seen["reverted"]
 	switch {
 	case l.Result == "failed":
 	case l.Errors > 0:
 		l.Result, l.Reason = "failed", fmt.Sprintf("%d rounds of the client failed", l.Errors)
 	case len(l.Applied) == 0:
-		l.Result, l.Reason = "refused", refused
+		l.Result, l.Reason = "refused", cmp.Or(refused, "no process of the service uses what the patch changes")
+	case l.reverted < len(l.Applied):
+		l.Result, l.Reason = "failed", "not reverted: "+refused
+	case l.Seen["before"] != "" && seen != "old fixed old":
+		l.Result, l.Reason = "failed", "the client saw "+seen
 	}
-	return l
 }
 
 // operation notes one call of lpctl and returns why it was refused, if it is the first that was.
@@ -218,13 +231,18 @@ func (l *live) operation(verb, name, status, rest, refused string) string {
 		if d.Decode(&target) != nil {
 			break
 		}
-		l.StopMS = max(l.StopMS, float64(target.StopNS)/1e6)
-		if target.Error != nil && refused == "" {
+		switch {
+		case target.Error == nil:
+			l.StopMS = max(l.StopMS, float64(target.StopNS)/1e6)
+		case refused == "":
 			refused = target.Error.Message
 		}
 	}
-	if verb == "apply" && status == "0" {
+	switch verb + " " + status {
+	case "apply 0":
 		l.Applied = append(l.Applied, strings.TrimSuffix(name, ".lp"))
+	case "revert 0":
+		l.reverted++
 	}
 	return refused
 }

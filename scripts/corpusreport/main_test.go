@@ -12,7 +12,6 @@ corpus: check before
 corpus: seen before old
 corpus: apply fix-a.lp 0 {"patch":"fix-a","stop_ns":87000} {"patch":"fix-a","stop_ns":187000}
 corpus: apply fix-b.lp 3
-corpus: said fix-b.lp lpctl: no process maps it
 corpus: check applied
 corpus: seen applied fixed
 corpus: revert fix-a.lp 0 {"patch":"fix-a","stop_ns":50000}
@@ -30,6 +29,8 @@ func TestReadGuest(t *testing.T) {
 		{"patched", guestLog, "patched", ""},
 		{"client failed", strings.Replace(guestLog, "client 12 0", "client 12 3", 1), "failed", "3 rounds"},
 		{"refused", strings.Replace(guestLog, "fix-a.lp 0 {", `fix-a.lp 2 {"error":{"message":"thread 7 is in f"}} {`, 1), "refused", "thread 7"},
+		{"not reverted", strings.Replace(guestLog, "revert fix-a.lp 0 {", `revert fix-a.lp 2 {"error":{"message":"too slow"}} {`, 1), "failed", "not reverted: too slow"},
+		{"no effect", strings.Replace(guestLog, "applied fixed", "applied old", 1), "failed", "the client saw old old old"},
 		{"machine died", strings.Replace(guestLog, "corpus: done\n", "a panic\n", 1), "failed", "a panic"},
 		{"service failed", "corpus: failed to start\nno such file\n", "failed", "to start"},
 	}
