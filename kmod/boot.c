@@ -58,6 +58,12 @@ MODULE_PARM_DESC(boot, "Apply patches to programs as they start (default on)");
 /* How long a start may be held up by threads that are in the way; those of a dlopen(), if any. */
 #define LP_BOOT_TIMEOUT NSEC_PER_SEC
 
+/*
+ * A process of one thread waits here whatever happens, and a stop window stops nobody else. The
+ * usual limit would only leave it unpatched where a virtual machine is not given its processors.
+ */
+#define LP_BOOT_TIMEOUT_ALONE (10ULL * NSEC_PER_SEC)
+
 /**
  * struct lp_boot - a boot entry
  * @ref: one while it is listed, one for each work that is queued
@@ -176,6 +182,12 @@ static void lp_boot_try(struct lp_boot *boot, struct lp_op *op)
 	lp_boot_outcome(boot, op);
 }
 
+/* Is there nobody but current who runs on its memory? */
+static bool lp_boot_is_alone(void)
+{
+	return thread_group_empty(current) && atomic_read(&current->mm->mm_users) == 1;
+}
+
 /* Applies the patch to the process of current, if it is time. */
 static void lp_boot_apply(struct lp_boot *boot)
 {
@@ -187,8 +199,13 @@ static void lp_boot_apply(struct lp_boot *boot)
 	}
 	op->boot = true;
 	op->pid = task_tgid_nr(current);
-	op->max_stop = LPATCH_MAX_STOP_DEFAULT;
-	op->timeout = LP_BOOT_TIMEOUT;
+	if (lp_boot_is_alone()) {
+		op->max_stop = LP_BOOT_TIMEOUT_ALONE;
+		op->timeout = LP_BOOT_TIMEOUT_ALONE;
+	} else {
+		op->max_stop = LPATCH_MAX_STOP_DEFAULT;
+		op->timeout = LP_BOOT_TIMEOUT;
+	}
 	lp_patch_get(boot->patch);
 	op->patch = boot->patch;
 	/* What a child inherited, that now loads a library, lies below. */

@@ -224,6 +224,17 @@ func TestBootFails(t *testing.T) {
 	}
 }
 
+// TestBootSlow starts a program where each window takes longer than a running program may be stopped.
+func TestBootSlow(t *testing.T) {
+	c := dial(t)
+	addBoot(t, c, rawPatch(t, fixtures+"start", "value"), 0)
+	setDelay(t, 2*lpnl.MaxStopDefault)
+	if got := exitOf(t, fixtures+"start"); got != 2 {
+		t.Fatalf("the program exits with %d, want 2 (%s)", got, onlyBoot(t, c).Message)
+	}
+	wantBoot(t, c, 1, 0)
+}
+
 // TestBootOtherFile starts a copy of the program, which is another file.
 func TestBootOtherFile(t *testing.T) {
 	c := dial(t)
