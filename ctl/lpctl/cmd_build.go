@@ -26,6 +26,7 @@ func buildCommand() *cli.Command {
 		Usage: "make a patch file",
 		UsageText: `lpctl build --target ELF [--symbols ELF] [--lib PATH]… --old PATH… --new PATH… -o NAME.lp
 lpctl build --target ELF [--symbols ELF] [--lib PATH]… --source DIR --patch FILE -o NAME.lp -- BUILD COMMAND…
+lpctl build --target ELF --target ELF… [--lib PATH]… --source DIR --patch FILE -o DIR -- BUILD COMMAND…
 lpctl build --target ELF [--symbols ELF] --set VAR=FILE… -o NAME.lp
 lpctl build --deb SOURCE --from VERSION {--to VERSION [--fix NAME]… | --patch FILE} [--suite NAME] [--work DIR] [--jobs N] -o DIR`,
 		Description: `The first form compares objects, archives or folders of objects, compiled with -ffunction-sections and
@@ -34,7 +35,7 @@ with FILE applied. The third form replaces values only; --set goes with the firs
 it for a Debian package: it builds the version that runs in a clean root, compares it with Debian's own files, builds it
 again with the fixes of the newer version, and makes a patch for each program and library that they change (as root).`,
 		Flags: append([]cli.Flag{
-			&cli.StringFlag{Name: "target", Usage: "the program or library `ELF` that runs, exactly"},
+			&cli.StringSliceFlag{Name: "target", Usage: "the program or library `ELF` that runs, exactly; several with --source"},
 			&cli.StringFlag{Name: "symbols", Usage: "an unstripped build of it, `ELF`"},
 			&cli.StringSliceFlag{Name: "debug-dir", Usage: "look for its separate debug file in `DIR` before /usr/lib/debug"},
 			&cli.StringSliceFlag{Name: "lib", Usage: "a library that the target uses, or a folder of them, `PATH`"},
@@ -83,9 +84,11 @@ func buildPatch(c *cli.Context) error {
 	}
 	out := c.String("output")
 	name, ok := strings.CutSuffix(filepath.Base(out), ".lp")
-	switch {
-	case c.String("target") == "":
+	switch targets := c.StringSlice("target"); {
+	case len(targets) == 0 || targets[0] == "":
 		return errors.New("--target is missing; see lpctl build --help")
+	case len(targets) > 1:
+		return buildSeveral(c, targets)
 	case !ok:
 		return errors.New("-o is missing, or is not NAME.lp; see lpctl build --help")
 	}
@@ -129,22 +132,28 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 	}
 	if objects {
 		return build.FromObjects(build.Options{
-			Target: c.String("target"), Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
+			Target: c.StringSlice("target")[0], Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
 			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"),
 			Set: sets, Name: name, Tool: tool,
 		})
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	o := sourceOptions(c, name)
+	o.Target, o.Symbols, o.Set = c.StringSlice("target")[0], c.String("symbols"), sets
+	return build.FromSource(ctx, o)
+}
+
+// sourceOptions are those of build --source, but for the target and what is said of it.
+func sourceOptions(c *cli.Context, name string) build.SourceOptions {
 	o := build.SourceOptions{
-		Target: c.String("target"), Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
-		Libraries: c.StringSlice("lib"), Source: source, Patch: c.String("patch"), Command: c.Args().Slice(), Data: c.Bool("data"),
-		LayoutOK: c.StringSlice("layout-ok"), Set: sets, Name: name, Tool: tool,
+		DebugDirs: c.StringSlice("debug-dir"), Libraries: c.StringSlice("lib"), Source: c.String("source"), Patch: c.String("patch"),
+		Command: c.Args().Slice(), Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"), Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {
 		o.Progress = build.Progress{To: c.App.ErrWriter, Live: isTerminal(c.App.ErrWriter)}
 	}
-	return build.FromSource(ctx, o)
+	return o
 }
 
 // parseSets reads the options --set, VAR=FILE.

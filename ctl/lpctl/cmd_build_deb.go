@@ -50,9 +50,8 @@ func buildPackage(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	out := c.String("output")
-	if st, err := os.Stat(out); err != nil || !st.IsDir() {
-		return fmt.Errorf("-o %s: with --deb, there may be a patch for each of several files; give a folder that exists", out)
+	if err := checkFolder(c); err != nil {
+		return err
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -66,10 +65,40 @@ func buildPackage(c *cli.Context) error {
 	return writePackage(c, res)
 }
 
+// checkFolder looks where patches for several files are to go.
+func checkFolder(c *cli.Context) error {
+	out := c.String("output")
+	if st, err := os.Stat(out); err != nil || !st.IsDir() {
+		return fmt.Errorf("-o %s: there may be a patch for each of several files; give a folder that exists", out)
+	}
+	return nil
+}
+
+// buildSeveral makes a patch for each of several targets from one source.
+func buildSeveral(c *cli.Context, targets []string) error {
+	switch {
+	case c.String("source") == "" || c.String("patch") == "":
+		return errors.New("several --target need --source and --patch; give one with --old and --new, or with --set alone")
+	case c.IsSet("symbols") || c.IsSet("set"):
+		return errors.New("--symbols and --set are about one --target; give one, or name a folder of debug files with --debug-dir")
+	}
+	if err := checkFolder(c); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	base := filepath.Base(c.String("patch"))
+	list, err := build.FromSourceEach(ctx, sourceOptions(c, strings.TrimSuffix(base, filepath.Ext(base))), targets)
+	if err != nil {
+		return err
+	}
+	return writePackage(c, &build.PackageResult{Fixes: []string{base}, Images: list})
+}
+
 func packageOptions(c *cli.Context) (build.PackageOptions, error) {
 	o := build.PackageOptions{
 		Source: c.String("deb"), From: c.String("from"), To: c.String("to"), Fixes: c.StringSlice("fix"), Patch: c.String("patch"),
-		Suite: c.String("suite"), Work: c.String("work"), Jobs: c.Int("jobs"), Tool: tool,
+		Suite: c.String("suite"), Work: c.String("work"), Jobs: c.Int("jobs"), LayoutOK: c.StringSlice("layout-ok"), Tool: tool,
 	}
 	for _, flag := range []string{"target", "symbols", "debug-dir", "lib", "old", "new", "source", "data", "set"} {
 		if c.IsSet(flag) {
@@ -144,7 +173,7 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 	case counts["refused"] > 0:
 		return &exitError{status: exitRefused, reported: true}
 	case counts["built"] == 0:
-		return nothing(fmt.Errorf("%w in the %s of the package", build.ErrNothing, plural(len(res.Images), "file")))
+		return nothing(fmt.Errorf("%w in %s", build.ErrNothing, plural(len(res.Images), "file")))
 	}
 	return nil
 }
@@ -192,7 +221,11 @@ func sayImage(c *cli.Context, im *build.ImageResult, row packageJSON) error {
 	for _, w := range row.Warnings {
 		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: %s\n", w)
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "built %s for %s: %s (equal in the build made here: %s)\n",
-		row.File, strings.Join(row.Names, " = "), strings.Join(changes(row.Functions, row.Values), ", "), row.Verified)
+	proof := ""
+	if row.Verified != "" {
+		proof = fmt.Sprintf(" (equal in the build made here: %s)", row.Verified)
+	}
+	_, err := fmt.Fprintf(c.App.Writer, "built %s for %s: %s%s\n",
+		row.File, strings.Join(row.Names, " = "), strings.Join(changes(row.Functions, row.Values), ", "), proof)
 	return err
 }

@@ -165,8 +165,9 @@ func (c *corpus) build(t *testing.T, p corpusPair) (*Result, error) {
 type corpusRow struct {
 	class, remark string
 	want          string // built, nothing, or the codes of its refusals
-	built         int    // patches
-	nothing       int    // files that the fix does not concern
+	layoutOK      []string
+	built         int // patches
+	nothing       int // files that the fix does not concern
 	refusals      Refusals
 	facts         []string
 }
@@ -200,7 +201,11 @@ func corpusRows(t *testing.T) map[string]*corpusRow {
 		if len(f) < 4 || strings.HasPrefix(line, "#") {
 			continue
 		}
-		rows[f[0]+" "+f[1]] = &corpusRow{class: f[2], want: f[3], remark: strings.Join(f[4:], " ")}
+		row := &corpusRow{class: f[2], want: f[3], remark: strings.Join(f[4:], " ")}
+		if typ, ok := strings.CutPrefix(row.remark, "--layout-ok "); ok {
+			row.layoutOK = []string{typ}
+		}
+		rows[f[0]+" "+f[1]] = row
 	}
 	return rows
 }
@@ -216,6 +221,7 @@ func TestCorpus(t *testing.T) {
 			t.Errorf("%s: not in testdata/corpus", key)
 			return
 		}
+		p.options.LayoutOK = row.layoutOK
 		res, err := c.build(t, p)
 		kind, text := verdict(res, err)
 		t.Logf("%s for %s: %s: %s", key, p.target, kind, text)

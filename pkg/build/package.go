@@ -24,6 +24,7 @@ type PackageOptions struct {
 	Suite    string   // name of the release
 	Work     string   // folder for what is fetched and built; kept for the next time
 	Jobs     int      // how many compilers at once
+	LayoutOK []string // as in Options
 	Tool     string
 	Progress Progress
 }
@@ -310,7 +311,7 @@ func (p *packager) makePatches() error {
 		r := ImageResult{Paths: im.paths, File: im.file, Verified: im.twinIs, Name: p.patchName(im, names)}
 		r.Result, r.Err = FromObjects(Options{
 			Target: im.file, Symbols: im.twin, Libraries: p.libraries(im), Old: []string{p.path("old")}, New: []string{p.path("new")},
-			Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.o.From, strings.Join(p.res.Fixes, ", ")),
+			LayoutOK: p.o.LayoutOK, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.o.From, strings.Join(p.res.Fixes, ", ")),
 		})
 		var refusals Refusals
 		if r.Err != nil && !errors.Is(r.Err, ErrNothing) && !errors.As(r.Err, &refusals) {

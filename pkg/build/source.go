@@ -34,6 +34,43 @@ type SourceOptions struct {
 // FromSource builds the tree as it is and with the patch, one after the other in the same copy, and makes the patch from
 // the objects. Errors are those of FromObjects; the error of a failed build shows where its log has the first error.
 func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
+	w, err := buildTwice(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer w.remove()
+	return w.link(o.Target, o.Name)
+}
+
+// FromSourceEach does the same for several programs and libraries of one tree, which is built no more often for that.
+// There is a patch NAME-FILE for each that the fix concerns. Its error is about the builds, or files that cannot be read.
+func FromSourceEach(ctx context.Context, o SourceOptions, targets []string) ([]ImageResult, error) {
+	for _, target := range targets {
+		if _, err := os.Stat(target); err != nil {
+			return nil, err
+		}
+	}
+	o.Target, o.Symbols = targets[0], ""
+	w, err := buildTwice(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer w.remove()
+	var out []ImageResult
+	for _, target := range targets {
+		r := ImageResult{Paths: []string{target}, File: target, Name: o.Name + "-" + filepath.Base(target)}
+		r.Result, r.Err = w.link(target, r.Name)
+		var refusals Refusals
+		if r.Err != nil && !errors.Is(r.Err, ErrNothing) && !errors.As(r.Err, &refusals) {
+			return nil, r.Err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// buildTwice makes the objects of both sources. The caller removes the workshop.
+func buildTwice(ctx context.Context, o SourceOptions) (*workshop, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -41,7 +78,6 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer w.remove()
 	for _, step := range []struct {
 		text string
 		do   func(context.Context) error
@@ -53,12 +89,19 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 	} {
 		o.Progress.say("%s", step.text)
 		if err := step.do(ctx); err != nil {
+			w.remove()
 			return nil, err
 		}
 	}
+	return w, nil
+}
+
+// link makes the patch for one target of what was built.
+func (w *workshop) link(target, name string) (*Result, error) {
+	o := w.o
 	return FromObjects(Options{
-		Target: o.Target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries,
-		Old: []string{w.path("old")}, New: []string{w.path("objects")}, Data: o.Data, LayoutOK: o.LayoutOK, Set: o.Set, Name: o.Name, Description: o.Description, Tool: o.Tool,
+		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries,
+		Old: []string{w.path("old")}, New: []string{w.path("objects")}, Data: o.Data, LayoutOK: o.LayoutOK, Set: o.Set, Name: name, Description: o.Description, Tool: o.Tool,
 	})
 }
 
