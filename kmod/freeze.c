@@ -5,6 +5,7 @@
  *   prepare: list every thread on the mm and give each a gate; from here on newtask adds those to
  *	come
  *   lock: one window at a time in the system, and nothing preempts this thread from here on
+ *   stage: queue the gates of those that do not run, so that the window need not
  *   begin: open the window: mark the mm frozen, queue the gates, one synchronous IPI round. From its
  *	return on no thread of the target executes a user instruction: those that were in user mode
  *	took the interrupt after their gate was queued, all others are in the kernel and have their
@@ -29,14 +30,13 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
-#include <linux/smp.h>
 #include <linux/tracepoint.h>
 #include <linux/wait.h>
 
-#include "arch.h"
 #include "compat.h"
 #include "freeze.h"
 #include "gate.h"
+#include "round.h"
 #include "trace.h"
 
 /*
@@ -323,23 +323,43 @@ unsigned int lp_freeze_nr(const struct lp_freeze *f)
 	return smp_load_acquire(&f->nr);
 }
 
-/* Those that run come last: what they get done until then they do unhindered. */
-static void lp_freeze_queue(struct lp_freeze *f)
+/*
+ * Queues the gates that are not, and leaves out those of threads that run unless @running.
+ *
+ * In a window, with the mm marked, a gate that is queued already is as good as one that is queued
+ * now: if the exchange in lp_gate_run() comes before the look at it here, it is queued again, and
+ * if it comes later, the thread finds its mm frozen. So the window touches of a thread that sleeps
+ * no more than the gate.
+ */
+static void lp_freeze_queue(struct lp_freeze *f, bool running)
 {
 	unsigned long flags;
-	unsigned int i, last;
+	unsigned int i;
 
-	for (last = 0; last < 2; last++) {
-		for (i = 0; i < lp_freeze_nr(f); i++) {
-			struct lp_gate *gate = f->threads[i].gate;
+	for (i = 0; i < lp_freeze_nr(f); i++) {
+		struct lp_gate *gate = f->threads[i].gate;
 
-			if (!last && READ_ONCE(gate->task->on_cpu))
-				continue;
-			raw_spin_lock_irqsave(&lp_gate_lock, flags);
-			lp_gate_queue(gate);
-			raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
-		}
+		if (atomic_read(&gate->queued) || (!running && READ_ONCE(gate->task->on_cpu)))
+			continue;
+		raw_spin_lock_irqsave(&lp_gate_lock, flags);
+		lp_gate_queue(gate);
+		raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
 	}
+}
+
+/**
+ * lp_freeze_stage() - queue the gates of the threads that do not run just now
+ * @f: prepared
+ *
+ * Right before lp_freeze_begin(), which then has to do so for few. A thread that runs meanwhile
+ * passes its gate, which is open.
+ *
+ * Context: between lp_freeze_lock() and lp_freeze_unlock().
+ */
+void lp_freeze_stage(struct lp_freeze *f)
+{
+	lp_freeze_assert_locked();
+	lp_freeze_queue(f, false);
 }
 
 /*
@@ -356,28 +376,6 @@ static bool lp_freeze_has_spare(struct lp_freeze *f)
 	enough = !f->exhausted && f->nr_spare >= f->nr && f->max - f->nr >= f->nr;
 	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
 	return enough;
-}
-
-static void lp_ipi_nothing(void *unused)
-{
-}
-
-static void lp_ipi_sync(void *unused)
-{
-	lp_arch_sync_core();
-}
-
-/*
- * mm_cpumask() has every CPU that may be executing user code of the mm: switch_mm_irqs_off() sets
- * the bit, with a full barrier, before the CPU returns to user mode. A CPU that sets it after this
- * read switched to a thread whose gate is queued, and meets it.
- */
-static void lp_ipi_round(const struct mm_struct *mm, smp_call_func_t fn)
-{
-	smp_mb(); /* the gates were queued, or the bytes written, before this reads the mask */
-	preempt_disable();
-	smp_call_function_many(mm_cpumask((struct mm_struct *)mm), fn, NULL, true);
-	preempt_enable();
 }
 
 /* Adds the time since the last call to @part. */
@@ -416,13 +414,15 @@ int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
 	atomic_set(&lp_frozen.state, LP_FREEZING);
 	/* The deadline and the state before the mm: lp_frozen_holds() reads them in that order. */
 	smp_store_release(&lp_frozen.mm, f->mm);
-	smp_mb(); /* see lp_gate_run() and lp_newtask_probe() */
+	smp_mb(); /* see lp_gate_run(), lp_freeze_queue() and lp_newtask_probe() */
 	if (!lp_freeze_has_spare(f))
 		return -EAGAIN;
-	lp_freeze_queue(f);
+	/* Those that run come last: what they get done until then they do unhindered. */
+	lp_freeze_queue(f, false);
+	lp_freeze_queue(f, true);
 	lp_freeze_lap(f, &f->times.gate);
 	trace_gate(f, f->times.gate);
-	lp_ipi_round(f->mm, lp_ipi_nothing);
+	lp_round_stop(f->mm);
 	lp_freeze_lap(f, &f->times.barrier);
 	trace_barrier(f, f->times.barrier);
 	return 0;
@@ -468,7 +468,7 @@ void lp_freeze_end(struct lp_freeze *f)
 	 * serializes for itself too.
 	 */
 	if (atomic_read(&lp_frozen.state) == LP_COMMITTED)
-		lp_ipi_round(f->mm, lp_ipi_sync);
+		lp_round_sync(f->mm);
 	WRITE_ONCE(lp_frozen.mm, NULL);
 	atomic_set(&lp_frozen.state, LP_OPEN);
 	wake_up_all(&lp_frozen.wait);

@@ -70,6 +70,7 @@ void lp_freeze_finish(struct lp_freeze *f);
 void lp_freeze_lock(u64 max_stop);
 void lp_freeze_unlock(void);
 void lp_freeze_assert_locked(void);
+void lp_freeze_stage(struct lp_freeze *f);
 int lp_freeze_begin(struct lp_freeze *f, u64 max_stop);
 unsigned int lp_freeze_nr(const struct lp_freeze *f);
 bool lp_freeze_expired(const struct lp_freeze *f);

@@ -235,7 +235,11 @@ static int lp_locked_window(struct lp_op *op)
 	if (!ret && lp_op_writes(op))
 		ret = lp_places_pin(op);
 	if (!ret) {
-		ret = lp_places_check(op, false) ?: lp_window(op);
+		ret = lp_places_check(op, false);
+		if (!ret) {
+			lp_freeze_stage(&op->freeze);
+			ret = lp_window(op);
+		}
 		lp_places_unpin(op);
 	}
 	op->lock_ns = ktime_get_ns() - locked;

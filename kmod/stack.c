@@ -377,6 +377,19 @@ void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f)
 	}
 }
 
+/*
+ * Has it slept since it was found clean? Almost all threads have, so this looks at nothing else of
+ * them.
+ */
+static bool lp_thread_slept(const struct lp_thread *thread)
+{
+	const struct task_struct *task = thread->gate->task;
+
+	/* In this order: a switch is counted before the task leaves the CPU. */
+	return thread->clean && !lp_thread_on_cpu(task) &&
+	       lp_thread_switches(task) == thread->switches;
+}
+
 /* Waits until the thread can be read, and reads it. */
 static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thread *thread,
 			   u64 settle_until)
@@ -386,15 +399,12 @@ static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thr
 	int ret;
 
 	for (;;) {
-		if (lp_thread_gone(f, task))
+		if (lp_thread_slept(thread) || lp_thread_gone(f, task))
 			return 0;
 		if (lp_thread_held(thread->gate))
 			return lp_scan_thread(s, f->mm, task, false);
 		if (!lp_thread_on_cpu(task)) {
-			/* After on_cpu: a switch is counted before the task leaves the CPU. */
 			switches = lp_thread_switches(task);
-			if (thread->clean && thread->switches == switches)
-				return 0;
 			ret = lp_scan_thread(s, f->mm, task, READ_ONCE(task->on_rq));
 			if (!lp_thread_on_cpu(task) && lp_thread_switches(task) == switches)
 				return ret;
