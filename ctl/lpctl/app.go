@@ -4,10 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
+
+	"lpatch/pkg/lpnl"
 )
 
 // run carries out a command line and returns the exit status.
@@ -22,9 +26,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return int(e.status)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "lpctl: %v\n", err)
+		fmt.Fprintf(stderr, "lpctl: %v%s\n", err, nextStep(err))
 	}
 	return int(statusOf(err))
+}
+
+// nextStep is what to do about an error that does not say so itself.
+func nextStep(err error) string {
+	var e *lpnl.Error
+	if errors.As(err, &e) && errors.Is(err, os.ErrPermission) {
+		return `; run lpctl as root ("lpctl doctor" says what is missing)`
+	}
+	return ""
 }
 
 func newApp(stdout, stderr io.Writer) *cli.App {
@@ -73,22 +86,46 @@ func commands() []*cli.Command {
 // noVerb is called when the first argument is no verb, or there is none.
 func noVerb(c *cli.Context) error {
 	name := c.Args().First()
-	if name == "" {
-		if err := cli.ShowAppHelp(c); err != nil {
+	if name == "" || name == "help" {
+		if err := showHelp(c, c.Args().Get(1)); err != nil || name == "help" {
 			return err
 		}
 		return &exitError{status: exitFailed, reported: true}
 	}
-	best, score := "", 0.8 // below it, two words have little in common
-	for _, cmd := range c.App.Commands {
-		if s := smetrics.JaroWinkler(name, cmd.Name, 0.7, 4); s > score {
-			best, score = cmd.Name, s
-		}
-	}
-	if best != "" {
+	if best := nearest(name, verbNames(c.App)); best != "" {
 		return fmt.Errorf("there is no verb %q; did you mean %q?", name, best)
 	}
 	return fmt.Errorf("there is no verb %q; see lpctl --help", name)
+}
+
+// showHelp shows that of a verb, or of all if it is "".
+func showHelp(c *cli.Context, verb string) error {
+	if verb == "" {
+		return cli.ShowAppHelp(c)
+	}
+	if c.App.Command(verb) == nil {
+		return fmt.Errorf("there is no verb %q; see lpctl --help", verb)
+	}
+	return cli.ShowCommandHelp(c, verb)
+}
+
+func verbNames(app *cli.App) []string {
+	names := make([]string, len(app.Commands))
+	for i, cmd := range app.Commands {
+		names[i] = cmd.Name
+	}
+	return names
+}
+
+// nearest is the one of several words that was probably meant, or "".
+func nearest(word string, words []string) string {
+	best, score := "", 0.8 // below it, two words have little in common
+	for _, w := range words {
+		if s := smetrics.JaroWinkler(word, w, 0.7, 4); s > score {
+			best, score = w, s
+		}
+	}
+	return best
 }
 
 // usageErrors are what the library says of a wrong option, and what we say.
@@ -99,6 +136,14 @@ var usageErrors = []struct {
 	{regexp.MustCompile(`^flag provided but not defined: -+(.*)$`), `there is no option --$1`},
 	{regexp.MustCompile(`^invalid value (".*") for flag -+(\S+): .*$`), `the option --$2 does not take $1`},
 	{regexp.MustCompile(`^invalid boolean value (".*") for -+(\S+): .*$`), `the option --$2 takes no value`},
+}
+
+func flagNames(flags []cli.Flag) []string {
+	var names []string
+	for _, f := range flags {
+		names = append(names, f.Names()...)
+	}
+	return names
 }
 
 // usageError says on one line what is wrong with an option.
@@ -113,6 +158,12 @@ func usageError(c *cli.Context, err error, _ bool) error {
 	name := "lpctl"
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "lpctl" {
 		name += " " + c.Command.Name
+		if wrong, ok := strings.CutPrefix(text, "there is no option --"); ok {
+			if best := nearest(wrong, flagNames(c.Command.Flags)); best != "" {
+				text += "; did you mean --" + best + "?"
+				return errors.New(text)
+			}
+		}
 	}
 	return fmt.Errorf("%s; see %s --help", text, name)
 }

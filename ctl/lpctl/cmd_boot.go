@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -59,6 +61,9 @@ type bootRun struct {
 func bootAction(c *cli.Context) error {
 	action, ok := bootActions[c.Args().First()]
 	if !ok {
+		if best := nearest(c.Args().First(), slices.Sorted(maps.Keys(bootActions))); best != "" {
+			return fmt.Errorf("there is no lpctl boot %s; did you mean %q?", c.Args().First(), best)
+		}
 		return errors.New("say what to do: add NAME.lp, remove NAME, list, replay, success, sync or bake NAME.lp; see lpctl boot --help")
 	}
 	if c.NArg() != 1+action.arguments {

@@ -184,7 +184,7 @@ func complain(w io.Writer, o apply.Outcome) {
 	case exitRefused:
 		text = "refused: " + text
 	}
-	fmt.Fprintf(w, "lpctl: %s\n", text)
+	fmt.Fprintf(w, "lpctl: %s%s\n", text, nextStep(o.Err))
 }
 
 // isTerminal tells whether somebody may look at what is written.
