@@ -4,7 +4,7 @@
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
-#include <asm/sync_core.h>
+#include <linux/sync_core.h>
 
 #include "arch.h"
 #include "compat.h"

@@ -22,7 +22,13 @@ struct lp_thread {
 
 /**
  * struct lp_times - how long the parts of a stop window took, in ns
+ * @gate: queueing the gates
+ * @barrier: the IPI round
+ * @check: searching stacks and comparing bytes
+ * @write: writing the sites
+ * @release: until the last thread was released
  * @stop: from the first gate queued to the last thread released
+ * @longest_thread: the longest that one thread was held
  */
 struct lp_times {
 	u64 gate;
@@ -39,11 +45,16 @@ struct lp_times {
  * @mm: the target; the caller has a reference on its users
  * @pid: of the target's process, for who traces
  * @node: in the list of freezes that newtask adds threads to; lp_gate_lock
- * @threads: every thread that runs on @mm, of which @nr are in use; grows under lp_gate_lock until
- * lp_freeze_finish()
- * @spare: @nr_spare gates for threads to come
+ * @threads: every thread that runs on @mm; grows under lp_gate_lock until lp_freeze_finish()
+ * @nr: how many of them are in use
+ * @max: how many there is room for
+ * @spare: gates for threads to come
+ * @nr_spare: how many are left
  * @exhausted: a thread came for which there was no gate
- * @began, @mark: ktime ns of the window's begin and of the end of the part that was timed last
+ * @began: ktime ns of the window's begin
+ * @mark: ktime ns of the end of the part that was timed last
+ * @deadline: ktime ns when the window ends in any case
+ * @times: of the window
  */
 struct lp_freeze {
 	struct mm_struct *mm;

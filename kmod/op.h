@@ -34,19 +34,30 @@ enum lp_verb {
  * @allowed_len: bytes of them
  * @boot: it is done to a process as that starts
  * @pid: as the client named the target
- * @patch, @target: referenced; the target's lock is held by the client's thread
+ * @patch: referenced
+ * @target: referenced; its lock is held by the client's thread
  * @canceled: completed when the client is being killed
  * @done: completed when there is an outcome
  * @bases: of the images, what has to be added to a link-time address
- * @places: @nr_places of them, by address
+ * @places: what is overwritten, by address
+ * @nr_places: how many there are
  * @missing: the one that was not in memory, or NULL
  * @fault: 0, or the negative errno for which they could not be faulted in
- * @spans: @scan.nr_spans of them
+ * @spans: addresses that may not be in use, @scan.nr_spans of them
+ * @scan: the search for them
+ * @freeze: the threads, and the window
  * @record: of the patch in the target, or NULL
  * @live: what was found in the target before the operation, if there is a record
+ * @threads: that were stopped
+ * @attempts: stop windows that were opened
  * @since: CLOCK_REALTIME ns of the change of state
  * @lock_ns: how long mmap_lock was held around the last window
- * @refusal, @message, @tid, @function: why not
+ * @state: of the patch in the target, enum lpatch_state
+ * @base: where the patch is mapped, or 0
+ * @refusal: why not, enum lpatch_refusal
+ * @tid: the thread that was in the way, or 0
+ * @function: the function that was
+ * @message: the sentence for people
  */
 struct lp_op {
 	enum lp_verb verb;

@@ -53,10 +53,25 @@ struct lp_function {
  * @ref: holds by clients, records of targets, operations under way
  * @node: in the list of sealed objects; lp_patch_lock
  * @transfer: covers the tables until @sealed, after which nothing changes
+ * @sealed: it is complete and was checked
+ * @hash: names it
+ * @name: for people
+ * @file: the patch file, which nobody may write to
  * @searched: the last search for carriers that came by; lp_targets_lock
  * @verified: a trusted key has signed it, and @file is the copy that was verified
  * @size: bytes from vaddr 0 to the end of the last segment
+ * @pin: 0, or where the word is that forbids an unload
+ * @images: the files that it is for
+ * @segments: what to map of @file
+ * @sites: what to overwrite
+ * @functions: what may not be in use then
+ * @fixups: what to compute when it is mapped
+ * @nr_images: how many @images
+ * @nr_segments: how many @segments
+ * @nr_sites: how many @sites
  * @nr_values: variables that the sites of kind bytes are parts of
+ * @nr_functions: how many @functions
+ * @nr_fixups: how many @fixups
  */
 struct lp_patch {
 	struct kref ref;
@@ -69,7 +84,7 @@ struct lp_patch {
 	struct file *file;
 	u64 searched;
 	u64 size;
-	u64 pin; /* 0, or where the word is that forbids an unload */
+	u64 pin;
 	struct lp_image *images;
 	struct lp_segment *segments;
 	struct lp_site *sites;

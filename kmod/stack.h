@@ -20,13 +20,18 @@ enum lp_busy_how {
 
 /**
  * struct lp_scan - one search through the threads of a target
- * @spans: @nr_spans of them, sorted and disjoint
+ * @spans: addresses to look for, sorted and disjoint
+ * @nr_spans: how many there are
  * @buf: LP_SCAN_BUF bytes
  * @before: the two words before those in @buf
  * @in_window: user memory must not be faulted in
  * @until: ktime ns when the search ends in any case
- * @how, @tid, @comm, @span: the thread that is in the way, after -EBUSY or -EFAULT
- * @fault_start, @fault_end: user memory to fault in, after -EFAULT
+ * @how: how the thread that is in the way, after -EBUSY or -EFAULT, is so
+ * @tid: that thread
+ * @comm: its name
+ * @span: where it is, or returns to
+ * @fault_start: user memory to fault in, after -EFAULT
+ * @fault_end: where that ends
  */
 struct lp_scan {
 	const struct lp_span *spans;

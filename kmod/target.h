@@ -24,7 +24,10 @@ struct lp_patch;
  * @unsettled: it came by fork and nobody has looked yet what the state is
  * @inherited: it came by fork, perhaps before the fix-ups were complete
  * @order: of its last apply among all applies; grows along the patches that lie upon one another
- * @times, @threads, @attempts, @max_stop: of the operation that made it
+ * @times: of the operation that made it
+ * @threads: that were stopped in it
+ * @attempts: stop windows that were opened in it
+ * @max_stop: ns, its limit of one window
  * @under: for each site of the patch, what was there before it was applied last
  *
  * Holds the module: what it describes cannot be undone without it.
@@ -59,6 +62,7 @@ struct lp_record {
  * @tgid: a thread group that runs on it; @lock
  * @comm: its name when it was last opened; lp_targets_lock
  * @lock: one operation at a time; covers the records
+ * @records: of patches in it
  */
 struct lp_target {
 	struct list_head node;
