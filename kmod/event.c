@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The messages to the group "events": a report of each change of state and each refusal. */
+/*
+ * The messages to the group "events", and audit records: of each change of state and each refusal.
+ */
 
 #include <net/genetlink.h>
 
+#include "audit.h"
 #include "event.h"
 #include "netlink.h"
 #include "nl_gen.h"
@@ -43,6 +46,7 @@ static int lp_notify_replaced(struct lp_target *target, struct lp_record *record
 
 	if (record->state != LPATCH_STATE_RESTORED || record->since != op->since)
 		return 0;
+	lp_audit_replaced(target, record);
 	skb = lp_event_new(&head);
 	if (skb)
 		lp_event_send(skb, head, lp_report_record(skb, target, record));
@@ -57,6 +61,7 @@ void lp_event(struct lp_op *op)
 
 	if ((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && op->refusal == LPATCH_REFUSAL_NONE)
 		return;
+	lp_audit_op(op);
 	skb = lp_event_new(&head);
 	if (skb)
 		lp_event_send(skb, head, lp_report_op(skb, op));

@@ -15,6 +15,7 @@
 #include <linux/netlink.h>
 #include <net/genetlink.h>
 
+#include "audit.h"
 #include "boot.h"
 #include "compat.h"
 #include "event.h"
@@ -353,6 +354,7 @@ int lpatch_nl_boot_add_doit(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_BOOT_HASH],
 				    "the patch has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)");
 		ret = -EKEYREJECTED;
+		lp_audit_refusal("boot-add", patch, ret);
 	}
 	lp_patch_put(patch);
 	return ret;

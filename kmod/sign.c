@@ -11,6 +11,7 @@
 #include <linux/moduleparam.h>
 #include <linux/security.h>
 
+#include "audit.h"
 #include "patch.h"
 #include "sign.h"
 #include "signature.h"
@@ -120,5 +121,6 @@ int lp_sign_check(struct lp_patch *patch, const char **wrong)
 	if (answer->unknown && !lp_sign_required())
 		return 0;
 	*wrong = answer->sentence;
+	lp_audit_refusal("seal", patch, answer->answer);
 	return answer->answer;
 }

@@ -116,6 +116,8 @@ func needs(name string) string {
 		return "CONFIG_FAILSLAB"
 	case name == "Vhost":
 		return "CONFIG_VHOST_NET"
+	case name == "Audit":
+		return "CONFIG_AUDIT"
 	case strings.HasPrefix(name, "Signature"):
 		return "CONFIG_SYSTEM_DATA_VERIFICATION"
 	}
