@@ -167,6 +167,10 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 			return err
 		}
 	}
+	if counts["refused"] > 0 && len(res.Fixes) > 1 {
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: these are several fixes; some may be possible without the others, with --fix NAME: %s\n",
+			strings.Join(res.Fixes, " "))
+	}
 	switch {
 	case counts["refused"] > 0 && counts["built"] > 0:
 		return &exitError{status: exitSome, reported: true}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/build"
+	"lpatch/pkg/patch"
+)
+
+// TestWritePackage looks at what is said, and with which status, of a package whose files come out in all ways.
+func TestWritePackage(t *testing.T) {
+	built := func(paths ...string) build.ImageResult {
+		return build.ImageResult{Paths: paths, Verified: "build-id", Name: "fix", Result: &build.Result{
+			Data: []byte("lp"), Spec: &patch.Spec{Sites: []patch.Site{{Kind: patch.SiteJump, Symbol: "f"}}, Functions: []patch.Function{{Symbol: "f"}}},
+		}}
+	}
+	refused := build.ImageResult{Paths: []string{"p/lib/x.so"}, Name: "x", Err: build.Refusals{{Code: "new-tls", File: "x.o", Symbol: "v", Text: "is new"}}}
+	none := build.ImageResult{Paths: []string{"p/bin/none"}, Name: "none", Err: build.ErrNothing}
+	tests := []struct {
+		name   string
+		images []build.ImageResult
+		status exitStatus
+		out    string
+		errs   []string
+	}{
+		{"built", []build.ImageResult{built("p/bin/a", "p/bin/b"), none}, exitDone, "fix.lp for p/bin/a = p/bin/b: 1 function (equal in the build made here: build-id)\n", nil},
+		{"some refused", []build.ImageResult{built("p/bin/a"), refused}, exitSome, "for p/bin/a: 1 function", []string{
+			"lpctl: p/lib/x.so:\n", "x.o: v: [new-tls] is new", "--fix NAME: a.patch b.patch", "left out of the fix, for these do not fit and are not compiled: tests/t.c",
+		}},
+		{"refused", []build.ImageResult{refused, none}, exitRefused, "", nil},
+		{"nothing", []build.ImageResult{none, none}, exitNothing, "", nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			app := newApp(&out, &errs)
+			app.Commands = []*cli.Command{{Name: "w", Flags: buildCommand().Flags, Action: func(c *cli.Context) error {
+				return writePackage(c, &build.PackageResult{Fixes: []string{"a.patch", "b.patch"}, LeftOut: []string{"tests/t.c"}, Images: tt.images})
+			}}}
+			err := app.Run([]string{"lpctl", "w", "-o", t.TempDir()})
+			if got := statusOf(err); got != tt.status {
+				t.Errorf("status %d (%v), want %d", got, err, tt.status)
+			}
+			if tt.status == exitNothing && (!errors.Is(err, build.ErrNothing) || !strings.Contains(err.Error(), "in 2 files")) {
+				t.Errorf("error %v", err)
+			}
+			if !strings.Contains(out.String(), tt.out) || tt.out == "" && out.Len() > 0 {
+				t.Errorf("says %q, want %q", out.String(), tt.out)
+			}
+			for _, want := range tt.errs {
+				if !strings.Contains(errs.String(), want) {
+					t.Errorf("%q is missing in\n%s", want, errs.String())
+				}
+			}
+		})
+	}
+}
