@@ -15,7 +15,7 @@ mount --bind /proc "$ROOT/proc"
 mount --bind /dev "$ROOT/dev"
 mount -t tmpfs none "$ROOT/tmp"
 mount -t tmpfs none "$ROOT/run"
-cp /corpus/case "$ROOT/tmp/case"
+cp /corpus/case /corpus/images "$ROOT/tmp"
 ip link set lo up 2>/dev/null || ifconfig lo up
 
 # in_case FUNCTION [ARGUMENT]… runs a function of the case, in the root of the stock packages.

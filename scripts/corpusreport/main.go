@@ -1,6 +1,7 @@
 // Command corpusreport makes sense of what scripts/corpus-run has collected.
 //
 //	corpusreport one -source S -from V -to V [-fix F] DIR	prints a JSON object of what lpctl and the machine said
+//	corpusreport patched packages|paths FILE		prints which packages, or files of them, have patches
 //	corpusreport table FILE…				prints a table of such objects, as Markdown
 package main
 
@@ -37,6 +38,7 @@ type result struct {
 // image is a line of lpctl build --deb --json.
 type image struct {
 	Image    string   `json:"image"`
+	Names    []string `json:"names"`
 	Verified string   `json:"verified"`
 	Patch    string   `json:"patch"`
 	Result   string   `json:"result"`
@@ -77,8 +79,11 @@ func run(args []string, out io.Writer) error {
 	if len(args) > 1 && args[0] == "table" {
 		return table(args[1:], out)
 	}
+	if len(args) == 3 && args[0] == "patched" {
+		return patched(args[1] == "packages", args[2], out)
+	}
 	if len(args) == 0 || args[0] != "one" {
-		return errors.New("usage: corpusreport one … DIR | table FILE…")
+		return errors.New("usage: corpusreport one … DIR | patched packages|paths FILE | table FILE…")
 	}
 	var r result
 	flags := flag.NewFlagSet("one", flag.ExitOnError)
@@ -143,6 +148,29 @@ func (r *result) readImages(path string) error {
 			r.Images = append(r.Images, im)
 		}
 	}
+}
+
+// patched lists what lpctl has made patches for: the packages, or the paths of the files with all their names.
+func patched(packages bool, path string, out io.Writer) error {
+	var r result
+	if err := r.readImages(path); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for _, im := range r.Images {
+		for _, name := range im.Names {
+			pkg, path, _ := strings.Cut(name, "/")
+			what := "/" + path
+			if packages {
+				what = pkg
+			}
+			if im.Result == "built" && !seen[what] {
+				seen[what] = true
+				fmt.Fprintln(out, what)
+			}
+		}
+	}
+	return nil
 }
 
 // judge sums up the build by lpctl's exit status.

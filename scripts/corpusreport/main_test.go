@@ -48,6 +48,23 @@ func TestReadGuest(t *testing.T) {
 	}
 }
 
+func TestPatched(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "images")
+	text := `{"image":"p/usr/bin/a","names":["p/usr/bin/a","q/usr/bin/b"],"result":"built"}
+{"image":"r/usr/bin/c","names":["r/usr/bin/c"],"result":"refused"}
+{"image":"p/usr/lib/d.so.1","names":["p/usr/lib/d.so.1"],"result":"built"}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, want := range map[string]string{"packages": "p\nq\n", "paths": "/usr/bin/a\n/usr/bin/b\n/usr/lib/d.so.1\n"} {
+		var out strings.Builder
+		if err := run([]string{"patched", what, file}, &out); err != nil || out.String() != want {
+			t.Errorf("%s: %q, %v, want %q", what, out.String(), err, want)
+		}
+	}
+}
+
 // TestOne goes from what corpus-run leaves behind to the table.
 func TestOne(t *testing.T) {
 	dir := t.TempDir()
