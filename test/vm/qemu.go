@@ -33,6 +33,7 @@ var ports = []struct {
 type machine struct {
 	cfg    Config
 	kernel kernelFiles
+	system *System
 	dir    string // for the sockets; has the initramfs
 	accel  string
 	see    func(protocol.Event)
@@ -98,8 +99,12 @@ func runOnOneThread(cmd *exec.Cmd, started func(*os.Process)) error {
 func (m *machine) args() []string {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "pc",
-		"-smp", strconv.Itoa(m.cfg.CPUs), "-m", strconv.Itoa(m.cfg.MemMiB),
-		"-kernel", m.kernel.vmlinuz, "-initrd", m.initramfs(), "-append", m.cmdline(),
+		"-smp", strconv.Itoa(m.cfg.CPUs), "-m", strconv.Itoa(m.cfg.MemMiB), "-append", m.cmdline(),
+	}
+	if s := m.system; s != nil {
+		args = append(args, "-kernel", s.Vmlinuz, "-initrd", s.Initrd, "-drive", "format=raw,if=virtio,file="+s.Disk)
+	} else {
+		args = append(args, "-kernel", m.kernel.vmlinuz, "-initrd", m.initramfs())
 	}
 	args = append(args, accelArgs(m.accel)...)
 	for i, path := range m.cfg.Disks {
