@@ -37,7 +37,7 @@ func (p Progress) watch(objects string) (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				fmt.Fprintf(p.To, "\r  %d objects, %d s ", objectCount(objects)-before, int(time.Since(started).Seconds()))
+				fmt.Fprintf(p.To, "\r  %s, %d s ", plural(int(objectCount(objects)-before), "object"), int(time.Since(started).Seconds()))
 			case <-done:
 				fmt.Fprint(p.To, "\r\x1b[K")
 				return

@@ -90,6 +90,7 @@ func listing(t *testing.T, dir string) string {
 }
 
 func TestFromSourceErrors(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // logs of failed builds stay
 	dir, target, patchFile := sourceTree(t, usualMakefile)
 	empty := filepath.Join(t.TempDir(), "empty.patch")
 	write(t, empty, []byte("--- a/src/work.c\n+++ b/src/work.c\n@@ -1 +1,2 @@\n+/* nothing */\n #include <assert.h>\n"))
@@ -113,7 +114,14 @@ func TestFromSourceErrors(t *testing.T) {
 			tt.change(&o)
 			_, err := FromSource(context.Background(), o)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
-				t.Errorf("error %v, want one that says %q", err, tt.want)
+				t.Fatalf("error %v, want one that says %q", err, tt.want)
+			}
+			if _, log, ok := strings.Cut(err.Error(), "all of its output: "); ok {
+				if data, err := os.ReadFile(log); err != nil || !strings.Contains(string(data), tt.want) {
+					t.Errorf("the log that is named has %q (%v)", data, err)
+				}
+			} else if tt.name == "build fails" {
+				t.Error("the error does not say where the log is")
 			}
 		})
 	}
