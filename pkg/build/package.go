@@ -51,6 +51,9 @@ type ImageResult struct {
 // FromPackage builds an older version of a package as Debian did, and again with the fixes of a newer one, and makes a
 // patch for each program and library of the stock packages that the fixes change.
 func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) {
+	if err := deb.Check(); err != nil {
+		return nil, err
+	}
 	work, err := filepath.Abs(o.Work)
 	if err != nil {
 		return nil, err

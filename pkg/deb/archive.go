@@ -4,7 +4,6 @@ package deb
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -69,9 +68,6 @@ func openArchive(ctx context.Context, dir, suite, list string) (*Archive, error)
 		"Dir::Etc::sourceparts=" + dir + "/none", "Dir::Etc::preferences=/dev/null", "Dir::Etc::preferencesparts=" + dir + "/none",
 	} {
 		a.options = append(a.options, "-o", o)
-	}
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		return nil, errors.New("apt-get is missing: --deb works on Debian and its relatives only (or in a container of one)")
 	}
 	return a, a.get(ctx, dir, "update", "--error-on=any", "update")
 }

@@ -144,6 +144,27 @@ func TestIsCompiled(t *testing.T) {
 	}
 }
 
+func TestCheck(t *testing.T) {
+	has := func(list string) func(string) (string, error) {
+		return func(name string) (string, error) {
+			if !strings.Contains(" "+list+" ", " "+name+" ") {
+				return "", exec.ErrNotFound
+			}
+			return "/bin/" + name, nil
+		}
+	}
+	const all = "apt-get dpkg-deb debootstrap unshare chroot tar patch"
+	if err := check(0, has(all)); err != nil {
+		t.Error(err)
+	}
+	err := check(1000, has("apt-get dpkg-deb unshare chroot tar"))
+	const want = "building a package needs root, for a root file system of its own (run it with sudo), " +
+		"and mmdebstrap or debootstrap (apt-get install mmdebstrap), and patch"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestBuildPath(t *testing.T) {
 	v, err := version.Parse("5:7.0.15-1~deb12u7")
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"lpatch/pkg/command"
 )
@@ -18,11 +19,37 @@ type Root struct {
 	a   *Archive
 }
 
+// Check finds what this machine lacks for building packages, before anything is fetched.
+func Check() error { return check(os.Geteuid(), exec.LookPath) }
+
+func check(uid int, lookPath func(string) (string, error)) error {
+	lacks := func(name string) bool {
+		_, err := lookPath(name)
+		return err != nil
+	}
+	var missing []string
+	if uid != 0 {
+		missing = append(missing, "root, for a root file system of its own (run it with sudo)")
+	}
+	if lacks("apt-get") || lacks("dpkg-deb") {
+		missing = append(missing, "apt-get and dpkg-deb (Debian, a relative of it, or a container of one)")
+	}
+	if lacks("mmdebstrap") && lacks("debootstrap") {
+		missing = append(missing, "mmdebstrap or debootstrap (apt-get install mmdebstrap)")
+	}
+	for _, tool := range []string{"unshare", "chroot", "tar", "patch"} {
+		if lacks(tool) {
+			missing = append(missing, tool)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("building a package needs %s", strings.Join(missing, ", and "))
+	}
+	return nil
+}
+
 // NewRoot makes one in dir from the archive's release. A copy is kept in base, for the next time.
 func NewRoot(ctx context.Context, a *Archive, base, dir string) (*Root, error) {
-	if os.Geteuid() != 0 {
-		return nil, errors.New("building a package needs root, for a root file system of its own; run it with sudo")
-	}
 	r := &Root{dir, a}
 	if _, err := os.Stat(base); err != nil {
 		if err := a.makeBase(ctx, base); err != nil {
@@ -61,11 +88,7 @@ func (a *Archive) makeBase(ctx context.Context, base string) error {
 		}
 		return os.Rename(tar, base)
 	}
-	path, err := exec.LookPath("debootstrap")
-	if err != nil {
-		return errors.New("mmdebstrap or debootstrap is needed to make a clean root; install one: apt-get install mmdebstrap")
-	}
-	if err := a.tool(ctx, "root", path, "--variant=buildd", "--arch=amd64", "--keyring="+keyring, a.Suite, tmp, DefaultMirror); err != nil {
+	if err := a.tool(ctx, "root", "debootstrap", "--variant=buildd", "--arch=amd64", "--keyring="+keyring, a.Suite, tmp, DefaultMirror); err != nil {
 		return fmt.Errorf("no root of %s can be made: %w", a.Suite, err)
 	}
 	if err := a.tool(ctx, "pack-root", "tar", "-cf", base+".tar", "--numeric-owner", "-C", tmp, "."); err != nil {
