@@ -148,7 +148,7 @@ func (a *Archive) FetchSource(ctx context.Context, s *Source, dir string) (strin
 		return "", err
 	}
 	if err := a.get(ctx, dir, "source", "--download-only", "--only-source", "source", s.Name+"="+s.Version.String()); err != nil {
-		return "", fmt.Errorf("the archive lists %s %s but does not serve it (any more): %w", s.Name, s.Version, err)
+		return "", fmt.Errorf("the archive lists the source %s %s but does not serve it (any more); with a copy of it, use lpctl build --source: %w", s.Name, s.Version, err)
 	}
 	return filepath.Join(dir, s.ID()+".dsc"), nil
 }
@@ -208,7 +208,7 @@ func (a *Archive) FetchBinaries(ctx context.Context, list []Binary, dir string) 
 			return err
 		}
 		if err := a.get(ctx, debs, "download", "download", b.Name+"="+b.Version); err != nil {
-			return fmt.Errorf("the archive lists %s %s but does not serve it (any more): %w", b.Name, b.Version, err)
+			return fmt.Errorf("the archive lists the package %s %s but does not serve it (any more); with a copy of its files, use lpctl build --source: %w", b.Name, b.Version, err)
 		}
 		files, err := filepath.Glob(filepath.Join(debs, "*.deb"))
 		if err != nil || len(files) != 1 {

@@ -80,6 +80,10 @@ func TestArchive(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(dir, "new/stock/tiny-bin/usr/bin/tiny")); err != nil || string(data) != "1.0-1\n" {
 		t.Errorf("the package has %q, %v", data, err)
 	}
+	gone := []Binary{{"tiny-bin", "1:1.0-9"}}
+	if err := a.FetchBinaries(ctx, gone, filepath.Join(dir, "gone")); err == nil || !strings.Contains(err.Error(), "does not serve it (any more); with a copy") {
+		t.Errorf("a package that is not there: %v", err)
+	}
 	for _, tt := range []struct{ name, version, want string }{
 		{"tiny", "1:1.0-2", "bookworm has no version 1:1.0-2 of the source package tiny; it has 1:1.0-1"},
 		{"nothere", "1", "bookworm has no source package nothere"},
