@@ -50,12 +50,14 @@ bool lp_sign_permits(const struct lp_patch *patch)
  * @unknown: it is as if there were no signature
  * @sentence: for people
  */
-static const struct lp_sign_answer {
+struct lp_sign_answer {
 	int error;
 	int answer;
 	bool unknown;
 	const char *sentence;
-} lp_sign_answers[] = {
+};
+
+static const struct lp_sign_answer lp_sign_answers[] = {
 	{
 		-ENODATA, -ENOKEY, true,
 		"the patch is not signed, and this kernel requires a signature (lpatch.require_signature or lockdown)",
