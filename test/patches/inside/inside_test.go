@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -100,9 +101,12 @@ func start(e entry) (*program, error) {
 		return nil, err
 	}
 	line, err := p.out.ReadString('\n')
-	if err != nil || line != fmt.Sprintf("ready %d\n", p.cmd.Process.Pid) {
+	if err == nil && line != fmt.Sprintf("ready %d\n", p.cmd.Process.Pid) {
+		err = fmt.Errorf("says %q instead of ready", line)
+	}
+	if err != nil {
 		p.end()
-		return nil, fmt.Errorf("says %q instead of ready (%v)", line, err)
+		return nil, err
 	}
 	return p, nil
 }
@@ -119,7 +123,7 @@ func (p *program) look(want int64) error {
 	}
 	line, err := p.out.ReadString('\n')
 	if err != nil {
-		return fmt.Errorf("ended: %w (%v)", err, p.cmd.Wait())
+		return fmt.Errorf("ended: %w", errors.Join(err, p.cmd.Wait()))
 	}
 	if line != fmt.Sprintf("look %d wrong 0\n", want) {
 		return fmt.Errorf("says %q, want look %d wrong 0", strings.TrimSpace(line), want)
