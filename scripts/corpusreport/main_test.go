@@ -69,9 +69,9 @@ func TestPatched(t *testing.T) {
 func TestOne(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"images": `{"image":"p/usr/bin/a","result":"built","changed":["f","g"],"added":["h"],"fixes":["CVE-1.patch"],"build_s":12.4}
+		"images": `{"image":"p/usr/bin/a","verified":"build-id","result":"built","changed":["f","g"],"added":["h"],"fixes":["CVE-1.patch"],"build_s":12.4}
 {"image":"p/usr/bin/b","result":"nothing","fixes":["CVE-1.patch"],"build_s":12.4}
-{"image":"p/usr/bin/c","result":"refused","fixes":["CVE-1.patch"],"build_s":12.4,"refusals":[{"code":"new-tls","symbol":"x","message":"is new"}]}
+{"image":"p/usr/bin/c","verified":"build-id","result":"refused","fixes":["CVE-1.patch"],"build_s":12.4,"refusals":[{"code":"new-tls","symbol":"x","message":"is new"}]}
 `,
 		"build-status": "4\n", "said": "", "guest": guestLog,
 	} {
@@ -91,7 +91,7 @@ func TestOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"| p | 1 → 2 | all 1 | a: f, g (1) | built, new-tls | 12 | patched | 0.19 | old, fixed, old | 12, 0 |",
+		"| p | 1 → 2 | all 1 | a: f, g (1) | build-id | built, new-tls | 12 | patched | 0.19 | old, fixed, old | 12, 0 |",
 		"Built 1, refused 0, nothing to do 0, failed 0. Services patched and reverted under load 1, refused 0, failed 0.",
 	} {
 		if !strings.Contains(rows.String(), want) {

@@ -7,13 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
 // table prints a line for each result in the files.
 func table(paths []string, out io.Writer) error {
-	fmt.Fprint(out, "| package | from → to | fix | files: functions (new) | result | build, s | service patched | longest stop, ms | seen by the client | answers, errors |\n"+
-		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
+	fmt.Fprint(out, "| package | from → to | fix | files: functions (new) | equal to Debian's by | result | build, s | service patched | longest stop, ms | seen by the client | answers, errors |\n"+
+		"| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n")
 	count := map[string]int{}
 	for _, path := range paths {
 		f, err := os.Open(path)
@@ -46,22 +47,25 @@ func (r *result) row() string {
 	if fix == "" {
 		fix = fmt.Sprintf("all %d", len(r.Fixes))
 	}
-	var images []string
+	var images, proofs []string
 	for _, im := range r.Images {
+		if !slices.Contains(proofs, im.Verified) {
+			proofs = append(proofs, im.Verified)
+		}
 		if im.Result == "built" {
 			images = append(images, fmt.Sprintf("%s: %s (%d)", filepath.Base(im.Image), abridge(im.Changed), len(im.Added)))
 		}
 	}
-	cells := []string{r.Package, r.From + " → " + r.To, fix, strings.Join(images, "; "), r.outcome(), fmt.Sprintf("%.0f", r.BuildS), "-", "-", "-", "-"}
+	cells := []string{r.Package, r.From + " → " + r.To, fix, strings.Join(images, "; "), strings.Join(proofs, "; "), r.outcome(), fmt.Sprintf("%.0f", r.BuildS), "-", "-", "-", "-"}
 	if l := r.Live; l != nil {
-		cells[6], cells[7] = l.Result, fmt.Sprintf("%.2f", l.StopMS)
+		cells[7], cells[8] = l.Result, fmt.Sprintf("%.2f", l.StopMS)
 		if l.Reason != "" {
-			cells[6] += ": " + firstLine(l.Reason)
+			cells[7] += ": " + firstLine(l.Reason)
 		}
 		if l.Seen["before"] != "" {
-			cells[8] = strings.Join([]string{l.Seen["before"], l.Seen["applied"], l.Seen["reverted"]}, ", ")
+			cells[9] = strings.Join([]string{l.Seen["before"], l.Seen["applied"], l.Seen["reverted"]}, ", ")
 		}
-		cells[9] = fmt.Sprintf("%d, %d", l.Answers, l.Errors)
+		cells[10] = fmt.Sprintf("%d, %d", l.Answers, l.Errors)
 	}
 	for i, c := range cells {
 		cells[i] = strings.ReplaceAll(c, "|", "\\|")
