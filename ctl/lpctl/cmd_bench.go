@@ -20,6 +20,7 @@ func benchCommand() *cli.Command {
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "full", Usage: "measure the whole grid, which takes hours", DisableDefaultText: true},
 			&cli.BoolFlag{Name: "smoke", Usage: "only see whether it works", DisableDefaultText: true},
+			&cli.StringFlag{Name: "only", Usage: "measure under the `LOAD` asleep, busy, mixed or memcached only"},
 			&cli.StringFlag{Name: "programs", Usage: "take the programs that are stopped from `DIR` instead of compiling them with cc"},
 			&cli.StringFlag{Name: "memcached", Usage: "measure the latency of the memcached `PROGRAM` too"},
 			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", DisableDefaultText: true},
@@ -39,7 +40,7 @@ func runBench(c *cli.Context) error {
 	}
 	defer func() { _ = k.Close() }()
 	cfg := bench.Config{
-		Level: bench.LevelDefault, Programs: c.String("programs"), Memcached: c.String("memcached"), Kernel: k,
+		Level: bench.LevelDefault, Only: bench.Load(c.String("only")), Programs: c.String("programs"), Memcached: c.String("memcached"), Kernel: k,
 		Progress: c.App.ErrWriter,
 	}
 	if c.Bool("quiet") {

@@ -23,7 +23,7 @@ type plan struct {
 	grid      bool          // each number of functions with each load and number of threads; or with gridThreads asleep only
 	budget    time.Duration // for one row
 	windows   int           // at most, in one row
-	gdb       []int         // numbers of threads with which gdb is measured: it takes seconds for one window
+	gdb       []int         // numbers of threads with which gdb replaces 1 function: it takes seconds for one window
 	segment   time.Duration // of memcached's load, without and with patches in turn
 	segments  int
 }
@@ -39,7 +39,7 @@ var plans = map[Level]plan{
 	LevelDefault: {
 		threads: []int{1, 4, 16, 64, 256, 1024}, loads: []Load{LoadAsleep, LoadBusy, LoadMixed},
 		functions: []int{1, 10, 100, 1000},
-		budget:    500 * time.Millisecond, windows: 200, gdb: []int{16, 64}, segment: 6 * time.Second, segments: 6,
+		budget:    300 * time.Millisecond, windows: 200, gdb: []int{16}, segment: 5 * time.Second, segments: 4,
 	},
 	LevelFull: {
 		threads: []int{1, 4, 16, 64, 256, 1024, 4096}, loads: []Load{LoadAsleep, LoadBusy, LoadMixed},
@@ -57,9 +57,9 @@ func (p plan) functionsFor(threads int, load Load) []int {
 }
 
 // ways are the systems to measure with, besides lpatch.
-func (p plan) ways(threads int) []string {
+func (p plan) ways(threads, functions int) []string {
 	list := []string{SystemSeize, SystemAttach, SystemSigstop, SystemFreezer}
-	if slices.Contains(p.gdb, threads) {
+	if functions == 1 && slices.Contains(p.gdb, threads) {
 		list = append(list, SystemGDB)
 	}
 	return list

@@ -3,6 +3,7 @@ package bench
 import (
 	"encoding/json"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -87,6 +88,17 @@ func Read(r io.Reader) (*Result, error) {
 	var out Result
 	err := json.NewDecoder(r).Decode(&out)
 	return &out, err
+}
+
+// Merge puts the rows of results that were measured one after another on one machine into one, and judges them together.
+func Merge(first *Result, more ...*Result) *Result {
+	out := *first
+	out.Rows = slices.Clone(first.Rows)
+	for _, r := range more {
+		out.Rows = append(out.Rows, r.Rows...)
+	}
+	out.Goals = goals(out.Rows, out.CPUs)
+	return &out
 }
 
 // Write writes a result as JSON.

@@ -11,6 +11,7 @@ import (
 // Config is what to measure with.
 type Config struct {
 	Level     Level
+	Only      Load   // "" for all
 	Programs  string // a folder with the programs of BuildPrograms
 	Memcached string // its program; "" leaves it out
 	Kernel    Kernel
@@ -37,14 +38,20 @@ func Run(cfg Config) (*Result, error) {
 	result.describe()
 	r := &runner{Config: cfg, plan: p}
 	for _, load := range p.loads {
+		if cfg.Only != "" && load != cfg.Only {
+			continue
+		}
 		for _, threads := range p.threads {
 			if err := r.program(threads, load); err != nil {
 				return nil, fmt.Errorf("%d threads %s: %w", threads, load, err)
 			}
 		}
 	}
-	if cfg.Memcached != "" && p.segments > 0 {
+	if cfg.Memcached != "" && p.segments > 0 && (cfg.Only == "" || cfg.Only == LoadMemcached) {
 		r.memcached()
+	}
+	if len(r.rows) == 0 {
+		return nil, fmt.Errorf("level %s has nothing to measure under load %q", cfg.Level, cfg.Only)
 	}
 	result.Rows, result.Goals = r.rows, goals(r.rows, result.CPUs)
 	return result, nil
@@ -78,7 +85,7 @@ func (r *runner) program(threads int, load Load) error {
 	base.GapQuiet = &quiet
 	for _, functions := range r.functionsFor(threads, load) {
 		base.Functions = functions
-		for _, name := range append([]string{SystemLpatch}, r.ways(threads)...) {
+		for _, name := range append([]string{SystemLpatch}, r.ways(threads, functions)...) {
 			base.System = name
 			row := r.row(t, base)
 			r.add(row)

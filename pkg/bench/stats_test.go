@@ -111,6 +111,15 @@ func TestWriteRead(t *testing.T) {
 	}
 }
 
+func TestMerge(t *testing.T) {
+	rows := run()
+	whole := &Result{CPUs: 2, Rows: rows, Goals: goals(rows, 2)}
+	got := Merge(&Result{CPUs: 2, Rows: rows[:5]}, &Result{Rows: rows[5:9]}, &Result{Rows: rows[9:]})
+	if diff := cmp.Diff(whole, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestTable(t *testing.T) {
 	n, eintr := int64(2500), 3
 	row := stop(SystemLpatch, 4, LoadBusy, 10, 60)

@@ -1,7 +1,7 @@
-// Command plot shows a result of lpctl bench: a table on standard output, and plots of stop against threads and against
-// functions as PNG and SVG in a folder.
+// Command plot puts results of lpctl bench together and shows them: a table on standard output, and in a folder
+// results.json and plots of stop against threads and against functions, as PNG and SVG.
 //
-//	plot results.json FOLDER
+//	plot FOLDER RESULT...
 package main
 
 import (
@@ -21,29 +21,60 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 3 {
-		fmt.Fprintln(os.Stderr, "usage: plot results.json FOLDER")
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "usage: plot FOLDER RESULT...")
 		os.Exit(2)
 	}
-	if err := run(os.Args[1], os.Args[2]); err != nil {
+	if err := run(os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "plot:", err)
 		os.Exit(1)
 	}
 }
 
-func run(path, dir string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
+func run(dir string, paths []string) error {
+	var parts []*bench.Result
+	for _, path := range paths {
+		r, err := read(path)
+		if err != nil {
+			return err
+		}
+		parts = append(parts, r)
 	}
-	defer f.Close()
-	r, err := bench.Read(f)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+	r := bench.Merge(parts[0], parts[1:]...)
+	if err := write(filepath.Join(dir, "results.json"), r); err != nil {
+		return err
 	}
 	if err := r.Table(os.Stdout); err != nil {
 		return err
 	}
+	return drawAll(dir, r)
+}
+
+func read(path string) (*bench.Result, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := bench.Read(f)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return r, nil
+}
+
+func write(path string, r *bench.Result) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	if err := r.Write(f); err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+func drawAll(dir string, r *bench.Result) error {
 	for _, load := range []bench.Load{bench.LoadAsleep, bench.LoadBusy, bench.LoadMixed} {
 		err := draw(chart{
 			title: fmt.Sprintf("Stop, 1 function, threads %s", load), x: "threads", name: "threads-" + string(load), dir: dir,
