@@ -75,7 +75,7 @@ struct worker {
 
 static struct worker *workers;
 static int nr_workers;
-static struct worker *lone_reader; /* while all others are asleep */
+static struct worker *lone_reader; /* if there is one only */
 static int epoll;
 
 static long now_ns(void)
@@ -160,10 +160,10 @@ static int start_load(const char *load, int threads)
 	}
 	for (i = 0; i < threads; i++)
 		start(i < readers ? read_clock : wait_for_ever, period_ms);
-	if (!readers) {
-		lone_reader = &workers[nr_workers];
+	if (!readers)
 		start(read_clock, -1);
-	}
+	if (readers <= 1)
+		lone_reader = &workers[readers ? 0 : threads];
 	return 0;
 }
 
@@ -232,7 +232,7 @@ static void part(void)
 
 /*
  * How long one synchronous round of IPIs takes to all processors that execute this program, with nothing else:
- * MEMBARRIER_CMD_PRIVATE_EXPEDITED is that. In a target that is asleep the reader is kept on another processor.
+ * MEMBARRIER_CMD_PRIVATE_EXPEDITED is that. A reader that is the only one is kept on another processor.
  */
 static void round_ns(int times)
 {
