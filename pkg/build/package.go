@@ -325,7 +325,7 @@ func (p *packager) makePatches() error {
 	if len(list) == 0 {
 		return fmt.Errorf("%w: the packages of %s %s have no program or library for amd64", ErrNothing, p.o.Source, p.o.From)
 	}
-	return nil
+	return together(p.res.Images)
 }
 
 // libraries are the folders where an image finds its libraries: in its own packages first, then in the root.

@@ -66,7 +66,7 @@ func FromSourceEach(ctx context.Context, o SourceOptions, targets []string) ([]I
 		}
 		out = append(out, r)
 	}
-	return out, nil
+	return out, together(out)
 }
 
 // buildTwice makes the objects of both sources. The caller removes the workshop.

@@ -1,0 +1,47 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// together refuses what was built for files that work in one process with a file that was refused: a program and a library
+// that it needs, or two libraries. Half of a fix may be worse than none, for one half may rely on the other.
+func together(list []ImageResult) error {
+	files := make([]*lpelf.File, len(list))
+	for i := range list {
+		var err error
+		if files[i], err = lpelf.Open(list[i].File); err != nil {
+			return err
+		}
+	}
+	needs := func(a, b *lpelf.File) bool {
+		return b.Soname() != "" && slices.Contains(a.Needed(), b.Soname())
+	}
+	// From each file that was refused to all that are connected with it.
+	var reach func(from, cause int)
+	reach = func(from, cause int) {
+		for i := range list {
+			if list[i].Result == nil || !needs(files[i], files[from]) && !needs(files[from], files[i]) {
+				continue
+			}
+			list[i].Result = nil
+			list[i].Err = Refusals{diff.Refusal{Code: "fix-incomplete", File: list[i].Paths[0], Text: fmt.Sprintf(
+				"a part of the fix, in %s, is refused, and this file is used together with that one; build the parts by themselves if one does not rely on the other",
+				filepath.Base(list[cause].Paths[0]))}}
+			reach(i, cause)
+		}
+	}
+	for i := range list {
+		var refusals Refusals
+		if errors.As(list[i].Err, &refusals) && refusals[0].Code != "fix-incomplete" {
+			reach(i, i)
+		}
+	}
+	return nil
+}
