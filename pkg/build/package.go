@@ -168,7 +168,7 @@ func (p *packager) fetchFixes(ctx context.Context) error {
 		}
 		trees = append(trees, tree)
 	}
-	all, err := deb.NewFixes(trees[0], trees[1])
+	all, err := deb.NewFixes(trees[0], trees[1], len(p.o.Fixes) == 0)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/sourcegraph/go-diff/diff"
@@ -15,13 +16,9 @@ import (
 // Apply applies a fix to an unpacked source tree. A fix of several that stand one upon another may not fit where it concerns
 // tests and documentation; those files are left out and returned. Anything else that does not fit is an error.
 func Apply(ctx context.Context, f Fix, tree string) (leftOut []string, err error) {
-	data, err := os.ReadFile(f.Path)
+	files, err := readDiff(f.Path)
 	if err != nil {
 		return nil, err
-	}
-	files, err := diff.ParseMultiFileDiff(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
 	tmp, err := os.MkdirTemp("", "lpctl-fix-")
 	if err != nil {
@@ -60,6 +57,22 @@ func Apply(ctx context.Context, f Fix, tree string) (leftOut []string, err error
 		return leftOut, nil
 	}
 	return leftOut, patch(one)
+}
+
+// stamps are the times behind the names of files. People write all sorts of them, and nobody needs them.
+var stamps = regexp.MustCompile(`(?m)^(--- [^\t\n]*)\t.*\n(\+\+\+ [^\t\n]*)(?:\t.*)?$`)
+
+// readDiff reads a patch: the differences of one file after the other.
+func readDiff(path string) ([]*diff.FileDiff, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	files, err := diff.ParseMultiFileDiff(stamps.ReplaceAll(data, []byte("$1\n$2")))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return files, nil
 }
 
 func writeDiff(path string, list ...*diff.FileDiff) error {

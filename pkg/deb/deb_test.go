@@ -48,8 +48,8 @@ func TestNewFixes(t *testing.T) {
 	}{
 		{"new ones", map[string]string{
 			"debian/patches/series": "b/b.patch -p1 # urgent\na.patch\n\nCVE-1.patch\n",
-			// Refreshed: other line numbers and another heading.
-			"debian/patches/a.patch": strings.Replace(fixA, "a\n\n--- a/f.c\n+++ b/f.c\n@@ -1,2 +1,2 @@", "b\n\n--- x/f.c\t2026\n+++ b/f.c\t2026\n@@ -7,2 +7,2 @@", 1),
+			// Refreshed: other line numbers and another heading, and more tests.
+			"debian/patches/a.patch": hunkTest + strings.Replace(fixA, "a\n\n--- a/f.c\n+++ b/f.c\n@@ -1,2 +1,2 @@", "b\n\n--- x/f.c\t2026\n+++ b/f.c\t2026\n@@ -7,2 +7,2 @@", 1),
 		}, "b/b.patch CVE-1.patch", ""},
 		{"changed", map[string]string{
 			"debian/patches/series": "a.patch\n", "debian/patches/a.patch": strings.Replace(fixA, "+int b", "+int c", 1),
@@ -59,7 +59,11 @@ func TestNewFixes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := NewFixes(tree(t, older), tree(t, tt.newer))
+			got, err := NewFixes(tree(t, older), tree(t, tt.newer), false)
+			if err != nil {
+				t.Errorf("for some of them: %v", err)
+			}
+			got, err = NewFixes(tree(t, older), tree(t, tt.newer), true)
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), "--patch") {
 					t.Errorf("error %v, want one that says %q and what to do", err, tt.err)

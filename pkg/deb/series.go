@@ -1,7 +1,6 @@
 package deb
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,9 +36,9 @@ func series(tree string) ([]string, error) {
 	return names, nil
 }
 
-// NewFixes lists the patches that the newer source package has and the older has not, in their order. That the others are
-// not the same in both is an error.
-func NewFixes(older, newer string) ([]Fix, error) {
+// NewFixes lists the patches that the newer source package has and the older has not, in their order. If all is set, they
+// are to be all that is new, and it is an error if the other patches are not the same in both.
+func NewFixes(older, newer string, all bool) ([]Fix, error) {
 	had, err := series(older)
 	if err != nil {
 		return nil, err
@@ -53,6 +52,8 @@ func NewFixes(older, newer string) ([]Fix, error) {
 		path := filepath.Join(newer, "debian/patches", name)
 		if !slices.Contains(had, name) {
 			fixes = append(fixes, Fix{name, path})
+		}
+		if !all || !slices.Contains(had, name) {
 			continue
 		}
 		same, err := samePatch(filepath.Join(older, "debian/patches", name), path)
@@ -60,45 +61,49 @@ func NewFixes(older, newer string) ([]Fix, error) {
 			return nil, err
 		}
 		if !same {
-			return nil, fmt.Errorf("debian/patches/%s is another one in the newer version; make the change by hand, and give it with --patch", name)
+			return nil, fmt.Errorf("debian/patches/%s is another one in the newer version; choose others with --fix, or make the change by hand, and give it with --patch", name)
 		}
 	}
 	for _, name := range had {
-		if !slices.Contains(has, name) {
-			return nil, fmt.Errorf("the newer version has no debian/patches/%s any more; make the change by hand, and give it with --patch", name)
+		if all && !slices.Contains(has, name) {
+			return nil, fmt.Errorf("the newer version has no debian/patches/%s any more; choose others with --fix, or make the change by hand, and give it with --patch", name)
 		}
 	}
 	return fixes, nil
 }
 
-// samePatch compares what two patches change, not what they say about it: line numbers and headings may differ.
+// samePatch compares what two patches change in files that are compiled. Line numbers, headings and context may differ.
 func samePatch(a, b string) (bool, error) {
-	x, err := os.ReadFile(a)
+	x, err := changes(a)
 	if err != nil {
 		return false, err
 	}
-	y, err := os.ReadFile(b)
-	if err != nil {
-		return false, err
-	}
-	return bytes.Equal(hunkLines(x), hunkLines(y)), nil
+	y, err := changes(b)
+	return slices.Equal(x, y), err
 }
 
-// hunkLines returns the lines that a patch adds, removes or keeps, with the names of the files.
-func hunkLines(text []byte) []byte {
-	var out [][]byte
-	inside := false
-	for _, line := range bytes.Split(text, []byte("\n")) {
-		switch {
-		case bytes.HasPrefix(line, []byte("+++ ")):
-			name, _, _ := bytes.Cut(line, []byte("\t"))
-			out, inside = append(out, name), true
-		case bytes.HasPrefix(line, []byte("--- ")) || bytes.HasPrefix(line, []byte("@@")):
-		case inside && len(line) > 0 && bytes.IndexByte([]byte("+- "), line[0]) >= 0:
-			out = append(out, line)
+// changes returns the lines that a patch adds and removes, after the name of each file.
+func changes(path string) ([]string, error) {
+	files, err := readDiff(path)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, f := range files {
+		name := changedFile(f)
+		if !isCompiled(name) {
+			continue
+		}
+		out = append(out, name)
+		for _, h := range f.Hunks {
+			for line := range strings.Lines(string(h.Body)) {
+				if line[0] == '+' || line[0] == '-' {
+					out = append(out, line)
+				}
+			}
 		}
 	}
-	return bytes.Join(out, []byte("\n"))
+	return out, nil
 }
 
 // Choose returns the fixes of these names, with or without a suffix like .patch, in the order of all. A name that stands
