@@ -56,16 +56,31 @@ static void check(void)
 	atomic_fetch_add(&wrong, 1);
 }
 
+static long now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/*
+ * Each thread is outside of probe() for most of the time, however long a call takes: patches of several functions want a
+ * moment when nobody is inside.
+ */
 static void *worker(void *arg)
 {
 	long nr = (long)arg;
 
 	for (;;) {
-		for (int i = 0; i < 10; i++) {
+		long began = now(), took;
+
+		for (int i = 0; i < 3; i++) {
 			check();
 			atomic_fetch_add(&calls[nr], 1);
 		}
-		nap(500000);
+		took = now() - began;
+		nap(took > 10000000 ? 50000000 : 300000 + took * 5);
 	}
 	return NULL;
 }

@@ -1,0 +1,6 @@
+#include "count.h"
+
+long other(long up)
+{
+	return count(up);
+}
