@@ -59,11 +59,10 @@ func TestNewFixes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := NewFixes(tree(t, older), tree(t, tt.newer), false)
-			if err != nil {
+			if _, err := NewFixes(tree(t, older), tree(t, tt.newer), false); err != nil {
 				t.Errorf("for some of them: %v", err)
 			}
-			got, err = NewFixes(tree(t, older), tree(t, tt.newer), true)
+			got, err := NewFixes(tree(t, older), tree(t, tt.newer), true)
 			if tt.err != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.err) || !strings.Contains(err.Error(), "--patch") {
 					t.Errorf("error %v, want one that says %q and what to do", err, tt.err)

@@ -24,6 +24,17 @@ in_case() {
 		/bin/sh -c 'cd /tmp && . /tmp/case && "$@"' sh "$@"
 }
 
+# ask LOG makes a round of the client. One at a time: it may not be able to do two at once.
+ask() {
+	until mkdir /tmp/asking 2>/dev/null; do
+		sleep 0.1
+	done
+	asked=0
+	in_case check >"$1" 2>&1 || asked=$?
+	rmdir /tmp/asking
+	return "$asked"
+}
+
 fail() {
 	echo "corpus: failed $*"
 	cat /tmp/start.log /tmp/check.log 2>/dev/null | tail -n 20
@@ -32,7 +43,7 @@ fail() {
 
 # check PHASE looks whether the service does what its client wants.
 check() {
-	in_case check >/tmp/check.log 2>&1 || fail "the client's checks, $1"
+	ask /tmp/check.log || fail "the client's checks, $1"
 	echo "corpus: check $1"
 	echo "corpus: seen $1 $(in_case seen "$FIX" 2>/dev/null || true)"
 }
@@ -41,7 +52,7 @@ check() {
 client() {
 	ok=0 bad=0
 	while [ -e /tmp/client.on ]; do
-		if in_case check >/tmp/client.log 2>&1; then
+		if ask /tmp/client.log; then
 			ok=$((ok + 1))
 		else
 			bad=$((bad + 1))
@@ -67,7 +78,7 @@ operate() {
 
 in_case start </dev/null >/tmp/start.log 2>&1 || fail "to start"
 tries=0
-until in_case check >/tmp/check.log 2>&1; do
+until ask /tmp/check.log; do
 	tries=$((tries + 1))
 	[ "$tries" -lt 100 ] || fail "to get an answer after the start"
 	sleep 0.3
