@@ -55,7 +55,7 @@ type Row struct {
 	Gap           *int64        `json:"gap_ns"`            // the longest gap that a thread saw by its own clock meanwhile
 	GapQuiet      *int64        `json:"gap_quiet_ns"`      // the same while nothing was done to the program
 	EINTR         *int          `json:"eintr"`             // system calls of the program that ended with EINTR
-	Memory        *int64        `json:"memory_bytes"`      // private memory, of no file, that the program has more once patched
+	Memory        *int64        `json:"memory_bytes"`      // memory of no file that the program has more once patched
 	CPU           *int64        `json:"cpu_ns"`            // of the whole machine for one window, but for the program in user mode
 	Latency       *Distribution `json:"latency_ns"`        // of requests
 	Requests      int           `json:"requests,omitempty"`

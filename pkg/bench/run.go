@@ -21,6 +21,9 @@ type Config struct {
 // rest is how long the program runs between two windows.
 const rest = time.Millisecond
 
+// maxRounds is enough for a median; each takes a millisecond or more.
+const maxRounds = 100
+
 // runner is a run.
 type runner struct {
 	Config
@@ -113,7 +116,7 @@ func (r *runner) quiet(t *target) (int64, error) {
 
 // floors measures what the hardware needs at least.
 func (r *runner) floors(t *target, row Row) error {
-	rounds, err := t.numbers("round %d", r.windows)
+	rounds, err := t.numbers("round %d", min(r.windows, maxRounds))
 	if err != nil {
 		return err
 	}
@@ -221,14 +224,14 @@ func (r *runner) windowsOf(s system) ([]int64, error) {
 
 // tryOnce sees to it that the system does what it should, and what that costs in memory.
 func (r *runner) tryOnce(t *target, s system, row *Row) error {
-	before, err := dirtyBytes(t.pid)
+	before, err := anonymousBytes(t.pid)
 	if err != nil {
 		return err
 	}
 	if _, err := s.replace(true); err != nil {
 		return err
 	}
-	after, err := dirtyBytes(t.pid)
+	after, err := anonymousBytes(t.pid)
 	if err != nil {
 		return err
 	}

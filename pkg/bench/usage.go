@@ -15,8 +15,8 @@ import (
 // tick is the unit of times in /proc (USER_HZ).
 const tick = 10 * time.Millisecond
 
-// dirtyBytes is the memory that only this process has and that is in no file (smaps).
-func dirtyBytes(pid int) (int64, error) {
+// anonymousBytes is the memory that is the process's own, as each page of text is that was written (smaps).
+func anonymousBytes(pid int) (int64, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
 		return 0, err
@@ -25,7 +25,7 @@ func dirtyBytes(pid int) (int64, error) {
 	var sum int64
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		words := strings.Fields(lines.Text())
-		if len(words) < 2 || words[0] != "Private_Dirty:" {
+		if len(words) < 2 || words[0] != "Anonymous:" {
 			continue
 		}
 		n, err := strconv.ParseInt(words[1], 10, 64)
