@@ -6,7 +6,7 @@
 #            DESTDIR, PREFIX   for install
 #            MINUTES, KERNEL, SEED   for soak
 #            ONLY, DO, KERNEL, JOBS   for corpus
-#            BENCH     for bench: full or smoke (KERNEL too)
+#            BENCH     for bench: full, smoke or boot (KERNEL too)
 KERNELS ?=
 V ?=
 DESTDIR ?=
