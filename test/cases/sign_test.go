@@ -267,7 +267,7 @@ func changeFile(t *testing.T, p *lpnl.Patch, at int64) {
 func TestSignatureKeys(t *testing.T) {
 	c, ring := requireSignatures(t, "require_signature=1")
 	p := rawPatch(t, fixtures+"victim", "value")
-	brief := newIdentity(t, "brief", 3, 3*time.Second)
+	brief := newIdentity(t, "brief", 3, 6*time.Second)
 	trust(t, ring, brief)
 	signRaw(t, p, brief)
 	waitFor(t, "the key to expire", func() bool {
