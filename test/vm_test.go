@@ -103,7 +103,7 @@ func casesFor(t *testing.T, kernel string, all []vm.Case) []vm.Case {
 // neither does what lpctl keeps on the disk.
 func onlyOn(name string) string {
 	switch name {
-	case "Bench", "BootKilled", "WatchKilled":
+	case "Bench", "BootKilled", "WatchKilled", "LpctlUnloadKilled":
 		return "6.12"
 	}
 	return ""

@@ -29,10 +29,10 @@ var steps = map[uint64]bool{
 // talks are those of them by which it talks to the kernel module.
 var talks = map[uint64]bool{unix.SYS_SENDMSG: true, unix.SYS_SENDTO: true, unix.SYS_RECVMSG: true}
 
-// keeps are those by which lpctl boot changes what is kept for the next boot, and the requests to the kernel.
+// keeps are those by which lpctl boot changes what is kept for the next boot. The requests to the kernel come between them.
 var keeps = map[uint64]bool{
 	unix.SYS_FSYNC: true, unix.SYS_MKDIRAT: true, unix.SYS_RENAMEAT: true, unix.SYS_RENAMEAT2: true, unix.SYS_UNLINKAT: true,
-	unix.SYS_SENDMSG: true, unix.SYS_SENDTO: true, unix.SYS_EXIT_GROUP: true,
+	unix.SYS_EXIT_GROUP: true,
 }
 
 // tracee is a program under ptrace that is killed at a step.
@@ -176,26 +176,41 @@ func wantWhole(t *testing.T, c *lpnl.Client, v *victim, lp string, calls counter
 	return state
 }
 
+// killed is a verb of lpctl that is killed at each of its steps, and the states of the target before, after and meanwhile.
+type killed struct {
+	verb          string
+	from, via, to lpnl.State
+	steps         map[uint64]bool
+}
+
 // TestLpctlKilled kills lpctl at each step of a verb: the target is in the old or in the new state, goes on, and the
 // verb can be done again. In the end nothing of all the killed ones is left in the kernel.
 func TestLpctlKilled(t *testing.T) {
 	const none, loaded, applied, restored = lpnl.StateNone, lpnl.StateLoaded, lpnl.StateApplied, lpnl.StateRestored
+	killEach(t, []killed{
+		{"load", none, none, loaded, steps},
+		{"check", none, none, none, steps},
+		{"apply", none, none, applied, steps},
+		{"status", applied, applied, applied, steps},
+		{"restore", applied, applied, restored, steps},
+	})
+}
+
+// TestLpctlUnloadKilled is the same for what comes last.
+func TestLpctlUnloadKilled(t *testing.T) {
+	killEach(t, []killed{
+		{"unload", lpnl.StateRestored, lpnl.StateRestored, lpnl.StateNone, talks},
+		{"revert", lpnl.StateApplied, lpnl.StateRestored, lpnl.StateNone, talks},
+	})
+}
+
+func killEach(t *testing.T, tests []killed) {
+	t.Helper()
+	const none = lpnl.StateNone
 	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
 	lp, pid := fixtures+"victim-pie-gcc-O2.lp", fmt.Sprint(v.pid)
 	calls := newCounter(t, v, "calls")
-	for _, test := range []struct {
-		verb          string
-		from, via, to lpnl.State
-		steps         map[uint64]bool
-	}{
-		{verb: "load", from: none, via: none, to: loaded, steps: steps},
-		{verb: "check", from: none, via: none, to: none, steps: steps},
-		{verb: "apply", from: none, via: none, to: applied, steps: steps},
-		{verb: "status", from: applied, via: applied, to: applied, steps: steps},
-		{verb: "restore", from: applied, via: applied, to: restored, steps: steps},
-		{verb: "unload", from: restored, via: restored, to: none, steps: talks},
-		{verb: "revert", from: applied, via: restored, to: none, steps: talks},
-	} {
+	for _, test := range tests {
 		t.Run(test.verb, func(t *testing.T) {
 			c := dial(t)
 			args := []string{test.verb, lp, "--pid", pid, "--max-stop", "2s"}

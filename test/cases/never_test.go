@@ -32,20 +32,16 @@ func TestPageNeverComes(t *testing.T) {
 			tid := v.enter("deep")
 			at := v.hide(what)
 
-			done := make(chan error)
-			go func() {
-				_, err := c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: v.pid}, shortly)
-				done <- err
-			}()
-			waitInside(t, v.pid, waitForPage)
-			do(t, rival, lpnl.VerbApply, q, other.pid)
-			other.wantValue(2)
-			do(t, rival, lpnl.VerbRestore, q, other.pid)
+			wantMeanwhile(t, v, func(o lpnl.Options) error {
+				_, err := c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: v.pid}, o)
+				return err
+			}, fmt.Sprintf(sentence, at, v.pid, tid), func() {
+				do(t, rival, lpnl.VerbApply, q, other.pid)
+				other.wantValue(2)
+				do(t, rival, lpnl.VerbRestore, q, other.pid)
+				other.wantValue(1)
+			})
 			do(t, rival, lpnl.VerbUnload, q, other.pid)
-			want := fmt.Sprintf(sentence, at, v.pid, tid)
-			if err := <-done; err == nil || err.Error() != want {
-				t.Fatalf("refused with\n%v\nwant\n%s", err, want)
-			}
 			v.wantValue(1)
 
 			if got := v.ask("show"); got != "shown" {
@@ -59,6 +55,29 @@ func TestPageNeverComes(t *testing.T) {
 			v.ask("leave")
 		})
 	}
+}
+
+// wantMeanwhile starts an operation on a victim that waits for a page in vain, and is refused in the end; until then
+// another is done. A slow machine takes longer for that.
+func wantMeanwhile(t *testing.T, v *victim, op func(lpnl.Options) error, refusal string, other func()) {
+	t.Helper()
+	for o := shortly; o.Timeout < patience(2*time.Minute); o.Timeout *= 4 {
+		done := make(chan error, 1)
+		go func() { done <- op(o) }()
+		waitFor(t, "the operation to wait for the page", func() bool {
+			thread := opThread(t, v.pid)
+			return len(done) > 0 || thread != 0 && inKernel(thread, waitForPage)
+		})
+		other()
+		meanwhile := len(done) == 0
+		if err := <-done; err == nil || err.Error() != refusal {
+			t.Fatalf("refused with\n%v\nwant\n%s", err, refusal)
+		}
+		if meanwhile {
+			return
+		}
+	}
+	t.Fatal("the other target was patched only when the operation had ended")
 }
 
 // addLonely adds a site in the variable lonely of stacks.c, which has no initial value.
