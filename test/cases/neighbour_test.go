@@ -169,11 +169,22 @@ func wantAllInState(t *testing.T, pid int, want string) {
 	}
 }
 
-// applyStopped applies a patch to a victim that is stopped, and looks whether it is so still; goOn lets it go on.
-func applyStopped(t *testing.T, c *lpnl.Client, v *victim, state string, goOn func()) {
+// applyStopped applies a patch to a victim that stop stops, and looks whether it is so still; goOn lets it go on.
+func applyStopped(t *testing.T, c *lpnl.Client, v *victim, state string, stop, goOn func()) {
 	t.Helper()
 	p := rawPatch(t, v.path, "value")
 	transfer(t, c, p)
+	for {
+		stop()
+		r, err := c.Op(lpnl.VerbCheck, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{MaxStop: rawOptions.MaxStop})
+		if err == nil {
+			break
+		}
+		if r.Refusal != lpnl.RefusalThreadActive {
+			t.Fatal(err)
+		}
+		goOn() // a thread was stopped inside the function, for as long as it is stopped
+	}
 	wantAllInState(t, v.pid, state)
 	do(t, c, lpnl.VerbApply, p, v.pid)
 	wantAllInState(t, v.pid, state)
@@ -191,14 +202,16 @@ func applyStopped(t *testing.T, c *lpnl.Client, v *victim, state string, goOn fu
 // TestStopped patches a process that a signal stopped: nobody but SIGCONT sets it going.
 func TestStopped(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "spin")
-	if err := syscall.Kill(v.pid, syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
+	stop := func() {
+		if err := syscall.Kill(v.pid, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		var status syscall.WaitStatus
+		if _, err := syscall.Wait4(v.pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+			t.Fatalf("the victim did not stop: %v, %v", status, err)
+		}
 	}
-	var status syscall.WaitStatus
-	if _, err := syscall.Wait4(v.pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
-		t.Fatalf("the victim did not stop: %v, %v", status, err)
-	}
-	applyStopped(t, dial(t), v, "T", func() { syscall.Kill(v.pid, syscall.SIGCONT) })
+	applyStopped(t, dial(t), v, "T", stop, func() { syscall.Kill(v.pid, syscall.SIGCONT) })
 }
 
 // TestFrozen patches a process in a frozen control group: it stays frozen.
@@ -228,9 +241,11 @@ func TestFrozen(t *testing.T) {
 		}
 	})
 	write(group, "cgroup.procs", fmt.Sprint(v.pid))
-	write(group, "cgroup.freeze", "1")
-	waitFor(t, "the group to be frozen", frozen)
-	applyStopped(t, dial(t), v, "S", func() {
+	stop := func() {
+		write(group, "cgroup.freeze", "1")
+		waitFor(t, "the group to be frozen", frozen)
+	}
+	applyStopped(t, dial(t), v, "S", stop, func() {
 		if !frozen() {
 			t.Error("the group is not frozen any more")
 		}
@@ -264,19 +279,23 @@ func TestTraceStopped(t *testing.T) {
 			defer runtime.UnlockOSThread()
 			v := startVictim(t, "victim", "-t", "3", "-m", mode)
 			tids := threads(t, v.pid)
-			for _, tid := range tids {
-				ptrace(t, unix.PTRACE_SEIZE, tid, 0, unix.PTRACE_O_TRACESYSGOOD)
-				ptrace(t, unix.PTRACE_INTERRUPT, tid, 0, 0)
-				awaitStop(t, tid)
-				if atEntry && tid != v.pid { // the main thread is in read(), for as long as nothing is asked
-					stopAtEntry(t, tid)
+			stop := func() {
+				for _, tid := range tids {
+					ptrace(t, unix.PTRACE_SEIZE, tid, 0, unix.PTRACE_O_TRACESYSGOOD)
+					ptrace(t, unix.PTRACE_INTERRUPT, tid, 0, 0)
+					awaitStop(t, tid)
+					if atEntry && tid != v.pid { // the main thread is in read(), for as long as nothing is asked
+						stopAtEntry(t, tid)
+					}
 				}
 			}
-			applyStopped(t, dial(t), v, "t", func() {
+			goOn := func() {
 				for _, tid := range tids {
-					ptrace(t, unix.PTRACE_DETACH, tid, 0, 0)
+					unix.PtraceDetach(tid)
 				}
-			})
+			}
+			defer goOn() // nobody else could bury the threads, should this fail
+			applyStopped(t, dial(t), v, "t", stop, goOn)
 		})
 	}
 }
