@@ -12,7 +12,7 @@
 #include "compat.h"
 #include "site.h"
 
-/* How often a page may go, or be shared by a fork, between the fault and the pin. */
+/* How often a page may go between the fault and the pin. */
 #define LP_POKE_TRIES 16
 
 static unsigned int lp_place_nr_pages(const struct lp_place *place)
@@ -52,30 +52,55 @@ int lp_place_fault_in(struct mm_struct *mm, const struct lp_place *place, bool w
 	return got < 0 ? got : -EFAULT;
 }
 
-/**
- * lp_place_pin() - pin the pages of a place
- * @mm: the target
- * @place: with addr and len
- *
- * Context: mmap_lock held for read. Does not fault, and so does not wait for anybody.
- * Return: 0, or a negative errno with nothing pinned: -EFAULT if lp_place_fault_in() has to be called
- * first, again perhaps.
- */
-int lp_place_pin(struct mm_struct *mm, struct lp_place *place)
+static bool lp_place_in_memory(struct mm_struct *mm, const struct lp_place *place)
 {
 	unsigned int nr = lp_place_nr_pages(place);
-	long got;
+	struct page *pages[2];
+	long got, i;
 
-	if (!place->len)
-		return 0;
-	got = lp_pin_user_pages(mm, place->addr & PAGE_MASK, nr,
-				FOLL_WRITE | FOLL_FORCE | FOLL_NOFAULT, place->pages);
+	got = lp_get_user_pages(mm, place->addr & PAGE_MASK, nr, FOLL_FORCE | FOLL_NOFAULT, pages, NULL);
+	for (i = 0; i < got; i++)
+		put_page(pages[i]);
+	return got == nr;
+}
+
+static int lp_place_pin_with(struct mm_struct *mm, struct lp_place *place, unsigned int flags)
+{
+	unsigned int nr = lp_place_nr_pages(place);
+	long got = lp_pin_user_pages(mm, place->addr & PAGE_MASK, nr,
+				     FOLL_WRITE | FOLL_FORCE | flags, place->pages);
+
 	if (got == nr)
 		return 0;
 	if (got == 1)
 		unpin_user_page(place->pages[0]);
 	memset(place->pages, 0, sizeof(place->pages));
 	return got < 0 ? got : -EFAULT;
+}
+
+/**
+ * lp_place_pin() - pin the pages of a place
+ * @mm: the target
+ * @place: with addr and len
+ *
+ * A target that forks all the time shares its pages again sooner than they can be pinned: those that
+ * are in memory are made private here. That waits for nobody, FOLL_NOWAIT sees to it should one of
+ * them go at this very moment.
+ *
+ * Context: mmap_lock held for read.
+ * Return: 0, or a negative errno with nothing pinned: -EFAULT if lp_place_fault_in() has to be called
+ * first, again perhaps.
+ */
+int lp_place_pin(struct mm_struct *mm, struct lp_place *place)
+{
+	int ret;
+
+	if (!place->len)
+		return 0;
+	ret = lp_place_pin_with(mm, place, FOLL_NOFAULT);
+	if (ret == -EFAULT && lp_place_in_memory(mm, place))
+		ret = lp_place_pin_with(mm, place, FOLL_NOWAIT);
+	return ret;
 }
 
 /* Nothing happens to a place that is not pinned. */

@@ -163,7 +163,7 @@ func TestLpctlTargetDies(t *testing.T) {
 	rival := dial(t)
 	q := rawPatch(t, other.path, "value")
 	transfer(t, rival, q)
-	occupy(t, rival, q, other, 3*time.Second) // lpctl must have begun before
+	occupy(t, rival, q, other, 8*time.Second) // lpctl must have begun before that is over
 	ended := make(chan bool)
 	go func() {
 		defer close(ended)
