@@ -117,7 +117,12 @@ func addRawSite(t *testing.T, p *lpnl.Patch, path, symbol string) {
 	t.Helper()
 	s := lookUp(t, path, symbol)
 	old := make([]byte, 5)
-	n, err := open(t, path).ReadAt(old, int64(s.offset))
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	n, err := f.ReadAt(old, int64(s.offset))
 	if n == 0 {
 		t.Fatal(err)
 	}

@@ -68,9 +68,9 @@ func suitable(t *testing.T, kernels []string) string {
 		must(t, vm.Prepare(vm.Config{Kernel: kernel, Module: vm.NoModule}, t.Output()))
 		fits := true
 		for _, option := range []string{"CONFIG_BLK_DEV_NVME", "CONFIG_EXT4_FS"} {
-			has, err := vm.HasOption(kernel, option)
+			value, err := vm.Option(kernel, option)
 			must(t, err)
-			fits = fits && has
+			fits = fits && value == "y"
 		}
 		if fits {
 			return kernel

@@ -59,22 +59,23 @@ func Slowness(kernel string) int {
 	return 1
 }
 
-// HasOption says whether a kernel that Prepare has put in place is configured with option=y, or =m.
-func HasOption(kernel, option string) (bool, error) {
+// Option is the value that a kernel which Prepare has put in place is configured with: y, m, and so on, or "" if it has no
+// such option.
+func Option(kernel, option string) (string, error) {
 	path, err := inCache("kernels", kernel, "config")
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	config, err := os.ReadFile(path)
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	for line := range strings.Lines(string(config)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), option+"="); ok && (value == "y" || value == "m") {
-			return true, nil
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), option+"="); ok {
+			return value, nil
 		}
 	}
-	return false, nil
+	return "", nil
 }
 
 // Prepare fetches and builds whatever a VM with cfg needs and does not have yet: the kernel itself, lpatch.ko for it

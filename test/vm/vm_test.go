@@ -101,7 +101,8 @@ func TestSilenceIsFailure(t *testing.T) {
 				if !strings.Contains(failure.Reason, c.reason) {
 					t.Errorf("got reason %q, want %q", failure.Reason, c.reason)
 				}
-				if failure.Output != "the script ran\n" {
+				// A machine that ends at once takes with it what is in its serial port.
+				if !strings.HasPrefix("the script ran\n", failure.Output) || name == "hangs" && failure.Output == "" {
 					t.Errorf("got output %q", failure.Output)
 				}
 			})

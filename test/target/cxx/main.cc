@@ -47,10 +47,11 @@ NOINLINE static void work()
 	check(got, got == 7 || got == 5007 ? got : 6, 5006);
 }
 
-// Sleeps without a library function, whose frames would keep addresses of functions that were called before.
+// For longer than a round takes on a slow machine, and without a library function, whose frames would keep addresses of
+// functions that were called before.
 static inline __attribute__((always_inline)) void nap()
 {
-	struct timespec ts = { 0, 2000000 };
+	struct timespec ts = { 0, 20000000 };
 	long ret;
 
 	__asm__ volatile("syscall" : "=a"(ret) : "a"(SYS_nanosleep), "D"(&ts), "S"(nullptr) : "rcx", "r11", "memory");
