@@ -56,10 +56,10 @@ func TestStates(t *testing.T) {
 	v.wantNoWrong()
 }
 
-// TestThreads patches 1, 16 and 256 threads, spinning and sleeping.
+// TestThreads patches 1, 16 and 256 threads, spinning and sleeping; fewer on a kernel that takes its time with each.
 func TestThreads(t *testing.T) {
 	for _, mode := range []string{"spin", "sleep"} {
-		for _, n := range []int{1, 16, 256} {
+		for _, n := range []int{1, 16, 256 / slowness} {
 			t.Run(fmt.Sprintf("%s-%d", mode, n), func(t *testing.T) {
 				v := startVictim(t, "victim", "-t", fmt.Sprint(n), "-m", mode)
 				c := dial(t)
