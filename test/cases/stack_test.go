@@ -199,7 +199,6 @@ func TestHugeMapping(t *testing.T) {
 // return). It returns what tells how often it was hit.
 func probe(t *testing.T, kind, path, symbol string) func() int {
 	t.Helper()
-	const tracing = "/sys/kernel/tracing/"
 	write := func(file, text string, flag int) error {
 		f, err := os.OpenFile(tracing+file, os.O_WRONLY|flag, 0)
 		if err != nil {

@@ -72,12 +72,15 @@ func loopbackUp() error {
 }
 
 // setSysctls makes the kernel's own watchdogs fatal, and lets its log come out in full from here on: the boot, of
-// which only warnings were of interest, is over.
+// which only warnings were of interest, is over. With record-cmd the kernel overwrites an instruction of its scheduler each
+// time that a probe is switched on or off, and an emulated processor was seen to execute the breakpoint that is there
+// meanwhile (Oops: int3 in __schedule()).
 func setSysctls() error {
 	for path, value := range map[string]string{
-		"/proc/sys/kernel/printk":             "8",
-		"/proc/sys/kernel/panic_on_rcu_stall": "1",
-		"/proc/sys/kernel/hung_task_panic":    "1",
+		"/proc/sys/kernel/printk":                "8",
+		"/proc/sys/kernel/panic_on_rcu_stall":    "1",
+		"/proc/sys/kernel/hung_task_panic":       "1",
+		"/sys/kernel/tracing/options/record-cmd": "0",
 	} {
 		if err := os.WriteFile(path, []byte(value), 0); err != nil {
 			return err
