@@ -269,25 +269,23 @@ static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned lon
 }
 
 /*
- * A thread's stack may lie in one mapping with a heap of any size: the kernel joins neighbours. The
- * thread control block, of which the psABI says that its first word is its own address, is no part
- * of a stack, so that a stack below it ends there.
+ * A thread's stack may lie in one mapping with a heap of any size, or next to one: the kernel joins
+ * neighbours, and lp_mapping_end() does. What a heap holds looks like anything. The thread control
+ * block, of which the psABI says that its first word is its own address, is no part of a stack, so
+ * that a stack below it ends there.
  */
 static int lp_limit_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp,
 			  unsigned long *end)
 {
 	unsigned long tcb = lp_arch_thread_pointer(task), first;
 
-	if (*end - sp <= LP_STACK_MAX)
-		return 0;
-	if (tcb <= sp || tcb >= *end || tcb - sp > LP_STACK_MAX || !IS_ALIGNED(tcb, sizeof(first)))
-		return lp_unreadable(s, task, sp, sp);
-	if (lp_read_user(s, &first, tcb, sizeof(first)))
-		return lp_unreadable(s, task, tcb, tcb + sizeof(first));
-	if (first != tcb)
-		return lp_unreadable(s, task, sp, sp);
-	*end = tcb;
-	return 0;
+	if (tcb > sp && tcb < *end && tcb - sp <= LP_STACK_MAX && IS_ALIGNED(tcb, sizeof(first))) {
+		if (lp_read_user(s, &first, tcb, sizeof(first)))
+			return lp_unreadable(s, task, tcb, tcb + sizeof(first));
+		if (first == tcb)
+			*end = tcb;
+	}
+	return *end - sp <= LP_STACK_MAX ? 0 : lp_unreadable(s, task, sp, sp);
 }
 
 /* 0 also for a thread that died meanwhile. */
