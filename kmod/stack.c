@@ -121,6 +121,16 @@ static int lp_read_user(const struct lp_scan *s, void *to, unsigned long from, u
 }
 
 /*
+ * Can this be an alternate stack that @sp is on? Three words of a stack mean many things, most of
+ * which would be stacks of no usual size: of those only what mmap() gave is taken for one.
+ */
+static bool lp_is_stack_of(unsigned long start, unsigned long size, unsigned long sp)
+{
+	return sp - start <= size &&
+	       (size <= LP_STACK_MAX || (start && PAGE_ALIGNED(start | size)));
+}
+
+/*
  * With SS_AUTODISARM the kernel forgets the alternate stack for as long as a handler is on it. The
  * signal frame remembers: its uc_stack is three words, start, flags and size. Frames of other
  * stacks in the same mapping say nothing about this thread.
@@ -133,7 +143,7 @@ static bool lp_is_disarmed_stack(struct lp_scan *s, unsigned int nr, unsigned lo
 	for (i = 0; i < nr; i++) {
 		unsigned long size = s->buf[i];
 
-		if (((u32)flags & ~SS_ONSTACK) == SS_AUTODISARM && sp - start <= size)
+		if (((u32)flags & ~SS_ONSTACK) == SS_AUTODISARM && lp_is_stack_of(start, size, sp))
 			return true;
 		start = flags;
 		flags = size;
