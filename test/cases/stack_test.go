@@ -181,18 +181,23 @@ func TestEndlessStack(t *testing.T) {
 	v.ask("leave") // or the process outlives the program
 }
 
-// TestHugeMapping patches while a thread has its stack in a mapping that is far too large to be searched.
-func TestHugeMapping(t *testing.T) {
-	v := startVictim(t, "stacks")
-	c := dial(t)
-	v.enter("hugeaway")
-	p := rawPatchWith(t, v.path, "outer", ret)
-	transfer(t, c, p)
-	do(t, c, lpnl.VerbApply, p, v.pid)
-	do(t, c, lpnl.VerbRestore, p, v.pid)
-	do(t, c, lpnl.VerbUnload, p, v.pid)
-	v.ask("leave")
-	v.wantValue(1)
+// TestLookalikes patches while a thread that is nowhere near the function has its stack in a mapping that is far too large to
+// be searched, below a heap that is full of addresses of the function, or has words on it that look like an alternate stack.
+func TestLookalikes(t *testing.T) {
+	for _, how := range []string{"hugeaway", "heapaway", "alike"} {
+		t.Run(how, func(t *testing.T) {
+			v := startVictim(t, "stacks")
+			c := dial(t)
+			v.enter(how)
+			p := rawPatchWith(t, v.path, "outer", ret)
+			transfer(t, c, p)
+			do(t, c, lpnl.VerbApply, p, v.pid)
+			do(t, c, lpnl.VerbRestore, p, v.pid)
+			do(t, c, lpnl.VerbUnload, p, v.pid)
+			v.ask("leave")
+			v.wantValue(1)
+		})
+	}
 }
 
 // probe puts a uprobe on an address of a program through tracefs, for the duration of the test. kind is p or r (at

@@ -23,6 +23,8 @@
  *	  restart      sleeps in the system call of again(), which a signal restarts
  *	  deepspin     spins with 8 MiB of stack in use, outside of outer()
  *	  hugeaway     as huge, outside of outer()
+ *	  heapaway     in inner() outside of outer(), its stack below a heap of addresses of outer()
+ *	  alike        so too, with words on its stack that are much like an alternate signal stack
  *	  fifo         a thread for each processor spins with SCHED_FIFO 99, outside of outer(), and rests 250 ms in 4 s
  *	  vhost        has a worker of vhost-net
  *	  uring        an io_uring with a polling thread and a worker that waits in read()
@@ -60,6 +62,7 @@
 #define PAGE 4096UL
 #define DEPTH (8UL << 20)
 #define HUGE (256UL << 20)
+#define HEAP (1UL << 20)
 
 int value(int x);
 void outer(void (*next)(void));
@@ -170,6 +173,15 @@ __attribute__((noinline)) static void spin_deep(void)
 	atomic_fetch_add(&arrived, 1);
 	while (!atomic_load(&leaving))
 		below[0]++;
+}
+
+/* As of a stack_t, but for the size, which no stack has. */
+__attribute__((noinline)) static void alike(void)
+{
+	volatile unsigned long words[3] = { 1, 1UL << 31, -1UL >> 1 };
+
+	inner();
+	words[0]++;
 }
 
 static void hold_in_register(void)
@@ -353,8 +365,10 @@ static void enter(const char *how)
 		restart();
 	else if (!strcmp(how, "deepspin"))
 		spin_deep();
-	else if (!strcmp(how, "hugeaway"))
+	else if (!strcmp(how, "hugeaway") || !strcmp(how, "heapaway"))
 		inner();
+	else if (!strcmp(how, "alike"))
+		alike();
 	else
 		outer(inner);
 	atomic_fetch_sub(&running, 1);
@@ -381,6 +395,16 @@ static char *map(unsigned long size)
 	return p;
 }
 
+/* The thread control block is at the end of what the library is given for a stack. */
+static char *map_below_heap(unsigned long stack)
+{
+	char *p = map(HEAP);
+
+	for (unsigned long at = stack; at < HEAP; at += sizeof(char *))
+		*(char **)(p + at) = (char *)outer + 8;
+	return p;
+}
+
 static void start_process(char *how, char *stack)
 {
 	if (clone(process, stack + (64 << 10), CLONE_VM | SIGCHLD, how) < 0)
@@ -398,6 +422,8 @@ static void start_thread(char *how)
 		ret = pthread_attr_setstack(&attr, (char *)(((unsigned long)malloc(96 << 10) + 32767) & -16384UL), 16384);
 	else if (!strncmp(how, "huge", 4))
 		ret = pthread_attr_setstack(&attr, map(HUGE), 64 << 10);
+	else if (!strcmp(how, "heapaway"))
+		ret = pthread_attr_setstack(&attr, map_below_heap(64 << 10), 64 << 10);
 	else
 		ret = pthread_attr_setstacksize(&attr, DEPTH + (1 << 20));
 	if (ret || pthread_create(&t, &attr, thread, how))
