@@ -19,12 +19,6 @@ struct lp_sum {
 	struct shash_desc desc;
 };
 
-static void lp_sum_free(struct lp_sum *sum)
-{
-	crypto_free_shash(sum->desc.tfm);
-	kfree_sensitive(sum);
-}
-
 static struct lp_sum *lp_sum_alloc(void)
 {
 	struct crypto_shash *tfm = crypto_alloc_shash("sha256", 0, 0);
@@ -47,7 +41,8 @@ static int lp_sum_finish(struct lp_sum *sum, u8 *out)
 {
 	int ret = sum->error ?: crypto_shash_final(&sum->desc, out);
 
-	lp_sum_free(sum);
+	crypto_free_shash(sum->desc.tfm);
+	kfree_sensitive(sum);
 	return ret;
 }
 
@@ -172,16 +167,14 @@ int lp_sum_tables(const struct lp_patch *patch, u8 *out)
 int lp_sum_file(struct file *file, loff_t len, u8 *out)
 {
 	struct lp_sum *sum = lp_sum_alloc();
-	void *buf = kmalloc(PAGE_SIZE, GFP_KERNEL);
 	loff_t at = 0;
+	void *buf;
 
-	if (IS_ERR(sum) || !buf) {
-		kfree(buf);
-		if (IS_ERR(sum))
-			return PTR_ERR(sum);
-		lp_sum_free(sum);
-		return -ENOMEM;
-	}
+	if (IS_ERR(sum))
+		return PTR_ERR(sum);
+	buf = kmalloc(PAGE_SIZE, GFP_KERNEL);
+	if (!buf)
+		sum->error = -ENOMEM;
 	while (!sum->error && at < len) {
 		ssize_t got = kernel_read(file, buf, min_t(loff_t, len - at, PAGE_SIZE), &at);
 
