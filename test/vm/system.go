@@ -13,20 +13,11 @@ type System struct{ Vmlinuz, Initrd, Disk string }
 // Boot boots a system with the kernel of that name and waits for its end. Nothing is put into it: what runs there must write
 // events to protocol.ControlPort itself, and what it prints to protocol.StdoutPort. The rest is as with Run.
 func Boot(ctx context.Context, cfg Config, s System) (Result, error) {
-	cfg = cfg.withDefaults()
-	k, err := findKernel(cfg.Kernel)
+	m, err := newMachine(ctx, cfg.withDefaults())
 	if err != nil {
 		return Result{}, err
 	}
-	dir, err := os.MkdirTemp("", "lpatch-vm-")
-	if err != nil {
-		return Result{}, err
-	}
-	defer os.RemoveAll(dir)
-	accel, err := accelerator(ctx, k)
-	if err != nil {
-		return Result{}, err
-	}
-	m := &machine{cfg: cfg, kernel: k, system: &s, dir: dir, accel: accel, see: func(protocol.Event) {}}
+	defer os.RemoveAll(m.dir)
+	m.system, m.see = &s, func(protocol.Event) {}
 	return m.run(ctx)
 }

@@ -122,24 +122,32 @@ func scriptJob(cfg *Config) (protocol.Job, error) {
 
 // run boots a machine that does the job; see, if not nil, gets each event of the guest.
 func run(ctx context.Context, cfg Config, job protocol.Job, see func(protocol.Event)) (Result, error) {
+	m, err := newMachine(ctx, cfg)
+	if err != nil {
+		return Result{}, err
+	}
+	defer os.RemoveAll(m.dir)
+	m.see = see
+	if cfg.Module != "" {
+		m.kernel.module = cfg.Module
+	}
+	job.Module = m.kernel.module != "" && m.kernel.module != NoModule
+	return m.boot(ctx, job)
+}
+
+// newMachine finds what the machine needs. The caller removes its folder in the end.
+func newMachine(ctx context.Context, cfg Config) (*machine, error) {
 	k, err := findKernel(cfg.Kernel)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
-	if cfg.Module != "" {
-		k.module = cfg.Module
-	}
-	job.Module = k.module != "" && k.module != NoModule
-
-	dir, err := os.MkdirTemp("", "lpatch-vm-")
-	if err != nil {
-		return Result{}, err
-	}
-	defer os.RemoveAll(dir)
 	accel, err := accelerator(ctx, k)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
-	m := &machine{cfg: cfg, kernel: k, dir: dir, accel: accel, see: see}
-	return m.boot(ctx, job)
+	dir, err := os.MkdirTemp("", "lpatch-vm-")
+	if err != nil {
+		return nil, err
+	}
+	return &machine{cfg: cfg, kernel: k, dir: dir, accel: accel}, nil
 }
