@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/filetest"
 )
 
 // tinyTree is a small source tree with a way to build it.
@@ -158,13 +160,7 @@ func TestSystems(t *testing.T) {
 func (p *tinyTree) unpack(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "tree")
-	for name, text := range p.files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		write(t, path, []byte(text))
-	}
+	filetest.Tree(t, dir, p.files)
 	if rules := filepath.Join(dir, "debian/rules"); p.files["debian/rules"] != "" {
 		if err := os.Chmod(rules, 0o755); err != nil {
 			t.Fatal(err)

@@ -10,21 +10,15 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pault.ag/go/debian/version"
+
+	"lpatch/pkg/filetest"
 )
 
-// tree writes files, PATH -> text.
+// tree writes files, PATH -> text, into a new folder.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range files {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	filetest.Tree(t, dir, files)
 	return dir
 }
 

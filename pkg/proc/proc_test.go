@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/filetest"
 )
 
 func TestParseMaps(t *testing.T) {
@@ -93,15 +95,7 @@ func fake(t *testing.T) (FS, string) {
 		"90/status":        "Tgid:\t90\n",
 		"90/stat":          stat("90", "odd", "S", "0", "1", "6"),
 	}
-	for name, text := range files {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	filetest.Tree(t, root, files)
 	for link, to := range map[string]string{"412/exe": exe, "90/exe": "/nowhere", "412/map_files/1000-2000": exe} {
 		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
 			t.Fatal(err)

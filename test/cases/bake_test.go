@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"lpatch/pkg/filetest"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
 )
@@ -29,7 +30,7 @@ func TestBaked(t *testing.T) {
 		t.Run(b.name, func(t *testing.T) {
 			lp := fixtures + b.patch + ".lp"
 			dir := t.TempDir()
-			copyFile(t, fixtures+b.program, filepath.Join(dir, b.program))
+			filetest.Copy(t, fixtures+b.program, filepath.Join(dir, b.program))
 			baked := filepath.Join(dir, b.image)
 			if status, _, complaint := lpctl(t, "boot", "bake", lp, "--image", fixtures+b.image, "-o", baked); status != 0 {
 				t.Fatalf("lpctl boot bake: %s", complaint)
@@ -48,17 +49,6 @@ func TestBaked(t *testing.T) {
 			v.wantValue(2)
 			w.wantValue(2)
 		})
-	}
-}
-
-func copyFile(t *testing.T, from, to string) {
-	t.Helper()
-	data, err := os.ReadFile(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(to, data, 0o755); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lpatch/pkg/filetest"
 	"lpatch/pkg/proc"
 )
 
@@ -92,7 +93,7 @@ func TestBootTmpfs(t *testing.T) {
 	dir := t.TempDir()
 	mount(t, "tmpfs", dir, "tmpfs", 0)
 	path := filepath.Join(dir, "start")
-	copyFile(t, fixtures+"start", path)
+	filetest.Copy(t, fixtures+"start", path)
 	c := dial(t)
 	addBoot(t, c, rawPatch(t, path, "value"), 0)
 	if got := exitOf(t, path); got != 2 {

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"lpatch/pkg/filetest"
 	"lpatch/test/vm"
 )
 
@@ -248,17 +249,9 @@ func buildExample(t *testing.T, dir string) {
 // makeTree makes as much of a kernel's source as scripts/kernel-tree-install looks at (test/tree tests it).
 func makeTree(t *testing.T, dir string) {
 	t.Helper()
-	for name, text := range map[string]string{
+	filetest.Tree(t, dir, map[string]string{
 		"Makefile": "PATCHLEVEL = 12\n", "Kconfig": "", "MAINTAINERS": "Maintainers List\n\n", "include/uapi/linux/types.h": "",
 		"kernel/Makefile": "obj-y += livepatch/\n", "arch/x86/Kconfig": "source \"kernel/livepatch/Kconfig\"\n",
 		"tools/testing/selftests/Makefile": "TARGETS += lkdtm\n", "Documentation/admin-guide/index.rst": "   lockup-watchdogs\n",
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 }

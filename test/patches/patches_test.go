@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"lpatch/pkg/filetest"
 	"lpatch/test/vm"
 )
 
@@ -78,9 +79,9 @@ func TestApply(t *testing.T) {
 	t.Run("build", func(t *testing.T) {
 		buildAll(t, func(t *testing.T, b *Built, lp []byte) {
 			name := filepath.Join(dir, b.Name())
-			copyFile(t, filepath.Join(b.Dir, "prog"), name)
+			filetest.Copy(t, filepath.Join(b.Dir, "prog"), name)
 			if b.Case.Library {
-				copyFile(t, b.Target(), filepath.Join(dir, b.library()))
+				filetest.Copy(t, b.Target(), filepath.Join(dir, b.library()))
 			}
 			if err := os.WriteFile(name+".lp", lp, 0o644); err != nil {
 				t.Fatal(err)
@@ -90,17 +91,6 @@ func TestApply(t *testing.T) {
 	})
 	close(entries)
 	runInside(t, dir, entries)
-}
-
-func copyFile(t *testing.T, from, to string) {
-	t.Helper()
-	data, err := os.ReadFile(from)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(to, data, 0o755); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // runInside boots a machine with all programs and patches, and runs the test of package inside there.

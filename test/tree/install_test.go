@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/filetest"
 )
 
 // skeleton are the parts of a kernel's source that scripts/kernel-tree-install looks at, as short as can be.
@@ -26,15 +28,7 @@ var skeleton = map[string]string{
 func newSkeleton(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	for name, text := range skeleton {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	filetest.Tree(t, dir, skeleton)
 	return dir
 }
 

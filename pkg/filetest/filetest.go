@@ -1,0 +1,32 @@
+// Package filetest makes the files and folders that tests begin with.
+package filetest
+
+import (
+	"os"
+	"testing"
+	"testing/fstest"
+)
+
+// Tree writes files, PATH -> text, below a folder.
+func Tree(t testing.TB, dir string, files map[string]string) {
+	t.Helper()
+	tree := fstest.MapFS{}
+	for name, text := range files {
+		tree[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	if err := os.CopyFS(dir, tree); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Copy copies a program.
+func Copy(t testing.TB, from, to string) {
+	t.Helper()
+	data, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(to, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+}
