@@ -12,7 +12,7 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/bake"
-	"lpatch/pkg/boot"
+	"lpatch/pkg/durable"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
 )
@@ -54,7 +54,7 @@ func (b *bootRun) bake() error {
 	if err != nil {
 		return err
 	}
-	if err := boot.WriteFile(out, baked, mode); err != nil {
+	if err := durable.WriteFile(out, baked, mode); err != nil {
 		return err
 	}
 	return b.baked(p, path, out, baked)

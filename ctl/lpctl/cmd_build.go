@@ -15,8 +15,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"lpatch/pkg/boot"
 	"lpatch/pkg/build"
+	"lpatch/pkg/durable"
 	"lpatch/pkg/patch"
 )
 
@@ -103,7 +103,7 @@ func buildPatch(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := boot.WriteFile(out, res.Data, 0o644); err != nil {
+	if err := durable.WriteFile(out, res.Data, 0o644); err != nil {
 		return err
 	}
 	return built(c, name, out, res)

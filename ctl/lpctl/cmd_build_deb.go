@@ -15,8 +15,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"lpatch/pkg/boot"
 	"lpatch/pkg/build"
+	"lpatch/pkg/durable"
 )
 
 // debFlags are the options of build --deb.
@@ -159,7 +159,7 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 		counts[row.Result]++
 		if im.Result != nil {
 			row.File = filepath.Join(c.String("output"), im.Name+".lp")
-			if err := boot.WriteFile(row.File, im.Result.Data, 0o644); err != nil {
+			if err := durable.WriteFile(row.File, im.Result.Data, 0o644); err != nil {
 				return err
 			}
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"lpatch/pkg/apply"
-	"lpatch/pkg/boot"
+	"lpatch/pkg/durable"
 	"lpatch/pkg/sign"
 )
 
@@ -49,14 +49,14 @@ func signAction(c *cli.Context) error {
 		return err
 	}
 	if c.IsSet("message") {
-		return boot.WriteFile(c.String("message"), p.Message, 0o644)
+		return durable.WriteFile(c.String("message"), p.Message, 0o644)
 	}
 	signature, by, err := signatureFor(c, p)
 	if err != nil {
 		return err
 	}
 	out := cmp.Or(c.String("output"), path)
-	if err := boot.WriteFile(out, sign.Append(p.Content, signature), 0o644); err != nil {
+	if err := durable.WriteFile(out, sign.Append(p.Content, signature), 0o644); err != nil {
 		return err
 	}
 	if !c.Bool("quiet") {

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"lpatch/pkg/durable"
 )
 
 // Where the registry is, below the root of the system.
@@ -51,7 +53,7 @@ func (r Registry) Add(e *Entry, patch []byte) error {
 		return err
 	}
 	defer unlock()
-	if err := makeDir(r.Root, entriesDir); err != nil {
+	if err := durable.MakeDir(r.Root, entriesDir); err != nil {
 		return err
 	}
 	for _, dir := range []string{storeDir, entriesDir} {
@@ -59,10 +61,10 @@ func (r Registry) Add(e *Entry, patch []byte) error {
 			return err
 		}
 	}
-	if err := WriteFile(r.patchPath(e.SHA256), patch, 0o600); err != nil {
+	if err := durable.WriteFile(r.patchPath(e.SHA256), patch, 0o600); err != nil {
 		return err
 	}
-	if err := WriteFile(r.entryPath(e.Name), text, 0o644); err != nil {
+	if err := durable.WriteFile(r.entryPath(e.Name), text, 0o644); err != nil {
 		return err
 	}
 	return errors.Join(r.forget(e.Name), r.sweep())
@@ -88,7 +90,7 @@ func (r Registry) Remove(name string) error {
 	if err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(r.entryPath(name))); err != nil {
+	if err := durable.SyncDir(filepath.Dir(r.entryPath(name))); err != nil {
 		return err
 	}
 	return errors.Join(r.forget(name), r.sweep())
@@ -207,10 +209,10 @@ func (r Registry) trust(path string) error {
 // lock keeps others from adding and removing: a patch is swept away while no entry names it, and comes before its entry.
 // It is taken before that of the trials.
 func (r Registry) lock() (unlock func(), err error) {
-	if err := makeDir(r.Root, storeDir); err != nil {
+	if err := durable.MakeDir(r.Root, storeDir); err != nil {
 		return nil, err
 	}
-	return lockDir(filepath.Join(r.Root, storeDir))
+	return durable.Lock(filepath.Join(r.Root, storeDir))
 }
 
 // sweep removes patches that no entry names, and files that were not whole when the power failed. What cannot be read may
@@ -225,7 +227,7 @@ func (r Registry) sweep() error {
 		named[e.SHA256+".lp"] = true
 	}
 	return errors.Join(removeFrom(filepath.Join(r.Root, storeDir), func(name string) bool { return !named[name] }),
-		removeFrom(filepath.Join(r.Root, entriesDir), func(name string) bool { return strings.HasPrefix(name, temporary) }))
+		removeFrom(filepath.Join(r.Root, entriesDir), func(name string) bool { return strings.HasPrefix(name, durable.Temporary) }))
 }
 
 // removeFrom removes files by name.

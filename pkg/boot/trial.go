@@ -11,6 +11,8 @@ import (
 	"slices"
 
 	"go.yaml.in/yaml/v3"
+
+	"lpatch/pkg/durable"
 )
 
 // trialsFile is beside the entries: on the file system that the root is on, which an initramfs has mounted when nothing
@@ -127,7 +129,7 @@ func disabled(e *Entry, t *trial) error {
 // changeTrials changes the file in one step. It is not written if nothing changes, and not made for a system without
 // entries.
 func (r Registry) changeTrials(change func(*trials)) error {
-	unlock, err := lockDir(filepath.Join(r.Root, entriesDir))
+	unlock, err := durable.Lock(filepath.Join(r.Root, entriesDir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -148,7 +150,7 @@ func (r Registry) changeTrials(change func(*trials)) error {
 	if err != nil || bytes.Equal(before, after) {
 		return err
 	}
-	return WriteFile(filepath.Join(r.Root, trialsFile), slices.Concat([]byte(trialsHeader), after), 0o644)
+	return durable.WriteFile(filepath.Join(r.Root, trialsFile), slices.Concat([]byte(trialsHeader), after), 0o644)
 }
 
 func (r Registry) readTrials() (*trials, error) {

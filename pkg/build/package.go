@@ -7,10 +7,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"lpatch/pkg/deb"
+	"lpatch/pkg/durable"
 	"lpatch/pkg/patch"
 )
 
@@ -63,7 +63,7 @@ func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) 
 		return nil, err
 	}
 	p := &packager{o: o, res: &PackageResult{}}
-	unlock, err := lock(filepath.Join(work, "lock"))
+	unlock, err := durable.Lock(work)
 	if err != nil {
 		return nil, err
 	}
@@ -74,19 +74,6 @@ func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) 
 		}
 	}
 	return p.res, p.makePatches()
-}
-
-// lock waits until no other process uses a folder.
-func lock(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return func() { f.Close() }, nil
 }
 
 // packager builds a package: the folder of its version has root (where it is built), old-source and new-source, stock (the

@@ -1,4 +1,5 @@
-package boot
+// Package durable changes files so that they are whole whatever happens: a crash, a power failure, others at the same time.
+package durable
 
 import (
 	"errors"
@@ -10,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// temporary begins the names of files that are not whole yet.
-const temporary = ".new-"
+// Temporary begins the names of files that are not whole yet.
+const Temporary = ".new-"
 
 // WriteFile makes a file that has all its content or is not there, even if the power fails. It is another inode than what
 // was there: who has that mapped keeps it.
 func WriteFile(path string, data []byte, mode os.FileMode) (err error) {
 	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, temporary+"*")
+	f, err := os.CreateTemp(dir, Temporary+"*")
 	if err != nil {
 		return err
 	}
@@ -42,10 +43,11 @@ func WriteFile(path string, data []byte, mode os.FileMode) (err error) {
 	if err = os.Rename(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }
 
-func syncDir(dir string) error {
+// SyncDir has the names in a folder on the disk when it returns.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
@@ -54,8 +56,8 @@ func syncDir(dir string) error {
 	return d.Sync()
 }
 
-// makeDir makes a folder, and those above it down from root, so that they are there even if the power fails.
-func makeDir(root, dir string) error {
+// MakeDir makes a folder, and those above it down from root, so that they are there even if the power fails.
+func MakeDir(root, dir string) error {
 	at := root
 	for name := range strings.SplitSeq(dir, "/") {
 		above := at
@@ -65,7 +67,7 @@ func makeDir(root, dir string) error {
 			continue
 		}
 		if err == nil {
-			err = syncDir(above)
+			err = SyncDir(above)
 		}
 		if err != nil {
 			return err
@@ -74,8 +76,8 @@ func makeDir(root, dir string) error {
 	return nil
 }
 
-// lockDir has a folder to itself until unlock is called.
-func lockDir(dir string) (unlock func(), err error) {
+// Lock has a folder to itself until unlock is called.
+func Lock(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
 		return nil, err
