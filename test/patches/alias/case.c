@@ -3,6 +3,7 @@
  *
  * old: 33
  * new: 35
+ * between: 34
  */
 #include "../case.h"
 

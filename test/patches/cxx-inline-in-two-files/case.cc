@@ -3,6 +3,7 @@
  *
  * old: 24
  * new: 26
+ * between: 25
  * changes: _Z5sharel
  */
 #include "share.h"
