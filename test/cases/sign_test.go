@@ -33,7 +33,9 @@ const (
 	saysRevoked   = "the key in the keyring .lpatch that the patch is signed with was revoked"
 	saysChanged   = "the signature does not fit the patch: one of them was changed after signing, or another key made it"
 	saysMalformed = "what is appended to the patch file is no valid signature"
-	saysByNow     = "has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)"
+	saysUnable    = "this kernel requires signatures (lpatch.require_signature or lockdown), and cannot check any: it is built " +
+		"without CONFIG_SYSTEM_DATA_VERIFICATION"
+	saysByNow = "has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)"
 )
 
 // keepModule, in the environment, says that the module cannot be loaded again.
@@ -103,8 +105,8 @@ func writeRaw(t *testing.T, p *lpnl.Patch, data []byte) {
 	p.File, p.Hash = open(t, file), sha256.Sum256([]byte(file))
 }
 
-// requireSignatures loads the module anew, so that it has an empty keyring, and back at the end of the test.
-func requireSignatures(t *testing.T, params ...string) (*lpnl.Client, sign.Keyring) {
+// reloadModule loads the module anew with these parameters, and without them at the end of the test.
+func reloadModule(t *testing.T, params ...string) *lpnl.Client {
 	t.Helper()
 	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != nil {
 		t.Fatal(err)
@@ -115,7 +117,13 @@ func requireSignatures(t *testing.T, params ...string) (*lpnl.Client, sign.Keyri
 			removeModule(t)
 		}
 	})
-	c := dial(t)
+	return dial(t)
+}
+
+// requireSignatures loads the module anew, so that it has an empty keyring.
+func requireSignatures(t *testing.T, params ...string) (*lpnl.Client, sign.Keyring) {
+	t.Helper()
+	c := reloadModule(t, params...)
 	info, err := c.Info()
 	if err != nil || info.Keyring == 0 || info.SignatureRequired != (len(params) > 0) {
 		t.Fatalf("the module loaded with %q says %+v, %v", params, info, err)
@@ -179,6 +187,16 @@ func TestSignatures(t *testing.T) {
 	end[len(content)+1]++ // what must be 0 is not
 	writeRaw(t, p, end)
 	wantRefused(t, c, p, saysMalformed)
+}
+
+// TestNoSignatures is for a kernel that cannot check any: with require_signature=1 nothing is accepted, signed or not.
+func TestNoSignatures(t *testing.T) {
+	c := reloadModule(t, "require_signature=1")
+	v := startVictim(t, "victim", "-m", "spin")
+	p := rawPatch(t, v.path, "value")
+	wantRefused(t, c, p, saysUnable)
+	signRaw(t, p, newIdentity(t, "good", 1, time.Hour))
+	wantRefused(t, c, p, saysUnable)
 }
 
 // TestSignatureCovers changes one thing after another of a signed patch.
