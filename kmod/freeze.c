@@ -40,10 +40,11 @@
 #include "trace.h"
 
 /*
- * How long a held thread spins before it sleeps: longer than a usual window, shorter than a wake-up
- * costs twice.
+ * How long a held thread spins before it sleeps, unless somebody else wants its CPU: longer than a
+ * usual window, of hundreds of threads too. What sleeps has to be woken at the end, by the window,
+ * which a thread that has just gone to sleep makes a third longer.
  */
-#define LP_SPIN_NS (30 * NSEC_PER_USEC)
+#define LP_SPIN_NS (250 * NSEC_PER_USEC)
 
 /* Threads that may be created while a target is prepared, beyond as many as it has. */
 #define LP_SPARE_GATES 64
