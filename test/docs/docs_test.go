@@ -27,8 +27,12 @@ const (
 var guides = map[string]func(t *testing.T, dir string){
 	"quick-start.md":        func(*testing.T, string) {},
 	"operators-guide.md":    buildExample,
+	"performance.md":        buildExample,
 	"distribution-guide.md": func(t *testing.T, dir string) { buildExample(t, dir); makeTree(t, dir+"/linux") },
 }
+
+// tools are programs that the commands of a document use and the machine does not have.
+var tools = map[string][]string{"performance.md": {"perf", "bpftrace"}}
 
 // command is one of a block, and what it is to print.
 type command struct {
@@ -160,7 +164,7 @@ func TestMachine(t *testing.T) {
 				runHere(t, document, dir)
 			}
 			list := commands(t, document, "console")
-			judge(t, document, list, runThere(t, dir, prelude+script(list)))
+			judge(t, document, list, runThere(t, dir, prelude+script(list), tools[document]...))
 		})
 	}
 }
@@ -221,12 +225,19 @@ chmod +x /usr/local/sbin/lpctl
 exec 2>&1
 `
 
-// runThere runs a script in a machine, in this folder, and returns what it prints.
-func runThere(t *testing.T, dir, script string) string {
+// runThere runs a script in a machine that has these tools, in this folder, and returns what it prints.
+func runThere(t *testing.T, dir, script string, tools ...string) string {
 	t.Helper()
 	var out bytes.Buffer
 	cfg := vm.Config{Kernel: kernel, Dir: dir, Files: []vm.File{{Host: dir}}, Stdout: &out, Stderr: &out,
 		Script: filepath.Join(t.TempDir(), "script")}
+	for _, name := range tools {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Files = append(cfg.Files, vm.File{Host: path})
+	}
 	if err := os.WriteFile(cfg.Script, []byte(script), 0o644); err != nil {
 		t.Fatal(err)
 	}
