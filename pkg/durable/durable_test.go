@@ -1,0 +1,115 @@
+package durable
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []string
+	for _, e := range entries {
+		list = append(list, e.Name())
+	}
+	return list
+}
+
+// TestWriteFile replaces a file of which somebody has the old content open, who keeps that.
+func TestWriteFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := WriteFile(path, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	was, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer was.Close()
+	if err := WriteFile(path, []byte("newer"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := os.ReadFile(path); err != nil || string(now) != "newer" {
+		t.Errorf("the new file has %q, %v", now, err)
+	}
+	if old, err := io.ReadAll(was); err != nil || string(old) != "old" {
+		t.Errorf("the old file has %q, %v", old, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o755 {
+		t.Errorf("the mode is %v, %v", info.Mode(), err)
+	}
+	if list := names(t, filepath.Dir(path)); len(list) != 1 {
+		t.Errorf("the folder has %v", list)
+	}
+}
+
+// TestWriteFileFails leaves what was there, and nothing else.
+func TestWriteFileFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "folder")
+	if err := os.MkdirAll(filepath.Join(path, "full"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(path, []byte("new"), 0o600); err == nil {
+		t.Error("a file took the place of a folder")
+	}
+	if list := names(t, dir); len(list) != 1 {
+		t.Errorf("the folder has %v", list)
+	}
+	if err := WriteFile(filepath.Join(dir, "none", "file"), nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file in a folder that there is not: %v", err)
+	}
+}
+
+// TestMakeDir makes folders where some are there already, and not in the place of a file.
+func TestMakeDir(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"a/b", "a/b/c", "a"} {
+		if err := MakeDir(root, dir); err != nil {
+			t.Errorf("%s: %v", dir, err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(root, "a", "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MakeDir(root, "a/file/b"); err == nil {
+		t.Error("there is a folder in a file")
+	}
+}
+
+// TestLock has a second one wait for the first.
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan error)
+	go func() {
+		second, err := Lock(dir)
+		if err == nil {
+			second()
+		}
+		got <- err
+	}()
+	select {
+	case err := <-got:
+		t.Fatalf("two have the folder to themselves (%v)", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	unlock()
+	if err := <-got; err != nil {
+		t.Error(err)
+	}
+	if _, err := Lock(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that there is not: %v", err)
+	}
+}
