@@ -4,6 +4,7 @@ package test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,24 +81,36 @@ func casesFor(t *testing.T, kernel string, all []vm.Case) []vm.Case {
 	t.Helper()
 	var cases []vm.Case
 	for _, c := range all {
-		if only := onlyOn(c.Name); only != "" && only != kernel {
-			t.Logf("%s is left out: it runs on kernel %s only", c.Name, only)
+		if why := leftOut(t, kernel, c.Name); why != "" {
+			t.Logf("%s is left out: %s", c.Name, why)
 			continue
-		}
-		option, want := needs(c.Name)
-		if option != "" {
-			value, err := vm.Option(kernel, option)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if has := value == "y" || value == "m"; has != want {
-				t.Logf("%s is left out: kernel %s has %s: %v", c.Name, kernel, option, has)
-				continue
-			}
 		}
 		cases = append(cases, c)
 	}
 	return cases
+}
+
+// leftOut says why a case does not run on a kernel, or "" if it does.
+func leftOut(t *testing.T, kernel, name string) string {
+	t.Helper()
+	option := func(name string) string {
+		value, err := vm.Option(kernel, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+	if only := onlyOn(name); only != "" && only != kernel {
+		return fmt.Sprintf("it runs on kernel %s only", only)
+	}
+	need, want := needs(name)
+	if has := option(need) == "y" || option(need) == "m"; need != "" && has != want {
+		return fmt.Sprintf("kernel %s has %s: %v", kernel, need, has)
+	}
+	if reloads(name) && option("CONFIG_LPATCH") == "y" {
+		return fmt.Sprintf("lpatch is built into kernel %s, and the case loads it", kernel)
+	}
+	return ""
 }
 
 // onlyOn is the one kernel on which a case runs, or "" if it runs on all: that the benchmark works does not depend on it, and
@@ -125,6 +138,15 @@ func needs(name string) (option string, there bool) {
 		return "CONFIG_SYSTEM_DATA_VERIFICATION", false
 	}
 	return "", true
+}
+
+// reloads says whether a case removes the module to load it otherwise.
+func reloads(name string) bool {
+	switch name {
+	case "NoModule", "BootOff", "Audit", "NoSignatures":
+		return true
+	}
+	return strings.HasPrefix(name, "Signature")
 }
 
 func run(t *testing.T, name string, args ...string) string {

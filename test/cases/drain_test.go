@@ -27,14 +27,6 @@ func builtIn() bool {
 	return err == nil && errors.Is(absent, os.ErrNotExist)
 }
 
-// needModule skips a test of what only a module can do.
-func needModule(t *testing.T) {
-	t.Helper()
-	if builtIn() {
-		t.Skip("lpatch is built into this kernel")
-	}
-}
-
 // removeModule removes the module, which it must allow, and loads it again, unless it is built in.
 func removeModule(t *testing.T) {
 	t.Helper()

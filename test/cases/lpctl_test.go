@@ -185,7 +185,6 @@ func TestDoctor(t *testing.T) {
 
 // TestNoModule removes the module, which nothing uses, asks, and loads it again.
 func TestNoModule(t *testing.T) {
-	needModule(t)
 	v := startVictim(t, "victim")
 	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != nil {
 		t.Fatal(err)
