@@ -98,14 +98,22 @@ func initialUsers(uidMap string) bool {
 
 func checkKernel() check {
 	k := check{Name: "kernel"}
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
+	release, machine, err := kernelRelease()
+	if err != nil {
 		k.Message = err.Error()
 		return k
 	}
-	release, machine := unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:])
 	k.OK, k.Message = supported(release, machine)
 	return k
+}
+
+// kernelRelease is what the running kernel calls itself, and for what kind of machine it is.
+func kernelRelease() (release, machine string, err error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return "", "", err
+	}
+	return unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), nil
 }
 
 // supported tells whether the module is made for a kernel, and in a sentence what is the matter if not.
@@ -151,7 +159,7 @@ func checkMapFiles() check {
 func checkModule() []check {
 	k, err := connect()
 	if errors.Is(err, lpnl.ErrNoModule) {
-		return []check{{Name: "module", Message: "lpatch is not loaded; load it with \"modprobe lpatch\""}}
+		return []check{{Name: "module", Message: "lpatch is not loaded; load it with \"modprobe lpatch\""}, secureBootHere(false)}
 	}
 	if err != nil {
 		return []check{{Name: "module", Message: err.Error()}}
@@ -163,7 +171,7 @@ func checkModule() []check {
 	}
 	module := check{Name: "module", OK: i.Version == version, Message: "lpatch " + i.Version}
 	if !module.OK {
-		module.Message += ", but lpctl is " + version + "; install both from the same build"
+		module.Message += ", but lpctl is " + version + "; after an upgrade the next boot brings the new module, else install both from the same build"
 	}
 	gates, err := k.Gates()
 	if err != nil {
@@ -171,11 +179,20 @@ func checkModule() []check {
 	}
 	return []check{
 		module,
+		secureBootHere(true),
 		{Name: "task_work", OK: true, Message: describeTaskWork(i)},
 		{Name: "signatures", OK: !i.SignatureRequired || i.Keyring != 0, Message: describeSignatures(i)},
 		{Name: "patches", OK: true, Message: describePatches(i)},
 		{Name: "gates", OK: true, Message: describeGates(gates)},
 	}
+}
+
+func secureBootHere(loaded bool) check {
+	release, _, err := kernelRelease()
+	if err != nil {
+		return check{Name: "secure boot", Message: err.Error()}
+	}
+	return checkSecureBoot(release, loaded)
 }
 
 func describeTaskWork(i lpnl.Info) string {

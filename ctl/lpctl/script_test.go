@@ -27,10 +27,12 @@ import (
 // kernelFile names, in the environment, the file that has the state of the fake kernel. No file, no module.
 const kernelFile = "LPCTL_TEST_KERNEL"
 
-// These name, in the environment, files in place of the kernel's command line and its name for the boot.
+// These name, in the environment, files in place of the kernel's command line and its name for the boot, and a folder in place
+// of the machine's root.
 const (
 	commandLineFile = "LPCTL_TEST_CMDLINE"
 	bootIDFile      = "LPCTL_TEST_BOOT_ID"
+	rootFolder      = "LPCTL_TEST_ROOT"
 )
 
 func TestMain(m *testing.M) {
@@ -40,7 +42,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"lpctl": func() {
 			connect = connectFake
-			for variable, path := range map[string]*string{commandLineFile: &commandLinePath, bootIDFile: &bootIDPath} {
+			for variable, path := range map[string]*string{
+				commandLineFile: &commandLinePath, bootIDFile: &bootIDPath, rootFolder: &machineRoot,
+			} {
 				*path = cmp.Or(os.Getenv(variable), *path)
 			}
 			main()

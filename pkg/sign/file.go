@@ -25,8 +25,10 @@ const MaxSize = 64 << 10
 var ErrMalformed = errors.New("what is appended to the file is no valid signature")
 
 // Split separates the content of a file from its signature, which is nil if it has none.
-func Split(file []byte) (content, signature []byte, err error) {
-	rest, found := bytes.CutSuffix(file, []byte(marker))
+func Split(file []byte) (content, signature []byte, err error) { return split(file, marker) }
+
+func split(file []byte, end string) (content, signature []byte, err error) {
+	rest, found := bytes.CutSuffix(file, []byte(end))
 	if !found {
 		return file, nil, nil
 	}
