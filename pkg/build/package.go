@@ -139,8 +139,8 @@ func (p *packager) fetchFixes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.o.Progress.say("fetching the source of %s %s", p.o.Source, p.o.To)
-	dsc, err := p.a.FetchSource(ctx, newer, p.path("new-source"))
+	p.o.Progress.say("fetching the patches of %s %s", p.o.Source, p.o.To)
+	dsc, err := p.a.FetchDebian(ctx, newer, p.path("new-source"))
 	if err != nil {
 		return err
 	}

@@ -143,14 +143,40 @@ func splitList(s string) []string {
 }
 
 // FetchSource downloads a source package into a folder and returns its .dsc file.
+//
+// All that is needed to build it are the description, the tar files, and Debian's own part. What else there may be is the
+// signature of the upstream tar, which the archive at times does not serve where it says; apt has checked the tar anyway.
 func (a *Archive) FetchSource(ctx context.Context, s *Source, dir string) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
-	if err := a.get(ctx, dir, "source", "--download-only", "--only-source", "source", s.Name+"="+s.Version.String()); err != nil {
-		return "", fmt.Errorf("the archive lists the source %s %s but does not serve it (any more); with a copy of it, use lpctl build --source: %w", s.Name, s.Version, err)
+	err := a.fetchSource(ctx, s, dir)
+	if err != nil {
+		for _, part := range []string{"--dsc-only", "--tar-only", "--diff-only"} {
+			if a.fetchSource(ctx, s, dir, part) != nil {
+				return "", notServed(s, err)
+			}
+		}
 	}
 	return filepath.Join(dir, s.ID()+".dsc"), nil
+}
+
+// FetchDebian downloads what Debian adds to the source of a package, its folder debian, and returns where the .dsc file would
+// be. It is all that is needed of a version that is not built, and often served for longer than the rest.
+func (a *Archive) FetchDebian(ctx context.Context, s *Source, dir string) (string, error) {
+	if err := a.fetchSource(ctx, s, dir, "--diff-only"); err != nil {
+		return "", notServed(s, err)
+	}
+	return filepath.Join(dir, s.ID()+".dsc"), nil
+}
+
+func (a *Archive) fetchSource(ctx context.Context, s *Source, dir string, options ...string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	args := append([]string{"--download-only", "--only-source"}, options...)
+	return a.get(ctx, dir, "source", append(args, "source", s.Name+"="+s.Version.String())...)
+}
+
+func notServed(s *Source, err error) error {
+	return fmt.Errorf("the archive lists the source %s %s but does not serve it (any more); with a copy of it, use lpctl build --source: %w", s.Name, s.Version, err)
 }
 
 // Binary is a package that was built from a source package.

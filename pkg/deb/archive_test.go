@@ -11,14 +11,14 @@ import (
 )
 
 // repository makes an archive with one source package, tiny, in two versions, and with its binary packages.
-func repository(t *testing.T) (list string) {
+func repository(t *testing.T) (list, dir string) {
 	t.Helper()
 	for _, tool := range []string{"apt-get", "dpkg-source", "dpkg-deb", "dpkg-scanpackages"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("note: the archive is not tried: %v (make deps installs it)", err)
 		}
 	}
-	dir := t.TempDir()
+	dir = t.TempDir()
 	script := `
 for v in 1.0-1 1.0-1+deb12u1; do
 	mkdir -p "tiny-$v/debian/source" "tiny-$v/debian/patches"
@@ -31,6 +31,7 @@ for v in 1.0-1 1.0-1+deb12u1; do
 	: >debian/patches/series
 	cd ..
 	[ -f tiny_1.0.orig.tar.gz ] || tar -czf tiny_1.0.orig.tar.gz --exclude=debian "tiny-$v"
+	echo signature >tiny_1.0.orig.tar.gz.asc
 	dpkg-source -q -b "tiny-$v"
 	mkdir -p "bin-$v/DEBIAN" "bin-$v/usr/bin"
 	echo "$v" >"bin-$v/usr/bin/tiny"
@@ -46,12 +47,13 @@ dpkg-scansources . >Sources 2>/dev/null
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return fmt.Sprintf("deb [trusted=yes] copy:%[1]s ./\ndeb-src [trusted=yes] copy:%[1]s ./\n", dir)
+	return fmt.Sprintf("deb [trusted=yes] copy:%[1]s ./\ndeb-src [trusted=yes] copy:%[1]s ./\n", dir), dir
 }
 
 func TestArchive(t *testing.T) {
 	ctx := context.Background()
-	a, err := openArchive(ctx, filepath.Join(t.TempDir(), "apt"), "bookworm", repository(t))
+	list, _ := repository(t)
+	a, err := openArchive(ctx, filepath.Join(t.TempDir(), "apt"), "bookworm", list)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,5 +94,50 @@ func TestArchive(t *testing.T) {
 		if _, err := a.FindSource(ctx, tt.name, tt.version); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s %s: error %v, want %q", tt.name, tt.version, err, tt.want)
 		}
+	}
+}
+
+// TestArchiveIncomplete takes files away that the archive lists: a signature is not needed at all, and of a version that is
+// not built nothing but Debian's part is.
+func TestArchiveIncomplete(t *testing.T) {
+	ctx := context.Background()
+	list, repo := repository(t)
+	a, err := openArchive(ctx, filepath.Join(t.TempDir(), "apt"), "bookworm", list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := a.FindSource(ctx, "tiny", "1:1.0-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	remove := func(name string) {
+		t.Helper()
+		if err := os.Remove(filepath.Join(repo, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove("tiny_1.0.orig.tar.gz.asc")
+	dsc, err := a.FetchSource(ctx, s, filepath.Join(dir, "no-signature"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("dpkg-source", "--no-check", "-x", dsc, filepath.Join(dir, "tree")).CombinedOutput(); err != nil {
+		t.Errorf("dpkg-source: %v\n%s", err, out)
+	}
+	remove("tiny_1.0-1.dsc")
+	remove("tiny_1.0.orig.tar.gz")
+	if _, err := a.FetchSource(ctx, s, filepath.Join(dir, "no-dsc")); err == nil || !strings.Contains(err.Error(), "does not serve it (any more)") {
+		t.Errorf("a source without .dsc: error %v", err)
+	}
+	if dsc, err = a.FetchDebian(ctx, s, filepath.Join(dir, "only-debian")); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.UnpackDebian(ctx, dsc, filepath.Join(dir, "debian-tree")); err != nil {
+		t.Error(err)
+	}
+	remove("tiny_1.0-1.debian.tar.xz")
+	if _, err := a.FetchDebian(ctx, s, filepath.Join(dir, "nothing")); err == nil || !strings.Contains(err.Error(), "does not serve it (any more)") {
+		t.Errorf("Debian's part is gone: error %v", err)
 	}
 }
