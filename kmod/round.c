@@ -19,14 +19,13 @@ static void lp_ipi_sync(void *unused)
 /*
  * mm_cpumask() has every CPU that may be executing user code of the mm: switch_mm_irqs_off() sets
  * the bit, with a full barrier, before the CPU returns to user mode. A CPU that sets it after this
- * read switched to a thread whose gate is queued, and meets it.
+ * read switched to a thread whose gate is queued, and meets it. This CPU, on which the mm is in use
+ * by this thread, is among them: what wrote the bytes has to refetch them, too.
  */
 static void lp_round(const struct mm_struct *mm, smp_call_func_t fn)
 {
 	smp_mb(); /* the gates were queued, or the bytes written, before this reads the mask */
-	preempt_disable();
-	smp_call_function_many(mm_cpumask((struct mm_struct *)mm), fn, NULL, true);
-	preempt_enable();
+	on_each_cpu_mask(mm_cpumask((struct mm_struct *)mm), fn, NULL, true);
 }
 
 /*
