@@ -4,6 +4,7 @@
 #            V=1       show the commands of the module's build
 #            FUZZTIME, FUZZTIME_VM, FUZZSEED   for fuzz: scripts/fuzz explains
 #            DESTDIR, PREFIX   for install
+#            MAINTAINER   for package
 #            MINUTES, KERNEL, SEED   for soak
 #            ONLY, DO, KERNEL, JOBS   for corpus
 #            BENCH     for bench: full, smoke or boot (KERNEL too)
@@ -11,9 +12,9 @@ KERNELS ?=
 V ?=
 DESTDIR ?=
 PREFIX ?= /usr/local
-export KERNELS V DESTDIR PREFIX MINUTES KERNEL SEED BENCH DO JOBS
+export KERNELS V DESTDIR PREFIX MAINTAINER MINUTES KERNEL SEED BENCH DO JOBS
 
-.PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz soak bench demo corpus generate install deb clean distclean help
+.PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz soak bench demo corpus generate install package clean distclean help
 
 all: lpctl kmod	## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 6.12" for some)
 
@@ -65,11 +66,11 @@ generate:	## make the generated files anew
 install:	## install lpctl, lpatch.ko for the running kernel, and what patches programs as the system boots
 	@scripts/install
 
-deb:		## make a Debian package of the same: build/lpatch.deb
-	@scripts/build-deb
+package:	## make packages of the same, the module as sources for DKMS: .deb and .rpm in build/packages
+	@scripts/package
 
 clean:		## remove what was built, but not what was downloaded
-	rm -rf $(addprefix build/,check kmod tools guest-init lpctl testreport vm-run)
+	rm -rf $(addprefix build/,check kmod tools guest-init lpctl man packages testreport vm-run)
 
 distclean:	## remove build/ altogether
 	rm -rf build
