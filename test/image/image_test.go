@@ -5,6 +5,7 @@ package image
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -55,8 +56,9 @@ func TestImage(t *testing.T) {
 		}
 	}
 	s.want(t, "TestSystem", s.initramfs, "")
-	s.want(t, "TestFirstProcess", s.dracut, "systemd.unit=inside.target")
 	s.want(t, "TestOff", s.initramfs, "systemd.unit=inside.target lpatch.boot=off")
+	// The last, since nothing is left of lpatch then.
+	s.want(t, "TestPackage", s.dracut, "systemd.unit=inside.target")
 }
 
 // system is the image that was made.
@@ -102,8 +104,8 @@ func (s *system) want(t *testing.T, test, initrd, words string) {
 	})
 }
 
-// makeSystem makes the image: the system as Debian has it, the programs of this test, the boot entries, and lpatch as a
-// package, whose hooks make the initramfs.
+// makeSystem makes the image: the system as Debian has it, the programs of this test, the boot entries, and lpatch as
+// packages, of which one builds the module and the other's hooks make the initramfs.
 func makeSystem(t *testing.T) *system {
 	t.Helper()
 	started := time.Now()
@@ -127,11 +129,10 @@ func makeSystem(t *testing.T) *system {
 	for _, f := range fixes {
 		f.keep(t, root)
 	}
-	deb := filepath.Join(dir, "lpatch.deb")
-	t.Setenv("KREL", release)
-	t.Setenv("KDIR", filepath.Join(cache, "kernels", kernel, "headers"))
-	run(t, filepath.Join(top, "scripts/build-deb"), deb)
-	run(t, "./finish-root", root, release, deb)
+	for revision := range 3 {
+		run(t, filepath.Join(top, "scripts/package"), "--out", filepath.Join(root, "packages"), "--revision", fmt.Sprint(revision+1), "deb")
+	}
+	run(t, "./finish-root", root, release, filepath.Join(cache, "kernels", kernel, "root"))
 
 	s := &system{disk: filepath.Join(dir, "disk")}
 	for path, place := range map[string]*string{
@@ -142,7 +143,7 @@ func makeSystem(t *testing.T) *system {
 			t.Fatal(err)
 		}
 	}
-	run(t, "mke2fs", "-q", "-t", "ext4", "-d", root, s.disk, "1G")
+	run(t, "mke2fs", "-q", "-t", "ext4", "-d", root, s.disk, "1500M")
 	if err := os.RemoveAll(root); err != nil {
 		t.Fatal(err)
 	}

@@ -28,9 +28,6 @@ func TestSystem(t *testing.T) {
 	}
 }
 
-// TestFirstProcess is all that is asked of a system that came up by another initramfs.
-func TestFirstProcess(t *testing.T) { firstProcess(t) }
-
 // TestOff is about a system that came up with lpatch.boot=off: nothing of lpatch has run.
 func TestOff(t *testing.T) {
 	if _, err := os.Stat("/sys/module/lpatch"); !errors.Is(err, os.ErrNotExist) {
