@@ -1,0 +1,210 @@
+// Package ansible tests the roll-out of scripts/ansible on three hosts: network namespaces with a server of SSH each, and with programs in
+// this folder in place of lpctl, which keep what they are told to.
+package ansible
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"lpatch/pkg/filetest"
+)
+
+// group are the hosts, made anew for each part as far as their state goes.
+type group struct{ dir string }
+
+var hosts = []string{"h1", "h2", "h3"}
+
+func TestAnsible(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can make network namespaces")
+	}
+	g := group{dir: t.TempDir()}
+	// Its name becomes that of namespaces.
+	g.dir = filepath.Join(g.dir, filepath.Base(filepath.Dir(g.dir))+"x")
+	if err := os.Mkdir(g.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.hosts(t, "down") })
+	g.hosts(t, "up", "3")
+	for _, c := range []struct {
+		name string
+		test func(*testing.T, group)
+	}{
+		{"check", checkOnly}, {"twice", twice}, {"canary", canary}, {"second batch", secondBatch}, {"refused", refused}, {"unable", unable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g.reset(t)
+			c.test(t, g)
+		})
+	}
+}
+
+func (g group) hosts(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.Command("./hosts", append([]string{args[0], g.dir}, args[1:]...)...).CombinedOutput(); err != nil {
+		t.Fatalf("hosts %v: %v (scripts/deps installs what it needs)\n%s", args, err, out)
+	}
+}
+
+// reset makes the hosts what they were before they were patched, and the patch what has not been built.
+func (g group) reset(t *testing.T) {
+	t.Helper()
+	for _, host := range hosts {
+		if err := os.RemoveAll(filepath.Join(g.dir, host)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(g.dir, host), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Remove(filepath.Join(g.dir, "fix.lp")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+}
+
+// play runs a playbook, and returns what it prints and whether it went well.
+func (g group) play(t *testing.T, book string, more ...string) (string, bool) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer stop()
+	args := append([]string{
+		"-i", filepath.Join(g.dir, "inventory"), "-e", "lpatch_file=" + filepath.Join(g.dir, "fix.lp"),
+		"-e", "lpatch_health=healthy lpatch_health_tries=2 lpatch_health_pause=0", "../../scripts/ansible/" + book,
+	}, more...)
+	cmd := exec.CommandContext(ctx, "ansible-playbook", args...)
+	cmd.Env = append(os.Environ(), "ANSIBLE_PRIVATE_KEY_FILE="+filepath.Join(g.dir, "key"),
+		"ANSIBLE_SSH_ARGS=-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ControlMaster=auto -o ControlPersist=30s",
+		"ANSIBLE_SSH_TRANSFER_METHOD=piped", "ANSIBLE_NOCOLOR=1", "ANSIBLE_PYTHON_INTERPRETER=/usr/bin/python3", "ANSIBLE_PIPELINING=True", "ANSIBLE_HOME="+g.dir+"/ansible",
+		"LC_ALL=C.UTF-8")
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("ansible-playbook: %v (scripts/deps installs it)", err)
+	}
+	return string(out), err == nil
+}
+
+// build is how the patch comes to be; it writes down each time.
+func (g group) build() []string {
+	return []string{"-e", `{"lpatch_build": "sh -c 'echo built >> ` + g.dir + `/built; echo patch > ` + g.dir + `/fix.lp'"}`}
+}
+
+// file returns what is in a file of a host, or of all; nothing if there is none.
+func (g group) file(path string) string {
+	text, _ := os.ReadFile(filepath.Join(g.dir, path))
+	return strings.TrimSpace(string(text))
+}
+
+// recap is what Ansible says in the end of a host: how many tasks changed it, and how many failed.
+func recap(t *testing.T, out, host string) (changed, failed string) {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^` + host + ` .*changed=(\d+) .*failed=(\d+)`).FindStringSubmatch(out)
+	if m == nil {
+		return "none", "none"
+	}
+	return m[1], m[2]
+}
+
+// want looks at what became of each host: "patched", "reverted", "untouched".
+func (g group) want(t *testing.T, out string, states ...string) {
+	t.Helper()
+	for i, host := range hosts {
+		state := "untouched"
+		if log := g.file(host + "/log"); log != "" {
+			state = "reverted"
+			if g.file(host+"/applied") == "fix" && g.file(host+"/kept") == "fix" {
+				state = "patched"
+			} else if g.file(host+"/applied")+g.file(host+"/kept") != "" {
+				state = "half patched"
+			}
+		}
+		if state != states[i] {
+			t.Errorf("%s is %s, want %s; it was asked\n%s\n%s", host, state, states[i], g.file(host+"/log"), out)
+		}
+	}
+}
+
+// checkOnly changes nothing, and says what would.
+func checkOnly(t *testing.T, g group) {
+	filetest.Tree(t, g.dir, map[string]string{"fix.lp": "patch"})
+	out, ok := g.play(t, "roll-out.yml", "--check")
+	if !ok {
+		t.Fatal(out)
+	}
+	g.want(t, out, "untouched", "untouched", "untouched")
+	for _, host := range hosts {
+		if changed, failed := recap(t, out, host); changed == "0" || failed != "0" {
+			t.Errorf("%s would be changed by %s tasks, and %s failed\n%s", host, changed, failed, out)
+		}
+	}
+}
+
+// twice rolls a patch out, which is built once, and again, which does nothing; and back, twice too.
+func twice(t *testing.T, g group) {
+	for i, book := range []string{"roll-out.yml", "roll-out.yml", "roll-back.yml", "roll-back.yml"} {
+		out, ok := g.play(t, book, g.build()...)
+		if !ok {
+			t.Fatal(out)
+		}
+		want := "patched"
+		if book == "roll-back.yml" {
+			want = "reverted"
+		}
+		g.want(t, out, want, want, want)
+		for _, host := range hosts {
+			if changed, _ := recap(t, out, host); (changed == "0") != (i%2 == 1) {
+				t.Errorf("%s, run %d: %s tasks changed %s\n%s", book, i+1, changed, host, out)
+			}
+		}
+	}
+	if got := g.file("built"); got != "built" {
+		t.Errorf("the patch was built %q", got)
+	}
+}
+
+// canary has the first host fall ill: it gets its old code back, and no other host is touched.
+func canary(t *testing.T, g group) {
+	filetest.Tree(t, g.dir, map[string]string{"h1/ill": ""})
+	out, ok := g.play(t, "roll-out.yml", g.build()...)
+	if ok || !strings.Contains(out, "h1 is not well with fix (the service does not answer): it was taken out again") {
+		t.Errorf("ansible-playbook says %v and\n%s", ok, out)
+	}
+	g.want(t, out, "reverted", "untouched", "untouched")
+}
+
+// secondBatch has a host of the second batch fall ill: the third is not touched, the first stays.
+func secondBatch(t *testing.T, g group) {
+	filetest.Tree(t, g.dir, map[string]string{"h2/ill": ""})
+	out, ok := g.play(t, "roll-out.yml", g.build()...)
+	if ok || !strings.Contains(out, "h2 is not well with fix") {
+		t.Errorf("ansible-playbook says %v and\n%s", ok, out)
+	}
+	g.want(t, out, "patched", "reverted", "untouched")
+}
+
+// refused is a patch that does not fit one host: that is found out before anything is done to it.
+func refused(t *testing.T, g group) {
+	filetest.Tree(t, g.dir, map[string]string{"h2/refuse": "", "fix.lp": "patch"})
+	out, ok := g.play(t, "roll-out.yml", "--check")
+	if ok || !strings.Contains(out, "lpctl: refused: it does not fit") {
+		t.Errorf("ansible-playbook says %v and\n%s", ok, out)
+	}
+	g.want(t, out, "untouched", "untouched", "untouched")
+}
+
+// unable is a host whose module is not loaded.
+func unable(t *testing.T, g group) {
+	filetest.Tree(t, g.dir, map[string]string{"h1/unable": ""})
+	out, ok := g.play(t, "roll-out.yml", g.build()...)
+	if ok || !strings.Contains(out, "lpatch is not loaded") {
+		t.Errorf("ansible-playbook says %v and\n%s", ok, out)
+	}
+	g.want(t, out, "untouched", "untouched", "untouched")
+}
