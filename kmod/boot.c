@@ -8,7 +8,7 @@
  * file, in the context of the one who does, in execve() and in the mmap() of a dynamic linker alike
  * (kernel/events/uprobes.c). The filter queues a work that runs before that very system call
  * returns to user mode, which is before any instruction of the new mapping. The work looks whether
- * all images of the patch are there, and if so applies it by an ordinary operation: the only thread
+ * all images of a patch are there, and if so applies it by an ordinary operation: the only thread
  * that there usually is waits in that work meanwhile, so the stop window finds it asleep and costs
  * nobody anything; and should there be more threads, as with dlopen(), the operation's checks hold
  * for them.
@@ -19,6 +19,7 @@
 
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/list_sort.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/module.h>
@@ -64,17 +65,20 @@ MODULE_PARM_DESC(boot, "Apply patches to programs as they start (default on)");
  */
 #define LP_BOOT_TIMEOUT_ALONE (10ULL * NSEC_PER_SEC)
 
+/* So many operations are done by one kernel thread: each takes 6 KiB until it is told of. */
+#define LP_BOOT_BATCH 32
+
 /**
  * struct lp_boot - a boot entry
- * @ref: one while it is listed, one for each work that is queued
+ * @ref: one while it is listed, one for each look
  * @node: in the list of entries; lp_boot_lock
  * @id: grows along the list
  * @patch: referenced
  * @flags: enum lpatch_boot_flags
  * @registrar: the thread that is registering the consumers, which is not to be patched thereby
- * @removed: works that are still queued do nothing
+ * @removed: looks to come do nothing
  * @lock: covers the counters and the message
- * @works: those that are queued; lp_boot_works_lock
+ * @looks: to come; lp_boot_starts_lock
  * @applied: processes that were patched
  * @failed: processes that could not be
  * @message: why the last one could not
@@ -90,7 +94,7 @@ struct lp_boot {
 	struct task_struct *registrar;
 	bool removed;
 	struct mutex lock; /* see above */
-	struct list_head works;
+	struct list_head looks;
 	u64 applied;
 	u64 failed;
 	char message[LPATCH_MESSAGE_MAX + 1];
@@ -102,16 +106,39 @@ struct lp_boot {
 	} probes[];
 };
 
-/* One start to look at. @task, which runs it, is compared only. */
-struct lp_boot_work {
+/**
+ * struct lp_boot_start - what a thread that mapped images does on its way to user mode
+ * @head: its work
+ * @node: in the list of all; lp_boot_starts_lock
+ * @task: that runs it; compared only
+ * @looks: struct lp_boot_look.node; of @task alone
+ *
+ * One for all entries, so that what takes time whatever the patch is, a kernel thread and waiting for
+ * CPUs, is needed once for many.
+ */
+struct lp_boot_start {
 	struct callback_head head;
 	struct list_head node;
+	const struct task_struct *task;
+	struct list_head looks;
+};
+
+/**
+ * struct lp_boot_look - an entry for which such a thread may have to do something
+ * @node: in its list of them
+ * @of_boot: in the list of the entry, until the look begins; lp_boot_starts_lock
+ * @task: which thread; compared only
+ * @boot: the entry, referenced
+ */
+struct lp_boot_look {
+	struct list_head node;
+	struct list_head of_boot;
 	const struct task_struct *task;
 	struct lp_boot *boot;
 };
 
-/* Covers lp_boot.works of all entries. */
-static DEFINE_SPINLOCK(lp_boot_works_lock);
+static DEFINE_SPINLOCK(lp_boot_starts_lock);
+static LIST_HEAD(lp_boot_starts);
 
 /* Covers the list. Held while consumers are registered, which takes mmap_lock of who maps the file. */
 static DEFINE_MUTEX(lp_boot_lock);
@@ -140,9 +167,12 @@ static void lp_boot_failed(struct lp_boot *boot, const char *message)
 }
 
 /* Writes down what became of one start, and tells it. */
-static void lp_boot_outcome(struct lp_boot *boot, struct lp_op *op)
+static void lp_boot_outcome(struct lp_op *op)
 {
-	if (op->refusal == LPATCH_REFUSAL_ALREADY)
+	struct lp_boot *boot = op->boot;
+
+	/* Called off if the process is being killed. */
+	if (op->refusal == LPATCH_REFUSAL_ALREADY || op->refusal == LPATCH_REFUSAL_CANCELED)
 		return;
 	if (op->refusal != LPATCH_REFUSAL_NONE) {
 		lp_boot_failed(boot, op->message);
@@ -155,8 +185,14 @@ static void lp_boot_outcome(struct lp_boot *boot, struct lp_op *op)
 	lp_event(op);
 }
 
-/* Are all images there? An image that is there twice is a reason to fail. */
-static bool lp_boot_is_complete(struct lp_op *op)
+static void lp_boot_op_free(struct lp_op *op)
+{
+	lp_patch_put(op->patch);
+	lp_op_free(op);
+}
+
+/* Is it time to apply the patch: are all images there? Otherwise @op is refused, and that is told. */
+static bool lp_boot_is_due(struct lp_op *op)
 {
 	struct mm_struct *mm = op->target->mm;
 	int ret;
@@ -164,22 +200,35 @@ static bool lp_boot_is_complete(struct lp_op *op)
 	mmap_read_lock(mm);
 	ret = lp_load_find_images(op);
 	mmap_read_unlock(mm);
-	return !ret || op->refusal != LPATCH_REFUSAL_IMAGE_MISSING;
+	/* An image that is there twice is a reason to fail. */
+	if (ret && op->refusal != LPATCH_REFUSAL_IMAGE_MISSING)
+		lp_boot_outcome(op);
+	return !ret;
 }
 
-static void lp_boot_try(struct lp_boot *boot, struct lp_op *op)
+/* Return: what is to be done for an entry to the process of current, or NULL. */
+static struct lp_op *lp_boot_op(struct lp_boot *boot, struct lp_target *target, bool alone)
 {
-	int ret = 0;
+	struct lp_op *op;
 
-	if (!lp_boot_is_complete(op))
-		return;
-	if (op->refusal == LPATCH_REFUSAL_NONE)
-		ret = lp_op_run(op);
-	if (ret == -EINTR)
-		return; /* it is being killed */
-	if (ret)
-		lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, lp_boot_no_memory);
-	lp_boot_outcome(boot, op);
+	if (READ_ONCE(boot->removed))
+		return NULL;
+	op = lp_op_alloc(LP_APPLY);
+	if (!op) {
+		lp_boot_failed(boot, lp_boot_no_memory);
+		return NULL;
+	}
+	op->boot = boot;
+	op->pid = task_tgid_nr(current);
+	op->max_stop = alone ? LP_BOOT_TIMEOUT_ALONE : LPATCH_MAX_STOP_DEFAULT;
+	op->timeout = alone ? LP_BOOT_TIMEOUT_ALONE : LP_BOOT_TIMEOUT;
+	op->target = target;
+	lp_patch_get(boot->patch);
+	op->patch = boot->patch;
+	if (lp_boot_is_due(op))
+		return op;
+	lp_boot_op_free(op);
+	return NULL;
 }
 
 /* Is there nobody but current who runs on its memory? */
@@ -188,68 +237,146 @@ static bool lp_boot_is_alone(void)
 	return thread_group_empty(current) && atomic_read(&current->mm->mm_users) == 1;
 }
 
-/* Applies the patch to the process of current, if it is time. */
-static void lp_boot_apply(struct lp_boot *boot)
+/* Does the operations, which end here. */
+static void lp_boot_do(struct list_head *ops, bool alone)
 {
-	struct lp_op *op = lp_op_alloc(LP_APPLY);
+	struct lp_op *op, *next;
+	int ret = 0;
 
-	if (!op) {
-		lp_boot_failed(boot, lp_boot_no_memory);
-		return;
+	if (!list_empty(ops))
+		ret = lp_ops_run(ops, alone);
+	list_for_each_entry_safe(op, next, ops, node) {
+		if (ret && ret != -EINTR) /* that is: it is being killed */
+			lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, lp_boot_no_memory);
+		if (ret != -EINTR)
+			lp_boot_outcome(op);
+		lp_boot_op_free(op);
 	}
-	op->boot = true;
-	op->pid = task_tgid_nr(current);
-	if (lp_boot_is_alone()) {
-		op->max_stop = LP_BOOT_TIMEOUT_ALONE;
-		op->timeout = LP_BOOT_TIMEOUT_ALONE;
-	} else {
-		op->max_stop = LPATCH_MAX_STOP_DEFAULT;
-		op->timeout = LP_BOOT_TIMEOUT;
-	}
-	lp_patch_get(boot->patch);
-	op->patch = boot->patch;
-	/* What a child inherited, that now loads a library, lies below. */
-	if (lp_target_count())
-		lp_lineage_find();
-	op->target = lp_target_get(current->mm, current);
-	if (op->target) {
-		lp_boot_try(boot, op);
-		lp_target_put(op->target);
-	} else {
-		lp_boot_failed(boot, lp_boot_no_memory);
-	}
-	lp_patch_put(op->patch);
-	lp_op_free(op);
 }
 
-/* Runs in the thread that mapped the file, on its way to user mode, or when it exits. */
+static void lp_boot_do_all(struct lp_boot_start *start, struct lp_target *target)
+{
+	bool alone = lp_boot_is_alone();
+	struct lp_boot_look *look;
+	unsigned int nr = 0;
+	LIST_HEAD(ops);
+
+	list_for_each_entry(look, &start->looks, node) {
+		struct lp_op *op = lp_boot_op(look->boot, target, alone);
+
+		if (!op)
+			continue;
+		list_add_tail(&op->node, &ops);
+		if (++nr % LP_BOOT_BATCH)
+			continue;
+		lp_boot_do(&ops, alone);
+		INIT_LIST_HEAD(&ops);
+	}
+	lp_boot_do(&ops, alone);
+}
+
+static int lp_boot_look_cmp(void *unused, const struct list_head *a, const struct list_head *b)
+{
+	const struct lp_boot_look *x = list_entry(a, struct lp_boot_look, node);
+	const struct lp_boot_look *y = list_entry(b, struct lp_boot_look, node);
+
+	return x->boot->id > y->boot->id;
+}
+
+/* Applies to the process of current the patches for which it is time, in the order of their entries. */
+static void lp_boot_apply(struct lp_boot_start *start)
+{
+	struct lp_boot_look *look;
+	struct lp_target *target;
+
+	list_sort(NULL, &start->looks, lp_boot_look_cmp);
+	/*
+	 * What a child inherited, that now loads a library, lies below. Memory that came by execve()
+	 * of this very thread inherited nothing, and then nobody else's has to be searched.
+	 */
+	if ((current->flags & PF_FORKNOEXEC) && lp_target_count())
+		lp_lineage_find();
+	target = lp_target_get(current->mm, current);
+	if (target) {
+		lp_boot_do_all(start, target);
+		lp_target_put(target);
+		return;
+	}
+	list_for_each_entry(look, &start->looks, node)
+		lp_boot_failed(look->boot, lp_boot_no_memory);
+}
+
+/* Runs in the thread that mapped the files, on its way to user mode, or when it exits. */
 static void lp_boot_run(struct callback_head *head)
 {
-	struct lp_boot_work *work = container_of(head, struct lp_boot_work, head);
-	struct lp_boot *boot = work->boot;
+	struct lp_boot_start *start = container_of(head, struct lp_boot_start, head);
+	struct lp_boot_look *look, *next;
 
 	/* Before the look: what is mapped from here on is looked at again. */
-	spin_lock(&lp_boot_works_lock);
-	list_del(&work->node);
-	spin_unlock(&lp_boot_works_lock);
-	if (!(current->flags & PF_EXITING) && current->mm && !READ_ONCE(boot->removed))
-		lp_boot_apply(boot);
-	kfree(work);
-	kref_put(&boot->ref, lp_boot_free);
+	spin_lock(&lp_boot_starts_lock);
+	list_del(&start->node);
+	list_for_each_entry(look, &start->looks, node)
+		list_del(&look->of_boot);
+	spin_unlock(&lp_boot_starts_lock);
+	if (!(current->flags & PF_EXITING) && current->mm)
+		lp_boot_apply(start);
+	list_for_each_entry_safe(look, next, &start->looks, node) {
+		kref_put(&look->boot->ref, lp_boot_free);
+		kfree(look);
+	}
+	kfree(start);
 	module_put(THIS_MODULE);
 }
 
-/* Is there a look by this thread ahead? execve() maps several segments of one file. */
-static bool lp_boot_is_queued(const struct lp_boot *boot)
+/* Will this thread look at the entry? execve() maps several segments of one file. */
+static bool lp_boot_is_looked_at(const struct lp_boot *boot)
 {
-	const struct lp_boot_work *work;
+	const struct lp_boot_look *look;
 	bool found = false;
 
-	spin_lock(&lp_boot_works_lock);
-	list_for_each_entry(work, &boot->works, node)
-		found |= work->task == current;
-	spin_unlock(&lp_boot_works_lock);
+	spin_lock(&lp_boot_starts_lock);
+	list_for_each_entry(look, &boot->looks, of_boot)
+		found |= look->task == current;
+	spin_unlock(&lp_boot_starts_lock);
 	return found;
+}
+
+static struct lp_boot_start *lp_boot_find_start(void)
+{
+	struct lp_boot_start *start, *found = NULL;
+
+	spin_lock(&lp_boot_starts_lock);
+	list_for_each_entry(start, &lp_boot_starts, node)
+		if (start->task == current)
+			found = start;
+	spin_unlock(&lp_boot_starts_lock);
+	return found;
+}
+
+/*
+ * What current does on its way to user mode, which is begun if need be. It runs in this thread, so not
+ * before the caller is done with it. Returns NULL if the thread is exiting.
+ */
+static struct lp_boot_start *lp_boot_get_start(void)
+{
+	struct lp_boot_start *start = lp_boot_find_start();
+
+	if (start)
+		return start;
+	/* There is nobody here to tell that a process starts unpatched for want of some bytes. */
+	start = kmalloc(sizeof(*start), GFP_KERNEL | __GFP_NOFAIL);
+	start->task = current;
+	INIT_LIST_HEAD(&start->looks);
+	init_task_work(&start->head, lp_boot_run);
+	if (lp_task_work_add(current, &start->head, TWA_RESUME)) {
+		kfree(start);
+		return NULL;
+	}
+	spin_lock(&lp_boot_starts_lock);
+	list_add(&start->node, &lp_boot_starts);
+	spin_unlock(&lp_boot_starts_lock);
+	__module_get(THIS_MODULE);
+	return start;
 }
 
 /*
@@ -260,26 +387,23 @@ static LP_UPROBE_FILTER(lp_boot_filter)
 {
 	struct lp_boot_probe *probe = container_of(self, struct lp_boot_probe, consumer);
 	struct lp_boot *boot = probe->boot;
-	struct lp_boot_work *work;
+	struct lp_boot_start *start;
+	struct lp_boot_look *look;
 
 	if (mm != current->mm || (current->flags & PF_KTHREAD) || current == READ_ONCE(boot->registrar) ||
-	    lp_boot_is_queued(boot))
+	    lp_boot_is_looked_at(boot))
 		return false;
-	/* There is nobody here to tell that a process starts unpatched for want of some bytes. */
-	work = kmalloc(sizeof(*work), GFP_KERNEL | __GFP_NOFAIL);
-	work->boot = boot;
-	work->task = current;
-	init_task_work(&work->head, lp_boot_run);
-	if (lp_task_work_add(current, &work->head, TWA_RESUME)) {
-		kfree(work); /* it is exiting */
+	start = lp_boot_get_start();
+	if (!start)
 		return false;
-	}
-	/* It runs in this thread, so not before these. */
-	spin_lock(&lp_boot_works_lock);
-	list_add(&work->node, &boot->works);
-	spin_unlock(&lp_boot_works_lock);
+	look = kmalloc(sizeof(*look), GFP_KERNEL | __GFP_NOFAIL);
+	look->boot = boot;
+	look->task = current;
 	kref_get(&boot->ref);
-	__module_get(THIS_MODULE);
+	spin_lock(&lp_boot_starts_lock);
+	list_add(&look->node, &start->looks);
+	list_add(&look->of_boot, &boot->looks);
+	spin_unlock(&lp_boot_starts_lock);
 	return false;
 }
 
@@ -360,7 +484,8 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_
 		return -ENOMEM;
 	kref_init(&boot->ref);
 	mutex_init(&boot->lock);
-	INIT_LIST_HEAD(&boot->works);
+	INIT_LIST_HEAD(&boot->looks);
+	boot->id = ++lp_boot_last_id; /* looks may come before it is listed */
 	lp_patch_get(patch);
 	boot->patch = patch;
 	boot->flags = flags;
@@ -376,7 +501,6 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_
 		return ret;
 	}
 	__module_get(THIS_MODULE);
-	boot->id = ++lp_boot_last_id;
 	list_add_tail(&boot->node, &lp_boots);
 	return 0;
 }

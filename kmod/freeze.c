@@ -423,7 +423,8 @@ int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
 	lp_freeze_queue(f, true);
 	lp_freeze_lap(f, &f->times.gate);
 	trace_gate(f, f->times.gate);
-	lp_round_stop(f->mm);
+	if (!f->alone)
+		lp_round_stop(f->mm);
 	lp_freeze_lap(f, &f->times.barrier);
 	trace_barrier(f, f->times.barrier);
 	return 0;
@@ -468,7 +469,7 @@ void lp_freeze_end(struct lp_freeze *f)
 	 * What was written is refetched on every CPU before anybody is released; each gate
 	 * serializes for itself too.
 	 */
-	if (atomic_read(&lp_frozen.state) == LP_COMMITTED)
+	if (!f->alone && atomic_read(&lp_frozen.state) == LP_COMMITTED)
 		lp_round_sync(f->mm);
 	WRITE_ONCE(lp_frozen.mm, NULL);
 	atomic_set(&lp_frozen.state, LP_OPEN);

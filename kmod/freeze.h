@@ -44,6 +44,11 @@ struct lp_times {
  * struct lp_freeze - one target, its threads, and a stop window on it
  * @mm: the target; the caller has a reference on its users
  * @pid: of the target's process, for who traces
+ * @alone: there is one thread, which waits in the kernel until all windows for it are over, and can
+ *	   meanwhile neither execute user code nor make another thread. So no CPU has to be taken into
+ *	   the kernel, and the caller has all of them serialize after the last window, before the
+ *	   thread goes on, instead of after each. A CPU that is not given to a virtual machine just
+ *	   then would hold up each window by milliseconds
  * @node: in the list of freezes that newtask adds threads to; lp_gate_lock
  * @threads: every thread that runs on @mm; grows under lp_gate_lock until lp_freeze_finish()
  * @nr: how many of them are in use
@@ -59,6 +64,7 @@ struct lp_times {
 struct lp_freeze {
 	struct mm_struct *mm;
 	pid_t pid;
+	bool alone;
 	struct list_head node;
 	struct lp_thread *threads;
 	unsigned int nr;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * One operation on one target: the verbs, and the kthread that runs one. It uses the target's mm,
- * while the client's thread waits.
+ * Operations on one target: the verbs, and the kthread that does one, or several, one after another.
+ * It uses the target's mm, while the client's thread waits.
  */
 
 #include <linux/kthread.h>
@@ -15,6 +15,7 @@
 #include "overwrite.h"
 #include "patch.h"
 #include "places.h"
+#include "round.h"
 #include "sign.h"
 #include "target.h"
 
@@ -107,8 +108,6 @@ struct lp_op *lp_op_alloc(enum lp_verb verb)
 	if (!op)
 		return NULL;
 	op->verb = verb;
-	init_completion(&op->canceled);
-	init_completion(&op->done);
 	op->scan.buf = kmalloc(LP_SCAN_BUF, GFP_KERNEL);
 	if (op->scan.buf)
 		return op;
@@ -280,14 +279,23 @@ static int lp_op_do(struct lp_op *op)
 
 static int lp_op_thread(void *arg)
 {
-	struct lp_op *op = arg;
+	struct lp_run *run = arg;
+	struct mm_struct *mm = run->target->mm;
+	struct lp_op *op;
 
-	kthread_use_mm(op->target->mm);
-	lp_op_do(op);
-	kthread_unuse_mm(op->target->mm);
-	if (op->record)
-		op->state = op->record->state;
-	complete(&op->done);
+	kthread_use_mm(mm);
+	list_for_each_entry(op, run->ops, node) {
+		WRITE_ONCE(run->began, jiffies);
+		lp_op_do(op);
+		if (op->record)
+			op->state = op->record->state;
+		cond_resched();
+	}
+	/* Instead of one in each window: see struct lp_freeze. */
+	if (run->alone)
+		lp_round_sync(mm);
+	kthread_unuse_mm(mm);
+	complete(&run->done);
 	/* The client's thread collects this one. */
 	set_current_state(TASK_UNINTERRUPTIBLE);
 	while (!kthread_should_stop()) {
@@ -311,7 +319,7 @@ bool lp_op_wait_begin(struct lp_op *op)
 {
 	allow_kernel_signal(SIGKILL);
 	/* After that: lp_op_wait() completes it, and then sends the signal. */
-	return !completion_done(&op->canceled);
+	return !completion_done(&op->run->canceled);
 }
 
 /* Also forgets a signal that came. */
@@ -322,24 +330,29 @@ void lp_op_wait_end(void)
 
 /*
  * Waits for the outcome. If the client is killed meanwhile the operation is called off. Waiting for
- * memory ends then, or when the time is up: again and again, for it may begin anew.
+ * memory ends then, or when the time is up, which each operation has for itself: again and again,
+ * for it may begin anew.
  */
-static void lp_op_wait(struct lp_op *op, struct task_struct *thread)
+static void lp_op_wait(struct lp_run *run, struct task_struct *thread)
 {
-	unsigned long time = nsecs_to_jiffies(op->timeout) + LP_OP_GRACE;
+	unsigned long limit = nsecs_to_jiffies(run->timeout) + LP_OP_GRACE, time = limit, passed;
 	bool killed = false;
 	long left;
 
 	for (;;) {
 		if (killed)
-			left = wait_for_completion_timeout(&op->done, time);
+			left = wait_for_completion_timeout(&run->done, time);
 		else
-			left = wait_for_completion_killable_timeout(&op->done, time);
+			left = wait_for_completion_killable_timeout(&run->done, time);
 		if (left > 0)
 			return;
+		passed = jiffies - READ_ONCE(run->began);
 		if (left < 0) {
 			killed = true;
-			complete(&op->canceled);
+			complete(&run->canceled);
+		} else if (!killed && passed < limit) {
+			time = limit - passed;
+			continue;
 		}
 		send_sig(SIGKILL, thread, 1);
 		time = HZ;
@@ -347,29 +360,47 @@ static void lp_op_wait(struct lp_op *op, struct task_struct *thread)
 }
 
 /**
- * lp_op_run() - do an operation
- * @op: with verb, flags, limits, patch and target
+ * lp_ops_run() - do operations, one after another
+ * @ops: with verb, flags, limits, patch and target, which is the same for all
+ * @alone: the caller's is the only thread that runs on the target's memory
  *
- * The outcome is in @op. If the client is killed meanwhile, the operation completes or is called
+ * The outcomes are in @ops. If the client is killed meanwhile, each operation completes or is called
  * off, and nothing is left half done.
  *
  * Context: the client's.
- * Return: 0 if there is an outcome, or a negative errno.
+ * Return: 0 if there are outcomes, or a negative errno.
  */
-int lp_op_run(struct lp_op *op)
+int lp_ops_run(struct list_head *ops, bool alone)
 {
+	struct lp_op *op = list_first_entry(ops, struct lp_op, node);
+	struct lp_run run = { .ops = ops, .target = op->target, .alone = alone, .began = jiffies };
 	struct task_struct *thread;
 
-	if (mutex_lock_killable(&op->target->lock))
+	init_completion(&run.canceled);
+	init_completion(&run.done);
+	list_for_each_entry(op, ops, node) {
+		op->run = &run;
+		run.timeout = max(run.timeout, op->timeout);
+	}
+	if (mutex_lock_killable(&run.target->lock))
 		return -EINTR;
-	thread = kthread_run(lp_op_thread, op, "lpatch/%u", op->pid);
+	thread = kthread_run(lp_op_thread, &run, "lpatch/%d", pid_nr(run.target->tgid));
 	if (IS_ERR(thread)) {
-		mutex_unlock(&op->target->lock);
+		mutex_unlock(&run.target->lock);
 		return PTR_ERR(thread);
 	}
 	/* Not kthread_stop() yet: a thread that has not started would never do so. */
-	lp_op_wait(op, thread);
+	lp_op_wait(&run, thread);
 	kthread_stop(thread);
-	mutex_unlock(&op->target->lock);
+	mutex_unlock(&run.target->lock);
 	return 0;
+}
+
+/* Does one operation: lp_ops_run(). */
+int lp_op_run(struct lp_op *op)
+{
+	LIST_HEAD(ops);
+
+	list_add(&op->node, &ops);
+	return lp_ops_run(&ops, false);
 }

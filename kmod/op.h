@@ -11,6 +11,7 @@
 #include "stack.h"
 #include "uapi/lpatch.h"
 
+struct lp_boot;
 struct lp_patch;
 struct lp_record;
 struct lp_site;
@@ -25,6 +26,26 @@ enum lp_verb {
 };
 
 /**
+ * struct lp_run - operations that one kthread does, while the client's thread waits
+ * @ops: struct lp_op.node
+ * @target: of all of them
+ * @alone: the client's thread is the only one that runs on the target's memory
+ * @timeout: ns, the longest of an operation
+ * @began: jiffies when the kthread came to the operation that it is at
+ * @canceled: completed when the client is being killed
+ * @done: completed when all have an outcome
+ */
+struct lp_run {
+	struct list_head *ops;
+	struct lp_target *target;
+	bool alone;
+	u64 timeout;
+	unsigned long began;
+	struct completion canceled;
+	struct completion done;
+};
+
+/**
  * struct lp_op - one operation on one target, and its outcome
  * @verb: what to do
  * @flags: enum lpatch_op_flags
@@ -32,12 +53,12 @@ enum lp_verb {
  * @timeout: ns, how long to try again
  * @allowed: the attributes of the request, in which lp_op_allows() looks
  * @allowed_len: bytes of them
- * @boot: it is done to a process as that starts
+ * @boot: the entry for which it is done to a process that starts, or NULL
  * @pid: as the client named the target
  * @patch: referenced
  * @target: referenced; its lock is held by the client's thread
- * @canceled: completed when the client is being killed
- * @done: completed when there is an outcome
+ * @node: in the list of the run
+ * @run: which it is a part of
  * @bases: of the images, what has to be added to a link-time address
  * @places: what is overwritten, by address
  * @nr_places: how many there are
@@ -62,7 +83,7 @@ enum lp_verb {
 struct lp_op {
 	enum lp_verb verb;
 	u32 flags;
-	bool boot;
+	struct lp_boot *boot;
 	u64 max_stop;
 	u64 timeout;
 	const struct nlattr *allowed;
@@ -70,8 +91,8 @@ struct lp_op {
 	u32 pid;
 	struct lp_patch *patch;
 	struct lp_target *target;
-	struct completion canceled;
-	struct completion done;
+	struct list_head node;
+	struct lp_run *run;
 
 	unsigned long bases[LPATCH_IMAGES_MAX];
 	struct lp_place *places;
@@ -103,6 +124,7 @@ bool lp_op_allows(const struct lp_op *op, const char *symbol);
 struct lp_op *lp_op_alloc(enum lp_verb verb);
 void lp_op_free(struct lp_op *op);
 int lp_op_run(struct lp_op *op);
+int lp_ops_run(struct list_head *ops, bool alone);
 bool lp_op_wait_begin(struct lp_op *op);
 void lp_op_wait_end(void);
 const char *lp_op_verb(const struct lp_op *op);

@@ -210,7 +210,7 @@ static int lp_lock_memory(struct lp_op *op)
 	lp_op_wait_end();
 	if (locked)
 		return 0;
-	if (completion_done(&op->canceled))
+	if (completion_done(&op->run->canceled))
 		return lp_refuse_canceled(op);
 	return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
 			    "somebody holds the lock of the address space of %s[%u]",
@@ -270,6 +270,7 @@ static int lp_attempt(struct lp_op *op)
 
 	memset(&op->freeze, 0, sizeof(op->freeze));
 	op->freeze.pid = pid_nr(op->target->tgid);
+	op->freeze.alone = op->run->alone;
 	ret = lp_freeze_prepare(&op->freeze, op->target->mm);
 	if (ret == -ENOMEM)
 		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
@@ -357,7 +358,7 @@ static int lp_attempts(struct lp_op *op)
 		if (!lp_may_pass(op, &deadlines) ||
 		    until < ktime_get_ns() + wait_ms * (u64)NSEC_PER_MSEC)
 			return -lp_refusal_errno(op->refusal);
-		if (wait_for_completion_timeout(&op->canceled, msecs_to_jiffies(wait_ms)))
+		if (wait_for_completion_timeout(&op->run->canceled, msecs_to_jiffies(wait_ms)))
 			return lp_refuse_canceled(op);
 		wait_ms = min_t(unsigned int, 2 * wait_ms, LP_RETRY_MAX_MS);
 		prompt = LP_PROMPT_RETRIES;

@@ -419,13 +419,15 @@ struct lp_patch *lp_record_patch(u64 search)
 	mutex_lock(&lp_targets_lock);
 	list_for_each_entry(target, &lp_targets, node) {
 		list_for_each_entry(record, &target->records, node) {
-			if (found || record->patch->searched == search)
+			if (record->patch->searched == search)
 				continue;
 			found = record->patch;
 			found->searched = search;
 			lp_patch_get(found);
+			goto out; /* many processes have the same many patches */
 		}
 	}
+out:
 	mutex_unlock(&lp_targets_lock);
 	return found;
 }
