@@ -82,6 +82,8 @@ func (b *bootRun) showSync(rows []*apply.Standing) error {
 	for _, r := range rows {
 		if r.Disk == apply.DiskSuperseded {
 			b.note("%s is superseded: another version of its file is there; rebuild the patch for that, or remove it", r.Patch)
+		} else if r.Elsewhere && r.Disk == apply.DiskCurrent && !r.Agrees {
+			b.note("%s is registered for another file than the one that is there now; lpctl boot replay registers that", r.Patch)
 		}
 	}
 	if b.c.Bool("quiet") || len(rows) == 0 {

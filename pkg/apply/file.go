@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"hash"
 	"os"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
@@ -38,7 +40,7 @@ func (o *object) close() {
 
 // object joins a patch file with the files that a process maps. The kernel identifies images by inode, so the same patch
 // is another object where a process maps a copy of a file, as in another container: the object's name is a hash of the
-// patch file and of the inodes.
+// patch file and of what tells inodes apart.
 func (s *Session) object(f *File, p proc.Process, maps []proc.Mapping) (*object, error) {
 	return newObject(f, func(i int) (*os.File, error) { return s.proc.OpenMapping(p.PID, maps[i]) })
 }
@@ -55,16 +57,30 @@ func newObject(f *File, open func(image int) (*os.File, error)) (*object, error)
 			return nil, err
 		}
 		o.patch.Images = append(o.patch.Images, image(&f.Spec.Images[i], file))
-		var st syscall.Stat_t
-		if err := syscall.Fstat(int(file.Fd()), &st); err != nil {
+		if err := nameFile(name, file); err != nil {
 			o.close()
 			return nil, fmt.Errorf("%s: %w", file.Name(), err)
 		}
-		name.Write(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, st.Dev), st.Ino))
 	}
 	name.Sum(o.patch.Hash[:0])
 	tables(&o.patch, f.Spec)
 	return o, nil
+}
+
+// nameFile adds to a hash what is never the same for two inodes. A file of an overlay keeps its number when it is copied up, and
+// is then another one with another time of birth; not all file systems know that.
+func nameFile(name hash.Hash, file *os.File) error {
+	var st unix.Statx_t
+	if err := unix.Statx(int(file.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st); err != nil {
+		return err
+	}
+	if st.Mask&unix.STATX_BTIME == 0 {
+		st.Btime = unix.StatxTimestamp{}
+	}
+	for _, n := range []uint64{unix.Mkdev(st.Dev_major, st.Dev_minor), st.Ino, uint64(st.Btime.Sec), uint64(st.Btime.Nsec)} {
+		name.Write(binary.LittleEndian.AppendUint64(nil, n))
+	}
+	return nil
 }
 
 func image(i *patch.Image, file *os.File) lpnl.Image {

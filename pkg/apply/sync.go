@@ -32,6 +32,7 @@ type Standing struct {
 	Disabled   bool // it is not to be registered, after too many boots that failed
 	Disk       Disk // "" if there is no entry
 	Registered bool // the kernel applies the patch to what starts
+	Elsewhere  bool // it does so for another file than the one that is there now
 	State      lpnl.State
 	Agrees     bool   // there is nothing to do
 	Done       string // what Fix did
@@ -130,6 +131,7 @@ func (c *Comparison) addEntry(e *boot.Entry, boots []lpnl.Boot) error {
 			row.Registered = true
 		default:
 			others = true // of another file, or with another answer to failure
+			row.Elsewhere = row.Elsewhere || b.Hash != entry.hash
 		}
 	}
 	row.Agrees = row.Registered == row.wanted() && !others
