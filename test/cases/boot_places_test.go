@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/proc"
 )
 
@@ -23,6 +22,11 @@ func mount(t *testing.T, source, target, kind string, flags uintptr) {
 	if err := unix.Mount(source, target, kind, flags, ""); err != nil {
 		t.Fatalf("mount %s on %s: %v", source, target, err)
 	}
+	unmount(t, target)
+}
+
+// unmount does so when the test ends.
+func unmount(t *testing.T, target string) {
 	t.Cleanup(func() {
 		// The records of processes that have ended go a moment later, and with them what they refer to.
 		waitFor(t, "the end of all references to "+target, func() bool { return unix.Unmount(target, 0) == nil })
@@ -58,6 +62,7 @@ func TestBootPlaces(t *testing.T) {
 		{"link", exec.Command(linked)},
 		{"bind mount", exec.Command(bound)},
 		{"descriptor", byDescriptor(file)},
+		{"fexecve", exec.Command(fixtures+"start-nopie", "-x", fixtures+name)},
 		{"chroot", with(exec.Command("/"+name), &syscall.SysProcAttr{Chroot: fixtures})},
 		{"namespaces", with(exec.Command(fixtures+name), &syscall.SysProcAttr{
 			Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS | unix.CLONE_NEWNET | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC,
@@ -86,20 +91,6 @@ func byDescriptor(file *os.File) *exec.Cmd {
 	cmd := exec.Command("/proc/self/fd/3")
 	cmd.ExtraFiles = []*os.File{file}
 	return cmd
-}
-
-// TestBootTmpfs has the program on a file system of its own.
-func TestBootTmpfs(t *testing.T) {
-	dir := t.TempDir()
-	mount(t, "tmpfs", dir, "tmpfs", 0)
-	path := filepath.Join(dir, "start")
-	filetest.Copy(t, fixtures+"start", path)
-	c := dial(t)
-	addBoot(t, c, rawPatch(t, path, "value"), 0)
-	if got := exitOf(t, path); got != 2 {
-		t.Fatalf("the program exits with %d, want 2", got)
-	}
-	wantBoot(t, c, 1, 0)
 }
 
 // TestBootMemfd executes a copy of the program that is in memory only: another file, so it is not patched.

@@ -104,19 +104,54 @@ func TestBootKinds(t *testing.T) {
 	}
 }
 
-// TestBootLibrary patches a library before its constructors run, at the start of a program and when one opens it, time
-// and again.
+// TestBootLibrary patches a library before its constructors run: at the start of a program; when one opens it, time and
+// again; in a program of several threads; in a child. musl never unmaps a library.
 func TestBootLibrary(t *testing.T) {
+	for _, s := range []struct {
+		library, program string
+		args             []string
+		want             int
+		applied          uint64
+	}{
+		{"libstart.so", "start-shared", nil, 2, 1},
+		{"libstart.so", "start", []string{fixtures + "libstart.so", "5"}, 10, 5},
+		{"libstart.so", "start", []string{"-t", fixtures + "libstart.so", "5"}, 10, 5},
+		{"libstart.so", "start", []string{"-f", fixtures + "libstart.so", "5"}, 10, 5},
+		{"libstart-musl.so", "start-musl", []string{fixtures + "libstart-musl.so", "5"}, 10, 1},
+	} {
+		t.Run(strings.Join(append([]string{s.program}, s.args...), " "), func(t *testing.T) {
+			c := dial(t)
+			addBoot(t, c, rawPatch(t, fixtures+s.library, "value"), 0)
+			if got := exitOf(t, fixtures+s.program, s.args...); got != s.want {
+				t.Fatalf("the program exits with %d, want %d (%s)", got, s.want, onlyBoot(t, c).Message)
+			}
+			wantBoot(t, c, s.applied, 0)
+		})
+	}
+}
+
+// TestBootMany has many entries for one function, too many for one kernel thread, and the first cannot be applied: the others
+// are, in the order in which they were added, so that the last one is on top.
+func TestBootMany(t *testing.T) {
+	const many = 40
+	path := fixtures + "start"
 	c := dial(t)
-	addBoot(t, c, rawPatch(t, fixtures+"libstart.so", "value"), 0)
-	if got := exitOf(t, fixtures+"start-shared"); got != 2 {
-		t.Fatalf("a program with the library exits with %d, want 2", got)
+	for i := range many {
+		p := rawPatchWith(t, path, "value", plus(byte(i)))
+		if i == 0 {
+			p.Sites[0].Old = []byte{1, 2, 3, 4, 5}
+		}
+		addBoot(t, c, p, 0)
 	}
-	wantBoot(t, c, 1, 0)
-	if got := exitOf(t, fixtures+"start", fixtures+"libstart.so", "5"); got != 10 {
-		t.Fatalf("a program that opens the library five times exits with %d, want 10", got)
+	if got := exitOf(t, path); got != many-1 {
+		t.Fatalf("the program exits with %d, want %d", got, many-1)
 	}
-	wantBoot(t, c, 6, 0)
+	for i, b := range wantBoots(t, c, many) {
+		if want := uint64(min(i, 1)); b.Applied != want || b.Failed != 1-want {
+			t.Errorf("entry %d: %d processes were patched and %d were not (%s)", i, b.Applied, b.Failed, b.Message)
+		}
+	}
+	wantNoTargets(t, c)
 }
 
 // TestBootTwoImages waits for the last of two images.

@@ -98,27 +98,37 @@ func copyUp(t *testing.T, path string) {
 	}
 }
 
-// TestBootOverlay patches programs on an overlay as they start, from whatever layer.
+// TestBootOverlay patches a program on an overlay as it starts, from whatever layer, and whichever was registered: that is
+// one file. Copied up it is another: it starts as it is, the one in the lower layer is patched, and boot sync says so, until the
+// entry is registered anew.
 func TestBootOverlay(t *testing.T) {
 	lower, merged := mountOverlay(t, "start")
-	c := dial(t)
-	path := filepath.Join(merged, "start")
-	addBoot(t, c, rawPatch(t, path, "value"), 0)
-	for i, p := range []string{path, filepath.Join(lower, "start")} {
-		if got := exitOf(t, p); got != 2 {
-			t.Fatalf("%s exits with %d, want 2", p, got)
+	above, below := filepath.Join(merged, "start"), filepath.Join(lower, "start")
+	wantExits := func(wantAbove, wantBelow int) {
+		t.Helper()
+		if got := exitOf(t, above); got != wantAbove {
+			t.Fatalf("on the overlay the program exits with %d, want %d", got, wantAbove)
 		}
-		wantBoot(t, c, uint64(i+1), 0)
+		if got := exitOf(t, below); got != wantBelow {
+			t.Fatalf("in the lower layer the program exits with %d, want %d", got, wantBelow)
+		}
 	}
-	forgetBoots(t, c)
-	copyUp(t, path)
-	p := rawPatch(t, path, "value")
-	p.Hash[0]++ // it is for another inode
-	addBoot(t, c, p, 0)
-	if got := exitOf(t, path); got != 2 {
-		t.Fatalf("copied up it exits with %d, want 2", got)
+	c := dial(t)
+	for _, registered := range []string{below, above} {
+		addBoot(t, c, rawPatch(t, registered, "value"), 0)
+		wantExits(2, 2)
+		wantBoot(t, c, 2, 0)
+		forgetBoots(t, c)
 	}
-	if got := exitOf(t, filepath.Join(lower, "start")); got != 1 {
-		t.Fatalf("in the lower layer it exits with %d, want 1", got)
+	t.Cleanup(func() { lpctl(t, "boot", "remove", "start") })
+	wantDone(t, "start is applied to what starts from now on", "boot", "add", fixtures+"start.lp", "--image", above)
+	wantExits(2, 2)
+	copyUp(t, above)
+	wantExits(1, 2)
+	const note = "lpctl: note: start is registered for another file than the one that is there now; lpctl boot replay registers that\n"
+	if status, stdout, stderr := lpctl(t, "boot", "sync"); status != 0 || stderr != note {
+		t.Fatalf("lpctl boot sync: exit status %d\n%s%s", status, stdout, stderr)
 	}
+	wantDone(t, "start is applied to what starts from now on", "boot", "replay")
+	wantExits(2, 1)
 }

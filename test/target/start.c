@@ -5,6 +5,9 @@
  *	start             exits with value(0), called before anything else: before main() and all other initialisation of
  *	                  the program itself
  *	start LIBRARY N   opens the library N times, each time calls its value(0), closes it, and exits with the sum
+ *	start -t LIBRARY N, start -f LIBRARY N
+ *	                  does so in a second thread, while the first one computes; in a child
+ *	start -x PROGRAM  executes the program by a descriptor
  *	start -r N PROGRAM [ARGUMENT…]
  *	                  runs the program N times, one after another, and says how often it exited with what: "1: 0, 2: 100"
  *
@@ -14,6 +17,8 @@
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,7 +90,42 @@ static int open_library(const char *path, int times)
 	}
 	return sum;
 }
+
+static void *open_in_thread(void *arg)
+{
+	char **argv = arg;
+
+	exit(open_library(argv[0], atoi(argv[1])));
+}
+
+static int open_elsewhere(int threads, char **argv)
+{
+	pthread_t thread;
+	int status = 0;
+	pid_t child;
+
+	if (threads) {
+		if (pthread_create(&thread, NULL, open_in_thread, argv))
+			return 253;
+		for (;;)
+			__asm__ volatile("");
+	}
+	child = fork();
+	if (!child)
+		exit(open_library(argv[0], atoi(argv[1])));
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 253;
+}
 #endif
+
+static int execute(char **argv)
+{
+	extern char **environ;
+
+	fexecve(open(argv[0], O_RDONLY | O_CLOEXEC), argv, environ);
+	perror("start");
+	return 255;
+}
 
 static int run(int times, char **argv)
 {
@@ -116,7 +156,11 @@ int main(int argc, char **argv)
 {
 	if (argc > 3 && !strcmp(argv[1], "-r"))
 		return run(atoi(argv[2]), argv + 3);
+	if (argc > 2 && !strcmp(argv[1], "-x"))
+		return execute(argv + 2);
 #ifndef STATIC
+	if (argc > 3)
+		return open_elsewhere(!strcmp(argv[1], "-t"), argv + 2);
 	if (argc > 2)
 		return open_library(argv[1], atoi(argv[2]));
 #endif
