@@ -31,6 +31,17 @@ static inline int lp_compat_init(void)
 #endif
 
 /*
+ * With KASAN task_work_add() notes its caller in memory that it may have to allocate, which nobody
+ * may do who holds a raw spinlock; commit 73ab05aa46b0 ("sched/core: Disable page allocation in
+ * task_tick_mm_cid()"), 6.12, has a flag against it, and since 6.14 it never allocates.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
+#define LP_TWA_NO_ALLOC	TWAF_NO_ALLOC
+#else
+#define LP_TWA_NO_ALLOC	0
+#endif
+
+/*
  * Commit 54d020692b34 ("mm/gup: remove unused vmas parameter from get_user_pages()" and its
  * series), 6.5.
  */

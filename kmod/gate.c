@@ -143,7 +143,7 @@ void lp_gate_queue(struct lp_gate *gate)
 	if (atomic_xchg(&gate->queued, 1))
 		return;
 	init_task_work(&gate->work, lp_gate_run);
-	if (lp_task_work_add(gate->task, &gate->work, TWA_RESUME)) {
+	if (lp_task_work_add(gate->task, &gate->work, TWA_RESUME | LP_TWA_NO_ALLOC)) {
 		atomic_set(&gate->queued, 0);
 		return;
 	}
@@ -222,7 +222,7 @@ static int lp_gate_nudge(struct lp_gate *gate, void *arg)
 	if (atomic_xchg(&gate->nudged, 1))
 		return 0;
 	init_task_work(&gate->nudge, lp_gate_nudged);
-	if (lp_task_work_add(gate->task, &gate->nudge, TWA_SIGNAL)) {
+	if (lp_task_work_add(gate->task, &gate->nudge, TWA_SIGNAL | LP_TWA_NO_ALLOC)) {
 		atomic_set(&gate->nudged, 0); /* it exits, and passes its gate by that */
 		return 0;
 	}
