@@ -88,7 +88,7 @@ func dieAt(t *testing.T, step string, e ending, rival *lpnl.Client, q *lpnl.Patc
 		verb = lpnl.VerbLoad
 		manyFixups(p)
 	case "turn":
-		occupy(t, rival, q, other, 700*time.Millisecond)
+		occupy(t, rival, q, other, patience(700*time.Millisecond))
 	case "window":
 		setDelay(t, 500*time.Millisecond)
 	case "retry":
@@ -97,7 +97,7 @@ func dieAt(t *testing.T, step string, e ending, rival *lpnl.Client, q *lpnl.Patc
 	transfer(t, c, p)
 	done := make(chan error, 1)
 	go func() {
-		_, err := c.Op(verb, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{MaxStop: 5 * time.Second, Timeout: 2 * time.Second})
+		_, err := c.Op(verb, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{MaxStop: 5 * time.Second, Timeout: patience(2 * time.Second)})
 		done <- err
 	}()
 	switch step {
