@@ -93,6 +93,8 @@ func FuzzInfo(f *testing.F) {
 		ae.Uint32(AttrInfoPatches, uint32(info.Patches))
 		ae.Uint32(AttrInfoTargets, uint32(info.Targets))
 		ae.Uint32(AttrInfoGates, uint32(info.Gates))
+		ae.Uint32(AttrInfoKeyring, uint32(info.Keyring))
+		ae.Flag(AttrInfoSignatureRequired, info.SignatureRequired)
 		sent, err := ae.Encode()
 		if err != nil {
 			t.Fatal(err)
