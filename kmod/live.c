@@ -105,6 +105,7 @@ enum lp_found {
 	LP_FOUND_NEW,
 	LP_FOUND_OLD,
 	LP_FOUND_FOREIGN,
+	LP_FOUND_MISSING,
 };
 
 static enum lp_found lp_look_at_site(const struct lp_target *target,
@@ -112,11 +113,13 @@ static enum lp_found lp_look_at_site(const struct lp_target *target,
 {
 	unsigned long addr = lp_layer_addr(record, site);
 	u8 found[LPATCH_SITE_MAX];
+	int ret;
 
 	if (!lp_live_is_site(target->mm, record->patch, site, record->bases))
 		return LP_FOUND_GONE;
-	if (lp_peek(target->mm, addr, found, site->len, true))
-		return LP_FOUND_FOREIGN;
+	ret = lp_peek(target->mm, addr, found, site->len, true);
+	if (ret)
+		return ret == -EAGAIN ? LP_FOUND_MISSING : LP_FOUND_FOREIGN;
 	if (lp_layer_holds(target, record, site, found))
 		return LP_FOUND_NEW;
 	if (!memcmp(found, site->old_bytes, site->len) ||
@@ -154,50 +157,66 @@ static void lp_look_at_sites(const struct lp_target *target, const struct lp_rec
 			live->lost = live->lost ?: site;
 		else if (found == LP_FOUND_FOREIGN)
 			live->foreign = live->foreign ?: site;
+		else if (found == LP_FOUND_MISSING)
+			live->missing = live->missing ?: site;
 	}
 }
 
-/**
- * lp_live_look() - look at the sites of a patch in a target, and at its mapping
- * @target: its lock held
- * @record: of the patch
- * @live: gets what was found
- *
- * Context: mmap_lock of the target held for read. Pages that are not there are faulted in.
- */
-void lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live)
+static void lp_look_at_record(const struct lp_target *target, const struct lp_record *record,
+			      struct lp_live *live)
 {
 	*live = (struct lp_live){};
 	live->unmapped = !lp_live_is_patch(target->mm, record->patch, record->base);
 	lp_look_at_sites(target, record, live);
 }
 
-/**
- * lp_live_settle() - find out the states of the patches that a child inherited
- * @target: its lock held
- *
- * A fork copies memory at a moment of its own, so a child may have the text of before or after a
- * window of its parent, whatever the parent's record says by now.
- *
- * Context: mmap_lock of the target held for read. Pages that are not there are faulted in.
+/*
+ * Finds out the states of the patches that a child inherited. A fork copies memory at a moment of
+ * its own, so a child may have the text of before or after a window of its parent, whatever the
+ * parent's record says by now. Return: whether all are known.
  */
-void lp_live_settle(struct lp_target *target)
+static bool lp_live_settle(struct lp_target *target, struct lp_live *live)
 {
 	struct lp_record *record;
-	struct lp_live live;
 
 	list_for_each_entry(record, &target->records, node) {
 		if (!record->unsettled || record->ended)
 			continue;
-		lp_live_look(target, record, &live);
+		lp_look_at_record(target, record, live);
+		if (live->missing)
+			return false;
 		lp_records_lock();
-		if (live.applied)
+		if (live->applied)
 			record->state = LPATCH_STATE_APPLIED;
 		else if (record->state == LPATCH_STATE_APPLIED)
 			record->state = LPATCH_STATE_LOADED;
 		record->unsettled = false;
 		lp_records_unlock();
 	}
+	return true;
+}
+
+/**
+ * lp_live_look() - look at the sites of a patch in a target, and at its mapping
+ * @target: its lock held
+ * @record: of the patch, or NULL if only the states of inherited patches are wanted
+ * @live: gets what was found
+ *
+ * Does not wait for pages, for one may be of a server that does not answer, and who wants mmap_lock
+ * would wait too. Those that are not there are asked for, so that they are there another time.
+ *
+ * Context: mmap_lock of the target held for read.
+ * Return: 0; or -EAGAIN if @live->missing has not come yet.
+ */
+int lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live)
+{
+	*live = (struct lp_live){};
+	if (!lp_live_settle(target, live))
+		return -EAGAIN;
+	*live = (struct lp_live){};
+	if (record)
+		lp_look_at_record(target, record, live);
+	return live->missing ? -EAGAIN : 0;
 }
 
 /* Is it not what the record says? */

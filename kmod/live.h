@@ -16,6 +16,7 @@ struct mm_struct;
  * variables, so those tell only in a patch without functions
  * @lost: the first site that has the old bytes though the patch is applied, or NULL
  * @foreign: the first site that has neither, or NULL
+ * @missing: the first site of which the page has not come yet, or NULL: then the others say little
  * @gone: the first site whose image is no longer mapped there, or NULL
  * @unmapped: a part of the patch's own mapping is no longer there
  */
@@ -23,6 +24,7 @@ struct lp_live {
 	u32 applied;
 	const struct lp_site *lost;
 	const struct lp_site *foreign;
+	const struct lp_site *missing;
 	const struct lp_site *gone;
 	bool unmapped;
 };
@@ -30,8 +32,7 @@ struct lp_live {
 bool lp_live_is_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base);
 bool lp_live_is_site(struct mm_struct *mm, const struct lp_patch *patch,
 		     const struct lp_site *site, const unsigned long *bases);
-void lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live);
-void lp_live_settle(struct lp_target *target);
+int lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live);
 bool lp_live_drifted(const struct lp_record *record, const struct lp_live *live);
 u32 lp_live_say(const struct lp_target *target, const struct lp_record *record,
 		const struct lp_live *live, char *message, size_t size, const char **function);

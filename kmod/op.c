@@ -22,6 +22,9 @@
 /* How long beyond its time-out an operation may wait for memory. */
 #define LP_OP_GRACE (5 * HZ)
 
+/* How often an operation without a time-out looks for pages that are asked for. */
+#define LP_LOOK_TRIES 100
+
 static const int lp_errnos[] = {
 	[LPATCH_REFUSAL_NONE] = 0,
 	[LPATCH_REFUSAL_TARGET_GONE] = ESRCH,
@@ -69,6 +72,11 @@ int lp_op_refuse(struct lp_op *op, u32 refusal, const char *fmt, ...)
 	vscnprintf(op->message, sizeof(op->message), fmt, args);
 	va_end(args);
 	return -lp_errnos[refusal];
+}
+
+int lp_refuse_canceled(struct lp_op *op)
+{
+	return lp_op_refuse(op, LPATCH_REFUSAL_CANCELED, "the client went away");
 }
 
 static const char * const lp_verbs[] = {
@@ -250,16 +258,55 @@ static void lp_op_use_record(struct lp_op *op)
 		op->patch = op->record->patch;
 		op->base = op->record->base;
 	}
-	mmap_read_lock(op->target->mm);
-	lp_live_settle(op->target);
-	if (op->record)
-		lp_live_look(op->target, op->record, &op->live);
+}
+
+static int lp_look_once(struct lp_op *op)
+{
+	int ret = lp_op_lock_memory(op);
+
+	if (ret)
+		return ret;
+	ret = lp_live_look(op->target, op->verb == LP_APPLY ? op->record : NULL, &op->live);
 	mmap_read_unlock(op->target->mm);
+	return ret;
+}
+
+/*
+ * Sees what state the patches are in that came by fork, and for an apply whether this one drifted.
+ * Return: 0 or a refusal.
+ */
+static int lp_op_look(struct lp_op *op)
+{
+	u64 until = ktime_get_ns() + op->timeout;
+	unsigned int tries = LP_LOOK_TRIES;
+	const struct lp_site *site;
+	int ret;
+
+	while ((ret = lp_look_once(op)) == -EAGAIN) {
+		if (wait_for_completion_timeout(&op->run->canceled, 1 + HZ / 100))
+			return lp_refuse_canceled(op);
+		if (tries)
+			tries--;
+		else if (ktime_get_ns() > until)
+			break;
+	}
+	if (ret != -EAGAIN)
+		return ret;
+	site = op->live.missing;
+	strscpy(op->function, site->symbol, sizeof(op->function));
+	return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
+			    "the page of %s did not come into the memory of %s[%u] in time",
+			    site->symbol, op->target->comm, op->pid);
 }
 
 static int lp_op_do(struct lp_op *op)
 {
+	int ret;
+
 	lp_op_use_record(op);
+	ret = lp_op_look(op);
+	if (ret)
+		return ret;
 	/* What is there already can be taken out whatever it is. */
 	if ((op->verb == LP_LOAD || op->verb == LP_APPLY) && !lp_sign_permits(op->patch))
 		return lp_op_refuse(op, LPATCH_REFUSAL_UNSIGNED,
@@ -328,6 +375,29 @@ void lp_op_wait_end(void)
 	disallow_signal(SIGKILL);
 }
 
+/**
+ * lp_op_lock_memory() - take the target's mmap_lock for read
+ * @op: in its own thread
+ *
+ * Who holds it may wait for anything, but then this does not: others wait for their turn meanwhile.
+ *
+ * Return: 0, or a refusal, also if the client went away before.
+ */
+int lp_op_lock_memory(struct lp_op *op)
+{
+	bool wanted = lp_op_wait_begin(op), locked;
+
+	locked = wanted && !mmap_read_lock_killable(op->target->mm);
+	lp_op_wait_end();
+	if (locked)
+		return 0;
+	if (completion_done(&op->run->canceled))
+		return lp_refuse_canceled(op);
+	return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
+			    "somebody holds the lock of the address space of %s[%u]",
+			    op->target->comm, op->pid);
+}
+
 /*
  * Waits for the outcome. If the client is killed meanwhile the operation is called off. Waiting for
  * memory ends then, or when the time is up, which each operation has for itself: again and again,
@@ -349,7 +419,7 @@ static void lp_op_wait(struct lp_run *run, struct task_struct *thread)
 		passed = jiffies - READ_ONCE(run->began);
 		if (left < 0) {
 			killed = true;
-			complete(&run->canceled);
+			complete_all(&run->canceled); /* for those that follow, too */
 		} else if (!killed && passed < limit) {
 			time = limit - passed;
 			continue;

@@ -127,8 +127,10 @@ int lp_op_run(struct lp_op *op);
 int lp_ops_run(struct list_head *ops, bool alone);
 bool lp_op_wait_begin(struct lp_op *op);
 void lp_op_wait_end(void);
+int lp_op_lock_memory(struct lp_op *op);
 const char *lp_op_verb(const struct lp_op *op);
 __printf(3, 4) int lp_op_refuse(struct lp_op *op, u32 refusal, const char *fmt, ...);
+int lp_refuse_canceled(struct lp_op *op);
 int lp_refusal_errno(u32 refusal);
 
 #endif

@@ -193,30 +193,6 @@ out:
 	return ret;
 }
 
-static int lp_refuse_canceled(struct lp_op *op)
-{
-	return lp_op_refuse(op, LPATCH_REFUSAL_CANCELED, "the client went away");
-}
-
-/*
- * Takes mmap_lock. Who holds it may wait for anything, but then this does not: others wait for their
- * turn meanwhile. Return: 0, or a refusal, also if the client went away before.
- */
-static int lp_lock_memory(struct lp_op *op)
-{
-	bool wanted = lp_op_wait_begin(op), locked;
-
-	locked = wanted && !mmap_read_lock_killable(op->target->mm);
-	lp_op_wait_end();
-	if (locked)
-		return 0;
-	if (completion_done(&op->run->canceled))
-		return lp_refuse_canceled(op);
-	return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-			    "somebody holds the lock of the address space of %s[%u]",
-			    op->target->comm, op->pid);
-}
-
 /* Return: as lp_window(). */
 static int lp_locked_window(struct lp_op *op)
 {
@@ -225,7 +201,7 @@ static int lp_locked_window(struct lp_op *op)
 	int ret;
 
 	lp_freeze_lock(op->max_stop);
-	ret = lp_lock_memory(op);
+	ret = lp_op_lock_memory(op);
 	if (ret) {
 		lp_freeze_unlock();
 		return ret;
@@ -294,6 +270,8 @@ static bool lp_may_pass(const struct lp_op *op, unsigned int *deadlines)
 	case LPATCH_REFUSAL_THREAD_SIGNAL_STACK:
 	case LPATCH_REFUSAL_STACK_UNREADABLE: /* of a thread that ends, perhaps */
 		return true;
+	case LPATCH_REFUSAL_SITE_UNREADABLE: /* its page came, and went again sooner than it was seen */
+		return op->missing && !op->fault;
 	case LPATCH_REFUSAL_DEADLINE:
 		return (*deadlines)++ < LP_DEADLINE_RETRIES;
 	default:

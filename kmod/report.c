@@ -85,28 +85,28 @@ int lp_report_op(struct sk_buff *skb, const struct lp_op *op)
 	return 0;
 }
 
-/* A target whose mmap_lock is held this long by others is reported without a look at its memory. */
+/* A target that cannot be looked at for so long, for want of mmap_lock or a page, is reported without. */
 #define LP_LOOK_TRIES 100
 
 /* Return: whether there was a look. Killable, and never waits for long. */
 static bool lp_look(struct lp_target *target, struct lp_record *record, struct lp_live *live)
 {
 	unsigned int tries = LP_LOOK_TRIES;
+	bool looked = false;
 
 	if (!mmget_not_zero(target->mm))
 		return false;
-	while (!mmap_read_trylock(target->mm)) {
-		if (!tries-- || fatal_signal_pending(current)) {
-			mmput(target->mm);
-			return false;
+	for (;;) {
+		if (mmap_read_trylock(target->mm)) {
+			looked = !lp_live_look(target, record, live);
+			mmap_read_unlock(target->mm);
 		}
+		if (looked || !tries-- || fatal_signal_pending(current))
+			break;
 		schedule_timeout_killable(1 + HZ / 100);
 	}
-	lp_live_settle(target);
-	lp_live_look(target, record, live);
-	mmap_read_unlock(target->mm);
 	mmput(target->mm);
-	return true;
+	return looked;
 }
 
 static int lp_put_drift(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
@@ -124,7 +124,7 @@ static int lp_put_drift(struct sk_buff *skb, struct lp_target *target, struct lp
 }
 
 static const char lp_unlooked[] =
-	"its memory could not be looked at: it is ending, or somebody holds the lock of its address space";
+	"its memory could not be looked at: it is ending, its address space is locked, or a page does not come";
 
 /* Where the patch is among those that are applied to the target. */
 static int lp_put_layer(struct sk_buff *skb, const struct lp_target *target,

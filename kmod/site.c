@@ -156,24 +156,26 @@ void lp_place_write(const struct lp_place *place)
  * @addr: where
  * @bytes: gets them
  * @len: at most LPATCH_SITE_MAX
- * @may_fault: wait for a page that is not there
+ * @fetch: have a page that is not there brought, without waiting for it
  *
  * The pages are not pinned: that would give a child its own copy of a page that it shares.
  *
  * Context: mmap_lock held for read.
- * Return: 0 or -EFAULT.
+ * Return: 0; -EAGAIN if a page is being brought; -EFAULT if it is not there, or there is none.
  */
-int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, bool may_fault)
+int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, bool fetch)
 {
-	unsigned int flags = FOLL_FORCE | (may_fault ? 0 : FOLL_NOFAULT);
+	unsigned int flags = FOLL_FORCE | (fetch ? FOLL_NOWAIT : FOLL_NOFAULT);
 
 	while (len) {
 		size_t part = min_t(size_t, len, PAGE_SIZE - offset_in_page(addr));
 		struct page *page;
 		char *from;
+		long got;
 
-		if (lp_get_user_pages(mm, addr & PAGE_MASK, 1, flags, &page, NULL) != 1)
-			return -EFAULT;
+		got = lp_get_user_pages(mm, addr & PAGE_MASK, 1, flags, &page, NULL);
+		if (got != 1)
+			return got || !fetch ? -EFAULT : -EAGAIN;
 		from = kmap_local_page(page);
 		memcpy(bytes, from + offset_in_page(addr), part);
 		kunmap_local(from);
