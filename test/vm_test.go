@@ -1,5 +1,5 @@
 // Package test runs the test cases of test/cases in virtual machines, one for each kernel. LPATCH_VM selects the
-// kernels (test/vm.TestKernels).
+// kernels (test/vm.TestKernels), LPATCH_CASES, a regular expression, the cases.
 package test
 
 import (
@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -79,8 +80,15 @@ func runCases(t *testing.T, cfg vm.Config, cases []vm.Case) {
 // casesFor leaves out those that the kernel is not built for, and says so.
 func casesFor(t *testing.T, kernel string, all []vm.Case) []vm.Case {
 	t.Helper()
+	wanted, err := regexp.Compile(os.Getenv("LPATCH_CASES"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	var cases []vm.Case
 	for _, c := range all {
+		if !wanted.MatchString(c.Name) {
+			continue
+		}
 		if why := leftOut(t, kernel, c.Name); why != "" {
 			t.Logf("%s is left out: %s", c.Name, why)
 			continue
@@ -130,6 +138,8 @@ func needs(name string) (option string, there bool) {
 		return "CONFIG_FAILSLAB", true
 	case name == "Vhost":
 		return "CONFIG_VHOST_NET", true
+	case name == "ServerStops":
+		return "CONFIG_FUSE_FS", true
 	case name == "Audit":
 		return "CONFIG_AUDIT", true
 	case strings.HasPrefix(name, "Signature"):

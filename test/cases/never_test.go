@@ -61,12 +61,18 @@ func TestPageNeverComes(t *testing.T) {
 // another is done. A slow machine takes longer for that.
 func wantMeanwhile(t *testing.T, v *victim, op func(lpnl.Options) error, refusal string, other func()) {
 	t.Helper()
+	wantMeanwhileIn(t, v, waitForPage, op, refusal, other)
+}
+
+// wantMeanwhileIn is wantMeanwhile for a wait in another function.
+func wantMeanwhileIn(t *testing.T, v *victim, function string, op func(lpnl.Options) error, refusal string, other func()) {
+	t.Helper()
 	for o := shortly; o.Timeout < patience(2*time.Minute); o.Timeout *= 4 {
 		done := make(chan error, 1)
 		go func() { done <- op(o) }()
 		waitFor(t, "the operation to wait for the page", func() bool {
 			thread := opThread(t, v.pid)
-			return len(done) > 0 || thread != 0 && inKernel(thread, waitForPage)
+			return len(done) > 0 || thread != 0 && inKernel(thread, function)
 		})
 		other()
 		meanwhile := len(done) == 0
