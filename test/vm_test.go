@@ -111,9 +111,14 @@ func leftOut(t *testing.T, kernel, name string) string {
 	if only := onlyOn(name); only != "" && only != kernel {
 		return fmt.Sprintf("it runs on kernel %s only", only)
 	}
-	need, want := needs(name)
-	if has := option(need) == "y" || option(need) == "m"; need != "" && has != want {
-		return fmt.Sprintf("kernel %s has %s: %v", kernel, need, has)
+	there, absent := needs(name)
+	for _, need := range there {
+		if value := option(need); value != "y" && value != "m" {
+			return fmt.Sprintf("kernel %s has no %s", kernel, need)
+		}
+	}
+	if absent != "" && option(absent) == "y" {
+		return fmt.Sprintf("kernel %s has %s", kernel, absent)
 	}
 	if reloads(name) && option("CONFIG_LPATCH") == "y" {
 		return fmt.Sprintf("lpatch is built into kernel %s, and the case loads it", kernel)
@@ -131,23 +136,23 @@ func onlyOn(name string) string {
 	return ""
 }
 
-// needs is the option of the kernel's configuration, or "", that a case cannot do without, or that must not be there.
-func needs(name string) (option string, there bool) {
+// needs are the options of the kernel's configuration that a case cannot do without, and the one that must not be there.
+func needs(name string) (there []string, absent string) {
 	switch {
 	case strings.HasPrefix(name, "Fault"):
-		return "CONFIG_FAILSLAB", true
+		return []string{"CONFIG_FAILSLAB"}, ""
 	case name == "Vhost":
-		return "CONFIG_VHOST_NET", true
+		return []string{"CONFIG_VHOST_NET"}, ""
 	case name == "ServerStops":
-		return "CONFIG_FUSE_FS", true
+		return []string{"CONFIG_FUSE_FS"}, ""
 	case name == "Audit":
-		return "CONFIG_AUDIT", true
+		return []string{"CONFIG_AUDIT", "CONFIG_SYSTEM_DATA_VERIFICATION"}, ""
 	case strings.HasPrefix(name, "Signature"):
-		return "CONFIG_SYSTEM_DATA_VERIFICATION", true
+		return []string{"CONFIG_SYSTEM_DATA_VERIFICATION"}, ""
 	case name == "NoSignatures":
-		return "CONFIG_SYSTEM_DATA_VERIFICATION", false
+		return nil, "CONFIG_SYSTEM_DATA_VERIFICATION"
 	}
-	return "", true
+	return nil, ""
 }
 
 // reloads says whether a case removes the module to load it otherwise.

@@ -23,16 +23,23 @@ const (
 	race  = "BUG: KCSAN: "
 	ruler = "=================================="
 	ours  = "[lpatch]"
+	// near is how many frames of a stack may be the module's for the access to count as its own: that of a helper of the
+	// kernel, as memcpy(), and who called it. What the kernel does with its own pages further down is the kernel's.
+	near = 3
 )
+
+// access begins the stack of one of the two accesses.
+var access = regexp.MustCompile(` by (task|interrupt)\b.* on cpu \d+:`)
 
 // Scanner reads a log line by line. The zero value is ready to use.
 type Scanner struct {
-	race string // the first line of a report of KCSAN, of which the end has not been seen yet
+	race  string // the first line of a report of KCSAN, of which the end has not been seen yet
+	depth int    // how many lines of a stack in it were seen
 }
 
 // Scan takes the next line and gives what the kernel complains of, or "". A data race between two places of the kernel
-// itself is no complaint: the kernel has many, of which some are intended and marked as such in later versions. One that
-// the module has a part in, be it far up the stack, is.
+// itself is no complaint: the kernel has many, of which some are intended and marked as such in later versions. One with an
+// access that the module makes is.
 func (s *Scanner) Scan(line string) string {
 	if at := strings.Index(line, race); at >= 0 {
 		s.race = strings.TrimSpace(line)
@@ -42,7 +49,11 @@ func (s *Scanner) Scan(line string) string {
 	if s.race == "" {
 		return ""
 	}
-	if strings.Contains(line, ours) {
+	s.depth++
+	if access.MatchString(line) {
+		s.depth = 0
+	}
+	if s.depth <= near && strings.Contains(line, ours) {
 		complaint := s.race
 		s.race = ""
 		return complaint

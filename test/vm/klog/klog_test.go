@@ -66,6 +66,19 @@ value changed: 0x0000000000000001 -> 0x0000000000000000
 ==================================================================
 lpatch: a line that names [lpatch] behind the report
 `
+	deepRace = `
+==================================================================
+BUG: KCSAN: data-race in __get_user_pages / lru_add
+
+read-write to 0xffffea000012a640 of 8 bytes by task 219 on cpu 0:
+ lru_add+0x31/0xb0
+read to 0xffffea000012a640 of 8 bytes by task 214 on cpu 1:
+ __get_user_pages+0x20/0x60
+ __gup_longterm_locked+0x20/0x60
+ get_user_pages_remote+0x20/0x60
+ lp_peek+0x1c2/0x4d0 [lpatch]
+==================================================================
+`
 	moduleRace = `
 ==================================================================
 BUG: KCSAN: data-race in __set_task_comm / memcpy
@@ -90,7 +103,7 @@ func scan(text string) (complaints []string) {
 }
 
 func TestRaces(t *testing.T) {
-	if got := scan(kernelRace); len(got) > 0 {
+	if got := scan(kernelRace + deepRace); len(got) > 0 {
 		t.Errorf("a race of the kernel with itself is taken for ours: %q", got)
 	}
 	want := "BUG: KCSAN: data-race in __set_task_comm / memcpy"
