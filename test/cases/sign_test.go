@@ -291,7 +291,10 @@ func TestSignatureKeys(t *testing.T) {
 	waitFor(t, "the key to expire", func() bool {
 		p.Hash = sha256.Sum256([]byte(time.Now().String()))
 		err := c.Transfer(p)
-		return err != nil && err.Error() == saysExpired
+		if err != nil && err.Error() != saysExpired {
+			t.Fatal(err)
+		}
+		return err != nil
 	})
 	revoked := newIdentity(t, "revoked", 4, time.Hour)
 	addRevoked(t, ring, revoked)
