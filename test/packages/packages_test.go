@@ -59,12 +59,13 @@ func TestPackages(t *testing.T) {
 	t.Run("rpm", func(t *testing.T) { contents(t, dir, "rpm", listRPM, "/usr/share/zsh/site-functions/_lpctl") })
 	t.Run("lintian", func(t *testing.T) { lintian(t, dir) })
 	t.Run("scriptlets", func(t *testing.T) { scriptlets(t, dir) })
+	t.Run("rpm's life", func(t *testing.T) { rpmLife(t, top, dir) })
 }
 
 // makePackages makes them of the sources in top. What is set up before, by the shell, is the user's environment.
-func makePackages(t *testing.T, top, out, before string) {
+func makePackages(t *testing.T, top, out, before string, args ...string) {
 	t.Helper()
-	cmd := exec.Command("bash", "-ec", before+"\nexec scripts/package --out "+out)
+	cmd := exec.Command("bash", "-ec", before+"\nexec scripts/package --out "+out+" "+strings.Join(args, " "))
 	cmd.Dir = top
 	if text, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("scripts/package: %v (scripts/deps installs what it needs)\n%s", err, text)
