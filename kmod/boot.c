@@ -6,12 +6,8 @@
  * For each image of the patch there is a uprobe consumer on the inode whose filter always says no.
  * So no breakpoint is ever placed, but uprobe_mmap() asks the filter whenever somebody maps the
  * file, in the context of the one who does, in execve() and in the mmap() of a dynamic linker alike
- * (kernel/events/uprobes.c). The filter queues a work that runs before that very system call
- * returns to user mode, which is before any instruction of the new mapping. The work looks whether
- * all images of a patch are there, and if so applies it by an ordinary operation: the only thread
- * that there usually is waits in that work meanwhile, so the stop window finds it asleep and costs
- * nobody anything; and should there be more threads, as with dlopen(), the operation's checks hold
- * for them.
+ * (kernel/events/uprobes.c). The filter has that thread look, before that very system call returns
+ * to user mode, which is before any instruction of the new mapping, whether all is there (start.c).
  *
  * It is asked several times for one start (a dynamic linker maps a file as a whole first, and then
  * its text), and must be: only when the text is mapped executable is the image found.
@@ -19,25 +15,19 @@
 
 #include <linux/kref.h>
 #include <linux/list.h>
-#include <linux/list_sort.h>
-#include <linux/mm.h>
-#include <linux/mmap_lock.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/netlink.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/task_work.h>
 
 #include "boot.h"
 #include "compat.h"
 #include "event.h"
-#include "lineage.h"
-#include "load.h"
 #include "op.h"
 #include "patch.h"
-#include "target.h"
+#include "start.h"
 #include "trace.h"
 
 /*
@@ -56,90 +46,6 @@ static bool lp_boot_on = true;
 module_param_named(boot, lp_boot_on, bool, 0444);
 MODULE_PARM_DESC(boot, "Apply patches to programs as they start (default on)");
 
-/* How long a start may be held up by threads that are in the way; those of a dlopen(), if any. */
-#define LP_BOOT_TIMEOUT NSEC_PER_SEC
-
-/*
- * A process of one thread waits here whatever happens, and a stop window stops nobody else. The
- * usual limit would only leave it unpatched where a virtual machine is not given its processors.
- */
-#define LP_BOOT_TIMEOUT_ALONE (10ULL * NSEC_PER_SEC)
-
-/* So many operations are done by one kernel thread: each takes 6 KiB until it is told of. */
-#define LP_BOOT_BATCH 32
-
-/**
- * struct lp_boot - a boot entry
- * @ref: one while it is listed, one for each look
- * @node: in the list of entries; lp_boot_lock
- * @id: grows along the list
- * @patch: referenced
- * @flags: enum lpatch_boot_flags
- * @registrar: the thread that is registering the consumers, which is not to be patched thereby
- * @removed: looks to come do nothing
- * @lock: covers the counters and the message
- * @looks: to come; lp_boot_starts_lock
- * @applied: processes that were patched
- * @failed: processes that could not be
- * @message: why the last one could not
- * @nr_probes: how many of @probes are registered
- * @probes: one for each image
- */
-struct lp_boot {
-	struct kref ref;
-	struct list_head node;
-	long id;
-	struct lp_patch *patch;
-	u32 flags;
-	struct task_struct *registrar;
-	bool removed;
-	struct mutex lock; /* see above */
-	struct list_head looks;
-	u64 applied;
-	u64 failed;
-	char message[LPATCH_MESSAGE_MAX + 1];
-	u32 nr_probes;
-	struct lp_boot_probe {
-		struct uprobe_consumer consumer;
-		struct uprobe *uprobe;
-		struct lp_boot *boot;
-	} probes[];
-};
-
-/**
- * struct lp_boot_start - what a thread that mapped images does on its way to user mode
- * @head: its work
- * @node: in the list of all; lp_boot_starts_lock
- * @task: that runs it; compared only
- * @looks: struct lp_boot_look.node; of @task alone
- *
- * One for all entries, so that what takes time whatever the patch is, a kernel thread and waiting for
- * CPUs, is needed once for many.
- */
-struct lp_boot_start {
-	struct callback_head head;
-	struct list_head node;
-	const struct task_struct *task;
-	struct list_head looks;
-};
-
-/**
- * struct lp_boot_look - an entry for which such a thread may have to do something
- * @node: in its list of them
- * @of_boot: in the list of the entry, until the look begins; lp_boot_starts_lock
- * @task: which thread; compared only
- * @boot: the entry, referenced
- */
-struct lp_boot_look {
-	struct list_head node;
-	struct list_head of_boot;
-	const struct task_struct *task;
-	struct lp_boot *boot;
-};
-
-static DEFINE_SPINLOCK(lp_boot_starts_lock);
-static LIST_HEAD(lp_boot_starts);
-
 /* Covers the list. Held while consumers are registered, which takes mmap_lock of who maps the file. */
 static DEFINE_MUTEX(lp_boot_lock);
 static LIST_HEAD(lp_boots);
@@ -153,10 +59,13 @@ static void lp_boot_free(struct kref *ref)
 	kfree(boot);
 }
 
-static const char lp_boot_no_memory[] = "there was no memory to patch a process as it started";
+void lp_boot_put(struct lp_boot *boot)
+{
+	kref_put(&boot->ref, lp_boot_free);
+}
 
-/* Writes down that a process could not be patched, and why. */
-static void lp_boot_failed(struct lp_boot *boot, const char *message)
+/* Writes down that current could not be patched, and why. */
+void lp_boot_failed(struct lp_boot *boot, const char *message)
 {
 	mutex_lock(&boot->lock);
 	boot->failed++;
@@ -166,8 +75,8 @@ static void lp_boot_failed(struct lp_boot *boot, const char *message)
 		send_sig(SIGKILL, current, 1);
 }
 
-/* Writes down what became of one start, and tells it. */
-static void lp_boot_outcome(struct lp_op *op)
+/* Writes down what became of one start, of which @op was a part, and tells it. */
+void lp_boot_outcome(struct lp_op *op)
 {
 	struct lp_boot *boot = op->boot;
 
@@ -185,200 +94,6 @@ static void lp_boot_outcome(struct lp_op *op)
 	lp_event(op);
 }
 
-static void lp_boot_op_free(struct lp_op *op)
-{
-	lp_patch_put(op->patch);
-	lp_op_free(op);
-}
-
-/* Is it time to apply the patch: are all images there? Otherwise @op is refused, and that is told. */
-static bool lp_boot_is_due(struct lp_op *op)
-{
-	struct mm_struct *mm = op->target->mm;
-	int ret;
-
-	mmap_read_lock(mm);
-	ret = lp_load_find_images(op);
-	mmap_read_unlock(mm);
-	/* An image that is there twice is a reason to fail. */
-	if (ret && op->refusal != LPATCH_REFUSAL_IMAGE_MISSING)
-		lp_boot_outcome(op);
-	return !ret;
-}
-
-/* Return: what is to be done for an entry to the process of current, or NULL. */
-static struct lp_op *lp_boot_op(struct lp_boot *boot, struct lp_target *target, bool alone)
-{
-	struct lp_op *op;
-
-	if (READ_ONCE(boot->removed))
-		return NULL;
-	op = lp_op_alloc(LP_APPLY);
-	if (!op) {
-		lp_boot_failed(boot, lp_boot_no_memory);
-		return NULL;
-	}
-	op->boot = boot;
-	op->pid = task_tgid_nr(current);
-	op->max_stop = alone ? LP_BOOT_TIMEOUT_ALONE : LPATCH_MAX_STOP_DEFAULT;
-	op->timeout = alone ? LP_BOOT_TIMEOUT_ALONE : LP_BOOT_TIMEOUT;
-	op->target = target;
-	lp_patch_get(boot->patch);
-	op->patch = boot->patch;
-	if (lp_boot_is_due(op))
-		return op;
-	lp_boot_op_free(op);
-	return NULL;
-}
-
-/* Is there nobody but current who runs on its memory? */
-static bool lp_boot_is_alone(void)
-{
-	return thread_group_empty(current) && atomic_read(&current->mm->mm_users) == 1;
-}
-
-/* Does the operations, which end here. */
-static void lp_boot_do(struct list_head *ops, bool alone)
-{
-	struct lp_op *op, *next;
-	int ret = 0;
-
-	if (!list_empty(ops))
-		ret = lp_ops_run(ops, alone);
-	list_for_each_entry_safe(op, next, ops, node) {
-		if (ret && ret != -EINTR) /* that is: it is being killed */
-			lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, lp_boot_no_memory);
-		if (ret != -EINTR)
-			lp_boot_outcome(op);
-		lp_boot_op_free(op);
-	}
-}
-
-static void lp_boot_do_all(struct lp_boot_start *start, struct lp_target *target)
-{
-	bool alone = lp_boot_is_alone();
-	struct lp_boot_look *look;
-	unsigned int nr = 0;
-	LIST_HEAD(ops);
-
-	list_for_each_entry(look, &start->looks, node) {
-		struct lp_op *op = lp_boot_op(look->boot, target, alone);
-
-		if (!op)
-			continue;
-		list_add_tail(&op->node, &ops);
-		if (++nr % LP_BOOT_BATCH)
-			continue;
-		lp_boot_do(&ops, alone);
-		INIT_LIST_HEAD(&ops);
-	}
-	lp_boot_do(&ops, alone);
-}
-
-static int lp_boot_look_cmp(void *unused, const struct list_head *a, const struct list_head *b)
-{
-	const struct lp_boot_look *x = list_entry(a, struct lp_boot_look, node);
-	const struct lp_boot_look *y = list_entry(b, struct lp_boot_look, node);
-
-	return x->boot->id > y->boot->id;
-}
-
-/* Applies to the process of current the patches for which it is time, in the order of their entries. */
-static void lp_boot_apply(struct lp_boot_start *start)
-{
-	struct lp_boot_look *look;
-	struct lp_target *target;
-
-	list_sort(NULL, &start->looks, lp_boot_look_cmp);
-	/*
-	 * What a child inherited, that now loads a library, lies below. Memory that came by execve()
-	 * of this very thread inherited nothing, and then nobody else's has to be searched.
-	 */
-	if ((current->flags & PF_FORKNOEXEC) && lp_target_count())
-		lp_lineage_find();
-	target = lp_target_get(current->mm, current);
-	if (target) {
-		lp_boot_do_all(start, target);
-		lp_target_put(target);
-		return;
-	}
-	list_for_each_entry(look, &start->looks, node)
-		lp_boot_failed(look->boot, lp_boot_no_memory);
-}
-
-/* Runs in the thread that mapped the files, on its way to user mode, or when it exits. */
-static void lp_boot_run(struct callback_head *head)
-{
-	struct lp_boot_start *start = container_of(head, struct lp_boot_start, head);
-	struct lp_boot_look *look, *next;
-
-	/* Before the look: what is mapped from here on is looked at again. */
-	spin_lock(&lp_boot_starts_lock);
-	list_del(&start->node);
-	list_for_each_entry(look, &start->looks, node)
-		list_del(&look->of_boot);
-	spin_unlock(&lp_boot_starts_lock);
-	if (!(current->flags & PF_EXITING) && current->mm)
-		lp_boot_apply(start);
-	list_for_each_entry_safe(look, next, &start->looks, node) {
-		kref_put(&look->boot->ref, lp_boot_free);
-		kfree(look);
-	}
-	kfree(start);
-	module_put(THIS_MODULE);
-}
-
-/* Will this thread look at the entry? execve() maps several segments of one file. */
-static bool lp_boot_is_looked_at(const struct lp_boot *boot)
-{
-	const struct lp_boot_look *look;
-	bool found = false;
-
-	spin_lock(&lp_boot_starts_lock);
-	list_for_each_entry(look, &boot->looks, of_boot)
-		found |= look->task == current;
-	spin_unlock(&lp_boot_starts_lock);
-	return found;
-}
-
-static struct lp_boot_start *lp_boot_find_start(void)
-{
-	struct lp_boot_start *start, *found = NULL;
-
-	spin_lock(&lp_boot_starts_lock);
-	list_for_each_entry(start, &lp_boot_starts, node)
-		if (start->task == current)
-			found = start;
-	spin_unlock(&lp_boot_starts_lock);
-	return found;
-}
-
-/*
- * What current does on its way to user mode, which is begun if need be. It runs in this thread, so not
- * before the caller is done with it. Returns NULL if the thread is exiting.
- */
-static struct lp_boot_start *lp_boot_get_start(void)
-{
-	struct lp_boot_start *start = lp_boot_find_start();
-
-	if (start)
-		return start;
-	/* There is nobody here to tell that a process starts unpatched for want of some bytes. */
-	start = kmalloc(sizeof(*start), GFP_KERNEL | __GFP_NOFAIL);
-	start->task = current;
-	INIT_LIST_HEAD(&start->looks);
-	init_task_work(&start->head, lp_boot_run);
-	if (lp_task_work_add(current, &start->head, TWA_RESUME)) {
-		kfree(start);
-		return NULL;
-	}
-	spin_lock(&lp_boot_starts_lock);
-	list_add(&start->node, &lp_boot_starts);
-	spin_unlock(&lp_boot_starts_lock);
-	__module_get(THIS_MODULE);
-	return start;
-}
-
 /*
  * Called with mmap_lock held for writing: by whoever maps the file, and for each process that maps it
  * when a consumer comes or goes. Always says no.
@@ -387,23 +102,9 @@ static LP_UPROBE_FILTER(lp_boot_filter)
 {
 	struct lp_boot_probe *probe = container_of(self, struct lp_boot_probe, consumer);
 	struct lp_boot *boot = probe->boot;
-	struct lp_boot_start *start;
-	struct lp_boot_look *look;
 
-	if (mm != current->mm || (current->flags & PF_KTHREAD) || current == READ_ONCE(boot->registrar) ||
-	    lp_boot_is_looked_at(boot))
-		return false;
-	start = lp_boot_get_start();
-	if (!start)
-		return false;
-	look = kmalloc(sizeof(*look), GFP_KERNEL | __GFP_NOFAIL);
-	look->boot = boot;
-	look->task = current;
-	kref_get(&boot->ref);
-	spin_lock(&lp_boot_starts_lock);
-	list_add(&look->node, &start->looks);
-	list_add(&look->of_boot, &boot->looks);
-	spin_unlock(&lp_boot_starts_lock);
+	if (mm == current->mm && !(current->flags & PF_KTHREAD) && current != READ_ONCE(boot->registrar))
+		lp_start_look_later(boot);
 	return false;
 }
 
@@ -497,7 +198,7 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_
 		else
 			NL_SET_ERR_MSG(extack,
 				       "the kernel cannot watch for mappings of an image of the patch; is it on a file system without page cache?");
-		kref_put(&boot->ref, lp_boot_free);
+		lp_boot_put(boot);
 		return ret;
 	}
 	__module_get(THIS_MODULE);
@@ -551,7 +252,7 @@ int lp_boot_remove(const u8 *hash)
 	mutex_unlock(&lp_boot_lock);
 	if (!boot)
 		return -ENOENT;
-	kref_put(&boot->ref, lp_boot_free);
+	lp_boot_put(boot);
 	module_put(THIS_MODULE);
 	return 0;
 }
