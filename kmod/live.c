@@ -210,7 +210,6 @@ static bool lp_live_settle(struct lp_target *target, struct lp_live *live)
  */
 int lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live)
 {
-	*live = (struct lp_live){};
 	if (!lp_live_settle(target, live))
 		return -EAGAIN;
 	*live = (struct lp_live){};

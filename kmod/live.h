@@ -29,6 +29,10 @@ struct lp_live {
 	bool unmapped;
 };
 
+/* Who wants to look and cannot, for want of a page or of mmap_lock, tries so often, so many jiffies apart. */
+#define LP_LOOK_TRIES 100
+#define LP_LOOK_PAUSE (1 + HZ / 100)
+
 bool lp_live_is_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base);
 bool lp_live_is_site(struct mm_struct *mm, const struct lp_patch *patch,
 		     const struct lp_site *site, const unsigned long *bases);

@@ -22,9 +22,6 @@
 /* How long beyond its time-out an operation may wait for memory. */
 #define LP_OP_GRACE (5 * HZ)
 
-/* How often an operation without a time-out looks for pages that are asked for. */
-#define LP_LOOK_TRIES 100
-
 static const int lp_errnos[] = {
 	[LPATCH_REFUSAL_NONE] = 0,
 	[LPATCH_REFUSAL_TARGET_GONE] = ESRCH,
@@ -272,8 +269,8 @@ static int lp_look_once(struct lp_op *op)
 }
 
 /*
- * Sees what state the patches are in that came by fork, and for an apply whether this one drifted.
- * Return: 0 or a refusal.
+ * Sees what state the patches are in that came by fork, and for an apply whether this one drifted. An
+ * operation with a short time-out waits for pages as long as a status does. Return: 0 or a refusal.
  */
 static int lp_op_look(struct lp_op *op)
 {
@@ -283,7 +280,7 @@ static int lp_op_look(struct lp_op *op)
 	int ret;
 
 	while ((ret = lp_look_once(op)) == -EAGAIN) {
-		if (wait_for_completion_timeout(&op->run->canceled, 1 + HZ / 100))
+		if (wait_for_completion_timeout(&op->run->canceled, LP_LOOK_PAUSE))
 			return lp_refuse_canceled(op);
 		if (tries)
 			tries--;

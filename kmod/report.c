@@ -85,9 +85,6 @@ int lp_report_op(struct sk_buff *skb, const struct lp_op *op)
 	return 0;
 }
 
-/* A target that cannot be looked at for so long, for want of mmap_lock or a page, is reported without. */
-#define LP_LOOK_TRIES 100
-
 /* Return: whether there was a look. Killable, and never waits for long. */
 static bool lp_look(struct lp_target *target, struct lp_record *record, struct lp_live *live)
 {
@@ -103,7 +100,7 @@ static bool lp_look(struct lp_target *target, struct lp_record *record, struct l
 		}
 		if (looked || !tries-- || fatal_signal_pending(current))
 			break;
-		schedule_timeout_killable(1 + HZ / 100);
+		schedule_timeout_killable(LP_LOOK_PAUSE);
 	}
 	mmput(target->mm);
 	return looked;
