@@ -15,6 +15,7 @@ import (
 
 	"lpatch/pkg/filetest"
 	"lpatch/pkg/sign"
+	"lpatch/pkg/sign/signtest"
 )
 
 // owner is somebody with a key to sign modules.
@@ -34,15 +35,7 @@ func newOwner(t *testing.T, name string) owner {
 		// Such a key may have expired: the kernel does not ask.
 		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-24 * time.Hour),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return owner{key, cert}
+	return owner{key, signtest.Certificate(t, key, template)}
 }
 
 // module is a file that the owner has signed as the kernel's sign-file does.

@@ -19,6 +19,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lpatch/pkg/sign/signtest"
 )
 
 var testMessage = []byte("what is signed")
@@ -29,15 +31,7 @@ func newSigner(t *testing.T, key crypto.Signer) *x509.Certificate {
 	now := time.Now()
 	template := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "signer"},
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
+	return signtest.Certificate(t, key, template)
 }
 
 func testKeys(t *testing.T) map[string]crypto.Signer {

@@ -22,6 +22,7 @@ import (
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/sign"
+	"lpatch/pkg/sign/signtest"
 )
 
 // What the kernel says to a patch because of its signature.
@@ -60,15 +61,7 @@ func newIdentity(t *testing.T, name string, serial int64, valid time.Duration) i
 		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(valid), KeyUsage: x509.KeyUsageDigitalSignature,
 		SignatureAlgorithm: x509.SHA256WithRSA,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return identity{key, cert}
+	return identity{key, signtest.Certificate(t, key, template)}
 }
 
 // signRaw appends a signature of the patch to its file, in place of the one that it has.

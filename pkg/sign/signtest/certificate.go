@@ -1,0 +1,23 @@
+// Package signtest makes certificates for tests.
+package signtest
+
+import (
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"testing"
+)
+
+// Certificate is one of a key, signed by that key itself, of which the template says the rest.
+func Certificate(t testing.TB, key crypto.Signer, template *x509.Certificate) *x509.Certificate {
+	t.Helper()
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
