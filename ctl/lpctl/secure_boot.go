@@ -21,8 +21,11 @@ var machineRoot = "/"
 // moduleFolders are those below /lib/modules/RELEASE where depmod looks for a module that did not come with the kernel.
 var moduleFolders = []string{"updates/dkms", "updates", "extra", "weak-updates"}
 
-// mokFiles are the certificates with whose keys DKMS signs: on Debian and where DKMS decides, and on Ubuntu.
-var mokFiles = []string{"/var/lib/dkms/mok.pub", "/var/lib/shim-signed/mok/MOK.der"}
+// moks are what DKMS signs with: on Debian and where DKMS decides, and on Ubuntu.
+var moks = []struct{ cert, key string }{
+	{"/var/lib/dkms/mok.pub", "/var/lib/dkms/mok.key"},
+	{"/var/lib/shim-signed/mok/MOK.der", "/var/lib/shim-signed/mok/MOK.priv"},
+}
 
 // secureBootName is the firmware's variable; a value of 1 says that it starts only what is signed.
 const secureBootName = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -114,14 +117,14 @@ func judgeModule(release, reason string) (ok bool, message string) {
 	if cert, _ := sign.Check(signature, content, enrolled, now); cert != nil {
 		return true, fmt.Sprintf("%s, and lpatch is, by the owner's key %q: \"modprobe lpatch\" works", reason, cert.Subject.CommonName)
 	}
-	for _, mok := range mokFiles {
-		certs, err := sign.ReadCertificates(filepath.Join(machineRoot, mok))
+	for _, mok := range moks {
+		certs, err := sign.ReadCertificates(filepath.Join(machineRoot, mok.cert))
 		if err != nil {
 			continue
 		}
 		if cert, _ := sign.Check(signature, content, certs, now); cert != nil {
 			return false, fmt.Sprintf("%s by a key that the machine knows, and %q, by which lpatch is, is none; "+howToEnroll,
-				reason, cert.Subject.CommonName, mok)
+				reason, cert.Subject.CommonName, mok.cert)
 		}
 	}
 	return false, fmt.Sprintf("%s, and whose key signed %s is not known here; if \"modprobe lpatch\" is refused, enroll its certificate: "+
@@ -130,11 +133,10 @@ func judgeModule(release, reason string) (ok bool, message string) {
 
 // howToSign says how a module gets its signature: DKMS gives it one, if it has a key; by hand it takes the kernel's tool.
 func howToSign(release, path string) string {
-	for _, mok := range mokFiles {
-		if _, err := os.Stat(filepath.Join(machineRoot, mok)); err == nil {
-			key := strings.TrimSuffix(mok, filepath.Ext(mok)) + map[string]string{".pub": ".key", ".der": ".priv"}[filepath.Ext(mok)]
+	for _, mok := range moks {
+		if _, err := os.Stat(filepath.Join(machineRoot, mok.cert)); err == nil {
 			return fmt.Sprintf("\"/lib/modules/%s/build/scripts/sign-file sha256 %s %s %s\" signs it (or kmodsign, where there is that), "+
-				"and the certificate must be enrolled: "+howToEnroll, release, key, mok, path, mok)
+				"and the certificate must be enrolled: "+howToEnroll, release, mok.key, mok.cert, path, mok.cert)
 		}
 	}
 	return "make a key and sign it as Documentation/distribution-guide.md tells, or have the package lpatch-dkms do both"
