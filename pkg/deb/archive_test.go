@@ -50,17 +50,24 @@ dpkg-scansources . >Sources 2>/dev/null
 	return fmt.Sprintf("deb [trusted=yes] copy:%[1]s ./\ndeb-src [trusted=yes] copy:%[1]s ./\n", dir), dir
 }
 
-func TestArchive(t *testing.T) {
-	ctx := context.Background()
-	list, _ := repository(t)
+// openTiny opens such an archive, whose folder is repo, and finds the first version of its source package.
+func openTiny(ctx context.Context, t *testing.T) (a *Archive, s *Source, repo string) {
+	t.Helper()
+	list, repo := repository(t)
 	a, err := openArchive(ctx, filepath.Join(t.TempDir(), "apt"), "bookworm", list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := a.FindSource(ctx, "tiny", "1:1.0-1")
+	s, err = a.FindSource(ctx, "tiny", "1:1.0-1")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return a, s, repo
+}
+
+func TestArchive(t *testing.T) {
+	ctx := context.Background()
+	a, s, _ := openTiny(ctx, t)
 	dir := t.TempDir()
 	dsc, err := a.FetchSource(ctx, s, filepath.Join(dir, "source"))
 	if err != nil {
@@ -101,15 +108,7 @@ func TestArchive(t *testing.T) {
 // not built nothing but Debian's part is.
 func TestArchiveIncomplete(t *testing.T) {
 	ctx := context.Background()
-	list, repo := repository(t)
-	a, err := openArchive(ctx, filepath.Join(t.TempDir(), "apt"), "bookworm", list)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := a.FindSource(ctx, "tiny", "1:1.0-1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	a, s, repo := openTiny(ctx, t)
 	dir := t.TempDir()
 	remove := func(name string) {
 		t.Helper()

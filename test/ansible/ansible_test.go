@@ -37,7 +37,16 @@ func TestAnsible(t *testing.T) {
 		name string
 		test func(*testing.T, group)
 	}{
-		{"check", checkOnly}, {"twice", twice}, {"canary", canary}, {"second batch", secondBatch}, {"refused", refused}, {"unable", unable},
+		{"check", checkOnly}, {"twice", twice},
+		// The first host falls ill: it gets its old code back, and no other host is touched.
+		{"canary", bad{"h1", "ill", false, "h1 is not well with fix (the service does not answer): it was taken out again",
+			[]string{"reverted", "untouched", "untouched"}}.test},
+		// A host of the second batch falls ill: the third is not touched, the first stays.
+		{"second batch", bad{"h2", "ill", false, "h2 is not well with fix", []string{"patched", "reverted", "untouched"}}.test},
+		// The patch does not fit one host: that is found out before anything is done to it.
+		{"refused", bad{"h2", "refuse", true, "lpctl: refused: it does not fit", []string{"untouched", "untouched", "untouched"}}.test},
+		// The module of a host is not loaded.
+		{"unable", bad{"h1", "unable", false, "lpatch is not loaded", []string{"untouched", "untouched", "untouched"}}.test},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g.reset(t)
@@ -169,42 +178,24 @@ func twice(t *testing.T, g group) {
 	}
 }
 
-// canary has the first host fall ill: it gets its old code back, and no other host is touched.
-func canary(t *testing.T, g group) {
-	filetest.Tree(t, g.dir, map[string]string{"h1/ill": ""})
-	out, ok := g.play(t, "roll-out.yml", g.build()...)
-	if ok || !strings.Contains(out, "h1 is not well with fix (the service does not answer): it was taken out again") {
-		t.Errorf("ansible-playbook says %v and\n%s", ok, out)
-	}
-	g.want(t, out, "reverted", "untouched", "untouched")
+// bad is a roll-out that goes wrong, because of what a host has in a file, and ends with a sentence.
+type bad struct {
+	host, file string
+	check      bool // with --check, of a patch that has been built
+	says       string
+	states     []string
 }
 
-// secondBatch has a host of the second batch fall ill: the third is not touched, the first stays.
-func secondBatch(t *testing.T, g group) {
-	filetest.Tree(t, g.dir, map[string]string{"h2/ill": ""})
-	out, ok := g.play(t, "roll-out.yml", g.build()...)
-	if ok || !strings.Contains(out, "h2 is not well with fix") {
+func (b bad) test(t *testing.T, g group) {
+	filetest.Tree(t, g.dir, map[string]string{b.host + "/" + b.file: ""})
+	more := g.build()
+	if b.check {
+		filetest.Tree(t, g.dir, map[string]string{"fix.lp": "patch"})
+		more = []string{"--check"}
+	}
+	out, ok := g.play(t, "roll-out.yml", more...)
+	if ok || !strings.Contains(out, b.says) {
 		t.Errorf("ansible-playbook says %v and\n%s", ok, out)
 	}
-	g.want(t, out, "patched", "reverted", "untouched")
-}
-
-// refused is a patch that does not fit one host: that is found out before anything is done to it.
-func refused(t *testing.T, g group) {
-	filetest.Tree(t, g.dir, map[string]string{"h2/refuse": "", "fix.lp": "patch"})
-	out, ok := g.play(t, "roll-out.yml", "--check")
-	if ok || !strings.Contains(out, "lpctl: refused: it does not fit") {
-		t.Errorf("ansible-playbook says %v and\n%s", ok, out)
-	}
-	g.want(t, out, "untouched", "untouched", "untouched")
-}
-
-// unable is a host whose module is not loaded.
-func unable(t *testing.T, g group) {
-	filetest.Tree(t, g.dir, map[string]string{"h1/unable": ""})
-	out, ok := g.play(t, "roll-out.yml", g.build()...)
-	if ok || !strings.Contains(out, "lpatch is not loaded") {
-		t.Errorf("ansible-playbook says %v and\n%s", ok, out)
-	}
-	g.want(t, out, "untouched", "untouched", "untouched")
+	g.want(t, out, b.states...)
 }
