@@ -33,7 +33,8 @@ static inline int lp_compat_init(void)
 /*
  * With KASAN task_work_add() notes its caller in memory that it may have to allocate, which nobody
  * may do who holds a raw spinlock; commit 73ab05aa46b0 ("sched/core: Disable page allocation in
- * task_tick_mm_cid()"), 6.12, has a flag against it, and since 6.14 it never allocates.
+ * task_tick_mm_cid()"), 6.12, has a flag against it. Commit d40797d6720e ("kasan: make
+ * kasan_record_aux_stack_noalloc() the default behaviour"), 6.14, takes it away: it never allocates.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
 #define LP_TWA_NO_ALLOC	TWAF_NO_ALLOC
@@ -118,6 +119,20 @@ static inline void lp_uprobe_unregister(struct inode *inode, loff_t offset,
 	uprobe_unregister_sync();
 #endif
 }
+
+/* Commit 590d356aa433 ("mm: update shmem_[kernel]_file_*() functions to use vma_flags_t"), 7.0. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
+#define LP_SHMEM_NORESERVE	VM_NORESERVE
+#else
+#define LP_SHMEM_NORESERVE	mk_vma_flags(VMA_NORESERVE_BIT)
+#endif
+
+/* Commit acd87264af52 ("module: Give 'enum pkey_id_type' a more specific name"), 7.1. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 1, 0)
+#define LP_SIGNATURE_PKCS7	PKEY_ID_PKCS7
+#else
+#define LP_SIGNATURE_PKCS7	MODULE_SIGNATURE_TYPE_PKCS7
+#endif
 
 /* Commit 5f60d5f6bbc1 ("move asm/unaligned.h to linux/unaligned.h"), 6.12. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)

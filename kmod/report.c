@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The report nest of a message: what became of an operation, or what is in a target. */
 
+#include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>

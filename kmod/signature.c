@@ -26,6 +26,7 @@
 #include <linux/verification.h>
 #include <keys/asymmetric-type.h>
 
+#include "compat.h"
 #include "patch.h"
 #include "signature.h"
 #include "sum.h"
@@ -71,7 +72,7 @@ static int lp_read_exactly(struct file *file, void *to, size_t len, loff_t at)
  */
 static ssize_t lp_signature_len(struct file *file, loff_t size)
 {
-	static const struct module_signature expected = { .id_type = PKEY_ID_PKCS7 };
+	static const struct module_signature expected = { .id_type = LP_SIGNATURE_PKCS7 };
 	struct lp_sign_end end;
 	u32 len;
 	int ret;
@@ -129,7 +130,7 @@ static struct file *lp_copy_file(const struct lp_patch *patch, loff_t size)
 	int ret;
 
 	snprintf(name, sizeof(name), "lpatch:%s", patch->name);
-	copy = shmem_file_setup(name, size, VM_NORESERVE);
+	copy = shmem_file_setup(name, size, LP_SHMEM_NORESERVE);
 	if (IS_ERR(copy))
 		return copy;
 	ret = deny_write_access(copy);
