@@ -175,7 +175,7 @@ static int lp_window(struct lp_op *op)
 	lp_test_delay();
 	ret = lp_window_check(op);
 	lp_freeze_lap(f, &f->times.check);
-	trace_check(f, ret);
+	trace_checks(f, ret);
 	if (ret)
 		goto out;
 	/* From the look at the clock to the release nothing else gets this CPU. */

@@ -43,8 +43,13 @@ DEFINE_EVENT(lpatch_part, barrier,
 	TP_ARGS(f, ns)
 );
 
-/* Stacks were searched and bytes compared; error is 0, or why nothing is going to be written. */
-TRACE_EVENT(check,
+/*
+ * Stacks were searched and bytes compared; error is 0, or why nothing is going to be written.
+ * The name must not be "check": since commit e30f8e61e251 ("tracing: Add a tracepoint verification
+ * check at build time"), 6.19, there is a section __tracepoint_check, and the assembler takes the
+ * tracepoint's symbol of that name for the section. Such a module dies while it is loaded.
+ */
+TRACE_EVENT(checks,
 	TP_PROTO(const struct lp_freeze *f, int error),
 	TP_ARGS(f, error),
 	TP_STRUCT__entry(

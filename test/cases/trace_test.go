@@ -53,7 +53,7 @@ func trace(t *testing.T, do func()) []traced {
 	}
 	t.Logf("%s", text)
 	var list []traced
-	for _, m := range regexp.MustCompile(`(?m): (gate|barrier|check|write|release|boot): (.*)$`).FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile(`(?m): (gate|barrier|checks|write|release|boot): (.*)$`).FindAllStringSubmatch(string(text), -1) {
 		e := traced{m[1], map[string]string{}}
 		for _, field := range strings.Fields(m[2]) {
 			name, value, _ := strings.Cut(field, "=")
@@ -85,11 +85,11 @@ func TestTrace(t *testing.T) {
 	var r lpnl.Report
 	events := trace(t, func() { r = do(t, c, lpnl.VerbApply, p, v.pid) })
 	// An attempt that has to be made again leaves its events too.
-	if len(events) < 5 || !strings.HasSuffix(names(events), "gate barrier check write release") {
+	if len(events) < 5 || !strings.HasSuffix(names(events), "gate barrier checks write release") {
 		t.Fatalf("the events of an apply are %q", names(events))
 	}
 	events = events[len(events)-5:]
-	want := map[string]time.Duration{"gate": r.Gate, "barrier": r.Barrier, "check": r.Check, "write": r.Write, "release": r.Release}
+	want := map[string]time.Duration{"gate": r.Gate, "barrier": r.Barrier, "checks": r.Check, "write": r.Write, "release": r.Release}
 	for _, e := range events {
 		if got := e.number(t, "pid"); got != int64(v.pid) {
 			t.Errorf("%s has pid %d, want %d", e.event, got, v.pid)
@@ -102,7 +102,7 @@ func TestTrace(t *testing.T) {
 		}
 	}
 	if got := events[2].number(t, "error"); got != 0 {
-		t.Errorf("check has error %d, want 0", got)
+		t.Errorf("checks has error %d, want 0", got)
 	}
 	if got := events[3].number(t, "places"); got != 1 {
 		t.Errorf("write has %d places, want 1", got)
@@ -132,11 +132,11 @@ func TestTraceRefused(t *testing.T) {
 		limits := lpnl.Options{MaxStop: rawOptions.MaxStop, Timeout: 10 * time.Millisecond}
 		refuse(t, c, lpnl.VerbApply, p, v.pid, limits, lpnl.RefusalThreadActive)
 	})
-	if !strings.HasSuffix(names(events), "gate barrier check release") || strings.Contains(names(events), "write") {
+	if !strings.HasSuffix(names(events), "gate barrier checks release") || strings.Contains(names(events), "write") {
 		t.Fatalf("the events of a refused apply are %q", names(events))
 	}
 	if got := events[len(events)-2].number(t, "error"); got != -16 {
-		t.Errorf("check has error %d, want -16 (EBUSY)", got)
+		t.Errorf("checks has error %d, want -16 (EBUSY)", got)
 	}
 }
 
