@@ -1,6 +1,7 @@
 # All that can be done here; the logic is in scripts/. `make help` lists the targets.
 #
-# Variables: KERNELS   the kernels to build for and to test on, of test/kernels.yaml (default: all); debug and kcsan too
+# Variables: KERNELS   the kernels to build for and to test on, of test/kernels.yaml (default: those of Debian 12; all: all of
+#                      them); debug and kcsan too
 #            V=1       show the commands of the module's build
 #            FUZZTIME, FUZZTIME_VM, FUZZSEED   for fuzz: scripts/fuzz explains
 #            DESTDIR, PREFIX   for install
@@ -16,7 +17,7 @@ export KERNELS V DESTDIR PREFIX MAINTAINER MINUTES KERNEL SEED BENCH DO JOBS
 
 .PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz soak bench demo corpus generate install package clean distclean help
 
-all: lpctl kmod	## build lpctl, and lpatch.ko for all kernels (KERNELS="6.1 6.12" for some)
+all: lpctl kmod	## build lpctl, and lpatch.ko for Debian 12's kernels (KERNELS="6.1 7.3" for others)
 
 deps:		## install what building and testing need and this machine lacks (Debian 12; as root or by sudo)
 	@scripts/deps

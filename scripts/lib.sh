@@ -5,22 +5,29 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$TOP/build
 # Downloads may live elsewhere than build/, so that a clean build or another clone need not fetch them again.
 CACHE=${LPATCH_CACHE:-$BUILD}
+# Where packages of other releases of Debian than the host's come from.
+DEBIAN_MIRROR=http://deb.debian.org/debian
 # Go: the one that scripts/deps had to fetch (hidden, so that ./... does not match it); else the PATH's; else where it is unpacked by hand.
 if [ -x "$CACHE/.go/bin/go" ]; then
 	PATH=$CACHE/.go/bin:$PATH
 elif ! command -v go >/dev/null; then
 	PATH=$PATH:/usr/local/go/bin
 fi
-export TOP BUILD CACHE PATH
+export TOP BUILD CACHE DEBIAN_MIRROR PATH
 
 die() {
 	echo "${0##*/}: $*" >&2
 	exit 1
 }
 
-# The names of all kernels in the matrix, in its order.
+# kernel_names [all] prints the names of the kernels in the matrix, in its order: those that are taken where none is named,
+# or all.
 kernel_names() {
-	awk -F'"' '/^ *- name:/ { print $2 }' "$TOP/test/kernels.yaml"
+	awk -F'"' -v all="${1-}" '
+		/^ *- name:/ { name = $2; apart = 0 }
+		/^ *suite:/ { apart = 1 }
+		/^ *why:/ && (all || !apart) { print name }
+	' "$TOP/test/kernels.yaml"
 }
 
 # kernel_field NAME FIELD prints one field of a kernel in the matrix.

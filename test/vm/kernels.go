@@ -11,8 +11,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// KernelNames lists the kernels of test/kernels.yaml, in its order.
-func KernelNames() ([]string, error) {
+// kernelNames lists the kernels of test/kernels.yaml, in its order; those of other releases of Debian only if it is asked
+// for all.
+func kernelNames(all bool) ([]string, error) {
 	path, err := inRoot("test/kernels.yaml")
 	if err != nil {
 		return nil, err
@@ -22,24 +23,27 @@ func KernelNames() ([]string, error) {
 		return nil, err
 	}
 	var matrix struct {
-		Kernels []struct{ Name string }
+		Kernels []struct{ Name, Suite string }
 	}
 	if err := yaml.Unmarshal(data, &matrix); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	names := make([]string, len(matrix.Kernels))
-	for i, k := range matrix.Kernels {
-		names[i] = k.Name
+	var names []string
+	for _, k := range matrix.Kernels {
+		if all || k.Suite == "" {
+			names = append(names, k.Name)
+		}
 	}
 	return names, nil
 }
 
-// TestKernels lists the kernels that tests are to run on: those in LPATCH_VM, of which "all" is every one there is.
+// TestKernels lists the kernels that tests are to run on: those in LPATCH_VM, of which "all" is every one of
+// test/kernels.yaml, and "default" those that need no other release of Debian than 12.
 // Without LPATCH_VM there are none, so that a plain `go test ./...` starts no machines.
 func TestKernels() ([]string, error) {
 	names := strings.Fields(os.Getenv("LPATCH_VM"))
-	if len(names) == 1 && names[0] == "all" {
-		return KernelNames()
+	if len(names) == 1 && (names[0] == "all" || names[0] == "default") {
+		return kernelNames(names[0] == "all")
 	}
 	return names, nil
 }

@@ -134,6 +134,8 @@ func (m *machine) cmdline() string {
 		"panic=-1", "oops=panic", "softlockup_panic=1",
 		// There is no hardware to wait for or to distrust.
 		"random.trust_cpu=on", "tsc=reliable", "no_timer_check", "i8042.noaux", "i8042.nokbd",
+		// Cases change read-only memory of a program by /proc/PID/mem: on Debian 13's later kernels only its debugger may.
+		"proc_mem.force_override=always",
 	}
 	// One that looks for errors goes on to the next case: the guest's init reads its log after each.
 	if !LooksForErrors(m.cfg.Kernel) {
