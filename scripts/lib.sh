@@ -60,3 +60,26 @@ locked() {
 		"$@" 9>&-
 	) 9>"$lock"
 }
+
+# Options that have apt look at another release's packages and not at the host's, see use_suite.
+APT=()
+
+# use_suite SUITE has apt-get and apt-cache with "${APT[@]}" offer what SUITE has, or with none what the host's own sources
+# have. Packages come and go there, so the lists are always got anew; nothing of the host's apt is touched, and nobody has to
+# be root.
+use_suite() {
+	local dir=$CACHE/apt/$1
+	APT=()
+	[ -n "$1" ] || return 0
+	mkdir -p "$dir/sources" "$dir/lists/partial" "$dir/cache/archives/partial"
+	cat >"$dir/sources/suite.sources" <<-END
+		Types: deb
+		URIs: $DEBIAN_MIRROR
+		Suites: $1
+		Components: main
+		Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg
+	END
+	APT=(-o APT::Sandbox::User=root -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$dir/sources"
+		-o Dir::State::Lists="$dir/lists" -o Dir::State::Status=/dev/null -o Dir::Cache="$dir/cache")
+	apt-get -qq "${APT[@]}" update
+}
