@@ -24,8 +24,9 @@ const (
 	ruler = "=================================="
 	ours  = "[lpatch]"
 	// near is how many frames of a stack may be the module's for the access to count as its own: that of a helper of the
-	// kernel, as memcpy(), and who called it. What the kernel does with its own pages further down is the kernel's.
-	near = 3
+	// kernel, as memcpy(), and who called it. What the kernel does with its own pages further down is the kernel's: a
+	// page's flags are read in __get_user_pages(), two frames above the module, while lru_add() changes them.
+	near = 2
 )
 
 // access begins the stack of one of the two accesses.

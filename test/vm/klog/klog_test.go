@@ -74,7 +74,6 @@ read-write to 0xffffea000012a640 of 8 bytes by task 219 on cpu 0:
  lru_add+0x31/0xb0
 read to 0xffffea000012a640 of 8 bytes by task 214 on cpu 1:
  __get_user_pages+0x20/0x60
- __gup_longterm_locked+0x20/0x60
  get_user_pages_remote+0x20/0x60
  lp_peek+0x1c2/0x4d0 [lpatch]
 ==================================================================
