@@ -30,6 +30,15 @@ kernel_names() {
 	' "$TOP/test/kernels.yaml"
 }
 
+# chosen_kernels [NAME]… prints the names, or those taken where none is named, or with "all" all.
+chosen_kernels() {
+	if [ $# = 0 ] || [ "$*" = all ]; then
+		kernel_names "$@"
+	else
+		echo "$@"
+	fi
+}
+
 # kernel_field NAME FIELD prints one field of a kernel in the matrix.
 kernel_field() {
 	awk -v want="$1" -v field="$2:" '
