@@ -31,31 +31,67 @@ static struct vm_area_struct *lp_vma_of(struct mm_struct *mm, unsigned long addr
 	return vma;
 }
 
+static bool lp_live_is_segment(struct mm_struct *mm, const struct lp_record *record,
+			       const struct lp_segment *segment)
+{
+	const struct inode *inode = d_real_inode(record->patch->file->f_path.dentry);
+	unsigned long start = record->base + segment->vaddr, end = start + segment->size, at;
+	struct vm_area_struct *vma;
+
+	for (at = start; at < end; at = vma->vm_end) {
+		vma = lp_vma_of(mm, at, inode, segment->offset + at - start);
+		if (!vma)
+			return false;
+	}
+	return true;
+}
+
 /**
  * lp_live_is_patch() - is the whole patch still mapped where it was loaded?
  * @mm: the target
- * @patch: the patch
- * @base: where its address 0 was mapped
+ * @record: of the patch
  *
  * Context: mmap_lock held.
  */
-bool lp_live_is_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base)
+bool lp_live_is_patch(struct mm_struct *mm, const struct lp_record *record)
 {
-	const struct inode *inode = d_real_inode(patch->file->f_path.dentry);
 	u32 i;
 
-	for (i = 0; i < patch->nr_segments; i++) {
-		const struct lp_segment *segment = &patch->segments[i];
-		unsigned long at = base + segment->vaddr, end = at + segment->size;
-		struct vm_area_struct *vma;
-
-		for (; at < end; at = vma->vm_end) {
-			vma = lp_vma_of(mm, at, inode, segment->offset + at - base - segment->vaddr);
-			if (!vma)
-				return false;
-		}
-	}
+	for (i = 0; i < record->patch->nr_segments; i++)
+		if (!lp_live_is_segment(mm, record, &record->patch->segments[i]))
+			return false;
 	return true;
+}
+
+/**
+ * lp_live_is_uncopied() - can it be that a fork copied a part of the patch only?
+ * @mm: the target
+ * @record: of the patch
+ *
+ * The segments are mapped and unmapped one by one, and a child that is forked in between has some of
+ * them. So it is only with a patch that was not applied just then, that nobody was in, and to which
+ * nobody held pointers.
+ *
+ * Context: mmap_lock held.
+ */
+bool lp_live_is_uncopied(struct mm_struct *mm, const struct lp_record *record)
+{
+	bool absent = false;
+	u32 i;
+
+	if (!record->inherited || record->state == LPATCH_STATE_APPLIED)
+		return false;
+	for (i = 0; i < record->patch->nr_segments; i++) {
+		const struct lp_segment *segment = &record->patch->segments[i];
+		unsigned long start = record->base + segment->vaddr;
+		struct vm_area_struct *vma = find_vma(mm, start);
+
+		if (!vma || vma->vm_start >= start + segment->size)
+			absent = true;
+		else if (!lp_live_is_segment(mm, record, segment))
+			return false;
+	}
+	return absent;
 }
 
 /**
@@ -166,7 +202,8 @@ static void lp_look_at_record(const struct lp_target *target, const struct lp_re
 			      struct lp_live *live)
 {
 	*live = (struct lp_live){};
-	live->unmapped = !lp_live_is_patch(target->mm, record->patch, record->base);
+	live->uncopied = lp_live_is_uncopied(target->mm, record);
+	live->unmapped = !live->uncopied && !lp_live_is_patch(target->mm, record);
 	lp_look_at_sites(target, record, live);
 }
 

@@ -19,6 +19,7 @@ struct mm_struct;
  * @missing: the first site of which the page has not come yet, or NULL: then the others say little
  * @gone: the first site whose image is no longer mapped there, or NULL
  * @unmapped: a part of the patch's own mapping is no longer there
+ * @uncopied: a part of it is not there because a fork was in the middle of a load or an unload
  */
 struct lp_live {
 	u32 applied;
@@ -27,13 +28,15 @@ struct lp_live {
 	const struct lp_site *missing;
 	const struct lp_site *gone;
 	bool unmapped;
+	bool uncopied;
 };
 
 /* Who wants to look and cannot, for want of a page or of mmap_lock, tries so often, so many jiffies apart. */
 #define LP_LOOK_TRIES 100
 #define LP_LOOK_PAUSE (1 + HZ / 100)
 
-bool lp_live_is_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base);
+bool lp_live_is_patch(struct mm_struct *mm, const struct lp_record *record);
+bool lp_live_is_uncopied(struct mm_struct *mm, const struct lp_record *record);
 bool lp_live_is_site(struct mm_struct *mm, const struct lp_patch *patch,
 		     const struct lp_site *site, const unsigned long *bases);
 int lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live);

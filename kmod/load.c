@@ -295,33 +295,6 @@ int lp_load_map(struct lp_op *op)
 	return ret;
 }
 
-/**
- * lp_load_complete() - see to it that a patch that came by fork is fit to be applied
- * @op: with the record
- *
- * The fork may have been in the middle of the load. Nobody has used a patch that was never applied,
- * and the values are the same, so the fix-ups are made again.
- *
- * Return: 0, or a refusal.
- */
-int lp_load_complete(struct lp_op *op)
-{
-	int ret = 0;
-
-	if (op->live.unmapped || op->live.gone)
-		return 0; /* refused by name in due course */
-	if (op->record->inherited && op->record->state == LPATCH_STATE_LOADED) {
-		memcpy(op->bases, op->record->bases, sizeof(op->bases));
-		ret = lp_apply_fixups(op);
-	}
-	if (ret)
-		return ret;
-	lp_records_lock();
-	op->record->inherited = false;
-	lp_records_unlock();
-	return 0;
-}
-
 /*
  * The first piece in [*at, end) of the segment that is still what lp_load_map() made: the target may
  * have unmapped some of it, or put something else there. Moves *at to its begin and returns its
@@ -395,5 +368,37 @@ int lp_load_unmap(struct lp_op *op)
 	lp_records_unlock();
 	lp_record_end(op->record);
 	op->record = NULL;
+	return 0;
+}
+
+/**
+ * lp_load_complete() - see to it that a patch that came by fork is fit to be applied
+ * @op: with the record; may get another one
+ *
+ * The fork may have been in the middle of the load. Nobody has used a patch that was never applied,
+ * and the values are the same, so the fix-ups are made again. If it copied a part of the segments
+ * only, the patch is loaded anew.
+ *
+ * Return: 0, or a refusal.
+ */
+int lp_load_complete(struct lp_op *op)
+{
+	int ret = 0;
+
+	if (op->live.unmapped || op->live.gone)
+		return 0; /* refused by name in due course */
+	if (op->live.uncopied) {
+		op->live.uncopied = false;
+		return lp_load_unmap(op) ?: lp_load_map(op);
+	}
+	if (op->record->inherited && op->record->state == LPATCH_STATE_LOADED) {
+		memcpy(op->bases, op->record->bases, sizeof(op->bases));
+		ret = lp_apply_fixups(op);
+	}
+	if (ret)
+		return ret;
+	lp_records_lock();
+	op->record->inherited = false;
+	lp_records_unlock();
 	return 0;
 }

@@ -128,7 +128,7 @@ static int lp_pin_check(struct lp_op *op)
 	const void __user *pin = lp_pin(op);
 	u64 word;
 
-	if (!pin)
+	if (!pin || lp_live_is_uncopied(op->target->mm, op->record))
 		return 0;
 	if (copy_from_user_nofault(&word, pin, sizeof(word)))
 		return lp_op_refuse(op, LPATCH_REFUSAL_PINNED,

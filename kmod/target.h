@@ -22,7 +22,8 @@ struct lp_patch;
  * @bases: where the images were when it was loaded: what its code refers to, and what was patched
  * @ended: not 0 if its mapping is gone or its mm dead; see lp_record_end()
  * @unsettled: it came by fork and nobody has looked yet what the state is
- * @inherited: it came by fork, perhaps before the fix-ups were complete
+ * @inherited: it came by fork, perhaps in the middle of a load or an unload, and lp_load_complete()
+ * has not seen to it yet
  * @order: of its last apply among all applies; grows along the patches that lie upon one another
  * @times: of the operation that made it
  * @threads: that were stopped in it

@@ -605,6 +605,52 @@ func TestForkWhileLoading(t *testing.T) {
 	v.wantValue(2)
 }
 
+// TestForkPart forks a process that has only some segments of a patch in its memory, as it is for a moment in a load and in an
+// unload. To the child nothing is missing, whatever it is asked to do with the patch.
+func TestForkPart(t *testing.T) {
+	for part := range 2 {
+		t.Run(fmt.Sprint("without segment ", part), func(t *testing.T) {
+			v := startVictim(t, "life")
+			c := dial(t)
+			p := partedPatch(t, v.path)
+			transfer(t, c, p)
+			base := do(t, c, lpnl.VerbLoad, p, v.pid).MappedAt
+			missing := p.Segments[part]
+			v.ask(fmt.Sprintf("unmap %d %d", base+missing.Vaddr, missing.Size))
+			applied, unloaded := v.fork("fork"), v.fork("fork")
+			wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateDrifted, applied: lpnl.StateLoaded, unloaded: lpnl.StateLoaded})
+			do(t, c, lpnl.VerbUnload, p, unloaded)
+			do(t, c, lpnl.VerbCheck, p, applied)
+			wantStates(t, c, map[int]lpnl.State{v.pid: lpnl.StateDrifted, applied: lpnl.StateLoaded})
+			do(t, c, lpnl.VerbApply, p, applied)
+			v.wantChild(applied, 2)
+			v.wantChild(unloaded, 1)
+			refuse(t, c, lpnl.VerbApply, p, v.pid, rawOptions, lpnl.RefusalPatchMissing)
+			for _, verb := range []lpnl.Verb{lpnl.VerbRestore, lpnl.VerbUnload} {
+				do(t, c, verb, p, applied)
+			}
+			v.wantChild(applied, 1)
+		})
+	}
+}
+
+// partedPatch is a patch of two segments: code, which needs a fix-up to find the other, with a value and the word that
+// would forbid an unload.
+func partedPatch(t *testing.T, path string) *lpnl.Patch {
+	t.Helper()
+	// mov eax, [rip + fix-up]; add eax, edi; ret; and on the next page a 2.
+	image := make([]byte, 4096+4)
+	copy(image, []byte{0x8b, 0x05, 0, 0, 0, 0, 0x01, 0xf8, 0xc3})
+	image[4096] = 2
+	p := rawPatchWith(t, path, "value", image)
+	p.Segments = append(p.Segments, lpnl.Segment{
+		Vaddr: 4096, Offset: 4096, Size: 4096, Prot: lpnl.SegmentProtRead | lpnl.SegmentProtWrite,
+	})
+	p.Fixups = []lpnl.Fixup{{Place: 2, Addend: 4096 - 4, Image: -1, Kind: lpnl.FixupKindPc32}}
+	p.Pin = 4096 + 8
+	return p
+}
+
 // TestForkTwoPatches has a child inherit two patches, in the order in which they were loaded.
 func TestForkTwoPatches(t *testing.T) {
 	v := startVictim(t, "victim")

@@ -62,10 +62,10 @@ func rawPatch(t *testing.T, path, symbol string) *lpnl.Patch {
 
 func rawPatchWith(t *testing.T, path, symbol string, code []byte) *lpnl.Patch {
 	t.Helper()
-	page := make([]byte, 4096)
-	copy(page, code)
+	pages := make([]byte, (len(code)+4095)&^4095)
+	copy(pages, code)
 	file := filepath.Join(t.TempDir(), "raw")
-	if err := os.WriteFile(file, page, 0o600); err != nil {
+	if err := os.WriteFile(file, pages, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := &lpnl.Patch{

@@ -75,7 +75,7 @@ atomic_ulong calls, wrong, born;
 atomic_ulong left;
 #define DEEP 8
 
-static int sleeping;
+static int sleeping, spins = 2000;
 static pthread_mutex_t room = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
 static int dwelling;
@@ -94,7 +94,7 @@ static void work(int x)
 {
 	struct timespec nap = { .tv_nsec = 2000000 };
 
-	for (volatile int i = 0; i < 2000; i++)
+	for (volatile int i = 0; i < spins; i++)
 		;
 	check_value(x);
 	if (sleeping)
@@ -339,6 +339,9 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdin, in, _IOFBF, sizeof(in));
 	setvbuf(stdout, out, _IOLBF, sizeof(out));
+	/* Of many threads that run, one would be in value() at any moment. */
+	if (!sleeping && threads > 16)
+		spins *= threads / 16;
 	for (long i = 0; i < threads; i++)
 		start(work_fn, i);
 	for (int i = 0; churning && i < 4; i++)
