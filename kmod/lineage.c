@@ -20,6 +20,7 @@
 
 #include <linux/fs.h>
 #include <linux/jiffies.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
@@ -42,11 +43,14 @@
 /**
  * struct lp_carrier - an mm that maps a patch file
  * @mm: with a reference on its users
+ * @patch: referenced; NULL before it is known that a record is wanted
  * @base: where address 0 of the patch is in it
- * @task: of its first thread group, referenced; NULL if there is none (yet)
+ * @task: of its first thread group, referenced; NULL if there is none (yet), or another carrier of
+ *	  the same mm comes first
  */
 struct lp_carrier {
 	struct mm_struct *mm;
+	struct lp_patch *patch;
 	unsigned long base;
 	struct task_struct *task;
 };
@@ -83,16 +87,15 @@ static bool lp_carrier_base(const struct lp_patch *patch, struct vm_area_struct 
 }
 
 /*
- * Lists those that map the file of @patch, or counts them if there is no list. i_mmap_rwsem keeps
- * the mappings and their limits as they are; an mm whose users are gone is being taken apart.
- * Nothing is allocated under it, and no other lock taken: reclaim takes it too.
+ * Appends those that map the file of @patch, as far as there is room. i_mmap_rwsem keeps the
+ * mappings and their limits as they are; an mm whose users are gone is being taken apart. Nothing
+ * is allocated under it, and no other lock taken: reclaim takes it too. Return: how many there are.
  */
-static bool lp_carriers_walk(const struct lp_patch *patch, struct lp_carriers *carriers)
+static unsigned long lp_carriers_walk(const struct lp_patch *patch, struct lp_carriers *carriers)
 {
 	struct address_space *mapping = d_real_inode(patch->file->f_path.dentry)->i_mapping;
 	unsigned long base, nr = 0;
 	struct rb_node *node;
-	bool whole = true;
 
 	i_mmap_lock_read(mapping);
 	for (node = rb_first_cached(&mapping->i_mmap); node; node = rb_next(node)) {
@@ -100,51 +103,46 @@ static bool lp_carriers_walk(const struct lp_patch *patch, struct lp_carriers *c
 
 		if (!lp_carrier_base(patch, vma, &base))
 			continue;
-		if (!carriers->list) {
-			nr++;
-		} else if (nr == carriers->max) {
-			whole = false;
-			break;
-		} else if (mmget_not_zero(vma->vm_mm)) {
-			carriers->list[nr++] =
+		nr++;
+		if (carriers->nr < carriers->max && mmget_not_zero(vma->vm_mm))
+			carriers->list[carriers->nr++] =
 				(struct lp_carrier){ .mm = vma->vm_mm, .base = base };
-		}
 	}
 	i_mmap_unlock_read(mapping);
-	carriers->nr = nr;
-	return whole;
+	return nr;
 }
 
-static void lp_carriers_free(struct lp_carriers *carriers)
+/* Drops all but the first @nr. */
+static void lp_carriers_cut(struct lp_carriers *carriers, unsigned long nr)
 {
-	while (carriers->nr) {
+	while (carriers->nr > nr) {
 		struct lp_carrier *carrier = &carriers->list[--carriers->nr];
 
 		if (carrier->task)
 			put_task_struct(carrier->task);
+		if (carrier->patch)
+			lp_patch_put(carrier->patch);
 		mmput(carrier->mm);
 	}
-	kvfree(carriers->list);
-	carriers->list = NULL;
 }
 
-/* Return: 0 or -ENOMEM. */
-static int lp_carriers_list(const struct lp_patch *patch, struct lp_carriers *carriers)
+/* Makes room for @more. Return: 0 or -ENOMEM. */
+static int lp_carriers_reserve(struct lp_carriers *carriers, unsigned long more)
 {
-	*carriers = (struct lp_carriers){};
-	for (;;) {
-		lp_carriers_walk(patch, carriers);
-		if (!carriers->nr)
-			return 0;
-		carriers->max = carriers->nr + LP_CARRIERS_SLACK;
-		carriers->nr = 0;
-		carriers->list = kvcalloc(carriers->max, sizeof(*carriers->list), GFP_KERNEL);
-		if (!carriers->list)
-			return -ENOMEM;
-		if (lp_carriers_walk(patch, carriers))
-			return 0;
-		lp_carriers_free(carriers);
-	}
+	unsigned long max = carriers->nr + more;
+	struct lp_carrier *list;
+
+	if (max <= carriers->max)
+		return 0;
+	list = kvmalloc_array(max, sizeof(*list), GFP_KERNEL);
+	if (!list)
+		return -ENOMEM;
+	if (carriers->nr)
+		memcpy(list, carriers->list, carriers->nr * sizeof(*list));
+	kvfree(carriers->list);
+	carriers->list = list;
+	carriers->max = max;
+	return 0;
 }
 
 static int lp_carrier_cmp(const void *a, const void *b)
@@ -156,26 +154,56 @@ static int lp_carrier_cmp(const void *a, const void *b)
 	return x->base < y->base ? -1 : x->base > y->base;
 }
 
-/*
- * Drops those that have a record of their own, those that no record vouches for, and all but one of
- * the several segments in one mm. Sorts the others by mm.
- */
-static void lp_carriers_sift(const struct lp_patch *patch, struct lp_carriers *carriers)
+static void lp_carriers_sort(struct lp_carriers *carriers, unsigned long from)
 {
-	unsigned long i, kept = 0;
+	sort(carriers->list + from, carriers->nr - from, sizeof(*carriers->list), lp_carrier_cmp,
+	     NULL);
+}
 
-	sort(carriers->list, carriers->nr, sizeof(*carriers->list), lp_carrier_cmp, NULL);
-	for (i = 0; i < carriers->nr; i++) {
+/*
+ * Of those from the @from'th on, which carry @patch, drops those that have a record of their own,
+ * those that no record vouches for, and all but one of the several segments in one mm.
+ */
+static void lp_carriers_sift(struct lp_patch *patch, struct lp_carriers *carriers,
+			     unsigned long from)
+{
+	unsigned long i, kept = from;
+
+	lp_carriers_sort(carriers, from);
+	for (i = from; i < carriers->nr; i++) {
 		struct lp_carrier *carrier = &carriers->list[i];
 
-		if ((kept && !lp_carrier_cmp(carrier, &carriers->list[kept - 1])) ||
+		if ((kept > from && !lp_carrier_cmp(carrier, &carriers->list[kept - 1])) ||
 		    lp_target_has(carrier->mm, patch, carrier->base) ||
-		    !lp_record_vouches(patch, carrier->base))
+		    !lp_record_vouches(patch, carrier->base)) {
 			mmput(carrier->mm);
-		else
-			carriers->list[kept++] = *carrier;
+			continue;
+		}
+		lp_patch_get(patch);
+		carrier->patch = patch;
+		carriers->list[kept++] = *carrier;
 	}
 	carriers->nr = kept;
+}
+
+/* Appends those that want a record of @patch. Return: 0 or -ENOMEM. */
+static int lp_carriers_add(struct lp_patch *patch, struct lp_carriers *carriers)
+{
+	unsigned long from = carriers->nr, more = LP_CARRIERS_SLACK, found;
+	int ret;
+
+	for (;;) {
+		ret = lp_carriers_reserve(carriers, more);
+		if (ret)
+			return ret;
+		found = lp_carriers_walk(patch, carriers);
+		if (found <= more)
+			break;
+		lp_carriers_cut(carriers, from);
+		more = found + LP_CARRIERS_SLACK;
+	}
+	lp_carriers_sift(patch, carriers, from);
+	return 0;
 }
 
 /* The first carrier whose mm is not below @mm. */
@@ -195,7 +223,10 @@ static unsigned long lp_carriers_lower(const struct lp_carriers *carriers,
 	return lo;
 }
 
-/* Finds the process of each: the oldest, should several share it. Kernel threads only borrow memory. */
+/*
+ * Finds the process of each mm: the oldest, should several share it. Kernel threads only borrow
+ * memory. Sorted by mm.
+ */
 static void lp_carriers_identify(struct lp_carriers *carriers)
 {
 	struct task_struct *p, *t;
@@ -207,26 +238,36 @@ static void lp_carriers_identify(struct lp_carriers *carriers)
 
 		if (!mm || (READ_ONCE(t->flags) & PF_KTHREAD))
 			continue;
-		for (i = lp_carriers_lower(carriers, mm);
-		     i < carriers->nr && carriers->list[i].mm == mm; i++)
-			if (!carriers->list[i].task)
-				carriers->list[i].task = get_task_struct(t);
+		i = lp_carriers_lower(carriers, mm);
+		if (i < carriers->nr && carriers->list[i].mm == mm && !carriers->list[i].task)
+			carriers->list[i].task = get_task_struct(t);
 	}
 	rcu_read_unlock();
 }
 
 /*
- * Gives a carrier its record. Return: 0, -ENOMEM, or -EAGAIN if there is no process yet (a fork
- * that is under way) or an operation on it is.
+ * Gives the @nr carriers of one mm their records, all at once: what lies over a patch is foreign to
+ * it until the other one is known.
+ *
+ * @began: ktime ns of the search. A child gets its start time after its memory, so what was born
+ * later may be missing from the lists of the patches that were looked for first.
+ *
+ * Return: 0, -ENOMEM, or -EAGAIN if there is no process yet (a fork that is under way), or one that
+ * was born just now, or an operation on it is.
  */
-static int lp_carrier_adopt(struct lp_patch *patch, const struct lp_carrier *carrier)
+static int lp_carriers_adopt(const struct lp_carrier *carriers, unsigned long nr, u64 began)
 {
+	struct mm_struct *mm = carriers->mm;
+	struct task_struct *task = carriers->task;
 	struct lp_target *target;
+	unsigned long i;
 	int ret = 0;
 
-	if (!carrier->task) /* only the reference that was taken here is left: it ended */
-		return atomic_read(&carrier->mm->mm_users) == 1 ? 0 : -EAGAIN;
-	target = lp_target_get(carrier->mm, carrier->task);
+	if (!task) /* only the references that were taken here are left: it ended */
+		return atomic_read(&mm->mm_users) == nr ? 0 : -EAGAIN;
+	if (task->start_time > began)
+		return -EAGAIN;
+	target = lp_target_get(mm, task);
 	if (!target)
 		return -ENOMEM;
 	/* Not waited for: an operation that holds it looked for its records before it began. */
@@ -234,31 +275,29 @@ static int lp_carrier_adopt(struct lp_patch *patch, const struct lp_carrier *car
 		lp_target_put(target);
 		return -EAGAIN;
 	}
-	if (!lp_target_has(carrier->mm, patch, carrier->base))
-		ret = lp_record_inherit(target, patch, carrier->base);
+	for (i = 0; !ret && i < nr; i++)
+		if (!lp_target_has(mm, carriers[i].patch, carriers[i].base))
+			ret = lp_record_inherit(target, carriers[i].patch, carriers[i].base);
 	mutex_unlock(&target->lock);
 	lp_target_put(target);
 	return ret;
 }
 
-static int lp_lineage_find_patch(struct lp_patch *patch)
+static int lp_carriers_adopt_all(struct lp_carriers *carriers, u64 began)
 {
-	struct lp_carriers carriers;
-	unsigned long i;
-	int ret, one;
+	unsigned long i, nr;
+	int ret = 0, one;
 
-	ret = lp_carriers_list(patch, &carriers);
-	if (ret)
-		return ret;
-	lp_carriers_sift(patch, &carriers);
-	if (carriers.nr)
-		lp_carriers_identify(&carriers);
-	for (i = 0; i < carriers.nr; i++) {
-		one = lp_carrier_adopt(patch, &carriers.list[i]);
+	lp_carriers_sort(carriers, 0);
+	lp_carriers_identify(carriers);
+	for (i = 0; i < carriers->nr; i += nr) {
+		for (nr = 1; i + nr < carriers->nr; nr++)
+			if (carriers->list[i + nr].mm != carriers->list[i].mm)
+				break;
+		one = lp_carriers_adopt(&carriers->list[i], nr, began);
 		if (one && ret != -ENOMEM)
 			ret = one;
 	}
-	lp_carriers_free(&carriers);
 	return ret;
 }
 
@@ -271,18 +310,23 @@ static int lp_lineage_find_patch(struct lp_patch *patch)
  */
 int lp_lineage_find(void)
 {
+	struct lp_carriers carriers = {};
 	struct lp_patch *patch;
-	int ret = 0, one;
+	int ret = 0;
+	u64 began;
 
 	mutex_lock(&lp_lineage_lock);
+	began = ktime_get_ns();
 	lp_search++;
-	while ((patch = lp_record_patch(lp_search))) {
-		one = lp_lineage_find_patch(patch);
-		if (one && ret != -ENOMEM)
-			ret = one;
+	while (!ret && (patch = lp_record_patch(lp_search))) {
+		ret = lp_carriers_add(patch, &carriers);
 		lp_patch_put(patch);
 	}
+	if (!ret && carriers.nr)
+		ret = lp_carriers_adopt_all(&carriers, began);
 	mutex_unlock(&lp_lineage_lock);
+	lp_carriers_cut(&carriers, 0);
+	kvfree(carriers.list);
 	return ret;
 }
 

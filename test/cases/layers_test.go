@@ -257,6 +257,35 @@ func TestForkLayers(t *testing.T) {
 	v.wantChild(three, 1)
 }
 
+// TestForkLayersAtOnce asks all the time for what a server has that forks all the time and has many patches upon one another.
+// A child has all of them or is not known yet: a part of them would be one whose bytes are nobody's.
+func TestForkLayersAtOnce(t *testing.T) {
+	v := startVictim(t, "life")
+	c := dial(t)
+	for i := range 16 {
+		do(t, c, lpnl.VerbApply, layer(t, c, v.path, fmt.Sprint("layer", i), byte(2+i), "value"), v.pid)
+	}
+	v.ask("churn")
+	children := map[int]bool{}
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); {
+		list, err := c.Status()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range list {
+			children[r.PID] = true
+			if r.State == lpnl.StateDrifted {
+				t.Fatalf("patch %s in process %d: %s", r.Patch, r.PID, r.Message)
+			}
+		}
+	}
+	v.ask("calm")
+	t.Logf("%d children were seen", len(children)-1)
+	if len(children) < 20 {
+		t.Fatal("that says nothing")
+	}
+}
+
 // TestLayersDrift has the program drop the page with two patches on it: the upper one is applied again over what is
 // there, and then the lower one is what it was.
 func TestLayersDrift(t *testing.T) {
