@@ -137,6 +137,9 @@ func (m *machine) cmdline() string {
 		// Cases change read-only memory of a program by /proc/PID/mem: on Debian 13's later kernels only its debugger may.
 		"proc_mem.force_override=always",
 	}
+	if m.accel == "tcg" {
+		words = append(words, fmt.Sprintf("tsc_early_khz=%d", tscKHz()))
+	}
 	// One that looks for errors goes on to the next case: the guest's init reads its log after each.
 	if !LooksForErrors(m.cfg.Kernel) {
 		words = append(words, "panic_on_warn=1")
