@@ -66,6 +66,11 @@ func (g *guest) setUp() error {
 	if err := os.Chdir(g.job.Dir); err != nil {
 		return err
 	}
+	if g.job.Network {
+		if err := networkUp(); err != nil {
+			return err
+		}
+	}
 	if g.job.Module {
 		return loadModule(protocol.ModulePath, g.job.ModuleArgs)
 	}

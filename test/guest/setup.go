@@ -3,9 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"lpatch/test/vm/protocol"
 )
 
 var mounts = []struct{ source, target, kind, data string }{
@@ -51,22 +55,49 @@ func mountAll() error {
 	if err := unix.Sethostname([]byte("lpatch")); err != nil {
 		return fmt.Errorf("set host name: %w", err)
 	}
-	return loopbackUp()
+	return interfaceUp("lo", nil)
 }
 
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM, 0) // any will do, and a kernel may have no other
+// networkUp loads the driver of the network card and gives that its address.
+func networkUp() error {
+	for _, name := range protocol.NetworkModules {
+		path := filepath.Join(protocol.ModulesDir, name+".ko")
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err := loadModule(path, ""); err != nil {
+			return err
+		}
+	}
+	return interfaceUp("eth0", net.ParseIP(protocol.Address).To4())
+}
+
+// interfaceUp gives a network interface its address, unless that is nil, and lets it work.
+func interfaceUp(name string, address net.IP) error {
+	family := unix.AF_UNIX // a kernel may have no other
+	if address != nil {
+		family = unix.AF_INET
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		return fmt.Errorf("socket: %w", err)
 	}
 	defer unix.Close(fd)
-	ifr, err := unix.NewIfreq("lo")
+	ifr, err := unix.NewIfreq(name)
 	if err != nil {
 		return err
 	}
+	if address != nil {
+		if err := ifr.SetInet4Addr(address); err != nil {
+			return err
+		}
+		if err := unix.IoctlIfreq(fd, unix.SIOCSIFADDR, ifr); err != nil {
+			return fmt.Errorf("address of %s: %w", name, err)
+		}
+	}
 	ifr.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
 	if err := unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, ifr); err != nil {
-		return fmt.Errorf("lo up: %w", err)
+		return fmt.Errorf("%s up: %w", name, err)
 	}
 	return nil
 }
@@ -121,7 +152,7 @@ func loadModule(path, args string) error {
 	}
 	defer f.Close()
 	if err := unix.FinitModule(int(f.Fd()), args, 0); err != nil {
-		return fmt.Errorf("load the module: %w (the kernel's log says why)", err)
+		return fmt.Errorf("load %s: %w (the kernel's log says why)", path, err)
 	}
 	return nil
 }

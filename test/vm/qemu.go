@@ -112,12 +112,38 @@ func (m *machine) args() []string {
 			"-drive", fmt.Sprintf("file=%s,format=raw,if=none,id=disk%d", strings.ReplaceAll(path, ",", ",,"), i),
 			"-device", fmt.Sprintf("nvme,drive=disk%d,serial=disk%d", i, i))
 	}
+	if len(m.cfg.Ports) > 0 {
+		args = append(args, "-netdev", netdev(m.cfg.Ports), "-device", "virtio-net-pci,netdev=net,romfile=")
+	}
 	for i, p := range ports {
 		args = append(args,
 			"-chardev", fmt.Sprintf("socket,id=%s,path=%s", p.name, filepath.Join(m.dir, p.name)),
 			"-device", fmt.Sprintf("isa-serial,chardev=%s,index=%d,irq=%d", p.name, i, p.irq))
 	}
 	return args
+}
+
+// FreePorts returns TCP ports of 127.0.0.1 that nobody has, for Config.Ports.
+func FreePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // only when there are all, lest one come twice
+		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+// netdev is a network that only we can reach the machine by, at the address that it gives itself.
+func netdev(ports map[int]int) string {
+	option := "user,id=net,restrict=on"
+	for host, guest := range ports {
+		option += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-%s:%d", host, protocol.Address, guest)
+	}
+	return option
 }
 
 func (m *machine) initramfs() string { return filepath.Join(m.dir, "initramfs") }

@@ -27,6 +27,7 @@ type Config struct {
 	Env    []string // more environment for it, as NAME=value
 
 	Disks []string               // files on the host, for /dev/nvme0n1 and so on; what the guest writes is there at once
+	Ports map[int]int            // TCP ports of 127.0.0.1, and those of the machine that they lead to; it reaches nobody by itself
 	Start func(qemu *os.Process) // called when the machine has been started
 
 	Module     string // file to load as the module: lpatch.ko, as built for that kernel; NoModule for none
@@ -98,6 +99,7 @@ func newJob(cfg Config) (protocol.Job, error) {
 		job.Dir = dir
 	}
 	job.ModuleArgs = cfg.ModuleArgs
+	job.Network = len(cfg.Ports) > 0
 	return job, nil
 }
 

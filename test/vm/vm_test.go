@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -127,6 +130,48 @@ func TestCancel(t *testing.T) {
 			t.Errorf("took %v", took)
 		}
 	})
+}
+
+// TestPorts asks a machine something, and has the machine ask somebody else, which it cannot.
+func TestPorts(t *testing.T) {
+	forKernels(t, func(t *testing.T, cfg Config) {
+		ports, err := FreePorts(1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+		_, port, _ := net.SplitHostPort(other.Addr().String())
+		cfg.Ports = map[int]int{ports[0]: 7}
+		cfg.Script = script(t, "echo seven | nc -l -p 7 && ! nc -w 3 10.0.2.2 $1 </dev/null")
+		cfg.Args = []string{port}
+		ctx, cancel := context.WithCancel(t.Context())
+		answer := make(chan string, 1)
+		go func() { answer <- ask(ctx, ports[0]) }()
+		result, err := Run(ctx, cfg)
+		cancel()
+		if got := <-answer; err != nil || result.Status != 0 || got != "seven\n" {
+			t.Errorf("status %d, %v; the answer is %q", result.Status, err, got)
+		}
+	})
+}
+
+// ask reads what a port has to say, as soon as somebody is there.
+func ask(ctx context.Context, port int) string {
+	for ctx.Err() == nil {
+		if conn, err := net.Dial("tcp4", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			text, err := io.ReadAll(conn)
+			conn.Close()
+			if err == nil && len(text) > 0 {
+				return string(text)
+			}
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return ""
 }
 
 func TestRunCases(t *testing.T) {

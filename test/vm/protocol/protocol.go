@@ -12,6 +12,14 @@ const (
 	ModulesDir = "/.lpatch/modules"
 )
 
+// Address is the guest's own on QEMU's network, if it has a card.
+const Address = "10.0.2.15"
+
+// NetworkModules are the driver of that card, in the order in which they are loaded, as far as they are not built in.
+var NetworkModules = []string{
+	"virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "failover", "net_failover", "virtio_net",
+}
+
 // The guest's serial ports. The kernel has ttyS0 for its log.
 const (
 	StdoutPort  = "/dev/ttyS1"
@@ -31,6 +39,8 @@ type Job struct {
 	// Module says that ModulePath is to be loaded first, with ModuleArgs.
 	Module     bool   `json:"module,omitempty"`
 	ModuleArgs string `json:"module_args,omitempty"`
+	// Network says that there is a network card.
+	Network bool `json:"network,omitempty"`
 }
 
 // Case is one test: a script for the guest's shell.
