@@ -135,11 +135,25 @@ func judgeModule(release, reason string) (ok bool, message string) {
 func howToSign(release, path string) string {
 	for _, mok := range moks {
 		if _, err := os.Stat(filepath.Join(machineRoot, mok.cert)); err == nil {
-			return fmt.Sprintf("\"/lib/modules/%s/build/scripts/sign-file sha256 %s %s %s\" signs it (or kmodsign, where there is that), "+
-				"and the certificate must be enrolled: "+howToEnroll, release, mok.key, mok.cert, path, mok.cert)
+			how := fmt.Sprintf("\"/lib/modules/%s/build/scripts/sign-file sha256 %s %s %s\" signs it (or kmodsign, where there is that)",
+				release, mok.key, mok.cert, path)
+			if isEnrolled(mok.cert) {
+				return how + ": the certificate is enrolled"
+			}
+			return how + fmt.Sprintf(", and the certificate must be enrolled: "+howToEnroll, mok.cert)
 		}
 	}
 	return "make a key and sign it as Documentation/distribution-guide.md tells, or have the package lpatch-dkms do both"
+}
+
+// isEnrolled tells whether the certificate in a file is known to be among the machine owner's keys.
+func isEnrolled(path string) bool {
+	certs, err := sign.ReadCertificates(filepath.Join(machineRoot, path))
+	if err != nil {
+		return false
+	}
+	enrolled, err := enrolledKeys()
+	return err == nil && slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return slices.ContainsFunc(enrolled, c.Equal) })
 }
 
 // findModule finds the module's file for a kernel, as modprobe does.

@@ -80,6 +80,8 @@ func TestSecureBoot(t *testing.T) {
 	on := map[string]string{lockdown: "none [integrity] confidentiality\n", secureBootName: "\x06\x00\x00\x00\x01"}
 	mok := map[string]string{"var/lib/dkms/mok.pub": string(dkms.cert.Raw), "var/lib/dkms/mok.key": "key"}
 	const required = "the kernel is locked down (integrity, as Secure Boot is on): modules must be signed"
+	const signFile = `"/lib/modules/` + testRelease + `/build/scripts/sign-file sha256 /var/lib/dkms/mok.key /var/lib/dkms/mok.pub /` +
+		modulePath + `" signs it (or kmodsign, where there is that)`
 	const enroll = `"mokutil --import /var/lib/dkms/mok.pub" asks for a password; boot, and choose "Enroll MOK" in the screen that ` +
 		`comes before the system`
 	for _, c := range []struct {
@@ -97,8 +99,11 @@ func TestSecureBoot(t *testing.T) {
 			"module.sig_enforce is set: modules must be signed, and there is none for " + testRelease +
 				"; the package lpatch-dkms builds one and signs it"},
 		{"unsigned", []map[string]string{on, mok, {modulePath: "the module"}}, false, required + ", and /" + modulePath + " is not; " +
-			`"/lib/modules/` + testRelease + `/build/scripts/sign-file sha256 /var/lib/dkms/mok.key /var/lib/dkms/mok.pub /` + modulePath +
-			`" signs it (or kmodsign, where there is that), and the certificate must be enrolled: ` + enroll},
+			signFile + ", and the certificate must be enrolled: " + enroll},
+		{"unsigned, enrolled", []map[string]string{on, mok, {modulePath: "the module", mokListPath: mokList(other.cert, dkms.cert)}}, false,
+			required + ", and /" + modulePath + " is not; " + signFile + ": the certificate is enrolled"},
+		{"unsigned, another enrolled", []map[string]string{on, mok, {modulePath: "the module", mokListPath: mokList(other.cert)}}, false,
+			required + ", and /" + modulePath + " is not; " + signFile + ", and the certificate must be enrolled: " + enroll},
 		{"no key", []map[string]string{on, {modulePath: "the module"}}, false, required + ", and /" + modulePath + " is not; make a key " +
 			"and sign it as Documentation/distribution-guide.md tells, or have the package lpatch-dkms do both"},
 		{"not enrolled", []map[string]string{on, mok, {modulePath: dkms.module(t), mokListPath: mokList(other.cert)}}, false,
