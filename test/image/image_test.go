@@ -113,11 +113,11 @@ func makeSystem(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cache := filepath.Join(top, "build")
-	if dir := os.Getenv("LPATCH_CACHE"); dir != "" {
-		cache = dir
+	kernelDir, err := vm.InCache("kernels", kernel)
+	if err != nil {
+		t.Fatal(err)
 	}
-	release := strings.TrimSpace(readFile(t, filepath.Join(cache, "kernels", kernel, "release")))
+	release := strings.TrimSpace(readFile(t, filepath.Join(kernelDir, "release")))
 	dir := t.TempDir()
 	root := filepath.Join(dir, "root")
 	if err := os.Mkdir(root, 0o755); err != nil {
@@ -132,7 +132,7 @@ func makeSystem(t *testing.T) *system {
 	for revision := range 3 {
 		run(t, filepath.Join(top, "scripts/package"), "--out", filepath.Join(root, "packages"), "--revision", fmt.Sprint(revision+1), "deb")
 	}
-	run(t, "./finish-root", root, release, filepath.Join(cache, "kernels", kernel, "root"))
+	run(t, "./finish-root", root, release, filepath.Join(kernelDir, "root"))
 
 	s := &system{disk: filepath.Join(dir, "disk")}
 	for path, place := range map[string]*string{

@@ -66,7 +66,7 @@ func Slowness(kernel string) int {
 // Option is the value that a kernel which Prepare has put in place is configured with: y, m, and so on, or "" if it has no
 // such option.
 func Option(kernel, option string) (string, error) {
-	path, err := inCache("kernels", kernel, "config")
+	path, err := InCache("kernels", kernel, "config")
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +113,7 @@ type kernelFiles struct {
 
 func findKernel(name string) (kernelFiles, error) {
 	var k kernelFiles
-	dir, err := inCache("kernels", name)
+	dir, err := InCache("kernels", name)
 	if err != nil {
 		return k, err
 	}

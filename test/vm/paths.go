@@ -38,8 +38,8 @@ func inRoot(elem ...string) (string, error) {
 	return filepath.Join(append([]string{dir}, elem...)...), nil
 }
 
-// inCache is a path below the folder of downloads, which is build/ unless LPATCH_CACHE names another.
-func inCache(elem ...string) (string, error) {
+// InCache is a path below the folder of downloads, which is build/ unless LPATCH_CACHE names another.
+func InCache(elem ...string) (string, error) {
 	if dir := os.Getenv("LPATCH_CACHE"); dir != "" {
 		return filepath.Join(append([]string{dir}, elem...)...), nil
 	}

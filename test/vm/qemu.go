@@ -37,6 +37,8 @@ type machine struct {
 	dir    string // for the sockets; has the initramfs
 	accel  string
 	see    func(protocol.Event)
+	// What to type before there is a kernel, in place of booting one.
+	answers []Answer
 
 	log     kernelLog
 	console tail // last of what the script printed, for the report of a lost machine
@@ -51,6 +53,9 @@ type machine struct {
 // boot boots the machine to do a job and waits for its end.
 func (m *machine) boot(ctx context.Context, job protocol.Job) (Result, error) {
 	root, err := buildRoot(m.cfg, m.kernel, job)
+	if err == nil && m.cfg.Firmware != nil {
+		err = m.fillFirmwareDisk()
+	}
 	if err == nil {
 		err = writeInitramfs(m.initramfs(), root)
 	}
@@ -98,13 +103,17 @@ func runOnOneThread(cmd *exec.Cmd, started func(*os.Process)) error {
 
 func (m *machine) args() []string {
 	args := []string{
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-M", "pc",
-		"-smp", strconv.Itoa(m.cfg.CPUs), "-m", strconv.Itoa(m.cfg.MemMiB), "-append", m.cmdline(),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-smp", strconv.Itoa(m.cfg.CPUs), "-m", strconv.Itoa(m.cfg.MemMiB),
 	}
-	if s := m.system; s != nil {
-		args = append(args, "-kernel", s.Vmlinuz, "-initrd", s.Initrd, "-drive", "format=raw,if=virtio,file="+s.Disk)
-	} else {
-		args = append(args, "-kernel", m.kernel.vmlinuz, "-initrd", m.initramfs())
+	switch s := m.system; {
+	case m.cfg.Firmware != nil:
+		args = append(args, m.cfg.Firmware.args(m.firmwareDisk())...)
+	case s != nil:
+		args = append(args, m.direct(s.Vmlinuz, s.Initrd)...)
+		args = append(args, "-drive", "format=raw,if=virtio,file="+s.Disk)
+	default:
+		args = append(args, m.direct(m.kernel.vmlinuz, m.initramfs())...)
 	}
 	args = append(args, accelArgs(m.accel)...)
 	for i, path := range m.cfg.Disks {
@@ -116,8 +125,12 @@ func (m *machine) args() []string {
 		args = append(args, "-netdev", netdev(m.cfg.Ports), "-device", "virtio-net-pci,netdev=net,romfile=")
 	}
 	for i, p := range ports {
+		kind := "socket"
+		if i == 0 && len(m.answers) > 0 {
+			kind = "pipe"
+		}
 		args = append(args,
-			"-chardev", fmt.Sprintf("socket,id=%s,path=%s", p.name, filepath.Join(m.dir, p.name)),
+			"-chardev", fmt.Sprintf("%s,id=%s,path=%s", kind, p.name, filepath.Join(m.dir, p.name)),
 			"-device", fmt.Sprintf("isa-serial,chardev=%s,index=%d,irq=%d", p.name, i, p.irq))
 	}
 	return args
@@ -146,7 +159,17 @@ func netdev(ports map[int]int) string {
 	return option
 }
 
-func (m *machine) initramfs() string { return filepath.Join(m.dir, "initramfs") }
+// direct are the arguments to start a kernel without firmware of any interest.
+func (m *machine) direct(vmlinuz, initrd string) []string {
+	return []string{"-M", "pc", "-append", m.cmdline(), "-kernel", vmlinuz, "-initrd", initrd}
+}
+
+func (m *machine) initramfs() string {
+	if m.cfg.Firmware != nil {
+		return filepath.Join(m.firmwareDisk(), "initramfs")
+	}
+	return filepath.Join(m.dir, "initramfs")
+}
 
 func (m *machine) cmdline() string {
 	// Only warnings until init runs (it turns the rest on): a serial console is slow, and so would be the boot.
@@ -175,14 +198,14 @@ func (m *machine) cmdline() string {
 
 // connections are the sockets that QEMU connects to, one for each port, each with its reader.
 type connections struct {
-	listeners []net.Listener
-	readers   sync.WaitGroup
+	open    []io.Closer
+	readers sync.WaitGroup
 }
 
 // close ends the readers: QEMU has gone, so they have all there is or are still waiting for a first connection.
 func (c *connections) close() {
-	for _, l := range c.listeners {
-		l.Close()
+	for _, o := range c.open {
+		o.Close()
 	}
 	c.readers.Wait()
 }
@@ -195,12 +218,19 @@ func (m *machine) listen() (*connections, error) {
 	sinks := []func(io.Reader){to(&m.log), to(m.cfg.Stdout, &m.console), to(m.cfg.Stderr, &m.console), m.readEvents}
 	c := &connections{}
 	for i, p := range ports {
+		if i == 0 && len(m.answers) > 0 {
+			if err := m.converse(c, filepath.Join(m.dir, p.name)); err != nil {
+				c.close()
+				return nil, err
+			}
+			continue
+		}
 		l, err := net.Listen("unix", filepath.Join(m.dir, p.name))
 		if err != nil {
 			c.close()
 			return nil, err
 		}
-		c.listeners = append(c.listeners, l)
+		c.open = append(c.open, l)
 		c.readers.Go(func() {
 			conn, err := l.Accept()
 			if err != nil {
@@ -213,7 +243,8 @@ func (m *machine) listen() (*connections, error) {
 	return c, nil
 }
 
-// readEvents reads the control port. It alone writes the fields that the verdict is made of.
+// readEvents reads the control port. With no kernel there is nobody on it; otherwise it alone writes the fields that the
+// verdict is made of.
 func (m *machine) readEvents(r io.Reader) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
@@ -223,19 +254,23 @@ func (m *machine) readEvents(r io.Reader) {
 			m.garbled = lines.Text()
 			continue
 		}
-		switch e.Event {
-		case protocol.Boot:
-			m.booted = true
-			m.result.Boot = time.Since(m.started)
-			os.Remove(m.initramfs()) // it may be large, and should we be killed nobody would remove it
-		case protocol.Error:
-			m.trouble = e.Log
-		case protocol.Done:
-			m.done = true
-			m.result.Status = e.Status
-		}
-		if m.see != nil {
-			m.see(e)
-		}
+		m.readEvent(e)
+	}
+}
+
+func (m *machine) readEvent(e protocol.Event) {
+	switch e.Event {
+	case protocol.Boot:
+		m.booted = true
+		m.result.Boot = time.Since(m.started)
+		os.Remove(m.initramfs()) // it may be large, and should we be killed nobody would remove it
+	case protocol.Error:
+		m.trouble = e.Log
+	case protocol.Done:
+		m.done = true
+		m.result.Status = e.Status
+	}
+	if m.see != nil {
+		m.see(e)
 	}
 }

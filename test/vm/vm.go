@@ -30,6 +30,8 @@ type Config struct {
 	Ports map[int]int            // TCP ports of 127.0.0.1, and those of the machine that they lead to; it reaches nobody by itself
 	Start func(qemu *os.Process) // called when the machine has been started
 
+	Firmware *Firmware // what starts the kernel: QEMU itself
+
 	Module     string // file to load as the module: lpatch.ko, as built for that kernel; NoModule for none
 	ModuleArgs string // its parameters
 	Cmdline    string // more words for the kernel's command line
