@@ -1,0 +1,2 @@
+// Package inside is the part of the test of Secure Boot that runs in the machine; its tests have the build tag vm.
+package inside
