@@ -79,6 +79,7 @@ static int sleeping, spins = 2000;
 static pthread_mutex_t room = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
 static int dwelling;
+static atomic_int calling;
 
 static void check_value(int x)
 {
@@ -156,6 +157,7 @@ static int sharer(void *arg)
 
 static void *caller(void *arg)
 {
+	atomic_store(&calling, 1);
 	((void (*)(void))arg)();
 	return NULL;
 }
@@ -225,6 +227,15 @@ static void start(void *(*fn)(void *), long arg)
 	pthread_attr_destroy(&attr);
 }
 
+/* Returns when the thread is about to make its call. */
+static void call(long function)
+{
+	atomic_store(&calling, 0);
+	start(caller, function);
+	while (!atomic_load(&calling))
+		sched_yield();
+}
+
 static void obey(const char *command, char **argv)
 {
 	if (!strcmp(command, "value")) {
@@ -234,10 +245,10 @@ static void obey(const char *command, char **argv)
 	} else if (!strcmp(command, "number")) {
 		printf("value %d\n", *(volatile int *)&number);
 	} else if (!strcmp(command, "tight")) {
-		start(caller, (long)tight);
+		call((long)tight);
 		puts("in");
 	} else if (!strncmp(command, "call ", 5)) {
-		start(caller, strtol(command + 5, NULL, 0));
+		call(strtol(command + 5, NULL, 0));
 		puts("called");
 	} else if (!strcmp(command, "stats")) {
 		printf("stats calls %lu wrong %lu born %lu\n", atomic_load(&calls), atomic_load(&wrong),
