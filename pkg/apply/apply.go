@@ -100,7 +100,18 @@ func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (l
 	default:
 		r, err = a.op(verb, o)
 	}
+	if p.File == nil && unknown(err) { // somebody else unloaded it meanwhile
+		err = notLoaded(p.Name, t)
+		r = reportOf(err)
+	}
 	return r, a.note, err
+}
+
+// unknown tells whether the kernel does not know a patch by its hash. It forgets one that is in no target and that no client
+// holds, as this one holds those that it transferred.
+func unknown(err error) bool {
+	var e *lpnl.Error
+	return errors.As(err, &e) && e.Errno == syscall.ENOENT
 }
 
 // resolve returns the kernel's name of a patch for a target, after it has seen to it that the kernel has the patch.
@@ -136,12 +147,16 @@ func (s *Session) loaded(name string, t proc.Process) (lpnl.Hash, error) {
 	case 1:
 		return found[0].Hash, nil
 	case 0:
-		return lpnl.Hash{}, &lpnl.Refused{Report: lpnl.Report{
-			Patch: name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalNotLoaded, Errno: syscall.ENOENT,
-			Message: fmt.Sprintf("%v has no patch %q loaded; give the patch file, or see \"lpctl status\"", t, name),
-		}}
+		return lpnl.Hash{}, notLoaded(name, t)
 	}
 	return lpnl.Hash{}, fmt.Errorf("%v has %d patches named %q; say which one by its file", t, len(found), name)
+}
+
+func notLoaded(name string, t proc.Process) error {
+	return &lpnl.Refused{Report: lpnl.Report{
+		Patch: name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalNotLoaded, Errno: syscall.ENOENT,
+		Message: fmt.Sprintf("%v has no patch %q loaded; give the patch file, or see \"lpctl status\"", t, name),
+	}}
 }
 
 // revert restores and unloads. A patch that was not applied is only unloaded; one that cannot be unloaded, because the

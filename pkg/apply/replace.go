@@ -32,6 +32,7 @@ func (a *attempt) replace(o lpnl.Options) (lpnl.Report, error) {
 			notes = append(notes, fmt.Sprintf("patch %s is restored: %s", old.Patch, refused.Report.Message))
 		case errors.As(err, &refused):
 			notes = append(notes, fmt.Sprintf("patch %s is restored and stays mapped: %s; unload it later", old.Patch, refused.Report.Message))
+		case unknown(err): // somebody else unloaded it meanwhile
 		case err != nil:
 			return r, err
 		}

@@ -1,12 +1,16 @@
 package apply
 
 import (
+	"errors"
+	"syscall"
 	"testing"
 
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
 )
 
-// stacked is a kernel with three patches in a target, of which one cannot be unloaded, and one in another target.
+// stacked is a kernel with four patches in a target, of which one cannot be unloaded and one is not known any more when it is
+// asked for, and one in another target.
 type stacked struct{ unloaded []string }
 
 func (s *stacked) Transfer(*lpnl.Patch) error { return nil }
@@ -17,6 +21,7 @@ func (s *stacked) Status() ([]lpnl.Report, error) {
 		{Patch: "b", Hash: lpnl.Hash{2}, PID: 7, State: lpnl.StateDrifted},
 		{Patch: "c", Hash: lpnl.Hash{3}, PID: 7, State: lpnl.StateRestored},
 		{Patch: "d", Hash: lpnl.Hash{4}, PID: 8, State: lpnl.StateApplied},
+		{Patch: "e", Hash: lpnl.Hash{5}, PID: 7, State: lpnl.StateApplied},
 	}, nil
 }
 
@@ -27,6 +32,9 @@ func (s *stacked) Op(verb lpnl.Verb, h lpnl.Hash, t lpnl.Target, _ lpnl.Options)
 	if h == (lpnl.Hash{2}) {
 		r := lpnl.Report{Refusal: lpnl.RefusalThreadActive, Message: "thread 9 (w) is executing patch b"}
 		return r, &lpnl.Refused{Report: r}
+	}
+	if h == (lpnl.Hash{5}) {
+		return lpnl.Report{}, &lpnl.Error{Message: "no sealed patch has that hash, transfer it first", Errno: syscall.ENOENT}
 	}
 	s.unloaded = append(s.unloaded, h.String()[:2])
 	return lpnl.Report{}, nil
@@ -43,8 +51,21 @@ func TestReplace(t *testing.T) {
 	if len(k.unloaded) != 1 || k.unloaded[0] != "01" {
 		t.Errorf("unloaded %v, want only the first", k.unloaded)
 	}
-	const note = "replaced a, b; patch b is restored and stays mapped: thread 9 (w) is executing patch b; unload it later"
+	const note = "replaced a, b, e; patch b is restored and stays mapped: thread 9 (w) is executing patch b; unload it later"
 	if a.note != note {
 		t.Errorf("the note is %q, want %q", a.note, note)
+	}
+}
+
+// TestUnloadedMeanwhile names a patch that somebody else unloads before this client comes to it: then it is not loaded.
+func TestUnloadedMeanwhile(t *testing.T) {
+	for _, verb := range []Verb{lpnl.VerbRestore, lpnl.VerbUnload, Revert} {
+		s := New(&stacked{}, proc.New("/proc"))
+		r, _, err := s.runHeld(verb, Patch{Name: "e"}, proc.Process{PID: 7, Comm: "w"}, lpnl.Options{})
+		const want = `w[7] has no patch "e" loaded; give the patch file, or see "lpctl status"`
+		var refused *lpnl.Refused
+		if !errors.As(err, &refused) || err.Error() != want || r.Refusal != lpnl.RefusalNotLoaded {
+			t.Errorf("%s: %v, %+v", verb, err, r)
+		}
 	}
 }
