@@ -387,10 +387,8 @@ int lp_load_complete(struct lp_op *op)
 
 	if (op->live.unmapped || op->live.gone)
 		return 0; /* refused by name in due course */
-	if (op->live.uncopied) {
-		op->live.uncopied = false;
+	if (op->live.uncopied)
 		return lp_load_unmap(op) ?: lp_load_map(op);
-	}
 	if (op->record->inherited && op->record->state == LPATCH_STATE_LOADED) {
 		memcpy(op->bases, op->record->bases, sizeof(op->bases));
 		ret = lp_apply_fixups(op);

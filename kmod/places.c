@@ -242,9 +242,9 @@ int lp_places_verify(struct lp_op *op)
 	struct mm_struct *mm = op->target->mm;
 	u32 i;
 
-	/* A dry run leaves it to the apply to complete what a fork copied a part of. */
-	if (op->record && op->verb == LP_APPLY && !op->live.uncopied &&
-	    !lp_live_is_patch(mm, op->record))
+	/* A dry run, and only that, leaves it to the apply to complete what a fork copied a part of. */
+	if (op->record && op->verb == LP_APPLY && !lp_live_is_patch(mm, op->record) &&
+	    !((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && lp_live_is_uncopied(mm, op->record)))
 		return lp_op_refuse(op, LPATCH_REFUSAL_PATCH_MISSING,
 				    "%s[%u] unmapped or replaced patch %s in its memory; restore and unload it, then apply it again",
 				    op->target->comm, op->pid, patch->name);
