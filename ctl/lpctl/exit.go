@@ -14,8 +14,10 @@ const (
 	exitDone    exitStatus = 0
 	exitFailed  exitStatus = 1 // usage, I/O, bad input, no module
 	exitRefused exitStatus = 2 // nothing changed
-	exitNothing exitStatus = 3 // nothing to do
-	exitSome    exitStatus = 4 // some of several targets failed
+	exitNothing exitStatus = 3 // nothing to do: all is as it was asked for, which is proved
+	exitSome    exitStatus = 4 // some of several targets failed, or do not agree
+	exitNone    exitStatus = 5 // no target matched
+	exitActive  exitStatus = 6 // done, but calls under way are still in the code from before
 )
 
 // exitError asks for an exit status.
