@@ -45,6 +45,7 @@ again with the fixes of the newer version, and makes a patch for each program an
 			&cli.StringFlag{Name: "patch", Usage: "the change to the source, `FILE`"},
 			&cli.BoolFlag{Name: "data", Usage: "replace values, too, whose initialisers differ", DisableDefaultText: true},
 			&cli.StringSliceFlag{Name: "layout-ok", Usage: "the layout of the structure `TYPE` may change: new code sees none that old code has made"},
+			&cli.StringSliceFlag{Name: "not-part-of", Usage: "`OBJECT` differs, and is no part of the target; may be repeated"},
 			&cli.StringSliceFlag{Name: "set", Usage: "give the variable VAR, or SOURCE:VAR, the bytes of FILE, as `VAR=FILE`; may be repeated"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, `NAME.lp`"},
 			jsonFlag(), quietFlag(),
@@ -58,16 +59,18 @@ const tool = "lpctl " + version
 
 // buildJSON is what build --json prints.
 type buildJSON struct {
-	Patch     string        `json:"patch"`
-	File      string        `json:"file"` // empty if none was made
-	SHA256    string        `json:"sha256"`
-	Functions int           `json:"functions"`
-	Values    int           `json:"values"`
-	Added     []string      `json:"added"`
-	LineOnly  []string      `json:"line_only"`
-	Imports   []string      `json:"imports"` // files beside the target that the patch refers to
-	Warnings  []string      `json:"warnings"`
-	Refusals  []refusalJSON `json:"refusals"`
+	Patch     string   `json:"patch"`
+	File      string   `json:"file"` // empty if none was made
+	SHA256    string   `json:"sha256"`
+	Functions int      `json:"functions"`
+	Values    int      `json:"values"`
+	Added     []string `json:"added"`
+	LineOnly  []string `json:"line_only"`
+	// LeftOut are objects that differ and are no part of the target.
+	LeftOut  []patch.LeftOut `json:"left_out_objects"`
+	Imports  []string        `json:"imports"` // files beside the target that the patch refers to
+	Warnings []string        `json:"warnings"`
+	Refusals []refusalJSON   `json:"refusals"`
 }
 
 // refusalJSON is one reason why no patch was made.
@@ -134,7 +137,7 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 		return build.FromObjects(build.Options{
 			Target: c.StringSlice("target")[0], Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
 			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"),
-			Set: sets, Name: name, Tool: tool,
+			Set: sets, NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
 		})
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
@@ -148,7 +151,8 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 func sourceOptions(c *cli.Context, name string) build.SourceOptions {
 	o := build.SourceOptions{
 		DebugDirs: c.StringSlice("debug-dir"), Libraries: c.StringSlice("lib"), Source: c.String("source"), Patch: c.String("patch"),
-		Command: c.Args().Slice(), Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"), Name: name, Tool: tool,
+		Command: c.Args().Slice(), Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"),
+		NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {
 		o.Progress = build.Progress{To: c.App.ErrWriter, Live: isTerminal(c.App.ErrWriter)}
@@ -179,7 +183,7 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 		return printJSON(c.App.Writer, buildJSON{
 			Patch: name, File: out, SHA256: hex.EncodeToString(sum[:]), Functions: functions, Values: values,
 			Added: append([]string{}, res.Added...), LineOnly: append([]string{}, res.LineOnly...),
-			Imports: imports(res.Spec), Warnings: append([]string{}, res.Warnings...), Refusals: []refusalJSON{},
+			LeftOut: append([]patch.LeftOut{}, res.LeftOut...), Imports: imports(res.Spec), Warnings: append([]string{}, res.Warnings...), Refusals: []refusalJSON{},
 		})
 	}
 	if c.Bool("quiet") {
@@ -192,11 +196,21 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 	if n := len(res.LineOnly); n > 0 {
 		facts = append(facts, fmt.Sprintf("%s left out that differ by line numbers only", plural(n, "function")))
 	}
+	if n := len(res.LeftOut); n > 0 {
+		facts = append(facts, fmt.Sprintf("%s left out that %s no part of it", plural(n, "object"), isAre(n)))
+	}
 	if libs := imports(res.Spec); len(libs) > 0 {
 		facts = append(facts, "new imports from "+strings.Join(libs, " and "))
 	}
 	_, err := fmt.Fprintf(c.App.Writer, "built %s: %s\n", out, strings.Join(facts, ", "))
 	return err
+}
+
+func isAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
 }
 
 // imports lists the libraries that a patch refers to and changes nothing in.
@@ -230,7 +244,7 @@ func count(s *patch.Spec) (functions, values int) {
 // refuse prints all reasons why there is no patch.
 func refuse(c *cli.Context, name string, list build.Refusals) error {
 	if c.Bool("json") {
-		out := buildJSON{Patch: name, Added: []string{}, LineOnly: []string{}, Imports: []string{}, Warnings: []string{}}
+		out := buildJSON{Patch: name, Added: []string{}, LineOnly: []string{}, LeftOut: []patch.LeftOut{}, Imports: []string{}, Warnings: []string{}}
 		out.Refusals = refusalsJSON(list)
 		if err := printJSON(c.App.Writer, out); err != nil {
 			return err

@@ -17,6 +17,7 @@ import (
 
 	"lpatch/pkg/build"
 	"lpatch/pkg/durable"
+	"lpatch/pkg/patch"
 )
 
 // debFlags are the options of build --deb.
@@ -98,7 +99,7 @@ func buildSeveral(c *cli.Context, targets []string) error {
 func packageOptions(c *cli.Context) (build.PackageOptions, error) {
 	o := build.PackageOptions{
 		Source: c.String("deb"), From: c.String("from"), To: c.String("to"), Fixes: c.StringSlice("fix"), Patch: c.String("patch"),
-		Suite: c.String("suite"), Work: c.String("work"), Jobs: c.Int("jobs"), LayoutOK: c.StringSlice("layout-ok"), Tool: tool,
+		Suite: c.String("suite"), Work: c.String("work"), Jobs: c.Int("jobs"), LayoutOK: c.StringSlice("layout-ok"), NotPartOf: c.StringSlice("not-part-of"), Tool: tool,
 	}
 	for _, flag := range []string{"target", "symbols", "debug-dir", "lib", "old", "new", "source", "data", "set"} {
 		if c.IsSet(flag) {
@@ -184,7 +185,7 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 
 func packageRow(im *build.ImageResult, res *build.PackageResult) packageJSON {
 	row := packageJSON{
-		buildJSON: buildJSON{Patch: im.Name, Added: []string{}, LineOnly: []string{}, Imports: []string{}, Warnings: []string{}, Refusals: []refusalJSON{}},
+		buildJSON: buildJSON{Patch: im.Name, Added: []string{}, LineOnly: []string{}, LeftOut: []patch.LeftOut{}, Imports: []string{}, Warnings: []string{}, Refusals: []refusalJSON{}},
 		Image:     im.Paths[0], Names: im.Paths, Verified: im.Verified, Changed: []string{}, Fixes: res.Fixes, LeftOut: append([]string{}, res.LeftOut...),
 		Result: "nothing", BuildS: res.OldSeconds + res.NewSeconds,
 	}
@@ -197,6 +198,7 @@ func packageRow(im *build.ImageResult, res *build.PackageResult) packageJSON {
 		row.Functions, row.Values = count(im.Result.Spec)
 		row.Added = append(row.Added, im.Result.Added...)
 		row.LineOnly = append(row.LineOnly, im.Result.LineOnly...)
+		row.buildJSON.LeftOut = append(row.buildJSON.LeftOut, im.Result.LeftOut...)
 		row.Imports = imports(im.Result.Spec)
 		row.Warnings = append(row.Warnings, im.Result.Warnings...)
 		for _, f := range im.Result.Spec.Functions {

@@ -88,7 +88,15 @@ func describe(w io.Writer, f *patch.File) error {
 		return err
 	}
 	fmt.Fprintln(w)
-	return sites(w, f)
+	if err := sites(w, f); err != nil || len(f.Spec.LeftOut) == 0 {
+		return err
+	}
+	fmt.Fprintln(w)
+	var rows [][]string
+	for _, l := range f.Spec.LeftOut {
+		rows = append(rows, []string{l.Object, l.Why})
+	}
+	return columns(w, "LEFT OUT\tWHY", rows)
 }
 
 // segments lists the parts of the patch, as in "4096 r--, 8192 r-x bytes".

@@ -6,10 +6,10 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
 	"sort"
+	"strings"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/link"
@@ -37,7 +37,9 @@ type Options struct {
 	Data        bool     // bring in changed initial values, too
 	LayoutOK    []string // structures whose layout may change, since new code sees none that old code has made
 	Set         []Set
-	Name        string // of the patch
+	NotPartOf   []string // objects that are no part of the target if they are not found there, whatever else is known
+	Links       *Links   // what the builds of Old and New linked; nil if it is not known
+	Name        string   // of the patch
 	Description string
 	Tool        string // name and version of the builder, for the descriptor
 }
@@ -54,11 +56,21 @@ type Result struct {
 	Spec     *patch.Spec
 	Added    []string // functions that only the new objects have
 	LineOnly []string // functions that differ by line numbers only and are left as they are
+	LeftOut  []patch.LeftOut
 	Warnings []string // sentences
 }
 
 // FromObjects builds a patch. Its error is ErrNothing, Refusals, or one about reading the files.
 func FromObjects(o Options) (*Result, error) {
+	b, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	return b.finish(nil)
+}
+
+// prepare compares the objects and looks for those that differ in the target.
+func prepare(o Options) (*builder, error) {
 	if err := patch.CheckName(o.Name); err != nil {
 		return nil, err
 	}
@@ -71,54 +83,77 @@ func FromObjects(o Options) (*Result, error) {
 		return nil, err
 	}
 	b := &builder{
-		im: im, opts: diff.Options{Data: o.Data, LayoutOK: o.LayoutOK}, res: &Result{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
+		im: im, o: o, opts: diff.Options{Data: o.Data, LayoutOK: o.LayoutOK}, res: &Result{}, notPartOf: map[string]bool{},
+		changed: map[string]bool{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
 	}
 	if len(o.Old)+len(o.New) > 0 || len(o.Set) == 0 {
-		olds, err := collect(o.Old)
-		if err != nil {
-			return nil, err
-		}
-		news, err := collect(o.New)
-		if err != nil {
-			return nil, err
-		}
-		if err := b.recover(olds); err != nil {
-			return nil, err
-		}
-		if err := b.compare(pairUp(olds, news)); err != nil {
+		if err := b.compareAll(); err != nil {
 			return nil, err
 		}
 	}
-	if err := b.setValues(o.Set); err != nil {
-		return nil, err
+	return b, b.setValues(o.Set)
+}
+
+// compareAll reads all objects and compares them.
+func (b *builder) compareAll() error {
+	olds, err := collect(b.o.Old)
+	if err != nil {
+		return err
 	}
-	return b.link(o)
+	news, err := collect(b.o.New)
+	if err != nil {
+		return err
+	}
+	if err := b.takeNotPartOf(olds, news); err != nil {
+		return err
+	}
+	b.old = newOldObjects(olds)
+	if l := b.o.Links; l != nil {
+		target := identityOf(b.im.File)
+		b.oldIn, b.newIn = inputsOf(l.old, target, olds), inputsOf(l.new, target, news)
+	}
+	pairs, err := b.withoutLTO(pairUp(olds, news))
+	if err != nil || len(b.refusals) > 0 {
+		return err
+	}
+	if err := b.recover(); err != nil {
+		return err
+	}
+	return b.compare(pairs)
 }
 
 type builder struct {
 	im       *link.Image
+	o        Options
 	opts     diff.Options
 	res      *Result
 	inputs   []*link.Input
 	values   []*link.Value // asked for by name
 	refusals diff.Refusals
-	skipped  []string                // objects that differ and are no part of the target
+	unknown  diff.Refusals           // objects of which it is not known whether they are part of the target; one by one
 	keepers  map[string]*diff.Result // of functions that several objects have: whose instance the target has
 	strays   map[string]diff.Refusal // why an instance is not what the target has
+
+	old          *oldObjects
+	oldIn, newIn inputs          // of the target's links
+	notPartOf    map[string]bool // objects, by Options.NotPartOf
+	changed      map[string]bool // functions, as changeKey names them
+	definers     map[string]int  // see complete
+	functions    map[string]bool
+	isComplete   bool
 }
 
 // recover finds the symbols of the old objects in a target that has none.
-func (b *builder) recover(olds map[string][]byte) error {
+func (b *builder) recover() error {
 	if b.im.Named {
 		return nil
 	}
 	var objs []*diff.Object
-	for _, name := range slices.Sorted(maps.Keys(olds)) {
-		f, err := lpelf.Parse("old "+name, olds[name])
-		if err != nil {
-			return err
+	for _, name := range b.old.names() {
+		if b.excluded(name) != "" {
+			continue
 		}
-		o, err := diff.NewObject(name, f)
+		o, err := b.old.get(name)
 		if err != nil {
 			return err
 		}
@@ -133,7 +168,13 @@ func (b *builder) recover(olds map[string][]byte) error {
 func (b *builder) compare(pairs []pair) error {
 	var changed, adding []*diff.Result
 	for _, p := range pairs {
-		if p.new == nil || string(p.old) == string(p.new) {
+		if p.new == nil {
+			if err := b.accountGone(p.name); err != nil {
+				return err
+			}
+			continue
+		}
+		if string(p.old) == string(p.new) {
 			continue
 		}
 		res, err := comparePair(p, b.opts)
@@ -148,30 +189,47 @@ func (b *builder) compare(pairs []pair) error {
 		}
 		b.res.LineOnly = append(b.res.LineOnly, res.LineOnly...)
 	}
-	b.locate(changed)
+	for _, res := range changed {
+		for _, ch := range res.Changed {
+			b.changed[changeKey(res.Old, ch.Old)] = true
+		}
+	}
+	if err := b.locate(changed); err != nil {
+		return err
+	}
 	if err := b.settleInstances(pairs); err != nil {
 		return err
 	}
-	if len(b.inputs) > 0 {
-		b.locateAdding(adding)
-	}
+	b.locateAdding(adding)
 	for _, in := range b.inputs {
 		b.checkMoved(in.Diff)
 	}
 	return nil
 }
 
-// locateAdding takes up objects whose old code is the same, or that are new. One that is not found has nothing to do with
-// the target.
+// locateAdding takes up objects whose old code is the same, or that are new, for what the others need of them. They may also
+// have what takes effect by itself, as a constructor does: that is refused.
 func (b *builder) locateAdding(adding []*diff.Result) {
+	changes := len(b.inputs) > 0
 	for _, res := range adding {
-		if len(res.Old.Functions()) == 0 {
-			b.inputs = append(b.inputs, &link.Input{Diff: res})
+		if len(res.Old.Functions()) > 0 {
+			if in, err := b.locateData(res); err == nil {
+				b.inputs = append(b.inputs, in)
+			}
 			continue
 		}
-		if in, err := b.locateData(res); err == nil {
-			b.inputs = append(b.inputs, in)
+		name := res.New.Name
+		switch why := b.excluded(name); {
+		case why != "":
+			b.leaveOut(name, why)
+			continue
+		case changes:
+			b.inputs = append(b.inputs, &link.Input{Diff: res})
+		case len(res.Added) > 0 && !b.newIn.names[objectBase(name)]:
+			b.unknown = append(b.unknown, diff.Refusal{Code: "object-not-found", File: name,
+				Text: fmt.Sprintf("it is new, nothing that changes in %s refers to it, and it is not proved that it is no part of that; say --not-part-of %s if that is so", b.im.Path, name)})
 		}
+		b.refusals = append(b.refusals, res.Refusals...)
 	}
 }
 
@@ -209,27 +267,34 @@ func comparePair(p pair, opts diff.Options) (*diff.Result, error) {
 }
 
 // locate finds each changed object in the image. Of several builds of one source (a program's and a library's) only one
-// fits; the others are left out with a warning.
-func (b *builder) locate(changed []*diff.Result) {
+// fits; the others are left out.
+func (b *builder) locate(changed []*diff.Result) error {
+	var lost []*diff.Result
 	failed := map[string]diff.Refusals{}
 	taken := map[int]string{}
 	for _, res := range changed {
+		if b.unlinked(res.New.Name) {
+			lost = append(lost, res)
+			continue
+		}
 		in, err := b.locateOne(res)
 		var refusals diff.Refusals
 		switch {
 		case errors.Is(err, link.ErrNotLinked):
-			if onlyShared(res) {
-				break // inlined or dropped everywhere
-			}
-			b.skipped = append(b.skipped, res.New.Name)
+			lost = append(lost, res)
 		case errors.As(err, &refusals):
 			failed[res.New.Name] = refusals
 		case taken[in.Loc.Block] != "" && in.Loc.Block != 0:
-			b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: the same code as %s, left out", res.New.Name, taken[in.Loc.Block]))
+			b.leaveOut(res.New.Name, "the same code as "+taken[in.Loc.Block])
+		case err != nil:
+			return err
 		default:
 			taken[in.Loc.Block] = res.New.Name
 			b.inputs = append(b.inputs, in)
 			b.accept(res)
+			if b.notPartOf[res.New.Name] {
+				b.refusals = append(b.refusals, diff.Refusal{Code: "part-of-target", File: res.New.Name, Text: "--not-part-of names it, and its old code is in " + b.im.Path})
+			}
 		}
 	}
 	for _, res := range changed {
@@ -237,9 +302,12 @@ func (b *builder) locate(changed []*diff.Result) {
 			b.reject(res, refusals)
 		}
 	}
-	for _, name := range b.skipped {
-		b.res.Warnings = append(b.res.Warnings, name+": differs, but is not part of "+b.im.Path)
+	for _, res := range lost {
+		if err := b.account(res); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // locateOne compares the old code of one object with the image.
@@ -258,6 +326,9 @@ func (b *builder) locateOne(res *diff.Result) (*link.Input, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := b.checkCopies(res, loc); err != nil {
+		return nil, err
+	}
 	missing := map[string]bool{}
 	for _, name := range loc.Missing {
 		missing[name] = true
@@ -274,6 +345,30 @@ func (b *builder) locateOne(res *diff.Result) (*link.Input, error) {
 	res.Changed = kept
 	b.dropUnlinked(res, loc)
 	return &link.Input{Diff: res, Loc: loc}, nil
+}
+
+// checkCopies refuses changed functions of which the target may have copies that are not seen: where their callers are not
+// what the objects have.
+func (b *builder) checkCopies(res *diff.Result, loc *link.Located) error {
+	var all diff.Refusals
+	for _, ch := range res.Changed {
+		if _, another := loc.Others[ch.Old.Name]; another {
+			continue // see keeps
+		}
+		at := uint64(0)
+		if m := loc.Match(ch.Old); m != nil {
+			at = m.Start
+		}
+		refusals, err := b.checkUsers(res.Old, ch.Old, at)
+		if err != nil {
+			return err
+		}
+		all = append(all, refusals...)
+	}
+	if len(all) > 0 {
+		return all
+	}
+	return nil
 }
 
 func oldFunctions(res *diff.Result) []*lpelf.Symbol {
@@ -353,9 +448,17 @@ func (b *builder) reject(res *diff.Result, refusals diff.Refusals) {
 	b.refusals = append(b.refusals, res.Refusals...)
 }
 
-// link makes the file from what has been found.
-func (b *builder) link(o Options) (*Result, error) {
-	content, err := link.Link(b.im, b.inputs, b.values, patch.Spec{Name: o.Name, Description: o.Description, Tool: o.Tool})
+// finish makes the file from what has been found. elsewhere names, for an object, another target that it is part of.
+func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
+	for _, r := range b.unknown {
+		if other := elsewhere[r.File]; other != "" {
+			b.leaveOut(r.File, "part of "+other)
+		} else {
+			b.refusals = append(b.refusals, r)
+		}
+	}
+	sort.Slice(b.res.LeftOut, func(i, j int) bool { return b.res.LeftOut[i].Object < b.res.LeftOut[j].Object })
+	content, err := link.Link(b.im, b.inputs, b.values, patch.Spec{Name: b.o.Name, Description: b.o.Description, Tool: b.o.Tool, LeftOut: b.res.LeftOut})
 	var refusals diff.Refusals
 	switch {
 	case errors.As(err, &refusals):
@@ -421,13 +524,22 @@ func (b *builder) addedIn(content *patch.Content) []string {
 	return out
 }
 
+// leftOutText says on a line why objects that differ are left out.
+func leftOutText(list []patch.LeftOut) string {
+	words := make([]string, len(list))
+	for i, l := range list {
+		words[i] = l.Object + ": " + l.Why
+	}
+	return strings.Join(words, "; ")
+}
+
 // nothing explains why there is nothing to do.
 func (b *builder) nothing() error {
 	switch {
 	case len(b.values) > 0:
 		return fmt.Errorf("%w; the variables to set have those bytes from the start", ErrNothing)
-	case len(b.skipped) > 0:
-		return fmt.Errorf("%w in %s (objects that differ are not part of it: %v)", ErrNothing, b.im.Path, b.skipped)
+	case len(b.res.LeftOut) > 0:
+		return fmt.Errorf("%w in %s (%s)", ErrNothing, b.im.Path, leftOutText(b.res.LeftOut))
 	case len(b.res.LineOnly) > 0:
 		return fmt.Errorf("%w but for line numbers in %d functions", ErrNothing, len(b.res.LineOnly))
 	}

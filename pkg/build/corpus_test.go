@@ -117,8 +117,8 @@ func openCorpus(t *testing.T) *corpus {
 	return &corpus{root: corpusDir(t), merged: map[string]string{}}
 }
 
-// each calls f for every pair and target.
-func (c *corpus) each(t *testing.T, f func(corpusPair)) {
+// each calls f for every pair, with one of them for each target.
+func (c *corpus) each(t *testing.T, f func([]corpusPair)) {
 	t.Helper()
 	pairs, err := filepath.Glob(filepath.Join(c.root, "*", "objects", "*"))
 	if err != nil || len(pairs) == 0 {
@@ -127,6 +127,7 @@ func (c *corpus) each(t *testing.T, f func(corpusPair)) {
 	sort.Strings(pairs)
 	for _, p := range pairs {
 		pkg := filepath.Base(filepath.Dir(filepath.Dir(p)))
+		var list []corpusPair
 		for _, target := range corpusTargets[pkg] {
 			o := Options{
 				Target: filepath.Join(c.root, pkg, "stock", target), Symbols: filepath.Join(c.root, pkg, "twin", target),
@@ -135,30 +136,50 @@ func (c *corpus) each(t *testing.T, f func(corpusPair)) {
 			if pkg == "haproxy" {
 				o.Old, o.New = o.New, o.Old // its pairs end at the stock version
 			}
-			f(corpusPair{pkg, filepath.Base(p), target, o})
+			list = append(list, corpusPair{pkg, filepath.Base(p), target, o})
+		}
+		if len(list) > 0 {
+			f(list)
 		}
 	}
 }
 
-// build builds a patch with the twin's symbols.
-func (c *corpus) build(t *testing.T, p corpusPair) (*Result, error) {
+// build builds the patches of a fix with the twins' symbols. The error of each result is ErrNothing or Refusals.
+func (c *corpus) build(t *testing.T, pairs []corpusPair) []ImageResult {
 	t.Helper()
-	o := p.options
-	stock := o.Target
-	res, err := FromObjects(o)
-	if err != nil && strings.Contains(err.Error(), "not the same program") {
-		// The rebuild differs from the stock file in a version number; it is a whole program itself.
-		o.Target, o.Symbols = o.Symbols, ""
-		res, err = FromObjects(o)
-	}
-	if err != nil && strings.Contains(err.Error(), "another build than") {
-		if c.merged[stock] == "" {
-			c.merged[stock] = withSymbols(t, stock, o.Symbols)
+	return finishPairs(t, pairs, func(o Options) (*builder, error) {
+		stock := o.Target
+		b, err := prepare(o)
+		if err != nil && strings.Contains(err.Error(), "not the same program") {
+			// The rebuild differs from the stock file in a version number; it is a whole program itself.
+			o.Target, o.Symbols = o.Symbols, ""
+			b, err = prepare(o)
 		}
-		o.Target, o.Symbols = c.merged[stock], ""
-		res, err = FromObjects(o)
+		if err != nil && strings.Contains(err.Error(), "another build than") {
+			if c.merged[stock] == "" {
+				c.merged[stock] = withSymbols(t, stock, o.Symbols)
+			}
+			o.Target, o.Symbols = c.merged[stock], ""
+			b, err = prepare(o)
+		}
+		return b, err
+	})
+}
+
+func finishPairs(t *testing.T, pairs []corpusPair, prepare func(Options) (*builder, error)) []ImageResult {
+	t.Helper()
+	list, parts := make([]ImageResult, len(pairs)), make([]*builder, len(pairs))
+	for i, p := range pairs {
+		var err error
+		list[i] = ImageResult{Paths: []string{p.target}}
+		if parts[i], err = prepare(p.options); err != nil {
+			t.Fatalf("%s %s for %s: %v", p.pkg, p.name, p.target, err)
+		}
 	}
-	return res, err
+	if err := finishAll(list, parts); err != nil {
+		t.Fatalf("%s %s: %v", pairs[0].pkg, pairs[0].name, err)
+	}
+	return list
 }
 
 // corpusRow is what testdata/corpus says of a fix, and what came of it.
@@ -170,6 +191,21 @@ type corpusRow struct {
 	nothing       int // files that the fix does not concern
 	refusals      Refusals
 	facts         []string
+}
+
+// take notes what came of a fix for one file.
+func (r *corpusRow) take(kind, target string, im ImageResult) {
+	switch kind {
+	case "built":
+		r.built++
+		r.facts = append(r.facts, fmt.Sprintf("%s: %s", target, plural(len(im.Result.Spec.Functions), "function")))
+	case "nothing":
+		r.nothing++
+	case "refused":
+		var refusals Refusals
+		errors.As(im.Err, &refusals)
+		r.refusals = append(r.refusals, refusals...)
+	}
 }
 
 // got sums up what came of a fix for all files of its package. Objects of another build of the same source are refused:
@@ -214,29 +250,20 @@ func corpusRows(t *testing.T) map[string]*corpusRow {
 func TestCorpus(t *testing.T) {
 	c := openCorpus(t)
 	rows := corpusRows(t)
-	c.each(t, func(p corpusPair) {
-		key := p.pkg + " " + strings.TrimSuffix(p.name, ".patch")
+	c.each(t, func(pairs []corpusPair) {
+		key := pairs[0].pkg + " " + strings.TrimSuffix(pairs[0].name, ".patch")
 		row := rows[key]
 		if row == nil {
 			t.Errorf("%s: not in testdata/corpus", key)
 			return
 		}
-		p.options.LayoutOK = row.layoutOK
-		res, err := c.build(t, p)
-		kind, text := verdict(res, err)
-		t.Logf("%s for %s: %s: %s", key, p.target, kind, text)
-		switch kind {
-		case "built":
-			row.built++
-			row.facts = append(row.facts, fmt.Sprintf("%s: %s", p.target, plural(len(res.Spec.Functions), "function")))
-		case "nothing":
-			row.nothing++
-		case "refused":
-			var refusals Refusals
-			errors.As(err, &refusals)
-			row.refusals = append(row.refusals, refusals...)
-		default:
-			t.Errorf("%s: %v", key, err)
+		for i := range pairs {
+			pairs[i].options.LayoutOK = row.layoutOK
+		}
+		for i, im := range c.build(t, pairs) {
+			kind, text := verdict(im.Result, im.Err)
+			t.Logf("%s for %s: %s: %s", key, pairs[i].target, kind, text)
+			row.take(kind, pairs[i].target, im)
 		}
 	})
 	printCorpus(t, rows)

@@ -3,9 +3,10 @@ package build
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"lpatch/pkg/lpelf"
@@ -78,8 +79,7 @@ func collectFile(out map[string][]byte, key, path string, named bool) error {
 			}
 		}
 		return nil
-	case strings.HasPrefix(string(data), "BC\xc0\xde"):
-		return fmt.Errorf("%s: holds LLVM bitcode and no code; compile without -flto", path)
+	case isBitcode(data):
 	case !strings.HasPrefix(string(data), "\x7fELF"):
 		if named {
 			return fmt.Errorf("%s: neither an object nor an archive; give .o files, .a files or folders of them", path)
@@ -107,13 +107,10 @@ func pairUp(olds, news map[string][]byte) []pair {
 			}
 		}
 	}
-	names := make([]string, 0, len(news))
-	for name := range news {
-		names = append(names, name)
-	}
-	sort.Strings(names)
 	var out []pair
-	for _, name := range names {
+	all := maps.Clone(olds)
+	maps.Copy(all, news)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		out = append(out, pair{name: name, old: olds[name], new: news[name]})
 	}
 	return out

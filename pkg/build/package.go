@@ -2,7 +2,6 @@ package build
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,8 +24,10 @@ type PackageOptions struct {
 	Work     string   // folder for what is fetched and built; kept for the next time
 	Jobs     int      // how many compilers at once
 	LayoutOK []string // as in Options
-	Tool     string
-	Progress Progress
+	// NotPartOf is as in Options.
+	NotPartOf []string
+	Tool      string
+	Progress  Progress
 }
 
 // PackageResult is what came of a package.
@@ -295,19 +296,27 @@ func (p *packager) makePatches() error {
 	if err := matchTwins(list, p.path("twin")); err != nil {
 		return err
 	}
+	links, err := readLinks(p.path("old"), p.path("new"))
+	if err != nil {
+		return err
+	}
 	names := map[string]int{}
+	var parts []*builder
 	for _, im := range list {
 		p.o.Progress.say("comparing for %s", strings.Join(im.paths, " = "))
 		r := ImageResult{Paths: im.paths, File: im.file, Verified: im.twinIs, Name: p.patchName(im, names)}
-		r.Result, r.Err = FromObjects(Options{
-			Target: im.file, Symbols: im.twin, Libraries: p.libraries(im), Old: []string{p.path("old")}, New: []string{p.path("new")},
-			LayoutOK: p.o.LayoutOK, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.o.From, strings.Join(p.res.Fixes, ", ")),
+		b, err := prepare(Options{
+			Target: im.file, Symbols: im.twin, Libraries: p.libraries(im), Old: []string{p.path("old")}, New: []string{p.path("new")}, Links: links,
+			NotPartOf: p.o.NotPartOf,
+			LayoutOK:  p.o.LayoutOK, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.o.From, strings.Join(p.res.Fixes, ", ")),
 		})
-		var refusals Refusals
-		if r.Err != nil && !errors.Is(r.Err, ErrNothing) && !errors.As(r.Err, &refusals) {
-			return r.Err
+		if err != nil {
+			return err
 		}
-		p.res.Images = append(p.res.Images, r)
+		p.res.Images, parts = append(p.res.Images, r), append(parts, b)
+	}
+	if err := finishAll(p.res.Images, parts); err != nil {
+		return err
 	}
 	if len(list) == 0 {
 		return fmt.Errorf("%w: the packages of %s %s have no program or library for amd64", ErrNothing, p.o.Source, p.o.From)

@@ -22,17 +22,19 @@ import (
 func TestRecover(t *testing.T) {
 	c := openCorpus(t)
 	var sum tally
-	c.each(t, func(p corpusPair) {
-		objs := parseObjects(t, p.options.Old[0])
-		im, err := link.OpenImage(p.options.Target, "")
-		if err != nil {
-			t.Fatal(err)
+	c.each(t, func(pairs []corpusPair) {
+		for _, p := range pairs {
+			objs := parseObjects(t, p.options.Old[0])
+			im, err := link.OpenImage(p.options.Target, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			found, of := im.Recover(objs)
+			n := compareSymbols(t, im, openTwin(t, p.options.Target, p.options.Symbols), objs)
+			n.found, n.of = found, of
+			t.Logf("%-8s %-30.30s %-24s functions %d of %d; symbols %d right, %d wrong, %d not found", p.pkg, p.name, p.target, found, of, n.right, n.wrong, n.missing)
+			sum.add(n)
 		}
-		found, of := im.Recover(objs)
-		n := compareSymbols(t, im, openTwin(t, p.options.Target, p.options.Symbols), objs)
-		n.found, n.of = found, of
-		t.Logf("%-8s %-30.30s %-24s functions %d of %d; symbols %d right, %d wrong, %d not found", p.pkg, p.name, p.target, found, of, n.right, n.wrong, n.missing)
-		sum.add(n)
 	})
 	t.Logf("functions %d of %d; symbols %d right, %d wrong, %d not found", sum.found, sum.of, sum.right, sum.wrong, sum.missing)
 	if sum.wrong > 0 {
@@ -48,7 +50,7 @@ func TestRecover(t *testing.T) {
 func TestRecoverNothing(t *testing.T) {
 	c := openCorpus(t)
 	last := map[string]corpusPair{} // by package
-	c.each(t, func(p corpusPair) { last[p.pkg] = p })
+	c.each(t, func(pairs []corpusPair) { last[pairs[0].pkg] = pairs[len(pairs)-1] })
 	names := slices.Sorted(maps.Keys(last))
 	for i, name := range names {
 		other := last[names[(i+1)%len(names)]]
@@ -172,24 +174,26 @@ func addressesIn(im *link.Image, o *diff.Object, s *lpelf.Symbol) []uint64 {
 func TestCorpusStripped(t *testing.T) {
 	c := openCorpus(t)
 	counts := map[string]int{}
-	c.each(t, func(p corpusPair) {
-		with, err := c.build(t, p)
-		kind, _ := verdict(with, err)
-		stripped := p.options
-		stripped.Symbols = ""
-		without, err := FromObjects(stripped)
-		bare, text := verdict(without, err)
-		counts["with twin "+kind+", without "+bare]++
-		if bare != kind {
-			t.Logf("%-8s %-30.30s %-24s with twin %s, without %s: %s", p.pkg, p.name, p.target, kind, bare, text)
+	c.each(t, func(pairs []corpusPair) {
+		with := c.build(t, pairs)
+		stripped := slices.Clone(pairs)
+		for i := range stripped {
+			stripped[i].options.Symbols = ""
 		}
-		switch {
-		case bare == "error":
-			t.Errorf("%s: %v", p.name, err)
-		case bare == "built" && kind != "built":
-			t.Errorf("%s: built without a twin and not with it", p.name)
-		case bare == "built":
-			samePatch(t, p.name, with, without)
+		for i, without := range finishPairs(t, stripped, prepare) {
+			p := pairs[i]
+			kind, _ := verdict(with[i].Result, with[i].Err)
+			bare, text := verdict(without.Result, without.Err)
+			counts["with twin "+kind+", without "+bare]++
+			if bare != kind {
+				t.Logf("%-8s %-30.30s %-24s with twin %s, without %s: %s", p.pkg, p.name, p.target, kind, bare, text)
+			}
+			switch {
+			case bare == "built" && kind != "built":
+				t.Errorf("%s: built without a twin and not with it", p.name)
+			case bare == "built":
+				samePatch(t, p.name, with[i].Result, without.Result)
+			}
 		}
 	})
 	for _, k := range slices.Sorted(maps.Keys(counts)) {

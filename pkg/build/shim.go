@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -93,11 +94,13 @@ func shim(args []string) (int, error) {
 		return 0, err
 	}
 	step := parseStep(args[1:])
-	if len(step.sources) == 0 || step.noObject {
+	switch {
+	case step.noObject:
 		return run(real, args[1:])
-	}
-	if os.Getenv(shimTwiceEnv) != "" {
-		if status, err := run(real, args[1:]); err != nil || status != 0 {
+	case len(step.sources) == 0:
+		return step.run(real, args[1:])
+	case os.Getenv(shimTwiceEnv) != "":
+		if status, err := step.run(real, args[1:]); err != nil || status != 0 {
 			return status, err
 		}
 		return 0, step.compileAgain(real)
@@ -105,7 +108,7 @@ func shim(args []string) (int, error) {
 	// What the build says itself comes later and wins.
 	flags := append(prefixMap(), args[1:]...)
 	flags = append(flags, "-ffunction-sections", "-fdata-sections")
-	status, err := run(real, flags)
+	status, err := step.run(real, flags)
 	if err != nil || status != 0 {
 		return status, err
 	}
@@ -156,6 +159,8 @@ type step struct {
 	noObject bool // stops before an object: -E, -S, -M, -fsyntax-only
 	output   string
 	sources  []string
+	inputs   []string // other files: objects, archives, libraries, "@file"
+	mapFile  string   // of the linker, if the build wants one
 	flags    []string // without output, inputs and what is for the linker
 }
 
@@ -165,6 +170,9 @@ var valueFlags = map[string]bool{
 	"-MF": true, "-MT": true, "-MQ": true, "-x": true, "-Xlinker": true, "-L": true, "-l": true, "-T": true, "-u": true, "-z": true,
 	"-Xassembler": true, "-Xpreprocessor": true, "-Xclang": true, "--param": true, "-target": true, "-arch": true, "-aux-info": true,
 }
+
+// mapFlag is the option that has the linker write its map.
+var mapFlag = regexp.MustCompile(`(?:^|,)-?-Map[=,]([^,]+)`)
 
 func parseStep(args []string) step {
 	var s step
@@ -183,13 +191,55 @@ func parseStep(args []string) step {
 		case valueFlags[a] && i+1 < len(args):
 			s.keep(a, args[i+1])
 			i++
+			s.wantMap(args[i])
 		case strings.HasPrefix(a, "-") && len(a) > 1:
 			s.keep(a)
+			s.wantMap(a)
 		case isSource(a):
 			s.sources = append(s.sources, a)
+		default:
+			s.inputs = append(s.inputs, a)
 		}
 	}
 	return s
+}
+
+func (s *step) wantMap(arg string) {
+	if m := mapFlag.FindStringSubmatch(arg); m != nil {
+		s.mapFile = m[1]
+	}
+}
+
+// run runs the compiler. If it links, the linker's map is kept: it tells what the output is made of.
+func (s *step) run(real string, args []string) (int, error) {
+	if s.compile || len(s.sources)+len(s.inputs) == 0 || s.isTrialLink() {
+		return run(real, args)
+	}
+	mapFile := s.mapFile
+	if mapFile == "" {
+		mapFile = filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".map-%d", os.Getpid()))
+		defer func() { _ = os.Remove(mapFile) }()
+		args = append(slices.Clone(args), "-Wl,-Map="+mapFile)
+	}
+	status, err := run(real, args)
+	if err != nil || status != 0 {
+		return status, err
+	}
+	return 0, s.recordLink(args, mapFile)
+}
+
+// linkOutput is the file that a link makes.
+func (s *step) linkOutput() string {
+	if s.output != "" {
+		return s.output
+	}
+	return "a.out"
+}
+
+// isTrialLink tells a link with which configure, cmake or meson try the compiler.
+func (s *step) isTrialLink() bool {
+	abs, err := filepath.Abs(s.linkOutput())
+	return err != nil || isTrial(abs) || len(s.sources) > 0 && !slices.ContainsFunc(s.sources, func(src string) bool { return !s.isTrial(src) })
 }
 
 // keep notes flags for compiling once more, dependency files and linker flags left out.
@@ -227,7 +277,7 @@ func (s *step) compileAgain(real string) error {
 		}
 		obj := s.objectOf(src)
 		if !s.compile {
-			obj = filepath.Base(s.output) + "-" + strings.TrimSuffix(filepath.Base(src), filepath.Ext(src)) + ".o"
+			obj = ownObject(s.output, src)
 		}
 		abs, err := filepath.Abs(obj)
 		if err != nil {
@@ -245,6 +295,11 @@ func (s *step) compileAgain(real string) error {
 		count()
 	}
 	return nil
+}
+
+// ownObject names the object of a source that is compiled and linked in one call.
+func ownObject(output, src string) string {
+	return filepath.Base(output) + "-" + strings.TrimSuffix(filepath.Base(src), filepath.Ext(src)) + ".o"
 }
 
 // isTrial tells a source with which configure, cmake or meson try the compiler. Those do not count.

@@ -25,6 +25,7 @@ type SourceOptions struct {
 	Data        bool     // as in Options
 	LayoutOK    []string // as in Options
 	Set         []Set    // as in Options
+	NotPartOf   []string // as in Options
 	Name        string
 	Description string
 	Tool        string
@@ -39,7 +40,11 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 		return nil, err
 	}
 	defer w.remove()
-	return w.link(o.Target, o.Name)
+	b, err := w.prepare(o.Target, o.Name)
+	if err != nil {
+		return nil, err
+	}
+	return b.finish(nil)
 }
 
 // FromSourceEach does the same for several programs and libraries of one tree, which is built no more often for that.
@@ -57,14 +62,17 @@ func FromSourceEach(ctx context.Context, o SourceOptions, targets []string) ([]I
 	}
 	defer w.remove()
 	var out []ImageResult
+	var parts []*builder
 	for _, target := range targets {
 		r := ImageResult{Paths: []string{target}, File: target, Name: o.Name + "-" + filepath.Base(target)}
-		r.Result, r.Err = w.link(target, r.Name)
-		var refusals Refusals
-		if r.Err != nil && !errors.Is(r.Err, ErrNothing) && !errors.As(r.Err, &refusals) {
-			return nil, r.Err
+		b, err := w.prepare(target, r.Name)
+		if err != nil {
+			return nil, err
 		}
-		out = append(out, r)
+		out, parts = append(out, r), append(parts, b)
+	}
+	if err := finishAll(out, parts); err != nil {
+		return nil, err
 	}
 	return out, together(out)
 }
@@ -96,11 +104,15 @@ func buildTwice(ctx context.Context, o SourceOptions) (*workshop, error) {
 	return w, nil
 }
 
-// link makes the patch for one target of what was built.
-func (w *workshop) link(target, name string) (*Result, error) {
+// prepare compares what was built with one target.
+func (w *workshop) prepare(target, name string) (*builder, error) {
 	o := w.o
-	return FromObjects(Options{
-		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries,
+	links, err := readLinks(w.path("old"), w.path("objects"))
+	if err != nil {
+		return nil, err
+	}
+	return prepare(Options{
+		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries, Links: links, NotPartOf: o.NotPartOf,
 		Old: []string{w.path("old")}, New: []string{w.path("objects")}, Data: o.Data, LayoutOK: o.LayoutOK, Set: o.Set, Name: name, Description: o.Description, Tool: o.Tool,
 	})
 }

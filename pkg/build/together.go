@@ -10,6 +10,26 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
+// finishAll makes the patches of several targets. An object that one of them has needs no proof that it is no part of another,
+// in which it was not found. An error of a result is ErrNothing or Refusals; others end it.
+func finishAll(list []ImageResult, parts []*builder) error {
+	elsewhere := map[string]string{}
+	for i, b := range parts {
+		for _, in := range b.inputs {
+			elsewhere[in.Diff.New.Name] = list[i].Paths[0]
+		}
+	}
+	for i, b := range parts {
+		r := &list[i]
+		r.Result, r.Err = b.finish(elsewhere)
+		var refusals Refusals
+		if r.Err != nil && !errors.Is(r.Err, ErrNothing) && !errors.As(r.Err, &refusals) {
+			return r.Err
+		}
+	}
+	return nil
+}
+
 // together refuses what was built for files that work in one process with a file that was refused: a program and a library
 // that it needs, or two libraries. Half of a fix may be worse than none, for one half may rely on the other.
 func together(list []ImageResult) error {

@@ -3,9 +3,11 @@ package link
 import (
 	"debug/elf"
 	"encoding/binary"
+	"slices"
 	"sort"
 
 	"lpatch/pkg/diff"
+	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
 
@@ -42,6 +44,38 @@ func (im *Image) sortStarts(table []*lpelf.Symbol) {
 		}
 	}
 	sort.Slice(im.starts, func(i, j int) bool { return im.starts[i] < im.starts[j] })
+}
+
+// Entries returns the addresses by which code may call a function of the image: its own, and that of its PLT entry.
+func (im *Image) Entries(name string, at uint64) []uint64 {
+	out := []uint64{at}
+	for _, slot := range im.Slots.GOT[name] {
+		if plt, ok := im.Slots.PLTOf[slot.Vaddr]; ok {
+			out = append(out, plt)
+		}
+	}
+	return out
+}
+
+// Branches counts the calls of, and jumps to, one of some addresses in a range of code. Behind what does not decode it counts
+// none.
+func (im *Image) Branches(start, size uint64, to []uint64) (n int) {
+	code := im.Code(start)
+	code = code[:min(uint64(len(code)), size)]
+	for pos := 0; pos < len(code); {
+		in, err := insn.Decode(code[pos:])
+		if err != nil {
+			return n
+		}
+		if in.IsBranch() && in.PCRel == 4 {
+			end := start + uint64(pos+in.Len)
+			if slices.Contains(to, end+uint64(int64(int32(le32(code[pos+in.PCRelOff:]))))) {
+				n++
+			}
+		}
+		pos += in.Len
+	}
+	return n
 }
 
 // functionsAt lists the names that the symbol table has for the function at an address.

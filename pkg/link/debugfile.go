@@ -52,6 +52,7 @@ func (im *Image) takeSymbols(path string, sum *uint32) bool {
 		return false
 	}
 	im.Named, im.symbols = true, path
+	im.LTO = im.LTO || f.LinkedWithLTO()
 	im.index(f.Symbols)
 	return true
 }

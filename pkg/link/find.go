@@ -434,11 +434,12 @@ func (im *Image) doubt(obj *diff.Object) error {
 		return refuse("object-ambiguous", "the code of this old object is also that of another one, under another name, so whose it is there is not known: name an unstripped build of exactly the target with --symbols")
 	case im.absent[obj.Name] == partly:
 		return refuse("target-differs", "it has some of the code of this old object, but not most; the old objects must be built from the target's source with its compiler and flags, or give symbols with --symbols")
-	case len(im.ofObject) == 0:
-		return refuse("target-differs", "it has nothing of the code of the old objects; they must be built from the target's source with its compiler and flags")
 	}
 	return nil
 }
+
+// Unlike tells whether an image without symbols has nothing of the code of any old object.
+func (im *Image) Unlike() bool { return im.recovered && len(im.ofObject) == 0 }
 
 // whyNotFound says why a function of an image without symbols was not found.
 func (im *Image) whyNotFound() string {

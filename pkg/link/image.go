@@ -21,6 +21,8 @@ type Image struct {
 	Slots *lpelf.Slots
 	// Named tells whether there is a full symbol table (the target's own or that of --symbols).
 	Named bool
+	// LTO tells that the file, or the one that has its symbols, says that it was linked with link-time optimisation.
+	LTO bool
 
 	global map[string][]*lpelf.Symbol // by name: global and weak, then those a linker made local (hidden)
 	local  map[int]map[string][]*lpelf.Symbol
@@ -85,7 +87,7 @@ func NewImage(f, twin *lpelf.File) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	im := &Image{File: f, Slots: slots, Named: isFull(table, f), bound: f.BindNow()}
+	im := &Image{File: f, Slots: slots, Named: isFull(table, f), bound: f.BindNow(), LTO: f.LinkedWithLTO() || twin != nil && twin.LinkedWithLTO()}
 	im.index(table)
 	im.scope = &scope{im: im}
 	return im, nil
@@ -180,6 +182,31 @@ func (im *Image) Global(name string) *lpelf.Symbol {
 // Local returns the definitions of a local symbol in a block of the symbol table. Block 0 is a table without STT_FILE
 // symbols, as some debug files have: there a name may stand for the statics of several sources.
 func (im *Image) Local(block int, name string) []*lpelf.Symbol { return im.local[block][name] }
+
+// FunctionNames returns the names of all functions in the symbol table.
+func (im *Image) FunctionNames() []string {
+	var out []string
+	for _, names := range im.names {
+		out = append(out, names...)
+	}
+	return out
+}
+
+// Knows tells whether the image defines or imports a symbol.
+func (im *Image) Knows(name string) bool {
+	return im.Global(name) != nil || slices.ContainsFunc(im.DynSymbols, func(s *lpelf.Symbol) bool { return s.Name == name })
+}
+
+// LocalSources returns the names of the sources (STT_FILE) of which the symbol table has a local symbol of that name.
+func (im *Image) LocalSources(name string) []string {
+	var out []string
+	for source, blocks := range im.blocks {
+		if slices.ContainsFunc(blocks, func(b int) bool { return len(im.local[b][name]) > 0 }) {
+			out = append(out, source)
+		}
+	}
+	return out
+}
 
 // exportsData tells whether a variable that the image defines may be replaced by that of another file.
 func (im *Image) exportsData(name string) bool {

@@ -61,6 +61,11 @@ func (s *Spec) checkProse() error {
 			return err
 		}
 	}
+	for _, l := range s.LeftOut {
+		if err := checkText("left_out", l.Object+": "+l.Why, MaxDescription); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -50,6 +50,14 @@ type Spec struct {
 	// Pin is the vaddr of an 8-byte word of the patch that is not 0 once the program holds pointers into the patch: from
 	// then on it cannot be unloaded. 0: there is no such word.
 	Pin uint64 `json:"pin,omitempty"`
+	// LeftOut are the objects that differ between the old and the new source and are no part of any image; for people.
+	LeftOut []LeftOut `json:"left_out,omitempty"`
+}
+
+// LeftOut is an object that differs and of which the patch has nothing.
+type LeftOut struct {
+	Object string `json:"object"`
+	Why    string `json:"why"` // how it is known that it is no part of the target
 }
 
 // Image is an ELF file that must be mapped in the target.

@@ -1,0 +1,259 @@
+package build
+
+import (
+	"debug/elf"
+	"fmt"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/link"
+	"lpatch/pkg/lpelf"
+	"lpatch/pkg/patch"
+)
+
+// An object that differs and was not found in the target is either no part of it, or it is and was not recognized: the target
+// was linked with -flto, from another kind of objects, or was compiled with other flags. Only the first is harmless, and it
+// takes a proof: the build's own link, or that the code of the target is accounted for by other objects. Who knows it
+// otherwise can say so (Options.NotPartOf).
+
+// leaveOut notes that an object is no part of the target.
+func (b *builder) leaveOut(object, why string) {
+	b.res.LeftOut = append(b.res.LeftOut, patch.LeftOut{Object: object, Why: why})
+}
+
+// unlinked tells whether the links of the build prove that an object is no part of the target, before and after the fix.
+// One that only the new source has is in no old link.
+func (b *builder) unlinked(object string) bool {
+	if b.old.raw[object] == nil {
+		return b.newIn.excludes(object)
+	}
+	return b.oldIn.excludes(object) && (!b.newIn.known || b.newIn.excludes(object))
+}
+
+// excluded says why an object is no part of the target, whatever is in it, or "".
+func (b *builder) excluded(object string) string {
+	switch {
+	case b.unlinked(object):
+		return "not linked into it"
+	case b.notPartOf[object]:
+		return "no part of the target, by --not-part-of"
+	}
+	return ""
+}
+
+// account decides about an object that differs and was not found.
+func (b *builder) account(res *diff.Result) error {
+	name := res.New.Name
+	why, err := b.absence(res.Old)
+	if err != nil {
+		return err
+	}
+	if why == "" && b.im.Named && (b.oldIn.names[objectBase(name)] || onlyShared(res)) {
+		why = "what changed in it was left out by the linker"
+		refusals, err := b.checkMissing(res)
+		if err != nil || len(refusals) > 0 {
+			b.refusals = append(b.refusals, refusals...)
+			return err
+		}
+	}
+	if why != "" {
+		b.leaveOut(name, why)
+		return nil
+	}
+	if b.im.Unlike() {
+		b.unknown = append(b.unknown, diff.Refusal{Code: "target-differs", File: name,
+			Text: b.im.Path + " is stripped, and it has nothing of the code of the old objects; they must be built from the target's source with its compiler and flags"})
+		return nil
+	}
+	b.unknown = append(b.unknown, diff.Refusal{Code: "object-not-found", File: name,
+		Text: fmt.Sprintf("it differs, and neither was its old code found in %s, nor is it proved to be no part of it%s; a target that was linked with -flto, or built with "+
+			"other flags or from other files, looks like this. Give the objects that it was linked from, name an unstripped build of it with --symbols, or say --not-part-of %s if it is none",
+			b.im.Path, b.whyUnsure(), name)})
+	return nil
+}
+
+// whyUnsure says why the links of the build prove nothing, if there are any.
+func (b *builder) whyUnsure() string {
+	switch {
+	case b.o.Links == nil:
+		return ""
+	case !b.oldIn.known:
+		return " (no link of the build makes this file)"
+	case b.oldIn.unsure != "":
+		return " (" + b.oldIn.unsure + ")"
+	}
+	return ""
+}
+
+// checkMissing handles an object that was linked, and of which the target has nothing that changed. It was left out
+// (--gc-sections, or all calls of an inline function were inlined) only if nothing that the target has refers to it.
+func (b *builder) checkMissing(res *diff.Result) (diff.Refusals, error) {
+	var out diff.Refusals
+	for _, ch := range res.Changed {
+		refusals, err := b.checkUsers(res.Old, ch.Old, 0)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, refusals...)
+	}
+	return append(out, res.Refusals...), nil
+}
+
+// absence proves that an object is no part of the target, and returns how, or "".
+func (b *builder) absence(old *diff.Object) (string, error) {
+	if why := b.excluded(old.Name); why != "" {
+		return why, nil
+	}
+	if !b.im.Named || b.oldIn.names[objectBase(old.Name)] {
+		return "", nil
+	}
+	if why, err := b.rival(old); err != nil || why != "" {
+		return why, err
+	}
+	return b.unused(old)
+}
+
+// rival finds a function that both the object and another one define, and of which the target has the other's: two
+// definitions of one name cannot be linked together.
+func (b *builder) rival(obj *diff.Object) (string, error) {
+	for _, f := range obj.Functions() {
+		if f.Bind != elf.STB_GLOBAL || b.im.Global(f.Name) == nil {
+			continue
+		}
+		others, err := b.old.naming(f.Name)
+		if err != nil {
+			return "", err
+		}
+		for _, other := range others {
+			def := other.Lookup(f.Name)
+			if other.Name == obj.Name || def == nil || def.Bind != elf.STB_GLOBAL || !diff.IsFunc(def) {
+				continue
+			}
+			if _, err := link.Locate(b.im, other, []*lpelf.Symbol{def}); err == nil {
+				return fmt.Sprintf("the target has %s of %s", f.Name, other.Name), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// unused proves, by the names in the target's symbol table, that the target is made of other objects and that nothing in it
+// refers to this one.
+func (b *builder) unused(obj *diff.Object) (string, error) {
+	if complete, err := b.complete(); err != nil || !complete {
+		return "", err
+	}
+	for _, f := range obj.Functions() {
+		if base := baseOf(f.Name); b.functions[base] && b.definers[base] == 1 {
+			return "", nil
+		}
+	}
+	for _, s := range slices.Concat(obj.Functions(), obj.Variables()) {
+		if s.Bind == elf.STB_LOCAL || obj.Shared(s) {
+			continue
+		}
+		if b.im.Global(s.Name) != nil {
+			return "", nil
+		}
+		if refusals, err := b.checkUsers(obj, s, 0); err != nil || len(refusals) > 0 {
+			return "", err
+		}
+	}
+	return "nothing in the target refers to it", nil
+}
+
+// linkerMade are functions that come with the compiler, in every program or library.
+var linkerMade = map[string]bool{
+	"_start": true, "_init": true, "_fini": true, "deregister_tm_clones": true, "register_tm_clones": true, "__do_global_dtors_aux": true,
+	"frame_dummy": true, "_dl_relocate_static_pie": true, "__libc_csu_init": true, "__libc_csu_fini": true, "atexit": true, "at_quick_exit": true,
+}
+
+// complete tells whether the old objects have every function that the target's symbol table names, and everything to which
+// those of them refer that are in the target. It fills definers, in how many objects a symbol is defined, and functions, the target's.
+func (b *builder) complete() (bool, error) {
+	if b.definers != nil {
+		return b.isComplete, nil
+	}
+	b.definers = map[string]int{}
+	var objs []*diff.Object
+	for _, name := range b.old.names() {
+		if b.excluded(name) != "" {
+			continue
+		}
+		obj, err := b.old.get(name)
+		if err != nil {
+			return false, err
+		}
+		objs = append(objs, obj)
+		own := map[string]bool{}
+		for _, s := range obj.Symbols {
+			if base := baseOf(s.Name); s.Section != elf.SHN_UNDEF && s.Type != elf.STT_FILE && s.Type != elf.STT_SECTION && !own[base] {
+				own[base] = true
+				b.definers[base]++
+			}
+		}
+	}
+	b.isComplete = b.definesAll(objs)
+	return b.isComplete, nil
+}
+
+func (b *builder) definesAll(objs []*diff.Object) bool {
+	b.functions = map[string]bool{}
+	for _, name := range b.im.FunctionNames() {
+		b.functions[baseOf(name)] = true
+	}
+	for base := range b.functions {
+		if b.definers[base] == 0 && !linkerMade[base] {
+			return false
+		}
+	}
+	for _, obj := range objs {
+		if !slices.ContainsFunc(obj.Functions(), func(f *lpelf.Symbol) bool { return b.functions[baseOf(f.Name)] }) {
+			continue
+		}
+		for _, s := range obj.Symbols {
+			if s.Section == elf.SHN_UNDEF && s.Name != "" && b.definers[baseOf(s.Name)] == 0 && !b.im.Knows(s.Name) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// accountGone decides about an object that only the old source has. What it had may be elsewhere in the new one, changed.
+func (b *builder) accountGone(name string) error {
+	old, err := b.old.get(name)
+	if err != nil {
+		return err
+	}
+	why, err := b.absence(old)
+	switch {
+	case err != nil:
+		return err
+	case why != "":
+		b.leaveOut(name, why)
+	default:
+		b.unknown = append(b.unknown, diff.Refusal{Code: "object-gone", File: name,
+			Text: fmt.Sprintf("there is no new object of this name, so it is not known what became of what it has; give the new one, or say --not-part-of %s if it is no part of %s", name, b.im.Path)})
+	}
+	return nil
+}
+
+// takeNotPartOf reads Options.NotPartOf: names of objects, or the end of one after a slash.
+func (b *builder) takeNotPartOf(olds, news map[string][]byte) error {
+	for _, want := range b.o.NotPartOf {
+		found := false
+		for _, side := range []map[string][]byte{olds, news} {
+			for name := range side {
+				if name == want || strings.HasSuffix(name, "/"+want) {
+					b.notPartOf[name], found = true, true
+				}
+			}
+		}
+		if !found {
+			return fmt.Errorf("--not-part-of %s: there is no such object among the old and the new ones; they are named as refusals name them", want)
+		}
+	}
+	return nil
+}

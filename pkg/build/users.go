@@ -1,0 +1,266 @@
+package build
+
+import (
+	"bytes"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/link"
+	"lpatch/pkg/lpelf"
+)
+
+// oldObjects are all objects of the old source.
+type oldObjects struct {
+	raw    map[string][]byte
+	parsed map[string]*diff.Object
+}
+
+func newOldObjects(raw map[string][]byte) *oldObjects {
+	return &oldObjects{raw: raw, parsed: map[string]*diff.Object{}}
+}
+
+func (o *oldObjects) names() []string { return slices.Sorted(maps.Keys(o.raw)) }
+
+func (o *oldObjects) get(name string) (*diff.Object, error) {
+	if obj := o.parsed[name]; obj != nil {
+		return obj, nil
+	}
+	f, err := lpelf.Parse("old "+name, o.raw[name])
+	if err != nil {
+		return nil, err
+	}
+	obj, err := diff.NewObject(name, f)
+	if err != nil {
+		return nil, err
+	}
+	o.parsed[name] = obj
+	return obj, nil
+}
+
+// naming returns the objects that have a symbol of that name, defined or not.
+func (o *oldObjects) naming(symbol string) ([]*diff.Object, error) {
+	var out []*diff.Object
+	for _, name := range o.names() {
+		if !bytes.Contains(o.raw[name], []byte("\x00"+symbol+"\x00")) {
+			continue
+		}
+		obj, err := o.get(name)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, obj)
+	}
+	return out, nil
+}
+
+// use is what refers to a symbol: a function or a variable of an object.
+type use struct {
+	obj *diff.Object
+	sym *lpelf.Symbol
+}
+
+// usersIn returns what refers to a symbol of that name within one object.
+func usersIn(obj *diff.Object, name string) []use {
+	seen := map[*lpelf.Symbol]bool{}
+	var out []use
+	for _, sec := range obj.Sections {
+		if sec.Flags&elf.SHF_ALLOC == 0 || sec.Name == ".eh_frame" {
+			continue
+		}
+		for _, r := range obj.Refs(sec) {
+			if r.Sym == nil || r.Sym.Name != name {
+				continue
+			}
+			by, _ := obj.At(sec, int64(r.Off))
+			if by == nil || by.Name == name || seen[by] {
+				continue
+			}
+			seen[by] = true
+			out = append(out, use{obj, by})
+		}
+	}
+	return out
+}
+
+// users returns what refers to a symbol: in its object, and if it is global, in all.
+func (b *builder) users(obj *diff.Object, s *lpelf.Symbol) ([]use, error) {
+	out := usersIn(obj, s.Name)
+	if s.Bind == elf.STB_LOCAL {
+		return out, nil
+	}
+	others, err := b.old.naming(s.Name)
+	if err != nil {
+		return nil, err
+	}
+	for _, other := range others {
+		if other.Name == obj.Name || b.excluded(other.Name) != "" {
+			continue
+		}
+		if def := other.Lookup(s.Name); def != nil && def.Bind == elf.STB_LOCAL {
+			continue // a static of that name
+		}
+		out = append(out, usersIn(other, s.Name)...)
+	}
+	return out, nil
+}
+
+// presence is what is known of an old function or variable in the target.
+type presence int
+
+const (
+	isAbsent presence = iota // the target has none
+	isSame                   // the target has it, as it is in the object
+	isOther                  // the target has one, but another
+)
+
+// present looks for an old function or variable in the target.
+func (b *builder) present(u use) (presence, string) {
+	if !diff.IsFunc(u.sym) {
+		if len(b.definitions(u.obj, u.sym.Name)) > 0 {
+			return isSame, ""
+		}
+		return isAbsent, ""
+	}
+	f := u.sym
+	if parent, ok := diff.ColdParent(f.Name); ok && u.obj.Lookup(parent) != nil {
+		f = u.obj.Lookup(parent)
+	}
+	_, err := link.Locate(b.im, u.obj, []*lpelf.Symbol{f})
+	var refusals diff.Refusals
+	switch {
+	case err == nil:
+		return isSame, ""
+	case !errors.As(err, &refusals):
+		if !b.namedElsewhere(u.obj, f) {
+			return isAbsent, ""
+		}
+		refusals = diff.Refusals{{Text: "the target has a function of this name, which is from another file"}}
+	case refusals[0].Code == "needs-symbols":
+		return isAbsent, ""
+	}
+	if b.claimed(u.obj, f) {
+		return isAbsent, ""
+	}
+	return isOther, refusals[0].Text
+}
+
+// namedElsewhere tells whether the target has a function under an old one's name, though not from a source file of its
+// object: of another object, or of this one where the target was linked with -flto or built as one unit.
+func (b *builder) namedElsewhere(obj *diff.Object, f *lpelf.Symbol) bool {
+	if f.Bind != elf.STB_LOCAL {
+		return b.im.Global(f.Name) != nil
+	}
+	return slices.ContainsFunc(b.im.LocalSources(f.Name), func(source string) bool {
+		return !slices.ContainsFunc(b.old.names(), func(name string) bool {
+			other, err := b.old.get(name)
+			return err == nil && other.Name != obj.Name && other.Source == source && other.Lookup(f.Name) != nil
+		})
+	})
+}
+
+// claimed tells whether what the target has under the name of a function is that of another old object.
+func (b *builder) claimed(obj *diff.Object, f *lpelf.Symbol) bool {
+	others, err := b.old.naming(f.Name)
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(others, func(other *diff.Object) bool {
+		def := other.Lookup(f.Name)
+		if other.Name == obj.Name || def == nil || !diff.IsFunc(def) {
+			return false
+		}
+		_, err := link.Locate(b.im, other, []*lpelf.Symbol{def})
+		return err == nil
+	})
+}
+
+// checkUsers finds out whether something that refers to a changed symbol, directly or through what the target has not, is in
+// the target and not the same there as in the old object: then a copy of the old code may have been put into it (inlining),
+// unless it calls at, the address of the symbol, as often as the object's does. For a symbol that the target has not (at is
+// 0), nothing that refers to it may be there at all.
+func (b *builder) checkUsers(obj *diff.Object, s *lpelf.Symbol, at uint64) (diff.Refusals, error) {
+	var out diff.Refusals
+	missing := at == 0
+	seen := map[*lpelf.Symbol]bool{s: true}
+	for queue := []use{{obj, s}}; len(queue) > 0; queue = queue[1:] {
+		users, err := b.users(queue[0].obj, queue[0].sym)
+		if err != nil {
+			return nil, err
+		}
+		for _, u := range users {
+			if seen[u.sym] || !missing && !diff.IsFunc(u.sym) {
+				continue
+			}
+			seen[u.sym] = true
+			switch is, why := b.present(u); {
+			case is == isAbsent:
+				queue = append(queue, u)
+			case is == isOther && !b.changes(u) && (missing || b.callsLess(u, s.Name, at)):
+				out = append(out, diff.Refusal{Code: "target-differs", File: u.obj.Name, Symbol: u.sym.Name,
+					Text: fmt.Sprintf("it refers to %s of %s, which changes, and it is not in the target as it is in the old object, so the target may have a copy of that in it: %s",
+						s.Name, obj.Name, why)})
+			case is == isSame && missing:
+				out = append(out, diff.Refusal{Code: "object-not-found", File: obj.Name, Symbol: s.Name,
+					Text: fmt.Sprintf("it changes, and %s of %s, which refers to it, is in %s, but it was not found there; name an unstripped build of exactly the target with --symbols",
+						u.sym.Name, u.obj.Name, b.im.Path)})
+			}
+		}
+	}
+	return out, nil
+}
+
+// callsLess tells whether the target's version of a function calls a function of that name, which is at an address, less
+// often than the object's.
+func (b *builder) callsLess(u use, name string, at uint64) bool {
+	want := 0
+	for _, part := range []*lpelf.Symbol{u.sym, u.obj.Lookup(u.sym.Name + ".cold")} {
+		if part == nil {
+			continue
+		}
+		for _, r := range u.obj.RefsIn(u.obj.SectionOf(part), part.Value, part.Size) {
+			if r.Sym != nil && r.Sym.Name == name && r.Type == elf.R_X86_64_PLT32 {
+				want++
+			}
+		}
+	}
+	to := b.im.Entries(name, at)
+	most := 0
+	for _, f := range b.definitions(u.obj, u.sym.Name) {
+		n := b.im.Branches(f.Value, f.Size, to)
+		for _, cold := range b.definitions(u.obj, u.sym.Name+".cold") {
+			n += b.im.Branches(cold.Value, cold.Size, to)
+		}
+		most = max(most, n)
+	}
+	return most < want
+}
+
+// definitions are the symbols of the target that may be an object's symbol of that name.
+func (b *builder) definitions(obj *diff.Object, name string) []*lpelf.Symbol {
+	var out []*lpelf.Symbol
+	if s := b.im.Global(name); s != nil {
+		out = append(out, s)
+	}
+	for _, block := range append(slices.Clone(b.im.Blocks(obj.Source)), 0) {
+		out = append(out, b.im.Local(block, name)...)
+	}
+	return out
+}
+
+// changes tells whether a function changes itself, so that it is compared with the target anyway.
+func (b *builder) changes(u use) bool { return b.changed[changeKey(u.obj, u.sym)] }
+
+func changeKey(obj *diff.Object, f *lpelf.Symbol) string { return obj.Name + "\x00" + f.Name }
+
+// baseOf strips what compilers append to the name of a function for its clones.
+func baseOf(name string) string {
+	if base, _, ok := strings.Cut(name, "."); ok && base != "" {
+		return base
+	}
+	return name
+}
