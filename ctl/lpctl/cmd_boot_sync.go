@@ -29,10 +29,8 @@ type syncJSON struct {
 
 // sync compares the disk, the registry, the kernel and all processes, and with --fix brings what runs in line.
 func (b *bootRun) sync() error {
-	if off, err := bootIsOff(); err != nil {
+	if err := refuseIfOff(); err != nil {
 		return err
-	} else if off {
-		return nothing(fmt.Errorf("nothing to do: %w", errBootOff))
 	}
 	c, errs := apply.New(b.kernel, procFS).Compare(b.kernel, b.registry, b.disabled)
 	defer c.Close()
@@ -43,29 +41,37 @@ func (b *bootRun) sync() error {
 	if err := b.showSync(c.Rows); err != nil {
 		return err
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	if agreed {
-		return nothing(errors.New("nothing to do: disk, registry, kernel and processes agree"))
-	}
-	return b.fixed(c.Rows)
-}
-
-// fixed tells what could not be brought in line.
-func (b *bootRun) fixed(rows []*apply.Standing) error {
-	var all []exitStatus
-	for _, r := range rows {
-		if r.Done == "" && r.Err == nil || apply.Gone(r.Err) {
-			continue
-		}
-		all = append(all, statusOf(r.Err))
+	for _, r := range c.Rows {
 		if r.Err != nil {
 			complain(b.c.App.ErrWriter, apply.Outcome{Process: r.Process, Err: r.Err})
 		}
 	}
-	if s := combine(all); len(all) > 0 && s != exitDone {
-		return &exitError{status: s, reported: true}
+	if len(errs) > 0 { // it is not known whether all agree
+		return &exitError{status: exitFailed, err: errors.Join(errs...)}
+	}
+	return b.agreement(c, agreed)
+}
+
+// agreement says how a comparison ended.
+func (b *bootRun) agreement(c *apply.Comparison, before bool) error {
+	const all = "disk, registry, kernel and processes agree"
+	switch {
+	case !c.Agrees():
+		n := 0
+		for _, r := range c.Rows {
+			if !r.Agrees {
+				n++
+			}
+		}
+		text := fmt.Sprintf("%d of %s do not agree", n, plural(len(c.Rows), "row"))
+		if !b.c.Bool("fix") {
+			text += "; lpctl boot sync --fix brings them in line with the registry"
+		}
+		return &exitError{status: exitSome, err: errors.New(text)}
+	case b.c.Bool("fix") && before:
+		return unmatched(all, b.c.Bool("quiet"), true)
+	case !b.c.Bool("quiet") && !b.c.Bool("json"):
+		fmt.Fprintln(b.c.App.ErrWriter, all)
 	}
 	return nil
 }
@@ -80,8 +86,8 @@ func (b *bootRun) showSync(rows []*apply.Standing) error {
 		return nil
 	}
 	for _, r := range rows {
-		if r.Disk == apply.DiskSuperseded {
-			b.note("%s is superseded: another version of its file is there; rebuild the patch for that, or remove it", r.Patch)
+		if text := supersededNote(r); text != "" {
+			b.note("%s", text)
 		} else if r.Elsewhere && r.Disk == apply.DiskCurrent && !r.Agrees {
 			b.note("%s is registered for another file than the one that is there now; lpctl boot replay registers that", r.Patch)
 		}
@@ -90,6 +96,14 @@ func (b *bootRun) showSync(rows []*apply.Standing) error {
 		return nil
 	}
 	return syncTable(b.c.App.Writer, rows)
+}
+
+// supersededNote says that an entry is, or nothing.
+func supersededNote(r *apply.Standing) string {
+	if r.Disk != apply.DiskSuperseded {
+		return ""
+	}
+	return r.Patch + " is superseded: another version of its file is there; rebuild the patch for that, or remove it"
 }
 
 func newSyncJSON(r *apply.Standing) syncJSON {

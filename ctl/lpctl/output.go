@@ -178,7 +178,7 @@ func complain(w io.Writer, o apply.Outcome) {
 	if name := o.Process.String(); o.Process.Comm != "" && !strings.HasPrefix(text, name) {
 		text = name + ": " + text
 	}
-	switch statusOf(o.Err) {
+	switch statusOfOutcome(o) {
 	case exitNothing:
 		text = "nothing to do: " + text
 	case exitRefused:

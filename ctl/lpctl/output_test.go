@@ -68,16 +68,17 @@ func TestComplain(t *testing.T) {
 	for _, c := range []struct {
 		process proc.Process
 		err     error
+		settled bool
 		want    string
 	}{
-		{redis, refused(lpnl.RefusalDeadline, "too late"), "lpctl: refused: redis-server[412]: too late\n"},
-		{redis, refused(lpnl.RefusalImageMissing, "redis-server[412] maps x"), "lpctl: refused: redis-server[412] maps x\n"},
-		{redis, refused(lpnl.RefusalAlready, "it is"), "lpctl: nothing to do: redis-server[412]: it is\n"},
-		{redis, errors.New("I/O error"), "lpctl: redis-server[412]: I/O error\n"},
-		{proc.Process{}, errors.New("there is no process 7"), "lpctl: there is no process 7\n"},
+		{redis, refused(lpnl.RefusalDeadline, "too late"), false, "lpctl: refused: redis-server[412]: too late\n"},
+		{redis, refused(lpnl.RefusalImageMissing, "redis-server[412] maps x"), false, "lpctl: refused: redis-server[412] maps x\n"},
+		{redis, refused(lpnl.RefusalAlready, "it is"), true, "lpctl: nothing to do: redis-server[412]: it is\n"},
+		{redis, errors.New("I/O error"), false, "lpctl: redis-server[412]: I/O error\n"},
+		{proc.Process{}, errors.New("there is no process 7"), false, "lpctl: there is no process 7\n"},
 	} {
 		var b bytes.Buffer
-		complain(&b, apply.Outcome{Process: c.process, Err: c.err})
+		complain(&b, apply.Outcome{Process: c.process, Err: c.err, Settled: c.settled})
 		if diff := cmp.Diff(c.want, b.String()); diff != "" {
 			t.Error(diff)
 		}
@@ -100,6 +101,14 @@ func TestCombine(t *testing.T) {
 		{[]exitStatus{exitNothing, exitFailed}, exitSome},
 		{[]exitStatus{exitRefused, exitRefused}, exitRefused},
 		{[]exitStatus{exitRefused, exitFailed}, exitFailed},
+		{[]exitStatus{exitNone}, exitNone},
+		{[]exitStatus{exitNone, exitNone}, exitNone},
+		{[]exitStatus{exitDone, exitNone}, exitSome},
+		{[]exitStatus{exitNothing, exitNone}, exitSome},
+		{[]exitStatus{exitRefused, exitNone}, exitRefused},
+		{[]exitStatus{exitDone, exitActive, exitNothing}, exitActive},
+		{[]exitStatus{exitRefused, exitActive}, exitSome},
+		{[]exitStatus{exitSome}, exitSome},
 	} {
 		if got := combine(c.list); got != c.want {
 			t.Errorf("%v: %d, want %d", c.list, got, c.want)

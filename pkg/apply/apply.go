@@ -43,6 +43,7 @@ type Outcome struct {
 	Process proc.Process
 	Report  lpnl.Report // complete if the kernel was asked
 	Err     error       // *lpnl.Refused: refused, nothing changed
+	Settled bool        // of an Err: the process is already as the verb would leave it
 	Note    string      // something to know of what was done, a sentence
 }
 
@@ -57,11 +58,12 @@ func (s *Session) Run(verb Verb, p Patch, targets []proc.Process, o lpnl.Options
 	var list []Outcome
 	for _, t := range targets {
 		r, note, err := s.run(verb, p, t, o)
+		settled, err := s.settle(verb, p, t, err)
 		// What was found out here is not overwritten: the kernel may know nothing of a process that it was not asked about.
 		if r.PID == 0 {
 			r.PID, r.Comm, r.Patch = t.PID, t.Comm, p.Name
 		}
-		list = append(list, Outcome{Process: t, Report: r, Err: err, Note: note})
+		list = append(list, Outcome{Process: t, Report: r, Err: err, Settled: settled, Note: note})
 	}
 	return list
 }
@@ -153,10 +155,7 @@ func (s *Session) loaded(name string, t proc.Process) (lpnl.Hash, error) {
 }
 
 func notLoaded(name string, t proc.Process) error {
-	return &lpnl.Refused{Report: lpnl.Report{
-		Patch: name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalNotLoaded, Errno: syscall.ENOENT,
-		Message: fmt.Sprintf("%v has no patch %q loaded; give the patch file, or see \"lpctl status\"", t, name),
-	}}
+	return absent(name, t, "%v has no patch %q loaded; give the patch file, or see \"lpctl status\"")
 }
 
 // revert restores and unloads. A patch that was not applied is only unloaded; one that cannot be unloaded, because the

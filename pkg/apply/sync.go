@@ -64,21 +64,32 @@ type Comparison struct {
 // of entries that cannot be read, and of what could not be looked at; all else is compared nevertheless. The caller must
 // Close the comparison.
 func (s *Session) Compare(k BootKernel, r boot.Registry, disabled func(*boot.Entry) error) (*Comparison, []error) {
-	c := &Comparison{session: s, kernel: k, registry: r, disabled: disabled}
 	entries, errs := r.List()
+	c, more := s.CompareEntries(k, r, entries, disabled)
+	errs = append(errs, more...)
+	if err := c.addProcesses(entries); err != nil {
+		errs = append(errs, err)
+	}
+	return c, errs
+}
+
+// CompareEntries is Compare without the processes: it has a row for each of these entries of the registry, and for each
+// other patch that the kernel applies to what starts.
+func (s *Session) CompareEntries(k BootKernel, r boot.Registry, entries []*boot.Entry, disabled func(*boot.Entry) error) (*Comparison, []error) {
+	c := &Comparison{session: s, kernel: k, registry: r, disabled: disabled}
 	boots, err := k.Boots()
 	if err != nil {
-		return c, append(errs, err)
+		return c, []error{err}
 	}
+	var errs []error
 	for _, e := range entries {
-		if err := c.addEntry(e, boots); err != nil {
+		row := &Standing{Patch: e.Name, Kept: true}
+		c.Rows = append(c.Rows, row)
+		if err := c.compareEntry(row, e, boots); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", e.Name, err))
 		}
 	}
 	c.addUnkept(entries, boots)
-	if err := c.addProcesses(entries); err != nil {
-		errs = append(errs, err)
-	}
 	return c, errs
 }
 
@@ -94,7 +105,16 @@ func (c *Comparison) Agrees() bool {
 	return !slices.ContainsFunc(c.Rows, func(r *Standing) bool { return !r.Agrees })
 }
 
-func (c *Comparison) addEntry(e *boot.Entry, boots []lpnl.Boot) error {
+// compareEntry completes the row of an entry. Of one that could not be looked at the row has no entry, and only what the
+// kernel has by that name.
+func (c *Comparison) compareEntry(row *Standing, e *boot.Entry, boots []lpnl.Boot) error {
+	row.Registered = slices.ContainsFunc(boots, func(b lpnl.Boot) bool { return b.Patch == e.Name })
+	var off *boot.Disabled
+	if err := c.disabled(e); errors.As(err, &off) {
+		row.Disabled = true
+	} else if err != nil {
+		return err
+	}
 	path, err := c.registry.Patch(e)
 	if err != nil {
 		return err
@@ -105,13 +125,6 @@ func (c *Comparison) addEntry(e *boot.Entry, boots []lpnl.Boot) error {
 	}
 	entry := &syncEntry{Entry: e, file: f}
 	c.entries = append(c.entries, entry)
-	row := &Standing{Patch: e.Name, Kept: true, entry: entry}
-	var off *boot.Disabled
-	if err := c.disabled(e); errors.As(err, &off) {
-		row.Disabled = true
-	} else if err != nil {
-		return err
-	}
 	if row.Disk, err = diskOf(c.registry, e, f); err != nil {
 		return err
 	}
@@ -123,6 +136,7 @@ func (c *Comparison) addEntry(e *boot.Entry, boots []lpnl.Boot) error {
 		entry.hash = o.patch.Hash
 		o.close()
 	}
+	row.entry, row.Registered = entry, false
 	others := false
 	for _, b := range boots {
 		switch {
@@ -134,8 +148,9 @@ func (c *Comparison) addEntry(e *boot.Entry, boots []lpnl.Boot) error {
 			row.Elsewhere = row.Elsewhere || b.Hash != entry.hash
 		}
 	}
-	row.Agrees = row.Registered == row.wanted() && !others
-	c.Rows = append(c.Rows, row)
+	// Where the file is another one by now, what the kernel has is for the old one. That matters only to who starts a
+	// program from the old one, and should have it patched, so it stays.
+	row.Agrees = row.Disk != DiskCurrent || row.Registered == row.wanted() && !others
 	return nil
 }
 
@@ -262,7 +277,7 @@ func effective(s lpnl.State) bool { return s == lpnl.StateApplied || s == lpnl.S
 // applied, reverted, or replaced.
 func (c *Comparison) Fix(o lpnl.Options) {
 	for _, row := range c.Rows {
-		if row.Agrees {
+		if row.Agrees || row.Kept && row.entry == nil {
 			continue
 		}
 		switch {
@@ -272,6 +287,9 @@ func (c *Comparison) Fix(o lpnl.Options) {
 			row.Done, row.Err = c.revert(row, o)
 		default:
 			row.Done, row.Err = c.fixProcess(row, o)
+		}
+		if Gone(row.Err) {
+			row.Done, row.Err = "gone", nil
 		}
 		if row.Err != nil {
 			row.Done = ""
@@ -313,11 +331,11 @@ func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
 		}
 	}
 	err := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
-	if err == nil || settled(lpnl.VerbApply, err) {
-		row.State = lpnl.StateApplied
-		return done, nil
+	if err != nil {
+		return "", err
 	}
-	return "", err
+	row.State = lpnl.StateApplied
+	return done, nil
 }
 
 // revertObject reverts a patch by its object, for there may be another of its name.
@@ -332,7 +350,10 @@ func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) e
 	return err
 }
 
-// one carries out a verb on one process.
+// one carries out a verb on one process. There is no error if that is already as the verb would leave it.
 func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) error {
-	return s.Run(verb, p, []proc.Process{t}, o)[0].Err
+	if out := s.Run(verb, p, []proc.Process{t}, o)[0]; !out.Settled {
+		return out.Err
+	}
+	return nil
 }
