@@ -63,7 +63,7 @@ func (b *bootRun) agreement(c *apply.Comparison, before bool) error {
 				n++
 			}
 		}
-		text := fmt.Sprintf("%d of %s do not agree", n, plural(len(c.Rows), "row"))
+		text := fmt.Sprintf("rows that do not agree: %d of %d", n, len(c.Rows))
 		if !b.c.Bool("fix") {
 			text += "; lpctl boot sync --fix brings them in line with the registry"
 		}
