@@ -134,7 +134,8 @@ func TestAll(t *testing.T) {
 // TestNobody names what is not there, and what does not map the file that is patched.
 func TestNobody(t *testing.T) {
 	v := startVictim(t, "victim")
-	lp, other, pid := fixtures+"victim.lp", fixtures+"victim-nopie", fmt.Sprint(v.pid)
+	const name = "victim-pie-gcc-O2"
+	lp, other, pid := fixtures+name+".lp", fixtures+"victim-nopie-gcc-O2", fmt.Sprint(v.pid)
 	for _, c := range []struct {
 		message string
 		args    []string
@@ -154,18 +155,18 @@ func TestNobody(t *testing.T) {
 		wantSaid(t, 3, "nothing to do: "+c.message, append(c.args, "--allow-none")...)
 	}
 	status, _, stderr := lpctl(t, "apply", other+".lp", "--all")
-	if status != 5 || !regexp.MustCompile(`^lpctl: no process maps victim-nopie \(build-id [0-9a-f]+\), which the patch changes\n$`).MatchString(stderr) {
+	if status != 5 || !regexp.MustCompile(`^lpctl: no process maps victim-nopie-gcc-O2 \(build-id [0-9a-f]+\), which the patch changes\n$`).MatchString(stderr) {
 		t.Fatalf("a patch for a program that does not run: %d %s", status, stderr)
 	}
 	for _, verb := range []string{"restore", "unload", "revert"} {
-		for _, patch := range []string{lp, "victim", other + ".lp"} {
-			name := strings.TrimSuffix(filepath.Base(patch), ".lp")
-			wantSaid(t, 3, fmt.Sprintf("nothing to do: victim[%d] has no patch %q loaded", v.pid, name), verb, patch, "--pid", pid)
+		for _, patch := range []string{lp, name, other + ".lp"} {
+			absent := strings.TrimSuffix(filepath.Base(patch), ".lp")
+			wantSaid(t, 3, fmt.Sprintf("nothing to do: victim[%d] has no patch %q loaded", v.pid, absent), verb, patch, "--pid", pid)
 		}
 	}
 	// lpctl itself, the test and whatever else is in the group do not count.
 	done := `to victim\[` + pid + `\]: .*`
-	wantDone(t, "applied victim "+done, "apply", lp, "--cgroup", "/")
+	wantDone(t, "applied "+name+" "+done, "apply", lp, "--cgroup", "/")
 	v.wantValue(2)
 	wantSaid(t, 4, "no process belongs to the unit no-such", "revert", lp, "--cgroup", "/", "--unit", "no-such", "--quiet")
 	v.wantValue(1)
