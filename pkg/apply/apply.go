@@ -155,7 +155,7 @@ func (s *Session) loaded(name string, t proc.Process) (lpnl.Hash, error) {
 }
 
 func notLoaded(name string, t proc.Process) error {
-	return absent(name, t, "%v has no patch %q loaded; give the patch file, or see \"lpctl status\"")
+	return lacking(name, t, "%v has no patch %q loaded; give the patch file, or see \"lpctl status\"")
 }
 
 // revert restores and unloads. A patch that was not applied is only unloaded; one that cannot be unloaded, because the
