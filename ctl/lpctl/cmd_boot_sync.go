@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -17,11 +18,12 @@ type syncJSON struct {
 	Patch      string     `json:"patch"`
 	PID        int        `json:"pid"`
 	Comm       string     `json:"comm"`
-	Kept       bool       `json:"kept"`       // there is a boot entry
-	Disabled   bool       `json:"disabled"`   // it is not to be registered
-	Disk       string     `json:"disk"`       // current, superseded, baked or missing; of an entry
-	Registered bool       `json:"registered"` // the kernel has it; of an entry
-	State      string     `json:"state"`      // of a process
+	Kept       bool       `json:"kept"`           // there is a boot entry
+	Disabled   bool       `json:"disabled"`       // it is not to be registered
+	Disk       string     `json:"disk"`           // current, superseded, baked or missing; of an entry
+	Registered bool       `json:"registered"`     // the kernel has it; of an entry
+	State      string     `json:"state"`          // of a process
+	Active     int        `json:"active_threads"` // of a process: in code from before
 	Agrees     bool       `json:"agrees"`
 	Done       string     `json:"done"` // what --fix did
 	Error      *errorJSON `json:"error"`
@@ -46,6 +48,9 @@ func (b *bootRun) sync() error {
 	if len(errs) > 0 {
 		return errors.Join(errs...)
 	}
+	if agreed && anyActive(c.Rows) {
+		return &exitError{status: exitActive, reported: true}
+	}
 	if agreed {
 		return nothing(errors.New("nothing to do: disk, registry, kernel and processes agree"))
 	}
@@ -64,10 +69,18 @@ func (b *bootRun) fixed(rows []*apply.Standing) error {
 			complain(b.c.App.ErrWriter, apply.Outcome{Process: r.Process, Err: r.Err})
 		}
 	}
+	if anyActive(rows) {
+		all = append(all, exitActive)
+	}
 	if s := combine(all); len(all) > 0 && s != exitDone {
 		return &exitError{status: s, reported: true}
 	}
 	return nil
+}
+
+// anyActive tells whether threads are still in code from before in a process.
+func anyActive(rows []*apply.Standing) bool {
+	return slices.ContainsFunc(rows, func(r *apply.Standing) bool { return r.Active > 0 })
 }
 
 func (b *bootRun) showSync(rows []*apply.Standing) error {
@@ -95,7 +108,7 @@ func (b *bootRun) showSync(rows []*apply.Standing) error {
 func newSyncJSON(r *apply.Standing) syncJSON {
 	out := syncJSON{
 		Patch: r.Patch, PID: r.Process.PID, Comm: r.Process.Comm, Kept: r.Kept, Disabled: r.Disabled, Disk: string(r.Disk),
-		Registered: r.Registered, Agrees: r.Agrees, Done: r.Done,
+		Registered: r.Registered, Agrees: r.Agrees, Done: r.Done, Active: r.Active,
 	}
 	if r.Process.PID != 0 {
 		out.State = r.State.String()
@@ -118,7 +131,7 @@ func syncTable(w io.Writer, rows []*apply.Standing) error {
 		if r.Process == (proc.Process{}) {
 			registered = word[r.Registered]
 		} else {
-			process, state = r.Process.String(), r.State.String()
+			process, state = r.Process.String(), stateText(r.State, r.Active)
 		}
 		if r.Disk != "" {
 			disk = string(r.Disk)

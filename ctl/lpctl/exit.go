@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
 )
 
@@ -61,6 +62,19 @@ func statusOf(err error) exitStatus {
 	return exitFailed
 }
 
+// statusOfOutcome returns the exit status of an operation on one target. Where threads are still in code from before, it is not done
+// with, even if it was asked for earlier.
+func statusOfOutcome(o apply.Outcome) exitStatus {
+	s := statusOf(o.Err)
+	if o.Report.ActiveThreads > 0 && (s == exitDone || s == exitNothing) {
+		switch o.Report.Verb {
+		case lpnl.VerbApply, lpnl.VerbRestore, apply.Revert:
+			return exitActive
+		}
+	}
+	return s
+}
+
 // combine returns the exit status of several targets. A target on which there was nothing to do has not failed.
 func combine(list []exitStatus) exitStatus {
 	count := map[exitStatus]int{}
@@ -75,6 +89,8 @@ func combine(list []exitStatus) exitStatus {
 		return exitFailed
 	case failed > 0:
 		return exitRefused
+	case count[exitActive] > 0:
+		return exitActive
 	case count[exitNothing] == len(list):
 		return exitNothing
 	}

@@ -174,7 +174,7 @@ func report(c *cli.Context, verb apply.Verb, sel apply.Selection, list []apply.O
 		if len(sel.PIDs) == 0 && apply.Gone(o.Err) {
 			continue // it was found, not named, and ended before its turn
 		}
-		all = append(all, statusOf(o.Err))
+		all = append(all, statusOfOutcome(o))
 		if c.Bool("json") {
 			if err := printJSON(c.App.Writer, newTargetJSON(o.Report, o.Err)); err != nil {
 				return err

@@ -45,10 +45,11 @@ func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options)
 		}
 		changed := false
 		for _, out := range s.Run(verb, p, more, o) {
-			if Gone(out.Err) || settled(verb, out.Err) {
+			done := settled(verb, out.Err)
+			if Gone(out.Err) || done && out.Report.ActiveThreads == 0 {
 				continue
 			}
-			list, changed = append(list, out), true
+			list, changed = append(list, out), changed || !done
 		}
 		if !changed {
 			return list, nil

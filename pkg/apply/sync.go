@@ -34,6 +34,7 @@ type Standing struct {
 	Registered bool // the kernel applies the patch to what starts
 	Elsewhere  bool // it does so for another file than the one that is there now
 	State      lpnl.State
+	Active     int    // threads that are in code from before the patch came into that state
 	Agrees     bool   // there is nothing to do
 	Done       string // what Fix did
 	Err        error  // why Fix could not
@@ -190,6 +191,7 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 	if err != nil {
 		return err
 	}
+	has = c.session.Recount(has)
 	for _, t := range every {
 		var own []lpnl.Report
 		for _, r := range has {
@@ -228,7 +230,7 @@ func (c *Comparison) addProcess(t proc.Process, entries []*boot.Entry, has []lpn
 	}
 	for _, r := range has {
 		if !named(entries, r.Patch) {
-			c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Agrees: !effective(r.State)})
+			c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Active: r.ActiveThreads, Agrees: !effective(r.State)})
 		}
 	}
 }
@@ -239,7 +241,7 @@ func standing(e *syncEntry, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *
 	layer := 0
 	for _, r := range has {
 		if r.Hash == hash {
-			row.State, layer = r.State, r.Layer
+			row.State, row.Active, layer = r.State, r.ActiveThreads, r.Layer
 		}
 	}
 	for _, r := range has {
@@ -293,11 +295,11 @@ func (c *Comparison) fixEntry(row *Standing) (string, error) {
 
 // revert takes out what is not kept.
 func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
-	err := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
-	if err == nil {
-		row.State = lpnl.StateNone
+	out := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
+	if out.Err == nil {
+		row.State, row.Active = out.Report.State, out.Report.ActiveThreads
 	}
-	return "reverted", err
+	return "reverted", out.Err
 }
 
 // fixProcess applies the patch. Another one of its name is reverted: in the same stop if there is no third, for that is
@@ -312,12 +314,12 @@ func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
 			}
 		}
 	}
-	err := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
-	if err == nil || settled(lpnl.VerbApply, err) {
-		row.State = lpnl.StateApplied
+	out := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
+	if out.Err == nil || settled(lpnl.VerbApply, out.Err) {
+		row.State, row.Active = lpnl.StateApplied, out.Report.ActiveThreads
 		return done, nil
 	}
-	return "", err
+	return "", out.Err
 }
 
 // revertObject reverts a patch by its object, for there may be another of its name.
@@ -333,6 +335,6 @@ func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) e
 }
 
 // one carries out a verb on one process.
-func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) error {
-	return s.Run(verb, p, []proc.Process{t}, o)[0].Err
+func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) Outcome {
+	return s.Run(verb, p, []proc.Process{t}, o)[0]
 }
