@@ -42,7 +42,7 @@ func TestAnsible(t *testing.T) {
 		name string
 		test func(*testing.T, group)
 	}{
-		{"check", checkOnly}, {"twice", twice},
+		{"check", checkOnly}, {"twice", twice}, {"active", stillActive},
 		// The first host falls ill: it gets its old code back, and no other host is touched.
 		{"canary", bad{"h1", "ill", false, "h1 is not well with fix (the service does not answer): it was taken out again",
 			[]string{"reverted", "untouched", "untouched"}}.test},
@@ -140,6 +140,24 @@ func wantChanges(t *testing.T, out string, want ...string) {
 			t.Errorf("%s tasks changed %s, and %s failed; want changes of %v\n%s", changed, host, failed, want, out)
 		}
 	}
+}
+
+// stillActive has a host of which threads stay in old code: it is patched, which is said each time, and changed once.
+func stillActive(t *testing.T, g group) {
+	if err := os.WriteFile(filepath.Join(g.dir, "h2", "active"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const warning = "WARNING: the patch is not in effect everywhere, threads of h2 are still in old code: "
+	out, ok := g.play(t, "roll-out.yml", g.build()...)
+	if !ok || !strings.Contains(out, warning+"applied fix to x[1]: 1 thread in old code") {
+		t.Fatalf("no warning in\n%s", out)
+	}
+	wantChanges(t, out, hosts...)
+	out, ok = g.play(t, "roll-out.yml", g.build()...)
+	if !ok || !strings.Contains(out, warning+"lpctl: x[1]: it is applied already, 1 thread in old code") {
+		t.Fatalf("no warning in\n%s", out)
+	}
+	wantChanges(t, out)
 }
 
 // want looks at what became of each host: "patched", "reverted", "untouched".
