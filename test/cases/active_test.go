@@ -103,7 +103,7 @@ func TestActiveRestore(t *testing.T) {
 func TestActiveMain(t *testing.T) {
 	v := startVictim(t, "turns")
 	pid := fmt.Sprint(v.pid)
-	wantEnd(t, 6, fmt.Sprintf(`applied turns to turns\[%d\]: .*, 1 thread in old code: main \(thread %d\)`, v.pid, v.pid),
+	wantEnd(t, 6, fmt.Sprintf(`applied turns-main to turns\[%d\]: .*, 1 thread in old code: main \(thread %d\)`, v.pid, v.pid),
 		"apply", fixtures+"turns-main.lp", "--pid", pid, "--max-stop", "2s", "--timeout", "20s")
 	wantState(t, v.pid, "applied, 1 call in old code", 1)
 }

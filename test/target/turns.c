@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program whose threads are in an endless loop, in a function that is patched. It says "ready PID" and obeys lines on
+ * A program whose threads are in an endless loop, in a function that is patched: the first spins, the others nap now and
+ * then. It says "ready PID" and obeys lines on
  * standard input, each of which it answers with a line:
  *
  *	start N   N more threads enter turn(); "in" when they are
@@ -41,14 +42,16 @@ __attribute__((noinline)) static void do_fork(void)
 
 __attribute__((noinline)) void turn(void)
 {
-	atomic_fetch_add(&inside, 1);
+	int sleeps = atomic_fetch_add(&inside, 1);
+
 	for (;;) {
 #ifdef FIXED
 		atomic_fetch_add(&rounds, 2);
 #else
 		atomic_fetch_add(&rounds, 1);
 #endif
-		__builtin_ia32_pause();
+		if (sleeps)
+			usleep(1000);
 		if (atomic_load(&leaving) > 0) {
 			if (atomic_fetch_sub(&leaving, 1) > 0)
 				break;
