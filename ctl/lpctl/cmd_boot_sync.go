@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -17,11 +18,12 @@ type syncJSON struct {
 	Patch      string     `json:"patch"`
 	PID        int        `json:"pid"`
 	Comm       string     `json:"comm"`
-	Kept       bool       `json:"kept"`       // there is a boot entry
-	Disabled   bool       `json:"disabled"`   // it is not to be registered
-	Disk       string     `json:"disk"`       // current, superseded, baked or missing; of an entry
-	Registered bool       `json:"registered"` // the kernel has it; of an entry
-	State      string     `json:"state"`      // of a process
+	Kept       bool       `json:"kept"`           // there is a boot entry
+	Disabled   bool       `json:"disabled"`       // it is not to be registered
+	Disk       string     `json:"disk"`           // current, superseded, baked or missing; of an entry
+	Registered bool       `json:"registered"`     // the kernel has it; of an entry
+	State      string     `json:"state"`          // of a process
+	Active     int        `json:"active_threads"` // of a process: in code from before
 	Agrees     bool       `json:"agrees"`
 	Done       string     `json:"done"` // what --fix did
 	Error      *errorJSON `json:"error"`
@@ -68,12 +70,19 @@ func (b *bootRun) agreement(c *apply.Comparison, before bool) error {
 			text += "; lpctl boot sync --fix brings them in line with the registry"
 		}
 		return &exitError{status: exitSome, err: errors.New(text)}
+	case anyActive(c.Rows):
+		return &exitError{status: exitActive, reported: true}
 	case b.c.Bool("fix") && before:
 		return unmatched(all, b.c.Bool("quiet"), true)
 	case !b.c.Bool("quiet") && !b.c.Bool("json"):
 		fmt.Fprintln(b.c.App.ErrWriter, all)
 	}
 	return nil
+}
+
+// anyActive tells whether threads are still in code from before in a process.
+func anyActive(rows []*apply.Standing) bool {
+	return slices.ContainsFunc(rows, func(r *apply.Standing) bool { return r.Active > 0 })
 }
 
 func (b *bootRun) showSync(rows []*apply.Standing) error {
@@ -109,7 +118,7 @@ func supersededNote(r *apply.Standing) string {
 func newSyncJSON(r *apply.Standing) syncJSON {
 	out := syncJSON{
 		Patch: r.Patch, PID: r.Process.PID, Comm: r.Process.Comm, Kept: r.Kept, Disabled: r.Disabled, Disk: string(r.Disk),
-		Registered: r.Registered, Agrees: r.Agrees, Done: r.Done,
+		Registered: r.Registered, Agrees: r.Agrees, Done: r.Done, Active: r.Active,
 	}
 	if r.Process.PID != 0 {
 		out.State = r.State.String()
@@ -132,7 +141,7 @@ func syncTable(w io.Writer, rows []*apply.Standing) error {
 		if r.Process == (proc.Process{}) {
 			registered = word[r.Registered]
 		} else {
-			process, state = r.Process.String(), r.State.String()
+			process, state = r.Process.String(), stateText(r.State, r.Active)
 		}
 		if r.Disk != "" {
 			disk = string(r.Disk)

@@ -54,6 +54,7 @@ func showStatus(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	list = apply.New(k, procFS).Recount(list)
 	slices.SortStableFunc(list, func(a, b lpnl.Report) int {
 		return cmp.Or(strings.Compare(a.Patch, b.Patch), a.PID-b.PID)
 	})
@@ -133,8 +134,8 @@ func table(w io.Writer, list []lpnl.Report) error {
 		if r.Attempts > 0 {
 			stopped, threads = duration(r.Stop), fmt.Sprint(r.Threads)
 		}
-		fmt.Fprintf(tw, "%s\t%d\t%s\t%v\t%d\t%d\t%s\t%s\t%s\t%s\n", r.Patch, r.PID, r.Comm, r.State, r.Functions, r.Values,
-			threads, layer, r.Since.Local().Format(time.DateTime), stopped)
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", r.Patch, r.PID, r.Comm, stateText(r.State, r.ActiveThreads),
+			r.Functions, r.Values, threads, layer, r.Since.Local().Format(time.DateTime), stopped)
 	}
 	return tw.Flush()
 }

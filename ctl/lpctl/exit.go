@@ -79,12 +79,20 @@ func statusOf(err error) exitStatus {
 	return exitFailed
 }
 
-// statusOfOutcome returns the exit status that belongs to what became of one target.
+// statusOfOutcome returns the exit status of an operation on one target. Where threads are still in code from before, it is not done
+// with, even if it was asked for earlier.
 func statusOfOutcome(o apply.Outcome) exitStatus {
+	s := statusOf(o.Err)
 	if o.Settled {
-		return exitNothing
+		s = exitNothing
 	}
-	return statusOf(o.Err)
+	if o.Report.ActiveThreads > 0 && (s == exitDone || s == exitNothing) {
+		switch o.Report.Verb {
+		case lpnl.VerbApply, lpnl.VerbRestore, apply.Revert:
+			return exitActive
+		}
+	}
+	return s
 }
 
 // combine returns the exit status of several targets. A target on which there was nothing to do has not failed.

@@ -48,6 +48,18 @@ func TestSentence(t *testing.T) {
 			"restored cve-2026-66373 in redis-server[412]: 3 functions, 1 value, 9 threads, stopped 87 µs (limit 100 ms)"},
 		{lpnl.VerbLoad, func(r *lpnl.Report) { r.Attempts, r.MappedAt, r.MappedBytes = 0, 0x1000, 4096 },
 			"loaded cve-2026-66373 into redis-server[412]: 1 function, 4096 bytes at 0x1000"},
+		{lpnl.VerbApply, func(r *lpnl.Report) { r.ActiveThreads, r.ActiveTID, r.ActiveFunction = 4, 17, "main" },
+			"applied cve-2026-66373 to redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms), 4 threads in old code: main (thread 17)"},
+		{lpnl.VerbApply, func(r *lpnl.Report) { r.ActiveThreads, r.ActiveTID, r.ActivePatch = 1, 17, "below" },
+			"applied cve-2026-66373 to redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms), 1 thread in old code: patch below (thread 17)"},
+		{lpnl.VerbCheck, func(r *lpnl.Report) {
+			r.Verb, r.ActiveThreads, r.ActiveTID, r.ActiveFunction = lpnl.VerbCheck, 4, 17, "main"
+		}, "checked cve-2026-66373: can be applied to redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms), " +
+			"4 threads would stay in old code: main (thread 17)"},
+		{lpnl.VerbRestore, func(r *lpnl.Report) { r.ActiveThreads = 1 },
+			"restored cve-2026-66373 in redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms), 1 thread in old code"},
+		{apply.Revert, func(r *lpnl.Report) { r.ActiveThreads, r.ActiveTID, r.ActivePatch = 2, 17, "fix" },
+			"restored cve-2026-66373 in redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms), 2 threads in old code: patch fix (thread 17)"},
 		{lpnl.VerbUnload, func(*lpnl.Report) {}, "unloaded cve-2026-66373 from redis-server[412]: 9 threads, stopped 87 µs (limit 100 ms)"},
 		{lpnl.VerbUnload, func(r *lpnl.Report) { r.Attempts = 0 }, "unloaded cve-2026-66373 from redis-server[412]"},
 		{"bake", func(r *lpnl.Report) { r.State = lpnl.StateLoaded }, "cve-2026-66373 is loaded in redis-server[412]"},
@@ -106,9 +118,10 @@ func TestCombine(t *testing.T) {
 		{[]exitStatus{exitDone, exitNone}, exitSome},
 		{[]exitStatus{exitNothing, exitNone}, exitSome},
 		{[]exitStatus{exitRefused, exitNone}, exitRefused},
-		{[]exitStatus{exitDone, exitActive, exitNothing}, exitActive},
-		{[]exitStatus{exitRefused, exitActive}, exitSome},
 		{[]exitStatus{exitSome}, exitSome},
+		{[]exitStatus{exitActive}, exitActive},
+		{[]exitStatus{exitDone, exitActive, exitNothing}, exitActive},
+		{[]exitStatus{exitActive, exitRefused}, exitSome},
 	} {
 		if got := combine(c.list); got != c.want {
 			t.Errorf("%v: %d, want %d", c.list, got, c.want)
@@ -180,6 +193,8 @@ func watchedEvents() (listener, error) {
 	return &events{
 		report(lpnl.Report{Verb: lpnl.VerbLoad, Patch: "fix", PID: 1, Comm: "init", State: lpnl.StateLoaded, MappedAt: 4096}),
 		fail(lpnl.ErrLost),
+		report(lpnl.Report{Verb: lpnl.VerbApply, Patch: "busy", PID: 1, Comm: "init", State: lpnl.StateApplied, ActiveThreads: 2,
+			ActiveTID: 8, ActiveFunction: "loop"}),
 		report(lpnl.Report{Verb: lpnl.VerbApply, Patch: "fix", PID: 1, Comm: "init", Refusal: lpnl.RefusalThreadActive,
 			Message: "too late", TID: 7, Function: "two\nlines"}),
 		fail(fmt.Errorf("the end")),
@@ -235,6 +250,7 @@ func TestJournal(t *testing.T) {
 	for _, wants := range [][]string{
 		{"MESSAGE=loaded fix into init[1]: 0 bytes at 0x1000\n", "\nMESSAGE_ID=" + journalID + "\n", "\nLPATCH_VERB=load\n",
 			"\nLPATCH_PATCH=fix\n", "\nLPATCH_STATE=loaded\n", "\nOBJECT_PID=1\n", "\nPRIORITY=6\n"},
+		{"MESSAGE=applied busy to init[1]: 2 threads in old code: loop (thread 8)\n", "\nLPATCH_ACTIVE_THREADS=2\n", "\nPRIORITY=6\n"},
 		{"MESSAGE=refused to apply fix in init[1]: too late\n", "\nLPATCH_CODE=thread-active\n", "\nLPATCH_TID=7\n",
 			"\nLPATCH_FUNCTION\n\x09\x00\x00\x00\x00\x00\x00\x00two\nlines\n", "\nPRIORITY=4\n"},
 	} {

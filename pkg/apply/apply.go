@@ -159,7 +159,7 @@ func notLoaded(name string, t proc.Process) error {
 }
 
 // revert restores and unloads. A patch that was not applied is only unloaded; one that cannot be unloaded, because the
-// program holds pointers into it, is only restored.
+// program holds pointers into it or threads are in it, is only restored.
 func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 	restored, err := a.op(lpnl.VerbRestore, o)
 	var refused *lpnl.Refused
@@ -179,6 +179,11 @@ func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 		restored.Verb = Revert
 		return restored, nil
 	}
+	if restored.Verb != "" && errors.As(err, &refused) && a.stillIn(&restored, r) {
+		a.note = fmt.Sprintf("patch %s is restored and stays mapped: %s; revert it again later", restored.Patch, refused.Report.Message)
+		restored.Verb = Revert
+		return restored, nil
+	}
 	r.Verb = Revert
 	r.Attempts += restored.Attempts
 	if restored.Stop > r.Stop { // of the two windows, report the longer one
@@ -187,6 +192,18 @@ func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 		r.Lock = restored.Lock
 	}
 	return r, err
+}
+
+// stillIn tells whether threads are in the code of a patch that was restored, and could not be unloaded. Those of before the
+// restore may have left since; the one that the kernel names has not.
+func (a *attempt) stillIn(restored *lpnl.Report, unload lpnl.Report) bool {
+	if again, err := a.recount(); err == nil {
+		copyActive(restored, again)
+	}
+	if restored.ActiveThreads == 0 && unload.Refusal == lpnl.RefusalThreadActive {
+		restored.ActiveThreads, restored.ActiveTID, restored.ActivePatch = 1, unload.TID, restored.Patch
+	}
+	return restored.ActiveThreads > 0
 }
 
 // reportOf returns the report that an error carries, or an empty one.

@@ -205,6 +205,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestRevertStops: threads in the patch keep it mapped, but it is restored.
 func TestRevertStops(t *testing.T) {
 	_, p := start(t)
 	k := &lpnltest.Kernel{Refuse: map[lpnl.Verb]lpnltest.Refusal{
@@ -214,7 +215,23 @@ func TestRevertStops(t *testing.T) {
 	file := write(t, spec(t))
 	s.Run(lpnl.VerbApply, file, []proc.Process{p}, lpnl.Options{})
 	out := s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{})
-	if out[0].Err == nil || out[0].Report.TID != 5 || out[0].Report.State != lpnl.StateRestored {
+	const note = "patch fix is restored and stays mapped: thread 5 is in patch fix; revert it again later"
+	r := out[0].Report
+	if out[0].Err != nil || out[0].Note != note || r.State != lpnl.StateRestored || r.Verb != apply.Revert ||
+		r.ActiveThreads != 1 || r.ActiveTID != 5 || r.ActivePatch != "fix" {
+		t.Errorf("%+v", out[0])
+	}
+	// The second time nothing is changed.
+	out = s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{})
+	if out[0].Err == nil || out[0].Err.Error() != "thread 5 is in patch fix" {
+		t.Errorf("%+v", out[0])
+	}
+	// Other reasons against the unload are reasons.
+	no := k.Refuse[lpnl.VerbUnload]
+	no.Refusal, no.Message = lpnl.RefusalDeadline, "too long"
+	k.Refuse[lpnl.VerbUnload] = no
+	s.Run(lpnl.VerbApply, file, []proc.Process{p}, lpnl.Options{})
+	if out = s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{}); out[0].Err == nil || out[0].Err.Error() != "too long" {
 		t.Errorf("%+v", out[0])
 	}
 }

@@ -58,10 +58,10 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 		targets = slices.DeleteFunc(found.Targets, func(t proc.Process) bool { return seen[life(t)] })
 		changed := false
 		for _, out := range s.Run(verb, p, targets, o) {
-			if Gone(out.Err) || out.Settled {
+			if Gone(out.Err) || out.Settled && out.Report.ActiveThreads == 0 {
 				continue
 			}
-			r.Outcomes, changed = append(r.Outcomes, out), true
+			r.Outcomes, changed = append(r.Outcomes, out), changed || !out.Settled
 		}
 		if !changed {
 			return nil

@@ -34,6 +34,7 @@ type Standing struct {
 	Registered bool // the kernel applies the patch to what starts
 	Elsewhere  bool // it does so for another file than the one that is there now
 	State      lpnl.State
+	Active     int    // threads that are in code from before the patch came into that state
 	Agrees     bool   // there is nothing to do
 	Done       string // what Fix did
 	Err        error  // why Fix could not
@@ -205,6 +206,7 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 	if err != nil {
 		return err
 	}
+	has = c.session.Recount(has)
 	for _, t := range every {
 		var own []lpnl.Report
 		for _, r := range has {
@@ -243,7 +245,7 @@ func (c *Comparison) addProcess(t proc.Process, entries []*boot.Entry, has []lpn
 	}
 	for _, r := range has {
 		if !named(entries, r.Patch) {
-			c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Agrees: !effective(r.State)})
+			c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Active: r.ActiveThreads, Agrees: !effective(r.State)})
 		}
 	}
 }
@@ -254,7 +256,7 @@ func standing(e *syncEntry, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *
 	layer := 0
 	for _, r := range has {
 		if r.Hash == hash {
-			row.State, layer = r.State, r.Layer
+			row.State, row.Active, layer = r.State, r.ActiveThreads, r.Layer
 		}
 	}
 	for _, r := range has {
@@ -311,11 +313,11 @@ func (c *Comparison) fixEntry(row *Standing) (string, error) {
 
 // revert takes out what is not kept.
 func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
-	err := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
-	if err == nil {
-		row.State = lpnl.StateNone
+	out := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
+	if out.Err == nil {
+		row.State, row.Active = out.Report.State, out.Report.ActiveThreads
 	}
-	return "reverted", err
+	return "reverted", out.Err
 }
 
 // fixProcess applies the patch. Another one of its name is reverted: in the same stop if there is no third, for that is
@@ -330,12 +332,12 @@ func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
 			}
 		}
 	}
-	err := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
-	if err != nil {
-		return "", err
+	out := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
+	if out.Err == nil || out.Settled {
+		row.State, row.Active = lpnl.StateApplied, out.Report.ActiveThreads
+		return done, nil
 	}
-	row.State = lpnl.StateApplied
-	return done, nil
+	return "", out.Err
 }
 
 // revertObject reverts a patch by its object, for there may be another of its name.
@@ -350,10 +352,7 @@ func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) e
 	return err
 }
 
-// one carries out a verb on one process. There is no error if that is already as the verb would leave it.
-func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) error {
-	if out := s.Run(verb, p, []proc.Process{t}, o)[0]; !out.Settled {
-		return out.Err
-	}
-	return nil
+// one carries out a verb on one process.
+func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) Outcome {
+	return s.Run(verb, p, []proc.Process{t}, o)[0]
 }
