@@ -61,6 +61,9 @@ void lp_event(struct lp_op *op)
 
 	if ((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && op->refusal == LPATCH_REFUSAL_NONE)
 		return;
+	/* It was not asked for to change anything, and what it found is in the status. */
+	if (op->verb == LP_RECOUNT)
+		return;
 	lp_audit_op(op);
 	skb = lp_event_new(&head);
 	if (skb)

@@ -6,6 +6,7 @@
 #include <linux/sched.h>
 
 struct lp_gate;
+struct lp_span;
 struct mm_struct;
 
 /**
@@ -13,11 +14,13 @@ struct mm_struct;
  * @gate: its gate; referenced
  * @switches: nvcsw + nivcsw at the scan that found it clean
  * @clean: that scan was made
+ * @found: which of the code that threads may stay in it refers to, as that scan saw, or NULL
  */
 struct lp_thread {
 	struct lp_gate *gate;
 	unsigned long switches;
 	bool clean;
+	const struct lp_span *found;
 };
 
 /**

@@ -330,6 +330,11 @@ int lpatch_nl_gates_drain_doit(struct sk_buff *skb, struct genl_info *info)
 			     nla_put_u32(skb, LPATCH_A_GATE_WOKEN, lp_gates_drain()));
 }
 
+int lpatch_nl_recount_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return lp_op_doit(info, LP_RECOUNT, LPATCH_CMD_RECOUNT);
+}
+
 int lpatch_nl_boot_add_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct nlattr **attrs = info->attrs;

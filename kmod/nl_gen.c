@@ -139,6 +139,17 @@ static const struct nla_policy lpatch_gates_get_nl_policy[LPATCH_A_GATE_MAX + 1]
 static const struct nla_policy lpatch_gates_drain_nl_policy[LPATCH_A_GATE_MAX + 1] = {
 };
 
+/* LPATCH_CMD_RECOUNT: the request */
+static const struct nla_policy lpatch_recount_nl_policy[LPATCH_A_OP_MAX + 1] = {
+	[LPATCH_A_OP_HASH] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
+	[LPATCH_A_OP_PID] = { .type = NLA_U32 },
+	[LPATCH_A_OP_START_TIME] = { .type = NLA_U64 },
+	[LPATCH_A_OP_FLAGS] = NLA_POLICY_MASK(NLA_U32, 0x3),
+	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
+	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
+	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
+};
+
 const struct genl_ops lpatch_nl_ops[LPATCH_NL_OPS_COUNT] = {
 	{
 		.cmd = LPATCH_CMD_INFO_GET,
@@ -226,6 +237,12 @@ const struct genl_ops lpatch_nl_ops[LPATCH_NL_OPS_COUNT] = {
 		.doit = lpatch_nl_gates_drain_doit,
 		.policy = lpatch_gates_drain_nl_policy,
 		.maxattr = LPATCH_A_GATE_MAX,
+	},
+	{
+		.cmd = LPATCH_CMD_RECOUNT,
+		.doit = lpatch_nl_recount_doit,
+		.policy = lpatch_recount_nl_policy,
+		.maxattr = LPATCH_A_OP_MAX,
 	},
 };
 

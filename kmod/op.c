@@ -81,6 +81,7 @@ static const char * const lp_verbs[] = {
 	[LP_APPLY] = "apply",
 	[LP_RESTORE] = "restore",
 	[LP_UNLOAD] = "unload",
+	[LP_RECOUNT] = "recount",
 };
 
 const char *lp_op_verb(const struct lp_op *op)
@@ -137,6 +138,7 @@ static void lp_record_change(const struct lp_op *op, struct lp_record *record, u
 	record->threads = op->threads;
 	record->attempts = op->attempts;
 	record->max_stop = op->max_stop;
+	record->active = record == op->record ? op->active : (struct lp_active){};
 }
 
 /* Writes down what was done. */
@@ -162,6 +164,12 @@ static int lp_refuse_already(struct lp_op *op, const char *state)
 {
 	return lp_op_refuse(op, LPATCH_REFUSAL_ALREADY, "patch %s is %s in %s[%u] already",
 			    op->patch->name, state, op->target->comm, op->pid);
+}
+
+static int lp_refuse_absent(struct lp_op *op)
+{
+	return lp_op_refuse(op, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]",
+			    op->patch->name, op->target->comm, op->pid);
 }
 
 static int lp_do_load(struct lp_op *op)
@@ -216,8 +224,7 @@ static int lp_do_restore(struct lp_op *op)
 	int ret;
 
 	if (!op->record)
-		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]",
-				    op->patch->name, op->target->comm, op->pid);
+		return lp_refuse_absent(op);
 	if (op->record->state == LPATCH_STATE_RESTORED)
 		return lp_refuse_already(op, "restored");
 	if (op->record->state != LPATCH_STATE_APPLIED)
@@ -235,8 +242,7 @@ static int lp_do_unload(struct lp_op *op)
 	int ret;
 
 	if (!op->record)
-		return lp_op_refuse(op, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]",
-				    op->patch->name, op->target->comm, op->pid);
+		return lp_refuse_absent(op);
 	if (op->record->state == LPATCH_STATE_APPLIED)
 		return lp_op_refuse(op, LPATCH_REFUSAL_STILL_APPLIED,
 				    "patch %s is applied in %s[%u], restore it first",
@@ -316,9 +322,21 @@ static int lp_op_do(struct lp_op *op)
 		return lp_do_apply(op);
 	case LP_RESTORE:
 		return lp_do_restore(op);
+	case LP_RECOUNT:
+		return op->record ? lp_recount(op) : lp_refuse_absent(op);
 	default:
 		return lp_do_unload(op);
 	}
+}
+
+/* What the outcome says of the patch in the target. A dry run foretells who would be in old code. */
+static void lp_op_conclude(struct lp_op *op)
+{
+	if (!op->record)
+		return;
+	op->state = op->record->state;
+	if (!(op->flags & LPATCH_OP_FLAGS_DRY_RUN) || op->refusal != LPATCH_REFUSAL_NONE)
+		op->active = op->record->active;
 }
 
 static int lp_op_thread(void *arg)
@@ -331,8 +349,7 @@ static int lp_op_thread(void *arg)
 	list_for_each_entry(op, run->ops, node) {
 		WRITE_ONCE(run->began, jiffies);
 		lp_op_do(op);
-		if (op->record)
-			op->state = op->record->state;
+		lp_op_conclude(op);
 		cond_resched();
 	}
 	/* Instead of one in each window: see struct lp_freeze. */

@@ -23,6 +23,7 @@ enum lp_verb {
 	LP_APPLY,
 	LP_RESTORE,
 	LP_UNLOAD,
+	LP_RECOUNT,
 };
 
 /**
@@ -64,7 +65,7 @@ struct lp_run {
  * @nr_places: how many there are
  * @missing: the one that was not in memory, or NULL
  * @fault: 0, or the negative errno for which they could not be faulted in
- * @spans: addresses that may not be in use, @scan.nr_spans of them
+ * @spans: addresses of code that goes out of use, for @scan
  * @scan: the search for them
  * @freeze: the threads, and the window
  * @record: of the patch in the target, or NULL
@@ -75,6 +76,7 @@ struct lp_run {
  * @lock_ns: how long mmap_lock was held around the last window
  * @state: of the patch in the target, enum lpatch_state
  * @base: where the patch is mapped, or 0
+ * @active: threads that are still in code from before; of a dry run, that would be
  * @refusal: why not, enum lpatch_refusal
  * @tid: the thread that was in the way, or 0
  * @function: the function that was
@@ -111,6 +113,7 @@ struct lp_op {
 	u64 lock_ns;
 	u32 state;
 	unsigned long base;
+	struct lp_active active;
 	u32 refusal;
 	pid_t tid;
 	char function[LPATCH_NAME_MAX + 1];

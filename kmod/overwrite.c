@@ -11,7 +11,7 @@
  * no mapping goes away. Nothing in between takes it again, a waiting writer would make that a
  * deadlock.
  *
- * The check before an unload is the same without sites.
+ * The check before an unload is the same without sites, and so is a recount.
  */
 
 #include <linux/delay.h>
@@ -144,7 +144,8 @@ static int lp_pin_check(struct lp_op *op)
 /* Does the operation write, or only look? */
 static bool lp_op_writes(const struct lp_op *op)
 {
-	return op->verb != LP_UNLOAD && !(op->flags & LPATCH_OP_FLAGS_DRY_RUN);
+	return (op->verb == LP_APPLY || op->verb == LP_RESTORE) &&
+	       !(op->flags & LPATCH_OP_FLAGS_DRY_RUN);
 }
 
 /* Return: as lp_window(). */
@@ -178,6 +179,8 @@ static int lp_window(struct lp_op *op)
 	trace_checks(f, ret);
 	if (ret)
 		goto out;
+	if (op->scan.active.threads && lp_op_writes(op))
+		WRITE_ONCE(op->patch->let_pass, true);
 	/* From the look at the clock to the release nothing else gets this CPU. */
 	preempt_disable();
 	if (!lp_freeze_commit(f))
@@ -188,6 +191,8 @@ static int lp_window(struct lp_op *op)
 	lp_freeze_lap(f, &f->times.write);
 	if (!ret && lp_op_writes(op))
 		trace_write(f, op->nr_places);
+	if (!ret)
+		op->active = op->scan.active;
 out:
 	lp_freeze_end(f);
 	return ret;
@@ -375,7 +380,8 @@ static int lp_verify_now(struct lp_op *op)
 
 /**
  * lp_quiesce() - open windows until there is one in which no thread is inside what must be unused
- * @op: with base; in that window its places are written, of which an unload has none
+ * @op: with base; in that window its places are written, of which an unload and a recount have none;
+ *      gets who is in what may be used
  *
  * Return: 0, or a refusal with nothing changed.
  */
@@ -411,4 +417,28 @@ int lp_overwrite(struct lp_op *op)
 	if (op->verb == LP_APPLY && lp_op_writes(op) && op->record->state != LPATCH_STATE_APPLIED)
 		lp_places_note(op);
 	return lp_quiesce(op);
+}
+
+/**
+ * lp_recount() - count again who is still in code from before, and note it in the record
+ * @op: with record
+ *
+ * Who left does not come back, so where there is nobody a target is not stopped to find nobody.
+ *
+ * Return: 0, or a refusal, after which the record says what it said.
+ */
+int lp_recount(struct lp_op *op)
+{
+	int ret;
+
+	if (!op->record->active.threads)
+		return 0;
+	memcpy(op->bases, op->record->bases, sizeof(op->bases));
+	ret = lp_quiesce(op);
+	if (ret)
+		return ret;
+	lp_records_lock();
+	op->record->active = op->active;
+	lp_records_unlock();
+	return 0;
 }

@@ -6,5 +6,6 @@ struct lp_op;
 
 int lp_overwrite(struct lp_op *op);
 int lp_quiesce(struct lp_op *op);
+int lp_recount(struct lp_op *op);
 
 #endif

@@ -59,6 +59,9 @@ struct lp_function {
  * @file: the patch file, which nobody may write to
  * @searched: the last search for carriers that came by; lp_targets_lock
  * @verified: a trusted key has signed it, and @file is the copy that was verified
+ * @let_pass: threads were let finish in code from before it was applied or restored, in some target.
+ *	      Set once and for all, in a stop window, before its threads are released, so before any of
+ *	      them can fork: the exchange in lp_freeze_commit() orders it. So who finds a child sees it
  * @size: bytes from vaddr 0 to the end of the last segment
  * @pin: 0, or where the word is that forbids an unload
  * @images: the files that it is for
@@ -79,6 +82,7 @@ struct lp_patch {
 	struct mutex transfer; /* see above */
 	bool sealed;
 	bool verified;
+	bool let_pass;
 	u8 hash[LPATCH_HASH_LEN];
 	char name[LPATCH_NAME_MAX + 1];
 	struct file *file;

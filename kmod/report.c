@@ -54,6 +54,19 @@ static int lp_put_refusal(struct sk_buff *skb, const struct lp_op *op)
 	       (op->function[0] ? nla_put_string(skb, LPATCH_A_REPORT_FUNCTION, op->function) : 0);
 }
 
+/* Who is still in code from before. */
+static int lp_put_active(struct sk_buff *skb, const struct lp_active *active)
+{
+	int ret = nla_put_u32(skb, LPATCH_A_REPORT_ACTIVE_THREADS, active->threads);
+
+	if (ret || !active->threads || !active->tid)
+		return ret;
+	return nla_put_u32(skb, LPATCH_A_REPORT_ACTIVE_TID, active->tid) ?:
+	       nla_put_string(skb, active->is_patch ? LPATCH_A_REPORT_ACTIVE_PATCH :
+						      LPATCH_A_REPORT_ACTIVE_FUNCTION,
+			      active->name);
+}
+
 static int lp_put_op(struct sk_buff *skb, const struct lp_op *op)
 {
 	return lp_put_patch(skb, op->patch) ?:
@@ -66,6 +79,7 @@ static int lp_put_op(struct sk_buff *skb, const struct lp_op *op)
 	       lp_put_u64(skb, LPATCH_A_REPORT_STOP_LIMIT_NS, op->max_stop) ?:
 	       lp_put_times(skb, &op->freeze.times) ?:
 	       lp_put_u64(skb, LPATCH_A_REPORT_LOCK_NS, op->lock_ns) ?:
+	       lp_put_active(skb, &op->active) ?:
 	       (op->state ? lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_AT, op->base) : 0) ?:
 	       (op->state ? lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_BYTES, op->patch->size) : 0) ?:
 	       lp_put_refusal(skb, op);
@@ -158,6 +172,7 @@ static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct l
 	       nla_put_u32(skb, LPATCH_A_REPORT_ATTEMPTS, record->attempts) ?:
 	       lp_put_u64(skb, LPATCH_A_REPORT_STOP_LIMIT_NS, record->max_stop) ?:
 	       lp_put_times(skb, &record->times) ?:
+	       lp_put_active(skb, &record->active) ?:
 	       lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_AT, record->base) ?:
 	       lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_BYTES, record->patch->size);
 }

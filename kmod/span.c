@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The addresses that no thread may refer to while a patch is applied, restored or unloaded. */
+/*
+ * The addresses of code that goes out of use when a patch is applied, restored or unloaded: those that
+ * no thread may refer to, and those that calls under way may stay in, which are counted.
+ */
 
 #include <linux/bsearch.h>
 #include <linux/minmax.h>
@@ -18,10 +21,15 @@ static int lp_span_cmp(const void *a, const void *b)
 {
 	const struct lp_span *x = a, *y = b;
 
+	if (x->allowed != y->allowed)
+		return x->allowed - y->allowed;
 	return x->lo < y->lo ? -1 : x->lo > y->lo;
 }
 
-/* Sorts and joins those that overlap, under the name of the first. Returns how many are left. */
+/*
+ * Sorts, those that are allowed last, and joins those of a kind that overlap, under the name of the
+ * first. Returns how many are left.
+ */
 static unsigned int lp_spans_sort(struct lp_span *spans, unsigned int nr)
 {
 	unsigned int i, last = 0;
@@ -30,7 +38,7 @@ static unsigned int lp_spans_sort(struct lp_span *spans, unsigned int nr)
 		return 0;
 	sort(spans, nr, sizeof(*spans), lp_span_cmp, NULL);
 	for (i = 1; i < nr; i++) {
-		if (spans[i].lo < spans[last].hi)
+		if (spans[i].allowed == spans[last].allowed && spans[i].lo < spans[last].hi)
 			spans[last].hi = max(spans[last].hi, spans[i].hi);
 		else
 			spans[++last] = spans[i];
@@ -64,11 +72,9 @@ const struct lp_span *lp_span_find(const struct lp_span *spans, unsigned int nr,
 	return bsearch(&value, spans, nr, sizeof(*spans), lp_span_match);
 }
 
-static void lp_span_add(struct lp_op *op, unsigned long lo, unsigned long hi, const char *name,
-			bool is_patch)
+static void lp_span_add(struct lp_op *op, const struct lp_span *span)
 {
-	op->spans[op->scan.nr_spans++] =
-		(struct lp_span){ .lo = lo, .hi = hi, .name = name, .is_patch = is_patch };
+	op->spans[op->scan.nr_spans++] = *span;
 }
 
 /* Is there a jump at the entry [@start, @start + 4] of a function? The sites are sorted. */
@@ -96,6 +102,8 @@ static bool lp_allows_all(const struct lp_op *op)
 	const struct lp_patch *patch = op->patch;
 	u32 i;
 
+	if (op->verb == LP_RECOUNT)
+		return true;
 	if (op->verb == LP_UNLOAD || (op->flags & LPATCH_OP_FLAGS_REPLACE))
 		return false;
 	for (i = 0; i < patch->nr_functions; i++)
@@ -104,33 +112,64 @@ static bool lp_allows_all(const struct lp_op *op)
 	return patch->nr_functions;
 }
 
-/* Are functions of this other patch replaced or restored by the operation? */
-static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
+/* Are the old bodies what goes out of use, or has, and not the code of the operation's patch? */
+static bool lp_leaves_old_code(const struct lp_op *op)
+{
+	return op->verb == LP_APPLY ||
+	       (op->verb == LP_RECOUNT && op->record->state == LPATCH_STATE_APPLIED);
+}
+
+/* Is a function that the operation's patch replaces one that this other patch has replaced too? */
+static bool lp_shares_site(const struct lp_op *op, const struct lp_record *record)
 {
 	u32 i;
 
-	if (op->verb != LP_APPLY || !lp_places_involve(op, record))
-		return false;
-	if (op->flags & LPATCH_OP_FLAGS_REPLACE)
-		return true;
-	for (i = 0; i < op->nr_places; i++)
-		if (lp_layer_site(record, op->places[i].addr))
+	for (i = 0; i < op->patch->nr_sites; i++)
+		if (lp_layer_site(record, lp_op_site_addr(op, &op->patch->sites[i])))
 			return true;
 	return false;
+}
+
+/*
+ * Does code of this other patch go out of use with the operation, or has it, where the threads in it
+ * are only counted? Of a patch that was restored before, somebody may still be in it.
+ */
+static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
+{
+	if (!lp_leaves_old_code(op) || record == op->record || record->ended)
+		return false;
+	switch (record->state) {
+	case LPATCH_STATE_APPLIED:
+		if (op->flags & LPATCH_OP_FLAGS_REPLACE)
+			return true;
+		if (op->verb == LP_RECOUNT && record->order > op->record->order)
+			return false;
+		break;
+	case LPATCH_STATE_RESTORED:
+		if (!record->active.threads)
+			return false;
+		break;
+	default:
+		return false;
+	}
+	return lp_shares_site(op, record);
 }
 
 /* The code of a whole patch. What the program mapped in its place is not ours to wait for. */
 static void lp_spans_add_patch(struct lp_op *op, const struct lp_patch *patch, unsigned long base)
 {
+	bool allowed = lp_allows_all(op);
 	u32 i;
 
 	for (i = 0; i < patch->nr_segments; i++) {
 		const struct lp_segment *segment = &patch->segments[i];
+		unsigned long lo = base + segment->vaddr;
 
 		if ((segment->prot & LPATCH_SEGMENT_PROT_EXEC) &&
 		    lp_load_is_mapped(op->target->mm, patch, base, segment))
-			lp_span_add(op, base + segment->vaddr,
-				    base + segment->vaddr + segment->size, patch->name, true);
+			lp_span_add(op, &(struct lp_span){ .lo = lo, .hi = lo + segment->size,
+							   .name = patch->name, .is_patch = true,
+							   .allowed = allowed });
 	}
 }
 
@@ -144,10 +183,27 @@ static void lp_spans_add_functions(struct lp_op *op)
 		const struct lp_function *function = &patch->functions[i];
 		unsigned long base = op->bases[function->image];
 
-		if (lp_op_allows(op, function->symbol))
-			continue;
-		lp_span_add(op, base + function->start + lp_entry_is_site(patch, function),
-			    base + function->end, function->symbol, false);
+		lp_span_add(op, &(struct lp_span){
+			.lo = base + function->start + lp_entry_is_site(patch, function),
+			.hi = base + function->end,
+			.name = function->symbol,
+			.allowed = op->verb == LP_RECOUNT || lp_op_allows(op, function->symbol),
+		});
+	}
+}
+
+/* The entries of which a thread has executed some of the bytes that are overwritten, but not all. */
+static void lp_spans_add_torn(struct lp_op *op)
+{
+	u32 i;
+
+	for (i = 0; i < op->nr_places; i++) {
+		const struct lp_place *place = &op->places[i];
+
+		if (place->site->kind == LPATCH_SITE_KIND_JUMP && place->len)
+			lp_span_add(op, &(struct lp_span){ .lo = place->addr + 1,
+							   .hi = place->addr + place->len,
+							   .name = place->site->symbol });
 	}
 }
 
@@ -173,35 +229,36 @@ int lp_spans_alloc(struct lp_op *op)
 }
 
 /**
- * lp_spans_fill() - work out the addresses that nobody may refer to
+ * lp_spans_fill() - work out the addresses of code that goes out of use
  * @op: with bases, base, places, and a table from lp_spans_alloc(); gets its spans sorted and
  * disjoint
  *
  * A torn entry is one of which a thread has executed some of the instructions that are overwritten,
  * but not all. An address that is an entry itself is no return address, but may be a pointer to the
- * function, and a thread that is there has not begun. To apply a patch, the old bodies must be
- * unused, and the code of patches that are replaced or covered; to restore or unload one, its code.
+ * function, and a thread that is there has not begun. When a patch is applied, the old bodies go out
+ * of use, and the code of patches that are replaced or covered; when one is restored or unloaded, its
+ * code. A recount looks for what went out of use when the patch came into the state that it is in.
  */
 void lp_spans_fill(struct lp_op *op)
 {
+	struct lp_scan *scan = &op->scan;
 	const struct lp_record *record;
-	u32 i;
+	unsigned int nr;
 
-	op->scan.nr_spans = 0;
-	for (i = 0; i < op->nr_places; i++) {
-		const struct lp_place *place = &op->places[i];
-
-		if (place->site->kind == LPATCH_SITE_KIND_JUMP && place->len)
-			lp_span_add(op, place->addr + 1, place->addr + place->len,
-				    place->site->symbol, false);
-	}
-	if (op->verb == LP_APPLY)
+	scan->nr_spans = 0;
+	lp_spans_add_torn(op);
+	if (lp_leaves_old_code(op))
 		lp_spans_add_functions(op);
-	else if (!lp_allows_all(op))
+	else
 		lp_spans_add_patch(op, op->patch, op->base);
 	list_for_each_entry(record, &op->target->records, node)
-		if (lp_is_under(op, record) && !lp_allows_all(op))
+		if (lp_is_under(op, record))
 			lp_spans_add_patch(op, record->patch, record->base);
-	op->scan.nr_spans = lp_spans_sort(op->spans, op->scan.nr_spans);
-	op->scan.spans = op->spans;
+	nr = lp_spans_sort(op->spans, scan->nr_spans);
+	scan->spans = op->spans;
+	for (scan->nr_spans = 0; scan->nr_spans < nr; scan->nr_spans++)
+		if (op->spans[scan->nr_spans].allowed)
+			break;
+	scan->allowed = op->spans + scan->nr_spans;
+	scan->nr_allowed = nr - scan->nr_spans;
 }

@@ -7,14 +7,16 @@
 struct lp_op;
 
 /*
- * Addresses [lo, hi) that no thread may refer to. @name is that of the function they belong to, or
- * if @is_patch, of the patch.
+ * Addresses [lo, hi) of code that goes out of use. No thread may refer to them, unless they are
+ * @allowed: then who does is counted. @name is that of the function they belong to, or if @is_patch,
+ * of the patch.
  */
 struct lp_span {
 	unsigned long lo;
 	unsigned long hi;
 	const char *name;
 	bool is_patch;
+	bool allowed;
 };
 
 const struct lp_span *lp_span_find(const struct lp_span *spans, unsigned int nr,

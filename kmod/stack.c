@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Does any thread refer into code that is about to change? Conservative: every user register, and
+ * Does any thread refer into code that goes out of use? Conservative: every user register, and
  * every aligned word from the stack pointer to the end of the stack's mapping, signal frames
  * included.
  *
@@ -20,6 +20,9 @@
  *
  * Threads that were found clean while asleep before the window, and have not switched context
  * since, are not searched again in it.
+ *
+ * Where it is allowed that threads finish in such code, those that refer to it are counted, each
+ * once. A thread that cannot be read is in the way there too: nobody knows that it has left.
  */
 
 #include <linux/mm.h>
@@ -75,40 +78,55 @@ struct lp_reg_arg {
 	struct task_struct *task;
 };
 
+static int lp_scan_value(struct lp_scan *s, struct task_struct *task, unsigned long value,
+			 enum lp_busy_how how)
+{
+	const struct lp_span *span = lp_span_find(s->spans, s->nr_spans, value);
+
+	if (span)
+		return lp_busy(s, task, how, span);
+	s->found = s->found ?: lp_span_find(s->allowed, s->nr_allowed, value);
+	return 0;
+}
+
 static int lp_scan_reg(unsigned long value, bool ip, void *arg)
 {
 	struct lp_reg_arg *a = arg;
-	const struct lp_span *span = lp_span_find(a->s->spans, a->s->nr_spans, value);
 
-	return span ? lp_busy(a->s, a->task, ip ? LP_BUSY_IP : LP_BUSY_REGISTER, span) : 0;
+	return lp_scan_value(a->s, a->task, value, ip ? LP_BUSY_IP : LP_BUSY_REGISTER);
 }
 
 static int lp_scan_probed(unsigned long value, bool ip, void *arg)
 {
 	struct lp_reg_arg *a = arg;
-	const struct lp_span *span = lp_span_find(a->s->spans, a->s->nr_spans, value);
 
-	return span ? lp_busy(a->s, a->task, ip ? LP_BUSY_IP : LP_BUSY_STACK, span) : 0;
+	return lp_scan_value(a->s, a->task, value, ip ? LP_BUSY_IP : LP_BUSY_STACK);
+}
+
+/* From the first of the spans to the end of the last: how long. @lo gets where that begins. */
+static unsigned long lp_spans_reach(const struct lp_span *spans, unsigned int nr, unsigned long *lo)
+{
+	*lo = nr ? spans[0].lo : 0;
+	return nr ? spans[nr - 1].hi - *lo : 0;
 }
 
 static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned int nr)
 {
-	unsigned long lo, len;
+	unsigned long lo, len, allowed_lo, allowed_len;
 	unsigned int i;
+	int ret;
 
-	if (!s->nr_spans)
-		return 0;
-	lo = s->spans[0].lo;
-	len = s->spans[s->nr_spans - 1].hi - lo;
+	len = lp_spans_reach(s->spans, s->nr_spans, &lo);
+	allowed_len = lp_spans_reach(s->allowed, s->nr_allowed, &allowed_lo);
 	for (i = 0; i < nr; i++) {
-		const struct lp_span *span;
+		unsigned long word = s->buf[i];
 
 		/* Almost every word; the window is long enough for a call for each to count. */
-		if (s->buf[i] - lo >= len)
+		if (word - lo >= len && word - allowed_lo >= allowed_len)
 			continue;
-		span = lp_span_find(s->spans, s->nr_spans, s->buf[i]);
-		if (span)
-			return lp_busy(s, task, LP_BUSY_STACK, span);
+		ret = lp_scan_value(s, task, word, LP_BUSY_STACK);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
@@ -298,7 +316,7 @@ static int lp_limit_stack(struct lp_scan *s, struct task_struct *task, unsigned 
 	return *end - sp <= LP_STACK_MAX ? 0 : lp_unreadable(s, task, sp, sp);
 }
 
-/* 0 also for a thread that died meanwhile. */
+/* 0 also for a thread that died meanwhile. Notes in @s->found what of the allowed code it refers to. */
 static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task,
 			  bool preempted)
 {
@@ -307,6 +325,7 @@ static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_s
 	struct pt_regs regs;
 	int ret;
 
+	s->found = NULL;
 	if (copy_from_kernel_nofault(&regs, task_pt_regs(task), sizeof(regs)))
 		return 0;
 	sp = user_stack_pointer(&regs);
@@ -362,7 +381,7 @@ static unsigned long lp_thread_switches(const struct task_struct *task)
 }
 
 /**
- * lp_stack_prescan() - find the threads that sleep and refer to none of the spans
+ * lp_stack_prescan() - find the threads that sleep and are not in the way
  * @s: what to search for
  * @f: prepared; the clean threads are marked in it
  *
@@ -374,7 +393,7 @@ void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f)
 
 	s->in_window = false;
 	s->until = U64_MAX;
-	if (!s->nr_spans)
+	if (!s->nr_spans && !s->nr_allowed)
 		return;
 	for (i = 0; i < lp_freeze_nr(f); i++) {
 		struct lp_thread *thread = &f->threads[i];
@@ -390,6 +409,7 @@ void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f)
 		if (lp_thread_on_cpu(task) || lp_thread_switches(task) != switches)
 			continue;
 		thread->switches = switches;
+		thread->found = s->found;
 		thread->clean = true;
 	}
 }
@@ -407,7 +427,7 @@ static bool lp_thread_slept(const struct lp_thread *thread)
 	       lp_thread_switches(task) == thread->switches;
 }
 
-/* Waits until the thread can be read, and reads it. */
+/* Waits until the thread can be read, and reads it. Notes in @s->found as lp_scan_thread() does. */
 static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thread *thread,
 			   u64 settle_until)
 {
@@ -416,7 +436,12 @@ static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thr
 	int ret;
 
 	for (;;) {
-		if (lp_thread_slept(thread) || lp_thread_gone(f, task))
+		if (lp_thread_slept(thread)) {
+			s->found = thread->found;
+			return 0;
+		}
+		s->found = NULL;
+		if (lp_thread_gone(f, task))
 			return 0;
 		if (lp_thread_held(thread->gate))
 			return lp_scan_thread(s, f->mm, task, false);
@@ -432,9 +457,21 @@ static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thr
 	}
 }
 
+/* Counts the thread that was searched last, if it refers to code that it may finish in. */
+static void lp_count_active(struct lp_scan *s, struct task_struct *task)
+{
+	struct lp_active *active = &s->active;
+
+	if (!s->found || active->threads++)
+		return;
+	active->tid = task_pid_nr(task);
+	active->is_patch = s->found->is_patch;
+	strscpy(active->name, s->found->name, sizeof(active->name));
+}
+
 /**
- * lp_stack_check() - does any thread of a frozen target refer to a span?
- * @s: what to search for; says on which thread the search ended
+ * lp_stack_check() - does any thread of a frozen target refer to code that goes out of use?
+ * @s: what to search for; says on which thread the search ended, or who is in code that is allowed
  * @f: in its window
  *
  * Context: a kthread that uses the target's mm, mmap_lock held for read.
@@ -448,13 +485,15 @@ int lp_stack_check(struct lp_scan *s, struct lp_freeze *f)
 
 	s->in_window = true;
 	s->until = f->deadline;
-	if (!s->nr_spans)
+	s->active = (struct lp_active){};
+	if (!s->nr_spans && !s->nr_allowed)
 		return 0;
 	/* nr grows while a thread that was in the middle of clone() completes it. */
 	for (i = 0; i < lp_freeze_nr(f); i++) {
 		ret = lp_check_thread(s, f, &f->threads[i], settle_until);
 		if (ret)
 			return ret;
+		lp_count_active(s, f->threads[i].gate->task);
 	}
 	return 0;
 }

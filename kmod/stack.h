@@ -5,6 +5,8 @@
 #include <linux/sched.h>
 #include <linux/types.h>
 
+#include "uapi/lpatch.h"
+
 struct lp_freeze;
 struct lp_span;
 
@@ -19,9 +21,27 @@ enum lp_busy_how {
 };
 
 /**
+ * struct lp_active - the threads that were let finish in code from before
+ * @threads: how many: too many rather than too few, see lp_scan.allowed
+ * @tid: the first that was found, or 0 if that is not known
+ * @is_patch: it is in the code of a patch
+ * @name: of that patch, or of the old function that it is in
+ */
+struct lp_active {
+	u32 threads;
+	pid_t tid;
+	bool is_patch;
+	char name[LPATCH_NAME_MAX + 1];
+};
+
+/**
  * struct lp_scan - one search through the threads of a target
- * @spans: addresses to look for, sorted and disjoint
+ * @spans: addresses to look for that nobody may refer to, sorted and disjoint
  * @nr_spans: how many there are
+ * @allowed: others, sorted and disjoint, of which it is counted who refers to them
+ * @nr_allowed: how many there are
+ * @active: who does, when all threads of a window were searched
+ * @found: which of @allowed the thread refers to that was searched last, or NULL
  * @buf: LP_SCAN_BUF bytes
  * @before: the two words before those in @buf
  * @in_window: user memory must not be faulted in
@@ -36,6 +56,10 @@ enum lp_busy_how {
 struct lp_scan {
 	const struct lp_span *spans;
 	unsigned int nr_spans;
+	const struct lp_span *allowed;
+	unsigned int nr_allowed;
+	struct lp_active active;
+	const struct lp_span *found;
 	unsigned long *buf;
 	unsigned long before[2];
 	bool in_window;

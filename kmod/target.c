@@ -357,6 +357,8 @@ int lp_record_inherit(struct lp_target *target, struct lp_patch *patch, unsigned
 		memcpy(record->bases, like->bases, sizeof(record->bases));
 		record->order = like->order;
 		record->max_stop = like->max_stop;
+		/* Of which process this is a copy, and when it was made, nobody knows. */
+		record->active.threads = READ_ONCE(patch->let_pass);
 		memcpy(record->under, like->under, patch->nr_sites * sizeof(*record->under));
 		record->unsettled = true;
 		record->inherited = true;

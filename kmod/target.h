@@ -7,6 +7,7 @@
 #include <linux/sched.h>
 
 #include "freeze.h"
+#include "stack.h"
 #include "uapi/lpatch.h"
 
 struct lp_patch;
@@ -29,6 +30,8 @@ struct lp_patch;
  * @threads: that were stopped in it
  * @attempts: stop windows that were opened in it
  * @max_stop: ns, its limit of one window
+ * @active: threads that were let finish in code from before that operation, as counted last. Of a
+ *	    child it is not known before it is counted: its thread may be a copy of one
  * @under: for each site of the patch, what was there before it was applied last
  *
  * Holds the module: what it describes cannot be undone without it.
@@ -49,6 +52,7 @@ struct lp_record {
 	u32 threads;
 	u32 attempts;
 	u64 max_stop;
+	struct lp_active active;
 	u8 under[][LPATCH_SITE_MAX];
 };
 

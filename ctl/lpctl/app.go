@@ -48,7 +48,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Name:        "lpctl",
 		Usage:       "patch running programs",
 		UsageText:   "lpctl VERB [ARGUMENTS] [OPTIONS]",
-		Description: description,
+		Description: description + exitStatuses(),
 		Version:     version,
 		Writer:      stdout,
 		ErrWriter:   stderr,
@@ -73,8 +73,17 @@ their noticing: each target is stopped for some microseconds, never longer than 
 TARGETS are processes: --pid N (may be repeated), --exe PATH, --unit NAME, --cgroup PATH, or --all for
 every process that maps the files which the patch changes.
 
-Exit status: 0 done, 1 error, 2 refused and nothing changed, 3 nothing to do, 4 some of several
-targets failed.`
+Exit status:
+`
+
+// exitStatuses has a line for each exit status.
+func exitStatuses() string {
+	var lines []string
+	for status, meaning := range exitMeanings {
+		lines = append(lines, fmt.Sprintf("  %d  %s", status, meaning))
+	}
+	return strings.Join(lines, "\n")
+}
 
 func commands() []*cli.Command {
 	list := []*cli.Command{buildCommand(), inspectCommand()}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 )
@@ -28,4 +29,13 @@ func bootIsOff() (bool, error) {
 		}
 	}
 	return off, nil
+}
+
+// refuseIfOff keeps from what would undo lpatch.boot=off. That nothing is registered then is not what the entries ask for.
+func refuseIfOff() error {
+	off, err := bootIsOff()
+	if err == nil && off {
+		return refused(fmt.Errorf("%w; entries stay kept for a boot without it", errBootOff))
+	}
+	return err
 }

@@ -33,6 +33,7 @@ func bootCommand() *cli.Command {
 			&cli.StringFlag{Name: "root", Value: "/", Usage: "the system whose entries are meant has its root at `DIR`"},
 			&cli.BoolFlag{Name: "fix", Usage: "with sync: bring in line what does not agree with the registry", DisableDefaultText: true},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with bake: the file to make, `ELF`"},
+			allowNoneFlag("with remove: there may be no such entry: exit status 3, not 5"),
 			jsonFlag(), quietFlag(),
 		},
 		Action: bootAction,
@@ -151,15 +152,12 @@ func (b *bootRun) register(e *boot.Entry) error {
 	return apply.Register(b.kernel, b.registry, e, f)
 }
 
-// everywhere carries out a verb on all that runs; there may be nothing.
+// everywhere carries out a verb on all that runs, after something was done; there may be nothing.
 func (b *bootRun) everywhere(verb apply.Verb, name string, f *apply.File) error {
-	sel := apply.Selection{All: true}
-	list, err := apply.New(b.kernel, procFS).RunSelected(verb, apply.Patch{File: f, Name: name}, sel,
+	r, err := apply.New(b.kernel, procFS).RunSelected(verb, apply.Patch{File: f, Name: name}, apply.Selection{All: true},
 		lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: 10 * time.Second})
-	if err != nil || len(list) == 0 {
-		return err
-	}
-	return report(b.c, verb, sel, list)
+	r.Misses = nil
+	return cmp.Or(err, report(b.c, verb, r, exitDone))
 }
 
 func (b *bootRun) remove() error {
@@ -170,7 +168,7 @@ func (b *bootRun) remove() error {
 	}
 	switch err := b.registry.Remove(name); {
 	case errors.Is(err, boot.ErrNoEntry) && n == 0:
-		return nothing(fmt.Errorf("nothing to do: %w; see lpctl boot list", err))
+		return unmatched(err.Error()+"; see lpctl boot list", b.c.Bool("quiet"), b.c.Bool("allow-none"))
 	case err != nil && !errors.Is(err, boot.ErrNoEntry):
 		return err
 	}
@@ -184,37 +182,51 @@ func (b *bootRun) remove() error {
 // replay registers all entries that are kept. One whose file has another version by now is kept, and said to be
 // superseded; one that was active in too many boots that failed is not registered; the others are, whatever becomes of one.
 func (b *bootRun) replay() error {
-	if off, err := bootIsOff(); err != nil {
+	if err := refuseIfOff(); err != nil {
 		return err
-	} else if off {
-		return nothing(fmt.Errorf("nothing to do: %w", errBootOff))
 	}
 	entries, errs := b.registry.List()
 	if err := b.begin(entries); err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	for _, e := range entries {
-		err := b.register(e)
-		var old *apply.Superseded
-		var disabled *boot.Disabled
-		switch {
-		case errors.As(err, &old):
-			b.note("%s is superseded: %v", e.Name, err)
-			if err := b.withdraw(e); err != nil {
-				errs = append(errs, err)
-			}
-		case errors.As(err, &disabled):
-			b.note("%v", err)
-		case err != nil:
-			errs = append(errs, fmt.Errorf("%s: %w", e.Name, err))
-		default:
-			b.say("%s is applied to what starts from now on", e.Name)
-		}
-	}
 	if len(entries)+len(errs) == 0 {
 		return nothing(errors.New("nothing to do: there are no boot entries"))
 	}
-	return errors.Join(errs...)
+	var all []exitStatus
+	for _, err := range errs {
+		all = append(all, b.failed(err))
+	}
+	for _, e := range entries {
+		all = append(all, b.replayOne(e))
+	}
+	return exitWith(all)
+}
+
+// replayOne registers one entry, and says what came of it.
+func (b *bootRun) replayOne(e *boot.Entry) exitStatus {
+	err := b.register(e)
+	var old *apply.Superseded
+	var disabled *boot.Disabled
+	switch {
+	case errors.As(err, &old):
+		b.note("%s is superseded: %v", e.Name, err)
+		if err := b.withdraw(e); err != nil {
+			return b.failed(err)
+		}
+	case errors.As(err, &disabled):
+		b.note("%v", err)
+	case err != nil:
+		return b.failed(fmt.Errorf("%s: %w", e.Name, err))
+	default:
+		b.say("%s is applied to what starts from now on", e.Name)
+	}
+	return exitDone
+}
+
+// failed says why an entry failed, and returns the exit status for it.
+func (b *bootRun) failed(err error) exitStatus {
+	fmt.Fprintf(b.c.App.ErrWriter, "lpctl: %v%s\n", err, nextStep(err))
+	return statusOf(err)
 }
 
 // superseded makes a refusal of the error that says so.
@@ -229,14 +241,16 @@ func superseded(err error) error {
 // bootJSON is one boot entry, as --json prints it.
 type bootJSON struct {
 	Patch      string   `json:"patch"`
-	Registered bool     `json:"registered"` // the kernel has it
+	Registered bool     `json:"registered"` // the kernel has it, as it is kept, for the file that is there now
 	Kept       bool     `json:"kept"`       // it is there after the next boot
 	Disabled   bool     `json:"disabled"`   // but not registered, after too many boots that did not succeed
+	Disk       string   `json:"disk"`       // as of boot sync
 	OnFailure  string   `json:"on_failure"`
 	Applied    uint64   `json:"applied"`
 	Failed     uint64   `json:"failed"`
 	Message    string   `json:"message"` // why the last process could not be patched
 	Images     []string `json:"images"`
+	superseded string   // what is said of that
 }
 
 func (b *bootRun) list() error {
@@ -257,6 +271,9 @@ func (b *bootRun) list() error {
 		fmt.Fprintln(b.c.App.ErrWriter, "no boot entries")
 	}
 	for _, row := range rows {
+		if row.superseded != "" {
+			b.note("%s", row.superseded)
+		}
 		switch {
 		case row.Disabled:
 			b.note("%s", row.Message)
@@ -267,24 +284,36 @@ func (b *bootRun) list() error {
 	return errors.Join(errs...)
 }
 
-// rows joins what is kept with what the kernel has.
+// rows joins what is kept with what the kernel has, as boot sync sees it.
 func (b *bootRun) rows() ([]*bootJSON, []error) {
 	entries, errs := b.registry.List()
+	c, more := apply.New(b.kernel, procFS).CompareEntries(b.kernel, b.registry, entries, b.disabled)
+	defer c.Close()
+	errs = append(errs, more...)
 	var rows []*bootJSON
 	byName := map[string]*bootJSON{}
+	for _, s := range c.Rows {
+		row := byName[s.Patch]
+		if row == nil {
+			row = &bootJSON{Patch: s.Patch, OnFailure: string(boot.Run), Images: []string{}}
+			byName[s.Patch] = row
+			rows = append(rows, row)
+		}
+		row.Kept, row.Disabled, row.Disk, row.Registered = s.Kept, s.Disabled, string(s.Disk), s.Registered
+		row.superseded = supersededNote(s)
+	}
 	for _, e := range entries {
-		row := &bootJSON{Patch: e.Name, Kept: true, OnFailure: string(e.OnFailure), Images: []string{}}
+		row := byName[e.Name]
+		if row == nil { // the kernel cannot be asked
+			continue
+		}
+		row.OnFailure = string(e.OnFailure)
 		for _, i := range e.Images {
 			row.Images = append(row.Images, i.Path)
 		}
-		var disabled *boot.Disabled
-		if err := b.disabled(e); errors.As(err, &disabled) {
-			row.Disabled, row.Message = true, err.Error()
-		} else if err != nil {
-			errs = append(errs, err)
+		if err := b.disabled(e); row.Disabled && err != nil {
+			row.Message = err.Error()
 		}
-		byName[e.Name] = row
-		rows = append(rows, row)
 	}
 	registered, err := b.kernel.Boots()
 	if err != nil {
@@ -292,15 +321,12 @@ func (b *bootRun) rows() ([]*bootJSON, []error) {
 	}
 	for _, k := range registered {
 		row := byName[k.Patch]
-		if row == nil {
-			row = &bootJSON{Patch: k.Patch, OnFailure: string(boot.Run), Images: []string{}}
-			byName[k.Patch] = row
-			rows = append(rows, row)
+		if row == nil { // since the comparison
+			continue
 		}
 		if k.Flags&lpnl.BootFlagsKill != 0 {
 			row.OnFailure = string(boot.Kill)
 		}
-		row.Registered = true
 		row.Applied += k.Applied
 		row.Failed += k.Failed
 		row.Message = cmp.Or(k.Message, row.Message)
@@ -316,6 +342,9 @@ func bootTable(w io.Writer, rows []*bootJSON) error {
 		kept := word[r.Kept]
 		if r.Disabled {
 			kept = "disabled"
+		}
+		if r.Disk == string(apply.DiskSuperseded) {
+			kept = "superseded"
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Patch, word[r.Registered], kept, r.Applied, r.Failed, r.OnFailure,
 			strings.Join(r.Images, " "))

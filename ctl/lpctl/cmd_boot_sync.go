@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -17,11 +18,12 @@ type syncJSON struct {
 	Patch      string     `json:"patch"`
 	PID        int        `json:"pid"`
 	Comm       string     `json:"comm"`
-	Kept       bool       `json:"kept"`       // there is a boot entry
-	Disabled   bool       `json:"disabled"`   // it is not to be registered
-	Disk       string     `json:"disk"`       // current, superseded, baked or missing; of an entry
-	Registered bool       `json:"registered"` // the kernel has it; of an entry
-	State      string     `json:"state"`      // of a process
+	Kept       bool       `json:"kept"`           // there is a boot entry
+	Disabled   bool       `json:"disabled"`       // it is not to be registered
+	Disk       string     `json:"disk"`           // current, superseded, baked or missing; of an entry
+	Registered bool       `json:"registered"`     // the kernel has it; of an entry
+	State      string     `json:"state"`          // of a process
+	Active     int        `json:"active_threads"` // of a process: in code from before
 	Agrees     bool       `json:"agrees"`
 	Done       string     `json:"done"` // what --fix did
 	Error      *errorJSON `json:"error"`
@@ -29,10 +31,8 @@ type syncJSON struct {
 
 // sync compares the disk, the registry, the kernel and all processes, and with --fix brings what runs in line.
 func (b *bootRun) sync() error {
-	if off, err := bootIsOff(); err != nil {
+	if err := refuseIfOff(); err != nil {
 		return err
-	} else if off {
-		return nothing(fmt.Errorf("nothing to do: %w", errBootOff))
 	}
 	c, errs := apply.New(b.kernel, procFS).Compare(b.kernel, b.registry, b.disabled)
 	defer c.Close()
@@ -43,31 +43,46 @@ func (b *bootRun) sync() error {
 	if err := b.showSync(c.Rows); err != nil {
 		return err
 	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	if agreed {
-		return nothing(errors.New("nothing to do: disk, registry, kernel and processes agree"))
-	}
-	return b.fixed(c.Rows)
-}
-
-// fixed tells what could not be brought in line.
-func (b *bootRun) fixed(rows []*apply.Standing) error {
-	var all []exitStatus
-	for _, r := range rows {
-		if r.Done == "" && r.Err == nil || apply.Gone(r.Err) {
-			continue
-		}
-		all = append(all, statusOf(r.Err))
+	for _, r := range c.Rows {
 		if r.Err != nil {
 			complain(b.c.App.ErrWriter, apply.Outcome{Process: r.Process, Err: r.Err})
 		}
 	}
-	if s := combine(all); len(all) > 0 && s != exitDone {
-		return &exitError{status: s, reported: true}
+	if len(errs) > 0 { // it is not known whether all agree
+		return &exitError{status: exitFailed, err: errors.Join(errs...)}
+	}
+	return b.agreement(c, agreed)
+}
+
+// agreement says how a comparison ended.
+func (b *bootRun) agreement(c *apply.Comparison, before bool) error {
+	const all = "disk, registry, kernel and processes agree"
+	switch {
+	case !c.Agrees():
+		n := 0
+		for _, r := range c.Rows {
+			if !r.Agrees {
+				n++
+			}
+		}
+		text := fmt.Sprintf("rows that do not agree: %d of %d", n, len(c.Rows))
+		if !b.c.Bool("fix") {
+			text += "; lpctl boot sync --fix brings them in line with the registry"
+		}
+		return &exitError{status: exitSome, err: errors.New(text)}
+	case anyActive(c.Rows):
+		return &exitError{status: exitActive, reported: true}
+	case b.c.Bool("fix") && before:
+		return unmatched(all, b.c.Bool("quiet"), true)
+	case !b.c.Bool("quiet") && !b.c.Bool("json"):
+		fmt.Fprintln(b.c.App.ErrWriter, all)
 	}
 	return nil
+}
+
+// anyActive tells whether threads are still in code from before in a process.
+func anyActive(rows []*apply.Standing) bool {
+	return slices.ContainsFunc(rows, func(r *apply.Standing) bool { return r.Active > 0 })
 }
 
 func (b *bootRun) showSync(rows []*apply.Standing) error {
@@ -80,8 +95,8 @@ func (b *bootRun) showSync(rows []*apply.Standing) error {
 		return nil
 	}
 	for _, r := range rows {
-		if r.Disk == apply.DiskSuperseded {
-			b.note("%s is superseded: another version of its file is there; rebuild the patch for that, or remove it", r.Patch)
+		if text := supersededNote(r); text != "" {
+			b.note("%s", text)
 		} else if r.Elsewhere && r.Disk == apply.DiskCurrent && !r.Agrees {
 			b.note("%s is registered for another file than the one that is there now; lpctl boot replay registers that", r.Patch)
 		}
@@ -92,10 +107,18 @@ func (b *bootRun) showSync(rows []*apply.Standing) error {
 	return syncTable(b.c.App.Writer, rows)
 }
 
+// supersededNote says that an entry is, or nothing.
+func supersededNote(r *apply.Standing) string {
+	if r.Disk != apply.DiskSuperseded {
+		return ""
+	}
+	return r.Patch + " is superseded: another version of its file is there; rebuild the patch for that, or remove it"
+}
+
 func newSyncJSON(r *apply.Standing) syncJSON {
 	out := syncJSON{
 		Patch: r.Patch, PID: r.Process.PID, Comm: r.Process.Comm, Kept: r.Kept, Disabled: r.Disabled, Disk: string(r.Disk),
-		Registered: r.Registered, Agrees: r.Agrees, Done: r.Done,
+		Registered: r.Registered, Agrees: r.Agrees, Done: r.Done, Active: r.Active,
 	}
 	if r.Process.PID != 0 {
 		out.State = r.State.String()
@@ -118,7 +141,7 @@ func syncTable(w io.Writer, rows []*apply.Standing) error {
 		if r.Process == (proc.Process{}) {
 			registered = word[r.Registered]
 		} else {
-			process, state = r.Process.String(), r.State.String()
+			process, state = r.Process.String(), stateText(r.State, r.Active)
 		}
 		if r.Disk != "" {
 			disk = string(r.Disk)

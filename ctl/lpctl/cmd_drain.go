@@ -115,10 +115,7 @@ func reportDrained(c *cli.Context, held []holder, left []lpnl.Gate) error {
 			return err
 		}
 	}
-	if s := combine(all); s != exitDone {
-		return &exitError{status: s, reported: true}
-	}
-	return nil
+	return exitWith(all)
 }
 
 func printDrained(c *cli.Context, h holder, left int, stuck error) error {

@@ -31,8 +31,12 @@ func showStatus(c *cli.Context) error {
 	if c.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q; see lpctl status --help", c.Args().First())
 	}
+	sel, err := selection(c)
+	if err != nil {
+		return err
+	}
 	if c.Bool("prometheus") {
-		if !selection(c).Empty() {
+		if !sel.Empty() {
 			return errors.New("--prometheus tells of the whole machine; leave --pid, --exe, --unit, --cgroup and --all out")
 		}
 		return showMetrics(c.App.Writer)
@@ -46,12 +50,21 @@ func showStatus(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if list, err = filter(k, selection(c), list); err != nil {
+	list, all, err := filter(c, k, sel, list)
+	if err != nil {
 		return err
 	}
+	list = apply.New(k, procFS).Recount(list)
 	slices.SortStableFunc(list, func(a, b lpnl.Report) int {
 		return cmp.Or(strings.Compare(a.Patch, b.Patch), a.PID-b.PID)
 	})
+	if slices.Contains(all, exitDone) {
+		err = printStatus(c, list)
+	}
+	return cmp.Or(err, exitWith(all))
+}
+
+func printStatus(c *cli.Context, list []lpnl.Report) error {
 	if c.Bool("json") {
 		for _, r := range list {
 			if err := printJSON(c.App.Writer, newTargetJSON(r, drift(r))); err != nil {
@@ -85,23 +98,29 @@ func drift(r lpnl.Report) error {
 	return &lpnl.Refused{Report: r}
 }
 
-// filter keeps the selected targets; without a selection, or with --all, it keeps all of them.
-func filter(k kernel, sel apply.Selection, list []lpnl.Report) ([]lpnl.Report, error) {
-	if sel.All || sel.Empty() {
-		return list, nil
-	}
-	targets, failed, err := apply.New(k, procFS).Targets(sel, apply.Patch{})
+// filter keeps the selected targets, and says which parts of the selection have no process; without a selection, or with
+// --all, it keeps all of them. The statuses are those of the parts, and of the processes that were found.
+func filter(c *cli.Context, k kernel, sel apply.Selection, list []lpnl.Report) ([]lpnl.Report, []exitStatus, error) {
+	every := sel.All || sel.Empty()
+	sel.All = false
+	found, err := apply.New(k, procFS).Find("status", sel, apply.Patch{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if len(failed) > 0 {
-		return nil, failed[0].Err
+	var all []exitStatus
+	for _, o := range found.Failed {
+		complain(c.App.ErrWriter, o)
+		all = append(all, statusOfOutcome(o))
 	}
+	all = append(all, reportMisses(c, found.Misses)...)
 	keep := map[int]bool{}
-	for _, t := range targets {
+	for _, t := range found.Targets {
 		keep[t.PID] = true
 	}
-	return slices.DeleteFunc(list, func(r lpnl.Report) bool { return !keep[r.PID] }), nil
+	if every || len(keep) > 0 {
+		all = append(all, exitDone)
+	}
+	return slices.DeleteFunc(list, func(r lpnl.Report) bool { return !every && !keep[r.PID] }), all, nil
 }
 
 func table(w io.Writer, list []lpnl.Report) error {
@@ -115,8 +134,8 @@ func table(w io.Writer, list []lpnl.Report) error {
 		if r.Attempts > 0 {
 			stopped, threads = duration(r.Stop), fmt.Sprint(r.Threads)
 		}
-		fmt.Fprintf(tw, "%s\t%d\t%s\t%v\t%d\t%d\t%s\t%s\t%s\t%s\n", r.Patch, r.PID, r.Comm, r.State, r.Functions, r.Values,
-			threads, layer, r.Since.Local().Format(time.DateTime), stopped)
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", r.Patch, r.PID, r.Comm, stateText(r.State, r.ActiveThreads),
+			r.Functions, r.Values, threads, layer, r.Since.Local().Format(time.DateTime), stopped)
 	}
 	return tw.Flush()
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
 )
 
@@ -12,13 +13,24 @@ type exitStatus int
 
 const (
 	exitDone    exitStatus = 0
-	exitFailed  exitStatus = 1 // usage, I/O, bad input, no module
-	exitRefused exitStatus = 2 // nothing changed
-	exitNothing exitStatus = 3 // nothing to do: all is as it was asked for, which is proved
-	exitSome    exitStatus = 4 // some of several targets failed, or do not agree
-	exitNone    exitStatus = 5 // no target matched
-	exitActive  exitStatus = 6 // done, but calls under way are still in the code from before
+	exitFailed  exitStatus = 1
+	exitRefused exitStatus = 2
+	exitNothing exitStatus = 3 // only where it is proved
+	exitSome    exitStatus = 4
+	exitNone    exitStatus = 5
+	exitActive  exitStatus = 6
 )
+
+// exitMeanings has what each status means, in order. --help prints it, and a test compares the documents with it.
+var exitMeanings = []string{
+	exitDone:    "done",
+	exitFailed:  "an error: wrong usage, input or output, bad input, no such process, no module",
+	exitRefused: "refused; nothing was changed",
+	exitNothing: "nothing to do: all is already as was asked for",
+	exitSome:    "some of several targets failed, or what was compared does not agree",
+	exitNone:    "no target matched what was named; with --allow-none that is 3",
+	exitActive:  "done, but calls under way are still in the code from before",
+}
 
 // exitError asks for an exit status.
 type exitError struct {
@@ -44,6 +56,14 @@ func refused(err error) error {
 	return &exitError{status: exitRefused, err: fmt.Errorf("refused: %w", err)}
 }
 
+// unmatched makes an error for status 5, or for 3 where that is well.
+func unmatched(text string, quiet, well bool) *exitError {
+	if !well {
+		return &exitError{status: exitNone, err: errors.New(text)}
+	}
+	return &exitError{status: exitNothing, err: errors.New("nothing to do: " + text), reported: quiet}
+}
+
 // statusOf returns the exit status that belongs to an error.
 func statusOf(err error) exitStatus {
 	var e *exitError
@@ -53,12 +73,26 @@ func statusOf(err error) exitStatus {
 		return exitDone
 	case errors.As(err, &e):
 		return e.status
-	case errors.As(err, &refused) && refused.Report.Refusal == lpnl.RefusalAlready:
-		return exitNothing
 	case errors.As(err, &refused), lpnl.RefusesSignature(err):
 		return exitRefused
 	}
 	return exitFailed
+}
+
+// statusOfOutcome returns the exit status of an operation on one target. Where threads are still in code from before, it is not done
+// with, even if it was asked for earlier.
+func statusOfOutcome(o apply.Outcome) exitStatus {
+	s := statusOf(o.Err)
+	if o.Settled {
+		s = exitNothing
+	}
+	if o.Report.ActiveThreads > 0 && (s == exitDone || s == exitNothing) {
+		switch o.Report.Verb {
+		case lpnl.VerbApply, lpnl.VerbRestore, apply.Revert:
+			return exitActive
+		}
+	}
+	return s
 }
 
 // combine returns the exit status of several targets. A target on which there was nothing to do has not failed.
@@ -67,14 +101,18 @@ func combine(list []exitStatus) exitStatus {
 	for _, s := range list {
 		count[s]++
 	}
-	failed := count[exitFailed] + count[exitRefused]
+	failed := count[exitFailed] + count[exitRefused] + count[exitSome] + count[exitNone]
 	switch {
-	case failed > 0 && failed < len(list):
+	case failed > 0 && failed < len(list), count[exitSome] > 0:
 		return exitSome
 	case count[exitFailed] > 0:
 		return exitFailed
-	case failed > 0:
+	case count[exitRefused] > 0:
 		return exitRefused
+	case count[exitNone] > 0:
+		return exitNone
+	case count[exitActive] > 0:
+		return exitActive
 	case count[exitNothing] == len(list):
 		return exitNothing
 	}

@@ -49,6 +49,7 @@ func (j *journal) send(text string, e eventJSON) error {
 		{"LPATCH_FUNCTIONS", strconv.Itoa(e.Functions)},
 		{"LPATCH_VALUES", strconv.Itoa(e.Values)},
 		{"LPATCH_THREADS", strconv.Itoa(e.Threads)},
+		{"LPATCH_ACTIVE_THREADS", strconv.Itoa(e.ActiveThreads)},
 		{"LPATCH_STOP_NS", strconv.FormatInt(e.StopNS, 10)},
 		{"OBJECT_PID", strconv.Itoa(e.PID)}, // journald adds what it knows of that process
 		{"LPATCH_COMM", e.Comm},

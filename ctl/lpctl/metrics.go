@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
 )
 
@@ -39,6 +40,7 @@ func showMetrics(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	list = apply.New(k, procFS).Recount(list)
 	boots, err := k.Boots()
 	if err != nil {
 		return err
@@ -62,24 +64,28 @@ func targetMetrics(list []lpnl.Report) []metric {
 		patch string
 		state lpnl.State
 	}
-	processes := map[key]int{}
+	processes, active := map[key]int{}, map[key]int{}
 	stops := map[string]float64{}
 	for _, r := range list {
 		processes[key{r.Patch, r.State}]++
+		active[key{r.Patch, r.State}] += r.ActiveThreads
 		stops[r.Patch] = max(stops[r.Patch], r.Stop.Seconds())
 	}
 	count := metric{name: "lpatch_processes", kind: "gauge",
 		help: "Processes that have a patch; state drifted is one whose memory is not what was done to it."}
+	old := metric{name: "lpatch_threads_in_old_code", kind: "gauge",
+		help: "Threads that are still in code from before the patch came into that state, at most."}
 	longest := metric{name: "lpatch_last_stop_seconds", kind: "gauge",
 		help: "The longest stop of a process in what was done last to each that has the patch."}
 	for k, n := range processes {
-		count.samples = append(count.samples,
-			sample{[][2]string{{"patch", k.patch}, {"state", k.state.String()}}, float64(n)})
+		labels := [][2]string{{"patch", k.patch}, {"state", k.state.String()}}
+		count.samples = append(count.samples, sample{labels, float64(n)})
+		old.samples = append(old.samples, sample{labels, float64(active[k])})
 	}
 	for patch, seconds := range stops {
 		longest.samples = append(longest.samples, sample{[][2]string{{"patch", patch}}, seconds})
 	}
-	return []metric{count, longest}
+	return []metric{count, old, longest}
 }
 
 // bootMetrics tells what the boot entries that the kernel has did so far.

@@ -33,7 +33,12 @@ type targetJSON struct {
 	Phases          phasesJSON `json:"phases"`
 	MappedAt        uint64     `json:"mapped_at"`
 	MappedBytes     uint64     `json:"mapped_bytes"`
+	ActiveThreads   int        `json:"active_threads"` // in code from before; of a check: that would be
+	ActiveTID       int        `json:"active_tid,omitempty"`
+	ActiveFunction  string     `json:"active_function,omitempty"`
+	ActivePatch     string     `json:"active_patch,omitempty"`
 	Layer           int        `json:"layer,omitempty"` // in a status, of an applied patch: from 1, the first that was applied
+	Note            string     `json:"note,omitempty"`  // in a status: what could not be found out
 	Error           *errorJSON `json:"error"`           // null if all went well
 }
 
@@ -64,6 +69,10 @@ func newTargetJSON(r lpnl.Report, err error) targetJSON {
 			WriteNS: int64(r.Write), ReleaseNS: int64(r.Release),
 		},
 		MappedAt: r.MappedAt, MappedBytes: r.MappedBytes, Layer: r.Layer,
+		ActiveThreads: r.ActiveThreads, ActiveTID: r.ActiveTID, ActiveFunction: r.ActiveFunction, ActivePatch: r.ActivePatch,
+	}
+	if err == nil {
+		out.Note = r.Message
 	}
 	if err != nil {
 		out.Error = &errorJSON{Code: code(err), Message: err.Error(), TID: r.TID, Function: r.Function}
@@ -118,7 +127,13 @@ func sentence(verb apply.Verb, o apply.Outcome) string {
 		facts = append(facts, plural(r.Threads, "thread"),
 			fmt.Sprintf("stopped %s (limit %s)", duration(r.Stop), duration(r.StopLimit)))
 	}
+	if r.ActiveThreads > 0 {
+		facts = append(facts, inOldCode(r))
+	}
 	deed, ok := deeds[verb]
+	if verb == apply.Revert && r.ActiveThreads > 0 { // it could only be restored
+		deed = deeds[lpnl.VerbRestore]
+	}
 	if !ok { // an event of a newer kernel
 		return fmt.Sprintf("%s is %v in %v", r.Patch, r.State, o.Process)
 	}
@@ -127,6 +142,31 @@ func sentence(verb apply.Verb, o apply.Outcome) string {
 		return s
 	}
 	return s + ": " + strings.Join(facts, ", ")
+}
+
+// inOldCode says how many threads are still in code from before, and where one of them is.
+func inOldCode(r lpnl.Report) string {
+	place := r.ActiveFunction
+	if r.ActivePatch != "" {
+		place = "patch " + r.ActivePatch
+	}
+	how := "in"
+	if r.Verb == lpnl.VerbCheck {
+		how = "would stay in"
+	}
+	text := fmt.Sprintf("%s %s old code", plural(r.ActiveThreads, "thread"), how)
+	if place != "" {
+		text += fmt.Sprintf(": %s (thread %d)", place, r.ActiveTID)
+	}
+	return text
+}
+
+// stateText is a state, with how many calls have not left the code of before it.
+func stateText(state lpnl.State, active int) string {
+	if active == 0 {
+		return state.String()
+	}
+	return fmt.Sprintf("%v, %s in old code", state, plural(active, "call"))
 }
 
 // changes says how many functions and values there are, leaving out what there is none of.
@@ -178,7 +218,9 @@ func complain(w io.Writer, o apply.Outcome) {
 	if name := o.Process.String(); o.Process.Comm != "" && !strings.HasPrefix(text, name) {
 		text = name + ": " + text
 	}
-	switch statusOf(o.Err) {
+	switch statusOfOutcome(o) {
+	case exitActive:
+		text += ", " + inOldCode(o.Report)
 	case exitNothing:
 		text = "nothing to do: " + text
 	case exitRefused:

@@ -48,6 +48,18 @@ func TestSentence(t *testing.T) {
 			"restored cve-2026-66373 in redis-server[412]: 3 functions, 1 value, 9 threads, stopped 87 µs (limit 100 ms)"},
 		{lpnl.VerbLoad, func(r *lpnl.Report) { r.Attempts, r.MappedAt, r.MappedBytes = 0, 0x1000, 4096 },
 			"loaded cve-2026-66373 into redis-server[412]: 1 function, 4096 bytes at 0x1000"},
+		{lpnl.VerbApply, func(r *lpnl.Report) { r.ActiveThreads, r.ActiveTID, r.ActiveFunction = 4, 17, "main" },
+			"applied cve-2026-66373 to redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms), 4 threads in old code: main (thread 17)"},
+		{lpnl.VerbApply, func(r *lpnl.Report) { r.ActiveThreads, r.ActiveTID, r.ActivePatch = 1, 17, "below" },
+			"applied cve-2026-66373 to redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms), 1 thread in old code: patch below (thread 17)"},
+		{lpnl.VerbCheck, func(r *lpnl.Report) {
+			r.Verb, r.ActiveThreads, r.ActiveTID, r.ActiveFunction = lpnl.VerbCheck, 4, 17, "main"
+		}, "checked cve-2026-66373: can be applied to redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms), " +
+			"4 threads would stay in old code: main (thread 17)"},
+		{lpnl.VerbRestore, func(r *lpnl.Report) { r.ActiveThreads = 1 },
+			"restored cve-2026-66373 in redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms), 1 thread in old code"},
+		{apply.Revert, func(r *lpnl.Report) { r.ActiveThreads, r.ActiveTID, r.ActivePatch = 2, 17, "fix" },
+			"restored cve-2026-66373 in redis-server[412]: 1 function, 9 threads, stopped 87 µs (limit 100 ms), 2 threads in old code: patch fix (thread 17)"},
 		{lpnl.VerbUnload, func(*lpnl.Report) {}, "unloaded cve-2026-66373 from redis-server[412]: 9 threads, stopped 87 µs (limit 100 ms)"},
 		{lpnl.VerbUnload, func(r *lpnl.Report) { r.Attempts = 0 }, "unloaded cve-2026-66373 from redis-server[412]"},
 		{"bake", func(r *lpnl.Report) { r.State = lpnl.StateLoaded }, "cve-2026-66373 is loaded in redis-server[412]"},
@@ -68,16 +80,17 @@ func TestComplain(t *testing.T) {
 	for _, c := range []struct {
 		process proc.Process
 		err     error
+		settled bool
 		want    string
 	}{
-		{redis, refused(lpnl.RefusalDeadline, "too late"), "lpctl: refused: redis-server[412]: too late\n"},
-		{redis, refused(lpnl.RefusalImageMissing, "redis-server[412] maps x"), "lpctl: refused: redis-server[412] maps x\n"},
-		{redis, refused(lpnl.RefusalAlready, "it is"), "lpctl: nothing to do: redis-server[412]: it is\n"},
-		{redis, errors.New("I/O error"), "lpctl: redis-server[412]: I/O error\n"},
-		{proc.Process{}, errors.New("there is no process 7"), "lpctl: there is no process 7\n"},
+		{redis, refused(lpnl.RefusalDeadline, "too late"), false, "lpctl: refused: redis-server[412]: too late\n"},
+		{redis, refused(lpnl.RefusalImageMissing, "redis-server[412] maps x"), false, "lpctl: refused: redis-server[412] maps x\n"},
+		{redis, refused(lpnl.RefusalAlready, "it is"), true, "lpctl: nothing to do: redis-server[412]: it is\n"},
+		{redis, errors.New("I/O error"), false, "lpctl: redis-server[412]: I/O error\n"},
+		{proc.Process{}, errors.New("there is no process 7"), false, "lpctl: there is no process 7\n"},
 	} {
 		var b bytes.Buffer
-		complain(&b, apply.Outcome{Process: c.process, Err: c.err})
+		complain(&b, apply.Outcome{Process: c.process, Err: c.err, Settled: c.settled})
 		if diff := cmp.Diff(c.want, b.String()); diff != "" {
 			t.Error(diff)
 		}
@@ -100,6 +113,15 @@ func TestCombine(t *testing.T) {
 		{[]exitStatus{exitNothing, exitFailed}, exitSome},
 		{[]exitStatus{exitRefused, exitRefused}, exitRefused},
 		{[]exitStatus{exitRefused, exitFailed}, exitFailed},
+		{[]exitStatus{exitNone}, exitNone},
+		{[]exitStatus{exitNone, exitNone}, exitNone},
+		{[]exitStatus{exitDone, exitNone}, exitSome},
+		{[]exitStatus{exitNothing, exitNone}, exitSome},
+		{[]exitStatus{exitRefused, exitNone}, exitRefused},
+		{[]exitStatus{exitSome}, exitSome},
+		{[]exitStatus{exitActive}, exitActive},
+		{[]exitStatus{exitDone, exitActive, exitNothing}, exitActive},
+		{[]exitStatus{exitActive, exitRefused}, exitSome},
 	} {
 		if got := combine(c.list); got != c.want {
 			t.Errorf("%v: %d, want %d", c.list, got, c.want)
@@ -171,6 +193,8 @@ func watchedEvents() (listener, error) {
 	return &events{
 		report(lpnl.Report{Verb: lpnl.VerbLoad, Patch: "fix", PID: 1, Comm: "init", State: lpnl.StateLoaded, MappedAt: 4096}),
 		fail(lpnl.ErrLost),
+		report(lpnl.Report{Verb: lpnl.VerbApply, Patch: "busy", PID: 1, Comm: "init", State: lpnl.StateApplied, ActiveThreads: 2,
+			ActiveTID: 8, ActiveFunction: "loop"}),
 		report(lpnl.Report{Verb: lpnl.VerbApply, Patch: "fix", PID: 1, Comm: "init", Refusal: lpnl.RefusalThreadActive,
 			Message: "too late", TID: 7, Function: "two\nlines"}),
 		fail(fmt.Errorf("the end")),
@@ -226,6 +250,7 @@ func TestJournal(t *testing.T) {
 	for _, wants := range [][]string{
 		{"MESSAGE=loaded fix into init[1]: 0 bytes at 0x1000\n", "\nMESSAGE_ID=" + journalID + "\n", "\nLPATCH_VERB=load\n",
 			"\nLPATCH_PATCH=fix\n", "\nLPATCH_STATE=loaded\n", "\nOBJECT_PID=1\n", "\nPRIORITY=6\n"},
+		{"MESSAGE=applied busy to init[1]: 2 threads in old code: loop (thread 8)\n", "\nLPATCH_ACTIVE_THREADS=2\n", "\nPRIORITY=6\n"},
 		{"MESSAGE=refused to apply fix in init[1]: too late\n", "\nLPATCH_CODE=thread-active\n", "\nLPATCH_TID=7\n",
 			"\nLPATCH_FUNCTION\n\x09\x00\x00\x00\x00\x00\x00\x00two\nlines\n", "\nPRIORITY=4\n"},
 	} {

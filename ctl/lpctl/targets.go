@@ -2,10 +2,10 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,17 +39,29 @@ var procFS = proc.New("/proc")
 func targetFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.IntSliceFlag{Name: "pid", Usage: "the process `N`; may be repeated"},
-		&cli.StringFlag{Name: "exe", Usage: "all processes that run the program `PATH`"},
-		&cli.StringFlag{Name: "unit", Usage: "all processes of the systemd unit `NAME`"},
-		&cli.StringFlag{Name: "cgroup", Usage: "all processes in the control group `PATH` and below"},
+		&cli.StringSliceFlag{Name: "exe", Usage: "all processes that run the program `PATH`; may be repeated"},
+		&cli.StringSliceFlag{Name: "unit", Usage: "all processes of the systemd unit `NAME`; may be repeated"},
+		&cli.StringSliceFlag{Name: "cgroup", Usage: "all processes in the control group `PATH` and below; may be repeated"},
 		&cli.BoolFlag{Name: "all", Usage: "every process that maps the files which the patch changes", DisableDefaultText: true},
+		allowNoneFlag("a program, unit, control group or patch may have no process: exit status 3, not 5"),
 	}
 }
 
-func selection(c *cli.Context) apply.Selection {
-	return apply.Selection{
-		PIDs: c.IntSlice("pid"), Exe: c.String("exe"), Unit: c.String("unit"), Cgroup: c.String("cgroup"), All: c.Bool("all"),
+func allowNoneFlag(usage string) cli.Flag {
+	return &cli.BoolFlag{Name: "allow-none", Usage: usage, DisableDefaultText: true}
+}
+
+// selection is what the options select. An empty name is that of a variable which is not set, not of nobody.
+func selection(c *cli.Context) (apply.Selection, error) {
+	sel := apply.Selection{
+		PIDs: c.IntSlice("pid"), Exe: c.StringSlice("exe"), Unit: c.StringSlice("unit"), Cgroup: c.StringSlice("cgroup"), All: c.Bool("all"),
 	}
+	for _, option := range []string{"exe", "unit", "cgroup"} {
+		if slices.Contains(c.StringSlice(option), "") {
+			return sel, fmt.Errorf("--%s is empty; say which processes, see lpctl %s --help", option, c.Command.Name)
+		}
+	}
+	return sel, nil
 }
 
 // stopFlags limit an operation.
@@ -127,7 +139,10 @@ func operate(c *cli.Context, verb apply.Verb) error {
 	if err != nil {
 		return err
 	}
-	sel := selection(c)
+	sel, err := selection(c)
+	if err != nil {
+		return err
+	}
 	if sel.Empty() {
 		return fmt.Errorf("say which processes: --pid, --exe, --unit, --cgroup or --all; see lpctl %s --help", c.Command.Name)
 	}
@@ -143,38 +158,16 @@ func operate(c *cli.Context, verb apply.Verb) error {
 		return err
 	}
 	defer func() { _ = k.Close() }()
-	s := apply.New(k, procFS)
-	list, err := s.RunSelected(verb, p, sel, o)
-	if len(list) == 0 && err == nil {
-		return nothing(errNoTarget(sel, p))
-	}
-	return cmp.Or(err, report(c, verb, sel, list))
+	r, err := apply.New(k, procFS).RunSelected(verb, p, sel, o)
+	return cmp.Or(err, report(c, verb, r))
 }
 
-func errNoTarget(sel apply.Selection, p apply.Patch) error {
-	switch {
-	case sel.All:
-	case sel.Exe != "":
-		return fmt.Errorf("nothing to do: no process runs %s", sel.Exe)
-	case sel.Unit != "":
-		return fmt.Errorf("nothing to do: no process belongs to the unit %s", sel.Unit)
-	case sel.Cgroup != "":
-		return fmt.Errorf("nothing to do: no process is in the control group %s", sel.Cgroup)
-	}
-	if p.File == nil {
-		return fmt.Errorf("nothing to do: no process has a patch %q loaded", p.Name)
-	}
-	return errors.New("nothing to do: no process maps the files that the patch changes")
-}
-
-// report prints what became of each target and returns the exit status of all.
-func report(c *cli.Context, verb apply.Verb, sel apply.Selection, list []apply.Outcome) error {
-	var all []exitStatus
-	for _, o := range list {
-		if len(sel.PIDs) == 0 && apply.Gone(o.Err) {
-			continue // it was found, not named, and ended before its turn
-		}
-		all = append(all, statusOf(o.Err))
+// report prints what became of each target and of what has none, and returns the exit status of all, and of what was done
+// before.
+func report(c *cli.Context, verb apply.Verb, r apply.Result, before ...exitStatus) error {
+	all := before
+	for _, o := range r.Outcomes {
+		all = append(all, statusOfOutcome(o))
 		if c.Bool("json") {
 			if err := printJSON(c.App.Writer, newTargetJSON(o.Report, o.Err)); err != nil {
 				return err
@@ -185,13 +178,29 @@ func report(c *cli.Context, verb apply.Verb, sel apply.Selection, list []apply.O
 		if o.Note != "" && !c.Bool("quiet") {
 			fmt.Fprintf(c.App.ErrWriter, "lpctl: note: %v: %s\n", o.Process, o.Note)
 		}
-		if o.Err != nil {
+		if o.Err != nil && !(o.Settled && c.Bool("quiet")) {
 			complain(c.App.ErrWriter, o)
 		}
 	}
-	if len(all) == 0 {
-		return nothing(errors.New("nothing to do: the processes ended meanwhile"))
+	all = append(all, reportMisses(c, r.Misses)...)
+	return exitWith(all)
+}
+
+// reportMisses prints what has no target, and returns the exit status of each.
+func reportMisses(c *cli.Context, misses []apply.Miss) []exitStatus {
+	var all []exitStatus
+	for _, m := range misses {
+		e := unmatched(m.Message, c.Bool("quiet"), m.Kind == apply.MissSettled || c.Bool("allow-none"))
+		if !e.reported {
+			fmt.Fprintf(c.App.ErrWriter, "lpctl: %v\n", e)
+		}
+		all = append(all, e.status)
 	}
+	return all
+}
+
+// exitWith returns the exit status of several targets of which everything has been said.
+func exitWith(all []exitStatus) error {
 	if s := combine(all); s != exitDone {
 		return &exitError{status: s, reported: true}
 	}

@@ -374,7 +374,8 @@ enum lpatch_a_patch {
  * @LPATCH_A_REPORT_UNSPEC: not used
  * @LPATCH_A_REPORT_PATCH: string
  * @LPATCH_A_REPORT_HASH: binary
- * @LPATCH_A_REPORT_VERB: string: load, apply, restore, unload, check, or boot; absent in a status
+ * @LPATCH_A_REPORT_VERB: string: load, apply, restore, unload, recount, check, or boot; absent in a
+ *   status
  * @LPATCH_A_REPORT_PID: u32: in the reader's pid namespace
  * @LPATCH_A_REPORT_COMM: string
  * @LPATCH_A_REPORT_STATE: u32, enum lpatch_state
@@ -402,6 +403,14 @@ enum lpatch_a_patch {
  * @LPATCH_A_REPORT_FUNCTION: string: the function that was in the way
  * @LPATCH_A_REPORT_LAYER: u32: in a status, of an applied patch: how many are applied to the target
  *   up to it, itself included, in the order in which they were
+ * @LPATCH_A_REPORT_ACTIVE_THREADS: u32: threads that were let finish in code from before (after an
+ *   apply or a check, old bodies and the code of patches under this one; after a restore, the
+ *   patch) and were there when somebody looked last. It may be too high, for what an earlier call
+ *   left on a stack counts, but not too low
+ * @LPATCH_A_REPORT_ACTIVE_TID: u32: one of them, the first that was found; absent if there is none,
+ *   or if it is not known which, as in a child that inherited the patch
+ * @LPATCH_A_REPORT_ACTIVE_FUNCTION: string: the old function that this one is in
+ * @LPATCH_A_REPORT_ACTIVE_PATCH: string: the patch that it is in, if it is not in an old function
  * @LPATCH_A_REPORT_PAD: aligns 64-bit attributes; no content
  * @__LPATCH_A_REPORT_MAX: one past the highest
  * @LPATCH_A_REPORT_MAX: the highest
@@ -436,6 +445,10 @@ enum lpatch_a_report {
 	LPATCH_A_REPORT_TID,
 	LPATCH_A_REPORT_FUNCTION,
 	LPATCH_A_REPORT_LAYER,
+	LPATCH_A_REPORT_ACTIVE_THREADS,
+	LPATCH_A_REPORT_ACTIVE_TID,
+	LPATCH_A_REPORT_ACTIVE_FUNCTION,
+	LPATCH_A_REPORT_ACTIVE_PATCH,
 	LPATCH_A_REPORT_PAD,
 
 	__LPATCH_A_REPORT_MAX,
@@ -557,6 +570,10 @@ enum lpatch_a_boot {
  *   sigtimedwait and the like) end with EINTR. It is the only command that can do that to a target.
  *   The reply comes at once; a thread that is stopped, or sleeps uninterruptibly, passes its gate
  *   later.
+ * @LPATCH_CMD_RECOUNT: Count again the threads that are still in code from before a patch was
+ *   applied or restored, and keep the number for the status. It stops the target as the other
+ *   operations do, but writes nothing, and it does not stop one that has no such thread. If the
+ *   threads cannot all be read it is refused, and the old number stays.
  * @__LPATCH_CMD_MAX: one past the highest
  * @LPATCH_CMD_MAX: the highest
  */
@@ -577,6 +594,7 @@ enum lpatch_cmd {
 	LPATCH_CMD_EVENT,
 	LPATCH_CMD_GATES_GET,
 	LPATCH_CMD_GATES_DRAIN,
+	LPATCH_CMD_RECOUNT,
 
 	__LPATCH_CMD_MAX,
 	LPATCH_CMD_MAX = (__LPATCH_CMD_MAX - 1)

@@ -25,10 +25,29 @@ type attempt struct {
 	note   string
 }
 
-// op does one of the kernel's verbs. Quiescence keeps new code from meeting old code that it does not fit. Where a patch
-// replaces a single function, and nothing else, there is no such meeting: a call that is under way is a call from before
-// the patch. So if the function does not become quiescent soon, it is allowed to be active, and the outcome says so.
+// finishing is the note of an operation after which there are threads in code from before.
+const finishing = "calls that were under way finish in the code that they began in, or never leave it; \"lpctl status\" tells how many are left"
+
+// op does one of the kernel's verbs. Where the patch is in the wanted state already, but somebody was still in code from
+// before, it finds out who is there now.
 func (a *attempt) op(verb lpnl.Verb, o lpnl.Options) (lpnl.Report, error) {
+	r, err := a.do(verb, o)
+	switch {
+	case r.ActiveThreads == 0 || verb == lpnl.VerbCheck:
+	case err == nil:
+		a.note = finishing
+	case settled(verb, err):
+		if again, err := a.recount(); err == nil {
+			copyActive(&r, again)
+		}
+	}
+	return r, err
+}
+
+// do does a verb. Quiescence keeps new code from meeting old code that it does not fit. Where a patch replaces a single
+// function, and nothing else, there is no such meeting: a call that is under way is a call from before the patch. So if
+// the function does not become quiescent soon, it is allowed to be active, and the outcome says who is in it.
+func (a *attempt) do(verb lpnl.Verb, o lpnl.Options) (lpnl.Report, error) {
 	if a.lone == "" || o.Replace || verb == lpnl.VerbUnload || verb == lpnl.VerbLoad || slices.Contains(o.AllowActive, a.lone) {
 		return a.kernel.Op(verb, a.hash, a.target, o)
 	}
@@ -43,9 +62,6 @@ func (a *attempt) op(verb lpnl.Verb, o lpnl.Options) (lpnl.Report, error) {
 	o.Timeout -= first.Timeout
 	again, err := a.kernel.Op(verb, a.hash, a.target, o)
 	again.Attempts += r.Attempts
-	if err == nil {
-		a.note = fmt.Sprintf("%s; calls of %s that were under way finish in the code that they began in", r.Message, a.lone)
-	}
 	return again, err
 }
 

@@ -11,8 +11,11 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// busy is a kernel in whose target a thread is in every function that may not be active.
-type busy struct{ asked []lpnl.Options }
+// busy is a kernel in whose target a thread is in every function that may not be active, and so many in the others.
+type busy struct {
+	asked  []lpnl.Options
+	active int
+}
 
 func (b *busy) Transfer(*lpnl.Patch) error     { return nil }
 func (b *busy) Status() ([]lpnl.Report, error) { return nil, nil }
@@ -24,11 +27,12 @@ func (b *busy) Op(_ lpnl.Verb, _ lpnl.Hash, _ lpnl.Target, o lpnl.Options) (lpnl
 		r.Refusal, r.Message = lpnl.RefusalThreadActive, "thread 7 (w) has on its stack an address inside f"
 		return r, &lpnl.Refused{Report: r}
 	}
+	r.ActiveThreads = b.active
 	return r, nil
 }
 
 func TestLoneFunction(t *testing.T) {
-	k := &busy{}
+	k := &busy{active: 2}
 	a := &attempt{kernel: k, lone: "f"}
 	r, err := a.op(lpnl.VerbApply, lpnl.Options{Timeout: 10 * time.Second})
 	if err != nil {
@@ -41,9 +45,20 @@ func TestLoneFunction(t *testing.T) {
 	if diff := cmp.Diff(want, k.asked); diff != "" {
 		t.Errorf("the kernel was asked (-want +got):\n%s", diff)
 	}
-	const note = "thread 7 (w) has on its stack an address inside f; calls of f that were under way finish in the code that they began in"
-	if a.note != note || r.Attempts != 6 {
-		t.Errorf("note %q after %d attempts", a.note, r.Attempts)
+	const note = "calls that were under way finish in the code that they began in, or never leave it; " +
+		"\"lpctl status\" tells how many are left"
+	if a.note != note || r.Attempts != 6 || r.ActiveThreads != 2 {
+		t.Errorf("note %q after %d attempts, %d threads", a.note, r.Attempts, r.ActiveThreads)
+	}
+	// Who has left by the time of the second try is not told of, and neither is anybody of a check.
+	for _, c := range []struct {
+		verb   lpnl.Verb
+		active int
+	}{{lpnl.VerbApply, 0}, {lpnl.VerbCheck, 2}} {
+		a := &attempt{kernel: &busy{active: c.active}, lone: "f"}
+		if r, err := a.op(c.verb, lpnl.Options{Timeout: time.Second}); err != nil || a.note != "" || r.ActiveThreads != c.active {
+			t.Errorf("%s: note %q, %d threads, %v", c.verb, a.note, r.ActiveThreads, err)
+		}
 	}
 }
 

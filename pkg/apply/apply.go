@@ -43,6 +43,7 @@ type Outcome struct {
 	Process proc.Process
 	Report  lpnl.Report // complete if the kernel was asked
 	Err     error       // *lpnl.Refused: refused, nothing changed
+	Settled bool        // of an Err: the process is already as the verb would leave it
 	Note    string      // something to know of what was done, a sentence
 }
 
@@ -57,11 +58,12 @@ func (s *Session) Run(verb Verb, p Patch, targets []proc.Process, o lpnl.Options
 	var list []Outcome
 	for _, t := range targets {
 		r, note, err := s.run(verb, p, t, o)
+		settled, err := s.settle(verb, p, t, err)
 		// What was found out here is not overwritten: the kernel may know nothing of a process that it was not asked about.
 		if r.PID == 0 {
 			r.PID, r.Comm, r.Patch = t.PID, t.Comm, p.Name
 		}
-		list = append(list, Outcome{Process: t, Report: r, Err: err, Note: note})
+		list = append(list, Outcome{Process: t, Report: r, Err: err, Settled: settled, Note: note})
 	}
 	return list
 }
@@ -153,14 +155,11 @@ func (s *Session) loaded(name string, t proc.Process) (lpnl.Hash, error) {
 }
 
 func notLoaded(name string, t proc.Process) error {
-	return &lpnl.Refused{Report: lpnl.Report{
-		Patch: name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalNotLoaded, Errno: syscall.ENOENT,
-		Message: fmt.Sprintf("%v has no patch %q loaded; give the patch file, or see \"lpctl status\"", t, name),
-	}}
+	return lacking(name, t, "%v has no patch %q loaded; give the patch file, or see \"lpctl status\"")
 }
 
 // revert restores and unloads. A patch that was not applied is only unloaded; one that cannot be unloaded, because the
-// program holds pointers into it, is only restored.
+// program holds pointers into it or threads are in it, is only restored.
 func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 	restored, err := a.op(lpnl.VerbRestore, o)
 	var refused *lpnl.Refused
@@ -180,6 +179,11 @@ func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 		restored.Verb = Revert
 		return restored, nil
 	}
+	if restored.Verb != "" && errors.As(err, &refused) && a.stillIn(&restored, r) {
+		a.note = fmt.Sprintf("patch %s is restored and stays mapped: %s; revert it again later", restored.Patch, refused.Report.Message)
+		restored.Verb = Revert
+		return restored, nil
+	}
 	r.Verb = Revert
 	r.Attempts += restored.Attempts
 	if restored.Stop > r.Stop { // of the two windows, report the longer one
@@ -188,6 +192,18 @@ func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 		r.Lock = restored.Lock
 	}
 	return r, err
+}
+
+// stillIn tells whether threads are in the code of a patch that was restored, and could not be unloaded. Those of before the
+// restore may have left since; the one that the kernel names has not.
+func (a *attempt) stillIn(restored *lpnl.Report, unload lpnl.Report) bool {
+	if again, err := a.recount(); err == nil {
+		copyActive(restored, again)
+	}
+	if restored.ActiveThreads == 0 && unload.Refusal == lpnl.RefusalThreadActive {
+		restored.ActiveThreads, restored.ActiveTID, restored.ActivePatch = 1, unload.TID, restored.Patch
+	}
+	return restored.ActiveThreads > 0
 }
 
 // reportOf returns the report that an error carries, or an empty one.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,11 +105,11 @@ func TestRun(t *testing.T) {
 		{lpnl.VerbLoad, file, lpnl.StateLoaded},
 		{apply.Revert, name, lpnl.StateNone},
 	} {
-		targets, failed, err := s.Targets(apply.Selection{Exe: exe}, step.patch)
-		if err != nil || len(failed) > 0 {
-			t.Fatal(err, failed)
+		found, err := s.Find(step.verb, apply.Selection{Exe: []string{exe}}, step.patch)
+		if err != nil || len(found.Failed) > 0 {
+			t.Fatal(err, found)
 		}
-		out := s.Run(step.verb, step.patch, targets, lpnl.Options{})
+		out := s.Run(step.verb, step.patch, found.Targets, lpnl.Options{})
 		if len(out) != 1 || out[0].Err != nil || out[0].Report.State != step.state || out[0].Process != p {
 			t.Fatalf("%s: %+v", step.verb, out)
 		}
@@ -151,23 +152,21 @@ func TestAll(t *testing.T) {
 	_, p := start(t)
 	s := session(t, &lpnltest.Kernel{})
 	file := write(t, spec(t))
-	targets, _, err := s.Targets(apply.Selection{All: true}, file)
+	found, err := s.Find(lpnl.VerbLoad, apply.Selection{All: true}, file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := false
-	for _, x := range targets {
-		found = found || x == p
+	for _, x := range found.Targets {
 		if x.PID == os.Getpid() {
 			t.Error("the test itself does not run sleep")
 		}
 	}
-	if !found {
-		t.Errorf("%v is not among %v", p, targets)
+	if !slices.Contains(found.Targets, p) {
+		t.Errorf("%v is not among %v", p, found.Targets)
 	}
 	s.Run(lpnl.VerbLoad, file, []proc.Process{p}, lpnl.Options{})
-	targets, _, err = s.Targets(apply.Selection{All: true, PIDs: []int{p.PID}}, apply.Patch{Name: "fix"})
-	if diff := cmp.Diff([]proc.Process{p}, targets); err != nil || diff != "" {
+	found, err = s.Find(lpnl.VerbLoad, apply.Selection{All: true, PIDs: []int{p.PID}}, apply.Patch{Name: "fix"})
+	if diff := cmp.Diff([]proc.Process{p}, found.Targets); err != nil || diff != "" {
 		t.Errorf("by name: %v (-want +got):\n%s", err, diff)
 	}
 }
@@ -206,6 +205,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestRevertStops: threads in the patch keep it mapped, but it is restored.
 func TestRevertStops(t *testing.T) {
 	_, p := start(t)
 	k := &lpnltest.Kernel{Refuse: map[lpnl.Verb]lpnltest.Refusal{
@@ -215,7 +215,23 @@ func TestRevertStops(t *testing.T) {
 	file := write(t, spec(t))
 	s.Run(lpnl.VerbApply, file, []proc.Process{p}, lpnl.Options{})
 	out := s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{})
-	if out[0].Err == nil || out[0].Report.TID != 5 || out[0].Report.State != lpnl.StateRestored {
+	const note = "patch fix is restored and stays mapped: thread 5 is in patch fix; revert it again later"
+	r := out[0].Report
+	if out[0].Err != nil || out[0].Note != note || r.State != lpnl.StateRestored || r.Verb != apply.Revert ||
+		r.ActiveThreads != 1 || r.ActiveTID != 5 || r.ActivePatch != "fix" {
+		t.Errorf("%+v", out[0])
+	}
+	// The second time nothing is changed.
+	out = s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{})
+	if out[0].Err == nil || out[0].Err.Error() != "thread 5 is in patch fix" {
+		t.Errorf("%+v", out[0])
+	}
+	// Other reasons against the unload are reasons.
+	no := k.Refuse[lpnl.VerbUnload]
+	no.Refusal, no.Message = lpnl.RefusalDeadline, "too long"
+	k.Refuse[lpnl.VerbUnload] = no
+	s.Run(lpnl.VerbApply, file, []proc.Process{p}, lpnl.Options{})
+	if out = s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{}); out[0].Err == nil || out[0].Err.Error() != "too long" {
 		t.Errorf("%+v", out[0])
 	}
 }
@@ -241,8 +257,8 @@ func TestRevertPinned(t *testing.T) {
 }
 
 func TestMissingProcess(t *testing.T) {
-	_, failed, err := session(t, &lpnltest.Kernel{}).Targets(apply.Selection{PIDs: []int{1 << 30}}, apply.Patch{Name: "fix"})
-	if err != nil || len(failed) != 1 || !apply.Gone(failed[0].Err) || failed[0].Report.PID != 1<<30 {
-		t.Errorf("%+v, %v", failed, err)
+	found, err := session(t, &lpnltest.Kernel{}).Find(lpnl.VerbLoad, apply.Selection{PIDs: []int{1 << 30}}, apply.Patch{Name: "fix"})
+	if err != nil || len(found.Failed) != 1 || !apply.Gone(found.Failed[0].Err) || found.Failed[0].Report.PID != 1<<30 {
+		t.Errorf("%+v, %v", found, err)
 	}
 }

@@ -101,10 +101,13 @@ func find(image *patch.Image, list []candidate) *candidate {
 func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, list []candidate) error {
 	built := describe(image.BuildID, image.SHA256)
 	var text string
-	if c := alike(image, list); c != nil {
+	switch c := alike(image, list); {
+	case c != nil && !c.known:
+		text = fmt.Sprintf("%v maps %s, which cannot be read, so whether it is what the patch is for (%s) is not known", p, c.mapping.Path, built)
+	case c != nil:
 		text = fmt.Sprintf("%v maps %s with %v, but the patch was built for %s; rebuild the patch with --target %s",
 			p, c.mapping.Path, c.id, strings.TrimPrefix(built, "build-id "), s.proc.File(p.PID, c.mapping))
-	} else {
+	default:
 		text = fmt.Sprintf("%v does not map %s (%s), which the patch is for; choose a process that does", p, label(image), built)
 	}
 	return &lpnl.Refused{Report: lpnl.Report{
@@ -113,11 +116,11 @@ func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, 
 	}}
 }
 
-// alike finds the file that has the name of an image.
+// alike finds the file that has the name of an image, also if it could not be read.
 func alike(image *patch.Image, list []candidate) *candidate {
 	for i, c := range list {
 		base := filepath.Base(c.mapping.Path)
-		if c.known && (base == image.Name || image.Soname != "" && base == image.Soname) {
+		if base == image.Name || image.Soname != "" && base == image.Soname {
 			return &list[i]
 		}
 	}

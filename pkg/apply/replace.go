@@ -20,6 +20,9 @@ func (a *attempt) replace(o lpnl.Options) (lpnl.Report, error) {
 		return r, err
 	}
 	var names, notes []string
+	if a.note != "" {
+		notes = append(notes, a.note)
+	}
 	for _, old := range before {
 		if old.PID != a.target.PID || old.Hash == a.hash || old.State != lpnl.StateApplied && old.State != lpnl.StateDrifted {
 			continue

@@ -1,8 +1,8 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/proc"
@@ -12,67 +12,63 @@ import (
 // inherits what was done to it, so one more round than the longest chain of forks that were under way is enough.
 const maxRounds = 100
 
-// group tells whether a selection can have more processes a moment later.
-func (sel Selection) group() bool {
-	return sel.Exe != "" || sel.Unit != "" || sel.Cgroup != "" || sel.All
+// Result is what became of a selection.
+type Result struct {
+	Outcomes []Outcome
+	Misses   []Miss
 }
 
 // RunSelected carries out a verb on all processes that are selected. Those may fork meanwhile: a child that was forked
 // before its parent's turn has the parent's old state. So it looks again until a look that began after the last change
-// finds nobody for whom there is anything to do.
-func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options) ([]Outcome, error) {
-	targets, list, err := s.Targets(sel, p)
+// finds nobody for whom there is anything to do. Processes that were found, not named, and ended before their turn are no
+// part of the result; where nothing else is, it has a Miss that says so.
+func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options) (Result, error) {
+	found, err := s.Find(verb, sel, p)
 	if err != nil {
-		return nil, err
+		return Result{}, err
 	}
-	list = append(list, s.Run(verb, p, targets, o)...)
-	if verb == lpnl.VerbCheck || !sel.group() {
-		return list, nil
+	r := Result{Outcomes: found.Failed, Misses: found.Misses}
+	for _, out := range s.Run(verb, p, found.Targets, o) {
+		if !Gone(out.Err) || found.named[out.Process.PID] {
+			r.Outcomes = append(r.Outcomes, out)
+		}
 	}
+	if verb != lpnl.VerbCheck && sel.group() {
+		err = s.lookAgain(&r, found.Targets, verb, p, sel, o)
+	}
+	if err == nil && len(r.Outcomes)+len(r.Misses) == 0 {
+		r.Misses = []Miss{{MissNone, "the processes ended before their turn, and there are no others"}}
+	}
+	return r, err
+}
+
+// lookAgain goes on with processes that were not among the first targets.
+func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patch, sel Selection, o lpnl.Options) error {
 	seen := map[proc.Process]bool{}
 	for range maxRounds {
-		var more []proc.Process
 		for _, t := range targets {
 			seen[life(t)] = true
 		}
-		if targets, _, err = s.Targets(sel, p); err != nil {
-			return list, err
+		found, err := s.Find(verb, sel, p)
+		if err != nil {
+			return err
 		}
-		for _, t := range targets {
-			if !seen[life(t)] {
-				more = append(more, t)
-			}
-		}
+		// What a later look finds was no miss; what it misses may have been dealt with, or have ended.
+		r.Misses = slices.DeleteFunc(r.Misses, func(m Miss) bool { return !slices.Contains(found.Misses, m) })
+		targets = slices.DeleteFunc(found.Targets, func(t proc.Process) bool { return seen[life(t)] })
 		changed := false
-		for _, out := range s.Run(verb, p, more, o) {
-			if Gone(out.Err) || settled(verb, out.Err) {
+		for _, out := range s.Run(verb, p, targets, o) {
+			if Gone(out.Err) || out.Settled && out.Report.ActiveThreads == 0 {
 				continue
 			}
-			list, changed = append(list, out), true
+			r.Outcomes, changed = append(r.Outcomes, out), changed || !out.Settled
 		}
 		if !changed {
-			return list, nil
+			return nil
 		}
 	}
-	return list, fmt.Errorf("processes are forked faster than they are dealt with; %d looks found new ones each time", maxRounds)
+	return fmt.Errorf("processes are forked faster than they are dealt with; %d looks found new ones each time", maxRounds)
 }
 
 // life is what does not change of a process while it lives.
 func life(t proc.Process) proc.Process { return proc.Process{PID: t.PID, StartTime: t.StartTime} }
-
-// settled tells whether a process was refused because it is in the state that the verb leads to.
-func settled(verb Verb, err error) bool {
-	var refused *lpnl.Refused
-	if !errors.As(err, &refused) {
-		return false
-	}
-	switch refused.Report.Refusal {
-	case lpnl.RefusalAlready:
-		return true
-	case lpnl.RefusalNotApplied:
-		return verb == lpnl.VerbRestore
-	case lpnl.RefusalNotLoaded:
-		return verb == lpnl.VerbRestore || verb == lpnl.VerbUnload || verb == Revert
-	}
-	return false
-}

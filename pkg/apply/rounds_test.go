@@ -51,9 +51,9 @@ func TestRounds(t *testing.T) {
 		sel   apply.Selection
 		state lpnl.State
 	}{
-		{lpnl.VerbApply, apply.Selection{Exe: exe}, lpnl.StateApplied},
-		{lpnl.VerbApply, apply.Selection{Exe: exe}, lpnl.StateApplied},
-		{lpnl.VerbRestore, apply.Selection{Exe: exe}, lpnl.StateRestored},
+		{lpnl.VerbApply, apply.Selection{Exe: []string{exe}}, lpnl.StateApplied},
+		{lpnl.VerbApply, apply.Selection{Exe: []string{exe}}, lpnl.StateApplied},
+		{lpnl.VerbRestore, apply.Selection{Exe: []string{exe}}, lpnl.StateRestored},
 	} {
 		if step.verb == lpnl.VerbApply {
 			k.children = 3
@@ -73,9 +73,9 @@ func TestRounds(t *testing.T) {
 	}
 	// Who names a process means that one only.
 	k.children = 1
-	list, err := s.RunSelected(lpnl.VerbApply, file, apply.Selection{PIDs: []int{p.PID}}, lpnl.Options{})
-	if err != nil || len(list) != 1 {
-		t.Fatalf("%d outcomes, %v", len(list), err)
+	r, err := s.RunSelected(lpnl.VerbApply, file, apply.Selection{PIDs: []int{p.PID}}, lpnl.Options{})
+	if err != nil || len(r.Outcomes) != 1 {
+		t.Fatalf("%+v, %v", r, err)
 	}
 }
 

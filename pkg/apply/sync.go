@@ -34,6 +34,7 @@ type Standing struct {
 	Registered bool // the kernel applies the patch to what starts
 	Elsewhere  bool // it does so for another file than the one that is there now
 	State      lpnl.State
+	Active     int    // threads that are in code from before the patch came into that state
 	Agrees     bool   // there is nothing to do
 	Done       string // what Fix did
 	Err        error  // why Fix could not
@@ -64,21 +65,32 @@ type Comparison struct {
 // of entries that cannot be read, and of what could not be looked at; all else is compared nevertheless. The caller must
 // Close the comparison.
 func (s *Session) Compare(k BootKernel, r boot.Registry, disabled func(*boot.Entry) error) (*Comparison, []error) {
-	c := &Comparison{session: s, kernel: k, registry: r, disabled: disabled}
 	entries, errs := r.List()
+	c, more := s.CompareEntries(k, r, entries, disabled)
+	errs = append(errs, more...)
+	if err := c.addProcesses(entries); err != nil {
+		errs = append(errs, err)
+	}
+	return c, errs
+}
+
+// CompareEntries is Compare without the processes: it has a row for each of these entries of the registry, and for each
+// other patch that the kernel applies to what starts.
+func (s *Session) CompareEntries(k BootKernel, r boot.Registry, entries []*boot.Entry, disabled func(*boot.Entry) error) (*Comparison, []error) {
+	c := &Comparison{session: s, kernel: k, registry: r, disabled: disabled}
 	boots, err := k.Boots()
 	if err != nil {
-		return c, append(errs, err)
+		return c, []error{err}
 	}
+	var errs []error
 	for _, e := range entries {
-		if err := c.addEntry(e, boots); err != nil {
+		row := &Standing{Patch: e.Name, Kept: true}
+		c.Rows = append(c.Rows, row)
+		if err := c.compareEntry(row, e, boots); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", e.Name, err))
 		}
 	}
 	c.addUnkept(entries, boots)
-	if err := c.addProcesses(entries); err != nil {
-		errs = append(errs, err)
-	}
 	return c, errs
 }
 
@@ -94,7 +106,16 @@ func (c *Comparison) Agrees() bool {
 	return !slices.ContainsFunc(c.Rows, func(r *Standing) bool { return !r.Agrees })
 }
 
-func (c *Comparison) addEntry(e *boot.Entry, boots []lpnl.Boot) error {
+// compareEntry completes the row of an entry. Of one that could not be looked at the row has no entry, and only what the
+// kernel has by that name.
+func (c *Comparison) compareEntry(row *Standing, e *boot.Entry, boots []lpnl.Boot) error {
+	row.Registered = slices.ContainsFunc(boots, func(b lpnl.Boot) bool { return b.Patch == e.Name })
+	var off *boot.Disabled
+	if err := c.disabled(e); errors.As(err, &off) {
+		row.Disabled = true
+	} else if err != nil {
+		return err
+	}
 	path, err := c.registry.Patch(e)
 	if err != nil {
 		return err
@@ -105,13 +126,6 @@ func (c *Comparison) addEntry(e *boot.Entry, boots []lpnl.Boot) error {
 	}
 	entry := &syncEntry{Entry: e, file: f}
 	c.entries = append(c.entries, entry)
-	row := &Standing{Patch: e.Name, Kept: true, entry: entry}
-	var off *boot.Disabled
-	if err := c.disabled(e); errors.As(err, &off) {
-		row.Disabled = true
-	} else if err != nil {
-		return err
-	}
 	if row.Disk, err = diskOf(c.registry, e, f); err != nil {
 		return err
 	}
@@ -123,6 +137,7 @@ func (c *Comparison) addEntry(e *boot.Entry, boots []lpnl.Boot) error {
 		entry.hash = o.patch.Hash
 		o.close()
 	}
+	row.entry, row.Registered = entry, false
 	others := false
 	for _, b := range boots {
 		switch {
@@ -134,8 +149,9 @@ func (c *Comparison) addEntry(e *boot.Entry, boots []lpnl.Boot) error {
 			row.Elsewhere = row.Elsewhere || b.Hash != entry.hash
 		}
 	}
-	row.Agrees = row.Registered == row.wanted() && !others
-	c.Rows = append(c.Rows, row)
+	// Where the file is another one by now, what the kernel has is for the old one. That matters only to who starts a
+	// program from the old one, and should have it patched, so it stays.
+	row.Agrees = row.Disk != DiskCurrent || row.Registered == row.wanted() && !others
 	return nil
 }
 
@@ -190,6 +206,7 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 	if err != nil {
 		return err
 	}
+	has = c.session.Recount(has)
 	for _, t := range every {
 		var own []lpnl.Report
 		for _, r := range has {
@@ -228,7 +245,7 @@ func (c *Comparison) addProcess(t proc.Process, entries []*boot.Entry, has []lpn
 	}
 	for _, r := range has {
 		if !named(entries, r.Patch) {
-			c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Agrees: !effective(r.State)})
+			c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Active: r.ActiveThreads, Agrees: !effective(r.State)})
 		}
 	}
 }
@@ -239,7 +256,7 @@ func standing(e *syncEntry, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *
 	layer := 0
 	for _, r := range has {
 		if r.Hash == hash {
-			row.State, layer = r.State, r.Layer
+			row.State, row.Active, layer = r.State, r.ActiveThreads, r.Layer
 		}
 	}
 	for _, r := range has {
@@ -262,7 +279,7 @@ func effective(s lpnl.State) bool { return s == lpnl.StateApplied || s == lpnl.S
 // applied, reverted, or replaced.
 func (c *Comparison) Fix(o lpnl.Options) {
 	for _, row := range c.Rows {
-		if row.Agrees {
+		if row.Agrees || row.Kept && row.entry == nil {
 			continue
 		}
 		switch {
@@ -272,6 +289,9 @@ func (c *Comparison) Fix(o lpnl.Options) {
 			row.Done, row.Err = c.revert(row, o)
 		default:
 			row.Done, row.Err = c.fixProcess(row, o)
+		}
+		if Gone(row.Err) {
+			row.Done, row.Err = "gone", nil
 		}
 		if row.Err != nil {
 			row.Done = ""
@@ -293,11 +313,11 @@ func (c *Comparison) fixEntry(row *Standing) (string, error) {
 
 // revert takes out what is not kept.
 func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
-	err := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
-	if err == nil {
-		row.State = lpnl.StateNone
+	out := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
+	if out.Err == nil {
+		row.State, row.Active = out.Report.State, out.Report.ActiveThreads
 	}
-	return "reverted", err
+	return "reverted", out.Err
 }
 
 // fixProcess applies the patch. Another one of its name is reverted: in the same stop if there is no third, for that is
@@ -312,12 +332,12 @@ func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
 			}
 		}
 	}
-	err := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
-	if err == nil || settled(lpnl.VerbApply, err) {
-		row.State = lpnl.StateApplied
+	out := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
+	if out.Err == nil || out.Settled {
+		row.State, row.Active = lpnl.StateApplied, out.Report.ActiveThreads
 		return done, nil
 	}
-	return "", err
+	return "", out.Err
 }
 
 // revertObject reverts a patch by its object, for there may be another of its name.
@@ -333,6 +353,6 @@ func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) e
 }
 
 // one carries out a verb on one process.
-func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) error {
-	return s.Run(verb, p, []proc.Process{t}, o)[0].Err
+func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) Outcome {
+	return s.Run(verb, p, []proc.Process{t}, o)[0]
 }

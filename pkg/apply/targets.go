@@ -1,94 +1,239 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
 
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
 )
 
 // Selection says which processes are meant.
 type Selection struct {
-	PIDs []int  // of processes or of threads in them
-	Exe  string // a program file: all processes that run it
-	Unit string // a systemd unit: all its processes
-	// Cgroup is a control group: all processes in it and below.
-	Cgroup string
-	All    bool // every process that maps the patch's images, or has the patch by that name
+	PIDs   []int    // of processes or of threads in them
+	Exe    []string // program files: all processes that run one of them
+	Unit   []string // systemd units: all their processes
+	Cgroup []string // control groups: all processes in them and below
+	All    bool     // every process that maps a file which the patch changes, or that has the patch by that name
 }
 
 // Empty tells whether nothing was selected.
-func (s Selection) Empty() bool {
-	return len(s.PIDs) == 0 && s.Exe == "" && s.Unit == "" && s.Cgroup == "" && !s.All
+func (sel Selection) Empty() bool { return len(sel.PIDs) == 0 && !sel.group() }
+
+// group tells whether a selection can have more processes a moment later.
+func (sel Selection) group() bool { return len(sel.Exe)+len(sel.Unit)+len(sel.Cgroup) > 0 || sel.All }
+
+// Miss is a part of a selection that has no target.
+type Miss struct {
+	Kind    MissKind
+	Message string // a sentence
 }
 
-// Targets returns the selected processes, each once, and what keeps us from those that were named by pid.
-func (s *Session) Targets(sel Selection, p Patch) ([]proc.Process, []Outcome, error) {
-	var failed []Outcome
-	var list []proc.Process
-	seen := map[int]bool{}
-	add := func(more ...proc.Process) {
-		for _, t := range more {
-			if !seen[t.PID] {
-				seen[t.PID] = true
-				list = append(list, t)
-			}
-		}
-	}
+// MissKind is what follows from a Miss.
+type MissKind int
+
+// Kinds of a Miss.
+const (
+	MissNone    MissKind = iota // there is no such process
+	MissSettled                 // none of its processes has the patch that is to be taken out of them
+)
+
+// Found is what a selection comes to.
+type Found struct {
+	Targets []proc.Process // each once
+	Failed  []Outcome      // what keeps us from those that were named by pid
+	Misses  []Miss
+	named   map[int]bool // pids of Targets that were named
+}
+
+// selector is a part of a selection that matches any number of processes.
+type selector struct {
+	option string
+	does   string // what one of them does: "runs /usr/bin/x"
+	find   func() (list []proc.Process, unseen []error, err error)
+	narrow bool // of those only the ones that the patch concerns
+}
+
+// Find returns what a selection comes to, for a verb with a patch. Of a program, a unit or a control group it takes only
+// the processes that the patch concerns; see concerned. Without a patch it takes all. A process that cannot be looked at is
+// left out, for a security module may hide single ones even from root; where nobody else is found, the Miss tells of it.
+func (s *Session) Find(verb Verb, sel Selection, p Patch) (*Found, error) {
+	f := &Found{named: map[int]bool{}}
 	for _, pid := range sel.PIDs {
 		t, err := s.proc.Process(pid)
 		if err != nil {
 			r := lpnl.Report{Patch: p.Name, PID: pid, Comm: t.Comm}
-			failed = append(failed, Outcome{Process: t, Report: r, Err: err})
+			f.Failed = append(f.Failed, Outcome{Process: t, Report: r, Err: err})
 			continue
 		}
-		add(t)
+		f.named[t.PID] = true
+		f.add(t)
 	}
-	for _, by := range []struct {
-		option string
-		name   string
-		find   func(string) ([]proc.Process, error)
-	}{{"--exe", sel.Exe, s.proc.ByExe}, {"--unit", sel.Unit, s.proc.ByUnit}, {"--cgroup", sel.Cgroup, s.proc.ByCgroup}} {
-		if by.name == "" {
+	if sel.group() && p != (Patch{}) {
+		// Who may not patch is told so, not that there is nothing to patch.
+		if _, err := s.kernel.Status(); err != nil {
+			return nil, err
+		}
+	}
+	for _, by := range s.selectors(verb, sel, p) {
+		list, unseen, err := by.find()
+		if errors.Is(err, fs.ErrNotExist) { // the program: a selector of another kind finds nobody
+			f.Misses = append(f.Misses, Miss{MissNone, fmt.Sprintf("there is no file %s", strings.TrimPrefix(by.does, "runs "))})
 			continue
 		}
-		some, err := by.find(by.name)
 		if err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", by.option, err)
+			return nil, fmt.Errorf("%s: %w", by.option, err)
 		}
-		add(some...)
-	}
-	if sel.All {
-		some, err := s.all(p)
-		if err != nil {
-			return nil, nil, err
+		if err := s.take(f, by, verb, p, list, unseen); err != nil {
+			return nil, err
 		}
-		add(some...)
 	}
-	return list, failed, nil
+	return f, nil
 }
 
-// all returns the processes that map all images of the patch. Those that cannot be looked at are left out: a security
-// module may hide single processes even from root.
-func (s *Session) all(p Patch) ([]proc.Process, error) {
-	if p.File == nil {
-		return s.having(p.Name)
-	}
-	// Who may not patch is told so, not that there is nothing to patch.
-	if _, err := s.kernel.Status(); err != nil {
-		return nil, err
-	}
-	every, err := s.proc.Processes()
-	if err != nil {
-		return nil, err
-	}
-	var list []proc.Process
-	for _, t := range every {
-		if _, err := s.match(p.File.Spec, t); err == nil {
-			list = append(list, t)
+// add takes up processes that are not there yet.
+func (f *Found) add(list ...proc.Process) {
+	for _, t := range list {
+		if !slices.ContainsFunc(f.Targets, func(o proc.Process) bool { return o.PID == t.PID }) {
+			f.Targets = append(f.Targets, t)
 		}
 	}
-	return list, nil
+}
+
+func (s *Session) selectors(verb Verb, sel Selection, p Patch) []selector {
+	var list []selector
+	for _, by := range []struct {
+		option, does string
+		names        []string
+		find         func(string) ([]proc.Process, []error, error)
+	}{
+		{"--exe", "runs ", sel.Exe, s.proc.ByExe},
+		{"--unit", "belongs to the unit ", sel.Unit, s.proc.ByUnit},
+		{"--cgroup", "is in the control group ", sel.Cgroup, s.proc.ByCgroup},
+	} {
+		for _, name := range by.names {
+			find := func() ([]proc.Process, []error, error) { return by.find(name) }
+			list = append(list, selector{by.option, by.does + name, find, p != Patch{}})
+		}
+	}
+	if sel.All {
+		list = append(list, selector{"--all", needed(p), func() ([]proc.Process, []error, error) { return s.all(verb, p) }, false})
+	}
+	return list
+}
+
+// needed is what a process does that a patch concerns.
+func needed(p Patch) string {
+	if p.File == nil {
+		return fmt.Sprintf("has a patch %q loaded", p.Name)
+	}
+	var files []string
+	for _, image := range changed(p.File.Spec) {
+		files = append(files, fmt.Sprintf("%s (%s)", label(image), describe(image.BuildID, image.SHA256)))
+	}
+	return fmt.Sprintf("maps %s, which the patch changes", strings.Join(files, " or "))
+}
+
+// take adds what a selector has found, or says what it has missed.
+func (s *Session) take(f *Found, by selector, verb Verb, p Patch, list []proc.Process, unseen []error) error {
+	kept, kind, none := list, MissNone, "no process "+by.does
+	if by.narrow && len(list) > 0 {
+		var ended int
+		var err error
+		if kept, ended, err = s.concerned(verb, p, list); err != nil {
+			return err
+		}
+		if ended < len(list) {
+			none = fmt.Sprintf("no process that %s %s", by.does, needed(p))
+			if p.File == nil && takesOut(verb) {
+				kind = MissSettled
+			}
+		}
+	}
+	f.add(kept...)
+	if len(kept) > 0 {
+		return nil
+	}
+	if n := len(unseen); n > 0 {
+		none = fmt.Sprintf("%s, as far as can be seen; of %d it is not known: %v", none, n, unseen[0])
+	}
+	f.Misses = append(f.Misses, Miss{kind, none})
+	return nil
+}
+
+// concerned returns those processes that a patch concerns, and how many ended meanwhile. A patch file concerns a process
+// that maps what it changes, in whatever version, and one that cannot be looked at: the reason why such a one cannot be
+// patched is an answer, its absence would be none. A name concerns those that have the patch; where one of the list has
+// it, also those that map what it changes, unless it is to be taken out.
+func (s *Session) concerned(verb Verb, p Patch, list []proc.Process) (kept []proc.Process, ended int, err error) {
+	var spec *patch.Spec
+	has := map[int]bool{}
+	if p.File == nil || takesOut(verb) {
+		having, err := s.having(p.Name)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, t := range having {
+			has[t.PID] = true
+		}
+	}
+	if p.File != nil {
+		spec = p.File.Spec
+	} else if i := slices.IndexFunc(list, func(t proc.Process) bool { return has[t.PID] }); i >= 0 && !takesOut(verb) {
+		spec = s.spec(p, list[i])
+	}
+	for _, t := range list {
+		switch maps, err := s.mapsChanged(spec, t, false); {
+		case has[t.PID] || maps || err != nil && !Gone(err):
+			kept = append(kept, t)
+		case err != nil:
+			ended++
+		}
+	}
+	return kept, ended, nil
+}
+
+// mapsChanged tells whether a process maps a file that a patch changes; not exactly: or another version of one.
+func (s *Session) mapsChanged(spec *patch.Spec, t proc.Process, exactly bool) (bool, error) {
+	if spec == nil {
+		return false, nil
+	}
+	list, err := s.candidates(t)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(changed(spec), func(image *patch.Image) bool {
+		return find(image, list) != nil || !exactly && alike(image, list) != nil
+	}), nil
+}
+
+// changed returns the images that a patch changes; it refers to the others only.
+func changed(spec *patch.Spec) []*patch.Image {
+	var list []*patch.Image
+	for i := range spec.Images {
+		if slices.ContainsFunc(spec.Sites, func(site patch.Site) bool { return site.Image == i }) {
+			list = append(list, &spec.Images[i])
+		}
+	}
+	return list
+}
+
+// all returns the processes that map a file which the patch changes, or that have a patch of that name. Of a file that is
+// to be taken out it returns both: a process may have unmapped what was changed.
+func (s *Session) all(verb Verb, p Patch) (list []proc.Process, unseen []error, err error) {
+	having, err := s.having(p.Name)
+	if err != nil || p.File == nil {
+		return having, nil, err
+	}
+	list, unseen, err = s.proc.Select(func(t proc.Process) (bool, error) { return s.mapsChanged(p.File.Spec, t, true) })
+	if takesOut(verb) {
+		list = append(list, having...)
+	}
+	return list, unseen, err
 }
 
 // having returns the processes that have a patch of that name loaded.

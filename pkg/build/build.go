@@ -477,6 +477,7 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 			Text: fmt.Sprintf("%d places would be overwritten, of up to %d bytes each, and a patch may have %d; leave some values out", n, patch.MaxSiteLen, patch.MaxSites)}}
 	}
 	b.warnExported(content.Spec.Sites)
+	b.warnLasting()
 	b.warnLayouts()
 	b.res.Spec = content.Spec
 	b.res.Added = b.addedIn(content)

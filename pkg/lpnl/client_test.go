@@ -69,7 +69,8 @@ func TestTransfer(t *testing.T) {
 }
 
 func TestOp(t *testing.T) {
-	k := &lpnltest.Kernel{}
+	active := lpnltest.Active{Threads: 4, TID: 17, Function: "main", Patch: "below"}
+	k := &lpnltest.Kernel{Active: map[lpnl.Verb]lpnltest.Active{lpnl.VerbApply: active}, Left: []int{2}}
 	c := dial(t, k)
 	p := sample(t)
 	if err := c.Transfer(p); err != nil {
@@ -77,7 +78,8 @@ func TestOp(t *testing.T) {
 	}
 	target := lpnl.Target{PID: os.Getpid(), StartTime: 5}
 	var states []lpnl.State
-	for _, verb := range []lpnl.Verb{lpnl.VerbCheck, lpnl.VerbLoad, lpnl.VerbApply, lpnl.VerbRestore, lpnl.VerbUnload} {
+	for _, verb := range []lpnl.Verb{lpnl.VerbCheck, lpnl.VerbLoad, lpnl.VerbApply, lpnl.VerbRecount,
+		lpnl.VerbRestore, lpnl.VerbUnload} {
 		r, err := c.Op(verb, p.Hash, target, lpnl.Options{MaxStop: time.Millisecond, Timeout: time.Second})
 		if err != nil {
 			t.Fatalf("%s: %v", verb, err)
@@ -86,11 +88,15 @@ func TestOp(t *testing.T) {
 			t.Errorf("%s: the report is %+v", verb, r)
 		}
 		states = append(states, r.State)
-		if verb == lpnl.VerbApply {
+		want := map[lpnl.Verb]int{lpnl.VerbApply: 4, lpnl.VerbRecount: 2}[verb]
+		if r.ActiveThreads != want || want > 0 && (r.ActiveTID != 17 || r.ActiveFunction != "main" || r.ActivePatch != "below") {
+			t.Errorf("%s: %d threads in old code, want %d: %+v", verb, r.ActiveThreads, want, r)
+		}
+		if verb == lpnl.VerbApply || verb == lpnl.VerbRecount {
 			checkStatus(t, c, r)
 		}
 	}
-	want := []lpnl.State{lpnl.StateNone, lpnl.StateLoaded, lpnl.StateApplied, lpnl.StateRestored, lpnl.StateNone}
+	want := []lpnl.State{lpnl.StateNone, lpnl.StateLoaded, lpnl.StateApplied, lpnl.StateApplied, lpnl.StateRestored, lpnl.StateNone}
 	if diff := cmp.Diff(want, states); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}

@@ -91,6 +91,7 @@ func (r *Report) decode(ad *netlink.AttributeDecoder) error {
 		}
 		r.decodeWhat(ad)
 		r.decodeRefusal(ad)
+		r.decodeActive(ad)
 	}
 	return nil
 }
@@ -155,6 +156,19 @@ func (r *Report) decodeRefusal(ad *netlink.AttributeDecoder) {
 		r.TID = int(ad.Uint32())
 	case AttrReportFunction:
 		r.Function = ad.String()
+	}
+}
+
+func (r *Report) decodeActive(ad *netlink.AttributeDecoder) {
+	switch ad.Type() {
+	case AttrReportActiveThreads:
+		r.ActiveThreads = int(ad.Uint32())
+	case AttrReportActiveTID:
+		r.ActiveTID = int(ad.Uint32())
+	case AttrReportActiveFunction:
+		r.ActiveFunction = ad.String()
+	case AttrReportActivePatch:
+		r.ActivePatch = ad.String()
 	}
 }
 

@@ -21,6 +21,7 @@ var commands = map[Verb]uint8{
 	VerbApply:   CmdApply,
 	VerbRestore: CmdRestore,
 	VerbUnload:  CmdUnload,
+	VerbRecount: CmdRecount,
 }
 
 func encodePatchNew(p *Patch) ([]byte, error) {

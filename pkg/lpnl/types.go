@@ -74,6 +74,9 @@ const (
 	VerbApply   Verb = "apply" // loads first if needed
 	VerbRestore Verb = "restore"
 	VerbUnload  Verb = "unload"
+	// VerbRecount counts the threads that Report.ActiveThreads tells of again. It changes nothing, and does not stop a target
+	// that has none.
+	VerbRecount Verb = "recount"
 )
 
 // Target is a process.
@@ -144,6 +147,13 @@ type Report struct {
 	Message  string
 	TID      int    // the thread that was in the way
 	Function string // the function that was in the way
+
+	// ActiveThreads is how many threads were let finish in code from before the patch was applied or restored and were there
+	// when somebody looked last; of a VerbCheck, how many would be. It may be too high, never too low.
+	ActiveThreads  int
+	ActiveTID      int    // one of them; 0: it is not known which
+	ActiveFunction string // the old function that this one is in
+	ActivePatch    string // the patch that it is in, if it is in no old function
 
 	Layer int // in a status, of an applied patch: its place among the target's applied patches, 1 for the first
 }

@@ -257,7 +257,7 @@ const (
 const (
 	AttrReportPatch           uint16 = 1  // string
 	AttrReportHash            uint16 = 2  // binary
-	AttrReportVerb            uint16 = 3  // string: load, apply, restore, unload, check, or boot; absent in a status
+	AttrReportVerb            uint16 = 3  // string: load, apply, restore, unload, recount, check, or boot; absent in a status
 	AttrReportPID             uint16 = 4  // u32: in the reader's pid namespace
 	AttrReportComm            uint16 = 5  // string
 	AttrReportState           uint16 = 6  // u32, enum lpatch_state
@@ -283,7 +283,11 @@ const (
 	AttrReportTID             uint16 = 26 // u32: the thread that was in the way
 	AttrReportFunction        uint16 = 27 // string: the function that was in the way
 	AttrReportLayer           uint16 = 28 // u32: in a status, of an applied patch: how many are applied to the target up to it, itself included, in the order in which they were
-	AttrReportPad             uint16 = 29 // aligns 64-bit attributes; no content
+	AttrReportActiveThreads   uint16 = 29 // u32: threads that were let finish in code from before (after an apply or a check, old bodies and the code of patches under this one; after a restore, the patch) and were there when somebody looked last. It may be too high, for what an earlier call left on a stack counts, but not too low
+	AttrReportActiveTID       uint16 = 30 // u32: one of them, the first that was found; absent if there is none, or if it is not known which, as in a child that inherited the patch
+	AttrReportActiveFunction  uint16 = 31 // string: the old function that this one is in
+	AttrReportActivePatch     uint16 = 32 // string: the patch that it is in, if it is not in an old function
+	AttrReportPad             uint16 = 33 // aligns 64-bit attributes; no content
 )
 
 // Attributes: a thread that was asleep in a stop window and has not run since. Its gate is still queued, does nothing when the thread wakes, and holds the module until then.
@@ -335,4 +339,5 @@ const (
 	CmdEvent      uint8 = 13 // Sent to the group for each state change and each refusal.
 	CmdGatesGet   uint8 = 14 // One message for each gate that is queued. Threads may pass theirs meanwhile.
 	CmdGatesDrain uint8 = 15 // Wake each thread that has a gate queued, so that it passes it and the module can be removed. What the thread sleeps in is interrupted as by a signal that has a handler with SA_RESTART: most calls start again, those that never do (signal(7): epoll_wait, sigtimedwait and the like) end with EINTR. It is the only command that can do that to a target. The reply comes at once; a thread that is stopped, or sleeps uninterruptibly, passes its gate later.
+	CmdRecount    uint8 = 16 // Count again the threads that are still in code from before a patch was applied or restored, and keep the number for the status. It stops the target as the other operations do, but writes nothing, and it does not stop one that has no such thread. If the threads cannot all be read it is refused, and the old number stays.
 )

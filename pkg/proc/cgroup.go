@@ -24,27 +24,27 @@ func ParseCgroup(text string) []string {
 }
 
 // ByCgroup returns the processes in a control group and in those below it. The name is a path in the hierarchy, with or
-// without the place where it is mounted.
-func (f FS) ByCgroup(name string) ([]Process, error) {
+// without the place where it is mounted. See Select for what could not be looked at.
+func (f FS) ByCgroup(name string) (list []Process, unseen []error, err error) {
 	group := path.Clean("/" + strings.TrimPrefix(path.Clean("/"+name), cgroupMount))
 	return f.byCgroup(func(p string) bool { return group == "/" || p == group || strings.HasPrefix(p, group+"/") })
 }
 
-// ByUnit returns the processes of a systemd unit; a name without a suffix is a service's.
-func (f FS) ByUnit(name string) ([]Process, error) {
+// ByUnit returns the processes of a systemd unit; a name without a suffix is a service's. See Select for what could
+// not be looked at.
+func (f FS) ByUnit(name string) (list []Process, unseen []error, err error) {
 	if path.Ext(name) == "" {
 		name += ".service"
 	}
 	return f.byCgroup(func(p string) bool { return slices.Contains(strings.Split(p, "/"), name) })
 }
 
-func (f FS) byCgroup(match func(path string) bool) ([]Process, error) {
-	all, err := f.Processes()
-	if err != nil {
-		return nil, err
-	}
-	return slices.DeleteFunc(all, func(p Process) bool {
+func (f FS) byCgroup(match func(path string) bool) ([]Process, []error, error) {
+	return f.Select(func(p Process) (bool, error) {
 		text, err := os.ReadFile(f.path(p.PID, "cgroup"))
-		return err != nil || !slices.ContainsFunc(ParseCgroup(string(text)), match)
-	}), nil
+		if err != nil {
+			return false, explain(p.PID, err)
+		}
+		return slices.ContainsFunc(ParseCgroup(string(text)), match), nil
+	})
 }

@@ -33,6 +33,9 @@ func (p Process) String() string { return fmt.Sprintf("%s[%d]", p.Comm, p.PID) }
 // ErrNoProcess is wrapped by errors about a process that does not exist or has ended.
 var ErrNoProcess = errors.New("no such process")
 
+// errKernel is wrapped by errors about a thread of the kernel.
+var errKernel = errors.New("a kernel thread")
+
 // Error is what kept us from a process, as a sentence.
 type Error struct {
 	Message string
@@ -79,7 +82,7 @@ func (f FS) Process(pid int) (Process, error) {
 	}
 	p := Process{PID: s.PID, Comm: s.Comm, Threads: s.Threads, StartTime: s.StartTime}
 	if s.Kernel {
-		return p, fmt.Errorf("%v is a kernel thread, which has no user-space code to patch", p)
+		return p, &Error{Message: fmt.Sprintf("%v is a kernel thread, which has no user-space code to patch", p), Err: errKernel}
 	}
 	if s.State == 'Z' && s.Threads <= 1 {
 		return p, &Error{Message: fmt.Sprintf("%v has ended and only waits for its parent", p), Err: ErrNoProcess}
@@ -102,17 +105,31 @@ func (f FS) ThreadState(tid int) (byte, error) {
 
 // Processes returns all user-space processes that exist, by pid. One that ends meanwhile is left out.
 func (f FS) Processes() ([]Process, error) {
+	list, _, err := f.Select(func(Process) (bool, error) { return true, nil })
+	return list, err
+}
+
+// Select returns the user-space processes that match, by pid, and what kept it from those that it could not look at: of
+// them it is not known. One that ends meanwhile is left out.
+func (f FS) Select(match func(Process) (bool, error)) (list []Process, unseen []error, err error) {
 	pids, err := f.pids()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var list []Process
 	for _, pid := range pids {
-		if p, err := f.Process(pid); err == nil {
+		p, err := f.Process(pid)
+		ok := false
+		if err == nil {
+			ok, err = match(p)
+		}
+		switch {
+		case ok:
 			list = append(list, p)
+		case err != nil && !errors.Is(err, ErrNoProcess) && !errors.Is(err, errKernel):
+			unseen = append(unseen, err)
 		}
 	}
-	return list, nil
+	return list, unseen, nil
 }
 
 // pids returns the pids of all thread groups, in ascending order.
@@ -129,23 +146,23 @@ func (f FS) pids() ([]int, error) {
 	return numbers(names), nil
 }
 
-// ByExe returns the processes whose program is the file at path: the same inode, under whatever name.
-func (f FS) ByExe(path string) ([]Process, error) {
+// ByExe returns the processes whose program is the file at path: the same inode, under whatever name. See Select for what
+// could not be looked at. The error wraps fs.ErrNotExist if there is no such file.
+func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
 	want, err := os.Stat(path)
-	if err != nil {
-		return nil, err
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, nil, fmt.Errorf("%w (%w)", err, fs.ErrNotExist)
 	}
-	all, err := f.Processes()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var list []Process
-	for _, p := range all {
-		if exe, err := os.Stat(f.path(p.PID, "exe")); err == nil && os.SameFile(want, exe) {
-			list = append(list, p)
+	return f.Select(func(p Process) (bool, error) {
+		exe, err := os.Stat(f.path(p.PID, "exe"))
+		if err != nil {
+			return false, explain(p.PID, err)
 		}
-	}
-	return list, nil
+		return os.SameFile(want, exe), nil
+	})
 }
 
 // Maps returns the mappings of a process. One that is ending gives up its memory before its pid: that it has none is an

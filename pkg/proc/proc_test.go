@@ -141,11 +141,11 @@ func TestProcesses(t *testing.T) {
 	if diff := cmp.Diff([]Process{odd, redis, redis}, all); diff != "" {
 		t.Errorf("all (-want +got):\n%s", diff)
 	}
-	some, err := f.ByExe(exe)
+	some, _, err := f.ByExe(exe)
 	if err != nil || len(some) == 0 || some[0] != redis {
 		t.Errorf("by exe: %v, %v", some, err)
 	}
-	if _, err := f.ByExe("/nowhere"); !errors.Is(err, os.ErrNotExist) {
+	if _, _, err := f.ByExe("/nowhere"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("by exe that is not there: %v", err)
 	}
 }
@@ -153,7 +153,7 @@ func TestProcesses(t *testing.T) {
 func TestCgroups(t *testing.T) {
 	f, _ := fake(t)
 	for _, c := range []struct {
-		find func(string) ([]Process, error)
+		find func(string) ([]Process, []error, error)
 		name string
 		want []int
 	}{
@@ -166,7 +166,7 @@ func TestCgroups(t *testing.T) {
 		{f.ByUnit, "system.slice", []int{90, 412, 412}},
 		{f.ByUnit, "worker", nil},
 	} {
-		list, err := c.find(c.name)
+		list, _, err := c.find(c.name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -206,7 +206,7 @@ func TestSelf(t *testing.T) {
 	if err != nil || p.PID != os.Getpid() || p.StartTime == 0 || p.Threads == 0 {
 		t.Errorf("%+v, %v", p, err)
 	}
-	exe, err := f.ByExe("/proc/self/exe")
+	exe, _, err := f.ByExe("/proc/self/exe")
 	if err != nil || len(exe) == 0 {
 		t.Errorf("%+v, %v", exe, err)
 	}

@@ -71,8 +71,8 @@ operate() {
 		status=0
 		lpctl "$verb" "$lp" --all --json --max-stop 2s --timeout 60s >/tmp/out 2>/tmp/err || status=$?
 		echo "corpus: $verb ${lp##*/} $status $(tr '\n' ' ' </tmp/out)"
-		# 3: no process uses this one of the package's files.
-		[ -s /tmp/out ] || [ "$status" = 3 ] || sed "s|^|corpus: said ${lp##*/} |" /tmp/err
+		# 5: no process uses this one of the package's files.
+		[ -s /tmp/out ] || [ "$status" = 5 ] || sed "s|^|corpus: said ${lp##*/} |" /tmp/err
 	done
 }
 

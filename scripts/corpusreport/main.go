@@ -267,9 +267,9 @@ func (l *live) operation(verb, name, status, rest, refused string) string {
 		}
 	}
 	switch verb + " " + status {
-	case "apply 0":
+	case "apply 0", "apply 6": // 6: calls that were under way finish in the old code
 		l.Applied = append(l.Applied, strings.TrimSuffix(name, ".lp"))
-	case "revert 0":
+	case "revert 0", "revert 6":
 		l.reverted++
 	}
 	return refused

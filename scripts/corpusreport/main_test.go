@@ -11,7 +11,7 @@ const guestLog = `booting
 corpus: check before
 corpus: seen before old
 corpus: apply fix-a.lp 0 {"patch":"fix-a","stop_ns":87000} {"patch":"fix-a","stop_ns":187000}
-corpus: apply fix-b.lp 3
+corpus: apply fix-b.lp 5
 corpus: check applied
 corpus: seen applied fixed
 corpus: revert fix-a.lp 0 {"patch":"fix-a","stop_ns":50000}

@@ -74,7 +74,8 @@ ask() {
 # patch_it VERB PATCH runs lpctl on the server, and sets $stop to the time that it stopped the server.
 patch_it() {
 	echo "  # lpctl $1 $2 --pid $server"
-	said=$(lpctl "$1" "$2" --pid "$server" 2>&1) || fail "lpctl $1: status $?: $said"
+	# 6: a thread may still be in the old code; it says so.
+	said=$(lpctl "$1" "$2" --pid "$server" 2>&1) || [ $? = 6 ] || fail "lpctl $1: $said"
 	echo "$said" | sed 's/^/  /'
 	# As in: …, 9 threads, stopped 87 µs (limit 100 ms)
 	stop=$(echo "$said" | sed -n 's/.*stopped \([0-9.]* [^ ]*s\) (limit.*/\1/p' | in_ms)

@@ -42,10 +42,14 @@ func TestAnsible(t *testing.T) {
 		name string
 		test func(*testing.T, group)
 	}{
-		{"check", checkOnly}, {"twice", twice},
+		{"check", checkOnly}, {"twice", twice}, {"active", stillActive},
 		// The first host falls ill: it gets its old code back, and no other host is touched.
 		{"canary", bad{"h1", "ill", false, "h1 is not well with fix (the service does not answer): it was taken out again",
 			[]string{"reverted", "untouched", "untouched"}}.test},
+		// Nobody on a host is what was named, which may be misspelt: it fails, and gets nothing.
+		{"nobody", bad{"h1", "nobody", false, "no process maps prog, which the patch changes",
+			[]string{"untouched", "untouched", "untouched"}}.test},
+		{"allowed", allowed}, {"misspelt", misspelt},
 		// A host of the second batch falls ill: the third is not touched, the first stays.
 		{"second batch", bad{"h2", "ill", false, "h2 is not well with fix", []string{"patched", "reverted", "untouched"}}.test},
 		// The patch does not fit one host: that is found out before anything is done to it.
@@ -142,6 +146,24 @@ func wantChanges(t *testing.T, out string, want ...string) {
 	}
 }
 
+// stillActive has a host of which threads stay in old code: it is patched, which is said each time, and changed once.
+func stillActive(t *testing.T, g group) {
+	if err := os.WriteFile(filepath.Join(g.dir, "h2", "active"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const warning = "WARNING: the patch is not in effect everywhere, threads of h2 are still in old code: "
+	out, ok := g.play(t, "roll-out.yml", g.build()...)
+	if !ok || !strings.Contains(out, warning+"applied fix to x[1]: 1 thread in old code") {
+		t.Fatalf("no warning in\n%s", out)
+	}
+	wantChanges(t, out, hosts...)
+	out, ok = g.play(t, "roll-out.yml", g.build()...)
+	if !ok || !strings.Contains(out, warning+"lpctl: x[1]: it is applied already, 1 thread in old code") {
+		t.Fatalf("no warning in\n%s", out)
+	}
+	wantChanges(t, out)
+}
+
 // want looks at what became of each host: "patched", "reverted", "untouched".
 func (g group) want(t *testing.T, out string, states ...string) {
 	t.Helper()
@@ -175,7 +197,11 @@ func checkOnly(t *testing.T, g group) {
 // twice rolls a patch out, which is built once, and again, which does nothing; and back, twice too.
 func twice(t *testing.T, g group) {
 	for i, book := range []string{"roll-out.yml", "roll-out.yml", "roll-back.yml", "roll-back.yml"} {
-		out, ok := g.play(t, book, g.build()...)
+		more := g.build()
+		if i == 3 { // no host has it by now
+			more = append(more, "-e", "lpatch_allow_none=true")
+		}
+		out, ok := g.play(t, book, more...)
 		if !ok {
 			t.Fatal(out)
 		}
@@ -189,6 +215,33 @@ func twice(t *testing.T, g group) {
 	if got := g.file("built"); got != "built" {
 		t.Errorf("the patch was built %q", got)
 	}
+}
+
+// allowed rolls a patch out to hosts of which one does not run the program, and back.
+func allowed(t *testing.T, g group) {
+	filetest.Tree(t, g.dir, map[string]string{"h2/nobody": ""})
+	out, ok := g.play(t, "roll-out.yml", append(g.build(), "-e", "lpatch_allow_none=true")...)
+	if got := g.file("h2/kept"); !ok || got != "fix" { // for when it does
+		t.Errorf("h2 keeps %q\n%s", got, out)
+	}
+	g.want(t, out, "patched", "half patched", "patched")
+	if out, ok = g.play(t, "roll-back.yml"); !ok {
+		t.Error(out)
+	}
+	g.want(t, out, "reverted", "reverted", "reverted")
+}
+
+// misspelt rolls back what no host has, which fails; and what only one of them has.
+func misspelt(t *testing.T, g group) {
+	filetest.Tree(t, g.dir, map[string]string{"h2/applied": "fix", "h2/kept": "fix"})
+	out, ok := g.play(t, "roll-back.yml", "-e", "lpatch_name=fxi")
+	if ok || !strings.Contains(out, "no host has a patch fxi; is that its name?") || g.file("h2/kept") != "fix" {
+		t.Errorf("ansible-playbook says %v and\n%s", ok, out)
+	}
+	if out, ok = g.play(t, "roll-back.yml"); !ok {
+		t.Error(out)
+	}
+	wantChanges(t, out, "h2")
 }
 
 // bad is a roll-out that goes wrong, because of what a host has in a file, and ends with a sentence.

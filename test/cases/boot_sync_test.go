@@ -19,7 +19,8 @@ func TestBootSync(t *testing.T) {
 			t.Fatalf("lpctl boot sync %v: exit status %d, want %d and %s\n%s%s", args, status, want, line, out, complaint)
 		}
 	}
-	sync(3, "")
+	sync(0, "")
+	sync(3, "", "--fix")
 	if status, _, complaint := lpctl(t, "boot", "add", fixtures+"life.lp", "--image", fixtures+"life"); status != 0 {
 		t.Fatal(complaint)
 	}
@@ -28,12 +29,12 @@ func TestBootSync(t *testing.T) {
 	process := func(v *victim, rest string) string {
 		return fmt.Sprintf(`^life +\w+ +- +- +life\[%d\] +%s$`, v.pid, rest)
 	}
-	sync(0, process(v, "none +no +-"))
-	sync(0, process(started, "applied +yes +-"))
+	sync(4, process(v, "none +no +-"))
+	sync(4, process(started, "applied +yes +-"))
 	v.wantValue(1)
 	sync(0, process(v, "applied +yes +applied"), "--fix")
 	v.wantValue(2)
-	sync(3, "^life +yes +current +yes +- +- +yes +-$")
+	sync(0, "^life +yes +current +yes +- +- +yes +-$")
 	for _, b := range wantBoots(t, c, 1) {
 		if err := c.BootRemove(b.Hash); err != nil {
 			t.Fatal(err)

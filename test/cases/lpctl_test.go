@@ -131,6 +131,47 @@ func TestAll(t *testing.T) {
 	}
 }
 
+// TestNobody names what is not there, and what does not map the file that is patched.
+func TestNobody(t *testing.T) {
+	v := startVictim(t, "victim")
+	const name = "victim-pie-gcc-O2"
+	lp, other, pid := fixtures+name+".lp", fixtures+"victim-nopie-gcc-O2", fmt.Sprint(v.pid)
+	for _, c := range []struct {
+		message string
+		args    []string
+	}{
+		{"there is no file /no/such", []string{"apply", lp, "--exe", "/no/such"}},
+		{"no process runs " + other, []string{"apply", lp, "--exe", other}},
+		{"no process belongs to the unit no-such", []string{"check", lp, "--unit", "no-such"}},
+		{"no process is in the control group no-such", []string{"load", lp, "--cgroup", "no-such"}},
+		{`no process has a patch "no-such" loaded`, []string{"apply", "no-such", "--all"}},
+		{`no process has a patch "no-such" loaded`, []string{"revert", "no-such", "--all"}},
+		{`no process has a patch "no-such" loaded`, []string{"restore", "no-such", "--all"}},
+		{`no process has a patch "no-such" loaded`, []string{"unload", "no-such", "--all"}},
+		{"no process belongs to the unit no-such", []string{"status", "--unit", "no-such"}},
+		{`"no-such": there is no such boot entry; see lpctl boot list`, []string{"boot", "remove", "no-such"}},
+	} {
+		wantSaid(t, 5, c.message, c.args...)
+		wantSaid(t, 3, "nothing to do: "+c.message, append(c.args, "--allow-none")...)
+	}
+	status, _, stderr := lpctl(t, "apply", other+".lp", "--all")
+	if status != 5 || !regexp.MustCompile(`^lpctl: no process maps victim-nopie-gcc-O2 \(build-id [0-9a-f]+\), which the patch changes\n$`).MatchString(stderr) {
+		t.Fatalf("a patch for a program that does not run: %d %s", status, stderr)
+	}
+	for _, verb := range []string{"restore", "unload", "revert"} {
+		for _, patch := range []string{lp, name, other + ".lp"} {
+			absent := strings.TrimSuffix(filepath.Base(patch), ".lp")
+			wantSaid(t, 3, fmt.Sprintf("nothing to do: victim[%d] has no patch %q loaded", v.pid, absent), verb, patch, "--pid", pid)
+		}
+	}
+	// lpctl itself, the test and whatever else is in the group do not count.
+	done := `to victim\[` + pid + `\]: .*`
+	wantDone(t, "applied "+name+" "+done, "apply", lp, "--cgroup", "/")
+	v.wantValue(2)
+	wantSaid(t, 4, "no process belongs to the unit no-such", "revert", lp, "--cgroup", "/", "--unit", "no-such", "--quiet")
+	v.wantValue(1)
+}
+
 // TestBadInput gives lpctl what it cannot work with, and reads its answers.
 func TestBadInput(t *testing.T) {
 	v := startVictim(t, "victim")

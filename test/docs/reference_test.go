@@ -36,14 +36,4 @@ func TestReference(t *testing.T) {
 			t.Errorf("reference.md has no row | `%s` | %s | what to do |", code, meaning)
 		}
 	}
-	for _, line := range strings.Split(read("man/lpctl.8.md"), "\n**") {
-		status, text, ok := strings.Cut(line, "**\n:   ")
-		if !ok || len(status) != 1 || status < "0" || status > "4" {
-			continue
-		}
-		text, _, _ = strings.Cut(text, "\n")
-		if !strings.Contains(strings.ToLower(read("reference.md")), "| "+status+" | "+strings.ToLower(text[:4])) {
-			t.Errorf("reference.md has not exit status %s: %s", status, text)
-		}
-	}
 }

@@ -100,8 +100,8 @@ func (c *call) finish(l *client, stdout []byte, err error) {
 	if err != nil {
 		c.said += err.Error()
 	}
-	const nothingToDo = 3
-	c.idle = len(c.reports) == 0 && ws.ExitStatus() == nothingToDo && strings.Contains(c.said, "nothing to do")
+	const noTarget = 5
+	c.idle = len(c.reports) == 0 && ws.ExitStatus() == noTarget
 	ended := ws.Exited() && (len(c.reports) > 0 || c.idle || ws.ExitStatus() == 0)
 	c.failed = !c.killed && (err != nil || !ended)
 }

@@ -54,11 +54,11 @@ func (s *session) do(d deed, sel apply.Selection) *call {
 	}
 	defer s.soak.watch(c.String())()
 	o := lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: timeout, Replace: d.replace}
-	outcomes, err := s.apply.RunSelected(apply.Verb(d.verb), patch, sel, o)
+	result, err := s.apply.RunSelected(apply.Verb(d.verb), patch, sel, o)
 	if err != nil {
 		c.failed, c.said = true, err.Error()
 	}
-	for _, out := range outcomes {
+	for _, out := range result.Outcomes {
 		r := report{PID: out.Report.PID, Patch: out.Report.Patch, State: out.Report.State.String(), Attempts: out.Report.Attempts,
 			StopNS: int64(out.Report.Stop)}
 		if out.Err != nil {
@@ -66,7 +66,7 @@ func (s *session) do(d deed, sel apply.Selection) *call {
 		}
 		c.reports = append(c.reports, r)
 	}
-	c.idle = len(outcomes) == 0 && err == nil
+	c.idle = len(result.Outcomes) == 0 && err == nil
 	return c
 }
 

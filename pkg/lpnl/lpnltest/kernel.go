@@ -34,6 +34,13 @@ type Kernel struct {
 	// Refuse has what the kernel answers to a verb instead of doing it.
 	Refuse map[lpnl.Verb]Refusal `json:"refuse,omitempty"`
 
+	// Active has who is still in code from before when a verb is done: an apply, a check or a restore.
+	Active map[lpnl.Verb]Active `json:"active,omitempty"`
+	// Left has how many threads each recount finds, in turn; when it is used up they are as many as before.
+	Left []int `json:"left,omitempty"`
+	// Recounted has the pids of the processes in which threads were counted again, which stops them.
+	Recounted []int `json:"recounted,omitempty"`
+
 	Patches map[string]*Patch `json:"patches,omitempty"` // sealed, by hash in hexadecimal
 	Records []Record          `json:"records,omitempty"`
 	Boots   []lpnl.Boot       `json:"boots,omitempty"`
@@ -60,6 +67,22 @@ type Refusal struct {
 	Function string        `json:"function,omitempty"`
 }
 
+// Active is who is still in code from before.
+type Active struct {
+	Comm     string `json:"comm,omitempty"` // only in targets of this name, if not empty
+	Threads  int    `json:"threads"`
+	TID      int    `json:"tid,omitempty"`
+	Function string `json:"function,omitempty"`
+	Patch    string `json:"patch,omitempty"`
+}
+
+// tell puts it into a report.
+func (a Active) tell(r *lpnl.Report) {
+	if r.ActiveThreads = a.Threads; a.Threads > 0 {
+		r.ActiveTID, r.ActiveFunction, r.ActivePatch = a.TID, a.Function, a.Patch
+	}
+}
+
 // Patch is what the fake remembers of a transferred patch.
 type Patch struct {
 	Name      string       `json:"name"`
@@ -80,7 +103,8 @@ type Record struct {
 	Comm  string     `json:"comm,omitempty"`
 	State lpnl.State `json:"state"`
 	// Drift is how the memory of the target differs from the record, in place of a state.
-	Drift *Refusal `json:"drift,omitempty"`
+	Drift  *Refusal `json:"drift,omitempty"`
+	Active Active   `json:"active"`
 }
 
 // Conn returns a connection to the fake.
@@ -131,7 +155,7 @@ func (k *Kernel) command(req netlink.Message, msg genetlink.Message) ([]netlink.
 		return k.gates(req), nil
 	case lpnl.CmdGatesDrain:
 		return k.drain(req), nil
-	case lpnl.CmdLoad, lpnl.CmdApply, lpnl.CmdRestore, lpnl.CmdUnload:
+	case lpnl.CmdLoad, lpnl.CmdApply, lpnl.CmdRestore, lpnl.CmdUnload, lpnl.CmdRecount:
 		return k.op(req, msg)
 	}
 	return failure(req, Denial{Errno: unix.EOPNOTSUPP}), nil
@@ -178,6 +202,7 @@ func (k *Kernel) op(req netlink.Message, msg genetlink.Message) ([]netlink.Messa
 	if no, ok := k.Refuse[r.Verb]; ok && (no.Comm == "" || no.Comm == r.Comm) {
 		r.Refusal, r.Errno, r.Message, r.TID, r.Function = no.Refusal, no.Errno, no.Message, no.TID, no.Function
 		r.State = k.state(r.Hash.String(), r.PID)
+		k.active(r.Hash.String(), r.PID).tell(&r)
 	} else {
 		k.step(&r)
 	}

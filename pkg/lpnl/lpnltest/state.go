@@ -35,12 +35,22 @@ func (k *Kernel) step(r *lpnl.Report) {
 	was := k.state(r.Hash.String(), r.PID)
 	r.State = was
 	next, refusal := transition(r.Verb, was)
+	if r.Verb == lpnl.VerbRecount && refusal == lpnl.RefusalNone {
+		k.recount(r)
+		return
+	}
 	if refusal != lpnl.RefusalNone {
+		k.active(r.Hash.String(), r.PID).tell(r)
 		r.Refusal, r.Errno = refusal, unix.EBUSY
 		r.Message = fmt.Sprintf("%s is %s in this process", r.Patch, was)
 		return
 	}
 	stopped(r)
+	active := k.Active[r.Verb]
+	if active.Comm != "" && active.Comm != r.Comm {
+		active = Active{}
+	}
+	active.tell(r)
 	if r.Verb == lpnl.VerbCheck {
 		return
 	}
@@ -56,8 +66,29 @@ func (k *Kernel) step(r *lpnl.Report) {
 		k.Records = slices.Delete(k.Records, i, i+1)
 	}
 	if next != lpnl.StateNone {
-		k.Records = append(k.Records, Record{Hash: r.Hash.String(), PID: r.PID, Comm: r.Comm, State: next})
+		k.Records = append(k.Records, Record{Hash: r.Hash.String(), PID: r.PID, Comm: r.Comm, State: next, Active: active})
 	}
+}
+
+// active returns who is in code from before, as a record says.
+func (k *Kernel) active(hash string, pid int) Active {
+	if i := k.find(hash, pid); i >= 0 {
+		return k.Records[i].Active
+	}
+	return Active{}
+}
+
+// recount counts again, as the kernel does: not where there was nobody.
+func (k *Kernel) recount(r *lpnl.Report) {
+	active := &k.Records[k.find(r.Hash.String(), r.PID)].Active
+	if active.Threads > 0 {
+		stopped(r)
+		k.Recounted = append(k.Recounted, r.PID)
+		if len(k.Left) > 0 {
+			active.Threads, k.Left = k.Left[0], k.Left[1:]
+		}
+	}
+	active.tell(r)
 }
 
 // transition returns the state after verb, or why it is refused.
@@ -71,7 +102,7 @@ func transition(verb lpnl.Verb, was lpnl.State) (lpnl.State, lpnl.Refusal) {
 		(verb == lpnl.VerbApply || verb == lpnl.VerbCheck) && applied,
 		verb == lpnl.VerbRestore && was == lpnl.StateRestored:
 		return was, lpnl.RefusalAlready
-	case (verb == lpnl.VerbRestore || verb == lpnl.VerbUnload) && was == lpnl.StateNone:
+	case (verb == lpnl.VerbRestore || verb == lpnl.VerbUnload || verb == lpnl.VerbRecount) && was == lpnl.StateNone:
 		return was, lpnl.RefusalNotLoaded
 	case verb == lpnl.VerbRestore && !applied:
 		return was, lpnl.RefusalNotApplied
@@ -80,6 +111,7 @@ func transition(verb lpnl.Verb, was lpnl.State) (lpnl.State, lpnl.Refusal) {
 	}
 	return map[lpnl.Verb]lpnl.State{
 		lpnl.VerbLoad: lpnl.StateLoaded, lpnl.VerbApply: lpnl.StateApplied, lpnl.VerbCheck: was,
+		lpnl.VerbRecount: was,
 		lpnl.VerbRestore: lpnl.StateRestored, lpnl.VerbUnload: lpnl.StateNone,
 	}[verb], lpnl.RefusalNone
 }

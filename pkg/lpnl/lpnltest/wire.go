@@ -164,6 +164,7 @@ func (k *Kernel) request(msg genetlink.Message) (lpnl.Report, error) {
 	r := lpnl.Report{StopLimit: lpnl.MaxStopDefault, Verb: map[uint8]lpnl.Verb{
 		lpnl.CmdLoad: lpnl.VerbLoad, lpnl.CmdApply: lpnl.VerbApply,
 		lpnl.CmdRestore: lpnl.VerbRestore, lpnl.CmdUnload: lpnl.VerbUnload,
+		lpnl.CmdRecount: lpnl.VerbRecount,
 	}[msg.Header.Command]}
 	k.replace = false
 	err := each(msg.Data, func(ad *netlink.AttributeDecoder) {
@@ -198,6 +199,7 @@ func (k *Kernel) status(req netlink.Message) []netlink.Message {
 			r.Patch, r.Functions, r.Values = p.Name, p.Jumps, p.Values
 		}
 		stopped(&r)
+		rec.Active.tell(&r)
 		if rec.State == lpnl.StateApplied {
 			layers[rec.PID]++
 			r.Layer = layers[rec.PID]
@@ -258,6 +260,7 @@ func encodeReport(ae *netlink.AttributeEncoder, r lpnl.Report) {
 	for typ, s := range map[uint16]string{
 		lpnl.AttrReportPatch: r.Patch, lpnl.AttrReportVerb: string(r.Verb), lpnl.AttrReportComm: r.Comm,
 		lpnl.AttrReportMessage: r.Message, lpnl.AttrReportFunction: r.Function,
+		lpnl.AttrReportActiveFunction: r.ActiveFunction, lpnl.AttrReportActivePatch: r.ActivePatch,
 	} {
 		if s != "" {
 			ae.String(typ, s)
@@ -268,7 +271,7 @@ func encodeReport(ae *netlink.AttributeEncoder, r lpnl.Report) {
 		lpnl.AttrReportPID: r.PID, lpnl.AttrReportState: int(r.State), lpnl.AttrReportFunctions: r.Functions,
 		lpnl.AttrReportValues: r.Values, lpnl.AttrReportThreads: r.Threads, lpnl.AttrReportAttempts: r.Attempts,
 		lpnl.AttrReportRefusal: int(r.Refusal), lpnl.AttrReportErrno: int(r.Errno), lpnl.AttrReportTID: r.TID,
-		lpnl.AttrReportLayer: r.Layer,
+		lpnl.AttrReportLayer: r.Layer, lpnl.AttrReportActiveThreads: r.ActiveThreads, lpnl.AttrReportActiveTID: r.ActiveTID,
 	} {
 		ae.Uint32(typ, uint32(n))
 	}

@@ -97,4 +97,13 @@ var Requests = []Request{
 	{Name: "boot-get", Command: 12, Dump: true, Attrs: nil},
 	{Name: "gates-get", Command: 14, Dump: true, Attrs: nil},
 	{Name: "gates-drain", Command: 15, Dump: false, Attrs: nil},
+	{Name: "recount", Command: 16, Dump: false, Attrs: []Attr{
+		{Name: "hash", Number: 1, Type: "binary", Exact: 32},
+		{Name: "pid", Number: 2, Type: "u32"},
+		{Name: "start-time", Number: 3, Type: "u64"},
+		{Name: "flags", Number: 4, Type: "u32", Values: 4},
+		{Name: "max-stop", Number: 5, Type: "u64"},
+		{Name: "timeout", Number: 6, Type: "u64"},
+		{Name: "allow-active", Number: 7, Type: "string", Multi: true, Max: 127},
+	}},
 }

@@ -42,7 +42,7 @@ func TestOff(t *testing.T) {
 	}
 	out, err := exec.Command("lpctl", "boot", "replay").CombinedOutput()
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 3 {
+	if !errors.As(err, &exit) || exit.ExitCode() != 2 {
 		t.Errorf("lpctl boot replay: %v, %s", err, out)
 	}
 	wantJournal(t, "lpatch.boot=off is on the kernel's command line: nothing is patched as it starts")

@@ -1,0 +1,72 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+
+	"lpatch/pkg/lpnl"
+)
+
+// recount has the kernel count again who is in code from before. It waits for threads that cannot be read as long as for
+// ones that are in the way.
+func (a *attempt) recount() (lpnl.Report, error) {
+	return a.kernel.Op(lpnl.VerbRecount, a.hash, a.target, lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: quiescentTry})
+}
+
+// copyActive takes over who is in code from before.
+func copyActive(to *lpnl.Report, from lpnl.Report) {
+	to.ActiveThreads, to.ActiveTID = from.ActiveThreads, from.ActiveTID
+	to.ActiveFunction, to.ActivePatch = from.ActiveFunction, from.ActivePatch
+}
+
+// Recount brings a status up to date. Processes in which threads were let finish in code from before are stopped, each for
+// a moment, to see who is still there, and no others are. Where that fails the number stays, and the message says why.
+// Those that have ended meanwhile are left out.
+func (s *Session) Recount(status []lpnl.Report) []lpnl.Report {
+	list := make([]lpnl.Report, 0, len(status))
+	for _, r := range status {
+		if r.ActiveThreads > 0 {
+			again, err := s.recount(r)
+			switch {
+			case absent(err):
+				continue
+			case err != nil:
+				if r.Message != "" {
+					r.Message += "; "
+				}
+				r.Message += fmt.Sprintf("who is still in old code could not be counted again: %v", err)
+			default:
+				copyActive(&r, again)
+			}
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// recount holds on to the process, as Session.run does.
+func (s *Session) recount(r lpnl.Report) (lpnl.Report, error) {
+	t, err := s.proc.Process(r.PID)
+	if err != nil {
+		return lpnl.Report{}, err
+	}
+	held, err := s.proc.Hold(t)
+	if err != nil {
+		return lpnl.Report{}, err
+	}
+	defer held.Close()
+	a := &attempt{kernel: s.kernel, hash: r.Hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}}
+	return a.recount()
+}
+
+// absent tells whether the process, or the patch in it, is gone by now.
+func absent(err error) bool {
+	var refused *lpnl.Refused
+	if errors.As(err, &refused) {
+		switch refused.Report.Refusal {
+		case lpnl.RefusalNotLoaded, lpnl.RefusalTargetGone, lpnl.RefusalTargetChanged:
+			return true
+		}
+	}
+	return Gone(err) || unknown(err)
+}

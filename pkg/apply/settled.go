@@ -1,0 +1,55 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
+)
+
+// takesOut tells whether a verb leads away from a patch: a process without the patch is as the verb would leave it.
+func takesOut(verb Verb) bool {
+	return verb == lpnl.VerbRestore || verb == lpnl.VerbUnload || verb == Revert
+}
+
+// settled tells whether the kernel refused because the patch is already in the state that the verb leads to.
+func settled(verb Verb, err error) bool {
+	var refused *lpnl.Refused
+	if !errors.As(err, &refused) {
+		return false
+	}
+	code := refused.Report.Refusal
+	return code == lpnl.RefusalAlready || code == lpnl.RefusalNotApplied && verb == lpnl.VerbRestore
+}
+
+// settle tells whether a process was refused because it is already as the verb would leave it, which is the one meaning of
+// "nothing to do". That a patch is not there is a matter of its name too: the file that was given may be another one than
+// what the process has under this name, which somebody who takes it out does not expect to stay.
+func (s *Session) settle(verb Verb, p Patch, t proc.Process, err error) (bool, error) {
+	var refused *lpnl.Refused
+	if !errors.As(err, &refused) || settled(verb, err) {
+		return settled(verb, err), err
+	}
+	if code := refused.Report.Refusal; !takesOut(verb) || code != lpnl.RefusalNotLoaded && code != lpnl.RefusalImageMissing {
+		return false, err
+	}
+	all, statusErr := s.kernel.Status()
+	if statusErr != nil {
+		return false, statusErr
+	}
+	for _, r := range all {
+		if r.PID == t.PID && r.Patch == p.Name {
+			return false, lacking(p.Name, t, "%v has a patch %q that is not known to be this one; give the name in place of the file to take it out")
+		}
+	}
+	return true, lacking(p.Name, t, "%v has no patch %q loaded")
+}
+
+// lacking is the refusal for a process that does not have a patch. The format is given the process and the name.
+func lacking(name string, t proc.Process, format string) error {
+	return &lpnl.Refused{Report: lpnl.Report{
+		Patch: name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalNotLoaded, Errno: syscall.ENOENT, Message: fmt.Sprintf(format, t, name),
+	}}
+}

@@ -1,0 +1,22 @@
+package build
+
+import "fmt"
+
+// warnLasting warns of functions whose old bodies threads of a running process do not leave, so that it never gets the fix.
+func (b *builder) warnLasting() {
+	for _, in := range b.inputs {
+		for _, ch := range in.Diff.Changed {
+			text := ""
+			switch old := in.Diff.Old; {
+			case old.RunsOnce(ch.Old):
+				text = "it runs once, as the program starts, so a process that runs goes on in the old one"
+			case old.HasEndlessLoop(ch.Old):
+				text = "the old one has a loop without an exit, so a thread that is in it goes on in it"
+			default:
+				continue
+			}
+			b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: %s: %s and never gets the fix; have the fix in a function that it calls again and again",
+				in.Diff.New.Name, ch.Old.Name, text))
+		}
+	}
+}
