@@ -72,9 +72,9 @@ const struct lp_span *lp_span_find(const struct lp_span *spans, unsigned int nr,
 	return bsearch(&value, spans, nr, sizeof(*spans), lp_span_match);
 }
 
-static void lp_span_add(struct lp_op *op, const struct lp_span *span)
+static void lp_span_add(struct lp_op *op, struct lp_span span)
 {
-	op->spans[op->scan.nr_spans++] = *span;
+	op->spans[op->scan.nr_spans++] = span;
 }
 
 /* Is there a jump at the entry [@start, @start + 4] of a function? The sites are sorted. */
@@ -167,9 +167,13 @@ static void lp_spans_add_patch(struct lp_op *op, const struct lp_patch *patch, u
 
 		if ((segment->prot & LPATCH_SEGMENT_PROT_EXEC) &&
 		    lp_load_is_mapped(op->target->mm, patch, base, segment))
-			lp_span_add(op, &(struct lp_span){ .lo = lo, .hi = lo + segment->size,
-							   .name = patch->name, .is_patch = true,
-							   .allowed = allowed });
+			lp_span_add(op, (struct lp_span){
+				.lo = lo,
+				.hi = lo + segment->size,
+				.name = patch->name,
+				.is_patch = true,
+				.allowed = allowed,
+			});
 	}
 }
 
@@ -183,7 +187,7 @@ static void lp_spans_add_functions(struct lp_op *op)
 		const struct lp_function *function = &patch->functions[i];
 		unsigned long base = op->bases[function->image];
 
-		lp_span_add(op, &(struct lp_span){
+		lp_span_add(op, (struct lp_span){
 			.lo = base + function->start + lp_entry_is_site(patch, function),
 			.hi = base + function->end,
 			.name = function->symbol,
@@ -201,9 +205,11 @@ static void lp_spans_add_torn(struct lp_op *op)
 		const struct lp_place *place = &op->places[i];
 
 		if (place->site->kind == LPATCH_SITE_KIND_JUMP && place->len)
-			lp_span_add(op, &(struct lp_span){ .lo = place->addr + 1,
-							   .hi = place->addr + place->len,
-							   .name = place->site->symbol });
+			lp_span_add(op, (struct lp_span){
+				.lo = place->addr + 1,
+				.hi = place->addr + place->len,
+				.name = place->site->symbol,
+			});
 	}
 }
 
