@@ -101,7 +101,9 @@ func find(image *patch.Image, list []candidate) *candidate {
 func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, list []candidate) error {
 	built := describe(image.BuildID, image.SHA256)
 	var text string
-	if c := alike(image, list); c != nil {
+	if what := foreign(list); what != "" {
+		text = fmt.Sprintf("%v runs %s; lpatch patches 64-bit x86-64 only", p, what)
+	} else if c := alike(image, list); c != nil {
 		text = fmt.Sprintf("%v maps %s with %v, but the patch was built for %s; rebuild the patch with --target %s",
 			p, c.mapping.Path, c.id, strings.TrimPrefix(built, "build-id "), s.proc.File(p.PID, c.mapping))
 	} else {
@@ -111,6 +113,19 @@ func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, 
 		Patch: spec.Name, PID: p.PID, Comm: p.Comm,
 		Refusal: lpnl.RefusalImageMissing, Errno: syscall.ENOEXEC, Message: text,
 	}}
+}
+
+// foreign says what a process runs of which all files are for another machine: the kernel maps no others into it.
+func foreign(list []candidate) (what string) {
+	for _, c := range list {
+		if c.known && c.id.foreign == "" {
+			return ""
+		}
+		if what == "" {
+			what = c.id.foreign
+		}
+	}
+	return what
 }
 
 // alike finds the file that has the name of an image.

@@ -187,8 +187,8 @@ func (b *builder) checkMoved(res *diff.Result) {
 }
 
 func comparePair(p pair, opts diff.Options) (*diff.Result, error) {
-	parse := func(side string, data []byte) (*diff.Object, error) {
-		f, err := lpelf.Parse(side+" "+p.name, data)
+	parse := func(path string, data []byte) (*diff.Object, error) {
+		f, err := lpelf.Parse(path, data)
 		if err != nil {
 			return nil, err
 		}
@@ -197,11 +197,11 @@ func comparePair(p pair, opts diff.Options) (*diff.Result, error) {
 	old := diff.EmptyObject(p.name)
 	if p.old != nil {
 		var err error
-		if old, err = parse("old", p.old); err != nil {
+		if old, err = parse("old "+p.oldName, p.old); err != nil {
 			return nil, err
 		}
 	}
-	new, err := parse("new", p.new)
+	new, err := parse("new "+p.name, p.new)
 	if err != nil {
 		return nil, err
 	}

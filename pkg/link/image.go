@@ -70,7 +70,7 @@ func OpenImage(target, symbols string) (*Image, error) {
 // NewImage prepares a target; twin may be nil.
 func NewImage(f, twin *lpelf.File) (*Image, error) {
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
-		return nil, fmt.Errorf("%s: %v is not a program or shared object that runs; name the file that is mapped in the process", f.Path, f.Type)
+		return nil, fmt.Errorf("%s: %s, not a program or shared object that runs; name the file that is mapped in the process", f.Path, f.Kind())
 	}
 	table := f.Symbols
 	if twin != nil {
