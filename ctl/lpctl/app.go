@@ -92,7 +92,15 @@ func noVerb(c *cli.Context) error {
 		}
 		return &exitError{status: exitFailed, reported: true}
 	}
-	if best := nearest(name, verbNames(c.App)); best != "" {
+	if name == "version" {
+		cli.ShowVersion(c)
+		return nil
+	}
+	return noSuchVerb(c.App, name)
+}
+
+func noSuchVerb(app *cli.App, name string) error {
+	if best := nearest(name, append(verbNames(app), "help", "version")); best != "" {
 		return fmt.Errorf("there is no verb %q; did you mean %q?", name, best)
 	}
 	return fmt.Errorf("there is no verb %q; see lpctl --help", name)
@@ -100,11 +108,11 @@ func noVerb(c *cli.Context) error {
 
 // showHelp shows that of a verb, or of all if it is "".
 func showHelp(c *cli.Context, verb string) error {
-	if verb == "" {
+	if verb == "" || verb == "help" || verb == "version" {
 		return cli.ShowAppHelp(c)
 	}
 	if c.App.Command(verb) == nil {
-		return fmt.Errorf("there is no verb %q; see lpctl --help", verb)
+		return noSuchVerb(c.App, verb)
 	}
 	return cli.ShowCommandHelp(c, verb)
 }
