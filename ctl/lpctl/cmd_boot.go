@@ -118,7 +118,8 @@ func (b *bootRun) add() error {
 	case errors.Is(err, errBootOff):
 		b.note("%s is kept for the next boot and not applied to what starts: %v", e.Name, err)
 	case err != nil:
-		return superseded(err)
+		return fmt.Errorf("%w; the entry %s is kept all the same and counts from the next boot on, \"lpctl boot remove %s\" takes it out",
+			superseded(err), e.Name, e.Name)
 	default:
 		b.say("%s is applied to what starts from now on", e.Name)
 	}
@@ -166,9 +167,11 @@ func (b *bootRun) remove() error {
 	name := strings.TrimSuffix(b.arg, ".lp")
 	n, err := apply.Unregister(b.kernel, name)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; if %s has an entry, it is kept", err, name)
 	}
 	switch err := b.registry.Remove(name); {
+	case errors.Is(err, boot.ErrNoEntry) && n == 0 && b.c.Bool("now"):
+		return nothing(fmt.Errorf("nothing to do: %w; what runs with the patch goes back with: lpctl revert %s --all", err, name))
 	case errors.Is(err, boot.ErrNoEntry) && n == 0:
 		return nothing(fmt.Errorf("nothing to do: %w; see lpctl boot list", err))
 	case err != nil && !errors.Is(err, boot.ErrNoEntry):

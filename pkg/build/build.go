@@ -72,6 +72,7 @@ func FromObjects(o Options) (*Result, error) {
 	}
 	b := &builder{
 		im: im, opts: diff.Options{Data: o.Data, LayoutOK: o.LayoutOK}, res: &Result{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
+		instruments: map[string][2][]string{},
 	}
 	if len(o.Old)+len(o.New) > 0 || len(o.Set) == 0 {
 		olds, err := collect(o.Old)
@@ -105,6 +106,8 @@ type builder struct {
 	skipped  []string                // objects that differ and are no part of the target
 	keepers  map[string]*diff.Result // of functions that several objects have: whose instance the target has
 	strays   map[string]diff.Refusal // why an instance is not what the target has
+	// instruments are the options that an object was compiled with, old and new, and that add code and data to it.
+	instruments map[string][2][]string
 }
 
 // recover finds the symbols of the old objects in a target that has none.
@@ -140,6 +143,7 @@ func (b *builder) compare(pairs []pair) error {
 		if err != nil {
 			return err
 		}
+		b.noteInstruments(res)
 		switch {
 		case p.old != nil && !res.Nothing():
 			changed = append(changed, res)
@@ -364,7 +368,7 @@ func (b *builder) link(o Options) (*Result, error) {
 		return nil, err
 	}
 	if len(b.refusals) > 0 {
-		return nil, b.refusals.Sorted()
+		return nil, b.explain(b.refusals).Sorted()
 	}
 	switch n := len(content.Spec.Sites); {
 	case n == 0:
