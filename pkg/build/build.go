@@ -368,7 +368,7 @@ func (b *builder) link(o Options) (*Result, error) {
 		return nil, err
 	}
 	if len(b.refusals) > 0 {
-		return nil, b.explain(b.refusals).Sorted()
+		return nil, b.explain(b.refusals)
 	}
 	switch n := len(content.Spec.Sites); {
 	case n == 0:

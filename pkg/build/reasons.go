@@ -45,34 +45,46 @@ func (b *builder) noteInstruments(res *diff.Result) {
 }
 
 // explain gives the true reason for refusals that are about what the compiler added to an object, and not about its source:
-// no advice on variables helps there. Counters differ in every object of two builds, so one is named for all.
+// no advice on variables helps there.
 func (b *builder) explain(list Refusals) Refusals {
 	differs := map[string]bool{} // the target was not built with those options, or from another source
 	for _, r := range list {
 		differs[r.File] = differs[r.File] || r.Code == "target-differs" && !isAddition(r)
 	}
 	out := Refusals{}
-	files := map[string][]string{} // by the text about them
 	for _, r := range list {
 		options, ok := b.instruments[r.File]
 		switch {
-		case ok && isAddition(r):
-			text := instrumentedText(options[0], options[1])
-			if !differs[r.File] && !slices.Contains(files[text], r.File) {
-				files[text] = append(files[text], r.File)
-			}
+		case ok && isAddition(r) && differs[r.File]:
 			continue
+		case ok && isAddition(r):
+			r = Refusal{Code: "instrumented", File: r.File, Text: instrumentedText(options[0], options[1])}
 		case r.Code == "target-differs" && len(options[0]) > 0:
 			r.Text += ", but they are compiled with " + strings.Join(options[0], " and ") + ": leave that out if the target was built without it"
 		}
 		out = append(out, r)
 	}
-	for text, names := range files {
-		slices.Sort(names)
-		if n := len(names) - 1; n > 0 {
-			text += fmt.Sprintf("; the same is true of %s", plural(n, "other object"))
+	return once(out.Sorted())
+}
+
+// once names one object for all of which the same is true: a header's structure changes in each that includes it, and counters
+// differ in every object of two builds.
+func once(list Refusals) Refusals {
+	type reason struct{ code, symbol, text string }
+	first, more := map[reason]int{}, map[int]int{}
+	out := Refusals{}
+	for _, r := range list {
+		key := reason{r.Code, r.Symbol, r.Text}
+		i, again := first[key]
+		if again && (r.Code == "struct-layout-changed" || r.Code == "instrumented") {
+			more[i]++
+			continue
 		}
-		out = append(out, Refusal{Code: "instrumented", File: names[0], Text: text})
+		first[key] = len(out)
+		out = append(out, r)
+	}
+	for i, n := range more {
+		out[i].Text += fmt.Sprintf("; the same is true of %s", plural(n, "other object"))
 	}
 	return out
 }

@@ -32,3 +32,21 @@ func TestInstrumented(t *testing.T) {
 			"f.o: the new object is compiled with "+tt.option+" and the old one is not; compile both as the target was built [instrumented]")
 	}
 }
+
+// TestLayoutOnce: a structure of a header is named once, whatever includes it.
+func TestLayoutOnce(t *testing.T) {
+	files := func(member, change string) map[string]string {
+		out := map[string]string{"main.c": "struct s *p; int main(void) { return 0; }\n"}
+		for _, name := range []string{"f", "g", "h"} {
+			out[name+".c"] = "#line 1 \"head.h\"\nstruct s { int a; " + member + "}; extern struct s *p;\n" +
+				"#line 1 \"" + name + ".c\"\nint " + name + "(void) { return p->a" + change + "; }\n"
+		}
+		return out
+	}
+	p := newProjectLinked(t, files("", ""), files("int b; ", "+ p->b"), []string{"-pie"})
+	const want = "f.o: s: the structure at head.h:1 changed (4 bytes before, 8 now): the member b at head.h:1 is new, and the program has objects of the old layout; " +
+		"keep it as it was and store what is new elsewhere, or say --layout-ok 's' if no old one is seen by new code; the same is true of 2 other objects [struct-layout-changed]"
+	if _, err := p.build(p.target, ""); err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
