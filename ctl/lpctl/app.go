@@ -12,10 +12,12 @@ import (
 	"github.com/xrash/smetrics"
 
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 )
 
 // run carries out a command line and returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
+	stderr = names.Writer{To: stderr} // errors and notes are for people, in all modes
 	app := newApp(stdout, stderr)
 	args, err := arrange(app, args)
 	if err == nil {
