@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -156,6 +157,11 @@ func flagNames(flags []cli.Flag) []string {
 	return names
 }
 
+// isVerbOption tells whether a verb has an option.
+func isVerbOption(app *cli.App, name string) bool {
+	return slices.ContainsFunc(app.Commands, func(c *cli.Command) bool { return slices.Contains(flagNames(c.Flags), name) })
+}
+
 // usageError says on one line what is wrong with an option.
 func usageError(c *cli.Context, err error, _ bool) error {
 	text := err.Error()
@@ -166,6 +172,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		}
 	}
 	name := "lpctl"
+	if wrong, ok := strings.CutPrefix(text, "there is no option --"); ok && isVerbOption(c.App, wrong) && (c.Command == nil || c.Command.Name == "lpctl" || c.Command.Name == "") {
+		return fmt.Errorf("the verb is missing that --%s is an option of; see lpctl --help", wrong)
+	}
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "lpctl" {
 		name += " " + c.Command.Name
 		if wrong, ok := strings.CutPrefix(text, "there is no option --"); ok {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -72,6 +73,9 @@ func bootAction(c *cli.Context) error {
 	b := &bootRun{c: c, arg: c.Args().Get(1), registry: boot.Registry{Root: c.String("root")}}
 	if b.registry.Root != "/" {
 		b.registry.Copies = "/"
+	}
+	if st, err := os.Stat(b.registry.Root); err != nil || !st.IsDir() {
+		return fmt.Errorf("--root %s: there is no such directory, so no system has its root there", b.registry.Root)
 	}
 	if action.kernel {
 		k, err := connect()

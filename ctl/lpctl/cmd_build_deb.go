@@ -46,6 +46,9 @@ type packageJSON struct {
 }
 
 func buildPackage(c *cli.Context) error {
+	if err := noArgument(c); err != nil {
+		return err
+	}
 	o, err := packageOptions(c)
 	if err != nil {
 		return err

@@ -32,12 +32,16 @@ func TestWrongKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, in("one/new/x.o"), so)
+	if out, err := exec.Command("objcopy", "--only-keep-debug", p.target, in("prog.debug")).CombinedOutput(); err != nil {
+		t.Fatalf("objcopy: %v\n%s", err, out)
+	}
 	const only = "; lpatch patches 64-bit x86-64 only"
 	oldObject, newObject := in("old/objs/f.o"), in("new/objs/f.o")
 	for _, tt := range []struct{ target, symbols, old, new, want string }{
 		{in("prog32"), "", oldObject, newObject, in("prog32") + ": a program or shared object for 32-bit x86" + only},
 		{in("run"), "", oldObject, newObject, in("run") + ": not an ELF file: it is a script for /bin/sh; name the program that runs"},
 		{oldObject, "", oldObject, newObject, oldObject + ": an object file, not a program or shared object that runs; name the file that is mapped in the process"},
+		{in("prog.debug"), "", oldObject, newObject, in("prog.debug") + ": a separate debug file, which has no code; name the program or library that it is for, and this file with --symbols"},
 		{p.target, in("prog32"), oldObject, newObject, in("prog32") + ": a program or shared object for 32-bit x86" + only},
 		{p.target, "", p.target, newObject, p.target + ": a program or shared object, not an object file; give the .o files of the build"},
 		{p.target, "", oldObject, p.target, p.target + ": a program or shared object, not an object file; give the .o files of the build"},

@@ -144,11 +144,14 @@ func (o *SourceOptions) check() error {
 	if st, err := os.Stat(o.Source); err != nil {
 		return err
 	} else if !st.IsDir() {
-		return fmt.Errorf("%s: not a folder; --source names the top of the source tree", o.Source)
+		return fmt.Errorf("%s: not a directory; --source names the top of the source tree", o.Source)
 	}
 	files := append([]string{o.Target, o.Symbols, o.Patch}, o.Libraries...)
 	for _, s := range o.Set {
 		files = append(files, s.File)
+	}
+	if st, err := os.Stat(o.Patch); err == nil && st.IsDir() {
+		return fmt.Errorf("%s: a directory; --patch names a file, for patch -p1", o.Patch)
 	}
 	for _, p := range files {
 		if p == "" {
