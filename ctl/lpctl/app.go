@@ -6,16 +6,19 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
 
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 )
 
 // run carries out a command line and returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
+	stderr = names.Writer{To: stderr} // errors and notes are for people, in all modes
 	app := newApp(stdout, stderr)
 	args, err := arrange(app, args)
 	if err == nil {
@@ -101,7 +104,15 @@ func noVerb(c *cli.Context) error {
 		}
 		return &exitError{status: exitFailed, reported: true}
 	}
-	if best := nearest(name, verbNames(c.App)); best != "" {
+	if name == "version" {
+		cli.ShowVersion(c)
+		return nil
+	}
+	return noSuchVerb(c.App, name)
+}
+
+func noSuchVerb(app *cli.App, name string) error {
+	if best := nearest(name, append(verbNames(app), "help", "version")); best != "" {
 		return fmt.Errorf("there is no verb %q; did you mean %q?", name, best)
 	}
 	return fmt.Errorf("there is no verb %q; see lpctl --help", name)
@@ -109,11 +120,11 @@ func noVerb(c *cli.Context) error {
 
 // showHelp shows that of a verb, or of all if it is "".
 func showHelp(c *cli.Context, verb string) error {
-	if verb == "" {
+	if verb == "" || verb == "help" || verb == "version" {
 		return cli.ShowAppHelp(c)
 	}
 	if c.App.Command(verb) == nil {
-		return fmt.Errorf("there is no verb %q; see lpctl --help", verb)
+		return noSuchVerb(c.App, verb)
 	}
 	return cli.ShowCommandHelp(c, verb)
 }
@@ -155,6 +166,11 @@ func flagNames(flags []cli.Flag) []string {
 	return names
 }
 
+// isVerbOption tells whether a verb has an option.
+func isVerbOption(app *cli.App, name string) bool {
+	return slices.ContainsFunc(app.Commands, func(c *cli.Command) bool { return slices.Contains(flagNames(c.Flags), name) })
+}
+
 // usageError says on one line what is wrong with an option.
 func usageError(c *cli.Context, err error, _ bool) error {
 	text := err.Error()
@@ -165,6 +181,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		}
 	}
 	name := "lpctl"
+	if wrong, ok := strings.CutPrefix(text, "there is no option --"); ok && isVerbOption(c.App, wrong) && (c.Command == nil || c.Command.Name == "lpctl" || c.Command.Name == "") {
+		return fmt.Errorf("the verb is missing that --%s is an option of; see lpctl --help", wrong)
+	}
 	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "lpctl" {
 		name += " " + c.Command.Name
 		if wrong, ok := strings.CutPrefix(text, "there is no option --"); ok {

@@ -24,12 +24,17 @@ func arrange(app *cli.App, args []string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; see lpctl %s --help", err, verb)
 	}
+	if slices.ContainsFunc(options, isHelp) {
+		return []string{args[0], verb, "--help"}, nil // the library takes any argument for the name of what to explain
+	}
 	out := append([]string{args[0], verb}, options...)
 	if len(others) > 0 {
 		out = append(append(out, "--"), others...)
 	}
 	return out, nil
 }
+
+func isHelp(arg string) bool { return arg == "--help" || arg == "-help" || arg == "-h" || arg == "--h" }
 
 // split finds the verb: the first argument that is neither an option nor the value of one.
 func split(app *cli.App, args []string) (before []string, verb string, after []string) {

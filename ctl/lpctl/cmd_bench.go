@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -31,8 +30,8 @@ func benchCommand() *cli.Command {
 }
 
 func runBench(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q; see lpctl bench --help", c.Args().First())
+	if err := noArgument(c); err != nil {
+		return err
 	}
 	k, err := connect()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -74,6 +75,9 @@ func bootAction(c *cli.Context) error {
 	if b.registry.Root != "/" {
 		b.registry.Copies = "/"
 	}
+	if st, err := os.Stat(b.registry.Root); err != nil || !st.IsDir() {
+		return fmt.Errorf("--root %s: there is no such directory, so no system has its root there", b.registry.Root)
+	}
 	if action.kernel {
 		k, err := connect()
 		if err != nil {
@@ -119,7 +123,8 @@ func (b *bootRun) add() error {
 	case errors.Is(err, errBootOff):
 		b.note("%s is kept for the next boot and not applied to what starts: %v", e.Name, err)
 	case err != nil:
-		return superseded(err)
+		return fmt.Errorf("%w; the entry %s is kept all the same and counts from the next boot on, \"lpctl boot remove %s\" takes it out",
+			superseded(err), e.Name, e.Name)
 	default:
 		b.say("%s is applied to what starts from now on", e.Name)
 	}
@@ -164,11 +169,15 @@ func (b *bootRun) remove() error {
 	name := strings.TrimSuffix(b.arg, ".lp")
 	n, err := apply.Unregister(b.kernel, name)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; if %s has an entry, it is kept", err, name)
 	}
 	switch err := b.registry.Remove(name); {
 	case errors.Is(err, boot.ErrNoEntry) && n == 0:
-		return unmatched(err.Error()+"; see lpctl boot list", b.c.Bool("quiet"), b.c.Bool("allow-none"))
+		next := "see lpctl boot list"
+		if b.c.Bool("now") {
+			next = fmt.Sprintf("what runs with the patch goes back with: lpctl revert %s --all", name)
+		}
+		return unmatched(err.Error()+"; "+next, b.c.Bool("quiet"), b.c.Bool("allow-none"))
 	case err != nil && !errors.Is(err, boot.ErrNoEntry):
 		return err
 	}

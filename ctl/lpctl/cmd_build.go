@@ -29,9 +29,10 @@ lpctl build --target ELF [--symbols ELF] [--lib PATH]… --source DIR --patch FI
 lpctl build --target ELF --target ELF… [--lib PATH]… --source DIR --patch FILE -o DIR -- BUILD COMMAND…
 lpctl build --target ELF [--symbols ELF] --set VAR=FILE… -o NAME.lp
 lpctl build --deb SOURCE --from VERSION {--to VERSION [--fix NAME]… | --patch FILE} [--suite NAME] [--work DIR] [--jobs N] -o DIR`,
-		Description: `The first form compares objects, archives or folders of objects, compiled with -ffunction-sections and
+		Description: `The first form compares objects, archives or directories of objects, compiled with -ffunction-sections and
 -fdata-sections from the old and from the new source. The second form builds both itself: a copy of DIR as it is, and
-with FILE applied. The third form replaces values only; --set goes with the first two, too. The fourth form does all of
+with FILE applied. The third form does so once for several programs and libraries, and makes a patch for each that the
+change concerns. The fourth form replaces values only; --set goes with the first two, too. The fifth form does all of
 it for a Debian package: it builds the version that runs in a clean root, compares it with Debian's own files, builds it
 again with the fixes of the newer version, and makes a patch for each program and library that they change (as root).`,
 		Flags: append([]cli.Flag{
@@ -94,6 +95,9 @@ func buildPatch(c *cli.Context) error {
 		return buildSeveral(c, targets)
 	case !ok:
 		return errors.New("-o is missing, or is not NAME.lp; see lpctl build --help")
+	}
+	if err := durable.CanWrite(out); err != nil {
+		return err
 	}
 	res, err := makePatch(c, name)
 	var refusals build.Refusals

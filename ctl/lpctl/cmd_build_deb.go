@@ -29,7 +29,7 @@ func debFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "fix", Usage: "only the patch `NAME` of those that are new; may be repeated"},
 		&cli.StringFlag{Name: "suite", Usage: "the release, `NAME` (default: this machine's)"},
 		&cli.StringFlag{Name: "work", Usage: "keep what is fetched and built in `DIR` (default: lpctl in the user's cache)"},
-		&cli.IntFlag{Name: "jobs", Usage: "run `N` compilers at once (default: one for each processor)", DefaultText: " "},
+		&cli.IntFlag{Name: "jobs", Usage: "run `N` compilers at once", DefaultText: "one for each processor"},
 	}
 }
 
@@ -47,11 +47,14 @@ type packageJSON struct {
 }
 
 func buildPackage(c *cli.Context) error {
+	if err := noArgument(c); err != nil {
+		return err
+	}
 	o, err := packageOptions(c)
 	if err != nil {
 		return err
 	}
-	if err := checkFolder(c); err != nil {
+	if err := makeDir(c); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
@@ -66,13 +69,19 @@ func buildPackage(c *cli.Context) error {
 	return writePackage(c, res)
 }
 
-// checkFolder looks where patches for several files are to go.
-func checkFolder(c *cli.Context) error {
+// makeDir makes the directory that patches for several files are to go to.
+func makeDir(c *cli.Context) error {
 	out := c.String("output")
-	if st, err := os.Stat(out); err != nil || !st.IsDir() {
-		return fmt.Errorf("-o %s: there may be a patch for each of several files; give a folder that exists", out)
+	st, err := os.Stat(out)
+	switch {
+	case out == "":
+		return errors.New("-o is missing: the directory for the patches, of which there may be several; see lpctl build --help")
+	case err == nil && st.IsDir():
+		return nil
+	case err == nil || strings.HasSuffix(out, ".lp"):
+		return fmt.Errorf("-o %s: there may be a patch for each of several files; name a directory, which is made if it is not there", out)
 	}
-	return nil
+	return os.MkdirAll(out, 0o755)
 }
 
 // buildSeveral makes a patch for each of several targets from one source.
@@ -81,9 +90,9 @@ func buildSeveral(c *cli.Context, targets []string) error {
 	case c.String("source") == "" || c.String("patch") == "":
 		return errors.New("several --target need --source and --patch; give one with --old and --new, or with --set alone")
 	case c.IsSet("symbols") || c.IsSet("set"):
-		return errors.New("--symbols and --set are about one --target; give one, or name a folder of debug files with --debug-dir")
+		return errors.New("--symbols and --set are about one --target; give one, or name a directory of debug files with --debug-dir")
 	}
-	if err := checkFolder(c); err != nil {
+	if err := makeDir(c); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)

@@ -32,6 +32,9 @@ func doctorCommand() *cli.Command {
 }
 
 func doctor(c *cli.Context) error {
+	if err := noArgument(c); err != nil {
+		return err
+	}
 	list := append([]check{checkCapabilities(), checkKernel(), checkMapFiles()}, checkModule()...)
 	bad := 0
 	tw := tabwriter.NewWriter(c.App.Writer, 0, 8, 2, ' ', 0)

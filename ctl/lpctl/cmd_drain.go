@@ -44,8 +44,8 @@ func drainCommand() *cli.Command {
 }
 
 func drain(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q; see lpctl drain --help", c.Args().First())
+	if err := noArgument(c); err != nil {
+		return err
 	}
 	k, err := connect()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
 )
 
@@ -129,9 +130,9 @@ func sites(w io.Writer, f *patch.File) error {
 	var functions, values [][]string
 	for _, s := range f.Spec.Sites {
 		key := place{s.Image, s.Symbol}
-		row := []string{s.Symbol, strconv.Itoa(s.Image), fmt.Sprintf("%#x", s.Vaddr)}
+		row := []string{names.Readable(s.Symbol), strconv.Itoa(s.Image), fmt.Sprintf("%#x", s.Vaddr)}
 		if s.Kind == patch.SiteJump {
-			functions = append(functions, append(row, fmt.Sprint(size[key]), fmt.Sprint(newSize[s.Target]), why[key]))
+			functions = append(functions, append(row, fmt.Sprint(size[key]), fmt.Sprint(newSize[s.Target]), names.InText(why[key])))
 		} else {
 			values = append(values, append(row, fmt.Sprintf("% x -> % x", []byte(s.Old), []byte(s.New))))
 		}

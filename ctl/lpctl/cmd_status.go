@@ -28,8 +28,8 @@ func statusCommand() *cli.Command {
 }
 
 func showStatus(c *cli.Context) error {
-	if c.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q; see lpctl status --help", c.Args().First())
+	if err := noArgument(c); err != nil {
+		return err
 	}
 	sel, err := selection(c)
 	if err != nil {

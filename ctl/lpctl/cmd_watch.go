@@ -40,6 +40,9 @@ func watchCommand() *cli.Command {
 }
 
 func watch(c *cli.Context) error {
+	if err := noArgument(c); err != nil {
+		return err
+	}
 	events, err := listen()
 	if err != nil {
 		return err

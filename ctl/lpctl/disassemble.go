@@ -10,6 +10,7 @@ import (
 	"golang.org/x/arch/x86/x86asm"
 
 	"lpatch/pkg/insn"
+	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
 )
 
@@ -25,6 +26,7 @@ func disassemble(w io.Writer, f *patch.File) error {
 	l := listing{file: f, fixups: f.Spec.Fixups}
 	for _, s := range f.Symbols() {
 		if s.Func {
+			s.Name = names.InText(s.Name) // or a stub's, NAME@plt
 			l.symbols = append(l.symbols, s)
 		}
 	}

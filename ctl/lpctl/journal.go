@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 )
 
 // journalPath is where systemd-journald takes messages with fields; tests have their own.
@@ -84,11 +85,11 @@ func encodeJournal(fields [][2]string) []byte {
 	return out.Bytes()
 }
 
-// describeEvent is an event in a sentence.
+// describeEvent is an event in a sentence, for people: the fields have the symbols as they are.
 func describeEvent(r lpnl.Report) string {
 	o := outcome(r)
 	if o.Err != nil {
-		return fmt.Sprintf("refused to %s %s in %v: %v", r.Verb, r.Patch, o.Process, o.Err)
+		return fmt.Sprintf("refused to %s %s in %v: %s", r.Verb, r.Patch, o.Process, names.InText(o.Err.Error()))
 	}
 	return sentence(r.Verb, o)
 }

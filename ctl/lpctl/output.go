@@ -14,6 +14,7 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 )
 
 // targetJSON is one target, as --json prints it: a contract.
@@ -231,6 +232,9 @@ func complain(w io.Writer, o apply.Outcome) {
 
 // isTerminal tells whether somebody may look at what is written.
 func isTerminal(w io.Writer) bool {
+	if readable, ok := w.(names.Writer); ok {
+		w = readable.To
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -196,7 +196,7 @@ func watchedEvents() (listener, error) {
 		report(lpnl.Report{Verb: lpnl.VerbApply, Patch: "busy", PID: 1, Comm: "init", State: lpnl.StateApplied, ActiveThreads: 2,
 			ActiveTID: 8, ActiveFunction: "loop"}),
 		report(lpnl.Report{Verb: lpnl.VerbApply, Patch: "fix", PID: 1, Comm: "init", Refusal: lpnl.RefusalThreadActive,
-			Message: "too late", TID: 7, Function: "two\nlines"}),
+			Message: "too late in _ZN1a1fEi", TID: 7, Function: "two\nlines"}),
 		fail(fmt.Errorf("the end")),
 	}, nil
 }
@@ -217,8 +217,8 @@ func watchEvents(t *testing.T, args string) string {
 
 func TestWatch(t *testing.T) {
 	for args, wants := range map[string][]string{
-		"watch":        {"loaded fix into init[1]: 0 bytes at 0x1000\n", "refused to apply fix in init[1]: too late\n"},
-		"watch --json": {`"verb":"load","patch":"fix","pid":1,`, `"error":{"code":"thread-active","message":"too late",`},
+		"watch":        {"loaded fix into init[1]: 0 bytes at 0x1000\n", "refused to apply fix in init[1]: too late in a::f(int)\n"},
+		"watch --json": {`"verb":"load","patch":"fix","pid":1,`, `"error":{"code":"thread-active","message":"too late in _ZN1a1fEi",`},
 	} {
 		got := watchEvents(t, args)
 		for _, want := range wants {
@@ -251,7 +251,7 @@ func TestJournal(t *testing.T) {
 		{"MESSAGE=loaded fix into init[1]: 0 bytes at 0x1000\n", "\nMESSAGE_ID=" + journalID + "\n", "\nLPATCH_VERB=load\n",
 			"\nLPATCH_PATCH=fix\n", "\nLPATCH_STATE=loaded\n", "\nOBJECT_PID=1\n", "\nPRIORITY=6\n"},
 		{"MESSAGE=applied busy to init[1]: 2 threads in old code: loop (thread 8)\n", "\nLPATCH_ACTIVE_THREADS=2\n", "\nPRIORITY=6\n"},
-		{"MESSAGE=refused to apply fix in init[1]: too late\n", "\nLPATCH_CODE=thread-active\n", "\nLPATCH_TID=7\n",
+		{"MESSAGE=refused to apply fix in init[1]: too late in a::f(int)\n", "\nLPATCH_CODE=thread-active\n", "\nLPATCH_TID=7\n",
 			"\nLPATCH_FUNCTION\n\x09\x00\x00\x00\x00\x00\x00\x00two\nlines\n", "\nPRIORITY=4\n"},
 	} {
 		message := make([]byte, 4096)

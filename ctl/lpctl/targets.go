@@ -104,6 +104,14 @@ func quietFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "quiet", Usage: "print errors only", DisableDefaultText: true}
 }
 
+// noArgument returns an error if there is an argument.
+func noArgument(c *cli.Context) error {
+	if c.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; see lpctl %s --help", c.Args().First(), c.Command.Name)
+	}
+	return nil
+}
+
 // argument returns the only argument.
 func argument(c *cli.Context, what string) (string, error) {
 	switch c.NArg() {

@@ -3,11 +3,13 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
 )
@@ -102,29 +104,90 @@ func lone(spec *patch.Spec) string {
 	return clip(spec.Functions[0].Symbol)
 }
 
-// allowable checks the functions that a person allows to be active: the kernel takes any name, and leaves the proof to
-// the builder. A compiler's clone has a signature of its own, so old callers must not meet its new version.
-func allowable(spec *patch.Spec, p Patch, symbols []string) error {
-	for _, symbol := range symbols {
+// allowable checks the functions that a person allows to be active, and returns their names as the kernel has them: it takes
+// any name, and leaves the proof to the builder. A compiler's clone has a signature of its own, so old callers must not meet
+// its new version.
+func allowable(spec *patch.Spec, p Patch, given []string) ([]string, error) {
+	var out []string
+	for _, name := range given {
 		if spec == nil {
-			return fmt.Errorf("only the file of patch %s tells whether %s may be active; give the file in place of the name", p.Name, symbol)
+			return nil, fmt.Errorf("only the file of patch %s tells whether %s may be active; give the file in place of the name", p.Name, name)
 		}
-		var names []string
-		found, proved := false, true
+		var all []string
+		proved := true
 		for _, f := range spec.Functions {
-			names = append(names, clip(f.Symbol))
-			found = found || clip(f.Symbol) == symbol
+			all = append(all, f.Symbol)
 			proved = proved && f.MayBeActive
 		}
-		if !found {
-			return fmt.Errorf("patch %s does not replace a function %s that could be allowed to be active; it replaces: %s",
-				spec.Name, symbol, strings.Join(names, ", "))
-		}
-		if !proved {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalThreadActive, Function: symbol,
+		found := meant(all, name)
+		switch {
+		case len(found) == 0:
+			return nil, fmt.Errorf("patch %s does not replace a function %s that could be allowed to be active; it replaces: %s",
+				spec.Name, name, strings.Join(all, ", "))
+		case len(found) > 1:
+			return nil, fmt.Errorf("patch %s replaces several functions %s: %s; give the whole name of each that may be active", spec.Name, name, strings.Join(found, ", "))
+		case !proved:
+			return nil, &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalThreadActive, Function: found[0],
 				Message: fmt.Sprintf("patch %s has functions of which calls under way may not finish in the old code, "+
-					"so %s must not be active; try again when no thread is in it", spec.Name, symbol)}}
+					"so %s must not be active; try again when no thread is in it", spec.Name, found[0])}}
+		}
+		out = append(out, clip(found[0]))
+	}
+	return out, nil
+}
+
+// meant are the symbols that a person means by a name: the symbol, as it is or as far as the kernel has it, or what it is in
+// the source, with or without parameters.
+func meant(symbols []string, name string) []string {
+	for _, is := range []func(symbol string) bool{
+		func(s string) bool { return s == name },
+		func(s string) bool { return clip(s) == name || names.Readable(s) == name },
+		func(s string) bool { return names.Short(s) == name },
+	} {
+		var found []string
+		for _, s := range symbols {
+			if is(s) && !slices.Contains(found, s) {
+				found = append(found, s)
+			}
+		}
+		if len(found) > 0 {
+			return found
 		}
 	}
 	return nil
+}
+
+// unclip gives texts of the kernel the names of a patch back that were clipped for it, but for those that several have in
+// common then.
+func unclip(spec *patch.Spec) *strings.Replacer {
+	var pairs []string
+	for clipped, name := range clippedNames(spec) {
+		pairs = append(pairs, clipped, name)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// clippedNames are the names in a patch that are longer than the kernel has them, by what it has.
+func clippedNames(spec *patch.Spec) map[string]string {
+	out := map[string]string{}
+	if spec == nil {
+		return out
+	}
+	several := map[string]bool{}
+	add := func(name string) {
+		c := clip(name)
+		if c == name {
+			return
+		}
+		several[c] = several[c] || out[c] != "" && out[c] != name
+		out[c] = name
+	}
+	for _, f := range spec.Functions {
+		add(f.Symbol)
+	}
+	for _, s := range spec.Sites {
+		add(s.Symbol)
+	}
+	maps.DeleteFunc(out, func(c, _ string) bool { return several[c] })
+	return out
 }

@@ -2,6 +2,7 @@ package apply
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,11 +96,39 @@ func TestAllowable(t *testing.T) {
 			"try again when no thread is in it"},
 		{nil, "f", "only the file of patch fix tells whether f may be active; give the file in place of the name"},
 	} {
-		if err := allowable(c.spec, Patch{Name: "fix"}, []string{c.symbol}); err == nil || err.Error() != c.message {
+		if _, err := allowable(c.spec, Patch{Name: "fix"}, []string{c.symbol}); err == nil || err.Error() != c.message {
 			t.Errorf("%s: %v, want %s", c.symbol, err, c.message)
 		}
 	}
-	if err := allowable(&patch.Spec{Functions: spec.Functions[:1]}, Patch{}, []string{"f"}); err != nil {
-		t.Error(err)
+}
+
+// TestAllowableNames: a function may be named in each way in which lpctl shows it, and is then named as the kernel has it.
+func TestAllowableNames(t *testing.T) {
+	deep := "_ZN" + strings.Repeat("9namespace", 14) + "1fEi"
+	readable := strings.Repeat("namespace::", 14) + "f(int)"
+	spec := &patch.Spec{Name: "fix", Functions: []patch.Function{
+		{Symbol: deep, MayBeActive: true}, {Symbol: "_ZN1a3putEi", MayBeActive: true}, {Symbol: "_ZN1a3putEl", MayBeActive: true}, {Symbol: "_RNvCs15kBYyAo9fc_7mycrate7example", MayBeActive: true},
+	}}
+	given := []string{deep, clip(deep), readable, strings.TrimSuffix(readable, "(int)"), "a::put(int)", "_ZN1a3putEl", "mycrate::example"}
+	got, err := allowable(spec, Patch{}, given)
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := deep[:lpnl.NameMax]
+	want := []string{short, short, short, short, "_ZN1a3putEi", "_ZN1a3putEl", "_RNvCs15kBYyAo9fc_7mycrate7example"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("names for the kernel (-want +got):\n%s", diff)
+	}
+	const several = "patch fix replaces several functions a::put: _ZN1a3putEi, _ZN1a3putEl; give the whole name of each that may be active"
+	if _, err := allowable(spec, Patch{}, []string{"a::put"}); err == nil || err.Error() != several {
+		t.Errorf("error %v, want %s", err, several)
+	}
+	text := "thread 7 is in " + short + " again"
+	if got := unclip(spec).Replace(text); got != "thread 7 is in "+deep+" again" {
+		t.Errorf("the kernel's text becomes %q", got)
+	}
+	spec.Functions[1].Symbol = deep + "l"
+	if got := unclip(spec).Replace(text); got != text {
+		t.Errorf("a name that two functions begin with becomes %q", got)
 	}
 }

@@ -89,7 +89,7 @@ func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (l
 		return reportOf(err), "", err
 	}
 	spec := s.spec(p, t)
-	if err := allowable(spec, p, o.AllowActive); err != nil {
+	if o.AllowActive, err = allowable(spec, p, o.AllowActive); err != nil {
 		return reportOf(err), "", err
 	}
 	a := &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}, lone: lone(spec)}
@@ -102,11 +102,17 @@ func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (l
 	default:
 		r, err = a.op(verb, o)
 	}
+	full := unclip(spec)
+	r.Message, r.Function = full.Replace(r.Message), full.Replace(r.Function)
+	var refused *lpnl.Refused
+	if errors.As(err, &refused) {
+		refused.Report.Message, refused.Report.Function = full.Replace(refused.Report.Message), full.Replace(refused.Report.Function)
+	}
 	if p.File == nil && unknown(err) { // somebody else unloaded it meanwhile
 		err = notLoaded(p.Name, t)
 		r = reportOf(err)
 	}
-	return r, a.note, err
+	return r, full.Replace(a.note), err
 }
 
 // unknown tells whether the kernel does not know a patch by its hash. It forgets one that is in no target and that no client

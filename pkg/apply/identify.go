@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 
+	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
 )
 
@@ -17,6 +18,7 @@ import (
 type identity struct {
 	buildID []byte // nil if it has none
 	load    []byte // SHA-256 of the bytes of its loadable segments, only if it has no build-id
+	foreign string // what it is, if it is not for 64-bit x86-64
 }
 
 // is tells whether a file is the one that an image stands for.
@@ -49,6 +51,11 @@ func identify(f *os.File) (id identity, err error) {
 	if err != nil {
 		return identity{}, err
 	}
+	var head [20]byte
+	if _, err := f.ReadAt(head[:], 0); err != nil {
+		return identity{}, err
+	}
+	id.foreign = lpelf.Foreign(head[:])
 	for _, p := range e.Progs {
 		if p.Type == elf.PT_NOTE && p.Filesz < 1<<20 {
 			note := make([]byte, p.Filesz)

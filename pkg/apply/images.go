@@ -101,7 +101,10 @@ func find(image *patch.Image, list []candidate) *candidate {
 func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, list []candidate) error {
 	built := describe(image.BuildID, image.SHA256)
 	var text string
+	what := foreign(list)
 	switch c := alike(image, list); {
+	case what != "":
+		text = fmt.Sprintf("%v runs %s; lpatch patches 64-bit x86-64 only", p, what)
 	case c != nil && !c.known:
 		text = fmt.Sprintf("%v maps %s, which cannot be read, so whether it is what the patch is for (%s) is not known", p, c.mapping.Path, built)
 	case c != nil:
@@ -114,6 +117,19 @@ func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, 
 		Patch: spec.Name, PID: p.PID, Comm: p.Comm,
 		Refusal: lpnl.RefusalImageMissing, Errno: syscall.ENOEXEC, Message: text,
 	}}
+}
+
+// foreign says what a process runs of which all files are for another machine: the kernel maps no others into it.
+func foreign(list []candidate) (what string) {
+	for _, c := range list {
+		if c.known && c.id.foreign == "" {
+			return ""
+		}
+		if what == "" {
+			what = c.id.foreign
+		}
+	}
+	return what
 }
 
 // alike finds the file that has the name of an image, also if it could not be read.

@@ -85,6 +85,7 @@ func prepare(o Options) (*builder, error) {
 	b := &builder{
 		im: im, o: o, opts: diff.Options{Data: o.Data, LayoutOK: o.LayoutOK}, res: &Result{}, notPartOf: map[string]bool{},
 		changed: map[string]bool{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
+		instruments: map[string][2][]string{},
 	}
 	if len(o.Old)+len(o.New) > 0 || len(o.Set) == 0 {
 		if err := b.compareAll(); err != nil {
@@ -107,12 +108,13 @@ func (b *builder) compareAll() error {
 	if err := b.takeNotPartOf(olds, news); err != nil {
 		return err
 	}
-	b.old = newOldObjects(olds)
+	pairs := pairUp(olds, news)
+	b.old = oldOf(pairs)
 	if l := b.o.Links; l != nil {
 		target := identityOf(b.im.File)
 		b.oldIn, b.newIn = inputsOf(l.old, target, olds), inputsOf(l.new, target, news)
 	}
-	pairs, err := b.withoutLTO(pairUp(olds, news))
+	pairs, err = b.withoutLTO(pairs)
 	if err != nil || len(b.refusals) > 0 {
 		return err
 	}
@@ -141,6 +143,8 @@ type builder struct {
 	definers     map[string]int  // see complete
 	functions    map[string]bool
 	isComplete   bool
+	// instruments are the options that an object was compiled with, old and new, and that add code and data to it.
+	instruments map[string][2][]string
 }
 
 // recover finds the symbols of the old objects in a target that has none.
@@ -181,6 +185,7 @@ func (b *builder) compare(pairs []pair) error {
 		if err != nil {
 			return err
 		}
+		b.noteInstruments(res)
 		switch {
 		case p.old != nil && !res.Nothing():
 			changed = append(changed, res)
@@ -245,8 +250,8 @@ func (b *builder) checkMoved(res *diff.Result) {
 }
 
 func comparePair(p pair, opts diff.Options) (*diff.Result, error) {
-	parse := func(side string, data []byte) (*diff.Object, error) {
-		f, err := lpelf.Parse(side+" "+p.name, data)
+	parse := func(path string, data []byte) (*diff.Object, error) {
+		f, err := lpelf.Parse(path, data)
 		if err != nil {
 			return nil, err
 		}
@@ -255,11 +260,11 @@ func comparePair(p pair, opts diff.Options) (*diff.Result, error) {
 	old := diff.EmptyObject(p.name)
 	if p.old != nil {
 		var err error
-		if old, err = parse("old", p.old); err != nil {
+		if old, err = parse("old "+p.oldName, p.old); err != nil {
 			return nil, err
 		}
 	}
-	new, err := parse("new", p.new)
+	new, err := parse("new "+p.name, p.new)
 	if err != nil {
 		return nil, err
 	}
@@ -467,7 +472,7 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 		return nil, err
 	}
 	if len(b.refusals) > 0 {
-		return nil, b.refusals.Sorted()
+		return nil, b.explain(b.refusals)
 	}
 	switch n := len(content.Spec.Sites); {
 	case n == 0:

@@ -14,7 +14,8 @@ import (
 
 // pair is an object of both builds; either side may be missing.
 type pair struct {
-	name     string
+	name     string // of the new object
+	oldName  string // another one only if there is one object on each side
 	old, new []byte
 }
 
@@ -86,6 +87,16 @@ func collectFile(out map[string][]byte, key, path string, named bool) error {
 		}
 		return nil
 	}
+	if named && !isBitcode(data) {
+		// Named by its path, before it is one of a pair: the target itself may have been given as the old object.
+		f, err := lpelf.Parse(path, data)
+		if err == nil {
+			err = f.CheckObject()
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return addObject(out, key, data)
 }
 
@@ -101,9 +112,9 @@ func addObject(out map[string][]byte, key string, data []byte) error {
 // the names.
 func pairUp(olds, news map[string][]byte) []pair {
 	if len(olds) == 1 && len(news) == 1 {
-		for _, o := range olds {
+		for oldName, o := range olds {
 			for name, n := range news {
-				return []pair{{name: name, old: o, new: n}}
+				return []pair{{name: name, oldName: oldName, old: o, new: n}}
 			}
 		}
 	}
@@ -111,7 +122,7 @@ func pairUp(olds, news map[string][]byte) []pair {
 	all := maps.Clone(olds)
 	maps.Copy(all, news)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		out = append(out, pair{name: name, old: olds[name], new: news[name]})
+		out = append(out, pair{name: name, oldName: name, old: olds[name], new: news[name]})
 	}
 	return out
 }

@@ -64,7 +64,7 @@ func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) 
 		return nil, err
 	}
 	p := &packager{o: o, res: &PackageResult{}}
-	unlock, err := durable.Lock(work)
+	unlock, err := lockWork(ctx, work, o.Progress)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +75,17 @@ func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) 
 		}
 	}
 	return p.res, p.makePatches()
+}
+
+// lockWork has the work directory to itself until unlock is called, and says for whom it waits.
+func lockWork(ctx context.Context, work string, p Progress) (unlock func(), err error) {
+	return durable.LockOrSay(ctx, work, func(pid int) {
+		who := "another build"
+		if pid != 0 {
+			who = fmt.Sprintf("the build of process %d", pid)
+		}
+		p.say("waiting for %s, which has %s; --work names another directory", who, work)
+	})
 }
 
 // packager builds a package: the folder of its version has root (where it is built), old-source and new-source, stock (the

@@ -3,16 +3,20 @@ package build
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"lpatch/pkg/command"
 	"lpatch/pkg/deb"
+	"lpatch/pkg/durable"
 	"lpatch/pkg/lpelf"
 )
 
@@ -134,5 +138,25 @@ func TestPatchName(t *testing.T) {
 	}
 	if n := len(got[2]); n > 125 {
 		t.Errorf("%d bytes leave no room for a number", n)
+	}
+}
+
+// TestLockWork: a second build with the same work directory says at once for whom it waits.
+func TestLockWork(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := durable.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	var said strings.Builder
+	if _, err := lockWork(ctx, dir, Progress{To: &said}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	want := fmt.Sprintf("waiting for the build of process %d, which has %s; --work names another directory\n", os.Getpid(), dir)
+	if said.String() != want {
+		t.Errorf("it said %q, want %q", said.String(), want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"lpatch/pkg/command"
@@ -104,6 +105,33 @@ func buildTwice(ctx context.Context, o SourceOptions) (*workshop, error) {
 	return w, nil
 }
 
+// copySource copies the tree without objects, so that the first build makes all of them, and without what would have it built
+// in the original.
+func (w *workshop) copySource(ctx context.Context) error {
+	var err error
+	if w.original, err = snapshot(w.source); err != nil {
+		return err
+	}
+	if err := w.run(ctx, "copy", []string{"cp", "-a", "--reflink=auto", w.source + "/.", w.path("src")}, nil); err != nil {
+		return err
+	}
+	if w.configured, err = forgetConfigured(w.path("src"), w.source); err != nil {
+		return err
+	}
+	return filepath.WalkDir(w.path("src"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		switch filepath.Ext(path) {
+		case ".o", ".lo", ".os":
+			if d.Type().IsRegular() {
+				return os.Remove(path)
+			}
+		}
+		return nil
+	})
+}
+
 // prepare compares what was built with one target.
 func (w *workshop) prepare(target, name string) (*builder, error) {
 	o := w.o
@@ -128,11 +156,14 @@ func (o *SourceOptions) check() error {
 	if st, err := os.Stat(o.Source); err != nil {
 		return err
 	} else if !st.IsDir() {
-		return fmt.Errorf("%s: not a folder; --source names the top of the source tree", o.Source)
+		return fmt.Errorf("%s: not a directory; --source names the top of the source tree", o.Source)
 	}
 	files := append([]string{o.Target, o.Symbols, o.Patch}, o.Libraries...)
 	for _, s := range o.Set {
 		files = append(files, s.File)
+	}
+	if st, err := os.Stat(o.Patch); err == nil && st.IsDir() {
+		return fmt.Errorf("%s: a directory; --patch names a file, for patch -p1", o.Patch)
 	}
 	for _, p := range files {
 		if p == "" {
@@ -155,6 +186,9 @@ type workshop struct {
 	patch  string
 	o      SourceOptions
 	made   int64 // objects so far
+
+	original   map[string]stamp  // the source before the builds
+	configured map[string]string // what is not in the copy, see forgetConfigured
 }
 
 func newWorkshop(o SourceOptions) (*workshop, error) {
@@ -192,25 +226,6 @@ func (w *workshop) path(name string) string { return filepath.Join(w.dir, name) 
 
 func (w *workshop) remove() { _ = os.RemoveAll(w.dir) }
 
-// copySource copies the tree without objects, so that the first build makes all of them.
-func (w *workshop) copySource(ctx context.Context) error {
-	if err := w.run(ctx, "copy", []string{"cp", "-a", "--reflink=auto", w.source + "/.", w.path("src")}, nil); err != nil {
-		return err
-	}
-	return filepath.WalkDir(w.path("src"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		switch filepath.Ext(path) {
-		case ".o", ".lo", ".os":
-			if d.Type().IsRegular() {
-				return os.Remove(path)
-			}
-		}
-		return nil
-	})
-}
-
 func (w *workshop) buildOld(ctx context.Context) error {
 	if err := w.build(ctx, "build-old"); err != nil {
 		return err
@@ -234,17 +249,60 @@ func (w *workshop) build(ctx context.Context, log string) error {
 	stop := w.o.Progress.watch(s.objects)
 	err := w.run(ctx, log, w.o.Command, s.env())
 	stop()
-	if err != nil {
-		return keepLog(err, w.path(log+".log"))
-	}
 	made := objectCount(s.objects)
-	if made == 0 {
-		return fmt.Errorf("%s made no object: it must call the compiler by name (gcc, cc, clang), not by path, and must not be up to date already",
-			strings.Join(w.o.Command, " "))
+	if err == nil && made == 0 {
+		err = fmt.Errorf("%s made no object: %s%s", strings.Join(w.o.Command, " "), w.whyNone(), command.Excerpt(w.path(log+".log")))
+	}
+	if err != nil {
+		if wrote := checkUntouched(w.source, w.original); wrote != nil {
+			err = fmt.Errorf("%w\n%w", err, wrote)
+		}
+		return keepLog(fmt.Errorf("%w%s", err, configuredText(w.configured, w.o.Source)), w.path(log+".log"))
+	}
+	if err := checkUntouched(w.source, w.original); err != nil {
+		return err
 	}
 	w.o.Progress.say("  %s", plural(int(made-w.made), "object"))
 	w.made = made
 	return nil
+}
+
+// foreign are languages that no patch can be made of, by the commands that build them and files in the top of their trees.
+var foreign = []struct{ language, commands, files string }{
+	{"Go", "go", "go.mod"}, {"Rust", "cargo rustc", "Cargo.toml"}, {"Java", "mvn gradle gradlew javac ant", "pom.xml build.gradle"},
+	{"Swift", "swift swiftc", "Package.swift"}, {"Zig", "zig", "build.zig"}, {"C#", "dotnet", ""}, {"Haskell", "ghc cabal stack", ""},
+}
+
+// whyNone says why a build made no object, as far as the command and the tree tell.
+func (w *workshop) whyNone() string {
+	commands := commandsIn(w.o.Command)
+	for _, f := range foreign {
+		called := slices.ContainsFunc(strings.Fields(f.commands), func(name string) bool { return slices.Contains(commands, name) })
+		there := slices.ContainsFunc(strings.Fields(f.files), func(name string) bool {
+			_, err := os.Stat(filepath.Join(w.source, name))
+			return err == nil
+		})
+		if called || there {
+			return "programs in " + f.language + " cannot be patched; lpctl build takes C and C++ that gcc or clang compile"
+		}
+	}
+	return "it must call the compiler by name (gcc, cc, clang), not by path, and must not be up to date already"
+}
+
+// commandsIn are the commands of a command line, and of those among its arguments that are scripts.
+func commandsIn(args []string) []string {
+	var out []string
+	for i, arg := range args {
+		if i > 0 && !strings.ContainsAny(arg, " \t\n") {
+			continue
+		}
+		for _, part := range strings.FieldsFunc(arg, func(r rune) bool { return strings.ContainsRune(";&|()\n", r) }) {
+			if words := strings.Fields(part); len(words) > 0 {
+				out = append(out, filepath.Base(words[0]))
+			}
+		}
+	}
+	return out
 }
 
 // plural returns a number with its word.

@@ -40,7 +40,7 @@ func isImage(path string) bool {
 		return false
 	}
 	defer f.Close()
-	return (f.Type == elf.ET_EXEC || f.Type == elf.ET_DYN) && f.Machine == elf.EM_X86_64 && slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool {
+	return (f.Type == elf.ET_EXEC || f.Type == elf.ET_DYN) && f.Machine == elf.EM_X86_64 && f.Class == elf.ELFCLASS64 && slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool {
 		return p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0
 	})
 }

@@ -20,8 +20,15 @@ type oldObjects struct {
 	parsed map[string]*diff.Object
 }
 
-func newOldObjects(raw map[string][]byte) *oldObjects {
-	return &oldObjects{raw: raw, parsed: map[string]*diff.Object{}}
+// oldOf takes the old objects of pairs, by the names of the pairs.
+func oldOf(pairs []pair) *oldObjects {
+	o := &oldObjects{raw: map[string][]byte{}, parsed: map[string]*diff.Object{}}
+	for _, p := range pairs {
+		if p.old != nil {
+			o.raw[p.name] = p.old
+		}
+	}
+	return o
 }
 
 func (o *oldObjects) names() []string { return slices.Sorted(maps.Keys(o.raw)) }

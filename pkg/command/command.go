@@ -40,7 +40,7 @@ func (c *Command) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("%s: %w%s", strings.Join(c.Args, " "), err, excerpt(c.Log))
+		return fmt.Errorf("%s: %w%s", strings.Join(c.Args, " "), err, Excerpt(c.Log))
 	}
 	return nil
 }
@@ -75,9 +75,9 @@ const (
 // others. Options like -Werror=format and files like error.c are none.
 var failure = regexp.MustCompile(`(?i)(^|[\s:])(fatal )?error:|^E: |^FAILED:|^CMake Error|^make(\[\d+\])?: \*\*\*|undefined reference|no rule to make target|command not found|cannot find -l`)
 
-// excerpt returns the part of a log where the first error is, and its end, indented. Builds that run several jobs at once
+// Excerpt returns the part of a log where the first error is, and its end, indented, or "" if it is empty. Builds that run several jobs at once
 // print much after the line that tells what is the matter.
-func excerpt(path string) string {
+func Excerpt(path string) string {
 	data, err := os.ReadFile(path)
 	if err != nil || len(data) == 0 {
 		return ""

@@ -23,7 +23,8 @@ func compile(t *testing.T, cc, source string, flags ...string) *Object {
 	if err := os.WriteFile(filepath.Join(dir, "x.c"), []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	args := append([]string{"-g", "-O2", "-fPIE", "-ffunction-sections", "-fdata-sections", "-c", "x.c", "-o", "x.o"}, flags...)
+	args := append([]string{"-g", "-O2", "-fPIE", "-ffunction-sections", "-fdata-sections"}, flags...)
+	args = append(args, "-c", "x.c", "-o", "x.o")
 	cmd := exec.Command(cc, args...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -4,13 +4,13 @@ import (
 	"debug/dwarf"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"sort"
 	"strings"
 )
 
 // compareLayouts refuses changed structures, as far as debug information tells: objects of the old layout live in the
-// program, and the new code would read them wrongly.
+// program, and the new code would read them wrongly. Of those that contain another, the other is named alone.
 func (c *comparer) compareLayouts() {
 	old, err1 := structLayouts(c.old)
 	new, err2 := structLayouts(c.new)
@@ -18,29 +18,24 @@ func (c *comparer) compareLayouts() {
 		c.res.Warnings = append(c.res.Warnings, c.new.Name+": compiled without -g, so a changed layout of a structure would not be noticed")
 		return
 	}
-	names := make([]string, 0, len(new))
-	for name := range new {
-		names = append(names, name)
+	var changed []string
+	for _, name := range slices.Sorted(maps.Keys(new.found)) {
+		if o, ok := old.found[name]; ok && !o.same(new.found[name], name == closureName) {
+			changed = append(changed, name)
+		}
 	}
-	sort.Strings(names)
-	for _, name := range names {
-		o, ok := old[name]
-		if !ok || o.same(new[name], name == closureName) {
-			continue
-		}
-		if slices.Contains(c.opts.LayoutOK, name) {
+	causes := newCauses(old, new, changed)
+	for _, name := range changed {
+		switch {
+		case slices.Contains(c.opts.LayoutOK, name):
 			c.res.Layouts = append(c.res.Layouts, name)
-			continue
-		}
-		if name == closureName {
+		case causes.follows[name]: // whoever is sure of what it contains is sure of it
+		case name == closureName:
 			c.refuse(name, "struct-layout-changed", "what a lambda expression captures changed, and the program may keep closures of the old layout; leave it as it was, and capture in a new one")
-			continue
+		default:
+			c.refuse(name, "struct-layout-changed", "%s, and the program has objects of the old layout; keep it as it was and store what is new elsewhere, or say --layout-ok '%s' if no old one is seen by new code",
+				causes.describe(name), name)
 		}
-		what := fmt.Sprintf("%d bytes before and now, but its members differ", o.size)
-		if o.size != new[name].size {
-			what = fmt.Sprintf("%d bytes before, %d now", o.size, new[name].size)
-		}
-		c.refuse(name, "struct-layout-changed", "the structure changed (%s) and the program has objects of the old layout; keep it as it was and store what is new elsewhere, or say --layout-ok if no old one is seen by new code", what)
 	}
 }
 
@@ -48,6 +43,7 @@ func (c *comparer) compareLayouts() {
 type layout struct {
 	size  int64
 	texts map[string]int // description -> how many structures have it
+	decl  *structDecl    // one of them
 }
 
 // same tells whether the structures of a name are what they were. Closures have no name of their own: more of them may
@@ -71,27 +67,33 @@ type scope struct {
 	members strings.Builder
 	size    int64
 	closure bool
+	decl    *structDecl
 }
 
 // layoutReader walks an object's debugging entries.
 type layoutReader struct {
 	d      *dwarf.Data
+	unit   *dwarf.Entry
 	scopes []*scope
 	found  map[string]layout
+	names  map[dwarf.Offset]string // of structures, by their entries
+	// Structures without a name of their own have that of a typedef, as is usual in C.
+	unnamed  map[dwarf.Offset]*scope
+	typedefs map[dwarf.Offset]string // by what they stand for
 }
 
 // structLayouts lists the structures, classes and unions of an object's debug information, by name.
-func structLayouts(o *Object) (m map[string]layout, err error) {
+func structLayouts(o *Object) (w *layoutReader, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			m, err = nil, errors.New("damaged debug information")
+			w, err = nil, errors.New("damaged debug information")
 		}
 	}()
 	d, err := debugInfo(o)
 	if err != nil {
 		return nil, err
 	}
-	w := &layoutReader{d: d, found: map[string]layout{}}
+	w = &layoutReader{d: d, found: map[string]layout{}, names: map[dwarf.Offset]string{}, unnamed: map[dwarf.Offset]*scope{}, typedefs: map[dwarf.Offset]string{}}
 	for r := d.Reader(); ; {
 		e, err := r.Next()
 		if err != nil {
@@ -104,7 +106,13 @@ func structLayouts(o *Object) (m map[string]layout, err error) {
 			return nil, err
 		}
 	}
-	return w.found, nil
+	for off, name := range w.typedefs {
+		if s := w.unnamed[off]; s != nil {
+			s.name = name
+			w.note(s)
+		}
+	}
+	return w, nil
 }
 
 // entry takes up one entry; one without a tag ends the innermost scope.
@@ -131,7 +139,14 @@ func (w *layoutReader) entry(e *dwarf.Entry) error {
 	}
 	name, named := e.Val(dwarf.AttrName).(string)
 	switch e.Tag {
+	case dwarf.TagTypedef:
+		if off, ok := e.Val(dwarf.AttrType).(dwarf.Offset); ok {
+			w.typedefs[off] = strings.TrimPrefix(s.name+"::"+name, "::")
+		}
+	case dwarf.TagCompileUnit, dwarf.TagPartialUnit, dwarf.TagTypeUnit:
+		w.unit = e
 	case dwarf.TagStructType, dwarf.TagClassType, dwarf.TagUnionType:
+		s.decl = &structDecl{reader: w, unit: w.unit, entry: e}
 		s.size, _ = e.Val(dwarf.AttrByteSize).(int64)
 		s.st = e.Val(dwarf.AttrDeclaration) == nil
 		s.closure = strings.HasPrefix(name, "<lambda")
@@ -169,6 +184,7 @@ func (w *layoutReader) member(s *scope, e *dwarf.Entry) error {
 	if err != nil {
 		return err
 	}
+	s.decl.members = append(s.decl.members, e)
 	at, _ := e.Val(dwarf.AttrDataMemberLoc).(int64)
 	bit, _ := e.Val(dwarf.AttrDataBitOffset).(int64)
 	oldBit, _ := e.Val(dwarf.AttrBitOffset).(int64)
@@ -189,13 +205,19 @@ func (w *layoutReader) leave(s *scope) {
 	if s.closure {
 		s.name = closureName
 	} else if strings.HasSuffix(s.name, "<unnamed>") {
-		return // part of the structure around it, or of the variable of that type
+		w.unnamed[s.decl.entry.Offset] = s // part of the structure around it, or of the variable of that type, or a typedef
+		return
 	}
+	w.note(s)
+}
+
+func (w *layoutReader) note(s *scope) {
 	l, ok := w.found[s.name]
 	if !ok {
 		l.texts = map[string]int{}
 	}
-	l.size = max(l.size, s.size)
+	l.size, l.decl = max(l.size, s.size), s.decl
+	w.names[s.decl.entry.Offset] = s.name
 	l.texts[fmt.Sprintf("%d{%s}", s.size, s.members.String())]++
 	w.found[s.name] = l
 }

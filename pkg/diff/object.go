@@ -31,8 +31,8 @@ type Object struct {
 
 // NewObject indexes a relocatable file.
 func NewObject(name string, f *lpelf.File) (*Object, error) {
-	if f.Type != elf.ET_REL {
-		return nil, fmt.Errorf("%s: %v is not an object file; give the .o files of the build", name, f.Type)
+	if err := f.CheckObject(); err != nil {
+		return nil, err
 	}
 	for _, s := range f.Symbols {
 		if s.Name == "__gnu_lto_slim" {

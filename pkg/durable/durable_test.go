@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -51,17 +52,28 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
-// TestWriteFileFails leaves what was there, and nothing else.
+// TestWriteFileFails leaves what was there, and nothing else, and names the file that was asked for.
 func TestWriteFileFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "folder")
 	if err := os.MkdirAll(filepath.Join(path, "full"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteFile(path, []byte("new"), 0o600); err == nil {
-		t.Error("a file took the place of a folder")
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if list := names(t, dir); len(list) != 1 {
+	for _, tt := range []struct{ path, want string }{
+		{path, path + " is a directory; name a file"},
+		{dir + "/none/x.lp", dir + "/none/x.lp cannot be written: there is no directory " + dir + "/none; make it first"},
+		{file + "/x.lp", file + "/x.lp cannot be written: " + file + " is not a directory"},
+		{"/proc/x.lp", "write /proc/x.lp: no such file or directory"},
+	} {
+		if err := WriteFile(tt.path, []byte("new"), 0o600); err == nil || err.Error() != tt.want {
+			t.Errorf("%s:\n got %v\nwant %s", tt.path, err, tt.want)
+		}
+	}
+	if list := names(t, dir); len(list) != 2 {
 		t.Errorf("the folder has %v", list)
 	}
 	if err := WriteFile(filepath.Join(dir, "none", "file"), nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
@@ -111,5 +123,33 @@ func TestLock(t *testing.T) {
 	}
 	if _, err := Lock(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a folder that there is not: %v", err)
+	}
+}
+
+// TestLockOrSay says once who has the lock, and gives up when that is asked for.
+func TestLockOrSay(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said []int
+	say := func(pid int) { said = append(said, pid) }
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if _, err := LockOrSay(ctx, dir, say); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the error of one that gave up is %v", err)
+	}
+	if len(said) != 1 || said[0] != os.Getpid() {
+		t.Errorf("it waits for %v, want once for %d", said, os.Getpid())
+	}
+	unlock()
+	again, err := LockOrSay(t.Context(), dir, say)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again()
+	if len(said) != 1 {
+		t.Error("it waits for nobody")
 	}
 }

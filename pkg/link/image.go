@@ -72,7 +72,10 @@ func OpenImage(target, symbols string) (*Image, error) {
 // NewImage prepares a target; twin may be nil.
 func NewImage(f, twin *lpelf.File) (*Image, error) {
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
-		return nil, fmt.Errorf("%s: %v is not a program or shared object that runs; name the file that is mapped in the process", f.Path, f.Type)
+		return nil, fmt.Errorf("%s: %s, not a program or shared object that runs; name the file that is mapped in the process", f.Path, f.Kind())
+	}
+	if slices.ContainsFunc(f.Sections, func(s *lpelf.Section) bool { return s.Flags&elf.SHF_EXECINSTR != 0 && s.Type == elf.SHT_NOBITS }) {
+		return nil, fmt.Errorf("%s: a separate debug file, which has no code; name the program or library that it is for, and this file with --symbols", f.Path)
 	}
 	table := f.Symbols
 	if twin != nil {

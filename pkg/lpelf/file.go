@@ -85,10 +85,12 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() {
+	switch {
+	case st.IsDir():
+		return nil, fmt.Errorf("%s: a directory; name the file in it that is meant", path)
+	case !st.Mode().IsRegular():
 		return nil, fmt.Errorf("%s: not a regular file", path)
-	}
-	if st.Size() > maxFile {
+	case st.Size() > maxFile:
 		return nil, fmt.Errorf("%s: %d bytes is more than lpctl reads (%d)", path, st.Size(), int64(maxFile))
 	}
 	data, err := os.ReadFile(path)
@@ -106,7 +108,11 @@ func Parse(name string, data []byte) (f *File, err error) {
 		}
 	}()
 	if len(data) < 4 || string(data[:4]) != elf.ELFMAG {
-		return nil, fmt.Errorf("%s: %w", name, ErrNotELF)
+		return nil, notELF(name, data)
+	}
+	// Before anything else is read: the tables of another class are elsewhere, which would look like a damaged file.
+	if what := Foreign(data); what != "" {
+		return nil, fmt.Errorf("%s: %s; lpatch patches 64-bit x86-64 only", name, what)
 	}
 	if err := checkTables(name, data); err != nil {
 		return nil, err
@@ -118,9 +124,6 @@ func Parse(name string, data []byte) (f *File, err error) {
 	ef, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("%s: damaged ELF file: %w", name, err)
-	}
-	if ef.Machine != elf.EM_X86_64 || ef.Class != elf.ELFCLASS64 || ef.Data != elf.ELFDATA2LSB {
-		return nil, fmt.Errorf("%s: %v %v: only 64-bit x86-64 files are supported", name, ef.Class, ef.Machine)
 	}
 	f = &File{Path: name, Data: data, Type: ef.Type}
 	for _, p := range ef.Progs {

@@ -112,7 +112,7 @@ func Read(data []byte) (*File, error) {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if ef.Type != elf.ET_DYN {
-		return nil, fmt.Errorf("%w: it is an ELF file of type %v", ErrInvalid, ef.Type)
+		return nil, fmt.Errorf("%w: it is %s", ErrInvalid, ef.Kind())
 	}
 	f := &File{Data: data, SHA256: sha256.Sum256(data), BuildID: ef.BuildID(), elf: ef}
 	if f.Spec, err = readSpec(ef); err != nil {

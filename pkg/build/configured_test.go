@@ -1,0 +1,121 @@
+package build
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// configuredTree makes a project that is configured and built in the tree itself, with its fix and what the fix is for.
+func configuredTree(t *testing.T, files map[string]string, configure, target string) SourceOptions {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "tree")
+	for name, text := range sources(files) {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, name), []byte(text))
+	}
+	cmd := exec.Command("sh", "-ec", configure)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", configure, err, out)
+	}
+	patchFile := filepath.Join(filepath.Dir(dir), "fix.patch")
+	write(t, patchFile, []byte("--- a/work.c\n+++ b/work.c\n@@ -4,5 +4,5 @@\n int work(int x)\n {\n-\tstate += x;\n+\tstate += 2 * x;\n \tprintf(\"%s %d\\n\", NAME, state);\n \treturn state;\n"))
+	return SourceOptions{Target: filepath.Join(dir, target), Source: dir, Patch: patchFile, Name: "fix", Tool: "test"}
+}
+
+// TestConfigured: a directory that cmake, meson or configure have set up in the original does not lead a build there.
+func TestConfigured(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // logs of failed builds stay
+	for name, tt := range map[string]struct {
+		tool, configure, target, build, says, again, hint string
+		files                                             map[string]string
+	}{
+		"cmake": {"cmake", "cmake -B build && cmake --build build", "build/prog", "cmake --build build", "Error: could not load cache", "cmake -B build && cmake --build build",
+			"cmake -B b && cmake --build b", map[string]string{"CMakeLists.txt": "cmake_minimum_required(VERSION 3.13)\nproject(tiny C)\nset(CMAKE_BUILD_TYPE RelWithDebInfo)\nadd_executable(prog main.c work.c)\n"}},
+		"cmake in the source": {"cmake", "cmake . && make", "prog", "make", "No targets specified and no makefile found", "cmake . && make",
+			"cmake -B b && cmake --build b", map[string]string{"CMakeLists.txt": "cmake_minimum_required(VERSION 3.13)\nproject(tiny C)\nset(CMAKE_BUILD_TYPE RelWithDebInfo)\nadd_executable(prog main.c work.c)\n"}},
+		"meson": {"meson", "meson setup build && ninja -C build", "build/prog", "ninja -C build", "loading 'build.ninja': No such file", "meson setup build && ninja -C build",
+			"meson setup b && ninja -C b", map[string]string{"meson.build": "project('tiny', 'c', default_options: ['buildtype=debugoptimized'])\nexecutable('prog', 'main.c', 'work.c')\n"}},
+		"configure": {"autoconf", "autoconf && mkdir build && cd build && $PWD/../configure -q && make", "build/prog", "make -C build", "no makefile found", "mkdir -p build && cd build && ../configure -q && make",
+			"./configure && make", map[string]string{
+				"configure.ac": "AC_INIT([tiny], [1])\nAC_PROG_CC\nAC_CONFIG_FILES([Makefile])\nAC_OUTPUT\n",
+				"Makefile.in":  "srcdir = @abs_srcdir@\nVPATH = @abs_srcdir@\nCC = @CC@\nCFLAGS = @CFLAGS@ -I@abs_srcdir@\nprog: main.o work.o\n\t$(CC) -o $@ $^\n"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := exec.LookPath(tt.tool); err != nil {
+				t.Skipf("%s is not installed", tt.tool)
+			}
+			o := configuredTree(t, tt.files, tt.configure, tt.target)
+			before := listing(t, o.Source)
+			o.Command = []string{"sh", "-c", tt.build}
+			_, err := FromSource(context.Background(), o)
+			dir := filepath.Join(o.Source, strings.TrimSuffix(filepath.Dir(tt.target), "."))
+			sentence := "\n" + dir + " is configured to build in that tree, so the copy is not configured; let the build command do that: -- sh -c '" + tt.hint + "'"
+			if err == nil || !strings.Contains(err.Error(), sentence) || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("error %v\nwant one that says %s and %s", err, tt.says, sentence)
+			}
+			o.Command = []string{"sh", "-ec", tt.again}
+			if got := short(FromSource(context.Background(), o)); got != "work" {
+				t.Errorf("with a build command that configures: %s", got)
+			}
+			if after := listing(t, o.Source); after != before {
+				t.Errorf("the source tree was written to:\n%s\nbefore:\n%s", after, before)
+			}
+		})
+	}
+}
+
+// TestOriginalTouched: a build that writes into the original tree is not believed.
+func TestOriginalTouched(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	o := configuredTree(t, map[string]string{"Makefile": plainMakefile}, "make", "prog")
+	for command, want := range map[string]string{
+		"make && touch " + o.Source + "/a.o " + o.Source + "/b.o": "a.o and 1 other file changed in ",
+		"touch " + o.Source + "/main.c":                           "main.c changed in ",
+		"rm " + o.Source + "/main.o; make":                        "main.o changed in ",
+	} {
+		o.Command = []string{"sh", "-c", command}
+		want += o.Source + " while a copy of it was built: the build command, or what it calls, names that tree by its path; have it build where it is started"
+		if _, err := FromSource(context.Background(), o); err == nil || !strings.Contains("\n"+err.Error(), "\n"+want) {
+			t.Errorf("%s:\n got %v\nwant %s", command, err, want)
+		}
+	}
+}
+
+// TestOtherLanguages: no compiler that the shims know was called, and for a reason.
+func TestOtherLanguages(t *testing.T) {
+	tools := t.TempDir()
+	t.Setenv("TMPDIR", t.TempDir())
+	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	for _, name := range []string{"go", "cargo", "mvn"} {
+		if err := os.WriteFile(filepath.Join(tools, name), []byte("#!/bin/sh\necho Compiling tiny\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const usual = "it must call the compiler by name (gcc, cc, clang), not by path, and must not be up to date already"
+	o := configuredTree(t, map[string]string{"Makefile": plainMakefile}, "make", "prog")
+	not := func(language string) string {
+		return "programs in " + language + " cannot be patched; lpctl build takes C and C++ that gcc or clang compile"
+	}
+	for _, tt := range []struct {
+		command []string
+		want    string
+	}{
+		{[]string{"go", "build"}, "go build made no object: " + not("Go")},
+		{[]string{"cargo", "build", "--release"}, "cargo build --release made no object: " + not("Rust")},
+		{[]string{"sh", "-c", "cd . && mvn package"}, "sh -c cd . && mvn package made no object: " + not("Java")},
+		{[]string{"echo", "Compiling", "go"}, "echo Compiling go made no object: " + usual},
+	} {
+		o.Command = tt.command
+		_, err := FromSource(context.Background(), o)
+		if err == nil || !strings.HasPrefix(err.Error(), tt.want+"\n    Compiling ") {
+			t.Errorf("%v:\n got %v\nwant %s, and what the command printed", tt.command, err, tt.want)
+		}
+	}
+}

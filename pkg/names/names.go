@@ -1,0 +1,39 @@
+// Package names makes the symbols of C++ and Rust readable. Programs get symbols as they are in the files.
+package names
+
+import (
+	"io"
+	"regexp"
+
+	"github.com/ianlancetaylor/demangle"
+)
+
+// maxLength bounds what a symbol can become, as a power of two in bytes: one that somebody made up may become any length.
+const maxLength = 16
+
+// mangled is what a symbol of C++ or Rust looks like in a text, with what compilers append to it (".isra.0").
+var mangled = regexp.MustCompile(`\b_[ZR][0-9A-Za-z_$]+(?:\.[0-9A-Za-z_]+)*`)
+
+// Readable returns a symbol in the words of its source, or as it is if it has none.
+func Readable(symbol string) string {
+	return demangle.Filter(symbol, demangle.MaxLength(maxLength))
+}
+
+// Short is Readable without parameters and without what compilers append.
+func Short(symbol string) string {
+	return demangle.Filter(symbol, demangle.NoParams, demangle.NoClones, demangle.MaxLength(maxLength))
+}
+
+// InText makes all symbols in a text readable.
+func InText(text string) string { return mangled.ReplaceAllStringFunc(text, Readable) }
+
+// Writer writes what people read.
+type Writer struct{ To io.Writer }
+
+// Write makes all symbols readable that are in b as a whole. The number of bytes is that of b.
+func (w Writer) Write(b []byte) (int, error) {
+	if _, err := io.WriteString(w.To, InText(string(b))); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
