@@ -137,20 +137,6 @@ func TestArrange(t *testing.T) {
 	}
 }
 
-func TestSupported(t *testing.T) {
-	for _, c := range []struct {
-		release, machine string
-		ok               bool
-	}{
-		{"6.1.0-56-amd64", "x86_64", true}, {"6.12.117+deb12-rt-amd64", "x86_64", true}, {"7.0-rc1", "x86_64", true},
-		{"6.0.19", "x86_64", false}, {"5.10.0-30-amd64", "x86_64", false}, {"6.1.0", "aarch64", false}, {"odd", "x86_64", false},
-	} {
-		if ok, text := supported(c.release, c.machine); ok != c.ok || text == "" {
-			t.Errorf("%s %s: %v, %q", c.release, c.machine, ok, text)
-		}
-	}
-}
-
 // events are what TestWatch receives.
 type events []func() (lpnl.Report, error)
 
@@ -169,7 +155,7 @@ func watchedEvents() (listener, error) {
 		return func() (lpnl.Report, error) { return lpnl.Report{}, err }
 	}
 	return &events{
-		report(lpnl.Report{Verb: lpnl.VerbLoad, Patch: "fix", PID: 1, Comm: "init", State: lpnl.StateLoaded, MappedAt: 4096}),
+		report(lpnl.Report{Verb: lpnl.VerbLoad, Patch: "fix", PID: 1, Comm: "init", State: lpnl.StateLoaded, MappedBytes: 4096}),
 		fail(lpnl.ErrLost),
 		report(lpnl.Report{Verb: lpnl.VerbApply, Patch: "fix", PID: 1, Comm: "init", Refusal: lpnl.RefusalThreadActive,
 			Message: "too late", TID: 7, Function: "two\nlines"}),
@@ -193,7 +179,7 @@ func watchEvents(t *testing.T, args string) string {
 
 func TestWatch(t *testing.T) {
 	for args, wants := range map[string][]string{
-		"watch":        {"loaded fix into init[1]: 0 bytes at 0x1000\n", "refused to apply fix in init[1]: too late\n"},
+		"watch":        {"loaded fix into init[1]: 4096 bytes\n", "refused to apply fix in init[1]: too late\n"},
 		"watch --json": {`"verb":"load","patch":"fix","pid":1,`, `"error":{"code":"thread-active","message":"too late",`},
 	} {
 		got := watchEvents(t, args)
@@ -224,7 +210,7 @@ func TestJournal(t *testing.T) {
 		t.Errorf("it prints %s", got)
 	}
 	for _, wants := range [][]string{
-		{"MESSAGE=loaded fix into init[1]: 0 bytes at 0x1000\n", "\nMESSAGE_ID=" + journalID + "\n", "\nLPATCH_VERB=load\n",
+		{"MESSAGE=loaded fix into init[1]: 4096 bytes\n", "\nMESSAGE_ID=" + journalID + "\n", "\nLPATCH_VERB=load\n",
 			"\nLPATCH_PATCH=fix\n", "\nLPATCH_STATE=loaded\n", "\nOBJECT_PID=1\n", "\nPRIORITY=6\n"},
 		{"MESSAGE=refused to apply fix in init[1]: too late\n", "\nLPATCH_CODE=thread-active\n", "\nLPATCH_TID=7\n",
 			"\nLPATCH_FUNCTION\n\x09\x00\x00\x00\x00\x00\x00\x00two\nlines\n", "\nPRIORITY=4\n"},
