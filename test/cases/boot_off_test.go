@@ -79,7 +79,12 @@ func TestBootOff(t *testing.T) {
 	wantSaid(t, 0, note, "boot", "add", fixtures+"start.lp", "--image", fixtures+"start")
 	wantSaid(t, 3, "nothing to do: lpatch.boot=off is on the kernel's command line", "boot", "replay")
 
+	wantFinding(t, exec.Command("lpctl", "doctor", "--quiet"), "FAIL  boot  lpatch.boot=off is on the kernel's command line: "+
+		"no program is patched as it starts; boot without it")
+
 	undo() // lpctl does not see it any more
+	wantFinding(t, exec.Command("lpctl", "doctor", "--quiet"), "FAIL  boot  the module was loaded with boot=off: no program is patched "+
+		"as it starts; look for \"options lpatch boot=off\" in /etc/modprobe.d, then \"rmmod lpatch\" and \"modprobe lpatch\"")
 	status, _, complaint := lpctl(t, "boot", "replay")
 	const refusal = "patches are not applied to programs as they start: the module's parameter boot is off"
 	if status != 1 || !strings.Contains(complaint, refusal) {
