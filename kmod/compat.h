@@ -67,6 +67,14 @@ static inline long lp_get_user_pages(struct mm_struct *mm, unsigned long start, 
 #endif
 }
 
+/*
+ * Commit cd4d7263d58a ("genetlink: Use internal flags for multicast groups"), 6.8 and backported to
+ * 6.1 and 6.6. Older kernels either let everybody listen, or have another way to forbid it.
+ */
+#ifndef GENL_MCAST_CAP_SYS_ADMIN
+#error "lpatch: this kernel cannot keep users from listening to events (there is no GENL_MCAST_CAP_SYS_ADMIN): take 6.8 or newer, or the newest release of 6.1 or 6.6"
+#endif
+
 /* Commit 20b0b53acab4 ("genetlink: introduce split op representation"), 6.2. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define lp_genl_doit_ops genl_ops

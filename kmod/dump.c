@@ -54,7 +54,7 @@ static int lp_dump_record(struct lp_target *target, struct lp_record *record, vo
 	head = lp_dump_head(dump, LPATCH_CMD_STATUS_GET);
 	if (!head)
 		return -EMSGSIZE;
-	if (lp_report_record(dump->skb, target, record)) {
+	if (lp_report_record(dump->skb, target, record, LP_CLIENT)) {
 		genlmsg_cancel(dump->skb, head);
 		return -EMSGSIZE;
 	}

@@ -26,10 +26,10 @@ static struct sk_buff *lp_event_new(void **head)
 	return NULL;
 }
 
-/* Nobody may be listening. */
+/* Nobody may be listening, and there may be no group (lp_register()). */
 static void lp_event_send(struct sk_buff *skb, void *head, int ret)
 {
-	if (ret) {
+	if (ret || !lp_family.n_mcgrps) {
 		nlmsg_free(skb);
 		return;
 	}
@@ -49,7 +49,8 @@ static int lp_notify_replaced(struct lp_target *target, struct lp_record *record
 	lp_audit_replaced(target, record);
 	skb = lp_event_new(&head);
 	if (skb)
-		lp_event_send(skb, head, lp_report_record(skb, target, record));
+		lp_event_send(skb, head,
+			      lp_report_record(skb, target, record, LP_LISTENERS));
 	return 0;
 }
 
@@ -67,7 +68,7 @@ void lp_event(struct lp_op *op)
 	lp_audit_op(op);
 	skb = lp_event_new(&head);
 	if (skb)
-		lp_event_send(skb, head, lp_report_op(skb, op));
+		lp_event_send(skb, head, lp_report_op(skb, op, LP_LISTENERS));
 	if (op->refusal == LPATCH_REFUSAL_NONE && (op->flags & LPATCH_OP_FLAGS_REPLACE))
 		lp_target_each(op->target, lp_notify_replaced, op);
 }

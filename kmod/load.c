@@ -184,9 +184,8 @@ static void lp_unmap_segments(struct lp_op *op, u32 nr)
 
 		/* Memory must be very short. Nobody refers to it, and the refusal is one of memory too. */
 		if (ret)
-			pr_warn("lpatch: %s[%u] keeps an unused mapping of patch %s at %#lx (error %d)\n",
-				op->target->comm, op->pid, op->patch->name,
-				op->base + (unsigned long)segment->vaddr, -ret);
+			pr_warn("lpatch: %s[%u] keeps an unused mapping of patch %s (error %d)\n",
+				op->target->comm, op->pid, op->patch->name, -ret);
 	}
 }
 
@@ -245,10 +244,9 @@ static int lp_apply_fixups(struct lp_op *op)
 		ret = lp_apply_fixup(op, fixup);
 		if (ret == -ERANGE)
 			return lp_op_refuse(op, LPATCH_REFUSAL_FIXUP_RANGE,
-					    "the fix-up at %#llx of the patch does not reach %s from %#lx",
+					    "the fix-up at %#llx of the patch does not reach %s",
 					    fixup->place,
-					    fixup->image < 0 ? "the patch" : patch->images[fixup->image].name,
-					    op->base);
+					    fixup->image < 0 ? "the patch" : patch->images[fixup->image].name);
 		if (ret)
 			return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
 					    "writing the fix-up at %#llx of the patch into %s[%u] failed with error %d",

@@ -249,7 +249,7 @@ static int lp_op_answer(struct lp_op *op, struct genl_info *info, u64 start_time
 	ret = lp_op_on(op, start_time);
 	if (!ret) {
 		lp_event(op);
-		ret = lp_report_op(skb, op);
+		ret = lp_report_op(skb, op, LP_CLIENT);
 	}
 	return lp_reply_send(skb, head, info, ret);
 }
@@ -407,6 +407,30 @@ struct genl_family lp_family __ro_after_init = {
 	.n_mcgrps = LPATCH_NLGRP_COUNT,
 };
 
+/* How often to put out who is in the group already. */
+#define LP_EVICT_TRIES 16
+
+/*
+ * Until the group is registered anybody may join its number, and is a member when it is: the kernel
+ * asks for rights only who joins a group that is there. Members are put out when a family goes. Who
+ * joins between that and the next try is put out by the one after; who does so over and over keeps
+ * the module from having events, but not from being loaded.
+ */
+static int __init lp_register(void)
+{
+	int ret, tries;
+
+	for (tries = 0; tries < LP_EVICT_TRIES; tries++) {
+		ret = genl_register_family(&lp_family);
+		if (ret || !genl_has_listeners(&lp_family, &init_net, LPATCH_NLGRP_EVENTS))
+			return ret;
+		genl_unregister_family(&lp_family);
+	}
+	pr_warn("lpatch: somebody joins multicast groups of generic netlink over and over before they exist; there are no events until that process is ended and lpatch is loaded again\n");
+	lp_family.n_mcgrps = 0;
+	return genl_register_family(&lp_family);
+}
+
 int __init lp_netlink_init(void)
 {
 	int ret;
@@ -414,7 +438,7 @@ int __init lp_netlink_init(void)
 	ret = netlink_register_notifier(&lp_netlink_notifier);
 	if (ret)
 		return ret;
-	ret = genl_register_family(&lp_family);
+	ret = lp_register();
 	if (ret)
 		netlink_unregister_notifier(&lp_netlink_notifier);
 	return ret;

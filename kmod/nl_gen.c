@@ -247,5 +247,5 @@ const struct genl_ops lpatch_nl_ops[LPATCH_NL_OPS_COUNT] = {
 };
 
 const struct genl_multicast_group lpatch_nl_mcgrps[LPATCH_NLGRP_COUNT] = {
-	[LPATCH_NLGRP_EVENTS] = { .name = LPATCH_MCGRP_EVENTS },
+	[LPATCH_NLGRP_EVENTS] = { .name = LPATCH_MCGRP_EVENTS, .flags = GENL_MCAST_CAP_SYS_ADMIN },
 };

@@ -83,8 +83,8 @@ static int lp_refuse_busy(struct lp_op *op)
 				    scan->tid, scan->comm);
 	case LP_BUSY_UNREADABLE:
 		return lp_op_refuse(op, LPATCH_REFUSAL_STACK_UNREADABLE,
-				    "the stack of thread %d (%s) at %#lx cannot be read", scan->tid,
-				    scan->comm, scan->fault_start);
+				    "the stack of thread %d (%s) cannot be read", scan->tid,
+				    scan->comm);
 	default:
 		if (scan->span->is_patch)
 			return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE,

@@ -295,11 +295,11 @@ int lp_places_refuse_missing(struct lp_op *op)
 	strscpy(op->function, place->site->symbol, sizeof(op->function));
 	if (op->fault == -EINTR)
 		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-				    "the page of %s at %#lx did not come into the memory of %s[%u] in time",
-				    place->site->symbol, place->addr, op->target->comm, op->pid);
+				    "the page of %s did not come into the memory of %s[%u] in time",
+				    place->site->symbol, op->target->comm, op->pid);
 	return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-			    "%s at %#lx cannot be read or made private in %s[%u] (error %d)",
-			    place->site->symbol, place->addr, op->target->comm, op->pid,
+			    "%s cannot be read or made private in %s[%u] (error %d)",
+			    place->site->symbol, op->target->comm, op->pid,
 			    op->fault ? -op->fault : EFAULT);
 }
 
@@ -324,16 +324,16 @@ static bool lp_place_is_right(const struct lp_op *op, const struct lp_place *pla
 	       !memcmp(found, place->site->old_bytes, place->len);
 }
 
-static int lp_refuse_bytes(struct lp_op *op, const struct lp_place *place, const u8 *found)
+/* The bytes themselves may be a secret of the program, and sentences get into logs. */
+static int lp_refuse_bytes(struct lp_op *op, const struct lp_place *place)
 {
 	const struct lp_patch *patch = place->record ? place->record->patch : op->patch;
 	const struct lp_site *site = place->site;
 
 	strscpy(op->function, site->symbol, sizeof(op->function));
 	return lp_op_refuse(op, LPATCH_REFUSAL_BYTES_DIFFER,
-			    "%s of %s has the bytes %*ph where %*ph are expected: %s",
-			    site->symbol, patch->images[site->image].name, place->len, found,
-			    place->len, place->from,
+			    "%s of %s has other bytes than the patch expects: %s",
+			    site->symbol, patch->images[site->image].name,
 			    site->kind == LPATCH_SITE_KIND_JUMP ?
 				    "a breakpoint, another tool, or another build of the file" :
 				    "the program has changed this variable, and what it wrote would be lost");
@@ -365,7 +365,7 @@ int lp_places_check(struct lp_op *op, bool in_window)
 			return lp_place_missing(op, place);
 		}
 		if (!lp_place_is_right(op, place, found))
-			return lp_refuse_bytes(op, place, found);
+			return lp_refuse_bytes(op, place);
 	}
 	return 0;
 }

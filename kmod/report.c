@@ -67,7 +67,18 @@ static int lp_put_active(struct sk_buff *skb, const struct lp_active *active)
 			      active->name);
 }
 
-static int lp_put_op(struct sk_buff *skb, const struct lp_op *op)
+/*
+ * Where a patch is mapped is for who asked, and may read the memory of any process. Events are kept
+ * in logs, where others see them too.
+ */
+static int lp_put_mapping(struct sk_buff *skb, unsigned long base, const struct lp_patch *patch,
+			  enum lp_reader reader)
+{
+	return (reader == LP_CLIENT ? lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_AT, base) : 0) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_BYTES, patch->size);
+}
+
+static int lp_put_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader reader)
 {
 	return lp_put_patch(skb, op->patch) ?:
 	       nla_put_string(skb, LPATCH_A_REPORT_VERB, lp_op_verb(op)) ?:
@@ -80,19 +91,18 @@ static int lp_put_op(struct sk_buff *skb, const struct lp_op *op)
 	       lp_put_times(skb, &op->freeze.times) ?:
 	       lp_put_u64(skb, LPATCH_A_REPORT_LOCK_NS, op->lock_ns) ?:
 	       lp_put_active(skb, &op->active) ?:
-	       (op->state ? lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_AT, op->base) : 0) ?:
-	       (op->state ? lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_BYTES, op->patch->size) : 0) ?:
+	       (op->state ? lp_put_mapping(skb, op->base, op->patch, reader) : 0) ?:
 	       lp_put_refusal(skb, op);
 }
 
 /* Return: 0, or -EMSGSIZE with nothing added. */
-int lp_report_op(struct sk_buff *skb, const struct lp_op *op)
+int lp_report_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader reader)
 {
 	struct nlattr *nest = nla_nest_start(skb, LPATCH_A_OP_REPORT);
 
 	if (!nest)
 		return -EMSGSIZE;
-	if (lp_put_op(skb, op)) {
+	if (lp_put_op(skb, op, reader)) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}
@@ -160,7 +170,8 @@ static int lp_put_state(struct sk_buff *skb, struct lp_target *target, struct lp
 	       (looked ? 0 : nla_put_string(skb, LPATCH_A_REPORT_MESSAGE, lp_unlooked));
 }
 
-static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record)
+static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
+			 enum lp_reader reader)
 {
 	return lp_put_patch(skb, record->patch) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_PID, pid_vnr(target->tgid)) ?:
@@ -173,18 +184,18 @@ static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct l
 	       lp_put_u64(skb, LPATCH_A_REPORT_STOP_LIMIT_NS, record->max_stop) ?:
 	       lp_put_times(skb, &record->times) ?:
 	       lp_put_active(skb, &record->active) ?:
-	       lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_AT, record->base) ?:
-	       lp_put_u64(skb, LPATCH_A_REPORT_MAPPED_BYTES, record->patch->size);
+	       lp_put_mapping(skb, record->base, record->patch, reader);
 }
 
 /* With the target's lock held, in the caller's pid namespace. Return: 0, or -EMSGSIZE with nothing added. */
-int lp_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record)
+int lp_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
+		     enum lp_reader reader)
 {
 	struct nlattr *nest = nla_nest_start(skb, LPATCH_A_OP_REPORT);
 
 	if (!nest)
 		return -EMSGSIZE;
-	if (lp_put_record(skb, target, record)) {
+	if (lp_put_record(skb, target, record, reader)) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}

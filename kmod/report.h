@@ -9,7 +9,14 @@ struct lp_record;
 struct lp_target;
 struct sk_buff;
 
-int lp_report_op(struct sk_buff *skb, const struct lp_op *op);
-int lp_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record);
+/* Who reads a report: the client that asked, or everybody who listens to events. */
+enum lp_reader {
+	LP_CLIENT,
+	LP_LISTENERS,
+};
+
+int lp_report_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader reader);
+int lp_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
+		     enum lp_reader reader);
 
 #endif

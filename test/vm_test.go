@@ -161,7 +161,7 @@ func needs(name string) (there []string, absent string) {
 // reloads says whether a case removes the module to load it otherwise.
 func reloads(name string) bool {
 	switch name {
-	case "NoModule", "BootOff", "Audit", "NoSignatures":
+	case "NoModule", "BootOff", "Audit", "NoSignatures", "ListenBefore":
 		return true
 	}
 	return strings.HasPrefix(name, "Signature")

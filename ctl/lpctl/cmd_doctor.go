@@ -3,42 +3,42 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
-	"golang.org/x/sys/unix"
 
+	"lpatch/pkg/doctor"
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/proc"
+	"lpatch/pkg/sign"
 )
 
-// check is one thing that must be right for lpctl to work, as doctor prints it.
-type check struct {
-	Name    string `json:"check"`
-	OK      bool   `json:"ok"`
-	Message string `json:"message"` // what was found, and what to do if it is not ok
-}
+// machine is what doctor looks at; tests make one up.
+var machine = doctor.Here
+
+// countKeys counts the keys in a keyring; tests have none.
+var countKeys = func(keyring int) (usable, ended int, err error) { return sign.Keyring(keyring).Count() }
 
 func doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:   "doctor",
 		Usage:  "check whether this machine can patch, and say what to do if not",
 		Flags:  []cli.Flag{jsonFlag(), quietFlag()},
-		Action: doctor,
+		Action: runDoctor,
 	}
 }
 
-func doctor(c *cli.Context) error {
+func runDoctor(c *cli.Context) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
-	list := append([]check{checkCapabilities(), checkKernel(), checkMapFiles()}, checkModule()...)
+	m, err := machine()
+	if err != nil {
+		return err
+	}
 	bad := 0
 	tw := tabwriter.NewWriter(c.App.Writer, 0, 8, 2, ' ', 0)
-	for _, k := range list {
+	for _, k := range append(m.System(), moduleChecks(m)...) {
 		word := "ok"
 		if !k.OK {
 			word = "FAIL"
@@ -61,141 +61,32 @@ func doctor(c *cli.Context) error {
 	return nil
 }
 
-// needed are the capabilities that the kernel module asks for.
-var needed = []struct {
-	bit  int
-	name string
-}{{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}, {unix.CAP_SYS_PTRACE, "CAP_SYS_PTRACE"}}
-
-func checkCapabilities() check {
-	k := check{Name: "capabilities"}
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		k.Message = err.Error()
-		return k
+// moduleChecks asks the module, if there is one.
+func moduleChecks(m doctor.Machine) []doctor.Check {
+	failed := func(err error) []doctor.Check {
+		return append([]doctor.Check{{Name: "module", Message: err.Error()}}, m.Boot(false)...)
 	}
-	effective, err := strconv.ParseUint(proc.ParseStatus(string(text))["CapEff"], 16, 64)
-	if err != nil {
-		k.Message = fmt.Sprintf("cannot read CapEff of /proc/self/status: %v", err)
-		return k
-	}
-	for _, n := range needed {
-		if effective&(1<<n.bit) == 0 {
-			k.Message = fmt.Sprintf("%s is missing; run lpctl as root", n.name)
-			return k
-		}
-	}
-	if m, err := os.ReadFile("/proc/self/uid_map"); err == nil && !initialUsers(string(m)) {
-		k.Message = "this is not the initial user namespace; run lpctl outside of the container"
-		return k
-	}
-	k.OK, k.Message = true, "CAP_SYS_ADMIN and CAP_SYS_PTRACE"
-	return k
-}
-
-// initialUsers tells from /proc/self/uid_map whether the user namespace is the initial one: it maps all ids to themselves.
-func initialUsers(uidMap string) bool {
-	f := strings.Fields(uidMap)
-	return len(f) == 3 && f[0] == "0" && f[1] == "0" && f[2] == "4294967295"
-}
-
-func checkKernel() check {
-	k := check{Name: "kernel"}
-	release, machine, err := kernelRelease()
-	if err != nil {
-		k.Message = err.Error()
-		return k
-	}
-	k.OK, k.Message = supported(release, machine)
-	return k
-}
-
-// kernelRelease is what the running kernel calls itself, and for what kind of machine it is.
-func kernelRelease() (release, machine string, err error) {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return "", "", err
-	}
-	return unix.ByteSliceToString(u.Release[:]), unix.ByteSliceToString(u.Machine[:]), nil
-}
-
-// supported tells whether the module is made for a kernel, and in a sentence what is the matter if not.
-func supported(release, machine string) (bool, string) {
-	major, rest, _ := strings.Cut(release, ".")
-	minor := strings.FieldsFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
-	if len(minor) == 0 {
-		minor = []string{"0"}
-	}
-	a, err1 := strconv.Atoi(major)
-	b, err2 := strconv.Atoi(minor[0])
-	switch {
-	case machine != "x86_64":
-		return false, fmt.Sprintf("%s on %s; only x86-64 is supported", release, machine)
-	case errors.Join(err1, err2) != nil, a < 6, a == 6 && b < 1:
-		return false, release + " is older than 6.1; boot a newer kernel"
-	}
-	return true, release + " on x86-64"
-}
-
-// checkMapFiles opens this program the way that images of targets are opened.
-func checkMapFiles() check {
-	k := check{Name: "map_files"}
-	maps, err := procFS.Maps(os.Getpid())
-	if err != nil {
-		k.Message = err.Error()
-		return k
-	}
-	for _, m := range maps {
-		if m.Exec && m.Inode != 0 {
-			f, err := procFS.OpenMapping(os.Getpid(), m)
-			if err != nil {
-				k.Message = fmt.Sprintf("%v; run lpctl as root, with /proc mounted", err)
-				return k
-			}
-			f.Close()
-		}
-	}
-	k.OK, k.Message = true, "/proc/PID/map_files can be used"
-	return k
-}
-
-func checkModule() []check {
 	k, err := connect()
 	if errors.Is(err, lpnl.ErrNoModule) {
-		return []check{{Name: "module", Message: "lpatch is not loaded; load it with \"modprobe lpatch\""}, secureBootHere(false)}
+		return append([]doctor.Check{m.Absent(), m.SecureBoot(false)}, m.Boot(false)...)
 	}
 	if err != nil {
-		return []check{{Name: "module", Message: err.Error()}}
+		return failed(err)
 	}
 	defer func() { _ = k.Close() }()
 	i, err := k.Info()
 	if err != nil {
-		return []check{{Name: "module", Message: err.Error()}}
+		return failed(err)
 	}
-	module := check{Name: "module", OK: i.Version == version, Message: "lpatch " + i.Version}
-	if !module.OK {
-		module.Message += ", but lpctl is " + version + "; after an upgrade the next boot brings the new module, else install both from the same build"
-	}
+	list := append([]doctor.Check{doctor.Loaded(i.Version, version), m.SecureBoot(true), doctor.Signatures(i.SignatureRequired, i.Keyring, countKeys)}, m.Boot(true)...)
 	gates, err := k.Gates()
 	if err != nil {
-		return []check{module, {Name: "gates", Message: err.Error()}}
+		return append(list, doctor.Check{Name: "gates", Message: err.Error()})
 	}
-	return []check{
-		module,
-		secureBootHere(true),
-		{Name: "task_work", OK: true, Message: describeTaskWork(i)},
-		{Name: "signatures", OK: !i.SignatureRequired || i.Keyring != 0, Message: describeSignatures(i)},
-		{Name: "patches", OK: true, Message: describePatches(i)},
-		{Name: "gates", OK: true, Message: describeGates(gates)},
-	}
-}
-
-func secureBootHere(loaded bool) check {
-	release, _, err := kernelRelease()
-	if err != nil {
-		return check{Name: "secure boot", Message: err.Error()}
-	}
-	return checkSecureBoot(release, loaded)
+	return append(list,
+		doctor.Check{Name: "task_work", OK: true, Message: describeTaskWork(i)},
+		doctor.Check{Name: "patches", OK: true, Message: describePatches(i)},
+		doctor.Check{Name: "gates", OK: true, Message: describeGates(gates)})
 }
 
 func describeTaskWork(i lpnl.Info) string {
@@ -203,18 +94,6 @@ func describeTaskWork(i lpnl.Info) string {
 		return "lpatch is built into this kernel"
 	}
 	return "task_work_add found by " + i.TaskWork
-}
-
-func describeSignatures(i lpnl.Info) string {
-	switch {
-	case i.SignatureRequired && i.Keyring == 0:
-		return "patches must be signed, and this kernel cannot verify: it is built without CONFIG_SYSTEM_DATA_VERIFICATION"
-	case i.SignatureRequired:
-		return "patches must be signed by a key in the keyring .lpatch, see \"lpctl key\""
-	case i.Keyring == 0:
-		return "this kernel cannot verify signatures, and does not require any"
-	}
-	return "not required; the module's parameter require_signature=1 changes that"
 }
 
 func describePatches(i lpnl.Info) string {

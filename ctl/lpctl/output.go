@@ -122,7 +122,11 @@ func sentence(verb apply.Verb, o apply.Outcome) string {
 		facts = append(facts, changes(r.Functions, r.Values)...)
 	}
 	if verb == lpnl.VerbLoad {
-		facts = append(facts, fmt.Sprintf("%d bytes at %#x", r.MappedBytes, r.MappedAt))
+		at := ""
+		if r.MappedAt != 0 { // not in an event
+			at = fmt.Sprintf(" at %#x", r.MappedAt)
+		}
+		facts = append(facts, plural(int(r.MappedBytes), "byte")+at)
 	}
 	if r.Attempts > 0 {
 		facts = append(facts, plural(r.Threads, "thread"),

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -17,7 +18,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/boot"
 	"lpatch/pkg/build"
+	"lpatch/pkg/doctor"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/lpnl/lpnltest"
@@ -35,15 +38,18 @@ const (
 	rootFolder      = "LPCTL_TEST_ROOT"
 )
 
+// keyCount has, in the environment, how many keys in the keyring are usable, and how many have ended.
+const keyCount = "LPCTL_TEST_KEYS"
+
 func TestMain(m *testing.M) {
 	if build.IsShim(os.Args[0]) {
 		os.Exit(build.ShimMain(os.Args))
 	}
 	testscript.Main(m, map[string]func(){
 		"lpctl": func() {
-			connect = connectFake
+			connect, machine, countKeys = connectFake, fakeMachine, fakeKeys
 			for variable, path := range map[string]*string{
-				commandLineFile: &commandLinePath, bootIDFile: &bootIDPath, rootFolder: &machineRoot,
+				commandLineFile: &commandLinePath, bootIDFile: &bootIDPath,
 			} {
 				*path = cmp.Or(os.Getenv(variable), *path)
 			}
@@ -158,6 +164,18 @@ func (c *fakeConn) Close() error {
 		return err
 	}
 	return errors.Join(c.Client.Close(), os.WriteFile(c.path, text, 0o644))
+}
+
+// fakeMachine is what doctor looks at.
+func fakeMachine() (doctor.Machine, error) {
+	root := os.Getenv(rootFolder)
+	return doctor.Machine{Root: root, Proc: root + "/proc", PID: 7, Release: "6.1.0-56-amd64", Arch: "x86_64",
+		Registry: boot.Registry{Root: root, Owner: os.Getuid()}}, nil
+}
+
+func fakeKeys(int) (usable, ended int, err error) {
+	_, err = fmt.Sscan(os.Getenv(keyCount), &usable, &ended)
+	return usable, ended, err
 }
 
 func connectFake() (kernel, error) {

@@ -10,7 +10,8 @@
  * Live patching of running user-space programs. A client transfers a patch object in chunks
  * (patch-new, patch-add, patch-seal) and names it by its hash in the operations on a target. A
  * sealed object lives as long as a client that transferred it has its socket open, or a target has
- * it loaded. All commands need CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace.
+ * it loaded. All commands need CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace, and
+ * listening to events the former.
  */
 
 #define LPATCH_FAMILY_NAME	"lpatch"
@@ -561,7 +562,8 @@ enum lpatch_a_boot {
  *   that is there with other flags gets these.
  * @LPATCH_CMD_BOOT_REMOVE: Remove a boot entry. Processes that it has patched stay so.
  * @LPATCH_CMD_BOOT_GET: One answer for each boot entry.
- * @LPATCH_CMD_EVENT: Sent to the group for each state change and each refusal.
+ * @LPATCH_CMD_EVENT: Sent to the group for each state change and each refusal. mapped-at is left
+ *   out.
  * @LPATCH_CMD_GATES_GET: One message for each gate that is queued. Threads may pass theirs
  *   meanwhile.
  * @LPATCH_CMD_GATES_DRAIN: Wake each thread that has a gate queued, so that it passes it and the

@@ -57,7 +57,7 @@ func (r Registry) Add(e *Entry, patch []byte) error {
 		return err
 	}
 	for _, dir := range []string{storeDir, entriesDir} {
-		if err := r.trust(filepath.Join(r.Root, dir)); err != nil {
+		if err := r.Trust(filepath.Join(r.Root, dir)); err != nil {
 			return err
 		}
 	}
@@ -104,7 +104,7 @@ func (r Registry) List() (entries []*Entry, bad []error) {
 		return nil, nil
 	}
 	if err == nil {
-		err = r.trust(dir)
+		err = r.Trust(dir)
 	}
 	if err != nil {
 		return nil, []error{err}
@@ -126,7 +126,7 @@ func (r Registry) List() (entries []*Entry, bad []error) {
 
 func (r Registry) read(name string) (*Entry, error) {
 	path := r.entryPath(name)
-	if err := r.trust(path); err != nil {
+	if err := r.Trust(path); err != nil {
 		return nil, err
 	}
 	text, err := os.ReadFile(path)
@@ -135,7 +135,7 @@ func (r Registry) read(name string) (*Entry, error) {
 	}
 	e, err := decode(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, &BrokenError{Name: name, Path: path, Err: err}
 	}
 	if e.Name != name {
 		return nil, fmt.Errorf("%s: the entry in it is named %q; rename the file", path, e.Name)
@@ -158,7 +158,7 @@ func (r Registry) Patch(e *Entry) (string, error) {
 func (r Registry) checkedPatch(e *Entry) (string, error) {
 	path := r.patchPath(e.SHA256)
 	for _, p := range []string{filepath.Dir(path), path} {
-		if err := r.trust(p); err != nil {
+		if err := r.Trust(p); err != nil {
 			return "", err
 		}
 	}
@@ -188,8 +188,31 @@ func (r Registry) Open(path string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), filepath.Join(r.Root, path)), nil
 }
 
-// trust refuses what others than the owner may change: who may add a boot entry may run code in every process.
-func (r Registry) trust(path string) error {
+// UntrustedError is returned for what others than the owner may change.
+type UntrustedError struct {
+	Path   string
+	Reason string // why, behind the path
+}
+
+func (e *UntrustedError) Error() string {
+	return e.Path + " " + e.Reason + "; nothing in it is trusted"
+}
+
+// BrokenError is returned for the file of an entry that cannot be read as one.
+type BrokenError struct {
+	Name string // of the entry
+	Path string
+	Err  error
+}
+
+func (e *BrokenError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong in the file.
+func (e *BrokenError) Unwrap() error { return e.Err }
+
+// Trust refuses what others than the owner may change, with an *UntrustedError: who may add a boot entry may run code in every
+// process.
+func (r Registry) Trust(path string) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
 		return &fs.PathError{Op: "lstat", Path: path, Err: err}
@@ -199,9 +222,9 @@ func (r Registry) trust(path string) error {
 	case kind != unix.S_IFREG && kind != unix.S_IFDIR:
 		return fmt.Errorf("%s is neither a file nor a folder", path)
 	case int(st.Uid) != r.Owner:
-		return fmt.Errorf("%s belongs to user %d and not to user %d; nothing in it is trusted", path, st.Uid, r.Owner)
+		return &UntrustedError{path, fmt.Sprintf("belongs to user %d and not to user %d", st.Uid, r.Owner)}
 	case st.Mode&0o022 != 0:
-		return fmt.Errorf("%s may be written by others (mode %04o); nothing in it is trusted", path, st.Mode&0o7777)
+		return &UntrustedError{path, fmt.Sprintf("may be written by others (mode %04o)", st.Mode&0o7777)}
 	}
 	return nil
 }

@@ -156,7 +156,7 @@ func (r Registry) changeTrials(change func(*trials)) error {
 func (r Registry) readTrials() (*trials, error) {
 	s := &trials{}
 	path := filepath.Join(r.Root, trialsFile)
-	err := r.trust(path)
+	err := r.Trust(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}

@@ -3,6 +3,7 @@ package lpnl
 import (
 	"errors"
 	"fmt"
+	"os"
 	"syscall"
 
 	"github.com/mdlayher/genetlink"
@@ -18,7 +19,7 @@ type Events struct {
 	pending []genetlink.Message
 }
 
-// DialEvents joins the group of events. Errors are those of Dial.
+// DialEvents joins the group of events. Errors are those of Dial; without CAP_SYS_ADMIN it is an *Error that is os.ErrPermission.
 func DialEvents() (*Events, error) {
 	conn, err := genetlink.Dial(&netlink.Config{Strict: true})
 	if err != nil {
@@ -44,13 +45,24 @@ func join(conn *genetlink.Conn) error {
 	}
 	for _, g := range c.family.Groups {
 		if g.Name == GroupEvents {
-			if err := conn.JoinGroup(g.ID); err != nil {
-				return wrap("join-group", err)
-			}
-			return nil
+			return wrapJoin(conn.JoinGroup(g.ID))
 		}
 	}
-	return fmt.Errorf("the kernel module has no group %q", GroupEvents)
+	return errors.New("the kernel module tells of no events, since somebody tried to listen who must not; the kernel's log " +
+		"(\"dmesg\") says what to do")
+}
+
+// wrapJoin says what the kernel leaves unsaid: listening takes less than the commands do.
+func wrapJoin(err error) error {
+	if err == nil {
+		return nil
+	}
+	err = wrap("join-group", err)
+	var e *Error
+	if errors.As(err, &e) && errors.Is(e.Errno, os.ErrPermission) {
+		e.Message = "listening to events needs CAP_SYS_ADMIN in the initial user namespace"
+	}
+	return err
 }
 
 // Close ends a Receive that is under way.

@@ -336,7 +336,7 @@ const (
 	CmdBootAdd    uint8 = 10 // Register a sealed patch to be applied to each process as it starts. What runs already is not changed. The entry holds the patch and the module until boot-remove. One that is there with other flags gets these.
 	CmdBootRemove uint8 = 11 // Remove a boot entry. Processes that it has patched stay so.
 	CmdBootGet    uint8 = 12 // One answer for each boot entry.
-	CmdEvent      uint8 = 13 // Sent to the group for each state change and each refusal.
+	CmdEvent      uint8 = 13 // Sent to the group for each state change and each refusal. mapped-at is left out.
 	CmdGatesGet   uint8 = 14 // One message for each gate that is queued. Threads may pass theirs meanwhile.
 	CmdGatesDrain uint8 = 15 // Wake each thread that has a gate queued, so that it passes it and the module can be removed. What the thread sleeps in is interrupted as by a signal that has a handler with SA_RESTART: most calls start again, those that never do (signal(7): epoll_wait, sigtimedwait and the like) end with EINTR. It is the only command that can do that to a target. The reply comes at once; a thread that is stopped, or sleeps uninterruptibly, passes its gate later.
 	CmdRecount    uint8 = 16 // Count again the threads that are still in code from before a patch was applied or restored, and keep the number for the status. It stops the target as the other operations do, but writes nothing, and it does not stop one that has no such thread. If the threads cannot all be read it is refused, and the old number stays.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 const kernelLicense = "GPL-2.0"
@@ -69,10 +70,22 @@ func renderSource(s *spec) ([]byte, error) {
 	fmt.Fprintf(&b, "const struct genl_multicast_group %s[%s] = {\n",
 		snake(s.Name, "nl-mcgrps"), upper(s.Name, "nlgrp-count"))
 	for _, g := range s.Groups.List {
-		fmt.Fprintf(&b, "\t[%s] = { .name = %s },\n", upper(s.Name, "nlgrp", g.Name), upper(s.Name, "mcgrp", g.Name))
+		fmt.Fprintf(&b, "\t[%s] = { .name = %s%s },\n", upper(s.Name, "nlgrp", g.Name), upper(s.Name, "mcgrp", g.Name), g.cFlags())
 	}
 	b.WriteString("};\n")
 	return b.Bytes(), nil
+}
+
+// cFlags is the initializer of the group's flags, if it has any.
+func (g group) cFlags() string {
+	var names []string
+	for _, f := range g.Flags {
+		names = append(names, groupFlags[f])
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return ", .flags = " + strings.Join(names, " | ")
 }
 
 func (s *spec) policyName(of string) string { return snake(s.Name, of, "nl-policy") }

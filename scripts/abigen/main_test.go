@@ -59,6 +59,7 @@ func TestBadSpecs(t *testing.T) {
 		{"enum: color}\n      - {name: bits", "enum: bits}\n      - {name: bits", `attribute leaf/color: there is no enum "bits"`},
 		{"{name: first, type: s64}", "{name: first, type: u16}", `struct pair: type "u16" of first is not supported`},
 		{"attributes: [live]", "attributes: [dead]", `operation tree-grow: attribute set tree has no "dead"`},
+		{"flags: [cap-sys-admin]", "flags: [admin-perm]", `group news: flag "admin-perm" is not supported`},
 		{"mcgrp: news", "mcgrp: olds", `operation fell: there is no group "olds"`},
 	} {
 		broken := strings.Replace(string(text), c.old, c.new, 1)

@@ -18,7 +18,7 @@ func renderMarkdown(s *spec) ([]byte, error) {
 	}
 	b.WriteString("## Multicast groups\n\n")
 	for _, g := range s.Groups.List {
-		fmt.Fprintf(&b, "- `%s`\n", g.Name)
+		fmt.Fprintf(&b, "- `%s`%s\n", g.Name, mdGroup(g))
 	}
 	b.WriteString("\n## Attributes\n\n")
 	for _, t := range s.Sets {
@@ -31,6 +31,14 @@ func renderMarkdown(s *spec) ([]byte, error) {
 	}
 	s.mdDefinitions(&b)
 	return bytes.TrimRight(append(bytes.TrimRight(b.Bytes(), "\n"), '\n'), " "), nil
+}
+
+// mdGroup is what there is to say of a group.
+func mdGroup(g group) string {
+	if g.Doc == "" {
+		return ""
+	}
+	return ": " + comment(g.Doc)
 }
 
 func (s *spec) mdOperation(b *bytes.Buffer, o operation) {

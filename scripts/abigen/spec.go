@@ -100,9 +100,15 @@ type message struct {
 	Attributes []string `yaml:"attributes"`
 }
 
+// group is a multicast group. Its flags say what joining it takes.
 type group struct {
-	Name string `yaml:"name"`
+	Name  string   `yaml:"name"`
+	Doc   string   `yaml:"doc"`
+	Flags []string `yaml:"flags"`
 }
+
+// groupFlags are the kernel's names of those flags.
+var groupFlags = map[string]string{"cap-sys-admin": "GENL_MCAST_CAP_SYS_ADMIN"}
 
 // parse reads a spec and checks that every name it refers to exists.
 func parse(text []byte) (*spec, error) {
@@ -131,6 +137,13 @@ func parse(text []byte) (*spec, error) {
 	for _, o := range s.Operations.List {
 		if err := s.checkOperation(o); err != nil {
 			return nil, fmt.Errorf("operation %s: %w", o.Name, err)
+		}
+	}
+	for _, g := range s.Groups.List {
+		for _, f := range g.Flags {
+			if groupFlags[f] == "" {
+				return nil, fmt.Errorf("group %s: flag %q is not supported", g.Name, f)
+			}
 		}
 	}
 	return &s, nil

@@ -81,7 +81,12 @@ func TestBootOff(t *testing.T) {
 	wantSaid(t, 2, off, "boot", "replay")
 	wantSaid(t, 2, off, "boot", "sync")
 
+	wantFinding(t, exec.Command("lpctl", "doctor", "--quiet"), "FAIL  boot  lpatch.boot=off is on the kernel's command line: "+
+		"no program is patched as it starts; boot without it")
+
 	undo() // lpctl does not see it any more
+	wantFinding(t, exec.Command("lpctl", "doctor", "--quiet"), "FAIL  boot  the module was loaded with boot=off: no program is patched "+
+		"as it starts; look for \"options lpatch boot=off\" in /etc/modprobe.d, then \"rmmod lpatch\" and \"modprobe lpatch\"")
 	status, _, complaint := lpctl(t, "boot", "replay")
 	const refusal = "patches are not applied to programs as they start: the module's parameter boot is off"
 	if status != 1 || !strings.Contains(complaint, refusal) {

@@ -247,7 +247,7 @@ func TestBootFails(t *testing.T) {
 			if got := exitOf(t, path); got != want {
 				t.Fatalf("the program exits with %d, want %d", got, want)
 			}
-			const message = "value of start has the bytes "
+			const message = "value of start has other bytes than the patch expects: "
 			if b := wantBoot(t, c, 0, 1); b.Flags != flags || !strings.HasPrefix(b.Message, message) {
 				t.Fatalf("the entry has flags %v and says %q", b.Flags, b.Message)
 			}

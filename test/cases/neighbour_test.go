@@ -26,11 +26,9 @@ var returnTwo = []byte{0xb8, 2, 0, 0, 0, 0xc3}
 // wantBytesRefused wants p refused because of an int3 at its first site.
 func wantBytesRefused(t *testing.T, c *lpnl.Client, v *victim, p *lpnl.Patch) {
 	t.Helper()
-	old := p.Sites[0].Old
-	found := append([]byte{0xcc}, old[1:]...)
 	refuseWith(t, c, lpnl.VerbApply, p, v.pid, lpnl.RefusalBytesDiffer, fmt.Sprintf(
-		"%s of %s has the bytes % x where % x are expected: a breakpoint, another tool, or another build of the file",
-		p.Sites[0].Symbol, filepath.Base(v.path), found, old))
+		"%s of %s has other bytes than the patch expects: a breakpoint, another tool, or another build of the file",
+		p.Sites[0].Symbol, filepath.Base(v.path)))
 }
 
 // TestDebugger has gdb attached, with a breakpoint on the function to be patched: refused, gdb goes on to stop there and

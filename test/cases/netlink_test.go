@@ -45,6 +45,9 @@ func TestEvents(t *testing.T) {
 		if r.Verb != step.verb || r.State != step.state || r.Refusal != step.refusal || r.PID != v.pid {
 			t.Fatalf("%s: the event says %s, state %v, refusal %v, pid %d", step.verb, r.Verb, r.State, r.Refusal, r.PID)
 		}
+		if r.MappedAt != 0 || (r.State != lpnl.StateNone) != (r.MappedBytes != 0) {
+			t.Fatalf("%s: the event says where the patch is: %d bytes at %#x", step.verb, r.MappedBytes, r.MappedAt)
+		}
 	}
 }
 

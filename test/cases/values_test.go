@@ -90,14 +90,14 @@ func TestValueAlone(t *testing.T) {
 func TestValueWasChanged(t *testing.T) {
 	v := startVictim(t, "setting-pie", "-t", "2", "-m", "spin")
 	at := variable(t, v, "limit")
-	refused := func(verb, found, wanted string) {
+	refused := func(verb string) {
 		t.Helper()
-		wantSaid(t, 2, fmt.Sprintf("refused: setting-pie[%d]: limit of setting-pie has the bytes %s where %s are expected: "+
-			"the program has changed this variable, and what it wrote would be lost", v.pid, found, wanted),
+		wantSaid(t, 2, fmt.Sprintf("refused: setting-pie[%d]: limit of setting-pie has other bytes than the patch expects: "+
+			"the program has changed this variable, and what it wrote would be lost", v.pid),
 			verb, fixtures+"setting-pie.lp", "--pid", fmt.Sprint(v.pid), "--timeout", "60s", "--max-stop", "2s")
 	}
 	poke(t, v.pid, at, []byte{9})
-	refused("apply", "09 00 00 00", "01 00 00 00")
+	refused("apply")
 	if strings.Contains(maps(t, v.pid), ".lp") {
 		t.Fatal("a refused apply left the patch mapped")
 	}
@@ -108,7 +108,7 @@ func TestValueWasChanged(t *testing.T) {
 	v.wantValue(2)
 	poke(t, v.pid, at, []byte{9})
 	v.wantValue(1002)
-	refused("restore", "09 00 00 00", "02 00 00 00")
+	refused("restore")
 	v.wantValue(1002)
 	poke(t, v.pid, at, []byte{2})
 	patchValues(t, "restore", "setting-pie.lp", v.pid, "")

@@ -1,14 +1,8 @@
-package main
+package boot
 
-import (
-	"os"
-	"path/filepath"
-	"testing"
-)
+import "testing"
 
-func TestBootIsOff(t *testing.T) {
-	defer func(path string) { commandLinePath = path }(commandLinePath)
-	commandLinePath = filepath.Join(t.TempDir(), "cmdline")
+func TestIsOff(t *testing.T) {
 	for line, want := range map[string]bool{
 		"quiet ro\n":                          false,
 		"quiet lpatch.boot=off ro\n":          true,
@@ -21,11 +15,8 @@ func TestBootIsOff(t *testing.T) {
 		"lpatch.boot=on lpatch.boot=off":      true,
 		"notlpatch.boot=off lpatch.booted=no": false,
 	} {
-		if err := os.WriteFile(commandLinePath, []byte(line), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := bootIsOff(); err != nil || got != want {
-			t.Errorf("%q: %v, %v", line, got, err)
+		if got := IsOff(line); got != want {
+			t.Errorf("%q: %v", line, got)
 		}
 	}
 }

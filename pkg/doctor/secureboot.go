@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"bytes"
@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -15,17 +14,14 @@ import (
 	"lpatch/pkg/sign"
 )
 
-// machineRoot is where the files are that tell of this machine; tests replace it.
-var machineRoot = "/"
-
-// moduleFolders are those below /lib/modules/RELEASE where depmod looks for a module that did not come with the kernel.
-var moduleFolders = []string{"updates/dkms", "updates", "extra", "weak-updates"}
-
 // moks are what DKMS signs with: on Debian and where DKMS decides, and on Ubuntu.
 var moks = []struct{ cert, key string }{
 	{"/var/lib/dkms/mok.pub", "/var/lib/dkms/mok.key"},
 	{"/var/lib/shim-signed/mok/MOK.der", "/var/lib/shim-signed/mok/MOK.priv"},
 }
+
+// lockdownName has how far the kernel is locked down, the level in brackets.
+const lockdownName = "sys/kernel/security/lockdown"
 
 // secureBootName is the firmware's variable; a value of 1 says that it starts only what is signed.
 const secureBootName = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
@@ -42,31 +38,34 @@ var mokLists = []struct {
 // howToEnroll says how a certificate gets among the machine owner's keys.
 const howToEnroll = `"mokutil --import %s" asks for a password; boot, and choose "Enroll MOK" in the screen that comes before the system`
 
-// checkSecureBoot tells whether this machine takes the module as far as its signature goes, and what to do if not.
-func checkSecureBoot(release string, loaded bool) check {
-	k := check{Name: "secure boot"}
-	reason := whySigned()
+// SecureBoot tells whether this machine takes the module as far as its signature goes, and what to do if not. A module that is
+// loaded has been taken.
+func (m Machine) SecureBoot(loaded bool) Check {
+	const name = "secure boot"
+	reason := m.whySigned()
 	switch {
-	case reason == "" && secureBoot():
-		k.OK, k.Message = true, "it is on, but this kernel takes modules without a signature"
-	case reason == "":
-		k.OK, k.Message = true, "this kernel takes modules without a signature"
-	case loaded:
-		k.OK, k.Message = true, reason+"; the module is there, as a part of the kernel or with a signature that it takes"
-	default:
-		k.OK, k.Message = judgeModule(release, reason)
+	case loaded && reason != "":
+		return ok(name, "%s; the module is there, as a part of the kernel or with a signature that it takes", reason)
+	case reason != "":
+		return m.judgeModule(name, reason)
+	case !loaded && !m.exists("sys/module"):
+		return bad(name, `there is no /sys, so it cannot be told whether modules must be signed; "mount -t sysfs sysfs /sys" mounts it`)
+	case !loaded && !m.exists(lockdownName) && (m.secureBoot() || m.hasWord("lockdown=")):
+		return bad(name, `whether the kernel is locked down cannot be told; "mount -t securityfs securityfs /sys/kernel/security" shows it`)
+	case m.secureBoot():
+		return ok(name, "it is on, but this kernel takes modules without a signature")
 	}
-	return k
+	return ok(name, "this kernel takes modules without a signature")
 }
 
 // whySigned is why this kernel takes only modules that are signed; empty if it takes others.
-func whySigned() string {
+func (m Machine) whySigned() string {
 	why := ""
-	if text, err := os.ReadFile(filepath.Join(machineRoot, "sys/kernel/security/lockdown")); err == nil {
+	if text, err := os.ReadFile(m.path(lockdownName)); err == nil {
 		for word := range strings.FieldsSeq(string(text)) {
 			if level, ok := strings.CutPrefix(word, "["); ok && level != "none]" {
 				why = fmt.Sprintf("the kernel is locked down (%s", strings.TrimSuffix(level, "]"))
-				if secureBoot() {
+				if m.secureBoot() {
 					why += ", as Secure Boot is on"
 				}
 				why += ")"
@@ -74,7 +73,7 @@ func whySigned() string {
 		}
 	}
 	if why == "" {
-		text, err := os.ReadFile(filepath.Join(machineRoot, "sys/module/module/parameters/sig_enforce"))
+		text, err := os.ReadFile(m.path("sys/module/module/parameters/sig_enforce"))
 		if err != nil || !strings.HasPrefix(string(text), "Y") {
 			return ""
 		}
@@ -83,61 +82,62 @@ func whySigned() string {
 	return why + ": modules must be signed"
 }
 
-func secureBoot() bool {
-	value, err := os.ReadFile(filepath.Join(machineRoot, secureBootName))
+func (m Machine) secureBoot() bool {
+	value, err := os.ReadFile(m.path(secureBootName))
 	return err == nil && len(value) == 5 && value[4] == 1
 }
 
 // judgeModule looks at the module's file, where modules must be signed for a reason.
-func judgeModule(release, reason string) (ok bool, message string) {
-	path, err := findModule(release)
-	if err != nil {
-		return false, fmt.Sprintf("%s, and there is none for %s; the package lpatch-dkms builds one and signs it", reason, release)
+func (m Machine) judgeModule(name, reason string) Check {
+	path, _ := m.moduleFile()
+	if path == "" {
+		return bad(name, "%s, and there is none for %s; the package lpatch-dkms builds one and signs it", reason, m.Release)
 	}
 	if !strings.HasSuffix(path, ".ko") {
-		return true, fmt.Sprintf("%s; %s is compressed, \"modinfo -F signer lpatch\" tells by whom it is", reason, path)
+		return bad(name, "%s; %s is compressed, and whether it is cannot be told here: \"modinfo -F signer lpatch\" tells by whom, and "+
+			"\"modprobe lpatch\" whether the kernel takes it", reason, path)
 	}
-	file, err := os.ReadFile(filepath.Join(machineRoot, path))
+	file, err := os.ReadFile(m.path(path))
 	if err != nil {
-		return false, err.Error()
+		return bad(name, "%v", err)
 	}
 	content, signature, err := sign.SplitModule(file)
 	if err != nil {
-		return false, fmt.Sprintf("%s, and %s cannot be loaded: %v", reason, path, err)
+		return bad(name, "%s, and %s cannot be loaded: %v", reason, path, err)
 	}
 	if signature == nil {
-		return false, fmt.Sprintf("%s, and %s is not; %s", reason, path, howToSign(release, path))
+		return bad(name, "%s, and %s is not; %s", reason, path, m.howToSign(path))
 	}
-	enrolled, err := enrolledKeys()
+	enrolled, err := m.enrolledKeys()
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return false, fmt.Sprintf("%s, and the keys of the machine's owner cannot be read: %v", reason, err)
+		return bad(name, "%s, and the keys of the machine's owner cannot be read: %v", reason, err)
 	}
 	// The kernel does not ask until when a certificate is valid.
 	now := time.Now()
 	if cert, _ := sign.Check(signature, content, enrolled, now); cert != nil {
-		return true, fmt.Sprintf("%s, and lpatch is, by the owner's key %q: \"modprobe lpatch\" works", reason, cert.Subject.CommonName)
+		return ok(name, "%s, and lpatch is, by the owner's key %q: \"modprobe lpatch\" works", reason, cert.Subject.CommonName)
 	}
 	for _, mok := range moks {
-		certs, err := sign.ReadCertificates(filepath.Join(machineRoot, mok.cert))
+		certs, err := sign.ReadCertificates(m.path(mok.cert))
 		if err != nil {
 			continue
 		}
 		if cert, _ := sign.Check(signature, content, certs, now); cert != nil {
-			return false, fmt.Sprintf("%s by a key that the machine knows, and %q, by which lpatch is, is none; "+howToEnroll,
+			return bad(name, "%s by a key that the machine knows, and %q, by which lpatch is, is none; "+howToEnroll,
 				reason, cert.Subject.CommonName, mok.cert)
 		}
 	}
-	return false, fmt.Sprintf("%s, and whose key signed %s is not known here; if \"modprobe lpatch\" is refused, enroll its certificate: "+
+	return bad(name, "%s, and whose key signed %s is not known here; if \"modprobe lpatch\" is refused, enroll its certificate: "+
 		howToEnroll, reason, path, "CERTIFICATE.der")
 }
 
 // howToSign says how a module gets its signature: DKMS gives it one, if it has a key; by hand it takes the kernel's tool.
-func howToSign(release, path string) string {
+func (m Machine) howToSign(path string) string {
 	for _, mok := range moks {
-		if _, err := os.Stat(filepath.Join(machineRoot, mok.cert)); err == nil {
+		if _, err := os.Stat(m.path(mok.cert)); err == nil {
 			how := fmt.Sprintf("\"/lib/modules/%s/build/scripts/sign-file sha256 %s %s %s\" signs it (or kmodsign, where there is that)",
-				release, mok.key, mok.cert, path)
-			if isEnrolled(mok.cert) {
+				m.Release, mok.key, mok.cert, path)
+			if m.isEnrolled(mok.cert) {
 				return how + ": the certificate is enrolled"
 			}
 			return how + fmt.Sprintf(", and the certificate must be enrolled: "+howToEnroll, mok.cert)
@@ -147,34 +147,21 @@ func howToSign(release, path string) string {
 }
 
 // isEnrolled tells whether the certificate in a file is known to be among the machine owner's keys.
-func isEnrolled(path string) bool {
-	certs, err := sign.ReadCertificates(filepath.Join(machineRoot, path))
+func (m Machine) isEnrolled(path string) bool {
+	certs, err := sign.ReadCertificates(m.path(path))
 	if err != nil {
 		return false
 	}
-	enrolled, err := enrolledKeys()
+	enrolled, err := m.enrolledKeys()
 	return err == nil && slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return slices.ContainsFunc(enrolled, c.Equal) })
 }
 
-// findModule finds the module's file for a kernel, as modprobe does.
-func findModule(release string) (string, error) {
-	for _, folder := range moduleFolders {
-		for _, suffix := range []string{"", ".xz", ".zst", ".gz"} {
-			path := filepath.Join("/lib/modules", release, folder, "lpatch.ko"+suffix)
-			if _, err := os.Stat(filepath.Join(machineRoot, path)); err == nil {
-				return path, nil
-			}
-		}
-	}
-	return "", os.ErrNotExist
-}
-
 // enrolledKeys are the certificates that the machine's owner has given to the boot loader.
-func enrolledKeys() ([]*x509.Certificate, error) {
+func (m Machine) enrolledKeys() ([]*x509.Certificate, error) {
 	err := os.ErrNotExist
 	for _, list := range mokLists {
 		var data []byte
-		if data, err = os.ReadFile(filepath.Join(machineRoot, list.path)); err == nil && len(data) >= list.offset {
+		if data, err = os.ReadFile(m.path(list.path)); err == nil && len(data) >= list.offset {
 			return parseSignatureLists(data[list.offset:]), nil
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"bytes"
@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/sign"
 	"lpatch/pkg/sign/signtest"
 )
@@ -84,6 +83,7 @@ func TestSecureBoot(t *testing.T) {
 		modulePath + `" signs it (or kmodsign, where there is that)`
 	const enroll = `"mokutil --import /var/lib/dkms/mok.pub" asks for a password; boot, and choose "Enroll MOK" in the screen that ` +
 		`comes before the system`
+	const securityfs = `whether the kernel is locked down cannot be told; "mount -t securityfs securityfs /sys/kernel/security" shows it`
 	for _, c := range []struct {
 		name  string
 		files []map[string]string
@@ -95,6 +95,8 @@ func TestSecureBoot(t *testing.T) {
 			"it is on, but this kernel takes modules without a signature"},
 		{"off", []map[string]string{on, {lockdown: "[none] integrity\n", secureBootName: "\x06\x00\x00\x00\x00"}}, true,
 			"this kernel takes modules without a signature"},
+		{"no securityfs", []map[string]string{{secureBootName: "\x06\x00\x00\x00\x01"}}, false, securityfs},
+		{"no securityfs, and a parameter", []map[string]string{{"proc/cmdline": "quiet lockdown=integrity"}}, false, securityfs},
 		{"parameter", []map[string]string{{"sys/module/module/parameters/sig_enforce": "Y\n"}}, false,
 			"module.sig_enforce is set: modules must be signed, and there is none for " + testRelease +
 				"; the package lpatch-dkms builds one and signs it"},
@@ -119,18 +121,20 @@ func TestSecureBoot(t *testing.T) {
 				"certificate: " + strings.Replace(enroll, "/var/lib/dkms/mok.pub", "CERTIFICATE.der", 1)},
 		{"malformed", []map[string]string{on, {modulePath: "the module~Module signature appended~\n"}}, false,
 			required + ", and /" + modulePath + " cannot be loaded: what is appended to the file is no valid signature"},
-		{"compressed", []map[string]string{on, {modulePath + ".xz": "…"}}, true,
-			required + "; /" + modulePath + `.xz is compressed, "modinfo -F signer lpatch" tells by whom it is`},
+		{"compressed", []map[string]string{on, {modulePath + ".xz": "…"}}, false,
+			required + "; /" + modulePath + `.xz is compressed, and whether it is cannot be told here: "modinfo -F signer lpatch" ` +
+				`tells by whom, and "modprobe lpatch" whether the kernel takes it`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			machineRoot = t.TempDir()
-			defer func() { machineRoot = "/" }()
+			m := made(t)
 			all := map[string]string{} // later ones count
 			for _, files := range c.files {
 				maps.Copy(all, files)
 			}
-			filetest.Tree(t, machineRoot, all)
-			got := checkSecureBoot(testRelease, false)
+			for name, text := range all {
+				write(t, m, name, text)
+			}
+			got := m.SecureBoot(false)
 			if got.OK != c.ok || got.Message != c.want {
 				t.Errorf("got  %v %s\nwant %v %s", got.OK, got.Message, c.ok, c.want)
 			}

@@ -1,0 +1,136 @@
+package doctor
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"lpatch/pkg/boot"
+)
+
+// Boot checks what patches programs as they start.
+func (m Machine) Boot(loaded bool) []Check {
+	list := []Check{m.bootSwitch(loaded)}
+	entries, checks := m.bootEntries()
+	list = append(list, checks...)
+	if entries && m.exists("run/systemd/system") {
+		list = append(list, m.bootUnits())
+	}
+	return list
+}
+
+// bootSwitch tells whether somebody has switched it off.
+func (m Machine) bootSwitch(loaded bool) Check {
+	const name = "boot"
+	if line, err := os.ReadFile(filepath.Join(m.Proc, "cmdline")); err != nil {
+		return bad(name, "whether lpatch.boot=off is on the kernel's command line cannot be told: %v", err)
+	} else if boot.IsOff(string(line)) {
+		return bad(name, "lpatch.boot=off is on the kernel's command line: no program is patched as it starts; boot without it")
+	}
+	value := read(m.path("sys/module/lpatch/parameters/boot"))
+	switch {
+	case !loaded:
+		return ok(name, "nothing switches boot patches off")
+	case value == "N":
+		return bad(name, "the module was loaded with boot=off: no program is patched as it starts; "+
+			"look for \"options lpatch boot=off\" in /etc/modprobe.d, then \"rmmod lpatch\" and \"modprobe lpatch\"")
+	case value != "Y":
+		return bad(name, "/sys does not show whether the module was loaded with boot=off; \"mount -t sysfs sysfs /sys\" mounts it")
+	}
+	return ok(name, "programs are patched as they start, if there are entries for them")
+}
+
+// bootEntries checks all that is kept, and the folders that it is in. There is a line for each thing that is wrong.
+func (m Machine) bootEntries() (any bool, checks []Check) {
+	const name = "boot entries"
+	for _, dir := range []string{"etc/lpctl", "var/lib/lpctl"} {
+		for ; dir != "."; dir = path.Dir(dir) {
+			var untrusted *boot.UntrustedError // else it is a link, or not there
+			if err := m.Registry.Trust(filepath.Join(m.Registry.Root, dir)); errors.As(err, &untrusted) {
+				checks = append(checks, complaint(name, err))
+			}
+		}
+	}
+	entries, wrong := m.Registry.List()
+	for _, err := range wrong {
+		checks = append(checks, complaint(name, err))
+	}
+	for _, e := range entries {
+		_, err := m.Registry.Patch(e)
+		if errors.Is(err, fs.ErrNotExist) {
+			checks = append(checks, bad(name, "the patch of the entry %s is gone from /var/lib/lpctl; add the entry again", e.Name))
+		} else if err != nil {
+			checks = append(checks, complaint(name, err))
+		}
+		if err := m.disabled(e); err != nil {
+			checks = append(checks, bad(name, "%v", err))
+		}
+	}
+	any = len(entries)+len(wrong) > 0
+	switch {
+	case len(checks) > 0:
+	case any:
+		checks = append(checks, ok(name, "%d, each with its patch; \"lpctl boot sync\" compares them with what runs", len(entries)))
+	default:
+		checks = append(checks, ok(name, "none"))
+	}
+	return any, checks
+}
+
+// complaint says what to do about something wrong in the registry.
+func complaint(name string, err error) Check {
+	var untrusted *boot.UntrustedError
+	if errors.As(err, &untrusted) {
+		return bad(name, "%v; see what others have put there, then \"chown root: %s && chmod go-w %[2]s\"", err, untrusted.Path)
+	}
+	var broken *boot.BrokenError
+	if errors.As(err, &broken) {
+		return bad(name, "%v; mend it, or \"lpctl boot remove %s\"", err, broken.Name)
+	}
+	return bad(name, "%v", err)
+}
+
+// disabled returns an error for an entry that failed too often, or if that cannot be told.
+func (m Machine) disabled(e *boot.Entry) error {
+	return m.Registry.Disabled(read(filepath.Join(m.Proc, "sys/kernel/random/boot_id")), e)
+}
+
+// units register entries at each boot, and say that a boot went well: without the second all entries are disabled after some.
+var units = []string{"lpatch-boot.service", "lpatch-boot-success.service"}
+
+// bootUnits tells whether systemd starts them.
+func (m Machine) bootUnits() Check {
+	const name = "boot services"
+	var missing []string
+	for _, unit := range units {
+		if !m.enabled(unit) {
+			missing = append(missing, unit)
+		}
+	}
+	if len(missing) == 0 {
+		return ok(name, "systemd registers the entries at each boot")
+	}
+	list := strings.Join(missing, " ")
+	return bad(name, "there are boot entries, and systemd does not start %s at boot, so they would be lost or disabled; "+
+		"\"systemctl unmask %[1]s && systemctl enable %[1]s\"", list)
+}
+
+// enabled tells whether a target of systemd wants a unit, and nobody has masked it.
+func (m Machine) enabled(unit string) bool {
+	for _, dir := range []string{"etc/systemd/system", "run/systemd/system"} {
+		if to, err := os.Readlink(m.path(path.Join(dir, unit))); err == nil && to == "/dev/null" {
+			return false
+		}
+	}
+	for _, dir := range []string{"etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"} {
+		for _, kind := range []string{"wants", "requires"} {
+			if found, _ := filepath.Glob(m.path(path.Join(dir, "*."+kind, unit))); len(found) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}

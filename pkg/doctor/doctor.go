@@ -1,0 +1,187 @@
+// Package doctor finds out whether a machine can patch, and says in a sentence what to do if not. What it says of a machine comes
+// from the files below a root and a proc file system, so that tests can make some up; nothing is changed.
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"lpatch/pkg/boot"
+	"lpatch/pkg/proc"
+)
+
+// Check is one thing that must be right.
+type Check struct {
+	Name    string `json:"check"`
+	OK      bool   `json:"ok"`
+	Message string `json:"message"` // what was found, and what to do if it is not ok
+}
+
+func ok(name, format string, args ...any) Check {
+	return Check{name, true, fmt.Sprintf(format, args...)}
+}
+
+func bad(name, format string, args ...any) Check {
+	return Check{name, false, fmt.Sprintf(format, args...)}
+}
+
+// Machine is what is looked at.
+type Machine struct {
+	Root    string // where its files are, "/" as a rule
+	Proc    string // where its proc file system is mounted
+	PID     int    // this process
+	Release string // of the kernel, as uname(2) has it
+	Arch    string // of the kernel: x86_64
+
+	Registry boot.Registry
+}
+
+// Here is the machine that this program runs on.
+func Here() (Machine, error) {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return Machine{}, err
+	}
+	return Machine{Root: "/", Proc: "/proc", PID: os.Getpid(), Registry: boot.Registry{Root: "/"},
+		Release: unix.ByteSliceToString(u.Release[:]), Arch: unix.ByteSliceToString(u.Machine[:])}, nil
+}
+
+func (m Machine) path(name string) string { return filepath.Join(m.Root, name) }
+
+func (m Machine) exists(name string) bool {
+	_, err := os.Stat(m.path(name))
+	return err == nil
+}
+
+// read is the text of a file, or "" if there is none.
+func read(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// hasWord tells whether a word on the kernel's command line begins so.
+func (m Machine) hasWord(prefix string) bool {
+	for word := range strings.FieldsSeq(read(filepath.Join(m.Proc, "cmdline"))) {
+		if strings.HasPrefix(word, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// System checks what has to be right before the module is asked anything.
+func (m Machine) System() []Check {
+	return []Check{m.Processes(), m.Capabilities(), m.Kernel(), m.MapFiles()}
+}
+
+// The initial namespaces have names of their own: PROC_PID_INIT_INO and PROC_USER_INIT_INO in the kernel's include/linux/proc_ns.h.
+const (
+	initialPIDs  = "pid:[4026531836]"
+	initialUsers = "user:[4026531837]"
+)
+
+// Processes tells whether all processes of the machine are to be seen.
+func (m Machine) Processes() Check {
+	const name = "processes"
+	self, err := os.Readlink(filepath.Join(m.Proc, "self"))
+	switch {
+	case errors.Is(err, os.ErrNotExist) && !exists(filepath.Join(m.Proc, "sys")) && !exists(filepath.Join(m.Proc, "1")):
+		return bad(name, `there is no /proc, so no process is to be seen; "mount -t proc proc /proc" mounts it`)
+	case err != nil, self != strconv.Itoa(m.PID):
+		return bad(name, "/proc shows the processes of another pid namespace than that of lpctl; run lpctl outside of the container")
+	}
+	if pids, _ := os.Readlink(filepath.Join(m.Proc, "self/ns/pid")); pids != initialPIDs {
+		return bad(name, "this is not the initial pid namespace, so processes outside of it are not to be seen; "+
+			"run lpctl outside of the container")
+	}
+	if _, err := os.ReadFile(filepath.Join(m.Proc, "1/status")); err != nil {
+		return bad(name, "process 1 is not to be seen, so /proc hides processes (hidepid=): run lpctl as root, or "+
+			`"mount -o remount,hidepid=0 /proc"`)
+	}
+	if !exists(filepath.Join(m.Proc, "sys/kernel")) || !exists(filepath.Join(m.Proc, "cmdline")) {
+		return bad(name, `/proc shows processes and nothing else (subset=pid); "mount -o remount,subset= /proc", or mount another`)
+	}
+	return ok(name, "all of this machine are to be seen")
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// needed are the capabilities that the kernel module asks for.
+var needed = []struct {
+	bit  int
+	name string
+}{{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}, {unix.CAP_SYS_PTRACE, "CAP_SYS_PTRACE"}}
+
+// Capabilities tells whether this process has the rights that the module asks for.
+func (m Machine) Capabilities() Check {
+	const name = "capabilities"
+	text, err := os.ReadFile(filepath.Join(m.Proc, "self/status"))
+	if err != nil {
+		return bad(name, "they cannot be told without /proc")
+	}
+	effective, err := strconv.ParseUint(proc.ParseStatus(string(text))["CapEff"], 16, 64)
+	if err != nil {
+		return bad(name, "cannot read CapEff of /proc/self/status: %v", err)
+	}
+	for _, n := range needed {
+		if effective&(1<<n.bit) == 0 {
+			return bad(name, "%s is missing; run lpctl as root", n.name)
+		}
+	}
+	if users, _ := os.Readlink(filepath.Join(m.Proc, "self/ns/user")); users != initialUsers {
+		return bad(name, "this is not the initial user namespace; run lpctl outside of the container")
+	}
+	return ok(name, "CAP_SYS_ADMIN and CAP_SYS_PTRACE")
+}
+
+// Kernel tells whether the module is made for this kernel.
+func (m Machine) Kernel() Check {
+	const name = "kernel"
+	major, rest, _ := strings.Cut(m.Release, ".")
+	minor := strings.FieldsFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	if len(minor) == 0 {
+		minor = []string{"0"}
+	}
+	a, err1 := strconv.Atoi(major)
+	b, err2 := strconv.Atoi(minor[0])
+	switch {
+	case m.Arch != "x86_64":
+		return bad(name, "%s on %s; only x86-64 is supported", m.Release, m.Arch)
+	case errors.Join(err1, err2) != nil, a < 6, a == 6 && b < 1:
+		return bad(name, "%s is older than 6.1; boot a newer kernel", m.Release)
+	}
+	return ok(name, "%s on x86-64", m.Release)
+}
+
+// MapFiles opens this program the way that images of targets are opened.
+func (m Machine) MapFiles() Check {
+	const name = "map_files"
+	p := proc.New(m.Proc)
+	maps, err := p.Maps(m.PID)
+	if err != nil {
+		return bad(name, "the files that processes map cannot be looked at: %v", err)
+	}
+	for _, mapping := range maps {
+		if mapping.Exec && mapping.Inode != 0 {
+			f, err := p.OpenMapping(m.PID, mapping)
+			if err != nil {
+				return bad(name, "%v; run lpctl as root, with /proc mounted", err)
+			}
+			_ = f.Close()
+			return ok(name, "/proc/PID/map_files can be used")
+		}
+	}
+	return bad(name, "process %d, which is lpctl, seems to map no program", m.PID)
+}

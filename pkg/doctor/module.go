@@ -1,0 +1,156 @@
+package doctor
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"lpatch/pkg/lpelf"
+)
+
+// moduleFolders are those below /lib/modules/RELEASE where depmod looks for a module that did not come with the kernel.
+var moduleFolders = []string{"updates/dkms", "updates", "extra", "weak-updates"}
+
+// moduleFile finds the module's file for this kernel: as modprobe does, in the index that depmod makes, or else where depmod would
+// find it. The path is "" if there is none.
+func (m Machine) moduleFile() (file string, indexed bool) {
+	folder := path.Join("/lib/modules", m.Release)
+	for line := range strings.Lines(read(m.path(path.Join(folder, "modules.dep")))) {
+		name, _, _ := strings.Cut(line, ":")
+		base, found := strings.CutPrefix(path.Base(name), "lpatch.ko")
+		if found && (base == "" || base[0] == '.') && m.exists(path.Join(folder, name)) {
+			return path.Join(folder, name), true
+		}
+	}
+	for _, below := range moduleFolders {
+		for _, suffix := range []string{"", ".xz", ".zst", ".gz"} {
+			if name := path.Join(folder, below, "lpatch.ko"+suffix); m.exists(name) {
+				return name, false
+			}
+		}
+	}
+	return "", false
+}
+
+// Absent tells why the kernel does not know lpatch, and what to do: that it can be loaded is said only of a file that is there.
+func (m Machine) Absent() Check {
+	const name = "module"
+	if m.exists("sys/module/lpatch") {
+		return bad(name, "lpatch is loaded, and not to be seen from this network namespace; run lpctl outside of the container")
+	}
+	if read(filepath.Join(m.Proc, "sys/kernel/modules_disabled")) == "1" {
+		return bad(name, "lpatch is not loaded, and no module can be before the next boot: kernel.modules_disabled is 1")
+	}
+	if m.blacklisted() {
+		return bad(name, "lpatch is not loaded, and cannot be before the next boot: "+
+			"module_blacklist= on the kernel's command line names it")
+	}
+	file, indexed := m.moduleFile()
+	switch {
+	case file == "":
+		return bad(name, "lpatch is not built for this kernel: there is no lpatch.ko below /lib/modules/%s; %s", m.Release, m.howToBuild())
+	case !indexed:
+		return bad(name, "lpatch is not loaded, and modprobe does not know %s; \"depmod %s\" tells it, and \"modprobe lpatch\" loads it",
+			file, m.Release)
+	}
+	if other := m.madeFor(file); other != "" {
+		return bad(name, "lpatch is not loaded: %s is %s; %s", file, other, m.howToBuild())
+	}
+	return bad(name, "lpatch is not loaded; load it with \"modprobe lpatch\"")
+}
+
+func (m Machine) blacklisted() bool {
+	for word := range strings.FieldsSeq(read(filepath.Join(m.Proc, "cmdline"))) {
+		if list, found := strings.CutPrefix(word, "module_blacklist="); found {
+			for name := range strings.SplitSeq(list, ",") {
+				if name == "lpatch" {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// howToBuild says how the module gets built for this kernel.
+func (m Machine) howToBuild() string {
+	how := "install the package lpatch-dkms, or run \"make && sudo make install\" in lpatch's source"
+	if m.exists("var/lib/dkms/lpatch") {
+		how = fmt.Sprintf("\"dkms autoinstall -k %s\" builds it, and \"dkms status\" tells what became of that", m.Release)
+	}
+	if m.exists(path.Join("/lib/modules", m.Release, "build")) {
+		return how
+	}
+	headers := "install the headers of this kernel"
+	if m.exists("etc/debian_version") {
+		headers = fmt.Sprintf("\"apt-get install linux-headers-%s\" gets the headers that this takes", m.Release)
+	}
+	return headers + "; then " + how
+}
+
+// madeFor says what is the matter with a module that was built for another kernel, or is none; "" if all is well. What is
+// compressed is not looked at, and what weak-updates has is for several kernels.
+func (m Machine) madeFor(file string) string {
+	if !strings.HasSuffix(file, ".ko") || strings.Contains(file, "/weak-updates/") {
+		return ""
+	}
+	data, err := os.ReadFile(m.path(file))
+	if err != nil {
+		return fmt.Sprintf("not to be read (%v)", err)
+	}
+	f, err := lpelf.Parse(file, data)
+	if err != nil {
+		return "no kernel module"
+	}
+	info := f.Section(".modinfo")
+	if info == nil {
+		return "no kernel module"
+	}
+	for entry := range bytes.SplitSeq(info.Data, []byte{0}) {
+		if magic, found := strings.CutPrefix(string(entry), "vermagic="); found {
+			if release, _, _ := strings.Cut(magic, " "); release != m.Release {
+				return fmt.Sprintf("built for %s and not for %s", release, m.Release)
+			}
+			return ""
+		}
+	}
+	return "no kernel module"
+}
+
+// Loaded compares the versions of the module that is loaded and of this lpctl.
+func Loaded(module, lpctl string) Check {
+	if module != lpctl {
+		return bad("module", "lpatch %s, but lpctl is %s; after an upgrade the next boot brings the new module, else install both from "+
+			"the same build", module, lpctl)
+	}
+	return ok("module", "lpatch %s", module)
+}
+
+// Signatures tells whether a patch can be signed so that the kernel takes it. keyring is the module's, or 0; keys counts those in it
+// that can be used, and those that cannot any more.
+func Signatures(required bool, keyring int, keys func(keyring int) (usable, ended int, err error)) Check {
+	const name = "signatures"
+	switch {
+	case required && keyring == 0:
+		return bad(name, "patches must be signed, and this kernel cannot verify: it is built without CONFIG_SYSTEM_DATA_VERIFICATION")
+	case keyring == 0:
+		return ok(name, "this kernel cannot verify signatures, and does not require any")
+	case !required:
+		return ok(name, "not required; the module's parameter require_signature=1 changes that")
+	}
+	usable, ended, err := keys(keyring)
+	switch {
+	case err != nil:
+		return bad(name, "patches must be signed by a key in the keyring .lpatch, which cannot be read: %v", err)
+	case usable > 0:
+		return ok(name, "patches must be signed by a key in the keyring .lpatch, which has %d, see \"lpctl key\"", usable)
+	case ended > 0:
+		return bad(name, "patches must be signed, and no key in the keyring .lpatch is valid any more, so no patch can be applied; "+
+			"\"lpctl key add CERT\" puts another in")
+	}
+	return bad(name, "patches must be signed, and the keyring .lpatch has no key, so no patch can be applied; "+
+		"\"lpctl key add CERT\" puts one in")
+}

@@ -1,0 +1,39 @@
+package sign
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Count counts the keys in the keyring: those that can verify, and those that have expired or were revoked.
+func (k Keyring) Count() (usable, ended int, err error) {
+	// A keyring reads as the serial numbers of its keys; the size says how many there would have been.
+	list := make([]byte, 1<<12)
+	for {
+		n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, int(k), list, 0)
+		if err != nil {
+			return 0, 0, fmt.Errorf("the keyring .lpatch: %w", err)
+		}
+		if n <= len(list) {
+			list = list[:n]
+			break
+		}
+		list = make([]byte, n)
+	}
+	for ; len(list) >= 4; list = list[4:] {
+		about, err := unix.KeyctlString(unix.KEYCTL_DESCRIBE, int(int32(binary.NativeEndian.Uint32(list))))
+		switch {
+		case errors.Is(err, unix.EKEYEXPIRED), errors.Is(err, unix.EKEYREVOKED), errors.Is(err, unix.ENOKEY):
+			ended++
+		case err != nil:
+			return 0, 0, fmt.Errorf("a key in the keyring .lpatch: %w", err)
+		case strings.HasPrefix(about, "asymmetric;"):
+			usable++
+		}
+	}
+	return usable, ended, nil
+}
