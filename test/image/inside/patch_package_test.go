@@ -3,7 +3,6 @@
 package inside
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -99,7 +98,7 @@ func (g *greet) patched(t *testing.T, greeting string) {
 	if got := mainPID(t, "greet"); got != g.pid {
 		t.Errorf("the service has been restarted: process %s, before %s", got, g.pid)
 	}
-	wantOutput(t, sh(t, "lpctl status --pid "+g.pid), "applied", true)
+	wantOutput(t, sh(t, "lpctl status --pid "+g.pid+" | grep applied"), "greet-fix ", true)
 }
 
 func (g *greet) installed(t *testing.T) {
@@ -161,7 +160,7 @@ func (g *greet) removed(t *testing.T) {
 func (g *greet) restarted(t *testing.T) {
 	sh(t, "systemctl restart greet")
 	wantGreeting(t, "Hello,")
-	wantOutput(t, sh(t, "lpctl status 2>&1"), "greet", false)
+	wantOutput(t, sh(t, "lpctl status"), "greet-fix ", false)
 }
 
 // besideOther installs the package where it has nothing to do.
@@ -184,17 +183,12 @@ func (g *greet) downgraded(t *testing.T) {
 	g.patched(t, "Hello,")
 }
 
-// withoutProgram removes the program, then the package, and installs that where there is no program.
+// withoutProgram removes both, and installs the package where there is no program.
 func (g *greet) withoutProgram(t *testing.T) {
 	sh(t, "systemctl stop greet")
-	sh(t, apt+"purge greet")
-	wantVersionOf(t, "greet-fix", "1 installed")
-	sh(t, apt+"purge greet-fix")
+	sh(t, apt+"purge greet greet-fix")
 	wantEntry(t, false)
 	out := sh(t, apt+"install greet-fix")
 	wantOutput(t, out, "greet-fix: this system does not have the file that the patch is for; nothing is done about what starts\n", true)
-	sh(t, apt+"purge greet-fix")
-	if _, err := os.Stat("/usr/lib/lpatch"); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("/usr/lib/lpatch is left (%v)", err)
-	}
+	wantVersionOf(t, "greet-fix", "1 installed")
 }
