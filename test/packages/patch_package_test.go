@@ -21,54 +21,59 @@ func newPatchRoot(t *testing.T) *rpmRoot {
 	return r
 }
 
+// What lpctl may answer, and what it is called with.
+const (
+	lpFile       = "/usr/lib/lpatch/fix.lp"
+	saysAdded    = "fix is applied to what starts from now on"
+	saysOther    = "lpctl: refused: /usr/bin/greet has build-id 12, the patch is for build-id 34; rebuild the patch for this version"
+	saysNoFile   = "lpctl: greet (build-id 34), which the patch is for, is in none of the usual folders; say where it is with --image PATH"
+	saysActive   = "lpctl: refused: greet[7]: thread 7 is in greet"
+	callsBoth    = "boot add " + lpFile + "\napply " + lpFile + " --all\n"
+	callsAgain   = "boot list --json\nboot add " + lpFile + " --quiet\napply " + lpFile + " --all\n"
+	saysDisabled = `{"patch":"fix","registered":false,"kept":true,"disabled":true,"on_failure":"run"}`
+)
+
+// patchScript is what the script meets.
+var patchScript = []struct {
+	name    string
+	verb    string // and options
+	missing string // from the system
+	lpctl   string // what it does: a part of a shell's case
+	said    string
+	called  string // lpctl
+}{
+	{"done", "add", "", "boot*) echo " + saysAdded + " ;;", saysAdded + "\n", callsBoth},
+	{"elsewhere", "add --image /opt/greet", "", "", "", "boot add " + lpFile + " --image /opt/greet\napply " + lpFile + " --all\n"},
+	{"had it", "add", "", "apply*) echo nothing to do; exit 3 ;;", "", callsBoth},
+	{"none runs", "add", "", "apply*) echo no process; exit 5 ;;", "", callsBoth},
+	{"calls under way", "add", "", "apply*) echo applied fix, 1 call in old code; exit 6 ;;", "applied fix, 1 call in old code\n", callsBoth},
+	{"other version", "add", "", "boot*) echo '" + saysOther + "'; exit 2 ;;",
+		"fix: this system does not have the file that the patch is for; nothing is done about what starts\n", callsBoth},
+	{"no program", "add", "", "boot*) echo '" + saysNoFile + "'; exit 1 ;;",
+		"fix: this system does not have the file that the patch is for; nothing is done about what starts\n", callsBoth},
+	{"refused", "add", "", "apply*) echo '" + saysActive + "'; exit 2 ;;",
+		saysActive + "\nfix: this was not done; to try again: lpctl apply " + lpFile + " --all\n", callsBoth},
+	{"refused by some", "add", "", "apply*) echo '" + saysActive + "'; exit 4 ;;",
+		saysActive + "\nfix: this was not done; to try again: lpctl apply " + lpFile + " --all\n", callsBoth},
+	{"not kept", "add", "", "boot*) echo lpctl: no space left; exit 1 ;;",
+		"lpctl: no space left\nfix: this was not done; to try again: lpctl boot add " + lpFile + "\n", callsBoth},
+	{"no module", "add", "sys/module/lpatch", "", "fix: nothing is patched: this kernel has no module lpatch (package lpatch-dkms, and the kernel's headers)\n", ""},
+	{"in a chroot", "add", "run/systemd/system", "", "fix: nothing is patched, as this system does not run; when it does: lpctl boot add " + lpFile + "\n", ""},
+	{"again", "again", "", "", "", callsAgain},
+	{"again other version", "again", "", "'boot add'*) echo '" + saysOther + "'; exit 2 ;;", "", callsAgain},
+	{"again disabled", "again", "", "'boot list'*) echo '" + saysDisabled + "' ;;", "", "boot list --json\n"},
+	{"again without a module", "again", "sys/module/lpatch", "", "", ""},
+	{"again in a chroot", "again", "run/systemd/system", "", "", ""},
+	{"removed", "remove", "", "boot*) echo fix is not applied any more to what starts ;;", "fix is not applied any more to what starts\n", "boot remove fix\n"},
+	{"removed by hand before", "remove", "", "boot*) echo nothing to do; exit 3 ;;", "", "boot remove fix\n"},
+	{"removed without a module", "remove", "sys/module/lpatch", "", "", ""},
+	{"removed in a chroot", "remove", "run/systemd/system", "", "", ""},
+}
+
 // TestPatchScript has the script meet all that lpctl may answer. It never fails.
 func TestPatchScript(t *testing.T) {
-	const (
-		file     = "/usr/lib/lpatch/fix.lp"
-		added    = "fix is applied to what starts from now on"
-		other    = "lpctl: refused: /usr/bin/greet has build-id 12, the patch is for build-id 34; rebuild the patch for this version"
-		noFile   = "lpctl: greet (build-id 34), which the patch is for, is in none of the usual folders; say where it is with --image PATH"
-		active   = "lpctl: refused: greet[7]: thread 7 is in greet"
-		tryBoth  = "boot add " + file + "\napply " + file + " --all\n"
-		tryAgain = "boot list --json\nboot add " + file + " --quiet\napply " + file + " --all\n"
-		disabled = `{"patch":"fix","registered":false,"kept":true,"disabled":true,"on_failure":"run"}`
-	)
 	r := newPatchRoot(t)
-	for _, c := range []struct {
-		name    string
-		verb    string // and options
-		missing string // from the system
-		lpctl   string // what it does: a part of a shell's case
-		said    string
-		called  string // lpctl
-	}{
-		{"done", "add", "", "boot*) echo " + added + " ;;", added + "\n", tryBoth},
-		{"elsewhere", "add --image /opt/greet", "", "", "", "boot add " + file + " --image /opt/greet\napply " + file + " --all\n"},
-		{"had it", "add", "", "apply*) echo nothing to do; exit 3 ;;", "", tryBoth},
-		{"none runs", "add", "", "apply*) echo no process; exit 5 ;;", "", tryBoth},
-		{"calls under way", "add", "", "apply*) echo applied fix, 1 call in old code; exit 6 ;;", "applied fix, 1 call in old code\n", tryBoth},
-		{"other version", "add", "", "boot*) echo '" + other + "'; exit 2 ;;",
-			"fix: this system does not have the file that the patch is for; nothing is done about what starts\n", tryBoth},
-		{"no program", "add", "", "boot*) echo '" + noFile + "'; exit 1 ;;",
-			"fix: this system does not have the file that the patch is for; nothing is done about what starts\n", tryBoth},
-		{"refused", "add", "", "apply*) echo '" + active + "'; exit 2 ;;",
-			active + "\nfix: this was not done; to try again: lpctl apply " + file + " --all\n", tryBoth},
-		{"refused by some", "add", "", "apply*) echo '" + active + "'; exit 4 ;;",
-			active + "\nfix: this was not done; to try again: lpctl apply " + file + " --all\n", tryBoth},
-		{"not kept", "add", "", "boot*) echo lpctl: no space left; exit 1 ;;",
-			"lpctl: no space left\nfix: this was not done; to try again: lpctl boot add " + file + "\n", tryBoth},
-		{"no module", "add", "sys/module/lpatch", "", "fix: nothing is patched: this kernel has no module lpatch (package lpatch-dkms, and the kernel's headers)\n", ""},
-		{"in a chroot", "add", "run/systemd/system", "", "fix: nothing is patched, as this system does not run; when it does: lpctl boot add " + file + "\n", ""},
-		{"again", "again", "", "", "", tryAgain},
-		{"again other version", "again", "", "'boot add'*) echo '" + other + "'; exit 2 ;;", "", tryAgain},
-		{"again disabled", "again", "", "'boot list'*) echo '" + disabled + "' ;;", "", "boot list --json\n"},
-		{"again without a module", "again", "sys/module/lpatch", "", "", ""},
-		{"again in a chroot", "again", "run/systemd/system", "", "", ""},
-		{"removed", "remove", "", "boot*) echo fix is not applied any more to what starts ;;", "fix is not applied any more to what starts\n", "boot remove fix\n"},
-		{"removed by hand before", "remove", "", "boot*) echo nothing to do; exit 3 ;;", "", "boot remove fix\n"},
-		{"removed without a module", "remove", "sys/module/lpatch", "", "", ""},
-		{"removed in a chroot", "remove", "run/systemd/system", "", "", ""},
-	} {
+	for _, c := range patchScript {
 		t.Run(c.name, func(t *testing.T) {
 			stub := "#!/bin/sh\necho \"$*\" >>/tmp/log\ncase $* in\n" + c.lpctl + "\nesac\n"
 			for path, text := range map[string]string{"sbin/lpctl": stub, "tmp/log": "", "etc/lpctl/boot.d/fix.yaml": ""} {
@@ -82,7 +87,7 @@ func TestPatchScript(t *testing.T) {
 				defer run(t, "mv", path+".away", path)
 			}
 			verb, options, _ := strings.Cut(c.verb, " ")
-			cmd := exec.Command("chroot", append([]string{r.dir, "/usr/lib/lpctl/lpatch-package", verb, file}, strings.Fields(options)...)...)
+			cmd := exec.Command("chroot", append([]string{r.dir, "/usr/lib/lpctl/lpatch-package", verb, lpFile}, strings.Fields(options)...)...)
 			cmd.Env = []string{"PATH=/sbin:/bin"}
 			out, err := cmd.CombinedOutput()
 			if err != nil || string(out) != c.said {

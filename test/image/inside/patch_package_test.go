@@ -166,7 +166,7 @@ func (g *greet) restarted(t *testing.T) {
 // besideOther installs the package where it has nothing to do.
 func (g *greet) besideOther(t *testing.T) {
 	out := sh(t, apt+"install greet-fix")
-	wantOutput(t, out, "greet-fix: this system does not have the file that the patch is for; nothing is done about what starts\n", true)
+	wantOutput(t, out, "greet-fix: this system does not have the file that the patch is for; nothing is done about what starts", true)
 	wantOutput(t, out, "try again", false)
 	wantVersionOf(t, "greet-fix", "1 installed")
 	wantEntry(t, false)
@@ -189,6 +189,6 @@ func (g *greet) withoutProgram(t *testing.T) {
 	sh(t, apt+"purge greet greet-fix")
 	wantEntry(t, false)
 	out := sh(t, apt+"install greet-fix")
-	wantOutput(t, out, "greet-fix: this system does not have the file that the patch is for; nothing is done about what starts\n", true)
+	wantOutput(t, out, "greet-fix: this system does not have the file that the patch is for; nothing is done about what starts", true)
 	wantVersionOf(t, "greet-fix", "1 installed")
 }
