@@ -74,7 +74,8 @@ func FindImage(r boot.Registry, image *patch.Image, given []string) (boot.Image,
 			continue
 		case id.is(image):
 			return boot.Image{Path: place, Identity: want}, nil
-		case other == nil && !slices.Contains(given, place):
+		// What was given may be for another image of the patch.
+		case other == nil && (!slices.Contains(given, place) || path.Base(place) == image.Name || path.Base(place) == image.Soname):
 			other = &Superseded{Path: place, Identity: id.String(), Want: want}
 		}
 	}

@@ -59,6 +59,12 @@ var systems = map[string]tinyTree{
 		},
 		command: []string{"make"}, target: "prog", fixed: "work.c.in",
 	},
+	// Of a tree that is built, with objects by a name that is not known for theirs.
+	"make clean": {
+		files:   sources(map[string]string{"Makefile": "CFLAGS = -O2 -g\nprog: main.obj work.obj\n\t$(CC) -o $@ $^\n%.obj: %.c\n\t$(CC) $(CFLAGS) -c -o $@ $<\nclean:\n\trm -f prog *.obj\n"}),
+		prepare: []string{"make"},
+		command: []string{"sh", "-ec", "make clean; make"}, target: "prog", second: "2 objects",
+	},
 	"make out of tree": {
 		files:   sources(map[string]string{"Makefile": "CFLAGS = -O2 -g\nVPATH = ..\nprog: main.o work.o\n\t$(CC) -o $@ $^\n"}),
 		command: []string{"sh", "-c", "mkdir -p b && make -C b -f ../Makefile"}, target: "b/prog",

@@ -31,6 +31,11 @@ var guides = map[string]func(t *testing.T, dir string){
 	"distribution-guide.md": func(t *testing.T, dir string) { buildExample(t, dir); makeTree(t, dir+"/linux") },
 }
 
+// built are the documents with commands for where programs are built, and what has to be there before.
+var built = map[string]func(t *testing.T, dir string){
+	"quick-start.md": guides["quick-start.md"], "distribution-guide.md": guides["distribution-guide.md"], "patch-author-guide.md": makeSystems,
+}
+
 // tools are programs that the commands of a document use and the machine does not have.
 var tools = map[string][]string{"performance.md": {"perf", "bpftrace"}}
 
@@ -135,10 +140,10 @@ func pattern(want []string) *regexp.Regexp {
 // TestBuild runs what is done where programs are built.
 func TestBuild(t *testing.T) {
 	lpctl(t)
-	for _, document := range []string{"quick-start.md", "distribution-guide.md"} {
+	for document, prepare := range built {
 		t.Run(document, func(t *testing.T) {
 			dir := t.TempDir()
-			guides[document](t, dir)
+			prepare(t, dir)
 			runHere(t, document, dir)
 		})
 	}
@@ -263,4 +268,28 @@ func makeTree(t *testing.T, dir string) {
 		"kernel/Makefile": "obj-y += livepatch/\n", "arch/x86/Kconfig": "source \"kernel/livepatch/Kconfig\"\n",
 		"tools/testing/selftests/Makefile": "TARGETS += lkdtm\n", "Documentation/admin-guide/index.rst": "   lockup-watchdogs\n",
 	})
+}
+
+// makeSystems makes the program of the quick start a project of each build system that the guide for authors tells of.
+func makeSystems(t *testing.T, dir string) {
+	t.Helper()
+	for system, files := range map[string]map[string]string{
+		"cmake": {"CMakeLists.txt": "cmake_minimum_required(VERSION 3.13)\nproject(greet C)\nadd_compile_options(-fno-inline)\nadd_executable(greet greet.c)\n"},
+		"meson": {"meson.build": "project('greet', 'c')\nexecutable('greet', 'greet.c', c_args: '-fno-inline')\n"},
+		"autotools": {
+			"configure.ac": "AC_INIT([greet], [1])\nAM_INIT_AUTOMAKE([foreign])\nAC_PROG_CC\nAC_CONFIG_FILES([Makefile])\nAC_OUTPUT\n",
+			"Makefile.am":  "bin_PROGRAMS = greet\ngreet_SOURCES = greet.c\nAM_CFLAGS = -fno-inline\n",
+		},
+	} {
+		tree := filepath.Join(dir, system)
+		filetest.Tree(t, tree, files)
+		for _, name := range []string{"greet.c", "fix.patch"} {
+			filetest.Copy(t, filepath.Join(root, "Documentation/example", name), filepath.Join(tree, name))
+		}
+	}
+	configure := exec.Command("autoreconf", "--install")
+	configure.Dir = filepath.Join(dir, "autotools")
+	if out, err := configure.CombinedOutput(); err != nil {
+		t.Fatalf("autoreconf: %v (scripts/deps installs what the guide needs)\n%s", err, out)
+	}
 }

@@ -126,6 +126,7 @@ func makeSystem(t *testing.T) *system {
 	run(t, "./make-root", root, release)
 	addInside(t, root)
 	addGreeting(t, root)
+	addArchive(t, top, root)
 	for _, f := range fixes {
 		f.keep(t, root)
 	}

@@ -22,6 +22,7 @@ var files = map[string][]string{
 // installed are files of the package lpatch, whatever its kind.
 var installed = []string{
 	"/usr/sbin/lpctl",
+	"/usr/lib/lpctl/lpatch-package",
 	"/usr/lib/lpctl/lpatch-replay",
 	"/usr/lib/lpctl/lpatch-upgraded",
 	"/usr/lib/systemd/system/lpatch-boot.service",

@@ -60,14 +60,14 @@ func (r *rpmRoot) rpm(t *testing.T, want string, args ...string) {
 }
 
 // otherRPM makes a package with one file.
-func otherRPM(t *testing.T, path string) string {
+func otherRPM(t *testing.T, name, path string) string {
 	t.Helper()
 	dir := t.TempDir()
-	spec := fmt.Sprintf("Name: other\nVersion: 1\nRelease: 1\nSummary: x\nLicense: x\nBuildArch: noarch\n%%description\nx\n"+
-		"%%install\nmkdir -p %%{buildroot}%s\necho x >%%{buildroot}%s\n%%files\n%s\n", filepath.Dir(path), path, path)
+	spec := fmt.Sprintf("Name: %s\nVersion: 1\nRelease: 1\nSummary: x\nLicense: x\nBuildArch: noarch\n%%description\nx\n"+
+		"%%install\nmkdir -p %%{buildroot}%s\necho x >%%{buildroot}%s\n%%files\n%s\n", name, filepath.Dir(path), path, path)
 	filetest.Tree(t, dir, map[string]string{"other.spec": spec})
 	run(t, "rpmbuild", "-bb", "--quiet", "--define", "_topdir "+dir, "--define", "_rpmdir "+dir, filepath.Join(dir, "other.spec"))
-	return filepath.Join(dir, "noarch/other-1-1.noarch.rpm")
+	return filepath.Join(dir, "noarch", name+"-1-1.noarch.rpm")
 }
 
 // rpmLife installs the packages, others, a later version of them, and takes all out.
@@ -90,12 +90,12 @@ dkms add -m lpatch -v 0.1.0-1 --rpm_safe_upgrade
 dkms autoinstall
 dracut --force --regenerate-all
 `, "--install", filepath.Join(first, files["rpm"][1]))
-	r.rpm(t, "", "--install", otherRPM(t, "/srv/data"))
+	r.rpm(t, "", "--install", otherRPM(t, "other", "/srv/data"))
 	r.rpm(t, "", "--erase", "other")
 	r.rpm(t, `
 lpctl boot replay --quiet
 lpctl boot sync --quiet
-`, "--install", otherRPM(t, "/usr/lib64/libother.so.1"))
+`, "--install", otherRPM(t, "other", "/usr/lib64/libother.so.1"))
 	r.rpm(t, `
 dkms add -m lpatch -v 0.1.0-2 --rpm_safe_upgrade
 dkms autoinstall

@@ -20,6 +20,7 @@ func TestSystem(t *testing.T) {
 	}{
 		{"first process", firstProcess}, {"fail-safe", failSafe}, {"servers", servers}, {"reload", reload}, {"worker killed", workerKilled},
 		{"container", container}, {"upgrade", upgrade}, {"removed", removed},
+		{"a patch in a package", patchPackage},
 	} {
 		if !t.Run(part.name, part.test) {
 			t.Log(sh(t, "lpctl boot list 2>&1; lpctl status; journalctl -b -o cat --no-pager _TRANSPORT=kernel | grep -a lpatch"))
