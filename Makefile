@@ -1,7 +1,8 @@
 # All that can be done here; the logic is in scripts/. `make help` lists the targets.
 #
-# Variables: KERNELS   the kernels to build for and to test on, of test/kernels.yaml (default: those of Debian 12; all: all of
-#                      them); debug and kcsan too
+# Variables: KERNELS   the kernels to build for and to test on, of test/kernels.yaml (default: to test on, those of Debian 12;
+#                      all: all of them); debug and kcsan too
+#            KREL, KDIR   another kernel than the one that runs to build for and to install for, and where its headers are
 #            V=1       show the commands of the module's build
 #            FUZZTIME, FUZZTIME_VM, FUZZSEED   for fuzz: scripts/fuzz explains
 #            DESTDIR, PREFIX   for install
@@ -17,15 +18,18 @@ export KERNELS V DESTDIR PREFIX MAINTAINER MINUTES KERNEL SEED BENCH DO JOBS
 
 .PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz soak bench demo corpus generate install package clean distclean help
 
-all: lpctl kmod	## build lpctl, and lpatch.ko for Debian 12's kernels (KERNELS="6.1 7.3" for others)
+all:		## build lpctl, and lpatch.ko for the kernel that runs, after installing what is missing (KERNELS="6.1 7.3" for others)
+	@scripts/build
 
 deps:		## install what building and testing need and this machine lacks (Debian 12; as root or by sudo)
 	@scripts/deps
 
 lpctl:		## build build/lpctl
+	@scripts/deps go
 	@scripts/go-build build/lpctl ./ctl/lpctl
 
-kmod:		## build build/kmod/RELEASE/lpatch.ko
+kmod:		## build build/kmod/RELEASE/lpatch.ko for the kernels of the tests
+	@scripts/deps build
 	@scripts/build-kmod $(KERNELS)
 
 check:		## check the sources: linters, generated files, warnings of the module's build
@@ -71,7 +75,7 @@ package:	## make packages of the same, the module as sources for DKMS: .deb and 
 	@scripts/package
 
 clean:		## remove what was built, but not what was downloaded
-	rm -rf $(addprefix build/,check kmod tools guest-init lpctl man packages testreport vm-run)
+	rm -rf $(addprefix build/,check kmod tools guest-init lpctl man packages testreport vm-run aptsources made)
 
 distclean:	## remove build/ altogether
 	rm -rf build

@@ -2,17 +2,18 @@
 # What scripts/build-debug-kernel and scripts/build-tree-kernel have in common: Debian's source of a kernel, configured and
 # built without installing anything. Source it after lib.sh.
 
-# newest_source PACKAGE prints the version that apt offers, or has on the disk.
+# newest_source PACKAGE prints the version that apt offers.
 newest_source() {
 	local version
-	version=$(apt-cache policy "$1" | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }')
-	[ -n "$version" ] || die "apt offers no $1: is bookworm-security among its sources, and was apt-get update run?"
+	use_suite ''
+	version=$(apt-cache "${APT[@]}" policy "$1" | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }')
+	[ -n "$version" ] || die "apt offers no $1: is bookworm-security among its sources?"
 	echo "$version"
 }
 
 # unpack_source PACKAGE DIR puts the kernel's source into DIR.
 unpack_source() {
-	(cd "$2" && apt-get -qq -o APT::Sandbox::User=root download "$1")
+	download "$2" "$1"
 	dpkg-deb --fsys-tarfile "$2/$1"_*.deb | tar -x -O "./usr/src/$1.tar.xz" | tar -xJ -C "$2" --strip-components=1
 	rm "$2/$1"_*.deb
 	# Mainline does not export it: these are the kernels where lpatch has to find it by a kprobe.

@@ -28,6 +28,7 @@ func debFlags() []cli.Flag {
 		&cli.StringFlag{Name: "to", Usage: "the `VERSION` that has the fix in its debian/patches"},
 		&cli.StringSliceFlag{Name: "fix", Usage: "only the patch `NAME` of those that are new; may be repeated"},
 		&cli.StringFlag{Name: "suite", Usage: "the release, `NAME` (default: this machine's)"},
+		&cli.StringFlag{Name: "mirror", EnvVars: []string{"LPATCH_MIRROR"}, Usage: "fetch from `URL` (default: where apt of this machine gets Debian)"},
 		&cli.StringFlag{Name: "work", Usage: "keep what is fetched and built in `DIR` (default: lpctl in the user's cache)"},
 		&cli.IntFlag{Name: "jobs", Usage: "run `N` compilers at once", DefaultText: "one for each processor"},
 	}
@@ -108,7 +109,7 @@ func buildSeveral(c *cli.Context, targets []string) error {
 func packageOptions(c *cli.Context) (build.PackageOptions, error) {
 	o := build.PackageOptions{
 		Source: c.String("deb"), From: c.String("from"), To: c.String("to"), Fixes: c.StringSlice("fix"), Patch: c.String("patch"),
-		Suite: c.String("suite"), Work: c.String("work"), Jobs: c.Int("jobs"), LayoutOK: c.StringSlice("layout-ok"), NotPartOf: c.StringSlice("not-part-of"), Tool: tool,
+		Suite: c.String("suite"), Mirror: c.String("mirror"), Work: c.String("work"), Jobs: c.Int("jobs"), LayoutOK: c.StringSlice("layout-ok"), NotPartOf: c.StringSlice("not-part-of"), Tool: tool,
 	}
 	for _, flag := range []string{"target", "symbols", "debug-dir", "lib", "old", "new", "source", "data", "set"} {
 		if c.IsSet(flag) {

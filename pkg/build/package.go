@@ -21,6 +21,7 @@ type PackageOptions struct {
 	Fixes    []string // of the newer version's new patches; none for all
 	Patch    string   // a file to apply with patch -p1 instead
 	Suite    string   // name of the release
+	Mirror   string   // where to fetch from; "" for where apt of this machine gets Debian
 	Work     string   // folder for what is fetched and built; kept for the next time
 	Jobs     int      // how many compilers at once
 	LayoutOK []string // as in Options
@@ -107,7 +108,7 @@ func (p *packager) path(name string) string { return filepath.Join(p.dir, name) 
 func (p *packager) find(ctx context.Context) error {
 	p.o.Progress.say("reading the lists of %s", p.o.Suite)
 	var err error
-	if p.a, err = deb.OpenArchive(ctx, filepath.Join(p.o.Work, "apt"), p.o.Suite); err != nil {
+	if p.a, err = deb.OpenArchive(ctx, filepath.Join(p.o.Work, "apt"), p.o.Suite, p.o.Mirror); err != nil {
 		return err
 	}
 	if p.old, err = p.a.FindSource(ctx, p.o.Source, p.o.From); err != nil {

@@ -16,39 +16,34 @@ import (
 	"lpatch/pkg/command"
 )
 
-// DefaultMirror has the archive of Debian, and DefaultSecurityMirror that of its security updates.
-const (
-	DefaultMirror         = "http://deb.debian.org/debian"
-	DefaultSecurityMirror = "http://deb.debian.org/debian-security"
-)
-
-const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
 // Archive is Debian's archive for one release, by apt with a configuration of its own: the machine's stays as it is.
 type Archive struct {
-	Suite string // "bookworm"
-	dir   string
+	Suite   string // "bookworm"
+	dir     string
+	mirrors Mirrors
 	// options are in front of each command of apt.
 	options []string
 }
 
 // sourcesList returns the lines of sources.list for a release, with its security updates and what is about to be in its next
 // point release.
-func sourcesList(suite string) string {
-	var b strings.Builder
-	for _, kind := range []string{"deb", "deb-src"} {
-		for _, place := range []string{
-			DefaultMirror + " " + suite, DefaultMirror + " " + suite + "-updates", DefaultSecurityMirror + " " + suite + "-security",
-		} {
-			fmt.Fprintf(&b, "%s [signed-by=%s] %s main\n", kind, keyring, place)
-		}
-	}
-	return b.String()
+func sourcesList(m Mirrors, suite string) string {
+	return m.List([]string{"deb", "deb-src"}, suite, suite+"-updates", suite+"-security")
 }
 
-// OpenArchive reads the lists of a release into dir.
-func OpenArchive(ctx context.Context, dir, suite string) (*Archive, error) {
-	return openArchive(ctx, dir, suite, sourcesList(suite))
+// OpenArchive reads the lists of a release into dir, from where apt of this machine gets Debian, or from another mirror if that
+// is not "": see FindMirrors.
+func OpenArchive(ctx context.Context, dir, suite, mirror string) (*Archive, error) {
+	m, err := FindMirrors(ctx, filepath.Join(dir, "machine"), mirror)
+	if err != nil {
+		return nil, err
+	}
+	a, err := openArchive(ctx, dir, suite, sourcesList(m, suite))
+	if err != nil {
+		return nil, err
+	}
+	a.mirrors = m
+	return a, nil
 }
 
 func openArchive(ctx context.Context, dir, suite, list string) (*Archive, error) {
@@ -126,7 +121,11 @@ func (a *Archive) FindSource(ctx context.Context, name, want string) (*Source, e
 		}
 		have = append(have, p.Values["Version"])
 	}
-	return nil, fmt.Errorf("%s has no version %s of the source package %s; it has %s", a.Suite, want, name, strings.Join(have, " and "))
+	hint := ""
+	if a.mirrors.Main != nil && a.mirrors.Security == nil {
+		hint = " (apt of this machine has no source of Debian's security updates)"
+	}
+	return nil, fmt.Errorf("%s has no version %s of the source package %s; it has %s%s", a.Suite, want, name, strings.Join(have, " and "), hint)
 }
 
 // parseVersion reads a version of the archive's own lists; a broken one is the zero version and equals none.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -80,15 +81,29 @@ func (a *Archive) makeBase(ctx context.Context, base string) error {
 	}
 	tmp := base + ".new"
 	defer os.RemoveAll(tmp)
+	settings, err := Settings(ctx)
+	if err != nil {
+		return err
+	}
+	main := a.mirrors.List([]string{"deb"}, a.Suite)
+	conf, list := filepath.Join(a.dir, "apt.conf"), filepath.Join(a.dir, "root.list")
+	if err := errors.Join(os.WriteFile(conf, []byte(settings), 0o644), os.WriteFile(list, []byte(main), 0o644)); err != nil {
+		return err
+	}
 	if path, err := exec.LookPath("mmdebstrap"); err == nil {
 		// Its name decides about compression: none, for it is read each time.
 		tar := filepath.Join(filepath.Dir(base), ".new.tar")
-		if err := a.tool(ctx, "root", path, "--variant=buildd", "--mode=root", "--architectures=amd64", "--format=tar", a.Suite, tar, DefaultMirror); err != nil {
+		if err := a.tool(ctx, "root", path, "--variant=buildd", "--mode=root", "--architectures=amd64", "--format=tar", "--aptopt="+conf,
+			a.Suite, tar, list); err != nil {
 			return fmt.Errorf("no root of %s can be made: %w", a.Suite, err)
 		}
 		return os.Rename(tar, base)
 	}
-	if err := a.tool(ctx, "root", "debootstrap", "--variant=buildd", "--arch=amd64", "--keyring="+keyring, a.Suite, tmp, DefaultMirror); err != nil {
+	key := keyring
+	if keys := a.mirrors.keys(); len(keys) > 0 && !slices.Contains(keys, key) {
+		key = keys[0]
+	}
+	if err := a.tool(ctx, "root", "debootstrap", "--variant=buildd", "--arch=amd64", "--keyring="+key, a.Suite, tmp, a.mirrors.Main.URI); err != nil {
 		return fmt.Errorf("no root of %s can be made: %w", a.Suite, err)
 	}
 	if err := a.tool(ctx, "pack-root", "tar", "-cf", base+".tar", "--numeric-owner", "-C", tmp, "."); err != nil {
@@ -99,12 +114,20 @@ func (a *Archive) makeBase(ctx context.Context, base string) error {
 
 // setUp gives the root all sources of the archive, and what is newer there.
 func (r *Root) setUp(ctx context.Context) error {
+	settings, err := Settings(ctx)
+	if err != nil {
+		return err
+	}
+	if err := copyFiles(r.Dir, r.a.mirrors.keys(), settings); err != nil {
+		return err
+	}
 	for path, text := range map[string]string{
-		"etc/apt/sources.list":                sourcesList(r.a.Suite),
+		"etc/apt/sources.list":                sourcesList(r.a.mirrors, r.a.Suite),
 		"etc/apt/apt.conf.d/90lpctl":          "APT::Install-Recommends \"false\";\nAPT::Sandbox::User \"root\";\nDpkg::Use-Pty \"0\";\n",
 		"etc/dpkg/dpkg.cfg.d/90lpctl":         "force-unsafe-io\n",
 		"usr/sbin/policy-rc.d":                "#!/bin/sh\nexit 101\n", // no daemon starts
 		"etc/apt/apt.conf.d/91lpctl-no-langs": "Acquire::Languages \"none\";\n",
+		"etc/apt/apt.conf.d/92lpctl-settings": settings,
 	} {
 		if err := os.WriteFile(filepath.Join(r.Dir, path), []byte(text), 0o755); err != nil {
 			return err
@@ -151,9 +174,12 @@ func (r *Root) Run(ctx context.Context, j Job) error {
 		dir = "/"
 	}
 	args = append(args, "sh", "-c", inside, "sh", r.Dir, dir)
-	// Nothing of this process's environment.
+	// Nothing else of this process's environment.
 	args = append(args, "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/nonexistent", "LC_ALL=C.UTF-8", "TERM=dumb",
 		"DEBIAN_FRONTEND=noninteractive", "USER=root", "LOGNAME=root")
+	if j.Net {
+		args = append(args, proxies()...)
+	}
 	args = append(append(args, j.Env...), j.Args...)
 	c := command.Command{Args: args, Log: r.Log(j.Name)}
 	err := c.Run(ctx)
@@ -162,6 +188,17 @@ func (r *Root) Run(ctx context.Context, j Job) error {
 		return fmt.Errorf("%s in %s: %w\nall of its output: %s", j.Args[0], r.Dir, err, c.Log)
 	}
 	return err
+}
+
+// proxies are those that this process's environment names, for apt.
+func proxies() []string {
+	var list []string
+	for _, name := range []string{"http_proxy", "https_proxy", "no_proxy"} {
+		if value := os.Getenv(name); value != "" {
+			list = append(list, name+"="+value)
+		}
+	}
+	return list
 }
 
 // InstallBuildDeps installs what a source package needs to be built.

@@ -1,6 +1,7 @@
 // Package docs runs the commands in Documentation: each fenced block of Markdown that is marked console is commands, with
 // $ or # in front, and below each what it prints. Those marked "console build" are run here, the others as root in a
-// machine with kernel 6.12, in the same folder, with what the first have left there.
+// machine with kernel 6.12, in the directory to which the first have led, with what they have left there: as in one shell.
+// Those marked "console install" are run by test/clean.
 package docs
 
 import (
@@ -163,11 +164,12 @@ func TestMachine(t *testing.T) {
 		t.Run(document, func(t *testing.T) {
 			dir := t.TempDir()
 			prepare(t, dir)
+			at := dir
 			if document == "quick-start.md" {
-				runHere(t, document, dir)
+				at = runHere(t, document, dir)
 			}
 			list := commands(t, document, "console")
-			judge(t, document, list, runThere(t, dir, prelude+script(list), tools[document]...))
+			judge(t, document, list, runThere(t, dir, at, prelude+script(list), tools[document]...))
 		})
 	}
 }
@@ -185,8 +187,9 @@ func lpctl(t *testing.T) {
 // sources are what the commands use of the repository.
 var sources = []string{"Documentation", "kmod", "scripts"}
 
-// runHere runs the blocks marked "console build", in a folder that looks like the repository for them.
-func runHere(t *testing.T, document, dir string) {
+// runHere runs the blocks marked "console build", in a directory that looks like the repository for them, and returns the one
+// that they end in.
+func runHere(t *testing.T, document, dir string) string {
 	t.Helper()
 	for _, name := range sources {
 		path, err := filepath.Abs(filepath.Join(root, name))
@@ -198,7 +201,8 @@ func runHere(t *testing.T, document, dir string) {
 		}
 	}
 	list := commands(t, document, "console build")
-	cmd := exec.Command("bash", "-c", script(list))
+	end := filepath.Join(t.TempDir(), "pwd")
+	cmd := exec.Command("bash", "-c", script(list)+"pwd >"+end)
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -210,12 +214,16 @@ func runHere(t *testing.T, document, dir string) {
 			t.Fatal(err)
 		}
 	}
+	at, err := os.ReadFile(end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(at))
 }
 
-// prelude makes the machine what the documents take for granted: the module is where modprobe looks, and not loaded yet.
+// prelude makes the machine what the documents take for granted.
 // Emulated machines are slow, so each window may take 2 s, and does not get the limit that the documents show.
 const prelude = `
-rmmod lpatch && mkdir -p /lib/modules/$(uname -r) && cp /.lpatch/lpatch.ko /lib/modules/$(uname -r)/ && depmod
 mkdir -p /usr/local/sbin
 cat >/usr/local/sbin/lpctl <<'EOF'
 #!/bin/sh
@@ -228,11 +236,11 @@ chmod +x /usr/local/sbin/lpctl
 exec 2>&1
 `
 
-// runThere runs a script in a machine that has these tools, in this folder, and returns what it prints.
-func runThere(t *testing.T, dir, script string, tools ...string) string {
+// runThere runs a script in a machine that has a directory and these tools, at a place in it, and returns what it prints.
+func runThere(t *testing.T, dir, at, script string, tools ...string) string {
 	t.Helper()
 	var out bytes.Buffer
-	cfg := vm.Config{Kernel: kernel, Dir: dir, Files: []vm.File{{Host: dir}}, Stdout: &out, Stderr: &out,
+	cfg := vm.Config{Kernel: kernel, Dir: at, Files: []vm.File{{Host: dir}}, Stdout: &out, Stderr: &out,
 		Script: filepath.Join(t.TempDir(), "script")}
 	for _, name := range tools {
 		path, err := exec.LookPath(name)

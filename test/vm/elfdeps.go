@@ -4,31 +4,60 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+
+	"github.com/cavaliergopher/cpio"
 )
 
-// elfDeps lists the files that an ELF file needs to run: its interpreter and all shared libraries, found the way
-// ld.so finds them but without running anything. The answer for a file that is not ELF is nothing.
-func elfDeps(path string) ([]string, error) {
-	r := depResolver{seen: map[string]bool{}}
-	if err := r.visit(path, nil); err != nil {
-		return nil, err
+// addLibraries adds what the ELF files in the tree need to run: their interpreters and all shared libraries, found the way
+// ld.so will find them in the guest, but without running anything. What is in the tree already is taken before what the host has.
+func (t tree) addLibraries() error {
+	r := depResolver{tree: t, seen: map[string]bool{}}
+	paths := slices.Sorted(maps.Keys(t))
+	// Programs first: a library may be found only by the way of the program that needs it.
+	for _, programs := range []bool{true, false} {
+		for _, path := range paths {
+			if n := t[path]; n.host != "" && !r.seen[path] && isProgram(n.host) == programs {
+				if err := r.visit(n.host, path, nil); err != nil {
+					return err
+				}
+			}
+		}
 	}
-	return r.found, nil
+	return nil
 }
 
-type depResolver struct {
-	seen  map[string]bool
-	found []string
-}
-
-// visit adds what path needs. runpaths are the RPATHs of the files that led here, which apply to it too.
-func (r *depResolver) visit(path string, runpaths []string) error {
+func isProgram(path string) bool {
 	f := openELF(path)
+	if f == nil {
+		return false
+	}
+	defer f.Close()
+	return interpreter(f) != ""
+}
+
+// depResolver adds libraries to a tree. What was seen is known by its path in the guest.
+type depResolver struct {
+	tree tree
+	seen map[string]bool
+}
+
+// searchDir is where to look for libraries: in the guest, and on the host for what it would be there.
+type searchDir struct{ host, guest string }
+
+// visit adds what a file needs. runpaths are the RPATHs of the files that led here, which apply to it too.
+func (r *depResolver) visit(host, guest string, runpaths []searchDir) error {
+	if r.seen[canonical(guest)] {
+		return nil
+	}
+	r.seen[canonical(guest)] = true
+	f := openELF(host)
 	if f == nil {
 		return nil
 	}
@@ -39,7 +68,7 @@ func (r *depResolver) visit(path string, runpaths []string) error {
 
 	interp := interpreter(f)
 	if interp != "" {
-		if err := r.add(interp, nil); err != nil {
+		if err := r.add(interp, interp, nil); err != nil {
 			return err
 		}
 	}
@@ -47,16 +76,16 @@ func (r *depResolver) visit(path string, runpaths []string) error {
 	if err != nil {
 		return nil // no readable dynamic section: nothing that ld.so could look for either
 	}
-	dirs := append(searchDirs(f, path), runpaths...)
+	dirs := append(searchDirs(f, host, guest), runpaths...)
 	for _, name := range needed {
 		if name == "libc.so" && strings.HasPrefix(filepath.Base(interp), "ld-musl-") {
 			continue // musl's dynamic linker is its libc
 		}
-		lib := findLibrary(name, dirs, f.Class)
-		if lib == "" {
-			return fmt.Errorf("%s needs %s, which is not on this machine", path, name)
+		from, to := r.findLibrary(name, dirs, f.Class)
+		if from == "" {
+			return fmt.Errorf("%s needs %s, which is neither on this machine nor among the files for the guest", host, name)
 		}
-		if err := r.add(lib, dirs); err != nil {
+		if err := r.add(from, to, dirs); err != nil {
 			return err
 		}
 	}
@@ -77,21 +106,40 @@ func openELF(path string) (f *elf.File) {
 	return f
 }
 
-func (r *depResolver) add(path string, runpaths []string) error {
-	if r.seen[path] {
-		return nil
+// add adds a library or an interpreter, unless it is in the tree, and what it needs.
+func (r *depResolver) add(host, guest string, runpaths []searchDir) error {
+	if n := r.tree.follow(guest); n.host != "" {
+		host = n.host
+	} else if err := r.tree.addHost(host, guest); err != nil {
+		return err
 	}
-	r.seen[path] = true
-	r.found = append(r.found, path)
 	// glibc opens this one by itself when a thread is cancelled or a backtrace is taken.
-	if base := filepath.Base(path); base == "libc.so.6" {
-		if lib := ifExists(filepath.Join(filepath.Dir(path), "libgcc_s.so.1")); lib != "" {
-			if err := r.add(lib, nil); err != nil {
+	if filepath.Base(guest) == "libc.so.6" {
+		if lib := ifExists(filepath.Join(filepath.Dir(host), "libgcc_s.so.1")); lib != "" {
+			if err := r.add(lib, lib, nil); err != nil {
 				return err
 			}
 		}
 	}
-	return r.visit(path, runpaths)
+	return r.visit(host, guest, runpaths)
+}
+
+// follow finds what stands at a guest path, by way of links.
+func (t tree) follow(path string) node {
+	const most = 40 // as in the kernel
+	for range most {
+		path = canonical(path)
+		n := t[path]
+		if n.mode&cpio.ModeType != cpio.TypeSymlink {
+			return n
+		}
+		target := string(n.data)
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	return node{}
 }
 
 func interpreter(f *elf.File) string {
@@ -106,44 +154,76 @@ func interpreter(f *elf.File) string {
 	return ""
 }
 
-// searchDirs lists the folders that the file itself names, with $ORIGIN replaced.
-func searchDirs(f *elf.File, path string) []string {
-	var dirs []string
+// searchDirs lists the directories that the file itself names, with $ORIGIN replaced.
+func searchDirs(f *elf.File, host, guest string) []searchDir {
+	var dirs []searchDir
 	for _, tag := range []elf.DynTag{elf.DT_RPATH, elf.DT_RUNPATH} {
 		values, _ := f.DynString(tag) // no such entry is the usual case
 		for _, v := range values {
-			dirs = append(dirs, filepath.SplitList(v)...)
+			for _, dir := range filepath.SplitList(v) {
+				dirs = append(dirs, searchDir{withOrigin(dir, host), withOrigin(dir, guest)})
+			}
 		}
-	}
-	origin := filepath.Dir(path)
-	for i, d := range dirs {
-		dirs[i] = strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(d)
 	}
 	return dirs
 }
 
-// findLibrary looks where ld.so does, in its order, and gives "" if the library is nowhere.
-func findLibrary(name string, dirs []string, class elf.Class) string {
+func withOrigin(dir, path string) string {
+	origin := filepath.Dir(path)
+	return strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(dir)
+}
+
+// findLibrary looks where ld.so does, in its order, and gives the host's file and its path in the guest, or "" if the library is
+// nowhere.
+func (r *depResolver) findLibrary(name string, dirs []searchDir, class elf.Class) (host, guest string) {
+	var places []searchDir
 	if strings.Contains(name, "/") {
-		return ifExists(name)
+		places = []searchDir{{name, name}}
+	} else {
+		for _, dir := range dirs {
+			places = append(places, searchDir{filepath.Join(dir.host, name), filepath.Join(dir.guest, name)})
+		}
+		for _, path := range defaultPlaces(name) {
+			places = append(places, searchDir{path, path})
+		}
 	}
+	for _, p := range places {
+		if n := r.tree.follow(p.guest); n.host != "" && isClass(n.host, class) {
+			return n.host, p.guest
+		}
+		if isClass(p.host, class) {
+			return p.host, p.guest
+		}
+	}
+	// Where the guest looks may be for the script to say: LD_LIBRARY_PATH.
+	for _, path := range slices.Sorted(maps.Keys(r.tree)) {
+		if n := r.tree.follow(path); filepath.Base(path) == name && n.host != "" && isClass(n.host, class) {
+			return n.host, path
+		}
+	}
+	return "", ""
+}
+
+// defaultPlaces are where a library may be that no file names a directory for.
+func defaultPlaces(name string) []string {
 	var places []string
-	for _, dir := range append(dirs, filepath.SplitList(os.Getenv("LD_LIBRARY_PATH"))...) {
+	for _, dir := range filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")) {
 		places = append(places, filepath.Join(dir, name))
 	}
 	places = append(places, ldCache()[name]...)
 	for _, dir := range []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"} {
 		places = append(places, filepath.Join(dir, name))
 	}
-	for _, path := range places {
-		if f := openELF(path); f != nil {
-			f.Close()
-			if f.Class == class {
-				return path
-			}
-		}
+	return places
+}
+
+func isClass(path string, class elf.Class) bool {
+	f := openELF(path)
+	if f == nil {
+		return false
 	}
-	return ""
+	defer f.Close()
+	return f.Class == class
 }
 
 // ldCache is ld.so's own table of libraries, as `ldconfig -p` prints it: soname to files, best first.

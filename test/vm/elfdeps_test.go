@@ -66,7 +66,7 @@ func TestElfDeps(t *testing.T) {
 		"text":      "",
 		"empty":     "",
 	} {
-		got, err := elfDeps(filepath.Join(dir, name))
+		got, err := libraries(File{Host: filepath.Join(dir, name)})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -80,8 +80,75 @@ func TestElfDepsMissing(t *testing.T) {
 	dir := t.TempDir()
 	compile(t, dir, "int f(void) { return 1; }", "-shared", "-fPIC", "-Wl,-soname,libnowhere.so", "-o", dir+"/libnowhere.so")
 	compile(t, dir, "int f(void); int main(void) { return f(); }", "-lnowhere", "-o", dir+"/prog")
-	_, err := elfDeps(dir + "/prog")
-	if want := dir + "/prog needs libnowhere.so, which is not on this machine"; err == nil || err.Error() != want {
-		t.Errorf("got error %v, want %q", err, want)
+	_, err := libraries(File{Host: dir + "/prog"})
+	want := dir + "/prog needs libnowhere.so, which is neither on this machine nor among the files for the guest"
+	if err != nil && err.Error() == want {
+		return
 	}
+	t.Errorf("got error %v, want %q", err, want)
+}
+
+// TestElfDepsGiven runs programs for the guest whose libraries the user gives, too: they are in the guest where the program
+// looks, and nowhere on the host.
+func TestElfDepsGiven(t *testing.T) {
+	dir := t.TempDir()
+	for _, sub := range []string{"lib", "origin", "origin/lib"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const inner, outer, main = "int inner(void) { return 1; }", "int inner(void); int outer(void) { return inner(); }",
+		"int outer(void); int main(void) { return outer(); }"
+	compile(t, dir, inner, "-shared", "-fPIC", "-Wl,-soname,libinner.so", "-o", dir+"/lib/libinner.so")
+	compile(t, dir, outer, "-shared", "-fPIC", "-L"+dir+"/lib", "-linner", "-o", dir+"/lib/libouter.so")
+	link := []string{"-L" + dir + "/lib", "-louter", "-linner"}
+	compile(t, dir, main, append(link, "-Wl,-rpath,/opt/nowhere:/opt/lib", "-o", dir+"/absolute")...)
+	compile(t, dir, main, append(link, "-Wl,-rpath,$ORIGIN/../lib", "-o", dir+"/origin/app")...)
+	compile(t, dir, main, append(link, "-o", dir+"/plain")...)
+	lib := []File{{dir + "/lib/libouter.so", "/opt/lib/libouter.so"}, {dir + "/lib/libinner.so", "/opt/lib/libinner.so"}}
+
+	for name, files := range map[string][]File{
+		"the directory in the guest":           append([]File{{dir + "/absolute", "/opt/app"}}, lib...),
+		"beside the program in the guest":      append([]File{{dir + "/absolute", "/opt/bin/app"}}, lib...),
+		"a directory of them":                  {{dir + "/absolute", "/opt/app"}, {dir + "/lib", "/opt/lib"}},
+		"one that the script will say":         append([]File{{dir + "/plain", "/opt/app"}}, lib...),
+		"beside the program, from beside here": {{dir + "/origin/app", "/opt/bin/app"}},
+	} {
+		got, err := libraries(files...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, want := range []string{"/opt/lib/libouter.so", "/opt/lib/libinner.so", "/usr/lib/x86_64-linux-gnu/libc.so.6"} {
+			if !slices.Contains(got, want) {
+				t.Errorf("%s: no %s in %q", name, want, got)
+			}
+		}
+		if slices.ContainsFunc(got, func(path string) bool { return strings.HasPrefix(path, dir) }) {
+			t.Errorf("%s: there are paths of the host's in %q", name, got)
+		}
+	}
+}
+
+// libraries lists what is in a guest with these files besides them.
+func libraries(files ...File) ([]string, error) {
+	t := newTree()
+	given := map[string]bool{}
+	for _, f := range files {
+		if err := addUserFile(t, f, "/work"); err != nil {
+			return nil, err
+		}
+		if f.Guest == "" {
+			given[f.Host] = true
+		}
+	}
+	if err := t.addLibraries(); err != nil {
+		return nil, err
+	}
+	var list []string
+	for path, n := range t {
+		if n.host != "" && !given[path] {
+			list = append(list, path)
+		}
+	}
+	return list, nil
 }

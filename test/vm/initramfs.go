@@ -77,7 +77,7 @@ func (t tree) addLink(path, target string) {
 	t.put(path, node{mode: cpio.TypeSymlink | 0o777, data: []byte(target)})
 }
 
-// addHost copies a file or folder of the host, and what ELF files in it need to run. A link stays a link, and what
+// addHost copies a file or folder of the host; addLibraries adds what ELF files need to run. A link stays a link, and what
 // it points at comes along, except when the guest path was chosen by the user: then the file itself is put there.
 func (t tree) addHost(host, guest string) error {
 	stat := os.Stat
@@ -124,7 +124,7 @@ func (t tree) addEntry(host, guest string, st fs.FileInfo) error {
 	switch st.Mode().Type() {
 	case 0:
 		t.put(guest, node{mode: cpio.TypeReg | cpio.FileMode(st.Mode().Perm()), host: host, time: st.ModTime()})
-		return t.addDeps(host)
+		return nil
 	case fs.ModeSymlink:
 		return t.addHostLink(host, guest)
 	default:
@@ -145,19 +145,6 @@ func (t tree) addHostLink(host, guest string) error {
 		return nil //nolint:nilerr // a dangling link is copied as what it is
 	}
 	return t.addHost(target, target)
-}
-
-func (t tree) addDeps(host string) error {
-	deps, err := elfDeps(host)
-	if err != nil {
-		return err
-	}
-	for _, dep := range deps {
-		if err := t.addHost(dep, dep); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // write writes the tree as an initramfs, parents before children. It is not compressed: QEMU loads it faster than

@@ -96,7 +96,9 @@ func TestBuildRoot(t *testing.T) {
 	writeFile(t, dir+"/ls", "the user's ls")
 	writeFile(t, dir+"/init", "init")
 	cfg := Config{Files: []File{{Host: dir + "/prog"}, {Host: dir + "/ls", Guest: "/bin/ls"}, {Host: dir + "/prog", Guest: "sub/p"}}}
-	tr, err := buildRoot(cfg, kernelFiles{init: dir + "/init"}, protocol.Job{Dir: work})
+	writeFile(t, dir+"/lpatch.ko", "module")
+	k := kernelFiles{init: dir + "/init", release: "6.1.0-own", module: dir + "/lpatch.ko"}
+	tr, err := buildRoot(cfg, k, protocol.Job{Dir: work, Module: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +114,10 @@ func TestBuildRoot(t *testing.T) {
 		"etc/hostname":                         "lpatch\n",
 		".lpatch":                              "dir",
 		"usr/bin/false":                        "-> /bin/busybox",
+		// modprobe finds the module that init loads.
+		".lpatch/lpatch.ko":                     "module",
+		"usr/lib/modules/6.1.0-own/lpatch.ko":   "-> /.lpatch/lpatch.ko",
+		"usr/lib/modules/6.1.0-own/modules.dep": "lpatch.ko:\n",
 	})
 }
 

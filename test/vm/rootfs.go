@@ -40,7 +40,7 @@ func buildRoot(cfg Config, k kernelFiles, job protocol.Job) (tree, error) {
 		return nil, err
 	}
 	if job.Module {
-		t[protocol.ModulePath] = node{mode: cpio.TypeReg | 0o644, host: k.module}
+		t.addModule(k)
 	}
 	for _, m := range k.modules {
 		t.put(filepath.Join(protocol.ModulesDir, filepath.Base(m)), node{mode: cpio.TypeReg | 0o644, host: m})
@@ -51,7 +51,16 @@ func buildRoot(cfg Config, k kernelFiles, job protocol.Job) (tree, error) {
 		return nil, err
 	}
 	t.addData(protocol.JobPath, 0o644, data)
-	return t, nil
+	return t, t.addLibraries()
+}
+
+// addModule puts the module where the guest's init takes it from, and where modprobe looks for it as on a system that has it
+// installed.
+func (t tree) addModule(k kernelFiles) {
+	t.put(protocol.ModulePath, node{mode: cpio.TypeReg | 0o644, host: k.module})
+	dir := filepath.Join("/lib/modules", k.release)
+	t.addLink(filepath.Join(dir, "lpatch.ko"), protocol.ModulePath)
+	t.addData(filepath.Join(dir, "modules.dep"), 0o644, []byte("lpatch.ko:\n"))
 }
 
 // addUserFile places one file that was asked for. One without a place of its own stands where it stands on the host,
