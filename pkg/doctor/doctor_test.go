@@ -84,7 +84,7 @@ func TestSystem(t *testing.T) {
 		{"processes", nil, Machine.Processes, true, "all of this machine are to be seen"},
 		{"no proc", func(t *testing.T, m *Machine) { remove(t, *m, "proc") }, Machine.Processes, false,
 			`there is no /proc, so no process is to be seen; "mount -t proc proc /proc" mounts it`},
-		{"proc of another namespace", func(t *testing.T, m *Machine) { m.PID = 8 }, Machine.Processes, false,
+		{"proc of another namespace", func(_ *testing.T, m *Machine) { m.PID = 8 }, Machine.Processes, false,
 			"/proc shows the processes of another pid namespace than that of lpctl; run lpctl outside of the container"},
 		{"proc of an outer namespace", func(t *testing.T, m *Machine) { remove(t, *m, "proc/self") }, Machine.Processes, false,
 			"/proc shows the processes of another pid namespace than that of lpctl; run lpctl outside of the container"},
