@@ -61,6 +61,12 @@ func (b *builder) account(res *diff.Result) error {
 		b.leaveOut(name, why)
 		return nil
 	}
+	if !b.im.Named && len(res.Old.Functions()) == 0 {
+		b.unknown = append(b.unknown, diff.Refusal{Code: "needs-symbols", File: name,
+			Text: fmt.Sprintf("%s is stripped, and this object has no code by which it could be found: name an unstripped build of exactly the target with --symbols, "+
+				"or say --not-part-of %s if it is no part of it", b.im.Path, name)})
+		return nil
+	}
 	if b.im.Unlike() {
 		b.unknown = append(b.unknown, diff.Refusal{Code: "target-differs", File: name,
 			Text: b.im.Path + " is stripped, and it has nothing of the code of the old objects; they must be built from the target's source with its compiler and flags"})

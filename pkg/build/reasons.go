@@ -48,14 +48,16 @@ func (b *builder) noteInstruments(res *diff.Result) {
 // no advice on variables helps there.
 func (b *builder) explain(list Refusals) Refusals {
 	differs := map[string]bool{} // the target was not built with those options, or from another source
+	said := false                // which is why nothing else of such objects is found either
 	for _, r := range list {
 		differs[r.File] = differs[r.File] || r.Code == "target-differs" && !isAddition(r)
+		said = said || differs[r.File] && len(b.instruments[r.File][0]) > 0
 	}
 	out := Refusals{}
 	for _, r := range list {
 		options, ok := b.instruments[r.File]
 		switch {
-		case ok && isAddition(r) && differs[r.File]:
+		case ok && isAddition(r) && differs[r.File], ok && said && r.Code == "object-not-found":
 			continue
 		case ok && isAddition(r):
 			r = Refusal{Code: "instrumented", File: r.File, Text: instrumentedText(options[0], options[1])}
