@@ -72,7 +72,7 @@ static inline long lp_get_user_pages(struct mm_struct *mm, unsigned long start, 
  * 6.1 and 6.6. Older kernels either let everybody listen, or have another way to forbid it.
  */
 #ifndef GENL_MCAST_CAP_SYS_ADMIN
-#error "lpatch: this kernel cannot keep users from listening to events (there is no GENL_MCAST_CAP_SYS_ADMIN): take 6.8 or newer, or the newest release of 6.1 or 6.6"
+#error "lpatch: users could listen to events (no GENL_MCAST_CAP_SYS_ADMIN): take 6.8, or the newest 6.1 or 6.6"
 #endif
 
 /* Commit 20b0b53acab4 ("genetlink: introduce split op representation"), 6.2. */

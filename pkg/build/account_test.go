@@ -25,7 +25,7 @@ type inputsFor struct {
 	dir, target string
 }
 
-func compileFor(t *testing.T, old, new map[string]string, objects, target, link string, unit bool) inputsFor {
+func compileFor(t *testing.T, old, new map[string]string, objects, target string, unit bool) inputsFor {
 	t.Helper()
 	in := inputsFor{dir: t.TempDir()}
 	in.target = filepath.Join(in.dir, "prog")
@@ -62,7 +62,7 @@ func compileFor(t *testing.T, old, new map[string]string, objects, target, link 
 		write(t, filepath.Join(in.dir, "old", "unit.c"), []byte(text))
 		sources = []string{"unit.c"}
 	}
-	args := append(strings.Fields(target+" "+link), sources...)
+	args := append(strings.Fields(target+" -pie"), sources...)
 	gcc(filepath.Join(in.dir, "old"), append(args, "-o", in.target)...)
 	return in
 }
@@ -130,7 +130,7 @@ func TestNotFound(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			in := compileFor(t, tt.old, tt.new, tt.objects, tt.target, "-pie", tt.unit)
+			in := compileFor(t, tt.old, tt.new, tt.objects, tt.target, tt.unit)
 			res, err := FromObjects(in.options())
 			switch {
 			case tt.built != "":
@@ -159,7 +159,7 @@ func TestNotFound(t *testing.T) {
 func TestCopiesElsewhere(t *testing.T) {
 	const order = "int order(int n) { return price(n) * 2 + n; }\n" + orderH
 	old, new := map[string]string{"shop.c": priceOld + order}, map[string]string{"shop.c": priceNew + order}
-	in := compileFor(t, old, new, "-O2 -g -fPIE -fno-inline", "-O2 -g -fPIE", "-pie", false)
+	in := compileFor(t, old, new, "-O2 -g -fPIE -fno-inline", "-O2 -g -fPIE", false)
 	_, err := FromObjects(in.options())
 	const want = "it refers to price of shop.o, which changes, and it is not in the target as it is in the old object, so the target may have a copy of that in it: "
 	text := refusalsOf(err, in.target)["target-differs shop.o order"]
@@ -173,7 +173,7 @@ func TestNotPartOf(t *testing.T) {
 	old := map[string]string{"price.c": priceOld, "order.c": orderC, "main.c": orderH}
 	new := map[string]string{"price.c": priceNew, "order.c": orderC, "main.c": orderH}
 	const plain = "-O2 -g -fPIE"
-	lost := compileFor(t, old, new, plain, "-O2 -fPIE -flto", "-pie", false)
+	lost := compileFor(t, old, new, plain, "-O2 -fPIE -flto", false)
 	o := lost.options()
 	o.NotPartOf = []string{"price.o"}
 	if _, err := FromObjects(o); !errors.Is(err, ErrNothing) || !strings.Contains(err.Error(), "price.o: no part of the target, by --not-part-of") {
@@ -184,7 +184,7 @@ func TestNotPartOf(t *testing.T) {
 	if _, err := FromObjects(o); err == nil || err.Error() != unknown {
 		t.Errorf("got %v, want %s", err, unknown)
 	}
-	found := compileFor(t, old, new, plain, plain, "-pie", false)
+	found := compileFor(t, old, new, plain, plain, false)
 	o = found.options()
 	o.NotPartOf = []string{"price.o"}
 	_, err := FromObjects(o)
@@ -218,7 +218,7 @@ func TestOneSided(t *testing.T) {
 			"constructor-changed extra.o .init_array: functions that run at start or exit were added or changed; the program has started already: do the work elsewhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in := compileFor(t, tt.old, tt.new, plain, plain, "-pie", false)
+			in := compileFor(t, tt.old, tt.new, plain, plain, false)
 			_, err := FromObjects(in.options())
 			key, text, _ := strings.Cut(tt.want, ": ")
 			if got := refusalsOf(err, in.target); got[key] != text {
@@ -290,8 +290,8 @@ func TestElsewhere(t *testing.T) {
 	const plain = "-O2 -g -fPIE"
 	old := map[string]string{"price.c": priceOld, "order.c": orderC, "main.c": orderH}
 	new := map[string]string{"price.c": priceNew, "order.c": orderC, "main.c": orderH}
-	one := compileFor(t, old, new, plain, plain, "-pie", false)
-	two := compileFor(t, map[string]string{"main.c": "int main(void) { return 3; }\n"}, nil, plain, "-O2 -s -fPIE", "-pie", false)
+	one := compileFor(t, old, new, plain, plain, false)
+	two := compileFor(t, map[string]string{"main.c": "int main(void) { return 3; }\n"}, nil, plain, "-O2 -s -fPIE", false)
 	list := make([]ImageResult, 2)
 	parts := make([]*builder, 2)
 	for i, target := range []string{two.target, one.target} {
