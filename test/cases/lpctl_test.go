@@ -208,13 +208,24 @@ func TestBadInput(t *testing.T) {
 	v.wantValue(1)
 }
 
-// TestNoModule removes the module, which nothing uses, asks, and loads it again.
+// TestNoModule removes the module, which nothing uses, asks, and loads it again. Doctor says to load it only while there is a
+// file to be loaded.
 func TestNoModule(t *testing.T) {
 	v := startVictim(t, "victim")
 	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != nil {
 		t.Fatal(err)
 	}
 	defer loadModule(t)
+	wantFinding(t, exec.Command("lpctl", "doctor", "--quiet"), "FAIL  module  lpatch is not loaded; load it with \"modprobe lpatch\"")
+	dir := "/lib/modules/" + kernelRelease(t)
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := os.Rename(dir+".away", dir); err != nil {
+			t.Error(err)
+		}
+	}()
 	wantFinding(t, exec.Command("lpctl", "doctor", "--quiet"), fmt.Sprintf("FAIL  module  lpatch is not built for this kernel: "+
 		"there is no lpatch.ko below /lib/modules/%s; install the headers of this kernel; then install the package lpatch-dkms, or "+
 		"run \"make && sudo make install\" in lpatch's source", kernelRelease(t)))
