@@ -1,8 +1,10 @@
 package build
 
 import (
+	"cmp"
 	"debug/elf"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,6 +22,35 @@ import (
 // leaveOut notes that an object is no part of the target.
 func (b *builder) leaveOut(object, why string) {
 	b.res.LeftOut = append(b.res.LeftOut, patch.LeftOut{Object: object, Why: why})
+}
+
+// compareLinks refuses a target of which the build's links say that they changed in a way that no pair of objects shows.
+func (b *builder) compareLinks() {
+	refuse := func(code, file, format string, args ...any) {
+		b.refusals = append(b.refusals, diff.Refusal{Code: code, File: file, Text: fmt.Sprintf(format, args...)})
+	}
+	if why := cmp.Or(b.oldIn.unsure, b.newIn.unsure); why != "" {
+		refuse("object-unseen", b.im.Path, "it is not known what it was made of: %s", why)
+	}
+	if !b.oldIn.known || !b.newIn.known {
+		return
+	}
+	foreign := maps.Clone(b.oldIn.foreign)
+	maps.Copy(foreign, b.newIn.foreign)
+	for _, name := range slices.Sorted(maps.Keys(foreign)) {
+		if b.oldIn.foreign[name] != b.newIn.foreign[name] {
+			refuse("object-unseen", name, "%s is linked from it, it differs, and lpctl saw no compiler make it; have it made by gcc, g++ or clang, called by name, and linked as it was made", b.im.Path)
+		}
+	}
+	for _, name := range b.old.names() {
+		switch {
+		case b.notPartOf[name]:
+		case b.oldIn.objects[name] && !b.newIn.objects[name]:
+			refuse("object-gone", name, "%s was linked from it, and with the fix it is not, so it is not known what became of what it has", b.im.Path)
+		case !b.oldIn.objects[name] && b.newIn.objects[name]:
+			refuse("object-gone", name, "%s was not linked from it, and with the fix it is; lpctl cannot bring that in", b.im.Path)
+		}
+	}
 }
 
 // unlinked tells whether the links of the build prove that an object is no part of the target, before and after the fix.
@@ -49,7 +80,12 @@ func (b *builder) account(res *diff.Result) error {
 	if err != nil {
 		return err
 	}
-	if why == "" && b.im.Named && (b.oldIn.names[objectBase(name)] || onlyShared(res)) {
+	if why == "not linked into it" && b.isThere(res.Old) {
+		b.refusals = append(b.refusals, diff.Refusal{Code: "object-not-found", File: name,
+			Text: fmt.Sprintf("it differs, and %s has its old code, though the build does not link it into a file of that name; give the target the name that the build gives it", b.im.Path)})
+		return nil
+	}
+	if why == "" && b.im.Named && (b.oldIn.objects[name] || onlyShared(res)) {
 		why = "what changed in it was left out by the linker"
 		refusals, err := b.checkMissing(res)
 		if err != nil || len(refusals) > 0 {
@@ -92,12 +128,29 @@ func (b *builder) whyUnsure() string {
 	return ""
 }
 
+// isThere tells whether the target has the code of all functions of an object, by their names.
+func (b *builder) isThere(old *diff.Object) bool {
+	functions := slices.DeleteFunc(old.Functions(), func(f *lpelf.Symbol) bool {
+		_, cold := diff.ColdParent(f.Name)
+		return cold || old.Shared(f)
+	})
+	if !b.im.Named || len(functions) == 0 {
+		return false
+	}
+	loc, err := link.Locate(b.im, old, functions)
+	return err == nil && len(loc.Missing) == 0
+}
+
 // checkMissing handles an object that was linked, and of which the target has nothing that changed. It was left out
 // (--gc-sections, or all calls of an inline function were inlined) only if nothing that the target has refers to it.
 func (b *builder) checkMissing(res *diff.Result) (diff.Refusals, error) {
 	var out diff.Refusals
-	for _, ch := range res.Changed {
-		refusals, err := b.checkUsers(res.Old, ch.Old, 0)
+	symbols := oldFunctions(res)
+	for _, v := range res.Values {
+		symbols = append(symbols, v.Old)
+	}
+	for _, s := range symbols {
+		refusals, err := b.checkUsers(res.Old, s, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +164,7 @@ func (b *builder) absence(old *diff.Object) (string, error) {
 	if why := b.excluded(old.Name); why != "" {
 		return why, nil
 	}
-	if !b.im.Named || b.oldIn.names[objectBase(old.Name)] {
+	if !b.im.Named || b.oldIn.objects[old.Name] {
 		return "", nil
 	}
 	if why, err := b.rival(old); err != nil || why != "" {
@@ -121,24 +174,35 @@ func (b *builder) absence(old *diff.Object) (string, error) {
 }
 
 // rival finds a function that both the object and another one define, and of which the target has the other's: two
-// definitions of one name cannot be linked together.
+// definitions of one name cannot be linked together, unless a linker is told otherwise. Then the target has more of it.
 func (b *builder) rival(obj *diff.Object) (string, error) {
+	found := ""
 	for _, f := range obj.Functions() {
 		if f.Bind != elf.STB_GLOBAL || b.im.Global(f.Name) == nil {
 			continue
 		}
-		others, err := b.old.naming(f.Name)
-		if err != nil {
+		owner, err := b.owner(obj, f)
+		if err != nil || owner == "" {
 			return "", err
 		}
-		for _, other := range others {
-			def := other.Lookup(f.Name)
-			if other.Name == obj.Name || def == nil || def.Bind != elf.STB_GLOBAL || !diff.IsFunc(def) {
-				continue
-			}
-			if _, err := link.Locate(b.im, other, []*lpelf.Symbol{def}); err == nil {
-				return fmt.Sprintf("the target has %s of %s", f.Name, other.Name), nil
-			}
+		found = fmt.Sprintf("the target has %s of %s", f.Name, owner)
+	}
+	return found, nil
+}
+
+// owner finds another object whose definition of an object's function is the one that the target has.
+func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol) (string, error) {
+	others, err := b.old.naming(f.Name)
+	if err != nil {
+		return "", err
+	}
+	for _, other := range others {
+		def := other.Lookup(f.Name)
+		if other.Name == obj.Name || def == nil || def.Bind != elf.STB_GLOBAL || !diff.IsFunc(def) {
+			continue
+		}
+		if _, err := link.Locate(b.im, other, []*lpelf.Symbol{def}); err == nil {
+			return other.Name, nil
 		}
 	}
 	return "", nil

@@ -112,10 +112,11 @@ func (b *builder) compareAll() error {
 	b.old = oldOf(pairs)
 	if l := b.o.Links; l != nil {
 		target := identityOf(b.im.File)
-		b.oldIn, b.newIn = inputsOf(l.old, target, olds), inputsOf(l.new, target, news)
+		b.oldIn, b.newIn = l.old.inputsOf(target), l.new.inputsOf(target)
+		b.compareLinks()
 	}
 	pairs, err = b.withoutLTO(pairs)
-	if err != nil || len(b.refusals) > 0 {
+	if err != nil || slices.ContainsFunc(b.refusals, func(r Refusal) bool { return r.Code == "lto" }) {
 		return err
 	}
 	if err := b.recover(); err != nil {
@@ -230,7 +231,7 @@ func (b *builder) locateAdding(adding []*diff.Result) {
 			continue
 		case changes:
 			b.inputs = append(b.inputs, &link.Input{Diff: res})
-		case len(res.Added) > 0 && !b.newIn.names[objectBase(name)]:
+		case len(res.Added) > 0 || b.newIn.objects[name]:
 			b.unknown = append(b.unknown, diff.Refusal{Code: "object-not-found", File: name,
 				Text: fmt.Sprintf("it is new, nothing that changes in %s refers to it, and it is not proved that it is no part of that; say --not-part-of %s if that is so", b.im.Path, name)})
 		}
@@ -322,6 +323,13 @@ func (b *builder) locateOne(res *diff.Result) (*link.Input, error) {
 	}
 	loc, err := link.Locate(b.im, res.Old, oldFunctions(res))
 	if errors.Is(err, link.ErrNotLinked) && onlyShared(res) {
+		refusals, err := b.checkMissing(res)
+		if err != nil {
+			return nil, err
+		}
+		if refusals = slices.DeleteFunc(refusals, func(r Refusal) bool { return slices.Contains(res.Refusals, r) }); len(refusals) > 0 {
+			return nil, refusals
+		}
 		in, err := b.locateData(res)
 		if err == nil {
 			res.Changed = nil
@@ -442,7 +450,7 @@ func (b *builder) accept(res *diff.Result) {
 // reject notes that an object's old code is not what the target runs, unless another build of the same source is.
 func (b *builder) reject(res *diff.Result, refusals diff.Refusals) {
 	for _, in := range b.inputs {
-		if in.Loc != nil && in.Diff.Old.Source == res.Old.Source {
+		if in.Loc != nil && in.Diff.Old.Source == res.Old.Source && hasFunctions(in.Diff.Old, oldFunctions(res)) {
 			b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: not the build of %s that is in %s; %s is", res.New.Name, res.Old.Source, b.im.Path, in.Diff.New.Name))
 			return
 		}
@@ -451,6 +459,15 @@ func (b *builder) reject(res *diff.Result, refusals diff.Refusals) {
 		b.refusals = append(b.refusals, refusals...) // else of course the code was not found
 	}
 	b.refusals = append(b.refusals, res.Refusals...)
+}
+
+// hasFunctions tells whether an object has functions of all these names: another build of the same source does, and not
+// just any source of the same name.
+func hasFunctions(obj *diff.Object, functions []*lpelf.Symbol) bool {
+	return !slices.ContainsFunc(functions, func(f *lpelf.Symbol) bool {
+		own := obj.Lookup(f.Name)
+		return own == nil || !diff.IsFunc(own)
+	})
 }
 
 // finish makes the file from what has been found. elsewhere names, for an object, another target that it is part of.

@@ -12,7 +12,7 @@ import (
 
 // onlyShared tells whether all changed functions of an object are such that other objects have too.
 func onlyShared(res *diff.Result) bool {
-	return !slices.ContainsFunc(res.Changed, func(ch diff.Change) bool { return !res.Old.Shared(ch.Old) })
+	return len(res.Changed) > 0 && !slices.ContainsFunc(res.Changed, func(ch diff.Change) bool { return !res.Old.Shared(ch.Old) })
 }
 
 // keeps tells whether the new body of a changed function is taken from this object. Of a function that several objects

@@ -1,13 +1,16 @@
 package build
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,21 +21,39 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// linksDir is in the folder of the objects; it has a linkRecord for each file that the build linked.
-const linksDir = ".links"
+// linksDir is in the directory of the objects; it has a linkRecord for each file that the build linked. madeDir has a madeRecord
+// for each object.
+const (
+	linksDir = ".links"
+	madeDir  = ".made"
+)
+
+// madeRecord tells what the build itself got for an object that is recorded, which may have been compiled apart.
+type madeRecord struct {
+	Object string `json:"object"` // its name among the recorded ones
+	Sum    string `json:"sum"`    // SHA-256 of what the build got
+}
 
 // linkRecord is one link of a build, as the shim saw it: what was made, and of what.
 type linkRecord struct {
-	Output   string   `json:"output"`   // below the tree
-	Identity identity `json:"identity"` // of the output
-	// Inputs are the files of the tree that the linker took something from, below the tree; members of archives as
-	// ARCHIVE(MEMBER).
-	Inputs []string `json:"inputs"`
-	// Own are the recorded objects of sources that the same call compiled.
-	Own []string `json:"own"`
-	LTO bool     `json:"lto"`
-	// Unsure says why Inputs may not be all, "" if they are.
-	Unsure string `json:"unsure,omitempty"`
+	Output   string      `json:"output"` // below the tree
+	Sum      string      `json:"sum"`    // SHA-256 of the output: that of "ld -r" is linked again
+	Identity identity    `json:"identity"`
+	Inputs   []linkInput `json:"inputs"` // files of the tree that the linker took something from
+	Own      []string    `json:"own"`    // recorded objects of sources that the same call compiled
+	LTO      bool        `json:"lto"`
+	Unsure   string      `json:"unsure,omitempty"` // why Inputs may not be all, "" if they are
+}
+
+// linkInput is an object that was linked.
+type linkInput struct {
+	Name string `json:"name"` // below the tree; members of archives as ARCHIVE(MEMBER)
+	Sum  string `json:"sum"`  // SHA-256
+}
+
+func sumOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 // identity is what a program or library has in common with one that is made by the same link of the same source, whatever
@@ -74,63 +95,95 @@ func (id identity) same(other identity) bool {
 }
 
 // Links are the links of two builds, of the old and of the new source. Nil, there are none.
-type Links struct{ old, new []linkRecord }
+type Links struct{ old, new buildLinks }
 
-// readLinks reads what the shim has written into the folders of objects.
+// buildLinks are the links of one build.
+type buildLinks struct {
+	records []linkRecord
+	made    map[string][]string // sum -> names of recorded objects
+}
+
+// readLinks reads what the shim has written into the directories of objects.
 func readLinks(old, new string) (*Links, error) {
 	l := &Links{}
 	var err error
-	if l.old, err = readLinkRecords(old); err != nil {
+	if l.old, err = readBuildLinks(old); err != nil {
 		return nil, err
 	}
-	l.new, err = readLinkRecords(new)
+	l.new, err = readBuildLinks(new)
 	return l, err
 }
 
-func readLinkRecords(dir string) ([]linkRecord, error) {
-	dir = filepath.Join(dir, linksDir)
+func readBuildLinks(dir string) (buildLinks, error) {
+	b := buildLinks{made: map[string][]string{}}
+	err := readRecords(filepath.Join(dir, linksDir), func(data []byte) error {
+		var r linkRecord
+		err := json.Unmarshal(data, &r)
+		b.records = append(b.records, r)
+		return err
+	})
+	if err != nil {
+		return b, err
+	}
+	return b, readRecords(filepath.Join(dir, madeDir), func(data []byte) error {
+		var m madeRecord
+		err := json.Unmarshal(data, &m)
+		b.made[m.Sum] = append(b.made[m.Sum], m.Object)
+		return err
+	})
+}
+
+func readRecords(dir string, take func([]byte) error) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	var out []linkRecord
 	for _, e := range entries {
-		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return nil, err
+		data, readErr := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err = readErr; err != nil {
+			return err
 		}
-		var r linkRecord
-		if err := json.Unmarshal(data, &r); err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, e.Name()), err)
+		if err := take(data); err != nil {
+			return fmt.Errorf("%s: %w", filepath.Join(dir, e.Name()), err)
 		}
-		out = append(out, r)
 	}
-	return out, nil
+	return err
+}
+
+// writeRecord keeps a record under a name that depends on key alone: a later one of the same key is the one that counts.
+func writeRecord(dir, key string, record any) error {
+	data, err := json.Marshal(record)
+	if err != nil {
+		return err
+	}
+	dir = filepath.Join(os.Getenv(shimObjEnv), dir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, sumOf([]byte(key))[:16]+".json")
+	tmp := fmt.Sprintf("%s.%d", name, os.Getpid())
+	if err := os.WriteFile(tmp, data, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(tmp, name)
 }
 
 // inputs is what the links of a build say about one target.
 type inputs struct {
-	names  map[string]bool // base names of objects, and of sources that were compiled in the same call, as they are recorded
-	lto    string          // an output that was linked with -flto
-	unsure string          // why there may be more
-	known  bool            // there is such a link
+	objects map[string]bool   // names of recorded objects that it was made of
+	foreign map[string]string // other objects, with their sums: no compiler was seen to make them
+	lto     string            // an output that was linked with -flto
+	unsure  string            // why there may be more
+	known   bool              // there is such a link
 }
 
-// inputsOf gathers the inputs of all links that made a target. objects are the names of the objects that the build recorded.
-func inputsOf(records []linkRecord, target identity, objects map[string][]byte) inputs {
-	in := inputs{names: map[string]bool{}}
-	recorded := map[string]bool{}
-	for name := range objects {
-		recorded[objectBase(name)] = true
-	}
+// inputsOf gathers the inputs of all links that made a target.
+func (l buildLinks) inputsOf(target identity) inputs {
+	in := inputs{objects: map[string]bool{}, foreign: map[string]string{}}
 	made := map[string]*linkRecord{}
-	for i := range records {
-		made[records[i].Output] = &records[i]
+	for i := range l.records {
+		made[l.records[i].Sum] = &l.records[i]
 	}
-	// Of what "ld -r" made, the inputs count.
 	done := map[*linkRecord]bool{}
 	var take func(r *linkRecord)
 	take = func(r *linkRecord) {
@@ -143,46 +196,38 @@ func inputsOf(records []linkRecord, target identity, objects map[string][]byte) 
 		}
 		in.unsure = cmp.Or(in.unsure, r.Unsure)
 		for _, name := range r.Own {
-			in.names[objectBase(name)] = true
+			in.objects[name] = true
 		}
-		for _, name := range r.Inputs {
-			base := objectBase(name)
-			in.names[base] = true
-			if part := made[name]; part != nil {
+		for _, input := range r.Inputs {
+			if part := made[input.Sum]; part != nil { // of what "ld -r" made, the inputs count
 				take(part)
-			} else if !recorded[base] {
-				in.unsure = cmp.Or(in.unsure, fmt.Sprintf("%s was linked from %s, and it is not known what that was made of", r.Output, name))
+				continue
+			}
+			if len(l.made[input.Sum]) == 0 {
+				in.foreign[input.Name] = input.Sum
+			}
+			for _, name := range l.made[input.Sum] {
+				in.objects[name] = true
 			}
 		}
 	}
-	for i := range records {
-		if records[i].Identity.same(target) {
+	for i := range l.records {
+		if l.records[i].Identity.same(target) {
 			in.known = true
-			take(&records[i])
+			take(&l.records[i])
 		}
 	}
 	return in
 }
 
-// objectBase is what an object, a member of an archive and the record of an object have in common.
-func objectBase(name string) string {
-	if i := strings.LastIndexByte(name, '('); i >= 0 {
-		name = strings.TrimSuffix(name[i+1:], ")")
-	}
-	base := filepath.Base(name)
-	if whole, ok := strings.CutSuffix(base, ".o"); ok && strings.Contains(whole, ".") && isObjectName(whole) {
-		return whole // recorded as foo.lo.o
-	}
-	return base
-}
-
 // excludes tells whether an object is certainly not among the inputs.
 func (in inputs) excludes(object string) bool {
-	return in.known && in.unsure == "" && !in.names[objectBase(object)]
+	return in.known && in.unsure == "" && !in.objects[object]
 }
 
-// mapInput is an object as link maps write it, of all linkers: FILE.o, or ARCHIVE.a(MEMBER.o).
-var mapInput = regexp.MustCompile(`[^\s():]+\([^\s()]+\)|[^\s():]+\.(?:o|lo|os|obj)\b`)
+// mapInput is an object as link maps write it, of all linkers: FILE.o, or ARCHIVE.a(MEMBER.o). GNU ld also names each file
+// on a line of its own.
+var mapInput = regexp.MustCompile(`[^\s():]+\([^\s()]+\)|[^\s():]+\.(?:o|lo|os|obj)\b|(?m:^LOAD .+$)`)
 
 // recordLink notes a link that is done: args are those of the compiler, mapFile is the linker's map.
 func (s *step) recordLink(args []string, mapFile string) error {
@@ -194,67 +239,103 @@ func (s *step) recordLink(args []string, mapFile string) error {
 	if err != nil {
 		return nil //nolint:nilerr // a linker script that makes something else; who links that finds it unknown
 	}
-	r := linkRecord{Output: belowRoot(output), Identity: identityOf(f), LTO: wantsLTO(args)}
+	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), LTO: wantsLTO(args)}
 	for _, src := range s.sources {
-		r.Own = append(r.Own, ownObject(s.output, src))
+		own, err := filepath.Abs(ownObject(s.output, src))
+		if err != nil {
+			return err
+		}
+		r.Own = append(r.Own, recordName(own))
 	}
 	text, err := os.ReadFile(mapFile)
 	if err != nil {
 		r.Unsure = fmt.Sprintf("the linker wrote no map of %s", r.Output)
 	}
-	r.takeMap(string(text), len(s.sources) > 0)
-	data, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	dir := filepath.Join(os.Getenv(shimObjEnv), linksDir)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	// A later link of the same file is the one that counts.
-	sum := sha256.Sum256([]byte(output))
-	name := filepath.Join(dir, hex.EncodeToString(sum[:8])+".json")
-	tmp := fmt.Sprintf("%s.%d", name, os.Getpid())
-	if err := os.WriteFile(tmp, data, 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, name)
+	r.takeInputs(string(text), s)
+	return writeRecord(linksDir, output, r)
 }
 
-// takeMap reads the inputs from a link map. compiled tells that the call also compiled, so that some are temporary files.
-func (r *linkRecord) takeMap(text string, compiled bool) {
-	for line := range strings.Lines(text) {
-		if name, ok := strings.CutPrefix(strings.TrimRight(line, "\n"), "LOAD "); ok && strings.ContainsAny(name, " \t") {
-			r.Unsure = fmt.Sprintf("%s was linked from a file with a space in its name: %q", r.Output, name)
+// takeInputs finds the inputs in the map and on the command line.
+func (r *linkRecord) takeInputs(text string, s *step) {
+	files := slices.Clone(s.inputs)
+	for _, name := range mapInput.FindAllString(text, -1) {
+		if whole, ok := strings.CutPrefix(name, "LOAD "); ok {
+			name = whole
+		} else if file, _, member := strings.Cut(name, "("); member {
+			name = file
 		}
+		r.LTO = r.LTO || strings.Contains(name, ".ltrans")
+		files = append(files, name)
 	}
-	found := mapInput.FindAllString(text, -1)
-	sort.Strings(found)
-	for _, name := range slices.Compact(found) {
-		file, member, isMember := strings.Cut(name, "(")
-		abs, err := filepath.Abs(file)
+	sort.Strings(files)
+	temporary := 0
+	for _, name := range slices.Compact(files) {
+		abs, err := filepath.Abs(name)
 		if err != nil {
 			r.Unsure = err.Error()
 			return
 		}
-		_, err = os.Stat(abs)
+		data, err := os.ReadFile(abs)
 		below := belowRoot(abs)
-		r.LTO = r.LTO || strings.Contains(file, ".ltrans")
 		switch {
-		case err != nil && isTemporary(abs) && !compiled:
-			r.Unsure = fmt.Sprintf("%s was linked from the temporary file %s", r.Output, abs)
+		case err != nil && isTemporary(abs) && !strings.Contains(name, ".ltrans"):
+			temporary++ // what the same call compiled
 		case err != nil || filepath.IsAbs(below): // a section's name, or a file of the system
-		case isMember:
-			r.Inputs = append(r.Inputs, below+"("+member)
-		default:
-			r.Inputs = append(r.Inputs, below)
+		case lpelf.IsArchive(data):
+			r.takeMembers(below, data, membersIn(text, name))
+		case bytes.HasPrefix(data, []byte("!<thin>\n")):
+			r.takeThin(below, filepath.Dir(abs), membersIn(text, name))
+		case isObject(data):
+			r.Inputs = append(r.Inputs, linkInput{below, sumOf(data)})
+		}
+	}
+	if temporary > len(s.sources) {
+		r.Unsure = fmt.Sprintf("%s was linked from more temporary files than its call compiled", r.Output)
+	}
+}
+
+func isObject(data []byte) bool {
+	return isBitcode(data) || len(data) > 18 && bytes.HasPrefix(data, []byte(elf.ELFMAG)) && elf.Type(data[16]) == elf.ET_REL
+}
+
+// membersIn lists the members of an archive that a map names.
+func membersIn(text, archive string) map[string]bool {
+	out := map[string]bool{}
+	for _, part := range strings.Split(text, archive+"(")[1:] {
+		if member, _, ok := strings.Cut(part, ")"); ok {
+			out[member] = true
+		}
+	}
+	return out
+}
+
+func (r *linkRecord) takeMembers(archive string, data []byte, names map[string]bool) {
+	members, err := lpelf.ParseArchive(archive, data)
+	if err != nil {
+		r.Unsure = err.Error()
+		return
+	}
+	for _, m := range members {
+		if names[m.Name] {
+			r.Inputs = append(r.Inputs, linkInput{archive + "(" + m.Name + ")", sumOf(m.Data)})
 		}
 	}
 }
 
+// takeThin takes members of an archive that only names them, by their paths from its directory.
+func (r *linkRecord) takeThin(archive, dir string, names map[string]bool) {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			r.Unsure = fmt.Sprintf("%s was linked from %s of %s, which is not there", r.Output, name, archive)
+			continue
+		}
+		r.Inputs = append(r.Inputs, linkInput{archive + "(" + name + ")", sumOf(data)})
+	}
+}
+
 func isTemporary(path string) bool {
-	dir := os.TempDir()
-	return strings.HasPrefix(path, dir+"/") && belowRoot(path) == path
+	return strings.HasPrefix(path, os.TempDir()+"/") && belowRoot(path) == path
 }
 
 // belowRoot is a path relative to the tree, or itself if it is elsewhere.

@@ -176,9 +176,15 @@ var mapFlag = regexp.MustCompile(`(?:^|,)-?-Map[=,]([^,]+)`)
 
 func parseStep(args []string) step {
 	var s step
+	args = expand(args)
+	language := false
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		switch {
+		case a == "-x" && i+1 < len(args):
+			i++
+			language = args[i] != "none"
+			s.keep(a, args[i])
 		case a == "-c":
 			s.compile = true
 		case a == "-o" && i+1 < len(args):
@@ -195,13 +201,30 @@ func parseStep(args []string) step {
 		case strings.HasPrefix(a, "-") && len(a) > 1:
 			s.keep(a)
 			s.wantMap(a)
-		case isSource(a):
+		case isSource(a), language && !isObjectName(a):
 			s.sources = append(s.sources, a)
 		default:
 			s.inputs = append(s.inputs, a)
 		}
 	}
 	return s
+}
+
+// expand puts the words of "@file" in their place, as compilers do.
+func expand(args []string) []string {
+	var out []string
+	for _, a := range args {
+		if name, ok := strings.CutPrefix(a, "@"); ok {
+			if text, err := os.ReadFile(name); err == nil {
+				for _, word := range strings.Fields(string(text)) {
+					out = append(out, strings.Trim(word, `"'`))
+				}
+				continue
+			}
+		}
+		out = append(out, a)
+	}
+	return out
 }
 
 func (s *step) wantMap(arg string) {
@@ -254,7 +277,7 @@ func (s *step) keep(args ...string) {
 
 func isSource(path string) bool {
 	switch filepath.Ext(path) {
-	case ".c", ".cc", ".cpp", ".cxx", ".C", ".i", ".ii", ".S", ".s":
+	case ".c", ".cc", ".cp", ".cpp", ".cxx", ".c++", ".C", ".CPP", ".i", ".ii", ".S", ".s", ".sx":
 		return true
 	}
 	return false
@@ -291,6 +314,11 @@ func (s *step) compileAgain(real string) error {
 		}
 		if err := os.Rename(tmp, prepareRecord(abs)); err != nil {
 			return err
+		}
+		if data, err := os.ReadFile(obj); s.compile && err == nil {
+			if err := noteMade(abs, data); err != nil {
+				return err
+			}
 		}
 		count()
 	}
@@ -341,11 +369,17 @@ func record(obj string) error {
 		return err
 	}
 	count()
-	return os.Rename(tmp, dst)
+	return errors.Join(os.Rename(tmp, dst), noteMade(abs, data))
 }
 
-// prepareRecord returns where the copy of an object goes, and makes its folder; a failure shows when it is used.
-func prepareRecord(abs string) string {
+// noteMade notes what the build got for an object, so that links of it are known.
+func noteMade(abs string, data []byte) error {
+	name := recordName(abs)
+	return writeRecord(madeDir, name, madeRecord{Object: name, Sum: sumOf(data)})
+}
+
+// recordName is the name of an object among the recorded ones.
+func recordName(abs string) string {
 	rel, err := filepath.Rel(os.Getenv(shimRootEnv), abs)
 	if err != nil || strings.HasPrefix(rel, "..") {
 		rel = "outside" + abs
@@ -353,7 +387,12 @@ func prepareRecord(abs string) string {
 	if filepath.Ext(rel) != ".o" {
 		rel += ".o"
 	}
-	dst := filepath.Join(os.Getenv(shimObjEnv), rel)
+	return strings.TrimPrefix(rel, "/")
+}
+
+// prepareRecord returns where the copy of an object goes, and makes its directory; a failure shows when it is used.
+func prepareRecord(abs string) string {
+	dst := filepath.Join(os.Getenv(shimObjEnv), recordName(abs))
 	_ = os.MkdirAll(filepath.Dir(dst), 0o700)
 	return dst
 }

@@ -45,7 +45,25 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.finish(nil)
+	res, err := b.finish(nil)
+	if errors.Is(err, ErrNothing) {
+		err = w.doubt(b, err)
+	}
+	return res, err
+}
+
+// doubt refuses to say that there is nothing to do where the builds do not prove it.
+func (w *workshop) doubt(b *builder, nothing error) error {
+	switch {
+	case w.rebuilt == 0:
+		return Refusals{{Code: "nothing-rebuilt", File: w.o.Patch,
+			Text: "the build with the fix compiled nothing: the fix changes nothing that is compiled, or the build does not notice, as a Makefile without the headers among the prerequisites; " +
+				"put \"make clean;\" in front of the build command to know"}}
+	case !b.oldIn.known || !b.newIn.known:
+		return Refusals{{Code: "object-unseen", File: w.o.Target,
+			Text: "no object that the builds made differs, and neither was seen to link a file of this name, with its needed libraries and exports; so it is not known whether it is made of them"}}
+	}
+	return nothing
 }
 
 // FromSourceEach does the same for several programs and libraries of one tree, which is built no more often for that.
@@ -186,6 +204,8 @@ type workshop struct {
 	patch  string
 	o      SourceOptions
 	made   int64 // objects so far
+	// rebuilt is how many the last build made.
+	rebuilt int64
 
 	original   map[string]stamp  // the source before the builds
 	configured map[string]string // what is not in the copy, see forgetConfigured
@@ -263,7 +283,7 @@ func (w *workshop) build(ctx context.Context, log string) error {
 		return err
 	}
 	w.o.Progress.say("  %s", plural(int(made-w.made), "object"))
-	w.made = made
+	w.rebuilt, w.made = made-w.made, made
 	return nil
 }
 
