@@ -363,7 +363,7 @@ func TestLpctlKilledInside(t *testing.T) {
 	q := rawPatch(t, other.path, "value")
 	transfer(t, rival, q)
 	calls := newCounter(t, v, "calls")
-	const long = 2 * time.Second // lpctl must have begun before
+	const long = 5 * time.Second // lpctl must have begun before
 	for _, test := range []struct {
 		verb     string
 		from, to lpnl.State
