@@ -227,8 +227,6 @@ static bool lp_live_settle(struct lp_target *target, struct lp_live *live)
 			record->state = LPATCH_STATE_APPLIED;
 		else if (record->state == LPATCH_STATE_APPLIED)
 			record->state = LPATCH_STATE_LOADED;
-		if (record->state == LPATCH_STATE_LOADED)
-			record->active.threads = 0; /* nothing was done to it */
 		record->unsettled = false;
 		lp_records_unlock();
 	}

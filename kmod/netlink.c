@@ -47,9 +47,14 @@ int lp_not_permitted(struct netlink_ext_ack *extack)
 	return -EPERM;
 }
 
+/* Set once the family stays: until then a failing init may still free the module. */
+static bool lp_serving;
+
 static int lp_pre_doit(const struct lp_genl_doit_ops *ops, struct sk_buff *skb,
 		       struct genl_info *info)
 {
+	if (!READ_ONCE(lp_serving))
+		return -EAGAIN;
 	if (lp_permitted(skb))
 		return 0;
 	return lp_not_permitted(info->extack);
@@ -439,6 +444,7 @@ int __init lp_netlink_init(void)
 	if (ret)
 		return ret;
 	ret = lp_register();
+	WRITE_ONCE(lp_serving, !ret);
 	if (ret)
 		netlink_unregister_notifier(&lp_netlink_notifier);
 	return ret;

@@ -146,6 +146,7 @@ static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
 			return false;
 		break;
 	case LPATCH_STATE_RESTORED:
+	case LPATCH_STATE_LOADED: /* of a child: its parent's may have been applied and restored */
 		if (!record->active.threads)
 			return false;
 		break;
