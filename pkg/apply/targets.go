@@ -150,7 +150,13 @@ func (s *Session) take(f *Found, by selector, verb Verb, p Patch, list []proc.Pr
 		if ended < len(list) {
 			none = fmt.Sprintf("no process that %s %s", by.does, needed(p))
 			if p.File == nil && takesOut(verb) {
-				kind = MissSettled
+				known, err := s.anywhere(p.Name)
+				if err != nil {
+					return err
+				}
+				if known {
+					kind = MissSettled
+				}
 			}
 		}
 	}
@@ -234,6 +240,13 @@ func (s *Session) all(verb Verb, p Patch) (list []proc.Process, unseen []error, 
 		list = append(list, having...)
 	}
 	return list, unseen, err
+}
+
+// anywhere tells whether any process has a patch of that name loaded. A name that none has may be mistyped, and then nobody
+// knows whether there is nothing to do.
+func (s *Session) anywhere(name string) (bool, error) {
+	all, err := s.kernel.Status()
+	return slices.ContainsFunc(all, func(r lpnl.Report) bool { return r.Patch == name }), err
 }
 
 // having returns the processes that have a patch of that name loaded.
