@@ -71,6 +71,11 @@ func bootAction(c *cli.Context) error {
 	if c.NArg() != 1+action.arguments {
 		return fmt.Errorf("lpctl boot %s takes %s; see lpctl boot --help", c.Args().First(), plural(action.arguments, "argument"))
 	}
+	if action.arguments > 0 {
+		if err := notEmpty(c, c.Args().Get(1), "the patch"); err != nil {
+			return err
+		}
+	}
 	b := &bootRun{c: c, arg: c.Args().Get(1), registry: boot.Registry{Root: c.String("root")}}
 	if b.registry.Root != "/" {
 		b.registry.Copies = "/"

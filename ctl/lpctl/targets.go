@@ -112,15 +112,24 @@ func noArgument(c *cli.Context) error {
 	return nil
 }
 
-// argument returns the only argument.
+// argument returns the only argument. An empty one is that of a variable which is not set.
 func argument(c *cli.Context, what string) (string, error) {
 	switch c.NArg() {
 	case 0:
 		return "", fmt.Errorf("%s is missing; see lpctl %s --help", what, c.Command.Name)
 	case 1:
-		return c.Args().First(), nil
+		return c.Args().First(), notEmpty(c, c.Args().First(), what)
 	}
 	return "", fmt.Errorf("unexpected argument %q; see lpctl %s --help", c.Args().Get(1), c.Command.Name)
+}
+
+// notEmpty returns an error if an argument is empty. What it is may have an example behind a comma.
+func notEmpty(c *cli.Context, arg, what string) error {
+	if strings.TrimSpace(arg) != "" {
+		return nil
+	}
+	name, _, _ := strings.Cut(strings.ReplaceAll(what, ":", ","), ",")
+	return fmt.Errorf("%s is empty; say which one, see lpctl %s --help", name, c.Command.Name)
 }
 
 // openPatch takes a patch by its file, or by its name if the argument cannot be a file.
