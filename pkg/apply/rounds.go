@@ -37,7 +37,7 @@ func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options)
 		err = s.lookAgain(&r, found.Targets, verb, p, sel, o)
 	}
 	if err == nil && len(r.Outcomes)+len(r.Misses) == 0 {
-		r.Misses = []Miss{{MissNone, "the processes ended before their turn, and there are no others"}}
+		r.Misses = []Miss{{Message: "the processes ended before their turn, and there are no others"}}
 	}
 	return r, err
 }
@@ -54,7 +54,10 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 			return err
 		}
 		// What a later look finds was no miss; what it misses may have been dealt with, or have ended.
-		r.Misses = slices.DeleteFunc(r.Misses, func(m Miss) bool { return !slices.Contains(found.Misses, m) })
+		// The sentence of the same selector may be another by now: others that it counts have begun or ended.
+		r.Misses = slices.DeleteFunc(r.Misses, func(m Miss) bool {
+			return !slices.ContainsFunc(found.Misses, func(again Miss) bool { return again.of == m.of })
+		})
 		targets = slices.DeleteFunc(found.Targets, func(t proc.Process) bool { return seen[life(t)] })
 		changed := false
 		for _, out := range s.Run(verb, p, targets, o) {

@@ -1,7 +1,12 @@
 package apply_test
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"lpatch/pkg/apply"
@@ -76,6 +81,41 @@ func TestRounds(t *testing.T) {
 	r, err := s.RunSelected(lpnl.VerbApply, file, apply.Selection{PIDs: []int{p.PID}}, lpnl.Options{})
 	if err != nil || len(r.Outcomes) != 1 {
 		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+// starting is a kernel beside which one more process that nobody can look at begins each time that it is asked.
+type starting struct {
+	apply.Kernel
+	*madeUp
+	t   *testing.T
+	pid int
+}
+
+func (k *starting) Status() ([]lpnl.Report, error) {
+	k.pid++
+	k.process(k.t, k.pid, "/hidden", "/bin/true", "/bin/true")
+	for _, name := range []string{"exe", "maps"} {
+		hidden := filepath.Join(k.root, fmt.Sprint(k.pid), name)
+		if err := errors.Join(os.Remove(hidden), os.Symlink(name, hidden)); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	return k.Kernel.Status()
+}
+
+// TestRoundsMiss has a selector that misses, while the number of processes of which it is not known changes.
+func TestRoundsMiss(t *testing.T) {
+	c, err := (&lpnltest.Kernel{}).Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m := newMadeUp(t)
+	s := apply.New(&starting{c, m, t, 20}, proc.New(m.root))
+	r, err := s.RunSelected(lpnl.VerbApply, m.fix, apply.Selection{Exe: []string{"/bin/cat", m.prog}}, lpnl.Options{})
+	if err != nil || len(r.Misses) != 1 || !strings.HasPrefix(r.Misses[0].Message, "no process runs /bin/cat, as far as can be seen; of 2 ") {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

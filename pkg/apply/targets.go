@@ -31,6 +31,7 @@ func (sel Selection) group() bool { return len(sel.Exe)+len(sel.Unit)+len(sel.Cg
 type Miss struct {
 	Kind    MissKind
 	Message string // a sentence
+	of      string // the selector that has missed
 }
 
 // MissKind is what follows from a Miss.
@@ -40,6 +41,7 @@ type MissKind int
 const (
 	MissNone    MissKind = iota // there is no such process
 	MissSettled                 // none of its processes has the patch that is to be taken out of them
+	MissUnseen                  // none is known, but there are processes that could not be looked at
 )
 
 // Found is what a selection comes to.
@@ -82,7 +84,7 @@ func (s *Session) Find(verb Verb, sel Selection, p Patch) (*Found, error) {
 	for _, by := range s.selectors(verb, sel, p) {
 		list, unseen, err := by.find()
 		if errors.Is(err, fs.ErrNotExist) { // the program: a selector of another kind finds nobody
-			f.Misses = append(f.Misses, Miss{MissNone, fmt.Sprintf("there is no file %s", strings.TrimPrefix(by.does, "runs "))})
+			f.miss(by, MissNone, fmt.Sprintf("there is no file %s", strings.TrimPrefix(by.does, "runs ")))
 			continue
 		}
 		if err != nil {
@@ -165,10 +167,15 @@ func (s *Session) take(f *Found, by selector, verb Verb, p Patch, list []proc.Pr
 		return nil
 	}
 	if n := len(unseen); n > 0 {
-		none = fmt.Sprintf("%s, as far as can be seen; of %d it is not known: %v", none, n, unseen[0])
+		kind, none = MissUnseen, fmt.Sprintf("%s, as far as can be seen; of %d it is not known: %v", none, n, unseen[0])
 	}
-	f.Misses = append(f.Misses, Miss{kind, none})
+	f.miss(by, kind, none)
 	return nil
+}
+
+// miss adds that a selector has found nobody.
+func (f *Found) miss(by selector, kind MissKind, message string) {
+	f.Misses = append(f.Misses, Miss{kind, message, by.option + " " + by.does})
 }
 
 // concerned returns those processes that a patch concerns, and how many ended meanwhile. A patch file concerns a process
