@@ -207,7 +207,8 @@ func report(c *cli.Context, verb apply.Verb, r apply.Result, before ...exitStatu
 func reportMisses(c *cli.Context, misses []apply.Miss) []exitStatus {
 	var all []exitStatus
 	for _, m := range misses {
-		e := unmatched(m.Message, c.Bool("quiet"), m.Kind == apply.MissSettled || c.Bool("allow-none"))
+		well := m.Kind == apply.MissSettled || m.Kind == apply.MissNone && c.Bool("allow-none") // the third is no proof
+		e := unmatched(m.Message, c.Bool("quiet"), well)
 		if !e.reported {
 			fmt.Fprintf(c.App.ErrWriter, "lpctl: %v\n", e)
 		}

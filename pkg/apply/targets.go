@@ -151,14 +151,15 @@ func (s *Session) take(f *Found, by selector, verb Verb, p Patch, list []proc.Pr
 		}
 		if ended < len(list) {
 			none = fmt.Sprintf("no process that %s %s", by.does, needed(p))
-			if p.File == nil && takesOut(verb) {
-				known, err := s.anywhere(p.Name)
-				if err != nil {
-					return err
-				}
-				if known {
-					kind = MissSettled
-				}
+			known, err := s.anywhere(p.Name)
+			switch {
+			case err != nil:
+				return err
+			case p.File != nil:
+			case !known:
+				unseen = nil // the kernel sees all
+			case takesOut(verb):
+				kind = MissSettled
 			}
 		}
 	}
