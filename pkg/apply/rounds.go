@@ -45,6 +45,12 @@ func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options)
 // lookAgain goes on with processes that were not among the first targets.
 func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patch, sel Selection, o lpnl.Options) error {
 	seen := map[proc.Process]bool{}
+	var others []Outcome // of the last look: with them there was nothing to do
+	defer func() {
+		if len(r.Outcomes) == 0 { // who was there first has ended: these are who there is
+			r.Outcomes = others
+		}
+	}()
 	for range maxRounds {
 		for _, t := range targets {
 			seen[life(t)] = true
@@ -60,8 +66,13 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 		})
 		targets = slices.DeleteFunc(found.Targets, func(t proc.Process) bool { return seen[life(t)] })
 		changed := false
+		others = nil
 		for _, out := range s.Run(verb, p, targets, o) {
-			if Gone(out.Err) || out.Settled && out.Report.ActiveThreads == 0 {
+			if Gone(out.Err) {
+				continue
+			}
+			if out.Settled && out.Report.ActiveThreads == 0 {
+				others = append(others, out)
 				continue
 			}
 			r.Outcomes, changed = append(r.Outcomes, out), changed || !out.Settled
