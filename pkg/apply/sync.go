@@ -256,7 +256,11 @@ func standing(e *syncEntry, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *
 	layer := 0
 	for _, r := range has {
 		if r.Hash == hash {
-			row.State, row.Active, layer = r.State, r.ActiveThreads, r.Layer
+			row.State, layer = r.State, r.Layer
+		}
+		// Those in the code of another version of the patch are in code from before too. One thread may be in both counts.
+		if r.Patch == e.Name {
+			row.Active = max(row.Active, r.ActiveThreads)
 		}
 	}
 	for _, r := range has {
@@ -314,7 +318,8 @@ func (c *Comparison) fixEntry(row *Standing) (string, error) {
 // revert takes out what is not kept.
 func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
 	out := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
-	if out.Err == nil {
+	var stays *Stays
+	if out.Err == nil || errors.As(out.Err, &stays) {
 		row.State, row.Active = out.Report.State, out.Report.ActiveThreads
 	}
 	return "reverted", out.Err
@@ -323,33 +328,35 @@ func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
 // fixProcess applies the patch. Another one of its name is reverted: in the same stop if there is no third, for that is
 // what replacing does to all.
 func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
-	done := "applied"
+	done, active := "applied", 0
 	if row.older != nil {
 		done = "replaced"
 		if o.Replace = row.alone && row.State != lpnl.StateApplied; !o.Replace {
-			if err := c.session.revertObject(*row.older, row.Process, o); err != nil {
+			r, err := c.session.revertObject(*row.older, row.Process, o)
+			var stays *Stays
+			if err != nil && !errors.As(err, &stays) { // what stays mapped does no harm
 				return "", err
 			}
+			active = r.ActiveThreads
 		}
 	}
 	out := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
 	if out.Err == nil || out.Settled {
-		row.State, row.Active = lpnl.StateApplied, out.Report.ActiveThreads
+		row.State, row.Active = lpnl.StateApplied, max(active, out.Report.ActiveThreads)
 		return done, nil
 	}
 	return "", out.Err
 }
 
 // revertObject reverts a patch by its object, for there may be another of its name.
-func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) error {
+func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) (lpnl.Report, error) {
 	held, err := s.proc.Hold(t)
 	if err != nil {
-		return err
+		return lpnl.Report{}, err
 	}
 	defer held.Close()
 	a := &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}}
-	_, err = a.revert(o)
-	return err
+	return a.revert(o)
 }
 
 // one carries out a verb on one process.
