@@ -54,6 +54,7 @@ type syncEntry struct {
 // Comparison is the registry, the disk, the kernel and all processes, one against the other.
 type Comparison struct {
 	Rows     []*Standing
+	Unseen   []error // of processes that could not be looked at: whether they have what they should is not known
 	session  *Session
 	kernel   BootKernel
 	registry boot.Registry
@@ -101,7 +102,7 @@ func (c *Comparison) Close() {
 	}
 }
 
-// Agrees tells whether there is nothing to do.
+// Agrees tells whether there is nothing to do, as far as can be seen.
 func (c *Comparison) Agrees() bool {
 	return !slices.ContainsFunc(c.Rows, func(r *Standing) bool { return !r.Agrees })
 }
@@ -197,7 +198,7 @@ func named(entries []*boot.Entry, name string) bool {
 
 // addProcesses adds a row for each process and each patch that it has or should have.
 func (c *Comparison) addProcesses(entries []*boot.Entry) error {
-	every, err := c.session.proc.Processes()
+	every, unseen, err := c.session.proc.Select(func(proc.Process) (bool, error) { return true, nil })
 	if err != nil {
 		return err
 	}
@@ -207,6 +208,7 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 		return err
 	}
 	has = c.session.Recount(has)
+	c.Unseen = unseen
 	for _, t := range every {
 		var own []lpnl.Report
 		for _, r := range has {
@@ -214,17 +216,31 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 				own = append(own, r)
 			}
 		}
-		c.addProcess(t, entries, own)
+		err := c.addProcess(t, own)
+		for _, r := range own { // which the kernel tells in any case
+			if !named(entries, r.Patch) {
+				c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Active: r.ActiveThreads, Agrees: !effective(r.State)})
+			}
+		}
+		if err == nil || Gone(err) {
+			continue
+		}
+		if _, gone := c.session.proc.Process(t.PID); !Gone(gone) {
+			c.Unseen = append(c.Unseen, err)
+		}
 	}
 	return nil
 }
 
-// addProcess compares one process. One that has ended is left out, and so is one that cannot be looked at: a security
-// module may hide single processes even from root.
-func (c *Comparison) addProcess(t proc.Process, entries []*boot.Entry, has []lpnl.Report) {
+// addProcess compares one process. The error is why it could not be looked at: a security module may hide single processes
+// even from root.
+func (c *Comparison) addProcess(t proc.Process, has []lpnl.Report) error {
+	if len(c.entries) == 0 { // it should have nothing
+		return nil
+	}
 	list, err := c.session.candidates(t)
 	if err != nil {
-		return
+		return err
 	}
 	for _, e := range c.entries {
 		maps := make([]proc.Mapping, 0, len(e.file.Spec.Images))
@@ -237,17 +253,16 @@ func (c *Comparison) addProcess(t proc.Process, entries []*boot.Entry, has []lpn
 			continue
 		}
 		o, err := c.session.object(e.file, t, maps)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // unmapped meanwhile
+		}
 		if err != nil {
-			continue // unmapped or ended meanwhile
+			return err
 		}
 		o.close()
 		c.Rows = append(c.Rows, standing(e, t, o.patch.Hash, has))
 	}
-	for _, r := range has {
-		if !named(entries, r.Patch) {
-			c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Active: r.ActiveThreads, Agrees: !effective(r.State)})
-		}
-	}
+	return nil
 }
 
 // standing tells how a process that should have a patch stands.
