@@ -71,6 +71,11 @@ func bootAction(c *cli.Context) error {
 	if c.NArg() != 1+action.arguments {
 		return fmt.Errorf("lpctl boot %s takes %s; see lpctl boot --help", c.Args().First(), plural(action.arguments, "argument"))
 	}
+	if action.arguments > 0 {
+		if err := notEmpty(c, c.Args().Get(1), "the patch"); err != nil {
+			return err
+		}
+	}
 	b := &bootRun{c: c, arg: c.Args().Get(1), registry: boot.Registry{Root: c.String("root")}}
 	if b.registry.Root != "/" {
 		b.registry.Copies = "/"
@@ -123,8 +128,8 @@ func (b *bootRun) add() error {
 	case errors.Is(err, errBootOff):
 		b.note("%s is kept for the next boot and not applied to what starts: %v", e.Name, err)
 	case err != nil:
-		return fmt.Errorf("%w; the entry %s is kept all the same and counts from the next boot on, \"lpctl boot remove %s\" takes it out",
-			superseded(err), e.Name, e.Name)
+		return kept(fmt.Errorf("%w; the entry %s is kept all the same and counts from the next boot on, \"lpctl boot remove %s\" takes it out",
+			superseded(err), e.Name, e.Name))
 	default:
 		b.say("%s is applied to what starts from now on", e.Name)
 	}
@@ -132,6 +137,14 @@ func (b *bootRun) add() error {
 		return b.everywhere(lpnl.VerbApply, e.Name, f)
 	}
 	return nil
+}
+
+// kept makes an error that is no refusal of one that came after the entry was kept: something was changed.
+func kept(err error) error {
+	if statusOf(err) != exitRefused {
+		return err
+	}
+	return &exitError{status: exitSome, err: err}
 }
 
 // register has the kernel apply the patch of an entry. The error is errBootOff if nothing is to be registered, and a

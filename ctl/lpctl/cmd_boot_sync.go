@@ -57,6 +57,10 @@ func (b *bootRun) sync() error {
 // agreement says how a comparison ended.
 func (b *bootRun) agreement(c *apply.Comparison, before bool) error {
 	const all = "disk, registry, kernel and processes agree"
+	unseen := ""
+	if n := len(c.Unseen); n > 0 {
+		unseen = fmt.Sprintf("; processes that could not be looked at: %d, the first: %v", n, c.Unseen[0])
+	}
 	switch {
 	case !c.Agrees():
 		n := 0
@@ -69,7 +73,9 @@ func (b *bootRun) agreement(c *apply.Comparison, before bool) error {
 		if !b.c.Bool("fix") {
 			text += "; lpctl boot sync --fix brings them in line with the registry"
 		}
-		return &exitError{status: exitSome, err: errors.New(text)}
+		return &exitError{status: exitSome, err: errors.New(text + unseen)}
+	case unseen != "": // it is not known whether all agree
+		return &exitError{status: exitSome, err: errors.New(all + ", as far as can be seen" + unseen)}
 	case anyActive(c.Rows):
 		return &exitError{status: exitActive, reported: true}
 	case b.c.Bool("fix") && before:

@@ -68,9 +68,12 @@ func unmatched(text string, quiet, well bool) *exitError {
 func statusOf(err error) exitStatus {
 	var e *exitError
 	var refused *lpnl.Refused
+	var stays *apply.Stays
 	switch {
 	case err == nil:
 		return exitDone
+	case errors.As(err, &stays):
+		return exitSome
 	case errors.As(err, &e):
 		return e.status
 	case errors.As(err, &refused), lpnl.RefusesSignature(err):

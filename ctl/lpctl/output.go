@@ -84,7 +84,10 @@ func newTargetJSON(r lpnl.Report, err error) targetJSON {
 // code names an error for programs: as the contract with the kernel does, where it is a refusal.
 func code(err error) string {
 	var refused *lpnl.Refused
+	var stays *apply.Stays
 	switch {
+	case errors.As(err, &stays):
+		return code(stays.Cause)
 	case errors.As(err, &refused):
 		return refused.Report.Refusal.String()
 	case lpnl.RefusesSignature(err):

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -25,6 +26,7 @@ import (
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/lpnl/lpnltest"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/proc"
 )
 
 // kernelFile names, in the environment, the file that has the state of the fake kernel. No file, no module.
@@ -37,6 +39,9 @@ const (
 	bootIDFile      = "LPCTL_TEST_BOOT_ID"
 	rootFolder      = "LPCTL_TEST_ROOT"
 )
+
+// procFolder names, in the environment, the folder in place of /proc; see visible.
+const procFolder = "LPCTL_TEST_PROC"
 
 // keyCount has, in the environment, how many keys in the keyring are usable, and how many have ended.
 const keyCount = "LPCTL_TEST_KEYS"
@@ -53,9 +58,25 @@ func TestMain(m *testing.M) {
 			} {
 				*path = cmp.Or(os.Getenv(variable), *path)
 			}
+			procFS = proc.New(visible(os.Getenv(procFolder)))
 			main()
 		},
 	})
+}
+
+// visible completes a folder in place of /proc with those processes that can be looked at: a container may hide its first
+// one even from root, which lpctl tells of. Scripts add those that cannot be.
+func visible(folder string) string {
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil || folder == "" || os.MkdirAll(folder, 0o755) != nil {
+		return "/proc"
+	}
+	for _, p := range all {
+		if _, err := os.ReadFile(p + "/maps"); err == nil {
+			_ = os.Symlink(p, filepath.Join(folder, filepath.Base(p)))
+		}
+	}
+	return folder
 }
 
 func TestScripts(t *testing.T) {

@@ -112,15 +112,24 @@ func noArgument(c *cli.Context) error {
 	return nil
 }
 
-// argument returns the only argument.
+// argument returns the only argument. An empty one is that of a variable which is not set.
 func argument(c *cli.Context, what string) (string, error) {
 	switch c.NArg() {
 	case 0:
 		return "", fmt.Errorf("%s is missing; see lpctl %s --help", what, c.Command.Name)
 	case 1:
-		return c.Args().First(), nil
+		return c.Args().First(), notEmpty(c, c.Args().First(), what)
 	}
 	return "", fmt.Errorf("unexpected argument %q; see lpctl %s --help", c.Args().Get(1), c.Command.Name)
+}
+
+// notEmpty returns an error if an argument is empty. What it is may have an example behind a comma.
+func notEmpty(c *cli.Context, arg, what string) error {
+	if strings.TrimSpace(arg) != "" {
+		return nil
+	}
+	name, _, _ := strings.Cut(strings.ReplaceAll(what, ":", ","), ",")
+	return fmt.Errorf("%s is empty; say which one, see lpctl %s --help", name, c.Command.Name)
 }
 
 // openPatch takes a patch by its file, or by its name if the argument cannot be a file.
@@ -198,7 +207,8 @@ func report(c *cli.Context, verb apply.Verb, r apply.Result, before ...exitStatu
 func reportMisses(c *cli.Context, misses []apply.Miss) []exitStatus {
 	var all []exitStatus
 	for _, m := range misses {
-		e := unmatched(m.Message, c.Bool("quiet"), m.Kind == apply.MissSettled || c.Bool("allow-none"))
+		well := m.Kind == apply.MissSettled || m.Kind == apply.MissNone && c.Bool("allow-none") // the third is no proof
+		e := unmatched(m.Message, c.Bool("quiet"), well)
 		if !e.reported {
 			fmt.Fprintf(c.App.ErrWriter, "lpctl: %v\n", e)
 		}

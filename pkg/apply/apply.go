@@ -104,8 +104,13 @@ func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (l
 	}
 	full := unclip(spec)
 	r.Message, r.Function = full.Replace(r.Message), full.Replace(r.Function)
+	cause := err
+	var stays *Stays
+	if errors.As(err, &stays) {
+		cause = stays.Cause
+	}
 	var refused *lpnl.Refused
-	if errors.As(err, &refused) {
+	if errors.As(cause, &refused) {
 		refused.Report.Message, refused.Report.Function = full.Replace(refused.Report.Message), full.Replace(refused.Report.Function)
 	}
 	if p.File == nil && unknown(err) { // somebody else unloaded it meanwhile
@@ -180,15 +185,11 @@ func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 		return restored, err
 	}
 	r, err := a.op(lpnl.VerbUnload, o)
-	if restored.Verb != "" && errors.As(err, &refused) && refused.Report.Refusal == lpnl.RefusalPinned {
-		a.note = refused.Report.Message // that is as far as it goes
-		restored.Verb = Revert
-		return restored, nil
+	if err != nil && restored.Verb != "" && !Gone(err) {
+		return a.stays(restored, r, err)
 	}
-	if restored.Verb != "" && errors.As(err, &refused) && a.stillIn(&restored, r) {
-		a.note = fmt.Sprintf("patch %s is restored and stays mapped: %s; revert it again later", restored.Patch, refused.Report.Message)
-		restored.Verb = Revert
-		return restored, nil
+	if err == nil {
+		a.note = "" // who was in code from before has left it, or it could not be unloaded
 	}
 	r.Verb = Revert
 	r.Attempts += restored.Attempts
@@ -198,6 +199,38 @@ func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 		r.Lock = restored.Lock
 	}
 	return r, err
+}
+
+// stays is the end of a revert that has restored a patch and could not unload it. The error is a *Stays, but where nothing
+// more can come of it, or threads that are in the patch have yet to leave it.
+func (a *attempt) stays(restored, unload lpnl.Report, err error) (lpnl.Report, error) {
+	restored.Verb = Revert
+	if unknown(err) || unload.Refusal == lpnl.RefusalNotLoaded { // somebody else unloaded it meanwhile
+		a.note, restored.State, restored.ActiveThreads = "", lpnl.StateNone, 0
+		return restored, nil
+	}
+	if unload.Refusal == lpnl.RefusalPinned {
+		a.note = err.Error() // that is as far as it goes
+		return restored, nil
+	}
+	stays := &Stays{Patch: restored.Patch, Cause: err}
+	if a.stillIn(&restored, unload) {
+		a.note = stays.Error()
+		return restored, nil
+	}
+	a.note = ""
+	return restored, stays
+}
+
+// Stays is the error of a revert that has restored a patch, and could not unload it.
+type Stays struct {
+	Patch string
+	Cause error
+}
+
+// Error implements error. There is no Unwrap, for with a refusal nothing would be changed.
+func (e *Stays) Error() string {
+	return fmt.Sprintf("patch %s is restored and stays mapped: %v; revert it again later", e.Patch, e.Cause)
 }
 
 // stillIn tells whether threads are in the code of a patch that was restored, and could not be unloaded. Those of before the

@@ -226,12 +226,27 @@ func TestRevertStops(t *testing.T) {
 	if out[0].Err == nil || out[0].Err.Error() != "thread 5 is in patch fix" {
 		t.Errorf("%+v", out[0])
 	}
-	// Other reasons against the unload are reasons.
+	// With other reasons against the unload the restore has changed something all the same.
 	no := k.Refuse[lpnl.VerbUnload]
 	no.Refusal, no.Message = lpnl.RefusalDeadline, "too long"
 	k.Refuse[lpnl.VerbUnload] = no
 	s.Run(lpnl.VerbApply, file, []proc.Process{p}, lpnl.Options{})
-	if out = s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{}); out[0].Err == nil || out[0].Err.Error() != "too long" {
+	out = s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{})
+	var stays *apply.Stays
+	if !errors.As(out[0].Err, &stays) || stays.Error() != "patch fix is restored and stays mapped: too long; revert it again later" ||
+		out[0].Report.State != lpnl.StateRestored || out[0].Note != "" {
+		t.Errorf("%+v", out[0])
+	}
+	// A second time nothing is changed.
+	out = s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{})
+	if errors.As(out[0].Err, &stays) || out[0].Err == nil || out[0].Err.Error() != "too long" {
+		t.Errorf("%+v", out[0])
+	}
+	// Threads that were in it at the restore, and not any more at the unload, are no matter.
+	k.Refuse, k.Active = nil, map[lpnl.Verb]lpnltest.Active{lpnl.VerbRestore: {Threads: 1, TID: 5, Patch: "fix"}}
+	s.Run(lpnl.VerbApply, file, []proc.Process{p}, lpnl.Options{})
+	out = s.Run(apply.Revert, file, []proc.Process{p}, lpnl.Options{})
+	if out[0].Err != nil || out[0].Note != "" || out[0].Report.State != lpnl.StateNone || out[0].Report.ActiveThreads != 0 {
 		t.Errorf("%+v", out[0])
 	}
 }

@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -29,15 +28,14 @@ func (a *attempt) replace(o lpnl.Options) (lpnl.Report, error) {
 		}
 		names = append(names, old.Patch)
 		_, err := a.kernel.Op(lpnl.VerbUnload, old.Hash, a.target, lpnl.Options{MaxStop: o.MaxStop, Timeout: quiescentTry})
-		var refused *lpnl.Refused
 		switch {
-		case errors.As(err, &refused) && refused.Report.Refusal == lpnl.RefusalPinned:
-			notes = append(notes, fmt.Sprintf("patch %s is restored: %s", old.Patch, refused.Report.Message))
-		case errors.As(err, &refused):
-			notes = append(notes, fmt.Sprintf("patch %s is restored and stays mapped: %s; unload it later", old.Patch, refused.Report.Message))
-		case unknown(err): // somebody else unloaded it meanwhile
-		case err != nil:
+		case err == nil || unknown(err) || reportOf(err).Refusal == lpnl.RefusalNotLoaded: // the latter: somebody else unloaded it
+		case Gone(err):
 			return r, err
+		case reportOf(err).Refusal == lpnl.RefusalPinned:
+			notes = append(notes, fmt.Sprintf("patch %s is restored: %v", old.Patch, err))
+		default: // the new one is applied all the same
+			notes = append(notes, fmt.Sprintf("patch %s is restored and stays mapped: %v; unload it later", old.Patch, err))
 		}
 	}
 	if len(names) > 0 {

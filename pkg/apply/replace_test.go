@@ -9,7 +9,7 @@ import (
 	"lpatch/pkg/proc"
 )
 
-// stacked is a kernel with four patches in a target, of which one cannot be unloaded and one is not known any more when it is
+// stacked is a kernel with five patches in a target, of which two cannot be unloaded and one is not known any more when it is
 // asked for, and one in another target.
 type stacked struct{ unloaded []string }
 
@@ -22,6 +22,7 @@ func (s *stacked) Status() ([]lpnl.Report, error) {
 		{Patch: "c", Hash: lpnl.Hash{3}, PID: 7, State: lpnl.StateRestored},
 		{Patch: "d", Hash: lpnl.Hash{4}, PID: 8, State: lpnl.StateApplied},
 		{Patch: "e", Hash: lpnl.Hash{5}, PID: 7, State: lpnl.StateApplied},
+		{Patch: "f", Hash: lpnl.Hash{6}, PID: 7, State: lpnl.StateApplied},
 	}, nil
 }
 
@@ -35,6 +36,9 @@ func (s *stacked) Op(verb lpnl.Verb, h lpnl.Hash, t lpnl.Target, _ lpnl.Options)
 	}
 	if h == (lpnl.Hash{5}) {
 		return lpnl.Report{}, &lpnl.Error{Message: "no sealed patch has that hash, transfer it first", Errno: syscall.ENOENT}
+	}
+	if h == (lpnl.Hash{6}) {
+		return lpnl.Report{}, &lpnl.Error{Message: "no memory", Errno: syscall.ENOMEM}
 	}
 	s.unloaded = append(s.unloaded, h.String()[:2])
 	return lpnl.Report{}, nil
@@ -51,7 +55,8 @@ func TestReplace(t *testing.T) {
 	if len(k.unloaded) != 1 || k.unloaded[0] != "01" {
 		t.Errorf("unloaded %v, want only the first", k.unloaded)
 	}
-	const note = "replaced a, b, e; patch b is restored and stays mapped: thread 9 (w) is executing patch b; unload it later"
+	const note = "replaced a, b, e, f; patch b is restored and stays mapped: thread 9 (w) is executing patch b; unload it later; " +
+		"patch f is restored and stays mapped: no memory; unload it later"
 	if a.note != note {
 		t.Errorf("the note is %q, want %q", a.note, note)
 	}

@@ -37,7 +37,7 @@ func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options)
 		err = s.lookAgain(&r, found.Targets, verb, p, sel, o)
 	}
 	if err == nil && len(r.Outcomes)+len(r.Misses) == 0 {
-		r.Misses = []Miss{{MissNone, "the processes ended before their turn, and there are no others"}}
+		r.Misses = []Miss{{Message: "the processes ended before their turn, and there are no others"}}
 	}
 	return r, err
 }
@@ -45,6 +45,12 @@ func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options)
 // lookAgain goes on with processes that were not among the first targets.
 func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patch, sel Selection, o lpnl.Options) error {
 	seen := map[proc.Process]bool{}
+	var others []Outcome // of the last look: with them there was nothing to do
+	defer func() {
+		if len(r.Outcomes) == 0 { // who was there first has ended: these are who there is
+			r.Outcomes = others
+		}
+	}()
 	for range maxRounds {
 		for _, t := range targets {
 			seen[life(t)] = true
@@ -54,11 +60,19 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 			return err
 		}
 		// What a later look finds was no miss; what it misses may have been dealt with, or have ended.
-		r.Misses = slices.DeleteFunc(r.Misses, func(m Miss) bool { return !slices.Contains(found.Misses, m) })
+		// The sentence of the same selector may be another by now: others that it counts have begun or ended.
+		r.Misses = slices.DeleteFunc(r.Misses, func(m Miss) bool {
+			return !slices.ContainsFunc(found.Misses, func(again Miss) bool { return again.of == m.of })
+		})
 		targets = slices.DeleteFunc(found.Targets, func(t proc.Process) bool { return seen[life(t)] })
 		changed := false
+		others = nil
 		for _, out := range s.Run(verb, p, targets, o) {
-			if Gone(out.Err) || out.Settled && out.Report.ActiveThreads == 0 {
+			if Gone(out.Err) {
+				continue
+			}
+			if out.Settled && out.Report.ActiveThreads == 0 {
+				others = append(others, out)
 				continue
 			}
 			r.Outcomes, changed = append(r.Outcomes, out), changed || !out.Settled

@@ -1,8 +1,15 @@
 package apply_test
 
 import (
+	"errors"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
@@ -76,6 +83,85 @@ func TestRounds(t *testing.T) {
 	r, err := s.RunSelected(lpnl.VerbApply, file, apply.Selection{PIDs: []int{p.PID}}, lpnl.Options{})
 	if err != nil || len(r.Outcomes) != 1 {
 		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+// starting is a kernel beside which one more process that nobody can look at begins each time that it is asked.
+type starting struct {
+	apply.Kernel
+	*madeUp
+	t   *testing.T
+	pid int
+}
+
+func (k *starting) Status() ([]lpnl.Report, error) {
+	k.pid++
+	k.process(k.t, k.pid, "/hidden", "/bin/true", "/bin/true")
+	for _, name := range []string{"exe", "maps"} {
+		hidden := filepath.Join(k.root, fmt.Sprint(k.pid), name)
+		if err := errors.Join(os.Remove(hidden), os.Symlink(name, hidden)); err != nil {
+			k.t.Fatal(err)
+		}
+	}
+	return k.Kernel.Status()
+}
+
+// TestRoundsMiss has a selector that misses, while the number of processes of which it is not known changes.
+func TestRoundsMiss(t *testing.T) {
+	c, err := (&lpnltest.Kernel{}).Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	m := newMadeUp(t)
+	s := apply.New(&starting{c, m, t, 20}, proc.New(m.root))
+	r, err := s.RunSelected(lpnl.VerbApply, m.fix, apply.Selection{Exe: []string{"/bin/cat", m.prog}}, lpnl.Options{})
+	if err != nil || len(r.Misses) != 1 || !strings.HasPrefix(r.Misses[0].Message, "no process runs /bin/cat, as far as can be seen; of 2 ") {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// succeeding is a kernel whose first target ends as it is dealt with, after it has started another that is patched.
+type succeeding struct {
+	apply.Kernel
+	t         *testing.T
+	exe       string
+	successor proc.Process
+}
+
+func (k *succeeding) Op(verb lpnl.Verb, h lpnl.Hash, target lpnl.Target, o lpnl.Options) (lpnl.Report, error) {
+	if k.successor.PID != 0 {
+		return k.Kernel.Op(verb, h, target, o)
+	}
+	k.successor = startAnother(k.t, k.exe)
+	if _, err := k.Kernel.Op(verb, h, lpnl.Target{PID: k.successor.PID, StartTime: k.successor.StartTime}, o); err != nil {
+		k.t.Fatal(err)
+	}
+	if err := syscall.Kill(target.PID, syscall.SIGKILL); err != nil {
+		k.t.Fatal(err)
+	}
+	for range 1000 {
+		if _, err := proc.New("/proc").Process(target.PID); apply.Gone(err) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	r := lpnl.Report{Refusal: lpnl.RefusalTargetGone, Message: "it has ended"}
+	return r, &lpnl.Refused{Report: r}
+}
+
+// TestRoundsSuccessor has the only process end before its turn, and a successor that is as it should be.
+func TestRoundsSuccessor(t *testing.T) {
+	exe, _ := start(t)
+	c, err := (&lpnltest.Kernel{}).Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	k := &succeeding{Kernel: c, t: t, exe: exe}
+	r, err := apply.New(k, proc.New("/proc")).RunSelected(lpnl.VerbApply, write(t, spec(t)), apply.Selection{Exe: []string{exe}}, lpnl.Options{})
+	if err != nil || len(r.Misses) != 0 || len(r.Outcomes) != 1 || !r.Outcomes[0].Settled || r.Outcomes[0].Process != k.successor {
+		t.Errorf("%+v, %v", r, err)
 	}
 }
 

@@ -54,6 +54,7 @@ type syncEntry struct {
 // Comparison is the registry, the disk, the kernel and all processes, one against the other.
 type Comparison struct {
 	Rows     []*Standing
+	Unseen   []error // of processes that could not be looked at: whether they have what they should is not known
 	session  *Session
 	kernel   BootKernel
 	registry boot.Registry
@@ -101,7 +102,7 @@ func (c *Comparison) Close() {
 	}
 }
 
-// Agrees tells whether there is nothing to do.
+// Agrees tells whether there is nothing to do, as far as can be seen.
 func (c *Comparison) Agrees() bool {
 	return !slices.ContainsFunc(c.Rows, func(r *Standing) bool { return !r.Agrees })
 }
@@ -197,7 +198,7 @@ func named(entries []*boot.Entry, name string) bool {
 
 // addProcesses adds a row for each process and each patch that it has or should have.
 func (c *Comparison) addProcesses(entries []*boot.Entry) error {
-	every, err := c.session.proc.Processes()
+	every, unseen, err := c.session.proc.Select(func(proc.Process) (bool, error) { return true, nil })
 	if err != nil {
 		return err
 	}
@@ -207,6 +208,7 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 		return err
 	}
 	has = c.session.Recount(has)
+	c.Unseen = unseen
 	for _, t := range every {
 		var own []lpnl.Report
 		for _, r := range has {
@@ -214,17 +216,31 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 				own = append(own, r)
 			}
 		}
-		c.addProcess(t, entries, own)
+		err := c.addProcess(t, own)
+		for _, r := range own { // which the kernel tells in any case
+			if !named(entries, r.Patch) {
+				c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Active: r.ActiveThreads, Agrees: !effective(r.State)})
+			}
+		}
+		if err == nil || Gone(err) {
+			continue
+		}
+		if _, gone := c.session.proc.Process(t.PID); !Gone(gone) {
+			c.Unseen = append(c.Unseen, err)
+		}
 	}
 	return nil
 }
 
-// addProcess compares one process. One that has ended is left out, and so is one that cannot be looked at: a security
-// module may hide single processes even from root.
-func (c *Comparison) addProcess(t proc.Process, entries []*boot.Entry, has []lpnl.Report) {
+// addProcess compares one process. The error is why it could not be looked at: a security module may hide single processes
+// even from root.
+func (c *Comparison) addProcess(t proc.Process, has []lpnl.Report) error {
+	if len(c.entries) == 0 { // it should have nothing
+		return nil
+	}
 	list, err := c.session.candidates(t)
 	if err != nil {
-		return
+		return err
 	}
 	for _, e := range c.entries {
 		maps := make([]proc.Mapping, 0, len(e.file.Spec.Images))
@@ -237,17 +253,16 @@ func (c *Comparison) addProcess(t proc.Process, entries []*boot.Entry, has []lpn
 			continue
 		}
 		o, err := c.session.object(e.file, t, maps)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // unmapped meanwhile
+		}
 		if err != nil {
-			continue // unmapped or ended meanwhile
+			return err
 		}
 		o.close()
 		c.Rows = append(c.Rows, standing(e, t, o.patch.Hash, has))
 	}
-	for _, r := range has {
-		if !named(entries, r.Patch) {
-			c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Active: r.ActiveThreads, Agrees: !effective(r.State)})
-		}
-	}
+	return nil
 }
 
 // standing tells how a process that should have a patch stands.
@@ -256,7 +271,11 @@ func standing(e *syncEntry, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *
 	layer := 0
 	for _, r := range has {
 		if r.Hash == hash {
-			row.State, row.Active, layer = r.State, r.ActiveThreads, r.Layer
+			row.State, layer = r.State, r.Layer
+		}
+		// Those in the code of another version of the patch are in code from before too. One thread may be in both counts.
+		if r.Patch == e.Name {
+			row.Active = max(row.Active, r.ActiveThreads)
 		}
 	}
 	for _, r := range has {
@@ -314,7 +333,8 @@ func (c *Comparison) fixEntry(row *Standing) (string, error) {
 // revert takes out what is not kept.
 func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
 	out := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
-	if out.Err == nil {
+	var stays *Stays
+	if out.Err == nil || errors.As(out.Err, &stays) {
 		row.State, row.Active = out.Report.State, out.Report.ActiveThreads
 	}
 	return "reverted", out.Err
@@ -323,33 +343,35 @@ func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
 // fixProcess applies the patch. Another one of its name is reverted: in the same stop if there is no third, for that is
 // what replacing does to all.
 func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
-	done := "applied"
+	done, active := "applied", 0
 	if row.older != nil {
 		done = "replaced"
 		if o.Replace = row.alone && row.State != lpnl.StateApplied; !o.Replace {
-			if err := c.session.revertObject(*row.older, row.Process, o); err != nil {
+			r, err := c.session.revertObject(*row.older, row.Process, o)
+			var stays *Stays
+			if err != nil && !errors.As(err, &stays) { // what stays mapped does no harm
 				return "", err
 			}
+			active = r.ActiveThreads
 		}
 	}
 	out := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
 	if out.Err == nil || out.Settled {
-		row.State, row.Active = lpnl.StateApplied, out.Report.ActiveThreads
+		row.State, row.Active = lpnl.StateApplied, max(active, out.Report.ActiveThreads)
 		return done, nil
 	}
 	return "", out.Err
 }
 
 // revertObject reverts a patch by its object, for there may be another of its name.
-func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) error {
+func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) (lpnl.Report, error) {
 	held, err := s.proc.Hold(t)
 	if err != nil {
-		return err
+		return lpnl.Report{}, err
 	}
 	defer held.Close()
 	a := &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}}
-	_, err = a.revert(o)
-	return err
+	return a.revert(o)
 }
 
 // one carries out a verb on one process.

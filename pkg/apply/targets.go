@@ -31,6 +31,7 @@ func (sel Selection) group() bool { return len(sel.Exe)+len(sel.Unit)+len(sel.Cg
 type Miss struct {
 	Kind    MissKind
 	Message string // a sentence
+	of      string // the selector that has missed
 }
 
 // MissKind is what follows from a Miss.
@@ -40,6 +41,7 @@ type MissKind int
 const (
 	MissNone    MissKind = iota // there is no such process
 	MissSettled                 // none of its processes has the patch that is to be taken out of them
+	MissUnseen                  // none is known, but there are processes that could not be looked at
 )
 
 // Found is what a selection comes to.
@@ -82,7 +84,7 @@ func (s *Session) Find(verb Verb, sel Selection, p Patch) (*Found, error) {
 	for _, by := range s.selectors(verb, sel, p) {
 		list, unseen, err := by.find()
 		if errors.Is(err, fs.ErrNotExist) { // the program: a selector of another kind finds nobody
-			f.Misses = append(f.Misses, Miss{MissNone, fmt.Sprintf("there is no file %s", strings.TrimPrefix(by.does, "runs "))})
+			f.miss(by, MissNone, fmt.Sprintf("there is no file %s", strings.TrimPrefix(by.does, "runs ")))
 			continue
 		}
 		if err != nil {
@@ -149,7 +151,14 @@ func (s *Session) take(f *Found, by selector, verb Verb, p Patch, list []proc.Pr
 		}
 		if ended < len(list) {
 			none = fmt.Sprintf("no process that %s %s", by.does, needed(p))
-			if p.File == nil && takesOut(verb) {
+			known, err := s.anywhere(p.Name)
+			switch {
+			case err != nil:
+				return err
+			case p.File != nil:
+			case !known:
+				unseen = nil // the kernel sees all
+			case takesOut(verb):
 				kind = MissSettled
 			}
 		}
@@ -159,10 +168,15 @@ func (s *Session) take(f *Found, by selector, verb Verb, p Patch, list []proc.Pr
 		return nil
 	}
 	if n := len(unseen); n > 0 {
-		none = fmt.Sprintf("%s, as far as can be seen; of %d it is not known: %v", none, n, unseen[0])
+		kind, none = MissUnseen, fmt.Sprintf("%s, as far as can be seen; of %d it is not known: %v", none, n, unseen[0])
 	}
-	f.Misses = append(f.Misses, Miss{kind, none})
+	f.miss(by, kind, none)
 	return nil
+}
+
+// miss adds that a selector has found nobody.
+func (f *Found) miss(by selector, kind MissKind, message string) {
+	f.Misses = append(f.Misses, Miss{kind, message, by.option + " " + by.does})
 }
 
 // concerned returns those processes that a patch concerns, and how many ended meanwhile. A patch file concerns a process
@@ -234,6 +248,13 @@ func (s *Session) all(verb Verb, p Patch) (list []proc.Process, unseen []error, 
 		list = append(list, having...)
 	}
 	return list, unseen, err
+}
+
+// anywhere tells whether any process has a patch of that name loaded. A name that none has may be mistyped, and then nobody
+// knows whether there is nothing to do.
+func (s *Session) anywhere(name string) (bool, error) {
+	all, err := s.kernel.Status()
+	return slices.ContainsFunc(all, func(r lpnl.Report) bool { return r.Patch == name }), err
 }
 
 // having returns the processes that have a patch of that name loaded.

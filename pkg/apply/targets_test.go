@@ -133,6 +133,7 @@ func TestFind(t *testing.T) {
 		{lpnl.VerbApply, name, apply.Selection{All: true}, nil, nil, []string{`no process has a patch "fix" loaded`}},
 		{lpnl.VerbApply, name, apply.Selection{All: true}, []int{12}, []int{12}, nil},
 		{lpnl.VerbApply, name, apply.Selection{Unit: []string{"app"}}, nil, nil, []string{`no process that belongs to the unit app has a patch "fix" loaded`}},
+		{apply.Revert, name, apply.Selection{Unit: []string{"app"}}, nil, nil, []string{`no process that belongs to the unit app has a patch "fix" loaded`}},
 		{apply.Revert, name, apply.Selection{Unit: []string{"app"}}, []int{15}, nil, []string{`settled: no process that belongs to the unit app has a patch "fix" loaded`}},
 		{apply.Revert, name, apply.Selection{Unit: []string{"app"}}, []int{11}, []int{11}, nil},
 		{lpnl.VerbRestore, name, apply.Selection{All: true}, nil, nil, []string{`no process has a patch "fix" loaded`}},

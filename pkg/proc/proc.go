@@ -103,12 +103,6 @@ func (f FS) ThreadState(tid int) (byte, error) {
 	return s.State, nil
 }
 
-// Processes returns all user-space processes that exist, by pid. One that ends meanwhile is left out.
-func (f FS) Processes() ([]Process, error) {
-	list, _, err := f.Select(func(Process) (bool, error) { return true, nil })
-	return list, err
-}
-
 // Select returns the user-space processes that match, by pid, and what kept it from those that it could not look at: of
 // them it is not known. One that ends meanwhile is left out.
 func (f FS) Select(match func(Process) (bool, error)) (list []Process, unseen []error, err error) {
