@@ -52,6 +52,12 @@ var bootActions = map[string]struct {
 	"sync": {0, true, (*bootRun).sync},
 }
 
+// bootOptions has the verbs of boot that an option goes with; the others take no notice of it.
+var bootOptions = map[string][]string{
+	"image": {"add", "bake"}, "on-failure": {"add"}, "boots": {"add"}, "now": {"add", "remove"}, "fix": {"sync"}, "output": {"bake"},
+	"allow-none": {"remove"},
+}
+
 // bootRun is one call of boot.
 type bootRun struct {
 	c        *cli.Context
@@ -70,6 +76,9 @@ func bootAction(c *cli.Context) error {
 	}
 	if c.NArg() != 1+action.arguments {
 		return fmt.Errorf("lpctl boot %s takes %s; see lpctl boot --help", c.Args().First(), plural(action.arguments, "argument"))
+	}
+	if err := misplaced(c, c.Args().First(), bootOptions); err != nil {
+		return err
 	}
 	b := &bootRun{c: c, arg: c.Args().Get(1), registry: boot.Registry{Root: c.String("root")}}
 	if b.registry.Root != "/" {
