@@ -126,14 +126,13 @@ func (m Machine) inNamespace(kind, initial string) bool {
 
 // readInit reads of process 1 what of every target must be read. Who lacks CAP_SYS_PTRACE may not, and is told so elsewhere.
 func (m Machine) readInit() error {
-	effective, err := m.effective()
-	if err != nil || effective&(1<<unix.CAP_SYS_PTRACE) == 0 {
+	if effective, _ := m.effective(); effective&(1<<unix.CAP_SYS_PTRACE) == 0 {
 		return nil
 	}
 	if _, err := os.Readlink(filepath.Join(m.Proc, "1/exe")); err != nil {
 		return err
 	}
-	_, err = os.ReadFile(filepath.Join(m.Proc, "1/maps"))
+	_, err := os.ReadFile(filepath.Join(m.Proc, "1/maps"))
 	return err
 }
 
