@@ -24,8 +24,8 @@ all:		## build lpctl, and lpatch.ko for the kernel that runs, after installing w
 deps:		## install what building and testing need and this machine lacks (Debian 12; as root or by sudo)
 	@scripts/deps
 
-lpctl:		## build build/lpctl
-	@scripts/deps go
+lpctl:		## build build/lpctl, after installing what it and lpctl build need
+	@scripts/deps lpctl
 	@scripts/go-build build/lpctl ./ctl/lpctl
 
 kmod:		## build build/kmod/RELEASE/lpatch.ko for the kernels of the tests

@@ -101,6 +101,7 @@ debian_root() {
 	read -ra suites <<<"$1"
 	command -v mmdebstrap >/dev/null || die "needs mmdebstrap (scripts/deps test)"
 	sources=$(apt_sources "${suites[@]}")
+	mkdir -p "$CACHE/apt"
 	"$BUILD/aptsources" -settings >"$CACHE/apt/settings"
 	mmdebstrap --quiet --aptopt="$CACHE/apt/settings" "${@:2:$#-2}" "${suites[0]}" "$file" - <<<"$sources"
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -68,6 +69,17 @@ func arity(flags []cli.Flag) map[string]bool {
 		}
 	}
 	return m
+}
+
+// misplaced refuses an option that does nothing in a form of a command. The table has the forms that each option goes with; what is
+// not in it goes with all.
+func misplaced(c *cli.Context, form string, table map[string][]string) error {
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		if c.IsSet(name) && !slices.Contains(table[name], form) {
+			return fmt.Errorf("--%s goes with %s only; see lpctl %s --help", name, strings.Join(table[name], " and "), c.Command.Name)
+		}
+	}
+	return nil
 }
 
 // option returns the name of an option, and whether its value is part of the argument.

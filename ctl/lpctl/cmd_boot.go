@@ -52,6 +52,12 @@ var bootActions = map[string]struct {
 	"sync": {0, true, (*bootRun).sync},
 }
 
+// bootOptions has the verbs of boot that an option goes with; the others take no notice of it.
+var bootOptions = map[string][]string{
+	"image": {"add", "bake"}, "on-failure": {"add"}, "boots": {"add"}, "now": {"add", "remove"}, "fix": {"sync"}, "output": {"bake"},
+	"allow-none": {"remove"},
+}
+
 // bootRun is one call of boot.
 type bootRun struct {
 	c        *cli.Context
@@ -75,6 +81,9 @@ func bootAction(c *cli.Context) error {
 		if err := notEmpty(c, c.Args().Get(1), "the patch"); err != nil {
 			return err
 		}
+	}
+	if err := misplaced(c, c.Args().First(), bootOptions); err != nil {
+		return err
 	}
 	b := &bootRun{c: c, arg: c.Args().Get(1), registry: boot.Registry{Root: c.String("root")}}
 	if b.registry.Root != "/" {

@@ -86,6 +86,9 @@ func buildPatch(c *cli.Context) error {
 	if c.IsSet("deb") {
 		return buildPackage(c)
 	}
+	if err := misplaced(c, "", onlyDeb()); err != nil {
+		return err
+	}
 	out := c.String("output")
 	name, ok := strings.CutSuffix(filepath.Base(out), ".lp")
 	switch targets := c.StringSlice("target"); {

@@ -34,6 +34,18 @@ func debFlags() []cli.Flag {
 	}
 }
 
+// onlyDeb has the options that do nothing without --deb. A mirror that the environment names was not asked for here.
+func onlyDeb() map[string][]string {
+	table := map[string][]string{}
+	for _, name := range []string{"from", "to", "fix", "suite", "mirror", "work", "jobs"} {
+		table[name] = []string{"--deb"}
+	}
+	if os.Getenv("LPATCH_MIRROR") != "" {
+		delete(table, "mirror")
+	}
+	return table
+}
+
 // packageJSON is what build --deb --json prints, for each image that the fix concerns.
 type packageJSON struct {
 	buildJSON

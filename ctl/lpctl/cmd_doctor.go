@@ -68,7 +68,8 @@ func moduleChecks(m doctor.Machine) []doctor.Check {
 	}
 	k, err := connect()
 	if errors.Is(err, lpnl.ErrNoModule) {
-		return append([]doctor.Check{m.Absent(), m.SecureBoot(false)}, m.Boot(false)...)
+		list := append([]doctor.Check{m.Absent(), m.SecureBoot(false)}, m.Configured()...)
+		return append(list, m.Boot(false)...)
 	}
 	if err != nil {
 		return failed(err)

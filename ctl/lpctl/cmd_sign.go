@@ -44,6 +44,13 @@ func signAction(c *cli.Context) error {
 	if (c.IsSet("key") || c.IsSet("cert")) != withKey || countTrue(withKey, c.IsSet("message"), c.IsSet("signature")) != 1 {
 		return errors.New("say how to sign: --key and --cert, or --message, or --signature; see lpctl sign --help")
 	}
+	form := "--key" // or --signature: both write the patch
+	if c.IsSet("message") {
+		form = "--message"
+	}
+	if err := misplaced(c, form, map[string][]string{"output": {"--key", "--signature"}}); err != nil {
+		return err
+	}
 	p, err := apply.OpenSigned(path)
 	if err != nil {
 		return err

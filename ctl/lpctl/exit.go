@@ -26,7 +26,7 @@ var exitMeanings = []string{
 	exitDone:    "done",
 	exitFailed:  "an error: wrong usage, input or output, bad input, no such process, no module",
 	exitRefused: "refused; nothing was changed",
-	exitNothing: "nothing to do: all is already as was asked for",
+	exitNothing: "nothing to do: everything is already as requested",
 	exitSome:    "some of several targets failed, or what was compared does not agree",
 	exitNone:    "no target matched what was named; with --allow-none that is 3",
 	exitActive:  "done, but calls under way are still in the code from before",

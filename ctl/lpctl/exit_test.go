@@ -4,15 +4,20 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 
+	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/lpnl"
 	"lpatch/pkg/lpnl/lpnltest"
 )
 
-// exitCases have a command line for each exit status, of this process and a kernel without patches.
+// exitCases have a command line for each exit status, of this process and a kernel without patches, or of a sleep that has a call in
+// old code when it is patched.
 var exitCases = map[exitStatus]string{
 	exitDone:    "status",
 	exitFailed:  "aply",
@@ -20,7 +25,7 @@ var exitCases = map[exitStatus]string{
 	exitNothing: "revert fix --pid SELF",
 	exitSome:    "revert fix --pid SELF --pid 4194305",
 	exitNone:    "revert fix --all",
-	exitActive:  "", // see TestCombine
+	exitActive:  "apply FIX --pid SLEEP",
 }
 
 // statusRows are the rows of a table of exit statuses, as a pattern finds number and meaning, without the marks of Markdown.
@@ -65,6 +70,28 @@ func TestExitStatuses(t *testing.T) {
 	}
 }
 
+// withSleep starts a sleep, and puts its pid and a patch for it into a command line.
+func withSleep(t *testing.T, args string) string {
+	t.Helper()
+	cmd := exec.Command("/bin/sleep", "100")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	spec, err := applytest.Spec("fix", "/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fix := filepath.Join(t.TempDir(), "fix.lp")
+	if err := applytest.Write(fix, spec); err != nil {
+		t.Fatal(err)
+	}
+	return strings.NewReplacer("FIX", fix, "SLEEP", fmt.Sprint(cmd.Process.Pid)).Replace(args)
+}
+
 // wantStatus runs the case of a status.
 func wantStatus(t *testing.T, want exitStatus) {
 	t.Helper()
@@ -72,11 +99,15 @@ func wantStatus(t *testing.T, want exitStatus) {
 	if !ok {
 		t.Fatal("no case")
 	}
-	if args == "" {
-		return
-	}
 	defer func(was func() (kernel, error)) { connect = was }(connect)
-	connect = func() (kernel, error) { return (&lpnltest.Kernel{}).Client() }
+	active := map[lpnl.Verb]lpnltest.Active{lpnl.VerbApply: {Comm: "sleep", Threads: 1}}
+	connect = func() (kernel, error) { return (&lpnltest.Kernel{Active: active}).Client() }
+	if strings.Contains(args, "SLEEP") {
+		if os.Geteuid() != 0 {
+			t.Skip("opening what another process maps needs root")
+		}
+		args = withSleep(t, args)
+	}
 	var out bytes.Buffer
 	args = strings.ReplaceAll(args, "SELF", fmt.Sprint(os.Getpid()))
 	if got := run(append([]string{"lpctl"}, strings.Fields(args)...), &out, &out); got != int(want) {

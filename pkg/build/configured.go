@@ -2,7 +2,10 @@ package build
 
 import (
 	"bytes"
+	"debug/elf"
+	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -147,6 +150,8 @@ func snapshot(tree string) (map[string]stamp, error) {
 	all := map[string]stamp{}
 	err := filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
 		switch {
+		case path != tree && errors.Is(err, fs.ErrNotExist):
+			return nil // a program's own file that is gone again
 		case err != nil:
 			return err
 		case path != tree && strings.HasPrefix(d.Name(), "."):
@@ -158,7 +163,9 @@ func snapshot(tree string) (map[string]stamp, error) {
 			return nil
 		}
 		st, err := d.Info()
-		if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		} else if err != nil {
 			return err
 		}
 		rel, err := filepath.Rel(tree, path)
@@ -168,7 +175,32 @@ func snapshot(tree string) (map[string]stamp, error) {
 	return all, err
 }
 
-// checkUntouched returns an error if a tree is not what it was.
+// builtName is how files are called that compilers, linkers, build systems and what they run to generate sources write.
+var builtName = regexp.MustCompile(`(^|/)(CMakeFiles|meson-private|meson-info)/|` +
+	`(^|/)(CMakeCache\.txt|cmake_install\.cmake|build\.ninja|config\.status)$|` +
+	`\.(o|lo|os|obj|a|la|so[.0-9]*|d|gch|pch|c|cc|cpp|cxx|h|hh|hpp|hxx|inc|s|S)$`)
+
+// isBuilt tells whether a file in a tree is of a kind that a build writes. Programs that run in the tree write other files:
+// logs, data, core dumps.
+func isBuilt(tree, path string) bool {
+	if builtName.MatchString(path) {
+		return true
+	}
+	full := filepath.Join(tree, path)
+	if st, err := os.Stat(full); err != nil || !st.Mode().IsRegular() {
+		return false // a fifo would not end
+	}
+	f, err := os.Open(full)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	head := make([]byte, elf.EI_NIDENT+2) // to e_type, little-endian here
+	_, err = io.ReadFull(f, head)
+	return err == nil && string(head[:4]) == elf.ELFMAG && elf.Type(head[elf.EI_NIDENT]) != elf.ET_CORE
+}
+
+// checkUntouched returns an error if a build wrote to a tree.
 func checkUntouched(tree string, before map[string]stamp) error {
 	now, err := snapshot(tree)
 	if err != nil {
@@ -176,12 +208,13 @@ func checkUntouched(tree string, before map[string]stamp) error {
 	}
 	var wrote []string
 	for path, s := range now {
-		if before[path] != s {
+		was, there := before[path]
+		if was != s && (isBuilt(tree, path) || !there && filepath.Base(path) == "Makefile") {
 			wrote = append(wrote, path)
 		}
 	}
 	for path := range before {
-		if _, there := now[path]; !there {
+		if _, there := now[path]; !there && isBuilt(tree, path) {
 			wrote = append(wrote, path)
 		}
 	}

@@ -76,15 +76,28 @@ func TestOriginalTouched(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	o := configuredTree(t, map[string]string{"Makefile": plainMakefile}, "make", "prog")
 	for command, want := range map[string]string{
-		"make && touch " + o.Source + "/a.o " + o.Source + "/b.o": "a.o and 1 other file changed in ",
-		"touch " + o.Source + "/main.c":                           "main.c changed in ",
-		"rm " + o.Source + "/main.o; make":                        "main.o changed in ",
+		"make && touch " + o.Source + "/a.o " + o.Source + "/b.o":                  "a.o and 1 other file changed in ",
+		"touch " + o.Source + "/main.c":                                            "main.c changed in ",
+		"rm " + o.Source + "/main.o; make":                                         "main.o changed in ",
+		"make && cp prog " + o.Source + "/made":                                    "made changed in ",
+		"make && mkdir -p " + o.Source + "/b && touch " + o.Source + "/b/Makefile": "b/Makefile changed in ",
 	} {
 		o.Command = []string{"sh", "-c", command}
 		want += o.Source + " while a copy of it was built: the build command, or what it calls, names that tree by its path; have it build where it is started"
 		if _, err := FromSource(context.Background(), o); err == nil || !strings.Contains("\n"+err.Error(), "\n"+want) {
 			t.Errorf("%s:\n got %v\nwant %s", command, err, want)
 		}
+	}
+}
+
+// TestOriginalInUse: a program that runs in the tree, and writes what programs write, is no build.
+func TestOriginalInUse(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	o := configuredTree(t, map[string]string{"Makefile": plainMakefile, "gone": ""}, "make", "prog")
+	core := "printf '\\177ELF\\2\\1\\1\\0\\0\\0\\0\\0\\0\\0\\0\\0\\4\\0' >" + o.Source + "/core"
+	o.Command = []string{"sh", "-c", "echo more >>" + o.Source + "/log; rm -f " + o.Source + "/gone; " + core + "; make"}
+	if _, err := FromSource(context.Background(), o); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -31,7 +31,11 @@ func (m Machine) bootSwitch(loaded bool) Check {
 		return bad(name, "lpatch.boot=off is on the kernel's command line: no program is patched as it starts; boot without it")
 	}
 	value := read(m.path("sys/module/lpatch/parameters/boot"))
+	later, file := m.option("boot")
 	switch {
+	case !loaded && later != "" && isNo(later):
+		return bad(name, "%s has \"options lpatch boot=%s\": once lpatch is loaded, no program is patched as it starts; take that out",
+			file, later)
 	case !loaded:
 		return ok(name, "nothing switches boot patches off")
 	case value == "N":
@@ -43,7 +47,7 @@ func (m Machine) bootSwitch(loaded bool) Check {
 	return ok(name, "programs are patched as they start, if there are entries for them")
 }
 
-// bootEntries checks all that is kept, and the folders that it is in. There is a line for each thing that is wrong.
+// bootEntries checks all that is kept, and the directories that it is in. There is a line for each thing that is wrong.
 func (m Machine) bootEntries() (any bool, checks []Check) {
 	const name = "boot entries"
 	for _, dir := range []string{"etc/lpctl", "var/lib/lpctl"} {
@@ -110,6 +114,16 @@ func (m Machine) bootUnits() Check {
 			missing = append(missing, unit)
 		}
 	}
+	var gone []string
+	for _, unit := range missing {
+		if !m.hasUnit(unit) {
+			gone = append(gone, unit)
+		}
+	}
+	if len(gone) > 0 {
+		return bad(name, "there are boot entries, and there is no %s for systemd to start, so they would be lost or disabled; "+
+			"install lpatch again: its package, or \"sudo make install\" in its source", strings.Join(gone, " "))
+	}
 	if len(missing) == 0 {
 		return ok(name, "systemd registers the entries at each boot")
 	}
@@ -118,6 +132,9 @@ func (m Machine) bootUnits() Check {
 		"\"systemctl unmask %[1]s && systemctl enable %[1]s\"", list)
 }
 
+// unitDirs are where systemd looks for units (systemd.unit(5)).
+var unitDirs = []string{"etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
+
 // enabled tells whether a target of systemd wants a unit, and nobody has masked it.
 func (m Machine) enabled(unit string) bool {
 	for _, dir := range []string{"etc/systemd/system", "run/systemd/system"} {
@@ -125,11 +142,21 @@ func (m Machine) enabled(unit string) bool {
 			return false
 		}
 	}
-	for _, dir := range []string{"etc/systemd/system", "run/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"} {
+	for _, dir := range unitDirs {
 		for _, kind := range []string{"wants", "requires"} {
 			if found, _ := filepath.Glob(m.path(path.Join(dir, "*."+kind, unit))); len(found) > 0 {
-				return true
+				return m.hasUnit(unit)
 			}
+		}
+	}
+	return false
+}
+
+// hasUnit tells whether systemd finds a unit's file: a link that wants it stays when that goes.
+func (m Machine) hasUnit(unit string) bool {
+	for _, dir := range unitDirs {
+		if m.exists(path.Join(dir, unit)) {
+			return true
 		}
 	}
 	return false

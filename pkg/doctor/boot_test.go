@@ -22,6 +22,8 @@ func withEntry(t *testing.T) Machine {
 	write(t, m, "sys/module/lpatch/parameters/boot", "Y\n")
 	link(t, m, "etc/systemd/system/sysinit.target.wants/lpatch-boot.service", "/usr/lib/systemd/system/lpatch-boot.service")
 	link(t, m, "etc/systemd/system/multi-user.target.wants/lpatch-boot-success.service", "/x")
+	write(t, m, "lib/systemd/system/lpatch-boot.service", "")
+	write(t, m, "usr/lib/systemd/system/lpatch-boot-success.service", "")
 	return m
 }
 
@@ -56,6 +58,15 @@ func TestBoot(t *testing.T) {
 		{"switched off", true, func(t *testing.T, m Machine) { write(t, m, "sys/module/lpatch/parameters/boot", "N\n") }, []string{
 			"FAIL boot: the module was loaded with boot=off: no program is patched as it starts; look for " +
 				`"options lpatch boot=off" in /etc/modprobe.d, then "rmmod lpatch" and "modprobe lpatch"`, kept, registered}},
+		{"to be switched off", false, func(t *testing.T, m Machine) { write(t, m, "run/modprobe.d/x.conf", "options lpatch boot=Off\n") }, []string{
+			`FAIL boot: /run/modprobe.d/x.conf has "options lpatch boot=Off": once lpatch is loaded, no program is patched as it starts; ` +
+				"take that out", kept, registered}},
+		{"to be switched on", false, func(t *testing.T, m Machine) {
+			write(t, m, "etc/modprobe.d/x.conf", "options lpatch boot=0 require_signature\noptions lpatch boot=1\n")
+		}, []string{"ok boot: nothing switches boot patches off", kept, registered}},
+		{"no units", true, func(t *testing.T, m Machine) { remove(t, m, "usr/lib") }, []string{switchedOn, kept,
+			"FAIL boot services: there are boot entries, and there is no lpatch-boot-success.service for systemd to start, so they would be " +
+				`lost or disabled; install lpatch again: its package, or "sudo make install" in its source`}},
 		{"no sysfs", true, func(t *testing.T, m Machine) { remove(t, m, "sys") }, []string{
 			`FAIL boot: /sys does not show whether the module was loaded with boot=off; "mount -t sysfs sysfs /sys" mounts it`, kept,
 			registered}},
@@ -69,13 +80,13 @@ func TestBoot(t *testing.T) {
 			untrusted("etc/lpctl/boot.d", 0o777), registered}},
 		{"entry", true, func(t *testing.T, m Machine) { chmod(t, m, "etc/lpctl/boot.d/fix.yaml", 0o664) }, []string{switchedOn,
 			untrusted("etc/lpctl/boot.d/fix.yaml", 0o664), registered}},
-		{"folder of entries", true, func(t *testing.T, m Machine) { chmod(t, m, "etc/lpctl", 0o775) }, []string{switchedOn,
+		{"directory of entries", true, func(t *testing.T, m Machine) { chmod(t, m, "etc/lpctl", 0o775) }, []string{switchedOn,
 			untrusted("etc/lpctl", 0o775), registered}},
 		{"etc", true, func(t *testing.T, m Machine) { chmod(t, m, "etc", 0o757) }, []string{switchedOn, untrusted("etc", 0o757),
 			registered}},
 		{"store", true, func(t *testing.T, m Machine) { chmod(t, m, "var/lib/lpctl/store", 0o777) }, []string{switchedOn,
 			untrusted("var/lib/lpctl/store", 0o777), registered}},
-		{"folder of the store", true, func(t *testing.T, m Machine) { chmod(t, m, "var/lib/lpctl", 0o777) }, []string{switchedOn,
+		{"directory of the store", true, func(t *testing.T, m Machine) { chmod(t, m, "var/lib/lpctl", 0o777) }, []string{switchedOn,
 			untrusted("var/lib/lpctl", 0o777), registered}},
 		{"broken", true, func(t *testing.T, m Machine) { write(t, m, "etc/lpctl/boot.d/fix.yaml", "name: fix\nsha256: x\n") }, []string{
 			switchedOn, `FAIL boot entries: ROOT/etc/lpctl/boot.d/fix.yaml: sha256 "x" is none; mend it, or "lpctl boot remove fix"`,

@@ -5,6 +5,7 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -89,7 +90,7 @@ const (
 	initialUsers = "user:[4026531837]"
 )
 
-// Processes tells whether all processes of the machine are to be seen.
+// Processes tells whether all processes of the machine are visible.
 func (m Machine) Processes() Check {
 	const name = "processes"
 	self, err := os.Readlink(filepath.Join(m.Proc, "self"))
@@ -99,18 +100,40 @@ func (m Machine) Processes() Check {
 	case err != nil, self != strconv.Itoa(m.PID):
 		return bad(name, "/proc shows the processes of another pid namespace than that of lpctl; run lpctl outside of the container")
 	}
-	if pids, _ := os.Readlink(filepath.Join(m.Proc, "self/ns/pid")); pids != initialPIDs {
+	if !m.inNamespace("pid", initialPIDs) {
 		return bad(name, "this is not the initial pid namespace, so processes outside of it are not to be seen; "+
 			"run lpctl outside of the container")
 	}
 	if _, err := os.ReadFile(filepath.Join(m.Proc, "1/status")); err != nil {
-		return bad(name, "process 1 is not to be seen, so /proc hides processes (hidepid=): run lpctl as root, or "+
+		return bad(name, "process 1 is hidden, so /proc hides processes (hidepid=): run lpctl as root, or "+
 			`"mount -o remount,hidepid=0 /proc"`)
 	}
 	if !exists(filepath.Join(m.Proc, "sys/kernel")) || !exists(filepath.Join(m.Proc, "cmdline")) {
 		return bad(name, `/proc shows processes and nothing else (subset=pid); "mount -o remount,subset= /proc", or mount another`)
 	}
-	return ok(name, "all of this machine are to be seen")
+	if err := m.readInit(); err != nil {
+		return bad(name, "process 1 cannot be looked at: %v; a container or a security module (AppArmor, SELinux, Yama) forbids it: "+
+			"run lpctl outside of that", err)
+	}
+	return ok(name, "all processes of this machine are visible")
+}
+
+// inNamespace tells whether this process is in the initial namespace of a kind. A kernel without such namespaces has no file.
+func (m Machine) inNamespace(kind, initial string) bool {
+	name, err := os.Readlink(filepath.Join(m.Proc, "self/ns", kind))
+	return name == initial || errors.Is(err, os.ErrNotExist)
+}
+
+// readInit reads of process 1 what of every target must be read. Who lacks CAP_SYS_PTRACE may not, and is told so elsewhere.
+func (m Machine) readInit() error {
+	if effective, _ := m.effective(); effective&(1<<unix.CAP_SYS_PTRACE) == 0 {
+		return nil
+	}
+	if _, err := os.Readlink(filepath.Join(m.Proc, "1/exe")); err != nil {
+		return err
+	}
+	_, err := os.ReadFile(filepath.Join(m.Proc, "1/maps"))
+	return err
 }
 
 func exists(path string) bool {
@@ -124,15 +147,22 @@ var needed = []struct {
 	name string
 }{{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}, {unix.CAP_SYS_PTRACE, "CAP_SYS_PTRACE"}}
 
+// effective are the capabilities of this process, a bit for each.
+func (m Machine) effective() (uint64, error) {
+	text, err := os.ReadFile(filepath.Join(m.Proc, "self/status"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(proc.ParseStatus(string(text))["CapEff"], 16, 64)
+}
+
 // Capabilities tells whether this process has the rights that the module asks for.
 func (m Machine) Capabilities() Check {
 	const name = "capabilities"
-	text, err := os.ReadFile(filepath.Join(m.Proc, "self/status"))
-	if err != nil {
+	effective, err := m.effective()
+	if errors.Is(err, fs.ErrNotExist) {
 		return bad(name, "they cannot be told without /proc")
-	}
-	effective, err := strconv.ParseUint(proc.ParseStatus(string(text))["CapEff"], 16, 64)
-	if err != nil {
+	} else if err != nil {
 		return bad(name, "cannot read CapEff of /proc/self/status: %v", err)
 	}
 	for _, n := range needed {
@@ -140,7 +170,7 @@ func (m Machine) Capabilities() Check {
 			return bad(name, "%s is missing; run lpctl as root", n.name)
 		}
 	}
-	if users, _ := os.Readlink(filepath.Join(m.Proc, "self/ns/user")); users != initialUsers {
+	if !m.inNamespace("user", initialUsers) {
 		return bad(name, "this is not the initial user namespace; run lpctl outside of the container")
 	}
 	return ok(name, "CAP_SYS_ADMIN and CAP_SYS_PTRACE")

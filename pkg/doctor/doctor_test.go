@@ -22,6 +22,7 @@ func made(t *testing.T) Machine {
 		Registry: boot.Registry{Root: root, Owner: os.Getuid()}}
 	filetest.Tree(t, root, map[string]string{
 		"proc/1/status":                    "Name:\tinit\n",
+		"proc/1/maps":                      "",
 		"proc/7/status":                    "Name:\tlpctl\nCapEff:\t000001ffffffffff\n",
 		"proc/7/maps":                      "1000-2000 r-xp 00000000 fe:01 5 /usr/sbin/lpctl\n",
 		"proc/7/map_files/1000-2000":       "",
@@ -31,6 +32,7 @@ func made(t *testing.T) Machine {
 		"sys/module/x/y":                   "",
 	})
 	link(t, m, "proc/self", "7")
+	link(t, m, "proc/1/exe", "/sbin/init")
 	link(t, m, "proc/7/ns/pid", initialPIDs)
 	link(t, m, "proc/7/ns/user", initialUsers)
 	return m
@@ -81,7 +83,21 @@ func TestSystem(t *testing.T) {
 		fine  bool
 		want  string
 	}{
-		{"processes", nil, Machine.Processes, true, "all of this machine are to be seen"},
+		{"processes", nil, Machine.Processes, true, "all processes of this machine are visible"},
+		{"another's", func(t *testing.T, m *Machine) { remove(t, *m, "proc/1/exe") }, Machine.Processes, false,
+			"process 1 cannot be looked at: readlink ROOT/proc/1/exe: no such file or directory; a container or a security module " +
+				"(AppArmor, SELinux, Yama) forbids it: run lpctl outside of that"},
+		{"another's maps", func(t *testing.T, m *Machine) { remove(t, *m, "proc/1/maps") }, Machine.Processes, false,
+			"process 1 cannot be looked at: open ROOT/proc/1/maps: no such file or directory; a container or a security module " +
+				"(AppArmor, SELinux, Yama) forbids it: run lpctl outside of that"},
+		{"another's, and no right", func(t *testing.T, m *Machine) {
+			remove(t, *m, "proc/1/exe")
+			write(t, *m, "proc/7/status", "CapEff:\t000001fffff7ffff\n")
+		}, Machine.Processes, true, "all processes of this machine are visible"},
+		{"kernel without pid namespaces", func(t *testing.T, m *Machine) { remove(t, *m, "proc/7/ns/pid") }, Machine.Processes, true,
+			"all processes of this machine are visible"},
+		{"kernel without user namespaces", func(t *testing.T, m *Machine) { remove(t, *m, "proc/7/ns/user") }, Machine.Capabilities, true,
+			"CAP_SYS_ADMIN and CAP_SYS_PTRACE"},
 		{"no proc", func(t *testing.T, m *Machine) { remove(t, *m, "proc") }, Machine.Processes, false,
 			`there is no /proc, so no process is to be seen; "mount -t proc proc /proc" mounts it`},
 		{"proc of another namespace", func(_ *testing.T, m *Machine) { m.PID = 8 }, Machine.Processes, false,
@@ -91,7 +107,7 @@ func TestSystem(t *testing.T) {
 		{"pid namespace", func(t *testing.T, m *Machine) { link(t, *m, "proc/7/ns/pid", "pid:[4026532201]") }, Machine.Processes, false,
 			"this is not the initial pid namespace, so processes outside of it are not to be seen; run lpctl outside of the container"},
 		{"hidepid", func(t *testing.T, m *Machine) { remove(t, *m, "proc/1") }, Machine.Processes, false,
-			`process 1 is not to be seen, so /proc hides processes (hidepid=): run lpctl as root, or "mount -o remount,hidepid=0 /proc"`},
+			`process 1 is hidden, so /proc hides processes (hidepid=): run lpctl as root, or "mount -o remount,hidepid=0 /proc"`},
 		{"subset", func(t *testing.T, m *Machine) { remove(t, *m, "proc/sys") }, Machine.Processes, false,
 			`/proc shows processes and nothing else (subset=pid); "mount -o remount,subset= /proc", or mount another`},
 		{"capabilities", nil, Machine.Capabilities, true, "CAP_SYS_ADMIN and CAP_SYS_PTRACE"},
@@ -120,9 +136,30 @@ func TestSystem(t *testing.T) {
 				c.spoil(t, &m)
 			}
 			got := c.check(m)
+			got.Message = strings.ReplaceAll(got.Message, m.Root+"/proc/1/", "ROOT/proc/1/")
 			got.Message = strings.ReplaceAll(got.Message, m.Proc+"/7/map_files/1000-2000", "MAP")
 			wantCheck(t, got, c.fine, c.want)
 		})
+	}
+}
+
+// TestConfigured: what the module will require is said before it is there to say it.
+func TestConfigured(t *testing.T) {
+	m := made(t)
+	for text, want := range map[string]string{
+		"": "", "options lpatch require_signature=0\n": "", "options other require_signature=1\n": "",
+		"options lpatch boot=off require_signature=Y\n": `once lpatch is loaded, patches must be signed, as /etc/modprobe.d/x.conf has ` +
+			`"options lpatch require_signature=Y"; "lpctl key add CERT" says by whom`,
+	} {
+		write(t, m, "etc/modprobe.d/x.conf", text)
+		list := m.Configured()
+		if want == "" && len(list) == 0 {
+			continue
+		}
+		if len(list) != 1 {
+			t.Fatalf("%q: %v", text, list)
+		}
+		wantCheck(t, list[0], true, want)
 	}
 }
 
@@ -201,6 +238,12 @@ func TestAbsent(t *testing.T) {
 		{"ready", []map[string]string{index, {modulePath: good}}, `lpatch is not loaded; load it with "modprobe lpatch"`},
 		{"ready, in the tree", []map[string]string{{folder + "modules.dep": "kernel/mm/lpatch/lpatch.ko.xz:\n",
 			folder + "kernel/mm/lpatch/lpatch.ko.xz": "…"}}, `lpatch is not loaded; load it with "modprobe lpatch"`},
+		{"replaced", []map[string]string{index, {modulePath: good}, {"usr/lib/modprobe.d/b.conf": "# x\ninstall lpatch \\\n /bin/false\n"}},
+			`lpatch is not loaded, and "modprobe lpatch" does not load it: /usr/lib/modprobe.d/b.conf has "install lpatch /bin/false"; take that out`},
+		{"overridden", []map[string]string{index, {modulePath: good}, {"usr/lib/modprobe.d/b.conf": "install lpatch /bin/false\n", "etc/modprobe.d/b.conf": "# none\n"}},
+			`lpatch is not loaded; load it with "modprobe lpatch"`},
+		{"blacklist of modprobe", []map[string]string{index, {modulePath: good}, {"etc/modprobe.d/b.conf": "blacklist lpatch\n"}},
+			`lpatch is not loaded; load it with "modprobe lpatch"; nothing else loads it, as /etc/modprobe.d/b.conf has "blacklist lpatch"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := made(t)

@@ -11,23 +11,23 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// moduleFolders are those below /lib/modules/RELEASE where depmod looks for a module that did not come with the kernel.
-var moduleFolders = []string{"updates/dkms", "updates", "extra", "weak-updates"}
+// moduleDirs are those below /lib/modules/RELEASE where depmod looks for a module that did not come with the kernel.
+var moduleDirs = []string{"updates/dkms", "updates", "extra", "weak-updates"}
 
 // moduleFile finds the module's file for this kernel: as modprobe does, in the index that depmod makes, or else where depmod would
 // find it. The path is "" if there is none.
 func (m Machine) moduleFile() (file string, indexed bool) {
-	folder := path.Join("/lib/modules", m.Release)
-	for line := range strings.Lines(read(m.path(path.Join(folder, "modules.dep")))) {
+	dir := path.Join("/lib/modules", m.Release)
+	for line := range strings.Lines(read(m.path(path.Join(dir, "modules.dep")))) {
 		name, _, _ := strings.Cut(line, ":")
 		base, found := strings.CutPrefix(path.Base(name), "lpatch.ko")
-		if found && (base == "" || base[0] == '.') && m.exists(path.Join(folder, name)) {
-			return path.Join(folder, name), true
+		if found && (base == "" || base[0] == '.') && m.exists(path.Join(dir, name)) {
+			return path.Join(dir, name), true
 		}
 	}
-	for _, below := range moduleFolders {
+	for _, below := range moduleDirs {
 		for _, suffix := range []string{"", ".xz", ".zst", ".gz"} {
-			if name := path.Join(folder, below, "lpatch.ko"+suffix); m.exists(name) {
+			if name := path.Join(dir, below, "lpatch.ko"+suffix); m.exists(name) {
 				return name, false
 			}
 		}
@@ -59,7 +59,10 @@ func (m Machine) Absent() Check {
 	if other := m.madeFor(file); other != "" {
 		return bad(name, "lpatch is not loaded: %s is %s; %s", file, other, m.howToBuild())
 	}
-	return bad(name, "lpatch is not loaded; load it with \"modprobe lpatch\"")
+	if line, conf := m.replaced(); line != "" {
+		return bad(name, "lpatch is not loaded, and \"modprobe lpatch\" does not load it: %s has %q; take that out", conf, line)
+	}
+	return bad(name, "lpatch is not loaded; load it with \"modprobe lpatch\"%s", m.notByItself())
 }
 
 func (m Machine) blacklisted() bool {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -50,8 +51,11 @@ func (m Machine) SecureBoot(loaded bool) Check {
 		return m.judgeModule(name, reason)
 	case !loaded && !m.exists("sys/module"):
 		return bad(name, `there is no /sys, so it cannot be told whether modules must be signed; "mount -t sysfs sysfs /sys" mounts it`)
-	case !loaded && !m.exists(lockdownName) && (m.secureBoot() || m.hasWord("lockdown=")):
+	case !loaded && !m.knowsLockdown():
 		return bad(name, `whether the kernel is locked down cannot be told; "mount -t securityfs securityfs /sys/kernel/security" shows it`)
+	case !m.knowsLockdown():
+		return ok(name, "whether the kernel is locked down cannot be told; the module is there, as a part of the kernel or with a "+
+			"signature that it takes if it must")
 	case m.secureBoot():
 		return ok(name, "it is on, but this kernel takes modules without a signature")
 	}
@@ -80,6 +84,21 @@ func (m Machine) whySigned() string {
 		why = "module.sig_enforce is set"
 	}
 	return why + ": modules must be signed"
+}
+
+// knowsLockdown tells whether the kernel says how far it is locked down, or surely is not: a machine without UEFI, or with Secure
+// Boot off, is locked down by a parameter only.
+func (m Machine) knowsLockdown() bool {
+	if m.exists(lockdownName) {
+		return true
+	}
+	if list, _ := os.ReadDir(filepath.Dir(m.path(lockdownName))); len(list) > 0 {
+		return true // mounted, and this kernel cannot be locked down
+	}
+	if m.secureBoot() || m.hasWord("lockdown=") {
+		return false
+	}
+	return !m.exists("sys/firmware/efi") || m.exists(secureBootName)
 }
 
 func (m Machine) secureBoot() bool {

@@ -96,6 +96,10 @@ func TestSecureBoot(t *testing.T) {
 		{"off", []map[string]string{on, {lockdown: "[none] integrity\n", secureBootName: "\x06\x00\x00\x00\x00"}}, true,
 			"this kernel takes modules without a signature"},
 		{"no securityfs", []map[string]string{{secureBootName: "\x06\x00\x00\x00\x01"}}, false, securityfs},
+		{"nor efivarfs", []map[string]string{{"sys/firmware/efi/systab": ""}}, false, securityfs},
+		{"efivarfs, off", []map[string]string{{secureBootName: "\x06\x00\x00\x00\x00"}}, true, "this kernel takes modules without a signature"},
+		{"securityfs without it", []map[string]string{{secureBootName: "\x06\x00\x00\x00\x01", "sys/kernel/security/lsm": "capability"}}, true,
+			"it is on, but this kernel takes modules without a signature"},
 		{"no securityfs, and a parameter", []map[string]string{{"proc/cmdline": "quiet lockdown=integrity"}}, false, securityfs},
 		{"parameter", []map[string]string{{"sys/module/module/parameters/sig_enforce": "Y\n"}}, false,
 			"module.sig_enforce is set: modules must be signed, and there is none for " + testRelease +
