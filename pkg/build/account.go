@@ -183,31 +183,13 @@ func (b *builder) rival(obj *diff.Object) (string, error) {
 		if f.Bind != elf.STB_GLOBAL || b.im.Global(f.Name) == nil {
 			continue
 		}
-		owner, err := b.owner(obj, f)
+		owner, err := b.owner(obj, f, func(def *lpelf.Symbol) bool { return def.Bind == elf.STB_GLOBAL })
 		if err != nil || owner == "" {
 			return "", err
 		}
 		found = fmt.Sprintf("the target has %s of %s", f.Name, owner)
 	}
 	return found, nil
-}
-
-// owner finds another object whose definition of an object's function is the one that the target has.
-func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol) (string, error) {
-	others, err := b.old.naming(f.Name)
-	if err != nil {
-		return "", err
-	}
-	for _, other := range others {
-		def := other.Lookup(f.Name)
-		if other.Name == obj.Name || def == nil || def.Bind != elf.STB_GLOBAL || !diff.IsFunc(def) {
-			continue
-		}
-		if _, err := link.Locate(b.im, other, []*lpelf.Symbol{def}); err == nil {
-			return other.Name, nil
-		}
-	}
-	return "", nil
 }
 
 // unused proves, by the names in the target's symbol table, that the target is made of other objects and that nothing in it

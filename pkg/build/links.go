@@ -78,10 +78,9 @@ func identityOf(f *lpelf.File) identity {
 		}
 	}
 	sort.Strings(names)
-	sum := sha256.Sum256([]byte(strings.Join(slices.Compact(names), "\n")))
 	return identity{
 		BuildID: hex.EncodeToString(f.BuildID()), Name: filepath.Base(path), Soname: f.Soname(), Needed: f.Needed(),
-		Exports: hex.EncodeToString(sum[:]),
+		Exports: sumOf([]byte(strings.Join(slices.Compact(names), "\n"))),
 	}
 }
 

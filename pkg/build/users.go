@@ -172,18 +172,26 @@ func (b *builder) namedElsewhere(obj *diff.Object, f *lpelf.Symbol) bool {
 
 // claimed tells whether what the target has under the name of a function is that of another old object.
 func (b *builder) claimed(obj *diff.Object, f *lpelf.Symbol) bool {
+	owner, err := b.owner(obj, f, func(*lpelf.Symbol) bool { return true })
+	return err == nil && owner != ""
+}
+
+// owner finds another old object whose function of that name is the one that the target has, and of a kind that counts.
+func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol, counts func(*lpelf.Symbol) bool) (string, error) {
 	others, err := b.old.naming(f.Name)
 	if err != nil {
-		return false
+		return "", err
 	}
-	return slices.ContainsFunc(others, func(other *diff.Object) bool {
+	for _, other := range others {
 		def := other.Lookup(f.Name)
-		if other.Name == obj.Name || def == nil || !diff.IsFunc(def) {
-			return false
+		if other.Name == obj.Name || def == nil || !diff.IsFunc(def) || !counts(def) {
+			continue
 		}
-		_, err := link.Locate(b.im, other, []*lpelf.Symbol{def})
-		return err == nil
-	})
+		if _, err := link.Locate(b.im, other, []*lpelf.Symbol{def}); err == nil {
+			return other.Name, nil
+		}
+	}
+	return "", nil
 }
 
 // checkUsers finds out whether something that refers to a changed symbol, directly or through what the target has not, is in
