@@ -87,7 +87,13 @@ func (b *builder) account(res *diff.Result) error {
 			Text: fmt.Sprintf("it differs, and %s has its old code, though the build does not link it into a file of that name; give the target the name that the build gives it", b.im.Path)})
 		return nil
 	}
-	if why == "" && b.im.Named && (b.oldIn.objects[name] || onlyShared(res)) {
+	linked := b.oldIn.objects[name] || onlyShared(res)
+	if why == "" && b.im.Named && !linked {
+		if linked, err = b.complete(); err != nil {
+			return err
+		}
+	}
+	if why == "" && b.im.Named && linked {
 		why = "what changed in it was left out by the linker"
 		refusals, err := b.checkMissing(res)
 		if err != nil || len(refusals) > 0 {
@@ -267,7 +273,8 @@ func (b *builder) definesAll(objs []*diff.Object) bool {
 			continue
 		}
 		for _, s := range obj.Symbols {
-			if s.Section == elf.SHN_UNDEF && s.Name != "" && b.definers[baseOf(s.Name)] == 0 && !b.im.Knows(s.Name) {
+			// One that is weak may have no definition at all.
+			if s.Section == elf.SHN_UNDEF && s.Name != "" && s.Bind != elf.STB_WEAK && b.definers[baseOf(s.Name)] == 0 && !b.im.Knows(s.Name) {
 				return false
 			}
 		}

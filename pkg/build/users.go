@@ -201,6 +201,7 @@ func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol, counts func(*lpelf.Sy
 func (b *builder) checkUsers(obj *diff.Object, s *lpelf.Symbol, at uint64) (diff.Refusals, error) {
 	var out diff.Refusals
 	missing := at == 0
+	overridden := missing && b.claimed(obj, s) // then what refers to it has the other object's
 	seen := map[*lpelf.Symbol]bool{s: true}
 	for queue := []use{{obj, s}}; len(queue) > 0; queue = queue[1:] {
 		users, err := b.users(queue[0].obj, queue[0].sym)
@@ -219,7 +220,7 @@ func (b *builder) checkUsers(obj *diff.Object, s *lpelf.Symbol, at uint64) (diff
 				out = append(out, diff.Refusal{Code: "target-differs", File: u.obj.Name, Symbol: u.sym.Name,
 					Text: fmt.Sprintf("it refers to %s of %s, which changes, and it is not in the target as it is in the old object, so the target may have a copy of that in it: %s",
 						s.Name, obj.Name, why)})
-			case is == isSame && missing:
+			case is == isSame && missing && !overridden:
 				out = append(out, diff.Refusal{Code: "object-not-found", File: obj.Name, Symbol: s.Name,
 					Text: fmt.Sprintf("it changes, and %s of %s, which refers to it, is in %s, but it was not found there; name an unstripped build of exactly the target with --symbols",
 						u.sym.Name, u.obj.Name, b.im.Path)})

@@ -189,8 +189,13 @@ func (b *Builder) key(c *Case, steps []step) (string, error) {
 
 // Patch builds the patch and compares what comes of it with what the case says. The result is nil where there must be none.
 func (b *Built) Patch() (*build.Result, error) {
+	old, new := []string{filepath.Join(b.Dir, "old")}, []string{filepath.Join(b.Dir, "new")}
+	if !b.Case.Library {
+		driver := filepath.Join(b.Dir, "main.o")
+		old, new = append(old, driver), append(new, driver)
+	}
 	res, err := build.FromObjects(build.Options{
-		Target: b.Target(), Old: []string{filepath.Join(b.Dir, "old")}, New: []string{filepath.Join(b.Dir, "new")},
+		Target: b.Target(), Old: old, New: new,
 		Data: b.Case.Data, LayoutOK: b.Case.LayoutOK, Name: b.Name(), Tool: "test",
 	})
 	var refusals build.Refusals

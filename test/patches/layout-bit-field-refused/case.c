@@ -1,7 +1,7 @@
 /*
  * A bit-field moves within its word.
  *
- * refused: struct-layout-changed flags: its members differ
+ * refused: struct-layout-changed flags: the member added
  */
 #include "../case.h"
 

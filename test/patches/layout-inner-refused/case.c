@@ -1,8 +1,7 @@
 /*
  * A structure within a structure changes: both are named.
  *
- * refused: struct-layout-changed inner: 8 bytes before, 16 now
- * refused: struct-layout-changed outer: 16 bytes before, 24 now
+ * refused: struct-layout-changed inner: changed (8 bytes before, 16 now): the member b
  */
 #include "../case.h"
 

@@ -1,7 +1,7 @@
 /*
  * A new member in the padding: the size is the same, but what is in that place of the program's objects is nobody's.
  *
- * refused: struct-layout-changed session: its members differ
+ * refused: struct-layout-changed session: the member flags
  */
 #include "../case.h"
 

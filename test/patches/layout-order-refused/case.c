@@ -1,7 +1,7 @@
 /*
  * Two members of one size change places.
  *
- * refused: struct-layout-changed pair: its members differ
+ * refused: struct-layout-changed pair: its members are at other places
  */
 #include "../case.h"
 

@@ -1,7 +1,7 @@
 /*
  * A member becomes wider, into the padding behind it.
  *
- * refused: struct-layout-changed counter: its members differ
+ * refused: struct-layout-changed counter: is of type long
  */
 #include "../case.h"
 

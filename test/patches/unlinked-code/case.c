@@ -1,7 +1,7 @@
 /*
  * What changed is in a function that the linker left out of the program.
  *
- * nothing: old and new do not differ
+ * nothing: case.o: what changed in it was left out by the linker
  * flags: -ffunction-sections
  * link: -Wl,--gc-sections
  */
