@@ -18,6 +18,7 @@ import (
 	"lpatch/pkg/build"
 	"lpatch/pkg/durable"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/progress"
 )
 
 func buildCommand() *cli.Command {
@@ -162,7 +163,7 @@ func sourceOptions(c *cli.Context, name string) build.SourceOptions {
 		NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {
-		o.Progress = build.Progress{To: c.App.ErrWriter, Live: isTerminal(c.App.ErrWriter)}
+		o.Progress = progress.Reporter{To: c.App.ErrWriter, Live: isTerminal(c.App.ErrWriter)}
 	}
 	return o
 }

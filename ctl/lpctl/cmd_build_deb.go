@@ -18,6 +18,7 @@ import (
 	"lpatch/pkg/build"
 	"lpatch/pkg/durable"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/progress"
 )
 
 // debFlags are the options of build --deb.
@@ -150,7 +151,7 @@ func packageOptions(c *cli.Context) (build.PackageOptions, error) {
 		o.Work = filepath.Join(dir, "lpctl")
 	}
 	if !c.Bool("quiet") {
-		o.Progress = build.Progress{To: c.App.ErrWriter, Live: isTerminal(c.App.ErrWriter)}
+		o.Progress = progress.Reporter{To: c.App.ErrWriter, Live: isTerminal(c.App.ErrWriter)}
 	}
 	return o, nil
 }

@@ -319,20 +319,23 @@ func TestSeenThrough(t *testing.T) {
 	const fix = "--- a/price.c\n+++ b/price.c\n@@ -1 +1 @@\n-" + priceOld + "+" + priceNew
 	const main = "int price(int); int main(int argc, char **argv) { return price(argc); }\n"
 	const hook = "int rate = 1; __attribute__((constructor)) static void start(void) { rate = 2; }\n"
+	const order = "#include \"rate.h\"\n#ifndef MORE\n#define MORE 1\n#endif\nint order(int n) { return n * RATE + MORE; }\n"
+	const threeObjects = "prog: main.o price.o order.o\n\tgcc -o $@ $^\n"
 	const noHook = "--- a/Makefile\n+++ b/Makefile\n@@ -1,2 +1,2 @@\n CFLAGS = -O2 -g\n-prog: main.o price.o hook.o\n+prog: main.o price.o\n" + fix
 	for _, tt := range []struct{ name, makefile, patch, want string }{
 		{"compiler by its path", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ $^\nprice.o: price.c\n\t/usr/bin/gcc -O2 -g -c price.c\n", fix, "object-unseen price.o "},
 		{"assembler", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ $^\nprice.o: price.c\n\tgcc -O2 -S price.c; as price.s -o price.o\n", fix, "object-unseen price.o "},
 		{"objcopy", "CFLAGS = -O2 -g\nprog: main.o v2/price.o\n\tgcc -o $@ $^\nv2/price.o: price.o\n\tmkdir -p v2; objcopy --redefine-sym nothing=x price.o v2/price.o; objcopy --remove-section .comment v2/price.o\n", fix, "object-unseen v2/price.o "},
-		{"arguments in a file", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ $^\nprice.o: price.c\n\techo '-c price.c -o price.o' >r.rsp; gcc -O2 -g @r.rsp\n", fix, ""},
-		{"another ending", "CFLAGS = -O2 -g\nprog: main.o price.po\n\tgcc -o $@ $^\nprice.po: price.c\n\tgcc -O2 -g -c price.c -o $@\n", fix, ""},
-		{"parentheses", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ main.o 'b(x)/price.o'\nprice.o: price.c\n\tmkdir -p 'b(x)'; gcc -O2 -g -c price.c -o 'b(x)/price.o'; touch $@\n", fix, ""},
-		{"flags", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ $^\n", "--- a/Makefile\n+++ b/Makefile\n@@ -1 +1 @@\n-CFLAGS = -O2 -g\n+CFLAGS = -O2 -g -DX\n", "nothing-rebuilt"},
+		{"arguments in a file", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ $^\nprice.o: price.c\n\techo '-c price.c -o price.o' >r.rsp; gcc -O2 -g @r.rsp\n", fix, "functions price"},
+		{"another ending", "CFLAGS = -O2 -g\nprog: main.o price.po\n\tgcc -o $@ $^\nprice.po: price.c\n\tgcc -O2 -g -c price.c -o $@\n", fix, "functions price"},
+		{"parentheses", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ main.o 'b(x)/price.o'\nprice.o: price.c\n\tmkdir -p 'b(x)'; gcc -O2 -g -c price.c -o 'b(x)/price.o'; touch $@\n", fix, "functions price"},
+		{"flags", "CFLAGS = -O2 -g\n" + threeObjects, "--- a/Makefile\n+++ b/Makefile\n@@ -1 +1 @@\n-CFLAGS = -O2 -g\n+CFLAGS = -O2 -g -DMORE=9\n", "functions order"},
+		{"header that is no prerequisite", "CFLAGS = -O2 -g\n" + threeObjects, "--- a/rate.h\n+++ b/rate.h\n@@ -1 +1 @@\n-#define RATE 7\n+#define RATE 8\n" + fix, "functions order price"},
 		{"linked no more", "CFLAGS = -O2 -g\nprog: main.o price.o hook.o\n\tgcc -o $@ $^\n", noHook, "object-gone hook.o "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			for name, text := range map[string]string{"Makefile": tt.makefile, "main.c": main, "price.c": priceOld, "hook.c": hook} {
+			for name, text := range map[string]string{"Makefile": tt.makefile, "main.c": main, "price.c": priceOld, "hook.c": hook, "order.c": order, "rate.h": "#define RATE 7\n"} {
 				for _, top := range []string{"tree", "stock"} {
 					if err := os.MkdirAll(filepath.Join(dir, top), 0o755); err != nil {
 						t.Fatal(err)
@@ -347,9 +350,16 @@ func TestSeenThrough(t *testing.T) {
 			res, err := FromSource(context.Background(), SourceOptions{
 				Target: dir + "/stock/prog", Source: dir + "/tree", Patch: dir + "/fix.patch", Command: []string{"sh", "-c", "make prog"}, Name: "fix", Tool: "test",
 			})
-			if tt.want == "" {
-				if err != nil || len(res.Spec.Functions) != 1 {
-					t.Errorf("%v, want a patch of price", err)
+			if want, ok := strings.CutPrefix(tt.want, "functions "); ok {
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got []string
+				for _, f := range res.Spec.Functions {
+					got = append(got, f.Symbol)
+				}
+				if slices.Sort(got); strings.Join(got, " ") != want {
+					t.Errorf("a patch of %s, want %s", got, want)
 				}
 				return
 			}

@@ -11,6 +11,7 @@ import (
 	"lpatch/pkg/deb"
 	"lpatch/pkg/durable"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/progress"
 )
 
 // PackageOptions say which Debian package to build patches for, and which fixes to put into them.
@@ -28,7 +29,7 @@ type PackageOptions struct {
 	// NotPartOf is as in Options.
 	NotPartOf []string
 	Tool      string
-	Progress  Progress
+	Progress  progress.Reporter
 }
 
 // PackageResult is what came of a package.
@@ -79,13 +80,13 @@ func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) 
 }
 
 // lockWork has the work directory to itself until unlock is called, and says for whom it waits.
-func lockWork(ctx context.Context, work string, p Progress) (unlock func(), err error) {
+func lockWork(ctx context.Context, work string, p progress.Reporter) (unlock func(), err error) {
 	return durable.LockOrSay(ctx, work, func(pid int) {
 		who := "another build"
 		if pid != 0 {
 			who = fmt.Sprintf("the build of process %d", pid)
 		}
-		p.say("waiting for %s, which has %s; --work names another directory", who, work)
+		p.Say("waiting for %s, which has %s; --work names another directory", who, work)
 	})
 }
 
@@ -106,7 +107,7 @@ func (p *packager) path(name string) string { return filepath.Join(p.dir, name) 
 
 // find looks in the archive for what is wanted, before anything that takes long.
 func (p *packager) find(ctx context.Context) error {
-	p.o.Progress.say("reading the lists of %s", p.o.Suite)
+	p.o.Progress.Say("reading the lists of %s", p.o.Suite)
 	var err error
 	if p.a, err = deb.OpenArchive(ctx, filepath.Join(p.o.Work, "apt"), p.o.Suite, p.o.Mirror); err != nil {
 		return err
@@ -125,7 +126,7 @@ func (p *packager) find(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.o.Progress.say("fetching %s %s as Debian built it", p.o.Source, p.o.From)
+	p.o.Progress.Say("fetching %s %s as Debian built it", p.o.Source, p.o.From)
 	tmp := p.path("stock.new")
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
@@ -139,7 +140,7 @@ func (p *packager) find(ctx context.Context) error {
 // fetchFixes fetches the sources and decides which patches to apply.
 func (p *packager) fetchFixes(ctx context.Context) error {
 	var err error
-	p.o.Progress.say("fetching the source of %s %s", p.o.Source, p.o.From)
+	p.o.Progress.Say("fetching the source of %s %s", p.o.Source, p.o.From)
 	if p.dsc, err = p.a.FetchSource(ctx, p.old, p.path("old-source")); err != nil {
 		return err
 	}
@@ -152,7 +153,7 @@ func (p *packager) fetchFixes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.o.Progress.say("fetching the patches of %s %s", p.o.Source, p.o.To)
+	p.o.Progress.Say("fetching the patches of %s %s", p.o.Source, p.o.To)
 	dsc, err := p.a.FetchDebian(ctx, newer, p.path("new-source"))
 	if err != nil {
 		return err
@@ -188,12 +189,12 @@ func (p *packager) prepareRoot(ctx context.Context) error {
 		p.root = deb.OpenRoot(p.a, p.path("root"))
 		return nil
 	}
-	p.o.Progress.say("making a clean root of %s", p.o.Suite)
+	p.o.Progress.Say("making a clean root of %s", p.o.Suite)
 	var err error
 	if p.root, err = deb.NewRoot(ctx, p.a, filepath.Join(p.o.Work, "root-"+p.o.Suite+".tar"), p.path("root")); err != nil {
 		return err
 	}
-	p.o.Progress.say("installing what %s needs to be built", p.o.Source)
+	p.o.Progress.Say("installing what %s needs to be built", p.o.Source)
 	if err := p.root.InstallBuildDeps(ctx, p.old); err != nil {
 		return err
 	}
@@ -206,10 +207,10 @@ func (p *packager) buildOld(ctx context.Context) error {
 		return err
 	}
 	if _, err := os.Stat(p.path("old")); err == nil {
-		p.o.Progress.say("%s %s was built before", p.o.Source, p.o.From)
+		p.o.Progress.Say("%s %s was built before", p.o.Source, p.o.From)
 		return nil
 	}
-	p.o.Progress.say("building %s %s", p.o.Source, p.o.From)
+	p.o.Progress.Say("building %s %s", p.o.Source, p.o.From)
 	if err := p.root.Unpack(ctx, p.dsc, p.old.BuildPath()); err != nil {
 		return err
 	}
@@ -257,7 +258,7 @@ func (p *packager) build(ctx context.Context, target string, twice bool) (object
 	job := deb.BuildJob(p.old.BuildPath(), target, p.o.Jobs)
 	job.Env = append(job.Env, s.env()...)
 	started := time.Now()
-	stop := p.o.Progress.watch(filepath.Join(outer, "objects"))
+	stop := p.o.Progress.Watch(func() string { return objectsMade(filepath.Join(outer, "objects")) })
 	err = p.root.Run(ctx, job)
 	stop()
 	if err != nil {
@@ -275,7 +276,7 @@ func (p *packager) applyFixes(ctx context.Context) error {
 		return err
 	}
 	for _, f := range p.fixes {
-		p.o.Progress.say("applying %s", f.Name)
+		p.o.Progress.Say("applying %s", f.Name)
 		leftOut, err := deb.Apply(ctx, f, filepath.Join(p.root.Dir, p.old.BuildPath()))
 		if err != nil {
 			return err
@@ -287,7 +288,7 @@ func (p *packager) applyFixes(ctx context.Context) error {
 }
 
 func (p *packager) buildNew(ctx context.Context) error {
-	p.o.Progress.say("building it with the fixes")
+	p.o.Progress.Say("building it with the fixes")
 	objects, seconds, err := p.build(ctx, "build-arch", false)
 	if err != nil {
 		return err
@@ -315,7 +316,7 @@ func (p *packager) makePatches() error {
 	names := map[string]int{}
 	var parts []*builder
 	for _, im := range list {
-		p.o.Progress.say("comparing for %s", strings.Join(im.paths, " = "))
+		p.o.Progress.Say("comparing for %s", strings.Join(im.paths, " = "))
 		r := ImageResult{Paths: im.paths, File: im.file, Verified: im.twinIs, Name: p.patchName(im, names)}
 		b, err := prepare(Options{
 			Target: im.file, Symbols: im.twin, Libraries: p.libraries(im), Old: []string{p.path("old")}, New: []string{p.path("new")}, Links: links,

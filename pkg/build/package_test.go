@@ -18,6 +18,7 @@ import (
 	"lpatch/pkg/deb"
 	"lpatch/pkg/durable"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/progress"
 )
 
 // TestTwice: with shims that compile twice, a build makes the very files that it makes without, and there are the objects for
@@ -152,7 +153,7 @@ func TestLockWork(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	var said strings.Builder
-	if _, err := lockWork(ctx, dir, Progress{To: &said}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := lockWork(ctx, dir, progress.Reporter{To: &said}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
 	}
 	want := fmt.Sprintf("waiting for the build of process %d, which has %s; --work names another directory\n", os.Getpid(), dir)

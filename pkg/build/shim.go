@@ -352,8 +352,20 @@ func count() {
 	f.Close()
 }
 
-// record keeps a copy of an object under its path, as the build makes it. A copy replaces an earlier one as a whole,
-// because the first build's records are hard links to it.
+// objectCount returns how many objects shims have recorded in a directory.
+func objectCount(dir string) int64 {
+	st, err := os.Stat(filepath.Join(dir, countFile))
+	if err != nil {
+		return 0
+	}
+	return st.Size()
+}
+
+// objectsMade says that to people.
+func objectsMade(dir string) string { return plural(int(objectCount(dir)), "object") }
+
+// record keeps a copy of an object under its path, as the build makes it. A build may make one again, so a copy replaces an
+// earlier one as a whole.
 func record(obj string) error {
 	abs, err := filepath.Abs(obj)
 	if err != nil || isTrial(abs) {

@@ -9,9 +9,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"lpatch/pkg/command"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/progress"
 )
 
 // SourceOptions say what to build a patch from when the builds are to be done as well.
@@ -30,11 +32,12 @@ type SourceOptions struct {
 	Name        string
 	Description string
 	Tool        string
-	Progress    Progress
+	Progress    progress.Reporter
 }
 
-// FromSource builds the tree as it is and with the patch, one after the other in the same copy, and makes the patch from
-// the objects. Errors are those of FromObjects; the error of a failed build shows where its log has the first error.
+// FromSource builds the tree as it is and with the patch, each from scratch and one after the other in the same place, and
+// makes the patch from the objects. What a build takes for up to date is not known to be so: a Makefile may lack a header
+// among the prerequisites, or itself. Errors are those of FromObjects; the error of a failed build shows where its log has the first error.
 func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 	w, err := buildTwice(ctx, o)
 	if err != nil {
@@ -54,12 +57,7 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 
 // doubt refuses to say that there is nothing to do where the builds do not prove it.
 func (w *workshop) doubt(b *builder, nothing error) error {
-	switch {
-	case w.rebuilt == 0:
-		return Refusals{{Code: "nothing-rebuilt", File: w.o.Patch,
-			Text: "the build with the fix compiled nothing: the fix changes nothing that is compiled, or the build does not notice, as a Makefile without the headers among the prerequisites; " +
-				"put \"make clean;\" in front of the build command to know"}}
-	case !b.oldIn.known || !b.newIn.known:
+	if !b.oldIn.known || !b.newIn.known {
 		return Refusals{{Code: "object-unseen", File: w.o.Target,
 			Text: "no object that the builds made differs, and neither was seen to link a file of this name, with its needed libraries and exports; so it is not known whether it is made of them"}}
 	}
@@ -111,10 +109,10 @@ func buildTwice(ctx context.Context, o SourceOptions) (*workshop, error) {
 	}{
 		{"copying " + o.Source, w.copySource},
 		{"building the old source", w.buildOld},
-		{"applying " + o.Patch, w.applyPatch},
+		{"applying " + o.Patch, w.copyPatched},
 		{"building the new source", w.buildNew},
 	} {
-		o.Progress.say("%s", step.text)
+		o.Progress.Say("%s", step.text)
 		if err := step.do(ctx); err != nil {
 			w.remove()
 			return nil, err
@@ -127,7 +125,7 @@ func buildTwice(ctx context.Context, o SourceOptions) (*workshop, error) {
 // in the original.
 func (w *workshop) copySource(ctx context.Context) error {
 	var err error
-	if w.original, err = snapshot(w.source); err != nil {
+	if err := os.Mkdir(w.path("src"), 0o700); err != nil {
 		return err
 	}
 	if err := w.run(ctx, "copy", []string{"cp", "-a", "--reflink=auto", w.source + "/.", w.path("src")}, nil); err != nil {
@@ -153,13 +151,13 @@ func (w *workshop) copySource(ctx context.Context) error {
 // prepare compares what was built with one target.
 func (w *workshop) prepare(target, name string) (*builder, error) {
 	o := w.o
-	links, err := readLinks(w.path("old"), w.path("objects"))
+	links, err := readLinks(w.path("old"), w.path("new"))
 	if err != nil {
 		return nil, err
 	}
 	return prepare(Options{
 		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries, Links: links, NotPartOf: o.NotPartOf,
-		Old: []string{w.path("old")}, New: []string{w.path("objects")}, Data: o.Data, LayoutOK: o.LayoutOK, Set: o.Set, Name: name, Description: o.Description, Tool: o.Tool,
+		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, LayoutOK: o.LayoutOK, Set: o.Set, Name: name, Description: o.Description, Tool: o.Tool,
 	})
 }
 
@@ -196,16 +194,13 @@ func (o *SourceOptions) check() error {
 	return nil
 }
 
-// workshop is the temporary folder of a build: src (the copy), bin (shims), objects (as recorded), old (after the first
-// build).
+// workshop is the temporary directory of a build: src (the copy), bin (shims), old and new (the objects of both sources).
 type workshop struct {
 	dir    string
 	source string
 	patch  string
 	o      SourceOptions
-	made   int64 // objects so far
-	// rebuilt is how many the last build made.
-	rebuilt int64
+	began  time.Time
 
 	original   map[string]stamp  // the source before the builds
 	configured map[string]string // what is not in the copy, see forgetConfigured
@@ -224,15 +219,13 @@ func newWorkshop(o SourceOptions) (*workshop, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &workshop{dir: dir, source: source, patch: patchFile, o: o}
-	for _, d := range []string{"src", "bin", "objects"} {
-		if err := os.Mkdir(w.path(d), 0o700); err != nil {
-			w.remove()
-			return nil, err
-		}
+	w := &workshop{dir: dir, source: source, patch: patchFile, o: o, began: time.Now()}
+	w.original, err = snapshot(w.source)
+	for _, d := range []string{"bin", "old", "new"} {
+		err = errors.Join(err, os.Mkdir(w.path(d), 0o700))
 	}
-	self, err := os.Executable()
-	if err == nil {
+	self, selfErr := os.Executable()
+	if err = errors.Join(err, selfErr); err == nil {
 		err = makeShims(w.path("bin"), self, filepath.SplitList(os.Getenv("PATH")))
 	}
 	if err != nil {
@@ -246,15 +239,15 @@ func (w *workshop) path(name string) string { return filepath.Join(w.dir, name) 
 
 func (w *workshop) remove() { _ = os.RemoveAll(w.dir) }
 
-func (w *workshop) buildOld(ctx context.Context) error {
-	if err := w.build(ctx, "build-old"); err != nil {
+func (w *workshop) buildOld(ctx context.Context) error { return w.build(ctx, "old") }
+
+func (w *workshop) copyPatched(ctx context.Context) error {
+	if err := os.RemoveAll(w.path("src")); err != nil {
 		return err
 	}
-	// Hard links: the second build replaces the objects that it makes anew.
-	return w.run(ctx, "keep", []string{"cp", "-al", w.path("objects"), w.path("old")}, nil)
-}
-
-func (w *workshop) applyPatch(ctx context.Context) error {
+	if err := w.copySource(ctx); err != nil {
+		return err
+	}
 	err := w.run(ctx, "patch", []string{"patch", "-p1", "--batch", "--forward", "-i", w.patch}, nil)
 	if err != nil {
 		return fmt.Errorf("%s does not apply to %s with patch -p1: %w", w.o.Patch, w.o.Source, err)
@@ -262,12 +255,14 @@ func (w *workshop) applyPatch(ctx context.Context) error {
 	return nil
 }
 
-func (w *workshop) buildNew(ctx context.Context) error { return w.build(ctx, "build-new") }
+func (w *workshop) buildNew(ctx context.Context) error { return w.build(ctx, "new") }
 
-func (w *workshop) build(ctx context.Context, log string) error {
-	s := shims{bin: w.path("bin"), objects: w.path("objects"), root: w.path("src"), origin: w.source, path: os.Getenv("PATH")}
-	stop := w.o.Progress.watch(s.objects)
-	err := w.run(ctx, log, w.o.Command, s.env())
+// build builds the copy, and has the objects go to a directory of that name.
+func (w *workshop) build(ctx context.Context, objects string) error {
+	s := shims{bin: w.path("bin"), objects: w.path(objects), root: w.path("src"), origin: w.source, path: os.Getenv("PATH")}
+	log := "build-" + objects
+	stop := w.o.Progress.Watch(func() string { return objectsMade(s.objects) })
+	err := w.run(ctx, log, w.o.Command, append(s.env(), w.epoch()...))
 	stop()
 	made := objectCount(s.objects)
 	if err == nil && made == 0 {
@@ -282,9 +277,16 @@ func (w *workshop) build(ctx context.Context, log string) error {
 	if err := checkUntouched(w.source, w.original); err != nil {
 		return err
 	}
-	w.o.Progress.say("  %s", plural(int(made-w.made), "object"))
-	w.rebuilt, w.made = made-w.made, made
+	w.o.Progress.Say("  %s", objectsMade(s.objects))
 	return nil
+}
+
+// epoch has compilers take one time for __DATE__ and __TIME__ in both builds (reproducible-builds.org/specs/source-date-epoch).
+func (w *workshop) epoch() []string {
+	if os.Getenv("SOURCE_DATE_EPOCH") != "" {
+		return nil
+	}
+	return []string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", w.began.Unix())}
 }
 
 // foreign are languages that no patch can be made of, by the commands that build them and files in the top of their trees.

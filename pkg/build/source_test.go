@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/progress"
 )
 
 // TestMain lets the test binary be a compiler shim, as lpctl is.
@@ -57,8 +59,8 @@ func TestFromSource(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir, target, patchFile := sourceTree(t, makefile)
 			before := listing(t, dir)
-			var progress bytes.Buffer
-			o := SourceOptions{Target: target, Source: dir, Patch: patchFile, Command: []string{"make"}, Name: "fix", Tool: "test", Progress: Progress{To: &progress}}
+			var said bytes.Buffer
+			o := SourceOptions{Target: target, Source: dir, Patch: patchFile, Command: []string{"make"}, Name: "fix", Tool: "test", Progress: progress.Reporter{To: &said}}
 			res, err := FromSource(context.Background(), o)
 			if err != nil {
 				t.Fatal(err)
@@ -69,8 +71,8 @@ func TestFromSource(t *testing.T) {
 			if after := listing(t, dir); after != before {
 				t.Errorf("the source tree was written to:\n%s\nbefore:\n%s", after, before)
 			}
-			if !strings.Contains(progress.String(), "building the new source") {
-				t.Errorf("progress: %q", progress.String())
+			if !strings.Contains(said.String(), "building the new source") {
+				t.Errorf("progress: %q", said.String())
 			}
 			again, err := FromSource(context.Background(), o)
 			if err != nil || !bytes.Equal(again.Data, res.Data) {
