@@ -87,16 +87,9 @@ func (b *builder) account(res *diff.Result) error {
 			Text: fmt.Sprintf("it differs, and %s has its old code, though the build does not link it into a file of that name; give the target the name that the build gives it", b.im.Path)})
 		return nil
 	}
-	linked := b.oldIn.objects[name] || onlyShared(res)
-	if why == "" && b.im.Named && !linked {
-		if linked, err = b.complete(); err != nil {
-			return err
-		}
-	}
-	if why == "" && b.im.Named && linked {
-		why = "what changed in it was left out by the linker"
-		refusals, err := b.checkMissing(res)
-		if err != nil || len(refusals) > 0 {
+	if why == "" {
+		var refusals diff.Refusals
+		if why, refusals, err = b.leftOutByLinker(res); err != nil || len(refusals) > 0 {
 			b.refusals = append(b.refusals, refusals...)
 			return err
 		}
@@ -105,22 +98,26 @@ func (b *builder) account(res *diff.Result) error {
 		b.leaveOut(name, why)
 		return nil
 	}
+	b.unknown = append(b.unknown, b.notFound(res))
+	return nil
+}
+
+// notFound refuses an object of which it is not known whether it is part of the target.
+func (b *builder) notFound(res *diff.Result) diff.Refusal {
+	name := res.New.Name
 	if !b.im.Named && len(res.Old.Functions()) == 0 {
-		b.unknown = append(b.unknown, diff.Refusal{Code: "needs-symbols", File: name,
+		return diff.Refusal{Code: "needs-symbols", File: name,
 			Text: fmt.Sprintf("%s is stripped, and this object has no code by which it could be found: name an unstripped build of exactly the target with --symbols, "+
-				"or say --not-part-of %s if it is no part of it", b.im.Path, name)})
-		return nil
+				"or say --not-part-of %s if it is no part of it", b.im.Path, name)}
 	}
 	if b.im.Unlike() {
-		b.unknown = append(b.unknown, diff.Refusal{Code: "target-differs", File: name,
-			Text: b.im.Path + " is stripped, and it has nothing of the code of the old objects; they must be built from the target's source with its compiler and flags"})
-		return nil
+		return diff.Refusal{Code: "target-differs", File: name,
+			Text: b.im.Path + " is stripped, and it has nothing of the code of the old objects; they must be built from the target's source with its compiler and flags"}
 	}
-	b.unknown = append(b.unknown, diff.Refusal{Code: "object-not-found", File: name,
+	return diff.Refusal{Code: "object-not-found", File: name,
 		Text: fmt.Sprintf("it differs, and neither was its old code found in %s, nor is it proved to be no part of it%s; a target that was linked with -flto, or built with "+
 			"other flags or from other files, looks like this. Give the objects that it was linked from, name an unstripped build of it with --symbols, or say --not-part-of %s if it is none",
-			b.im.Path, b.whyUnsure(), name)})
-	return nil
+			b.im.Path, b.whyUnsure(), name)}
 }
 
 // whyUnsure says why the links of the build prove nothing, if there are any.
@@ -147,6 +144,28 @@ func (b *builder) isThere(old *diff.Object) bool {
 	}
 	loc, err := link.Locate(b.im, old, functions)
 	return err == nil && len(loc.Missing) == 0
+}
+
+// leftOutByLinker proves that the linker left out what changed in an object: the object was linked, or all objects of the
+// target are known. Of one that was linked it returns why that is not proved.
+func (b *builder) leftOutByLinker(res *diff.Result) (string, diff.Refusals, error) {
+	if !b.im.Named {
+		return "", nil, nil
+	}
+	linked := b.oldIn.objects[res.New.Name] || onlyShared(res)
+	if complete, err := b.complete(); err != nil || !linked && !complete {
+		return "", nil, err
+	}
+	refusals, err := b.checkMissing(res)
+	switch {
+	case err != nil:
+		return "", nil, err
+	case len(refusals) == 0:
+		return "what changed in it was left out by the linker", nil, nil
+	case !linked:
+		return "", nil, nil
+	}
+	return "", refusals, nil
 }
 
 // checkMissing handles an object that was linked, and of which the target has nothing that changed. It was left out

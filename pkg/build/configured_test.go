@@ -51,6 +51,7 @@ func TestConfigured(t *testing.T) {
 			if _, err := exec.LookPath(tt.tool); err != nil {
 				t.Skipf("%s is not installed", tt.tool)
 			}
+			rememberConfigure(t)
 			o := configuredTree(t, tt.files, tt.configure, tt.target)
 			before := listing(t, o.Source)
 			o.Command = []string{"sh", "-c", tt.build}

@@ -132,6 +132,7 @@ func TestSystems(t *testing.T) {
 				key, value, _ := strings.Cut(v, "=")
 				t.Setenv(key, value)
 			}
+			rememberConfigure(t)
 			// As people set it who build the same in several folders.
 			t.Setenv("CCACHE_DIR", t.TempDir())
 			t.Setenv("CCACHE_NOHASHDIR", "1")
@@ -161,6 +162,14 @@ func TestSystems(t *testing.T) {
 			}
 		})
 	}
+}
+
+// rememberConfigure has configure scripts keep their answers from one build to the next, which all ask the same.
+func rememberConfigure(t *testing.T) {
+	t.Helper()
+	site := filepath.Join(t.TempDir(), "config.site")
+	write(t, site, []byte("cache_file="+site+".cache\n"))
+	t.Setenv("CONFIG_SITE", site)
 }
 
 // unpack writes the source tree.
