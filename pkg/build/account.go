@@ -133,13 +133,25 @@ func (b *builder) whyUnsure() string {
 	return ""
 }
 
-// isThere tells whether the target has the code of all functions of an object, by their names.
+// isThere tells whether the target has the code of all functions of an object, by their names, or, if it is stripped, of any
+// by the code: the link that seemed to be the target's is another's then, which makes a file of the same name.
 func (b *builder) isThere(old *diff.Object) bool {
+	if b.oldIn.identical {
+		return false
+	}
+	if !b.im.Named {
+		im, err := link.OpenImage(b.o.Target, "")
+		if err != nil {
+			return false
+		}
+		found, _ := im.Recover([]*diff.Object{old})
+		return found > 0
+	}
 	functions := slices.DeleteFunc(old.Functions(), func(f *lpelf.Symbol) bool {
 		_, cold := diff.ColdParent(f.Name)
 		return cold || old.Shared(f)
 	})
-	if !b.im.Named || len(functions) == 0 {
+	if len(functions) == 0 {
 		return false
 	}
 	loc, err := link.Locate(b.im, old, functions)
@@ -152,7 +164,7 @@ func (b *builder) leftOutByLinker(res *diff.Result) (string, diff.Refusals, erro
 	if !b.im.Named {
 		return "", nil, nil
 	}
-	linked := b.oldIn.objects[res.New.Name] || onlyShared(res)
+	linked := b.oldIn.objects[res.New.Name]
 	if complete, err := b.complete(); err != nil || !linked && !complete {
 		return "", nil, err
 	}
@@ -177,6 +189,10 @@ func (b *builder) checkMissing(res *diff.Result) (diff.Refusals, error) {
 		symbols = append(symbols, v.Old)
 	}
 	for _, s := range symbols {
+		if r := b.checkAbsent(res.Old, s); r != nil {
+			out = append(out, *r)
+			continue
+		}
 		refusals, err := b.checkUsers(res.Old, s, 0)
 		if err != nil {
 			return nil, err
@@ -184,6 +200,24 @@ func (b *builder) checkMissing(res *diff.Result) (diff.Refusals, error) {
 		out = append(out, refusals...)
 	}
 	return append(out, res.Refusals...), nil
+}
+
+// checkAbsent refuses a changed symbol of an object that was not found in the target, where the target has one of that name,
+// or a compiler's clone of it, which is not known to be another object's.
+func (b *builder) checkAbsent(obj *diff.Object, s *lpelf.Symbol) *diff.Refusal {
+	is, _ := b.present(use{obj: obj, sym: s})
+	if is == isAbsent && diff.IsFunc(s) && !b.claimed(obj, s) {
+		for _, name := range b.im.FunctionNames() {
+			if name != s.Name && baseOf(name) == baseOf(s.Name) && obj.Lookup(name) == nil {
+				is = isOther
+			}
+		}
+	}
+	if is == isAbsent {
+		return nil
+	}
+	return &diff.Refusal{Code: "object-not-found", File: obj.Name, Symbol: s.Name,
+		Text: fmt.Sprintf("it changes, and %s has one of this name, of which it is not known that it is another one; a target that was linked with -flto, or built as one unit, looks like this", b.im.Path)}
 }
 
 // absence proves that an object is no part of the target, and returns how, or "".
@@ -208,7 +242,7 @@ func (b *builder) rival(obj *diff.Object) (string, error) {
 		if f.Bind != elf.STB_GLOBAL || b.im.Global(f.Name) == nil {
 			continue
 		}
-		owner, err := b.owner(obj, f, func(def *lpelf.Symbol) bool { return def.Bind == elf.STB_GLOBAL })
+		owner, err := b.owner(obj, f, func(_ *diff.Object, def *lpelf.Symbol) bool { return def.Bind == elf.STB_GLOBAL })
 		if err != nil || owner == "" {
 			return "", err
 		}
@@ -251,6 +285,9 @@ var linkerMade = map[string]bool{
 // complete tells whether the old objects have every function that the target's symbol table names, and everything to which
 // those of them refer that are in the target. It fills definers, in how many objects a symbol is defined, and functions, the target's.
 func (b *builder) complete() (bool, error) {
+	if !b.im.Named || !b.im.NamesLocals() {
+		return false, nil
+	}
 	if b.definers != nil {
 		return b.isComplete, nil
 	}

@@ -4,6 +4,7 @@ package build
 
 import (
 	"debug/elf"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -112,6 +113,9 @@ func (b *builder) compareAll() error {
 	b.old = oldOf(pairs)
 	if l := b.o.Links; l != nil {
 		target := identityOf(b.im.File)
+		if twin, err := lpelf.Open(b.o.Symbols); err == nil && b.o.Symbols != "" {
+			target.BuildID = hex.EncodeToString(twin.BuildID()) // of a rebuild that proved to be the same
+		}
 		b.oldIn, b.newIn = l.old.inputsOf(target), l.new.inputsOf(target)
 		b.compareLinks()
 	}
@@ -120,6 +124,9 @@ func (b *builder) compareAll() error {
 		return err
 	}
 	if err := b.recover(); err != nil {
+		return err
+	}
+	if err := b.doubtLinks(); err != nil {
 		return err
 	}
 	return b.compare(pairs)
@@ -146,6 +153,28 @@ type builder struct {
 	isComplete   bool
 	// instruments are the options that an object was compiled with, old and new, and that add code and data to it.
 	instruments map[string][2][]string
+}
+
+// doubtLinks forgets what the links say of a stripped target that lacks what they were made of: they are another program's, of
+// the same name.
+func (b *builder) doubtLinks() error {
+	if b.im.Named || b.oldIn.identical {
+		return nil
+	}
+	for name := range b.oldIn.objects {
+		if b.old.raw[name] == nil {
+			continue
+		}
+		obj, err := b.old.get(name)
+		if err != nil {
+			return err
+		}
+		if b.im.Refutes(obj) {
+			b.oldIn, b.newIn = inputs{}, inputs{}
+			return b.recover()
+		}
+	}
+	return nil
 }
 
 // recover finds the symbols of the old objects in a target that has none.
@@ -183,10 +212,17 @@ func (b *builder) compare(pairs []pair) error {
 			continue
 		}
 		res, err := comparePair(p, b.opts)
+		if err != nil && b.excluded(p.name) != "" {
+			b.leaveOut(p.name, b.excluded(p.name)) // of another machine, say, for a helper of the build
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		b.noteInstruments(res)
+		if err := b.checkGone(res, pairs); err != nil {
+			return err
+		}
 		switch {
 		case p.old != nil && !res.Nothing():
 			changed = append(changed, res)
@@ -277,7 +313,6 @@ func comparePair(p pair, opts diff.Options) (*diff.Result, error) {
 func (b *builder) locate(changed []*diff.Result) error {
 	var lost []*diff.Result
 	failed := map[string]diff.Refusals{}
-	taken := map[int]string{}
 	for _, res := range changed {
 		if b.unlinked(res.New.Name) {
 			lost = append(lost, res)
@@ -290,12 +325,11 @@ func (b *builder) locate(changed []*diff.Result) error {
 			lost = append(lost, res)
 		case errors.As(err, &refusals):
 			failed[res.New.Name] = refusals
-		case taken[in.Loc.Block] != "" && in.Loc.Block != 0:
-			b.leaveOut(res.New.Name, "the same code as "+taken[in.Loc.Block])
 		case err != nil:
 			return err
+		case b.sameAs(in) != "":
+			b.leaveOut(res.New.Name, "the same code as "+b.sameAs(in))
 		default:
-			taken[in.Loc.Block] = res.New.Name
 			b.inputs = append(b.inputs, in)
 			b.accept(res)
 			if b.notPartOf[res.New.Name] {
@@ -314,6 +348,30 @@ func (b *builder) locate(changed []*diff.Result) error {
 		}
 	}
 	return nil
+}
+
+// sameAs names the object whose changed functions are, in the target, those of another build of the same source, or "".
+func (b *builder) sameAs(in *link.Input) string {
+	for _, other := range b.inputs {
+		if other.Loc == nil || other.Loc.Block != in.Loc.Block || !hasFunctions(other.Diff.Old, oldFunctions(in.Diff)) {
+			continue
+		}
+		elsewhere := slices.ContainsFunc(in.Diff.Changed, func(ch diff.Change) bool {
+			m, is := in.Loc.Match(ch.Old), other.Loc.Match(other.Diff.Old.Lookup(ch.Old.Name))
+			return m == nil || is == nil || is.Start != m.Start
+		}) || slices.ContainsFunc(in.Diff.Values, func(v diff.Value) bool {
+			at, _, err := in.Loc.Address(v.Old)
+			same := other.Diff.Old.Lookup(v.Old.Name)
+			return err != nil || same == nil || !slices.ContainsFunc(other.Diff.Values, func(o diff.Value) bool {
+				is, _, err := other.Loc.Address(o.Old)
+				return o.Old == same && err == nil && is == at
+			})
+		})
+		if !elsewhere {
+			return other.Diff.New.Name
+		}
+	}
+	return ""
 }
 
 // locateOne compares the old code of one object with the image.
@@ -473,7 +531,7 @@ func hasFunctions(obj *diff.Object, functions []*lpelf.Symbol) bool {
 // finish makes the file from what has been found. elsewhere names, for an object, another target that it is part of.
 func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 	for _, r := range b.unknown {
-		if other := elsewhere[r.File]; other != "" {
+		if other := elsewhere[r.File]; other != "" && !b.oldIn.objects[r.File] {
 			b.leaveOut(r.File, "part of "+other)
 		} else {
 			b.refusals = append(b.refusals, r)
@@ -488,11 +546,17 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 	case err != nil:
 		return nil, err
 	}
+	nothing := content == nil || len(content.Spec.Sites) == 0
+	if len(b.refusals) == 0 {
+		if err := b.checkTarget(nothing); err != nil {
+			return nil, err
+		}
+	}
 	if len(b.refusals) > 0 {
 		return nil, b.explain(b.refusals)
 	}
 	switch n := len(content.Spec.Sites); {
-	case n == 0:
+	case nothing:
 		return nil, b.nothing()
 	case n > patch.MaxSites:
 		return nil, diff.Refusals{{Code: "too-many-sites", File: b.im.Path,

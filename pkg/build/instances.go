@@ -1,7 +1,6 @@
 package build
 
 import (
-	"bytes"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,7 +55,7 @@ func (b *builder) settleInstances(pairs []pair) error {
 		}
 		var res *diff.Result
 		for _, name := range slices.Sorted(maps.Keys(b.keepers)) {
-			if !bytes.Contains(p.old, []byte("\x00"+name+"\x00")) {
+			if !mayName(p.old, name) {
 				continue
 			}
 			if res == nil {

@@ -174,6 +174,8 @@ type inputs struct {
 	lto     string            // an output that was linked with -flto
 	unsure  string            // why there may be more
 	known   bool              // there is such a link
+	// identical tells that one of them made exactly the target, by its build-id.
+	identical bool
 }
 
 // inputsOf gathers the inputs of all links that made a target.
@@ -213,6 +215,7 @@ func (l buildLinks) inputsOf(target identity) inputs {
 	for i := range l.records {
 		if l.records[i].Identity.same(target) {
 			in.known = true
+			in.identical = in.identical || target.BuildID != "" && target.BuildID == l.records[i].Identity.BuildID
 			take(&l.records[i])
 		}
 	}

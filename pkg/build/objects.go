@@ -1,7 +1,9 @@
 package build
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -35,7 +37,7 @@ func collect(paths []string) (map[string][]byte, error) {
 			continue
 		}
 		err = filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.Type().IsRegular() || !isObjectName(path) {
+			if err != nil || d.IsDir() || !isObjectFile(path) {
 				return err
 			}
 			rel, err := filepath.Rel(p, path)
@@ -54,6 +56,25 @@ func collect(paths []string) (map[string][]byte, error) {
 	return out, nil
 }
 
+// isObjectFile tells whether a file, or what a symbolic link leads to, is an object or an archive by its name or by how it
+// begins.
+func isObjectFile(path string) bool {
+	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+		return false
+	}
+	if isObjectName(path) {
+		return true
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 64)
+	n, _ := io.ReadFull(f, head)
+	return isObject(head[:n]) || bytes.HasPrefix(head[:n], []byte("!<"))
+}
+
 func isObjectName(path string) bool {
 	switch filepath.Ext(path) {
 	case ".o", ".a", ".lo", ".os":
@@ -69,6 +90,8 @@ func collectFile(out map[string][]byte, key, path string, named bool) error {
 		return err
 	}
 	switch {
+	case bytes.HasPrefix(data, []byte("!<thin>\n")):
+		return fmt.Errorf("%s: a thin archive, which only names its members; give the objects themselves", path)
 	case lpelf.IsArchive(data):
 		members, err := lpelf.ParseArchive(path, data)
 		if err != nil {

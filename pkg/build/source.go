@@ -48,20 +48,7 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	res, err := b.finish(nil)
-	if errors.Is(err, ErrNothing) {
-		err = w.doubt(b, err)
-	}
-	return res, err
-}
-
-// doubt refuses to say that there is nothing to do where the builds do not prove it.
-func (w *workshop) doubt(b *builder, nothing error) error {
-	if !b.oldIn.known || !b.newIn.known {
-		return Refusals{{Code: "object-unseen", File: w.o.Target,
-			Text: "no object that the builds made differs, and neither was seen to link a file of this name, with its needed libraries and exports; so it is not known whether it is made of them"}}
-	}
-	return nothing
+	return b.finish(nil)
 }
 
 // FromSourceEach does the same for several programs and libraries of one tree, which is built no more often for that.

@@ -49,11 +49,17 @@ func (o *oldObjects) get(name string) (*diff.Object, error) {
 	return obj, nil
 }
 
+// mayName tells whether an object may have a symbol of that name: it has the name, or another one that ends with it, of which
+// a string table then need not have a copy (gABI "String Table").
+func mayName(object []byte, symbol string) bool {
+	return bytes.Contains(object, []byte(symbol+"\x00"))
+}
+
 // naming returns the objects that have a symbol of that name, defined or not.
 func (o *oldObjects) naming(symbol string) ([]*diff.Object, error) {
 	var out []*diff.Object
 	for _, name := range o.names() {
-		if !bytes.Contains(o.raw[name], []byte("\x00"+symbol+"\x00")) {
+		if !mayName(o.raw[name], symbol) {
 			continue
 		}
 		obj, err := o.get(name)
@@ -68,8 +74,21 @@ func (o *oldObjects) naming(symbol string) ([]*diff.Object, error) {
 // use is what refers to a symbol: a function or a variable of an object.
 type use struct {
 	obj *diff.Object
-	sym *lpelf.Symbol
+	sym *lpelf.Symbol // nil for a table without a name, as the list of constructors is
+	// through tells that it does so through others, which the target has not.
+	through bool
 }
+
+// name is that of the function or variable, or of the table, for a sentence.
+func (u use) name() string {
+	if u.sym == nil {
+		return "a table"
+	}
+	return u.sym.Name
+}
+
+// linkOrder is SHF_LINK_ORDER of <elf.h>: the section goes with the one that it is about.
+const linkOrder = elf.SectionFlag(0x80)
 
 // usersIn returns what refers to a symbol of that name within one object.
 func usersIn(obj *diff.Object, name string) []use {
@@ -84,11 +103,12 @@ func usersIn(obj *diff.Object, name string) []use {
 				continue
 			}
 			by, _ := obj.At(sec, int64(r.Off))
-			if by == nil || by.Name == name || seen[by] {
+			// The tables of a switch have no name either, and lead into the function.
+			if by == nil && (r.Type != elf.R_X86_64_64 || r.Add != 0 || sec.Flags&linkOrder != 0) || by != nil && by.Name == name || seen[by] {
 				continue
 			}
 			seen[by] = true
-			out = append(out, use{obj, by})
+			out = append(out, use{obj: obj, sym: by})
 		}
 	}
 	return out
@@ -127,6 +147,12 @@ const (
 
 // present looks for an old function or variable in the target.
 func (b *builder) present(u use) (presence, string) {
+	if u.sym == nil {
+		return isSame, "" // the linker keeps it if it keeps anything of the object
+	}
+	if u.sym.Bind == elf.STB_LOCAL && b.im.Named && !b.im.NamesLocals() {
+		return isOther, "the target's symbol table names nothing that is static"
+	}
 	if !diff.IsFunc(u.sym) {
 		if len(b.definitions(u.obj, u.sym.Name)) > 0 {
 			return isSame, ""
@@ -162,6 +188,9 @@ func (b *builder) namedElsewhere(obj *diff.Object, f *lpelf.Symbol) bool {
 	if f.Bind != elf.STB_LOCAL {
 		return b.im.Global(f.Name) != nil
 	}
+	if len(b.im.Local(0, f.Name)) > 0 {
+		return true
+	}
 	return slices.ContainsFunc(b.im.LocalSources(f.Name), func(source string) bool {
 		return !slices.ContainsFunc(b.old.names(), func(name string) bool {
 			other, err := b.old.get(name)
@@ -170,21 +199,33 @@ func (b *builder) namedElsewhere(obj *diff.Object, f *lpelf.Symbol) bool {
 	})
 }
 
-// claimed tells whether what the target has under the name of a function is that of another old object.
+// claimed tells whether what the target has under the name of a function is that of another old object: for a global one
+// another definition that was linked, for a static one that of a source file of the same name.
 func (b *builder) claimed(obj *diff.Object, f *lpelf.Symbol) bool {
-	owner, err := b.owner(obj, f, func(*lpelf.Symbol) bool { return true })
+	owner, err := b.owner(obj, f, func(other *diff.Object, def *lpelf.Symbol) bool {
+		if f.Bind == elf.STB_LOCAL {
+			return def.Bind == elf.STB_LOCAL && other.Source == obj.Source
+		}
+		return def.Bind != elf.STB_LOCAL
+	})
 	return err == nil && owner != ""
 }
 
+// overridden tells whether the target has another object's function instead of a weak one. All references go to that then,
+// and no compiler puts a copy of a weak function into another.
+func (b *builder) overridden(obj *diff.Object, f *lpelf.Symbol) bool {
+	return f.Bind == elf.STB_WEAK && !obj.Shared(f) && b.claimed(obj, f)
+}
+
 // owner finds another old object whose function of that name is the one that the target has, and of a kind that counts.
-func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol, counts func(*lpelf.Symbol) bool) (string, error) {
+func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol, counts func(*diff.Object, *lpelf.Symbol) bool) (string, error) {
 	others, err := b.old.naming(f.Name)
 	if err != nil {
 		return "", err
 	}
 	for _, other := range others {
 		def := other.Lookup(f.Name)
-		if other.Name == obj.Name || def == nil || !diff.IsFunc(def) || !counts(def) {
+		if other.Name == obj.Name || def == nil || !diff.IsFunc(def) || !counts(other, def) {
 			continue
 		}
 		if _, err := link.Locate(b.im, other, []*lpelf.Symbol{def}); err == nil {
@@ -201,29 +242,32 @@ func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol, counts func(*lpelf.Sy
 func (b *builder) checkUsers(obj *diff.Object, s *lpelf.Symbol, at uint64) (diff.Refusals, error) {
 	var out diff.Refusals
 	missing := at == 0
-	overridden := missing && b.claimed(obj, s) // then what refers to it has the other object's
+	if missing && b.overridden(obj, s) {
+		return nil, nil
+	}
 	seen := map[*lpelf.Symbol]bool{s: true}
-	for queue := []use{{obj, s}}; len(queue) > 0; queue = queue[1:] {
+	for queue := []use{{obj: obj, sym: s}}; len(queue) > 0; queue = queue[1:] {
 		users, err := b.users(queue[0].obj, queue[0].sym)
 		if err != nil {
 			return nil, err
 		}
 		for _, u := range users {
-			if seen[u.sym] || !missing && !diff.IsFunc(u.sym) {
+			if u.sym != nil && seen[u.sym] || !missing && (u.sym == nil || !diff.IsFunc(u.sym)) {
 				continue
 			}
 			seen[u.sym] = true
+			u.through = queue[0].sym != s
 			switch is, why := b.present(u); {
 			case is == isAbsent:
 				queue = append(queue, u)
-			case is == isOther && !b.changes(u) && (missing || b.callsLess(u, s.Name, at)):
-				out = append(out, diff.Refusal{Code: "target-differs", File: u.obj.Name, Symbol: u.sym.Name,
+			case is == isOther && !b.changes(u) && (missing || u.through || b.callsLess(u, s.Name, at)):
+				out = append(out, diff.Refusal{Code: "target-differs", File: u.obj.Name, Symbol: u.name(),
 					Text: fmt.Sprintf("it refers to %s of %s, which changes, and it is not in the target as it is in the old object, so the target may have a copy of that in it: %s",
 						s.Name, obj.Name, why)})
-			case is == isSame && missing && !overridden:
+			case is == isSame && missing:
 				out = append(out, diff.Refusal{Code: "object-not-found", File: obj.Name, Symbol: s.Name,
 					Text: fmt.Sprintf("it changes, and %s of %s, which refers to it, is in %s, but it was not found there; name an unstripped build of exactly the target with --symbols",
-						u.sym.Name, u.obj.Name, b.im.Path)})
+						u.name(), u.obj.Name, b.im.Path)})
 			}
 		}
 	}

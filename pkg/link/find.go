@@ -438,6 +438,11 @@ func (im *Image) doubt(obj *diff.Object) error {
 	return nil
 }
 
+// Refutes tells, of an image without symbols, whether it lacks the code of an old object, all of it or most.
+func (im *Image) Refutes(obj *diff.Object) bool {
+	return im.recovered && (im.absent[obj.Name] == notThere || im.absent[obj.Name] == partly)
+}
+
 // Unlike tells whether an image without symbols has nothing of the code of any old object.
 func (im *Image) Unlike() bool { return im.recovered && len(im.ofObject) == 0 }
 

@@ -36,6 +36,8 @@ type Image struct {
 	ofObject  map[string]int // the block of an old object that was found, by its name
 	absent    map[string]absence
 	scope     *scope
+	// namesLocals tells of the symbol table that it has local functions: linkers make local variables themselves.
+	namesLocals bool
 	// symbols is the debug file that the symbol table was found in, "" for none.
 	symbols string
 	near    bool // the patch must be in its reach
@@ -161,6 +163,7 @@ func (im *Image) addSymbol(s *lpelf.Symbol) {
 	case s.Bind != elf.STB_LOCAL:
 		im.global[s.Name] = append([]*lpelf.Symbol{s}, im.global[s.Name]...)
 	default:
+		im.namesLocals = im.namesLocals || s.Type == elf.STT_FUNC
 		if s.File == "" {
 			im.global[s.Name] = append(im.global[s.Name], s)
 		}
@@ -186,12 +189,28 @@ func (im *Image) Global(name string) *lpelf.Symbol {
 // symbols, as some debug files have: there a name may stand for the statics of several sources.
 func (im *Image) Local(block int, name string) []*lpelf.Symbol { return im.local[block][name] }
 
+// NamesLocals tells whether the symbol table has names of static functions and variables: a linker or strip may have left
+// those out (-x). That one is not named then says nothing.
+func (im *Image) NamesLocals() bool { return im.namesLocals }
+
 // FunctionNames returns the names of all functions in the symbol table.
 func (im *Image) FunctionNames() []string {
 	var out []string
 	for _, names := range im.names {
 		out = append(out, names...)
 	}
+	return out
+}
+
+// LocalFunctions returns the names of the static functions in a part of the symbol table, sorted.
+func (im *Image) LocalFunctions(block int) []string {
+	var out []string
+	for name, list := range im.local[block] {
+		if slices.ContainsFunc(list, func(s *lpelf.Symbol) bool { return s.Type == elf.STT_FUNC }) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
 	return out
 }
 

@@ -172,14 +172,21 @@ func (im *Image) anyLocal(obj *diff.Object, blocks []int) bool {
 	return false
 }
 
-// fullest keeps the candidates whose block names most of the object's local functions.
+// fullest keeps the candidates whose block names most of the object's local functions and fewest others, by their code:
+// another source file of the same name may have functions of the same names.
 func fullest(found []*Located) []*Located {
+	if len(found) == 1 {
+		return found
+	}
 	best, keep := -1, []*Located{}
 	for _, l := range found {
 		n := 0
-		for _, f := range l.Obj.Functions() {
-			if f.Bind == elf.STB_LOCAL && len(l.m.im.Local(l.Block, f.Name)) > 0 {
+		for _, name := range l.m.im.LocalFunctions(l.Block) {
+			f := l.Obj.Lookup(name)
+			if f != nil && diff.IsFunc(f) && newMatcher(l.m.im, l.Obj, l.Block).function(f) == nil {
 				n++
+			} else {
+				n--
 			}
 		}
 		switch {
@@ -198,6 +205,10 @@ func tryBlock(im *Image, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*L
 	for _, f := range funcs {
 		addrs := loc.m.addresses(f)
 		switch {
+		case len(addrs) == 0 && im.Named && f.Bind == elf.STB_LOCAL && !im.namesLocals:
+			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: obj.Name, Symbol: f.Name,
+				Text: im.Path + " names no static functions in its symbol table (ld or strip -x): name an unstripped build of exactly the target with --symbols"})
+			continue
 		case len(addrs) == 0 && !im.Named:
 			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: obj.Name, Symbol: f.Name,
 				Text: im.Path + " is stripped, and " + im.whyNotFound() + ": name an unstripped build of exactly the target with --symbols"})
