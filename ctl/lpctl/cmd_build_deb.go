@@ -244,6 +244,9 @@ func sayImage(c *cli.Context, im *build.ImageResult, row packageJSON) error {
 		fmt.Fprintf(c.App.ErrWriter, "lpctl: %s:\n", row.Image)
 		complainAll(c.App.ErrWriter, refusals)
 	}
+	if errors.Is(im.Err, build.ErrNothing) && c.IsSet("target") && !c.Bool("quiet") { // of a package most files are so
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: %s: %v\n", row.Image, im.Err)
+	}
 	if im.Result == nil || c.Bool("quiet") {
 		return nil
 	}
