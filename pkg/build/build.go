@@ -111,8 +111,7 @@ func (b *builder) compareAll() error {
 	pairs := pairUp(olds, news)
 	b.old = oldOf(pairs)
 	if l := b.o.Links; l != nil {
-		target := identityOf(b.im.File)
-		b.oldIn, b.newIn = l.old.inputsOf(target), l.new.inputsOf(target)
+		b.oldIn, b.newIn = l.inputsOf(identityOf(b.im.File))
 		b.compareLinks()
 	}
 	pairs, err = b.withoutLTO(pairs)
