@@ -35,11 +35,12 @@ func (b *builder) compareLinks() {
 	if !b.oldIn.known || !b.newIn.known {
 		return
 	}
+	b.changedLinks()
 	foreign := maps.Clone(b.oldIn.foreign)
 	maps.Copy(foreign, b.newIn.foreign)
 	for _, name := range slices.Sorted(maps.Keys(foreign)) {
 		if b.oldIn.foreign[name] != b.newIn.foreign[name] {
-			refuse("object-unseen", name, "%s is linked from it, it differs, and lpctl saw no compiler make it; have it made by gcc, g++ or clang, called by name, and linked as it was made", b.im.Path)
+			refuse("object-unseen", name, "%s", b.foreignText(name))
 		}
 	}
 	for _, name := range b.old.names() {

@@ -116,7 +116,7 @@ func (b *builder) compareAll() error {
 		if twin, err := lpelf.Open(b.o.Symbols); err == nil && b.o.Symbols != "" {
 			target.BuildID = hex.EncodeToString(twin.BuildID()) // of a rebuild that proved to be the same
 		}
-		b.oldIn, b.newIn = l.old.inputsOf(target), l.new.inputsOf(target)
+		b.oldIn, b.newIn = l.inputsOf(target)
 		b.compareLinks()
 	}
 	pairs, err = b.withoutLTO(pairs)

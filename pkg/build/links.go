@@ -1,19 +1,15 @@
 package build
 
 import (
-	"bytes"
 	"cmp"
 	"crypto/sha256"
-	"debug/elf"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -21,34 +17,32 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// linksDir is in the directory of the objects; it has a linkRecord for each file that the build linked. madeDir has a madeRecord
-// for each object.
+// linksDir is in the directory of the objects; it has a linkRecord for each file that the build linked. madeDir has a linkInput
+// for each recorded object, with its name there and the sum of what the build itself got, which may have been compiled apart.
+// Of an object that was made several times the last one is recorded; everMadeDir has all of them.
 const (
-	linksDir = ".links"
-	madeDir  = ".made"
+	linksDir    = ".links"
+	madeDir     = ".made"
+	everMadeDir = ".ever-made"
 )
-
-// madeRecord tells what the build itself got for an object that is recorded, which may have been compiled apart.
-type madeRecord struct {
-	Object string `json:"object"` // its name among the recorded ones
-	Sum    string `json:"sum"`    // SHA-256 of what the build got
-}
 
 // linkRecord is one link of a build, as the shim saw it: what was made, and of what.
 type linkRecord struct {
 	Output   string      `json:"output"` // below the tree
 	Sum      string      `json:"sum"`    // SHA-256 of the output: that of "ld -r" is linked again
 	Identity identity    `json:"identity"`
-	Inputs   []linkInput `json:"inputs"` // files of the tree that the linker took something from
-	Own      []string    `json:"own"`    // recorded objects of sources that the same call compiled
+	Inputs   []linkInput `json:"inputs"` // objects that the linker took something from
+	Own      []linkInput `json:"own"`    // recorded objects of sources that the same call compiled
+	How      []linkInput `json:"how"`    // arguments that change what comes out; with sums, files that they name
 	LTO      bool        `json:"lto"`
 	Unsure   string      `json:"unsure,omitempty"` // why Inputs may not be all, "" if they are
 }
 
 // linkInput is an object that was linked.
 type linkInput struct {
-	Name string `json:"name"` // below the tree; members of archives as ARCHIVE(MEMBER)
-	Sum  string `json:"sum"`  // SHA-256
+	Name string   `json:"name"` // below the tree, or a whole path elsewhere; members of archives as ARCHIVE(MEMBER)
+	Sum  string   `json:"sum,omitempty"`
+	From []string `json:"from,omitempty"` // the sources that an object elsewhere says it was made from
 }
 
 func sumOf(data []byte) string {
@@ -100,6 +94,7 @@ type Links struct{ old, new buildLinks }
 type buildLinks struct {
 	records []linkRecord
 	made    map[string][]string // sum -> names of recorded objects
+	ever    map[string]bool     // sums of all that were made
 }
 
 // readLinks reads what the shim has written into the directories of objects.
@@ -114,7 +109,7 @@ func readLinks(old, new string) (*Links, error) {
 }
 
 func readBuildLinks(dir string) (buildLinks, error) {
-	b := buildLinks{made: map[string][]string{}}
+	b := buildLinks{made: map[string][]string{}, ever: map[string]bool{}}
 	err := readRecords(filepath.Join(dir, linksDir), func(data []byte) error {
 		var r linkRecord
 		err := json.Unmarshal(data, &r)
@@ -124,12 +119,21 @@ func readBuildLinks(dir string) (buildLinks, error) {
 	if err != nil {
 		return b, err
 	}
-	return b, readRecords(filepath.Join(dir, madeDir), func(data []byte) error {
-		var m madeRecord
-		err := json.Unmarshal(data, &m)
-		b.made[m.Sum] = append(b.made[m.Sum], m.Object)
-		return err
-	})
+	for name, take := range map[string]func(linkInput){
+		madeDir:     func(m linkInput) { b.made[m.Sum] = append(b.made[m.Sum], m.Name) },
+		everMadeDir: func(m linkInput) { b.ever[m.Sum] = true },
+	} {
+		err := readRecords(filepath.Join(dir, name), func(data []byte) error {
+			var m linkInput
+			err := json.Unmarshal(data, &m)
+			take(m)
+			return err
+		})
+		if err != nil {
+			return b, err
+		}
+	}
+	return b, nil
 }
 
 func readRecords(dir string, take func([]byte) error) error {
@@ -171,16 +175,26 @@ func writeRecord(dir, key string, record any) error {
 type inputs struct {
 	objects map[string]bool   // names of recorded objects that it was made of
 	foreign map[string]string // other objects, with their sums: no compiler was seen to make them
+	again   map[string]bool   // those of foreign that were made, and then another one in their place
+	how     map[string]string // how it was linked, by the output and what is said: see linkRecord.How
+	outputs map[string]bool   // what the links made
 	lto     string            // an output that was linked with -flto
 	unsure  string            // why there may be more
 	known   bool              // there is such a link
-	// identical tells that one of them made exactly the target, by its build-id.
+	// identical tells, of the old ones, that one of them made exactly the target, by its build-id.
 	identical bool
 }
 
-// inputsOf gathers the inputs of all links that made a target.
-func (l buildLinks) inputsOf(target identity) inputs {
-	in := inputs{objects: map[string]bool{}, foreign: map[string]string{}}
+// inputsOf gathers, for both builds, the inputs of all links that made a target. A fix may change what tells such a link, the
+// needed libraries and exports: then the new one is known by its output.
+func (l *Links) inputsOf(target identity) (old, new inputs) {
+	old = l.old.inputsOf(func(r *linkRecord) bool { return r.Identity.same(target) })
+	old.identical = slices.ContainsFunc(l.old.records, func(r linkRecord) bool { return target.BuildID != "" && target.BuildID == r.Identity.BuildID })
+	return old, l.new.inputsOf(func(r *linkRecord) bool { return r.Identity.same(target) || old.outputs[r.Output] })
+}
+
+func (l buildLinks) inputsOf(makes func(*linkRecord) bool) inputs {
+	in := inputs{objects: map[string]bool{}, foreign: map[string]string{}, again: map[string]bool{}, how: map[string]string{}, outputs: map[string]bool{}}
 	made := map[string]*linkRecord{}
 	for i := range l.records {
 		made[l.records[i].Sum] = &l.records[i]
@@ -196,30 +210,37 @@ func (l buildLinks) inputsOf(target identity) inputs {
 			in.lto = r.Output
 		}
 		in.unsure = cmp.Or(in.unsure, r.Unsure)
-		for _, name := range r.Own {
-			in.objects[name] = true
-		}
-		for _, input := range r.Inputs {
+		in.takeHow(r)
+		for _, input := range slices.Concat(r.Own, r.Inputs) {
 			if part := made[input.Sum]; part != nil { // of what "ld -r" made, the inputs count
 				take(part)
 				continue
 			}
-			if len(l.made[input.Sum]) == 0 {
-				in.foreign[input.Name] = input.Sum
-			}
-			for _, name := range l.made[input.Sum] {
-				in.objects[name] = true
-			}
+			in.take(l, input)
 		}
 	}
 	for i := range l.records {
-		if l.records[i].Identity.same(target) {
-			in.known = true
-			in.identical = in.identical || target.BuildID != "" && target.BuildID == l.records[i].Identity.BuildID
-			take(&l.records[i])
+		if r := &l.records[i]; makes(r) {
+			in.known, in.outputs[r.Output] = true, true
+			take(r)
 		}
 	}
 	return in
+}
+
+func (in *inputs) take(l buildLinks, input linkInput) {
+	for _, name := range l.made[input.Sum] {
+		in.objects[name] = true
+	}
+	if len(l.made[input.Sum]) > 0 {
+		return
+	}
+	if !strings.Contains(in.foreign[input.Name], input.Sum) { // several links may have taken several of that name
+		sums := append(strings.Fields(in.foreign[input.Name]), input.Sum)
+		slices.Sort(sums)
+		in.foreign[input.Name] = strings.Join(sums, " ")
+	}
+	in.again[input.Name] = in.again[input.Name] || l.ever[input.Sum]
 }
 
 // excludes tells whether an object is certainly not among the inputs.
@@ -227,12 +248,8 @@ func (in inputs) excludes(object string) bool {
 	return in.known && in.unsure == "" && !in.objects[object]
 }
 
-// mapInput is an object as link maps write it, of all linkers: FILE.o, or ARCHIVE.a(MEMBER.o). GNU ld also names each file
-// on a line of its own.
-var mapInput = regexp.MustCompile(`[^\s():]+\([^\s()]+\)|[^\s():]+\.(?:o|lo|os|obj)\b|(?m:^LOAD .+$)`)
-
-// recordLink notes a link that is done: args are those of the compiler, mapFile is the linker's map.
-func (s *step) recordLink(args []string, mapFile string) error {
+// recordLink notes a link that is done, with the objects that stand for what the same call compiled, and the linker's map.
+func (s *step) recordLink(own []linkInput, text string) error {
 	output, err := filepath.Abs(s.linkOutput())
 	if err != nil {
 		return err
@@ -241,99 +258,10 @@ func (s *step) recordLink(args []string, mapFile string) error {
 	if err != nil {
 		return nil //nolint:nilerr // a linker script that makes something else; who links that finds it unknown
 	}
-	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), LTO: wantsLTO(args)}
-	for _, src := range s.sources {
-		own, err := filepath.Abs(ownObject(s.output, src))
-		if err != nil {
-			return err
-		}
-		r.Own = append(r.Own, recordName(own))
-	}
-	text, err := os.ReadFile(mapFile)
-	if err != nil {
-		r.Unsure = fmt.Sprintf("the linker wrote no map of %s", r.Output)
-	}
-	r.takeInputs(string(text), s)
-	return writeRecord(linksDir, output, r)
-}
-
-// takeInputs finds the inputs in the map and on the command line.
-func (r *linkRecord) takeInputs(text string, s *step) {
-	files := slices.Clone(s.inputs)
-	for _, name := range mapInput.FindAllString(text, -1) {
-		if whole, ok := strings.CutPrefix(name, "LOAD "); ok {
-			name = whole
-		} else if file, _, member := strings.Cut(name, "("); member {
-			name = file
-		}
-		r.LTO = r.LTO || strings.Contains(name, ".ltrans")
-		files = append(files, name)
-	}
-	sort.Strings(files)
-	temporary := 0
-	for _, name := range slices.Compact(files) {
-		abs, err := filepath.Abs(name)
-		if err != nil {
-			r.Unsure = err.Error()
-			return
-		}
-		data, err := os.ReadFile(abs)
-		below := belowRoot(abs)
-		switch {
-		case err != nil && isTemporary(abs) && !strings.Contains(name, ".ltrans"):
-			temporary++ // what the same call compiled
-		case err != nil || filepath.IsAbs(below): // a section's name, or a file of the system
-		case lpelf.IsArchive(data):
-			r.takeMembers(below, data, membersIn(text, name))
-		case bytes.HasPrefix(data, []byte("!<thin>\n")):
-			r.takeThin(below, filepath.Dir(abs), membersIn(text, name))
-		case isObject(data):
-			r.Inputs = append(r.Inputs, linkInput{below, sumOf(data)})
-		}
-	}
-	if temporary > len(s.sources) {
-		r.Unsure = fmt.Sprintf("%s was linked from more temporary files than its call compiled", r.Output)
-	}
-}
-
-func isObject(data []byte) bool {
-	return isBitcode(data) || len(data) > 18 && bytes.HasPrefix(data, []byte(elf.ELFMAG)) && elf.Type(data[16]) == elf.ET_REL
-}
-
-// membersIn lists the members of an archive that a map names.
-func membersIn(text, archive string) map[string]bool {
-	out := map[string]bool{}
-	for _, part := range strings.Split(text, archive+"(")[1:] {
-		if member, _, ok := strings.Cut(part, ")"); ok {
-			out[member] = true
-		}
-	}
-	return out
-}
-
-func (r *linkRecord) takeMembers(archive string, data []byte, names map[string]bool) {
-	members, err := lpelf.ParseArchive(archive, data)
-	if err != nil {
-		r.Unsure = err.Error()
-		return
-	}
-	for _, m := range members {
-		if names[m.Name] {
-			r.Inputs = append(r.Inputs, linkInput{archive + "(" + m.Name + ")", sumOf(m.Data)})
-		}
-	}
-}
-
-// takeThin takes members of an archive that only names them, by their paths from its directory.
-func (r *linkRecord) takeThin(archive, dir string, names map[string]bool) {
-	for _, name := range slices.Sorted(maps.Keys(names)) {
-		data, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			r.Unsure = fmt.Sprintf("%s was linked from %s of %s, which is not there", r.Output, name, archive)
-			continue
-		}
-		r.Inputs = append(r.Inputs, linkInput{archive + "(" + name + ")", sumOf(data)})
-	}
+	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all)}
+	r.takeInputs(text, s)
+	// A build may move what it made, and make another one in its place.
+	return writeRecord(linksDir, output+"\n"+r.Sum, r)
 }
 
 func isTemporary(path string) bool {

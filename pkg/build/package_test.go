@@ -53,7 +53,7 @@ func TestTwice(t *testing.T) {
 	if !bytes.Equal(prog, shimProg) || !bytes.Equal(once, shimOnce) {
 		t.Error("the build makes other files")
 	}
-	for _, name := range []string{"work.o", "once-work.o"} {
+	for _, name := range []string{"work.o", "once-work.c.o"} {
 		f, err := lpelf.Open(filepath.Join(s.objects, name))
 		if err != nil {
 			t.Fatal(err)

@@ -94,33 +94,34 @@ func shim(args []string) (int, error) {
 		return 0, err
 	}
 	step := parseStep(args[1:])
+	if err := step.checkPlace(); err != nil {
+		return 0, err
+	}
 	switch {
 	case step.noObject:
 		return run(real, args[1:])
 	case len(step.sources) == 0:
 		return step.run(real, args[1:])
 	case os.Getenv(shimTwiceEnv) != "":
-		if status, err := step.run(real, args[1:]); err != nil || status != 0 {
-			return status, err
+		status, err := step.run(real, args[1:])
+		if err == nil && status == 0 && step.compile {
+			_, err = step.compileAgain(real)
 		}
-		return 0, step.compileAgain(real)
+		return status, err
 	}
 	// What the build says itself comes later and wins.
 	flags := append(prefixMap(), args[1:]...)
 	flags = append(flags, "-ffunction-sections", "-fdata-sections")
 	status, err := step.run(real, flags)
-	if err != nil || status != 0 {
+	if err != nil || status != 0 || !step.compile {
 		return status, err
 	}
-	if step.compile {
-		for _, src := range step.sources {
-			if err := record(step.objectOf(src)); err != nil {
-				return 0, err
-			}
+	for _, src := range step.sources {
+		if err := record(step.objectOf(src)); err != nil {
+			return 0, err
 		}
-		return 0, nil
 	}
-	return 0, step.compileAgain(real)
+	return 0, nil
 }
 
 // prefixMap lets __FILE__ and the debug information name the original where the tree is a copy.
@@ -159,31 +160,31 @@ type step struct {
 	noObject bool // stops before an object: -E, -S, -M, -fsyntax-only
 	output   string
 	sources  []string
+	headers  []string
 	inputs   []string // other files: objects, archives, libraries, "@file"
-	mapFile  string   // of the linker, if the build wants one
 	flags    []string // without output, inputs and what is for the linker
+	all      []string // all arguments, with those of "@file"
+	words    []string // what is for the linker alone, see linkerWords
 }
 
 // valueFlags take the next argument.
 var valueFlags = map[string]bool{
 	"-I": true, "-D": true, "-U": true, "-include": true, "-imacros": true, "-isystem": true, "-iquote": true, "-idirafter": true,
-	"-MF": true, "-MT": true, "-MQ": true, "-x": true, "-Xlinker": true, "-L": true, "-l": true, "-T": true, "-u": true, "-z": true,
+	"-MF": true, "-MT": true, "-MQ": true, "-x": true, "-Xlinker": true, "-L": true, "-l": true, "-T": true, "-u": true, "-z": true, "-e": true,
 	"-Xassembler": true, "-Xpreprocessor": true, "-Xclang": true, "--param": true, "-target": true, "-arch": true, "-aux-info": true,
 }
 
-// mapFlag is the option that has the linker write its map.
-var mapFlag = regexp.MustCompile(`(?:^|,)-?-Map[=,]([^,]+)`)
-
 func parseStep(args []string) step {
-	var s step
 	args = expand(args)
-	language := false
+	s := step{all: args, words: linkerWords(args)}
+	language, header := false, false
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		switch {
 		case a == "-x" && i+1 < len(args):
 			i++
 			language = args[i] != "none"
+			header = strings.HasSuffix(args[i], "-header")
 			s.keep(a, args[i])
 		case a == "-c":
 			s.compile = true
@@ -197,16 +198,18 @@ func parseStep(args []string) step {
 		case valueFlags[a] && i+1 < len(args):
 			s.keep(a, args[i+1])
 			i++
-			s.wantMap(args[i])
 		case strings.HasPrefix(a, "-") && len(a) > 1:
 			s.keep(a)
-			s.wantMap(a)
+		case isHeader.MatchString(a) && !language: // to compile it for #include; it would be linked if anything were said to the linker
+			s.noObject = true
+			s.headers = append(s.headers, a)
 		case isSource(a), language && !isObjectName(a):
 			s.sources = append(s.sources, a)
 		default:
 			s.inputs = append(s.inputs, a)
 		}
 	}
+	s.noObject = s.noObject || header && !s.compile
 	return s
 }
 
@@ -227,28 +230,31 @@ func expand(args []string) []string {
 	return out
 }
 
-func (s *step) wantMap(arg string) {
-	if m := mapFlag.FindStringSubmatch(arg); m != nil {
-		s.mapFile = m[1]
-	}
-}
-
 // run runs the compiler. If it links, the linker's map is kept: it tells what the output is made of.
 func (s *step) run(real string, args []string) (int, error) {
-	if s.compile || len(s.sources)+len(s.inputs) == 0 || s.isTrialLink() {
+	if s.compile || s.noObject || len(s.sources)+len(s.inputs) == 0 || s.isTrialLink() {
 		return run(real, args)
 	}
-	mapFile := s.mapFile
-	if mapFile == "" {
-		mapFile = filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".map-%d", os.Getpid()))
-		defer func() { _ = os.Remove(mapFile) }()
-		args = append(slices.Clone(args), "-Wl,-Map="+mapFile)
-	}
-	status, err := run(real, args)
+	// The last map that is asked for is the one that is written. The build gets a copy: several links may be told to write
+	// the same one at the same time.
+	mapFile := filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".map-%d", os.Getpid()))
+	defer func() { _ = os.Remove(mapFile) }()
+	status, err := run(real, append(slices.Clone(args), "-Wl,-Map="+mapFile))
 	if err != nil || status != 0 {
 		return status, err
 	}
-	return 0, s.recordLink(args, mapFile)
+	text, err := os.ReadFile(mapFile)
+	if err == nil {
+		err = giveMap(mapOf(s.words), text)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	own, err := s.compileAgain(real)
+	if err != nil {
+		return 0, err
+	}
+	return 0, s.recordLink(own, string(text))
 }
 
 // linkOutput is the file that a link makes.
@@ -267,13 +273,15 @@ func (s *step) isTrialLink() bool {
 
 // keep notes flags for compiling once more, dependency files and linker flags left out.
 func (s *step) keep(args ...string) {
-	for _, p := range []string{"-l", "-L", "-Wl,", "-M", "-Xlinker", "-shared", "-static", "-pie", "-no-pie", "-rdynamic", "-T", "-u", "-z"} {
+	for _, p := range []string{"-l", "-L", "-Wl,", "-M", "-Xlinker", "-shared", "-static", "-pie", "-no-pie", "-rdynamic", "-T", "-u", "-z", "-e"} {
 		if strings.HasPrefix(args[0], p) && !strings.HasPrefix(args[0], "-static-") {
 			return
 		}
 	}
 	s.flags = append(s.flags, args...)
 }
+
+var isHeader = regexp.MustCompile(`\.(h|H|hh|hp|hxx|hpp|HPP|h\+\+|tcc)$`)
 
 func isSource(path string) bool {
 	switch filepath.Ext(path) {
@@ -293,41 +301,61 @@ func (s *step) objectOf(src string) string {
 
 // compileAgain makes objects beside those of the build: for a call that compiles and links at once, which leaves none
 // behind, and where the build is to have its own.
-func (s *step) compileAgain(real string) error {
+func (s *step) compileAgain(real string) ([]linkInput, error) {
+	var own []linkInput
 	for _, src := range s.sources {
 		if s.isTrial(src) {
 			continue
 		}
-		obj := s.objectOf(src)
-		if !s.compile {
-			obj = ownObject(s.output, src)
-		}
-		abs, err := filepath.Abs(obj)
+		in, err := s.compileOne(real, src)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		tmp := filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".again-%d.o", os.Getpid()))
-		args := append(prefixMap(), s.flags...)
-		status, err := run(real, append(args, "-ffunction-sections", "-fdata-sections", "-c", src, "-o", tmp))
-		if err != nil || status != 0 {
-			return errors.Join(err, fmt.Errorf("%s compiles, but not once more with -c (status %d)", src, status))
-		}
-		if err := os.Rename(tmp, prepareRecord(abs)); err != nil {
-			return err
-		}
-		if data, err := os.ReadFile(obj); s.compile && err == nil {
-			if err := noteMade(abs, data); err != nil {
-				return err
-			}
-		}
+		own = append(own, in)
 		count()
 	}
-	return nil
+	return own, nil
 }
 
-// ownObject names the object of a source that is compiled and linked in one call.
-func ownObject(output, src string) string {
-	return filepath.Base(output) + "-" + strings.TrimSuffix(filepath.Base(src), filepath.Ext(src)) + ".o"
+func (s *step) compileOne(real, src string) (linkInput, error) {
+	name, err := s.ownObject(src)
+	if err != nil {
+		return linkInput{}, err
+	}
+	tmp := filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".again-%d.o", os.Getpid()))
+	args := append(prefixMap(), s.flags...)
+	status, err := run(real, append(args, "-ffunction-sections", "-fdata-sections", "-c", src, "-o", tmp))
+	if err != nil || status != 0 {
+		return linkInput{}, errors.Join(err, fmt.Errorf("%s compiles, but not once more with -c (status %d)", src, status))
+	}
+	from := tmp // what the build got, or what stands for that
+	if s.compile {
+		from = s.objectOf(src)
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return linkInput{}, err
+	}
+	in := linkInput{Name: name, Sum: sumOf(data)}
+	return in, errors.Join(os.Rename(tmp, prepareRecord(name)), noteMade(in))
+}
+
+// ownObject names the recorded object of a source. If one call compiles and links, there may be others with sources of that
+// name, and other outputs of that name.
+func (s *step) ownObject(src string) (string, error) {
+	out := s.linkOutput()
+	if s.compile {
+		out = s.objectOf(src)
+	}
+	abs, err := filepath.Abs(out)
+	if err != nil || s.compile {
+		return recordName(abs), err
+	}
+	source, err := filepath.Abs(src)
+	if err != nil {
+		return "", err
+	}
+	return placeName(abs) + "-" + placeName(source) + ".o", nil
 }
 
 // isTrial tells a source with which configure, cmake or meson try the compiler. Those do not count.
@@ -336,8 +364,11 @@ func (s *step) isTrial(src string) bool {
 	return err != nil || isTrial(abs) || isTrial(s.objectOf(src))
 }
 
+// conftest is how configure calls its own: conftest.c, conftest2.o.
+var conftest = regexp.MustCompile(`^conftest[0-9]*(\.|$)`)
+
 func isTrial(path string) bool {
-	return strings.HasPrefix(filepath.Base(path), "conftest") || path == "/dev/null" ||
+	return conftest.MatchString(filepath.Base(path)) || path == "/dev/null" ||
 		strings.Contains(path, "/CMakeFiles/CMakeTmp/") || strings.Contains(path, "/CMakeFiles/CMakeScratch/") ||
 		strings.Contains(path, "/CompilerId") || strings.Contains(path, "/meson-private/")
 }
@@ -375,36 +406,41 @@ func record(obj string) error {
 	if err != nil {
 		return err
 	}
-	dst := prepareRecord(abs)
+	in := linkInput{Name: recordName(abs), Sum: sumOf(data)}
+	dst := prepareRecord(in.Name)
 	tmp := fmt.Sprintf("%s.%d", dst, os.Getpid())
 	if err := os.WriteFile(tmp, data, 0o600); err != nil {
 		return err
 	}
 	count()
-	return errors.Join(os.Rename(tmp, dst), noteMade(abs, data))
+	return errors.Join(os.Rename(tmp, dst), noteMade(in))
 }
 
-// noteMade notes what the build got for an object, so that links of it are known.
-func noteMade(abs string, data []byte) error {
-	name := recordName(abs)
-	return writeRecord(madeDir, name, madeRecord{Object: name, Sum: sumOf(data)})
+// noteMade notes what the build got for an object, so that links of it are known: the last one, and all.
+func noteMade(in linkInput) error {
+	return errors.Join(writeRecord(madeDir, in.Name, in), writeRecord(everMadeDir, in.Name+"\n"+in.Sum, in))
 }
 
 // recordName is the name of an object among the recorded ones.
 func recordName(abs string) string {
-	rel, err := filepath.Rel(os.Getenv(shimRootEnv), abs)
-	if err != nil || strings.HasPrefix(rel, "..") {
-		rel = "outside" + abs
+	name := placeName(abs)
+	if filepath.Ext(name) != ".o" {
+		name += ".o"
 	}
-	if filepath.Ext(rel) != ".o" {
-		rel += ".o"
+	return name
+}
+
+// placeName is a relative path for a file, wherever it is.
+func placeName(abs string) string {
+	if rel := belowRoot(abs); !filepath.IsAbs(rel) {
+		return rel
 	}
-	return strings.TrimPrefix(rel, "/")
+	return "outside" + abs
 }
 
 // prepareRecord returns where the copy of an object goes, and makes its directory; a failure shows when it is used.
-func prepareRecord(abs string) string {
-	dst := filepath.Join(os.Getenv(shimObjEnv), recordName(abs))
+func prepareRecord(name string) string {
+	dst := filepath.Join(os.Getenv(shimObjEnv), name)
 	_ = os.MkdirAll(filepath.Dir(dst), 0o700)
 	return dst
 }

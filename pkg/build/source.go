@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -108,33 +107,6 @@ func buildTwice(ctx context.Context, o SourceOptions) (*workshop, error) {
 	return w, nil
 }
 
-// copySource copies the tree without objects, so that the first build makes all of them, and without what would have it built
-// in the original.
-func (w *workshop) copySource(ctx context.Context) error {
-	var err error
-	if err := os.Mkdir(w.path("src"), 0o700); err != nil {
-		return err
-	}
-	if err := w.run(ctx, "copy", []string{"cp", "-a", "--reflink=auto", w.source + "/.", w.path("src")}, nil); err != nil {
-		return err
-	}
-	if w.configured, err = forgetConfigured(w.path("src"), w.source); err != nil {
-		return err
-	}
-	return filepath.WalkDir(w.path("src"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		switch filepath.Ext(path) {
-		case ".o", ".lo", ".os":
-			if d.Type().IsRegular() {
-				return os.Remove(path)
-			}
-		}
-		return nil
-	})
-}
-
 // prepare compares what was built with one target.
 func (w *workshop) prepare(target, name string) (*builder, error) {
 	o := w.o
@@ -142,6 +114,8 @@ func (w *workshop) prepare(target, name string) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
+	links.old.suspectOld(w.tree)
+	links.new.suspectOld(w.tree)
 	return prepare(Options{
 		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries, Links: links, NotPartOf: o.NotPartOf,
 		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, LayoutOK: o.LayoutOK, Set: o.Set, Name: name, Description: o.Description, Tool: o.Tool,
@@ -191,6 +165,9 @@ type workshop struct {
 
 	original   map[string]stamp  // the source before the builds
 	configured map[string]string // what is not in the copy, see forgetConfigured
+	stale      []string          // what is not in it either, see forgetBuilt
+	tree       names             // of the files that are
+	patched    map[string]content
 }
 
 func newWorkshop(o SourceOptions) (*workshop, error) {
@@ -228,21 +205,12 @@ func (w *workshop) remove() { _ = os.RemoveAll(w.dir) }
 
 func (w *workshop) buildOld(ctx context.Context) error { return w.build(ctx, "old") }
 
-func (w *workshop) copyPatched(ctx context.Context) error {
-	if err := os.RemoveAll(w.path("src")); err != nil {
+func (w *workshop) buildNew(ctx context.Context) error {
+	if err := w.build(ctx, "new"); err != nil {
 		return err
 	}
-	if err := w.copySource(ctx); err != nil {
-		return err
-	}
-	err := w.run(ctx, "patch", []string{"patch", "-p1", "--batch", "--forward", "-i", w.patch}, nil)
-	if err != nil {
-		return fmt.Errorf("%s does not apply to %s with patch -p1: %w", w.o.Patch, w.o.Source, err)
-	}
-	return nil
+	return w.checkPatched()
 }
-
-func (w *workshop) buildNew(ctx context.Context) error { return w.build(ctx, "new") }
 
 // build builds the copy, and has the objects go to a directory of that name.
 func (w *workshop) build(ctx context.Context, objects string) error {
@@ -251,6 +219,9 @@ func (w *workshop) build(ctx context.Context, objects string) error {
 	stop := w.o.Progress.Watch(func() string { return objectsMade(s.objects) })
 	err := w.run(ctx, log, w.o.Command, append(s.env(), w.epoch()...))
 	stop()
+	if strayed := readStrayed(s.objects); strayed != nil {
+		return strayed
+	}
 	made := objectCount(s.objects)
 	if err == nil && made == 0 {
 		err = fmt.Errorf("%s made no object: %s%s", strings.Join(w.o.Command, " "), w.whyNone(), command.Excerpt(w.path(log+".log")))
@@ -259,7 +230,7 @@ func (w *workshop) build(ctx context.Context, objects string) error {
 		if wrote := checkUntouched(w.source, w.original); wrote != nil {
 			err = fmt.Errorf("%w\n%w", err, wrote)
 		}
-		return keepLog(fmt.Errorf("%w%s", err, configuredText(w.configured, w.o.Source)), w.path(log+".log"))
+		return keepLog(fmt.Errorf("%w%s", err, configuredText(w.configured, w.o.Source)+staleText(w.stale)), w.path(log+".log"))
 	}
 	if err := checkUntouched(w.source, w.original); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -31,7 +32,7 @@ func (c *Command) Run(ctx context.Context) error {
 	defer log.Close()
 	cmd := exec.CommandContext(ctx, lookPath(c.Args[0], c.Env), c.Args[1:]...)
 	cmd.Dir = c.Dir
-	cmd.Env = append(os.Environ(), c.Env...)
+	cmd.Env = append(environ(c.Dir), c.Env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
@@ -43,6 +44,16 @@ func (c *Command) Run(ctx context.Context) error {
 		return fmt.Errorf("%s: %w%s", strings.Join(c.Args, " "), err, Excerpt(c.Log))
 	}
 	return nil
+}
+
+// environ is the environment of this process with the variables in which shells say where they are: Makefiles read $(PWD).
+func environ(dir string) []string {
+	abs, err := filepath.Abs(dir)
+	if dir == "" || err != nil {
+		return os.Environ()
+	}
+	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "OLDPWD=") })
+	return append(env, "PWD="+abs)
 }
 
 // lookPath finds a command as a shell with the variables env would, for a build command may be a compiler itself.

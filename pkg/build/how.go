@@ -1,0 +1,149 @@
+package build
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/diff"
+)
+
+// A fix may change a program by how it is linked: --wrap, --defsym, a version script. No object shows that.
+
+// compileOnly are options that say nothing to the linker; those that withValue has take the next argument.
+var (
+	compileOnly = regexp.MustCompile(`^-([OgDUIEiMPSvwx]|W([^l]|l[^,]|$)|std=|ansi|pedantic|pipe|save-temps|aux-info|dump|c$|Xassembler|Xpreprocessor|Xclang|-param|f)`)
+	forLinker   = regexp.MustCompile(`^-f(use-ld|lto|sanitize|openmp|profile|whole-program|no-lto)`)
+)
+
+// how returns the arguments of a link that change what comes out of it, in order, and the files that they name, such as scripts
+// of the linker, with their sums. What is compiled and linked is known by itself.
+func (s *step) how() []linkInput {
+	var out []linkInput
+	for i := 0; i < len(s.all); i++ {
+		a := s.all[i]
+		words := []string{a}
+		if (valueFlags[a] || a == "-o") && i+1 < len(s.all) {
+			i++
+			words = append(words, s.all[i])
+		}
+		switch {
+		case a == "-" || !strings.HasPrefix(a, "-") || strings.HasPrefix(a, "-o"):
+		case compileOnly.MatchString(a) && !forLinker.MatchString(a):
+		default:
+			last := len(words) - 1
+			if words[last] = withoutPassing(words[last]); words[last] != "" {
+				out = append(out, linkInput{Name: strings.Join(words, " ")})
+			}
+		}
+	}
+	all := ""
+	for _, h := range out {
+		all += h.Name + "\n"
+	}
+	out = append(out, linkInput{Name: "arguments in an order", Sum: sumOf([]byte(all))})
+	for _, name := range s.scripts() {
+		if data, err := os.ReadFile(name); err == nil && !isELF(data) && !isArchive(data) && !isBitcode(data) {
+			out = append(out, linkInput{Name: name, Sum: sumOf(data)})
+		}
+	}
+	if strings.Contains(strings.Join(s.all, " "), "muldefs") || slices.Contains(s.words, "--allow-multiple-definition") {
+		out = append(out, linkInput{Name: "the order " + strings.Join(slices.Concat(s.sources, s.inputs), " ")})
+	}
+	return out
+}
+
+// withoutPassing takes out of an argument what says nothing of the output: where the map goes, and files of other names in each
+// build. It returns "" if nothing is left.
+func withoutPassing(word string) string {
+	parts := slices.DeleteFunc(strings.Split(word, ","), func(part string) bool {
+		name, value, _ := strings.Cut(part, "=")
+		return strings.HasSuffix(name, "-Map") || name == "--dependency-file" || isTemporary(strings.TrimPrefix(part, "-L")) || isTemporary(value)
+	})
+	if len(parts) == 1 && parts[0] == "-Wl" {
+		return ""
+	}
+	return strings.Join(parts, ",")
+}
+
+// scripts are all files that the arguments of a link name, other than sources and what names the map.
+func (s *step) scripts() []string {
+	words := slices.Concat(s.inputs, s.words)
+	for i, a := range s.all {
+		if name, ok := strings.CutPrefix(a, "-T"); ok && name != "" {
+			words = append(words, name)
+		} else if ok && i+1 < len(s.all) {
+			words = append(words, s.all[i+1])
+		}
+	}
+	var out []string
+	for _, w := range words {
+		if _, value, ok := strings.Cut(w, "="); ok {
+			w = value
+		}
+		if st, err := os.Stat(w); err == nil && st.Mode().IsRegular() && w != mapOf(s.words) && !isTemporary(w) && !slices.Contains(out, w) {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+func isELF(data []byte) bool { return strings.HasPrefix(string(data[:min(len(data), 4)]), "\x7fELF") }
+
+// takeHow keeps how an output was linked. An argument may be there several times, and so may the output.
+func (in *inputs) takeHow(r *linkRecord) {
+	in.how[r.Output+"\n"] = "linked"
+	for _, h := range r.How {
+		key := r.Output + "\n" + h.Name
+		sums := append(strings.Fields(in.how[key]), cmp.Or(h.Sum, "-"))
+		slices.Sort(sums) // links are in no order
+		in.how[key] = strings.Join(sums, " ")
+	}
+}
+
+// linkChanged says how the links of a target differ in the two builds, or "".
+func linkChanged(old, new inputs, target string) string {
+	all := maps.Clone(old.how)
+	maps.Copy(all, new.how)
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		output, what, _ := strings.Cut(key, "\n")
+		was, is := old.how[key], new.how[key]
+		const advice = "; a patch cannot link it anew: make the change in a source, or take it out of the fix"
+		switch {
+		case was == is || old.how[output+"\n"] == "" || new.how[output+"\n"] == "":
+		case was == "":
+			return fmt.Sprintf("with the fix it is linked with %s, and without it is not%s", what, advice)
+		case is == "":
+			return fmt.Sprintf("without the fix it is linked with %s, and with it is not%s", what, advice)
+		case strings.Trim(was, "- ") == "":
+			return fmt.Sprintf("with the fix it is linked with %s another number of times than without%s", what, advice)
+		default:
+			return fmt.Sprintf("it is linked with %s, which differs with the fix%s", what, advice)
+		}
+	}
+	return ""
+}
+
+// foreignText says why an object that a target is linked from is not known, where it differs in the two builds.
+func (b *builder) foreignText(name string) string {
+	in := func(in inputs) bool { _, ok := in.foreign[name]; return ok }
+	switch {
+	case b.oldIn.again[name] || b.newIn.again[name]:
+		return fmt.Sprintf("%s is linked from it, it differs, and later the build made another one in its place, which is all that lpctl has; have each object made by a name of its own", b.im.Path)
+	case filepath.IsAbs(name) && in(b.oldIn) != in(b.newIn):
+		return fmt.Sprintf("%s is linked from it, it is outside the tree, and lpctl did not see it made in both builds; have the build write below the folder where it is started", b.im.Path)
+	}
+	return fmt.Sprintf("%s is linked from it, it differs, and lpctl saw no compiler make it; have it made by gcc, g++ or clang, called by name, and linked as it was made", b.im.Path)
+}
+
+// changedLinks refuses a target that is linked otherwise with the fix.
+func (b *builder) changedLinks() {
+	if why := linkChanged(b.oldIn, b.newIn, b.im.Path); why != "" {
+		b.refusals = append(b.refusals, diff.Refusal{Code: "link-changed", File: b.im.Path, Text: why})
+	}
+}

@@ -1,0 +1,279 @@
+package build
+
+import (
+	"bytes"
+	"cmp"
+	"debug/elf"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/lpelf"
+)
+
+// What a program is made of is in the linker's map and on the command line. GNU ld writes a line for each file that it opens;
+// gold and lld name a file where they took something from it. Names are as on the command line, and may have any characters.
+
+// linkerWords are the words of a compiler's command line that are for the linker: behind -Wl, and -Xlinker.
+func linkerWords(args []string) []string {
+	var out []string
+	for i, a := range args {
+		if list, ok := strings.CutPrefix(a, "-Wl,"); ok {
+			out = append(out, strings.Split(list, ",")...)
+		}
+		if i > 0 && args[i-1] == "-Xlinker" {
+			out = append(out, a)
+		}
+	}
+	return expand(out)
+}
+
+// mapOf returns where the linker is told to write its map: a file, "-" for standard output, or "".
+func mapOf(words []string) string {
+	file := ""
+	for i, w := range words {
+		name, value, ok := strings.Cut(w, "=")
+		switch {
+		case w == "-M" || strings.TrimPrefix(w, "-") == "-print-map" || w == "-print-map":
+			file = "-"
+		case name != "-Map" && name != "--Map":
+		case ok:
+			file = value
+		case i+1 < len(words):
+			file = words[i+1]
+		}
+	}
+	return file
+}
+
+// giveMap writes a map where the build wants it.
+func giveMap(to string, text []byte) error {
+	if st, err := os.Stat(to); to == "" || err == nil && st.IsDir() {
+		return nil
+	}
+	if to == "-" {
+		_, err := os.Stdout.Write(text)
+		return err
+	}
+	return os.WriteFile(to, text, 0o666)
+}
+
+// mapInput is an object as link maps write it, of all linkers: FILE.o, or ARCHIVE.a(MEMBER.o). GNU ld also names each file
+// on a line of its own.
+var (
+	mapInput = regexp.MustCompile(`[^\s():]+\([^\s()]+\)|[^\s():]+\.(?:o|lo|os|obj)\b`)
+	mapLoad  = regexp.MustCompile(`(?m)^LOAD (.+)$`)
+	// compiled is how gcc and clang call what one call of them compiles and links.
+	compiled = regexp.MustCompile(`^(cc[A-Za-z0-9]{6}|.+-[0-9a-f]{6})\.o$`)
+)
+
+// takeInputs finds the inputs in the map and on the command line.
+func (r *linkRecord) takeInputs(text string, s *step) {
+	if strings.TrimSpace(text) == "" {
+		r.Unsure = fmt.Sprintf("the linker wrote no map of %s", r.Output)
+	}
+	given := s.given()
+	loaded := map[string]bool{}
+	for _, m := range mapLoad.FindAllStringSubmatch(text, -1) {
+		loaded[m[1]] = true
+	}
+	files := slices.Concat(given, s.libraries(), slices.Collect(maps.Keys(loaded)))
+	for _, name := range mapInput.FindAllString(text, -1) {
+		file, _, _ := strings.Cut(name, "(")
+		r.LTO = r.LTO || strings.Contains(name, ".ltrans")
+		files = append(files, file)
+	}
+	slices.Sort(files)
+	temporary := 0
+	for _, name := range slices.Compact(files) {
+		data, err := os.ReadFile(name)
+		switch {
+		case err == nil:
+			r.takeFile(name, text, data)
+			if slices.Contains(given, name) && len(loaded) > 0 && !loaded[name] && (isObject(data) || isArchive(data)) {
+				r.Unsure = fmt.Sprintf("%s was linked from %s, and the linker's map does not name that", r.Output, name)
+			}
+		case strings.Contains(name, ".ltrans"):
+		case isTemporary(name) || loaded[name] && compiled.MatchString(filepath.Base(name)):
+			temporary++ // what the same call compiled
+		case loaded[name]: // else it is a section's name
+			r.Unsure = fmt.Sprintf("%s was linked from %s, which is not there any more", r.Output, name)
+		}
+	}
+	if base := calledOtherwise(text, files); base != "" {
+		r.Unsure = fmt.Sprintf("the linker's map of %s names %s by a path that is not known", r.Output, base)
+	}
+	if temporary > len(s.sources) {
+		r.Unsure = fmt.Sprintf("%s was linked from more temporary files than its call compiled", r.Output)
+	}
+}
+
+func (r *linkRecord) takeFile(name, text string, data []byte) {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		r.Unsure = err.Error()
+		return
+	}
+	members := membersIn(text, name)
+	switch below := belowRoot(abs); {
+	case isObject(data):
+		r.add(below, data)
+	case !isArchive(data):
+	case len(members) == 0: // nothing of it is needed
+	case lpelf.IsArchive(data):
+		r.takeMembers(below, data, members)
+	default:
+		r.takeThin(below, filepath.Dir(abs), members)
+	}
+}
+
+func (r *linkRecord) add(name string, data []byte) {
+	in := linkInput{Name: name, Sum: sumOf(data)}
+	if filepath.IsAbs(name) && !ofSystem.MatchString(name) {
+		in.From = sourcesOf(name, data).sources
+	}
+	r.Inputs = append(r.Inputs, in)
+}
+
+// ofSystem is where compilers and libraries are installed.
+var ofSystem = regexp.MustCompile(`^/(usr/(local/)?)?lib`)
+
+// suspectOld notes links of objects outside of the tree that no compiler made in this build, though they are made of sources in the
+// tree: an earlier build has left them, so that they are the same in both builds.
+func (l *buildLinks) suspectOld(tree names) {
+	for i := range l.records {
+		r := &l.records[i]
+		for _, in := range r.Inputs {
+			_, member, _ := strings.Cut(strings.TrimSuffix(in.Name, ")"), "(")
+			object := filepath.Base(cmp.Or(member, in.Name))
+			if filepath.IsAbs(in.Name) && !ofSystem.MatchString(in.Name) && !l.ever[in.Sum] && tree.made(madeOf{object, in.From}) {
+				r.Unsure = fmt.Sprintf("%s was linked from %s, which an earlier build has made from the tree; remove that first, or have the build write below the folder where it is started", r.Output, in.Name)
+			}
+		}
+	}
+}
+
+func isObject(data []byte) bool {
+	return isBitcode(data) || len(data) > 18 && bytes.HasPrefix(data, []byte(elf.ELFMAG)) && elf.Type(data[16]) == elf.ET_REL
+}
+
+func isArchive(data []byte) bool {
+	return lpelf.IsArchive(data) || bytes.HasPrefix(data, []byte("!<thin>\n"))
+}
+
+// given are the files that the command line names, behind -Wl, too. What they are is not looked at.
+func (s *step) given() []string {
+	var out []string
+	for i, name := range slices.Concat(s.words, s.inputs) {
+		if i > 0 && i < len(s.words) && s.words[i-1] == "--exclude-libs" {
+			continue // any path's last part
+		}
+		if st, err := os.Stat(name); err == nil && st.Mode().IsRegular() {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+// libraries are the archives that -l may mean, in the directories that the command line names.
+func (s *step) libraries() []string {
+	var dirs, names []string
+	for _, args := range [][]string{s.all, s.words} {
+		for i, a := range args {
+			for _, p := range []string{"-L", "-l", "--library-path=", "--library="} {
+				value, ok := strings.CutPrefix(a, p)
+				if ok && value == "" && i+1 < len(args) {
+					value = args[i+1]
+				}
+				switch {
+				case !ok:
+				case strings.HasPrefix(p, "-L") || p == "--library-path=":
+					dirs = append(dirs, value)
+				case strings.HasPrefix(value, ":"):
+					names = append(names, value[1:])
+				default:
+					names = append(names, "lib"+value+".a")
+				}
+			}
+		}
+	}
+	var out []string
+	for _, dir := range append(dirs, filepath.SplitList(os.Getenv("LIBRARY_PATH"))...) {
+		for _, name := range names {
+			if st, err := os.Stat(dir + "/" + name); err == nil && st.Mode().IsRegular() {
+				out = append(out, dir+"/"+name)
+			}
+		}
+	}
+	return out
+}
+
+// calledOtherwise returns the name of one of the archives if a map also has it by a path that is none of theirs.
+func calledOtherwise(text string, files []string) string {
+	files = slices.DeleteFunc(slices.Clone(files), func(name string) bool { return !strings.Contains(filepath.Base(name), ".a") })
+	slices.SortFunc(files, func(a, b string) int { return len(b) - len(a) })
+	rest := text
+	for _, name := range files {
+		if _, err := os.Stat(name); err == nil {
+			rest = strings.ReplaceAll(rest, name+"(", "")
+		}
+	}
+	for _, name := range files {
+		if base := filepath.Base(name); strings.Contains(rest, "/"+base+"(") || strings.Contains(rest, " "+base+"(") {
+			return base
+		}
+	}
+	return ""
+}
+
+// membersIn lists the members of an archive that a map names. A longer path may end with this one.
+func membersIn(text, archive string) map[string]bool {
+	out := map[string]bool{}
+	for rest := text; ; {
+		i := strings.Index(rest, archive+"(")
+		if i < 0 {
+			return out
+		}
+		first := i == 0 || strings.ContainsRune(" \t\n(", rune(rest[i-1]))
+		rest = rest[i+len(archive)+1:]
+		if member, _, ok := strings.Cut(rest, ")"); ok && first {
+			out[member] = true
+		}
+	}
+}
+
+func (r *linkRecord) takeMembers(archive string, data []byte, names map[string]bool) {
+	members, err := lpelf.ParseArchive(archive, data)
+	if err != nil {
+		r.Unsure = err.Error()
+		return
+	}
+	found := map[string]bool{}
+	for _, m := range members {
+		if names[m.Name] {
+			found[m.Name] = true
+			r.add(archive+"("+m.Name+")", m.Data)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if !found[name] {
+			r.Unsure = fmt.Sprintf("%s was linked from %s of %s, which is not there", r.Output, name, archive)
+		}
+	}
+}
+
+// takeThin takes members of an archive that only names them, by their paths from its directory.
+func (r *linkRecord) takeThin(archive, dir string, names map[string]bool) {
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			r.Unsure = fmt.Sprintf("%s was linked from %s of %s, which is not there", r.Output, name, archive)
+			continue
+		}
+		r.add(archive+"("+name+")", data)
+	}
+}
