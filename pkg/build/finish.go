@@ -1,0 +1,118 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/link"
+	"lpatch/pkg/patch"
+)
+
+// finish makes the file from what has been found. elsewhere names, for an object, another target that it is part of.
+func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
+	for _, r := range b.unknown {
+		if other := elsewhere[r.File]; other != "" && !b.oldIn.objects[r.File] {
+			b.leaveOut(r.File, "part of "+other)
+		} else {
+			b.refusals = append(b.refusals, r)
+		}
+	}
+	sort.Slice(b.res.LeftOut, func(i, j int) bool { return b.res.LeftOut[i].Object < b.res.LeftOut[j].Object })
+	content, err := link.Link(b.im, b.inputs, b.values, patch.Spec{Name: b.o.Name, Description: b.o.Description, Tool: b.o.Tool, LeftOut: b.res.LeftOut})
+	var refusals diff.Refusals
+	switch {
+	case errors.As(err, &refusals):
+		b.refusals = append(b.refusals, refusals...)
+	case err != nil:
+		return nil, err
+	}
+	nothing := content == nil || len(content.Spec.Sites) == 0
+	if len(b.refusals) == 0 {
+		if err := b.checkTarget(nothing); err != nil {
+			return nil, err
+		}
+	}
+	if len(b.refusals) > 0 {
+		return nil, b.explain(b.refusals)
+	}
+	switch n := len(content.Spec.Sites); {
+	case nothing:
+		return nil, b.nothing()
+	case n > patch.MaxSites:
+		return nil, diff.Refusals{{Code: "too-many-sites", File: b.im.Path,
+			Text: fmt.Sprintf("%d places would be overwritten, of up to %d bytes each, and a patch may have %d; leave some values out", n, patch.MaxSiteLen, patch.MaxSites)}}
+	}
+	b.warnExported(content.Spec.Sites)
+	b.warnLasting()
+	b.warnLayouts()
+	b.res.Spec = content.Spec
+	b.res.Added = b.addedIn(content)
+	if b.res.Data, err = patch.Encode(content); err != nil {
+		return nil, err
+	}
+	sort.Strings(b.res.LineOnly)
+	return b.res, nil
+}
+
+// warnExported warns of values that a program may not look at.
+func (b *builder) warnExported(sites []patch.Site) {
+	for i := range sites {
+		s := &sites[i]
+		if s.Kind != patch.SiteBytes || i > 0 && sites[i-1].Symbol == s.Symbol || !b.im.Exported(s) {
+			continue
+		}
+		b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: %s exports it; a program that defines it too, or copies it (readelf -r shows R_X86_64_COPY), uses its own, which is not changed",
+			s.Symbol, b.im.Path))
+	}
+}
+
+// warnLayouts says what became of each structure whose layout may change.
+func (b *builder) warnLayouts() {
+	for _, name := range b.opts.LayoutOK {
+		used := slices.ContainsFunc(b.inputs, func(in *link.Input) bool { return slices.Contains(in.Diff.Layouts, name) })
+		text := "changed; the patch relies on --layout-ok, that new code sees none that old code has made"
+		if !used {
+			text = "--layout-ok names it, but no structure of this name changed"
+		}
+		b.res.Warnings = append(b.res.Warnings, name+": "+text)
+	}
+}
+
+// addedIn lists the functions of the patch that the old objects do not have.
+func (b *builder) addedIn(content *patch.Content) []string {
+	var out []string
+	for _, in := range b.inputs {
+		for _, name := range in.Diff.Added {
+			if slices.ContainsFunc(content.Symbols, func(s patch.Symbol) bool { return s.Func && s.Name == name }) {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// leftOutText says on a line why objects that differ are left out.
+func leftOutText(list []patch.LeftOut) string {
+	words := make([]string, len(list))
+	for i, l := range list {
+		words[i] = l.Object + ": " + l.Why
+	}
+	return strings.Join(words, "; ")
+}
+
+// nothing explains why there is nothing to do.
+func (b *builder) nothing() error {
+	switch {
+	case len(b.values) > 0:
+		return fmt.Errorf("%w; the variables to set have those bytes from the start", ErrNothing)
+	case len(b.res.LeftOut) > 0:
+		return fmt.Errorf("%w in %s (%s)", ErrNothing, b.im.Path, leftOutText(b.res.LeftOut))
+	case len(b.res.LineOnly) > 0:
+		return fmt.Errorf("%w but for line numbers in %d functions", ErrNothing, len(b.res.LineOnly))
+	}
+	return ErrNothing
+}
