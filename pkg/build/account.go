@@ -5,6 +5,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -21,6 +22,9 @@ import (
 
 // leaveOut notes that an object is no part of the target.
 func (b *builder) leaveOut(object, why string) {
+	if why == notLinked && strings.HasPrefix(object, outside) {
+		return // a trial of the build system, in a directory of its own
+	}
 	b.res.LeftOut = append(b.res.LeftOut, patch.LeftOut{Object: object, Why: why})
 }
 
@@ -63,11 +67,14 @@ func (b *builder) unlinked(object string) bool {
 	return b.oldIn.excludes(object) && (!b.newIn.known || b.newIn.excludes(object))
 }
 
+// notLinked is the word of the links about an object.
+const notLinked = "not linked into it"
+
 // excluded says why an object is no part of the target, whatever is in it, or "".
 func (b *builder) excluded(object string) string {
 	switch {
 	case b.unlinked(object):
-		return "not linked into it"
+		return notLinked
 	case b.notPartOf[object]:
 		return "no part of the target, by --not-part-of"
 	}
@@ -83,9 +90,8 @@ func (b *builder) account(res *diff.Result) error {
 	}
 	// libtool compiles each source twice: the one that is linked has the same functions.
 	other := slices.ContainsFunc(b.inputs, func(in *link.Input) bool { return hasFunctions(in.Diff.Old, oldFunctions(res)) })
-	if why == "not linked into it" && !other && b.isThere(res.Old) {
-		b.refusals = append(b.refusals, diff.Refusal{Code: "object-not-found", File: name,
-			Text: fmt.Sprintf("it differs, and %s has its old code, though the build does not link it into a file of that name; give the target the name that the build gives it", b.im.Path)})
+	if why == notLinked && !other && b.isThere(res.Old) {
+		b.refusals = append(b.refusals, b.strangeLink(name))
 		return nil
 	}
 	if why == "" {
@@ -101,6 +107,18 @@ func (b *builder) account(res *diff.Result) error {
 	}
 	b.unknown = append(b.unknown, b.notFound(res))
 	return nil
+}
+
+// strangeLink refuses an object that the target seems to have, and that the links of the build did not take.
+func (b *builder) strangeLink(name string) diff.Refusal {
+	for _, input := range slices.Sorted(maps.Keys(b.oldIn.foreign)) {
+		if !filepath.IsAbs(input) { // else of the system
+			return diff.Refusal{Code: "object-not-found", File: name,
+				Text: fmt.Sprintf("it differs, and %s has something of it, perhaps by %s, which is linked and was made out of sight; have that made by gcc, g++ or clang, called by name", b.im.Path, input)}
+		}
+	}
+	return diff.Refusal{Code: "object-not-found", File: name,
+		Text: fmt.Sprintf("it differs, and %s has something of its names or code, though the build does not link it into a file of that name; have the build make exactly the target, and give the target the name that the build gives it", b.im.Path)}
 }
 
 // notFound refuses an object of which it is not known whether it is part of the target.
@@ -132,31 +150,6 @@ func (b *builder) whyUnsure() string {
 		return " (" + b.oldIn.unsure + ")"
 	}
 	return ""
-}
-
-// isThere tells whether the target has the code of all functions of an object, by their names, or, if it is stripped, of any
-// by the code: the link that seemed to be the target's is another's then, which makes a file of the same name.
-func (b *builder) isThere(old *diff.Object) bool {
-	if b.oldIn.identical {
-		return false
-	}
-	if !b.im.Named {
-		im, err := link.OpenImage(b.o.Target, "")
-		if err != nil {
-			return false
-		}
-		found, _ := im.Recover([]*diff.Object{old})
-		return found > 0
-	}
-	functions := slices.DeleteFunc(old.Functions(), func(f *lpelf.Symbol) bool {
-		_, cold := diff.ColdParent(f.Name)
-		return cold || old.Shared(f)
-	})
-	if len(functions) == 0 {
-		return false
-	}
-	loc, err := link.Locate(b.im, old, functions)
-	return err == nil && len(loc.Missing) == 0
 }
 
 // leftOutByLinker proves that the linker left out what changed in an object: the object was linked, or all objects of the
@@ -349,7 +342,7 @@ func (b *builder) accountGone(name string) error {
 	switch {
 	case err != nil:
 		return err
-	case why != "":
+	case why != "" && (why != notLinked || !b.isThere(old)):
 		b.leaveOut(name, why)
 	default:
 		b.unknown = append(b.unknown, diff.Refusal{Code: "object-gone", File: name,

@@ -184,26 +184,40 @@ func TestProofOfSource(t *testing.T) {
 	}
 	const unseen = "object-unseen T :no compiler was seen to link a file of this name, with its needed libraries and exports, so it is not known what it is made of; " +
 		"have it linked by gcc, g++ or clang, called by name, and give it the name that the build gives it"
+	const linkVariant = "gcc -O2 -g -ffunction-sections -c main.c a.c be1.c b.c; gcc -Wl,--gc-sections main.o a.o $BE.o -o app"
+	const stands = "object-not-found b.o :it differs, and T has something of its names or code, though the build does not link it into a file of that name; " +
+		"have the build make exactly the target, and give the target the name that the build gives it"
+	variants := map[string]string{"main.c": main, "a.c": checkA, "b.c": checkB, "be1.c": "int bcheck(int a) { return a * 11 + 3; }\n"}
 	for _, tt := range []struct {
 		name    string
 		files   map[string]string
 		patch   string
 		command string // makes app, of the old source too
-		after   string // done to the target
+		stock   string // makes the target; with "+" in front it is done after the command
 		want    string
 	}{
-		{"link not seen, what changes not seen", three, fixes("b"), "gcc -O2 -g -c main.c a.c; gcc -O2 -S b.c; as b.s -o b.o; /usr/bin/gcc main.o a.o b.o -o app", ":", unseen},
-		{"link not seen, half of what changes seen", three, fixes("a") + fixes("b"), "gcc -O2 -g -c main.c a.c; gcc -O2 -S b.c; as b.s -o b.o; /usr/bin/gcc main.o a.o b.o -o app", ":", unseen},
+		{"link not seen, what changes not seen", three, fixes("b"), "gcc -O2 -g -c main.c a.c; gcc -O2 -S b.c; as b.s -o b.o; /usr/bin/gcc main.o a.o b.o -o app", "+:", unseen},
+		{"link not seen, half of what changes seen", three, fixes("a") + fixes("b"), "gcc -O2 -g -c main.c a.c; gcc -O2 -S b.c; as b.s -o b.o; /usr/bin/gcc main.o a.o b.o -o app", "+:", unseen},
 		{"link of another program of the same name", three, fixes("b"), "mkdir -p examples; gcc -O2 -g -c main.c a.c b.c; gcc main.o a.o b.o -o big; printf 'int acheck(int); int main(int c, char **v) { for (int i = 0; i < c; i++) c += i * 7 ^ c >> 3; return acheck(c) > 1234 ? c * 31 : c - 12345; }' >x.c; gcc -O2 -g x.c a.o -o examples/app; cp big app",
-			"strip app", "needs-symbols b.o :"},
+			"+strip app", "needs-symbols b.o :"},
+		{"one of two that stand for each other", variants, fixes("b"), "BE=be1; " + linkVariant, "BE=b; " + linkVariant, stands},
+		{"and half of a fix", variants, fixes("a") + fixes("b"), "BE=be1; " + linkVariant, "BE=b; " + linkVariant, stands},
+		{"compiled otherwise", variants, fixes("b"), "BE=be1; " + linkVariant, "gcc -O1 -g -c b.c -o o.o; BE=b; " + linkVariant + "; gcc -O2 -g main.c a.c o.o -o app", stands},
+		{"data", map[string]string{"main.c": "extern const int tab[4];\nint main(int c, char **v) { return tab[c & 3]; }\n", "be1.c": "const int tab[4] = { 1, 2, 3, 4 };\n", "b.c": "const int tab[4] = { 5, 6, 7, 8 };\n"},
+			"--- a/b.c\n+++ b/b.c\n@@ -1 +1 @@\n-const int tab[4] = { 5, 6, 7, 8 };\n+const int tab[4] = { 5, 6, 7, 9 };\n",
+			"gcc -O2 -g -c main.c be1.c b.c; gcc main.o be1.o -o app", "gcc -O2 -g -c main.c be1.c b.c; gcc main.o b.o -o app", stands},
+		{"stripped", variants, fixes("b"), "BE=be1; " + linkVariant, "BE=b; " + linkVariant + "; strip app", stands},
 		{"helper of another machine", map[string]string{"main.c": main, "a.c": checkA, "b.c": checkB, "e.c": "#include \"v.h\"\nint e(void) { return V; }\n", "v.h": "#define V 1\n"},
-			fixes("a") + "--- a/v.h\n+++ b/v.h\n@@ -1 +1 @@\n-#define V 1\n+#define V 2\n", "gcc -m32 -O2 -g -c e.c; gcc -O2 -g main.c a.c b.c -o app", ":", "functions acheck"},
+			fixes("a") + "--- a/v.h\n+++ b/v.h\n@@ -1 +1 @@\n-#define V 1\n+#define V 2\n", "gcc -m32 -O2 -g -c e.c; gcc -O2 -g main.c a.c b.c -o app", "+:", "functions acheck"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir, stock := t.TempDir(), tt.stock
+			if after, ok := strings.CutPrefix(stock, "+"); ok {
+				stock = tt.command + "; " + after
+			}
 			filetest.Tree(t, filepath.Join(dir, "tree"), tt.files)
 			filetest.Tree(t, filepath.Join(dir, "stock"), tt.files)
-			runIn(t, filepath.Join(dir, "stock"), []string{"sh", "-ec", tt.command + "\n" + tt.after})
+			runIn(t, filepath.Join(dir, "stock"), []string{"sh", "-ec", stock})
 			write(t, filepath.Join(dir, "fix.patch"), []byte(tt.patch))
 			target := filepath.Join(dir, "stock/app")
 			o := SourceOptions{Target: target, Source: filepath.Join(dir, "tree"), Patch: filepath.Join(dir, "fix.patch"), Command: []string{"sh", "-ec", tt.command}, Name: "fix", Tool: "test"}

@@ -430,12 +430,15 @@ func recordName(abs string) string {
 	return name
 }
 
+// outside begins the names of files that are not in the tree.
+const outside = "outside/"
+
 // placeName is a relative path for a file, wherever it is.
 func placeName(abs string) string {
 	if rel := belowRoot(abs); !filepath.IsAbs(rel) {
 		return rel
 	}
-	return "outside" + abs
+	return outside + strings.TrimPrefix(abs, "/")
 }
 
 // prepareRecord returns where the copy of an object goes, and makes its directory; a failure shows when it is used.

@@ -135,3 +135,72 @@ func (b *builder) defined(object, symbol string) bool {
 	s := obj.Lookup(symbol)
 	return s != nil && s.Bind != elf.STB_LOCAL
 }
+
+// isThere tells whether a target that the build has not made byte for byte may have something of an object that no link of the
+// build took: the link that seemed to be the target's may be another's, or take one of several objects that stand for each other.
+func (b *builder) isThere(old *diff.Object) bool {
+	switch {
+	case b.oldIn.identical:
+		return false
+	case !b.im.Named:
+		return b.isThereByCode(old)
+	}
+	for _, s := range slices.Concat(old.Functions(), old.Variables()) {
+		_, cold := diff.ColdParent(s.Name)
+		if cold || diff.ByContent(s) {
+			continue
+		}
+		if s.Bind != elf.STB_LOCAL {
+			if g := b.im.Global(s.Name); g != nil && !b.isLinked(s.Name, func(other *diff.Object, def *lpelf.Symbol) bool { return b.isDefinition(g, other, def) }) {
+				return true
+			}
+			continue
+		}
+		named := slices.ContainsFunc(b.im.Blocks(old.Source), func(block int) bool { return len(b.im.Local(block, s.Name)) > 0 })
+		if named && !b.isLinked(s.Name, func(other *diff.Object, def *lpelf.Symbol) bool {
+			return other.Source == old.Source && def.Bind == elf.STB_LOCAL
+		}) {
+			return true
+		}
+	}
+	return false
+}
+
+// isThereByCode is isThere for a stripped target: any function is found by its code, or the object may stand where one that was
+// linked, and was not found, defines the same.
+func (b *builder) isThereByCode(old *diff.Object) bool {
+	for _, s := range slices.Concat(old.Functions(), old.Variables()) {
+		if s.Bind != elf.STB_LOCAL && !old.Shared(s) && b.isLinked(s.Name, func(other *diff.Object, def *lpelf.Symbol) bool {
+			return def.Bind != elf.STB_LOCAL && !b.im.Found(other)
+		}) {
+			return true
+		}
+	}
+	im, err := link.OpenImage(b.o.Target, "")
+	if err != nil {
+		return true
+	}
+	found, _ := im.Recover([]*diff.Object{old})
+	return found > 0
+}
+
+// isLinked tells whether an object that the links of the build took defines a symbol of that name, and of that kind.
+func (b *builder) isLinked(name string, is func(*diff.Object, *lpelf.Symbol) bool) bool {
+	others, err := b.old.naming(name)
+	return err == nil && slices.ContainsFunc(others, func(other *diff.Object) bool {
+		def := other.Lookup(name)
+		return b.oldIn.objects[other.Name] && def != nil && is(other, def)
+	})
+}
+
+// isDefinition tells whether a global symbol of the target is what an object defines: the same code, or the same initial value.
+func (b *builder) isDefinition(g *lpelf.Symbol, obj *diff.Object, def *lpelf.Symbol) bool {
+	if def.Bind == elf.STB_LOCAL {
+		return false
+	}
+	if !diff.IsFunc(def) {
+		return b.im.HasContent(g.Value, obj, def)
+	}
+	_, err := link.Locate(b.im, obj, []*lpelf.Symbol{def})
+	return err == nil
+}

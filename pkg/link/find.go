@@ -438,6 +438,12 @@ func (im *Image) doubt(obj *diff.Object) error {
 	return nil
 }
 
+// Found tells whether an old object was found in an image without symbols.
+func (im *Image) Found(obj *diff.Object) bool {
+	_, ok := im.ofObject[obj.Name]
+	return ok
+}
+
 // Refutes tells, of an image without symbols, whether it lacks the code of an old object, all of it or most.
 func (im *Image) Refutes(obj *diff.Object) bool {
 	return im.recovered && (im.absent[obj.Name] == notThere || im.absent[obj.Name] == partly)

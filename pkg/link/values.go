@@ -34,6 +34,13 @@ func (im *Image) content(vaddr, size uint64) (b []byte, ok bool) {
 	return b, true
 }
 
+// HasContent tells whether the image has the initial value of an object's variable at an address.
+func (im *Image) HasContent(vaddr uint64, obj *diff.Object, v *lpelf.Symbol) bool {
+	have, ok := im.content(vaddr, v.Size)
+	want, linked := obj.Content(v)
+	return ok && bytes.Equal(without(have, linked), want)
+}
+
 // slotIn returns the first word in [from, to) that the dynamic linker fills in.
 func (im *Image) slotIn(from, to uint64) (first lpelf.Slot, ok bool) {
 	for at, s := range im.Slots.ByVaddr {
