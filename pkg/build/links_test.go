@@ -272,6 +272,7 @@ func TestLinksHow(t *testing.T) {
 			name: "order of arguments", files: with("-z lazy -z now"), build: compile + ". ./link.sh", patch: flags("-z lazy -z now", "-z now -z lazy"),
 			want: "link-changed T: it is linked with arguments in an order, which differs with the fix" + linkAdvice,
 		},
+		{name: "build-id", files: with("-Wl,--build-id=0x12"), build: compile + ". ./link.sh", patch: flags("-Wl,--build-id=0x12", "-Xlinker --build-id=0x34") + priceFix, want: "functions price"},
 		{name: "order that does not", files: files, build: compile + ". ./link.sh", patch: order + priceFix, want: "functions price"},
 		{name: "flags of the compiler", files: with("-O2 -DA=1 -I."), build: compile + ". ./link.sh", patch: flags("-O2 -DA=1 -I.", "-O2 -DA=2 -Wall -I. -I..") + priceFix, want: "functions price"},
 	} {
