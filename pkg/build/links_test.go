@@ -234,6 +234,17 @@ func TestLinksStale(t *testing.T) {
 	}
 }
 
+// TestLinksInside: a tree is not copied into itself.
+func TestLinksInside(t *testing.T) {
+	dir, target, patchFile := sourceTree(t, usualMakefile)
+	t.Setenv("TMPDIR", filepath.Join(dir, "src"))
+	_, err := FromSource(context.Background(), SourceOptions{Target: target, Source: dir, Patch: patchFile, Command: []string{"make"}, Name: "fix", Tool: "test"})
+	want := "temporary files go to " + dir + "/src (TMPDIR), which is in " + dir + ", so that tree would be copied into itself; set TMPDIR to a folder elsewhere"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v\nwant %s", err, want)
+	}
+}
+
 // TestLinksHow: a fix that changes how a program is linked is refused.
 func TestLinksHow(t *testing.T) {
 	compile := gccFlags + "-c main.c price.c order.c; "

@@ -179,6 +179,9 @@ func newWorkshop(o SourceOptions) (*workshop, error) {
 	if err != nil {
 		return nil, err
 	}
+	if tmp := os.TempDir(); within(tmp, source) {
+		return nil, fmt.Errorf("temporary files go to %s (TMPDIR), which is in %s, so that tree would be copied into itself; set TMPDIR to a folder elsewhere", tmp, source)
+	}
 	dir, err := os.MkdirTemp("", "lpctl-build-")
 	if err != nil {
 		return nil, err
