@@ -234,6 +234,70 @@ func TestLinksStale(t *testing.T) {
 	}
 }
 
+const (
+	generated = "prog: main.o price.o tab.o\n\tgcc main.o price.o tab.o -o $@\nCFLAGS = -O2 -g\n"
+	initGit   = "git init -q . && git add . && git -c user.name=a -c user.email=a@example.org commit -qm a; "
+)
+
+// TestLinksGenerated: what an earlier build has generated in the tree does not hide a fix.
+func TestLinksGenerated(t *testing.T) {
+	program := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c: gen\n\t./gen >$@\ngen: gen.c\n\tgcc gen.c -o $@\n",
+		"gen.c": "#include <stdio.h>\n#include \"rate.h\"\nint main(void) { printf(\"int order(int n) { return n * %d + n / 3; }\\n\", RATE); }\n"}
+	for _, h := range []hiddenWay{
+		{name: "program", files: program, prepare: "make", build: "make", patch: rateFix, want: "functions order"},
+		{name: "program, stripped", files: program, prepare: "make; strip gen", build: "make", patch: rateFix, want: "functions order"},
+		{name: "program, in git", files: program, prepare: initGit + "make", build: "make", patch: rateFix, want: "functions order"},
+		{
+			name: "program that git tracks", files: program, prepare: "gcc gen.c -o gen; rm Makefile; " + initGit,
+			build: "./gen >tab.c; " + gccFlags + "main.c price.c tab.c -o prog", want: "functions price",
+		},
+		{
+			name: "program of a vendor", files: program, prepare: "mv gen.c vend.c; gcc vend.c -o gen; rm vend.c",
+			build: "./gen >tab.c; " + gccFlags + "main.c price.c tab.c -o prog", want: "functions price",
+		},
+		{
+			name: "program of a vendor, stripped", files: program, prepare: "gcc gen.c -s -o my-price",
+			build: "./my-price >tab.c; " + gccFlags + "main.c price.c tab.c -o prog", want: "functions price",
+		},
+	} {
+		h.check(t)
+	}
+}
+
+// TestLinksVendor: archives that others have made stay, whatever their members are called.
+func TestLinksVendor(t *testing.T) {
+	const vendor = "mkdir v; echo 'int order(int n) { return n + 3; }' >v/utils.c; gcc -c v/utils.c -o v/utils.o; ar rc libv.a v/utils.o; rm -r v; "
+	const link = gccFlags + "-c main.c price.c; gcc -o prog main.o price.o libv.a"
+	const own = "[ -f libv.a ] || { " + gccFlags + "-c utils.c && ar rc libv.a utils.o; }; " + link
+	const ownCxx = "[ -f libv.a ] || { g++ -O2 -g -c utils.cc && ar rc libv.a utils.o; }; " + link
+	cxxMain := strings.ReplaceAll(twoMain, "order(int)", "order(int) __asm__(\"_ZN4shop5orderEi\")")
+	other := map[string]string{"main.c": twoMain, "utils.c": "int other(int n) { return n; }\n"}
+	for _, h := range []hiddenWay{
+		{name: "ignored by git", files: map[string]string{"main.c": twoMain, ".gitignore": "*.a\n"}, prepare: vendor + initGit, build: link, want: "functions price"},
+		{name: "member of a source's name", files: other, prepare: vendor, build: link, want: "functions price"},
+		{name: "member of a source's name, without debug information", files: other, prepare: vendor + "strip -g libv.a", build: link, want: "functions price"},
+		{name: "our own", files: map[string]string{"main.c": twoMain, "utils.c": rateC}, prepare: own, build: own, patch: rateFix, want: "functions order"},
+		{
+			name: "our own, with names that a macro makes", files: map[string]string{"main.c": twoMain, "utils.c": "#include \"rate.h\"\n#define F(x) or##x\nint F(der)(int n) { return n * RATE + n / 3; }\n"},
+			prepare: own, build: own, patch: rateFix, want: "functions order",
+		},
+		{
+			name: "our own, in C++", files: map[string]string{"main.c": cxxMain, "utils.cc": "#include \"rate.h\"\nnamespace shop { int order(int n) { return n * RATE + n / 3; } }\n"},
+			prepare: ownCxx, build: ownCxx, patch: rateFix, want: "functions _ZN4shop5orderEi",
+		},
+		{
+			name: "member of a source's name, in C++", files: map[string]string{"main.c": cxxMain, "utils.cc": "int other(int n) { return n; }\n"},
+			prepare: "mkdir v; echo 'namespace shop { int order(int n) { return n + 3; } }' >v/utils.cc; g++ -c v/utils.cc -o v/utils.o; ar rc libv.a v/utils.o; rm -r v", build: link, want: "functions price",
+		},
+		{
+			name: "thin", files: map[string]string{"main.c": twoMain, "utils.c": rateC}, prepare: gccFlags + "-c utils.c; ar rcT libv.a utils.o",
+			build: strings.Replace(own, "ar rc", "ar rcT", 1), patch: rateFix, want: "functions order",
+		},
+	} {
+		h.check(t)
+	}
+}
+
 // TestLinksInside: a tree is not copied into itself.
 func TestLinksInside(t *testing.T) {
 	dir, target, patchFile := sourceTree(t, usualMakefile)
