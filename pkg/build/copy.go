@@ -35,7 +35,8 @@ func (w *workshop) copySource(ctx context.Context) error {
 	if w.configured, err = forgetConfigured(src, w.source); err != nil {
 		return err
 	}
-	w.stale, w.tree, err = forgetBuilt(src, trackedFiles(ctx, w.source))
+	w.tracked = trackedFiles(ctx, w.source)
+	w.stale, w.tree, err = forgetBuilt(src, w.tracked)
 	return err
 }
 

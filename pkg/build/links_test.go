@@ -237,16 +237,26 @@ func TestLinksStale(t *testing.T) {
 const (
 	generated = "prog: main.o price.o tab.o\n\tgcc main.o price.o tab.o -o $@\nCFLAGS = -O2 -g\n"
 	initGit   = "git init -q . && git add . && git -c user.name=a -c user.email=a@example.org commit -qm a; "
+	scriptFix = "--- a/gen.sh\n+++ b/gen.sh\n@@ -1 +1 @@\n-echo 'int order(int n) { return n * 7 + n / 3; }'\n+echo 'int order(int n) { return n * 8 + n / 3; }'\n"
+	unclean   = "PATCH changes gen.sh, which sources may be generated from, and LEFT shows that TREE is not clean, so what is there already might not be generated anew; build from a clean tree: unpacked anew, or as of git clean -dxf in a copy"
 )
 
 // TestLinksGenerated: what an earlier build has generated in the tree does not hide a fix.
 func TestLinksGenerated(t *testing.T) {
 	program := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c: gen\n\t./gen >$@\ngen: gen.c\n\tgcc gen.c -o $@\n",
 		"gen.c": "#include <stdio.h>\n#include \"rate.h\"\nint main(void) { printf(\"int order(int n) { return n * %d + n / 3; }\\n\", RATE); }\n"}
+	script := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c:\n\tsh gen.sh >$@\n", "README.md": "a\n", "gen.sh": "echo 'int order(int n) { return n * 7 + n / 3; }'\n"}
+	const makefileFix = "--- a/Makefile\n+++ b/Makefile\n@@ -3 +3 @@\n-CFLAGS = -O2 -g\n+CFLAGS = -O2 -g -DA\n--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-a\n+b\n"
+	left := func(name string) string { return strings.ReplaceAll(unclean, "LEFT", name) }
 	for _, h := range []hiddenWay{
 		{name: "program", files: program, prepare: "make", build: "make", patch: rateFix, want: "functions order"},
 		{name: "program, stripped", files: program, prepare: "make; strip gen", build: "make", patch: rateFix, want: "functions order"},
 		{name: "program, in git", files: program, prepare: initGit + "make", build: "make", patch: rateFix, want: "functions order"},
+		{name: "script, in git", files: script, prepare: initGit + "make", build: "make", patch: scriptFix, want: left("tab.c")},
+		{name: "script", files: script, prepare: "make", build: "make", patch: scriptFix, want: left("main.o")},
+		{name: "script, configured", files: script, prepare: "mkdir b; echo srcdir = TREE >b/Makefile", build: "make", patch: scriptFix, want: left("b/Makefile")},
+		{name: "script, only objects are left", files: script, prepare: initGit + "make main.o; ln -s main.c link.c", build: "make", patch: scriptFix, want: "functions order"},
+		{name: "Makefile and documentation", files: script, prepare: initGit + "make", build: "make", patch: makefileFix + priceFix, want: "functions price"},
 		{
 			name: "program that git tracks", files: program, prepare: "gcc gen.c -o gen; rm Makefile; " + initGit,
 			build: "./gen >tab.c; " + gccFlags + "main.c price.c tab.c -o prog", want: "functions price",

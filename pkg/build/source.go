@@ -93,7 +93,7 @@ func buildTwice(ctx context.Context, o SourceOptions) (*workshop, error) {
 		text string
 		do   func(context.Context) error
 	}{
-		{"copying " + o.Source, w.copySource},
+		{"copying " + o.Source, w.copyOld},
 		{"building the old source", w.buildOld},
 		{"applying " + o.Patch, w.copyPatched},
 		{"building the new source", w.buildNew},
@@ -167,6 +167,7 @@ type workshop struct {
 	configured map[string]string // what is not in the copy, see forgetConfigured
 	stale      []string          // what is not in it either, see forgetBuilt
 	tree       names             // of the files that are
+	tracked    map[string]bool   // by git, see trackedFiles
 	patched    map[string]content
 }
 
