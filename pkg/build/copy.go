@@ -1,6 +1,7 @@
 package build
 
 import (
+	"bytes"
 	"context"
 	"debug/elf"
 	"errors"
@@ -9,10 +10,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/lpelf"
+	symbolnames "lpatch/pkg/names"
 )
 
 // copySource copies the tree without what builds have left there, so that the first build makes all of it, and without what
@@ -32,7 +35,8 @@ func (w *workshop) copySource(ctx context.Context) error {
 	if w.configured, err = forgetConfigured(src, w.source); err != nil {
 		return err
 	}
-	w.stale, w.tree, err = forgetBuilt(src, trackedFiles(ctx, w.source))
+	w.tracked = trackedFiles(ctx, w.source)
+	w.stale, w.tree, err = forgetBuilt(src, w.tracked)
 	return err
 }
 
@@ -83,25 +87,32 @@ func trackedFiles(ctx context.Context, tree string) map[string]bool {
 	return tracked
 }
 
-// names are the files of a tree, to tell what is made of them.
-type names struct{ files, stems map[string]bool }
+// names are the files of a tree, to tell what is made of them: their paths by name, and those of sources by name without ending.
+type names struct {
+	dir          string
+	files, stems map[string][]string
+}
 
 // leftover is a file that a build may have left: the names of the sources that its objects name, and of the objects.
 type leftover struct {
 	path    string // below the tree
-	archive bool
+	shipped bool   // an archive or program, which somebody may have put under git
+	sure    bool   // nobody else makes such a file
 	objects []madeOf
 }
 
 type madeOf struct {
-	object  string
-	sources []string
+	object    string
+	sources   []string
+	functions []string // that it defines for others
+	program   bool
 }
 
-// forgetBuilt removes from the copy of a tree what compilers and ar have left there, of whatever name, and returns their paths,
-// and the names of the others. What has no source in the tree stays: somebody else has made it. So does an archive that git tracks.
+// forgetBuilt removes from the copy of a tree what compilers, linkers and ar have left there, of whatever name, and returns their
+// paths, and the names of the others. A program that is left may be what generates a source. What has no source in the tree
+// stays: somebody else has made it. So does an archive or program that git tracks.
 func forgetBuilt(dir string, tracked map[string]bool) ([]string, names, error) {
-	all := names{files: map[string]bool{}, stems: map[string]bool{}}
+	all := names{dir: dir, files: map[string][]string{}, stems: map[string][]string{}}
 	var found []leftover
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -121,14 +132,13 @@ func forgetBuilt(dir string, tracked map[string]bool) ([]string, names, error) {
 			left.path = rel
 			found = append(found, *left)
 		} else {
-			all.add(d.Name())
+			all.add(rel)
 		}
 		return err
 	})
 	var removed []string
 	for _, left := range found {
-		known := tracked == nil || tracked[left.path]
-		if known && (tracked != nil && left.archive || !slices.ContainsFunc(left.objects, all.made)) {
+		if tracked[left.path] && left.shipped || !left.sure && !slices.ContainsFunc(left.objects, all.made) {
 			continue
 		}
 		removed = append(removed, left.path)
@@ -137,34 +147,57 @@ func forgetBuilt(dir string, tracked map[string]bool) ([]string, names, error) {
 	return removed, all, err
 }
 
-func (n names) add(file string) {
-	n.files[file] = true
+func (n names) add(path string) {
+	file := filepath.Base(path)
+	n.files[file] = append(n.files[file], path)
 	switch ext := filepath.Ext(file); {
 	case isSource(file), slices.Contains([]string{".y", ".yy", ".l", ".ll", ".in", ".re", ".rl", ".asm", ".m", ".f", ".f90", ".cu", ".pyx", ".vala"}, ext):
-		n.stems[strings.TrimSuffix(file, ext)] = true
+		stem := strings.TrimSuffix(file, ext)
+		n.stems[stem] = append(n.stems[stem], path)
 	}
 }
 
 // made tells whether an object was made from a file of the tree: from one that it names, or one of its name. automake puts the
 // program's name before that of the source, meson its folder's.
 func (n names) made(m madeOf) bool {
-	switch filepath.Ext(m.object) {
-	case ".gch", ".pch", ".lo":
-		return true
-	}
-	if slices.ContainsFunc(m.sources, func(s string) bool { return n.files[s] }) {
+	if slices.ContainsFunc(m.sources, func(s string) bool { return n.define(n.files[s], m) }) {
 		return true
 	}
 	for stem := strings.TrimSuffix(m.object, filepath.Ext(m.object)); ; {
-		if n.files[stem] || n.stems[stem] {
+		if n.define(n.stems[stem], m) || !m.program && n.define(n.files[stem], m) {
 			return true
 		}
 		i := strings.IndexAny(stem, "-_")
-		if i < 0 || len(m.sources) > 0 {
+		if i < 0 || m.program || len(m.sources) > 0 {
 			return false
 		}
 		stem = stem[i+1:]
 	}
+}
+
+// pastes is found in a source whose functions may have names that its text has not.
+var pastes = regexp.MustCompile(`##|#\s*include\s*["<][^">]*\.(c|cc|cpp|cxx|inc|tcc|def)[">]`)
+
+// define tells whether one of the files of that name may be the one that an object was made from: others have a main.c or utils.c,
+// too, but not with the same functions. What is generated from other than C, or with other names, is known by its own name only.
+func (n names) define(paths []string, m madeOf) bool {
+	return slices.ContainsFunc(paths, func(path string) bool {
+		if len(m.functions) == 0 || !isSource(path) {
+			return true
+		}
+		text, err := os.ReadFile(filepath.Join(n.dir, path))
+		return err != nil || pastes.Match(text) || slices.ContainsFunc(m.functions, func(f string) bool { return bytes.Contains(text, []byte(inSource(f))) })
+	})
+}
+
+// inSource is what a source calls a function that it defines, without scope; "" if that is not simple to tell.
+func inSource(symbol string) string {
+	short := symbolnames.Short(symbol)
+	name := short[strings.LastIndex(short, ":")+1:]
+	if strings.ContainsAny(short, "<( ") || strings.HasPrefix(name, "operator") {
+		return ""
+	}
+	return name
 }
 
 // readLeftover returns what a file says of how it was made, or nil if it is none that a build leaves.
@@ -174,10 +207,9 @@ func readLeftover(path string) (*leftover, error) {
 		return nil, err
 	}
 	left := &leftover{}
-	base := filepath.Base(path)
 	switch {
 	case lpelf.IsArchive(data):
-		left.archive = true
+		left.shipped = true
 		members, err := lpelf.ParseArchive(path, data)
 		if err != nil {
 			return nil, nil //nolint:nilerr // a file for a test, and no linker takes it
@@ -190,14 +222,20 @@ func readLeftover(path string) (*leftover, error) {
 		if len(left.objects) == 0 {
 			return nil, nil // a Debian package is an archive, too
 		}
-	case isArchive(data): // it has but the names of its members
-		left.archive, left.objects = true, []madeOf{{object: base}}
-	case isObject(data):
-		left.objects = []madeOf{sourcesOf(base, data)}
+	case isArchive(data): // it has but the names of its members, which are objects of the same tree
+		left.shipped, left.sure = true, true
+	case isObject(data), isProgram(data):
+		left.shipped = isProgram(data)
+		left.objects = []madeOf{sourcesOf(path, data)}
 	default: // libtool's .lo, or a header that was compiled: NAME.h.gch
-		left.objects = []madeOf{{object: base}}
+		left.sure = true
 	}
 	return left, nil
+}
+
+// isProgram tells programs and shared objects.
+func isProgram(data []byte) bool {
+	return len(data) > 18 && isELF(data) && (elf.Type(data[16]) == elf.ET_EXEC || elf.Type(data[16]) == elf.ET_DYN)
 }
 
 // readIfBuilt reads a file whose first bytes, or name, say that a build has left it, or returns nil.
@@ -213,23 +251,30 @@ func readIfBuilt(path string) ([]byte, error) {
 	n, _ := f.Read(head)
 	head = head[:n]
 	text := string(head)
-	header := strings.HasPrefix(text, "gpch") || strings.HasPrefix(text, "CPCH")
-	if !isObject(head) && !isArchive(head) && !header && filepath.Ext(path) != ".lo" {
+	header := strings.HasPrefix(text, "gpch") || strings.HasPrefix(text, "CPCH") || slices.Contains([]string{".lo", ".gch", ".pch"}, filepath.Ext(path))
+	if !isObject(head) && !isProgram(head) && !isArchive(head) && !header {
 		return nil, nil
 	}
 	return os.ReadFile(path)
 }
 
-// sourcesOf returns the files that an object says it was made from.
+// ofAnyProgram are functions that say nothing of where a program is from.
+var ofAnyProgram = []string{"main", "_start", "_init", "_fini"}
+
+// sourcesOf returns the files that an object or program says it was made from, and the functions that it defines for others.
 func sourcesOf(object string, data []byte) madeOf {
-	m := madeOf{object: filepath.Base(object)}
+	m := madeOf{object: filepath.Base(object), program: isProgram(data)}
 	f, err := lpelf.Parse(object, data)
 	if err != nil {
 		return m
 	}
 	for _, s := range f.Symbols {
-		if s.Type == elf.STT_FILE && s.Name != "" {
+		switch {
+		case s.Name == "":
+		case s.Type == elf.STT_FILE:
 			m.sources = append(m.sources, filepath.Base(s.Name))
+		case s.Type == elf.STT_FUNC && s.Bind == elf.STB_GLOBAL && s.Defined() && !(m.program && slices.Contains(ofAnyProgram, s.Name)):
+			m.functions = append(m.functions, s.Name)
 		}
 	}
 	return m
@@ -244,7 +289,7 @@ func staleText(stale []string) string {
 	if n := len(stale) - 1; n > 0 {
 		text += " and " + plural(n, "other file")
 	}
-	return fmt.Sprintf("\n%s looked like what an earlier build has left, and is not in the copy; what the build cannot make itself should be in an archive (.a) that git tracks, or have no source of its name in the tree", text)
+	return fmt.Sprintf("\n%s looked like what an earlier build has left, and is not in the copy; what the build cannot make itself should be an archive (.a) or program that git tracks, or have no source of its name in the tree", text)
 }
 
 // content is what a file had after the patch was applied, and before; "" if there was none.
@@ -298,10 +343,14 @@ func (w *workshop) checkPatched() error {
 	slices.Sort(names)
 	for _, name := range names {
 		p, now := w.patched[name], fileSum(w.path("src/"+name))
-		compiled := isSource(name) || strings.HasPrefix(filepath.Ext(name), ".h") || filepath.Ext(name) == ".inc"
-		if now != p.after && (compiled || now == p.before) && p.before != p.after {
+		if now != p.after && (isCompiled(name) || now == p.before) && p.before != p.after {
 			return fmt.Errorf("the build wrote over %s, which %s changes; have the build command leave it as it is, or patch what it makes it from", name, w.o.Patch)
 		}
 	}
 	return nil
+}
+
+// isCompiled tells sources and headers of C and C++.
+func isCompiled(name string) bool {
+	return isSource(name) || strings.HasPrefix(filepath.Ext(name), ".h") || filepath.Ext(name) == ".inc"
 }

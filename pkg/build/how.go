@@ -58,12 +58,12 @@ func (s *step) how() []linkInput {
 	return out
 }
 
-// withoutPassing takes out of an argument what says nothing of the output: where the map goes, and files of other names in each
-// build. It returns "" if nothing is left.
+// withoutPassing takes out of an argument what says nothing of the code: where the map goes, the build-id, and files of other names
+// in each build. It returns "" if nothing is left.
 func withoutPassing(word string) string {
 	parts := slices.DeleteFunc(strings.Split(word, ","), func(part string) bool {
 		name, value, _ := strings.Cut(part, "=")
-		return strings.HasSuffix(name, "-Map") || name == "--dependency-file" || isTemporary(strings.TrimPrefix(part, "-L")) || isTemporary(value)
+		return strings.HasSuffix(name, "-Map") || name == "--dependency-file" || strings.TrimLeft(name, "-") == "build-id" || isTemporary(strings.TrimPrefix(part, "-L")) || isTemporary(value)
 	})
 	if len(parts) == 1 && parts[0] == "-Wl" {
 		return ""

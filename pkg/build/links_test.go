@@ -234,6 +234,91 @@ func TestLinksStale(t *testing.T) {
 	}
 }
 
+const (
+	generated = "prog: main.o price.o tab.o\n\tgcc main.o price.o tab.o -o $@\nCFLAGS = -O2 -g\n"
+	initGit   = "git init -q . && git add . && git -c user.name=a -c user.email=a@example.org commit -qm a; "
+	scriptFix = "--- a/gen.sh\n+++ b/gen.sh\n@@ -1 +1 @@\n-echo 'int order(int n) { return n * 7 + n / 3; }'\n+echo 'int order(int n) { return n * 8 + n / 3; }'\n"
+	unclean   = "PATCH changes gen.sh, which sources may be generated from, and LEFT shows that TREE is not clean, so what is there already might not be generated anew; build from a clean tree: unpacked anew, or as of git clean -dxf in a copy"
+)
+
+// TestLinksGenerated: what an earlier build has generated in the tree does not hide a fix.
+func TestLinksGenerated(t *testing.T) {
+	program := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c: gen\n\t./gen >$@\ngen: gen.c\n\tgcc gen.c -o $@\n",
+		"gen.c": "#include <stdio.h>\n#include \"rate.h\"\nint main(void) { printf(\"int order(int n) { return n * %d + n / 3; }\\n\", RATE); }\n"}
+	script := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c:\n\tsh gen.sh >$@\n", "README.md": "a\n", "gen.sh": "echo 'int order(int n) { return n * 7 + n / 3; }'\n"}
+	const makefileFix = "--- a/Makefile\n+++ b/Makefile\n@@ -3 +3 @@\n-CFLAGS = -O2 -g\n+CFLAGS = -O2 -g -DA\n--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-a\n+b\n"
+	left := func(name string) string { return strings.ReplaceAll(unclean, "LEFT", name) }
+	for _, h := range []hiddenWay{
+		{name: "program", files: program, prepare: "make", build: "make", patch: rateFix, want: "functions order"},
+		{name: "program, stripped", files: program, prepare: "make; strip gen", build: "make", patch: rateFix, want: "functions order"},
+		{name: "program, in git", files: program, prepare: initGit + "make", build: "make", patch: rateFix, want: "functions order"},
+		{name: "script, in git", files: script, prepare: initGit + "make", build: "make", patch: scriptFix, want: left("tab.c")},
+		{name: "script", files: script, prepare: "make", build: "make", patch: scriptFix, want: left("main.o")},
+		{name: "script, configured", files: script, prepare: "mkdir b; echo srcdir = TREE >b/Makefile", build: "make", patch: scriptFix, want: left("b/Makefile")},
+		{name: "script, only objects are left", files: script, prepare: initGit + "make main.o; ln -s main.c link.c", build: "make", patch: scriptFix, want: "functions order"},
+		{name: "Makefile and documentation", files: script, prepare: initGit + "make", build: "make", patch: makefileFix + priceFix, want: "functions price"},
+		{
+			name: "program that git tracks", files: program, prepare: "gcc gen.c -o gen; rm Makefile; " + initGit,
+			build: "./gen >tab.c; " + gccFlags + "main.c price.c tab.c -o prog", want: "functions price",
+		},
+		{
+			name: "program of a vendor", files: program, prepare: "mv gen.c vend.c; gcc vend.c -o gen; rm vend.c",
+			build: "./gen >tab.c; " + gccFlags + "main.c price.c tab.c -o prog", want: "functions price",
+		},
+		{
+			name: "program of a vendor, stripped", files: program, prepare: "gcc gen.c -s -o my-price",
+			build: "./my-price >tab.c; " + gccFlags + "main.c price.c tab.c -o prog", want: "functions price",
+		},
+	} {
+		h.check(t)
+	}
+}
+
+// TestLinksVendor: archives that others have made stay, whatever their members are called.
+func TestLinksVendor(t *testing.T) {
+	const vendor = "mkdir v; echo 'int order(int n) { return n + 3; }' >v/utils.c; gcc -c v/utils.c -o v/utils.o; ar rc libv.a v/utils.o; rm -r v; "
+	const link = gccFlags + "-c main.c price.c; gcc -o prog main.o price.o libv.a"
+	const own = "[ -f libv.a ] || { " + gccFlags + "-c utils.c && ar rc libv.a utils.o; }; " + link
+	const ownCxx = "[ -f libv.a ] || { g++ -O2 -g -c utils.cc && ar rc libv.a utils.o; }; " + link
+	cxxMain := strings.ReplaceAll(twoMain, "order(int)", "order(int) __asm__(\"_ZN4shop5orderEi\")")
+	other := map[string]string{"main.c": twoMain, "utils.c": "int other(int n) { return n; }\n"}
+	for _, h := range []hiddenWay{
+		{name: "ignored by git", files: map[string]string{"main.c": twoMain, ".gitignore": "*.a\n"}, prepare: vendor + initGit, build: link, want: "functions price"},
+		{name: "member of a source's name", files: other, prepare: vendor, build: link, want: "functions price"},
+		{name: "member of a source's name, without debug information", files: other, prepare: vendor + "strip -g libv.a", build: link, want: "functions price"},
+		{name: "our own", files: map[string]string{"main.c": twoMain, "utils.c": rateC}, prepare: own, build: own, patch: rateFix, want: "functions order"},
+		{
+			name: "our own, with names that a macro makes", files: map[string]string{"main.c": twoMain, "utils.c": "#include \"rate.h\"\n#define F(x) or##x\nint F(der)(int n) { return n * RATE + n / 3; }\n"},
+			prepare: own, build: own, patch: rateFix, want: "functions order",
+		},
+		{
+			name: "our own, in C++", files: map[string]string{"main.c": cxxMain, "utils.cc": "#include \"rate.h\"\nnamespace shop { int order(int n) { return n * RATE + n / 3; } }\n"},
+			prepare: ownCxx, build: ownCxx, patch: rateFix, want: "functions _ZN4shop5orderEi",
+		},
+		{
+			name: "member of a source's name, in C++", files: map[string]string{"main.c": cxxMain, "utils.cc": "int other(int n) { return n; }\n"},
+			prepare: "mkdir v; echo 'namespace shop { int order(int n) { return n + 3; } }' >v/utils.cc; g++ -c v/utils.cc -o v/utils.o; ar rc libv.a v/utils.o; rm -r v", build: link, want: "functions price",
+		},
+		{
+			name: "thin", files: map[string]string{"main.c": twoMain, "utils.c": rateC}, prepare: gccFlags + "-c utils.c; ar rcT libv.a utils.o",
+			build: strings.Replace(own, "ar rc", "ar rcT", 1), patch: rateFix, want: "functions order",
+		},
+	} {
+		h.check(t)
+	}
+}
+
+// TestLinksInside: a tree is not copied into itself.
+func TestLinksInside(t *testing.T) {
+	dir, target, patchFile := sourceTree(t, usualMakefile)
+	t.Setenv("TMPDIR", filepath.Join(dir, "src"))
+	_, err := FromSource(context.Background(), SourceOptions{Target: target, Source: dir, Patch: patchFile, Command: []string{"make"}, Name: "fix", Tool: "test"})
+	want := "temporary files go to " + dir + "/src (TMPDIR), which is in " + dir + ", so that tree would be copied into itself; set TMPDIR to a folder elsewhere"
+	if err == nil || err.Error() != want {
+		t.Errorf("error %v\nwant %s", err, want)
+	}
+}
+
 // TestLinksHow: a fix that changes how a program is linked is refused.
 func TestLinksHow(t *testing.T) {
 	compile := gccFlags + "-c main.c price.c order.c; "
@@ -272,6 +357,7 @@ func TestLinksHow(t *testing.T) {
 			name: "order of arguments", files: with("-z lazy -z now"), build: compile + ". ./link.sh", patch: flags("-z lazy -z now", "-z now -z lazy"),
 			want: "link-changed T: it is linked with arguments in an order, which differs with the fix" + linkAdvice,
 		},
+		{name: "build-id", files: with("-Wl,--build-id=0x12"), build: compile + ". ./link.sh", patch: flags("-Wl,--build-id=0x12", "-Xlinker --build-id=0x34") + priceFix, want: "functions price"},
 		{name: "order that does not", files: files, build: compile + ". ./link.sh", patch: order + priceFix, want: "functions price"},
 		{name: "flags of the compiler", files: with("-O2 -DA=1 -I."), build: compile + ". ./link.sh", patch: flags("-O2 -DA=1 -I.", "-O2 -DA=2 -Wall -I. -I..") + priceFix, want: "functions price"},
 	} {

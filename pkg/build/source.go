@@ -93,7 +93,7 @@ func buildTwice(ctx context.Context, o SourceOptions) (*workshop, error) {
 		text string
 		do   func(context.Context) error
 	}{
-		{"copying " + o.Source, w.copySource},
+		{"copying " + o.Source, w.copyOld},
 		{"building the old source", w.buildOld},
 		{"applying " + o.Patch, w.copyPatched},
 		{"building the new source", w.buildNew},
@@ -167,6 +167,7 @@ type workshop struct {
 	configured map[string]string // what is not in the copy, see forgetConfigured
 	stale      []string          // what is not in it either, see forgetBuilt
 	tree       names             // of the files that are
+	tracked    map[string]bool   // by git, see trackedFiles
 	patched    map[string]content
 }
 
@@ -178,6 +179,9 @@ func newWorkshop(o SourceOptions) (*workshop, error) {
 	patchFile, err := filepath.Abs(o.Patch)
 	if err != nil {
 		return nil, err
+	}
+	if tmp := os.TempDir(); within(tmp, source) {
+		return nil, fmt.Errorf("temporary files go to %s (TMPDIR), which is in %s, so that tree would be copied into itself; set TMPDIR to a folder elsewhere", tmp, source)
 	}
 	dir, err := os.MkdirTemp("", "lpctl-build-")
 	if err != nil {
