@@ -17,9 +17,11 @@ import (
 // a script, it may not be made anew, and be the same in both builds.
 
 var (
-	// readByBuilds are files that builds read each time, and documentation, which they do not compile.
-	readByBuilds = regexp.MustCompile(`(^|/)(GNUmakefile|[Mm]akefile|CMakeLists\.txt|meson\.build|configure[^/]*)$|\.(am|ac|mk|cmake)$`)
+	// readByBuilds are files that builds read each time, or have rules of make's own for; isText and isTest are what no part of a
+	// program is made from.
+	readByBuilds = regexp.MustCompile(`(^|/)(GNUmakefile|[Mm]akefile|CMakeLists\.txt|meson\.build|configure[^/]*)$|\.(am|ac|mk|cmake|y|yy|l|ll)$`)
 	isText       = regexp.MustCompile(`\.(md|txt|rst|po|pod|[1-8]|html)$|^debian/|(^|/)(LICEN[CS]E|COPYING|COPYRIGHT|AUTHORS|THANKS|NEWS|README|CHANGES|Change[Ll]og|CHANGELOG)[^/]*$`)
+	isTest       = regexp.MustCompile(`(^|/)(t|tests?|testsuite|docs?|examples?|\.github)/`)
 )
 
 // copyOld copies the tree, and refuses a fix whose effect could be hidden by what an earlier build has generated.
@@ -32,7 +34,7 @@ func (w *workshop) copyOld(ctx context.Context) error {
 		return err
 	}
 	for _, name := range w.willPatch(ctx) {
-		if !isCompiled(name) && !readByBuilds.MatchString(name) && !isText.MatchString(name) {
+		if !isCompiled(name) && !readByBuilds.MatchString(name) && !isText.MatchString(name) && !isTest.MatchString(name) {
 			return fmt.Errorf("%s changes %s, which sources may be generated from, and %s shows that %s is not clean, so what is there already might not be generated anew; build from a clean tree: unpacked anew, or as of git clean -dxf in a copy",
 				w.o.Patch, name, left, w.o.Source)
 		}
