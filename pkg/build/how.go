@@ -107,7 +107,7 @@ func (in *inputs) takeHow(r *linkRecord) {
 }
 
 // linkChanged says how the links of a target differ in the two builds, or "".
-func linkChanged(old, new inputs, target string) string {
+func linkChanged(old, new inputs) string {
 	all := maps.Clone(old.how)
 	maps.Copy(all, new.how)
 	for _, key := range slices.Sorted(maps.Keys(all)) {
@@ -143,7 +143,7 @@ func (b *builder) foreignText(name string) string {
 
 // changedLinks refuses a target that is linked otherwise with the fix.
 func (b *builder) changedLinks() {
-	if why := linkChanged(b.oldIn, b.newIn, b.im.Path); why != "" {
+	if why := linkChanged(b.oldIn, b.newIn); why != "" {
 		b.refusals = append(b.refusals, diff.Refusal{Code: "link-changed", File: b.im.Path, Text: why})
 	}
 }
