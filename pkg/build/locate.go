@@ -29,9 +29,11 @@ func (b *builder) locate(changed []*diff.Result) error {
 			failed[res.New.Name] = refusals
 		case err != nil:
 			return err
-		case b.sameAs(in) != "":
-			b.leaveOut(res.New.Name, "the same code as "+b.sameAs(in))
 		default:
+			if twin := b.sameAs(in); twin != "" {
+				b.leaveOut(res.New.Name, "the same code as "+twin)
+				continue
+			}
 			b.inputs = append(b.inputs, in)
 			b.accept(res)
 			if b.notPartOf[res.New.Name] {
@@ -57,6 +59,9 @@ func (b *builder) sameAs(in *link.Input) string {
 	for _, other := range b.inputs {
 		if other.Loc == nil || other.Loc.Block != in.Loc.Block || !hasFunctions(other.Diff.Old, oldFunctions(in.Diff)) {
 			continue
+		}
+		if in.Loc.Block == 0 && len(in.Diff.Changed)+len(in.Diff.Values) == 0 {
+			continue // block 0 is all of a table without the names of sources, and nothing else tells whose this is
 		}
 		elsewhere := slices.ContainsFunc(in.Diff.Changed, func(ch diff.Change) bool {
 			m, is := in.Loc.Match(ch.Old), other.Loc.Match(other.Diff.Old.Lookup(ch.Old.Name))

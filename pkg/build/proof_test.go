@@ -101,6 +101,14 @@ var proofCases = []proofCase{
 		"m.c": "int run(int), other(int);\nint main(int c, char **v) { return run(c) + other(c); }\n"},
 		file: "b.c", from: "int check(int a) { return a * 7; }\n", to: "", script: makeObjects + "gcc -O2 -g old/*.c -o T",
 		want: "definition-gone b.o check:its definition is gone, and a.o takes another one of this name from then on, which code that does not change would not; keep it, or give the other one a name of its own"},
+	{
+		name: "constructor beside a change, no names of sources", files: map[string]string{
+			"a.c": "#define NEW 0\nint acheck(int a) { return a * 7 + NEW; }\n",
+			"b.c": "#define NEW 0\nint bcheck(int a) { return a * 5; }\n#if NEW\n__attribute__((constructor)) static void start(void) { __asm__ volatile(\"nop\"); }\n#endif\n",
+			"m.c": "int acheck(int), bcheck(int);\nint main(int c, char **v) { return acheck(c) + bcheck(c); }\n",
+		}, file: "a.c b.c", from: "#define NEW 0", to: "#define NEW 1",
+		script: makeObjects + "gcc -O2 -g -Wl,-x old/*.c -o T", want: "constructor-changed b.o .init_array:",
+	},
 	{name: "objects behind symbolic links", files: map[string]string{"a.c": checkA, "m.c": "int acheck(int);\nint main(int c, char **v) { return acheck(c); }\n"}, file: "a.c", from: "a > 10", to: "a > 11",
 		script: makeObjects + "gcc -O2 -g old/*.c -o T; for s in o n; do mkdir real-$s; mv $s/a.o real-$s; ln -s ../real-$s/a.o $s/a.o; done", want: "functions acheck"},
 	{name: "objects of another ending", files: map[string]string{"a.c": checkA, "m.c": "int acheck(int);\nint main(int c, char **v) { return acheck(c); }\n"}, file: "a.c", from: "a > 10", to: "a > 11",
@@ -179,8 +187,8 @@ func TestProofOfSource(t *testing.T) {
 	const main = "int acheck(int), bcheck(int);\nint main(int c, char **v) { return acheck(c) + bcheck(c); }\n"
 	three := map[string]string{"main.c": main, "a.c": checkA, "b.c": checkB}
 	fixes := func(name string) string {
-		return strings.ReplaceAll(strings.ReplaceAll("--- a/N.c\n+++ b/N.c\n@@ -1,2 +1,2 @@\n #include <stdio.h>\n-"+map[string]string{"a": strings.SplitN(checkA, "\n", 2)[1], "b": strings.SplitN(checkB, "\n", 2)[1]}[name]+
-			"+"+strings.ReplaceAll(map[string]string{"a": strings.SplitN(checkA, "\n", 2)[1], "b": strings.SplitN(checkB, "\n", 2)[1]}[name], "return a", "return 2 + a"), "N", name), "\x00", "")
+		line := strings.SplitN(three[name+".c"], "\n", 2)[1]
+		return "--- a/" + name + ".c\n+++ b/" + name + ".c\n@@ -1,2 +1,2 @@\n #include <stdio.h>\n-" + line + "+" + strings.ReplaceAll(line, "return a", "return 2 + a")
 	}
 	const unseen = "object-unseen T :no compiler was seen to link a file of this name, with its needed libraries and exports, so it is not known what it is made of; " +
 		"have it linked by gcc, g++ or clang, called by name, and give it the name that the build gives it"
