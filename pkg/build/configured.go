@@ -222,9 +222,13 @@ func checkUntouched(tree string, before map[string]stamp) error {
 		return nil
 	}
 	slices.Sort(wrote)
-	text := wrote[0]
-	if n := len(wrote) - 1; n > 0 {
-		text += " and " + plural(n, "other file")
+	return fmt.Errorf("%s changed in %s while a copy of it was built: the build command, or what it calls, names that tree by its path; have it build where it is started", andOthers(wrote), tree)
+}
+
+// andOthers names the first of some files, and how many more there are.
+func andOthers(files []string) string {
+	if n := len(files) - 1; n > 0 {
+		return files[0] + " and " + plural(n, "other file")
 	}
-	return fmt.Errorf("%s changed in %s while a copy of it was built: the build command, or what it calls, names that tree by its path; have it build where it is started", text, tree)
+	return files[0]
 }

@@ -285,11 +285,7 @@ func staleText(stale []string) string {
 	if len(stale) == 0 {
 		return ""
 	}
-	text := stale[0]
-	if n := len(stale) - 1; n > 0 {
-		text += " and " + plural(n, "other file")
-	}
-	return fmt.Sprintf("\n%s looked like what an earlier build has left, and is not in the copy; what the build cannot make itself should be an archive (.a) or program that git tracks, or have no source of its name in the tree", text)
+	return fmt.Sprintf("\n%s looked like what an earlier build has left, and is not in the copy; what the build cannot make itself should be an archive (.a) or program that git tracks, or have no source of its name in the tree", andOthers(stale))
 }
 
 // content is what a file had after the patch was applied, and before; "" if there was none.

@@ -15,7 +15,7 @@ import (
 
 // A fix may change a program by how it is linked: --wrap, --defsym, a version script. No object shows that.
 
-// compileOnly are options that say nothing to the linker; those that withValue has take the next argument.
+// compileOnly are options that say nothing to the linker, but for those of forLinker.
 var (
 	compileOnly = regexp.MustCompile(`^-([OgDUIEiMPSvwx]|W([^l]|l[^,]|$)|std=|ansi|pedantic|pipe|save-temps|aux-info|dump|c$|Xassembler|Xpreprocessor|Xclang|-param|f)`)
 	forLinker   = regexp.MustCompile(`^-f(use-ld|lto|sanitize|openmp|profile|whole-program|no-lto)`)
