@@ -28,19 +28,20 @@ var ErrNothing = diff.ErrNothing
 
 // Options say what to build a patch from.
 type Options struct {
-	Target      string   // the ELF file that runs
-	Symbols     string   // an unstripped build of it, or "" if the target has its symbols
-	DebugDirs   []string // folders of separate debug files, searched before /usr/lib/debug if the target is stripped
-	Libraries   []string // libraries that the target uses, and folders of them, for symbols that it does not import
-	Old, New    []string // objects, archives or folders of objects; none for a patch of Set alone
-	Data        bool     // bring in changed initial values, too
-	LayoutOK    []string // structures whose layout may change, since new code sees none that old code has made
-	Set         []Set
-	NotPartOf   []string // objects that are no part of the target if they are not found there, whatever else is known
-	Links       *Links   // what the builds of Old and New linked; nil if it is not known
-	Name        string   // of the patch
-	Description string
-	Tool        string // name and version of the builder, for the descriptor
+	Target        string   // the ELF file that runs
+	Symbols       string   // an unstripped build of it, or "" if the target has its symbols
+	DebugDirs     []string // folders of separate debug files, searched before /usr/lib/debug if the target is stripped
+	Libraries     []string // libraries that the target uses, and folders of them, for symbols that it does not import
+	Old, New      []string // objects, archives or folders of objects; none for a patch of Set alone
+	Data          bool     // bring in changed initial values, too
+	LayoutOK      []string // structures whose layout may change, since new code sees none that old code has made
+	NoDebugInfoOK bool     // objects whose debug information tells of no types have none that changed
+	Set           []Set
+	NotPartOf     []string // objects that are no part of the target if they are not found there, whatever else is known
+	Links         *Links   // what the builds of Old and New linked; nil if it is not known
+	Name          string   // of the patch
+	Description   string
+	Tool          string // name and version of the builder, for the descriptor
 }
 
 // Set is a variable with the file that holds its new bytes.
@@ -82,7 +83,7 @@ func prepare(o Options) (*builder, error) {
 		return nil, err
 	}
 	b := &builder{
-		im: im, o: o, opts: diff.Options{Data: o.Data, LayoutOK: o.LayoutOK}, res: &Result{}, notPartOf: map[string]bool{},
+		im: im, o: o, opts: diff.Options{Data: o.Data, LayoutOK: o.LayoutOK, NoDebugInfoOK: o.NoDebugInfoOK}, res: &Result{}, notPartOf: map[string]bool{},
 		changed: map[string]bool{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
 		instruments: map[string][2][]string{},
 	}
@@ -141,6 +142,7 @@ type builder struct {
 	unknown  diff.Refusals           // objects of which it is not known whether they are part of the target; one by one
 	keepers  map[string]*diff.Result // of functions that several objects have: whose instance the target has
 	strays   map[string]diff.Refusal // why an instance is not what the target has
+	layouts  []string                // of Options.LayoutOK, those that changed as other objects tell
 
 	old          *oldObjects
 	oldIn, newIn inputs          // of the target's links
@@ -244,7 +246,7 @@ func (b *builder) compare(pairs []pair) error {
 	for _, in := range b.inputs {
 		b.checkMoved(in.Diff)
 	}
-	return nil
+	return b.surveyTypes(pairs)
 }
 
 // locateAdding takes up objects whose old code is the same, or that are new, for what the others need of them. They may also
@@ -285,21 +287,7 @@ func (b *builder) checkMoved(res *diff.Result) {
 }
 
 func comparePair(p pair, opts diff.Options) (*diff.Result, error) {
-	parse := func(path string, data []byte) (*diff.Object, error) {
-		f, err := lpelf.Parse(path, data)
-		if err != nil {
-			return nil, err
-		}
-		return diff.NewObject(p.name, f)
-	}
-	old := diff.EmptyObject(p.name)
-	if p.old != nil {
-		var err error
-		if old, err = parse("old "+p.oldName, p.old); err != nil {
-			return nil, err
-		}
-	}
-	new, err := parse("new "+p.name, p.new)
+	old, new, err := parsePair(p)
 	if err != nil {
 		return nil, err
 	}

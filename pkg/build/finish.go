@@ -73,7 +73,7 @@ func (b *builder) warnExported(sites []patch.Site) {
 // warnLayouts says what became of each structure whose layout may change.
 func (b *builder) warnLayouts() {
 	for _, name := range b.opts.LayoutOK {
-		used := slices.ContainsFunc(b.inputs, func(in *link.Input) bool { return slices.Contains(in.Diff.Layouts, name) })
+		used := slices.Contains(b.layouts, name) || slices.ContainsFunc(b.inputs, func(in *link.Input) bool { return slices.Contains(in.Diff.Layouts, name) })
 		text := "changed; the patch relies on --layout-ok, that new code sees none that old code has made"
 		if !used {
 			text = "--layout-ok names it, but no structure of this name changed"

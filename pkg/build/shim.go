@@ -111,8 +111,7 @@ func shim(args []string) (int, error) {
 	}
 	// What the build says itself comes later and wins.
 	flags := append(prefixMap(), args[1:]...)
-	flags = append(flags, "-ffunction-sections", "-fdata-sections")
-	status, err := step.run(real, flags)
+	status, err := step.run(real, append(flags, step.ownFlags()...))
 	if err != nil || status != 0 || !step.compile {
 		return status, err
 	}
@@ -317,6 +316,17 @@ func (s *step) compileAgain(real string) ([]linkInput, error) {
 	return own, nil
 }
 
+// ownFlags are what objects to compare are compiled with: a section for each function and variable, and debug information
+// that tells of types, in the object itself, whatever the build says of it. An assembler has none of its own.
+func (s *step) ownFlags() []string {
+	flags := []string{"-ffunction-sections", "-fdata-sections"}
+	assembly := slices.ContainsFunc(s.sources, func(src string) bool { return slices.Contains([]string{".s", ".S", ".sx"}, filepath.Ext(src)) })
+	if !assembly {
+		flags = append(flags, "-g2", "-gno-split-dwarf", "-fno-debug-types-section", "-gz=none")
+	}
+	return flags
+}
+
 func (s *step) compileOne(real, src string) (linkInput, error) {
 	name, err := s.ownObject(src)
 	if err != nil {
@@ -324,7 +334,8 @@ func (s *step) compileOne(real, src string) (linkInput, error) {
 	}
 	tmp := filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".again-%d.o", os.Getpid()))
 	args := append(prefixMap(), s.flags...)
-	status, err := run(real, append(args, "-ffunction-sections", "-fdata-sections", "-c", src, "-o", tmp))
+	args = append(append(args, s.ownFlags()...), "-c", src, "-o", tmp)
+	status, err := run(real, args)
 	if err != nil || status != 0 {
 		return linkInput{}, errors.Join(err, fmt.Errorf("%s compiles, but not once more with -c (status %d)", src, status))
 	}

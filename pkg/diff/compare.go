@@ -40,6 +40,8 @@ type Options struct {
 	Data bool // changed initial values of variables that the program has; else they are refused
 	// LayoutOK names structures whose layout may change: none that the old code has made is seen by the new code.
 	LayoutOK []string
+	// NoDebugInfoOK takes objects whose debug information does not tell of types: none of them changed.
+	NoDebugInfoOK bool
 }
 
 type sectionPair struct{ old, new *lpelf.Section }

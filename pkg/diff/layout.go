@@ -2,20 +2,18 @@ package diff
 
 import (
 	"debug/dwarf"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
+
+	"lpatch/pkg/debuginfo"
 )
 
-// compareLayouts refuses changed structures, as far as debug information tells: objects of the old layout live in the
+// compareLayouts refuses changed structures, and values of enumerations that are stored: objects of the old layout live in the
 // program, and the new code would read them wrongly. Of those that contain another, the other is named alone.
 func (c *comparer) compareLayouts() {
-	old, err1 := structLayouts(c.old)
-	new, err2 := structLayouts(c.new)
-	if err1 != nil || err2 != nil {
-		c.res.Warnings = append(c.res.Warnings, c.new.Name+": compiled without -g, so a changed layout of a structure would not be noticed")
+	old, new, ok := c.readTypes()
+	if !ok {
 		return
 	}
 	var changed []string
@@ -37,201 +35,192 @@ func (c *comparer) compareLayouts() {
 				causes.describe(name), name)
 		}
 	}
+	c.compareEnums(old.info, new.info)
+	c.compareVariableTypes(old.info, new.info)
 }
 
-// layout describes the members of all structures of one name.
-type layout struct {
-	size  int64
-	texts map[string]int // description -> how many structures have it
-	decl  *structDecl    // one of them
+// readTypes reads the types of both objects. Without debug information nobody knows whether they changed.
+func (c *comparer) readTypes() (old, new *types, ok bool) {
+	var list [2]*types
+	for i, o := range []*Object{c.old, c.new} {
+		info, err := o.Debug()
+		why := ""
+		if err != nil {
+			why = err.Error()
+		} else {
+			why = info.Lacks()
+		}
+		if why != "" {
+			c.lacksTypes(why)
+			return nil, nil, false
+		}
+		list[i] = typesOf(info)
+	}
+	return list[0], list[1], true
 }
 
-// same tells whether the structures of a name are what they were. Closures have no name of their own: more of them may
-// have come, none may have gone.
-func (l layout) same(now layout, closure bool) bool {
-	for text, n := range l.texts {
-		if now.texts[text] < n && (closure || now.texts[text] == 0) {
-			return false
+func (c *comparer) lacksTypes(why string) {
+	if c.opts.NoDebugInfoOK || c.new.isAssembly() {
+		c.res.Warnings = append(c.res.Warnings, c.new.Name+": "+why+", so a changed layout of a structure would not be noticed")
+		return
+	}
+	c.refuse("", "no-debug-info", "%s, so whether structures or variables changed that the program has is not known; compile old and new with -g, "+
+		"or say --no-debug-info-ok if you have looked", why)
+}
+
+// isAssembly tells an object that no compiler of C or C++ has made: those name themselves in .comment.
+func (o *Object) isAssembly() bool { return o.Section(".comment") == nil }
+
+// compareEnums refuses enumerators with another value of which the program may hold the old one.
+func (c *comparer) compareEnums(old, new *debuginfo.Info) {
+	now := new.Stored()
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		was := old.Stored()[name]
+		if was == nil {
+			continue
+		}
+		values := now[name].Enumerators()
+		for _, e := range was.Children {
+			value, there := values[e.Name()]
+			before := fmt.Sprint(e.Val(dwarf.AttrConstValue))
+			switch {
+			case e.Tag != dwarf.TagEnumerator || there && value == before:
+				continue
+			case slices.Contains(c.opts.LayoutOK, name):
+				c.res.Layouts = append(c.res.Layouts, name)
+			case there:
+				c.refuse(name, "enum-changed", "its enumerator %s was %s and is %s, and variables or structures of the program may hold the old value; put new ones behind the others, "+
+					"or say --layout-ok '%s' if none does", e.Name(), before, value, name)
+			default:
+				c.refuse(name, "enum-changed", "its enumerator %s is gone, and variables or structures of the program may hold its value; leave it, or say --layout-ok '%s' if none does", e.Name(), name)
+			}
+			break
 		}
 	}
-	return closure || len(l.texts) == len(now.texts)
+}
+
+// compareVariableTypes refuses variables of another type: their storage is what the old code has put there. Those of other
+// objects are known by their declarations.
+func (c *comparer) compareVariableTypes(old, new *debuginfo.Info) {
+	for n, o := range c.res.OldOf {
+		was, is := old.Variable(int(o.Section), o.Value, baseName(o.Name)), new.Variable(int(n.Section), n.Value, baseName(n.Name))
+		if was != nil && is != nil {
+			c.compareVariableType(n.Name, was, is)
+		}
+	}
+	before := old.Externals()
+	for name, is := range new.Externals() {
+		if was := before[name]; was != nil && c.new.Lookup(name) == nil {
+			c.compareVariableType(name, was, is)
+		}
+	}
+}
+
+func (c *comparer) compareVariableType(name string, was, is *debuginfo.Entry) {
+	o, n := was.Type(), is.Type()
+	// A declaration may leave the number of elements to the definition.
+	if o.Shape() == n.Shape() || was.IsDefined() != is.IsDefined() && o.Value().Shape() == n.Value().Shape() {
+		return
+	}
+	if slices.Contains(c.opts.LayoutOK, name) {
+		c.res.Layouts = append(c.res.Layouts, name)
+		return
+	}
+	c.refuse(name, "variable-type-changed", "the variable is of type %s in the program and of type %s in the new source; give the new one another name, or say --layout-ok '%s' if what it holds means the same",
+		o.SpellFully(n), n.SpellFully(o), name)
 }
 
 // closureName is what structures made of lambda expressions are known by here.
 const closureName = "<lambda>"
 
-// scope is a debugging entry that encloses others: a namespace, a class, a function.
-type scope struct {
-	name    string // of it, with those around it
-	st      bool   // a structure
-	members strings.Builder
-	size    int64
-	closure bool
-	decl    *structDecl
+// layout describes the structures of one name, in their order.
+type layout struct {
+	size  int64
+	texts []string
+	decl  *debuginfo.Entry // one of them
 }
 
-// layoutReader walks an object's debugging entries.
-type layoutReader struct {
-	d      *dwarf.Data
-	unit   *dwarf.Entry
-	scopes []*scope
-	found  map[string]layout
-	names  map[dwarf.Offset]string // of structures, by their entries
-	// Structures without a name of their own have that of a typedef, as is usual in C.
-	unnamed  map[dwarf.Offset]*scope
-	typedefs map[dwarf.Offset]string // by what they stand for
+// same tells whether the structures of a name are what they were. Closures have no name of their own: more of them may
+// have come, none may have gone.
+func (l *layout) same(now *layout, closure bool) bool {
+	if !closure {
+		return slices.Equal(l.texts, now.texts) || len(l.texts) != len(now.texts) && slices.Equal(distinct(l.texts), distinct(now.texts))
+	}
+	count := map[string]int{}
+	for _, text := range now.texts {
+		count[text]++
+	}
+	for _, text := range l.texts {
+		if count[text]--; count[text] < 0 {
+			return false
+		}
+	}
+	return true
 }
 
-// structLayouts lists the structures, classes and unions of an object's debug information, by name.
-func structLayouts(o *Object) (w *layoutReader, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			w, err = nil, errors.New("damaged debug information")
-		}
-	}()
-	d, err := debugInfo(o)
-	if err != nil {
-		return nil, err
-	}
-	w = &layoutReader{d: d, found: map[string]layout{}, names: map[dwarf.Offset]string{}, unnamed: map[dwarf.Offset]*scope{}, typedefs: map[dwarf.Offset]string{}}
-	for r := d.Reader(); ; {
-		e, err := r.Next()
-		if err != nil {
-			return nil, err
-		}
-		if e == nil {
-			break
-		}
-		if err := w.entry(e); err != nil {
-			return nil, err
-		}
-	}
-	for off, name := range w.typedefs {
-		if s := w.unnamed[off]; s != nil {
-			s.name = name
-			w.note(s)
-		}
-	}
-	return w, nil
+func distinct(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
+
+// types are the structures of an object.
+type types struct {
+	info  *debuginfo.Info
+	found map[string]*layout
+	names map[dwarf.Offset]string // of structures, by their entries
 }
 
-// entry takes up one entry; one without a tag ends the innermost scope.
-func (w *layoutReader) entry(e *dwarf.Entry) error {
-	if e.Tag == 0 {
-		if n := len(w.scopes); n > 0 {
-			w.leave(w.scopes[n-1])
-			w.scopes = w.scopes[:n-1]
+func typesOf(info *debuginfo.Info) *types {
+	t := &types{info: info, found: map[string]*layout{}, names: map[dwarf.Offset]string{}}
+	typedefs := map[dwarf.Offset]string{} // structures without a name of their own have that of a typedef, as is usual in C
+	info.Walk(func(e *debuginfo.Entry) {
+		if to := e.Type(); e.Tag == dwarf.TagTypedef && to != nil {
+			typedefs[to.Offset] = e.Qualified()
 		}
-		return nil
-	}
-	var in *scope
-	if n := len(w.scopes); n > 0 {
-		in = w.scopes[n-1]
-	}
-	if in != nil && in.st {
-		if err := w.member(in, e); err != nil {
-			return err
+	})
+	info.Walk(func(e *debuginfo.Entry) {
+		if !e.IsStruct() || !e.IsDefined() {
+			return
 		}
-	}
-	s := &scope{}
-	if in != nil {
-		s.name = in.name
-	}
-	name, named := e.Val(dwarf.AttrName).(string)
-	switch e.Tag {
-	case dwarf.TagTypedef:
-		if off, ok := e.Val(dwarf.AttrType).(dwarf.Offset); ok {
-			w.typedefs[off] = strings.TrimPrefix(s.name+"::"+name, "::")
+		name := e.Qualified()
+		switch {
+		case e.IsClosure():
+			name = closureName
+		case e.Name() == "" && typedefs[e.Offset] != "":
+			name = typedefs[e.Offset]
+		case e.Name() == "":
+			return // part of the structure around it, or of the variable of that type
 		}
-	case dwarf.TagCompileUnit, dwarf.TagPartialUnit, dwarf.TagTypeUnit:
-		w.unit = e
-	case dwarf.TagStructType, dwarf.TagClassType, dwarf.TagUnionType:
-		s.decl = &structDecl{reader: w, unit: w.unit, entry: e}
-		s.size, _ = e.Val(dwarf.AttrByteSize).(int64)
-		s.st = e.Val(dwarf.AttrDeclaration) == nil
-		s.closure = strings.HasPrefix(name, "<lambda")
-		fallthrough
-	case dwarf.TagNamespace, dwarf.TagSubprogram:
-		if !named {
-			name = "<unnamed>"
-		}
-		s.name = strings.TrimPrefix(s.name+"::"+name, "::")
-	}
-	if e.Children {
-		w.scopes = append(w.scopes, s)
-	} else {
-		w.leave(s)
-	}
-	return nil
+		t.note(name, e)
+	})
+	return t
 }
 
-// member writes down what a structure consists of: members and bases with their places, those of structures without a
-// name included.
-func (w *layoutReader) member(s *scope, e *dwarf.Entry) error {
-	name, _ := e.Val(dwarf.AttrName).(string)
-	switch {
-	case e.Tag == dwarf.TagSubprogram && name == "operator()" && strings.HasSuffix(s.name, "<unnamed>"):
-		s.closure = true // clang's
-		return nil
-	case e.Tag != dwarf.TagMember && e.Tag != dwarf.TagInheritance || e.Val(dwarf.AttrExternal) != nil:
-		return nil
+func (t *types) note(name string, e *debuginfo.Entry) {
+	l := t.found[name]
+	if l == nil {
+		l = &layout{}
+		t.found[name] = l
 	}
-	off, ok := e.Val(dwarf.AttrType).(dwarf.Offset)
-	if !ok {
-		return nil
-	}
-	t, err := w.d.Type(off)
-	if err != nil {
-		return err
-	}
-	s.decl.members = append(s.decl.members, e)
-	at, _ := e.Val(dwarf.AttrDataMemberLoc).(int64)
-	bit, _ := e.Val(dwarf.AttrDataBitOffset).(int64)
-	oldBit, _ := e.Val(dwarf.AttrBitOffset).(int64)
-	bits, _ := e.Val(dwarf.AttrBitSize).(int64)
-	fmt.Fprintf(&s.members, "%s@%d.%d:%d+%d", name, at, bit+oldBit, bits, t.Size())
-	if inner, ok := t.(*dwarf.StructType); ok && inner.StructName == "" {
-		s.members.WriteString(describeStruct(inner))
-	}
-	s.members.WriteByte(';')
-	return nil
+	size, _ := e.Int(dwarf.AttrByteSize)
+	l.size, l.decl = max(l.size, size), e
+	l.texts = append(l.texts, e.Content())
+	t.names[e.Offset] = name
 }
 
-// leave notes a structure that has been read.
-func (w *layoutReader) leave(s *scope) {
-	if !s.st {
-		return
+// structOf names the structure that a member is, or is an array of; "" if it is none.
+func (t *types) structOf(m *debuginfo.Entry) string {
+	if v := m.Type().Value(); v != nil {
+		return t.names[v.Offset]
 	}
-	if s.closure {
-		s.name = closureName
-	} else if strings.HasSuffix(s.name, "<unnamed>") {
-		w.unnamed[s.decl.entry.Offset] = s // part of the structure around it, or of the variable of that type, or a typedef
-		return
-	}
-	w.note(s)
+	return ""
 }
 
-func (w *layoutReader) note(s *scope) {
-	l, ok := w.found[s.name]
-	if !ok {
-		l.texts = map[string]int{}
-	}
-	l.size, l.decl = max(l.size, s.size), s.decl
-	w.names[s.decl.entry.Offset] = s.name
-	l.texts[fmt.Sprintf("%d{%s}", s.size, s.members.String())]++
-	w.found[s.name] = l
+func membersOf(e *debuginfo.Entry) []*debuginfo.Entry {
+	return slices.DeleteFunc(slices.Clone(e.Children), func(c *debuginfo.Entry) bool { return !c.IsMember() })
 }
 
-// describeStruct writes down the places of all members, those of structures without a name included.
-func describeStruct(t *dwarf.StructType) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %d{", t.Kind, t.ByteSize)
-	for _, f := range t.Field {
-		fmt.Fprintf(&b, "%s@%d.%d:%d+%d", f.Name, f.ByteOffset, f.DataBitOffset+f.BitOffset, f.BitSize, f.Type.Size())
-		if inner, ok := f.Type.(*dwarf.StructType); ok && inner.StructName == "" {
-			b.WriteString(describeStruct(inner))
-		}
-		b.WriteByte(';')
+// memberName names a member; a base by its place among them.
+func memberName(m *debuginfo.Entry) string {
+	if m.Tag == dwarf.TagInheritance {
+		return "<base>"
 	}
-	return b.String() + "}"
+	return m.Name()
 }

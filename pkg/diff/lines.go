@@ -2,83 +2,13 @@ package diff
 
 import (
 	"bytes"
-	"compress/zlib"
 	"debug/dwarf"
-	"debug/elf"
 	"encoding/binary"
-	"errors"
-	"io"
-	"strings"
 
+	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
-
-// sectionShift gives each section of an object an address range of its own for DWARF, which would otherwise see all of
-// them at 0.
-const sectionShift = 32
-
-// debugInfo returns the DWARF data of an object with the address of offset x in section i as i<<32 + x.
-func debugInfo(o *Object) (*dwarf.Data, error) {
-	sec := map[string][]byte{}
-	for _, s := range o.Sections {
-		if !strings.HasPrefix(s.Name, ".debug_") {
-			continue
-		}
-		data, err := debugBytes(s)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range s.Relocs {
-			applyDebugReloc(data, r)
-		}
-		sec[s.Name] = data
-	}
-	if sec[".debug_info"] == nil {
-		return nil, errors.New("no debug information")
-	}
-	d, err := dwarf.New(sec[".debug_abbrev"], nil, nil, sec[".debug_info"], sec[".debug_line"], nil, sec[".debug_ranges"], sec[".debug_str"])
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range []string{".debug_addr", ".debug_line_str", ".debug_str_offsets", ".debug_rnglists", ".debug_types"} {
-		if b := sec[name]; b != nil {
-			if err := d.AddSection(name, b); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return d, nil
-}
-
-// debugBytes copies a debug section, decompressed (gABI "Compression Header", zlib only).
-func debugBytes(s *lpelf.Section) ([]byte, error) {
-	if s.Flags&elf.SHF_COMPRESSED == 0 {
-		return bytes.Clone(s.Data), nil
-	}
-	const header, maxDebug = 24, 1 << 30
-	if len(s.Data) < header || binary.LittleEndian.Uint32(s.Data) != uint32(elf.COMPRESS_ZLIB) {
-		return nil, errors.New("unknown compression of " + s.Name)
-	}
-	r, err := zlib.NewReader(bytes.NewReader(s.Data[header:]))
-	if err != nil {
-		return nil, err
-	}
-	return io.ReadAll(io.LimitReader(r, maxDebug))
-}
-
-func applyDebugReloc(data []byte, r lpelf.Reloc) {
-	v := uint64(r.Addend) + r.Sym.Value
-	switch {
-	case r.Type == elf.R_X86_64_64 && r.Off+8 <= uint64(len(data)):
-		if r.Sym.Section != elf.SHN_UNDEF && r.Sym.Section < elf.SHN_LORESERVE {
-			v += uint64(r.Sym.Section) << sectionShift
-		}
-		binary.LittleEndian.PutUint64(data[r.Off:], v)
-	case r.Type == elf.R_X86_64_32 && r.Off+4 <= uint64(len(data)):
-		binary.LittleEndian.PutUint32(data[r.Off:], uint32(v))
-	}
-}
 
 // row is a line of the source that an address stems from.
 type row struct {
@@ -107,42 +37,28 @@ func newLineFilter(old, new *Object) *lineFilter {
 		}
 		f.oldRows = map[uint64][]row{}
 		for _, r := range or {
-			f.oldRows[r.addr>>sectionShift] = append(f.oldRows[r.addr>>sectionShift], r)
+			f.oldRows[r.addr>>debuginfo.SectionShift] = append(f.oldRows[r.addr>>debuginfo.SectionShift], r)
 		}
 		f.newRows = map[uint64]map[uint64][]int{}
 		for _, r := range nr {
-			sec := r.addr >> sectionShift
+			sec := r.addr >> debuginfo.SectionShift
 			if f.newRows[sec] == nil {
 				f.newRows[sec] = map[uint64][]int{}
 			}
-			f.newRows[sec][r.addr&(1<<sectionShift-1)] = append(f.newRows[sec][r.addr&(1<<sectionShift-1)], r.line)
+			f.newRows[sec][r.addr&(1<<debuginfo.SectionShift-1)] = append(f.newRows[sec][r.addr&(1<<debuginfo.SectionShift-1)], r.line)
 		}
 	}
 	return f
 }
 
-func readRows(o *Object) (rows []row, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			rows, err = nil, errors.New("damaged debug information")
-		}
-	}()
-	d, err := debugInfo(o)
+func readRows(o *Object) ([]row, error) {
+	info, err := o.Debug()
 	if err != nil {
 		return nil, err
 	}
-	for r := d.Reader(); ; r.SkipChildren() {
-		e, err := r.Next()
-		if err != nil {
-			return nil, err
-		}
-		if e == nil {
-			return rows, nil
-		}
-		if e.Tag != dwarf.TagCompileUnit {
-			continue
-		}
-		lr, err := d.LineReader(e)
+	var rows []row
+	for _, u := range info.Units {
+		lr, err := info.Data.LineReader(u.Entry)
 		if err != nil {
 			return nil, err
 		}
@@ -156,6 +72,7 @@ func readRows(o *Object) (rows []row, err error) {
 			}
 		}
 	}
+	return rows, nil
 }
 
 // isLine tells whether o and n are lines of the function at the same place of both line tables.
@@ -167,7 +84,7 @@ func (f *lineFilter) isLine(osec, nsec *lpelf.Section, o, n int) bool {
 		if r.line != o {
 			continue
 		}
-		for _, line := range f.newRows[uint64(nsec.Index)][r.addr&(1<<sectionShift-1)] {
+		for _, line := range f.newRows[uint64(nsec.Index)][r.addr&(1<<debuginfo.SectionShift-1)] {
 			if line == n {
 				return true
 			}

@@ -11,6 +11,7 @@ import (
 	"sort"
 	"strings"
 
+	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
@@ -27,6 +28,7 @@ type Object struct {
 	decode map[int]error             // per text section: why it does not decode
 	refs   map[*lpelf.Section][]Ref  // resolved relocations
 	frames []Frame                   // nil until they are read
+	debug  *debuginfo.Info           // nil until it is read
 }
 
 // NewObject indexes a relocatable file.
@@ -76,6 +78,16 @@ func EmptyObject(name string) *Object {
 		panic(err) // an empty object has nothing that could be wrong
 	}
 	return o
+}
+
+// Debug reads the object's debug information.
+func (o *Object) Debug() (*debuginfo.Info, error) {
+	if o.debug != nil {
+		return o.debug, nil
+	}
+	info, err := debuginfo.Read(o.File)
+	o.debug = info
+	return info, err
 }
 
 // IsText tells whether a section holds code.

@@ -1,0 +1,355 @@
+// Package debuginfo reads the DWARF of relocatable files: what types there are and of which type each variable is.
+// References are to "DWARF Debugging Information Format, Version 5".
+package debuginfo
+
+import (
+	"bytes"
+	"compress/zlib"
+	"debug/dwarf"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/lpelf"
+)
+
+// SectionShift gives each section of an object an address range of its own, which DWARF would otherwise see at 0: the
+// address of offset x in section i is i<<SectionShift + x.
+const SectionShift = 32
+
+// ErrNone means that a file has no debug information, or none that is read.
+var ErrNone = errors.New("it has no debug information")
+
+// Entry is a debugging information entry with those below it.
+type Entry struct {
+	*dwarf.Entry
+	Unit, Parent *Entry // Unit is nil for a unit, as is Parent
+	Children     []*Entry
+	info         *Info
+}
+
+// Info is the debug information of a relocatable file.
+type Info struct {
+	Data  *dwarf.Data
+	Units []*Entry
+
+	entries map[dwarf.Offset]*Entry
+	shapes  map[dwarf.Offset]string
+	addrs   []byte // .debug_addr
+
+	functions map[uint64]*Entry // by place; nil until they are looked for
+	variables map[uint64]*Entry // of static storage, by place; the same
+	named     map[string][]*Entry
+}
+
+// Read reads the debug information of a relocatable file. The error is ErrNone, wrapped with why, or says what is damaged.
+func Read(f *lpelf.File) (i *Info, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			i, err = nil, errors.New("its debug information is damaged")
+		}
+	}()
+	i = &Info{entries: map[dwarf.Offset]*Entry{}, shapes: map[dwarf.Offset]string{}}
+	if err := i.open(f); err != nil {
+		return nil, err
+	}
+	return i, i.readTree()
+}
+
+func (i *Info) open(f *lpelf.File) error {
+	sec := map[string][]byte{}
+	for _, s := range f.Sections {
+		if !strings.HasPrefix(s.Name, ".debug_") {
+			continue
+		}
+		if s.Name == ".debug_types" || sec[s.Name] != nil && s.Name == ".debug_info" {
+			return fmt.Errorf("%w that is read: types are in units of their own (-fdebug-types-section)", ErrNone)
+		}
+		data, err := sectionBytes(s)
+		if err != nil {
+			return err
+		}
+		for _, r := range s.Relocs {
+			relocate(f, data, r)
+		}
+		sec[s.Name] = data
+	}
+	if sec[".debug_info"] == nil {
+		return ErrNone
+	}
+	d, err := dwarf.New(sec[".debug_abbrev"], nil, nil, sec[".debug_info"], sec[".debug_line"], nil, sec[".debug_ranges"], sec[".debug_str"])
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{".debug_addr", ".debug_line_str", ".debug_str_offsets", ".debug_rnglists"} {
+		if b := sec[name]; b != nil {
+			if err := d.AddSection(name, b); err != nil {
+				return err
+			}
+		}
+	}
+	i.Data, i.addrs = d, sec[".debug_addr"]
+	return nil
+}
+
+// sectionBytes copies a debug section, decompressed (gABI "Compression Header", zlib only).
+func sectionBytes(s *lpelf.Section) ([]byte, error) {
+	if s.Flags&elf.SHF_COMPRESSED == 0 {
+		return bytes.Clone(s.Data), nil
+	}
+	const header, most = 24, 1 << 30
+	if len(s.Data) < header || binary.LittleEndian.Uint32(s.Data) != uint32(elf.COMPRESS_ZLIB) {
+		return nil, fmt.Errorf("%w that is read: %s is compressed, and not by zlib", ErrNone, s.Name)
+	}
+	r, err := zlib.NewReader(bytes.NewReader(s.Data[header:]))
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(r, most))
+}
+
+// relocate applies a relocation of a debug section. Addresses are of sections that a process has; what refers to another
+// debug section, in 64-bit DWARF by a word too, is an offset.
+func relocate(f *lpelf.File, data []byte, r lpelf.Reloc) {
+	v := uint64(r.Addend) + r.Sym.Value
+	switch {
+	case r.Type == elf.R_X86_64_64 && r.Off+8 <= uint64(len(data)):
+		if s := f.SectionOf(r.Sym); s != nil && s.Flags&elf.SHF_ALLOC != 0 {
+			v += uint64(r.Sym.Section) << SectionShift
+		}
+		binary.LittleEndian.PutUint64(data[r.Off:], v)
+	case r.Type == elf.R_X86_64_32 && r.Off+4 <= uint64(len(data)):
+		binary.LittleEndian.PutUint32(data[r.Off:], uint32(v))
+	}
+}
+
+// readTree reads all entries.
+func (i *Info) readTree() error {
+	var open []*Entry
+	for r := i.Data.Reader(); ; {
+		e, err := r.Next()
+		if err != nil || e == nil {
+			return err
+		}
+		if e.Tag == 0 {
+			if len(open) > 0 {
+				open = open[:len(open)-1]
+			}
+			continue
+		}
+		n := &Entry{Entry: e, info: i}
+		switch e.Tag {
+		case dwarf.TagCompileUnit, dwarf.TagPartialUnit, dwarf.TagTypeUnit, dwarf.TagSkeletonUnit:
+			open = nil
+			i.Units = append(i.Units, n)
+		default:
+			if len(open) == 0 {
+				return errors.New("its debug information is damaged")
+			}
+			n.Parent = open[len(open)-1]
+			n.Parent.Children = append(n.Parent.Children, n)
+			n.Unit = open[0]
+		}
+		i.entries[e.Offset] = n
+		if e.Children {
+			open = append(open, n)
+		}
+	}
+}
+
+// attrDwoName and attrGNUDwoName name the file that has the rest (DWARF 5, 3.1.2; gcc's for DWARF 4).
+const attrDwoName, attrGNUDwoName = dwarf.AttrDwoName, dwarf.Attr(0x2130)
+
+// onlyLines are options by which gcc describes no types; it notes them in DW_AT_producer.
+var onlyLines = regexp.MustCompile(` -g(gdb|dwarf)?1\b`)
+
+// Lacks says why the file may have types and variables that its debug information does not describe, or "".
+func (i *Info) Lacks() string {
+	for _, u := range i.Units {
+		producer, _ := u.Val(dwarf.AttrProducer).(string)
+		language, _ := u.Val(dwarf.AttrLanguage).(int64)
+		switch {
+		case u.Val(attrDwoName) != nil || u.Val(attrGNUDwoName) != nil:
+			return "its debug information is in another file (-gsplit-dwarf)"
+		case language == languageAssembler:
+		case onlyLines.MatchString(producer), u.hasCode() && !u.describesFunctions():
+			return "its debug information is about lines only (-g1)"
+		}
+	}
+	return ""
+}
+
+// languageAssembler is DW_LANG_Mips_Assembler (DWARF 5, table 7.17), by which gas says that it is the source.
+const languageAssembler = 0x8001
+
+func (e *Entry) hasCode() bool {
+	return e.Val(dwarf.AttrLowpc) != nil || e.Val(dwarf.AttrRanges) != nil
+}
+
+// describesFunctions tells whether a function of the unit is told of with where it is declared: clang leaves that out where
+// it describes no types.
+func (e *Entry) describesFunctions() bool {
+	return slices.ContainsFunc(e.Children, func(c *Entry) bool {
+		return (c.Tag == dwarf.TagSubprogram || c.Tag == dwarf.TagNamespace) && (c.Val(dwarf.AttrDeclLine) != nil || c.describesFunctions())
+	})
+}
+
+// Function returns the entry of the function whose code begins at a place, or nil.
+func (i *Info) Function(section int, off uint64) *Entry {
+	if i.functions == nil {
+		i.functions = map[uint64]*Entry{}
+		i.Walk(func(e *Entry) {
+			if at, ok := e.Val(dwarf.AttrLowpc).(uint64); ok && e.Tag == dwarf.TagSubprogram {
+				i.functions[at] = e
+			}
+		})
+	}
+	return i.functions[uint64(section)<<SectionShift+off]
+}
+
+// Covers tells whether the debug information is about the code at a place.
+func (i *Info) Covers(section int, off uint64) bool {
+	pc := uint64(section)<<SectionShift + off
+	return slices.ContainsFunc(i.Units, func(u *Entry) bool {
+		ranges, err := i.Data.Ranges(u.Entry)
+		return err == nil && slices.ContainsFunc(ranges, func(r [2]uint64) bool { return r[0] <= pc && pc < r[1] })
+	})
+}
+
+// Ref returns the entry that an attribute refers to, or nil.
+func (e *Entry) Ref(a dwarf.Attr) *Entry {
+	off, ok := e.Val(a).(dwarf.Offset)
+	if !ok {
+		return nil
+	}
+	return e.info.entries[off]
+}
+
+// Type returns the type of an entry; nil is void.
+func (e *Entry) Type() *Entry {
+	if e.Val(dwarf.AttrType) == nil {
+		e = e.origin()
+	}
+	return e.Ref(dwarf.AttrType)
+}
+
+// origin is the entry that has what this one leaves out (DWARF 5, 2.13 and 3.3.8).
+func (e *Entry) origin() *Entry {
+	for range 8 {
+		next := e.Ref(dwarf.AttrSpecification)
+		if next == nil {
+			next = e.Ref(dwarf.AttrAbstractOrigin)
+		}
+		if next == nil {
+			return e
+		}
+		e = next
+	}
+	return e
+}
+
+// Name is that of the entry alone, or "".
+func (e *Entry) Name() string {
+	name, _ := e.Val(dwarf.AttrName).(string)
+	if name == "" {
+		name, _ = e.origin().Val(dwarf.AttrName).(string)
+	}
+	return name
+}
+
+// Int returns an attribute that is a number.
+func (e *Entry) Int(a dwarf.Attr) (int64, bool) {
+	n, ok := e.Val(a).(int64)
+	return n, ok
+}
+
+// IsStruct tells whether the entry is a structure, a class or a union.
+func (e *Entry) IsStruct() bool {
+	return e.Tag == dwarf.TagStructType || e.Tag == dwarf.TagClassType || e.Tag == dwarf.TagUnionType
+}
+
+// IsDefined tells whether the entry is not only a declaration.
+func (e *Entry) IsDefined() bool { return e.Val(dwarf.AttrDeclaration) == nil }
+
+// InFunction tells whether the entry belongs to a function: the same name is another thing elsewhere.
+func (e *Entry) InFunction() bool {
+	for p := e.origin().Parent; p != nil; p = p.origin().Parent {
+		if p.Tag == dwarf.TagSubprogram {
+			return true
+		}
+	}
+	return false
+}
+
+// languagesC are DW_LANG_C89, C, C99, C11, C17 and C23 (DWARF 5, table 7.17, and the list of the committee).
+var languagesC = []int64{0x1, 0x2, 0xc, 0x1d, 0x2c, 0x3e}
+
+// IsC tells whether the entry is of a source in C.
+func (e *Entry) IsC() bool {
+	if e.Unit != nil {
+		e = e.Unit
+	}
+	language, _ := e.Int(dwarf.AttrLanguage)
+	return slices.Contains(languagesC, language)
+}
+
+// Unnamed stands for a part of a qualified name that has none.
+const Unnamed = "<unnamed>"
+
+// Qualified is the name with those of the namespaces, structures and functions around it, as in C++.
+func (e *Entry) Qualified() string {
+	name := e.Name()
+	if name == "" {
+		name = Unnamed
+	}
+	for p := e.origin().Parent; p != nil; p = p.origin().Parent {
+		switch {
+		case p.Tag == dwarf.TagNamespace, p.Tag == dwarf.TagSubprogram, p.IsStruct():
+			part := p.Name()
+			if part == "" {
+				part = Unnamed
+			}
+			name = part + "::" + name
+		}
+	}
+	return name
+}
+
+// Walk calls visit for all entries of the file.
+func (i *Info) Walk(visit func(*Entry)) {
+	for _, u := range i.Units {
+		u.walk(visit)
+	}
+}
+
+func (e *Entry) walk(visit func(*Entry)) {
+	visit(e)
+	for _, c := range e.Children {
+		c.walk(visit)
+	}
+}
+
+// Uses calls visit for an entry, all below it, and what these are copies of, as calls that were inlined are.
+func (e *Entry) Uses(visit func(*Entry)) {
+	seen := map[dwarf.Offset]bool{}
+	var walk func(*Entry)
+	walk = func(e *Entry) {
+		if seen[e.Offset] {
+			return
+		}
+		seen[e.Offset] = true
+		visit(e)
+		if from := e.Ref(dwarf.AttrAbstractOrigin); from != nil {
+			walk(from)
+		}
+		for _, c := range e.Children {
+			walk(c)
+		}
+	}
+	walk(e)
+}

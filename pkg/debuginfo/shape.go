@@ -1,0 +1,225 @@
+package debuginfo
+
+import (
+	"debug/dwarf"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Shape describes a type by all that code relies on: what has a name by kind and name (its own content is compared where it
+// is defined), all else by content. Names that typedefs give, const and volatile do not count. nil is void.
+func (e *Entry) Shape() string {
+	if e == nil {
+		return "void"
+	}
+	if s, ok := e.info.shapes[e.Offset]; ok {
+		return s
+	}
+	e.info.shapes[e.Offset] = "…" // of a type that contains itself
+	s := e.shape()
+	e.info.shapes[e.Offset] = s
+	return s
+}
+
+func (e *Entry) shape() string {
+	switch e.Tag {
+	case dwarf.TagTypedef, dwarf.TagConstType, dwarf.TagVolatileType, dwarf.TagRestrictType, dwarf.TagAtomicType:
+		return e.Type().Shape()
+	case dwarf.TagBaseType:
+		encoding, _ := e.Int(dwarf.AttrEncoding)
+		size, _ := e.Int(dwarf.AttrByteSize)
+		return fmt.Sprintf("base %d/%d", encoding, size)
+	case dwarf.TagPointerType, dwarf.TagReferenceType, dwarf.TagRvalueReferenceType:
+		return "pointer to " + e.Type().Shape()
+	case dwarf.TagPtrToMemberType:
+		return "pointer into " + e.Ref(dwarf.AttrContainingType).Shape() + " to " + e.Type().Shape()
+	case dwarf.TagArrayType:
+		return e.Type().Shape() + e.dimensions()
+	case dwarf.TagSubroutineType:
+		return "function" + e.Content()
+	}
+	if e.Name() != "" && !e.IsClosure() {
+		return kindOf(e) + " " + e.Qualified()
+	}
+	if e.Tag == dwarf.TagUnspecifiedType {
+		return "unspecified"
+	}
+	return e.Content()
+}
+
+// IsClosure tells whether the entry is what a lambda expression makes. Some versions of gcc name it so, others its constructor
+// and destructor alone; clang has a class without a name that can be called.
+func (e *Entry) IsClosure() bool {
+	if strings.HasPrefix(e.Name(), "<lambda") {
+		return true
+	}
+	return e.IsStruct() && e.Name() == "" && slices.ContainsFunc(e.Children, func(c *Entry) bool {
+		return c.Tag == dwarf.TagSubprogram && (c.Name() == "operator()" || strings.HasPrefix(strings.TrimPrefix(c.Name(), "~"), "<lambda"))
+	})
+}
+
+// kindOf is "struct" for classes, too: a forward declaration may say either.
+func kindOf(e *Entry) string {
+	switch e.Tag {
+	case dwarf.TagStructType, dwarf.TagClassType:
+		return "struct"
+	case dwarf.TagUnionType:
+		return "union"
+	case dwarf.TagEnumerationType:
+		return "enum"
+	}
+	return e.Tag.String()
+}
+
+// dimensions are those of an array, outermost first, as in C.
+func (e *Entry) dimensions() string {
+	var b strings.Builder
+	for _, c := range e.Children {
+		if c.Tag != dwarf.TagSubrangeType {
+			continue
+		}
+		n, ok := c.Int(dwarf.AttrCount)
+		if !ok {
+			n, ok = c.Int(dwarf.AttrUpperBound)
+			n++
+		}
+		if ok {
+			fmt.Fprintf(&b, "[%d]", n)
+		} else {
+			b.WriteString("[]")
+		}
+	}
+	if vector, _ := e.Val(dwarf.Attr(0x2107)).(bool); vector { // DW_AT_GNU_vector
+		b.WriteString(" vector")
+	}
+	return b.String()
+}
+
+// Content describes what a structure, an enumeration or a function type consists of.
+func (e *Entry) Content() string {
+	var b strings.Builder
+	size, _ := e.Int(dwarf.AttrByteSize)
+	align, _ := e.Int(dwarf.AttrAlignment)
+	fmt.Fprintf(&b, "%s %d %d{", kindOf(e), size, align)
+	if e.Tag == dwarf.TagSubroutineType {
+		b.WriteString(e.Type().Shape() + ":")
+	}
+	for _, c := range e.Children {
+		c.describePart(&b)
+	}
+	return b.String() + "}"
+}
+
+// IsMember tells whether the entry is a member or base of a structure, of which each object has one.
+func (e *Entry) IsMember() bool {
+	return e.Tag == dwarf.TagInheritance || e.Tag == dwarf.TagMember && e.Val(dwarf.AttrExternal) == nil && e.IsDefined()
+}
+
+func (e *Entry) describePart(b *strings.Builder) {
+	switch {
+	case e.IsMember():
+		at, _ := e.Int(dwarf.AttrDataMemberLoc)
+		bit, _ := e.Int(dwarf.AttrDataBitOffset)
+		oldBit, _ := e.Int(dwarf.AttrBitOffset)
+		bits, _ := e.Int(dwarf.AttrBitSize)
+		align, _ := e.Int(dwarf.AttrAlignment)
+		virtual, _ := e.Int(dwarf.AttrVirtuality)
+		fmt.Fprintf(b, "%s@%d.%d:%d/%d/%d %s;", e.Name(), at, bit+oldBit, bits, align, virtual, e.Type().Shape())
+	case e.Tag == dwarf.TagFormalParameter, e.Tag == dwarf.TagTemplateTypeParameter:
+		fmt.Fprintf(b, "%s;", e.Type().Shape())
+	case e.Tag == dwarf.TagUnspecifiedParameters:
+		b.WriteString("...;")
+	case e.Tag == dwarf.TagEnumerator:
+		fmt.Fprintf(b, "%s=%v;", e.Name(), e.Val(dwarf.AttrConstValue))
+	case e.Tag == dwarf.TagVariantPart, e.Tag == dwarf.TagVariant: // Rust's enumerations
+		fmt.Fprintf(b, "%s %v{", e.Tag, e.Val(dwarf.AttrDiscrValue))
+		for _, c := range e.Children {
+			c.describePart(b)
+		}
+		b.WriteString("}")
+	}
+}
+
+// Spell is a type in the words of C, without the word for what kind of structure it is.
+func (e *Entry) Spell() string {
+	if e == nil {
+		return "void"
+	}
+	switch e.Tag {
+	case dwarf.TagConstType:
+		return "const " + e.Type().Spell()
+	case dwarf.TagVolatileType:
+		return "volatile " + e.Type().Spell()
+	case dwarf.TagRestrictType, dwarf.TagAtomicType:
+		return e.Type().Spell()
+	case dwarf.TagPointerType:
+		return e.Type().Spell() + "*"
+	case dwarf.TagReferenceType:
+		return e.Type().Spell() + "&"
+	case dwarf.TagRvalueReferenceType:
+		return e.Type().Spell() + "&&"
+	case dwarf.TagPtrToMemberType:
+		return e.Type().Spell() + " " + e.Ref(dwarf.AttrContainingType).Spell() + "::*"
+	case dwarf.TagArrayType:
+		return e.Type().Spell() + e.dimensions()
+	case dwarf.TagSubroutineType:
+		var args []string
+		for _, c := range e.Children {
+			switch c.Tag {
+			case dwarf.TagFormalParameter:
+				args = append(args, c.Type().Spell())
+			case dwarf.TagUnspecifiedParameters:
+				args = append(args, "...")
+			}
+		}
+		return e.Type().Spell() + "(" + strings.Join(args, ", ") + ")"
+	}
+	if name := e.Name(); name != "" {
+		return name
+	}
+	return kindOf(e) + " without a name"
+}
+
+// SpellFully is the same, without what typedefs hide if the other type is spelled alike.
+func (e *Entry) SpellFully(other *Entry) string {
+	if e.Spell() != other.Spell() {
+		return e.Spell()
+	}
+	if bare := e.Value(); bare.Spell() != other.Value().Spell() {
+		return bare.Spell()
+	}
+	return e.Shape()
+}
+
+// Stored lists the enumerations of which variables, or members of structures, hold values, by qualified name.
+func (i *Info) Stored() map[string]*Entry {
+	out := map[string]*Entry{}
+	i.Walk(func(e *Entry) {
+		if e.IsMember() || e.Tag == dwarf.TagVariable && e.isStatic() {
+			if t := e.Type().Value(); t != nil && t.Tag == dwarf.TagEnumerationType && t.Name() != "" && t.IsDefined() {
+				out[t.Qualified()] = t
+			}
+		}
+	})
+	return out
+}
+
+// Value is what a type stands for without qualifiers, or what its elements are.
+func (e *Entry) Value() *Entry {
+	for e != nil && (e.Tag == dwarf.TagTypedef || e.Tag == dwarf.TagConstType || e.Tag == dwarf.TagVolatileType || e.Tag == dwarf.TagAtomicType || e.Tag == dwarf.TagArrayType) {
+		e = e.Type()
+	}
+	return e
+}
+
+// Enumerators are those of an enumeration, by name.
+func (e *Entry) Enumerators() map[string]string {
+	out := map[string]string{}
+	for _, c := range e.Children {
+		if c.Tag == dwarf.TagEnumerator {
+			out[c.Name()] = fmt.Sprint(c.Val(dwarf.AttrConstValue))
+		}
+	}
+	return out
+}

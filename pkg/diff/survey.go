@@ -1,0 +1,273 @@
+package diff
+
+import (
+	"debug/dwarf"
+	"debug/elf"
+	"hash/maphash"
+	"maps"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/debuginfo"
+	"lpatch/pkg/lpelf"
+)
+
+// Survey compares the types that changed code relies on over all objects of a program. In C++ an object need not describe the
+// classes that its code uses: compilers do that where the table of virtual functions is, or a constructor. And the type of a
+// variable may be told only where it is defined.
+type Survey struct {
+	opts      Options
+	seed      maphash.Seed
+	mentioned map[string]bool // types and symbols that objects with changed code name
+	used      map[string]bool // types that changed code itself names
+	old, new  programTypes
+	problems  map[string]Refusal // with enumerations and variables, by name
+}
+
+// programTypes are the types of all objects of one version.
+type programTypes struct {
+	layouts  map[string]map[uint64]bool // hashes
+	where    map[string]string          // an object that describes the type
+	declared map[string]bool
+	reach    map[string][]string // what a type contains or points to, and the types of variables and functions, by symbol
+}
+
+// NewSurvey begins a survey.
+func NewSurvey(opts Options) *Survey {
+	side := func() programTypes {
+		return programTypes{map[string]map[uint64]bool{}, map[string]string{}, map[string]bool{}, map[string][]string{}}
+	}
+	return &Survey{opts, maphash.MakeSeed(), map[string]bool{}, map[string]bool{}, side(), side(), map[string]Refusal{}}
+}
+
+// AddChanged notes a pair of objects with changed code, which Compare has looked at.
+func (s *Survey) AddChanged(r *Result) {
+	for _, sym := range r.New.Symbols {
+		if sym.Name != "" && sym.Bind != elf.STB_LOCAL {
+			s.mentioned[sym.Name] = true
+		}
+	}
+	if info, err := r.New.Debug(); err == nil {
+		info.Walk(func(e *debuginfo.Entry) {
+			if name := globalType(e); name != "" && (!e.IsDefined() || !e.IsC()) {
+				s.mentioned[name] = true
+			}
+		})
+		for _, c := range r.Changed {
+			s.use(r.New, info, c.New)
+		}
+		for _, name := range r.Added {
+			s.use(r.New, info, r.New.Lookup(name))
+		}
+	}
+	s.note(&s.old, r.Old)
+	s.note(&s.new, r.New)
+}
+
+// use notes the types that a function names, and those of the variables and functions that it refers to.
+func (s *Survey) use(o *Object, info *debuginfo.Info, f *lpelf.Symbol) {
+	note := func(e *debuginfo.Entry) {
+		for _, name := range typesIn(e.Type()) {
+			s.used[name] = true
+		}
+	}
+	if e := info.Function(int(f.Section), f.Value); e != nil {
+		e.Uses(note)
+	}
+	sec := o.SectionOf(f)
+	if sec == nil {
+		return
+	}
+	for _, ref := range o.RefsIn(sec, f.Value, f.Size) {
+		if ref.Sym == nil {
+			continue
+		}
+		s.used[ref.Sym.Name] = true
+		if e := info.Variable(int(ref.Sym.Section), ref.Sym.Value, baseName(ref.Sym.Name)); e != nil {
+			note(e)
+		}
+	}
+}
+
+// AddDiffering notes a pair of objects that differ, if only by what their debug information says.
+func (s *Survey) AddDiffering(old, new *Object) {
+	c := newComparer(old, new, s.opts)
+	c.correlate()
+	c.res.Refusals = nil
+	before, err1 := old.Debug()
+	now, err2 := new.Debug()
+	if err1 == nil && err2 == nil {
+		c.compareEnums(before, now)
+		c.compareVariableTypes(before, now)
+	}
+	for _, r := range c.res.Refusals {
+		s.problems[r.Symbol] = r
+	}
+	s.note(&s.old, old)
+	s.note(&s.new, new)
+}
+
+// AddSame notes an object that is the same in both versions.
+func (s *Survey) AddSame(o *Object) {
+	s.note(&s.old, o)
+	s.note(&s.new, o)
+}
+
+func (s *Survey) note(p *programTypes, o *Object) {
+	info, err := o.Debug()
+	if err != nil {
+		return // refused by Compare, where that matters
+	}
+	info.Walk(func(e *debuginfo.Entry) {
+		if e.Tag == dwarf.TagVariable || e.Tag == dwarf.TagSubprogram {
+			p.noteSymbol(e)
+			return
+		}
+		name := globalType(e)
+		switch {
+		case name == "":
+			return
+		case !e.IsDefined():
+			p.declared[name] = true
+			return
+		}
+		p.where[name] = o.Name
+		if e.Tag == dwarf.TagEnumerationType {
+			return // see problems
+		}
+		if p.layouts[name] == nil {
+			p.layouts[name] = map[uint64]bool{}
+		}
+		p.layouts[name][maphash.String(s.seed, e.Content())] = true
+		for _, m := range membersOf(e) {
+			p.add(name, typesIn(m.Type()))
+		}
+	})
+}
+
+// noteSymbol notes the types of a variable or function that other objects may refer to: clang describes what an object
+// defines alone.
+func (p *programTypes) noteSymbol(e *debuginfo.Entry) {
+	symbol := e.Symbol()
+	if symbol == "" {
+		return
+	}
+	p.add(symbol, typesIn(e.Type()))
+	for _, c := range e.Children {
+		if c.Tag == dwarf.TagFormalParameter {
+			p.add(symbol, typesIn(c.Type()))
+		}
+	}
+}
+
+func (p *programTypes) add(name string, types []string) {
+	for _, t := range types {
+		if !slices.Contains(p.reach[name], t) {
+			p.reach[name] = append(p.reach[name], t)
+		}
+	}
+}
+
+// globalType names a structure or enumeration whose name means the same in all objects; else "". In C++ that is so outside of
+// functions and of namespaces without a name, in C by habit alone: see AddChanged.
+func globalType(e *debuginfo.Entry) string {
+	if !e.IsStruct() && e.Tag != dwarf.TagEnumerationType || e.IsClosure() || e.InFunction() {
+		return ""
+	}
+	name := e.Qualified()
+	if strings.Contains(name, debuginfo.Unnamed) {
+		return ""
+	}
+	return name
+}
+
+// typesIn names what a type is made of, or points to.
+func typesIn(e *debuginfo.Entry) []string {
+	for range 16 { // as deep as anybody nests pointers and arrays
+		if e == nil {
+			return nil
+		}
+		if name := globalType(e); name != "" {
+			return []string{name}
+		}
+		if e.Tag == dwarf.TagSubroutineType || e.IsStruct() {
+			var all []string
+			for _, c := range e.Children {
+				all = append(all, typesIn(c.Type())...)
+			}
+			return all
+		}
+		e = e.Type()
+	}
+	return nil
+}
+
+// reached are the types and symbols behind some.
+func (s *Survey) reached(from map[string]bool) map[string]bool {
+	seen := map[string]bool{}
+	todo := slices.Collect(maps.Keys(from))
+	for len(todo) > 0 {
+		name := todo[len(todo)-1]
+		todo = todo[:len(todo)-1]
+		if !seen[name] {
+			seen[name] = true
+			todo = append(append(todo, s.old.reach[name]...), s.new.reach[name]...)
+		}
+	}
+	return seen
+}
+
+// OneSided tells whether a type that changed code uses is described by the objects of one version alone, so that those which
+// are the same in both have to be looked at (AddSame).
+func (s *Survey) OneSided() bool {
+	for name := range s.reached(s.used) {
+		if (len(s.old.layouts[name]) == 0) != (len(s.new.layouts[name]) == 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// Refusals are about what changed, or is not known, of all that changed code relies on; allowed are the types that
+// Options.LayoutOK names.
+func (s *Survey) Refusals() (list Refusals, allowed []string) {
+	used := s.reached(s.used)
+	for name := range s.reached(s.mentioned) {
+		if r, ok := s.problems[name]; ok {
+			list = append(list, r)
+		}
+		text := s.change(name, used[name])
+		switch {
+		case text == "":
+			continue
+		case slices.Contains(s.opts.LayoutOK, name):
+			allowed = append(allowed, name)
+			continue
+		}
+		where := s.new.where[name]
+		if where == "" {
+			where = s.old.where[name]
+		}
+		list = append(list, Refusal{Code: "struct-layout-changed", File: where, Symbol: name,
+			Text: text + ", and the program has objects of the old layout; keep it as it was and store what is new elsewhere, or say --layout-ok '" + name + "' if no old one is seen by new code"})
+	}
+	return list.Sorted(), allowed
+}
+
+// change says how a structure changed, or why that is not known; "" if it did not.
+func (s *Survey) change(name string, used bool) string {
+	before, now := s.old.layouts[name], s.new.layouts[name]
+	gone := false // a name that is another type in another object, as may be in C, can come
+	for h := range before {
+		gone = gone || !now[h]
+	}
+	switch {
+	case gone && len(now) > 0:
+		return "the structure changed"
+	case gone && used && s.new.declared[name]:
+		return "the structure is described by the old objects and by none of the new ones, so whether its layout changed is not known"
+	case len(before) == 0 && len(now) > 0 && used && s.old.declared[name]:
+		return "the structure is described by the new objects and by none of the old ones, so whether its layout changed is not known"
+	}
+	return ""
+}
