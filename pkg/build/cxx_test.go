@@ -1,6 +1,7 @@
 package build
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lpatch/test/patches/load"
 )
 
 func cxxVariants() []variant {
@@ -55,20 +58,22 @@ func runCxx(t *testing.T, v variant) {
 	}
 	lp, plan := filepath.Join(dir, "test.lp"), filepath.Join(dir, "plan")
 	write(t, lp, res.Data)
-	write(t, plan, []byte(makePlan(t, res.Data)))
+	if err := load.WritePlan(lp, plan); err != nil {
+		t.Fatal(err)
+	}
 	want := runProgram(t, v, filepath.Join(dir, "new"), "FIRST=1")
-	got := runProgram(t, v, filepath.Join(dir, "old"), "FIRST=1", lp, plan)
+	got := runProgram(t, v, filepath.Join(dir, "old"), "FIRST=1", "LP="+lp, "PLAN="+plan)
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("the patched program differs from the new one (-want +got):\n%s", diff)
 	}
-	wantTerminate(t, v, filepath.Join(dir, "old"), lp, plan)
+	wantTerminate(t, v, filepath.Join(dir, "old"), "LP="+lp, "PLAN="+plan)
 }
 
 // wantTerminate lets an exception reach the end of a noexcept function of the patch.
-func wantTerminate(t *testing.T, v variant, dir string, args ...string) {
+func wantTerminate(t *testing.T, v variant, dir string, env ...string) {
 	t.Helper()
-	cmd := exec.Command(dir+"/prog", args...)
-	cmd.Env = append(os.Environ(), "FIRST=1", "TERMINATE=1")
+	cmd := exec.Command(dir + "/prog")
+	cmd.Env = append(append(os.Environ(), env...), "FIRST=1", "TERMINATE=1")
 	if v.shared {
 		cmd.Env = append(cmd.Env, "IMAGE=libunit.so")
 	}
@@ -96,13 +101,16 @@ func compileCxx(t *testing.T, v variant, dir, side string, defines []string) str
 		cc(v.cc, append(args, "-o", d+"/"+unit+".o")...)
 		cc(v.cc, append(args, "-ffunction-sections", "-fdata-sections", "-o", d+"/objs/"+unit+".o")...)
 	}
-	loader := append([]string{"-c", "testdata/loader.c", "-o", d + "/loader.o"}, v.flags...)
-	cc("gcc", loader...)
+	var around []string
+	for i, source := range loader {
+		around = append(around, fmt.Sprintf("%s/loader%d.o", d, i))
+		cc("gcc", append([]string{"-c", source, "-o", around[i]}, v.flags...)...)
+	}
 	if v.shared {
 		cc(v.cc, "-shared", "-o", d+"/libunit.so", "-Wl,-soname,libunit.so", d+"/cxx.o", d+"/old.o")
-		cc(v.cc, "-o", d+"/prog", d+"/loader.o", d+"/libunit.so", "-Wl,-rpath,"+d)
+		cc(v.cc, append(around, "-o", d+"/prog", d+"/libunit.so", "-Wl,-rpath,"+d)...)
 		return d + "/libunit.so"
 	}
-	cc(v.cc, append([]string{"-o", d + "/prog", d + "/loader.o", d + "/cxx.o", d + "/old.o"}, v.link...)...)
+	cc(v.cc, slices.Concat([]string{"-o", d + "/prog"}, around, []string{d + "/cxx.o", d + "/old.o"}, v.link)...)
 	return d + "/prog"
 }

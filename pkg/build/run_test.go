@@ -2,7 +2,6 @@ package build
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lpatch/pkg/patch"
+	"lpatch/test/patches/load"
 )
 
 // variant is a way to compile the test program.
@@ -86,14 +85,16 @@ func runVariant(t *testing.T, v variant) {
 	}
 	lp, plan := filepath.Join(dir, "test.lp"), filepath.Join(dir, "plan")
 	write(t, lp, res.Data)
-	write(t, plan, []byte(makePlan(t, res.Data)))
+	if err := load.WritePlan(lp, plan); err != nil {
+		t.Fatal(err)
+	}
 	want := runProgram(t, v, filepath.Join(dir, "new"), "FIRST=1")
-	got := runProgram(t, v, filepath.Join(dir, "old"), "FIRST=1", lp, plan)
+	got := runProgram(t, v, filepath.Join(dir, "old"), "FIRST=1", "LP="+lp, "PLAN="+plan)
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("the patched program differs from the new one (-want +got):\n%s", diff)
 	}
 	// Patched after a round of the old code, the new code goes on with the state that the old code left: counter was 40 and both rounds add 12.
-	got = runProgram(t, v, filepath.Join(dir, "old"), "", lp, plan)
+	got = runProgram(t, v, filepath.Join(dir, "old"), "LP="+lp, "PLAN="+plan)
 	for _, line := range []string{"new string", "switch 1: 64\n", "tls 9 10 counter 4 other 8\n"} {
 		if !strings.Contains(got, line) {
 			t.Errorf("patched in the middle, the program does not print %q:\n%s", line, got)
@@ -128,10 +129,10 @@ func compileProgram(t *testing.T, v variant, dir, side string, defines []string)
 	}
 	if v.shared {
 		cc(append(v.link, "-shared", "-o", d+"/libunit.so", "-Wl,-soname,libunit.so", d+"/unit.o", d+"/other.o", "-Wl,--no-as-needed", "-lm")...)
-		cc("-o", d+"/prog", "testdata/loader.c", d+"/libunit.so", "-Wl,-rpath,"+d)
+		cc(slices.Concat([]string{"-o", d + "/prog"}, loader, []string{d + "/libunit.so", "-Wl,-rpath," + d})...)
 		return d + "/libunit.so"
 	}
-	args := append([]string{"-O1", "-o", d + "/prog", "testdata/loader.c", d + "/unit.o", d + "/other.o", "-Wl,--no-as-needed", "-lm"}, v.link...)
+	args := slices.Concat([]string{"-O1", "-o", d + "/prog"}, loader, []string{d + "/unit.o", d + "/other.o", "-Wl,--no-as-needed", "-lm"}, v.link)
 	if strings.Contains(strings.Join(v.link, " "), "-no-pie") {
 		args = append(args, "-fno-pie")
 	}
@@ -139,10 +140,13 @@ func compileProgram(t *testing.T, v variant, dir, side string, defines []string)
 	return d + "/prog"
 }
 
-func runProgram(t *testing.T, v variant, dir, env string, args ...string) string {
+// loader are the sources of the program around the unit.
+var loader = []string{"testdata/loader.c", "../../test/patches/load/testdata/lpload.c"}
+
+func runProgram(t *testing.T, v variant, dir string, env ...string) string {
 	t.Helper()
-	cmd := exec.Command(dir+"/prog", args...)
-	cmd.Env = append(os.Environ(), env)
+	cmd := exec.Command(dir + "/prog")
+	cmd.Env = append(os.Environ(), env...)
 	if v.shared {
 		cmd.Env = append(cmd.Env, "IMAGE=libunit.so")
 	}
@@ -153,33 +157,6 @@ func runProgram(t *testing.T, v variant, dir, env string, args ...string) string
 		t.Fatalf("%s: %v\n%s%s", cmd, err, stderr.String(), out)
 	}
 	return string(out)
-}
-
-// makePlan writes down for loader.c what the kernel is told.
-func makePlan(t *testing.T, data []byte) string {
-	t.Helper()
-	f, err := patch.Read(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "near %d %d\n", f.Spec.Images[0].SpanEnd+1<<24, f.Span())
-	for i, im := range f.Spec.Images[1:] {
-		fmt.Fprintf(&b, "image %d %s\n", i+1, im.Soname)
-	}
-	for _, s := range f.Segments() {
-		fmt.Fprintf(&b, "seg %d %d %d %s\n", s.Offset, s.Vaddr, s.Size, s.Prot)
-	}
-	for _, x := range f.Spec.Fixups {
-		fmt.Fprintf(&b, "fix %s %d %d %d\n", x.Kind, x.Image, x.Place, x.Addend)
-	}
-	for _, s := range f.Segments() {
-		fmt.Fprintf(&b, "prot %d %d %s\n", s.Vaddr, s.Size, s.Prot)
-	}
-	for _, s := range f.Spec.Sites {
-		fmt.Fprintf(&b, "jump %d %d % x\n", s.Vaddr, s.Target, []byte(s.Old))
-	}
-	return b.String()
 }
 
 func write(t *testing.T, path string, data []byte) {

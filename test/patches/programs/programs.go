@@ -1,0 +1,296 @@
+// Package programs tries lpctl build on small programs, each a directory here, without a machine: the program applies the patch
+// to itself in the middle of its run, and must then print what the program of the new source prints.
+package programs
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"lpatch/test/patches/load"
+)
+
+// Case is a program: sources, which compiled with -DNEW are the new version, and what is in case.json.
+type Case struct {
+	Name string `json:"-"`
+	Dir  string `json:"-"`
+	Why  string `json:"why"` // what the case shows
+	// How is "middle", by lp_apply() in the middle of the run, or "bake", as the file of the program.
+	How      string   `json:"how"`
+	Refusal  *bool    `json:"refusal"` // whether it may be refused; as true if it is not said
+	Codes    []string `json:"codes"`   // with which it is refused, if it is; any of them
+	Sources  []string `json:"sources"`
+	Objects  []string `json:"objects"`
+	Script   string   `json:"script"` // does all by itself: exit status 0 is right, 77 that something is missing
+	Runs     []Run    `json:"runs"`
+	Expected string   `json:"-"` // of file expect; else what the new program prints
+}
+
+// Run is a way to compile and link a case.
+type Run struct {
+	CC      string   `json:"cc"`
+	CFlags  string   `json:"cflags"`
+	OFlags  string   `json:"oflags"` // of the objects, if others
+	LDFlags string   `json:"ldflags"`
+	Strip   bool     `json:"strip"`
+	Options []string `json:"options"` // of lpctl build
+	Needs   []string `json:"needs"`
+	How     string   `json:"how"`
+	Refusal *bool    `json:"refusal"`
+	Objects []string `json:"objects"`
+}
+
+// Read reads the cases below a directory.
+func Read(dir string) ([]*Case, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*", "case.json"))
+	if err != nil {
+		return nil, err
+	}
+	var cases []*Case
+	for _, f := range files {
+		c := &Case{Dir: filepath.Dir(f), Name: filepath.Base(filepath.Dir(f)), How: "middle"}
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		d := json.NewDecoder(bytes.NewReader(data))
+		d.DisallowUnknownFields()
+		if err := d.Decode(c); err != nil {
+			return nil, fmt.Errorf("%s: %w", f, err)
+		}
+		if expect, err := os.ReadFile(filepath.Join(c.Dir, "expect")); err == nil {
+			c.Expected = string(expect)
+		}
+		if len(c.Runs) == 0 {
+			c.Runs = []Run{{}}
+		}
+		cases = append(cases, c)
+	}
+	return cases, nil
+}
+
+// Label tells the runs of a case apart.
+func (r *Run) Label() string {
+	label := strings.Join(slices.DeleteFunc([]string{r.CC, r.CFlags, r.OFlags, r.LDFlags}, func(s string) bool { return s == "" }), ",")
+	if r.Strip {
+		label += ",strip"
+	}
+	return strings.ReplaceAll(label, " ", "")
+}
+
+// MissingError is a tool that the machine lacks.
+type MissingError string
+
+func (e MissingError) Error() string { return "no " + string(e) }
+
+// Tools are what a case needs beside gcc.
+type Tools struct {
+	Lpctl string // the program
+	Load  string // lpload.c
+	Plan  string // a program that writes a plan for lpload.c, called as PROGRAM --plan PATCH FILE
+}
+
+const programTimeout = 2 * time.Minute
+
+// result is how a program ended.
+type result struct {
+	out, err string
+	status   int
+}
+
+func run(dir string, env []string, name string, args ...string) (result, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), programTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	var out, errs bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(os.Environ(), env...), &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && ctx.Err() == nil {
+		err = nil
+	}
+	return result{out.String(), strings.TrimSpace(errs.String()), cmd.ProcessState.ExitCode()}, err
+}
+
+// need runs a tool that must succeed.
+func need(dir, name string, args ...string) error {
+	if _, err := exec.LookPath(name); err != nil {
+		return MissingError(name)
+	}
+	r, err := run(dir, nil, name, args...)
+	if err == nil && r.status != 0 {
+		err = fmt.Errorf("%s %s: %s", name, strings.Join(args, " "), r.err)
+	}
+	return err
+}
+
+// Try makes a patch of one run of the case, and says what lpctl said; the error says what is wrong.
+func (c *Case) Try(t Tools, r *Run, tmp string) (said string, err error) {
+	if c.Script != "" {
+		return c.tryScript(t, tmp)
+	}
+	for _, tool := range r.Needs {
+		if _, err := exec.LookPath(tool); err != nil {
+			return "", MissingError(tool)
+		}
+	}
+	if err := c.compile(t, r, tmp); err != nil {
+		return "", err
+	}
+	args := append([]string{"build", "--target", "old/prog", "--old", "old/objects", "--new", "new/objects", "-o", "fix.lp"}, r.Options...)
+	built, err := run(tmp, nil, t.Lpctl, args...)
+	if err != nil {
+		return "", err
+	}
+	was, err := run(tmp, nil, "./old/prog")
+	if err != nil {
+		return "", err
+	}
+	want, err := run(tmp, nil, "./new/prog")
+	if err != nil {
+		return "", err
+	}
+	if c.Expected != "" {
+		want.out = c.Expected
+	}
+	switch built.status {
+	case 0:
+		return "built", c.check(t, r, tmp, want)
+	case 2:
+		return built.err, c.checkRefusal(r, built.err)
+	case 3:
+		if was.out != want.out {
+			return built.err, fmt.Errorf("nothing to do, but the old program says %q and the new one %q", was.out, want.out)
+		}
+		return built.err, nil
+	}
+	return built.err, fmt.Errorf("lpctl build ended with status %d: %s", built.status, built.err)
+}
+
+func (c *Case) checkRefusal(r *Run, said string) error {
+	refusal := r.Refusal
+	if refusal == nil {
+		refusal = c.Refusal
+	}
+	if refusal != nil && !*refusal {
+		return errors.New("refused, but it can be patched: " + said)
+	}
+	if len(c.Codes) > 0 && !slices.ContainsFunc(c.Codes, func(code string) bool { return strings.Contains(said, "["+code+"]") }) {
+		return fmt.Errorf("refused, but not for %s: %s", strings.Join(c.Codes, " or "), said)
+	}
+	return nil
+}
+
+func first(list ...[]string) []string {
+	for _, l := range list {
+		if len(l) > 0 {
+			return l
+		}
+	}
+	return nil
+}
+
+// compile makes old/prog and new/prog below tmp, and the objects of both as lpctl build takes them.
+func (c *Case) compile(t Tools, r *Run, tmp string) error {
+	cc, flags, link := r.CC, first(strings.Fields(r.CFlags), []string{"-O2", "-g", "-fPIE"}), first(strings.Fields(r.LDFlags), []string{"-pie"})
+	if cc == "" {
+		cc = "gcc"
+	}
+	sources := c.Sources
+	if len(sources) == 0 {
+		for _, pattern := range []string{"*.c", "*.cc"} {
+			found, err := filepath.Glob(filepath.Join(c.Dir, pattern))
+			if err != nil {
+				return err
+			}
+			for _, f := range found {
+				sources = append(sources, filepath.Base(f))
+			}
+		}
+		slices.Sort(sources)
+	}
+	if err := need(tmp, "gcc", "-O2", "-fPIC", "-c", t.Load, "-o", "lpload.o"); err != nil {
+		return err
+	}
+	for _, side := range []string{"old", "new"} {
+		if err := os.MkdirAll(filepath.Join(tmp, side, "objects"), 0o755); err != nil {
+			return err
+		}
+		var define, linked []string
+		if side == "new" {
+			define = []string{"-DNEW"}
+		}
+		object := func(out string, flags []string, source string) error {
+			args := slices.Concat(flags, define, []string{"-c", filepath.Join(c.Dir, source), "-o", out})
+			return need(tmp, cc, args...)
+		}
+		base := func(s string) string { return strings.TrimSuffix(s, filepath.Ext(s)) + ".o" }
+		for _, s := range sources {
+			linked = append(linked, filepath.Join(side, base(s)))
+			if err := object(filepath.Join(side, base(s)), flags, s); err != nil {
+				return err
+			}
+		}
+		own := slices.Concat(first(strings.Fields(r.OFlags), flags), []string{"-ffunction-sections", "-fdata-sections"})
+		for _, s := range first(r.Objects, c.Objects, sources) {
+			if err := object(filepath.Join(side, "objects", base(s)), own, s); err != nil {
+				return err
+			}
+		}
+		if err := need(tmp, cc, slices.Concat(link, []string{"-o", filepath.Join(side, "prog")}, linked, []string{"lpload.o"})...); err != nil {
+			return err
+		}
+	}
+	if r.Strip {
+		return need(tmp, "strip", "old/prog")
+	}
+	return nil
+}
+
+// check runs the patched program.
+func (c *Case) check(t Tools, r *Run, tmp string, want result) error {
+	how := c.How
+	if r.How != "" {
+		how = r.How
+	}
+	var got result
+	var err error
+	if how == "bake" {
+		if err := need(tmp, t.Lpctl, "boot", "bake", "fix.lp", "--image", "old/prog", "-o", "patched"); err != nil {
+			return err
+		}
+		got, err = run(tmp, nil, "./patched")
+	} else {
+		if err := load.WritePlan(filepath.Join(tmp, "fix.lp"), filepath.Join(tmp, "plan")); err != nil {
+			return err
+		}
+		got, err = run(tmp, []string{"LP=fix.lp", "PLAN=plan"}, "./old/prog")
+	}
+	if err == nil && (got.out != want.out || got.status != want.status) {
+		err = fmt.Errorf("built; the patched program says %q (status %d, %s), and the new one %q", got.out, got.status, got.err, want.out)
+	}
+	return err
+}
+
+func (c *Case) tryScript(t Tools, tmp string) (string, error) {
+	env := []string{"LPCTL=" + t.Lpctl, "CASE=" + c.Dir, "HERE=" + filepath.Dir(t.Load), "TRY=" + t.Plan}
+	r, err := run(tmp, env, "bash", filepath.Join(c.Dir, c.Script))
+	said := strings.TrimSpace(r.out + r.err)
+	switch {
+	case err != nil:
+		return "", err
+	case r.status == 77:
+		return "", MissingError("what the script needs")
+	case r.status != 0:
+		return "", errors.New(said)
+	}
+	return said, nil
+}
