@@ -67,7 +67,7 @@ func Compare(old, new *Object, opts Options) *Result {
 	c.correlate()
 	c.compareFunctions()
 	c.compareVariables()
-	c.compareConstructors()
+	c.account()
 	if len(c.res.Changed)+len(c.res.Values) > 0 {
 		c.compareLayouts()
 	}
@@ -190,6 +190,9 @@ func (c *comparer) equalFunc(o, n *lpelf.Symbol) bool {
 	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
 	if osec == nil || nsec == nil || o.Type != n.Type || o.Size != n.Size {
 		return false
+	}
+	if IsText(osec) && IsText(nsec) && c.ownSection(c.old, o) && c.ownSection(c.new, n) { // with what a .subsection adds to it
+		return osec.Size == nsec.Size && c.equalRange(osec, nsec, 0, 0, osec.Size)
 	}
 	return c.equalRange(osec, nsec, o.Value, n.Value, o.Size)
 }

@@ -109,33 +109,3 @@ func startOf(sec *lpelf.Section, s *lpelf.Symbol) uint64 {
 }
 
 func mergeable(s *lpelf.Section) bool { return s != nil && s.Flags&elf.SHF_MERGE != 0 }
-
-// constructorSections run before main: a program that runs has passed them.
-var constructorSections = map[elf.SectionType]bool{
-	elf.SHT_INIT_ARRAY: true, elf.SHT_FINI_ARRAY: true, elf.SHT_PREINIT_ARRAY: true,
-}
-
-// compareConstructors refuses changed lists of functions that run at start or exit.
-func (c *comparer) compareConstructors() {
-	collect := func(obj *Object) map[string]*lpelf.Section {
-		m := map[string]*lpelf.Section{}
-		for _, s := range obj.Sections {
-			if constructorSections[s.Type] {
-				m[s.Name] = s
-			}
-		}
-		return m
-	}
-	olds, news := collect(c.old), collect(c.new)
-	for name, n := range news {
-		o := olds[name]
-		if o == nil || o.Size != n.Size || !c.equalRange(o, n, 0, 0, n.Size) {
-			c.refuse(name, "constructor-changed", "functions that run at start or exit were added or changed; the program has started already: do the work elsewhere")
-		}
-	}
-	for name := range olds {
-		if news[name] == nil {
-			c.res.Warnings = append(c.res.Warnings, c.new.Name+": "+name+" is gone from the new object; the program keeps its old start and exit functions")
-		}
-	}
-}

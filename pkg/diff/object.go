@@ -27,8 +27,10 @@ type Object struct {
 	ends   map[int]map[uint64]uint64 // per text section: start of a relocated field -> end of its instruction
 	decode map[int]error             // per text section: why it does not decode
 	refs   map[*lpelf.Section][]Ref  // resolved relocations
-	frames []Frame                   // nil until they are read
-	debug  *debuginfo.Info           // nil until it is read
+	// referring are the sections that refer to a section; nil until they are asked for.
+	referring map[*lpelf.Section][]*lpelf.Section
+	frames    []Frame         // nil until they are read
+	debug     *debuginfo.Info // nil until it is read
 }
 
 // NewObject indexes a relocatable file.

@@ -1,0 +1,264 @@
+package diff
+
+import (
+	"bytes"
+	"debug/elf"
+	"maps"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/insn"
+	"lpatch/pkg/lpelf"
+)
+
+// Functions and variables are compared by their symbols. Here the rest of what is loaded is accounted for: bytes that no such
+// symbol covers, and tables, which are not found by a symbol but by the start and the end of a section. Of each allocated
+// section it holds that it is the same as before, or reached by references only, so that whoever refers to it changed with
+// it, or explained by a rule below. What is left over is refused.
+
+// ordinary are the sections in which compilers put code and data that only references lead to, and their prefixes.
+var ordinary = []string{".text", ".data", ".rodata", ".bss", ".tdata", ".tbss", ".ldata", ".lrodata", ".lbss", ".ltext", ".gnu.linkonce", ".probes"}
+
+// explained are sections of other kinds that may differ: unwind tables go with their functions, notes of properties are of
+// the object as a whole, places of probes and of no-ops at entries are for tracers, which know of the old code only.
+var explained = []string{".eh_frame", ".gcc_except_table", ".sframe", ".note.gnu.property", ".stapsdt.base", "__patchable_function_entries", "__mcount_loc",
+	"xray_instr_map", "xray_fn_idx", "asan_globals", "__sancov_", "__llvm_prf_", "__llvm_cov"}
+
+// isConstructors tells whether a section lists, or is, what runs at start or exit.
+func isConstructors(s *lpelf.Section) bool {
+	if s.Flags&elf.SHF_ALLOC == 0 {
+		return false
+	}
+	switch s.Type {
+	case elf.SHT_INIT_ARRAY, elf.SHT_FINI_ARRAY, elf.SHT_PREINIT_ARRAY:
+		return true
+	}
+	return s.Name == ".init" || s.Name == ".fini" || underAny(s.Name, []string{".ctors", ".dtors"})
+}
+
+// under tells whether a name is a prefix, or begins with it and a dot.
+func under(name, prefix string) bool {
+	rest, ok := strings.CutPrefix(name, prefix)
+	return ok && (rest == "" || rest[0] == '.' || strings.HasSuffix(prefix, "_"))
+}
+
+func underAny(name string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return under(name, p) })
+}
+
+// IsTable tells whether what a section holds is found from outside: by __start_NAME and __stop_NAME, or by a linker script. A
+// section of an ordinary name is such if the source gave it the name, and nothing in the object refers to it.
+func (o *Object) IsTable(s *lpelf.Section) bool {
+	switch {
+	case s.Flags&elf.SHF_ALLOC == 0, s.Type == elf.SHT_GROUP, s.Flags&elf.SHF_MERGE != 0, isConstructors(s), underAny(s.Name, explained), s.Size == 0:
+		return false
+	case s.Flags&elf.SHF_EXECINSTR != 0:
+		return false // what runs is called or jumped to
+	case !underAny(s.Name, ordinary):
+		return true
+	}
+	return !o.namedByCompiler(s) && len(o.referrers(s)) == 0
+}
+
+// namedByCompiler tells whether a section has the name that a compiler gives it by itself: a plain one, or one that ends with
+// the name of what is in it, or of the function that uses it.
+func (o *Object) namedByCompiler(s *lpelf.Section) bool {
+	switch s.Name {
+	case ".text", ".data", ".rodata", ".bss", ".tdata", ".tbss", ".data.rel", ".data.rel.local", ".data.rel.ro", ".data.rel.ro.local":
+		return true
+	}
+	is := func(sym *lpelf.Symbol) bool {
+		return strings.HasSuffix(s.Name, "."+baseName(sym.Name)) || strings.HasSuffix(s.Name, "."+sym.Name)
+	}
+	return strings.Contains(s.Name, "..L") || slices.ContainsFunc(o.inSec[s.Index], is) ||
+		strings.HasPrefix(s.Name, ".rodata.") && slices.ContainsFunc(o.Functions(), is)
+}
+
+// referrers are the sections that refer to a section, but for itself and unwind tables.
+func (o *Object) referrers(to *lpelf.Section) []*lpelf.Section {
+	if o.referring == nil {
+		o.referring = map[*lpelf.Section][]*lpelf.Section{}
+		for _, s := range o.Sections {
+			if s.Flags&elf.SHF_ALLOC == 0 || s.Name == ".eh_frame" {
+				continue
+			}
+			for _, r := range o.Refs(s) {
+				if r.Sec != nil && r.Sec != s && !slices.Contains(o.referring[r.Sec], s) {
+					o.referring[r.Sec] = append(o.referring[r.Sec], s)
+				}
+			}
+		}
+	}
+	return o.referring[to]
+}
+
+// item is a part of a section: a variable that both objects have, or bytes of which no symbol tells enough.
+type item struct {
+	sec         *lpelf.Section
+	start, size uint64
+	pair        *lpelf.Symbol // of the old object
+}
+
+// account is the end of the comparison.
+func (c *comparer) account() {
+	c.compareItems(c.itemsOf(c.old, isConstructors), c.itemsOf(c.new, isConstructors), c.refuseConstructors)
+	tables := func(obj, other *Object) func(*lpelf.Section) bool {
+		return func(s *lpelf.Section) bool { return obj.IsTable(s) || other.hasTable(s.Name) }
+	}
+	olds, news := c.itemsOf(c.old, tables(c.old, c.new)), c.itemsOf(c.new, tables(c.new, c.old))
+	c.compareItems(olds, news, c.refuseTable)
+	c.compareItems(c.itemsOf(c.old, c.leftOver(c.old)), c.itemsOf(c.new, c.leftOver(c.new)), c.refuseLeftOver)
+	c.checkLabels()
+}
+
+func (o *Object) hasTable(name string) bool {
+	return slices.ContainsFunc(o.Sections, func(s *lpelf.Section) bool { return s.Name == name && o.IsTable(s) })
+}
+
+// leftOver selects the sections that are reached by symbols and may have bytes that none covers. One without a named symbol
+// is compared by whoever refers to it, and so is all of a section with a single function.
+func (c *comparer) leftOver(obj *Object) func(*lpelf.Section) bool {
+	return func(s *lpelf.Section) bool {
+		syms := obj.inSec[s.Index]
+		switch {
+		case s.Flags&elf.SHF_ALLOC == 0, s.Type == elf.SHT_NOBITS, s.Flags&elf.SHF_MERGE != 0, !underAny(s.Name, ordinary) && !IsText(s),
+			isConstructors(s), len(syms) == 0, c.old.hasTable(s.Name), c.new.hasTable(s.Name):
+			return false
+		}
+		return !(IsText(s) && IsFunc(syms[0]) && c.ownSection(obj, syms[0]))
+	}
+}
+
+// itemsOf divides the sections that are selected, by their names.
+func (c *comparer) itemsOf(obj *Object, selected func(*lpelf.Section) bool) map[string][]item {
+	out := map[string][]item{}
+	for _, s := range obj.Sections {
+		if !selected(s) {
+			continue
+		}
+		list, at := out[s.Name], uint64(0)
+		rest := func(to uint64) {
+			if to > at && (!underAny(s.Name, ordinary) && !IsText(s) || obj.IsTable(s) || !isBlank(s, at, to)) {
+				list = append(list, item{sec: s, start: at, size: to - at})
+			}
+		}
+		for _, sym := range obj.inSec[s.Index] {
+			old, table := c.oldIn(obj, sym), isConstructors(s) || c.old.hasTable(s.Name) || c.new.hasTable(s.Name)
+			if sym.Size == 0 || sym.Value < at || !IsFunc(sym) && !isVariable(sym) || table && old == nil {
+				continue
+			}
+			rest(sym.Value)
+			if table {
+				list = append(list, item{s, sym.Value, sym.Size, old})
+			}
+			at = sym.Value + sym.Size
+		}
+		rest(s.Size)
+		out[s.Name] = list
+	}
+	return out
+}
+
+// oldIn is the old one of a variable that both objects have, in a section of the same name.
+func (c *comparer) oldIn(obj *Object, s *lpelf.Symbol) *lpelf.Symbol {
+	o, n := c.res.OldOf[s], s
+	if obj == c.old {
+		o, n = s, c.newOf[s]
+	}
+	if o == nil || n == nil {
+		return nil
+	}
+	if a, b := c.old.SectionOf(o), c.new.SectionOf(n); a == nil || b == nil || a.Name != b.Name {
+		return nil
+	}
+	return o
+}
+
+// isBlank tells whether part of a section is only padding.
+func isBlank(s *lpelf.Section, from, to uint64) bool {
+	if slices.ContainsFunc(s.Relocs, func(r lpelf.Reloc) bool { return r.Off >= from && r.Off < to }) || to > uint64(len(s.Data)) {
+		return false
+	}
+	d := s.Data[from:to]
+	for IsText(s) && len(d) > 0 {
+		in, err := insn.Decode(d)
+		switch {
+		case d[0] == 0xcc || d[0] == 0:
+			d = d[1:]
+		case err == nil && in.Kind == insn.Nop:
+			d = d[in.Len:]
+		default:
+			return false
+		}
+	}
+	return len(bytes.Trim(d, "\x00")) == 0
+}
+
+// compareItems compares section by section, in the order of the names.
+func (c *comparer) compareItems(olds, news map[string][]item, refuse func(name string, old, new *item)) {
+	names := map[string]bool{}
+	for _, side := range []map[string][]item{olds, news} {
+		for name := range side {
+			names[name] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		o, n := olds[name], news[name]
+		i := 0
+		for i < len(o) && i < len(n) && c.equalItem(o[i], n[i]) {
+			i++
+		}
+		switch {
+		case i < len(o) && i < len(n):
+			refuse(name, &o[i], &n[i])
+		case i < len(o):
+			refuse(name, &o[i], nil)
+		case i < len(n):
+			refuse(name, nil, &n[i])
+		}
+	}
+}
+
+func (c *comparer) equalItem(o, n item) bool {
+	if o.pair != nil || n.pair != nil {
+		return o.pair == n.pair // its content is compared with those of all variables
+	}
+	return o.size == n.size && o.sec.Type == n.sec.Type && c.equalRange(o.sec, n.sec, o.start, n.start, o.size)
+}
+
+// labelOf names what is at, or in front of, an item; the section if there is nothing.
+func labelOf(obj *Object, i *item) string {
+	if sym, _ := obj.At(i.sec, int64(i.start)); sym != nil {
+		return sym.Name
+	}
+	return i.sec.Name
+}
+
+func (c *comparer) refuseConstructors(name string, old, new *item) {
+	if new == nil {
+		c.refuse(name, "constructor-changed", "functions that run at start or exit are gone from the new object, and the program goes on to run them; keep them, and have them do nothing")
+		return
+	}
+	c.refuse(name, "constructor-changed", "functions that run at start or exit were added or changed; the program has started already: do the work elsewhere")
+}
+
+func (c *comparer) refuseTable(name string, old, new *item) {
+	const why = "; a table like that is found by where its section starts and ends, and a running program goes on with the one it has: leave its entries as they were, or restart the program"
+	switch {
+	case new == nil:
+		c.refuse(labelOf(c.old, old), "table-changed", "section %s of the new object lacks this entry"+why, name)
+	case old == nil:
+		c.refuse(labelOf(c.new, new), "table-changed", "section %s of the new object has this entry more than the old one"+why, name)
+	default:
+		c.refuse(labelOf(c.new, new), "table-changed", "section %s of the new object has another entry here than the old one"+why, name)
+	}
+}
+
+func (c *comparer) refuseLeftOver(name string, old, new *item) {
+	obj, at := c.new, new
+	if at == nil {
+		obj, at = c.old, old
+	}
+	c.refuse(labelOf(obj, at), "unexplained-section", "bytes of section %s here, which no function and no variable covers, differ between old and new, so what they are to the program is not known; "+
+		"give them a symbol with a type and a size in a section of its own (-ffunction-sections -fdata-sections), or leave them as they were", name)
+}
