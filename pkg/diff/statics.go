@@ -70,6 +70,7 @@ func (c *comparer) correlate() {
 		}
 	}
 	c.pairMoved()
+	c.divideData()
 }
 
 // pairMoved pairs static local variables that went with their code to another function. gcc's names tell no function, so

@@ -19,10 +19,13 @@ func alignUp(n, a uint64) uint64 { return (n + a - 1) &^ (a - 1) }
 // sortStarts collects where functions start, to know how far the padding behind one may reach, and by which names.
 func (im *Image) sortStarts(table []*lpelf.Symbol) {
 	seen := map[uint64]bool{}
-	im.names = map[uint64][]string{}
+	im.names, im.dataAt = map[uint64][]string{}, map[uint64][]string{}
 	for _, s := range table {
 		if s.Defined() && s.Type == elf.STT_FUNC && s.Size > 0 {
 			im.names[s.Value] = append(im.names[s.Value], s.Name)
+		}
+		if s.Defined() && s.Type == elf.STT_OBJECT && s.Size > 0 {
+			im.dataAt[s.Value] = append(im.dataAt[s.Value], s.Name)
 		}
 	}
 	add := func(v uint64) {

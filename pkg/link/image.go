@@ -30,6 +30,7 @@ type Image struct {
 	dyn    map[string][]*lpelf.Symbol // what the dynamic symbol table defines, all versions
 	starts []uint64                   // sorted addresses of functions
 	names  map[uint64][]string        // of the functions at an address
+	dataAt map[uint64][]string        // of the variables at an address
 	bound  bool                       // BIND_NOW
 	// recovered tells that the symbols are those that old objects were found to have (Recover): not all.
 	recovered bool
@@ -41,6 +42,8 @@ type Image struct {
 	// symbols is the debug file that the symbol table was found in, "" for none.
 	symbols string
 	near    bool // the patch must be in its reach
+	// refsOfCode is nil until it is asked for, by codeRefs.
+	refsOfCode []codeRef
 }
 
 // SetLibraries names files, or folders of them, that are the libraries of the target; those that it needs and that are

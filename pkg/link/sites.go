@@ -55,6 +55,16 @@ func (l *linker) folded(in *Input, ch diff.Change, m *Match) bool {
 		l.refuse(in, ch.Old.Name, "shared-code", "the linker has made one of this function and %s, which had the same code; link the target without --icf, or change both alike in one object", name)
 		return true
 	}
+	if user := l.stranger(in, ch.Old, m.Start, m.Start+1); user != 0 {
+		l.refuse(in, ch.Old.Name, "shared-code", "%s refers to this static function and is not of its object, so the linker has made one of it and another one, which had the same code; "+
+			"link the target without --icf", l.sayPlace(user))
+		return true
+	}
+	if user := l.outsider(m); user != 0 {
+		l.refuse(in, ch.Old.Name, "shared-code", "%s calls it, and no old object is known to have that, so it may mean another function with the same code, of which the linker can have made one with this (--icf): "+
+			"give all objects of the target, or name an unstripped build of exactly it with --symbols", l.sayPlace(user))
+		return true
+	}
 	return false
 }
 

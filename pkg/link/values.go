@@ -187,6 +187,9 @@ func (l *linker) changedValue(in *Input, v diff.Value) *Value {
 			"the old objects must be built from the target's source with its compiler and flags", l.im.Path, addr)
 		return nil
 	}
+	if l.sharedValue(in, v.Old, addr) {
+		return nil
+	}
 	return out
 }
 
