@@ -72,6 +72,14 @@ func (s *Session) spec(p Patch, t proc.Process) *patch.Spec {
 	if p.File != nil {
 		return p.File.Spec
 	}
+	for _, spec := range s.mapped(t, func(r lpnl.Report) bool { return r.Patch == p.Name }) {
+		return spec
+	}
+	return nil
+}
+
+// mapped are the descriptors of a target's patches that are wanted, as far as they can be read.
+func (s *Session) mapped(t proc.Process, want func(lpnl.Report) bool) []*patch.Spec {
 	all, err := s.kernel.Status()
 	if err != nil {
 		return nil
@@ -80,20 +88,21 @@ func (s *Session) spec(p Patch, t proc.Process) *patch.Spec {
 	if err != nil {
 		return nil
 	}
+	var out []*patch.Spec
 	for _, r := range all {
 		for _, m := range maps {
-			if r.PID != t.PID || r.Patch != p.Name || m.Start != r.MappedAt {
+			if r.PID != t.PID || !want(r) || m.Start != r.MappedAt {
 				continue
 			}
 			if f, err := s.proc.OpenMapping(t.PID, m); err == nil {
-				defer f.Close()
 				if file, err := read(f); err == nil {
-					return file.Spec
+					out = append(out, file.Spec)
 				}
+				f.Close()
 			}
 		}
 	}
-	return nil
+	return out
 }
 
 // lone names the function of a patch that replaces just that one, which may be active, and no value.

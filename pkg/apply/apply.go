@@ -92,6 +92,9 @@ func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (l
 	if o.AllowActive, err = allowable(spec, p, o.AllowActive); err != nil {
 		return reportOf(err), "", err
 	}
+	if err := s.checkBase(verb, spec, hash, t, o); err != nil {
+		return reportOf(err), "", err
+	}
 	a := &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}, lone: lone(spec)}
 	var r lpnl.Report
 	switch {

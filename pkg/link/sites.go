@@ -41,6 +41,7 @@ func (l *linker) addSites(spec *patch.Spec) {
 			spec.Functions = append(spec.Functions, fn)
 		}
 	}
+	l.addRelies(spec)
 	sort.Slice(spec.Sites, func(i, j int) bool { return spec.Sites[i].Vaddr < spec.Sites[j].Vaddr })
 	sort.SliceStable(spec.Functions, func(i, j int) bool { return spec.Functions[i].Bodies[0].Start < spec.Functions[j].Bodies[0].Start })
 }

@@ -42,6 +42,9 @@ func (f *File) check() error {
 	if err := f.checkFunctions(); err != nil {
 		return err
 	}
+	if err := f.checkRelies(); err != nil {
+		return err
+	}
 	if pin := f.Spec.Pin; pin != 0 && (pin%8 != 0 || !f.inside(pin, 8, ProtRW)) {
 		return fmt.Errorf("pin: %#x is no word of writable data", pin)
 	}
@@ -216,6 +219,25 @@ func (f *File) checkFunctions() error {
 			if b.Start >= b.End || b.Start < im.SpanStart || b.End > im.SpanEnd {
 				return fmt.Errorf("function %d: body %#x-%#x is outside the image", i, b.Start, b.End)
 			}
+		}
+	}
+	return nil
+}
+
+func (f *File) checkRelies() error {
+	if n := len(f.Spec.Relies); n > MaxRelies {
+		return fmt.Errorf("it relies on %d functions; %d are possible", n, MaxRelies)
+	}
+	for i, r := range f.Spec.Relies {
+		im, err := f.image(r.Image)
+		if err == nil {
+			err = checkText("symbol", r.Symbol, MaxNameLen)
+		}
+		if err == nil && (r.Start < im.SpanStart || r.Start >= im.SpanEnd) {
+			err = fmt.Errorf("its start %#x is outside the image", r.Start)
+		}
+		if err != nil {
+			return fmt.Errorf("function %d that it relies on: %w", i, err)
 		}
 	}
 	return nil

@@ -17,6 +17,9 @@ const (
 	MaxFixups   = 1 << 20
 )
 
+// MaxRelies bounds the functions that a patch relies on; the kernel does not know of them.
+const MaxRelies = 1 << 16
+
 // MaxDescription bounds a text for people, in bytes.
 const MaxDescription = 4096
 
@@ -50,6 +53,9 @@ type Spec struct {
 	// Pin is the vaddr of an 8-byte word of the patch that is not 0 once the program holds pointers into the patch: from
 	// then on it cannot be unloaded. 0: there is no such word.
 	Pin uint64 `json:"pin,omitempty"`
+	// Relies are the functions of the images that the patch was made for as they are there, those that it replaces too: beside
+	// a patch that replaces one of them it must not be applied. Files of before the field have none.
+	Relies []Reliance `json:"relies,omitempty"`
 	// LeftOut are the objects that differ between the old and the new source and are no part of any image; for people.
 	LeftOut []LeftOut `json:"left_out,omitempty"`
 }
@@ -109,6 +115,13 @@ type Function struct {
 	// MayBeActive tells that the builder proved that calls which are under way may finish in the old body: no branch leads
 	// into the overwritten bytes, and the function is no clone of the compiler, with a signature of its own.
 	MayBeActive bool `json:"may_be_active"`
+}
+
+// Reliance is a function that the new code has inlined, or of which the compiler used what it knew.
+type Reliance struct {
+	Symbol string `json:"symbol"`
+	Image  int    `json:"image"`
+	Start  uint64 `json:"start"` // its link-time address
 }
 
 // Range is a half-open range of link-time addresses.

@@ -1,0 +1,61 @@
+package apply
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"syscall"
+
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
+	"lpatch/pkg/proc"
+)
+
+// A patch is made for the image as it is in the file. Upon another patch it may not do: that one replaces a function of which
+// the new code has a copy, or which it calls as the compiler knew it to be.
+
+// checkBase refuses a patch in a target where another one is applied that does not go with it. One that takes the others off
+// meets the image.
+func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, t proc.Process, o lpnl.Options) error {
+	if spec == nil || o.Replace || verb != lpnl.VerbApply && verb != lpnl.VerbCheck {
+		return nil
+	}
+	others := s.mapped(t, func(r lpnl.Report) bool {
+		return r.Hash != hash && (r.State == lpnl.StateApplied || r.State == lpnl.StateDrifted)
+	})
+	for _, other := range others {
+		relying, replacing := spec, other
+		function := reliesOn(relying, replacing)
+		if function == "" {
+			relying, replacing = other, spec
+			function = reliesOn(relying, replacing)
+		}
+		if function == "" {
+			continue
+		}
+		return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY, Function: function,
+			Message: fmt.Sprintf("patch %s was built for %s as it is in the file, patch %s replaces that function, and %s is applied already; build one patch of both fixes and apply it with --replace, or revert %s first",
+				relying.Name, function, replacing.Name, other.Name, other.Name)}}
+	}
+	return nil
+}
+
+// reliesOn names a function that one patch was made for and another one replaces, or "".
+func reliesOn(a, b *patch.Spec) string {
+	for _, r := range a.Relies {
+		for _, f := range b.Functions {
+			if sameImage(&a.Images[r.Image], &b.Images[f.Image]) &&
+				slices.ContainsFunc(f.Bodies, func(body patch.Range) bool { return r.Start >= body.Start && r.Start < body.End }) {
+				return r.Symbol
+			}
+		}
+	}
+	return ""
+}
+
+func sameImage(a, b *patch.Image) bool {
+	if len(a.BuildID) > 0 || len(b.BuildID) > 0 {
+		return bytes.Equal(a.BuildID, b.BuildID)
+	}
+	return bytes.Equal(a.SHA256, b.SHA256)
+}

@@ -1,0 +1,26 @@
+package link
+
+import (
+	"sort"
+
+	"lpatch/pkg/patch"
+)
+
+// addRelies notes the functions that the patch was made for as the image has them.
+func (l *linker) addRelies(spec *patch.Spec) {
+	seen := map[uint64]bool{}
+	for _, in := range l.inputs {
+		if in.Loc == nil {
+			continue
+		}
+		for _, f := range in.Diff.Relies() {
+			at, found, err := in.Loc.Address(f)
+			if err != nil || !found || seen[at] || len(spec.Relies) == patch.MaxRelies {
+				continue
+			}
+			seen[at] = true
+			spec.Relies = append(spec.Relies, patch.Reliance{Symbol: f.Name[:min(len(f.Name), patch.MaxNameLen)], Start: at})
+		}
+	}
+	sort.Slice(spec.Relies, func(i, j int) bool { return spec.Relies[i].Start < spec.Relies[j].Start })
+}
