@@ -24,20 +24,23 @@ func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, t proc.
 		return r.Hash != hash && (r.State == lpnl.StateApplied || r.State == lpnl.StateDrifted)
 	})
 	for _, other := range others {
-		relying, replacing := spec, other
-		function := reliesOn(relying, replacing)
-		if function == "" {
-			relying, replacing = other, spec
-			function = reliesOn(relying, replacing)
+		message, function := "", ""
+		if function = reliesOn(spec, other); function != "" {
+			message = collision(spec, other, other, function)
+		} else if function = reliesOn(other, spec); function != "" {
+			message = collision(other, spec, other, function)
 		}
-		if function == "" {
-			continue
+		if function != "" {
+			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
+				Function: function, Message: message}}
 		}
-		return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY, Function: function,
-			Message: fmt.Sprintf("patch %s was built for %s as it is in the file, patch %s replaces that function, and %s is applied already; build one patch of both fixes and apply it with --replace, or revert %s first",
-				relying.Name, function, replacing.Name, other.Name, other.Name)}}
 	}
 	return nil
+}
+
+func collision(relying, replacing, applied *patch.Spec, function string) string {
+	return fmt.Sprintf("patch %s was built for %s as it is in the file, patch %s replaces that function, and %s is applied already; "+
+		"build one patch of both fixes and apply it with --replace, or revert %s first", relying.Name, function, replacing.Name, applied.Name, applied.Name)
 }
 
 // reliesOn names a function that one patch was made for and another one replaces, or "".

@@ -226,8 +226,14 @@ func (c *comparer) equalItem(o, n item) bool {
 	return o.size == n.size && o.sec.Type == n.sec.Type && c.equalRange(o.sec, n.sec, o.start, n.start, o.size)
 }
 
-// labelOf names what is at, or in front of, an item; the section if there is nothing.
-func labelOf(obj *Object, i *item) string {
+// labelOf names what makes the difference: something in the section that the other object does not name, else what is at, or in
+// front of, an item; the section if there is nothing.
+func labelOf(obj, other *Object, i *item) string {
+	for _, s := range obj.SymbolsIn(i.sec) {
+		if other.Lookup(s.Name) == nil {
+			return s.Name
+		}
+	}
 	if sym, _ := obj.At(i.sec, int64(i.start)); sym != nil {
 		return sym.Name
 	}
@@ -246,19 +252,19 @@ func (c *comparer) refuseTable(name string, old, new *item) {
 	const why = "; a table like that is found by where its section starts and ends, and a running program goes on with the one it has: leave its entries as they were, or restart the program"
 	switch {
 	case new == nil:
-		c.refuse(labelOf(c.old, old), "table-changed", "section %s of the new object lacks this entry"+why, name)
+		c.refuse(labelOf(c.old, c.new, old), "table-changed", "section %s of the new object lacks this entry"+why, name)
 	case old == nil:
-		c.refuse(labelOf(c.new, new), "table-changed", "section %s of the new object has this entry more than the old one"+why, name)
+		c.refuse(labelOf(c.new, c.old, new), "table-changed", "section %s of the new object has this entry more than the old one"+why, name)
 	default:
-		c.refuse(labelOf(c.new, new), "table-changed", "section %s of the new object has another entry here than the old one"+why, name)
+		c.refuse(labelOf(c.new, c.old, new), "table-changed", "section %s of the new object has another entry here than the old one"+why, name)
 	}
 }
 
 func (c *comparer) refuseLeftOver(name string, old, new *item) {
-	obj, at := c.new, new
+	obj, other, at := c.new, c.old, new
 	if at == nil {
-		obj, at = c.old, old
+		obj, other, at = c.old, c.new, old
 	}
-	c.refuse(labelOf(obj, at), "unexplained-section", "bytes of section %s here, which no function and no variable covers, differ between old and new, so what they are to the program is not known; "+
+	c.refuse(labelOf(obj, other, at), "unexplained-section", "bytes of section %s here, which no function and no variable covers, differ between old and new, so what they are to the program is not known; "+
 		"give them a symbol with a type and a size in a section of its own (-ffunction-sections -fdata-sections), or leave them as they were", name)
 }

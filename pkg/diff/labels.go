@@ -29,6 +29,23 @@ func (c *comparer) checkLabels() {
 		}
 	}
 	c.checkInnerSymbols(changed)
+	c.warnProbes(changed)
+}
+
+// warnProbes warns of probes for tracers (SystemTap's) in functions that changed: they are found by notes of the file.
+func (c *comparer) warnProbes(changed map[*lpelf.Section]string) {
+	warned := map[string]bool{}
+	for _, s := range c.new.Sections {
+		if s.Name != ".note.stapsdt" {
+			continue
+		}
+		for _, r := range c.new.Refs(s) {
+			if f := changed[r.Sec]; r.Sec != nil && f != "" && !warned[f] {
+				warned[f] = true
+				c.res.Warnings = append(c.res.Warnings, c.new.Name+": "+f+": it has probes for tracers (.note.stapsdt), which do not see them in the new code")
+			}
+		}
+	}
 }
 
 // goesWith tells whether a table of labels comes into the patch with the functions that it is about: the compiler's own, for a

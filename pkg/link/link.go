@@ -71,6 +71,7 @@ func (l *linker) link(spec patch.Spec) (*patch.Content, error) {
 		return nil, err
 	}
 	l.followAll()
+	l.checkTextSets()
 	l.frames.finish()
 	if len(l.refusals) > 0 {
 		return nil, l.refusals.Sorted()

@@ -1,0 +1,90 @@
+package apply
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"unsafe"
+
+	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
+	"lpatch/pkg/proc"
+)
+
+// mapping is a kernel that has a patch in this process.
+type mapping struct {
+	stacked
+	report lpnl.Report
+}
+
+func (m *mapping) Status() ([]lpnl.Report, error) { return []lpnl.Report{m.report}, nil }
+
+// TestBase: patches of one base where one replaces what the other was built for.
+func TestBase(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("opening what a process maps needs CAP_SYS_ADMIN")
+	}
+	const advice = ", and a is applied already; build one patch of both fixes and apply it with --replace, or revert a first"
+	for _, c := range []struct {
+		name          string
+		first, second bool // whether it says what it was built for
+		state         lpnl.State
+		verb          Verb
+		options       lpnl.Options
+		want          string
+	}{
+		{"the second relies", false, true, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{}, "patch b was built for main as it is in the file, patch a replaces that function" + advice},
+		{"the first relies", true, false, lpnl.StateApplied, lpnl.VerbCheck, lpnl.Options{}, "patch a was built for main as it is in the file, patch b replaces that function" + advice},
+		{"the first goes", true, true, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{Replace: true}, ""},
+		{"the first was restored", true, true, lpnl.StateRestored, lpnl.VerbApply, lpnl.Options{}, ""},
+		{"restored itself", true, true, lpnl.StateApplied, lpnl.VerbRestore, lpnl.Options{}, ""},
+		{"files of before", false, false, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: c.state, MappedAt: mapFile(t, specOf(t, "a", c.first))}}
+			err := New(k, proc.New("/proc")).checkBase(c.verb, specOf(t, "b", c.second), lpnl.Hash{2}, proc.Process{PID: os.Getpid()}, c.options)
+			var refused *lpnl.Refused
+			switch {
+			case c.want == "" && err != nil, c.want != "" && !errors.As(err, &refused):
+				t.Errorf("got %v, want %q", err, c.want)
+			case c.want != "" && (err.Error() != c.want || refused.Report.Refusal != lpnl.RefusalSiteTaken || refused.Report.Function != "main"):
+				t.Errorf("got  %+v\nwant %s", refused.Report, c.want)
+			}
+		})
+	}
+}
+
+func specOf(t *testing.T, name string, relies bool) *patch.Spec {
+	t.Helper()
+	s, err := applytest.Spec(name, "/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if relies {
+		s.Relies = []patch.Reliance{{Symbol: "main", Start: s.Functions[0].Bodies[0].Start}}
+	}
+	return s
+}
+
+// mapFile maps a patch file into this process.
+func mapFile(t *testing.T, spec *patch.Spec) uint64 {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "a.lp")
+	if err := applytest.Write(path, spec); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	b, err := syscall.Mmap(int(f.Fd()), 0, 4096, syscall.PROT_READ, syscall.MAP_PRIVATE)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Munmap(b) })
+	return uint64(uintptr(unsafe.Pointer(&b[0])))
+}

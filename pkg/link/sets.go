@@ -1,0 +1,21 @@
+package link
+
+// checkTextSets refuses code of the patch from a section of which the program looks up the start or the end, to tell by an
+// address whether code belongs to it: in the patch it does not.
+func (l *linker) checkTextSets() {
+	for _, c := range l.chunks {
+		if c.kind != kindText || c.sec == nil {
+			continue
+		}
+		for _, mark := range []string{"__start_" + c.sec.Name, "__stop_" + c.sec.Name} {
+			if l.im.Global(mark) != nil || l.old(mark) {
+				name := c.sec.Name
+				if syms := c.in.Diff.New.SymbolsIn(c.sec); len(syms) > 0 {
+					name = syms[0].Name
+				}
+				l.refuse(c.in, name, "table-changed", "the program refers to %s, to tell code of section %s by its address, and new code of the patch is elsewhere; leave the function as it was, or restart the program", mark, c.sec.Name)
+				break
+			}
+		}
+	}
+}
