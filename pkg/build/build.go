@@ -41,7 +41,8 @@ type Options struct {
 	Links         *Links   // what the builds of Old and New linked; nil if it is not known
 	Name          string   // of the patch
 	Description   string
-	Tool          string // name and version of the builder, for the descriptor
+	Tool          string   // name and version of the builder, for the descriptor
+	CallerOK      []string // functions that may ask the dynamic linker what depends on who asks
 }
 
 // Set is a variable with the file that holds its new bytes.

@@ -22,7 +22,8 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 		}
 	}
 	sort.Slice(b.res.LeftOut, func(i, j int) bool { return b.res.LeftOut[i].Object < b.res.LeftOut[j].Object })
-	content, err := link.Link(b.im, b.inputs, b.values, patch.Spec{Name: b.o.Name, Description: b.o.Description, Tool: b.o.Tool, LeftOut: b.res.LeftOut})
+	content, err := link.Link(b.im, b.inputs, b.values, patch.Spec{Name: b.o.Name, Description: b.o.Description, Tool: b.o.Tool, LeftOut: b.res.LeftOut},
+		link.Options{CallerOK: b.o.CallerOK, Olds: b.old.all})
 	var refusals diff.Refusals
 	switch {
 	case errors.As(err, &refusals):
@@ -49,6 +50,7 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 	b.warnExported(content.Spec.Sites)
 	b.warnLasting()
 	b.warnLayouts()
+	b.warnCallers(content)
 	b.res.Spec = content.Spec
 	b.res.Added = b.addedIn(content)
 	if b.res.Data, err = patch.Encode(content); err != nil {
@@ -77,6 +79,17 @@ func (b *builder) warnLayouts() {
 		text := "changed; the patch relies on --layout-ok, that new code sees none that old code has made"
 		if !used {
 			text = "--layout-ok names it, but no structure of this name changed"
+		}
+		b.res.Warnings = append(b.res.Warnings, name+": "+text)
+	}
+}
+
+// warnCallers says what the patch relies on of functions that ask the dynamic linker.
+func (b *builder) warnCallers(content *patch.Content) {
+	for _, name := range b.o.CallerOK {
+		text := "the patch relies on --caller-ok, that it does not matter to the function that the dynamic linker does not know whose code it is"
+		if !slices.ContainsFunc(content.Symbols, func(s patch.Symbol) bool { return s.Func && s.Name == name }) {
+			text = "--caller-ok names it, but the patch has no function of this name"
 		}
 		b.res.Warnings = append(b.res.Warnings, name+": "+text)
 	}

@@ -27,6 +27,7 @@ type PackageOptions struct {
 	Jobs          int      // how many compilers at once
 	LayoutOK      []string // as in Options
 	NoDebugInfoOK bool     // as in Options
+	CallerOK      []string // as in Options
 	// NotPartOf is as in Options.
 	NotPartOf []string
 	Tool      string
@@ -322,7 +323,7 @@ func (p *packager) makePatches() error {
 		b, err := prepare(Options{
 			Target: im.file, Symbols: im.twin, Libraries: p.libraries(im), Old: []string{p.path("old")}, New: []string{p.path("new")}, Links: links,
 			NotPartOf: p.o.NotPartOf,
-			LayoutOK:  p.o.LayoutOK, NoDebugInfoOK: p.o.NoDebugInfoOK, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.o.From, strings.Join(p.res.Fixes, ", ")),
+			LayoutOK:  p.o.LayoutOK, NoDebugInfoOK: p.o.NoDebugInfoOK, CallerOK: p.o.CallerOK, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.o.From, strings.Join(p.res.Fixes, ", ")),
 		})
 		if err != nil {
 			return err

@@ -49,6 +49,17 @@ func (o *oldObjects) get(name string) (*diff.Object, error) {
 	return obj, nil
 }
 
+// all returns those that can be read.
+func (o *oldObjects) all() []*diff.Object {
+	var out []*diff.Object
+	for _, name := range o.names() {
+		if obj, err := o.get(name); err == nil {
+			out = append(out, obj)
+		}
+	}
+	return out
+}
+
 // mayName tells whether an object may have a symbol of that name: it has the name, or another one that ends with it, of which
 // a string table then need not have a copy (gABI "String Table").
 func mayName(object []byte, symbol string) bool {

@@ -106,7 +106,7 @@ func linkObjects(t *testing.T, im *Image, res *diff.Result) {
 		t.Fatalf("the object that the image was made of: %v", err)
 	}
 	spec := patch.Spec{Format: patch.FormatVersion, Name: "fuzz", Tool: "fuzz"}
-	content, err := Link(im, []*Input{{Diff: res, Loc: loc}}, nil, spec)
+	content, err := Link(im, []*Input{{Diff: res, Loc: loc}}, nil, spec, Options{})
 	if err != nil {
 		return
 	}

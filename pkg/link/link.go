@@ -17,6 +17,9 @@ type linker struct {
 	values   []*Value              // by address
 	defs     map[string]definition // global symbols that only the new objects define
 	oldNames map[string]bool       // symbols of the old objects, once asked for
+	opts     Options
+	leads    map[*Input]leads // see leadsIn
+	others   []leads          // see otherLeads
 	chunks   []*chunk
 	work     []*chunk // chunks whose references are to be followed
 	refusals diff.Refusals
@@ -40,12 +43,18 @@ type linker struct {
 	registration *registration
 }
 
+// Options say more of what the new code may rely on.
+type Options struct {
+	CallerOK []string              // functions that may ask the dynamic linker what depends on who asks
+	Olds     func() []*diff.Object // all old objects
+}
+
 // Link makes the loadable content of a patch from the changed functions and values of the inputs, and from values that were
 // asked for by name. spec gives name, description and tool; images, sites, functions and fix-ups are filled in. The error
 // is diff.Refusals with all reasons.
-func Link(im *Image, inputs []*Input, values []*Value, spec patch.Spec) (*patch.Content, error) {
+func Link(im *Image, inputs []*Input, values []*Value, spec patch.Spec, opts Options) (*patch.Content, error) {
 	l := newLinker(im, inputs)
-	l.values = values
+	l.values, l.opts = values, opts
 	return l.link(spec)
 }
 
@@ -53,8 +62,8 @@ func newLinker(im *Image, inputs []*Input) *linker {
 	return &linker{
 		im: im, inputs: inputs, defs: map[string]definition{}, bySection: map[*lpelf.Section]*chunk{},
 		literals: map[literalKey]*chunk{}, slots: map[dest]*chunk{}, stubs: map[uint64]*chunk{}, commons: map[string]*chunk{},
-		farStubs: map[dest]*chunk{},
-		frames:   newFrames(), constants: map[constantKey]*chunk{},
+		farStubs: map[dest]*chunk{}, leads: map[*Input]leads{},
+		frames: newFrames(), constants: map[constantKey]*chunk{},
 	}
 }
 
@@ -73,6 +82,7 @@ func (l *linker) link(spec patch.Spec) (*patch.Content, error) {
 	l.followAll()
 	l.checkTextSets()
 	l.frames.finish()
+	l.checkAlignment()
 	if len(l.refusals) > 0 {
 		return nil, l.refusals.Sorted()
 	}
@@ -121,6 +131,7 @@ func (l *linker) follow(c *chunk) {
 		l.refuse(c.in, c.name, "new-tls", "a new thread-local variable has no room in the threads that run; use ordinary storage")
 		return
 	}
+	l.checkCaller(c)
 	relaxed := false
 	for _, r := range obj.Refs(c.sec) {
 		if relaxed {

@@ -31,7 +31,14 @@ func (l *linker) relocate(c *chunk, r diff.Ref) {
 		l.refuse(c.in, r.Sym.Name, "large-data", "the new code uses data of the medium or large model (section %s), which may be out of reach; compile with the default code model", r.Sec.Name)
 		return
 	}
-	if d, ok := l.resolve(c, r); ok {
+	if l.interposedWord(c, r) {
+		return
+	}
+	d, done, ok := l.interposable(c, r)
+	if !done {
+		d, ok = l.resolve(c, r)
+	}
+	if ok {
 		l.relocateTo(c, r, d)
 	}
 }

@@ -208,6 +208,9 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	case r.Sym.Section == elf.SHN_ABS:
 		return dest{abs: true, vaddr: r.Sym.Value + uint64(r.Add)}, true
 	}
+	if d, done, ok := l.byOldCode(c, r); done {
+		return d.add(r.Add), ok
+	}
 	if g := l.im.Global(name); g != nil {
 		d, ok := l.entry(c.in, g, g.Value)
 		return d.add(r.Add), ok
@@ -224,6 +227,9 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 		return inPatch(l.addCommon(c.in, r.Sym), r.Add), true
 	}
 	if len(slots) == 0 {
+		if d, done, ok := l.linkerSymbol(c, r); done {
+			return d.add(r.Add), ok
+		}
 		return l.importNew(c, r)
 	}
 	return d.add(r.Add), true

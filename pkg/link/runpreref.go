@@ -69,6 +69,9 @@ func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
 	if diff.ByContent(r.Sym) && r.Sec != nil {
 		return m.contentIs(r, actual)
 	}
+	if m.note(r.Sym, m.im.leadTo(actual-uint64(r.Add))) {
+		return true
+	}
 	return m.symbolIs(r.Sym, actual-uint64(r.Add))
 }
 
@@ -77,7 +80,7 @@ func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
 func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 	if slot, ok := m.im.Slots.PLT[addr]; ok {
 		sl := m.im.Slots.ByVaddr[slot]
-		if sl.Symbol == s.Name {
+		if m.im.same(s, sl.Symbol) {
 			return true
 		}
 		if g := m.im.Global(s.Name); g != nil && sl.Type == elf.R_X86_64_IRELATIVE && uint64(sl.Addend) == g.Value {
@@ -92,6 +95,9 @@ func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 			}
 			return true
 		}
+	}
+	if s.Section == elf.SHN_UNDEF && m.im.isWrap(s.Name, lead{vaddr: addr}) {
+		return true
 	}
 	if len(addrs) == 0 && m.mayBind(s, addr) {
 		m.bind(s, addr)
@@ -195,7 +201,7 @@ func (m *matcher) entryIs(p place, e diff.Ref, off int64, table uint64) bool {
 func (m *matcher) slotIs(p place, r diff.Ref, slot uint64) bool {
 	s, ok := m.im.Slots.ByVaddr[slot]
 	if ok && s.Symbol != "" {
-		return r.Sym != nil && s.Symbol == r.Sym.Name
+		return r.Sym != nil && (m.note(r.Sym, lead{name: s.Symbol, version: s.Version}) || m.im.same(r.Sym, s.Symbol))
 	}
 	if r.Type == elf.R_X86_64_GOTTPOFF {
 		if ok {

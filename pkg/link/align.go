@@ -1,0 +1,28 @@
+package link
+
+import (
+	"slices"
+
+	"lpatch/pkg/diff"
+)
+
+// checkAlignment refuses what wants to be aligned better than a page: a patch is mapped where there is room near the image,
+// at any page. A function that the program has is called by its old address, whatever its new body's is.
+func (l *linker) checkAlignment() {
+	for _, c := range l.chunks {
+		if c.align <= pageSize || c.in == nil {
+			continue
+		}
+		replaces := slices.ContainsFunc(c.in.Diff.Changed, func(ch diff.Change) bool { return c.sec != nil && c.in.Diff.New.SectionOf(ch.New) == c.sec })
+		if replaces {
+			continue
+		}
+		name := c.name
+		if c.sec != nil {
+			if syms := c.in.Diff.New.SymbolsIn(c.sec); len(syms) > 0 {
+				name = syms[0].Name
+			}
+		}
+		l.refuse(c.in, name, "alignment-too-large", "the new source aligns it to %d bytes, and a patch is aligned to pages of %d; get it aligned at run time (aligned_alloc), or align it less", c.align, pageSize)
+	}
+}

@@ -1,0 +1,95 @@
+package link
+
+import (
+	"debug/elf"
+	"maps"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// exportsFunction tells whether another file may define a function instead of the image, which is a library that
+// exports it.
+func (im *Image) exportsFunction(name string) bool {
+	return im.Shared() && !im.Symbolic() && slices.ContainsFunc(im.dyn[name], func(s *lpelf.Symbol) bool {
+		return diff.IsFunc(s) && s.Vis == elf.STV_DEFAULT
+	})
+}
+
+// interposable resolves a reference to a function that a library exports as its old code does: directly, if the linker
+// was told so (-Bsymbolic-functions, --dynamic-list), else through the word that the dynamic linker fills with the
+// function of the first file that defines it. done is false for other references.
+func (l *linker) interposable(c *chunk, r diff.Ref) (d dest, done, ok bool) {
+	if r.Sym == nil || r.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.exportsFunction(r.Sym.Name) || r.Sec != nil && r.Add != 0 {
+		return dest{}, false, true
+	}
+	name := r.Sym.Name
+	for _, to := range l.oldLeads(c.in, name) {
+		if to.name == "" {
+			return dest{}, false, true
+		}
+	}
+	if len(l.importSlots(dest{imported: name})) > 0 {
+		return dest{imported: name, version: r.Sym.Version}.add(r.Add), true, true
+	}
+	for _, vaddr := range slices.Sorted(maps.Keys(l.im.Slots.ByVaddr)) {
+		if s := l.im.Slots.ByVaddr[vaddr]; s.Symbol == name && s.Type == elf.R_X86_64_64 && s.Addend == 0 {
+			return inPatch(l.addStub(vaddr), 0), true, true
+		}
+	}
+	return l.interposer(c, r)
+}
+
+// interposer looks for the first file that defines a function which the library exports, and which none of its words
+// holds. What C++ has in several files is the same in all of them.
+func (l *linker) interposer(c *chunk, r diff.Ref) (d dest, done, ok bool) {
+	name := r.Sym.Name
+	if l.bindsOwn() || strings.HasPrefix(name, "_Z") && slices.ContainsFunc(l.im.dyn[name], func(s *lpelf.Symbol) bool { return s.Bind == elf.STB_WEAK }) {
+		return dest{}, false, true
+	}
+	scope := l.im.scope
+	known := scope.load() == nil && len(scope.missing) == 0 && slices.ContainsFunc(scope.libs, func(lib *Image) bool { return !lib.Shared() })
+	if known {
+		lib, sym, _ := scope.lookup(name, r.Sym.Version)
+		switch {
+		case lib == nil:
+			return dest{}, false, true
+		case !lib.Shared() && sym.Type == elf.STT_FUNC:
+			return inPatch(l.addFarStub(name, l.inLibrary(lib, sym.Value), false), 0), true, true
+		}
+	}
+	l.refuse(c.in, name, "interposed-function", "%s exports this function and has no word that says which one counts, because its code does not call it, so a program that defines the function, too, would not be asked; call what old code calls, or name the program with --lib",
+		l.im.Path)
+	return dest{}, true, false
+}
+
+// bindsOwn tells whether old code reaches functions that the image exports directly, and none through a word: the linker
+// was told to do so with all of them.
+func (l *linker) bindsOwn() bool {
+	for name := range l.im.Slots.GOT {
+		if l.im.exportsFunction(name) {
+			return false
+		}
+	}
+	direct := func(a leads) bool {
+		for name, list := range a {
+			if l.im.exportsFunction(name) && slices.ContainsFunc(list, func(to lead) bool { return to.name == "" }) {
+				return true
+			}
+		}
+		return false
+	}
+	return slices.ContainsFunc(l.inputs, func(in *Input) bool { return direct(l.leadsIn(in)) }) || slices.ContainsFunc(l.otherLeads(), direct)
+}
+
+// interposedWord refuses a word of the patch that holds the address of a variable which another file may have instead.
+func (l *linker) interposedWord(c *chunk, r diff.Ref) bool {
+	if r.Type != elf.R_X86_64_64 || r.Sym == nil || r.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.Shared() ||
+		diff.IsTypeData(r.Sym.Name) || !l.im.exportsData(r.Sym.Name) {
+		return false
+	}
+	l.refuse(c.in, r.Sym.Name, "interposed-data", "a program may have a copy of this variable, and a table of the patch cannot hold the address of the one that counts; take its address in code")
+	return true
+}
