@@ -68,6 +68,7 @@ func Compare(old, new *Object, opts Options) *Result {
 	c.compareFunctions()
 	c.compareVariables()
 	c.account()
+	c.checkJoined()
 	if len(c.res.Changed)+len(c.res.Values) > 0 {
 		c.compareLayouts()
 	}

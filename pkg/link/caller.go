@@ -197,7 +197,7 @@ func mentionsNext(c *chunk) bool {
 		switch n := len(op); {
 		case rex&8 != 0 && n > 4 && op[0] == 0xc7 && string(op[n-4:]) == "\xff\xff\xff\xff", // mov $-1 to a register or memory
 			rex&8 != 0 && n == 3 && op[0] == 0x83 && op[1]>>3 == 0x19 && op[2] == 0xff, // or $-1,%r64
-			n == 2 && op[0] == 0x6a && op[1] == 0xff: // push $-1
+			n == 2 && op[0] == 0x6a && op[1] == 0xff:                                   // push $-1
 			return true
 		}
 		pos += in.Len

@@ -22,7 +22,7 @@ func (im *Image) exportsFunction(name string) bool {
 // was told so (-Bsymbolic-functions, --dynamic-list), else through the word that the dynamic linker fills with the
 // function of the first file that defines it. done is false for other references.
 func (l *linker) interposable(c *chunk, r diff.Ref) (d dest, done, ok bool) {
-	if r.Sym == nil || r.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.exportsFunction(r.Sym.Name) || r.Sec != nil && r.Add != 0 {
+	if r.Sym == nil || r.Raw.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.exportsFunction(r.Sym.Name) || r.Sec != nil && r.Add != 0 {
 		return dest{}, false, true
 	}
 	name := r.Sym.Name
@@ -86,7 +86,7 @@ func (l *linker) bindsOwn() bool {
 
 // interposedWord refuses a word of the patch that holds the address of a variable which another file may have instead.
 func (l *linker) interposedWord(c *chunk, r diff.Ref) bool {
-	if r.Type != elf.R_X86_64_64 || r.Sym == nil || r.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.Shared() ||
+	if r.Type != elf.R_X86_64_64 || r.Sym == nil || r.Raw.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.Shared() ||
 		diff.IsTypeData(r.Sym.Name) || !l.im.exportsData(r.Sym.Name) {
 		return false
 	}

@@ -173,8 +173,21 @@ func (m *matcher) addresses(s *lpelf.Symbol) []uint64 {
 		}
 		return out
 	}
-	for _, l := range m.im.Local(m.block, s.Name) {
+	for _, l := range m.locals(s) {
 		out = append(out, l.Value)
+	}
+	return out
+}
+
+// locals returns the image's local symbols of an object's symbol. An object that was joined of several (ld -r) has a part of
+// the symbol table for each.
+func (m *matcher) locals(s *lpelf.Symbol) []*lpelf.Symbol {
+	if m.block == 0 || m.im.recovered || s.File == m.obj.Source || len(m.im.Blocks(s.File)) == 0 {
+		return m.im.Local(m.block, s.Name)
+	}
+	var out []*lpelf.Symbol
+	for _, b := range m.im.Blocks(s.File) {
+		out = append(out, m.im.Local(b, s.Name)...)
 	}
 	return out
 }

@@ -289,7 +289,7 @@ func (m *matcher) tlsSymbol(r diff.Ref) *lpelf.Symbol {
 	if g := m.im.Global(r.Sym.Name); g != nil && r.Sym.Bind != elf.STB_LOCAL {
 		return g
 	}
-	if l := m.im.Local(m.block, r.Sym.Name); len(l) == 1 {
+	if l := m.locals(r.Sym); len(l) == 1 {
 		return l[0]
 	}
 	return nil

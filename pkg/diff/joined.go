@@ -1,0 +1,70 @@
+package diff
+
+import (
+	"debug/elf"
+	"slices"
+
+	"lpatch/pkg/lpelf"
+)
+
+// namesakes returns, by name, the functions and variables of an object that are not the only ones of their name: of objects
+// that "ld -r" joined, each may have a static one.
+func namesakes(o *Object) map[string][]*lpelf.Symbol {
+	m := map[string][]*lpelf.Symbol{}
+	for _, s := range o.Symbols {
+		if s.Name != "" && s.Section != elf.SHN_UNDEF && (IsFunc(s) || isVariable(s)) && !ByContent(s) {
+			m[s.Name] = append(m[s.Name], s)
+		}
+	}
+	for name, list := range m {
+		if len(list) < 2 {
+			delete(m, name)
+		}
+	}
+	return m
+}
+
+// checkJoined refuses changes of which a name does not tell what they concern, since several functions or variables of a joined
+// object have it: one of those changed, or a changed function refers to one.
+func (c *comparer) checkJoined() {
+	olds, news := namesakes(c.old), namesakes(c.new)
+	for name, list := range news {
+		if c.equalNamesakes(olds[name], list) {
+			delete(olds, name)
+			continue
+		}
+		c.refuseJoined(name, "they are not what they were")
+		delete(olds, name)
+	}
+	for name := range olds {
+		c.refuseJoined(name, "they are not what they were")
+	}
+	named := map[string]bool{}
+	for _, ch := range c.res.Changed {
+		for _, r := range c.new.Refs(c.new.SectionOf(ch.New)) {
+			if r.Sym == nil || r.Sec == nil || len(news[r.Sym.Name]) == 0 || named[r.Sym.Name] {
+				continue
+			}
+			if _, literal := Literal(r); !literal {
+				named[r.Sym.Name] = true
+				c.refuseJoined(r.Sym.Name, ch.New.Name+" changed and refers to one of them")
+			}
+		}
+	}
+}
+
+func (c *comparer) refuseJoined(name, why string) {
+	if slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Code == "joined-object" && r.Symbol == name }) {
+		return
+	}
+	c.refuse(name, "joined-object", "the object was joined of several (ld -r) that have functions or variables of this name, and %s; give the objects that were joined", why)
+}
+
+// equalNamesakes tells whether the functions or variables of one name are the same on both sides, each with the one of its source.
+func (c *comparer) equalNamesakes(olds, news []*lpelf.Symbol) bool {
+	return slices.EqualFunc(olds, news, func(o, n *lpelf.Symbol) bool {
+		osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
+		return o.File == n.File && o.Bind == n.Bind && o.Type == n.Type && o.Size == n.Size && (osec == nil) == (nsec == nil) &&
+			c.equalRange(osec, nsec, o.Value, n.Value, n.Size)
+	})
+}

@@ -1,0 +1,3 @@
+#include <stdio.h>
+void note(const char *s);
+void other(void) { note("other"); puts("other"); }
