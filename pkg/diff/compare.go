@@ -65,10 +65,12 @@ func newComparer(old, new *Object, opts Options) *comparer {
 func Compare(old, new *Object, opts Options) *Result {
 	c := newComparer(old, new, opts)
 	c.correlate()
+	c.pairNamesakes()
 	c.compareFunctions()
 	c.compareVariables()
 	c.account()
 	c.checkJoined()
+	c.checkStoredLabels()
 	if len(c.res.Changed)+len(c.res.Values) > 0 {
 		c.compareLayouts()
 	}

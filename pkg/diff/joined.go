@@ -24,6 +24,21 @@ func namesakes(o *Object) map[string][]*lpelf.Symbol {
 	return m
 }
 
+// pairNamesakes pairs static variables of one name with those of the same source.
+func (c *comparer) pairNamesakes() {
+	olds := namesakes(c.old)
+	for name, list := range namesakes(c.new) {
+		if len(list) != len(olds[name]) {
+			continue
+		}
+		for i, n := range list {
+			if o := olds[name][i]; isLocalVariable(o) && isLocalVariable(n) && o.File == n.File {
+				c.pair(o, n)
+			}
+		}
+	}
+}
+
 // checkJoined refuses changes of which a name does not tell what they concern, since several functions or variables of a joined
 // object have it: one of those changed, or a changed function refers to one.
 func (c *comparer) checkJoined() {
@@ -42,7 +57,7 @@ func (c *comparer) checkJoined() {
 	named := map[string]bool{}
 	for _, ch := range c.res.Changed {
 		for _, r := range c.new.Refs(c.new.SectionOf(ch.New)) {
-			if r.Sym == nil || r.Sec == nil || len(news[r.Sym.Name]) == 0 || named[r.Sym.Name] {
+			if r.Sym == nil || r.Sec == nil || len(news[r.Sym.Name]) == 0 || named[r.Sym.Name] || isLocalVariable(r.Sym) && c.res.OldOf[r.Sym] != nil {
 				continue
 			}
 			if _, literal := Literal(r); !literal {

@@ -26,16 +26,20 @@ func (l *linker) interposable(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 		return dest{}, false, true
 	}
 	name := r.Sym.Name
-	for _, to := range l.oldLeads(c.in, name) {
+	for _, to := range l.oldLeads(c.in, r.Sym) {
 		if to.name == "" {
 			return dest{}, false, true
 		}
 	}
-	if len(l.importSlots(dest{imported: name})) > 0 {
-		return dest{imported: name, version: r.Sym.Version}.add(r.Add), true, true
+	version := r.Sym.Version
+	if own := l.im.versioned(r.Sym); own != nil {
+		version = own.Version
+	}
+	if d := (dest{imported: name, version: version}); len(l.importSlots(d)) > 0 {
+		return d.add(r.Add), true, true
 	}
 	for _, vaddr := range slices.Sorted(maps.Keys(l.im.Slots.ByVaddr)) {
-		if s := l.im.Slots.ByVaddr[vaddr]; s.Symbol == name && s.Type == elf.R_X86_64_64 && s.Addend == 0 {
+		if s := l.im.Slots.ByVaddr[vaddr]; s.Symbol == name && s.Version == version && s.Type == elf.R_X86_64_64 && s.Addend == 0 {
 			return inPatch(l.addStub(vaddr), 0), true, true
 		}
 	}

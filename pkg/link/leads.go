@@ -26,12 +26,40 @@ func (a leads) add(name string, l lead) {
 	}
 }
 
-// leadTo says what a reference to an address of the image means: through a PLT entry, the symbol of its word.
+// leadTo says what a reference to an address of the image means: through a PLT entry, the symbol of its word, or the indirect
+// function whose choice it holds.
 func (im *Image) leadTo(addr uint64) lead {
-	if s, ok := im.Slots.ByVaddr[im.Slots.PLT[addr]]; ok && s.Symbol != "" {
-		return lead{name: s.Symbol, version: s.Version}
+	if slot, ok := im.Slots.PLT[addr]; ok {
+		switch s := im.Slots.ByVaddr[slot]; {
+		case s.Symbol != "":
+			return lead{name: s.Symbol, version: s.Version}
+		case s.Type == elf.R_X86_64_IRELATIVE:
+			return lead{vaddr: uint64(s.Addend)}
+		}
 	}
 	return lead{vaddr: addr}
+}
+
+// meaning is the key of a symbol in leads: its name, and the version if it asks for one.
+func meaning(s *lpelf.Symbol) string {
+	if s.Version == "" {
+		return s.Name
+	}
+	return s.Name + "@" + s.Version
+}
+
+// versioned returns what the image defines for a symbol of an object: the default version, or exactly the one that it asks for.
+func (im *Image) versioned(s *lpelf.Symbol) *lpelf.Symbol {
+	for _, d := range im.dyn[s.Name] {
+		if s.Version == d.Version && s.Version != "" || s.Version == "" && !d.Hidden && len(im.dyn[s.Name]) > 1 {
+			return d
+		}
+	}
+	g := im.Global(s.Name)
+	if g != nil && s.Version != "" && s.Version != g.Version {
+		return nil
+	}
+	return g
 }
 
 // note takes down where a reference leads. Only the matcher of leadsOf does; it takes any place that a name leads to.
@@ -39,7 +67,10 @@ func (m *matcher) note(s *lpelf.Symbol, l lead) bool {
 	if m.leads == nil || s == nil || s.Bind == elf.STB_LOCAL || s.Name == "" {
 		return false
 	}
-	m.leads.add(s.Name, l)
+	if g := m.im.Global(l.name); g != nil && !m.im.Shared() {
+		l = lead{vaddr: g.Value} // nobody comes before the program
+	}
+	m.leads.add(meaning(s), l)
 	return true
 }
 
@@ -76,8 +107,9 @@ func (l *linker) leadsIn(in *Input) leads {
 	return l.leads[in]
 }
 
-// oldLeads returns where old code leads a name: that of the same object, else that of the others.
-func (l *linker) oldLeads(in *Input, name string) []lead {
+// oldLeads returns where old code leads a symbol: that of the same object, else that of the others.
+func (l *linker) oldLeads(in *Input, s *lpelf.Symbol) []lead {
+	name := meaning(s)
 	if own := l.leadsIn(in)[name]; len(own) > 0 {
 		return own
 	}
@@ -92,7 +124,7 @@ func (l *linker) oldLeads(in *Input, name string) []lead {
 	for _, other := range l.inputs {
 		take(l.leadsIn(other)[name])
 	}
-	if len(out) > 0 || !l.doubtful(name) {
+	if len(out) > 0 || !l.doubtful(s.Name) {
 		return out
 	}
 	for _, a := range l.otherLeads() {
@@ -137,8 +169,8 @@ func (im *Image) isWrap(name string, to lead) bool {
 // byOldCode resolves a name as old code had it resolved. done is false where nothing is known but the symbol table.
 func (l *linker) byOldCode(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	name := r.Sym.Name
-	found := l.oldLeads(c.in, name)
-	g := l.im.Global(name)
+	found := l.oldLeads(c.in, r.Sym)
+	g := l.im.versioned(r.Sym)
 	switch {
 	case len(found) == 0 && l.im.Global(wrapPrefix+name) != nil:
 		l.refuse(c.in, name, "reference-ambiguous", "no old code refers to this symbol, and %s has %s, to which the linker leads it with --wrap; refer to the one that is meant by its own name",
@@ -153,14 +185,16 @@ func (l *linker) byOldCode(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	}
 	to := found[0]
 	switch {
-	case to.name == "" && g != nil && g.Value == to.vaddr, to.name == name && !l.im.isWrap(name, to), to == lead{}:
+	case g != nil && l.im.leadTo(g.Value) == to, to.name == name && g != nil && !l.im.isWrap(name, to), to == lead{}:
 		return dest{}, false, true
-	case g != nil && !l.im.isWrap(name, to) && !slices.ContainsFunc(l.im.global[name], func(s *lpelf.Symbol) bool { return s.Value == to.vaddr }) && !l.im.chosen(to.vaddr):
+	case g != nil && !l.im.isWrap(name, to) && !slices.ContainsFunc(l.im.global[name], func(s *lpelf.Symbol) bool { return s.Value == to.vaddr }):
 		l.refuse(c.in, name, "reference-ambiguous", "the old code leads this symbol to %s of %s, where the symbol table does not have it; refer to the one that is meant by another name",
 			l.im.leadNames(found), l.im.Path)
 		return dest{}, true, false
 	case to.name != "":
-		return dest{imported: to.name, version: to.version}, true, true
+		d = dest{imported: to.name, version: to.version}
+		known := len(l.importSlots(d)) > 0
+		return d, known, known
 	}
 	if s := l.im.symbolAt(to.vaddr); s != nil {
 		d, ok = l.entry(c.in, s, to.vaddr)

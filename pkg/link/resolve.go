@@ -211,7 +211,7 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	if d, done, ok := l.byOldCode(c, r); done {
 		return d.add(r.Add), ok
 	}
-	if g := l.im.Global(name); g != nil {
+	if g := l.im.versioned(r.Sym); g != nil {
 		d, ok := l.entry(c.in, g, g.Value)
 		return d.add(r.Add), ok
 	}

@@ -1,0 +1,2 @@
+int level = 1;
+int unused_level = 1;
