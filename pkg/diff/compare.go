@@ -101,7 +101,7 @@ func (c *comparer) compareFunctions() {
 		if !cold {
 			order = append(order, name)
 		}
-		sameTables := c.equalLSDA(o, n)
+		sameTables := c.equalLSDA(o, n) && !c.needsFrame(o, n)
 		if sameTables && c.equalFunc(o, n) {
 			continue
 		}
@@ -292,7 +292,7 @@ func (c *comparer) equalRef(o, n Ref) bool {
 	if old, ok := c.res.OldOf[n.Sym]; ok {
 		return old == o.Sym
 	}
-	if isLocalVariable(n.Sym) {
+	if isLocalVariable(n.Sym) || boundElsewhere(o.Sym, n.Sym) {
 		return false
 	}
 	return o.Sym.Name == n.Sym.Name

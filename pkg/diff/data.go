@@ -16,19 +16,25 @@ func (c *comparer) compareVariables() {
 		}
 		o := c.res.OldOf[n]
 		switch {
-		case o != nil && IsTypeData(n.Name):
-			c.compareTypeData(o, n)
-		case o == nil && n.Type == elf.STT_TLS:
+		case o != nil:
+			c.compareVariable(o, n)
+		case n.Type == elf.STT_TLS:
 			c.refuse(n.Name, "new-tls", "a new thread-local variable has no room in the threads that run; use ordinary storage")
-		case o == nil:
-		case (o.Type == elf.STT_TLS) != (n.Type == elf.STT_TLS):
-			c.refuse(n.Name, "tls-changed", "the variable became thread-local or ceased to be; give it another name")
-		case o.Size != n.Size:
-			c.refuse(n.Name, "data-size-changed",
-				"the variable has %d bytes in the program and %d in the new source; put the addition into a new variable", o.Size, n.Size)
-		default:
-			c.compareContent(o, n)
 		}
+	}
+}
+
+func (c *comparer) compareVariable(o, n *lpelf.Symbol) {
+	switch {
+	case IsTypeData(n.Name):
+		c.compareTypeData(o, n)
+	case (o.Type == elf.STT_TLS) != (n.Type == elf.STT_TLS):
+		c.refuse(n.Name, "tls-changed", "the variable became thread-local or ceased to be; give it another name")
+	case o.Size != n.Size:
+		c.refuse(n.Name, "data-size-changed",
+			"the variable has %d bytes in the program and %d in the new source; put the addition into a new variable", o.Size, n.Size)
+	default:
+		c.compareContent(o, n)
 	}
 }
 

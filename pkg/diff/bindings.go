@@ -1,0 +1,99 @@
+package diff
+
+import (
+	"debug/elf"
+
+	"lpatch/pkg/lpelf"
+)
+
+// boundElsewhere tells whether two references of one name mean different symbols: one that the object keeps to itself, and
+// one that it takes from another object.
+func boundElsewhere(o, n *lpelf.Symbol) bool {
+	own := func(s *lpelf.Symbol) bool { return s.Section != elf.SHN_UNDEF && s.Bind == elf.STB_LOCAL }
+	return own(o) && n.Section == elf.SHN_UNDEF || own(n) && o.Section == elf.SHN_UNDEF
+}
+
+// hasFrame tells whether exceptions may pass through a function: unwinders end a program where it has no entry.
+func (o *Object) hasFrame(f *lpelf.Symbol) bool {
+	for _, fr := range o.Frames() {
+		if fr.Code.Sec.Index == int(f.Section) && fr.Code.At == int64(f.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// needsFrame tells whether the new function can be unwound and the old one cannot. The other way round does no harm.
+func (c *comparer) needsFrame(o, n *lpelf.Symbol) bool {
+	return c.new.hasFrame(n) && !c.old.hasFrame(o)
+}
+
+// Move makes the change of a function whose definition is in another object from now on; ok is false if there is nothing to
+// change, since both have the same code and refer to nothing that is an object's own.
+func Move(old *Object, o *lpelf.Symbol, new *Object, n *lpelf.Symbol, opts Options) (ch Change, refusals Refusals, ok bool) {
+	c := newComparer(old, new, opts)
+	if !new.refersToOwn(n) && c.equalLSDA(o, n) && !c.needsFrame(o, n) && c.equalFunc(o, n) {
+		return Change{}, nil, false
+	}
+	c.addChange(o, n, "its definition is in "+new.Name+" now")
+	if len(c.res.Changed) == 0 {
+		return Change{}, c.res.Refusals, true
+	}
+	c.compareLayouts()
+	return c.res.Changed[0], c.res.Refusals.Sorted(), true
+}
+
+// refersToOwn tells whether a function refers to another one that the object keeps to itself. Variables like that are never
+// the same in two objects, which equalRef knows.
+func (o *Object) refersToOwn(f *lpelf.Symbol) bool {
+	for _, r := range o.refsAt(o.SectionOf(f), f.Value, f.Size) {
+		if r.Sym != nil && r.Sym != f && r.Sym.Bind == elf.STB_LOCAL && IsFunc(r.Sym) {
+			return true
+		}
+	}
+	return false
+}
+
+// TakenAlong names a static variable with state that a function, or one that it refers to, brings from the old object to the
+// new one, which had none of its name; "" if there is none.
+func (r *Result) TakenAlong(from *Object, f *lpelf.Symbol) string {
+	seen := map[*lpelf.Symbol]bool{f: true}
+	for queue := []*lpelf.Symbol{f}; len(queue) > 0; queue = queue[1:] {
+		s := queue[0]
+		for _, ref := range r.New.refsAt(r.New.SectionOf(s), s.Value, s.Size) {
+			switch {
+			case ref.Sym == nil || ref.Sec == nil || ref.Sym.Bind != elf.STB_LOCAL || seen[ref.Sym]:
+				continue
+			case IsFunc(ref.Sym) || ref.Sec.Flags&elf.SHF_WRITE == 0:
+				queue = append(queue, ref.Sym)
+			case r.OldOf[ref.Sym] == nil && isLocalVariable(ref.Sym) && from.hasStatic(ref.Sym.Name):
+				return ref.Sym.Name
+			}
+			seen[ref.Sym] = true
+		}
+	}
+	return ""
+}
+
+func (o *Object) hasStatic(name string) bool {
+	for _, v := range o.Variables() {
+		if v.Bind == elf.STB_LOCAL && baseName(v.Name) == baseName(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// MoveVariable compares a variable whose definition is in another object from now on. Its storage stays.
+func MoveVariable(old *Object, o *lpelf.Symbol, new *Object, n *lpelf.Symbol, opts Options) Refusals {
+	opts.Data = false
+	c := newComparer(old, new, opts)
+	c.pair(o, n)
+	c.compareVariable(o, n)
+	was, err := old.Debug()
+	is, err2 := new.Debug()
+	if err == nil && err2 == nil {
+		c.compareVariableTypes(was, is)
+	}
+	return c.res.Refusals
+}
