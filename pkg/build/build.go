@@ -201,7 +201,7 @@ func (b *builder) recover() error {
 // compare compares each pair of objects and keeps those that differ and are part of the image. Objects that only add
 // something are kept too, for what the others may need of them.
 func (b *builder) compare(pairs []pair) error {
-	var changed, adding []*diff.Result
+	var all, changed, adding []*diff.Result
 	for _, p := range pairs {
 		if p.new == nil {
 			if err := b.accountGone(p.name); err != nil {
@@ -221,9 +221,7 @@ func (b *builder) compare(pairs []pair) error {
 			return err
 		}
 		b.noteInstruments(res)
-		if err := b.checkGone(res, pairs); err != nil {
-			return err
-		}
+		all = append(all, res)
 		switch {
 		case p.old != nil && !res.Nothing():
 			changed = append(changed, res)
@@ -243,9 +241,12 @@ func (b *builder) compare(pairs []pair) error {
 	if err := b.settleInstances(pairs); err != nil {
 		return err
 	}
+	if err := b.settleNames(all, pairs); err != nil {
+		return err
+	}
 	b.locateAdding(adding)
 	for _, in := range b.inputs {
-		b.checkMoved(in.Diff)
+		b.checkMoved(in)
 	}
 	return b.surveyTypes(pairs)
 }
@@ -255,6 +256,9 @@ func (b *builder) compare(pairs []pair) error {
 func (b *builder) locateAdding(adding []*diff.Result) {
 	changes := len(b.inputs) > 0
 	for _, res := range adding {
+		if slices.ContainsFunc(b.inputs, func(in *link.Input) bool { return in.Diff == res }) {
+			continue
+		}
 		if len(res.Old.Functions()) > 0 {
 			if in, err := b.locateData(res); err == nil {
 				b.inputs = append(b.inputs, in)
@@ -276,9 +280,14 @@ func (b *builder) locateAdding(adding []*diff.Result) {
 	}
 }
 
-// checkMoved refuses functions that came from another source file: whether they changed on the way is not known.
-func (b *builder) checkMoved(res *diff.Result) {
+// checkMoved refuses functions that the target has from an object that is not among the old ones: whether they changed on the
+// way is not known.
+func (b *builder) checkMoved(in *link.Input) {
+	res := in.Diff
 	for _, name := range res.Added {
+		if objs, err := b.old.naming(name); err == nil && slices.ContainsFunc(objs, func(o *diff.Object) bool { return b.excluded(o.Name) == "" && b.defined(o.Name, name) }) {
+			continue // see settleNames
+		}
 		n, g := res.New.Lookup(name), b.im.Global(name)
 		if n.Bind != elf.STB_LOCAL && !res.New.Shared(n) && g != nil && g.Bind != elf.STB_LOCAL && diff.IsFunc(g) {
 			b.refusals = append(b.refusals, diff.Refusal{Code: "function-moved", File: res.New.Name, Symbol: name,

@@ -79,53 +79,6 @@ func (b *builder) checkMore(obj *diff.Object, loc *link.Located) {
 	}
 }
 
-// checkGone refuses definitions that go away where what refers to them goes to another one of the name from then on, which
-// code that does not change would not.
-func (b *builder) checkGone(res *diff.Result, pairs []pair) error {
-	if b.excluded(res.New.Name) != "" {
-		return nil
-	}
-	for _, s := range slices.Concat(res.Old.Functions(), res.Old.Variables()) {
-		if now := res.New.Lookup(s.Name); s.Bind == elf.STB_LOCAL || res.Old.Shared(s) || now != nil && now.Bind != elf.STB_LOCAL {
-			continue
-		}
-		other, err := b.stillNamed(s.Name, pairs)
-		if err != nil {
-			return err
-		}
-		if other != "" {
-			b.refusals = append(b.refusals, diff.Refusal{Code: "definition-gone", File: res.New.Name, Symbol: s.Name,
-				Text: fmt.Sprintf("its definition is gone, and %s takes another one of this name from then on, which code that does not change would not; keep it, or give the other one a name of its own", other)})
-		}
-	}
-	return nil
-}
-
-// stillNamed names an object that refers to a symbol after the fix, or defines it, as it did before; "" if there is none, or
-// if the definition only moved to another object.
-func (b *builder) stillNamed(symbol string, pairs []pair) (string, error) {
-	other := ""
-	for _, p := range pairs {
-		if p.new == nil || b.excluded(p.name) != "" || !mayName(p.new, symbol) {
-			continue
-		}
-		f, err := lpelf.Parse("new "+p.name, p.new)
-		if err != nil {
-			return "", err
-		}
-		for _, s := range f.Symbols {
-			if s.Name != symbol || s.Bind == elf.STB_LOCAL {
-				continue
-			}
-			if s.Section != elf.SHN_UNDEF && !b.defined(p.name, symbol) {
-				return "", nil
-			}
-			other = p.name
-		}
-	}
-	return other, nil
-}
-
 // defined tells whether an old object defines a symbol for others.
 func (b *builder) defined(object, symbol string) bool {
 	obj, err := b.old.get(object)

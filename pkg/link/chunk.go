@@ -13,6 +13,23 @@ import (
 type Input struct {
 	Diff *diff.Result
 	Loc  *Located // nil if the object is new as a whole
+	// Moved are functions that other objects had.
+	Moved []Moved
+}
+
+// Moved is a function whose definition is in another object from now on.
+type Moved struct {
+	diff.Change
+	Loc *Located // of the old one
+}
+
+// changes are all functions that get a new body from an object, those that other files may use before hidden aliases.
+func (in *Input) changes() []Moved {
+	var out []Moved
+	for _, ch := range publicFirst(in.Diff.Changed) {
+		out = append(out, Moved{ch, in.Loc})
+	}
+	return append(out, in.Moved...)
 }
 
 // kind is the part of the patch that a chunk lies in.

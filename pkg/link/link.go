@@ -71,7 +71,7 @@ func (l *linker) link(spec patch.Spec) (*patch.Content, error) {
 	l.collectDefinitions()
 	l.collectValues()
 	for _, in := range l.inputs {
-		for _, ch := range in.Diff.Changed {
+		for _, ch := range in.changes() {
 			l.addSection(in, in.Diff.New.SectionOf(ch.New))
 		}
 	}

@@ -50,8 +50,8 @@ func (l *linker) addRegistration() error {
 	r.state = l.addSection(in, obj.SectionOf(obj.Lookup(registerState)))
 	l.registration = r
 	for _, user := range l.inputs {
-		for _, ch := range user.Diff.Changed {
-			l.addEntry(user, ch)
+		for _, ch := range user.changes() {
+			l.addEntry(user, ch.Change)
 		}
 	}
 	return nil

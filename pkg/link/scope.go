@@ -181,3 +181,17 @@ func (s *scope) lookup(name, version string) (lib *Image, sym *lpelf.Symbol, old
 	}
 	return nil, nil, old
 }
+
+// Library names a library that the image uses and that defines a symbol; "" if none of those that are there does.
+func (im *Image) Library(name string) string {
+	if im.static() || im.scope.load() != nil {
+		return ""
+	}
+	if lib, _, _ := im.scope.lookup(name, ""); lib != nil {
+		return lib.libraryName()
+	}
+	return ""
+}
+
+// Exports tells whether the image defines a symbol for other files.
+func (im *Image) Exports(name string) bool { return len(im.dyn[name]) > 0 }

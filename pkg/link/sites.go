@@ -19,21 +19,21 @@ var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 func (l *linker) addSites(spec *patch.Spec) {
 	seen := map[uint64]bool{}
 	for _, in := range l.inputs {
-		for _, ch := range publicFirst(in.Diff.Changed) {
-			m := in.Loc.Match(ch.Old)
+		for _, ch := range in.changes() {
+			m := ch.Loc.Match(ch.Old)
 			if m == nil || seen[m.Start] {
 				continue
 			}
 			seen[m.Start] = true
-			site, ok := l.site(in, ch, m)
+			site, ok := l.site(in, ch.Change, m)
 			if !ok || l.folded(in, ch, m) {
 				continue
 			}
-			site.Target = l.target(in, ch)
+			site.Target = l.target(in, ch.Change)
 			spec.Sites = append(spec.Sites, site)
 			fn := patch.Function{Symbol: site.Symbol, Why: ch.Why, Bodies: []patch.Range{{Start: m.Start, End: m.End}}}
-			if cold := in.Diff.Old.Lookup(ch.Old.Name + ".cold"); cold != nil {
-				if cm := in.Loc.Match(cold); cm != nil {
+			if cold := ch.Loc.Obj.Lookup(ch.Old.Name + ".cold"); cold != nil {
+				if cm := ch.Loc.Match(cold); cm != nil {
 					fn.Bodies = append(fn.Bodies, patch.Range{Start: cm.Start, End: cm.End})
 				}
 			}
@@ -47,9 +47,9 @@ func (l *linker) addSites(spec *patch.Spec) {
 }
 
 // folded refuses a function that the linker has made one with others of the same code (--icf): they would all change.
-func (l *linker) folded(in *Input, ch diff.Change, m *Match) bool {
+func (l *linker) folded(in *Input, ch Moved, m *Match) bool {
 	for _, name := range l.im.functionsAt(m.Start) {
-		s := in.Diff.Old.Lookup(name)
+		s := ch.Loc.Obj.Lookup(name)
 		if name == ch.Old.Name || s != nil && s.Section == ch.Old.Section && s.Value == ch.Old.Value {
 			continue
 		}
