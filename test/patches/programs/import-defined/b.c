@@ -1,0 +1,3 @@
+#include <stdlib.h>
+#include <unistd.h>
+int other(int x) { return getppid() != 0 ? x : 7; }

@@ -1,0 +1,2 @@
+#include "h.h"
+int fb(int x) { return f(x) * 2; }

@@ -1,0 +1,4 @@
+#ifndef NEW
+int limit(void) { return 20; }
+#endif
+int other(int x) { return x * 3; }

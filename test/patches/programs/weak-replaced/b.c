@@ -1,0 +1,4 @@
+#ifdef NEW
+int limit(void) { return 20; }
+#endif
+int other(int x) { return x * 3; }
