@@ -49,6 +49,7 @@ again with the fixes of the newer version, and makes a patch for each program an
 			&cli.StringSliceFlag{Name: "layout-ok", Usage: "the layout of the structure `TYPE` may change: new code sees none that old code has made"},
 			&cli.BoolFlag{Name: "no-debug-info-ok", Usage: "no type changed in objects whose debug information does not tell; nothing checks that"},
 			&cli.StringSliceFlag{Name: "caller-ok", Usage: "the new code of `FUNCTION` may ask the dynamic linker, which does not know whose code it is"},
+			&cli.BoolFlag{Name: "start-code-ok", Usage: "code that runs only as the program starts may change: lpctl boot bake puts the patch into the file", DisableDefaultText: true},
 			&cli.StringSliceFlag{Name: "not-part-of", Usage: "`OBJECT` differs, and is no part of the target; may be repeated"},
 			&cli.StringSliceFlag{Name: "set", Usage: "give the variable VAR, or SOURCE:VAR, the bytes of FILE, as `VAR=FILE`; may be repeated"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, `NAME.lp`"},
@@ -146,7 +147,7 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 	if objects {
 		return build.FromObjects(build.Options{
 			Target: c.StringSlice("target")[0], Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
-			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"), NoDebugInfoOK: c.Bool("no-debug-info-ok"), CallerOK: c.StringSlice("caller-ok"),
+			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"), NoDebugInfoOK: c.Bool("no-debug-info-ok"), StartCodeOK: c.Bool("start-code-ok"), CallerOK: c.StringSlice("caller-ok"),
 			Set: sets, NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
 		})
 	}
@@ -161,7 +162,7 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 func sourceOptions(c *cli.Context, name string) build.SourceOptions {
 	o := build.SourceOptions{
 		DebugDirs: c.StringSlice("debug-dir"), Libraries: c.StringSlice("lib"), Source: c.String("source"), Patch: c.String("patch"),
-		Command: c.Args().Slice(), Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"), NoDebugInfoOK: c.Bool("no-debug-info-ok"), CallerOK: c.StringSlice("caller-ok"),
+		Command: c.Args().Slice(), Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"), NoDebugInfoOK: c.Bool("no-debug-info-ok"), StartCodeOK: c.Bool("start-code-ok"), CallerOK: c.StringSlice("caller-ok"),
 		NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {

@@ -43,6 +43,7 @@ type Options struct {
 	Description   string
 	Tool          string   // name and version of the builder, for the descriptor
 	CallerOK      []string // functions that may ask the dynamic linker what depends on who asks
+	StartCodeOK   bool     // code that runs only as the program starts may change: the patch is put into the file
 }
 
 // Set is a variable with the file that holds its new bytes.
@@ -221,6 +222,9 @@ func (b *builder) compare(pairs []pair) error {
 			return err
 		}
 		b.noteInstruments(res)
+		if err := b.checkStart(res); err != nil {
+			return err
+		}
 		all = append(all, res)
 		switch {
 		case p.old != nil && !res.Nothing():

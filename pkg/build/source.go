@@ -34,6 +34,7 @@ type SourceOptions struct {
 	Tool          string
 	Progress      progress.Reporter
 	CallerOK      []string // as in Options
+	StartCodeOK   bool     // as in Options
 }
 
 // FromSource builds the tree as it is and with the patch, each from scratch and one after the other in the same place, and
@@ -120,7 +121,7 @@ func (w *workshop) prepare(target, name string) (*builder, error) {
 	links.new.suspectOld(w.tree)
 	return prepare(Options{
 		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries, Links: links, NotPartOf: o.NotPartOf,
-		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, LayoutOK: o.LayoutOK, NoDebugInfoOK: o.NoDebugInfoOK, CallerOK: o.CallerOK, Set: o.Set, Name: name, Description: o.Description, Tool: o.Tool,
+		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, LayoutOK: o.LayoutOK, NoDebugInfoOK: o.NoDebugInfoOK, StartCodeOK: o.StartCodeOK, CallerOK: o.CallerOK, Set: o.Set, Name: name, Description: o.Description, Tool: o.Tool,
 	})
 }
 

@@ -26,15 +26,11 @@ var explained = []string{".eh_frame", ".gcc_except_table", ".sframe", ".note.gnu
 
 // isConstructors tells whether a section lists, or is, what runs at start or exit.
 func isConstructors(s *lpelf.Section) bool {
-	if s.Flags&elf.SHF_ALLOC == 0 {
-		return false
-	}
-	switch s.Type {
-	case elf.SHT_INIT_ARRAY, elf.SHT_FINI_ARRAY, elf.SHT_PREINIT_ARRAY:
-		return true
-	}
-	return s.Name == ".init" || s.Name == ".fini" || underAny(s.Name, []string{".ctors", ".dtors"})
+	return isStartTable(s) || isExitTable(s) || isStartSection(s)
 }
+
+// isStartSection tells whether a section is code that runs at start or exit as it stands.
+func isStartSection(s *lpelf.Section) bool { return s.Name == ".init" || s.Name == ".fini" }
 
 // under tells whether a name is a prefix, or begins with it and a dot.
 func under(name, prefix string) bool {
@@ -101,7 +97,8 @@ type item struct {
 
 // account is the end of the comparison.
 func (c *comparer) account() {
-	c.compareItems(c.itemsOf(c.old, isConstructors), c.itemsOf(c.new, isConstructors), c.refuseConstructors)
+	c.compareConstructors()
+	c.compareItems(c.itemsOf(c.old, isStartSection), c.itemsOf(c.new, isStartSection), c.refuseConstructors)
 	tables := func(obj, other *Object) func(*lpelf.Section) bool {
 		return func(s *lpelf.Section) bool { return obj.IsTable(s) || other.hasTable(s.Name) }
 	}
@@ -240,11 +237,7 @@ func labelOf(obj, other *Object, i *item) string {
 	return i.sec.Name
 }
 
-func (c *comparer) refuseConstructors(name string, old, new *item) {
-	if new == nil {
-		c.refuse(name, "constructor-changed", "functions that run at start or exit are gone from the new object, and the program goes on to run them; keep them, and have them do nothing")
-		return
-	}
+func (c *comparer) refuseConstructors(name string, _, _ *item) {
 	c.refuse(name, "constructor-changed", "functions that run at start or exit were added or changed; the program has started already: do the work elsewhere")
 }
 

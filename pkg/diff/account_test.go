@@ -32,7 +32,7 @@ func TestAccount(t *testing.T) {
 		{".ctors", "void f(void) {}", `void f(void) {} asm(".pushsection .ctors,\"aw\"\n.quad f\n.popsection");`,
 			"x.o: .ctors: functions that run at start or exit were added or changed; the program has started already: do the work elsewhere [constructor-changed]"},
 		{"a destructor gone", "int n; __attribute__((destructor)) void f(void) { n++; }", "int n; void f(void) { n++; }",
-			"x.o: .fini_array: functions that run at start or exit are gone from the new object, and the program goes on to run them; keep them, and have them do nothing [constructor-changed]"},
+			"x.o: .fini_array: functions that run at start or exit are gone, and the program has run them, or will as it ends; leave them there, and change what they call [constructor-changed]"},
 		{"the same set", member + "int f(void) { return 1; }", member + "int f(void) { return 2; }", ""},
 		{"a variable in a section of its own", "int f(void) { return 1; }", `static long a __attribute__((section(".data.hot"))) = 1; int f(void) { return *(volatile long *)&a; }`, ""},
 		{"a switch", "int g(int); int f(int i) { switch (i) { case 0: return g(4); case 1: return g(9); case 2: return 7; case 3: return g(1); case 4: return g(77); case 5: return g(12); } return 0; }",

@@ -16,17 +16,7 @@ func (o *Object) RunsOnce(f *lpelf.Symbol) bool {
 	if f.Bind == elf.STB_GLOBAL && (f.Name == "main" || f.Name == "_start") {
 		return true
 	}
-	for _, s := range o.Sections {
-		if s.Type != elf.SHT_INIT_ARRAY && s.Type != elf.SHT_PREINIT_ARRAY {
-			continue
-		}
-		for _, r := range o.Refs(s) {
-			if r.Sec != nil && r.Sec.Index == int(f.Section) && r.At == int64(f.Value) {
-				return true
-			}
-		}
-	}
-	return false
+	return o.Starts(f)
 }
 
 // neverReturn are functions of the C and C++ libraries that a compiler knows not to return. A thread that calls one leaves

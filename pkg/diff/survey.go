@@ -249,10 +249,13 @@ func (s *Survey) Refusals() (list Refusals, allowed []string) {
 			where = s.old.where[name]
 		}
 		list = append(list, Refusal{Code: "struct-layout-changed", File: where, Symbol: name,
-			Text: text + ", and the program has objects of the old layout; keep it as it was and store what is new elsewhere, or say --layout-ok '" + name + "' if no old one is seen by new code"})
+			Text: text + ", or say --layout-ok '" + name + "' if no old one is seen by new code"})
 	}
 	return list.Sorted(), allowed
 }
+
+// describeAll is how to have compilers describe classes wherever they are used.
+const describeAll = "compile old and new with -fno-eliminate-unused-debug-types -femit-class-debug-always (gcc) or -fstandalone-debug (clang)"
 
 // change says how a structure changed, or why that is not known; "" if it did not.
 func (s *Survey) change(name string, used bool) string {
@@ -263,11 +266,11 @@ func (s *Survey) change(name string, used bool) string {
 	}
 	switch {
 	case gone && len(now) > 0:
-		return "the structure changed"
+		return "the structure changed, and the program has objects of the old layout; keep it as it was and store what is new elsewhere"
 	case gone && used && s.new.declared[name]:
-		return "the structure is described by the old objects and by none of the new ones, so whether its layout changed is not known"
+		return "the structure is described by the old objects and by none of the new ones, so whether its layout changed is not known; " + describeAll
 	case len(before) == 0 && len(now) > 0 && used && s.old.declared[name]:
-		return "the structure is described by the new objects and by none of the old ones, so whether its layout changed is not known"
+		return "the structure is described by the new objects and by none of the old ones, so whether its layout changed is not known; " + describeAll
 	}
 	return ""
 }

@@ -1,0 +1,113 @@
+package build
+
+import (
+	"debug/elf"
+	"fmt"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+const (
+	startText = "it runs only as the program starts, so its new code never runs in a process that has started; do the work in code that runs later, " +
+		"or say --start-code-ok for a patch that lpctl boot bake puts into the file"
+	threadText = "it gives thread-local variables their first values, and the threads that run have them already; do the work in code that runs later, " +
+		"or say --start-code-ok for a patch that lpctl boot bake puts into the file"
+)
+
+// checkStart refuses changes of code that has run in every process that can be patched.
+func (b *builder) checkStart(res *diff.Result) error {
+	s := starts{b, map[string]bool{}}
+	refused := map[string]string{}
+	note := func(f *lpelf.Symbol) error {
+		once, err := s.once(res.Old, f)
+		switch {
+		case err != nil:
+			return err
+		case once:
+			refused[f.Name] = startText
+		case res.Old.StartsThread(f):
+			refused[f.Name] = threadText
+		}
+		return nil
+	}
+	for _, ch := range res.Changed {
+		if err := note(ch.Old); err != nil {
+			return err
+		}
+	}
+	for _, r := range res.Refusals {
+		// clang puts all initialisers into one section, whatever it is told.
+		if f := res.Old.Lookup(r.Symbol); r.Code == "not-function-sections" && f != nil && diff.IsFunc(f) {
+			if err := note(f); err != nil {
+				return err
+			}
+		}
+	}
+	var kept diff.Refusals
+	for _, r := range res.Refusals {
+		if r.Code != "not-function-sections" || refused[r.Symbol] == "" || b.o.StartCodeOK {
+			kept = append(kept, r)
+		}
+	}
+	for name, text := range refused {
+		if b.o.StartCodeOK {
+			res.Warnings = append(res.Warnings, fmt.Sprintf("%s: %s: the patch relies on --start-code-ok, that it is put into the file with lpctl boot bake", res.New.Name, name))
+			continue
+		}
+		kept = append(kept, diff.Refusal{Code: "start-code-changed", File: res.New.Name, Symbol: name, Text: text})
+	}
+	res.Refusals = kept.Sorted()
+	return nil
+}
+
+// starts finds out which functions of the old objects run at start only.
+type starts struct {
+	b    *builder
+	seen map[string]bool // what is known, or supposed while it is looked for
+}
+
+// once tells whether a function runs at start and not again: by itself, or since nothing but such functions calls it.
+func (s starts) once(obj *diff.Object, f *lpelf.Symbol) (bool, error) {
+	if obj.Starts(f) {
+		return true, nil
+	}
+	if f.Name == "main" || f.Bind != elf.STB_LOCAL && s.b.im.Exports(f.Name) {
+		return false, nil
+	}
+	key := changeKey(obj, f)
+	if known, ok := s.seen[key]; ok {
+		return known, nil
+	}
+	s.seen[key] = true
+	objs := []*diff.Object{obj}
+	if f.Bind != elf.STB_LOCAL {
+		others, err := s.b.old.naming(f.Name)
+		if err != nil {
+			return false, err
+		}
+		for _, other := range others {
+			def := other.Lookup(f.Name)
+			if other.Name != obj.Name && s.b.excluded(other.Name) == "" && (def == nil || def.Bind != elf.STB_LOCAL) {
+				objs = append(objs, other)
+			}
+		}
+	}
+	called := false
+	for _, o := range objs {
+		callers, ok := o.Callers(f.Name)
+		for _, by := range callers {
+			once, err := s.once(o, by)
+			if err != nil {
+				return false, err
+			}
+			ok, called = ok && once, true
+		}
+		if !ok {
+			s.seen[key] = false
+			return false, nil
+		}
+	}
+	s.seen[key] = called
+	return called, nil
+}
