@@ -45,6 +45,7 @@ type Info struct {
 	functions map[uint64]*Entry // by place; nil until they are looked for
 	variables map[uint64]*Entry // of static storage, by place; the same
 	named     map[string][]*Entry
+	statics   map[uint64]Static // the same with their pieces, and thread-local ones
 }
 
 // Read reads the debug information of a relocatable file. The error is ErrNone, wrapped with why, or says what is damaged.
@@ -118,6 +119,8 @@ func sectionBytes(s *lpelf.Section) ([]byte, error) {
 func relocate(f *lpelf.File, data []byte, r lpelf.Reloc) {
 	v := uint64(r.Addend) + r.Sym.Value
 	switch {
+	case (r.Type == elf.R_X86_64_DTPOFF64 || r.Type == elf.R_X86_64_DTPOFF32) && r.Off+8 <= uint64(len(data)): // gas writes the upper half as 0
+		binary.LittleEndian.PutUint64(data[r.Off:], v+uint64(r.Sym.Section)<<SectionShift)
 	case r.Type == elf.R_X86_64_64 && r.Off+8 <= uint64(len(data)):
 		if s := f.SectionOf(r.Sym); s != nil && s.Flags&elf.SHF_ALLOC != 0 {
 			v += uint64(r.Sym.Section) << SectionShift

@@ -52,6 +52,7 @@ type comparer struct {
 	res      *Result
 	newOf    map[*lpelf.Symbol]*lpelf.Symbol // reverse of res.OldOf
 	same     map[sectionPair]bool            // finished and running comparisons of whole sections
+	supposed map[*lpelf.Symbol]*lpelf.Symbol // new to old, while tryUser looks whether they are
 }
 
 func newComparer(old, new *Object, opts Options) *comparer {
@@ -293,8 +294,11 @@ func (c *comparer) equalRef(o, n Ref) bool {
 	if old, ok := c.res.OldOf[n.Sym]; ok {
 		return old == o.Sym
 	}
-	if isLocalVariable(n.Sym) || boundElsewhere(o.Sym, n.Sym) {
+	if boundElsewhere(o.Sym, n.Sym) {
 		return false
+	}
+	if isVariable(n.Sym) && n.Sec != nil {
+		return c.suppose(o.Sym, n.Sym)
 	}
 	return o.Sym.Name == n.Sym.Name
 }

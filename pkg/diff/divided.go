@@ -30,12 +30,6 @@ func (c *comparer) divideData() {
 
 func overlap(a, b *lpelf.Symbol) bool { return a.Value < b.Value+b.Size && b.Value < a.Value+a.Size }
 
-// sameContent tells whether two variables hold the same from the start.
-func (c *comparer) sameContent(o, n *lpelf.Symbol) bool {
-	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
-	return osec != nil && nsec != nil && o.Size == n.Size && c.equalRange(osec, nsec, o.Value, n.Value, o.Size)
-}
-
 // part makes a variable of the new object a new one.
 func (c *comparer) part(o, n *lpelf.Symbol, with string) {
 	if o.Bind != elf.STB_LOCAL || n.Bind != elf.STB_LOCAL || c.old.SectionOf(o).Flags&elf.SHF_WRITE != 0 {

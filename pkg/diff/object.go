@@ -31,6 +31,9 @@ type Object struct {
 	referring map[*lpelf.Section][]*lpelf.Section
 	frames    []Frame         // nil until they are read
 	debug     *debuginfo.Info // nil until it is read
+
+	identities map[*lpelf.Symbol]*identity
+	texts      map[string][]string // sources that are what was compiled; nil for others
 }
 
 // NewObject indexes a relocatable file.
@@ -46,7 +49,7 @@ func NewObject(name string, f *lpelf.File) (*Object, error) {
 	o := &Object{
 		File: f, Name: name, Source: f.SourceName(),
 		byName: map[string]*lpelf.Symbol{}, inSec: map[int][]*lpelf.Symbol{}, ends: map[int]map[uint64]uint64{},
-		decode: map[int]error{}, refs: map[*lpelf.Section][]Ref{},
+		decode: map[int]error{}, refs: map[*lpelf.Section][]Ref{}, identities: map[*lpelf.Symbol]*identity{}, texts: map[string][]string{},
 	}
 	for _, s := range f.Symbols {
 		if s.Name == "" || s.Type == elf.STT_FILE || s.Type == elf.STT_SECTION || s.Section == elf.SHN_UNDEF {

@@ -2,8 +2,8 @@ package diff
 
 import (
 	"debug/elf"
-	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 
 	"lpatch/pkg/lpelf"
@@ -28,150 +28,214 @@ func isSet(section string) bool {
 	return section != ""
 }
 
-// correlate pairs the variables of both objects: global ones by name, local ones by name without the compiler's number,
-// and where several share a name, by the functions that use them, in the order of use.
+// crowd are the variables of one identity that are not paired yet.
+type crowd struct{ olds, news []*lpelf.Symbol }
+
+// correlate pairs the variables of both objects by what they are: by function and name, which debug information and mangled
+// names tell, or by name where they are of the file. Numbers and the order of use tell nothing: both change with the code.
 func (c *comparer) correlate() {
-	olds, news := map[string][]*lpelf.Symbol{}, map[string][]*lpelf.Symbol{}
-	group := func(obj *Object, m map[string][]*lpelf.Symbol) {
-		for _, s := range obj.Variables() {
-			if ByContent(s) || obj.HoldsLabels(s) {
-				continue
-			}
-			key := s.Name
-			if sec := obj.SectionOf(s); sec != nil && isSet(sec.Name) {
-				key = fmt.Sprintf("%s+%d", sec.Name, s.Value)
-			} else if s.Bind == elf.STB_LOCAL {
-				key = baseName(s.Name)
-			}
-			m[key] = append(m[key], s)
-		}
+	if c.sameByName() {
+		return
 	}
-	group(c.old, olds)
-	group(c.new, news)
-	names := make([]string, 0, len(news))
-	for name := range news {
-		names = append(names, name)
+	for _, rule := range []func(){c.pairSole, c.pairLoose, c.pairByCode, c.pairCrowds, c.pairLeft} {
+		rule()
 	}
-	sort.Strings(names)
-	var crowded []string
-	for _, name := range names {
-		switch {
-		case len(olds[name]) == 0:
-		case len(olds[name]) == 1 && len(news[name]) == 1:
-			c.pair(olds[name][0], news[name][0])
-		default:
-			crowded = append(crowded, name)
-		}
-	}
-	if len(crowded) > 0 {
-		c.correlateByUse()
-		for _, name := range crowded {
-			c.checkCrowd(name, olds[name], news[name])
-		}
-	}
-	c.pairMoved()
+	c.pairGuards()
+	c.checkNames()
 	c.divideData()
+	c.same = map[sectionPair]bool{}
 }
 
-// pairMoved pairs static local variables that went with their code to another function. gcc's names tell no function, so
-// correlate has paired those; clang's do ("function.variable").
-func (c *comparer) pairMoved() {
-	left := func(obj *Object, paired map[*lpelf.Symbol]*lpelf.Symbol) map[string][]*lpelf.Symbol {
-		m := map[string][]*lpelf.Symbol{}
-		for _, s := range obj.Variables() {
-			if _, name, ok := strings.Cut(baseName(s.Name), "."); ok && name != "" && isLocalVariable(s) && !ByContent(s) && !obj.HoldsLabels(s) && paired[s] == nil {
-				m[name] = append(m[name], s)
-			}
-		}
-		return m
-	}
-	olds := left(c.old, c.newOf)
-	for name, news := range left(c.new, c.res.OldOf) {
-		if o := olds[name]; len(o) == 1 && len(news) == 1 && o[0].Size == news[0].Size && o[0].Type == news[0].Type {
-			c.pair(o[0], news[0])
+// sameByName pairs by symbol, and tells whether old and new are the same then. Most objects of a program are.
+func (c *comparer) sameByName() bool {
+	olds, news := c.old.Variables(), c.new.Variables()
+	for _, n := range news {
+		if o := c.old.Lookup(n.Name); o != nil && isVariable(o) && !c.old.byContent(o) && !c.new.byContent(n) {
+			c.pair(o, n)
 		}
 	}
+	same := len(olds) == len(news) && len(c.old.Functions()) == len(c.new.Functions())
+	for _, n := range c.new.Functions() {
+		same = same && c.unchanged(n.Name)
+	}
+	for _, n := range news {
+		o := c.res.OldOf[n]
+		same = same && (c.new.byContent(n) || o != nil && c.sameContent(o, n))
+	}
+	if !same {
+		clear(c.res.OldOf)
+		clear(c.newOf)
+	}
+	c.same = map[sectionPair]bool{}
+	return same
+}
+
+// sameContent tells whether two variables are of one kind and start alike.
+func (c *comparer) sameContent(o, n *lpelf.Symbol) bool {
+	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
+	const kind = elf.SHF_WRITE | elf.SHF_TLS
+	if o.Size != n.Size || o.Type != n.Type || osec != nil && nsec != nil && osec.Flags&kind != nsec.Flags&kind {
+		return false
+	}
+	return c.equalRange(osec, nsec, startOf(osec, o), startOf(nsec, n), n.Size)
 }
 
 func (c *comparer) pair(o, n *lpelf.Symbol) {
 	c.res.OldOf[n], c.newOf[o] = o, n
 }
 
-// correlateByUse walks the functions and the initialised variables that exist in both objects and pairs the first uses
-// of equally named statics. A new pair of variables is a new pair of users, so it goes on until nothing more is found.
-func (c *comparer) correlateByUse() {
+// unpaired lists the variables of an object that are to be paired and are not. Guards follow what they guard.
+func (c *comparer) unpaired(obj *Object) []*lpelf.Symbol {
+	return slices.DeleteFunc(obj.Variables(), func(s *lpelf.Symbol) bool {
+		return c.isPaired(s) || obj.byContent(s) || strings.HasPrefix(s.Name, guardPrefix)
+	})
+}
+
+func (c *comparer) isPaired(s *lpelf.Symbol) bool { return c.res.OldOf[s] != nil || c.newOf[s] != nil }
+
+// crowds groups the unpaired variables by a key of their identity.
+func (c *comparer) crowds(key func(*identity) string) map[string]*crowd {
+	m := map[string]*crowd{}
+	of := func(obj *Object, s *lpelf.Symbol) *crowd {
+		k := key(obj.identify(s))
+		if m[k] == nil {
+			m[k] = &crowd{}
+		}
+		return m[k]
+	}
+	for _, s := range c.unpaired(c.old) {
+		g := of(c.old, s)
+		g.olds = append(g.olds, s)
+	}
+	for _, s := range c.unpaired(c.new) {
+		g := of(c.new, s)
+		g.news = append(g.news, s)
+	}
+	maps.DeleteFunc(m, func(_ string, g *crowd) bool { return len(g.olds) == 0 || len(g.news) == 0 })
+	return m
+}
+
+func (g *crowd) sole() bool { return len(g.olds) == 1 && len(g.news) == 1 }
+
+// pairSole pairs variables that are the only ones of their identity.
+func (c *comparer) pairSole() {
+	for _, g := range c.crowds((*identity).key) {
+		if g.sole() && c.belong(g.olds[0], g.news[0]) {
+			c.pair(g.olds[0], g.news[0])
+		}
+	}
+}
+
+// belong tells whether nothing speaks against that two variables of one name are the same one.
+func (c *comparer) belong(o, n *lpelf.Symbol) bool {
+	was, is := c.old.identify(o), c.new.identify(n)
+	if was.known && is.known {
+		return was.decl.Piece == is.decl.Piece && c.wholeAlike(o, n) && !c.otherMacro(o, n)
+	}
+	numbered := baseName(o.Name) != o.Name || baseName(n.Name) != n.Name
+	return !numbered || haveCommon(c.old.users(o), c.new.users(n))
+}
+
+// pairLoose pairs static locals of a function of C++ whose parameters changed.
+func (c *comparer) pairLoose() {
+	for _, g := range c.crowds((*identity).loose) {
+		if g.sole() && c.old.identify(g.olds[0]).local && c.belong(g.olds[0], g.news[0]) {
+			c.pair(g.olds[0], g.news[0])
+		}
+	}
+}
+
+// users are the functions and variables that refer to a variable.
+func (o *Object) users(v *lpelf.Symbol) map[string]bool {
+	users := map[string]bool{}
+	for _, list := range [][]*lpelf.Symbol{o.Functions(), o.Variables()} {
+		for _, s := range list {
+			sec := o.SectionOf(s)
+			for _, r := range o.refsAt(sec, startOf(sec, s), s.Size) {
+				if r.Sym == v {
+					users[s.Name] = true
+				}
+			}
+		}
+	}
+	return users
+}
+
+func haveCommon(a, b map[string]bool) bool {
+	for name := range a {
+		if b[name] {
+			return true
+		}
+	}
+	return len(a) == 0 && len(b) == 0
+}
+
+// pairByCode pairs variables by the functions that use them and are, but for the compiler's numbers, what they were: the
+// same code does the same with the same variables. A new pair may show that of another user, so it goes on until nothing
+// more is found.
+func (c *comparer) pairByCode() {
 	for found := true; found; {
 		found = false
-		for _, n := range c.new.Functions() {
-			if o := c.old.Lookup(n.Name); o != nil && IsFunc(o) {
-				found = c.pairUses(o, n) || found
-			}
+		left := map[*lpelf.Symbol]bool{}
+		for _, s := range c.unpaired(c.new) {
+			left[s] = true
 		}
-		for _, n := range c.new.Variables() {
-			if o := c.res.OldOf[n]; o != nil {
-				found = c.pairUses(o, n) || found
+		for _, list := range [][]*lpelf.Symbol{c.new.Functions(), c.new.Variables()} {
+			for _, n := range list {
+				sec := c.new.SectionOf(n)
+				refs := c.new.refsAt(sec, startOf(sec, n), n.Size)
+				if slices.ContainsFunc(refs, func(r Ref) bool { return left[r.Sym] }) {
+					found = c.tryUser(n) || found
+				}
 			}
 		}
 	}
 }
 
-// pairUses pairs the statics that o and n refer to, and tells whether it found a new pair.
-func (c *comparer) pairUses(o, n *lpelf.Symbol) bool {
-	found := false
-	used, now := c.staticUses(c.old, o), c.staticUses(c.new, n)
-	for name, news := range now {
-		olds := used[name]
-		if len(olds) != len(news) {
-			continue // which of them is new cannot be told here; another user may know
-		}
-		for i := range news {
-			if c.res.OldOf[news[i]] == nil && c.newOf[olds[i]] == nil {
-				c.pair(olds[i], news[i])
-				found = true
-			}
-		}
+// tryUser supposes that the unpaired variables that a function or variable of both objects uses are the same, place by
+// place, and pairs them if all of it is the same then.
+func (c *comparer) tryUser(n *lpelf.Symbol) bool {
+	o := c.old.Lookup(n.Name)
+	if isVariable(n) {
+		o = c.res.OldOf[n]
 	}
-	return found
+	if o == nil || IsFunc(o) != IsFunc(n) {
+		return false
+	}
+	saved := c.same
+	c.supposed, c.same = map[*lpelf.Symbol]*lpelf.Symbol{}, map[sectionPair]bool{}
+	equal := IsFunc(n) && c.equalFunc(o, n) || !IsFunc(n) && c.sameContent(o, n)
+	supposed := c.supposed
+	c.supposed, c.same = nil, saved
+	if !equal {
+		return false
+	}
+	for n, o := range supposed {
+		c.pair(o, n)
+	}
+	return len(supposed) > 0
 }
 
-// staticUses lists the numbered statics that a symbol refers to, by name without the number, in the order of first use.
-func (c *comparer) staticUses(obj *Object, f *lpelf.Symbol) map[string][]*lpelf.Symbol {
-	uses, seen := map[string][]*lpelf.Symbol{}, map[*lpelf.Symbol]bool{}
-	sec := obj.SectionOf(f)
-	if sec == nil {
-		return nil
+// suppose tells whether two variables at the same place of two functions may be the same one.
+func (c *comparer) suppose(o, n *lpelf.Symbol) bool {
+	if c.supposed == nil || !isVariable(o) || c.isPaired(o) || c.isPaired(n) || c.old.byContent(o) || c.new.byContent(n) {
+		return false
 	}
-	for _, r := range refsIn(obj.Refs(sec), f.Value, f.Size) {
-		if r.Sym == nil || r.Sec == nil || !isLocalVariable(r.Sym) || ByContent(r.Sym) || obj.HoldsLabels(r.Sym) || seen[r.Sym] {
-			continue
-		}
-		seen[r.Sym] = true
-		name := baseName(r.Sym.Name)
-		uses[name] = append(uses[name], r.Sym)
+	if before, ok := c.supposed[n]; ok {
+		return before == o
 	}
-	return uses
-}
-
-// checkCrowd handles what use did not pair. One left on each side belong together; more on both sides is a guess that
-// nobody should make for state that a running program keeps.
-func (c *comparer) checkCrowd(name string, olds, news []*lpelf.Symbol) {
-	var o, n []*lpelf.Symbol
-	for _, s := range olds {
-		if c.newOf[s] == nil {
-			o = append(o, s)
+	for _, taken := range c.supposed {
+		if taken == o {
+			return false
 		}
 	}
-	for _, s := range news {
-		if c.res.OldOf[s] == nil {
-			n = append(n, s)
-		}
+	if o.Bind != n.Bind || !c.alike(o, n) || strings.HasPrefix(o.Name, guardPrefix) != strings.HasPrefix(n.Name, guardPrefix) {
+		return false
 	}
-	switch {
-	case len(o) == 0 || len(n) == 0:
-	case len(o) == 1 && len(n) == 1:
-		c.pair(o[0], n[0])
-	default:
-		c.refuse(name, "static-ambiguous",
-			"%d old and %d new static variables of this name cannot be matched to each other; give the new ones names of their own", len(o), len(n))
+	c.supposed[n] = o
+	if c.sameContent(o, n) {
+		return true
 	}
+	delete(c.supposed, n)
+	return false
 }

@@ -1,0 +1,132 @@
+package debuginfo
+
+import (
+	"debug/dwarf"
+	"encoding/binary"
+	"path/filepath"
+)
+
+// Operations of location expressions that say where a variable of static storage is, or are harmless beside that
+// (DWARF 5, 7.7.1).
+const (
+	opConst8u = 0x0e // followed by opTLS, or by GNU's
+	opConstu  = 0x10
+	opMul     = 0x1e
+	opPlus    = 0x23
+	opLit0    = 0x30
+	opLit31   = 0x4f
+	opPiece   = 0x93
+	opDeref   = 0x94
+	opTLS     = 0x9b
+	opStack   = 0x9f
+	opGNUTLS  = 0xe0
+)
+
+// Static is a variable of static storage, or a piece of one of which a compiler has made several.
+type Static struct {
+	*Entry
+	Piece int // counted from 0
+}
+
+// Static returns what is declared at a place of a section. Where compilers have made pieces of a structure, or a flag of
+// one byte from a wider variable, that is at the place of the piece or flag.
+func (i *Info) Static(section int, off uint64) (Static, bool) {
+	if i.statics == nil {
+		i.statics = map[uint64]Static{}
+		i.Walk(func(e *Entry) {
+			if e.Tag == dwarf.TagVariable {
+				for n, at := range e.addresses() {
+					i.statics[at] = Static{e, n}
+				}
+			}
+		})
+	}
+	s, ok := i.statics[uint64(section)<<SectionShift+off]
+	return s, ok
+}
+
+// addresses lists the places of a variable and of its pieces.
+func (e *Entry) addresses() []uint64 {
+	loc, _ := e.Val(dwarf.AttrLocation).([]byte)
+	var out []uint64
+	number := func(from int) (n uint64, next int) {
+		n, size := binary.Uvarint(loc[from:])
+		return n, from + max(size, 1)
+	}
+	for at := 0; at < len(loc); {
+		op := loc[at]
+		at++
+		switch {
+		case (op == opAddr || op == opConst8u) && at+8 <= len(loc):
+			if op == opAddr || at+8 < len(loc) && (loc[at+8] == opTLS || loc[at+8] == opGNUTLS) {
+				out = append(out, binary.LittleEndian.Uint64(loc[at:]))
+			}
+			at += 8
+		case op == opAddrx:
+			index, next := number(at)
+			base, _ := e.Unit.Int(dwarf.AttrAddrBase)
+			if i := uint64(base) + 8*index; i+8 <= uint64(len(e.info.addrs)) {
+				out = append(out, binary.LittleEndian.Uint64(e.info.addrs[i:]))
+			}
+			at = next
+		case op == opConstu || op == opPlus || op == opPiece:
+			_, at = number(at)
+		case op == opDeref:
+			at++
+		case op == opMul, op == opTLS, op == opGNUTLS, op == opStack, op >= opLit0 && op <= opLit31:
+		default:
+			return out
+		}
+	}
+	return out
+}
+
+// Function is the function that declares an entry, whichever one it was inlined into; nil for what is outside functions.
+func (e *Entry) Function() *Entry {
+	for p := e.origin().Parent; p != nil; p = p.origin().Parent {
+		if f := p.origin(); f.Tag == dwarf.TagSubprogram {
+			return f
+		}
+	}
+	return nil
+}
+
+// Source is the file and the line of a declaration; ok is false if it does not say.
+func (e *Entry) Source() (file string, line int, ok bool) {
+	e = e.origin()
+	index, ok1 := e.Int(dwarf.AttrDeclFile)
+	n, ok2 := e.Int(dwarf.AttrDeclLine)
+	if !ok1 || !ok2 || e.Unit == nil {
+		return "", 0, false
+	}
+	r, err := e.info.Data.LineReader(e.Unit.Entry)
+	if err != nil || r == nil || index < 0 || index >= int64(len(r.Files())) || r.Files()[index] == nil {
+		return "", 0, false
+	}
+	file = r.Files()[index].Name
+	if dir, _ := e.Unit.Val(dwarf.AttrCompDir).(string); !filepath.IsAbs(file) {
+		file = filepath.Join(dir, file)
+	}
+	return file, int(n), true
+}
+
+// Pieces is how many a compiler has made of a variable.
+func (s Static) Pieces() int { return len(s.addresses()) }
+
+// EachFunction calls visit for the functions that the file defines, inlined ones too.
+func (i *Info) EachFunction(visit func(*Entry)) {
+	i.Walk(func(e *Entry) {
+		if e.Tag == dwarf.TagSubprogram && e.IsDefined() {
+			visit(e)
+		}
+	})
+}
+
+// LinkageName is the mangled name of a function, or "".
+func (e *Entry) LinkageName() string {
+	name, _ := e.Val(dwarf.AttrLinkageName).(string)
+	if name == "" {
+		name, _ = e.origin().Val(dwarf.AttrLinkageName).(string)
+	}
+	return name
+}
