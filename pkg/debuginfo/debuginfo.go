@@ -41,6 +41,7 @@ type Info struct {
 	entries map[dwarf.Offset]*Entry
 	shapes  map[dwarf.Offset]string
 	addrs   []byte // .debug_addr
+	lines   []byte // .debug_line
 
 	functions map[uint64]*Entry // by place; nil until they are looked for
 	variables map[uint64]*Entry // of static storage, by place; the same
@@ -94,7 +95,7 @@ func (i *Info) open(f *lpelf.File) error {
 			}
 		}
 	}
-	i.Data, i.addrs = d, sec[".debug_addr"]
+	i.Data, i.addrs, i.lines = d, sec[".debug_addr"], sec[".debug_line"]
 	return nil
 }
 

@@ -1,43 +1,84 @@
 package diff
 
 import (
+	"debug/dwarf"
+	"debug/elf"
 	"regexp"
+	"slices"
+	"strings"
 
+	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/lpelf"
 )
 
-// closureNumber is where the mangled name of a lambda expression, or of a function made for one, has its number: gcc
-// counts within a function ("UlvE_", "UlvE0_", Itanium C++ ABI 5.1.8), clang, for those that no other file sees, within the
-// file ("$_0").
-var closureNumber = regexp.MustCompile(`(Ul.*?E)[0-9]*_|(\$_)[0-9]+`)
+// The functions of lambda expressions, of unnamed types and of local classes have names with numbers by the order in the
+// source: gcc counts within a function ("UlvE_", "UlvE0_", Itanium C++ ABI 5.1.8), clang, for what no other file sees, within
+// the file ("$_0"). What such a name means is known only while none came, went or changed places.
 
-// closureKey is a name without that number; ok is false for other names.
-func closureKey(name string) (key string, ok bool) {
-	if !closureNumber.MatchString(name) {
+// variant is which of several functions that a constructor or destructor is made of.
+var variant = regexp.MustCompile(`[CD][0-5]E|^_ZT[hvc]\w*?_Z`)
+
+// numberedKey is a function's name without numbers of that kind; ok is false for functions of C.
+func numberedKey(name string) (key string, ok bool) {
+	if _, cold := ColdParent(name); cold || !strings.HasPrefix(name, "_Z") || !strings.ContainsAny(name[2:], "Z$U") {
 		return "", false
 	}
-	return closureNumber.ReplaceAllString(name, "$1$2#"), true
+	return numberless(name) + strings.Join(variant.FindAllString(name, -1), ""), true
 }
 
-// renumbered tells whether a name that both objects have means different lambda expressions in them: one was put before
-// it, or taken away, and another of the same function has the code now, or had it before. A closure that the program keeps
-// must not come to run the code of another.
+// numbered lists the functions of an object by that key.
+func (o *Object) numbered(key string) []*lpelf.Symbol {
+	if o.byKey == nil {
+		o.byKey = map[string][]*lpelf.Symbol{}
+		for _, s := range o.Functions() {
+			if k, ok := numberedKey(s.Name); ok {
+				o.byKey[k] = append(o.byKey[k], s)
+			}
+		}
+	}
+	return o.byKey[key]
+}
+
+// renumbered tells whether a name that both objects have may mean different lambda expressions or classes in them: one was
+// put before it, or taken away, or more than one of them changed. A closure or object that the program keeps must not come
+// to run the code of another.
 func (c *comparer) renumbered(o, n *lpelf.Symbol) bool {
-	key, ok := closureKey(n.Name)
+	key, ok := numberedKey(n.Name)
 	if !ok {
-		return false
+		return c.otherNested(o, n)
 	}
-	for _, s := range c.new.Functions() {
-		if k, _ := closureKey(s.Name); k == key && s.Name != n.Name && !c.unchanged(s.Name) && c.equalFunc(o, s) {
-			return true
+	olds, news := c.old.numbered(key), c.new.numbered(key)
+	if len(olds) != len(news) {
+		return true
+	}
+	return slices.ContainsFunc(news, func(s *lpelf.Symbol) bool { return s.Name != n.Name && !c.unchanged(s.Name) })
+}
+
+func (c *comparer) refuseRenumbered(n *lpelf.Symbol) {
+	switch {
+	case !strings.HasPrefix(n.Name, "_Z"):
+		c.refuse(n.Name, "closure-renumbered", "the nested function of another function has this name in the program; make it a function of the file")
+	case number.MatchString(n.Name) || strings.Contains(n.Name, "Ul"):
+		c.refuse(n.Name, "closure-renumbered", "lambda expressions came or went in front of this one, which has the name of another now; put new ones behind the old ones of the function, or make them named functions")
+	default:
+		c.refuse(n.Name, "local-class-renumbered", "the function has several classes of this name, or without one, and more than one changed, came or went, so which of them the program's objects are of is not known; "+
+			"change one at a time, or give each a name of its own")
+	}
+}
+
+// compareRenamed refuses a lambda expression that has another number now and changed: the program may keep closures that
+// run the old code, which has no new one by its name.
+func (c *comparer) compareRenamed() {
+	for _, o := range c.old.Functions() {
+		key, ok := numberedKey(o.Name)
+		if !ok || c.new.Lookup(o.Name) != nil {
+			continue
+		}
+		news := slices.DeleteFunc(slices.Clone(c.new.numbered(key)), func(n *lpelf.Symbol) bool { return n.Name == o.Name })
+		if len(news) > 0 && !slices.ContainsFunc(news, func(n *lpelf.Symbol) bool { return c.equalFunc(o, n) }) {
+			c.refuseRenumbered(news[0])
 		}
 	}
-	for _, s := range c.old.Functions() {
-		if k, _ := closureKey(s.Name); k == key && s.Name != n.Name && !c.unchanged(s.Name) && c.equalFunc(s, n) {
-			return true
-		}
-	}
-	return c.count(c.old, key) != c.count(c.new, key)
 }
 
 // unchanged tells whether the function of that name is the same in both objects.
@@ -46,12 +87,22 @@ func (c *comparer) unchanged(name string) bool {
 	return o != nil && n != nil && IsFunc(o) && IsFunc(n) && c.equalFunc(o, n)
 }
 
-func (c *comparer) count(obj *Object, key string) int {
-	n := 0
-	for _, s := range obj.Functions() {
-		if k, _ := closureKey(s.Name); k == key {
-			n++
-		}
+// otherNested tells whether two nested functions of GNU C, which have numbers too, are of different functions.
+func (c *comparer) otherNested(o, n *lpelf.Symbol) bool {
+	return n.Bind == elf.STB_LOCAL && baseName(n.Name) != n.Name && c.old.owner(o) != c.new.owner(n)
+}
+
+// owner names the function that declares a function, as far as debug information says.
+func (o *Object) owner(f *lpelf.Symbol) string {
+	owner := ""
+	if info, err := o.Debug(); err == nil {
+		info.EachFunction(func(e *debuginfo.Entry) {
+			if pc, ok := e.Val(dwarf.AttrLowpc).(uint64); ok && pc == uint64(f.Section)<<debuginfo.SectionShift+f.Value {
+				if by := e.Function(); by != nil {
+					owner = by.Name()
+				}
+			}
+		})
 	}
-	return n
+	return owner
 }

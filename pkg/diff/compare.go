@@ -124,6 +124,7 @@ func (c *comparer) compareFunctions() {
 		c.addChange(c.old.Lookup(name), c.new.Lookup(name), why[name])
 	}
 	c.res.LineOnly = without(c.res.LineOnly, why)
+	c.compareRenamed()
 	if lines.missing && len(c.res.Changed) > 0 {
 		c.res.Warnings = append(c.res.Warnings, c.new.Name+
 			": compiled without -g, so functions that differ by line numbers only cannot be told apart and are replaced too")
@@ -151,7 +152,7 @@ func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 	case osec == nil || nsec == nil || !IsText(osec) || !IsText(nsec):
 		c.refuse(n.Name, "no-code", "the function is not in a section of code; compile it as ordinary C")
 	case c.renumbered(o, n):
-		c.refuse(n.Name, "closure-renumbered", "lambda expressions came or went in front of this one, which has the name of another now; put new ones behind the old ones of the function, or make them named functions")
+		c.refuseRenumbered(n)
 	case o.Value > 0 && n.Value > 0 && len(c.old.SymbolsIn(osec)) == 1 && len(c.new.SymbolsIn(nsec)) == 1:
 		c.refuse(n.Name, "not-function-sections", "the function does not begin where its section does; compile old and new without -fpatchable-function-entry, whatever the target has")
 	case !c.ownSection(c.old, o) || !c.ownSection(c.new, n):

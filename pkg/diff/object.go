@@ -32,8 +32,9 @@ type Object struct {
 	frames    []Frame         // nil until they are read
 	debug     *debuginfo.Info // nil until it is read
 
+	byKey      map[string][]*lpelf.Symbol // functions by numberedKey; nil until they are asked for
 	identities map[*lpelf.Symbol]*identity
-	texts      map[string][]string // sources that are what was compiled; nil for others
+	sources    map[string]*source
 }
 
 // NewObject indexes a relocatable file.
@@ -49,7 +50,7 @@ func NewObject(name string, f *lpelf.File) (*Object, error) {
 	o := &Object{
 		File: f, Name: name, Source: f.SourceName(),
 		byName: map[string]*lpelf.Symbol{}, inSec: map[int][]*lpelf.Symbol{}, ends: map[int]map[uint64]uint64{},
-		decode: map[int]error{}, refs: map[*lpelf.Section][]Ref{}, identities: map[*lpelf.Symbol]*identity{}, texts: map[string][]string{},
+		decode: map[int]error{}, refs: map[*lpelf.Section][]Ref{}, identities: map[*lpelf.Symbol]*identity{}, sources: map[string]*source{},
 	}
 	for _, s := range f.Symbols {
 		if s.Name == "" || s.Type == elf.STT_FILE || s.Type == elf.STT_SECTION || s.Section == elf.SHN_UNDEF {

@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"crypto/md5"
 	"os"
 	"regexp"
 	"strings"
@@ -25,7 +26,7 @@ type spot struct {
 func (s *spot) line(off int, name *regexp.Regexp) string {
 	if i := s.at + off; i >= s.low && i < len(s.lines) {
 		text := strings.Join(strings.Fields(s.lines[i]), " ")
-		if off == 0 || speaks.MatchString(text) {
+		if off == 0 || speaks.MatchString(text) && text[0] != '#' {
 			return name.ReplaceAllString(text, "\x00")
 		}
 	}
@@ -39,48 +40,80 @@ func wordOf(name string) *regexp.Regexp {
 	return regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`)
 }
 
+// spots finds the declarations of an old and a new variable in their sources; nil where those are not at hand.
+func (c *comparer) spots(o, n *lpelf.Symbol) (os, ns *spot) {
+	ofile, oproved, os := c.old.spot(o)
+	nfile, nproved, ns := c.new.spot(n)
+	if os == nil || ns == nil || ofile == nfile && !(oproved && nproved) {
+		return nil, nil // a file has one version only, and which one is not known
+	}
+	return os, ns
+}
+
+// source is a file of which an object was made; lines is nil if the file is not that any more, as far as can be seen.
+type source struct {
+	lines  []string
+	proved bool // by its hash
+}
+
 // spot finds the declaration of a variable in the source.
-func (o *Object) spot(v *lpelf.Symbol) *spot {
+func (o *Object) spot(v *lpelf.Symbol) (file string, proved bool, s *spot) {
 	id := o.identify(v)
 	if id.decl.Entry == nil {
-		return nil
+		return "", false, nil
 	}
 	file, line, ok := id.decl.Source()
 	if !ok {
-		return nil
+		return "", false, nil
 	}
-	lines, read := o.texts[file]
-	if !read {
-		lines = o.readSource(file)
-		o.texts[file] = lines
+	src := o.sources[file]
+	if src == nil {
+		src = o.readSource(file, id.decl.Entry)
+		o.sources[file] = src
 	}
-	if line < 1 || line > len(lines) {
-		return nil
+	if line < 1 || line > len(src.lines) {
+		return "", false, nil
 	}
-	s := &spot{lines: lines, at: line - 1}
+	s = &spot{lines: src.lines, at: line - 1}
 	if f := id.decl.Function(); f != nil {
 		if in, first, ok := f.Source(); ok && in == file && first <= line {
 			s.low = first - 1
 		}
 	}
-	return s
+	return file, src.proved, s
 }
 
-// readSource reads a source if it is what the object was compiled from: no newer than that, and with the functions that it
-// defines where they were.
-func (o *Object) readSource(file string) []string {
-	path, _, _ := strings.Cut(o.Path, "(") // a member of an archive
-	src, err1 := os.Stat(file)
-	obj, err2 := os.Stat(path)
-	if err1 != nil || err2 != nil || src.ModTime().After(obj.ModTime()) || !src.Mode().IsRegular() {
-		return nil
+// readSource reads a source if it is what the object was compiled from: of the same hash, or, if the compiler has noted
+// none, with the functions that it defines where they were.
+func (o *Object) readSource(file string, decl *debuginfo.Entry) *source {
+	const most = 16 << 20
+	st, err := os.Stat(file)
+	if err != nil || !st.Mode().IsRegular() || st.Size() > most {
+		return &source{}
 	}
 	data, err := os.ReadFile(file)
-	info, err2 := o.Debug()
-	if err != nil || err2 != nil {
-		return nil
+	if err != nil {
+		return &source{}
 	}
 	lines := strings.Split(string(data), "\n")
+	if hash, ok := decl.FileHash(); ok {
+		if md5.Sum(data) != hash {
+			return &source{}
+		}
+		return &source{lines: lines, proved: true}
+	}
+	if !o.functionsAreIn(file, lines) {
+		return &source{}
+	}
+	return &source{lines: lines}
+}
+
+// functionsAreIn tells whether the functions that an object has from a file are at their lines.
+func (o *Object) functionsAreIn(file string, lines []string) bool {
+	info, err := o.Debug()
+	if err != nil {
+		return false
+	}
 	there, all := 0, 0
 	info.EachFunction(func(f *debuginfo.Entry) {
 		name := f.Name()
@@ -93,41 +126,33 @@ func (o *Object) readSource(file string) []string {
 			there++
 		}
 	})
-	if there == 0 || there < all-all/8 { // macros make names
-		return nil
-	}
-	return lines
+	return there > 0 && there >= all-all/8 // macros make names
 }
 
 var identifier = regexp.MustCompile(`^[A-Za-z_]\w*$`)
 
-// samePlace tells whether a new variable is, of several, where an old one was: a line nearby says so, and none says that
-// another one is.
+// samePlace tells whether a new variable is, of several, where an old one was: its own line is the same, that or one nearby
+// is not so of the others, and none says that another one is meant.
 func (c *comparer) samePlace(o, n *lpelf.Symbol, olds, news []*lpelf.Symbol) bool {
-	return c.toldApart(o, n, news, c.old, c.new) && c.toldApart(n, o, olds, c.new, c.old)
-}
-
-// toldApart tells whether the lines around a, which is in obj, tell b from each other variable of there.
-func (c *comparer) toldApart(a, b *lpelf.Symbol, others []*lpelf.Symbol, obj, there *Object) bool {
-	as, bs := obj.spot(a), there.spot(b)
-	if as == nil || bs == nil {
+	os, ns := c.spots(o, n)
+	if os == nil {
 		return false
 	}
-	word := wordOf(obj.identify(a).decl.Name())
-	near := false
-	for off := -around; off <= around; off++ {
-		near = near || as.line(off, word) != "" && as.line(off, word) == bs.line(off, word)
+	word := wordOf(c.new.identify(n).decl.Name())
+	if os.line(0, word) != ns.line(0, word) {
+		return false
 	}
-	for _, other := range others {
-		if other == b {
-			continue
-		}
-		ts := there.spot(other)
-		if ts == nil || !tells(as, bs, ts, word) {
+	for _, other := range olds {
+		if _, _, s := c.old.spot(other); other != o && (s == nil || !tells(ns, os, s, word)) {
 			return false
 		}
 	}
-	return near
+	for _, other := range news {
+		if _, _, s := c.new.spot(other); other != n && (s == nil || !tells(os, ns, s, word)) {
+			return false
+		}
+	}
+	return len(olds)+len(news) > 2
 }
 
 // tells tells whether the lines where a and b, or a and other are the same speak for b alone.
@@ -148,8 +173,8 @@ func tells(a, b, other *spot, word *regexp.Regexp) bool {
 
 // sameUse tells whether two variables are declared alike and used alike where that is first.
 func (c *comparer) sameUse(o, n *lpelf.Symbol) bool {
-	os, ns := c.old.spot(o), c.new.spot(n)
-	if os == nil || ns == nil {
+	os, ns := c.spots(o, n)
+	if os == nil {
 		return false
 	}
 	was, is := wordOf(c.old.identify(o).decl.Name()), wordOf(c.new.identify(n).decl.Name())
@@ -171,8 +196,8 @@ func (c *comparer) sameUse(o, n *lpelf.Symbol) bool {
 // otherMacro tells whether the source says that the uses of a macro that made two variables are not the same: no line of
 // them is, and neither names the variable.
 func (c *comparer) otherMacro(o, n *lpelf.Symbol) bool {
-	os, ns := c.old.spot(o), c.new.spot(n)
-	if os == nil || ns == nil || !c.new.identify(n).local || isReadOnly(c.new.SectionOf(n)) {
+	os, ns := c.spots(o, n)
+	if os == nil || !c.new.identify(n).local || isReadOnly(c.new.SectionOf(n)) {
 		return false
 	}
 	word := wordOf(c.new.identify(n).decl.Name())
