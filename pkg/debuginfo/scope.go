@@ -12,7 +12,8 @@ const (
 	opConst8u = 0x0e // followed by opTLS, or by GNU's
 	opConstu  = 0x10
 	opMul     = 0x1e
-	opPlus    = 0x23
+	opPlus    = 0x22
+	opPlusU   = 0x23
 	opLit0    = 0x30
 	opLit31   = 0x4f
 	opPiece   = 0x93
@@ -69,11 +70,11 @@ func (e *Entry) addresses() []uint64 {
 				out = append(out, binary.LittleEndian.Uint64(e.info.addrs[i:]))
 			}
 			at = next
-		case op == opConstu || op == opPlus || op == opPiece:
+		case op == opConstu || op == opPlusU || op == opPiece:
 			_, at = number(at)
 		case op == opDeref:
 			at++
-		case op == opMul, op == opTLS, op == opGNUTLS, op == opStack, op >= opLit0 && op <= opLit31:
+		case op == opMul, op == opPlus, op == opTLS, op == opGNUTLS, op == opStack, op >= opLit0 && op <= opLit31:
 		default:
 			return out
 		}
@@ -104,8 +105,13 @@ func (e *Entry) Source() (file string, line int, ok bool) {
 		return "", 0, false
 	}
 	file = r.Files()[index].Name
-	if dir, _ := e.Unit.Val(dwarf.AttrCompDir).(string); !filepath.IsAbs(file) {
+	dir, _ := e.Unit.Val(dwarf.AttrCompDir).(string)
+	unit, _ := e.Unit.Val(dwarf.AttrName).(string)
+	switch {
+	case !filepath.IsAbs(file):
 		file = filepath.Join(dir, file)
+	case filepath.IsAbs(unit) && file == filepath.Join(dir, unit): // debug/dwarf joins absolute names, too
+		file = unit
 	}
 	return file, int(n), true
 }

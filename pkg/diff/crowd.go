@@ -85,7 +85,7 @@ func (c *comparer) pairPieces(g *crowd) {
 			if was.Entry == nil || is.Entry == nil || c.isPaired(o) || c.isPaired(n) {
 				continue
 			}
-			if was.Piece == is.Piece && was.Pieces() == is.Pieces() && is.Pieces() == len(g.news) && len(g.news) == len(g.olds) && c.alike(o, n) {
+			if is.Pieces() > 1 && was.Piece == is.Piece && was.Pieces() == is.Pieces() && is.Pieces() == len(g.news) && len(g.news) == len(g.olds) && c.alike(o, n) {
 				c.pair(o, n)
 			}
 		}
@@ -168,7 +168,8 @@ func (c *comparer) carried(may []*lpelf.Symbol, n *lpelf.Symbol) *lpelf.Symbol {
 	is := c.new.identify(n)
 	for _, o := range may {
 		was := c.old.identify(o)
-		if was.local == is.local && (was.scope == is.scope || !c.old.defines(is.scope)) && c.sameUse(o, n) {
+		moved := was.scope != is.scope
+		if was.local == is.local && (!moved || !c.old.defines(is.scope)) && (c.sameUse(o, n) || moved && c.follows(o, n)) {
 			fits = append(fits, o)
 		}
 	}
@@ -176,6 +177,26 @@ func (c *comparer) carried(may []*lpelf.Symbol, n *lpelf.Symbol) *lpelf.Symbol {
 		return nil
 	}
 	return fits[0]
+}
+
+// follows tells whether a function that used an old variable now calls a function that uses a new one, where no source says
+// more.
+func (c *comparer) follows(o, n *lpelf.Symbol) bool {
+	if os, _ := c.spots(o, n); os != nil {
+		return false
+	}
+	users := c.new.users(n)
+	for name := range c.old.users(o) {
+		f := c.new.Lookup(name)
+		if f == nil || !IsFunc(f) {
+			continue
+		}
+		refs := c.new.refsAt(c.new.SectionOf(f), f.Value, f.Size)
+		if slices.ContainsFunc(refs, func(r Ref) bool { return r.Sym != nil && users[r.Sym.Name] }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *comparer) refuseLeft(o, n *lpelf.Symbol) {

@@ -83,6 +83,9 @@ func (o *Object) identify(s *lpelf.Symbol) *identity {
 		id.name, id.known = id.decl.Name(), true
 		if f := id.decl.Function(); f != nil {
 			id.scope, id.local = f.Name(), true
+			if id.scope == "" { // clang leaves it out where all of the function is inlined, and has it in the symbol
+				id.scope = strings.TrimSuffix(baseName(s.Name), "."+id.name)
+			}
 		}
 	}
 	return id

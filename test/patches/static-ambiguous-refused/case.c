@@ -1,6 +1,8 @@
 /*
  * Two static variables of one name in one function, and a third one comes: which of them is whose nobody can say.
+ * clang notes the hash of the source, which then tells.
  *
+ * only: gcc
  * refused: static-ambiguous: give the new ones names of their own
  */
 #include "../case.h"

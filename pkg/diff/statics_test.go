@@ -1,0 +1,31 @@
+package diff
+
+import "testing"
+
+// TestStatics tells static variables apart by what they are, and expects the texts of the refusals.
+func TestStatics(t *testing.T) {
+	const two = "long f(int k) { if (k == 1) { static long n; return n += 1; } if (k == 2) { static long n; return n += 2; } return 0; }"
+	tests := []struct{ name, old, new, want string }{
+		{"block in front", "long f(int k) {\n\tstatic long n;\n\treturn n += k; }", "long f(int k) { if (k) { static long n; n++; return n; }\n\t{ static long n; return n -= k; } }",
+			"x.o: n: 1 old and 2 new static variables of this name in f cannot be matched to each other; give the new ones names of their own [static-ambiguous]"},
+		{"blocks alike", two, "int g(void) { static long n; return ++n; } " + two, ""},
+		{"other function", "int f(void) { static int n; return ++n; } int g(void) { return 1; }", "int f(void) { return 1; } int g(void) { static int n; return n += 2; }",
+			"x.o: n: f had a static variable of this name and type, and g has one now; whether it is the same is not known: give a new one another name, or leave the old one where it was [static-ambiguous]"},
+		{"renamed", "int f(void) { static int n; return ++n; }", "int f(void) { static int m; return m += 2; }",
+			"x.o: m: f had the static variable n of this type, and has this one instead; whether it is the same is not known: keep the name, or, if this is another one, keep the declaration of n too, with __attribute__((used)) [static-ambiguous]"},
+		{"other type", "int f(void) { static int n; return ++n; }", "int f(void) { static long m; return m += 2; }", ""},
+	}
+	for _, cc := range []string{"gcc", "clang-14"} {
+		for _, tt := range tests {
+			t.Run(cc+"/"+tt.name, func(t *testing.T) {
+				got := ""
+				if r := Compare(compile(t, cc, tt.old), compile(t, cc, tt.new), Options{}); len(r.Refusals) > 0 {
+					got = r.Refusals.Error()
+				}
+				if got != tt.want {
+					t.Errorf("%s\nwant %s", got, tt.want)
+				}
+			})
+		}
+	}
+}
