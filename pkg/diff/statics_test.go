@@ -6,7 +6,7 @@ import "testing"
 func TestStatics(t *testing.T) {
 	const two = "long f(int k) { if (k == 1) { static long n; return n += 1; } if (k == 2) { static long n; return n += 2; } return 0; }"
 	tests := []struct{ name, old, new, want string }{
-		{"block in front", "long f(int k) {\n\tstatic long n;\n\treturn n += k; }", "long f(int k) { if (k) { static long n; n++; return n; }\n\t{ static long n; return n -= k; } }",
+		{"block in front", "long f(int k) {\n\tstatic long n;\n\treturn n += k; }", "long f(int k) { if (k) { static long n; n++; return n; }\n\t{ static long n; return n += 3; } }",
 			"x.o: n: 1 old and 2 new static variables of this name in f cannot be matched to each other; give the new ones names of their own [static-ambiguous]"},
 		{"blocks alike", two, "int g(void) { static long n; return ++n; } " + two, ""},
 		{"other function", "int f(void) { static int n; return ++n; } int g(void) { return 1; }", "int f(void) { return 1; } int g(void) { static int n; return n += 2; }",
