@@ -314,6 +314,9 @@ func (w *workshop) copyPatched(ctx context.Context) error {
 	for _, side := range []map[string]stamp{before, after} {
 		for name := range side {
 			if before[name] != after[name] {
+				if err := w.keepLines(name); err != nil {
+					return err
+				}
 				w.patched[name] = content{fileSum(filepath.Join(w.source, name)), fileSum(w.path("src/" + name))}
 			}
 		}

@@ -277,14 +277,24 @@ func (p *packager) applyFixes(ctx context.Context) error {
 	if err := p.root.Unpack(ctx, p.dsc, p.old.BuildPath()); err != nil {
 		return err
 	}
+	tree := filepath.Join(p.root.Dir, p.old.BuildPath())
+	olds, err := sourcesOfFixes(p.fixes, tree)
+	if err != nil {
+		return err
+	}
 	for _, f := range p.fixes {
 		p.o.Progress.Say("applying %s", f.Name)
-		leftOut, err := deb.Apply(ctx, f, filepath.Join(p.root.Dir, p.old.BuildPath()))
+		leftOut, err := deb.Apply(ctx, f, tree)
 		if err != nil {
 			return err
 		}
 		p.res.Fixes = append(p.res.Fixes, f.Name)
 		p.res.LeftOut = append(p.res.LeftOut, leftOut...)
+	}
+	for path, old := range olds {
+		if err := keepLines(path, old); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -59,6 +59,16 @@ func Apply(ctx context.Context, f Fix, tree string) (leftOut []string, err error
 	return leftOut, patch(one)
 }
 
+// Files lists the files that a fix changes, as paths in the source tree.
+func (f Fix) Files() ([]string, error) {
+	files, err := readDiff(f.Path)
+	var names []string
+	for _, d := range files {
+		names = append(names, changedFile(d))
+	}
+	return names, err
+}
+
 // stamps are the times behind the names of files. People write all sorts of them, and nobody needs them.
 var stamps = regexp.MustCompile(`(?m)^(--- [^\t\n]*)\t.*\n(\+\+\+ [^\t\n]*)(?:\t.*)?$`)
 
