@@ -70,7 +70,6 @@ type buildJSON struct {
 	Functions int      `json:"functions"`
 	Values    int      `json:"values"`
 	Added     []string `json:"added"`
-	LineOnly  []string `json:"line_only"`
 	// LeftOut are objects that differ and are no part of the target.
 	LeftOut  []patch.LeftOut `json:"left_out_objects"`
 	Imports  []string        `json:"imports"` // files beside the target that the patch refers to
@@ -193,8 +192,7 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 		sum := sha256.Sum256(res.Data)
 		return printJSON(c.App.Writer, buildJSON{
 			Patch: name, File: out, SHA256: hex.EncodeToString(sum[:]), Functions: functions, Values: values,
-			Added: append([]string{}, res.Added...), LineOnly: append([]string{}, res.LineOnly...),
-			LeftOut: append([]patch.LeftOut{}, res.LeftOut...), Imports: imports(res.Spec), Warnings: append([]string{}, res.Warnings...), Refusals: []refusalJSON{},
+			Added: append([]string{}, res.Added...), LeftOut: append([]patch.LeftOut{}, res.LeftOut...), Imports: imports(res.Spec), Warnings: append([]string{}, res.Warnings...), Refusals: []refusalJSON{},
 		})
 	}
 	if c.Bool("quiet") {
@@ -203,9 +201,6 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 	facts := changes(functions, values)
 	if n := len(res.Added); n > 0 {
 		facts = append(facts, plural(n, "new function"))
-	}
-	if n := len(res.LineOnly); n > 0 {
-		facts = append(facts, fmt.Sprintf("%s left out that differ by line numbers only", plural(n, "function")))
 	}
 	if n := len(res.LeftOut); n > 0 {
 		facts = append(facts, fmt.Sprintf("%s left out that %s no part of it", plural(n, "object"), isAre(n)))
@@ -255,7 +250,7 @@ func count(s *patch.Spec) (functions, values int) {
 // refuse prints all reasons why there is no patch.
 func refuse(c *cli.Context, name string, list build.Refusals) error {
 	if c.Bool("json") {
-		out := buildJSON{Patch: name, Added: []string{}, LineOnly: []string{}, LeftOut: []patch.LeftOut{}, Imports: []string{}, Warnings: []string{}}
+		out := buildJSON{Patch: name, Added: []string{}, LeftOut: []patch.LeftOut{}, Imports: []string{}, Warnings: []string{}}
 		out.Refusals = refusalsJSON(list)
 		if err := printJSON(c.App.Writer, out); err != nil {
 			return err

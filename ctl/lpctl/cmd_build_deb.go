@@ -208,7 +208,7 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 
 func packageRow(im *build.ImageResult, res *build.PackageResult) packageJSON {
 	row := packageJSON{
-		buildJSON: buildJSON{Patch: im.Name, Added: []string{}, LineOnly: []string{}, LeftOut: []patch.LeftOut{}, Imports: []string{}, Warnings: []string{}, Refusals: []refusalJSON{}},
+		buildJSON: buildJSON{Patch: im.Name, Added: []string{}, LeftOut: []patch.LeftOut{}, Imports: []string{}, Warnings: []string{}, Refusals: []refusalJSON{}},
 		Image:     im.Paths[0], Names: im.Paths, Verified: im.Verified, Changed: []string{}, Fixes: res.Fixes, LeftOut: append([]string{}, res.LeftOut...),
 		Result: "nothing", BuildS: res.OldSeconds + res.NewSeconds,
 	}
@@ -220,7 +220,6 @@ func packageRow(im *build.ImageResult, res *build.PackageResult) packageJSON {
 		row.SHA256 = hex.EncodeToString(sum[:])
 		row.Functions, row.Values = count(im.Result.Spec)
 		row.Added = append(row.Added, im.Result.Added...)
-		row.LineOnly = append(row.LineOnly, im.Result.LineOnly...)
 		row.buildJSON.LeftOut = append(row.buildJSON.LeftOut, im.Result.LeftOut...)
 		row.Imports = imports(im.Result.Spec)
 		row.Warnings = append(row.Warnings, im.Result.Warnings...)

@@ -57,7 +57,6 @@ type Result struct {
 	Data     []byte // the patch file
 	Spec     *patch.Spec
 	Added    []string // functions that only the new objects have
-	LineOnly []string // functions that differ by line numbers only and are left as they are
 	LeftOut  []patch.LeftOut
 	Warnings []string // sentences
 }
@@ -232,7 +231,6 @@ func (b *builder) compare(pairs []pair) error {
 		case len(res.Added) > 0 || p.old == nil:
 			adding = append(adding, res)
 		}
-		b.res.LineOnly = append(b.res.LineOnly, res.LineOnly...)
 	}
 	for _, res := range changed {
 		for _, ch := range res.Changed {

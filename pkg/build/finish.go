@@ -56,7 +56,6 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 	if b.res.Data, err = patch.Encode(content); err != nil {
 		return nil, err
 	}
-	sort.Strings(b.res.LineOnly)
 	return b.res, nil
 }
 
@@ -124,8 +123,6 @@ func (b *builder) nothing() error {
 		return fmt.Errorf("%w; the variables to set have those bytes from the start", ErrNothing)
 	case len(b.res.LeftOut) > 0:
 		return fmt.Errorf("%w in %s (%s)", ErrNothing, b.im.Path, leftOutText(b.res.LeftOut))
-	case len(b.res.LineOnly) > 0:
-		return fmt.Errorf("%w but for line numbers in %d functions", ErrNothing, len(b.res.LineOnly))
 	}
 	return ErrNothing
 }

@@ -109,7 +109,7 @@ func TestFromSourceErrors(t *testing.T) {
 		{"build fails", func(o *SourceOptions) { o.Command = []string{"sh", "-c", "echo broken tool; exit 3"} }, "broken tool", nil},
 		{"no compiler", func(o *SourceOptions) { o.Command = []string{"true"} }, "made no object", nil},
 		{"other patch", func(o *SourceOptions) { o.Patch = target }, "does not apply", nil},
-		{"comment only", func(o *SourceOptions) { o.Patch = empty }, "line numbers", ErrNothing},
+		{"comment only", func(o *SourceOptions) { o.Patch = empty }, ErrNothing.Error(), ErrNothing},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -216,15 +216,6 @@ func (i *Info) Function(section int, off uint64) *Entry {
 	return i.functions[uint64(section)<<SectionShift+off]
 }
 
-// Covers tells whether the debug information is about the code at a place.
-func (i *Info) Covers(section int, off uint64) bool {
-	pc := uint64(section)<<SectionShift + off
-	return slices.ContainsFunc(i.Units, func(u *Entry) bool {
-		ranges, err := i.Data.Ranges(u.Entry)
-		return err == nil && slices.ContainsFunc(ranges, func(r [2]uint64) bool { return r[0] <= pc && pc < r[1] })
-	})
-}
-
 // Ref returns the entry that an attribute refers to, or nil.
 func (e *Entry) Ref(a dwarf.Attr) *Entry {
 	off, ok := e.Val(a).(dwarf.Offset)

@@ -13,7 +13,6 @@ type Result struct {
 	Old, New *Object
 	Changed  []Change // functions in both, in the order of the new object
 	Added    []string // functions only in the new object
-	LineOnly []string // functions that differ by line numbers (__LINE__) only, and are left alone
 	Values   []Value  // variables with another initial value; only with Options.Data
 	Refusals Refusals
 	Warnings []string
@@ -83,11 +82,10 @@ func (c *comparer) refuse(symbol, code, format string, args ...any) {
 	c.res.Refusals = append(c.res.Refusals, Refusal{Code: code, File: c.new.Name, Symbol: symbol, Text: fmt.Sprintf(format, args...)})
 }
 
-// compareFunctions fills Changed, Added and LineOnly. A clone ("foo.isra.0") is compared by its exact name: an unchanged
+// compareFunctions fills Changed and Added. A clone ("foo.isra.0") is compared by its exact name: an unchanged
 // caller has, in the new object, the same code beside the new clone, so it fits to it.
 func (c *comparer) compareFunctions() {
 	why := map[string]string{}
-	lines := newLineFilter(c.old, c.new)
 	var order []string
 	for _, n := range c.new.Functions() {
 		name := n.Name
@@ -102,15 +100,10 @@ func (c *comparer) compareFunctions() {
 		if !cold {
 			order = append(order, name)
 		}
-		sameTables := c.equalLSDA(o, n) && !c.needsFrame(o, n)
-		if sameTables && c.equalFunc(o, n) {
+		if c.equalLSDA(o, n) && !c.needsFrame(o, n) && c.equalFunc(o, n) {
 			continue
 		}
 		switch {
-		case sameTables && lines.only(c, o, n):
-			if !cold {
-				c.res.LineOnly = append(c.res.LineOnly, name)
-			}
 		case cold && why[parent] == "":
 			why[parent] = "its .cold part changed"
 		case !cold:
@@ -123,22 +116,7 @@ func (c *comparer) compareFunctions() {
 		}
 		c.addChange(c.old.Lookup(name), c.new.Lookup(name), why[name])
 	}
-	c.res.LineOnly = without(c.res.LineOnly, why)
 	c.compareRenamed()
-	if lines.missing && len(c.res.Changed) > 0 {
-		c.res.Warnings = append(c.res.Warnings, c.new.Name+
-			": compiled without -g, so functions that differ by line numbers only cannot be told apart and are replaced too")
-	}
-}
-
-func without(names []string, drop map[string]string) []string {
-	var out []string
-	for _, n := range names {
-		if drop[n] == "" {
-			out = append(out, n)
-		}
-	}
-	return out
 }
 
 // addChange notes a changed function, or why it cannot be replaced.

@@ -91,24 +91,6 @@ func FuzzCompare(f *testing.F) {
 	})
 }
 
-// FuzzLines: the line table of an object is an error, or rows of which each has an address in a section.
-func FuzzLines(f *testing.F) {
-	for _, data := range fuzztest.Objects(f) {
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		o := parseObject(data)
-		if o == nil {
-			return
-		}
-		fuzztest.Bounded(t, len(data), func() {
-			if rows, err := readRows(o); err != nil && rows != nil {
-				t.Fatalf("%d rows and error %v", len(rows), err)
-			}
-		})
-	})
-}
-
 // parseObject gives nil for what is no object.
 func parseObject(data []byte) *Object {
 	file, err := lpelf.Parse("fuzz.o", data)

@@ -1,7 +1,9 @@
 /*
- * assert() has the line number as an argument; lines came in front of it.
+ * assert() has the line number as an argument; lines came in front of it, so its function is part of the patch.
  *
- * nothing: line numbers in 1 functions
+ * old: 1
+ * new: 2
+ * changes: half probe
  */
 #undef NDEBUG
 #include <assert.h>
@@ -20,5 +22,5 @@ noinline long half(long x)
 
 long probe(void)
 {
-	return half(HIDE(2));
+	return half(HIDE(2)) + OLD_NEW(0, 1);
 }

@@ -1,9 +1,9 @@
 /*
- * One function differs by line numbers only and is left alone; the other one has the fix.
+ * One function differs by its line number only, the other one has the fix: both are part of the patch.
  *
  * old: 1
  * new: 2
- * changes: fixed
+ * changes: fixed report
  */
 #include <stdio.h>
 #include "../case.h"
