@@ -39,8 +39,8 @@ func small(f *testing.F) ([]byte, *patch.File) {
 	f.Helper()
 	dir := f.TempDir()
 	path := filepath.Join(dir, "prog")
-	old := fuzztest.Compile(f, "gcc", "-O2", "-fPIC", "-c", "-ffunction-sections", "-fdata-sections")
-	changed := fuzztest.Compile(f, "gcc", "-O2", "-fPIC", "-c", "-ffunction-sections", "-fdata-sections", "-Dout=out", "-D__LINE__=77")
+	old := fuzztest.Compile(f, "gcc", "-g", "-O2", "-fPIC", "-c", "-ffunction-sections", "-fdata-sections")
+	changed := fuzztest.Compile(f, "gcc", "-g", "-O2", "-fPIC", "-c", "-ffunction-sections", "-fdata-sections", "-Dout=out", "-D__LINE__=77")
 	shared := fuzztest.Compile(f, "gcc", "-O2", "-fPIC", "-shared", "-nostdlib", "-Wl,--build-id")
 	if old == nil || changed == nil || shared == nil {
 		f.Skip("gcc is not installed")

@@ -179,6 +179,8 @@ func (b *builder) present(u use) (presence, string) {
 	switch {
 	case err == nil:
 		return isSame, ""
+	case b.mustBeThere(f):
+		return isOther, "no code like it was found"
 	case !errors.As(err, &refusals):
 		if !b.namedElsewhere(u.obj, f) {
 			return isAbsent, ""
@@ -191,6 +193,23 @@ func (b *builder) present(u use) (presence, string) {
 		return isAbsent, ""
 	}
 	return isOther, refusals[0].Text
+}
+
+// mustBeThere tells whether a stripped target has a function though its code was not found: main, of a program in which no
+// object's main was found. Link-time optimisation puts into it what it calls.
+func (b *builder) mustBeThere(f *lpelf.Symbol) bool {
+	if f.Name != "main" || b.im.Named || b.im.Soname() != "" {
+		return false
+	}
+	mains, err := b.old.naming(f.Name)
+	return err == nil && !slices.ContainsFunc(mains, func(obj *diff.Object) bool {
+		def := obj.Lookup(f.Name)
+		if def == nil {
+			return false
+		}
+		_, err := link.Locate(b.im, obj, []*lpelf.Symbol{def})
+		return err == nil
+	})
 }
 
 // namedElsewhere tells whether the target has a function under an old one's name, though not from a source file of its
@@ -263,11 +282,12 @@ func (b *builder) checkUsers(obj *diff.Object, s *lpelf.Symbol, at uint64) (diff
 			return nil, err
 		}
 		for _, u := range users {
-			if u.sym != nil && seen[u.sym] || !missing && (u.sym == nil || !diff.IsFunc(u.sym)) {
+			u.through = queue[0].sym != s
+			data := u.sym == nil || !diff.IsFunc(u.sym)
+			if u.sym != nil && seen[u.sym] || data && !missing && (!u.through || b.im.Named) {
 				continue
 			}
 			seen[u.sym] = true
-			u.through = queue[0].sym != s
 			switch is, why := b.present(u); {
 			case is == isAbsent:
 				queue = append(queue, u)
@@ -275,6 +295,10 @@ func (b *builder) checkUsers(obj *diff.Object, s *lpelf.Symbol, at uint64) (diff
 				out = append(out, diff.Refusal{Code: "target-differs", File: u.obj.Name, Symbol: u.name(),
 					Text: fmt.Sprintf("it refers to %s of %s, which changes, and it is not in the target as it is in the old object, so the target may have a copy of that in it: %s",
 						s.Name, obj.Name, why)})
+			case data && !missing && is == isSame && b.im.Found(u.obj):
+				out = append(out, diff.Refusal{Code: "target-differs", File: u.obj.Name, Symbol: queue[0].name(),
+					Text: fmt.Sprintf("it refers to %s of %s, which changes, and the target, which has %s with its address, has no code like it, so it may have a copy of that in it; name an unstripped build of exactly the target with --symbols",
+						s.Name, obj.Name, u.name())})
 			case is == isSame && missing:
 				out = append(out, diff.Refusal{Code: "object-not-found", File: obj.Name, Symbol: s.Name,
 					Text: fmt.Sprintf("it changes, and %s of %s, which refers to it, is in %s, but it was not found there; name an unstripped build of exactly the target with --symbols",
