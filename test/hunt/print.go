@@ -1,0 +1,243 @@
+package hunt
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// A side is what a version is printed as. In the oracle both are in one program, which goes from the old bodies to the new ones
+// where the patch is applied, and has each variable once: that is what a live patch means.
+type side struct {
+	p      *program
+	v      *version
+	oracle string // "", or the suffix of the names of bodies
+}
+
+var reference = regexp.MustCompile(`[#$](\w+)`)
+
+// text puts names into a text of a function.
+func (s side) text(f *function, text string) string {
+	statics := f.statics()
+	return reference.ReplaceAllStringFunc(text, func(ref string) string {
+		if ref[0] == '#' {
+			return s.function(ref[1:])
+		}
+		for id, w := range statics {
+			if ref == fmt.Sprintf("$%d", id) {
+				return s.variable(w)
+			}
+		}
+		return "no_such_variable"
+	})
+}
+
+// function names a function where it is called.
+func (s side) function(name string) string {
+	o, n := s.p.old.find(name), s.p.new.find(name)
+	if s.oracle == "" || o != nil && n != nil && o.params == n.params {
+		return name
+	}
+	return name + s.oracle
+}
+
+func (s side) variable(w *variable) string {
+	switch {
+	case s.oracle == "":
+		return w.name
+	case w.constant:
+		return fmt.Sprintf("v%d%s", w.id, s.oracle)
+	}
+	return fmt.Sprintf("v%d", w.id)
+}
+
+func declare(w *variable, name string) string {
+	text := "static "
+	if w.constant {
+		text += "const "
+	}
+	if len(w.init) == 1 {
+		return fmt.Sprintf("%sunsigned %s = %d;", text, name, w.init[0])
+	}
+	var list []string
+	for _, x := range w.init {
+		list = append(list, fmt.Sprint(x))
+	}
+	return fmt.Sprintf("%sunsigned %s[%d] = { %s };", text, name, len(list), strings.Join(list, ", "))
+}
+
+func (s side) statements(b *strings.Builder, f *function, list []*statement, indent string) {
+	for _, st := range list {
+		fmt.Fprintf(b, "%s%s\n", indent, s.text(f, st.text))
+		if st.body == nil {
+			continue
+		}
+		if st.static != nil && s.oracle == "" {
+			fmt.Fprintf(b, "%s\t%s\n", indent, declare(st.static, st.static.name))
+		}
+		s.statements(b, f, st.body, indent+"\t")
+		if st.other != nil {
+			fmt.Fprintf(b, "%s} else {\n", indent)
+			s.statements(b, f, st.other, indent+"\t")
+		}
+		fmt.Fprintf(b, "%s}\n", indent)
+	}
+}
+
+func (f *function) signature(name string) string {
+	var params []string
+	for i := range f.params {
+		params = append(params, fmt.Sprintf("unsigned p%d", i))
+	}
+	return fmt.Sprintf("unsigned %s(%s)", name, strings.Join(params, ", "))
+}
+
+func (s side) body(b *strings.Builder, f *function) {
+	prefix, name := "", f.name+s.oracle
+	if s.oracle == "" {
+		prefix = f.attr
+		switch {
+		case f.file == inHeader:
+			prefix = "static inline "
+		case f.static:
+			prefix += "static "
+		}
+	} else {
+		prefix = "static "
+	}
+	fmt.Fprintf(b, "%s%s\n{\n\tunsigned acc = p0;\n", prefix, f.signature(name))
+	if s.oracle == "" {
+		for _, w := range f.locals {
+			fmt.Fprintf(b, "\t%s\n", declare(w, w.name))
+		}
+	}
+	s.statements(b, f, f.body, "\t")
+	b.WriteString("\treturn acc;\n}\n\n")
+}
+
+const preamble = `#define NOINLINE __attribute__((noinline))
+#define COLD __attribute__((cold))
+#define INLINE inline
+#ifdef __cplusplus
+extern "C"
+#endif
+void lp_apply(void);
+void say(const char *what, unsigned value);
+`
+
+func (s side) header() string {
+	var b strings.Builder
+	for _, g := range s.p.old.globals {
+		fmt.Fprintf(&b, "extern unsigned %s;\n", g.name)
+	}
+	for _, f := range s.v.functions {
+		if !f.static && f.file != inHeader {
+			fmt.Fprintf(&b, "%s;\n", f.signature(f.name))
+		}
+	}
+	for _, f := range s.v.functions {
+		if f.file == inHeader {
+			s.body(&b, f)
+		}
+	}
+	return b.String()
+}
+
+func (s side) file(i int) string {
+	var b strings.Builder
+	b.WriteString("#include \"all.h\"\n")
+	for _, f := range s.v.functions {
+		if f.file == i {
+			s.body(&b, f)
+		}
+	}
+	return b.String()
+}
+
+// main calls entries and hooks before and after the patch, and says what the globals are.
+func (p *program) main() string {
+	var b strings.Builder
+	b.WriteString("#include <stdio.h>\n#include \"all.h\"\nvoid say(const char *what, unsigned value) { printf(\"%s %u\\n\", what, value); }\n")
+	p.mainBody(&b)
+	return b.String()
+}
+
+func (p *program) mainBody(b *strings.Builder) {
+	for _, g := range p.old.globals {
+		fmt.Fprintf(b, "unsigned %s = %d;\n", g.name, g.init[0])
+	}
+	for _, h := range p.hooks {
+		f := p.old.find(h)
+		fmt.Fprintf(b, "%s = %s;\n", f.signature("(*to_"+h+")"), h)
+	}
+	b.WriteString("static void step(unsigned i)\n{\n")
+	for _, name := range slices.Concat(p.entries, p.hooks) {
+		f := p.old.find(name)
+		args := strings.TrimSuffix(strings.Repeat("i, ", f.params), ", ")
+		if slices.Contains(p.hooks, name) {
+			name = "to_" + name
+		}
+		fmt.Fprintf(b, "\tsay(%q, %s(%s));\n", name, name, args)
+	}
+	for _, g := range p.old.globals {
+		fmt.Fprintf(b, "\tsay(%q, %s);\n", g.name, g.name)
+	}
+	b.WriteString("}\nint main(void)\n{\n\tfor (unsigned i = 0; i < 4; i++)\n\t\tstep(i);\n\tlp_apply();\n\tfor (unsigned i = 3; i < 8; i++)\n\t\tstep(i);\n}\n")
+}
+
+// sources are the files of the case; with NEW they are the new version.
+func (p *program) sources() map[string]string {
+	old, new := side{p, &p.old, ""}, side{p, &p.new, ""}
+	both := func(o, n string) string {
+		if o == n {
+			return o
+		}
+		return "#ifdef NEW\n" + n + "#else\n" + o + "#endif\n"
+	}
+	files := map[string]string{"all.h": preamble + both(old.header(), new.header()), "main.c": p.main()}
+	for i := range p.files {
+		files[fmt.Sprintf("%c.c", 'a'+i)] = both(old.file(i), new.file(i))
+	}
+	return files
+}
+
+// oracle is a program that says what the patched one must say.
+func (p *program) oracle() string {
+	old, new := side{p, &p.old, "__old"}, side{p, &p.new, "__new"}
+	var b strings.Builder
+	b.WriteString("#include <stdio.h>\n#define NOINLINE\n#define COLD\n#define INLINE\nstatic int patched;\nstatic void lp_apply(void) { patched = 1; }\n" +
+		"static void say(const char *what, unsigned value) { printf(\"%s %u\\n\", what, value); }\n")
+	seen := map[int]bool{}
+	for _, s := range []side{old, new} {
+		for _, f := range s.v.functions {
+			statics := f.statics()
+			for _, id := range sortedIDs(statics) {
+				if w := statics[id]; w.constant || !seen[id] {
+					seen[id] = true
+					fmt.Fprintf(&b, "%s\n", declare(w, s.variable(w)))
+				}
+			}
+			fmt.Fprintf(&b, "static %s;\nstatic %s;\n", f.signature(f.name+s.oracle), f.signature(s.function(f.name)))
+		}
+	}
+	for _, g := range p.old.globals {
+		fmt.Fprintf(&b, "extern unsigned %s;\n", g.name)
+	}
+	for _, s := range []side{old, new} {
+		for _, f := range s.v.functions {
+			s.body(&b, f)
+		}
+	}
+	for _, f := range p.old.functions {
+		if old.function(f.name) == f.name {
+			args := ""
+			for i := range f.params {
+				args += fmt.Sprintf(", p%d", i)
+			}
+			fmt.Fprintf(&b, "static %s { return patched ? %s__new(%s) : %s__old(%s); }\n", f.signature(f.name), f.name, args[2:], f.name, args[2:])
+		}
+	}
+	p.mainBody(&b)
+	return b.String()
+}
