@@ -129,6 +129,7 @@ func (b *builder) compareAll() error {
 	if err := b.doubtLinks(); err != nil {
 		return err
 	}
+	b.im.NotFolded = b.oldIn.known && !b.oldIn.says("icf")
 	return b.compare(pairs)
 }
 

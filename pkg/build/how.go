@@ -95,6 +95,16 @@ func (s *step) scripts() []string {
 
 func isELF(data []byte) bool { return strings.HasPrefix(string(data[:min(len(data), 4)]), "\x7fELF") }
 
+// says tells whether an argument of the links has a word in it.
+func (in *inputs) says(word string) bool {
+	for how := range in.how {
+		if strings.Contains(how, word) {
+			return true
+		}
+	}
+	return false
+}
+
 // takeHow keeps how an output was linked. An argument may be there several times, and so may the output.
 func (in *inputs) takeHow(r *linkRecord) {
 	in.how[r.Output+"\n"] = "linked"

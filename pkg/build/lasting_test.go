@@ -26,7 +26,7 @@ int main(void) { some(); serve(); return 0; }
 		for change, want := range map[string][]string{
 			"main(void) { some()|main(void) { step(3); some()":        {"x.o: main: " + once + then},
 			"for (;;) step(1)|for (;;) step(2)":                       {"x.o: serve: " + loop + then},
-			"begin(void) { step(1)|begin(void) { step(2)":             {"x.o: begin: " + once + then},
+			"begin(void) { step(1)|begin(void) { step(2)":             {"x.o: begin: the patch relies on --start-code-ok, that it is put into the file with lpctl boot bake", "x.o: begin: " + once + then},
 			"while (n < 100)|while (n < 101)":                         nil,
 			"{ n += by; }|{ n -= by; }":                               nil,
 			"n < 100) step(1); }|n < 99) step(1); } /* */ int z;":     nil,
@@ -48,7 +48,7 @@ int main(void) { some(); serve(); return 0; }
 			if out, err := exec.Command(cc, "-pie", "-o", dir+"/x", dir+"/old/x.o").CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			res, err := FromObjects(Options{Target: dir + "/x", Old: []string{dir + "/old"}, New: []string{dir + "/new"}, Name: "fix", Tool: "test"})
+			res, err := FromObjects(Options{Target: dir + "/x", Old: []string{dir + "/old"}, New: []string{dir + "/new"}, StartCodeOK: true, Name: "fix", Tool: "test"})
 			if err != nil {
 				t.Fatalf("%s: %v", change, err)
 			}

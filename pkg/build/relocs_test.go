@@ -17,7 +17,7 @@ func TestRelocations(t *testing.T) {
 		name, flag, code, want string
 	}{
 		{"R_X86_64_64 in code", "-fPIE", asm("movabs $variable, %0"), "f"},
-		{"R_X86_64_PC64 within the patch", "-fPIE", asm("lea 1f(%%rip), %0; .pushsection .data.new,\"aw\"; new: .quad 5; .popsection; .pushsection .rodata.new,\"a\"; 1: .quad new - .; .popsection"), "f"},
+		{"R_X86_64_PC64 within the patch", "-fPIE", asm("lea 1f(%%rip), %0; .pushsection .data.new,\"aw\"; .type new,@object; .size new,8; new: .quad 5; .popsection; .pushsection .rodata.new,\"a\"; 1: .quad new - .; .popsection"), "f"},
 		{"R_X86_64_PC64 to the target", "-fPIE", asm("lea 1f(%%rip), %0; .pushsection .rodata.new,\"a\"; 1: .quad variable - .; .popsection"), "unsupported-relocation: .rodata.new: the new code has a 64-bit PC-relative reference"},
 		{"R_X86_64_SIZE32", "-fPIE", asm("mov $variable@SIZE, %k0"), "f"},
 		{"R_X86_64_SIZE64", "-fPIE", asm("movabs $variable@SIZE, %0"), "f"},

@@ -179,7 +179,7 @@ func (b *builder) present(u use) (presence, string) {
 	switch {
 	case err == nil:
 		return isSame, ""
-	case b.mustBeThere(f):
+	case b.mustBeThere(u.obj, f):
 		return isOther, "no code like it was found"
 	case !errors.As(err, &refusals):
 		if !b.namedElsewhere(u.obj, f) {
@@ -195,19 +195,19 @@ func (b *builder) present(u use) (presence, string) {
 	return isOther, refusals[0].Text
 }
 
-// mustBeThere tells whether a stripped target has a function though its code was not found: main, of a program in which no
-// object's main was found. Link-time optimisation puts into it what it calls.
-func (b *builder) mustBeThere(f *lpelf.Symbol) bool {
-	if f.Name != "main" || b.im.Named || b.im.Soname() != "" {
+// mustBeThere tells whether a stripped target has a function though its code was not found: main, where the target lacks the
+// code of its object, and none of another object was found. Link-time optimisation puts into main what it calls.
+func (b *builder) mustBeThere(obj *diff.Object, f *lpelf.Symbol) bool {
+	if f.Name != "main" || b.im.Soname() != "" || !b.im.Refutes(obj) {
 		return false
 	}
 	mains, err := b.old.naming(f.Name)
-	return err == nil && !slices.ContainsFunc(mains, func(obj *diff.Object) bool {
-		def := obj.Lookup(f.Name)
+	return err == nil && !slices.ContainsFunc(mains, func(other *diff.Object) bool {
+		def := other.Lookup(f.Name)
 		if def == nil {
 			return false
 		}
-		_, err := link.Locate(b.im, obj, []*lpelf.Symbol{def})
+		_, err := link.Locate(b.im, other, []*lpelf.Symbol{def})
 		return err == nil
 	})
 }

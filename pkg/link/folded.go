@@ -123,8 +123,12 @@ func (l *linker) strangePointer(obj *diff.Object, sec *lpelf.Section, from, to u
 	return slices.Max(words)
 }
 
-// folds tells whether the file says that it was made by a linker that can fold what is the same; that of GNU cannot.
+// folds tells whether the file says that it was made by a linker that can fold what is the same, which that of GNU cannot, and
+// nobody knows better.
 func (im *Image) folds() bool {
+	if im.NotFolded {
+		return false
+	}
 	c := im.Section(".comment")
 	return im.Section(".note.gnu.gold-version") != nil || c != nil && (bytes.Contains(c.Data, []byte("LLD")) || bytes.Contains(c.Data, []byte("mold")))
 }

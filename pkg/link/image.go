@@ -42,6 +42,8 @@ type Image struct {
 	// symbols is the debug file that the symbol table was found in, "" for none.
 	symbols string
 	near    bool // the patch must be in its reach
+	// NotFolded tells that the link is known, and was not asked to fold what is the same (--icf).
+	NotFolded bool
 	// refsOfCode is nil until it is asked for, by codeRefs.
 	refsOfCode []codeRef
 }
