@@ -23,7 +23,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestPrograms tries all cases in all their runs: a patched program says what the new one says, or the patch is refused.
+// TestPrograms tries all cases: a patched program says what the new one says, or the patch is refused. Of many ways to compile a
+// case it takes two, which differ most; PATCHES=all takes all.
 func TestPrograms(t *testing.T) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -43,6 +44,9 @@ func TestPrograms(t *testing.T) {
 	}
 	for _, c := range cases {
 		for i := range c.Runs {
+			if i > 0 && i < len(c.Runs)-1 && os.Getenv("PATCHES") != "all" {
+				continue
+			}
 			t.Run(c.Name+"/"+c.Runs[i].Label(), func(t *testing.T) {
 				t.Parallel()
 				said, err := c.Try(tools, &c.Runs[i], t.TempDir())
