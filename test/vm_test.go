@@ -114,6 +114,9 @@ func leftOut(t *testing.T, kernel, name string) string {
 	if only := onlyOn(name); only != "" && only != kernel {
 		return fmt.Sprintf("it runs on kernel %s only", only)
 	}
+	if kernel == "6.12-rt" && sameWithoutRT(name) {
+		return "kernel 6.12, the same source, shows it"
+	}
 	there, absent := needs(name)
 	for _, need := range there {
 		if value := option(need); value != "y" && value != "m" {
@@ -137,6 +140,19 @@ func onlyOn(name string) string {
 		return "6.12"
 	}
 	return ""
+}
+
+// sameWithoutRT tells of cases that see nothing of how a kernel preempts and locks: what files, signatures and requests are
+// taken for.
+func sameWithoutRT(name string) bool {
+	for _, prefix := range []string{"Signature", "NoSignatures", "Audit", "Doctor", "Value", "Image", "Recount", "Cxx", "BootFileSystems", "BootOverlay", "BootPlaces",
+		"BootKinds", "BootLibrary", "BootOtherFile", "BootMemfd", "BootTwoImages", "BootEntries", "BootVerb", "BootSync"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return slices.Contains([]string{"All", "BadInput", "Baked", "Built", "FileUntouched", "FlagsOfApply", "Lookalikes", "Malformed", "Namespaces", "NoModule", "Nobody",
+		"Overlay", "PatchFileIsKept", "Restart", "States", "WatchAsNobody"}, name)
 }
 
 // needs are the options of the kernel's configuration that a case cannot do without, and the one that must not be there.
