@@ -14,6 +14,9 @@ import (
 func (r *Result) Relies() []*lpelf.Symbol {
 	var out, todo []*lpelf.Symbol
 	add := func(name string) {
+		if _, cold := ColdParent(name); cold {
+			return // patches change where functions start
+		}
 		if f := r.Old.Lookup(name); f != nil && IsFunc(f) && !slices.Contains(out, f) {
 			out, todo = append(out, f), append(todo, f)
 		}
