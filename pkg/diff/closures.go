@@ -66,8 +66,8 @@ func (c *comparer) refuseRenumbered(n *lpelf.Symbol) {
 	}
 }
 
-// compareRenamed refuses a lambda expression that has another number now and changed: the program may keep closures that
-// run the old code, which has no new one by its name.
+// compareRenamed follows a lambda expression that has another number now and changed, which the program may keep closures
+// of: the new code of the only one of its function goes into the place of the old. Which of several it is nobody can say.
 func (c *comparer) compareRenamed() {
 	for _, o := range c.old.Functions() {
 		key, ok := numberedKey(o.Name)
@@ -75,7 +75,11 @@ func (c *comparer) compareRenamed() {
 			continue
 		}
 		news := slices.DeleteFunc(slices.Clone(c.new.numbered(key)), func(n *lpelf.Symbol) bool { return n.Name == o.Name })
-		if len(news) > 0 && !slices.ContainsFunc(news, func(n *lpelf.Symbol) bool { return c.equalFunc(o, n) }) {
+		switch {
+		case len(news) == 0 || slices.ContainsFunc(news, func(n *lpelf.Symbol) bool { return c.equalFunc(o, n) }):
+		case len(c.old.numbered(key)) == 1 && len(c.new.numbered(key)) == 1 && c.old.Lookup(news[0].Name) == nil:
+			c.addChange(o, news[0], "changed, and has another number")
+		default:
 			c.refuseRenumbered(news[0])
 		}
 	}

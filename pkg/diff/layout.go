@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"lpatch/pkg/debuginfo"
 )
@@ -18,7 +19,7 @@ func (c *comparer) compareLayouts() {
 	}
 	var changed []string
 	for _, name := range slices.Sorted(maps.Keys(new.found)) {
-		if o, ok := old.found[name]; ok && !o.same(new.found[name], name == closureName) {
+		if o, ok := old.found[name]; ok && !o.same(new.found[name], isClosure(name)) {
 			changed = append(changed, name)
 		}
 	}
@@ -27,9 +28,9 @@ func (c *comparer) compareLayouts() {
 		switch {
 		case slices.Contains(c.opts.LayoutOK, name):
 			c.res.Layouts = append(c.res.Layouts, name)
-		case causes.follows[name]: // whoever is sure of what it contains is sure of it
-		case name == closureName:
-			c.refuse(name, "struct-layout-changed", "what a lambda expression captures changed, and the program may keep closures of the old layout; leave it as it was, and capture in a new one")
+		case causes.follows[name] || isOfClosure(name) && slices.ContainsFunc(changed, isClosure): // whoever is sure of what it contains is sure of it
+		case isClosure(name):
+			c.refuse(closureName, "struct-layout-changed", "what a lambda expression captures changed, and the program may keep closures of the old layout; leave it as it was, and capture in a new one")
 		default:
 			c.refuse(name, "struct-layout-changed", "%s, and the program has objects of the old layout; keep it as it was and store what is new elsewhere, or say --layout-ok '%s' if no old one is seen by new code",
 				causes.describe(name), name)
@@ -117,6 +118,9 @@ func (c *comparer) compareVariableTypes(old, new *debuginfo.Info) {
 }
 
 func (c *comparer) compareVariableType(name string, was, is *debuginfo.Entry) {
+	if slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Symbol == name && r.Code == "data-size-changed" }) {
+		return
+	}
 	o, n := was.Type(), is.Type()
 	// A declaration may leave the number of elements to the definition.
 	if o.Shape() == n.Shape() || was.IsDefined() != is.IsDefined() && o.Value().Shape() == n.Value().Shape() {
@@ -132,6 +136,11 @@ func (c *comparer) compareVariableType(name string, was, is *debuginfo.Entry) {
 
 // closureName is what structures made of lambda expressions are known by here.
 const closureName = "<lambda>"
+
+func isClosure(name string) bool { return strings.HasPrefix(name, closureName) }
+
+// isOfClosure tells an instance of a template for a closure, as std::function has them.
+func isOfClosure(name string) bool { return !isClosure(name) && strings.Contains(name, "<lambda") }
 
 // layout describes the structures of one name, in their order.
 type layout struct {
@@ -183,6 +192,9 @@ func typesOf(info *debuginfo.Info) *types {
 		switch {
 		case e.IsClosure():
 			name = closureName
+			if f := e.Function(); f != nil { // another one's closures take the place of none of its
+				name += " of " + f.Qualified()
+			}
 		case e.Name() == "" && typedefs[e.Offset] != "":
 			name = typedefs[e.Offset]
 		case e.Name() == "":

@@ -20,7 +20,7 @@ func newCauses(old, new *types, changed []string) *causes {
 	c := &causes{old, new, map[string]bool{}}
 	isChanged := map[string]bool{}
 	for _, name := range changed {
-		isChanged[name] = name != closureName
+		isChanged[name] = !isClosure(name)
 	}
 	parts := map[string][]string{} // of those that have the members they had: what changed in them
 	for _, name := range changed {

@@ -175,7 +175,7 @@ func globalType(e *debuginfo.Entry) string {
 		return ""
 	}
 	name := e.Qualified()
-	if strings.Contains(name, debuginfo.Unnamed) {
+	if strings.Contains(name, debuginfo.Unnamed) || isOfClosure(name) {
 		return ""
 	}
 	return name
