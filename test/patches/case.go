@@ -51,7 +51,7 @@ func Read(root string) ([]*Case, error) {
 	}
 	var cases []*Case
 	for _, e := range entries {
-		if !e.IsDir() || e.Name() == "inside" || e.Name() == "programs" {
+		if !e.IsDir() || slices.Contains([]string{"inside", "load", "programs"}, e.Name()) {
 			continue
 		}
 		c, err := readCase(filepath.Join(root, e.Name()))

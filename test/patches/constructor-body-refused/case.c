@@ -1,8 +1,7 @@
 /*
  * A function that runs before main() changes, and so does another one: the first has run, and nobody calls it any more.
  *
- * old: 5
- * new: 6
+ * refused: start-code-changed prepare: its new code never runs in a process that has started
  */
 #include "../case.h"
 

@@ -1,7 +1,8 @@
 /*
  * The resolver has run already.
  *
- * refused: ifunc-changed: has run already
+ * refused: ifunc-changed chosen: has run already
+ * refused: start-code-changed choose: its new code never runs in a process that has started
  */
 #include "../case.h"
 

@@ -11,7 +11,7 @@
 
 __attribute__((visibility("default"))) noinline long convert_v1(long x)
 {
-	return x + OLD_NEW(0, 1);
+	return HIDE(x) + OLD_NEW(0, 1);
 }
 
 noinline long convert_v2(long x)
