@@ -20,6 +20,8 @@ type Result struct {
 	// OldOf maps a variable of the new object to the one of the old object whose storage it is. A variable that is not
 	// in it is new.
 	OldOf map[*lpelf.Symbol]*lpelf.Symbol
+	// Unnamed does so for sections of writable data without names.
+	Unnamed map[*lpelf.Section]*lpelf.Section
 }
 
 // Change is a function whose new body is needed.
@@ -57,7 +59,7 @@ type comparer struct {
 func newComparer(old, new *Object, opts Options) *comparer {
 	return &comparer{
 		old: old, new: new, opts: opts, newOf: map[*lpelf.Symbol]*lpelf.Symbol{}, same: map[sectionPair]bool{},
-		res: &Result{Old: old, New: new, OldOf: map[*lpelf.Symbol]*lpelf.Symbol{}},
+		res: &Result{Old: old, New: new, OldOf: map[*lpelf.Symbol]*lpelf.Symbol{}, Unnamed: map[*lpelf.Section]*lpelf.Section{}},
 	}
 }
 
@@ -68,6 +70,7 @@ func Compare(old, new *Object, opts Options) *Result {
 	c.pairNamesakes()
 	c.compareFunctions()
 	c.compareVariables()
+	c.pairUnnamed()
 	c.account()
 	c.checkJoined()
 	c.checkStoredLabels()

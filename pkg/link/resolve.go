@@ -165,9 +165,12 @@ func (l *linker) old(name string) bool {
 	return l.oldNames[name]
 }
 
-// resolveUnnamed takes constants of the compiler's own, jump tables too, into the patch.
+// resolveUnnamed takes constants of the compiler's own, jump tables too, into the patch. Writable data stays where it is.
 func (l *linker) resolveUnnamed(c *chunk, r diff.Ref) (dest, bool) {
 	if kindOf(r.Sec) == kindData {
+		if addr, ok := l.oldUnnamed(c, r); ok {
+			return inImage(addr), true
+		}
 		l.refuse(c.in, r.Sec.Name, "unnamed-data", "the new code uses writable data without a name; give the variable a name")
 		return dest{}, false
 	}

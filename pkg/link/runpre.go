@@ -35,6 +35,7 @@ type matcher struct {
 	unit    *unit                      // of a finder: global symbols are learnt, too
 	tables  map[*lpelf.Section][]int64 // places of unnamed data that code refers to
 	leads   leads                      // if not nil, takes down where names lead, wherever that is
+	unnamed map[unnamedPlace]uint64    // if not nil, takes down where unnamed data is
 }
 
 // jump is a reference into code, checked when all code of the function has been compared.

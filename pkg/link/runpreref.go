@@ -64,6 +64,9 @@ func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
 		return true
 	}
 	if r.Sym == nil || r.Sym.Name == "" {
+		if m.unnamed != nil {
+			m.unnamed[unnamedPlace{r.Sec, r.At}] = actual
+		}
 		return r.Sec == nil || m.tableIs(p, r, actual)
 	}
 	if diff.ByContent(r.Sym) && r.Sec != nil {
