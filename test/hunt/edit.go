@@ -9,17 +9,19 @@ import (
 
 // edit changes the new version in one way.
 func (m *maker) edit(p *program) {
-	v := &p.new
-	f := v.functions[m.IntN(len(v.functions))]
 	edits := []func(*program, *version, *function) bool{
 		m.changeNumber, m.changeNumber, m.addStatement, m.addStatement, m.removeStatement, m.swapStatements,
 		m.addStatic, m.swapStatics, m.addFunction, m.toggleStatic, m.toggleAttribute, m.changeTable, m.addParameter, m.moveFunction,
 		m.renameStatic, m.changeInitial,
 	}
 	for range 20 {
-		if edits[m.IntN(len(edits))](p, v, f) {
+		before := p.new.clone()
+		v := &p.new
+		f := v.functions[m.IntN(len(v.functions))]
+		if edits[m.IntN(len(edits))](p, v, f) && v.sound(p) {
 			return
 		}
+		p.new = before
 	}
 }
 
@@ -28,10 +30,10 @@ func (f *function) lists() []*[]*statement {
 	out := []*[]*statement{&f.body}
 	for i := 0; i < len(out); i++ {
 		for _, s := range *out[i] {
-			if s.body != nil {
+			if s.isBlock() {
 				out = append(out, &s.body)
 			}
-			if s.other != nil {
+			if len(s.other) > 0 {
 				out = append(out, &s.other)
 			}
 		}
@@ -112,16 +114,10 @@ func (m *maker) renameStatic(_ *program, _ *version, f *function) bool {
 		return false
 	}
 	m.ids++ // a new name is a new variable
-	was := fmt.Sprintf("$%d", w.id)
-	w.id, w.name = m.ids, "renamed"
+	f.renumber(w, m.ids)
+	w.name = "renamed"
 	if len(distinct(slices.Clone(f.locals))) != len(f.locals) {
 		w.name = fmt.Sprintf("renamed%d", m.ids)
-	}
-	re := regexp.MustCompile(regexp.QuoteMeta(was) + `\b`)
-	for _, l := range f.lists() {
-		for _, s := range *l {
-			s.text = re.ReplaceAllLiteralString(s.text, fmt.Sprintf("$%d", w.id))
-		}
 	}
 	return true
 }

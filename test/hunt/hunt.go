@@ -106,6 +106,8 @@ func (p *Pair) Try(t programs.Tools, dir string) (Outcome, error) {
 	c.Expected = want
 	said, err := c.Try(t, &p.run, tmp)
 	switch {
+	case err != nil && said == "":
+		return Outcome{}, err // it does not compile, or a tool is missing
 	case err != nil:
 		return Outcome{"wrong", err.Error()}, nil
 	case said == "built":

@@ -53,6 +53,8 @@ type statement struct {
 	other  []*statement // of else
 }
 
+func (s *statement) isBlock() bool { return strings.HasSuffix(s.text, "{") }
+
 func (v version) clone() version {
 	out := version{}
 	for _, f := range v.functions {
@@ -144,13 +146,18 @@ func (m *maker) program() *program {
 	}
 	last := v.functions[len(v.functions)-1]
 	last.static, last.file = false, max(last.file, 0)
+	last.attr = strings.TrimPrefix(last.attr, "INLINE ")
 	if !slices.Contains(p.hooks, last.name) && !slices.Contains(p.entries, last.name) {
 		p.entries = append(p.entries, last.name)
+	}
+	if !p.old.sound(p) {
+		return m.program()
 	}
 	p.new = p.old.clone()
 	for range 1 + m.IntN(3) {
 		m.edit(p)
 	}
+	p.unite()
 	return p
 }
 
@@ -202,6 +209,9 @@ func (m *maker) statement(v *version, f *function, depth int) *statement {
 	case 0, 1:
 		return &statement{text: fmt.Sprintf("acc = %s;", m.expression(v, f))}
 	case 2:
+		if w := m.local(f, false); w != nil && m.chance(40) {
+			return &statement{text: fmt.Sprintf("$%d = %du;", w.id, m.IntN(10))}
+		}
 		return &statement{text: fmt.Sprintf("%s += %s;", v.globals[m.IntN(len(v.globals))].name, m.expression(v, f))}
 	case 3, 4:
 		if w := m.local(f, false); w != nil {
@@ -258,7 +268,7 @@ func (m *maker) call(v *version, f *function) string {
 		if g == f || g.name == f.name {
 			break
 		}
-		if (!g.static || g.file == f.file || g.file == inHeader) && (f.file != inHeader || g.file == inHeader) {
+		if g.visible(f) {
 			list = append(list, g)
 		}
 	}

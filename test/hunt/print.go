@@ -70,14 +70,14 @@ func declare(w *variable, name string) string {
 func (s side) statements(b *strings.Builder, f *function, list []*statement, indent string) {
 	for _, st := range list {
 		fmt.Fprintf(b, "%s%s\n", indent, s.text(f, st.text))
-		if st.body == nil {
+		if !st.isBlock() {
 			continue
 		}
 		if st.static != nil && s.oracle == "" {
 			fmt.Fprintf(b, "%s\t%s\n", indent, declare(st.static, st.static.name))
 		}
 		s.statements(b, f, st.body, indent+"\t")
-		if st.other != nil {
+		if len(st.other) > 0 {
 			fmt.Fprintf(b, "%s} else {\n", indent)
 			s.statements(b, f, st.other, indent+"\t")
 		}

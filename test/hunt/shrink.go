@@ -12,13 +12,13 @@ import (
 
 // Shrink makes a pair smaller for as long as it is wrong.
 func (p *Pair) Shrink(wrong func(*Pair) bool) *Pair {
-	for smaller := true; smaller; {
-		smaller = false
-		for _, q := range p.reductions() {
-			if wrong(q) {
-				p, smaller = q, true
-				break
-			}
+	list := p.reductions()
+	for i, failed := 0, 0; failed < len(list); i++ {
+		q := list[i%len(list)]
+		failed++
+		if q.p.old.sound(q.p) && q.p.new.sound(q.p) && wrong(q) {
+			p, list, failed = q, q.reductions(), 0
+			i-- // what came behind is there now
 		}
 	}
 	return p

@@ -1,0 +1,103 @@
+package hunt
+
+import (
+	"slices"
+	"strconv"
+)
+
+// sound tells whether a version compiles and links: each text refers to what is in sight where it is.
+func (v version) sound(p *program) bool {
+	for i, f := range v.functions {
+		if f.attr == "INLINE " && !f.static || p.isCalledByMain(f) && (f.static || f.file == inHeader) {
+			return false
+		}
+		if len(distinct(slices.Clone(f.locals))) != len(f.locals) {
+			return false
+		}
+		if !v.inSight(f, f.body, f.locals, v.functions[:i]) {
+			return false
+		}
+	}
+	for _, name := range slices.Concat(p.hooks, p.entries) {
+		if v.find(name) == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// inSight looks at one block; before are the functions that may be called, and scope the variables, the innermost last.
+func (v version) inSight(f *function, block []*statement, scope []*variable, before []*function) bool {
+	for _, s := range block {
+		inner := scope
+		if s.static != nil {
+			inner = append(slices.Clone(scope), s.static)
+		}
+		for _, ref := range reference.FindAllString(s.text, -1) {
+			if ref[0] == '#' && !canCall(f, ref[1:], before) || ref[0] == '$' && !resolves(ref[1:], scope) {
+				return false
+			}
+		}
+		if !v.inSight(f, s.body, inner, before) || !v.inSight(f, s.other, scope, before) {
+			return false
+		}
+	}
+	return true
+}
+
+func canCall(f *function, name string, before []*function) bool {
+	i := slices.IndexFunc(before, func(g *function) bool { return g.name == name })
+	return i >= 0 && before[i].visible(f)
+}
+
+// visible tells whether another function may call this one.
+func (f *function) visible(from *function) bool {
+	return f.file == inHeader || from.file != inHeader && (!f.static || f.file == from.file)
+}
+
+// resolves tells whether the name of a variable means it, and not one of a block around.
+func resolves(id string, scope []*variable) bool {
+	i := slices.IndexFunc(scope, func(w *variable) bool { return strconv.Itoa(w.id) == id })
+	return i >= 0 && !slices.ContainsFunc(scope[i+1:], func(w *variable) bool { return w.name == scope[i].name })
+}
+
+// unite gives a static variable of the new version the ID of the old one where a function has one of that name before and
+// after, and only one: that is the same variable, as lpctl build says. Of several, an edit says which is which.
+func (p *program) unite() {
+	for _, f := range p.new.functions {
+		o := p.old.find(f.name)
+		if o == nil {
+			continue
+		}
+		was, is := byName(o), byName(f)
+		for name, list := range is {
+			if old := was[name]; len(list) == 1 && len(old) == 1 && len(old[0].init) == len(list[0].init) {
+				f.renumber(list[0], old[0].id)
+			}
+		}
+	}
+}
+
+func byName(f *function) map[string][]*variable {
+	out := map[string][]*variable{}
+	for _, w := range f.statics() {
+		out[w.name] = append(out[w.name], w)
+	}
+	return out
+}
+
+// renumber makes a variable of a function another one.
+func (f *function) renumber(w *variable, id int) {
+	was := "$" + strconv.Itoa(w.id)
+	w.id = id
+	for _, l := range f.lists() {
+		for _, s := range *l {
+			s.text = reference.ReplaceAllStringFunc(s.text, func(ref string) string {
+				if ref == was {
+					return "$" + strconv.Itoa(id)
+				}
+				return ref
+			})
+		}
+	}
+}
