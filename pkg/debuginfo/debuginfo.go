@@ -47,6 +47,7 @@ type Info struct {
 	variables map[uint64]*Entry // of static storage, by place; the same
 	named     map[string][]*Entry
 	statics   map[uint64]Static // the same with their pieces, and thread-local ones
+	declared  map[string][]*Entry
 }
 
 // Read reads the debug information of a relocatable file. The error is ErrNone, wrapped with why, or says what is damaged.

@@ -18,10 +18,10 @@ func (c *comparer) alike(o, n *lpelf.Symbol) bool {
 	return was.Entry == nil || is.Entry == nil || was.Type().Shape() == is.Type().Shape()
 }
 
-// wholeAlike tells whether the compiler has made as many pieces of a variable as it did before.
+// wholeAlike tells whether the compiler has made as many pieces of a variable as it did before, or a flag of the same meaning.
 func (c *comparer) wholeAlike(o, n *lpelf.Symbol) bool {
 	was, is := c.old.identify(o).decl, c.new.identify(n).decl
-	return was.Entry == nil || is.Entry == nil || was.Pieces() == is.Pieces()
+	return was.Entry == nil || is.Entry == nil || was.Pieces() == is.Pieces() && was.Form() == is.Form()
 }
 
 // pairCrowds pairs variables of one identity of which there are several, as two blocks of a function have, or two uses of a
@@ -40,7 +40,7 @@ func (c *comparer) pairCrowds() {
 		}
 		c.refuse(c.new.identify(news[0]).name, "static-ambiguous",
 			"%d old and %d new static variables of this name%s cannot be matched to each other; give the new ones names of their own",
-			len(g.olds), len(g.news), c.new.identify(news[0]).in())
+			len(g.olds)+len(c.old.removed(g.olds[0])), len(g.news)+len(c.new.removed(g.news[0])), c.new.identify(news[0]).in())
 	}
 }
 
@@ -113,6 +113,9 @@ func (c *comparer) pairAlike(g *crowd) {
 	olds, news := c.state(c.old, g.olds), c.state(c.new, g.news)
 	if len(olds) == len(g.olds) && len(news) == len(g.news) && g.sole() {
 		return // something speaks against it
+	}
+	if c.anyRemoved(g.olds[0], g.news[0]) {
+		return
 	}
 	for _, n := range news {
 		fits := slices.DeleteFunc(slices.Clone(olds), func(o *lpelf.Symbol) bool { return !c.alike(o, n) })

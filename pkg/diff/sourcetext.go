@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 
 	"lpatch/pkg/debuginfo"
@@ -62,20 +63,24 @@ func (o *Object) spot(v *lpelf.Symbol) (file string, proved bool, s *spot) {
 	if id.decl.Entry == nil {
 		return "", false, nil
 	}
-	file, line, ok := id.decl.Source()
+	return o.spotOf(id.decl.Entry)
+}
+
+func (o *Object) spotOf(decl *debuginfo.Entry) (file string, proved bool, s *spot) {
+	file, line, ok := decl.Source()
 	if !ok {
 		return "", false, nil
 	}
 	src := o.sources[file]
 	if src == nil {
-		src = o.readSource(file, id.decl.Entry)
+		src = o.readSource(file, decl)
 		o.sources[file] = src
 	}
 	if line < 1 || line > len(src.lines) {
 		return "", false, nil
 	}
 	s = &spot{lines: src.lines, at: line - 1}
-	if f := id.decl.Function(); f != nil {
+	if f := decl.Function(); f != nil {
 		if in, first, ok := f.Source(); ok && in == file && first <= line {
 			s.low = first - 1
 		}
@@ -142,17 +147,18 @@ func (c *comparer) samePlace(o, n *lpelf.Symbol, olds, news []*lpelf.Symbol) boo
 	if os.line(0, word) != ns.line(0, word) {
 		return false
 	}
-	for _, other := range olds {
-		if _, _, s := c.old.spot(other); other != o && (s == nil || !tells(ns, os, s, word)) {
+	before, now := c.old.otherSpots(o, olds), c.new.otherSpots(n, news)
+	for _, s := range before {
+		if s == nil || !tells(ns, os, s, word) {
 			return false
 		}
 	}
-	for _, other := range news {
-		if _, _, s := c.new.spot(other); other != n && (s == nil || !tells(os, ns, s, word)) {
+	for _, s := range now {
+		if s == nil || !tells(os, ns, s, word) {
 			return false
 		}
 	}
-	return len(olds)+len(news) > 2
+	return len(before)+len(now) > 0
 }
 
 // tells tells whether the lines where a and b, or a and other are the same speak for b alone.
@@ -194,16 +200,26 @@ func (c *comparer) sameUse(o, n *lpelf.Symbol) bool {
 }
 
 // otherMacro tells whether the source says that the uses of a macro that made two variables are not the same: no line of
-// them is, and neither names the variable.
+// them is, and neither names the variable. If both objects are of one file, which may have changed since, both lines must use
+// the same macro.
 func (c *comparer) otherMacro(o, n *lpelf.Symbol) bool {
-	os, ns := c.spots(o, n)
-	if os == nil || !c.new.identify(n).local || isReadOnly(c.new.SectionOf(n)) {
+	_, _, os := c.old.spot(o)
+	_, _, ns := c.new.spot(n)
+	if os == nil || ns == nil || !c.new.identify(n).local || isReadOnly(c.new.SectionOf(n)) {
 		return false
 	}
 	word := wordOf(c.new.identify(n).decl.Name())
 	was, is := os.line(0, word), ns.line(0, word)
-	return was != is && !strings.Contains(was, "\x00") && !strings.Contains(is, "\x00")
+	if was == is || strings.Contains(was, "\x00") || strings.Contains(is, "\x00") {
+		return false
+	}
+	used := call.FindAllString(was, -1)
+	proved, _ := c.spots(o, n)
+	return proved != nil || slices.ContainsFunc(call.FindAllString(is, -1), func(s string) bool { return slices.Contains(used, s) })
 }
+
+// call is the use of a macro or function with arguments.
+var call = regexp.MustCompile(`\b\w+\(`)
 
 // defines tells whether an object's debug information has a function of that name, with its parameters in C++.
 func (o *Object) defines(scope string) bool {

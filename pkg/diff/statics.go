@@ -42,6 +42,7 @@ func (c *comparer) correlate() {
 	}
 	c.pairGuards()
 	c.checkNames()
+	c.checkRemoved()
 	c.divideData()
 	c.same = map[sectionPair]bool{}
 }
@@ -120,7 +121,7 @@ func (g *crowd) sole() bool { return len(g.olds) == 1 && len(g.news) == 1 }
 // pairSole pairs variables that are the only ones of their identity.
 func (c *comparer) pairSole() {
 	for _, g := range c.crowds((*identity).key) {
-		if g.sole() && c.belong(g.olds[0], g.news[0]) {
+		if g.sole() && !c.anyRemoved(g.olds[0], g.news[0]) && c.belong(g.olds[0], g.news[0]) {
 			c.pair(g.olds[0], g.news[0])
 		}
 	}
@@ -139,7 +140,7 @@ func (c *comparer) belong(o, n *lpelf.Symbol) bool {
 // pairLoose pairs static locals of a function of C++ whose parameters changed.
 func (c *comparer) pairLoose() {
 	for _, g := range c.crowds((*identity).loose) {
-		if g.sole() && c.old.identify(g.olds[0]).local && c.belong(g.olds[0], g.news[0]) {
+		if g.sole() && c.old.identify(g.olds[0]).local && !c.anyRemoved(g.olds[0], g.news[0]) && c.belong(g.olds[0], g.news[0]) {
 			c.pair(g.olds[0], g.news[0])
 		}
 	}

@@ -13,6 +13,10 @@ func TestStatics(t *testing.T) {
 			"x.o: n: f had a static variable of this name and type, and g has one now; whether it is the same is not known: give a new one another name, or leave the old one where it was [static-ambiguous]"},
 		{"renamed", "int f(void) { static int n; return ++n; }", "int f(void) { static int m; return m += 2; }",
 			"x.o: m: f had the static variable n of this type, and has this one instead; whether it is the same is not known: keep the name, or, if this is another one, keep the declaration of n too, with __attribute__((used)) [static-ambiguous]"},
+		{"read only now", "int f(int k) { static int n; if (!n) { n = k; } return n; }", "int f(int k) { static int n; if (!n) { k++; } return n + k; }",
+			"x.o: n: the new code in f only reads or only writes this variable, so that the compiler has removed it, and what it reads would not be what the program has written; remove the declaration if nothing reads it, or give it __attribute__((used)) [static-removed]"},
+		{"no longer there", "int f(int k) { static int n; if (!n) { n = k; } return n; }", "int f(int k) { return k; }", ""},
+		{"on the stack now", "int f(int k) { static int n; if (!n) { n = k; } return n; }", "int f(int k) { int n = 1;\n\treturn k + n; }", ""},
 		{"other type", "int f(void) { static int n; return ++n; }", "int f(void) { static long m; return m += 2; }", ""},
 	}
 	for _, cc := range []string{"gcc", "clang-14"} {

@@ -1,0 +1,97 @@
+package diff
+
+import (
+	"debug/elf"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/debuginfo"
+	"lpatch/pkg/lpelf"
+)
+
+// Compilers remove static variables: those that code only reads, for they keep their first value, and those that code only
+// writes. Debug information still has their declarations.
+
+// declared lists the declarations of the name of a variable in its function, or in its file, that an object has. One that
+// the source shows not to be static is left out.
+func (o *Object) declared(id *identity) []*debuginfo.Entry {
+	info, err := o.Debug()
+	if err != nil || info == nil || id.decl.Entry == nil {
+		return nil
+	}
+	var out []*debuginfo.Entry
+	for _, e := range info.Declared(id.decl.Name()) {
+		f := e.Function()
+		if (f != nil) == id.local && (f == nil || isScope(f, id.scope)) && !o.isAutomatic(e) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+func isScope(f *debuginfo.Entry, scope string) bool {
+	return f.Name() == scope || f.LinkageName() != "" && numberless(f.LinkageName()) == scope
+}
+
+// isAutomatic tells whether the source of a declaration has the name and no word that makes it static.
+func (o *Object) isAutomatic(e *debuginfo.Entry) bool {
+	_, _, s := o.spotOf(e)
+	if s == nil || e.Function() == nil {
+		return false
+	}
+	text := strings.ToLower(strings.Join(s.lines[max(s.at-1, 0):s.at+1], " ")) // macros may be STATIC
+	return wordOf(e.Name()).MatchString(s.lines[s.at]) && !strings.Contains(text, "static") && !strings.Contains(text, "thread")
+}
+
+// removed lists the other declarations of the name of a variable in its function of which the object has no symbol.
+func (o *Object) removed(v *lpelf.Symbol) []*debuginfo.Entry {
+	id := o.identify(v)
+	if !id.local {
+		return nil
+	}
+	there := []*debuginfo.Entry{}
+	for _, s := range o.Variables() {
+		if other := o.identify(s); other.decl.Entry != nil && other.key() == id.key() {
+			there = append(there, other.decl.Entry)
+		}
+	}
+	return slices.DeleteFunc(o.declared(id), func(e *debuginfo.Entry) bool { return slices.ContainsFunc(there, e.Same) })
+}
+
+// anyRemoved tells whether either object has removed a variable of the identity of two.
+func (c *comparer) anyRemoved(o, n *lpelf.Symbol) bool {
+	return len(c.old.removed(o))+len(c.new.removed(n)) > 0
+}
+
+// otherSpots are where the others of a list are, and those of their name that were removed; nil is a place that is not known.
+func (o *Object) otherSpots(v *lpelf.Symbol, list []*lpelf.Symbol) []*spot {
+	var out []*spot
+	for _, other := range list {
+		if other != v {
+			_, _, s := o.spot(other)
+			out = append(out, s)
+		}
+	}
+	for _, e := range o.removed(v) {
+		_, _, s := o.spotOf(e)
+		out = append(out, s)
+	}
+	return out
+}
+
+// checkRemoved refuses where new code declares a variable that the program has, and the compiler has removed it. If the code
+// reads it, it reads the first value, and not that of the program.
+func (c *comparer) checkRemoved() {
+	there := map[string]bool{}
+	for _, n := range c.new.Variables() {
+		there[c.new.identify(n).key()] = true
+	}
+	for _, o := range c.state(c.old, c.unpaired(c.old)) {
+		id := c.old.identify(o)
+		if o.Bind != elf.STB_LOCAL || !id.known || there[id.key()] || len(c.new.declared(id)) == 0 {
+			continue
+		}
+		c.refuse(id.name, "static-removed", "the new code%s only reads or only writes this variable, so that the compiler has removed it, and what it reads would not be what the program has written; "+
+			"remove the declaration if nothing reads it, or give it __attribute__((used))", id.in())
+	}
+}
