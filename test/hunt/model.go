@@ -157,7 +157,7 @@ func (m *maker) program() *program {
 	for range 1 + m.IntN(3) {
 		m.edit(p)
 	}
-	p.unite()
+	m.unite(p)
 	return p
 }
 

@@ -6,8 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"lpatch/test/patches/programs"
 )
 
 // Shrink makes a pair smaller for as long as it is wrong.
@@ -104,7 +102,8 @@ func (p *Pair) Save(dir string) error {
 	if err != nil {
 		return err
 	}
-	c := map[string]any{"why": "found by make hunt", "runs": []programs.Run{p.run}}
+	run := map[string]any{"cc": p.run.CC, "cflags": p.run.CFlags, "ldflags": p.run.LDFlags, "strip": p.run.Strip}
+	c := map[string]any{"why": "found by make hunt", "runs": []any{run}}
 	data, err := json.MarshalIndent(c, "", "\t")
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package hunt
 
 import (
+	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 )
@@ -62,8 +64,9 @@ func resolves(id string, scope []*variable) bool {
 }
 
 // unite gives a static variable of the new version the ID of the old one where a function has one of that name before and
-// after, and only one: that is the same variable, as lpctl build says. Of several, an edit says which is which.
-func (p *program) unite() {
+// after, and only one: that is the same variable, as lpctl build says. Of several, an edit says which is which. One that the old
+// version never writes holds nothing yet: it may as well be another one.
+func (m *maker) unite(p *program) {
 	for _, f := range p.new.functions {
 		o := p.old.find(f.name)
 		if o == nil {
@@ -75,7 +78,23 @@ func (p *program) unite() {
 				f.renumber(list[0], old[0].id)
 			}
 		}
+		for id, w := range f.statics() {
+			if !w.constant && o.statics()[id] != nil && !o.writes(id) {
+				m.ids++
+				f.renumber(w, m.ids)
+			}
+		}
 	}
+}
+
+func (f *function) writes(id int) bool {
+	write := regexp.MustCompile(fmt.Sprintf(`\$%d (\+)?= |\$%d\+\+`, id, id))
+	for _, l := range f.lists() {
+		if slices.ContainsFunc(*l, func(s *statement) bool { return write.MatchString(s.text) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func byName(f *function) map[string][]*variable {
