@@ -12,7 +12,7 @@ func (m *maker) edit(p *program) {
 	edits := []func(*program, *version, *function) bool{
 		m.changeNumber, m.changeNumber, m.addStatement, m.addStatement, m.removeStatement, m.swapStatements,
 		m.addStatic, m.swapStatics, m.addFunction, m.toggleStatic, m.toggleAttribute, m.changeTable, m.addParameter, m.moveFunction,
-		m.renameStatic, m.changeInitial,
+		m.renameStatic, m.changeInitial, m.moveStatement, m.moveStatement, m.copyStatement, m.copyStatement,
 	}
 	for range 20 {
 		before := p.new.clone()
@@ -86,6 +86,37 @@ func (m *maker) swapStatements(_ *program, _ *version, f *function) bool {
 	return true
 }
 
+// moveStatement moves a statement into another block, with the static variables in it.
+func (m *maker) moveStatement(_ *program, _ *version, f *function) bool {
+	from := m.list(f)
+	if len(*from) < 2 {
+		return false
+	}
+	i := m.IntN(len(*from))
+	s := (*from)[i]
+	*from = slices.Delete(slices.Clone(*from), i, i+1)
+	to := m.list(f) // not inside of the statement, which is gone
+	*to = slices.Insert(*to, m.IntN(len(*to)+1), s)
+	return true
+}
+
+// copyStatement puts a copy of a statement into a block: its static variables are new ones of the same names.
+func (m *maker) copyStatement(_ *program, _ *version, f *function) bool {
+	from := m.list(f)
+	if len(*from) == 0 {
+		return false
+	}
+	s := cloneStatements(*from)[m.IntN(len(*from))]
+	part := &function{body: []*statement{s}}
+	for _, w := range part.statics() {
+		m.ids++
+		part.renumber(w, m.ids)
+	}
+	to := m.list(f)
+	*to = slices.Insert(*to, m.IntN(len(*to)+1), s)
+	return true
+}
+
 func (m *maker) addStatic(_ *program, v *version, f *function) bool {
 	if f.file == inHeader {
 		return false
@@ -132,7 +163,13 @@ func (m *maker) changeInitial(_ *program, _ *version, f *function) bool {
 	return true
 }
 
-func (m *maker) changeTable(_ *program, _ *version, f *function) bool {
+func (m *maker) changeTable(_ *program, v *version, f *function) bool {
+	if i := slices.IndexFunc(f.locals, func(w *variable) bool { return w.calls != nil }); i >= 0 && m.chance(50) {
+		if w := m.functions(v, f); w != nil {
+			f.locals[i].calls = w.calls
+			return true
+		}
+	}
 	w := m.local(f, true)
 	if w == nil {
 		return false
@@ -182,7 +219,14 @@ func (m *maker) toggleStatic(p *program, v *version, f *function) bool {
 	return true
 }
 
+func (f *function) hasInTable(name string) bool {
+	return slices.ContainsFunc(f.locals, func(w *variable) bool { return slices.Contains(w.calls, name) })
+}
+
 func (f *function) calls(name string) bool {
+	if f.hasInTable(name) {
+		return true
+	}
 	for _, l := range f.lists() {
 		for _, s := range *l {
 			if strings.Contains(s.text, "#"+name+"(") {
@@ -204,6 +248,9 @@ func (m *maker) toggleAttribute(_ *program, _ *version, f *function) bool {
 // addParameter gives a function another parameter, and its callers an argument for it.
 func (m *maker) addParameter(p *program, v *version, f *function) bool {
 	if p.isCalledByMain(f) {
+		return false
+	}
+	if slices.ContainsFunc(v.functions, func(g *function) bool { return g.hasInTable(f.name) }) {
 		return false
 	}
 	f.params++

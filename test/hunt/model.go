@@ -43,6 +43,8 @@ type variable struct {
 	name     string
 	init     []uint32 // more than one: an array
 	constant bool
+	macro    bool     // declared by a use of ONCE
+	calls    []string // a table of functions, constant
 }
 
 // statement is text, or text around a block.
@@ -71,7 +73,7 @@ func cloneVariables(list []*variable) []*variable {
 	var out []*variable
 	for _, v := range list {
 		w := *v
-		w.init = slices.Clone(v.init)
+		w.init, w.calls = slices.Clone(v.init), slices.Clone(v.calls)
 		out = append(out, &w)
 	}
 	return out
@@ -173,6 +175,9 @@ func (m *maker) function(v *version, name string, files int) *function {
 		if m.chance(30) {
 			f.locals = append(f.locals, m.table("table"))
 		}
+		if w := m.functions(v, f); w != nil && m.chance(25) {
+			f.locals = append(f.locals, w)
+		}
 		f.locals = distinct(f.locals)
 	}
 	if f.attr == "INLINE " {
@@ -201,9 +206,9 @@ func (m *maker) block(v *version, f *function, depth, n int) []*statement {
 }
 
 func (m *maker) statement(v *version, f *function, depth int) *statement {
-	kind := m.IntN(12)
+	kind := m.IntN(15)
 	if depth == 0 {
-		kind = m.IntN(7)
+		kind = m.IntN(8)
 	}
 	switch kind {
 	case 0, 1:
@@ -218,25 +223,36 @@ func (m *maker) statement(v *version, f *function, depth int) *statement {
 			return &statement{text: fmt.Sprintf("$%d += %s;", w.id, m.expression(v, f))}
 		}
 	case 5:
+		if i := slices.IndexFunc(f.locals, func(w *variable) bool { return w.calls != nil }); i >= 0 && m.chance(50) {
+			return &statement{text: fmt.Sprintf("acc ^= $%d[acc & 3](%s);", f.locals[i].id, m.expression(v, f))}
+		}
 		if call := m.call(v, f); call != "" {
 			return &statement{text: fmt.Sprintf("acc ^= %s;", call)}
 		}
 	case 6:
 		return &statement{text: fmt.Sprintf("say(%q, acc);", m.pick("a", "bc", "some text", "%", "other text"))}
-	case 7, 8:
+	case 7:
+		if f.file != inHeader {
+			w := m.variable("told")
+			w.macro, w.init = true, []uint32{0}
+			return &statement{text: fmt.Sprintf("ONCE($%d %q, %s);", w.id, m.pick("first", "rare", "once"), m.expression(v, f)), static: w}
+		}
+	case 8, 9:
 		s := &statement{text: fmt.Sprintf("if (%s %s %du) {", m.expression(v, f), m.pick("<", ">", "==", "!=", "&"), m.IntN(100)), body: m.block(v, f, depth-1, 1+m.IntN(2))}
 		if m.chance(40) {
 			s.other = m.block(v, f, depth-1, 1+m.IntN(2))
 		}
 		return s
-	case 9:
-		return &statement{text: fmt.Sprintf("for (unsigned i = 0; i < %du; i++) {", 1+m.IntN(5)), body: m.block(v, f, depth-1, 1+m.IntN(2))}
 	case 10:
+		return &statement{text: fmt.Sprintf("for (unsigned i = 0; i < %du; i++) {", 1+m.IntN(5)), body: m.block(v, f, depth-1, 1+m.IntN(2))}
+	case 11, 12:
 		if f.file != inHeader {
 			w := m.variable(m.pick("count", "n", "once"))
 			return &statement{text: "{", static: w, body: []*statement{{text: fmt.Sprintf("$%d += %s;", w.id, m.expression(v, f))}, {text: fmt.Sprintf("acc += $%d;", w.id)}}}
 		}
-	case 11:
+	case 13:
+		return m.choose(v, f, depth)
+	case 14:
 		if f.file != inHeader {
 			w := m.variable("once")
 			w.init = []uint32{0}
@@ -247,11 +263,20 @@ func (m *maker) statement(v *version, f *function, depth int) *statement {
 	return &statement{text: fmt.Sprintf("acc += %s;", m.expression(v, f))}
 }
 
+// choose makes a switch, of which compilers make tables.
+func (m *maker) choose(v *version, f *function, depth int) *statement {
+	s := &statement{text: fmt.Sprintf("switch (%s & 7) {", m.expression(v, f))}
+	for i := range 3 + m.IntN(5) {
+		s.body = append(s.body, &statement{text: fmt.Sprintf("case %d: {", i), body: append(m.block(v, f, depth-1, 1), &statement{text: m.pick("break;", "break;", "acc++;")})})
+	}
+	return s
+}
+
 // local picks a static variable at the top of the function.
 func (m *maker) local(f *function, constant bool) *variable {
 	var list []*variable
 	for _, w := range f.locals {
-		if w.constant == constant {
+		if w.constant == constant && w.calls == nil {
 			list = append(list, w)
 		}
 	}
@@ -259,6 +284,25 @@ func (m *maker) local(f *function, constant bool) *variable {
 		return nil
 	}
 	return list[m.IntN(len(list))]
+}
+
+// functions makes a table of functions that a function may call, all of one parameter.
+func (m *maker) functions(v *version, f *function) *variable {
+	var list []string
+	for _, g := range v.functions {
+		if g.visible(f) && g.params == 1 {
+			list = append(list, g.name)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	w := m.variable("ops")
+	w.constant, w.init = true, nil
+	for range 4 {
+		w.calls = append(w.calls, m.pick(list...))
+	}
+	return w
 }
 
 // call calls a function that comes before, so that there is no recursion.

@@ -44,6 +44,10 @@ func (s side) function(name string) string {
 
 func (s side) variable(w *variable) string {
 	switch {
+	case s.oracle == "" && w.macro:
+		return ""
+	case w.macro:
+		return fmt.Sprintf("v%d,", w.id)
 	case s.oracle == "":
 		return w.name
 	case w.constant:
@@ -52,8 +56,15 @@ func (s side) variable(w *variable) string {
 	return fmt.Sprintf("v%d", w.id)
 }
 
-func declare(w *variable, name string) string {
+func (s side) declare(w *variable, name string) string {
 	text := "static "
+	if w.calls != nil {
+		var list []string
+		for _, f := range w.calls {
+			list = append(list, s.function(f))
+		}
+		return fmt.Sprintf("static unsigned (*const %s[%d])(unsigned) = { %s };", name, len(list), strings.Join(list, ", "))
+	}
 	if w.constant {
 		text += "const "
 	}
@@ -74,7 +85,7 @@ func (s side) statements(b *strings.Builder, f *function, list []*statement, ind
 			continue
 		}
 		if st.static != nil && s.oracle == "" {
-			fmt.Fprintf(b, "%s\t%s\n", indent, declare(st.static, st.static.name))
+			fmt.Fprintf(b, "%s\t%s\n", indent, s.declare(st.static, st.static.name))
 		}
 		s.statements(b, f, st.body, indent+"\t")
 		if len(st.other) > 0 {
@@ -109,7 +120,7 @@ func (s side) body(b *strings.Builder, f *function) {
 	fmt.Fprintf(b, "%s%s\n{\n\tunsigned acc = p0;\n", prefix, f.signature(name))
 	if s.oracle == "" {
 		for _, w := range f.locals {
-			fmt.Fprintf(b, "\t%s\n", declare(w, w.name))
+			fmt.Fprintf(b, "\t%s\n", s.declare(w, w.name))
 		}
 	}
 	s.statements(b, f, f.body, "\t")
@@ -119,6 +130,7 @@ func (s side) body(b *strings.Builder, f *function) {
 const preamble = `#define NOINLINE __attribute__((noinline))
 #define COLD __attribute__((cold))
 #define INLINE inline
+#define ONCE(what, value) do { static unsigned told; if (!told) { told = 1; say(what, value); } } while (0)
 #ifdef __cplusplus
 extern "C"
 #endif
@@ -206,7 +218,7 @@ func (p *program) sources() map[string]string {
 func (p *program) oracle() string {
 	old, new := side{p, &p.old, "__old"}, side{p, &p.new, "__new"}
 	var b strings.Builder
-	b.WriteString("#include <stdio.h>\n#define NOINLINE\n#define COLD\n#define INLINE\nstatic int patched;\nstatic void lp_apply(void) { patched = 1; }\n" +
+	b.WriteString("#include <stdio.h>\n#define NOINLINE\n#define COLD\n#define INLINE\n#define ONCE(told, what, value) do { if (!told) { told = 1; say(what, value); } } while (0)\nstatic int patched;\nstatic void lp_apply(void) { patched = 1; }\n" +
 		"static void say(const char *what, unsigned value) { printf(\"%s %u\\n\", what, value); }\n")
 	seen := map[int]bool{}
 	for _, s := range []side{old, new} {
@@ -215,7 +227,7 @@ func (p *program) oracle() string {
 			for _, id := range sortedIDs(statics) {
 				if w := statics[id]; w.constant || !seen[id] {
 					seen[id] = true
-					fmt.Fprintf(&b, "%s\n", declare(w, s.variable(w)))
+					fmt.Fprintf(&b, "%s\n", s.declare(w, strings.TrimSuffix(s.variable(w), ",")))
 				}
 			}
 			fmt.Fprintf(&b, "static %s;\nstatic %s;\n", f.signature(f.name+s.oracle), f.signature(s.function(f.name)))

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // sound tells whether a version compiles and links: each text refers to what is in sight where it is.
@@ -16,7 +17,12 @@ func (v version) sound(p *program) bool {
 		if len(distinct(slices.Clone(f.locals))) != len(f.locals) {
 			return false
 		}
-		if !v.inSight(f, f.body, f.locals, v.functions[:i]) {
+		for _, w := range f.locals {
+			if slices.ContainsFunc(w.calls, func(name string) bool { return !canCall(f, name, v.functions[:i]) || v.find(name).params != 1 }) {
+				return false
+			}
+		}
+		if !(place{version: v, f: f, before: v.functions[:i], scope: f.locals}).holds(f.body) {
 			return false
 		}
 	}
@@ -28,19 +34,39 @@ func (v version) sound(p *program) bool {
 	return true
 }
 
-// inSight looks at one block; before are the functions that may be called, and scope the variables, the innermost last.
-func (v version) inSight(f *function, block []*statement, scope []*variable, before []*function) bool {
+// place is where a block is.
+type place struct {
+	version
+	f      *function
+	before []*function // that may be called
+	scope  []*variable // the innermost last
+	parent string      // text in front of the block
+	breaks bool        // something is around that break leaves
+}
+
+// holds tells whether a block may be there.
+func (at place) holds(block []*statement) bool {
+	cases := map[string]bool{}
 	for _, s := range block {
-		inner := scope
+		inner, scope := at, at.scope
 		if s.static != nil {
-			inner = append(slices.Clone(scope), s.static)
+			inner.scope = append(slices.Clone(at.scope), s.static)
+		}
+		if s.static != nil && !s.isBlock() {
+			scope = inner.scope
 		}
 		for _, ref := range reference.FindAllString(s.text, -1) {
-			if ref[0] == '#' && !canCall(f, ref[1:], before) || ref[0] == '$' && !resolves(ref[1:], scope) {
+			if ref[0] == '#' && !canCall(at.f, ref[1:], at.before) || ref[0] == '$' && !resolves(ref[1:], scope) {
 				return false
 			}
 		}
-		if !v.inSight(f, s.body, inner, before) || !v.inSight(f, s.other, scope, before) {
+		isCase := strings.HasPrefix(s.text, "case ")
+		if s.text == "break;" && !at.breaks || isCase && (cases[s.text] || !strings.HasPrefix(at.parent, "switch ")) {
+			return false
+		}
+		cases[s.text] = isCase
+		inner.parent, inner.breaks = s.text, at.breaks || strings.HasPrefix(s.text, "switch ") || strings.HasPrefix(s.text, "for ")
+		if !inner.holds(s.body) || !inner.holds(s.other) {
 			return false
 		}
 	}
@@ -74,12 +100,12 @@ func (m *maker) unite(p *program) {
 		}
 		was, is := byName(o), byName(f)
 		for name, list := range is {
-			if old := was[name]; len(list) == 1 && len(old) == 1 && len(old[0].init) == len(list[0].init) {
+			if old := was[name]; !list[0].macro && len(list) == 1 && len(old) == 1 && len(old[0].init) == len(list[0].init) {
 				f.renumber(list[0], old[0].id)
 			}
 		}
 		for id, w := range f.statics() {
-			if !w.constant && o.statics()[id] != nil && !o.writes(id) {
+			if !w.constant && !w.macro && o.statics()[id] != nil && !o.writes(id) {
 				m.ids++
 				f.renumber(w, m.ids)
 			}
