@@ -16,7 +16,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 export KERNELS V DESTDIR PREFIX MAINTAINER MINUTES KERNEL SEED BENCH DO JOBS
 
-.PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz soak bench demo corpus generate install package clean distclean help
+.PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz hunt soak bench demo corpus generate install package clean distclean help
 
 all:		## build lpctl, and lpatch.ko for the kernel that runs, after installing what is missing (KERNELS="6.1 7.3" for others)
 	@scripts/build
@@ -52,6 +52,9 @@ test: deps	## run all tests, after installing what they need
 
 fuzz:		## look for inputs that break a parser (30 s for each, FUZZTIME) or the module (3 min, FUZZTIME_VM)
 	@scripts/fuzz
+
+hunt:		## patch random programs with random changes, and look whether they do what the change means (TIME=10m SEED=)
+	@LPATCH_HUNT_SEED=$(or $(SEED),$(shell date +%s)) LPATCH_HUNT_TIME=$(or $(TIME),10m) go test ./test/hunt -run TestHunt -count=1 -v -timeout 0
 
 soak:		## let many lpctl patch programs that check themselves, and kill both (MINUTES=30 KERNEL=6.12 SEED=)
 	@scripts/soak

@@ -139,16 +139,15 @@ func (m *maker) swapStatics(_ *program, _ *version, f *function) bool {
 	return true
 }
 
+// renameStatic gives a variable another name: it is the same one, if all else is.
 func (m *maker) renameStatic(_ *program, _ *version, f *function) bool {
 	w := m.local(f, false)
 	if w == nil {
 		return false
 	}
-	m.ids++ // a new name is a new variable
-	f.renumber(w, m.ids)
 	w.name = "renamed"
 	if len(distinct(slices.Clone(f.locals))) != len(f.locals) {
-		w.name = fmt.Sprintf("renamed%d", m.ids)
+		w.name = fmt.Sprintf("renamed%d", w.id)
 	}
 	return true
 }

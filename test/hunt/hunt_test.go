@@ -55,7 +55,7 @@ func TestHunt(t *testing.T) {
 	}
 	close(seeds)
 	workers.Wait()
-	h.report()
+	h.report(seed)
 }
 
 type hunter struct {
@@ -104,7 +104,7 @@ func (h *hunter) try(seed uint64) {
 	h.t.Errorf("seed %d: %s; it is in %s", seed, got.Text, kept)
 }
 
-func (h *hunter) report() {
+func (h *hunter) report(seed uint64) {
 	all := 0
 	for _, n := range h.count {
 		all += n
@@ -113,5 +113,5 @@ func (h *hunter) report() {
 	for _, what := range slices.SortedFunc(maps.Keys(h.count), func(a, b string) int { return cmp.Compare(h.count[b], h.count[a]) }) {
 		fmt.Fprintf(&b, "\n%6d  %4.1f %%  %s", h.count[what], 100*float64(h.count[what])/float64(all), what)
 	}
-	h.t.Logf("%d pairs:%s", all, b.String())
+	h.t.Logf("%d pairs from seed %d:%s", all, seed, b.String())
 }

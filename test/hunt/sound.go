@@ -98,14 +98,18 @@ func (m *maker) unite(p *program) {
 		if o == nil {
 			continue
 		}
-		was, is := byName(o), byName(f)
-		for name, list := range is {
-			if old := was[name]; !list[0].macro && len(list) == 1 && len(old) == 1 && len(old[0].init) == len(list[0].init) {
+		before, now := byName(o), byName(f)
+		for name, list := range now {
+			if old := before[name]; !list[0].macro && len(list) == 1 && len(old) == 1 && len(old[0].init) == len(list[0].init) {
 				f.renumber(list[0], old[0].id)
 			}
 		}
 		for id, w := range f.statics() {
-			if !w.constant && !w.macro && o.statics()[id] != nil && !o.writes(id) {
+			was := o.statics()[id]
+			if was == nil || w.constant || w.macro {
+				continue
+			}
+			if !o.writes(id) || was.name != w.name && was.init[0] != w.init[0] {
 				m.ids++
 				f.renumber(w, m.ids)
 			}
