@@ -5,6 +5,7 @@
 #            KREL, KDIR   another kernel than the one that runs to build for and to install for, and where its headers are
 #            V=1       show the commands of the module's build
 #            FUZZTIME, FUZZTIME_VM, FUZZSEED   for fuzz: scripts/fuzz explains
+#            TIME, SEED   for hunt
 #            DESTDIR, PREFIX   for install
 #            MAINTAINER   for package
 #            MINUTES, KERNEL, SEED   for soak
