@@ -87,8 +87,8 @@ func (c *comparer) checkRemoved() {
 		there[c.new.identify(n).key()] = true
 	}
 	for _, o := range c.state(c.old, c.unpaired(c.old)) {
-		id := c.old.identify(o)
-		if o.Bind != elf.STB_LOCAL || !id.known || there[id.key()] || len(c.new.declared(id)) == 0 {
+		id, sec := c.old.identify(o), c.old.SectionOf(o)
+		if o.Bind != elf.STB_LOCAL || !id.known || there[id.key()] || sec == nil || isSet(sec.Name) || len(c.new.declared(id)) == 0 {
 			continue
 		}
 		c.refuse(id.name, "static-removed", "the new code%s only reads or only writes this variable, so that the compiler has removed it, and what it reads would not be what the program has written; "+

@@ -83,6 +83,9 @@ func (h *hunter) try(seed uint64) {
 	h.count[got.What]++
 	h.mu.Unlock()
 	if got.What != "wrong" {
+		if got.Text != "" {
+			h.t.Logf("seed %d: %s", seed, got.Text)
+		}
 		return
 	}
 	small := p.Shrink(func(q *Pair) bool {
