@@ -17,6 +17,7 @@ type program struct {
 	hooks    []string // functions that main calls by a table of pointers; they keep their parameters, as entries do
 	entries  []string // functions that main calls
 	files    int
+	apart    bool // the versions of a file are two files, so that a compiler that notes no hashes tells where a line is
 }
 
 // version is one side.
@@ -129,7 +130,7 @@ func (m *maker) table(name string) *variable {
 }
 
 func (m *maker) program() *program {
-	p := &program{files: 1 + m.IntN(3)}
+	p := &program{files: 1 + m.IntN(3), apart: m.chance(70)}
 	v := &p.old
 	for i := range 2 + m.IntN(3) {
 		v.globals = append(v.globals, m.variable(fmt.Sprintf("g%d", i)))

@@ -209,7 +209,12 @@ func (p *program) sources() map[string]string {
 	}
 	files := map[string]string{"all.h": preamble + both(old.header(), new.header()), "main.c": p.main()}
 	for i := range p.files {
-		files[fmt.Sprintf("%c.c", 'a'+i)] = both(old.file(i), new.file(i))
+		name, was, is := string(rune('a'+i)), old.file(i), new.file(i)
+		if p.apart && was != is {
+			files[name+".old"], files[name+".new"] = was, is
+			was, is = fmt.Sprintf("#include \"%s.old\"\n", name), fmt.Sprintf("#include \"%s.new\"\n", name)
+		}
+		files[name+".c"] = both(was, is)
 	}
 	return files
 }

@@ -23,7 +23,7 @@ func (p *Pair) Shrink(wrong func(*Pair) bool) *Pair {
 }
 
 func (p *Pair) clone() *Pair {
-	q := &program{old: p.p.old.clone(), new: p.p.new.clone(), hooks: slices.Clone(p.p.hooks), entries: slices.Clone(p.p.entries), files: p.p.files}
+	q := &program{old: p.p.old.clone(), new: p.p.new.clone(), hooks: slices.Clone(p.p.hooks), entries: slices.Clone(p.p.entries), files: p.p.files, apart: p.p.apart}
 	return &Pair{q, p.run}
 }
 
