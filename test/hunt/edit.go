@@ -17,12 +17,24 @@ func (m *maker) edit(p *program) {
 	for range 20 {
 		before := p.new.clone()
 		v := &p.new
-		f := v.functions[m.IntN(len(v.functions))]
+		live := v.live(p)
+		f := live[m.IntN(len(live))]
 		if edits[m.IntN(len(edits))](p, v, f) && v.sound(p) {
 			return
 		}
 		p.new = before
 	}
+}
+
+// live are the functions that run: main calls them, or one that runs does.
+func (v version) live(p *program) []*function {
+	var out []*function
+	for _, f := range slices.Backward(v.functions) { // callers first
+		if p.isCalledByMain(f) || slices.ContainsFunc(out, func(g *function) bool { return g.calls(f.name) }) {
+			out = append(out, f)
+		}
+	}
+	return out
 }
 
 // lists are all lists of statements of a function.

@@ -44,7 +44,7 @@ func (m *maker) run() programs.Run {
 	}
 	flags += m.pick("", "", " -fcf-protection", " -fno-plt", " -ffunction-sections", " -fno-asynchronous-unwind-tables")
 	link += m.pick("", "", " -Wl,--gc-sections", " -Wl,-z,now")
-	return programs.Run{CC: cc, CFlags: flags, LDFlags: link, Strip: m.chance(30)}
+	return programs.Run{CC: cc, CFlags: flags, LDFlags: link, Strip: m.chance(15)}
 }
 
 // Pair is a program in two versions, and how it is compiled.
