@@ -3,6 +3,7 @@ package build
 import (
 	"debug/elf"
 	"fmt"
+	"slices"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
@@ -19,6 +20,11 @@ const (
 func (b *builder) checkStart(res *diff.Result) error {
 	s := starts{b, map[string]bool{}}
 	refused := map[string]string{}
+	// What they all have in them did not change if one of them did not.
+	starters := res.Old.ThreadStarters()
+	if slices.ContainsFunc(starters, func(f *lpelf.Symbol) bool { return !changes(res, f) }) {
+		starters = nil
+	}
 	note := func(f *lpelf.Symbol) error {
 		once, err := s.once(res.Old, f)
 		switch {
@@ -26,7 +32,7 @@ func (b *builder) checkStart(res *diff.Result) error {
 			return err
 		case once:
 			refused[f.Name] = startText
-		case res.Old.StartsThread(f):
+		case diff.StartsThread(f) || slices.Contains(starters, f):
 			refused[f.Name] = threadText
 		}
 		return nil
@@ -59,6 +65,10 @@ func (b *builder) checkStart(res *diff.Result) error {
 	}
 	res.Refusals = kept.Sorted()
 	return nil
+}
+
+func changes(res *diff.Result, f *lpelf.Symbol) bool {
+	return slices.ContainsFunc(res.Changed, func(ch diff.Change) bool { return ch.Old == f })
 }
 
 // starts finds out which functions of the old objects run at start only.

@@ -41,13 +41,20 @@ func (o *Object) Starts(f *lpelf.Symbol) bool {
 }
 
 // StartsThread tells whether a function initialises the thread-local variables of a file, for each thread at its first use of
-// one (Itanium C++ ABI 5.1.4). Compilers may have put that into the functions that use them.
-func (o *Object) StartsThread(f *lpelf.Symbol) bool {
-	if f.Name == "__tls_init" || strings.HasPrefix(f.Name, "_ZTH") {
-		return true
+// one (Itanium C++ ABI 5.1.4).
+func StartsThread(f *lpelf.Symbol) bool {
+	return f.Name == "__tls_init" || strings.HasPrefix(f.Name, "_ZTH")
+}
+
+// ThreadStarters are the functions that compilers have put that into, which use such a variable.
+func (o *Object) ThreadStarters() []*lpelf.Symbol {
+	if o.Lookup("__tls_init") != nil {
+		return nil
 	}
-	sec := o.SectionOf(f)
-	return o.Lookup("__tls_init") == nil && sec != nil && slices.ContainsFunc(o.RefsIn(sec, f.Value, f.Size), func(r Ref) bool { return r.Sym != nil && r.Sym.Name == "__tls_guard" })
+	return slices.DeleteFunc(o.Functions(), func(f *lpelf.Symbol) bool {
+		sec := o.SectionOf(f)
+		return sec == nil || !slices.ContainsFunc(o.RefsIn(sec, f.Value, f.Size), func(r Ref) bool { return r.Sym != nil && r.Sym.Name == "__tls_guard" })
+	})
 }
 
 // Callers returns the functions of the object that call one of that name; ok is false if anything does more than call it:

@@ -23,7 +23,7 @@ type Outcome struct {
 var code = regexp.MustCompile(`\[([a-z-]+)\]`)
 
 // compilers are those that pairs are tried with, if the machine has them.
-var compilers = []string{"gcc", "gcc", "gcc-11", "clang-14", "clang-16", "clang-19", "g++", "clang++-16"}
+var compilers = []string{"gcc", "gcc", "clang-14", "clang-19", "g++", "clang++-19"}
 
 // run chooses how to compile.
 func (m *maker) run() programs.Run {

@@ -33,8 +33,9 @@ type Case struct {
 	Library bool     // the case is a shared library of the program
 	Strip   bool     // the program is stripped
 	// Options of lpctl build.
-	Data     bool     // --data
-	LayoutOK []string // --layout-ok TYPE…
+	Data        bool     // --data
+	LayoutOK    []string // --layout-ok TYPE…
+	StartCodeOK bool     // --start-code-ok
 }
 
 // Reason is a refusal that must be given.
@@ -151,7 +152,7 @@ func (c *Case) take(key, value string) (err error) {
 	case "image":
 		c.Library, c.Strip = slices.Contains(words, "library"), slices.Contains(words, "stripped")
 	case "options":
-		c.Data = slices.Contains(words, "--data")
+		c.Data, c.StartCodeOK = slices.Contains(words, "--data"), slices.Contains(words, "--start-code-ok")
 		if i := slices.Index(words, "--layout-ok"); i >= 0 {
 			c.LayoutOK = words[i+1:]
 		}

@@ -1,6 +1,8 @@
 /*
- * A thread-local variable with a constructor and a destructor, which exists already.
+ * A thread-local variable with a constructor and a destructor, which exists already. The constructor is called in the only
+ * function that uses it, so nothing tells that this did not change.
  *
+ * options: --start-code-ok
  * old: 41
  * new: 141
  */

@@ -20,8 +20,8 @@ try now gcc "-O2 -fno-plt" "-Wl,-z,now"
 try address gcc "-O2 -DADDRESS" "-Wl,-z,lazy"
 try functions gcc -O2 "-Wl,-Bsymbolic-functions"
 try own gcc "-O2 -DOWN -fno-semantic-interposition" ""
-if which clang-16 >/dev/null; then
-	try clang clang-16 "-O2 -fno-inline" ""
-	try clang0 clang-16 "-O0" "-Wl,-z,now"
+if which clang-19 >/dev/null; then
+	try clang clang-19 "-O2 -fno-inline" ""
+	try clang0 clang-19 "-O0" "-Wl,-z,now"
 fi
 exit 0

@@ -17,8 +17,8 @@ try() { # NAME CC DEFINES MAY-REFUSE
 }
 try only gcc -DNEW ""
 try count gcc "-DCOUNT" yes
-if which clang-16 >/dev/null; then
-	try clang clang-16 -DNEW ""
-	try clang-count clang-16 "-DCOUNT" yes
+if which clang-19 >/dev/null; then
+	try clang clang-19 -DNEW ""
+	try clang-count clang-19 "-DCOUNT" yes
 fi
 exit 0
