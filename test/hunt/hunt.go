@@ -1,6 +1,7 @@
 package hunt
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -71,6 +72,8 @@ func (p *Pair) Write(dir string) (*programs.Case, error) {
 	return c, nil
 }
 
+var errTooMuch = errors.New("the program does too much")
+
 // expect runs the oracle.
 func (p *Pair) expect(tmp string) (string, error) {
 	src, prog := filepath.Join(tmp, "oracle.c"), filepath.Join(tmp, "oracle")
@@ -82,7 +85,7 @@ func (p *Pair) expect(tmp string) (string, error) {
 	}
 	out, err := exec.Command("timeout", "2", prog).Output()
 	if err != nil || len(out) > 1<<20 {
-		return "", nil // it does too much
+		return "", errTooMuch
 	}
 	return string(out), nil
 }
@@ -96,8 +99,11 @@ func (p *Pair) Try(t programs.Tools, dir string) (Outcome, error) {
 		}
 	}
 	want, err := p.expect(tmp)
-	if err != nil || want == "" {
-		return Outcome{What: "not tried"}, err
+	if errors.Is(err, errTooMuch) {
+		return Outcome{What: "not tried"}, nil
+	}
+	if err != nil {
+		return Outcome{}, err
 	}
 	c, err := p.Write(source)
 	if err != nil {
@@ -109,7 +115,7 @@ func (p *Pair) Try(t programs.Tools, dir string) (Outcome, error) {
 	case err != nil && said == "":
 		return Outcome{}, err // it does not compile, or a tool is missing
 	case err != nil:
-		return Outcome{"wrong", err.Error()}, nil
+		return Outcome{"wrong", err.Error()}, nil //nolint:nilerr // that is what is looked for
 	case said == "built":
 		return Outcome{What: "patched"}, nil
 	case strings.Contains(said, "refused"):

@@ -105,8 +105,7 @@ func (v version) find(name string) *function {
 // maker makes programs.
 type maker struct {
 	*rand.Rand
-	ids   int
-	names map[string]int
+	ids int
 }
 
 func (m *maker) pick(list ...string) string { return list[m.IntN(len(list))] }
@@ -238,6 +237,17 @@ func (m *maker) statement(v *version, f *function, depth int) *statement {
 			w.macro, w.init = true, []uint32{0}
 			return &statement{text: fmt.Sprintf("ONCE($%d %q, %s);", w.id, m.pick("first", "rare", "once"), m.expression(v, f)), static: w}
 		}
+	case 8, 9, 10, 11, 12, 13, 14:
+		if s := m.compound(v, f, depth, kind); s != nil {
+			return s
+		}
+	}
+	return &statement{text: fmt.Sprintf("acc += %s;", m.expression(v, f))}
+}
+
+// compound makes a statement with others in it, or nil.
+func (m *maker) compound(v *version, f *function, depth, kind int) *statement {
+	switch kind {
 	case 8, 9:
 		s := &statement{text: fmt.Sprintf("if (%s %s %du) {", m.expression(v, f), m.pick("<", ">", "==", "!=", "&"), m.IntN(100)), body: m.block(v, f, depth-1, 1+m.IntN(2))}
 		if m.chance(40) {
@@ -261,7 +271,7 @@ func (m *maker) statement(v *version, f *function, depth int) *statement {
 				body: []*statement{{text: fmt.Sprintf("$%d = 1;", w.id)}, {text: fmt.Sprintf("say(%q, acc);", m.pick("first", "once"))}}}}}
 		}
 	}
-	return &statement{text: fmt.Sprintf("acc += %s;", m.expression(v, f))}
+	return nil
 }
 
 // choose makes a switch, of which compilers make tables.

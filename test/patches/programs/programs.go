@@ -4,6 +4,7 @@ package programs
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -198,54 +199,31 @@ func first(list ...[]string) []string {
 	return nil
 }
 
+// sourceFiles are the sources of the case, all there are if it names none.
+func (c *Case) sourceFiles() ([]string, error) {
+	if len(c.Sources) > 0 {
+		return c.Sources, nil
+	}
+	entries, err := os.ReadDir(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var sources []string
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext == ".c" || ext == ".cc" {
+			sources = append(sources, e.Name())
+		}
+	}
+	return sources, nil
+}
+
 // compile makes old/prog and new/prog below tmp, and the objects of both as lpctl build takes them.
 func (c *Case) compile(t Tools, r *Run, tmp string) error {
-	cc, flags, link := r.CC, first(strings.Fields(r.CFlags), []string{"-O2", "-g", "-fPIE"}), first(strings.Fields(r.LDFlags), []string{"-pie"})
-	if cc == "" {
-		cc = "gcc"
-	}
-	sources := c.Sources
-	if len(sources) == 0 {
-		for _, pattern := range []string{"*.c", "*.cc"} {
-			found, err := filepath.Glob(filepath.Join(c.Dir, pattern))
-			if err != nil {
-				return err
-			}
-			for _, f := range found {
-				sources = append(sources, filepath.Base(f))
-			}
-		}
-		slices.Sort(sources)
-	}
 	if err := need(tmp, "gcc", "-O2", "-fPIC", "-c", t.Load, "-o", "lpload.o"); err != nil {
 		return err
 	}
-	for _, side := range []string{"old", "new"} {
-		if err := os.MkdirAll(filepath.Join(tmp, side, "objects"), 0o755); err != nil {
-			return err
-		}
-		var define, linked []string
-		if side == "new" {
-			define = []string{"-DNEW"}
-		}
-		object := func(out string, flags []string, source string) error {
-			args := slices.Concat(flags, define, []string{"-c", filepath.Join(c.Dir, source), "-o", out})
-			return need(tmp, cc, args...)
-		}
-		base := func(s string) string { return strings.TrimSuffix(s, filepath.Ext(s)) + ".o" }
-		for _, s := range sources {
-			linked = append(linked, filepath.Join(side, base(s)))
-			if err := object(filepath.Join(side, base(s)), flags, s); err != nil {
-				return err
-			}
-		}
-		own := slices.Concat(first(strings.Fields(r.OFlags), flags), []string{"-ffunction-sections", "-fdata-sections"})
-		for _, s := range first(r.Objects, c.Objects, sources) {
-			if err := object(filepath.Join(side, "objects", base(s)), own, s); err != nil {
-				return err
-			}
-		}
-		if err := need(tmp, cc, slices.Concat(link, []string{"-o", filepath.Join(side, "prog")}, linked, []string{"lpload.o"})...); err != nil {
+	for side, define := range map[string][]string{"old": nil, "new": {"-DNEW"}} {
+		if err := c.compileSide(r, filepath.Join(tmp, side), define); err != nil {
 			return err
 		}
 	}
@@ -253,6 +231,36 @@ func (c *Case) compile(t Tools, r *Run, tmp string) error {
 		return need(tmp, "strip", "old/prog")
 	}
 	return nil
+}
+
+func (c *Case) compileSide(r *Run, dir string, define []string) error {
+	cc, flags := cmp.Or(r.CC, "gcc"), strings.Fields(cmp.Or(r.CFlags, "-O2 -g -fPIE"))
+	sources, err := c.sourceFiles()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "objects"), 0o755); err != nil {
+		return err
+	}
+	object := func(to string, flags []string, source string) (string, error) {
+		out := filepath.Join(to, strings.TrimSuffix(source, filepath.Ext(source))+".o")
+		return out, need(dir, cc, slices.Concat(flags, define, []string{"-c", filepath.Join(c.Dir, source), "-o", out})...)
+	}
+	linked := []string{"-o", "prog"}
+	for _, s := range sources {
+		out, err := object(".", flags, s)
+		if err != nil {
+			return err
+		}
+		linked = append(linked, out)
+	}
+	own := slices.Concat(first(strings.Fields(r.OFlags), flags), []string{"-ffunction-sections", "-fdata-sections"})
+	for _, s := range first(r.Objects, c.Objects, sources) {
+		if _, err := object("objects", own, s); err != nil {
+			return err
+		}
+	}
+	return need(dir, cc, slices.Concat(strings.Fields(cmp.Or(r.LDFlags, "-pie")), linked, []string{"../lpload.o"})...)
 }
 
 // check runs the patched program.
