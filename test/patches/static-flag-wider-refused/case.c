@@ -1,7 +1,7 @@
 /*
  * A flag that only ever was 0 or 1, of which clang made one byte, gets more values and is as wide as it is written now.
  *
- * refused: data-size-changed started
+ * refused: static-ambiguous started
  * only: clang
  */
 #include "../case.h"

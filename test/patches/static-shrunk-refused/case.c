@@ -1,7 +1,7 @@
 /*
  * And the other way round: with the fix clang can make one byte of it, but the program has a word.
  *
- * refused: data-size-changed started
+ * refused: static-ambiguous started
  * only: clang
  */
 #include "../case.h"
