@@ -114,7 +114,7 @@ func leftOut(t *testing.T, kernel, name string) string {
 	if only := onlyOn(name); only != "" && only != kernel {
 		return fmt.Sprintf("it runs on kernel %s only", only)
 	}
-	if kernel == "6.12-rt" && sameWithoutRT(name) {
+	if kernel == "6.12-rt" && !underRT.MatchString(name) {
 		return "kernel 6.12, the same source, shows it"
 	}
 	there, absent := needs(name)
@@ -142,18 +142,11 @@ func onlyOn(name string) string {
 	return ""
 }
 
-// sameWithoutRT tells of cases that see nothing of how a kernel preempts and locks: what files, signatures and requests are
-// taken for.
-func sameWithoutRT(name string) bool {
-	for _, prefix := range []string{"Signature", "NoSignatures", "Audit", "Doctor", "Value", "Image", "Recount", "Cxx", "BootFileSystems", "BootOverlay", "BootPlaces",
-		"BootKinds", "BootLibrary", "BootOtherFile", "BootMemfd", "BootTwoImages", "BootEntries", "BootVerb", "BootSync"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	return slices.Contains([]string{"All", "BadInput", "Baked", "Built", "FileUntouched", "FlagsOfApply", "Lookalikes", "Malformed", "Namespaces", "NoModule", "Nobody",
-		"Overlay", "PatchFileIsKept", "Restart", "States", "WatchAsNobody"}, name)
-}
+// underRT are the cases that see how a kernel preempts and locks: windows, threads that run or end meanwhile, forks, waits. Of the
+// others, 6.12-rt shows what 6.12 shows: both are of one source.
+var underRT = regexp.MustCompile(`^(Active|BootMany|BootRace|BootRunning|BootSlow|Busy|Churn|DeepStack|Drain|EndlessStack|ExecFromThread|Faults|Fork|Frozen|` +
+	`KillInWindow|Layers|LpctlKilled|MaxStop|Mayflies|NoEINTR|Noise|NothingRuns|OutOfLine|PageNeverComes|Prefork|ProbeAtSite|Quiescence|RealTime|RemoveWithTargets|` +
+	`SharerLivesOn|Signals|Soak|Stopped|Straddle|SwapRace|SwappedOut|Target|Threads|TornEntry|Traced|UnloadWhileForking|Vhost|Workers)`)
 
 // needs are the options of the kernel's configuration that a case cannot do without, and the one that must not be there.
 func needs(name string) (there []string, absent string) {
