@@ -24,6 +24,9 @@ func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, t proc.
 		return r.Hash != hash && (r.State == lpnl.StateApplied || r.State == lpnl.StateDrifted)
 	})
 	for _, other := range others {
+		if other.Name == spec.Name && covers(spec, other) {
+			continue // a newer version of it, of which the older one has nothing to add
+		}
 		message, function := "", ""
 		if function = reliesOn(spec, other); function != "" {
 			message = collision(spec, other, other, function)
@@ -41,6 +44,15 @@ func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, t proc.
 func collision(relying, replacing, applied *patch.Spec, function string) string {
 	return fmt.Sprintf("patch %s was built for %s as it is in the file, patch %s replaces that function, and %s is applied already; "+
 		"build one patch of both fixes and apply it with --replace, or revert %s first", relying.Name, function, replacing.Name, applied.Name, applied.Name)
+}
+
+// covers tells whether a patch replaces all functions that another one does.
+func covers(a, b *patch.Spec) bool {
+	return !slices.ContainsFunc(b.Functions, func(f patch.Function) bool {
+		return !slices.ContainsFunc(a.Functions, func(own patch.Function) bool {
+			return sameImage(&a.Images[own.Image], &b.Images[f.Image]) && own.Bodies[0].Start == f.Bodies[0].Start
+		})
+	})
 }
 
 // reliesOn names a function that one patch was made for and another one replaces, or "".

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"path/filepath"
@@ -30,22 +31,33 @@ func TestBase(t *testing.T) {
 	const advice = ", and a is applied already; build one patch of both fixes and apply it with --replace, or revert a first"
 	for _, c := range []struct {
 		name          string
-		first, second bool // whether it says what it was built for
+		first, second bool   // whether it says what it was built for
+		newer         string // the name of the second, b if it is none
+		more          bool   // the first replaces another function, too
 		state         lpnl.State
 		verb          Verb
 		options       lpnl.Options
 		want          string
 	}{
-		{"the second relies", false, true, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{}, "patch b was built for main as it is in the file, patch a replaces that function" + advice},
-		{"the first relies", true, false, lpnl.StateApplied, lpnl.VerbCheck, lpnl.Options{}, "patch a was built for main as it is in the file, patch b replaces that function" + advice},
-		{"the first goes", true, true, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{Replace: true}, ""},
-		{"the first was restored", true, true, lpnl.StateRestored, lpnl.VerbApply, lpnl.Options{}, ""},
-		{"restored itself", true, true, lpnl.StateApplied, lpnl.VerbRestore, lpnl.Options{}, ""},
-		{"files of before", false, false, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{}, ""},
+		{"the second relies", false, true, "", false, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{}, "patch b was built for main as it is in the file, patch a replaces that function" + advice},
+		{"the first relies", true, false, "", false, lpnl.StateApplied, lpnl.VerbCheck, lpnl.Options{}, "patch a was built for main as it is in the file, patch b replaces that function" + advice},
+		{"the first goes", true, true, "", false, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{Replace: true}, ""},
+		{"the first was restored", true, true, "", false, lpnl.StateRestored, lpnl.VerbApply, lpnl.Options{}, ""},
+		{"restored itself", true, true, "", false, lpnl.StateApplied, lpnl.VerbRestore, lpnl.Options{}, ""},
+		{"files of before", false, false, "", false, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{}, ""},
+		{"a newer version", true, true, "a", false, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{}, ""},
+		{"a newer version that leaves a function out", true, true, "a", true, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{},
+			"patch a was built for main as it is in the file, patch a replaces that function" + advice},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: c.state, MappedAt: mapFile(t, specOf(t, "a", c.first))}}
-			err := New(k, proc.New("/proc")).checkBase(c.verb, specOf(t, "b", c.second), lpnl.Hash{2}, proc.Process{PID: os.Getpid()}, c.options)
+			first := specOf(t, "a", c.first)
+			if c.more {
+				other := first.Functions[0]
+				other.Symbol, other.Bodies = "other", []patch.Range{{Start: other.Bodies[0].End, End: other.Bodies[0].End + 16}}
+				first.Functions = append(first.Functions, other)
+			}
+			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: c.state, MappedAt: mapFile(t, first)}}
+			err := New(k, proc.New("/proc")).checkBase(c.verb, specOf(t, cmp.Or(c.newer, "b"), c.second), lpnl.Hash{2}, proc.Process{PID: os.Getpid()}, c.options)
 			var refused *lpnl.Refused
 			switch {
 			case c.want == "" && err != nil, c.want != "" && !errors.As(err, &refused):
