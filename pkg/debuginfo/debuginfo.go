@@ -204,13 +204,20 @@ func (e *Entry) describesFunctions() bool {
 	})
 }
 
-// Function returns the entry of the function whose code begins at a place, or nil.
+// Function returns the entry of the function of which a part begins at a place, or nil: a .cold part begins elsewhere.
 func (i *Info) Function(section int, off uint64) *Entry {
 	if i.functions == nil {
 		i.functions = map[uint64]*Entry{}
 		i.Walk(func(e *Entry) {
-			if at, ok := e.Val(dwarf.AttrLowpc).(uint64); ok && e.Tag == dwarf.TagSubprogram {
-				i.functions[at] = e
+			if e.Tag != dwarf.TagSubprogram {
+				return
+			}
+			ranges, err := i.Data.Ranges(e.Entry)
+			if err != nil {
+				return
+			}
+			for _, r := range ranges {
+				i.functions[r[0]] = e
 			}
 		})
 	}
@@ -319,14 +326,15 @@ func (e *Entry) Qualified() string {
 // Walk calls visit for all entries of the file.
 func (i *Info) Walk(visit func(*Entry)) {
 	for _, u := range i.Units {
-		u.walk(visit)
+		u.Walk(visit)
 	}
 }
 
-func (e *Entry) walk(visit func(*Entry)) {
+// Walk calls visit for an entry and all below it.
+func (e *Entry) Walk(visit func(*Entry)) {
 	visit(e)
 	for _, c := range e.Children {
-		c.walk(visit)
+		c.Walk(visit)
 	}
 }
 

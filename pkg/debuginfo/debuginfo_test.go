@@ -4,7 +4,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -31,7 +30,7 @@ func compile(t *testing.T, cc, text string, flags ...string) *lpelf.File {
 	if err := os.WriteFile(filepath.Join(dir, "x.c"), []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(cc, append(slices.Clone(flags), "-O1", "-c", "x.c", "-o", "x.o")...)
+	cmd := exec.Command(cc, append(append([]string{"-O1"}, flags...), "-c", "x.c", "-o", "x.o")...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", cmd, err, out)
@@ -145,6 +144,26 @@ func TestShape(t *testing.T) {
 	} {
 		if a, b := shape(tt.lang, tt.a), shape(tt.lang, tt.b); (a == b) != tt.same {
 			t.Errorf("%q is %s, %q is %s", tt.a, a, tt.b, b)
+		}
+	}
+}
+
+// TestFunction finds functions, also one that the compiler has divided.
+func TestFunction(t *testing.T) {
+	const divided = "void bad(const char *) __attribute__((cold)); int use(int x) { if (x == 77) { bad(\"x\"); bad(\"y\"); return -1; } return x; }\n"
+	f := compile(t, "gcc", divided, "-g", "-O2", "-freorder-blocks-and-partition", "-ffunction-sections")
+	info, err := Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"use", "use.cold"} {
+		for _, s := range f.Symbols {
+			if s.Name != name {
+				continue
+			}
+			if e := info.Function(int(s.Section), s.Value); e == nil || e.Name() != "use" {
+				t.Errorf("at %s there is %v, want use", name, e)
+			}
 		}
 	}
 }

@@ -59,13 +59,13 @@ func (o *Object) inlinedIn(f *lpelf.Symbol) []string {
 	if err != nil {
 		return nil
 	}
+	function := info.Function(int(f.Section), f.Value)
+	if function == nil {
+		return nil
+	}
 	var out []string
-	info.Walk(func(e *debuginfo.Entry) {
+	function.Walk(func(e *debuginfo.Entry) {
 		if e.Tag != dwarf.TagInlinedSubroutine {
-			return
-		}
-		ranges, err := info.Data.Ranges(e.Entry)
-		if err != nil || !slices.ContainsFunc(ranges, func(r [2]uint64) bool { return r[0]>>debuginfo.SectionShift == uint64(f.Section) }) {
 			return
 		}
 		for origin := e.Ref(dwarf.AttrAbstractOrigin); origin != nil; origin = origin.Ref(dwarf.AttrSpecification) {
