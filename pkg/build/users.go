@@ -98,9 +98,6 @@ func (u use) name() string {
 	return u.sym.Name
 }
 
-// linkOrder is SHF_LINK_ORDER of <elf.h>: the section goes with the one that it is about.
-const linkOrder = elf.SectionFlag(0x80)
-
 // usersIn returns what refers to a symbol of that name within one object.
 func usersIn(obj *diff.Object, name string) []use {
 	seen := map[*lpelf.Symbol]bool{}
@@ -115,7 +112,7 @@ func usersIn(obj *diff.Object, name string) []use {
 			}
 			by, _ := obj.At(sec, int64(r.Off))
 			// The tables of a switch have no name either, and lead into the function.
-			if by == nil && (r.Type != elf.R_X86_64_64 || r.Add != 0 || sec.Flags&linkOrder != 0) || by != nil && by.Name == name || seen[by] {
+			if by == nil && (r.Type != elf.R_X86_64_64 || r.Add != 0 || sec.Flags&diff.LinkOrder != 0) || by != nil && by.Name == name || seen[by] {
 				continue
 			}
 			seen[by] = true

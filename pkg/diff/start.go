@@ -61,7 +61,7 @@ func (o *Object) ThreadStarters() []*lpelf.Symbol {
 // who knows its address may call it at any time.
 func (o *Object) Callers(name string) (callers []*lpelf.Symbol, ok bool) {
 	for _, sec := range o.Sections {
-		if sec.Flags&elf.SHF_ALLOC == 0 || sec.Name == ".eh_frame" || sec.Flags&linkOrder != 0 || isStartTable(sec) {
+		if sec.Flags&elf.SHF_ALLOC == 0 || sec.Name == ".eh_frame" || sec.Flags&LinkOrder != 0 || isStartTable(sec) {
 			continue
 		}
 		for _, r := range o.Refs(sec) {
@@ -83,8 +83,8 @@ func (o *Object) Callers(name string) (callers []*lpelf.Symbol, ok bool) {
 	return callers, true
 }
 
-// linkOrder is SHF_LINK_ORDER of <elf.h>: the section goes with the one that it is about.
-const linkOrder = elf.SectionFlag(0x80)
+// LinkOrder is SHF_LINK_ORDER of <elf.h>: the section goes with the one that it is about.
+const LinkOrder = elf.SectionFlag(0x80)
 
 // isCall tells whether the field of a reference is that of a call or a jump: call, jmp or jcc rel32, or call or jmp *slot(%rip).
 func isCall(sec *lpelf.Section, r Ref) bool {
