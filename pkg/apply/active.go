@@ -72,37 +72,62 @@ func (s *Session) spec(p Patch, t proc.Process) *patch.Spec {
 	if p.File != nil {
 		return p.File.Spec
 	}
-	for _, spec := range s.mapped(t, func(r lpnl.Report) bool { return r.Patch == p.Name }) {
-		return spec
+	if list, err := s.mapped(t, func(r lpnl.Report) bool { return r.Patch == p.Name }); err == nil && len(list) > 0 {
+		return list[0]
 	}
 	return nil
 }
 
-// mapped are the descriptors of a target's patches that are wanted, as far as they can be read.
-func (s *Session) mapped(t proc.Process, want func(lpnl.Report) bool) []*patch.Spec {
+// mapped are the descriptors of a target's patches that are wanted. A patch that cannot be read is an error.
+func (s *Session) mapped(t proc.Process, want func(lpnl.Report) bool) ([]*patch.Spec, error) {
 	all, err := s.kernel.Status()
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	maps, err := s.proc.Maps(t.PID)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	var out []*patch.Spec
 	for _, r := range all {
-		for _, m := range maps {
-			if r.PID != t.PID || !want(r) || m.Start != r.MappedAt {
-				continue
-			}
-			if f, err := s.proc.OpenMapping(t.PID, m); err == nil {
-				if file, err := read(f); err == nil {
-					out = append(out, file.Spec)
-				}
-				f.Close()
-			}
+		if r.PID != t.PID || !want(r) {
+			continue
+		}
+		spec, err := s.specAt(t, maps, r.MappedAt)
+		switch {
+		case err == nil:
+			out = append(out, spec)
+		case s.stillHas(r):
+			return nil, fmt.Errorf("patch %s is applied in %v and cannot be read there: %w; revert it first, or give --replace", r.Patch, t, err)
 		}
 	}
-	return out
+	return out, nil
+}
+
+// stillHas tells whether a target has a patch as it had it before.
+func (s *Session) stillHas(before lpnl.Report) bool {
+	all, err := s.kernel.Status()
+	return err != nil || slices.ContainsFunc(all, func(r lpnl.Report) bool {
+		return r.PID == before.PID && r.Hash == before.Hash && r.MappedAt == before.MappedAt && r.State == before.State
+	})
+}
+
+// specAt reads the descriptor of the patch that a target has mapped at an address.
+func (s *Session) specAt(t proc.Process, maps []proc.Mapping, at uint64) (*patch.Spec, error) {
+	i := slices.IndexFunc(maps, func(m proc.Mapping) bool { return m.Start == at })
+	if i < 0 {
+		return nil, fmt.Errorf("nothing is mapped at %#x", at)
+	}
+	f, err := s.proc.OpenMapping(t.PID, maps[i])
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	file, err := read(f)
+	if err != nil {
+		return nil, err
+	}
+	return file.Spec, nil
 }
 
 // lone names the function of a patch that replaces just that one, which may be active, and no value.

@@ -20,9 +20,16 @@ func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, t proc.
 	if spec == nil || o.Replace || verb != lpnl.VerbApply && verb != lpnl.VerbCheck {
 		return nil
 	}
-	others := s.mapped(t, func(r lpnl.Report) bool {
+	// The kernel tells of a target when no operation on it is under way, so it is not asked needlessly.
+	if some, err := s.mapsPatch(t); err != nil || !some {
+		return err
+	}
+	others, err := s.mapped(t, func(r lpnl.Report) bool {
 		return r.Hash != hash && (r.State == lpnl.StateApplied || r.State == lpnl.StateDrifted)
 	})
+	if err != nil {
+		return err
+	}
 	for _, other := range others {
 		if other.Name == spec.Name && covers(spec, other) {
 			continue // a newer version of it, of which the older one has nothing to add
@@ -39,6 +46,12 @@ func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, t proc.
 		}
 	}
 	return nil
+}
+
+// mapsPatch tells whether a target maps a patch, or a file of which that is not known.
+func (s *Session) mapsPatch(t proc.Process) (bool, error) {
+	list, err := s.candidates(t)
+	return slices.ContainsFunc(list, func(c candidate) bool { return !c.known || c.id.patch }), err
 }
 
 func collision(relying, replacing, applied *patch.Spec, function string) string {

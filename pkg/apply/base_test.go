@@ -3,7 +3,9 @@ package apply
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -18,10 +20,11 @@ import (
 // mapping is a kernel that has a patch in this process.
 type mapping struct {
 	stacked
-	report lpnl.Report
+	report    lpnl.Report
+	statusErr error
 }
 
-func (m *mapping) Status() ([]lpnl.Report, error) { return []lpnl.Report{m.report}, nil }
+func (m *mapping) Status() ([]lpnl.Report, error) { return []lpnl.Report{m.report}, m.statusErr }
 
 // TestBase: patches of one base where one replaces what the other was built for.
 func TestBase(t *testing.T) {
@@ -81,6 +84,36 @@ func specOf(t *testing.T, name string, relies bool) *patch.Spec {
 	return s
 }
 
+// TestBaseUnreadable: where it is not known what is applied, nothing is.
+func TestBaseUnreadable(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("opening what a process maps needs CAP_SYS_ADMIN")
+	}
+	mapFile(t, specOf(t, "a", true))
+	k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: lpnl.StateApplied, MappedAt: 4096}}
+	self := proc.Process{PID: os.Getpid(), Comm: "self"}
+	err := New(k, proc.New("/proc")).checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, self, lpnl.Options{})
+	want := fmt.Sprintf("patch a is applied in self[%d] and cannot be read there: nothing is mapped at 0x1000; revert it first, or give --replace", os.Getpid())
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// TestBaseAsksNobody: a target without patches is not asked for them, for the kernel's answer waits for what is under way.
+func TestBaseAsksNobody(t *testing.T) {
+	k := &mapping{}
+	k.statusErr = errors.New("asked")
+	child := exec.Command("sleep", "60")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
+	err := New(k, proc.New("/proc")).checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, proc.Process{PID: child.Process.Pid}, lpnl.Options{})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 // mapFile maps a patch file into this process.
 func mapFile(t *testing.T, spec *patch.Spec) uint64 {
 	t.Helper()
@@ -93,7 +126,7 @@ func mapFile(t *testing.T, spec *patch.Spec) uint64 {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	b, err := syscall.Mmap(int(f.Fd()), 0, 4096, syscall.PROT_READ, syscall.MAP_PRIVATE)
+	b, err := syscall.Mmap(int(f.Fd()), 0, 4096, syscall.PROT_READ|syscall.PROT_EXEC, syscall.MAP_PRIVATE)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ type identity struct {
 	buildID []byte // nil if it has none
 	load    []byte // SHA-256 of the bytes of its loadable segments, only if it has no build-id
 	foreign string // what it is, if it is not for 64-bit x86-64
+	patch   bool   // it is the file of a patch
 }
 
 // is tells whether a file is the one that an image stands for.
@@ -55,7 +56,7 @@ func identify(f *os.File) (id identity, err error) {
 	if _, err := f.ReadAt(head[:], 0); err != nil {
 		return identity{}, err
 	}
-	id.foreign = lpelf.Foreign(head[:])
+	id.foreign, id.patch = lpelf.Foreign(head[:]), e.Section(patch.SpecSection) != nil
 	for _, p := range e.Progs {
 		if p.Type == elf.PT_NOTE && p.Filesz < 1<<20 {
 			note := make([]byte, p.Filesz)

@@ -21,8 +21,8 @@ const (
 	// buildIDSize is the length of a patch's own build-id, that of a SHA-1, which all tools expect.
 	buildIDSize = 20
 
-	// specSection holds the descriptor.
-	specSection = ".lpatch"
+	// SpecSection holds the descriptor.
+	SpecSection = ".lpatch"
 )
 
 // HeaderSize is the number of bytes at address 0 of a patch that its ELF header, program headers and build-id note
@@ -65,7 +65,7 @@ func Encode(c *Content) ([]byte, error) {
 	e := encoder{content: c}
 	e.place()
 	e.symbols()
-	e.add(shdr{name: specSection, typ: elf.SHT_PROGBITS, align: 1}, append(desc, '\n'))
+	e.add(shdr{name: SpecSection, typ: elf.SHT_PROGBITS, align: 1}, append(desc, '\n'))
 	e.names()
 	e.header()
 	e.buildID()

@@ -128,13 +128,13 @@ func Read(data []byte) (*File, error) {
 }
 
 func readSpec(ef *lpelf.File) (*Spec, error) {
-	sec := ef.Section(specSection)
+	sec := ef.Section(SpecSection)
 	if sec == nil || sec.Data == nil {
-		return nil, errors.New("it has no section " + specSection + ": it was not made by lpctl build")
+		return nil, errors.New("it has no section " + SpecSection + ": it was not made by lpctl build")
 	}
 	spec, err := decodeSpec(sec.Data)
 	if err != nil {
-		return nil, fmt.Errorf("section %s: %w", specSection, err)
+		return nil, fmt.Errorf("section %s: %w", SpecSection, err)
 	}
 	return spec, nil
 }

@@ -72,7 +72,7 @@ func FuzzSpec(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(file.elf.Section(specSection).Data)
+	f.Add(file.elf.Section(SpecSection).Data)
 	f.Fuzz(func(t *testing.T, desc []byte) {
 		var spec *Spec
 		var err error

@@ -18,11 +18,11 @@ const soakTime = 30 * time.Second
 func TestSoak(t *testing.T) {
 	cxx := &soak.Program{
 		Path: fixtures + "soak", Pins: true,
-		Patches: []string{fixtures + "several.lp", fixtures + "lone.lp", fixtures + "third.lp"},
+		Patches: []string{fixtures + "several.lp", fixtures + "lone.lp", fixtures + "newer/several.lp"},
 	}
 	plain := &soak.Program{
 		Path:    fixtures + "soak-plain",
-		Patches: []string{fixtures + "plain-several.lp", fixtures + "plain-lone.lp", fixtures + "plain-third.lp"},
+		Patches: []string{fixtures + "plain-several.lp", fixtures + "plain-lone.lp", fixtures + "newer/plain-several.lp"},
 	}
 	cfg := soak.Config{
 		Targets: []soak.Target{{Program: cxx, Threads: 256}, {Program: cxx, Threads: 16}, {Program: plain, Threads: 16}, {Program: plain, Threads: 16}},

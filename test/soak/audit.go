@@ -31,6 +31,7 @@ var audits = [][]step{
 	{ // a stack, and its order
 		{verb: "apply", patch: several, tally: versionPatch},
 		{verb: "apply", patch: third, tally: versionThird, lone: versionThird},
+		{verb: "apply", patch: lone, tally: versionThird, lone: versionThird, refusal: "site-taken"},
 		{verb: "restore", patch: several, tally: versionThird, lone: versionThird, refusal: "covered"},
 		{verb: "restore", patch: third, tally: versionPatch},
 		{verb: "restore", patch: several},

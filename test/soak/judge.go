@@ -16,9 +16,9 @@ var busy = []string{"thread-active", "thread-running", "thread-signal-stack", "s
 
 // states are refusals because of the state that another client brought the target to.
 var states = map[string][]string{
-	"check":   {"already"},
+	"check":   {"already", "site-taken"}, // the latter: upon a patch that replaces what this one was built for
 	"load":    {"already"},
-	"apply":   {"already"},
+	"apply":   {"already", "site-taken"},
 	"restore": {"already", "not-applied", "not-loaded", "covered"},
 	"unload":  {"not-loaded", "still-applied"},
 	"revert":  {"not-loaded", "still-applied", "covered"},

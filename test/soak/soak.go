@@ -43,7 +43,8 @@ type Program struct {
 	Pins bool
 }
 
-// The patches in Program.Patches: several functions that belong together, a single function, and all of these once more.
+// The patches in Program.Patches: several functions that belong together, a single function, and a newer version of the
+// first, of the same name, that replaces all of these.
 const (
 	several = iota
 	lone

@@ -25,7 +25,7 @@ type deed struct {
 	replace bool
 	all     bool // on all targets of the same program, and their children
 	byExe   bool // if all: by the file that they execute, and not by what they map
-	byName  bool // of the patch, and not by its file
+	byName  bool // of the patch, and not by its file; only where a single patch has it
 }
 
 func (s *soak) choose(random *rand.Rand) deed {
@@ -39,7 +39,7 @@ func (s *soak) choose(random *rand.Rand) deed {
 	case "apply", "check":
 		d.replace = replace
 	case "restore", "unload", "revert":
-		d.byName = byName
+		d.byName = byName && d.patch == d.target.Patches[lone]
 	}
 	return d
 }
