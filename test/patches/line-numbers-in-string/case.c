@@ -1,7 +1,7 @@
 /*
  * "file.c:123" made by the preprocessor.
  *
- * old: 53
+ * old: 54
  * new: 51
  * changes: report
  */
@@ -12,7 +12,7 @@
 #define HERE __FILE__ ":" NUMBER(__LINE__)
 
 #ifdef FIX
-#line 321
+#line 318
 #else
 #line 123
 #endif

@@ -1,8 +1,8 @@
 /*
  * A line came in front: what differs is __LINE__, which is a difference like any other.
  *
- * old: 102
- * new: 103
+ * old: 103
+ * new: 106
  * changes: report
  */
 #include "../case.h"
