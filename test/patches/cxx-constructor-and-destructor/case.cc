@@ -3,6 +3,7 @@
  *
  * old: 11
  * new: 33
+ * between: 13 31
  */
 #include "../case.h"
 
