@@ -124,6 +124,9 @@ func (b *bootRun) add() error {
 	if err := apply.Bootable(f.Spec); err != nil {
 		return err
 	}
+	if err := apply.BootBase(b.registry, f.Spec); err != nil {
+		return err
+	}
 	e := &boot.Entry{Name: f.Spec.Name, OnFailure: boot.OnFailure(b.c.String("on-failure")), Boots: b.c.Int("boots"),
 		Added: time.Now().UTC().Truncate(time.Second)}
 	if e.Images, err = apply.FindImages(b.registry, f.Spec, b.images()); err != nil {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"syscall"
 
+	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
@@ -34,15 +35,37 @@ func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, t proc.
 		if other.Name == spec.Name && covers(spec, other) {
 			continue // a newer version of it, of which the older one has nothing to add
 		}
-		message, function := "", ""
-		if function = reliesOn(spec, other); function != "" {
-			message = collision(spec, other, other, function)
-		} else if function = reliesOn(other, spec); function != "" {
-			message = collision(other, spec, other, function)
-		}
-		if function != "" {
+		if clash, function := collision(spec, other); clash != "" {
 			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
-				Function: function, Message: message}}
+				Function: function, Message: fmt.Sprintf("%s, and %s is applied already; "+
+					"build one patch of both fixes and apply it with --replace, or revert %s first", clash, other.Name, other.Name)}}
+		}
+	}
+	return nil
+}
+
+// BootBase refuses a patch beside the boot entries of other names that it does not go with: a program that starts would get
+// both, one after the other. An entry of its own name is replaced.
+func BootBase(r boot.Registry, spec *patch.Spec) error {
+	entries, _ := r.List() // of what cannot be read nothing is applied, and lpctl boot list says so
+	for _, e := range entries {
+		if e.Name == spec.Name {
+			continue
+		}
+		path, err := r.Patch(e)
+		if err != nil {
+			continue
+		}
+		f, err := Open(path)
+		if err != nil {
+			return fmt.Errorf("whether %s goes with the boot entry %s is not known: %w; remove that with \"lpctl boot remove %s\", or add it again",
+				spec.Name, e.Name, err, e.Name)
+		}
+		_ = f.Close()
+		if clash, function := collision(spec, f.Spec); clash != "" {
+			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY, Function: function,
+				Message: fmt.Sprintf("%s, and %s is a boot entry already; build one patch of both fixes, or take that one out with \"lpctl boot remove %s\"",
+					clash, e.Name, e.Name)}}
 		}
 	}
 	return nil
@@ -54,9 +77,17 @@ func (s *Session) mapsPatch(t proc.Process) (bool, error) {
 	return slices.ContainsFunc(list, func(c candidate) bool { return !c.known || c.id.patch }), err
 }
 
-func collision(relying, replacing, applied *patch.Spec, function string) string {
-	return fmt.Sprintf("patch %s was built for %s as it is in the file, patch %s replaces that function, and %s is applied already; "+
-		"build one patch of both fixes and apply it with --replace, or revert %s first", relying.Name, function, replacing.Name, applied.Name, applied.Name)
+// collision says which of two patches replaces what the other one was built for, and names that function; "" for none.
+func collision(a, b *patch.Spec) (clash, function string) {
+	relying, replacing := a, b
+	if function = reliesOn(a, b); function == "" {
+		relying, replacing = b, a
+		function = reliesOn(b, a)
+	}
+	if function == "" {
+		return "", ""
+	}
+	return fmt.Sprintf("patch %s was built for %s as it is in the file, patch %s replaces that function", relying.Name, function, replacing.Name), function
 }
 
 // covers tells whether a patch replaces all functions that another one does.

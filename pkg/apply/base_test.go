@@ -7,11 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"unsafe"
 
 	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
@@ -72,6 +74,51 @@ func TestBase(t *testing.T) {
 	}
 }
 
+// TestBootBase: boot entries of one base where one replaces what the other was built for.
+func TestBootBase(t *testing.T) {
+	r := boot.Registry{Root: t.TempDir(), Owner: os.Getuid()}
+	add := func(name string, spec *patch.Spec) {
+		path := filepath.Join(t.TempDir(), name+".lp")
+		if err := applytest.Write(path, spec); err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &boot.Entry{Name: name, Images: []boot.Image{{Path: "/bin/sleep", Identity: "build-id 00"}}, OnFailure: boot.Run, Boots: boot.DefaultBoots}
+		if err := r.Add(e, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := BootBase(r, specOf(t, "b", true)); err != nil {
+		t.Errorf("without entries: %v", err)
+	}
+	add("a", specOf(t, "a", false))
+	if err := BootBase(r, specOf(t, "a", true)); err != nil {
+		t.Errorf("in place of itself: %v", err)
+	}
+	if err := BootBase(r, specOf(t, "b", false)); err != nil {
+		t.Errorf("files of before: %v", err)
+	}
+	err := BootBase(r, specOf(t, "b", true))
+	want := "patch b was built for main as it is in the file, patch a replaces that function, and a is a boot entry already; " +
+		"build one patch of both fixes, or take that one out with \"lpctl boot remove a\""
+	var refused *lpnl.Refused
+	if !errors.As(err, &refused) || err.Error() != want || refused.Report.Refusal != lpnl.RefusalSiteTaken {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	if err := r.Add(&boot.Entry{Name: "a", Images: []boot.Image{{Path: "/bin/sleep", Identity: "build-id 00"}}, OnFailure: boot.Run, Boots: boot.DefaultBoots},
+		[]byte("no patch")); err != nil {
+		t.Fatal(err)
+	}
+	err = BootBase(r, specOf(t, "b", true))
+	if err == nil || !strings.HasPrefix(err.Error(), "whether b goes with the boot entry a is not known: ") ||
+		!strings.HasSuffix(err.Error(), `; remove that with "lpctl boot remove a", or add it again`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 func specOf(t *testing.T, name string, relies bool) *patch.Spec {
 	t.Helper()
 	s, err := applytest.Spec(name, "/bin/sleep")
@@ -101,6 +148,9 @@ func TestBaseUnreadable(t *testing.T) {
 
 // TestBaseAsksNobody: a target without patches is not asked for them, for the kernel's answer waits for what is under way.
 func TestBaseAsksNobody(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("opening what a process maps needs CAP_SYS_ADMIN")
+	}
 	k := &mapping{}
 	k.statusErr = errors.New("asked")
 	child := exec.Command("sleep", "60")
