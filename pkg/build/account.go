@@ -200,7 +200,7 @@ func (b *builder) checkMissing(res *diff.Result) (diff.Refusals, error) {
 // or a compiler's clone of it, which is not known to be another object's.
 func (b *builder) checkAbsent(obj *diff.Object, s *lpelf.Symbol) *diff.Refusal {
 	is, _ := b.present(use{obj: obj, sym: s})
-	if is == isAbsent && diff.IsFunc(s) && !b.claimed(obj, s) {
+	if is == isAbsent && s.IsFunc() && !b.claimed(obj, s) {
 		for _, name := range b.im.FunctionNames() {
 			if name != s.Name && baseOf(name) == baseOf(s.Name) && obj.Lookup(name) == nil {
 				is = isOther

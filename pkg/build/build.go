@@ -292,7 +292,7 @@ func (b *builder) checkMoved(in *link.Input) {
 			continue // see settleNames
 		}
 		n, g := res.New.Lookup(name), b.im.Global(name)
-		if n.Bind != elf.STB_LOCAL && !res.New.Shared(n) && g != nil && g.Bind != elf.STB_LOCAL && diff.IsFunc(g) {
+		if n.Bind != elf.STB_LOCAL && !res.New.Shared(n) && g != nil && g.Bind != elf.STB_LOCAL && g.IsFunc() {
 			b.refusals = append(b.refusals, diff.Refusal{Code: "function-moved", File: res.New.Name, Symbol: name,
 				Text: "the function is new in this object, but the target has one of its name from another; leave it in its source file, or give the new one another name"})
 		}
@@ -333,6 +333,6 @@ func (b *builder) setValues(sets []Set) error {
 func hasFunctions(obj *diff.Object, functions []*lpelf.Symbol) bool {
 	return !slices.ContainsFunc(functions, func(f *lpelf.Symbol) bool {
 		own := obj.Lookup(f.Name)
-		return own == nil || !diff.IsFunc(own)
+		return own == nil || !own.IsFunc()
 	})
 }

@@ -112,7 +112,7 @@ func (m *mover) moved(name string, was, is []definition) error {
 		if err != nil {
 			return err
 		}
-		if diff.IsFunc(n) && !diff.SameInstance(to.New, other.New, name) {
+		if n.IsFunc() && !diff.SameInstance(to.New, other.New, name) {
 			m.b.disagree(to, d.object, name, "is another one there")
 			return nil
 		}
@@ -124,7 +124,7 @@ func (m *mover) moved(name string, was, is []definition) error {
 			return err
 		}
 		o := from.Lookup(name)
-		if !diff.IsFunc(o) || !diff.IsFunc(n) {
+		if !o.IsFunc() || !n.IsFunc() {
 			m.moveVariable(from, o, to, n)
 			return nil
 		}
@@ -148,7 +148,7 @@ func (m *mover) moved(name string, was, is []definition) error {
 func (m *mover) object(d definition) *diff.Object { return m.b.old.parsed[d.object] }
 
 func (m *mover) moveVariable(from *diff.Object, o *lpelf.Symbol, to *diff.Result, n *lpelf.Symbol) {
-	if diff.IsFunc(o) != diff.IsFunc(n) {
+	if o.IsFunc() != n.IsFunc() {
 		m.refuse("definition-gone", from.Name, o.Name, "it was a function or a variable and is the other in %s; give that another name", to.New.Name)
 		return
 	}
@@ -194,7 +194,7 @@ func (m *mover) moveFunction(loc *link.Located, o *lpelf.Symbol, to *diff.Result
 // leftBehind names another function at the place of one that moves, which does not move to the same place.
 func (m *mover) leftBehind(from *diff.Object, o *lpelf.Symbol, to *diff.Object, n *lpelf.Symbol) string {
 	for _, s := range from.SymbolsIn(from.SectionOf(o)) {
-		if s.Value != o.Value || s == o || !diff.IsFunc(s) || s.Bind == elf.STB_LOCAL || len(m.new.defined[s.Name]) == 0 && m.results[from.Name].New.Lookup(s.Name) == nil {
+		if s.Value != o.Value || s == o || !s.IsFunc() || s.Bind == elf.STB_LOCAL || len(m.new.defined[s.Name]) == 0 && m.results[from.Name].New.Lookup(s.Name) == nil {
 			continue
 		}
 		if now := to.Lookup(s.Name); now == nil || now.Section != n.Section || now.Value != n.Value {

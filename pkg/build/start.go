@@ -44,7 +44,7 @@ func (b *builder) checkStart(res *diff.Result) error {
 	}
 	for _, r := range res.Refusals {
 		// clang puts all initialisers into one section, whatever it is told.
-		if f := res.Old.Lookup(r.Symbol); r.Code == "not-function-sections" && f != nil && diff.IsFunc(f) {
+		if f := res.Old.Lookup(r.Symbol); r.Code == "not-function-sections" && f != nil && f.IsFunc() {
 			if err := note(f); err != nil {
 				return err
 			}

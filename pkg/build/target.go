@@ -151,7 +151,7 @@ func (b *builder) isDefinition(g *lpelf.Symbol, obj *diff.Object, def *lpelf.Sym
 	if def.Bind == elf.STB_LOCAL {
 		return false
 	}
-	if !diff.IsFunc(def) {
+	if !def.IsFunc() {
 		return b.im.HasContent(g.Value, obj, def)
 	}
 	_, err := link.Locate(b.im, obj, []*lpelf.Symbol{def})

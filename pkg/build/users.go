@@ -161,7 +161,7 @@ func (b *builder) present(u use) (presence, string) {
 	if u.sym.Bind == elf.STB_LOCAL && b.im.Named && !b.im.NamesLocals() {
 		return isOther, "the target's symbol table names nothing that is static"
 	}
-	if !diff.IsFunc(u.sym) {
+	if !u.sym.IsFunc() {
 		if len(b.definitions(u.obj, u.sym.Name)) > 0 {
 			return isSame, ""
 		}
@@ -252,7 +252,7 @@ func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol, counts func(*diff.Obj
 	}
 	for _, other := range others {
 		def := other.Lookup(f.Name)
-		if other.Name == obj.Name || def == nil || !diff.IsFunc(def) || !counts(other, def) {
+		if other.Name == obj.Name || def == nil || !def.IsFunc() || !counts(other, def) {
 			continue
 		}
 		if _, err := link.Locate(b.im, other, []*lpelf.Symbol{def}); err == nil {
@@ -280,7 +280,7 @@ func (b *builder) checkUsers(obj *diff.Object, s *lpelf.Symbol, at uint64) (diff
 		}
 		for _, u := range users {
 			u.through = queue[0].sym != s
-			data := u.sym == nil || !diff.IsFunc(u.sym)
+			data := u.sym == nil || !u.sym.IsFunc()
 			if u.sym != nil && seen[u.sym] || data && !missing && (!u.through || b.im.Named) {
 				continue
 			}

@@ -118,11 +118,11 @@ func (c *comparer) leftOver(obj *Object) func(*lpelf.Section) bool {
 	return func(s *lpelf.Section) bool {
 		syms := obj.inSec[s.Index]
 		switch {
-		case s.Flags&elf.SHF_ALLOC == 0, s.Type == elf.SHT_NOBITS, s.Flags&elf.SHF_MERGE != 0, !underAny(s.Name, ordinary) && !IsText(s),
+		case s.Flags&elf.SHF_ALLOC == 0, s.Type == elf.SHT_NOBITS, s.Flags&elf.SHF_MERGE != 0, !underAny(s.Name, ordinary) && !s.IsText(),
 			isConstructors(s), len(syms) == 0, c.old.hasTable(s.Name), c.new.hasTable(s.Name):
 			return false
 		}
-		return !(IsText(s) && IsFunc(syms[0]) && c.ownSection(obj, syms[0]))
+		return !(s.IsText() && syms[0].IsFunc() && c.ownSection(obj, syms[0]))
 	}
 }
 
@@ -135,13 +135,13 @@ func (c *comparer) itemsOf(obj *Object, selected func(*lpelf.Section) bool) map[
 		}
 		list, at := out[s.Name], uint64(0)
 		rest := func(to uint64) {
-			if to > at && (!underAny(s.Name, ordinary) && !IsText(s) || obj.IsTable(s) || !isBlank(s, at, to)) {
+			if to > at && (!underAny(s.Name, ordinary) && !s.IsText() || obj.IsTable(s) || !isBlank(s, at, to)) {
 				list = append(list, item{sec: s, start: at, size: to - at})
 			}
 		}
 		for _, sym := range obj.inSec[s.Index] {
 			old, table := c.oldIn(obj, sym), isConstructors(s) || c.old.hasTable(s.Name) || c.new.hasTable(s.Name)
-			if sym.Size == 0 || sym.Value < at || !IsFunc(sym) && !isVariable(sym) || table && old == nil {
+			if sym.Size == 0 || sym.Value < at || !sym.IsFunc() && !isVariable(sym) || table && old == nil {
 				continue
 			}
 			rest(sym.Value)
@@ -177,7 +177,7 @@ func isBlank(s *lpelf.Section, from, to uint64) bool {
 		return false
 	}
 	d := s.Data[from:to]
-	for IsText(s) && len(d) > 0 {
+	for s.IsText() && len(d) > 0 {
 		in, err := insn.Decode(d)
 		switch {
 		case d[0] == 0xcc || d[0] == 0:

@@ -47,7 +47,7 @@ func Move(old *Object, o *lpelf.Symbol, new *Object, n *lpelf.Symbol, opts Optio
 // the same in two objects, which equalRef knows.
 func (o *Object) refersToOwn(f *lpelf.Symbol) bool {
 	for _, r := range o.refsAt(o.SectionOf(f), f.Value, f.Size) {
-		if r.Sym != nil && r.Sym != f && r.Sym.Bind == elf.STB_LOCAL && IsFunc(r.Sym) {
+		if r.Sym != nil && r.Sym != f && r.Sym.Bind == elf.STB_LOCAL && r.Sym.IsFunc() {
 			return true
 		}
 	}
@@ -64,7 +64,7 @@ func (r *Result) TakenAlong(from *Object, f *lpelf.Symbol) string {
 			switch {
 			case ref.Sym == nil || ref.Sec == nil || ref.Sym.Bind != elf.STB_LOCAL || seen[ref.Sym]:
 				continue
-			case IsFunc(ref.Sym) || ref.Sec.Flags&elf.SHF_WRITE == 0:
+			case ref.Sym.IsFunc() || ref.Sec.Flags&elf.SHF_WRITE == 0:
 				queue = append(queue, ref.Sym)
 			case r.OldOf[ref.Sym] == nil && isLocalVariable(ref.Sym) && from.hasStatic(ref.Sym.Name):
 				return ref.Sym.Name

@@ -88,7 +88,7 @@ func (c *comparer) compareRenamed() {
 // unchanged tells whether the function of that name is the same in both objects.
 func (c *comparer) unchanged(name string) bool {
 	o, n := c.old.Lookup(name), c.new.Lookup(name)
-	return o != nil && n != nil && IsFunc(o) && IsFunc(n) && c.equalFunc(o, n)
+	return o != nil && n != nil && o.IsFunc() && n.IsFunc() && c.equalFunc(o, n)
 }
 
 // otherNested tells whether two nested functions of GNU C, which have numbers too, are of different functions.

@@ -94,7 +94,7 @@ func (c *comparer) compareFunctions() {
 		name := n.Name
 		parent, cold := ColdParent(name)
 		o := c.old.Lookup(name)
-		if o == nil || !IsFunc(o) {
+		if o == nil || !o.IsFunc() {
 			if !cold {
 				c.res.Added = append(c.res.Added, name)
 			}
@@ -130,7 +130,7 @@ func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 		c.refuse(n.Name, "ifunc-changed", "the resolver of an indirect function has run already; leave it as it was, or restart the program")
 	case c.divided(o, n) != "":
 		c.refuse(n.Name, "shared-code", "the program has one body for this function and for %s, which are two in the new source; change both alike, or neither", c.divided(o, n))
-	case osec == nil || nsec == nil || !IsText(osec) || !IsText(nsec):
+	case osec == nil || nsec == nil || !osec.IsText() || !nsec.IsText():
 		c.refuse(n.Name, "no-code", "the function is not in a section of code; compile it as ordinary C")
 	case c.renumbered(o, n):
 		c.refuseRenumbered(n)
@@ -156,7 +156,7 @@ func (c *comparer) divided(o, n *lpelf.Symbol) string {
 	}
 	for _, s := range c.old.SymbolsIn(osec) {
 		now := c.new.Lookup(s.Name)
-		if s.Value == o.Value && s != o && IsFunc(s) && now != nil && IsFunc(now) && (now.Section != n.Section || now.Value != n.Value) {
+		if s.Value == o.Value && s != o && s.IsFunc() && now != nil && now.IsFunc() && (now.Section != n.Section || now.Value != n.Value) {
 			return s.Name
 		}
 	}
@@ -166,7 +166,7 @@ func (c *comparer) divided(o, n *lpelf.Symbol) string {
 // ownSection tells whether no other function lies in the function's section (aliases do not count).
 func (c *comparer) ownSection(obj *Object, f *lpelf.Symbol) bool {
 	for _, s := range obj.SymbolsIn(obj.SectionOf(f)) {
-		if IsFunc(s) && s.Value != f.Value {
+		if s.IsFunc() && s.Value != f.Value {
 			return false
 		}
 	}
@@ -178,7 +178,7 @@ func (c *comparer) equalFunc(o, n *lpelf.Symbol) bool {
 	if osec == nil || nsec == nil || o.Type != n.Type || o.Size != n.Size {
 		return false
 	}
-	if IsText(osec) && IsText(nsec) && c.ownSection(c.old, o) && c.ownSection(c.new, n) { // with what a .subsection adds to it
+	if osec.IsText() && nsec.IsText() && c.ownSection(c.old, o) && c.ownSection(c.new, n) { // with what a .subsection adds to it
 		return osec.Size == nsec.Size && c.equalRange(osec, nsec, 0, 0, osec.Size)
 	}
 	return c.equalRange(osec, nsec, o.Value, n.Value, o.Size)

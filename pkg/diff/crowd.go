@@ -191,7 +191,7 @@ func (c *comparer) follows(o, n *lpelf.Symbol) bool {
 	users := c.new.users(n)
 	for name := range c.old.users(o) {
 		f := c.new.Lookup(name)
-		if f == nil || !IsFunc(f) {
+		if f == nil || !f.IsFunc() {
 			continue
 		}
 		refs := c.new.refsAt(c.new.SectionOf(f), f.Value, f.Size)

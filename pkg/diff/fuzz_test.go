@@ -34,7 +34,7 @@ func FuzzObject(f *testing.F) {
 
 func readObject(t *testing.T, o *Object) {
 	for _, s := range o.Functions() {
-		if !IsFunc(s) || o.Lookup(s.Name) != s {
+		if !s.IsFunc() || o.Lookup(s.Name) != s {
 			t.Fatalf("function %+v is not found by its name", s)
 		}
 		ColdParent(s.Name)
@@ -78,7 +78,7 @@ func FuzzCompare(f *testing.F) {
 		fuzztest.Bounded(t, len(a)+len(b), func() {
 			result := Compare(old, new, Options{Data: true})
 			for _, c := range result.Changed {
-				if c.New == nil || !IsFunc(c.New) {
+				if c.New == nil || !c.New.IsFunc() {
 					t.Fatalf("changed: %+v", c)
 				}
 			}

@@ -19,7 +19,7 @@ func (o *Object) Shared(s *lpelf.Symbol) bool {
 // compared by name.
 func SameInstance(a, b *Object, name string) bool {
 	fa, fb := a.Lookup(name), b.Lookup(name)
-	if fa == nil || fb == nil || !IsFunc(fa) || !IsFunc(fb) {
+	if fa == nil || fb == nil || !fa.IsFunc() || !fb.IsFunc() {
 		return false
 	}
 	c := newComparer(a, b, Options{})

@@ -12,7 +12,7 @@ import (
 func namesakes(o *Object) map[string][]*lpelf.Symbol {
 	m := map[string][]*lpelf.Symbol{}
 	for _, s := range o.Symbols {
-		if s.Name != "" && s.Section != elf.SHN_UNDEF && (IsFunc(s) || isVariable(s)) && !ByContent(s) {
+		if s.Name != "" && s.Section != elf.SHN_UNDEF && (s.IsFunc() || isVariable(s)) && !ByContent(s) {
 			m[s.Name] = append(m[s.Name], s)
 		}
 	}

@@ -51,7 +51,7 @@ func (c *comparer) warnProbes(changed map[*lpelf.Section]string) {
 // goesWith tells whether a table of labels comes into the patch with the functions that it is about: the compiler's own, for a
 // switch or a computed goto, or one that only functions refer to that changed.
 func (c *comparer) goesWith(s *lpelf.Section, r Ref, changed map[*lpelf.Section]string) bool {
-	if IsText(s) {
+	if s.IsText() {
 		return true // a function of the same source, which is compared as code
 	}
 	if c.new.IsTable(s) {

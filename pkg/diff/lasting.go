@@ -71,7 +71,7 @@ func (o *Object) HasEndlessLoop(f *lpelf.Symbol) bool {
 // decode follows the instructions of a part.
 func (w *flow) decode(part *lpelf.Symbol) bool {
 	sec := w.o.SectionOf(part)
-	if sec == nil || !IsText(sec) || part.Value+part.Size > uint64(len(sec.Data)) {
+	if sec == nil || !sec.IsText() || part.Value+part.Size > uint64(len(sec.Data)) {
 		return false
 	}
 	refs := map[uint64]Ref{} // by the end of their instruction
@@ -159,7 +159,7 @@ func (w *flow) spread() {
 func (w *flow) hasTables() bool {
 	for _, part := range w.parts {
 		for _, r := range w.o.RefsIn(w.o.SectionOf(part), part.Value, part.Size) {
-			if r.Sec == nil || IsText(r.Sec) {
+			if r.Sec == nil || r.Sec.IsText() {
 				continue
 			}
 			for _, label := range w.o.Refs(r.Sec) {

@@ -70,7 +70,7 @@ func NewObject(name string, f *lpelf.File) (*Object, error) {
 		sort.SliceStable(syms, func(i, j int) bool { return syms[i].Value < syms[j].Value })
 	}
 	for _, s := range f.Sections {
-		if IsText(s) {
+		if s.IsText() {
 			o.decodeSection(s)
 		}
 	}
@@ -95,14 +95,6 @@ func (o *Object) Debug() (*debuginfo.Info, error) {
 	o.debug = info
 	return info, err
 }
-
-// IsText tells whether a section holds code.
-func IsText(s *lpelf.Section) bool {
-	return s.Flags&elf.SHF_EXECINSTR != 0 && s.Type == elf.SHT_PROGBITS
-}
-
-// IsFunc tells whether a symbol is a function.
-func IsFunc(s *lpelf.Symbol) bool { return s.Type == elf.STT_FUNC || s.Type == elf.STT_GNU_IFUNC }
 
 // decodeSection finds the instruction around each relocated field: a PC-relative addend counts from its end.
 func (o *Object) decodeSection(s *lpelf.Section) {
@@ -135,7 +127,7 @@ func (o *Object) SymbolsIn(s *lpelf.Section) []*lpelf.Symbol { return o.inSec[s.
 
 // Functions returns the functions of the object in the order of the symbol table.
 func (o *Object) Functions() []*lpelf.Symbol {
-	return o.filter(IsFunc)
+	return o.filter((*lpelf.Symbol).IsFunc)
 }
 
 // Variables returns the data symbols of the object, common and thread-local ones too.
@@ -338,11 +330,11 @@ func ByContent(s *lpelf.Symbol) bool {
 // not use it.
 func (o *Object) HoldsLabels(s *lpelf.Symbol) bool {
 	sec := o.SectionOf(s)
-	if sec == nil || IsText(sec) || s.Type != elf.STT_OBJECT {
+	if sec == nil || sec.IsText() || s.Type != elf.STT_OBJECT {
 		return false
 	}
 	return slices.ContainsFunc(o.refsAt(sec, s.Value, s.Size), func(r Ref) bool {
-		if r.Sec == nil || !IsText(r.Sec) {
+		if r.Sec == nil || !r.Sec.IsText() {
 			return false
 		}
 		if r.Sym == nil || r.Add != 0 {

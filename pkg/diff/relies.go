@@ -17,7 +17,7 @@ func (r *Result) Relies() []*lpelf.Symbol {
 		if _, cold := ColdParent(name); cold {
 			return // patches change where functions start
 		}
-		if f := r.Old.Lookup(name); f != nil && IsFunc(f) && !slices.Contains(out, f) {
+		if f := r.Old.Lookup(name); f != nil && f.IsFunc() && !slices.Contains(out, f) {
 			out, todo = append(out, f), append(todo, f)
 		}
 	}
@@ -45,7 +45,7 @@ func (o *Object) functionsOf(f *lpelf.Symbol) []string {
 			continue
 		}
 		for _, r := range o.RefsIn(o.SectionOf(part), part.Value, part.Size) {
-			if r.Sec != nil && r.Sym != nil && IsFunc(r.Sym) {
+			if r.Sec != nil && r.Sym != nil && r.Sym.IsFunc() {
 				out = append(out, r.Sym.Name)
 			}
 		}

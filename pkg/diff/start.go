@@ -69,7 +69,7 @@ func (o *Object) Callers(name string) (callers []*lpelf.Symbol, ok bool) {
 				continue
 			}
 			by, _ := o.At(sec, int64(r.Off))
-			if by == nil || !IsText(sec) || !isCall(sec, r) {
+			if by == nil || !sec.IsText() || !isCall(sec, r) {
 				return nil, false
 			}
 			if parent, cold := ColdParent(by.Name); cold && o.Lookup(parent) != nil {
@@ -128,6 +128,8 @@ func (c *comparer) equalTables(old, new []Ref) bool {
 
 // renamedStart tells whether two references lead to the initialisers of a file that gcc has named after another variable.
 func (c *comparer) renamedStart(o, n Ref) bool {
-	is := func(s *lpelf.Symbol) bool { return s != nil && IsFunc(s) && strings.HasPrefix(s.Name, "_GLOBAL__sub_") }
+	is := func(s *lpelf.Symbol) bool {
+		return s != nil && s.IsFunc() && strings.HasPrefix(s.Name, "_GLOBAL__sub_")
+	}
 	return is(o.Sym) && is(n.Sym) && o.Add == 0 && n.Add == 0 && c.equalFunc(o.Sym, n.Sym)
 }

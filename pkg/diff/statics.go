@@ -200,12 +200,12 @@ func (c *comparer) tryUser(n *lpelf.Symbol) bool {
 	if isVariable(n) {
 		o = c.res.OldOf[n]
 	}
-	if o == nil || IsFunc(o) != IsFunc(n) {
+	if o == nil || o.IsFunc() != n.IsFunc() {
 		return false
 	}
 	saved := c.same
 	c.supposed, c.same = map[*lpelf.Symbol]*lpelf.Symbol{}, map[sectionPair]bool{}
-	equal := IsFunc(n) && c.equalFunc(o, n) || !IsFunc(n) && c.sameContent(o, n)
+	equal := n.IsFunc() && c.equalFunc(o, n) || !n.IsFunc() && c.sameContent(o, n)
 	supposed := c.supposed
 	c.supposed, c.same = nil, saved
 	if !equal {

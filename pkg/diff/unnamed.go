@@ -54,7 +54,7 @@ func (o *Object) placesIn(s *lpelf.Section) (places map[string]int64, ok bool) {
 				continue
 			}
 			f, _ := o.At(from, int64(r.Off))
-			if f == nil || !IsText(from) {
+			if f == nil || !from.IsText() {
 				return nil, false
 			}
 			name := f.Name

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sort"
 
-	"lpatch/pkg/diff"
 	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
@@ -36,7 +35,7 @@ func (im *Image) sortStarts(table []*lpelf.Symbol) {
 	}
 	for _, syms := range [][]*lpelf.Symbol{table, im.DynSymbols} {
 		for _, s := range syms {
-			if s.Defined() && (diff.IsFunc(s) || s.Type == elf.STT_NOTYPE) {
+			if s.Defined() && (s.IsFunc() || s.Type == elf.STT_NOTYPE) {
 				add(s.Value)
 			}
 		}

@@ -29,7 +29,7 @@ func (l *linker) checkCaller(c *chunk) {
 					name, l.im.Path, l.functionOf(c))
 			}
 		case "dladdr", "dladdr1", "_dl_find_object":
-			if a := argument(c, refs, r, 7); a.place != nil && a.place.Sec != nil && diff.IsText(a.place.Sec) && a.place.Sym != nil && l.isAdded(c.in, a.place.Sym) {
+			if a := argument(c, refs, r, 7); a.place != nil && a.place.Sec != nil && a.place.Sec.IsText() && a.place.Sym != nil && l.isAdded(c.in, a.place.Sym) {
 				l.refuse(c.in, c.name, "caller-unknown", "the function asks %s about the new function %s, and new code is in no file that the dynamic linker knows; ask about an old one, or say --caller-ok %s if that does not matter",
 					name, a.place.Sym.Name, l.functionOf(c))
 			}
@@ -43,7 +43,7 @@ func (l *linker) callerOK(c *chunk) bool { return slices.Contains(l.opts.CallerO
 // functionOf names the function of a chunk; its .cold part belongs to it.
 func (l *linker) functionOf(c *chunk) string {
 	for _, s := range c.in.Diff.New.SymbolsIn(c.sec) {
-		if diff.IsFunc(s) {
+		if s.IsFunc() {
 			if parent, cold := diff.ColdParent(s.Name); cold {
 				return parent
 			}

@@ -85,7 +85,7 @@ func (d dest) add(n int64) dest {
 // before anybody can run the patch.
 func kindOf(s *lpelf.Section) kind {
 	switch {
-	case diff.IsText(s):
+	case s.IsText():
 		return kindText
 	case s.Flags&elf.SHF_WRITE == 0 || strings.HasPrefix(s.Name, ".data.rel.ro"):
 		return kindROData

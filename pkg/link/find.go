@@ -50,7 +50,7 @@ type wanted struct {
 func (im *Image) Recover(objs []*diff.Object) (found, of int) {
 	f := &finder{im: im, extents: im.readExtents(), globals: map[string]uint64{}, exports: map[uint64][]string{}}
 	for _, s := range im.DynSymbols {
-		if s.Defined() && diff.IsFunc(s) {
+		if s.Defined() && s.IsFunc() {
 			f.exports[s.Value] = append(f.exports[s.Value], s.Name)
 		}
 	}
@@ -101,7 +101,7 @@ func (f *finder) prepare(objs []*diff.Object) {
 		f.units = append(f.units, u)
 		fixed := map[*lpelf.Section]int{}
 		for _, s := range obj.Sections {
-			if !diff.IsText(s) || obj.DecodeError(s) != nil {
+			if !s.IsText() || obj.DecodeError(s) != nil {
 				continue
 			}
 			a, n := anchorOf(obj, s)
@@ -309,7 +309,7 @@ func (u *unit) mayBe(s *lpelf.Symbol, addr uint64) bool {
 		return !copied && len(im.Slots.GOT[s.Name]) == 0 && (seg.Flags&elf.PF_X == 0 || u.f.mayStart(addr) || im.chosen(addr))
 	case sec == nil: // common
 		return seg.Flags&elf.PF_X == 0
-	case diff.IsText(sec):
+	case sec.IsText():
 		if match := u.m.matches[sec]; match != nil {
 			return addr == match.Start+s.Value
 		}
@@ -462,7 +462,7 @@ func (im *Image) whyNotFound() string {
 
 // address returns where a symbol of the object is, as far as it was found out.
 func (u *unit) address(s *lpelf.Symbol) (uint64, bool) {
-	if match := u.m.matches[u.m.obj.SectionOf(s)]; match != nil && diff.IsFunc(s) && s.Value == 0 {
+	if match := u.m.matches[u.m.obj.SectionOf(s)]; match != nil && s.IsFunc() && s.Value == 0 {
 		return match.Start, true
 	}
 	a, ok := u.m.bound[s]

@@ -106,7 +106,7 @@ func (l *linker) strangePointer(obj *diff.Object, sec *lpelf.Section, from, to u
 			continue
 		}
 		for _, r := range obj.Refs(s) {
-			if r.Sec == sec && (r.Type == elf.R_X86_64_64 || diff.IsText(s)) {
+			if r.Sec == sec && (r.Type == elf.R_X86_64_64 || s.IsText()) {
 				most++
 			}
 		}

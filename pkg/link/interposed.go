@@ -14,7 +14,7 @@ import (
 // exports it.
 func (im *Image) exportsFunction(name string) bool {
 	return im.Shared() && !im.Symbolic() && slices.ContainsFunc(im.dyn[name], func(s *lpelf.Symbol) bool {
-		return diff.IsFunc(s) && s.Vis == elf.STV_DEFAULT
+		return s.IsFunc() && s.Vis == elf.STV_DEFAULT
 	})
 }
 

@@ -251,7 +251,7 @@ func (c *chunk) symbols() []patch.Symbol {
 	}
 	var out []patch.Symbol
 	for _, s := range c.in.Diff.New.SymbolsIn(c.sec) {
-		out = append(out, patch.Symbol{Name: s.Name, Addr: c.vaddr + s.Value, Size: s.Size, Func: diff.IsFunc(s), Local: s.Bind == elf.STB_LOCAL})
+		out = append(out, patch.Symbol{Name: s.Name, Addr: c.vaddr + s.Value, Size: s.Size, Func: s.IsFunc(), Local: s.Bind == elf.STB_LOCAL})
 	}
 	return out
 }

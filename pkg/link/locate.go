@@ -183,7 +183,7 @@ func fullest(found []*Located) []*Located {
 		n := 0
 		for _, name := range l.m.im.LocalFunctions(l.Block) {
 			f := l.Obj.Lookup(name)
-			if f != nil && diff.IsFunc(f) && newMatcher(l.m.im, l.Obj, l.Block).function(f) == nil {
+			if f != nil && f.IsFunc() && newMatcher(l.m.im, l.Obj, l.Block).function(f) == nil {
 				n++
 			} else {
 				n--
@@ -242,11 +242,11 @@ func (l *Located) Match(f *lpelf.Symbol) *Match { return l.m.matches[l.Obj.Secti
 // Address returns the image address of a function or variable of the old object. ok is false if the image has none;
 // the error says that there are several.
 func (l *Located) Address(s *lpelf.Symbol) (addr uint64, ok bool, err error) {
-	if m := l.m.matches[l.Obj.SectionOf(s)]; m != nil && diff.IsFunc(s) && s.Value == 0 { // bound by its code
+	if m := l.m.matches[l.Obj.SectionOf(s)]; m != nil && s.IsFunc() && s.Value == 0 { // bound by its code
 		return m.Start, true, nil
 	}
 	addrs := l.m.addresses(s)
-	if len(addrs) > 1 && diff.IsFunc(s) && l.m.function(s) == nil {
+	if len(addrs) > 1 && s.IsFunc() && l.m.function(s) == nil {
 		return l.Address(s)
 	}
 	switch len(addrs) {

@@ -26,7 +26,7 @@ func (l *linker) resolve(c *chunk, r diff.Ref) (dest, bool) {
 	if r.Sec == nil {
 		return l.resolveName(c, r)
 	}
-	if diff.IsText(r.Sec) {
+	if r.Sec.IsText() {
 		return l.resolveCode(c, r)
 	}
 	if r.Sym == nil || r.Sym.Name == "" || diff.ByContent(r.Sym) {
@@ -81,7 +81,7 @@ func (l *linker) partOf(c *chunk, r diff.Ref) bool {
 // isAdded tells whether a function of the new object is not in the old one.
 func (l *linker) isAdded(in *Input, s *lpelf.Symbol) bool {
 	o := in.Diff.Old.Lookup(s.Name)
-	return (o == nil || !diff.IsFunc(o)) && !(s.Bind != elf.STB_LOCAL && l.im.Global(s.Name) != nil)
+	return (o == nil || !o.IsFunc()) && !(s.Bind != elf.STB_LOCAL && l.im.Global(s.Name) != nil)
 }
 
 // existing finds a function or variable in the image. found is false if the image has none of that name.
@@ -90,7 +90,7 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 		return dest{}, false, true // that of the image leads into old functions
 	}
 	old := in.Diff.OldOf[s]
-	if diff.IsFunc(s) || old == nil && s.Bind != elf.STB_LOCAL {
+	if s.IsFunc() || old == nil && s.Bind != elf.STB_LOCAL {
 		old = in.Diff.Old.Lookup(s.Name)
 	}
 	if old == nil {
@@ -118,7 +118,7 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 // misaligned refuses a variable of which new code may think that it is aligned better than it is in the image.
 func (l *linker) misaligned(in *Input, s *lpelf.Symbol, addr uint64) bool {
 	sec := in.Diff.New.SectionOf(s)
-	if sec == nil || diff.IsFunc(s) || s.Value != 0 || sec.Align <= 1 || addr%sec.Align == 0 {
+	if sec == nil || s.IsFunc() || s.Value != 0 || sec.Align <= 1 || addr%sec.Align == 0 {
 		return false
 	}
 	l.refuse(in, s.Name, "data-alignment-changed", "the new source aligns the variable to %d bytes, which the program has at %#x; leave its alignment as it was, or give the new one another name", sec.Align, addr)
@@ -128,7 +128,7 @@ func (l *linker) misaligned(in *Input, s *lpelf.Symbol, addr uint64) bool {
 // hidden refuses a variable of inline or template code that the image may have without naming it: a second one beside
 // it would be another variable.
 func (l *linker) hidden(in *Input, s *lpelf.Symbol) bool {
-	if l.im.Named || diff.IsFunc(s) || !in.Diff.New.Shared(s) {
+	if l.im.Named || s.IsFunc() || !in.Diff.New.Shared(s) {
 		return false
 	}
 	l.refuse(in, s.Name, "needs-symbols", "%s is stripped, so whether it has this variable of inline or template code is not known: name an unstripped build of exactly the target with --symbols", l.im.Path)

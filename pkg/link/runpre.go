@@ -57,11 +57,11 @@ func newMatcher(im *Image, obj *diff.Object, block int) *matcher {
 func tableStarts(obj *diff.Object) map[*lpelf.Section][]int64 {
 	m := map[*lpelf.Section][]int64{}
 	for _, s := range obj.Sections {
-		if !diff.IsText(s) {
+		if !s.IsText() {
 			continue
 		}
 		for _, r := range obj.Refs(s) {
-			if r.Sec != nil && !diff.IsText(r.Sec) && (r.Sym == nil || r.Sym.Name == "") {
+			if r.Sec != nil && !r.Sec.IsText() && (r.Sym == nil || r.Sym.Name == "") {
 				m[r.Sec] = append(m[r.Sec], r.At)
 			}
 		}

@@ -59,7 +59,7 @@ func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
 	if lit, ok := diff.Literal(r); ok {
 		return bytes.HasPrefix(m.im.BytesAt(actual-uint64(lit.Off)), []byte(lit.Content))
 	}
-	if r.Sec != nil && diff.IsText(r.Sec) && (r.Sym == nil || r.Add != 0 || r.Sec == p.sec) {
+	if r.Sec != nil && r.Sec.IsText() && (r.Sym == nil || r.Add != 0 || r.Sec == p.sec) {
 		m.pending = append(m.pending, jump{from: p.name, sec: r.Sec, off: uint64(r.At), to: actual})
 		return true
 	}
@@ -193,7 +193,7 @@ func (m *matcher) entryIs(p place, e diff.Ref, off int64, table uint64) bool {
 	default:
 		return false
 	}
-	if e.Sec != nil && diff.IsText(e.Sec) {
+	if e.Sec != nil && e.Sec.IsText() {
 		m.pending = append(m.pending, jump{from: p.name + " (jump table)", sec: e.Sec, off: uint64(label), to: to})
 		return true
 	}

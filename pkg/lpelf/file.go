@@ -79,6 +79,14 @@ func (s *Symbol) Defined() bool {
 	return s.Section != elf.SHN_UNDEF && s.Section != elf.SHN_COMMON
 }
 
+// IsFunc tells whether the symbol is a function.
+func (s *Symbol) IsFunc() bool { return s.Type == elf.STT_FUNC || s.Type == elf.STT_GNU_IFUNC }
+
+// IsText tells whether the section holds code.
+func (s *Section) IsText() bool {
+	return s.Flags&elf.SHF_EXECINSTR != 0 && s.Type == elf.SHT_PROGBITS
+}
+
 // Open reads and parses the ELF file at path.
 func Open(path string) (*File, error) {
 	st, err := os.Stat(path)
