@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lpatch/pkg/build"
-	"lpatch/pkg/link"
+	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
 )
 
@@ -165,7 +165,7 @@ func TestRun(t *testing.T) {
 				t.Errorf("the tools complain of other things than before (-before +after):\n%s", diff)
 			}
 			wantSections(t, m.target, !v.strip)
-			im, err := link.OpenImage(m.target, "")
+			im, err := match.Open(m.target, "")
 			must(t, err)
 			if im.Named == v.strip {
 				t.Errorf("the next patch takes the symbol table for a full one: %v", im.Named)

@@ -11,8 +11,10 @@ import (
 	"slices"
 
 	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
 	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
 )
 
@@ -75,16 +77,17 @@ func prepare(o Options) (*builder, error) {
 	if err := patch.CheckName(o.Name); err != nil {
 		return nil, err
 	}
-	im, err := link.OpenImage(o.Target, o.Symbols)
+	im, err := match.Open(o.Target, o.Symbols)
 	if err != nil {
 		return nil, err
 	}
-	im.AddDebugFile(append(slices.Clone(o.DebugDirs), link.DebugFolder))
-	if err := im.SetLibraries(o.Libraries); err != nil {
+	im.AddDebugFile(append(slices.Clone(o.DebugDirs), image.DebugFolder))
+	scope, err := link.NewScope(im.Image, o.Libraries)
+	if err != nil {
 		return nil, err
 	}
 	b := &builder{
-		im: im, o: o, opts: diff.Options{Data: o.Data, LayoutOK: o.LayoutOK, NoDebugInfoOK: o.NoDebugInfoOK}, res: &Result{}, notPartOf: map[string]bool{},
+		im: im, scope: scope, o: o, opts: diff.Options{Data: o.Data, LayoutOK: o.LayoutOK, NoDebugInfoOK: o.NoDebugInfoOK}, res: &Result{}, notPartOf: map[string]bool{},
 		changed: map[string]bool{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
 		instruments: map[string][2][]string{},
 	}
@@ -134,7 +137,8 @@ func (b *builder) compareAll() error {
 }
 
 type builder struct {
-	im       *link.Image
+	im       *match.Target
+	scope    *link.Scope
 	o        Options
 	opts     diff.Options
 	res      *Result
@@ -314,7 +318,7 @@ func (b *builder) setValues(sets []Set) error {
 		if err != nil {
 			return err
 		}
-		v, err := b.im.Variable(s.Variable, data)
+		v, err := link.Variable(b.im.Image, s.Variable, data)
 		var refusals diff.Refusals
 		switch {
 		case errors.As(err, &refusals):

@@ -23,7 +23,7 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 	}
 	sort.Slice(b.res.LeftOut, func(i, j int) bool { return b.res.LeftOut[i].Object < b.res.LeftOut[j].Object })
 	content, err := link.Link(b.im, b.inputs, b.values, patch.Spec{Name: b.o.Name, Description: b.o.Description, Tool: b.o.Tool, LeftOut: b.res.LeftOut},
-		link.Options{CallerOK: b.o.CallerOK, Olds: b.old.all})
+		link.Options{CallerOK: b.o.CallerOK, Olds: b.old.all, Scope: b.scope})
 	var refusals diff.Refusals
 	switch {
 	case errors.As(err, &refusals):
@@ -63,7 +63,7 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 func (b *builder) warnExported(sites []patch.Site) {
 	for i := range sites {
 		s := &sites[i]
-		if s.Kind != patch.SiteBytes || i > 0 && sites[i-1].Symbol == s.Symbol || !b.im.Exported(s) {
+		if s.Kind != patch.SiteBytes || i > 0 && sites[i-1].Symbol == s.Symbol || !b.im.Exported(s.Symbol, s.Vaddr) {
 			continue
 		}
 		b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: %s exports it; a program that defines it too, or copies it (readelf -r shows R_X86_64_COPY), uses its own, which is not changed",

@@ -6,7 +6,7 @@ import (
 	"slices"
 
 	"lpatch/pkg/diff"
-	"lpatch/pkg/link"
+	"lpatch/pkg/match"
 )
 
 // onlyShared tells whether all changed functions of an object are such that other objects have too.
@@ -16,7 +16,7 @@ func onlyShared(res *diff.Result) bool {
 
 // keeps tells whether the new body of a changed function is taken from this object. Of a function that several objects
 // have, the target contains one instance; the first object whose old instance is that one gives the new one.
-func (b *builder) keeps(res *diff.Result, loc *link.Located, ch diff.Change) bool {
+func (b *builder) keeps(res *diff.Result, loc *match.Located, ch diff.Change) bool {
 	name := ch.Old.Name
 	if !res.Old.Shared(ch.Old) {
 		return true

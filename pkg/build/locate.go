@@ -8,6 +8,7 @@ import (
 	"lpatch/pkg/diff"
 	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 )
 
 // locate finds each changed object in the image. Of several builds of one source (a program's and a library's) only one
@@ -23,7 +24,7 @@ func (b *builder) locate(changed []*diff.Result) error {
 		in, err := b.locateOne(res)
 		var refusals diff.Refusals
 		switch {
-		case errors.Is(err, link.ErrNotLinked):
+		case errors.Is(err, match.ErrNotLinked):
 			lost = append(lost, res)
 		case errors.As(err, &refusals):
 			failed[res.New.Name] = refusals
@@ -86,8 +87,8 @@ func (b *builder) locateOne(res *diff.Result) (*link.Input, error) {
 	if len(res.Changed) == 0 {
 		return b.locateData(res)
 	}
-	loc, err := link.Locate(b.im, res.Old, oldFunctions(res))
-	if errors.Is(err, link.ErrNotLinked) && onlyShared(res) {
+	loc, err := match.Locate(b.im, res.Old, oldFunctions(res))
+	if errors.Is(err, match.ErrNotLinked) && onlyShared(res) {
 		refusals, err := b.checkMissing(res)
 		if err != nil {
 			return nil, err
@@ -127,7 +128,7 @@ func (b *builder) locateOne(res *diff.Result) (*link.Input, error) {
 
 // checkCopies refuses changed functions of which the target may have copies that are not seen: where their callers are not
 // what the objects have.
-func (b *builder) checkCopies(res *diff.Result, loc *link.Located) error {
+func (b *builder) checkCopies(res *diff.Result, loc *match.Located) error {
 	var all diff.Refusals
 	for _, ch := range res.Changed {
 		if _, another := loc.Others[ch.Old.Name]; another {
@@ -165,7 +166,7 @@ func (b *builder) locateData(res *diff.Result) (*link.Input, error) {
 			funcs = append(funcs, f)
 		}
 	}
-	loc, err := link.Locate(b.im, res.Old, funcs)
+	loc, err := match.Locate(b.im, res.Old, funcs)
 	if err != nil {
 		return nil, err
 	}
@@ -174,7 +175,7 @@ func (b *builder) locateData(res *diff.Result) (*link.Input, error) {
 }
 
 // dropUnlinked leaves out values of variables that the linker has left out of the image.
-func (b *builder) dropUnlinked(res *diff.Result, loc *link.Located) {
+func (b *builder) dropUnlinked(res *diff.Result, loc *match.Located) {
 	res.Values = slices.DeleteFunc(res.Values, func(v diff.Value) bool {
 		_, ok, err := loc.Address(v.Old)
 		gone := b.im.Named && !ok && err == nil

@@ -9,6 +9,7 @@ import (
 	"lpatch/pkg/diff"
 	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 )
 
 // mover follows definitions from object to object.
@@ -72,7 +73,7 @@ func (m *mover) left(name string, was []definition) error {
 	other := ""
 	if users := m.new.wanted[name]; len(users) > 0 {
 		other = users[0]
-	} else if lib := m.b.im.Library(name); lib != "" && m.b.im.Exports(name) {
+	} else if lib := m.b.scope.Library(name); lib != "" && m.b.im.Exports(name) {
 		other = lib
 	}
 	if other != "" && !was[0].shared {
@@ -89,7 +90,7 @@ func (m *mover) arrived(name string, is []definition) error {
 	}
 	users, lib := m.old.wanted[name], ""
 	if res := m.results[d.object]; res == nil || res.New.Lookup(name).Vis == elf.STV_DEFAULT {
-		lib = m.b.im.Library(name)
+		lib = m.b.scope.Library(name)
 	}
 	switch {
 	case len(users) > 0:
@@ -128,11 +129,11 @@ func (m *mover) moved(name string, was, is []definition) error {
 			m.moveVariable(from, o, to, n)
 			return nil
 		}
-		loc, err := link.Locate(m.b.im, from, []*lpelf.Symbol{o})
+		loc, err := match.Locate(m.b.im, from, []*lpelf.Symbol{o})
 		switch {
 		case err == nil && loc.Match(o) != nil:
 			return m.moveFunction(loc, o, to, n)
-		case err != nil && !errors.Is(err, link.ErrNotLinked) && !errors.As(err, &why):
+		case err != nil && !errors.Is(err, match.ErrNotLinked) && !errors.As(err, &why):
 			return err
 		case err == nil && loc.Others[name].Code != "":
 			why = diff.Refusals{loc.Others[name]}
@@ -159,7 +160,7 @@ func (m *mover) moveVariable(from *diff.Object, o *lpelf.Symbol, to *diff.Result
 }
 
 // moveFunction makes the old function lead to the new one in another object.
-func (m *mover) moveFunction(loc *link.Located, o *lpelf.Symbol, to *diff.Result, n *lpelf.Symbol) error {
+func (m *mover) moveFunction(loc *match.Located, o *lpelf.Symbol, to *diff.Result, n *lpelf.Symbol) error {
 	b := m.b
 	ch, refusals, differs := diff.Move(loc.Obj, o, to.New, n, b.opts)
 	if now := m.results[loc.Obj.Name]; now != nil && now.New.Lookup(o.Name) != nil && now.New.Lookup(o.Name).Bind == elf.STB_LOCAL {
@@ -229,7 +230,7 @@ func (m *mover) input(res *diff.Result) (*link.Input, error) {
 	var refusals diff.Refusals
 	switch {
 	case err == nil:
-	case !errors.Is(err, link.ErrNotLinked) && !errors.As(err, &refusals):
+	case !errors.Is(err, match.ErrNotLinked) && !errors.As(err, &refusals):
 		return nil, err
 	case len(res.Old.Functions())+len(res.Old.Variables()) == 0:
 		in = &link.Input{Diff: res}

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lpatch/pkg/diff"
-	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 )
 
 // TestRecover finds the symbols of the corpus' old objects in the stock binaries, without a twin, and compares each
@@ -25,7 +25,7 @@ func TestRecover(t *testing.T) {
 	c.each(t, func(pairs []corpusPair) {
 		for _, p := range pairs {
 			objs := parseObjects(t, p.options.Old[0])
-			im, err := link.OpenImage(p.options.Target, "")
+			im, err := match.Open(p.options.Target, "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,7 +54,7 @@ func TestRecoverNothing(t *testing.T) {
 	names := slices.Sorted(maps.Keys(last))
 	for i, name := range names {
 		other := last[names[(i+1)%len(names)]]
-		im, err := link.OpenImage(other.options.Target, "")
+		im, err := match.Open(other.options.Target, "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,14 +102,14 @@ func parseObjects(t *testing.T, dir string) []*diff.Object {
 }
 
 // openTwin opens the stock file with the symbols of its twin, or the twin itself where that is another build.
-func openTwin(t *testing.T, stock, twin string) *link.Image {
+func openTwin(t *testing.T, stock, twin string) *match.Target {
 	t.Helper()
-	im, err := link.OpenImage(stock, twin)
+	im, err := match.Open(stock, twin)
 	if err != nil && strings.Contains(err.Error(), "not the same program") {
-		im, err = link.OpenImage(twin, "")
+		im, err = match.Open(twin, "")
 	}
 	if err != nil && strings.Contains(err.Error(), "another build than") {
-		im, err = link.OpenImage(withSymbols(t, stock, twin), "")
+		im, err = match.Open(withSymbols(t, stock, twin), "")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func openTwin(t *testing.T, stock, twin string) *link.Image {
 }
 
 // compareSymbols compares the addresses of all functions and variables of the objects.
-func compareSymbols(t *testing.T, im, twin *link.Image, objs []*diff.Object) tally {
+func compareSymbols(t *testing.T, im, twin *match.Target, objs []*diff.Object) tally {
 	t.Helper()
 	var n tally
 	for _, o := range objs {
@@ -149,7 +149,7 @@ func compareSymbols(t *testing.T, im, twin *link.Image, objs []*diff.Object) tal
 }
 
 // addressesIn lists where an image has a symbol of an object.
-func addressesIn(im *link.Image, o *diff.Object, s *lpelf.Symbol) []uint64 {
+func addressesIn(im *match.Target, o *diff.Object, s *lpelf.Symbol) []uint64 {
 	var out []uint64
 	if s.Bind != elf.STB_LOCAL {
 		if g := im.Global(s.Name); g != nil {

@@ -7,8 +7,8 @@ import (
 	"slices"
 
 	"lpatch/pkg/diff"
-	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 )
 
 // checkTarget refuses what cannot be said of a target that is not known to be made of the old objects. With nothing, that
@@ -51,7 +51,7 @@ func (b *builder) checkOld() error {
 			_, cold := diff.ColdParent(f.Name)
 			return cold || obj.Shared(f)
 		})
-		loc, err := link.Locate(b.im, obj, functions)
+		loc, err := match.Locate(b.im, obj, functions)
 		var refusals diff.Refusals
 		switch {
 		case err == nil:
@@ -69,7 +69,7 @@ func (b *builder) checkOld() error {
 }
 
 // checkMore refuses an object that lacks a static function which the target has from its source file.
-func (b *builder) checkMore(obj *diff.Object, loc *link.Located) {
+func (b *builder) checkMore(obj *diff.Object, loc *match.Located) {
 	for _, name := range b.im.LocalFunctions(loc.Block) {
 		if loc.Block == 0 || slices.ContainsFunc(obj.Functions(), func(f *lpelf.Symbol) bool { return baseOf(f.Name) == baseOf(name) }) {
 			continue
@@ -129,7 +129,7 @@ func (b *builder) isThereByCode(old *diff.Object) bool {
 			return true
 		}
 	}
-	im, err := link.OpenImage(b.o.Target, "")
+	im, err := match.Open(b.o.Target, "")
 	if err != nil {
 		return true
 	}
@@ -154,6 +154,6 @@ func (b *builder) isDefinition(g *lpelf.Symbol, obj *diff.Object, def *lpelf.Sym
 	if !def.IsFunc() {
 		return b.im.HasContent(g.Value, obj, def)
 	}
-	_, err := link.Locate(b.im, obj, []*lpelf.Symbol{def})
+	_, err := match.Locate(b.im, obj, []*lpelf.Symbol{def})
 	return err == nil
 }

@@ -10,8 +10,8 @@ import (
 	"strings"
 
 	"lpatch/pkg/diff"
-	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 )
 
 // oldObjects are all objects of the old source.
@@ -171,7 +171,7 @@ func (b *builder) present(u use) (presence, string) {
 	if parent, ok := diff.ColdParent(f.Name); ok && u.obj.Lookup(parent) != nil {
 		f = u.obj.Lookup(parent)
 	}
-	_, err := link.Locate(b.im, u.obj, []*lpelf.Symbol{f})
+	_, err := match.Locate(b.im, u.obj, []*lpelf.Symbol{f})
 	var refusals diff.Refusals
 	switch {
 	case err == nil:
@@ -204,7 +204,7 @@ func (b *builder) mustBeThere(obj *diff.Object, f *lpelf.Symbol) bool {
 		if def == nil {
 			return false
 		}
-		_, err := link.Locate(b.im, other, []*lpelf.Symbol{def})
+		_, err := match.Locate(b.im, other, []*lpelf.Symbol{def})
 		return err == nil
 	})
 }
@@ -255,7 +255,7 @@ func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol, counts func(*diff.Obj
 		if other.Name == obj.Name || def == nil || !def.IsFunc() || !counts(other, def) {
 			continue
 		}
-		if _, err := link.Locate(b.im, other, []*lpelf.Symbol{def}); err == nil {
+		if _, err := match.Locate(b.im, other, []*lpelf.Symbol{def}); err == nil {
 			return other.Name, nil
 		}
 	}

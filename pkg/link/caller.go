@@ -2,9 +2,11 @@ package link
 
 import (
 	"debug/elf"
+	"encoding/binary"
 	"slices"
 	"strings"
 
+	"lpatch/pkg/arch/x86"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/insn"
 )
@@ -149,18 +151,18 @@ func refAt(refs []diff.Ref, pos, end uint64) *diff.Ref {
 
 // written tells what an instruction puts into a register, one of the low eight, if it may write it.
 func written(code []byte, reg byte, ref *diff.Ref) (v value, writes bool) {
-	rex, op := splitRex(code)
+	rex, op := x86.SplitRex(code)
 	switch {
 	case len(op) == 5 && op[0] == 0xb8|reg && rex&1 == 0: // mov $imm,%r32
 		if ref != nil {
 			return value{place: ref}, true
 		}
-		return value{known: true, value: int64(le32(op[1:]))}, true
+		return value{known: true, value: int64(binary.LittleEndian.Uint32(op[1:]))}, true
 	case len(op) == 6 && op[0] == 0xc7 && op[1] == 0xc0|reg && rex == 0x48: // mov $imm,%r64
 		if ref != nil {
 			return value{place: ref}, true
 		}
-		return value{known: true, value: int64(int32(le32(op[2:])))}, true
+		return value{known: true, value: int64(int32(binary.LittleEndian.Uint32(op[2:])))}, true
 	case len(op) == 2 && (op[0] == 0x31 || op[0] == 0x33) && op[1] == 0xc0|reg|reg<<3 && rex&5 == 0: // xor %r,%r
 		return value{known: true}, true
 	case len(op) == 3 && op[0] == 0x83 && op[1] == 0xc8|reg && op[2] == 0xff && rex == 0x48: // or $-1,%r64
@@ -193,7 +195,7 @@ func mentionsNext(c *chunk) bool {
 		if err != nil {
 			return true
 		}
-		rex, op := splitRex(code[pos : pos+in.Len])
+		rex, op := x86.SplitRex(code[pos : pos+in.Len])
 		switch n := len(op); {
 		case rex&8 != 0 && n > 4 && op[0] == 0xc7 && string(op[n-4:]) == "\xff\xff\xff\xff", // mov $-1 to a register or memory
 			rex&8 != 0 && n == 3 && op[0] == 0x83 && op[1]>>3 == 0x19 && op[2] == 0xff, // or $-1,%r64

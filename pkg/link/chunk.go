@@ -7,12 +7,13 @@ import (
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 )
 
 // Input is one changed object with what is known of its old version.
 type Input struct {
 	Diff *diff.Result
-	Loc  *Located // nil if the object is new as a whole
+	Loc  *match.Located // nil if the object is new as a whole
 	// Moved are functions that other objects had.
 	Moved []Moved
 }
@@ -20,7 +21,7 @@ type Input struct {
 // Moved is a function whose definition is in another object from now on.
 type Moved struct {
 	diff.Change
-	Loc *Located // of the old one
+	Loc *match.Located // of the old one
 }
 
 // changes are all functions that get a new body from an object, those that other files may use before hidden aliases.

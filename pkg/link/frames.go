@@ -93,7 +93,7 @@ func (l *linker) relocateWord(c *chunk, r diff.Ref) bool {
 		return false
 	}
 	if w.Sec == nil && l.im.Global(w.Sym.Name) == nil {
-		if vaddr := l.im.wordFor(w.Sym.Name, w.Add); vaddr != 0 {
+		if vaddr := l.im.WordFor(w.Sym.Name, w.Add); vaddr != 0 {
 			l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: vaddr})
 			return true
 		}
@@ -113,18 +113,6 @@ func (l *linker) relocateWord(c *chunk, r diff.Ref) bool {
 	}
 	l.relocateTo(c, r, inPatch(l.addSlot(d), 0))
 	return true
-}
-
-// wordFor returns the address of a word of the image that the dynamic linker sets to a symbol of another file plus add,
-// or 0.
-func (im *Image) wordFor(name string, add int64) uint64 {
-	best := uint64(0)
-	for vaddr, s := range im.Slots.ByVaddr {
-		if s.Symbol == name && (s.Type == elf.R_X86_64_64 && s.Addend == add || s.Type == elf.R_X86_64_GLOB_DAT && add == 0) && (best == 0 || vaddr < best) {
-			best = vaddr
-		}
-	}
-	return best
 }
 
 // finish appends the terminator: an unwinder that is given the section reads up to it.

@@ -1,61 +1,15 @@
 package link
 
 import (
-	"math"
 	"testing"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/fuzztest"
+	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
 )
-
-// FuzzImage: a file that can be parsed is an image or an error; all that is asked of an image is answered from the file.
-func FuzzImage(f *testing.F) {
-	for _, data := range fuzztest.Shared(f) {
-		f.Add(data)
-	}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		file, err := lpelf.Parse("fuzz.so", data)
-		if err != nil {
-			return
-		}
-		fuzztest.Bounded(t, len(data), func() {
-			im, err := NewImage(file, file)
-			if (im == nil) == (err == nil) {
-				t.Fatalf("image %v and error %v", im, err)
-			}
-			if err == nil {
-				readImage(t, im)
-			}
-		})
-	})
-}
-
-func readImage(t *testing.T, im *Image) {
-	_, _ = im.Fixed(), im.Shared()
-	for _, syms := range [][]*lpelf.Symbol{im.Symbols, im.DynSymbols} {
-		for _, s := range syms {
-			if g := im.Global(s.Name); g != nil && !g.Defined() {
-				t.Fatalf("global %s is %+v", s.Name, g)
-			}
-			im.TPOff(s)
-			im.Local(s.Block, s.Name)
-			im.Blocks(s.File)
-			im.Pointer(s.Value)
-			if next := im.nextStart(s.Value); next < s.Value {
-				t.Fatalf("behind %#x comes %#x", s.Value, next)
-			}
-			if code := im.Code(s.Value); len(code) > len(im.Data) {
-				t.Fatalf("%d bytes of code at %#x", len(code), s.Value)
-			}
-		}
-	}
-	for _, addr := range []uint64{0, 1, math.MaxInt64, math.MaxUint64 - 7, math.MaxUint64} {
-		im.Pointer(addr)
-		im.Code(addr)
-	}
-}
 
 // FuzzLink: a patch is made of the object that an image was linked from and of one that may be anything, or it is refused;
 // what is made can be written as a file.
@@ -72,7 +26,7 @@ func FuzzLink(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	im, err := NewImage(file, nil)
+	linked, err := image.New(file, nil)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -88,12 +42,12 @@ func FuzzLink(f *testing.F) {
 			return
 		}
 		fuzztest.Bounded(t, len(data)+len(object)+len(so), func() {
-			linkObjects(t, im, diff.Compare(parseObject(object), new, diff.Options{Data: true}))
+			linkObjects(t, match.NewTarget(linked), diff.Compare(parseObject(object), new, diff.Options{Data: true}))
 		})
 	})
 }
 
-func linkObjects(t *testing.T, im *Image, res *diff.Result) {
+func linkObjects(t *testing.T, im *match.Target, res *diff.Result) {
 	var changed []*lpelf.Symbol
 	for _, c := range res.Changed {
 		changed = append(changed, c.Old)
@@ -101,7 +55,7 @@ func linkObjects(t *testing.T, im *Image, res *diff.Result) {
 	if len(changed) == 0 || len(res.Refusals) > 0 {
 		return
 	}
-	loc, err := Locate(im, res.Old, changed)
+	loc, err := match.Locate(im, res.Old, changed)
 	if err != nil {
 		t.Fatalf("the object that the image was made of: %v", err)
 	}

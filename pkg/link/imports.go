@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
 )
 
@@ -26,21 +27,21 @@ func (l *linker) importNew(c *chunk, r diff.Ref) (dest, bool) {
 	code := lib.Code(sym.Value) != nil
 	switch {
 	case code && r.Add != 0 && !got:
-		l.refuse(c.in, name, "inner-reference", "%s refers into the middle of this function of %s; leave it out of the patch", c.name, lib.libraryName())
+		l.refuse(c.in, name, "inner-reference", "%s refers into the middle of this function of %s; leave it out of the patch", c.name, lib.LibraryName())
 	case sym.Type == elf.STT_TLS:
-		l.refuse(c.in, name, "import-tls", "%s defines this thread-local variable, and %s does not use it; use what the target uses already", lib.libraryName(), l.im.Path)
+		l.refuse(c.in, name, "import-tls", "%s defines this thread-local variable, and %s does not use it; use what the target uses already", lib.LibraryName(), l.im.Path)
 	case sym.Type == elf.STT_GNU_IFUNC:
 		if d, ok := l.resolvedWord(lib, sym); ok {
 			return inPatch(l.addFarStub(name, d, true), r.Add), true
 		}
-		l.refuse(c.in, name, "import-ifunc", "%s chooses this function when the program starts, and no word of %s's own has the choice; use functions that the target uses already", lib.libraryName(), lib.libraryName())
+		l.refuse(c.in, name, "import-ifunc", "%s chooses this function when the program starts, and no word of %s's own has the choice; use functions that the target uses already", lib.LibraryName(), lib.LibraryName())
 	case code:
 		if d, ok := l.resolvedWord(lib, sym); ok {
 			return inPatch(l.addFarStub(name, d, true), r.Add), true
 		}
 		return inPatch(l.addFarStub(name, l.inLibrary(lib, sym.Value), false), r.Add), true
 	case !got && r.Type != elf.R_X86_64_64 && !takesAddress(c, r):
-		l.refuse(c.in, name, "import-data", "%s has no copy of this variable of %s, so new code compiled as part of a program cannot reach it; compile it with -fPIC", l.im.Path, lib.libraryName())
+		l.refuse(c.in, name, "import-data", "%s has no copy of this variable of %s, so new code compiled as part of a program cannot reach it; compile it with -fPIC", l.im.Path, lib.LibraryName())
 	default:
 		return l.importVariable(c, r, lib, sym)
 	}
@@ -48,19 +49,19 @@ func (l *linker) importNew(c *chunk, r diff.Ref) (dest, bool) {
 }
 
 // lookup finds a symbol in the libraries; lib is nil for a weak symbol that none defines.
-func (l *linker) lookup(in *Input, name, version string, weak bool) (lib *Image, sym *lpelf.Symbol, ok bool) {
-	if weak && l.im.static() {
+func (l *linker) lookup(in *Input, name, version string, weak bool) (lib *image.Image, sym *lpelf.Symbol, ok bool) {
+	if weak && l.im.Static() {
 		return nil, nil, true
 	}
 	if !l.im.Named {
 		l.refuse(in, name, "needs-symbols", "%s is stripped, so whether it has this symbol itself is not known: name an unstripped build of exactly the target with --symbols", l.im.Path)
 		return nil, nil, false
 	}
-	if l.im.static() {
+	if l.im.Static() {
 		l.refuse(in, name, "import-static", "%s is statically linked and does not contain this symbol; use functions that it contains", l.im.Path)
 		return nil, nil, false
 	}
-	scope := l.im.scope
+	scope := l.scope
 	if err := scope.load(); err != nil {
 		l.refuse(in, name, "import-library-missing", "the target does not import this symbol, and its libraries cannot be read: %v", err)
 		return nil, nil, false
@@ -88,13 +89,8 @@ func (l *linker) lookup(in *Input, name, version string, weak bool) (lib *Image,
 	return nil, nil, false
 }
 
-// static tells whether the image is a program without a dynamic linker.
-func (im *Image) static() bool {
-	return !im.Shared() && !im.interpreted()
-}
-
 // inLibrary refers to a place in a library, which becomes an image of the patch.
-func (l *linker) inLibrary(lib *Image, vaddr uint64) dest {
+func (l *linker) inLibrary(lib *image.Image, vaddr uint64) dest {
 	i := slices.Index(l.libs, lib)
 	if i < 0 {
 		i = len(l.libs)
@@ -105,8 +101,8 @@ func (l *linker) inLibrary(lib *Image, vaddr uint64) dest {
 
 // resolvedWord finds a word that holds the address which the process uses for a function of a library: that of a call of
 // the library itself, or, for an indirect function, of any library.
-func (l *linker) resolvedWord(lib *Image, sym *lpelf.Symbol) (dest, bool) {
-	if w, ok := lib.word(lib, sym); ok {
+func (l *linker) resolvedWord(lib *image.Image, sym *lpelf.Symbol) (dest, bool) {
+	if w, ok := lib.Word(lib, sym); ok {
 		return l.inLibrary(lib, w), true
 	}
 	if sym.Type != elf.STT_GNU_IFUNC {
@@ -117,42 +113,26 @@ func (l *linker) resolvedWord(lib *Image, sym *lpelf.Symbol) (dest, bool) {
 			return l.inLibrary(lib, vaddr), true
 		}
 	}
-	for _, other := range l.im.scope.libs {
-		if w, ok := other.word(lib, sym); ok {
+	for _, other := range l.scope.libs {
+		if w, ok := other.Word(lib, sym); ok {
 			return l.inLibrary(other, w), true
 		}
 	}
 	return dest{}, false
 }
 
-// word returns the word of an image's GOT for a symbol of a library, under any of its names (environ, __environ): a
-// program's copy of a variable has all of them.
-func (im *Image) word(lib *Image, sym *lpelf.Symbol) (uint64, bool) {
-	for _, alias := range lib.DynSymbols {
-		if alias.Name == "" || !alias.Defined() || alias.Value != sym.Value || alias.Type != sym.Type {
-			continue
-		}
-		for _, s := range im.Slots.GOT[alias.Name] {
-			if s.Version == alias.Version {
-				return s.Vaddr, true
-			}
-		}
-	}
-	return 0, false
-}
-
 // importVariable refers to a variable of a library. A program may have a copy of it that counts instead (R_X86_64_COPY);
 // if the image is a library, that program is not known, and the word is read that the defining library itself reads.
-func (l *linker) importVariable(c *chunk, r diff.Ref, lib *Image, sym *lpelf.Symbol) (dest, bool) {
+func (l *linker) importVariable(c *chunk, r diff.Ref, lib *image.Image, sym *lpelf.Symbol) (dest, bool) {
 	if !l.im.Shared() || diff.IsTypeData(sym.Name) { // type data is compared by content
 		return l.inLibrary(lib, sym.Value).add(r.Add), true
 	}
-	w, ok := lib.word(lib, sym)
+	w, ok := lib.Word(lib, sym)
 	if !ok || r.Type == elf.R_X86_64_64 || lib.Fixed() {
-		l.refuse(c.in, sym.Name, "import-data", "a program that uses %s may have a copy of this variable of %s, and which one counts is not known; use a function that returns it", l.im.Path, lib.libraryName())
+		l.refuse(c.in, sym.Name, "import-data", "a program that uses %s may have a copy of this variable of %s, and which one counts is not known; use a function that returns it", l.im.Path, lib.LibraryName())
 		return dest{}, false
 	}
-	lib.near = true
+	l.near[lib] = true
 	d := l.inLibrary(lib, w).add(r.Add)
 	d.word = true
 	return d, true

@@ -7,32 +7,26 @@ import (
 	"strings"
 
 	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 )
-
-// exportsFunction tells whether another file may define a function instead of the image, which is a library that
-// exports it.
-func (im *Image) exportsFunction(name string) bool {
-	return im.Shared() && !im.Symbolic() && slices.ContainsFunc(im.dyn[name], func(s *lpelf.Symbol) bool {
-		return s.IsFunc() && s.Vis == elf.STV_DEFAULT
-	})
-}
 
 // interposable resolves a reference to a function that a library exports as its old code does: directly, if the linker
 // was told so (-Bsymbolic-functions, --dynamic-list), else through the word that the dynamic linker fills with the
 // function of the first file that defines it. done is false for other references.
 func (l *linker) interposable(c *chunk, r diff.Ref) (d dest, done, ok bool) {
-	if r.Sym == nil || r.Raw.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.exportsFunction(r.Sym.Name) || r.Sec != nil && r.Add != 0 {
+	if r.Sym == nil || r.Raw.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.ExportsFunction(r.Sym.Name) || r.Sec != nil && r.Add != 0 {
 		return dest{}, false, true
 	}
 	name := r.Sym.Name
 	for _, to := range l.oldLeads(c.in, r.Sym) {
-		if to.name == "" {
+		if to.Name == "" {
 			return dest{}, false, true
 		}
 	}
 	version := r.Sym.Version
-	if own := l.im.versioned(r.Sym); own != nil {
+	if own := l.im.Versioned(r.Sym); own != nil {
 		version = own.Version
 	}
 	if d := (dest{imported: name, version: version}); len(l.importSlots(d)) > 0 {
@@ -50,11 +44,11 @@ func (l *linker) interposable(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 // holds. What C++ has in several files is the same in all of them.
 func (l *linker) interposer(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	name := r.Sym.Name
-	if l.bindsOwn() || strings.HasPrefix(name, "_Z") && slices.ContainsFunc(l.im.dyn[name], func(s *lpelf.Symbol) bool { return s.Bind == elf.STB_WEAK }) {
+	if l.bindsOwn() || strings.HasPrefix(name, "_Z") && slices.ContainsFunc(l.im.Definitions(name), func(s *lpelf.Symbol) bool { return s.Bind == elf.STB_WEAK }) {
 		return dest{}, false, true
 	}
-	scope := l.im.scope
-	known := scope.load() == nil && len(scope.missing) == 0 && slices.ContainsFunc(scope.libs, func(lib *Image) bool { return !lib.Shared() })
+	scope := l.scope
+	known := scope.load() == nil && len(scope.missing) == 0 && slices.ContainsFunc(scope.libs, func(lib *image.Image) bool { return !lib.Shared() })
 	if known {
 		lib, sym, _ := scope.lookup(name, r.Sym.Version)
 		switch {
@@ -73,13 +67,13 @@ func (l *linker) interposer(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 // was told to do so with all of them.
 func (l *linker) bindsOwn() bool {
 	for name := range l.im.Slots.GOT {
-		if l.im.exportsFunction(name) {
+		if l.im.ExportsFunction(name) {
 			return false
 		}
 	}
-	direct := func(a leads) bool {
+	direct := func(a match.Leads) bool {
 		for name, list := range a {
-			if l.im.exportsFunction(name) && slices.ContainsFunc(list, func(to lead) bool { return to.name == "" }) {
+			if l.im.ExportsFunction(name) && slices.ContainsFunc(list, func(to image.Lead) bool { return to.Name == "" }) {
 				return true
 			}
 		}
@@ -91,7 +85,7 @@ func (l *linker) bindsOwn() bool {
 // interposedWord refuses a word of the patch that holds the address of a variable which another file may have instead.
 func (l *linker) interposedWord(c *chunk, r diff.Ref) bool {
 	if r.Type != elf.R_X86_64_64 || r.Sym == nil || r.Raw.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.Shared() ||
-		diff.IsTypeData(r.Sym.Name) || !l.im.exportsData(r.Sym.Name) {
+		diff.IsTypeData(r.Sym.Name) || !l.im.ExportsData(r.Sym.Name) {
 		return false
 	}
 	l.refuse(c.in, r.Sym.Name, "interposed-data", "a program may have a copy of this variable, and a table of the patch cannot hold the address of the one that counts; take its address in code")

@@ -13,6 +13,7 @@ import (
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
 )
 
@@ -122,7 +123,7 @@ func compareWithLd(t *testing.T, cc, opt string, mode []string) {
 }
 
 // locateIn reads and compares the objects and finds the old one in the program.
-func locateIn(t *testing.T, dir string) (*Image, *Input) {
+func locateIn(t *testing.T, dir string) (*match.Target, *Input) {
 	t.Helper()
 	object := func(name string) *diff.Object {
 		f, err := lpelf.Open(filepath.Join(dir, name))
@@ -135,7 +136,7 @@ func locateIn(t *testing.T, dir string) (*Image, *Input) {
 		}
 		return o
 	}
-	im, err := OpenImage(filepath.Join(dir, "prog"), "")
+	im, err := match.Open(filepath.Join(dir, "prog"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +144,7 @@ func locateIn(t *testing.T, dir string) (*Image, *Input) {
 	if len(res.Changed) != 1 || len(res.Refusals) > 0 {
 		t.Fatalf("changed %v, refusals %v", res.Changed, res.Refusals)
 	}
-	loc, err := Locate(im, res.Old, []*lpelf.Symbol{res.Changed[0].Old})
+	loc, err := match.Locate(im, res.Old, []*lpelf.Symbol{res.Changed[0].Old})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +152,7 @@ func locateIn(t *testing.T, dir string) (*Image, *Input) {
 }
 
 // linkKeeping is Link, with the linker for the test to look into.
-func linkKeeping(t *testing.T, im *Image, in *Input) (*linker, *patch.Content) {
+func linkKeeping(t *testing.T, im *match.Target, in *Input) (*linker, *patch.Content) {
 	t.Helper()
 	l := newLinker(im, []*Input{in})
 	content, err := l.link(patch.Spec{Name: "test"})

@@ -1,3 +1,5 @@
+// Package link makes a patch: it binds new code to the image that it is for and to the libraries of that, and lays it out as a
+// file that can be mapped.
 package link
 
 import (
@@ -6,20 +8,23 @@ import (
 	"sort"
 
 	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
 )
 
 // linker holds a patch in the making. Everything is kept in the order of discovery, which depends on the input only.
 type linker struct {
-	im       *Image
+	im       *match.Target
+	scope    *Scope
 	inputs   []*Input
 	values   []*Value              // by address
 	defs     map[string]definition // global symbols that only the new objects define
 	oldNames map[string]bool       // symbols of the old objects, once asked for
 	opts     Options
-	leads    map[*Input]leads // see leadsIn
-	others   []leads          // see otherLeads
+	leads    map[*Input]match.Leads // see leadsIn
+	others   []match.Leads          // see otherLeads
 	chunks   []*chunk
 	work     []*chunk // chunks whose references are to be followed
 	refusals diff.Refusals
@@ -30,8 +35,9 @@ type linker struct {
 	slots     map[dest]*chunk
 	stubs     map[uint64]*chunk
 	farStubs  map[dest]*chunk
-	trap      *chunk   // where calls of nothing lead
-	libs      []*Image // libraries that the patch refers to: its images from 1 on
+	trap      *chunk                // where calls of nothing lead
+	libs      []*image.Image        // libraries that the patch refers to: its images from 1 on
+	near      map[*image.Image]bool // those that the patch must be in the reach of
 	commons   map[string]*chunk
 
 	fixups64 []pointerFix
@@ -47,22 +53,26 @@ type linker struct {
 type Options struct {
 	CallerOK []string              // functions that may ask the dynamic linker what depends on who asks
 	Olds     func() []*diff.Object // all old objects
+	Scope    *Scope                // nil: the libraries are where those of this machine are
 }
 
 // Link makes the loadable content of a patch from the changed functions and values of the inputs, and from values that were
 // asked for by name. spec gives name, description and tool; images, sites, functions and fix-ups are filled in. The error
 // is diff.Refusals with all reasons.
-func Link(im *Image, inputs []*Input, values []*Value, spec patch.Spec, opts Options) (*patch.Content, error) {
+func Link(im *match.Target, inputs []*Input, values []*Value, spec patch.Spec, opts Options) (*patch.Content, error) {
 	l := newLinker(im, inputs)
 	l.values, l.opts = values, opts
+	if opts.Scope != nil {
+		l.scope = opts.Scope
+	}
 	return l.link(spec)
 }
 
-func newLinker(im *Image, inputs []*Input) *linker {
+func newLinker(im *match.Target, inputs []*Input) *linker {
 	return &linker{
-		im: im, inputs: inputs, defs: map[string]definition{}, bySection: map[*lpelf.Section]*chunk{},
+		im: im, scope: &Scope{im: im.Image}, inputs: inputs, defs: map[string]definition{}, bySection: map[*lpelf.Section]*chunk{},
 		literals: map[literalKey]*chunk{}, slots: map[dest]*chunk{}, stubs: map[uint64]*chunk{}, commons: map[string]*chunk{},
-		farStubs: map[dest]*chunk{}, leads: map[*Input]leads{},
+		farStubs: map[dest]*chunk{}, near: map[*image.Image]bool{}, leads: map[*Input]match.Leads{},
 		frames: newFrames(), constants: map[constantKey]*chunk{},
 	}
 }
@@ -151,6 +161,10 @@ func (l *linker) follow(c *chunk) {
 	}
 }
 
+const pageSize = 4096
+
+func alignUp(n, a uint64) uint64 { return (n + a - 1) &^ (a - 1) }
+
 // sections of the patch, by kind.
 var outSections = [kinds]struct {
 	name  string
@@ -194,10 +208,10 @@ func (l *linker) layout(content *patch.Content) {
 func (l *linker) finish(content *patch.Content) {
 	spec := content.Spec
 	spec.Format = patch.FormatVersion
-	spec.Images = []patch.Image{l.im.describe()}
+	spec.Images = []patch.Image{describe(l.im.Image)}
 	for _, lib := range l.libs {
-		d := lib.describe()
-		d.Near = lib.near
+		d := describe(lib)
+		d.Near = l.near[lib]
 		spec.Images = append(spec.Images, d)
 	}
 	l.pin(spec)
@@ -257,7 +271,7 @@ func (c *chunk) symbols() []patch.Symbol {
 }
 
 // describe identifies the image and its text.
-func (im *Image) describe() patch.Image {
+func describe(im *image.Image) patch.Image {
 	d := patch.Image{Name: filepath.Base(im.Path), Soname: im.Soname(), BuildID: im.BuildID(), SHA256: im.LoadSHA256(), Fixed: im.Fixed(), Near: true}
 	d.SpanStart = ^uint64(0)
 	for _, p := range im.Progs {

@@ -2,7 +2,6 @@ package link
 
 import (
 	_ "embed" // register.o
-	"strings"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
@@ -34,7 +33,7 @@ type registration struct {
 // addRegistration makes patched functions register the unwind tables of the patch when they are first called, if
 // exceptions may be about: where the new code has cleanups or handlers, or the image uses the runtime of C++.
 func (l *linker) addRegistration() error {
-	if len(l.frames.entries) == 0 || !l.frames.personality && !l.im.throws() {
+	if len(l.frames.entries) == 0 || !l.frames.personality && !l.im.Throws() {
 		return nil
 	}
 	f, err := lpelf.Parse("register.o", registerObject)
@@ -87,25 +86,4 @@ func (l *linker) pin(spec *patch.Spec) {
 	if l.registration != nil {
 		spec.Pin = l.registration.state.vaddr
 	}
-}
-
-// throws tells whether exceptions may pass through code of the image: it uses the runtime of C++, or has it inside.
-func (im *Image) throws() bool {
-	for _, s := range im.DynSymbols {
-		if isRuntime(s.Name) {
-			return true
-		}
-	}
-	return im.Global("__cxa_throw") != nil // a static C program has libgcc's unwinder too, and nothing throws
-}
-
-// isRuntime tells whether a symbol is of libgcc's unwinder or of what compilers call for exceptions of C++. Those of
-// backtraces are not.
-func isRuntime(name string) bool {
-	switch name {
-	case "_Unwind_Backtrace", "_Unwind_GetIP", "_Unwind_GetCFA", "_Unwind_GetIPInfo", "_Unwind_FindEnclosingFunction":
-		return false
-	}
-	return strings.HasPrefix(name, "_Unwind_") || strings.HasPrefix(name, "__cxa_throw") || strings.HasPrefix(name, "__cxa_begin_catch") ||
-		strings.HasPrefix(name, "__cxa_rethrow") || strings.HasSuffix(name, "_personality_v0")
 }

@@ -190,7 +190,7 @@ func (l *linker) relocateGOT(c *chunk, r diff.Ref, d dest) {
 			l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: slots[0].Vaddr, end: uint64(-r.Raw.Addend)})
 			return
 		}
-		if l.im.exportsData(r.Sym.Name) {
+		if l.im.ExportsData(r.Sym.Name) {
 			l.refuse(c.in, r.Sym.Name, "interposed-data", "a program may have a copy of this variable, and %s has no word that says which one counts, because its code does not use it; use a function that returns it", l.im.Path)
 			return
 		}
@@ -218,7 +218,7 @@ func (l *linker) relocateImportGOT(c *chunk, r diff.Ref, d dest) {
 		return
 	}
 	plt := l.im.Slots.PLTOf[slot.Vaddr]
-	if slot.Type == elf.R_X86_64_JMP_SLOT && !l.im.bound && plt != 0 && !l.callsThrough(c, r) {
+	if slot.Type == elf.R_X86_64_JMP_SLOT && !l.im.BindNow() && plt != 0 && !l.callsThrough(c, r) {
 		private := l.addSlot(inImage(plt))
 		l.later = append(l.later, func() { l.put(c, r.Off, 4, int64(private.vaddr)+r.Raw.Addend-int64(c.vaddr+r.Off-c.lo)) })
 		return

@@ -140,16 +140,8 @@ func (l *linker) lost(in *Input, name string) bool {
 	if l.im.Named {
 		return false
 	}
-	l.refuse(in, name, "needs-symbols", "the new code refers to this symbol, and %s is stripped; %s: name an unstripped build of exactly the target with --symbols", l.im.Path, l.im.whyLost())
+	l.refuse(in, name, "needs-symbols", "the new code refers to this symbol, and %s is stripped; %s: name an unstripped build of exactly the target with --symbols", l.im.Path, l.im.WhyLost())
 	return true
-}
-
-// whyLost says why a symbol of an image without symbols was not found.
-func (im *Image) whyLost() string {
-	if im.recovered {
-		return "the old code that was found there does not tell where it is"
-	}
-	return "it has no unwind tables by which the old code could be found there"
 }
 
 // old tells whether the old objects define a symbol or refer to it.
@@ -214,7 +206,7 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	if d, done, ok := l.byOldCode(c, r); done {
 		return d.add(r.Add), ok
 	}
-	if g := l.im.versioned(r.Sym); g != nil {
+	if g := l.im.Versioned(r.Sym); g != nil {
 		d, ok := l.entry(c.in, g, g.Value)
 		return d.add(r.Add), ok
 	}

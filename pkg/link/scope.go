@@ -7,31 +7,44 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
 )
 
-// scope is where the dynamic linker looks for what an image does not define: the programs among the named files, then
+// Scope is where the dynamic linker looks for what an image does not define: the programs among the named files, then
 // the libraries that the image needs and that those need, breadth first (gABI "Shared Object Dependencies"), then the
 // other named files.
-type scope struct {
-	im    *Image
+type Scope struct {
+	im    *image.Image
 	paths []string // files and folders that a person named
 
-	libs    []*Image
+	libs    []*image.Image
 	missing []string // "libx.so.1, which prog needs"
 	err     error
 	read    bool
 
-	named   []*Image        // read from paths
+	named   []*image.Image  // read from paths
 	folders []string        // of paths
 	seen    map[string]bool // names of libs
+}
+
+// NewScope names files, or folders of them, that are the libraries of an image; those that it needs and that are not among them
+// are searched where the dynamic linker of this machine would. They are read only when new code refers to a symbol that the
+// image does not import. The error is about a path that does not exist.
+func NewScope(im *image.Image, paths []string) (*Scope, error) {
+	for _, p := range paths {
+		if _, err := os.Stat(p); err != nil {
+			return nil, err
+		}
+	}
+	return &Scope{im: im, paths: paths}, nil
 }
 
 // systemFolders are searched by every dynamic linker of x86-64 that is known to us, after those of /etc/ld.so.conf.
 var systemFolders = []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 
 // load reads the libraries, once.
-func (s *scope) load() error {
+func (s *Scope) load() error {
 	if !s.read {
 		s.read = true
 		s.err = s.readAll()
@@ -39,11 +52,11 @@ func (s *scope) load() error {
 	return s.err
 }
 
-func (s *scope) readAll() error {
+func (s *Scope) readAll() error {
 	if err := s.readNamed(); err != nil {
 		return err
 	}
-	var first, last []*Image
+	var first, last []*image.Image
 	for _, lib := range s.named {
 		if lib.Shared() {
 			last = append(last, lib)
@@ -59,7 +72,7 @@ func (s *scope) readAll() error {
 }
 
 // readNamed reads the files that a person named.
-func (s *scope) readNamed() error {
+func (s *Scope) readNamed() error {
 	for _, p := range s.paths {
 		st, err := os.Stat(p)
 		if err != nil {
@@ -69,7 +82,7 @@ func (s *scope) readNamed() error {
 			s.folders = append(s.folders, p)
 			continue
 		}
-		lib, err := OpenImage(p, "")
+		lib, err := image.Open(p, "")
 		if err != nil {
 			return err
 		}
@@ -79,9 +92,9 @@ func (s *scope) readNamed() error {
 }
 
 // walk adds libraries and what they need, breadth first.
-func (s *scope) walk(queue []*Image) error {
+func (s *Scope) walk(queue []*image.Image) error {
 	for _, lib := range queue {
-		s.seen[lib.libraryName()] = true
+		s.seen[lib.LibraryName()] = true
 	}
 	for ; len(queue) > 0; queue = queue[1:] {
 		lib := queue[0]
@@ -106,8 +119,8 @@ func (s *scope) walk(queue []*Image) error {
 }
 
 // find reads the library of a name that lib needs; nil if it is not there, which is noted.
-func (s *scope) find(name string, lib *Image) (*Image, error) {
-	i := slices.IndexFunc(s.named, func(n *Image) bool { return n.libraryName() == name })
+func (s *Scope) find(name string, lib *image.Image) (*image.Image, error) {
+	i := slices.IndexFunc(s.named, func(n *image.Image) bool { return n.LibraryName() == name })
 	if i >= 0 {
 		return s.named[i], nil
 	}
@@ -118,19 +131,11 @@ func (s *scope) find(name string, lib *Image) (*Image, error) {
 	for _, dir := range folders {
 		// As the dynamic linker does, pass over what is not there and what is for another machine.
 		if f, err := lpelf.Open(filepath.Join(dir, base)); err == nil {
-			return NewImage(f, nil)
+			return image.New(f, nil)
 		}
 	}
-	s.missing = append(s.missing, fmt.Sprintf("%s, which %s needs", name, lib.libraryName()))
+	s.missing = append(s.missing, fmt.Sprintf("%s, which %s needs", name, lib.LibraryName()))
 	return nil, nil
-}
-
-// libraryName is the name by which others need a library.
-func (im *Image) libraryName() string {
-	if name := im.Soname(); name != "" {
-		return name
-	}
-	return filepath.Base(im.Path)
 }
 
 // configuredFolders reads the folders of an ld.so.conf and of what it includes (ldconfig(8)); what cannot be read has
@@ -168,14 +173,14 @@ func configuredFolders(conf string) []string {
 
 // lookup finds the first library that defines a symbol: its default version, or exactly the version that is asked for.
 // If there is none, it returns the versions that only older programs may use.
-func (s *scope) lookup(name, version string) (lib *Image, sym *lpelf.Symbol, old []string) {
+func (s *Scope) lookup(name, version string) (lib *image.Image, sym *lpelf.Symbol, old []string) {
 	for _, l := range s.libs {
-		for _, d := range l.dyn[name] {
+		for _, d := range l.Definitions(name) {
 			switch {
 			case version == "" && !d.Hidden, version != "" && d.Version == version:
 				return l, d, nil
 			case version == "":
-				old = append(old, l.libraryName()+" "+d.Version)
+				old = append(old, l.LibraryName()+" "+d.Version)
 			}
 		}
 	}
@@ -183,15 +188,12 @@ func (s *scope) lookup(name, version string) (lib *Image, sym *lpelf.Symbol, old
 }
 
 // Library names a library that the image uses and that defines a symbol; "" if none of those that are there does.
-func (im *Image) Library(name string) string {
-	if im.static() || im.scope.load() != nil {
+func (s *Scope) Library(name string) string {
+	if s.im.Static() || s.load() != nil {
 		return ""
 	}
-	if lib, _, _ := im.scope.lookup(name, ""); lib != nil {
-		return lib.libraryName()
+	if lib, _, _ := s.lookup(name, ""); lib != nil {
+		return lib.LibraryName()
 	}
 	return ""
 }
-
-// Exports tells whether the image defines a symbol for other files.
-func (im *Image) Exports(name string) bool { return len(im.dyn[name]) > 0 }

@@ -8,6 +8,7 @@ import (
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/insn"
+	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
 )
 
@@ -46,29 +47,6 @@ func (l *linker) addSites(spec *patch.Spec) {
 	sort.SliceStable(spec.Functions, func(i, j int) bool { return spec.Functions[i].Bodies[0].Start < spec.Functions[j].Bodies[0].Start })
 }
 
-// folded refuses a function that the linker has made one with others of the same code (--icf): they would all change.
-func (l *linker) folded(in *Input, ch Moved, m *Match) bool {
-	for _, name := range l.im.functionsAt(m.Start) {
-		s := ch.Loc.Obj.Lookup(name)
-		if name == ch.Old.Name || s != nil && s.Section == ch.Old.Section && s.Value == ch.Old.Value {
-			continue
-		}
-		l.refuse(in, ch.Old.Name, "shared-code", "the linker has made one of this function and %s, which had the same code; link the target without --icf, or change both alike in one object", name)
-		return true
-	}
-	if user := l.stranger(in, ch.Old, m.Start, m.Start+1); user != 0 {
-		l.refuse(in, ch.Old.Name, "shared-code", "%s refers to this static function and is not of its object, so the linker has made one of it and another one, which had the same code; "+
-			"link the target without --icf", l.sayPlace(user))
-		return true
-	}
-	if user := l.outsider(m); user != 0 {
-		l.refuse(in, ch.Old.Name, "shared-code", "%s calls it, and no old object is known to have that, so it may mean another function with the same code, of which the linker can have made one with this (--icf): "+
-			"give all objects of the target, or name an unstripped build of exactly it with --symbols", l.sayPlace(user))
-		return true
-	}
-	return false
-}
-
 // cloneMark is in the name of a function that the compiler made of another one, with a signature of its own.
 var cloneMark = regexp.MustCompile(`\.(isra|constprop|part|lto_priv)\b`)
 
@@ -99,7 +77,7 @@ func publicFirst(changes []diff.Change) []diff.Change {
 }
 
 // site finds the bytes to overwrite: behind endbr64, so that an indirect branch still lands on it.
-func (l *linker) site(in *Input, ch diff.Change, m *Match) (patch.Site, bool) {
+func (l *linker) site(in *Input, ch diff.Change, m *match.Match) (patch.Site, bool) {
 	at := m.Start
 	code := l.im.Code(at)
 	if bytes.HasPrefix(code, endbr64) {
@@ -111,7 +89,7 @@ func (l *linker) site(in *Input, ch diff.Change, m *Match) (patch.Site, bool) {
 		name = name[:patch.MaxNameLen]
 	}
 	room := m.End - at
-	if room < jumpLen && at+jumpLen <= l.im.nextStart(m.Start) && len(code) >= jumpLen && isPadding(code[room:], jumpLen-int(room)) {
+	if room < jumpLen && at+jumpLen <= l.im.NextStart(m.Start) && len(code) >= jumpLen && isPadding(code[room:], jumpLen-int(room)) {
 		room = jumpLen
 	}
 	if room < jumpLen || len(code) < jumpLen {

@@ -2,6 +2,7 @@ package link
 
 import (
 	"debug/elf"
+	"encoding/binary"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
@@ -15,7 +16,7 @@ func (l *linker) relocateTLS(c *chunk, r diff.Ref) {
 		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
 			_, used := l.im.Slots.ByVaddr[s.Vaddr+8]
 			b := l.im.BytesAt(s.Vaddr + 8)
-			return s.Type == elf.R_X86_64_DTPMOD64 && s.Symbol == "" && !used && len(b) >= 8 && le64(b) == 0
+			return s.Type == elf.R_X86_64_DTPMOD64 && s.Symbol == "" && !used && len(b) >= 8 && binary.LittleEndian.Uint64(b) == 0
 		})
 		return
 	}
@@ -67,7 +68,7 @@ func (l *linker) tpoff(sym *lpelf.Symbol) (int64, bool) {
 
 func (l *linker) dtpoffAt(vaddr uint64) uint64 {
 	if b := l.im.BytesAt(vaddr); len(b) >= 8 {
-		return le64(b)
+		return binary.LittleEndian.Uint64(b)
 	}
 	return ^uint64(0)
 }

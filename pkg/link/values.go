@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
-	"path/filepath"
-	"slices"
 	"sort"
 	"strings"
 
 	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
 )
@@ -23,62 +22,13 @@ type Value struct {
 	Linked   []bool // bytes that the dynamic linker fills in, and that stay as they are; nil for none
 }
 
-// content is what the file has at an address: size bytes, zeros in .bss. ok is false if no segment has all of them.
-func (im *Image) content(vaddr, size uint64) (b []byte, ok bool) {
-	p := im.Segment(vaddr)
-	if p == nil || size > p.Vaddr+p.Memsz-vaddr {
-		return nil, false
-	}
-	b = make([]byte, size)
-	copy(b, im.BytesAt(vaddr))
-	return b, true
-}
-
-// HasContent tells whether the image has the initial value of an object's variable at an address.
-func (im *Image) HasContent(vaddr uint64, obj *diff.Object, v *lpelf.Symbol) bool {
-	have, ok := im.content(vaddr, v.Size)
-	want, linked := obj.Content(v)
-	return ok && bytes.Equal(without(have, linked), want)
-}
-
-// slotIn returns the first word in [from, to) that the dynamic linker fills in.
-func (im *Image) slotIn(from, to uint64) (first lpelf.Slot, ok bool) {
-	for at, s := range im.Slots.ByVaddr {
-		if at < to && at+8 > from && (!ok || at < first.Vaddr) {
-			first, ok = s, true
-		}
-	}
-	return first, ok
-}
-
-// constant tells whether a place cannot be written once the program runs.
-func (im *Image) constant(vaddr uint64) bool {
-	if p := im.Segment(vaddr); p != nil && p.Flags&elf.PF_W == 0 {
-		return true
-	}
-	for _, p := range im.Progs {
-		if p.Type == elf.PT_GNU_RELRO && vaddr >= p.Vaddr && vaddr-p.Vaddr < p.Memsz {
-			return true
-		}
-	}
-	return false
-}
-
-// Exported tells whether a program may use a variable of its own in place of the one at a site of this shared object: by
-// interposition, or by a copy that it makes at its start (R_X86_64_COPY).
-func (im *Image) Exported(site *patch.Site) bool {
-	return im.Shared() && slices.ContainsFunc(im.dyn[site.Symbol], func(s *lpelf.Symbol) bool {
-		return s.Vis == elf.STV_DEFAULT && s.Value <= site.Vaddr && site.Vaddr-s.Value < s.Size
-	})
-}
-
 // Variable finds the variable that a person names, as NAME or, for a static one whose name is not unique, as SOURCE:NAME,
 // and makes it a Value of these bytes. The error is diff.Refusals.
-func (im *Image) Variable(name string, data []byte) (*Value, error) {
+func Variable(im *image.Image, name string, data []byte) (*Value, error) {
 	refuse := func(code, format string, args ...any) (*Value, error) {
 		return nil, diff.Refusals{{Code: code, File: im.Path, Symbol: name, Text: fmt.Sprintf(format, args...)}}
 	}
-	found := im.variables(name)
+	found := im.Variables(name)
 	switch {
 	case len(found) == 0 && !im.Named:
 		return refuse("needs-symbols", "the target is stripped and does not export it: name an unstripped build of exactly the target with --symbols")
@@ -93,10 +43,10 @@ func (im *Image) Variable(name string, data []byte) (*Value, error) {
 			len(found), strings.Join(names, ", "))
 	}
 	s := found[0]
-	if code, text := im.unsettable(s); code != "" {
+	if code, text := unsettable(im, s); code != "" {
 		return refuse(code, "%s", text)
 	}
-	from, ok := im.content(s.Value, uint64(len(data)))
+	from, ok := im.Content(s.Value, uint64(len(data)))
 	if uint64(len(data)) != s.Size || !ok {
 		return refuse("size-differs", "the variable has %d bytes, the file has %d", s.Size, len(data))
 	}
@@ -104,8 +54,8 @@ func (im *Image) Variable(name string, data []byte) (*Value, error) {
 }
 
 // unsettable says why a symbol cannot be given other bytes whatever they are, or returns "".
-func (im *Image) unsettable(s *lpelf.Symbol) (code, text string) {
-	slot, linked := im.slotIn(s.Value, s.Value+s.Size)
+func unsettable(im *image.Image, s *lpelf.Symbol) (code, text string) {
+	slot, linked := im.SlotIn(s.Value, s.Value+s.Size)
 	switch {
 	case s.Type == elf.STT_TLS:
 		return "thread-local", "the variable is thread-local, and each thread has a copy of its own; set it in code that runs after the patch"
@@ -116,37 +66,10 @@ func (im *Image) unsettable(s *lpelf.Symbol) (code, text string) {
 	case linked:
 		return "variable-has-pointers", "the dynamic linker fills in pointers in it, which are not the same in each process; " +
 			"change what else it holds in the source and build with --data, or set it in code that runs after the patch"
-	case im.constant(s.Value):
+	case im.Constant(s.Value):
 		return "variable-constant", "the variable is constant, and compilers copy such values into code; change it in the source and build with --data"
 	}
 	return "", ""
-}
-
-// variables lists the symbols that a name means, one per address, by address. A name alone means the global symbol, if
-// there is one.
-func (im *Image) variables(name string) []*lpelf.Symbol {
-	var candidates, out []*lpelf.Symbol
-	source, static, qualified := strings.Cut(name, ":")
-	if !qualified {
-		static = name
-		candidates = im.global[name]
-	}
-	if len(candidates) == 0 {
-		for _, block := range im.local {
-			for _, s := range block[static] {
-				if !qualified || s.File == source || filepath.Base(s.File) == source {
-					candidates = append(candidates, s)
-				}
-			}
-		}
-	}
-	for _, s := range candidates {
-		if !slices.ContainsFunc(out, func(o *lpelf.Symbol) bool { return o.Value == s.Value }) {
-			out = append(out, s)
-		}
-	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Value < out[j].Value })
-	return out
 }
 
 // collectValues adds the changed initial values of the inputs, which must be those of the image, to the values that were
@@ -181,8 +104,7 @@ func (l *linker) changedValue(in *Input, v diff.Value) *Value {
 		return nil
 	}
 	out := &Value{Name: v.Old.Name, File: in.Diff.Old.Source, Vaddr: addr, From: v.From, To: v.To, Linked: v.Linked}
-	have, ok := l.im.content(addr, uint64(len(v.From)))
-	if !ok || !bytes.Equal(without(have, v.Linked), v.From) {
+	if !l.im.Holds(addr, v.From, v.Linked) {
 		l.refuse(in, v.New.Name, "target-differs", "the initial value of the variable in the old object is not what %s has at %#x; "+
 			"the old objects must be built from the target's source with its compiler and flags", l.im.Path, addr)
 		return nil
@@ -191,16 +113,6 @@ func (l *linker) changedValue(in *Input, v diff.Value) *Value {
 		return nil
 	}
 	return out
-}
-
-// without zeroes the bytes of b that are marked.
-func without(b []byte, marked []bool) []byte {
-	for i := range b {
-		if marked[i] {
-			b[i] = 0
-		}
-	}
-	return b
 }
 
 // addValueSites makes the sites of all values. Values of one name get that of their source in front, for a name means one

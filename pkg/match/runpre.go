@@ -1,4 +1,4 @@
-package link
+package match
 
 import (
 	"bytes"
@@ -25,7 +25,7 @@ var errDiffers = errors.New("the target has other code")
 // matcher compares old object code with the image. What a place refers to must be what the symbol table says, or where
 // that is silent, always the same address.
 type matcher struct {
-	im      *Image
+	im      *Target
 	obj     *diff.Object
 	block   int
 	matches map[*lpelf.Section]*Match
@@ -34,7 +34,7 @@ type matcher struct {
 	pending []jump
 	unit    *unit                      // of a finder: global symbols are learnt, too
 	tables  map[*lpelf.Section][]int64 // places of unnamed data that code refers to
-	leads   leads                      // if not nil, takes down where names lead, wherever that is
+	leads   Leads                      // if not nil, takes down where names lead, wherever that is
 	unnamed map[unnamedPlace]uint64    // if not nil, takes down where unnamed data is
 }
 
@@ -46,7 +46,7 @@ type jump struct {
 	to   uint64 // image address
 }
 
-func newMatcher(im *Image, obj *diff.Object, block int) *matcher {
+func newMatcher(im *Target, obj *diff.Object, block int) *matcher {
 	return &matcher{
 		im: im, obj: obj, block: block, matches: map[*lpelf.Section]*Match{}, bound: map[*lpelf.Symbol]uint64{},
 		tables: tableStarts(obj),

@@ -1,11 +1,11 @@
-package link
+// Package match proves that the old code is what the image has (the run-pre check of Ksplice), and finds by it the symbols of old
+// objects there, where the image's symbol table does not name them.
+package match
 
 import (
-	"bytes"
 	"debug/elf"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"lpatch/pkg/diff"
@@ -28,11 +28,11 @@ type Located struct {
 
 // Locate finds the functions of an old object in the image and compares their code. The error is ErrNotLinked or
 // diff.Refusals.
-func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error) {
+func Locate(im *Target, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error) {
 	if err := im.doubt(obj); err != nil {
 		return nil, err
 	}
-	blocks := im.blocksFor(obj)
+	blocks := im.BlocksFor(obj)
 	if len(blocks) == 0 {
 		return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
 	}
@@ -63,7 +63,7 @@ func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error
 	case len(found) > 1:
 		return nil, diff.Refusals{{Code: "object-ambiguous", File: obj.Name, Symbol: funcs[0].Name,
 			Text: fmt.Sprintf("%s was linked %d times into %s, and the old code fits more than one of them; no patch can tell them apart", obj.Source, len(found), im.Path)}}
-	case failed != nil && !(len(im.blocks) == 0 && im.Named && im.lacks(obj)):
+	case failed != nil && !(!im.NamesSources() && im.Named && im.lacks(obj)):
 		return nil, failed
 	}
 	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
@@ -71,14 +71,14 @@ func Locate(im *Image, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error
 
 // locateVariables finds an object that has no functions by the initial values of its variables. If they are all global,
 // the image has one of each name, wherever in the symbol table.
-func (im *Image) locateVariables(obj *diff.Object, blocks []int) (*Located, error) {
+func (t *Target) locateVariables(obj *diff.Object, blocks []int) (*Located, error) {
 	if !slices.ContainsFunc(obj.Variables(), func(v *lpelf.Symbol) bool { return v.Bind == elf.STB_LOCAL && !diff.ByContent(v) }) {
 		blocks = []int{0}
 	}
 	var found []*Located
 	differs := ""
 	for _, b := range blocks {
-		loc := &Located{Obj: obj, Block: b, m: newMatcher(im, obj, b)}
+		loc := &Located{Obj: obj, Block: b, m: newMatcher(t, obj, b)}
 		fits, wrong := loc.compareVariables()
 		if wrong != "" {
 			differs = wrong
@@ -91,10 +91,10 @@ func (im *Image) locateVariables(obj *diff.Object, blocks []int) (*Located, erro
 		return found[0], nil
 	case len(found) > 1:
 		return nil, diff.Refusals{{Code: "object-ambiguous", File: obj.Name,
-			Text: fmt.Sprintf("%s was linked %d times into %s, and the old data fits more than one of them; no patch can tell them apart", obj.Source, len(found), im.Path)}}
+			Text: fmt.Sprintf("%s was linked %d times into %s, and the old data fits more than one of them; no patch can tell them apart", obj.Source, len(found), t.Path)}}
 	case differs != "":
 		return nil, diff.Refusals{{Code: "target-differs", File: obj.Name, Symbol: differs,
-			Text: "the initial value of the variable in the old object is not what " + im.Path + " has; the old objects must be built from the target's source"}}
+			Text: "the initial value of the variable in the old object is not what " + t.Path + " has; the old objects must be built from the target's source"}}
 	}
 	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
 }
@@ -107,12 +107,7 @@ func (l *Located) compareVariables() (fits int, differs string) {
 		if len(addrs) != 1 || v.Type == elf.STT_TLS || diff.ByContent(v) {
 			continue
 		}
-		have, ok := l.m.im.content(addrs[0], v.Size)
-		if !ok {
-			return 0, v.Name
-		}
-		want, linked := l.Obj.Content(v)
-		if !bytes.Equal(without(have, linked), want) {
+		if !l.m.im.HasContent(addrs[0], l.Obj, v) {
 			return 0, v.Name
 		}
 		if l.Block == 0 || v.Bind == elf.STB_LOCAL {
@@ -122,36 +117,16 @@ func (l *Located) compareVariables() (fits int, differs string) {
 	return fits, ""
 }
 
-// blocksFor lists the parts of the symbol table that may be the object's; 0 is the table without locals.
-func (im *Image) blocksFor(obj *diff.Object) []int {
-	if im.recovered {
-		return im.recoveredBlock(obj)
-	}
-	if len(im.blocks) == 0 {
-		return []int{0}
-	}
-	if b := im.blocks[obj.Source]; len(b) > 0 {
-		return b
-	}
-	var out []int
-	for name, b := range im.blocks {
-		if name != "" && filepath.Base(name) == filepath.Base(obj.Source) {
-			out = append(out, b...)
-		}
-	}
-	return out
-}
-
 // Has tells whether an object may be part of the image, as far as the names of its source files say.
-func (im *Image) Has(obj *diff.Object) bool { return len(im.blocksFor(obj)) > 0 }
+func (t *Target) Has(obj *diff.Object) bool { return len(t.BlocksFor(obj)) > 0 }
 
 // lacks tells, for a symbol table without STT_FILE symbols, whether most functions of an object are not in the image: then
 // those that are there belong to another object (main).
-func (im *Image) lacks(obj *diff.Object) bool {
+func (t *Target) lacks(obj *diff.Object) bool {
 	have, want := 0, 0
 	for _, f := range obj.Functions() {
 		want++
-		if len(im.global[f.Name]) > 0 {
+		if t.Global(f.Name) != nil {
 			have++
 		}
 	}
@@ -160,12 +135,12 @@ func (im *Image) lacks(obj *diff.Object) bool {
 
 // anyLocal tells whether any of these parts of the symbol table names a local symbol of the object. Else it does not matter
 // which of them is the object's: the image has one global symbol of each name.
-func (im *Image) anyLocal(obj *diff.Object, blocks []int) bool {
+func (t *Target) anyLocal(obj *diff.Object, blocks []int) bool {
 	for _, s := range obj.Symbols {
 		if s.Bind != elf.STB_LOCAL || s.Name == "" || s.Type == elf.STT_FILE || s.Type == elf.STT_SECTION {
 			continue
 		}
-		if slices.ContainsFunc(blocks, func(b int) bool { return len(im.Local(b, s.Name)) > 0 }) {
+		if slices.ContainsFunc(blocks, func(b int) bool { return len(t.Local(b, s.Name)) > 0 }) {
 			return true
 		}
 	}
@@ -199,13 +174,13 @@ func fullest(found []*Located) []*Located {
 	return keep
 }
 
-func tryBlock(im *Image, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*Located, diff.Refusals) {
+func tryBlock(im *Target, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*Located, diff.Refusals) {
 	loc := &Located{Obj: obj, Block: block, Others: map[string]diff.Refusal{}, m: newMatcher(im, obj, block)}
 	var refusals diff.Refusals
 	for _, f := range funcs {
 		addrs := loc.m.addresses(f)
 		switch {
-		case len(addrs) == 0 && im.Named && f.Bind == elf.STB_LOCAL && !im.namesLocals:
+		case len(addrs) == 0 && im.Named && f.Bind == elf.STB_LOCAL && !im.NamesLocals():
 			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: obj.Name, Symbol: f.Name,
 				Text: im.Path + " names no static functions in its symbol table (ld or strip -x): name an unstripped build of exactly the target with --symbols"})
 			continue
@@ -231,9 +206,9 @@ func tryBlock(im *Image, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*L
 }
 
 // overrides tells whether the image has, instead of a weak function of an object, the ordinary one of another object.
-func (im *Image) overrides(obj *diff.Object, f *lpelf.Symbol) bool {
-	g := im.Global(f.Name)
-	return f.Bind == elf.STB_WEAK && !obj.Shared(f) && im.Named && g != nil && g.Bind == elf.STB_GLOBAL
+func (t *Target) overrides(obj *diff.Object, f *lpelf.Symbol) bool {
+	g := t.Global(f.Name)
+	return f.Bind == elf.STB_WEAK && !obj.Shared(f) && t.Named && g != nil && g.Bind == elf.STB_GLOBAL
 }
 
 // Match returns where an old function is in the image, or nil.

@@ -1,19 +1,17 @@
-// Package link binds new code to the exact program it is for: it finds symbols in the target, proves that the old code is
-// what the target runs (the run-pre check of Ksplice), and lays out the new code as a file that can be mapped.
-package link
+// Package image says what a linked file is: its symbols (its own, or those of its unstripped twin or debug file), where its
+// code and data are and what is there, and how the dynamic linker sees it. It knows nothing of objects.
+package image
 
 import (
 	"bytes"
 	"debug/elf"
 	"fmt"
-	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/lpelf"
 )
-
-const pageSize = 4096
 
 // Image is the program or shared object that is patched, with the symbols that are known of it.
 type Image struct {
@@ -31,38 +29,18 @@ type Image struct {
 	starts []uint64                   // sorted addresses of functions
 	names  map[uint64][]string        // of the functions at an address
 	dataAt map[uint64][]string        // of the variables at an address
-	bound  bool                       // BIND_NOW
-	// recovered tells that the symbols are those that old objects were found to have (Recover): not all.
-	recovered bool
-	ofObject  map[string]int // the block of an old object that was found, by its name
-	absent    map[string]absence
-	scope     *scope
 	// namesLocals tells of the symbol table that it has local functions: linkers make local variables themselves.
 	namesLocals bool
 	// symbols is the debug file that the symbol table was found in, "" for none.
 	symbols string
-	near    bool // the patch must be in its reach
 	// NotFolded tells that the link is known, and was not asked to fold what is the same (--icf).
 	NotFolded bool
 	// refsOfCode is nil until it is asked for, by codeRefs.
 	refsOfCode []codeRef
 }
 
-// SetLibraries names files, or folders of them, that are the libraries of the target; those that it needs and that are
-// not among them are searched where the dynamic linker of this machine would. They are read only when new code refers
-// to a symbol that the target does not import. The error is about a path that does not exist.
-func (im *Image) SetLibraries(paths []string) error {
-	for _, p := range paths {
-		if _, err := os.Stat(p); err != nil {
-			return err
-		}
-	}
-	im.scope.paths = paths
-	return nil
-}
-
-// OpenImage reads the target and, if symbols is not empty, takes the symbol table of that unstripped twin.
-func OpenImage(target, symbols string) (*Image, error) {
+// Open reads the target and, if symbols is not empty, takes the symbol table of that unstripped twin.
+func Open(target, symbols string) (*Image, error) {
 	f, err := lpelf.Open(target)
 	if err != nil {
 		return nil, err
@@ -73,11 +51,11 @@ func OpenImage(target, symbols string) (*Image, error) {
 			return nil, err
 		}
 	}
-	return NewImage(f, twin)
+	return New(f, twin)
 }
 
-// NewImage prepares a target; twin may be nil.
-func NewImage(f, twin *lpelf.File) (*Image, error) {
+// New prepares a target; twin may be nil.
+func New(f, twin *lpelf.File) (*Image, error) {
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
 		return nil, fmt.Errorf("%s: %s, not a program or shared object that runs; name the file that is mapped in the process", f.Path, f.Kind())
 	}
@@ -97,9 +75,8 @@ func NewImage(f, twin *lpelf.File) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	im := &Image{File: f, Slots: slots, Named: isFull(table, f), bound: f.BindNow(), LTO: f.LinkedWithLTO() || twin != nil && twin.LinkedWithLTO()}
-	im.index(table)
-	im.scope = &scope{im: im}
+	im := &Image{File: f, Slots: slots, Named: isFull(table, f), LTO: f.LinkedWithLTO() || twin != nil && twin.LinkedWithLTO()}
+	im.SetSymbols(table)
 	return im, nil
 }
 
@@ -139,7 +116,8 @@ func sameProgram(f, twin *lpelf.File) error {
 	return nil
 }
 
-func (im *Image) index(table []*lpelf.Symbol) {
+// SetSymbols makes a table the one that names are looked up in, beside the dynamic one.
+func (im *Image) SetSymbols(table []*lpelf.Symbol) {
 	im.global = map[string][]*lpelf.Symbol{}
 	im.local = map[int]map[string][]*lpelf.Symbol{}
 	im.blocks = map[string][]int{}
@@ -182,6 +160,26 @@ func (im *Image) addSymbol(s *lpelf.Symbol) {
 // Blocks returns the numbers of the symbol table's parts for a source file of that name.
 func (im *Image) Blocks(source string) []int { return im.blocks[source] }
 
+// SourceBlocks lists the parts of the symbol table that may be a source file's; 0 is the table without locals.
+func (im *Image) SourceBlocks(source string) []int {
+	if !im.NamesSources() {
+		return []int{0}
+	}
+	if b := im.blocks[source]; len(b) > 0 {
+		return b
+	}
+	var out []int
+	for name, b := range im.blocks {
+		if name != "" && filepath.Base(name) == filepath.Base(source) {
+			out = append(out, b...)
+		}
+	}
+	return out
+}
+
+// NamesSources tells whether the symbol table says which source file its local symbols are from.
+func (im *Image) NamesSources() bool { return len(im.blocks) > 0 }
+
 // Global returns the definition of a global (or hidden) symbol, or nil.
 func (im *Image) Global(name string) *lpelf.Symbol {
 	if syms := im.global[name]; len(syms) > 0 {
@@ -189,6 +187,9 @@ func (im *Image) Global(name string) *lpelf.Symbol {
 	}
 	return nil
 }
+
+// Globals returns all definitions of a global (or hidden) symbol, the one that counts first.
+func (im *Image) Globals(name string) []*lpelf.Symbol { return im.global[name] }
 
 // Local returns the definitions of a local symbol in a block of the symbol table. Block 0 is a table without STT_FILE
 // symbols, as some debug files have: there a name may stand for the statics of several sources.
@@ -233,66 +234,4 @@ func (im *Image) LocalSources(name string) []string {
 		}
 	}
 	return out
-}
-
-// exportsData tells whether a variable that the image defines may be replaced by that of another file.
-func (im *Image) exportsData(name string) bool {
-	return !im.Symbolic() && slices.ContainsFunc(im.dyn[name], func(s *lpelf.Symbol) bool {
-		return s.Type == elf.STT_OBJECT && s.Vis == elf.STV_DEFAULT
-	})
-}
-
-// Fixed tells whether the image's addresses are absolute (ET_EXEC).
-func (im *Image) Fixed() bool { return im.Type == elf.ET_EXEC }
-
-// Shared tells whether the image is a shared object rather than a program: its global symbols may be interposed, and its
-// thread-local storage has no place known at link time. A position independent program says so (DF_1_PIE), or, of
-// binutils before 2.26, has an interpreter and no name; libc has both.
-func (im *Image) Shared() bool {
-	if im.Type != elf.ET_DYN || im.PIE() {
-		return false
-	}
-	return im.Soname() != "" || !im.interpreted()
-}
-
-// interpreted tells whether the image asks for a dynamic linker.
-func (im *Image) interpreted() bool {
-	return slices.ContainsFunc(im.Progs, func(p lpelf.Prog) bool { return p.Type == elf.PT_INTERP })
-}
-
-// TPOff returns the offset of a thread-local variable of a program from the thread pointer (psABI: variant II, the block
-// ends at the thread pointer, rounded to its alignment).
-func (im *Image) TPOff(s *lpelf.Symbol) (int64, bool) {
-	p := im.TLS()
-	if p == nil || im.Shared() {
-		return 0, false
-	}
-	align := max(p.Align, 1)
-	return int64(s.Value) - int64((p.Memsz+align-1)&^(align-1)), true
-}
-
-// tlsValue is the reverse of TPOff: the value of the symbol that is at an offset from the thread pointer.
-func (im *Image) tlsValue(off int64) (uint64, bool) {
-	zero, ok := im.TPOff(&lpelf.Symbol{})
-	return uint64(off - zero), ok
-}
-
-// Pointer reads the 8-byte word at vaddr as it is once the dynamic linker has relocated the image by 0.
-func (im *Image) Pointer(vaddr uint64) (uint64, bool) {
-	if s, ok := im.Slots.ByVaddr[vaddr]; ok {
-		switch s.Type {
-		case elf.R_X86_64_RELATIVE, elf.R_X86_64_IRELATIVE:
-			return uint64(s.Addend), true
-		case elf.R_X86_64_64, elf.R_X86_64_GLOB_DAT, elf.R_X86_64_JMP_SLOT:
-			if g := im.Global(s.Symbol); g != nil {
-				return g.Value + uint64(s.Addend), true
-			}
-		}
-		return 0, false
-	}
-	b := im.BytesAt(vaddr)
-	if len(b) < 8 {
-		return 0, false
-	}
-	return le64(b), true
 }

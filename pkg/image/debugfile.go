@@ -1,4 +1,4 @@
-package link
+package image
 
 import (
 	"bytes"
@@ -53,6 +53,6 @@ func (im *Image) takeSymbols(path string, sum *uint32) bool {
 	}
 	im.Named, im.symbols = true, path
 	im.LTO = im.LTO || f.LinkedWithLTO()
-	im.index(f.Symbols)
+	im.SetSymbols(f.Symbols)
 	return true
 }

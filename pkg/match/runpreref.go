@@ -1,10 +1,13 @@
-package link
+package match
 
 import (
 	"bytes"
 	"debug/elf"
+	"encoding/binary"
 
+	"lpatch/pkg/arch/x86"
 	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
 	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
@@ -18,7 +21,7 @@ func (m *matcher) field(p place, r diff.Ref) error {
 	if diff.FieldSize(r.Type) < 4 {
 		return nil // too small for an address
 	}
-	v := int64(int32(le32(p.t[k:])))
+	v := int64(int32(binary.LittleEndian.Uint32(p.t[k:])))
 	var actual uint64
 	switch r.Type {
 	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32:
@@ -28,7 +31,7 @@ func (m *matcher) field(p place, r diff.Ref) error {
 	case elf.R_X86_64_32S:
 		actual = uint64(v)
 	case elf.R_X86_64_64:
-		actual = le64(p.t[k:])
+		actual = binary.LittleEndian.Uint64(p.t[k:])
 	case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX, elf.R_X86_64_GOTTPOFF:
 		if !m.slotIs(p, r, p.end()+uint64(v)) {
 			return p.wrongRef(r, p.end()+uint64(v))
@@ -72,7 +75,7 @@ func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
 	if diff.ByContent(r.Sym) && r.Sec != nil {
 		return m.contentIs(r, actual)
 	}
-	if m.note(r.Sym, m.im.leadTo(actual-uint64(r.Add))) {
+	if m.note(r.Sym, m.im.LeadTo(actual-uint64(r.Add))) {
 		return true
 	}
 	return m.symbolIs(r.Sym, actual-uint64(r.Add))
@@ -83,7 +86,7 @@ func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
 func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 	if slot, ok := m.im.Slots.PLT[addr]; ok {
 		sl := m.im.Slots.ByVaddr[slot]
-		if m.im.same(s, sl.Symbol) {
+		if m.im.Same(s, sl.Symbol) {
 			return true
 		}
 		if g := m.im.Global(s.Name); g != nil && sl.Type == elf.R_X86_64_IRELATIVE && uint64(sl.Addend) == g.Value {
@@ -99,7 +102,7 @@ func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 			return true
 		}
 	}
-	if s.Section == elf.SHN_UNDEF && m.im.isWrap(s.Name, lead{vaddr: addr}) {
+	if s.Section == elf.SHN_UNDEF && m.im.IsWrap(s.Name, image.Lead{Vaddr: addr}) {
 		return true
 	}
 	if len(addrs) == 0 && m.mayBind(s, addr) {
@@ -182,7 +185,7 @@ func (m *matcher) entryIs(p place, e diff.Ref, off int64, table uint64) bool {
 		if len(b) < 4 {
 			return false
 		}
-		to = table + uint64(int64(int32(le32(b))))
+		to = table + uint64(int64(int32(binary.LittleEndian.Uint32(b))))
 		label -= off
 	case elf.R_X86_64_64:
 		v, ok := m.im.Pointer(at)
@@ -204,14 +207,14 @@ func (m *matcher) entryIs(p place, e diff.Ref, off int64, table uint64) bool {
 func (m *matcher) slotIs(p place, r diff.Ref, slot uint64) bool {
 	s, ok := m.im.Slots.ByVaddr[slot]
 	if ok && s.Symbol != "" {
-		return r.Sym != nil && (m.note(r.Sym, lead{name: s.Symbol, version: s.Version}) || m.im.same(r.Sym, s.Symbol))
+		return r.Sym != nil && (m.note(r.Sym, image.Lead{Name: s.Symbol, Version: s.Version}) || m.im.Same(r.Sym, s.Symbol))
 	}
 	if r.Type == elf.R_X86_64_GOTTPOFF {
 		if ok {
 			return s.Type == elf.R_X86_64_TPOFF64 && m.tlsAt(r, uint64(s.Addend))
 		}
 		b := m.im.BytesAt(slot)
-		return len(b) >= 8 && m.tlsIs(r, int64(le64(b)))
+		return len(b) >= 8 && m.tlsIs(r, int64(binary.LittleEndian.Uint64(b)))
 	}
 	v, ok := m.im.Pointer(slot)
 	return ok && m.refersTo(p, withoutAdd(r), v)
@@ -228,7 +231,7 @@ func withoutAdd(r diff.Ref) diff.Ref {
 
 // tlsIs tells whether off is the offset of a thread-local variable from the thread pointer.
 func (m *matcher) tlsIs(r diff.Ref, off int64) bool {
-	value, ok := m.im.tlsValue(off)
+	value, ok := m.im.TLSValue(off)
 	return ok && m.tlsAt(r, value)
 }
 
@@ -274,7 +277,7 @@ func (m *matcher) dynamicTLS(p place, r diff.Ref, v int64) bool {
 		return r.Sym != nil && s.Symbol == r.Sym.Name
 	}
 	b := m.im.BytesAt(slot + 8)
-	return len(b) >= 8 && m.tlsAt(r, le64(b))
+	return len(b) >= 8 && m.tlsAt(r, binary.LittleEndian.Uint64(b))
 }
 
 // tlsAdd is the offset within the variable, for a reference through a section symbol.
@@ -341,15 +344,15 @@ const (
 
 // relaxation recognises the image's instruction as a relaxed form of the object's and returns its field.
 func relaxation(p place) (int64, relaxKind) {
-	rexO, o := splitRex(p.o)
-	rexT, t := splitRex(p.t)
+	rexO, o := x86.SplitRex(p.o)
+	rexT, t := x86.SplitRex(p.t)
 	switch {
 	case p.oi.Kind == insn.CallInd && p.ti.Kind == insn.Call, p.oi.Kind == insn.JmpInd && p.ti.Kind == insn.Jmp:
 		return p.ti.Disp(p.t), relaxPC
 	case len(p.t) != len(p.o) || len(o) != 6 || len(t) != 6:
 		return 0, relaxNone
 	}
-	v := int64(int32(le32(t[2:])))
+	v := int64(int32(binary.LittleEndian.Uint32(t[2:])))
 	reg := o[1]>>3&7 | rexO&4<<1 // REX.R extends the register field
 	rm := t[1]&7 | rexT&1<<3     // REX.B extends r/m
 	switch {
@@ -365,11 +368,4 @@ func relaxation(p place) (int64, relaxKind) {
 		return v, relaxImm
 	}
 	return 0, relaxNone
-}
-
-func splitRex(b []byte) (byte, []byte) {
-	if b[0]&0xf0 == 0x40 {
-		return b[0], b[1:]
-	}
-	return 0, b
 }

@@ -1,11 +1,11 @@
-package link
+package match
 
 import (
-	"bytes"
 	"debug/elf"
 	"slices"
 
 	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
 )
 
@@ -14,8 +14,8 @@ import (
 // object refers to at the same place; and those may be functions, which must then have their code there. A symbol has
 // one address, whatever refers to it.
 type finder struct {
-	im      *Image
-	extents []extent
+	im      *Target
+	extents []image.Extent
 	units   []*unit
 	globals map[string]uint64   // addresses of global symbols; noAddress where objects disagree
 	exports map[uint64][]string // names that the image exports, by address
@@ -47,23 +47,23 @@ type wanted struct {
 
 // Recover gives an image without a symbol table the symbols that old objects have there. It tells how many functions of
 // objects that are part of the image were found, and how many those objects have.
-func (im *Image) Recover(objs []*diff.Object) (found, of int) {
-	f := &finder{im: im, extents: im.readExtents(), globals: map[string]uint64{}, exports: map[uint64][]string{}}
-	for _, s := range im.DynSymbols {
+func (t *Target) Recover(objs []*diff.Object) (found, of int) {
+	f := &finder{im: t, extents: t.Extents(), globals: map[string]uint64{}, exports: map[uint64][]string{}}
+	for _, s := range t.DynSymbols {
 		if s.Defined() && s.IsFunc() {
 			f.exports[s.Value] = append(f.exports[s.Value], s.Name)
 		}
 	}
-	if im.Named || len(f.extents) == 0 {
+	if t.Named || len(f.extents) == 0 {
 		return 0, 0
 	}
 	f.prepare(objs)
-	im.absent = map[string]absence{}
+	t.absent = map[string]absence{}
 	f.units = slices.DeleteFunc(f.units, func(u *unit) bool {
 		u.settle()
 		verdict := u.verdict()
 		if verdict != 0 {
-			im.absent[u.m.obj.Name] = verdict
+			t.absent[u.m.obj.Name] = verdict
 		}
 		return verdict != 0
 	})
@@ -77,8 +77,8 @@ func (im *Image) Recover(objs []*diff.Object) (found, of int) {
 		}
 	}
 	f.dropCopies()
-	im.index(f.table())
-	im.recovered = true
+	t.SetSymbols(f.table())
+	t.recovered = true
 	for _, u := range f.units {
 		for _, w := range u.funcs {
 			of++
@@ -127,47 +127,6 @@ func (u *unit) listFunctions(fixed map[*lpelf.Section]int) {
 		seen[sec] = true
 		u.funcs = append(u.funcs, &wanted{sym: s, sec: sec, fixed: fixed[sec]})
 	}
-}
-
-// absence says why an object counts as not found.
-type absence int
-
-const (
-	notThere absence = iota + 1 // next to nothing of its code is in the image
-	partly                      // some is, but not most
-	tooSmall                    // it has no function that could be known by its code
-	copied                      // its code is there under another name
-)
-
-// verdict is 0 if the object is part of the image: most of its code is there.
-func (u *unit) verdict() absence {
-	have, want, largest := 0, 0, 0
-	for _, w := range u.funcs {
-		want += w.fixed
-		if w.found {
-			have += w.fixed
-		}
-		largest = max(largest, w.fixed)
-	}
-	switch {
-	case have > 0 && 2*have >= want:
-		return 0
-	case 10*have >= want && have > 0 || 4*u.anchored() >= len(u.funcs):
-		return partly
-	case largest < minFixed:
-		return tooSmall
-	}
-	return notThere
-}
-
-// anchored counts the functions whose anchor the image has.
-func (u *unit) anchored() (n int) {
-	for _, w := range u.funcs {
-		if len(u.places[w.sec]) > 0 && w.fixed >= minFixed {
-			n++
-		}
-	}
-	return n
 }
 
 // settle finds functions until there is nothing new to find. It tells whether it found any.
@@ -273,7 +232,7 @@ func (u *unit) try(w *wanted, addr uint64, keep bool) bool {
 // mayStart tells whether a function may start at an address: where an extent does, or where there is none, as for functions
 // in assembler.
 func (f *finder) mayStart(addr uint64) bool {
-	start, inside := extentAt(f.extents, addr)
+	start, inside := image.ExtentAt(f.extents, addr)
 	return f.im.Code(addr) != nil && (!inside || start == addr)
 }
 
@@ -317,19 +276,15 @@ func (u *unit) mayBe(s *lpelf.Symbol, addr uint64) bool {
 	case seg.Flags&elf.PF_X != 0 || (sec.Flags&elf.SHF_WRITE != 0) != (seg.Flags&elf.PF_W != 0):
 		return false
 	}
-	have, ok := im.content(addr, s.Size)
-	if !ok {
-		return false
-	}
 	want, linked := u.m.obj.Content(s)
-	return bytes.Equal(without(have, linked), want)
+	return im.Holds(addr, want, linked)
 }
 
 // chosen tells whether an address is the PLT entry of an indirect function, which is the function's in a program that is
 // linked statically.
-func (im *Image) chosen(addr uint64) bool {
-	slot, ok := im.Slots.PLT[addr]
-	return ok && im.Slots.ByVaddr[slot].Type == elf.R_X86_64_IRELATIVE
+func (t *Target) chosen(addr uint64) bool {
+	slot, ok := t.Slots.PLT[addr]
+	return ok && t.Slots.ByVaddr[slot].Type == elf.R_X86_64_IRELATIVE
 }
 
 // dropCopies leaves out objects whose code another object claims for a function of another name: which one was linked is
@@ -372,7 +327,7 @@ func (f *finder) table() []*lpelf.Symbol {
 				continue
 			}
 			if s.Bind != elf.STB_LOCAL {
-				if len(f.im.global[s.Name]) > 0 || f.globals[s.Name] != addr {
+				if len(f.im.Globals(s.Name)) > 0 || f.globals[s.Name] != addr {
 					continue
 				}
 			}
@@ -402,64 +357,6 @@ func (u *unit) sameAs(owner map[uint64]int, own int) int {
 	return own
 }
 
-// recoveredBlock returns the block of an object that was found; 0 is that of all exported symbols.
-func (im *Image) recoveredBlock(obj *diff.Object) []int {
-	if b, ok := im.ofObject[obj.Name]; ok {
-		return []int{b}
-	}
-	if im.exportsOf(obj) {
-		return []int{0}
-	}
-	return nil
-}
-
-// exportsOf tells whether the image exports a function of the object.
-func (im *Image) exportsOf(obj *diff.Object) bool {
-	return slices.ContainsFunc(obj.Functions(), func(s *lpelf.Symbol) bool {
-		return s.Bind != elf.STB_LOCAL && !obj.Shared(s) && len(im.dyn[s.Name]) > 0 && s.Name != "main"
-	})
-}
-
-// doubt refuses an object of which it is not clear whether it is part of an image without symbols.
-func (im *Image) doubt(obj *diff.Object) error {
-	refuse := func(code, text string) error {
-		return diff.Refusals{{Code: code, File: obj.Name, Text: im.Path + " is stripped, and " + text}}
-	}
-	switch {
-	case !im.recovered || im.exportsOf(obj) || len(obj.Functions()) == 0:
-		return nil
-	case im.absent[obj.Name] == tooSmall:
-		return refuse("needs-symbols", "the functions of this object are too small to be known by their code: name an unstripped build of exactly the target with --symbols")
-	case im.absent[obj.Name] == copied:
-		return refuse("object-ambiguous", "the code of this old object is also that of another one, under another name, so whose it is there is not known: name an unstripped build of exactly the target with --symbols")
-	case im.absent[obj.Name] == partly:
-		return refuse("target-differs", "it has some of the code of this old object, but not most; the old objects must be built from the target's source with its compiler and flags, or give symbols with --symbols")
-	}
-	return nil
-}
-
-// Found tells whether an old object was found in an image without symbols.
-func (im *Image) Found(obj *diff.Object) bool {
-	_, ok := im.ofObject[obj.Name]
-	return ok
-}
-
-// Refutes tells, of an image without symbols, whether it lacks the code of an old object, all of it or most.
-func (im *Image) Refutes(obj *diff.Object) bool {
-	return im.recovered && (im.absent[obj.Name] == notThere || im.absent[obj.Name] == partly)
-}
-
-// Unlike tells whether an image without symbols has nothing of the code of any old object.
-func (im *Image) Unlike() bool { return im.recovered && len(im.ofObject) == 0 }
-
-// whyNotFound says why a function of an image without symbols was not found.
-func (im *Image) whyNotFound() string {
-	if im.recovered {
-		return "the old code of the function is nowhere in it, or at several places"
-	}
-	return "has no unwind tables by which the old code could be found"
-}
-
 // address returns where a symbol of the object is, as far as it was found out.
 func (u *unit) address(s *lpelf.Symbol) (uint64, bool) {
 	if match := u.m.matches[u.m.obj.SectionOf(s)]; match != nil && s.IsFunc() && s.Value == 0 {
@@ -470,8 +367,8 @@ func (u *unit) address(s *lpelf.Symbol) (uint64, bool) {
 }
 
 // sectionAt returns the index of the section that holds an address; a symbol needs one to count as defined.
-func (im *Image) sectionAt(addr uint64) elf.SectionIndex {
-	for _, s := range im.Sections {
+func (t *Target) sectionAt(addr uint64) elf.SectionIndex {
+	for _, s := range t.Sections {
 		if s.Flags&elf.SHF_ALLOC != 0 && s.Flags&elf.SHF_TLS == 0 && addr >= s.Addr && addr-s.Addr < max(s.Size, 1) {
 			return elf.SectionIndex(s.Index)
 		}

@@ -1,11 +1,13 @@
-package link
+package match
 
 import (
 	"bytes"
 	"debug/elf"
+	"encoding/binary"
 	"slices"
 
 	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
 	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
@@ -47,13 +49,13 @@ func anchorOf(obj *diff.Object, sec *lpelf.Section) (anchor []byte, fixed int) {
 }
 
 // scan finds all anchors in the image's code in one pass; it returns, for each, the starts of the extents that hold it.
-func scan(im *Image, extents []extent, anchors [][]byte) [][]uint64 {
+func scan(im *Target, extents []image.Extent, anchors [][]byte) [][]uint64 {
 	out := make([][]uint64, len(anchors))
 	byKey := map[uint64][]int{}
 	var first [1 << 16]bool // by the first two bytes, to pass over most places quickly
 	for i, a := range anchors {
 		if a != nil {
-			byKey[le64(a)] = append(byKey[le64(a)], i)
+			byKey[binary.LittleEndian.Uint64(a)] = append(byKey[binary.LittleEndian.Uint64(a)], i)
 			first[int(a[0])|int(a[1])<<8] = true
 		}
 	}
@@ -66,11 +68,11 @@ func scan(im *Image, extents []extent, anchors [][]byte) [][]uint64 {
 			if !first[int(code[at])|int(code[at+1])<<8] {
 				continue
 			}
-			for _, i := range byKey[le64(code[at:])] {
+			for _, i := range byKey[binary.LittleEndian.Uint64(code[at:])] {
 				if !bytes.HasPrefix(code[at:], anchors[i]) {
 					continue
 				}
-				if start, ok := extentAt(extents, p.Vaddr+uint64(at)); ok && !slices.Contains(out[i], start) {
+				if start, ok := image.ExtentAt(extents, p.Vaddr+uint64(at)); ok && !slices.Contains(out[i], start) {
 					out[i] = append(out[i], start)
 				}
 			}

@@ -1,0 +1,102 @@
+package image
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"sort"
+
+	"lpatch/pkg/insn"
+)
+
+// codeRef is an instruction that leads to an address.
+type codeRef struct{ to, from uint64 }
+
+// codeRefs lists where the image's code refers to relative to itself, by the address that is meant.
+func (im *Image) codeRefs() []codeRef {
+	if im.refsOfCode != nil {
+		return im.refsOfCode
+	}
+	refs := []codeRef{}
+	for _, e := range im.Extents() {
+		code := im.Code(e.Start)
+		code = code[:min(uint64(len(code)), e.End-e.Start)]
+		for pos := 0; pos < len(code); {
+			in, err := insn.Decode(code[pos:])
+			if err != nil {
+				break
+			}
+			at := e.Start + uint64(pos)
+			if to := at + uint64(in.Len) + uint64(in.Disp(code[pos:])); in.PCRel == 4 && (to < e.Start || to >= e.End) {
+				refs = append(refs, codeRef{to, at})
+			}
+			pos += in.Len
+		}
+	}
+	sort.SliceStable(refs, func(i, j int) bool { return refs[i].to < refs[j].to })
+	im.refsOfCode = refs
+	return refs
+}
+
+// UsersOf are the places of the code that refer to an address in [from, to).
+func (im *Image) UsersOf(from, to uint64) []uint64 {
+	refs := im.codeRefs()
+	var out []uint64
+	for i := sort.Search(len(refs), func(i int) bool { return refs[i].to >= from }); i < len(refs) && refs[i].to < to; i++ {
+		out = append(out, refs[i].from)
+	}
+	return out
+}
+
+// Folds tells whether the file says that it was made by a linker that can fold what is the same, which that of GNU cannot, and
+// nobody knows better.
+func (im *Image) Folds() bool {
+	if im.NotFolded {
+		return false
+	}
+	c := im.Section(".comment")
+	return im.Section(".note.gnu.gold-version") != nil || c != nil && (bytes.Contains(c.Data, []byte("LLD")) || bytes.Contains(c.Data, []byte("mold")))
+}
+
+// Place is an address for a sentence, with the function that it is in if there is a name.
+func (im *Image) Place(at uint64) string {
+	if start, ok := ExtentAt(im.Extents(), at); ok {
+		if names := im.FunctionsAt(start); len(names) > 0 {
+			return fmt.Sprintf("%s at %#x", names[0], at)
+		}
+	}
+	return fmt.Sprintf("code or data at %#x", at)
+}
+
+// Entries returns the addresses by which code may call a function of the image: its own, and that of its PLT entry.
+func (im *Image) Entries(name string, at uint64) []uint64 {
+	out := []uint64{at}
+	for _, slot := range im.Slots.GOT[name] {
+		if plt, ok := im.Slots.PLTOf[slot.Vaddr]; ok {
+			out = append(out, plt)
+		}
+	}
+	return out
+}
+
+// Branches counts the calls of, and jumps to, one of some addresses in a range of code. Behind what does not decode it counts
+// none.
+func (im *Image) Branches(start, size uint64, to []uint64) (n int) {
+	code := im.Code(start)
+	code = code[:min(uint64(len(code)), size)]
+	for pos := 0; pos < len(code); {
+		in, err := insn.Decode(code[pos:])
+		if err != nil {
+			return n
+		}
+		if in.IsBranch() && in.PCRel == 4 {
+			end := start + uint64(pos+in.Len)
+			if slices.Contains(to, end+uint64(int64(int32(binary.LittleEndian.Uint32(code[pos+in.PCRelOff:]))))) {
+				n++
+			}
+		}
+		pos += in.Len
+	}
+	return n
+}

@@ -1,0 +1,94 @@
+package match
+
+import (
+	"debug/elf"
+	"slices"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
+	"lpatch/pkg/lpelf"
+)
+
+// Stranger finds code of the image that refers to something static of an old object at [from, to), and is not that object's;
+// or a pointer to it that the object does not have. It is 0 if there is none, or if that is not known.
+func (l *Located) Stranger(s *lpelf.Symbol, from, to uint64) uint64 {
+	old := l.Obj
+	sec := old.SectionOf(s)
+	if slices.ContainsFunc(old.SymbolsIn(sec), func(o *lpelf.Symbol) bool { return o.Bind != elf.STB_LOCAL }) {
+		return 0
+	}
+	var own []image.Extent
+	if m := l.Match(s); m != nil {
+		own = append(own, image.Extent{Start: m.Start, End: m.End})
+	}
+	for _, f := range old.Functions() {
+		if !refersTo(old, f, sec) {
+			continue
+		}
+		if parent, cold := diff.ColdParent(f.Name); cold && old.Lookup(parent) != nil {
+			f = old.Lookup(parent)
+		}
+		if l.m.function(f) != nil {
+			return 0 // one of its own that is not what the object has may refer to it from anywhere
+		}
+		for _, part := range []*lpelf.Symbol{f, old.Lookup(f.Name + ".cold")} {
+			if part != nil && l.Match(part) != nil {
+				own = append(own, image.Extent{Start: l.Match(part).Start, End: l.Match(part).End})
+			}
+		}
+	}
+	for _, user := range l.m.im.UsersOf(from, to) {
+		if !slices.ContainsFunc(own, func(e image.Extent) bool { return user >= e.Start && user < e.End }) {
+			return user
+		}
+	}
+	return l.strangePointer(sec, from, to)
+}
+
+// refersTo tells whether the code of a function refers to a section.
+func refersTo(obj *diff.Object, f *lpelf.Symbol, sec *lpelf.Section) bool {
+	own := obj.SectionOf(f)
+	return own != nil && slices.ContainsFunc(obj.RefsIn(own, f.Value, f.Size), func(r diff.Ref) bool { return r.Sec == sec })
+}
+
+// strangePointer returns a word that the dynamic linker makes a pointer to [from, to), where there are more than the object has
+// pointers to its section, or words of the global offset table for it.
+func (l *Located) strangePointer(sec *lpelf.Section, from, to uint64) uint64 {
+	most := 0
+	for _, s := range l.Obj.Sections {
+		if s.Flags&elf.SHF_ALLOC == 0 {
+			continue
+		}
+		for _, r := range l.Obj.Refs(s) {
+			if r.Sec == sec && (r.Type == elf.R_X86_64_64 || s.IsText()) {
+				most++
+			}
+		}
+	}
+	var words []uint64
+	for at, slot := range l.m.im.Slots.ByVaddr {
+		if a := uint64(slot.Addend); slot.Type == elf.R_X86_64_RELATIVE && a >= from && a < to {
+			words = append(words, at)
+		}
+	}
+	if len(words) <= most {
+		return 0
+	}
+	return slices.Max(words)
+}
+
+// Outsider finds, in an image that has no names and that a folding linker made, code that calls a function and that no old
+// object was found to have: it may mean another function.
+func (t *Target) Outsider(m *Match) uint64 {
+	if t.Named || !t.Folds() {
+		return 0
+	}
+	extents := t.Extents()
+	for _, user := range t.UsersOf(m.Start, m.Start+1) {
+		start, ok := image.ExtentAt(extents, user)
+		if ok && start != m.Start && len(t.FunctionsAt(start)) == 0 {
+			return user
+		}
+	}
+	return 0
+}

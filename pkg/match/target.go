@@ -1,0 +1,152 @@
+package match
+
+import (
+	"debug/elf"
+	"slices"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
+	"lpatch/pkg/lpelf"
+)
+
+// Target is an image in which old objects are looked for.
+type Target struct {
+	*image.Image
+	// recovered tells that the symbols are those that old objects were found to have (Recover): not all.
+	recovered bool
+	ofObject  map[string]int // the block of an old object that was found, by its name
+	absent    map[string]absence
+}
+
+// NewTarget prepares an image.
+func NewTarget(im *image.Image) *Target { return &Target{Image: im} }
+
+// Open reads an image and, if symbols is not empty, takes the symbol table of that unstripped twin.
+func Open(path, symbols string) (*Target, error) {
+	im, err := image.Open(path, symbols)
+	if err != nil {
+		return nil, err
+	}
+	return NewTarget(im), nil
+}
+
+// absence says why an object counts as not found.
+type absence int
+
+const (
+	notThere absence = iota + 1 // next to nothing of its code is in the image
+	partly                      // some is, but not most
+	tooSmall                    // it has no function that could be known by its code
+	copied                      // its code is there under another name
+)
+
+// verdict is 0 if the object is part of the image: most of its code is there.
+func (u *unit) verdict() absence {
+	have, want, largest := 0, 0, 0
+	for _, w := range u.funcs {
+		want += w.fixed
+		if w.found {
+			have += w.fixed
+		}
+		largest = max(largest, w.fixed)
+	}
+	switch {
+	case have > 0 && 2*have >= want:
+		return 0
+	case 10*have >= want && have > 0 || 4*u.anchored() >= len(u.funcs):
+		return partly
+	case largest < minFixed:
+		return tooSmall
+	}
+	return notThere
+}
+
+// anchored counts the functions whose anchor the image has.
+func (u *unit) anchored() (n int) {
+	for _, w := range u.funcs {
+		if len(u.places[w.sec]) > 0 && w.fixed >= minFixed {
+			n++
+		}
+	}
+	return n
+}
+
+// BlocksFor lists the parts of the symbol table that may be an object's; 0 is the table without locals.
+func (t *Target) BlocksFor(obj *diff.Object) []int {
+	if t.recovered {
+		return t.recoveredBlock(obj)
+	}
+	return t.SourceBlocks(obj.Source)
+}
+
+// recoveredBlock returns the block of an object that was found; 0 is that of all exported symbols.
+func (t *Target) recoveredBlock(obj *diff.Object) []int {
+	if b, ok := t.ofObject[obj.Name]; ok {
+		return []int{b}
+	}
+	if t.exportsOf(obj) {
+		return []int{0}
+	}
+	return nil
+}
+
+// exportsOf tells whether the image exports a function of the object.
+func (t *Target) exportsOf(obj *diff.Object) bool {
+	return slices.ContainsFunc(obj.Functions(), func(s *lpelf.Symbol) bool {
+		return s.Bind != elf.STB_LOCAL && !obj.Shared(s) && t.Exports(s.Name) && s.Name != "main"
+	})
+}
+
+// doubt refuses an object of which it is not clear whether it is part of an image without symbols.
+func (t *Target) doubt(obj *diff.Object) error {
+	refuse := func(code, text string) error {
+		return diff.Refusals{{Code: code, File: obj.Name, Text: t.Path + " is stripped, and " + text}}
+	}
+	switch {
+	case !t.recovered || t.exportsOf(obj) || len(obj.Functions()) == 0:
+		return nil
+	case t.absent[obj.Name] == tooSmall:
+		return refuse("needs-symbols", "the functions of this object are too small to be known by their code: name an unstripped build of exactly the target with --symbols")
+	case t.absent[obj.Name] == copied:
+		return refuse("object-ambiguous", "the code of this old object is also that of another one, under another name, so whose it is there is not known: name an unstripped build of exactly the target with --symbols")
+	case t.absent[obj.Name] == partly:
+		return refuse("target-differs", "it has some of the code of this old object, but not most; the old objects must be built from the target's source with its compiler and flags, or give symbols with --symbols")
+	}
+	return nil
+}
+
+// Found tells whether an old object was found in an image without symbols.
+func (t *Target) Found(obj *diff.Object) bool {
+	_, ok := t.ofObject[obj.Name]
+	return ok
+}
+
+// Refutes tells, of an image without symbols, whether it lacks the code of an old object, all of it or most.
+func (t *Target) Refutes(obj *diff.Object) bool {
+	return t.recovered && (t.absent[obj.Name] == notThere || t.absent[obj.Name] == partly)
+}
+
+// Unlike tells whether an image without symbols has nothing of the code of any old object.
+func (t *Target) Unlike() bool { return t.recovered && len(t.ofObject) == 0 }
+
+// whyNotFound says why a function of an image without symbols was not found.
+func (t *Target) whyNotFound() string {
+	if t.recovered {
+		return "the old code of the function is nowhere in it, or at several places"
+	}
+	return "has no unwind tables by which the old code could be found"
+}
+
+// WhyLost says why a symbol of an image without symbols was not found.
+func (t *Target) WhyLost() string {
+	if t.recovered {
+		return "the old code that was found there does not tell where it is"
+	}
+	return "it has no unwind tables by which the old code could be found there"
+}
+
+// HasContent tells whether the image has the initial value of an object's variable at an address.
+func (t *Target) HasContent(vaddr uint64, obj *diff.Object, v *lpelf.Symbol) bool {
+	want, linked := obj.Content(v)
+	return t.Holds(vaddr, want, linked)
+}
