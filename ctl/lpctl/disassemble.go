@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/arch/x86/x86asm"
 
-	"lpatch/pkg/insn"
+	"lpatch/pkg/arch/x86"
 	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
 )
@@ -50,7 +50,7 @@ func disassemble(w io.Writer, f *patch.File) error {
 
 // instruction decodes what is at the start of code; n is at least 1.
 func (l *listing) instruction(code []byte, at uint64) (n int, text string) {
-	in, err := insn.Decode(code)
+	in, err := x86.Arch{}.Decode(code)
 	if err != nil {
 		return 1, fmt.Sprintf(".byte %#02x", code[0])
 	}
@@ -61,7 +61,7 @@ func (l *listing) instruction(code []byte, at uint64) (n int, text string) {
 	return in.Len, text
 }
 
-// text is an instruction in the syntax of the GNU assembler. x86asm does not know all that insn knows: those are shown
+// text is an instruction in the syntax of the GNU assembler. x86asm does not know all that pkg/arch/x86 knows: those are shown
 // as bytes.
 func (l *listing) text(code []byte, at uint64) string {
 	if string(code) == "\xf3\x0f\x1e\xfa" {

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"lpatch/pkg/insn"
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lpnl"
 )
@@ -121,7 +121,7 @@ func hashPatch(path string) (*lpnl.Patch, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	code := f.BytesAt(start)[:end-start]
-	if err := selfContained(code); err != nil {
+	if err := selfContained(f.Arch, code); err != nil {
 		return nil, fmt.Errorf("%s: the hash function at %#x cannot be copied: %w", path, start, err)
 	}
 	p, err := rawPatch(f, path, "bench-hash", code)
@@ -158,22 +158,20 @@ func hashFunction(f *lpelf.File) (start, end uint64, err error) {
 }
 
 // selfContained sees to it that code means the same elsewhere: all that it refers to is in it.
-func selfContained(code []byte) error {
-	for at := 0; at < len(code); {
-		in, err := insn.Decode(code[at:])
-		if err != nil {
-			return err
+func selfContained(a arch.Arch, code []byte) error {
+	for at, in := range arch.Instructions(a, code) {
+		if in.Kind == arch.Bad {
+			return fmt.Errorf("the instruction at +%#x does not decode", at)
 		}
 		if in.PCRel > 0 {
 			to := int64(at+in.Len) + in.Disp(code[at:])
-			if !in.IsBranch() || in.Kind == insn.Call || to < 0 || to >= int64(len(code)) {
+			if !in.IsBranch() || in.Kind == arch.Call || to < 0 || to >= int64(len(code)) {
 				return fmt.Errorf("the instruction at +%#x refers to +%#x", at, to)
 			}
 		}
-		if in.Kind == insn.JmpInd || in.Kind == insn.CallInd {
+		if in.Kind == arch.JmpInd || in.Kind == arch.CallInd {
 			return fmt.Errorf("the instruction at +%#x leads somewhere", at)
 		}
-		at += in.Len
 	}
 	return nil
 }

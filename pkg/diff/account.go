@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
 
@@ -135,7 +134,7 @@ func (c *comparer) itemsOf(obj *Object, selected func(*lpelf.Section) bool) map[
 		}
 		list, at := out[s.Name], uint64(0)
 		rest := func(to uint64) {
-			if to > at && (!underAny(s.Name, ordinary) && !s.IsText() || obj.IsTable(s) || !isBlank(s, at, to)) {
+			if to > at && (!underAny(s.Name, ordinary) && !s.IsText() || obj.IsTable(s) || !isBlank(obj, s, at, to)) {
 				list = append(list, item{sec: s, start: at, size: to - at})
 			}
 		}
@@ -172,21 +171,17 @@ func (c *comparer) oldIn(obj *Object, s *lpelf.Symbol) *lpelf.Symbol {
 }
 
 // isBlank tells whether part of a section is only padding.
-func isBlank(s *lpelf.Section, from, to uint64) bool {
+func isBlank(o *Object, s *lpelf.Section, from, to uint64) bool {
 	if slices.ContainsFunc(s.Relocs, func(r lpelf.Reloc) bool { return r.Off >= from && r.Off < to }) || to > uint64(len(s.Data)) {
 		return false
 	}
 	d := s.Data[from:to]
 	for s.IsText() && len(d) > 0 {
-		in, err := insn.Decode(d)
-		switch {
-		case d[0] == 0xcc || d[0] == 0:
-			d = d[1:]
-		case err == nil && in.Kind == insn.Nop:
-			d = d[in.Len:]
-		default:
+		n := o.Arch.Filler(d)
+		if n == 0 {
 			return false
 		}
+		d = d[n:]
 	}
 	return len(bytes.Trim(d, "\x00")) == 0
 }

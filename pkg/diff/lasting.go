@@ -4,7 +4,7 @@ import (
 	"debug/elf"
 	"slices"
 
-	"lpatch/pkg/insn"
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -78,9 +78,12 @@ func (w *flow) decode(part *lpelf.Symbol) bool {
 	for _, r := range w.o.RefsIn(sec, part.Value, part.Size) {
 		refs[r.End] = r
 	}
-	for at := part.Value; at < part.Value+part.Size; {
-		in, err := insn.Decode(sec.Data[at:])
-		if err != nil {
+	for pos, in := range arch.Instructions(w.o.Arch, sec.Data[part.Value:]) {
+		at := part.Value + uint64(pos)
+		if at >= part.Value+part.Size {
+			break
+		}
+		if in.Kind == arch.Bad {
 			return false
 		}
 		end := at + uint64(in.Len)
@@ -93,24 +96,23 @@ func (w *flow) decode(part *lpelf.Symbol) bool {
 			}
 		}
 		w.add(place{sec.Index, at}, place{sec.Index, end}, target, in.Kind, ref.Sym)
-		at = end
 	}
 	return true
 }
 
 // add notes where an instruction leads.
-func (w *flow) add(at, end, target place, kind insn.Kind, callee *lpelf.Symbol) {
+func (w *flow) add(at, end, target place, kind arch.Kind, callee *lpelf.Symbol) {
 	switch kind {
-	case insn.Ret, insn.Trap:
+	case arch.Ret, arch.Trap:
 		w.leaves[at] = true
-	case insn.JmpInd:
+	case arch.JmpInd:
 		w.jumps = append(w.jumps, at)
-	case insn.Jmp:
+	case arch.Jmp:
 		w.lead(at, target)
-	case insn.Jcc, insn.Loop:
+	case arch.Jcc, arch.Loop:
 		w.lead(at, target)
 		w.lead(at, end)
-	case insn.Call:
+	case arch.Call:
 		if callee != nil && slices.Contains(neverReturn, callee.Name) {
 			w.leaves[at] = true
 			return

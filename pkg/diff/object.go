@@ -11,8 +11,8 @@ import (
 	"sort"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/debuginfo"
-	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
 
@@ -101,9 +101,9 @@ func (o *Object) decodeSection(s *lpelf.Section) {
 	ends := map[uint64]uint64{}
 	o.ends[s.Index] = ends
 	next := 0
-	for pos := 0; pos < len(s.Data); {
-		in, err := insn.Decode(s.Data[pos:])
-		if err != nil {
+	for pos, in := range arch.Instructions(o.Arch, s.Data) {
+		if in.Kind == arch.Bad {
+			_, err := o.Arch.Decode(s.Data[pos:])
 			o.decode[s.Index] = fmt.Errorf("%s+%#x: %w", s.Name, pos, err)
 			return
 		}
@@ -112,7 +112,6 @@ func (o *Object) decodeSection(s *lpelf.Section) {
 			ends[s.Relocs[next].Off] = uint64(end)
 			next++
 		}
-		pos = end
 	}
 }
 

@@ -1,7 +1,7 @@
 package diff
 
 import (
-	"lpatch/pkg/insn"
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -9,7 +9,7 @@ import (
 // constant table: the program may have stored it, and new code would jump back into the old body.
 func (c *comparer) checkStoredLabels() {
 	for _, ch := range c.res.Changed {
-		if takesLabel(c.old, c.old.SectionOf(ch.Old)) && jumpsIndirectly(c.new.SectionOf(ch.New)) {
+		if takesLabel(c.old, c.old.SectionOf(ch.Old)) && jumpsIndirectly(c.new, c.new.SectionOf(ch.New)) {
 			c.refuse(ch.New.Name, "label-address", "the old function takes the address of one of its labels, and where the program has stored it the new code would jump into the old one; leave the function as it was, or change one that it calls")
 		}
 	}
@@ -26,31 +26,21 @@ func takesLabel(o *Object, s *lpelf.Section) bool {
 	for _, r := range s.Relocs {
 		relocated[int(r.Off)] = true
 	}
-	for pos := 0; pos < len(s.Data); {
-		in, err := insn.Decode(s.Data[pos:])
-		if err != nil {
-			return false // refused elsewhere
-		}
-		if in.Kind == insn.Other && in.PCRel == 4 && !relocated[pos+in.PCRelOff] {
+	for pos, in := range arch.Instructions(o.Arch, s.Data) { // what does not decode is refused elsewhere
+		if in.Kind == arch.Other && in.PCRel == 4 && !relocated[pos+in.PCRelOff] {
 			if to := pos + in.Len + int(in.Disp(s.Data[pos:])); to > 0 && to < len(s.Data) {
 				return true
 			}
 		}
-		pos += in.Len
 	}
 	return false
 }
 
-func jumpsIndirectly(s *lpelf.Section) bool {
-	for pos := 0; pos < len(s.Data); {
-		in, err := insn.Decode(s.Data[pos:])
-		if err != nil {
-			return false
-		}
-		if in.Kind == insn.JmpInd {
+func jumpsIndirectly(o *Object, s *lpelf.Section) bool {
+	for _, in := range arch.Instructions(o.Arch, s.Data) {
+		if in.Kind == arch.JmpInd {
 			return true
 		}
-		pos += in.Len
 	}
 	return false
 }

@@ -2,12 +2,11 @@ package image
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"sort"
 
-	"lpatch/pkg/insn"
+	"lpatch/pkg/arch"
 )
 
 // codeRef is an instruction that leads to an address.
@@ -22,16 +21,11 @@ func (im *Image) codeRefs() []codeRef {
 	for _, e := range im.Extents() {
 		code := im.Code(e.Start)
 		code = code[:min(uint64(len(code)), e.End-e.Start)]
-		for pos := 0; pos < len(code); {
-			in, err := insn.Decode(code[pos:])
-			if err != nil {
-				break
-			}
+		for pos, in := range arch.Instructions(im.Arch, code) {
 			at := e.Start + uint64(pos)
 			if to := at + uint64(in.Len) + uint64(in.Disp(code[pos:])); in.PCRel == 4 && (to < e.Start || to >= e.End) {
 				refs = append(refs, codeRef{to, at})
 			}
-			pos += in.Len
 		}
 	}
 	sort.SliceStable(refs, func(i, j int) bool { return refs[i].to < refs[j].to })
@@ -85,18 +79,12 @@ func (im *Image) Entries(name string, at uint64) []uint64 {
 func (im *Image) Branches(start, size uint64, to []uint64) (n int) {
 	code := im.Code(start)
 	code = code[:min(uint64(len(code)), size)]
-	for pos := 0; pos < len(code); {
-		in, err := insn.Decode(code[pos:])
-		if err != nil {
-			return n
-		}
+	for pos, in := range arch.Instructions(im.Arch, code) {
 		if in.IsBranch() && in.PCRel == 4 {
-			end := start + uint64(pos+in.Len)
-			if slices.Contains(to, end+uint64(int64(int32(binary.LittleEndian.Uint32(code[pos+in.PCRelOff:]))))) {
+			if slices.Contains(to, start+uint64(pos+in.Len)+uint64(in.Disp(code[pos:]))) {
 				n++
 			}
 		}
-		pos += in.Len
 	}
 	return n
 }

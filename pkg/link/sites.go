@@ -6,8 +6,8 @@ import (
 	"regexp"
 	"sort"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
-	"lpatch/pkg/insn"
 	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
 )
@@ -60,7 +60,7 @@ func (l *linker) runsOn(bodies []patch.Range, site uint64) bool {
 		if uint64(len(code)) < b.End-b.Start {
 			return false
 		}
-		if len(branchesInto(code[:b.End-b.Start], b.Start, site, site+jumpLen)) > 0 {
+		if len(branchesInto(l.im.Arch, code[:b.End-b.Start], b.Start, site, site+jumpLen)) > 0 {
 			return false
 		}
 	}
@@ -89,7 +89,7 @@ func (l *linker) site(in *Input, ch diff.Change, m *match.Match) (patch.Site, bo
 		name = name[:patch.MaxNameLen]
 	}
 	room := m.End - at
-	if room < jumpLen && at+jumpLen <= l.im.NextStart(m.Start) && len(code) >= jumpLen && isPadding(code[room:], jumpLen-int(room)) {
+	if room < jumpLen && at+jumpLen <= l.im.NextStart(m.Start) && len(code) >= jumpLen && isPadding(l.im.Arch, code[room:], jumpLen-int(room)) {
 		room = jumpLen
 	}
 	if room < jumpLen || len(code) < jumpLen {
@@ -102,15 +102,11 @@ func (l *linker) site(in *Input, ch diff.Change, m *match.Match) (patch.Site, bo
 
 // isPadding tells whether the first n bytes of what follows a function can be nothing else than filling: no-ops, int3,
 // zeros. The last no-op may be longer.
-func isPadding(code []byte, n int) bool {
+func isPadding(a arch.Arch, code []byte, n int) bool {
 	for n > 0 {
-		size := 1
-		if code[0] != 0xcc && code[0] != 0 {
-			in, err := insn.Decode(code)
-			if err != nil || in.Kind != insn.Nop {
-				return false
-			}
-			size = in.Len
+		size := a.Filler(code)
+		if size == 0 {
+			return false
 		}
 		code, n = code[size:], n-size
 	}
@@ -119,14 +115,10 @@ func isPadding(code []byte, n int) bool {
 
 // branchesInto lists the offsets from start of the instructions of the old body that branch, or may branch, strictly
 // inside the bytes [from, to).
-func branchesInto(code []byte, start, from, to uint64) []uint64 {
+func branchesInto(a arch.Arch, code []byte, start, from, to uint64) []uint64 {
 	var out []uint64
-	for pos := 0; pos < len(code); {
-		in, err := insn.Decode(code[pos:])
-		if err != nil {
-			return append(out, uint64(pos))
-		}
-		if in.Kind == insn.JmpInd {
+	for pos, in := range arch.Instructions(a, code) {
+		if in.Kind == arch.Bad || in.Kind == arch.JmpInd {
 			out = append(out, uint64(pos))
 		}
 		if in.IsBranch() {
@@ -134,7 +126,6 @@ func branchesInto(code []byte, start, from, to uint64) []uint64 {
 				out = append(out, uint64(pos))
 			}
 		}
-		pos += in.Len
 	}
 	return out
 }

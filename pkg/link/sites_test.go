@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/arch/x86"
 )
 
 func TestBranchesInto(t *testing.T) {
@@ -17,7 +19,7 @@ func TestBranchesInto(t *testing.T) {
 		0xc3,
 	}
 	const start = 0x1000
-	if diff := cmp.Diff([]uint64{5}, branchesInto(code, start, start, start+5)); diff != "" {
+	if diff := cmp.Diff([]uint64{5}, branchesInto(x86.Arch{}, code, start, start, start+5)); diff != "" {
 		t.Errorf("the branch to the first byte does no harm, that to the third does (-want +got):\n%s", diff)
 	}
 }
@@ -36,7 +38,7 @@ func TestIsPadding(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := isPadding(tt.code, 4); got != tt.want {
+			if got := isPadding(x86.Arch{}, tt.code, 4); got != tt.want {
 				t.Errorf("%v, want %v", got, tt.want)
 			}
 		})

@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"lpatch/pkg/arch"
+	"lpatch/pkg/arch/x86"
 )
 
 // maxFile bounds what is read into memory; the largest debug build known to us is a tenth of it.
@@ -16,6 +19,9 @@ const maxFile = 2 << 30
 
 // maxAlign bounds the alignment of a section: programs that want huge pages ask for 2 MiB (node does).
 const maxAlign = 2 << 20
+
+// archs are the processors that files may be for.
+var archs = map[elf.Machine]arch.Arch{elf.EM_X86_64: x86.Arch{}}
 
 // ErrNotELF is wrapped by the errors of Parse for a file that is not an ELF file at all.
 var ErrNotELF = errors.New("not an ELF file")
@@ -25,6 +31,7 @@ type File struct {
 	Path       string // for messages
 	Data       []byte
 	Type       elf.Type
+	Arch       arch.Arch  // the processor that it is for
 	Sections   []*Section // index as in the file
 	Progs      []Prog
 	Symbols    []*Symbol // .symtab with its null entry, so that a relocation's index fits; empty if stripped
@@ -133,7 +140,10 @@ func Parse(name string, data []byte) (f *File, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: damaged ELF file: %w", name, err)
 	}
-	f = &File{Path: name, Data: data, Type: ef.Type}
+	f = &File{Path: name, Data: data, Type: ef.Type, Arch: archs[ef.Machine]}
+	if f.Arch == nil {
+		return nil, fmt.Errorf("%s: damaged ELF file: it is for the machine %v", name, ef.Machine)
+	}
 	for _, p := range ef.Progs {
 		if err := f.addProg(p); err != nil {
 			return nil, err

@@ -3,7 +3,7 @@ package lpelf
 import (
 	"debug/elf"
 
-	"lpatch/pkg/insn"
+	"lpatch/pkg/arch"
 )
 
 // Slot is a word that the dynamic linker fills, found through .rela.dyn and .rela.plt.
@@ -53,7 +53,7 @@ func (f *File) ReadSlots() (*Slots, error) {
 		if sec.Flags&elf.SHF_EXECINSTR == 0 || len(sec.Name) < 4 || sec.Name[:4] != ".plt" && sec.Name != ".iplt" {
 			continue
 		}
-		s.scanPLT(sec)
+		s.scanPLT(f.Arch, sec)
 	}
 	return s, nil
 }
@@ -102,7 +102,7 @@ func (s *Slots) add(r Reloc) {
 
 // scanPLT finds "jmp *slot(%rip)" in each entry of a PLT section. The entry starts at the endbr64 or bnd prefix before
 // the jump; entries are 8 or 16 bytes, and an entry of the lazy .plt of an IBT binary holds no such jump (.plt.sec does).
-func (s *Slots) scanPLT(sec *Section) {
+func (s *Slots) scanPLT(a arch.Arch, sec *Section) {
 	const maxEntry = 16
 	step := uint64(maxEntry)
 	if sec.Entry == 8 || sec.Align == 8 {
@@ -110,12 +110,8 @@ func (s *Slots) scanPLT(sec *Section) {
 	}
 	for off := uint64(0); off+step <= uint64(len(sec.Data)); off += step {
 		code := sec.Data[off : off+step]
-		for pos := 0; pos < len(code); {
-			in, err := insn.Decode(code[pos:])
-			if err != nil {
-				break
-			}
-			if in.Kind == insn.JmpInd && in.PCRel == 4 {
+		for pos, in := range arch.Instructions(a, code) {
+			if in.Kind == arch.JmpInd && in.PCRel == 4 {
 				slot := sec.Addr + off + uint64(pos+in.Len) + uint64(int64(int32(le32(code[pos+in.PCRelOff:]))))
 				if _, ok := s.ByVaddr[slot]; ok {
 					s.PLT[sec.Addr+off] = slot
@@ -123,7 +119,6 @@ func (s *Slots) scanPLT(sec *Section) {
 				}
 				break
 			}
-			pos += in.Len
 		}
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
-	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
 
@@ -23,16 +23,15 @@ const (
 func anchorOf(obj *diff.Object, sec *lpelf.Section) (anchor []byte, fixed int) {
 	refs := obj.Refs(sec)
 	run := 0 // where the current run starts
-	for pos := 0; pos < len(sec.Data); {
-		in, err := insn.Decode(sec.Data[pos:])
-		if err != nil {
+	for pos, in := range arch.Instructions(obj.Arch, sec.Data) {
+		if in.Kind == arch.Bad {
 			return nil, 0
 		}
 		end, referring := pos+in.Len, false
 		for len(refs) > 0 && refs[0].Off < uint64(end) {
 			refs, referring = refs[1:], true
 		}
-		if referring || in.PCRel != 0 || in.Kind == insn.Nop {
+		if referring || in.PCRel != 0 || in.Kind == arch.Nop {
 			run = end
 		} else {
 			fixed += in.Len
@@ -40,7 +39,6 @@ func anchorOf(obj *diff.Object, sec *lpelf.Section) (anchor []byte, fixed int) {
 				anchor = sec.Data[run : run+n]
 			}
 		}
-		pos = end
 	}
 	if len(anchor) < anchorKey {
 		return nil, fixed

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
-	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
 
@@ -201,7 +201,7 @@ func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
 	refs := m.obj.Refs(sec)
 	pos, t := 0, 0
 	for pos < len(sec.Data) {
-		oi, err := insn.Decode(sec.Data[pos:])
+		oi, err := m.obj.Arch.Decode(sec.Data[pos:])
 		if err != nil {
 			return fmt.Errorf("%s+%#x in %s: %w", name, pos, m.obj.Name, err)
 		}
@@ -209,11 +209,11 @@ func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
 		for len(refs) > 0 && refs[0].Off < uint64(pos+oi.Len) {
 			here, refs = append(here, refs[0]), refs[1:]
 		}
-		if oi.Kind == insn.Nop && len(here) == 0 {
+		if oi.Kind == arch.Nop && len(here) == 0 {
 			pos += oi.Len
 			continue
 		}
-		t += skipNops(code, t)
+		t += skipNops(m.im.Arch, code, t)
 		if t >= len(code) {
 			return fmt.Errorf("%w at %s+%#x: it ends there", errDiffers, name, pos)
 		}
@@ -226,7 +226,7 @@ func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
 			continue
 		}
 		p := place{name: name, sec: sec, pos: pos, o: sec.Data[pos : pos+oi.Len], oi: oi, addr: addr + uint64(t)}
-		if p.ti, err = insn.Decode(code[t:]); err != nil {
+		if p.ti, err = m.im.Arch.Decode(code[t:]); err != nil {
 			return fmt.Errorf("%w at %s+%#x: %w", errDiffers, name, pos, err)
 		}
 		p.t = code[t : t+p.ti.Len]
@@ -241,11 +241,9 @@ func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
 }
 
 // skipNops returns the length of the run of no-ops at code[t:].
-func skipNops(code []byte, t int) int {
-	n := 0
-	for t+n < len(code) {
-		in, err := insn.Decode(code[t+n:])
-		if err != nil || in.Kind != insn.Nop {
+func skipNops(a arch.Arch, code []byte, t int) (n int) {
+	for _, in := range arch.Instructions(a, code[min(t, len(code)):]) {
+		if in.Kind != arch.Nop {
 			break
 		}
 		n += in.Len
@@ -259,7 +257,7 @@ type place struct {
 	sec    *lpelf.Section
 	pos    int
 	o, t   []byte
-	oi, ti insn.Insn
+	oi, ti arch.Insn
 	addr   uint64 // of the image's instruction
 }
 
@@ -309,9 +307,9 @@ func (m *matcher) insn(p place, refs []diff.Ref) error {
 
 // samePrefix compares what stands before a branch's opcode (bnd, notrack).
 func samePrefix(p place) bool {
-	op := func(in insn.Insn) int {
+	op := func(in arch.Insn) int {
 		n := in.PCRelOff - 1
-		if in.Kind == insn.Jcc && in.PCRel == 4 {
+		if in.Kind == arch.Jcc && in.PCRel == 4 {
 			n--
 		}
 		return max(n, 0)
@@ -360,8 +358,8 @@ func (m *matcher) checkJump(j jump) error {
 	if int64(j.off) < 0 || j.off > uint64(len(j.sec.Data)) {
 		return fmt.Errorf("%w at %s: it refers outside %s", errDiffers, j.from, j.sec.Name)
 	}
-	off := j.off + uint64(skipNops(j.sec.Data, int(j.off)))
-	to := j.to + uint64(skipNops(m.im.Code(j.to), 0))
+	off := j.off + uint64(skipNops(m.obj.Arch, j.sec.Data, int(j.off)))
+	to := j.to + uint64(skipNops(m.im.Arch, m.im.Code(j.to), 0))
 	if want, ok := match.at[off]; ok && want == to || off == uint64(len(j.sec.Data)) && j.to >= match.End {
 		return nil
 	}

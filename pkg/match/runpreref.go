@@ -5,10 +5,10 @@ import (
 	"debug/elf"
 	"encoding/binary"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/arch/x86"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
-	"lpatch/pkg/insn"
 	"lpatch/pkg/lpelf"
 )
 
@@ -347,7 +347,7 @@ func relaxation(p place) (int64, relaxKind) {
 	rexO, o := x86.SplitRex(p.o)
 	rexT, t := x86.SplitRex(p.t)
 	switch {
-	case p.oi.Kind == insn.CallInd && p.ti.Kind == insn.Call, p.oi.Kind == insn.JmpInd && p.ti.Kind == insn.Jmp:
+	case p.oi.Kind == arch.CallInd && p.ti.Kind == arch.Call, p.oi.Kind == arch.JmpInd && p.ti.Kind == arch.Jmp:
 		return p.ti.Disp(p.t), relaxPC
 	case len(p.t) != len(p.o) || len(o) != 6 || len(t) != 6:
 		return 0, relaxNone

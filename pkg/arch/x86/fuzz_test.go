@@ -1,4 +1,4 @@
-package insn
+package x86
 
 import (
 	"bytes"
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"testing"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/fuzztest"
 )
 
@@ -14,7 +15,7 @@ import (
 func FuzzDecode(f *testing.F) {
 	for _, text := range texts(f) {
 		for pos := 0; pos < len(text); {
-			in, err := Decode(text[pos:])
+			in, err := Arch{}.Decode(text[pos:])
 			if err != nil {
 				break
 			}
@@ -26,9 +27,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte{0xc5, 0xf8, 0x77})                         // vzeroupper
 	f.Add([]byte{0xc4, 0xe3, 0x79, 0x14, 0x05, 0, 0, 0, 0}) // vpextrb, cut off
 	f.Fuzz(func(t *testing.T, code []byte) {
-		in, err := Decode(code)
+		in, err := Arch{}.Decode(code)
 		if err != nil {
-			if in != (Insn{}) || !errors.Is(err, ErrDecode) {
+			if in != (arch.Insn{}) || !errors.Is(err, arch.ErrDecode) {
 				t.Fatalf("instruction %+v and error %v", in, err)
 			}
 			return
@@ -49,11 +50,11 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("% x: a branch to nowhere: %+v", code, in)
 		}
 		_ = in.Disp(code)
-		if again, err := Decode(append(bytes.Clone(code[:in.Len]), 0xcc, 0xcc)); err != nil || again != in {
+		if again, err := (Arch{}).Decode(append(bytes.Clone(code[:in.Len]), 0xcc, 0xcc)); err != nil || again != in {
 			t.Fatalf("% x: %+v, but with something else behind it %+v (%v)", code[:in.Len], in, again, err)
 		}
 		for n := range in.Len {
-			if short, err := Decode(code[:n]); err == nil {
+			if short, err := (Arch{}).Decode(code[:n]); err == nil {
 				t.Fatalf("% x is an instruction %+v, and so is its beginning of %d bytes: %+v", code[:in.Len], in, n, short)
 			}
 		}

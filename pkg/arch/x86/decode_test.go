@@ -1,4 +1,4 @@
-package insn
+package x86
 
 import (
 	"bufio"
@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/arch"
 )
 
 // TestAgainstObjdump compares every instruction length of real programs with GNU objdump's.
@@ -45,7 +47,7 @@ func compareFile(t *testing.T, file string) {
 		}
 		total++
 		// Behind the instruction there is more code: a decoder must not depend on the end of the buffer.
-		in, err := Decode(append(append([]byte{}, code...), make([]byte, 16)...))
+		in, err := Arch{}.Decode(append(append([]byte{}, code...), make([]byte, 16)...))
 		if msg := mismatch(in, err, code, f[0], f[2]); msg != "" {
 			if bad++; bad <= 25 {
 				t.Errorf("%s % x %s: %s", f[0], code, f[2], msg)
@@ -58,7 +60,7 @@ func compareFile(t *testing.T, file string) {
 	t.Logf("%d instructions, %d differ", total, bad)
 }
 
-func mismatch(in Insn, err error, code []byte, addr, text string) string {
+func mismatch(in arch.Insn, err error, code []byte, addr, text string) string {
 	if err != nil {
 		return err.Error()
 	}
