@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"debug/elf"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -63,7 +62,7 @@ func identify(f *os.File) (id identity, err error) {
 			if _, err := io.ReadFull(p.Open(), note); err != nil {
 				return identity{}, err
 			}
-			if id.buildID = findBuildID(note, p.Align, e.ByteOrder); id.buildID != nil {
+			if id.buildID = lpelf.FindBuildID(note, p.Align, e.ByteOrder); id.buildID != nil {
 				return id, nil
 			}
 		}
@@ -78,28 +77,4 @@ func identify(f *os.File) (id identity, err error) {
 	}
 	id.load = sum.Sum(nil)
 	return id, nil
-}
-
-// findBuildID looks for NT_GNU_BUILD_ID (3) in the notes of one segment.
-func findBuildID(b []byte, align uint64, order binary.ByteOrder) []byte {
-	if align != 8 {
-		align = 4
-	}
-	up := func(n uint64) uint64 { return (n + align - 1) &^ (align - 1) }
-	for len(b) >= 12 {
-		name, size, typ := uint64(order.Uint32(b)), uint64(order.Uint32(b[4:])), order.Uint32(b[8:])
-		start := up(12 + name)
-		end := start + size
-		if end > uint64(len(b)) {
-			return nil
-		}
-		if typ == 3 && string(b[12:12+name]) == "GNU\x00" {
-			return b[start:end]
-		}
-		if up(end) >= uint64(len(b)) {
-			return nil
-		}
-		b = b[up(end):]
-	}
-	return nil
 }

@@ -2,21 +2,75 @@
 // pkg/arch/x86. Which one a file is for says the file (lpelf.File.Arch), never the machine that lpctl runs on.
 package arch
 
-// Arch is a processor.
+// PageSize is what segments of a patch are aligned to.
+const PageSize = 4096
+
+// Arch is a processor. Fields are those of relocations, by their offset in code.
 type Arch interface {
 	// Decode decodes the instruction at the start of code.
 	Decode(code []byte) (Insn, error)
+	// Reloc explains a type of relocation.
+	Reloc(number uint32) Reloc
+
 	// Filler returns how many bytes at the start of code do nothing, or end the program, and are put between functions: those of
 	// a no-op, of a trap, zeros. It is 0 for other code.
 	Filler(code []byte) int
-	// Argument finds out what an argument, of which 0 is the first, is at a call or jump whose relocated field is at an offset,
-	// from the instructions in front of it as far as nothing leads into them. relocated tells of fields in [from, to).
+	// Site says where in a function the jump to its new body goes, and how long that is.
+	Site(code []byte) (off, size uint64)
+	// Through is a function that jumps to what a word holds, or, if twice, to what the word holds that it points to; field is
+	// where the distance to the word is to be written.
+	Through(twice bool) (code []byte, field uint64)
+	// Trap is an instruction that ends the program.
+	Trap() []byte
+
+	// Use tells what the instruction around a field does with the place that the field means.
+	Use(code []byte, field uint64) Use
+	// Load has an instruction that takes an address load the word there instead.
+	Load(code []byte, field uint64)
+	// Relax has an instruction that uses a word of the global offset table use the place itself, as linkers do, if it can; to is
+	// where its field is then.
+	Relax(t Reloc, code []byte, field uint64) (to uint64, ok bool)
+	// Relaxed recognises in a linked file what a linker has made of an instruction that uses a word of the global offset table.
+	Relaxed(old, linked []byte, o, l Insn) (value int64, is Relaxation)
+
+	// Sequence finds the instructions around a field by which code gets at a thread-local variable, and which a linker rewrites
+	// together where it knows the distance from the thread pointer; n is 0 if there are none.
+	Sequence(t Reloc, code []byte, field uint64) (start, n uint64)
+	// LocalExec tells whether code is what a linker makes of such a sequence, and the distance that it has then, if any.
+	LocalExec(t Reloc, code []byte) (off int64, ok bool)
+	// ToLocalExec rewrites a sequence; field is where the distance is to be written.
+	ToLocalExec(t Reloc, code []byte) (field uint64)
+
+	// Argument finds out what an argument, of which 0 is the first, is at a call or jump with a field, from the instructions in
+	// front of it as far as nothing leads into them. relocated tells of fields in [from, to).
 	Argument(code []byte, call uint64, n int, relocated func(from, to uint64) bool) Value
 	// AllOnes tells whether code makes a number of all ones, of the size of a pointer, or does not decode.
 	AllOnes(code []byte) bool
 }
 
-// Value is what is known of an argument: a number, or the address that the relocated field of an instruction means.
+// Use is what an instruction does with the place that it refers to.
+type Use uint8
+
+// The uses of places.
+const (
+	OtherUse        Use = iota
+	TakesAddress        // it computes the address
+	Branches            // it calls it, or jumps there
+	BranchesIf          // it jumps there under a condition
+	BranchesThrough     // it calls what the word there holds, or jumps there
+)
+
+// Relaxation is the form of an instruction that a linker has rewritten.
+type Relaxation uint8
+
+// The forms of rewritten instructions.
+const (
+	NotRelaxed Relaxation = iota
+	ToNear                // the value is relative to the end of the instruction
+	ToNumber              // the value is what is used
+)
+
+// Value is what is known of an argument: a number, or the address that the field of an instruction means.
 type Value struct {
 	Known  bool
 	Number int64

@@ -32,6 +32,7 @@ type Insn struct {
 	// it starts. It is a branch displacement or an operand in memory.
 	PCRel    int
 	PCRelOff int
+	Prefix   int // of a branch: the bytes before its opcode
 }
 
 // IsBranch tells whether the PC-relative field is a branch target.

@@ -18,11 +18,10 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
 )
-
-const pageSize = 4096
 
 var le = binary.LittleEndian
 
@@ -167,7 +166,7 @@ func (b *baker) measure() error {
 	if end = max(end, b.cut); end < uint64(len(b.file.Data)) && len(bytes.Trim(b.file.Data[end:], "\x00")) > 0 {
 		return refuse("%s has %d bytes behind what its headers describe, which the program may look for at its end", b.name, uint64(len(b.file.Data))-end)
 	}
-	b.start, b.off = alignUp(b.start, pageSize), alignUp(b.cut, pageSize)
+	b.start, b.off = alignUp(b.start, arch.PageSize), alignUp(b.cut, arch.PageSize)
 	return nil
 }
 
@@ -201,7 +200,7 @@ func (b *baker) divide() {
 		low, high := p.end, p.start
 		for _, at := range b.relative {
 			if at >= p.start && at < p.end {
-				low, high = min(low, at&^(pageSize-1)), max(high, alignUp(at+8, pageSize))
+				low, high = min(low, at&^(arch.PageSize-1)), max(high, alignUp(at+8, arch.PageSize))
 			}
 		}
 		if s.Prot != patch.ProtR || low >= high {
@@ -225,7 +224,7 @@ func (b *baker) place() error {
 		t.addr = alignUp(at, t.align)
 		at = t.addr + uint64(len(t.data))
 	}
-	b.base = alignUp(at, pageSize)
+	b.base = alignUp(at, arch.PageSize)
 	if reach := b.base + uint64(len(b.memory)) - b.patch.Spec.Images[b.image].SpanStart; reach >= 1<<31 {
 		return refuse("%s is so large that a jump would not reach the patch behind it", b.name)
 	}

@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"slices"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
 )
@@ -94,7 +95,7 @@ func (b *baker) write() ([]byte, error) {
 // partSection is the section for a part of the patch.
 func partSection(p part, base, off uint64) *section {
 	s := &section{
-		name: p.name, typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, addr: base + p.start, off: off + p.start, align: pageSize,
+		name: p.name, typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, addr: base + p.start, off: off + p.start, align: arch.PageSize,
 		data: make([]byte, p.end-p.start),
 	}
 	if p.flags&elf.PF_W != 0 {
@@ -132,7 +133,7 @@ func (b *baker) programHeaders(out []byte) {
 		le.PutUint32(h, uint32(elf.PT_LOAD))
 		le.PutUint32(h[4:], uint32(l.flags))
 		setRange(h, b.fileOffset(l.start), l.start, l.end-l.start)
-		le.PutUint64(h[48:], pageSize)
+		le.PutUint64(h[48:], arch.PageSize)
 		table = slices.Insert(table, last+i, h)
 	}
 	copy(out[b.off:], slices.Concat(table...))

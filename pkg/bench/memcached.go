@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lpnl"
 )
@@ -136,7 +137,7 @@ func hashPatch(path string) (*lpnl.Patch, error) {
 // hashFunction finds the code with the constants, between two starts of functions in the table of .eh_frame_hdr.
 func hashFunction(f *lpelf.File) (start, end uint64, err error) {
 	text, table := f.Section(".text"), f.Section(".eh_frame_hdr")
-	if text == nil || table == nil || len(table.Data) < 12 {
+	if text == nil || table == nil {
 		return 0, 0, errors.New("it has no .text or no .eh_frame_hdr")
 	}
 	at := -1
@@ -145,10 +146,10 @@ func hashFunction(f *lpelf.File) (start, end uint64, err error) {
 			return 0, 0, errors.New("it does not hash its keys with MurmurHash3_x86_32")
 		}
 	}
-	// LSB "Exception Frames": sorted pairs of 32 bits each, relative to the section, of which the first is the function.
+	rows, _ := ehframe.ReadHeader(table.Data, table.Addr)
 	var starts []uint64
-	for row := table.Data[12:]; len(row) >= 8; row = row[8:] {
-		starts = append(starts, table.Addr+uint64(int64(int32(binary.LittleEndian.Uint32(row)))))
+	for _, r := range rows {
+		starts = append(starts, r.PC)
 	}
 	i, _ := slices.BinarySearch(starts, text.Addr+uint64(at))
 	if i == 0 || i == len(starts) || starts[i-1] < text.Addr {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/match"
@@ -112,7 +113,7 @@ func usersIn(obj *diff.Object, name string) []use {
 			}
 			by, _ := obj.At(sec, int64(r.Off))
 			// The tables of a switch have no name either, and lead into the function.
-			if by == nil && (r.Type != elf.R_X86_64_64 || r.Add != 0 || sec.Flags&diff.LinkOrder != 0) || by != nil && by.Name == name || seen[by] {
+			if by == nil && !(r.Type.Pointer() || r.Add != 0 || sec.Flags&diff.LinkOrder != 0) || by != nil && by.Name == name || seen[by] {
 				continue
 			}
 			seen[by] = true
@@ -315,7 +316,7 @@ func (b *builder) callsLess(u use, name string, at uint64) bool {
 			continue
 		}
 		for _, r := range u.obj.RefsIn(u.obj.SectionOf(part), part.Value, part.Size) {
-			if r.Sym != nil && r.Sym.Name == name && r.Type == elf.R_X86_64_PLT32 {
+			if r.Sym != nil && r.Sym.Name == name && r.Type.Meaning == arch.Branch {
 				want++
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -121,14 +122,14 @@ func sectionBytes(s *lpelf.Section) ([]byte, error) {
 func relocate(f *lpelf.File, data []byte, r lpelf.Reloc) {
 	v := uint64(r.Addend) + r.Sym.Value
 	switch {
-	case (r.Type == elf.R_X86_64_DTPOFF64 || r.Type == elf.R_X86_64_DTPOFF32) && r.Off+8 <= uint64(len(data)): // gas writes the upper half as 0
+	case r.Type.Meaning == arch.BlockOffset && r.Off+8 <= uint64(len(data)): // gas writes the upper half as 0
 		binary.LittleEndian.PutUint64(data[r.Off:], v+uint64(r.Sym.Section)<<SectionShift)
-	case r.Type == elf.R_X86_64_64 && r.Off+8 <= uint64(len(data)):
+	case r.Type.Pointer() && r.Off+8 <= uint64(len(data)):
 		if s := f.SectionOf(r.Sym); s != nil && s.Flags&elf.SHF_ALLOC != 0 {
 			v += uint64(r.Sym.Section) << SectionShift
 		}
 		binary.LittleEndian.PutUint64(data[r.Off:], v)
-	case r.Type == elf.R_X86_64_32 && r.Off+4 <= uint64(len(data)):
+	case r.Type.Short() && !r.Type.Signed && r.Off+4 <= uint64(len(data)):
 		binary.LittleEndian.PutUint32(data[r.Off:], uint32(v))
 	}
 }

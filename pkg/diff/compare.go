@@ -215,7 +215,7 @@ func maskedBytes(s *lpelf.Section, start, size uint64) []byte {
 		copy(b, s.Data[start:])
 	}
 	for _, r := range s.Relocs {
-		for i := uint64(0); i < FieldSize(r.Type); i++ {
+		for i := uint64(0); i < uint64(r.Type.Size); i++ {
 			if at := r.Off + i; at >= start && at-start < size {
 				b[at-start] = 0
 			}

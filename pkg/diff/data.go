@@ -99,7 +99,7 @@ func (o *Object) Content(s *lpelf.Symbol) (b []byte, linked []bool) {
 	start := startOf(sec, s)
 	b, linked = maskedBytes(sec, start, s.Size), make([]bool, s.Size)
 	for _, r := range o.refsAt(sec, start, s.Size) {
-		for i := r.Off - start; i < min(r.Off-start+FieldSize(r.Type), s.Size); i++ {
+		for i := r.Off - start; i < min(r.Off-start+uint64(r.Type.Size), s.Size); i++ {
 			linked[i] = true
 		}
 	}

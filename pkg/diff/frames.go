@@ -2,9 +2,9 @@ package diff
 
 import (
 	"debug/elf"
-	"encoding/binary"
 	"strings"
 
+	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lpelf"
 )
 
@@ -33,25 +33,18 @@ func (o *Object) Frames() []Frame {
 }
 
 func (o *Object) readFrames(s *lpelf.Section) {
-	le := binary.LittleEndian
 	cies := map[uint64]uint64{} // start to end
 	refs := o.Refs(s)
-	for off := uint64(0); off+8 <= uint64(len(s.Data)); {
-		n := uint64(le.Uint32(s.Data[off:]))
-		end := off + 4 + n
-		if n < 4 || n >= 0xfffffff0 || end > uint64(len(s.Data)) {
-			return
-		}
-		id := uint64(le.Uint32(s.Data[off+4:]))
-		if id == 0 {
-			cies[off] = end
-		} else if cieEnd, ok := cies[off+4-id]; ok {
-			f := Frame{Section: s, Off: off, End: end, CIE: off + 4 - id, CIEEnd: cieEnd}
+	entries, _, _ := ehframe.Entries(s.Data)
+	for _, e := range entries {
+		if e.IsCIE() {
+			cies[e.Off] = e.End
+		} else if cieEnd, ok := cies[e.CIE]; ok {
+			f := Frame{Section: s, Off: e.Off, End: e.End, CIE: e.CIE, CIEEnd: cieEnd}
 			if f.take(refs) {
 				o.frames = append(o.frames, f)
 			}
 		}
-		off = end
 	}
 }
 
@@ -60,7 +53,7 @@ func (o *Object) readFrames(s *lpelf.Section) {
 func (f *Frame) take(refs []Ref) bool {
 	for i, r := range refs {
 		switch {
-		case r.Off == f.Off+8 && r.Type == elf.R_X86_64_PC32 && r.Sec != nil:
+		case r.Off == f.Off+8 && r.Type.Near() && r.Sec != nil:
 			f.Code = r
 		case r.Off > f.Off+8 && r.Off < f.End && f.LSDA == nil && r.Sec != nil:
 			f.LSDA = &refs[i]
@@ -83,7 +76,7 @@ func (o *Object) Word(r Ref) (word Ref, ok bool) {
 		return Ref{}, false
 	}
 	for _, w := range o.Refs(r.Sec) {
-		if int64(w.Off) == r.At && w.Type == elf.R_X86_64_64 {
+		if int64(w.Off) == r.At && w.Type.Pointer() {
 			return w, true
 		}
 	}

@@ -168,7 +168,7 @@ func (o *Object) At(s *lpelf.Section, off int64) (*lpelf.Symbol, int64) {
 // Ref is a relocation with what it refers to.
 type Ref struct {
 	Off  uint64 // of the field, within its section
-	Type elf.R_X86_64
+	Type arch.Reloc
 	Sym  *lpelf.Symbol  // the symbol named by the relocation, never a section symbol where the place has a better name; nil: no name
 	Sec  *lpelf.Section // where the place is; nil for an undefined, absolute or common symbol
 	At   int64          // place within Sec
@@ -184,7 +184,7 @@ func (o *Object) Refs(s *lpelf.Section) []Ref {
 	}
 	refs := make([]Ref, 0, len(s.Relocs))
 	for _, r := range s.Relocs {
-		if r.Type == elf.R_X86_64_NONE {
+		if r.Type.Meaning == arch.None {
 			continue
 		}
 		refs = append(refs, o.resolve(s, r))
@@ -197,7 +197,7 @@ func (o *Object) resolve(s *lpelf.Section, r lpelf.Reloc) Ref {
 	ref := Ref{Off: r.Off, Type: r.Type, Sym: r.Sym, Add: r.Addend, Raw: r}
 	if end, ok := o.ends[s.Index][r.Off]; ok {
 		ref.End = end
-		if PCRelative(r.Type) {
+		if r.Type.PCRel {
 			ref.Add += int64(end - r.Off)
 		}
 	}
@@ -211,31 +211,6 @@ func (o *Object) resolve(s *lpelf.Section, r lpelf.Reloc) Ref {
 		ref.Sym, ref.Add = o.At(sec, ref.At)
 	}
 	return ref
-}
-
-// PCRelative tells whether a relocation is computed relative to the place of its field.
-func PCRelative(t elf.R_X86_64) bool {
-	switch t {
-	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32, elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX,
-		elf.R_X86_64_GOTTPOFF, elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_GOTPC32_TLSDESC, elf.R_X86_64_PC64:
-		return true
-	}
-	return false
-}
-
-// FieldSize is the width in bytes of a relocated field.
-func FieldSize(t elf.R_X86_64) uint64 {
-	switch t {
-	case elf.R_X86_64_64, elf.R_X86_64_PC64, elf.R_X86_64_DTPOFF64, elf.R_X86_64_TPOFF64, elf.R_X86_64_SIZE64:
-		return 8
-	case elf.R_X86_64_16, elf.R_X86_64_PC16:
-		return 2
-	case elf.R_X86_64_8, elf.R_X86_64_PC8:
-		return 1
-	case elf.R_X86_64_TLSDESC_CALL: // only marks the instruction
-		return 0
-	}
-	return 4
 }
 
 // Lit is a literal: a string with its NUL, or an entry of a mergeable section of constants.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -69,7 +70,7 @@ func (o *Object) Callers(name string) (callers []*lpelf.Symbol, ok bool) {
 				continue
 			}
 			by, _ := o.At(sec, int64(r.Off))
-			if by == nil || !sec.IsText() || !isCall(sec, r) {
+			if by == nil || !sec.IsText() || !isCall(o, sec, r) {
 				return nil, false
 			}
 			if parent, cold := ColdParent(by.Name); cold && o.Lookup(parent) != nil {
@@ -86,13 +87,10 @@ func (o *Object) Callers(name string) (callers []*lpelf.Symbol, ok bool) {
 // LinkOrder is SHF_LINK_ORDER of <elf.h>: the section goes with the one that it is about.
 const LinkOrder = elf.SectionFlag(0x80)
 
-// isCall tells whether the field of a reference is that of a call or a jump: call, jmp or jcc rel32, or call or jmp *slot(%rip).
-func isCall(sec *lpelf.Section, r Ref) bool {
-	if r.Off < 2 {
-		return r.Off == 1 && sec.Data[0]&0xfe == 0xe8
-	}
-	a, b := sec.Data[r.Off-2], sec.Data[r.Off-1]
-	return r.Type == elf.R_X86_64_PLT32 || b&0xfe == 0xe8 || a == 0x0f && b&0xf0 == 0x80 || a == 0xff && (b == 0x15 || b == 0x25)
+// isCall tells whether the field of a reference is that of a call or a jump.
+func isCall(o *Object, sec *lpelf.Section, r Ref) bool {
+	use := o.Arch.Use(sec.Data, r.Off)
+	return r.Off >= 2 && r.Type.Meaning == arch.Branch || use == arch.Branches || use == arch.BranchesIf || use == arch.BranchesThrough
 }
 
 // compareConstructors refuses changed lists of functions that run at start or exit.

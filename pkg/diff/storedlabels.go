@@ -18,7 +18,7 @@ func (c *comparer) checkStoredLabels() {
 // takesLabel tells whether code has the address of a place within itself: lea x(%rip), or a field that holds it.
 func takesLabel(o *Object, s *lpelf.Section) bool {
 	for _, r := range o.Refs(s) {
-		if r.Sec == s && r.At > 0 && !PCRelative(r.Type) {
+		if r.Sec == s && r.At > 0 && !r.Type.PCRel {
 			return true
 		}
 	}

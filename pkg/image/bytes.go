@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -147,10 +148,10 @@ func (im *Image) Variables(name string) []*lpelf.Symbol {
 // Pointer reads the 8-byte word at vaddr as it is once the dynamic linker has relocated the image by 0.
 func (im *Image) Pointer(vaddr uint64) (uint64, bool) {
 	if s, ok := im.Slots.ByVaddr[vaddr]; ok {
-		switch s.Type {
-		case elf.R_X86_64_RELATIVE, elf.R_X86_64_IRELATIVE:
+		switch t := s.Type; {
+		case t.Meaning == arch.Relative, t.Meaning == arch.Indirect:
 			return uint64(s.Addend), true
-		case elf.R_X86_64_64, elf.R_X86_64_GLOB_DAT, elf.R_X86_64_JMP_SLOT:
+		case t.Pointer(), t.Meaning == arch.GlobDat, t.Meaning == arch.JumpSlot:
 			if g := im.Global(s.Symbol); g != nil {
 				return g.Value + uint64(s.Addend), true
 			}

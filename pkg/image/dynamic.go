@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -90,7 +91,7 @@ func (im *Image) Word(lib *Image, sym *lpelf.Symbol) (uint64, bool) {
 func (im *Image) WordFor(name string, add int64) uint64 {
 	best := uint64(0)
 	for vaddr, s := range im.Slots.ByVaddr {
-		if s.Symbol == name && (s.Type == elf.R_X86_64_64 && s.Addend == add || s.Type == elf.R_X86_64_GLOB_DAT && add == 0) && (best == 0 || vaddr < best) {
+		if s.Symbol == name && (s.Type.Pointer() && s.Addend == add || s.Type.Meaning == arch.GlobDat && add == 0) && (best == 0 || vaddr < best) {
 			best = vaddr
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -22,7 +23,7 @@ func (im *Image) LeadTo(addr uint64) Lead {
 		switch s := im.Slots.ByVaddr[slot]; {
 		case s.Symbol != "":
 			return Lead{Name: s.Symbol, Version: s.Version}
-		case s.Type == elf.R_X86_64_IRELATIVE:
+		case s.Type.Meaning == arch.Indirect:
 			return Lead{Vaddr: uint64(s.Addend)}
 		}
 	}

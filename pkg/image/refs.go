@@ -2,12 +2,30 @@ package image
 
 import (
 	"bytes"
+	"debug/elf"
 	"fmt"
 	"slices"
 	"sort"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/ehframe"
 )
+
+// Extents lists the parts of the code that have unwind information of their own, by address: from .eh_frame_hdr, which stripped
+// files keep, or, where there is none (static programs of gcc), from .eh_frame.
+func (im *Image) Extents() []ehframe.Range {
+	var out []ehframe.Range
+	for _, p := range im.Progs {
+		if p.Type == elf.PT_GNU_EH_FRAME && p.Vaddr != 0 {
+			out = ehframe.HeaderRanges(im.BytesAt(p.Vaddr), p.Vaddr, im.BytesAt)
+		}
+	}
+	if s := im.Section(".eh_frame"); out == nil && s != nil {
+		out = ehframe.Ranges(s.Data, s.Addr)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Start < out[j].Start })
+	return out
+}
 
 // codeRef is an instruction that leads to an address.
 type codeRef struct{ to, from uint64 }
@@ -55,7 +73,7 @@ func (im *Image) Folds() bool {
 
 // Place is an address for a sentence, with the function that it is in if there is a name.
 func (im *Image) Place(at uint64) string {
-	if start, ok := ExtentAt(im.Extents(), at); ok {
+	if start, ok := ehframe.At(im.Extents(), at); ok {
 		if names := im.FunctionsAt(start); len(names) > 0 {
 			return fmt.Sprintf("%s at %#x", names[0], at)
 		}

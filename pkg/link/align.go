@@ -3,6 +3,7 @@ package link
 import (
 	"slices"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 )
 
@@ -10,7 +11,7 @@ import (
 // at any page. A function that the program has is called by its old address, whatever its new body's is.
 func (l *linker) checkAlignment() {
 	for _, c := range l.chunks {
-		if c.align <= pageSize || c.in == nil {
+		if c.align <= arch.PageSize || c.in == nil {
 			continue
 		}
 		replaces := slices.ContainsFunc(c.in.Diff.Changed, func(ch diff.Change) bool { return c.sec != nil && c.in.Diff.New.SectionOf(ch.New) == c.sec })
@@ -23,6 +24,6 @@ func (l *linker) checkAlignment() {
 				name = syms[0].Name
 			}
 		}
-		l.refuse(c.in, name, "alignment-too-large", "the new source aligns it to %d bytes, and a patch is aligned to pages of %d; get it aligned at run time (aligned_alloc), or align it less", c.align, pageSize)
+		l.refuse(c.in, name, "alignment-too-large", "the new source aligns it to %d bytes, and a patch is aligned to pages of %d; get it aligned at run time (aligned_alloc), or align it less", c.align, arch.PageSize)
 	}
 }

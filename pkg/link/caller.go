@@ -1,7 +1,6 @@
 package link
 
 import (
-	"debug/elf"
 	"slices"
 	"strings"
 
@@ -103,7 +102,7 @@ func (l *linker) argument(c *chunk, refs []diff.Ref, call diff.Ref, n int) (v ar
 		return v, nil
 	}
 	place = &refs[at(v.Start, v.End)]
-	if place.Type == elf.R_X86_64_GOTPCREL { // of a word with it
+	if place.Type.Meaning == arch.Word { // of a word with it
 		return arch.Value{}, nil
 	}
 	return v, place

@@ -2,7 +2,6 @@ package link
 
 import (
 	"debug/elf"
-	"slices"
 	"strings"
 
 	"lpatch/pkg/diff"
@@ -159,15 +158,16 @@ func (l *linker) addSlot(d dest) *chunk {
 	return c
 }
 
-// addStub makes "jmp *slot(%rip)" for an import that the image calls through a GOT slot and not through a PLT entry.
+// addStub makes a jump through the slot for an import that the image calls through a GOT slot and not through a PLT entry.
 func (l *linker) addStub(slot uint64) *chunk {
 	if c := l.stubs[slot]; c != nil {
 		return c
 	}
-	c := &chunk{kind: kindText, data: append(slices.Clone(endbr64), 0xff, 0x25, 0, 0, 0, 0), align: 16}
+	code, at := l.im.Arch.Through(false)
+	c := &chunk{kind: kindText, data: code, align: 16}
 	l.stubs[slot] = c
 	l.chunks = append(l.chunks, c)
-	l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: 6, to: slot, end: 4})
+	l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: at, to: slot, end: 4})
 	return c
 }
 

@@ -4,9 +4,10 @@ import (
 	"debug/elf"
 	"encoding/binary"
 	"fmt"
-	"sort"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
+	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
 )
@@ -89,7 +90,7 @@ func (l *linker) addCIE(in *Input, f diff.Frame) uint64 {
 // something else.
 func (l *linker) relocateWord(c *chunk, r diff.Ref) bool {
 	w, ok := c.in.Diff.New.Word(r)
-	if !ok || r.Type != elf.R_X86_64_PC32 {
+	if !ok || !r.Type.Near() {
 		return false
 	}
 	if w.Sec == nil && l.im.Global(w.Sym.Name) == nil {
@@ -98,7 +99,7 @@ func (l *linker) relocateWord(c *chunk, r diff.Ref) bool {
 			return true
 		}
 	}
-	w.Type = elf.R_X86_64_GOTPCREL // what is wanted is a word with the address
+	w.Type = arch.Reloc{Meaning: arch.Word} // what is wanted is a word with the address
 	d, ok := l.resolve(c, w)
 	if !ok {
 		return true
@@ -128,31 +129,23 @@ func (f *frames) place(at *uint64) {
 		return
 	}
 	f.hdr = alignUp(*at, 4)
-	f.c.vaddr = alignUp(f.hdr+12+8*uint64(len(f.entries)), f.c.align)
+	f.c.vaddr = alignUp(f.hdr+ehframe.HeaderSize(len(f.entries)), f.c.align)
 	*at = f.c.vaddr + uint64(len(f.c.data))
 }
 
-// sections writes .eh_frame_hdr (LSB: version 1, pcrel|sdata4, udata4, datarel|sdata4 table, sorted) and .eh_frame.
+// sections writes .eh_frame_hdr and .eh_frame.
 func (f *frames) sections() []patch.Section {
 	if len(f.entries) == 0 {
 		return nil
 	}
 	le := binary.LittleEndian
-	type row struct{ pc, fde uint64 }
-	var table []row
+	var rows []ehframe.Row
 	for _, e := range f.entries {
 		pc := e.c.vaddr + uint64(e.base)
 		le.PutUint32(f.c.data[e.off+8:], uint32(pc-(f.c.vaddr+e.off+8)))
-		table = append(table, row{pc, f.c.vaddr + e.off})
+		rows = append(rows, ehframe.Row{PC: pc, FDE: f.c.vaddr + e.off})
 	}
-	sort.Slice(table, func(i, j int) bool { return table[i].pc < table[j].pc })
-	hdr := []byte{1, 0x1b, 0x03, 0x3b}
-	hdr = le.AppendUint32(hdr, uint32(f.c.vaddr-(f.hdr+4)))
-	hdr = le.AppendUint32(hdr, uint32(len(table)))
-	for _, r := range table {
-		hdr = le.AppendUint32(hdr, uint32(r.pc-f.hdr))
-		hdr = le.AppendUint32(hdr, uint32(r.fde-f.hdr))
-	}
+	hdr, _ := ehframe.Header(f.hdr, f.c.vaddr, rows) // all of a patch is in reach of it
 	return []patch.Section{
 		{Name: ".eh_frame_hdr", Flags: elf.SHF_ALLOC, Addr: f.hdr, Align: 4, Data: hdr},
 		{Name: ".eh_frame", Flags: elf.SHF_ALLOC, Addr: f.c.vaddr, Align: f.c.align, Data: f.c.data},

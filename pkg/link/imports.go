@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -23,7 +24,7 @@ func (l *linker) importNew(c *chunk, r diff.Ref) (dest, bool) {
 	if lib == nil {
 		return l.nowhere(c, r), true
 	}
-	got := r.Type == elf.R_X86_64_GOTPCREL || r.Type == elf.R_X86_64_GOTPCRELX || r.Type == elf.R_X86_64_REX_GOTPCRELX
+	got := r.Type.Meaning == arch.Word
 	code := lib.Code(sym.Value) != nil
 	switch {
 	case code && r.Add != 0 && !got:
@@ -40,7 +41,7 @@ func (l *linker) importNew(c *chunk, r diff.Ref) (dest, bool) {
 			return inPatch(l.addFarStub(name, d, true), r.Add), true
 		}
 		return inPatch(l.addFarStub(name, l.inLibrary(lib, sym.Value), false), r.Add), true
-	case !got && r.Type != elf.R_X86_64_64 && !takesAddress(c, r):
+	case !got && !r.Type.Pointer() && !l.takesAddress(c, r):
 		l.refuse(c.in, name, "import-data", "%s has no copy of this variable of %s, so new code compiled as part of a program cannot reach it; compile it with -fPIC", l.im.Path, lib.LibraryName())
 	default:
 		return l.importVariable(c, r, lib, sym)
@@ -109,7 +110,7 @@ func (l *linker) resolvedWord(lib *image.Image, sym *lpelf.Symbol) (dest, bool) 
 		return dest{}, false
 	}
 	for _, vaddr := range slices.Sorted(maps.Keys(lib.Slots.ByVaddr)) {
-		if s := lib.Slots.ByVaddr[vaddr]; s.Type == elf.R_X86_64_IRELATIVE && uint64(s.Addend) == sym.Value {
+		if s := lib.Slots.ByVaddr[vaddr]; s.Type.Meaning == arch.Indirect && uint64(s.Addend) == sym.Value {
 			return l.inLibrary(lib, vaddr), true
 		}
 	}
@@ -128,7 +129,7 @@ func (l *linker) importVariable(c *chunk, r diff.Ref, lib *image.Image, sym *lpe
 		return l.inLibrary(lib, sym.Value).add(r.Add), true
 	}
 	w, ok := lib.Word(lib, sym)
-	if !ok || r.Type == elf.R_X86_64_64 || lib.Fixed() {
+	if !ok || r.Type.Pointer() || lib.Fixed() {
 		l.refuse(c.in, sym.Name, "import-data", "a program that uses %s may have a copy of this variable of %s, and which one counts is not known; use a function that returns it", l.im.Path, lib.LibraryName())
 		return dest{}, false
 	}
@@ -141,11 +142,11 @@ func (l *linker) importVariable(c *chunk, r diff.Ref, lib *image.Image, sym *lpe
 // nowhere is the address 0 of a weak symbol that nothing defines. A call of it, which the code does not reach, cannot
 // hold that address and goes to an instruction that faults.
 func (l *linker) nowhere(c *chunk, r diff.Ref) dest {
-	if c.kind != kindText || r.Off == 0 || c.sec.Data[r.Off-1]&0xfe != 0xe8 {
+	if c.kind != kindText || l.im.Arch.Use(c.sec.Data, r.Off) != arch.Branches {
 		return dest{abs: true, vaddr: uint64(r.Add)}
 	}
 	if l.trap == nil {
-		l.trap = &chunk{kind: kindText, data: []byte{0x0f, 0x0b}, align: 1} // ud2
+		l.trap = &chunk{kind: kindText, data: l.im.Arch.Trap(), align: 1}
 		l.chunks = append(l.chunks, l.trap)
 	}
 	return inPatch(l.trap, 0)
@@ -157,10 +158,7 @@ func (l *linker) addFarStub(name string, target dest, read bool) *chunk {
 	if c := l.farStubs[target]; c != nil {
 		return c
 	}
-	code, at := append(slices.Clone(endbr64), 0xff, 0x25, 0, 0, 0, 0), uint64(6) // jmp *slot(%rip)
-	if read {
-		code, at = append(slices.Clone(endbr64), 0x4c, 0x8b, 0x1d, 0, 0, 0, 0, 0x41, 0xff, 0x23), 7 // mov slot(%rip),%r11; jmp *(%r11)
-	}
+	code, at := l.im.Arch.Through(read)
 	c := &chunk{kind: kindText, name: name + "@plt", data: code, align: 16}
 	l.farStubs[target] = c
 	l.chunks = append(l.chunks, c)

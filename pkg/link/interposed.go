@@ -33,7 +33,7 @@ func (l *linker) interposable(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 		return d.add(r.Add), true, true
 	}
 	for _, vaddr := range slices.Sorted(maps.Keys(l.im.Slots.ByVaddr)) {
-		if s := l.im.Slots.ByVaddr[vaddr]; s.Symbol == name && s.Version == version && s.Type == elf.R_X86_64_64 && s.Addend == 0 {
+		if s := l.im.Slots.ByVaddr[vaddr]; s.Symbol == name && s.Version == version && s.Type.Pointer() && s.Addend == 0 {
 			return inPatch(l.addStub(vaddr), 0), true, true
 		}
 	}
@@ -84,7 +84,7 @@ func (l *linker) bindsOwn() bool {
 
 // interposedWord refuses a word of the patch that holds the address of a variable which another file may have instead.
 func (l *linker) interposedWord(c *chunk, r diff.Ref) bool {
-	if r.Type != elf.R_X86_64_64 || r.Sym == nil || r.Raw.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.Shared() ||
+	if !r.Type.Pointer() || r.Sym == nil || r.Raw.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.Shared() ||
 		diff.IsTypeData(r.Sym.Name) || !l.im.ExportsData(r.Sym.Name) {
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sort"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -148,7 +149,7 @@ func (l *linker) follow(c *chunk) {
 			relaxed = false
 			continue
 		}
-		if r.Off+diff.FieldSize(r.Type) > uint64(len(c.data)) {
+		if r.Off+uint64(r.Type.Size) > uint64(len(c.data)) {
 			l.refuse(c.in, c.name, "damaged-object", "a relocation at %#x reaches beyond the section; build the object again", r.Off)
 			continue
 		}
@@ -160,8 +161,6 @@ func (l *linker) follow(c *chunk) {
 		l.addFrames(c, c.in, c.sec)
 	}
 }
-
-const pageSize = 4096
 
 func alignUp(n, a uint64) uint64 { return (n + a - 1) &^ (a - 1) }
 
@@ -183,7 +182,7 @@ func (l *linker) layout(content *patch.Content) {
 	l.frames.place(&at)
 	for k := kind(0); k < kinds; k++ {
 		if k == kindText || k == kindData {
-			at = alignUp(at, pageSize)
+			at = alignUp(at, arch.PageSize)
 		}
 		start, align, n := uint64(0), uint64(1), 0
 		for _, c := range l.chunks {
@@ -278,12 +277,12 @@ func describe(im *image.Image) patch.Image {
 		if p.Type != elf.PT_LOAD {
 			continue
 		}
-		d.SpanStart = min(d.SpanStart, p.Vaddr&^(pageSize-1))
-		d.SpanEnd = max(d.SpanEnd, alignUp(p.Vaddr+p.Memsz, pageSize))
+		d.SpanStart = min(d.SpanStart, p.Vaddr&^(arch.PageSize-1))
+		d.SpanEnd = max(d.SpanEnd, alignUp(p.Vaddr+p.Memsz, arch.PageSize))
 		if p.Flags&elf.PF_X != 0 && d.TextSize == 0 {
-			d.TextVaddr = p.Vaddr &^ (pageSize - 1)
-			d.TextOffset = p.Off &^ (pageSize - 1)
-			d.TextSize = alignUp(p.Vaddr+p.Memsz, pageSize) - d.TextVaddr
+			d.TextVaddr = p.Vaddr &^ (arch.PageSize - 1)
+			d.TextOffset = p.Off &^ (arch.PageSize - 1)
+			d.TextSize = alignUp(p.Vaddr+p.Memsz, arch.PageSize) - d.TextVaddr
 		}
 	}
 	return d

@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -14,16 +15,16 @@ func (l *linker) relocate(c *chunk, r diff.Ref) {
 	if c.sec != nil && diff.IsExceptTable(c.sec) && l.relocateWord(c, r) {
 		return
 	}
-	switch r.Type {
-	case elf.R_X86_64_TPOFF32, elf.R_X86_64_GOTTPOFF, elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_DTPOFF32, elf.R_X86_64_DTPOFF64:
+	switch r.Type.Meaning {
+	case arch.ThreadOffset, arch.ThreadWord, arch.GeneralDynamic, arch.LocalDynamic, arch.BlockOffset:
 		l.relocateTLS(c, r)
 		return
-	case elf.R_X86_64_GOTPC32_TLSDESC, elf.R_X86_64_TLSDESC_CALL:
+	case arch.Descriptor, arch.DescriptorCall:
 		if !l.relocateDescriptor(c, r) {
 			l.refuse(c.in, r.Sym.Name, "tls-model", "the thread-local variable is used by a descriptor (%v), which does not fit to %s; compile with -mtls-dialect=gnu", r.Type, l.im.Path)
 		}
 		return
-	case elf.R_X86_64_SIZE32, elf.R_X86_64_SIZE64:
+	case arch.SymbolSize:
 		l.relocateSize(c, r)
 		return
 	}
@@ -45,16 +46,16 @@ func (l *linker) relocate(c *chunk, r diff.Ref) {
 
 // relocateTo makes a field mean a place.
 func (l *linker) relocateTo(c *chunk, r diff.Ref, d dest) {
-	switch r.Type {
-	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32:
+	switch t := r.Type; {
+	case t.Near(), t.Meaning == arch.Branch:
 		l.relocatePC(c, r, d)
-	case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX:
+	case t.Meaning == arch.Word:
 		l.relocateGOT(c, r, d)
-	case elf.R_X86_64_32, elf.R_X86_64_32S:
+	case t.Short():
 		l.relocateAbs32(c, r, d)
-	case elf.R_X86_64_64:
+	case t.Pointer():
 		l.relocate64(c, r, d)
-	case elf.R_X86_64_PC64:
+	case t.Meaning == arch.Address && t.Size == 8:
 		l.relocatePC64(c, r, d)
 	default:
 		l.refuse(c.in, c.name, "unsupported-relocation", "the new code needs relocation %v, which is not supported; compile with -fPIE or -fPIC and the default code model", r.Type)
@@ -76,7 +77,7 @@ func (l *linker) relocateSize(c *chunk, r diff.Ref) {
 		l.refuse(c.in, r.Sym.Name, "unsupported-relocation", "the new code needs the size of this symbol (%v), which is not known; do without it", r.Type)
 		return
 	}
-	l.put(c, r.Off, diff.FieldSize(r.Type), int64(size)+r.Raw.Addend)
+	l.put(c, r.Off, uint64(r.Type.Size), int64(size)+r.Raw.Addend)
 }
 
 // put stores a little-endian number of size bytes in a chunk.
@@ -108,7 +109,7 @@ func (l *linker) relocatePC(c *chunk, r diff.Ref, d dest) {
 	switch {
 	case d.lib > 0:
 		// A variable of a library may be out of reach: lea becomes mov of a word with its address.
-		c.data[r.Off-c.lo-2] = 0x8b
+		l.im.Arch.Load(c.data, r.Off-c.lo)
 		l.relocatePC(c, r, inPatch(l.addSlot(d), 0))
 	case d.chunk != nil:
 		l.later = append(l.later, func() {
@@ -138,13 +139,9 @@ func (l *linker) importCall(c *chunk, r diff.Ref, d dest) (dest, bool) {
 	return inPatch(l.addStub(slot.Vaddr), 0), true
 }
 
-// takesAddress tells whether the instruction is lea x(%rip),%reg.
-func takesAddress(c *chunk, r diff.Ref) bool {
-	if c.kind != kindText || r.Type != elf.R_X86_64_PC32 || r.Off < c.lo+3 || r.End != r.Off+4 {
-		return false
-	}
-	b := c.data[r.Off-c.lo-3:]
-	return b[0]&0xfb == 0x48 && b[1] == 0x8d && b[2]&0xc7 == 0x05
+// takesAddress tells whether the instruction computes the address that it refers to.
+func (l *linker) takesAddress(c *chunk, r diff.Ref) bool {
+	return c.kind == kindText && r.Type.Near() && r.Off >= c.lo && r.End == r.Off+4 && l.im.Arch.Use(c.data, r.Off-c.lo) == arch.TakesAddress
 }
 
 func (l *linker) isDataImport(name string) bool {
@@ -186,7 +183,7 @@ func (l *linker) relocateGOT(c *chunk, r diff.Ref, d dest) {
 	d = d.add(-r.Add)
 	if d.image && l.im.Shared() && r.Sym.Bind != elf.STB_LOCAL {
 		// The symbol may be interposed: read the slot that the image itself reads.
-		if slots := l.im.Slots.GOT[r.Sym.Name]; len(slots) > 0 && slots[0].Type == elf.R_X86_64_GLOB_DAT {
+		if slots := l.im.Slots.GOT[r.Sym.Name]; len(slots) > 0 && slots[0].Type.Meaning == arch.GlobDat {
 			l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: slots[0].Vaddr, end: uint64(-r.Raw.Addend)})
 			return
 		}
@@ -218,7 +215,7 @@ func (l *linker) relocateImportGOT(c *chunk, r diff.Ref, d dest) {
 		return
 	}
 	plt := l.im.Slots.PLTOf[slot.Vaddr]
-	if slot.Type == elf.R_X86_64_JMP_SLOT && !l.im.BindNow() && plt != 0 && !l.callsThrough(c, r) {
+	if slot.Type.Meaning == arch.JumpSlot && !l.im.BindNow() && plt != 0 && !l.callsThrough(c, r) {
 		private := l.addSlot(inImage(plt))
 		l.later = append(l.later, func() { l.put(c, r.Off, 4, int64(private.vaddr)+r.Raw.Addend-int64(c.vaddr+r.Off-c.lo)) })
 		return
@@ -226,31 +223,22 @@ func (l *linker) relocateImportGOT(c *chunk, r diff.Ref, d dest) {
 	l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: slot.Vaddr, end: uint64(-r.Raw.Addend)})
 }
 
-// callsThrough tells whether the instruction is call *slot(%rip) or jmp *slot(%rip).
+// callsThrough tells whether the instruction calls what the word holds that it refers to, or jumps there.
 func (l *linker) callsThrough(c *chunk, r diff.Ref) bool {
-	return c.sec != nil && r.Off >= 2 && c.sec.Data[r.Off-2] == 0xff
+	return c.sec != nil && l.im.Arch.Use(c.sec.Data, r.Off) == arch.BranchesThrough
 }
 
-// relaxLoad rewrites a load from the GOT (psABI "Optimize GOTPCRELX Relocations"): mov to lea, call *x to addr32 call,
-// jmp *x to jmp and nop.
+// relaxLoad makes a load from the GOT an address computation.
 func (l *linker) relaxLoad(c *chunk, r diff.Ref, d dest) bool {
-	if r.Type == elf.R_X86_64_GOTPCREL || r.Raw.Addend != -4 || r.Off < c.lo+2 {
+	if r.Raw.Addend != -4 || r.Off < c.lo {
 		return false
 	}
-	b := c.data[r.Off-c.lo-2:]
+	to, ok := l.im.Arch.Relax(r.Type, c.data, r.Off-c.lo)
+	if !ok {
+		return false
+	}
 	pc := r
-	pc.Type, pc.Add, pc.End = elf.R_X86_64_PC32, 0, r.Off+4
-	switch {
-	case b[0] == 0x8b && b[1]&0xc7 == 0x05:
-		b[0] = 0x8d
-	case r.Type == elf.R_X86_64_GOTPCRELX && b[0] == 0xff && b[1] == 0x15:
-		b[0], b[1] = 0x67, 0xe8
-	case r.Type == elf.R_X86_64_GOTPCRELX && b[0] == 0xff && b[1] == 0x25:
-		b[0], b[5] = 0xe9, 0x90
-		pc.Off, pc.End = r.Off-1, r.Off+3
-	default:
-		return false
-	}
+	pc.Off, pc.End, pc.Add = c.lo+to, c.lo+to+4, 0
 	l.relocatePC(c, pc, d)
 	return true
 }
@@ -266,7 +254,7 @@ func (l *linker) relocateAbs32(c *chunk, r diff.Ref, d dest) {
 	switch {
 	case d.abs, d.image && l.im.Fixed():
 		v := int64(d.vaddr)
-		if v != int64(int32(v)) && (r.Type != elf.R_X86_64_32 || v != int64(uint32(v))) {
+		if v != int64(int32(v)) && (r.Type.Signed || v != int64(uint32(v))) {
 			l.refuse(c.in, c.name, "relocation-overflow", "the address %#x does not fit into 32 bits; compile with -fPIE", uint64(v))
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -238,7 +239,7 @@ func (l *linker) entry(in *Input, s *lpelf.Symbol, addr uint64) (dest, bool) {
 	}
 	for _, vaddr := range slices.Sorted(maps.Keys(l.im.Slots.ByVaddr)) {
 		slot := l.im.Slots.ByVaddr[vaddr]
-		if slot.Type != elf.R_X86_64_IRELATIVE || uint64(slot.Addend) != addr {
+		if slot.Type.Meaning != arch.Indirect || uint64(slot.Addend) != addr {
 			continue
 		}
 		if plt := l.im.Slots.PLTOf[vaddr]; plt != 0 {

@@ -1,7 +1,6 @@
 package link
 
 import (
-	"bytes"
 	"debug/elf"
 	"regexp"
 	"sort"
@@ -11,10 +10,6 @@ import (
 	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
 )
-
-const jumpLen = 5 // jmp rel32
-
-var endbr64 = []byte{0xf3, 0x0f, 0x1e, 0xfa}
 
 // addSites makes one jump per old function, and notes the old bodies. Two names of one address are one function.
 func (l *linker) addSites(spec *patch.Spec) {
@@ -38,7 +33,7 @@ func (l *linker) addSites(spec *patch.Spec) {
 					fn.Bodies = append(fn.Bodies, patch.Range{Start: cm.Start, End: cm.End})
 				}
 			}
-			fn.MayBeActive = !isClone(site.Symbol) && l.runsOn(fn.Bodies, site.Vaddr)
+			fn.MayBeActive = !isClone(site.Symbol) && l.runsOn(fn.Bodies, site)
 			spec.Functions = append(spec.Functions, fn)
 		}
 	}
@@ -54,13 +49,13 @@ func isClone(name string) bool { return cloneMark.MatchString(name) }
 
 // runsOn proves that a thread inside the old bodies never comes to the bytes that are overwritten at a site other than
 // by their first one, which is a call as any other. Indirect jumps prove nothing.
-func (l *linker) runsOn(bodies []patch.Range, site uint64) bool {
+func (l *linker) runsOn(bodies []patch.Range, site patch.Site) bool {
 	for _, b := range bodies {
 		code := l.im.Code(b.Start)
 		if uint64(len(code)) < b.End-b.Start {
 			return false
 		}
-		if len(branchesInto(l.im.Arch, code[:b.End-b.Start], b.Start, site, site+jumpLen)) > 0 {
+		if len(branchesInto(l.im.Arch, code[:b.End-b.Start], b.Start, site.Vaddr, site.Vaddr+uint64(len(site.Old)))) > 0 {
 			return false
 		}
 	}
@@ -76,28 +71,25 @@ func publicFirst(changes []diff.Change) []diff.Change {
 	return out
 }
 
-// site finds the bytes to overwrite: behind endbr64, so that an indirect branch still lands on it.
+// site finds the bytes to overwrite.
 func (l *linker) site(in *Input, ch diff.Change, m *match.Match) (patch.Site, bool) {
-	at := m.Start
+	off, size := l.im.Arch.Site(l.im.Code(m.Start))
+	at := m.Start + off
 	code := l.im.Code(at)
-	if bytes.HasPrefix(code, endbr64) {
-		at += uint64(len(endbr64))
-	}
-	code = l.im.Code(at)
 	name := ch.Old.Name
 	if len(name) > patch.MaxNameLen {
 		name = name[:patch.MaxNameLen]
 	}
 	room := m.End - at
-	if room < jumpLen && at+jumpLen <= l.im.NextStart(m.Start) && len(code) >= jumpLen && isPadding(l.im.Arch, code[room:], jumpLen-int(room)) {
-		room = jumpLen
+	if room < size && at+size <= l.im.NextStart(m.Start) && uint64(len(code)) >= size && isPadding(l.im.Arch, code[room:], int(size-room)) {
+		room = size
 	}
-	if room < jumpLen || len(code) < jumpLen {
+	if room < size || uint64(len(code)) < size {
 		l.refuse(in, ch.Old.Name, "function-too-short",
-			"the function has %d bytes in the target and no padding behind it, a jump needs %d; change its caller instead", m.End-at, jumpLen)
+			"the function has %d bytes in the target and no padding behind it, a jump needs %d; change its caller instead", m.End-at, size)
 		return patch.Site{}, false
 	}
-	return patch.Site{Kind: patch.SiteJump, Symbol: name, Vaddr: at, Old: append([]byte{}, code[:jumpLen]...)}, true
+	return patch.Site{Kind: patch.SiteJump, Symbol: name, Vaddr: at, Old: append([]byte{}, code[:size]...)}, true
 }
 
 // isPadding tells whether the first n bytes of what follows a function can be nothing else than filling: no-ops, int3,

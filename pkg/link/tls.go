@@ -4,6 +4,7 @@ import (
 	"debug/elf"
 	"encoding/binary"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -12,11 +13,11 @@ import (
 // Thread-Local Storage"): of a program at a fixed distance from the thread pointer, of a shared object through the words
 // that its own code reads.
 func (l *linker) relocateTLS(c *chunk, r diff.Ref) {
-	if r.Type == elf.R_X86_64_TLSLD {
+	if r.Type.Meaning == arch.LocalDynamic {
 		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
 			_, used := l.im.Slots.ByVaddr[s.Vaddr+8]
 			b := l.im.BytesAt(s.Vaddr + 8)
-			return s.Type == elf.R_X86_64_DTPMOD64 && s.Symbol == "" && !used && len(b) >= 8 && binary.LittleEndian.Uint64(b) == 0
+			return s.Type.Meaning == arch.Module && s.Symbol == "" && !used && len(b) >= 8 && binary.LittleEndian.Uint64(b) == 0
 		})
 		return
 	}
@@ -25,34 +26,34 @@ func (l *linker) relocateTLS(c *chunk, r diff.Ref) {
 		return
 	}
 	imported := sym == nil
-	switch r.Type {
-	case elf.R_X86_64_TPOFF32:
+	switch r.Type.Meaning {
+	case arch.ThreadOffset:
 		if !imported {
 			l.tlsConstant(c, r, sym, add+r.Raw.Addend)
 			return
 		}
-	case elf.R_X86_64_DTPOFF32, elf.R_X86_64_DTPOFF64:
-		if !imported && !l.im.Shared() && r.Type == elf.R_X86_64_DTPOFF32 {
+	case arch.BlockOffset:
+		if !imported && !l.im.Shared() && r.Type.Size == 4 {
 			l.tlsConstant(c, r, sym, add+r.Raw.Addend) // the sequence before it yields the thread pointer
 			return
 		}
 		if !imported && l.im.Shared() {
-			l.later = append(l.later, func() { l.put(c, r.Off, diff.FieldSize(r.Type), int64(sym.Value)+add+r.Raw.Addend) })
+			l.later = append(l.later, func() { l.put(c, r.Off, uint64(r.Type.Size), int64(sym.Value)+add+r.Raw.Addend) })
 			return
 		}
-	case elf.R_X86_64_GOTTPOFF:
+	case arch.ThreadWord:
 		if off, fixed := l.tpoff(sym); fixed {
 			slot := l.addSlot(dest{abs: true, vaddr: uint64(off + add)})
 			l.later = append(l.later, func() { l.put(c, r.Off, 4, int64(slot.vaddr)+r.Raw.Addend-int64(c.vaddr+r.Off-c.lo)) })
 			return
 		}
 		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
-			return s.Type == elf.R_X86_64_TPOFF64 && (s.Symbol == r.Sym.Name || s.Symbol == "" && sym != nil && uint64(s.Addend) == sym.Value)
+			return s.Type.Meaning == arch.ThreadSlot && (s.Symbol == r.Sym.Name || s.Symbol == "" && sym != nil && uint64(s.Addend) == sym.Value)
 		})
 		return
-	case elf.R_X86_64_TLSGD:
+	case arch.GeneralDynamic:
 		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
-			return s.Type == elf.R_X86_64_DTPMOD64 && (s.Symbol == r.Sym.Name && s.Symbol != "" || s.Symbol == "" && sym != nil && l.dtpoffAt(s.Vaddr+8) == sym.Value)
+			return s.Type.Meaning == arch.Module && (s.Symbol == r.Sym.Name && s.Symbol != "" || s.Symbol == "" && sym != nil && l.dtpoffAt(s.Vaddr+8) == sym.Value)
 		})
 		return
 	}

@@ -1,10 +1,7 @@
 package link
 
 import (
-	"bytes"
-	"debug/elf"
-
-	"lpatch/pkg/arch/x86"
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -12,9 +9,9 @@ import (
 // relocateDescriptor handles a sequence with a descriptor: by the image's own descriptor in a shared object, rewritten in
 // a program. It tells whether it could.
 func (l *linker) relocateDescriptor(c *chunk, r diff.Ref) bool {
-	if r.Type == elf.R_X86_64_TLSDESC_CALL {
+	if r.Type.Meaning == arch.DescriptorCall {
 		if !l.im.Shared() {
-			copy(c.data[r.Off-c.lo:], x86.NopCall)
+			l.im.Arch.ToLocalExec(r.Type, c.data[r.Off-c.lo:])
 		}
 		return true
 	}
@@ -24,15 +21,15 @@ func (l *linker) relocateDescriptor(c *chunk, r diff.Ref) bool {
 	}
 	if l.im.Shared() {
 		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
-			return s.Type == elf.R_X86_64_TLSDESC && (s.Symbol == r.Sym.Name || s.Symbol == "" && sym != nil && uint64(s.Addend) == sym.Value)
+			return s.Type.Meaning == arch.DescriptorWord && (s.Symbol == r.Sym.Name || s.Symbol == "" && sym != nil && uint64(s.Addend) == sym.Value)
 		})
 		return true
 	}
-	lead := uint64(len(x86.LeaDescriptor))
-	if sym == nil || r.Off < c.lo+lead || !bytes.HasPrefix(c.data[r.Off-c.lo-lead:], x86.LeaDescriptor) {
+	start, n := l.im.Arch.Sequence(r.Type, c.data, r.Off-c.lo)
+	if sym == nil || n == 0 {
 		return false
 	}
-	copy(c.data[r.Off-c.lo-lead:], x86.MovOffset)
+	l.im.Arch.ToLocalExec(r.Type, c.data[start:start+n])
 	l.tlsConstant(c, r, sym, add)
 	return true
 }
@@ -40,30 +37,24 @@ func (l *linker) relocateDescriptor(c *chunk, r diff.Ref) bool {
 // relaxTLS rewrites a sequence of a new function for a program; it tells whether it did, and then the relocation of the
 // call that follows has no meaning any more.
 func (l *linker) relaxTLS(c *chunk, r diff.Ref) bool {
-	lead := uint64(4) // bytes of the sequence before the field
-	if r.Type == elf.R_X86_64_TLSLD {
-		lead = 3
-	}
-	if l.im.Shared() || r.Type != elf.R_X86_64_TLSGD && r.Type != elf.R_X86_64_TLSLD || r.Off < c.lo+lead {
+	if l.im.Shared() || r.Type.Meaning != arch.GeneralDynamic && r.Type.Meaning != arch.LocalDynamic {
 		return false
 	}
-	seq := c.data[r.Off-c.lo-lead:]
-	n := x86.TLSLength(r.Type, seq)
+	start, n := l.im.Arch.Sequence(r.Type, c.data, r.Off-c.lo)
 	if n == 0 {
 		return false
 	}
-	if r.Type == elf.R_X86_64_TLSLD {
-		copy(seq, x86.LocalDynamic(n))
+	seq := c.data[start : start+n]
+	if r.Type.Meaning == arch.LocalDynamic {
+		l.im.Arch.ToLocalExec(r.Type, seq)
 		return true
 	}
 	sym, add, ok := l.tlsSymbol(c, r)
 	if !ok || sym == nil {
 		return false
 	}
-	copy(seq, x86.MovThread)
-	copy(seq[len(x86.MovThread):], x86.LeaOffset)
 	at := r
-	at.Off = r.Off - lead + x86.GeneralLen - 4
+	at.Off = c.lo + start + l.im.Arch.ToLocalExec(r.Type, seq)
 	l.tlsConstant(c, at, sym, add)
 	return true
 }

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -61,7 +62,7 @@ func unsettable(im *image.Image, s *lpelf.Symbol) (code, text string) {
 		return "thread-local", "the variable is thread-local, and each thread has a copy of its own; set it in code that runs after the patch"
 	case s.Type != elf.STT_OBJECT:
 		return "not-a-variable", "this is no variable; --set takes variables only"
-	case linked && slot.Type == elf.R_X86_64_COPY:
+	case linked && slot.Type.Meaning == arch.Copy:
 		return "variable-copied", "the program copies its initial value from a shared object when it starts; set it in code that runs after the patch"
 	case linked:
 		return "variable-has-pointers", "the dynamic linker fills in pointers in it, which are not the same in each process; " +

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"debug/elf"
+	"encoding/binary"
 	"path/filepath"
 	"strings"
 )
@@ -15,26 +16,27 @@ const ntGNUBuildID = 3
 func (f *File) BuildID() []byte {
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_NOTE && p.Off+p.Filesz >= p.Off && p.Off+p.Filesz <= uint64(len(f.Data)) {
-			if id := findNote(f.Data[p.Off:p.Off+p.Filesz], p.Align); id != nil {
+			if id := FindBuildID(f.Data[p.Off:p.Off+p.Filesz], p.Align, binary.LittleEndian); id != nil {
 				return id
 			}
 		}
 	}
 	if s := f.Section(".note.gnu.build-id"); s != nil {
-		return findNote(s.Data, 4)
+		return FindBuildID(s.Data, 4, binary.LittleEndian)
 	}
 	return nil
 }
 
-// findNote walks ELF notes (gABI "Note Section"; padding is 8 where the segment's alignment is).
-func findNote(d []byte, align uint64) []byte {
+// FindBuildID looks for the GNU build-id in the notes of a segment or section (gABI "Note Section"; padding is 8 where its
+// alignment is). It returns nil if there is none.
+func FindBuildID(d []byte, align uint64, order binary.ByteOrder) []byte {
 	pad := uint64(4)
 	if align == 8 {
 		pad = 8
 	}
 	up := func(n uint64) uint64 { return (n + pad - 1) &^ (pad - 1) }
 	for len(d) >= 12 {
-		namesz, descsz, typ := uint64(le32(d)), uint64(le32(d[4:])), le32(d[8:])
+		namesz, descsz, typ := uint64(order.Uint32(d)), uint64(order.Uint32(d[4:])), order.Uint32(d[8:])
 		desc := up(12 + namesz)
 		end := desc + descsz
 		if end > uint64(len(d)) {

@@ -9,7 +9,7 @@ import (
 // Slot is a word that the dynamic linker fills, found through .rela.dyn and .rela.plt.
 type Slot struct {
 	Vaddr  uint64
-	Type   elf.R_X86_64
+	Type   arch.Reloc
 	Symbol string
 	// Version is the symbol's version ("GLIBC_2.14"), "" if it has none.
 	Version string
@@ -67,7 +67,7 @@ func (f *File) scanRelr(s *Slots, sec *Section) {
 	const word, bits = 8, 63
 	add := func(at uint64) {
 		if b := f.BytesAt(at); len(b) >= word {
-			s.ByVaddr[at] = Slot{Vaddr: at, Type: elf.R_X86_64_RELATIVE, Addend: int64(le64(b))}
+			s.ByVaddr[at] = Slot{Vaddr: at, Type: arch.Reloc{Meaning: arch.Relative}, Addend: int64(le64(b))}
 		}
 	}
 	next := uint64(0)
@@ -90,12 +90,12 @@ func (f *File) scanRelr(s *Slots, sec *Section) {
 func (s *Slots) add(r Reloc) {
 	slot := Slot{Vaddr: r.Off, Type: r.Type, Symbol: r.Sym.Name, Version: r.Sym.Version, Addend: r.Addend}
 	s.ByVaddr[r.Off] = slot
-	switch r.Type {
-	case elf.R_X86_64_GLOB_DAT:
+	switch r.Type.Meaning {
+	case arch.GlobDat:
 		s.GOT[slot.Symbol] = append([]Slot{slot}, s.GOT[slot.Symbol]...)
-	case elf.R_X86_64_JMP_SLOT:
+	case arch.JumpSlot:
 		s.GOT[slot.Symbol] = append(s.GOT[slot.Symbol], slot)
-	case elf.R_X86_64_COPY:
+	case arch.Copy:
 		s.Copies[slot.Symbol] = r.Off
 	}
 }

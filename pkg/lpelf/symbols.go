@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"lpatch/pkg/arch"
 )
 
 func le16(b []byte) uint16 { return binary.LittleEndian.Uint16(b) }
@@ -16,7 +18,7 @@ func le64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 // Reloc is one RELA entry (psABI AMD64, "Relocation").
 type Reloc struct {
 	Off    uint64 // within the section, or a virtual address in a program's dynamic relocations
-	Type   elf.R_X86_64
+	Type   arch.Reloc
 	Sym    *Symbol
 	Addend int64
 }
@@ -104,7 +106,7 @@ func (f *File) parseRela(s *Section, syms []*Symbol) ([]Reloc, error) {
 	for d := s.Data; len(d) >= relaSize; d = d[relaSize:] {
 		info := le64(d[8:])
 		i := int(info >> 32)
-		r := Reloc{Off: le64(d), Type: elf.R_X86_64(info & 0xffffffff), Addend: int64(le64(d[16:]))}
+		r := Reloc{Off: le64(d), Type: f.Arch.Reloc(uint32(info)), Addend: int64(le64(d[16:]))}
 		switch {
 		case i < len(syms):
 			r.Sym = syms[i]

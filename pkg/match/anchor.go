@@ -8,7 +8,7 @@ import (
 
 	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
-	"lpatch/pkg/image"
+	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lpelf"
 )
 
@@ -47,7 +47,7 @@ func anchorOf(obj *diff.Object, sec *lpelf.Section) (anchor []byte, fixed int) {
 }
 
 // scan finds all anchors in the image's code in one pass; it returns, for each, the starts of the extents that hold it.
-func scan(im *Target, extents []image.Extent, anchors [][]byte) [][]uint64 {
+func scan(im *Target, extents []ehframe.Range, anchors [][]byte) [][]uint64 {
 	out := make([][]uint64, len(anchors))
 	byKey := map[uint64][]int{}
 	var first [1 << 16]bool // by the first two bytes, to pass over most places quickly
@@ -70,7 +70,7 @@ func scan(im *Target, extents []image.Extent, anchors [][]byte) [][]uint64 {
 				if !bytes.HasPrefix(code[at:], anchors[i]) {
 					continue
 				}
-				if start, ok := image.ExtentAt(extents, p.Vaddr+uint64(at)); ok && !slices.Contains(out[i], start) {
+				if start, ok := ehframe.At(extents, p.Vaddr+uint64(at)); ok && !slices.Contains(out[i], start) {
 					out[i] = append(out[i], start)
 				}
 			}

@@ -4,8 +4,9 @@ import (
 	"debug/elf"
 	"slices"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
-	"lpatch/pkg/image"
+	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lpelf"
 )
 
@@ -15,7 +16,7 @@ import (
 // one address, whatever refers to it.
 type finder struct {
 	im      *Target
-	extents []image.Extent
+	extents []ehframe.Range
 	units   []*unit
 	globals map[string]uint64   // addresses of global symbols; noAddress where objects disagree
 	exports map[uint64][]string // names that the image exports, by address
@@ -166,7 +167,7 @@ func (u *unit) byData() {
 		}
 		u.read[v] = true
 		for _, r := range u.m.obj.Refs(sec) {
-			if r.Type != elf.R_X86_64_64 || r.Off < v.Value || r.Off >= v.Value+v.Size || r.Sym == nil || r.Sym.Name == "" {
+			if !r.Type.Pointer() || r.Off < v.Value || r.Off >= v.Value+v.Size || r.Sym == nil || r.Sym.Name == "" {
 				continue
 			}
 			if to, ok := u.f.im.Pointer(addrs[0] + r.Off - v.Value); ok {
@@ -232,7 +233,7 @@ func (u *unit) try(w *wanted, addr uint64, keep bool) bool {
 // mayStart tells whether a function may start at an address: where an extent does, or where there is none, as for functions
 // in assembler.
 func (f *finder) mayStart(addr uint64) bool {
-	start, inside := image.ExtentAt(f.extents, addr)
+	start, inside := ehframe.At(f.extents, addr)
 	return f.im.Code(addr) != nil && (!inside || start == addr)
 }
 
@@ -284,7 +285,7 @@ func (u *unit) mayBe(s *lpelf.Symbol, addr uint64) bool {
 // linked statically.
 func (t *Target) chosen(addr uint64) bool {
 	slot, ok := t.Slots.PLT[addr]
-	return ok && t.Slots.ByVaddr[slot].Type == elf.R_X86_64_IRELATIVE
+	return ok && t.Slots.ByVaddr[slot].Type.Meaning == arch.Indirect
 }
 
 // dropCopies leaves out objects whose code another object claims for a function of another name: which one was linked is

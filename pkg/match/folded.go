@@ -4,8 +4,9 @@ import (
 	"debug/elf"
 	"slices"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
-	"lpatch/pkg/image"
+	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lpelf"
 )
 
@@ -17,9 +18,9 @@ func (l *Located) Stranger(s *lpelf.Symbol, from, to uint64) uint64 {
 	if slices.ContainsFunc(old.SymbolsIn(sec), func(o *lpelf.Symbol) bool { return o.Bind != elf.STB_LOCAL }) {
 		return 0
 	}
-	var own []image.Extent
+	var own []ehframe.Range
 	if m := l.Match(s); m != nil {
-		own = append(own, image.Extent{Start: m.Start, End: m.End})
+		own = append(own, ehframe.Range{Start: m.Start, End: m.End})
 	}
 	for _, f := range old.Functions() {
 		if !refersTo(old, f, sec) {
@@ -33,12 +34,12 @@ func (l *Located) Stranger(s *lpelf.Symbol, from, to uint64) uint64 {
 		}
 		for _, part := range []*lpelf.Symbol{f, old.Lookup(f.Name + ".cold")} {
 			if part != nil && l.Match(part) != nil {
-				own = append(own, image.Extent{Start: l.Match(part).Start, End: l.Match(part).End})
+				own = append(own, ehframe.Range{Start: l.Match(part).Start, End: l.Match(part).End})
 			}
 		}
 	}
 	for _, user := range l.m.im.UsersOf(from, to) {
-		if !slices.ContainsFunc(own, func(e image.Extent) bool { return user >= e.Start && user < e.End }) {
+		if !slices.ContainsFunc(own, func(e ehframe.Range) bool { return user >= e.Start && user < e.End }) {
 			return user
 		}
 	}
@@ -60,14 +61,14 @@ func (l *Located) strangePointer(sec *lpelf.Section, from, to uint64) uint64 {
 			continue
 		}
 		for _, r := range l.Obj.Refs(s) {
-			if r.Sec == sec && (r.Type == elf.R_X86_64_64 || s.IsText()) {
+			if r.Sec == sec && (r.Type.Pointer() || s.IsText()) {
 				most++
 			}
 		}
 	}
 	var words []uint64
 	for at, slot := range l.m.im.Slots.ByVaddr {
-		if a := uint64(slot.Addend); slot.Type == elf.R_X86_64_RELATIVE && a >= from && a < to {
+		if a := uint64(slot.Addend); slot.Type.Meaning == arch.Relative && a >= from && a < to {
 			words = append(words, at)
 		}
 	}
@@ -85,7 +86,7 @@ func (t *Target) Outsider(m *Match) uint64 {
 	}
 	extents := t.Extents()
 	for _, user := range t.UsersOf(m.Start, m.Start+1) {
-		start, ok := image.ExtentAt(extents, user)
+		start, ok := ehframe.At(extents, user)
 		if ok && start != m.Start && len(t.FunctionsAt(start)) == 0 {
 			return user
 		}

@@ -217,7 +217,7 @@ func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
 		if t >= len(code) {
 			return fmt.Errorf("%w at %s+%#x: it ends there", errDiffers, name, pos)
 		}
-		if n := m.tlsSequence(sec.Data[pos:], code[t:], here); n > 0 {
+		if n := m.tlsSequence(sec.Data, pos, code[t:], here); n > 0 {
 			match.at[uint64(pos)] = addr + uint64(t)
 			pos, t = pos+n, t+n
 			for len(refs) > 0 && refs[0].Off < uint64(pos) {
@@ -282,7 +282,7 @@ func (m *matcher) insn(p place, refs []diff.Ref) error {
 		return m.plain(p)
 	}
 	if p.oi.IsBranch() {
-		if p.ti.Kind != p.oi.Kind || p.ti.Cond != p.oi.Cond || !samePrefix(p) {
+		if !p.sameBranch() {
 			return p.differ()
 		}
 		actual := p.end() + uint64(p.ti.Disp(p.t))
@@ -305,16 +305,9 @@ func (m *matcher) insn(p place, refs []diff.Ref) error {
 	return nil
 }
 
-// samePrefix compares what stands before a branch's opcode (bnd, notrack).
-func samePrefix(p place) bool {
-	op := func(in arch.Insn) int {
-		n := in.PCRelOff - 1
-		if in.Kind == arch.Jcc && in.PCRel == 4 {
-			n--
-		}
-		return max(n, 0)
-	}
-	return bytes.Equal(p.o[:op(p.oi)], p.t[:op(p.ti)])
+// sameBranch tells whether both are the same branch, in either length, with the same before the opcode (bnd, notrack).
+func (p place) sameBranch() bool {
+	return p.ti.Kind == p.oi.Kind && p.ti.Cond == p.oi.Cond && bytes.Equal(p.o[:p.oi.Prefix], p.t[:p.ti.Prefix])
 }
 
 // plain compares an instruction without relocation: equal bytes, or a branch within the function in either length.
@@ -326,7 +319,7 @@ func (m *matcher) plain(p place) error {
 		return nil
 	}
 	if p.oi.IsBranch() {
-		if p.ti.Kind != p.oi.Kind || p.ti.Cond != p.oi.Cond || !samePrefix(p) {
+		if !p.sameBranch() {
 			return p.differ()
 		}
 	} else if k := p.oi.PCRelOff; p.ti.Len != p.oi.Len || p.ti.PCRelOff != k || !bytes.Equal(p.o[:k], p.t[:k]) || !bytes.Equal(p.o[k+4:], p.t[k+4:]) {
@@ -342,7 +335,7 @@ func mask(p place, code []byte, refs []diff.Ref) []byte {
 	b := bytes.Clone(code)
 	for _, r := range refs {
 		k := int(r.Off) - p.pos
-		for i := k; i < k+int(diff.FieldSize(r.Type)) && i < len(b); i++ {
+		for i := k; i < k+int(uint64(r.Type.Size)) && i < len(b); i++ {
 			b[i] = 0
 		}
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 
 	"lpatch/pkg/arch"
-	"lpatch/pkg/arch/x86"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -15,34 +14,34 @@ import (
 // field compares a relocated field of an instruction that has the same form on both sides.
 func (m *matcher) field(p place, r diff.Ref) error {
 	k := int(r.Off) - p.pos
-	if k < 0 || k+int(diff.FieldSize(r.Type)) > len(p.t) {
+	if k < 0 || k+int(uint64(r.Type.Size)) > len(p.t) {
 		return p.differ()
 	}
-	if diff.FieldSize(r.Type) < 4 {
+	if uint64(r.Type.Size) < 4 {
 		return nil // too small for an address
 	}
 	v := int64(int32(binary.LittleEndian.Uint32(p.t[k:])))
 	var actual uint64
-	switch r.Type {
-	case elf.R_X86_64_PC32, elf.R_X86_64_PLT32:
+	switch t := r.Type; {
+	case t.Near(), t.Meaning == arch.Branch:
 		actual = p.end() + uint64(v)
-	case elf.R_X86_64_32:
-		actual = uint64(uint32(v))
-	case elf.R_X86_64_32S:
+	case t.Short() && t.Signed:
 		actual = uint64(v)
-	case elf.R_X86_64_64:
+	case t.Short():
+		actual = uint64(uint32(v))
+	case t.Pointer():
 		actual = binary.LittleEndian.Uint64(p.t[k:])
-	case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX, elf.R_X86_64_GOTTPOFF:
+	case t.Meaning == arch.Word, t.Meaning == arch.ThreadWord:
 		if !m.slotIs(p, r, p.end()+uint64(v)) {
 			return p.wrongRef(r, p.end()+uint64(v))
 		}
 		return nil
-	case elf.R_X86_64_TPOFF32:
+	case t.Meaning == arch.ThreadOffset:
 		if !m.tlsIs(r, v-r.Raw.Addend) {
 			return p.wrongRef(r, uint64(v))
 		}
 		return nil
-	case elf.R_X86_64_DTPOFF32, elf.R_X86_64_TLSGD, elf.R_X86_64_GOTPC32_TLSDESC:
+	case t.Meaning == arch.BlockOffset && t.Size == 4, t.Meaning == arch.GeneralDynamic, t.Meaning == arch.Descriptor:
 		if !m.dynamicTLS(p, r, v) {
 			return p.wrongRef(r, uint64(v))
 		}
@@ -89,7 +88,7 @@ func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 		if m.im.Same(s, sl.Symbol) {
 			return true
 		}
-		if g := m.im.Global(s.Name); g != nil && sl.Type == elf.R_X86_64_IRELATIVE && uint64(sl.Addend) == g.Value {
+		if g := m.im.Global(s.Name); g != nil && sl.Type.Meaning == arch.Indirect && uint64(sl.Addend) == g.Value {
 			return true
 		}
 	}
@@ -162,7 +161,7 @@ func (m *matcher) tableIs(p place, r diff.Ref, actual uint64) bool {
 		if !m.entryIs(p, e, off, actual) {
 			return false
 		}
-		size := int64(diff.FieldSize(e.Type))
+		size := int64(uint64(e.Type.Size))
 		last = off + size
 		for i := off; i < last && i < int64(len(want)) && i < int64(len(got)); i++ {
 			want[i], got[i] = 0, 0
@@ -179,15 +178,15 @@ func (m *matcher) entryIs(p place, e diff.Ref, off int64, table uint64) bool {
 	at := table + uint64(off)
 	var to uint64
 	label := e.At
-	switch e.Type {
-	case elf.R_X86_64_PC32:
+	switch {
+	case e.Type.Near():
 		b := m.im.BytesAt(at)
 		if len(b) < 4 {
 			return false
 		}
 		to = table + uint64(int64(int32(binary.LittleEndian.Uint32(b))))
 		label -= off
-	case elf.R_X86_64_64:
+	case e.Type.Pointer():
 		v, ok := m.im.Pointer(at)
 		if !ok {
 			return e.Sec == nil
@@ -209,9 +208,9 @@ func (m *matcher) slotIs(p place, r diff.Ref, slot uint64) bool {
 	if ok && s.Symbol != "" {
 		return r.Sym != nil && (m.note(r.Sym, image.Lead{Name: s.Symbol, Version: s.Version}) || m.im.Same(r.Sym, s.Symbol))
 	}
-	if r.Type == elf.R_X86_64_GOTTPOFF {
+	if r.Type.Meaning == arch.ThreadWord {
 		if ok {
-			return s.Type == elf.R_X86_64_TPOFF64 && m.tlsAt(r, uint64(s.Addend))
+			return s.Type.Meaning == arch.ThreadSlot && m.tlsAt(r, uint64(s.Addend))
 		}
 		b := m.im.BytesAt(slot)
 		return len(b) >= 8 && m.tlsIs(r, int64(binary.LittleEndian.Uint64(b)))
@@ -259,7 +258,7 @@ func (m *matcher) tlsAt(r diff.Ref, value uint64) bool {
 // dynamicTLS compares the fields of the general and local dynamic models, the latter also in a program, where ld has
 // made its offsets relative to the thread pointer.
 func (m *matcher) dynamicTLS(p place, r diff.Ref, v int64) bool {
-	if r.Type == elf.R_X86_64_DTPOFF32 {
+	if r.Type.Meaning == arch.BlockOffset {
 		if m.im.Shared() {
 			return m.tlsAt(r, uint64(v-r.Raw.Addend))
 		}
@@ -267,11 +266,11 @@ func (m *matcher) dynamicTLS(p place, r diff.Ref, v int64) bool {
 	}
 	slot := p.end() + uint64(v)
 	s, ok := m.im.Slots.ByVaddr[slot]
-	if r.Type == elf.R_X86_64_GOTPC32_TLSDESC {
-		return ok && s.Type == elf.R_X86_64_TLSDESC && (s.Symbol != "" && r.Sym != nil && s.Symbol == r.Sym.Name || s.Symbol == "" && m.tlsAt(r, uint64(s.Addend)))
+	if r.Type.Meaning == arch.Descriptor {
+		return ok && s.Type.Meaning == arch.DescriptorWord && (s.Symbol != "" && r.Sym != nil && s.Symbol == r.Sym.Name || s.Symbol == "" && m.tlsAt(r, uint64(s.Addend)))
 	}
 	switch {
-	case !ok || s.Type != elf.R_X86_64_DTPMOD64:
+	case !ok || s.Type.Meaning != arch.Module:
 		return false
 	case s.Symbol != "":
 		return r.Sym != nil && s.Symbol == r.Sym.Name
@@ -304,25 +303,25 @@ func (m *matcher) tlsSymbol(r diff.Ref) *lpelf.Symbol {
 // relaxed handles what a linker makes of a load from the GOT when it knows the address (psABI "Optimize GOTPCRELX
 // Relocations") or the thread offset ("Thread-Local Storage Linker Optimization").
 func (m *matcher) relaxed(p place, r diff.Ref) (bool, error) {
-	switch r.Type {
-	case elf.R_X86_64_GOTPCREL, elf.R_X86_64_GOTPCRELX, elf.R_X86_64_REX_GOTPCRELX, elf.R_X86_64_GOTTPOFF:
-	case elf.R_X86_64_GOTPC32_TLSDESC, elf.R_X86_64_TLSDESC_CALL:
+	switch r.Type.Meaning {
+	case arch.Word, arch.ThreadWord:
+	case arch.Descriptor, arch.DescriptorCall:
 		return m.relaxedDescriptor(p, r)
 	default:
 		return false, nil
 	}
-	v, kind := relaxation(p)
+	v, kind := m.obj.Arch.Relaxed(p.o, p.t, p.oi, p.ti)
 	var ok bool
 	var actual uint64
 	switch kind {
-	case relaxNone:
+	case arch.NotRelaxed:
 		return false, nil
-	case relaxPC:
+	case arch.ToNear:
 		actual = p.end() + uint64(v)
 		ok = m.refersTo(p, withoutAdd(r), actual)
-	case relaxImm:
+	case arch.ToNumber:
 		actual = uint64(v)
-		if r.Type == elf.R_X86_64_GOTTPOFF {
+		if r.Type.Meaning == arch.ThreadWord {
 			ok = m.tlsIs(r, v)
 		} else {
 			ok = m.refersTo(p, withoutAdd(r), actual)
@@ -332,40 +331,4 @@ func (m *matcher) relaxed(p place, r diff.Ref) (bool, error) {
 		return true, p.wrongRef(r, actual)
 	}
 	return true, nil
-}
-
-type relaxKind int
-
-const (
-	relaxNone relaxKind = iota
-	relaxPC             // the field is relative to the end of the instruction
-	relaxImm            // the field is the value
-)
-
-// relaxation recognises the image's instruction as a relaxed form of the object's and returns its field.
-func relaxation(p place) (int64, relaxKind) {
-	rexO, o := x86.SplitRex(p.o)
-	rexT, t := x86.SplitRex(p.t)
-	switch {
-	case p.oi.Kind == arch.CallInd && p.ti.Kind == arch.Call, p.oi.Kind == arch.JmpInd && p.ti.Kind == arch.Jmp:
-		return p.ti.Disp(p.t), relaxPC
-	case len(p.t) != len(p.o) || len(o) != 6 || len(t) != 6:
-		return 0, relaxNone
-	}
-	v := int64(int32(binary.LittleEndian.Uint32(t[2:])))
-	reg := o[1]>>3&7 | rexO&4<<1 // REX.R extends the register field
-	rm := t[1]&7 | rexT&1<<3     // REX.B extends r/m
-	switch {
-	case o[0] == 0x8b && t[0] == 0x8d && o[1] == t[1] && rexO == rexT:
-		return v, relaxPC
-	case o[0] == 0x8b && t[0] == 0xc7 && t[1]&0xf8 == 0xc0 && rm == reg:
-		return v, relaxImm
-	case o[0] == 0x85 && t[0] == 0xf7 && t[1]&0xf8 == 0xc0 && rm == reg:
-		return v, relaxImm
-	case o[0]&0xc7 == 0x03 && t[0] == 0x81 && t[1]>>6 == 3 && t[1]>>3&7 == o[0]>>3&7 && rm == reg:
-		return v, relaxImm
-	case o[0] == 0x03 && t[0] == 0x8d && t[1]>>6 == 2 && t[1]>>3&7 == t[1]&7 && rm == reg:
-		return v, relaxImm
-	}
-	return 0, relaxNone
 }

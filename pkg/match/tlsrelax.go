@@ -1,50 +1,36 @@
 package match
 
 import (
-	"bytes"
-	"debug/elf"
-	"encoding/binary"
-
-	"lpatch/pkg/arch/x86"
+	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 )
 
-// tlsSequence compares a sequence of the object with its rewritten form in the image; it returns the length of both, or
+// tlsSequence compares a sequence of the object, at pos, with its rewritten form in the image; it returns the length of both, or
 // 0 if there is no such sequence.
-func (m *matcher) tlsSequence(obj, code []byte, refs []diff.Ref) int {
+func (m *matcher) tlsSequence(obj []byte, pos int, code []byte, refs []diff.Ref) int {
 	if len(refs) != 1 {
 		return 0
 	}
-	n := x86.TLSLength(refs[0].Type, obj)
-	if n == 0 || len(code) < n {
+	r := refs[0]
+	start, n := m.obj.Arch.Sequence(r.Type, obj, r.Off)
+	if r.Type.Meaning == arch.Descriptor || n == 0 || start != uint64(pos) || uint64(len(code)) < n {
 		return 0
 	}
-	if refs[0].Type == elf.R_X86_64_TLSLD {
-		if bytes.HasPrefix(code, x86.LocalDynamic(n)) {
-			return n
-		}
+	off, ok := m.obj.Arch.LocalExec(r.Type, code[:n])
+	if !ok || r.Type.Meaning == arch.GeneralDynamic && !m.tlsIs(r, off) {
 		return 0
 	}
-	if !bytes.HasPrefix(code, x86.MovThread) || !bytes.HasPrefix(code[len(x86.MovThread):], x86.LeaOffset) {
-		return 0
-	}
-	off := int64(int32(binary.LittleEndian.Uint32(code[n-4:])))
-	if !m.tlsIs(refs[0], off) {
-		return 0
-	}
-	return n
+	return int(n)
 }
 
-// relaxedDescriptor compares either part with its rewritten form.
+// relaxedDescriptor compares either part of a sequence with a descriptor with its rewritten form.
 func (m *matcher) relaxedDescriptor(p place, r diff.Ref) (bool, error) {
-	if r.Type == elf.R_X86_64_TLSDESC_CALL {
-		return bytes.Equal(p.t, x86.NopCall), nil
-	}
-	if !bytes.HasPrefix(p.t, x86.MovOffset) || len(p.t) != len(p.o) {
-		return false, nil
-	}
-	if v := int64(int32(binary.LittleEndian.Uint32(p.t[len(x86.MovOffset):]))); !m.tlsIs(r, v) {
-		return true, p.wrongRef(r, uint64(v))
+	off, ok := m.obj.Arch.LocalExec(r.Type, p.t)
+	switch {
+	case r.Type.Meaning == arch.DescriptorCall || !ok || len(p.t) != len(p.o):
+		return ok && r.Type.Meaning == arch.DescriptorCall, nil
+	case !m.tlsIs(r, off):
+		return true, p.wrongRef(r, uint64(off))
 	}
 	return true, nil
 }

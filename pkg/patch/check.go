@@ -6,6 +6,8 @@ import (
 	"sort"
 	"strings"
 	"unicode"
+
+	"lpatch/pkg/arch"
 )
 
 const jumpLen = 5 // bytes of "jmp rel32"
@@ -111,7 +113,7 @@ func checkImage(im *Image) error {
 		return fmt.Errorf("its SHA-256 has %d bytes", len(im.SHA256))
 	case len(im.BuildID) > maxID:
 		return fmt.Errorf("its build-id has %d bytes; at most %d are possible", len(im.BuildID), maxID)
-	case (im.TextOffset|im.TextVaddr|im.TextSize|im.SpanStart|im.SpanEnd)%pageSize != 0:
+	case (im.TextOffset|im.TextVaddr|im.TextSize|im.SpanStart|im.SpanEnd)%arch.PageSize != 0:
 		return fmt.Errorf("its addresses are not page aligned")
 	case im.SpanStart >= im.SpanEnd || im.SpanEnd > 1<<47:
 		return fmt.Errorf("its span %#x-%#x is not possible", im.SpanStart, im.SpanEnd)

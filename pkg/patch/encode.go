@@ -8,10 +8,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
+
+	"lpatch/pkg/arch"
 )
 
 const (
-	pageSize   = 4096
 	ehdrSize   = 64
 	phdrSize   = 56
 	shdrSize   = 64
@@ -115,7 +116,7 @@ func (e *encoder) place() {
 		e.heads = append(e.heads, shdr{name: s.Name, typ: elf.SHT_PROGBITS, flags: s.Flags, addr: s.Addr, off: s.Addr, size: uint64(len(s.Data)), align: s.Align})
 		e.out = append(e.out, s.Data...)
 	}
-	for len(e.out)%pageSize != 0 {
+	for len(e.out)%arch.PageSize != 0 {
 		e.out = append(e.out, 0)
 	}
 }
@@ -231,14 +232,14 @@ func (e *encoder) programHeaders() []elf.ProgHeader {
 		}
 		return out
 	}
-	loads = append(loads, elf.ProgHeader{Type: elf.PT_LOAD, Flags: elf.PF_R, Filesz: HeaderSize, Memsz: HeaderSize, Align: pageSize})
+	loads = append(loads, elf.ProgHeader{Type: elf.PT_LOAD, Flags: elf.PF_R, Filesz: HeaderSize, Memsz: HeaderSize, Align: arch.PageSize})
 	for _, h := range e.heads[2:] {
 		if h.flags&elf.SHF_ALLOC == 0 {
 			continue
 		}
 		last := &loads[len(loads)-1]
 		if flags(h.flags) != last.Flags {
-			loads = append(loads, elf.ProgHeader{Type: elf.PT_LOAD, Flags: flags(h.flags), Off: h.addr, Vaddr: h.addr, Paddr: h.addr, Align: pageSize})
+			loads = append(loads, elf.ProgHeader{Type: elf.PT_LOAD, Flags: flags(h.flags), Off: h.addr, Vaddr: h.addr, Paddr: h.addr, Align: arch.PageSize})
 			last = &loads[len(loads)-1]
 		}
 		last.Filesz = h.addr + h.size - last.Vaddr

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -160,7 +161,7 @@ func readSegments(ef *lpelf.File) ([]Segment, error) {
 		if p.Type != elf.PT_LOAD {
 			continue
 		}
-		s := Segment{Offset: p.Off, Vaddr: p.Vaddr, Size: (p.Memsz + pageSize - 1) &^ (pageSize - 1)}
+		s := Segment{Offset: p.Off, Vaddr: p.Vaddr, Size: (p.Memsz + arch.PageSize - 1) &^ (arch.PageSize - 1)}
 		switch p.Flags {
 		case elf.PF_R:
 			s.Prot = ProtR
@@ -172,7 +173,7 @@ func readSegments(ef *lpelf.File) ([]Segment, error) {
 			return nil, fmt.Errorf("segment at %#x: protection %v is not allowed", p.Vaddr, p.Flags)
 		}
 		switch {
-		case p.Off%pageSize != 0 || p.Vaddr%pageSize != 0:
+		case p.Off%arch.PageSize != 0 || p.Vaddr%arch.PageSize != 0:
 			return nil, fmt.Errorf("segment at %#x is not page aligned", p.Vaddr)
 		case p.Filesz != p.Memsz || p.Memsz == 0:
 			return nil, fmt.Errorf("segment at %#x: %d bytes in the file, %d in memory", p.Vaddr, p.Filesz, p.Memsz)

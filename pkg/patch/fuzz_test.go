@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/fuzztest"
 )
 
@@ -28,7 +29,7 @@ func FuzzRead(f *testing.F) {
 			return
 		}
 		for _, s := range file.Segments() {
-			if s.Offset+s.Size > uint64(len(data)) || s.Offset%pageSize != 0 || uint64(len(file.BytesAt(s.Vaddr))) > s.Size {
+			if s.Offset+s.Size > uint64(len(data)) || s.Offset%arch.PageSize != 0 || uint64(len(file.BytesAt(s.Vaddr))) > s.Size {
 				t.Fatalf("segment %+v of %d bytes", s, len(data))
 			}
 		}

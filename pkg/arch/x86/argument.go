@@ -50,7 +50,7 @@ func (a Arch) Argument(code []byte, call uint64, n int, relocated func(from, to 
 // written tells what an instruction puts into a register, one of the low eight, if it may write it. End is not 0 if that is the
 // address that its relocated field means.
 func written(code []byte, reg byte, relocated bool) (v arch.Value, writes bool) {
-	rex, op := SplitRex(code)
+	rex, op := splitRex(code)
 	switch {
 	case len(op) == 5 && op[0] == 0xb8|reg && rex&1 == 0: // mov $imm,%r32
 		if relocated {
@@ -92,7 +92,7 @@ func (a Arch) AllOnes(code []byte) bool {
 		if in.Kind == arch.Bad {
 			return true
 		}
-		rex, op := SplitRex(code[pos : pos+in.Len])
+		rex, op := splitRex(code[pos : pos+in.Len])
 		switch n := len(op); {
 		case rex&8 != 0 && n > 4 && op[0] == 0xc7 && string(op[n-4:]) == "\xff\xff\xff\xff", // mov $-1 to a register or memory
 			rex&8 != 0 && n == 3 && op[0] == 0x83 && op[1]>>3 == 0x19 && op[2] == 0xff, // or $-1,%r64

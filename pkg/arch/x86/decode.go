@@ -58,6 +58,12 @@ func decode(code []byte) (arch.Insn, error) {
 	}
 	in := arch.Insn{Len: x.Len, PCRel: x.PCRel, PCRelOff: x.PCRelOff}
 	classify(&in, code)
+	if in.IsBranch() {
+		in.Prefix = in.PCRelOff - 1
+		if in.Kind == arch.Jcc && in.PCRel == 4 {
+			in.Prefix--
+		}
+	}
 	return in, nil
 }
 
