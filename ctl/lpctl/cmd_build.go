@@ -146,7 +146,7 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 	if objects {
 		return build.FromObjects(build.Options{
 			Target: c.StringSlice("target")[0], Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
-			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"), NoDebugInfoOK: c.Bool("no-debug-info-ok"), StartCodeOK: c.Bool("start-code-ok"), CallerOK: c.StringSlice("caller-ok"),
+			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), Allowed: allowed(c),
 			Set: sets, NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
 		})
 	}
@@ -157,11 +157,18 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 	return build.FromSource(ctx, o)
 }
 
+// allowed is what the author says to be all right.
+func allowed(c *cli.Context) build.Allowed {
+	return build.Allowed{
+		LayoutOK: c.StringSlice("layout-ok"), NoDebugInfoOK: c.Bool("no-debug-info-ok"), CallerOK: c.StringSlice("caller-ok"), StartCodeOK: c.Bool("start-code-ok"),
+	}
+}
+
 // sourceOptions are those of build --source, but for the target and what is said of it.
 func sourceOptions(c *cli.Context, name string) build.SourceOptions {
 	o := build.SourceOptions{
 		DebugDirs: c.StringSlice("debug-dir"), Libraries: c.StringSlice("lib"), Source: c.String("source"), Patch: c.String("patch"),
-		Command: c.Args().Slice(), Data: c.Bool("data"), LayoutOK: c.StringSlice("layout-ok"), NoDebugInfoOK: c.Bool("no-debug-info-ok"), StartCodeOK: c.Bool("start-code-ok"), CallerOK: c.StringSlice("caller-ok"),
+		Command: c.Args().Slice(), Data: c.Bool("data"), Allowed: allowed(c),
 		NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {

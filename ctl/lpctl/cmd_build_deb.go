@@ -122,7 +122,7 @@ func buildSeveral(c *cli.Context, targets []string) error {
 func packageOptions(c *cli.Context) (build.PackageOptions, error) {
 	o := build.PackageOptions{
 		Source: c.String("deb"), From: c.String("from"), To: c.String("to"), Fixes: c.StringSlice("fix"), Patch: c.String("patch"),
-		Suite: c.String("suite"), Mirror: c.String("mirror"), Work: c.String("work"), Jobs: c.Int("jobs"), LayoutOK: c.StringSlice("layout-ok"), NoDebugInfoOK: c.Bool("no-debug-info-ok"), CallerOK: c.StringSlice("caller-ok"), NotPartOf: c.StringSlice("not-part-of"), Tool: tool,
+		Suite: c.String("suite"), Mirror: c.String("mirror"), Work: c.String("work"), Jobs: c.Int("jobs"), Allowed: allowed(c), NotPartOf: c.StringSlice("not-part-of"), Tool: tool,
 	}
 	for _, flag := range []string{"target", "symbols", "debug-dir", "lib", "old", "new", "source", "data", "start-code-ok", "set"} {
 		if c.IsSet(flag) {

@@ -28,24 +28,29 @@ type Refusal = diff.Refusal
 // ErrNothing means that old and new do not differ in code that the target runs. lpctl exits with 3.
 var ErrNothing = diff.ErrNothing
 
-// Options say what to build a patch from.
-type Options struct {
-	Target        string   // the ELF file that runs
-	Symbols       string   // an unstripped build of it, or "" if the target has its symbols
-	DebugDirs     []string // folders of separate debug files, searched before /usr/lib/debug if the target is stripped
-	Libraries     []string // libraries that the target uses, and folders of them, for symbols that it does not import
-	Old, New      []string // objects, archives or folders of objects; none for a patch of Set alone
-	Data          bool     // bring in changed initial values, too
+// Allowed is what the author of a patch says to be all right in it.
+type Allowed struct {
 	LayoutOK      []string // structures whose layout may change, since new code sees none that old code has made
 	NoDebugInfoOK bool     // objects whose debug information tells of no types have none that changed
-	Set           []Set
-	NotPartOf     []string // objects that are no part of the target if they are not found there, whatever else is known
-	Links         *Links   // what the builds of Old and New linked; nil if it is not known
-	Name          string   // of the patch
-	Description   string
-	Tool          string   // name and version of the builder, for the descriptor
 	CallerOK      []string // functions that may ask the dynamic linker what depends on who asks
 	StartCodeOK   bool     // code that runs only as the program starts may change: the patch is put into the file
+}
+
+// Options say what to build a patch from.
+type Options struct {
+	Target      string   // the ELF file that runs
+	Symbols     string   // an unstripped build of it, or "" if the target has its symbols
+	DebugDirs   []string // folders of separate debug files, searched before /usr/lib/debug if the target is stripped
+	Libraries   []string // libraries that the target uses, and folders of them, for symbols that it does not import
+	Old, New    []string // objects, archives or folders of objects; none for a patch of Set alone
+	Data        bool     // bring in changed initial values, too
+	Set         []Set
+	NotPartOf   []string // objects that are no part of the target if they are not found there, whatever else is known
+	Links       *Links   // what the builds of Old and New linked; nil if it is not known
+	Name        string   // of the patch
+	Description string
+	Tool        string // name and version of the builder, for the descriptor
+	Allowed
 }
 
 // Set is a variable with the file that holds its new bytes.

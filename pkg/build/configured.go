@@ -5,7 +5,6 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -190,14 +189,8 @@ func isBuilt(tree, path string) bool {
 	if st, err := os.Stat(full); err != nil || !st.Mode().IsRegular() {
 		return false // a fifo would not end
 	}
-	f, err := os.Open(full)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = f.Close() }()
-	head := make([]byte, elf.EI_NIDENT+2) // to e_type, little-endian here
-	_, err = io.ReadFull(f, head)
-	return err == nil && string(head[:4]) == elf.ELFMAG && elf.Type(head[elf.EI_NIDENT]) != elf.ET_CORE
+	head, err := firstBytes(full)
+	return err == nil && isELF(head) && len(head) > elf.EI_NIDENT+1 && elf.Type(head[elf.EI_NIDENT]) != elf.ET_CORE
 }
 
 // checkUntouched returns an error if a build wrote to a tree.

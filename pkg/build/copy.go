@@ -240,16 +240,12 @@ func isProgram(data []byte) bool {
 
 // readIfBuilt reads a file whose first bytes, or name, say that a build has left it, or returns nil.
 func readIfBuilt(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	head, err := firstBytes(path)
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, nil // then the build cannot read it either
 	} else if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }()
-	head := make([]byte, 20)
-	n, _ := f.Read(head)
-	head = head[:n]
 	text := string(head)
 	header := strings.HasPrefix(text, "gpch") || strings.HasPrefix(text, "CPCH") || slices.Contains([]string{".lo", ".gch", ".pch"}, filepath.Ext(path))
 	if !isObject(head) && !isProgram(head) && !isArchive(head) && !header {

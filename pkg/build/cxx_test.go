@@ -53,7 +53,7 @@ func runCxx(t *testing.T, v variant) {
 	target := compileCxx(t, v, dir, "old", nil)
 	compileCxx(t, v, dir, "new", []string{"-DNEW"})
 	// The first values of thread-local variables change, too: threads that start later have the new ones.
-	res, err := FromObjects(Options{Target: target, Old: []string{dir + "/old/objs"}, New: []string{dir + "/new/objs"}, StartCodeOK: true, Name: "test", Tool: "test"})
+	res, err := FromObjects(Options{Target: target, Old: []string{dir + "/old/objs"}, New: []string{dir + "/new/objs"}, Allowed: Allowed{StartCodeOK: true}, Name: "test", Tool: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}

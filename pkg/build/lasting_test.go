@@ -48,7 +48,7 @@ int main(void) { some(); serve(); return 0; }
 			if out, err := exec.Command(cc, "-pie", "-o", dir+"/x", dir+"/old/x.o").CombinedOutput(); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			res, err := FromObjects(Options{Target: dir + "/x", Old: []string{dir + "/old"}, New: []string{dir + "/new"}, StartCodeOK: true, Name: "fix", Tool: "test"})
+			res, err := FromObjects(Options{Target: dir + "/x", Old: []string{dir + "/old"}, New: []string{dir + "/new"}, Allowed: Allowed{StartCodeOK: true}, Name: "fix", Tool: "test"})
 			if err != nil {
 				t.Fatalf("%s: %v", change, err)
 			}

@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -65,14 +66,23 @@ func isObjectFile(path string) bool {
 	if isObjectName(path) {
 		return true
 	}
+	head, err := firstBytes(path)
+	return err == nil && (isObject(head) || bytes.HasPrefix(head, []byte("!<")))
+}
+
+// firstBytes reads how a file begins, as far as that tells what it is.
+func firstBytes(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return false
+		return nil, err
 	}
 	defer f.Close()
 	head := make([]byte, 64)
-	n, _ := io.ReadFull(f, head)
-	return isObject(head[:n]) || bytes.HasPrefix(head[:n], []byte("!<"))
+	n, err := io.ReadFull(f, head)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return head[:n], err
 }
 
 func isObjectName(path string) bool {

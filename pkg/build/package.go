@@ -16,18 +16,16 @@ import (
 
 // PackageOptions say which Debian package to build patches for, and which fixes to put into them.
 type PackageOptions struct {
-	Source        string   // name of the source package
-	From          string   // the version that runs
-	To            string   // the version that has the fixes; "" if Patch is given
-	Fixes         []string // of the newer version's new patches; none for all
-	Patch         string   // a file to apply with patch -p1 instead
-	Suite         string   // name of the release
-	Mirror        string   // where to fetch from; "" for where apt of this machine gets Debian
-	Work          string   // folder for what is fetched and built; kept for the next time
-	Jobs          int      // how many compilers at once
-	LayoutOK      []string // as in Options
-	NoDebugInfoOK bool     // as in Options
-	CallerOK      []string // as in Options
+	Source string   // name of the source package
+	From   string   // the version that runs
+	To     string   // the version that has the fixes; "" if Patch is given
+	Fixes  []string // of the newer version's new patches; none for all
+	Patch  string   // a file to apply with patch -p1 instead
+	Suite  string   // name of the release
+	Mirror string   // where to fetch from; "" for where apt of this machine gets Debian
+	Work   string   // folder for what is fetched and built; kept for the next time
+	Jobs   int      // how many compilers at once
+	Allowed
 	// NotPartOf is as in Options.
 	NotPartOf []string
 	Tool      string
@@ -333,7 +331,7 @@ func (p *packager) makePatches() error {
 		b, err := prepare(Options{
 			Target: im.file, Symbols: im.twin, Libraries: p.libraries(im), Old: []string{p.path("old")}, New: []string{p.path("new")}, Links: links,
 			NotPartOf: p.o.NotPartOf,
-			LayoutOK:  p.o.LayoutOK, NoDebugInfoOK: p.o.NoDebugInfoOK, CallerOK: p.o.CallerOK, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.o.From, strings.Join(p.res.Fixes, ", ")),
+			Allowed:   p.o.Allowed, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.o.From, strings.Join(p.res.Fixes, ", ")),
 		})
 		if err != nil {
 			return err

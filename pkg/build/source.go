@@ -17,24 +17,21 @@ import (
 
 // SourceOptions say what to build a patch from when the builds are to be done as well.
 type SourceOptions struct {
-	Target        string
-	Symbols       string
-	DebugDirs     []string
-	Libraries     []string
-	Source        string   // folder; it is copied and never written to
-	Patch         string   // the change, for patch -p1
-	Command       []string // builds the tree, in its top folder
-	Data          bool     // as in Options
-	LayoutOK      []string // as in Options
-	NoDebugInfoOK bool     // as in Options
-	Set           []Set    // as in Options
-	NotPartOf     []string // as in Options
-	Name          string
-	Description   string
-	Tool          string
-	Progress      progress.Reporter
-	CallerOK      []string // as in Options
-	StartCodeOK   bool     // as in Options
+	Target      string
+	Symbols     string
+	DebugDirs   []string
+	Libraries   []string
+	Source      string   // folder; it is copied and never written to
+	Patch       string   // the change, for patch -p1
+	Command     []string // builds the tree, in its top folder
+	Data        bool     // as in Options
+	Set         []Set    // as in Options
+	NotPartOf   []string // as in Options
+	Name        string
+	Description string
+	Tool        string
+	Progress    progress.Reporter
+	Allowed
 }
 
 // FromSource builds the tree as it is and with the patch, each from scratch and one after the other in the same place, and
@@ -121,7 +118,7 @@ func (w *workshop) prepare(target, name string) (*builder, error) {
 	links.new.suspectOld(w.tree)
 	return prepare(Options{
 		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries, Links: links, NotPartOf: o.NotPartOf,
-		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, LayoutOK: o.LayoutOK, NoDebugInfoOK: o.NoDebugInfoOK, StartCodeOK: o.StartCodeOK, CallerOK: o.CallerOK, Set: o.Set, Name: name, Description: o.Description, Tool: o.Tool,
+		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, Allowed: o.Allowed, Set: o.Set, Name: name, Description: o.Description, Tool: o.Tool,
 	})
 }
 

@@ -199,15 +199,8 @@ func (b *builder) mustBeThere(obj *diff.Object, f *lpelf.Symbol) bool {
 	if f.Name != "main" || b.im.Soname() != "" || !b.im.Refutes(obj) {
 		return false
 	}
-	mains, err := b.old.naming(f.Name)
-	return err == nil && !slices.ContainsFunc(mains, func(other *diff.Object) bool {
-		def := other.Lookup(f.Name)
-		if def == nil {
-			return false
-		}
-		_, err := match.Locate(b.im, other, []*lpelf.Symbol{def})
-		return err == nil
-	})
+	owner, err := b.owner(obj, f, func(*diff.Object, *lpelf.Symbol) bool { return true })
+	return err == nil && owner == ""
 }
 
 // namedElsewhere tells whether the target has a function under an old one's name, though not from a source file of its

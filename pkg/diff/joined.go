@@ -2,6 +2,7 @@ package diff
 
 import (
 	"debug/elf"
+	"maps"
 	"slices"
 
 	"lpatch/pkg/lpelf"
@@ -9,7 +10,10 @@ import (
 
 // namesakes returns, by name, the functions and variables of an object that are not the only ones of their name: of objects
 // that "ld -r" joined, each may have a static one.
-func namesakes(o *Object) map[string][]*lpelf.Symbol {
+func (o *Object) namesakes() map[string][]*lpelf.Symbol {
+	if o.joined != nil {
+		return o.joined
+	}
 	m := map[string][]*lpelf.Symbol{}
 	for _, s := range o.Symbols {
 		if s.Name != "" && s.Section != elf.SHN_UNDEF && (s.IsFunc() || isVariable(s)) && !ByContent(s) {
@@ -21,13 +25,14 @@ func namesakes(o *Object) map[string][]*lpelf.Symbol {
 			delete(m, name)
 		}
 	}
+	o.joined = m
 	return m
 }
 
 // pairNamesakes pairs static variables of one name with those of the same source.
 func (c *comparer) pairNamesakes() {
-	olds := namesakes(c.old)
-	for name, list := range namesakes(c.new) {
+	olds := c.old.namesakes()
+	for name, list := range c.new.namesakes() {
 		if len(list) != len(olds[name]) {
 			continue
 		}
@@ -42,7 +47,7 @@ func (c *comparer) pairNamesakes() {
 // checkJoined refuses changes of which a name does not tell what they concern, since several functions or variables of a joined
 // object have it: one of those changed, or a changed function refers to one.
 func (c *comparer) checkJoined() {
-	olds, news := namesakes(c.old), namesakes(c.new)
+	olds, news := maps.Clone(c.old.namesakes()), c.new.namesakes()
 	for name, list := range news {
 		if c.equalNamesakes(olds[name], list) {
 			delete(olds, name)

@@ -35,6 +35,7 @@ type Object struct {
 	byKey      map[string][]*lpelf.Symbol // functions by numberedKey; nil until they are asked for
 	identities map[*lpelf.Symbol]*identity
 	sources    map[string]*source
+	joined     map[string][]*lpelf.Symbol // see namesakes
 }
 
 // NewObject indexes a relocatable file.

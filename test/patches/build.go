@@ -197,7 +197,7 @@ func (b *Built) Patch() (*build.Result, error) {
 	}
 	res, err := build.FromObjects(build.Options{
 		Target: b.Target(), Old: old, New: new,
-		Data: b.Case.Data, LayoutOK: b.Case.LayoutOK, StartCodeOK: b.Case.StartCodeOK, Name: b.Name(), Tool: "test",
+		Data: b.Case.Data, Allowed: build.Allowed{LayoutOK: b.Case.LayoutOK, StartCodeOK: b.Case.StartCodeOK}, Name: b.Name(), Tool: "test",
 	})
 	var refusals build.Refusals
 	switch {
