@@ -44,6 +44,7 @@ func (im *Image) Versioned(s *lpelf.Symbol) *lpelf.Symbol {
 	return g
 }
 
+// What --wrap puts before names.
 const (
 	WrapPrefix = "__wrap_"
 	realPrefix = "__real_"

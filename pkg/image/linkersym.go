@@ -8,6 +8,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
+// What linkers put before the name of a section for where it starts and stops.
 const (
 	StartPrefix = "__start_"
 	StopPrefix  = "__stop_"
