@@ -28,13 +28,13 @@ func (s *step) how() []linkInput {
 	for i := 0; i < len(s.all); i++ {
 		a := s.all[i]
 		words := []string{a}
-		if (valueFlags[a] || a == "-o") && i+1 < len(s.all) {
+		if (s.takesValue(a) || a == "-o") && i+1 < len(s.all) {
 			i++
 			words = append(words, s.all[i])
 		}
 		switch {
 		case a == "-" || !strings.HasPrefix(a, "-") || strings.HasPrefix(a, "-o"):
-		case compileOnly.MatchString(a) && !forLinker.MatchString(a):
+		case !s.direct && compileOnly.MatchString(a) && !forLinker.MatchString(a):
 		default:
 			last := len(words) - 1
 			if words[last] = withoutPassing(words[last]); words[last] != "" {
@@ -56,6 +56,14 @@ func (s *step) how() []linkInput {
 		out = append(out, linkInput{Name: "the order " + strings.Join(slices.Concat(s.sources, s.inputs), " ")})
 	}
 	return out
+}
+
+// takesValue tells whether the next argument belongs to an option.
+func (s *step) takesValue(option string) bool {
+	if s.direct {
+		return ldValues[option]
+	}
+	return valueFlags[option]
 }
 
 // withoutPassing takes out of an argument what says nothing of the code: where the map goes, the build-id, and files of other names

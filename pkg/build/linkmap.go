@@ -90,7 +90,7 @@ func (r *linkRecord) takeInputs(text string, s *step) {
 	slices.Sort(files)
 	temporary := 0
 	for _, name := range slices.Compact(files) {
-		data, err := os.ReadFile(name)
+		data, err := s.read(name)
 		switch {
 		case err == nil:
 			r.takeFile(name, text, data)

@@ -95,6 +95,8 @@ type buildLinks struct {
 	records []linkRecord
 	made    map[string][]string // sum -> names of recorded objects
 	ever    map[string]bool     // sums of all that were made
+
+	stripped map[string]string // sum of what strip made -> of what it was made of
 }
 
 // readLinks reads what the shim has written into the directories of objects.
@@ -119,7 +121,9 @@ func readBuildLinks(dir string) (buildLinks, error) {
 	if err != nil {
 		return b, err
 	}
+	alias := map[string]string{}
 	for name, take := range map[string]func(linkInput){
+		aliasDir:    func(m linkInput) { alias[m.Sum] = m.Name },
 		madeDir:     func(m linkInput) { b.made[m.Sum] = append(b.made[m.Sum], m.Name) },
 		everMadeDir: func(m linkInput) { b.ever[m.Sum] = true },
 	} {
@@ -133,6 +137,7 @@ func readBuildLinks(dir string) (buildLinks, error) {
 			return b, err
 		}
 	}
+	b.takeAliases(alias)
 	return b, nil
 }
 
@@ -163,13 +168,16 @@ func writeRecord(dir, key string, record any) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	name := filepath.Join(dir, sumOf([]byte(key))[:16]+".json")
+	name := filepath.Join(dir, recordFile(key))
 	tmp := fmt.Sprintf("%s.%d", name, os.Getpid())
 	if err := os.WriteFile(tmp, data, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(tmp, name)
 }
+
+// recordFile is the file of a record.
+func recordFile(key string) string { return sumOf([]byte(key))[:16] + ".json" }
 
 // inputs is what the links of a build say about one target.
 type inputs struct {
@@ -212,6 +220,7 @@ func (l buildLinks) inputsOf(makes func(*linkRecord) bool) inputs {
 		in.unsure = cmp.Or(in.unsure, r.Unsure)
 		in.takeHow(r)
 		for _, input := range slices.Concat(r.Own, r.Inputs) {
+			input.Sum = cmp.Or(l.stripped[input.Sum], input.Sum)
 			if part := made[input.Sum]; part != nil { // of what "ld -r" made, the inputs count
 				take(part)
 				continue

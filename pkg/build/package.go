@@ -256,12 +256,19 @@ func (p *packager) build(ctx context.Context, target string, twice bool) (object
 		path: "/usr/sbin:/usr/bin:/sbin:/bin", twice: twice,
 	}
 	job := deb.BuildJob(p.old.BuildPath(), target, p.o.Jobs)
-	job.Env = append(job.Env, s.env()...)
+	if err := s.write(filepath.Join(outer, "bin"), nil); err != nil {
+		return "", 0, err
+	}
+	env, by := s.around(canTrace())
+	job.Env, job.By = append(job.Env, env...), by
 	started := time.Now()
 	stop := p.o.Progress.Watch(func() string { return objectsMade(filepath.Join(outer, "objects")) })
 	err = p.root.Run(ctx, job)
 	stop()
 	if err != nil {
+		return "", 0, err
+	}
+	if err := readRefused(filepath.Join(outer, "objects"), p.o.Source); err != nil {
 		return "", 0, err
 	}
 	if objectCount(filepath.Join(outer, "objects")) == 0 {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -39,13 +40,18 @@ type shims struct {
 
 // makeShims links the name of every compiler in dirs to self, which is a program that calls ShimMain.
 func makeShims(bin, self string, dirs []string) error {
+	for _, name := range []string{traceName, shimName} {
+		if err := os.Symlink(self, filepath.Join(bin, name)); err != nil {
+			return err
+		}
+	}
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			continue // PATH may name folders that do not exist
 		}
 		for _, e := range entries {
-			if !compilerName.MatchString(e.Name()) {
+			if k := kindByName(e.Name()); k == noTool || k == cache {
 				continue
 			}
 			if err := os.Symlink(self, filepath.Join(bin, e.Name())); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -56,12 +62,15 @@ func makeShims(bin, self string, dirs []string) error {
 	return nil
 }
 
-// env returns the variables of the build. ccache is told to do nothing: what it has in store does not pass the shims.
+// env returns the variables of the build where names in PATH are all that there is.
 func (s *shims) env() []string {
-	env := []string{
-		"PATH=" + s.bin + string(filepath.ListSeparator) + s.path, shimEnv + "=" + s.bin, shimPathEnv + "=" + s.path,
-		shimObjEnv + "=" + s.objects, shimRootEnv + "=" + s.root, shimOrigEnv + "=" + s.origin, "CCACHE_DISABLE=1",
-	}
+	path := s.bin + string(filepath.ListSeparator) + s.path
+	return append(s.variables(), "PATH="+path, shimEnv+"="+s.bin, shimPathEnv+"="+s.path)
+}
+
+// variables are those that the shims work with. ccache is told to do nothing: what it has in store does not pass the shims.
+func (s *shims) variables() []string {
+	env := []string{shimObjEnv + "=" + s.objects, shimRootEnv + "=" + s.root, shimOrigEnv + "=" + s.origin, "CCACHE_DISABLE=1"}
 	if s.twice {
 		env = append(env, shimTwiceEnv+"=1")
 	}
@@ -70,12 +79,13 @@ func (s *shims) env() []string {
 
 var compilerName = regexp.MustCompile(`^(x86_64-(pc-)?linux-gnu-)?(gcc|g\+\+|cc|c\+\+|c89|c99|clang|clang\+\+)(-[0-9.]+)?$`)
 
-// IsShim tells whether this process was started as a compiler of a build that FromSource runs; argv0 is os.Args[0].
+// IsShim tells whether this process was started as a tool of a build that FromSource runs, or to run that; argv0 is os.Args[0].
 func IsShim(argv0 string) bool {
-	return os.Getenv(shimEnv) != "" && compilerName.MatchString(filepath.Base(argv0))
+	name := filepath.Base(argv0)
+	return name == traceName || name == shimName || os.Getenv(shimEnv) != "" && kindByName(name) != noTool
 }
 
-// ShimMain runs the real compiler for args (os.Args) and records the objects that it makes. It returns the exit status.
+// ShimMain runs the real tool for args (os.Args) and records what it makes. It returns the exit status.
 func ShimMain(args []string) int {
 	status, err := shim(args)
 	if err != nil {
@@ -85,33 +95,73 @@ func ShimMain(args []string) int {
 	return status
 }
 
+// calledAs is argv[0] of the tool, "" for its path.
+var calledAs string
+
 func shim(args []string) (int, error) {
-	real, err := realCompiler(filepath.Base(args[0]))
-	if err != nil {
-		return 0, err
+	switch filepath.Base(args[0]) {
+	case traceName: // DIRECTORY COMMAND...
+		return trace(args[1], args[2:])
+	case shimName: // DIRECTORY KIND PATH and the tool's own
+		kind, err := strconv.Atoi(args[2])
+		if err != nil {
+			return 0, err
+		}
+		calledAs = args[4]
+		return runTool(toolKind(kind), args[3], args[5:], takeVariables(args[1]))
 	}
-	if err := os.Setenv("PATH", os.Getenv(shimPathEnv)); err != nil {
+	name := filepath.Base(args[0])
+	real, err := realCompiler(name)
+	return runTool(kindByName(name), real, args[1:], errors.Join(err, os.Setenv("PATH", os.Getenv(shimPathEnv))))
+}
+
+func runTool(kind toolKind, real string, args []string, err error) (int, error) {
+	switch {
+	case err != nil:
 		return 0, err
+	case kind == assembler:
+		return assemble(real, args)
+	case kind == linker:
+		return linkDirectly(real, args)
+	case kind == rewriter:
+		return rewrite(real, args)
 	}
-	step := parseStep(args[1:])
+	return drive(real, args)
+}
+
+// drive runs a compiler.
+func drive(real string, args []string) (int, error) {
+	step := parseStep(args)
 	if err := step.checkPlace(); err != nil {
 		return 0, err
 	}
+	if err := step.keepInput(); err != nil {
+		return 0, err
+	}
+	twice := os.Getenv(shimTwiceEnv) != ""
+	// What the build says itself comes later and wins.
+	flags := append(append(prefixMap(), args...), step.ownFlags()...)
 	switch {
-	case step.noObject:
-		return run(real, args[1:])
+	case step.noObject && !step.assembly:
+		return run(real, args)
 	case len(step.sources) == 0:
-		return step.run(real, args[1:])
-	case os.Getenv(shimTwiceEnv) != "":
-		status, err := step.run(real, args[1:])
+		return step.run(real, args)
+	case step.assembly && !twice:
+		return run(real, flags)
+	case step.assembly:
+		status, err := run(real, args)
+		if err == nil && status == 0 {
+			err = step.writeAssemblyAgain(real)
+		}
+		return status, err
+	case twice:
+		status, err := step.run(real, args)
 		if err == nil && status == 0 && step.compile {
 			_, err = step.compileAgain(real)
 		}
 		return status, err
 	}
-	// What the build says itself comes later and wins.
-	flags := append(prefixMap(), args[1:]...)
-	status, err := step.run(real, append(flags, step.ownFlags()...))
+	status, err := step.run(real, flags)
 	if err != nil || status != 0 || !step.compile {
 		return status, err
 	}
@@ -144,8 +194,18 @@ func realCompiler(name string) (string, error) {
 
 func run(path string, args []string) (int, error) {
 	cmd := exec.Command(path, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	err := cmd.Run()
+	if calledAs != "" {
+		cmd.Args[0] = calledAs
+	}
+	stdin, err := openInput()
+	if err != nil {
+		return 0, err
+	}
+	if stdin != os.Stdin {
+		defer func() { _ = stdin.Close() }()
+	}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, os.Stdout, os.Stderr
+	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return max(exit.ExitCode(), 1), nil
@@ -155,8 +215,11 @@ func run(path string, args []string) (int, error) {
 
 // step is what one call of the compiler does.
 type step struct {
-	compile  bool // -c
-	noObject bool // stops before an object: -E, -S, -M, -fsyntax-only
+	compile  bool   // -c
+	noObject bool   // stops before an object: -E, -S, -M, -fsyntax-only
+	assembly bool   // with -S
+	direct   bool   // a call of the linker itself
+	before   []byte // of an object that the link writes over
 	output   string
 	sources  []string
 	headers  []string
@@ -171,6 +234,8 @@ var valueFlags = map[string]bool{
 	"-I": true, "-D": true, "-U": true, "-include": true, "-imacros": true, "-isystem": true, "-iquote": true, "-idirafter": true,
 	"-MF": true, "-MT": true, "-MQ": true, "-x": true, "-Xlinker": true, "-L": true, "-l": true, "-T": true, "-u": true, "-z": true, "-e": true,
 	"-Xassembler": true, "-Xpreprocessor": true, "-Xclang": true, "--param": true, "-target": true, "-arch": true, "-aux-info": true,
+	"-B": true, "-specs": true, "-wrapper": true, "-dumpbase": true, "-dumpdir": true, "-dumpbase-ext": true, "-isysroot": true, "--sysroot": true,
+	"-iprefix": true, "-iwithprefix": true, "-iwithprefixbefore": true, "-imultilib": true, "-mllvm": true, "-A": true, "-MJ": true,
 }
 
 func parseStep(args []string) step {
@@ -192,7 +257,9 @@ func parseStep(args []string) step {
 			s.output = args[i]
 		case strings.HasPrefix(a, "-o") && len(a) > 2:
 			s.output = a[2:]
-		case a == "-E" || a == "-S" || a == "-M" || a == "-MM" || a == "-fsyntax-only":
+		case a == "-S":
+			s.noObject, s.assembly = true, true
+		case a == "-E" || a == "-M" || a == "-MM" || a == "-fsyntax-only":
 			s.noObject = true
 		case valueFlags[a] && i+1 < len(args):
 			s.keep(a, args[i+1])
@@ -209,24 +276,8 @@ func parseStep(args []string) step {
 		}
 	}
 	s.noObject = s.noObject || header && !s.compile
+	s.assembly = s.assembly && !slices.Contains(args, "-E") && !slices.Contains(args, "-fsyntax-only") && !header
 	return s
-}
-
-// expand puts the words of "@file" in their place, as compilers do.
-func expand(args []string) []string {
-	var out []string
-	for _, a := range args {
-		if name, ok := strings.CutPrefix(a, "@"); ok {
-			if text, err := os.ReadFile(name); err == nil {
-				for _, word := range strings.Fields(string(text)) {
-					out = append(out, strings.Trim(word, `"'`))
-				}
-				continue
-			}
-		}
-		out = append(out, a)
-	}
-	return out
 }
 
 // run runs the compiler. If it links, the linker's map is kept: it tells what the output is made of.
@@ -238,7 +289,12 @@ func (s *step) run(real string, args []string) (int, error) {
 	// the same one at the same time.
 	mapFile := filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".map-%d", os.Getpid()))
 	defer func() { _ = os.Remove(mapFile) }()
-	status, err := run(real, append(slices.Clone(args), "-Wl,-Map="+mapFile))
+	option := "-Wl,-Map=" + mapFile
+	if s.direct {
+		option = "-Map=" + mapFile
+	}
+	s.keepOverwritten()
+	status, err := run(real, append(slices.Clone(args), option))
 	if err != nil || status != 0 {
 		return status, err
 	}
@@ -334,7 +390,7 @@ func (s *step) compileOne(real, src string) (linkInput, error) {
 	}
 	tmp := filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".again-%d.o", os.Getpid()))
 	args := append(prefixMap(), s.flags...)
-	args = append(append(args, s.ownFlags()...), "-c", src, "-o", tmp)
+	args = append(append(args, s.ownFlags()...), "-c", againFor(src), "-o", tmp)
 	status, err := run(real, args)
 	if err != nil || status != 0 {
 		return linkInput{}, errors.Join(err, fmt.Errorf("%s compiles, but not once more with -c (status %d)", src, status))
@@ -417,6 +473,9 @@ func record(obj string) error {
 	if err != nil {
 		return err
 	}
+	if ofOtherMachine(data) {
+		return nil
+	}
 	in := linkInput{Name: recordName(abs), Sum: sumOf(data)}
 	dst := prepareRecord(in.Name)
 	tmp := fmt.Sprintf("%s.%d", dst, os.Getpid())
@@ -429,7 +488,7 @@ func record(obj string) error {
 
 // noteMade notes what the build got for an object, so that links of it are known: the last one, and all.
 func noteMade(in linkInput) error {
-	return errors.Join(writeRecord(madeDir, in.Name, in), writeRecord(everMadeDir, in.Name+"\n"+in.Sum, in))
+	return errors.Join(writeRecord(madeDir, in.Name, in), writeRecord(everMadeDir, in.Name+"\n"+in.Sum, in), writeRecord(bySumDir, in.Sum, in))
 }
 
 // recordName is the name of an object among the recorded ones.

@@ -219,12 +219,22 @@ func (w *workshop) buildNew(ctx context.Context) error {
 // build builds the copy, and has the objects go to a directory of that name.
 func (w *workshop) build(ctx context.Context, objects string) error {
 	s := shims{bin: w.path("bin"), objects: w.path(objects), root: w.path("src"), origin: w.source, path: os.Getenv("PATH")}
+	more := w.epoch()
+	if err := s.write(s.bin, more); err != nil {
+		return err
+	}
+	env, by := s.around(canTrace())
 	log := "build-" + objects
 	stop := w.o.Progress.Watch(func() string { return objectsMade(s.objects) })
-	err := w.run(ctx, log, w.o.Command, append(s.env(), w.epoch()...))
+	err := w.runBy(ctx, log, by, append(env, more...))
 	stop()
 	if strayed := readStrayed(s.objects); strayed != nil {
 		return strayed
+	}
+	if err == nil {
+		if refused := readRefused(s.objects, w.o.Target); refused != nil {
+			return refused
+		}
 	}
 	made := objectCount(s.objects)
 	if err == nil && made == 0 {
@@ -295,6 +305,12 @@ func plural(n int, word string) string {
 		return "1 " + word
 	}
 	return fmt.Sprintf("%d %ss", n, word)
+}
+
+// runBy runs the build command in the copy of the tree, by another one if there is one.
+func (w *workshop) runBy(ctx context.Context, log string, by, env []string) error {
+	c := command.Command{By: by, Args: w.o.Command, Dir: w.path("src"), Env: env, Log: w.path(log + ".log")}
+	return c.Run(ctx)
 }
 
 // run runs a command in the copy of the tree.

@@ -17,6 +17,7 @@ import (
 // Command is a program to run.
 type Command struct {
 	Args []string
+	By   []string // a command that runs Args, if they are to be run by one
 	Dir  string   // "" for that of this process
 	Env  []string // in addition to that of this process; its PATH is where Args[0] is looked for
 	Log  string   // the file that gets what it prints
@@ -30,7 +31,8 @@ func (c *Command) Run(ctx context.Context) error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.CommandContext(ctx, lookPath(c.Args[0], c.Env), c.Args[1:]...)
+	args := append(slices.Clone(c.By), c.Args...)
+	cmd := exec.CommandContext(ctx, lookPath(args[0], c.Env), args[1:]...)
 	cmd.Dir = c.Dir
 	cmd.Env = append(environ(c.Dir), c.Env...)
 	cmd.Stdout, cmd.Stderr = log, log

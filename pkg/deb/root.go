@@ -151,7 +151,8 @@ type Job struct {
 	Args []string
 	Dir  string
 	Env  []string
-	Net  bool // may use the network; a build may not
+	By   []string // a command that runs Args, if they are to be run by one
+	Net  bool     // may use the network; a build may not
 }
 
 // inside mounts what programs expect and changes into the root. All of it ends with the job, for the mounts and the
@@ -180,7 +181,7 @@ func (r *Root) Run(ctx context.Context, j Job) error {
 	if j.Net {
 		args = append(args, proxies()...)
 	}
-	args = append(append(args, j.Env...), j.Args...)
+	args = slices.Concat(args, j.Env, j.By, j.Args)
 	c := command.Command{Args: args, Log: r.Log(j.Name)}
 	err := c.Run(ctx)
 	var exit *exec.ExitError

@@ -1,0 +1,144 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Objects need not come from a compiler's call: `gcc -S` and `as`, assemblers, objcopy and strip make some, too.
+
+// asmDir is in the directory of the objects; it has, under the sum of an assembly file that the build had a compiler make, the same
+// as compiled for the patch.
+const asmDir = ".asm"
+
+// bySumDir has a linkInput for each sum of an object that was made: by what name it was recorded.
+const bySumDir = ".by-sum"
+
+// writeAssemblyAgain has the compiler make the assembly once more as a patch needs it, where the build is to have its own.
+func (s *step) writeAssemblyAgain(real string) error {
+	for _, src := range s.sources {
+		out := s.output
+		if out == "" {
+			out = strings.TrimSuffix(filepath.Base(src), filepath.Ext(src)) + ".s"
+		}
+		data, err := os.ReadFile(out)
+		if s.isTrial(src) || out == "-" || err != nil {
+			continue
+		}
+		tmp := prepareRecord(asmDir + "/" + sumOf(data) + ".s")
+		args := append(append(prefixMap(), s.flags...), s.ownFlags()...)
+		if status, err := run(real, append(args, "-S", src, "-o", tmp)); err != nil || status != 0 {
+			return errors.Join(err, fmt.Errorf("%s compiles, but not once more with -S (status %d)", src, status))
+		}
+	}
+	return nil
+}
+
+// againFor is the file to take in the place of a source to make the object for the patch.
+func againFor(src string) string {
+	if ext := filepath.Ext(src); ext != ".s" && ext != "" && ext != ".S" || os.Getenv(shimTwiceEnv) == "" {
+		return src
+	}
+	data, err := readSource(src)
+	if err != nil {
+		return src
+	}
+	again := filepath.Join(os.Getenv(shimObjEnv), asmDir, sumOf(data)+".s")
+	if _, err := os.Stat(again); err != nil {
+		return src
+	}
+	return again
+}
+
+// asValues are options of assemblers that take the next argument.
+var asValues = map[string]bool{"-o": true, "-I": true, "--defsym": true, "-defsym": true, "--MD": true, "-MD": true, "--debug-prefix-map": true, "-f": true, "-l": true, "-i": true, "-p": true, "-F": true, "-MF": true, "-MT": true, "-MQ": true}
+
+// assemble runs an assembler, and records the object.
+func assemble(real string, args []string) (int, error) {
+	s := step{compile: true, all: expand(args), output: "a.out"}
+	for i := 0; i < len(s.all); i++ {
+		a := s.all[i]
+		switch {
+		case asValues[a] && i+1 < len(s.all):
+			i++
+			if a == "-o" {
+				s.output = s.all[i]
+			}
+		case strings.HasPrefix(a, "-o") && len(a) > 2:
+			s.output = a[2:]
+		case a == "--version" || a == "-version" || a == "--help" || a == "-v":
+			return run(real, args)
+		case a == "-" || a == "--" || !strings.HasPrefix(a, "-"):
+			s.sources = append(s.sources, strings.Replace(a, "--", "-", 1))
+		}
+	}
+	if len(s.sources) == 0 {
+		s.sources = []string{"-"}
+	}
+	if err := errors.Join(s.checkPlace(), s.keepInput()); err != nil {
+		return 0, err
+	}
+	status, err := run(real, args)
+	if err != nil || status != 0 {
+		return status, err
+	}
+	if len(s.sources) == 1 {
+		if again := againFor(s.sources[0]); again != s.sources[0] {
+			return 0, s.assembleAgain(real, again)
+		}
+	}
+	if data, err := os.ReadFile(s.output); err != nil || !isObject(data) {
+		return 0, nil //nolint:nilerr // a test, or nasm with another format
+	}
+	return 0, record(s.output)
+}
+
+// assembleAgain makes the object for the patch from what was compiled for it.
+func (s *step) assembleAgain(real, again string) error {
+	data, err := os.ReadFile(s.output)
+	if err != nil {
+		return err
+	}
+	args := slices.Clone(s.all)
+	for i, a := range args {
+		if a == s.sources[0] && (i == 0 || !asValues[args[i-1]]) {
+			args[i] = again
+		}
+	}
+	if !slices.Contains(args, again) {
+		args = append(args, again)
+	}
+	return recordMade(s.output, data, func(tmp string) error {
+		status, err := run(real, append(args, "-o", tmp))
+		if status != 0 {
+			err = fmt.Errorf("%s is assembled, but not once more (status %d)", s.sources[0], status)
+		}
+		return err
+	})
+}
+
+// recordMade records an object for the patch in the place of that which the build made, which is data.
+func recordMade(output string, data []byte, write func(tmp string) error) error {
+	abs, err := filepath.Abs(output)
+	if err != nil || isTrial(abs) {
+		return err
+	}
+	in := linkInput{Name: recordName(abs), Sum: sumOf(data)}
+	dst := prepareRecord(in.Name)
+	tmp := filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".again-%d.o", os.Getpid()))
+	if err := write(tmp); err != nil {
+		return err
+	}
+	count()
+	return errors.Join(os.Rename(tmp, dst), noteMade(in))
+}
+
+// ofOtherMachine tells an object that no program of this machine is linked from.
+func ofOtherMachine(data []byte) bool {
+	const machine, x8664, i386 = 18, 62, 3
+	return isELF(data) && len(data) > machine+1 && data[machine+1] == 0 && data[machine] != x8664 && data[machine] != i386
+}

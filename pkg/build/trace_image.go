@@ -1,0 +1,202 @@
+package build
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// image is a program that is about to begin, as execve has made it: the stack has arguments, environment and auxiliary vector.
+type image struct {
+	pid   int
+	mem   *os.File
+	regs  unix.PtraceRegs
+	exe   string // the file, as the kernel names it
+	path  string // as it was called
+	argc  int
+	args0 string
+	env   []uint64 // pointers
+}
+
+const atExecFn = 31
+
+// readImage reads what execve made.
+func readImage(pid int) (*image, error) {
+	im := &image{pid: pid}
+	var err error
+	if im.exe, err = os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil {
+		return nil, err
+	}
+	if err := unix.PtraceGetRegs(pid, &im.regs); err != nil {
+		return nil, err
+	}
+	if im.mem, err = os.OpenFile(fmt.Sprintf("/proc/%d/mem", pid), os.O_RDWR, 0); err != nil {
+		return nil, err
+	}
+	defer func() { _ = im.mem.Close() }()
+	if im.regs.Cs != 0x33 { // a program of 32 bits
+		return nil, fmt.Errorf("%s has not 64 bits", im.exe)
+	}
+	at := im.regs.Rsp
+	next := func() uint64 {
+		var word [8]byte
+		if _, readErr := im.mem.ReadAt(word[:], int64(at)); readErr != nil {
+			err = readErr
+		}
+		at += 8
+		return binary.LittleEndian.Uint64(word[:])
+	}
+	im.argc = int(next())
+	if im.argc > 0 {
+		im.args0 = im.text(next())
+	}
+	at = im.regs.Rsp + 8*uint64(im.argc+2)
+	for p := next(); p != 0 && err == nil; p = next() {
+		im.env = append(im.env, p)
+	}
+	for kind := next(); kind != 0 && err == nil; kind = next() {
+		if value := next(); kind == atExecFn {
+			im.path = im.text(value)
+		}
+	}
+	if strings.HasPrefix(im.path, "/dev/fd/") || im.path == "" { // execveat
+		im.path = im.exe
+	}
+	return im, err
+}
+
+// text reads a string.
+func (im *image) text(at uint64) string {
+	var out []byte
+	buf := make([]byte, 256)
+	for {
+		n, err := im.mem.ReadAt(buf, int64(at))
+		if i := bytes.IndexByte(buf[:n], 0); i >= 0 {
+			return string(append(out, buf[:i]...))
+		}
+		if err != nil || n == 0 {
+			return string(out)
+		}
+		out = append(out, buf[:n]...)
+		at += uint64(n)
+	}
+}
+
+// envHas tells whether a variable has a value.
+func (im *image) envHas(variable string) bool {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", im.pid))
+	return bytes.Contains(append([]byte{0}, data...), []byte("\x00"+variable+"\x00"))
+}
+
+// isFile tells whether the program is the file as which it was called, and not what interprets that.
+func (im *image) isFile() bool {
+	dir := fmt.Sprintf("/proc/%d/root", im.pid)
+	if !filepath.IsAbs(im.path) {
+		dir = fmt.Sprintf("/proc/%d/cwd/", im.pid)
+	}
+	called, err := os.Stat(dir + im.path)
+	exe, exeErr := os.Stat(fmt.Sprintf("/proc/%d/exe", im.pid))
+	return err == nil && exeErr == nil && os.SameFile(called, exe)
+}
+
+// replace has the process call execve of another program as its first instruction: with arguments put in front of its own, and
+// variables added. Nothing else of it has run, and its memory is its own.
+func (im *image) replace(path string, front, env []string) error {
+	// A process under a stack of 8 MB has 128 KB below it; arguments stay where they are.
+	const room = 16 << 10
+	var text []byte
+	base := (im.regs.Rsp - room - 8*uint64(len(im.env))) &^ 15
+	put := func(s string) uint64 {
+		at := base + uint64(len(text))
+		text = append(append(text, s...), 0)
+		return at
+	}
+	regs := im.regs
+	regs.Rdi = put(path)
+	// argc is overwritten, and what is below it, by the pointers that come first.
+	regs.Rsi = im.regs.Rsp + 8 - 8*uint64(len(front))
+	regs.Rdx = im.regs.Rsp + 8*uint64(im.argc+2)
+	var first, variables []byte
+	for _, s := range front {
+		first = binary.LittleEndian.AppendUint64(first, put(s))
+	}
+	if len(env) > 0 {
+		for _, s := range env {
+			variables = binary.LittleEndian.AppendUint64(variables, put(s))
+		}
+		for _, p := range append(im.env, 0) {
+			variables = binary.LittleEndian.AppendUint64(variables, p)
+		}
+	}
+	for len(text)%8 != 0 {
+		text = append(text, 0)
+	}
+	if len(env) > 0 {
+		regs.Rdx = base + uint64(len(text))
+		text = append(text, variables...)
+	}
+	if len(text)+len(first) > room+8*len(im.env) {
+		return fmt.Errorf("its arguments are too long")
+	}
+	// mov $execve, %eax; syscall; mov $127, %edi; mov $exit_group, %eax; syscall. The kernel sets rax when execve returns.
+	code := []byte{0xb8, unix.SYS_EXECVE, 0, 0, 0, 0x0f, 0x05, 0xbf, 127, 0, 0, 0, 0xb8, unix.SYS_EXIT_GROUP, 0, 0, 0, 0x0f, 0x05}
+	for _, w := range []struct {
+		at   uint64
+		data []byte
+	}{{base, text}, {regs.Rsi, first}, {regs.Rip, code}} {
+		if _, err := unix.PtracePokeData(im.pid, uintptr(w.at), w.data); err != nil {
+			return err
+		}
+	}
+	return unix.PtraceSetRegs(im.pid, &regs)
+}
+
+// kind is what is to be done about a program.
+type toolKind int
+
+const (
+	noTool toolKind = iota
+	driver
+	assembler
+	linker
+	rewriter // objcopy, strip
+	cache    // what calls a compiler, or gives what one made at another time, or elsewhere
+)
+
+// program is a file, whatever it is called.
+type program struct {
+	dev, ino uint64
+	size     int64
+	mtime    int64
+	called   string
+}
+
+// kindOf tells what a program is, by its names and, of ELF files, its content: a copy of gcc may have any name.
+func (t *tracer) kindOf(im *image) toolKind {
+	file := fmt.Sprintf("/proc/%d/exe", im.pid)
+	var st unix.Stat_t
+	if err := unix.Stat(file, &st); err != nil {
+		return noTool
+	}
+	key := program{st.Dev, st.Ino, st.Size, st.Mtim.Nano(), filepath.Base(im.path) + "\n" + filepath.Base(im.args0)}
+	if k, ok := t.programs[key]; ok {
+		return k
+	}
+	k := kindByName(filepath.Base(im.exe))
+	if k == noTool && im.isFile() {
+		k = kindByName(filepath.Base(im.path))
+	}
+	if k == noTool {
+		k = kindByContent(file)
+	}
+	if notToTake.MatchString(filepath.Base(im.path)) || notToTake.MatchString(filepath.Base(im.args0)) {
+		k = noTool
+	}
+	t.programs[key] = k
+	return k
+}
