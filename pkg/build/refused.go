@@ -14,7 +14,11 @@ const refusedFile = ".refused"
 
 // refuseBuild notes why there will be no patch. The build goes on.
 func refuseBuild(why error) error {
-	return os.WriteFile(filepath.Join(os.Getenv(shimObjEnv), refusedFile), []byte(why.Error()), 0o600)
+	name := filepath.Join(os.Getenv(shimObjEnv), refusedFile)
+	if _, err := os.Stat(name); err == nil {
+		return nil // the first reason counts
+	}
+	return os.WriteFile(name, []byte(why.Error()), 0o600)
 }
 
 // readRefused returns what refuseBuild has noted in a build.

@@ -125,7 +125,7 @@ func (w *rewriting) note(output string, was, is []byte) error {
 	case isObject(was) && w.binary:
 		return refuseBuild(fmt.Errorf("%s is made by objcopy of an object's sections, which lpctl has otherwise; have it made of a linked file", output))
 	case isObject(was) && isObject(is):
-		return w.noteObject(output, was, is)
+		return w.noteObject(output, filepath.Base(output), was, is)
 	case isArchive(was) && lpelf.IsArchive(was) && lpelf.IsArchive(is):
 		return w.noteArchive(output, was, is)
 	case isObject(is): // made of a file of another kind
@@ -142,7 +142,7 @@ func (w *rewriting) noteArchive(output string, was, is []byte) error {
 	}
 	for i := range olds {
 		if i < len(news) && olds[i].Name == news[i].Name && isObject(olds[i].Data) {
-			if err := w.noteObject(output+"-"+olds[i].Name, olds[i].Data, news[i].Data); err != nil {
+			if err := w.noteObject(output+"-"+olds[i].Name, olds[i].Name, olds[i].Data, news[i].Data); err != nil {
 				return err
 			}
 		}
@@ -150,22 +150,25 @@ func (w *rewriting) noteArchive(output string, was, is []byte) error {
 	return nil
 }
 
-func (w *rewriting) noteObject(output string, was, is []byte) error {
+func (w *rewriting) noteObject(output, member string, was, is []byte) error {
 	sum := sumOf(is)
 	if section := slices.IndexFunc(w.named, ofCode.MatchString); section >= 0 {
 		return writeRecord(linksDir, output+"\n"+sum, linkRecord{Output: belowRoot(output), Sum: sum, Unsure: fmt.Sprintf(
 			"objcopy makes %s of the section %s of an object, which lpctl has in parts; have it select or rename sections that the source names", output, w.named[section])})
 	}
-	if len(w.options) == 0 {
+	own := ownOf(was)
+	unnamed := len(fileSymbols(is)) == 0 && len(fileSymbols(own)) == 1
+	if len(w.options) == 0 && !unnamed {
 		return writeRecord(aliasDir, sum, linkInput{Name: sumOf(was), Sum: sum})
 	}
+	if unnamed {
+		own = nameSource(own, member)
+	}
 	return recordMade(output, is, func(tmp string) error {
-		own := ownOf(was)
-		if err := os.WriteFile(tmp, own, 0o600); err != nil {
+		if err := os.WriteFile(tmp, own, 0o600); err != nil || len(w.options) == 0 {
 			return err
 		}
-		args := append(slices.Clone(w.options), tmp)
-		status, err := run(w.real, args)
+		status, err := run(w.real, append(slices.Clone(w.options), tmp))
 		if status != 0 {
 			err = fmt.Errorf("%s is made by objcopy, but not once more (status %d)", output, status)
 		}
