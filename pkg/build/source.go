@@ -280,7 +280,7 @@ func (w *workshop) whyNone() string {
 			return "programs in " + f.language + " cannot be patched; lpctl build takes C and C++ that gcc or clang compile"
 		}
 	}
-	return "it must call the compiler by name (gcc, cc, clang), not by path, and must not be up to date already"
+	return "it must call gcc or clang, itself and not by a server that runs already, and must not be up to date already"
 }
 
 // commandsIn are the commands of a command line, and of those among its arguments that are scripts.

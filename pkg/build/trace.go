@@ -41,7 +41,9 @@ func (s *shims) around(traced bool) (env, by []string) {
 	if !traced {
 		return s.env(), nil
 	}
-	return []string{"CCACHE_DISABLE=1"}, []string{filepath.Join(s.bin, traceName), s.bin}
+	// The leak sanitizer cannot work in a process that is traced, and ends it.
+	leaks := strings.TrimPrefix(os.Getenv("LSAN_OPTIONS")+":detect_leaks=0", ":")
+	return []string{"CCACHE_DISABLE=1", "LSAN_OPTIONS=" + leaks}, []string{filepath.Join(s.bin, traceName), s.bin}
 }
 
 // takeVariables sets those that the shims of a directory work with, but for what is set already.
