@@ -66,7 +66,7 @@ func kindByContent(path string) toolKind {
 var cacheOff = map[string]string{"CCACHE_DISABLE": "1", "DISTCC_HOSTS": "localhost", "ICECC": "disable"}
 
 // cacheEnv returns those that such a program is to get.
-func cacheEnv(im *image) []string {
+func cacheEnv(im *beginning) []string {
 	var env []string
 	for name, value := range cacheOff {
 		if v := name + "=" + value; !im.envHas(v) {

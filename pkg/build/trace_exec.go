@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// image is a program that is about to begin, as execve has made it: the stack has arguments, environment and auxiliary vector.
-type image struct {
+// beginning is a program that is about to begin, as execve has made it: the stack has arguments, environment and auxiliary vector.
+type beginning struct {
 	pid   int
 	mem   *os.File
 	regs  unix.PtraceRegs
@@ -26,8 +26,8 @@ type image struct {
 const atExecFn = 31
 
 // readImage reads what execve made.
-func readImage(pid int) (*image, error) {
-	im := &image{pid: pid}
+func readImage(pid int) (*beginning, error) {
+	im := &beginning{pid: pid}
 	var err error
 	if im.exe, err = os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func readImage(pid int) (*image, error) {
 }
 
 // text reads a string.
-func (im *image) text(at uint64) string {
+func (im *beginning) text(at uint64) string {
 	var out []byte
 	buf := make([]byte, 256)
 	for {
@@ -88,13 +88,13 @@ func (im *image) text(at uint64) string {
 }
 
 // envHas tells whether a variable has a value.
-func (im *image) envHas(variable string) bool {
+func (im *beginning) envHas(variable string) bool {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", im.pid))
 	return bytes.Contains(append([]byte{0}, data...), []byte("\x00"+variable+"\x00"))
 }
 
 // isFile tells whether the program is the file as which it was called, and not what interprets that.
-func (im *image) isFile() bool {
+func (im *beginning) isFile() bool {
 	dir := fmt.Sprintf("/proc/%d/root", im.pid)
 	if !filepath.IsAbs(im.path) {
 		dir = fmt.Sprintf("/proc/%d/cwd/", im.pid)
@@ -106,7 +106,7 @@ func (im *image) isFile() bool {
 
 // replace has the process call execve of another program as its first instruction: with arguments put in front of its own, and
 // variables added. Nothing else of it has run, and its memory is its own.
-func (im *image) replace(path string, front, env []string) error {
+func (im *beginning) replace(path string, front, env []string) error {
 	// A process under a stack of 8 MB has 128 KB below it; arguments stay where they are.
 	const room = 16 << 10
 	var text []byte
@@ -177,7 +177,7 @@ type program struct {
 }
 
 // kindOf tells what a program is, by its names and, of ELF files, its content: a copy of gcc may have any name.
-func (t *tracer) kindOf(im *image) toolKind {
+func (t *tracer) kindOf(im *beginning) toolKind {
 	file := fmt.Sprintf("/proc/%d/exe", im.pid)
 	var st unix.Stat_t
 	if err := unix.Stat(file, &st); err != nil {
