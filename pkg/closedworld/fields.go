@@ -1,0 +1,283 @@
+package closedworld
+
+import (
+	"cmp"
+	"debug/elf"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/insn"
+	"lpatch/pkg/lpelf"
+)
+
+// field is a reference: bytes that the linker filled, or that the assembler did with the distance to another piece.
+type field struct {
+	at      uint64 // address of its first byte
+	size    uint8
+	takes   bool          // the address itself is what is wanted, as of a string
+	offset  bool          // thread-local: to is where the variable's initial value is, and the bytes say something else
+	to      uint64        // where it leads
+	sym     *lpelf.Symbol // the relocation's, if it has a name
+	name    string        // what the dynamic linker looks up, in place of to
+	add     int64         // with name
+	isTable bool          // data, relative: to counts from at, or from the start of the table
+}
+
+// readFields finds all references. Code is decoded: no relocation is left of a call within a section, and linkers change
+// instructions without saying so in what they keep.
+func (im *Image) readFields(relocs map[*lpelf.Section][]lpelf.Reloc) {
+	im.filled = slices.Sorted(maps.Keys(im.slots.ByVaddr))
+	for _, sec := range im.sections {
+		switch {
+		case sec.Data == nil || isMade(sec):
+		case sec.Flags&elf.SHF_EXECINSTR != 0:
+			im.readCode(sec, relocs[sec])
+		default:
+			im.readData(sec, relocs[sec])
+		}
+	}
+	if !slices.IsSortedFunc(im.fields, func(a, b field) int { return cmp.Compare(a.at, b.at) }) {
+		slices.SortStableFunc(im.fields, func(a, b field) int { return cmp.Compare(a.at, b.at) })
+	}
+}
+
+// isMade tells sections that the linker makes, which have no pieces: they are looked at by what they say.
+func isMade(s *lpelf.Section) bool {
+	for _, p := range []string{".plt", ".got", ".iplt", ".igot", ".eh_frame"} {
+		if strings.HasPrefix(s.Name, p) {
+			return true
+		}
+	}
+	switch s.Type {
+	case elf.SHT_DYNAMIC, elf.SHT_DYNSYM, elf.SHT_STRTAB, elf.SHT_HASH, elf.SHT_GNU_HASH, elf.SHT_GNU_VERSYM, elf.SHT_GNU_VERNEED, elf.SHT_GNU_VERDEF,
+		elf.SHT_RELA, elf.SHT_REL, elf.SHT_NOTE, relr:
+		return true
+	}
+	return false
+}
+
+// relr is SHT_RELR of the gABI.
+const relr elf.SectionType = 19
+
+// readCode decodes a section, from the start of each piece, and of what is behind it, anew.
+func (im *Image) readCode(sec *lpelf.Section, relocs []lpelf.Reloc) {
+	at := sec.Addr
+	for _, p := range im.in[sec] {
+		if p.start > at {
+			relocs = im.decode(sec, at, p.start, relocs)
+		}
+		if p.syms[0].Type == elf.STT_OBJECT {
+			relocs = im.rawFields(sec, p.end, relocs)
+		} else {
+			relocs = im.decode(sec, p.start, p.end, relocs)
+		}
+		at = p.end
+	}
+	im.decode(sec, at, sec.Addr+sec.Size, relocs)
+}
+
+// decode takes the references of code in [from, to). Behind what does not decode it takes those only that have a relocation.
+func (im *Image) decode(sec *lpelf.Section, from, to uint64, relocs []lpelf.Reloc) []lpelf.Reloc {
+	var thread *lpelf.Reloc // of the thread-local variable that the code before was for
+	for pos := from; pos < to; {
+		code := bytesAt(sec, pos)[:to-pos]
+		in, err := insn.Decode(code)
+		if err != nil {
+			return im.rawFields(sec, to, relocs)
+		}
+		end := pos + uint64(in.Len)
+		relative := pos + uint64(in.PCRelOff)
+		if in.PCRel == 0 {
+			relative = 0
+		}
+		f := field{at: relative, size: uint8(in.PCRel), takes: isLea(code, in)}
+		f.to = end + uint64(in.Disp(code))
+		for len(relocs) > 0 && relocs[0].Off < end {
+			r := &relocs[0]
+			relocs = relocs[1:]
+			switch {
+			case r.Off < pos || diff.FieldSize(r.Type) == 0 || r.Type == elf.R_X86_64_NONE:
+			case isThreadLocal(r.Type):
+				thread = r
+				im.fields = append(im.fields, im.threadField(r, r.Off))
+				relative = 0
+			case relative != 0 && diff.PCRelative(r.Type):
+				f.sym = named(r.Sym)
+			case thread != nil && r.Sym != nil && r.Sym.Name == "__tls_get_addr": // made into another instruction for the thread's variable
+				im.fields = append(im.fields, im.threadField(thread, r.Off))
+			default:
+				im.absolute(sec, r)
+			}
+		}
+		if relative != 0 && (f.sym != nil || f.to < from || f.to >= to || in.PCRel == 4 && !in.IsBranch()) {
+			im.fields = append(im.fields, f)
+		}
+		pos = end
+	}
+	return relocs
+}
+
+// isLea tells an instruction that takes an address and does not look at what is there.
+func isLea(code []byte, in insn.Insn) bool {
+	return in.PCRel == 4 && in.PCRelOff >= 2 && code[in.PCRelOff-2] == 0x8d
+}
+
+// rawFields takes those references up to an address that have a relocation.
+func (im *Image) rawFields(sec *lpelf.Section, to uint64, relocs []lpelf.Reloc) []lpelf.Reloc {
+	for len(relocs) > 0 && relocs[0].Off < to {
+		r := &relocs[0]
+		relocs = relocs[1:]
+		switch {
+		case diff.FieldSize(r.Type) == 0 || r.Type == elf.R_X86_64_NONE || r.Off < sec.Addr || r.Off-sec.Addr+diff.FieldSize(r.Type) > sec.Size:
+		case isThreadLocal(r.Type):
+			im.fields = append(im.fields, im.threadField(r, r.Off))
+		case diff.PCRelative(r.Type):
+			v := read(bytesAt(sec, r.Off), diff.FieldSize(r.Type))
+			code := sec.Flags&elf.SHF_EXECINSTR != 0
+			f := field{at: r.Off, size: uint8(diff.FieldSize(r.Type)), takes: true, sym: named(r.Sym), to: r.Off + v, isTable: !code}
+			if code {
+				f.to += 4
+			}
+			im.fields = append(im.fields, f)
+		default:
+			im.absolute(sec, r)
+		}
+	}
+	return relocs
+}
+
+// readData takes the references of data: those of relocations, and what the dynamic linker fills.
+func (im *Image) readData(sec *lpelf.Section, relocs []lpelf.Reloc) {
+	first := len(im.fields)
+	im.rawFields(sec, sec.Addr+sec.Size, relocs)
+	known := map[uint64]bool{}
+	for _, f := range im.fields[first:] {
+		known[f.at] = true
+	}
+	lo, _ := slices.BinarySearch(im.filled, sec.Addr)
+	for _, at := range im.filled[lo:] {
+		if at >= sec.Addr+sec.Size {
+			break
+		}
+		if !known[at] {
+			im.absolute(sec, &lpelf.Reloc{Off: at, Type: elf.R_X86_64_64})
+		}
+	}
+	slices.SortStableFunc(im.fields[first:], func(a, b field) int { return cmp.Compare(a.at, b.at) })
+}
+
+// absolute takes an address that is in the image as it is, or that the dynamic linker fills in.
+func (im *Image) absolute(sec *lpelf.Section, r *lpelf.Reloc) {
+	size := diff.FieldSize(r.Type)
+	switch r.Type {
+	case elf.R_X86_64_SIZE32, elf.R_X86_64_SIZE64, elf.R_X86_64_GOTOFF64, elf.R_X86_64_GOTPC32, elf.R_X86_64_COPY:
+		return // compared as they are
+	}
+	if r.Off < sec.Addr || r.Off-sec.Addr+size > uint64(len(sec.Data)) {
+		return
+	}
+	f := field{at: r.Off, size: uint8(size), takes: true, sym: named(r.Sym), to: read(bytesAt(sec, r.Off), size)}
+	if slot, ok := im.slots.ByVaddr[r.Off]; ok && size == 8 {
+		f.to, f.name, f.add = uint64(slot.Addend), versioned(slot), slot.Addend
+		switch slot.Type {
+		case elf.R_X86_64_RELATIVE, elf.R_X86_64_IRELATIVE:
+		case elf.R_X86_64_TPOFF64, elf.R_X86_64_DTPOFF64, elf.R_X86_64_DTPMOD64:
+			f.to, f.offset = im.tls+f.to, true
+		}
+	}
+	im.fields = append(im.fields, f)
+}
+
+func versioned(s lpelf.Slot) string {
+	if s.Symbol == "" || s.Version == "" {
+		return s.Symbol
+	}
+	return s.Symbol + "@" + s.Version
+}
+
+// threadField is a reference to a thread-local variable. What is in the image depends on how the code was made to reach it.
+func (im *Image) threadField(r *lpelf.Reloc, at uint64) field {
+	f := field{at: at, size: uint8(diff.FieldSize(r.Type)), offset: true, sym: named(r.Sym), add: r.Addend}
+	if r.Sym == nil || r.Sym.Section == elf.SHN_UNDEF {
+		if f.sym != nil {
+			f.name = f.sym.Name
+		}
+		return f
+	}
+	f.to = im.addressOf(r.Sym) + uint64(r.Addend)
+	switch r.Type {
+	case elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_GOTTPOFF, elf.R_X86_64_GOTPC32_TLSDESC:
+		f.to += 4
+	}
+	return f
+}
+
+func isThreadLocal(t elf.R_X86_64) bool {
+	switch t {
+	case elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_GOTTPOFF, elf.R_X86_64_GOTPC32_TLSDESC, elf.R_X86_64_TPOFF32, elf.R_X86_64_TPOFF64,
+		elf.R_X86_64_DTPOFF32, elf.R_X86_64_DTPOFF64, elf.R_X86_64_DTPMOD64:
+		return true
+	}
+	return false
+}
+
+// named is the symbol if it says more than a place does.
+func named(s *lpelf.Symbol) *lpelf.Symbol {
+	if s == nil || s.Type == elf.STT_SECTION || s.Name == "" || strings.HasPrefix(s.Name, ".L") {
+		return nil
+	}
+	return s
+}
+
+// read is the value of a field, as of type int32 or int64.
+func read(b []byte, size uint64) uint64 {
+	switch {
+	case uint64(len(b)) < size:
+	case size == 8:
+		return binary.LittleEndian.Uint64(b)
+	case size == 4:
+		return uint64(int64(int32(binary.LittleEndian.Uint32(b))))
+	case size == 2:
+		return uint64(binary.LittleEndian.Uint16(b))
+	case size == 1:
+		return uint64(b[0])
+	}
+	return 0
+}
+
+// land notes where references lead to: what has no name begins there.
+func (im *Image) land() {
+	for i := range im.fields {
+		f := &im.fields[i]
+		if f.name == "" && !f.isTable && !f.offset {
+			im.landings = append(im.landings, f.to)
+		}
+	}
+	for _, list := range im.frames {
+		for _, fr := range list {
+			if fr.lsda != 0 {
+				im.landings = append(im.landings, fr.lsda)
+			}
+		}
+	}
+	for _, s := range im.slots.ByVaddr {
+		if s.Type == elf.R_X86_64_RELATIVE {
+			im.landings = append(im.landings, uint64(s.Addend))
+		}
+	}
+	slices.Sort(im.landings)
+	im.landings = slices.Compact(im.landings)
+}
+
+// fieldsIn are the references of [from, to).
+func (im *Image) fieldsIn(from, to uint64) []field {
+	lo, _ := slices.BinarySearchFunc(im.fields, from, func(f field, a uint64) int { return cmp.Compare(f.at, a) })
+	hi := lo
+	for hi < len(im.fields) && im.fields[hi].at < to {
+		hi++
+	}
+	return im.fields[lo:hi]
+}

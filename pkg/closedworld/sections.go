@@ -1,0 +1,342 @@
+package closedworld
+
+import (
+	"bytes"
+	"debug/elf"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/insn"
+	"lpatch/pkg/lpelf"
+)
+
+// isPlain tells sections in which the order of things does not matter: each is reached by a reference to it.
+func isPlain(s *lpelf.Section) bool {
+	for _, p := range []string{".text", ".rodata", ".data", ".bss", ".tdata", ".tbss", ".lrodata", ".ldata", ".lbss", ".ltext", ".dynbss", ".init", ".fini", ".relro_padding", ".sdata", ".sbss"} {
+		if s.Name == p || strings.HasPrefix(s.Name, p+".") {
+			return true
+		}
+	}
+	return false
+}
+
+func isArray(s *lpelf.Section) bool {
+	switch s.Type {
+	case elf.SHT_INIT_ARRAY, elf.SHT_FINI_ARRAY, elf.SHT_PREINIT_ARRAY:
+		return true
+	}
+	return s.Name == ".ctors" || s.Name == ".dtors"
+}
+
+// compareSections looks at sections that are used as a whole: lists of what runs at start and end, notes, and tables that are
+// found by their place.
+func (c *comparer) compareSections() {
+	names := map[string][2]*lpelf.Section{}
+	for i, im := range []*Image{c.old, c.new} {
+		for _, s := range im.sections {
+			pair := names[s.Name]
+			pair[i] = s
+			names[s.Name] = pair
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		o, n := names[name][0], names[name][1]
+		s := n
+		if s == nil {
+			s = o
+		}
+		switch {
+		case name == ".note.gnu.build-id" || isPlain(s) || isFramed(s):
+		case isArray(s):
+			c.compareArray(o, n)
+		case s.Type == elf.SHT_NOTE || name == ".interp":
+			if o == nil || n == nil || !bytes.Equal(o.Data, n.Data) {
+				c.find("note", s, nil, "the section differs")
+			}
+		case !isMade(s):
+			c.compareTable(o, n)
+		}
+	}
+}
+
+// compareArray compares functions that run at start or end, in order.
+func (c *comparer) compareArray(o, n *lpelf.Section) {
+	if c.carried.Start {
+		return
+	}
+	var of, nf []field
+	s := n
+	if o != nil {
+		of, s = c.old.fieldsIn(o.Addr, o.Addr+o.Size), o
+	}
+	if n != nil {
+		nf = c.new.fieldsIn(n.Addr, n.Addr+n.Size)
+	}
+	for i := range max(len(of), len(nf)) {
+		switch {
+		case i >= len(of):
+			c.find("array", s, nil, "its entry %d is %s, and there was none", i, c.new.places(&nf[i], 0)[0])
+		case i >= len(nf):
+			c.find("array", s, nil, "its entry %d was %s, and there is none", i, c.old.places(&of[i], 0)[0])
+		default:
+			if why := c.sameField(&of[i], &nf[i], 0, 0); why != "" {
+				c.find("array", s, nil, "its entry %d %s", i, why)
+			}
+		}
+	}
+}
+
+// compareTable compares sections of other names, in order: something may go through them from end to end.
+func (c *comparer) compareTable(o, n *lpelf.Section) {
+	if o == nil || n == nil {
+		c.tableOfOne(o, n)
+		return
+	}
+	oat, nat := o.Addr, n.Addr
+	news := slices.DeleteFunc(slices.Clone(c.new.in[n]), func(p *piece) bool {
+		return c.has(p) && (c.oldOf[p] == nil) && !slices.ContainsFunc(c.old.in[o], func(q *piece) bool { return c.related(q, p) })
+	})
+	olds := c.old.in[o]
+	for i := range max(len(olds), len(news)) {
+		if i >= len(olds) || i >= len(news) || !c.pair(olds[i], news[i]) {
+			c.find("table", n, nil, "it has %s, and had %s", nameAt(news, i), nameAt(olds, i))
+			return
+		}
+		if why := c.equalGap(o, n, oat, nat, olds[i].start, news[i].start); why != "" {
+			c.find("table", n, news[i], "in front of it in the section: %s", why)
+		}
+		oat, nat = olds[i].end, news[i].end
+	}
+	if len(news) == len(c.new.in[n]) {
+		if why := c.equalGap(o, n, oat, nat, o.Addr+o.Size, n.Addr+n.Size); why != "" {
+			c.find("table", n, nil, "%s", why)
+		}
+	}
+}
+
+func (c *comparer) tableOfOne(o, n *lpelf.Section) {
+	if n == nil {
+		c.find("table", o, nil, "the section is gone")
+	} else if len(c.new.in[n]) == 0 || slices.ContainsFunc(c.new.in[n], func(p *piece) bool { return !c.has(p) }) {
+		c.find("table", n, nil, "the section is new")
+	}
+}
+
+func nameAt(list []*piece, i int) string {
+	if i >= len(list) {
+		return "nothing at that place"
+	}
+	return list[i].name()
+}
+
+// equalGap compares what is between two pieces, without what fills up.
+func (c *comparer) equalGap(osec, nsec *lpelf.Section, os, ns, oe, ne uint64) string {
+	code := osec.Flags&elf.SHF_EXECINSTR != 0
+	ob, nb := bytesUpTo(osec, os, oe), bytesUpTo(nsec, ns, ne)
+	if isBlank(ob, code) && isBlank(nb, code) && len(c.old.fieldsIn(os, oe))+len(c.new.fieldsIn(ns, ne)) == 0 {
+		return ""
+	}
+	size := min(oe-os, ne-ns)
+	if !isBlank(bytesUpTo(osec, os+size, oe), code) || !isBlank(bytesUpTo(nsec, ns+size, ne), code) {
+		return "what has no name there is longer on one side"
+	}
+	return c.equalRange(osec, nsec, os, ns, size, true)
+}
+
+// isBlank tells bytes that only fill up: zeros, and in code instructions that do nothing.
+func isBlank(b []byte, code bool) bool {
+	for len(b) > 0 {
+		if b[0] == 0 || code && b[0] == 0xcc {
+			b = b[1:]
+			continue
+		}
+		if !code {
+			return false
+		}
+		in, err := insn.Decode(b)
+		if err != nil || in.Kind != insn.Nop {
+			return false
+		}
+		b = b[in.Len:]
+	}
+	return true
+}
+
+// compareGaps compares code without a name behind each piece of code.
+func (c *comparer) compareGaps() {
+	for _, sec := range c.new.sections {
+		if sec.Flags&elf.SHF_EXECINSTR == 0 || isMade(sec) {
+			continue
+		}
+		list := c.new.in[sec]
+		if len(list) == 0 {
+			c.compareBare(sec)
+			continue
+		}
+		for i, n := range list {
+			o := c.oldOf[n]
+			if o == nil || c.has(o) || c.has(n) {
+				continue
+			}
+			end := sec.Addr + sec.Size
+			if i+1 < len(list) {
+				end = list[i+1].start
+			}
+			oend := o.sec.Addr + o.sec.Size
+			if _, next := c.old.pieceAt(o.sec, o.end-1); next != nil {
+				oend = next.start
+			}
+			if why := c.equalGap(o.sec, sec, o.end, n.end, oend, end); why != "" {
+				c.find("gap", sec, n, "in the code behind it that has no name: %s", why)
+			}
+		}
+	}
+}
+
+// compareBare compares a section of code without any name with the old one.
+func (c *comparer) compareBare(n *lpelf.Section) {
+	o := c.old.Section(n.Name)
+	if o == nil {
+		c.find("gap", n, nil, "the section is new, and nothing in it has a name")
+		return
+	}
+	if why := c.equalGap(o, n, o.Addr, n.Addr, o.Addr+o.Size, n.Addr+n.Size); why != "" {
+		c.find("gap", n, nil, "%s", why)
+	}
+}
+
+// isMeaning tells entries of the dynamic section that are compared by value; those of the others are places and sizes, which are
+// compared as what is there.
+var isMeaning = map[elf.DynTag]bool{
+	elf.DT_FLAGS: true, elf.DT_FLAGS_1: true, elf.DT_SYMBOLIC: true, elf.DT_BIND_NOW: true, elf.DT_TEXTREL: true, elf.DT_PLTREL: true,
+}
+
+var isString = map[elf.DynTag]bool{elf.DT_NEEDED: true, elf.DT_SONAME: true, elf.DT_RPATH: true, elf.DT_RUNPATH: true, elf.DT_AUXILIARY: true, elf.DT_FILTER: true}
+
+// compareLinkage compares what others see of the images: what they need, define, and where they start.
+func (c *comparer) compareLinkage() {
+	if o, n := c.old.dynamic(), c.new.dynamic(); !slices.Equal(o, n) {
+		c.find("dynamic", c.new.Section(".dynamic"), nil, "it says %q, and said %q", without(n, o), without(o, n))
+	}
+	c.compareExports()
+	at := func(im *Image) place { return im.locate(binary.LittleEndian.Uint64(im.Data[0x18:])) }
+	if o, n := at(c.old), at(c.new); o.addr+n.addr != 0 && !c.samePlace(o, n, false) {
+		c.find("entry", nil, nil, "it starts at %s, and started at %s", n, o)
+	}
+	if o, n := c.old.stack(), c.new.stack(); o != n {
+		c.find("stack", nil, nil, "its stack is %v, and was %v", n, o)
+	}
+}
+
+func without(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
+}
+
+// dynamic lists what the dynamic section means.
+func (im *Image) dynamic() []string {
+	var out []string
+	sec := im.Section(".dynamic")
+	if sec == nil || int(sec.Link) >= len(im.Sections) {
+		return nil
+	}
+	names := im.Sections[sec.Link].Data
+	for d := sec.Data; len(d) >= 16; d = d[16:] {
+		tag, v := elf.DynTag(read(d, 8)), read(d[8:], 8)
+		switch {
+		case isString[tag]:
+			out = append(out, tag.String()+" "+text(names[min(v, uint64(len(names))):]))
+		case isMeaning[tag]:
+			out = append(out, tag.String()+" "+elf.DynFlag(v).String())
+		case tag == elf.DT_INIT || tag == elf.DT_FINI:
+			out = append(out, tag.String()+" "+im.locate(v).String())
+		}
+	}
+	return out
+}
+
+func (im *Image) stack() elf.ProgFlag {
+	for _, p := range im.Progs {
+		if p.Type == elf.PT_GNU_STACK {
+			return p.Flags
+		}
+	}
+	return elf.PF_X
+}
+
+type export struct {
+	bind   elf.SymBind
+	typ    elf.SymType
+	vis    elf.SymVis
+	hidden bool
+}
+
+func (im *Image) exports() map[string]*lpelf.Symbol {
+	out := map[string]*lpelf.Symbol{}
+	for _, s := range im.DynSymbols {
+		if s.Name != "" && s.Section != elf.SHN_UNDEF && !isMark(s.Name) {
+			out[s.Name+"@"+s.Version] = s
+		}
+	}
+	return out
+}
+
+// compareExports compares what other programs and libraries may find. What the patch has may be new.
+func (c *comparer) compareExports() {
+	olds, news := c.old.exports(), c.new.exports()
+	sec := c.new.Section(".dynsym")
+	all := maps.Clone(olds)
+	maps.Copy(all, news)
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		o, n := olds[key], news[key]
+		name := strings.TrimSuffix(key, "@")
+		switch {
+		case n == nil:
+			c.find("export", sec, nil, "%s was exported, and is not", name)
+		case o == nil:
+			if p := c.new.pieceOf(n); p == nil || !c.has(p) {
+				c.find("export", sec, nil, "%s is exported, and was not", name)
+			}
+		case exportOf(o) != exportOf(n):
+			c.find("export", sec, nil, "%s is exported as %v, and was as %v", name, exportOf(n), exportOf(o))
+		default:
+			op, np := c.old.pieceOf(o), c.new.pieceOf(n)
+			if op != nil && np != nil && !c.pair(op, np) {
+				c.find("export", sec, nil, "%s is %s, and was %s", name, np.name(), op.name())
+			}
+		}
+	}
+}
+
+func exportOf(s *lpelf.Symbol) export { return export{s.Bind, s.Type, s.Vis, s.Hidden} }
+
+// account says which rule accounts for each byte of the new image.
+func (c *comparer) account() {
+	for _, s := range c.new.sections {
+		left := s.Size
+		for _, p := range c.new.in[s] {
+			rule := "new: only what the patch has refers to it"
+			switch {
+			case c.has(p):
+				rule = "in the patch"
+			case c.oldOf[p] != nil:
+				rule = "the same"
+			}
+			c.report.Bytes[rule] += p.size()
+			left -= min(left, p.size())
+		}
+		switch {
+		case s.Name == ".note.gnu.build-id":
+			c.report.Bytes["build-id"] += left
+		case isFramed(s):
+			c.report.Bytes["unwinding, with its code"] += left
+		case isMade(s):
+			c.report.Bytes["made by the linker, by what it says"] += left
+		case isArray(s) || !isPlain(s):
+			c.report.Bytes["in order"] += left
+		default:
+			c.report.Bytes["without a name: by who refers to it"] += left
+		}
+	}
+}
