@@ -183,7 +183,7 @@ func (c *comparer) differ(o, n *piece) string {
 			return fmt.Sprintf("it has %d bytes, and had %d", n.size(), o.size())
 		}
 	}
-	return c.equalRange(o.sec, n.sec, o.start, n.start, size, false)
+	return c.equalRange(o.sec, n.sec, o.start, n.start, size)
 }
 
 func blank(p *piece, from, to uint64) bool {
@@ -196,20 +196,15 @@ func bytesUpTo(sec *lpelf.Section, from, to uint64) []byte {
 	return b[:min(uint64(len(b)), to-from)]
 }
 
-// equalRange compares parts of sections: bytes, and what references lead to. A table has no name: what is relative in it may be
-// so to its start. It returns how they differ, or "".
-func (c *comparer) equalRange(osec, nsec *lpelf.Section, os, ns, size uint64, table bool) string {
+// equalRange compares parts of sections: bytes, and what references lead to. It returns how they differ, or "".
+func (c *comparer) equalRange(osec, nsec *lpelf.Section, os, ns, size uint64) string {
 	ob, nb := bytesUpTo(osec, os, os+size), bytesUpTo(nsec, ns, ns+size)
-	of, nf := c.old.fieldsIn(os, os+size), c.new.fieldsIn(ns, ns+size)
+	of, nf := c.old.fieldsOf(osec, os, os+size), c.new.fieldsOf(nsec, ns, ns+size)
 	if len(ob) != len(nb) { // one of them is in .bss
 		if len(of)+len(nf) > 0 || len(bytes.Trim(ob, "\x00"))+len(bytes.Trim(nb, "\x00")) > 0 {
 			return "its initial value differs"
 		}
 		return ""
-	}
-	ot, nt := uint64(0), uint64(0)
-	if table {
-		ot, nt = os, ns
 	}
 	for at := uint64(0); ; {
 		next, skip := size, uint64(0)
@@ -217,7 +212,7 @@ func (c *comparer) equalRange(osec, nsec *lpelf.Section, os, ns, size uint64, ta
 			next, skip = of[0].at-os, uint64(of[0].size)
 		}
 		if len(nf) > 0 && nf[0].at-ns != next && (len(of) == 0 || nf[0].at-ns < next) {
-			return fmt.Sprintf("at +%#x it refers to %s, and did not before", nf[0].at-ns, c.new.places(&nf[0], nt)[0])
+			return fmt.Sprintf("at +%#x it refers to %s, and did not before", nf[0].at-ns, c.new.places(&nf[0], ns)[0])
 		}
 		if next > at && !bytes.Equal(cut(ob, at, next), cut(nb, at, next)) {
 			return fmt.Sprintf("its bytes differ at +%#x", at+firstDifference(cut(ob, at, next), cut(nb, at, next)))
@@ -226,9 +221,9 @@ func (c *comparer) equalRange(osec, nsec *lpelf.Section, os, ns, size uint64, ta
 			return ""
 		}
 		if len(nf) == 0 || nf[0].at-ns != next {
-			return fmt.Sprintf("at +%#x it does not refer to %s, as before", next, c.old.places(&of[0], ot)[0])
+			return fmt.Sprintf("at +%#x it does not refer to %s, as before", next, c.old.places(&of[0], os)[0])
 		}
-		if why := c.sameField(&of[0], &nf[0], ot, nt); why != "" {
+		if why := c.sameField(&of[0], &nf[0], os, ns); why != "" {
 			return fmt.Sprintf("its reference at +%#x %s", next, why)
 		}
 		of, nf, at = of[1:], nf[1:], max(at, next+skip)
@@ -280,7 +275,7 @@ func (c *comparer) samePlace(o, n place, takes bool) bool {
 		return o.off == n.off
 	case o.piece != nil && n.piece != nil && o.piece.byContent() && n.piece.byContent():
 		return o.off == n.off && o.piece.size() == n.piece.size() && withoutNumber(o.piece.name()) == withoutNumber(n.piece.name()) &&
-			c.equalRange(o.sec, n.sec, o.piece.start, n.piece.start, o.piece.size(), false) == ""
+			c.equalRange(o.sec, n.sec, o.piece.start, n.piece.start, o.piece.size()) == ""
 	case o.piece != nil && n.piece != nil:
 		return o.off == n.off && c.pair(o.piece, n.piece)
 	case o.piece != nil || n.piece != nil || (o.sec == nil) != (n.sec == nil):
@@ -325,5 +320,5 @@ func (c *comparer) equalUnnamed(o, n place, takes bool) bool {
 	if takes && size == 0 { // the end of something
 		return oe == o.addr && ne == n.addr
 	}
-	return c.equalRange(o.sec, n.sec, o.addr, n.addr, size, true) == ""
+	return c.equalRange(o.sec, n.sec, o.addr, n.addr, size) == ""
 }

@@ -23,6 +23,7 @@ type field struct {
 	sym     *lpelf.Symbol // the relocation's, if it has a name
 	name    string        // what the dynamic linker looks up, in place of to
 	add     int64         // with name
+	word    bool          // by its relocation it leads to a word of the GOT that has the symbol's address
 	isTable bool          // data, relative: to counts from at, or from the start of the table
 }
 
@@ -95,6 +96,7 @@ func (im *Image) decode(sec *lpelf.Section, from, to uint64, relocs []lpelf.Relo
 		}
 		f := field{at: relative, size: uint8(in.PCRel), takes: isLea(code, in)}
 		f.to = end + uint64(in.Disp(code))
+		linked := false // by a relocation
 		for len(relocs) > 0 && relocs[0].Off < end {
 			r := &relocs[0]
 			relocs = relocs[1:]
@@ -105,19 +107,26 @@ func (im *Image) decode(sec *lpelf.Section, from, to uint64, relocs []lpelf.Relo
 				im.fields = append(im.fields, im.threadField(r, r.Off))
 				relative = 0
 			case relative != 0 && diff.PCRelative(r.Type):
-				f.sym = named(r.Sym)
+				linked, f.word = true, isGOT(r.Type)
+				f.sym = im.named(r.Sym)
 			case thread != nil && r.Sym != nil && r.Sym.Name == "__tls_get_addr": // made into another instruction for the thread's variable
 				im.fields = append(im.fields, im.threadField(thread, r.Off))
 			default:
 				im.absolute(sec, r)
 			}
 		}
-		if relative != 0 && (f.sym != nil || f.to < from || f.to >= to || in.PCRel == 4 && !in.IsBranch()) {
+		// Assemblers resolve what is in the same section; what seems to lead elsewhere is no code.
+		outside := f.to < from || f.to >= to
+		if relative != 0 && (linked || (outside || !in.IsBranch()) && f.to >= sec.Addr && f.to <= sec.Addr+sec.Size) {
 			im.fields = append(im.fields, f)
 		}
 		pos = end
 	}
 	return relocs
+}
+
+func isGOT(t elf.R_X86_64) bool {
+	return t == elf.R_X86_64_GOTPCREL || t == elf.R_X86_64_GOTPCRELX || t == elf.R_X86_64_REX_GOTPCRELX
 }
 
 // isLea tells an instruction that takes an address and does not look at what is there.
@@ -137,7 +146,7 @@ func (im *Image) rawFields(sec *lpelf.Section, to uint64, relocs []lpelf.Reloc) 
 		case diff.PCRelative(r.Type):
 			v := read(bytesAt(sec, r.Off), diff.FieldSize(r.Type))
 			code := sec.Flags&elf.SHF_EXECINSTR != 0
-			f := field{at: r.Off, size: uint8(diff.FieldSize(r.Type)), takes: true, sym: named(r.Sym), to: r.Off + v, isTable: !code}
+			f := field{at: r.Off, size: uint8(diff.FieldSize(r.Type)), takes: true, sym: im.named(r.Sym), to: r.Off + v, isTable: !code}
 			if code {
 				f.to += 4
 			}
@@ -179,7 +188,7 @@ func (im *Image) absolute(sec *lpelf.Section, r *lpelf.Reloc) {
 	if r.Off < sec.Addr || r.Off-sec.Addr+size > uint64(len(sec.Data)) {
 		return
 	}
-	f := field{at: r.Off, size: uint8(size), takes: true, sym: named(r.Sym), to: read(bytesAt(sec, r.Off), size)}
+	f := field{at: r.Off, size: uint8(size), takes: true, sym: im.named(r.Sym), to: read(bytesAt(sec, r.Off), size)}
 	if slot, ok := im.slots.ByVaddr[r.Off]; ok && size == 8 {
 		f.to, f.name, f.add = uint64(slot.Addend), versioned(slot), slot.Addend
 		switch slot.Type {
@@ -200,7 +209,7 @@ func versioned(s lpelf.Slot) string {
 
 // threadField is a reference to a thread-local variable. What is in the image depends on how the code was made to reach it.
 func (im *Image) threadField(r *lpelf.Reloc, at uint64) field {
-	f := field{at: at, size: uint8(diff.FieldSize(r.Type)), offset: true, sym: named(r.Sym), add: r.Addend}
+	f := field{at: at, size: uint8(diff.FieldSize(r.Type)), offset: true, sym: im.named(r.Sym), add: r.Addend}
 	if r.Sym == nil || r.Sym.Section == elf.SHN_UNDEF {
 		if f.sym != nil {
 			f.name = f.sym.Name
@@ -224,9 +233,17 @@ func isThreadLocal(t elf.R_X86_64) bool {
 	return false
 }
 
-// named is the symbol if it says more than a place does.
-func named(s *lpelf.Symbol) *lpelf.Symbol {
-	if s == nil || s.Type == elf.STT_SECTION || s.Name == "" || strings.HasPrefix(s.Name, ".L") {
+// named is the symbol if it says more than a place does: it has a name, or is that of a section without room.
+func (im *Image) named(s *lpelf.Symbol) *lpelf.Symbol {
+	switch {
+	case s == nil || strings.HasPrefix(s.Name, ".L"):
+		return nil
+	case s.Type == elf.STT_SECTION:
+		if sec := im.SectionOf(s); sec != nil && sec.Size == 0 {
+			return &lpelf.Symbol{Name: sec.Name, Type: elf.STT_SECTION, Value: sec.Addr}
+		}
+		return nil
+	case s.Name == "":
 		return nil
 	}
 	return s
@@ -280,4 +297,12 @@ func (im *Image) fieldsIn(from, to uint64) []field {
 		hi++
 	}
 	return im.fields[lo:hi]
+}
+
+// fieldsOf are those of part of a section.
+func (im *Image) fieldsOf(sec *lpelf.Section, from, to uint64) []field {
+	if sec.Data == nil {
+		return nil // in .tbss, which has no room in the image
+	}
+	return im.fieldsIn(from, to)
 }

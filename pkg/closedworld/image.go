@@ -79,7 +79,7 @@ var marks = map[string]bool{
 }
 
 func isMark(name string) bool {
-	return marks[name] || strings.HasPrefix(name, "__start_") || strings.HasPrefix(name, "__stop_")
+	return marks[name] || strings.HasPrefix(name, "GCC_except_table") || strings.HasPrefix(name, "__start_") || strings.HasPrefix(name, "__stop_")
 }
 
 // Read takes up an image. mapText is the linker's map, from which it is known what object something is of; it may be "".
@@ -190,6 +190,9 @@ func (im *Image) index(p *piece) {
 func localKey(s *lpelf.Symbol) string { return s.File + "\n" + withoutNumber(s.Name) }
 
 func withoutNumber(name string) string {
+	if rest, ok := strings.CutPrefix(name, "_GLOBAL__sub_"); ok { // of a source's initialisers, by what is first in that
+		return name[:len(name)-len(rest)+1]
+	}
 	i := strings.LastIndexByte(name, '.')
 	if i <= 0 || i == len(name)-1 || strings.Trim(name[i+1:], "0123456789") != "" {
 		return name

@@ -34,6 +34,8 @@ func (im *Image) locate(addr uint64) place {
 		return place{through: "PLT", sec: sec, addr: addr}
 	case strings.HasPrefix(sec.Name, ".got") && addr < sec.Addr+sec.Size:
 		return im.word(sec, addr)
+	case isMade(sec):
+		return place{name: sec.Name, off: int64(addr - sec.Addr)}
 	}
 	return im.within(sec, addr)
 }
@@ -112,10 +114,11 @@ func (im *Image) places(f *field, table uint64) []place {
 		return []place{{name: f.name, off: f.add}}
 	case f.offset:
 		return []place{im.threadPlace(f.to)}
-	case f.sym != nil && isMark(f.sym.Name) && f.sym.Name != "__dso_handle":
-		return []place{{name: f.sym.Name, off: int64(f.to - f.sym.Value)}, im.locate(f.to)}
 	}
 	out := []place{im.locate(f.to)}
+	if f.sym != nil && (isMark(f.sym.Name) || f.sym.Type == elf.STT_SECTION) && (out[0].through == "" || !f.word) {
+		return []place{{name: f.sym.Name, off: int64(f.to - f.sym.Value)}}
+	}
 	if f.isTable && table != 0 && table != f.at {
 		out = append(out, im.locate(f.to-f.at+table))
 	}
@@ -164,6 +167,9 @@ func (im *Image) extent(sec *lpelf.Section, addr uint64) uint64 {
 	}
 	if i < len(im.landings) {
 		end = min(end, im.landings[i])
+	}
+	if o := im.originAt(addr); o != nil {
+		end = min(end, o.end)
 	}
 	return max(end, addr)
 }
@@ -216,12 +222,19 @@ type origin struct {
 
 // origin names the object of an address, or "".
 func (im *Image) origin(addr uint64) string {
+	if o := im.originAt(addr); o != nil {
+		return o.file
+	}
+	return ""
+}
+
+func (im *Image) originAt(addr uint64) *origin {
 	i, found := slices.BinarySearchFunc(im.origins, addr, func(o origin, a uint64) int { return cmp.Compare(o.start, a) })
 	if !found {
 		i--
 	}
 	if i < 0 || addr >= im.origins[i].end {
-		return ""
+		return nil
 	}
-	return im.origins[i].file
+	return &im.origins[i]
 }

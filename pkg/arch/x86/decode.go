@@ -57,6 +57,7 @@ func decode(code []byte) (arch.Insn, error) {
 		return arch.Insn{}, errUnknown
 	}
 	in := arch.Insn{Len: x.Len, PCRel: x.PCRel, PCRelOff: x.PCRelOff}
+	relateVEX(&in, code)
 	classify(&in, code)
 	if in.IsBranch() {
 		in.Prefix = in.PCRelOff - 1

@@ -12,6 +12,9 @@ func decodeGap(code []byte) (arch.Insn, bool) {
 	if len(code) >= 3 && code[0] == 0xc5 && code[2] == 0x77 { // vzeroupper, vzeroall: x86asm counts a ModRM byte
 		return arch.Insn{Len: 3}, true
 	}
+	if code[0] == 0x62 { // EVEX: three bytes, the opcode, ModRM; no PUSHA or BOUND in 64-bit code
+		return decodeEVEX(code)
+	}
 	n := prefixes(code)
 	if n+2 >= len(code) || code[n] != 0x0f {
 		return arch.Insn{}, false
@@ -46,6 +49,34 @@ func decodeVEX3(code []byte) (arch.Insn, bool) {
 		return modrm(code, 4, 1)
 	}
 	return arch.Insn{}, false
+}
+
+// decodeEVEX measures instructions of AVX-512, by their map of opcodes: an immediate is in all of map 3, and in few of map 1.
+func decodeEVEX(code []byte) (arch.Insn, bool) {
+	if len(code) < 6 {
+		return arch.Insn{}, false
+	}
+	imm := 0
+	switch op := code[4]; code[1] & 7 {
+	case 1:
+		if op >= 0x70 && op <= 0x73 || op == 0xc2 || op >= 0xc4 && op <= 0xc6 {
+			imm = 1
+		}
+	case 2, 5, 6:
+	case 3:
+		imm = 1
+	default:
+		return arch.Insn{}, false
+	}
+	return modrm(code, 5, imm)
+}
+
+// relateVEX finds the %rip-relative operand of a VEX instruction, of which x86asm does not tell.
+func relateVEX(in *arch.Insn, code []byte) {
+	at := map[byte]int{0xc5: 3, 0xc4: 4}[code[0]]
+	if at != 0 && in.PCRel == 0 && at+5 <= in.Len && code[at]&0xc7 == 5 {
+		in.PCRel, in.PCRelOff = 4, at+1
+	}
 }
 
 // modrm measures an instruction whose ModRM byte is at pos and which ends with imm bytes of immediate.
