@@ -125,6 +125,7 @@ func (b *builder) compareAll() error {
 			target.BuildID = hex.EncodeToString(twin.BuildID()) // of a rebuild that proved to be the same
 		}
 		b.oldIn, b.newIn = l.inputsOf(target)
+		b.images = l.images(target)
 		b.compareLinks()
 	}
 	pairs, err = b.withoutLTO(pairs)
@@ -156,7 +157,9 @@ type builder struct {
 	layouts  []string                // of Options.LayoutOK, those that changed as other objects tell
 
 	old          *oldObjects
-	oldIn, newIn inputs          // of the target's links
+	oldIn, newIn inputs // of the target's links
+	images       []imagePair
+	notCompared  string          // why there are none
 	notPartOf    map[string]bool // objects, by Options.NotPartOf
 	changed      map[string]bool // functions, as changeKey names them
 	definers     map[string]int  // see complete

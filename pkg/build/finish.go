@@ -37,6 +37,11 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 			return nil, err
 		}
 	}
+	if len(b.refusals) == 0 {
+		if err := b.compareImages(content); err != nil {
+			return nil, err
+		}
+	}
 	if len(b.refusals) > 0 {
 		return nil, b.explain(b.refusals)
 	}

@@ -35,6 +35,7 @@ type linkRecord struct {
 	Own      []linkInput `json:"own"`    // recorded objects of sources that the same call compiled
 	How      []linkInput `json:"how"`    // arguments that change what comes out; with sums, files that they name
 	LTO      bool        `json:"lto"`
+	Image    keptImage   `json:"image"`
 	Unsure   string      `json:"unsure,omitempty"` // why Inputs may not be all, "" if they are
 }
 
@@ -92,6 +93,7 @@ type Links struct{ old, new buildLinks }
 
 // buildLinks are the links of one build.
 type buildLinks struct {
+	dir     string // of the objects
 	records []linkRecord
 	made    map[string][]string // sum -> names of recorded objects
 	ever    map[string]bool     // sums of all that were made
@@ -111,7 +113,7 @@ func readLinks(old, new string) (*Links, error) {
 }
 
 func readBuildLinks(dir string) (buildLinks, error) {
-	b := buildLinks{made: map[string][]string{}, ever: map[string]bool{}}
+	b := buildLinks{dir: dir, made: map[string][]string{}, ever: map[string]bool{}}
 	err := readRecords(filepath.Join(dir, linksDir), func(data []byte) error {
 		var r linkRecord
 		err := json.Unmarshal(data, &r)
@@ -258,7 +260,7 @@ func (in inputs) excludes(object string) bool {
 }
 
 // recordLink notes a link that is done, with the objects that stand for what the same call compiled, and the linker's map.
-func (s *step) recordLink(own []linkInput, text string) error {
+func (s *step) recordLink(own []linkInput, text, real string, args []string) error {
 	output, err := filepath.Abs(s.linkOutput())
 	if err != nil {
 		return err
@@ -269,6 +271,7 @@ func (s *step) recordLink(own []linkInput, text string) error {
 	}
 	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all)}
 	r.takeInputs(text, s)
+	r.Image = s.linkAgain(real, args, f)
 	// A build may move what it made, and make another one in its place.
 	return writeRecord(linksDir, output+"\n"+r.Sum, r)
 }

@@ -309,7 +309,7 @@ func (s *step) run(real string, args []string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return 0, s.recordLink(own, string(text))
+	return 0, s.recordLink(own, string(text), real, args)
 }
 
 // linkOutput is the file that a link makes.

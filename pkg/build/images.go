@@ -1,0 +1,295 @@
+package build
+
+import (
+	"bytes"
+	"cmp"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/closedworld"
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+	"lpatch/pkg/patch"
+)
+
+// What was linked is compared, too (pkg/closedworld). For that each link is done once more, with the same command and the same
+// name of its output, and with --emit-relocs: the build gets what it would have got.
+
+// imagesDir is in the directory of the objects; it has the images that were linked so, and their maps.
+const imagesDir = ".images"
+
+// keptImage is what came of the second link.
+type keptImage struct {
+	File string `json:"file,omitempty"` // below the directory of the objects
+	Why  string `json:"why,omitempty"`  // there is none
+	// Plain tells that it is made as the package wants it, and not of sections for each function.
+	Plain bool `json:"plain,omitempty"`
+}
+
+func (k keptImage) kind() string {
+	if k.Plain {
+		return "as the package is"
+	}
+	return "from objects with a section for each function"
+}
+
+// linkAgain does a link that has made f once more.
+func (s *step) linkAgain(real string, args []string, f *lpelf.File) keptImage {
+	k := keptImage{Plain: os.Getenv(shimTwiceEnv) != ""}
+	switch {
+	case f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN:
+		k.Why = "it is " + f.Kind()
+	case slices.Contains(s.all, "-"):
+		k.Why = "its source came from standard input"
+	}
+	if k.Why != "" {
+		return k
+	}
+	out := s.linkOutput()
+	k.File = filepath.Join(imagesDir, sumOf([]byte(out + "\n" + sumOf(f.Data)))[:16])
+	image := prepareRecord(k.File)
+	aside := fmt.Sprintf("%s.lpctl-%d", out, os.Getpid())
+	if err := os.Rename(out, aside); err != nil {
+		return keptImage{Why: err.Error()}
+	}
+	cmd := exec.Command(real, append(withoutStripping(args), "-Wl,--emit-relocs", "-Wl,-S", "-Wl,-Map="+image+".map")...)
+	text, err := cmd.CombinedOutput()
+	if err == nil {
+		err = moveFile(out, image)
+	} else {
+		err = fmt.Errorf("the linker does not link it with --emit-relocs: %w: %s", err, firstLine(text))
+	}
+	if back := os.Rename(aside, out); back != nil {
+		return keptImage{Why: back.Error()}
+	}
+	if err == nil {
+		err = checkSameLink(f, image)
+	}
+	if err != nil {
+		_ = os.Remove(image)
+		return keptImage{Why: err.Error()}
+	}
+	return k
+}
+
+func firstLine(text []byte) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return line
+}
+
+// moveFile moves a file, to another file system if need be.
+func moveFile(from, to string) error {
+	if os.Rename(from, to) == nil {
+		return nil
+	}
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(to, data, 0o600), os.Remove(from))
+}
+
+// withoutStripping takes out of the arguments of a link what has it leave out symbols.
+func withoutStripping(args []string) []string {
+	var out []string
+	strips := func(word string) bool {
+		switch strings.TrimLeft(word, "-") {
+		case "s", "strip-all", "x", "discard-all", "X", "discard-locals":
+			return strings.HasPrefix(word, "-")
+		}
+		return false
+	}
+	for i, a := range args {
+		switch list, ok := strings.CutPrefix(a, "-Wl,"); {
+		case a == "-s" || a == "-Xlinker" && i+1 < len(args) && strips(args[i+1]) || i > 0 && args[i-1] == "-Xlinker" && strips(a):
+		case ok:
+			words := slices.DeleteFunc(strings.Split(list, ","), strips)
+			if len(words) > 0 {
+				out = append(out, "-Wl,"+strings.Join(words, ","))
+			}
+		default:
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// checkSameLink finds out whether the second link has made what the first did.
+func checkSameLink(f *lpelf.File, path string) error {
+	again, err := lpelf.Open(path)
+	if err != nil {
+		return err
+	}
+	loaded := func(f *lpelf.File) []*lpelf.Section {
+		return slices.DeleteFunc(slices.Clone(f.Sections), func(s *lpelf.Section) bool {
+			return s.Flags&elf.SHF_ALLOC == 0 || s.Name == ".note.gnu.build-id"
+		})
+	}
+	a, b := loaded(f), loaded(again)
+	for i := range max(len(a), len(b)) {
+		if i >= len(a) || i >= len(b) || a[i].Name != b[i].Name || a[i].Addr != b[i].Addr || a[i].Size != b[i].Size || !bytes.Equal(a[i].Data, b[i].Data) {
+			return fmt.Errorf("linked with --emit-relocs it is another file, as of section %s", append(b, a...)[min(i, len(b)+len(a)-1)].Name)
+		}
+	}
+	return nil
+}
+
+// imagePair are two links of one output, of the old and of the new source.
+type imagePair struct {
+	output   string
+	old, new keptImage
+	oldDir   string
+	newDir   string
+}
+
+// images are the links of a target in both builds. One that made exactly the target counts alone.
+func (l *Links) images(target identity) []imagePair {
+	var out []imagePair
+	olds := slices.DeleteFunc(slices.Clone(l.old.records), func(r linkRecord) bool { return !r.Identity.same(target) })
+	if exact := slices.DeleteFunc(slices.Clone(olds), func(r linkRecord) bool { return target.BuildID == "" || r.Identity.BuildID != target.BuildID }); len(exact) > 0 {
+		olds = exact
+	}
+	for _, o := range olds {
+		for _, n := range l.new.records {
+			if n.Output == o.Output {
+				out = append(out, imagePair{o.Output, o.Image, n.Image, l.old.dir, l.new.dir})
+			}
+		}
+	}
+	return out
+}
+
+// compareImages refuses what the linked images differ in and the patch does not have. Where there are none, the result says so.
+func (b *builder) compareImages(content *patch.Content) error {
+	if b.o.Links == nil {
+		return nil
+	}
+	if len(b.images) == 0 {
+		b.notCompared = "no link of both builds is known to make it"
+	}
+	carried := b.carried(content)
+	var best *closedworld.Report
+	for _, p := range b.images {
+		r, why, err := p.compare(carried)
+		switch {
+		case err != nil:
+			return err
+		case why != "":
+			b.notCompared = why
+		case best == nil || len(r.Findings) < len(best.Findings): // links again, for the place of installation, say
+			best = r
+		}
+	}
+	if best != nil {
+		b.notCompared = ""
+		b.refuseFindings(best.Findings)
+	}
+	if b.notCompared != "" {
+		b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: the linked images were not compared (%s), only objects were", b.im.Path, b.notCompared))
+	}
+	return nil
+}
+
+// compare compares a pair, or says why it cannot.
+func (p imagePair) compare(carried closedworld.Carried) (r *closedworld.Report, why string, err error) {
+	if why := cmp.Or(p.old.Why, p.new.Why); why != "" {
+		return nil, why, nil
+	}
+	if p.old.File == "" || p.new.File == "" {
+		return nil, "it was built by an lpctl that kept none", nil
+	}
+	if p.old.Plain != p.new.Plain {
+		return nil, fmt.Sprintf("the old one was linked %s, the new one %s", p.old.kind(), p.new.kind()), nil
+	}
+	old, err := readImage(p.oldDir, p.old)
+	if err != nil {
+		return nil, "", err
+	}
+	new, err := readImage(p.newDir, p.new)
+	if err != nil {
+		return nil, "", err
+	}
+	if old == nil || new == nil {
+		return nil, closedworld.ErrNoRelocs.Error(), nil
+	}
+	return closedworld.Compare(old, new, carried), "", nil
+}
+
+// readImage returns nil for an image without relocations.
+func readImage(dir string, k keptImage) (*closedworld.Image, error) {
+	path := filepath.Join(dir, k.File)
+	f, err := lpelf.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	text, err := os.ReadFile(path + ".map")
+	if err != nil {
+		return nil, err
+	}
+	im, err := closedworld.Read(f, string(text))
+	if errors.Is(err, closedworld.ErrNoRelocs) {
+		return nil, nil
+	}
+	return im, err
+}
+
+// carried says what the patch has: functions that changed or are new, and variables that are new or get another value.
+func (b *builder) carried(content *patch.Content) closedworld.Carried {
+	type key struct{ name, file string }
+	has := map[key]bool{}
+	add := func(obj *diff.Object, s *lpelf.Symbol) {
+		k := key{name: s.Name}
+		if s.Bind == elf.STB_LOCAL {
+			k.file = obj.Source
+		}
+		has[k] = true
+	}
+	in := map[string]bool{}
+	if content != nil {
+		for _, s := range content.Symbols {
+			in[s.Name] = true
+		}
+	}
+	for _, input := range b.inputs {
+		d := input.Diff
+		for _, c := range d.Changed {
+			if in[c.New.Name] {
+				add(d.Old, c.Old)
+				add(d.New, c.New)
+			}
+		}
+		for _, v := range d.Values {
+			add(d.New, v.New)
+		}
+		for _, s := range d.New.Symbols {
+			if in[s.Name] && s.Defined() && d.OldOf[s] == nil && (!diff.IsFunc(s) || d.Old.Lookup(s.Name) == nil) {
+				add(d.New, s)
+			}
+		}
+	}
+	return closedworld.Carried{Start: b.o.StartCodeOK, Has: func(name, file string) bool { return has[key{name, file}] }}
+}
+
+// maxFindings are told one by one.
+const maxFindings = 8
+
+func (b *builder) refuseFindings(list []closedworld.Finding) {
+	for i, f := range list {
+		text := f.Text
+		if f.Symbol == "" {
+			text = f.Section + ": " + text
+		}
+		if i == maxFindings {
+			b.refusals = append(b.refusals, diff.Refusal{Code: "unexplained", File: b.im.Path, Text: fmt.Sprintf("there are %d other differences of this kind", len(list)-i)})
+			return
+		}
+		b.refusals = append(b.refusals, diff.Refusal{Code: "unexplained", File: cmp.Or(f.Object, b.im.Path), Symbol: f.Symbol,
+			Text: fmt.Sprintf("as the build links it with the fix, %s; no object shows that, and the patch does not have it: make the fix without it, or restart the program", text)})
+	}
+}
