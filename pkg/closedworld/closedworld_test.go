@@ -28,7 +28,9 @@ const (
 	buildT = "for f in *.c; do gcc " + flags + " -c $f; done; gcc *.o " + keep + " -o T"
 )
 
-func findingText(f Finding) string { return f.Rule + " " + f.Section + " " + f.Symbol + " " + f.Object + ": " + f.Text }
+func findingText(f Finding) string {
+	return f.Rule + " " + f.Section + " " + f.Symbol + " " + f.Object + ": " + f.Text
+}
 
 // makeImage builds one version in a directory of its own.
 func makeImage(t *testing.T, files, changes map[string]string, build string) *Image {

@@ -97,7 +97,7 @@ func (c *comparer) has(p *piece) bool {
 			file = ""
 		}
 		parent, cold := diff.ColdParent(s.Name)
-		return c.carried.Has(s.Name, file) || cold && c.carried.Has(parent, s.File)
+		return c.carried.Has(s.Name, file) || cold && (c.carried.Has(parent, s.File) || c.carried.Has(parent, ""))
 	})
 }
 

@@ -142,6 +142,7 @@ func (im *Image) divide() {
 				if i+1 < len(im.in[sec]) {
 					p.end = im.in[sec][i+1].start
 				}
+				p.end = im.endOfOrigin(p.start, p.end)
 			}
 			im.pieces = append(im.pieces, p)
 			im.index(p)

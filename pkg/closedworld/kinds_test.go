@@ -50,7 +50,9 @@ func TestKinds(t *testing.T) {
 			build := strings.NewReplacer("$F", "-ffunction-sections -fdata-sections", "$K", keep).Replace(build)
 			old, new := makeImage(t, files, nil, build), makeImage(t, files, changed, build)
 			for _, has := range []bool{true, false} {
-				r := Compare(old, new, Carried{Has: func(name, _ string) bool { return has && strings.Contains(name, "helper") || strings.Contains(name, "moved") || has && strings.Contains(name, "fEi") || has && (strings.Contains(name, "safe") || name == "_Z3runi") }})
+				r := Compare(old, new, Carried{Has: func(name, _ string) bool {
+					return has && strings.Contains(name, "helper") || strings.Contains(name, "moved") || has && strings.Contains(name, "fEi") || has && (strings.Contains(name, "safe") || name == "_Z3runi")
+				}})
 				for _, f := range r.Findings {
 					if has || !strings.Contains(f.Symbol, "helper") && !strings.Contains(f.Symbol, "_ZN1D1fEi") && !strings.Contains(f.Symbol, "_ZN1B1fEi") && !strings.Contains(f.Symbol, "safe") && f.Symbol != "_Z3runi" {
 						t.Errorf("with it %v: %s", has, findingText(f))

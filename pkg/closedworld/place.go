@@ -168,10 +168,7 @@ func (im *Image) extent(sec *lpelf.Section, addr uint64) uint64 {
 	if i < len(im.landings) {
 		end = min(end, im.landings[i])
 	}
-	if o := im.originAt(addr); o != nil {
-		end = min(end, o.end)
-	}
-	return max(end, addr)
+	return max(im.endOfOrigin(addr, end), addr)
 }
 
 // String says what it is, for messages.
@@ -226,6 +223,15 @@ func (im *Image) origin(addr uint64) string {
 		return o.file
 	}
 	return ""
+}
+
+// endOfOrigin is the end of what is at an address if what is behind it is another object's. Parts of .init are one function.
+func (im *Image) endOfOrigin(addr, end uint64) uint64 {
+	o := im.originAt(addr)
+	if sec := im.sectionAt(addr); o == nil || sec == nil || sec.Name == ".init" || sec.Name == ".fini" {
+		return end
+	}
+	return min(end, o.end)
 }
 
 func (im *Image) originAt(addr uint64) *origin {

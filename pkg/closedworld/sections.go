@@ -188,6 +188,8 @@ func (c *comparer) compareGaps() {
 			if _, next := c.old.pieceAt(o.sec, o.end-1); next != nil {
 				oend = next.start
 			}
+			// What is behind it in another object is reached by references, if at all.
+			oend, end = max(o.end, c.old.endOfOrigin(o.start, oend)), max(n.end, c.new.endOfOrigin(n.start, end))
 			if why := c.equalGap(o.sec, sec, o.end, n.end, oend, end); why != "" {
 				c.find("gap", sec, n, "in the code behind it that has no name: %s", why)
 			}
