@@ -128,6 +128,8 @@ func (b *builder) nothing() error {
 		return fmt.Errorf("%w; the variables to set have those bytes from the start", ErrNothing)
 	case len(b.res.LeftOut) > 0:
 		return fmt.Errorf("%w in %s (%s)", ErrNothing, b.im.Path, leftOutText(b.res.LeftOut))
+	case b.notCompared != "":
+		return fmt.Errorf("%w in the objects of %s; the linked images were not compared (%s)", ErrNothing, b.im.Path, b.notCompared)
 	}
 	return ErrNothing
 }

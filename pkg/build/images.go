@@ -120,7 +120,7 @@ func withoutStripping(args []string) []string {
 	return out
 }
 
-// checkSameLink finds out whether the second link has made what the first did.
+// checkSameLink finds out whether the second link has made what the first did. With relocations, GNU ld keeps empty sections.
 func checkSameLink(f *lpelf.File, path string) error {
 	again, err := lpelf.Open(path)
 	if err != nil {
@@ -128,7 +128,7 @@ func checkSameLink(f *lpelf.File, path string) error {
 	}
 	loaded := func(f *lpelf.File) []*lpelf.Section {
 		return slices.DeleteFunc(slices.Clone(f.Sections), func(s *lpelf.Section) bool {
-			return s.Flags&elf.SHF_ALLOC == 0 || s.Name == ".note.gnu.build-id"
+			return s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 || s.Name == ".note.gnu.build-id"
 		})
 	}
 	a, b := loaded(f), loaded(again)

@@ -146,6 +146,14 @@ func (c *comparer) drain() {
 // pairLeft pairs what nothing that is the same refers to. Static things with a number are not known by it: who refers to
 // them is in the patch, and the objects tell which they are.
 func (c *comparer) pairLeft() {
+	left := map[string]int{}
+	for key, list := range c.old.local {
+		for _, o := range list {
+			if c.newOf[o] == nil {
+				left[key]++
+			}
+		}
+	}
 	for _, o := range c.old.pieces {
 		if c.newOf[o] != nil {
 			continue
@@ -155,7 +163,8 @@ func (c *comparer) pairLeft() {
 				continue
 			}
 			list := slices.DeleteFunc(slices.Clone(c.new.local[localKey(s)]), func(n *piece) bool { return c.oldOf[n] != nil })
-			if len(list) == 1 {
+			if len(list) > 0 && len(list) == left[localKey(s)] { // of several sources of one name, in order
+				left[localKey(s)]--
 				c.pair(o, list[0])
 				c.drain()
 				break

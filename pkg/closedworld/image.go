@@ -130,7 +130,8 @@ func (im *Image) divide() {
 			}
 		}
 	}
-	for sec, syms := range bySection {
+	for _, sec := range im.Sections {
+		syms := bySection[sec]
 		sort.SliceStable(syms, func(i, j int) bool {
 			a, b := im.addressOf(syms[i]), im.addressOf(syms[j])
 			return a < b || a == b && syms[i].Size > syms[j].Size

@@ -326,6 +326,8 @@ func (c *comparer) account() {
 				rule = "in the patch"
 			case c.oldOf[p] != nil:
 				rule = "the same"
+			case p.byContent():
+				rule = "a constant of the compiler's: by who refers to it"
 			}
 			c.report.Bytes[rule] += p.size()
 			left -= min(left, p.size())
