@@ -268,7 +268,7 @@ func (b *builder) carried(content *patch.Content) closedworld.Carried {
 			add(d.New, v.New)
 		}
 		for _, s := range d.New.Symbols {
-			if in[s.Name] && s.Defined() && d.OldOf[s] == nil && (!diff.IsFunc(s) || d.Old.Lookup(s.Name) == nil) {
+			if in[s.Name] && s.Defined() && d.OldOf[s] == nil && (!s.IsFunc() || d.Old.Lookup(s.Name) == nil) {
 				add(d.New, s)
 			}
 		}

@@ -236,7 +236,7 @@ func (t *tracer) onExec(pid int) {
 		p.becomes = false
 		return
 	}
-	im, err := readImage(pid)
+	im, err := readBeginning(pid)
 	if err != nil {
 		return
 	}

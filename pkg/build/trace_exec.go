@@ -25,8 +25,8 @@ type beginning struct {
 
 const atExecFn = 31
 
-// readImage reads what execve made.
-func readImage(pid int) (*beginning, error) {
+// readBeginning reads what execve made.
+func readBeginning(pid int) (*beginning, error) {
 	im := &beginning{pid: pid}
 	var err error
 	if im.exe, err = os.Readlink(fmt.Sprintf("/proc/%d/exe", pid)); err != nil {

@@ -188,15 +188,15 @@ func (c *comparer) differ(o, n *piece) string {
 	size := o.size()
 	if o.size() != n.size() {
 		size = min(o.size(), n.size())
-		if !o.open && !n.open || !blank(o, o.start+size, o.end) || !blank(n, n.start+size, n.end) {
+		if !o.open && !n.open || !c.blank(o, o.start+size, o.end) || !c.blank(n, n.start+size, n.end) {
 			return fmt.Sprintf("it has %d bytes, and had %d", n.size(), o.size())
 		}
 	}
 	return c.equalRange(o.sec, n.sec, o.start, n.start, size)
 }
 
-func blank(p *piece, from, to uint64) bool {
-	return isBlank(bytesUpTo(p.sec, from, to), p.isCode())
+func (c *comparer) blank(p *piece, from, to uint64) bool {
+	return isBlank(c.old.Arch, bytesUpTo(p.sec, from, to), p.isCode())
 }
 
 // bytesUpTo are the bytes of [from, to), without those that no file has.

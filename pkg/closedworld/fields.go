@@ -8,8 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"lpatch/pkg/diff"
-	"lpatch/pkg/insn"
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -85,7 +84,7 @@ func (im *Image) decode(sec *lpelf.Section, from, to uint64, relocs []lpelf.Relo
 	var thread *lpelf.Reloc // of the thread-local variable that the code before was for
 	for pos := from; pos < to; {
 		code := bytesAt(sec, pos)[:to-pos]
-		in, err := insn.Decode(code)
+		in, err := im.Arch.Decode(code)
 		if err != nil {
 			return im.rawFields(sec, to, relocs)
 		}
@@ -101,13 +100,13 @@ func (im *Image) decode(sec *lpelf.Section, from, to uint64, relocs []lpelf.Relo
 			r := &relocs[0]
 			relocs = relocs[1:]
 			switch {
-			case r.Off < pos || diff.FieldSize(r.Type) == 0 || r.Type == elf.R_X86_64_NONE:
+			case r.Off < pos || uint64(r.Type.Size) == 0 || r.Type.Meaning == arch.None:
 			case isThreadLocal(r.Type):
 				thread = r
 				im.fields = append(im.fields, im.threadField(r, r.Off))
 				relative = 0
-			case relative != 0 && diff.PCRelative(r.Type):
-				linked, f.word = true, isGOT(r.Type)
+			case relative != 0 && r.Type.PCRel:
+				linked, f.word = true, r.Type.Meaning == arch.Word
 				f.sym = im.named(r.Sym)
 			case thread != nil && r.Sym != nil && r.Sym.Name == "__tls_get_addr": // made into another instruction for the thread's variable
 				im.fields = append(im.fields, im.threadField(thread, r.Off))
@@ -125,12 +124,8 @@ func (im *Image) decode(sec *lpelf.Section, from, to uint64, relocs []lpelf.Relo
 	return relocs
 }
 
-func isGOT(t elf.R_X86_64) bool {
-	return t == elf.R_X86_64_GOTPCREL || t == elf.R_X86_64_GOTPCRELX || t == elf.R_X86_64_REX_GOTPCRELX
-}
-
 // isLea tells an instruction that takes an address and does not look at what is there.
-func isLea(code []byte, in insn.Insn) bool {
+func isLea(code []byte, in arch.Insn) bool {
 	return in.PCRel == 4 && in.PCRelOff >= 2 && code[in.PCRelOff-2] == 0x8d
 }
 
@@ -140,13 +135,13 @@ func (im *Image) rawFields(sec *lpelf.Section, to uint64, relocs []lpelf.Reloc) 
 		r := &relocs[0]
 		relocs = relocs[1:]
 		switch {
-		case diff.FieldSize(r.Type) == 0 || r.Type == elf.R_X86_64_NONE || r.Off < sec.Addr || r.Off-sec.Addr+diff.FieldSize(r.Type) > sec.Size:
+		case uint64(r.Type.Size) == 0 || r.Type.Meaning == arch.None || r.Off < sec.Addr || r.Off-sec.Addr+uint64(r.Type.Size) > sec.Size:
 		case isThreadLocal(r.Type):
 			im.fields = append(im.fields, im.threadField(r, r.Off))
-		case diff.PCRelative(r.Type):
-			v := read(bytesAt(sec, r.Off), diff.FieldSize(r.Type))
+		case r.Type.PCRel:
+			v := read(bytesAt(sec, r.Off), uint64(r.Type.Size))
 			code := sec.Flags&elf.SHF_EXECINSTR != 0
-			f := field{at: r.Off, size: uint8(diff.FieldSize(r.Type)), takes: true, sym: im.named(r.Sym), to: r.Off + v, isTable: !code}
+			f := field{at: r.Off, size: r.Type.Size, takes: true, sym: im.named(r.Sym), to: r.Off + v, isTable: !code}
 			if code {
 				f.to += 4
 			}
@@ -172,7 +167,7 @@ func (im *Image) readData(sec *lpelf.Section, relocs []lpelf.Reloc) {
 			break
 		}
 		if !known[at] {
-			im.absolute(sec, &lpelf.Reloc{Off: at, Type: elf.R_X86_64_64})
+			im.absolute(sec, &lpelf.Reloc{Off: at, Type: im.Arch.Reloc(uint32(elf.R_X86_64_64))})
 		}
 	}
 	slices.SortStableFunc(im.fields[first:], func(a, b field) int { return cmp.Compare(a.at, b.at) })
@@ -180,9 +175,9 @@ func (im *Image) readData(sec *lpelf.Section, relocs []lpelf.Reloc) {
 
 // absolute takes an address that is in the image as it is, or that the dynamic linker fills in.
 func (im *Image) absolute(sec *lpelf.Section, r *lpelf.Reloc) {
-	size := diff.FieldSize(r.Type)
-	switch r.Type {
-	case elf.R_X86_64_SIZE32, elf.R_X86_64_SIZE64, elf.R_X86_64_GOTOFF64, elf.R_X86_64_GOTPC32, elf.R_X86_64_COPY:
+	size := uint64(r.Type.Size)
+	fromGOT := r.Type.Number == uint32(elf.R_X86_64_GOTOFF64) || r.Type.Number == uint32(elf.R_X86_64_GOTPC32)
+	if fromGOT || r.Type.Meaning == arch.SymbolSize || r.Type.Meaning == arch.Copy {
 		return // compared as they are
 	}
 	if r.Off < sec.Addr || r.Off-sec.Addr+size > uint64(len(sec.Data)) {
@@ -191,9 +186,8 @@ func (im *Image) absolute(sec *lpelf.Section, r *lpelf.Reloc) {
 	f := field{at: r.Off, size: uint8(size), takes: true, sym: im.named(r.Sym), to: read(bytesAt(sec, r.Off), size)}
 	if slot, ok := im.slots.ByVaddr[r.Off]; ok && size == 8 {
 		f.to, f.name, f.add = uint64(slot.Addend), versioned(slot), slot.Addend
-		switch slot.Type {
-		case elf.R_X86_64_RELATIVE, elf.R_X86_64_IRELATIVE:
-		case elf.R_X86_64_TPOFF64, elf.R_X86_64_DTPOFF64, elf.R_X86_64_DTPMOD64:
+		switch slot.Type.Meaning {
+		case arch.ThreadSlot, arch.BlockOffset, arch.Module:
 			f.to, f.offset = im.tls+f.to, true
 		}
 	}
@@ -209,7 +203,7 @@ func versioned(s lpelf.Slot) string {
 
 // threadField is a reference to a thread-local variable. What is in the image depends on how the code was made to reach it.
 func (im *Image) threadField(r *lpelf.Reloc, at uint64) field {
-	f := field{at: at, size: uint8(diff.FieldSize(r.Type)), offset: true, sym: im.named(r.Sym), add: r.Addend}
+	f := field{at: at, size: r.Type.Size, offset: true, sym: im.named(r.Sym), add: r.Addend}
 	if r.Sym == nil || r.Sym.Section == elf.SHN_UNDEF {
 		if f.sym != nil {
 			f.name = f.sym.Name
@@ -217,17 +211,15 @@ func (im *Image) threadField(r *lpelf.Reloc, at uint64) field {
 		return f
 	}
 	f.to = im.addressOf(r.Sym) + uint64(r.Addend)
-	switch r.Type {
-	case elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_GOTTPOFF, elf.R_X86_64_GOTPC32_TLSDESC:
+	if r.Type.PCRel {
 		f.to += 4
 	}
 	return f
 }
 
-func isThreadLocal(t elf.R_X86_64) bool {
-	switch t {
-	case elf.R_X86_64_TLSGD, elf.R_X86_64_TLSLD, elf.R_X86_64_GOTTPOFF, elf.R_X86_64_GOTPC32_TLSDESC, elf.R_X86_64_TPOFF32, elf.R_X86_64_TPOFF64,
-		elf.R_X86_64_DTPOFF32, elf.R_X86_64_DTPOFF64, elf.R_X86_64_DTPMOD64:
+func isThreadLocal(t arch.Reloc) bool {
+	switch t.Meaning {
+	case arch.GeneralDynamic, arch.LocalDynamic, arch.ThreadWord, arch.Descriptor, arch.ThreadOffset, arch.ThreadSlot, arch.BlockOffset, arch.Module:
 		return true
 	}
 	return false
@@ -281,7 +273,7 @@ func (im *Image) land() {
 		}
 	}
 	for _, s := range im.slots.ByVaddr {
-		if s.Type == elf.R_X86_64_RELATIVE {
+		if s.Type.Meaning == arch.Relative {
 			im.landings = append(im.landings, uint64(s.Addend))
 		}
 	}

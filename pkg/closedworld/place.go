@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -53,9 +54,9 @@ func (im *Image) through(what string, s lpelf.Slot) place {
 func (im *Image) word(sec *lpelf.Section, addr uint64) place {
 	slot, ok := im.slots.ByVaddr[addr]
 	switch {
-	case ok && (slot.Type == elf.R_X86_64_TPOFF64 || slot.Type == elf.R_X86_64_DTPMOD64 || slot.Type == elf.R_X86_64_TLSDESC):
+	case ok && (slot.Type.Meaning == arch.ThreadSlot || slot.Type.Meaning == arch.Module || slot.Type.Meaning == arch.DescriptorWord):
 		p := place{through: "GOT", name: versioned(slot), off: slot.Addend}
-		if slot.Symbol == "" && slot.Type != elf.R_X86_64_DTPMOD64 {
+		if slot.Symbol == "" && slot.Type.Meaning != arch.Module {
 			p = im.threadPlace(im.tls + uint64(slot.Addend))
 			p.through = "GOT"
 		}

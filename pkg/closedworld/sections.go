@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"lpatch/pkg/insn"
+	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
 )
 
@@ -135,31 +135,27 @@ func nameAt(list []*piece, i int) string {
 func (c *comparer) equalGap(osec, nsec *lpelf.Section, os, ns, oe, ne uint64) string {
 	code := osec.Flags&elf.SHF_EXECINSTR != 0
 	ob, nb := bytesUpTo(osec, os, oe), bytesUpTo(nsec, ns, ne)
-	if isBlank(ob, code) && isBlank(nb, code) && len(c.old.fieldsIn(os, oe))+len(c.new.fieldsIn(ns, ne)) == 0 {
+	if isBlank(c.old.Arch, ob, code) && isBlank(c.old.Arch, nb, code) && len(c.old.fieldsIn(os, oe))+len(c.new.fieldsIn(ns, ne)) == 0 {
 		return ""
 	}
 	size := min(oe-os, ne-ns)
-	if !isBlank(bytesUpTo(osec, os+size, oe), code) || !isBlank(bytesUpTo(nsec, ns+size, ne), code) {
+	if !isBlank(c.old.Arch, bytesUpTo(osec, os+size, oe), code) || !isBlank(c.old.Arch, bytesUpTo(nsec, ns+size, ne), code) {
 		return "what has no name there is longer on one side"
 	}
 	return c.equalRange(osec, nsec, os, ns, size)
 }
 
 // isBlank tells bytes that only fill up: zeros, and in code instructions that do nothing.
-func isBlank(b []byte, code bool) bool {
+func isBlank(a arch.Arch, b []byte, code bool) bool {
+	if !code {
+		return len(bytes.Trim(b, "\x00")) == 0
+	}
 	for len(b) > 0 {
-		if b[0] == 0 || code && b[0] == 0xcc {
-			b = b[1:]
-			continue
-		}
-		if !code {
+		n := a.Filler(b)
+		if n == 0 {
 			return false
 		}
-		in, err := insn.Decode(b)
-		if err != nil || in.Kind != insn.Nop {
-			return false
-		}
-		b = b[in.Len:]
+		b = b[n:]
 	}
 	return true
 }
