@@ -39,10 +39,12 @@ func (k keptImage) kind() string {
 	return "from objects with a section for each function"
 }
 
-// linkAgain does a link that has made f once more.
-func (s *step) linkAgain(real string, args []string, f *lpelf.File) keptImage {
+// imageOf does a link that has made f once more.
+func (s *step) imageOf(real string, args []string, f *lpelf.File, lto bool) keptImage {
 	k := keptImage{Plain: os.Getenv(shimTwiceEnv) != ""}
 	switch {
+	case lto:
+		k.Why = "it is linked with link-time optimisation, which gives static functions and variables other names"
 	case f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN:
 		k.Why = "it is " + f.Kind()
 	case slices.Contains(s.all, "-"):
@@ -58,7 +60,13 @@ func (s *step) linkAgain(real string, args []string, f *lpelf.File) keptImage {
 	if err := os.Rename(out, aside); err != nil {
 		return keptImage{Why: err.Error()}
 	}
-	cmd := exec.Command(real, append(withoutStripping(args), "-Wl,--emit-relocs", "-Wl,-S", "-Wl,-Map="+image+".map")...)
+	more := []string{"--emit-relocs", "-S", "-Map=" + image + ".map"}
+	for i := range more {
+		if !s.direct {
+			more[i] = "-Wl," + more[i]
+		}
+	}
+	cmd := exec.Command(real, append(withoutStripping(args), more...)...)
 	text, err := cmd.CombinedOutput()
 	if err == nil {
 		err = moveFile(out, image)

@@ -71,8 +71,8 @@ var (
 	compiled = regexp.MustCompile(`^(cc[A-Za-z0-9]{6}|.+-[0-9a-f]{6})\.o$`)
 )
 
-// takeInputs finds the inputs in the map and on the command line.
-func (r *linkRecord) takeInputs(text string, s *step) {
+// takeInputs finds the inputs in the map and on the command line, but for those that the linker's back end made.
+func (r *linkRecord) takeInputs(text string, s *step, late []string) {
 	if strings.TrimSpace(text) == "" {
 		r.Unsure = fmt.Sprintf("the linker wrote no map of %s", r.Output)
 	}
@@ -97,7 +97,7 @@ func (r *linkRecord) takeInputs(text string, s *step) {
 			if slices.Contains(given, name) && len(loaded) > 0 && !loaded[name] && (isObject(data) || isArchive(data)) {
 				r.Unsure = fmt.Sprintf("%s was linked from %s, and the linker's map does not name that", r.Output, name)
 			}
-		case strings.Contains(name, ".ltrans"):
+		case strings.Contains(name, ".ltrans"), slices.Contains(late, name):
 		case isTemporary(name) || loaded[name] && compiled.MatchString(filepath.Base(name)):
 			temporary++ // what the same call compiled
 		case loaded[name]: // else it is a section's name
@@ -132,7 +132,7 @@ func (r *linkRecord) takeFile(name, text string, data []byte) {
 }
 
 func (r *linkRecord) add(name string, data []byte) {
-	in := linkInput{Name: name, Sum: sumOf(data)}
+	in := linkInput{Name: name, Sum: sumOf(data), LTO: holdsLTO(name, data)}
 	if filepath.IsAbs(name) && !ofSystem.MatchString(name) {
 		in.From = sourcesOf(name, data).sources
 	}

@@ -36,6 +36,8 @@ type linkRecord struct {
 	How      []linkInput `json:"how"`    // arguments that change what comes out; with sums, files that they name
 	LTO      bool        `json:"lto"`
 	Image    keptImage   `json:"image"`
+	// WhyNotLate says why the objects that link-time optimisation has made are not among Own, where there was any.
+	WhyNotLate string `json:"why_not_late,omitempty"`
 	Unsure   string      `json:"unsure,omitempty"` // why Inputs may not be all, "" if they are
 }
 
@@ -44,6 +46,7 @@ type linkInput struct {
 	Name string   `json:"name"` // below the tree, or a whole path elsewhere; members of archives as ARCHIVE(MEMBER)
 	Sum  string   `json:"sum,omitempty"`
 	From []string `json:"from,omitempty"` // the sources that an object elsewhere says it was made from
+	LTO  bool     `json:"lto,omitempty"`  // it is input for link-time optimisation
 }
 
 func sumOf(data []byte) string {
@@ -188,7 +191,9 @@ type inputs struct {
 	again   map[string]bool   // those of foreign that were made, and then another one in their place
 	how     map[string]string // how it was linked, by the output and what is said: see linkRecord.How
 	outputs map[string]bool   // what the links made
-	lto     string            // an output that was linked with -flto
+	lto     string            // an output that was linked with -flto, and of which there are not the objects that this has made
+	whyLTO  string            // why
+	early   map[string]bool   // names of recorded objects that such ones were made of
 	unsure  string            // why there may be more
 	known   bool              // there is such a link
 	// identical tells, of the old ones, that one of them made exactly the target, by its build-id.
@@ -204,7 +209,7 @@ func (l *Links) inputsOf(target identity) (old, new inputs) {
 }
 
 func (l buildLinks) inputsOf(makes func(*linkRecord) bool) inputs {
-	in := inputs{objects: map[string]bool{}, foreign: map[string]string{}, again: map[string]bool{}, how: map[string]string{}, outputs: map[string]bool{}}
+	in := inputs{objects: map[string]bool{}, early: map[string]bool{}, foreign: map[string]string{}, again: map[string]bool{}, how: map[string]string{}, outputs: map[string]bool{}}
 	made := map[string]*linkRecord{}
 	for i := range l.records {
 		made[l.records[i].Sum] = &l.records[i]
@@ -216,13 +221,19 @@ func (l buildLinks) inputsOf(makes func(*linkRecord) bool) inputs {
 			return
 		}
 		done[r] = true
-		if r.LTO {
-			in.lto = r.Output
+		if r.LTO && r.WhyNotLate != "" {
+			in.lto, in.whyLTO = r.Output, r.WhyNotLate
 		}
 		in.unsure = cmp.Or(in.unsure, r.Unsure)
 		in.takeHow(r)
 		for _, input := range slices.Concat(r.Own, r.Inputs) {
 			input.Sum = cmp.Or(l.stripped[input.Sum], input.Sum)
+			if input.LTO && r.LTO && r.WhyNotLate == "" { // what was made of it counts
+				for _, name := range l.made[input.Sum] {
+					in.early[name] = true
+				}
+				continue
+			}
 			if part := made[input.Sum]; part != nil { // of what "ld -r" made, the inputs count
 				take(part)
 				continue
@@ -260,7 +271,7 @@ func (in inputs) excludes(object string) bool {
 }
 
 // recordLink notes a link that is done, with the objects that stand for what the same call compiled, and the linker's map.
-func (s *step) recordLink(own []linkInput, text, real string, args []string) error {
+func (s *step) recordLink(own []linkInput, text, real string, args []string, lto *late) error {
 	output, err := filepath.Abs(s.linkOutput())
 	if err != nil {
 		return err
@@ -270,8 +281,11 @@ func (s *step) recordLink(own []linkInput, text, real string, args []string) err
 		return nil //nolint:nilerr // a linker script that makes something else; who links that finds it unknown
 	}
 	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all)}
-	r.takeInputs(text, s)
-	r.Image = s.linkAgain(real, args, f)
+	r.takeInputs(text, s, lto.names)
+	if err := r.takeLate(s, lto, output); err != nil {
+		return err
+	}
+	r.Image = s.imageOf(real, args, f, r.LTO)
 	// A build may move what it made, and make another one in its place.
 	return writeRecord(linksDir, output+"\n"+r.Sum, r)
 }

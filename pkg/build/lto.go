@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 
 	"lpatch/pkg/diff"
@@ -9,31 +10,28 @@ import (
 )
 
 // ltoAdvice ends what is said about link-time optimisation.
-const ltoAdvice = "what runs was made by the linker out of all objects at once, so no object tells it; lpctl cannot patch that yet"
+const ltoAdvice = "what runs was made by the linker out of all objects at once, so these do not tell it; have lpctl build it, with --source or --deb, which keeps what the linker makes"
 
 func isBitcode(data []byte) bool { return bytes.HasPrefix(data, []byte("BC\xc0\xde")) }
 
-// withoutLTO takes out the objects that are input for link-time optimisation. Those that may be part of the target are
-// refused if they differ, or if anything else does; so is a target that was linked so.
+// withoutLTO takes out the objects that are input for link-time optimisation. Where the builds have kept what was made of them,
+// that stands for them. Else those that may be part of the target are refused if they differ, or if anything else does; so is a
+// target that was linked so.
 func (b *builder) withoutLTO(pairs []pair) ([]pair, error) {
 	var out []pair
 	var inputs []string
 	differ := false
 	for _, p := range pairs {
-		lto, err := p.holdsLTO()
-		if err != nil {
-			return nil, err
-		}
 		why := b.excluded(p.name)
 		same := bytes.Equal(p.old, p.new)
 		differ = differ || !same && why == ""
 		switch {
-		case !lto:
+		case !holdsLTO(p.name, p.old) && !holdsLTO(p.name, p.new), b.linkedAsCode(p):
 			out = append(out, p)
 			continue
 		case why == "":
 			inputs = append(inputs, p.name)
-		case !same:
+		case !same && !b.oldIn.early[p.name] && !b.newIn.early[p.name]:
 			b.leaveOut(p.name, why)
 		}
 		delete(b.old.raw, p.name)
@@ -41,9 +39,9 @@ func (b *builder) withoutLTO(pairs []pair) ([]pair, error) {
 	if differ {
 		b.refuseInputs(inputs)
 		switch {
-		case b.oldIn.lto != "":
-			b.refuseLTO(b.im.Path, "the build links it with -flto: "+ltoAdvice)
-		case b.im.LTO:
+		case cmp.Or(b.oldIn.lto, b.newIn.lto) != "":
+			b.refuseLTO(cmp.Or(b.oldIn.lto, b.newIn.lto), cmp.Or(b.oldIn.whyLTO, b.newIn.whyLTO))
+		case b.im.LTO && len(b.oldIn.early) == 0:
 			b.refuseLTO(b.im.Path, "its symbol table or debug information says that it was linked with -flto: "+ltoAdvice)
 		}
 	}
@@ -66,22 +64,22 @@ func (b *builder) refuseLTO(file, text string) {
 	b.refusals = append(b.refusals, diff.Refusal{Code: "lto", File: file, Text: text})
 }
 
-// holdsLTO tells whether either side of a pair is input for link-time optimisation.
-func (p pair) holdsLTO() (bool, error) {
-	for _, data := range [][]byte{p.old, p.new} {
-		if isBitcode(data) {
-			return true, nil
-		}
-		if !bytes.Contains(data, []byte(".gnu.lto_")) && !bytes.Contains(data, []byte(".llvm.lto")) {
-			continue
-		}
-		f, err := lpelf.Parse(p.name, data)
-		if err != nil {
-			return false, err
-		}
-		if f.HoldsLTO() {
-			return true, nil
-		}
+// linkedAsCode tells of a pair of objects that have code and input for link-time optimisation ("fat" ones) that the builds
+// are known to have linked the code.
+func (b *builder) linkedAsCode(p pair) bool {
+	slim := func(data []byte) bool { return isBitcode(data) || bytes.Contains(data, []byte("__gnu_lto_slim")) }
+	linked := func(in inputs) bool { return in.known && in.unsure == "" && in.lto == "" && in.objects[p.name] }
+	return !slim(p.old) && !slim(p.new) && linked(b.oldIn) && linked(b.newIn)
+}
+
+// holdsLTO tells whether an object is input for link-time optimisation.
+func holdsLTO(name string, data []byte) bool {
+	if isBitcode(data) {
+		return true
 	}
-	return false, nil
+	if !bytes.Contains(data, []byte(".gnu.lto_")) && !bytes.Contains(data, []byte(".llvm.lto")) {
+		return false
+	}
+	f, err := lpelf.Parse(name, data)
+	return err == nil && f.HoldsLTO()
 }

@@ -59,7 +59,8 @@ func makeShims(bin, self string, dirs []string) error {
 			}
 		}
 	}
-	return nil
+	wrappers := filepath.Join(bin, wrapperBin)
+	return errors.Join(os.Mkdir(wrappers, 0o700), os.Symlink(self, filepath.Join(wrappers, ltoWrapper)))
 }
 
 // env returns the variables of the build where names in PATH are all that there is.
@@ -82,7 +83,7 @@ var compilerName = regexp.MustCompile(`^(x86_64-(pc-)?linux-gnu-)?(gcc|g\+\+|cc|
 // IsShim tells whether this process was started as a tool of a build that FromSource runs, or to run that; argv0 is os.Args[0].
 func IsShim(argv0 string) bool {
 	name := filepath.Base(argv0)
-	return name == traceName || name == shimName || os.Getenv(shimEnv) != "" && kindByName(name) != noTool
+	return name == traceName || name == shimName || os.Getenv(shimEnv) != "" && (kindByName(name) != noTool || name == ltoWrapper)
 }
 
 // ShimMain runs the real tool for args (os.Args) and records what it makes. It returns the exit status.
@@ -109,6 +110,8 @@ func shim(args []string) (int, error) {
 		}
 		calledAs = args[4]
 		return runTool(toolKind(kind), args[3], args[5:], takeVariables(args[1]))
+	case ltoWrapper:
+		return wrapLTO(args[1:])
 	}
 	name := filepath.Base(args[0])
 	real, err := realCompiler(name)
@@ -185,7 +188,11 @@ func prefixMap() []string {
 func realCompiler(name string) (string, error) {
 	for _, dir := range filepath.SplitList(os.Getenv(shimPathEnv)) {
 		path := filepath.Join(dir, name)
-		if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
+		st, err := os.Stat(path)
+		if err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
+			continue
+		}
+		if own, err := os.Stat("/proc/self/exe"); err != nil || !os.SameFile(st, own) { // else it would call itself for ever
 			return path, nil
 		}
 	}
@@ -205,7 +212,11 @@ func run(path string, args []string) (int, error) {
 		defer func() { _ = stdin.Close() }()
 	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, os.Stdout, os.Stderr
-	err = cmd.Run()
+	return exitStatus(cmd.Run())
+}
+
+// exitStatus tells a command that failed from one that could not be run.
+func exitStatus(err error) (int, error) {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
 		return max(exit.ExitCode(), 1), nil
@@ -294,7 +305,12 @@ func (s *step) run(real string, args []string) (int, error) {
 		option = "-Map=" + mapFile
 	}
 	s.keepOverwritten()
-	status, err := run(real, append(slices.Clone(args), option))
+	lto, err := s.keepLate(real)
+	if err != nil {
+		return 0, err
+	}
+	defer lto.remove()
+	status, err := run(real, slices.Concat(args, lto.args, []string{option}))
 	if err != nil || status != 0 {
 		return status, err
 	}
@@ -305,11 +321,14 @@ func (s *step) run(real string, args []string) (int, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
+	if err := lto.find(s, real, string(text)); err != nil {
+		return 0, err
+	}
 	own, err := s.compileAgain(real)
 	if err != nil {
 		return 0, err
 	}
-	return 0, s.recordLink(own, string(text), real, args)
+	return 0, s.recordLink(own, string(text), real, args, lto)
 }
 
 // linkOutput is the file that a link makes.

@@ -29,7 +29,7 @@ const (
 
 // write has the shims of a directory work without environment variables: more is for those that lack them.
 func (s *shims) write(bin string, more []string) error {
-	data, err := json.Marshal(append(s.variables(), more...))
+	data, err := json.Marshal(slices.Concat(s.variables(), []string{shimEnv + "=" + s.bin}, more))
 	if err != nil {
 		return err
 	}

@@ -201,7 +201,7 @@ func (e *Entry) hasCode() bool {
 // it describes no types.
 func (e *Entry) describesFunctions() bool {
 	return slices.ContainsFunc(e.Children, func(c *Entry) bool {
-		return (c.Tag == dwarf.TagSubprogram || c.Tag == dwarf.TagNamespace) && (c.Val(dwarf.AttrDeclLine) != nil || c.describesFunctions())
+		return (c.Tag == dwarf.TagSubprogram || c.Tag == dwarf.TagNamespace) && (c.origin().Val(dwarf.AttrDeclLine) != nil || c.describesFunctions())
 	})
 }
 

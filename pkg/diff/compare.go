@@ -76,6 +76,7 @@ func Compare(old, new *Object, opts Options) *Result {
 	c.checkStoredLabels()
 	if len(c.res.Changed)+len(c.res.Values) > 0 {
 		c.compareLayouts()
+		c.checkLate()
 	}
 	c.res.Refusals = c.res.Refusals.Sorted()
 	return c.res

@@ -18,6 +18,7 @@ type identity struct {
 	known bool   // debug information or the mangled name says so; else it is the symbol without a number
 	decl  debuginfo.Static
 	local bool // to a function
+	unit  string // the source file, of an object that is made of several
 }
 
 func (id *identity) key() string {
@@ -25,9 +26,9 @@ func (id *identity) key() string {
 	case !id.known:
 		return "?" + id.name
 	case id.local:
-		return id.scope + "::" + id.name
+		return id.unit + id.scope + "::" + id.name
 	}
-	return id.name
+	return id.unit + id.name
 }
 
 // loose is the key without parameters: a function of C++ may get others.
@@ -43,7 +44,7 @@ func (id *identity) loose() string {
 			depth++
 		case '(':
 			if depth--; depth == 0 {
-				return id.scope[:i] + "::" + id.name
+				return id.unit + id.scope[:i] + "::" + id.name
 			}
 		}
 	}
@@ -81,6 +82,9 @@ func (o *Object) identify(s *lpelf.Symbol) *identity {
 		}
 	default:
 		id.name, id.known = id.decl.Name(), true
+		if o.IsLate() && !id.decl.External() {
+			id.unit = id.decl.SourceUnit() + ":"
+		}
 		if f := id.decl.Function(); f != nil {
 			id.scope, id.local = f.Name(), true
 			if id.scope == "" { // clang leaves it out where all of the function is inlined, and has it in the symbol

@@ -108,7 +108,7 @@ func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, 
 		}
 		return g, add, true
 	}
-	locals := l.im.Local(c.in.Loc.Block, old.Name)
+	locals := c.in.Loc.m.locals(old)
 	if len(locals) != 1 {
 		l.refuse(c.in, r.Sym.Name, "needs-symbols", "the symbol table of %s has %d thread-local variables of this name; give an unstripped build with --symbols", l.im.Path, len(locals))
 		return nil, 0, false

@@ -79,6 +79,7 @@ type Symbol struct {
 	Size    uint64
 	File    string // the STT_FILE symbol that precedes a local symbol
 	Block   int    // number of that STT_FILE symbol in the table, 0 if there is none
+	Linked  string // the name in the file itself, where Name is another one that tells it from others; else ""
 }
 
 // Defined tells whether the symbol has a place in this file.

@@ -183,6 +183,9 @@ func (m *matcher) addresses(s *lpelf.Symbol) []uint64 {
 // locals returns the image's local symbols of an object's symbol. An object that was joined of several (ld -r) has a part of
 // the symbol table for each.
 func (m *matcher) locals(s *lpelf.Symbol) []*lpelf.Symbol {
+	if m.obj.IsLate() && !m.im.recovered {
+		return m.im.LateLocals(s)
+	}
 	if m.block == 0 || m.im.recovered || s.File == m.obj.Source || len(m.im.Blocks(s.File)) == 0 {
 		return m.im.Local(m.block, s.Name)
 	}

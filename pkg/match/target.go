@@ -76,6 +76,9 @@ func (t *Target) BlocksFor(obj *diff.Object) []int {
 	if t.recovered {
 		return t.recoveredBlock(obj)
 	}
+	if obj.IsLate() {
+		return []int{0}
+	}
 	return t.SourceBlocks(obj.Source)
 }
 

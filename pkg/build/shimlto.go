@@ -1,0 +1,259 @@
+package build
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// What runs after link-time optimisation was made by the linker's back end. Its objects are kept as the linker gets them, and
+// joined to one for each output, so that it does not matter how the back end has divided the program. gcc's linker plugin calls
+// lto-wrapper, which prints the names of these objects: a shim of that name copies them. lld keeps its own if it is told to.
+const (
+	ltoWrapper  = "lto-wrapper"
+	keepEnv     = "LPATCH_SHIM_KEEP"        // the directory for copies
+	wrapperEnv  = "LPATCH_SHIM_LTO_WRAPPER" // the real one
+	keptNames   = "names"                   // in that directory: what the linker got, a line for each
+	wrapperBin  = "lto"                     // below the directory of links
+	lateNoPlace = "link-time optimisation was done, and its objects could not be kept"
+)
+
+// late is the link-time optimisation of one link.
+type late struct {
+	dir   string   // of what is kept
+	args  []string // of the link, for that
+	names []string // what the linker got, as its map calls it; of gcc
+	files []string // the copies
+}
+
+// keepLate prepares to keep the objects of a link. Where the build is to have its files as it wants them, they are not kept at
+// first, see find.
+func (s *step) keepLate(real string) (*late, error) {
+	l := &late{}
+	if os.Getenv(shimTwiceEnv) != "" {
+		return l, nil
+	}
+	return l, l.prepare(s, real)
+}
+
+func (l *late) prepare(s *step, real string) error {
+	dir, err := os.MkdirTemp(os.Getenv(shimObjEnv), ".late-")
+	if err != nil {
+		return err
+	}
+	l.dir = dir
+	object := filepath.Join(dir, "object")
+	switch {
+	case !isClang(real):
+		wrapper, err := exec.Command(real, "-print-prog-name="+ltoWrapper).Output()
+		name := strings.TrimSpace(string(wrapper))
+		if err != nil || !filepath.IsAbs(name) {
+			return nil // it cannot optimise
+		}
+		l.args = append(s.ownFlags(), "-B"+filepath.Join(os.Getenv(shimEnv), wrapperBin)+"/")
+		return errors.Join(os.Setenv(keepEnv, dir), os.Setenv(wrapperEnv, name))
+	case s.usesLLD(real):
+		l.args = []string{"-Wl,--lto-obj-path=" + object}
+	default:
+		l.args = []string{"-Wl,-plugin-opt=obj-path=" + object}
+	}
+	switch {
+	case wantsLTO(s.all):
+		l.args = append(l.args, s.ownFlags()...)
+	case !s.usesLLD(real):
+		l.args = nil // there is no plugin
+	}
+	return nil
+}
+
+func isClang(real string) bool {
+	if to, err := filepath.EvalSymlinks(real); err == nil {
+		real = to
+	}
+	return strings.Contains(filepath.Base(real), "clang")
+}
+
+// usesLLD tells whether clang links with lld: it is told to, or it is what it does by itself.
+func (s *step) usesLLD(real string) bool {
+	linker := ""
+	for _, a := range s.all {
+		for _, p := range []string{"-fuse-ld=", "--ld-path="} {
+			if value, ok := strings.CutPrefix(a, p); ok {
+				linker = value
+			}
+		}
+	}
+	if linker == "" {
+		out, err := exec.Command(real, "-print-prog-name=ld").Output()
+		if to, linkErr := filepath.EvalSymlinks(strings.TrimSpace(string(out))); err == nil && linkErr == nil {
+			linker = to
+		}
+	}
+	return strings.Contains(filepath.Base(linker), "lld")
+}
+
+// wrapLTO is what a shim does that is called as lto-wrapper.
+func wrapLTO(args []string) (int, error) {
+	c := exec.Command(os.Getenv(wrapperEnv), args...)
+	var out bytes.Buffer
+	c.Stdin, c.Stdout, c.Stderr = os.Stdin, &out, os.Stderr
+	status, err := exitStatus(c.Run())
+	if err != nil {
+		return 0, err
+	}
+	dir := os.Getenv(keepEnv)
+	for i, name := range strings.Fields(out.String()) {
+		data, err := os.ReadFile(name)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, fmt.Sprintf("object%d", i)), data, 0o600)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, keptNames), out.Bytes(), 0o600); err != nil {
+		return 0, err
+	}
+	_, err = os.Stdout.Write(out.Bytes())
+	return status, err
+}
+
+// find lists what was kept, in the order in which the linker got it. text is the map of a link that is done; if nothing was to be
+// kept, and there was something, it is linked once more.
+func (l *late) find(s *step, real, text string) error {
+	if l.dir == "" {
+		if !wantsLTO(s.all) && !ltoInput.MatchString(text) {
+			return nil
+		}
+		if err := l.prepare(s, real); err != nil {
+			return err
+		}
+		if err := s.linkAgain(real, l); err != nil {
+			return err
+		}
+		for _, name := range ltoInput.FindAllString(text, -1) {
+			l.names = append(l.names, name)
+		}
+	}
+	names, _ := os.ReadFile(filepath.Join(l.dir, keptNames))
+	l.names = append(l.names, strings.Fields(string(names))...)
+	l.take("object")
+	for i := 0; l.take(fmt.Sprintf("object%d", i)) || i == 0; i++ {
+	}
+	return nil
+}
+
+// ltoInput is what the back end made, as a map names it.
+var ltoInput = regexp.MustCompile(`[^\s():]+\.(ltrans[0-9]*\.ltrans|lto|debug\.temp)\.o\b`)
+
+// take adds a file that is there. One without a symbol has nothing.
+func (l *late) take(name string) bool {
+	path := filepath.Join(l.dir, name)
+	st, err := os.Stat(path)
+	if err == nil && st.Size() > 0 {
+		l.files = append(l.files, path)
+	}
+	return err == nil
+}
+
+func (l *late) remove() {
+	if l.dir != "" {
+		_ = os.RemoveAll(l.dir)
+	}
+}
+
+// takeLate adds what link-time optimisation has made, if there was any.
+func (r *linkRecord) takeLate(s *step, l *late, output string) error {
+	r.LTO = r.LTO || len(l.files) > 0
+	if !r.LTO {
+		return nil
+	}
+	if len(l.files) == 0 {
+		why := s.oddLTO()
+		if why != "" || len(s.sources) > 0 || slices.ContainsFunc(r.Inputs, func(in linkInput) bool { return in.LTO }) {
+			r.WhyNotLate = cmp.Or(why, lateNoPlace)
+		}
+		r.LTO = r.WhyNotLate != "" // else -flto had nothing that it applies to
+		return nil
+	}
+	in, why, err := l.record(s, output)
+	if err != nil || why != "" {
+		r.WhyNotLate = why
+		return err
+	}
+	r.Own = append(r.Own, in)
+	return nil
+}
+
+// record joins the objects and keeps the outcome for an output. It returns why that cannot be done, or "".
+func (l *late) record(s *step, output string) (own linkInput, why string, err error) {
+	if why := s.oddLTO(); why != "" {
+		return linkInput{}, why, nil
+	}
+	for _, name := range l.files {
+		f, err := lpelf.Open(name)
+		switch {
+		case err != nil:
+			return linkInput{}, lateNoPlace + " (" + err.Error() + ")", nil
+		case f.HoldsLTO():
+			return linkInput{}, "it is linked with -r and -flto, and what runs is made of that later", nil
+		}
+	}
+	joined := filepath.Join(l.dir, "joined")
+	out, err := exec.Command("ld", slices.Concat([]string{"-r", "--unique", "-o", joined}, l.files)...).CombinedOutput()
+	if err != nil {
+		return linkInput{}, fmt.Sprintf("%s: ld -r --unique: %s", lateNoPlace, strings.TrimSpace(string(out))), nil
+	}
+	data, err := os.ReadFile(joined)
+	if err != nil {
+		return linkInput{}, "", err
+	}
+	in := linkInput{Name: placeName(output) + diff.LateSuffix, Sum: sumOf(data)}
+	dst := prepareRecord(in.Name)
+	count()
+	return in, "", errors.Join(os.Rename(joined, dst), noteMade(in))
+}
+
+// oddLTO says why it is not known of which objects a link has made what its back end made, or "".
+func (s *step) oddLTO() string {
+	switch {
+	case slices.Contains(s.all, "-fno-use-linker-plugin"):
+		return "it is linked with -flto and -fno-use-linker-plugin, so that members of archives may be optimised or not; link it with the plugin"
+	case slices.ContainsFunc(s.words, func(w string) bool {
+		return strings.Contains(w, "thinlto-cache-dir") || strings.Contains(w, "cache-dir=")
+	}):
+		return "it is linked with a cache of thin LTO, in which code of other builds may be; link it without"
+	case slices.ContainsFunc(s.words, func(w string) bool { return strings.Contains(w, "thinlto-index-only") }):
+		return "it is linked with distributed thin LTO (thinlto-index-only); link it in one"
+	}
+	return ""
+}
+
+// linkAgain links once more, into a file that nobody wants, with what objects to compare need.
+func (s *step) linkAgain(real string, l *late) error {
+	var args []string
+	for i := 0; i < len(s.all); i++ {
+		switch a := s.all[i]; {
+		case a == "-o":
+			i++
+		case strings.HasPrefix(a, "-o") && len(a) > 2, strings.HasPrefix(a, "-M"):
+		default:
+			args = append(args, a)
+		}
+	}
+	args = slices.Concat(prefixMap(), args, l.args, []string{"-Wl,-Map=" + filepath.Join(l.dir, "map"), "-o", filepath.Join(l.dir, "output")})
+	if out, err := exec.Command(real, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s is linked, but not once more: %w\n%s", s.linkOutput(), err, out)
+	}
+	return nil
+}
