@@ -203,10 +203,36 @@ type inputs struct {
 // inputsOf gathers, for both builds, the inputs of all links that made a target. A fix may change what tells such a link, the
 // needed libraries and exports: then the new one is known by its output.
 func (l *Links) inputsOf(target identity) (old, new inputs) {
-	old = l.old.inputsOf(func(r *linkRecord) bool { return r.Identity.same(target) })
+	same := func(r *linkRecord) bool { return r.Identity.same(target) }
+	if !slices.ContainsFunc(l.old.records, func(r linkRecord) bool { return same(&r) }) {
+		target = l.old.renamed(target)
+	}
+	old = l.old.inputsOf(same)
 	old.identical = slices.ContainsFunc(l.old.records, func(r linkRecord) bool { return target.BuildID != "" && target.BuildID == r.Identity.BuildID })
-	return old, l.new.inputsOf(func(r *linkRecord) bool { return r.Identity.same(target) || old.outputs[r.Output] })
+	return old, l.new.inputsOf(func(r *linkRecord) bool { return same(r) || old.outputs[r.Output] })
 }
+
+// renamed gives the target of which no link makes a file of that name the name that the build gives it: that of the only one
+// which exports the same.
+func (l buildLinks) renamed(target identity) identity {
+	name := ""
+	for _, r := range l.records {
+		other := r.Identity
+		other.Name = target.Name
+		switch {
+		case target.Exports == noExports || !other.same(target):
+		case name != "" && name != r.Identity.Name:
+			return target
+		default:
+			name = r.Identity.Name
+		}
+	}
+	target.Name = cmp.Or(name, target.Name)
+	return target
+}
+
+// noExports is identity.Exports of a program that exports nothing.
+var noExports = sumOf(nil)
 
 func (l buildLinks) inputsOf(makes func(*linkRecord) bool) inputs {
 	in := inputs{objects: map[string]bool{}, early: map[string]bool{}, foreign: map[string]string{}, again: map[string]bool{}, how: map[string]string{}, outputs: map[string]bool{}}

@@ -93,7 +93,7 @@ func (b *builder) defined(object, symbol string) bool {
 // build took: the link that seemed to be the target's may be another's, or take one of several objects that stand for each other.
 func (b *builder) isThere(old *diff.Object) bool {
 	switch {
-	case b.oldIn.identical:
+	case b.oldIn.identical, old.IsLate(): // that is all of another link's
 		return false
 	case !b.im.Named:
 		return b.isThereByCode(old)

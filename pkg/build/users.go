@@ -332,8 +332,8 @@ func (b *builder) definitions(obj *diff.Object, name string) []*lpelf.Symbol {
 	if s := b.im.Global(name); s != nil {
 		out = append(out, s)
 	}
-	if def := obj.Lookup(name); obj.IsLate() && b.im.Named && def != nil && def.Bind == elf.STB_LOCAL {
-		return b.im.LateLocals(def)
+	if def := obj.Lookup(name); obj.IsLate() && b.im.Named && def != nil {
+		return append(out, b.im.LateLocals(def)...)
 	}
 	for _, block := range append(slices.Clone(b.im.Blocks(obj.Source)), 0) {
 		out = append(out, b.im.Local(block, name)...)

@@ -24,6 +24,8 @@ type Image struct {
 
 	global map[string][]*lpelf.Symbol // by name: global and weak, then those a linker made local (hidden)
 	local  map[int]map[string][]*lpelf.Symbol
+	// unnumbered is filled by lateNames.
+	unnumbered map[int]map[string][]string
 	blocks map[string][]int           // STT_FILE name -> its blocks
 	dyn    map[string][]*lpelf.Symbol // what the dynamic symbol table defines, all versions
 	starts []uint64                   // sorted addresses of functions
@@ -119,7 +121,7 @@ func sameProgram(f, twin *lpelf.File) error {
 // SetSymbols makes a table the one that names are looked up in, beside the dynamic one.
 func (im *Image) SetSymbols(table []*lpelf.Symbol) {
 	im.global = map[string][]*lpelf.Symbol{}
-	im.local = map[int]map[string][]*lpelf.Symbol{}
+	im.local, im.unnumbered = map[int]map[string][]*lpelf.Symbol{}, nil
 	im.blocks = map[string][]int{}
 	im.dyn = map[string][]*lpelf.Symbol{}
 	im.starts = nil

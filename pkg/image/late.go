@@ -2,6 +2,7 @@ package link
 
 import (
 	"cmp"
+	"debug/elf"
 	"maps"
 	"slices"
 
@@ -12,35 +13,84 @@ import (
 // artificial is how gcc's back end calls its source; linkers leave it out.
 const artificial = "<artificial>"
 
+// hiddenGlobals stands, as a part of the symbol table, for what no other file sees, though it is not local: linkers leave some so.
+const hiddenGlobals = -1
+
 // lateBlocks are the parts of the symbol table that may name a local symbol of an object that link-time optimisation made: those
 // of its source file where there is one, and those without a name, which have what the linker made local.
 func (im *Image) lateBlocks(s *lpelf.Symbol) []int {
 	out := slices.Concat(im.blocks[s.File], im.blocks[""])
-	switch s.File {
-	case artificial:
+	if s.File == artificial {
 		out = append(out, im.blocks[artificial]...)
-	case "": // it was not local before
+	}
+	if s.File == "" || s.Bind != elf.STB_LOCAL { // it was not local everywhere
 		out = slices.Concat(slices.Collect(maps.Values(im.blocks))...)
 	}
 	slices.Sort(out)
 	return slices.Compact(append(out, 0))
 }
 
-// LateLocals returns what a local symbol of an object that link-time optimisation made may be in the image: those of its name,
-// or if there is none, those whose name has other numbers. The code tells which one it is.
+// LateLocals returns what a local symbol of an object that link-time optimisation made may be in the image, whatever the numbers in
+// its name. The code tells which one it is.
 func (im *Image) LateLocals(s *lpelf.Symbol) []*lpelf.Symbol {
-	linked := cmp.Or(s.Linked, s.Name)
-	var exact, alike []*lpelf.Symbol
+	linked := diff.Unnumbered(cmp.Or(s.Linked, s.Name))
+	var out []*lpelf.Symbol
 	for _, b := range im.lateBlocks(s) {
-		exact = append(exact, im.local[b][linked]...)
-		for name, list := range im.local[b] {
-			if name != linked && diff.Unnumbered(name) == diff.Unnumbered(linked) {
-				alike = append(alike, list...)
-			}
+		for _, name := range im.lateNames(b)[linked] {
+			out = append(out, im.local[b][name]...)
 		}
 	}
-	if len(exact) > 0 {
-		return exact
+	for _, name := range im.lateNames(hiddenGlobals)[linked] {
+		out = append(out, im.global[name]...)
 	}
-	return alike
+	return out
+}
+
+// isLateHidden tells of a symbol that is global in the source whether link-time optimisation has made it local in the image: it is
+// in whatever part of the symbol table then.
+func (m *matcher) isLateHidden(s *lpelf.Symbol) bool {
+	if !m.obj.IsLate() || m.im.recovered || s.Bind == elf.STB_LOCAL || s.Vis != elf.STV_HIDDEN || !s.Defined() {
+		return false
+	}
+	g := m.im.Global(s.Name)
+	return g == nil || g.Bind == elf.STB_LOCAL || g.Vis == elf.STV_HIDDEN
+}
+
+// lateNames are the names in a part of the symbol table, by what they are without numbers.
+func (im *Image) lateNames(block int) map[string][]string {
+	if names, ok := im.unnumbered[block]; ok {
+		return names
+	}
+	names := map[string][]string{}
+	add := func(name string) {
+		key := diff.Unnumbered(name)
+		names[key] = append(names[key], name)
+	}
+	for name := range im.local[block] {
+		add(name)
+	}
+	for name, list := range im.global {
+		if block == hiddenGlobals && list[0].Bind != elf.STB_LOCAL && list[0].Vis == elf.STV_HIDDEN {
+			add(name)
+		}
+	}
+	if im.unnumbered == nil {
+		im.unnumbered = map[int]map[string][]string{}
+	}
+	im.unnumbered[block] = names
+	return names
+}
+
+// isNameOf tells whether a name that the image has at the place of an object's symbol is this symbol's, but for numbers.
+func isNameOf(name string, s *lpelf.Symbol, all []string) bool {
+	if s.Linked == "" {
+		return false
+	}
+	alike := 0
+	for _, other := range all {
+		if diff.Unnumbered(other) == diff.Unnumbered(s.Linked) {
+			alike++
+		}
+	}
+	return alike == 1 && diff.Unnumbered(name) == diff.Unnumbered(s.Linked)
 }

@@ -13,7 +13,7 @@ import (
 func (l *linker) folded(in *Input, ch Moved, m *match.Match) bool {
 	for _, name := range l.im.FunctionsAt(m.Start) {
 		s := ch.Loc.Obj.Lookup(name)
-		if name == ch.Old.Name || s != nil && s.Section == ch.Old.Section && s.Value == ch.Old.Value {
+		if name == ch.Old.Name || isNameOf(name, ch.Old, l.im.FunctionsAt(m.Start)) || s != nil && s.Section == ch.Old.Section && s.Value == ch.Old.Value {
 			continue
 		}
 		l.refuse(in, ch.Old.Name, "shared-code", "the linker has made one of this function and %s, which had the same code; link the target without --icf, or change both alike in one object", name)
@@ -43,7 +43,7 @@ func (l *linker) sharedValue(in *Input, v *lpelf.Symbol, addr uint64) bool {
 	}
 	for _, name := range l.im.VariablesAt(addr) {
 		s := in.Diff.Old.Lookup(name)
-		if name != v.Name && (s == nil || s.Section != v.Section || s.Value != v.Value) {
+		if name != v.Name && !isNameOf(name, v, l.im.dataAt[addr]) && (s == nil || s.Section != v.Section || s.Value != v.Value) {
 			return refuse(name + " is at its place")
 		}
 	}

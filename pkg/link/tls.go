@@ -100,7 +100,7 @@ func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, 
 			return nil, 0, false
 		}
 	}
-	if old.Bind != elf.STB_LOCAL {
+	if old.Bind != elf.STB_LOCAL && !c.in.Loc.m.isLateHidden(old) {
 		g := l.im.Global(old.Name)
 		if g != nil && g.Type != elf.STT_TLS {
 			l.refuse(c.in, r.Sym.Name, "tls-changed", "the variable is not thread-local in %s; give it another name", l.im.Path)

@@ -164,6 +164,12 @@ func (m *matcher) addresses(s *lpelf.Symbol) []uint64 {
 		return []uint64{a}
 	}
 	var out []uint64
+	if m.isLateHidden(s) {
+		for _, l := range m.im.LateLocals(s) {
+			out = append(out, l.Value)
+		}
+		return out
+	}
 	if s.Bind != 0 || s.Section == 0 {
 		if g := m.im.Global(s.Name); g != nil {
 			out = append(out, g.Value)

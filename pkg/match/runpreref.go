@@ -291,7 +291,7 @@ func (m *matcher) tlsSymbol(r diff.Ref) *lpelf.Symbol {
 	if r.Sym == nil {
 		return nil
 	}
-	if g := m.im.Global(r.Sym.Name); g != nil && r.Sym.Bind != elf.STB_LOCAL {
+	if g := m.im.Global(r.Sym.Name); g != nil && r.Sym.Bind != elf.STB_LOCAL && !m.isLateHidden(r.Sym) {
 		return g
 	}
 	if l := m.locals(r.Sym); len(l) == 1 {
