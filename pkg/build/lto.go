@@ -37,10 +37,11 @@ func (b *builder) withoutLTO(pairs []pair) ([]pair, error) {
 		delete(b.old.raw, p.name)
 	}
 	if differ {
-		b.refuseInputs(inputs)
 		switch {
 		case cmp.Or(b.oldIn.lto, b.newIn.lto) != "":
 			b.refuseLTO(cmp.Or(b.oldIn.lto, b.newIn.lto), cmp.Or(b.oldIn.whyLTO, b.newIn.whyLTO))
+		case len(inputs) > 0:
+			b.refuseInputs(inputs)
 		case b.im.LTO && len(b.oldIn.early) == 0:
 			b.refuseLTO(b.im.Path, "its symbol table or debug information says that it was linked with -flto: "+ltoAdvice)
 		}

@@ -422,7 +422,7 @@ func (s *step) compileOne(real, src string) (linkInput, error) {
 	if err != nil {
 		return linkInput{}, err
 	}
-	in := linkInput{Name: name, Sum: sumOf(data)}
+	in := linkInput{Name: name, Sum: sumOf(data), LTO: holdsLTO(name, data)}
 	return in, errors.Join(os.Rename(tmp, prepareRecord(name)), noteMade(in))
 }
 
