@@ -38,7 +38,7 @@ type linkRecord struct {
 	Image    keptImage   `json:"image"`
 	// WhyNotLate says why the objects that link-time optimisation has made are not among Own, where there was any.
 	WhyNotLate string `json:"why_not_late,omitempty"`
-	Unsure   string      `json:"unsure,omitempty"` // why Inputs may not be all, "" if they are
+	Unsure     string `json:"unsure,omitempty"` // why Inputs may not be all, "" if they are
 }
 
 // linkInput is an object that was linked.

@@ -17,7 +17,7 @@ type identity struct {
 	name  string // with the namespaces and classes around it
 	known bool   // debug information or the mangled name says so; else it is the symbol without a number
 	decl  debuginfo.Static
-	local bool // to a function
+	local bool   // to a function
 	unit  string // the source file, of an object that is made of several
 }
 

@@ -2,7 +2,6 @@ package diff
 
 import (
 	"debug/elf"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,12 +16,6 @@ const LateSuffix = ".lto.o"
 // The names of local symbols in such an object have numbers that tell of the order in which the linker got things, and what is
 // local depends on how it has divided the program. So before anything is compared, functions and variables get the names and
 // bindings of their source: what is static is local, and is told from others of its name by the file that it is from.
-
-// serial is a number that is appended to the name of a static function or variable which others may have, too.
-var serial = regexp.MustCompile(`\.(lto_priv|llvm)\.[0-9]+`)
-
-// Unnumbered is a name without what link-time optimisation appends to tell static functions and variables apart.
-func Unnumbered(name string) string { return serial.ReplaceAllString(name, "") }
 
 // lateNames gives the symbols of an object the names that they have in the source.
 type lateNames struct {
@@ -53,7 +46,7 @@ func nameLate(f *lpelf.File) *debuginfo.Info {
 	for _, s := range f.Symbols {
 		switch {
 		case s.Name == "" || s.Section == elf.SHN_UNDEF || s.Type == elf.STT_SECTION || s.Type == elf.STT_FILE:
-		case IsFunc(s):
+		case s.IsFunc():
 			l.function(s)
 		case isVariable(s):
 			variables = append(variables, s)
@@ -88,7 +81,7 @@ func (l *lateNames) function(s *lpelf.Symbol) {
 		l.taken[s.Name] = s
 		return
 	}
-	rest = Unnumbered(rest)
+	rest = lpelf.Unnumbered(rest)
 	switch {
 	case e.External() && rest == "":
 		if s.Bind == elf.STB_LOCAL {
@@ -126,7 +119,7 @@ func plainWord(file string) string {
 
 // variable names a variable: debug information says what it is, so that the name has only to be another one than those of others.
 func (l *lateNames) variable(s *lpelf.Symbol) {
-	name := Unnumbered(s.Name)
+	name := lpelf.Unnumbered(s.Name)
 	if d, ok := l.info.Static(int(s.Section), s.Value); ok {
 		external := d.External() && d.Function() == nil && name == d.LinkName()
 		switch {
@@ -137,7 +130,7 @@ func (l *lateNames) variable(s *lpelf.Symbol) {
 		}
 	}
 	for n := 0; s.Bind == elf.STB_LOCAL && l.taken[name] != nil; n++ {
-		name = baseName(Unnumbered(s.Name)) + "." + strconv.Itoa(n)
+		name = baseName(lpelf.Unnumbered(s.Name)) + "." + strconv.Itoa(n)
 	}
 	l.rename(s, name)
 }

@@ -26,11 +26,11 @@ type Image struct {
 	local  map[int]map[string][]*lpelf.Symbol
 	// unnumbered is filled by lateNames.
 	unnumbered map[int]map[string][]string
-	blocks map[string][]int           // STT_FILE name -> its blocks
-	dyn    map[string][]*lpelf.Symbol // what the dynamic symbol table defines, all versions
-	starts []uint64                   // sorted addresses of functions
-	names  map[uint64][]string        // of the functions at an address
-	dataAt map[uint64][]string        // of the variables at an address
+	blocks     map[string][]int           // STT_FILE name -> its blocks
+	dyn        map[string][]*lpelf.Symbol // what the dynamic symbol table defines, all versions
+	starts     []uint64                   // sorted addresses of functions
+	names      map[uint64][]string        // of the functions at an address
+	dataAt     map[uint64][]string        // of the variables at an address
 	// namesLocals tells of the symbol table that it has local functions: linkers make local variables themselves.
 	namesLocals bool
 	// symbols is the debug file that the symbol table was found in, "" for none.

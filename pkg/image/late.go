@@ -1,4 +1,4 @@
-package link
+package image
 
 import (
 	"cmp"
@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 
-	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
 
@@ -33,7 +32,7 @@ func (im *Image) lateBlocks(s *lpelf.Symbol) []int {
 // LateLocals returns what a local symbol of an object that link-time optimisation made may be in the image, whatever the numbers in
 // its name. The code tells which one it is.
 func (im *Image) LateLocals(s *lpelf.Symbol) []*lpelf.Symbol {
-	linked := diff.Unnumbered(cmp.Or(s.Linked, s.Name))
+	linked := lpelf.Unnumbered(cmp.Or(s.Linked, s.Name))
 	var out []*lpelf.Symbol
 	for _, b := range im.lateBlocks(s) {
 		for _, name := range im.lateNames(b)[linked] {
@@ -46,16 +45,6 @@ func (im *Image) LateLocals(s *lpelf.Symbol) []*lpelf.Symbol {
 	return out
 }
 
-// isLateHidden tells of a symbol that is global in the source whether link-time optimisation has made it local in the image: it is
-// in whatever part of the symbol table then.
-func (m *matcher) isLateHidden(s *lpelf.Symbol) bool {
-	if !m.obj.IsLate() || m.im.recovered || s.Bind == elf.STB_LOCAL || s.Vis != elf.STV_HIDDEN || !s.Defined() {
-		return false
-	}
-	g := m.im.Global(s.Name)
-	return g == nil || g.Bind == elf.STB_LOCAL || g.Vis == elf.STV_HIDDEN
-}
-
 // lateNames are the names in a part of the symbol table, by what they are without numbers.
 func (im *Image) lateNames(block int) map[string][]string {
 	if names, ok := im.unnumbered[block]; ok {
@@ -63,7 +52,7 @@ func (im *Image) lateNames(block int) map[string][]string {
 	}
 	names := map[string][]string{}
 	add := func(name string) {
-		key := diff.Unnumbered(name)
+		key := lpelf.Unnumbered(name)
 		names[key] = append(names[key], name)
 	}
 	for name := range im.local[block] {
@@ -79,18 +68,4 @@ func (im *Image) lateNames(block int) map[string][]string {
 	}
 	im.unnumbered[block] = names
 	return names
-}
-
-// isNameOf tells whether a name that the image has at the place of an object's symbol is this symbol's, but for numbers.
-func isNameOf(name string, s *lpelf.Symbol, all []string) bool {
-	if s.Linked == "" {
-		return false
-	}
-	alike := 0
-	for _, other := range all {
-		if diff.Unnumbered(other) == diff.Unnumbered(s.Linked) {
-			alike++
-		}
-	}
-	return alike == 1 && diff.Unnumbered(name) == diff.Unnumbered(s.Linked)
 }

@@ -43,7 +43,7 @@ func (l *linker) sharedValue(in *Input, v *lpelf.Symbol, addr uint64) bool {
 	}
 	for _, name := range l.im.VariablesAt(addr) {
 		s := in.Diff.Old.Lookup(name)
-		if name != v.Name && !isNameOf(name, v, l.im.dataAt[addr]) && (s == nil || s.Section != v.Section || s.Value != v.Value) {
+		if name != v.Name && !isNameOf(name, v, l.im.VariablesAt(addr)) && (s == nil || s.Section != v.Section || s.Value != v.Value) {
 			return refuse(name + " is at its place")
 		}
 	}
@@ -51,4 +51,18 @@ func (l *linker) sharedValue(in *Input, v *lpelf.Symbol, addr uint64) bool {
 		return refuse(l.im.Place(user) + ", which is not of its object, refers to it")
 	}
 	return false
+}
+
+// isNameOf tells whether a name that the image has at the place of an object's symbol is this symbol's, but for numbers.
+func isNameOf(name string, s *lpelf.Symbol, all []string) bool {
+	if s.Linked == "" {
+		return false
+	}
+	alike := 0
+	for _, other := range all {
+		if lpelf.Unnumbered(other) == lpelf.Unnumbered(s.Linked) {
+			alike++
+		}
+	}
+	return alike == 1 && lpelf.Unnumbered(name) == lpelf.Unnumbered(s.Linked)
 }

@@ -100,7 +100,7 @@ func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, 
 			return nil, 0, false
 		}
 	}
-	if old.Bind != elf.STB_LOCAL && !c.in.Loc.m.isLateHidden(old) {
+	if !c.in.Loc.LocalHere(old) {
 		g := l.im.Global(old.Name)
 		if g != nil && g.Type != elf.STT_TLS {
 			l.refuse(c.in, r.Sym.Name, "tls-changed", "the variable is not thread-local in %s; give it another name", l.im.Path)
@@ -108,7 +108,7 @@ func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, 
 		}
 		return g, add, true
 	}
-	locals := c.in.Loc.m.locals(old)
+	locals := c.in.Loc.Locals(old)
 	if len(locals) != 1 {
 		l.refuse(c.in, r.Sym.Name, "needs-symbols", "the symbol table of %s has %d thread-local variables of this name; give an unstripped build with --symbols", l.im.Path, len(locals))
 		return nil, 0, false

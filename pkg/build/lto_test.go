@@ -1,0 +1,115 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// ltoTree is a program of which the fix concerns a static function with a namesake, and one that is inlined into main.
+var ltoTree = map[string]string{
+	"main.c": "int price(int), rest(int);\nstatic int seen;\nstatic __attribute__((noinline)) int add(int n) { seen += n; return seen; }\nint main(int argc, char **argv) { return price(argc) + rest(argc) + add(argc); }\n",
+	"b.c":    "int price(int n) { return n * 7; }\n",
+	"c.c":    "static int seen;\nstatic __attribute__((noinline)) int add(int n) { seen += n * 3; return seen; }\nint rest(int n) { return add(n) + n; }\n",
+}
+
+const ltoFix = "--- a/b.c\n+++ b/b.c\n@@ -1 +1 @@\n-int price(int n) { return n * 7; }\n+int price(int n) { return n * 70; }\n" +
+	"--- a/c.c\n+++ b/c.c\n@@ -1,3 +1,3 @@\n static int seen;\n-static __attribute__((noinline)) int add(int n) { seen += n * 3; return seen; }\n" +
+	"+static __attribute__((noinline)) int add(int n) { seen += n * 30; return seen; }\n int rest(int n) { return add(n) + n; }\n"
+
+func writeTree(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		write(t, filepath.Join(dir, name), []byte(text))
+	}
+}
+
+// TestLTO: what link-time optimisation makes is compared, or the reason is said.
+func TestLTO(t *testing.T) {
+	const compile = "gcc -O2 -g -flto -c main.c b.c c.c && "
+	for _, tt := range []struct{ name, command, refusal string }{
+		{"slim", compile + "gcc -O2 -flto main.o b.o c.o -o prog", ""},
+		{"one call", "gcc -O2 -g -flto main.c b.c c.c -o prog", ""},
+		{"partitions", compile + "gcc -O2 -flto -flto-partition=1to1 main.o b.o c.o -o prog", ""},
+		{"linked with -r first", compile + "gcc -O2 -r -flto b.o c.o -o bc.o && gcc -O2 -flto main.o bc.o -o prog", ""},
+		{"fat objects, linked without", "gcc -O2 -g -flto -ffat-lto-objects -c main.c b.c c.c && gcc -fno-lto main.o b.o c.o -o prog", ""},
+		{"without the plugin", "gcc -O2 -g -flto -ffat-lto-objects -c main.c b.c c.c && gcc -O2 -flto -fno-use-linker-plugin main.o b.o c.o -o prog",
+			"it is linked with -flto and -fno-use-linker-plugin, so that members of archives may be optimised or not; link it with the plugin"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			top := t.TempDir()
+			writeTree(t, filepath.Join(top, "tree"), ltoTree)
+			writeTree(t, filepath.Join(top, "stock"), ltoTree)
+			write(t, filepath.Join(top, "fix.patch"), []byte(ltoFix))
+			cmd := exec.Command("sh", "-c", tt.command)
+			cmd.Dir = filepath.Join(top, "stock")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Skipf("%v\n%s", err, out)
+			}
+			_, err := FromSource(context.Background(), SourceOptions{Target: filepath.Join(top, "stock", "prog"), Source: filepath.Join(top, "tree"),
+				Patch: filepath.Join(top, "fix.patch"), Command: []string{"sh", "-c", tt.command}, Name: "fix", Tool: "test"})
+			if got := refusalsOf(err, "no target")["lto prog "]; got != tt.refusal || (err == nil) != (tt.refusal == "") {
+				t.Errorf("%v, want %q", err, tt.refusal)
+			}
+		})
+	}
+}
+
+// TestLateTwice: where the build is to have its files as it wants them, the link is done once more for the patch.
+func TestLateTwice(t *testing.T) {
+	dir, plain := t.TempDir(), t.TempDir()
+	writeTree(t, dir, ltoTree)
+	writeTree(t, plain, ltoTree)
+	s := shims{bin: t.TempDir(), objects: t.TempDir(), root: dir, origin: dir, path: os.Getenv("PATH"), twice: true}
+	self, err := os.Executable()
+	if err = errors.Join(err, makeShims(s.bin, self, filepath.SplitList(s.path))); err != nil {
+		t.Fatal(err)
+	}
+	build := func(dir string, env []string) []byte {
+		cmd := exec.Command("sh", "-c", "gcc -O2 -g -flto -c main.c && gcc -O2 -g -flto -c b.c && gcc -O2 -g -flto -c c.c && gcc -O2 -flto main.o b.o c.o -o prog && strip prog")
+		cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		f, err := lpelf.Open(filepath.Join(dir, "prog"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.Section(".text").Data
+	}
+	if string(build(dir, s.env())) != string(build(plain, nil)) {
+		t.Error("the build did not get the program as it wants it")
+	}
+	f, err := lpelf.Open(filepath.Join(s.objects, "prog"+diff.LateSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	obj, err := diff.NewObject("prog"+diff.LateSuffix, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range obj.Functions() {
+		names = append(names, f.Name)
+	}
+	text := strings.Join(names, " ")
+	for _, want := range []string{"add.main_c", "add.c_c", "main"} {
+		if fn := obj.Lookup(want); fn == nil || !strings.HasPrefix(obj.SectionOf(fn).Name, ".text.") {
+			t.Errorf("no %s in a section of its own, only %s", want, text)
+		}
+	}
+	links, err := readBuildLinks(s.objects)
+	if err != nil || len(links.records) != 1 || !links.records[0].LTO || links.records[0].WhyNotLate != "" {
+		t.Errorf("%v %+v", err, links.records)
+	}
+}
