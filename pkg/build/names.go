@@ -52,6 +52,7 @@ func (b *builder) namesOf(pairs []pair, side func(pair) []byte, want map[string]
 		if err != nil {
 			return nil, err
 		}
+		diff.NameLate(p.name, f)
 		for _, s := range f.Symbols {
 			switch sec := f.SectionOf(s); {
 			case s.Bind == elf.STB_LOCAL || !want[s.Name]:

@@ -71,7 +71,7 @@ func mayName(object []byte, symbol string) bool {
 func (o *oldObjects) naming(symbol string) ([]*diff.Object, error) {
 	var out []*diff.Object
 	for _, name := range o.names() {
-		if !mayName(o.raw[name], symbol) {
+		if !mayName(o.raw[name], symbol) && !strings.HasSuffix(name, diff.LateSuffix) { // names of that are given later
 			continue
 		}
 		obj, err := o.get(name)

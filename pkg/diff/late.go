@@ -25,8 +25,12 @@ type lateNames struct {
 	taken map[string]*lpelf.Symbol
 }
 
-// nameLate returns what it has read of the debug information.
-func nameLate(f *lpelf.File) *debuginfo.Info {
+// NameLate gives the symbols of an object of such a name the names and bindings of the source. It returns what it has read of the
+// debug information for that, or nil.
+func NameLate(object string, f *lpelf.File) *debuginfo.Info {
+	if !strings.HasSuffix(object, LateSuffix) {
+		return nil
+	}
 	info, err := debuginfo.Read(f)
 	if err != nil {
 		return nil // without types it is refused

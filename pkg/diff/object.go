@@ -48,10 +48,7 @@ func NewObject(name string, f *lpelf.File) (*Object, error) {
 			return nil, fmt.Errorf("%s: holds no code, only input for link-time optimisation; compile without -flto", name)
 		}
 	}
-	var debug *debuginfo.Info
-	if strings.HasSuffix(name, LateSuffix) {
-		debug = nameLate(f)
-	}
+	debug := NameLate(name, f)
 	o := &Object{
 		File: f, Name: name, Source: f.SourceName(), debug: debug,
 		byName: map[string]*lpelf.Symbol{}, inSec: map[int][]*lpelf.Symbol{}, ends: map[int]map[uint64]uint64{},

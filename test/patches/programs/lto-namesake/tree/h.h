@@ -1,0 +1,1 @@
+struct s { int a, b; }; int price(int n), rest(int n);
