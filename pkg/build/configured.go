@@ -225,3 +225,13 @@ func andOthers(files []string) string {
 	}
 	return files[0]
 }
+
+// forgetCargo removes what cargo has left in a copy of a tree: it takes that for up to date.
+func forgetCargo(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || d.Name() != ".rustc_info.json" {
+			return err
+		}
+		return errors.Join(os.RemoveAll(filepath.Dir(path)), fs.SkipDir)
+	})
+}

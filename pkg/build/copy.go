@@ -32,6 +32,9 @@ func (w *workshop) copySource(ctx context.Context) error {
 	if err := turnLinks(src, w.source); err != nil {
 		return err
 	}
+	if err := forgetCargo(src); err != nil {
+		return err
+	}
 	if w.configured, err = forgetConfigured(src, w.source); err != nil {
 		return err
 	}

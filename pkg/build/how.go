@@ -37,7 +37,7 @@ func (s *step) how() []linkInput {
 		case !s.direct && compileOnly.MatchString(a) && !forLinker.MatchString(a):
 		default:
 			last := len(words) - 1
-			if words[last] = withoutPassing(words[last]); words[last] != "" {
+			if words[last] = withoutRustPassing(withoutPassing(words[last])); words[last] != "" {
 				out = append(out, linkInput{Name: strings.Join(words, " ")})
 			}
 		}
@@ -49,7 +49,7 @@ func (s *step) how() []linkInput {
 	out = append(out, linkInput{Name: "arguments in an order", Sum: sumOf([]byte(all))})
 	for _, name := range s.scripts() {
 		if data, err := os.ReadFile(name); err == nil && !isELF(data) && !isArchive(data) && !isBitcode(data) {
-			out = append(out, linkInput{Name: name, Sum: sumOf(data)})
+			out = append(out, linkInput{Name: withoutRustPassing(name), Sum: sumOf(data)})
 		}
 	}
 	if strings.Contains(strings.Join(s.all, " "), "muldefs") || slices.Contains(s.words, "--allow-multiple-definition") {

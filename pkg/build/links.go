@@ -322,6 +322,7 @@ func isTemporary(path string) bool {
 
 // belowRoot is a path relative to the tree, or itself if it is elsewhere.
 func belowRoot(abs string) string {
+	abs = withoutRustPassing(abs)
 	rel, err := filepath.Rel(os.Getenv(shimRootEnv), abs)
 	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
 		return abs

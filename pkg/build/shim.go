@@ -66,7 +66,7 @@ func makeShims(bin, self string, dirs []string) error {
 // env returns the variables of the build where names in PATH are all that there is.
 func (s *shims) env() []string {
 	path := s.bin + string(filepath.ListSeparator) + s.path
-	return append(s.variables(), "PATH="+path, shimEnv+"="+s.bin, shimPathEnv+"="+s.path)
+	return slices.Concat(s.variables(), s.rustEnv(false), []string{"PATH=" + path, shimEnv + "=" + s.bin, shimPathEnv + "=" + s.path})
 }
 
 // variables are those that the shims work with. ccache is told to do nothing: what it has in store does not pass the shims.
@@ -115,6 +115,9 @@ func shim(args []string) (int, error) {
 	}
 	name := filepath.Base(args[0])
 	real, err := realCompiler(name)
+	if kindByName(name) == rustCompiler {
+		real, err = realRustc()
+	}
 	return runTool(kindByName(name), real, args[1:], errors.Join(err, os.Setenv("PATH", os.Getenv(shimPathEnv))))
 }
 
@@ -128,6 +131,8 @@ func runTool(kind toolKind, real string, args []string, err error) (int, error) 
 		return linkDirectly(real, args)
 	case kind == rewriter:
 		return rewrite(real, args)
+	case kind == rustCompiler:
+		return shimRustc(real, args)
 	}
 	return drive(real, args)
 }
@@ -325,6 +330,9 @@ func (s *step) run(real string, args []string) (int, error) {
 		return 0, err
 	}
 	own, err := s.compileAgain(real)
+	if err == nil {
+		err = s.recordRust()
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -495,6 +503,11 @@ func record(obj string) error {
 	if ofOtherMachine(data) {
 		return nil
 	}
+	return recordData(abs, data)
+}
+
+// recordData is the same for what is an object at no path, or at another one.
+func recordData(abs string, data []byte) error {
 	in := linkInput{Name: recordName(abs), Sum: sumOf(data)}
 	dst := prepareRecord(in.Name)
 	tmp := fmt.Sprintf("%s.%d", dst, os.Getpid())

@@ -263,7 +263,7 @@ func (w *workshop) epoch() []string {
 
 // foreign are languages that no patch can be made of, by the commands that build them and files in the top of their trees.
 var foreign = []struct{ language, commands, files string }{
-	{"Go", "go", "go.mod"}, {"Rust", "cargo rustc", "Cargo.toml"}, {"Java", "mvn gradle gradlew javac ant", "pom.xml build.gradle"},
+	{"Go", "go", "go.mod"}, {"Java", "mvn gradle gradlew javac ant", "pom.xml build.gradle"},
 	{"Swift", "swift swiftc", "Package.swift"}, {"Zig", "zig", "build.zig"}, {"C#", "dotnet", ""}, {"Haskell", "ghc cabal stack", ""},
 }
 

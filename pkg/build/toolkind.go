@@ -15,6 +15,7 @@ var kindNames = []struct {
 	{assembler, regexp.MustCompile(`^(x86_64-[a-z0-9_-]*-)?(as|gas|nasm|yasm)(-[0-9.]+)?$`)},
 	{linker, regexp.MustCompile(`^(x86_64-[a-z0-9_-]*-)?(ld|ld\.(bfd|gold|lld|mold)|rust-lld|gold|lld|mold|collect2)(-[0-9.]+)?$`)},
 	{rewriter, regexp.MustCompile(`^(x86_64-[a-z0-9_-]*-|llvm-)?(objcopy|strip)(-[0-9.]+)?$`)},
+	{rustCompiler, regexp.MustCompile(`^rustc$`)},
 	{cache, regexp.MustCompile(`^(ccache|distcc|icecc)$`)},
 }
 

@@ -43,7 +43,7 @@ func (s *shims) around(traced bool) (env, by []string) {
 	}
 	// The leak sanitizer cannot work in a process that is traced, and ends it.
 	leaks := strings.TrimPrefix(os.Getenv("LSAN_OPTIONS")+":detect_leaks=0", ":")
-	return []string{"CCACHE_DISABLE=1", "LSAN_OPTIONS=" + leaks}, []string{filepath.Join(s.bin, traceName), s.bin}
+	return append(s.rustEnv(true), "CCACHE_DISABLE=1", "LSAN_OPTIONS="+leaks), []string{filepath.Join(s.bin, traceName), s.bin}
 }
 
 // takeVariables sets those that the shims of a directory work with, but for what is set already.

@@ -165,7 +165,8 @@ const (
 	assembler
 	linker
 	rewriter // objcopy, strip
-	cache    // what calls a compiler, or gives what one made at another time, or elsewhere
+	rustCompiler
+	cache // what calls a compiler, or gives what one made at another time, or elsewhere
 )
 
 // program is a file, whatever it is called.

@@ -1,0 +1,215 @@
+package build
+
+import (
+	"cmp"
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/lpelf"
+)
+
+// rustc is a compiler with a shim, too. It compiles a crate into several objects ("codegen units"), which are members of an
+// archive (.rlib), or are there only until it has had them linked, by cc. Their code is what the build's flags make of it:
+// what is added is debug information. Sections for functions and variables rustc makes by itself.
+
+// shimRustcEnv is the rustc that the build's environment names (RUSTC), if it does.
+const shimRustcEnv = "LPATCH_SHIM_RUSTC"
+
+// rustEnv has cargo take no objects from sccache, and write below the tree; and call the shim whatever rustup puts into PATH, where
+// names are all that there is. Nothing is said to a build that gets its objects as it wants them.
+func (s *shims) rustEnv(traced bool) []string {
+	shim := filepath.Join(s.bin, "rustc")
+	if _, err := os.Lstat(shim); err != nil || s.twice {
+		return nil
+	}
+	env := []string{"RUSTC_WRAPPER=", "CARGO_BUILD_RUSTC_WRAPPER="}
+	if !traced {
+		env = append(env, "RUSTC="+shim, shimRustcEnv+"="+os.Getenv("RUSTC"))
+	}
+	if os.Getenv("CARGO_TARGET_DIR") != "" {
+		env = append(env, "CARGO_TARGET_DIR="+filepath.Join(s.root, "target"))
+	}
+	return env
+}
+
+// shimRustc runs rustc, which calls cc: it finds the shims in PATH, whether the build does or not.
+func shimRustc(real string, args []string) (int, error) {
+	path := cmp.Or(os.Getenv(shimPathEnv), os.Getenv("PATH"))
+	below := os.Getenv(shimEnv) + string(filepath.ListSeparator) + path
+	if err := errors.Join(os.Setenv(shimPathEnv, path), os.Setenv("PATH", below)); err != nil {
+		return 0, err
+	}
+	all := expand(args)
+	if os.Getenv(shimTwiceEnv) != "" || !compilesRust(all) {
+		return run(real, args)
+	}
+	step := step{sources: rustSources(all), all: all}
+	if err := step.checkPlace(); err != nil {
+		return 0, err
+	}
+	own := append(throughShim(args), rustFlags(all)...)
+	status, err := run(real, own)
+	if err != nil || status != 0 {
+		return status, err
+	}
+	return 0, recordRlibs(real, own, all)
+}
+
+func realRustc() (string, error) {
+	given := os.Getenv(shimRustcEnv)
+	switch {
+	case given == "":
+		return realCompiler("rustc")
+	case strings.Contains(given, "/"):
+		return given, nil
+	}
+	return realCompiler(given)
+}
+
+// compilesRust tells whether a call of rustc makes objects. cargo and build scripts ask it other things as well.
+func compilesRust(args []string) bool {
+	emit := ""
+	for i, a := range args {
+		next := ""
+		if i+1 < len(args) {
+			next = args[i+1]
+		}
+		switch {
+		case a == "-" || a == "--print" || strings.HasPrefix(a, "--print=") || a == "-V" || a == "-vV" || a == "--version" || a == "-h" || a == "--help":
+			return false
+		case a == "--emit":
+			emit = next
+		case strings.HasPrefix(a, "--emit="):
+			emit = a
+		}
+	}
+	return len(rustSources(args)) > 0 && (emit == "" || strings.Contains(emit, "link") || strings.Contains(emit, "obj"))
+}
+
+func rustSources(args []string) []string {
+	return slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "-") || filepath.Ext(a) != ".rs" })
+}
+
+// rustFlags come last and win: types are in the debug information, and that is in the objects. The paths that code has in it are those of
+// the original.
+func rustFlags(args []string) []string {
+	flags := []string{"-Cdebuginfo=2"}
+	if strings.Contains(strings.Join(args, " "), "split-debuginfo") {
+		flags = append(flags, "-Csplit-debuginfo=off")
+	}
+	if root, origin := os.Getenv(shimRootEnv), os.Getenv(shimOrigEnv); root != origin {
+		flags = append(flags, "--remap-path-prefix="+root+"="+origin)
+	}
+	return flags
+}
+
+// linkerFlag is how rustc is told what links.
+var linkerFlag = regexp.MustCompile(`^((?:-C|--codegen=)?linker=)/.*/([^/]+)$`)
+
+// throughShim has a compiler that links, and is named by its path, be called as its shim.
+func throughShim(args []string) []string {
+	out := slices.Clone(args)
+	for i, a := range out {
+		m := linkerFlag.FindStringSubmatch(a)
+		if m == nil {
+			continue
+		}
+		shim := filepath.Join(os.Getenv(shimEnv), m[2])
+		if _, err := os.Lstat(shim); err == nil && compilerName.MatchString(m[2]) {
+			out[i] = m[1] + shim
+		}
+	}
+	return out
+}
+
+// recordRlibs records the objects of the archives that a call of rustc has made.
+func recordRlibs(rustc string, args, all []string) error {
+	cmd := exec.Command(rustc, append(slices.Clone(args), "--print=file-names")...)
+	names, err := cmd.Output()
+	if err != nil {
+		return nil //nolint:nilerr // what no compiler is seen to make is refused where it is linked
+	}
+	dir := ""
+	for i, a := range all {
+		switch value, ok := strings.CutPrefix(a, "--out-dir="); {
+		case ok:
+			dir = value
+		case a == "--out-dir" && i+1 < len(all):
+			dir = all[i+1]
+		case a == "-o" && i+1 < len(all):
+			return recordRlib(all[i+1])
+		}
+	}
+	for _, name := range strings.Fields(string(names)) {
+		if err := recordRlib(filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func recordRlib(path string) error {
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !lpelf.IsArchive(data) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	members, err := lpelf.ParseArchive(path, data)
+	if err != nil {
+		return err
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if rustObject.MatchString(m.Name) {
+			if err := recordData(filepath.Join(filepath.Dir(abs), m.Name), m.Data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rustObject is how rustc calls its objects.
+var rustObject = regexp.MustCompile(`\.rcgu\.o$`)
+
+// rustPassing is a directory of rustc's for a link, of another name each time.
+var rustPassing = regexp.MustCompile(`(^|/|=)rustc[A-Za-z0-9]{6}(/|$)`)
+
+func withoutRustPassing(name string) string { return rustPassing.ReplaceAllString(name, "${1}rustc$2") }
+
+// recordRust records the objects that rustc has made for this link alone, among them the one that refers to what is exported.
+func (s *step) recordRust() error {
+	out, err := filepath.Abs(s.linkOutput())
+	if err != nil {
+		return err
+	}
+	for _, name := range s.inputs {
+		as, err := filepath.Abs(name)
+		switch {
+		case err != nil:
+			return err
+		case filepath.Base(name) == "symbols.o" && rustPassing.MatchString(name):
+			as = out + ".symbols.o"
+		case !rustObject.MatchString(name):
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err == nil {
+			err = recordData(as, data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
