@@ -117,6 +117,9 @@ func (b *builder) compareAll() error {
 	if err := b.takeNotPartOf(olds, news); err != nil {
 		return err
 	}
+	if err := b.unifyModules(olds, news); err != nil {
+		return err
+	}
 	pairs := pairUp(olds, news)
 	b.old = oldOf(pairs)
 	if l := b.o.Links; l != nil {

@@ -77,7 +77,7 @@ func identityOf(f *lpelf.File) identity {
 	}
 	sort.Strings(names)
 	return identity{
-		BuildID: hex.EncodeToString(f.BuildID()), Name: filepath.Base(path), Soname: f.Soname(), Needed: f.Needed(),
+		BuildID: hex.EncodeToString(f.BuildID()), Name: withoutCargo(filepath.Base(path)), Soname: f.Soname(), Needed: f.Needed(),
 		Exports: sumOf([]byte(strings.Join(slices.Compact(names), "\n"))),
 	}
 }

@@ -213,3 +213,14 @@ func (s *step) recordRust() error {
 	}
 	return nil
 }
+
+// ofCargo is how cargo calls what it links before it gives that the name of the program.
+var ofCargo = regexp.MustCompile(`^([A-Za-z0-9_]+)-[0-9a-f]{16}$`)
+
+// withoutCargo is the name of a program for comparing: crates have no "-" in theirs.
+func withoutCargo(name string) string {
+	if m := ofCargo.FindStringSubmatch(name); m != nil {
+		name = m[1]
+	}
+	return strings.ReplaceAll(name, "-", "_")
+}

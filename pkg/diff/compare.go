@@ -270,6 +270,9 @@ func (c *comparer) equalRef(o, n Ref) bool {
 		return false
 	}
 	ocontent, ncontent := c.old.byContent(o.Sym), c.new.byContent(n.Sym)
+	if ocontent && ncontent && o.Sec == nil && n.Sec == nil {
+		return o.Sym.Name == n.Sym.Name // of another object, by which it was named
+	}
 	if ocontent || ncontent {
 		return ocontent && ncontent && o.Sec != nil && n.Sec != nil && o.Sym.Size == n.Sym.Size &&
 			c.equalRange(o.Sec, n.Sec, o.Sym.Value, n.Sym.Value, o.Sym.Size)

@@ -298,7 +298,7 @@ func ByContent(s *lpelf.Symbol) bool {
 	case "__func__", "__FUNCTION__", "__PRETTY_FUNCTION__", "CSWTCH":
 		return true
 	}
-	return strings.HasPrefix(s.Name, ".L") || strings.HasPrefix(s.Name, "switch.table.")
+	return strings.HasPrefix(s.Name, ".L") || strings.HasPrefix(s.Name, "switch.table.") || IsNameless(s.Name)
 }
 
 // HoldsLabels tells whether a variable holds addresses of places within functions, as the static table of a computed goto

@@ -1,0 +1,268 @@
+package build
+
+import (
+	"cmp"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// LLVM's ThinLTO, which rustc does among the objects of a crate by itself, makes a static function or constant of one module
+// global where another one uses it. The name gets a suffix, ".llvm." and a number from a hash of the module, which is another one
+// if only the debug information is. Here the number stands for the module: those of old and new objects become the
+// target's, so that a name means the same in all three. Constants without a name in the source have a number by their order, too;
+// those of the new objects get the names of old ones that hold the same, else new ones.
+
+// promoted is the name of what was static: what it was called, and the number of its module.
+var promoted = regexp.MustCompile(`^(.+)\.llvm\.([0-9]+)$`)
+
+// modules are the objects of one side that have such names.
+type modules struct {
+	objects map[string]*diff.Object
+	numbers map[string]string // of objects, by their names
+}
+
+// unifyModules gives all objects the names that the target has, or, if it has none, those of the old objects.
+func (b *builder) unifyModules(olds, news map[string][]byte) error {
+	old, err := readModules(olds)
+	if err != nil || len(old.objects) == 0 {
+		return err
+	}
+	new, err := readModules(news)
+	if err != nil {
+		return err
+	}
+	rename := func(number string) string { return number }
+	if b.im.Named {
+		target := b.targetModules(old)
+		rename = func(number string) string { return cmp.Or(target[number], number) }
+	}
+	toOld := map[string]string{}
+	for name, number := range new.numbers {
+		if was := old.numbers[name]; was != "" {
+			toOld[number] = was
+		}
+	}
+	suffix := func(name string) string {
+		m := promoted.FindStringSubmatch(name)
+		if m == nil {
+			return name
+		}
+		return m[1] + ".llvm." + rename(m[2])
+	}
+	constants := renameConstants(old, new, toOld)
+	for name, data := range olds {
+		if olds[name], err = renameSymbols(data, suffix); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	for name, data := range news {
+		news[name], err = renameSymbols(data, func(name string) string {
+			if to := constants[name]; to != "" {
+				return suffix(to)
+			}
+			if m := promoted.FindStringSubmatch(name); m != nil {
+				name = m[1] + ".llvm." + cmp.Or(toOld[m[2]], m[2])
+			}
+			return suffix(name)
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// readModules reads the objects that define names with numbers.
+func readModules(objects map[string][]byte) (*modules, error) {
+	m := &modules{map[string]*diff.Object{}, map[string]string{}}
+	for _, name := range slices.Sorted(maps.Keys(objects)) {
+		data := objects[name]
+		if isBitcode(data) || !strings.Contains(string(data), ".llvm.") {
+			continue
+		}
+		f, err := lpelf.Parse(name, data)
+		if err != nil {
+			return nil, err
+		}
+		obj, err := diff.NewObject(name, f)
+		if err != nil {
+			continue // refused where it is looked at
+		}
+		for _, s := range slices.Concat(obj.Functions(), obj.Variables()) {
+			if p := promoted.FindStringSubmatch(s.Name); p != nil && s.Bind != elf.STB_LOCAL {
+				m.objects[name], m.numbers[name] = obj, p[2]
+			}
+		}
+	}
+	return m, nil
+}
+
+// targetModules tells the target's numbers of the old modules. One is known by all the names that it gives: the only module
+// that has them all, with the same sizes.
+func (b *builder) targetModules(old *modules) map[string]string {
+	there := map[string]map[string]uint64{} // number to names and sizes
+	b.im.EachSymbol(func(s *lpelf.Symbol) {
+		if m := promoted.FindStringSubmatch(s.Name); m != nil {
+			if there[m[2]] == nil {
+				there[m[2]] = map[string]uint64{}
+			}
+			there[m[2]][m[1]] = s.Size
+		}
+	})
+	may := map[string][]string{} // the target's numbers to those of modules
+	for number, names := range there {
+		for object, own := range old.numbers {
+			has := func(base string) bool {
+				s := old.objects[object].Lookup(base + ".llvm." + own)
+				return s != nil && s.Size == names[base]
+			}
+			if !slices.ContainsFunc(slices.Collect(maps.Keys(names)), func(base string) bool { return !has(base) }) {
+				may[number] = append(may[number], own)
+			}
+		}
+	}
+	out := map[string]string{}
+	for found := true; found; {
+		found = false
+		for number, list := range may {
+			list = slices.DeleteFunc(list, func(own string) bool { return out[own] != "" })
+			if may[number] = list; len(list) == 1 {
+				out[list[0]], found = number, true
+			}
+		}
+	}
+	return out
+}
+
+// renameConstants gives the constants of new modules the names of old ones that hold the same.
+func renameConstants(old, new *modules, toOld map[string]string) map[string]string {
+	contents := func(m *modules, canonical map[string]string) map[string]string {
+		c := &constants{m, canonical, map[string]string{}}
+		for _, name := range slices.Sorted(maps.Keys(m.objects)) {
+			for _, v := range m.objects[name].Variables() {
+				if v.Bind != elf.STB_LOCAL && diff.IsNameless(v.Name) {
+					c.texts[v.Name] = c.ofSymbol(m.objects[name], v, 0)
+				}
+			}
+		}
+		return c.texts
+	}
+	of := map[string]string{}
+	was := contents(old, nil)
+	for _, name := range slices.Sorted(maps.Keys(was)) {
+		of[was[name]] = name
+	}
+	out := map[string]string{}
+	for name, text := range contents(new, toOld) {
+		out[name] = cmp.Or(of[text], "anon."+sumOf([]byte(text))[:32]+".new")
+		if was[name] == text { // of several that hold the same, the one of its name
+			out[name] = name
+		}
+	}
+	return out
+}
+
+// constants describes what constants hold, what they point to with it.
+type constants struct {
+	*modules
+	canonical map[string]string // numbers of modules
+	texts     map[string]string
+}
+
+// most is how deep constants are nested.
+const most = 8
+
+func (c *constants) ofSymbol(o *diff.Object, s *lpelf.Symbol, depth int) string {
+	sec := o.SectionOf(s)
+	if sec == nil {
+		return s.Name
+	}
+	return c.ofRange(o, sec, s.Value, s.Size, depth)
+}
+
+func (c *constants) ofRange(o *diff.Object, sec *lpelf.Section, start, size uint64, depth int) string {
+	data := make([]byte, size)
+	if start < uint64(len(sec.Data)) {
+		copy(data, sec.Data[start:])
+	}
+	text := fmt.Sprintf("%v %d:", sec.Flags&elf.SHF_WRITE, sec.Align)
+	for _, r := range o.RefsIn(sec, start, size) {
+		for i := r.Off - start; i < min(r.Off-start+diff.FieldSize(r.Type), size); i++ {
+			data[i] = 0
+		}
+		text += fmt.Sprintf("%d %d %s;", r.Off-start, r.Type, c.ofRef(o, r, depth+1))
+	}
+	return text + string(data)
+}
+
+func (c *constants) ofRef(o *diff.Object, r diff.Ref, depth int) string {
+	switch lit, ok := diff.Literal(r); {
+	case ok:
+		return fmt.Sprintf("%q+%d", lit.Content, lit.Off)
+	case r.Sym != nil && r.Sym.Name != "" && !diff.IsNameless(r.Sym.Name):
+		name := r.Sym.Name
+		if m := promoted.FindStringSubmatch(name); m != nil {
+			name = m[1] + ".llvm." + cmp.Or(c.canonical[m[2]], m[2])
+		}
+		return fmt.Sprintf("%s+%d", name, r.Add)
+	case r.Sec == nil:
+		if m := promoted.FindStringSubmatch(r.Sym.Name); m != nil {
+			for name, number := range c.numbers {
+				if def := c.objects[name].Lookup(r.Sym.Name); number == m[2] && def != nil && depth < most {
+					return c.ofSymbol(c.objects[name], def, depth)
+				}
+			}
+		}
+		return r.Sym.Name
+	case depth >= most:
+		return fmt.Sprintf("%s %s+%d", o.Name, r.Sec.Name, r.At) // as it is: no two of these are taken for the same
+	case r.Sym != nil && r.Sym.Name != "":
+		return fmt.Sprintf("{%s}+%d", c.ofSymbol(o, r.Sym, depth), r.Add)
+	}
+	return fmt.Sprintf("{%s}+%d", c.ofRange(o, r.Sec, 0, r.Sec.Size, depth), r.At)
+}
+
+// renameSymbols gives the symbols of an object other names. Its string table is written anew at the end of the file.
+func renameSymbols(data []byte, name func(string) string) ([]byte, error) {
+	if isBitcode(data) || !strings.Contains(string(data), ".llvm.") {
+		return data, nil
+	}
+	le := binary.LittleEndian
+	out := slices.Clone(data)
+	shoff, size, count := le.Uint64(data[0x28:]), uint64(le.Uint16(data[0x3a:])), uint64(le.Uint16(data[0x3c:]))
+	if count == 0 { // there are more than 65,279
+		count = le.Uint64(data[shoff+32:])
+	}
+	for i := range count {
+		table := out[shoff+i*size:]
+		if elf.SectionType(le.Uint32(table[4:])) != elf.SHT_SYMTAB {
+			continue
+		}
+		symbols := out[le.Uint64(table[24:]):][:le.Uint64(table[32:])]
+		header := out[shoff+uint64(le.Uint32(table[40:]))*size:]
+		strs := slices.Clone(data[le.Uint64(header[24:]):][:le.Uint64(header[32:])])
+		for at := 0; at+24 <= len(symbols); at += 24 {
+			old, _, ok := strings.Cut(string(strs[le.Uint32(symbols[at:]):]), "\x00")
+			if !ok {
+				return nil, errors.New("its string table is damaged")
+			}
+			if to := name(old); to != old {
+				le.PutUint32(symbols[at:], uint32(len(strs)))
+				strs = append(append(strs, to...), 0)
+			}
+		}
+		le.PutUint64(header[24:], uint64(len(out)))
+		le.PutUint64(header[32:], uint64(len(strs)))
+		return append(out, strs...), nil
+	}
+	return out, nil
+}

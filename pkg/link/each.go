@@ -1,0 +1,25 @@
+package link
+
+import (
+	"debug/elf"
+
+	"lpatch/pkg/lpelf"
+)
+
+// EachSymbol calls visit for the functions and variables that the image's symbol table names, in no order.
+func (im *Image) EachSymbol(visit func(*lpelf.Symbol)) {
+	for _, list := range im.global {
+		for _, s := range list {
+			if s.Bind != elf.STB_LOCAL {
+				visit(s)
+			}
+		}
+	}
+	for _, block := range im.local {
+		for _, list := range block {
+			for _, s := range list {
+				visit(s)
+			}
+		}
+	}
+}
