@@ -149,7 +149,7 @@ func (im *Image) addSymbol(s *lpelf.Symbol) {
 		im.global[s.Name] = append([]*lpelf.Symbol{s}, im.global[s.Name]...)
 	default:
 		im.namesLocals = im.namesLocals || s.Type == elf.STT_FUNC
-		if s.File == "" {
+		if s.File == "" || s.Vis == elf.STV_HIDDEN { // lld leaves it with its file
 			im.global[s.Name] = append(im.global[s.Name], s)
 		}
 		if im.local[s.Block] == nil {
