@@ -266,6 +266,9 @@ func (b *builder) compare(pairs []pair) error {
 	for _, in := range b.inputs {
 		b.checkMoved(in)
 	}
+	if err := b.checkClosures(pairs); err != nil {
+		return err
+	}
 	return b.surveyTypes(pairs)
 }
 

@@ -133,7 +133,7 @@ func (e *Entry) describePart(b *strings.Builder) {
 	case e.Tag == dwarf.TagEnumerator:
 		fmt.Fprintf(b, "%s=%v;", e.Name(), e.Val(dwarf.AttrConstValue))
 	case e.Tag == dwarf.TagVariantPart, e.Tag == dwarf.TagVariant: // Rust's enumerations
-		fmt.Fprintf(b, "%s %v{", e.Tag, e.Val(dwarf.AttrDiscrValue))
+		fmt.Fprintf(b, "%s %v %v{", e.Tag, e.Val(dwarf.AttrDiscrValue), e.Val(dwarf.AttrDiscrList))
 		for _, c := range e.Children {
 			c.describePart(b)
 		}

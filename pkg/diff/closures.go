@@ -20,7 +20,7 @@ var variant = regexp.MustCompile(`[CD][0-5]E|^_ZT[hvc]\w*?_Z`)
 
 // numberedKey is a function's name without numbers of that kind; ok is false for functions of C.
 func numberedKey(name string) (key string, ok bool) {
-	if _, cold := ColdParent(name); cold || !strings.HasPrefix(name, "_Z") || !strings.ContainsAny(name[2:], "Z$U") {
+	if _, cold := ColdParent(name); cold || !strings.HasPrefix(name, "_Z") || rustSymbol.MatchString(name) || !strings.ContainsAny(name[2:], "Z$U") {
 		return "", false
 	}
 	return numberless(name) + strings.Join(variant.FindAllString(name, -1), ""), true

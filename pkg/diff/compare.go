@@ -143,7 +143,7 @@ func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 		c.refuse(n.Name, "undecodable-code", "the new code does not decode: %v; report it, or leave this function out", c.new.DecodeError(nsec))
 	case c.old.DecodeError(osec) != nil:
 		c.refuse(n.Name, "undecodable-code", "the old code does not decode: %v; report it, or leave this function out", c.old.DecodeError(osec))
-	case c.suspended(n.Name):
+	case c.suspended(n):
 	default:
 		c.res.Changed = append(c.res.Changed, Change{Old: o, New: n, Why: why})
 	}

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 
+	"lpatch/pkg/lpelf"
 	"lpatch/pkg/names"
 )
 
@@ -30,8 +31,11 @@ func coroutineOf(name string) (string, bool) {
 
 // suspended refuses a changed part of a coroutine: the frames of those that are suspended have what the old one put there, and
 // the number of the place where it goes on.
-func (c *comparer) suspended(name string) bool {
-	ramp, ok := coroutineOf(name)
+func (c *comparer) suspended(f *lpelf.Symbol) bool {
+	ramp, ok := coroutineOf(f.Name)
+	if rust := c.new.rustSuspended(f); rust != "" {
+		ramp, ok = rust, true
+	}
 	if !ok {
 		return false
 	}

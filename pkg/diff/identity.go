@@ -71,6 +71,8 @@ func (o *Object) identify(s *lpelf.Symbol) *identity {
 		id.name, id.known = fmt.Sprintf("%s+%d", sec.Name, s.Value), true
 	case IsTypeData(s.Name):
 		id.known = true
+	case strings.HasPrefix(s.Name, "_R") && id.decl.Entry != nil: // the name in the source is not enough: its path is that of modules and functions
+		id.name, id.known = id.decl.Qualified(), true
 	case strings.HasPrefix(s.Name, "_Z"):
 		id.name, id.known = numberless(s.Name), true
 		if i := strings.LastIndex(id.name, "::"); i >= 0 && strings.HasPrefix(s.Name, "_ZZ") {
