@@ -24,7 +24,11 @@ func keepLines(path string, old []byte) error {
 	if err != nil {
 		return err
 	}
-	kept := linenumbers.Keep(old, new)
+	keep := linenumbers.Keep
+	if filepath.Ext(path) == ".rs" {
+		keep = linenumbers.KeepRust
+	}
+	kept := keep(old, new)
 	if slices.Equal(kept, new) {
 		return nil
 	}
@@ -69,9 +73,9 @@ func sourcesOfFixes(fixes []deb.Fix, tree string) (map[string][]byte, error) {
 	return texts, nil
 }
 
-// hasLines tells sources and headers that only a preprocessor of C reads: not .inc, which NASM and make have too, and none of
+// hasLines tells sources of Rust, and sources and headers that only a preprocessor of C reads: not .inc, which NASM and make have too, and none of
 // assembly.
 func hasLines(name string) bool {
 	ext := filepath.Ext(name)
-	return isHeader.MatchString(name) || isSource(name) && !slices.Contains([]string{".S", ".s", ".sx", ".i", ".ii"}, ext)
+	return filepath.Ext(name) == ".rs" || isHeader.MatchString(name) || isSource(name) && !slices.Contains([]string{".S", ".s", ".sx", ".i", ".ii"}, ext)
 }
