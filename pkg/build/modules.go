@@ -33,11 +33,11 @@ type modules struct {
 // unifyModules gives all objects the names that the target has, or, if it has none, those of the old objects.
 func (b *builder) unifyModules(olds, news map[string][]byte) error {
 	old, err := readModules(olds)
-	if err != nil || len(old.objects) == 0 {
+	if err != nil {
 		return err
 	}
 	new, err := readModules(news)
-	if err != nil {
+	if err != nil || len(old.objects)+len(new.objects) == 0 {
 		return err
 	}
 	rename := func(number string) string { return number }
@@ -59,14 +59,18 @@ func (b *builder) unifyModules(olds, news map[string][]byte) error {
 		return m[1] + ".llvm." + rename(m[2])
 	}
 	constants := renameConstants(old, new, toOld)
+	static, exported, err := becameGlobal(olds, news)
+	if err != nil {
+		return err
+	}
 	for name, data := range olds {
 		if olds[name], err = renameSymbols(data, suffix); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	for name, data := range news {
-		news[name], err = renameSymbols(data, func(name string) string {
-			if to := constants[name]; to != "" {
+	for object, data := range news {
+		news[object], err = renameSymbols(data, func(name string) string {
+			if to := cmp.Or(constants[name], static[name], exported[object][name]); to != "" {
 				return suffix(to)
 			}
 			if m := promoted.FindStringSubmatch(name); m != nil {
@@ -75,18 +79,66 @@ func (b *builder) unifyModules(olds, news map[string][]byte) error {
 			return suffix(name)
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+			return fmt.Errorf("%s: %w", object, err)
 		}
 	}
 	return nil
 }
+
+// becameGlobal finds what an object has with such a number on one side and without on the other, for another module began or
+// ceased to use it: new names to old ones, which are those of all objects, or of one.
+func becameGlobal(olds, news map[string][]byte) (all map[string]string, own map[string]map[string]string, err error) {
+	all, own = map[string]string{}, map[string]map[string]string{}
+	names := func(object string, data []byte) (map[string]string, error) { // by what they are called without a number
+		out := map[string]string{}
+		f, err := lpelf.Parse(object, data)
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range f.Symbols {
+			switch m := promoted.FindStringSubmatch(s.Name); {
+			case s.Section == elf.SHN_UNDEF || s.Name == "" || diff.IsNameless(s.Name) || s.Type == elf.STT_FILE:
+			case m != nil:
+				out[m[1]] = s.Name
+			case out[s.Name] == "":
+				out[s.Name] = s.Name
+			}
+		}
+		return out, nil
+	}
+	for object, data := range news {
+		if olds[object] == nil || isBitcode(data) || isBitcode(olds[object]) || !isModule(data) && !isModule(olds[object]) {
+			continue
+		}
+		was, err := names(object, olds[object])
+		if err != nil {
+			return nil, nil, err
+		}
+		is, err := names(object, data)
+		if err != nil {
+			return nil, nil, err
+		}
+		own[object] = map[string]string{}
+		for base, name := range is {
+			switch {
+			case name != base && was[base] == base:
+				all[name] = base
+			case name == base && was[base] != "" && was[base] != base:
+				own[object][name] = was[base]
+			}
+		}
+	}
+	return all, own, nil
+}
+
+func isModule(data []byte) bool { return strings.Contains(string(data), ".llvm.") }
 
 // readModules reads the objects that define names with numbers.
 func readModules(objects map[string][]byte) (*modules, error) {
 	m := &modules{map[string]*diff.Object{}, map[string]string{}}
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		data := objects[name]
-		if isBitcode(data) || !strings.Contains(string(data), ".llvm.") {
+		if isBitcode(data) || !isModule(data) {
 			continue
 		}
 		f, err := lpelf.Parse(name, data)
@@ -233,11 +285,11 @@ func (c *constants) ofRef(o *diff.Object, r diff.Ref, depth int) string {
 
 // renameSymbols gives the symbols of an object other names. Its string table is written anew at the end of the file.
 func renameSymbols(data []byte, name func(string) string) ([]byte, error) {
-	if isBitcode(data) || !strings.Contains(string(data), ".llvm.") {
+	if f := string(data[:min(4, len(data))]); f != elf.ELFMAG {
 		return data, nil
 	}
 	le := binary.LittleEndian
-	out := slices.Clone(data)
+	out, renamed := slices.Clone(data), false
 	shoff, size, count := le.Uint64(data[0x28:]), uint64(le.Uint16(data[0x3a:])), uint64(le.Uint16(data[0x3c:]))
 	if count == 0 { // there are more than 65,279
 		count = le.Uint64(data[shoff+32:])
@@ -256,9 +308,13 @@ func renameSymbols(data []byte, name func(string) string) ([]byte, error) {
 				return nil, errors.New("its string table is damaged")
 			}
 			if to := name(old); to != old {
+				renamed = true
 				le.PutUint32(symbols[at:], uint32(len(strs)))
 				strs = append(append(strs, to...), 0)
 			}
+		}
+		if !renamed {
+			return data, nil
 		}
 		le.PutUint64(header[24:], uint64(len(out)))
 		le.PutUint64(header[32:], uint64(len(strs)))

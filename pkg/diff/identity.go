@@ -102,7 +102,15 @@ var number = regexp.MustCompile(`(\{(?:lambda|unnamed type)[^#]*#)[0-9]+\}|(\$_)
 
 // numberless is a mangled name in the words of its source. Those of two variables or classes that have one name in one
 // function are the same: only numbers, by their order, differ.
-func numberless(symbol string) string { return number.ReplaceAllString(names.Readable(symbol), "$1$2") }
+func numberless(symbol string) string {
+	if m := promoted.FindStringSubmatch(symbol); m != nil {
+		symbol = m[1]
+	}
+	return number.ReplaceAllString(names.Readable(symbol), "$1$2")
+}
+
+// promoted is a static one that LLVM made global for another module, which pkg/build gives one name in all objects.
+var promoted = regexp.MustCompile(`^(_.+)\.llvm\.[0-9]+$`)
 
 // isReadOnly tells whether no program changes what is in a section.
 func isReadOnly(s *lpelf.Section) bool {

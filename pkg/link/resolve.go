@@ -217,6 +217,11 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 		return dest{}, false
 	}
 	if def, ok := l.defs[name]; ok {
+		if def.in.Loc != nil { // it may have been static before, and is there
+			if d, found, ok := l.existing(def.in, def.sym); found || !ok {
+				return d.add(r.Add), ok
+			}
+		}
 		return l.addSymbol(def).add(r.Add), true
 	}
 	if r.Sym.Section == elf.SHN_COMMON {

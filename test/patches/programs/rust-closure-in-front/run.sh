@@ -1,0 +1,1 @@
+FIX=$CASE/fix.patch REFUSED=closure-renumbered TARGETS=app exec bash "$CASE/../rust-fixes/run.sh"

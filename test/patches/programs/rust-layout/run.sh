@@ -1,0 +1,1 @@
+FIX=$CASE/fix.patch REFUSED=struct-layout-changed TARGETS=app exec bash "$CASE/../rust-fixes/run.sh"
