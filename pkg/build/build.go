@@ -82,6 +82,9 @@ func prepare(o Options) (*builder, error) {
 	if err := patch.CheckName(o.Name); err != nil {
 		return nil, err
 	}
+	if err := checkRuntime(o.Target); err != nil {
+		return nil, err
+	}
 	im, err := match.Open(o.Target, o.Symbols)
 	if err != nil {
 		return nil, err
@@ -253,6 +256,7 @@ func (b *builder) compare(pairs []pair) error {
 			b.changed[changeKey(res.Old, ch.Old)] = true
 		}
 	}
+	b.checkStaticsMoved(all)
 	if err := b.locate(changed); err != nil {
 		return err
 	}

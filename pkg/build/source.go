@@ -135,6 +135,9 @@ func (o *SourceOptions) check() error {
 	} else if !st.IsDir() {
 		return fmt.Errorf("%s: not a directory; --source names the top of the source tree", o.Source)
 	}
+	if err := checkRuntime(o.Target); err != nil {
+		return err
+	}
 	files := append([]string{o.Target, o.Symbols, o.Patch}, o.Libraries...)
 	for _, s := range o.Set {
 		files = append(files, s.File)
@@ -277,10 +280,10 @@ func (w *workshop) whyNone() string {
 			return err == nil
 		})
 		if called || there {
-			return "programs in " + f.language + " cannot be patched; lpctl build takes C and C++ that gcc or clang compile"
+			return "programs in " + f.language + " cannot be patched; lpctl build takes C, C++ and Rust that gcc, clang or rustc compile"
 		}
 	}
-	return "it must call gcc or clang, itself and not by a server that runs already, and must not be up to date already"
+	return "it must call gcc, clang or rustc, itself and not by a server that runs already, and must not be up to date already"
 }
 
 // commandsIn are the commands of a command line, and of those among its arguments that are scripts.

@@ -112,6 +112,9 @@ func numberless(symbol string) string {
 // promoted is a static one that LLVM made global for another module, which pkg/build gives one name in all objects.
 var promoted = regexp.MustCompile(`^(_.+)\.llvm\.[0-9]+$`)
 
+// IsReadOnly tells whether no program changes what is in a section.
+func IsReadOnly(s *lpelf.Section) bool { return isReadOnly(s) }
+
 // isReadOnly tells whether no program changes what is in a section.
 func isReadOnly(s *lpelf.Section) bool {
 	return s != nil && (s.Flags&elf.SHF_WRITE == 0 || strings.HasPrefix(s.Name, ".data.rel.ro"))

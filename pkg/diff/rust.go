@@ -16,6 +16,9 @@ import (
 // rustSymbol is a mangled name of rustc's, in either way.
 var rustSymbol = regexp.MustCompile(`^(_ZN.*17h[0-9a-f]{16}E|_R[A-Z0-9].*)(\.|$)`)
 
+// IsRust tells whether rustc has made a symbol's name.
+func IsRust(symbol string) bool { return rustSymbol.MatchString(symbol) }
+
 // Closure is one of a function.
 type Closure struct{ Function, Number string }
 

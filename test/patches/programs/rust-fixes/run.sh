@@ -16,7 +16,9 @@ cp t/target/release/app app
 strip -o app.stripped app
 for target in ${TARGETS:-app app.stripped}; do
 	mkdir -p d-$target && cp $target d-$target/app
-	said=$("$LPCTL" build --target d-$target/app --source s --patch "$FIX" -o fix.lp -- $BUILD 2>&1)
+	symbols=
+	[ $target = app.stripped ] && [ -z "${TARGETS:-}" ] && symbols="--symbols d-app/app" # small functions are not found by their code
+	said=$("$LPCTL" build $symbols --target d-$target/app --source s --patch "$FIX" -o fix.lp -- $BUILD 2>&1)
 	r=$?
 	if [ -n "${REFUSED:-}" ]; then
 		[ $r = 2 ] && case $said in *"[$REFUSED]"*) continue ;; esac

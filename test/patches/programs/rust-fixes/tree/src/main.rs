@@ -19,6 +19,9 @@ fn checked(n: u32) -> u32 { n + 1 }
 #[inline(never)]
 fn closure(v: &[u32]) -> u32 { v.iter().map(|x| x * 2).sum() }
 
+#[inline(never)]
+fn keep() -> Box<dyn Fn(u32) -> u32> { Box::new(|x| std::hint::black_box(x) + 1) }
+
 fn probe(field: &dyn Area, s: &Shape) -> String {
     let caught = panic::catch_unwind(|| checked(7)).map(|n| n.to_string()).unwrap_or("caught".into());
     format!("{} {} {} {} {} {} {}", body(5), text(), caught, describe(7u32), field.area(2), closure(&[1, 2, 3]), shape(s))
@@ -35,6 +38,7 @@ fn main() {
         }
     })}).collect();
     let f = Field { w: 3, h: 4 };
+    let kept = keep();
     println!("{}", probe(&f, &Shape::Circle(2)));
     let before = COUNT.load(Ordering::Relaxed);
     unsafe { lp_apply() };
@@ -42,5 +46,5 @@ fn main() {
     thread::sleep(std::time::Duration::from_millis(50));
     stop.store(true, Ordering::Relaxed);
     for w in workers { println!("{}", w.join().unwrap()); }
-    println!("kept {}", COUNT.load(Ordering::Relaxed) > before);
+    println!("kept {} {}", kept(1), COUNT.load(Ordering::Relaxed) > before);
 }

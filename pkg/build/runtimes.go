@@ -1,0 +1,70 @@
+package build
+
+import (
+	"bytes"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// Some programs have a run time that knows each function by tables of its own, or makes code as it runs. A jump put at the entry
+// of a function is against what that relies on.
+
+const (
+	goText = "it is a program in Go, whose run time finds the frames, pointers and stack growth of each function in tables that a patch cannot add to (.gopclntab); " +
+		"build and restart it, or patch the libraries in C that it loads"
+	javaText = "what it runs is Java's bytecode, which the virtual machine compiles and moves as it runs, so there is no code in a file to compare; redefine the classes (java.lang.instrument), or restart it"
+	jvmText  = "it runs Java's bytecode, which it compiles and moves as it runs, and the classes are in no object; redefine them (java.lang.instrument), or restart it. A fix of the virtual machine itself is one for the file that has the changed code"
+	svmText  = "it is a native image of GraalVM, whose run time finds the frames and references of each method in tables of its own; build it again and restart it"
+)
+
+// checkRuntime refuses a target that no patch can be made for, by what it is.
+func checkRuntime(path string) error {
+	why := runtimeOf(path)
+	if why == "" {
+		return nil
+	}
+	return Refusals{diff.Refusal{Code: "not-supported", File: path, Text: why}}
+}
+
+func runtimeOf(path string) string {
+	if isBytecode(path) {
+		return javaText
+	}
+	f, err := lpelf.Open(path)
+	if err != nil {
+		return "" // said where it is read
+	}
+	for _, s := range f.Sections {
+		switch {
+		case s.Name == ".go.buildinfo" || s.Name == ".note.go.buildid" || s.Name == ".gopclntab" || s.Name == ".data.rel.ro.gopclntab":
+			return goText
+		case s.Name == ".svm_heap":
+			return svmText
+		}
+	}
+	if filepath.Base(path) == "java" && slices.ContainsFunc(f.Needed(), func(n string) bool { return strings.HasPrefix(n, "libjli.so") }) {
+		return jvmText
+	}
+	return ""
+}
+
+// isBytecode tells a class, or an archive (of zip) with a name of Java's.
+func isBytecode(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	head := make([]byte, 4)
+	if _, err := io.ReadFull(f, head); err != nil {
+		return false
+	}
+	archive := bytes.Equal(head, []byte("PK\x03\x04")) && slices.Contains([]string{".jar", ".war", ".ear", ".jmod"}, filepath.Ext(path))
+	return archive || bytes.Equal(head, []byte{0xca, 0xfe, 0xba, 0xbe})
+}

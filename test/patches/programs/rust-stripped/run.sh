@@ -1,0 +1,1 @@
+FIX=$CASE/fix.patch TARGETS=app.stripped exec bash "$CASE/../rust-fixes/run.sh"
