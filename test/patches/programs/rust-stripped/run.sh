@@ -1,1 +1,0 @@
-FIX=$CASE/fix.patch TARGETS=app.stripped exec bash "$CASE/../rust-fixes/run.sh"
