@@ -30,6 +30,17 @@ func TestCompilesRust(t *testing.T) {
 	}
 }
 
+func TestRustLTO(t *testing.T) {
+	for args, want := range map[string]bool{
+		"-C lto a.rs": true, "-C lto=fat a.rs": true, "-Clto=thin": true, "--codegen lto a.rs": true,
+		"-C lto=off a.rs": false, "-C lto=no": false, "-C linker-plugin-lto a.rs": false, "a.rs": false,
+	} {
+		if got := rustLTO.MatchString(args); got != want {
+			t.Errorf("%s: %v", args, got)
+		}
+	}
+}
+
 func TestRustNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"app-00bcb03fa7532acc": "app", "my-app": "my_app", "my_app-00bcb03fa7532acc": "my_app", "app-1.2": "app_1.2", "libutil.so": "libutil.so",

@@ -21,6 +21,12 @@ import (
 // shimRustcEnv is the rustc that the build's environment names (RUSTC), if it does.
 const shimRustcEnv = "LPATCH_SHIM_RUSTC"
 
+// shimRustLTOEnv tells the link that rustc optimises over all crates.
+const shimRustLTOEnv = "LPATCH_SHIM_RUST_LTO"
+
+// rustLTO is how rustc is told that; "thin-local" LTO is that of one crate.
+var rustLTO = regexp.MustCompile(`(^| )(-C ?|--codegen[ =])lto(=(fat|thin|y|yes|on|true))?( |$)`)
+
 // rustEnv has cargo take no objects from sccache, and write below the tree; and call the shim whatever rustup puts into PATH, where
 // names are all that there is. Nothing is said to a build that gets its objects as it wants them.
 func (s *shims) rustEnv(traced bool) []string {
@@ -52,6 +58,11 @@ func shimRustc(real string, args []string) (int, error) {
 	step := step{sources: rustSources(all), all: all}
 	if err := step.checkPlace(); err != nil {
 		return 0, err
+	}
+	if rustLTO.MatchString(strings.Join(all, " ")) {
+		if err := os.Setenv(shimRustLTOEnv, "1"); err != nil { // for the link
+			return 0, err
+		}
 	}
 	own := append(throughShim(args), rustFlags(all)...)
 	status, err := run(real, own)

@@ -14,10 +14,10 @@ for k in t n; do
 done
 cp t/target/release/app app
 strip -o app.stripped app
-for target in ${TARGETS:-app app.stripped}; do
+for target in ${TARGETS:-app}; do
 	mkdir -p d-$target && cp $target d-$target/app
 	symbols=
-	[ $target = app.stripped ] && [ -z "${TARGETS:-}" ] && symbols="--symbols d-app/app" # small functions are not found by their code
+	[ $target = app.stripped ] && symbols="--symbols app" # small functions are not found by their code
 	said=$("$LPCTL" build $symbols --target d-$target/app --source s --patch "$FIX" -o fix.lp -- $BUILD 2>&1)
 	r=$?
 	if [ -n "${REFUSED:-}" ]; then

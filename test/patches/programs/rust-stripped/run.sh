@@ -1,0 +1,1 @@
+TARGETS=app.stripped exec bash "$CASE/../rust-fixes/run.sh"
