@@ -6,6 +6,8 @@ FIX=${FIX:-$HERE/fix.patch}
 load=$HERE/../../load/testdata/lpload.c
 gcc -O2 -fPIC -c "$load" -o "$PWD/lpload.o" || exit 9
 export RUSTFLAGS="${RUSTFLAGS:-} -Clink-arg=$PWD/lpload.o"
+# With more, rustc divides the crate in another way with a fix of this size, and its statics go elsewhere.
+export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=${UNITS:-1}
 BUILD=${BUILD:-cargo build --release --offline}
 for k in t n s; do cp -r "${TREE:-$HERE/tree}" $k; done
 for k in t n; do
