@@ -248,10 +248,10 @@ func (c *constants) ofRange(o *diff.Object, sec *lpelf.Section, start, size uint
 	}
 	text := fmt.Sprintf("%v %d:", sec.Flags&elf.SHF_WRITE, sec.Align)
 	for _, r := range o.RefsIn(sec, start, size) {
-		for i := r.Off - start; i < min(r.Off-start+diff.FieldSize(r.Type), size); i++ {
+		for i := r.Off - start; i < min(r.Off-start+uint64(r.Type.Size), size); i++ {
 			data[i] = 0
 		}
-		text += fmt.Sprintf("%d %d %s;", r.Off-start, r.Type, c.ofRef(o, r, depth+1))
+		text += fmt.Sprintf("%d %d %s;", r.Off-start, r.Type.Number, c.ofRef(o, r, depth+1))
 	}
 	return text + string(data)
 }
