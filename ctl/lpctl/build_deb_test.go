@@ -21,26 +21,35 @@ func TestWritePackage(t *testing.T) {
 	}
 	refused := build.ImageResult{Paths: []string{"p/lib/x.so"}, Name: "x", Err: build.Refusals{{Code: "new-tls", File: "x.o", Symbol: "v", Text: "is new"}}}
 	none := build.ImageResult{Paths: []string{"p/bin/none"}, Name: "none", Err: build.ErrNothing}
+	leftOut := []build.LeftOutFile{{Path: "tests/t.c", Rule: "does not fit"}}
+	for range 9 {
+		leftOut = append(leftOut, build.LeftOutFile{Path: "doc/x", Rule: "documentation"})
+	}
 	tests := []struct {
 		name   string
 		images []build.ImageResult
+		fixes  []build.RefusedFix
 		status exitStatus
 		out    string
 		errs   []string
 	}{
-		{"built", []build.ImageResult{built("p/bin/a", "p/bin/b"), none}, exitDone, "fix.lp for p/bin/a = p/bin/b: 1 function (equal in the build made here: build-id)\n", nil},
-		{"some refused", []build.ImageResult{built("p/bin/a"), refused}, exitSome, "for p/bin/a: 1 function", []string{
-			"lpctl: p/lib/x.so:\n", "x.o: v: [new-tls] is new", "--fix NAME: a.patch b.patch", "left out of the fix, for these do not fit and are not compiled: tests/t.c",
+		{"built", []build.ImageResult{built("p/bin/a", "p/bin/b"), none}, nil, exitDone, "fix.lp for p/bin/a = p/bin/b: 1 function (equal in the build made here: build-id)\n", nil},
+		{"some refused", []build.ImageResult{built("p/bin/a"), refused}, nil, exitSome, "for p/bin/a: 1 function", []string{
+			"lpctl: p/lib/x.so:\n", "x.o: v: [new-tls] is new", "--fix NAME: a.patch b.patch", "left out of the fix, by these rules: documentation: 9 files (--json names them); does not fit: tests/t.c\n",
 		}},
-		{"refused", []build.ImageResult{refused, none}, exitRefused, "", nil},
-		{"nothing", []build.ImageResult{none, none}, exitNothing, "", nil},
+		{"refused", []build.ImageResult{refused, none}, nil, exitRefused, "", nil},
+		{"a fix refused", []build.ImageResult{built("p/bin/a"), none}, []build.RefusedFix{{Name: "c.patch", Why: "it does not apply"}}, exitSome, "for p/bin/a: 1 function", []string{
+			"lpctl: without c.patch: it does not apply\n",
+		}},
+		{"all fixes refused", []build.ImageResult{none}, []build.RefusedFix{{Name: "c.patch", Why: "it does not apply"}}, exitRefused, "", nil},
+		{"nothing", []build.ImageResult{none, none}, nil, exitNothing, "", nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out, errs bytes.Buffer
 			app := newApp(&out, &errs)
 			app.Commands = []*cli.Command{{Name: "w", Flags: buildCommand().Flags, Action: func(c *cli.Context) error {
-				return writePackage(c, &build.PackageResult{Fixes: []string{"a.patch", "b.patch"}, LeftOut: []string{"tests/t.c"}, Images: tt.images})
+				return writePackage(c, &build.PackageResult{Fixes: []string{"a.patch", "b.patch"}, LeftOut: leftOut, Images: tt.images, Refused: tt.fixes})
 			}}}
 			err := app.Run([]string{"lpctl", "w", "-o", t.TempDir()})
 			if got := statusOf(err); got != tt.status {

@@ -29,7 +29,7 @@ func buildCommand() *cli.Command {
 lpctl build --target ELF [--symbols ELF] [--lib PATH]… --source DIR --patch FILE -o NAME.lp -- BUILD COMMAND…
 lpctl build --target ELF --target ELF… [--lib PATH]… --source DIR --patch FILE -o DIR -- BUILD COMMAND…
 lpctl build --target ELF [--symbols ELF] --set VAR=FILE… -o NAME.lp
-lpctl build --deb SOURCE --from VERSION {--to VERSION [--fix NAME]… | --patch FILE} [--suite NAME] [--mirror URL] [--work DIR] [--jobs N] -o DIR`,
+lpctl build --deb SOURCE --from VERSION {--to VERSION [--fix NAME]… | --patch FILE} [--suite NAME] [--mirror URL] [--snapshot URL] [--buildinfo FILE] [--work DIR] [--jobs N] -o DIR`,
 		Description: `The first form compares objects, archives or directories of objects, compiled with -ffunction-sections and
 -fdata-sections from the old and from the new source. The second form builds both itself: a copy of DIR as it is, and
 with FILE applied. The third form does so once for several programs and libraries, and makes a patch for each that the

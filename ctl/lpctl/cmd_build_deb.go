@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -25,11 +27,13 @@ import (
 func debFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringFlag{Name: "deb", Usage: "build for all programs and libraries of the Debian source package `SOURCE`"},
-		&cli.StringFlag{Name: "from", Usage: "the `VERSION` of it that runs"},
-		&cli.StringFlag{Name: "to", Usage: "the `VERSION` that has the fix in its debian/patches"},
-		&cli.StringSliceFlag{Name: "fix", Usage: "only the patch `NAME` of those that are new; may be repeated"},
+		&cli.StringFlag{Name: "from", Usage: "the `VERSION` of it that runs, or a .dsc file or unpacked directory of it"},
+		&cli.StringFlag{Name: "to", Usage: "the `VERSION` that has the fix, or a .dsc file or unpacked directory of it"},
+		&cli.StringSliceFlag{Name: "fix", Usage: "only the patch `NAME` of those in debian/patches that are new; may be repeated"},
 		&cli.StringFlag{Name: "suite", Usage: "the release, `NAME` (default: this machine's)"},
 		&cli.StringFlag{Name: "mirror", EnvVars: []string{"LPATCH_MIRROR"}, Usage: "fetch from `URL` (default: where apt of this machine gets Debian)"},
+		&cli.StringFlag{Name: "snapshot", Usage: "what the archive has no more, and what it builds with, from its state of a time, `URL`"},
+		&cli.StringFlag{Name: "buildinfo", Usage: "build with exactly what `FILE` says, the .buildinfo of the stock packages"},
 		&cli.StringFlag{Name: "work", Usage: "keep what is fetched and built in `DIR` (default: lpctl in the user's cache)"},
 		&cli.IntFlag{Name: "jobs", Usage: "run `N` compilers at once", DefaultText: "one for each processor"},
 	}
@@ -38,7 +42,7 @@ func debFlags() []cli.Flag {
 // onlyDeb has the options that do nothing without --deb. A mirror that the environment names was not asked for here.
 func onlyDeb() map[string][]string {
 	table := map[string][]string{}
-	for _, name := range []string{"from", "to", "fix", "suite", "mirror", "work", "jobs"} {
+	for _, name := range []string{"from", "to", "fix", "suite", "mirror", "snapshot", "buildinfo", "work", "jobs"} {
 		table[name] = []string{"--deb"}
 	}
 	if os.Getenv("LPATCH_MIRROR") != "" {
@@ -56,8 +60,16 @@ type packageJSON struct {
 	Changed  []string `json:"changed"` // functions
 	Fixes    []string `json:"fixes"`
 	LeftOut  []string `json:"left_out"`
+	// FixesRefused are those that were left out so that others can be built.
+	FixesRefused []fixJSON `json:"fixes_refused"`
 	Result   string   `json:"result"` // built, refused, nothing
 	BuildS   float64  `json:"build_s"`
+}
+
+// fixJSON is a fix that was left out.
+type fixJSON struct {
+	Name string `json:"name"`
+	Why  string `json:"message"`
 }
 
 func buildPackage(c *cli.Context) error {
@@ -122,7 +134,8 @@ func buildSeveral(c *cli.Context, targets []string) error {
 func packageOptions(c *cli.Context) (build.PackageOptions, error) {
 	o := build.PackageOptions{
 		Source: c.String("deb"), From: c.String("from"), To: c.String("to"), Fixes: c.StringSlice("fix"), Patch: c.String("patch"),
-		Suite: c.String("suite"), Mirror: c.String("mirror"), Work: c.String("work"), Jobs: c.Int("jobs"), Allowed: allowed(c), NotPartOf: c.StringSlice("not-part-of"), Tool: tool,
+		Suite: c.String("suite"), Mirror: c.String("mirror"), Snapshot: c.String("snapshot"), BuildInfo: c.String("buildinfo"), Work: c.String("work"), Jobs: c.Int("jobs"),
+		Allowed: allowed(c), NotPartOf: c.StringSlice("not-part-of"), Tool: tool,
 	}
 	for _, flag := range []string{"target", "symbols", "debug-dir", "lib", "old", "new", "source", "data", "start-code-ok", "set"} {
 		if c.IsSet(flag) {
@@ -174,7 +187,10 @@ func codename() string {
 // writePackage writes the patches, and says for each file of the package what came of it.
 func writePackage(c *cli.Context, res *build.PackageResult) error {
 	if len(res.LeftOut) > 0 {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: left out of the fix, for these do not fit and are not compiled: %s\n", strings.Join(res.LeftOut, " "))
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: left out of the fix, by these rules: %s\n", leftOutFiles(res.LeftOut))
+	}
+	for _, f := range res.Refused {
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: without %s: %s\n", f.Name, f.Why)
 	}
 	counts := map[string]int{}
 	for i := range res.Images {
@@ -191,14 +207,14 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 			return err
 		}
 	}
-	if counts["refused"] > 0 && len(res.Fixes) > 1 {
+	if counts["refused"] > 0 && len(res.Fixes) > 1 && len(res.Refused) == 0 {
 		fmt.Fprintf(c.App.ErrWriter, "lpctl: these are several fixes; some may be possible without the others, with --fix NAME: %s\n",
 			strings.Join(res.Fixes, " "))
 	}
 	switch {
-	case counts["refused"] > 0 && counts["built"] > 0:
+	case counts["refused"]+len(res.Refused) > 0 && counts["built"] > 0:
 		return &exitError{status: exitSome, reported: true}
-	case counts["refused"] > 0:
+	case counts["refused"]+len(res.Refused) > 0:
 		return &exitError{status: exitRefused, reported: true}
 	case counts["built"] == 0:
 		return nothing(fmt.Errorf("%w in %s", build.ErrNothing, plural(len(res.Images), "file")))
@@ -206,11 +222,37 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 	return nil
 }
 
+// leftOutFiles lists files by the rules; of many the number will do.
+func leftOutFiles(list []build.LeftOutFile) string {
+	files := map[string][]string{}
+	for _, l := range list {
+		files[l.Rule] = append(files[l.Rule], l.Path)
+	}
+	var out []string
+	for _, rule := range slices.Sorted(maps.Keys(files)) {
+		text := strings.Join(files[rule], " ")
+		if n := len(files[rule]); n > 8 {
+			text = plural(n, "file") + " (--json names them)"
+		}
+		out = append(out, rule+": "+text)
+	}
+	return strings.Join(out, "; ")
+}
+
 func packageRow(im *build.ImageResult, res *build.PackageResult) packageJSON {
 	row := packageJSON{
 		buildJSON: buildJSON{Patch: im.Name, Added: []string{}, LeftOut: []patch.LeftOut{}, Imports: []string{}, Warnings: []string{}, Refusals: []refusalJSON{}},
-		Image:     im.Paths[0], Names: im.Paths, Verified: im.Verified, Changed: []string{}, Fixes: res.Fixes, LeftOut: append([]string{}, res.LeftOut...),
+		Image:     im.Paths[0], Names: im.Paths, Verified: im.Verified, Changed: []string{}, Fixes: res.Fixes, LeftOut: []string{}, FixesRefused: []fixJSON{},
 		Result: "nothing", BuildS: res.OldSeconds + res.NewSeconds,
+	}
+	if im.Fixes != nil {
+		row.Fixes = im.Fixes
+	}
+	for _, l := range res.LeftOut {
+		row.LeftOut = append(row.LeftOut, l.Path+" ("+l.Rule+")")
+	}
+	for _, f := range res.Refused {
+		row.FixesRefused = append(row.FixesRefused, fixJSON(f))
 	}
 	var refusals build.Refusals
 	switch {

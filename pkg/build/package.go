@@ -16,15 +16,17 @@ import (
 
 // PackageOptions say which Debian package to build patches for, and which fixes to put into them.
 type PackageOptions struct {
-	Source string   // name of the source package
-	From   string   // the version that runs
-	To     string   // the version that has the fixes; "" if Patch is given
-	Fixes  []string // of the newer version's new patches; none for all
-	Patch  string   // a file to apply with patch -p1 instead
-	Suite  string   // name of the release
-	Mirror string   // where to fetch from; "" for where apt of this machine gets Debian
-	Work   string   // folder for what is fetched and built; kept for the next time
-	Jobs   int      // how many compilers at once
+	Source    string   // name of the source package
+	From      string   // the version that runs, or a .dsc file or directory of it
+	To        string   // the version that has the fixes, or a .dsc file or directory of it; "" if Patch is given
+	Fixes     []string // of the newer version's new patches; none for all that differs
+	Patch     string   // a file to apply with patch -p1 instead
+	Suite     string   // name of the release
+	Mirror    string   // where to fetch from; "" for where apt of this machine gets Debian
+	Snapshot  string   // an archive of an earlier time, for what the mirror has no more and to build in; "" for none
+	BuildInfo string   // file that says what the stock packages were built with; "" for what the archive has now
+	Work      string   // directory for what is fetched and built; kept for the next time
+	Jobs      int      // how many compilers at once
 	Allowed
 	// NotPartOf is as in Options.
 	NotPartOf []string
@@ -35,11 +37,19 @@ type PackageOptions struct {
 // PackageResult is what came of a package.
 type PackageResult struct {
 	Fixes   []string // what was applied, in this order
-	LeftOut []string // files of the fixes that did not fit: tests and documentation
+	LeftOut []LeftOutFile
+	Refused []RefusedFix // fixes that no patch has, or not those of all files
 	Images  []ImageResult
 	// Seconds for building the old source and for building the new one; 0 for what was there from the last time.
 	OldSeconds, NewSeconds float64
 }
+
+// LeftOutFile is a file in which the versions differ, or some lines of it, that is none of what the fix is taken for: by the name of a
+// rule (deb.Settle), or because a patch of a series does not fit there.
+type LeftOutFile struct{ Path, Rule string }
+
+// RefusedFix is a patch of a series that was left out for the others' sake, and why.
+type RefusedFix struct{ Name, Why string }
 
 // ImageResult is what came of one program or library.
 type ImageResult struct {
@@ -47,6 +57,7 @@ type ImageResult struct {
 	File     string   // the stock file
 	Verified string   // what of it is equal in the one that was built here
 	Name     string   // of the patch
+	Fixes    []string // in it, if these are not all of the PackageResult's
 	Result   *Result  // if a patch was built
 	Err      error    // else: ErrNothing, Refusals, or another
 }
@@ -71,12 +82,12 @@ func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) 
 		return nil, err
 	}
 	defer unlock()
-	for _, step := range []func(context.Context) error{p.find, p.buildOld, p.applyFixes, p.buildNew} {
+	for _, step := range []func(context.Context) error{p.find, p.prepareRoot, p.compareTrees, p.buildOld, p.rounds} {
 		if err := step(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return p.res, p.makePatches()
+	return p.res, nil
 }
 
 // lockWork has the work directory to itself until unlock is called, and says for whom it waits.
@@ -93,94 +104,20 @@ func lockWork(ctx context.Context, work string, p progress.Reporter) (unlock fun
 // packager builds a package: the folder of its version has root (where it is built), old-source and new-source, stock (the
 // packages of Debian, unpacked), twin (the same files as built here), old and new (objects).
 type packager struct {
-	o     PackageOptions
-	a     *deb.Archive
-	old   *deb.Source
-	root  *deb.Root
-	dsc   string
-	dir   string
-	fixes []deb.Fix
-	res   *PackageResult
+	o          PackageOptions
+	a          *deb.Archive
+	old, newer *deb.Source // newer is nil if there is a patch instead
+	info       *deb.BuildInfo
+	root       *deb.Root
+	dsc        string // of the old source
+	dir        string
+	fixes      []deb.Fix
+	changed    []string // patches of the series that are others in the newer version, or not there
+	whole      bool     // the new source is the newer version's tree, not the older one's with fixes
+	res        *PackageResult
 }
 
 func (p *packager) path(name string) string { return filepath.Join(p.dir, name) }
-
-// find looks in the archive for what is wanted, before anything that takes long.
-func (p *packager) find(ctx context.Context) error {
-	p.o.Progress.Say("reading the lists of %s", p.o.Suite)
-	var err error
-	if p.a, err = deb.OpenArchive(ctx, filepath.Join(p.o.Work, "apt"), p.o.Suite, p.o.Mirror); err != nil {
-		return err
-	}
-	if p.old, err = p.a.FindSource(ctx, p.o.Source, p.o.From); err != nil {
-		return err
-	}
-	p.dir = filepath.Join(p.o.Work, p.old.ID())
-	if err := p.fetchFixes(ctx); err != nil {
-		return err
-	}
-	if _, err := os.Stat(p.path("stock")); err == nil {
-		return nil
-	}
-	list, err := p.a.FindBinaries(ctx, p.old)
-	if err != nil {
-		return err
-	}
-	p.o.Progress.Say("fetching %s %s as Debian built it", p.o.Source, p.o.From)
-	tmp := p.path("stock.new")
-	if err := os.RemoveAll(tmp); err != nil {
-		return err
-	}
-	if err := p.a.FetchBinaries(ctx, list, tmp); err != nil {
-		return err
-	}
-	return os.Rename(tmp, p.path("stock"))
-}
-
-// fetchFixes fetches the sources and decides which patches to apply.
-func (p *packager) fetchFixes(ctx context.Context) error {
-	var err error
-	p.o.Progress.Say("fetching the source of %s %s", p.o.Source, p.o.From)
-	if p.dsc, err = p.a.FetchSource(ctx, p.old, p.path("old-source")); err != nil {
-		return err
-	}
-	if p.o.Patch != "" {
-		file, err := filepath.Abs(p.o.Patch)
-		p.fixes = []deb.Fix{{Name: filepath.Base(file), Path: file}}
-		return err
-	}
-	newer, err := p.a.FindSource(ctx, p.o.Source, p.o.To)
-	if err != nil {
-		return err
-	}
-	p.o.Progress.Say("fetching the patches of %s %s", p.o.Source, p.o.To)
-	dsc, err := p.a.FetchDebian(ctx, newer, p.path("new-source"))
-	if err != nil {
-		return err
-	}
-	if newer.Version.Version != p.old.Version.Version {
-		return fmt.Errorf("%s is another upstream version than %s, not a fix of it; make the change by hand, and give it with --patch", p.o.To, p.o.From)
-	}
-	var trees []string
-	for _, f := range []string{p.dsc, dsc} {
-		tree := filepath.Join(filepath.Dir(f), "debian-only")
-		if err := p.a.UnpackDebian(ctx, f, tree); err != nil {
-			return err
-		}
-		trees = append(trees, tree)
-	}
-	all, err := deb.NewFixes(trees[0], trees[1], len(p.o.Fixes) == 0)
-	if err != nil {
-		return err
-	}
-	if p.fixes, err = deb.Choose(all, p.o.Fixes); err != nil {
-		return err
-	}
-	if len(p.fixes) == 0 {
-		return fmt.Errorf("%w: %s has no patch in debian/patches that %s lacks", ErrNothing, p.o.To, p.o.From)
-	}
-	return nil
-}
 
 // prepareRoot makes the root in which the package is built, or takes that of the last time.
 func (p *packager) prepareRoot(ctx context.Context) error {
@@ -191,11 +128,11 @@ func (p *packager) prepareRoot(ctx context.Context) error {
 	}
 	p.o.Progress.Say("making a clean root of %s", p.o.Suite)
 	var err error
-	if p.root, err = deb.NewRoot(ctx, p.a, filepath.Join(p.o.Work, "root-"+p.o.Suite+".tar"), p.path("root")); err != nil {
+	if p.root, err = deb.NewRoot(ctx, p.a, p.baseRoot(), p.path("root")); err != nil {
 		return err
 	}
 	p.o.Progress.Say("installing what %s needs to be built", p.o.Source)
-	if err := p.root.InstallBuildDeps(ctx, p.old); err != nil {
+	if err := p.root.InstallBuildDeps(ctx, p.old, p.info); err != nil {
 		return err
 	}
 	return os.WriteFile(ready, nil, 0o644)
@@ -203,15 +140,12 @@ func (p *packager) prepareRoot(ctx context.Context) error {
 
 // buildOld builds the older version, unless that was done before.
 func (p *packager) buildOld(ctx context.Context) error {
-	if err := p.prepareRoot(ctx); err != nil {
-		return err
-	}
 	if _, err := os.Stat(p.path("old")); err == nil {
-		p.o.Progress.Say("%s %s was built before", p.o.Source, p.o.From)
+		p.o.Progress.Say("%s %s was built before", p.o.Source, p.old.Version)
 		return nil
 	}
-	p.o.Progress.Say("building %s %s", p.o.Source, p.o.From)
-	if err := p.root.Unpack(ctx, p.dsc, p.old.BuildPath()); err != nil {
+	p.o.Progress.Say("building %s %s", p.o.Source, p.old.Version)
+	if err := p.root.Unpack(ctx, p.old, p.dsc, p.old.BuildPath()); err != nil {
 		return err
 	}
 	objects, seconds, err := p.build(ctx, "binary-arch", true)
@@ -277,40 +211,13 @@ func (p *packager) build(ctx context.Context, target string, twice bool) (object
 	return filepath.Join(outer, "objects"), time.Since(started).Seconds(), nil
 }
 
-// applyFixes puts the older source there anew, with the fixes.
-func (p *packager) applyFixes(ctx context.Context) error {
-	if err := p.root.Unpack(ctx, p.dsc, p.old.BuildPath()); err != nil {
-		return err
-	}
-	tree := filepath.Join(p.root.Dir, p.old.BuildPath())
-	olds, err := sourcesOfFixes(p.fixes, tree)
-	if err != nil {
-		return err
-	}
-	for _, f := range p.fixes {
-		p.o.Progress.Say("applying %s", f.Name)
-		leftOut, err := deb.Apply(ctx, f, tree)
-		if err != nil {
-			return err
-		}
-		p.res.Fixes = append(p.res.Fixes, f.Name)
-		p.res.LeftOut = append(p.res.LeftOut, leftOut...)
-	}
-	for path, old := range olds {
-		if err := keepLines(path, old); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (p *packager) buildNew(ctx context.Context) error {
 	p.o.Progress.Say("building it with the fixes")
 	objects, seconds, err := p.build(ctx, "build-arch", false)
 	if err != nil {
 		return err
 	}
-	p.res.NewSeconds = seconds
+	p.res.NewSeconds += seconds
 	if err := os.RemoveAll(p.path("new")); err != nil {
 		return err
 	}
@@ -319,6 +226,7 @@ func (p *packager) buildNew(ctx context.Context) error {
 
 // makePatches makes a patch for each stock image that the fixes change.
 func (p *packager) makePatches() error {
+	p.res.Images = nil
 	list, err := stockImages(p.path("stock"))
 	if err != nil {
 		return err
@@ -334,14 +242,14 @@ func (p *packager) makePatches() error {
 	var parts []*builder
 	for _, im := range list {
 		p.o.Progress.Say("comparing for %s", strings.Join(im.paths, " = "))
-		r := ImageResult{Paths: im.paths, File: im.file, Verified: im.twinIs, Name: p.patchName(im, names)}
+		r := ImageResult{Paths: im.paths, File: im.file, Verified: im.twinIs, Name: p.patchName(im, names), Fixes: p.res.Fixes}
 		b, err := prepare(Options{
 			Target: im.file, Symbols: im.twin, Libraries: p.libraries(im), Old: []string{p.path("old")}, New: []string{p.path("new")}, Links: links,
 			NotPartOf: p.o.NotPartOf,
-			Allowed:   p.o.Allowed, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.o.From, strings.Join(p.res.Fixes, ", ")),
+			Allowed: p.o.Allowed, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.old.Version, strings.Join(p.res.Fixes, ", ")),
 		})
 		if err != nil {
-			return err
+			r.Err = unfit(im.paths[0], err)
 		}
 		p.res.Images, parts = append(p.res.Images, r), append(parts, b)
 	}
@@ -349,7 +257,7 @@ func (p *packager) makePatches() error {
 		return err
 	}
 	if len(list) == 0 {
-		return fmt.Errorf("%w: the packages of %s %s have no program or library for amd64", ErrNothing, p.o.Source, p.o.From)
+		return fmt.Errorf("%w: the packages of %s %s have no program or library for amd64", ErrNothing, p.o.Source, p.old.Version)
 	}
 	return together(p.res.Images)
 }
@@ -371,6 +279,9 @@ func (p *packager) libraries(im *stockImage) []string {
 // patchName makes a name like redis-CVE-2026-66373-redis-server; used has the names given so far.
 func (p *packager) patchName(im *stockImage, used map[string]int) string {
 	what := p.o.To
+	if p.newer != nil {
+		what = p.newer.Version.String()
+	}
 	if len(p.fixes) == 1 {
 		base := filepath.Base(p.fixes[0].Name)
 		what = strings.TrimSuffix(strings.TrimSuffix(base, filepath.Ext(base)), ".")

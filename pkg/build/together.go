@@ -15,12 +15,18 @@ import (
 func finishAll(list []ImageResult, parts []*builder) error {
 	elsewhere := map[string]string{}
 	for i, b := range parts {
+		if list[i].Err != nil {
+			continue
+		}
 		for _, in := range b.inputs {
 			elsewhere[in.Diff.New.Name] = list[i].Paths[0]
 		}
 	}
 	for i, b := range parts {
 		r := &list[i]
+		if r.Err != nil {
+			continue
+		}
 		r.Result, r.Err = b.finish(elsewhere)
 		var refusals Refusals
 		if r.Err != nil && !errors.Is(r.Err, ErrNothing) && !errors.As(r.Err, &refusals) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/sourcegraph/go-diff/diff"
@@ -69,6 +70,29 @@ func (f Fix) Files() ([]string, error) {
 	return names, err
 }
 
+// CompiledFiles are those of Files that have a part in what is compiled.
+func (f Fix) CompiledFiles() ([]string, error) {
+	names, err := f.Files()
+	return slices.DeleteFunc(names, func(name string) bool { return !isCompiled(name) }), err
+}
+
+// Mentions tells whether a word is in what a fix changes, or in the heading of such a place, which is the function or structure there.
+func (f Fix) Mentions(word string) bool {
+	files, err := readDiff(f.Path)
+	if err != nil {
+		return false
+	}
+	is := regexp.MustCompile(`\b` + regexp.QuoteMeta(word) + `\b`)
+	for _, d := range files {
+		for _, h := range d.Hunks {
+			if is.MatchString(h.Section) || isCompiled(changedFile(d)) && is.Match(h.Body) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // stamps are the times behind the names of files. People write all sorts of them, and nobody needs them.
 var stamps = regexp.MustCompile(`(?m)^(--- [^\t\n]*)\t.*\n(\+\+\+ [^\t\n]*)(?:\t.*)?$`)
 
@@ -103,22 +127,4 @@ func changedFile(d *diff.FileDiff) string {
 		return rest
 	}
 	return name
-}
-
-// isCompiled tells files that have a part in what a package builds. When in doubt they have.
-func isCompiled(path string) bool {
-	for _, dir := range strings.Split(filepath.Dir(path), "/") {
-		switch strings.ToLower(dir) {
-		case "test", "tests", "testing", "testdata", "unittests", "doc", "docs", "examples", "result":
-			return false
-		}
-	}
-	switch strings.ToLower(filepath.Ext(path)) {
-	case ".md", ".rst", ".html", ".1", ".3", ".5", ".8", ".pod", ".tcl", ".news":
-		return false
-	case "":
-		base := filepath.Base(path)
-		return base != "NEWS" && base != "ChangeLog" && base != "Changelog" && base != "CHANGES" && base != "README" && base != "THANKS"
-	}
-	return true
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"pault.ag/go/debian/control"
@@ -21,6 +22,8 @@ type Archive struct {
 	Suite   string // "bookworm"
 	dir     string
 	mirrors Mirrors
+	// snapshot is an archive of an earlier time, from which a root is then made alone; Main is nil if there is none.
+	snapshot Mirrors
 	// options are in front of each command of apt.
 	options []string
 }
@@ -32,17 +35,25 @@ func sourcesList(m Mirrors, suite string) string {
 }
 
 // OpenArchive reads the lists of a release into dir, from where apt of this machine gets Debian, or from another mirror if that
-// is not "": see FindMirrors.
-func OpenArchive(ctx context.Context, dir, suite, mirror string) (*Archive, error) {
+// is not "": see FindMirrors. A snapshot, if it is not "", is read as well: see snapshotMirrors.
+func OpenArchive(ctx context.Context, dir, suite, mirror, snapshot string) (*Archive, error) {
+	earlier, err := snapshotMirrors(snapshot)
+	if err != nil {
+		return nil, err
+	}
 	m, err := FindMirrors(ctx, filepath.Join(dir, "machine"), mirror)
 	if err != nil {
 		return nil, err
 	}
-	a, err := openArchive(ctx, dir, suite, sourcesList(m, suite))
+	list := sourcesList(m, suite)
+	if earlier.Main != nil {
+		list += sourcesList(earlier, suite)
+	}
+	a, err := openArchive(ctx, dir, suite, list)
 	if err != nil {
 		return nil, err
 	}
-	a.mirrors = m
+	a.mirrors, a.snapshot = m, earlier
 	return a, nil
 }
 
@@ -96,7 +107,16 @@ type Source struct {
 	Version version.Version
 	// Binaries are the names of the packages that it builds.
 	Binaries []string
+	// Dsc or Tree is where it is on this machine: its description, or a directory of it, unpacked. Else it is the archive's.
+	Dsc, Tree string
+	// Path is where it is to be built; "" for where Debian's build machines do it.
+	Path string
+
+	paragraph control.Paragraph // what describes it
 }
+
+// Local tells whether it is on this machine.
+func (s *Source) Local() bool { return s.Dsc+s.Tree != "" }
 
 // ID is as in file names, NAME_VERSION without epoch.
 func (s *Source) ID() string { return s.Name + "_" + s.Version.StringWithoutEpoch() }
@@ -117,7 +137,7 @@ func (a *Archive) FindSource(ctx context.Context, name, want string) (*Source, e
 	var have []string
 	for _, p := range list {
 		if version.Compare(parseVersion(p.Values["Version"]), v) == 0 {
-			return &Source{name, v, splitList(p.Values["Binary"])}, nil
+			return &Source{Name: name, Version: v, Binaries: splitList(p.Values["Binary"]), paragraph: p}, nil
 		}
 		have = append(have, p.Values["Version"])
 	}
@@ -125,7 +145,7 @@ func (a *Archive) FindSource(ctx context.Context, name, want string) (*Source, e
 	if a.mirrors.Main != nil && a.mirrors.Security == nil {
 		hint = " (apt of this machine has no source of Debian's security updates)"
 	}
-	return nil, fmt.Errorf("%s has no version %s of the source package %s; it has %s%s", a.Suite, want, name, strings.Join(have, " and "), hint)
+	return nil, fmt.Errorf("%s has no version %s of the source package %s; it has %s%s; name a .dsc file or an unpacked directory of it, or an archive of its time with --snapshot", a.Suite, want, name, strings.Join(have, " and "), hint)
 }
 
 // parseVersion reads a version of the archive's own lists; a broken one is the zero version and equals none.
@@ -141,20 +161,31 @@ func splitList(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
 }
 
-// FetchSource downloads a source package into a folder and returns its .dsc file.
+// FetchSource gets a source package into a directory and returns its .dsc file; "" for one that is unpacked on this machine.
 //
-// All that is needed to build it are the description, the tar files, and Debian's own part. What else there may be is the
-// signature of the upstream tar, which the archive at times does not serve where it says; apt has checked the tar anyway.
+// All that is needed to build it are the tar files and Debian's own part. The archive at times does not serve the rest where it says:
+// the signature of the upstream tar, and the description, of which its lists say as much. What is in the directory is not got again.
 func (a *Archive) FetchSource(ctx context.Context, s *Source, dir string) (string, error) {
+	switch {
+	case s.Tree != "":
+		return "", nil
+	case s.Dsc != "":
+		return s.copySource(ctx, a, dir)
+	}
+	dsc := filepath.Join(dir, s.ID()+".dsc")
 	err := a.fetchSource(ctx, s, dir)
-	if err != nil {
-		for _, part := range []string{"--dsc-only", "--tar-only", "--diff-only"} {
-			if a.fetchSource(ctx, s, dir, part) != nil {
-				return "", notServed(s, err)
-			}
+	if err == nil {
+		return dsc, nil
+	}
+	for _, part := range []string{"--tar-only", "--diff-only"} {
+		if a.fetchSource(ctx, s, dir, part) != nil {
+			return "", notServed(s, err)
 		}
 	}
-	return filepath.Join(dir, s.ID()+".dsc"), nil
+	if a.fetchSource(ctx, s, dir, "--dsc-only") == nil {
+		return dsc, nil
+	}
+	return dsc, s.writeDsc(dir)
 }
 
 // FetchDebian downloads what Debian adds to the source of a package, its folder debian, and returns where the .dsc file would
@@ -175,7 +206,7 @@ func (a *Archive) fetchSource(ctx context.Context, s *Source, dir string, option
 }
 
 func notServed(s *Source, err error) error {
-	return fmt.Errorf("the archive lists the source %s %s but does not serve it (any more); with a copy of it, use lpctl build --source: %w", s.Name, s.Version, err)
+	return fmt.Errorf("the archive lists the source %s %s but does not serve it (any more); name a .dsc file or an unpacked directory of it, or an archive of its time with --snapshot: %w", s.Name, s.Version, err)
 }
 
 // Binary is a package that was built from a source package.
@@ -192,12 +223,14 @@ func (a *Archive) FindBinaries(ctx context.Context, s *Source) ([]Binary, error)
 	}
 	var found []Binary
 	for _, p := range list {
-		if p.Values["Architecture"] == "amd64" && sourceOf(p) == s.Name && version.Compare(sourceVersion(p), s.Version) == 0 {
-			found = append(found, Binary{p.Values["Package"], p.Values["Version"]})
+		b := Binary{p.Values["Package"], p.Values["Version"]}
+		if p.Values["Architecture"] == "amd64" && sourceOf(p) == s.Name && version.Compare(sourceVersion(p), s.Version) == 0 && !slices.Contains(found, b) {
+			found = append(found, b)
 		}
 	}
 	if len(found) == 0 {
-		return nil, fmt.Errorf("%s has no packages for amd64 built from %s %s; without the stock files nothing can be said about what runs", a.Suite, s.Name, s.Version)
+		return nil, fmt.Errorf("%s has no packages for amd64 built from %s %s; without the stock files nothing can be said about what runs: "+
+			"name an archive of their time with --snapshot, or have them beside the .dsc file or directory that --from names", a.Suite, s.Name, s.Version)
 	}
 	return found, nil
 }
@@ -219,12 +252,9 @@ func sourceVersion(p control.Paragraph) version.Version {
 	return parseVersion(p.Values["Version"])
 }
 
-// FetchBinaries downloads packages and unpacks each into a folder of its name below dir.
+// FetchBinaries downloads packages and unpacks each into a directory of its name below dir.
 func (a *Archive) FetchBinaries(ctx context.Context, list []Binary, dir string) error {
 	debs := filepath.Join(a.dir, "debs")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	for _, b := range list {
 		if err := os.RemoveAll(debs); err != nil {
 			return err
@@ -233,18 +263,24 @@ func (a *Archive) FetchBinaries(ctx context.Context, list []Binary, dir string) 
 			return err
 		}
 		if err := a.get(ctx, debs, "download", "download", b.Name+"="+b.Version); err != nil {
-			return fmt.Errorf("the archive lists the package %s %s but does not serve it (any more); with a copy of its files, use lpctl build --source: %w", b.Name, b.Version, err)
+			return fmt.Errorf("the archive lists the package %s %s but does not serve it (any more); name an archive of its time with --snapshot, or have it beside the .dsc file or directory that --from names: %w", b.Name, b.Version, err)
 		}
 		files, err := filepath.Glob(filepath.Join(debs, "*.deb"))
 		if err != nil || len(files) != 1 {
 			return fmt.Errorf("apt-get download %s: %d files, not one", b.Name, len(files))
 		}
-		c := command.Command{Args: []string{"dpkg-deb", "-x", files[0], filepath.Join(dir, b.Name)}, Log: filepath.Join(a.dir, "unpack.log")}
-		if err := c.Run(ctx); err != nil {
+		if err := a.unpackBinary(ctx, files[0], filepath.Join(dir, b.Name)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (a *Archive) unpackBinary(ctx context.Context, file, dir string) error {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
+	}
+	return a.tool(ctx, "unpack", "dpkg-deb", "-x", file, dir)
 }
 
 // UnpackDebian unpacks the folder debian of a source package to tree, and nothing else of it.

@@ -90,7 +90,7 @@ func TestArchive(t *testing.T) {
 		t.Errorf("the package has %q, %v", data, err)
 	}
 	gone := []Binary{{"tiny-bin", "1:1.0-9"}}
-	if err := a.FetchBinaries(ctx, gone, filepath.Join(dir, "gone")); err == nil || !strings.Contains(err.Error(), "does not serve it (any more); with a copy") {
+	if err := a.FetchBinaries(ctx, gone, filepath.Join(dir, "gone")); err == nil || !strings.Contains(err.Error(), "does not serve it (any more); name an archive of its time with --snapshot, or have it beside") {
 		t.Errorf("a package that is not there: %v", err)
 	}
 	for _, tt := range []struct{ name, version, want string }{
@@ -104,8 +104,8 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-// TestArchiveIncomplete takes files away that the archive lists: a signature is not needed at all, and of a version that is
-// not built nothing but Debian's part is.
+// TestArchiveIncomplete takes files away that the archive lists: signature and description are not needed at all, and of a version
+// that is not built nothing but Debian's part is.
 func TestArchiveIncomplete(t *testing.T) {
 	ctx := context.Background()
 	a, s, repo := openTiny(ctx, t)
@@ -125,9 +125,21 @@ func TestArchiveIncomplete(t *testing.T) {
 		t.Errorf("dpkg-source: %v\n%s", err, out)
 	}
 	remove("tiny_1.0-1.dsc")
+	if dsc, err = a.FetchSource(ctx, s, filepath.Join(dir, "no-description")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("dpkg-source", "--no-check", "-x", dsc, filepath.Join(dir, "tree-without-description")).CombinedOutput(); err != nil {
+		t.Errorf("dpkg-source: %v\n%s", err, out)
+	}
 	remove("tiny_1.0.orig.tar.gz")
-	if _, err := a.FetchSource(ctx, s, filepath.Join(dir, "no-dsc")); err == nil || !strings.Contains(err.Error(), "does not serve it (any more)") {
-		t.Errorf("a source without .dsc: error %v", err)
+	if err := a.CopyUpstream(ctx, filepath.Join(dir, "no-description"), filepath.Join(dir, "with-upstream")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.FetchSource(ctx, s, filepath.Join(dir, "with-upstream")); err != nil {
+		t.Errorf("with a copy of upstream's tar: %v", err)
+	}
+	if _, err := a.FetchSource(ctx, s, filepath.Join(dir, "no-dsc")); err == nil || !strings.Contains(err.Error(), "does not serve it (any more); name a .dsc file or an unpacked directory of it, or an archive of its time with --snapshot: ") {
+		t.Errorf("a source without upstream's tar: error %v", err)
 	}
 	if dsc, err = a.FetchDebian(ctx, s, filepath.Join(dir, "only-debian")); err != nil {
 		t.Fatal(err)

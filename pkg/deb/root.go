@@ -85,7 +85,7 @@ func (a *Archive) makeBase(ctx context.Context, base string) error {
 	if err != nil {
 		return err
 	}
-	main := a.mirrors.List([]string{"deb"}, a.Suite)
+	main := a.ofTime().List([]string{"deb"}, a.Suite)
 	conf, list := filepath.Join(a.dir, "apt.conf"), filepath.Join(a.dir, "root.list")
 	if err := errors.Join(os.WriteFile(conf, []byte(settings), 0o644), os.WriteFile(list, []byte(main), 0o644)); err != nil {
 		return err
@@ -100,10 +100,10 @@ func (a *Archive) makeBase(ctx context.Context, base string) error {
 		return os.Rename(tar, base)
 	}
 	key := keyring
-	if keys := a.mirrors.keys(); len(keys) > 0 && !slices.Contains(keys, key) {
+	if keys := a.ofTime().keys(); len(keys) > 0 && !slices.Contains(keys, key) {
 		key = keys[0]
 	}
-	if err := a.tool(ctx, "root", "debootstrap", "--variant=buildd", "--arch=amd64", "--keyring="+key, a.Suite, tmp, a.mirrors.Main.URI); err != nil {
+	if err := a.tool(ctx, "root", "debootstrap", "--variant=buildd", "--arch=amd64", "--keyring="+key, a.Suite, tmp, a.ofTime().Main.URI); err != nil {
 		return fmt.Errorf("no root of %s can be made: %w", a.Suite, err)
 	}
 	if err := a.tool(ctx, "pack-root", "tar", "-cf", base+".tar", "--numeric-owner", "-C", tmp, "."); err != nil {
@@ -118,11 +118,11 @@ func (r *Root) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := copyFiles(r.Dir, r.a.mirrors.keys(), settings); err != nil {
+	if err := copyFiles(r.Dir, r.a.ofTime().keys(), settings); err != nil {
 		return err
 	}
 	for path, text := range map[string]string{
-		"etc/apt/sources.list":                sourcesList(r.a.mirrors, r.a.Suite),
+		"etc/apt/sources.list":                sourcesList(r.a.ofTime(), r.a.Suite),
 		"etc/apt/apt.conf.d/90lpctl":          "APT::Install-Recommends \"false\";\nAPT::Sandbox::User \"root\";\nDpkg::Use-Pty \"0\";\n",
 		"etc/dpkg/dpkg.cfg.d/90lpctl":         "force-unsafe-io\n",
 		"usr/sbin/policy-rc.d":                "#!/bin/sh\nexit 101\n", // no daemon starts
@@ -200,37 +200,6 @@ func proxies() []string {
 		}
 	}
 	return list
-}
-
-// InstallBuildDeps installs what a source package needs to be built.
-func (r *Root) InstallBuildDeps(ctx context.Context, s *Source) error {
-	return r.Run(ctx, Job{Name: "build-deps", Net: true, Args: []string{
-		"sh", "-ec", `apt-get -q -y --arch-only --only-source build-dep "$1"; apt-get clean`, "sh", s.Name + "=" + s.Version.String(),
-	}})
-}
-
-// BuildPath is where Debian's build machines build a package. The path gets into the files: as the room that cmake leaves for
-// run paths, for one.
-func (s *Source) BuildPath() string {
-	return "/build/reproducible-path/" + s.Name + "-" + s.Version.Version
-}
-
-// Unpack unpacks a source package, with its patches applied, at a path in the root.
-func (r *Root) Unpack(ctx context.Context, dsc, path string) error {
-	inner := "/build/dsc"
-	outer := filepath.Join(r.Dir, inner)
-	if err := os.RemoveAll(outer); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(outer), 0o755); err != nil {
-		return err
-	}
-	if err := r.a.tool(ctx, "copy-source", "cp", "-a", filepath.Dir(dsc), outer); err != nil {
-		return err
-	}
-	return r.Run(ctx, Job{Name: "unpack", Args: []string{
-		"sh", "-ec", `rm -rf "$2"; mkdir -p "$(dirname "$2")"; dpkg-source --no-check -x "$1" "$2"`, "sh", filepath.Join(inner, filepath.Base(dsc)), path,
-	}})
 }
 
 // BuildJob builds the packages for amd64 of an unpacked source package as Debian's build machines do, without running tests and

@@ -36,9 +36,8 @@ func series(tree string) ([]string, error) {
 	return names, nil
 }
 
-// NewFixes lists the patches that the newer source package has and the older has not, in their order. If all is set, they
-// are to be all that is new, and it is an error if the other patches are not the same in both.
-func NewFixes(older, newer string, all bool) ([]Fix, error) {
+// NewFixes lists the patches that the newer source package has and the older has not, in their order.
+func NewFixes(older, newer string) ([]Fix, error) {
 	had, err := series(older)
 	if err != nil {
 		return nil, err
@@ -49,37 +48,42 @@ func NewFixes(older, newer string, all bool) ([]Fix, error) {
 	}
 	var fixes []Fix
 	for _, name := range has {
-		path := filepath.Join(newer, "debian/patches", name)
 		if !slices.Contains(had, name) {
-			fixes = append(fixes, Fix{name, path})
-		}
-		if !all || !slices.Contains(had, name) {
-			continue
-		}
-		same, err := samePatch(filepath.Join(older, "debian/patches", name), path)
-		if err != nil {
-			return nil, err
-		}
-		if !same {
-			return nil, fmt.Errorf("debian/patches/%s is another one in the newer version; choose others with --fix, or make the change by hand, and give it with --patch", name)
-		}
-	}
-	for _, name := range had {
-		if all && !slices.Contains(has, name) {
-			return nil, fmt.Errorf("the newer version has no debian/patches/%s any more; choose others with --fix, or make the change by hand, and give it with --patch", name)
+			fixes = append(fixes, Fix{name, filepath.Join(newer, "debian/patches", name)})
 		}
 	}
 	return fixes, nil
 }
 
-// samePatch compares what two patches change in files that are compiled. Line numbers, headings and context may differ.
-func samePatch(a, b string) (bool, error) {
-	x, err := changes(a)
+// ChangedFixes lists the patches that both source packages have under one name and that do not change the same, and those that only the
+// older one has. Line numbers, headings and context may differ, and what is not compiled.
+func ChangedFixes(older, newer string) ([]string, error) {
+	had, err := series(older)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
-	y, err := changes(b)
-	return slices.Equal(x, y), err
+	has, err := series(newer)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	for _, name := range had {
+		if slices.Contains(has, name) {
+			was, err := changes(filepath.Join(older, "debian/patches", name))
+			if err != nil {
+				return nil, err
+			}
+			is, err := changes(filepath.Join(newer, "debian/patches", name))
+			if err != nil {
+				return nil, err
+			}
+			if slices.Equal(was, is) {
+				continue
+			}
+		}
+		out = append(out, name)
+	}
+	return out, nil
 }
 
 // changes returns the lines that a patch adds and removes, after the name of each file.

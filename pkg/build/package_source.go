@@ -1,0 +1,196 @@
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"lpatch/pkg/deb"
+)
+
+// find looks for what is wanted, before anything that takes long.
+func (p *packager) find(ctx context.Context) error {
+	p.o.Progress.Say("reading the lists of %s", p.o.Suite)
+	var err error
+	if p.a, err = deb.OpenArchive(ctx, filepath.Join(p.o.Work, "apt"), p.o.Suite, p.o.Mirror, p.o.Snapshot); err != nil {
+		return err
+	}
+	if p.old, err = p.source(ctx, p.o.From); err != nil {
+		return err
+	}
+	if p.o.BuildInfo != "" {
+		if p.info, err = deb.ReadBuildInfo(p.o.BuildInfo, p.old); err != nil {
+			return err
+		}
+		p.old.Path = p.info.Path
+	}
+	p.dir = filepath.Join(p.o.Work, p.old.ID())
+	if err := p.claim(); err != nil {
+		return err
+	}
+	if err := p.fetchSources(ctx); err != nil {
+		return err
+	}
+	if _, err := os.Stat(p.path("stock")); err == nil {
+		return nil
+	}
+	p.o.Progress.Say("fetching %s %s as Debian built it", p.o.Source, p.old.Version)
+	tmp := p.path("stock.new")
+	if err := os.RemoveAll(tmp); err != nil {
+		return err
+	}
+	if err := p.a.FetchStock(ctx, p.old, tmp); err != nil {
+		return err
+	}
+	return os.Rename(tmp, p.path("stock"))
+}
+
+// source finds a version of the package: in the archive, or where a path says.
+func (p *packager) source(ctx context.Context, want string) (*deb.Source, error) {
+	if deb.IsLocal(want) {
+		return deb.OpenSource(want, p.o.Source)
+	}
+	return p.a.FindSource(ctx, p.o.Source, want)
+}
+
+// claim forgets what is there of the last time if it was made of something else: another suite's packages, or another source of the same
+// version.
+func (p *packager) claim() error {
+	sum, err := p.old.Sum()
+	if err != nil {
+		return err
+	}
+	what := []string{p.o.Suite, p.o.Snapshot, sum}
+	if p.o.BuildInfo != "" {
+		what = append(what, fileSum(p.o.BuildInfo))
+	}
+	text, file := strings.Join(what, "\n")+"\n", p.path("made-for")
+	have, err := os.ReadFile(file)
+	if err == nil && string(have) == text {
+		return nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.RemoveAll(p.dir); err != nil {
+		return err
+	}
+	return errors.Join(os.MkdirAll(p.dir, 0o755), os.WriteFile(file, []byte(text), 0o644))
+}
+
+// baseRoot is where a fresh root is kept. That of an earlier time is another one.
+func (p *packager) baseRoot() string {
+	name := "root-" + p.o.Suite
+	if p.o.Snapshot != "" {
+		name += "-" + sumOf([]byte(p.o.Snapshot))[:16]
+	}
+	return filepath.Join(p.o.Work, name+".tar")
+}
+
+// fetchSources fetches the sources, and decides which patches to apply if the trees are not to decide.
+func (p *packager) fetchSources(ctx context.Context) error {
+	var err error
+	p.o.Progress.Say("fetching the source of %s %s", p.o.Source, p.old.Version)
+	if p.dsc, err = p.a.FetchSource(ctx, p.old, p.path("old-source")); err != nil {
+		return err
+	}
+	if p.o.Patch != "" {
+		file, err := filepath.Abs(p.o.Patch)
+		p.fixes = []deb.Fix{{Name: filepath.Base(file), Path: file}}
+		return err
+	}
+	if p.newer, err = p.source(ctx, p.o.To); err != nil {
+		return err
+	}
+	p.whole = len(p.o.Fixes) == 0
+	if p.whole {
+		return nil
+	}
+	if p.newer.Version.Version != p.old.Version.Version {
+		return fmt.Errorf("%s is another upstream version than %s, so --fix has no series of patches to choose from that fits; leave --fix out for all that differs, or make the change by hand, and give it with --patch", p.newer.Version, p.old.Version)
+	}
+	return p.chooseFixes(ctx)
+}
+
+// chooseFixes finds the patches of the series that the options name.
+func (p *packager) chooseFixes(ctx context.Context) error {
+	p.o.Progress.Say("fetching the patches of %s %s", p.o.Source, p.newer.Version)
+	older, err := p.a.DebianOf(ctx, p.old, p.path("old-source"))
+	if err != nil {
+		return err
+	}
+	newer, err := p.a.DebianOf(ctx, p.newer, p.path("new-source"))
+	if err != nil {
+		return err
+	}
+	all, err := deb.NewFixes(older, newer)
+	if err != nil {
+		return err
+	}
+	p.fixes, err = deb.Choose(all, p.o.Fixes)
+	return err
+}
+
+// Where the root has the trees that are compared.
+const (
+	olderTree = "/build/older"
+	newerTree = "/build/newer"
+)
+
+// compareTrees finds in what two versions differ, with their patches applied, and makes of the newer one the source to build.
+func (p *packager) compareTrees(ctx context.Context) error {
+	if !p.whole {
+		return nil
+	}
+	p.o.Progress.Say("fetching the source of %s %s", p.o.Source, p.newer.Version)
+	dir := p.path("new-source")
+	if err := p.a.CopyUpstream(ctx, p.path("old-source"), dir); err != nil {
+		return err
+	}
+	dsc, err := p.a.FetchSource(ctx, p.newer, dir)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(p.root.Unpack(ctx, p.old, p.dsc, olderTree), p.root.Unpack(ctx, p.newer, dsc, newerTree)); err != nil {
+		return err
+	}
+	older, newer := filepath.Join(p.root.Dir, olderTree), filepath.Join(p.root.Dir, newerTree)
+	d, err := deb.Settle(older, newer, p.old.Version, p.newer.Version)
+	if err != nil {
+		return err
+	}
+	if d.Nothing() {
+		return fmt.Errorf("%w: the sources of %s and %s differ in debian/changelog and in lines about the version alone", ErrNothing, p.old.Version, p.newer.Version)
+	}
+	for _, l := range d.LeftOut {
+		p.res.LeftOut = append(p.res.LeftOut, LeftOutFile(l))
+	}
+	p.o.Progress.Say("  they differ in %s that may be compiled", plural(len(d.Taken), "file"))
+	for _, name := range d.Taken {
+		old, err := os.ReadFile(filepath.Join(older, name))
+		if err != nil || !hasLines(name) { // a new file has no old lines
+			continue
+		}
+		if err := keepLines(filepath.Join(newer, name), old); err != nil {
+			return err
+		}
+	}
+	return p.seriesOfTrees(older, newer)
+}
+
+// seriesOfTrees finds the patches that are new, if both are of one upstream version: by them the difference has names, and parts.
+func (p *packager) seriesOfTrees(older, newer string) error {
+	if p.newer.Version.Version != p.old.Version.Version {
+		return nil
+	}
+	var err error
+	if p.fixes, err = deb.NewFixes(older, newer); err != nil {
+		return err
+	}
+	p.changed, err = deb.ChangedFixes(older, newer)
+	return err
+}

@@ -1,0 +1,265 @@
+package build
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/deb"
+	"lpatch/pkg/diff"
+)
+
+// Several fixes are built all together first. What is refused then does not take the others with it: the fixes that are to blame are left
+// out, with what may stand upon them, and the files that were refused are tried again with the rest. A file that was built keeps all
+// of the fixes: it has nothing to do with one that was refused (together).
+func (p *packager) rounds(ctx context.Context) error {
+	if err := p.round(ctx); err != nil {
+		return err
+	}
+	last := p.res.Images
+	for {
+		blamed := blame(p.fixes, last)
+		rest := slices.DeleteFunc(slices.Clone(p.fixes), func(f deb.Fix) bool { return blamed[f.Name] != "" })
+		if len(blamed) == 0 || len(rest) == 0 {
+			return nil
+		}
+		before, names := p.res.Images, p.res.Fixes
+		for _, f := range p.fixes {
+			if why := blamed[f.Name]; why != "" {
+				p.refuseFix(f, why)
+			}
+		}
+		p.leaveWhole()
+		p.fixes = rest
+		p.o.Progress.Say("trying again without %s", strings.Join(namesOf(p.res.Refused), ", "))
+		err := p.round(ctx)
+		last = p.res.Images
+		p.res.Images, p.res.Fixes = merge(before, last), names
+		last = stillRefused(p.res.Images, last)
+		if ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			p.res.Images = before
+			for _, f := range p.fixes {
+				p.refuseFix(f, fmt.Sprintf("without those it is not built: %v", err))
+			}
+			return nil
+		}
+	}
+}
+
+// leaveWhole goes on with the older tree and patches upon it. What the newer version has changed in older patches is not in it then.
+func (p *packager) leaveWhole() {
+	if p.whole {
+		for _, name := range p.changed {
+			p.refuseFix(deb.Fix{Name: name}, "it is another one in the newer version, or not there, which only the whole difference has")
+		}
+	}
+	p.whole = false
+}
+
+// stillRefused are those of a round's results that are about files without a patch so far.
+func stillRefused(merged, now []ImageResult) []ImageResult {
+	return slices.DeleteFunc(slices.Clone(now), func(r ImageResult) bool {
+		return slices.ContainsFunc(merged, func(m ImageResult) bool { return m.File == r.File && m.Result != nil })
+	})
+}
+
+func (p *packager) refuseFix(f deb.Fix, why string) {
+	p.res.Refused = append(p.res.Refused, RefusedFix{f.Name, why})
+}
+
+func namesOf(list []RefusedFix) []string {
+	var out []string
+	for _, r := range list {
+		out = append(out, r.Name)
+	}
+	return out
+}
+
+// round builds the new source, and compares.
+func (p *packager) round(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{p.applyFixes, p.buildNew} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return p.makePatches()
+}
+
+// merge takes from a later round what was refused before and is built now.
+func merge(before, now []ImageResult) []ImageResult {
+	out := slices.Clone(before)
+	for i := range out {
+		var refusals Refusals
+		if j := slices.IndexFunc(now, func(r ImageResult) bool { return r.File == out[i].File }); j >= 0 && now[j].Result != nil && errors.As(out[i].Err, &refusals) {
+			out[i] = now[j]
+		}
+	}
+	return out
+}
+
+// applyFixes puts the new source there anew: the newer tree, or the older one with the fixes. Of several, one that does not fit is left out.
+func (p *packager) applyFixes(ctx context.Context) error {
+	p.res.Fixes = nil
+	path := p.old.BuildPath()
+	tree := filepath.Join(p.root.Dir, path)
+	if p.whole {
+		for _, f := range p.fixes {
+			p.res.Fixes = append(p.res.Fixes, f.Name)
+		}
+		if len(p.fixes) == 0 {
+			p.res.Fixes = []string{"all that differs in " + p.newer.Version.String()}
+		}
+		return p.root.CopyTree(ctx, newerTree, path)
+	}
+	if err := p.root.Unpack(ctx, p.old, p.dsc, path); err != nil {
+		return err
+	}
+	olds, err := sourcesOfFixes(p.fixes, tree)
+	if err != nil {
+		return err
+	}
+	if err := p.applyEach(ctx, tree); err != nil {
+		return err
+	}
+	for path, old := range olds {
+		if err := keepLines(path, old); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *packager) applyEach(ctx context.Context, tree string) error {
+	var fit, misfit []deb.Fix
+	for _, f := range p.fixes {
+		if below := standsUpon(f, misfit); below != "" {
+			misfit = append(misfit, f)
+			p.refuseFix(f, "it may stand upon "+below+", which is left out, for both change the same file")
+			continue
+		}
+		p.o.Progress.Say("applying %s", f.Name)
+		leftOut, err := deb.Apply(ctx, f, tree)
+		switch {
+		case err != nil && (len(p.fixes) == 1 || ctx.Err() != nil):
+			return err
+		case err != nil:
+			misfit = append(misfit, f)
+			p.refuseFix(f, err.Error())
+			continue
+		}
+		fit = append(fit, f)
+		p.res.Fixes = append(p.res.Fixes, f.Name)
+		for _, name := range leftOut {
+			p.res.LeftOut = append(p.res.LeftOut, LeftOutFile{name, doesNotFit})
+		}
+	}
+	if len(fit) == 0 {
+		return fmt.Errorf("none of the fixes applies to %s: %s", p.old.Version, p.res.Refused[0].Why)
+	}
+	p.fixes = fit
+	return nil
+}
+
+// doesNotFit is the rule about files that have no part in what is compiled, of a patch that stands upon others.
+const doesNotFit = "does not fit"
+
+// standsUpon returns the name of one of some earlier patches that changes a file, of those that are compiled, that a later one changes
+// too, or that is another part of the same fix.
+func standsUpon(f deb.Fix, earlier []deb.Fix) string {
+	own := compiledFiles(f)
+	for _, e := range earlier {
+		if id := cve.FindString(f.Name); id != "" && id == cve.FindString(e.Name) ||
+			slices.ContainsFunc(compiledFiles(e), func(name string) bool { return slices.Contains(own, name) }) {
+			return e.Name
+		}
+	}
+	return ""
+}
+
+var cve = regexp.MustCompile(`(?i)CVE-[0-9]+-[0-9]+`)
+
+func compiledFiles(f deb.Fix) []string {
+	names, err := f.CompiledFiles()
+	if err != nil {
+		return nil // it does not apply either, which says so
+	}
+	return names
+}
+
+// blame returns which fixes are the cause of refusals, with reasons: those that change the source of the object that is refused, or name
+// the symbol. If none is known, none is: then nothing is known of the others either.
+func blame(fixes []deb.Fix, images []ImageResult) map[string]string {
+	blamed := map[string]string{}
+	for i := range images {
+		var refusals Refusals
+		if !errors.As(images[i].Err, &refusals) {
+			continue
+		}
+		for _, r := range refusals {
+			for _, f := range causes(fixes, r) {
+				text := fmt.Sprintf("%s: [%s] %s", cmp.Or(strings.TrimPrefix(r.File+": "+r.Symbol, ": "), images[i].Paths[0]), r.Code, r.Text)
+				blamed[f.Name] = cmp.Or(blamed[f.Name], text)
+			}
+		}
+	}
+	var out []deb.Fix
+	for _, f := range fixes {
+		if blamed[f.Name] == "" {
+			if below := standsUpon(f, out); below != "" {
+				blamed[f.Name] = "it may stand upon " + below + ", which is left out, for both change the same file"
+			}
+		}
+		if blamed[f.Name] != "" {
+			out = append(out, f)
+		}
+	}
+	return blamed
+}
+
+// causes are the fixes that a refusal may be about: of those that change the object's source, the ones that also have the symbol in what they
+// change, if there are such; else those that have the symbol, as a header with a structure does.
+func causes(fixes []deb.Fix, r Refusal) []deb.Fix {
+	if r.Code == "fix-incomplete" {
+		return nil
+	}
+	var touch, both, name []deb.Fix
+	for _, f := range fixes {
+		touches := slices.ContainsFunc(compiledFiles(f), func(file string) bool { return isObjectOf(r.File, file) })
+		names := r.Symbol != "" && f.Mentions(r.Symbol)
+		switch {
+		case touches && names:
+			both = append(both, f)
+		case touches:
+			touch = append(touch, f)
+		case names:
+			name = append(name, f)
+		}
+	}
+	for _, list := range [][]deb.Fix{both, append(name, touch...)} {
+		if len(list) > 0 {
+			return list
+		}
+	}
+	return nil
+}
+
+// isObjectOf tells whether an object may be made from a source, by their names: build systems put that of the program, or of a
+// directory, in front.
+func isObjectOf(object, source string) bool {
+	stem := func(s string) string { return strings.SplitN(filepath.Base(s), ".", 2)[0] }
+	o, s := stem(object), stem(source)
+	return !strings.Contains(filepath.Ext(source), "h") && s != "" && (o == s || strings.HasSuffix(o, "-"+s) || strings.HasSuffix(o, "_"+s))
+}
+
+// unfit refuses a file for which the objects cannot even be compared. The others of the package are not concerned.
+func unfit(file string, err error) Refusals {
+	return Refusals{diff.Refusal{Code: "target-unfit", File: file, Text: fmt.Sprintf("lpctl cannot read what is needed of this file: %v", err)}}
+}

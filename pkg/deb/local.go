@@ -1,0 +1,249 @@
+package deb
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"pault.ag/go/debian/control"
+	"pault.ag/go/debian/version"
+)
+
+// IsLocal tells a .dsc file or a directory of this machine from a version. No version has a slash.
+func IsLocal(want string) bool { return strings.Contains(want, "/") || strings.HasSuffix(want, ".dsc") }
+
+// OpenSource reads which source package a .dsc file describes, or an unpacked directory has. The name is what it should be.
+func OpenSource(path, name string) (*Source, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Source{}
+	if st.IsDir() {
+		err = s.readTree(path)
+	} else {
+		err = s.readDsc(path)
+	}
+	if err == nil && s.Name != name {
+		return nil, fmt.Errorf("%s is of the source package %s, not of %s, which --deb names", path, s.Name, name)
+	}
+	return s, err
+}
+
+func (s *Source) readDsc(path string) error {
+	list, err := paragraphs(path)
+	if err != nil || len(list) == 0 || list[0].Values["Source"] == "" {
+		return fmt.Errorf("%s is not a .dsc file, which describes a source package: %w", path, errors.Join(err, errNoSource))
+	}
+	p := list[0]
+	s.Name, s.Dsc, s.Binaries, s.paragraph = p.Values["Source"], path, splitList(p.Values["Binary"]), p
+	return s.setVersion(path, p.Values["Version"])
+}
+
+func (s *Source) setVersion(path, text string) error {
+	v, err := version.Parse(strings.TrimSpace(text))
+	if err != nil {
+		return fmt.Errorf("%s: %q is not a version of a Debian package: %w", path, text, err)
+	}
+	s.Version = v
+	return nil
+}
+
+var (
+	errNoSource = errors.New("it has no field Source")
+	heading     = regexp.MustCompile(`(?m)^([a-z0-9][a-z0-9+.-]*) \(([^()]+)\)`)
+)
+
+// readTree reads debian/changelog and debian/control.
+func (s *Source) readTree(dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, "debian/changelog"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s has no debian/changelog; name the top directory of an unpacked source package, or its .dsc file", dir)
+	} else if err != nil {
+		return err
+	}
+	m := heading.FindStringSubmatch(string(text))
+	if m == nil {
+		return fmt.Errorf("%s/debian/changelog does not begin with the name of a source package and a version", dir)
+	}
+	s.Name, s.Tree = m[1], dir
+	list, err := paragraphs(filepath.Join(dir, "debian/control"))
+	if err != nil {
+		return err
+	}
+	for _, p := range list {
+		if name := p.Values["Package"]; name != "" {
+			s.Binaries = append(s.Binaries, name)
+		}
+	}
+	return s.setVersion(dir, m[2])
+}
+
+// paragraphs reads a file of them; one that is signed, too. Whose the signature is nobody checks: it was named by its path.
+func paragraphs(path string) ([]control.Paragraph, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	r, err := control.NewParagraphReader(f, nil)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	list, err := r.All()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return list, nil
+}
+
+// filesOfDsc are the names of the files of a source package, as its description lists them.
+func filesOfDsc(p control.Paragraph) []string {
+	var names []string
+	for line := range strings.Lines(p.Values["Files"]) {
+		if f := strings.Fields(line); len(f) == 3 {
+			names = append(names, f[2])
+		}
+	}
+	return names
+}
+
+// copySource copies the files that a .dsc file of this machine names.
+func (s *Source) copySource(ctx context.Context, a *Archive, dir string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	for _, name := range append(filesOfDsc(s.paragraph), filepath.Base(s.Dsc)) {
+		from := filepath.Join(filepath.Dir(s.Dsc), name)
+		if _, err := os.Stat(from); err != nil {
+			if strings.HasSuffix(name, ".asc") {
+				continue
+			}
+			return "", fmt.Errorf("%s names %s, which is not beside it", s.Dsc, name)
+		}
+		if err := a.tool(ctx, "copy-source", "cp", from, filepath.Join(dir, name)); err != nil {
+			return "", err
+		}
+	}
+	return filepath.Join(dir, filepath.Base(s.Dsc)), nil
+}
+
+// writeDsc writes the description of a source package from what the archive's lists say of it.
+func (s *Source) writeDsc(dir string) error {
+	var b strings.Builder
+	own := s.ID() + ".dsc"
+	fmt.Fprintf(&b, "Format: %s\nSource: %s\nVersion: %s\nMaintainer: x\nArchitecture: any\nFiles:\n", s.paragraph.Values["Format"], s.Name, s.Version)
+	for line := range strings.Lines(s.paragraph.Values["Files"]) {
+		if f := strings.Fields(line); len(f) == 3 && f[2] != own {
+			b.WriteString(" " + strings.Join(f, " ") + "\n")
+		}
+	}
+	return os.WriteFile(filepath.Join(dir, own), []byte(b.String()), 0o644)
+}
+
+// stockBeside finds packages that were built from a source, as NAME_VERSION_amd64.deb beside its .dsc file or directory.
+func (s *Source) stockBeside() []string {
+	dir := filepath.Dir(s.Dsc + s.Tree)
+	var found []string
+	for _, name := range s.Binaries {
+		list, _ := filepath.Glob(filepath.Join(dir, name+"_"+s.Version.StringWithoutEpoch()+"*_amd64.deb")) // no pattern is broken: names have no brackets
+		for _, file := range list {
+			rest := strings.TrimPrefix(filepath.Base(file), name+"_"+s.Version.StringWithoutEpoch())
+			if rest == "_amd64.deb" || binNMU.MatchString(rest) {
+				found = append(found, file)
+			}
+		}
+	}
+	return found
+}
+
+var binNMU = regexp.MustCompile(`^\+b[0-9]+_amd64\.deb$`)
+
+// FetchStock gets the packages that were built from a source, and unpacks each into a directory of its name below dir: those beside a
+// source of this machine, or else the archive's.
+func (a *Archive) FetchStock(ctx context.Context, s *Source, dir string) error {
+	beside := s.stockBeside()
+	if !s.Local() || len(beside) == 0 {
+		list, err := a.FindBinaries(ctx, s)
+		if err != nil {
+			return err
+		}
+		return a.FetchBinaries(ctx, list, dir)
+	}
+	for _, file := range beside {
+		name, _, _ := strings.Cut(filepath.Base(file), "_")
+		if err := a.unpackBinary(ctx, file, filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DebianOf returns where the directory debian of a source is, unpacked; of the archive's, not more than that part is got, into dir.
+func (a *Archive) DebianOf(ctx context.Context, s *Source, dir string) (string, error) {
+	if s.Tree != "" {
+		return s.Tree, nil
+	}
+	get := a.FetchDebian
+	if s.Dsc != "" {
+		get = a.FetchSource
+	}
+	dsc, err := get(ctx, s, dir)
+	if err != nil {
+		return "", err
+	}
+	tree := filepath.Join(dir, "debian-only")
+	return tree, a.UnpackDebian(ctx, dsc, tree)
+}
+
+// CopyUpstream puts the tars of upstream's that came with one source where those of another are to be: both may have the same.
+func (a *Archive) CopyUpstream(ctx context.Context, from, to string) error {
+	tars, err := filepath.Glob(filepath.Join(from, "*.orig*.tar.*"))
+	if err != nil {
+		return err
+	}
+	for _, tar := range tars {
+		if err := errors.Join(os.MkdirAll(to, 0o755), a.tool(ctx, "copy-source", "cp", tar, to)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Sum tells one source of this machine from another of the same version; it is "" for the archive's, which has one.
+func (s *Source) Sum() (string, error) {
+	if s.Dsc != "" {
+		data, err := os.ReadFile(s.Dsc)
+		return fmt.Sprintf("%x", sha256.Sum256(data)), err
+	}
+	if s.Tree == "" {
+		return "", nil
+	}
+	files, err := filesOf(s.Tree)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	for _, name := range union(files, nil) {
+		fmt.Fprintf(h, "%s %v ", name, files[name].Mode())
+		if !files[name].Mode().IsRegular() {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(s.Tree, name))
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%x\n", sha256.Sum256(data))
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)), nil
+}

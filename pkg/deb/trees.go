@@ -1,0 +1,175 @@
+package deb
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"pault.ag/go/debian/version"
+)
+
+// Difference is what two unpacked sources with their patches applied differ in.
+type Difference struct {
+	Taken   []string  // files that count
+	LeftOut []LeftOut // files, or lines of files, that do not
+	Kept    []string  // of those, files that are now as the older version has them
+}
+
+// LeftOut is a file that differs, with the rule by which that does not count. Of a file that is taken it may be some lines.
+type LeftOut struct{ Path, Rule string }
+
+// Settle compares the tree of an older version with that of a newer one, and makes the newer one such that what was compiled of the
+// version itself is the older one's: debian/changelog, and lines that differ in the number of the version alone.
+func Settle(older, newer string, from, to version.Version) (*Difference, error) {
+	olds, err := filesOf(older)
+	if err != nil {
+		return nil, err
+	}
+	news, err := filesOf(newer)
+	if err != nil {
+		return nil, err
+	}
+	d := &Difference{}
+	v := versionsOf(from, to)
+	for _, name := range union(olds, news) {
+		was, is := olds[name], news[name]
+		same, err := sameFile(filepath.Join(older, name), filepath.Join(newer, name), was, is)
+		if err != nil {
+			return nil, err
+		}
+		if same {
+			continue
+		}
+		why := rule(name)
+		regular := was != nil && is != nil && was.Mode().IsRegular() && is.Mode().IsRegular()
+		switch {
+		case why == changelogRule && regular:
+			if err := d.keepFile(filepath.Join(older, name), filepath.Join(newer, name), is); err != nil {
+				return nil, err
+			}
+			d.Kept = append(d.Kept, name)
+		case why == "" && regular:
+			if err := d.keepVersions(older, newer, name, is, v); err != nil {
+				return nil, err
+			}
+			continue
+		case why == "":
+			d.Taken = append(d.Taken, name)
+			continue
+		}
+		d.LeftOut = append(d.LeftOut, LeftOut{name, why})
+	}
+	return d, nil
+}
+
+// filesOf lists the files of a tree, and what it has of links. What version control and quilt keep is no part of it.
+func filesOf(dir string) (map[string]fs.FileInfo, error) {
+	out := map[string]fs.FileInfo{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() {
+			if slices.Contains([]string{".git", ".pc"}, e.Name()) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		out[rel], err = e.Info()
+		return err
+	})
+	return out, err
+}
+
+func union(a, b map[string]fs.FileInfo) []string {
+	var names []string
+	for _, side := range []map[string]fs.FileInfo{a, b} {
+		for name := range side {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func sameFile(a, b string, was, is fs.FileInfo) (bool, error) {
+	switch {
+	case was == nil || is == nil || was.Mode() != is.Mode():
+		return false, nil
+	case was.Mode()&fs.ModeSymlink != 0:
+		x, err := os.Readlink(a)
+		y, other := os.Readlink(b)
+		return x == y, errors.Join(err, other)
+	case !was.Mode().IsRegular():
+		return true, nil
+	case was.Size() != is.Size():
+		return false, nil
+	}
+	x, err := os.ReadFile(a)
+	y, other := os.ReadFile(b)
+	return bytes.Equal(x, y), errors.Join(err, other)
+}
+
+// keepFile puts the older file in the place of the newer one, with the time of that.
+func (d *Difference) keepFile(older, newer string, is fs.FileInfo) error {
+	text, err := os.ReadFile(older)
+	if err != nil {
+		return err
+	}
+	return replace(newer, text, is)
+}
+
+// replace gives a file another text and leaves its time: by times make tells what is to be generated.
+func replace(path string, text []byte, is fs.FileInfo) error {
+	if err := os.Remove(path); err != nil { // it may be read-only
+		return err
+	}
+	return errors.Join(os.WriteFile(path, text, 0o600), os.Chmod(path, is.Mode().Perm()), os.Chtimes(path, is.ModTime(), is.ModTime()))
+}
+
+// keepVersions takes a file, but for lines that differ in the version alone.
+func (d *Difference) keepVersions(older, newer, name string, is fs.FileInfo, v versions) error {
+	old, err := os.ReadFile(filepath.Join(older, name))
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(newer, name)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(old, text) { // its mode differs
+		d.Taken = append(d.Taken, name)
+		return nil
+	}
+	kept, rules := v.keep(filepath.Base(name), old, text)
+	for _, r := range rules {
+		d.LeftOut = append(d.LeftOut, LeftOut{name, r})
+	}
+	if len(rules) > 0 {
+		if err := replace(path, kept, is); err != nil {
+			return err
+		}
+	}
+	if bytes.Equal(kept, old) {
+		d.Kept = append(d.Kept, name)
+	} else {
+		d.Taken = append(d.Taken, name)
+	}
+	return nil
+}
+
+// Nothing tells whether the trees are now the same but for files that no rule counts and that nobody keeps.
+func (d *Difference) Nothing() bool {
+	return len(d.Taken) == 0 && !slices.ContainsFunc(d.LeftOut, func(l LeftOut) bool {
+		return !slices.Contains(d.Kept, l.Path) && !strings.HasPrefix(l.Path, "debian/patches/")
+	})
+}

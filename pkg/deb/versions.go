@@ -1,0 +1,182 @@
+package deb
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	godiff "github.com/rogpeppe/go-internal/diff"
+	"github.com/sourcegraph/go-diff/diff"
+	"pault.ag/go/debian/version"
+)
+
+// versionRule and yearsRule are about lines that stay those of the older version, in files that are otherwise taken.
+const (
+	versionRule = "version strings"
+	yearsRule   = "years of copyright"
+)
+
+// versions are the numbers by which two upstream versions differ.
+type versions struct {
+	texts    [][2]string // older, newer, as they are written
+	from, to []int       // their parts; nil if it is one upstream version
+}
+
+var leadingNumbers = regexp.MustCompile(`^\d+(\.\d+)+`)
+
+func versionsOf(older, newer version.Version) versions {
+	v := versions{}
+	was, is := leadingNumbers.FindString(older.Version), leadingNumbers.FindString(newer.Version)
+	for _, t := range [][2]string{{older.StringWithoutEpoch(), newer.StringWithoutEpoch()}, {older.Version, newer.Version}, {was, is}} {
+		if t[0] != t[1] && leadingNumbers.MatchString(t[0]) && leadingNumbers.MatchString(t[1]) {
+			v.texts = append(v.texts, t)
+		}
+	}
+	if was != is && strings.Count(was, ".") == strings.Count(is, ".") {
+		v.from, v.to = parts(was), parts(is)
+	}
+	return v
+}
+
+func parts(numbers string) []int {
+	var out []int
+	for _, s := range strings.Split(numbers, ".") {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			return nil
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+var (
+	aNumber     = regexp.MustCompile(`[0-9]+`)
+	saysVersion = regexp.MustCompile(`(?i)version|AC_INIT|PACKAGE_`)
+	versionFile = regexp.MustCompile(`(?i)^version(\.(dat|h|m4|txt|sh|in))?$|version\.(h|h\.in|m4|dat)$`)
+	saysDate    = regexp.MustCompile(`(?i)date`)
+	months      = regexp.MustCompile(`(?i)\b(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(t(ember)?)?|oct(ober)?|nov(ember)?|dec(ember)?)\b`)
+	saysRight   = regexp.MustCompile(`(?i)copyright|\(c\)\s*(19|20)\d\d`)
+	years       = regexp.MustCompile(`\b(19|20)\d\d(\s*[-,]\s*(19|20)\d\d)*\b`)
+)
+
+// keep returns the new text with the lines of the old one where they differ in nothing but the version, its date, or years of
+// copyright, and the rules by which lines were kept.
+func (v versions) keep(name string, old, new []byte) ([]byte, []string) {
+	out := strings.SplitAfter(string(new), "\n")
+	d, err := diff.ParseFileDiff(godiff.Diff("a", old, "b", new))
+	if err != nil || d == nil {
+		return new, nil
+	}
+	inVersionFile := versionFile.MatchString(name)
+	var rules []string
+	for _, h := range d.Hunks {
+		line := int(h.NewStartLine) - 1
+		var gone, come []string
+		pair := func() {
+			for i := range come {
+				if len(gone) != len(come) {
+					break
+				}
+				if r := v.rule(gone[i], come[i], inVersionFile); r != "" {
+					out[line-len(come)+i] = gone[i]
+					rules = append(rules, r)
+				}
+			}
+			gone, come = nil, nil
+		}
+		for text := range strings.Lines(string(h.Body)) {
+			switch text[0] {
+			case '-':
+				gone = append(gone, text[1:])
+			case '+':
+				come = append(come, text[1:])
+				line++
+			case ' ':
+				pair()
+				line++
+			}
+		}
+		pair()
+	}
+	slices.Sort(rules)
+	return []byte(strings.Join(out, "")), slices.Compact(rules)
+}
+
+// rule says why two lines say the same, or "".
+func (v versions) rule(old, new string, inVersionFile bool) string {
+	if old == new {
+		return ""
+	}
+	about := inVersionFile || saysVersion.MatchString(old) && saysVersion.MatchString(new)
+	for _, t := range v.texts {
+		// One like 15.20 may be any number.
+		if (about || strings.Count(t[0], ".") > 1) && replaceWhole(new, t[1], t[0]) == old {
+			return versionRule
+		}
+	}
+	if saysRight.MatchString(old) && years.ReplaceAllString(old, "YEAR") == years.ReplaceAllString(new, "YEAR") {
+		return yearsRule
+	}
+	if v.from != nil && about && v.numbersAlike(old, new) {
+		return versionRule
+	}
+	if v.from != nil && inVersionFile && saysDate.MatchString(old) {
+		date := func(s string) string { return aNumber.ReplaceAllString(months.ReplaceAllString(s, "MONTH"), "0") }
+		if date(old) == date(new) {
+			return versionRule
+		}
+	}
+	return ""
+}
+
+// replaceWhole replaces a version where it is no part of a longer one.
+func replaceWhole(s, from, to string) string {
+	var out strings.Builder
+	isPart := func(c byte) bool { return c >= '0' && c <= '9' }
+	for {
+		i := strings.Index(s, from)
+		if i < 0 {
+			return out.String() + s
+		}
+		end := i + len(from)
+		if i > 0 && (isPart(s[i-1]) || s[i-1] == '.' && i > 1 && isPart(s[i-2])) || end < len(s) && (isPart(s[end]) || s[end] == '.' && end+1 < len(s) && isPart(s[end+1])) {
+			out.WriteString(s[:end])
+		} else {
+			out.WriteString(s[:i] + to)
+		}
+		s = s[end:]
+	}
+}
+
+// numbersAlike tells whether two lines differ in numbers alone, and all that differ are the same part of both versions, or
+// all of the version in one number (30017 for 3.0.17).
+func (v versions) numbersAlike(old, new string) bool {
+	if aNumber.ReplaceAllString(old, "0") != aNumber.ReplaceAllString(new, "0") {
+		return false
+	}
+	was, is := aNumber.FindAllString(old, -1), aNumber.FindAllString(new, -1)
+	for i := range was {
+		if was[i] == is[i] {
+			continue
+		}
+		o, err1 := strconv.Atoi(was[i])
+		n, err2 := strconv.Atoi(is[i])
+		if err1 != nil || err2 != nil || !v.pairs(o, n) {
+			return false
+		}
+	}
+	return true
+}
+
+func (v versions) pairs(old, new int) bool {
+	whole := [2]int{}
+	for i := range v.from {
+		if v.from[i] == old && v.to[i] == new {
+			return true
+		}
+		whole[0], whole[1] = whole[0]*100+v.from[i], whole[1]*100+v.to[i]
+	}
+	return len(v.from) > 2 && whole == [2]int{old, new}
+}
