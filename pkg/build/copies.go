@@ -1,0 +1,52 @@
+package build
+
+import (
+	"debug/elf"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/link"
+	"lpatch/pkg/lpelf"
+)
+
+// hasOwnCode tells whether a stripped target, in which code of an object was found, has some that no linked object explains. The programs
+// of one package have functions alike: each its usage(), and the static ones of a common header. By such code an object of one
+// program seems to be in all of them.
+func (b *builder) hasOwnCode(im *link.Image, obj *diff.Object) bool {
+	linked := map[string]bool{}
+	for name := range b.oldIn.objects {
+		other, err := b.old.get(name)
+		if b.old.raw[name] == nil {
+			continue
+		}
+		if err != nil {
+			return true
+		}
+		for _, f := range other.Functions() {
+			linked[codeOf(other, f)] = true
+		}
+	}
+	for _, f := range obj.Functions() {
+		if _, cold := diff.ColdParent(f.Name); cold || linked[codeOf(obj, f)] {
+			continue
+		}
+		if _, err := link.Locate(im, obj, []*lpelf.Symbol{f}); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// codeOf is what an object has of a function: its bytes, without what the linker puts in, and the names that it refers to.
+func codeOf(obj *diff.Object, f *lpelf.Symbol) string {
+	sec := obj.SectionOf(f)
+	if sec == nil || f.Value+f.Size > uint64(len(sec.Data)) {
+		return f.Name
+	}
+	code := string(sec.Data[f.Value : f.Value+f.Size])
+	for _, r := range obj.RefsIn(sec, f.Value, f.Size) {
+		if r.Sym != nil && r.Sym.Type != elf.STT_SECTION && r.Sym.Bind != elf.STB_LOCAL {
+			code += "\x00" + r.Sym.Name
+		}
+	}
+	return code
+}

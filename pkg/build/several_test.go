@@ -1,0 +1,67 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/filetest"
+)
+
+// severalTree is a package of three programs, as openssh is: objects of an archive, which each of them takes some of, and objects
+// of their own. scp.c has much of what ssh.c has, so that by its code alone it looks like a part of both.
+var severalTree = map[string]string{
+	"misc.c":   miscC,
+	"packet.c": "int packet(int n) { int s = 0; for (int i = 0; i < n; i++) { s += i * n ^ 3; if (s % 11 == n) s -= 1717; else if (s > 90000) s /= 13; } return s; }\n",
+	"helper.h": "#include <stdio.h>\n#include <stdlib.h>\n__attribute__((noinline)) static void usage(const char *s) { fprintf(stderr, \"usage: %s [-v] host\\n\", s); exit(1); }\n" +
+		"__attribute__((noinline)) static int number(const char *s) { char *e; long n = strtol(s, &e, 10); if (*e || n < 0 || n > 999) usage(s); return n; }\n",
+	"ssh.c":  "#include \"helper.h\"\nint misc(int); int packet(int);\nint main(int c, char **v) { if (c < 2) usage(v[0]); printf(\"%d\\n\", misc(number(v[1])) + packet(c)); return 0; }\n",
+	"scp.c":  "#include \"helper.h\"\nint misc(int);\n__attribute__((noinline)) static int source(int n) { int s = misc(n); while (s > 1000) { s -= s / 7 + 5; if (s % 13 == 2) puts(\"source\"); } return s - 5; }\nint main(int c, char **v) { if (c < 2) usage(v[0]); printf(\"%d\\n\", source(number(v[1]))); return 0; }\n",
+	"sshd.c": "#include \"helper.h\"\nint packet(int);\nint main(int c, char **v) { if (c < 2) usage(v[0]); printf(\"%d\\n\", packet(number(v[1]))); return 0; }\n",
+	"Makefile": `CFLAGS = -g -O2
+all: ssh scp sshd
+libssh.a: misc.o packet.o
+	ar rcs $@ $^
+ssh scp sshd: %: %.o libssh.a
+	gcc -o $@ $< -L. -lssh $(LDFLAGS)
+`,
+}
+
+const miscC = "int misc(int n) { int s = 0; for (int i = 3; i < n; i++) { s = s * 31 + i; if (s % 17 == 4) s ^= 0x5a5a; else if (s < 0) s += 99991; } return s + n * 7; }\n"
+
+// fixOf is the unified diff of a file of one line, or of the line at a number.
+func fixOf(name string, line int, old, new string) string {
+	return fmt.Sprintf("--- a/%s\n+++ b/%s\n@@ -%d +%d @@\n-%s\n+%s\n", name, name, line, line, old, new)
+}
+
+// TestSeveralPrograms: what is part of which program is what the links say, for stripped programs too, and also for those that no build
+// here makes byte for byte.
+func TestSeveralPrograms(t *testing.T) {
+	for _, flags := range []string{"", "-Wl,--build-id=0x0102030405060708", "-Wl,--gc-sections"} {
+		dir := t.TempDir()
+		tree, stock, fix := filepath.Join(dir, "tree"), filepath.Join(dir, "stock"), filepath.Join(dir, "fix.patch")
+		filetest.Tree(t, tree, severalTree)
+		filetest.Tree(t, stock, severalTree)
+		source := strings.Split(severalTree["scp.c"], "\n")[2]
+		misc := strings.TrimSuffix(miscC, "\n")
+		write(t, fix, []byte(fixOf("scp.c", 3, source, strings.Replace(source, "- 5", "- 6", 1))+fixOf("misc.c", 1, misc, strings.Replace(misc, "99991", "99999", 1))))
+		runIn(t, stock, []string{"sh", "-ec", "make LDFLAGS=" + flags + "; strip ssh scp sshd"})
+		list, err := FromSourceEach(context.Background(), SourceOptions{Source: tree, Patch: fix, Command: []string{"make", "LDFLAGS=-s"}, Name: "fix", Tool: "test"},
+			[]string{stock + "/ssh", stock + "/scp", stock + "/sshd"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		for _, r := range list {
+			got[filepath.Base(r.File)] = outcome(r.Result, r.Err)
+		}
+		want := map[string]string{"ssh": "functions misc", "scp": "functions misc source", "sshd": "nothing nothing to do: old and new do not differ in " + stock + "/sshd (misc.o: not linked into it; scp.o: not linked into it)"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("flags %q: %s", flags, diff)
+		}
+	}
+}
