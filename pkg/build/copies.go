@@ -1,8 +1,6 @@
 package build
 
 import (
-	"debug/elf"
-
 	"lpatch/pkg/diff"
 	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
@@ -36,17 +34,11 @@ func (b *builder) hasOwnCode(im *link.Image, obj *diff.Object) bool {
 	return false
 }
 
-// codeOf is what an object has of a function: its bytes, without what the linker puts in, and the names that it refers to.
+// codeOf is what an object has of a function, without what the linker puts in: what one that was found in the target may be as well.
 func codeOf(obj *diff.Object, f *lpelf.Symbol) string {
 	sec := obj.SectionOf(f)
 	if sec == nil || f.Value+f.Size > uint64(len(sec.Data)) {
 		return f.Name
 	}
-	code := string(sec.Data[f.Value : f.Value+f.Size])
-	for _, r := range obj.RefsIn(sec, f.Value, f.Size) {
-		if r.Sym != nil && r.Sym.Type != elf.STT_SECTION && r.Sym.Bind != elf.STB_LOCAL {
-			code += "\x00" + r.Sym.Name
-		}
-	}
-	return code
+	return string(sec.Data[f.Value : f.Value+f.Size])
 }

@@ -18,7 +18,7 @@ var severalTree = map[string]string{
 	"misc.c":   miscC,
 	"packet.c": "int packet(int n) { int s = 0; for (int i = 0; i < n; i++) { s += i * n ^ 3; if (s % 11 == n) s -= 1717; else if (s > 90000) s /= 13; } return s; }\n",
 	"helper.h": "#include <stdio.h>\n#include <stdlib.h>\n__attribute__((noinline)) static void usage(const char *s) { fprintf(stderr, \"usage: %s [-v] host\\n\", s); exit(1); }\n" +
-		"__attribute__((noinline)) static int number(const char *s) { char *e; long n = strtol(s, &e, 10); if (*e || n < 0 || n > 999) usage(s); return n; }\n",
+		"__attribute__((noinline)) static int number(const char *s) { char *e; long n = strtol(s, &e, 10); int dots = 0; for (const char *c = s; *c; c++) { if (*c == '.') dots++; else if (*c == ':') dots += 100; if (dots > 3 && c[1] == 0) usage(s); } if (*e || n < 0 || n > 999 || dots == 7) usage(s); return n * 3 + dots; }\n",
 	"ssh.c":  "#include \"helper.h\"\nint misc(int); int packet(int);\nint main(int c, char **v) { if (c < 2) usage(v[0]); printf(\"%d\\n\", misc(number(v[1])) + packet(c)); return 0; }\n",
 	"scp.c":  "#include \"helper.h\"\nint misc(int);\n__attribute__((noinline)) static int source(int n) { int s = misc(n); while (s > 1000) { s -= s / 7 + 5; if (s % 13 == 2) puts(\"source\"); } return s - 5; }\nint main(int c, char **v) { if (c < 2) usage(v[0]); printf(\"%d\\n\", source(number(v[1]))); return 0; }\n",
 	"sshd.c": "#include \"helper.h\"\nint packet(int);\nint main(int c, char **v) { if (c < 2) usage(v[0]); printf(\"%d\\n\", packet(number(v[1]))); return 0; }\n",

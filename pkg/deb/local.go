@@ -107,15 +107,29 @@ func paragraphs(path string) ([]control.Paragraph, error) {
 	return list, nil
 }
 
-// filesOfDsc are the names of the files of a source package, as its description lists them.
-func filesOfDsc(p control.Paragraph) []string {
-	var names []string
-	for line := range strings.Lines(p.Values["Files"]) {
-		if f := strings.Fields(line); len(f) == 3 {
-			names = append(names, f[2])
+// sourceFile is a file of a source package, as its description lists it.
+type sourceFile struct{ name, size, sum string } // sum is of MD5
+
+// listed returns the files that a description lists. Some lists of archives have other sums than MD5 only, which a description has
+// to have in its form, and which nobody checks: apt has checked the others.
+func listed(p control.Paragraph) []sourceFile {
+	for _, field := range []string{"Files", "Checksums-Sha256", "Checksums-Sha512"} {
+		var out []sourceFile
+		for line := range strings.Lines(p.Values[field]) {
+			f := strings.Fields(line)
+			if len(f) != 3 {
+				continue
+			}
+			if field != "Files" {
+				f[0] = f[0][:min(32, len(f[0]))]
+			}
+			out = append(out, sourceFile{f[2], f[1], f[0]})
+		}
+		if len(out) > 0 {
+			return out
 		}
 	}
-	return names
+	return nil
 }
 
 // copySource copies the files that a .dsc file of this machine names.
@@ -123,7 +137,8 @@ func (s *Source) copySource(ctx context.Context, a *Archive, dir string) (string
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	for _, name := range append(filesOfDsc(s.paragraph), filepath.Base(s.Dsc)) {
+	for _, f := range append(listed(s.paragraph), sourceFile{name: filepath.Base(s.Dsc)}) {
+		name := f.name
 		from := filepath.Join(filepath.Dir(s.Dsc), name)
 		if _, err := os.Stat(from); err != nil {
 			if strings.HasSuffix(name, ".asc") {
@@ -143,9 +158,9 @@ func (s *Source) writeDsc(dir string) error {
 	var b strings.Builder
 	own := s.ID() + ".dsc"
 	fmt.Fprintf(&b, "Format: %s\nSource: %s\nVersion: %s\nMaintainer: x\nArchitecture: any\nFiles:\n", s.paragraph.Values["Format"], s.Name, s.Version)
-	for line := range strings.Lines(s.paragraph.Values["Files"]) {
-		if f := strings.Fields(line); len(f) == 3 && f[2] != own {
-			b.WriteString(" " + strings.Join(f, " ") + "\n")
+	for _, f := range listed(s.paragraph) {
+		if f.name != own {
+			fmt.Fprintf(&b, " %s %s %s\n", f.sum, f.size, f.name)
 		}
 	}
 	return os.WriteFile(filepath.Join(dir, own), []byte(b.String()), 0o644)
