@@ -62,8 +62,8 @@ type packageJSON struct {
 	LeftOut  []string `json:"left_out"`
 	// FixesRefused are those that were left out so that others can be built.
 	FixesRefused []fixJSON `json:"fixes_refused"`
-	Result   string   `json:"result"` // built, refused, nothing
-	BuildS   float64  `json:"build_s"`
+	Result       string    `json:"result"` // built, refused, nothing
+	BuildS       float64   `json:"build_s"`
 }
 
 // fixJSON is a fix that was left out.

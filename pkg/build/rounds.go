@@ -142,7 +142,7 @@ func (p *packager) applyEach(ctx context.Context, tree string) error {
 	for _, f := range p.fixes {
 		if below := standsUpon(f, misfit); below != "" {
 			misfit = append(misfit, f)
-			p.refuseFix(f, "it may stand upon "+below+", which is left out, for both change the same file")
+			p.refuseFix(f, upon(below))
 			continue
 		}
 		p.o.Progress.Say("applying %s", f.Name)
@@ -184,6 +184,10 @@ func standsUpon(f deb.Fix, earlier []deb.Fix) string {
 	return ""
 }
 
+func upon(below string) string {
+	return "it may stand upon " + below + ", which is left out, for both change the same file or are of one CVE"
+}
+
 var cve = regexp.MustCompile(`(?i)CVE-[0-9]+-[0-9]+`)
 
 func compiledFiles(f deb.Fix) []string {
@@ -214,7 +218,7 @@ func blame(fixes []deb.Fix, images []ImageResult) map[string]string {
 	for _, f := range fixes {
 		if blamed[f.Name] == "" {
 			if below := standsUpon(f, out); below != "" {
-				blamed[f.Name] = "it may stand upon " + below + ", which is left out, for both change the same file"
+				blamed[f.Name] = upon(below)
 			}
 		}
 		if blamed[f.Name] != "" {
@@ -261,5 +265,5 @@ func isObjectOf(object, source string) bool {
 
 // unfit refuses a file for which the objects cannot even be compared. The others of the package are not concerned.
 func unfit(file string, err error) Refusals {
-	return Refusals{diff.Refusal{Code: "target-unfit", File: file, Text: fmt.Sprintf("lpctl cannot read what is needed of this file: %v", err)}}
+	return Refusals{diff.Refusal{Code: "target-unfit", File: file, Text: fmt.Sprintf("lpctl cannot read what is needed of this file, and the others of the package are not concerned: %v", err)}}
 }
