@@ -101,6 +101,8 @@ func TestVersionLines(t *testing.T) {
 		{"3.0.17", "3.0.20", "a.h", "#define X_VERSION_MICRO 17", "#define X_VERSION_MICRO 20", versionRule},
 		{"3.0.17", "3.0.20", "a.h", "#define X_VERSION_MICRO 18", "#define X_VERSION_MICRO 20", ""},
 		{"3.0.17", "3.0.20", "a.h", "#define X_VERSION_MICRO 17 + a", "#define X_VERSION_MICRO 20 + b", ""},
+		{"3.0.17", "3.0.20", "a.h", "#define PROTOCOL_VERSION 17", "#define PROTOCOL_VERSION 20", ""},
+		{"1.0-1", "1.0-2", "a.c", "if (copyright && year < 1999)", "if (copyright && year < 2000)", ""},
 		{"8.2.32", "8.2.36", "a.h", "#define PHP_VERSION_ID 80232", "#define PHP_VERSION_ID 80236", versionRule},
 		{"15.18-0", "15.20-0", "a.c", "f(15.18)", "f(15.20)", ""},
 		{"15.18-0", "15.20-0", "configure", "PACKAGE_VERSION='15.18'", "PACKAGE_VERSION='15.20'", versionRule},

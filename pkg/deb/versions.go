@@ -54,6 +54,9 @@ func parts(numbers string) []int {
 var (
 	aNumber     = regexp.MustCompile(`[0-9]+`)
 	saysVersion = regexp.MustCompile(`(?i)version|AC_INIT|PACKAGE_`)
+	// A version of something else, such as a protocol, may go from the same number to the same in the same release.
+	saysPart    = regexp.MustCompile(`(?i)version_?(major|minor|micro|patch|patchlevel|release|revision)|(major|minor|micro|patch|release|revision)_?version`)
+	inCode      = regexp.MustCompile(`[=<>]\s*(19|20)\d\d`)
 	versionFile = regexp.MustCompile(`(?i)^version(\.(dat|h|m4|txt|sh|in))?$|version\.(h|h\.in|m4|dat)$`)
 	saysDate    = regexp.MustCompile(`(?i)date`)
 	months      = regexp.MustCompile(`(?i)\b(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(t(ember)?)?|oct(ober)?|nov(ember)?|dec(ember)?)\b`)
@@ -116,10 +119,10 @@ func (v versions) rule(old, new string, inVersionFile bool) string {
 			return versionRule
 		}
 	}
-	if saysRight.MatchString(old) && years.ReplaceAllString(old, "YEAR") == years.ReplaceAllString(new, "YEAR") {
+	if saysRight.MatchString(old) && !inCode.MatchString(old) && years.ReplaceAllString(old, "YEAR") == years.ReplaceAllString(new, "YEAR") {
 		return yearsRule
 	}
-	if v.from != nil && about && v.numbersAlike(old, new) {
+	if v.from != nil && about && v.numbersAlike(old, new, inVersionFile || saysPart.MatchString(old)) {
 		return versionRule
 	}
 	if v.from != nil && inVersionFile && saysDate.MatchString(old) {
@@ -150,9 +153,9 @@ func replaceWhole(s, from, to string) string {
 	}
 }
 
-// numbersAlike tells whether two lines differ in numbers alone, and all that differ are the same part of both versions, or
-// all of the version in one number (30017 for 3.0.17).
-func (v versions) numbersAlike(old, new string) bool {
+// numbersAlike tells whether two lines differ in numbers alone, and all that differ are all of the version in one number (30017 for
+// 3.0.17), or the same part of both versions, if the line is about parts.
+func (v versions) numbersAlike(old, new string, ofParts bool) bool {
 	if aNumber.ReplaceAllString(old, "0") != aNumber.ReplaceAllString(new, "0") {
 		return false
 	}
@@ -163,17 +166,17 @@ func (v versions) numbersAlike(old, new string) bool {
 		}
 		o, err1 := strconv.Atoi(was[i])
 		n, err2 := strconv.Atoi(is[i])
-		if err1 != nil || err2 != nil || !v.pairs(o, n) {
+		if err1 != nil || err2 != nil || !v.pairs(o, n, ofParts) {
 			return false
 		}
 	}
 	return true
 }
 
-func (v versions) pairs(old, new int) bool {
+func (v versions) pairs(old, new int, ofParts bool) bool {
 	whole := [2]int{}
 	for i := range v.from {
-		if v.from[i] == old && v.to[i] == new {
+		if ofParts && v.from[i] == old && v.to[i] == new {
 			return true
 		}
 		whole[0], whole[1] = whole[0]*100+v.from[i], whole[1]*100+v.to[i]
