@@ -102,7 +102,8 @@ func union(a, b map[string]fs.FileInfo) []string {
 
 func sameFile(a, b string, was, is fs.FileInfo) (bool, error) {
 	switch {
-	case was == nil || is == nil || was.Mode() != is.Mode():
+	// Of the permissions, whether it is a program counts: the others are the umask's of who has unpacked it.
+	case was == nil || is == nil || was.Mode().Type() != is.Mode().Type() || was.Mode().IsRegular() && (was.Mode()^is.Mode())&0o100 != 0:
 		return false, nil
 	case was.Mode()&fs.ModeSymlink != 0:
 		x, err := os.Readlink(a)

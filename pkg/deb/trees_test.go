@@ -42,6 +42,9 @@ func TestSettle(t *testing.T) {
 	if err := os.Chmod(filepath.Join(newer, "run"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Chmod(filepath.Join(newer, "src/same.c"), 0o664); err != nil {
+		t.Fatal(err)
+	}
 	got, err := Settle(older, newer, parse(t, "3.0.17-1"), parse(t, "3.0.20-1"))
 	if err != nil {
 		t.Fatal(err)
