@@ -2,14 +2,14 @@ package build
 
 import (
 	"lpatch/pkg/diff"
-	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/match"
 )
 
 // hasOwnCode tells whether a stripped target, in which code of an object was found, has some that no linked object explains. The programs
 // of one package have functions alike: each its usage(), and the static ones of a common header. By such code an object of one
 // program seems to be in all of them.
-func (b *builder) hasOwnCode(im *link.Image, obj *diff.Object) bool {
+func (b *builder) hasOwnCode(im *match.Target, obj *diff.Object) bool {
 	linked := map[string]bool{}
 	for name := range b.oldIn.objects {
 		other, err := b.old.get(name)
@@ -27,7 +27,7 @@ func (b *builder) hasOwnCode(im *link.Image, obj *diff.Object) bool {
 		if _, cold := diff.ColdParent(f.Name); cold || linked[codeOf(obj, f)] {
 			continue
 		}
-		if _, err := link.Locate(im, obj, []*lpelf.Symbol{f}); err == nil {
+		if _, err := match.Locate(im, obj, []*lpelf.Symbol{f}); err == nil {
 			return true
 		}
 	}

@@ -246,7 +246,7 @@ func (p *packager) makePatches() error {
 		b, err := prepare(Options{
 			Target: im.file, Symbols: im.twin, Libraries: p.libraries(im), Old: []string{p.path("old")}, New: []string{p.path("new")}, Links: links,
 			NotPartOf: p.o.NotPartOf,
-			Allowed: p.o.Allowed, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.old.Version, strings.Join(p.res.Fixes, ", ")),
+			Allowed:   p.o.Allowed, Name: r.Name, Tool: p.o.Tool, Description: fmt.Sprintf("%s %s: %s", p.o.Source, p.old.Version, strings.Join(p.res.Fixes, ", ")),
 		})
 		if err != nil {
 			r.Err = unfit(im.paths[0], err)
