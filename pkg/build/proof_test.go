@@ -192,6 +192,9 @@ func TestProofOfSource(t *testing.T) {
 	}
 	const unseen = "object-unseen T :no compiler was seen to link a file of this name, with its needed libraries and exports, so it is not known what it is made of; " +
 		"have it linked by gcc, g++ or clang, called by name, and give it the name that the build gives it"
+	// A linker that nobody knows for one, and which links what gcc would.
+	const glue = "gcc -O2 -g -c main.c a.c; gcc -O2 -S b.c; as b.s -o b.o; cp $(readlink -f /usr/bin/ld.bfd) glue; d=/usr/lib/x86_64-linux-gnu; " +
+		"./glue -o app -dynamic-linker /lib64/ld-linux-x86-64.so.2 $d/crt1.o $d/crti.o main.o a.o b.o -L$d -lc $d/crtn.o"
 	const linkVariant = "gcc -O2 -g -ffunction-sections -c main.c a.c be1.c b.c; gcc -Wl,--gc-sections main.o a.o $BE.o -o app"
 	const stands = "object-not-found b.o :it differs, and T has something of its names or code, though the build does not link it into a file of that name; " +
 		"have the build make exactly the target, and give the target the name that the build gives it"
@@ -204,8 +207,8 @@ func TestProofOfSource(t *testing.T) {
 		stock   string // makes the target; with "+" in front it is done after the command
 		want    string
 	}{
-		{"link not seen, what changes not seen", three, fixes("b"), "gcc -O2 -g -c main.c a.c; gcc -O2 -S b.c; as b.s -o b.o; /usr/bin/gcc main.o a.o b.o -o app", "+:", unseen},
-		{"link not seen, half of what changes seen", three, fixes("a") + fixes("b"), "gcc -O2 -g -c main.c a.c; gcc -O2 -S b.c; as b.s -o b.o; /usr/bin/gcc main.o a.o b.o -o app", "+:", unseen},
+		{"link not seen, what changes not seen", three, fixes("b"), glue, "+:", unseen},
+		{"link not seen, half of what changes seen", three, fixes("a") + fixes("b"), glue, "+:", unseen},
 		{"link of another program of the same name", three, fixes("b"), "mkdir -p examples; gcc -O2 -g -c main.c a.c b.c; gcc main.o a.o b.o -o big; printf 'int acheck(int); int main(int c, char **v) { for (int i = 0; i < c; i++) c += i * 7 ^ c >> 3; return acheck(c) > 1234 ? c * 31 : c - 12345; }' >x.c; gcc -O2 -g x.c a.o -o examples/app; cp big app",
 			"+strip app", "needs-symbols b.o :"},
 		{"one of two that stand for each other", variants, fixes("b"), "BE=be1; " + linkVariant, "BE=b; " + linkVariant, stands},
