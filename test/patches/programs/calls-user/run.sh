@@ -1,6 +1,7 @@
 . "$CASE/../calls-path/common.sh"
 command -v setpriv >/dev/null && [ "$(id -u)" = 0 ] || exit 77
-chmod 755 . && mkdir u && chown 65534:65534 u && cd u && chmod 711 .. || exit 9
+# Below a directory that everybody may enter, unlike the test's own.
+u=$(mktemp -d) && trap 'rm -rf "$u"' EXIT && chown 65534:65534 "$u" && cd "$u" || exit 9
 cp "$LPCTL" lpctl; chmod 755 lpctl
 before=$(grep -c . /proc/mounts)
 printf '%s\n' "#!/bin/sh" 'exec setpriv --reuid 65534 --regid 65534 --clear-groups env HOME=/nonexistent TMPDIR='"$PWD/tmp"' '"$PWD/lpctl"' "$@"' >lpctl-user
