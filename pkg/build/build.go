@@ -134,9 +134,9 @@ func (b *builder) compareAll() error {
 		b.images = l.images(target)
 		b.compareLinks()
 	}
-	pairs, err = b.withoutLTO(pairs)
-	if err != nil || slices.ContainsFunc(b.refusals, func(r Refusal) bool { return r.Code == "lto" }) {
-		return err
+	pairs = b.withoutLTO(pairs)
+	if slices.ContainsFunc(b.refusals, func(r Refusal) bool { return r.Code == "lto" }) {
+		return nil
 	}
 	if err := b.recover(); err != nil {
 		return err
@@ -256,6 +256,11 @@ func (b *builder) compare(pairs []pair) error {
 			b.changed[changeKey(res.Old, ch.Old)] = true
 		}
 	}
+	return b.settle(pairs, all, changed, adding)
+}
+
+// settle finds in the target what differs, and what must go with it.
+func (b *builder) settle(pairs []pair, all, changed, adding []*diff.Result) error {
 	b.checkStaticsMoved(all)
 	if err := b.locate(changed); err != nil {
 		return err

@@ -17,7 +17,7 @@ func isBitcode(data []byte) bool { return bytes.HasPrefix(data, []byte("BC\xc0\x
 // withoutLTO takes out the objects that are input for link-time optimisation. Where the builds have kept what was made of them,
 // that stands for them. Else those that may be part of the target are refused if they differ, or if anything else does; so is a
 // target that was linked so.
-func (b *builder) withoutLTO(pairs []pair) ([]pair, error) {
+func (b *builder) withoutLTO(pairs []pair) []pair {
 	var out []pair
 	var inputs []string
 	differ := false
@@ -46,7 +46,7 @@ func (b *builder) withoutLTO(pairs []pair) ([]pair, error) {
 			b.refuseLTO(b.im.Path, "its symbol table or debug information says that it was linked with -flto: "+ltoAdvice)
 		}
 	}
-	return out, nil
+	return out
 }
 
 // refuseInputs gives one reason for all objects that are input for link-time optimisation.

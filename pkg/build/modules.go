@@ -45,12 +45,7 @@ func (b *builder) unifyModules(olds, news map[string][]byte) error {
 		target := b.targetModules(old)
 		rename = func(number string) string { return cmp.Or(target[number], number) }
 	}
-	toOld := map[string]string{}
-	for name, number := range new.numbers {
-		if was := old.numbers[name]; was != "" {
-			toOld[number] = was
-		}
-	}
+	toOld := old.numbersOf(new)
 	suffix := func(name string) string {
 		m := promoted.FindStringSubmatch(name)
 		if m == nil {
@@ -83,6 +78,17 @@ func (b *builder) unifyModules(olds, news map[string][]byte) error {
 		}
 	}
 	return nil
+}
+
+// numbersOf are the numbers of objects on this side by those that they have on the other.
+func (m *modules) numbersOf(other *modules) map[string]string {
+	to := map[string]string{}
+	for name, number := range other.numbers {
+		if was := m.numbers[name]; was != "" {
+			to[number] = was
+		}
+	}
+	return to
 }
 
 // becameGlobal finds what an object has with such a number on one side and without on the other, for another module began or

@@ -191,13 +191,11 @@ func prefixMap() []string {
 }
 
 func realCompiler(name string) (string, error) {
+	own, _ := os.Stat("/proc/self/exe") // it must not call itself for ever
 	for _, dir := range filepath.SplitList(os.Getenv(shimPathEnv)) {
 		path := filepath.Join(dir, name)
 		st, err := os.Stat(path)
-		if err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
-			continue
-		}
-		if own, err := os.Stat("/proc/self/exe"); err != nil || !os.SameFile(st, own) { // else it would call itself for ever
+		if err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 && (own == nil || !os.SameFile(st, own)) {
 			return path, nil
 		}
 	}

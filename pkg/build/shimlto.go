@@ -58,7 +58,7 @@ func (l *late) prepare(s *step, real string) error {
 		wrapper, err := exec.Command(real, "-print-prog-name="+ltoWrapper).Output()
 		name := strings.TrimSpace(string(wrapper))
 		if err != nil || !filepath.IsAbs(name) {
-			return nil // it cannot optimise
+			return nil //nolint:nilerr // it cannot optimise
 		}
 		l.args = append(s.ownFlags(), "-B"+filepath.Join(os.Getenv(shimEnv), wrapperBin)+"/")
 		return errors.Join(os.Setenv(keepEnv, dir), os.Setenv(wrapperEnv, name))
@@ -141,9 +141,7 @@ func (l *late) find(s *step, real, text string) error {
 		if err := s.linkAgain(real, l); err != nil {
 			return err
 		}
-		for _, name := range ltoInput.FindAllString(text, -1) {
-			l.names = append(l.names, name)
-		}
+		l.names = append(l.names, ltoInput.FindAllString(text, -1)...)
 	}
 	names, _ := os.ReadFile(filepath.Join(l.dir, keptNames))
 	l.names = append(l.names, strings.Fields(string(names))...)
@@ -204,7 +202,7 @@ func (l *late) record(s *step, output string) (own linkInput, why string, err er
 		f, err := lpelf.Open(name)
 		switch {
 		case err != nil:
-			return linkInput{}, lateNoPlace + " (" + err.Error() + ")", nil
+			return linkInput{}, lateNoPlace + " (" + err.Error() + ")", nil //nolint:nilerr // it is why
 		case f.HoldsLTO():
 			return linkInput{}, "it is linked with -r and -flto, and what runs is made of that later", nil
 		}
@@ -212,7 +210,7 @@ func (l *late) record(s *step, output string) (own linkInput, why string, err er
 	joined := filepath.Join(l.dir, "joined")
 	out, err := exec.Command("ld", slices.Concat([]string{"-r", "--unique", "-o", joined}, l.files)...).CombinedOutput()
 	if err != nil {
-		return linkInput{}, fmt.Sprintf("%s: ld -r --unique: %s", lateNoPlace, strings.TrimSpace(string(out))), nil
+		return linkInput{}, fmt.Sprintf("%s: ld -r --unique: %s", lateNoPlace, strings.TrimSpace(string(out))), nil //nolint:nilerr // it is why
 	}
 	data, err := os.ReadFile(joined)
 	if err != nil {

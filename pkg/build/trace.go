@@ -124,13 +124,13 @@ func (t *tracer) begin(pid int) error {
 	if _, err := unix.Wait4(pid, &ws, 0, nil); err != nil {
 		return err
 	}
-	if err := ptrace(unix.PTRACE_DETACH, pid, 0, uintptr(unix.SIGSTOP)); err != nil {
+	if err := ptrace(unix.PTRACE_DETACH, pid, uintptr(unix.SIGSTOP)); err != nil {
 		return err
 	}
-	if err := ptrace(unix.PTRACE_SEIZE, pid, 0, traceOptions); err != nil {
+	if err := ptrace(unix.PTRACE_SEIZE, pid, traceOptions); err != nil {
 		return err
 	}
-	if err := ptrace(unix.PTRACE_INTERRUPT, pid, 0, 0); err != nil {
+	if err := ptrace(unix.PTRACE_INTERRUPT, pid, 0); err != nil {
 		return err
 	}
 	if _, err := unix.Wait4(pid, &ws, unix.WALL, nil); err != nil {
@@ -140,11 +140,11 @@ func (t *tracer) begin(pid int) error {
 	if err := unix.Kill(pid, unix.SIGCONT); err != nil {
 		return err
 	}
-	return ptrace(unix.PTRACE_CONT, pid, 0, 0)
+	return ptrace(unix.PTRACE_CONT, pid, 0)
 }
 
-func ptrace(request, pid int, addr, data uintptr) error {
-	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, uintptr(request), uintptr(pid), addr, data, 0, 0); errno != 0 {
+func ptrace(request, pid int, data uintptr) error {
+	if _, _, errno := unix.Syscall6(unix.SYS_PTRACE, uintptr(request), uintptr(pid), 0, data, 0, 0); errno != 0 {
 		return errno
 	}
 	return nil
@@ -185,7 +185,7 @@ func (t *tracer) stopped(pid int, ws unix.WaitStatus) {
 	case 0: // a signal, which is to be delivered
 	case eventStop:
 		if ws.StopSignal() != unix.SIGTRAP { // the whole job stops
-			_ = ptrace(unix.PTRACE_LISTEN, pid, 0, 0)
+			_ = ptrace(unix.PTRACE_LISTEN, pid, 0)
 			return
 		}
 		signal = 0
@@ -208,7 +208,7 @@ func (t *tracer) stopped(pid int, ws unix.WaitStatus) {
 	default:
 		signal = 0
 	}
-	_ = ptrace(unix.PTRACE_CONT, pid, 0, signal)
+	_ = ptrace(unix.PTRACE_CONT, pid, signal)
 }
 
 // forked notes a new process or thread, which is where the one is that made it.
@@ -221,7 +221,7 @@ func (t *tracer) forked(pid int) {
 	parent := t.tracees[pid]
 	t.tracees[int(child)] = &tracee{below: parent != nil && parent.below}
 	if early {
-		_ = ptrace(unix.PTRACE_CONT, int(child), 0, 0)
+		_ = ptrace(unix.PTRACE_CONT, int(child), 0)
 	}
 }
 

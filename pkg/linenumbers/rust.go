@@ -105,7 +105,6 @@ func (r *rustKeeper) flush() {
 
 // rustScanner goes through a text.
 type rustScanner struct {
-	s       string
 	comment int    // depth of /* */
 	closing string // of the string that it is in
 	escapes bool   // that has \
