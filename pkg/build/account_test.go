@@ -324,9 +324,9 @@ func TestSeenThrough(t *testing.T) {
 	const threeObjects = "prog: main.o price.o order.o\n\tgcc -o $@ $^\n"
 	const noHook = "--- a/Makefile\n+++ b/Makefile\n@@ -1,2 +1,2 @@\n CFLAGS = -O2 -g\n-prog: main.o price.o hook.o\n+prog: main.o price.o\n" + fix
 	for _, tt := range []struct{ name, makefile, patch, want string }{
-		{"compiler by its path", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ $^\nprice.o: price.c\n\t/usr/bin/gcc -O2 -g -c price.c\n", fix, "object-unseen price.o "},
-		{"assembler", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ $^\nprice.o: price.c\n\tgcc -O2 -S price.c; as price.s -o price.o\n", fix, "object-unseen price.o "},
-		{"objcopy", "CFLAGS = -O2 -g\nprog: main.o v2/price.o\n\tgcc -o $@ $^\nv2/price.o: price.o\n\tmkdir -p v2; objcopy --redefine-sym nothing=x price.o v2/price.o; objcopy --remove-section .comment v2/price.o\n", fix, "object-unseen v2/price.o "},
+		{"compiler by its path", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ $^\nprice.o: price.c\n\t/usr/bin/gcc -O2 -g -c price.c\n", fix, "functions price"},
+		{"assembler", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ $^\nprice.o: price.c\n\tgcc -O2 -S price.c; as price.s -o price.o\n", fix, "functions price"},
+		{"objcopy", "CFLAGS = -O2 -g\nprog: main.o v2/price.o\n\tgcc -o $@ $^\nv2/price.o: price.o\n\tmkdir -p v2; objcopy --redefine-sym nothing=x price.o v2/price.o; objcopy --remove-section .comment v2/price.o\n", fix, "functions price"},
 		{"arguments in a file", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ $^\nprice.o: price.c\n\techo '-c price.c -o price.o' >r.rsp; gcc -O2 -g @r.rsp\n", fix, "functions price"},
 		{"another ending", "CFLAGS = -O2 -g\nprog: main.o price.po\n\tgcc -o $@ $^\nprice.po: price.c\n\tgcc -O2 -g -c price.c -o $@\n", fix, "functions price"},
 		{"parentheses", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ main.o 'b(x)/price.o'\nprice.o: price.c\n\tmkdir -p 'b(x)'; gcc -O2 -g -c price.c -o 'b(x)/price.o'; touch $@\n", fix, "functions price"},
