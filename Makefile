@@ -6,6 +6,7 @@
 #            V=1       show the commands of the module's build
 #            FUZZTIME, FUZZTIME_VM, FUZZSEED   for fuzz: scripts/fuzz explains
 #            TIME, SEED   for hunt
+#            RULES     for mutate: only those whose FILE:CODE matches
 #            DESTDIR, PREFIX   for install
 #            MAINTAINER   for package
 #            MINUTES, KERNEL, SEED   for soak
@@ -17,7 +18,7 @@ DESTDIR ?=
 PREFIX ?= /usr/local
 export KERNELS V DESTDIR PREFIX MAINTAINER MINUTES KERNEL SEED BENCH DO JOBS
 
-.PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz hunt soak bench demo corpus generate install package clean distclean help
+.PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz hunt mutate soak bench demo corpus generate install package clean distclean help
 
 all:		## build lpctl, and lpatch.ko for the kernel that runs, after installing what is missing (KERNELS="6.1 7.3" for others)
 	@scripts/build
@@ -56,6 +57,9 @@ fuzz:		## look for inputs that break a parser (30 s for each, FUZZTIME) or the m
 
 hunt:		## patch random programs with random changes, and look whether they do what the change means (TIME=10m SEED=)
 	@LPATCH_HUNT_SEED=$(or $(SEED),$(shell date +%s)) LPATCH_HUNT_TIME=$(or $(TIME),10m) go test ./test/hunt -run TestHunt -count=1 -v -timeout 0
+
+mutate:		## take the builder's rules out, one after another, and look whether a test fails (an hour; RULES='pkg/diff')
+	@go run ./scripts/mutator -run '$(RULES)' pkg/diff pkg/link pkg/build
 
 soak:		## let many lpctl patch programs that check themselves, and kill both (MINUTES=30 KERNEL=6.12 SEED=)
 	@scripts/soak
