@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -141,11 +142,31 @@ func checkSameLink(f *lpelf.File, path string) error {
 	}
 	a, b := loaded(f), loaded(again)
 	for i := range max(len(a), len(b)) {
-		if i >= len(a) || i >= len(b) || a[i].Name != b[i].Name || a[i].Addr != b[i].Addr || a[i].Size != b[i].Size || !bytes.Equal(a[i].Data, b[i].Data) {
+		if i >= len(a) || i >= len(b) || a[i].Name != b[i].Name || a[i].Addr != b[i].Addr || a[i].Size != b[i].Size ||
+			!bytes.Equal(contentOf(f, a[i]), contentOf(again, b[i])) {
 			return fmt.Errorf("linked with --emit-relocs it is another file, as of section %s", append(b, a...)[min(i, len(b)+len(a)-1)].Name)
 		}
 	}
 	return nil
+}
+
+// contentOf is what a section has. A dynamic symbol names its section by a number, in place of which stands its address here: an
+// empty section in front of it is counted.
+func contentOf(f *lpelf.File, sec *lpelf.Section) []byte {
+	if sec.Type != elf.SHT_DYNSYM {
+		return sec.Data
+	}
+	const size, at = 24, 6 // of Elf64_Sym, and of its st_shndx
+	data := slices.Clone(sec.Data)
+	for i := at; i+2 <= len(data); i += size {
+		n := int(binary.LittleEndian.Uint16(data[i:]))
+		if n == 0 || n >= int(elf.SHN_LORESERVE) || n >= len(f.Sections) {
+			continue
+		}
+		data = binary.LittleEndian.AppendUint64(data, f.Sections[n].Addr)
+		data[i], data[i+1] = 1, 0
+	}
+	return data
 }
 
 // imagePair are two links of one output, of the old and of the new source.
