@@ -52,6 +52,7 @@ const (
 	fpicC  = "for f in *.c; do gcc -fPIC " + flags + " -c $f; done; "
 	tableS = ".section .rodata\n.globl table\ntable: .long 1, 2, 3\n.section my_events,\"a\"\n.long 5\n.section .note.GNU-stack,\"\"\n"
 	tableC = "extern int table[];\nint main(int c, char **v) { return table[c]; }\n"
+	arrayC = "int use(int *p) { return p[20] + p[1]; }\nint main(int c, char **v) { int a[] = {65, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32}; __asm__(\"\" : : \"r\"(a) : \"memory\"); return use(a); }\n"
 	oddH   = "struct P { __attribute__((noipa)) int odd(int a) { return a * K; } };\n"
 )
 
@@ -77,6 +78,8 @@ var imageCases = []imageCase{
 		want: []string{`same .data.rel.ro tab a.o: its reference at +0x8 leads to "deux", and led to "two"`}},
 	{name: "a constant that it has not", files: map[string]string{"a.c": mainC}, newFiles: map[string]string{"a.c": edited(mainC, "7.75", "7.25")}, carried: "main",
 		want: []string{"same .text k a.o: its reference at +0x"}},
+	{name: "a table that begins like a text", files: map[string]string{"a.c": arrayC}, newFiles: map[string]string{"a.c": edited(arrayC, "20, 21", "20, 777")},
+		want: []string{"same .text main a.o: its reference at +0x"}},
 	{name: "a value that it has not", files: map[string]string{"a.c": mainC}, newFiles: map[string]string{"a.c": edited(mainC, "tv = 3", "tv = 4")},
 		want: []string{"same .tdata tv a.o: its bytes differ at +0x0"}},
 	{name: "a zero that is none any more", files: map[string]string{"a.c": mainC}, newFiles: map[string]string{"a.c": edited(mainC, "static int count", "static int count = 5")},

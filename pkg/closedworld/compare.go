@@ -38,7 +38,7 @@ type comparer struct {
 	newOf    map[*piece]*piece
 	oldOf    map[*piece]*piece
 	queue    []*piece // old ones, paired, that are to be compared
-	unnamed  map[[2]uint64]bool
+	unnamed  map[unnamedPair]bool
 	stored   map[uint64]uint64 // writable places without a name, old to new
 	taken    map[uint64]uint64
 	report   Report
@@ -47,7 +47,7 @@ type comparer struct {
 // Compare accounts for all that the new image has and does by the old one and what a patch carries.
 func Compare(old, new *Image, carried Carried) *Report {
 	c := &comparer{
-		old: old, new: new, carried: carried, newOf: map[*piece]*piece{}, oldOf: map[*piece]*piece{}, unnamed: map[[2]uint64]bool{},
+		old: old, new: new, carried: carried, newOf: map[*piece]*piece{}, oldOf: map[*piece]*piece{}, unnamed: map[unnamedPair]bool{},
 		stored: map[uint64]uint64{}, taken: map[uint64]uint64{}, report: Report{Bytes: map[string]uint64{}},
 	}
 	for _, o := range old.pieces {
@@ -295,10 +295,16 @@ func (c *comparer) samePlace(o, n place, takes bool) bool {
 	return c.sameUnnamed(o, n, takes)
 }
 
+// unnamedPair are two places, and whether both are taken the addresses of.
+type unnamedPair struct {
+	old, new uint64
+	takes    bool
+}
+
 // sameUnnamed compares what has no name by what it holds: strings to their end, other things to where the next begins. What the
 // program may write to is one thing on each side.
 func (c *comparer) sameUnnamed(o, n place, takes bool) bool {
-	key := [2]uint64{o.addr, n.addr}
+	key := unnamedPair{o.addr, n.addr, takes}
 	if same, ok := c.unnamed[key]; ok {
 		return same
 	}
@@ -321,7 +327,8 @@ func (c *comparer) equalUnnamed(o, n place, takes bool) bool {
 		c.stored[o.addr], c.taken[n.addr] = n.addr, o.addr
 	}
 	os, ns := text(bytesAt(o.sec, o.addr)), text(bytesAt(n.sec, n.addr))
-	if takes && os != "" && o.sec.Flags&(elf.SHF_WRITE|elf.SHF_EXECINSTR) == 0 && len(c.old.fieldsIn(o.addr, o.addr+1)) == 0 {
+	isText := c.old.mayBeText(o.addr) && c.new.mayBeText(n.addr)
+	if takes && os != "" && isText && o.sec.Flags&(elf.SHF_WRITE|elf.SHF_EXECINSTR) == 0 && len(c.old.fieldsIn(o.addr, o.addr+1)) == 0 {
 		return os == ns
 	}
 	oe, ne := c.old.extent(o.sec, o.addr), c.new.extent(n.sec, n.addr)

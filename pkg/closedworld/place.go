@@ -216,6 +216,7 @@ func text(b []byte) string {
 type origin struct {
 	start, end uint64
 	file       string
+	strings    bool // it has text, or what lld has merged, which may be
 }
 
 // origin names the object of an address, or "".
@@ -224,6 +225,13 @@ func (im *Image) origin(addr uint64) string {
 		return o.file
 	}
 	return ""
+}
+
+// mayBeText tells whether what is at an address can be a text that ends with a NUL: it is from a section of such, or the map does not
+// say from which, as gold's does not of what it has merged. A table may begin like one.
+func (im *Image) mayBeText(addr uint64) bool {
+	o := im.originAt(addr)
+	return o == nil || o.strings
 }
 
 // endOfOrigin is the end of what is at an address if what is behind it is another object's. Parts of .init are one function.
