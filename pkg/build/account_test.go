@@ -332,6 +332,10 @@ func TestSeenThrough(t *testing.T) {
 		{"parentheses", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tgcc -o $@ main.o 'b(x)/price.o'\nprice.o: price.c\n\tmkdir -p 'b(x)'; gcc -O2 -g -c price.c -o 'b(x)/price.o'; touch $@\n", fix, "functions price"},
 		{"flags", "CFLAGS = -O2 -g\n" + threeObjects, "--- a/Makefile\n+++ b/Makefile\n@@ -1 +1 @@\n-CFLAGS = -O2 -g\n+CFLAGS = -O2 -g -DMORE=9\n", "functions order"},
 		{"header that is no prerequisite", "CFLAGS = -O2 -g\n" + threeObjects, "--- a/rate.h\n+++ b/rate.h\n@@ -1 +1 @@\n-#define RATE 7\n+#define RATE 8\n" + fix, "functions order price"},
+		{"changed after the link", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tprintf 'const char config[16] __attribute__((section(\".config\"), used)) = \"none\";' >config.c; gcc -O2 -g -c config.c; gcc -o $@ main.o price.o config.o; " +
+			"(head -c 14 rate.h; printf xx) >config.bin; objcopy --update-section .config=config.bin prog\n", "--- a/rate.h\n+++ b/rate.h\n@@ -1 +1 @@\n-#define RATE 7\n+#define RATE 8\n" + fix, "link-changed "},
+		{"changed after the link, and alike", "CFLAGS = -O2 -g\nprog: main.o price.o\n\tprintf 'const char config[16] __attribute__((section(\".config\"), used)) = \"none\";' >config.c; gcc -O2 -g -c config.c; gcc -o $@ main.o price.o config.o; " +
+			"(head -c 14 rate.h; printf xx) >config.bin; objcopy --update-section .config=config.bin prog; strip -g prog\n", fix, "functions price"},
 		{"linked no more", "CFLAGS = -O2 -g\nprog: main.o price.o hook.o\n\tgcc -o $@ $^\n", noHook, "object-gone hook.o "},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -20,7 +20,7 @@ var (
 	// readByBuilds are files that builds read each time, or have rules of make's own for; isText and isTest are what no part of a
 	// program is made from.
 	readByBuilds = regexp.MustCompile(`(^|/)(GNUmakefile|[Mm]akefile|CMakeLists\.txt|meson\.build|configure[^/]*)$|\.(am|ac|mk|cmake|y|yy|l|ll)$`)
-	isText       = regexp.MustCompile(`\.(md|txt|rst|po|pod|[1-8]|html)$|^debian/|(^|/)(LICEN[CS]E|COPYING|COPYRIGHT|AUTHORS|THANKS|NEWS|README|CHANGES|Change[Ll]og|CHANGELOG)[^/]*$`)
+	isText       = regexp.MustCompile(`\.(md|rst|po|pod|[1-8]|html)$|^debian/|(^|/)(LICEN[CS]E|COPYING|COPYRIGHT|AUTHORS|THANKS|NEWS|README|CHANGES|Change[Ll]og|CHANGELOG)[^/]*$`)
 	isTest       = regexp.MustCompile(`(^|/)(t|tests?|testsuite|docs?|examples?|\.github)/`)
 )
 

@@ -36,6 +36,8 @@ type linkRecord struct {
 	How      []linkInput `json:"how"`    // arguments that change what comes out; with sums, files that they name
 	LTO      bool        `json:"lto"`
 	Image    keptImage   `json:"image"`
+	// Loaded has the sums of the sections that are loaded, by their names.
+	Loaded map[string]string `json:"loaded"`
 	// WhyNotLate says why the objects that link-time optimisation has made are not among Own, where there was any.
 	WhyNotLate string `json:"why_not_late,omitempty"`
 	Unsure     string `json:"unsure,omitempty"` // why Inputs may not be all, "" if they are
@@ -306,7 +308,7 @@ func (s *step) recordLink(own []linkInput, text, real string, args []string, lto
 	if err != nil {
 		return nil //nolint:nilerr // a linker script that makes something else; who links that finds it unknown
 	}
-	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all)}
+	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all), Loaded: loadedSums(f)}
 	r.takeInputs(text, s, lto.names)
 	if err := r.takeLate(s, lto, output); err != nil {
 		return err

@@ -246,6 +246,7 @@ func TestLinksGenerated(t *testing.T) {
 	program := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c: gen\n\t./gen >$@\ngen: gen.c\n\tgcc gen.c -o $@\n",
 		"gen.c": "#include <stdio.h>\n#include \"rate.h\"\nint main(void) { printf(\"int order(int n) { return n * %d + n / 3; }\\n\", RATE); }\n"}
 	script := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c:\n\tsh gen.sh >$@\n", "README.md": "a\n", "tests/a.sh": "a\n", "gen.sh": "echo 'int order(int n) { return n * 7 + n / 3; }'\n"}
+	table := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c:\n\tsh gen.sh <table.txt >$@\n", "table.txt": "7\n", "gen.sh": "read rate; echo \"int order(int n) { return n * $rate + n / 3; }\"\n"}
 	const makefileFix = "--- a/Makefile\n+++ b/Makefile\n@@ -3 +3 @@\n-CFLAGS = -O2 -g\n+CFLAGS = -O2 -g -DA\n--- a/README.md\n+++ b/README.md\n@@ -1 +1 @@\n-a\n+b\n" +
 		"--- a/tests/a.sh\n+++ b/tests/a.sh\n@@ -1 +1 @@\n-a\n+b\n"
 	left := func(name string) string { return strings.ReplaceAll(unclean, "LEFT", name) }
@@ -255,6 +256,7 @@ func TestLinksGenerated(t *testing.T) {
 		{name: "program, in git", files: program, prepare: initGit + "make", build: "make", patch: rateFix, want: "functions order"},
 		{name: "script, in git", files: script, prepare: initGit + "make", build: "make", patch: scriptFix, want: left("tab.c")},
 		{name: "script", files: script, prepare: "make", build: "make", patch: scriptFix, want: left("main.o")},
+		{name: "table, in git", files: table, prepare: initGit + "make", build: "make", patch: "--- a/table.txt\n+++ b/table.txt\n@@ -1 +1 @@\n-7\n+8\n", want: strings.ReplaceAll(left("tab.c"), "gen.sh", "table.txt")},
 		{name: "script, configured", files: script, prepare: "mkdir b; echo srcdir = TREE >b/Makefile", build: "make", patch: scriptFix, want: left("b/Makefile")},
 		{name: "script, only objects are left", files: script, prepare: initGit + "make main.o; ln -s main.c link.c", build: "make", patch: scriptFix, want: "functions order"},
 		{name: "Makefile, documentation and tests", files: script, prepare: initGit + "make", build: "make", patch: makefileFix + priceFix, want: "functions price"},

@@ -239,6 +239,9 @@ func (w *workshop) build(ctx context.Context, objects string) error {
 			return refused
 		}
 	}
+	if err == nil {
+		err = noteLater(s.objects, s.root)
+	}
 	made := objectCount(s.objects)
 	if err == nil && made == 0 {
 		err = fmt.Errorf("%s made no object: %s%s", strings.Join(w.o.Command, " "), w.whyNone(), command.Excerpt(w.path(log+".log")))
