@@ -123,13 +123,17 @@ func leftOutText(list []patch.LeftOut) string {
 
 // nothing explains why there is nothing to do.
 func (b *builder) nothing() error {
+	unproved := ""
+	if b.notCompared != "" {
+		unproved = fmt.Sprintf("; the linked images were not compared (%s)", b.notCompared)
+	}
 	switch {
 	case len(b.values) > 0:
 		return fmt.Errorf("%w; the variables to set have those bytes from the start", ErrNothing)
 	case len(b.res.LeftOut) > 0:
-		return fmt.Errorf("%w in %s (%s)", ErrNothing, b.im.Path, leftOutText(b.res.LeftOut))
-	case b.notCompared != "":
-		return fmt.Errorf("%w in the objects of %s; the linked images were not compared (%s)", ErrNothing, b.im.Path, b.notCompared)
+		return fmt.Errorf("%w in %s (%s)%s", ErrNothing, b.im.Path, leftOutText(b.res.LeftOut), unproved)
+	case unproved != "":
+		return fmt.Errorf("%w in the objects of %s%s", ErrNothing, b.im.Path, unproved)
 	}
 	return ErrNothing
 }

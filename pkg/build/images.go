@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -172,6 +173,7 @@ func contentOf(f *lpelf.File, sec *lpelf.Section) []byte {
 // imagePair are two links of one output, of the old and of the new source.
 type imagePair struct {
 	output   string
+	link     string // of the new build: the sum of what it made
 	old, new keptImage
 	oldDir   string
 	newDir   string
@@ -187,7 +189,7 @@ func (l *Links) images(target identity) []imagePair {
 	for _, o := range olds {
 		for _, n := range l.new.records {
 			if n.Output == o.Output {
-				out = append(out, imagePair{o.Output, o.Image, n.Image, l.old.dir, l.new.dir})
+				out = append(out, imagePair{o.Output, n.Sum, o.Image, n.Image, l.old.dir, l.new.dir})
 			}
 		}
 	}
@@ -203,21 +205,26 @@ func (b *builder) compareImages(content *patch.Content) error {
 		b.notCompared = "no link of both builds is known to make it"
 	}
 	carried := b.carried(content)
-	var best *closedworld.Report
+	best, whys := map[string]*closedworld.Report{}, map[string]string{}
 	for _, p := range b.images {
 		r, why, err := p.compare(carried)
 		switch {
 		case err != nil:
 			return err
 		case why != "":
-			b.notCompared = why
-		case best == nil || len(r.Findings) < len(best.Findings): // links again, for the place of installation, say
-			best = r
+			whys[p.link] = why
+		case best[p.link] == nil || len(r.Findings) < len(best[p.link].Findings):
+			best[p.link] = r
 		}
 	}
-	if best != nil {
-		b.notCompared = ""
-		b.refuseFindings(best.Findings)
+	// A build may link an output several times, for the place of installation, say: for each there must be one of the old build.
+	for link, why := range whys {
+		if best[link] == nil {
+			b.notCompared = why
+		}
+	}
+	for _, link := range slices.Sorted(maps.Keys(best)) {
+		b.refuseFindings(best[link].Findings)
 	}
 	if b.notCompared != "" {
 		b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: the linked images were not compared (%s), only objects were", b.im.Path, b.notCompared))
