@@ -1,10 +1,10 @@
 package build
 
 import (
+	"bytes"
 	"cmp"
 	"debug/elf"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -59,12 +59,12 @@ func (b *builder) unifyModules(olds, news map[string][]byte) error {
 		return err
 	}
 	for name, data := range olds {
-		if olds[name], err = renameSymbols(data, suffix); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		if olds[name], err = renameSymbols(name, data, suffix); err != nil {
+			return err
 		}
 	}
 	for object, data := range news {
-		news[object], err = renameSymbols(data, func(name string) string {
+		news[object], err = renameSymbols(object, data, func(name string) string {
 			if to := cmp.Or(constants[name], static[name], exported[object][name]); to != "" {
 				return suffix(to)
 			}
@@ -74,7 +74,7 @@ func (b *builder) unifyModules(olds, news map[string][]byte) error {
 			return suffix(name)
 		})
 		if err != nil {
-			return fmt.Errorf("%s: %w", object, err)
+			return err
 		}
 	}
 	return nil
@@ -113,7 +113,7 @@ func becameGlobal(olds, news map[string][]byte) (all map[string]string, own map[
 		return out, nil
 	}
 	for object, data := range news {
-		if olds[object] == nil || isBitcode(data) || isBitcode(olds[object]) || !isModule(data) && !isModule(olds[object]) {
+		if olds[object] == nil || isBitcode(data) || isBitcode(olds[object]) || !isModule(data) && !isModule(olds[object]) || lpelf.Foreign(data)+lpelf.Foreign(olds[object]) != "" {
 			continue
 		}
 		was, err := names(object, olds[object])
@@ -144,7 +144,7 @@ func readModules(objects map[string][]byte) (*modules, error) {
 	m := &modules{map[string]*diff.Object{}, map[string]string{}}
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
 		data := objects[name]
-		if isBitcode(data) || !isModule(data) {
+		if isBitcode(data) || !isModule(data) || lpelf.Foreign(data) != "" {
 			continue
 		}
 		f, err := lpelf.Parse(name, data)
@@ -289,42 +289,39 @@ func (c *constants) ofRef(o *diff.Object, r diff.Ref, depth int) string {
 	return fmt.Sprintf("{%s}+%d", c.ofRange(o, r.Sec, 0, r.Sec.Size, depth), r.At)
 }
 
-// renameSymbols gives the symbols of an object other names. Its string table is written anew at the end of the file.
-func renameSymbols(data []byte, name func(string) string) ([]byte, error) {
-	if f := string(data[:min(4, len(data))]); f != elf.ELFMAG {
+// renameSymbols gives the symbols of an object other names. Its string table is written anew at the end of the file. What is not
+// for this machine, or no ELF file, stays as it is.
+func renameSymbols(object string, data []byte, name func(string) string) ([]byte, error) {
+	if !bytes.HasPrefix(data, []byte(elf.ELFMAG)) || lpelf.Foreign(data) != "" {
 		return data, nil
 	}
-	le := binary.LittleEndian
-	out, renamed := slices.Clone(data), false
-	shoff, size, count := le.Uint64(data[0x28:]), uint64(le.Uint16(data[0x3a:])), uint64(le.Uint16(data[0x3c:]))
-	if count == 0 { // there are more than 65,279
-		count = le.Uint64(data[shoff+32:])
+	f, err := lpelf.Parse(object, data) // so the tables are all in the file
+	if err != nil {
+		return nil, err
 	}
-	for i := range count {
-		table := out[shoff+i*size:]
-		if elf.SectionType(le.Uint32(table[4:])) != elf.SHT_SYMTAB {
-			continue
-		}
-		symbols := out[le.Uint64(table[24:]):][:le.Uint64(table[32:])]
-		header := out[shoff+uint64(le.Uint32(table[40:]))*size:]
-		strs := slices.Clone(data[le.Uint64(header[24:]):][:le.Uint64(header[32:])])
-		for at := 0; at+24 <= len(symbols); at += 24 {
-			old, _, ok := strings.Cut(string(strs[le.Uint32(symbols[at:]):]), "\x00")
-			if !ok {
-				return nil, errors.New("its string table is damaged")
-			}
-			if to := name(old); to != old {
-				renamed = true
-				le.PutUint32(symbols[at:], uint32(len(strs)))
-				strs = append(append(strs, to...), 0)
-			}
-		}
-		if !renamed {
-			return data, nil
-		}
-		le.PutUint64(header[24:], uint64(len(out)))
-		le.PutUint64(header[32:], uint64(len(strs)))
-		return append(out, strs...), nil
+	i := slices.IndexFunc(f.Sections, func(s *lpelf.Section) bool { return s.Type == elf.SHT_SYMTAB })
+	if i < 0 || f.Sections[i].Link >= uint32(len(f.Sections)) {
+		return data, nil
 	}
-	return out, nil
+	le, table, names := binary.LittleEndian, f.Sections[i], f.Sections[f.Sections[i].Link]
+	out, strs, renamed := slices.Clone(data), slices.Clone(names.Data), false
+	for at := table.Offset; at+24 <= table.Offset+uint64(len(table.Data)); at += 24 {
+		from := le.Uint32(out[at:])
+		old, _, ok := strings.Cut(string(strs[min(uint64(from), uint64(len(strs))):]), "\x00")
+		if !ok {
+			return nil, fmt.Errorf("%s: its string table is damaged", object)
+		}
+		if to := name(old); to != old {
+			renamed = true
+			le.PutUint32(out[at:], uint32(len(strs)))
+			strs = append(append(strs, to...), 0)
+		}
+	}
+	if !renamed {
+		return data, nil
+	}
+	header := out[le.Uint64(data[0x28:])+uint64(table.Link)*uint64(le.Uint16(data[0x3a:])):]
+	le.PutUint64(header[24:], uint64(len(out)))
+	le.PutUint64(header[32:], uint64(len(strs)))
+	return append(out, strs...), nil
 }

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"lpatch/pkg/lpelf"
@@ -84,7 +85,7 @@ func TestRenameSymbols(t *testing.T) {
 		t.Fatal(err)
 	}
 	longer := map[string]string{"a.llvm.12345": "a.llvm.9999999999999999", "b.llvm.77": "b"}
-	out, err := renameSymbols(data, func(name string) string {
+	out, err := renameSymbols("a.o", data, func(name string) string {
 		if to := longer[name]; to != "" {
 			return to
 		}
@@ -103,7 +104,43 @@ func TestRenameSymbols(t *testing.T) {
 			t.Errorf("%s: %v", want, i)
 		}
 	}
-	if same, err := renameSymbols(data, func(name string) string { return name }); err != nil || &same[0] != &data[0] {
+	if same, err := renameSymbols("a.o", data, func(name string) string { return name }); err != nil || &same[0] != &data[0] {
 		t.Errorf("without a new name it is another object: %v", err)
+	}
+}
+
+// TestRenameSymbolsOther: objects of another machine stay as they are, and damaged ones are an error, whatever is cut off.
+func TestRenameSymbolsOther(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.c"), []byte(`int a(void) __asm__("a.llvm.12345"); int a(void) { return 1; }`))
+	for _, flag := range []string{"-m32", "-m64"} {
+		runIn(t, dir, []string{"gcc", flag, "-c", "-g", "a.c"})
+		data, err := os.ReadFile(filepath.Join(dir, "a.o"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range data {
+			cut := data[:n]
+			out, err := renameSymbols("a.o", cut, func(name string) string { return name + "x" })
+			switch other := n < 4 || flag == "-m32" && n >= 20; {
+			case other && (err != nil || string(out) != string(cut)):
+				t.Fatalf("%s, %d bytes: %v", flag, n, err)
+			case !other && (err == nil || !strings.Contains(err.Error(), "a.o: truncated: ")):
+				t.Fatalf("%s, %d bytes: error %v", flag, n, err)
+			}
+		}
+	}
+	// The other objects are read as well, for what they have of modules.
+	runIn(t, dir, []string{"gcc", "-m32", "-c", "a.c"})
+	data, err := os.ReadFile(filepath.Join(dir, "a.o"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string][]byte{"a.o": data}
+	if m, err := readModules(all); err != nil || len(m.objects) > 0 {
+		t.Errorf("%v, %v", m, err)
+	}
+	if _, _, err := becameGlobal(all, all); err != nil {
+		t.Error(err)
 	}
 }
