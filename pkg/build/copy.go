@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"lpatch/pkg/lpelf"
 	symbolnames "lpatch/pkg/names"
@@ -316,19 +317,36 @@ func (w *workshop) copyPatched(ctx context.Context) error {
 				if err := w.keepLines(name); err != nil {
 					return err
 				}
-				w.patched[name] = content{fileSum(filepath.Join(w.source, name)), fileSum(w.path("src/" + name))}
+				if w.patched[name], err = w.contentOf(name); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
 }
 
-func fileSum(path string) string {
+func (w *workshop) contentOf(name string) (content, error) {
+	before, err := fileSum(filepath.Join(w.source, name))
+	after, afterErr := fileSum(w.path("src/" + name))
+	return content{before, after}, errors.Join(err, afterErr)
+}
+
+// fileSum is "" for what is not there, and for a directory, to which a symbolic link may lead.
+func fileSum(path string) (string, error) {
 	data, err := os.ReadFile(path)
-	if err != nil {
-		return ""
+	switch {
+	case isMissing(err) || errors.Is(err, syscall.EISDIR):
+		return "", nil
+	case err != nil:
+		return "", err
 	}
-	return sumOf(data)
+	return sumOf(data), nil
+}
+
+// isMissing tells that there is no file of that name: it may be below what is a file by now.
+func isMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
 // checkPatched returns an error if the build put something else in the place of what the patch changed. What is generated, such
@@ -340,7 +358,11 @@ func (w *workshop) checkPatched() error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		p, now := w.patched[name], fileSum(w.path("src/"+name))
+		p := w.patched[name]
+		now, err := fileSum(w.path("src/" + name))
+		if err != nil {
+			return err
+		}
 		if now != p.after && (isCompiled(name) || now == p.before) && p.before != p.after {
 			return fmt.Errorf("the build wrote over %s, which %s changes; have the build command leave it as it is, or patch what it makes it from", name, w.o.Patch)
 		}

@@ -41,7 +41,7 @@ func keepLines(path string, old []byte) error {
 // keepLines does so for what the patch has changed in the copy.
 func (w *workshop) keepLines(name string) error {
 	old, err := os.ReadFile(filepath.Join(w.source, name))
-	if errors.Is(err, fs.ErrNotExist) || !hasLines(name) {
+	if isMissing(err) || !hasLines(name) {
 		return nil
 	} else if err != nil {
 		return err

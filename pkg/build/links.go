@@ -26,6 +26,10 @@ const (
 	everMadeDir = ".ever-made"
 )
 
+// recordFormat is the number of what these records and those of made objects tell. It is raised with each change of them: what an
+// earlier lpctl has kept of the older build of a package does not fit what this one notes of the newer. 2: WhyNotLate, Image.
+const recordFormat = 2
+
 // linkRecord is one link of a build, as the shim saw it: what was made, and of what.
 type linkRecord struct {
 	Output   string      `json:"output"` // below the tree

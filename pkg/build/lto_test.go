@@ -76,7 +76,7 @@ func TestLateTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	build := func(dir string, env []string) []byte {
-		cmd := exec.Command("sh", "-c", "gcc -O2 -g -flto -c main.c && gcc -O2 -g -flto -c b.c && gcc -O2 -g -flto -c c.c && gcc -O2 -flto main.o b.o c.o -o prog && strip prog")
+		cmd := exec.Command("sh", "-c", "gcc -O2 -g -flto -c main.c && gcc -O2 -g -flto -c b.c && gcc -O2 -g -flto -c c.c && gcc -O2 -flto -MMD -MF prog.d -MT prog -Xlinker -Map -Xlinker m main.o b.o c.o -o prog && strip prog")
 		cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)

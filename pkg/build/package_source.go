@@ -58,15 +58,19 @@ func (p *packager) source(ctx context.Context, want string) (*deb.Source, error)
 }
 
 // claim forgets what is there of the last time if it was made of something else: another suite's packages, or another source of the same
-// version.
+// version. What records of another format are about is built again as well.
 func (p *packager) claim() error {
 	sum, err := p.old.Sum()
 	if err != nil {
 		return err
 	}
-	what := []string{p.o.Suite, p.o.Snapshot, sum}
+	what := []string{p.o.Suite, p.o.Snapshot, sum, fmt.Sprintf("records %d", recordFormat)}
 	if p.o.BuildInfo != "" {
-		what = append(what, fileSum(p.o.BuildInfo))
+		info, err := fileSum(p.o.BuildInfo)
+		if err != nil {
+			return err
+		}
+		what = append(what, info)
 	}
 	text, file := strings.Join(what, "\n")+"\n", p.path("made-for")
 	have, err := os.ReadFile(file)
@@ -171,9 +175,14 @@ func (p *packager) compareTrees(ctx context.Context) error {
 	}
 	p.o.Progress.Say("  they differ in %s that may be compiled", plural(len(d.Taken), "file"))
 	for _, name := range d.Taken {
-		old, err := os.ReadFile(filepath.Join(older, name))
-		if err != nil || !hasLines(name) { // a new file has no old lines
+		if !hasLines(name) {
 			continue
+		}
+		old, err := os.ReadFile(filepath.Join(older, name))
+		if isMissing(err) { // a new file has no old lines
+			continue
+		} else if err != nil {
+			return err
 		}
 		if err := keepLines(filepath.Join(newer, name), old); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,25 +144,42 @@ func (l *late) find(s *step, real, text string) error {
 		}
 		l.names = append(l.names, ltoInput.FindAllString(text, -1)...)
 	}
-	names, _ := os.ReadFile(filepath.Join(l.dir, keptNames))
-	l.names = append(l.names, strings.Fields(string(names))...)
-	l.take("object")
-	for i := 0; l.take(fmt.Sprintf("object%d", i)) || i == 0; i++ {
+	names, err := os.ReadFile(filepath.Join(l.dir, keptNames))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return nil
+	l.names = append(l.names, strings.Fields(string(names))...)
+	return l.takeAll()
+}
+
+// takeAll lists the copies: they are numbered, and the first may have no number or 0.
+func (l *late) takeAll() error {
+	if _, err := l.take("object"); err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		if there, err := l.take(fmt.Sprintf("object%d", i)); err != nil || !there && i > 0 {
+			return err
+		}
+	}
 }
 
 // ltoInput is what the back end made, as a map names it.
 var ltoInput = regexp.MustCompile(`[^\s():]+\.(ltrans[0-9]*\.ltrans|lto|debug\.temp)\.o\b`)
 
-// take adds a file that is there. One without a symbol has nothing.
-func (l *late) take(name string) bool {
+// take adds a file, and tells whether it is there. One without a symbol has nothing.
+func (l *late) take(name string) (bool, error) {
 	path := filepath.Join(l.dir, name)
 	st, err := os.Stat(path)
-	if err == nil && st.Size() > 0 {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, err
+	case st.Size() > 0:
 		l.files = append(l.files, path)
 	}
-	return err == nil
+	return true, nil
 }
 
 func (l *late) remove() {
@@ -239,19 +257,26 @@ func (s *step) oddLTO() string {
 
 // linkAgain links once more, into a file that nobody wants, with what objects to compare need.
 func (s *step) linkAgain(real string, l *late) error {
-	var args []string
-	for i := 0; i < len(s.all); i++ {
-		switch a := s.all[i]; {
-		case a == "-o":
-			i++
-		case strings.HasPrefix(a, "-o") && len(a) > 2, strings.HasPrefix(a, "-M"):
-		default:
-			args = append(args, a)
-		}
-	}
-	args = slices.Concat(prefixMap(), args, l.args, []string{"-Wl,-Map=" + filepath.Join(l.dir, "map"), "-o", filepath.Join(l.dir, "output")})
+	args := slices.Concat(prefixMap(), s.withoutOutputs(), l.args, []string{"-Wl,-Map=" + filepath.Join(l.dir, "map"), "-o", filepath.Join(l.dir, "output")})
 	if out, err := exec.Command(real, args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s is linked, but not once more: %w\n%s", s.linkOutput(), err, out)
 	}
 	return nil
+}
+
+// withoutOutputs are the arguments of a link without its output and what is about files of dependencies.
+func (s *step) withoutOutputs() []string {
+	var args []string
+	for i := 0; i < len(s.all); i++ {
+		a := s.all[i]
+		words := s.all[i : i+1]
+		if (a == "-o" || valueFlags[a]) && i+1 < len(s.all) {
+			i++
+			words = s.all[i-1 : i+1]
+		}
+		if !strings.HasPrefix(a, "-o") && !strings.HasPrefix(a, "-M") {
+			args = append(args, words...)
+		}
+	}
+	return args
 }
