@@ -2,6 +2,7 @@ package build
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"slices"
 
@@ -9,33 +10,58 @@ import (
 )
 
 // checkClosures refuses changed closures of Rust of which it is not sure that they are those that have their names in the program:
-// one came or went, in whatever object, or more than one of a function changed.
+// one came or went, in whatever object, or more than one of a function changed. Which there are only debug information tells.
 func (b *builder) checkClosures(pairs []pair) error {
 	changed := map[diff.Closure]string{} // to the object
 	for _, in := range b.inputs {
-		for _, c := range in.Diff.ChangedClosures() {
+		closures, err := in.Diff.ChangedClosures()
+		if err != nil {
+			b.refuseUnknownClosures(in.Diff.New.Name, err)
+		}
+		for _, c := range closures {
 			changed[c] = in.Diff.New.Name
 		}
 	}
 	if len(changed) == 0 {
 		return nil
 	}
-	old, new := map[diff.Closure]bool{}, map[diff.Closure]bool{}
+	old, new, err := b.allClosures(pairs)
+	if err != nil {
+		return err
+	}
+	b.refuseRenumbered(changed, old, new)
+	return nil
+}
+
+func (b *builder) refuseUnknownClosures(object string, err error) {
+	b.refusals = append(b.refusals, diff.Refusal{Code: "closure-renumbered", File: object, Text: err.Error() +
+		", so which closures of Rust it has, and whether they are those that have their names in the program, is not known; compile old and new with -g"})
+}
+
+// allClosures are those of all objects that may be part of the target.
+func (b *builder) allClosures(pairs []pair) (old, new map[diff.Closure]bool, err error) {
+	old, new = map[diff.Closure]bool{}, map[diff.Closure]bool{}
 	for _, p := range pairs {
 		if !bytes.Contains(p.old, []byte("{closure")) && !bytes.Contains(p.new, []byte("{closure")) || b.excluded(p.name) != "" {
 			continue
 		}
 		o, n, err := parsePair(p)
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		for c := range o.Closures() {
-			old[c] = true
+		was, err := o.Closures()
+		is, newErr := n.Closures()
+		if err := cmp.Or(err, newErr); err != nil {
+			b.refuseUnknownClosures(p.name, err)
 		}
-		for c := range n.Closures() {
-			new[c] = true
-		}
+		maps.Copy(old, was)
+		maps.Copy(new, is)
 	}
+	return old, new, nil
+}
+
+// refuseRenumbered refuses those of changed closures, which it has with their objects.
+func (b *builder) refuseRenumbered(changed map[diff.Closure]string, old, new map[diff.Closure]bool) {
 	said := map[string]bool{}
 	for c, object := range changed {
 		why := ""
@@ -50,7 +76,6 @@ func (b *builder) checkClosures(pairs []pair) error {
 			b.refusals = append(b.refusals, diff.Refusal{Code: "closure-renumbered", File: object, Symbol: c.Function, Text: why})
 		}
 	}
-	return nil
 }
 
 // sameClosures tells whether a function has the closures that it had.

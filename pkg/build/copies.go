@@ -1,6 +1,9 @@
 package build
 
 import (
+	"errors"
+	"slices"
+
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/match"
@@ -27,11 +30,24 @@ func (b *builder) hasOwnCode(im *match.Target, obj *diff.Object) bool {
 		if _, cold := diff.ColdParent(f.Name); cold || linked[codeOf(obj, f)] {
 			continue
 		}
-		if _, err := match.Locate(im, obj, []*lpelf.Symbol{f}); err == nil {
+		if _, err := match.Locate(im, obj, []*lpelf.Symbol{f}); !isNotThere(err) {
 			return true
 		}
 	}
 	return false
+}
+
+// isNotThere tells whether match.Locate found nothing of what it was to find in a stripped target: no symbol, for its code is nowhere, or
+// other code at its name, as each program's start has for main. Code that is there more than once may be the object's own as well.
+func isNotThere(err error) bool {
+	var why diff.Refusals
+	return err != nil && !isAmbiguous(err) && (errors.As(err, &why) || errors.Is(err, match.ErrNotLinked))
+}
+
+// isAmbiguous tells whether it is not known whose the code is that match.Locate found.
+func isAmbiguous(err error) bool {
+	var why diff.Refusals
+	return errors.As(err, &why) && slices.ContainsFunc(why, func(r diff.Refusal) bool { return r.Code == "object-ambiguous" })
 }
 
 // codeOf is what an object has of a function, without what the linker puts in: what one that was found in the target may be as well.

@@ -134,7 +134,8 @@ func (b *builder) isThereByCode(old *diff.Object) bool {
 		return true
 	}
 	found, _ := im.Recover([]*diff.Object{old})
-	return found > 0 && b.hasOwnCode(im, old)
+	_, err = match.Locate(im, old, old.Functions())
+	return isAmbiguous(err) || found > 0 && b.hasOwnCode(im, old)
 }
 
 // isLinked tells whether an object that the links of the build took defines a symbol of that name, and of that kind.

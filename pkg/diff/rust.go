@@ -69,12 +69,15 @@ func withoutArguments(path string) string {
 	return b.String()
 }
 
-// Closures are all that the debug information of an object mentions: numbers by function.
-func (o *Object) Closures() map[Closure]bool {
+// Closures are all that the debug information of an object mentions: numbers by function. Without any it is not known which there are.
+func (o *Object) Closures() (map[Closure]bool, error) {
 	out := map[Closure]bool{}
+	if len(o.Sections) == 0 {
+		return out, nil // there is no such object
+	}
 	info, err := o.Debug()
 	if err != nil {
-		return out
+		return nil, err
 	}
 	info.Walk(func(e *debuginfo.Entry) {
 		if closurePart.MatchString(e.Name()) {
@@ -83,7 +86,7 @@ func (o *Object) Closures() map[Closure]bool {
 			}
 		}
 	})
-	return out
+	return out, nil
 }
 
 // rustName is the name of a function with its path and arguments, as debug information has it; "" if that tells nothing.
@@ -98,17 +101,20 @@ func (o *Object) rustName(f *lpelf.Symbol) string {
 	return ""
 }
 
-// ChangedClosures lists the closures that changed functions are, or are made for.
-func (r *Result) ChangedClosures() []Closure {
+// ChangedClosures lists the closures that changed functions are, or are made for. The names of symbols do not tell them all.
+func (r *Result) ChangedClosures() ([]Closure, error) {
 	var out []Closure
 	for _, ch := range r.Changed {
+		if _, err := r.New.Debug(); err != nil && IsRust(ch.New.Name) {
+			return nil, err
+		}
 		for _, c := range closuresIn(r.New.rustName(ch.New)) {
 			if !slices.Contains(out, c) {
 				out = append(out, c)
 			}
 		}
 	}
-	return out
+	return out, nil
 }
 
 // suspends is how the functions are called by which async functions and blocks of Rust go on.

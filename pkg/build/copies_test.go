@@ -1,0 +1,37 @@
+package build
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/match"
+)
+
+// TestIsNotThere: what is ambiguous, or cannot be looked for, is not what is not there.
+func TestIsNotThere(t *testing.T) {
+	refusal := func(codes ...string) error {
+		var list diff.Refusals
+		for _, c := range codes {
+			list = append(list, diff.Refusal{Code: c})
+		}
+		return list
+	}
+	for _, c := range []struct {
+		err              error
+		there, ambiguous bool
+	}{
+		{nil, true, false},
+		{fmt.Errorf("a.o: %w", match.ErrNotLinked), false, false},
+		{refusal("needs-symbols"), false, false},
+		{refusal("needs-symbols", "target-differs"), false, false},
+		{refusal("target-differs", "object-ambiguous"), true, true},
+		{refusal("object-ambiguous"), true, true},
+		{errors.New("it cannot be read"), true, false},
+	} {
+		if isNotThere(c.err) == c.there || isAmbiguous(c.err) != c.ambiguous {
+			t.Errorf("%v: not there %v, ambiguous %v", c.err, isNotThere(c.err), isAmbiguous(c.err))
+		}
+	}
+}
