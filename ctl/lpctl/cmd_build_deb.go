@@ -189,6 +189,9 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 	if len(res.LeftOut) > 0 {
 		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: left out of the fix, by these rules: %s\n", leftOutFiles(res.LeftOut))
 	}
+	for _, w := range res.Warnings {
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: %s\n", w)
+	}
 	for _, f := range res.Refused {
 		fmt.Fprintf(c.App.ErrWriter, "lpctl: without %s: %s\n", f.Name, f.Why)
 	}

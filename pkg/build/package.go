@@ -40,6 +40,8 @@ type PackageResult struct {
 	LeftOut []LeftOutFile
 	Refused []RefusedFix // fixes that no patch has, or not those of all files
 	Images  []ImageResult
+	// Warnings are sentences about the package as a whole.
+	Warnings []string
 	// Seconds for building the old source and for building the new one; 0 for what was there from the last time.
 	OldSeconds, NewSeconds float64
 }

@@ -35,6 +35,18 @@ func (p *packager) find(ctx context.Context) error {
 	if err := p.fetchSources(ctx); err != nil {
 		return err
 	}
+	if err := p.fetchStock(ctx); err != nil {
+		return err
+	}
+	if missing := p.old.NotIn(p.path("stock")); len(missing) > 0 {
+		p.res.Warnings = append(p.res.Warnings, fmt.Sprintf("of what %s %s builds there was no package %s for amd64, so nothing is said about its programs and libraries; have all packages that run beside the .dsc file or directory that --from names",
+			p.o.Source, p.old.Version, strings.Join(missing, " or ")))
+	}
+	return nil
+}
+
+// fetchStock gets the packages as Debian built them, if they are not there of the last time.
+func (p *packager) fetchStock(ctx context.Context) error {
 	if _, err := os.Stat(p.path("stock")); err == nil {
 		return nil
 	}

@@ -78,7 +78,7 @@ func openArchive(ctx context.Context, dir, suite, list string) (*Archive, error)
 	return a, a.get(ctx, dir, "update", "--error-on=any", "update")
 }
 
-// get runs apt-get in a folder.
+// get runs apt-get in a directory.
 func (a *Archive) get(ctx context.Context, dir, log string, args ...string) error {
 	c := command.Command{
 		Args: append(append([]string{"apt-get", "-q"}, a.options...), args...), Dir: dir, Log: filepath.Join(a.dir, log+".log"),
@@ -91,7 +91,7 @@ func (a *Archive) show(ctx context.Context, args ...string) ([]control.Paragraph
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, "apt-cache", append(append([]string{}, a.options...), args...)...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil && out.Len() == 0 {
+	if err := cmd.Run(); err != nil { // names that it does not know are none, if it knows one
 		return nil, fmt.Errorf("apt-cache %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
 	}
 	r, err := control.NewParagraphReader(&out, nil)
@@ -112,6 +112,8 @@ type Source struct {
 	// Path is where it is to be built; "" for where Debian's build machines do it.
 	Path string
 
+	// programs are those of Binaries that amd64 has with programs in them, as far as debian/control of a tree says it.
+	programs  []string
 	paragraph control.Paragraph // what describes it
 }
 
@@ -188,7 +190,7 @@ func (a *Archive) FetchSource(ctx context.Context, s *Source, dir string) (strin
 	return dsc, s.writeDsc(dir)
 }
 
-// FetchDebian downloads what Debian adds to the source of a package, its folder debian, and returns where the .dsc file would
+// FetchDebian downloads what Debian adds to the source of a package, its directory debian, and returns where the .dsc file would
 // be. It is all that is needed of a version that is not built, and often served for longer than the rest.
 func (a *Archive) FetchDebian(ctx context.Context, s *Source, dir string) (string, error) {
 	if err := a.fetchSource(ctx, s, dir, "--diff-only"); err != nil {
@@ -283,7 +285,7 @@ func (a *Archive) unpackBinary(ctx context.Context, file, dir string) error {
 	return a.tool(ctx, "unpack", "dpkg-deb", "-x", file, dir)
 }
 
-// UnpackDebian unpacks the folder debian of a source package to tree, and nothing else of it.
+// UnpackDebian unpacks the directory debian of a source package to tree, and nothing else of it.
 func (a *Archive) UnpackDebian(ctx context.Context, dsc, tree string) error {
 	tars, err := filepath.Glob(strings.TrimSuffix(dsc, ".dsc") + ".debian.tar.*")
 	if err != nil || len(tars) != 1 {

@@ -84,6 +84,9 @@ func (s *Source) readTree(dir string) error {
 	for _, p := range list {
 		if name := p.Values["Package"]; name != "" {
 			s.Binaries = append(s.Binaries, name)
+			if hasPrograms(p.Values["Architecture"], p.Values["Package-Type"], strings.Trim(p.Values["Build-Profiles"], "<> ")) {
+				s.programs = append(s.programs, name)
+			}
 		}
 	}
 	return s.setVersion(dir, m[2])
