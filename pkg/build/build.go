@@ -40,9 +40,9 @@ type Allowed struct {
 type Options struct {
 	Target      string   // the ELF file that runs
 	Symbols     string   // an unstripped build of it, or "" if the target has its symbols
-	DebugDirs   []string // folders of separate debug files, searched before /usr/lib/debug if the target is stripped
-	Libraries   []string // libraries that the target uses, and folders of them, for symbols that it does not import
-	Old, New    []string // objects, archives or folders of objects; none for a patch of Set alone
+	DebugDirs   []string // directories of separate debug files, searched before /usr/lib/debug if the target is stripped
+	Libraries   []string // libraries that the target uses, and directories of them, for symbols that it does not import
+	Old, New    []string // objects, archives or directories of objects; none for a patch of Set alone
 	Data        bool     // bring in changed initial values, too
 	Set         []Set
 	NotPartOf   []string // objects that are no part of the target if they are not found there, whatever else is known

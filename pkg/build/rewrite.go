@@ -1,6 +1,7 @@
 package build
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,8 +50,9 @@ type rewriting struct {
 	named   []string // sections
 }
 
-func parseRewrite(real string, args []string) rewriting {
-	w := rewriting{real: real, strip: strings.Contains(filepath.Base(real), "strip")}
+// parseRewrite reads the arguments of a tool, which is one or the other by the name that it is called by.
+func parseRewrite(real, as string, args []string) rewriting {
+	w := rewriting{real: real, strip: strings.Contains(filepath.Base(as), "strip")}
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		name, value, assigned := strings.Cut(a, "=")
@@ -89,10 +91,7 @@ func parseRewrite(real string, args []string) rewriting {
 
 // rewrite runs objcopy or strip, and notes what becomes of objects.
 func rewrite(real string, args []string) (int, error) {
-	w := parseRewrite(real, expand(args))
-	if calledAs != "" {
-		w.strip = strings.Contains(filepath.Base(calledAs), "strip")
-	}
+	w := parseRewrite(real, cmp.Or(calledAs, real), expand(args))
 	before := map[string][]byte{}
 	for _, name := range w.inputs {
 		if data, err := os.ReadFile(name); err == nil {

@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// The environment of a build under shims, ccache's way: a folder of symbolic links with the names of compilers stands
+// The environment of a build under shims, ccache's way: a directory of symbolic links with the names of compilers stands
 // first in PATH, and all of them lead to lpctl, which runs the real compiler with the flags that a patch needs.
 const (
-	shimEnv     = "LPATCH_SHIM"      // the folder of the links; that it is set turns lpctl into a compiler
+	shimEnv     = "LPATCH_SHIM"      // the directory of the links; that it is set turns lpctl into a compiler
 	shimPathEnv = "LPATCH_SHIM_PATH" // PATH without it
 	shimObjEnv  = "LPATCH_SHIM_OBJECTS"
 	shimRootEnv = "LPATCH_SHIM_ROOT" // the copy of the source tree
@@ -25,12 +25,12 @@ const (
 	shimTwiceEnv = "LPATCH_SHIM_TWICE"
 )
 
-// countFile is in the folder of the objects; it grows by a byte with each of them.
+// countFile is in the directory of the objects; it grows by a byte with each of them.
 const countFile = ".count"
 
 // shims is the environment of a build.
 type shims struct {
-	bin     string // the folder of links
+	bin     string // the directory of links
 	objects string // where the objects go
 	root    string // the tree that is built
 	origin  string // what the objects are to name it
@@ -48,7 +48,7 @@ func makeShims(bin, self string, dirs []string) error {
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			continue // PATH may name folders that do not exist
+			continue // PATH may name directories that do not exist
 		}
 		for _, e := range entries {
 			if k := kindByName(e.Name()); k == noTool || k == cache {
@@ -227,73 +227,6 @@ func exitStatus(err error) (int, error) {
 	return 0, err
 }
 
-// step is what one call of the compiler does.
-type step struct {
-	compile  bool   // -c
-	noObject bool   // stops before an object: -E, -S, -M, -fsyntax-only
-	assembly bool   // with -S
-	direct   bool   // a call of the linker itself
-	before   []byte // of an object that the link writes over
-	output   string
-	sources  []string
-	headers  []string
-	inputs   []string // other files: objects, archives, libraries, "@file"
-	flags    []string // without output, inputs and what is for the linker
-	all      []string // all arguments, with those of "@file"
-	words    []string // what is for the linker alone, see linkerWords
-}
-
-// valueFlags take the next argument.
-var valueFlags = map[string]bool{
-	"-I": true, "-D": true, "-U": true, "-include": true, "-imacros": true, "-isystem": true, "-iquote": true, "-idirafter": true,
-	"-MF": true, "-MT": true, "-MQ": true, "-x": true, "-Xlinker": true, "-L": true, "-l": true, "-T": true, "-u": true, "-z": true, "-e": true,
-	"-Xassembler": true, "-Xpreprocessor": true, "-Xclang": true, "--param": true, "-target": true, "-arch": true, "-aux-info": true,
-	"-B": true, "-specs": true, "-wrapper": true, "-dumpbase": true, "-dumpdir": true, "-dumpbase-ext": true, "-isysroot": true, "--sysroot": true,
-	"-iprefix": true, "-iwithprefix": true, "-iwithprefixbefore": true, "-imultilib": true, "-mllvm": true, "-A": true, "-MJ": true,
-}
-
-func parseStep(args []string) step {
-	args = expand(args)
-	s := step{all: args, words: linkerWords(args)}
-	language, header := false, false
-	for i := 0; i < len(args); i++ {
-		a := args[i]
-		switch {
-		case a == "-x" && i+1 < len(args):
-			i++
-			language = args[i] != "none"
-			header = strings.HasSuffix(args[i], "-header")
-			s.keep(a, args[i])
-		case a == "-c":
-			s.compile = true
-		case a == "-o" && i+1 < len(args):
-			i++
-			s.output = args[i]
-		case strings.HasPrefix(a, "-o") && len(a) > 2:
-			s.output = a[2:]
-		case a == "-S":
-			s.noObject, s.assembly = true, true
-		case a == "-E" || a == "-M" || a == "-MM" || a == "-fsyntax-only":
-			s.noObject = true
-		case valueFlags[a] && i+1 < len(args):
-			s.keep(a, args[i+1])
-			i++
-		case strings.HasPrefix(a, "-") && len(a) > 1:
-			s.keep(a)
-		case isHeader.MatchString(a) && !language: // to compile it for #include; it would be linked if anything were said to the linker
-			s.noObject = true
-			s.headers = append(s.headers, a)
-		case isSource(a), language && !isObjectName(a):
-			s.sources = append(s.sources, a)
-		default:
-			s.inputs = append(s.inputs, a)
-		}
-	}
-	s.noObject = s.noObject || header && !s.compile
-	s.assembly = s.assembly && !slices.Contains(args, "-E") && !slices.Contains(args, "-fsyntax-only") && !header
-	return s
-}
-
 // run runs the compiler. If it links, the linker's map is kept: it tells what the output is made of.
 func (s *step) run(real string, args []string) (int, error) {
 	if s.compile || s.noObject || len(s.sources)+len(s.inputs) == 0 || s.isTrialLink() {
@@ -337,46 +270,10 @@ func (s *step) run(real string, args []string) (int, error) {
 	return 0, s.recordLink(own, string(text), real, args, lto)
 }
 
-// linkOutput is the file that a link makes.
-func (s *step) linkOutput() string {
-	if s.output != "" {
-		return s.output
-	}
-	return "a.out"
-}
-
 // isTrialLink tells a link with which configure, cmake or meson try the compiler.
 func (s *step) isTrialLink() bool {
 	abs, err := filepath.Abs(s.linkOutput())
 	return err != nil || isTrial(abs) || len(s.sources) > 0 && !slices.ContainsFunc(s.sources, func(src string) bool { return !s.isTrial(src) })
-}
-
-// keep notes flags for compiling once more, dependency files and linker flags left out.
-func (s *step) keep(args ...string) {
-	for _, p := range []string{"-l", "-L", "-Wl,", "-M", "-Xlinker", "-shared", "-static", "-pie", "-no-pie", "-rdynamic", "-T", "-u", "-z", "-e"} {
-		if strings.HasPrefix(args[0], p) && !strings.HasPrefix(args[0], "-static-") {
-			return
-		}
-	}
-	s.flags = append(s.flags, args...)
-}
-
-var isHeader = regexp.MustCompile(`\.(h|H|hh|hp|hxx|hpp|HPP|h\+\+|tcc)$`)
-
-func isSource(path string) bool {
-	switch filepath.Ext(path) {
-	case ".c", ".cc", ".cp", ".cpp", ".cxx", ".c++", ".C", ".CPP", ".i", ".ii", ".S", ".s", ".sx":
-		return true
-	}
-	return false
-}
-
-func (s *step) objectOf(src string) string {
-	if s.output != "" {
-		return s.output
-	}
-	base := filepath.Base(src)
-	return strings.TrimSuffix(base, filepath.Ext(base)) + ".o"
 }
 
 // compileAgain makes objects beside those of the build: for a call that compiles and links at once, which leaves none
