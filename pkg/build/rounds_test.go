@@ -88,3 +88,14 @@ func TestUnfit(t *testing.T) {
 		t.Errorf("it says %q, not %q", list[0].Err, want)
 	}
 }
+
+// TestLeaveWhole: with patches upon the older tree, what the newer version has changed in older ones is not there.
+func TestLeaveWhole(t *testing.T) {
+	p := &packager{whole: true, changed: []string{"old.patch"}, res: &PackageResult{}}
+	p.leaveWhole()
+	p.leaveWhole() // in the next round nothing more is left
+	want := []RefusedFix{{"old.patch", "it is another one in the newer version, or not there, which only the whole difference has"}}
+	if !slices.Equal(p.res.Refused, want) || p.whole {
+		t.Errorf("%+v", p.res.Refused)
+	}
+}

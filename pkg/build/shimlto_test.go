@@ -51,3 +51,53 @@ func TestOddLTO(t *testing.T) {
 		}
 	}
 }
+
+// TestLateRecord: why there is no object of what link-time optimisation has made.
+func TestLateRecord(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(shimObjEnv, dir)
+	filetest.Tree(t, dir, map[string]string{"a.c": "int f(void) { return 1; }\n", "text": "x"})
+	runIn(t, dir, []string{"gcc", "-c", "a.c"})
+	runIn(t, dir, []string{"gcc", "-c", "-flto", "-fno-fat-lto-objects", "a.c", "-o", "slim"})
+	for _, c := range []struct{ files, want string }{
+		{"text", "link-time optimisation was done, and its objects could not be kept (" + dir + "/text: not an ELF file)"},
+		{"slim", "it is linked with -r and -flto, and what runs is made of that later"},
+		{"a.o a.o", "link-time optimisation was done, and its objects could not be kept: ld -r --unique: "},
+	} {
+		l := late{dir: dir}
+		for _, name := range strings.Fields(c.files) {
+			l.files = append(l.files, filepath.Join(dir, name))
+		}
+		if _, why, err := l.record(&step{}, "prog"); err != nil || !strings.HasPrefix(why, c.want) {
+			t.Errorf("%s: %q, %v", c.files, why, err)
+		}
+	}
+	for _, c := range []struct {
+		sources []string
+		want    string
+	}{{[]string{"a.c"}, "link-time optimisation was done, and its objects could not be kept"}, {nil, ""}} {
+		r := linkRecord{LTO: true}
+		if err := r.takeLate(&step{sources: c.sources}, &late{}, "prog"); err != nil || r.WhyNotLate != c.want || r.LTO != (c.want != "") {
+			t.Errorf("nothing kept of %v: %+v, %v", c.sources, r, err)
+		}
+	}
+}
+
+// TestRecordLinkRustLTO: what rustc optimises over all crates is in no object that is kept.
+func TestRecordLinkRustLTO(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(shimObjEnv, filepath.Join(dir, "objects"))
+	t.Setenv(shimRootEnv, dir)
+	t.Setenv(shimRustLTOEnv, "1")
+	filetest.Tree(t, dir, map[string]string{"a.c": "int main(void) { return 1; }\n"})
+	args := []string{filepath.Join(dir, "a.c"), "-o", filepath.Join(dir, "prog")}
+	runIn(t, dir, append([]string{"gcc"}, args...))
+	s := parseStep(args)
+	if err := s.recordLink(nil, "", "gcc", args, &late{}); err != nil {
+		t.Fatal(err)
+	}
+	links, err := readBuildLinks(filepath.Join(dir, "objects"))
+	if err != nil || len(links.records) != 1 || !links.records[0].LTO || links.records[0].WhyNotLate != "rustc optimises it over all crates; have it do without" {
+		t.Errorf("%+v, %v", links.records, err)
+	}
+}
