@@ -114,7 +114,7 @@ func (b *builder) strangeLink(name string) diff.Refusal {
 	for _, input := range slices.Sorted(maps.Keys(b.oldIn.foreign)) {
 		if !filepath.IsAbs(input) { // else of the system
 			return diff.Refusal{Code: "object-not-found", File: name,
-				Text: fmt.Sprintf("it differs, and %s has something of it, perhaps by %s, which is linked and was made out of sight; have that made by gcc, g++ or clang, called by name", b.im.Path, input)}
+				Text: fmt.Sprintf("it differs, and %s has something of it, perhaps by %s, which is linked and was made out of sight; have that made by %s", b.im.Path, input, seenCompilers(b.untraced))}
 		}
 	}
 	return diff.Refusal{Code: "object-not-found", File: name,

@@ -99,6 +99,7 @@ func prepare(o Options) (*builder, error) {
 		changed: map[string]bool{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
 		instruments: map[string][2][]string{},
 	}
+	b.warnUntraced()
 	if len(o.Old)+len(o.New) > 0 || len(o.Set) == 0 {
 		if err := b.compareAll(); err != nil {
 			return nil, err
@@ -172,6 +173,7 @@ type builder struct {
 	functions    map[string]bool
 	isComplete   bool
 	// instruments are the options that an object was compiled with, old and new, and that add code and data to it.
+	untraced    bool // the builds could not be traced
 	instruments map[string][2][]string
 }
 

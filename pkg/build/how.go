@@ -156,7 +156,7 @@ func (b *builder) foreignText(name string) string {
 	case filepath.IsAbs(name) && in(b.oldIn) != in(b.newIn):
 		return fmt.Sprintf("%s is linked from it, it is outside the tree, and lpctl did not see it made in both builds; have the build write below the folder where it is started", b.im.Path)
 	}
-	return fmt.Sprintf("%s is linked from it, it differs, and lpctl saw no compiler make it; have it made by gcc, g++ or clang, called by name, and linked as it was made", b.im.Path)
+	return fmt.Sprintf("%s is linked from it, it differs, and lpctl saw no compiler make it; have it made by %s, and linked as it was made", b.im.Path, seenCompilers(b.untraced))
 }
 
 // changedLinks refuses a target that is linked otherwise with the fix.

@@ -195,7 +195,11 @@ func (p *packager) build(ctx context.Context, target string, twice bool) (object
 	if err := s.write(filepath.Join(outer, "bin"), nil); err != nil {
 		return "", 0, err
 	}
-	env, by := s.around(canTrace())
+	traced, err := trial(filepath.Join(outer, "objects"))
+	if err != nil {
+		return "", 0, err
+	}
+	env, by := s.around(traced)
 	job.Env, job.By = append(job.Env, env...), by
 	started := time.Now()
 	stop := p.o.Progress.Watch(func() string { return objectsMade(filepath.Join(outer, "objects")) })
@@ -208,7 +212,7 @@ func (p *packager) build(ctx context.Context, target string, twice bool) (object
 		return "", 0, err
 	}
 	if objectCount(filepath.Join(outer, "objects")) == 0 {
-		return "", 0, fmt.Errorf("the build of %s made no object with gcc, g++ or clang from its PATH; its log: %s", p.o.Source, p.root.Log(target))
+		return "", 0, fmt.Errorf("the build of %s made no object with %s; its log: %s", p.o.Source, seenCompilers(!traced), p.root.Log(target))
 	}
 	return filepath.Join(outer, "objects"), time.Since(started).Seconds(), nil
 }

@@ -191,7 +191,7 @@ func TestProofOfSource(t *testing.T) {
 		return "--- a/" + name + ".c\n+++ b/" + name + ".c\n@@ -1,2 +1,2 @@\n #include <stdio.h>\n-" + line + "+" + strings.ReplaceAll(line, "return a", "return 2 + a")
 	}
 	const unseen = "object-unseen T :no compiler was seen to link a file of this name, with its needed libraries and exports, so it is not known what it is made of; " +
-		"have it linked by gcc, g++ or clang, called by name, and give it the name that the build gives it"
+		"have it linked by gcc, g++ or clang that the build itself starts, and give it the name that the build gives it"
 	// A linker that nobody knows for one, and which links what gcc would.
 	const glue = "gcc -O2 -g -c main.c a.c; gcc -O2 -S b.c; as b.s -o b.o; cp $(readlink -f /usr/bin/ld.bfd) glue; d=/usr/lib/x86_64-linux-gnu; " +
 		"./glue -o app -dynamic-linker /lib64/ld-linux-x86-64.so.2 $d/crt1.o $d/crti.o main.o a.o b.o -L$d -lc $d/crtn.o"

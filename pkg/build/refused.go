@@ -12,13 +12,16 @@ import (
 // refusedFile is in the directory of the objects, with what no patch can be made after.
 const refusedFile = ".refused"
 
-// refuseBuild notes why there will be no patch. The build goes on.
+// refuseBuild notes why there will be no patch; the first reason counts. The build goes on.
 func refuseBuild(why error) error {
-	name := filepath.Join(os.Getenv(shimObjEnv), refusedFile)
-	if _, err := os.Stat(name); err == nil {
-		return nil // the first reason counts
+	f, err := os.OpenFile(filepath.Join(os.Getenv(shimObjEnv), refusedFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	} else if err != nil {
+		return err
 	}
-	return os.WriteFile(name, []byte(why.Error()), 0o600)
+	_, err = f.WriteString(why.Error())
+	return errors.Join(err, f.Close())
 }
 
 // readRefused returns what refuseBuild has noted in a build.

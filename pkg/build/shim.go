@@ -140,6 +140,9 @@ func runTool(kind toolKind, real string, args []string, err error) (int, error) 
 // drive runs a compiler.
 func drive(real string, args []string) (int, error) {
 	step := parseStep(args)
+	if isInner(step.all) {
+		return run(real, args)
+	}
 	if err := step.checkPlace(); err != nil {
 		return 0, err
 	}
@@ -191,11 +194,14 @@ func prefixMap() []string {
 }
 
 func realCompiler(name string) (string, error) {
-	own, _ := os.Stat("/proc/self/exe") // it must not call itself for ever
 	for _, dir := range filepath.SplitList(os.Getenv(shimPathEnv)) {
 		path := filepath.Join(dir, name)
 		st, err := os.Stat(path)
-		if err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 && (own == nil || !os.SameFile(st, own)) {
+		if err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
+			continue
+		}
+		// It must not call itself for ever, nor copies of it each other.
+		if file, err := readTool(path); err != nil || !file.lpctl {
 			return path, nil
 		}
 	}

@@ -226,10 +226,14 @@ func (w *workshop) build(ctx context.Context, objects string) error {
 	if err := s.write(s.bin, more); err != nil {
 		return err
 	}
-	env, by := s.around(canTrace())
+	traced, err := trial(s.objects)
+	if err != nil {
+		return err
+	}
+	env, by := s.around(traced)
 	log := "build-" + objects
 	stop := w.o.Progress.Watch(func() string { return objectsMade(s.objects) })
-	err := w.runBy(ctx, log, by, append(env, more...))
+	err = w.runBy(ctx, log, by, append(env, more...))
 	stop()
 	if strayed := readStrayed(s.objects); strayed != nil {
 		return strayed

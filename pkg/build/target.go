@@ -25,7 +25,7 @@ func (b *builder) checkTarget(nothing bool) error {
 		if !complete {
 			b.refusals = append(b.refusals, diff.Refusal{Code: "object-unseen", File: b.im.Path,
 				Text: "no compiler was seen to link a file of this name, with its needed libraries and exports, so it is not known what it is made of; " +
-					"have it linked by gcc, g++ or clang, called by name, and give it the name that the build gives it"})
+					"have it linked by " + seenCompilers(b.untraced) + ", and give it the name that the build gives it"})
 			return nil
 		}
 	}

@@ -2,8 +2,13 @@ package build
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 )
 
 // kinds of tools by their names.
@@ -31,36 +36,80 @@ func kindByName(name string) toolKind {
 	return noTool
 }
 
-// signatures are found in programs of a kind, and in none of others.
+// signatures are found, both of them, in programs of a kind, and in none of others.
 var signatures = []struct {
-	kind toolKind
-	text string
+	kind  toolKind
+	texts [2]string
 }{
-	{driver, "%{!fsyntax-only:%{!c:"},    // gcc, g++, gfortran and the like: the specs
-	{driver, "-cc1gen-reproducer"},       // clang
-	{assembler, "GNU assembler version"}, // of binutils
+	{driver, [2]string{"%{!fsyntax-only:%{!c:", "COLLECT_GCC_OPTIONS"}},    // gcc, g++, gfortran and the like: the specs
+	{driver, [2]string{"-cc1gen-reproducer", "unknown integrated tool"}},   // clang
+	{assembler, [2]string{"GNU assembler version", "Assembler messages:"}}, // of binutils
 }
 
-// kindByContent tells the kind of an ELF file under whatever name.
-func kindByContent(path string) toolKind {
+// Programs that have such texts, but are not, or not always, of that kind.
+const (
+	lpctlText = shimOrigEnv             // lpctl itself, and copies of it
+	manyText  = "llvm toolchain driver" // one file for all tools of LLVM
+)
+
+// toolFile is what a file tells of a program, whatever its name.
+type toolFile struct {
+	kind        toolKind
+	lpctl, many bool
+}
+
+// readTool reads an ELF file, which may be of any size.
+func readTool(path string) (toolFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return noTool
+		return toolFile{}, err
 	}
 	defer func() { _ = f.Close() }()
-	if st, err := f.Stat(); err != nil || st.Size() > 256<<20 {
-		return noTool
+	const step, most = 1 << 20, 64 // texts are shorter than most
+	found := map[string]bool{}
+	buf := make([]byte, 0, step+most)
+	for first := true; ; first = false {
+		n, err := io.ReadFull(f, buf[len(buf):len(buf)+step])
+		buf = buf[:len(buf)+n]
+		if first && !isELF(buf) {
+			return toolFile{}, nil
+		}
+		for _, s := range signatures {
+			for _, text := range s.texts {
+				found[text] = found[text] || bytes.Contains(buf, []byte(text))
+			}
+		}
+		for _, text := range []string{lpctlText, manyText} {
+			found[text] = found[text] || bytes.Contains(buf, []byte(text))
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			break
+		} else if err != nil {
+			return toolFile{}, err
+		}
+		buf = append(buf[:0], buf[len(buf)-most:]...)
 	}
-	data, err := os.ReadFile(path)
-	if err != nil || !isELF(data) {
-		return noTool
-	}
+	c := toolFile{lpctl: found[lpctlText], many: found[manyText]}
 	for _, s := range signatures {
-		if bytes.Contains(data, []byte(s.text)) {
-			return s.kind
+		if c.kind == noTool && found[s.texts[0]] && found[s.texts[1]] {
+			c.kind = s.kind
 		}
 	}
-	return noTool
+	return c, nil
+}
+
+// kindOfMany tells which tool a file is that has many: that of the name by which it is called.
+func kindOfMany(args0 string) toolKind {
+	name := filepath.Base(args0)
+	if name == "llvm" {
+		return manyTools
+	}
+	return kindByName(name)
+}
+
+// isInner tells calls that a compiler makes of itself, and those that only show what would be called: they make nothing of their own.
+func isInner(args []string) bool {
+	return len(args) > 0 && strings.HasPrefix(args[0], "-cc1") || slices.Contains(args, "-###")
 }
 
 // cacheOff are the variables that have programs in front of a compiler call it here and now.

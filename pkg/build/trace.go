@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,13 +84,13 @@ func canTrace() bool {
 type tracee struct {
 	below   bool // a shim is in it, or above it: what it runs is the shim's concern
 	becomes bool // it is about to be the program that was put in the place of another
-	early   bool // it has stopped at its begin, and what made it has not been seen to
 }
 
 type tracer struct {
 	bin      string
 	tracees  map[int]*tracee
 	programs map[program]toolKind
+	err      error // the build cannot go on
 }
 
 // trace runs args, a build, under the shims of a directory, and returns its exit status.
@@ -104,19 +105,25 @@ func trace(bin string, args []string) (int, error) {
 	}
 	runtime.LockOSThread()
 	pid, err := syscall.ForkExec(path, args, &syscall.ProcAttr{
-		Env: env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Ptrace: true},
+		Env: env, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Ptrace: true, Pdeathsig: syscall.SIGKILL},
 	})
 	if err != nil {
 		return 0, err
 	}
 	t := &tracer{bin: bin, tracees: map[int]*tracee{pid: {}}, programs: map[program]toolKind{}}
 	if err := t.begin(pid); err != nil {
+		_ = unix.Kill(pid, unix.SIGKILL) // else it would stay stopped
 		return 0, fmt.Errorf("ptrace: %w", err)
 	}
-	return t.loop(pid)
+	status, err := t.loop(pid)
+	if err == nil {
+		t.release()
+	}
+	return status, err
 }
 
-const traceOptions = unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE
+// The build is of no use without its tracer, and the tree may be gone then: it ends with it.
+const traceOptions = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE
 
 // begin takes the first process, which has stopped behind its execve. PTRACE_SEIZE lets a stop of a job be one.
 func (t *tracer) begin(pid int) error {
@@ -150,9 +157,9 @@ func ptrace(request, pid int, data uintptr) error {
 	return nil
 }
 
-// loop has the build run until the first process ends. What that leaves behind goes on untraced.
+// loop has the build run until the first process ends.
 func (t *tracer) loop(first int) (int, error) {
-	for {
+	for t.err == nil {
 		var ws unix.WaitStatus
 		pid, err := unix.Wait4(-1, &ws, unix.WALL, nil)
 		switch {
@@ -174,6 +181,32 @@ func (t *tracer) loop(first int) (int, error) {
 			return 128 + int(ws.Signal()), nil
 		}
 	}
+	return 0, t.err
+}
+
+// release has what the build leaves behind go on untraced. A process can only be let go when it has stopped, which one in the
+// middle of vfork does not do before that ends: it is not waited for without end.
+func (t *tracer) release() {
+	for pid := range t.tracees {
+		_ = ptrace(unix.PTRACE_INTERRUPT, pid, 0)
+	}
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
+		var ws unix.WaitStatus
+		pid, err := unix.Wait4(-1, &ws, unix.WALL|unix.WNOHANG, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil: // there is none any more
+			return
+		case pid == 0:
+			time.Sleep(time.Millisecond)
+		case ws.Stopped():
+			signal := uintptr(0)
+			if ws>>16 == 0 {
+				signal = uintptr(ws.StopSignal())
+			}
+			_ = ptrace(unix.PTRACE_DETACH, pid, signal)
+		}
+	}
 }
 
 const eventStop = 128 // PTRACE_EVENT_STOP
@@ -189,11 +222,9 @@ func (t *tracer) stopped(pid int, ws unix.WaitStatus) {
 			return
 		}
 		signal = 0
-		if t.tracees[pid] == nil {
-			t.tracees[pid] = &tracee{early: true}
-		}
-		if t.tracees[pid].early {
-			return
+		if t.tracees[pid] == nil { // it is not said to have been made yet, and will not be if its maker is killed
+			maker, _ := origin(pid)
+			t.tracees[pid] = t.madeBy(maker)
 		}
 	case unix.PTRACE_EVENT_FORK, unix.PTRACE_EVENT_VFORK, unix.PTRACE_EVENT_CLONE:
 		t.forked(pid)
@@ -211,18 +242,39 @@ func (t *tracer) stopped(pid int, ws unix.WaitStatus) {
 	_ = ptrace(unix.PTRACE_CONT, pid, signal)
 }
 
-// forked notes a new process or thread, which is where the one is that made it.
+// forked notes a new process or thread. It may have run and ended already; then it is traced no more.
 func (t *tracer) forked(pid int) {
-	child, err := unix.PtraceGetEventMsg(pid)
+	msg, err := unix.PtraceGetEventMsg(pid)
 	if err != nil {
 		return
 	}
-	early := t.tracees[int(child)] != nil
-	parent := t.tracees[pid]
-	t.tracees[int(child)] = &tracee{below: parent != nil && parent.below}
-	if early {
-		_ = ptrace(unix.PTRACE_CONT, int(child), 0)
+	child := t.madeBy(pid)
+	if known := t.tracees[int(msg)]; known != nil { // CLONE_PARENT gives it another parent than its maker
+		known.below = known.below || child.below
+	} else if _, traced := origin(int(msg)); traced {
+		t.tracees[int(msg)] = child
 	}
+}
+
+// madeBy returns a new process or thread, which is where the one is that made it.
+func (t *tracer) madeBy(pid int) *tracee {
+	maker := t.tracees[pid]
+	return &tracee{below: maker != nil && maker.below}
+}
+
+// origin tells of which process a thread is, or what parent a process has, and whether this process traces it.
+func origin(pid int) (maker int, traced bool) {
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // without one, it has ended
+	status := map[string]int{}
+	for line := range strings.Lines(string(data)) {
+		name, value, _ := strings.Cut(line, ":")
+		status[name], _ = strconv.Atoi(strings.TrimSpace(value))
+	}
+	maker = status["PPid"]
+	if status["Tgid"] != pid {
+		maker = status["Tgid"]
+	}
+	return maker, status["TracerPid"] == unix.Gettid() // the tracer is a thread
 }
 
 // onExec looks at a program before its first instruction, and puts the shim in its place if it is one of the tools.
@@ -237,26 +289,45 @@ func (t *tracer) onExec(pid int) {
 		return
 	}
 	im, err := readBeginning(pid)
+	kind := noTool
+	if err == nil {
+		kind, err = t.kindOf(im)
+	}
 	if err != nil {
+		t.refuse(pid, fmt.Errorf("it is not known whether the build calls a compiler: %w; have the build command do without that program, or let lpctl read it", err))
 		return
 	}
-	switch kind := t.kindOf(im); {
+	const change = "%s could not be replaced with lpctl's own: %w; have the build call a gcc or clang for 64 bits"
+	switch {
 	case kind == noTool:
+	case kind == manyTools:
+		t.refuse(pid, fmt.Errorf("%s has several tools in one, and which of them it is to be is not known from its name: have the build call it as clang, clang++ or what else it is to be", im.path))
 	case kind == cache:
 		if env := cacheEnv(im); len(env) > 0 {
-			p.becomes = im.replace(im.path, nil, env) == nil
+			if err := im.replace(im.path, nil, env); err != nil {
+				t.refuse(pid, fmt.Errorf(change, im.path, err))
+				return
+			}
+			p.becomes = true
 		}
 	case !t.reaches(pid):
-		err := fmt.Errorf("%s is called in a container or root directory of the build's own, where lpctl cannot follow it: have the build command call it outside of that", im.path)
-		_ = refuseBuild(err)
+		t.refuse(pid, fmt.Errorf("%s is called in a container or root directory of the build's own, where lpctl cannot follow it: have the build command call it outside of that", im.path))
 	default:
 		err := im.replace(filepath.Join(t.bin, shimName), []string{shimName, t.bin, strconv.Itoa(int(kind)), im.path}, nil)
 		if err != nil {
-			_ = refuseBuild(fmt.Errorf("%s could not be replaced with lpctl's own: %w; have the build call it by name, as gcc or clang", im.path, err))
+			t.refuse(pid, fmt.Errorf(change, im.path, err))
 			return
 		}
 		p.becomes, p.below = true, true
 	}
+}
+
+// refuse notes why there will be no patch, unless the process was killed meanwhile, which is why nothing is known of it.
+func (t *tracer) refuse(pid int, why error) {
+	if _, err := unix.PtraceGetEventMsg(pid); errors.Is(err, unix.ESRCH) {
+		return
+	}
+	t.err = errors.Join(t.err, refuseBuild(why))
 }
 
 // reaches tells whether a process finds under their names what the shim needs: a container of its own may not have it.

@@ -3,6 +3,7 @@ package build
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,7 +24,10 @@ type beginning struct {
 	env   []uint64 // pointers
 }
 
-const atExecFn = 31
+const (
+	atExecFn = 31
+	codeOf64 = 0x33 // the code segment of programs of 64 bits
+)
 
 // readBeginning reads what execve made.
 func readBeginning(pid int) (*beginning, error) {
@@ -33,15 +37,16 @@ func readBeginning(pid int) (*beginning, error) {
 		return nil, err
 	}
 	if err := unix.PtraceGetRegs(pid, &im.regs); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("registers of %s: %w", im.exe, err)
+	}
+	if im.regs.Cs != codeOf64 { // its stack is another one; the file tells what it is
+		im.path, im.args0 = im.exe, im.exe
+		return im, nil
 	}
 	if im.mem, err = os.OpenFile(fmt.Sprintf("/proc/%d/mem", pid), os.O_RDWR, 0); err != nil {
 		return nil, err
 	}
 	defer func() { _ = im.mem.Close() }()
-	if im.regs.Cs != 0x33 { // a program of 32 bits
-		return nil, fmt.Errorf("%s has not 64 bits", im.exe)
-	}
 	at := im.regs.Rsp
 	next := func() uint64 {
 		var word [8]byte
@@ -52,35 +57,45 @@ func readBeginning(pid int) (*beginning, error) {
 		return binary.LittleEndian.Uint64(word[:])
 	}
 	im.argc = int(next())
+	text := func() string {
+		s, textErr := im.text(next())
+		err = errors.Join(err, textErr)
+		return s
+	}
 	if im.argc > 0 {
-		im.args0 = im.text(next())
+		im.args0 = text()
 	}
 	at = im.regs.Rsp + 8*uint64(im.argc+2)
 	for p := next(); p != 0 && err == nil; p = next() {
 		im.env = append(im.env, p)
 	}
 	for kind := next(); kind != 0 && err == nil; kind = next() {
-		if value := next(); kind == atExecFn {
-			im.path = im.text(value)
+		if kind == atExecFn {
+			im.path = text()
+		} else {
+			next()
 		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("stack of %s: %w", im.exe, err)
 	}
 	if strings.HasPrefix(im.path, "/dev/fd/") || im.path == "" { // execveat
 		im.path = im.exe
 	}
-	return im, err
+	return im, nil
 }
 
 // text reads a string.
-func (im *beginning) text(at uint64) string {
+func (im *beginning) text(at uint64) (string, error) {
 	var out []byte
 	buf := make([]byte, 256)
 	for {
 		n, err := im.mem.ReadAt(buf, int64(at))
 		if i := bytes.IndexByte(buf[:n], 0); i >= 0 {
-			return string(append(out, buf[:i]...))
+			return string(append(out, buf[:i]...)), nil
 		}
-		if err != nil || n == 0 {
-			return string(out)
+		if err != nil {
+			return "", err
 		}
 		out = append(out, buf[:n]...)
 		at += uint64(n)
@@ -107,6 +122,9 @@ func (im *beginning) isFile() bool {
 // replace has the process call execve of another program as its first instruction: with arguments put in front of its own, and
 // variables added. Nothing else of it has run, and its memory is its own.
 func (im *beginning) replace(path string, front, env []string) error {
+	if im.regs.Cs != codeOf64 {
+		return errors.New("it is a program of 32 bits")
+	}
 	// A process under a stack of 8 MB has 128 KB below it; arguments stay where they are.
 	const room = 16 << 10
 	var text []byte
@@ -166,7 +184,8 @@ const (
 	linker
 	rewriter // objcopy, strip
 	rustCompiler
-	cache // what calls a compiler, or gives what one made at another time, or elsewhere
+	cache     // what calls a compiler, or gives what one made at another time, or elsewhere
+	manyTools // which it is, its arguments tell
 )
 
 // program is a file, whatever it is called.
@@ -178,26 +197,35 @@ type program struct {
 }
 
 // kindOf tells what a program is, by its names and, of ELF files, its content: a copy of gcc may have any name.
-func (t *tracer) kindOf(im *beginning) toolKind {
+func (t *tracer) kindOf(im *beginning) (toolKind, error) {
 	file := fmt.Sprintf("/proc/%d/exe", im.pid)
 	var st unix.Stat_t
 	if err := unix.Stat(file, &st); err != nil {
-		return noTool
+		return noTool, fmt.Errorf("%s: %w", im.exe, err)
 	}
 	key := program{st.Dev, st.Ino, st.Size, st.Mtim.Nano(), filepath.Base(im.path) + "\n" + filepath.Base(im.args0)}
 	if k, ok := t.programs[key]; ok {
-		return k
+		return k, nil
 	}
 	k := kindByName(filepath.Base(im.exe))
 	if k == noTool && im.isFile() {
 		k = kindByName(filepath.Base(im.path))
 	}
-	if k == noTool {
-		k = kindByContent(file)
+	read, err := readTool(file)
+	if err != nil {
+		return noTool, fmt.Errorf("%s: %w", im.exe, err)
+	}
+	switch {
+	case read.lpctl: // it calls the compiler, and would be put in its own place for ever
+		k = noTool
+	case read.many:
+		k = kindOfMany(im.args0)
+	case k == noTool:
+		k = read.kind
 	}
 	if notToTake.MatchString(filepath.Base(im.path)) || notToTake.MatchString(filepath.Base(im.args0)) {
 		k = noTool
 	}
 	t.programs[key] = k
-	return k
+	return k, nil
 }
