@@ -16,7 +16,7 @@ func TestGuide(t *testing.T) {
 	}
 	code := regexp.MustCompile(`(?:refuse\([^"\n]*|Code: |return )"([a-z]+(?:-[a-z]+)+)",`)
 	found := 0
-	for _, dir := range []string{"../diff", "../link", "."} {
+	for _, dir := range []string{"../diff", "../match", "../link", "."} {
 		files, err := filepath.Glob(dir + "/*.go")
 		if err != nil {
 			t.Fatal(err)
