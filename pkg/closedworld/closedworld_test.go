@@ -77,8 +77,19 @@ func (c *imageCase) compare(t *testing.T) *Report {
 		newBuild = c.build
 	}
 	carried := strings.Fields(c.carried)
-	return Compare(makeImage(t, c.files, nil, c.build), makeImage(t, c.files, c.newFiles, newBuild),
-		Carried{Has: func(name, _ string) bool { return slices.Contains(carried, name) }})
+	new := makeImage(t, c.files, c.newFiles, newBuild)
+	r := Compare(makeImage(t, c.files, nil, c.build), new, Carried{Has: func(name, _ string) bool { return slices.Contains(carried, name) }})
+	var all, accounted uint64
+	for _, s := range new.sections {
+		all += s.Size
+	}
+	for _, n := range r.Bytes {
+		accounted += n
+	}
+	if all != accounted {
+		t.Errorf("%d bytes of %d are accounted for: %v", accounted, all, r.Bytes)
+	}
+	return r
 }
 
 func TestCompare(t *testing.T) {
