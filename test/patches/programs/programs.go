@@ -30,6 +30,7 @@ type Case struct {
 	Codes    []string `json:"codes"`   // with which it is refused, if it is; any of them
 	Sources  []string `json:"sources"`
 	Objects  []string `json:"objects"`
+	Long     bool     `json:"long"`   // it takes long, and a test of pkg/build shows the same: only with PATCHES=all
 	Script   string   `json:"script"` // does all by itself: exit status 0 is right, 77 that something is missing
 	Runs     []Run    `json:"runs"`
 	Expected string   `json:"-"` // of file expect; else what the new program prints
