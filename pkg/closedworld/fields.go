@@ -53,14 +53,11 @@ func isMade(s *lpelf.Section) bool {
 	}
 	switch s.Type {
 	case elf.SHT_DYNAMIC, elf.SHT_DYNSYM, elf.SHT_STRTAB, elf.SHT_HASH, elf.SHT_GNU_HASH, elf.SHT_GNU_VERSYM, elf.SHT_GNU_VERNEED, elf.SHT_GNU_VERDEF,
-		elf.SHT_RELA, elf.SHT_REL, elf.SHT_NOTE, relr:
+		elf.SHT_RELA, elf.SHT_REL, elf.SHT_NOTE, lpelf.SectionRelr:
 		return true
 	}
 	return false
 }
-
-// relr is SHT_RELR of the gABI.
-const relr elf.SectionType = 19
 
 // readCode decodes a section, from the start of each piece, and of what is behind it, anew.
 func (im *Image) readCode(sec *lpelf.Section, relocs []lpelf.Reloc) {

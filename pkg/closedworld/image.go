@@ -108,7 +108,9 @@ func Read(f *lpelf.File, mapText string) (*Image, error) {
 	slices.SortStableFunc(im.sections, func(a, b *lpelf.Section) int { return cmp.Compare(a.Addr, b.Addr) })
 	im.divide()
 	im.readFields(relocs)
-	im.readFrames()
+	if err := im.readFrames(); err != nil {
+		return nil, err
+	}
 	im.land()
 	return im, nil
 }

@@ -59,7 +59,8 @@ func TestRanges(t *testing.T) {
 // TestMove makes a section right for another address.
 func TestMove(t *testing.T) {
 	table, err := Read(section, 0x2000)
-	if diff := cmp.Diff([]Row{{0x1000, 20}}, table.Frames); diff != "" || err != nil {
+	want := []Frame{{Row: Row{0x1000, 20}, Size: 0x20, Rules: "\x01zR\x00\x01\x78\x10\n"}}
+	if diff := cmp.Diff(want, table.Frames); diff != "" || err != nil {
 		t.Fatalf("%v (-want +got):\n%s", err, diff)
 	}
 	if err := table.Move(0x8000); err != nil {

@@ -1,6 +1,7 @@
 package ehframe
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -26,7 +27,16 @@ const nearPointer = pePCRel | peS4
 type Table struct {
 	Data   []byte // without the end mark
 	addr   uint64
-	Frames []Row // where the FDEs are: offsets
+	Frames []Frame
+}
+
+// Frame is an FDE, with what it has in common with others.
+type Frame struct {
+	Row            // where its code and, as an offset, the FDE is
+	Size    uint64 // of the code
+	LSDA    uint64 // address of the language's tables, 0 for none
+	Handler uint64 // address of the personality routine, or of the word that has it, 0 for none
+	Rules   string // all of both entries that is no address
 }
 
 // Read reads a section that is made for an address. All of it must be understood.
@@ -74,11 +84,12 @@ func (t *Table) walk(data []byte, see func(field []byte, encoding byte) error) (
 	for _, e := range entries {
 		body := &reader{data: data[:e.End:e.End], at: e.Off + 8, see: see}
 		if e.IsCIE() {
-			cies[e.Off] = body.readCIE()
+			cies[e.Off] = body.readCIE(t.addr)
 		} else if c := cies[e.CIE]; c == nil {
 			return e.Off, fmt.Errorf("the entry at %#x has no common part before it", e.Off)
-		} else if pc := body.readFDE(c, t.addr); see == nil {
-			t.Frames = append(t.Frames, Row{pc, e.Off})
+		} else if f := body.readFDE(c, t.addr); see == nil {
+			f.FDE = e.Off
+			t.Frames = append(t.Frames, f)
 		}
 		if body.err != nil {
 			return e.Off, fmt.Errorf("the entry at %#x: %w", e.Off, body.err)
@@ -97,6 +108,9 @@ type cie struct {
 	code byte // encoding of addresses of code
 	lsda byte // of the language's tables, peOmit if there are none
 	z    bool // there is augmentation data
+
+	handler uint64
+	rules   string
 }
 
 // reader reads one entry.
@@ -125,10 +139,21 @@ func (r *reader) bytes(n uint64) []byte {
 
 func (r *reader) byte() byte { return r.bytes(1)[0] }
 
-// leb skips a number in LEB128.
-func (r *reader) leb() {
-	for r.err == nil && r.byte()&0x80 != 0 {
+// leb takes a number in unsigned LEB128, or passes over a signed one.
+func (r *reader) leb() (n uint64) {
+	for shift := 0; r.err == nil; shift += 7 {
+		b := r.byte()
+		n |= uint64(b&0x7f) << shift
+		if b&0x80 == 0 {
+			break
+		}
 	}
+	return n
+}
+
+// rules takes the instructions, which end the entry, without the DW_CFA_nop that fill it up. from is where they begin.
+func (r *reader) rules(from uint64) string {
+	return string(bytes.TrimRight(r.data[min(from, uint64(len(r.data))):], "\x00"))
 }
 
 // pointer takes a pointer, shows it, and returns the address that it means, if it can be told.
@@ -170,8 +195,9 @@ func (r *reader) pointer(encoding byte, addr uint64) uint64 {
 }
 
 // readCIE reads the common part, whose augmentation tells how pointers are encoded.
-func (r *reader) readCIE() *cie {
+func (r *reader) readCIE(addr uint64) *cie {
 	c := &cie{lsda: peOmit}
+	start := r.at
 	version := r.byte()
 	var augmentation []byte
 	for ch := r.byte(); ch != 0 && r.err == nil; ch = r.byte() {
@@ -184,45 +210,51 @@ func (r *reader) readCIE() *cie {
 	} else {
 		r.leb()
 	}
+	c.rules = string(r.data[start:r.at])
+	end := uint64(0) // of the augmentation data
 	for _, ch := range augmentation {
 		switch ch {
 		case 'z':
 			c.z = true
-			r.leb()
+			end = r.leb()
+			end += r.at
 		case 'R':
 			c.code = r.byte()
 		case 'L':
 			c.lsda = r.byte()
 		case 'P':
-			r.pointer(r.byte(), 0)
+			c.handler = r.pointer(r.byte(), addr)
 		case 'S', 'B':
 		default:
 			r.fail("its augmentation %q is not known", augmentation)
 		}
 	}
+	c.rules += r.rules(max(end, r.at))
 	return c
 }
 
-// readFDE reads the part of a range of code and returns its address. addr is that of the section.
-func (r *reader) readFDE(c *cie, addr uint64) uint64 {
-	pc := r.pointer(c.code, addr)
+// readFDE reads the part of a range of code. addr is that of the section.
+func (r *reader) readFDE(c *cie, addr uint64) Frame {
+	f := Frame{Row: Row{PC: r.pointer(c.code, addr)}, Handler: c.handler}
 	if c.code&peFormat == peU4 || c.code&peFormat == peS4 {
-		r.bytes(4)
+		f.Size = uint64(le.Uint32(r.bytes(4)))
 	} else {
-		r.bytes(8)
+		f.Size = le.Uint64(r.bytes(8))
 	}
-	if !c.z {
-		return pc
+	end := r.at
+	if c.z {
+		end = r.leb()
+		end += r.at
+		if c.lsda != peOmit {
+			f.LSDA = r.lsda(c.lsda, addr)
+		}
 	}
-	r.leb()
-	if c.lsda != peOmit {
-		r.lsda(c.lsda)
-	}
-	return pc
+	f.Rules = c.rules + "\n" + r.rules(max(end, r.at))
+	return f
 }
 
 // lsda takes the pointer to the language's tables; 0 means that there are none, whatever it is relative to.
-func (r *reader) lsda(encoding byte) {
+func (r *reader) lsda(encoding byte, addr uint64) uint64 {
 	see, zero := r.see, true
 	size := uint64(4)
 	if f := encoding & peFormat; f == peAbsolute || f == peU8 || f == peS8 {
@@ -234,6 +266,10 @@ func (r *reader) lsda(encoding byte) {
 	if zero {
 		r.see = nil
 	}
-	r.pointer(encoding, 0)
+	at := r.pointer(encoding, addr)
 	r.see = see
+	if zero {
+		return 0
+	}
+	return at
 }

@@ -35,7 +35,7 @@ func (f *File) ReadSlots() (*Slots, error) {
 		Copies: map[string]uint64{},
 	}
 	for _, sec := range f.Sections {
-		if sec.Type == shtRELR && sec.Flags&elf.SHF_ALLOC != 0 {
+		if sec.Type == SectionRelr && sec.Flags&elf.SHF_ALLOC != 0 {
 			f.scanRelr(s, sec)
 		}
 		if sec.Type != elf.SHT_RELA || sec.Flags&elf.SHF_ALLOC == 0 {
@@ -58,8 +58,8 @@ func (f *File) ReadSlots() (*Slots, error) {
 	return s, nil
 }
 
-// shtRELR is SHT_RELR of the gABI: relative relocations without addends, packed (-z pack-relative-relocs).
-const shtRELR elf.SectionType = 19
+// SectionRelr is SHT_RELR of the gABI: relative relocations without addends, packed (-z pack-relative-relocs).
+const SectionRelr elf.SectionType = 19
 
 // scanRelr adds the words of an SHT_RELR section (gABI "Relative Relocation Table"): an even entry is the address of one,
 // an odd entry has a bit for each of the 63 behind the last. The addend is in the word, so those elsewhere are none.
