@@ -3,10 +3,10 @@ package build
 import (
 	"cmp"
 	"debug/elf"
+	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,28 +31,17 @@ func loadedSums(f *lpelf.File) map[string]string {
 
 // noteLater adds to the links of a build that is done, with its objects in a directory, what the build has changed afterwards.
 func noteLater(objects, root string) error {
-	dir := filepath.Join(objects, linksDir)
-	records := map[string]*linkRecord{}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	records, changed, known := map[string]*linkRecord{}, map[string]bool{}, map[string]bool{}
+	err := readRecords(filepath.Join(objects, linksDir), func(file string, data []byte) error {
+		r := &linkRecord{}
+		records[file] = r
+		err := json.Unmarshal(data, r)
+		known[r.Sum] = true
+		return err
+	})
+	if err != nil || len(records) == 0 {
 		return err
 	}
-	known := map[string]bool{}
-	for _, e := range entries {
-		data, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			return err
-		}
-		r := &linkRecord{}
-		if err := json.Unmarshal(data, r); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Join(dir, e.Name()), err)
-		}
-		records[filepath.Join(dir, e.Name())], known[r.Sum] = r, true
-	}
-	if len(records) == 0 {
-		return nil
-	}
-	changed := map[string]bool{}
 	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
 			return err
@@ -62,8 +51,9 @@ func noteLater(objects, root string) error {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
+		id, sums := hex.EncodeToString(f.BuildID()), loadedSums(f)
 		for file, r := range records {
-			if r.makes(f, rel) && r.takeLater(f) {
+			if (r.Output == rel || id != "" && id == r.Identity.BuildID) && r.takeLater(sums) {
 				changed[file] = true
 			}
 		}
@@ -79,7 +69,7 @@ func noteLater(objects, root string) error {
 // linkedFile reads a program or shared object; it returns nil for what is none.
 func linkedFile(path string) (*lpelf.File, error) {
 	head, err := firstBytes(path)
-	if err != nil || !isELF(head) {
+	if err != nil || !isELF(head) || isObject(head) {
 		return nil, err
 	}
 	f, err := lpelf.Open(path)
@@ -89,23 +79,13 @@ func linkedFile(path string) (*lpelf.File, error) {
 	return f, nil
 }
 
-// makes tells whether a file seems to be what a link made, as it is now.
-func (r *linkRecord) makes(f *lpelf.File, rel string) bool {
-	id := identityOf(f)
-	return r.Output == rel || r.Identity.BuildID != "" && id.BuildID == r.Identity.BuildID
-}
-
-// takeLater notes sections that are not as they were linked.
-func (r *linkRecord) takeLater(f *lpelf.File) bool {
-	now := loadedSums(f)
+// takeLater notes sections that are not as they were linked, by the sums of what is loaded now.
+func (r *linkRecord) takeLater(now map[string]string) bool {
 	found := false
-	for _, s := range f.Sections {
-		sum, ok := now[s.Name]
-		if !ok || r.Loaded[s.Name] == sum {
-			continue
-		}
-		later := linkInput{Name: "a later change of its section " + s.Name, Sum: sum}
-		if !slices.ContainsFunc(r.How, func(h linkInput) bool { return h.Name == later.Name && h.Sum == later.Sum }) {
+	for _, name := range slices.Sorted(maps.Keys(now)) {
+		later := linkInput{Name: "a later change of its section " + name, Sum: now[name]}
+		noted := slices.ContainsFunc(r.How, func(h linkInput) bool { return h.Name == later.Name && h.Sum == later.Sum })
+		if r.Loaded[name] != later.Sum && !noted {
 			r.How, found = append(r.How, later), true
 		}
 	}

@@ -123,7 +123,7 @@ func readLinks(old, new string) (*Links, error) {
 
 func readBuildLinks(dir string) (buildLinks, error) {
 	b := buildLinks{dir: dir, made: map[string][]string{}, ever: map[string]bool{}}
-	err := readRecords(filepath.Join(dir, linksDir), func(data []byte) error {
+	err := readRecords(filepath.Join(dir, linksDir), func(_ string, data []byte) error {
 		var r linkRecord
 		err := json.Unmarshal(data, &r)
 		b.records = append(b.records, r)
@@ -138,7 +138,7 @@ func readBuildLinks(dir string) (buildLinks, error) {
 		madeDir:     func(m linkInput) { b.made[m.Sum] = append(b.made[m.Sum], m.Name) },
 		everMadeDir: func(m linkInput) { b.ever[m.Sum] = true },
 	} {
-		err := readRecords(filepath.Join(dir, name), func(data []byte) error {
+		err := readRecords(filepath.Join(dir, name), func(_ string, data []byte) error {
 			var m linkInput
 			err := json.Unmarshal(data, &m)
 			take(m)
@@ -152,18 +152,19 @@ func readBuildLinks(dir string) (buildLinks, error) {
 	return b, nil
 }
 
-func readRecords(dir string, take func([]byte) error) error {
+func readRecords(dir string, take func(file string, data []byte) error) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	for _, e := range entries {
-		data, readErr := os.ReadFile(filepath.Join(dir, e.Name()))
+		file := filepath.Join(dir, e.Name())
+		data, readErr := os.ReadFile(file)
 		if err = readErr; err != nil {
 			return err
 		}
-		if err := take(data); err != nil {
-			return fmt.Errorf("%s: %w", filepath.Join(dir, e.Name()), err)
+		if err := take(file, data); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
 	return err
