@@ -1,18 +1,16 @@
-# FIX is the patch, REFUSED the code with which it must be refused, TREE and BUILD what is built and how. exit 0: right, 77: no cargo, else wrong.
+# FIX is the patch, REFUSED the code with which it must be refused, TARGETS which of app and app.stripped are patched. exit 0: right, 77: no cargo, else wrong.
 set -u
 command -v cargo >/dev/null && command -v rustc >/dev/null || { echo "no cargo"; exit 77; }
-HERE=$(dirname "$(realpath "$0")")
-FIX=${FIX:-$HERE/fix.patch}
-load=$HERE/../../load/testdata/lpload.c
-gcc -O2 -fPIC -c "$load" -o "$PWD/lpload.o" || exit 9
+DIR=$(dirname "$(realpath "$0")")
+FIX=${FIX:-$DIR/fix.patch}
+gcc -O2 -fPIC -c "$HERE/lpload.c" -o "$PWD/lpload.o" || exit 9
 export RUSTFLAGS="${RUSTFLAGS:-} -Clink-arg=$PWD/lpload.o"
 # With more, rustc divides the crate in another way with a fix of this size, and its statics go elsewhere.
-export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=${UNITS:-1}
-BUILD=${BUILD:-cargo build --release --offline}
-for k in t n s; do cp -r "${TREE:-$HERE/tree}" $k; done
+export CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1
+for k in t n s; do cp -r "$DIR/tree" $k; done
 for k in t n; do
 	[ $k = t ] || (cd n && patch -s -p1 <"$FIX") || exit 9
-	(cd $k && $BUILD) >$k.log 2>&1 || { cat $k.log; exit 9; }
+	(cd $k && cargo build --release --offline) >$k.log 2>&1 || { cat $k.log; exit 9; }
 done
 cp t/target/release/app app
 strip -o app.stripped app
@@ -20,7 +18,7 @@ for target in ${TARGETS:-app}; do
 	mkdir -p d-$target && cp $target d-$target/app
 	symbols=
 	[ $target = app.stripped ] && symbols="--symbols app" # small functions are not found by their code
-	said=$("$LPCTL" build $symbols --target d-$target/app --source s --patch "$FIX" -o fix.lp -- $BUILD 2>&1)
+	said=$("$LPCTL" build $symbols --target d-$target/app --source s --patch "$FIX" -o fix.lp -- cargo build --release --offline 2>&1)
 	r=$?
 	if [ -n "${REFUSED:-}" ]; then
 		[ $r = 2 ] && case $said in *"[$REFUSED]"*) continue ;; esac
