@@ -190,10 +190,14 @@ func parseSets(args []string) ([]build.Set, error) {
 	return sets, nil
 }
 
-func built(c *cli.Context, name, out string, res *build.Result) error {
-	for _, w := range res.Warnings {
+func warn(c *cli.Context, list []string) {
+	for _, w := range list {
 		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: %s\n", w)
 	}
+}
+
+func built(c *cli.Context, name, out string, res *build.Result) error {
+	warn(c, res.Warnings)
 	functions, values := count(res.Spec)
 	if c.Bool("json") {
 		sum := sha256.Sum256(res.Data)

@@ -189,9 +189,7 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 	if len(res.LeftOut) > 0 {
 		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: left out of the fix, by these rules: %s\n", leftOutFiles(res.LeftOut))
 	}
-	for _, w := range res.Warnings {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: %s\n", w)
-	}
+	warn(c, res.Warnings)
 	for _, f := range res.Refused {
 		fmt.Fprintf(c.App.ErrWriter, "lpctl: without %s: %s\n", f.Name, f.Why)
 	}
@@ -214,10 +212,11 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 		fmt.Fprintf(c.App.ErrWriter, "lpctl: these are several fixes; some may be possible without the others, with --fix NAME: %s\n",
 			strings.Join(res.Fixes, " "))
 	}
+	counts["refused"] += len(res.Refused)
 	switch {
-	case counts["refused"]+len(res.Refused) > 0 && counts["built"] > 0:
+	case counts["refused"] > 0 && counts["built"] > 0:
 		return &exitError{status: exitSome, reported: true}
-	case counts["refused"]+len(res.Refused) > 0:
+	case counts["refused"] > 0:
 		return &exitError{status: exitRefused, reported: true}
 	case counts["built"] == 0:
 		return nothing(fmt.Errorf("%w in %s", build.ErrNothing, plural(len(res.Images), "file")))
@@ -294,9 +293,7 @@ func sayImage(c *cli.Context, im *build.ImageResult, row packageJSON) error {
 	if im.Result == nil || c.Bool("quiet") {
 		return nil
 	}
-	for _, w := range row.Warnings {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: %s\n", w)
-	}
+	warn(c, row.Warnings)
 	proof := ""
 	if row.Verified != "" {
 		proof = fmt.Sprintf(" (equal in the build made here: %s)", row.Verified)

@@ -64,21 +64,9 @@ func TestCalls(t *testing.T) {
 // TestNamesAlone builds where nothing may be traced: assembler and linker are seen by their names.
 func TestNamesAlone(t *testing.T) {
 	dir := t.TempDir()
-	bin, objects := filepath.Join(dir, "bin"), filepath.Join(dir, "objects")
-	for _, d := range []string{bin, objects} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := makeShims(bin, self, filepath.SplitList(os.Getenv("PATH"))); err != nil {
-		t.Fatal(err)
-	}
+	s := newShims(t, dir)
 	for _, twice := range []bool{false, true} {
-		s := shims{bin: bin, objects: objects, root: dir, origin: dir, path: os.Getenv("PATH"), twice: twice}
+		s.twice = twice
 		env, by := s.around(false)
 		if by != nil {
 			t.Fatalf("the build is run by %q", by)
@@ -88,11 +76,11 @@ func TestNamesAlone(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
-		data, err := os.ReadFile(filepath.Join(objects, "f.o"))
+		data, err := os.ReadFile(filepath.Join(s.objects, "f.o"))
 		if err != nil || !strings.Contains(string(data), ".text.f\x00") {
 			t.Errorf("twice %v: the object for the patch has no section for f (%v)", twice, err)
 		}
-		links, err := readBuildLinks(objects)
+		links, err := readBuildLinks(s.objects)
 		if err != nil || len(links.records) == 0 || links.records[0].Output != "r.o" || links.records[0].Inputs[0].Name != "f.o" {
 			t.Errorf("links %+v (%v), want r.o of f.o", links.records, err)
 		}

@@ -41,8 +41,8 @@ func (k keptImage) kind() string {
 	return "from objects with a section for each function"
 }
 
-// imageOf does a link that has made f once more.
-func (s *step) imageOf(real string, args []string, f *lpelf.File, lto bool) keptImage {
+// imageOf does a link that has made f, with that sum, once more.
+func (s *step) imageOf(real string, args []string, f *lpelf.File, sum string, lto bool) keptImage {
 	k := keptImage{Plain: os.Getenv(shimTwiceEnv) != ""}
 	switch {
 	case lto:
@@ -56,7 +56,7 @@ func (s *step) imageOf(real string, args []string, f *lpelf.File, lto bool) kept
 		return k
 	}
 	out := s.linkOutput()
-	k.File = filepath.Join(imagesDir, sumOf([]byte(out + "\n" + sumOf(f.Data)))[:16])
+	k.File = filepath.Join(imagesDir, sumOf([]byte(out + "\n" + sum))[:16])
 	image := prepareRecord(k.File)
 	aside := fmt.Sprintf("%s.lpctl-%d", out, os.Getpid())
 	if err := os.Rename(out, aside); err != nil {

@@ -51,8 +51,10 @@ func linkDirectly(real string, args []string) (int, error) {
 
 // keepOverwritten keeps what the output of a link is before, for it may be one of the inputs.
 func (s *step) keepOverwritten() {
-	data, err := os.ReadFile(s.linkOutput())
-	if err == nil && isObject(data) {
+	if head, err := firstBytes(s.linkOutput()); err != nil || !isObject(head) {
+		return
+	}
+	if data, err := os.ReadFile(s.linkOutput()); err == nil {
 		s.before = data
 	}
 }

@@ -118,11 +118,15 @@ func (r *linkRecord) takeFile(name, text string, data []byte) {
 		r.Unsure = err.Error()
 		return
 	}
-	members := membersIn(text, name)
-	switch below := belowRoot(abs); {
-	case isObject(data):
+	below := belowRoot(abs)
+	if isObject(data) {
 		r.add(below, data)
-	case !isArchive(data):
+		return
+	}
+	if !isArchive(data) {
+		return
+	}
+	switch members := membersIn(text, name); {
 	case len(members) == 0: // nothing of it is needed
 	case lpelf.IsArchive(data):
 		r.takeMembers(below, data, members)
@@ -158,7 +162,7 @@ func (l *buildLinks) suspectOld(tree names) {
 }
 
 func isObject(data []byte) bool {
-	return isBitcode(data) || len(data) > 18 && bytes.HasPrefix(data, []byte(elf.ELFMAG)) && elf.Type(data[16]) == elf.ET_REL
+	return isBitcode(data) || len(data) > 18 && isELF(data) && elf.Type(data[16]) == elf.ET_REL
 }
 
 func isArchive(data []byte) bool {

@@ -321,7 +321,7 @@ func (s *step) recordLink(own []linkInput, text, real string, args []string, lto
 	if os.Getenv(shimRustLTOEnv) != "" {
 		r.LTO, r.WhyNotLate = true, "rustc optimises it over all crates; have it do without"
 	}
-	r.Image = s.imageOf(real, args, f, r.LTO)
+	r.Image = s.imageOf(real, args, f, r.Sum, r.LTO)
 	// A build may move what it made, and make another one in its place.
 	return writeRecord(linksDir, output+"\n"+r.Sum, r)
 }

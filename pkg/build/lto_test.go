@@ -2,7 +2,6 @@ package build
 
 import (
 	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +10,8 @@ import (
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
+
+	"lpatch/pkg/filetest"
 )
 
 // ltoTree is a program of which the fix concerns a static function with a namesake, and one that is inlined into main.
@@ -23,16 +24,6 @@ var ltoTree = map[string]string{
 const ltoFix = "--- a/b.c\n+++ b/b.c\n@@ -1 +1 @@\n-int price(int n) { return n * 7; }\n+int price(int n) { return n * 70; }\n" +
 	"--- a/c.c\n+++ b/c.c\n@@ -1,3 +1,3 @@\n static int seen;\n-static __attribute__((noinline)) int add(int n) { seen += n * 3; return seen; }\n" +
 	"+static __attribute__((noinline)) int add(int n) { seen += n * 30; return seen; }\n int rest(int n) { return add(n) + n; }\n"
-
-func writeTree(t *testing.T, dir string, files map[string]string) {
-	t.Helper()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for name, text := range files {
-		write(t, filepath.Join(dir, name), []byte(text))
-	}
-}
 
 // TestLTO: what link-time optimisation makes is compared, or the reason is said.
 func TestLTO(t *testing.T) {
@@ -48,8 +39,8 @@ func TestLTO(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			top := t.TempDir()
-			writeTree(t, filepath.Join(top, "tree"), ltoTree)
-			writeTree(t, filepath.Join(top, "stock"), ltoTree)
+			filetest.Tree(t, filepath.Join(top, "tree"), ltoTree)
+			filetest.Tree(t, filepath.Join(top, "stock"), ltoTree)
 			write(t, filepath.Join(top, "fix.patch"), []byte(ltoFix))
 			cmd := exec.Command("sh", "-c", tt.command)
 			cmd.Dir = filepath.Join(top, "stock")
@@ -68,13 +59,10 @@ func TestLTO(t *testing.T) {
 // TestLateTwice: where the build is to have its files as it wants them, the link is done once more for the patch.
 func TestLateTwice(t *testing.T) {
 	dir, plain := t.TempDir(), t.TempDir()
-	writeTree(t, dir, ltoTree)
-	writeTree(t, plain, ltoTree)
-	s := shims{bin: t.TempDir(), objects: t.TempDir(), root: dir, origin: dir, path: os.Getenv("PATH"), twice: true}
-	self, err := os.Executable()
-	if err = errors.Join(err, makeShims(s.bin, self, filepath.SplitList(s.path))); err != nil {
-		t.Fatal(err)
-	}
+	filetest.Tree(t, dir, ltoTree)
+	filetest.Tree(t, plain, ltoTree)
+	s := newShims(t, dir)
+	s.twice = true
 	build := func(dir string, env []string) []byte {
 		cmd := exec.Command("sh", "-c", "gcc -O2 -g -flto -c main.c && gcc -O2 -g -flto -c b.c && gcc -O2 -g -flto -c c.c && gcc -O2 -flto -MMD -MF prog.d -MT prog -Xlinker -Map -Xlinker m main.o b.o c.o -o prog && strip prog")
 		cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)

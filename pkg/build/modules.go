@@ -113,7 +113,7 @@ func becameGlobal(olds, news map[string][]byte) (all map[string]string, own map[
 		return out, nil
 	}
 	for object, data := range news {
-		if olds[object] == nil || isBitcode(data) || isBitcode(olds[object]) || !isModule(data) && !isModule(olds[object]) || lpelf.Foreign(data)+lpelf.Foreign(olds[object]) != "" {
+		if olds[object] == nil || bytes.Equal(olds[object], data) || isBitcode(data) || isBitcode(olds[object]) || !isModule(data) && !isModule(olds[object]) || lpelf.Foreign(data)+lpelf.Foreign(olds[object]) != "" {
 			continue
 		}
 		was, err := names(object, olds[object])
@@ -137,7 +137,7 @@ func becameGlobal(olds, news map[string][]byte) (all map[string]string, own map[
 	return all, own, nil
 }
 
-func isModule(data []byte) bool { return strings.Contains(string(data), ".llvm.") }
+func isModule(data []byte) bool { return bytes.Contains(data, []byte(".llvm.")) }
 
 // readModules reads the objects that define names with numbers.
 func readModules(objects map[string][]byte) (*modules, error) {
@@ -150,6 +150,11 @@ func readModules(objects map[string][]byte) (*modules, error) {
 		f, err := lpelf.Parse(name, data)
 		if err != nil {
 			return nil, err
+		}
+		if !slices.ContainsFunc(f.Symbols, func(s *lpelf.Symbol) bool {
+			return s.Defined() && s.Bind != elf.STB_LOCAL && promoted.MatchString(s.Name)
+		}) {
+			continue // it only refers to some
 		}
 		obj, err := diff.NewObject(name, f)
 		if err != nil {
@@ -292,7 +297,7 @@ func (c *constants) ofRef(o *diff.Object, r diff.Ref, depth int) string {
 // renameSymbols gives the symbols of an object other names. Its string table is written anew at the end of the file. What is not
 // for this machine, or no ELF file, stays as it is.
 func renameSymbols(object string, data []byte, name func(string) string) ([]byte, error) {
-	if !bytes.HasPrefix(data, []byte(elf.ELFMAG)) || lpelf.Foreign(data) != "" {
+	if !isELF(data) || lpelf.Foreign(data) != "" {
 		return data, nil
 	}
 	f, err := lpelf.Parse(object, data) // so the tables are all in the file

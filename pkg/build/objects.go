@@ -114,7 +114,7 @@ func collectFile(out map[string][]byte, key, path string, named bool) error {
 		}
 		return nil
 	case isBitcode(data):
-	case !strings.HasPrefix(string(data), "\x7fELF"):
+	case !isELF(data):
 		if named {
 			return fmt.Errorf("%s: neither an object nor an archive; give .o files, .a files or folders of them", path)
 		}

@@ -41,14 +41,8 @@ func TestTwice(t *testing.T) {
 		return prog, once
 	}
 	prog, once := build(nil)
-	s := shims{bin: t.TempDir(), objects: t.TempDir(), root: dir, origin: dir, path: os.Getenv("PATH"), twice: true}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := makeShims(s.bin, self, filepath.SplitList(s.path)); err != nil {
-		t.Fatal(err)
-	}
+	s := newShims(t, dir)
+	s.twice = true
 	shimProg, shimOnce := build(s.env())
 	if !bytes.Equal(prog, shimProg) || !bytes.Equal(once, shimOnce) {
 		t.Error("the build makes other files")
@@ -160,4 +154,15 @@ func TestLockWork(t *testing.T) {
 	if said.String() != want {
 		t.Errorf("it said %q, want %q", said.String(), want)
 	}
+}
+
+// newShims are shims for a build in a directory.
+func newShims(t *testing.T, dir string) shims {
+	t.Helper()
+	s := shims{bin: t.TempDir(), objects: t.TempDir(), root: dir, origin: dir, path: os.Getenv("PATH")}
+	self, err := os.Executable()
+	if err = errors.Join(err, makeShims(s.bin, self, filepath.SplitList(s.path))); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

@@ -2,8 +2,6 @@ package build
 
 import (
 	"bytes"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,15 +54,10 @@ func runtimeOf(path string) string {
 
 // isBytecode tells a class, or an archive (of zip) with a name of Java's.
 func isBytecode(path string) bool {
-	f, err := os.Open(path)
+	head, err := firstBytes(path)
 	if err != nil {
 		return false
 	}
-	defer func() { _ = f.Close() }()
-	head := make([]byte, 4)
-	if _, err := io.ReadFull(f, head); err != nil {
-		return false
-	}
-	archive := bytes.Equal(head, []byte("PK\x03\x04")) && slices.Contains([]string{".jar", ".war", ".ear", ".jmod"}, filepath.Ext(path))
-	return archive || bytes.Equal(head, []byte{0xca, 0xfe, 0xba, 0xbe})
+	archive := bytes.HasPrefix(head, []byte("PK\x03\x04")) && slices.Contains([]string{".jar", ".war", ".ear", ".jmod"}, filepath.Ext(path))
+	return archive || bytes.HasPrefix(head, []byte{0xca, 0xfe, 0xba, 0xbe})
 }

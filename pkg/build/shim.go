@@ -114,11 +114,12 @@ func shim(args []string) (int, error) {
 		return wrapLTO(args[1:])
 	}
 	name := filepath.Base(args[0])
-	real, err := realCompiler(name)
-	if kindByName(name) == rustCompiler {
-		real, err = realRustc()
+	kind, find := kindByName(name), func() (string, error) { return realCompiler(name) }
+	if kind == rustCompiler {
+		find = realRustc
 	}
-	return runTool(kindByName(name), real, args[1:], errors.Join(err, os.Setenv("PATH", os.Getenv(shimPathEnv))))
+	real, err := find()
+	return runTool(kind, real, args[1:], errors.Join(err, os.Setenv("PATH", os.Getenv(shimPathEnv))))
 }
 
 func runTool(kind toolKind, real string, args []string, err error) (int, error) {

@@ -54,8 +54,10 @@ func (l *late) prepare(s *step, real string) error {
 	}
 	l.dir = dir
 	object := filepath.Join(dir, "object")
+	clang := isClang(real)
+	lld := clang && s.usesLLD(real)
 	switch {
-	case !isClang(real):
+	case !clang:
 		wrapper, err := exec.Command(real, "-print-prog-name="+ltoWrapper).Output()
 		name := strings.TrimSpace(string(wrapper))
 		if err != nil || !filepath.IsAbs(name) {
@@ -63,7 +65,7 @@ func (l *late) prepare(s *step, real string) error {
 		}
 		l.args = append(s.ownFlags(), "-B"+filepath.Join(os.Getenv(shimEnv), wrapperBin)+"/")
 		return errors.Join(os.Setenv(keepEnv, dir), os.Setenv(wrapperEnv, name))
-	case s.usesLLD(real):
+	case lld:
 		l.args = []string{"-Wl,--lto-obj-path=" + object}
 	default:
 		l.args = []string{"-Wl,-plugin-opt=obj-path=" + object}
@@ -71,7 +73,7 @@ func (l *late) prepare(s *step, real string) error {
 	switch {
 	case wantsLTO(s.all):
 		l.args = append(l.args, s.ownFlags()...)
-	case !s.usesLLD(real):
+	case !lld:
 		l.args = nil // there is no plugin
 	}
 	return nil

@@ -23,25 +23,15 @@ func tracedCommand(t *testing.T, script string) (cmd *exec.Cmd, objects string) 
 		t.Skip("nothing may be traced here")
 	}
 	dir := t.TempDir()
-	bin, objects := filepath.Join(dir, "bin"), filepath.Join(dir, "objects")
-	for _, d := range []string{bin, objects} {
-		if err := os.Mkdir(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := shims{bin: bin, objects: objects, root: dir, origin: dir, path: os.Getenv("PATH")}
-	if err := errors.Join(makeShims(bin, self, filepath.SplitList(s.path)), s.write(bin, nil)); err != nil {
+	s := newShims(t, dir)
+	if err := s.write(s.bin, nil); err != nil {
 		t.Fatal(err)
 	}
 	env, by := s.around(true)
 	cmd = exec.Command(by[0], append(by[1:], "sh", "-ec", script)...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return cmd, objects
+	return cmd, s.objects
 }
 
 // killedMakers has processes killed while they make others, which hold a pipe: its end is only seen when those have all ended.

@@ -326,10 +326,10 @@ func (c *comparer) equalUnnamed(o, n place, takes bool) bool {
 		}
 		c.stored[o.addr], c.taken[n.addr] = n.addr, o.addr
 	}
-	os, ns := text(bytesAt(o.sec, o.addr)), text(bytesAt(n.sec, n.addr))
-	isText := c.old.mayBeText(o.addr) && c.new.mayBeText(n.addr)
-	if takes && os != "" && isText && o.sec.Flags&(elf.SHF_WRITE|elf.SHF_EXECINSTR) == 0 && len(c.old.fieldsIn(o.addr, o.addr+1)) == 0 {
-		return os == ns
+	if takes && o.sec.Flags&(elf.SHF_WRITE|elf.SHF_EXECINSTR) == 0 && c.old.mayBeText(o.addr) && c.new.mayBeText(n.addr) {
+		if was := text(bytesAt(o.sec, o.addr)); was != "" && len(c.old.fieldsIn(o.addr, o.addr+1)) == 0 {
+			return was == text(bytesAt(n.sec, n.addr))
+		}
 	}
 	oe, ne := c.old.extent(o.sec, o.addr), c.new.extent(n.sec, n.addr)
 	size := min(oe-o.addr, ne-n.addr)

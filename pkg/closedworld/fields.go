@@ -164,7 +164,7 @@ func (im *Image) readData(sec *lpelf.Section, relocs []lpelf.Reloc) {
 			break
 		}
 		if !known[at] {
-			im.absolute(sec, &lpelf.Reloc{Off: at, Type: im.Arch.Reloc(uint32(elf.R_X86_64_64))})
+			im.absolute(sec, &lpelf.Reloc{Off: at, Type: arch.Reloc{Meaning: arch.Address, Size: 8}})
 		}
 	}
 	slices.SortStableFunc(im.fields[first:], func(a, b field) int { return cmp.Compare(a.at, b.at) })

@@ -39,8 +39,7 @@ type Image struct {
 type piece struct {
 	sec        *lpelf.Section
 	start, end uint64
-	open       bool // no symbol says where it ends: the next begins there
-	names      []string
+	open       bool            // no symbol says where it ends: the next begins there
 	syms       []*lpelf.Symbol // at its start
 }
 
@@ -53,7 +52,7 @@ func (p *piece) name() string {
 			return s.Name
 		}
 	}
-	return p.names[0]
+	return p.syms[0].Name
 }
 
 // file is the source of a static function or variable, "" for others.
@@ -95,10 +94,8 @@ func Read(f *lpelf.File, mapText string) (*Image, error) {
 	if im.slots, err = f.ReadSlots(); err != nil {
 		return nil, err
 	}
-	for _, p := range f.Progs {
-		if p.Type == elf.PT_TLS {
-			im.tls = p.Vaddr
-		}
+	if p := f.TLS(); p != nil {
+		im.tls = p.Vaddr
 	}
 	for _, s := range f.Sections {
 		if s.Flags&elf.SHF_ALLOC != 0 && !isTBSS(s) && s.Size > 0 {
@@ -174,7 +171,6 @@ func (im *Image) piecesOf(sec *lpelf.Section, syms []*lpelf.Symbol) []*piece {
 			out = append(out, last)
 		}
 		last.syms = append(last.syms, s)
-		last.names = append(last.names, s.Name)
 	}
 	return out
 }

@@ -150,10 +150,8 @@ func (im *Image) pieceOf(s *lpelf.Symbol) *piece {
 	if sec == nil {
 		return nil
 	}
-	if at, _ := im.pieceAt(sec, im.addressOf(s)); at != nil {
-		return at
-	}
-	return nil
+	at, _ := im.pieceAt(sec, im.addressOf(s))
+	return at
 }
 
 // extent is the room from an address without a name to the next place that something leads to, or that has a name.

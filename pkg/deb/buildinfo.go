@@ -52,8 +52,8 @@ func ReadBuildInfo(file string, s *Source) (*BuildInfo, error) {
 	return b, nil
 }
 
-// sameVersion tells whether a build was of this version; one that was repeated has +bN after it.
+// sameVersion tells whether a build was of this version.
 func sameVersion(text string, s *Source) bool {
 	rest, ok := strings.CutPrefix(strings.TrimSpace(text), s.Version.String())
-	return ok && (rest == "" || binNMU.MatchString(rest+"_amd64.deb"))
+	return ok && ofVersion.MatchString(rest)
 }

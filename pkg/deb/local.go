@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"pault.ag/go/debian/control"
@@ -177,7 +179,7 @@ func (s *Source) stockBeside() []string {
 		list, _ := filepath.Glob(filepath.Join(dir, name+"_"+s.Version.StringWithoutEpoch()+"*_amd64.deb")) // no pattern is broken: names have no brackets
 		for _, file := range list {
 			rest := strings.TrimPrefix(filepath.Base(file), name+"_"+s.Version.StringWithoutEpoch())
-			if rest == "_amd64.deb" || binNMU.MatchString(rest) {
+			if rest, ok := strings.CutSuffix(rest, "_amd64.deb"); ok && ofVersion.MatchString(rest) {
 				found = append(found, file)
 			}
 		}
@@ -185,13 +187,17 @@ func (s *Source) stockBeside() []string {
 	return found
 }
 
-var binNMU = regexp.MustCompile(`^\+b[0-9]+_amd64\.deb$`)
+// ofVersion is what may stand behind the version of a build: one that was repeated has +bN after it.
+var ofVersion = regexp.MustCompile(`^(\+b[0-9]+)?$`)
 
 // FetchStock gets the packages that were built from a source, and unpacks each into a directory of its name below dir: those beside a
 // source of this machine, or else the archive's.
 func (a *Archive) FetchStock(ctx context.Context, s *Source, dir string) error {
-	beside := s.stockBeside()
-	if !s.Local() || len(beside) == 0 {
+	var beside []string
+	if s.Local() {
+		beside = s.stockBeside()
+	}
+	if len(beside) == 0 {
 		list, err := a.FindBinaries(ctx, s)
 		if err != nil {
 			return err
@@ -252,7 +258,7 @@ func (s *Source) Sum() (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	for _, name := range union(files, nil) {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintf(h, "%s %v ", name, files[name].Mode())
 		if !files[name].Mode().IsRegular() {
 			continue

@@ -57,7 +57,7 @@ func TestOpenSource(t *testing.T) {
 	_, err = OpenSource(dir, "tiny")
 	says(t, err, dir+" has no debian/changelog; name the top directory of an unpacked source package, or its .dsc file")
 	_, err = OpenSource(filepath.Join(repo, "Packages"), "tiny-bin")
-	if err == nil && s.Name != "tiny" {
+	if err == nil {
 		t.Error("a list of packages was taken for a description")
 	}
 }

@@ -56,7 +56,7 @@ func rule(file string) string {
 	base := strings.ToLower(path.Base(file))
 	for _, name := range rulesInOrder {
 		if slices.ContainsFunc(dirs, func(d string) bool { return slices.Contains(ruleDirs[name], d) }) ||
-			path.Ext(base) != "" && slices.Contains(ruleEndings[name], path.Ext(base)) || slices.Contains(ruleFiles[name], base) {
+			slices.Contains(ruleEndings[name], path.Ext(base)) || slices.Contains(ruleFiles[name], base) {
 			return name
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,14 +91,9 @@ func filesOf(dir string) (map[string]fs.FileInfo, error) {
 }
 
 func union(a, b map[string]fs.FileInfo) []string {
-	var names []string
-	for _, side := range []map[string]fs.FileInfo{a, b} {
-		for name := range side {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
 }
 
 func sameFile(a, b string, was, is fs.FileInfo) (bool, error) {

@@ -86,14 +86,7 @@ func (l *lateNames) function(s *lpelf.Symbol) {
 		return
 	}
 	rest = lpelf.Unnumbered(rest)
-	switch {
-	case e.External() && rest == "":
-		if s.Bind == elf.STB_LOCAL {
-			s.Bind, s.Vis = elf.STB_GLOBAL, elf.STV_HIDDEN
-		}
-	case s.Bind != elf.STB_LOCAL && s.Vis == elf.STV_HIDDEN:
-		s.Bind, s.Vis = elf.STB_LOCAL, elf.STV_DEFAULT
-	}
+	bindAsSource(s, e.External() && rest == "")
 	if e.External() {
 		l.rename(s, stem+rest)
 		return
@@ -111,6 +104,17 @@ func (l *lateNames) function(s *lpelf.Symbol) {
 	l.rename(s, stem+rest)
 }
 
+// bindAsSource takes back what link-time optimisation has done to the binding of a symbol: it makes local what no other file sees,
+// and hidden what was local where it has divided the program.
+func bindAsSource(s *lpelf.Symbol, external bool) {
+	switch {
+	case external && s.Bind == elf.STB_LOCAL:
+		s.Bind, s.Vis = elf.STB_GLOBAL, elf.STV_HIDDEN
+	case !external && s.Bind != elf.STB_LOCAL && s.Vis == elf.STV_HIDDEN:
+		s.Bind, s.Vis = elf.STB_LOCAL, elf.STV_DEFAULT
+	}
+}
+
 // plainWord is the name of a file without what may mean something in the name of a symbol.
 func plainWord(file string) string {
 	return strings.Map(func(r rune) rune {
@@ -125,13 +129,7 @@ func plainWord(file string) string {
 func (l *lateNames) variable(s *lpelf.Symbol) {
 	name := lpelf.Unnumbered(s.Name)
 	if d, ok := l.info.Static(int(s.Section), s.Value); ok {
-		external := d.External() && d.Function() == nil && name == d.LinkName()
-		switch {
-		case external && s.Bind == elf.STB_LOCAL:
-			s.Bind, s.Vis = elf.STB_GLOBAL, elf.STV_HIDDEN
-		case !external && s.Bind != elf.STB_LOCAL && s.Vis == elf.STV_HIDDEN:
-			s.Bind, s.Vis = elf.STB_LOCAL, elf.STV_DEFAULT
-		}
+		bindAsSource(s, d.External() && d.Function() == nil && name == d.LinkName())
 	}
 	for n := 0; s.Bind == elf.STB_LOCAL && l.taken[name] != nil; n++ {
 		name = baseName(lpelf.Unnumbered(s.Name)) + "." + strconv.Itoa(n)

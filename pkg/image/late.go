@@ -58,9 +58,11 @@ func (im *Image) lateNames(block int) map[string][]string {
 	for name := range im.local[block] {
 		add(name)
 	}
-	for name, list := range im.global {
-		if block == hiddenGlobals && list[0].Bind != elf.STB_LOCAL && list[0].Vis == elf.STV_HIDDEN {
-			add(name)
+	if block == hiddenGlobals {
+		for name, list := range im.global {
+			if list[0].Bind != elf.STB_LOCAL && list[0].Vis == elf.STV_HIDDEN {
+				add(name)
+			}
 		}
 	}
 	if im.unnumbered == nil {

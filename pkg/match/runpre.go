@@ -49,7 +49,6 @@ type jump struct {
 func newMatcher(im *Target, obj *diff.Object, block int) *matcher {
 	return &matcher{
 		im: im, obj: obj, block: block, matches: map[*lpelf.Section]*Match{}, bound: map[*lpelf.Symbol]uint64{},
-		tables: tableStarts(obj),
 	}
 }
 

@@ -141,6 +141,9 @@ func (m *matcher) contentIs(r diff.Ref, actual uint64) bool {
 // tableIs compares unnamed data: a jump table entry must lead to the same instruction, other bytes must be equal. It
 // extends to the next place that code refers to; entries of a PC-relative table count from its start.
 func (m *matcher) tableIs(p place, r diff.Ref, actual uint64) bool {
+	if m.tables == nil { // most matchers are asked for none
+		m.tables = tableStarts(m.obj)
+	}
 	start, end := r.At, int64(r.Sec.Size)
 	for _, s := range m.tables[r.Sec] {
 		if s > start && s < end {

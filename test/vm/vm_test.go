@@ -13,20 +13,9 @@ import (
 	"time"
 )
 
-// forKernels runs a test of the harness itself on each kernel that LPATCH_VM selects, with no module loaded.
-func forKernels(t *testing.T, test func(t *testing.T, cfg Config)) {
-	t.Helper()
-	runOn(t, kernels(t), test)
-}
-
-// forOneKernel is forKernels for what does not depend on the kernel.
-func forOneKernel(t *testing.T, test func(t *testing.T, cfg Config)) {
-	t.Helper()
-	runOn(t, kernels(t)[:1], test)
-}
-
-// kernels is the first of those that are selected: what the harness does is the same on all, and test boots each.
-func kernels(t *testing.T) []string {
+// forKernel runs a test of the harness itself on the first kernel that LPATCH_VM selects, with no module loaded: what the harness
+// does is the same on all, and test boots each.
+func forKernel(t *testing.T, test func(t *testing.T, cfg Config)) {
 	t.Helper()
 	names, err := TestKernels()
 	if err != nil {
@@ -35,20 +24,13 @@ func kernels(t *testing.T) []string {
 	if len(names) == 0 {
 		t.Skip("LPATCH_VM selects no kernels")
 	}
-	return names[:1]
-}
-
-func runOn(t *testing.T, kernels []string, test func(t *testing.T, cfg Config)) {
-	t.Helper()
-	for _, kernel := range kernels {
-		t.Run(kernel, func(t *testing.T) {
-			cfg := Config{Kernel: kernel, Module: NoModule, Timeout: 2 * time.Minute}
-			if err := Prepare(cfg, t.Output()); err != nil {
-				t.Fatal(err)
-			}
-			test(t, cfg)
-		})
-	}
+	t.Run(names[0], func(t *testing.T) {
+		cfg := Config{Kernel: names[0], Module: NoModule, Timeout: 2 * time.Minute}
+		if err := Prepare(cfg, t.Output()); err != nil {
+			t.Fatal(err)
+		}
+		test(t, cfg)
+	})
 }
 
 func script(t *testing.T, text string) string {
@@ -59,7 +41,7 @@ func script(t *testing.T, text string) string {
 }
 
 func TestRun(t *testing.T) {
-	forKernels(t, func(t *testing.T, cfg Config) {
+	forKernel(t, func(t *testing.T, cfg Config) {
 		var stdout, stderr bytes.Buffer
 		cfg.Stdout, cfg.Stderr = &stdout, &stderr
 		cfg.Script = script(t, `echo "args: $*"; echo complaint >&2; uname -r; cat; head -c 300000 /dev/zero | tr '\0' x; exit 7`)
@@ -92,7 +74,7 @@ func TestSilenceIsFailure(t *testing.T) {
 		"init's port garbled": {"echo nonsense >/dev/ttyS3", "not understood from the guest: nonsense"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			forOneKernel(t, func(t *testing.T, cfg Config) {
+			forKernel(t, func(t *testing.T, cfg Config) {
 				cfg.Script = script(t, "echo the script ran\n"+c.script)
 				if name == "hangs" {
 					cfg.Timeout = 20 * time.Second
@@ -119,7 +101,7 @@ func TestSilenceIsFailure(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
-	forOneKernel(t, func(t *testing.T, cfg Config) {
+	forKernel(t, func(t *testing.T, cfg Config) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		cfg.Script = script(t, "sleep 1000")
@@ -135,7 +117,7 @@ func TestCancel(t *testing.T) {
 
 // TestPorts asks a machine something, and has the machine ask somebody else, which it cannot.
 func TestPorts(t *testing.T) {
-	forKernels(t, func(t *testing.T, cfg Config) {
+	forKernel(t, func(t *testing.T, cfg Config) {
 		ports, err := FreePorts(1)
 		if err != nil {
 			t.Fatal(err)
@@ -205,7 +187,7 @@ func TestRunCases(t *testing.T) {
 		{"panics", "echo last words; sleep 1; echo c >/proc/sysrq-trigger; sleep 100", Lost, "last words\n"},
 		{"never comes", "true", Lost, "not run"},
 	}
-	forKernels(t, func(t *testing.T, cfg Config) {
+	forKernel(t, func(t *testing.T, cfg Config) {
 		var list []Case
 		for _, c := range cases {
 			list = append(list, Case{Name: c.name, Script: c.script, Timeout: 3 * time.Second})

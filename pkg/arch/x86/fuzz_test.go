@@ -14,13 +14,10 @@ import (
 // what is behind it, and that none of its beginnings is taken for.
 func FuzzDecode(f *testing.F) {
 	for _, text := range texts(f) {
-		for pos := 0; pos < len(text); {
-			in, err := Arch{}.Decode(text[pos:])
-			if err != nil {
-				break
+		for pos, in := range arch.Instructions(Arch{}, text) {
+			if in.Kind != arch.Bad {
+				f.Add(text[pos : pos+in.Len])
 			}
-			f.Add(text[pos : pos+in.Len])
-			pos += in.Len
 		}
 	}
 	f.Add([]byte{0xf3, 0x0f, 0x1e, 0xfa})                   // endbr64
