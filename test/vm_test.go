@@ -114,7 +114,7 @@ func leftOut(t *testing.T, kernel, name string) string {
 	if only := onlyOn(name); only != "" && only != kernel {
 		return fmt.Sprintf("it runs on kernel %s only", only)
 	}
-	if kernel == "6.1" && (name == "Churn" || name == "BusyProcessors") {
+	if kernel == "6.1" && (name == "Churn" || name == "BusyProcessors" || name == "Soak") {
 		return "it takes minutes, and kernels 6.12 and 6.12-rt, which preempt more, show it"
 	}
 	if kernel == "6.12-rt" && !underRT.MatchString(name) {
@@ -139,7 +139,7 @@ func leftOut(t *testing.T, kernel, name string) string {
 // neither does what lpctl keeps on the disk, finds out about the machine, or says, nor how the module takes messages apart.
 func onlyOn(name string) string {
 	switch name {
-	case "Bench", "BootKilled", "WatchKilled", "LpctlUnloadKilled", "BootSync", "BootVerb", "Doctor", "DoctorInContainer", "SignatureDoctor", "Baked", "Fuzz":
+	case "Bench", "BootKilled", "WatchKilled", "LpctlKilled", "LpctlUnloadKilled", "BootSync", "BootVerb", "Doctor", "DoctorInContainer", "SignatureDoctor", "Baked", "Fuzz":
 		return "6.12"
 	}
 	return ""

@@ -1,15 +1,17 @@
 // Command testreport reads what `go test -json` says and prints what a person wants of it: the failures with all that
-// they printed, the slow tests, what a test logs that begins with "note: ", a line per package, and in the end one line
-// with the numbers. It fails if a test did, or if there was no test at all.
+// they printed, the slow tests, what a test logs that begins with "note: ", a line per package, and in the end a line with
+// the packages that took longest and one with the numbers. It fails if a test did, or if there was no test at all.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -31,6 +33,13 @@ type report struct {
 	passed, failed, skipped int
 	broken                  int // packages that failed by themselves, not by a test
 	failedIn                map[string]int
+	took                    []took
+}
+
+// took is how long the tests of a package took, in seconds.
+type took struct {
+	name    string
+	seconds float64
 }
 
 func main() {
@@ -44,6 +53,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "testreport:", err)
 		os.Exit(1)
 	}
+	fmt.Println(r.longest())
 	fmt.Printf("%s: %d passed, %d failed, %d skipped, in %v\n", name, r.passed, r.failed+r.broken, r.skipped,
 		time.Since(started).Round(time.Second))
 	if r.failed+r.broken > 0 || r.passed == 0 {
@@ -144,6 +154,17 @@ func (r *report) endPackage(e event, output string) {
 		fmt.Fprint(r.out, output)
 	}
 	if e.Action != "skip" { // no test files
+		r.took = append(r.took, took{e.Package, e.Elapsed})
 		fmt.Fprintf(r.out, "%-4s %s (%.1f s)\n", map[string]string{"pass": "ok", "fail": "FAIL"}[e.Action], e.Package, e.Elapsed)
 	}
+}
+
+// longest names the packages that took longest.
+func (r *report) longest() string {
+	slices.SortStableFunc(r.took, func(a, b took) int { return cmp.Compare(b.seconds, a.seconds) })
+	var list []string
+	for _, t := range r.took[:min(8, len(r.took))] {
+		list = append(list, fmt.Sprintf("%s %.0f s", t.name, t.seconds))
+	}
+	return "longest: " + strings.Join(list, ", ")
 }

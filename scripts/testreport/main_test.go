@@ -46,6 +46,9 @@ FAIL q (3.0 s)
 	if out.String() != want {
 		t.Errorf("got\n%swant\n%s", out.String(), want)
 	}
+	if got, want := r.longest(), "longest: q 3 s, p 2 s"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 	if r.passed != 3 || r.failed != 1 || r.skipped != 1 || r.broken != 1 {
 		t.Errorf("got %d passed, %d failed, %d skipped, %d broken", r.passed, r.failed, r.skipped, r.broken)
 	}
