@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 	"github.com/xrash/smetrics"
 
+	"lpatch/pkg/lazyregexp"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 )
@@ -150,12 +151,12 @@ func nearest(word string, words []string) string {
 
 // usageErrors are what the library says of a wrong option, and what we say.
 var usageErrors = []struct {
-	pattern *regexp.Regexp
+	pattern func() *regexp.Regexp
 	text    string
 }{
-	{regexp.MustCompile(`^flag provided but not defined: -+(.*)$`), `there is no option --$1`},
-	{regexp.MustCompile(`^invalid value (".*") for flag -+(\S+): .*$`), `the option --$2 does not take $1`},
-	{regexp.MustCompile(`^invalid boolean value (".*") for -+(\S+): .*$`), `the option --$2 takes no value`},
+	{lazyregexp.New(`^flag provided but not defined: -+(.*)$`), `there is no option --$1`},
+	{lazyregexp.New(`^invalid value (".*") for flag -+(\S+): .*$`), `the option --$2 does not take $1`},
+	{lazyregexp.New(`^invalid boolean value (".*") for -+(\S+): .*$`), `the option --$2 takes no value`},
 }
 
 func flagNames(flags []cli.Flag) []string {
@@ -175,8 +176,8 @@ func isVerbOption(app *cli.App, name string) bool {
 func usageError(c *cli.Context, err error, _ bool) error {
 	text := err.Error()
 	for _, u := range usageErrors {
-		if u.pattern.MatchString(text) {
-			text = u.pattern.ReplaceAllString(text, u.text)
+		if u.pattern().MatchString(text) {
+			text = u.pattern().ReplaceAllString(text, u.text)
 			break
 		}
 	}

@@ -7,10 +7,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // OnFailure says what is done with a process that cannot be patched.
@@ -42,9 +43,9 @@ type Image struct {
 }
 
 // names are those that are safe as the name of a file, and that no shell expands.
-var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,126}$`)
+var names = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,126}$`)
 
-var sums = regexp.MustCompile(`^[0-9a-f]{64}$`)
+var sums = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 const header = "# A boot entry of lpctl(8): the patch is applied to programs as they start. \"lpctl boot remove NAME\" ends it.\n"
 
@@ -70,9 +71,9 @@ func decode(text []byte) (*Entry, error) {
 
 func (e *Entry) check() error {
 	switch {
-	case !names.MatchString(e.Name):
+	case !names().MatchString(e.Name):
 		return fmt.Errorf("the name %q cannot be that of a boot entry: letters, digits and . _ + - only", e.Name)
-	case !sums.MatchString(e.SHA256):
+	case !sums().MatchString(e.SHA256):
 		return fmt.Errorf("sha256 %q is none", e.SHA256)
 	case e.OnFailure != Run && e.OnFailure != Kill:
 		return fmt.Errorf("on-failure is %q; it can be %s or %s", e.OnFailure, Run, Kill)

@@ -72,7 +72,7 @@ func (r Registry) Add(e *Entry, patch []byte) error {
 
 // Remove ends an entry. The error is ErrNoEntry if there is none.
 func (r Registry) Remove(name string) error {
-	if !names.MatchString(name) {
+	if !names().MatchString(name) {
 		return fmt.Errorf("%q: %w", name, ErrNoEntry)
 	}
 	_, err := os.Lstat(r.entryPath(name))

@@ -9,8 +9,9 @@ import (
 	"maps"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // A source that an earlier build has generated looks like any other in the copy. Where the fix is in what it is made from, such as
@@ -19,9 +20,9 @@ import (
 var (
 	// readByBuilds are files that builds read each time, or have rules of make's own for; isText and isTest are what no part of a
 	// program is made from.
-	readByBuilds = regexp.MustCompile(`(^|/)(GNUmakefile|[Mm]akefile|CMakeLists\.txt|meson\.build|configure[^/]*)$|\.(am|ac|mk|cmake|y|yy|l|ll)$`)
-	isText       = regexp.MustCompile(`\.(md|rst|po|pod|[1-8]|html)$|^debian/|(^|/)(LICEN[CS]E|COPYING|COPYRIGHT|AUTHORS|THANKS|NEWS|README|CHANGES|Change[Ll]og|CHANGELOG)[^/]*$`)
-	isTest       = regexp.MustCompile(`(^|/)(t|tests?|testsuite|docs?|examples?|\.github)/`)
+	readByBuilds = lazyregexp.New(`(^|/)(GNUmakefile|[Mm]akefile|CMakeLists\.txt|meson\.build|configure[^/]*)$|\.(am|ac|mk|cmake|y|yy|l|ll)$`)
+	isText       = lazyregexp.New(`\.(md|rst|po|pod|[1-8]|html)$|^debian/|(^|/)(LICEN[CS]E|COPYING|COPYRIGHT|AUTHORS|THANKS|NEWS|README|CHANGES|Change[Ll]og|CHANGELOG)[^/]*$`)
+	isTest       = lazyregexp.New(`(^|/)(t|tests?|testsuite|docs?|examples?|\.github)/`)
 )
 
 // copyOld copies the tree, and refuses a fix whose effect could be hidden by what an earlier build has generated.
@@ -34,7 +35,7 @@ func (w *workshop) copyOld(ctx context.Context) error {
 		return err
 	}
 	for _, name := range w.willPatch(ctx) {
-		if !isCompiled(name) && !readByBuilds.MatchString(name) && !isText.MatchString(name) && !isTest.MatchString(name) {
+		if !isCompiled(name) && !readByBuilds().MatchString(name) && !isText().MatchString(name) && !isTest().MatchString(name) {
 			return fmt.Errorf("%s changes %s, which sources may be generated from, and %s shows that %s is not clean, so what is there already might not be generated anew; build from a clean tree: unpacked anew, or as of git clean -dxf in a copy",
 				w.o.Patch, name, left, w.o.Source)
 		}
@@ -74,7 +75,7 @@ func (w *workshop) leftover() (string, error) {
 }
 
 // checking is what patch --dry-run says of a file.
-var checking = regexp.MustCompile(`(?m)^checking (?:file|symbolic link) (.*?)(?: \((?:renamed|copied|read) from .*\))?$`)
+var checking = lazyregexp.New(`(?m)^checking (?:file|symbolic link) (.*?)(?: \((?:renamed|copied|read) from .*\))?$`)
 
 // willPatch returns the files that the patch changes, as patch says. If it does not apply, that is told later.
 func (w *workshop) willPatch(ctx context.Context) []string {
@@ -82,7 +83,7 @@ func (w *workshop) willPatch(ctx context.Context) []string {
 	c.Dir = w.path("src")
 	out, _ := c.Output()
 	var files []string
-	for _, m := range checking.FindAllStringSubmatch(string(out), -1) {
+	for _, m := range checking().FindAllStringSubmatch(string(out), -1) {
 		files = append(files, m[1])
 	}
 	return files

@@ -12,16 +12,18 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // A directory in which cmake, meson or configure have run names the tree that it was made for by its whole path. In a copy
 // it builds in the original, past the compiler that the shims stand in for, so the copy is made without what they left.
 
 // configuredFor is how files name the tree that they were made for.
-var configuredFor = map[string]*regexp.Regexp{
-	"CMakeCache.txt": regexp.MustCompile(`(?m)^CMAKE_HOME_DIRECTORY:INTERNAL=(/.*)$`),
-	"config.status":  regexp.MustCompile(`(?m)^srcdir='?(/[^'\n]*)'?$`),
-	"Makefile":       regexp.MustCompile(`(?m)^srcdir = (/.*)$`),
+var configuredFor = map[string]func() *regexp.Regexp{
+	"CMakeCache.txt": lazyregexp.New(`(?m)^CMAKE_HOME_DIRECTORY:INTERNAL=(/.*)$`),
+	"config.status":  lazyregexp.New(`(?m)^srcdir='?(/[^'\n]*)'?$`),
+	"Makefile":       lazyregexp.New(`(?m)^srcdir = (/.*)$`),
 }
 
 // configureHints are how a build command configures, by what was left out of the copy.
@@ -49,7 +51,7 @@ func forgetConfigured(dir, source string) (map[string]string, error) {
 			if err != nil {
 				return err
 			}
-			if m := mark.FindSubmatch(text); m == nil || !within(string(m[1]), source) {
+			if m := mark().FindSubmatch(text); m == nil || !within(string(m[1]), source) {
 				return nil
 			}
 		default:
@@ -121,7 +123,7 @@ func isGenerated(text []byte) bool {
 			return true
 		}
 	}
-	return configuredFor["Makefile"].Match(text)
+	return configuredFor["Makefile"]().Match(text)
 }
 
 // configuredText says what was left out of the copy, and what to do, on a line of its own; "" if there was nothing.
@@ -175,14 +177,14 @@ func snapshot(tree string) (map[string]stamp, error) {
 }
 
 // builtName is how files are called that compilers, linkers, build systems and what they run to generate sources write.
-var builtName = regexp.MustCompile(`(^|/)(CMakeFiles|meson-private|meson-info)/|` +
+var builtName = lazyregexp.New(`(^|/)(CMakeFiles|meson-private|meson-info)/|` +
 	`(^|/)(CMakeCache\.txt|cmake_install\.cmake|build\.ninja|config\.status)$|` +
 	`\.(o|lo|os|obj|a|la|so[.0-9]*|d|gch|pch|c|cc|cpp|cxx|h|hh|hpp|hxx|inc|s|S)$`)
 
 // isBuilt tells whether a file in a tree is of a kind that a build writes. Programs that run in the tree write other files:
 // logs, data, core dumps.
 func isBuilt(tree, path string) bool {
-	if builtName.MatchString(path) {
+	if builtName().MatchString(path) {
 		return true
 	}
 	full := filepath.Join(tree, path)

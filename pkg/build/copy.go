@@ -10,13 +10,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 
 	"lpatch/pkg/lpelf"
 	symbolnames "lpatch/pkg/names"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // copySource copies the tree without what builds have left there, so that the first build makes all of it, and without what
@@ -180,7 +181,7 @@ func (n names) made(m madeOf) bool {
 }
 
 // pastes is found in a source whose functions may have names that its text has not.
-var pastes = regexp.MustCompile(`##|#\s*include\s*["<][^">]*\.(c|cc|cpp|cxx|inc|tcc|def)[">]`)
+var pastes = lazyregexp.New(`##|#\s*include\s*["<][^">]*\.(c|cc|cpp|cxx|inc|tcc|def)[">]`)
 
 // define tells whether one of the files of that name may be the one that an object was made from: others have a main.c or utils.c,
 // too, but not with the same functions. What is generated from other than C, or with other names, is known by its own name only.
@@ -190,7 +191,7 @@ func (n names) define(paths []string, m madeOf) bool {
 			return true
 		}
 		text, err := os.ReadFile(filepath.Join(n.dir, path))
-		return err != nil || pastes.Match(text) || slices.ContainsFunc(m.functions, func(f string) bool { return bytes.Contains(text, []byte(inSource(f))) })
+		return err != nil || pastes().Match(text) || slices.ContainsFunc(m.functions, func(f string) bool { return bytes.Contains(text, []byte(inSource(f))) })
 	})
 }
 

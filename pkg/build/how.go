@@ -6,19 +6,20 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/diff"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // A fix may change a program by how it is linked: --wrap, --defsym, a version script. No object shows that.
 
 // compileOnly are options that say nothing to the linker, but for those of forLinker.
 var (
-	compileOnly = regexp.MustCompile(`^-([OgDUIEiMPSvwx]|W([^l]|l[^,]|$)|std=|ansi|pedantic|pipe|save-temps|aux-info|dump|c$|Xassembler|Xpreprocessor|Xclang|-param|f)`)
-	forLinker   = regexp.MustCompile(`^-f(use-ld|lto|sanitize|openmp|profile|whole-program|no-lto)`)
+	compileOnly = lazyregexp.New(`^-([OgDUIEiMPSvwx]|W([^l]|l[^,]|$)|std=|ansi|pedantic|pipe|save-temps|aux-info|dump|c$|Xassembler|Xpreprocessor|Xclang|-param|f)`)
+	forLinker   = lazyregexp.New(`^-f(use-ld|lto|sanitize|openmp|profile|whole-program|no-lto)`)
 )
 
 // how returns the arguments of a link that change what comes out of it, in order, and the files that they name, such as scripts
@@ -34,7 +35,7 @@ func (s *step) how() []linkInput {
 		}
 		switch {
 		case a == "-" || !strings.HasPrefix(a, "-") || strings.HasPrefix(a, "-o"):
-		case !s.direct && compileOnly.MatchString(a) && !forLinker.MatchString(a):
+		case !s.direct && compileOnly().MatchString(a) && !forLinker().MatchString(a):
 		default:
 			last := len(words) - 1
 			if words[last] = withoutRustPassing(withoutPassing(words[last])); words[last] != "" {

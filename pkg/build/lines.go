@@ -77,5 +77,5 @@ func sourcesOfFixes(fixes []deb.Fix, tree string) (map[string][]byte, error) {
 // assembly.
 func hasLines(name string) bool {
 	ext := filepath.Ext(name)
-	return filepath.Ext(name) == ".rs" || isHeader.MatchString(name) || isSource(name) && !slices.Contains([]string{".S", ".s", ".sx", ".i", ".ii"}, ext)
+	return filepath.Ext(name) == ".rs" || isHeader().MatchString(name) || isSource(name) && !slices.Contains([]string{".S", ".s", ".sx", ".i", ".ii"}, ext)
 }

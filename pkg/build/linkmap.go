@@ -8,11 +8,12 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/lpelf"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // What a program is made of is in the linker's map and on the command line. GNU ld writes a line for each file that it opens;
@@ -65,10 +66,10 @@ func giveMap(to string, text []byte) error {
 // mapInput is an object as link maps write it, of all linkers: FILE.o, or ARCHIVE.a(MEMBER.o). GNU ld also names each file
 // on a line of its own.
 var (
-	mapInput = regexp.MustCompile(`[^\s():]+\([^\s()]+\)|[^\s():]+\.(?:o|lo|os|obj)\b`)
-	mapLoad  = regexp.MustCompile(`(?m)^LOAD (.+)$`)
+	mapInput = lazyregexp.New(`[^\s():]+\([^\s()]+\)|[^\s():]+\.(?:o|lo|os|obj)\b`)
+	mapLoad  = lazyregexp.New(`(?m)^LOAD (.+)$`)
 	// compiled is how gcc and clang call what one call of them compiles and links.
-	compiled = regexp.MustCompile(`^(cc[A-Za-z0-9]{6}|.+-[0-9a-f]{6})\.o$`)
+	compiled = lazyregexp.New(`^(cc[A-Za-z0-9]{6}|.+-[0-9a-f]{6})\.o$`)
 )
 
 // takeInputs finds the inputs in the map and on the command line, but for those that the linker's back end made.
@@ -78,11 +79,11 @@ func (r *linkRecord) takeInputs(text string, s *step, late []string) {
 	}
 	given := s.given()
 	loaded := map[string]bool{}
-	for _, m := range mapLoad.FindAllStringSubmatch(text, -1) {
+	for _, m := range mapLoad().FindAllStringSubmatch(text, -1) {
 		loaded[m[1]] = true
 	}
 	files := slices.Concat(given, s.libraries(), slices.Collect(maps.Keys(loaded)))
-	for _, name := range mapInput.FindAllString(text, -1) {
+	for _, name := range mapInput().FindAllString(text, -1) {
 		file, _, _ := strings.Cut(name, "(")
 		r.LTO = r.LTO || strings.Contains(name, ".ltrans")
 		files = append(files, file)
@@ -98,7 +99,7 @@ func (r *linkRecord) takeInputs(text string, s *step, late []string) {
 				r.Unsure = fmt.Sprintf("%s was linked from %s, and the linker's map does not name that", r.Output, name)
 			}
 		case strings.Contains(name, ".ltrans"), slices.Contains(late, name):
-		case isTemporary(name) || loaded[name] && compiled.MatchString(filepath.Base(name)):
+		case isTemporary(name) || loaded[name] && compiled().MatchString(filepath.Base(name)):
 			temporary++ // what the same call compiled
 		case loaded[name]: // else it is a section's name
 			r.Unsure = fmt.Sprintf("%s was linked from %s, which is not there any more", r.Output, name)
@@ -137,14 +138,14 @@ func (r *linkRecord) takeFile(name, text string, data []byte) {
 
 func (r *linkRecord) add(name string, data []byte) {
 	in := linkInput{Name: name, Sum: sumOf(data), LTO: holdsLTO(name, data)}
-	if filepath.IsAbs(name) && !ofSystem.MatchString(name) {
+	if filepath.IsAbs(name) && !ofSystem().MatchString(name) {
 		in.From = sourcesOf(name, data).sources
 	}
 	r.Inputs = append(r.Inputs, in)
 }
 
 // ofSystem is where compilers and libraries are installed.
-var ofSystem = regexp.MustCompile(`^/(usr/(local/)?)?lib`)
+var ofSystem = lazyregexp.New(`^/(usr/(local/)?)?lib`)
 
 // suspectOld notes links of objects outside of the tree that no compiler made in this build, though they are made of sources in the
 // tree: an earlier build has left them, so that they are the same in both builds.
@@ -154,7 +155,7 @@ func (l *buildLinks) suspectOld(tree names) {
 		for _, in := range r.Inputs {
 			_, member, _ := strings.Cut(strings.TrimSuffix(in.Name, ")"), "(")
 			object := filepath.Base(cmp.Or(member, in.Name))
-			if filepath.IsAbs(in.Name) && !ofSystem.MatchString(in.Name) && !l.ever[in.Sum] && tree.made(madeOf{object: object, sources: in.From}) {
+			if filepath.IsAbs(in.Name) && !ofSystem().MatchString(in.Name) && !l.ever[in.Sum] && tree.made(madeOf{object: object, sources: in.From}) {
 				r.Unsure = fmt.Sprintf("%s was linked from %s, which an earlier build has made from the tree; remove that first, or have the build write below the folder where it is started", r.Output, in.Name)
 			}
 		}

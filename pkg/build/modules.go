@@ -7,12 +7,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // LLVM's ThinLTO, which rustc does among the objects of a crate by itself, makes a static function or constant of one module
@@ -22,7 +23,7 @@ import (
 // those of the new objects get the names of old ones that hold the same, else new ones.
 
 // promoted is the name of what was static: what it was called, and the number of its module.
-var promoted = regexp.MustCompile(`^(.+)\.llvm\.([0-9]+)$`)
+var promoted = lazyregexp.New(`^(.+)\.llvm\.([0-9]+)$`)
 
 // modules are the objects of one side that have such names.
 type modules struct {
@@ -47,7 +48,7 @@ func (b *builder) unifyModules(olds, news map[string][]byte) error {
 	}
 	toOld := old.numbersOf(new)
 	suffix := func(name string) string {
-		m := promoted.FindStringSubmatch(name)
+		m := promoted().FindStringSubmatch(name)
 		if m == nil {
 			return name
 		}
@@ -68,7 +69,7 @@ func (b *builder) unifyModules(olds, news map[string][]byte) error {
 			if to := cmp.Or(constants[name], static[name], exported[object][name]); to != "" {
 				return suffix(to)
 			}
-			if m := promoted.FindStringSubmatch(name); m != nil {
+			if m := promoted().FindStringSubmatch(name); m != nil {
 				name = m[1] + ".llvm." + cmp.Or(toOld[m[2]], m[2])
 			}
 			return suffix(name)
@@ -102,7 +103,7 @@ func becameGlobal(olds, news map[string][]byte) (all map[string]string, own map[
 			return nil, err
 		}
 		for _, s := range f.Symbols {
-			switch m := promoted.FindStringSubmatch(s.Name); {
+			switch m := promoted().FindStringSubmatch(s.Name); {
 			case s.Section == elf.SHN_UNDEF || s.Name == "" || diff.IsNameless(s.Name) || s.Type == elf.STT_FILE:
 			case m != nil:
 				out[m[1]] = s.Name
@@ -152,7 +153,7 @@ func readModules(objects map[string][]byte) (*modules, error) {
 			return nil, err
 		}
 		if !slices.ContainsFunc(f.Symbols, func(s *lpelf.Symbol) bool {
-			return s.Defined() && s.Bind != elf.STB_LOCAL && promoted.MatchString(s.Name)
+			return s.Defined() && s.Bind != elf.STB_LOCAL && promoted().MatchString(s.Name)
 		}) {
 			continue // it only refers to some
 		}
@@ -161,7 +162,7 @@ func readModules(objects map[string][]byte) (*modules, error) {
 			continue // refused where it is looked at
 		}
 		for _, s := range slices.Concat(obj.Functions(), obj.Variables()) {
-			if p := promoted.FindStringSubmatch(s.Name); p != nil && s.Bind != elf.STB_LOCAL {
+			if p := promoted().FindStringSubmatch(s.Name); p != nil && s.Bind != elf.STB_LOCAL {
 				m.objects[name], m.numbers[name] = obj, p[2]
 			}
 		}
@@ -174,7 +175,7 @@ func readModules(objects map[string][]byte) (*modules, error) {
 func (b *builder) targetModules(old *modules) map[string]string {
 	there := map[string]map[string]uint64{} // number to names and sizes
 	b.im.EachSymbol(func(s *lpelf.Symbol) {
-		if m := promoted.FindStringSubmatch(s.Name); m != nil {
+		if m := promoted().FindStringSubmatch(s.Name); m != nil {
 			if there[m[2]] == nil {
 				there[m[2]] = map[string]uint64{}
 			}
@@ -273,12 +274,12 @@ func (c *constants) ofRef(o *diff.Object, r diff.Ref, depth int) string {
 		return fmt.Sprintf("%q+%d", lit.Content, lit.Off)
 	case r.Sym != nil && r.Sym.Name != "" && !diff.IsNameless(r.Sym.Name):
 		name := r.Sym.Name
-		if m := promoted.FindStringSubmatch(name); m != nil {
+		if m := promoted().FindStringSubmatch(name); m != nil {
 			name = m[1] + ".llvm." + cmp.Or(c.canonical[m[2]], m[2])
 		}
 		return fmt.Sprintf("%s+%d", name, r.Add)
 	case r.Sec == nil:
-		if m := promoted.FindStringSubmatch(r.Sym.Name); m != nil {
+		if m := promoted().FindStringSubmatch(r.Sym.Name); m != nil {
 			for name, number := range c.numbers {
 				if def := c.objects[name].Lookup(r.Sym.Name); number == m[2] && def != nil && depth < most {
 					return c.ofSymbol(c.objects[name], def, depth)

@@ -7,11 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/lpelf"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // A build may have objcopy or strip change an object between compiler and linker. What takes out symbols and debug information
@@ -33,10 +34,10 @@ var rewriteValues = map[string]bool{
 
 var (
 	// onlyStrips are options after which the code and data, and the names of what others use, are what they were.
-	onlyStrips = regexp.MustCompile(`^(-[gSdsxXpDUvw]|--(strip-(debug|all|unneeded|unneeded-symbols?|dwo)|discard-(all|locals)|preserve-dates|(en|dis)able-deterministic-archives|verbose|wildcard|(de)?compress-debug-sections.*))$`)
+	onlyStrips = lazyregexp.New(`^(-[gSdsxXpDUvw]|--(strip-(debug|all|unneeded|unneeded-symbols?|dwo)|discard-(all|locals)|preserve-dates|(en|dis)able-deterministic-archives|verbose|wildcard|(de)?compress-debug-sections.*))$`)
 	// bySection are options that name sections, and ofCode sections that objects for a patch have divided.
-	bySection = regexp.MustCompile(`^(-j|-R|--(only-section|remove-section|rename-section|set-section-(flags|alignment)|update-section|dump-section|prefix-sections|prefix-alloc-sections))$`)
-	ofCode    = regexp.MustCompile(`^!?\.?(text|data|rodata|bss|\*)`)
+	bySection = lazyregexp.New(`^(-j|-R|--(only-section|remove-section|rename-section|set-section-(flags|alignment)|update-section|dump-section|prefix-sections|prefix-alloc-sections))$`)
+	ofCode    = lazyregexp.New(`^!?\.?(text|data|rodata|bss|\*)`)
 )
 
 // rewriting is a call of objcopy or strip.
@@ -64,7 +65,7 @@ func parseRewrite(real, as string, args []string) rewriting {
 			i++
 			w.output = args[i]
 			continue
-		case onlyStrips.MatchString(a):
+		case onlyStrips().MatchString(a):
 			continue
 		case rewriteValues[a] && i+1 < len(args):
 			i++
@@ -77,7 +78,7 @@ func parseRewrite(real, as string, args []string) rewriting {
 			}
 		}
 		switch {
-		case bySection.MatchString(name):
+		case bySection().MatchString(name):
 			w.named = append(w.named, value)
 		case slices.Contains([]string{"-O", "--output-target", "-F", "--target"}, name) && !strings.HasPrefix(value, "elf"):
 			w.binary = true
@@ -151,7 +152,7 @@ func (w *rewriting) noteArchive(output string, was, is []byte) error {
 
 func (w *rewriting) noteObject(output, member string, was, is []byte) error {
 	sum := sumOf(is)
-	if section := slices.IndexFunc(w.named, ofCode.MatchString); section >= 0 {
+	if section := slices.IndexFunc(w.named, ofCode().MatchString); section >= 0 {
 		return writeRecord(linksDir, output+"\n"+sum, linkRecord{Output: belowRoot(output), Sum: sum, Unsure: fmt.Sprintf(
 			"objcopy makes %s of the section %s of an object, which lpctl has in parts; have it select or rename sections that the source names", output, w.named[section])})
 	}

@@ -6,12 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/deb"
 	"lpatch/pkg/diff"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // Several fixes are built all together first. What is refused then does not take the others with it: the fixes that are to blame are left
@@ -176,7 +177,7 @@ const doesNotFit = "does not fit"
 func standsUpon(f deb.Fix, earlier []deb.Fix) string {
 	own := compiledFiles(f)
 	for _, e := range earlier {
-		if id := cve.FindString(f.Name); id != "" && id == cve.FindString(e.Name) ||
+		if id := cve().FindString(f.Name); id != "" && id == cve().FindString(e.Name) ||
 			slices.ContainsFunc(compiledFiles(e), func(name string) bool { return slices.Contains(own, name) }) {
 			return e.Name
 		}
@@ -188,7 +189,7 @@ func upon(below string) string {
 	return "it may stand upon " + below + ", which is left out, for both change the same file or are of one CVE"
 }
 
-var cve = regexp.MustCompile(`(?i)CVE-[0-9]+-[0-9]+`)
+var cve = lazyregexp.New(`(?i)CVE-[0-9]+-[0-9]+`)
 
 func compiledFiles(f deb.Fix) []string {
 	names, err := f.CompiledFiles()

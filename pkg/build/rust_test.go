@@ -36,7 +36,7 @@ func TestRustLTO(t *testing.T) {
 		"-C lto a.rs": true, "-C lto=fat a.rs": true, "-Clto=thin": true, "--codegen lto a.rs": true,
 		"-C lto=off a.rs": false, "-C lto=no": false, "-C linker-plugin-lto a.rs": false, "a.rs": false,
 	} {
-		if got := rustLTO.MatchString(args); got != want {
+		if got := rustLTO().MatchString(args); got != want {
 			t.Errorf("%s: %v", args, got)
 		}
 	}

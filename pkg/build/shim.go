@@ -7,10 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // The environment of a build under shims, ccache's way: a directory of symbolic links with the names of compilers stands
@@ -78,7 +79,7 @@ func (s *shims) variables() []string {
 	return env
 }
 
-var compilerName = regexp.MustCompile(`^(x86_64-(pc-)?linux-gnu-)?(gcc|g\+\+|cc|c\+\+|c89|c99|clang|clang\+\+)(-[0-9.]+)?$`)
+var compilerName = lazyregexp.New(`^(x86_64-(pc-)?linux-gnu-)?(gcc|g\+\+|cc|c\+\+|c89|c99|clang|clang\+\+)(-[0-9.]+)?$`)
 
 // IsShim tells whether this process was started as a tool of a build that FromSource runs, or to run that; argv0 is os.Args[0].
 func IsShim(argv0 string) bool {
@@ -361,10 +362,10 @@ func (s *step) isTrial(src string) bool {
 }
 
 // conftest is how configure calls its own: conftest.c, conftest2.o.
-var conftest = regexp.MustCompile(`^conftest[0-9]*(\.|$)`)
+var conftest = lazyregexp.New(`^conftest[0-9]*(\.|$)`)
 
 func isTrial(path string) bool {
-	return conftest.MatchString(filepath.Base(path)) || path == "/dev/null" ||
+	return conftest().MatchString(filepath.Base(path)) || path == "/dev/null" ||
 		strings.Contains(path, "/CMakeFiles/CMakeTmp/") || strings.Contains(path, "/CMakeFiles/CMakeScratch/") ||
 		strings.Contains(path, "/CompilerId") || strings.Contains(path, "/meson-private/")
 }

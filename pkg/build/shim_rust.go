@@ -7,11 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/lpelf"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // rustc is a compiler with a shim, too. It compiles a crate into several objects ("codegen units"), which are members of an
@@ -25,7 +26,7 @@ const shimRustcEnv = "LPATCH_SHIM_RUSTC"
 const shimRustLTOEnv = "LPATCH_SHIM_RUST_LTO"
 
 // rustLTO is how rustc is told that; "thin-local" LTO is that of one crate.
-var rustLTO = regexp.MustCompile(`(^| )(-C ?|--codegen[ =])lto(=(fat|thin|y|yes|on|true))?( |$)`)
+var rustLTO = lazyregexp.New(`(^| )(-C ?|--codegen[ =])lto(=(fat|thin|y|yes|on|true))?( |$)`)
 
 // rustEnv has cargo take no objects from sccache, and write below the tree; and call the shim whatever rustup puts into PATH, where
 // names are all that there is. Nothing is said to a build that gets its objects as it wants them.
@@ -59,7 +60,7 @@ func shimRustc(real string, args []string) (int, error) {
 	if err := step.checkPlace(); err != nil {
 		return 0, err
 	}
-	if rustLTO.MatchString(strings.Join(all, " ")) {
+	if rustLTO().MatchString(strings.Join(all, " ")) {
 		if err := os.Setenv(shimRustLTOEnv, "1"); err != nil { // for the link
 			return 0, err
 		}
@@ -121,18 +122,18 @@ func rustFlags(args []string) []string {
 }
 
 // linkerFlag is how rustc is told what links.
-var linkerFlag = regexp.MustCompile(`^((?:-C|--codegen=)?linker=)/.*/([^/]+)$`)
+var linkerFlag = lazyregexp.New(`^((?:-C|--codegen=)?linker=)/.*/([^/]+)$`)
 
 // throughShim has a compiler that links, and is named by its path, be called as its shim.
 func throughShim(args []string) []string {
 	out := slices.Clone(args)
 	for i, a := range out {
-		m := linkerFlag.FindStringSubmatch(a)
+		m := linkerFlag().FindStringSubmatch(a)
 		if m == nil {
 			continue
 		}
 		shim := filepath.Join(os.Getenv(shimEnv), m[2])
-		if _, err := os.Lstat(shim); err == nil && compilerName.MatchString(m[2]) {
+		if _, err := os.Lstat(shim); err == nil && compilerName().MatchString(m[2]) {
 			out[i] = m[1] + shim
 		}
 	}
@@ -181,7 +182,7 @@ func recordRlib(path string) error {
 		return err
 	}
 	for _, m := range members {
-		if rustObject.MatchString(m.Name) {
+		if rustObject().MatchString(m.Name) {
 			if err := recordData(filepath.Join(filepath.Dir(abs), m.Name), m.Data); err != nil {
 				return err
 			}
@@ -191,12 +192,14 @@ func recordRlib(path string) error {
 }
 
 // rustObject is how rustc calls its objects.
-var rustObject = regexp.MustCompile(`\.rcgu\.o$`)
+var rustObject = lazyregexp.New(`\.rcgu\.o$`)
 
 // rustPassing is a directory of rustc's for a link, of another name each time.
-var rustPassing = regexp.MustCompile(`(^|/|=)rustc[A-Za-z0-9]{6}(/|$)`)
+var rustPassing = lazyregexp.New(`(^|/|=)rustc[A-Za-z0-9]{6}(/|$)`)
 
-func withoutRustPassing(name string) string { return rustPassing.ReplaceAllString(name, "${1}rustc$2") }
+func withoutRustPassing(name string) string {
+	return rustPassing().ReplaceAllString(name, "${1}rustc$2")
+}
 
 // recordRust records the objects that rustc has made for this link alone, among them the one that refers to what is exported.
 func (s *step) recordRust() error {
@@ -209,9 +212,9 @@ func (s *step) recordRust() error {
 		switch {
 		case err != nil:
 			return err
-		case filepath.Base(name) == "symbols.o" && rustPassing.MatchString(name):
+		case filepath.Base(name) == "symbols.o" && rustPassing().MatchString(name):
 			as = out + ".symbols.o"
-		case !rustObject.MatchString(name):
+		case !rustObject().MatchString(name):
 			continue
 		}
 		data, err := os.ReadFile(name)
@@ -226,11 +229,11 @@ func (s *step) recordRust() error {
 }
 
 // ofCargo is how cargo calls what it links before it gives that the name of the program.
-var ofCargo = regexp.MustCompile(`^([A-Za-z0-9_]+)-[0-9a-f]{16}$`)
+var ofCargo = lazyregexp.New(`^([A-Za-z0-9_]+)-[0-9a-f]{16}$`)
 
 // withoutCargo is the name of a program for comparing: crates have no "-" in theirs.
 func withoutCargo(name string) string {
-	if m := ofCargo.FindStringSubmatch(name); m != nil {
+	if m := ofCargo().FindStringSubmatch(name); m != nil {
 		name = m[1]
 	}
 	return strings.ReplaceAll(name, "-", "_")

@@ -9,12 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // What runs after link-time optimisation was made by the linker's back end. Its objects are kept as the linker gets them, and
@@ -135,7 +136,7 @@ func wrapLTO(args []string) (int, error) {
 // kept, and there was something, it is linked once more.
 func (l *late) find(s *step, real, text string) error {
 	if l.dir == "" {
-		if !wantsLTO(s.all) && !ltoInput.MatchString(text) {
+		if !wantsLTO(s.all) && !ltoInput().MatchString(text) {
 			return nil
 		}
 		if err := l.prepare(s, real); err != nil {
@@ -144,7 +145,7 @@ func (l *late) find(s *step, real, text string) error {
 		if err := s.linkAgain(real, l); err != nil {
 			return err
 		}
-		l.names = append(l.names, ltoInput.FindAllString(text, -1)...)
+		l.names = append(l.names, ltoInput().FindAllString(text, -1)...)
 	}
 	names, err := os.ReadFile(filepath.Join(l.dir, keptNames))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -167,7 +168,7 @@ func (l *late) takeAll() error {
 }
 
 // ltoInput is what the back end made, as a map names it.
-var ltoInput = regexp.MustCompile(`[^\s():]+\.(ltrans[0-9]*\.ltrans|lto|debug\.temp)\.o\b`)
+var ltoInput = lazyregexp.New(`[^\s():]+\.(ltrans[0-9]*\.ltrans|lto|debug\.temp)\.o\b`)
 
 // take adds a file, and tells whether it is there. One without a symbol has nothing.
 func (l *late) take(name string) (bool, error) {

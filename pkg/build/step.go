@@ -2,9 +2,10 @@ package build
 
 import (
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // step is what one call of the compiler does.
@@ -60,7 +61,7 @@ func parseStep(args []string) step {
 			i++
 		case strings.HasPrefix(a, "-") && len(a) > 1:
 			s.keep(a)
-		case isHeader.MatchString(a) && !language: // to compile it for #include; it would be linked if anything were said to the linker
+		case isHeader().MatchString(a) && !language: // to compile it for #include; it would be linked if anything were said to the linker
 			s.noObject = true
 			s.headers = append(s.headers, a)
 		case isSource(a), language && !isObjectName(a):
@@ -84,7 +85,7 @@ func (s *step) keep(args ...string) {
 	s.flags = append(s.flags, args...)
 }
 
-var isHeader = regexp.MustCompile(`\.(h|H|hh|hp|hxx|hpp|HPP|h\+\+|tcc)$`)
+var isHeader = lazyregexp.New(`\.(h|H|hh|hp|hxx|hpp|HPP|h\+\+|tcc)$`)
 
 func isSource(path string) bool {
 	switch filepath.Ext(path) {

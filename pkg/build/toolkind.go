@@ -9,27 +9,29 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // kinds of tools by their names.
 var kindNames = []struct {
 	kind toolKind
-	name *regexp.Regexp
+	name func() *regexp.Regexp
 }{
 	{driver, compilerName},
-	{assembler, regexp.MustCompile(`^(x86_64-[a-z0-9_-]*-)?(as|gas|nasm|yasm)(-[0-9.]+)?$`)},
-	{linker, regexp.MustCompile(`^(x86_64-[a-z0-9_-]*-)?(ld|ld\.(bfd|gold|lld|mold)|rust-lld|gold|lld|mold|collect2)(-[0-9.]+)?$`)},
-	{rewriter, regexp.MustCompile(`^(x86_64-[a-z0-9_-]*-|llvm-)?(objcopy|strip)(-[0-9.]+)?$`)},
-	{rustCompiler, regexp.MustCompile(`^rustc$`)},
-	{cache, regexp.MustCompile(`^(ccache|distcc|icecc)$`)},
+	{assembler, lazyregexp.New(`^(x86_64-[a-z0-9_-]*-)?(as|gas|nasm|yasm)(-[0-9.]+)?$`)},
+	{linker, lazyregexp.New(`^(x86_64-[a-z0-9_-]*-)?(ld|ld\.(bfd|gold|lld|mold)|rust-lld|gold|lld|mold|collect2)(-[0-9.]+)?$`)},
+	{rewriter, lazyregexp.New(`^(x86_64-[a-z0-9_-]*-|llvm-)?(objcopy|strip)(-[0-9.]+)?$`)},
+	{rustCompiler, lazyregexp.New(`^rustc$`)},
+	{cache, lazyregexp.New(`^(ccache|distcc|icecc)$`)},
 }
 
 // notToTake are names under which drivers and linkers do something else.
-var notToTake = regexp.MustCompile(`(^|-)cpp(-[0-9.]+)?$|^(ld64\.lld|wasm-ld|lld-link)(-[0-9.]+)?$|^clang-(cpp|cl)(-[0-9.]+)?$`)
+var notToTake = lazyregexp.New(`(^|-)cpp(-[0-9.]+)?$|^(ld64\.lld|wasm-ld|lld-link)(-[0-9.]+)?$|^clang-(cpp|cl)(-[0-9.]+)?$`)
 
 func kindByName(name string) toolKind {
 	for _, k := range kindNames {
-		if k.name.MatchString(name) {
+		if k.name().MatchString(name) {
 			return k.kind
 		}
 	}

@@ -223,7 +223,7 @@ func (t *tracer) kindOf(im *beginning) (toolKind, error) {
 	case k == noTool:
 		k = read.kind
 	}
-	if notToTake.MatchString(filepath.Base(im.path)) || notToTake.MatchString(filepath.Base(im.args0)) {
+	if notToTake().MatchString(filepath.Base(im.path)) || notToTake().MatchString(filepath.Base(im.args0)) {
 		k = noTool
 	}
 	t.programs[key] = k

@@ -2,20 +2,21 @@ package closedworld
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // The formats of link maps: GNU ld and gold write a section's name, which may be on a line of its own, its address, size, and file;
 // lld its address twice, size, alignment, and FILE:(SECTION).
 var (
-	gnuLine = regexp.MustCompile(`^(?: (\.?\S+))?\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S.*)$`)
-	gnuName = regexp.MustCompile(`^ (\.\S+)$`)
-	lldLine = regexp.MustCompile(`^\s*([0-9a-f]+)\s+[0-9a-f]+\s+([0-9a-f]+)\s+\d+\s+(\S.*):\((\S*)\)$`)
+	gnuLine = lazyregexp.New(`^(?: (\.?\S+))?\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S.*)$`)
+	gnuName = lazyregexp.New(`^ (\.\S+)$`)
+	lldLine = lazyregexp.New(`^\s*([0-9a-f]+)\s+[0-9a-f]+\s+([0-9a-f]+)\s+\d+\s+(\S.*):\((\S*)\)$`)
 	// stringsName is how compilers name sections of text that linkers merge.
-	stringsName = regexp.MustCompile(`\.str\d+\.\d+$`)
+	stringsName = lazyregexp.New(`\.str\d+\.\d+$`)
 )
 
 // readMap takes from a linker's map where it put what of which object.
@@ -25,13 +26,13 @@ func readMap(text string) []origin {
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		var at, length, file, name string
-		if m := lldLine.FindStringSubmatch(line); m != nil {
+		if m := lldLine().FindStringSubmatch(line); m != nil {
 			at, length, file, name = m[1], m[2], m[3], m[4]
-		} else if m := gnuLine.FindStringSubmatch(line); m != nil {
+		} else if m := gnuLine().FindStringSubmatch(line); m != nil {
 			at, length, file, name = m[2], m[3], m[4], cmp.Or(m[1], above)
 		}
 		above = ""
-		if m := gnuName.FindStringSubmatch(line); m != nil {
+		if m := gnuName().FindStringSubmatch(line); m != nil {
 			above = m[1]
 		}
 		if file == "" || strings.HasPrefix(file, "load address") {
@@ -40,7 +41,7 @@ func readMap(text string) []origin {
 		start, err1 := strconv.ParseUint(at, 16, 64)
 		size, err2 := strconv.ParseUint(length, 16, 64)
 		if err1 == nil && err2 == nil && size > 0 && start > 0 {
-			out = append(out, origin{start, start + size, file, file == "<internal>" || stringsName.MatchString(name)})
+			out = append(out, origin{start, start + size, file, file == "<internal>" || stringsName().MatchString(name)})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b origin) int { return cmp.Compare(a.start, b.start) })

@@ -7,11 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"time"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // Command is a program to run.
@@ -86,7 +87,7 @@ const (
 
 // failure is what the first error of a build looks like: of compilers, linkers, make, ninja, cmake, configure, apt and
 // others. Options like -Werror=format and files like error.c are none.
-var failure = regexp.MustCompile(`(?i)(^|[\s:])(fatal )?error:|^E: |^FAILED:|^CMake Error|^make(\[\d+\])?: \*\*\*|undefined reference|no rule to make target|command not found|cannot find -l`)
+var failure = lazyregexp.New(`(?i)(^|[\s:])(fatal )?error:|^E: |^FAILED:|^CMake Error|^make(\[\d+\])?: \*\*\*|undefined reference|no rule to make target|command not found|cannot find -l`)
 
 // Excerpt returns the part of a log where the first error is, and its end, indented, or "" if it is empty. Builds that run several jobs at once
 // print much after the line that tells what is the matter.
@@ -109,7 +110,7 @@ func Excerpt(path string) string {
 		}
 	}
 	for i, line := range lines[:end] {
-		if failure.MatchString(line) {
+		if failure().MatchString(line) {
 			show(i-linesBefore, min(i+linesAfter, len(lines)))
 			break
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/sourcegraph/go-diff/diff"
 
 	"lpatch/pkg/command"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // Apply applies a fix to an unpacked source tree. A fix of several that stand one upon another may not fit where it concerns
@@ -94,7 +96,7 @@ func (f Fix) Mentions(word string) bool {
 }
 
 // stamps are the times behind the names of files. People write all sorts of them, and nobody needs them.
-var stamps = regexp.MustCompile(`(?m)^(--- [^\t\n]*)\t.*\n(\+\+\+ [^\t\n]*)(?:\t.*)?$`)
+var stamps = lazyregexp.New(`(?m)^(--- [^\t\n]*)\t.*\n(\+\+\+ [^\t\n]*)(?:\t.*)?$`)
 
 // readDiff reads a patch: the differences of one file after the other.
 func readDiff(path string) ([]*diff.FileDiff, error) {
@@ -102,7 +104,7 @@ func readDiff(path string) ([]*diff.FileDiff, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := diff.ParseMultiFileDiff(stamps.ReplaceAll(data, []byte("$1\n$2")))
+	files, err := diff.ParseMultiFileDiff(stamps().ReplaceAll(data, []byte("$1\n$2")))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}

@@ -3,8 +3,9 @@ package deb
 import (
 	"fmt"
 	"path/filepath"
-	"regexp"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // BuildInfo is what a .buildinfo file says of the build that made the stock packages (deb-buildinfo(5)).
@@ -14,7 +15,7 @@ type BuildInfo struct {
 	Installed []Binary // what was installed
 }
 
-var dependency = regexp.MustCompile(`^([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)? \(= ([^()\s]+)\)$`)
+var dependency = lazyregexp.New(`^([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)? \(= ([^()\s]+)\)$`)
 
 // ReadBuildInfo reads one, which is to be of a source package for amd64.
 func ReadBuildInfo(file string, s *Source) (*BuildInfo, error) {
@@ -43,7 +44,7 @@ func ReadBuildInfo(file string, s *Source) (*BuildInfo, error) {
 		if one == "" {
 			continue
 		}
-		m := dependency.FindStringSubmatch(one)
+		m := dependency().FindStringSubmatch(one)
 		if m == nil {
 			return nil, fmt.Errorf("%s: %q in Installed-Build-Depends is not PACKAGE (= VERSION)", file, one)
 		}
@@ -55,5 +56,5 @@ func ReadBuildInfo(file string, s *Source) (*BuildInfo, error) {
 // sameVersion tells whether a build was of this version.
 func sameVersion(text string, s *Source) bool {
 	rest, ok := strings.CutPrefix(strings.TrimSpace(text), s.Version.String())
-	return ok && ofVersion.MatchString(rest)
+	return ok && ofVersion().MatchString(rest)
 }

@@ -9,12 +9,13 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"pault.ag/go/debian/control"
 	"pault.ag/go/debian/version"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // IsLocal tells a .dsc file or a directory of this machine from a version. No version has a slash.
@@ -63,7 +64,7 @@ func (s *Source) setVersion(path, text string) error {
 
 var (
 	errNoSource = errors.New("it has no field Source")
-	heading     = regexp.MustCompile(`(?m)^([a-z0-9][a-z0-9+.-]*) \(([^()]+)\)`)
+	heading     = lazyregexp.New(`(?m)^([a-z0-9][a-z0-9+.-]*) \(([^()]+)\)`)
 )
 
 // readTree reads debian/changelog and debian/control.
@@ -74,7 +75,7 @@ func (s *Source) readTree(dir string) error {
 	} else if err != nil {
 		return err
 	}
-	m := heading.FindStringSubmatch(string(text))
+	m := heading().FindStringSubmatch(string(text))
 	if m == nil {
 		return fmt.Errorf("%s/debian/changelog does not begin with the name of a source package and a version", dir)
 	}
@@ -179,7 +180,7 @@ func (s *Source) stockBeside() []string {
 		list, _ := filepath.Glob(filepath.Join(dir, name+"_"+s.Version.StringWithoutEpoch()+"*_amd64.deb")) // no pattern is broken: names have no brackets
 		for _, file := range list {
 			rest := strings.TrimPrefix(filepath.Base(file), name+"_"+s.Version.StringWithoutEpoch())
-			if rest, ok := strings.CutSuffix(rest, "_amd64.deb"); ok && ofVersion.MatchString(rest) {
+			if rest, ok := strings.CutSuffix(rest, "_amd64.deb"); ok && ofVersion().MatchString(rest) {
 				found = append(found, file)
 			}
 		}
@@ -188,7 +189,7 @@ func (s *Source) stockBeside() []string {
 }
 
 // ofVersion is what may stand behind the version of a build: one that was repeated has +bN after it.
-var ofVersion = regexp.MustCompile(`^(\+b[0-9]+)?$`)
+var ofVersion = lazyregexp.New(`^(\+b[0-9]+)?$`)
 
 // FetchStock gets the packages that were built from a source, and unpacks each into a directory of its name below dir: those beside a
 // source of this machine, or else the archive's.

@@ -2,9 +2,10 @@ package deb
 
 import (
 	"path"
-	"regexp"
 	"slices"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // Rules by which a file that differs between two versions is none that is compiled. Each has a name, by which it is listed. None of
@@ -42,14 +43,14 @@ var (
 )
 
 // packaging are files of debian that no build reads.
-var packaging = regexp.MustCompile(`^debian/(patches/|tests/|po/|upstream/|copyright$|watch$|gbp\.conf$|[^/]*salsa-ci\.yml$|\.git|README|NEWS|source/lintian-overrides$|[^/]*\.lintian-overrides$|[^/]*\.(NEWS|README\.Debian)$)`)
+var packaging = lazyregexp.New(`^debian/(patches/|tests/|po/|upstream/|copyright$|watch$|gbp\.conf$|[^/]*salsa-ci\.yml$|\.git|README|NEWS|source/lintian-overrides$|[^/]*\.lintian-overrides$|[^/]*\.(NEWS|README\.Debian)$)`)
 
 // rule returns the name of the rule that says why a file is none that is compiled, or "". When in doubt it is.
 func rule(file string) string {
 	switch {
 	case file == "debian/changelog":
 		return changelogRule
-	case packaging.MatchString(file):
+	case packaging().MatchString(file):
 		return packagingRule
 	}
 	dirs := strings.Split(strings.ToLower(path.Dir(file)), "/")

@@ -6,9 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // Settings returns what apt of this machine is told of the way to its mirrors, as a file of apt's settings: proxies, what to
@@ -29,13 +30,13 @@ func Settings(ctx context.Context) (string, error) {
 	return text, nil
 }
 
-var wanted = regexp.MustCompile(`(?i)^Acquire::(https?::|Retries|Check-Valid-Until|Check-Date|ForceIPv[46])`)
+var wanted = lazyregexp.New(`(?i)^Acquire::(https?::|Retries|Check-Valid-Until|Check-Date|ForceIPv[46])`)
 
 // settings picks the lines that concern the way. A program that finds a proxy is one of this machine: see detected.
 func settings(dump string) string {
 	var b strings.Builder
 	for line := range strings.Lines(dump) {
-		if wanted.MatchString(line) && !strings.Contains(line, "Auto-Detect") && !strings.Contains(line, "AutoDetect") {
+		if wanted().MatchString(line) && !strings.Contains(line, "Auto-Detect") && !strings.Contains(line, "AutoDetect") {
 			b.WriteString(line)
 		}
 	}
@@ -53,7 +54,7 @@ func detected(said string) string {
 }
 
 // named are files that settings name.
-var named = regexp.MustCompile(`(?m)^Acquire::https::.*(?:CAInfo|SslCert|SslKey|CrlFile) "(/.*)";$`)
+var named = lazyregexp.New(`(?m)^Acquire::https::.*(?:CAInfo|SslCert|SslKey|CrlFile) "(/.*)";$`)
 
 // copyFiles copies files that apt of this machine uses to the same places in a root, unless it has its own there: keys,
 // passwords for mirrors, certificates.
@@ -64,7 +65,7 @@ func copyFiles(root string, keys []string, settings string) error {
 		return err
 	}
 	files = append(files, more...)
-	for _, m := range named.FindAllStringSubmatch(settings, -1) {
+	for _, m := range named().FindAllStringSubmatch(settings, -1) {
 		files = append(files, m[1])
 	}
 	for _, file := range files {

@@ -2,12 +2,13 @@ package deb
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // dated is the end of the address of an archive as it was at a time.
-var dated = regexp.MustCompile(`/[0-9]{8}T[0-9]{6}Z$`)
+var dated = lazyregexp.New(`/[0-9]{8}T[0-9]{6}Z$`)
 
 // snapshotMirrors are an archive as it was at a time, by an address like that of snapshot.debian.org, and that of its security updates,
 // which is the same but for the name debian-security. They are believed by Debian's keys, though nobody has signed them lately.
@@ -16,7 +17,7 @@ func snapshotMirrors(url string) (Mirrors, error) {
 	if url == "" {
 		return Mirrors{}, nil
 	}
-	if !dated.MatchString(url) {
+	if !dated().MatchString(url) {
 		return Mirrors{}, fmt.Errorf("--snapshot %s: its end is not a time; name an archive as it was then, like https://snapshot.debian.org/archive/debian/20260131T000000Z", url)
 	}
 	options := []string{"signed-by=" + keyring, "check-valid-until=no"}

@@ -119,7 +119,7 @@ func TestVersionLines(t *testing.T) {
 		{"1.0", "1.0.1", "version.h", "#define MICRO 0", "#define MICRO 1", ""},
 	} {
 		v := versionsOf(parse(t, tt.from), parse(t, tt.to))
-		if got := v.rule(tt.old, tt.new, versionFile.MatchString(tt.file)); got != tt.want {
+		if got := v.rule(tt.old, tt.new, versionFile().MatchString(tt.file)); got != tt.want {
 			t.Errorf("%s → %s, %s: %q and %q: rule %q, not %q", tt.from, tt.to, tt.file, tt.old, tt.new, got, tt.want)
 		}
 	}

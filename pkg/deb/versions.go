@@ -1,7 +1,6 @@
 package deb
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,6 +8,8 @@ import (
 	godiff "github.com/rogpeppe/go-internal/diff"
 	"github.com/sourcegraph/go-diff/diff"
 	"pault.ag/go/debian/version"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // versionRule and yearsRule are about lines that stay those of the older version, in files that are otherwise taken.
@@ -23,13 +24,13 @@ type versions struct {
 	from, to []int       // their parts; nil if it is one upstream version
 }
 
-var leadingNumbers = regexp.MustCompile(`^\d+(\.\d+)+`)
+var leadingNumbers = lazyregexp.New(`^\d+(\.\d+)+`)
 
 func versionsOf(older, newer version.Version) versions {
 	v := versions{}
-	was, is := leadingNumbers.FindString(older.Version), leadingNumbers.FindString(newer.Version)
+	was, is := leadingNumbers().FindString(older.Version), leadingNumbers().FindString(newer.Version)
 	for _, t := range [][2]string{{older.StringWithoutEpoch(), newer.StringWithoutEpoch()}, {older.Version, newer.Version}, {was, is}} {
-		if t[0] != t[1] && leadingNumbers.MatchString(t[0]) && leadingNumbers.MatchString(t[1]) {
+		if t[0] != t[1] && leadingNumbers().MatchString(t[0]) && leadingNumbers().MatchString(t[1]) {
 			v.texts = append(v.texts, t)
 		}
 	}
@@ -52,16 +53,16 @@ func parts(numbers string) []int {
 }
 
 var (
-	aNumber     = regexp.MustCompile(`[0-9]+`)
-	saysVersion = regexp.MustCompile(`(?i)version|AC_INIT|PACKAGE_`)
+	aNumber     = lazyregexp.New(`[0-9]+`)
+	saysVersion = lazyregexp.New(`(?i)version|AC_INIT|PACKAGE_`)
 	// A version of something else, such as a protocol, may go from the same number to the same in the same release.
-	saysPart    = regexp.MustCompile(`(?i)version_?(major|minor|micro|patch|patchlevel|release|revision)|(major|minor|micro|patch|release|revision)_?version`)
-	inCode      = regexp.MustCompile(`[=<>]\s*(19|20)\d\d`)
-	versionFile = regexp.MustCompile(`(?i)^version(\.(dat|h|m4|txt|sh|in))?$|version\.(h|h\.in|m4|dat)$`)
-	saysDate    = regexp.MustCompile(`(?i)date`)
-	months      = regexp.MustCompile(`(?i)\b(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(t(ember)?)?|oct(ober)?|nov(ember)?|dec(ember)?)\b`)
-	saysRight   = regexp.MustCompile(`(?i)copyright|\(c\)\s*(19|20)\d\d`)
-	years       = regexp.MustCompile(`\b(19|20)\d\d(\s*[-,]\s*(19|20)\d\d)*\b`)
+	saysPart    = lazyregexp.New(`(?i)version_?(major|minor|micro|patch|patchlevel|release|revision)|(major|minor|micro|patch|release|revision)_?version`)
+	inCode      = lazyregexp.New(`[=<>]\s*(19|20)\d\d`)
+	versionFile = lazyregexp.New(`(?i)^version(\.(dat|h|m4|txt|sh|in))?$|version\.(h|h\.in|m4|dat)$`)
+	saysDate    = lazyregexp.New(`(?i)date`)
+	months      = lazyregexp.New(`(?i)\b(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sep(t(ember)?)?|oct(ober)?|nov(ember)?|dec(ember)?)\b`)
+	saysRight   = lazyregexp.New(`(?i)copyright|\(c\)\s*(19|20)\d\d`)
+	years       = lazyregexp.New(`\b(19|20)\d\d(\s*[-,]\s*(19|20)\d\d)*\b`)
 )
 
 // keep returns the new text with the lines of the old one where they differ in nothing but the version, its date, or years of
@@ -72,7 +73,7 @@ func (v versions) keep(name string, old, new []byte) ([]byte, []string) {
 	if err != nil || d == nil {
 		return new, nil
 	}
-	inVersionFile := versionFile.MatchString(name)
+	inVersionFile := versionFile().MatchString(name)
 	var rules []string
 	for _, h := range d.Hunks {
 		line := int(h.NewStartLine) - 1
@@ -112,21 +113,21 @@ func (v versions) rule(old, new string, inVersionFile bool) string {
 	if old == new {
 		return ""
 	}
-	about := inVersionFile || saysVersion.MatchString(old) && saysVersion.MatchString(new)
+	about := inVersionFile || saysVersion().MatchString(old) && saysVersion().MatchString(new)
 	for _, t := range v.texts {
 		// One like 15.20 may be any number.
 		if (about || strings.Count(t[0], ".") > 1) && replaceWhole(new, t[1], t[0]) == old {
 			return versionRule
 		}
 	}
-	if saysRight.MatchString(old) && !inCode.MatchString(old) && years.ReplaceAllString(old, "YEAR") == years.ReplaceAllString(new, "YEAR") {
+	if saysRight().MatchString(old) && !inCode().MatchString(old) && years().ReplaceAllString(old, "YEAR") == years().ReplaceAllString(new, "YEAR") {
 		return yearsRule
 	}
-	if v.from != nil && about && v.numbersAlike(old, new, inVersionFile || saysPart.MatchString(old)) {
+	if v.from != nil && about && v.numbersAlike(old, new, inVersionFile || saysPart().MatchString(old)) {
 		return versionRule
 	}
-	if v.from != nil && inVersionFile && saysDate.MatchString(old) {
-		date := func(s string) string { return aNumber.ReplaceAllString(months.ReplaceAllString(s, "MONTH"), "0") }
+	if v.from != nil && inVersionFile && saysDate().MatchString(old) {
+		date := func(s string) string { return aNumber().ReplaceAllString(months().ReplaceAllString(s, "MONTH"), "0") }
 		if date(old) == date(new) {
 			return versionRule
 		}
@@ -156,10 +157,10 @@ func replaceWhole(s, from, to string) string {
 // numbersAlike tells whether two lines differ in numbers alone, and all that differ are all of the version in one number (30017 for
 // 3.0.17), or the same part of both versions, if the line is about parts.
 func (v versions) numbersAlike(old, new string, ofParts bool) bool {
-	if aNumber.ReplaceAllString(old, "0") != aNumber.ReplaceAllString(new, "0") {
+	if aNumber().ReplaceAllString(old, "0") != aNumber().ReplaceAllString(new, "0") {
 		return false
 	}
-	was, is := aNumber.FindAllString(old, -1), aNumber.FindAllString(new, -1)
+	was, is := aNumber().FindAllString(old, -1), aNumber().FindAllString(new, -1)
 	for i := range was {
 		if was[i] == is[i] {
 			continue

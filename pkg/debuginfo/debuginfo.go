@@ -11,12 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/arch"
 	"lpatch/pkg/lpelf"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // SectionShift gives each section of an object an address range of its own, which DWARF would otherwise see at 0: the
@@ -172,7 +173,7 @@ func (i *Info) readTree() error {
 const attrDwoName, attrGNUDwoName = dwarf.AttrDwoName, dwarf.Attr(0x2130)
 
 // onlyLines are options by which gcc describes no types; it notes them in DW_AT_producer.
-var onlyLines = regexp.MustCompile(` -g(gdb|dwarf)?1\b`)
+var onlyLines = lazyregexp.New(` -g(gdb|dwarf)?1\b`)
 
 // Lacks says why the file may have types and variables that its debug information does not describe, or "".
 func (i *Info) Lacks() string {
@@ -183,7 +184,7 @@ func (i *Info) Lacks() string {
 		case u.Val(attrDwoName) != nil || u.Val(attrGNUDwoName) != nil:
 			return "its debug information is in another file (-gsplit-dwarf)"
 		case language == languageAssembler:
-		case onlyLines.MatchString(producer), u.hasCode() && !u.describesFunctions():
+		case onlyLines().MatchString(producer), u.hasCode() && !u.describesFunctions():
 			return "its debug information is about lines only (-g1)"
 		}
 	}

@@ -3,12 +3,13 @@ package diff
 import (
 	"debug/dwarf"
 	"debug/elf"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/lpelf"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // The functions of lambda expressions, of unnamed types and of local classes have names with numbers by the order in the
@@ -16,14 +17,14 @@ import (
 // the file ("$_0"). What such a name means is known only while none came, went or changed places.
 
 // variant is which of several functions that a constructor or destructor is made of.
-var variant = regexp.MustCompile(`[CD][0-5]E|^_ZT[hvc]\w*?_Z`)
+var variant = lazyregexp.New(`[CD][0-5]E|^_ZT[hvc]\w*?_Z`)
 
 // numberedKey is a function's name without numbers of that kind; ok is false for functions of C.
 func numberedKey(name string) (key string, ok bool) {
-	if _, cold := ColdParent(name); cold || !strings.HasPrefix(name, "_Z") || rustSymbol.MatchString(name) || !strings.ContainsAny(name[2:], "Z$U") {
+	if _, cold := ColdParent(name); cold || !strings.HasPrefix(name, "_Z") || rustSymbol().MatchString(name) || !strings.ContainsAny(name[2:], "Z$U") {
 		return "", false
 	}
-	return numberless(name) + strings.Join(variant.FindAllString(name, -1), ""), true
+	return numberless(name) + strings.Join(variant().FindAllString(name, -1), ""), true
 }
 
 // numbered lists the functions of an object by that key.
@@ -58,7 +59,7 @@ func (c *comparer) refuseRenumbered(n *lpelf.Symbol) {
 	switch {
 	case !strings.HasPrefix(n.Name, "_Z"):
 		c.refuse(n.Name, "closure-renumbered", "the nested function of another function has this name in the program; make it a function of the file")
-	case number.MatchString(n.Name) || strings.Contains(n.Name, "Ul"):
+	case number().MatchString(n.Name) || strings.Contains(n.Name, "Ul"):
 		c.refuse(n.Name, "closure-renumbered", "lambda expressions came or went in front of this one, which has the name of another now; put new ones behind the old ones of the function, or make them named functions")
 	default:
 		c.refuse(n.Name, "local-class-renumbered", "the function has several classes of this name, or without one, and more than one changed, came or went, so which of them the program's objects are of is not known; "+

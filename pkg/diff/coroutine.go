@@ -1,29 +1,30 @@
 package diff
 
 import (
-	"regexp"
 	"strings"
 
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/names"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // gccCoroutine is the name of a part of a coroutine by gcc: what it goes on in, and what frees its frame. The frame, an
 // argument of both, has the name of the coroutine in its own.
-var gccCoroutine = regexp.MustCompile(`_Z.*?[0-9]+(_Z.*)\.Frame\.(actor|destroy)$`)
+var gccCoroutine = lazyregexp.New(`_Z.*?[0-9]+(_Z.*)\.Frame\.(actor|destroy)$`)
 
 // clangCoroutine is the same by clang.
-var clangCoroutine = regexp.MustCompile(`^(.+)\.(resume|destroy|cleanup)$`)
+var clangCoroutine = lazyregexp.New(`^(.+)\.(resume|destroy|cleanup)$`)
 
 // coroutineOf names the coroutine that a function is a part of, by which it goes on after it was suspended.
 func coroutineOf(name string) (string, bool) {
 	if parent, cold := ColdParent(name); cold {
 		name = parent
 	}
-	if m := gccCoroutine.FindStringSubmatch(name); m != nil {
+	if m := gccCoroutine().FindStringSubmatch(name); m != nil {
 		return m[1], true
 	}
-	if m := clangCoroutine.FindStringSubmatch(name); m != nil && strings.HasPrefix(m[1], "_Z") {
+	if m := clangCoroutine().FindStringSubmatch(name); m != nil && strings.HasPrefix(m[1], "_Z") {
 		return m[1], true
 	}
 	return "", false

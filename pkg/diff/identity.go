@@ -3,12 +3,13 @@ package diff
 import (
 	"debug/elf"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/names"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // identity is what a variable is, whatever number the compiler has given it.
@@ -98,19 +99,19 @@ func (o *Object) identify(s *lpelf.Symbol) *identity {
 }
 
 // number is what mangled names have beside the words of the source: which lambda expression or unnamed type of a function.
-var number = regexp.MustCompile(`(\{(?:lambda|unnamed type)[^#]*#)[0-9]+\}|(\$_)[0-9]+`)
+var number = lazyregexp.New(`(\{(?:lambda|unnamed type)[^#]*#)[0-9]+\}|(\$_)[0-9]+`)
 
 // numberless is a mangled name in the words of its source. Those of two variables or classes that have one name in one
 // function are the same: only numbers, by their order, differ.
 func numberless(symbol string) string {
-	if m := promoted.FindStringSubmatch(symbol); m != nil {
+	if m := promoted().FindStringSubmatch(symbol); m != nil {
 		symbol = m[1]
 	}
-	return number.ReplaceAllString(names.Readable(symbol), "$1$2")
+	return number().ReplaceAllString(names.Readable(symbol), "$1$2")
 }
 
 // promoted is a static one that LLVM made global for another module, which pkg/build gives one name in all objects.
-var promoted = regexp.MustCompile(`^(_.+)\.llvm\.[0-9]+$`)
+var promoted = lazyregexp.New(`^(_.+)\.llvm\.[0-9]+$`)
 
 // IsReadOnly tells whether no program changes what is in a section.
 func IsReadOnly(s *lpelf.Section) bool { return isReadOnly(s) }

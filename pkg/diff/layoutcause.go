@@ -3,11 +3,12 @@ package diff
 import (
 	"debug/dwarf"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/debuginfo"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // causes tells which changed structures are only what they are made of: they contain another that changed.
@@ -147,6 +148,6 @@ func label(m *debuginfo.Entry) string {
 }
 
 // room is what makes two types of room for something differ.
-var room = regexp.MustCompile(`\[\d*\]|\baligned_storage<\d+, \d+>`)
+var room = lazyregexp.New(`\[\d*\]|\baligned_storage<\d+, \d+>`)
 
-func withoutSizes(typeName string) string { return room.ReplaceAllString(typeName, "[]") }
+func withoutSizes(typeName string) string { return room().ReplaceAllString(typeName, "[]") }

@@ -1,12 +1,13 @@
 package diff
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/lpelf"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // Closures of Rust are numbered by their order in a function, and so are the types of what they capture. Symbols have a hash of
@@ -14,20 +15,20 @@ import (
 // tells the numbers: "app::main::{closure#0}", "drop_in_place<app::main::{closure_env#0}>".
 
 // rustSymbol is a mangled name of rustc's, in either way.
-var rustSymbol = regexp.MustCompile(`^(_ZN.*17h[0-9a-f]{16}E|_R[A-Z0-9].*)(\.|$)`)
+var rustSymbol = lazyregexp.New(`^(_ZN.*17h[0-9a-f]{16}E|_R[A-Z0-9].*)(\.|$)`)
 
 // IsRust tells whether rustc has made a symbol's name.
-func IsRust(symbol string) bool { return rustSymbol.MatchString(symbol) }
+func IsRust(symbol string) bool { return rustSymbol().MatchString(symbol) }
 
 // Closure is one of a function.
 type Closure struct{ Function, Number string }
 
-var closurePart = regexp.MustCompile(`\{(?:closure|closure_env)#([0-9]+)\}`)
+var closurePart = lazyregexp.New(`\{(?:closure|closure_env)#([0-9]+)\}`)
 
 // closuresIn lists the closures that the name of a function or type mentions.
 func closuresIn(name string) []Closure {
 	var out []Closure
-	for _, m := range closurePart.FindAllStringSubmatchIndex(name, -1) {
+	for _, m := range closurePart().FindAllStringSubmatchIndex(name, -1) {
 		function := withoutArguments(name[startOfPath(name[:m[0]]):m[0]])
 		out = append(out, Closure{strings.ReplaceAll(strings.TrimSuffix(function, "::"), "{closure_env#", "{closure#"), name[m[2]:m[3]]})
 	}
@@ -80,7 +81,7 @@ func (o *Object) Closures() (map[Closure]bool, error) {
 		return nil, err
 	}
 	info.Walk(func(e *debuginfo.Entry) {
-		if closurePart.MatchString(e.Name()) {
+		if closurePart().MatchString(e.Name()) {
 			for _, c := range closuresIn(e.Qualified()) {
 				out[c] = true
 			}
@@ -92,7 +93,7 @@ func (o *Object) Closures() (map[Closure]bool, error) {
 // rustName is the name of a function with its path and arguments, as debug information has it; "" if that tells nothing.
 func (o *Object) rustName(f *lpelf.Symbol) string {
 	info, err := o.Debug()
-	if err != nil || !rustSymbol.MatchString(f.Name) {
+	if err != nil || !rustSymbol().MatchString(f.Name) {
 		return ""
 	}
 	if e := info.Function(int(f.Section), f.Value); e != nil {
@@ -118,11 +119,11 @@ func (r *Result) ChangedClosures() ([]Closure, error) {
 }
 
 // suspends is how the functions are called by which async functions and blocks of Rust go on.
-var suspends = regexp.MustCompile(`\{(async_[a-z_]+|coroutine|generator|gen_[a-z_]+)#[0-9]+\}(<.*>)?$`)
+var suspends = lazyregexp.New(`\{(async_[a-z_]+|coroutine|generator|gen_[a-z_]+)#[0-9]+\}(<.*>)?$`)
 
 // rustSuspended names the async function or block that a function is the body of, "" if it is none.
 func (o *Object) rustSuspended(f *lpelf.Symbol) string {
-	if name := o.rustName(f); suspends.MatchString(name) {
+	if name := o.rustName(f); suspends().MatchString(name) {
 		return name
 	}
 	return ""

@@ -9,6 +9,8 @@ import (
 
 	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/lpelf"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // Where the source is at hand as it was compiled, its text tells variables apart that have all else in common.
@@ -27,7 +29,7 @@ type spot struct {
 func (s *spot) line(off int, name *regexp.Regexp) string {
 	if i := s.at + off; i >= s.low && i < len(s.lines) {
 		text := strings.Join(strings.Fields(s.lines[i]), " ")
-		if off == 0 || speaks.MatchString(text) && text[0] != '#' {
+		if off == 0 || speaks().MatchString(text) && text[0] != '#' {
 			return name.ReplaceAllString(text, "\x00")
 		}
 	}
@@ -35,7 +37,7 @@ func (s *spot) line(off int, name *regexp.Regexp) string {
 }
 
 // speaks tells lines of code from those that all blocks have.
-var speaks = regexp.MustCompile(`\w.*\w.*\w`)
+var speaks = lazyregexp.New(`\w.*\w.*\w`)
 
 func wordOf(name string) *regexp.Regexp {
 	return regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`)
@@ -123,7 +125,7 @@ func (o *Object) functionsAreIn(file string, lines []string) bool {
 	info.EachFunction(func(f *debuginfo.Entry) {
 		name := f.Name()
 		in, line, ok := f.Source()
-		if !ok || in != file || !identifier.MatchString(name) {
+		if !ok || in != file || !identifier().MatchString(name) {
 			return
 		}
 		all++
@@ -134,7 +136,7 @@ func (o *Object) functionsAreIn(file string, lines []string) bool {
 	return there > 0 && there >= all-all/8 // macros make names
 }
 
-var identifier = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+var identifier = lazyregexp.New(`^[A-Za-z_]\w*$`)
 
 // samePlace tells whether a new variable is, of several, where an old one was: its own line is the same, that or one nearby
 // is not so of the others, and none says that another one is meant.
@@ -213,13 +215,13 @@ func (c *comparer) otherMacro(o, n *lpelf.Symbol) bool {
 	if was == is || strings.Contains(was, "\x00") || strings.Contains(is, "\x00") {
 		return false
 	}
-	used := call.FindAllString(was, -1)
+	used := call().FindAllString(was, -1)
 	proved, _ := c.spots(o, n)
-	return proved != nil || slices.ContainsFunc(call.FindAllString(is, -1), func(s string) bool { return slices.Contains(used, s) })
+	return proved != nil || slices.ContainsFunc(call().FindAllString(is, -1), func(s string) bool { return slices.Contains(used, s) })
 }
 
 // call is the use of a macro or function with arguments.
-var call = regexp.MustCompile(`\b\w+\(`)
+var call = lazyregexp.New(`\b\w+\(`)
 
 // defines tells whether an object's debug information has a function of that name, with its parameters in C++.
 func (o *Object) defines(scope string) bool {

@@ -5,10 +5,11 @@ package linenumbers
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"strconv"
 
 	"github.com/rogpeppe/go-internal/diff"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // Keep returns the new text with directives by which the lines that it shares with the old one have their old numbers. Lines in
@@ -97,7 +98,7 @@ func (c *counter) pass(k kind) {
 	c.conds = c.conds[:len(c.conds)-1]
 }
 
-var hunk = regexp.MustCompile(`^@@ -(\d+),(\d+) \+(\d+),(\d+) @@`)
+var hunk = lazyregexp.New(`^@@ -(\d+),(\d+) \+(\d+),(\d+) @@`)
 
 // numbers returns the number that each line of the new text is to have.
 func numbers(old, new []byte, lines []line) []int {
@@ -106,7 +107,7 @@ func numbers(old, new []byte, lines []line) []int {
 		n.base *= 10
 	}
 	for text := range bytes.Lines(diff.Diff("old", old, "new", new)) {
-		if m := hunk.FindSubmatch(text); m != nil && n.left == 0 {
+		if m := hunk().FindSubmatch(text); m != nil && n.left == 0 {
 			n.flush()
 			start, _ := strconv.Atoi(string(m[1]))
 			count, _ := strconv.Atoi(string(m[2]))

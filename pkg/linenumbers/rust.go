@@ -20,7 +20,7 @@ func KeepRust(old, new []byte) []byte {
 	r := &rustKeeper{lines: lines}
 	left := 0
 	for text := range bytes.Lines(diff.Diff("old", old, "new", new)) {
-		if m := hunk.FindSubmatch(text); m != nil && left == 0 {
+		if m := hunk().FindSubmatch(text); m != nil && left == 0 {
 			r.flush()
 			start, _ := strconv.Atoi(string(m[3]))
 			count, _ := strconv.Atoi(string(m[2]))

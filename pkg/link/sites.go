@@ -2,13 +2,14 @@ package link
 
 import (
 	"debug/elf"
-	"regexp"
 	"sort"
 
 	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // addSites makes one jump per old function, and notes the old bodies. Two names of one address are one function.
@@ -43,9 +44,9 @@ func (l *linker) addSites(spec *patch.Spec) {
 }
 
 // cloneMark is in the name of a function that the compiler made of another one, with a signature of its own.
-var cloneMark = regexp.MustCompile(`\.(isra|constprop|part|lto_priv)\b`)
+var cloneMark = lazyregexp.New(`\.(isra|constprop|part|lto_priv)\b`)
 
-func isClone(name string) bool { return cloneMark.MatchString(name) }
+func isClone(name string) bool { return cloneMark().MatchString(name) }
 
 // runsOn proves that a thread inside the old bodies never comes to the bytes that are overwritten at a site other than
 // by their first one, which is a call as any other. Indirect jumps prove nothing.

@@ -1,9 +1,9 @@
 package lpelf
 
-import "regexp"
+import "lpatch/pkg/lazyregexp"
 
 // serial is a number that link-time optimisation appends to the name of a static function or variable which others may have, too.
-var serial = regexp.MustCompile(`\.(lto_priv|llvm)\.[0-9]+`)
+var serial = lazyregexp.New(`\.(lto_priv|llvm)\.[0-9]+`)
 
 // Unnumbered is a symbol's name without what link-time optimisation appends to tell static functions and variables apart.
-func Unnumbered(name string) string { return serial.ReplaceAllString(name, "") }
+func Unnumbered(name string) string { return serial().ReplaceAllString(name, "") }

@@ -3,16 +3,17 @@ package names
 
 import (
 	"io"
-	"regexp"
 
 	"github.com/ianlancetaylor/demangle"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // maxLength bounds what a symbol can become, as a power of two in bytes: one that somebody made up may become any length.
 const maxLength = 16
 
 // mangled is what a symbol of C++ or Rust looks like in a text, with what compilers append to it (".isra.0").
-var mangled = regexp.MustCompile(`\b_[ZR][0-9A-Za-z_$]+(?:\.[0-9A-Za-z_]+)*`)
+var mangled = lazyregexp.New(`\b_[ZR][0-9A-Za-z_$]+(?:\.[0-9A-Za-z_]+)*`)
 
 // Readable returns a symbol in the words of its source, or as it is if it has none.
 func Readable(symbol string) string {
@@ -25,7 +26,7 @@ func Short(symbol string) string {
 }
 
 // InText makes all symbols in a text readable.
-func InText(text string) string { return mangled.ReplaceAllStringFunc(text, Readable) }
+func InText(text string) string { return mangled().ReplaceAllStringFunc(text, Readable) }
 
 // Writer writes what people read.
 type Writer struct{ To io.Writer }
