@@ -1,6 +1,7 @@
 package hunt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +11,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"lpatch/test/patches/programs"
 )
@@ -25,6 +28,8 @@ var code = regexp.MustCompile(`\[([a-z-]+)\]`)
 
 // compilers are those that pairs are tried with, if the machine has them.
 var compilers = []string{"gcc", "gcc", "clang-14", "clang-19", "g++", "clang++-19"}
+
+const both = " -ffunction-sections -fdata-sections"
 
 // run chooses how to compile.
 func (m *maker) run() programs.Run {
@@ -43,8 +48,12 @@ func (m *maker) run() programs.Run {
 	default:
 		flags, link = flags+" -fPIE", "-pie"
 	}
-	flags += m.pick("", "", " -fcf-protection", " -fno-plt", " -ffunction-sections", " -fno-asynchronous-unwind-tables")
+	flags += m.pick("", "", " -fcf-protection", " -fno-plt", " -fno-asynchronous-unwind-tables")
+	flags += m.pick("", " -ffunction-sections", both, both, both, both) // with both, an object is compiled once
 	link += m.pick("", "", " -Wl,--gc-sections", " -Wl,-z,now")
+	if m.chance(20) {
+		link += " -fuse-ld=" + m.pick("lld", "gold")
+	}
 	return programs.Run{CC: cc, CFlags: flags, LDFlags: link, Strip: m.chance(15)}
 }
 
@@ -54,76 +63,111 @@ type Pair struct {
 	run programs.Run
 }
 
-// Make makes the pair of a seed.
-func Make(seed uint64) *Pair {
+// editsPerProgram is how many new versions an old program gets: it is compiled once for all.
+const editsPerProgram = 4
+
+// Make makes the pairs of a seed.
+func Make(seed uint64) []*Pair {
 	m := &maker{Rand: rand.New(rand.NewPCG(seed, 0))}
-	return &Pair{m.program(), m.run()}
+	run := m.run()
+	var pairs []*Pair
+	for _, p := range m.programs(editsPerProgram) {
+		pairs = append(pairs, &Pair{p, run})
+	}
+	return pairs
 }
 
-// Write writes the case to a directory, as test/patches/programs has them.
-func (p *Pair) Write(dir string) (*programs.Case, error) {
-	c := &programs.Case{Dir: dir, How: "middle", Runs: []programs.Run{p.run}}
-	files := p.p.sources()
+// Write writes the case to a directory, as test/patches/programs has them. Of the sources that are the same in both versions there
+// is a list.
+func (p *Pair) Write(dir string) (c *programs.Case, same []string, err error) {
+	c = &programs.Case{Dir: dir, How: "middle", Runs: []programs.Run{p.run}}
+	files, same := p.p.sources()
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return c, nil
+	return c, same, nil
 }
 
 var errTooMuch = errors.New("the program does too much")
 
-// expect runs the oracle.
-func (p *Pair) expect(tmp string) (string, error) {
+// expect runs the oracle of pairs with one old version.
+func expect(pairs []*Pair, tmp string) ([]string, error) {
 	src, prog := filepath.Join(tmp, "oracle.c"), filepath.Join(tmp, "oracle")
-	if err := os.WriteFile(src, []byte(p.p.oracle()), 0o644); err != nil {
-		return "", err
+	var list []*program
+	for _, p := range pairs {
+		list = append(list, p.p)
 	}
-	if out, err := exec.Command("gcc", "-O1", "-w", src, "-o", prog).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("the oracle does not compile: %w\n%s", err, out)
+	if err := os.WriteFile(src, []byte(oracle(list)), 0o644); err != nil {
+		return nil, err
 	}
-	out, err := exec.Command("timeout", "2", prog).Output()
-	if err != nil || len(out) > 1<<20 {
-		return "", errTooMuch
+	cc := "gcc"
+	if strings.Contains(pairs[0].run.CC, "++") {
+		cc = "g++"
 	}
-	return string(out), nil
+	if out, err := exec.Command(cc, "-O0", "-w", src, "-o", prog).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("the oracle does not compile: %w\n%s", err, out)
+	}
+	var wants []string
+	for i := range pairs {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		out, err := exec.CommandContext(ctx, prog, strconv.Itoa(i+1)).Output()
+		cancel()
+		if err != nil || len(out) > 1<<20 {
+			return nil, errTooMuch
+		}
+		wants = append(wants, string(out))
+	}
+	return wants, nil
 }
 
-// Try patches the program. The directory is for it alone.
-func (p *Pair) Try(t programs.Tools, dir string) (Outcome, error) {
+// Try patches a program with each of its new versions. The directory is for it alone.
+func Try(pairs []*Pair, t programs.Tools, dir string) ([]Outcome, error) {
 	source, tmp := filepath.Join(dir, "case"), filepath.Join(dir, "tmp")
 	for _, d := range []string{source, tmp} {
 		if err := os.MkdirAll(d, 0o755); err != nil {
-			return Outcome{}, err
+			return nil, err
 		}
 	}
-	want, err := p.expect(tmp)
+	wants, err := expect(pairs, tmp)
 	if errors.Is(err, errTooMuch) {
-		return Outcome{What: "not tried"}, nil
+		return []Outcome{{What: "not tried"}}, nil
 	}
 	if err != nil {
-		return Outcome{}, err
+		return nil, err
 	}
-	c, err := p.Write(source)
-	if err != nil {
-		return Outcome{}, err
+	var out []Outcome
+	for i, p := range pairs {
+		c, same, err := p.Write(source)
+		if err == nil && i == 0 {
+			err = c.CompileOld(t, &p.run, tmp)
+		}
+		if err != nil {
+			return out, err
+		}
+		c.Expected = wants[i]
+		said, err := c.TryNew(t, &p.run, tmp, same)
+		if err != nil && said == "" {
+			return out, fmt.Errorf("version %d: %w", i+1, err) // it does not compile, or a tool is missing
+		}
+		out = append(out, outcome(said, err))
 	}
-	c.Expected = want
-	said, err := c.Try(t, &p.run, tmp)
+	return out, nil
+}
+
+func outcome(said string, err error) Outcome {
 	switch {
-	case err != nil && said == "":
-		return Outcome{}, err // it does not compile, or a tool is missing
 	case err != nil:
-		return Outcome{"wrong", err.Error()}, nil //nolint:nilerr // that is what is looked for
+		return Outcome{"wrong", err.Error()}
 	case said == "built":
-		return Outcome{What: "patched"}, nil
+		return Outcome{What: "patched"}
 	case strings.Contains(said, "refused"):
 		codes := map[string]bool{}
 		for _, c := range code.FindAllStringSubmatch(said, -1) {
 			codes[c[1]] = true
 		}
-		return Outcome{strings.Join(slices.Sorted(maps.Keys(codes)), " "), said}, nil
+		return Outcome{strings.Join(slices.Sorted(maps.Keys(codes)), " "), said}
 	}
-	return Outcome{What: "nothing to do"}, nil
+	return Outcome{What: "nothing to do"}
 }

@@ -18,10 +18,10 @@ import (
 	"lpatch/test/patches/programs"
 )
 
-// few are the pairs that are tried where nobody says for how long.
-const few = 10
+// few are the programs that are tried where nobody says for how long.
+const few = 3
 
-// TestHunt tries pairs from seed LPATCH_HUNT_SEED on for LPATCH_HUNT_TIME, and leaves what is wrong in build/hunt.
+// TestHunt tries the pairs of programs from seed LPATCH_HUNT_SEED on for LPATCH_HUNT_TIME, and leaves what is wrong in build/hunt.
 func TestHunt(t *testing.T) {
 	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("LPATCH_HUNT_SEED"), "1"), 10, 63)
 	if err != nil {
@@ -40,6 +40,9 @@ func TestHunt(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", h.tools.Lpctl, "lpatch/ctl/lpctl").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	if err := h.tools.CompileLoad(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
 	seeds := make(chan uint64)
 	var workers sync.WaitGroup
 	for range runtime.NumCPU() {
@@ -50,12 +53,13 @@ func TestHunt(t *testing.T) {
 		})
 	}
 	end := time.Now().Add(limit)
-	for i := uint64(0); i < few && limit == 0 || time.Now().Before(end); i++ {
-		seeds <- seed + i
+	next := seed
+	for ; next < seed+few && limit == 0 || time.Now().Before(end); next++ {
+		seeds <- next
 	}
 	close(seeds)
 	workers.Wait()
-	h.report(seed)
+	h.report(seed, next-1)
 }
 
 type hunter struct {
@@ -66,48 +70,63 @@ type hunter struct {
 	count map[string]int // by outcome; under mu
 }
 
+// memory is where files cost least.
+func memory() string {
+	if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() && os.Getenv("TMPDIR") == "" {
+		return "/dev/shm"
+	}
+	return ""
+}
+
 func (h *hunter) try(seed uint64) {
-	dir, err := os.MkdirTemp("", "lpatch-hunt-")
+	dir, err := os.MkdirTemp(memory(), "lpatch-hunt-")
 	if err != nil {
 		h.t.Error(err)
 		return
 	}
 	defer os.RemoveAll(dir)
-	p := Make(seed)
-	got, err := p.Try(h.tools, dir)
+	pairs := Make(seed)
+	list, err := Try(pairs, h.tools, dir)
 	if err != nil {
 		h.t.Errorf("seed %d: %v", seed, err)
-		return
 	}
-	h.mu.Lock()
-	h.count[got.What]++
-	h.mu.Unlock()
-	if got.What != "wrong" {
-		if got.Text != "" {
-			h.t.Logf("seed %d: %s", seed, got.Text)
+	for i, got := range list {
+		h.mu.Lock()
+		h.count[got.What]++
+		h.mu.Unlock()
+		name := fmt.Sprintf("%d-%d", seed, i+1)
+		switch {
+		case got.What == "wrong":
+			h.keep(pairs[i], name, dir)
+			h.t.Errorf("pair %s: %s; it is in %s", name, got.Text, h.kept)
+		case got.Text != "":
+			h.t.Logf("pair %s: %s", name, got.Text)
 		}
-		return
 	}
+}
+
+// keep makes a wrong pair smaller, and keeps it.
+func (h *hunter) keep(p *Pair, name, dir string) {
 	small := p.Shrink(func(q *Pair) bool {
 		sub, err := os.MkdirTemp(dir, "shrink-")
 		if err != nil {
 			return false
 		}
 		defer os.RemoveAll(sub)
-		o, err := q.Try(h.tools, sub)
-		return err == nil && o.What == "wrong"
+		list, err := Try([]*Pair{q}, h.tools, sub)
+		return err == nil && list[0].What == "wrong"
 	})
-	kept := filepath.Join(h.kept, strconv.FormatUint(seed, 10))
+	kept := filepath.Join(h.kept, name)
 	if err := os.MkdirAll(kept, 0o755); err != nil {
-		h.t.Fatal(err)
+		h.t.Error(err)
+		return
 	}
 	if err := small.Save(kept); err != nil {
-		h.t.Fatal(err)
+		h.t.Error(err)
 	}
-	h.t.Errorf("seed %d: %s; it is in %s", seed, got.Text, kept)
 }
 
-func (h *hunter) report(seed uint64) {
+func (h *hunter) report(seed, end uint64) {
 	all := 0
 	for _, n := range h.count {
 		all += n
@@ -116,5 +135,5 @@ func (h *hunter) report(seed uint64) {
 	for _, what := range slices.SortedFunc(maps.Keys(h.count), func(a, b string) int { return cmp.Compare(h.count[b], h.count[a]) }) {
 		fmt.Fprintf(&b, "\n%6d  %4.1f %%  %s", h.count[what], 100*float64(h.count[what])/float64(all), what)
 	}
-	h.t.Logf("%d pairs from seed %d:%s", all, seed, b.String())
+	h.t.Logf("%d pairs from seeds %d to %d:%s", all, seed, end, b.String())
 }

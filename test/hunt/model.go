@@ -128,6 +128,23 @@ func (m *maker) table(name string) *variable {
 	return v
 }
 
+// programs makes a program, with some new versions.
+func (m *maker) programs(n int) []*program {
+	first := m.program()
+	var out []*program
+	for range n {
+		p := *first
+		p.new = p.old.clone()
+		for range 1 + m.IntN(3) {
+			m.edit(&p)
+		}
+		m.unite(&p)
+		out = append(out, &p)
+	}
+	return out
+}
+
+// program makes a program without a new version.
 func (m *maker) program() *program {
 	p := &program{files: 1 + m.IntN(3), apart: m.chance(70)}
 	v := &p.old
@@ -155,11 +172,6 @@ func (m *maker) program() *program {
 	if !p.old.sound(p) {
 		return m.program()
 	}
-	p.new = p.old.clone()
-	for range 1 + m.IntN(3) {
-		m.edit(p)
-	}
-	m.unite(p)
 	return p
 }
 
@@ -232,7 +244,7 @@ func (m *maker) statement(v *version, f *function, depth int) *statement {
 	case 6:
 		return &statement{text: fmt.Sprintf("say(%q, acc);", m.pick("a", "bc", "some text", "%", "other text"))}
 	case 7:
-		if f.file != inHeader {
+		if f.file != inHeader && m.chance(40) {
 			w := m.variable("told")
 			w.macro, w.init = true, []uint32{0}
 			return &statement{text: fmt.Sprintf("ONCE($%d %q, %s);", w.id, m.pick("first", "rare", "once"), m.expression(v, f)), static: w}

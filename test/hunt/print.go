@@ -36,7 +36,7 @@ func (s side) text(f *function, text string) string {
 // function names a function where it is called.
 func (s side) function(name string) string {
 	o, n := s.p.old.find(name), s.p.new.find(name)
-	if s.oracle == "" || o != nil && n != nil && o.params == n.params {
+	if s.oracle == "" || o != nil && (s.v == &s.p.old || n != nil && o.params == n.params) {
 		return name
 	}
 	return name + s.oracle
@@ -135,6 +135,10 @@ const preamble = `#define NOINLINE __attribute__((noinline))
 extern "C"
 #endif
 void lp_apply(void);
+#ifdef __cplusplus
+extern "C"
+#endif
+int printf(const char *, ...);
 void say(const char *what, unsigned value);
 `
 
@@ -170,12 +174,12 @@ func (s side) file(i int) string {
 // main calls entries and hooks before and after the patch, and says what the globals are.
 func (p *program) main() string {
 	var b strings.Builder
-	b.WriteString("#include <stdio.h>\n#include \"all.h\"\nvoid say(const char *what, unsigned value) { printf(\"%s %u\\n\", what, value); }\n")
-	p.mainBody(&b)
+	b.WriteString("#include \"all.h\"\nvoid say(const char *what, unsigned value) { printf(\"%s %u\\n\", what, value); }\n")
+	p.mainBody(&b, "void", "")
 	return b.String()
 }
 
-func (p *program) mainBody(b *strings.Builder) {
+func (p *program) mainBody(b *strings.Builder, params, start string) {
 	for _, g := range p.old.globals {
 		fmt.Fprintf(b, "unsigned %s = %d;\n", g.name, g.init[0])
 	}
@@ -195,38 +199,58 @@ func (p *program) mainBody(b *strings.Builder) {
 	for _, g := range p.old.globals {
 		fmt.Fprintf(b, "\tsay(%q, %s);\n", g.name, g.name)
 	}
-	b.WriteString("}\nint main(void)\n{\n\tfor (unsigned i = 0; i < 4; i++)\n\t\tstep(i);\n\tlp_apply();\n\tfor (unsigned i = 3; i < 8; i++)\n\t\tstep(i);\n}\n")
+	b.WriteString("}\nint main(" + params + ")\n{\n" + start + "\tfor (unsigned i = 0; i < 4; i++)\n\t\tstep(i);\n\tlp_apply();\n\tfor (unsigned i = 3; i < 8; i++)\n\t\tstep(i);\n}\n")
 }
 
-// sources are the files of the case; with NEW they are the new version.
-func (p *program) sources() map[string]string {
+// sources are the files of the case; with NEW they are the new version. A line of the old version is where it is whatever the new
+// version is. Of the sources that are the same in both versions there is a list.
+func (p *program) sources() (files map[string]string, same []string) {
 	old, new := side{p, &p.old, ""}, side{p, &p.new, ""}
-	both := func(o, n string) string {
-		if o == n {
-			return o
+	files = map[string]string{}
+	both := func(name, start, o, n string) bool {
+		differ := o != n
+		if p.apart {
+			files[name+".old"], o = o, fmt.Sprintf("#include \"%s.old\"\n", name)
+			if differ {
+				files[name+".new"], n = n, fmt.Sprintf("#include \"%s.new\"\n", name)
+			}
 		}
-		return "#ifdef NEW\n" + n + "#else\n" + o + "#endif\n"
+		if differ {
+			start, o = start+"#ifndef NEW\n", o+"#else\n"+n
+		} else {
+			start += "#if 1\n"
+		}
+		files[name] = start + o + "#endif\n"
+		return differ
 	}
-	files := map[string]string{"all.h": preamble + both(old.header(), new.header()), "main.c": p.main()}
+	all := !both("all.h", preamble, old.header(), new.header())
+	files["main.c"] = p.main()
+	if all {
+		same = append(same, "main.c")
+	}
 	for i := range p.files {
-		name, was, is := string(rune('a'+i)), old.file(i), new.file(i)
-		if p.apart && was != is {
-			files[name+".old"], files[name+".new"] = was, is
-			was, is = fmt.Sprintf("#include \"%s.old\"\n", name), fmt.Sprintf("#include \"%s.new\"\n", name)
+		name := string(rune('a'+i)) + ".c"
+		if !both(name, "", old.file(i), new.file(i)) && all {
+			same = append(same, name)
 		}
-		files[name+".c"] = both(was, is)
 	}
-	return files
+	return files, same
 }
 
-// oracle is a program that says what the patched one must say.
-func (p *program) oracle() string {
-	old, new := side{p, &p.old, "__old"}, side{p, &p.new, "__new"}
+// oracle is a program that says what the old program must say once it is patched to the new version that an argument counts. All
+// pairs have the same old version.
+func oracle(pairs []*program) string {
+	p := pairs[0]
+	old := side{p, &p.old, "__old"}
+	sides := []side{old}
+	for i, p := range pairs {
+		sides = append(sides, side{p, &p.new, fmt.Sprintf("__new%d", i+1)})
+	}
 	var b strings.Builder
-	b.WriteString("#include <stdio.h>\n#define NOINLINE\n#define COLD\n#define INLINE\n#define ONCE(told, what, value) do { if (!told) { told = 1; say(what, value); } } while (0)\nstatic int patched;\nstatic void lp_apply(void) { patched = 1; }\n" +
+	b.WriteString("#ifdef __cplusplus\nextern \"C\" {\n#endif\nint printf(const char *, ...);\nint atoi(const char *);\n#ifdef __cplusplus\n}\n#endif\n#define NOINLINE\n#define COLD\n#define INLINE\n#define ONCE(told, what, value) do { if (!told) { told = 1; say(what, value); } } while (0)\nstatic int patched, version;\nstatic void lp_apply(void) { patched = version; }\n" +
 		"static void say(const char *what, unsigned value) { printf(\"%s %u\\n\", what, value); }\n")
 	seen := map[int]bool{}
-	for _, s := range []side{old, new} {
+	for _, s := range sides {
 		for _, f := range s.v.functions {
 			statics := f.statics()
 			for _, id := range sortedIDs(statics) {
@@ -241,20 +265,24 @@ func (p *program) oracle() string {
 	for _, g := range p.old.globals {
 		fmt.Fprintf(&b, "extern unsigned %s;\n", g.name)
 	}
-	for _, s := range []side{old, new} {
+	for _, s := range sides {
 		for _, f := range s.v.functions {
 			s.body(&b, f)
 		}
 	}
 	for _, f := range p.old.functions {
-		if old.function(f.name) == f.name {
-			args := ""
-			for i := range f.params {
-				args += fmt.Sprintf(", p%d", i)
-			}
-			fmt.Fprintf(&b, "static %s { return patched ? %s__new(%s) : %s__old(%s); }\n", f.signature(f.name), f.name, args[2:], f.name, args[2:])
+		args := ""
+		for i := range f.params {
+			args += fmt.Sprintf(", p%d", i)
 		}
+		fmt.Fprintf(&b, "static %s\n{\n\tswitch (patched) {\n", f.signature(f.name))
+		for i, s := range sides[1:] {
+			if s.function(f.name) == f.name {
+				fmt.Fprintf(&b, "\tcase %d: return %s%s(%s);\n", i+1, f.name, s.oracle, args[2:])
+			}
+		}
+		fmt.Fprintf(&b, "\t}\n\treturn %s__old(%s);\n}\n", f.name, args[2:])
 	}
-	p.mainBody(&b)
+	p.mainBody(&b, "int argc, char **argv", "\tversion = atoi(argv[argc - 1]);\n")
 	return b.String()
 }

@@ -95,10 +95,10 @@ func (p *program) dropStatement(name string, list, at int, text string) {
 
 // Save writes the pair as a case of test/patches/programs.
 func (p *Pair) Save(dir string) error {
-	if _, err := p.Write(dir); err != nil {
+	if _, _, err := p.Write(dir); err != nil {
 		return err
 	}
-	want, err := p.expect(dir)
+	wants, err := expect([]*Pair{p}, dir)
 	if err != nil {
 		return err
 	}
@@ -116,5 +116,5 @@ func (p *Pair) Save(dir string) error {
 			return err
 		}
 	}
-	return os.WriteFile(filepath.Join(dir, "expect"), []byte(want), 0o644)
+	return os.WriteFile(filepath.Join(dir, "expect"), []byte(wants[0]), 0o644)
 }

@@ -98,6 +98,13 @@ type Tools struct {
 	Lpctl string // the program
 	Load  string // lpload.c
 	Plan  string // a program that writes a plan for lpload.c, called as PROGRAM --plan PATCH FILE
+	load  string // lpload.o
+}
+
+// CompileLoad compiles lpload.c into a directory, once for all cases.
+func (t *Tools) CompileLoad(dir string) error {
+	t.load = filepath.Join(dir, "lpload.o")
+	return need(dir, "gcc", "-O2", "-fPIC", "-c", t.Load, "-o", t.load)
 }
 
 const programTimeout = 2 * time.Minute
@@ -144,16 +151,10 @@ func (c *Case) Try(t Tools, r *Run, tmp string) (said string, err error) {
 			return "", MissingError(tool)
 		}
 	}
-	if err := c.compile(t, r, tmp); err != nil {
+	if err := c.CompileOld(t, r, tmp); err != nil {
 		return "", err
 	}
-	args := append([]string{"build", "--target", "old/prog", "--old", "old/objects", "--new", "new/objects", "-o", "fix.lp"}, r.Options...)
-	built, err := run(tmp, nil, t.Lpctl, args...)
-	if err != nil {
-		return "", err
-	}
-	was, err := run(tmp, nil, "./old/prog")
-	if err != nil {
+	if err := c.compileSide(t, r, filepath.Join(tmp, "new"), []string{"-DNEW"}); err != nil {
 		return "", err
 	}
 	want, err := run(tmp, nil, "./new/prog")
@@ -163,16 +164,55 @@ func (c *Case) Try(t Tools, r *Run, tmp string) (said string, err error) {
 	if c.Expected != "" {
 		want.out = c.Expected
 	}
+	return c.patch(t, r, tmp, want)
+}
+
+// TryNew is Try where CompileOld made the old side, and Expected is known. Objects of sources that are the same in both versions
+// are copies.
+func (c *Case) TryNew(t Tools, r *Run, tmp string, same []string) (said string, err error) {
+	dir := filepath.Join(tmp, "new")
+	if err := os.RemoveAll(dir); err != nil {
+		return "", err
+	}
+	sources, err := c.sourceFiles()
+	if err != nil {
+		return "", err
+	}
+	objects := filepath.Join(dir, "objects")
+	if err := os.MkdirAll(objects, 0o755); err != nil {
+		return "", err
+	}
+	for _, s := range sources {
+		if slices.Contains(same, s) {
+			err = os.Link(filepath.Join(tmp, "old/objects", objectName(s)), filepath.Join(objects, objectName(s)))
+		} else {
+			_, err = c.compileObject(r, dir, "objects", r.objectFlags(), []string{"-DNEW"}, s)
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	return c.patch(t, r, tmp, result{out: c.Expected})
+}
+
+// patch makes the patch and looks at what the patched program does.
+func (c *Case) patch(t Tools, r *Run, tmp string, want result) (said string, err error) {
+	args := append([]string{"build", "--target", "old/prog", "--old", "old/objects", "--new", "new/objects", "-o", "fix.lp"}, r.Options...)
+	built, err := run(tmp, nil, t.Lpctl, args...)
+	if err != nil {
+		return "", err
+	}
 	switch built.status {
 	case 0:
 		return "built", c.check(t, r, tmp, want)
 	case 2:
 		return built.err, c.checkRefusal(r, built.err)
 	case 3:
-		if was.out != want.out {
-			return built.err, fmt.Errorf("nothing to do, but the old program says %q and the new one %q", was.out, want.out)
+		was, err := run(tmp, nil, "./old/prog")
+		if err == nil && was.out != want.out {
+			err = fmt.Errorf("nothing to do, but the old program says %q and the new one %q", was.out, want.out)
 		}
-		return built.err, nil
+		return built.err, err
 	}
 	return built.err, fmt.Errorf("lpctl build ended with status %d: %s", built.status, built.err)
 }
@@ -218,15 +258,10 @@ func (c *Case) sourceFiles() ([]string, error) {
 	return sources, nil
 }
 
-// compile makes old/prog and new/prog below tmp, and the objects of both as lpctl build takes them.
-func (c *Case) compile(t Tools, r *Run, tmp string) error {
-	if err := need(tmp, "gcc", "-O2", "-fPIC", "-c", t.Load, "-o", "lpload.o"); err != nil {
+// CompileOld makes old/prog below tmp, and its objects as lpctl build takes them.
+func (c *Case) CompileOld(t Tools, r *Run, tmp string) error {
+	if err := c.compileSide(t, r, filepath.Join(tmp, "old"), nil); err != nil {
 		return err
-	}
-	for side, define := range map[string][]string{"old": nil, "new": {"-DNEW"}} {
-		if err := c.compileSide(r, filepath.Join(tmp, side), define); err != nil {
-			return err
-		}
 	}
 	if r.Strip {
 		return need(tmp, "strip", "old/prog")
@@ -234,8 +269,7 @@ func (c *Case) compile(t Tools, r *Run, tmp string) error {
 	return nil
 }
 
-func (c *Case) compileSide(r *Run, dir string, define []string) error {
-	cc, flags := cmp.Or(r.CC, "gcc"), strings.Fields(cmp.Or(r.CFlags, "-O2 -g -fPIE"))
+func (c *Case) compileSide(t Tools, r *Run, dir string, define []string) error {
 	sources, err := c.sourceFiles()
 	if err != nil {
 		return err
@@ -243,25 +277,47 @@ func (c *Case) compileSide(r *Run, dir string, define []string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "objects"), 0o755); err != nil {
 		return err
 	}
-	object := func(to string, flags []string, source string) (string, error) {
-		out := filepath.Join(to, strings.TrimSuffix(source, filepath.Ext(source))+".o")
-		return out, need(dir, cc, slices.Concat(flags, define, []string{"-c", filepath.Join(c.Dir, source), "-o", out})...)
+	own := first(r.Objects, c.Objects, sources)
+	for _, s := range own {
+		if _, err := c.compileObject(r, dir, "objects", r.objectFlags(), define, s); err != nil {
+			return err
+		}
 	}
 	linked := []string{"-o", "prog"}
 	for _, s := range sources {
-		out, err := object(".", flags, s)
+		out := filepath.Join("objects", objectName(s))
+		if !slices.Contains(own, s) || !slices.Equal(r.flags(), r.objectFlags()) {
+			out, err = c.compileObject(r, dir, ".", r.flags(), define, s)
+		}
 		if err != nil {
 			return err
 		}
 		linked = append(linked, out)
 	}
-	own := slices.Concat(first(strings.Fields(r.OFlags), flags), []string{"-ffunction-sections", "-fdata-sections"})
-	for _, s := range first(r.Objects, c.Objects, sources) {
-		if _, err := object("objects", own, s); err != nil {
-			return err
+	return need(dir, r.compiler(), slices.Concat(strings.Fields(cmp.Or(r.LDFlags, "-pie")), linked, []string{t.load})...)
+}
+
+func objectName(source string) string {
+	return strings.TrimSuffix(source, filepath.Ext(source)) + ".o"
+}
+
+func (c *Case) compileObject(r *Run, dir, to string, flags, define []string, source string) (string, error) {
+	out := filepath.Join(to, objectName(source))
+	return out, need(dir, r.compiler(), slices.Concat(flags, define, []string{"-c", filepath.Join(c.Dir, source), "-o", out})...)
+}
+
+func (r *Run) compiler() string { return cmp.Or(r.CC, "gcc") }
+
+func (r *Run) flags() []string { return strings.Fields(cmp.Or(r.CFlags, "-O2 -g -fPIE")) }
+
+func (r *Run) objectFlags() []string {
+	flags := first(strings.Fields(r.OFlags), r.flags())
+	for _, f := range []string{"-ffunction-sections", "-fdata-sections"} {
+		if !slices.Contains(flags, f) {
+			flags = append(flags, f)
 		}
 	}
-	return need(dir, cc, slices.Concat(strings.Fields(cmp.Or(r.LDFlags, "-pie")), linked, []string{"../lpload.o"})...)
+	return flags
 }
 
 // check runs the patched program.

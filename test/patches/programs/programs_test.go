@@ -38,6 +38,9 @@ func TestPrograms(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", tools.Lpctl, "lpatch/ctl/lpctl").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	if err := tools.CompileLoad(t.TempDir()); err != nil {
+		t.Fatal(err)
+	}
 	cases, err := Read(dir)
 	if err != nil {
 		t.Fatal(err)
