@@ -13,6 +13,7 @@ func (m *maker) edit(p *program) {
 		m.changeNumber, m.changeNumber, m.addStatement, m.addStatement, m.removeStatement, m.swapStatements,
 		m.addStatic, m.swapStatics, m.addFunction, m.toggleStatic, m.toggleAttribute, m.changeTable, m.addParameter, m.moveFunction,
 		m.renameStatic, m.changeInitial, m.moveStatement, m.moveStatement, m.copyStatement, m.copyStatement,
+		m.changeDef, m.changeDef, m.changeDef, m.remakeDef, m.changeText, m.changeMembers, m.renameFunction, m.toHeader,
 	}
 	for range 20 {
 		before := p.new.clone()
@@ -200,11 +201,7 @@ func (m *maker) addFunction(p *program, v *version, f *function) bool {
 	g.file = f.file
 	g.body = m.block(&before, g, 1, 2)
 	v.functions = slices.Insert(v.functions, i, g)
-	var args []string
-	for range g.params {
-		args = append(args, m.expression(v, f))
-	}
-	f.body = append(f.body, &statement{text: fmt.Sprintf("acc += #%s(%s);", g.name, strings.Join(args, ", "))})
+	f.body = append(f.body, &statement{text: fmt.Sprintf("acc += %s;", m.callOf(v, f, g))})
 	return true
 }
 
@@ -238,14 +235,7 @@ func (f *function) calls(name string) bool {
 	if f.hasInTable(name) {
 		return true
 	}
-	for _, l := range f.lists() {
-		for _, s := range *l {
-			if strings.Contains(s.text, "#"+name+"(") {
-				return true
-			}
-		}
-	}
-	return false
+	return f.has("#"+name+"(") || f.stores(name)
 }
 
 func (m *maker) toggleAttribute(_ *program, _ *version, f *function) bool {
@@ -258,10 +248,10 @@ func (m *maker) toggleAttribute(_ *program, _ *version, f *function) bool {
 
 // addParameter gives a function another parameter, and its callers an argument for it.
 func (m *maker) addParameter(p *program, v *version, f *function) bool {
-	if p.isCalledByMain(f) {
+	if p.isCalledByMain(f) || f.pair {
 		return false
 	}
-	if slices.ContainsFunc(v.functions, func(g *function) bool { return g.hasInTable(f.name) }) {
+	if slices.ContainsFunc(v.functions, func(g *function) bool { return g.hasInTable(f.name) || g.stores(f.name) }) {
 		return false
 	}
 	f.params++

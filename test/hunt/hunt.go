@@ -70,6 +70,7 @@ const editsPerProgram = 4
 func Make(seed uint64) []*Pair {
 	m := &maker{Rand: rand.New(rand.NewPCG(seed, 0))}
 	run := m.run()
+	m.cxx = strings.Contains(run.CC, "++")
 	var pairs []*Pair
 	for _, p := range m.programs(editsPerProgram) {
 		pairs = append(pairs, &Pair{p, run})

@@ -17,12 +17,16 @@ type program struct {
 	hooks    []string // functions that main calls by a table of pointers; they keep their parameters, as entries do
 	entries  []string // functions that main calls
 	files    int
+	cxx      bool
+	threads  bool // main takes a step in another thread, too
 	apart    bool // the versions of a file are two files, so that a compiler that notes no hashes tells where a line is
 }
 
 // version is one side.
 type version struct {
 	functions []*function // callees first
+	defs      []*def
+	members   []string // of struct pair
 	globals   []*variable
 }
 
@@ -32,6 +36,10 @@ type function struct {
 	static bool
 	attr   string // noinline or the like, with a space behind
 	params int
+	pair   bool        // the first parameter is a structure
+	gives  bool        // the result is a structure
+	more   bool        // it takes two arguments more, by "..."
+	comdat bool        // in a header of C++: inline, and not static
 	locals []*variable // static variables at the top
 	body   []*statement
 }
@@ -45,6 +53,7 @@ type variable struct {
 	init     []uint32 // more than one: an array
 	constant bool
 	macro    bool     // declared by a use of ONCE
+	kind     string   // "": unsigned; see other
 	calls    []string // a table of functions, constant
 }
 
@@ -66,6 +75,11 @@ func (v version) clone() version {
 		g.body = cloneStatements(f.body)
 		out.functions = append(out.functions, &g)
 	}
+	for _, d := range v.defs {
+		e := *d
+		out.defs = append(out.defs, &e)
+	}
+	out.members = v.members
 	out.globals = cloneVariables(v.globals)
 	return out
 }
@@ -106,11 +120,20 @@ func (v version) find(name string) *function {
 type maker struct {
 	*rand.Rand
 	ids int
+	cxx bool
 }
 
 func (m *maker) pick(list ...string) string { return list[m.IntN(len(list))] }
 
 func (m *maker) chance(percent int) bool { return m.IntN(100) < percent }
+
+// nameOfGlobal may make the variable a static member of a class.
+func (m *maker) nameOfGlobal(i int) string {
+	if m.cxx && m.chance(30) {
+		return fmt.Sprintf("Holder%d::g", i)
+	}
+	return fmt.Sprintf("g%d", i)
+}
 
 func (m *maker) variable(name string) *variable {
 	m.ids++
@@ -146,17 +169,18 @@ func (m *maker) programs(n int) []*program {
 
 // program makes a program without a new version.
 func (m *maker) program() *program {
-	p := &program{files: 1 + m.IntN(3), apart: m.chance(70)}
+	p := &program{files: 1 + m.IntN(3), apart: m.chance(70), cxx: m.cxx, threads: m.chance(20)}
 	v := &p.old
+	v.defs, v.members = m.defs(), []string{"x", "y"}
 	for i := range 2 + m.IntN(3) {
-		v.globals = append(v.globals, m.variable(fmt.Sprintf("g%d", i)))
+		v.globals = append(v.globals, m.variable(m.nameOfGlobal(i)))
 	}
 	for i := range 3 + m.IntN(6) {
 		v.functions = append(v.functions, m.function(v, fmt.Sprintf("f%d", i), p.files))
 	}
 	for _, f := range v.functions {
 		switch {
-		case f.static || f.file == inHeader:
+		case f.static || f.file == inHeader || !f.plain():
 		case m.chance(30):
 			p.hooks = append(p.hooks, f.name)
 		case m.chance(60):
@@ -164,7 +188,10 @@ func (m *maker) program() *program {
 		}
 	}
 	last := v.functions[len(v.functions)-1]
-	last.static, last.file = false, max(last.file, 0)
+	last.static, last.file, last.pair, last.gives = false, max(last.file, 0), false, false
+	if last.more {
+		return m.program()
+	}
 	last.attr = strings.TrimPrefix(last.attr, "INLINE ")
 	if !slices.Contains(p.hooks, last.name) && !slices.Contains(p.entries, last.name) {
 		p.entries = append(p.entries, last.name)
@@ -178,8 +205,9 @@ func (m *maker) program() *program {
 func (m *maker) function(v *version, name string, files int) *function {
 	f := &function{name: name, file: m.IntN(files), params: 1 + m.IntN(3), static: m.chance(40), attr: m.pick("", "", "", "NOINLINE ", "INLINE ", "COLD ")}
 	if m.chance(15) {
-		f.file, f.attr, f.static = inHeader, "", true
+		f.file, f.attr, f.static, f.comdat = inHeader, "", true, m.cxx && m.chance(60)
 	}
+	f.pair, f.gives, f.more = m.chance(10), m.chance(10), m.chance(10)
 	if f.file != inHeader {
 		for range m.IntN(3) {
 			f.locals = append(f.locals, m.variable(m.pick("count", "last", "n")))
@@ -189,6 +217,9 @@ func (m *maker) function(v *version, name string, files int) *function {
 		}
 		if w := m.functions(v, f); w != nil && m.chance(25) {
 			f.locals = append(f.locals, w)
+		}
+		for range m.IntN(2) {
+			f.locals = append(f.locals, m.other())
 		}
 		f.locals = distinct(f.locals)
 	}
@@ -219,6 +250,11 @@ func (m *maker) block(v *version, f *function, depth, n int) []*statement {
 
 func (m *maker) statement(v *version, f *function, depth int) *statement {
 	kind := m.IntN(15)
+	if m.chance(30) {
+		if s := m.snippet(v, f, depth); s != nil {
+			return s
+		}
+	}
 	if depth == 0 {
 		kind = m.IntN(8)
 	}
@@ -299,7 +335,7 @@ func (m *maker) choose(v *version, f *function, depth int) *statement {
 func (m *maker) local(f *function, constant bool) *variable {
 	var list []*variable
 	for _, w := range f.locals {
-		if w.constant == constant && w.calls == nil {
+		if w.constant == constant && w.calls == nil && w.kind == "" {
 			list = append(list, w)
 		}
 	}
@@ -313,7 +349,7 @@ func (m *maker) local(f *function, constant bool) *variable {
 func (m *maker) functions(v *version, f *function) *variable {
 	var list []string
 	for _, g := range v.functions {
-		if g.visible(f) && g.params == 1 {
+		if g.visible(f) && g.params == 1 && g.plain() {
 			list = append(list, g.name)
 		}
 	}
@@ -342,13 +378,30 @@ func (m *maker) call(v *version, f *function) string {
 	if len(list) == 0 {
 		return ""
 	}
-	g := list[m.IntN(len(list))]
+	return m.callOf(v, f, list[m.IntN(len(list))])
+}
+
+// callOf calls a function from another one.
+func (m *maker) callOf(v *version, f, g *function) string {
 	var args []string
 	for range g.params {
 		args = append(args, m.expression(v, f))
 	}
-	return fmt.Sprintf("#%s(%s)", g.name, strings.Join(args, ", "))
+	if g.pair {
+		args[0] = "pair_of(" + args[0] + ")"
+	}
+	if g.more {
+		args = append(args, m.expression(v, f), m.expression(v, f))
+	}
+	call := fmt.Sprintf("#%s(%s)", g.name, strings.Join(args, ", "))
+	if g.gives {
+		call += m.pick(".x", ".y")
+	}
+	return call
 }
+
+// plain tells whether parameters and result are numbers.
+func (f *function) plain() bool { return !f.pair && !f.gives && !f.more }
 
 func (m *maker) expression(v *version, f *function) string {
 	a := m.operand(v, f)
@@ -359,6 +412,9 @@ func (m *maker) expression(v *version, f *function) string {
 }
 
 func (m *maker) operand(v *version, f *function) string {
+	if f.more && m.chance(20) {
+		return m.pick("e0", "e1")
+	}
 	switch m.IntN(6) {
 	case 0:
 		return "acc"

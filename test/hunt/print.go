@@ -15,14 +15,22 @@ type side struct {
 	oracle string // "", or the suffix of the names of bodies
 }
 
-var reference = regexp.MustCompile(`[#$](\w+)`)
+var reference = regexp.MustCompile(`[#$@](\w+)`)
 
 // text puts names into a text of a function.
 func (s side) text(f *function, text string) string {
+	if f.gives {
+		text = strings.ReplaceAll(text, "return acc;", "return pair_of(acc);")
+	}
 	statics := f.statics()
 	return reference.ReplaceAllStringFunc(text, func(ref string) string {
-		if ref[0] == '#' {
+		switch {
+		case ref == "#define":
+			return ref
+		case ref[0] == '#':
 			return s.function(ref[1:])
+		case ref[0] == '@':
+			return ref[1:] + s.oracle
 		}
 		for id, w := range statics {
 			if ref == fmt.Sprintf("$%d", id) {
@@ -57,6 +65,9 @@ func (s side) variable(w *variable) string {
 }
 
 func (s side) declare(w *variable, name string) string {
+	if w.kind != "" {
+		return s.declareOther(w, name)
+	}
 	text := "static "
 	if w.calls != nil {
 		var list []string
@@ -78,6 +89,14 @@ func (s side) declare(w *variable, name string) string {
 	return fmt.Sprintf("%sunsigned %s[%d] = { %s };", text, name, len(list), strings.Join(list, ", "))
 }
 
+// middle is what stands between the blocks of a statement.
+func (s *statement) middle() string {
+	if s.text == "try {" {
+		return "catch (unsigned e)"
+	}
+	return "else"
+}
+
 func (s side) statements(b *strings.Builder, f *function, list []*statement, indent string) {
 	for _, st := range list {
 		fmt.Fprintf(b, "%s%s\n", indent, s.text(f, st.text))
@@ -89,7 +108,7 @@ func (s side) statements(b *strings.Builder, f *function, list []*statement, ind
 		}
 		s.statements(b, f, st.body, indent+"\t")
 		if len(st.other) > 0 {
-			fmt.Fprintf(b, "%s} else {\n", indent)
+			fmt.Fprintf(b, "%s} %s {\n", indent, st.middle())
 			s.statements(b, f, st.other, indent+"\t")
 		}
 		fmt.Fprintf(b, "%s}\n", indent)
@@ -101,7 +120,41 @@ func (f *function) signature(name string) string {
 	for i := range f.params {
 		params = append(params, fmt.Sprintf("unsigned p%d", i))
 	}
-	return fmt.Sprintf("unsigned %s(%s)", name, strings.Join(params, ", "))
+	if f.pair {
+		params[0] = "struct pair s0"
+	}
+	if f.more {
+		params = append(params, "...")
+	}
+	result := "unsigned"
+	if f.gives {
+		result = "struct pair"
+	}
+	return fmt.Sprintf("%s %s(%s)", result, name, strings.Join(params, ", "))
+}
+
+// signature is that of a function; the oracle has no "...".
+func (s side) signature(f *function, name string) string {
+	text := f.signature(name)
+	if s.oracle != "" {
+		text = strings.Replace(text, "...", "unsigned e0, unsigned e1", 1)
+	}
+	return text
+}
+
+// start are the variables of a function.
+func (s side) start(b *strings.Builder, f *function) {
+	if f.pair {
+		b.WriteString("\tunsigned p0 = s0.x ^ s0.y;\n")
+	}
+	b.WriteString("\tunsigned acc = p0;\n")
+	if f.more && s.oracle == "" {
+		last := fmt.Sprintf("p%d", f.params-1)
+		if f.pair && f.params == 1 {
+			last = "s0"
+		}
+		fmt.Fprintf(b, "\tunsigned e0, e1;\n\t__builtin_va_list list;\n\t__builtin_va_start(list, %s);\n\te0 = __builtin_va_arg(list, unsigned);\n\te1 = __builtin_va_arg(list, unsigned);\n\t__builtin_va_end(list);\n", last)
+	}
 }
 
 func (s side) body(b *strings.Builder, f *function) {
@@ -111,20 +164,27 @@ func (s side) body(b *strings.Builder, f *function) {
 		switch {
 		case f.file == inHeader:
 			prefix = "static inline "
+			if f.comdat {
+				prefix = "inline "
+			}
 		case f.static:
 			prefix += "static "
 		}
 	} else {
 		prefix = "static "
 	}
-	fmt.Fprintf(b, "%s%s\n{\n\tunsigned acc = p0;\n", prefix, f.signature(name))
+	fmt.Fprintf(b, "%s%s\n{\n", prefix, s.signature(f, name))
+	s.start(b, f)
 	if s.oracle == "" {
 		for _, w := range f.locals {
 			fmt.Fprintf(b, "\t%s\n", s.declare(w, w.name))
 		}
 	}
 	s.statements(b, f, f.body, "\t")
-	b.WriteString("\treturn acc;\n}\n\n")
+	if f.has("goto out;") {
+		b.WriteString("out:\n")
+	}
+	fmt.Fprintf(b, "\t%s\n}\n\n", s.text(f, "return acc;"))
 }
 
 const preamble = `#define NOINLINE __attribute__((noinline))
@@ -142,11 +202,28 @@ int printf(const char *, ...);
 void say(const char *what, unsigned value);
 `
 
+func (p *program) declareGlobals(b *strings.Builder) {
+	b.WriteString("extern unsigned fuel;\nextern unsigned (*fp)(unsigned);\n")
+	for _, g := range p.old.globals {
+		if class, ok := strings.CutSuffix(g.name, "::g"); ok {
+			fmt.Fprintf(b, "struct %s { static unsigned g; };\n", class)
+		} else {
+			fmt.Fprintf(b, "extern unsigned %s;\n", g.name)
+		}
+	}
+}
+
+func (s side) definitions(b *strings.Builder) {
+	for _, d := range s.v.defs {
+		b.WriteString(s.text(&function{}, d.text) + "\n")
+	}
+}
+
 func (s side) header() string {
 	var b strings.Builder
-	for _, g := range s.p.old.globals {
-		fmt.Fprintf(&b, "extern unsigned %s;\n", g.name)
-	}
+	s.p.declareGlobals(&b)
+	b.WriteString(s.pair())
+	s.definitions(&b)
 	for _, f := range s.v.functions {
 		if !f.static && f.file != inHeader {
 			fmt.Fprintf(&b, "%s;\n", f.signature(f.name))
@@ -180,6 +257,7 @@ func (p *program) main() string {
 }
 
 func (p *program) mainBody(b *strings.Builder, params, start string) {
+	b.WriteString("unsigned fuel, (*fp)(unsigned);\n")
 	for _, g := range p.old.globals {
 		fmt.Fprintf(b, "unsigned %s = %d;\n", g.name, g.init[0])
 	}
@@ -194,12 +272,22 @@ func (p *program) mainBody(b *strings.Builder, params, start string) {
 		if slices.Contains(p.hooks, name) {
 			name = "to_" + name
 		}
-		fmt.Fprintf(b, "\tsay(%q, %s(%s));\n", name, name, args)
+		call := fmt.Sprintf("say(%q, %s(%s));", name, name, args)
+		if p.cxx {
+			call = "try { " + call + " } catch (unsigned e) { say(\"caught\", e); }"
+		}
+		fmt.Fprintf(b, "\tfuel = 5;\n\t%s\n", call)
 	}
 	for _, g := range p.old.globals {
 		fmt.Fprintf(b, "\tsay(%q, %s);\n", g.name, g.name)
 	}
-	b.WriteString("}\nint main(" + params + ")\n{\n" + start + "\tfor (unsigned i = 0; i < 4; i++)\n\t\tstep(i);\n\tlp_apply();\n\tfor (unsigned i = 3; i < 8; i++)\n\t\tstep(i);\n}\n")
+	b.WriteString("}\n")
+	end := ""
+	if p.threads {
+		b.WriteString("#include <pthread.h>\nstatic void *other(void *arg)\n{\n\tstep(9);\n\treturn arg;\n}\n")
+		end = "\tpthread_t thread;\n\tif (!pthread_create(&thread, 0, other, 0))\n\t\tpthread_join(thread, 0);\n"
+	}
+	b.WriteString("int main(" + params + ")\n{\n" + start + "\tfor (unsigned i = 0; i < 4; i++)\n\t\tstep(i);\n\tlp_apply();\n\tfor (unsigned i = 3; i < 8; i++)\n\t\tstep(i);\n" + end + "}\n")
 }
 
 // sources are the files of the case; with NEW they are the new version. A line of the old version is where it is whatever the new
@@ -249,8 +337,11 @@ func oracle(pairs []*program) string {
 	var b strings.Builder
 	b.WriteString("#ifdef __cplusplus\nextern \"C\" {\n#endif\nint printf(const char *, ...);\nint atoi(const char *);\n#ifdef __cplusplus\n}\n#endif\n#define NOINLINE\n#define COLD\n#define INLINE\n#define ONCE(told, what, value) do { if (!told) { told = 1; say(what, value); } } while (0)\nstatic int patched, version;\nstatic void lp_apply(void) { patched = version; }\n" +
 		"static void say(const char *what, unsigned value) { printf(\"%s %u\\n\", what, value); }\n")
+	p.declareGlobals(&b)
+	b.WriteString(old.pair())
 	seen := map[int]bool{}
 	for _, s := range sides {
+		s.definitions(&b)
 		for _, f := range s.v.functions {
 			statics := f.statics()
 			for _, id := range sortedIDs(statics) {
@@ -259,11 +350,8 @@ func oracle(pairs []*program) string {
 					fmt.Fprintf(&b, "%s\n", s.declare(w, strings.TrimSuffix(s.variable(w), ",")))
 				}
 			}
-			fmt.Fprintf(&b, "static %s;\nstatic %s;\n", f.signature(f.name+s.oracle), f.signature(s.function(f.name)))
+			fmt.Fprintf(&b, "static %s;\nstatic %s;\n", s.signature(f, f.name+s.oracle), s.signature(f, s.function(f.name)))
 		}
-	}
-	for _, g := range p.old.globals {
-		fmt.Fprintf(&b, "extern unsigned %s;\n", g.name)
 	}
 	for _, s := range sides {
 		for _, f := range s.v.functions {
@@ -275,7 +363,13 @@ func oracle(pairs []*program) string {
 		for i := range f.params {
 			args += fmt.Sprintf(", p%d", i)
 		}
-		fmt.Fprintf(&b, "static %s\n{\n\tswitch (patched) {\n", f.signature(f.name))
+		if f.pair {
+			args = ", s0" + args[len(", p0"):]
+		}
+		if f.more {
+			args += ", e0, e1"
+		}
+		fmt.Fprintf(&b, "static %s\n{\n\tswitch (patched) {\n", old.signature(f, f.name))
 		for i, s := range sides[1:] {
 			if s.function(f.name) == f.name {
 				fmt.Fprintf(&b, "\tcase %d: return %s%s(%s);\n", i+1, f.name, s.oracle, args[2:])

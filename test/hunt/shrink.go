@@ -23,8 +23,9 @@ func (p *Pair) Shrink(wrong func(*Pair) bool) *Pair {
 }
 
 func (p *Pair) clone() *Pair {
-	q := &program{old: p.p.old.clone(), new: p.p.new.clone(), hooks: slices.Clone(p.p.hooks), entries: slices.Clone(p.p.entries), files: p.p.files, apart: p.p.apart}
-	return &Pair{q, p.run}
+	q := *p.p
+	q.old, q.new, q.hooks, q.entries = q.old.clone(), q.new.clone(), slices.Clone(q.hooks), slices.Clone(q.entries)
+	return &Pair{&q, p.run}
 }
 
 // reductions are pairs with one change less, or with one function or statement less in both versions.
@@ -69,7 +70,7 @@ func equal(a, b *function) bool {
 // drop removes a function that nobody calls.
 func (p *program) drop(name string) bool {
 	for _, v := range []*version{&p.old, &p.new} {
-		if slices.ContainsFunc(v.functions, func(f *function) bool { return f.calls(name) }) {
+		if slices.ContainsFunc(v.functions, func(f *function) bool { return f.name != name && f.calls(name) }) {
 			return false
 		}
 		v.functions = slices.DeleteFunc(v.functions, func(f *function) bool { return f.name == name })

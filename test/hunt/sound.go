@@ -18,7 +18,9 @@ func (v version) sound(p *program) bool {
 			return false
 		}
 		for _, w := range f.locals {
-			if slices.ContainsFunc(w.calls, func(name string) bool { return !canCall(f, name, v.functions[:i]) || v.find(name).params != 1 }) {
+			if slices.ContainsFunc(w.calls, func(name string) bool {
+				return !canCall(f, name, v.functions[:i]) || v.find(name).params != 1 || !v.find(name).plain()
+			}) {
 				return false
 			}
 		}
@@ -56,7 +58,7 @@ func (at place) holds(block []*statement) bool {
 			scope = inner.scope
 		}
 		for _, ref := range reference.FindAllString(s.text, -1) {
-			if ref[0] == '#' && !canCall(at.f, ref[1:], at.before) || ref[0] == '$' && !resolves(ref[1:], scope) {
+			if ref[0] == '#' && ref[1:] != at.f.name && !canCall(at.f, ref[1:], at.before) || ref[0] == '$' && !resolves(ref[1:], scope) {
 				return false
 			}
 		}
@@ -118,7 +120,7 @@ func (m *maker) unite(p *program) {
 }
 
 func (f *function) writes(id int) bool {
-	write := regexp.MustCompile(fmt.Sprintf(`\$%d (\+)?= |\$%d\+\+`, id, id))
+	write := regexp.MustCompile(fmt.Sprintf(`\$%d(\.\w)? (\+)?= |\$%d\+\+`, id, id))
 	for _, l := range f.lists() {
 		if slices.ContainsFunc(*l, func(s *statement) bool { return write.MatchString(s.text) }) {
 			return true
