@@ -155,3 +155,24 @@ func (m *maker) remakeDef(_ *program, v *version, f *function) bool {
 	d.text = defKinds[d.kind].text(m, d.name)
 	return true
 }
+
+// layoutOK are options that say of the structures which changed that no variable has them, if that is so.
+func (p *program) layoutOK() []string {
+	var out []string
+	for i, d := range p.new.defs {
+		if (d.kind == "struct" || d.kind == "bits") && d.text != p.old.defs[i].text {
+			out = append(out, "--layout-ok", d.name)
+		}
+	}
+	if slices.Equal(p.old.members, p.new.members) {
+		return out
+	}
+	for _, f := range p.old.functions {
+		for _, w := range f.statics() {
+			if w.kind == "pair" {
+				return out
+			}
+		}
+	}
+	return append(out, "--layout-ok", "pair")
+}

@@ -13,7 +13,7 @@ func (m *maker) edit(p *program) {
 		m.changeNumber, m.changeNumber, m.addStatement, m.addStatement, m.removeStatement, m.swapStatements,
 		m.addStatic, m.swapStatics, m.addFunction, m.toggleStatic, m.toggleAttribute, m.changeTable, m.addParameter, m.moveFunction,
 		m.renameStatic, m.changeInitial, m.moveStatement, m.moveStatement, m.copyStatement, m.copyStatement,
-		m.changeDef, m.changeDef, m.changeDef, m.remakeDef, m.changeText, m.changeMembers, m.renameFunction, m.toHeader,
+		m.changeDef, m.changeDef, m.changeDef, m.remakeDef, m.changeText, m.changeMembers, m.renameFunction, m.toHeader, m.toggleOverride, m.addVirtual,
 	}
 	for range 20 {
 		before := p.new.clone()
@@ -206,7 +206,7 @@ func (m *maker) addFunction(p *program, v *version, f *function) bool {
 }
 
 func (p *program) isCalledByMain(f *function) bool {
-	return slices.Contains(p.hooks, f.name) || slices.Contains(p.entries, f.name)
+	return f.isMethod() || slices.Contains(p.hooks, f.name) || slices.Contains(p.entries, f.name)
 }
 
 func (m *maker) toggleStatic(p *program, v *version, f *function) bool {

@@ -27,7 +27,7 @@ type Outcome struct {
 var code = regexp.MustCompile(`\[([a-z-]+)\]`)
 
 // compilers are those that pairs are tried with, if the machine has them.
-var compilers = []string{"gcc", "gcc", "clang-14", "clang-19", "g++", "clang++-19"}
+var compilers = []string{"gcc", "gcc", "gcc", "gcc", "clang-14", "clang-19", "g++", "g++", "g++", "clang++-19"}
 
 const both = " -ffunction-sections -fdata-sections"
 
@@ -54,7 +54,9 @@ func (m *maker) run() programs.Run {
 	if m.chance(20) {
 		link += " -fuse-ld=" + m.pick("lld", "gold")
 	}
-	return programs.Run{CC: cc, CFlags: flags, LDFlags: link, Strip: m.chance(15)}
+	// Without unwind tables, next to nothing is found in a stripped file.
+	strip := m.chance(15) && (!strings.Contains(flags, "unwind") || m.chance(10))
+	return programs.Run{CC: cc, CFlags: flags, LDFlags: link, Strip: strip}
 }
 
 // Pair is a program in two versions, and how it is compiled.
@@ -64,7 +66,7 @@ type Pair struct {
 }
 
 // editsPerProgram is how many new versions an old program gets: it is compiled once for all.
-const editsPerProgram = 4
+const editsPerProgram = 6
 
 // Make makes the pairs of a seed.
 func Make(seed uint64) []*Pair {
@@ -73,6 +75,7 @@ func Make(seed uint64) []*Pair {
 	m.cxx = strings.Contains(run.CC, "++")
 	var pairs []*Pair
 	for _, p := range m.programs(editsPerProgram) {
+		run.Options = p.layoutOK()
 		pairs = append(pairs, &Pair{p, run})
 	}
 	return pairs

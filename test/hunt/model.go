@@ -18,6 +18,7 @@ type program struct {
 	entries  []string // functions that main calls
 	files    int
 	cxx      bool
+	classes  bool // Base and Derived are there
 	threads  bool // main takes a step in another thread, too
 	apart    bool // the versions of a file are two files, so that a compiler that notes no hashes tells where a line is
 }
@@ -27,6 +28,7 @@ type version struct {
 	functions []*function // callees first
 	defs      []*def
 	members   []string // of struct pair
+	virtual   bool     // Base has a virtual function more
 	globals   []*variable
 }
 
@@ -79,7 +81,7 @@ func (v version) clone() version {
 		e := *d
 		out.defs = append(out.defs, &e)
 	}
-	out.members = v.members
+	out.members, out.virtual = v.members, v.virtual
 	out.globals = cloneVariables(v.globals)
 	return out
 }
@@ -119,8 +121,9 @@ func (v version) find(name string) *function {
 // maker makes programs.
 type maker struct {
 	*rand.Rand
-	ids int
-	cxx bool
+	ids     int
+	cxx     bool
+	classes bool
 }
 
 func (m *maker) pick(list ...string) string { return list[m.IntN(len(list))] }
@@ -170,6 +173,8 @@ func (m *maker) programs(n int) []*program {
 // program makes a program without a new version.
 func (m *maker) program() *program {
 	p := &program{files: 1 + m.IntN(3), apart: m.chance(70), cxx: m.cxx, threads: m.chance(20)}
+	m.classes = m.cxx && m.chance(40)
+	p.classes = m.classes
 	v := &p.old
 	v.defs, v.members = m.defs(), []string{"x", "y"}
 	for i := range 2 + m.IntN(3) {
@@ -195,6 +200,9 @@ func (m *maker) program() *program {
 	last.attr = strings.TrimPrefix(last.attr, "INLINE ")
 	if !slices.Contains(p.hooks, last.name) && !slices.Contains(p.entries, last.name) {
 		p.entries = append(p.entries, last.name)
+	}
+	if m.classes {
+		m.addMethods(v, p.files)
 	}
 	if !p.old.sound(p) {
 		return m.program()

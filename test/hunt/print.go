@@ -173,7 +173,7 @@ func (s side) body(b *strings.Builder, f *function) {
 	} else {
 		prefix = "static "
 	}
-	fmt.Fprintf(b, "%s%s\n{\n", prefix, s.signature(f, name))
+	fmt.Fprintf(b, "%s%s\n{\n", prefix, s.signature(f, s.qualified(f, name)))
 	s.start(b, f)
 	if s.oracle == "" {
 		for _, w := range f.locals {
@@ -223,9 +223,12 @@ func (s side) header() string {
 	var b strings.Builder
 	s.p.declareGlobals(&b)
 	b.WriteString(s.pair())
+	if s.p.classes {
+		s.classes(&b)
+	}
 	s.definitions(&b)
 	for _, f := range s.v.functions {
-		if !f.static && f.file != inHeader {
+		if !f.static && f.file != inHeader && !f.isMethod() {
 			fmt.Fprintf(&b, "%s;\n", f.signature(f.name))
 		}
 	}
@@ -252,6 +255,9 @@ func (s side) file(i int) string {
 func (p *program) main() string {
 	var b strings.Builder
 	b.WriteString("#include \"all.h\"\nvoid say(const char *what, unsigned value) { printf(\"%s %u\\n\", what, value); }\n")
+	if p.classes {
+		b.WriteString("static Base base;\nstatic Derived derived;\nBase *const objects[2] = { &base, &derived };\n")
+	}
 	p.mainBody(&b, "void", "")
 	return b.String()
 }
@@ -277,6 +283,9 @@ func (p *program) mainBody(b *strings.Builder, params, start string) {
 			call = "try { " + call + " } catch (unsigned e) { say(\"caught\", e); }"
 		}
 		fmt.Fprintf(b, "\tfuel = 5;\n\t%s\n", call)
+	}
+	if p.classes {
+		mainOfClasses(b)
 	}
 	for _, g := range p.old.globals {
 		fmt.Fprintf(b, "\tsay(%q, %s);\n", g.name, g.name)
@@ -339,6 +348,10 @@ func oracle(pairs []*program) string {
 		"static void say(const char *what, unsigned value) { printf(\"%s %u\\n\", what, value); }\n")
 	p.declareGlobals(&b)
 	b.WriteString(old.pair())
+	if p.classes {
+		b.WriteString(oracleOfClasses)
+		oracleCalls(&b, sides, true)
+	}
 	seen := map[int]bool{}
 	for _, s := range sides {
 		s.definitions(&b)
@@ -376,6 +389,9 @@ func oracle(pairs []*program) string {
 			}
 		}
 		fmt.Fprintf(&b, "\t}\n\treturn %s__old(%s);\n}\n", f.name, args[2:])
+	}
+	if p.classes {
+		oracleCalls(&b, sides, false)
 	}
 	p.mainBody(&b, "int argc, char **argv", "\tversion = atoi(argv[argc - 1]);\n")
 	return b.String()

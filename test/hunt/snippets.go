@@ -53,6 +53,9 @@ func (m *maker) word() string {
 
 // recursion is limited by fuel, which main gives for each step.
 func (m *maker) recursion(v *version, f *function) *statement {
+	if f.isMethod() {
+		return m.callMethod(v, f)
+	}
 	return &statement{text: fmt.Sprintf("if (fuel) { fuel--; acc += %s; }", m.callOf(v, f, f))}
 }
 
@@ -149,6 +152,9 @@ func (s side) pair() string {
 }
 
 func (m *maker) snippetOfCxx(v *version, f *function, depth int, x string) *statement {
+	if m.classes && m.chance(25) {
+		return m.callMethod(v, f)
+	}
 	switch m.IntN(5) {
 	case 0:
 		return &statement{text: fmt.Sprintf("{ auto f = [%s](unsigned i) { return acc * i + %du; }; acc ^= f(%s) + f(3u); }", m.pick("&", "="), m.IntN(99), x)}
@@ -182,6 +188,9 @@ func (m *maker) changeText(_ *program, _ *version, f *function) bool {
 
 // changeMembers changes struct pair.
 func (m *maker) changeMembers(_ *program, v *version, _ *function) bool {
+	if m.chance(70) {
+		return false
+	}
 	v.members = [][]string{{"y", "x"}, {"x", "y", "w"}, {"w", "x", "y"}, {"x", "w", "y"}}[m.IntN(4)]
 	return true
 }

@@ -82,7 +82,7 @@ func canCall(f *function, name string, before []*function) bool {
 
 // visible tells whether another function may call this one.
 func (f *function) visible(from *function) bool {
-	return f.file == inHeader || from.file != inHeader && (!f.static || f.file == from.file)
+	return !f.isMethod() && (f.file == inHeader || from.file != inHeader && (!f.static || f.file == from.file))
 }
 
 // resolves tells whether the name of a variable means it, and not one of a block around.
