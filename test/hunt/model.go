@@ -193,8 +193,8 @@ func (m *maker) program() *program {
 		}
 	}
 	last := v.functions[len(v.functions)-1]
-	last.static, last.file, last.pair, last.gives = false, max(last.file, 0), false, false
-	if last.more {
+	last.static, last.file = false, max(last.file, 0)
+	if !last.plain() {
 		return m.program()
 	}
 	last.attr = strings.TrimPrefix(last.attr, "INLINE ")

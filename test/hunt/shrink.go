@@ -103,7 +103,10 @@ func (p *Pair) Save(dir string) error {
 	if err != nil {
 		return err
 	}
-	run := map[string]any{"cc": p.run.CC, "cflags": p.run.CFlags, "ldflags": p.run.LDFlags, "strip": p.run.Strip, "options": p.run.Options}
+	run := map[string]any{"cc": p.run.CC, "cflags": p.run.CFlags, "ldflags": p.run.LDFlags, "strip": p.run.Strip}
+	if len(p.run.Options) > 0 {
+		run["options"] = p.run.Options
+	}
 	c := map[string]any{"why": "found by make hunt", "runs": []any{run}}
 	data, err := json.MarshalIndent(c, "", "\t")
 	if err != nil {
