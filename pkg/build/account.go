@@ -129,6 +129,10 @@ func (b *builder) notFound(res *diff.Result) diff.Refusal {
 			Text: fmt.Sprintf("%s is stripped, and this object has no code by which it could be found: name an unstripped build of exactly the target with --symbols, "+
 				"or say --not-part-of %s if it is no part of it", b.im.Path, name)}
 	}
+	if !b.im.Named && len(res.Old.Frames()) == 0 {
+		return diff.Refusal{Code: "needs-symbols", File: name,
+			Text: b.im.Path + " is stripped, and this object has no unwind tables by which its code could be found there: name an unstripped build of exactly the target with --symbols"}
+	}
 	if b.im.Unlike() {
 		return diff.Refusal{Code: "target-differs", File: name,
 			Text: b.im.Path + " is stripped, and it has nothing of the code of the old objects; they must be built from the target's source with its compiler and flags"}
