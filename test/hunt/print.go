@@ -334,6 +334,23 @@ func (p *program) sources() (files map[string]string, same []string) {
 	return files, same
 }
 
+const oracleStart = `#ifdef __cplusplus
+extern "C" {
+#endif
+int printf(const char *, ...);
+int atoi(const char *);
+#ifdef __cplusplus
+}
+#endif
+#define NOINLINE
+#define COLD
+#define INLINE
+#define ONCE(told, what, value) do { if (!told) { told = 1; say(what, value); } } while (0)
+static int patched, version;
+static void lp_apply(void) { patched = version; }
+static void say(const char *what, unsigned value) { printf("%s %u\n", what, value); }
+`
+
 // oracle is a program that says what the old program must say once it is patched to the new version that an argument counts. All
 // pairs have the same old version.
 func oracle(pairs []*program) string {
@@ -344,8 +361,7 @@ func oracle(pairs []*program) string {
 		sides = append(sides, side{p, &p.new, fmt.Sprintf("__new%d", i+1)})
 	}
 	var b strings.Builder
-	b.WriteString("#ifdef __cplusplus\nextern \"C\" {\n#endif\nint printf(const char *, ...);\nint atoi(const char *);\n#ifdef __cplusplus\n}\n#endif\n#define NOINLINE\n#define COLD\n#define INLINE\n#define ONCE(told, what, value) do { if (!told) { told = 1; say(what, value); } } while (0)\nstatic int patched, version;\nstatic void lp_apply(void) { patched = version; }\n" +
-		"static void say(const char *what, unsigned value) { printf(\"%s %u\\n\", what, value); }\n")
+	b.WriteString(oracleStart)
 	p.declareGlobals(&b)
 	b.WriteString(old.pair())
 	if p.classes {
@@ -372,27 +388,32 @@ func oracle(pairs []*program) string {
 		}
 	}
 	for _, f := range p.old.functions {
-		args := ""
-		for i := range f.params {
-			args += fmt.Sprintf(", p%d", i)
-		}
-		if f.pair {
-			args = ", s0" + args[len(", p0"):]
-		}
-		if f.more {
-			args += ", e0, e1"
-		}
-		fmt.Fprintf(&b, "static %s\n{\n\tswitch (patched) {\n", old.signature(f, f.name))
-		for i, s := range sides[1:] {
-			if s.function(f.name) == f.name {
-				fmt.Fprintf(&b, "\tcase %d: return %s%s(%s);\n", i+1, f.name, s.oracle, args[2:])
-			}
-		}
-		fmt.Fprintf(&b, "\t}\n\treturn %s__old(%s);\n}\n", f.name, args[2:])
+		forward(&b, sides, f)
 	}
 	if p.classes {
 		oracleCalls(&b, sides, false)
 	}
 	p.mainBody(&b, "int argc, char **argv", "\tversion = atoi(argv[argc - 1]);\n")
 	return b.String()
+}
+
+// forward prints the function that stands for a function of the old version: it goes to the body of the version that is there.
+func forward(b *strings.Builder, sides []side, f *function) {
+	args := ""
+	for i := range f.params {
+		args += fmt.Sprintf(", p%d", i)
+	}
+	if f.pair {
+		args = ", s0" + args[len(", p0"):]
+	}
+	if f.more {
+		args += ", e0, e1"
+	}
+	fmt.Fprintf(b, "static %s\n{\n\tswitch (patched) {\n", sides[0].signature(f, f.name))
+	for i, s := range sides[1:] {
+		if s.function(f.name) == f.name {
+			fmt.Fprintf(b, "\tcase %d: return %s%s(%s);\n", i+1, f.name, s.oracle, args[2:])
+		}
+	}
+	fmt.Fprintf(b, "\t}\n\treturn %s__old(%s);\n}\n", f.name, args[2:])
 }
