@@ -3,7 +3,6 @@ package debuginfo
 import (
 	"debug/dwarf"
 	"encoding/binary"
-	"path/filepath"
 )
 
 // Operations of location expressions that say where a variable of static storage is, or are harmless beside that
@@ -104,16 +103,9 @@ func (e *Entry) Source() (file string, line int, ok bool) {
 	if err != nil || r == nil || index < 0 || index >= int64(len(r.Files())) || r.Files()[index] == nil {
 		return "", 0, false
 	}
-	file = r.Files()[index].Name
 	dir, _ := e.Unit.Val(dwarf.AttrCompDir).(string)
 	unit, _ := e.Unit.Val(dwarf.AttrName).(string)
-	switch {
-	case !filepath.IsAbs(file):
-		file = filepath.Join(dir, file)
-	case filepath.IsAbs(unit) && file == filepath.Join(dir, unit): // debug/dwarf joins absolute names, too
-		file = unit
-	}
-	return file, int(n), true
+	return fullName(r.Files()[index].Name, dir, unit), int(n), true
 }
 
 // Pieces is how many a compiler has made of a variable.

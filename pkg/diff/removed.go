@@ -39,8 +39,13 @@ func (o *Object) isAutomatic(e *debuginfo.Entry) bool {
 	if s == nil || e.Function() == nil {
 		return false
 	}
-	text := strings.ToLower(strings.Join(s.lines[max(s.at-1, 0):s.at+1], " ")) // macros may be STATIC
-	return wordOf(e.Name()).MatchString(s.lines[s.at]) && !strings.Contains(text, "static") && !strings.Contains(text, "thread")
+	return wordOf(e.Name()).MatchString(s.lines[s.at]) && !saysStatic(s.lines, s.at)
+}
+
+// saysStatic tells whether a line, or the one in front of it, has a word that makes a variable static.
+func saysStatic(lines []string, at int) bool {
+	text := strings.ToLower(strings.Join(lines[max(at-1, 0):at+1], " ")) // macros may be STATIC
+	return strings.Contains(text, "static") || strings.Contains(text, "thread")
 }
 
 // removed lists the other declarations of the name of a variable in its function of which the object has no symbol.

@@ -37,7 +37,7 @@ func (c *comparer) correlate() {
 	if c.sameByName() {
 		return
 	}
-	for _, rule := range []func(){c.pairSole, c.pairLoose, c.pairByCode, c.pairCrowds, c.pairLeft} {
+	for _, rule := range []func(){c.proveVersions, c.pairSole, c.pairLoose, c.pairByCode, c.pairCrowds, c.pairLeft} {
 		rule()
 	}
 	c.pairGuards()

@@ -1,0 +1,166 @@
+package diff
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/debuginfo"
+)
+
+// A source may hold both versions, between which the preprocessor chooses. Compilers that note no hash of a source (gcc) do
+// not tell then that both objects were made from what is at hand; but what only one object has is all in branches of #if of
+// which the other has nothing, which no edit of a file leaves behind.
+
+// branch is one of an #if: which line has the #if, and which one begins the branch.
+type branch struct{ group, start int }
+
+// conditional matches the directives that begin, divide and end branches.
+var conditional = regexp.MustCompile(`^\s*#\s*(if|ifdef|ifndef|elif|elifdef|elifndef|else|endif)\b`)
+
+// branchesOf lists for each line the branches that it is in; nil if they are not balanced.
+func branchesOf(lines []string) [][]branch {
+	out := make([][]branch, len(lines))
+	var open []branch
+	for i, line := range lines {
+		m := conditional.FindStringSubmatch(line)
+		switch {
+		case m == nil:
+			out[i] = slices.Clone(open)
+		case strings.HasPrefix(m[1], "if"):
+			open = append(open, branch{i, i})
+		case len(open) == 0:
+			return nil
+		case m[1] == "endif":
+			open = open[:len(open)-1]
+		default:
+			open[len(open)-1].start = i
+		}
+	}
+	if len(open) > 0 {
+		return nil
+	}
+	return out
+}
+
+// declarations are the names that an object declares at lines of a file, and where it has code of it.
+type declarations map[declaration]bool
+
+type declaration struct {
+	name  string // "" for code of that line
+	line  int
+	local bool
+}
+
+// declaredIn lists the functions and variables of static storage that an object has from a file.
+func (o *Object) declaredIn(file string) declarations {
+	out := declarations{}
+	info, err := o.Debug()
+	if err != nil || info == nil {
+		return out
+	}
+	add := func(e *debuginfo.Entry) {
+		if in, line, ok := e.Source(); ok && in == file && e.Name() != "" {
+			out[declaration{e.Name(), line, e.Function() != nil}] = true
+		}
+	}
+	for _, line := range info.Lines(file) {
+		out[declaration{line: line}] = true
+	}
+	info.EachFunction(add)
+	for _, v := range o.Variables() {
+		if id := o.identify(v); id.decl.Entry != nil {
+			add(id.decl.Entry)
+		}
+	}
+	return out
+}
+
+// proveVersions takes a source for what both objects were compiled from if it holds the versions of both, and leaves out of it
+// what is not the object's.
+func (c *comparer) proveVersions() {
+	tried := map[string]bool{}
+	for _, g := range c.crowds((*identity).key) {
+		if g.sole() {
+			continue
+		}
+		ofile, oproved, os := c.old.spot(g.olds[0])
+		nfile, nproved, ns := c.new.spot(g.news[0])
+		if os == nil || ns == nil || ofile != nfile || oproved != nproved || tried[ofile] {
+			continue
+		}
+		tried[ofile] = true
+		if slices.Equal(os.lines, ns.lines) {
+			c.divideVersions(ofile, os.lines)
+		}
+	}
+}
+
+// divideVersions looks whether all that only one object declares is where the other has nothing.
+func (c *comparer) divideVersions(file string, lines []string) {
+	of, was, is := branchesOf(lines), c.old.declaredIn(file), c.new.declaredIn(file)
+	if of == nil {
+		return
+	}
+	olds, ok1 := was.without(is, of, lines)
+	news, ok2 := is.without(was, of, lines)
+	if !ok1 || !ok2 || len(olds)+len(news) == 0 {
+		return
+	}
+	c.old.sources[file] = &source{lines: blank(lines, of, news, was.branches(of)), proved: true}
+	c.new.sources[file] = &source{lines: blank(lines, of, olds, is.branches(of)), proved: true}
+}
+
+// without lists the branches that hold what only d declares, and of which other has nothing. ok is false if what d declares is
+// not in its line, or if something that other does not declare is in no such branch.
+func (d declarations) without(other declarations, of [][]branch, lines []string) (only map[branch]bool, ok bool) {
+	taken := other.branches(of)
+	only = map[branch]bool{}
+	for at := range d {
+		switch {
+		case at.line < 1 || at.line > len(lines):
+			return nil, false
+		case at.name == "":
+			continue
+		case !wordOf(at.name).MatchString(lines[at.line-1]) || at.local && !saysStatic(lines, at.line-1):
+			return nil, false
+		case other[at]:
+			continue
+		}
+		i := slices.IndexFunc(of[at.line-1], func(b branch) bool { return !taken[b] })
+		if i < 0 {
+			return nil, false
+		}
+		only[of[at.line-1][i]] = true
+	}
+	return only, true
+}
+
+// branches are all that something is declared in.
+func (d declarations) branches(of [][]branch) map[branch]bool {
+	out := map[branch]bool{}
+	for at := range d {
+		if at.line >= 1 && at.line <= len(of) {
+			for _, b := range of[at.line-1] {
+				out[b] = true
+			}
+		}
+	}
+	return out
+}
+
+// blank is a source without the branches that are another version's: those in others, and those beside a branch of own.
+func blank(lines []string, of [][]branch, others, own map[branch]bool) []string {
+	groups := map[int]bool{}
+	for b := range maps.Keys(own) {
+		groups[b.group] = true
+	}
+	out := slices.Clone(lines)
+	for i := range out {
+		if slices.ContainsFunc(of[i], func(b branch) bool { return others[b] || groups[b.group] && !own[b] }) {
+			out[i] = ""
+		}
+	}
+	return out
+}
