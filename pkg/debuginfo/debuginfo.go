@@ -50,6 +50,7 @@ type Info struct {
 	named     map[string][]*Entry
 	statics   map[uint64]Static // the same with their pieces, and thread-local ones
 	declared  map[string][]*Entry
+	files     map[*Entry][]string // of units
 }
 
 // Read reads the debug information of a relocatable file. The error is ErrNone, wrapped with why, or says what is damaged.

@@ -28,6 +28,30 @@ func (i *Info) Lines(file string) []int {
 	return out
 }
 
+// Files lists the files of a unit's line table by their paths from the root, with "" where it has none.
+func (i *Info) Files(unit *Entry) []string {
+	if files, done := i.files[unit]; done {
+		return files
+	}
+	if i.files == nil {
+		i.files = map[*Entry][]string{}
+	}
+	var out []string
+	if r, err := i.Data.LineReader(unit.Entry); err == nil && r != nil {
+		dir, _ := unit.Val(dwarf.AttrCompDir).(string)
+		name, _ := unit.Val(dwarf.AttrName).(string)
+		for _, f := range r.Files() {
+			if f == nil {
+				out = append(out, "")
+				continue
+			}
+			out = append(out, fullName(f.Name, dir, name))
+		}
+	}
+	i.files[unit] = out
+	return out
+}
+
 // fullName is the path of a file of a line table from the root.
 func fullName(file, dir, unit string) string {
 	switch {

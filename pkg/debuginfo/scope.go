@@ -99,13 +99,10 @@ func (e *Entry) Source() (file string, line int, ok bool) {
 	if !ok1 || !ok2 || e.Unit == nil {
 		return "", 0, false
 	}
-	r, err := e.info.Data.LineReader(e.Unit.Entry)
-	if err != nil || r == nil || index < 0 || index >= int64(len(r.Files())) || r.Files()[index] == nil {
-		return "", 0, false
+	if files := e.info.Files(e.Unit); index >= 0 && index < int64(len(files)) && files[index] != "" {
+		return files[index], int(n), true
 	}
-	dir, _ := e.Unit.Val(dwarf.AttrCompDir).(string)
-	unit, _ := e.Unit.Val(dwarf.AttrName).(string)
-	return fullName(r.Files()[index].Name, dir, unit), int(n), true
+	return "", 0, false
 }
 
 // Pieces is how many a compiler has made of a variable.

@@ -30,12 +30,17 @@ type programTypes struct {
 	where    map[string]string          // an object that describes the type
 	declared map[string]bool
 	reach    map[string][]string // what a type contains or points to, and the types of variables and functions, by symbol
+
+	libraries map[string]bool     // folders of the standard libraries that they were compiled with
+	standard  map[string]string   // of the types of these, which one declares it
+	arguments map[string][]string // and what it is made for
 }
 
 // NewSurvey begins a survey.
 func NewSurvey(opts Options) *Survey {
 	side := func() programTypes {
-		return programTypes{map[string]map[uint64]bool{}, map[string]string{}, map[string]bool{}, map[string][]string{}}
+		return programTypes{map[string]map[uint64]bool{}, map[string]string{}, map[string]bool{}, map[string][]string{},
+			map[string]bool{}, map[string]string{}, map[string][]string{}}
 	}
 	return &Survey{opts, maphash.MakeSeed(), map[string]bool{}, map[string]bool{}, side(), side(), map[string]Refusal{}}
 }
@@ -118,6 +123,7 @@ func (s *Survey) note(p *programTypes, o *Object) {
 	if err != nil {
 		return // refused by Compare, where that matters
 	}
+	p.noteLibrary(info)
 	info.Walk(func(e *debuginfo.Entry) {
 		if e.Tag == dwarf.TagVariable || e.Tag == dwarf.TagSubprogram {
 			p.noteSymbol(e)
@@ -132,6 +138,7 @@ func (s *Survey) note(p *programTypes, o *Object) {
 			return
 		}
 		p.where[name] = o.Name
+		p.noteStandard(name, e)
 		if e.Tag == dwarf.TagEnumerationType {
 			return // see problems
 		}
@@ -212,6 +219,7 @@ func (s *Survey) reached(from map[string]bool) map[string]bool {
 		if !seen[name] {
 			seen[name] = true
 			todo = append(append(todo, s.old.reach[name]...), s.new.reach[name]...)
+			todo = append(todo, s.arguments(name)...)
 		}
 	}
 	return seen
@@ -267,6 +275,8 @@ func (s *Survey) change(name string, used bool) string {
 	switch {
 	case gone && len(now) > 0:
 		return "the structure changed, and the program has objects of the old layout; keep it as it was and store what is new elsewhere"
+	case s.isStandard(name) && (len(before) == 0 || len(now) == 0):
+		return ""
 	case gone && used && s.new.declared[name]:
 		return "the structure is described by the old objects and by none of the new ones, so whether its layout changed is not known; " + describeAll
 	case len(before) == 0 && len(now) > 0 && used && s.old.declared[name]:
