@@ -3,10 +3,10 @@ package diff
 import (
 	"debug/dwarf"
 	"path/filepath"
-	"regexp"
 	"strings"
 
 	"lpatch/pkg/debuginfo"
+	"lpatch/pkg/lazyregexp"
 )
 
 // Types of the C++ standard library are described by few objects: clang leaves that to whoever has a constructor or has
@@ -14,11 +14,11 @@ import (
 // declares, it declares for all who use it, and what depends on a macro (_GLIBCXX_DEBUG, the two kinds of strings) has names of
 // its own: else no program could be linked with the library.
 
-// libraryFolder matches where the headers of one version of libstdc++ are.
-var libraryFolder = regexp.MustCompile(`^/(?:.*/)?include/(?:[^/]+/)?c\+\+/[0-9][0-9.]*/`)
+// libraryDirectory matches where the headers of one version of libstdc++ are.
+var libraryDirectory = lazyregexp.New(`^/(?:.*/)?include/(?:[^/]+/)?c\+\+/[0-9][0-9.]*/`)
 
-// libraryOf is the folder of the standard library that a file belongs to; "" for other files.
-func libraryOf(file string) string { return libraryFolder.FindString(filepath.Clean(file)) }
+// libraryOf is the directory of the standard library that a file belongs to; "" for other files.
+func libraryOf(file string) string { return libraryDirectory().FindString(filepath.Clean(file)) }
 
 // isStandardName tells whether a type has the name of one of the standard library.
 func isStandardName(name string) bool {
@@ -29,8 +29,8 @@ func isStandardName(name string) bool {
 func (p *programTypes) noteLibrary(info *debuginfo.Info) {
 	for _, u := range info.Units {
 		for _, file := range info.Files(u) {
-			if folder := libraryOf(file); folder != "" {
-				p.libraries[folder] = true
+			if dir := libraryOf(file); dir != "" {
+				p.libraries[dir] = true
 			}
 		}
 	}
@@ -54,19 +54,19 @@ func (p *programTypes) noteStandard(name string, e *debuginfo.Entry) {
 // isStandard tells whether a type that the objects of one version alone describe is the standard library's, and is the same in
 // both versions, for both were compiled with the headers of one version of it.
 func (s *Survey) isStandard(name string) bool {
-	folder := s.new.standard[name]
-	if folder == "" {
-		folder = s.old.standard[name]
+	dir := s.new.standard[name]
+	if dir == "" {
+		dir = s.old.standard[name]
 	}
-	only := func(p *programTypes) bool { // of that version: what depends on the processor is in another folder
+	only := func(p *programTypes) bool { // of that version: what depends on the processor is in another directory
 		for other := range p.libraries {
-			if filepath.Base(other) != filepath.Base(folder) {
+			if filepath.Base(other) != filepath.Base(dir) {
 				return false
 			}
 		}
-		return p.libraries[folder]
+		return p.libraries[dir]
 	}
-	return folder != "" && only(&s.old) && only(&s.new)
+	return dir != "" && only(&s.old) && only(&s.new)
 }
 
 // arguments are what a type of the standard library that one version alone describes is made for, which its members may not

@@ -2,11 +2,11 @@ package diff
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"lpatch/pkg/debuginfo"
+	"lpatch/pkg/lazyregexp"
 )
 
 // A source may hold both versions, between which the preprocessor chooses. Compilers that note no hash of a source (gcc) do
@@ -17,14 +17,14 @@ import (
 type branch struct{ group, start int }
 
 // conditional matches the directives that begin, divide and end branches.
-var conditional = regexp.MustCompile(`^\s*#\s*(if|ifdef|ifndef|elif|elifdef|elifndef|else|endif)\b`)
+var conditional = lazyregexp.New(`^\s*#\s*(if|ifdef|ifndef|elif|elifdef|elifndef|else|endif)\b`)
 
 // branchesOf lists for each line the branches that it is in; nil if they are not balanced.
 func branchesOf(lines []string) [][]branch {
 	out := make([][]branch, len(lines))
 	var open []branch
 	for i, line := range lines {
-		m := conditional.FindStringSubmatch(line)
+		m := conditional().FindStringSubmatch(line)
 		switch {
 		case m == nil:
 			out[i] = slices.Clone(open)
