@@ -45,6 +45,7 @@ again with the fixes of the newer version, and makes a patch for each program an
 			&cli.StringSliceFlag{Name: "new", Usage: "objects of the new source, one or more `PATH`"},
 			&cli.StringFlag{Name: "source", Usage: "the source `DIR` of the target"},
 			&cli.StringFlag{Name: "patch", Usage: "the change to the source, `FILE`"},
+			&cli.StringSliceFlag{Name: "on", Usage: "build upon the patch `FIX.lp`, which the target has applied: the old source has its fix; may be repeated, from the lowest on"},
 			&cli.BoolFlag{Name: "data", Usage: "replace values, too, whose initialisers differ", DisableDefaultText: true},
 			&cli.StringSliceFlag{Name: "layout-ok", Usage: "the layout of the structure `TYPE` may change: new code sees none that old code has made"},
 			&cli.BoolFlag{Name: "no-debug-info-ok", Usage: "no type changed in objects whose debug information does not tell; nothing checks that"},
@@ -147,13 +148,13 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 		return build.FromObjects(build.Options{
 			Target: c.StringSlice("target")[0], Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
 			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), Allowed: allowed(c),
-			Set: sets, NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
+			Set: sets, On: c.StringSlice("on"), NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
 		})
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o := sourceOptions(c, name)
-	o.Target, o.Symbols, o.Set = c.StringSlice("target")[0], c.String("symbols"), sets
+	o.Target, o.Symbols, o.Set, o.On = c.StringSlice("target")[0], c.String("symbols"), sets, c.StringSlice("on")
 	return build.FromSource(ctx, o)
 }
 

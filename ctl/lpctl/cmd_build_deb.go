@@ -115,6 +115,8 @@ func buildSeveral(c *cli.Context, targets []string) error {
 	switch {
 	case c.String("source") == "" || c.String("patch") == "":
 		return errors.New("several --target need --source and --patch; give one with --old and --new, or with --set alone")
+	case c.IsSet("on"):
+		return errors.New("--on is about one --target; give one")
 	case c.IsSet("symbols") || c.IsSet("set"):
 		return errors.New("--symbols and --set are about one --target; give one, or name a directory of debug files with --debug-dir")
 	}
@@ -137,7 +139,7 @@ func packageOptions(c *cli.Context) (build.PackageOptions, error) {
 		Suite: c.String("suite"), Mirror: c.String("mirror"), Snapshot: c.String("snapshot"), BuildInfo: c.String("buildinfo"), Work: c.String("work"), Jobs: c.Int("jobs"),
 		Allowed: allowed(c), NotPartOf: c.StringSlice("not-part-of"), Tool: tool,
 	}
-	for _, flag := range []string{"target", "symbols", "debug-dir", "lib", "old", "new", "source", "data", "start-code-ok", "set"} {
+	for _, flag := range []string{"target", "symbols", "debug-dir", "lib", "old", "new", "source", "data", "start-code-ok", "set", "on"} {
 		if c.IsSet(flag) {
 			return o, fmt.Errorf("--%s does not go with --deb; see lpctl build --help", flag)
 		}

@@ -69,17 +69,31 @@ func (a *attempt) do(verb lpnl.Verb, o lpnl.Options) (lpnl.Report, error) {
 
 // spec is the descriptor of a patch: that of its file, or of the file that the target has mapped, or nil.
 func (s *Session) spec(p Patch, t proc.Process) *patch.Spec {
-	if p.File != nil {
-		return p.File.Spec
-	}
-	if list, err := s.mapped(t, func(r lpnl.Report) bool { return r.Patch == p.Name }); err == nil && len(list) > 0 {
-		return list[0]
+	if f := s.fileOf(p, t); f != nil {
+		return f.Spec
 	}
 	return nil
 }
 
-// mapped are the descriptors of a target's patches that are wanted. A patch that cannot be read is an error.
-func (s *Session) mapped(t proc.Process, want func(lpnl.Report) bool) ([]*patch.Spec, error) {
+// fileOf is the file of a patch, or what the target has mapped of it, or nil.
+func (s *Session) fileOf(p Patch, t proc.Process) *File {
+	if p.File != nil {
+		return p.File
+	}
+	if list, err := s.mapped(t, func(r lpnl.Report) bool { return r.Patch == p.Name }); err == nil && len(list) > 0 {
+		return list[0].File
+	}
+	return nil
+}
+
+// layer is a patch that a target has mapped.
+type layer struct {
+	*File
+	report lpnl.Report
+}
+
+// mapped are the patches of a target that are wanted. One that cannot be read is an error.
+func (s *Session) mapped(t proc.Process, want func(lpnl.Report) bool) ([]layer, error) {
 	all, err := s.kernel.Status()
 	if err != nil {
 		return nil, err
@@ -88,15 +102,15 @@ func (s *Session) mapped(t proc.Process, want func(lpnl.Report) bool) ([]*patch.
 	if err != nil {
 		return nil, err
 	}
-	var out []*patch.Spec
+	var out []layer
 	for _, r := range all {
 		if r.PID != t.PID || !want(r) {
 			continue
 		}
-		spec, err := s.specAt(t, maps, r.MappedAt)
+		file, err := s.fileAt(t, maps, r.MappedAt)
 		switch {
 		case err == nil:
-			out = append(out, spec)
+			out = append(out, layer{file, r})
 		case s.stillHas(r):
 			return nil, fmt.Errorf("patch %s is applied in %v and cannot be read there: %w; revert it first, or give --replace", r.Patch, t, err)
 		}
@@ -112,8 +126,8 @@ func (s *Session) stillHas(before lpnl.Report) bool {
 	})
 }
 
-// specAt reads the descriptor of the patch that a target has mapped at an address.
-func (s *Session) specAt(t proc.Process, maps []proc.Mapping, at uint64) (*patch.Spec, error) {
+// fileAt reads the patch that a target has mapped at an address. The file is closed.
+func (s *Session) fileAt(t proc.Process, maps []proc.Mapping, at uint64) (*File, error) {
 	i := slices.IndexFunc(maps, func(m proc.Mapping) bool { return m.Start == at })
 	if i < 0 {
 		return nil, fmt.Errorf("nothing is mapped at %#x", at)
@@ -123,11 +137,7 @@ func (s *Session) specAt(t proc.Process, maps []proc.Mapping, at uint64) (*patch
 		return nil, err
 	}
 	defer f.Close()
-	file, err := read(f)
-	if err != nil {
-		return nil, err
-	}
-	return file.Spec, nil
+	return read(f)
 }
 
 // lone names the function of a patch that replaces just that one, which may be active, and no value.

@@ -84,6 +84,9 @@ func (s *Session) run(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.
 }
 
 func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, string, error) {
+	if err := s.checkUpon(verb, p, t, o); err != nil {
+		return reportOf(err), "", err
+	}
 	hash, err := s.resolve(p, t)
 	if err != nil {
 		return reportOf(err), "", err

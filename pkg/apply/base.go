@@ -1,7 +1,6 @@
 package apply
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"syscall"
@@ -32,13 +31,14 @@ func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, t proc.
 		return err
 	}
 	for _, other := range others {
-		if other.Name == spec.Name && covers(spec, other) {
-			continue // a newer version of it, of which the older one has nothing to add
+		name := other.Spec.Name
+		if name == spec.Name && covers(spec, other.Spec) || spec.IsUpon(other.buildID) {
+			continue // a newer version of it, of which the older one has nothing to add, or what it was built upon
 		}
-		if clash, function := collision(spec, other); clash != "" {
+		if clash, function := patch.Collision(spec, other.Spec); clash != "" {
 			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
 				Function: function, Message: fmt.Sprintf("%s, and %s is applied already; "+
-					"build one patch of both fixes and apply it with --replace, or revert %s first", clash, other.Name, other.Name)}}
+					"build one patch of both fixes and apply it with --replace, or revert %s first", clash, name, name)}}
 		}
 	}
 	return nil
@@ -62,7 +62,7 @@ func BootBase(r boot.Registry, spec *patch.Spec) error {
 				spec.Name, e.Name, err, e.Name)
 		}
 		_ = f.Close()
-		if clash, function := collision(spec, f.Spec); clash != "" {
+		if clash, function := patch.Collision(spec, f.Spec); clash != "" {
 			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY, Function: function,
 				Message: fmt.Sprintf("%s, and %s is a boot entry already; build one patch of both fixes, or take that one out with \"lpctl boot remove %s\"",
 					clash, e.Name, e.Name)}}
@@ -77,44 +77,11 @@ func (s *Session) mapsPatch(t proc.Process) (bool, error) {
 	return slices.ContainsFunc(list, func(c candidate) bool { return !c.known || c.id.patch }), err
 }
 
-// collision says which of two patches replaces what the other one was built for, and names that function; "" for none.
-func collision(a, b *patch.Spec) (clash, function string) {
-	relying, replacing := a, b
-	if function = reliesOn(a, b); function == "" {
-		relying, replacing = b, a
-		function = reliesOn(b, a)
-	}
-	if function == "" {
-		return "", ""
-	}
-	return fmt.Sprintf("patch %s was built for %s as it is in the file, patch %s replaces that function", relying.Name, function, replacing.Name), function
-}
-
 // covers tells whether a patch replaces all functions that another one does.
 func covers(a, b *patch.Spec) bool {
 	return !slices.ContainsFunc(b.Functions, func(f patch.Function) bool {
 		return !slices.ContainsFunc(a.Functions, func(own patch.Function) bool {
-			return sameImage(&a.Images[own.Image], &b.Images[f.Image]) && own.Bodies[0].Start == f.Bodies[0].Start
+			return patch.SameImage(&a.Images[own.Image], &b.Images[f.Image]) && own.Bodies[0].Start == f.Bodies[0].Start
 		})
 	})
-}
-
-// reliesOn names a function that one patch was made for and another one replaces, or "".
-func reliesOn(a, b *patch.Spec) string {
-	for _, r := range a.Relies {
-		for _, f := range b.Functions {
-			if sameImage(&a.Images[r.Image], &b.Images[f.Image]) &&
-				slices.ContainsFunc(f.Bodies, func(body patch.Range) bool { return r.Start >= body.Start && r.Start < body.End }) {
-				return r.Symbol
-			}
-		}
-	}
-	return ""
-}
-
-func sameImage(a, b *patch.Image) bool {
-	if len(a.BuildID) > 0 || len(b.BuildID) > 0 {
-		return bytes.Equal(a.BuildID, b.BuildID)
-	}
-	return bytes.Equal(a.SHA256, b.SHA256)
 }

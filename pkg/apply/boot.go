@@ -101,6 +101,10 @@ func identifyAt(r boot.Registry, name string) (identity, error) {
 // Bootable tells whether a patch can be applied as a program starts. The data of a library is not in place yet when its
 // text is mapped: the dynamic linker maps and relocates it later.
 func Bootable(spec *patch.Spec) error {
+	if len(spec.Upon) > 0 {
+		return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalImageMissing,
+			Message: fmt.Sprintf("patch %s is built upon patch %s, and a program that starts has none yet; build one patch of all the fixes", spec.Name, spec.Upon[0].Name)}}
+	}
 	for _, s := range spec.Sites {
 		if i := &spec.Images[s.Image]; s.Kind == patch.SiteBytes && i.Soname != "" {
 			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalBytesDiffer, Function: s.Symbol,

@@ -18,6 +18,7 @@ import (
 type File struct {
 	Spec     *patch.Spec
 	Data     []byte // its content
+	buildID  []byte
 	file     *os.File
 	sum      [sha256.Size]byte // of the whole file
 	segments []lpnl.Segment

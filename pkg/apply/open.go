@@ -33,7 +33,7 @@ func read(f *os.File) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &File{Spec: p.Spec, Data: data, file: f, sum: p.SHA256, segments: segments(p)}, nil
+	return &File{Spec: p.Spec, Data: data, buildID: p.BuildID, file: f, sum: p.SHA256, segments: segments(p)}, nil
 }
 
 func segments(p *patch.File) []lpnl.Segment {

@@ -20,6 +20,8 @@ type Arch interface {
 	// Through is a function that jumps to what a word holds, or, if twice, to what the word holds that it points to; field is
 	// where the distance to the word is to be written.
 	Through(twice bool) (code []byte, field uint64)
+	// Jump is an unconditional branch, and where the distance to its target is to be written.
+	Jump() (code []byte, field uint64)
 	// Trap is an instruction that ends the program.
 	Trap() []byte
 

@@ -112,6 +112,8 @@ func (b *baker) identify() error {
 		return refuse("%s has the patch %s in it already", b.name, spec.Name)
 	case b.image < 0:
 		return refuse("%s has %s, the patch %s is for %s; name the file that it was built for", b.name, describe(id), spec.Name, describe(spec.Images[0].BuildID))
+	case len(spec.Upon) > 0:
+		return refuse("the patch %s is built upon the patch %s, which the file would need in it as targets map it; build one patch of all the fixes", spec.Name, spec.Upon[0].Name)
 	case b.file.Type != elf.ET_EXEC && b.file.Type != elf.ET_DYN:
 		return refuse("%s is no program and no shared object", b.name)
 	case strings.HasPrefix(soname, "ld-") || strings.HasPrefix(soname, "ld.") || strings.HasPrefix(soname, "libc.musl-"):

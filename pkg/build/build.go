@@ -45,6 +45,7 @@ type Options struct {
 	Old, New    []string // objects, archives or directories of objects; none for a patch of Set alone
 	Data        bool     // bring in changed initial values, too
 	Set         []Set
+	On          []string // patch files that the target has applied, from the lowest on; Old is of the source with their fixes
 	NotPartOf   []string // objects that are no part of the target if they are not found there, whatever else is known
 	Links       *Links   // what the builds of Old and New linked; nil if it is not known
 	Name        string   // of the patch
@@ -98,6 +99,9 @@ func prepare(o Options) (*builder, error) {
 		im: im, scope: scope, o: o, opts: diff.Options{Data: o.Data, LayoutOK: o.LayoutOK, NoDebugInfoOK: o.NoDebugInfoOK}, res: &Result{}, notPartOf: map[string]bool{},
 		changed: map[string]bool{}, keepers: map[string]*diff.Result{}, strays: map[string]diff.Refusal{},
 		instruments: map[string][2][]string{},
+	}
+	if err := b.carry(); err != nil {
+		return nil, err
 	}
 	b.warnUntraced()
 	if len(o.Old)+len(o.New) > 0 || len(o.Set) == 0 {

@@ -26,6 +26,7 @@ type SourceOptions struct {
 	Command     []string // builds the tree, in its top folder
 	Data        bool     // as in Options
 	Set         []Set    // as in Options
+	On          []string // as in Options
 	NotPartOf   []string // as in Options
 	Name        string
 	Description string
@@ -118,7 +119,7 @@ func (w *workshop) prepare(target, name string) (*builder, error) {
 	links.new.suspectOld(w.tree)
 	return prepare(Options{
 		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries, Links: links, NotPartOf: o.NotPartOf,
-		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, Allowed: o.Allowed, Set: o.Set, Name: name, Description: o.Description, Tool: o.Tool,
+		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, Allowed: o.Allowed, Set: o.Set, On: o.On, Name: name, Description: o.Description, Tool: o.Tool,
 	})
 }
 

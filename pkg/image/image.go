@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,6 +38,8 @@ type Image struct {
 	symbols string
 	// NotFolded tells that the link is known, and was not asked to fold what is the same (--icf).
 	NotFolded bool
+	table     []*lpelf.Symbol // what SetSymbols was given
+	carrying  *carrying       // nil for the image as it is in the file
 	// refsOfCode is nil until it is asked for, by codeRefs.
 	refsOfCode []codeRef
 }
@@ -121,6 +124,7 @@ func sameProgram(f, twin *lpelf.File) error {
 // SetSymbols makes a table the one that names are looked up in, beside the dynamic one.
 func (im *Image) SetSymbols(table []*lpelf.Symbol) {
 	im.global = map[string][]*lpelf.Symbol{}
+	im.table = table
 	im.local, im.unnumbered = map[int]map[string][]*lpelf.Symbol{}, nil
 	im.blocks = map[string][]int{}
 	im.dyn = map[string][]*lpelf.Symbol{}
@@ -196,6 +200,15 @@ func (im *Image) Globals(name string) []*lpelf.Symbol { return im.global[name] }
 // Local returns the definitions of a local symbol in a block of the symbol table. Block 0 is a table without STT_FILE
 // symbols, as some debug files have: there a name may stand for the statics of several sources.
 func (im *Image) Local(block int, name string) []*lpelf.Symbol { return im.local[block][name] }
+
+// Locals returns all definitions of local symbols in a block of the symbol table, by name.
+func (im *Image) Locals(block int) []*lpelf.Symbol {
+	var out []*lpelf.Symbol
+	for _, name := range slices.Sorted(maps.Keys(im.local[block])) {
+		out = append(out, im.local[block][name]...)
+	}
+	return out
+}
 
 // NamesLocals tells whether the symbol table has names of static functions and variables: a linker or strip may have left
 // those out (-x). That one is not named then says nothing.

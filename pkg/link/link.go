@@ -3,8 +3,8 @@
 package link
 
 import (
+	"cmp"
 	"debug/elf"
-	"path/filepath"
 	"sort"
 
 	"lpatch/pkg/arch"
@@ -46,6 +46,7 @@ type linker struct {
 	fixupsPC []pcFix
 	later    []func() // fields whose value is known once addresses are
 	frames   *frames
+	passes   []pass
 	// registration is nil for a patch whose unwind tables nobody has to be told of.
 	registration *registration
 }
@@ -92,6 +93,8 @@ func (l *linker) link(spec patch.Spec) (*patch.Content, error) {
 	}
 	l.followAll()
 	l.checkTextSets()
+	l.checkUpon()
+	l.addPasses()
 	l.frames.finish()
 	l.checkAlignment()
 	if len(l.refusals) > 0 {
@@ -207,9 +210,9 @@ func (l *linker) layout(content *patch.Content) {
 func (l *linker) finish(content *patch.Content) {
 	spec := content.Spec
 	spec.Format = patch.FormatVersion
-	spec.Images = []patch.Image{describe(l.im.Image)}
+	spec.Images = []patch.Image{image.Describe(l.im.Image)}
 	for _, lib := range l.libs {
-		d := describe(lib)
+		d := image.Describe(lib)
 		d.Near = l.near[lib]
 		spec.Images = append(spec.Images, d)
 	}
@@ -227,6 +230,7 @@ func (l *linker) finish(content *patch.Content) {
 	content.Sections = append(l.frames.sections(), content.Sections...)
 	l.addValueSites(spec)
 	l.addSites(spec)
+	l.finishUpon(spec)
 }
 
 // addFixups turns what could not be computed here into the three computations of the kernel.
@@ -237,7 +241,7 @@ func (l *linker) addFixups(spec *patch.Spec) {
 		switch {
 		case f.to.chunk != nil:
 			x.Image, x.Addend = patch.SelfImage, int64(f.to.chunk.vaddr)+f.to.off
-		case f.to.abs || f.to.lib == 0 && l.im.Fixed():
+		case f.to.abs || f.to.lib == 0 && l.im.Fixed() && !l.inPatch(f.to.vaddr):
 			l.put(f.c, f.off+f.c.lo, 8, int64(f.to.vaddr))
 			continue
 		case f.to.lib > 0:
@@ -246,7 +250,13 @@ func (l *linker) addFixups(spec *patch.Spec) {
 		spec.Fixups = append(spec.Fixups, x)
 	}
 	for _, f := range l.fixups32 {
-		spec.Fixups = append(spec.Fixups, patch.Fixup{Kind: patch.FixupAbs32, Image: patch.SelfImage, Place: f.c.vaddr + f.off, Addend: int64(f.to.chunk.vaddr) + f.to.off})
+		x := patch.Fixup{Kind: patch.FixupAbs32, Image: patch.SelfImage, Place: f.c.vaddr + f.off}
+		if x.Addend = int64(f.to.vaddr); f.to.chunk != nil {
+			x.Addend = int64(f.to.chunk.vaddr) + f.to.off
+		} else {
+			x.Image = 0
+		}
+		spec.Fixups = append(spec.Fixups, x)
 	}
 	for _, f := range l.fixupsPC {
 		spec.Fixups = append(spec.Fixups, patch.Fixup{Kind: patch.FixupPC32, Image: f.lib, Place: f.c.vaddr + f.off, Addend: int64(f.to - f.end)})
@@ -264,26 +274,11 @@ func (c *chunk) symbols() []patch.Symbol {
 	}
 	var out []patch.Symbol
 	for _, s := range c.in.Diff.New.SymbolsIn(c.sec) {
-		out = append(out, patch.Symbol{Name: s.Name, Addr: c.vaddr + s.Value, Size: s.Size, Func: s.IsFunc(), Local: s.Bind == elf.STB_LOCAL})
+		sym := patch.Symbol{Name: s.Name, Addr: c.vaddr + s.Value, Size: s.Size, Func: s.IsFunc(), Local: s.Bind == elf.STB_LOCAL}
+		if sym.Local {
+			sym.File = cmp.Or(c.in.Diff.New.Source, c.in.Diff.New.Name)
+		}
+		out = append(out, sym)
 	}
 	return out
-}
-
-// describe identifies the image and its text.
-func describe(im *image.Image) patch.Image {
-	d := patch.Image{Name: filepath.Base(im.Path), Soname: im.Soname(), BuildID: im.BuildID(), SHA256: im.LoadSHA256(), Fixed: im.Fixed(), Near: true}
-	d.SpanStart = ^uint64(0)
-	for _, p := range im.Progs {
-		if p.Type != elf.PT_LOAD {
-			continue
-		}
-		d.SpanStart = min(d.SpanStart, p.Vaddr&^(arch.PageSize-1))
-		d.SpanEnd = max(d.SpanEnd, alignUp(p.Vaddr+p.Memsz, arch.PageSize))
-		if p.Flags&elf.PF_X != 0 && d.TextSize == 0 {
-			d.TextVaddr = p.Vaddr &^ (arch.PageSize - 1)
-			d.TextOffset = p.Off &^ (arch.PageSize - 1)
-			d.TextSize = alignUp(p.Vaddr+p.Memsz, arch.PageSize) - d.TextVaddr
-		}
-	}
-	return d
 }

@@ -14,12 +14,17 @@ func (l *linker) addRelies(spec *patch.Spec) {
 			continue
 		}
 		for _, f := range in.Diff.Relies() {
-			at, found, err := in.Loc.Address(f)
-			if err != nil || !found || seen[at] || len(spec.Relies) == patch.MaxRelies {
-				continue
+			places := in.Loc.Doubted(f)
+			if at, found, err := in.Loc.Address(f); err == nil && found {
+				places = []uint64{at}
 			}
-			seen[at] = true
-			spec.Relies = append(spec.Relies, patch.Reliance{Symbol: f.Name[:min(len(f.Name), patch.MaxNameLen)], Start: at})
+			for _, at := range places {
+				if seen[at] || len(spec.Relies) == patch.MaxRelies {
+					continue
+				}
+				seen[at] = true
+				spec.Relies = append(spec.Relies, patch.Reliance{Symbol: f.Name[:min(len(f.Name), patch.MaxNameLen)], Start: at})
+			}
 		}
 	}
 	sort.Slice(spec.Relies, func(i, j int) bool { return spec.Relies[i].Start < spec.Relies[j].Start })

@@ -252,7 +252,7 @@ func (l *linker) relocateAbs32(c *chunk, r diff.Ref, d dest) {
 		}
 	}
 	switch {
-	case d.abs, d.image && l.im.Fixed():
+	case d.abs, d.image && l.im.Fixed() && !l.inPatch(d.vaddr):
 		v := int64(d.vaddr)
 		if v != int64(int32(v)) && (r.Type.Signed || v != int64(uint32(v))) {
 			l.refuse(c.in, c.name, "relocation-overflow", "the address %#x does not fit into 32 bits; compile with -fPIE", uint64(v))

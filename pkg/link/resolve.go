@@ -87,8 +87,8 @@ func (l *linker) isAdded(in *Input, s *lpelf.Symbol) bool {
 
 // existing finds a function or variable in the image. found is false if the image has none of that name.
 func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
-	if in.Diff.New.HoldsLabels(s) {
-		return dest{}, false, true // that of the image leads into old functions
+	if in.Diff.New.HoldsLabels(s) || l.registration != nil && in == l.registration.in {
+		return dest{}, false, true // that of the image leads into old functions, or makes the tables of another patch known
 	}
 	old := in.Diff.OldOf[s]
 	if s.IsFunc() || old == nil && s.Bind != elf.STB_LOCAL {

@@ -220,6 +220,9 @@ func (l *Located) Address(s *lpelf.Symbol) (addr uint64, ok bool, err error) {
 	if m := l.m.matches[l.Obj.SectionOf(s)]; m != nil && s.IsFunc() && s.Value == 0 { // bound by its code
 		return m.Start, true, nil
 	}
+	if err := l.m.doubt(s); err != nil {
+		return 0, false, err
+	}
 	addrs := l.m.addresses(s)
 	if len(addrs) > 1 && s.IsFunc() && l.m.function(s) == nil {
 		return l.Address(s)

@@ -2,6 +2,7 @@ package match
 
 import (
 	"bytes"
+	"debug/elf"
 	"errors"
 	"fmt"
 
@@ -15,6 +16,7 @@ type Match struct {
 	Name  string
 	Start uint64 // image addresses, [Start, End)
 	End   uint64
+	last  uint64 // where the code that was compared ends: that of a patch, if the image carries one that replaces the function
 	sec   *lpelf.Section
 	at    map[uint64]uint64 // offset in the object's section -> image address, for each instruction that does something
 }
@@ -133,7 +135,7 @@ func (m *matcher) one(f *lpelf.Symbol) error {
 	fits, err := 0, error(nil)
 	var found *Match
 	var pending []jump
-	for _, a := range addrs {
+	for _, a := range m.replaced(addrs) {
 		// Several statics of one name: the code tells which one is meant.
 		before, mark := len(m.pending), len(m.trail)
 		if e := m.compare(f.Name, sec, a); e != nil {
@@ -163,6 +165,9 @@ func (m *matcher) addresses(s *lpelf.Symbol) []uint64 {
 		return []uint64{a}
 	}
 	var out []uint64
+	if m.numbered(s) && s.Type == elf.STT_OBJECT {
+		return m.alike(s)
+	}
 	if m.isLateHidden(s) {
 		for _, l := range m.im.LateLocals(s) {
 			out = append(out, l.Value)
@@ -203,8 +208,10 @@ func (m *matcher) locals(s *lpelf.Symbol) []*lpelf.Symbol {
 
 // compare walks the object's and the image's instructions side by side. No-ops are padding on both sides.
 func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
+	start := addr
+	addr = m.im.CodeOf(start)
 	code := m.im.Code(addr)
-	match := &Match{Name: name, Start: addr, sec: sec, at: map[uint64]uint64{}}
+	match := &Match{Name: name, Start: start, sec: sec, at: map[uint64]uint64{}}
 	m.matches[sec] = match
 	refs := m.obj.Refs(sec)
 	pos, t := 0, 0
@@ -244,7 +251,10 @@ func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
 		}
 		pos, t = pos+oi.Len, t+p.ti.Len
 	}
-	match.End = addr + uint64(t)
+	match.last = addr + uint64(t)
+	if match.End = match.last; start != addr {
+		match.End = m.im.EndOf(start)
+	}
 	return nil
 }
 
@@ -361,7 +371,7 @@ func (m *matcher) checkJump(j jump) error {
 	}
 	off := j.off + uint64(skipNops(m.obj.Arch, j.sec.Data, int(j.off)))
 	to := j.to + uint64(skipNops(m.im.Arch, m.im.Code(j.to), 0))
-	if want, ok := match.at[off]; ok && want == to || off == uint64(len(j.sec.Data)) && j.to >= match.End {
+	if want, ok := match.at[off]; ok && want == to || off == uint64(len(j.sec.Data)) && j.to >= match.last {
 		return nil
 	}
 	return fmt.Errorf("%w at %s: it branches to %#x, not to %s+%#x", errDiffers, j.from, j.to, match.Name, j.off)

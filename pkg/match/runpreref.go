@@ -83,6 +83,7 @@ func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
 // symbolIs tells whether a symbol of the object is at an address of the image: as the symbol table says, through a PLT
 // entry, or, for a local one that the table does not name, wherever the first use found it.
 func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
+	addr = m.im.EntryOf(addr)
 	if slot, ok := m.im.Slots.PLT[addr]; ok {
 		sl := m.im.Slots.ByVaddr[slot]
 		if m.im.Same(s, sl.Symbol) {

@@ -47,6 +47,9 @@ func (f *File) check() error {
 	if err := f.checkRelies(); err != nil {
 		return err
 	}
+	if err := f.checkUpon(); err != nil {
+		return err
+	}
 	if pin := f.Spec.Pin; pin != 0 && (pin%8 != 0 || !f.inside(pin, 8, ProtRW)) {
 		return fmt.Errorf("pin: %#x is no word of writable data", pin)
 	}

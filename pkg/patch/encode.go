@@ -48,6 +48,7 @@ type Symbol struct {
 	Size  uint64
 	Func  bool
 	Local bool
+	File  string // the source of a local symbol, "" for what the linker made
 }
 
 // Content is what a patch file is made from.
@@ -124,11 +125,20 @@ func (e *encoder) place() {
 // symbols writes .symtab and .strtab, local symbols first (gABI "Symbol Table").
 func (e *encoder) symbols() {
 	syms := append([]Symbol{}, e.content.Symbols...)
-	sort.SliceStable(syms, func(i, j int) bool { return syms[i].Local && !syms[j].Local })
+	sort.SliceStable(syms, func(i, j int) bool {
+		a, b := &syms[i], &syms[j]
+		return a.Local && !b.Local || a.Local && b.Local && a.File < b.File
+	})
 	tab := make([]byte, symSize)
 	str := []byte{0}
-	locals := uint32(1)
+	locals, file := uint32(1), ""
 	for _, s := range syms {
+		if s.Local && s.File != file {
+			file = s.File
+			tab = append(tab, fileSymbol(uint32(len(str)))...)
+			str = append(append(str, file...), 0)
+			locals++
+		}
 		ent := make([]byte, symSize)
 		binary.LittleEndian.PutUint32(ent, uint32(len(str)))
 		str = append(append(str, s.Name...), 0)
@@ -148,6 +158,15 @@ func (e *encoder) symbols() {
 	}
 	e.add(shdr{name: ".symtab", typ: elf.SHT_SYMTAB, link: uint32(len(e.heads) + 1), info: locals, align: 8, entsize: symSize}, tab)
 	e.add(shdr{name: ".strtab", typ: elf.SHT_STRTAB, align: 1}, str)
+}
+
+// fileSymbol is the entry in front of the local symbols of a source (gABI, STT_FILE).
+func fileSymbol(name uint32) []byte {
+	ent := make([]byte, symSize)
+	binary.LittleEndian.PutUint32(ent, name)
+	ent[4] = elf.ST_INFO(elf.STB_LOCAL, elf.STT_FILE)
+	binary.LittleEndian.PutUint16(ent[6:], uint16(elf.SHN_ABS))
+	return ent
 }
 
 func (e *encoder) sectionAt(addr uint64) uint16 {

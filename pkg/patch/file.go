@@ -62,12 +62,12 @@ func (f *File) Span() uint64 {
 func (f *File) Symbols() []Symbol {
 	var out []Symbol
 	for _, s := range f.elf.Symbols {
-		if s.Name != "" && s.Defined() {
+		if s.Name != "" && s.Defined() && s.Type != elf.STT_FILE {
 			name := s.Name
 			if s.Version != "" { // a stub, NAME@plt
 				name += "@" + s.Version
 			}
-			out = append(out, Symbol{Name: name, Addr: s.Value, Size: s.Size, Func: s.Type == elf.STT_FUNC, Local: s.Bind == elf.STB_LOCAL})
+			out = append(out, Symbol{Name: name, Addr: s.Value, Size: s.Size, Func: s.Type == elf.STT_FUNC, Local: s.Bind == elf.STB_LOCAL, File: s.File})
 		}
 	}
 	return out

@@ -27,6 +27,9 @@ const MaxDescription = 4096
 // stands before it is the new function.
 const FirstCallSuffix = ".first"
 
+// PassSuffix ends the names of the symbols where sites lead that leave a function as a patch below has it.
+const PassSuffix = ".pass"
+
 // Hex is a byte string that JSON shows in hexadecimal.
 type Hex []byte
 
@@ -56,8 +59,17 @@ type Spec struct {
 	// Relies are the functions of the images that the patch was made for as they are there, those that it replaces too: beside
 	// a patch that replaces one of them it must not be applied. Files of before the field have none.
 	Relies []Reliance `json:"relies,omitempty"`
+	// Upon are the patches that must be applied under this one, in the order in which they are: it was built for what they make
+	// of the image.
+	Upon []Upon `json:"upon,omitempty"`
 	// LeftOut are the objects that differ between the old and the new source and are no part of any image; for people.
 	LeftOut []LeftOut `json:"left_out,omitempty"`
+}
+
+// Upon is a patch under another one. Its file, as targets map it, is an image of that.
+type Upon struct {
+	Name  string `json:"name"`
+	Image int    `json:"image"`
 }
 
 // LeftOut is an object that differs and of which the patch has nothing.

@@ -25,5 +25,8 @@ func (Arch) Through(twice bool) (code []byte, field uint64) {
 	return append(slices.Clone(endbr64), 0xff, 0x25, 0, 0, 0, 0), 6 // jmp *slot(%rip)
 }
 
+// Jump is "jmp rel32" with the place of its field.
+func (Arch) Jump() (code []byte, field uint64) { return []byte{0xe9, 0, 0, 0, 0}, 1 }
+
 // Trap is ud2.
 func (Arch) Trap() []byte { return []byte{0x0f, 0x0b} }

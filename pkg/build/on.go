@@ -1,0 +1,66 @@
+package build
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/image"
+	"lpatch/pkg/patch"
+)
+
+// carry makes the target what it is with the patches of Options.On: the old objects are of a source that has their fixes.
+func (b *builder) carry() error {
+	var below []*patch.File
+	for _, path := range b.o.On {
+		p, err := patch.Open(path)
+		if err != nil {
+			return err
+		}
+		code, why := b.whyNotOn(p, below)
+		if why == "" {
+			code = "on-form"
+			if why, err = b.im.Carry(path, p); err != nil {
+				return err
+			}
+		}
+		if why != "" {
+			return diff.Refusals{{Code: code, File: path, Text: fmt.Sprintf("nothing can be built upon the patch %s: %s", p.Spec.Name, why)}}
+		}
+		below = append(below, p)
+	}
+	return nil
+}
+
+// whyNotOn says why a patch is none of the target with those below it, or that the target is none to build upon patches of.
+func (b *builder) whyNotOn(p *patch.File, below []*patch.File) (code, why string) {
+	own := image.Describe(b.im.Image)
+	switch {
+	case b.im.LTO:
+		return "on-form", "the target was linked with link-time optimisation, whose names of static functions are other ones for each source; build one patch of all the fixes and apply it with --replace"
+	case slices.ContainsFunc(b.im.FunctionNames(), diff.IsRust):
+		return "on-form", "the target has code of Rust, whose names are other ones for each source; build one patch of all the fixes and apply it with --replace"
+	case !b.im.Named:
+		return "needs-symbols", "the target is stripped: name an unstripped build of exactly the target with --symbols"
+	case p.Spec.Name == b.o.Name:
+		return "on-target", "this one has the same name; give it another one"
+	case !patch.SameImage(&p.Spec.Images[0], &own):
+		return "on-target", fmt.Sprintf("it is for another build of %s; name the patches that the target has applied", p.Spec.Images[0].Name)
+	}
+	for _, u := range p.Spec.Upon {
+		if !slices.ContainsFunc(below, func(q *patch.File) bool { return bytes.Equal(q.BuildID, p.Spec.Images[u.Image].BuildID) }) {
+			return "on-target", fmt.Sprintf("it was built upon %s itself (build-id %x); name that, too, in front of it", u.Name, []byte(p.Spec.Images[u.Image].BuildID))
+		}
+	}
+	for _, q := range below {
+		clash, _ := patch.Collision(p.Spec, q.Spec)
+		if bytes.Equal(q.BuildID, p.BuildID) {
+			return "on-target", "it is named twice"
+		}
+		if clash != "" && !p.Spec.IsUpon(q.BuildID) {
+			return "on-target", clash + ", so the two are never applied together"
+		}
+	}
+	return "", ""
+}

@@ -1,0 +1,86 @@
+package match
+
+import (
+	"debug/elf"
+	"fmt"
+	"regexp"
+	"slices"
+
+	"lpatch/pkg/diff"
+	"lpatch/pkg/lpelf"
+)
+
+// Where the image carries patches (image.Carry), the old objects are of a source with their fixes, and the image is of one
+// without. So names that compilers number by their order do not mean the same in both.
+
+var number = regexp.MustCompile(`\.[0-9]+`)
+
+// numbered tells of a local symbol that its name has a number which an image that carries patches may have for another one.
+func (m *matcher) numbered(s *lpelf.Symbol) bool {
+	return len(m.im.Patches()) > 0 && s.Bind == elf.STB_LOCAL && s.Section != elf.SHN_UNDEF && number.MatchString(s.Name)
+}
+
+// alike lists where the variables of an object's source are that have a name of that kind, whatever its number.
+func (m *matcher) alike(s *lpelf.Symbol) []uint64 {
+	stem := number.ReplaceAllString(s.Name, "")
+	var out []uint64
+	for _, l := range m.im.Locals(m.block) {
+		if l.Type == elf.STT_OBJECT && number.ReplaceAllString(l.Name, "") == stem && !slices.Contains(out, l.Value) {
+			out = append(out, l.Value)
+		}
+	}
+	return out
+}
+
+// replaced drops, of places of functions, those that come to the code of another one of them.
+func (m *matcher) replaced(addrs []uint64) []uint64 {
+	var out []uint64
+	for _, a := range addrs {
+		if !slices.ContainsFunc(out, func(o uint64) bool { return m.im.CodeOf(o) == m.im.CodeOf(a) }) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// doubt is an error for a symbol of which the names do not say what it is, where no code has told.
+func (m *matcher) doubt(s *lpelf.Symbol) error {
+	if _, bound := m.bound[s]; bound || len(m.im.Patches()) == 0 {
+		return nil
+	}
+	if m.numbered(s) && s.Type == elf.STT_OBJECT && len(m.alike(s)) > 1 {
+		m.askUsers(s)
+		return nil // of several it is refused
+	}
+	switch {
+	case s.Bind != elf.STB_LOCAL && m.im.Doubted(s.Name):
+		return fmt.Errorf("the target and a patch that it is built upon each have a symbol of this name")
+	case s.IsFunc() && m.numbered(s) && m.function(s) != nil:
+		return fmt.Errorf("the name has a number, which the source with the fixes before need not have for the same function as the target")
+	}
+	return nil
+}
+
+// askUsers has the code tell where a variable is: that of any function which refers to it.
+func (m *matcher) askUsers(s *lpelf.Symbol) {
+	for _, f := range m.obj.Functions() {
+		sec := m.obj.SectionOf(f)
+		if sec == nil || m.matches[sec] != nil || !slices.ContainsFunc(m.obj.Refs(sec), func(r diff.Ref) bool { return r.Sym == s }) {
+			continue
+		}
+		mark := len(m.trail)
+		if m.function(f) != nil {
+			m.undo(mark)
+		} else if _, bound := m.bound[s]; bound {
+			return
+		}
+	}
+}
+
+// Doubted lists where a symbol may be of which names do not say it, in an image that carries patches.
+func (l *Located) Doubted(s *lpelf.Symbol) []uint64 {
+	if len(l.m.im.Patches()) == 0 {
+		return nil
+	}
+	return l.m.addresses(s)
+}

@@ -1,0 +1,69 @@
+package patch
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+)
+
+// checkUpon looks at the patches under this one: each is an image, of a build-id, in which there is no site.
+func (f *File) checkUpon() error {
+	seen := map[int]bool{}
+	for i, u := range f.Spec.Upon {
+		im, err := f.image(u.Image)
+		if err == nil {
+			err = CheckName(u.Name)
+		}
+		switch {
+		case err != nil:
+		case u.Image == 0 || seen[u.Image] || len(im.BuildID) == 0:
+			err = fmt.Errorf("image %d is not the file of a patch", u.Image)
+		case slices.ContainsFunc(f.Spec.Sites, func(s Site) bool { return s.Image == u.Image }):
+			err = fmt.Errorf("a site is in image %d, which is that patch", u.Image)
+		}
+		if err != nil {
+			return fmt.Errorf("patch %d that it is built upon: %w", i, err)
+		}
+		seen[u.Image] = true
+	}
+	return nil
+}
+
+// IsUpon tells whether a patch was built upon another one, a file of this build-id.
+func (s *Spec) IsUpon(buildID []byte) bool {
+	return slices.ContainsFunc(s.Upon, func(u Upon) bool { return bytes.Equal(s.Images[u.Image].BuildID, buildID) })
+}
+
+// Collision says which of two patches replaces what the other one was built for, and names that function; "" for none.
+func Collision(a, b *Spec) (clash, function string) {
+	relying, replacing := a, b
+	if function = reliesOn(a, b); function == "" {
+		relying, replacing = b, a
+		function = reliesOn(b, a)
+	}
+	if function == "" {
+		return "", ""
+	}
+	return fmt.Sprintf("patch %s was built for %s as it is in the file, patch %s replaces that function", relying.Name, function, replacing.Name), function
+}
+
+// reliesOn names a function that one patch was made for and another one replaces, or "".
+func reliesOn(a, b *Spec) string {
+	for _, r := range a.Relies {
+		for _, f := range b.Functions {
+			if SameImage(&a.Images[r.Image], &b.Images[f.Image]) &&
+				slices.ContainsFunc(f.Bodies, func(body Range) bool { return r.Start >= body.Start && r.Start < body.End }) {
+				return r.Symbol
+			}
+		}
+	}
+	return ""
+}
+
+// SameImage tells whether two patches mean the same file.
+func SameImage(a, b *Image) bool {
+	if len(a.BuildID) > 0 || len(b.BuildID) > 0 {
+		return bytes.Equal(a.BuildID, b.BuildID)
+	}
+	return bytes.Equal(a.SHA256, b.SHA256)
+}
