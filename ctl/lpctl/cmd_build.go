@@ -217,6 +217,9 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 	if n := len(res.LeftOut); n > 0 {
 		facts = append(facts, fmt.Sprintf("%s left out that %s no part of it", plural(n, "object"), isAre(n)))
 	}
+	for _, u := range res.Spec.Upon {
+		facts = append(facts, "upon "+u.Name)
+	}
 	if libs := imports(res.Spec); len(libs) > 0 {
 		facts = append(facts, "new imports from "+strings.Join(libs, " and "))
 	}
@@ -237,6 +240,9 @@ func imports(s *patch.Spec) []string {
 	for _, site := range s.Sites {
 		changed[site.Image] = true
 	}
+	for _, u := range s.Upon {
+		changed[u.Image] = true
+	}
 	names := []string{}
 	for i, im := range s.Images {
 		if !changed[i] {
@@ -250,6 +256,9 @@ func imports(s *patch.Spec) []string {
 func count(s *patch.Spec) (functions, values int) {
 	seen := map[place]bool{}
 	for _, site := range s.Sites {
+		if s.Passes(&site) {
+			continue
+		}
 		if site.Kind == patch.SiteJump {
 			functions++
 		} else {

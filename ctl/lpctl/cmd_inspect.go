@@ -131,6 +131,9 @@ func sites(w io.Writer, f *patch.File) error {
 	for _, s := range f.Spec.Sites {
 		key := place{s.Image, s.Symbol}
 		row := []string{names.Readable(s.Symbol), strconv.Itoa(s.Image), fmt.Sprintf("%#x", s.Vaddr)}
+		if f.Spec.Passes(&s) {
+			why[key] = "unchanged; it is in front of a patch below"
+		}
 		if s.Kind == patch.SiteJump {
 			functions = append(functions, append(row, fmt.Sprint(size[key]), fmt.Sprint(newSize[s.Target]), names.InText(why[key])))
 		} else {

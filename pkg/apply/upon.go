@@ -78,6 +78,9 @@ func (s *Session) checkBelow(f *File, t proc.Process, refuse func(patch.Upon, lp
 // checkNoneUpon refuses to unmap a patch that another one refers to.
 func (s *Session) checkNoneUpon(p Patch, t proc.Process) error {
 	list, err := s.candidates(t)
+	if Gone(err) {
+		return nil // the kernel says so
+	}
 	if err != nil {
 		return err
 	}

@@ -67,3 +67,10 @@ func SameImage(a, b *Image) bool {
 	}
 	return bytes.Equal(a.SHA256, b.SHA256)
 }
+
+// Passes tells of a site that it leads where a patch below has it lead: it is there to be in front of that.
+func (s *Spec) Passes(site *Site) bool {
+	return len(s.Upon) > 0 && site.Kind == SiteJump && !slices.ContainsFunc(s.Functions, func(f Function) bool {
+		return f.Image == site.Image && site.Vaddr >= f.Bodies[0].Start && site.Vaddr < f.Bodies[0].End
+	})
+}
