@@ -3,29 +3,29 @@ package match
 import (
 	"debug/elf"
 	"fmt"
-	"regexp"
 	"slices"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/lazyregexp"
 )
 
 // Where the image carries patches (image.Carry), the old objects are of a source with their fixes, and the image is of one
 // without. So names that compilers number by their order do not mean the same in both.
 
-var number = regexp.MustCompile(`\.[0-9]+`)
+var number = lazyregexp.New(`\.[0-9]+`)
 
 // numbered tells of a local symbol that its name has a number which an image that carries patches may have for another one.
 func (m *matcher) numbered(s *lpelf.Symbol) bool {
-	return len(m.im.Patches()) > 0 && s.Bind == elf.STB_LOCAL && s.Section != elf.SHN_UNDEF && number.MatchString(s.Name)
+	return len(m.im.Patches()) > 0 && s.Bind == elf.STB_LOCAL && s.Section != elf.SHN_UNDEF && number().MatchString(s.Name)
 }
 
 // alike lists where the variables of an object's source are that have a name of that kind, whatever its number.
 func (m *matcher) alike(s *lpelf.Symbol) []uint64 {
-	stem := number.ReplaceAllString(s.Name, "")
+	stem := number().ReplaceAllString(s.Name, "")
 	var out []uint64
 	for _, l := range m.im.Locals(m.block) {
-		if l.Type == elf.STT_OBJECT && number.ReplaceAllString(l.Name, "") == stem && !slices.Contains(out, l.Value) {
+		if l.Type == elf.STT_OBJECT && number().ReplaceAllString(l.Name, "") == stem && !slices.Contains(out, l.Value) {
 			out = append(out, l.Value)
 		}
 	}
