@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"lpatch/pkg/diff"
-	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
 )
 
 // Where the image carries patches (image.Carry), the old objects are of a source with their fixes, and the image is of one
