@@ -138,7 +138,7 @@ func (l *linker) followAll() {
 func (l *linker) follow(c *chunk) {
 	obj := c.in.Diff.New
 	if err := obj.DecodeError(c.sec); c.kind == kindText && err != nil {
-		l.refuse(c.in, c.name, "undecodable-code", "the new code does not decode: %v; report it, or leave this function out", err)
+		l.refuse(c.in, l.functionOf(c), "undecodable-code", "the new code does not decode: %v; report it, or leave this function out", err)
 		return
 	}
 	if c.sec.Flags&elf.SHF_TLS != 0 {
@@ -153,7 +153,7 @@ func (l *linker) follow(c *chunk) {
 			continue
 		}
 		if r.Off+uint64(r.Type.Size) > uint64(len(c.data)) {
-			l.refuse(c.in, c.name, "damaged-object", "a relocation at %#x reaches beyond the section; build the object again", r.Off)
+			l.refuse(c.in, l.functionOf(c), "damaged-object", "a relocation at %#x reaches beyond the section; build the object again", r.Off)
 			continue
 		}
 		if relaxed = c.kind == kindText && l.relaxTLS(c, r); !relaxed {
