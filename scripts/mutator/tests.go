@@ -126,6 +126,7 @@ func findNamed(found map[string][]test, dir, name string) error {
 				add(found, w, whole)
 				if row := rowName(path); parts && row != "" && !strings.Contains(row, "/") {
 					add(found, w, test{dir, pattern(f.Name.Name, row)})
+					add(found, w, test{dir, pattern(f.Name.Name) + "/.*/" + pattern(row)}) // by compilers, too
 				}
 			}
 		})
