@@ -47,7 +47,7 @@ func run(list bool, only, page string, dirs []string) error {
 	}
 	if list {
 		for _, r := range some {
-			fmt.Printf("%s:%d %s: %d tests\n", r.file, r.line, r.code, len(r.tests(tests)))
+			fmt.Printf("%s:%d %s: %d tests%s\n", r.file, r.line, r.code, len(r.tests(tests)), map[bool]string{true: ", cannot be taken out alone"}[r.whole])
 		}
 		return nil
 	}

@@ -23,7 +23,7 @@ type rule struct {
 	file  string // below the repository
 	line  int
 	code  string
-	whole bool // nothing decides about it, or not alone: it cannot be taken out
+	whole bool // it cannot be taken out alone
 
 	tried  bool
 	missed string // by this test
@@ -116,14 +116,24 @@ func (s *source) find(codes map[string]bool, nr *int) error {
 		*nr++
 		r := &rule{nr: *nr, file: s.file, line: fset.Position(lit.Pos()).Line, code: code}
 		s.rules = append(s.rules, r)
-		conditions, statement := around(path)
-		for _, c := range conditions {
-			s.put = append(s.put, insertion{at(c.Pos()), fmt.Sprintf("%s.Rule(%d, ", switchName, r.nr)}, insertion{at(c.End()), ")"})
+		w := around(path)
+		put := func(p token.Pos, format string, args ...any) {
+			s.put = append(s.put, insertion{at(p), fmt.Sprintf(format, args...)})
 		}
-		if statement != nil {
-			s.put = append(s.put, insertion{at(statement.Pos()), fmt.Sprintf("if %s.Rule(%d, true) { ", switchName, r.nr)}, insertion{at(statement.End()), " }"})
+		switch {
+		case w.conditions != nil:
+			for _, c := range w.conditions {
+				put(c.Pos(), "%s.Rule(%d, ", switchName, r.nr)
+				put(c.End(), ")")
+			}
+		case w.result != nil:
+			put(w.statement.Pos(), "if !%s.Rule(%d, true) { return *new(%s) }; ", switchName, r.nr, s.text[at(w.result.Pos()):at(w.result.End())])
+		case w.statement != nil:
+			put(w.statement.Pos(), "if %s.Rule(%d, true) { ", switchName, r.nr)
+			put(w.statement.End(), " }")
+		default:
+			r.whole = true
 		}
-		r.whole = conditions == nil && statement == nil
 	})
 	if len(s.put) > 0 {
 		s.put = append(s.put, insertion{at(file.Name.End()), "; import " + switchName + " " + strconv.Quote("lpatch/"+switchDir)})
@@ -154,34 +164,53 @@ func gives(path []ast.Node) bool {
 	return false
 }
 
-// around returns the nearest conditions that decide whether the end of a path is reached: of an if, or of a case of a switch
-// without a tag. Where there are none, or the rule is for all that no other case is for, it returns the statement that refuses.
-func around(path []ast.Node) ([]ast.Expr, ast.Stmt) {
-	var statement ast.Stmt
+// surroundings are what decides whether a refusal is given: the nearest conditions, of an if or of a case of a switch without a
+// tag. Where there are none, or the refusal is for all that no other case is for, it is the statement that refuses, with the
+// type of the result if that returns it.
+type surroundings struct {
+	conditions []ast.Expr
+	statement  ast.Stmt
+	result     ast.Expr
+}
+
+func around(path []ast.Node) (s surroundings) {
 	for i := len(path) - 2; i > 0; i-- {
 		switch n := path[i].(type) {
 		case *ast.FuncDecl:
-			return nil, statement
-		case *ast.ExprStmt:
-			statement = n
+			return s.in(n.Type)
+		case *ast.FuncLit:
+			if s.statement != nil {
+				return s.in(n.Type)
+			}
+		case *ast.ExprStmt, *ast.ReturnStmt:
+			s.statement = n.(ast.Stmt)
+		case *ast.AssignStmt:
+			if n.Tok == token.ASSIGN {
+				s.statement = n
+			}
 		case *ast.IfStmt:
 			if path[i+1] == n.Body {
-				return []ast.Expr{n.Cond}, nil
-			}
-			if path[i+1] == n.Else {
-				return nil, statement
+				return surroundings{conditions: []ast.Expr{n.Cond}}
 			}
 		case *ast.CaseClause:
-			s, ok := path[i-2].(*ast.SwitchStmt)
-			if ok && s.Tag == nil && len(n.List) > 0 {
-				return n.List, nil
-			}
-			if statement != nil {
-				return nil, statement
+			if sw, ok := path[i-2].(*ast.SwitchStmt); ok && sw.Tag == nil && len(n.List) > 0 {
+				return surroundings{conditions: n.List}
 			}
 		}
 	}
-	return nil, nil
+	return surroundings{}
+}
+
+// in adds the type of the result of the function.
+func (s surroundings) in(f *ast.FuncType) surroundings {
+	if _, returns := s.statement.(*ast.ReturnStmt); !returns {
+		return s
+	}
+	if f.Results == nil || len(f.Results.List) != 1 || len(f.Results.List[0].Names) > 1 {
+		return surroundings{}
+	}
+	s.result = f.Results.List[0].Type
+	return s
 }
 
 // switchable is the file with all its rules, each of which Rule can take out.

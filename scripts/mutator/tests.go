@@ -119,14 +119,13 @@ func findNamed(found map[string][]test, dir, name string) error {
 		}
 		whole := test{dir, pattern(f.Name.Name)}
 		add(found, strings.TrimSuffix(name, "_test.go"), whole)
-		parts := hasParts(f)
+		parts := partsOf(f)
 		walk(f.Body, func(path []ast.Node) {
 			value := stringOf(path[len(path)-1])
 			for _, w := range word.FindAllString(value, -1) {
 				add(found, w, whole)
-				if row := rowName(path); parts && row != "" && !strings.Contains(row, "/") {
-					add(found, w, test{dir, pattern(f.Name.Name, row)})
-					add(found, w, test{dir, pattern(f.Name.Name) + "/.*/" + pattern(row)}) // by compilers, too
+				if row := rowName(path); parts != "" && row != "" && !strings.Contains(row, "/") {
+					add(found, w, test{dir, pattern(f.Name.Name) + parts + pattern(row)})
 				}
 			}
 		})
@@ -165,12 +164,23 @@ func rowName(path []ast.Node) string {
 	return ""
 }
 
-// hasParts tells whether a test has parts, each for a line of a table.
-func hasParts(f *ast.FuncDecl) bool {
-	found := false
+// partsOf is what go test -run takes between the names of a test and of a line of its table: there is one more part where the
+// name of a compiler is in front. It is "" for a test without parts.
+func partsOf(f *ast.FuncDecl) (between string) {
 	walk(f.Body, func(path []ast.Node) {
-		call, ok := path[len(path)-1].(*ast.SelectorExpr)
-		found = found || ok && call.Sel.Name == "Run"
+		call, ok := path[len(path)-1].(*ast.CallExpr)
+		if !ok || len(call.Args) != 2 {
+			return
+		}
+		if to, ok := call.Fun.(*ast.SelectorExpr); !ok || to.Sel.Name != "Run" {
+			return
+		}
+		between = "/"
+		walk(call.Args[0], func(path []ast.Node) {
+			if stringOf(path[len(path)-1]) == "/" {
+				between = "/.*/"
+			}
+		})
 	})
-	return found
+	return between
 }
