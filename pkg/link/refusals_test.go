@@ -27,6 +27,7 @@ type fix struct {
 	newflags string // of the new object, if others
 	ldflags  string // if not -pie
 	damage   func(new *diff.Object)
+	gone     bool   // the library, when the patch is made
 	want     string // the refusal
 }
 
@@ -135,6 +136,11 @@ func (x *fix) link(t *testing.T) string {
 		linked = append(linked, "-Wl,--no-as-needed", "./libthere.so", "-Wl,-rpath,$ORIGIN")
 	}
 	run(linked...)
+	if x.gone {
+		if err := os.Remove(filepath.Join(dir, "libthere.so")); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return x.refusal(t, dir)
 }
 
