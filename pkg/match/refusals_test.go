@@ -34,6 +34,10 @@ func TestRefusals(t *testing.T) {
 			want: "1/x.o: x.c was linked 2 times into prog, and the old data fits more than one of them; no patch can tell them apart [object-ambiguous]",
 		},
 		{
+			name: "code twice", linked: []string{large + "static " + mix + "int (*a)(int) = mix;", "extern " + large + "static " + mix + "int (*b)(int) = mix;"}, asked: []string{large + "static " + mix + "int (*a)(int) = mix;"},
+			want: "1/x.o: mix: x.c was linked 2 times into prog, and the old code fits more than one of them; no patch can tell them apart [object-ambiguous]",
+		},
+		{
 			name: "other data", linked: []string{"int v = 5;"}, asked: []string{"int v = 6;"},
 			want: "1/x.o: v: the initial value of the variable in the old object is not what prog has; the old objects must be built from the target's source [target-differs]",
 		},

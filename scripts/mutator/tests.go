@@ -22,30 +22,24 @@ type test struct{ pkg, run string }
 // tests are those that may miss the rule, the quickest first: lines of tables, small fixes and programs that name its code, the
 // tests that name it, and the ones in the test file beside it.
 func (r *rule) tests(found map[string][]test) []test {
-	part := func(t test) bool { return strings.Contains(t.run, "/") }
-	own := func(t test) bool { return t.pkg == filepath.Dir(r.file) }
-	program := func(t test) bool { return t.pkg == "test/patches/programs" }
+	cost := func(t test) int {
+		n := slices.Index([]string{filepath.Dir(r.file), "test/patches", "test/patches/programs"}, t.pkg)
+		if n < 0 {
+			n = 3
+		}
+		if !strings.Contains(t.run, "/") {
+			n += 4
+		}
+		return n
+	}
 	all := slices.Clone(found[r.code])
-	slices.SortStableFunc(all, func(a, b test) int {
-		return cmp.Or(boolOrder(part(a), part(b)), boolOrder(own(a), own(b)), boolOrder(!program(a), !program(b)))
-	})
+	slices.SortStableFunc(all, func(a, b test) int { return cmp.Compare(cost(a), cost(b)) })
 	for _, t := range found[strings.TrimSuffix(r.file, ".go")] {
 		if !slices.Contains(all, t) {
 			all = append(all, t)
 		}
 	}
 	return all
-}
-
-// boolOrder sorts what is true to the front.
-func boolOrder(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case a:
-		return -1
-	}
-	return 1
 }
 
 // findTests returns tests by the codes that they name, and by the file without its extension that they stand beside: those of

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,15 +100,21 @@ func (t *trier) run(this test, nr int) (out []byte, seen map[int]bool, failed bo
 	return out, seen, failed, nil
 }
 
-// try runs the tests in which the rule refuses something until one fails without it. Tests that ran for another rule come
-// first: of them it is known.
+// try runs the tests in which the rule refuses something until one fails without it. Tests of which that is
+// known, because they ran for another rule, come first.
 func (t *trier) try(r *rule, tests []test) (string, error) {
 	r.tried = true
 	if r.whole {
 		return "SURVIVED: it cannot be taken out alone", nil
 	}
 	tests = slices.Clone(tests)
-	slices.SortStableFunc(tests, func(a, b test) int { return boolOrder(t.with[a] != nil, t.with[b] != nil) })
+	unknown := func(this test) int {
+		if t.with[this][r.nr] {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(tests, func(a, b test) int { return cmp.Compare(unknown(a), unknown(b)) })
 	tried := 0
 	for _, this := range tests {
 		seen, err := t.rulesOf(this)
