@@ -71,7 +71,15 @@ func findTests(dirs []string) (map[string][]test, error) {
 		return nil, err
 	}
 	for _, c := range cases {
-		for _, code := range c.AllCodes() {
+		codes := c.AllCodes()
+		if c.Script != "" { // which says itself what it expects
+			text, err := os.ReadFile(filepath.Join(c.Dir, c.Script))
+			if err != nil {
+				return nil, err
+			}
+			codes = word.FindAllString(string(text), -1)
+		}
+		for _, code := range codes {
 			add(found, code, test{"test/patches/programs", pattern("TestPrograms", c.Name)})
 		}
 	}

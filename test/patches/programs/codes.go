@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// AllCodes are the codes that any run of the case, or its script, says it must be refused with.
+// AllCodes are the codes that any run of the case must be refused with.
 func (c *Case) AllCodes() []string {
 	all := slices.Clone(c.Codes)
 	for _, r := range c.Runs {
