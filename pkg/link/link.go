@@ -141,10 +141,6 @@ func (l *linker) follow(c *chunk) {
 		l.refuse(c.in, l.functionOf(c), "undecodable-code", "the new code does not decode: %v; report it, or leave this function out", err)
 		return
 	}
-	if c.sec.Flags&elf.SHF_TLS != 0 {
-		l.refuse(c.in, c.name, "new-tls", "a new thread-local variable has no room in the threads that run; use ordinary storage")
-		return
-	}
 	l.checkCaller(c)
 	relaxed := false
 	for _, r := range obj.Refs(c.sec) {

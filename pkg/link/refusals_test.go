@@ -84,6 +84,14 @@ func TestRefusals(t *testing.T) {
 			want: "x.o: __gcc_personality_v0: prog has no word with the address of this symbol, which the exception tables of the new code need; leave the handler or the cleanup out [import-not-in-image]",
 		},
 		{
+			name: "thread-local data without a name", old: call, new: `int f(int x) { int n; asm(".pushsection .tdata.n,\"awT\",@progbits; .long 1; .popsection; mov %%fs:.tdata.n@tpoff, %0" : "=r"(n)); return x * 5 + n; }`,
+			want: "x.o: .text.f: the new code uses thread-local data without a name; use ordinary storage [new-tls]",
+		},
+		{
+			name: "code without a name", old: call, new: `int f(int x) { asm(".pushsection .text.n,\"ax\",@progbits; 1: ret; .popsection; call 1b"); return x * 5; }`,
+			want: "x.o: .text.f: the new code refers into .text.n, which has no function symbol; compile with -ffunction-sections [inner-reference]",
+		},
+		{
 			name: "relocation behind the end", old: call, new: noinline + "NI static int added(int x) { return x * 3; } int f(int x) { return added(x) + 1; }",
 			damage: func(new *diff.Object) {
 				s := new.SectionOf(new.Lookup("f"))
