@@ -17,6 +17,10 @@ func TestImportRefusals(t *testing.T) {
 			want: "x.o: there: prog does not import this symbol, and to look for it all libraries are needed; not found: libthere.so, which prog needs. Name them, as the target has them mapped, with --lib [import-library-missing]",
 		},
 		{
+			name: "library broken", lib: library, old: call, new: calls, broken: true,
+			want: "x.o: there: the target does not import this symbol, and its libraries cannot be read: libthere.so: truncated: 4 bytes do not hold an ELF header; get the file again [import-library-missing]",
+		},
+		{
 			name: "weak function", old: call, new: "int there(void) __attribute__((weak)); int f(int x) { return there ? there() : x * 7; }", cflags: "-fPIC", ldflags: "-shared",
 			want: "x.o: there: prog does not import this weak symbol, so whether the program defines it is not known; avoid it [import-weak]",
 		},

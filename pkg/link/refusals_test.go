@@ -28,6 +28,7 @@ type fix struct {
 	ldflags  string // if not -pie
 	damage   func(new *diff.Object)
 	gone     bool   // the library, when the patch is made
+	broken   bool   // the library, which --lib names
 	want     string // the refusal
 }
 
@@ -184,7 +185,17 @@ func (x *fix) refusal(t *testing.T, dir string) string {
 	if x.damage != nil {
 		x.damage(res.New)
 	}
-	_, err = Link(im, []*Input{{Diff: res, Loc: loc}}, nil, patch.Spec{Format: patch.FormatVersion, Name: "test", Tool: "test"}, Options{})
+	var opts Options
+	if x.broken {
+		lib := filepath.Join(dir, "libthere.so")
+		if err := os.WriteFile(lib, []byte("\x7fELF"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if opts.Scope, err = NewScope(im.Image, []string{lib}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = Link(im, []*Input{{Diff: res, Loc: loc}}, nil, patch.Spec{Format: patch.FormatVersion, Name: "test", Tool: "test"}, opts)
 	var refusals diff.Refusals
 	if !errors.As(err, &refusals) {
 		t.Fatalf("not refused: %v", err)
