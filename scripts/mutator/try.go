@@ -156,13 +156,15 @@ func (t *trier) rulesOf(this test) (map[int]bool, error) {
 
 var failure = regexp.MustCompile(`(?m)^ *--- FAIL: (\S+)`)
 
-// failing is the part of a test that failed.
+// failing is the smallest part of a test that failed.
 func failing(out []byte, run string) string {
 	name := strings.NewReplacer("^", "", "$", "", `\`, "").Replace(run)
+	whole, _, _ := strings.Cut(name, "/")
+	longest := ""
 	for _, m := range failure.FindAllSubmatch(out, -1) {
-		if part := string(m[1]); strings.HasPrefix(part, name) {
-			name = part
+		if part := string(m[1]); strings.HasPrefix(part, whole) && len(part) > len(longest) {
+			longest = part
 		}
 	}
-	return name
+	return cmp.Or(longest, name)
 }

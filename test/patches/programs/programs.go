@@ -47,7 +47,7 @@ type Run struct {
 	Needs   []string `json:"needs"`
 	How     string   `json:"how"`
 	Refusal *bool    `json:"refusal"`
-	Codes   []string `json:"codes"` // if other than the case's; [] for none
+	Codes   []string `json:"codes"` // if other than the case's
 	Objects []string `json:"objects"`
 }
 
