@@ -3,7 +3,8 @@
  * The function of victim.c that is patched, in a file of its own so that no caller inlines it. With FIXED it is the
  * corrected one, which brings all that a first patch may need: a new function, a new static variable, a table of
  * strings, a string, an import that the program has, imports that it does not have (swab() of libc, cbrt() of libm, except
- * with STATIC), an existing static function and an existing static variable.
+ * with STATIC), an existing static function and an existing static variable. FIXED_AGAIN is a fix upon that one, which uses what
+ * is new in it.
  *
  * As built it calls nothing: a return address that it left on the stack of a thread that then sleeps above it would look
  * like one in use, and the thread like one that is in the function.
@@ -30,6 +31,10 @@ int same(const char *a, const char *b)
 	salt = stir(salt, *a);
 	return !strcmp(a, b);
 }
+
+#ifdef FIXED_AGAIN
+#define FIXED
+#endif
 
 #ifdef FIXED
 static int fixed_calls;
@@ -63,6 +68,10 @@ int value(int x)
 #ifdef FIXED
 	salt = stir(salt, x);
 	fixed_calls++;
+#ifdef FIXED_AGAIN
+	if (fixed_calls > 1) /* so it is the variable that there was */
+		return x + index_of("two") + imported() + 10;
+#endif
 	return x + index_of(fixed_calls ? "two" : "none") + imported();
 #else
 	unsigned int h = salt;
