@@ -7,7 +7,7 @@ func TestNew(t *testing.T) {
 	if !expr().MatchString("aa") || expr().MatchString("ab") {
 		t.Error("another expression")
 	}
-	if expr() != expr() {
+	if first, second := expr(), expr(); first != second {
 		t.Error("it is compiled twice")
 	}
 	defer func() {
