@@ -17,18 +17,19 @@ import (
 
 // linker holds a patch in the making. Everything is kept in the order of discovery, which depends on the input only.
 type linker struct {
-	im       *match.Target
-	scope    *Scope
-	inputs   []*Input
-	values   []*Value              // by address
-	defs     map[string]definition // global symbols that only the new objects define
-	oldNames map[string]bool       // symbols of the old objects, once asked for
-	opts     Options
-	leads    map[*Input]match.Leads // see leadsIn
-	others   []match.Leads          // see otherLeads
-	chunks   []*chunk
-	work     []*chunk // chunks whose references are to be followed
-	refusals diff.Refusals
+	im        *match.Target
+	scope     *Scope
+	inputs    []*Input
+	values    []*Value              // by address
+	defs      map[string]definition // global symbols that only the new objects define
+	oldNames  map[string]bool       // symbols of the old objects, once asked for
+	saidByOld map[string]bool       // whether an old object has a global symbol of a name, or refers to one: unsaid
+	opts      Options
+	leads     map[*Input]match.Leads // see leadsIn
+	others    []match.Leads          // see otherLeads
+	chunks    []*chunk
+	work      []*chunk // chunks whose references are to be followed
+	refusals  diff.Refusals
 
 	bySection map[*lpelf.Section]*chunk
 	literals  map[literalKey]*chunk

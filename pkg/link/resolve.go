@@ -96,6 +96,9 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 	}
 	if old == nil {
 		if g := l.im.Global(s.Name); g != nil && s.Bind != elf.STB_LOCAL {
+			if l.unsaid(in, g) {
+				return dest{}, false, false
+			}
 			d, ok = l.entry(in, g, g.Value)
 			return d, true, ok
 		}
@@ -208,6 +211,9 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 		return d.add(r.Add), ok
 	}
 	if g := l.im.Versioned(r.Sym); g != nil {
+		if l.unsaid(c.in, g) {
+			return dest{}, false
+		}
 		d, ok := l.entry(c.in, g, g.Value)
 		return d.add(r.Add), ok
 	}

@@ -106,7 +106,14 @@ func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, 
 			l.refuse(c.in, r.Sym.Name, "tls-changed", "the variable is not thread-local in %s; give it another name", l.im.Path)
 			return nil, 0, false
 		}
+		if g != nil && l.unsaid(c.in, g) {
+			return nil, 0, false
+		}
 		return g, add, true
+	}
+	if _, _, err := c.in.Loc.Address(old); err != nil {
+		l.refuse(c.in, r.Sym.Name, "symbol-ambiguous", "%v; no patch can tell them apart", err)
+		return nil, 0, false
 	}
 	locals := c.in.Loc.Locals(old)
 	if len(locals) != 1 {

@@ -1,12 +1,14 @@
 package link
 
 import (
+	"debug/elf"
 	"fmt"
 	"slices"
 
 	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
+	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
 )
 
@@ -204,4 +206,26 @@ func (l *linker) referUpon(spec *patch.Spec, first int) {
 func (l *linker) inPatch(addr uint64) bool {
 	_, _, inside := l.im.InPatch(addr)
 	return inside
+}
+
+// unsaid refuses a global symbol of the target that no old object names. The source with the fixes before may not have it any
+// more, and then what has the name in the new source is another thing.
+func (l *linker) unsaid(in *Input, g *lpelf.Symbol) bool {
+	if len(l.im.Patches()) == 0 || l.inPatch(g.Value) {
+		return false
+	}
+	if l.saidByOld == nil {
+		l.saidByOld = map[string]bool{}
+		for _, o := range l.opts.Olds() {
+			for _, s := range o.Symbols {
+				l.saidByOld[s.Name] = l.saidByOld[s.Name] || s.Bind != elf.STB_LOCAL
+			}
+		}
+	}
+	if l.saidByOld[g.Name] {
+		return false
+	}
+	l.refuse(in, g.Name, "on-unnamed", "the target has this, but no old object names it, so a patch that is applied may have removed it and this may be another one; "+
+		"give all objects of the source with the fixes before, or give what is new another name")
+	return true
 }

@@ -2,8 +2,10 @@ package match
 
 import (
 	"debug/elf"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lazyregexp"
@@ -13,19 +15,41 @@ import (
 // Where the image carries patches (image.Carry), the old objects are of a source with their fixes, and the image is of one
 // without. So names that compilers number by their order do not mean the same in both.
 
-var number = lazyregexp.New(`\.[0-9]+`)
+var (
+	number = lazyregexp.New(`\.[0-9]+`)
+	// ofFunction matches names of variables that belong to a function, of which there may be several: count.1, four.count, and
+	// C++'s mangled _ZZ4fourvE5count_0.
+	ofFunction = lazyregexp.New(`.\.|^_Z(GV|TH|TW|GR)?Z`)
+	// local matches names of functions that compilers number.
+	local         = lazyregexp.New(`\.[0-9]+|^_ZZ`)
+	discriminator = lazyregexp.New(`_[0-9]+_?$`)
+)
 
-// numbered tells of a local symbol that its name has a number which an image that carries patches may have for another one.
+// numbered tells of a symbol that its name has a number, or none where others have one, and that an image that carries patches
+// may have that name for another one.
 func (m *matcher) numbered(s *lpelf.Symbol) bool {
-	return len(m.im.Patches()) > 0 && s.Bind == elf.STB_LOCAL && s.Section != elf.SHN_UNDEF && number().MatchString(s.Name)
+	if len(m.im.Patches()) == 0 || s.Section == elf.SHN_UNDEF {
+		return false
+	}
+	if s.IsFunc() {
+		return s.Bind == elf.STB_LOCAL && local().MatchString(s.Name)
+	}
+	return ofFunction().MatchString(s.Name)
+}
+
+// stem is a name without what numbers it.
+func stem(name string) string {
+	if rest, ok := strings.CutPrefix(name, "_Z"); ok && ofFunction().MatchString("_Z"+rest) {
+		return discriminator().ReplaceAllString(name, "")
+	}
+	return number().ReplaceAllString(name, "")
 }
 
 // alike lists where the variables of an object's source are that have a name of that kind, whatever its number.
 func (m *matcher) alike(s *lpelf.Symbol) []uint64 {
-	stem := number().ReplaceAllString(s.Name, "")
 	var out []uint64
 	for _, l := range m.im.Locals(m.block) {
-		if l.Type == elf.STT_OBJECT && number().ReplaceAllString(l.Name, "") == stem && !slices.Contains(out, l.Value) {
+		if l.Type == s.Type && stem(l.Name) == stem(s.Name) && !slices.Contains(out, l.Value) {
 			out = append(out, l.Value)
 		}
 	}
@@ -48,9 +72,12 @@ func (m *matcher) doubt(s *lpelf.Symbol) error {
 	if _, bound := m.bound[s]; bound || len(m.im.Patches()) == 0 {
 		return nil
 	}
-	if m.numbered(s) && s.Type == elf.STT_OBJECT && len(m.alike(s)) > 1 {
+	if m.numbered(s) && !s.IsFunc() {
 		m.askUsers(s)
-		return nil // of several it is refused
+		if _, bound := m.bound[s]; !bound {
+			return errors.New("no code that the target has as it was tells which of its variables this one is: the source with the fixes before need not give it the name that the target has")
+		}
+		return nil
 	}
 	switch {
 	case s.Bind != elf.STB_LOCAL && m.im.Doubted(s.Name):

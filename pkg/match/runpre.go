@@ -165,7 +165,7 @@ func (m *matcher) addresses(s *lpelf.Symbol) []uint64 {
 		return []uint64{a}
 	}
 	var out []uint64
-	if m.numbered(s) && s.Type == elf.STT_OBJECT {
+	if m.numbered(s) && s.Type == elf.STT_OBJECT && s.Bind == elf.STB_LOCAL {
 		return m.alike(s)
 	}
 	if m.isLateHidden(s) {

@@ -96,7 +96,7 @@ func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 	addrs := m.addresses(s)
 	for _, a := range addrs {
 		if a == addr {
-			if len(addrs) > 1 {
+			if len(addrs) > 1 || m.numbered(s) {
 				m.bind(s, addr) // several statics of one name: the code says which
 			}
 			return true
@@ -243,6 +243,9 @@ func (m *matcher) tlsIs(r diff.Ref, off int64) bool {
 func (m *matcher) tlsAt(r diff.Ref, value uint64) bool {
 	value -= uint64(tlsAdd(r))
 	if s := m.tlsSymbol(r); s != nil {
+		if s.Value == value && m.numbered(r.Sym) {
+			m.bind(r.Sym, value)
+		}
 		return s.Value == value
 	}
 	tls := m.im.TLS()

@@ -2,7 +2,7 @@
 # upon it. With both, the old program must print what the newest prints. exit 0: right.
 set -u
 fail() { echo "$what: $*"; exit 1; }
-gcc -O1 -fPIC -c "$CASE/load.c" -o load.o || exit 9
+gcc -O1 -fPIC -c "$CASE/../on/load.c" -o load.o || exit 9
 # program, how it ends (built, or the code of a refusal), compiler, flags, flags of the link, options of lpctl
 while read -r src end cc flags; do
 	case $src in "#"*|"") continue;; esac
