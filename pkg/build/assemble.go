@@ -57,8 +57,8 @@ func againFor(src string) string {
 // asValues are options of assemblers that take the next argument.
 var asValues = map[string]bool{"-o": true, "-I": true, "--defsym": true, "-defsym": true, "--MD": true, "-MD": true, "--debug-prefix-map": true, "-f": true, "-l": true, "-i": true, "-p": true, "-F": true, "-MF": true, "-MT": true, "-MQ": true}
 
-// assemble runs an assembler, and records the object.
-func assemble(real string, args []string) (int, error) {
+// parseAssembler reads the arguments of an assembler. There is no source if it only says something of itself.
+func parseAssembler(args []string) step {
 	s := step{compile: true, all: expand(args), output: "a.out"}
 	for i := 0; i < len(s.all); i++ {
 		a := s.all[i]
@@ -71,13 +71,23 @@ func assemble(real string, args []string) (int, error) {
 		case strings.HasPrefix(a, "-o") && len(a) > 2:
 			s.output = a[2:]
 		case a == "--version" || a == "-version" || a == "--help" || a == "-v":
-			return run(real, args)
+			s.sources = nil
+			return s
 		case a == "-" || a == "--" || !strings.HasPrefix(a, "-"):
 			s.sources = append(s.sources, strings.Replace(a, "--", "-", 1))
 		}
 	}
 	if len(s.sources) == 0 {
 		s.sources = []string{"-"}
+	}
+	return s
+}
+
+// assemble runs an assembler, and records the object.
+func assemble(real string, args []string) (int, error) {
+	s := parseAssembler(args)
+	if len(s.sources) == 0 {
+		return run(real, args)
 	}
 	if err := errors.Join(s.checkPlace(), s.keepInput()); err != nil {
 		return 0, err
@@ -103,15 +113,7 @@ func (s *step) assembleAgain(real, again string) error {
 	if err != nil {
 		return err
 	}
-	args := slices.Clone(s.all)
-	for i, a := range args {
-		if a == s.sources[0] && (i == 0 || !asValues[args[i-1]]) {
-			args[i] = again
-		}
-	}
-	if !slices.Contains(args, again) {
-		args = append(args, again)
-	}
+	args := s.withInput(again)
 	return recordMade(s.output, data, func(tmp string) error {
 		status, err := run(real, append(args, "-o", tmp))
 		if status != 0 {
@@ -119,6 +121,20 @@ func (s *step) assembleAgain(real, again string) error {
 		}
 		return err
 	})
+}
+
+// withInput are the arguments of an assembler with another file in the place of its source.
+func (s *step) withInput(file string) []string {
+	args := slices.Clone(s.all)
+	for i, a := range args {
+		if a == s.sources[0] && (i == 0 || !asValues[args[i-1]]) {
+			args[i] = file
+		}
+	}
+	if !slices.Contains(args, file) {
+		args = append(args, file)
+	}
+	return args
 }
 
 // recordMade records an object for the patch in the place of that which the build made, which is data.

@@ -30,20 +30,11 @@ const imagesDir = ".images"
 type keptImage struct {
 	File string `json:"file,omitempty"` // below the directory of the objects
 	Why  string `json:"why,omitempty"`  // there is none
-	// Plain tells that it is made as the package wants it, and not of sections for each function.
-	Plain bool `json:"plain,omitempty"`
-}
-
-func (k keptImage) kind() string {
-	if k.Plain {
-		return "as the package is"
-	}
-	return "from objects with a section for each function"
 }
 
 // imageOf does a link that has made f, with that sum, once more.
 func (s *step) imageOf(real string, args []string, f *lpelf.File, sum string, lto bool) keptImage {
-	k := keptImage{Plain: os.Getenv(shimTwiceEnv) != ""}
+	k := keptImage{}
 	switch {
 	case lto:
 		k.Why = "it is linked with link-time optimisation, which gives static functions and variables other names"
@@ -179,13 +170,20 @@ type imagePair struct {
 	newDir   string
 }
 
-// images are the links of a target in both builds. One that made exactly the target counts alone.
+// images are the links of a target in both builds. One that made exactly the target counts alone, unless only one build does it: that of
+// packages links a library once more as it installs it.
 func (l *Links) images(target identity) []imagePair {
-	var out []imagePair
 	olds := slices.DeleteFunc(slices.Clone(l.old.records), func(r linkRecord) bool { return !r.Identity.same(target) })
-	if exact := slices.DeleteFunc(slices.Clone(olds), func(r linkRecord) bool { return target.BuildID == "" || r.Identity.BuildID != target.BuildID }); len(exact) > 0 {
-		olds = exact
+	exact := slices.DeleteFunc(slices.Clone(olds), func(r linkRecord) bool { return target.BuildID == "" || r.Identity.BuildID != target.BuildID })
+	if pairs := l.pairs(exact); len(pairs) > 0 {
+		return pairs
 	}
+	return l.pairs(olds)
+}
+
+// pairs are old links and the new ones of the same outputs.
+func (l *Links) pairs(olds []linkRecord) []imagePair {
+	var out []imagePair
 	for _, o := range olds {
 		for _, n := range l.new.records {
 			if n.Output == o.Output {
@@ -239,9 +237,6 @@ func (p imagePair) compare(carried closedworld.Carried) (r *closedworld.Report, 
 	}
 	if p.old.File == "" || p.new.File == "" {
 		return nil, "it was built by an lpctl that kept none", nil
-	}
-	if p.old.Plain != p.new.Plain {
-		return nil, fmt.Sprintf("the old one was linked %s, the new one %s", p.old.kind(), p.new.kind()), nil
 	}
 	old, err := readImage(p.oldDir, p.old)
 	if err != nil {

@@ -150,7 +150,7 @@ func (p *packager) buildOld(ctx context.Context) error {
 	if err := p.root.Unpack(ctx, p.old, p.dsc, p.old.BuildPath()); err != nil {
 		return err
 	}
-	objects, seconds, err := p.build(ctx, "binary-arch", true)
+	objects, seconds, err := p.build(ctx, "binary-arch")
 	if err != nil {
 		return err
 	}
@@ -164,9 +164,9 @@ func (p *packager) buildOld(ctx context.Context) error {
 	return os.Rename(objects, p.path("old"))
 }
 
-// build runs a target of debian/rules with the shims, and returns the folder of the objects. With twice the build makes the
-// stock files at the same time.
-func (p *packager) build(ctx context.Context, target string, twice bool) (objects string, seconds float64, err error) {
+// build runs a target of debian/rules with the shims, and returns the folder of the objects. The build makes what it would make without:
+// of the older source the stock files, and of both the linked images that are compared.
+func (p *packager) build(ctx context.Context, target string) (objects string, seconds float64, err error) {
 	const inner = "/build/lpctl"
 	outer := filepath.Join(p.root.Dir, inner)
 	if err := os.RemoveAll(outer); err != nil {
@@ -189,7 +189,7 @@ func (p *packager) build(ctx context.Context, target string, twice bool) (object
 	}
 	s := shims{
 		bin: inner + "/bin", objects: inner + "/objects", root: p.old.BuildPath(), origin: p.old.BuildPath(),
-		path: "/usr/sbin:/usr/bin:/sbin:/bin", twice: twice,
+		path: "/usr/sbin:/usr/bin:/sbin:/bin", twice: true,
 	}
 	job := deb.BuildJob(p.old.BuildPath(), target, p.o.Jobs)
 	if err := s.write(filepath.Join(outer, "bin"), nil); err != nil {
@@ -219,7 +219,7 @@ func (p *packager) build(ctx context.Context, target string, twice bool) (object
 
 func (p *packager) buildNew(ctx context.Context) error {
 	p.o.Progress.Say("building it with the fixes")
-	objects, seconds, err := p.build(ctx, "build-arch", false)
+	objects, seconds, err := p.build(ctx, "build-arch")
 	if err != nil {
 		return err
 	}

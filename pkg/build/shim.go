@@ -60,8 +60,13 @@ func makeShims(bin, self string, dirs []string) error {
 			}
 		}
 	}
-	wrappers := filepath.Join(bin, wrapperBin)
-	return errors.Join(os.Mkdir(wrappers, 0o700), os.Symlink(self, filepath.Join(wrappers, ltoWrapper)))
+	for dir, name := range map[string]string{wrapperBin: ltoWrapper, splitBin: asName} {
+		dir = filepath.Join(bin, dir)
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Symlink(self, filepath.Join(dir, name))); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // env returns the variables of the build where names in PATH are all that there is.
@@ -113,6 +118,9 @@ func shim(args []string) (int, error) {
 		return runTool(toolKind(kind), args[3], args[5:], takeVariables(args[1]))
 	case ltoWrapper:
 		return wrapLTO(args[1:])
+	}
+	if filepath.Base(args[0]) == asName && os.Getenv(splitEnv) != "" {
+		return splitAssemble(args[1:])
 	}
 	name := filepath.Base(args[0])
 	kind, find := kindByName(name), func() (string, error) { return realCompiler(name) }
@@ -168,7 +176,11 @@ func drive(real string, args []string) (int, error) {
 		}
 		return status, err
 	case twice:
-		status, err := step.run(real, args)
+		more, err := step.prepareSplit(real)
+		if err != nil {
+			return 0, err
+		}
+		status, err := step.run(real, append(more, args...))
 		if err == nil && status == 0 && step.compile {
 			_, err = step.compileAgain(real)
 		}
@@ -288,6 +300,9 @@ func (s *step) isTrialLink() bool {
 // behind, and where the build is to have its own.
 func (s *step) compileAgain(real string) ([]linkInput, error) {
 	var own []linkInput
+	if err := os.Unsetenv(splitEnv); err != nil {
+		return nil, err
+	}
 	for _, src := range s.sources {
 		if s.isTrial(src) {
 			continue
@@ -319,11 +334,13 @@ func (s *step) compileOne(real, src string) (linkInput, error) {
 		return linkInput{}, err
 	}
 	tmp := filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".again-%d.o", os.Getpid()))
-	args := append(prefixMap(), s.flags...)
-	args = append(append(args, s.ownFlags()...), "-c", againFor(src), "-o", tmp)
-	status, err := run(real, args)
-	if err != nil || status != 0 {
-		return linkInput{}, errors.Join(err, fmt.Errorf("%s compiles, but not once more with -c (status %d)", src, status))
+	if !s.takeSplit(tmp) {
+		args := append(prefixMap(), s.flags...)
+		args = append(append(args, s.ownFlags()...), "-c", againFor(src), "-o", tmp)
+		status, err := run(real, args)
+		if err != nil || status != 0 {
+			return linkInput{}, errors.Join(err, fmt.Errorf("%s compiles, but not once more with -c (status %d)", src, status))
+		}
 	}
 	from := tmp // what the build got, or what stands for that
 	if s.compile {

@@ -21,6 +21,7 @@ type step struct {
 	inputs   []string // other files: objects, archives, libraries, "@file"
 	flags    []string // without output, inputs and what is for the linker
 	all      []string // all arguments, with those of "@file"
+	split    string   // the object that prepareSplit has made besides
 	words    []string // what is for the linker alone, see linkerWords
 }
 

@@ -1,0 +1,102 @@
+package build
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Where a build is to have its own objects, gcc is called once: a shim in the place of its assembler makes the build's object, and
+// of the same assembly the one for the patch (splitSections).
+const (
+	splitEnv  = "LPATCH_SHIM_SPLIT" // the object for the patch; that it is set turns lpctl into this assembler
+	splitReal = "LPATCH_SHIM_AS"    // the real one
+	splitBin  = "split"             // below the directory of links
+	asName    = "as"
+)
+
+// prepareSplit returns what gcc is to be told in front, or nothing where it must compile again.
+func (s *step) prepareSplit(real string) ([]string, error) {
+	if !s.compile || len(s.sources) != 1 || s.isTrial(s.sources[0]) || isClang(real) || wantsLTO(s.all) || !describesTypes(s.flags) {
+		return nil, nil
+	}
+	if slices.Contains([]string{".s", ".S", ".sx"}, filepath.Ext(s.sources[0])) || slices.ContainsFunc(s.all, func(a string) bool { return strings.HasPrefix(a, "-B") || strings.HasPrefix(a, "-wrapper") }) {
+		return nil, nil
+	}
+	out, err := exec.Command(real, "-print-prog-name="+asName).Output()
+	if err != nil {
+		return nil, nil //nolint:nilerr // it is no gcc
+	}
+	as, err := exec.LookPath(strings.TrimSpace(string(out)))
+	if err != nil {
+		return nil, nil //nolint:nilerr // the same
+	}
+	s.split = filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".split-%d.o", os.Getpid()))
+	if err := os.Setenv(splitReal, as); err != nil {
+		return nil, err
+	}
+	return []string{"-B" + filepath.Join(os.Getenv(shimEnv), splitBin) + "/"}, os.Setenv(splitEnv, s.split)
+}
+
+var debugLevel = regexp.MustCompile(`^-g(gdb|dwarf(-[0-9])?)?([0-3])?$`)
+
+// describesTypes tells whether flags ask for debug information that does. The last word on it counts.
+func describesTypes(flags []string) bool {
+	level := 0
+	for _, f := range flags {
+		m := debugLevel.FindStringSubmatch(f)
+		switch {
+		case m == nil:
+		case m[3] == "":
+			level = max(level, 2)
+		default:
+			level, _ = strconv.Atoi(m[3])
+		}
+	}
+	return level >= 2
+}
+
+// takeSplit has the object that was made of split sections, if there is one, at a path.
+func (s *step) takeSplit(path string) bool {
+	return s.split != "" && os.Rename(s.split, path) == nil
+}
+
+// splitAssemble runs the real assembler, and once more for the patch. If that fails, there is no such object.
+func splitAssemble(args []string) (int, error) {
+	s := parseAssembler(args)
+	if len(s.sources) != 1 {
+		return run(os.Getenv(splitReal), args)
+	}
+	if err := s.keepInput(); err != nil {
+		return 0, err
+	}
+	status, err := run(os.Getenv(splitReal), args)
+	if err != nil || status != 0 {
+		return status, err
+	}
+	text, err := readSource(s.sources[0])
+	if err != nil {
+		return 0, err
+	}
+	if text, err = splitSections(text); err != nil {
+		return 0, nil //nolint:nilerr // it is compiled again
+	}
+	object := os.Getenv(splitEnv)
+	source := strings.TrimSuffix(object, ".o") + ".s"
+	defer func() { _ = os.Remove(source) }()
+	if err := os.WriteFile(source, text, 0o600); err != nil {
+		return 0, err
+	}
+	again := slices.DeleteFunc(s.withInput(source), func(a string) bool {
+		return strings.HasPrefix(a, "-a") || strings.HasPrefix(a, "--compress-debug-sections")
+	})
+	if exec.Command(os.Getenv(splitReal), append(again, "-o", object)...).Run() != nil {
+		_ = os.Remove(object)
+	}
+	return 0, nil
+}
