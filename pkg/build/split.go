@@ -53,7 +53,6 @@ type splitter struct {
 	waiting []heldLine
 	depth   int  // of .pushsection
 	inline  bool // between #APP and #NO_APP
-	commons map[string]bool
 }
 
 // heldLine is a line of which it is not known yet what it belongs to.
@@ -61,7 +60,7 @@ type heldLine struct{ section, direct, text string }
 
 // splitSections gives each function and variable of gcc's assembly a section of its own.
 func splitSections(text []byte) ([]byte, error) {
-	s := &splitter{section: ".text", direct: "\t.text", commons: map[string]bool{}}
+	s := &splitter{section: ".text", direct: "\t.text"}
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "\t.section\t.debug_info,") }) {
 		return nil, errNotSplit // nothing tells of types
@@ -86,6 +85,12 @@ func (s *splitter) line(lines []string, i int) (more int, err error) {
 	if m := sectionLine.FindStringSubmatch(l); m != nil {
 		return 0, s.enter(l, m)
 	}
+	if strings.HasPrefix(l, "\t.local\t") && i+1 < len(lines) {
+		if m := commonLine.FindStringSubmatch(lines[i+1]); m != nil && l == "\t.local\t"+m[1] {
+			s.common(m)
+			return 1, nil
+		}
+	}
 	switch {
 	case strings.HasPrefix(l, "\t.pushsection") || strings.HasPrefix(l, "\t.popsection") || strings.HasPrefix(l, "\t.previous") || strings.HasPrefix(l, "\t.subsection"):
 		return 0, errNotSplit
@@ -97,12 +102,6 @@ func (s *splitter) line(lines []string, i int) (more int, err error) {
 	case unitLabel.MatchString(l):
 		s.put("", l)
 		return 0, nil
-	}
-	if strings.HasPrefix(l, "\t.local\t") && i+1 < len(lines) {
-		if m := commonLine.FindStringSubmatch(lines[i+1]); m != nil && l == "\t.local\t"+m[1] {
-			s.common(m)
-			return 1, nil
-		}
 	}
 	if isCodeSection(s.section) {
 		return 0, s.codeLine(lines, i)

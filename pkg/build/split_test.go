@@ -1,19 +1,143 @@
 package build
 
 import (
+	"bytes"
+	"debug/elf"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"lpatch/pkg/debuginfo"
+	"lpatch/pkg/lpelf"
 )
 
-func TestSplitFile(t *testing.T) {
-	in := os.Getenv("SPLIT_IN")
-	if in == "" {
-		t.Skip()
+const splitC = `
+#include <stdio.h>
+static const int tab[] = {1, 2, 3, 4, 5, 6, 7, 8, 9}; static int counter; int glob = 4, zero; extern int ext; static const char *names[] = {"a", "b"};
+__thread int tl = 3; static __thread int tz; int kept[4] = {1}; static const double big[3] = {1.5, 2.5, 3.5};
+int sw(int x) { switch (x) { case 1: return puts("one"); case 2: return puts("two"); case 3: return ext; case 4: return 77 + glob; case 5: return tab[ext & 7]; case 6: return tl + tz; } return 0; }
+__attribute__((cold)) int coldf(int x) { if (x > 3) return puts(names[x & 1]); return counter++; }
+static __attribute__((noinline)) int st(int x) { static int loc; loc += x; if (__builtin_expect(x == 9, 0)) { puts("cold bit"); coldf(loc); __builtin_abort(); } return loc * x; }
+int tail(int x) { return st(x + 1); }
+__attribute__((section(".text.mine"))) int mine(int x) { return x + 1; }
+__attribute__((weak)) double fl(double x) { return x * 3.25 + 1.5 + big[ext & 1]; }
+extern __typeof(tail) other __attribute__((alias("tail")));
+int with(int x) { __asm__ volatile(".pushsection .mine,\"a\"\n.long 1\n.popsection\nnop" : "+r"(x)); return x; }
+__attribute__((constructor)) static void ctor(void) { counter = 5; }
+int go(int x) { static void *to[] = {&&one, &&two}; goto *to[x]; one: return 1; two: return zero; }
+int main(void) { return tail(3) + sw(4); }
+int (*const fp[])(int) = {tail, sw};
+`
+
+const splitCXX = `
+#include <map>
+#include <stdexcept>
+#include <string>
+struct A { virtual ~A(); virtual int f(int); std::string s; };
+A::~A() {}
+int A::f(int x) { static std::map<int, std::string> m; try { if (x > 3) throw std::runtime_error("big " + s); m[x] = s; } catch (std::exception &e) { return m.size() + e.what()[0]; } return x; }
+template <class T> T tt(T a) { static int n; return a + n++; }
+int use(int x) { return tt(x) + (int)tt(2.5); }
+static std::string gl = "hello";
+int cold(int x) { if (__builtin_expect(x == 77, 0)) { std::string z("aa"); z += gl; throw z; } return x; }
+namespace { struct B : A { int f(int) override; }; int B::f(int x) { return A::f(x + 1); } }
+A *make() { return new B; }
+`
+
+// TestSplitSections: what is made of the assembly for a package has the sections, code and relocations that gcc makes with sections
+// for each function and variable, and its debug information is read.
+func TestSplitSections(t *testing.T) {
+	for name, c := range map[string]struct{ source, flags string }{
+		"C":                {splitC, "-O2"},
+		"C, hardened":      {splitC, "-O2 -fPIC -fstack-protector-strong -fcf-protection -D_FORTIFY_SOURCE=2"},
+		"C, not optimised": {splitC, "-O0"},
+		"C, one section":   {"int f(int *p) { int s = 0; for (int i = 0; i < *p; i++) { int k = f(p + i); { int z = f(&k); s += z; } } return s; }\nint g(int n) { return f(&n) * n; }\n", "-O2"},
+		"C++":              {splitCXX, "-O2"},
+		"C++, in order":    {splitCXX, "-O1 -fno-toplevel-reorder"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			source := filepath.Join(dir, "x.c")
+			if strings.HasPrefix(name, "C++") {
+				source += "c"
+			}
+			write(t, source, []byte(c.source))
+			flags := append(strings.Fields(c.flags), "-g", source, "-o")
+			runIn(t, dir, append(append([]string{"gcc", "-S"}, flags...), "x.s"))
+			runIn(t, dir, append(append([]string{"gcc", "-c", "-ffunction-sections", "-fdata-sections"}, flags...), "want.o"))
+			text, err := os.ReadFile(filepath.Join(dir, "x.s"))
+			if err == nil {
+				text, err = splitSections(text)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, filepath.Join(dir, "split.s"), text)
+			runIn(t, dir, []string{"as", "-o", "split.o", "split.s"})
+			sameObject(t, filepath.Join(dir, "want.o"), filepath.Join(dir, "split.o"))
+		})
 	}
-	data, _ := os.ReadFile(in)
-	out, err := splitSections(data)
+}
+
+// sameObject compares what two objects have in sections of code and data, but for texts: gcc's are in sections by function.
+func sameObject(t *testing.T, want, got string) {
+	t.Helper()
+	a, err := lpelf.Open(want)
 	if err != nil {
 		t.Fatal(err)
 	}
-	os.WriteFile(os.Getenv("SPLIT_OUT"), out, 0o644)
+	b, err := lpelf.Open(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := debuginfo.Read(b); err != nil {
+		t.Errorf("its debug information: %v", err)
+	}
+	for _, s := range a.Sections {
+		if s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 || strings.Contains(s.Name, ".str1.") || s.Name == ".eh_frame" {
+			continue
+		}
+		o := b.Section(s.Name)
+		switch {
+		case o == nil:
+			t.Errorf("%s is missing", s.Name)
+		case o.Size != s.Size || o.Flags != s.Flags || o.Align != s.Align || !bytes.Equal(o.Data, s.Data) || len(o.Relocs) != len(s.Relocs):
+			t.Errorf("%s differs", s.Name)
+		}
+	}
+	symbols := map[string]*lpelf.Symbol{}
+	for _, s := range b.Symbols {
+		symbols[s.Name] = s
+	}
+	for _, s := range a.Symbols {
+		if o := symbols[s.Name]; s.Type != elf.STT_SECTION && s.Name != "" && (o == nil || o.Size != s.Size || o.Bind != s.Bind || o.Type != s.Type) {
+			t.Errorf("the symbol %s is not the same", s.Name)
+		}
+	}
+}
+
+// TestNotSplit: what changes sections by itself, or has no types, is compiled once more.
+func TestNotSplit(t *testing.T) {
+	const head = "\t.section\t.debug_info,\"\",@progbits\n\t.text\n"
+	for _, text := range []string{
+		"\t.text\n\t.type\tf, @function\nf:\n\tret\n\t.size\tf, .-f\n",
+		head + "#APP\n.section .x\n.long 1\n.previous\n#NO_APP\n",
+		head + "#APP\n.pushsection .x\n#NO_APP\n",
+		head + "\t.section\t.text.unlikely,\"axG\",@progbits,x,comdat\n",
+		head + "\t.type\tf, @function\nf:\n\tret\n\t.type\tg, @function\ng:\n\tret\n",
+		head + "\t.data\nx:\n\t.long\t1\n",
+	} {
+		if out, err := splitSections([]byte(text)); err == nil {
+			t.Errorf("%q became %q", text, out)
+		}
+	}
+}
+
+func TestDescribesTypes(t *testing.T) {
+	for flags, want := range map[string]bool{"-O2": false, "-O2 -g": true, "-g1": false, "-g3 -gz": true, "-g -g0": false, "-g0 -g": true, "-ggdb": true, "-gdwarf-5": true, "-g1 -gdwarf": true, "-gno-record-gcc-switches": false} {
+		if describesTypes(strings.Fields(flags)) != want {
+			t.Errorf("%s: not %v", flags, want)
+		}
+	}
 }
