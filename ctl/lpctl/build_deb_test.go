@@ -21,6 +21,8 @@ func TestWritePackage(t *testing.T) {
 	}
 	refused := build.ImageResult{Paths: []string{"p/lib/x.so"}, Name: "x", Err: build.Refusals{{Code: "new-tls", File: "x.o", Symbol: "v", Text: "is new"}}}
 	none := build.ImageResult{Paths: []string{"p/bin/none"}, Name: "none", Err: build.ErrNothing}
+	unproved := none
+	unproved.Unproved = "p/bin/none: the linked images were not compared (no link), only objects were"
 	leftOut := []build.LeftOutFile{{Path: "tests/t.c", Rule: "does not fit"}}
 	for range 9 {
 		leftOut = append(leftOut, build.LeftOutFile{Path: "doc/x", Rule: "documentation"})
@@ -36,6 +38,9 @@ func TestWritePackage(t *testing.T) {
 		{"built", []build.ImageResult{built("p/bin/a", "p/bin/b"), none}, nil, exitDone, "fix.lp for p/bin/a = p/bin/b: 1 function (equal in the build made here: build-id)\n", nil},
 		{"some refused", []build.ImageResult{built("p/bin/a"), refused}, nil, exitSome, "for p/bin/a: 1 function", []string{
 			"lpctl: p/lib/x.so:\n", "x.o: v: [new-tls] is new", "--fix NAME: a.patch b.patch", "left out of the fix, by these rules: documentation: 9 files (--json names them); does not fit: tests/t.c\n",
+		}},
+		{"built, and one not compared", []build.ImageResult{built("p/bin/a"), unproved}, nil, exitDone, "for p/bin/a: 1 function", []string{
+			"lpctl: warning: p/bin/none: the linked images were not compared (no link), only objects were\n",
 		}},
 		{"refused", []build.ImageResult{refused, none}, nil, exitRefused, "", nil},
 		{"a fix refused", []build.ImageResult{built("p/bin/a"), none}, []build.RefusedFix{{Name: "c.patch", Why: "it does not apply"}}, exitSome, "for p/bin/a: 1 function", []string{

@@ -275,6 +275,8 @@ func packageRow(im *build.ImageResult, res *build.PackageResult) packageJSON {
 	case errors.As(im.Err, &refusals):
 		row.Result = "refused"
 		row.Refusals = refusalsJSON(refusals)
+	case im.Unproved != "":
+		row.Warnings = append(row.Warnings, im.Unproved)
 	}
 	return row
 }
@@ -291,6 +293,8 @@ func sayImage(c *cli.Context, im *build.ImageResult, row packageJSON) error {
 	}
 	if errors.Is(im.Err, build.ErrNothing) && c.IsSet("target") && !c.Bool("quiet") { // of a package most files are so
 		fmt.Fprintf(c.App.ErrWriter, "lpctl: %s: %v\n", row.Image, im.Err)
+	} else if im.Unproved != "" && !c.Bool("quiet") {
+		warn(c, row.Warnings)
 	}
 	if im.Result == nil || c.Bool("quiet") {
 		return nil

@@ -225,9 +225,13 @@ func (b *builder) compareImages(content *patch.Content) error {
 		b.refuseFindings(best[link].Findings)
 	}
 	if b.notCompared != "" {
-		b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: the linked images were not compared (%s), only objects were", b.im.Path, b.notCompared))
+		b.res.Warnings = append(b.res.Warnings, notComparedText(b.im.Path, b.notCompared))
 	}
 	return nil
+}
+
+func notComparedText(file, why string) string {
+	return fmt.Sprintf("%s: the linked images were not compared (%s), only objects were", file, why)
 }
 
 // compare compares a pair, or says why it cannot.

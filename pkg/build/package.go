@@ -62,6 +62,8 @@ type ImageResult struct {
 	Fixes    []string // in it, if these are not all of the PackageResult's
 	Result   *Result  // if a patch was built
 	Err      error    // else: ErrNothing, Refusals, or another
+	// Unproved is a warning about one with ErrNothing of which the linked images were not compared, "" for none.
+	Unproved string
 }
 
 // FromPackage builds an older version of a package as Debian did, and again with the fixes of a newer one, and makes a

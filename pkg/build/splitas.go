@@ -37,6 +37,7 @@ func (s *step) prepareSplit(real string) ([]string, error) {
 		return nil, nil //nolint:nilerr // the same
 	}
 	s.split = filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".split-%d.o", os.Getpid()))
+	_ = os.Remove(s.split) // of an earlier process of this number
 	if err := os.Setenv(splitReal, as); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ func finishAll(list []ImageResult, parts []*builder) error {
 		if r.Err != nil && !errors.Is(r.Err, ErrNothing) && !errors.As(r.Err, &refusals) {
 			return r.Err
 		}
+		if errors.Is(r.Err, ErrNothing) && b.notCompared != "" {
+			r.Unproved = notComparedText(r.Paths[0], b.notCompared)
+		}
 	}
 	return nil
 }
