@@ -3,7 +3,9 @@ package build
 import (
 	"bytes"
 	"debug/elf"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -26,6 +28,7 @@ extern __typeof(tail) other __attribute__((alias("tail")));
 int with(int x) { __asm__ volatile(".pushsection .mine,\"a\"\n.long 1\n.popsection\nnop" : "+r"(x)); return x; }
 __attribute__((constructor)) static void ctor(void) { counter = 5; }
 int go(int x) { static void *to[] = {&&one, &&two}; goto *to[x]; one: return 1; two: return zero; }
+int many(int x) { int a[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}; return a[x & 7] + st(a[x & 3]); }
 int main(void) { return tail(3) + sw(4); }
 int (*const fp[])(int) = {tail, sw};
 `
@@ -138,6 +141,38 @@ func TestDescribesTypes(t *testing.T) {
 	for flags, want := range map[string]bool{"-O2": false, "-O2 -g": true, "-g1": false, "-g3 -gz": true, "-g -g0": false, "-g0 -g": true, "-ggdb": true, "-gdwarf-5": true, "-g1 -gdwarf": true, "-gno-record-gcc-switches": false} {
 		if describesTypes(strings.Fields(flags)) != want {
 			t.Errorf("%s: not %v", flags, want)
+		}
+	}
+}
+
+// TestSplitOnce: gcc is called once where its assembly will do, and once more where it will not. The producer in the debug information
+// tells which flags the object was compiled with.
+func TestSplitOnce(t *testing.T) {
+	for flags, once := range map[string]bool{"-g": true, "-g -pipe": true, "-g -save-temps": true, "-g -gz": true, "-g -Wa,-adhln=list": true, "-O2": false, "-g1": false, "-g -gdwarf-4": false} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "x.c"), []byte("int g(int);\nint f(int x) { int y = g(x); return y * g(y); }\nint h(int x) { return f(x) + 1; }\n"))
+		s := newShims(t, dir)
+		s.twice = true
+		for _, name := range []string{"plain", "twice"} {
+			cmd := exec.Command("sh", "-ec", "gcc -O2 "+flags+" -c x.c && mv x.o "+name)
+			if cmd.Dir = dir; name == "twice" {
+				cmd.Env = append(os.Environ(), s.env()...)
+			}
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", flags, err, out)
+			}
+		}
+		plain, err := os.ReadFile(filepath.Join(dir, "plain"))
+		got, gotErr := os.ReadFile(filepath.Join(dir, "twice"))
+		object, objectErr := os.ReadFile(filepath.Join(s.objects, "x.o"))
+		if err := errors.Join(err, gotErr, objectErr); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(plain, got) {
+			t.Errorf("%s: the build's object is another one", flags)
+		}
+		if !bytes.Contains(object, []byte(".text.h")) || bytes.Contains(object, []byte("-ffunction-sections")) == once {
+			t.Errorf("%s: not compiled as it should be", flags)
 		}
 	}
 }
