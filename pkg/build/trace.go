@@ -265,16 +265,17 @@ func (t *tracer) madeBy(pid int) *tracee {
 // origin tells of which process a thread is, or what parent a process has, and whether this process traces it.
 func origin(pid int) (maker int, traced bool) {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // without one, it has ended
-	status := map[string]int{}
-	for line := range strings.Lines(string(data)) {
-		name, value, _ := strings.Cut(line, ":")
-		status[name], _ = strconv.Atoi(strings.TrimSpace(value))
+	number := func(name string) int {
+		_, rest, _ := strings.Cut(string(data), "\n"+name+":\t")
+		value, _, _ := strings.Cut(rest, "\n")
+		n, _ := strconv.Atoi(value)
+		return n
 	}
-	maker = status["PPid"]
-	if status["Tgid"] != pid {
-		maker = status["Tgid"]
+	maker = number("PPid")
+	if group := number("Tgid"); group != pid {
+		maker = group
 	}
-	return maker, status["TracerPid"] == unix.Gettid() // the tracer is a thread
+	return maker, number("TracerPid") == unix.Gettid() // the tracer is a thread
 }
 
 // onExec looks at a program before its first instruction, and puts the shim in its place if it is one of the tools.

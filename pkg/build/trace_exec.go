@@ -47,14 +47,14 @@ func readBeginning(pid int) (*beginning, error) {
 		return nil, err
 	}
 	defer func() { _ = im.mem.Close() }()
-	at := im.regs.Rsp
+	at, buf := im.regs.Rsp, stackReader{mem: im.mem}
 	next := func() uint64 {
-		var word [8]byte
-		if _, readErr := im.mem.ReadAt(word[:], int64(at)); readErr != nil {
+		word, readErr := buf.word(at)
+		if readErr != nil {
 			err = readErr
 		}
 		at += 8
-		return binary.LittleEndian.Uint64(word[:])
+		return word
 	}
 	im.argc = int(next())
 	text := func() string {
@@ -83,6 +83,25 @@ func readBeginning(pid int) (*beginning, error) {
 		im.path = im.exe
 	}
 	return im, nil
+}
+
+// stackReader reads words that stand one behind the other by the page: a build executes thousands of programs.
+type stackReader struct {
+	mem  *os.File
+	base uint64
+	page []byte
+}
+
+func (r *stackReader) word(at uint64) (uint64, error) {
+	if at < r.base || at+8 > r.base+uint64(len(r.page)) {
+		page := make([]byte, os.Getpagesize())
+		n, err := r.mem.ReadAt(page, int64(at))
+		if n < 8 {
+			return 0, err
+		}
+		r.base, r.page = at, page[:n]
+	}
+	return binary.LittleEndian.Uint64(r.page[at-r.base:]), nil
 }
 
 // text reads a string.
