@@ -1,10 +1,8 @@
 package build
 
 import (
-	"bytes"
 	"cmp"
 	"debug/elf"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -53,30 +51,33 @@ func (s *step) imageOf(real string, args []string, f *lpelf.File, sum string, lt
 	if err := os.Rename(out, aside); err != nil {
 		return keptImage{Why: err.Error()}
 	}
-	more := []string{"--emit-relocs", "-S", "-Map=" + image + ".map"}
-	for i := range more {
-		if !s.direct {
-			more[i] = "-Wl," + more[i]
-		}
-	}
-	cmd := exec.Command(real, append(withoutStripping(args), more...)...)
-	text, err := cmd.CombinedOutput()
-	if err == nil {
-		err = moveFile(out, image)
-	} else {
-		err = fmt.Errorf("the linker does not link it with --emit-relocs: %w: %s", err, firstLine(text))
-	}
+	err := s.linkWithRelocs(real, args, f, image)
 	if back := os.Rename(aside, out); back != nil {
 		return keptImage{Why: back.Error()}
-	}
-	if err == nil {
-		err = checkSameLink(f, image)
 	}
 	if err != nil {
 		_ = os.Remove(image)
 		return keptImage{Why: err.Error()}
 	}
 	return k
+}
+
+// linkWithRelocs does a link that has made f once more, and moves the output to image.
+func (s *step) linkWithRelocs(real string, args []string, f *lpelf.File, image string) error {
+	more := []string{"--emit-relocs", "-S", "-Map=" + image + ".map"}
+	for i := range more {
+		if !s.direct {
+			more[i] = "-Wl," + more[i]
+		}
+	}
+	text, err := exec.Command(real, append(withoutStripping(args), more...)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("the linker does not link it with --emit-relocs: %w: %s", err, firstLine(text))
+	}
+	if err := moveFile(s.linkOutput(), image); err != nil {
+		return err
+	}
+	return checkSameLink(f, image)
 }
 
 func firstLine(text []byte) string {
@@ -119,46 +120,6 @@ func withoutStripping(args []string) []string {
 		}
 	}
 	return out
-}
-
-// checkSameLink finds out whether the second link has made what the first did. With relocations, GNU ld keeps empty sections.
-func checkSameLink(f *lpelf.File, path string) error {
-	again, err := lpelf.Open(path)
-	if err != nil {
-		return err
-	}
-	loaded := func(f *lpelf.File) []*lpelf.Section {
-		return slices.DeleteFunc(slices.Clone(f.Sections), func(s *lpelf.Section) bool {
-			return s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 || s.Name == ".note.gnu.build-id"
-		})
-	}
-	a, b := loaded(f), loaded(again)
-	for i := range max(len(a), len(b)) {
-		if i >= len(a) || i >= len(b) || a[i].Name != b[i].Name || a[i].Addr != b[i].Addr || a[i].Size != b[i].Size ||
-			!bytes.Equal(contentOf(f, a[i]), contentOf(again, b[i])) {
-			return fmt.Errorf("linked with --emit-relocs it is another file, as of section %s", append(b, a...)[min(i, len(b)+len(a)-1)].Name)
-		}
-	}
-	return nil
-}
-
-// contentOf is what a section has. A dynamic symbol names its section by a number, in place of which stands its address here: an
-// empty section in front of it is counted.
-func contentOf(f *lpelf.File, sec *lpelf.Section) []byte {
-	if sec.Type != elf.SHT_DYNSYM {
-		return sec.Data
-	}
-	const size, at = 24, 6 // of Elf64_Sym, and of its st_shndx
-	data := slices.Clone(sec.Data)
-	for i := at; i+2 <= len(data); i += size {
-		n := int(binary.LittleEndian.Uint16(data[i:]))
-		if n == 0 || n >= int(elf.SHN_LORESERVE) || n >= len(f.Sections) {
-			continue
-		}
-		data = binary.LittleEndian.AppendUint64(data, f.Sections[n].Addr)
-		data[i], data[i+1] = 1, 0
-	}
-	return data
 }
 
 // imagePair are two links of one output, of the old and of the new source.
