@@ -3,9 +3,10 @@ package build
 import (
 	"bytes"
 	"errors"
-	"regexp"
 	"slices"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // What a package is made of has many functions in a section; objects to compare have a section for each. The code is the same,
@@ -23,22 +24,22 @@ const exceptTable = ".gcc_except_table"
 
 var (
 	errNotSplit = errors.New("assembly that is not known to be gcc's")
-	typeLine    = regexp.MustCompile(`^\t\.type\t([A-Za-z0-9_.$]+), @(function|object)$`)
-	sizeLine    = regexp.MustCompile(`^\t\.size\t([A-Za-z0-9_.$]+), \.-([A-Za-z0-9_.$]+)$`)
-	commonLine  = regexp.MustCompile(`^\t\.comm\t([A-Za-z0-9_.$]+),([0-9]+),([0-9]+)$`)
-	sectionLine = regexp.MustCompile(`^\t\.(?:section\t([^,]+)(,.*)?|text|data|bss)$`)
+	typeLine    = lazyregexp.New(`^\t\.type\t([A-Za-z0-9_.$]+), @(function|object)$`)
+	sizeLine    = lazyregexp.New(`^\t\.size\t([A-Za-z0-9_.$]+), \.-([A-Za-z0-9_.$]+)$`)
+	commonLine  = lazyregexp.New(`^\t\.comm\t([A-Za-z0-9_.$]+),([0-9]+),([0-9]+)$`)
+	sectionLine = lazyregexp.New(`^\t\.(?:section\t([^,]+)(,.*)?|text|data|bss)$`)
 	// neutral lines say something of a symbol, wherever they stand.
-	neutral = regexp.MustCompile(`^\t\.(globl|weak|hidden|protected|internal|local|set|symver|ident|file|type|comm|weakref)\b`)
+	neutral = lazyregexp.New(`^\t\.(globl|weak|hidden|protected|internal|local|set|symver|ident|file|type|comm|weakref)\b`)
 	// begins stand in front of a variable.
-	begins = regexp.MustCompile(`^\t\.(globl|weak|hidden|protected|internal|local|align|p2align|balign|type|set)\b`)
+	begins = lazyregexp.New(`^\t\.(globl|weak|hidden|protected|internal|local|align|p2align|balign|type|set)\b`)
 	// unitLabel marks begin and end of what a source has in .text.
-	unitLabel = regexp.MustCompile(`^\.(Ltext|Letext)[a-z_]*[0-9]+:$`)
-	partEnd   = regexp.MustCompile(`^\.L(COLDE|HOTE)[0-9]+:$`)
+	unitLabel = lazyregexp.New(`^\.(Ltext|Letext)[a-z_]*[0-9]+:$`)
+	partEnd   = lazyregexp.New(`^\.L(COLDE|HOTE)[0-9]+:$`)
 	// switches are what an asm statement changes the section by.
-	switches   = regexp.MustCompile(`(^|[\s;])\.(section|text|data|bss|previous|subsection|org)\b`)
-	pushes     = regexp.MustCompile(`\.pushsection\b`)
-	pops       = regexp.MustCompile(`\.popsection\b`)
-	offsetPair = regexp.MustCompile(`^\t\.uleb128 (.+)-\.Ltext(_cold)?[0-9]+$`)
+	switches   = lazyregexp.New(`(^|[\s;])\.(section|text|data|bss|previous|subsection|org)\b`)
+	pushes     = lazyregexp.New(`\.pushsection\b`)
+	pops       = lazyregexp.New(`\.popsection\b`)
+	offsetPair = lazyregexp.New(`^\t\.uleb128 (.+)-\.Ltext(_cold)?[0-9]+$`)
 )
 
 // splitter is in the middle of an assembly file.
@@ -82,11 +83,11 @@ func (s *splitter) line(lines []string, i int) (more int, err error) {
 	if s.inline || s.depth > 0 || l == "#APP" {
 		return 0, s.asm(l)
 	}
-	if m := sectionLine.FindStringSubmatch(l); m != nil {
+	if m := sectionLine().FindStringSubmatch(l); m != nil {
 		return 0, s.enter(l, m)
 	}
 	if strings.HasPrefix(l, "\t.local\t") && i+1 < len(lines) {
-		if m := commonLine.FindStringSubmatch(lines[i+1]); m != nil && l == "\t.local\t"+m[1] {
+		if m := commonLine().FindStringSubmatch(lines[i+1]); m != nil && l == "\t.local\t"+m[1] {
 			s.common(m)
 			return 1, nil
 		}
@@ -99,7 +100,7 @@ func (s *splitter) line(lines []string, i int) (more int, err error) {
 	case splitFlags[s.section] == "":
 		s.put("", l)
 		return 0, nil
-	case unitLabel.MatchString(l):
+	case unitLabel().MatchString(l):
 		s.put("", l)
 		return 0, nil
 	}
@@ -139,7 +140,7 @@ func (s *splitter) enter(l string, m []string) error {
 // codeLine takes a line of a section with code.
 func (s *splitter) codeLine(lines []string, i int) error {
 	l := lines[i]
-	if m := typeLine.FindStringSubmatch(l); m != nil && m[2] == "function" && hasLabel(lines, i, m[1]) {
+	if m := typeLine().FindStringSubmatch(l); m != nil && m[2] == "function" && hasLabel(lines, i, m[1]) {
 		cold := strings.HasPrefix(m[1], s.owner+".cold")
 		switch {
 		case s.code && !s.closed && cold:
@@ -156,12 +157,12 @@ func (s *splitter) codeLine(lines []string, i int) error {
 		s.wait(l)
 		return nil
 	}
-	if m := sizeLine.FindStringSubmatch(l); m != nil && m[1] == m[2] && (m[1] == s.owner || strings.HasPrefix(m[1], s.owner+".cold")) {
+	if m := sizeLine().FindStringSubmatch(l); m != nil && m[1] == m[2] && (m[1] == s.owner || strings.HasPrefix(m[1], s.owner+".cold")) {
 		s.put(s.owner, l)
 		s.closed = s.closed || m[1] == s.owner
 		return nil
 	}
-	if s.closed && !partEnd.MatchString(l) {
+	if s.closed && !partEnd().MatchString(l) {
 		s.wait(l)
 		return nil
 	}
@@ -180,13 +181,13 @@ func (s *splitter) dataLine(l string) error {
 		s.put(s.owner, l)
 		return nil
 	}
-	m := typeLine.FindStringSubmatch(l)
+	m := typeLine().FindStringSubmatch(l)
 	switch {
 	case m != nil && m[2] == "object" && !strings.HasPrefix(m[1], ".L"):
 		s.owner = m[1]
 		s.release(s.owner)
 		s.put(s.owner, l)
-	case begins.MatchString(l):
+	case begins().MatchString(l):
 		s.owner = ""
 		s.wait(l)
 	case strings.HasSuffix(l, ":") && strings.HasPrefix(l, ".L"): // a constant without a name
@@ -227,12 +228,12 @@ func (s *splitter) asm(l string) error {
 			return errNotSplit
 		}
 	}
-	s.depth += len(pushes.FindAllString(l, -1))
-	if s.depth == 0 && switches.MatchString(l) {
+	s.depth += len(pushes().FindAllString(l, -1))
+	if s.depth == 0 && switches().MatchString(l) {
 		return errNotSplit
 	}
 	s.put(s.owner, l)
-	s.depth -= len(pops.FindAllString(l, -1))
+	s.depth -= len(pops().FindAllString(l, -1))
 	if s.depth < 0 {
 		return errNotSplit
 	}
@@ -243,7 +244,7 @@ func (s *splitter) asm(l string) error {
 func (s *splitter) ranges(lines []string, i int) (more int) {
 	const pairs, startLengthOfLocations, startLengthOfRanges = "\t.byte\t0x4", "\t.byte\t0x8", "\t.byte\t0x7"
 	if lines[i] == pairs && i+2 < len(lines) {
-		from, to := offsetPair.FindStringSubmatch(lines[i+1]), offsetPair.FindStringSubmatch(lines[i+2])
+		from, to := offsetPair().FindStringSubmatch(lines[i+1]), offsetPair().FindStringSubmatch(lines[i+2])
 		if from != nil && to != nil {
 			kind := startLengthOfRanges
 			if strings.HasPrefix(s.section, ".debug_loclists") {
@@ -282,7 +283,7 @@ func (s *splitter) write(section, direct, owner, l string) {
 	if owner != "" && splitFlags[section] != "" {
 		direct = "\t.section\t" + section + "." + owner + "," + splitFlags[section]
 	}
-	if direct != s.at && !neutral.MatchString(l) {
+	if direct != s.at && !neutral().MatchString(l) {
 		s.out.WriteString(direct + "\n")
 		s.at = direct
 	}

@@ -5,10 +5,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"lpatch/pkg/lazyregexp"
 )
 
 // Where a build is to have its own objects, gcc is called once: a shim in the place of its assembler makes the build's object, and
@@ -44,13 +45,13 @@ func (s *step) prepareSplit(real string) ([]string, error) {
 	return []string{"-B" + filepath.Join(os.Getenv(shimEnv), splitBin) + "/"}, os.Setenv(splitEnv, s.split)
 }
 
-var debugLevel = regexp.MustCompile(`^-g(gdb|dwarf(-[0-9])?)?([0-3])?$`)
+var debugLevel = lazyregexp.New(`^-g(gdb|dwarf(-[0-9])?)?([0-3])?$`)
 
 // describesTypes tells whether flags ask for debug information that does. The last word on it counts.
 func describesTypes(flags []string) bool {
 	level := 0
 	for _, f := range flags {
-		m := debugLevel.FindStringSubmatch(f)
+		m := debugLevel().FindStringSubmatch(f)
 		switch {
 		case m == nil:
 		case m[3] == "":
