@@ -86,7 +86,7 @@ func splitAssemble(args []string) (int, error) {
 		return 0, err
 	}
 	if text, err = splitSections(text); err != nil {
-		return 0, nil //nolint:nilerr // it is compiled again
+		return 0, nil // it is compiled again
 	}
 	object := os.Getenv(splitEnv)
 	source := strings.TrimSuffix(object, ".o") + ".s"
