@@ -13,112 +13,259 @@ import (
 
 // checkSameLink finds out whether the second link has made what the first did. With relocations, GNU ld keeps empty sections, and
 // aligns what is behind one as that: .bss may be some bytes further on (behind .tm_clone_table of gcc's crtbegin.o). Then all that
-// leads there must differ by just that.
+// leads there must differ by just that, and nothing else: each such field is known by a relocation, or by the table that it is in.
 func checkSameLink(f *lpelf.File, path string) error {
 	again, err := lpelf.Open(path)
 	if err != nil {
 		return err
 	}
-	loaded := func(f *lpelf.File) []*lpelf.Section {
-		return slices.DeleteFunc(slices.Clone(f.Sections), func(s *lpelf.Section) bool {
-			return s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 || s.Name == ".note.gnu.build-id"
-		})
-	}
-	a, b := loaded(f), loaded(again)
-	m := movedBSS(a, b)
-	for i := range max(len(a), len(b)) {
-		if i >= len(a) || i >= len(b) || a[i].Name != b[i].Name || !m.explains(a[i], b[i]) && (a[i].Addr != b[i].Addr || a[i].Size != b[i].Size ||
-			!m.same(a[i], contentOf(f, a[i]), contentOf(again, b[i]))) {
-			return fmt.Errorf("linked with --emit-relocs it is another file, as of section %s", append(b, a...)[min(i, len(b)+len(a)-1)].Name)
-		}
-	}
-	return m.allMoved(f, again)
-}
-
-// allMoved looks whether each reference to .bss has gone with it. A word of the GOT has the address by what the dynamic linker is told.
-func (m moved) allMoved(f, again *lpelf.File) error {
-	if m.by == 0 {
-		return nil
-	}
-	relocs, err := again.KeptRelocs()
+	a, b := loadedSections(f), loadedSections(again)
+	m, err := movedBSS(f, again, a, b)
 	if err != nil {
 		return err
 	}
-	for sec, list := range relocs {
-		was := f.Section(sec.Name)
-		for _, r := range list {
-			if was == nil || r.Sym == nil || r.Type.Meaning == arch.Word || r.Off < sec.Addr {
-				continue
-			}
-			to := again.SectionOf(r.Sym)
-			if to == nil || to.Name != ".bss" {
-				continue
-			}
-			if at := r.Off - sec.Addr; at < uint64(min(len(was.Data), len(sec.Data))) && was.Data[at] == sec.Data[at] {
-				return fmt.Errorf("linked with --emit-relocs it is another file, as of what leads from %s into .bss", sec.Name)
-			}
+	const another = "linked with --emit-relocs it is another file, as of "
+	for i := range max(len(a), len(b)) {
+		if i >= len(a) || i >= len(b) || !m.same(a[i], b[i]) {
+			return fmt.Errorf(another+"section %s", append(b, a...)[min(i, len(b)+len(a)-1)].Name)
+		}
+	}
+	if !slices.Equal(headerOf(f), headerOf(again)) {
+		return fmt.Errorf(another + "the ELF header")
+	}
+	if len(f.Progs) != len(again.Progs) {
+		return fmt.Errorf(another + "the number of program headers")
+	}
+	for i := range f.Progs {
+		if !m.sameProg(i) {
+			return fmt.Errorf(another+"program header %d", i)
 		}
 	}
 	return nil
 }
 
-// moved says by how much .bss is further on in the second link, 0 for not at all, and where it is there.
-type moved struct{ by, start, end uint64 }
+func loadedSections(f *lpelf.File) []*lpelf.Section {
+	return slices.DeleteFunc(slices.Clone(f.Sections), func(s *lpelf.Section) bool { return s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 })
+}
 
-func movedBSS(a, b []*lpelf.Section) moved {
+// headerOf is what the loader goes by: the ABI, the type, the entry point and the flags of the processor.
+func headerOf(f *lpelf.File) []byte {
+	h := f.Data
+	return slices.Concat(h[elf.EI_OSABI:elf.EI_PAD], h[16:18], h[24:32], h[48:52])
+}
+
+// moved says by how much .bss is further on in the second link, 0 for not at all, and what leads there.
+type moved struct {
+	f, again *lpelf.File
+	by       uint64
+	bss      *lpelf.Section          // of the second link
+	fields   map[uint64]arch.Reloc   // by address, what leads into .bss by a relocation
+	words    map[uint64]bool         // addresses there that the global offset table has
+	dynamic  map[uint64]elf.R_X86_64 // by address, what the dynamic linker does
+}
+
+func movedBSS(f, again *lpelf.File, a, b []*lpelf.Section) (*moved, error) {
+	m := &moved{f: f, again: again, fields: map[uint64]arch.Reloc{}, words: map[uint64]bool{}, dynamic: map[uint64]elf.R_X86_64{}}
 	if len(a) == 0 || len(a) != len(b) {
-		return moved{}
+		return m, nil
 	}
 	const most = 64
 	was, is := a[len(a)-1], b[len(b)-1] // nothing is behind it
 	if was.Name != ".bss" || is.Name != ".bss" || was.Type != elf.SHT_NOBITS || is.Type != elf.SHT_NOBITS || is.Addr <= was.Addr || is.Addr-was.Addr > most {
-		return moved{}
+		return m, nil
 	}
-	return moved{is.Addr - was.Addr, is.Addr, is.Addr + is.Size}
-}
-
-// explains tells whether a section is .bss, further on. What is in it has moved by that, and its end is rounded up.
-func (m moved) explains(a, b *lpelf.Section) bool {
-	return m.by != 0 && a.Name == ".bss" && b.Addr-a.Addr == m.by && m.by%max(a.Align, 1) == 0 && a.Align == b.Align
-}
-
-// same compares the contents of a section. Where they differ there is a word in both that leads into .bss, as an address or as a distance.
-func (m moved) same(sec *lpelf.Section, was, is []byte) bool {
-	if m.by == 0 || len(was) != len(is) {
-		return bytes.Equal(was, is)
+	m.by, m.bss = is.Addr-was.Addr, is
+	relocs, err := again.KeptRelocs()
+	if err != nil {
+		return nil, err
 	}
-	for i := 0; i < len(is); i++ {
-		if was[i] == is[i] {
-			continue
+	for _, list := range relocs {
+		for _, r := range list {
+			switch {
+			case r.Sym == nil || !m.goesAlong(again.SectionOf(r.Sym)):
+			case r.Type.Meaning == arch.Word:
+				m.words[r.Sym.Value] = true
+				fallthrough
+			case r.Type.Meaning == arch.Address:
+				m.fields[r.Off] = r.Type
+			}
 		}
-		end, ok := m.wordAt(sec, was, is, i)
-		if !ok {
+	}
+	for _, s := range b {
+		for e := range slices.Chunk(s.Data, relaSize) {
+			if s.Type == elf.SHT_RELA && len(e) == relaSize {
+				m.dynamic[word(e)] = elf.R_X86_64(binary.LittleEndian.Uint32(e[8:]))
+			}
+		}
+	}
+	return m, nil
+}
+
+func word(data []byte) uint64 { return binary.LittleEndian.Uint64(data) }
+
+// goesAlong tells whether a section of the second link is .bss. The empty one in front is in the same place in both.
+func (m *moved) goesAlong(s *lpelf.Section) bool { return m.bss != nil && s == m.bss }
+
+// same compares a section of both links.
+func (m *moved) same(a, b *lpelf.Section) bool {
+	if a.Name != b.Name || a.Type != b.Type || a.Flags != b.Flags || a.Align != b.Align || a.Entry != b.Entry {
+		return false
+	}
+	if m.goesAlong(b) {
+		return m.by%max(a.Align, 1) == 0 && sameRounded(a, b)
+	}
+	if a.Addr != b.Addr || a.Size != b.Size || len(a.Data) != len(b.Data) {
+		return false
+	}
+	switch {
+	case a.Name == ".note.gnu.build-id":
+		return true
+	case a.Type == elf.SHT_DYNSYM:
+		return m.sameSymbols(a.Data, b.Data)
+	case m.by == 0:
+		return bytes.Equal(a.Data, b.Data)
+	case a.Type == elf.SHT_RELA:
+		return m.sameRelocs(a.Data, b.Data)
+	case a.Name == ".got" || a.Name == ".got.plt":
+		return m.sameTable(a.Data, b.Data)
+	}
+	return m.sameData(b, a.Data)
+}
+
+// sameRounded compares sizes of .bss. What is in it ends anywhere in the last word, as GNU ld rounds its end up.
+func sameRounded(a, b *lpelf.Section) bool {
+	const size = 8
+	if (a.Addr+a.Size)%size != 0 || (b.Addr+b.Size)%size != 0 {
+		return a.Size == b.Size
+	}
+	return a.Size < b.Size+size && b.Size < a.Size+size
+}
+
+// sameData compares what has relocations. Each that leads into .bss must be there in both, and nothing else differ.
+func (m *moved) sameData(b *lpelf.Section, was []byte) bool {
+	for i := 0; i < len(was); i++ {
+		at := b.Addr + uint64(i)
+		field, ok := m.fields[at]
+		if ok && field.Size > 0 && i+int(field.Size) <= len(was) {
+			size := int(field.Size)
+			differs := !bytes.Equal(was[i:i+size], b.Data[i:i+size])
+			_, dynamic := m.dynamic[at]
+			if differs && !m.further(was[i:i+size], b.Data[i:i+size]) || !differs && field.Meaning != arch.Word && !dynamic {
+				return false
+			}
+			i += size - 1
+		} else if was[i] != b.Data[i] {
 			return false
 		}
-		i = end - 1
 	}
 	return true
 }
 
-// wordAt finds the word that has the first byte that differs, and returns its end. As by is small, that is the lowest one.
-func (m moved) wordAt(sec *lpelf.Section, was, is []byte, i int) (end int, ok bool) {
-	const size = 4
-	if i+size > len(is) {
-		return 0, false
-	}
-	a, b := binary.LittleEndian.Uint32(was[i:]), binary.LittleEndian.Uint32(is[i:])
-	if b-a != uint32(m.by) {
-		return 0, false
-	}
-	inside := func(addr uint64) bool { return addr >= m.start-m.by && addr <= m.end }
-	distance := uint64(int64(int32(b)))
-	const immediate = 4 // what an instruction may have behind the distance
-	for behind := range uint64(immediate + 1) {
-		if inside(sec.Addr + uint64(i) + size + behind + distance) {
-			return i + size, true
+// further tells whether a number of some bytes is greater by as much as .bss has moved.
+func (m *moved) further(was, is []byte) bool {
+	var a, b [8]byte
+	copy(a[:], was)
+	copy(b[:], is)
+	return (word(b[:])-word(a[:])-m.by)<<(64-8*len(is)) == 0
+}
+
+// sameTable compares the global offset table.
+func (m *moved) sameTable(was, is []byte) bool {
+	const size = 8
+	for i := 0; i+size <= len(is); i += size {
+		shift := uint64(0)
+		if m.words[word(is[i:])] {
+			shift = m.by
+		}
+		if word(is[i:])-word(was[i:]) != shift {
+			return false
 		}
 	}
-	return i + size, inside(uint64(b)) || inside(sec.Addr+uint64(i)+distance)
+	return len(is)%size == 0
+}
+
+const relaSize = 24 // of Elf64_Rela
+
+// sameRelocs compares what the dynamic linker is told: which variables it copies into .bss, and which words have addresses there.
+func (m *moved) sameRelocs(was, is []byte) bool {
+	for i := 0; i+relaSize <= len(is); i += relaSize {
+		place, addend := word(is[i:]), word(is[i+16:])
+		var placeShift, addendShift uint64
+		_, field := m.fields[place]
+		switch elf.R_X86_64(binary.LittleEndian.Uint32(is[i+8:])) {
+		case elf.R_X86_64_COPY:
+			if place >= m.bss.Addr {
+				placeShift = m.by
+			}
+		case elf.R_X86_64_RELATIVE:
+			if field || m.words[addend] && m.inTable(place) {
+				addendShift = m.by
+			}
+		}
+		if word(is[i+8:]) != word(was[i+8:]) || place-word(was[i:]) != placeShift || addend-word(was[i+16:]) != addendShift {
+			return false
+		}
+	}
+	return len(is)%relaSize == 0
+}
+
+func (m *moved) inTable(addr uint64) bool {
+	got := m.again.Section(".got")
+	return got != nil && addr >= got.Addr && addr-got.Addr < got.Size
+}
+
+// sameSymbols compares dynamic symbols. Each names its section by a number, which an empty section in front of that changes.
+func (m *moved) sameSymbols(was, is []byte) bool {
+	const size, at, value = 24, 6, 8 // of Elf64_Sym, and of its st_shndx and st_value
+	for i := 0; i+size <= len(is); i += size {
+		a, b := numbered(m.f, was[i+at:]), numbered(m.again, is[i+at:])
+		shift := uint64(0)
+		switch {
+		case a == nil && b == nil && bytes.Equal(was[i+at:i+value], is[i+at:i+value]):
+		case a == nil || b == nil || a.Name != b.Name && a.Addr != b.Addr:
+			return false
+		case m.goesAlong(b):
+			shift = m.by
+		}
+		if !bytes.Equal(was[i:i+at], is[i:i+at]) || word(is[i+value:])-word(was[i+value:]) != shift || !bytes.Equal(was[i+value+8:i+size], is[i+value+8:i+size]) {
+			return false
+		}
+	}
+	return len(is)%size == 0
+}
+
+// numbered is the section of a number, nil if it means none.
+func numbered(f *lpelf.File, number []byte) *lpelf.Section {
+	n := int(binary.LittleEndian.Uint16(number))
+	if n == 0 || n >= len(f.Sections) {
+		return nil
+	}
+	return f.Sections[n]
+}
+
+// sameProg compares a program header. That with .bss ends where this does, and what the file has for it anywhere in front.
+func (m *moved) sameProg(i int) bool {
+	a, b := m.f.Progs[i], m.again.Progs[i]
+	if a.Type != b.Type || a.Flags != b.Flags || a.Align != b.Align || a.Vaddr != b.Vaddr {
+		return false
+	}
+	return a.Filesz == b.Filesz && a.Memsz == b.Memsz || a.Type == elf.PT_LOAD && endsWithBSS(m.f, a) && endsWithBSS(m.again, b)
+}
+
+// endsWithBSS tells whether .bss ends a program header, and what the file has between that and the section in front is zero.
+func endsWithBSS(f *lpelf.File, p lpelf.Prog) bool {
+	bss := f.Section(".bss")
+	if bss == nil || bss.Type != elf.SHT_NOBITS || bss.Addr+bss.Size != p.Vaddr+p.Memsz || p.Filesz > bss.Addr-p.Vaddr || bss.Addr < p.Vaddr || p.Off > uint64(len(f.Data)) {
+		return false
+	}
+	end := p.Vaddr
+	for _, s := range loadedSections(f) {
+		if s.Type != elf.SHT_NOBITS && s.Addr < bss.Addr {
+			end = max(end, s.Addr+s.Size)
+		}
+	}
+	file := f.Data[p.Off:]
+	return end-p.Vaddr <= p.Filesz && p.Filesz <= uint64(len(file)) && len(bytes.Trim(file[end-p.Vaddr:p.Filesz], "\x00")) == 0
 }
 
 // contentOf is what a section has. A dynamic symbol names its section by a number, in place of which stands its address here: an

@@ -1,8 +1,10 @@
 package build
 
 import (
-	"os/exec"
+	"errors"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,34 +13,64 @@ import (
 
 // TestSameLink: a link with relocations is the same if .bss alone is further on, with what leads there; anything else is another file.
 func TestSameLink(t *testing.T) {
-	const source = "char odd[9] = \"odd\"; int late; static int other, more;\nint value(void) { return 1; }\nint again(int x) { late = x; other += x; more++; return value() + more; }\nint *at(void) { return &other; }\n"
+	const source = `static int other, more; extern char odd[]; int late; extern int ext; int *kept = &late, *local = &other;
+int value(void) { return 1; } int again(int x) { late = x; other += x; more++; return value() + more + ext; }
+int *at(void) { return &other; } int number(void) { return 0x44444; } int main(void) { return again(number()) + *kept + *local + odd[1]; }
+char odd[9] __attribute__((section(".data.z"))) = "odd";
+`
 	dir := t.TempDir()
 	link := func(name, source string, flags ...string) string {
 		t.Helper()
-		write(t, filepath.Join(dir, "x.c"), []byte(source))
-		args := append([]string{"-O2", "-fPIC", "-shared", "-o", name, "x.c"}, flags...)
-		cmd := exec.Command("gcc", args...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+		write(t, filepath.Join(dir, name+".c"), []byte(source))
+		runIn(t, dir, append([]string{"gcc", "-O2", "-w", "-fno-toplevel-reorder", "-o", name, name + ".c"}, flags...))
 		return filepath.Join(dir, name)
 	}
-	f, err := lpelf.Open(link("plain", source))
-	if err != nil {
-		t.Fatal(err)
+	link("libe.so", "int ext;\n", "-fPIC", "-shared")
+	for _, kind := range []string{"-fPIC -shared", "-fPIE -pie", "-fPIC -pie", "-no-pie", "-O0 -fPIC -no-pie"} {
+		t.Run(kind, func(t *testing.T) {
+			flags := append(strings.Fields(kind), "-L.", "-l:libe.so")
+			relocs := append(slices.Clone(flags), "-Wl,--emit-relocs")
+			f, again, source := movingBSS(t, link, source, flags, relocs)
+			if err := checkSameLink(f, again.Path); err != nil {
+				t.Error(err)
+			}
+			was, is := f.Section(".bss").Addr, again.Section(".bss").Addr
+			first, err := lpelf.Open(link("first", strings.Replace(source, "0x44444", fmt.Sprint(was+4), 1), flags...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := checkSameLink(first, link("second", strings.Replace(source, "0x44444", fmt.Sprint(is+4), 1), relocs...)); err == nil {
+				t.Errorf("%#x is taken for %#x", is+4, was+4)
+			}
+			for old, new := range map[string]string{"return 1": "return 5", "late = x": "late = x + 4", "return &other": "return &more", `"odd"`: `"sdd"`, "other, more": "other, more, bigger[8]", "= &other;": "= &more;"} {
+				if err := checkSameLink(f, link("other", strings.Replace(source, old, new, 1), relocs...)); err == nil {
+					t.Errorf("%s is taken for %s", new, old)
+				}
+			}
+			for _, more := range []string{"-Wl,-e,value", "-Wl,-z,execstack", "-Wl,-z,norelro"} {
+				if err := checkSameLink(f, link("other", source, append(relocs, more)...)); err == nil {
+					t.Errorf("%s is taken for nothing", more)
+				}
+			}
+		})
 	}
-	again := link("again", source, "-Wl,--emit-relocs")
-	if g, err := lpelf.Open(again); err != nil || g.Section(".bss").Addr == f.Section(".bss").Addr {
-		t.Skipf("this linker does not move .bss (%v)", err)
-	}
-	if err := checkSameLink(f, again); err != nil {
-		t.Error(err)
-	}
-	for old, new := range map[string]string{"return 1": "return 5", "late = x": "late = x + 4", "&other": "&more", "\"odd\"": "\"sdd\""} {
-		other := link("other", strings.Replace(source, old, new, 1), "-Wl,--emit-relocs")
-		if err := checkSameLink(f, other); err == nil {
-			t.Errorf("%s is taken for %s", new, old)
+}
+
+// movingBSS links a source so that .bss moves when relocations are kept: behind how many bytes it does depends on the linker.
+func movingBSS(t *testing.T, link func(name, source string, flags ...string) string, source string, flags, relocs []string) (f, again *lpelf.File, moving string) {
+	t.Helper()
+	for n := range 2 {
+		moving = strings.Replace(source, "odd[9]", fmt.Sprintf("odd[%d]", 9+n), 1)
+		var err, againErr error
+		f, err = lpelf.Open(link("plain", moving, flags...))
+		again, againErr = lpelf.Open(link("again", moving, relocs...))
+		if err := errors.Join(err, againErr); err != nil {
+			t.Fatal(err)
+		}
+		if again.Section(".bss").Addr != f.Section(".bss").Addr {
+			return f, again, moving
 		}
 	}
+	t.Skip("this linker does not move .bss")
+	return nil, nil, ""
 }

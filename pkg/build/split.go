@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"lpatch/pkg/lazyregexp"
 )
@@ -32,13 +33,18 @@ var (
 	neutral = lazyregexp.New(`^\t\.(globl|weak|hidden|protected|internal|local|set|symver|ident|file|type|comm|weakref)\b`)
 	// begins stand in front of a variable.
 	begins = lazyregexp.New(`^\t\.(globl|weak|hidden|protected|internal|local|align|p2align|balign|type|set)\b`)
+	// textLine has a text, and namedLine names a symbol.
+	textLine  = lazyregexp.New(`^(#|\t\.(string|ascii|file|ident)\s)`)
+	namedLine = lazyregexp.New(`^(\t\.(type|size|comm|local|globl|weak)\t|[^\t# ].*:$)`)
+	plainName = lazyregexp.New(`^(\t\.[a-z]+\t[A-Za-z0-9_.$]+(,.*)?|[A-Za-z0-9_.$]+:)$`)
 	// unitLabel marks begin and end of what a source has in .text.
 	unitLabel = lazyregexp.New(`^\.(Ltext|Letext)[a-z_]*[0-9]+:$`)
 	partEnd   = lazyregexp.New(`^\.L(COLDE|HOTE)[0-9]+:$`)
-	// switches are what an asm statement changes the section by.
-	switches   = lazyregexp.New(`(^|[\s;])\.(section|text|data|bss|previous|subsection|org)\b`)
-	pushes     = lazyregexp.New(`\.pushsection\b`)
-	pops       = lazyregexp.New(`\.popsection\b`)
+	// switches are what an asm statement changes the section by, and hides what it does in.
+	switches   = lazyregexp.New(`(?i)(^|[^\w.$])\.(section|text|data|bss|lbss|previous|subsection|org|struct|offset)\b`)
+	hides      = lazyregexp.New(`(?i)(^|[^\w.$])\.(include|macro|irpc?|altmacro)\b`)
+	pushes     = lazyregexp.New(`(?i)\.pushsection\b`)
+	pops       = lazyregexp.New(`(?i)\.popsection\b`)
 	offsetPair = lazyregexp.New(`^\t\.uleb128 (.+)-\.Ltext(_cold)?[0-9]+$`)
 )
 
@@ -52,8 +58,10 @@ type splitter struct {
 	code    bool   // it is a function
 	closed  bool   // its end was there
 	waiting []heldLine
-	depth   int  // of .pushsection
-	inline  bool // between #APP and #NO_APP
+	full    map[string]string // by section, the directive that has its flags
+	typed   map[string]bool   // what has a type, and so may have given a section its name
+	depth   int               // of .pushsection
+	inline  bool              // between #APP and #NO_APP
 }
 
 // heldLine is a line of which it is not known yet what it belongs to.
@@ -61,10 +69,15 @@ type heldLine struct{ section, direct, text string }
 
 // splitSections gives each function and variable of gcc's assembly a section of its own.
 func splitSections(text []byte) ([]byte, error) {
-	s := &splitter{section: ".text", direct: "\t.text"}
+	s := &splitter{section: ".text", direct: "\t.text", full: map[string]string{}, typed: map[string]bool{}}
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "\t.section\t.debug_info,") }) {
 		return nil, errNotSplit // nothing tells of types
+	}
+	for _, l := range lines {
+		if m := typeLine().FindStringSubmatch(l); m != nil {
+			s.typed[m[1]] = true
+		}
 	}
 	for i := 0; i < len(lines); i++ {
 		n, err := s.line(lines, i)
@@ -80,6 +93,9 @@ func splitSections(text []byte) ([]byte, error) {
 // line takes a line, and returns how many more it took.
 func (s *splitter) line(lines []string, i int) (more int, err error) {
 	l := lines[i]
+	if hasOddName(l) {
+		return 0, errNotSplit
+	}
 	if s.inline || s.depth > 0 || l == "#APP" {
 		return 0, s.asm(l)
 	}
@@ -87,7 +103,7 @@ func (s *splitter) line(lines []string, i int) (more int, err error) {
 		return 0, s.enter(l, m)
 	}
 	if strings.HasPrefix(l, "\t.local\t") && i+1 < len(lines) {
-		if m := commonLine().FindStringSubmatch(lines[i+1]); m != nil && l == "\t.local\t"+m[1] {
+		if m := commonLine().FindStringSubmatch(lines[i+1]); m != nil && l == "\t.local\t"+m[1] && !strings.HasPrefix(m[1], ".L") {
 			s.common(m)
 			return 1, nil
 		}
@@ -110,6 +126,12 @@ func (s *splitter) line(lines []string, i int) (more int, err error) {
 	return 0, s.dataLine(l)
 }
 
+// hasOddName tells whether a line has a name that is not looked for here: an identifier in another alphabet, or a quoted one.
+func hasOddName(l string) bool {
+	odd := strings.ContainsFunc(l, func(r rune) bool { return r >= utf8.RuneSelf }) || namedLine().MatchString(l) && !plainName().MatchString(l)
+	return odd && !textLine().MatchString(l)
+}
+
 func isCodeSection(name string) bool { return strings.HasPrefix(splitFlags[name], `"ax"`) }
 
 // enter takes a directive that changes the section.
@@ -125,7 +147,10 @@ func (s *splitter) enter(l string, m []string) error {
 	if want := splitFlags[name]; want != "" && flags != "" && flags != want {
 		return errNotSplit
 	}
-	s.section, s.direct = name, l
+	if !s.knows(name, flags) {
+		return errNotSplit
+	}
+	s.section, s.direct = name, s.withFlags(name, flags, l)
 	switch whole := splitFlags[name] == ""; {
 	case s.code && !s.closed || whole && !strings.HasPrefix(name, ".text") && !strings.HasPrefix(name, ".debug") || isCodeSection(name):
 	case whole: // what brings its own sections has no share in what is waiting
@@ -135,6 +160,39 @@ func (s *splitter) enter(l string, m []string) error {
 		s.owner, s.code, s.closed = "", false, false
 	}
 	return nil
+}
+
+var (
+	// wholeSection has no share in functions or variables.
+	wholeSection = lazyregexp.New(`^\.(debug_.*|note\..*|comment|eh_frame|(init|fini)_array(\.[0-9]+)?|[cd]tors(\.[0-9]+)?|rodata\.(str|cst)[0-9.]+)$`)
+	comdat       = lazyregexp.New(`^"[a-zA-Z]*G[a-zA-Z]*",.*,comdat$`)
+)
+
+// knows tells whether gcc has named a section, and not the source: that may have several functions in it, of which the tables of
+// jumps and exceptions are in sections that others share.
+func (s *splitter) knows(name, flags string) bool {
+	if splitFlags[name] != "" || wholeSection().MatchString(name) {
+		return true
+	}
+	for base := range splitFlags {
+		if of, ok := strings.CutPrefix(name, base+"."); ok && (s.typed[of] || comdat().MatchString(flags) || flags == "" && s.full[name] != "") {
+			return true
+		}
+	}
+	return false
+}
+
+// withFlags is a directive with flags, which gcc leaves out when it comes back to a section: what is written first may be another line.
+func (s *splitter) withFlags(name, flags, direct string) string {
+	switch {
+	case flags != "":
+		s.full[name] = direct
+	case s.full[name] != "":
+		return s.full[name]
+	case splitFlags[name] != "" && strings.HasPrefix(direct, "\t.section"):
+		return "\t.section\t" + name + "," + splitFlags[name]
+	}
+	return direct
 }
 
 // codeLine takes a line of a section with code.
@@ -183,7 +241,9 @@ func (s *splitter) dataLine(l string) error {
 	}
 	m := typeLine().FindStringSubmatch(l)
 	switch {
-	case m != nil && m[2] == "object" && !strings.HasPrefix(m[1], ".L"):
+	case m != nil && strings.HasPrefix(m[1], ".L"): // of a sanitizer, or what counts how often code runs
+		return errNotSplit
+	case m != nil && m[2] == "object":
 		s.owner = m[1]
 		s.release(s.owner)
 		s.put(s.owner, l)
@@ -228,14 +288,16 @@ func (s *splitter) asm(l string) error {
 			return errNotSplit
 		}
 	}
-	s.depth += len(pushes().FindAllString(l, -1))
-	if s.depth == 0 && switches().MatchString(l) {
-		return errNotSplit
-	}
 	s.put(s.owner, l)
-	s.depth -= len(pops().FindAllString(l, -1))
-	if s.depth < 0 {
-		return errNotSplit
+	for part := range strings.SplitSeq(l, ";") {
+		s.depth += len(pushes().FindAllString(part, -1))
+		if s.depth == 0 && switches().MatchString(part) || hides().MatchString(part) {
+			return errNotSplit
+		}
+		s.depth -= len(pops().FindAllString(part, -1))
+		if s.depth < 0 {
+			return errNotSplit
+		}
 	}
 	return nil
 }

@@ -22,7 +22,6 @@ int sw(int x) { switch (x) { case 1: return puts("one"); case 2: return puts("tw
 __attribute__((cold)) int coldf(int x) { if (x > 3) return puts(names[x & 1]); return counter++; }
 static __attribute__((noinline)) int st(int x) { static int loc; loc += x; if (__builtin_expect(x == 9, 0)) { puts("cold bit"); coldf(loc); __builtin_abort(); } return loc * x; }
 int tail(int x) { return st(x + 1); }
-__attribute__((section(".text.mine"))) int mine(int x) { return x + 1; }
 __attribute__((weak)) double fl(double x) { return x * 3.25 + 1.5 + big[ext & 1]; }
 extern __typeof(tail) other __attribute__((alias("tail")));
 int with(int x) { __asm__ volatile(".pushsection .mine,\"a\"\n.long 1\n.popsection\nnop" : "+r"(x)); return x; }
@@ -130,9 +129,59 @@ func TestNotSplit(t *testing.T) {
 		head + "\t.section\t.text.unlikely,\"axG\",@progbits,x,comdat\n",
 		head + "\t.type\tf, @function\nf:\n\tret\n\t.type\tg, @function\ng:\n\tret\n",
 		head + "\t.data\nx:\n\t.long\t1\n",
+		head + "\t.section\t.text.mine,\"ax\",@progbits\n",
+		head + "\t.section\t.lbss,\"awl\",@nobits\n",
+		head + "\t.section\t.mine,\"axG\",@progbits,f,comdat\n",
+		head + "\t.data\n\t.type\t.Lubsan_data0, @object\n\t.size\t.Lubsan_data0, 4\n.Lubsan_data0:\n\t.long\t1\n",
+		head + "\t.local\t.LPBX0\n\t.comm\t.LPBX0,8,8\n\t.data\n\t.type\t.LPBX0, @object\n",
+		head + "\t.type\tgr\u00f6\u00dfe, @function\ngr\u00f6\u00dfe:\n\tret\n",
+		head + "\t.local\t\u00fc\n\t.comm\t\u00fc,4,4\n",
+		head + "\t.type\t\"a b\", @function\n\"a b\":\n\tret\n",
+		head + "#APP\nhere:.section .x\n#NO_APP\n",
+		head + "#APP\n.SECTION .x\n#NO_APP\n",
+		head + "#APP\n/* */.Data\n#NO_APP\n",
+		head + "#APP\n.include \"x.s\"\n#NO_APP\n",
+		head + "#APP\n.pushsection .x; .popsection; .section .y\n#NO_APP\n",
+		head + "#APP\n.macro m\n.endm\n#NO_APP\n",
 	} {
 		if out, err := splitSections([]byte(text)); err == nil {
 			t.Errorf("%q became %q", text, out)
+		}
+	}
+}
+
+// TestSplitFlags: where gcc comes back to a section without saying its flags, they are what they were, whichever line is written first.
+func TestSplitFlags(t *testing.T) {
+	const head = "\t.section\t.debug_info,\"\",@progbits\n\t.text\n"
+	for text, want := range map[string]string{
+		"\t.section\t.gcc_except_table\n\t.align 4\n.LLSDA0:\n\t.byte\t0xff\n":                                                                   "\t.section\t.gcc_except_table,\"a\",@progbits\n",
+		"\t.section\t.init_array,\"aw\"\n\t.weak\tf\n\t.text\n\t.section\t.init_array\n\t.quad\tf\n":                                             "\t.section\t.init_array,\"aw\"\n\t.quad\tf\n",
+		"\t.type\tf, @function\nf:\n\tret\n\t.size\tf, .-f\n\t.section\t.text.f,\"ax\",@progbits\n":                                              "f:\n",
+		"\t.section\t.text._Z1fv,\"axG\",@progbits,_Z1fv,comdat\n\tret\n\t.section\t.rodata.str1.1,\"aMS\",@progbits,1\n\t.string\t\"\u00fc\"\n": "\u00fc",
+	} {
+		if out, err := splitSections([]byte(head + text)); err != nil || !strings.Contains(string(out), want) {
+			t.Errorf("%q became %q, %v", text, out, err)
+		}
+	}
+}
+
+// TestAsFlags: the second run of an assembler writes its object only. With what is not known here there is none.
+func TestAsFlags(t *testing.T) {
+	for args, want := range map[string]string{
+		"--64 --gdwarf-5 -o x.o x.s":                                   "--64 --gdwarf-5",
+		"-I . -Iinc --MD dep.d --MD=dep.d -o x.o -":                    "-I . -Iinc",
+		"--noexecstack -mrelax-relocations=no -adhln=list -ox.o":       "--noexecstack -mrelax-relocations=no",
+		"-a --listing-lhs-width=2 --statistics --debug-prefix-map a=b": "--debug-prefix-map a=b",
+		"--compress-debug-sections --compress-debug-sections=zlib":     "",
+		"--MD":             "refused",
+		"-R --64":          "refused",
+		"--stat":           "refused",
+		"-M":               "refused",
+		"--sectname-subst": "refused",
+	} {
+		got, ok := asFlags(strings.Fields(args))
+		if ok != (want != "refused") || ok && strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, %v", args, got, ok)
 		}
 	}
 }
@@ -148,11 +197,12 @@ func TestDescribesTypes(t *testing.T) {
 // TestSplitOnce: gcc is called once where its assembly will do, and once more where it will not. The producer in the debug information
 // tells which flags the object was compiled with.
 func TestSplitOnce(t *testing.T) {
-	for flags, once := range map[string]bool{"-g": true, "-g -pipe": true, "-g -save-temps": true, "-g -gz": true, "-g -Wa,-adhln=list": true, "-O2": false, "-g1": false, "-g -gdwarf-4": false} {
+	for flags, once := range map[string]bool{"-g": true, "-g -pipe": true, "-g -save-temps": true, "-g -gz": true, "-g -Wa,-adhln=list": true, "-g -Wa,--MD,dep": true, "-g -Wa,-R": false, "-O2": false, "-g1": false, "-g -gdwarf-4": false} {
 		dir := t.TempDir()
 		write(t, filepath.Join(dir, "x.c"), []byte("int g(int);\nint f(int x) { int y = g(x); return y * g(y); }\nint h(int x) { return f(x) + 1; }\n"))
 		s := newShims(t, dir)
 		s.twice = true
+		deps := map[string]string{}
 		for _, name := range []string{"plain", "twice"} {
 			cmd := exec.Command("sh", "-ec", "gcc -O2 "+flags+" -c x.c && mv x.o "+name)
 			if cmd.Dir = dir; name == "twice" {
@@ -161,6 +211,11 @@ func TestSplitOnce(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%s: %v\n%s", flags, err, out)
 			}
+			dep, _ := os.ReadFile(filepath.Join(dir, "dep")) //nolint:errcheck // only one of them writes it
+			deps[name], _, _ = strings.Cut(string(dep), ":")
+		}
+		if deps["plain"] != deps["twice"] {
+			t.Errorf("%s: the build's dependencies are of %s", flags, deps["twice"])
 		}
 		plain, err := os.ReadFile(filepath.Join(dir, "plain"))
 		got, gotErr := os.ReadFile(filepath.Join(dir, "twice"))

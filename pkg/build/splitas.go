@@ -71,8 +71,9 @@ func (s *step) takeSplit(path string) bool {
 // splitAssemble runs the real assembler, and once more for the patch. If that fails, there is no such object.
 func splitAssemble(args []string) (int, error) {
 	s := parseAssembler(args)
-	if len(s.sources) != 1 {
-		return run(os.Getenv(splitReal), args)
+	again, ok := asFlags(s.all)
+	if len(s.sources) != 1 || !ok {
+		return run(os.Getenv(splitReal), args) // it is compiled again
 	}
 	if err := s.keepInput(); err != nil {
 		return 0, err
@@ -94,11 +95,35 @@ func splitAssemble(args []string) (int, error) {
 	if err := os.WriteFile(source, text, 0o600); err != nil {
 		return 0, err
 	}
-	again := slices.DeleteFunc(s.withInput(source), func(a string) bool {
-		return strings.HasPrefix(a, "-a") || strings.HasPrefix(a, "--compress-debug-sections")
-	})
-	if exec.Command(os.Getenv(splitReal), append(again, "-o", object)...).Run() != nil {
+	if exec.Command(os.Getenv(splitReal), append(again, "-o", object, source)...).Run() != nil {
 		_ = os.Remove(object)
 	}
 	return 0, nil
+}
+
+var (
+	// asCode are options of an assembler that change what it makes, asBeside what it writes besides or packs it into.
+	asCode   = lazyregexp.New(`^(--64|--(no)?execstack|--fatal-warnings|--(no-)?warn|-W|--gdwarf-[0-9]|-m[a-z].*|-O[012s]?|-I.+|--(debug-prefix-map|defsym)=.*)$`)
+	asBeside = lazyregexp.New(`^(-a[a-z]*(=.*)?|--listing-[a-z0-9-]+=.*|--MD=.*|-o.+|--statistics|--(no)?compress-debug-sections(=.*)?)$`)
+)
+
+// asFlags are those of an assembler's arguments that are for its second run, which must write one object and nothing else. What
+// another one may do is not known.
+func asFlags(args []string) (again []string, ok bool) {
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		value := i+1 < len(args) && slices.Contains([]string{"-o", "--MD", "-I", "--debug-prefix-map", "--defsym"}, a)
+		switch {
+		case value && (a == "-o" || a == "--MD"):
+			i++
+		case value:
+			again = append(again, a, args[i+1])
+			i++
+		case asCode().MatchString(a):
+			again = append(again, a)
+		case !asBeside().MatchString(a) && a != "-" && a != "--" && strings.HasPrefix(a, "-"):
+			return nil, false
+		}
+	}
+	return again, true
 }
