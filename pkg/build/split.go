@@ -164,7 +164,7 @@ func (s *splitter) enter(l string, m []string) error {
 
 var (
 	// wholeSection has no share in functions or variables.
-	wholeSection = lazyregexp.New(`^\.(debug_.*|note\..*|comment|eh_frame|(init|fini)_array(\.[0-9]+)?|[cd]tors(\.[0-9]+)?|rodata\.(str|cst)[0-9.]+)$`)
+	wholeSection = lazyregexp.New(`^\.(debug_.*|note\..*|comment|eh_frame|(init|fini)_array(\.[0-9]+)?|[cd]tors(\.[0-9]+)?|rodata(\..+)?\.(str|cst)[0-9.]+)$`)
 	comdat       = lazyregexp.New(`^"[a-zA-Z]*G[a-zA-Z]*",.*,comdat$`)
 )
 

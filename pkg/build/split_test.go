@@ -156,6 +156,7 @@ func TestSplitFlags(t *testing.T) {
 	for text, want := range map[string]string{
 		"\t.section\t.gcc_except_table\n\t.align 4\n.LLSDA0:\n\t.byte\t0xff\n":                                                                   "\t.section\t.gcc_except_table,\"a\",@progbits\n",
 		"\t.section\t.init_array,\"aw\"\n\t.weak\tf\n\t.text\n\t.section\t.init_array\n\t.quad\tf\n":                                             "\t.section\t.init_array,\"aw\"\n\t.quad\tf\n",
+		"\t.section\t.rodata._Z1fv.str1.8,\"aMS\",@progbits,1\n.LC0:\n\t.string\t\"a\"\n":                                                        ".LC0:\n",
 		"\t.type\tf, @function\nf:\n\tret\n\t.size\tf, .-f\n\t.section\t.text.f,\"ax\",@progbits\n":                                              "f:\n",
 		"\t.section\t.text._Z1fv,\"axG\",@progbits,_Z1fv,comdat\n\tret\n\t.section\t.rodata.str1.1,\"aMS\",@progbits,1\n\t.string\t\"\u00fc\"\n": "\u00fc",
 	} {
@@ -211,7 +212,7 @@ func TestSplitOnce(t *testing.T) {
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Fatalf("%s: %v\n%s", flags, err, out)
 			}
-			dep, _ := os.ReadFile(filepath.Join(dir, "dep")) //nolint:errcheck // only one of them writes it
+			dep, _ := os.ReadFile(filepath.Join(dir, "dep")) // only one of them writes it
 			deps[name], _, _ = strings.Cut(string(dep), ":")
 		}
 		if deps["plain"] != deps["twice"] {
