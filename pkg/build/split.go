@@ -56,6 +56,8 @@ type splitter struct {
 	at      string // the line by which the section is that what was written last is in
 	owner   string // function or variable that lines are of
 	code    bool   // it is a function
+	comdat  string // function that has brought its own sections
+	group   string // and their group
 	closed  bool   // its end was there
 	waiting []heldLine
 	full    map[string]string // by section, the directive that has its flags
@@ -114,6 +116,9 @@ func (s *splitter) line(lines []string, i int) (more int, err error) {
 	case strings.HasPrefix(s.section, ".debug_loclists") || strings.HasPrefix(s.section, ".debug_rnglists"):
 		return s.ranges(lines, i), nil
 	case splitFlags[s.section] == "":
+		if m := typeLine().FindStringSubmatch(l); m != nil && m[2] == "function" && !strings.Contains(m[1], ".cold") {
+			s.comdat = m[1]
+		}
 		s.put("", l)
 		return 0, nil
 	case unitLabel().MatchString(l):
@@ -150,6 +155,16 @@ func (s *splitter) enter(l string, m []string) error {
 	if !s.knows(name, flags) {
 		return errNotSplit
 	}
+	if g := comdat().FindStringSubmatch(flags); g != nil {
+		s.group = g[1]
+	} else if strings.HasPrefix(flags, `"ax"`) {
+		s.group = ""
+	}
+	if name == exceptTable && (!s.code || s.closed) && s.comdat != "" && s.group != "" { // of a function with a section of its own
+		name += "." + s.comdat
+		flags = `"aG",@progbits,` + s.group + ",comdat"
+		l = "\t.section\t" + name + "," + flags
+	}
 	s.section, s.direct = name, s.withFlags(name, flags, l)
 	switch whole := splitFlags[name] == ""; {
 	case s.code && !s.closed || whole && !strings.HasPrefix(name, ".text") && !strings.HasPrefix(name, ".debug") || isCodeSection(name):
@@ -165,7 +180,7 @@ func (s *splitter) enter(l string, m []string) error {
 var (
 	// wholeSection has no share in functions or variables.
 	wholeSection = lazyregexp.New(`^\.(debug_.*|note\..*|comment|eh_frame|(init|fini)_array(\.[0-9]+)?|[cd]tors(\.[0-9]+)?|rodata(\..+)?\.(str|cst)[0-9.]+)$`)
-	comdat       = lazyregexp.New(`^"[a-zA-Z]*G[a-zA-Z]*",.*,comdat$`)
+	comdat       = lazyregexp.New(`^"[a-zA-Z]*G[a-zA-Z]*",.*,([^,]+),comdat$`)
 )
 
 // knows tells whether gcc has named a section, and not the source: that may have several functions in it, of which the tables of
@@ -205,7 +220,7 @@ func (s *splitter) codeLine(lines []string, i int) error {
 		case s.code && !s.closed:
 			return errNotSplit
 		default:
-			s.owner, s.code, s.closed = m[1], true, false
+			s.owner, s.code, s.closed, s.comdat = m[1], true, false, ""
 			s.release(s.owner)
 		}
 		s.put(s.owner, l)

@@ -45,6 +45,8 @@ static std::string gl = "hello";
 int cold(int x) { if (__builtin_expect(x == 77, 0)) { std::string z("aa"); z += gl; throw z; } return x; }
 namespace { struct B : A { int f(int) override; }; int B::f(int x) { return A::f(x + 1); } }
 A *make() { return new B; }
+template <class T> __attribute__((noinline)) int thrown(T x) { std::string s("x"); try { if (x) throw x; return use(1); } catch (T e) { return 2; } }
+int throws(int x) { return thrown(x) + thrown(x + 1L); }
 `
 
 // TestSplitSections: what is made of the assembly for a package has the sections, code and relocations that gcc makes with sections
