@@ -19,7 +19,12 @@ func compile(t *testing.T, cc, source string, flags ...string) *Object {
 	if _, err := exec.LookPath(cc); err != nil {
 		t.Skipf("%s is not installed", cc)
 	}
-	dir := t.TempDir()
+	return compileIn(t, t.TempDir(), cc, source, flags...)
+}
+
+// compileIn compiles in a directory, as both versions of a file that holds two.
+func compileIn(t *testing.T, dir, cc, source string, flags ...string) *Object {
+	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, "x.c"), []byte(source), 0o644); err != nil {
 		t.Fatal(err)
 	}

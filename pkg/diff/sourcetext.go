@@ -23,6 +23,9 @@ type spot struct {
 	lines []string
 	at    int // index
 	low   int // the first that belongs to the function
+
+	exact bool // what the preprocessor left, no more than the function
+	doubt bool // not all of that is known
 }
 
 // line is one near the spot without its indentation, with the variable's name blotted out; "" if it says nothing.
@@ -50,6 +53,9 @@ func (c *comparer) spots(o, n *lpelf.Symbol) (os, ns *spot) {
 	if os == nil || ns == nil || ofile == nfile && !(oproved && nproved) {
 		return nil, nil // a file has one version only, and which one is not known
 	}
+	if os.doubt || ns.doubt {
+		return nil, nil
+	}
 	return os, ns
 }
 
@@ -57,6 +63,43 @@ func (c *comparer) spots(o, n *lpelf.Symbol) (os, ns *spot) {
 type source struct {
 	lines  []string
 	proved bool // by its hash
+
+	// If the file holds both versions, lines are those of one.
+	index  []int  // of each line of the file; -1 if it is not this version's
+	doubts []bool // of each of lines: what it says is not known
+	starts []int  // of functions and of variables of the file
+}
+
+// at is the index of a line of the file, or -1.
+func (s *source) at(line int) int {
+	switch {
+	case s.index == nil && line <= len(s.lines):
+		return line - 1
+	case line < 1 || line > len(s.index):
+		return -1
+	}
+	return s.index[line-1]
+}
+
+// confine leaves a spot in a source of two versions its function only, and looks whether all of that is known.
+func (s *source) confine(at *spot) {
+	if s.index == nil {
+		return
+	}
+	end := at.at
+	for end+1 < len(s.lines) && !strings.HasPrefix(s.lines[end], "}") {
+		end++
+	}
+	next := len(s.lines) // a brace may be the end of something else
+	for _, start := range s.starts {
+		if start > at.at {
+			next = min(next, start)
+		}
+	}
+	end = max(end+1, next)
+	at.lines = s.lines[:end]
+	at.exact = true
+	at.doubt = slices.Contains(s.doubts[min(at.low+1, at.at):end], true) // its first line has attributes
 }
 
 // spot finds the declaration of a variable in the source.
@@ -78,15 +121,17 @@ func (o *Object) spotOf(decl *debuginfo.Entry) (file string, proved bool, s *spo
 		src = o.readSource(file, decl)
 		o.sources[file] = src
 	}
-	if line < 1 || line > len(src.lines) {
+	at := src.at(line)
+	if at < 0 {
 		return "", false, nil
 	}
-	s = &spot{lines: src.lines, at: line - 1}
+	s = &spot{lines: src.lines, at: at}
 	if f := decl.Function(); f != nil {
 		if in, first, ok := f.Source(); ok && in == file && first <= line {
-			s.low = first - 1
+			s.low = max(src.at(first), 0)
 		}
 	}
+	src.confine(s)
 	return file, src.proved, s
 }
 
@@ -165,6 +210,9 @@ func (c *comparer) samePlace(o, n *lpelf.Symbol, olds, news []*lpelf.Symbol) boo
 
 // tells tells whether the lines where a and b, or a and other are the same speak for b alone.
 func tells(a, b, other *spot, word *regexp.Regexp) bool {
+	if a.exact {
+		return nearest(a, b, other, word)
+	}
 	speaksForB := false
 	for off := -around; off <= around; off++ {
 		at, bt, ot := a.line(off, word), b.line(off, word), other.line(off, word)

@@ -1,7 +1,6 @@
 package diff
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -77,8 +76,7 @@ func (o *Object) declaredIn(file string) declarations {
 	return out
 }
 
-// proveVersions takes a source for what both objects were compiled from if it holds the versions of both, and leaves out of it
-// what is not the object's.
+// proveVersions takes a source for what both objects were compiled from if it holds the versions of both.
 func (c *comparer) proveVersions() {
 	tried := map[string]bool{}
 	for _, g := range c.crowds((*identity).key) {
@@ -91,25 +89,64 @@ func (c *comparer) proveVersions() {
 			continue
 		}
 		tried[ofile] = true
-		if slices.Equal(os.lines, ns.lines) {
-			c.divideVersions(ofile, os.lines)
+		lines := c.old.sources[ofile].lines
+		if slices.Equal(lines, c.new.sources[ofile].lines) && (oproved || c.holdsBoth(ofile, lines)) {
+			c.divideVersions(ofile, lines)
 		}
 	}
 }
 
-// divideVersions looks whether all that only one object declares is where the other has nothing.
-func (c *comparer) divideVersions(file string, lines []string) {
+// holdsBoth tells whether all that only one object declares is where the other has nothing.
+func (c *comparer) holdsBoth(file string, lines []string) bool {
 	of, was, is := branchesOf(lines), c.old.declaredIn(file), c.new.declaredIn(file)
 	if of == nil {
-		return
+		return false
 	}
 	olds, ok1 := was.without(is, of, lines)
 	news, ok2 := is.without(was, of, lines)
-	if !ok1 || !ok2 || len(olds)+len(news) == 0 {
+	return ok1 && ok2 && len(olds)+len(news) > 0
+}
+
+// divideVersions gives each object what the preprocessor left of a source that both were compiled from.
+func (c *comparer) divideVersions(file string, lines []string) {
+	of, was, is := branchesOf(lines), c.old.declaredIn(file), c.new.declaredIn(file)
+	if of == nil {
+		c.old.sources[file], c.new.sources[file] = &source{}, &source{}
 		return
 	}
-	c.old.sources[file] = &source{lines: blank(lines, of, news, was.branches(of)), proved: true}
-	c.new.sources[file] = &source{lines: blank(lines, of, olds, is.branches(of)), proved: true}
+	all := chunksOf(lines)
+	olds := preprocess(lines, all, choose(lines, all, was.branches(of), is.alone(was, of)))
+	news := preprocess(lines, all, choose(lines, all, is.branches(of), was.alone(is, of)))
+	settleMacros(lines, olds, news, func(line int) bool { return was[declaration{line: line}] || is[declaration{line: line}] })
+	for at := range was {
+		olds.starts = append(olds.starts, at.startOf(olds)...)
+	}
+	for at := range is {
+		news.starts = append(news.starts, at.startOf(news)...)
+	}
+	c.old.sources[file], c.new.sources[file] = olds, news
+}
+
+// startOf is the line of a function in the source of a version.
+func (at declaration) startOf(src *source) []int {
+	if at.name == "" || at.local || src.at(at.line) < 0 {
+		return nil
+	}
+	return []int{src.at(at.line)}
+}
+
+// alone lists the branches where d has something and other has not, though it has what is around them.
+func (d declarations) alone(other declarations, of [][]branch) map[branch]bool {
+	taken, out := other.branches(of), map[branch]bool{}
+	for at := range d {
+		if at.line < 1 || at.line > len(of) {
+			continue
+		}
+		if i := slices.IndexFunc(of[at.line-1], func(b branch) bool { return !taken[b] }); i >= 0 {
+			out[of[at.line-1][i]] = true
+		}
+	}
+	return out
 }
 
 // without lists the branches that hold what only d declares, and of which other has nothing. ok is false if what d declares is
@@ -145,21 +182,6 @@ func (d declarations) branches(of [][]branch) map[branch]bool {
 			for _, b := range of[at.line-1] {
 				out[b] = true
 			}
-		}
-	}
-	return out
-}
-
-// blank is a source without the branches that are another version's: those in others, and those beside a branch of own.
-func blank(lines []string, of [][]branch, others, own map[branch]bool) []string {
-	groups := map[int]bool{}
-	for b := range maps.Keys(own) {
-		groups[b.group] = true
-	}
-	out := slices.Clone(lines)
-	for i := range out {
-		if slices.ContainsFunc(of[i], func(b branch) bool { return others[b] || groups[b.group] && !own[b] }) {
-			out[i] = ""
 		}
 	}
 	return out

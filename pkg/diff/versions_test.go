@@ -56,7 +56,4 @@ func TestVersions(t *testing.T) {
 			t.Errorf("%s: %v, want nothing", source, of)
 		}
 	}
-	if got := strings.Join(blank(lines, branchesOf(lines), map[branch]bool{{2, 4}: true}, nil), "\n"); got != strings.Replace(source, "1\n	static int n;", "1\n", 1) {
-		t.Errorf("blanked: %s", got)
-	}
 }

@@ -1,0 +1,279 @@
+package diff
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/lazyregexp"
+)
+
+// Where one file holds both versions, its text is not that of either: of a line that both have, the preprocessor may have
+// made another thing in each. What it left is known as far as debug information tells which branches were taken. A function
+// of which any more is not known is in doubt, and its text tells nothing.
+
+// chunk is an #if with its branches.
+type chunk struct {
+	starts []int // of its branches
+	end    int
+}
+
+func (g *chunk) branch(i int) branch { return branch{g.starts[0], g.starts[i]} }
+
+// chunksOf lists what conditional directives make of balanced lines.
+func chunksOf(lines []string) []*chunk {
+	var all, open []*chunk
+	for i, line := range lines {
+		m := conditional().FindStringSubmatch(line)
+		switch {
+		case m == nil:
+		case strings.HasPrefix(m[1], "if"):
+			open = append(open, &chunk{starts: []int{i}})
+			all = append(all, open[len(open)-1])
+		case m[1] == "endif":
+			open[len(open)-1].end = i
+			open = open[:len(open)-1]
+		default:
+			open[len(open)-1].starts = append(open[len(open)-1].starts, i)
+		}
+	}
+	return all
+}
+
+// asks matches a condition that is nothing but whether one macro is defined.
+var asks = lazyregexp.New(`^\s*#\s*(?:(ifdef|ifndef)\s+(\w+)|if\s*(!?)\s*defined\b\s*\(?\s*(\w+)\s*\)?)\s*(?://.*|/\*.*\*/\s*)?$`)
+
+// question is which macro a directive asks for, and whether its branch is taken if it is defined.
+func question(line string) (macro string, defined bool) {
+	m := asks().FindStringSubmatch(line)
+	if m == nil {
+		return "", false
+	}
+	return m[2] + m[4], m[1] == "ifdef" || m[1] == "" && m[3] == ""
+}
+
+var (
+	define  = lazyregexp.New(`^\s*#\s*(?:define|undef)\s+(\w+)(.*)`)
+	include = lazyregexp.New(`^\s*#\s*include\b`)
+	isElse  = lazyregexp.New(`^\s*#\s*else\b`)
+)
+
+// choices says which branches were taken, and which not.
+type choices map[branch]bool
+
+// choose finds the branches that were taken: those that have something, not those beside them, not those where the other version
+// alone has something, and those that ask for a macro of which that tells whether it is defined.
+func choose(lines []string, all []*chunk, have, absent map[branch]bool) choices {
+	out := choices{}
+	for _, g := range all {
+		var taken []int
+		for i := range g.starts {
+			if have[g.branch(i)] {
+				taken = append(taken, i)
+			}
+			if absent[g.branch(i)] {
+				out[g.branch(i)] = false
+			}
+		}
+		if len(taken) == 1 {
+			out.take(g, taken[0])
+		} else if len(taken) > 1 { // included more than once
+			delete(out, g.branch(0))
+			continue
+		}
+		out.rest(g, lines)
+	}
+	facts := map[string][]*chunk{}
+	for _, g := range all {
+		macro, _ := question(lines[g.starts[0]])
+		if _, ok := out[g.branch(0)]; ok && macro != "" {
+			facts[macro] = append(facts[macro], g)
+		}
+	}
+	changed := func(macro string, from, to int) bool {
+		return slices.ContainsFunc(lines, func(line string) bool {
+			m := define().FindStringSubmatch(line)
+			return m != nil && m[1] == macro
+		}) || slices.ContainsFunc(lines[min(from, to):max(from, to)], include().MatchString)
+	}
+	for _, g := range all {
+		macro, defined := question(lines[g.starts[0]])
+		if _, ok := out[g.branch(0)]; ok {
+			continue
+		}
+		for _, fact := range facts[macro] {
+			if _, same := question(lines[fact.starts[0]]); !changed(macro, fact.starts[0], g.starts[0]) {
+				out[g.branch(0)] = out[fact.branch(0)] == (same == defined)
+			}
+		}
+		if out[g.branch(0)] {
+			out.take(g, 0)
+		}
+		out.rest(g, lines)
+	}
+	return out
+}
+
+func (c choices) take(g *chunk, taken int) {
+	for i := range g.starts {
+		c[g.branch(i)] = i == taken
+	}
+}
+
+// rest takes an #else if nothing in front of it was taken.
+func (c choices) rest(g *chunk, lines []string) {
+	last := len(g.starts) - 1
+	if _, ok := c[g.branch(last)]; ok || !isElse().MatchString(lines[g.starts[last]]) {
+		return
+	}
+	for i := range last {
+		if taken, ok := c[g.branch(i)]; !ok || taken {
+			return
+		}
+	}
+	c[g.branch(last)] = true
+}
+
+// preprocess makes the source of one version: what was not taken is left out, and where that is not known is in doubt.
+func preprocess(lines []string, all []*chunk, taken choices) *source {
+	dropped, doubts := make([]bool, len(lines)), make([]bool, len(lines))
+	for _, g := range all {
+		for i := range g.starts {
+			from, to := g.starts[i], g.end
+			if i+1 < len(g.starts) {
+				to = g.starts[i+1]
+			}
+			is, known := taken[g.branch(i)]
+			for at := from; at <= to && !known; at++ {
+				doubts[at] = true
+			}
+			for at := from + 1; at < to && known && !is; at++ {
+				dropped[at] = true
+			}
+		}
+	}
+	src := &source{proved: true, index: make([]int, len(lines))}
+	for i, line := range lines {
+		src.index[i] = -1
+		if !dropped[i] && (doubts[i] || !conditional().MatchString(line)) {
+			src.index[i] = len(src.lines)
+			src.lines, src.doubts = append(src.lines, line), append(src.doubts, doubts[i])
+		}
+	}
+	return src
+}
+
+// macros are what the names that a source defines stand for.
+type macros struct {
+	text  map[string]string
+	doubt map[string]bool
+}
+
+// macros lists the definitions of a source; those that it has more than once, or perhaps, are in doubt.
+func (s *source) macros() macros {
+	out := macros{map[string]string{}, map[string]bool{}}
+	for i := 0; i < len(s.lines); i++ {
+		m := define().FindStringSubmatch(s.lines[i])
+		if m == nil {
+			continue
+		}
+		_, twice := out.text[m[1]]
+		out.doubt[m[1]] = out.doubt[m[1]] || twice || s.doubts[i]
+		text := m[2]
+		for ; strings.HasSuffix(text, `\`) && i+1 < len(s.lines); i++ {
+			text = text[:len(text)-1] + s.lines[i+1]
+		}
+		out.text[m[1]] = strings.Join(strings.Fields(text), " ")
+	}
+	return out
+}
+
+var (
+	token    = lazyregexp.New(`"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|//.*|/\*.*?\*/|\b[A-Za-z_]\w*`)
+	capitals = lazyregexp.New(`^_*[A-Z][A-Z0-9_]*$`)
+)
+
+// expand is a text with what its words stand for; ok is false if that is not known, as of a name in capitals that the file does
+// not define.
+func (m macros) expand(text string, depth int) (out string, ok bool) {
+	const deep = 16
+	ok = depth < deep
+	out = token().ReplaceAllStringFunc(text, func(word string) string {
+		body, defined := m.text[word]
+		switch {
+		case m.doubt[word] || !defined && capitals().MatchString(word):
+			ok = false
+		case defined && ok:
+			inner, known := m.expand(body, depth+1)
+			ok = ok && known
+			return inner
+		}
+		return word
+	})
+	return out, ok
+}
+
+// value matches what gives a name a value where no code is.
+var value = lazyregexp.New(`\b([A-Za-z_]\w*)\s*(?:\[[^]]*\]\s*)?=[^=]`)
+
+// settleMacros puts in the place of macros that the two versions define in different ways what they stand for, and notes the lines
+// that have words of which that is not known.
+func settleMacros(lines []string, was, is *source, code func(line int) bool) {
+	old, now := was.macros(), is.macros()
+	for i, line := range lines {
+		other := (was.index[i] < 0) != (is.index[i] < 0) || was.index[i] >= 0 && was.doubts[was.index[i]] || is.index[i] >= 0 && is.doubts[is.index[i]]
+		if !other || code(i+1) {
+			continue
+		}
+		for _, m := range value().FindAllStringSubmatch(line, -1) {
+			old.doubt[m[1]], now.doubt[m[1]] = true, true
+		}
+	}
+	unlike := func(word string) bool {
+		a, _ := old.expand(word, 0)
+		b, _ := now.expand(word, 0)
+		return a != b
+	}
+	for _, v := range []struct {
+		*source
+		macros
+	}{{was, old}, {is, now}} {
+		for i, line := range v.lines {
+			if strings.HasPrefix(strings.TrimSpace(line), "#") {
+				continue
+			}
+			if _, ok := v.expand(line, 0); !ok {
+				v.doubts[i] = true
+				continue
+			}
+			v.lines[i] = token().ReplaceAllStringFunc(line, func(word string) string {
+				if unlike(word) {
+					word, _ = v.expand(word, 0)
+				}
+				return word
+			})
+		}
+	}
+}
+
+// nearest tells whether the line that is the nearest to the declarations b and other and not the same there is at a as it is at b. A
+// line in front that is neither's may be a condition that has changed, and what is in front of that is of both.
+func nearest(a, b, other *spot, word *regexp.Regexp) bool {
+	for off := range around + 1 {
+		speaksForB := false
+		for _, off := range []int{-off, off} {
+			at, bt, ot := a.line(off, word), b.line(off, word), other.line(off, word)
+			switch {
+			case at == "" || bt == ot:
+			case at == bt:
+				speaksForB = true
+			case at == ot || off < 0:
+				return false
+			}
+		}
+		if speaksForB {
+			return true
+		}
+	}
+	return false
+}
