@@ -167,11 +167,15 @@ func preprocess(lines []string, all []*chunk, taken choices) *source {
 type macros struct {
 	text  map[string]string
 	doubt map[string]bool
+	types map[string]bool // of C and C++, which may have names in capitals
 }
 
 // macros lists the definitions of a source; those that it has more than once, or perhaps, are in doubt.
 func (s *source) macros() macros {
-	out := macros{map[string]string{}, map[string]bool{}}
+	out := macros{map[string]string{}, map[string]bool{}, map[string]bool{}}
+	for _, m := range typeName().FindAllStringSubmatch(strings.Join(s.lines, "\n"), -1) {
+		out.types[m[1]] = true
+	}
 	for i := 0; i < len(s.lines); i++ {
 		m := define().FindStringSubmatch(s.lines[i])
 		if m == nil {
@@ -190,6 +194,7 @@ func (s *source) macros() macros {
 
 var (
 	token    = lazyregexp.New(`"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|//.*|/\*.*?\*/|\b[A-Za-z_]\w*`)
+	typeName = lazyregexp.New(`\b(?:struct|class|union|enum|typename)\s+(\w+)`)
 	capitals = lazyregexp.New(`^_*[A-Z][A-Z0-9_]*$`)
 )
 
@@ -201,7 +206,7 @@ func (m macros) expand(text string, depth int) (out string, ok bool) {
 	out = token().ReplaceAllStringFunc(text, func(word string) string {
 		body, defined := m.text[word]
 		switch {
-		case m.doubt[word] || !defined && capitals().MatchString(word):
+		case m.doubt[word] || !defined && !m.types[word] && capitals().MatchString(word):
 			ok = false
 		case defined && ok:
 			inner, known := m.expand(body, depth+1)

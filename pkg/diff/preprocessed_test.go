@@ -11,7 +11,9 @@ const noneIsTold = "x.o: n: 2 old and 2 new static variables of this name in f c
 func TestOneFile(t *testing.T) {
 	const block = "\n{ static int n; return ++n; }\n"
 	const more = "#ifdef NEW\nif (c == 3) { static long m; return ++m; }\n#endif\n"
-	choice := func(name, a, b string) string { return "#ifdef NEW\n" + name + a + "\n#else\n" + name + b + "\n#endif\n" }
+	choice := func(name, a, b string) string {
+		return "#ifdef NEW\n" + name + a + "\n#else\n" + name + b + "\n#endif\n"
+	}
 	in := func(body string) string { return "int f(int c)\n{\nswitch (c) {\n" + body + "}\nreturn 0;\n}\n" }
 	labels := in(choice("", "case 2:", "case 1:") + block + choice("", "case 1:", "case 2:") + block)
 	names := choice("#define P ", "2", "1") + choice("#define Q ", "1", "2")
