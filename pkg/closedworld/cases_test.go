@@ -38,22 +38,26 @@ func edited(text string, edits ...string) string {
 }
 
 const (
-	oneC   = "int one(int a) { return a + 1; }\n"
-	twoC   = "int two(int a) { return a * 7; }\n"
-	usesC  = "#include <stdio.h>\nint one(int), two(int);\nint main(int c, char **v) { puts(v[0]); return one(c) + two(c); }\n"
-	weakC  = "__attribute__((weak, noinline)) int one(int a) { return a + 1; }\nint two(int a) { return one(a) * 7; }\n"
-	initA  = "#include <stdio.h>\n__attribute__((constructor)) static void begin_a(void) { puts(\"a\"); }\n"
-	initB  = "#include <stdio.h>\n__attribute__((constructor)) static void begin_b(void) { puts(\"b\"); }\n"
-	setA   = "static int a = 1; int *pa __attribute__((section(\"my_set\"))) = &a;\n"
-	setB   = "static int b = 2; int *pb __attribute__((section(\"my_set\"))) = &b;\n"
-	asmS   = ".text\n.globl f\n.type f,@function\nf: call h1\n ret\n.size f,.-f\nh1: mov $1,%eax\n ret\nh2: mov $2,%eax\n ret\n.globl keep\nkeep: call h2\n jmp h1\n.section .note.GNU-stack,\"\"\n"
-	asmC   = "int f(void), keep(void);\nint main(void) { return f() + keep(); }\n"
-	compC  = "for f in *.c; do gcc " + flags + " -c $f; done; "
-	fpicC  = "for f in *.c; do gcc -fPIC " + flags + " -c $f; done; "
-	tableS = ".section .rodata\n.globl table\ntable: .long 1, 2, 3\n.section my_events,\"a\"\n.long 5\n.section .note.GNU-stack,\"\"\n"
-	tableC = "extern int table[];\nint main(int c, char **v) { return table[c]; }\n"
-	arrayC = "int use(int *p) { return p[20] + p[1]; }\nint main(int c, char **v) { int a[] = {65, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32}; __asm__(\"\" : : \"r\"(a) : \"memory\"); return use(a); }\n"
-	oddH   = "struct P { __attribute__((noipa)) int odd(int a) { return a * K; } };\n"
+	oneC  = "int one(int a) { return a + 1; }\n"
+	twoC  = "int two(int a) { return a * 7; }\n"
+	usesC = "#include <stdio.h>\nint one(int), two(int);\nint main(int c, char **v) { puts(v[0]); return one(c) + two(c); }\n"
+	weakC = "__attribute__((weak, noinline)) int one(int a) { return a + 1; }\nint two(int a) { return one(a) * 7; }\n"
+	initA = "#include <stdio.h>\n__attribute__((constructor)) static void begin_a(void) { puts(\"a\"); }\n"
+	initB = "#include <stdio.h>\n__attribute__((constructor)) static void begin_b(void) { puts(\"b\"); }\n"
+	setA  = "static int a = 1; int *pa __attribute__((section(\"my_set\"))) = &a;\n"
+	setB  = "static int b = 2; int *pb __attribute__((section(\"my_set\"))) = &b;\n"
+	asmS  = ".text\n.globl f\n.type f,@function\nf: call h1\n ret\n.size f,.-f\nh1: mov $1,%eax\n ret\nh2: mov $2,%eax\n ret\n.globl keep\nkeep: call h2\n jmp h1\n.section .note.GNU-stack,\"\"\n"
+	layS  = ".text\n.globl f\n.type f,@function\nf: test %edi,%edi\n jz 2f\n.p2align 3\n lea 3f(%rip),%rdx\n movslq (%rdx,%rdi,4),%rax\n add %rdx,%rax\n jmp *%rax\n" +
+		"1: mov $1,%eax\n ret\n2: mov $2,%eax\n ret\n.size f,.-f\n.section .rodata\n3: .long 1b-3b, 2b-3b\n.section .note.GNU-stack,\"\"\n"
+	layC     = "int f(int);\nint main(int c, char **v) { return f(c & 1); }\n"
+	asmC     = "int f(void), keep(void);\nint main(void) { return f() + keep(); }\n"
+	layBuild = "gcc " + flags + " -c m.c f.S; gcc m.o f.o " + keep + " -o T"
+	compC    = "for f in *.c; do gcc " + flags + " -c $f; done; "
+	fpicC    = "for f in *.c; do gcc -fPIC " + flags + " -c $f; done; "
+	tableS   = ".section .rodata\n.globl table\ntable: .long 1, 2, 3\n.section my_events,\"a\"\n.long 5\n.section .note.GNU-stack,\"\"\n"
+	tableC   = "extern int table[];\nint main(int c, char **v) { return table[c]; }\n"
+	arrayC   = "int use(int *p) { return p[20] + p[1]; }\nint main(int c, char **v) { int a[] = {65, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32}; __asm__(\"\" : : \"r\"(a) : \"memory\"); return use(a); }\n"
+	oddH     = "struct P { __attribute__((noipa)) int odd(int a) { return a * K; } };\n"
 )
 
 // lib are the sources of the usual small program.
@@ -86,6 +90,13 @@ var imageCases = []imageCase{
 		want: []string{"same .data count a.o: its initial value differs"}},
 	{name: "cases of a switch that go elsewhere", files: map[string]string{"a.c": mainC}, newFiles: map[string]string{"a.c": edited(mainC, "case 1: return count++;\n\tcase 2: return 7", "case 2: return count++;\n\tcase 1: return 7")},
 		want: []string{"same .text sw a.o: its unwind entry differs"}},
+	{name: "code that is filled otherwise, and has a longer jump and a table", files: map[string]string{"f.S": layS, "m.c": layC}, newFiles: map[string]string{"f.S": edited(layS, ".p2align 3", ".rept 150\n nop\n.endr")}, build: layBuild},
+	{name: "the same, and another condition", files: map[string]string{"f.S": layS, "m.c": layC}, newFiles: map[string]string{"f.S": edited(layS, ".p2align 3", ".rept 150\n nop\n.endr", " jz", " jnz")}, build: layBuild,
+		want: []string{"same .text f f.o: it has"}},
+	{name: "the same, and another target", files: map[string]string{"f.S": layS, "m.c": layC}, newFiles: map[string]string{"f.S": edited(layS, ".p2align 3", ".rept 150\n nop\n.endr", "jz 2f", "jz 1f")}, build: layBuild,
+		want: []string{"same .text f f.o: it has"}},
+	{name: "the same, and another table", files: map[string]string{"f.S": layS, "m.c": layC}, newFiles: map[string]string{"f.S": edited(layS, ".p2align 3", ".rept 150\n nop\n.endr", "1b-3b, 2b", "2b-3b, 1b")}, build: layBuild,
+		want: []string{"same .text f f.o: it has"}},
 	{name: "numbers of static variables", files: map[string]string{"a.c": "int f(int a) { return a; }\nint g(int a) { static int n; return n += a; }\nint main(int c, char **v) { return f(c) + g(c); }\n"},
 		newFiles: map[string]string{"a.c": "int f(int a) { static int n; return n += a * 3; }\nint g(int a) { static int n; return n += a; }\nint main(int c, char **v) { return f(c) + g(c); }\n"}, carried: "f main"},
 	{name: "order of objects", files: lib, build: compC + "gcc one.o two.o main.o " + keep + " -o T", newBuild: compC + "gcc main.o two.o one.o " + keep + " -o T"},

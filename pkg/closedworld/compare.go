@@ -41,6 +41,7 @@ type comparer struct {
 	unnamed  map[unnamedPair]bool
 	stored   map[uint64]uint64 // writable places without a name, old to new
 	taken    map[uint64]uint64
+	layouts  map[*piece]*layout // of old code that is laid out otherwise in the new image
 	report   Report
 }
 
@@ -48,7 +49,7 @@ type comparer struct {
 func Compare(old, new *Image, carried Carried) *Report {
 	c := &comparer{
 		old: old, new: new, carried: carried, newOf: map[*piece]*piece{}, oldOf: map[*piece]*piece{}, unnamed: map[unnamedPair]bool{},
-		stored: map[uint64]uint64{}, taken: map[uint64]uint64{}, report: Report{Bytes: map[string]uint64{}},
+		stored: map[uint64]uint64{}, taken: map[uint64]uint64{}, layouts: map[*piece]*layout{}, report: Report{Bytes: map[string]uint64{}},
 	}
 	for _, o := range old.pieces {
 		if name := o.name(); old.byName[name] == o {
@@ -185,6 +186,15 @@ func (c *comparer) differ(o, n *piece) string {
 			return why
 		}
 	}
+	why := c.differAsItIs(o, n)
+	if why != "" && c.relaid(o, n) && c.sameReferences(o, n) {
+		return ""
+	}
+	return why
+}
+
+// differAsItIs compares pieces byte by byte.
+func (c *comparer) differAsItIs(o, n *piece) string {
 	size := o.size()
 	if o.size() != n.size() {
 		size = min(o.size(), n.size())
@@ -257,8 +267,9 @@ func firstDifference(a, b []byte) uint64 {
 func (c *comparer) sameField(o, n *field, otable, ntable uint64) string {
 	os, ns := c.old.places(o, otable), c.new.places(n, ntable)
 	if o.size == n.size && o.offset == n.offset {
-		// Where relocations name symbols, those are what is meant; nobody calls what is behind the end of something.
-		certain := o.name != "" || n.name != "" || o.offset || isCertain(os[0]) || isCertain(ns[0]) || c.old.pieceOf(o.sym) != nil && c.new.pieceOf(n.sym) != nil
+		// Where relocations name symbols, those are what is meant; nobody calls what is behind the end of something; and what is
+		// there without a name on both sides may be meant, so it must be the same.
+		certain := os[0].isUnnamed() && ns[0].isUnnamed() || o.name != "" || n.name != "" || o.offset || isCertain(os[0]) || isCertain(ns[0]) || c.old.pieceOf(o.sym) != nil && c.new.pieceOf(n.sym) != nil
 		for i, op := range os {
 			for j, np := range ns {
 				if (i == 0 && j == 0 || !certain) && c.samePlace(op, np, o.takes && n.takes) {
@@ -275,6 +286,11 @@ func isCertain(p place) bool {
 	return p.through != "" || p.sec != nil && p.sec.Flags&elf.SHF_EXECINSTR != 0
 }
 
+// isUnnamed tells a place of which only what is there tells what it is.
+func (p *place) isUnnamed() bool {
+	return p.through == "" && p.name == "" && p.piece == nil && p.sec != nil
+}
+
 // samePlace tells whether two places are the same thing.
 func (c *comparer) samePlace(o, n place, takes bool) bool {
 	switch {
@@ -286,13 +302,21 @@ func (c *comparer) samePlace(o, n place, takes bool) bool {
 		return o.off == n.off && o.piece.size() == n.piece.size() && withoutNumber(o.piece.name()) == withoutNumber(n.piece.name()) &&
 			c.equalRange(o.sec, n.sec, o.piece.start, n.piece.start, o.piece.size()) == ""
 	case o.piece != nil && n.piece != nil:
-		return o.off == n.off && c.pair(o.piece, n.piece)
+		return c.sameOffset(o, n) && c.pair(o.piece, n.piece)
 	case o.piece != nil || n.piece != nil || (o.sec == nil) != (n.sec == nil):
 		return false
 	case o.sec == nil:
 		return o.addr == n.addr
 	}
 	return c.sameUnnamed(o, n, takes)
+}
+
+// sameOffset tells whether places are at the same one in their pieces.
+func (c *comparer) sameOffset(o, n place) bool {
+	if l := c.layouts[o.piece]; l != nil && o.off > 0 && n.off > 0 && c.newOf[o.piece] == n.piece {
+		return l.same(uint64(o.off), uint64(n.off))
+	}
+	return o.off == n.off
 }
 
 // unnamedPair are two places, and whether both are taken the addresses of.

@@ -7,7 +7,7 @@ void lp_apply(void);
 static inline __attribute__((always_inline)) int four(int n)
 {
 #ifndef FIX1
-	{ static int count = 1000; count += n; n += count & 1; }
+	{ static long count = 1000; count += n; n += count & 1; }
 #endif
 	{ static int count = 20; count += n; n += count; }
 	return n;
