@@ -56,6 +56,16 @@ func run(list bool, only, page string, dirs []string) error {
 		return err
 	}
 	defer t.close()
+	return tryAll(t, tests, some, func() error {
+		if page == "" {
+			return nil
+		}
+		return writeTable(page, all)
+	})
+}
+
+// tryAll takes rules out, one after another. After each it calls written, for it takes long, and may be interrupted.
+func tryAll(t *trier, tests map[string][]test, some []*rule, written func() error) error {
 	survived := 0
 	for _, r := range some {
 		began := time.Now()
@@ -67,10 +77,7 @@ func run(list bool, only, page string, dirs []string) error {
 			survived++
 		}
 		fmt.Printf("%s:%d %s: %s (%.0f s)\n", r.file, r.line, r.code, verdict, time.Since(began).Seconds())
-		if page == "" {
-			continue
-		}
-		if err := writeTable(page, all); err != nil { // each time: it takes long, and may be interrupted
+		if err := written(); err != nil {
 			return err
 		}
 	}
