@@ -1,5 +1,6 @@
 /*
- * Two static variables of one name in one function, and a third one comes: which of them is whose nobody can say.
+ * Two static variables of one name in one function, and a third one comes: which of them is whose the source does not say, as
+ * long as what a macro of another file stands for is not known.
  * clang notes the hash of the source, which then tells.
  *
  * only: gcc
@@ -15,18 +16,18 @@ noinline long keep(long x)
 	{
 		static long state = 3;
 
-		sum += state += x;
+		sum += state += HIDE(x);
 	}
 #endif
 	{
 		static long state = 1;
 
-		sum += state += x;
+		sum += state += HIDE(x);
 	}
 	{
 		static long state = 2;
 
-		sum += state += x;
+		sum += state += HIDE(x);
 	}
 	return sum;
 }
