@@ -14,10 +14,9 @@ import (
 	"strings"
 	"syscall"
 
+	"lpatch/pkg/lazyregexp"
 	"lpatch/pkg/lpelf"
 	symbolnames "lpatch/pkg/names"
-
-	"lpatch/pkg/lazyregexp"
 )
 
 // copySource copies the tree without what builds have left there, so that the first build makes all of it, and without what

@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"lpatch/pkg/diff"
-
 	"lpatch/pkg/lazyregexp"
 )
 

@@ -11,9 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"lpatch/pkg/lpelf"
-
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
 )
 
 // What a program is made of is in the linker's map and on the command line. GNU ld writes a line for each file that it opens;

@@ -11,9 +11,8 @@ import (
 	"strings"
 
 	"lpatch/pkg/diff"
-	"lpatch/pkg/lpelf"
-
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
 )
 
 // LLVM's ThinLTO, which rustc does among the objects of a crate by itself, makes a static function or constant of one module

@@ -10,9 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"lpatch/pkg/lpelf"
-
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
 )
 
 // A build may have objcopy or strip change an object between compiler and linker. What takes out symbols and debug information

@@ -11,7 +11,6 @@ import (
 
 	"lpatch/pkg/deb"
 	"lpatch/pkg/diff"
-
 	"lpatch/pkg/lazyregexp"
 )
 

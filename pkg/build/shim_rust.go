@@ -10,9 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"lpatch/pkg/lpelf"
-
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
 )
 
 // rustc is a compiler with a shim, too. It compiles a crate into several objects ("codegen units"), which are members of an

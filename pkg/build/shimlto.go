@@ -13,9 +13,8 @@ import (
 	"strings"
 
 	"lpatch/pkg/diff"
-	"lpatch/pkg/lpelf"
-
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
 )
 
 // What runs after link-time optimisation was made by the linker's back end. Its objects are kept as the linker gets them, and

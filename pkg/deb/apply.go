@@ -12,7 +12,6 @@ import (
 	"github.com/sourcegraph/go-diff/diff"
 
 	"lpatch/pkg/command"
-
 	"lpatch/pkg/lazyregexp"
 )
 

@@ -15,9 +15,8 @@ import (
 	"strings"
 
 	"lpatch/pkg/arch"
-	"lpatch/pkg/lpelf"
-
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
 )
 
 // SectionShift gives each section of an object an address range of its own, which DWARF would otherwise see at 0: the

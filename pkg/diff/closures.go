@@ -7,9 +7,8 @@ import (
 	"strings"
 
 	"lpatch/pkg/debuginfo"
-	"lpatch/pkg/lpelf"
-
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
 )
 
 // The functions of lambda expressions, of unnamed types and of local classes have names with numbers by the order in the

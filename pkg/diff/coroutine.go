@@ -3,10 +3,9 @@ package diff
 import (
 	"strings"
 
+	"lpatch/pkg/lazyregexp"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/names"
-
-	"lpatch/pkg/lazyregexp"
 )
 
 // gccCoroutine is the name of a part of a coroutine by gcc: what it goes on in, and what frees its frame. The frame, an

@@ -6,10 +6,9 @@ import (
 	"strings"
 
 	"lpatch/pkg/debuginfo"
+	"lpatch/pkg/lazyregexp"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/names"
-
-	"lpatch/pkg/lazyregexp"
 )
 
 // identity is what a variable is, whatever number the compiler has given it.

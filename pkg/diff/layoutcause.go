@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"lpatch/pkg/debuginfo"
-
 	"lpatch/pkg/lazyregexp"
 )
 

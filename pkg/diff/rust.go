@@ -5,9 +5,8 @@ import (
 	"strings"
 
 	"lpatch/pkg/debuginfo"
-	"lpatch/pkg/lpelf"
-
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
 )
 
 // Closures of Rust are numbered by their order in a function, and so are the types of what they capture. Symbols have a hash of

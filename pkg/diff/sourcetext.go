@@ -8,9 +8,8 @@ import (
 	"strings"
 
 	"lpatch/pkg/debuginfo"
-	"lpatch/pkg/lpelf"
-
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
 )
 
 // Where the source is at hand as it was compiled, its text tells variables apart that have all else in common.

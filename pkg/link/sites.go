@@ -6,10 +6,9 @@ import (
 
 	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
+	"lpatch/pkg/lazyregexp"
 	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
-
-	"lpatch/pkg/lazyregexp"
 )
 
 // addSites makes one jump per old function, and notes the old bodies. Two names of one address are one function.
