@@ -3,6 +3,7 @@ package build
 import (
 	"cmp"
 	"debug/elf"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"io/fs"
@@ -90,4 +91,21 @@ func (r *linkRecord) takeLater(now map[string]string) bool {
 		}
 	}
 	return found
+}
+
+// contentOf is what a section has. A dynamic symbol names its section by a number, in place of which stands its address here: an
+// empty section in front of it is counted.
+func contentOf(f *lpelf.File, sec *lpelf.Section) []byte {
+	if sec.Type != elf.SHT_DYNSYM {
+		return sec.Data
+	}
+	const size, at = 24, 6 // of Elf64_Sym, and of its st_shndx
+	data := slices.Clone(sec.Data)
+	for i := at; i+2 <= len(data); i += size {
+		if s := numbered(f, data[i:]); s != nil {
+			data = binary.LittleEndian.AppendUint64(data, s.Addr)
+			data[i], data[i+1] = 1, 0
+		}
+	}
+	return data
 }

@@ -58,14 +58,14 @@ func headerOf(f *lpelf.File) []byte {
 type moved struct {
 	f, again *lpelf.File
 	by       uint64
-	bss      *lpelf.Section          // of the second link
-	fields   map[uint64]arch.Reloc   // by address, what leads into .bss by a relocation
-	words    map[uint64]bool         // addresses there that the global offset table has
-	dynamic  map[uint64]elf.R_X86_64 // by address, what the dynamic linker does
+	bss      *lpelf.Section        // of the second link
+	fields   map[uint64]arch.Reloc // by address, what leads into .bss by a relocation
+	words    map[uint64]bool       // addresses there that the global offset table has
+	dynamic  map[uint64]bool       // addresses of words that the dynamic linker fills, by what a table says
 }
 
 func movedBSS(f, again *lpelf.File, a, b []*lpelf.Section) (*moved, error) {
-	m := &moved{f: f, again: again, fields: map[uint64]arch.Reloc{}, words: map[uint64]bool{}, dynamic: map[uint64]elf.R_X86_64{}}
+	m := &moved{f: f, again: again, fields: map[uint64]arch.Reloc{}, words: map[uint64]bool{}, dynamic: map[uint64]bool{}}
 	if len(a) == 0 || len(a) != len(b) {
 		return m, nil
 	}
@@ -94,7 +94,7 @@ func movedBSS(f, again *lpelf.File, a, b []*lpelf.Section) (*moved, error) {
 	for _, s := range b {
 		for e := range slices.Chunk(s.Data, relaSize) {
 			if s.Type == elf.SHT_RELA && len(e) == relaSize {
-				m.dynamic[word(e)] = elf.R_X86_64(binary.LittleEndian.Uint32(e[8:]))
+				m.dynamic[word(e)] = true
 			}
 		}
 	}
@@ -149,8 +149,7 @@ func (m *moved) sameData(b *lpelf.Section, was []byte) bool {
 		if ok && field.Size > 0 && i+int(field.Size) <= len(was) {
 			size := int(field.Size)
 			differs := !bytes.Equal(was[i:i+size], b.Data[i:i+size])
-			_, dynamic := m.dynamic[at]
-			if differs && !m.further(was[i:i+size], b.Data[i:i+size]) || !differs && field.Meaning != arch.Word && !dynamic {
+			if differs && !m.further(was[i:i+size], b.Data[i:i+size]) || !differs && field.Meaning != arch.Word && !m.dynamic[at] {
 				return false
 			}
 			i += size - 1
@@ -192,12 +191,12 @@ func (m *moved) sameRelocs(was, is []byte) bool {
 		place, addend := word(is[i:]), word(is[i+16:])
 		var placeShift, addendShift uint64
 		_, field := m.fields[place]
-		switch elf.R_X86_64(binary.LittleEndian.Uint32(is[i+8:])) {
-		case elf.R_X86_64_COPY:
+		switch m.again.Arch.Reloc(binary.LittleEndian.Uint32(is[i+8:])).Meaning {
+		case arch.Copy:
 			if place >= m.bss.Addr {
 				placeShift = m.by
 			}
-		case elf.R_X86_64_RELATIVE:
+		case arch.Relative:
 			if field || m.words[addend] && m.inTable(place) {
 				addendShift = m.by
 			}
@@ -266,23 +265,4 @@ func endsWithBSS(f *lpelf.File, p lpelf.Prog) bool {
 	}
 	file := f.Data[p.Off:]
 	return end-p.Vaddr <= p.Filesz && p.Filesz <= uint64(len(file)) && len(bytes.Trim(file[end-p.Vaddr:p.Filesz], "\x00")) == 0
-}
-
-// contentOf is what a section has. A dynamic symbol names its section by a number, in place of which stands its address here: an
-// empty section in front of it is counted.
-func contentOf(f *lpelf.File, sec *lpelf.Section) []byte {
-	if sec.Type != elf.SHT_DYNSYM {
-		return sec.Data
-	}
-	const size, at = 24, 6 // of Elf64_Sym, and of its st_shndx
-	data := slices.Clone(sec.Data)
-	for i := at; i+2 <= len(data); i += size {
-		n := int(binary.LittleEndian.Uint16(data[i:]))
-		if n == 0 || n >= int(elf.SHN_LORESERVE) || n >= len(f.Sections) {
-			continue
-		}
-		data = binary.LittleEndian.AppendUint64(data, f.Sections[n].Addr)
-		data[i], data[i+1] = 1, 0
-	}
-	return data
 }
