@@ -31,7 +31,7 @@ type programTypes struct {
 	declared map[string]bool
 	reach    map[string][]string // what a type contains or points to, and the types of variables and functions, by symbol
 
-	libraries map[string]bool     // folders of the standard libraries that they were compiled with
+	libraries map[string]bool     // directories of the standard libraries that they were compiled with
 	standard  map[string]string   // of the types of these, which one declares it
 	arguments map[string][]string // and what it is made for
 }

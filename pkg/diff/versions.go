@@ -90,41 +90,49 @@ func (c *comparer) proveVersions() {
 		}
 		tried[ofile] = true
 		lines := c.old.sources[ofile].lines
-		if slices.Equal(lines, c.new.sources[ofile].lines) && (oproved || c.holdsBoth(ofile, lines)) {
-			c.divideVersions(ofile, lines)
+		if !slices.Equal(lines, c.new.sources[ofile].lines) {
+			continue
+		}
+		v := versions{lines, branchesOf(lines), c.old.declaredIn(ofile), c.new.declaredIn(ofile)}
+		if oproved || v.areBoth() {
+			c.old.sources[ofile], c.new.sources[ofile] = v.divide()
 		}
 	}
 }
 
-// holdsBoth tells whether all that only one object declares is where the other has nothing.
-func (c *comparer) holdsBoth(file string, lines []string) bool {
-	of, was, is := branchesOf(lines), c.old.declaredIn(file), c.new.declaredIn(file)
-	if of == nil {
+// versions is a source with what two objects have of it.
+type versions struct {
+	lines   []string
+	of      [][]branch // of each line; nil if they are not balanced
+	was, is declarations
+}
+
+// areBoth tells whether all that only one object declares is where the other has nothing, and that there is such a thing.
+func (v *versions) areBoth() bool {
+	if v.of == nil {
 		return false
 	}
-	olds, ok1 := was.without(is, of, lines)
-	news, ok2 := is.without(was, of, lines)
+	olds, ok1 := v.was.without(v.is, v.of, v.lines)
+	news, ok2 := v.is.without(v.was, v.of, v.lines)
 	return ok1 && ok2 && len(olds)+len(news) > 0
 }
 
-// divideVersions gives each object what the preprocessor left of a source that both were compiled from.
-func (c *comparer) divideVersions(file string, lines []string) {
-	of, was, is := branchesOf(lines), c.old.declaredIn(file), c.new.declaredIn(file)
-	if of == nil {
-		c.old.sources[file], c.new.sources[file] = &source{}, &source{}
-		return
+// divide makes of the source what the preprocessor left of it for each object.
+func (v *versions) divide() (olds, news *source) {
+	if v.of == nil {
+		return &source{}, &source{}
 	}
-	all := chunksOf(lines)
-	olds := preprocess(lines, all, choose(lines, all, was.branches(of), is.alone(was, of)))
-	news := preprocess(lines, all, choose(lines, all, is.branches(of), was.alone(is, of)))
-	settleMacros(lines, olds, news, func(line int) bool { return was[declaration{line: line}] || is[declaration{line: line}] })
-	for at := range was {
+	all := chunksOf(v.lines)
+	olds = preprocess(v.lines, all, choose(v.lines, all, v.was.branches(v.of), v.is.alone(v.was, v.of)))
+	news = preprocess(v.lines, all, choose(v.lines, all, v.is.branches(v.of), v.was.alone(v.is, v.of)))
+	settleMacros(v.lines, olds, news, func(line int) bool { return v.was[declaration{line: line}] || v.is[declaration{line: line}] })
+	for at := range v.was {
 		olds.starts = append(olds.starts, at.startOf(olds)...)
 	}
-	for at := range is {
+	for at := range v.is {
 		news.starts = append(news.starts, at.startOf(news)...)
 	}
-	c.old.sources[file], c.new.sources[file] = olds, news
+	return olds, news
 }
 
 // startOf is the line of a function in the source of a version.
