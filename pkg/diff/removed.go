@@ -1,6 +1,7 @@
 package diff
 
 import (
+	"debug/dwarf"
 	"debug/elf"
 	"slices"
 	"strings"
@@ -49,8 +50,10 @@ func saysStatic(lines []string, at int) bool {
 }
 
 // removed lists the other declarations of the name of a variable in its function of which the object has no symbol.
-func (o *Object) removed(v *lpelf.Symbol) []*debuginfo.Entry {
-	id := o.identify(v)
+func (o *Object) removed(v *lpelf.Symbol) []*debuginfo.Entry { return o.removedOf(o.identify(v)) }
+
+// removedOf lists the declarations of an identity, which may be of the other object, of which this one has no symbol.
+func (o *Object) removedOf(id *identity) []*debuginfo.Entry {
 	if !id.local {
 		return nil
 	}
@@ -93,10 +96,30 @@ func (c *comparer) checkRemoved() {
 	}
 	for _, o := range c.state(c.old, c.unpaired(c.old)) {
 		id, sec := c.old.identify(o), c.old.SectionOf(o)
-		if o.Bind != elf.STB_LOCAL || !id.known || there[id.key()] || sec == nil || isSet(sec.Name) || len(c.new.declared(id)) == 0 {
+		if o.Bind != elf.STB_LOCAL || !id.known || sec == nil || isSet(sec.Name) {
 			continue
 		}
-		c.refuse(id.name, "static-removed", "the new code%s only reads or only writes this variable, so that the compiler has removed it, and what it reads would not be what the program has written; "+
-			"remove the declaration if nothing reads it, or give it __attribute__((used))", id.in())
+		if len(c.new.removedOf(id)) > 0 || !there[id.key()] && len(c.new.declared(id)) > 0 {
+			c.refuse(id.name, "static-removed", "the new code%s only reads or only writes this variable, so that the compiler has removed it, and what it reads would not be what the program has written; "+
+				"remove the declaration if nothing reads it, or give it __attribute__((used))", id.in())
+		}
 	}
+}
+
+// checkUnkept refuses where new code has a variable that the old code only wrote, so that the compiler has removed it: what it
+// would hold nobody knows.
+func (c *comparer) checkUnkept() {
+	for _, n := range c.state(c.new, c.unpaired(c.new)) {
+		id, sec := c.new.identify(n), c.new.SectionOf(n)
+		if !id.known || sec == nil || isSet(sec.Name) || !slices.ContainsFunc(c.old.removedOf(id), hasNoValue) {
+			continue
+		}
+		c.refuse(id.name, "static-removed", "the old code%s does not read this variable, so that the compiler has removed it, and what the program would have written into it, which the new code reads, is lost; "+
+			"give the new one another name", id.in())
+	}
+}
+
+// hasNoValue tells whether nothing is known of what a variable holds. Of those that no code writes, compilers note the value.
+func hasNoValue(e *debuginfo.Entry) bool {
+	return e.Val(dwarf.AttrConstValue) == nil && e.Val(dwarf.AttrLocation) == nil
 }

@@ -43,6 +43,7 @@ func (c *comparer) correlate() {
 	c.pairGuards()
 	c.checkNames()
 	c.checkRemoved()
+	c.checkUnkept()
 	c.divideData()
 	c.same = map[sectionPair]bool{}
 }

@@ -15,6 +15,11 @@ func TestStatics(t *testing.T) {
 			"x.o: m: f had the static variable n of this type, and has this one instead; whether it is the same is not known: keep the name, or, if this is another one, keep the declaration of n too, with __attribute__((used)) [static-ambiguous]"},
 		{"read only now", "int f(int k) { static int n; if (!n) { n = k; } return n; }", "int f(int k) { static int n; if (!n) { k++; } return n + k; }",
 			"x.o: n: the new code in f only reads or only writes this variable, so that the compiler has removed it, and what it reads would not be what the program has written; remove the declaration if nothing reads it, or give it __attribute__((used)) [static-removed]"},
+		{"read only now, beside another one", "int f(int k) { static int n; n += k; k += n; { static int n = 70; n += k; k ^= n; } return k; }", "int f(int k) { static int n; n += k; k += n; { static int n = 70; k ^= n; } return k; }",
+			"x.o: n: 2 old and 2 new static variables of this name in f cannot be matched to each other; give the new ones names of their own [static-ambiguous]\n" +
+				"x.o: n: the new code in f only reads or only writes this variable, so that the compiler has removed it, and what it reads would not be what the program has written; remove the declaration if nothing reads it, or give it __attribute__((used)) [static-removed]"},
+		{"written only before", "int f(int k) { static int n; n = k; return k; }", "int f(int k) { static int n; int was = n; n = k; return k + was; }",
+			"x.o: n: the old code in f does not read this variable, so that the compiler has removed it, and what the program would have written into it, which the new code reads, is lost; give the new one another name [static-removed]"},
 		{"no longer there", "int f(int k) { static int n; if (!n) { n = k; } return n; }", "int f(int k) { return k; }", ""},
 		{"on the stack now", "int f(int k) { static int n; if (!n) { n = k; } return n; }", "int f(int k) { int n = 1;\n\treturn k + n; }", ""},
 		// As expat's CDATA_LSQB: a file that is included for each encoding has constants of one name that hold the same.

@@ -165,14 +165,23 @@ func (m *maker) renameStatic(_ *program, _ *version, f *function) bool {
 	return true
 }
 
-// changeInitial changes what a static starts with: the one of the program has started.
+// changeInitial changes what a static starts with: the one of the program has started. What nothing writes is no variable, but a
+// number that compilers put where it is read, and changes with the code.
 func (m *maker) changeInitial(_ *program, _ *version, f *function) bool {
 	w := m.local(f, false)
-	if w == nil {
+	if w == nil || !writes(f.body, w) {
 		return false
 	}
 	w.init[0] += 5
 	return true
+}
+
+// writes tells whether statements assign to a variable.
+func writes(list []*statement, w *variable) bool {
+	assigned := regexp.MustCompile(fmt.Sprintf(`\$%d\b\s*([-+*^|&]?=[^=]|\+\+|--)`, w.id))
+	return slices.ContainsFunc(list, func(s *statement) bool {
+		return assigned.MatchString(s.text) || writes(s.body, w) || writes(s.other, w)
+	})
 }
 
 func (m *maker) changeTable(_ *program, v *version, f *function) bool {
