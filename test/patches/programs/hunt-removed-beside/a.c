@@ -1,0 +1,3 @@
+#if 1
+#include "a.c.old"
+#endif

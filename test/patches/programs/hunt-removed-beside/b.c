@@ -1,0 +1,5 @@
+#ifndef NEW
+#include "b.c.old"
+#else
+#include "b.c.new"
+#endif

@@ -1,0 +1,5 @@
+#ifndef NEW
+#include "a.c.old"
+#else
+#include "a.c.new"
+#endif
