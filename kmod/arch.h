@@ -5,8 +5,10 @@
 
 #include <linux/types.h>
 
+struct mm_struct;
 struct pt_regs;
 struct task_struct;
+struct vm_area_struct;
 
 #define LP_JUMP_LEN 5
 
@@ -28,5 +30,16 @@ unsigned long lp_arch_kernel_sp(const struct task_struct *task);
  * moved it with WRFSBASE and the task has not been off the CPU since, where it was.
  */
 unsigned long lp_arch_thread_pointer(const struct task_struct *task);
+
+/*
+ * What ftrace calls at the first instruction of one of the kernel's functions, see hooks.c, and what
+ * that calls with the arguments of the function, which it keeps.
+ */
+void lp_arch_hook_mmap(void);
+void lp_arch_hook_copy(void);
+void lp_arch_hook_end(void);
+void lp_hook_mmap(struct vm_area_struct *vma);
+void lp_hook_copy(struct mm_struct *old, struct mm_struct *new);
+void lp_hook_end(struct mm_struct *mm);
 
 #endif

@@ -4,7 +4,12 @@
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/sched.h>
+#include <linux/stringify.h>
 #include <linux/sync_core.h>
+
+#include <asm/ibt.h>
+#include <asm/linkage.h>
+#include <asm/nospec-branch.h>
 
 #include "arch.h"
 #include "compat.h"
@@ -69,3 +74,31 @@ unsigned long lp_arch_thread_pointer(const struct task_struct *task)
 {
 	return READ_ONCE(task->thread.fsbase);
 }
+
+/*
+ * At the call the arguments are in rdi and rsi, and all else that a callee may change may be changed:
+ * gcc does not rely on what a callee leaves alone (-fipa-ra) where it makes calls to a profiler. As in
+ * samples/ftrace/ftrace-direct.c.
+ */
+#define LP_TRAMPOLINE(name, function)			\
+	asm("	.pushsection .text, \"ax\", @progbits\n"	\
+	    "	.type	" #name ", @function\n"		\
+	    "	.globl	" #name "\n"			\
+	    #name ":\n"					\
+	    ASM_ENDBR					\
+	    "	pushq	%rbp\n"				\
+	    "	movq	%rsp, %rbp\n"			\
+	    LP_CALL_DEPTH_ACCOUNT			\
+	    "	pushq	%rdi\n"				\
+	    "	pushq	%rsi\n"				\
+	    "	call	" #function "\n"			\
+	    "	popq	%rsi\n"				\
+	    "	popq	%rdi\n"				\
+	    "	leave\n"				\
+	    ASM_RET					\
+	    "	.size	" #name ", .-" #name "\n"	\
+	    "	.popsection\n")
+
+LP_TRAMPOLINE(lp_arch_hook_mmap, lp_hook_mmap);
+LP_TRAMPOLINE(lp_arch_hook_copy, lp_hook_copy);
+LP_TRAMPOLINE(lp_arch_hook_end, lp_hook_end);

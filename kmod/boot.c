@@ -3,18 +3,19 @@
  * Boot patch: a patch is applied to each process as it starts, before the first instruction of the
  * code that it changes.
  *
- * For each image of the patch there is a uprobe consumer on the inode whose filter always says no.
- * So no breakpoint is ever placed, but uprobe_mmap() asks the filter whenever somebody maps the
- * file, in the context of the one who does, in execve() and in the mmap() of a dynamic linker alike
- * (kernel/events/uprobes.c). The filter has that thread look, before that very system call returns
- * to user mode, which is before any instruction of the new mapping, whether all is there (start.c).
+ * Whoever maps a file calls lp_boot_mapped() (hooks.c), in execve() and in the mmap() of a dynamic linker
+ * alike. If the file is an image of an entry, that thread looks whether all is there before that very
+ * system call returns to user mode, which is before any instruction of the new mapping (start.c).
  *
- * It is asked several times for one start (a dynamic linker maps a file as a whole first, and then
+ * It is called several times for one start (a dynamic linker maps a file as a whole first, and then
  * its text), and must be: only when the text is mapped executable is the image found.
  */
 
+#include <linux/fs.h>
+#include <linux/hashtable.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
@@ -23,19 +24,12 @@
 #include <linux/slab.h>
 
 #include "boot.h"
-#include "compat.h"
 #include "event.h"
+#include "history.h"
 #include "op.h"
 #include "patch.h"
 #include "start.h"
 #include "trace.h"
-
-/*
- * Where the consumer is, from the begin of the executable segment: inside of an instruction or of
- * a header, where nobody else can have a use for a probe. Were there another consumer at the same
- * place and did it say yes, those behind it would not be asked.
- */
-#define LP_BOOT_OFFSET 1
 
 /*
  * For a machine that does not come up: lpatch.boot=off on the kernel's command line, from where
@@ -46,9 +40,10 @@ static bool lp_boot_on = true;
 module_param_named(boot, lp_boot_on, bool, 0444);
 MODULE_PARM_DESC(boot, "Apply patches to programs as they start (default on)");
 
-/* Covers the list. Held while consumers are registered, which takes mmap_lock of who maps the file. */
+/* Covers the list, and changes of the hash, which is read under RCU. Nothing is waited for under it. */
 static DEFINE_MUTEX(lp_boot_lock);
 static LIST_HEAD(lp_boots);
+static DEFINE_HASHTABLE(lp_boot_images, 8);
 static long lp_boot_last_id;
 
 static void lp_boot_free(struct kref *ref)
@@ -56,7 +51,7 @@ static void lp_boot_free(struct kref *ref)
 	struct lp_boot *boot = container_of(ref, struct lp_boot, ref);
 
 	lp_patch_put(boot->patch);
-	kfree(boot);
+	kfree_rcu(boot, rcu);
 }
 
 void lp_boot_put(struct lp_boot *boot)
@@ -94,66 +89,106 @@ void lp_boot_outcome(struct lp_op *op)
 	lp_event(op);
 }
 
-/*
- * Called with mmap_lock held for writing: by whoever maps the file, and for each process that maps it
- * when a consumer comes or goes. Always says no.
- */
-static LP_UPROBE_FILTER(lp_boot_filter)
+/* Is it a mapping of the code of an image of an entry, executable or not? */
+static bool lp_boot_wants(struct vm_area_struct *vma)
 {
-	struct lp_boot_probe *probe = container_of(self, struct lp_boot_probe, consumer);
-	struct lp_boot *boot = probe->boot;
+	const struct inode *inode = file_inode(vma->vm_file);
+	const struct lp_boot_image *image;
+	bool found = false;
 
-	if (mm == current->mm && !(current->flags & PF_KTHREAD) && current != READ_ONCE(boot->registrar))
-		lp_start_look_later(boot);
+	rcu_read_lock();
+	hash_for_each_possible_rcu(lp_boot_images, image, node, (unsigned long)inode)
+		found |= image->inode == inode && image->text >= vma->vm_pgoff &&
+			 image->text - vma->vm_pgoff < vma_pages(vma);
+	rcu_read_unlock();
+	return found;
+}
+
+/**
+ * lp_boot_mapped() - current maps a file, or divides or joins mappings of it
+ * @vma: as it is by now
+ *
+ * A kernel thread that does so has no start of its own.
+ *
+ * Context: mmap_lock of the mm held for writing; may sleep.
+ */
+void lp_boot_mapped(struct vm_area_struct *vma)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	const struct inode *inode;
+
+	if (!vma->vm_file || (vma->vm_flags & (VM_MAYEXEC | VM_MAYSHARE)) != VM_MAYEXEC)
+		return;
+	if (mm != current->mm || (current->flags & PF_KTHREAD))
+		return;
+	if (likely(!lp_boot_wants(vma)) || !try_module_get(THIS_MODULE))
+		return;
+	inode = file_inode(vma->vm_file);
+	lp_start_look_later(inode, (vma->vm_flags & VM_EXEC) && lp_history_first(mm, inode));
+	module_put(THIS_MODULE);
+}
+
+/* Is one of the images of an entry wanted? */
+static bool lp_boot_matches(const struct lp_boot *boot,
+			    bool (*wanted)(const struct inode *inode, void *arg),
+			    void *arg)
+{
+	u32 i;
+
+	for (i = 0; i < boot->patch->nr_images; i++)
+		if (wanted(boot->images[i].inode, arg))
+			return true;
 	return false;
 }
 
-/* Somebody else's breakpoint at the same place: whether it stays is theirs to say. */
-static LP_UPROBE_HANDLER(lp_boot_handler)
+/**
+ * lp_boot_collect() - list the entries for certain images
+ * @wanted: tells which
+ * @arg: for @wanted
+ * @list: gets the first @max of them, referenced, in the order of their ids
+ * @max: how many there is room for
+ *
+ * Return: how many there are.
+ */
+unsigned int lp_boot_collect(bool (*wanted)(const struct inode *inode, void *arg), void *arg,
+			     struct lp_boot **list, unsigned int max)
 {
-	return UPROBE_HANDLER_REMOVE;
-}
+	struct lp_boot *boot;
+	unsigned int nr = 0;
 
-static loff_t lp_boot_offset(const struct lp_image *image)
-{
-	return image->text_offset + LP_BOOT_OFFSET;
-}
-
-static void lp_boot_unregister(struct lp_boot *boot)
-{
-	while (boot->nr_probes) {
-		struct lp_boot_probe *probe = &boot->probes[--boot->nr_probes];
-		const struct lp_image *image = &boot->patch->images[boot->nr_probes];
-
-		lp_uprobe_unregister((struct inode *)image->inode, lp_boot_offset(image),
-				     &probe->consumer, probe->uprobe);
-	}
-}
-
-/* Return: 0 or a negative errno with none registered. */
-static int lp_boot_register(struct lp_boot *boot)
-{
-	const struct lp_patch *patch = boot->patch;
-	int ret;
-
-	WRITE_ONCE(boot->registrar, current);
-	while (boot->nr_probes < patch->nr_images) {
-		struct lp_boot_probe *probe = &boot->probes[boot->nr_probes];
-		const struct lp_image *image = &patch->images[boot->nr_probes];
-
-		probe->boot = boot;
-		probe->consumer.filter = lp_boot_filter;
-		probe->consumer.handler = lp_boot_handler;
-		ret = lp_uprobe_register((struct inode *)image->inode, lp_boot_offset(image),
-					 &probe->consumer, &probe->uprobe);
-		if (ret) {
-			lp_boot_unregister(boot);
-			return ret;
+	mutex_lock(&lp_boot_lock);
+	list_for_each_entry(boot, &lp_boots, node) {
+		if (!lp_boot_matches(boot, wanted, arg))
+			continue;
+		if (nr < max) {
+			kref_get(&boot->ref);
+			list[nr] = boot;
 		}
-		boot->nr_probes++;
+		nr++;
 	}
-	WRITE_ONCE(boot->registrar, NULL);
-	return 0;
+	mutex_unlock(&lp_boot_lock);
+	return nr;
+}
+
+static void lp_boot_watch(struct lp_boot *boot)
+{
+	u32 i;
+
+	for (i = 0; i < boot->patch->nr_images; i++) {
+		struct lp_boot_image *image = &boot->images[i];
+
+		image->inode = boot->patch->images[i].inode;
+		image->text = boot->patch->images[i].text_offset >> PAGE_SHIFT;
+		hash_add_rcu(lp_boot_images, &image->node, (unsigned long)image->inode);
+	}
+}
+
+static void lp_boot_unwatch(struct lp_boot *boot)
+{
+	u32 i;
+
+	for (i = 0; i < boot->patch->nr_images; i++)
+		hash_del_rcu(&boot->images[i].node);
 }
 
 static struct lp_boot *lp_boot_find(const u8 *hash)
@@ -170,7 +205,6 @@ static struct lp_boot *lp_boot_find(const u8 *hash)
 static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack)
 {
 	struct lp_boot *boot = lp_boot_find(patch->hash);
-	int ret;
 
 	if (boot && boot->flags == flags) {
 		NL_SET_ERR_MSG(extack, "the patch has a boot entry already");
@@ -180,29 +214,19 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_
 		WRITE_ONCE(boot->flags, flags);
 		return 0;
 	}
-	boot = kzalloc(struct_size(boot, probes, patch->nr_images), GFP_KERNEL_ACCOUNT);
+	boot = kzalloc(struct_size(boot, images, patch->nr_images), GFP_KERNEL_ACCOUNT);
 	if (!boot)
 		return -ENOMEM;
 	kref_init(&boot->ref);
 	mutex_init(&boot->lock);
-	INIT_LIST_HEAD(&boot->looks);
-	boot->id = ++lp_boot_last_id; /* looks may come before it is listed */
+	boot->id = ++lp_boot_last_id;
 	lp_patch_get(patch);
 	boot->patch = patch;
 	boot->flags = flags;
-	ret = lp_boot_register(boot);
-	if (ret) {
-		if (ret == -ENOMEM)
-			NL_SET_ERR_MSG(extack,
-				       "there is no memory to watch for mappings of an image of the patch");
-		else
-			NL_SET_ERR_MSG(extack,
-				       "the kernel cannot watch for mappings of an image of the patch; is it on a file system without page cache?");
-		lp_boot_put(boot);
-		return ret;
-	}
 	__module_get(THIS_MODULE);
 	list_add_tail(&boot->node, &lp_boots);
+	lp_boot_watch(boot);
+	WRITE_ONCE(boot->since, lp_history_begin());
 	return 0;
 }
 
@@ -212,8 +236,8 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_
  * @flags: enum lpatch_boot_flags
  * @extack: gets a sentence that says why not
  *
- * Takes mmap_lock of each process that maps one of the images, one after another, for a moment. An
- * entry that the patch has already gets the flags, and no start goes by without it.
+ * Processes that have mapped them already are left alone. An entry that the patch has already gets the
+ * flags, and no start goes by without it.
  *
  * Return: 0 or a negative errno.
  */
@@ -247,7 +271,7 @@ int lp_boot_remove(const u8 *hash)
 	if (boot) {
 		list_del(&boot->node);
 		WRITE_ONCE(boot->removed, true);
-		lp_boot_unregister(boot);
+		lp_boot_unwatch(boot);
 	}
 	mutex_unlock(&lp_boot_lock);
 	if (!boot)

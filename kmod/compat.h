@@ -3,9 +3,9 @@
 #ifndef LPATCH_COMPAT_H
 #define LPATCH_COMPAT_H
 
+#include <linux/ftrace.h>
 #include <linux/mm.h>
 #include <linux/task_work.h>
-#include <linux/uprobes.h>
 #include <linux/version.h>
 #include <net/genetlink.h>
 
@@ -83,50 +83,35 @@ static inline long lp_get_user_pages(struct mm_struct *mm, unsigned long start, 
 #endif
 
 /*
- * Commits 59da880afed2 ("uprobes: get rid of enum uprobe_filter_ctx in uprobe filter callbacks"),
- * 3c83a9ad0295 ("uprobes: make uprobe_register() return struct uprobe *") and 04b01625da13
- * ("perf/uprobe: split uprobe_unregister()"), 6.12; da09a9e0c3ea ("uprobe: Add data pointer to
- * consumer handlers"), 6.13.
+ * Commit da8bdfbd4223 ("ftrace: Rename _ftrace_direct_multi APIs to _ftrace_direct APIs") and its series,
+ * 6.4.
  */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
-#define LP_UPROBE_FILTER(name)								\
-	bool name(struct uprobe_consumer *self, enum uprobe_filter_ctx ctx, struct mm_struct *mm)
-#else
-#define LP_UPROBE_FILTER(name)								\
-	bool name(struct uprobe_consumer *self, struct mm_struct *mm)
-#endif
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-#define LP_UPROBE_HANDLER(name)								\
-	int name(struct uprobe_consumer *self, struct pt_regs *regs)
-#else
-#define LP_UPROBE_HANDLER(name)								\
-	int name(struct uprobe_consumer *self, struct pt_regs *regs, __u64 *data)
-#endif
-
-/* @uprobe gets what lp_uprobe_unregister() wants. Return: 0 or a negative errno. */
-static inline int lp_uprobe_register(struct inode *inode, loff_t offset, struct uprobe_consumer *uc,
-				     struct uprobe **uprobe)
+static inline int lp_ftrace_register(struct ftrace_ops *ops, unsigned long trampoline)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
-	*uprobe = NULL;
-	return uprobe_register(inode, offset, uc);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+	return register_ftrace_direct_multi(ops, trampoline);
 #else
-	*uprobe = uprobe_register(inode, offset, 0, uc);
-	return PTR_ERR_OR_ZERO(*uprobe);
+	return register_ftrace_direct(ops, trampoline);
 #endif
 }
 
-/* When it returns the consumer's functions are not running and do not run any more. */
-static inline void lp_uprobe_unregister(struct inode *inode, loff_t offset,
-					struct uprobe_consumer *uc, struct uprobe *uprobe)
+/* When it returns nobody is in the trampoline who has not slept since. */
+static inline void lp_ftrace_unregister(struct ftrace_ops *ops, unsigned long trampoline)
 {
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
-	uprobe_unregister(inode, offset, uc);
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+	unregister_ftrace_direct_multi(ops, trampoline);
+	ftrace_free_filter(ops);
 #else
-	uprobe_unregister_nosync(uprobe, uc);
-	uprobe_unregister_sync();
+	unregister_ftrace_direct(ops, trampoline, true);
 #endif
 }
+
+/* Since 6.2: accounts for a call, on CPUs that need it. */
+#ifdef CALL_DEPTH_ACCOUNT
+#define LP_CALL_DEPTH_ACCOUNT	CALL_DEPTH_ACCOUNT
+#else
+#define LP_CALL_DEPTH_ACCOUNT	""
+#endif
 
 /* Commit 590d356aa433 ("mm: update shmem_[kernel]_file_*() functions to use vma_flags_t"), 7.0. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)

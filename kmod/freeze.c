@@ -4,7 +4,6 @@
  *
  *   prepare: list every thread on the mm and give each a gate; from here on newtask adds those to
  *	come
- *   lock: one window at a time in the system, and nothing preempts this thread from here on
  *   stage: queue the gates of those that do not run, so that the window need not
  *   begin: open the window: mark the mm frozen, queue the gates, one synchronous IPI round. From its
  *	return on no thread of the target executes a user instruction: those that were in user mode
@@ -15,23 +14,32 @@
  *   finish: forget the threads; the gates of those that slept through stay queued and do nothing
  *	when they run
  *
+ * Windows of several targets know nothing of each other; for one there is one at a time, by
+ * lp_target.lock.
+ *
+ * From begin to end the freezer keeps its CPU: each wake-up could preempt it in the middle, for as long
+ * as others want the CPU, and a target's thread of a higher priority, that it has just released, before
+ * it gave back the mmap_lock. A usual window takes some tens of microseconds. One that takes longer than
+ * LP_ATOMIC_NS, since a stack is deep or a thread does not come out of the kernel, lets those on the CPU
+ * that want it (lp_freeze_relax()), so that is the longest that lpatch keeps a real-time task waiting,
+ * but for the writing of the bytes of one patch.
+ *
  * The deadline does not depend on the freezer being scheduled: a held thread that finds it passed
  * before the commit ends the freeze itself.
- *
- * lp_freeze_lock() covers lp_frozen. It is taken before the mmap_lock of the target, so that nobody
- * waits for another target's window with that lock held. Preparation of several targets may overlap.
  */
 
+#include <linux/hashtable.h>
 #include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm_types.h>
 #include <linux/rcupdate.h>
+#include <linux/refcount.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/swait.h>
 #include <linux/tracepoint.h>
-#include <linux/wait.h>
 
 #include "compat.h"
 #include "freeze.h"
@@ -49,67 +57,109 @@
 /* Threads that may be created while a target is prepared, beyond as many as it has. */
 #define LP_SPARE_GATES 64
 
-enum lp_frozen_state {
-	LP_OPEN, /* nobody is held */
-	LP_FREEZING, /* threads are held, nothing is written */
-	LP_COMMITTED, /* being written: held whatever the time */
-	LP_EXPIRED, /* the deadline passed before the commit: nobody is held */
+/* How long a window keeps others off its CPU that want it. */
+#define LP_ATOMIC_NS (500 * NSEC_PER_USEC)
+
+enum lp_window_state {
+	LP_OPEN,	/* nobody is held */
+	LP_FREEZING,	/* held until the end, the deadline, or the commit */
+	LP_COMMITTED,	/* held until the end */
+	LP_EXPIRED,	/* the deadline passed first */
 };
 
-/*
- * The window. mm is written by the freezer, in its turn, and read by gates and by newtask
- * without a lock. state leaves LP_FREEZING by compare-and-exchange, so that either the freezer
- * commits or a thread expires it, never both.
+/**
+ * struct lp_window - what gates and newtask see of a freeze
+ * @node: in the hash by mm, from prepare to finish; lp_gate_lock, and read under RCU
+ * @rcu: to be freed by
+ * @refs: the freeze, and each thread that is held
+ * @mm: whose threads are held; compared only
+ * @freeze: to list threads in; lp_gate_lock; only while in the hash
+ * @state: leaves LP_FREEZING by compare-and-exchange, so that either the freezer commits or a thread
+ *	   expires it, never both
+ * @deadline: ktime ns; written before LP_FREEZING is
+ * @wait: of threads that are held, raw: they are woken with preemption disabled
  */
-static struct {
-	struct mm_struct *mm;
+struct lp_window {
+	struct hlist_node node;
+	struct rcu_head rcu;
+	refcount_t refs;
+	const struct mm_struct *mm;
+	struct lp_freeze *freeze;
 	atomic_t state;
 	u64 deadline;
-	wait_queue_head_t wait;
-} lp_frozen = {
-	.state = ATOMIC_INIT(LP_OPEN),
-	.wait = __WAIT_QUEUE_HEAD_INITIALIZER(lp_frozen.wait),
+	struct swait_queue_head wait;
 };
 
-/*
- * Freezes between prepare and finish; lp_gate_lock. The counter lets newtask return at once in the
- * usual case.
- */
-static LIST_HEAD(lp_freezes);
+static DEFINE_HASHTABLE(lp_windows, 8);
+
+/* Freezes between prepare and finish. It lets newtask return at once in the usual case. */
 static atomic_t lp_nr_freezes = ATOMIC_INIT(0);
 
 static struct tracepoint *lp_newtask;
 
-static bool lp_frozen_holds(const struct mm_struct *mm)
+/* Under RCU or lp_gate_lock. */
+static struct lp_window *lp_window_find(const struct mm_struct *mm)
 {
-	int state;
+	struct lp_window *w;
 
-	if (READ_ONCE(lp_frozen.mm) != mm)
-		return false;
-	state = atomic_read(&lp_frozen.state);
+	hash_for_each_possible_rcu(lp_windows, w, node, (unsigned long)mm,
+				   lockdep_is_held(&lp_gate_lock))
+		if (w->mm == mm)
+			return w;
+	return NULL;
+}
+
+static bool lp_window_holds(const struct lp_window *w)
+{
+	/* Pairs with the release in lp_freeze_begin(): then the deadline is of this window. */
+	int state = atomic_read_acquire(&w->state);
+
 	return state == LP_FREEZING || state == LP_COMMITTED;
 }
 
-static void lp_frozen_expire(void)
+/* Returns the window that holds the threads of @mm, with a reference, or NULL. */
+static struct lp_window *lp_window_get(const struct mm_struct *mm)
 {
-	if (atomic_cmpxchg(&lp_frozen.state, LP_FREEZING, LP_EXPIRED) == LP_FREEZING)
-		wake_up_all(&lp_frozen.wait);
+	struct lp_window *w;
+
+	rcu_read_lock();
+	w = lp_window_find(mm);
+	if (w && (!lp_window_holds(w) || !refcount_inc_not_zero(&w->refs)))
+		w = NULL;
+	rcu_read_unlock();
+	return w;
 }
 
-static void lp_frozen_sleep(const struct mm_struct *mm)
+static void lp_window_put(struct lp_window *w)
 {
-	while (lp_frozen_holds(mm)) {
-		u64 deadline = READ_ONCE(lp_frozen.deadline);
+	if (refcount_dec_and_test(&w->refs))
+		kfree_rcu(w, rcu);
+}
+
+static void lp_window_expire(struct lp_window *w)
+{
+	if (atomic_cmpxchg(&w->state, LP_FREEZING, LP_EXPIRED) == LP_FREEZING)
+		swake_up_all(&w->wait);
+}
+
+static void lp_window_sleep(struct lp_window *w)
+{
+	DECLARE_SWAITQUEUE(wait);
+
+	/* Killable: SIGKILL of a frozen process works at once. */
+	while (lp_window_holds(w) && !fatal_signal_pending(current)) {
+		u64 deadline = READ_ONCE(w->deadline);
 		u64 now = ktime_get_ns();
 		long left = 1; /* once committed, a jiffy at a time */
 
 		if (now < deadline)
 			left += nsecs_to_jiffies(deadline - now);
 		else
-			lp_frozen_expire();
-		/* Killable: SIGKILL of a frozen process works at once. */
-		if (wait_event_killable_timeout(lp_frozen.wait, !lp_frozen_holds(mm), left) < 0)
-			return;
+			lp_window_expire(w);
+		prepare_to_swait_exclusive(&w->wait, &wait, TASK_KILLABLE);
+		if (lp_window_holds(w) && !fatal_signal_pending(current))
+			schedule_timeout(left);
+		finish_swait(&w->wait, &wait);
 	}
 }
 
@@ -123,9 +173,13 @@ static void lp_frozen_sleep(const struct mm_struct *mm)
 void lp_freeze_hold(struct lp_gate *gate)
 {
 	struct mm_struct *mm = current->mm;
+	struct lp_window *w;
 	u64 now;
 
-	if ((current->flags & PF_EXITING) || !mm || !lp_frozen_holds(mm))
+	if ((current->flags & PF_EXITING) || !mm)
+		return;
+	w = lp_window_get(mm);
+	if (!w)
 		return;
 	now = ktime_get_ns();
 	WRITE_ONCE(gate->held_at, now);
@@ -134,10 +188,11 @@ void lp_freeze_hold(struct lp_gate *gate)
 	 * lp_thread_held().
 	 */
 	smp_store_release(&gate->held, true);
-	while (lp_frozen_holds(mm) && !need_resched() && ktime_get_ns() - now < LP_SPIN_NS)
+	while (lp_window_holds(w) && !need_resched() && ktime_get_ns() - now < LP_SPIN_NS)
 		cpu_relax();
-	lp_frozen_sleep(mm);
+	lp_window_sleep(w);
 	WRITE_ONCE(gate->held, false);
+	lp_window_put(w);
 }
 
 /* Lists @task unless it is. Returns its gate, or NULL if there is no spare one. */
@@ -178,7 +233,7 @@ static bool lp_enters_user_mode(const struct task_struct *task)
 static void lp_newtask_probe(void *unused, struct task_struct *task, unsigned long clone_flags)
 {
 	struct lp_gate *gate;
-	struct lp_freeze *f;
+	struct lp_window *w;
 	unsigned long flags;
 
 	/*
@@ -190,18 +245,16 @@ static void lp_newtask_probe(void *unused, struct task_struct *task, unsigned lo
 	if (likely(!atomic_read(&lp_nr_freezes)) || !task->mm || !lp_enters_user_mode(task))
 		return;
 	raw_spin_lock_irqsave(&lp_gate_lock, flags);
-	list_for_each_entry(f, &lp_freezes, node) {
-		if (f->mm != task->mm)
-			continue;
-		gate = lp_freeze_list(f, task);
+	w = lp_window_find(task->mm);
+	if (w) {
+		gate = lp_freeze_list(w->freeze, task);
 		/*
 		 * Partner: smp_mb() in lp_freeze_begin(). Either the freezer finds the child in its
 		 * list, or this finds the mm frozen.
 		 */
 		smp_mb();
-		if (gate && READ_ONCE(lp_frozen.mm) == task->mm)
+		if (gate && lp_window_holds(w))
 			lp_gate_queue(gate);
-		break;
 	}
 	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
 }
@@ -230,9 +283,16 @@ void lp_freeze_exit(void)
 
 static int lp_freeze_alloc(struct lp_freeze *f, unsigned int threads)
 {
+	f->window = kzalloc(sizeof(*f->window), GFP_KERNEL_ACCOUNT);
+	if (!f->window)
+		return -ENOMEM;
+	refcount_set(&f->window->refs, 1);
+	f->window->mm = f->mm;
+	f->window->freeze = f;
+	init_swait_queue_head(&f->window->wait);
 	f->max = 3 * threads + LP_SPARE_GATES;
-	f->threads = kvmalloc_array(f->max, sizeof(*f->threads), GFP_KERNEL);
-	f->spare = kvmalloc_array(f->max, sizeof(*f->spare), GFP_KERNEL);
+	f->threads = kvmalloc_array(f->max, sizeof(*f->threads), GFP_KERNEL_ACCOUNT);
+	f->spare = kvmalloc_array(f->max, sizeof(*f->spare), GFP_KERNEL_ACCOUNT);
 	if (!f->threads || !f->spare)
 		return -ENOMEM;
 	while (f->nr_spare < f->max) {
@@ -256,7 +316,7 @@ static void lp_freeze_walk(struct lp_freeze *f)
 
 	rcu_read_lock();
 	for_each_process_thread(p, t) {
-		if (READ_ONCE(t->mm) != f->mm || !lp_enters_user_mode(t))
+		if (READ_ONCE(t->mm) != f->mm || t == f->self || !lp_enters_user_mode(t))
 			continue;
 		raw_spin_lock_irqsave(&lp_gate_lock, flags);
 		lp_freeze_list(f, t);
@@ -265,12 +325,19 @@ static void lp_freeze_walk(struct lp_freeze *f)
 	rcu_read_unlock();
 }
 
+/* Is current the only one that runs on its memory? Nobody can join it but by itself. */
+static bool lp_freeze_is_alone(const struct lp_freeze *f)
+{
+	return f->self && thread_group_empty(f->self) && atomic_read(&f->mm->mm_users) == 1;
+}
+
 /**
  * lp_freeze_prepare() - list the threads of a target and give each a gate
  * @f: zeroed; end it with lp_freeze_finish(), also after an error
  * @mm: the target, with a reference on its users that outlives @f
  *
- * Context: process; nothing is stopped.
+ * Context: process, a kernel thread or a thread of the target itself, which is not frozen then; nothing
+ * is stopped. lp_target.lock held.
  * Return: 0, -ENOMEM, or -EAGAIN if threads were created faster than they could be listed.
  */
 int lp_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm)
@@ -278,13 +345,15 @@ int lp_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm)
 	unsigned long flags;
 	int ret;
 
-	INIT_LIST_HEAD(&f->node);
 	f->mm = mm;
+	f->self = current->flags & PF_KTHREAD ? NULL : current;
+	if (lp_freeze_is_alone(f))
+		return 0;
 	ret = lp_freeze_alloc(f, atomic_read(&mm->mm_users));
 	if (ret)
 		return ret;
 	raw_spin_lock_irqsave(&lp_gate_lock, flags);
-	list_add(&f->node, &lp_freezes);
+	hash_add_rcu(lp_windows, &f->window->node, (unsigned long)mm);
 	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
 	atomic_inc(&lp_nr_freezes);
 	smp_mb(); /* see lp_newtask_probe() */
@@ -298,9 +367,9 @@ void lp_freeze_finish(struct lp_freeze *f)
 	unsigned long flags;
 	unsigned int i;
 
-	if (!list_empty(&f->node)) {
+	if (f->window && !hlist_unhashed(&f->window->node)) {
 		raw_spin_lock_irqsave(&lp_gate_lock, flags);
-		list_del_init(&f->node);
+		hash_del_rcu(&f->window->node);
 		for (i = 0; i < f->nr; i++)
 			if (f->threads[i].gate->freeze == f)
 				f->threads[i].gate->freeze = NULL;
@@ -313,6 +382,9 @@ void lp_freeze_finish(struct lp_freeze *f)
 		lp_gate_free(f->spare[--f->nr_spare]);
 	kvfree(f->threads);
 	kvfree(f->spare);
+	if (f->window)
+		lp_window_put(f->window);
+	f->window = NULL;
 	f->threads = NULL;
 	f->spare = NULL;
 	f->nr = 0;
@@ -354,12 +426,9 @@ static void lp_freeze_queue(struct lp_freeze *f, bool running)
  *
  * Right before lp_freeze_begin(), which then has to do so for few. A thread that runs meanwhile
  * passes its gate, which is open.
- *
- * Context: between lp_freeze_lock() and lp_freeze_unlock().
  */
 void lp_freeze_stage(struct lp_freeze *f)
 {
-	lp_freeze_assert_locked();
 	lp_freeze_queue(f, false);
 }
 
@@ -394,27 +463,28 @@ void lp_freeze_lap(struct lp_freeze *f, u64 *part)
  * @max_stop: ns from now after which nothing is written any more
  *
  * Followed by lp_freeze_end() in any case. Between the two the caller must not fault, allocate,
- * wait for I/O or take a lock that a thread of the target may hold.
+ * sleep or take a lock that a thread of the target may hold.
  *
- * Context: a kthread between lp_freeze_lock() and lp_freeze_unlock().
+ * Context: preemption disabled.
  * Return: 0, or -EAGAIN if so many threads were born since the preparation that it has to be made
  * again.
  */
 int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
 {
+	struct lp_window *w = f->window;
 	unsigned int i;
 
-	lp_freeze_assert_locked();
-	for (i = 0; i < lp_freeze_nr(f); i++)
-		WRITE_ONCE(f->threads[i].gate->held_at, 0);
 	f->times = (struct lp_times){};
 	f->began = ktime_get_ns();
 	f->mark = f->began;
+	f->relaxed = f->began;
 	f->deadline = f->began + max_stop;
-	WRITE_ONCE(lp_frozen.deadline, f->deadline);
-	atomic_set(&lp_frozen.state, LP_FREEZING);
-	/* The deadline and the state before the mm: lp_frozen_holds() reads them in that order. */
-	smp_store_release(&lp_frozen.mm, f->mm);
+	if (!w)
+		return 0;
+	for (i = 0; i < lp_freeze_nr(f); i++)
+		WRITE_ONCE(f->threads[i].gate->held_at, 0);
+	WRITE_ONCE(w->deadline, f->deadline);
+	atomic_set_release(&w->state, LP_FREEZING); /* see lp_window_holds() */
 	smp_mb(); /* see lp_gate_run(), lp_freeze_queue() and lp_newtask_probe() */
 	if (!lp_freeze_has_spare(f))
 		return -EAGAIN;
@@ -423,16 +493,28 @@ int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
 	lp_freeze_queue(f, true);
 	lp_freeze_lap(f, &f->times.gate);
 	trace_gate(f, f->times.gate);
-	if (!f->alone)
-		lp_round_stop(f->mm);
+	lp_round_stop(f->mm);
 	lp_freeze_lap(f, &f->times.barrier);
 	trace_barrier(f, f->times.barrier);
 	return 0;
 }
 
+/* In a window that takes long, between two looks at something: lets others on this CPU, and waits. */
+void lp_freeze_relax(struct lp_freeze *f)
+{
+	cpu_relax();
+	if (!need_resched() || ktime_get_ns() - f->relaxed < LP_ATOMIC_NS)
+		return;
+	preempt_enable();
+	cond_resched();
+	preempt_disable();
+	f->relaxed = ktime_get_ns();
+}
+
 bool lp_freeze_expired(const struct lp_freeze *f)
 {
-	return atomic_read(&lp_frozen.state) != LP_FREEZING || ktime_get_ns() >= f->deadline;
+	return f->window &&
+	       (atomic_read(&f->window->state) != LP_FREEZING || ktime_get_ns() >= f->deadline);
 }
 
 /**
@@ -444,8 +526,10 @@ bool lp_freeze_expired(const struct lp_freeze *f)
  */
 bool lp_freeze_commit(struct lp_freeze *f)
 {
+	if (!f->window)
+		return true; /* nobody waits */
 	return ktime_get_ns() < f->deadline &&
-	       atomic_cmpxchg(&lp_frozen.state, LP_FREEZING, LP_COMMITTED) == LP_FREEZING;
+	       atomic_cmpxchg(&f->window->state, LP_FREEZING, LP_COMMITTED) == LP_FREEZING;
 }
 
 static u64 lp_longest_hold(const struct lp_freeze *f, u64 released)
@@ -462,19 +546,24 @@ static u64 lp_longest_hold(const struct lp_freeze *f, u64 released)
 	return longest;
 }
 
-/* Releases everybody and closes the window. */
-void lp_freeze_end(struct lp_freeze *f)
+/**
+ * lp_freeze_end() - release everybody and close the window
+ * @f: begun
+ * @written: bytes of the target were changed
+ *
+ * Those are refetched on every CPU before anybody is released; each gate serializes for itself too.
+ */
+void lp_freeze_end(struct lp_freeze *f, bool written)
 {
-	/*
-	 * What was written is refetched on every CPU before anybody is released; each gate
-	 * serializes for itself too.
-	 */
-	if (!f->alone && atomic_read(&lp_frozen.state) == LP_COMMITTED)
+	if (written)
 		lp_round_sync(f->mm);
-	WRITE_ONCE(lp_frozen.mm, NULL);
-	atomic_set(&lp_frozen.state, LP_OPEN);
-	wake_up_all(&lp_frozen.wait);
+	if (f->window) {
+		atomic_set(&f->window->state, LP_OPEN);
+		swake_up_all(&f->window->wait);
+	}
 	lp_freeze_lap(f, &f->times.release);
+	if (!f->window)
+		return; /* nobody was stopped */
 	f->times.stop = f->mark - f->began;
 	f->times.longest_thread = lp_longest_hold(f, f->mark);
 	trace_release(f);

@@ -2,11 +2,11 @@
 #ifndef LPATCH_FREEZE_H
 #define LPATCH_FREEZE_H
 
-#include <linux/list.h>
 #include <linux/sched.h>
 
 struct lp_gate;
 struct lp_span;
+struct lp_window;
 struct mm_struct;
 
 /**
@@ -47,13 +47,10 @@ struct lp_times {
  * struct lp_freeze - one target, its threads, and a stop window on it
  * @mm: the target; the caller has a reference on its users
  * @pid: of the target's process, for who traces
- * @alone: there is one thread, which waits in the kernel until all windows for it are over, and can
- *	   meanwhile neither execute user code nor make another thread. So no CPU has to be taken into
- *	   the kernel, and the caller has all of them serialize after the last window, before the
- *	   thread goes on, instead of after each. A CPU that is not given to a virtual machine just
- *	   then would hold up each window by milliseconds
- * @node: in the list of freezes that newtask adds threads to; lp_gate_lock
- * @threads: every thread that runs on @mm; grows under lp_gate_lock until lp_freeze_finish()
+ * @self: the thread that freezes, if it is one of the target's; it is not in @threads
+ * @window: what the threads see of it; NULL if there is none but @self, and none can come while that is
+ *	    here: then nobody has to be stopped
+ * @threads: every other thread that runs on @mm; grows under lp_gate_lock until lp_freeze_finish()
  * @nr: how many of them are in use
  * @max: how many there is room for
  * @spare: gates for threads to come
@@ -62,13 +59,14 @@ struct lp_times {
  * @began: ktime ns of the window's begin
  * @mark: ktime ns of the end of the part that was timed last
  * @deadline: ktime ns when the window ends in any case
+ * @relaxed: ktime ns when others were last let on this CPU
  * @times: of the window
  */
 struct lp_freeze {
 	struct mm_struct *mm;
 	pid_t pid;
-	bool alone;
-	struct list_head node;
+	struct task_struct *self;
+	struct lp_window *window;
 	struct lp_thread *threads;
 	unsigned int nr;
 	unsigned int max;
@@ -78,6 +76,7 @@ struct lp_freeze {
 	u64 began;
 	u64 mark;
 	u64 deadline;
+	u64 relaxed;
 	struct lp_times times;
 };
 
@@ -87,15 +86,13 @@ void lp_freeze_hold(struct lp_gate *gate);
 
 int lp_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm);
 void lp_freeze_finish(struct lp_freeze *f);
-void lp_freeze_lock(u64 max_stop);
-void lp_freeze_unlock(void);
-void lp_freeze_assert_locked(void);
 void lp_freeze_stage(struct lp_freeze *f);
 int lp_freeze_begin(struct lp_freeze *f, u64 max_stop);
 unsigned int lp_freeze_nr(const struct lp_freeze *f);
+void lp_freeze_relax(struct lp_freeze *f);
 bool lp_freeze_expired(const struct lp_freeze *f);
 void lp_freeze_lap(struct lp_freeze *f, u64 *part);
 bool lp_freeze_commit(struct lp_freeze *f);
-void lp_freeze_end(struct lp_freeze *f);
+void lp_freeze_end(struct lp_freeze *f, bool written);
 
 #endif

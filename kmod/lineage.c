@@ -271,14 +271,14 @@ static int lp_carriers_adopt(const struct lp_carrier *carriers, unsigned long nr
 	if (!target)
 		return -ENOMEM;
 	/* Not waited for: an operation that holds it looked for its records before it began. */
-	if (!mutex_trylock(&target->lock)) {
+	if (down_trylock(&target->lock)) {
 		lp_target_put(target);
 		return -EAGAIN;
 	}
 	for (i = 0; !ret && i < nr; i++)
 		if (!lp_target_has(mm, carriers[i].patch, carriers[i].base))
 			ret = lp_record_inherit(target, carriers[i].patch, carriers[i].base);
-	mutex_unlock(&target->lock);
+	up(&target->lock);
 	lp_target_put(target);
 	return ret;
 }
@@ -397,7 +397,7 @@ static bool lp_target_sweep(struct lp_target *target, u64 until)
 	struct lp_record *record, *next;
 
 	/* An operation under way finds out by itself. */
-	if (!mutex_trylock(&target->lock))
+	if (down_trylock(&target->lock))
 		return true;
 	if (!dead && !lp_target_is_named(target))
 		again = lp_target_rename(target);
@@ -411,7 +411,7 @@ static bool lp_target_sweep(struct lp_target *target, u64 until)
 		else
 			again = true;
 	}
-	mutex_unlock(&target->lock);
+	up(&target->lock);
 	return again;
 }
 

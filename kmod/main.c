@@ -7,6 +7,8 @@
 #include "compat.h"
 #include "freeze.h"
 #include "gate.h"
+#include "history.h"
+#include "hooks.h"
 #include "lineage.h"
 #include "netlink.h"
 #include "signature.h"
@@ -27,12 +29,18 @@ static int __init lp_init(void)
 	ret = lp_lineage_init();
 	if (ret)
 		goto err_lineage;
+	ret = lp_hooks_init();
+	if (ret)
+		goto err_hooks;
 	ret = lp_netlink_init();
 	if (ret)
 		goto err_netlink;
 	return 0;
 
 err_netlink:
+	lp_hooks_exit();
+	lp_history_exit();
+err_hooks:
 	lp_lineage_exit();
 err_lineage:
 	lp_gate_exit();
@@ -45,6 +53,8 @@ static void __exit lp_exit(void)
 {
 	/* No request comes in any more, and those under way are done. */
 	lp_netlink_exit();
+	lp_hooks_exit();
+	lp_history_exit();
 	/*
 	 * Every record held the module, so the list of targets is empty; this ends the probes and
 	 * the purge work.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Operations on one target: the verbs, and the kthread that does one, or several, one after another.
- * It uses the target's mm, while the client's thread waits.
+ * Operations on one target: the verbs, and who does them. For a client it is a kthread, which uses the
+ * target's mm, while the client's thread waits; what a process does to itself as it starts, its own
+ * thread does, at its own expense.
  */
 
 #include <linux/kthread.h>
@@ -15,7 +16,6 @@
 #include "overwrite.h"
 #include "patch.h"
 #include "places.h"
-#include "round.h"
 #include "sign.h"
 #include "target.h"
 
@@ -286,7 +286,7 @@ static int lp_op_look(struct lp_op *op)
 	int ret;
 
 	while ((ret = lp_look_once(op)) == -EAGAIN) {
-		if (wait_for_completion_timeout(&op->run->canceled, LP_LOOK_PAUSE))
+		if (lp_op_pause(op, LP_LOOK_PAUSE))
 			return lp_refuse_canceled(op);
 		if (tries)
 			tries--;
@@ -339,22 +339,38 @@ static void lp_op_conclude(struct lp_op *op)
 		op->active = op->record->active;
 }
 
+/* Return: 0 with the lock of the target held, or a refusal. */
+static int lp_op_lock_target(struct lp_op *op)
+{
+	bool wanted = lp_op_wait_begin(op), locked;
+
+	locked = wanted && !down_killable(&op->target->lock);
+	lp_op_wait_end(op);
+	if (locked)
+		return 0;
+	if (lp_op_is_canceled(op))
+		return lp_refuse_canceled(op);
+	return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_RUNNING,
+			    "another operation on %s[%u] did not end in time", op->target->comm,
+			    op->pid);
+}
+
+static void lp_op_do_locked(struct lp_op *op)
+{
+	if (lp_op_lock_target(op))
+		return;
+	lp_op_do(op);
+	lp_op_conclude(op);
+	up(&op->target->lock);
+}
+
 static int lp_op_thread(void *arg)
 {
 	struct lp_run *run = arg;
-	struct mm_struct *mm = run->target->mm;
-	struct lp_op *op;
+	struct mm_struct *mm = run->op->target->mm;
 
 	kthread_use_mm(mm);
-	list_for_each_entry(op, run->ops, node) {
-		WRITE_ONCE(run->began, jiffies);
-		lp_op_do(op);
-		lp_op_conclude(op);
-		cond_resched();
-	}
-	/* Instead of one in each window: see struct lp_freeze. */
-	if (run->alone)
-		lp_round_sync(mm);
+	lp_op_do_locked(run->op);
 	kthread_unuse_mm(mm);
 	complete(&run->done);
 	/* The client's thread collects this one. */
@@ -367,26 +383,43 @@ static int lp_op_thread(void *arg)
 	return 0;
 }
 
+/* Is it to be called off: was the client killed, or the process that does it to itself? */
+bool lp_op_is_canceled(const struct lp_op *op)
+{
+	return op->run ? completion_done(&op->run->canceled) : fatal_signal_pending(current);
+}
+
+/* Sleeps for @time jiffies, or until the operation is called off. Return: whether it is. */
+bool lp_op_pause(struct lp_op *op, unsigned long time)
+{
+	if (op->run)
+		return wait_for_completion_timeout(&op->run->canceled, time);
+	schedule_timeout_killable(time);
+	return fatal_signal_pending(current);
+}
+
 /**
  * lp_op_wait_begin() - from here on the client can end what the operation waits for
- * @op: in its own thread
+ * @op: in the thread that does it
  *
  * Followed by lp_op_wait_end() in any case. What waits between the two, for pages or locks that may
- * never come, must give up at a SIGKILL; userspace cannot send it one.
+ * never come, must give up at a SIGKILL; userspace cannot send a kthread one.
  *
  * Return: false if the client is gone, and nothing is to be waited for.
  */
 bool lp_op_wait_begin(struct lp_op *op)
 {
-	allow_kernel_signal(SIGKILL);
+	if (op->run)
+		allow_kernel_signal(SIGKILL);
 	/* After that: lp_op_wait() completes it, and then sends the signal. */
-	return !completion_done(&op->run->canceled);
+	return !lp_op_is_canceled(op);
 }
 
-/* Also forgets a signal that came. */
-void lp_op_wait_end(void)
+/* Also forgets a signal that came to a kthread. */
+void lp_op_wait_end(struct lp_op *op)
 {
-	disallow_signal(SIGKILL);
+	if (op->run)
+		disallow_signal(SIGKILL);
 }
 
 /**
@@ -402,10 +435,10 @@ int lp_op_lock_memory(struct lp_op *op)
 	bool wanted = lp_op_wait_begin(op), locked;
 
 	locked = wanted && !mmap_read_lock_killable(op->target->mm);
-	lp_op_wait_end();
+	lp_op_wait_end(op);
 	if (locked)
 		return 0;
-	if (completion_done(&op->run->canceled))
+	if (lp_op_is_canceled(op))
 		return lp_refuse_canceled(op);
 	return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
 			    "somebody holds the lock of the address space of %s[%u]",
@@ -414,12 +447,11 @@ int lp_op_lock_memory(struct lp_op *op)
 
 /*
  * Waits for the outcome. If the client is killed meanwhile the operation is called off. Waiting for
- * memory ends then, or when the time is up, which each operation has for itself: again and again,
- * for it may begin anew.
+ * memory ends then, or when the time is up: again and again, for it may begin anew.
  */
 static void lp_op_wait(struct lp_run *run, struct task_struct *thread)
 {
-	unsigned long limit = nsecs_to_jiffies(run->timeout) + LP_OP_GRACE, time = limit, passed;
+	unsigned long time = nsecs_to_jiffies(run->op->timeout) + LP_OP_GRACE;
 	bool killed = false;
 	long left;
 
@@ -430,13 +462,9 @@ static void lp_op_wait(struct lp_run *run, struct task_struct *thread)
 			left = wait_for_completion_killable_timeout(&run->done, time);
 		if (left > 0)
 			return;
-		passed = jiffies - READ_ONCE(run->began);
 		if (left < 0) {
 			killed = true;
-			complete_all(&run->canceled); /* for those that follow, too */
-		} else if (!killed && passed < limit) {
-			time = limit - passed;
-			continue;
+			complete_all(&run->canceled);
 		}
 		send_sig(SIGKILL, thread, 1);
 		time = HZ;
@@ -444,47 +472,41 @@ static void lp_op_wait(struct lp_run *run, struct task_struct *thread)
 }
 
 /**
- * lp_ops_run() - do operations, one after another
- * @ops: with verb, flags, limits, patch and target, which is the same for all
- * @alone: the caller's is the only thread that runs on the target's memory
+ * lp_op_run() - do an operation for a client
+ * @op: with verb, flags, limits, patch and target
  *
- * The outcomes are in @ops. If the client is killed meanwhile, each operation completes or is called
- * off, and nothing is left half done.
+ * The outcome is in @op. If the client is killed meanwhile, the operation completes or is called off, and
+ * nothing is left half done.
  *
  * Context: the client's.
- * Return: 0 if there are outcomes, or a negative errno.
+ * Return: 0 if there is an outcome, or a negative errno.
  */
-int lp_ops_run(struct list_head *ops, bool alone)
+int lp_op_run(struct lp_op *op)
 {
-	struct lp_op *op = list_first_entry(ops, struct lp_op, node);
-	struct lp_run run = { .ops = ops, .target = op->target, .alone = alone, .began = jiffies };
+	struct lp_run run = { .op = op };
 	struct task_struct *thread;
 
 	init_completion(&run.canceled);
 	init_completion(&run.done);
-	list_for_each_entry(op, ops, node) {
-		op->run = &run;
-		run.timeout = max(run.timeout, op->timeout);
-	}
-	if (mutex_lock_killable(&run.target->lock))
-		return -EINTR;
-	thread = kthread_run(lp_op_thread, &run, "lpatch/%d", pid_nr(run.target->tgid));
-	if (IS_ERR(thread)) {
-		mutex_unlock(&run.target->lock);
+	op->run = &run;
+	thread = kthread_run(lp_op_thread, &run, "lpatch/%d", pid_nr(op->target->tgid));
+	if (IS_ERR(thread))
 		return PTR_ERR(thread);
-	}
 	/* Not kthread_stop() yet: a thread that has not started would never do so. */
 	lp_op_wait(&run, thread);
 	kthread_stop(thread);
-	mutex_unlock(&run.target->lock);
 	return 0;
 }
 
-/* Does one operation: lp_ops_run(). */
-int lp_op_run(struct lp_op *op)
+/**
+ * lp_op_run_self() - do an operation on the process of current
+ * @op: as for lp_op_run()
+ *
+ * The outcome is in @op.
+ *
+ * Context: current is on its way to user mode, without locks.
+ */
+void lp_op_run_self(struct lp_op *op)
 {
-	LIST_HEAD(ops);
-
-	list_add(&op->node, &ops);
-	return lp_ops_run(&ops, false);
+	lp_op_do_locked(op);
 }

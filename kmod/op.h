@@ -27,21 +27,13 @@ enum lp_verb {
 };
 
 /**
- * struct lp_run - operations that one kthread does, while the client's thread waits
- * @ops: struct lp_op.node
- * @target: of all of them
- * @alone: the client's thread is the only one that runs on the target's memory
- * @timeout: ns, the longest of an operation
- * @began: jiffies when the kthread came to the operation that it is at
+ * struct lp_run - an operation that a kthread does, while the client's thread waits
+ * @op: the operation
  * @canceled: completed when the client is being killed
- * @done: completed when all have an outcome
+ * @done: completed when there is an outcome
  */
 struct lp_run {
-	struct list_head *ops;
-	struct lp_target *target;
-	bool alone;
-	u64 timeout;
-	unsigned long began;
+	struct lp_op *op;
 	struct completion canceled;
 	struct completion done;
 };
@@ -55,11 +47,11 @@ struct lp_run {
  * @allowed: the attributes of the request, in which lp_op_allows() looks
  * @allowed_len: bytes of them
  * @boot: the entry for which it is done to a process that starts, or NULL
+ * @fresh: images of which no code can have run in the target, a bit for each
  * @pid: as the client named the target
  * @patch: referenced
- * @target: referenced; its lock is held by the client's thread
- * @node: in the list of the run
- * @run: which it is a part of
+ * @target: referenced; its lock is held by who does the operation
+ * @run: of a client's operation; NULL if a thread of the target does it
  * @bases: of the images, what has to be added to a link-time address
  * @places: what is overwritten, by address
  * @nr_places: how many there are
@@ -86,6 +78,7 @@ struct lp_op {
 	enum lp_verb verb;
 	u32 flags;
 	struct lp_boot *boot;
+	u32 fresh;
 	u64 max_stop;
 	u64 timeout;
 	const struct nlattr *allowed;
@@ -93,7 +86,6 @@ struct lp_op {
 	u32 pid;
 	struct lp_patch *patch;
 	struct lp_target *target;
-	struct list_head node;
 	struct lp_run *run;
 
 	unsigned long bases[LPATCH_IMAGES_MAX];
@@ -127,9 +119,11 @@ bool lp_op_allows(const struct lp_op *op, const char *symbol);
 struct lp_op *lp_op_alloc(enum lp_verb verb);
 void lp_op_free(struct lp_op *op);
 int lp_op_run(struct lp_op *op);
-int lp_ops_run(struct list_head *ops, bool alone);
+void lp_op_run_self(struct lp_op *op);
+bool lp_op_is_canceled(const struct lp_op *op);
+bool lp_op_pause(struct lp_op *op, unsigned long time);
 bool lp_op_wait_begin(struct lp_op *op);
-void lp_op_wait_end(void);
+void lp_op_wait_end(struct lp_op *op);
 int lp_op_lock_memory(struct lp_op *op);
 const char *lp_op_verb(const struct lp_op *op);
 __printf(3, 4) int lp_op_refuse(struct lp_op *op, u32 refusal, const char *fmt, ...);

@@ -3,13 +3,14 @@
  * Overwriting the sites of a patch in a target, or putting them back, all in one stop window or
  * none:
  *
- *   for each attempt: list threads, search the stacks of those that sleep -> wait for the turn ->
- *   mmap_lock -> pin the pages, compare the bytes -> open the window -> search the stacks of the
- *   others, compare again -> commit -> write -> release -> unpin, unlock
+ *   for each attempt: list threads, search the stacks of those that sleep -> mmap_lock -> pin the
+ *   pages, compare the bytes -> open the window -> search the stacks of the others, compare again ->
+ *   commit -> write -> release -> unlock -> unpin
  *
  * mmap_lock is held for read from the pinning to the release: no fork copies half-written text, and
  * no mapping goes away. Nothing in between takes it again, a waiting writer would make that a
- * deadlock.
+ * deadlock. It is given back before preemption is enabled: a thread that was just released, of a higher
+ * priority than this one, could keep it for ever else.
  *
  * The check before an unload is the same without sites, and so is a recount.
  */
@@ -103,12 +104,12 @@ static int lp_refuse_deadline(struct lp_op *op)
 			    lp_freeze_nr(&op->freeze), op->target->comm, op->pid, op->max_stop / NSEC_PER_USEC);
 }
 
-static void lp_test_delay(void)
+static void lp_test_delay(struct lp_freeze *f)
 {
-	unsigned int us = READ_ONCE(test_delay_us);
+	u64 until = ktime_get_ns() + READ_ONCE(test_delay_us) * NSEC_PER_USEC;
 
-	if (unlikely(us))
-		fsleep(us);
+	while (ktime_get_ns() < until)
+		lp_freeze_relax(f);
 }
 
 /* Where the word is that forbids this operation, an unload, or NULL. */
@@ -161,7 +162,7 @@ static int lp_window_check(struct lp_op *op)
 }
 
 /*
- * The stop window. mmap_lock held, pages pinned. Return: 0, a refusal, -EFAULT if pages have to be
+ * The stop window. mmap_lock held, pages pinned, preemption disabled. Return: 0, a refusal, -EFAULT if pages have to be
  * faulted in, -EAGAIN if too many threads were born.
  */
 static int lp_window(struct lp_op *op)
@@ -173,7 +174,7 @@ static int lp_window(struct lp_op *op)
 	ret = lp_freeze_begin(f, op->max_stop);
 	if (ret)
 		goto out;
-	lp_test_delay();
+	lp_test_delay(f);
 	ret = lp_window_check(op);
 	lp_freeze_lap(f, &f->times.check);
 	trace_checks(f, ret);
@@ -181,51 +182,52 @@ static int lp_window(struct lp_op *op)
 		goto out;
 	if (op->scan.active.threads && lp_op_writes(op))
 		WRITE_ONCE(op->patch->let_pass, true);
-	/* From the look at the clock to the release nothing else gets this CPU. */
-	preempt_disable();
 	if (!lp_freeze_commit(f))
 		ret = lp_refuse_deadline(op);
 	else if (lp_op_writes(op))
 		lp_places_write(op);
-	preempt_enable();
 	lp_freeze_lap(f, &f->times.write);
 	if (!ret && lp_op_writes(op))
 		trace_write(f, op->nr_places);
 	if (!ret)
 		op->active = op->scan.active;
 out:
-	lp_freeze_end(f);
+	lp_freeze_end(f, !ret && lp_op_writes(op));
+	return ret;
+}
+
+/* Return: as lp_window(). mmap_lock held. */
+static int lp_locked_prepare(struct lp_op *op)
+{
+	int ret = lp_places_verify(op);
+
+	if (!ret && lp_op_writes(op))
+		ret = lp_places_pin(op);
+	if (!ret)
+		ret = lp_places_check(op, false);
+	if (!ret)
+		lp_freeze_stage(&op->freeze);
 	return ret;
 }
 
 /* Return: as lp_window(). */
 static int lp_locked_window(struct lp_op *op)
 {
-	struct mm_struct *mm = op->target->mm;
 	u64 locked;
 	int ret;
 
-	lp_freeze_lock(op->max_stop);
 	ret = lp_op_lock_memory(op);
-	if (ret) {
-		lp_freeze_unlock();
+	if (ret)
 		return ret;
-	}
 	locked = ktime_get_ns();
-	ret = lp_places_verify(op);
-	if (!ret && lp_op_writes(op))
-		ret = lp_places_pin(op);
-	if (!ret) {
-		ret = lp_places_check(op, false);
-		if (!ret) {
-			lp_freeze_stage(&op->freeze);
-			ret = lp_window(op);
-		}
-		lp_places_unpin(op);
-	}
+	ret = lp_locked_prepare(op);
+	preempt_disable();
+	if (!ret)
+		ret = lp_window(op);
 	op->lock_ns = ktime_get_ns() - locked;
-	mmap_read_unlock(mm);
-	lp_freeze_unlock();
+	mmap_read_unlock(op->target->mm);
+	preempt_enable();
+	lp_places_unpin(op);
 	return ret;
 }
 
@@ -237,12 +239,12 @@ static void lp_prepare_memory(struct lp_op *op)
 {
 	if (lp_op_wait_begin(op))
 		lp_stack_prescan(&op->scan, &op->freeze);
-	lp_op_wait_end();
+	lp_op_wait_end(op);
 	if (lp_op_wait_begin(op)) {
 		lp_places_fault_in(op, lp_op_writes(op));
 		fault_in_readable(lp_pin(op), lp_pin(op) ? sizeof(u64) : 0);
 	}
-	lp_op_wait_end();
+	lp_op_wait_end(op);
 }
 
 static int lp_attempt(struct lp_op *op)
@@ -251,7 +253,6 @@ static int lp_attempt(struct lp_op *op)
 
 	memset(&op->freeze, 0, sizeof(op->freeze));
 	op->freeze.pid = pid_nr(op->target->tgid);
-	op->freeze.alone = op->run->alone;
 	ret = lp_freeze_prepare(&op->freeze, op->target->mm);
 	if (ret == -ENOMEM)
 		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
@@ -261,16 +262,17 @@ static int lp_attempt(struct lp_op *op)
 		lp_prepare_memory(op);
 		ret = lp_locked_window(op);
 	}
-	op->threads = lp_freeze_nr(&op->freeze);
+	op->threads = lp_freeze_nr(&op->freeze) + !!op->freeze.self;
 	lp_freeze_finish(&op->freeze);
 	return ret;
 }
 
-/* Is a refusal one that may be gone a moment later? */
+/* Is a refusal one that may be gone a moment later? What this very thread has on its stack does not go. */
 static bool lp_may_pass(const struct lp_op *op, unsigned int *deadlines)
 {
 	switch (op->refusal) {
 	case LPATCH_REFUSAL_THREAD_ACTIVE:
+		return op->run || op->tid != task_pid_nr(current);
 	case LPATCH_REFUSAL_THREAD_RUNNING:
 	case LPATCH_REFUSAL_THREAD_SIGNAL_STACK:
 	case LPATCH_REFUSAL_STACK_UNREADABLE: /* of a thread that ends, perhaps */
@@ -293,7 +295,7 @@ static int lp_fault_stack_in(struct lp_op *op)
 	if (lp_op_wait_begin(op) && scan->fault_start != scan->fault_end)
 		ret = fault_in_readable((const char __user *)scan->fault_start,
 					scan->fault_end - scan->fault_start);
-	lp_op_wait_end();
+	lp_op_wait_end(op);
 	return ret;
 }
 
@@ -341,7 +343,7 @@ static int lp_attempts(struct lp_op *op)
 		if (!lp_may_pass(op, &deadlines) ||
 		    until < ktime_get_ns() + wait_ms * (u64)NSEC_PER_MSEC)
 			return -lp_refusal_errno(op->refusal);
-		if (wait_for_completion_timeout(&op->run->canceled, msecs_to_jiffies(wait_ms)))
+		if (lp_op_pause(op, msecs_to_jiffies(wait_ms)))
 			return lp_refuse_canceled(op);
 		wait_ms = min_t(unsigned int, 2 * wait_ms, LP_RETRY_MAX_MS);
 		prompt = LP_PROMPT_RETRIES;

@@ -188,6 +188,8 @@ static void lp_spans_add_functions(struct lp_op *op)
 		const struct lp_function *function = &patch->functions[i];
 		unsigned long base = op->bases[function->image];
 
+		if (op->fresh & BIT(function->image))
+			continue;
 		lp_span_add(op, (struct lp_span){
 			.lo = base + function->start + lp_entry_is_site(patch, function),
 			.hi = base + function->end,
@@ -205,6 +207,8 @@ static void lp_spans_add_torn(struct lp_op *op)
 	for (i = 0; i < op->nr_places; i++) {
 		const struct lp_place *place = &op->places[i];
 
+		if (!place->record && (op->fresh & BIT(place->site->image)))
+			continue;
 		if (place->site->kind == LPATCH_SITE_KIND_JUMP && place->len)
 			lp_span_add(op, (struct lp_span){
 				.lo = place->addr + 1,

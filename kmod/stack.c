@@ -133,7 +133,7 @@ static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned i
 
 static int lp_read_user(const struct lp_scan *s, void *to, unsigned long from, unsigned int len)
 {
-	if (s->in_window)
+	if (s->freeze)
 		return copy_from_user_nofault(to, (void __user *)from, len);
 	return copy_from_user(to, (void __user *)from, len) ? -EFAULT : 0;
 }
@@ -186,6 +186,8 @@ static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsig
 		/* A deep stack must not hold the others longer than allowed. */
 		if (ktime_get_ns() >= s->until)
 			return lp_busy(s, task, LP_BUSY_RUNNING, NULL);
+		if (s->freeze)
+			lp_freeze_relax(s->freeze);
 		len = min(end - at, LP_SCAN_BUF - offset_in_page(at));
 		ret = lp_read_user(s, s->buf, at, len);
 		if (ret && at + len <= sp)
@@ -282,7 +284,7 @@ static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned lon
 	struct vm_area_struct *vma;
 	int ret = -EFAULT;
 
-	if (!s->in_window)
+	if (!s->freeze)
 		mmap_read_lock(mm);
 	vma = find_vma(mm, sp);
 	/* A stack that grows down may not have its lowest page yet. */
@@ -291,7 +293,7 @@ static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned lon
 		*end = lp_mapping_end(mm, vma, max(sp, *floor));
 		ret = 0;
 	}
-	if (!s->in_window)
+	if (!s->freeze)
 		mmap_read_unlock(mm);
 	return ret;
 }
@@ -391,7 +393,7 @@ void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f)
 {
 	unsigned int i;
 
-	s->in_window = false;
+	s->freeze = NULL;
 	s->until = U64_MAX;
 	if (!s->nr_spans && !s->nr_allowed)
 		return;
@@ -453,7 +455,7 @@ static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thr
 		}
 		if (ktime_get_ns() >= settle_until)
 			return lp_busy(s, task, LP_BUSY_RUNNING, NULL);
-		cpu_relax();
+		lp_freeze_relax(f);
 	}
 }
 
@@ -474,7 +476,8 @@ static void lp_count_active(struct lp_scan *s, struct task_struct *task)
  * @s: what to search for; says on which thread the search ended, or who is in code that is allowed
  * @f: in its window
  *
- * Context: a kthread that uses the target's mm, mmap_lock held for read.
+ * Context: a kthread that uses the target's mm or a thread of the target, mmap_lock held for read,
+ * preemption disabled.
  * Return: 0, -EBUSY if a thread is in the way, -EFAULT if user memory has to be faulted in first.
  */
 int lp_stack_check(struct lp_scan *s, struct lp_freeze *f)
@@ -483,17 +486,24 @@ int lp_stack_check(struct lp_scan *s, struct lp_freeze *f)
 	unsigned int i;
 	int ret;
 
-	s->in_window = true;
-	s->until = f->deadline;
+	s->freeze = f;
+	s->until = f->window ? f->deadline : U64_MAX;
 	s->active = (struct lp_active){};
 	if (!s->nr_spans && !s->nr_allowed)
 		return 0;
+	if (f->self) {
+		ret = lp_scan_thread(s, f->mm, f->self, false);
+		if (ret)
+			return ret;
+		lp_count_active(s, f->self);
+	}
 	/* nr grows while a thread that was in the middle of clone() completes it. */
 	for (i = 0; i < lp_freeze_nr(f); i++) {
 		ret = lp_check_thread(s, f, &f->threads[i], settle_until);
 		if (ret)
 			return ret;
 		lp_count_active(s, f->threads[i].gate->task);
+		lp_freeze_relax(f);
 	}
 	return 0;
 }

@@ -44,7 +44,7 @@ struct lp_active {
  * @found: which of @allowed the thread refers to that was searched last, or NULL
  * @buf: LP_SCAN_BUF bytes
  * @before: the two words before those in @buf
- * @in_window: user memory must not be faulted in
+ * @freeze: in the window of which user memory must not be faulted in, or NULL before it
  * @until: ktime ns when the search ends in any case
  * @how: how the thread that is in the way, after -EBUSY or -EFAULT, is so
  * @tid: that thread
@@ -62,7 +62,7 @@ struct lp_scan {
 	const struct lp_span *found;
 	unsigned long *buf;
 	unsigned long before[2];
-	bool in_window;
+	struct lp_freeze *freeze;
 	u64 until;
 	enum lp_busy_how how;
 	pid_t tid;

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * What a thread does for boot entries of which it has mapped an image, before it is in user mode
- * again: it looks whether all images of a patch are there, and if so applies it by an ordinary
- * operation. The only thread that there usually is waits here meanwhile, so the stop window finds
- * it asleep and costs nobody anything; and should there be more threads, as with dlopen(), the
- * operation's checks hold for them.
+ * again: it looks whether all images of a patch are there, and if so applies it to its own process. It
+ * is the only thread that there usually is, and then nobody has to be stopped; should there be more, as
+ * with dlopen(), it stops the others in a window as any.
  */
 
-#include <linux/kref.h>
+#include <linux/hashtable.h>
 #include <linux/list.h>
-#include <linux/list_sort.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/module.h>
@@ -20,6 +18,7 @@
 
 #include "boot.h"
 #include "compat.h"
+#include "history.h"
 #include "lineage.h"
 #include "load.h"
 #include "op.h"
@@ -27,52 +26,43 @@
 #include "start.h"
 #include "target.h"
 
-/* How long a start may be held up by threads that are in the way; those of a dlopen(), if any. */
+/* How long a start may be held up by threads that are in the way: those of a dlopen(), if any. */
 #define LP_START_TIMEOUT NSEC_PER_SEC
 
-/*
- * A process of one thread waits here whatever happens, and a stop window stops nobody else. The
- * usual limit would only leave it unpatched where a virtual machine is not given its processors.
- */
-#define LP_START_TIMEOUT_ALONE (10ULL * NSEC_PER_SEC)
+/* Entries that may be added between counting them and listing them. */
+#define LP_START_SLACK 8
 
-/* So many operations are done by one kernel thread: each takes 6 KiB until it is told of. */
-#define LP_START_BATCH 32
+/* An execve() maps a program and its interpreter. */
+#define LP_START_FILES 4
 
 /**
  * struct lp_start - what a thread that mapped images does on its way to user mode
  * @head: its work
- * @node: in the list of all; lp_starts_lock
+ * @node: in the hash of all by thread; lp_starts_lock
  * @task: that runs it; compared only
- * @looks: struct lp_look.node; of @task alone
+ * @nr: how many of @files are in use; of @task alone, as all that follows
+ * @all: there were more
+ * @files: what it mapped
+ * @files.inode: compared only
+ * @files.fresh: it was never executable in this memory before, as lp_history_first() said
  *
- * One for all entries, so that what takes time whatever the patch is, a kernel thread and waiting for
- * CPUs, is needed once for many.
+ * One for all entries.
  */
 struct lp_start {
 	struct callback_head head;
-	struct list_head node;
+	struct hlist_node node;
 	const struct task_struct *task;
-	struct list_head looks;
+	unsigned int nr;
+	bool all;
+	struct lp_start_file {
+		const struct inode *inode;
+		bool fresh;
+	} files[LP_START_FILES];
 };
 
-/**
- * struct lp_look - an entry for which such a thread may have to do something
- * @node: in its list of them
- * @of_boot: in the list of the entry, until the look begins; lp_starts_lock
- * @task: which thread; compared only
- * @boot: the entry, referenced
- */
-struct lp_look {
-	struct list_head node;
-	struct list_head of_boot;
-	const struct task_struct *task;
-	struct lp_boot *boot;
-};
-
-/* Covers the list, and lp_boot.looks of all entries. */
+/* Covers the hash. */
 static DEFINE_SPINLOCK(lp_starts_lock);
-static LIST_HEAD(lp_starts);
+static DEFINE_HASHTABLE(lp_starts, 8);
 
 static const char lp_start_no_memory[] = "there was no memory to patch a process as it started";
 
@@ -97,8 +87,43 @@ static bool lp_start_is_due(struct lp_op *op)
 	return !ret;
 }
 
+static struct lp_start_file *lp_start_file(struct lp_start *start, const struct inode *inode)
+{
+	unsigned int i;
+
+	for (i = 0; i < start->nr; i++)
+		if (start->files[i].inode == inode)
+			return &start->files[i];
+	return NULL;
+}
+
+/* For lp_boot_collect(). */
+static bool lp_start_wants(const struct inode *inode, void *arg)
+{
+	struct lp_start *start = arg;
+
+	return start->all || lp_start_file(start, inode);
+}
+
+/* Which images of the entry this system call has made executable for the first time, a bit for each. */
+static u32 lp_start_fresh(struct lp_start *start, const struct lp_boot *boot)
+{
+	u32 i, fresh = 0;
+
+	if (!lp_history_is_known(current->mm, READ_ONCE(boot->since)))
+		return 0;
+	for (i = 0; i < boot->patch->nr_images; i++) {
+		const struct lp_start_file *file = lp_start_file(start, boot->images[i].inode);
+
+		if (file && file->fresh)
+			fresh |= BIT(i);
+	}
+	return fresh;
+}
+
 /* Return: what is to be done for an entry to the process of current, or NULL. */
-static struct lp_op *lp_start_op(struct lp_boot *boot, struct lp_target *target, bool alone)
+static struct lp_op *lp_start_op(struct lp_start *start, struct lp_boot *boot,
+				 struct lp_target *target)
 {
 	struct lp_op *op;
 
@@ -110,9 +135,10 @@ static struct lp_op *lp_start_op(struct lp_boot *boot, struct lp_target *target,
 		return NULL;
 	}
 	op->boot = boot;
+	op->fresh = lp_start_fresh(start, boot);
 	op->pid = task_tgid_nr(current);
-	op->max_stop = alone ? LP_START_TIMEOUT_ALONE : LPATCH_MAX_STOP_DEFAULT;
-	op->timeout = alone ? LP_START_TIMEOUT_ALONE : LP_START_TIMEOUT;
+	op->max_stop = LPATCH_MAX_STOP_DEFAULT;
+	op->timeout = LP_START_TIMEOUT;
 	op->target = target;
 	lp_patch_get(boot->patch);
 	op->patch = boot->patch;
@@ -122,65 +148,44 @@ static struct lp_op *lp_start_op(struct lp_boot *boot, struct lp_target *target,
 	return NULL;
 }
 
-/* Is there nobody but current who runs on its memory? */
-static bool lp_start_is_alone(void)
+static void lp_start_do(struct lp_start *start, struct lp_boot *boot, struct lp_target *target)
 {
-	return thread_group_empty(current) && atomic_read(&current->mm->mm_users) == 1;
+	struct lp_op *op = lp_start_op(start, boot, target);
+
+	if (!op)
+		return;
+	lp_op_run_self(op);
+	lp_boot_outcome(op);
+	lp_start_op_free(op);
 }
 
-/* Does the operations, which end here. */
-static void lp_start_do(struct list_head *ops, bool alone)
+/* Returns the entries for what was mapped, in their order, to be freed with each of them. */
+static struct lp_boot **lp_start_boots(struct lp_start *start, unsigned int *nr)
 {
-	struct lp_op *op, *next;
-	int ret = 0;
+	struct lp_boot **boots = NULL;
+	unsigned int i, max = 0;
 
-	if (!list_empty(ops))
-		ret = lp_ops_run(ops, alone);
-	list_for_each_entry_safe(op, next, ops, node) {
-		if (ret && ret != -EINTR) /* that is: it is being killed */
-			lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY, lp_start_no_memory);
-		if (ret != -EINTR)
-			lp_boot_outcome(op);
-		lp_start_op_free(op);
+	for (;;) {
+		*nr = lp_boot_collect(lp_start_wants, start, boots, max);
+		if (*nr <= max)
+			return boots;
+		for (i = 0; i < max; i++)
+			lp_boot_put(boots[i]);
+		kvfree(boots);
+		max = *nr + LP_START_SLACK;
+		/* There is nobody here to tell that a process starts unpatched for want of some bytes. */
+		boots = kvmalloc_array(max, sizeof(*boots), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 	}
-}
-
-static void lp_start_do_all(struct lp_start *start, struct lp_target *target)
-{
-	bool alone = lp_start_is_alone();
-	struct lp_look *look;
-	unsigned int nr = 0;
-	LIST_HEAD(ops);
-
-	list_for_each_entry(look, &start->looks, node) {
-		struct lp_op *op = lp_start_op(look->boot, target, alone);
-
-		if (!op)
-			continue;
-		list_add_tail(&op->node, &ops);
-		if (++nr % LP_START_BATCH)
-			continue;
-		lp_start_do(&ops, alone);
-		INIT_LIST_HEAD(&ops);
-	}
-	lp_start_do(&ops, alone);
-}
-
-static int lp_look_cmp(void *unused, const struct list_head *a, const struct list_head *b)
-{
-	const struct lp_look *x = list_entry(a, struct lp_look, node);
-	const struct lp_look *y = list_entry(b, struct lp_look, node);
-
-	return x->boot->id > y->boot->id;
 }
 
 /* Applies to the process of current the patches for which it is time, in the order of their entries. */
 static void lp_start_apply(struct lp_start *start)
 {
-	struct lp_look *look;
 	struct lp_target *target;
+	struct lp_boot **boots;
+	unsigned int i, nr;
 
-	list_sort(NULL, &start->looks, lp_look_cmp);
+	boots = lp_start_boots(start, &nr);
 	/*
 	 * What a child inherited, that now loads a library, lies below. Memory that came by execve()
 	 * of this very thread inherited nothing, and then nobody else's has to be searched.
@@ -188,48 +193,31 @@ static void lp_start_apply(struct lp_start *start)
 	if ((current->flags & PF_FORKNOEXEC) && lp_target_count())
 		lp_lineage_find();
 	target = lp_target_get(current->mm, current);
-	if (target) {
-		lp_start_do_all(start, target);
-		lp_target_put(target);
-		return;
+	for (i = 0; i < nr; i++) {
+		if (target)
+			lp_start_do(start, boots[i], target);
+		else
+			lp_boot_failed(boots[i], lp_start_no_memory);
+		lp_boot_put(boots[i]);
 	}
-	list_for_each_entry(look, &start->looks, node)
-		lp_boot_failed(look->boot, lp_start_no_memory);
+	kvfree(boots);
+	if (target)
+		lp_target_put(target);
 }
 
 /* Runs in the thread that mapped the files, on its way to user mode, or when it exits. */
 static void lp_start_run(struct callback_head *head)
 {
 	struct lp_start *start = container_of(head, struct lp_start, head);
-	struct lp_look *look, *next;
 
 	/* Before the look: what is mapped from here on is looked at again. */
 	spin_lock(&lp_starts_lock);
-	list_del(&start->node);
-	list_for_each_entry(look, &start->looks, node)
-		list_del(&look->of_boot);
+	hash_del(&start->node);
 	spin_unlock(&lp_starts_lock);
 	if (!(current->flags & PF_EXITING) && current->mm)
 		lp_start_apply(start);
-	list_for_each_entry_safe(look, next, &start->looks, node) {
-		lp_boot_put(look->boot);
-		kfree(look);
-	}
 	kfree(start);
 	module_put(THIS_MODULE);
-}
-
-/* Will this thread look at the entry? execve() maps several segments of one file. */
-static bool lp_start_will_look(const struct lp_boot *boot)
-{
-	const struct lp_look *look;
-	bool found = false;
-
-	spin_lock(&lp_starts_lock);
-	list_for_each_entry(look, &boot->looks, of_boot)
-		found |= look->task == current;
-	spin_unlock(&lp_starts_lock);
-	return found;
 }
 
 static struct lp_start *lp_start_find(void)
@@ -237,7 +225,7 @@ static struct lp_start *lp_start_find(void)
 	struct lp_start *start, *found = NULL;
 
 	spin_lock(&lp_starts_lock);
-	list_for_each_entry(start, &lp_starts, node)
+	hash_for_each_possible(lp_starts, start, node, (unsigned long)current)
 		if (start->task == current)
 			found = start;
 	spin_unlock(&lp_starts_lock);
@@ -254,46 +242,43 @@ static struct lp_start *lp_start_get(void)
 
 	if (start)
 		return start;
-	/* There is nobody here to tell that a process starts unpatched for want of some bytes. */
-	start = kmalloc(sizeof(*start), GFP_KERNEL | __GFP_NOFAIL);
+	/* As in lp_start_boots(). */
+	start = kzalloc(sizeof(*start), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 	start->task = current;
-	INIT_LIST_HEAD(&start->looks);
 	init_task_work(&start->head, lp_start_run);
 	if (lp_task_work_add(current, &start->head, TWA_RESUME)) {
 		kfree(start);
 		return NULL;
 	}
 	spin_lock(&lp_starts_lock);
-	list_add(&start->node, &lp_starts);
+	hash_add(lp_starts, &start->node, (unsigned long)current);
 	spin_unlock(&lp_starts_lock);
 	__module_get(THIS_MODULE);
 	return start;
 }
 
 /**
- * lp_start_look_later() - have current look at an entry before it is in user mode again
- * @boot: of which it maps an image
+ * lp_start_look_later() - have current look at the entries for an image before it is in user mode again
+ * @inode: of the image, which it maps
+ * @fresh: it never was executable in this memory before
  *
- * Nothing is done for a thread that is exiting, or that will look at the entry anyway.
+ * Nothing is done for a thread that is exiting. The same call may map an image several times: what counts
+ * is what was before the call.
  *
- * Context: process, with any mmap_lock held.
+ * Context: process, with any mmap_lock held, and a reference on the module.
  */
-void lp_start_look_later(struct lp_boot *boot)
+void lp_start_look_later(const struct inode *inode, bool fresh)
 {
-	struct lp_start *start;
-	struct lp_look *look;
+	struct lp_start *start = lp_start_get();
+	struct lp_start_file *file;
 
-	if (lp_start_will_look(boot))
-		return;
-	start = lp_start_get();
 	if (!start)
 		return;
-	look = kmalloc(sizeof(*look), GFP_KERNEL | __GFP_NOFAIL);
-	look->boot = boot;
-	look->task = current;
-	kref_get(&boot->ref);
-	spin_lock(&lp_starts_lock);
-	list_add(&look->node, &start->looks);
-	list_add(&look->of_boot, &boot->looks);
-	spin_unlock(&lp_starts_lock);
+	file = lp_start_file(start, inode);
+	if (file)
+		file->fresh |= fresh;
+	else if (start->nr < LP_START_FILES)
+		start->files[start->nr++] = (struct lp_start_file){ .inode = inode, .fresh = fresh };
+	else
+		start->all = true;
 }

@@ -2,8 +2,10 @@
 #ifndef LPATCH_START_H
 #define LPATCH_START_H
 
-struct lp_boot;
+#include <linux/types.h>
 
-void lp_start_look_later(struct lp_boot *boot);
+struct inode;
+
+void lp_start_look_later(const struct inode *inode, bool fresh);
 
 #endif

@@ -103,7 +103,7 @@ static struct lp_target *lp_target_new(struct mm_struct *mm, struct task_struct 
 	rcu_read_lock();
 	target->tgid = get_pid(task_tgid(task));
 	rcu_read_unlock();
-	mutex_init(&target->lock);
+	sema_init(&target->lock, 1);
 	INIT_LIST_HEAD(&target->records);
 	target->id = ++lp_last_id;
 	list_add_tail(&target->node, &lp_targets);
@@ -442,7 +442,7 @@ int lp_target_each(struct lp_target *target,
 	struct lp_record *record;
 	int ret = 0;
 
-	if (mutex_lock_killable(&target->lock))
+	if (down_killable(&target->lock))
 		return -EINTR;
 	list_for_each_entry(record, &target->records, node) {
 		if (record->ended)
@@ -451,7 +451,7 @@ int lp_target_each(struct lp_target *target,
 		if (ret)
 			break;
 	}
-	mutex_unlock(&target->lock);
+	up(&target->lock);
 	return ret;
 }
 

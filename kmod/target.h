@@ -3,8 +3,8 @@
 #define LPATCH_TARGET_H
 
 #include <linux/list.h>
-#include <linux/mutex.h>
 #include <linux/sched.h>
+#include <linux/semaphore.h>
 
 #include "freeze.h"
 #include "stack.h"
@@ -66,7 +66,9 @@ struct lp_record {
  * not
  * @tgid: a thread group that runs on it; @lock
  * @comm: its name when it was last opened; lp_targets_lock
- * @lock: one operation at a time; covers the records
+ * @lock: one operation at a time; covers the records. Who waits for it sleeps, and comes in turn: a
+ *	  thread of the target that spun for it would be on a CPU for as long as the one that has it looks
+ *	  at it
  * @records: of patches in it
  */
 struct lp_target {
@@ -77,7 +79,7 @@ struct lp_target {
 	struct mm_struct *mm;
 	struct pid *tgid;
 	char comm[TASK_COMM_LEN];
-	struct mutex lock; /* see above */
+	struct semaphore lock;
 	struct list_head records;
 };
 

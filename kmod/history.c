@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Which images have been executable in which memory. A word on a stack is a return address into an
+ * image only if code of the image has run, and it cannot have run in an mm in which it was never
+ * mapped executable before. So what the starter of a program wrote there, as arguments and environment,
+ * is none, and needs not be looked at.
+ *
+ * There is a mark for each mm and each image of a boot entry that was mapped in it, and one for each mm
+ * that is older than the youngest boot entry, of which nobody knows what it had before. A fork copies the
+ * marks with the memory, and they end with it.
+ *
+ * A mapping that was made executable by mprotect() only is not noticed; who does that to an image and
+ * then maps it once more is on his own.
+ */
+
+#include <linux/hashtable.h>
+#include <linux/mm_types.h>
+#include <linux/rcupdate.h>
+#include <linux/sched/signal.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+
+#include "history.h"
+
+/* Processes that may be born while those that exist are counted. */
+#define LP_MARKS_SLACK 64
+
+/* Memory for a mark: of whom it is about, and never refused, for there is nobody here to tell. */
+#define LP_MARK_GFP (GFP_KERNEL_ACCOUNT | __GFP_NOFAIL)
+
+/**
+ * struct lp_mark - that an image has been executable in an mm, or may have been
+ * @node: in the hash by mm; lp_marks_lock
+ * @rcu: to be freed by
+ * @mm: compared only; not reused before lp_history_ended()
+ * @inode: of the image, compared only; or NULL if @age counts
+ * @age: lp_age when the mm was first seen to exist, or what it is a copy of
+ */
+struct lp_mark {
+	struct hlist_node node;
+	struct rcu_head rcu;
+	const struct mm_struct *mm;
+	const struct inode *inode;
+	u64 age;
+};
+
+/* Covers the hash, which is read under RCU. */
+static DEFINE_SPINLOCK(lp_marks_lock);
+static DEFINE_HASHTABLE(lp_marks, 10);
+
+/* Grows with each boot entry. */
+static u64 lp_age;
+
+static void lp_mark_add(struct lp_mark *mark, const struct mm_struct *mm, const struct inode *inode,
+			u64 age)
+{
+	lockdep_assert_held(&lp_marks_lock);
+	mark->mm = mm;
+	mark->inode = inode;
+	mark->age = age;
+	hash_add_rcu(lp_marks, &mark->node, (unsigned long)mm);
+}
+
+/* The marks of @mm, by a walk under RCU or lp_marks_lock. */
+#define lp_for_each_mark(mark, mm_)						\
+	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)(mm_),	\
+				   lockdep_is_held(&lp_marks_lock))		\
+		if ((mark)->mm == (mm_))
+
+static unsigned int lp_marks_count(const struct mm_struct *mm)
+{
+	const struct lp_mark *mark;
+	unsigned int nr = 0;
+
+	rcu_read_lock();
+	lp_for_each_mark(mark, mm)
+		nr++;
+	rcu_read_unlock();
+	return nr;
+}
+
+/**
+ * lp_history_first() - has an image never been executable in an mm, as far as is known?
+ * @mm: of current
+ * @inode: of the image, which is mapped executable by now; it is marked
+ *
+ * For how long that is lp_history_is_known() says.
+ *
+ * Context: mmap_lock held for writing, so nobody else marks this mm for this image.
+ */
+bool lp_history_first(const struct mm_struct *mm, const struct inode *inode)
+{
+	const struct lp_mark *mark;
+	struct lp_mark *added;
+	bool found = false;
+
+	rcu_read_lock();
+	lp_for_each_mark(mark, mm)
+		found |= mark->inode == inode;
+	rcu_read_unlock();
+	if (found)
+		return false;
+	added = kmalloc(sizeof(*added), LP_MARK_GFP);
+	spin_lock(&lp_marks_lock);
+	lp_mark_add(added, mm, inode, 0);
+	spin_unlock(&lp_marks_lock);
+	return true;
+}
+
+/**
+ * lp_history_is_known() - were the images of a boot entry watched for all the life of an mm?
+ * @mm: the mm
+ * @since: what lp_history_begin() returned for the entry, or 0 if it has not yet
+ */
+bool lp_history_is_known(const struct mm_struct *mm, u64 since)
+{
+	const struct lp_mark *mark;
+	bool known = since;
+
+	rcu_read_lock();
+	lp_for_each_mark(mark, mm)
+		known &= mark->inode || mark->age > since;
+	rcu_read_unlock();
+	return known;
+}
+
+/* Of a list, the memory of which is linked by the node that is not in the hash yet. */
+static struct lp_mark *lp_mark_pop(struct hlist_head *list)
+{
+	struct lp_mark *mark = hlist_entry_safe(list->first, struct lp_mark, node);
+
+	if (mark)
+		__hlist_del(&mark->node);
+	return mark;
+}
+
+static void lp_marks_alloc(struct hlist_head *list, unsigned int nr)
+{
+	while (nr--) {
+		struct lp_mark *mark = kmalloc(sizeof(*mark), LP_MARK_GFP);
+
+		hlist_add_head(&mark->node, list);
+	}
+}
+
+static void __init lp_marks_free(struct hlist_head *list)
+{
+	struct lp_mark *mark;
+
+	while ((mark = lp_mark_pop(list)))
+		kfree(mark);
+}
+
+/**
+ * lp_history_copied() - a fork copies memory
+ * @old: with its mmap_lock held for writing, so its marks stay what they are
+ * @new: the copy, which nobody else knows
+ *
+ * Context: process; may sleep.
+ */
+void lp_history_copied(const struct mm_struct *old, const struct mm_struct *new)
+{
+	unsigned int nr = lp_marks_count(old);
+	const struct lp_mark *mark;
+	HLIST_HEAD(list);
+
+	if (likely(!nr))
+		return;
+	lp_marks_alloc(&list, nr);
+	spin_lock(&lp_marks_lock);
+	lp_for_each_mark(mark, old)
+		lp_mark_add(lp_mark_pop(&list), new, mark->inode, mark->age);
+	spin_unlock(&lp_marks_lock);
+}
+
+/* An mm has ended. Context: any that may take a spinlock. */
+void lp_history_ended(const struct mm_struct *mm)
+{
+	struct hlist_node *next;
+	struct lp_mark *mark;
+
+	if (likely(!lp_marks_count(mm)))
+		return;
+	spin_lock(&lp_marks_lock);
+	hash_for_each_possible_safe(lp_marks, mark, next, node, (unsigned long)mm) {
+		if (mark->mm != mm)
+			continue;
+		hash_del_rcu(&mark->node);
+		kfree_rcu(mark, rcu);
+	}
+	spin_unlock(&lp_marks_lock);
+}
+
+/* Notes that an mm exists. Return: false if there is no memory left in @list. lp_marks_lock held. */
+static bool lp_mark_old(const struct mm_struct *mm, struct hlist_head *list)
+{
+	struct lp_mark *mark;
+
+	lp_for_each_mark(mark, mm) {
+		if (!mark->inode)
+			return true;
+	}
+	mark = lp_mark_pop(list);
+	if (mark)
+		lp_mark_add(mark, mm, NULL, lp_age);
+	return mark;
+}
+
+/* Return: whether @list had memory for all. */
+static bool lp_marks_walk(struct hlist_head *list)
+{
+	struct task_struct *p, *t;
+	bool done = true;
+
+	rcu_read_lock();
+	for_each_process_thread(p, t) {
+		/* Under its lock a thread has an mm that has not ended: exit_mm() takes it. */
+		task_lock(t);
+		if (done && t->mm && !(t->flags & PF_KTHREAD)) {
+			spin_lock(&lp_marks_lock);
+			done = lp_mark_old(t->mm, list);
+			spin_unlock(&lp_marks_lock);
+		}
+		task_unlock(t);
+	}
+	rcu_read_unlock();
+	return done;
+}
+
+static unsigned int lp_count_processes(void)
+{
+	struct task_struct *p;
+	unsigned int nr = 0;
+
+	rcu_read_lock();
+	for_each_process(p)
+		nr++;
+	rcu_read_unlock();
+	return nr;
+}
+
+/**
+ * lp_history_begin() - note which mms exist
+ *
+ * A copy that is being made at this very moment, of which the process is not listed yet, is taken for
+ * one that is younger: what it can do with that is have an image patched that it had mapped, and is just
+ * mapping again.
+ *
+ * Context: one at a time; the images are watched by now.
+ * Return: a number for lp_history_is_known().
+ */
+u64 lp_history_begin(void)
+{
+	HLIST_HEAD(list);
+
+	lp_age++;
+	do {
+		lp_marks_alloc(&list, lp_count_processes() + LP_MARKS_SLACK);
+	} while (!lp_marks_walk(&list));
+	lp_marks_free(&list);
+	return lp_age;
+}
+
+/* The hooks are gone. */
+void lp_history_exit(void)
+{
+	struct hlist_node *next;
+	struct lp_mark *mark;
+	unsigned int bucket;
+
+	hash_for_each_safe(lp_marks, bucket, next, mark, node) {
+		hash_del(&mark->node);
+		kfree(mark);
+	}
+}
