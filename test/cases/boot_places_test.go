@@ -116,9 +116,9 @@ func TestBootMemfd(t *testing.T) {
 	wantBoot(t, c, 0, 0)
 }
 
-// TestBootSetuid has somebody else start a program that runs as root.
-func TestBootSetuid(t *testing.T) {
-	path := fixtures + "life"
+// makeSetuid has a program run as root whoever starts it, until the end of the test.
+func makeSetuid(t *testing.T, path string) {
+	t.Helper()
 	if err := os.Chmod(path, 0o755|os.ModeSetuid); err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +127,12 @@ func TestBootSetuid(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestBootSetuid has somebody else start a program that runs as root.
+func TestBootSetuid(t *testing.T) {
+	path := fixtures + "life"
+	makeSetuid(t, path)
 	c := dial(t)
 	addBoot(t, c, rawPatch(t, path, "value"), 0)
 	cmd := exec.Command(path)

@@ -1,0 +1,169 @@
+//go:build vm
+
+package cases
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"lpatch/pkg/lpnl"
+)
+
+// TestHostileSearch has a target whose stacks are long, many and always the same: an operation ends soon after its time is up,
+// or its client's, and a status does not wait for it.
+func TestHostileSearch(t *testing.T) {
+	const timeout, grace = time.Second, 4 * time.Second
+	v, _ := attack(t, "sleepers", "100")
+	c, watcher := dial(t), dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	began := time.Now()
+	applying := begin(func() error {
+		_, err := c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{Timeout: timeout})
+		return err
+	})
+	for applying(50*time.Millisecond) == errLate {
+		asked := time.Now()
+		if _, err := watcher.Status(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(asked); took > patience(time.Second) {
+			t.Errorf("a status took %v while the operation went on", took.Round(time.Millisecond))
+		}
+	}
+	took := time.Since(began)
+	t.Logf("after %v: %v", took.Round(time.Millisecond), applying(0))
+	if wantAnswer(t, lpnl.VerbApply, applying(0)); took > patience(timeout+grace) {
+		t.Errorf("an operation with a time-out of %v took %v", timeout, took.Round(time.Millisecond))
+	}
+
+	client := applier(t, v, "value")
+	ending := begin(client.Wait)
+	_ = ending(patience(2 * time.Second)) // it is at work, or done
+	_ = client.Process.Kill()
+	if err := ending(patience(grace)); err == errLate {
+		t.Errorf("a client that was killed in an operation has not ended %v later", grace)
+		ending(time.Minute)
+	}
+	v.wantNoWedge()
+}
+
+// wantNoWedge wants the victim to answer.
+func (v *victim) wantNoWedge() {
+	v.t.Helper()
+	if answer := v.ask("value"); answer != "value 1" && answer != "value 2" {
+		v.t.Fatalf("the victim says %q", answer)
+	}
+}
+
+// TestHostileLastUser has nobody keep address spaces that have a patch, and a process no more: records of all others end with
+// them, and those when he lets go.
+func TestHostileLastUser(t *testing.T) {
+	lendFUSE(t)
+	c := dial(t)
+	addBoot(t, c, rawPatch(t, fixtures+"start", "value"), 0)
+	addBoot(t, c, rawPatch(t, fixtures+"start-static", "value"), 0)
+	const kept = 6
+	_, end := attack(t, "lastuser", append(mapping(t, fixtures+"start"), "6")...)
+	targets := func() int {
+		info, err := c.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Targets
+	}
+	t.Logf("%d targets of an attacker who keeps %d address spaces and their copies", targets(), kept)
+	for range 30 {
+		if got := exitOf(t, fixtures+"start-static"); got != 2 {
+			t.Fatalf("the program exits with %d, want 2", got)
+		}
+	}
+	began := time.Now()
+	for targets() > 2*kept {
+		if time.Since(began) > patience(10*time.Second) {
+			t.Errorf("there are %d targets %v after the last of 30 starts, want at most the %d that are kept", targets(), time.Since(began).Round(time.Second), 2*kept)
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	end()
+	wantNoTargets(t, c)
+}
+
+// TestHostileFork has a target that forks all the time, whose children end at once, while root applies and restores: it goes on
+// being patched, no child computes anything wrong, and nothing is left of the dead.
+func TestHostileFork(t *testing.T) {
+	v, end := attack(t, "bomb", "200")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	addBoot(t, c, p, 0)
+	did := 0
+	for began := time.Now(); time.Since(began) < patience(10*time.Second); {
+		for want, verb := range map[int]lpnl.Verb{2: lpnl.VerbApply, 1: lpnl.VerbRestore} {
+			asked := time.Now()
+			_, err := c.Op(verb, p.Hash, lpnl.Target{PID: v.pid}, patiently)
+			if took := time.Since(asked); took > patiently.Timeout+patience(4*time.Second) {
+				t.Errorf("%s with a time-out of %v took %v", verb, patiently.Timeout, took)
+			}
+			if wantAnswer(t, verb, err) {
+				v.wantValue(want)
+				did++
+			}
+		}
+		if _, err := c.Status(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var forks, wrong int
+	if line := v.ask("stop"); !parse(line, "stopped forks %d wrong %d", &forks, &wrong) || wrong != 0 {
+		t.Errorf("the bomb says %q", line)
+	}
+	t.Logf("%d operations among %d forks", did, forks)
+	if did < 4 || forks < 100 {
+		t.Errorf("%d operations among %d forks, which is no test", did, forks)
+	}
+	end()
+	wantNoTargets(t, c)
+}
+
+// TestHostileUnmap has a target unmap, map, move and protect the image and the patch all the time, while root loads, applies,
+// restores and unloads: each operation ends, done or refused, what there is of the function's first bytes is whole at each
+// moment, and the target goes on.
+func TestHostileUnmap(t *testing.T) {
+	v, end := attack(t, "remap")
+	c := dial(t)
+	p := rawPatch(t, library, "value")
+	transfer(t, c, p)
+	outcomes := map[lpnl.Verb]map[bool]int{}
+	for began := time.Now(); time.Since(began) < patience(15*time.Second); {
+		for _, verb := range []lpnl.Verb{lpnl.VerbLoad, lpnl.VerbApply, lpnl.VerbRestore, lpnl.VerbApply, lpnl.VerbRestore, lpnl.VerbUnload} {
+			asked := time.Now()
+			_, err := c.Op(verb, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{MaxStop: rawOptions.MaxStop, Timeout: time.Second})
+			if took := time.Since(asked); took > patience(6*time.Second) {
+				t.Errorf("%s with a time-out of 1s took %v", verb, took)
+			}
+			if outcomes[verb] == nil {
+				outcomes[verb] = map[bool]int{}
+			}
+			outcomes[verb][wantAnswer(t, verb, err)]++
+		}
+	}
+	t.Logf("done or not: %v", outcomes)
+	if held(t, v.pid) {
+		t.Error("the target sleeps at its gate after the last operation")
+	}
+	var rounds, looks, torn int
+	if line := v.ask("stop"); !parse(line, "stopped rounds %d looks %d torn %d", &rounds, &looks, &torn) || torn != 0 {
+		t.Errorf("the target says %q", line)
+	}
+	t.Logf("%d changes of the mappings, %d looks", rounds, looks)
+	if rounds < 100 || looks < 100 || outcomes[lpnl.VerbApply][true] == 0 {
+		t.Errorf("%d changes, %d looks, %v, which is no test", rounds, looks, outcomes)
+	}
+	if err := syscall.Kill(v.pid, 0); err != nil {
+		t.Errorf("the target: %v", err)
+	}
+	end()
+	wantNoTargets(t, c)
+}
