@@ -147,7 +147,7 @@ func onlyOn(name string) string {
 
 // underRT are the cases that see how a kernel preempts and locks: windows, threads that run or end meanwhile, forks, waits. Of the
 // others, 6.12-rt shows what 6.12 shows: both are of one source.
-var underRT = regexp.MustCompile(`^(Active|BootMany|BootRace|BootRunning|BootSlow|Busy|Churn|DeepStack|Drain|EndlessStack|ExecFromThread|Faults|Fork|Frozen|` +
+var underRT = regexp.MustCompile(`^(Active|BootMany|BootRace|BootRunning|BootSlow|Busy|Churn|DeepStack|Drain|EndlessStack|ExecFromThread|Faults|Fork|Frozen|Hostile|` +
 	`KillInWindow|Layers|LpctlKilled|MaxStop|Mayflies|NoEINTR|Noise|NothingRuns|OutOfLine|PageNeverComes|Prefork|ProbeAtSite|Quiescence|RealTime|RemoveWithTargets|` +
 	`SharerLivesOn|Signals|Soak|Stopped|Straddle|SwapRace|SwappedOut|Target|Threads|TornEntry|Traced|UnloadWhileForking|Vhost|Workers)`)
 
@@ -160,6 +160,10 @@ func needs(name string) (there []string, absent string) {
 		return []string{"CONFIG_VHOST_NET"}, ""
 	case name == "ServerStops":
 		return []string{"CONFIG_FUSE_FS"}, ""
+	case strings.HasPrefix(name, "HostileWedge"), name == "HostileLastUser":
+		return []string{"CONFIG_FUSE_FS", "CONFIG_USER_NS"}, ""
+	case name == "HostileMemory":
+		return []string{"CONFIG_MEMCG"}, ""
 	case name == "Audit":
 		return []string{"CONFIG_AUDIT", "CONFIG_SYSTEM_DATA_VERIFICATION"}, ""
 	case strings.HasPrefix(name, "Signature"):

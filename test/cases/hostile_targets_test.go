@@ -100,14 +100,14 @@ func TestHostileFork(t *testing.T) {
 	addBoot(t, c, p, 0)
 	did := 0
 	for began := time.Now(); time.Since(began) < patience(10*time.Second); {
-		for want, verb := range map[int]lpnl.Verb{2: lpnl.VerbApply, 1: lpnl.VerbRestore} {
+		for i, verb := range []lpnl.Verb{lpnl.VerbRestore, lpnl.VerbApply} {
 			asked := time.Now()
 			_, err := c.Op(verb, p.Hash, lpnl.Target{PID: v.pid}, patiently)
 			if took := time.Since(asked); took > patiently.Timeout+patience(4*time.Second) {
 				t.Errorf("%s with a time-out of %v took %v", verb, patiently.Timeout, took)
 			}
 			if wantAnswer(t, verb, err) {
-				v.wantValue(want)
+				v.wantValue(1 + i)
 				did++
 			}
 		}

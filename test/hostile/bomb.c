@@ -33,8 +33,8 @@ static void child(unsigned int how)
 		fork();
 		_exit(value(0));
 	default:
-		for (;;)
-			value(0);
+		value(0);
+		pause();
 	}
 }
 

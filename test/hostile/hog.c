@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hog FILE OFFSET: maps and unmaps a page of the file all the time, as polite as can be, with a second thread that runs on top of
+ * hog FILE OFFSET LENGTH: maps and unmaps a file as a program is mapped, all the time, as polite as can be, with a second thread that runs on top of
  * 60 MiB of zero pages, which cost nothing but time to who searches a stack.
  */
 #define _GNU_SOURCE
@@ -24,7 +24,7 @@ static int spin(void *arg)
 int main(int argc, char **argv)
 {
 	char *stack = mmap(NULL, STACK, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	int fd = argc == 3 ? open(argv[1], O_RDONLY) : -1;
+	int fd = argc == 4 ? open(argv[1], O_RDONLY) : -1;
 
 	if (fd < 0 || stack == MAP_FAILED || setpriority(PRIO_PROCESS, 0, 19))
 		return 2;
@@ -36,8 +36,8 @@ int main(int argc, char **argv)
 	printf("ready %d\n", getpid());
 	fflush(stdout);
 	for (;;) {
-		void *page = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, strtol(argv[2], NULL, 0));
+		void *code = mmap(NULL, atol(argv[3]), PROT_READ | PROT_EXEC, MAP_PRIVATE, fd, atol(argv[2]));
 
-		munmap(page, 4096);
+		munmap(code, atol(argv[3]));
 	}
 }

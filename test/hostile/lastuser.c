@@ -70,7 +70,7 @@ int main(int argc, char **argv)
 	file = silent_file(0, &told);
 	for (int i = 0; i < atoi(argv[4]); i++) {
 		if (!fork())
-			victim(argv[1], strtol(argv[2], NULL, 0), strtol(argv[3], NULL, 0), i, p[1]);
+			victim(argv[1], atol(argv[2]), atol(argv[3]), i, p[1]);
 		if (read(p[0], pids, sizeof(pids)) != sizeof(pids) || read(p[0], &page, sizeof(page)) != sizeof(page))
 			die("pipe");
 		keep(pids[1], page);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * limits HOW[,HOW…] PROGRAM [ARGUMENT…]: executes the program under conditions of the starter's choice, and exits with its status:
+ * limits HOW[,HOW…] PROGRAM: executes the program under conditions of the starter's choice, and exits with its status:
  *
  *	as=N, data=N, stack=N, memlock=N, nofile=N, nproc=N, fsize=N, sigpending=N
  *			a limit of its resources, -1 for none
@@ -11,10 +11,13 @@
  *	closed		no descriptors
  *	traced		a parent traces each system call; a set-user-ID bit is ignored
  *	stopped		a parent stops and continues it all the time
+ *	watched		others read its command line, a long one, all the time, for which they hold its memory
+ *	starved		nice 19, beside somebody who is busy on the same CPU
  *
  * 100: the program could not be executed; 101: it was killed, where the parent saw it.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -35,7 +38,11 @@
 #define PR_SET_MDWE 65
 #endif
 
-static int traced, stopped;
+#define HELPERS 8
+#define ARGUMENT 100000
+
+/* What is done besides, by the parent of the program or by more children of it. */
+static int traced, stopped, watched, starved;
 
 static void no_mmap(void)
 {
@@ -51,14 +58,20 @@ static void no_mmap(void)
 		perror("seccomp");
 }
 
-static void be_idle(void)
+static void take_one_cpu(void)
 {
-	struct sched_param none = { 0 };
 	cpu_set_t one;
 
 	CPU_ZERO(&one);
 	CPU_SET(0, &one);
 	sched_setaffinity(0, sizeof(one), &one);
+}
+
+static void be_idle(void)
+{
+	struct sched_param none = { 0 };
+
+	take_one_cpu();
 	sched_setscheduler(0, SCHED_IDLE, &none);
 	setpriority(PRIO_PROCESS, 0, 19);
 }
@@ -102,6 +115,10 @@ static int condition(const char *how)
 		traced = 1;
 	else if (!strcmp(how, "stopped"))
 		stopped = 1;
+	else if (!strcmp(how, "watched"))
+		watched = 1;
+	else if (!strcmp(how, "starved"))
+		starved = 1;
 	else
 		return limit(how);
 	return 0;
@@ -133,6 +150,61 @@ static int trace(int pid)
 	return exit_with(status);
 }
 
+static void watch(int pid)
+{
+	static char buf[2 * ARGUMENT];
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	for (;;) {
+		int fd = open(path, O_RDONLY);
+
+		while (read(fd, buf, sizeof(buf)) > 0)
+			;
+		close(fd);
+	}
+}
+
+/* Has helpers do what is wanted until the program ends. */
+static int with_help(int pid)
+{
+	int helpers[HELPERS], nr = watched ? HELPERS : 1, status;
+
+	for (int i = 0; i < nr; i++) {
+		helpers[i] = fork();
+		if (helpers[i])
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (watched)
+			watch(pid);
+		take_one_cpu();
+		for (;;)
+			__asm__ volatile("");
+	}
+	waitpid(pid, &status, 0);
+	for (int i = 0; i < nr; i++)
+		kill(helpers[i], SIGKILL);
+	return exit_with(status);
+}
+
+/* The program begins a moment later, when all others are at work. */
+static int execute(char **argv)
+{
+	char *argument = calloc(1, ARGUMENT + 1), *more[] = { argv[0], argument, NULL };
+
+	if (traced)
+		ptrace(PTRACE_TRACEME, 0, 0, 0);
+	if (starved) {
+		take_one_cpu();
+		setpriority(PRIO_PROCESS, 0, 19);
+	}
+	if (watched || starved)
+		usleep(200000);
+	memset(argument, 'x', ARGUMENT);
+	execv(argv[0], watched ? more : argv);
+	return 100;
+}
+
 int main(int argc, char **argv)
 {
 	int pid = 0;
@@ -145,12 +217,9 @@ int main(int argc, char **argv)
 			return 103;
 		}
 	}
-	if (traced || stopped)
+	if (traced || stopped || watched || starved)
 		pid = fork();
-	if (pid)
-		return traced ? trace(pid) : stop_and_go(pid);
-	if (traced)
-		ptrace(PTRACE_TRACEME, 0, 0, 0);
-	execv(argv[2], argv + 2);
-	return 100;
+	if (!pid)
+		return execute(argv + 2);
+	return traced ? trace(pid) : stopped ? stop_and_go(pid) : with_help(pid);
 }

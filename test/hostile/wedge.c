@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * wedge FILE OFFSET: maps the file as a program is mapped, and keeps its own mmap_lock: by a page fault on a file that is never
+ * wedge FILE OFFSET LENGTH: maps the file as a program is mapped, and keeps its own mmap_lock: by a page fault on a file that is never
  * read to the end. A fault lets go of the lock while it waits, but not at its third try.
  */
 #define _GNU_SOURCE
@@ -15,10 +15,10 @@ int main(int argc, char **argv)
 	volatile char *page;
 	char byte;
 
-	if (argc != 3)
+	if (argc != 4)
 		return 2;
 	image = open(argv[1], O_RDONLY);
-	if (image < 0 || mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE, image, strtol(argv[2], NULL, 0)) == MAP_FAILED)
+	if (mmap(NULL, atol(argv[3]), PROT_READ | PROT_EXEC, MAP_PRIVATE, image, atol(argv[2])) == MAP_FAILED)
 		die(argv[1]);
 	file = silent_file(2, &told);
 	page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, file, 0);
