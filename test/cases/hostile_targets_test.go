@@ -3,6 +3,9 @@
 package cases
 
 import (
+	"errors"
+	"fmt"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -23,7 +26,7 @@ func TestHostileSearch(t *testing.T) {
 		_, err := c.Op(lpnl.VerbApply, p.Hash, lpnl.Target{PID: v.pid}, lpnl.Options{Timeout: timeout})
 		return err
 	})
-	for applying(50*time.Millisecond) == errLate {
+	for errors.Is(applying(50*time.Millisecond), errLate) {
 		asked := time.Now()
 		if _, err := watcher.Status(); err != nil {
 			t.Fatal(err)
@@ -42,18 +45,12 @@ func TestHostileSearch(t *testing.T) {
 	ending := begin(client.Wait)
 	_ = ending(patience(2 * time.Second)) // it is at work, or done
 	_ = client.Process.Kill()
-	if err := ending(patience(grace)); err == errLate {
+	if err := ending(patience(grace)); errors.Is(err, errLate) {
 		t.Errorf("a client that was killed in an operation has not ended %v later", grace)
 		ending(time.Minute)
 	}
-	v.wantNoWedge()
-}
-
-// wantNoWedge wants the victim to answer.
-func (v *victim) wantNoWedge() {
-	v.t.Helper()
-	if answer := v.ask("value"); answer != "value 1" && answer != "value 2" {
-		v.t.Fatalf("the victim says %q", answer)
+	if answer := v.ask("value"); !strings.HasPrefix(answer, "value ") {
+		t.Errorf("the victim says %q", answer)
 	}
 }
 
@@ -65,7 +62,7 @@ func TestHostileLastUser(t *testing.T) {
 	addBoot(t, c, rawPatch(t, fixtures+"start", "value"), 0)
 	addBoot(t, c, rawPatch(t, fixtures+"start-static", "value"), 0)
 	const kept = 6
-	_, end := attack(t, "lastuser", append(mapping(t, fixtures+"start"), "6")...)
+	_, end := attack(t, "lastuser", append(mapping(t, fixtures+"start"), fmt.Sprint(kept))...)
 	targets := func() int {
 		info, err := c.Info()
 		if err != nil {
@@ -82,7 +79,7 @@ func TestHostileLastUser(t *testing.T) {
 	began := time.Now()
 	for targets() > 2*kept {
 		if time.Since(began) > patience(10*time.Second) {
-			t.Errorf("there are %d targets %v after the last of 30 starts, want at most the %d that are kept", targets(), time.Since(began).Round(time.Second), 2*kept)
+			t.Errorf("after the last of 30 starts there are still %d targets, want at most the %d that are kept", targets(), 2*kept)
 			break
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -129,11 +126,12 @@ func TestHostileFork(t *testing.T) {
 
 // TestHostileUnmap has a target unmap, map, move and protect the image and the patch all the time, while root loads, applies,
 // restores and unloads: each operation ends, done or refused, what there is of the function's first bytes is whole at each
-// moment, and the target goes on.
+// moment, what it puts in the patch's place stays as it is, and the target goes on.
 func TestHostileUnmap(t *testing.T) {
 	v, end := attack(t, "remap")
 	c := dial(t)
 	p := rawPatch(t, library, "value")
+	manyFixups(p)
 	transfer(t, c, p)
 	outcomes := map[lpnl.Verb]map[bool]int{}
 	for began := time.Now(); time.Since(began) < patience(15*time.Second); {
@@ -153,8 +151,9 @@ func TestHostileUnmap(t *testing.T) {
 	if held(t, v.pid) {
 		t.Error("the target sleeps at its gate after the last operation")
 	}
-	var rounds, looks, torn int
-	if line := v.ask("stop"); !parse(line, "stopped rounds %d looks %d torn %d", &rounds, &looks, &torn) || torn != 0 {
+	var rounds, looks, torn, spoilt int
+	line := v.ask("stop")
+	if !parse(line, "stopped rounds %d looks %d torn %d spoilt %d", &rounds, &looks, &torn, &spoilt) || torn+spoilt != 0 {
 		t.Errorf("the target says %q", line)
 	}
 	t.Logf("%d changes of the mappings, %d looks", rounds, looks)

@@ -2,7 +2,8 @@
 /*
  * A program whose threads fork and unmap, map, move and protect the code of a library and whatever maps a file called raw, all
  * the time, while another one looks at the first bytes of the library's value(), and counts how often they are neither the old
- * ones nor a jump. Nobody calls the function. The program obeys "stop", which says what was counted.
+ * ones nor a jump. Nobody calls the function. What it puts in the patch's place is looked at too, for it is its own, and nothing
+ * that fills in the patch may write there. The program obeys "stop", which says what was counted.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -28,7 +29,7 @@ struct mapping {
 };
 
 static atomic_int stopping;
-static atomic_long rounds, looks, torn;
+static atomic_long rounds, looks, torn, spoilt;
 static unsigned char old[JUMP];
 
 /* Finds a mapping of a file whose path contains the name. */
@@ -91,11 +92,29 @@ static void disturb_library(const struct mapping *m, int fd, unsigned int how)
 	mprotect(m->at, m->len, PROT_READ | PROT_EXEC);
 }
 
+/* Puts memory of its own in the patch's place, and looks whether it stays what it is. */
+static void cover(const struct mapping *m)
+{
+	unsigned char *own = mmap(m->at, m->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	if (own == MAP_FAILED)
+		return;
+	memset(own, 0x5a, m->len);
+	usleep(5000);
+	for (size_t i = 0; i < m->len; i++) {
+		if (own[i] == 0x5a)
+			continue;
+		atomic_fetch_add(&spoilt, 1);
+		break;
+	}
+	munmap(own, m->len);
+}
+
 static void disturb_patch(unsigned int how)
 {
 	struct mapping m;
 
-	if (!find("/raw", "", &m))
+	if (!find("/raw", how < 4 ? "" : "rw", &m))
 		return;
 	switch (how) {
 	case 0:
@@ -112,7 +131,7 @@ static void disturb_patch(unsigned int how)
 		       mmap(NULL, m.len, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 		break;
 	default:
-		mmap(m.at, m.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+		cover(&m);
 	}
 }
 
@@ -124,7 +143,7 @@ static void *disturb(void *arg)
 	for (unsigned int i = 0; !atomic_load(&stopping); i++) {
 		disturb_library(m, fd, rand() % 6);
 		if (i % 8 == 0)
-			disturb_patch(rand() % 5);
+			disturb_patch(rand() % 8);
 		if (i % 32 == 0)
 			fork_once();
 		atomic_fetch_add(&rounds, 1);
@@ -167,7 +186,7 @@ int main(void)
 		atomic_store(&stopping, 1);
 		pthread_join(threads[0], NULL);
 		pthread_join(threads[1], NULL);
-		printf("stopped rounds %ld looks %ld torn %ld\n", rounds, looks, torn);
+		printf("stopped rounds %ld looks %ld torn %ld spoilt %ld\n", rounds, looks, torn, spoilt);
 	}
 	_exit(0);
 }
