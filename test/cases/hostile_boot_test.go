@@ -291,6 +291,7 @@ func TestHostileHog(t *testing.T) {
 // patched, or it does not run. (A copy in a memfd is another file, and runs as it is: TestBootMemfd; so does what a process maps
 // twice, of its own will: its own, as no starter can make another's do so.)
 func TestHostileLimits(t *testing.T) {
+	const large = 1 << 20 // of a patch, so that there is no room for it where there is for the program
 	// The one of musl needs no more memory than execve() gives it.
 	for _, program := range []string{"start-static", "start", "start-musl-static"} {
 		t.Run(program, func(t *testing.T) {
@@ -302,12 +303,13 @@ func TestHostileLimits(t *testing.T) {
 				"personality=0x40000", "personality=0x640000", "personality=0x100000", "mdwe", "seccomp", "idle", "closed",
 				"traced", "stopped", "stopped,idle", "watched", "nproc=0,memlock=0,nofile=4,mdwe,idle,sigpending=0,fsize=0",
 			}
-			for pages := uint64(0); pages < 12; pages++ {
+			for pages := uint64(0); pages < 4; pages++ {
 				hows = append(hows, fmt.Sprintf("as=%d", as+pages*pageSize), fmt.Sprintf("data=%d", data+pages*pageSize))
 			}
 			c := dial(t)
-			p := rawPatch(t, path, "value")
-			p.Segments = append(p.Segments, lpnl.Segment{Vaddr: pageSize, Size: pageSize, Prot: lpnl.SegmentProtRead | lpnl.SegmentProtWrite})
+			p := rawPatchWith(t, path, "value", append(slices.Clone(plusTwo), make([]byte, large)...))
+			p.Segments[0].Size = large
+			p.Segments = append(p.Segments, lpnl.Segment{Vaddr: large, Size: large, Prot: lpnl.SegmentProtRead | lpnl.SegmentProtWrite})
 			addBoot(t, c, p, 0)
 			for _, how := range hows {
 				wantNeverUnpatched(t, c, how, path, nil)
