@@ -311,8 +311,14 @@ func TestHostileLimits(t *testing.T) {
 			p.Segments[0].Size = large
 			p.Segments = append(p.Segments, lpnl.Segment{Vaddr: large, Size: large, Prot: lpnl.SegmentProtRead | lpnl.SegmentProtWrite})
 			addBoot(t, c, p, 0)
+			patched := 0
 			for _, how := range hows {
-				wantNeverUnpatched(t, c, how, path, nil)
+				if wantNeverUnpatched(t, c, how, path, nil) {
+					patched++
+				}
+			}
+			if patched < 10 { // what neither lacks memory nor descriptors
+				t.Errorf("the program ran %d times only", patched)
 			}
 		})
 	}
@@ -329,11 +335,12 @@ func limited(t *testing.T, how, path string, group *os.File) int {
 	return exitOfCommand(t, cmd)
 }
 
-// wantNeverUnpatched wants a program that has a boot entry to be patched, or not to run.
-func wantNeverUnpatched(t *testing.T, c *lpnl.Client, how, path string, group *os.File) {
+// wantNeverUnpatched wants a program that has a boot entry to be patched, or not to run, and says which.
+func wantNeverUnpatched(t *testing.T, c *lpnl.Client, how, path string, group *os.File) (patched bool) {
 	t.Helper()
 	switch got := limited(t, how, path, group); got {
 	case 2:
+		return true
 	case 1:
 		t.Errorf("%s: the program runs, and is not patched: %s", how, onlyBoot(t, c).Message)
 	case -1, 100, 101, 127:
@@ -341,6 +348,7 @@ func wantNeverUnpatched(t *testing.T, c *lpnl.Client, how, path string, group *o
 	default:
 		t.Errorf("%s: the program exits with %d", how, got)
 	}
+	return false
 }
 
 // TestHostileStarved has nobody start a set-user-ID program that is hardly ever given a processor.
@@ -349,7 +357,9 @@ func TestHostileStarved(t *testing.T) {
 	makeSetuid(t, path)
 	c := dial(t)
 	addBoot(t, c, rawPatch(t, path, "value"), 0)
-	wantNeverUnpatched(t, c, "starved", path, nil)
+	if !wantNeverUnpatched(t, c, "starved", path, nil) {
+		t.Error("the program does not run")
+	}
 }
 
 // TestHostileMemory has nobody start a set-user-ID program in a control group that has hardly enough memory for it, or none to
@@ -373,9 +383,13 @@ func TestHostileMemory(t *testing.T) {
 	dir := open(t, group)
 	c := dial(t)
 	addBoot(t, c, rawPatch(t, path, "value"), 0)
+	patched := false
 	for pages := 32; pages < 300; pages += 4 {
 		write("small/memory.max", fmt.Sprint(pages*pageSize))
-		wantNeverUnpatched(t, c, "memlock=0", path, dir)
+		patched = wantNeverUnpatched(t, c, "memlock=0", path, dir) // which is no matter here
+	}
+	if !patched {
+		t.Error("the program does not run with enough memory either")
 	}
 }
 
