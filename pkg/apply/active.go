@@ -30,6 +30,11 @@ type attempt struct {
 // finishing is the note of an operation after which there are threads in code from before.
 const finishing = "calls that were under way finish in the code that they began in, or never leave it; \"lpctl status\" tells how many are left"
 
+// attempt is one on a target with the patch of that hash.
+func (s *Session) attempt(v *view, hash lpnl.Hash) *attempt {
+	return &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: v.PID, StartTime: v.StartTime}}
+}
+
 // op does one of the kernel's verbs. Where the patch is in the wanted state already, but somebody was still in code from
 // before, it finds out who is there now.
 func (a *attempt) op(verb lpnl.Verb, o lpnl.Options) (lpnl.Report, error) {
@@ -68,20 +73,23 @@ func (a *attempt) do(verb lpnl.Verb, o lpnl.Options) (lpnl.Report, error) {
 }
 
 // spec is the descriptor of a patch: that of its file, or of the file that the target has mapped, or nil.
-func (s *Session) spec(p Patch, t proc.Process) *patch.Spec {
-	if f := s.fileOf(p, t); f != nil {
+func (s *Session) spec(p Patch, v *view) *patch.Spec {
+	if f := s.fileOf(p, v); f != nil {
 		return f.Spec
 	}
 	return nil
 }
 
 // fileOf is the file of a patch, or what the target has mapped of it, or nil.
-func (s *Session) fileOf(p Patch, t proc.Process) *File {
+func (s *Session) fileOf(p Patch, v *view) *File {
 	if p.File != nil {
 		return p.File
 	}
-	if list, err := s.mapped(t, func(r lpnl.Report) bool { return r.Patch == p.Name }); err == nil && len(list) > 0 {
-		return list[0].File
+	found, _ := s.named(v, p.Name)
+	for _, r := range found {
+		if f, err := s.fileAt(v, r.MappedAt); err == nil {
+			return f
+		}
 	}
 	return nil
 }
@@ -92,52 +100,67 @@ type layer struct {
 	report lpnl.Report
 }
 
-// mapped are the patches of a target that are wanted. One that cannot be read is an error.
-func (s *Session) mapped(t proc.Process, want func(lpnl.Report) bool) ([]layer, error) {
-	all, err := s.kernel.Status()
+// layers are all patches that a target has mapped.
+func (s *Session) layers(v *view) ([]layer, error) {
+	has, err := s.reports(v)
 	if err != nil {
 		return nil, err
 	}
-	maps, err := s.proc.Maps(t.PID)
-	if err != nil {
+	return s.mapped(v, has)
+}
+
+// mapped reads patches that a target has mapped. One that cannot be read is an error.
+func (s *Session) mapped(v *view, list []lpnl.Report) ([]layer, error) {
+	if _, err := v.maps(); err != nil {
 		return nil, err
 	}
 	var out []layer
-	for _, r := range all {
-		if r.PID != t.PID || !want(r) {
-			continue
-		}
-		file, err := s.fileAt(t, maps, r.MappedAt)
+	for _, r := range list {
+		file, err := s.fileAt(v, r.MappedAt)
 		switch {
 		case err == nil:
 			out = append(out, layer{file, r})
-		case s.stillHas(r):
-			return nil, fmt.Errorf("patch %s is applied in %v and cannot be read there: %w; revert it first, or give --replace", r.Patch, t, err)
+		case s.stillHas(v, r):
+			return nil, fmt.Errorf("patch %s is applied in %v and cannot be read there: %w; revert it first, or give --replace", r.Patch, v, err)
+		case !v.fresh && !errors.Is(err, errUnmapped): // there is another one at its place, possibly
+			return nil, errStale
 		}
 	}
 	return out, nil
 }
 
 // stillHas tells whether a target has a patch as it had it before.
-func (s *Session) stillHas(before lpnl.Report) bool {
-	all, err := s.kernel.Status()
-	return err != nil || slices.ContainsFunc(all, func(r lpnl.Report) bool {
-		return r.PID == before.PID && r.Hash == before.Hash && r.MappedAt == before.MappedAt && r.State == before.State
-	})
+func (s *Session) stillHas(v *view, before lpnl.Report) bool {
+	now, err := s.attempt(v, before.Hash).recount()
+	return !lost(err) && (err != nil || now.MappedAt == before.MappedAt && effective(now.State) == effective(before.State))
 }
 
-// fileAt reads the patch that a target has mapped at an address. The file is closed.
-func (s *Session) fileAt(t proc.Process, maps []proc.Mapping, at uint64) (*File, error) {
+var errUnmapped = errors.New("nothing is mapped")
+
+// fileAt reads the patch that a target has mapped at an address, each file once. It is closed.
+func (s *Session) fileAt(v *view, at uint64) (*File, error) {
+	maps, err := v.maps()
+	if err != nil {
+		return nil, err
+	}
 	i := slices.IndexFunc(maps, func(m proc.Mapping) bool { return m.Start == at })
 	if i < 0 {
-		return nil, fmt.Errorf("nothing is mapped at %#x", at)
+		return nil, fmt.Errorf("%w at %#x", errUnmapped, at)
 	}
-	f, err := s.proc.OpenMapping(t.PID, maps[i])
+	key := inode{maps[i].Dev, maps[i].Inode}
+	if f := s.seen.files[key]; f != nil {
+		return f, nil
+	}
+	f, err := s.proc.OpenMapping(v.PID, maps[i])
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return read(f)
+	file, err := read(f)
+	if err == nil {
+		s.seen.files[key] = file
+	}
+	return file, err
 }
 
 // lone names the function of a patch that replaces just that one, which may be active, and no value.

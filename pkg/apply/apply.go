@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
 )
 
@@ -26,16 +27,20 @@ type Kernel interface {
 	Status() ([]lpnl.Report, error)
 }
 
-// Session carries out verbs. It remembers which files it has identified.
+// Session carries out verbs. It remembers which files it has identified and which patches it has transferred, and what the
+// kernel said of the targets in the round that is under way.
 type Session struct {
-	kernel Kernel
-	proc   proc.FS
-	known  map[inode]identity
+	kernel      Kernel
+	proc        proc.FS
+	known       map[inode]identity
+	strangers   map[inode]bool     // files that cannot be read, and are not among the kernel's patches
+	transferred map[lpnl.Hash]bool // the kernel keeps them while it has this client
+	seen        *snapshot          // nil: to be taken when it is needed
 }
 
 // New returns a Session with a kernel and a mounted proc file system.
 func New(k Kernel, fs proc.FS) *Session {
-	return &Session{kernel: k, proc: fs, known: map[inode]identity{}}
+	return &Session{kernel: k, proc: fs, known: map[inode]identity{}, strangers: map[inode]bool{}, transferred: map[lpnl.Hash]bool{}}
 }
 
 // Outcome is what became of one target.
@@ -55,17 +60,28 @@ type Patch struct {
 
 // Run carries out a verb on each target in turn; a failure does not keep it from the next one.
 func (s *Session) Run(verb Verb, p Patch, targets []proc.Process, o lpnl.Options) []Outcome {
+	s.seen = nil
+	return s.round(verb, p, targets, o)
+}
+
+// round is Run with the snapshot that there is.
+func (s *Session) round(verb Verb, p Patch, targets []proc.Process, o lpnl.Options) []Outcome {
 	var list []Outcome
 	for _, t := range targets {
-		r, note, err := s.run(verb, p, t, o)
-		settled, err := s.settle(verb, p, t, err)
-		// What was found out here is not overwritten: the kernel may know nothing of a process that it was not asked about.
-		if r.PID == 0 {
-			r.PID, r.Comm, r.Patch = t.PID, t.Comm, p.Name
-		}
-		list = append(list, Outcome{Process: t, Report: r, Err: err, Settled: settled, Note: note})
+		list = append(list, s.one(verb, p, t, o))
 	}
 	return list
+}
+
+// one carries out a verb on one process.
+func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) Outcome {
+	r, note, err := s.run(verb, p, t, o)
+	settled, err := s.settle(verb, p, t, err)
+	// What was found out here is not overwritten: the kernel may know nothing of a process that it was not asked about.
+	if r.PID == 0 {
+		r.PID, r.Comm, r.Patch = t.PID, t.Comm, p.Name
+	}
+	return Outcome{Process: t, Report: r, Err: err, Settled: settled, Note: note}
 }
 
 // run holds on to the process from before it is looked at to after the kernel is done with it: the kernel is told pid and
@@ -83,31 +99,61 @@ func (s *Session) run(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.
 	return r, note, err
 }
 
+// runHeld asks the kernel anew where the target is not any more as the snapshot has it.
 func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, string, error) {
-	if err := s.checkUpon(verb, p, t, o); err != nil {
+	v := s.view(t)
+	r, note, err := s.try(verb, p, v, o)
+	if errors.Is(err, errStale) || p.File == nil && (unknown(err) || r.Verb != "" && r.Refusal == lpnl.RefusalNotLoaded) {
+		if v, err = s.freshView(t); err != nil {
+			return lpnl.Report{}, "", err
+		}
+		r, note, err = s.try(verb, p, v, o)
+	}
+	if p.File == nil && unknown(err) { // somebody else unloaded it meanwhile
+		err = notLoaded(p.Name, t)
+		r = reportOf(err)
+	}
+	return r, note, err
+}
+
+func (s *Session) try(verb Verb, p Patch, v *view, o lpnl.Options) (lpnl.Report, string, error) {
+	if err := s.checkUpon(verb, p, v, o); err != nil {
 		return reportOf(err), "", err
 	}
-	hash, err := s.resolve(p, t)
+	hash, err := s.resolve(verb, p, v)
 	if err != nil {
 		return reportOf(err), "", err
 	}
-	spec := s.spec(p, t)
+	spec := s.spec(p, v)
 	if o.AllowActive, err = allowable(spec, p, o.AllowActive); err != nil {
 		return reportOf(err), "", err
 	}
-	if err := s.checkBase(verb, spec, hash, t, o); err != nil {
+	if err := s.checkBase(verb, spec, hash, v, o); err != nil {
 		return reportOf(err), "", err
 	}
-	a := &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}, lone: lone(spec)}
-	var r lpnl.Report
+	a := s.attempt(v, hash)
+	a.lone = lone(spec)
+	r, err := s.do(verb, a, v, o)
+	return unclipped(spec, a.note, r, err)
+}
+
+// do asks the kernel for the verb.
+func (s *Session) do(verb Verb, a *attempt, v *view, o lpnl.Options) (lpnl.Report, error) {
 	switch {
 	case verb == Revert:
-		r, err = a.revert(o)
+		return a.revert(o)
 	case verb == lpnl.VerbApply && o.Replace:
-		r, err = a.replace(o)
-	default:
-		r, err = a.op(verb, o)
+		before, err := s.applied(v, a.hash)
+		if err != nil {
+			return lpnl.Report{}, err
+		}
+		return a.replace(before, o)
 	}
+	return a.op(verb, o)
+}
+
+// unclipped gives an outcome the names of a patch back that were clipped for the kernel.
+func unclipped(spec *patch.Spec, note string, r lpnl.Report, err error) (lpnl.Report, string, error) {
 	full := unclip(spec)
 	r.Message, r.Function = full.Replace(r.Message), full.Replace(r.Function)
 	cause := err
@@ -119,11 +165,7 @@ func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (l
 	if errors.As(cause, &refused) {
 		refused.Report.Message, refused.Report.Function = full.Replace(refused.Report.Message), full.Replace(refused.Report.Function)
 	}
-	if p.File == nil && unknown(err) { // somebody else unloaded it meanwhile
-		err = notLoaded(p.Name, t)
-		r = reportOf(err)
-	}
-	return r, full.Replace(a.note), err
+	return r, full.Replace(note), err
 }
 
 // unknown tells whether the kernel does not know a patch by its hash. It forgets one that is in no target and that no client
@@ -134,41 +176,46 @@ func unknown(err error) bool {
 }
 
 // resolve returns the kernel's name of a patch for a target, after it has seen to it that the kernel has the patch.
-func (s *Session) resolve(p Patch, t proc.Process) (lpnl.Hash, error) {
+func (s *Session) resolve(verb Verb, p Patch, v *view) (lpnl.Hash, error) {
 	if p.File == nil {
-		return s.loaded(p.Name, t)
+		return s.loaded(verb, p.Name, v)
 	}
-	maps, err := s.match(p.File.Spec, t)
+	maps, err := s.match(p.File.Spec, v)
 	if err != nil {
 		return lpnl.Hash{}, err
 	}
-	object, err := s.object(p.File, t, maps)
+	object, err := s.object(p.File, v.Process, maps)
 	if err != nil {
 		return lpnl.Hash{}, err
 	}
 	defer object.close()
-	return object.patch.Hash, s.kernel.Transfer(&object.patch)
+	hash := object.patch.Hash
+	if s.transferred[hash] {
+		return hash, nil
+	}
+	tables(&object.patch, p.File.Spec)
+	err = s.kernel.Transfer(&object.patch)
+	s.transferred[hash] = err == nil
+	return hash, err
 }
 
-// loaded finds the one patch of that name in a target.
-func (s *Session) loaded(name string, t proc.Process) (lpnl.Hash, error) {
-	all, err := s.kernel.Status()
+// loaded finds the one patch of that name in a target. The kernel refuses to take out what is not there any more; but what is
+// to be applied, it would load again.
+func (s *Session) loaded(verb Verb, name string, v *view) (lpnl.Hash, error) {
+	found, err := s.named(v, name)
 	if err != nil {
 		return lpnl.Hash{}, err
 	}
-	var found []lpnl.Report
-	for _, r := range all {
-		if r.PID == t.PID && r.Patch == name {
-			found = append(found, r)
-		}
-	}
 	switch len(found) {
 	case 1:
-		return found[0].Hash, nil
+		if !takesOut(verb) {
+			_, err = s.stateNow(v, found[0])
+		}
+		return found[0].Hash, err
 	case 0:
-		return lpnl.Hash{}, notLoaded(name, t)
+		return lpnl.Hash{}, notLoaded(name, v.Process)
 	}
-	return lpnl.Hash{}, fmt.Errorf("%v has %d patches named %q; say which one by its file", t, len(found), name)
+	return lpnl.Hash{}, fmt.Errorf("%v has %d patches named %q; say which one by its file", v, len(found), name)
 }
 
 func notLoaded(name string, t proc.Process) error {

@@ -8,7 +8,6 @@ import (
 	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
-	"lpatch/pkg/proc"
 )
 
 // A patch is made for the image as it is in the file. Upon another patch it may not do: that one replaces a function of which
@@ -16,17 +15,19 @@ import (
 
 // checkBase refuses a patch in a target where another one is applied that does not go with it. One that takes the others off
 // meets the image.
-func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, t proc.Process, o lpnl.Options) error {
+func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, v *view, o lpnl.Options) error {
 	if spec == nil || o.Replace || verb != lpnl.VerbApply && verb != lpnl.VerbCheck {
 		return nil
 	}
 	// The kernel tells of a target when no operation on it is under way, so it is not asked needlessly.
-	if some, err := s.mapsPatch(t); err != nil || !some {
+	if some, err := mapsPatch(v); err != nil || !some {
 		return err
 	}
-	others, err := s.mapped(t, func(r lpnl.Report) bool {
-		return r.Hash != hash && (r.State == lpnl.StateApplied || r.State == lpnl.StateDrifted)
-	})
+	list, err := s.applied(v, hash)
+	if err != nil {
+		return err
+	}
+	others, err := s.mapped(v, list)
 	if err != nil {
 		return err
 	}
@@ -35,8 +36,14 @@ func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, t proc.
 		if name == spec.Name && covers(spec, other.Spec) || spec.IsUpon(other.buildID) {
 			continue // a newer version of it, of which the older one has nothing to add, or what it was built upon
 		}
-		if clash, function := patch.Collision(spec, other.Spec); clash != "" {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: t.PID, Comm: t.Comm, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
+		clash, function := patch.Collision(spec, other.Spec)
+		if clash == "" {
+			continue
+		}
+		if state, err := s.stateNow(v, other.report); err != nil {
+			return err
+		} else if effective(state) {
+			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: v.PID, Comm: v.Comm, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
 				Function: function, Message: fmt.Sprintf("%s, and %s is applied already; "+
 					"build one patch of both fixes and apply it with --replace, or revert %s first", clash, name, name)}}
 		}
@@ -72,8 +79,8 @@ func BootBase(r boot.Registry, spec *patch.Spec) error {
 }
 
 // mapsPatch tells whether a target maps a patch, or a file of which that is not known.
-func (s *Session) mapsPatch(t proc.Process) (bool, error) {
-	list, err := s.candidates(t)
+func mapsPatch(v *view) (bool, error) {
+	list, err := v.files()
 	return slices.ContainsFunc(list, func(c candidate) bool { return !c.known || c.id.patch }), err
 }
 

@@ -28,6 +28,10 @@ type mapping struct {
 
 func (m *mapping) Status() ([]lpnl.Report, error) { return []lpnl.Report{m.report}, m.statusErr }
 
+func (m *mapping) Op(lpnl.Verb, lpnl.Hash, lpnl.Target, lpnl.Options) (lpnl.Report, error) {
+	return m.report, nil // of a recount
+}
+
 // TestBase: patches of one base where one replaces what the other was built for.
 func TestBase(t *testing.T) {
 	if os.Getuid() != 0 {
@@ -62,7 +66,8 @@ func TestBase(t *testing.T) {
 				first.Functions = append(first.Functions, other)
 			}
 			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: c.state, MappedAt: mapFile(t, first)}}
-			err := New(k, proc.New("/proc")).checkBase(c.verb, specOf(t, cmp.Or(c.newer, "b"), c.second), lpnl.Hash{2}, proc.Process{PID: os.Getpid()}, c.options)
+			s := New(k, proc.New("/proc"))
+			err := s.checkBase(c.verb, specOf(t, cmp.Or(c.newer, "b"), c.second), lpnl.Hash{2}, s.view(proc.Process{PID: os.Getpid()}), c.options)
 			var refused *lpnl.Refused
 			switch {
 			case c.want == "" && err != nil, c.want != "" && !errors.As(err, &refused):
@@ -139,7 +144,8 @@ func TestBaseUnreadable(t *testing.T) {
 	mapFile(t, specOf(t, "a", true))
 	k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: lpnl.StateApplied, MappedAt: 4096}}
 	self := proc.Process{PID: os.Getpid(), Comm: "self"}
-	err := New(k, proc.New("/proc")).checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, self, lpnl.Options{})
+	s := New(k, proc.New("/proc"))
+	err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(self), lpnl.Options{})
 	want := fmt.Sprintf("patch a is applied in self[%d] and cannot be read there: nothing is mapped at 0x1000; revert it first, or give --replace", os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -158,7 +164,8 @@ func TestBaseAsksNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
-	err := New(k, proc.New("/proc")).checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, proc.Process{PID: child.Process.Pid}, lpnl.Options{})
+	s := New(k, proc.New("/proc"))
+	err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(proc.Process{PID: child.Process.Pid}), lpnl.Options{})
 	if err != nil {
 		t.Error(err)
 	}

@@ -124,6 +124,7 @@ func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *File) error {
 		return err
 	}
 	defer o.close()
+	tables(&o.patch, f.Spec)
 	if err := k.Transfer(&o.patch); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type File struct {
 // Close closes the file; the kernel keeps its own reference while it has the patch.
 func (f *File) Close() error { return f.file.Close() }
 
-// object is the patch as the kernel wants it for targets that map certain files.
+// object is the patch as the kernel wants it for targets that map certain files, but for its tables.
 type object struct {
 	patch lpnl.Patch
 }
@@ -64,7 +64,6 @@ func newObject(f *File, open func(image int) (*os.File, error)) (*object, error)
 		}
 	}
 	name.Sum(o.patch.Hash[:0])
-	tables(&o.patch, f.Spec)
 	return o, nil
 }
 
@@ -106,7 +105,7 @@ func clip(name string) string {
 	return name[:lpnl.NameMax]
 }
 
-// tables translates the descriptor's tables.
+// tables translates the descriptor's tables, which only a transfer needs.
 func tables(p *lpnl.Patch, spec *patch.Spec) {
 	for _, s := range spec.Sites {
 		site := lpnl.Site{Symbol: clip(s.Symbol), Image: uint32(s.Image), Vaddr: s.Vaddr, Old: s.Old, New: s.New, Target: s.Target}

@@ -26,12 +26,10 @@ type candidate struct {
 	known   bool // id is valid: it is an ELF file that could be read
 }
 
-// candidates returns the files that a process maps executable, each once.
-func (s *Session) candidates(p proc.Process) ([]candidate, error) {
-	maps, err := s.proc.Maps(p.PID)
-	if err != nil {
-		return nil, err
-	}
+func (c candidate) inode() inode { return inode{c.mapping.Dev, c.mapping.Inode} }
+
+// identified returns the files that a process maps executable, each once.
+func (s *Session) identified(pid int, maps []proc.Mapping) ([]candidate, error) {
 	var list []candidate
 	seen := map[inode]bool{}
 	for _, m := range maps {
@@ -40,7 +38,7 @@ func (s *Session) candidates(p proc.Process) ([]candidate, error) {
 			continue
 		}
 		seen[key] = true
-		id, known, err := s.identity(p.PID, m)
+		id, known, err := s.identity(pid, m)
 		if err != nil {
 			return nil, err
 		}
@@ -72,8 +70,8 @@ func (s *Session) identity(pid int, m proc.Mapping) (identity, bool, error) {
 }
 
 // match finds the mapping of each image of a patch in a process. The error is an *lpnl.Refused when one is not there.
-func (s *Session) match(spec *patch.Spec, p proc.Process) ([]proc.Mapping, error) {
-	list, err := s.candidates(p)
+func (s *Session) match(spec *patch.Spec, v *view) ([]proc.Mapping, error) {
+	list, err := v.files()
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +79,7 @@ func (s *Session) match(spec *patch.Spec, p proc.Process) ([]proc.Mapping, error
 	for i := range spec.Images {
 		c := find(&spec.Images[i], list)
 		if c == nil {
-			return nil, s.missing(spec, &spec.Images[i], p, list)
+			return nil, s.missing(spec, &spec.Images[i], v.Process, list)
 		}
 		found[i] = c.mapping
 	}

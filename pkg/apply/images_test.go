@@ -32,7 +32,8 @@ func TestForeign(t *testing.T) {
 		}
 	}
 	spec := &patch.Spec{Name: "fix", Images: []patch.Image{{Name: "prog", BuildID: patch.Hex{1, 2}}}}
-	_, err := New(nil, proc.New(fs)).match(spec, proc.Process{PID: 7, Comm: "prog"})
+	s := New(nil, proc.New(fs))
+	_, err := s.match(spec, s.view(proc.Process{PID: 7, Comm: "prog"}))
 	const want = "prog[7] runs a program for 32-bit x86; lpatch patches 64-bit x86-64 only"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)

@@ -55,8 +55,7 @@ func (s *Session) recount(r lpnl.Report) (lpnl.Report, error) {
 		return lpnl.Report{}, err
 	}
 	defer held.Close()
-	a := &attempt{kernel: s.kernel, hash: r.Hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}}
-	return a.recount()
+	return s.attempt(s.view(t), r.Hash).recount()
 }
 
 // absent tells whether the process, or the patch in it, is gone by now.

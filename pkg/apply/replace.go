@@ -7,13 +7,9 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// replace applies a patch and reverts all others: the kernel restores them in the window in which it applies the new one,
+// replace applies a patch and reverts all others that are applied before: the kernel restores them in the window in which it applies the new one,
 // and what no thread uses any more is unloaded afterwards. What stays mapped does no harm, and the note says so.
-func (a *attempt) replace(o lpnl.Options) (lpnl.Report, error) {
-	before, err := a.kernel.Status()
-	if err != nil {
-		return lpnl.Report{}, err
-	}
+func (a *attempt) replace(before []lpnl.Report, o lpnl.Options) (lpnl.Report, error) {
 	r, err := a.op(lpnl.VerbApply, o)
 	if err != nil {
 		return r, err
@@ -23,13 +19,10 @@ func (a *attempt) replace(o lpnl.Options) (lpnl.Report, error) {
 		notes = append(notes, a.note)
 	}
 	for _, old := range before {
-		if old.PID != a.target.PID || old.Hash == a.hash || old.State != lpnl.StateApplied && old.State != lpnl.StateDrifted {
-			continue
-		}
 		names = append(names, old.Patch)
 		_, err := a.kernel.Op(lpnl.VerbUnload, old.Hash, a.target, lpnl.Options{MaxStop: o.MaxStop, Timeout: quiescentTry})
 		switch {
-		case err == nil || unknown(err) || reportOf(err).Refusal == lpnl.RefusalNotLoaded: // the latter: somebody else unloaded it
+		case err == nil || lost(err): // the latter: somebody else unloaded it
 		case Gone(err):
 			return r, err
 		case reportOf(err).Refusal == lpnl.RefusalPinned:

@@ -47,8 +47,13 @@ func (s *stacked) Op(verb lpnl.Verb, h lpnl.Hash, t lpnl.Target, _ lpnl.Options)
 // TestReplace unloads the patches that were replaced in the target, and says of the one that is in use that it stays.
 func TestReplace(t *testing.T) {
 	k := &stacked{}
-	a := &attempt{kernel: k, hash: lpnl.Hash{9}, target: lpnl.Target{PID: 7}}
-	r, err := a.replace(lpnl.Options{Replace: true})
+	s := New(k, proc.New("/proc"))
+	v, err := s.freshView(proc.Process{PID: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := s.attempt(v, lpnl.Hash{9})
+	r, err := s.do(lpnl.VerbApply, a, v, lpnl.Options{Replace: true})
 	if err != nil || r.State != lpnl.StateApplied {
 		t.Fatalf("%v, %v", r.State, err)
 	}

@@ -28,7 +28,7 @@ func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options)
 		return Result{}, err
 	}
 	r := Result{Outcomes: found.Failed, Misses: found.Misses}
-	for _, out := range s.Run(verb, p, found.Targets, o) {
+	for _, out := range s.round(verb, p, found.Targets, o) {
 		if !Gone(out.Err) || found.named[out.Process.PID] {
 			r.Outcomes = append(r.Outcomes, out)
 		}
@@ -67,7 +67,7 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 		targets = slices.DeleteFunc(found.Targets, func(t proc.Process) bool { return seen[life(t)] })
 		changed := false
 		others = nil
-		for _, out := range s.Run(verb, p, targets, o) {
+		for _, out := range s.round(verb, p, targets, o) {
 			if Gone(out.Err) {
 				continue
 			}

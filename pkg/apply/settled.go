@@ -3,6 +3,7 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"lpatch/pkg/lpnl"
@@ -35,14 +36,18 @@ func (s *Session) settle(verb Verb, p Patch, t proc.Process, err error) (bool, e
 	if code := refused.Report.Refusal; !takesOut(verb) || code != lpnl.RefusalNotLoaded && code != lpnl.RefusalImageMissing {
 		return false, err
 	}
-	all, statusErr := s.kernel.Status()
-	if statusErr != nil {
-		return false, statusErr
-	}
-	for _, r := range all {
-		if r.PID == t.PID && r.Patch == p.Name {
-			return false, lacking(p.Name, t, "%v has a patch %q that is not known to be this one; give the name in place of the file to take it out")
+	v := s.view(t)
+	has, statusErr := s.named(v, p.Name)
+	if of := refused.Report.Hash; !v.fresh && slices.ContainsFunc(has, func(r lpnl.Report) bool { return r.Hash == of }) {
+		if v, statusErr = s.freshView(t); statusErr == nil { // it was there, and is not any more
+			has, statusErr = s.named(v, p.Name)
 		}
+	}
+	switch {
+	case statusErr != nil:
+		return false, statusErr
+	case len(has) > 0:
+		return false, lacking(p.Name, t, "%v has a patch %q that is not known to be this one; give the name in place of the file to take it out")
 	}
 	return true, lacking(p.Name, t, "%v has no patch %q loaded")
 }

@@ -203,19 +203,16 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 		return err
 	}
 	// After the list, so that a process that is started patched meanwhile is seen as what it is.
-	has, err := c.session.kernel.Status()
-	if err != nil {
+	if err := c.session.look(); err != nil {
 		return err
 	}
-	has = c.session.Recount(has)
+	has := map[int][]lpnl.Report{}
+	for _, r := range c.session.Recount(c.session.seen.all) {
+		has[r.PID] = append(has[r.PID], r)
+	}
 	c.Unseen = unseen
 	for _, t := range every {
-		var own []lpnl.Report
-		for _, r := range has {
-			if r.PID == t.PID {
-				own = append(own, r)
-			}
-		}
+		own := has[t.PID]
 		err := c.addProcess(t, own)
 		for _, r := range own { // which the kernel tells in any case
 			if !named(entries, r.Patch) {
@@ -238,7 +235,7 @@ func (c *Comparison) addProcess(t proc.Process, has []lpnl.Report) error {
 	if len(c.entries) == 0 { // it should have nothing
 		return nil
 	}
-	list, err := c.session.candidates(t)
+	list, err := c.session.view(t).files()
 	if err != nil {
 		return err
 	}
@@ -370,11 +367,5 @@ func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) (
 		return lpnl.Report{}, err
 	}
 	defer held.Close()
-	a := &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: t.PID, StartTime: t.StartTime}}
-	return a.revert(o)
-}
-
-// one carries out a verb on one process.
-func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) Outcome {
-	return s.Run(verb, p, []proc.Process{t}, o)[0]
+	return s.attempt(s.view(t), hash).revert(o)
 }

@@ -50,6 +50,7 @@ type Found struct {
 	Failed  []Outcome      // what keeps us from those that were named by pid
 	Misses  []Miss
 	named   map[int]bool // pids of Targets that were named
+	pids    map[int]bool // of all Targets
 }
 
 // selector is a part of a selection that matches any number of processes.
@@ -64,7 +65,7 @@ type selector struct {
 // the processes that the patch concerns; see concerned. Without a patch it takes all. A process that cannot be looked at is
 // left out, for a security module may hide single ones even from root; where nobody else is found, the Miss tells of it.
 func (s *Session) Find(verb Verb, sel Selection, p Patch) (*Found, error) {
-	f := &Found{named: map[int]bool{}}
+	f := &Found{named: map[int]bool{}, pids: map[int]bool{}}
 	for _, pid := range sel.PIDs {
 		t, err := s.proc.Process(pid)
 		if err != nil {
@@ -75,9 +76,10 @@ func (s *Session) Find(verb Verb, sel Selection, p Patch) (*Found, error) {
 		f.named[t.PID] = true
 		f.add(t)
 	}
+	s.seen = nil
 	if sel.group() && p != (Patch{}) {
 		// Who may not patch is told so, not that there is nothing to patch.
-		if _, err := s.kernel.Status(); err != nil {
+		if err := s.look(); err != nil {
 			return nil, err
 		}
 	}
@@ -100,8 +102,8 @@ func (s *Session) Find(verb Verb, sel Selection, p Patch) (*Found, error) {
 // add takes up processes that are not there yet.
 func (f *Found) add(list ...proc.Process) {
 	for _, t := range list {
-		if !slices.ContainsFunc(f.Targets, func(o proc.Process) bool { return o.PID == t.PID }) {
-			f.Targets = append(f.Targets, t)
+		if !f.pids[t.PID] {
+			f.Targets, f.pids[t.PID] = append(f.Targets, t), true
 		}
 	}
 }
@@ -198,7 +200,7 @@ func (s *Session) concerned(verb Verb, p Patch, list []proc.Process) (kept []pro
 	if p.File != nil {
 		spec = p.File.Spec
 	} else if i := slices.IndexFunc(list, func(t proc.Process) bool { return has[t.PID] }); i >= 0 && !takesOut(verb) {
-		spec = s.spec(p, list[i])
+		spec = s.spec(p, s.view(list[i]))
 	}
 	for _, t := range list {
 		switch maps, err := s.mapsChanged(spec, t, false); {
@@ -216,7 +218,7 @@ func (s *Session) mapsChanged(spec *patch.Spec, t proc.Process, exactly bool) (b
 	if spec == nil {
 		return false, nil
 	}
-	list, err := s.candidates(t)
+	list, err := s.view(t).files()
 	if err != nil {
 		return false, err
 	}
@@ -253,21 +255,18 @@ func (s *Session) all(verb Verb, p Patch) (list []proc.Process, unseen []error, 
 // anywhere tells whether any process has a patch of that name loaded. A name that none has may be mistyped, and then nobody
 // knows whether there is nothing to do.
 func (s *Session) anywhere(name string) (bool, error) {
-	all, err := s.kernel.Status()
-	return slices.ContainsFunc(all, func(r lpnl.Report) bool { return r.Patch == name }), err
+	now, err := s.snapshot()
+	return err == nil && len(withName(now.all, name)) > 0, err
 }
 
 // having returns the processes that have a patch of that name loaded.
 func (s *Session) having(name string) ([]proc.Process, error) {
-	all, err := s.kernel.Status()
+	now, err := s.snapshot()
 	if err != nil {
 		return nil, err
 	}
 	var list []proc.Process
-	for _, r := range all {
-		if r.Patch != name {
-			continue
-		}
+	for _, r := range withName(now.all, name) {
 		t, err := s.proc.Process(r.PID)
 		if Gone(err) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"lpatch/pkg/apply/applytest"
@@ -66,9 +67,9 @@ func TestUpon(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: self.PID, State: c.state, MappedAt: at}}
 			s, p := New(k, proc.New("/proc")), upon(c.id)
-			err := s.checkUpon(c.verb, p, self, c.options)
+			err := s.checkUpon(c.verb, p, s.view(self), c.options)
 			if err == nil && c.want == "" {
-				err = s.checkBase(c.verb, p.File.Spec, lpnl.Hash{2}, self, c.options)
+				err = s.checkBase(c.verb, p.File.Spec, lpnl.Hash{2}, s.view(self), c.options)
 			}
 			wantRefused(t, err, "patch b is built upon patch a, "+c.want, c.refusal)
 		})
@@ -98,6 +99,10 @@ type several struct {
 
 func (k *several) Status() ([]lpnl.Report, error) { return k.reports, nil }
 
+func (k *several) Op(_ lpnl.Verb, h lpnl.Hash, _ lpnl.Target, _ lpnl.Options) (lpnl.Report, error) {
+	return k.reports[slices.IndexFunc(k.reports, func(r lpnl.Report) bool { return r.Hash == h })], nil // of a recount
+}
+
 // TestTakeFromUnder: what another patch was built upon stays mapped, and what it is upon itself may go.
 func TestTakeFromUnder(t *testing.T) {
 	if os.Getuid() != 0 {
@@ -121,18 +126,17 @@ func TestTakeFromUnder(t *testing.T) {
 	s = New(k, proc.New("/proc"))
 	want := fmt.Sprintf("patch b is built upon patch a, and is restored in self[%d]; revert that one first", self.PID)
 	for _, verb := range []Verb{Revert, lpnl.VerbUnload} {
-		wantRefused(t, s.checkUpon(verb, Patch{Name: "a"}, self, lpnl.Options{}), want, lpnl.RefusalCovered)
+		wantRefused(t, s.checkUpon(verb, Patch{Name: "a"}, s.view(self), lpnl.Options{}), want, lpnl.RefusalCovered)
 	}
-	wantRefused(t, s.checkUpon(Revert, Patch{Name: "b"}, self, lpnl.Options{}), "", 0)
-	wantRefused(t, s.checkUpon(lpnl.VerbApply, Patch{Name: "b"}, self, lpnl.Options{}),
+	wantRefused(t, s.checkUpon(Revert, Patch{Name: "b"}, s.view(self), lpnl.Options{}), "", 0)
+	wantRefused(t, s.checkUpon(lpnl.VerbApply, Patch{Name: "b"}, s.view(self), lpnl.Options{}),
 		fmt.Sprintf("patch b is built upon patch a, which need not be where it was when this one was mapped, and it is still restored in self[%d]; unload it first, then apply it", self.PID), lpnl.RefusalImageMoved)
 }
 
 // mappedFile reads a patch at an address of a process.
 func (s *Session) mappedFile(t proc.Process, at uint64) (*File, error) {
-	maps, err := s.proc.Maps(t.PID)
-	if err != nil {
+	if err := s.look(); err != nil {
 		return nil, err
 	}
-	return s.fileAt(t, maps, at)
+	return s.fileAt(s.view(t), at)
 }
