@@ -150,10 +150,8 @@ func (s *Session) stateNow(v *view, r lpnl.Report) (lpnl.State, error) {
 	}
 	now, err := s.attempt(v, r.Hash).recount()
 	switch {
-	case lost(err):
+	case err != nil && now.State == lpnl.StateNone: // else it is there, and only who is in it could not be counted
 		return lpnl.StateNone, errStale
-	case err != nil && now.State == lpnl.StateNone: // else who is in it could not be counted, but it is there
-		return lpnl.StateNone, err
 	case effective(now.State) && effective(r.State):
 		return r.State, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -137,6 +138,36 @@ func TestAll(t *testing.T) {
 		}
 		one.wantValue(1)
 		two.wantValue(1)
+	}
+}
+
+// TestMany patches a hundred processes and reverts them, by name: what it takes for each must not grow with their number,
+// of which the log tells.
+func TestMany(t *testing.T) {
+	var all []*victim
+	name := ""
+	took := func(verb, what string) time.Duration {
+		t.Helper()
+		began := time.Now()
+		status, stdout, stderr := lpctl(t, verb, what, "--all")
+		if status != 0 && status != 6 || stderr != "" || strings.Count(stdout, "\n") != len(all) {
+			t.Fatalf("%s of %d: %d\n%s%s", verb, len(all), status, stdout, stderr)
+		}
+		name = strings.Fields(stdout)[1]
+		return time.Since(began) / time.Duration(len(all))
+	}
+	for _, n := range []int{10, 100} {
+		for len(all) < n {
+			all = append(all, startVictim(t, "victim"))
+		}
+		applied := took("apply", fixtures+"victim.lp")
+		all[n-1].wantValue(2)
+		again := took("restore", name) + took("apply", name)
+		reverted := took("revert", name)
+		for _, v := range all {
+			v.wantValue(1)
+		}
+		t.Logf("each of %d processes: applied in %v, restored and applied in %v, reverted in %v", n, applied, again, reverted)
 	}
 }
 

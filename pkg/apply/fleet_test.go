@@ -1,0 +1,442 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/boot"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
+	"lpatch/pkg/proc"
+)
+
+// fleet is a kernel with many targets, and the /proc in which they are seen to run one program and to map their patches. It
+// counts what it is asked. The processes are real ones, for the sake of their pidfds.
+type fleet struct {
+	tb     testing.TB
+	root   string
+	prog   string
+	pids   []int
+	has    map[int][]lpnl.Report
+	names  map[lpnl.Hash]string // of the patches that were transferred
+	files  map[string]string    // patch files by name
+	asked  map[string]int
+	looked func() // called once, after a status
+}
+
+const fleetBase = 0x7f0000000000
+
+func newFleet(tb testing.TB, n int) *fleet {
+	tb.Helper()
+	f := &fleet{tb: tb, root: tb.TempDir(), prog: filepath.Join(tb.TempDir(), "prog"),
+		has: map[int][]lpnl.Report{}, names: map[lpnl.Hash]string{}, files: map[string]string{}, asked: map[string]int{}}
+	data, err := os.ReadFile("/bin/sleep")
+	if err == nil {
+		err = os.WriteFile(f.prog, data, 0o755)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for range n {
+		f.process()
+	}
+	return f
+}
+
+// process adds one.
+func (f *fleet) process() (pid int) {
+	f.tb.Helper()
+	cmd := exec.Command("/bin/sleep", "1000")
+	if err := cmd.Start(); err != nil {
+		f.tb.Fatal(err)
+	}
+	f.tb.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	pid = cmd.Process.Pid
+	f.pids = append(f.pids, pid)
+	if err := os.MkdirAll(filepath.Join(f.root, strconv.Itoa(pid), "map_files"), 0o755); err != nil {
+		f.tb.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"status": fmt.Sprintf("Name:\tp\nTgid:\t%d\n", pid),
+		"stat":   fmt.Sprintf("%d (p) S 1 2 3 4 5 0 7 8 9 10 11 12 13 14 15 16 1 0 %d 23 24\n", pid, pid),
+	} {
+		if err := os.WriteFile(filepath.Join(f.root, strconv.Itoa(pid), name), []byte(text), 0o644); err != nil {
+			f.tb.Fatal(err)
+		}
+	}
+	f.remap(pid)
+	return pid
+}
+
+// remap writes what a process maps.
+func (f *fleet) remap(pid int) {
+	var maps strings.Builder
+	line := func(start uint64, ino int, file string) {
+		fmt.Fprintf(&maps, "%x-%x r-xp 00000000 fe:01 %d %s\n", start, start+0x1000, ino, file)
+		link := filepath.Join(f.root, strconv.Itoa(pid), "map_files", fmt.Sprintf("%x-%x", start, start+0x1000))
+		_ = os.Remove(link)
+		if err := os.Symlink(file, link); err != nil {
+			f.tb.Error(err)
+		}
+	}
+	line(0x1000, 1, f.prog)
+	for _, r := range f.has[pid] {
+		line(r.MappedAt, 2+int(r.Hash[0])<<8+int(r.Hash[1]), f.files[r.Patch])
+	}
+	if err := os.WriteFile(filepath.Join(f.root, strconv.Itoa(pid), "maps"), []byte(maps.String()), 0o644); err != nil {
+		f.tb.Error(err)
+	}
+}
+
+func (f *fleet) Transfer(p *lpnl.Patch) error {
+	f.asked["transfer"]++
+	f.names[p.Hash] = p.Name
+	return nil
+}
+
+func (f *fleet) Status() ([]lpnl.Report, error) {
+	f.asked["status"]++
+	var all []lpnl.Report
+	for _, pid := range f.pids {
+		all = append(all, f.has[pid]...)
+	}
+	if looked := f.looked; looked != nil {
+		f.looked = nil
+		looked()
+	}
+	return all, nil
+}
+
+func (f *fleet) Boots() ([]lpnl.Boot, error)             { return nil, nil }
+func (f *fleet) BootAdd(lpnl.Hash, lpnl.BootFlags) error { return nil }
+func (f *fleet) BootRemove(lpnl.Hash) error              { return nil }
+
+// at is the first address at which a process has no patch.
+func (f *fleet) at(pid int) uint64 {
+	at := uint64(fleetBase)
+	for slices.ContainsFunc(f.has[pid], func(r lpnl.Report) bool { return r.MappedAt == at }) {
+		at += 0x1000
+	}
+	return at
+}
+
+// Op does what the kernel does.
+func (f *fleet) Op(verb lpnl.Verb, h lpnl.Hash, t lpnl.Target, o lpnl.Options) (lpnl.Report, error) {
+	f.asked["op"]++
+	list := f.has[t.PID]
+	i := slices.IndexFunc(list, func(r lpnl.Report) bool { return r.Hash == h })
+	r := lpnl.Report{Patch: f.names[h], Hash: h, PID: t.PID, Comm: "p", MappedAt: f.at(t.PID), MappedBytes: 0x1000}
+	if i >= 0 {
+		r = list[i]
+	}
+	r.Verb = verb
+	if r.Refusal = refusal(verb, r.State); r.Refusal != lpnl.RefusalNone {
+		r.Message = fmt.Sprintf("%s is refused, %s is %s", verb, r.Patch, r.State)
+		return r, &lpnl.Refused{Report: r}
+	}
+	for j := range list {
+		if o.Replace && verb == lpnl.VerbApply {
+			list[j].State = lpnl.StateRestored
+		}
+	}
+	switch verb {
+	case lpnl.VerbCheck, lpnl.VerbRecount:
+		return r, nil
+	case lpnl.VerbUnload:
+		list = slices.Delete(list, i, i+1)
+		r.State = lpnl.StateNone
+	default:
+		r.State = map[lpnl.Verb]lpnl.State{lpnl.VerbLoad: lpnl.StateLoaded, lpnl.VerbApply: lpnl.StateApplied, lpnl.VerbRestore: lpnl.StateRestored}[verb]
+		if i < 0 {
+			list = append(list, r)
+		} else {
+			list[i] = r
+		}
+	}
+	f.has[t.PID] = list
+	f.remap(t.PID)
+	return r, nil
+}
+
+func refusal(verb lpnl.Verb, state lpnl.State) lpnl.Refusal {
+	applied, takes := state == lpnl.StateApplied, verb != lpnl.VerbApply && verb != lpnl.VerbCheck && verb != lpnl.VerbLoad
+	switch {
+	case state == lpnl.StateNone && takes:
+		return lpnl.RefusalNotLoaded
+	case applied && !takes, verb == lpnl.VerbRestore && !applied, verb == lpnl.VerbLoad && state != lpnl.StateNone:
+		return lpnl.RefusalAlready
+	case verb == lpnl.VerbUnload && applied:
+		return lpnl.RefusalStillApplied
+	}
+	return lpnl.RefusalNone
+}
+
+// patch makes a patch file of the program, which may rely on main as it is in the file.
+func (f *fleet) patch(name string, relies bool, upon ...Patch) Patch {
+	f.tb.Helper()
+	spec, err := applytest.Spec(name, f.prog)
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	if relies {
+		spec.Relies = []patch.Reliance{{Symbol: "main", Start: spec.Functions[0].Bodies[0].Start}}
+	}
+	for _, u := range upon {
+		im := spec.Images[0]
+		im.Name, im.Soname, im.BuildID = u.Name+".lp", "", u.File.buildID
+		spec.Upon = append(spec.Upon, patch.Upon{Name: u.Name, Image: len(spec.Images)})
+		spec.Images = append(spec.Images, im)
+	}
+	path := filepath.Join(f.tb.TempDir(), name+".lp")
+	if err := applytest.Write(path, spec); err != nil {
+		f.tb.Fatal(err)
+	}
+	file, err := Open(path)
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	f.tb.Cleanup(func() { _ = file.Close() })
+	f.files[name] = path
+	return Patch{File: file, Name: name}
+}
+
+func (f *fleet) session() *Session { return New(f, proc.New(f.root)) }
+
+// TestRequests counts what the kernel is asked for N targets: once per round for the state of all, and a few times for each.
+func TestRequests(t *testing.T) {
+	for _, n := range []int{10, 100} {
+		f := newFleet(t, n)
+		a, b, on := f.patch("a", false), f.patch("b", false), Patch{}
+		on = f.patch("on", false, a)
+		clash := f.patch("clash", true)
+		replace := lpnl.Options{Replace: true}
+		for _, step := range []struct {
+			verb   Verb
+			patch  Patch
+			o      lpnl.Options
+			looks  int
+			each   int // operations on a target
+			failed lpnl.Refusal
+		}{
+			{lpnl.VerbCheck, a, lpnl.Options{}, 1, 1, 0},
+			{lpnl.VerbApply, a, lpnl.Options{}, 2, 1, 0},
+			{lpnl.VerbApply, a, lpnl.Options{}, 2, 2, lpnl.RefusalAlready},
+			{lpnl.VerbRestore, Patch{Name: "a"}, lpnl.Options{}, 2, 1, 0},
+			{lpnl.VerbApply, Patch{Name: "a"}, lpnl.Options{}, 2, 3, 0},
+			{lpnl.VerbApply, clash, lpnl.Options{}, 2, 1, lpnl.RefusalSiteTaken},
+			{lpnl.VerbApply, b, lpnl.Options{}, 2, 1, 0},
+			{lpnl.VerbApply, on, lpnl.Options{}, 2, 2, 0},
+			{Revert, Patch{Name: "a"}, lpnl.Options{}, 2, 0, lpnl.RefusalCovered},
+			{Revert, on, lpnl.Options{}, 2, 2, 0},
+			{Revert, Patch{Name: "b"}, lpnl.Options{}, 2, 2, 0},
+			{Revert, b, lpnl.Options{}, 2, 1, lpnl.RefusalNotLoaded},
+			{lpnl.VerbApply, clash, replace, 2, 2, 0},
+			{Revert, Patch{Name: "clash"}, lpnl.Options{}, 2, 2, 0},
+		} {
+			f.asked = map[string]int{}
+			r, err := f.session().RunSelected(step.verb, step.patch, Selection{All: true}, step.o)
+			if err != nil || len(r.Outcomes) != n || len(r.Misses) != 0 {
+				t.Fatalf("%s %s: %d outcomes, %+v, %v", step.verb, step.patch.Name, len(r.Outcomes), r.Misses, err)
+			}
+			for _, out := range r.Outcomes {
+				if reportOf(out.Err).Refusal != step.failed || (out.Err == nil) != (step.failed == 0) {
+					t.Fatalf("%s %s: %+v", step.verb, step.patch.Name, out)
+				}
+			}
+			if f.asked["status"] != step.looks || f.asked["op"] > step.each*n || f.asked["transfer"] > 1 {
+				t.Errorf("%s %s of %d targets: %v, want %d looks and %d operations on each", step.verb, step.patch.Name, n, f.asked, step.looks, step.each)
+			}
+		}
+	}
+}
+
+// TestRequestsSync is TestRequests for a status, and for what takes out of all targets what is not kept.
+func TestRequestsSync(t *testing.T) {
+	for _, n := range []int{10, 100} {
+		f := newFleet(t, n)
+		for _, name := range []string{"a", "b"} {
+			if _, err := f.session().RunSelected(lpnl.VerbApply, f.patch(name, false), Selection{All: true}, lpnl.Options{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, pid := range f.pids {
+			f.has[pid][0].ActiveThreads = 1
+		}
+		f.asked = map[string]int{}
+		all, _ := f.Status()
+		if got := f.session().Recount(all); len(got) != 2*n || f.asked["status"] != 1 || f.asked["op"] != n {
+			t.Errorf("a status of %d targets: %d reports, asked %v", n, len(got), f.asked)
+		}
+		for _, pid := range f.pids {
+			f.has[pid][0].ActiveThreads = 0
+		}
+		f.asked = map[string]int{}
+		c, errs := f.session().Compare(f, boot.Registry{Root: t.TempDir(), Owner: os.Getuid()}, func(*boot.Entry) error { return nil })
+		c.Fix(lpnl.Options{})
+		c.Close()
+		if len(errs) != 0 || !c.Agrees() || len(c.Rows) != 2*n || f.asked["status"] != 1 || f.asked["op"] > 4*n {
+			t.Errorf("a synchronization of %d targets: %d rows, %v, asked %v", n, len(c.Rows), errs, f.asked)
+		}
+	}
+}
+
+// TestMeanwhile has a target change after the snapshot was taken.
+func TestMeanwhile(t *testing.T) {
+	for _, c := range meanwhile {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFleet(t, 3)
+			f.patch("a", c.relies)
+			s := f.session()
+			a := Patch{Name: "a"}
+			do := func(verb Verb, p Patch) {
+				t.Helper()
+				if _, err := f.session().RunSelected(verb, p, Selection{All: true}, lpnl.Options{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			first := f.patch("a", c.relies)
+			do(lpnl.VerbApply, first)
+			if c.before != "" {
+				do(c.before, a)
+			}
+			p := a
+			switch c.with {
+			case "file":
+				p = first
+			case "other":
+				p = f.patch("b", false)
+			case "upon":
+				p = f.patch("on", false, first)
+			}
+			f.looked = func() { c.then(f, first) }
+			f.asked = map[string]int{}
+			r, err := s.RunSelected(c.verb, p, Selection{All: true}, c.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.check(t, f, r)
+		})
+	}
+}
+
+var meanwhile = []struct {
+	name   string
+	relies bool
+	before Verb   // is done to a
+	with   string // "": by the name a; "file": a's; "other": of a patch b; "upon": of one that is built upon a
+	verb   Verb
+	o      lpnl.Options
+	then   func(*fleet, Patch)
+	check  func(*testing.T, *fleet, Result)
+}{
+	{"reverted by name", false, "", "", Revert, lpnl.Options{}, revertedIn(1), wantOne(1, true, "p[PID] has no patch \"a\" loaded", 3)},
+	{"reverted by file", false, "", "file", Revert, lpnl.Options{}, revertedIn(1), wantOne(1, true, "p[PID] has no patch \"a\" loaded", 3)},
+	{"reverted by name, applied by it", false, lpnl.VerbRestore, "", lpnl.VerbApply, lpnl.Options{}, revertedIn(1),
+		wantOne(1, false, "p[PID] has no patch \"a\" loaded; give the patch file, or see \"lpctl status\"", 3)},
+	{"another version", false, "", "", Revert, lpnl.Options{}, func(f *fleet, _ Patch) { f.swap(1, lpnl.Hash{9}) },
+		func(t *testing.T, f *fleet, r Result) {
+			if len(f.has[f.pids[1]]) != 0 {
+				t.Errorf("%+v of %+v", r.Outcomes, f.has)
+			}
+		}},
+	{"applied under one that does not go with it", true, lpnl.VerbRestore, "other", lpnl.VerbApply, lpnl.Options{}, func(f *fleet, _ Patch) { f.set(1, lpnl.StateApplied) },
+		wantOne(1, false, "patch a was built for main as it is in the file, patch b replaces that function, and a is applied already; "+
+			"build one patch of both fixes and apply it with --replace, or revert a first", 2)},
+	{"restored, and in nobody's way", true, "", "other", lpnl.VerbApply, lpnl.Options{}, func(f *fleet, _ Patch) { f.set(1, lpnl.StateRestored) },
+		wantOne(1, false, "", 2)},
+	{"restored under one that is built upon it", false, "", "upon", lpnl.VerbApply, lpnl.Options{}, func(f *fleet, _ Patch) { f.set(1, lpnl.StateRestored) },
+		wantOne(1, false, "patch on is built upon patch a, which is restored in p[PID] and not applied; apply that first", 2)},
+	{"applied and replaced", false, lpnl.VerbRestore, "other", lpnl.VerbApply, lpnl.Options{Replace: true}, func(f *fleet, _ Patch) { f.set(1, lpnl.StateApplied) },
+		func(t *testing.T, f *fleet, r Result) {
+			if r.Outcomes[1].Note != "replaced a" || r.Outcomes[0].Note != "" || len(f.has[f.pids[1]]) != 1 {
+				t.Errorf("%+v of %+v", r.Outcomes, f.has)
+			}
+		}},
+	{"forked", true, "", "other", lpnl.VerbApply, lpnl.Options{}, forked,
+		wantOne(3, false, "patch a was built for main as it is in the file, patch b replaces that function, and a is applied already; "+
+			"build one patch of both fixes and apply it with --replace, or revert a first", 3)},
+	{"forked and reverted", true, "", "", Revert, lpnl.Options{}, forked,
+		func(t *testing.T, f *fleet, r Result) {
+			if len(r.Outcomes) != 4 || len(f.has[f.pids[3]]) != 0 {
+				t.Errorf("%+v of %+v", r.Outcomes, f.has)
+			}
+		}},
+}
+
+// forked has the first target get a child.
+func forked(f *fleet, _ Patch) {
+	child := f.process()
+	f.has[child] = slices.Clone(f.has[f.pids[0]])
+	f.has[child][0].PID = child
+	f.remap(child)
+}
+
+func revertedIn(i int) func(*fleet, Patch) {
+	return func(f *fleet, _ Patch) {
+		f.has[f.pids[i]] = nil
+		f.remap(f.pids[i])
+	}
+}
+
+// set changes the state of a target's patch.
+func (f *fleet) set(i int, state lpnl.State) { f.has[f.pids[i]][0].State = state }
+
+// swap has a target have another patch of that name in the same place.
+func (f *fleet) swap(i int, h lpnl.Hash) {
+	f.names[h] = "a"
+	f.has[f.pids[i]][0].Hash = h
+	f.remap(f.pids[i])
+}
+
+// wantOne wants an answer for one target, and that the kernel was not asked for the state of all more often than that.
+func wantOne(i int, settled bool, want string, looks int) func(*testing.T, *fleet, Result) {
+	return func(t *testing.T, f *fleet, r Result) {
+		t.Helper()
+		at := slices.IndexFunc(r.Outcomes, func(o Outcome) bool { return o.Process.PID == f.pids[i] })
+		if at < 0 {
+			t.Fatalf("no outcome in %+v", r)
+		}
+		out, got := r.Outcomes[at], ""
+		if out.Err != nil {
+			got = strings.ReplaceAll(out.Err.Error(), strconv.Itoa(f.pids[i]), "PID")
+		}
+		if got != want || out.Settled != settled {
+			t.Errorf("settled %v, %s\nwant    %v, %s", out.Settled, got, settled, want)
+		}
+		if f.asked["status"] > looks {
+			t.Errorf("asked %v", f.asked)
+		}
+		if errors.Is(out.Err, errStale) {
+			t.Error("it is told that it is stale")
+		}
+	}
+}
+
+// BenchmarkTargets applies and reverts a patch in so many targets.
+func BenchmarkTargets(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			f := newFleet(b, n)
+			file := f.patch("a", false)
+			for b.Loop() {
+				for _, step := range []struct {
+					verb  Verb
+					patch Patch
+				}{{lpnl.VerbApply, file}, {Revert, Patch{Name: "a"}}} {
+					if r, err := f.session().RunSelected(step.verb, step.patch, Selection{All: true}, lpnl.Options{}); err != nil || len(r.Outcomes) != n {
+						b.Fatal(len(r.Outcomes), err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*n), "µs/target")
+		})
+	}
+}
