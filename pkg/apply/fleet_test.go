@@ -30,6 +30,7 @@ type fleet struct {
 	files  map[string]string    // patch files by name
 	asked  map[string]int
 	looked func() // called once, after a status
+	jit    string // a file without code of its own that all map executable, ""
 }
 
 const fleetBase = 0x7f0000000000
@@ -88,6 +89,9 @@ func (f *fleet) remap(pid int) {
 		}
 	}
 	line(0x1000, 1, f.prog)
+	if f.jit != "" {
+		line(0x8000, 99, f.jit)
+	}
 	for _, r := range f.has[pid] {
 		line(r.MappedAt, 2+int(r.Hash[0])<<8+int(r.Hash[1]), f.files[r.Patch])
 	}
@@ -288,12 +292,27 @@ func TestRequestsSync(t *testing.T) {
 	}
 }
 
+// TestRequestsStranger has all targets map a file that might be a patch as far as can be seen: one more look tells that it is none.
+func TestRequestsStranger(t *testing.T) {
+	f := newFleet(t, 10)
+	f.jit = filepath.Join(t.TempDir(), "jit")
+	if err := os.WriteFile(f.jit, []byte("no ELF file"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range f.pids {
+		f.remap(pid)
+	}
+	r, err := f.session().RunSelected(lpnl.VerbApply, f.patch("a", true), Selection{All: true}, lpnl.Options{})
+	if err != nil || len(r.Outcomes) != 10 || r.Outcomes[9].Err != nil || f.asked["status"] != 3 || f.asked["op"] != 10 {
+		t.Errorf("%+v, %v, asked %v", r, err, f.asked)
+	}
+}
+
 // TestMeanwhile has a target change after the snapshot was taken.
 func TestMeanwhile(t *testing.T) {
 	for _, c := range meanwhile {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFleet(t, 3)
-			f.patch("a", c.relies)
 			s := f.session()
 			a := Patch{Name: "a"}
 			do := func(verb Verb, p Patch) {
@@ -341,7 +360,7 @@ var meanwhile = []struct {
 	{"reverted by file", false, "", "file", Revert, lpnl.Options{}, revertedIn(1), wantOne(1, true, "p[PID] has no patch \"a\" loaded", 3)},
 	{"reverted by name, applied by it", false, lpnl.VerbRestore, "", lpnl.VerbApply, lpnl.Options{}, revertedIn(1),
 		wantOne(1, false, "p[PID] has no patch \"a\" loaded; give the patch file, or see \"lpctl status\"", 3)},
-	{"another version", false, "", "", Revert, lpnl.Options{}, func(f *fleet, _ Patch) { f.swap(1, lpnl.Hash{9}) },
+	{"another version", false, "", "", Revert, lpnl.Options{}, func(f *fleet, _ Patch) { f.swap(1, lpnl.Hash{9}, "a") },
 		func(t *testing.T, f *fleet, r Result) {
 			if len(f.has[f.pids[1]]) != 0 {
 				t.Errorf("%+v of %+v", r.Outcomes, f.has)
@@ -360,6 +379,11 @@ var meanwhile = []struct {
 				t.Errorf("%+v of %+v", r.Outcomes, f.has)
 			}
 		}},
+	{"another one in its place", true, "", "file", lpnl.VerbApply, lpnl.Options{}, func(f *fleet, _ Patch) {
+		b := f.patch("b", false)
+		f.swap(1, lpnl.Hash{9}, b.Name)
+	}, wantOne(1, false, "patch a was built for main as it is in the file, patch b replaces that function, and b is applied already; "+
+		"build one patch of both fixes and apply it with --replace, or revert b first", 3)},
 	{"forked", true, "", "other", lpnl.VerbApply, lpnl.Options{}, forked,
 		wantOne(3, false, "patch a was built for main as it is in the file, patch b replaces that function, and a is applied already; "+
 			"build one patch of both fixes and apply it with --replace, or revert a first", 3)},
@@ -389,10 +413,10 @@ func revertedIn(i int) func(*fleet, Patch) {
 // set changes the state of a target's patch.
 func (f *fleet) set(i int, state lpnl.State) { f.has[f.pids[i]][0].State = state }
 
-// swap has a target have another patch of that name in the same place.
-func (f *fleet) swap(i int, h lpnl.Hash) {
-	f.names[h] = "a"
-	f.has[f.pids[i]][0].Hash = h
+// swap has a target have another patch in the same place.
+func (f *fleet) swap(i int, h lpnl.Hash, name string) {
+	f.names[h] = name
+	f.has[f.pids[i]][0].Hash, f.has[f.pids[i]][0].Patch = h, name
 	f.remap(f.pids[i])
 }
 
