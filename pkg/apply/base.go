@@ -78,10 +78,10 @@ func BootBase(r boot.Registry, spec *patch.Spec) error {
 	return nil
 }
 
-// mapsPatch tells whether a target maps a patch, or a file of which that is not known.
+// mapsPatch tells whether a target maps a patch, or a file that may be one.
 func mapsPatch(v *view) (bool, error) {
 	list, err := v.files()
-	return slices.ContainsFunc(list, func(c candidate) bool { return !c.known || c.id.patch }), err
+	return slices.ContainsFunc(list, candidate.mayBePatch), err
 }
 
 // covers tells whether a patch replaces all functions that another one does.

@@ -292,19 +292,21 @@ func TestRequestsSync(t *testing.T) {
 	}
 }
 
-// TestRequestsStranger has all targets map a file that might be a patch as far as can be seen: one more look tells that it is none.
+// TestRequestsStranger has all targets map a file that is no patch: of one that cannot be read, a single look more tells that.
 func TestRequestsStranger(t *testing.T) {
-	f := newFleet(t, 10)
-	f.jit = filepath.Join(t.TempDir(), "jit")
-	if err := os.WriteFile(f.jit, []byte("no ELF file"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, pid := range f.pids {
-		f.remap(pid)
-	}
-	r, err := f.session().RunSelected(lpnl.VerbApply, f.patch("a", true), Selection{All: true}, lpnl.Options{})
-	if err != nil || len(r.Outcomes) != 10 || r.Outcomes[9].Err != nil || f.asked["status"] != 3 || f.asked["op"] != 10 {
-		t.Errorf("%+v, %v, asked %v", r, err, f.asked)
+	for content, looks := range map[string]int{"": 3, "code that was compiled just in time": 2} {
+		f := newFleet(t, 10)
+		f.jit = filepath.Join(t.TempDir(), "jit")
+		if err := os.WriteFile(f.jit, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, pid := range f.pids {
+			f.remap(pid)
+		}
+		r, err := f.session().RunSelected(lpnl.VerbApply, f.patch("a", true), Selection{All: true}, lpnl.Options{})
+		if err != nil || len(r.Outcomes) != 10 || r.Outcomes[9].Err != nil || f.asked["status"] != looks || f.asked["op"] != 10 {
+			t.Errorf("%q: %+v, %v, asked %v, want %d looks", content, r, err, f.asked, looks)
+		}
 	}
 }
 
@@ -364,7 +366,7 @@ var meanwhile = []struct {
 		lpnl.VerbApply, lpnl.Options{}, func(f *fleet) { f.set(0, lpnl.StateApplied) }, wantOne(1, false, fmt.Sprintf(clash, "a"), 2)},
 	{"restored, and in nobody's way", true, other, lpnl.VerbApply, lpnl.Options{}, func(f *fleet) { f.set(0, lpnl.StateRestored) },
 		wantOne(1, false, "", 2)},
-	{"unmapped, and in nobody's way", true, func(f *fleet, a Patch) Patch { f.do(lpnl.VerbApply, f.patch("c", false)); return other(f, a) },
+	{"unmapped, and in nobody's way", false, func(f *fleet, a Patch) Patch { f.do(lpnl.VerbApply, f.patch("c", false)); return other(f, a) },
 		lpnl.VerbApply, lpnl.Options{}, reverted, wantOne(1, false, "", 2)},
 	{"restored under one that is built upon it", false, upon, lpnl.VerbApply, lpnl.Options{}, func(f *fleet) { f.set(0, lpnl.StateRestored) },
 		wantOne(1, false, "patch on is built upon patch a, which is restored in p[PID] and not applied; apply that first", 2)},

@@ -19,6 +19,7 @@ type identity struct {
 	load    []byte // SHA-256 of the bytes of its loadable segments, only if it has no build-id
 	foreign string // what it is, if it is not for 64-bit x86-64
 	patch   bool   // it is the file of a patch
+	other   bool   // it is no ELF file, and there is nothing else to say
 }
 
 // is tells whether a file is the one that an image stands for.

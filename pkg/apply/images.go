@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"debug/elf"
 	"errors"
 	"fmt"
 	"os"
@@ -25,6 +26,9 @@ type candidate struct {
 	id      identity
 	known   bool // id is valid: it is an ELF file that could be read
 }
+
+// mayBePatch tells whether it is a patch, as far as is known.
+func (c candidate) mayBePatch() bool { return c.id.patch || !c.known && !c.id.other }
 
 func (c candidate) inode() inode { return inode{c.mapping.Dev, c.mapping.Inode} }
 
@@ -63,7 +67,8 @@ func (s *Session) identity(pid int, m proc.Mapping) (identity, bool, error) {
 	defer f.Close()
 	id, err := identify(f)
 	if err != nil {
-		return identity{}, false, nil
+		var malformed *elf.FormatError
+		return identity{other: errors.As(err, &malformed)}, false, nil
 	}
 	s.known[key] = id
 	return id, true, nil

@@ -99,7 +99,7 @@ func (s *Session) reports(v *view) ([]lpnl.Report, error) {
 func (s *Session) unaccounted(v *view, has []lpnl.Report) []candidate {
 	list, _ := v.files()
 	return slices.DeleteFunc(slices.Clone(list), func(c candidate) bool {
-		return c.known && !c.id.patch || !c.known && s.strangers[c.inode()] || slices.ContainsFunc(has, func(r lpnl.Report) bool {
+		return !c.mayBePatch() || !c.known && s.strangers[c.inode()] || slices.ContainsFunc(has, func(r lpnl.Report) bool {
 			return c.mapping.Start-r.MappedAt < max(r.MappedBytes, 1)
 		})
 	})

@@ -90,7 +90,7 @@ func (s *Session) checkNoneUpon(p Patch, v *view) error {
 	}
 	patches := 0
 	for _, c := range list {
-		if !c.known || c.id.patch {
+		if c.mayBePatch() {
 			patches++
 		}
 	}
