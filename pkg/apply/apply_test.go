@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -44,11 +45,25 @@ func start(t *testing.T) (exe string, p proc.Process) {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	p, err = proc.New("/proc").Process(cmd.Process.Pid)
+	return exe, mapped(t, cmd.Process.Pid, exe)
+}
+
+// mapped waits for a process to map its program: Start returns as soon as execve(2) has closed files, which is before.
+func mapped(t *testing.T, pid int, exe string) proc.Process {
+	t.Helper()
+	fs := proc.New("/proc")
+	for range 1000 {
+		maps, _ := fs.Maps(pid)
+		if slices.ContainsFunc(maps, func(m proc.Mapping) bool { return m.Exec && m.Path == exe }) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	p, err := fs.Process(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exe, p
+	return p
 }
 
 // write makes a patch file of a spec and opens it.

@@ -65,11 +65,7 @@ func startAnother(t *testing.T, exe string) proc.Process {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	p, err := proc.New("/proc").Process(cmd.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
+	return mapped(t, cmd.Process.Pid, exe)
 }
 
 // TestActiveAlready: where the patch is applied already, who is still in old code is counted again.
