@@ -36,6 +36,7 @@ func (k *forking) Op(verb lpnl.Verb, h lpnl.Hash, target lpnl.Target, o lpnl.Opt
 			_ = cmd.Process.Kill()
 			_ = cmd.Wait()
 		})
+		mapped(k.t, cmd.Process.Pid, k.exe)
 	}
 	return k.Kernel.Op(verb, h, target, o)
 }
