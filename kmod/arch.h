@@ -31,6 +31,9 @@ unsigned long lp_arch_kernel_sp(const struct task_struct *task);
  */
 unsigned long lp_arch_thread_pointer(const struct task_struct *task);
 
+/* Is current in a system call that maps files: mmap() or execve()? */
+bool lp_arch_in_mapping_call(void);
+
 /*
  * What ftrace calls at the first instruction of one of the kernel's functions, see hooks.c, and what
  * that calls with the arguments of the function, which it keeps.

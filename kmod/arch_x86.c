@@ -10,6 +10,8 @@
 #include <asm/ibt.h>
 #include <asm/linkage.h>
 #include <asm/nospec-branch.h>
+#include <asm/syscall.h>
+#include <asm/unistd.h>
 
 #include "arch.h"
 #include "compat.h"
@@ -73,6 +75,24 @@ unsigned long lp_arch_kernel_sp(const struct task_struct *task)
 unsigned long lp_arch_thread_pointer(const struct task_struct *task)
 {
 	return READ_ONCE(task->thread.fsbase);
+}
+
+/*
+ * What the kernel executes for itself, a helper for one, makes no call and has no registers yet. Calls of 32
+ * bits are taken for such, whatever they are: images are of 64.
+ */
+bool lp_arch_in_mapping_call(void)
+{
+	if (!user_mode(current_pt_regs()) || in_ia32_syscall())
+		return true;
+	switch (syscall_get_nr(current, current_pt_regs())) {
+	case __NR_mmap:
+	case __NR_execve:
+	case __NR_execveat:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /*

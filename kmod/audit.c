@@ -6,7 +6,6 @@
  */
 
 #include <linux/audit.h>
-#include <linux/pid.h>
 #include <linux/sched.h>
 
 #include "audit.h"
@@ -82,14 +81,14 @@ void lp_audit_op(const struct lp_op *op)
 	lp_audit_end(ab, -lp_refusal_errno(op->refusal));
 }
 
-/* Records that a patch was restored because another one replaced it. The target's lock is held. */
-void lp_audit_replaced(const struct lp_target *target, const struct lp_record *record)
+/* Records that a patch was restored because that of the operation replaced it. */
+void lp_audit_replaced(const struct lp_op *op, const struct lp_record *record)
 {
 	struct audit_buffer *ab = lp_audit_begin("restore", record->patch);
 
 	if (!ab)
 		return;
-	lp_audit_object(ab, pid_vnr(target->tgid), target);
+	lp_audit_object(ab, op->pid, op->target);
 	lp_audit_end(ab, 0);
 }
 

@@ -5,10 +5,9 @@
 struct lp_op;
 struct lp_patch;
 struct lp_record;
-struct lp_target;
 
 void lp_audit_op(const struct lp_op *op);
-void lp_audit_replaced(const struct lp_target *target, const struct lp_record *record);
+void lp_audit_replaced(const struct lp_op *op, const struct lp_record *record);
 void lp_audit_refusal(const char *verb, const struct lp_patch *patch, int error);
 
 #endif

@@ -11,6 +11,7 @@
  * its text), and must be: only when the text is mapped executable is the image found.
  */
 
+#include <linux/auxvec.h>
 #include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/kref.h>
@@ -23,6 +24,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "arch.h"
 #include "boot.h"
 #include "event.h"
 #include "history.h"
@@ -59,6 +61,30 @@ void lp_boot_put(struct lp_boot *boot)
 	kref_put(&boot->ref, lp_boot_free);
 }
 
+/*
+ * What gives its user rights that he has not must not run with a hole that the administrator believes
+ * closed, and what its starter does to it, limits for one, can keep a patch out.
+ */
+static bool lp_kill_privileged = true;
+module_param_named(kill_privileged, lp_kill_privileged, bool, 0644);
+MODULE_PARM_DESC(kill_privileged,
+		 "Kill set-user-ID, set-group-ID and file-capability programs that a boot entry cannot patch (default on)");
+
+/*
+ * Has current rights that who started it has not? What the kernel told the program of that at its execve() it
+ * keeps (bprm->secureexec), and whatever the program did to its ids since does not change it.
+ */
+static bool lp_boot_is_privileged(void)
+{
+	const unsigned long *auxv = current->mm->saved_auxv;
+	unsigned int i;
+
+	for (i = 0; i + 1 < AT_VECTOR_SIZE && auxv[i] != AT_NULL; i += 2)
+		if (auxv[i] == AT_SECURE)
+			return auxv[i + 1];
+	return false;
+}
+
 /* Writes down that current could not be patched, and why. */
 void lp_boot_failed(struct lp_boot *boot, const char *message)
 {
@@ -66,7 +92,11 @@ void lp_boot_failed(struct lp_boot *boot, const char *message)
 	boot->failed++;
 	strscpy(boot->message, message, sizeof(boot->message));
 	mutex_unlock(&boot->lock);
-	if (READ_ONCE(boot->flags) & LPATCH_BOOT_FLAGS_KILL)
+	/* The end of the first process is that of the machine. */
+	if (is_global_init(current))
+		return;
+	if ((READ_ONCE(boot->flags) & LPATCH_BOOT_FLAGS_KILL) ||
+	    (READ_ONCE(lp_kill_privileged) && lp_boot_is_privileged()))
 		send_sig(SIGKILL, current, 1);
 }
 
@@ -89,17 +119,21 @@ void lp_boot_outcome(struct lp_op *op)
 	lp_event(op);
 }
 
-/* Is it a mapping of the code of an image of an entry, executable or not? */
-static bool lp_boot_wants(struct vm_area_struct *vma)
+/* Is it an image of an entry? @text gets whether its code is in the mapping, executable or not. */
+static bool lp_boot_wants(struct vm_area_struct *vma, bool *text)
 {
 	const struct inode *inode = file_inode(vma->vm_file);
 	const struct lp_boot_image *image;
 	bool found = false;
 
+	*text = false;
 	rcu_read_lock();
-	hash_for_each_possible_rcu(lp_boot_images, image, node, (unsigned long)inode)
-		found |= image->inode == inode && image->text >= vma->vm_pgoff &&
-			 image->text - vma->vm_pgoff < vma_pages(vma);
+	hash_for_each_possible_rcu(lp_boot_images, image, node, (unsigned long)inode) {
+		if (image->inode != inode)
+			continue;
+		found = true;
+		*text |= image->text >= vma->vm_pgoff && image->text - vma->vm_pgoff < vma_pages(vma);
+	}
 	rcu_read_unlock();
 	return found;
 }
@@ -108,7 +142,8 @@ static bool lp_boot_wants(struct vm_area_struct *vma)
  * lp_boot_mapped() - current maps a file, or divides or joins mappings of it
  * @vma: as it is by now
  *
- * A kernel thread that does so has no start of its own.
+ * A kernel thread that does so has no start of its own. A process that divides or joins what it mapped long
+ * ago does not start.
  *
  * Context: mmap_lock of the mm held for writing; may sleep.
  */
@@ -116,15 +151,18 @@ void lp_boot_mapped(struct vm_area_struct *vma)
 {
 	struct mm_struct *mm = vma->vm_mm;
 	const struct inode *inode;
+	bool text, first;
 
-	if (!vma->vm_file || (vma->vm_flags & (VM_MAYEXEC | VM_MAYSHARE)) != VM_MAYEXEC)
+	if (!vma->vm_file || !(vma->vm_flags & VM_MAYEXEC))
 		return;
 	if (mm != current->mm || (current->flags & PF_KTHREAD))
 		return;
-	if (likely(!lp_boot_wants(vma)) || !try_module_get(THIS_MODULE))
+	if (likely(!lp_boot_wants(vma, &text)) || !try_module_get(THIS_MODULE))
 		return;
 	inode = file_inode(vma->vm_file);
-	lp_start_look_later(inode, (vma->vm_flags & VM_EXEC) && lp_history_first(mm, inode));
+	first = (vma->vm_flags & VM_EXEC) && lp_history_first(mm, inode);
+	if (lp_arch_in_mapping_call() && (text || first))
+		lp_start_look_later(inode, first);
 	module_put(THIS_MODULE);
 }
 
@@ -202,7 +240,8 @@ static struct lp_boot *lp_boot_find(const u8 *hash)
 	return NULL;
 }
 
-static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack)
+static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct lp_boot **added,
+			      struct netlink_ext_ack *extack)
 {
 	struct lp_boot *boot = lp_boot_find(patch->hash);
 
@@ -226,7 +265,8 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_
 	__module_get(THIS_MODULE);
 	list_add_tail(&boot->node, &lp_boots);
 	lp_boot_watch(boot);
-	WRITE_ONCE(boot->since, lp_history_begin());
+	kref_get(&boot->ref);
+	*added = boot;
 	return 0;
 }
 
@@ -243,6 +283,7 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct netlink_
  */
 int lp_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack)
 {
+	struct lp_boot *added = NULL;
 	int ret;
 
 	if (!lp_boot_on) {
@@ -251,8 +292,13 @@ int lp_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extac
 		return -EOPNOTSUPP;
 	}
 	mutex_lock(&lp_boot_lock);
-	ret = lp_boot_add_locked(patch, flags, extack);
+	ret = lp_boot_add_locked(patch, flags, &added, extack);
 	mutex_unlock(&lp_boot_lock);
+	if (added) {
+		/* The marks before this. Partner: lp_start_fresh(). */
+		smp_store_release(&added->since, lp_history_begin());
+		lp_boot_put(added);
+	}
 	return ret;
 }
 
@@ -272,6 +318,8 @@ int lp_boot_remove(const u8 *hash)
 		list_del(&boot->node);
 		WRITE_ONCE(boot->removed, true);
 		lp_boot_unwatch(boot);
+		if (list_empty(&lp_boots))
+			lp_history_forget();
 	}
 	mutex_unlock(&lp_boot_lock);
 	if (!boot)

@@ -113,6 +113,13 @@ static inline void lp_ftrace_unregister(struct ftrace_ops *ops, unsigned long tr
 #define LP_CALL_DEPTH_ACCOUNT	""
 #endif
 
+/* Since 6.18: what the tracepoint task_newtask has of clone(); under kCFI a probe must have the very type. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
+#define lp_clone_flags_t unsigned long
+#else
+#define lp_clone_flags_t u64
+#endif
+
 /* Commit 590d356aa433 ("mm: update shmem_[kernel]_file_*() functions to use vma_flags_t"), 7.0. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 0, 0)
 #define LP_SHMEM_NORESERVE	VM_NORESERVE

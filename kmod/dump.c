@@ -7,7 +7,6 @@
 
 #include "boot.h"
 #include "gate.h"
-#include "lineage.h"
 #include "netlink.h"
 #include "nl_gen.h"
 #include "patch.h"
@@ -27,13 +26,20 @@ int lpatch_nl_status_get_start(struct netlink_callback *cb)
 	return lp_dump_start(cb);
 }
 
-/*
- * cb->args[0] and [1]: the ids of the target and the record that the last message ended with;
- * records may come and go between two messages.
+/* How often all messages of a dump wait for memory to look at, LP_LOOK_PAUSE jiffies each. */
+#define LP_DUMP_TRIES 20
+
+/**
+ * struct lp_dump - one message of a dump
+ * @skb: the message
+ * @cb: of all; of a status args[0] and [1] are the ids of the target and the record that the last message
+ *	ended with, for records may come and go between two, and [2] is how many of LP_DUMP_TRIES were used
+ * @tries: how many are left
  */
 struct lp_dump {
 	struct sk_buff *skb;
 	struct netlink_callback *cb;
+	unsigned int tries;
 };
 
 static void *lp_dump_head(const struct lp_dump *dump, u8 cmd)
@@ -42,19 +48,18 @@ static void *lp_dump_head(const struct lp_dump *dump, u8 cmd)
 			   &lp_family, NLM_F_MULTI, cmd);
 }
 
-static int lp_dump_record(struct lp_target *target, struct lp_record *record, void *arg)
+static int lp_dump_record(struct lp_target *target, struct lp_record *record, bool locked, void *arg)
 {
 	struct lp_dump *dump = arg;
-	void *head;
-
 	long *last = dump->cb->args;
+	void *head;
 
 	if ((long)target->id < last[0] || ((long)target->id == last[0] && (long)record->id <= last[1]))
 		return 0;
 	head = lp_dump_head(dump, LPATCH_CMD_STATUS_GET);
 	if (!head)
 		return -EMSGSIZE;
-	if (lp_report_record(dump->skb, target, record, LP_CLIENT)) {
+	if (lp_report_record(dump->skb, target, record, LP_CLIENT, locked ? &dump->tries : NULL)) {
 		genlmsg_cancel(dump->skb, head);
 		return -EMSGSIZE;
 	}
@@ -66,19 +71,10 @@ static int lp_dump_record(struct lp_target *target, struct lp_record *record, vo
 
 int lpatch_nl_status_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
-	struct lp_dump dump = { .skb = skb, .cb = cb };
+	struct lp_dump dump = { .skb = skb, .cb = cb, .tries = LP_DUMP_TRIES - cb->args[2] };
 
-	if (!cb->args[0]) {
-		lp_lineage_purge();
-		/* Of a fork that is under way there is nothing to say yet. */
-		if (lp_lineage_find() == -ENOMEM) {
-			NL_SET_ERR_MSG(cb->extack,
-				       "there is no memory for the records of processes that inherited a patch");
-			return -ENOMEM;
-		}
-	}
-	if (lp_records_each(lp_dump_record, &dump) == -EINTR)
-		return -EINTR;
+	lp_records_each(cb->args[0], lp_dump_record, &dump);
+	cb->args[2] = LP_DUMP_TRIES - dump.tries;
 	return skb->len;
 }
 

@@ -38,20 +38,20 @@ static void lp_event_send(struct sk_buff *skb, void *head, int ret)
 }
 
 /* Tells of a patch that another one replaced. */
-static int lp_notify_replaced(struct lp_target *target, struct lp_record *record, void *arg)
+static void lp_event_replaced(const struct lp_op *op, struct lp_record *record)
 {
-	const struct lp_op *op = arg;
 	struct sk_buff *skb;
 	void *head;
+	int ret;
 
-	if (record->state != LPATCH_STATE_RESTORED || record->since != op->since)
-		return 0;
-	lp_audit_replaced(target, record);
+	lp_audit_replaced(op, record);
 	skb = lp_event_new(&head);
-	if (skb)
-		lp_event_send(skb, head,
-			      lp_report_record(skb, target, record, LP_LISTENERS));
-	return 0;
+	if (!skb)
+		return;
+	mutex_lock(&lp_targets_lock); /* it covers the name */
+	ret = lp_report_record(skb, op->target, record, LP_LISTENERS, NULL);
+	mutex_unlock(&lp_targets_lock);
+	lp_event_send(skb, head, ret);
 }
 
 /* Tells the group of what was done or refused. */
@@ -59,6 +59,7 @@ void lp_event(struct lp_op *op)
 {
 	struct sk_buff *skb;
 	void *head;
+	u32 i;
 
 	if ((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && op->refusal == LPATCH_REFUSAL_NONE)
 		return;
@@ -69,6 +70,6 @@ void lp_event(struct lp_op *op)
 	skb = lp_event_new(&head);
 	if (skb)
 		lp_event_send(skb, head, lp_report_op(skb, op, LP_LISTENERS));
-	if (op->refusal == LPATCH_REFUSAL_NONE && (op->flags & LPATCH_OP_FLAGS_REPLACE))
-		lp_target_each(op->target, lp_notify_replaced, op);
+	for (i = 0; i < op->nr_replaced; i++)
+		lp_event_replaced(op, op->replaced[i]);
 }

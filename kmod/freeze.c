@@ -28,31 +28,20 @@
  * before the commit ends the freeze itself.
  */
 
-#include <linux/hashtable.h>
-#include <linux/jiffies.h>
 #include <linux/ktime.h>
 #include <linux/mm_types.h>
 #include <linux/rcupdate.h>
-#include <linux/refcount.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
-#include <linux/swait.h>
-#include <linux/tracepoint.h>
 
 #include "compat.h"
 #include "freeze.h"
 #include "gate.h"
 #include "round.h"
 #include "trace.h"
-
-/*
- * How long a held thread spins before it sleeps, unless somebody else wants its CPU: longer than a
- * usual window, of hundreds of threads too. What sleeps has to be woken at the end, by the window,
- * which a thread that has just gone to sleep makes a third longer.
- */
-#define LP_SPIN_NS (250 * NSEC_PER_USEC)
+#include "window.h"
 
 /* Threads that may be created while a target is prepared, beyond as many as it has. */
 #define LP_SPARE_GATES 64
@@ -60,140 +49,8 @@
 /* How long a window keeps others off its CPU that want it. */
 #define LP_ATOMIC_NS (500 * NSEC_PER_USEC)
 
-enum lp_window_state {
-	LP_OPEN,	/* nobody is held */
-	LP_FREEZING,	/* held until the end, the deadline, or the commit */
-	LP_COMMITTED,	/* held until the end */
-	LP_EXPIRED,	/* the deadline passed first */
-};
-
-/**
- * struct lp_window - what gates and newtask see of a freeze
- * @node: in the hash by mm, from prepare to finish; lp_gate_lock, and read under RCU
- * @rcu: to be freed by
- * @refs: the freeze, and each thread that is held
- * @mm: whose threads are held; compared only
- * @freeze: to list threads in; lp_gate_lock; only while in the hash
- * @state: leaves LP_FREEZING by compare-and-exchange, so that either the freezer commits or a thread
- *	   expires it, never both
- * @deadline: ktime ns; written before LP_FREEZING is
- * @wait: of threads that are held, raw: they are woken with preemption disabled
- */
-struct lp_window {
-	struct hlist_node node;
-	struct rcu_head rcu;
-	refcount_t refs;
-	const struct mm_struct *mm;
-	struct lp_freeze *freeze;
-	atomic_t state;
-	u64 deadline;
-	struct swait_queue_head wait;
-};
-
-static DEFINE_HASHTABLE(lp_windows, 8);
-
 /* Freezes between prepare and finish. It lets newtask return at once in the usual case. */
 static atomic_t lp_nr_freezes = ATOMIC_INIT(0);
-
-static struct tracepoint *lp_newtask;
-
-/* Under RCU or lp_gate_lock. */
-static struct lp_window *lp_window_find(const struct mm_struct *mm)
-{
-	struct lp_window *w;
-
-	hash_for_each_possible_rcu(lp_windows, w, node, (unsigned long)mm,
-				   lockdep_is_held(&lp_gate_lock))
-		if (w->mm == mm)
-			return w;
-	return NULL;
-}
-
-static bool lp_window_holds(const struct lp_window *w)
-{
-	/* Pairs with the release in lp_freeze_begin(): then the deadline is of this window. */
-	int state = atomic_read_acquire(&w->state);
-
-	return state == LP_FREEZING || state == LP_COMMITTED;
-}
-
-/* Returns the window that holds the threads of @mm, with a reference, or NULL. */
-static struct lp_window *lp_window_get(const struct mm_struct *mm)
-{
-	struct lp_window *w;
-
-	rcu_read_lock();
-	w = lp_window_find(mm);
-	if (w && (!lp_window_holds(w) || !refcount_inc_not_zero(&w->refs)))
-		w = NULL;
-	rcu_read_unlock();
-	return w;
-}
-
-static void lp_window_put(struct lp_window *w)
-{
-	if (refcount_dec_and_test(&w->refs))
-		kfree_rcu(w, rcu);
-}
-
-static void lp_window_expire(struct lp_window *w)
-{
-	if (atomic_cmpxchg(&w->state, LP_FREEZING, LP_EXPIRED) == LP_FREEZING)
-		swake_up_all(&w->wait);
-}
-
-static void lp_window_sleep(struct lp_window *w)
-{
-	DECLARE_SWAITQUEUE(wait);
-
-	/* Killable: SIGKILL of a frozen process works at once. */
-	while (lp_window_holds(w) && !fatal_signal_pending(current)) {
-		u64 deadline = READ_ONCE(w->deadline);
-		u64 now = ktime_get_ns();
-		long left = 1; /* once committed, a jiffy at a time */
-
-		if (now < deadline)
-			left += nsecs_to_jiffies(deadline - now);
-		else
-			lp_window_expire(w);
-		prepare_to_swait_exclusive(&w->wait, &wait, TASK_KILLABLE);
-		if (lp_window_holds(w) && !fatal_signal_pending(current))
-			schedule_timeout(left);
-		finish_swait(&w->wait, &wait);
-	}
-}
-
-/**
- * lp_freeze_hold() - the part of a gate that stops the thread
- * @gate: the gate of current
- *
- * Returns at once when the thread's mm is not frozen (any more), and for a thread that is exiting:
- * it does not come back to user mode, and others may wait for its end.
- */
-void lp_freeze_hold(struct lp_gate *gate)
-{
-	struct mm_struct *mm = current->mm;
-	struct lp_window *w;
-	u64 now;
-
-	if ((current->flags & PF_EXITING) || !mm)
-		return;
-	w = lp_window_get(mm);
-	if (!w)
-		return;
-	now = ktime_get_ns();
-	WRITE_ONCE(gate->held_at, now);
-	/*
-	 * Everything that this thread wrote to its registers and stack is visible to who sees held:
-	 * lp_thread_held().
-	 */
-	smp_store_release(&gate->held, true);
-	while (lp_window_holds(w) && !need_resched() && ktime_get_ns() - now < LP_SPIN_NS)
-		cpu_relax();
-	lp_window_sleep(w);
-	WRITE_ONCE(gate->held, false);
-	lp_window_put(w);
-}
 
 /* Lists @task unless it is. Returns its gate, or NULL if there is no spare one. */
 static struct lp_gate *lp_freeze_list(struct lp_freeze *f, struct task_struct *task)
@@ -226,11 +83,13 @@ static bool lp_enters_user_mode(const struct task_struct *task)
 	return !(READ_ONCE(task->flags) & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER | PF_EXITING));
 }
 
-/*
- * Called in copy_process() after the child is on the list of threads and before it runs for the
- * first time, with preemption disabled.
+/**
+ * lp_freeze_born() - a task was born
+ * @task: on the list of tasks, and has not run yet
+ *
+ * Context: preemption disabled.
  */
-static void lp_newtask_probe(void *unused, struct task_struct *task, unsigned long clone_flags)
+void lp_freeze_born(struct task_struct *task)
 {
 	struct lp_gate *gate;
 	struct lp_window *w;
@@ -259,37 +118,11 @@ static void lp_newtask_probe(void *unused, struct task_struct *task, unsigned lo
 	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
 }
 
-static void lp_find_newtask(struct tracepoint *tp, void *unused)
-{
-	if (!strcmp(tp->name, "task_newtask"))
-		lp_newtask = tp;
-}
-
-int __init lp_freeze_init(void)
-{
-	for_each_kernel_tracepoint(lp_find_newtask, NULL);
-	if (!lp_newtask) {
-		pr_err("lpatch: this kernel has no tracepoint task_newtask; it needs CONFIG_TRACEPOINTS=y\n");
-		return -ENOENT;
-	}
-	return tracepoint_probe_register(lp_newtask, lp_newtask_probe, NULL);
-}
-
-void lp_freeze_exit(void)
-{
-	tracepoint_probe_unregister(lp_newtask, lp_newtask_probe, NULL);
-	tracepoint_synchronize_unregister();
-}
-
 static int lp_freeze_alloc(struct lp_freeze *f, unsigned int threads)
 {
-	f->window = kzalloc(sizeof(*f->window), GFP_KERNEL_ACCOUNT);
+	f->window = lp_window_new(f->mm, f);
 	if (!f->window)
 		return -ENOMEM;
-	refcount_set(&f->window->refs, 1);
-	f->window->mm = f->mm;
-	f->window->freeze = f;
-	init_swait_queue_head(&f->window->wait);
 	f->max = 3 * threads + LP_SPARE_GATES;
 	f->threads = kvmalloc_array(f->max, sizeof(*f->threads), GFP_KERNEL_ACCOUNT);
 	f->spare = kvmalloc_array(f->max, sizeof(*f->spare), GFP_KERNEL_ACCOUNT);
@@ -353,10 +186,10 @@ int lp_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm)
 	if (ret)
 		return ret;
 	raw_spin_lock_irqsave(&lp_gate_lock, flags);
-	hash_add_rcu(lp_windows, &f->window->node, (unsigned long)mm);
+	lp_window_add(f->window);
 	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
 	atomic_inc(&lp_nr_freezes);
-	smp_mb(); /* see lp_newtask_probe() */
+	smp_mb(); /* see lp_freeze_born() */
 	lp_freeze_walk(f);
 	return READ_ONCE(f->exhausted) ? -EAGAIN : 0;
 }
@@ -369,7 +202,7 @@ void lp_freeze_finish(struct lp_freeze *f)
 
 	if (f->window && !hlist_unhashed(&f->window->node)) {
 		raw_spin_lock_irqsave(&lp_gate_lock, flags);
-		hash_del_rcu(&f->window->node);
+		lp_window_del(f->window);
 		for (i = 0; i < f->nr; i++)
 			if (f->threads[i].gate->freeze == f)
 				f->threads[i].gate->freeze = NULL;
@@ -483,9 +316,8 @@ int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
 		return 0;
 	for (i = 0; i < lp_freeze_nr(f); i++)
 		WRITE_ONCE(f->threads[i].gate->held_at, 0);
-	WRITE_ONCE(w->deadline, f->deadline);
-	atomic_set_release(&w->state, LP_FREEZING); /* see lp_window_holds() */
-	smp_mb(); /* see lp_gate_run(), lp_freeze_queue() and lp_newtask_probe() */
+	/* A full barrier: see lp_gate_run(), lp_freeze_queue() and lp_freeze_born(). */
+	lp_window_open(w, f->deadline);
 	if (!lp_freeze_has_spare(f))
 		return -EAGAIN;
 	/* Those that run come last: what they get done until then they do unhindered. */
@@ -528,8 +360,10 @@ bool lp_freeze_commit(struct lp_freeze *f)
 {
 	if (!f->window)
 		return true; /* nobody waits */
-	return ktime_get_ns() < f->deadline &&
-	       atomic_cmpxchg(&f->window->state, LP_FREEZING, LP_COMMITTED) == LP_FREEZING;
+	/* A child that has no gate may run: lp_freeze_begin() has made sure that there are enough. */
+	if (WARN_ON_ONCE(READ_ONCE(f->exhausted)))
+		return false;
+	return ktime_get_ns() < f->deadline && lp_window_commit(f->window);
 }
 
 static u64 lp_longest_hold(const struct lp_freeze *f, u64 released)
@@ -557,10 +391,8 @@ void lp_freeze_end(struct lp_freeze *f, bool written)
 {
 	if (written)
 		lp_round_sync(f->mm);
-	if (f->window) {
-		atomic_set(&f->window->state, LP_OPEN);
-		swake_up_all(&f->window->wait);
-	}
+	if (f->window)
+		lp_window_close(f->window);
 	lp_freeze_lap(f, &f->times.release);
 	if (!f->window)
 		return; /* nobody was stopped */

@@ -80,9 +80,7 @@ struct lp_freeze {
 	struct lp_times times;
 };
 
-int lp_freeze_init(void);
-void lp_freeze_exit(void);
-void lp_freeze_hold(struct lp_gate *gate);
+void lp_freeze_born(struct task_struct *task);
 
 int lp_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm);
 void lp_freeze_finish(struct lp_freeze *f);

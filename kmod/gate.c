@@ -17,8 +17,8 @@
 
 #include "arch.h"
 #include "compat.h"
-#include "freeze.h"
 #include "gate.h"
+#include "window.h"
 
 #define LP_GATE_HASH_BITS 10
 
@@ -29,20 +29,12 @@ static struct kmem_cache *lp_gate_cache;
 
 int __init lp_gate_init(void)
 {
-	int ret;
-
-	lp_gate_cache = KMEM_CACHE(lp_gate, 0);
-	if (!lp_gate_cache)
-		return -ENOMEM;
-	ret = lp_freeze_init();
-	if (ret)
-		kmem_cache_destroy(lp_gate_cache);
-	return ret;
+	lp_gate_cache = KMEM_CACHE(lp_gate, SLAB_ACCOUNT);
+	return lp_gate_cache ? 0 : -ENOMEM;
 }
 
 void lp_gate_exit(void)
 {
-	lp_freeze_exit();
 	synchronize_rcu_tasks();
 	kmem_cache_destroy(lp_gate_cache);
 }
@@ -111,13 +103,13 @@ static void lp_gate_run(struct callback_head *work)
 	struct lp_gate *gate = container_of(work, struct lp_gate, work);
 
 	/*
-	 * A full barrier between this and the look at the freeze in lp_freeze_hold(). Partner:
-	 * smp_mb() in lp_freeze_begin(), between marking the mm frozen and the exchange in
+	 * A full barrier between this and the look at the freeze in lp_window_wait(). Partner:
+	 * the barrier in lp_window_open(), between marking the mm frozen and the exchange in
 	 * lp_gate_queue(). So either the freezer finds queued == 0 and queues the gate again, or
 	 * the thread finds its mm frozen.
 	 */
 	atomic_xchg(&gate->queued, 0);
-	lp_freeze_hold(gate);
+	lp_window_wait(gate);
 	/*
 	 * SYSRET does not serialize: without this the thread might execute bytes that it fetched
 	 * before the write.

@@ -9,12 +9,15 @@
  * that is older than the youngest boot entry, of which nobody knows what it had before. A fork copies the
  * marks with the memory, and they end with it.
  *
- * A mapping that was made executable by mprotect() only is not noticed; who does that to an image and
- * then maps it once more is on his own.
+ * A mapping that was made executable by mprotect() is noticed only when it is divided or joined; who does
+ * that to an image and then maps it once more is on his own. So is who maps an image over code that is
+ * running, or has another thread run what is being mapped.
  */
 
 #include <linux/hashtable.h>
 #include <linux/mm_types.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
@@ -47,9 +50,10 @@ struct lp_mark {
 
 /* Covers the hash, which is read under RCU. */
 static DEFINE_SPINLOCK(lp_marks_lock);
-static DEFINE_HASHTABLE(lp_marks, 10);
+static DEFINE_HASHTABLE(lp_marks, 12);
 
-/* Grows with each boot entry. */
+/* Grows with each boot entry; one at a time. */
+static DEFINE_MUTEX(lp_age_lock);
 static u64 lp_age;
 
 static void lp_mark_add(struct lp_mark *mark, const struct mm_struct *mm, const struct inode *inode,
@@ -62,11 +66,11 @@ static void lp_mark_add(struct lp_mark *mark, const struct mm_struct *mm, const 
 	hash_add_rcu(lp_marks, &mark->node, (unsigned long)mm);
 }
 
-/* The marks of @mm, by a walk under RCU or lp_marks_lock. */
-#define lp_for_each_mark(mark, mm_)						\
-	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)(mm_),	\
-				   lockdep_is_held(&lp_marks_lock))		\
-		if ((mark)->mm == (mm_))
+static void lp_mark_drop(struct lp_mark *mark)
+{
+	hash_del_rcu(&mark->node);
+	kfree_rcu(mark, rcu);
+}
 
 static unsigned int lp_marks_count(const struct mm_struct *mm)
 {
@@ -74,8 +78,8 @@ static unsigned int lp_marks_count(const struct mm_struct *mm)
 	unsigned int nr = 0;
 
 	rcu_read_lock();
-	lp_for_each_mark(mark, mm)
-		nr++;
+	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)mm, lockdep_is_held(&lp_marks_lock))
+		nr += mark->mm == mm;
 	rcu_read_unlock();
 	return nr;
 }
@@ -96,8 +100,8 @@ bool lp_history_first(const struct mm_struct *mm, const struct inode *inode)
 	bool found = false;
 
 	rcu_read_lock();
-	lp_for_each_mark(mark, mm)
-		found |= mark->inode == inode;
+	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)mm, lockdep_is_held(&lp_marks_lock))
+		found |= mark->mm == mm && mark->inode == inode;
 	rcu_read_unlock();
 	if (found)
 		return false;
@@ -119,8 +123,8 @@ bool lp_history_is_known(const struct mm_struct *mm, u64 since)
 	bool known = since;
 
 	rcu_read_lock();
-	lp_for_each_mark(mark, mm)
-		known &= mark->inode || mark->age > since;
+	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)mm, lockdep_is_held(&lp_marks_lock))
+		known &= mark->mm != mm || mark->inode || mark->age > since;
 	rcu_read_unlock();
 	return known;
 }
@@ -144,7 +148,7 @@ static void lp_marks_alloc(struct hlist_head *list, unsigned int nr)
 	}
 }
 
-static void __init lp_marks_free(struct hlist_head *list)
+static void lp_marks_free(struct hlist_head *list)
 {
 	struct lp_mark *mark;
 
@@ -152,44 +156,81 @@ static void __init lp_marks_free(struct hlist_head *list)
 		kfree(mark);
 }
 
+/* Return: false if @old has more marks than @list has memory for. */
+static bool lp_marks_copy(const struct mm_struct *old, const struct mm_struct *new, struct hlist_head *list)
+{
+	unsigned int nr = lp_marks_count(old);
+	const struct lp_mark *mark;
+	struct lp_mark *first;
+
+	lockdep_assert_held(&lp_marks_lock);
+	hlist_for_each_entry(first, list, node)
+		nr -= !!nr;
+	if (nr)
+		return false;
+	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)old, lockdep_is_held(&lp_marks_lock))
+		if (mark->mm == old)
+			lp_mark_add(lp_mark_pop(list), new, mark->inode, mark->age);
+	return true;
+}
+
 /**
  * lp_history_copied() - a fork copies memory
- * @old: with its mmap_lock held for writing, so its marks stay what they are
+ * @old: with its mmap_lock held for writing, so it maps nothing meanwhile
  * @new: the copy, which nobody else knows
  *
  * Context: process; may sleep.
  */
 void lp_history_copied(const struct mm_struct *old, const struct mm_struct *new)
 {
-	unsigned int nr = lp_marks_count(old);
-	const struct lp_mark *mark;
 	HLIST_HEAD(list);
+	bool done;
 
-	if (likely(!nr))
+	/* If the module is going there is no entry, and never will be. */
+	if (likely(!lp_marks_count(old)) || !try_module_get(THIS_MODULE))
 		return;
-	lp_marks_alloc(&list, nr);
-	spin_lock(&lp_marks_lock);
-	lp_for_each_mark(mark, old)
-		lp_mark_add(lp_mark_pop(&list), new, mark->inode, mark->age);
-	spin_unlock(&lp_marks_lock);
+	do {
+		lp_marks_alloc(&list, lp_marks_count(old));
+		spin_lock(&lp_marks_lock);
+		done = lp_marks_copy(old, new, &list); /* lp_history_begin() may have added one */
+		spin_unlock(&lp_marks_lock);
+	} while (!done);
+	lp_marks_free(&list);
+	module_put(THIS_MODULE);
 }
 
-/* An mm has ended. Context: any that may take a spinlock. */
-void lp_history_ended(const struct mm_struct *mm)
+/* Drops the marks of @mm, or all. */
+static void lp_marks_drop(const struct mm_struct *mm)
 {
 	struct hlist_node *next;
 	struct lp_mark *mark;
+	unsigned int bucket;
 
-	if (likely(!lp_marks_count(mm)))
-		return;
 	spin_lock(&lp_marks_lock);
-	hash_for_each_possible_safe(lp_marks, mark, next, node, (unsigned long)mm) {
-		if (mark->mm != mm)
-			continue;
-		hash_del_rcu(&mark->node);
-		kfree_rcu(mark, rcu);
+	if (mm) {
+		hash_for_each_possible_safe(lp_marks, mark, next, node, (unsigned long)mm)
+			if (mark->mm == mm)
+				lp_mark_drop(mark);
+	} else {
+		hash_for_each_safe(lp_marks, bucket, next, mark, node)
+			lp_mark_drop(mark);
 	}
 	spin_unlock(&lp_marks_lock);
+}
+
+/* An mm has ended. Context: process. */
+void lp_history_ended(const struct mm_struct *mm)
+{
+	if (likely(!lp_marks_count(mm)) || !try_module_get(THIS_MODULE))
+		return;
+	lp_marks_drop(mm);
+	module_put(THIS_MODULE);
+}
+
+/* There is no boot entry any more, and one to come will begin anew. */
+void lp_history_forget(void)
+{
+	lp_marks_drop(NULL);
 }
 
 /* Notes that an mm exists. Return: false if there is no memory left in @list. lp_marks_lock held. */
@@ -197,10 +238,9 @@ static bool lp_mark_old(const struct mm_struct *mm, struct hlist_head *list)
 {
 	struct lp_mark *mark;
 
-	lp_for_each_mark(mark, mm) {
-		if (!mark->inode)
+	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)mm, lockdep_is_held(&lp_marks_lock))
+		if (mark->mm == mm && !mark->inode)
 			return true;
-	}
 	mark = lp_mark_pop(list);
 	if (mark)
 		lp_mark_add(mark, mm, NULL, lp_age);
@@ -247,30 +287,20 @@ static unsigned int lp_count_processes(void)
  * one that is younger: what it can do with that is have an image patched that it had mapped, and is just
  * mapping again.
  *
- * Context: one at a time; the images are watched by now.
+ * Context: process; the images are watched by now.
  * Return: a number for lp_history_is_known().
  */
 u64 lp_history_begin(void)
 {
 	HLIST_HEAD(list);
+	u64 age;
 
-	lp_age++;
+	mutex_lock(&lp_age_lock);
+	age = ++lp_age;
 	do {
 		lp_marks_alloc(&list, lp_count_processes() + LP_MARKS_SLACK);
 	} while (!lp_marks_walk(&list));
 	lp_marks_free(&list);
-	return lp_age;
-}
-
-/* The hooks are gone. */
-void lp_history_exit(void)
-{
-	struct hlist_node *next;
-	struct lp_mark *mark;
-	unsigned int bucket;
-
-	hash_for_each_safe(lp_marks, bucket, next, mark, node) {
-		hash_del(&mark->node);
-		kfree(mark);
-	}
+	mutex_unlock(&lp_age_lock);
+	return age;
 }

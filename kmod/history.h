@@ -12,6 +12,6 @@ bool lp_history_is_known(const struct mm_struct *mm, u64 since);
 bool lp_history_first(const struct mm_struct *mm, const struct inode *inode);
 void lp_history_copied(const struct mm_struct *old, const struct mm_struct *new);
 void lp_history_ended(const struct mm_struct *mm);
-void lp_history_exit(void);
+void lp_history_forget(void);
 
 #endif

@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How lpatch learns what happens to memory. The kernel makes three calls of its own uprobes that say
- * all that is needed, and none of them walks or waits:
+ * How lpatch learns what happens to memory and tasks. The kernel makes three calls of its own uprobes
+ * that say all that is needed of memory, and none of them walks or waits:
  *
  *   uprobe_mmap(vma)		a file becomes memory	mmap_region(), vma_complete()
  *   uprobe_dup_mmap(old, new)	an mm is copied		dup_mmap()
  *   uprobe_clear_state(mm)	an mm has ended		__mmput()
  *
- * In the kernel's tree each would have a call of lpatch beside it:
+ * In the kernel's tree lp_hook_mmap(), lp_hook_copy() and lp_hook_end() would be called beside them, and
+ * lp_hook_born() at the end of copy_process().
  *
- *   lp_boot_mapped(vma);
- *   lp_history_copied(old, new);
- *   lp_history_ended(mm);
- *
- * A module has ftrace call them from the first instruction of each of the three instead, by a
+ * A module has ftrace call the three from the first instruction of each of those functions instead, by a
  * trampoline (register_ftrace_direct(), as BPF's fentry programs and the kernel's samples/ftrace): that
- * is a plain call in the context of the caller, which may sleep. A kprobe's handler may not.
+ * is a plain call in the context of the caller, which may sleep. A kprobe's handler may not. For tasks
+ * there is a tracepoint.
  *
  * Being called is no reference on the module. Whoever may sleep takes one for as long, and what runs
  * before and after that is over when ftrace's unregistering returns: it waits for all tasks to have
@@ -27,12 +25,15 @@
 #include <linux/module.h>
 #include <linux/printk.h>
 #include <linux/string.h>
+#include <linux/tracepoint.h>
 
 #include "arch.h"
 #include "boot.h"
 #include "compat.h"
+#include "freeze.h"
 #include "history.h"
 #include "hooks.h"
+#include "lineage.h"
 
 /**
  * struct lp_hook - one of them
@@ -62,12 +63,73 @@ void lp_hook_mmap(struct vm_area_struct *vma)
 void lp_hook_copy(struct mm_struct *old, struct mm_struct *new)
 {
 	lp_history_copied(old, new);
+	lp_lineage_copied(old, new);
 }
 
 /* Nobody uses @mm any more. No lock held. */
 void lp_hook_end(struct mm_struct *mm)
 {
 	lp_history_ended(mm);
+	lp_lineage_ended(mm);
+}
+
+/* @task is on the list of tasks, and has not run yet. Preemption disabled. */
+static void lp_hook_born(void *unused, struct task_struct *task, lp_clone_flags_t clone_flags)
+{
+	lp_freeze_born(task);
+	lp_lineage_born(task);
+}
+
+static struct tracepoint *lp_newtask;
+
+static void lp_find_newtask(struct tracepoint *tp, void *unused)
+{
+	if (!strcmp(tp->name, "task_newtask"))
+		lp_newtask = tp;
+}
+
+static int __init lp_hook_tasks(void)
+{
+	for_each_kernel_tracepoint(lp_find_newtask, NULL);
+	if (!lp_newtask) {
+		pr_err("lpatch: this kernel has no tracepoint task_newtask; it needs CONFIG_TRACEPOINTS=y\n");
+		return -ENOENT;
+	}
+	return tracepoint_probe_register(lp_newtask, lp_hook_born, NULL);
+}
+
+static void lp_unhook_tasks(void)
+{
+	tracepoint_probe_unregister(lp_newtask, lp_hook_born, NULL);
+	tracepoint_synchronize_unregister();
+}
+
+static void lp_hook_nothing(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+			    struct ftrace_regs *fregs)
+{
+}
+
+/* Does ftrace call anything? Where the sysctl kernel.ftrace_enabled is 0 it takes who registers, and does not. */
+static int __init lp_hooks_check(void)
+{
+	struct lp_hook *hook = &lp_hooks[0];
+	int ret;
+
+	hook->ops.func = lp_hook_nothing;
+	hook->ops.flags = FTRACE_OPS_FL_PERMANENT;
+	ret = ftrace_set_filter(&hook->ops, hook->name, strlen(hook->name), 1);
+	if (!ret)
+		ret = register_ftrace_function(&hook->ops);
+	if (!ret)
+		unregister_ftrace_function(&hook->ops);
+	ftrace_free_filter(&hook->ops);
+	memset(&hook->ops, 0, sizeof(hook->ops));
+	if (ret == -EBUSY)
+		pr_err("lpatch: ftrace is off; switch it on (sysctl kernel.ftrace_enabled=1) and load lpatch again\n");
+	else if (ret)
+		pr_err("lpatch: this kernel does not let lpatch be called by %s (error %d); it needs CONFIG_UPROBES=y and CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y\n",
+		       hook->name, ret);
+	return ret;
 }
 
 static int __init lp_hook_add(struct lp_hook *hook)
@@ -104,10 +166,14 @@ int __init lp_hooks_init(void)
 	unsigned int i;
 	int ret;
 
+	ret = lp_hooks_check() ?: lp_hook_tasks();
+	if (ret)
+		return ret;
 	for (i = 0; i < ARRAY_SIZE(lp_hooks); i++) {
 		ret = lp_hook_add(&lp_hooks[i]);
 		if (ret) {
 			lp_hooks_remove(i);
+			lp_unhook_tasks();
 			return ret;
 		}
 	}
@@ -117,4 +183,5 @@ int __init lp_hooks_init(void)
 void lp_hooks_exit(void)
 {
 	lp_hooks_remove(ARRAY_SIZE(lp_hooks));
+	lp_unhook_tasks();
 }

@@ -65,7 +65,7 @@ const struct lp_record *lp_layer_owner(const struct lp_target *target, unsigned 
 	list_for_each_entry(record, &target->records, node) {
 		const struct lp_site *site = lp_layer_site(record, addr);
 
-		if (record->ended || !site || site->len != len ||
+		if (!site || site->len != len ||
 		    !lp_layer_bytes(record, site, bytes) || memcmp(bytes, found, len))
 			continue;
 		if (!owner || record->order > owner->order)
@@ -115,7 +115,7 @@ unsigned int lp_layer_nr(const struct lp_target *target, const struct lp_record 
 	unsigned int nr = 0;
 
 	list_for_each_entry(other, &target->records, node)
-		nr += !other->ended && other->state == LPATCH_STATE_APPLIED &&
+		nr += other->state == LPATCH_STATE_APPLIED &&
 		      other->order <= record->order;
 	return nr;
 }

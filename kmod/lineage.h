@@ -2,12 +2,11 @@
 #ifndef LPATCH_LINEAGE_H
 #define LPATCH_LINEAGE_H
 
-struct lp_record;
+struct mm_struct;
+struct task_struct;
 
-int lp_lineage_init(void);
-void lp_lineage_exit(void);
-int lp_lineage_find(void);
-void lp_lineage_purge(void);
-void lp_record_end(struct lp_record *record);
+void lp_lineage_copied(struct mm_struct *old, struct mm_struct *new);
+void lp_lineage_born(struct task_struct *task);
+void lp_lineage_ended(struct mm_struct *mm);
 
 #endif

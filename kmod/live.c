@@ -47,6 +47,35 @@ static bool lp_live_is_segment(struct mm_struct *mm, const struct lp_record *rec
 }
 
 /**
+ * lp_live_is_in_patch() - are bytes of a patch where it was loaded still what was mapped there?
+ * @mm: the target
+ * @patch: the patch
+ * @base: where it was loaded
+ * @addr: of the first byte
+ * @len: how many
+ *
+ * Context: mmap_lock held.
+ */
+bool lp_live_is_in_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
+			 unsigned long addr, size_t len)
+{
+	const struct inode *inode = d_real_inode(patch->file->f_path.dentry);
+	u64 vaddr = addr - base;
+	u32 i;
+
+	for (i = 0; i < patch->nr_segments; i++) {
+		const struct lp_segment *segment = &patch->segments[i];
+		u64 offset = segment->offset + vaddr - segment->vaddr;
+
+		if (vaddr < segment->vaddr || vaddr + len - segment->vaddr > segment->size)
+			continue;
+		return lp_vma_of(mm, addr, inode, offset) &&
+		       lp_vma_of(mm, addr + len - 1, inode, offset + len - 1);
+	}
+	return false;
+}
+
+/**
  * lp_live_is_patch() - is the whole patch still mapped where it was loaded?
  * @mm: the target
  * @record: of the patch
@@ -64,34 +93,19 @@ bool lp_live_is_patch(struct mm_struct *mm, const struct lp_record *record)
 }
 
 /**
- * lp_live_is_uncopied() - can it be that a fork copied a part of the patch only?
+ * lp_live_is_partial() - is only a part of a patch mapped, of which nobody was or is in any?
  * @mm: the target
  * @record: of the patch
  *
- * The segments are mapped and unmapped one by one, and a child that is forked in between has some of
- * them. So it is only with a patch that was not applied just then, that nobody was in, and to which
- * nobody held pointers.
+ * The segments are mapped and unmapped one by one; either may come to no end, and a child that is forked
+ * in between has some of them. What is in the place of the others is not the patch's. Nobody was in it
+ * then, for it was not applied, and nobody held pointers to it.
  *
  * Context: mmap_lock held.
  */
-bool lp_live_is_uncopied(struct mm_struct *mm, const struct lp_record *record)
+bool lp_live_is_partial(struct mm_struct *mm, const struct lp_record *record)
 {
-	bool absent = false;
-	u32 i;
-
-	if (!record->inherited || record->state == LPATCH_STATE_APPLIED)
-		return false;
-	for (i = 0; i < record->patch->nr_segments; i++) {
-		const struct lp_segment *segment = &record->patch->segments[i];
-		unsigned long start = record->base + segment->vaddr;
-		struct vm_area_struct *vma = find_vma(mm, start);
-
-		if (!vma || vma->vm_start >= start + segment->size)
-			absent = true;
-		else if (!lp_live_is_segment(mm, record, segment))
-			return false;
-	}
-	return absent;
+	return record->incomplete && record->state != LPATCH_STATE_APPLIED && !lp_live_is_patch(mm, record);
 }
 
 /**
@@ -164,29 +178,16 @@ static enum lp_found lp_look_at_site(const struct lp_target *target,
 	return LP_FOUND_FOREIGN;
 }
 
-static bool lp_has_jumps(const struct lp_patch *patch)
-{
-	u32 i;
-
-	for (i = 0; i < patch->nr_sites; i++)
-		if (patch->sites[i].kind == LPATCH_SITE_KIND_JUMP)
-			return true;
-	return false;
-}
-
 static void lp_look_at_sites(const struct lp_target *target, const struct lp_record *record,
 			     struct lp_live *live)
 {
 	const struct lp_patch *patch = record->patch;
-	bool jumps = lp_has_jumps(patch);
 	u32 i;
 
 	for (i = 0; i < patch->nr_sites; i++) {
 		const struct lp_site *site = &patch->sites[i];
 		enum lp_found found = lp_look_at_site(target, record, site);
-		bool tells = site->kind == LPATCH_SITE_KIND_JUMP || !jumps;
 
-		live->applied += tells && (found == LP_FOUND_NEW || found == LP_FOUND_FOREIGN);
 		if (found == LP_FOUND_GONE)
 			live->gone = live->gone ?: site;
 		else if (found == LP_FOUND_OLD)
@@ -198,45 +199,10 @@ static void lp_look_at_sites(const struct lp_target *target, const struct lp_rec
 	}
 }
 
-static void lp_look_at_record(const struct lp_target *target, const struct lp_record *record,
-			      struct lp_live *live)
-{
-	*live = (struct lp_live){};
-	live->uncopied = lp_live_is_uncopied(target->mm, record);
-	live->unmapped = !live->uncopied && !lp_live_is_patch(target->mm, record);
-	lp_look_at_sites(target, record, live);
-}
-
-/*
- * Finds out the states of the patches that a child inherited. A fork copies memory at a moment of
- * its own, so a child may have the text of before or after a window of its parent, whatever the
- * parent's record says by now. Return: whether all are known.
- */
-static bool lp_live_settle(struct lp_target *target, struct lp_live *live)
-{
-	struct lp_record *record;
-
-	list_for_each_entry(record, &target->records, node) {
-		if (!record->unsettled || record->ended)
-			continue;
-		lp_look_at_record(target, record, live);
-		if (live->missing)
-			return false;
-		lp_records_lock();
-		if (live->applied)
-			record->state = LPATCH_STATE_APPLIED;
-		else if (record->state == LPATCH_STATE_APPLIED)
-			record->state = LPATCH_STATE_LOADED;
-		record->unsettled = false;
-		lp_records_unlock();
-	}
-	return true;
-}
-
 /**
  * lp_live_look() - look at the sites of a patch in a target, and at its mapping
  * @target: its lock held
- * @record: of the patch, or NULL if only the states of inherited patches are wanted
+ * @record: of the patch
  * @live: gets what was found
  *
  * Does not wait for pages, for one may be of a server that does not answer, and who wants mmap_lock
@@ -245,13 +211,12 @@ static bool lp_live_settle(struct lp_target *target, struct lp_live *live)
  * Context: mmap_lock of the target held for read.
  * Return: 0; or -EAGAIN if @live->missing has not come yet.
  */
-int lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live)
+int lp_live_look(const struct lp_target *target, const struct lp_record *record, struct lp_live *live)
 {
-	if (!lp_live_settle(target, live))
-		return -EAGAIN;
 	*live = (struct lp_live){};
-	if (record)
-		lp_look_at_record(target, record, live);
+	live->partial = lp_live_is_partial(target->mm, record);
+	live->unmapped = !live->partial && !lp_live_is_patch(target->mm, record);
+	lp_look_at_sites(target, record, live);
 	return live->missing ? -EAGAIN : 0;
 }
 

@@ -12,34 +12,33 @@ struct mm_struct;
 
 /**
  * struct lp_live - what a look at a target's memory found of one patch
- * @applied: of the sites that tell, how many do not have the old bytes; a program may change its own
- * variables, so those tell only in a patch without functions
  * @lost: the first site that has the old bytes though the patch is applied, or NULL
  * @foreign: the first site that has neither, or NULL
  * @missing: the first site of which the page has not come yet, or NULL: then the others say little
  * @gone: the first site whose image is no longer mapped there, or NULL
  * @unmapped: a part of the patch's own mapping is no longer there
- * @uncopied: a part of it is not there because a fork was in the middle of a load or an unload
+ * @partial: a part of it is not there since a load or an unload has not ended, or a fork was in the middle
  */
 struct lp_live {
-	u32 applied;
 	const struct lp_site *lost;
 	const struct lp_site *foreign;
 	const struct lp_site *missing;
 	const struct lp_site *gone;
 	bool unmapped;
-	bool uncopied;
+	bool partial;
 };
 
 /* Who wants to look and cannot, for want of a page or of mmap_lock, tries so often, so many jiffies apart. */
 #define LP_LOOK_TRIES 100
 #define LP_LOOK_PAUSE (1 + HZ / 100)
 
+bool lp_live_is_in_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
+			 unsigned long addr, size_t len);
 bool lp_live_is_patch(struct mm_struct *mm, const struct lp_record *record);
-bool lp_live_is_uncopied(struct mm_struct *mm, const struct lp_record *record);
+bool lp_live_is_partial(struct mm_struct *mm, const struct lp_record *record);
 bool lp_live_is_site(struct mm_struct *mm, const struct lp_patch *patch,
 		     const struct lp_site *site, const unsigned long *bases);
-int lp_live_look(struct lp_target *target, struct lp_record *record, struct lp_live *live);
+int lp_live_look(const struct lp_target *target, const struct lp_record *record, struct lp_live *live);
 bool lp_live_drifted(const struct lp_record *record, const struct lp_live *live);
 u32 lp_live_say(const struct lp_target *target, const struct lp_record *record,
 		const struct lp_live *live, char *message, size_t size, const char **function);

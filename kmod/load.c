@@ -8,12 +8,13 @@
  * Everything here runs in a kthread that uses the target's mm; nobody is stopped.
  */
 
+#include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
 
 #include "compat.h"
-#include "lineage.h"
+#include "live.h"
 #include "load.h"
 #include "op.h"
 #include "patch.h"
@@ -142,16 +143,11 @@ static void lp_reach(const struct lp_op *op, unsigned long *lo, unsigned long *h
 	}
 }
 
-/**
- * lp_load_find_gap() - choose where the patch is mapped
- * @op: with the bases; gets the base
- *
- * Below the image if possible: above it the heap grows.
- *
- * Context: mmap_lock of the target held.
- * Return: 0, or a refusal.
+/*
+ * Chooses where the patch is mapped: below the image if possible, above it the heap grows. mmap_lock of
+ * the target held. Return: 0, or a refusal.
  */
-int lp_load_find_gap(struct lp_op *op)
+static int lp_load_find_gap(struct lp_op *op)
 {
 	struct mm_struct *mm = op->target->mm;
 	unsigned long lo, hi, below, above;
@@ -176,62 +172,63 @@ static unsigned long lp_segment_prot(const struct lp_segment *segment)
 	       (segment->prot & LPATCH_SEGMENT_PROT_EXEC ? PROT_EXEC : 0);
 }
 
-static void lp_unmap_segments(struct lp_op *op, u32 nr)
-{
-	while (nr--) {
-		const struct lp_segment *segment = &op->patch->segments[nr];
-		int ret = vm_munmap(op->base + segment->vaddr, segment->size);
-
-		/* Memory must be very short. Nobody refers to it, and the refusal is one of memory too. */
-		if (ret)
-			pr_warn("lpatch: %s[%u] keeps an unused mapping of patch %s (error %d)\n",
-				op->target->comm, op->pid, op->patch->name, -ret);
-	}
-}
-
-/* Returns 0 or a negative errno with nothing mapped; -EEXIST if somebody took the gap. */
+/* Returns 0 or a negative errno; -EEXIST if somebody took the gap. Some may be mapped nevertheless. */
 static int lp_map_segments(struct lp_op *op)
 {
 	const struct lp_patch *patch = op->patch;
+	const struct cred *old;
+	unsigned long at = 0;
 	u32 i;
 
-	for (i = 0; i < patch->nr_segments; i++) {
+	/* Who gave the patch maps it, whoever starts: security modules judge the credentials of current. */
+	old = override_creds(patch->file->f_cred);
+	for (i = 0; !IS_ERR_VALUE(at) && i < patch->nr_segments; i++) {
 		const struct lp_segment *segment = &patch->segments[i];
-		unsigned long at;
 
 		at = vm_mmap(patch->file, op->base + segment->vaddr, segment->size,
 			     lp_segment_prot(segment), MAP_PRIVATE | MAP_FIXED_NOREPLACE,
 			     segment->offset);
-		if (IS_ERR_VALUE(at)) {
-			lp_unmap_segments(op, i);
-			return (long)at;
-		}
 	}
-	return 0;
+	revert_creds(old);
+	return IS_ERR_VALUE(at) ? (long)at : 0;
+}
+
+/* Is a place still in the patch, and not in what the target has put there? mmap_lock held. */
+static bool lp_load_is_own(const struct lp_place *place, const void *arg)
+{
+	const struct lp_op *op = arg;
+
+	return lp_live_is_in_patch(op->target->mm, op->patch, op->base, place->addr, place->len);
 }
 
 /* Returns 0, -ERANGE, or what lp_poke() returned. */
 static int lp_apply_fixup(const struct lp_op *op, const struct lpatch_fixup *fixup)
 {
-	unsigned long place = op->base + fixup->place;
+	struct lp_place place = { .addr = op->base + fixup->place };
 	u64 value = (fixup->image < 0 ? op->base : op->bases[fixup->image]) + fixup->addend;
-	s32 rel;
+	s64 rel = value - place.addr;
 
 	switch (fixup->kind) {
 	case LPATCH_FIXUP_KIND_ABS64:
-		return lp_poke(op->target->mm, place, &value, sizeof(value));
+		place.len = sizeof(u64);
+		put_unaligned_le64(value, place.to);
+		break;
 	case LPATCH_FIXUP_KIND_ABS32:
 		if (value >> 31)
 			return -ERANGE;
-		return lp_poke(op->target->mm, place, &value, sizeof(u32));
+		place.len = sizeof(u32);
+		put_unaligned_le32(value, place.to);
+		break;
 	default:
-		rel = value - place;
-		if (rel != (s64)(value - place))
+		if (rel != (s32)rel)
 			return -ERANGE;
-		return lp_poke(op->target->mm, place, &rel, sizeof(rel));
+		place.len = sizeof(u32);
+		put_unaligned_le32(rel, place.to);
 	}
+	return lp_poke(op->target->mm, &place, lp_load_is_own, op);
 }
 
+/* Nothing is missing of the patch then. */
 static int lp_apply_fixups(struct lp_op *op)
 {
 	const struct lp_patch *patch = op->patch;
@@ -241,18 +238,49 @@ static int lp_apply_fixups(struct lp_op *op)
 	for (i = 0; i < patch->nr_fixups; i++) {
 		const struct lpatch_fixup *fixup = &patch->fixups[i];
 
-		ret = lp_apply_fixup(op, fixup);
+		ret = lp_op_wait_begin(op) ? lp_apply_fixup(op, fixup) : -EINTR;
+		lp_op_wait_end(op);
 		if (ret == -ERANGE)
 			return lp_op_refuse(op, LPATCH_REFUSAL_FIXUP_RANGE,
 					    "the fix-up at %#llx of the patch does not reach %s",
 					    fixup->place,
 					    fixup->image < 0 ? "the patch" : patch->images[fixup->image].name);
+		if (ret && lp_op_is_canceled(op))
+			return lp_refuse_canceled(op);
+		if (ret == -ESTALE)
+			return lp_op_refuse(op, LPATCH_REFUSAL_PATCH_MISSING,
+					    "%s[%u] unmapped or replaced patch %s in its memory while it was loaded; apply it again",
+					    op->target->comm, op->pid, patch->name);
 		if (ret)
 			return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
 					    "writing the fix-up at %#llx of the patch into %s[%u] failed with error %d",
 					    fixup->place, op->target->comm, op->pid, -ret);
 	}
+	op->record->incomplete = false;
 	return 0;
+}
+
+static void lp_load_forget(struct lp_op *op)
+{
+	lp_record_del(op->target, op->record);
+	op->record = NULL;
+}
+
+/**
+ * lp_load_locate() - find where the images are, and choose where the patch is mapped
+ * @op: gets bases and base
+ *
+ * Return: 0, or a refusal.
+ */
+int lp_load_locate(struct lp_op *op)
+{
+	int ret = lp_op_lock_memory(op);
+
+	if (ret)
+		return ret;
+	ret = lp_load_find_images(op) ?: lp_load_find_gap(op);
+	mmap_read_unlock(op->target->mm);
+	return ret;
 }
 
 /**
@@ -263,30 +291,32 @@ static int lp_apply_fixups(struct lp_op *op)
  */
 int lp_load_map(struct lp_op *op)
 {
-	struct mm_struct *mm = op->target->mm;
 	int ret, tries = LP_MAP_TRIES;
 
 	do {
-		mmap_read_lock(mm);
-		ret = lp_load_find_images(op);
-		ret = ret ?: lp_load_find_gap(op);
-		mmap_read_unlock(mm);
+		ret = lp_load_locate(op);
 		if (ret)
 			return ret;
-		ret = lp_map_segments(op);
+		/* Before the first segment: a fork copies the record with what is mapped by then. */
+		op->record = lp_record_add(op->target, op->patch, op->base, op->bases);
+		if (!op->record)
+			return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
+					    "there is no memory for the record of the patch");
+		ret = lp_op_wait_begin(op) ? lp_map_segments(op) : -EINTR;
+		lp_op_wait_end(op);
+		if (ret && lp_load_unmap(op))
+			return -lp_refusal_errno(op->refusal);
 	} while (ret == -EEXIST && --tries);
+	if (ret && lp_op_is_canceled(op))
+		return lp_refuse_canceled(op);
 	if (ret)
 		return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
 				    "mapping the patch file into %s[%u] failed with error %d%s",
 				    op->target->comm, op->pid, -ret,
 				    ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
-	/* From here on a fork copies the mapping, and the record vouches for the child's. */
-	op->record = lp_record_add(op->target, op->patch, op->base, op->bases);
-	if (!op->record) {
-		lp_unmap_segments(op, op->patch->nr_segments);
-		return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
-				    "there is no memory for the record of the patch");
-	}
+	op->since = op->record->since;
+	op->change = lp_next_id();
+	op->record->change = op->change;
 	ret = lp_apply_fixups(op);
 	if (ret)
 		lp_load_unmap(op);
@@ -296,7 +326,7 @@ int lp_load_map(struct lp_op *op)
 /*
  * The first piece in [*at, end) of the segment that is still what lp_load_map() made: the target may
  * have unmapped some of it, or put something else there. Moves *at to its begin and returns its
- * end, or 0.
+ * end; or 0, or a negative errno if the lock is not to be had.
  */
 static unsigned long lp_segment_piece(struct mm_struct *mm, const struct lp_patch *patch,
 				      unsigned long base, const struct lp_segment *segment,
@@ -307,7 +337,8 @@ static unsigned long lp_segment_piece(struct mm_struct *mm, const struct lp_patc
 	struct vm_area_struct *vma;
 	unsigned long found = 0;
 
-	mmap_read_lock(mm);
+	if (mmap_read_lock_killable(mm))
+		return -EINTR;
 	for (vma = find_vma(mm, *at); vma && vma->vm_start < end; vma = find_vma(mm, *at)) {
 		u64 offset;
 
@@ -324,13 +355,27 @@ static unsigned long lp_segment_piece(struct mm_struct *mm, const struct lp_patc
 	return found;
 }
 
-/* Is any of a segment of a patch that was mapped at @base still mapped? */
+/* Is any of a segment of a patch that was mapped at @base still mapped, as far as is known? */
 bool lp_load_is_mapped(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
 		       const struct lp_segment *segment)
 {
 	unsigned long at = base + segment->vaddr;
 
 	return lp_segment_piece(mm, patch, base, segment, &at);
+}
+
+static int lp_unmap_segment(struct lp_op *op, const struct lp_segment *segment)
+{
+	unsigned long at = op->base + segment->vaddr, end;
+	int ret;
+
+	while ((end = lp_segment_piece(op->target->mm, op->patch, op->base, segment, &at))) {
+		ret = IS_ERR_VALUE(end) ? (long)end : vm_munmap(at, end - at);
+		if (ret)
+			return ret;
+		at = end;
+	}
+	return 0;
 }
 
 /**
@@ -341,60 +386,41 @@ bool lp_load_is_mapped(struct mm_struct *mm, const struct lp_patch *patch, unsig
  */
 int lp_load_unmap(struct lp_op *op)
 {
+	int ret = 0;
 	u32 i;
-	int ret;
 
-	for (i = 0; i < op->patch->nr_segments; i++) {
-		const struct lp_segment *segment = &op->patch->segments[i];
-		unsigned long at = op->base + segment->vaddr, end;
-
-		while ((end = lp_segment_piece(op->target->mm, op->patch, op->base, segment, &at))) {
-			ret = vm_munmap(at, end - at);
-			if (ret)
-				return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
-						    "unmapping the patch from %s[%u] failed with error %d",
-						    op->target->comm, op->pid, -ret);
-			at = end;
-		}
-	}
-	/*
-	 * Until it is deleted it may vouch for a child that is forked in the middle of the next
-	 * load, at the same base.
-	 */
-	lp_records_lock();
-	op->record->state = LPATCH_STATE_LOADED;
-	lp_records_unlock();
-	lp_record_end(op->record);
-	op->record = NULL;
+	/* Before the first segment goes: a fork copies that, too. */
+	op->record->incomplete = true;
+	lp_op_wait_begin(op);
+	for (i = 0; !ret && i < op->patch->nr_segments; i++)
+		ret = lp_unmap_segment(op, &op->patch->segments[i]);
+	lp_op_wait_end(op);
+	/* Why there is something to be undone is told rather than that it cannot be. */
+	if (ret && op->refusal == LPATCH_REFUSAL_NONE)
+		return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
+				    "unmapping the patch from %s[%u] failed with error %d",
+				    op->target->comm, op->pid, -ret);
+	if (ret)
+		return -lp_refusal_errno(op->refusal);
+	lp_load_forget(op);
 	return 0;
 }
 
 /**
- * lp_load_complete() - see to it that a patch that came by fork is fit to be applied
+ * lp_load_complete() - see to it that a patch that is there is fit to be applied
  * @op: with the record; may get another one
  *
- * The fork may have been in the middle of the load. Nobody has used a patch that was never applied,
- * and the values are the same, so the fix-ups are made again. If it copied a part of the segments
- * only, the patch is loaded anew.
+ * Of one that is incomplete nobody has used anything, and the values are the same, so the fix-ups are made
+ * again. If only a part is mapped, it is loaded anew.
  *
  * Return: 0, or a refusal.
  */
 int lp_load_complete(struct lp_op *op)
 {
-	int ret = 0;
-
-	if (op->live.unmapped || op->live.gone)
-		return 0; /* refused by name in due course */
-	if (op->live.uncopied)
+	if (op->live.unmapped || op->live.gone || !op->record->incomplete)
+		return 0; /* what is gone is refused by name in due course */
+	if (op->live.partial)
 		return lp_load_unmap(op) ?: lp_load_map(op);
-	if (op->record->inherited && op->record->state == LPATCH_STATE_LOADED) {
-		memcpy(op->bases, op->record->bases, sizeof(op->bases));
-		ret = lp_apply_fixups(op);
-	}
-	if (ret)
-		return ret;
-	lp_records_lock();
-	op->record->inherited = false;
-	lp_records_unlock();
-	return 0;
+	memcpy(op->bases, op->record->bases, sizeof(op->bases));
+	return lp_apply_fixups(op);
 }

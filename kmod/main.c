@@ -5,11 +5,9 @@
 #include <linux/rcupdate.h>
 
 #include "compat.h"
-#include "freeze.h"
 #include "gate.h"
 #include "history.h"
 #include "hooks.h"
-#include "lineage.h"
 #include "netlink.h"
 #include "signature.h"
 
@@ -26,9 +24,6 @@ static int __init lp_init(void)
 	ret = lp_gate_init();
 	if (ret)
 		goto err_gate;
-	ret = lp_lineage_init();
-	if (ret)
-		goto err_lineage;
 	ret = lp_hooks_init();
 	if (ret)
 		goto err_hooks;
@@ -39,10 +34,7 @@ static int __init lp_init(void)
 
 err_netlink:
 	lp_hooks_exit();
-	lp_history_exit();
 err_hooks:
-	lp_lineage_exit();
-err_lineage:
 	lp_gate_exit();
 err_gate:
 	lp_signature_exit();
@@ -54,15 +46,10 @@ static void __exit lp_exit(void)
 	/* No request comes in any more, and those under way are done. */
 	lp_netlink_exit();
 	lp_hooks_exit();
-	lp_history_exit();
+	lp_history_forget();
 	/*
-	 * Every record held the module, so the list of targets is empty; this ends the probes and
-	 * the purge work.
-	 */
-	lp_lineage_exit();
-	/*
-	 * Every queued gate, every boot entry and every work of one held the module, so there is
-	 * none. A thread may still be in the last instructions of such a work, behind its
+	 * Every record, every queued gate, every boot entry and every work of one held the module, so
+	 * there is none. A thread may still be in the last instructions of such a work, behind its
 	 * module_put(); lp_gate_exit() waits until it has left them.
 	 */
 	lp_gate_exit();

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Operations on one target: the verbs, and who does them. For a client it is a kthread, which uses the
- * target's mm, while the client's thread waits; what a process does to itself as it starts, its own
- * thread does, at its own expense.
- */
+/* Operations on one target: the verbs. */
 
 #include <linux/kthread.h>
 #include <linux/mmap_lock.h>
@@ -18,9 +14,6 @@
 #include "places.h"
 #include "sign.h"
 #include "target.h"
-
-/* How long beyond its time-out an operation may wait for memory. */
-#define LP_OP_GRACE (5 * HZ)
 
 static const int lp_errnos[] = {
 	[LPATCH_REFUSAL_NONE] = 0,
@@ -109,12 +102,12 @@ bool lp_op_allows(const struct lp_op *op, const char *symbol)
 
 struct lp_op *lp_op_alloc(enum lp_verb verb)
 {
-	struct lp_op *op = kzalloc(sizeof(*op), GFP_KERNEL);
+	struct lp_op *op = kzalloc(sizeof(*op), GFP_KERNEL_ACCOUNT);
 
 	if (!op)
 		return NULL;
 	op->verb = verb;
-	op->scan.buf = kmalloc(LP_SCAN_BUF, GFP_KERNEL);
+	op->scan.buf = kmalloc(LP_SCAN_BUF, GFP_KERNEL_ACCOUNT);
 	if (op->scan.buf)
 		return op;
 	kfree(op);
@@ -123,41 +116,81 @@ struct lp_op *lp_op_alloc(enum lp_verb verb)
 
 void lp_op_free(struct lp_op *op)
 {
+	while (op->nr_replaced--) {
+		lp_patch_put(op->replaced[op->nr_replaced]->patch);
+		kfree(op->replaced[op->nr_replaced]);
+	}
+	kvfree(op->replaced);
 	kfree(op->scan.buf);
 	kvfree(op->places);
 	kvfree(op->spans);
 	kfree(op);
 }
 
-/* Between lp_records_lock() and lp_records_unlock(). */
-static void lp_record_change(const struct lp_op *op, struct lp_record *record, u32 state)
-{
-	record->state = state;
-	record->since = op->since;
-	record->times = op->freeze.times;
-	record->threads = op->threads;
-	record->attempts = op->attempts;
-	record->max_stop = op->max_stop;
-	record->active = record == op->record ? op->active : (struct lp_active){};
-}
-
-/* Writes down what was done. */
-static void lp_op_record(struct lp_op *op, u32 state)
+/**
+ * lp_op_note() - note in the records what was just written
+ * @op: an apply or a restore
+ *
+ * With the memory, and before it can be copied: a fork waits for the mmap_lock.
+ *
+ * Context: in the window.
+ */
+void lp_op_note(struct lp_op *op)
 {
 	struct lp_record *record;
 
-	if (state == LPATCH_STATE_APPLIED)
-		lp_places_note(op);
 	op->since = ktime_get_real_ns();
-	lp_records_lock();
-	if (state == LPATCH_STATE_APPLIED)
-		op->record->order = lp_record_next_order();
-	lp_record_change(op, op->record, state);
+	op->change = lp_next_id();
 	if (op->flags & LPATCH_OP_FLAGS_REPLACE)
 		list_for_each_entry(record, &op->target->records, node)
-			if (lp_places_involve(op, record))
-				lp_record_change(op, record, LPATCH_STATE_RESTORED);
-	lp_records_unlock();
+			if (lp_places_involve(op, record)) {
+				record->state = LPATCH_STATE_RESTORED;
+				record->since = op->since;
+				record->change = op->change;
+			}
+	if (op->verb == LP_APPLY) {
+		lp_places_note(op);
+		op->record->order = lp_next_id();
+	}
+	op->record->state = op->verb == LP_APPLY ? LPATCH_STATE_APPLIED : LPATCH_STATE_RESTORED;
+	op->record->since = op->since;
+	op->record->change = op->change;
+}
+
+/*
+ * Keeps a copy of the record of a patch that was replaced, to tell of it when no lock is held any more.
+ * Where there is no memory for it nothing is told.
+ */
+static void lp_op_keep(struct lp_op *op, const struct lp_record *record)
+{
+	struct lp_record *copy = kmemdup(record, sizeof(*record), GFP_KERNEL_ACCOUNT);
+
+	if (!copy)
+		return;
+	lp_patch_get(copy->patch);
+	op->replaced[op->nr_replaced++] = copy;
+}
+
+/* Writes down how it was done, for all records that it changed. lp_target.lock held. */
+static void lp_op_record(struct lp_op *op)
+{
+	struct lp_record *record;
+
+	mutex_lock(&lp_targets_lock);
+	list_for_each_entry(record, &op->target->records, node) {
+		if (record->change != op->change)
+			continue;
+		record->times = op->freeze.times;
+		record->threads = op->threads;
+		record->attempts = op->attempts;
+		record->max_stop = op->max_stop;
+		record->active = record == op->record ? op->active : (struct lp_active){};
+	}
+	mutex_unlock(&lp_targets_lock);
+	if (op->replaced)
+		list_for_each_entry(record, &op->target->records, node)
+			if (record->change == op->change && record != op->record)
+				lp_op_keep(op, record);
 }
 
 static int lp_refuse_already(struct lp_op *op, const char *state)
@@ -176,44 +209,46 @@ static int lp_do_load(struct lp_op *op)
 {
 	int ret;
 
-	if (op->record)
+	if (op->record && !op->record->incomplete)
 		return lp_refuse_already(op, "loaded");
-	ret = lp_load_map(op);
+	ret = op->record ? lp_load_complete(op) : lp_load_map(op);
 	if (!ret)
-		lp_op_record(op, LPATCH_STATE_LOADED);
+		lp_op_record(op);
 	return ret;
 }
 
-/* Is there another patch that is applied and to be restored? */
-static bool lp_op_replaces_any(const struct lp_op *op)
+/* How many other patches are applied and to be restored? */
+static u32 lp_op_replaces(const struct lp_op *op)
 {
 	const struct lp_record *record;
+	u32 nr = 0;
 
-	if (!(op->flags & LPATCH_OP_FLAGS_REPLACE))
-		return false;
-	list_for_each_entry(record, &op->target->records, node)
-		if (lp_places_involve(op, record))
-			return true;
-	return false;
+	if (op->flags & LPATCH_OP_FLAGS_REPLACE)
+		list_for_each_entry(record, &op->target->records, node)
+			nr += lp_places_involve(op, record);
+	return nr;
 }
 
 static int lp_do_apply(struct lp_op *op)
 {
 	bool dry_run = op->flags & LPATCH_OP_FLAGS_DRY_RUN;
 	bool loaded = !op->record;
+	u32 replaces = lp_op_replaces(op);
 	int ret;
 
 	if (op->record && op->record->state == LPATCH_STATE_APPLIED &&
-	    !lp_live_drifted(op->record, &op->live) && !lp_op_replaces_any(op))
+	    !lp_live_drifted(op->record, &op->live) && !replaces)
 		return lp_refuse_already(op, "applied");
 	if (dry_run)
 		return lp_overwrite(op);
+	/* Without it, which is as well, nobody is told. */
+	op->replaced = replaces ? kvcalloc(replaces, sizeof(*op->replaced), GFP_KERNEL_ACCOUNT) : NULL;
 	ret = loaded ? lp_load_map(op) : lp_load_complete(op);
 	if (ret)
 		return ret;
 	ret = lp_overwrite(op);
 	if (!ret)
-		lp_op_record(op, LPATCH_STATE_APPLIED);
+		lp_op_record(op);
 	else if (loaded)
 		lp_load_unmap(op); /* nobody could have come across it yet */
 	return ret;
@@ -233,7 +268,7 @@ static int lp_do_restore(struct lp_op *op)
 				    op->target->comm, op->pid);
 	ret = lp_overwrite(op);
 	if (!ret)
-		lp_op_record(op, LPATCH_STATE_RESTORED);
+		lp_op_record(op);
 	return ret;
 }
 
@@ -269,14 +304,14 @@ static int lp_look_once(struct lp_op *op)
 
 	if (ret)
 		return ret;
-	ret = lp_live_look(op->target, op->verb == LP_APPLY ? op->record : NULL, &op->live);
+	ret = lp_live_look(op->target, op->record, &op->live);
 	mmap_read_unlock(op->target->mm);
 	return ret;
 }
 
 /*
- * Sees what state the patches are in that came by fork, and for an apply whether this one drifted. An
- * operation with a short time-out waits for pages as long as a status does. Return: 0 or a refusal.
+ * Sees before an apply or a load whether the patch that is there drifted. An operation with a short time-out waits
+ * for LP_LOOK_TRIES nevertheless. Return: 0 or a refusal.
  */
 static int lp_op_look(struct lp_op *op)
 {
@@ -302,12 +337,12 @@ static int lp_op_look(struct lp_op *op)
 			    site->symbol, op->target->comm, op->pid);
 }
 
-static int lp_op_do(struct lp_op *op)
+static int lp_op_dispatch(struct lp_op *op)
 {
 	int ret;
 
 	lp_op_use_record(op);
-	ret = lp_op_look(op);
+	ret = op->record && (op->verb == LP_APPLY || op->verb == LP_LOAD) ? lp_op_look(op) : 0;
 	if (ret)
 		return ret;
 	/* What is there already can be taken out whatever it is. */
@@ -339,174 +374,14 @@ static void lp_op_conclude(struct lp_op *op)
 		op->active = op->record->active;
 }
 
-/* Return: 0 with the lock of the target held, or a refusal. */
-static int lp_op_lock_target(struct lp_op *op)
+/**
+ * lp_op_do() - do an operation
+ * @op: gets the outcome
+ *
+ * Context: lp_target.lock held, by a kthread that uses the target's mm or a thread of the target.
+ */
+void lp_op_do(struct lp_op *op)
 {
-	bool wanted = lp_op_wait_begin(op), locked;
-
-	locked = wanted && !down_killable(&op->target->lock);
-	lp_op_wait_end(op);
-	if (locked)
-		return 0;
-	if (lp_op_is_canceled(op))
-		return lp_refuse_canceled(op);
-	return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_RUNNING,
-			    "another operation on %s[%u] did not end in time", op->target->comm,
-			    op->pid);
-}
-
-static void lp_op_do_locked(struct lp_op *op)
-{
-	if (lp_op_lock_target(op))
-		return;
-	lp_op_do(op);
+	lp_op_dispatch(op);
 	lp_op_conclude(op);
-	up(&op->target->lock);
-}
-
-static int lp_op_thread(void *arg)
-{
-	struct lp_run *run = arg;
-	struct mm_struct *mm = run->op->target->mm;
-
-	kthread_use_mm(mm);
-	lp_op_do_locked(run->op);
-	kthread_unuse_mm(mm);
-	complete(&run->done);
-	/* The client's thread collects this one. */
-	set_current_state(TASK_UNINTERRUPTIBLE);
-	while (!kthread_should_stop()) {
-		schedule();
-		set_current_state(TASK_UNINTERRUPTIBLE);
-	}
-	__set_current_state(TASK_RUNNING);
-	return 0;
-}
-
-/* Is it to be called off: was the client killed, or the process that does it to itself? */
-bool lp_op_is_canceled(const struct lp_op *op)
-{
-	return op->run ? completion_done(&op->run->canceled) : fatal_signal_pending(current);
-}
-
-/* Sleeps for @time jiffies, or until the operation is called off. Return: whether it is. */
-bool lp_op_pause(struct lp_op *op, unsigned long time)
-{
-	if (op->run)
-		return wait_for_completion_timeout(&op->run->canceled, time);
-	schedule_timeout_killable(time);
-	return fatal_signal_pending(current);
-}
-
-/**
- * lp_op_wait_begin() - from here on the client can end what the operation waits for
- * @op: in the thread that does it
- *
- * Followed by lp_op_wait_end() in any case. What waits between the two, for pages or locks that may
- * never come, must give up at a SIGKILL; userspace cannot send a kthread one.
- *
- * Return: false if the client is gone, and nothing is to be waited for.
- */
-bool lp_op_wait_begin(struct lp_op *op)
-{
-	if (op->run)
-		allow_kernel_signal(SIGKILL);
-	/* After that: lp_op_wait() completes it, and then sends the signal. */
-	return !lp_op_is_canceled(op);
-}
-
-/* Also forgets a signal that came to a kthread. */
-void lp_op_wait_end(struct lp_op *op)
-{
-	if (op->run)
-		disallow_signal(SIGKILL);
-}
-
-/**
- * lp_op_lock_memory() - take the target's mmap_lock for read
- * @op: in its own thread
- *
- * Who holds it may wait for anything, but then this does not: others wait for their turn meanwhile.
- *
- * Return: 0, or a refusal, also if the client went away before.
- */
-int lp_op_lock_memory(struct lp_op *op)
-{
-	bool wanted = lp_op_wait_begin(op), locked;
-
-	locked = wanted && !mmap_read_lock_killable(op->target->mm);
-	lp_op_wait_end(op);
-	if (locked)
-		return 0;
-	if (lp_op_is_canceled(op))
-		return lp_refuse_canceled(op);
-	return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-			    "somebody holds the lock of the address space of %s[%u]",
-			    op->target->comm, op->pid);
-}
-
-/*
- * Waits for the outcome. If the client is killed meanwhile the operation is called off. Waiting for
- * memory ends then, or when the time is up: again and again, for it may begin anew.
- */
-static void lp_op_wait(struct lp_run *run, struct task_struct *thread)
-{
-	unsigned long time = nsecs_to_jiffies(run->op->timeout) + LP_OP_GRACE;
-	bool killed = false;
-	long left;
-
-	for (;;) {
-		if (killed)
-			left = wait_for_completion_timeout(&run->done, time);
-		else
-			left = wait_for_completion_killable_timeout(&run->done, time);
-		if (left > 0)
-			return;
-		if (left < 0) {
-			killed = true;
-			complete_all(&run->canceled);
-		}
-		send_sig(SIGKILL, thread, 1);
-		time = HZ;
-	}
-}
-
-/**
- * lp_op_run() - do an operation for a client
- * @op: with verb, flags, limits, patch and target
- *
- * The outcome is in @op. If the client is killed meanwhile, the operation completes or is called off, and
- * nothing is left half done.
- *
- * Context: the client's.
- * Return: 0 if there is an outcome, or a negative errno.
- */
-int lp_op_run(struct lp_op *op)
-{
-	struct lp_run run = { .op = op };
-	struct task_struct *thread;
-
-	init_completion(&run.canceled);
-	init_completion(&run.done);
-	op->run = &run;
-	thread = kthread_run(lp_op_thread, &run, "lpatch/%d", pid_nr(op->target->tgid));
-	if (IS_ERR(thread))
-		return PTR_ERR(thread);
-	/* Not kthread_stop() yet: a thread that has not started would never do so. */
-	lp_op_wait(&run, thread);
-	kthread_stop(thread);
-	return 0;
-}
-
-/**
- * lp_op_run_self() - do an operation on the process of current
- * @op: as for lp_op_run()
- *
- * The outcome is in @op.
- *
- * Context: current is on its way to user mode, without locks.
- */
-void lp_op_run_self(struct lp_op *op)
-{
-	lp_op_do_locked(op);
 }

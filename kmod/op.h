@@ -65,6 +65,9 @@ struct lp_run {
  * @threads: that were stopped
  * @attempts: stop windows that were opened
  * @since: CLOCK_REALTIME ns of the change of state
+ * @change: names it in the records that it changed; lp_next_id()
+ * @replaced: copies of the records of patches that it replaced, each with a reference on the patch
+ * @nr_replaced: how many there are
  * @lock_ns: how long mmap_lock was held around the last window
  * @state: of the patch in the target, enum lpatch_state
  * @base: where the patch is mapped, or 0
@@ -102,6 +105,9 @@ struct lp_op {
 	u32 threads;
 	u32 attempts;
 	u64 since;
+	u64 change;
+	struct lp_record **replaced;
+	u32 nr_replaced;
 	u64 lock_ns;
 	u32 state;
 	unsigned long base;
@@ -118,6 +124,8 @@ unsigned long lp_op_site_addr(const struct lp_op *op, const struct lp_site *site
 bool lp_op_allows(const struct lp_op *op, const char *symbol);
 struct lp_op *lp_op_alloc(enum lp_verb verb);
 void lp_op_free(struct lp_op *op);
+void lp_op_note(struct lp_op *op);
+void lp_op_do(struct lp_op *op);
 int lp_op_run(struct lp_op *op);
 void lp_op_run_self(struct lp_op *op);
 bool lp_op_is_canceled(const struct lp_op *op);

@@ -129,7 +129,7 @@ static int lp_pin_check(struct lp_op *op)
 	const void __user *pin = lp_pin(op);
 	u64 word;
 
-	if (!pin || lp_live_is_uncopied(op->target->mm, op->record))
+	if (!pin || op->live.partial)
 		return 0;
 	if (copy_from_user_nofault(&word, pin, sizeof(word)))
 		return lp_op_refuse(op, LPATCH_REFUSAL_PINNED,
@@ -182,10 +182,12 @@ static int lp_window(struct lp_op *op)
 		goto out;
 	if (op->scan.active.threads && lp_op_writes(op))
 		WRITE_ONCE(op->patch->let_pass, true);
-	if (!lp_freeze_commit(f))
+	if (!lp_freeze_commit(f)) {
 		ret = lp_refuse_deadline(op);
-	else if (lp_op_writes(op))
+	} else if (lp_op_writes(op)) {
 		lp_places_write(op);
+		lp_op_note(op);
+	}
 	lp_freeze_lap(f, &f->times.write);
 	if (!ret && lp_op_writes(op))
 		trace_write(f, op->nr_places);
@@ -201,6 +203,8 @@ static int lp_locked_prepare(struct lp_op *op)
 {
 	int ret = lp_places_verify(op);
 
+	if (op->record)
+		op->live.partial = lp_live_is_partial(op->target->mm, op->record);
 	if (!ret && lp_op_writes(op))
 		ret = lp_places_pin(op);
 	if (!ret)
@@ -225,7 +229,8 @@ static int lp_locked_window(struct lp_op *op)
 	if (!ret)
 		ret = lp_window(op);
 	op->lock_ns = ktime_get_ns() - locked;
-	mmap_read_unlock(op->target->mm);
+	/* Not mmap_read_unlock(): its tracepoint takes a lock that sleeps on PREEMPT_RT. */
+	up_read(&op->target->mm->mmap_lock);
 	preempt_enable();
 	lp_places_unpin(op);
 	return ret;
@@ -235,10 +240,10 @@ static int lp_locked_window(struct lp_op *op)
  * All that can be done to have in memory what the window looks at, and what it writes to. If waiting
  * for a stack is ended, the rest is done nevertheless.
  */
-static void lp_prepare_memory(struct lp_op *op)
+static void lp_prepare_memory(struct lp_op *op, u64 until)
 {
 	if (lp_op_wait_begin(op))
-		lp_stack_prescan(&op->scan, &op->freeze);
+		lp_stack_prescan(&op->scan, &op->freeze, until);
 	lp_op_wait_end(op);
 	if (lp_op_wait_begin(op)) {
 		lp_places_fault_in(op, lp_op_writes(op));
@@ -247,7 +252,8 @@ static void lp_prepare_memory(struct lp_op *op)
 	lp_op_wait_end(op);
 }
 
-static int lp_attempt(struct lp_op *op)
+/* @until: ktime ns when the operation's time is up. */
+static int lp_attempt(struct lp_op *op, u64 until)
 {
 	int ret;
 
@@ -259,7 +265,7 @@ static int lp_attempt(struct lp_op *op)
 				   "there is no memory for the gates of %s[%u]", op->target->comm,
 				   op->pid);
 	if (!ret) {
-		lp_prepare_memory(op);
+		lp_prepare_memory(op, max(until, ktime_get_ns() + op->max_stop));
 		ret = lp_locked_window(op);
 	}
 	op->threads = lp_freeze_nr(&op->freeze) + !!op->freeze.self;
@@ -272,11 +278,10 @@ static bool lp_may_pass(const struct lp_op *op, unsigned int *deadlines)
 {
 	switch (op->refusal) {
 	case LPATCH_REFUSAL_THREAD_ACTIVE:
-		return op->run || op->tid != task_pid_nr(current);
 	case LPATCH_REFUSAL_THREAD_RUNNING:
 	case LPATCH_REFUSAL_THREAD_SIGNAL_STACK:
 	case LPATCH_REFUSAL_STACK_UNREADABLE: /* of a thread that ends, perhaps */
-		return true;
+		return op->run || op->tid != task_pid_nr(current);
 	case LPATCH_REFUSAL_SITE_UNREADABLE: /* its page came, and went again sooner than it was seen */
 		return op->missing && !op->fault;
 	case LPATCH_REFUSAL_DEADLINE:
@@ -335,7 +340,7 @@ static int lp_attempts(struct lp_op *op)
 
 	for (;;) {
 		lp_op_accept(op);
-		ret = lp_attempt(op);
+		ret = lp_attempt(op, until);
 		if (!ret)
 			return 0;
 		if (lp_retry_promptly(op, ret, &prompt))
@@ -356,25 +361,18 @@ static int lp_attempts(struct lp_op *op)
  */
 static int lp_op_locate(struct lp_op *op)
 {
-	struct mm_struct *mm = op->target->mm;
-	int ret;
-
-	if (op->record) {
-		memcpy(op->bases, op->record->bases, sizeof(op->bases));
-		return 0;
-	}
-	mmap_read_lock(mm);
-	ret = lp_load_find_images(op);
-	ret = ret ?: lp_load_find_gap(op);
-	mmap_read_unlock(mm);
-	return ret;
+	if (!op->record)
+		return lp_load_locate(op);
+	memcpy(op->bases, op->record->bases, sizeof(op->bases));
+	return 0;
 }
 
 static int lp_verify_now(struct lp_op *op)
 {
-	int ret;
+	int ret = lp_op_lock_memory(op);
 
-	mmap_read_lock(op->target->mm);
+	if (ret)
+		return ret;
 	ret = lp_places_verify(op);
 	mmap_read_unlock(op->target->mm);
 	return ret;
@@ -393,7 +391,9 @@ int lp_quiesce(struct lp_op *op)
 
 	if (ret)
 		return ret;
+	lp_op_wait_begin(op);
 	lp_spans_fill(op);
+	lp_op_wait_end(op);
 	return lp_attempts(op);
 }
 
@@ -414,11 +414,7 @@ int lp_overwrite(struct lp_op *op)
 	ret = ret ?: lp_op_locate(op);
 	ret = ret ?: lp_places_fill(op);
 	ret = ret ?: lp_verify_now(op);
-	if (ret)
-		return ret;
-	if (op->verb == LP_APPLY && lp_op_writes(op) && op->record->state != LPATCH_STATE_APPLIED)
-		lp_places_note(op);
-	return lp_quiesce(op);
+	return ret ?: lp_quiesce(op);
 }
 
 /**
@@ -439,8 +435,8 @@ int lp_recount(struct lp_op *op)
 	ret = lp_quiesce(op);
 	if (ret)
 		return ret;
-	lp_records_lock();
+	mutex_lock(&lp_targets_lock);
 	op->record->active = op->active;
-	lp_records_unlock();
+	mutex_unlock(&lp_targets_lock);
 	return 0;
 }

@@ -57,7 +57,6 @@ struct lp_function {
  * @hash: names it
  * @name: for people
  * @file: the patch file, which nobody may write to
- * @searched: the last search for carriers that came by; lp_targets_lock
  * @verified: a trusted key has signed it, and @file is the copy that was verified
  * @let_pass: threads were let finish in code from before it was applied or restored, in some target.
  *	      Set once and for all, in a stop window, before its threads are released, so before any of
@@ -86,7 +85,6 @@ struct lp_patch {
 	u8 hash[LPATCH_HASH_LEN];
 	char name[LPATCH_NAME_MAX + 1];
 	struct file *file;
-	u64 searched;
 	u64 size;
 	u64 pin;
 	struct lp_image *images;

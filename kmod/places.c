@@ -34,7 +34,7 @@ static bool lp_is_applied(const struct lp_record *record)
 /* Is it another patch that is applied to the target? */
 bool lp_places_involve(const struct lp_op *op, const struct lp_record *record)
 {
-	return record != op->record && !record->ended && lp_is_applied(record);
+	return record != op->record && lp_is_applied(record);
 }
 
 /* Return: 0 or a refusal. */
@@ -207,15 +207,11 @@ int lp_places_fill(struct lp_op *op)
 	return ret;
 }
 
-/*
- * Notes in the record what the patch lies upon. Of a patch that is not applied that is done before
- * the window: whoever finds a child with the new bytes finds in the record what is under them.
- */
+/* Notes in the record what the patch lies upon; see lp_op_note(). */
 void lp_places_note(struct lp_op *op)
 {
 	u32 i;
 
-	lp_records_lock();
 	for (i = 0; i < op->nr_places; i++) {
 		const struct lp_place *place = &op->places[i];
 
@@ -223,7 +219,6 @@ void lp_places_note(struct lp_op *op)
 			memcpy(op->record->under[place->site - op->patch->sites], place->under,
 			       sizeof(place->under));
 	}
-	lp_records_unlock();
 }
 
 /**
@@ -244,7 +239,7 @@ int lp_places_verify(struct lp_op *op)
 
 	/* A dry run, and only that, leaves it to the apply to complete what a fork copied a part of. */
 	if (op->record && op->verb == LP_APPLY && !lp_live_is_patch(mm, op->record) &&
-	    !((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && lp_live_is_uncopied(mm, op->record)))
+	    !((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && lp_live_is_partial(mm, op->record)))
 		return lp_op_refuse(op, LPATCH_REFUSAL_PATCH_MISSING,
 				    "%s[%u] unmapped or replaced patch %s in its memory; restore and unload it, then apply it again",
 				    op->target->comm, op->pid, patch->name);

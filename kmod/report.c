@@ -110,24 +110,29 @@ int lp_report_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader rea
 	return 0;
 }
 
-/* Return: whether there was a look. Killable, and never waits for long. */
-static bool lp_look(struct lp_target *target, struct lp_record *record, struct lp_live *live)
+/*
+ * Return: whether there was a look. @tries, of which some are used, tells how often to wait for a page or
+ * the lock of the address space; NULL if there is to be no look.
+ */
+static bool lp_look(const struct lp_target *target, const struct lp_record *record,
+		    struct lp_live *live, unsigned int *tries)
 {
-	unsigned int tries = LP_LOOK_TRIES;
 	bool looked = false;
 
-	if (!mmget_not_zero(target->mm))
+	if (!tries || !mmget_not_zero(target->mm))
 		return false;
 	for (;;) {
 		if (mmap_read_trylock(target->mm)) {
 			looked = !lp_live_look(target, record, live);
 			mmap_read_unlock(target->mm);
 		}
-		if (looked || !tries-- || fatal_signal_pending(current))
+		if (looked || !*tries || fatal_signal_pending(current))
 			break;
+		--*tries;
 		schedule_timeout_killable(LP_LOOK_PAUSE);
 	}
-	mmput(target->mm);
+	/* Its end, should this have been the last user, waits for the target's lock, and for much else. */
+	mmput_async(target->mm);
 	return looked;
 }
 
@@ -146,7 +151,7 @@ static int lp_put_drift(struct sk_buff *skb, struct lp_target *target, struct lp
 }
 
 static const char lp_unlooked[] =
-	"its memory could not be looked at: it is ending, its address space is locked, or a page does not come";
+	"its memory could not be looked at: it ends or is operated on, its mappings are locked, or a page does not come";
 
 /* Where the patch is among those that are applied to the target. */
 static int lp_put_layer(struct sk_buff *skb, const struct lp_target *target,
@@ -158,25 +163,26 @@ static int lp_put_layer(struct sk_buff *skb, const struct lp_target *target,
 }
 
 /* The state, and how the memory differs from it. */
-static int lp_put_state(struct sk_buff *skb, struct lp_target *target, struct lp_record *record)
+static int lp_put_state(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
+			enum lp_reader reader, unsigned int *tries)
 {
 	struct lp_live live;
-	bool looked = lp_look(target, record, &live);
+	bool looked = lp_look(target, record, &live, tries);
 
 	if (looked && lp_live_drifted(record, &live))
 		return lp_put_drift(skb, target, record, &live);
 	return nla_put_u32(skb, LPATCH_A_REPORT_STATE, record->state) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, LPATCH_REFUSAL_NONE) ?:
-	       (looked ? 0 : nla_put_string(skb, LPATCH_A_REPORT_MESSAGE, lp_unlooked));
+	       (looked || reader != LP_CLIENT ? 0 : nla_put_string(skb, LPATCH_A_REPORT_MESSAGE, lp_unlooked));
 }
 
 static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
-			 enum lp_reader reader)
+			 enum lp_reader reader, unsigned int *tries)
 {
 	return lp_put_patch(skb, record->patch) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_PID, pid_vnr(target->tgid)) ?:
 	       nla_put_string(skb, LPATCH_A_REPORT_COMM, target->comm) ?:
-	       lp_put_state(skb, target, record) ?:
+	       lp_put_state(skb, target, record, reader, tries) ?:
 	       lp_put_layer(skb, target, record) ?:
 	       lp_put_u64(skb, LPATCH_A_REPORT_SINCE, record->since) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_THREADS, record->threads) ?:
@@ -187,15 +193,24 @@ static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct l
 	       lp_put_mapping(skb, record->base, record->patch, reader);
 }
 
-/* With the target's lock held, in the caller's pid namespace. Return: 0, or -EMSGSIZE with nothing added. */
+/**
+ * lp_report_record() - tell of a patch in a target, in the caller's pid namespace
+ * @skb: gets the nest
+ * @target: the target
+ * @record: of the patch
+ * @reader: who gets it
+ * @tries: how often to wait for the target's memory, with its lock held; NULL: not to look at it
+ *
+ * Return: 0, or -EMSGSIZE with nothing added.
+ */
 int lp_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
-		     enum lp_reader reader)
+		     enum lp_reader reader, unsigned int *tries)
 {
 	struct nlattr *nest = nla_nest_start(skb, LPATCH_A_OP_REPORT);
 
 	if (!nest)
 		return -EMSGSIZE;
-	if (lp_put_record(skb, target, record, reader)) {
+	if (lp_put_record(skb, target, record, reader, tries)) {
 		nla_nest_cancel(skb, nest);
 		return -EMSGSIZE;
 	}

@@ -17,6 +17,6 @@ enum lp_reader {
 
 int lp_report_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader reader);
 int lp_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
-		     enum lp_reader reader);
+		     enum lp_reader reader, unsigned int *tries);
 
 #endif

@@ -190,31 +190,31 @@ int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, b
 /**
  * lp_poke() - write to a mapping that nobody uses yet
  * @mm: the target
- * @addr: where
- * @bytes: what
- * @len: at most LPATCH_SITE_MAX
+ * @place: with addr, len and to
+ * @own: is it still in the mapping that is meant? Asked when the page is pinned
+ * @arg: for @own
  *
- * Context: process; takes mmap_lock for read.
- * Return: 0 or a negative errno.
+ * Context: process; takes mmap_lock for read; SIGKILL ends it.
+ * Return: 0, -ESTALE if @own says no, or another negative errno.
  */
-int lp_poke(struct mm_struct *mm, unsigned long addr, const void *bytes, size_t len)
+int lp_poke(struct mm_struct *mm, struct lp_place *place,
+	    bool (*own)(const struct lp_place *place, const void *arg), const void *arg)
 {
-	struct lp_place place = { .addr = addr, .len = len };
 	unsigned int tries = LP_POKE_TRIES;
 	int ret;
 
-	memcpy(place.to, bytes, len);
 	do {
-		ret = lp_place_fault_in(mm, &place, true);
+		ret = lp_place_fault_in(mm, place, true);
 		if (ret)
 			return ret;
-		mmap_read_lock(mm);
-		ret = lp_place_pin(mm, &place);
+		if (mmap_read_lock_killable(mm))
+			return -EINTR;
+		ret = own(place, arg) ? lp_place_pin(mm, place) : -ESTALE;
 		mmap_read_unlock(mm);
 	} while (ret == -EFAULT && --tries);
 	if (ret)
 		return ret;
-	lp_place_write(&place);
-	lp_place_unpin(&place);
+	lp_place_write(place);
+	lp_place_unpin(place);
 	return 0;
 }

@@ -41,6 +41,7 @@ void lp_place_unpin(struct lp_place *place);
 int lp_place_read(const struct lp_place *place, u8 *found);
 void lp_place_write(const struct lp_place *place);
 int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, bool may_fault);
-int lp_poke(struct mm_struct *mm, unsigned long addr, const void *bytes, size_t len);
+int lp_poke(struct mm_struct *mm, struct lp_place *place,
+	    bool (*own)(const struct lp_place *place, const void *arg), const void *arg);
 
 #endif

@@ -136,7 +136,7 @@ static bool lp_shares_site(const struct lp_op *op, const struct lp_record *recor
  */
 static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
 {
-	if (!lp_leaves_old_code(op) || record == op->record || record->ended)
+	if (!lp_leaves_old_code(op) || record == op->record)
 		return false;
 	switch (record->state) {
 	case LPATCH_STATE_APPLIED:

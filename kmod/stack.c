@@ -183,11 +183,13 @@ static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsig
 
 	memset(s->before, 0, sizeof(s->before));
 	for (; at < end; at += len) {
-		/* A deep stack must not hold the others longer than allowed. */
-		if (ktime_get_ns() >= s->until)
+		/* A deep stack must not hold the others longer than allowed, nor the client. */
+		if (ktime_get_ns() >= s->until || fatal_signal_pending(current))
 			return lp_busy(s, task, LP_BUSY_RUNNING, NULL);
 		if (s->freeze)
 			lp_freeze_relax(s->freeze);
+		else
+			cond_resched();
 		len = min(end - at, LP_SCAN_BUF - offset_in_page(at));
 		ret = lp_read_user(s, s->buf, at, len);
 		if (ret && at + len <= sp)
@@ -284,8 +286,8 @@ static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned lon
 	struct vm_area_struct *vma;
 	int ret = -EFAULT;
 
-	if (!s->freeze)
-		mmap_read_lock(mm);
+	if (!s->freeze && mmap_read_lock_killable(mm))
+		return -EINTR;
 	vma = find_vma(mm, sp);
 	/* A stack that grows down may not have its lowest page yet. */
 	if (vma && (sp >= vma->vm_start || (vma->vm_flags & VM_GROWSDOWN))) {
@@ -364,7 +366,7 @@ static bool lp_thread_gone(const struct lp_freeze *f, struct task_struct *task)
 
 static bool lp_thread_held(const struct lp_gate *gate)
 {
-	/* Pairs with smp_store_release() in lp_freeze_hold(). */
+	/* Pairs with smp_store_release() in lp_window_wait(). */
 	return smp_load_acquire(&gate->held);
 }
 
@@ -386,18 +388,20 @@ static unsigned long lp_thread_switches(const struct task_struct *task)
  * lp_stack_prescan() - find the threads that sleep and are not in the way
  * @s: what to search for
  * @f: prepared; the clean threads are marked in it
+ * @until: ktime ns when it ends in any case; those that were not searched are so in the window
  *
- * Context: a kthread that uses the target's mm, no lock held; faults user memory in.
+ * Context: a kthread that uses the target's mm or a thread of the target, no lock held; faults user memory
+ * in; SIGKILL ends it.
  */
-void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f)
+void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until)
 {
 	unsigned int i;
 
 	s->freeze = NULL;
-	s->until = U64_MAX;
+	s->until = until;
 	if (!s->nr_spans && !s->nr_allowed)
 		return;
-	for (i = 0; i < lp_freeze_nr(f); i++) {
+	for (i = 0; i < lp_freeze_nr(f) && ktime_get_ns() < until; i++) {
 		struct lp_thread *thread = &f->threads[i];
 		struct task_struct *task = thread->gate->task;
 		unsigned long switches;

@@ -74,7 +74,7 @@ struct lp_scan {
 
 #define LP_SCAN_BUF PAGE_SIZE
 
-void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f);
+void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until);
 int lp_stack_check(struct lp_scan *s, struct lp_freeze *f);
 
 #endif

@@ -19,7 +19,6 @@
 #include "boot.h"
 #include "compat.h"
 #include "history.h"
-#include "lineage.h"
 #include "load.h"
 #include "op.h"
 #include "patch.h"
@@ -75,12 +74,12 @@ static void lp_start_op_free(struct lp_op *op)
 /* Is it time to apply the patch: are all images there? Otherwise @op is refused, and that is told. */
 static bool lp_start_is_due(struct lp_op *op)
 {
-	struct mm_struct *mm = op->target->mm;
-	int ret;
+	int ret = lp_op_lock_memory(op);
 
-	mmap_read_lock(mm);
-	ret = lp_load_find_images(op);
-	mmap_read_unlock(mm);
+	if (!ret) {
+		ret = lp_load_find_images(op);
+		mmap_read_unlock(op->target->mm);
+	}
 	/* An image that is there twice is a reason to fail. */
 	if (ret && op->refusal != LPATCH_REFUSAL_IMAGE_MISSING)
 		lp_boot_outcome(op);
@@ -110,7 +109,8 @@ static u32 lp_start_fresh(struct lp_start *start, const struct lp_boot *boot)
 {
 	u32 i, fresh = 0;
 
-	if (!lp_history_is_known(current->mm, READ_ONCE(boot->since)))
+	/* Pairs with the release in lp_boot_add(). */
+	if (!lp_history_is_known(current->mm, smp_load_acquire(&boot->since)))
 		return 0;
 	for (i = 0; i < boot->patch->nr_images; i++) {
 		const struct lp_start_file *file = lp_start_file(start, boot->images[i].inode);
@@ -186,12 +186,6 @@ static void lp_start_apply(struct lp_start *start)
 	unsigned int i, nr;
 
 	boots = lp_start_boots(start, &nr);
-	/*
-	 * What a child inherited, that now loads a library, lies below. Memory that came by execve()
-	 * of this very thread inherited nothing, and then nobody else's has to be searched.
-	 */
-	if ((current->flags & PF_FORKNOEXEC) && lp_target_count())
-		lp_lineage_find();
 	target = lp_target_get(current->mm, current);
 	for (i = 0; i < nr; i++) {
 		if (target)

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Targets and what was done to them. When records begin and end without an operation is in
- * lineage.c.
+ * Targets and what was done to them. How records follow the memory is in lineage.c.
  */
 
 #include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/math64.h>
-#include <linux/module.h>
-#include <linux/overflow.h>
 #include <linux/param.h>
 #include <linux/pid.h>
 #include <linux/sched/mm.h>
@@ -16,32 +13,32 @@
 #include <linux/sched/task.h>
 #include <linux/slab.h>
 
-#include "lineage.h"
-#include "patch.h"
 #include "target.h"
 
-/*
- * Covers the list and the hash of targets, lp_target.refs, and together with lp_target.lock the
- * records of each: either is enough to read them, both are needed to change them. Taken inside
- * nothing but lp_target.lock and mmap_lock, which are never waited for under it.
- */
-static DEFINE_MUTEX(lp_targets_lock);
+DEFINE_MUTEX(lp_targets_lock); /* see target.h */
 static LIST_HEAD(lp_targets);
-static DEFINE_HASHTABLE(lp_targets_by_mm, 8);
+static DEFINE_HASHTABLE(lp_targets_by_mm, 12);
 static unsigned int lp_nr_targets;
-static u64 lp_last_id;
+static atomic64_t lp_last_id = ATOMIC64_INIT(0);
 
-static void lp_target_drop(struct lp_target *target)
+/* Larger than any before: of targets, records, and applies. */
+u64 lp_next_id(void)
+{
+	return atomic64_inc_return(&lp_last_id);
+}
+
+/* Ends a reference, with lp_targets_lock held. */
+void lp_target_drop(struct lp_target *target)
 {
 	lockdep_assert_held(&lp_targets_lock);
 	if (--target->refs)
 		return;
 	list_del(&target->node);
-	hash_del(&target->by_mm);
+	hash_del_rcu(&target->by_mm);
 	lp_nr_targets--;
 	mmdrop(target->mm);
 	put_pid(target->tgid);
-	kfree(target);
+	kfree_rcu(target, rcu);
 }
 
 /* Ends a reference. */
@@ -60,7 +57,7 @@ void lp_target_put(struct lp_target *target)
  *
  * Return: the next one with a reference, or NULL.
  */
-struct lp_target *lp_target_next(struct lp_target *previous)
+static struct lp_target *lp_target_next(struct lp_target *previous)
 {
 	struct lp_target *target;
 
@@ -82,34 +79,103 @@ unsigned int lp_target_count(void)
 	return READ_ONCE(lp_nr_targets);
 }
 
+/* Under lp_targets_lock or RCU. */
 static struct lp_target *lp_target_find(const struct mm_struct *mm)
 {
 	struct lp_target *target;
 
-	hash_for_each_possible(lp_targets_by_mm, target, by_mm, (unsigned long)mm)
+	hash_for_each_possible_rcu(lp_targets_by_mm, target, by_mm, (unsigned long)mm,
+				   lockdep_is_held(&lp_targets_lock))
 		if (target->mm == mm)
 			return target;
 	return NULL;
 }
 
-static struct lp_target *lp_target_new(struct mm_struct *mm, struct task_struct *task)
+/* Is there a target of this mm? It can come and go unless somebody keeps it from that. */
+bool lp_target_is(const struct mm_struct *mm)
 {
-	struct lp_target *target = kzalloc(sizeof(*target), GFP_KERNEL_ACCOUNT);
+	bool found;
 
-	if (!target)
-		return NULL;
-	mmgrab(mm);
-	target->mm = mm;
+	if (likely(!lp_target_count()))
+		return false;
 	rcu_read_lock();
-	target->tgid = get_pid(task_tgid(task));
+	found = lp_target_find(mm);
 	rcu_read_unlock();
-	sema_init(&target->lock, 1);
-	INIT_LIST_HEAD(&target->records);
-	target->id = ++lp_last_id;
-	list_add_tail(&target->node, &lp_targets);
-	hash_add(lp_targets_by_mm, &target->by_mm, (unsigned long)mm);
-	lp_nr_targets++;
+	return found;
+}
+
+/* The target of an mm with a reference, or NULL. */
+struct lp_target *lp_target_hold(const struct mm_struct *mm)
+{
+	struct lp_target *target;
+
+	mutex_lock(&lp_targets_lock);
+	target = lp_target_find(mm);
+	if (target)
+		target->refs++;
+	mutex_unlock(&lp_targets_lock);
 	return target;
+}
+
+/**
+ * lp_target_add() - make an mm a target
+ * @mm: of which there may be one meanwhile
+ * @gfp: with __GFP_NOFAIL it does not fail
+ *
+ * It has no name before lp_target_name().
+ *
+ * Return: it, with a reference, or NULL without memory.
+ */
+struct lp_target *lp_target_add(struct mm_struct *mm, gfp_t gfp)
+{
+	struct lp_target *fresh = kzalloc(sizeof(*fresh), gfp), *target;
+
+	if (!fresh)
+		return NULL;
+	mutex_lock(&lp_targets_lock);
+	target = lp_target_find(mm);
+	if (!target) {
+		swap(target, fresh);
+		mmgrab(mm);
+		target->mm = mm;
+		sema_init(&target->lock, 1);
+		INIT_LIST_HEAD(&target->records);
+		target->id = lp_next_id();
+		list_add_tail(&target->node, &lp_targets);
+		hash_add_rcu(lp_targets_by_mm, &target->by_mm, (unsigned long)mm);
+		lp_nr_targets++;
+	}
+	target->refs++;
+	mutex_unlock(&lp_targets_lock);
+	kfree(fresh);
+	return target;
+}
+
+/* Names a target that has no name yet. @task runs on it. Under RCU or with a reference on @target. */
+void lp_target_name(struct lp_target *target, struct task_struct *task)
+{
+	struct pid *tgid;
+
+	rcu_read_lock();
+	tgid = get_pid(task_tgid(task));
+	rcu_read_unlock();
+	if (cmpxchg(&target->tgid, NULL, tgid))
+		put_pid(tgid);
+}
+
+/* Names the target of an mm, if there is one, by its first process, which has not run yet. Context: any. */
+void lp_target_name_new(const struct mm_struct *mm, struct task_struct *task)
+{
+	struct lp_target *target;
+
+	rcu_read_lock();
+	target = lp_target_find(mm);
+	/* Nobody reads the name of a target without a pid; the exchange of that orders it. */
+	if (target && !READ_ONCE(target->tgid)) {
+		memcpy(target->comm, task->comm, sizeof(target->comm));
+		lp_target_name(target, task);
+	}
+	rcu_read_unlock();
 }
 
 /**
@@ -121,14 +187,19 @@ static struct lp_target *lp_target_new(struct mm_struct *mm, struct task_struct 
  */
 struct lp_target *lp_target_get(struct mm_struct *mm, struct task_struct *task)
 {
-	struct lp_target *target;
+	struct lp_target *target = lp_target_hold(mm) ?: lp_target_add(mm, GFP_KERNEL_ACCOUNT);
+	struct task_struct *leader;
 
+	if (!target)
+		return NULL;
+	lp_target_name(target, task);
+	/* It may have changed. A leader that is gone leaves the one it had. */
 	mutex_lock(&lp_targets_lock);
-	target = lp_target_find(mm) ?: lp_target_new(mm, task);
-	if (target) {
-		target->refs++;
-		get_task_comm(target->comm, task->group_leader); /* it may have changed */
-	}
+	rcu_read_lock();
+	leader = pid_task(task_tgid(task), PIDTYPE_TGID);
+	if (leader)
+		get_task_comm(target->comm, leader);
+	rcu_read_unlock();
 	mutex_unlock(&lp_targets_lock);
 	return target;
 }
@@ -154,10 +225,18 @@ static struct mm_struct *lp_group_mm(struct task_struct *task)
 	return mm;
 }
 
-/* As field 22 of /proc/PID/stat has it (fs/proc/array.c), in the initial time namespace. */
+/* As field 22 of /proc/PID/stat has it (fs/proc/array.c), in the initial time namespace; 0 if it is gone. */
 static u64 lp_start_time(const struct task_struct *task)
 {
-	return div_u64(task->group_leader->start_boottime, NSEC_PER_SEC / USER_HZ);
+	const struct task_struct *leader;
+	u64 start = 0;
+
+	rcu_read_lock();
+	leader = pid_task(task_tgid((struct task_struct *)task), PIDTYPE_TGID);
+	if (leader)
+		start = leader->start_boottime;
+	rcu_read_unlock();
+	return div_u64(start, NSEC_PER_SEC / USER_HZ);
 }
 
 static u32 lp_target_open_task(struct task_struct *task, u64 start_time, struct lp_target **out)
@@ -174,7 +253,7 @@ static u32 lp_target_open_task(struct task_struct *task, u64 start_time, struct 
 		return LPATCH_REFUSAL_TARGET_GONE;
 	target = lp_target_get(mm, task);
 	if (!target) {
-		mmput(mm);
+		mmput_async(mm);
 		return LPATCH_REFUSAL_NO_MEMORY;
 	}
 	*out = target;
@@ -196,10 +275,6 @@ u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target)
 	struct pid *pid;
 	u32 refusal;
 
-	lp_lineage_purge();
-	/* What it inherited is known before its lock is taken. */
-	if (lp_lineage_find() == -ENOMEM)
-		return LPATCH_REFUSAL_NO_MEMORY;
 	pid = find_get_pid(nr);
 	task = get_pid_task(pid, PIDTYPE_PID);
 	put_pid(pid);
@@ -212,267 +287,98 @@ u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target)
 
 void lp_target_close(struct lp_target *target)
 {
-	mmput(target->mm);
+	/* If this was the last user, its end may wait for whatever the process had begun (exit_aio()). */
+	mmput_async(target->mm);
 	lp_target_put(target);
-	/* If this was the last user, the process ended meanwhile. */
-	lp_lineage_purge();
 }
 
-/* lp_target.lock held. */
-struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch *patch)
+/* Does the process that a target was named by still run on its mm? It may have ended, or exec'ed. */
+static bool lp_target_is_named(const struct lp_target *target)
 {
-	struct lp_record *record;
-
-	list_for_each_entry(record, &target->records, node)
-		if (!record->ended && !memcmp(record->patch->hash, patch->hash, LPATCH_HASH_LEN))
-			return record;
-	return NULL;
-}
-
-/* Between this and lp_records_unlock() the records of a target whose lock is held may be changed. */
-void lp_records_lock(void)
-{
-	mutex_lock(&lp_targets_lock);
-}
-
-void lp_records_unlock(void)
-{
-	mutex_unlock(&lp_targets_lock);
-}
-
-/* Larger than that of every apply before. Between lp_records_lock() and lp_records_unlock(). */
-u64 lp_record_next_order(void)
-{
-	lockdep_assert_held(&lp_targets_lock);
-	return ++lp_last_id;
-}
-
-static struct lp_record *lp_record_new(struct lp_patch *patch, unsigned long base)
-{
-	struct lp_record *record;
-
-	record = kvzalloc(struct_size(record, under, patch->nr_sites), GFP_KERNEL_ACCOUNT);
-	if (!record)
-		return NULL;
-	record->patch = patch;
-	record->base = base;
-	return record;
-}
-
-/* The list keeps the order of the ids, in a child that of the parent. */
-static void lp_record_insert(struct lp_target *target, struct lp_record *record)
-{
-	struct lp_record *next;
-
-	lockdep_assert_held(&lp_targets_lock);
-	__module_get(THIS_MODULE);
-	lp_patch_get(record->patch);
-	target->refs++;
-	list_for_each_entry(next, &target->records, node)
-		if (next->id > record->id)
-			break;
-	list_add_tail(&record->node, &next->node);
-}
-
-/**
- * lp_record_add() - note that a patch is mapped
- * @target: opened, its lock held
- * @patch: which
- * @base: where
- * @bases: where its images are
- *
- * Return: the record in state LPATCH_STATE_LOADED, or NULL without memory.
- */
-struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
-				unsigned long base, const unsigned long *bases)
-{
-	struct lp_record *record = lp_record_new(patch, base);
-
-	if (!record)
-		return NULL;
-	record->state = LPATCH_STATE_LOADED;
-	memcpy(record->bases, bases, patch->nr_images * sizeof(*bases));
-	lp_records_lock();
-	record->id = ++lp_last_id;
-	lp_record_insert(target, record);
-	lp_records_unlock();
-	return record;
-}
-
-/* A record of a patch at a base, in any target; one that has ended only if there is no other. */
-static const struct lp_record *lp_record_like(const struct lp_patch *patch, unsigned long base)
-{
-	const struct lp_record *like = NULL;
-	struct lp_target *target;
-	struct lp_record *record;
-
-	lockdep_assert_held(&lp_targets_lock);
-	list_for_each_entry(target, &lp_targets, node) {
-		list_for_each_entry(record, &target->records, node) {
-			if (record->patch != patch || record->base != base)
-				continue;
-			if (!record->ended)
-				return record;
-			like = like ?: record;
-		}
-	}
-	return like;
-}
-
-/* Is there a record of that patch at that base, in any target? */
-bool lp_record_vouches(const struct lp_patch *patch, unsigned long base)
-{
-	bool found;
-
-	lp_records_lock();
-	found = lp_record_like(patch, base);
-	lp_records_unlock();
-	return found;
-}
-
-/**
- * lp_record_inherit() - note that a patch came by fork
- * @target: the child, its lock held
- * @patch: which
- * @base: where it is
- *
- * The record is that of another target which has the same patch there, but what its state is nobody
- * has looked yet. If no record vouches for the mapping it is not a patch.
- *
- * Return: 0 or -ENOMEM.
- */
-int lp_record_inherit(struct lp_target *target, struct lp_patch *patch, unsigned long base)
-{
-	struct lp_record *record = lp_record_new(patch, base);
-	const struct lp_record *like;
-
-	if (!record)
-		return -ENOMEM;
-	lp_records_lock();
-	like = lp_record_like(patch, base);
-	if (like) {
-		record->state = like->state;
-		record->since = like->since;
-		record->id = like->id;
-		memcpy(record->bases, like->bases, sizeof(record->bases));
-		record->order = like->order;
-		record->max_stop = like->max_stop;
-		/* Of which process this is a copy, and when it was made, nobody knows. */
-		record->active.threads = READ_ONCE(patch->let_pass);
-		memcpy(record->under, like->under, patch->nr_sites * sizeof(*record->under));
-		record->unsettled = true;
-		record->inherited = true;
-		lp_record_insert(target, record);
-	}
-	lp_records_unlock();
-	if (!like)
-		kvfree(record);
-	return 0;
-}
-
-/* lp_target.lock held, and a reference on the target besides the record's. */
-void lp_record_del(struct lp_target *target, struct lp_record *record)
-{
-	mutex_lock(&lp_targets_lock);
-	list_del(&record->node);
-	lp_target_drop(target);
-	mutex_unlock(&lp_targets_lock);
-	lp_patch_put(record->patch);
-	kvfree(record);
-	module_put(THIS_MODULE);
-}
-
-/* Does the record tell of what is mapped at @base from the file of @patch? */
-static bool lp_record_is(const struct lp_record *record, const struct lp_patch *patch,
-			 unsigned long base)
-{
-	return record->base == base && d_real_inode(record->patch->file->f_path.dentry) ==
-					       d_real_inode(patch->file->f_path.dentry);
-}
-
-/* Has the target of @mm a record of the patch file that is mapped at @base? */
-bool lp_target_has(const struct mm_struct *mm, const struct lp_patch *patch, unsigned long base)
-{
-	struct lp_target *target;
-	struct lp_record *record;
+	struct task_struct *task, *t;
 	bool found = false;
 
-	mutex_lock(&lp_targets_lock);
-	target = lp_target_find(mm);
-	if (target)
-		list_for_each_entry(record, &target->records, node)
-			found |= lp_record_is(record, patch, base);
-	mutex_unlock(&lp_targets_lock);
-	return found;
-}
-
-/**
- * lp_record_patch() - walk the patches of which there are records
- * @search: a number that no earlier walk had; one walk at a time
- *
- * Return: one that this walk has not returned yet, with a reference, or NULL.
- */
-struct lp_patch *lp_record_patch(u64 search)
-{
-	struct lp_patch *found = NULL;
-	struct lp_target *target;
-	struct lp_record *record;
-
-	mutex_lock(&lp_targets_lock);
-	list_for_each_entry(target, &lp_targets, node) {
-		list_for_each_entry(record, &target->records, node) {
-			if (record->patch->searched == search)
-				continue;
-			found = record->patch;
-			found->searched = search;
-			lp_patch_get(found);
-			goto out; /* many processes have the same many patches */
+	rcu_read_lock();
+	task = pid_task(target->tgid, PIDTYPE_TGID);
+	if (task) {
+		for_each_thread(task, t) {
+			found = READ_ONCE(t->mm) == target->mm;
+			if (found)
+				break;
 		}
 	}
-out:
-	mutex_unlock(&lp_targets_lock);
+	rcu_read_unlock();
 	return found;
 }
 
-/* Calls @fn for each record of a target; see lp_records_each(). */
-int lp_target_each(struct lp_target *target,
-		   int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
-		   void *arg)
+/*
+ * The process that a target was named by is gone, but others may share its memory (CLONE_VM without
+ * CLONE_THREAD): the target goes by one of those. lp_target.lock held. Return: whether there is one.
+ */
+static bool lp_target_rename(struct lp_target *target)
 {
+	struct pid *found = NULL, *old;
+	struct task_struct *p, *t;
+
+	rcu_read_lock();
+	for_each_process_thread(p, t) {
+		if (READ_ONCE(t->mm) != target->mm || (READ_ONCE(t->flags) & PF_KTHREAD))
+			continue;
+		found = get_pid(task_tgid(t));
+		goto out; /* of two loops */
+	}
+out:
+	rcu_read_unlock();
+	if (!found)
+		return false;
+	mutex_lock(&lp_targets_lock);
+	old = xchg(&target->tgid, found);
+	mutex_unlock(&lp_targets_lock);
+	put_pid(old);
+	return true;
+}
+
+/* As lp_records_each() for the records of one target. */
+static int lp_target_each(struct lp_target *target, lp_record_fn fn, void *arg)
+{
+	bool locked = !down_trylock(&target->lock);
 	struct lp_record *record;
 	int ret = 0;
 
-	if (down_killable(&target->lock))
-		return -EINTR;
-	list_for_each_entry(record, &target->records, node) {
-		if (record->ended)
-			continue;
-		ret = fn(target, record, arg);
-		if (ret)
-			break;
-	}
-	up(&target->lock);
+	if (!locked)
+		mutex_lock(&lp_targets_lock);
+	/* Memory that only something other than a process still uses is nobody's to know of. */
+	if (locked ? lp_target_is_named(target) || lp_target_rename(target) : !!target->tgid)
+		list_for_each_entry(record, &target->records, node) {
+			ret = fn(target, record, locked, arg);
+			if (ret)
+				break;
+		}
+	if (locked)
+		up(&target->lock);
+	else
+		mutex_unlock(&lp_targets_lock);
 	return ret;
 }
 
 /**
  * lp_records_each() - call a function for each record of each living target
- * @fn: called with the target's lock held; nonzero ends the walk
+ * @from: the id of the first target
+ * @fn: nonzero ends the walk; it is told whether the target's lock is held. If not, an operation on it is
+ *	under way, and @fn neither looks at the target's memory nor sleeps
  * @arg: for @fn
  *
- * Targets come in the order of their ids, the records of one in the order of theirs. A target with
- * an operation under way is waited for.
+ * Targets come in the order of their ids, the records of one in the order of theirs. Nobody is waited for.
  *
- * Return: what @fn returned last, or -EINTR if the caller is being killed.
+ * Return: what @fn returned last.
  */
-int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
-		    void *arg)
+int lp_records_each(u64 from, lp_record_fn fn, void *arg)
 {
 	struct lp_target *target;
 	int ret;
 
 	for (target = lp_target_next(NULL); target; target = lp_target_next(target)) {
-		ret = lp_target_each(target, fn, arg);
+		ret = target->id < from ? 0 : lp_target_each(target, fn, arg);
 		if (ret) {
 			lp_target_put(target);
 			return ret;

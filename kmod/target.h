@@ -2,7 +2,10 @@
 #ifndef LPATCH_TARGET_H
 #define LPATCH_TARGET_H
 
+#include <linux/gfp.h>
 #include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/semaphore.h>
 
@@ -21,10 +24,9 @@ struct lp_patch;
  * @since: CLOCK_REALTIME ns of the last change of state
  * @id: of the load that it goes back to, the same in a child; grows along the list of records
  * @bases: where the images were when it was loaded: what its code refers to, and what was patched
- * @ended: not 0 if its mapping is gone or its mm dead; see lp_record_end()
- * @unsettled: it came by fork and nobody has looked yet what the state is
- * @inherited: it came by fork, perhaps in the middle of a load or an unload, and lp_load_complete()
- * has not seen to it yet
+ * @incomplete: not all is mapped, or not all fix-ups are made: it is being loaded or unloaded, or that could
+ *		not be ended, or it is a copy of one of that time. See lp_load_complete()
+ * @change: lp_op.change of the operation that changed it last
  * @order: of its last apply among all applies; grows along the patches that lie upon one another
  * @times: of the operation that made it
  * @threads: that were stopped in it
@@ -44,9 +46,8 @@ struct lp_record {
 	u64 since;
 	u64 id;
 	unsigned long bases[LPATCH_IMAGES_MAX];
-	u64 ended;
-	bool unsettled;
-	bool inherited;
+	bool incomplete;
+	u64 change;
 	u64 order;
 	struct lp_times times;
 	u32 threads;
@@ -59,12 +60,13 @@ struct lp_record {
 /**
  * struct lp_target - a process: an mm, and what was done to it
  * @node: in the list of targets; lp_targets_lock
- * @by_mm: in the hash of targets by mm; lp_targets_lock
+ * @by_mm: in the hash of targets by mm; lp_targets_lock, and read under RCU
+ * @rcu: to be freed by
  * @id: grows along the list
  * @refs: one for each operation under way and each record; lp_targets_lock
  * @mm: its memory; the structure is held (mmgrab), so that its address is not reused, the memory is
  * not
- * @tgid: a thread group that runs on it; @lock
+ * @tgid: a thread group that runs on it; NULL as long as it has no process; then @lock
  * @comm: its name when it was last opened; lp_targets_lock
  * @lock: one operation at a time; covers the records. Who waits for it sleeps, and comes in turn: a
  *	  thread of the target that spun for it would be on a CPU for as long as the one that has it looks
@@ -74,6 +76,7 @@ struct lp_record {
 struct lp_target {
 	struct list_head node;
 	struct hlist_node by_mm;
+	struct rcu_head rcu;
 	u64 id;
 	unsigned int refs;
 	struct mm_struct *mm;
@@ -83,27 +86,36 @@ struct lp_target {
 	struct list_head records;
 };
 
+/*
+ * Covers the list of targets, changes of their hash, lp_target.refs, and together with lp_target.lock the
+ * records of each: either is enough to read them, both are needed to change them. Taken inside
+ * nothing but lp_target.lock and mmap_lock, which are never waited for under it, and no memory is
+ * allocated.
+ *
+ * What a fork copies of a record (lp_record.state, .order and .under) changes in a stop window, with the
+ * mmap_lock of the target held for read, which the fork holds for writing.
+ */
+extern struct mutex lp_targets_lock;
+
+u64 lp_next_id(void);
 unsigned int lp_target_count(void);
+bool lp_target_is(const struct mm_struct *mm);
+struct lp_target *lp_target_hold(const struct mm_struct *mm);
+struct lp_target *lp_target_add(struct mm_struct *mm, gfp_t gfp);
+void lp_target_name(struct lp_target *target, struct task_struct *task);
+void lp_target_name_new(const struct mm_struct *mm, struct task_struct *task);
+void lp_records_inherit(struct lp_target *target, struct lp_target *from);
 u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target);
 void lp_target_close(struct lp_target *target);
 struct lp_target *lp_target_get(struct mm_struct *mm, struct task_struct *task);
 void lp_target_put(struct lp_target *target);
-struct lp_target *lp_target_next(struct lp_target *previous);
-bool lp_target_has(const struct mm_struct *mm, const struct lp_patch *patch, unsigned long base);
-bool lp_record_vouches(const struct lp_patch *patch, unsigned long base);
-struct lp_patch *lp_record_patch(u64 search);
+void lp_target_drop(struct lp_target *target);
 struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch *patch);
 struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
 				unsigned long base, const unsigned long *bases);
-int lp_record_inherit(struct lp_target *target, struct lp_patch *patch, unsigned long base);
-void lp_records_lock(void);
-void lp_records_unlock(void);
-u64 lp_record_next_order(void);
 void lp_record_del(struct lp_target *target, struct lp_record *record);
-int lp_target_each(struct lp_target *target,
-		   int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
-		   void *arg);
-int lp_records_each(int (*fn)(struct lp_target *target, struct lp_record *record, void *arg),
-		    void *arg);
+
+typedef int (*lp_record_fn)(struct lp_target *target, struct lp_record *record, bool locked, void *arg);
+int lp_records_each(u64 from, lp_record_fn fn, void *arg);
 
 #endif

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The records of a target: one for each patch that is mapped in it. */
+
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/timekeeping.h>
+
+#include "patch.h"
+#include "target.h"
+
+/* lp_target.lock held. */
+struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch *patch)
+{
+	struct lp_record *record;
+
+	list_for_each_entry(record, &target->records, node)
+		if (!memcmp(record->patch->hash, patch->hash, LPATCH_HASH_LEN))
+			return record;
+	return NULL;
+}
+
+static struct lp_record *lp_record_new(struct lp_patch *patch, gfp_t gfp)
+{
+	struct lp_record *record = kvzalloc(struct_size(record, under, patch->nr_sites), gfp);
+
+	if (record)
+		record->patch = patch;
+	return record;
+}
+
+/* The list keeps the order of the ids, in a child that of the parent. */
+static void lp_record_insert(struct lp_target *target, struct lp_record *record)
+{
+	struct lp_record *next;
+
+	lockdep_assert_held(&lp_targets_lock);
+	__module_get(THIS_MODULE);
+	lp_patch_get(record->patch);
+	target->refs++;
+	list_for_each_entry(next, &target->records, node)
+		if (next->id > record->id)
+			break;
+	list_add_tail(&record->node, &next->node);
+}
+
+/**
+ * lp_record_add() - note that a patch is mapped
+ * @target: opened, its lock held
+ * @patch: which
+ * @base: where
+ * @bases: where its images are
+ *
+ * Return: the record in state LPATCH_STATE_LOADED, or NULL without memory.
+ */
+struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
+				unsigned long base, const unsigned long *bases)
+{
+	struct lp_record *record = lp_record_new(patch, GFP_KERNEL_ACCOUNT);
+
+	if (!record)
+		return NULL;
+	record->base = base;
+	record->state = LPATCH_STATE_LOADED;
+	record->since = ktime_get_real_ns();
+	record->incomplete = true;
+	memcpy(record->bases, bases, patch->nr_images * sizeof(*bases));
+	mutex_lock(&lp_targets_lock);
+	record->id = lp_next_id();
+	lp_record_insert(target, record);
+	mutex_unlock(&lp_targets_lock);
+	return record;
+}
+
+/* The first record of a target that was made after @id, or NULL. */
+static struct lp_record *lp_record_after(struct lp_target *target, u64 id)
+{
+	struct lp_record *record;
+
+	lockdep_assert_held(&lp_targets_lock);
+	list_for_each_entry(record, &target->records, node)
+		if (record->id > id)
+			return record;
+	return NULL;
+}
+
+static void lp_record_copy(struct lp_record *record, const struct lp_record *from)
+{
+	record->state = from->state;
+	record->base = from->base;
+	record->since = from->since;
+	record->id = from->id;
+	memcpy(record->bases, from->bases, sizeof(record->bases));
+	record->order = from->order;
+	record->max_stop = from->max_stop;
+	/* Its only thread is a copy of the one that forked, which may be in code from before. */
+	record->active.threads = READ_ONCE(from->patch->let_pass);
+	memcpy(record->under, from->under, from->patch->nr_sites * sizeof(*record->under));
+	/* Nobody has been in a patch that was only loaded: it is completed again, whatever was copied. */
+	record->incomplete = from->incomplete || from->state == LPATCH_STATE_LOADED;
+}
+
+/**
+ * lp_records_inherit() - give a copy of a target's memory a copy of its records
+ * @target: the copy, which nobody else knows
+ * @from: the target, with its mmap_lock held for writing
+ *
+ * Cannot fail: the memory is that of the process that forks, which waits if there is none.
+ */
+void lp_records_inherit(struct lp_target *target, struct lp_target *from)
+{
+	struct lp_patch *patch = NULL, *held;
+	struct lp_record *record = NULL, *next;
+	u64 last = 0;
+
+	do {
+		held = patch; /* of @record */
+		mutex_lock(&lp_targets_lock);
+		next = lp_record_after(from, last);
+		/* What it was allocated for may have been unloaded meanwhile. */
+		if (record && next && next->patch == record->patch) {
+			lp_record_copy(record, next);
+			lp_record_insert(target, record);
+			record = NULL;
+			last = next->id;
+			next = lp_record_after(from, last);
+		}
+		patch = next ? next->patch : NULL;
+		if (patch)
+			lp_patch_get(patch);
+		mutex_unlock(&lp_targets_lock);
+		kvfree(record);
+		if (held)
+			lp_patch_put(held);
+		record = patch ? lp_record_new(patch, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL) : NULL;
+	} while (patch);
+}
+
+/* lp_target.lock held, and a reference on the target besides the record's. */
+void lp_record_del(struct lp_target *target, struct lp_record *record)
+{
+	mutex_lock(&lp_targets_lock);
+	list_del(&record->node);
+	lp_target_drop(target);
+	mutex_unlock(&lp_targets_lock);
+	lp_patch_put(record->patch);
+	kvfree(record);
+	module_put(THIS_MODULE);
+}

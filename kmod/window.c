@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What holds the threads of one target: a window is found by the mm, and is gone when the freeze that it is
+ * of and the last thread that it held are.
+ */
+
+#include <linux/hashtable.h>
+#include <linux/jiffies.h>
+#include <linux/ktime.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "gate.h"
+#include "window.h"
+
+/*
+ * How long a held thread spins before it sleeps, unless somebody else wants its CPU: longer than a
+ * usual window, of hundreds of threads too. What sleeps has to be woken at the end, by the window,
+ * which a thread that has just gone to sleep makes a third longer.
+ */
+#define LP_SPIN_NS (250 * NSEC_PER_USEC)
+
+static DEFINE_HASHTABLE(lp_windows, 8);
+
+/**
+ * lp_window_new() - make a window that is not open, and that nobody sees
+ * @mm: of the target
+ * @freeze: whose it is
+ *
+ * Return: it, with a reference, or NULL without memory.
+ */
+struct lp_window *lp_window_new(const struct mm_struct *mm, struct lp_freeze *freeze)
+{
+	struct lp_window *w = kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT);
+
+	if (!w)
+		return NULL;
+	refcount_set(&w->refs, 1);
+	w->mm = mm;
+	w->freeze = freeze;
+	init_swait_queue_head(&w->wait);
+	return w;
+}
+
+/* Lets gates and newtask see it. */
+void lp_window_add(struct lp_window *w)
+{
+	lockdep_assert_held(&lp_gate_lock);
+	hash_add_rcu(lp_windows, &w->node, (unsigned long)w->mm);
+}
+
+void lp_window_del(struct lp_window *w)
+{
+	lockdep_assert_held(&lp_gate_lock);
+	hash_del_rcu(&w->node);
+}
+
+/* Holds from here on who meets his gate. Partners: see lp_freeze_begin(). */
+void lp_window_open(struct lp_window *w, u64 deadline)
+{
+	WRITE_ONCE(w->deadline, deadline);
+	atomic_set_release(&w->state, LP_FREEZING); /* see lp_window_holds() */
+	smp_mb();
+}
+
+/* Return: false if the deadline has passed, as a held thread saw. */
+bool lp_window_commit(struct lp_window *w)
+{
+	return atomic_cmpxchg(&w->state, LP_FREEZING, LP_COMMITTED) == LP_FREEZING;
+}
+
+/* Releases everybody. Context: preemption may be disabled. */
+void lp_window_close(struct lp_window *w)
+{
+	atomic_set(&w->state, LP_OPEN);
+	swake_up_all(&w->wait);
+}
+
+/* Under RCU or lp_gate_lock. */
+struct lp_window *lp_window_find(const struct mm_struct *mm)
+{
+	struct lp_window *w;
+
+	hash_for_each_possible_rcu(lp_windows, w, node, (unsigned long)mm,
+				   lockdep_is_held(&lp_gate_lock))
+		if (w->mm == mm)
+			return w;
+	return NULL;
+}
+
+bool lp_window_holds(const struct lp_window *w)
+{
+	/* Pairs with the release in lp_window_open(): then the deadline is of this window. */
+	int state = atomic_read_acquire(&w->state);
+
+	return state == LP_FREEZING || state == LP_COMMITTED;
+}
+
+/* Returns the window that holds the threads of @mm, with a reference, or NULL. */
+static struct lp_window *lp_window_get(const struct mm_struct *mm)
+{
+	struct lp_window *w;
+
+	rcu_read_lock();
+	w = lp_window_find(mm);
+	if (w && (!lp_window_holds(w) || !refcount_inc_not_zero(&w->refs)))
+		w = NULL;
+	rcu_read_unlock();
+	return w;
+}
+
+void lp_window_put(struct lp_window *w)
+{
+	if (refcount_dec_and_test(&w->refs))
+		kfree_rcu(w, rcu);
+}
+
+static void lp_window_expire(struct lp_window *w)
+{
+	if (atomic_cmpxchg(&w->state, LP_FREEZING, LP_EXPIRED) == LP_FREEZING)
+		swake_up_all(&w->wait);
+}
+
+static void lp_window_sleep(struct lp_window *w)
+{
+	DECLARE_SWAITQUEUE(wait);
+
+	/* Killable: SIGKILL of a frozen process works at once. */
+	while (lp_window_holds(w) && !fatal_signal_pending(current)) {
+		u64 deadline = READ_ONCE(w->deadline);
+		u64 now = ktime_get_ns();
+		long left = 1; /* once committed, a jiffy at a time */
+
+		if (now < deadline)
+			left += nsecs_to_jiffies(deadline - now);
+		else
+			lp_window_expire(w);
+		prepare_to_swait_exclusive(&w->wait, &wait, TASK_KILLABLE);
+		if (lp_window_holds(w) && !fatal_signal_pending(current))
+			schedule_timeout(left);
+		finish_swait(&w->wait, &wait);
+	}
+}
+
+/**
+ * lp_window_wait() - the part of a gate that stops the thread
+ * @gate: the gate of current
+ *
+ * Returns at once when the thread's mm is not frozen (any more), and for a thread that is exiting:
+ * it does not come back to user mode, and others may wait for its end.
+ */
+void lp_window_wait(struct lp_gate *gate)
+{
+	struct mm_struct *mm = current->mm;
+	struct lp_window *w;
+	u64 now;
+
+	if ((current->flags & PF_EXITING) || !mm)
+		return;
+	w = lp_window_get(mm);
+	if (!w)
+		return;
+	now = ktime_get_ns();
+	WRITE_ONCE(gate->held_at, now);
+	/*
+	 * Everything that this thread wrote to its registers and stack is visible to who sees held:
+	 * lp_thread_held().
+	 */
+	smp_store_release(&gate->held, true);
+	while (lp_window_holds(w) && !need_resched() && ktime_get_ns() - now < LP_SPIN_NS)
+		cpu_relax();
+	lp_window_sleep(w);
+	WRITE_ONCE(gate->held, false);
+	lp_window_put(w);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_WINDOW_H
+#define LPATCH_WINDOW_H
+
+#include <linux/atomic.h>
+#include <linux/rcupdate.h>
+#include <linux/refcount.h>
+#include <linux/swait.h>
+#include <linux/types.h>
+
+struct lp_freeze;
+struct lp_gate;
+struct mm_struct;
+
+enum lp_window_state {
+	LP_OPEN,	/* nobody is held */
+	LP_FREEZING,	/* held until the end, the deadline, or the commit */
+	LP_COMMITTED,	/* held until the end */
+	LP_EXPIRED,	/* the deadline passed first */
+};
+
+/**
+ * struct lp_window - what gates and newtask see of a freeze
+ * @node: in the hash by mm, from prepare to finish; lp_gate_lock, and read under RCU
+ * @rcu: to be freed by
+ * @refs: the freeze, and each thread that is held
+ * @mm: whose threads are held; compared only
+ * @freeze: to list threads in; lp_gate_lock; only while in the hash
+ * @state: leaves LP_FREEZING by compare-and-exchange, so that either the freezer commits or a thread
+ *	   expires it, never both
+ * @deadline: ktime ns; written before LP_FREEZING is
+ * @wait: of threads that are held, raw: they are woken with preemption disabled
+ */
+struct lp_window {
+	struct hlist_node node;
+	struct rcu_head rcu;
+	refcount_t refs;
+	const struct mm_struct *mm;
+	struct lp_freeze *freeze;
+	atomic_t state;
+	u64 deadline;
+	struct swait_queue_head wait;
+};
+
+struct lp_window *lp_window_new(const struct mm_struct *mm, struct lp_freeze *freeze);
+void lp_window_put(struct lp_window *w);
+void lp_window_add(struct lp_window *w);
+void lp_window_del(struct lp_window *w);
+struct lp_window *lp_window_find(const struct mm_struct *mm);
+bool lp_window_holds(const struct lp_window *w);
+void lp_window_open(struct lp_window *w, u64 deadline);
+bool lp_window_commit(struct lp_window *w);
+void lp_window_close(struct lp_window *w);
+void lp_window_wait(struct lp_gate *gate);
+
+#endif
