@@ -120,10 +120,14 @@ func (s *Session) mapped(v *view, list []lpnl.Report) ([]layer, error) {
 		switch {
 		case err == nil:
 			out = append(out, layer{file, r})
-		case s.stillHas(v, r):
-			return nil, fmt.Errorf("patch %s is applied in %v and cannot be read there: %w; revert it first, or give --replace", r.Patch, v, err)
-		case !v.fresh && !errors.Is(err, errUnmapped): // there is another one at its place, possibly
+		case !s.stillHas(v, r):
+			if !v.fresh && !errors.Is(err, errUnmapped) { // there is another one at its place, possibly
+				return nil, errStale
+			}
+		case !v.fresh: // it was gone when the maps were read, possibly, and is back
 			return nil, errStale
+		default:
+			return nil, fmt.Errorf("patch %s is applied in %v and cannot be read there: %w; revert it first, or give --replace", r.Patch, v, err)
 		}
 	}
 	return out, nil
