@@ -148,3 +148,30 @@ func TestBootSetuid(t *testing.T) {
 	v.wantValue(2)
 	wantBoot(t, c, 1, 0)
 }
+
+// TestBootHelper has the kernel itself start the program, as the helper for a core dump: there is no system call then.
+func TestBootHelper(t *testing.T) {
+	const pattern = "/proc/sys/kernel/core_pattern"
+	before, err := os.ReadFile(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.WriteFile(pattern, before, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	c := dial(t)
+	addBoot(t, c, rawPatch(t, fixtures+"start-static", "value"), 0)
+	if err := os.WriteFile(pattern, []byte("|"+fixtures+"start-static"), 0); err != nil {
+		t.Fatal(err)
+	}
+	v := startVictim(t, "victim")
+	if err := syscall.Kill(v.pid, syscall.SIGSEGV); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, "the helper to be patched", func() bool {
+		list, err := c.Boots()
+		return err == nil && len(list) == 1 && list[0].Applied == 1 && list[0].Failed == 0
+	})
+}

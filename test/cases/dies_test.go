@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,25 +16,29 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// opThread returns the kernel thread that does an operation on a process, or 0.
-func opThread(t *testing.T, pid int) int {
+// opThreads returns the kernel threads that do operations on a process.
+func opThreads(t *testing.T, pid int) []int {
 	t.Helper()
+	var list []int
 	for _, p := range pids(t) {
 		comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p))
 		if err == nil && strings.TrimSpace(string(comm)) == fmt.Sprintf("lpatch/%d", pid) {
-			return p
+			list = append(list, p)
 		}
 	}
-	return 0
+	return list
+}
+
+// operates tells whether an operation on a process is in a function of the kernel.
+func operates(t *testing.T, pid int, function string) bool {
+	t.Helper()
+	return slices.ContainsFunc(opThreads(t, pid), func(thread int) bool { return inKernel(thread, function) })
 }
 
 // waitInside waits until an operation on a process is in a function of the kernel.
 func waitInside(t *testing.T, pid int, function string) {
 	t.Helper()
-	waitFor(t, "the operation to be in "+function, func() bool {
-		p := opThread(t, pid)
-		return p != 0 && inKernel(p, function)
-	})
+	waitFor(t, "the operation to be in "+function, func() bool { return operates(t, pid, function) })
 }
 
 // manyFixups adds a page of data to a patch, and so many fix-ups that a load takes a while.
@@ -60,24 +65,21 @@ var endings = []ending{
 }
 
 // TestTargetDiesAt ends the target in each way at each step of an operation: before and between the fix-ups, while the
-// operation waits for another's window, while its own is open, and while it waits for a thread to leave a function.
+// operation waits for another client's, while its own window is open, and while it waits for a thread to leave a function.
 func TestTargetDiesAt(t *testing.T) {
-	other := startVictim(t, "victim", "-t", "1", "-m", "sleep")
 	rival := dial(t)
-	q := rawPatch(t, other.path, "value")
+	q := rawPatch(t, fixtures+"victim", "value")
 	transfer(t, rival, q)
-	for _, step := range []string{"fixups", "turn", "window", "retry"} {
+	for _, step := range []string{"fixups", "lock", "window", "retry"} {
 		for _, e := range endings {
-			t.Run(step+"-"+e.name, func(t *testing.T) { dieAt(t, step, e, rival, q, other) })
+			t.Run(step+"-"+e.name, func(t *testing.T) { dieAt(t, step, e, rival, q) })
 		}
 	}
 	rival.Close()
-	other.ask("quit")
-	other.cmd.Wait()
 	removeModule(t)
 }
 
-func dieAt(t *testing.T, step string, e ending, rival *lpnl.Client, q *lpnl.Patch, other *victim) {
+func dieAt(t *testing.T, step string, e ending, rival *lpnl.Client, q *lpnl.Patch) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
 	c := dial(t)
 	calls := newCounter(t, v, "calls")
@@ -87,8 +89,8 @@ func dieAt(t *testing.T, step string, e ending, rival *lpnl.Client, q *lpnl.Patc
 	case "fixups":
 		verb = lpnl.VerbLoad
 		manyFixups(p)
-	case "turn":
-		occupy(t, rival, q, other, patience(700*time.Millisecond))
+	case "lock":
+		occupy(t, rival, q, v, patience(700*time.Millisecond))
 	case "window":
 		setDelay(t, 500*time.Millisecond)
 	case "retry":
@@ -103,8 +105,8 @@ func dieAt(t *testing.T, step string, e ending, rival *lpnl.Client, q *lpnl.Patc
 	switch step {
 	case "fixups":
 		waitFor(t, "the mapping", func() bool { return strings.Contains(maps(t, v.pid), "/raw") })
-	case "turn":
-		waitInside(t, v.pid, "lp_freeze_lock")
+	case "lock":
+		waitInside(t, v.pid, "lp_op_lock_target")
 	case "window":
 		waitFor(t, "the window", func() bool { return held(t, v.pid) })
 		setDelay(t, 0)
@@ -157,17 +159,17 @@ func occupy(t *testing.T, rival *lpnl.Client, q *lpnl.Patch, of *victim, long ti
 	setDelay(t, 0)
 }
 
-// TestLpctlTargetDies kills the target while lpctl waits for its turn: it says what happened.
+// TestLpctlTargetDies kills the target while lpctl waits for another client's operation on it: it says what happened.
 func TestLpctlTargetDies(t *testing.T) {
-	v, other := startVictim(t, "victim", "-t", "2", "-m", "sleep"), startVictim(t, "victim", "-t", "1", "-m", "sleep")
+	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
 	rival := dial(t)
-	q := rawPatch(t, other.path, "value")
+	q := rawPatch(t, v.path, "value")
 	transfer(t, rival, q)
-	occupy(t, rival, q, other, 8*time.Second) // lpctl must have begun before that is over
+	occupy(t, rival, q, v, 8*time.Second) // lpctl must have begun before that is over
 	ended := make(chan bool)
 	go func() {
 		defer close(ended)
-		waitInside(t, v.pid, "lp_freeze_lock")
+		waitInside(t, v.pid, "lp_op_lock_target")
 		syscall.Kill(v.pid, syscall.SIGKILL)
 		v.cmd.Wait()
 	}()

@@ -71,8 +71,7 @@ func wantMeanwhileIn(t *testing.T, v *victim, function string, op func(lpnl.Opti
 		done := make(chan error, 1)
 		go func() { done <- op(o) }()
 		waitFor(t, "the operation to wait for the page", func() bool {
-			thread := opThread(t, v.pid)
-			return len(done) > 0 || thread != 0 && inKernel(thread, function)
+			return len(done) > 0 || operates(t, v.pid, function)
 		})
 		other()
 		meanwhile := len(done) == 0
@@ -120,7 +119,7 @@ func TestClientKilledAtPage(t *testing.T) {
 	case <-time.After(patience(30 * time.Second)):
 		t.Error("the client has not ended")
 	}
-	waitFor(t, "the operation to end", func() bool { return opThread(t, v.pid) == 0 })
+	waitFor(t, "the operation to end", func() bool { return len(opThreads(t, v.pid)) == 0 })
 	if strings.Contains(maps(t, v.pid), "/raw") {
 		t.Error("the patch is still mapped")
 	}

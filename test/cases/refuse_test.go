@@ -198,6 +198,19 @@ func TestMaxStopAsleep(t *testing.T) {
 	v.wantValue(1)
 }
 
+// TestRefuseOccupied has another client's operation on the same target take longer than this one may, five seconds beyond its
+// time-out.
+func TestRefuseOccupied(t *testing.T) {
+	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
+	c, rival := dial(t), dial(t)
+	p, q := rawPatch(t, v.path, "value"), rawPatch(t, v.path, "tight")
+	transfer(t, c, p)
+	transfer(t, rival, q)
+	occupy(t, rival, q, v, 9*time.Second)
+	refuseWith(t, c, lpnl.VerbApply, p, v.pid, lpnl.RefusalThreadRunning,
+		fmt.Sprintf("another operation on victim[%d] did not end in time", v.pid))
+}
+
 // TestMalformed sends patches that make no sense; each is refused with its sentence when it is sealed.
 func TestMalformed(t *testing.T) {
 	for want, spoil := range map[string]func(*lpnl.Patch){

@@ -154,8 +154,8 @@ func TestTraceBoot(t *testing.T) {
 	}
 	boot := events[i]
 	if boot.fields["patch"] != p.Name || boot.number(t, "refusal") != 0 || boot.number(t, "pid") == 0 ||
-		boot.number(t, "stop_ns") == 0 {
-		t.Errorf("the event of the start is %v", boot.fields)
+		boot.number(t, "stop_ns") != 0 {
+		t.Errorf("the event of the start, for which nobody is stopped, is %v", boot.fields)
 	}
 	wantBoot(t, c, 1, 0)
 }
