@@ -117,17 +117,18 @@ func (s *Session) mapped(v *view, list []lpnl.Report) ([]layer, error) {
 	var out []layer
 	for _, r := range list {
 		file, err := s.fileAt(v, r.MappedAt)
+		if errors.Is(err, errUnmapped) && s.stillHas(v, r) { // it has come, or is back, since the maps were read
+			again := s.view(v.Process)
+			v.maps, v.files = again.maps, again.files
+			file, err = s.fileAt(v, r.MappedAt)
+		}
 		switch {
 		case err == nil:
 			out = append(out, layer{file, r})
-		case !s.stillHas(v, r):
-			if !v.fresh && !errors.Is(err, errUnmapped) { // there is another one at its place, possibly
-				return nil, errStale
-			}
-		case !v.fresh: // it was gone when the maps were read, possibly, and is back
-			return nil, errStale
-		default:
+		case s.stillHas(v, r):
 			return nil, fmt.Errorf("patch %s is applied in %v and cannot be read there: %w; revert it first, or give --replace", r.Patch, v, err)
+		case !v.fresh && !errors.Is(err, errUnmapped): // there is another one at its place, possibly
+			return nil, errStale
 		}
 	}
 	return out, nil

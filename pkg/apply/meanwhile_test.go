@@ -182,3 +182,21 @@ func wantOne(i int, settled bool, want string, looks int) func(*testing.T, *flee
 		}
 	}
 }
+
+// TestMappedMeanwhile reads the maps of a process before a patch is mapped in it, and takes the snapshot after that.
+func TestMappedMeanwhile(t *testing.T) {
+	f := newFleet(t, 1)
+	a, s := f.patch("a", false), f.session()
+	v := s.view(f.target(0))
+	if _, err := v.maps(); err != nil {
+		t.Fatal(err)
+	}
+	f.do(lpnl.VerbApply, a)
+	if err := s.look(); err != nil {
+		t.Fatal(err)
+	}
+	layers, err := s.layers(v)
+	if err != nil || len(layers) != 1 || layers[0].report.Patch != "a" {
+		t.Errorf("%+v, %v", layers, err)
+	}
+}
