@@ -217,8 +217,8 @@ func (f *fleet) session() *Session { return New(f, proc.New(f.root)) }
 func TestRequests(t *testing.T) {
 	for _, n := range []int{10, 100} {
 		f := newFleet(t, n)
-		a, b, on := f.patch("a", false), f.patch("b", false), Patch{}
-		on = f.patch("on", false, a)
+		a, b := f.patch("a", false), f.patch("b", false)
+		on := f.patch("on", false, a)
 		clash := f.patch("clash", true)
 		replace := lpnl.Options{Replace: true}
 		for _, step := range []struct {
