@@ -72,6 +72,17 @@ static void lp_mark_drop(struct lp_mark *mark)
 	kfree_rcu(mark, rcu);
 }
 
+/* The mark of @mm for an image, or for its age if @inode is NULL; or NULL. Under RCU or lp_marks_lock. */
+static const struct lp_mark *lp_mark_find(const struct mm_struct *mm, const struct inode *inode)
+{
+	const struct lp_mark *mark;
+
+	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)mm, lockdep_is_held(&lp_marks_lock))
+		if (mark->mm == mm && mark->inode == inode)
+			return mark;
+	return NULL;
+}
+
 static unsigned int lp_marks_count(const struct mm_struct *mm)
 {
 	const struct lp_mark *mark;
@@ -95,13 +106,11 @@ static unsigned int lp_marks_count(const struct mm_struct *mm)
  */
 bool lp_history_first(const struct mm_struct *mm, const struct inode *inode)
 {
-	const struct lp_mark *mark;
 	struct lp_mark *added;
-	bool found = false;
+	bool found;
 
 	rcu_read_lock();
-	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)mm, lockdep_is_held(&lp_marks_lock))
-		found |= mark->mm == mm && mark->inode == inode;
+	found = lp_mark_find(mm, inode);
 	rcu_read_unlock();
 	if (found)
 		return false;
@@ -120,11 +129,11 @@ bool lp_history_first(const struct mm_struct *mm, const struct inode *inode)
 bool lp_history_is_known(const struct mm_struct *mm, u64 since)
 {
 	const struct lp_mark *mark;
-	bool known = since;
+	bool known;
 
 	rcu_read_lock();
-	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)mm, lockdep_is_held(&lp_marks_lock))
-		known &= mark->mm != mm || mark->inode || mark->age > since;
+	mark = lp_mark_find(mm, NULL);
+	known = since && (!mark || mark->age > since);
 	rcu_read_unlock();
 	return known;
 }
@@ -156,22 +165,14 @@ static void lp_marks_free(struct hlist_head *list)
 		kfree(mark);
 }
 
-/* Return: false if @old has more marks than @list has memory for. */
-static bool lp_marks_copy(const struct mm_struct *old, const struct mm_struct *new, struct hlist_head *list)
+/* Gives @new the marks of @old. lp_marks_lock held, and enough memory in @list. */
+static void lp_marks_copy(const struct mm_struct *old, const struct mm_struct *new, struct hlist_head *list)
 {
-	unsigned int nr = lp_marks_count(old);
 	const struct lp_mark *mark;
-	struct lp_mark *first;
 
-	lockdep_assert_held(&lp_marks_lock);
-	hlist_for_each_entry(first, list, node)
-		nr -= !!nr;
-	if (nr)
-		return false;
 	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)old, lockdep_is_held(&lp_marks_lock))
 		if (mark->mm == old)
 			lp_mark_add(lp_mark_pop(list), new, mark->inode, mark->age);
-	return true;
 }
 
 /**
@@ -183,18 +184,23 @@ static bool lp_marks_copy(const struct mm_struct *old, const struct mm_struct *n
  */
 void lp_history_copied(const struct mm_struct *old, const struct mm_struct *new)
 {
+	unsigned int nr = lp_marks_count(old), have = 0;
 	HLIST_HEAD(list);
-	bool done;
+	bool enough;
 
 	/* If the module is going there is no entry, and never will be. */
-	if (likely(!lp_marks_count(old)) || !try_module_get(THIS_MODULE))
+	if (likely(!nr) || !try_module_get(THIS_MODULE))
 		return;
 	do {
-		lp_marks_alloc(&list, lp_marks_count(old));
+		lp_marks_alloc(&list, nr);
+		have += nr;
 		spin_lock(&lp_marks_lock);
-		done = lp_marks_copy(old, new, &list); /* lp_history_begin() may have added one */
+		nr = lp_marks_count(old); /* lp_history_begin() may have added one */
+		enough = nr <= have;
+		if (enough)
+			lp_marks_copy(old, new, &list);
 		spin_unlock(&lp_marks_lock);
-	} while (!done);
+	} while (!enough);
 	lp_marks_free(&list);
 	module_put(THIS_MODULE);
 }
@@ -238,9 +244,8 @@ static bool lp_mark_old(const struct mm_struct *mm, struct hlist_head *list)
 {
 	struct lp_mark *mark;
 
-	hash_for_each_possible_rcu(lp_marks, mark, node, (unsigned long)mm, lockdep_is_held(&lp_marks_lock))
-		if (mark->mm == mm && !mark->inode)
-			return true;
+	if (lp_mark_find(mm, NULL))
+		return true;
 	mark = lp_mark_pop(list);
 	if (mark)
 		lp_mark_add(mark, mm, NULL, lp_age);

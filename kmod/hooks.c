@@ -104,6 +104,13 @@ static void lp_unhook_tasks(void)
 	tracepoint_synchronize_unregister();
 }
 
+/* Says why lpatch is not called by one of the functions: @ret is a negative errno. */
+static void __init lp_hook_refused(const struct lp_hook *hook, int ret)
+{
+	pr_err("lpatch: this kernel does not let lpatch be called by %s (error %d); it needs CONFIG_UPROBES=y and CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y\n",
+	       hook->name, ret);
+}
+
 static void lp_hook_nothing(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
 			    struct ftrace_regs *fregs)
 {
@@ -127,8 +134,7 @@ static int __init lp_hooks_check(void)
 	if (ret == -EBUSY)
 		pr_err("lpatch: ftrace is off; switch it on (sysctl kernel.ftrace_enabled=1) and load lpatch again\n");
 	else if (ret)
-		pr_err("lpatch: this kernel does not let lpatch be called by %s (error %d); it needs CONFIG_UPROBES=y and CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y\n",
-		       hook->name, ret);
+		lp_hook_refused(hook, ret);
 	return ret;
 }
 
@@ -148,8 +154,7 @@ static int __init lp_hook_add(struct lp_hook *hook)
 		pr_err("lpatch: something else is attached to the kernel's %s, a BPF program of type fentry perhaps; end it and load lpatch again\n",
 		       hook->name);
 	else
-		pr_err("lpatch: this kernel does not let lpatch be called by %s (error %d); it needs CONFIG_UPROBES=y and CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y\n",
-		       hook->name, ret);
+		lp_hook_refused(hook, ret);
 	ftrace_free_filter(&hook->ops);
 	return ret;
 }

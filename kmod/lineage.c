@@ -4,7 +4,7 @@
  *
  * The copy is made where the memory is, with the mmap_lock held for writing, so no stop window is open,
  * and what the records say is what is copied. Only a load or an unload may be under way, which map and
- * unmap the segments of a patch one by one: lp_live_is_uncopied().
+ * unmap the segments of a patch one by one: lp_live_is_partial().
  */
 
 #include <linux/mm_types.h>
@@ -29,13 +29,13 @@ void lp_lineage_copied(struct mm_struct *old, struct mm_struct *new)
 	if (!lp_target_is(old) || !try_module_get(THIS_MODULE))
 		return;
 	from = lp_target_hold(old);
-	if (from && !list_empty(&from->records)) {
+	if (from) {
+		/* It stays if it gets a record. */
 		target = lp_target_add(new, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 		lp_records_inherit(target, from);
 		lp_target_put(target);
-	}
-	if (from)
 		lp_target_put(from);
+	}
 	module_put(THIS_MODULE);
 }
 

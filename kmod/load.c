@@ -257,6 +257,7 @@ static int lp_apply_fixups(struct lp_op *op)
 					    fixup->place, op->target->comm, op->pid, -ret);
 	}
 	op->record->incomplete = false;
+	op->record->change = op->change;
 	return 0;
 }
 
@@ -315,8 +316,6 @@ int lp_load_map(struct lp_op *op)
 				    op->target->comm, op->pid, -ret,
 				    ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
 	op->since = op->record->since;
-	op->change = lp_next_id();
-	op->record->change = op->change;
 	ret = lp_apply_fixups(op);
 	if (ret)
 		lp_load_unmap(op);

@@ -107,6 +107,7 @@ struct lp_op *lp_op_alloc(enum lp_verb verb)
 	if (!op)
 		return NULL;
 	op->verb = verb;
+	op->change = lp_next_id();
 	op->scan.buf = kmalloc(LP_SCAN_BUF, GFP_KERNEL_ACCOUNT);
 	if (op->scan.buf)
 		return op;
@@ -140,7 +141,6 @@ void lp_op_note(struct lp_op *op)
 	struct lp_record *record;
 
 	op->since = ktime_get_real_ns();
-	op->change = lp_next_id();
 	if (op->flags & LPATCH_OP_FLAGS_REPLACE)
 		list_for_each_entry(record, &op->target->records, node)
 			if (lp_places_involve(op, record)) {

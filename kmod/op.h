@@ -127,7 +127,7 @@ void lp_op_free(struct lp_op *op);
 void lp_op_note(struct lp_op *op);
 void lp_op_do(struct lp_op *op);
 int lp_op_run(struct lp_op *op);
-void lp_op_run_self(struct lp_op *op);
+void lp_op_run_here(struct lp_op *op);
 bool lp_op_is_canceled(const struct lp_op *op);
 bool lp_op_pause(struct lp_op *op, unsigned long time);
 bool lp_op_wait_begin(struct lp_op *op);

@@ -43,7 +43,16 @@ static int lp_op_lock_target(struct lp_op *op)
 			    op->pid);
 }
 
-static void lp_op_do_locked(struct lp_op *op)
+/**
+ * lp_op_run_here() - do an operation in this thread
+ * @op: as for lp_op_run()
+ *
+ * The outcome is in @op.
+ *
+ * Context: a kthread that uses the target's mm, or a thread of the target on its way to user mode; no lock
+ * held.
+ */
+void lp_op_run_here(struct lp_op *op)
 {
 	if (lp_op_lock_target(op))
 		return;
@@ -57,7 +66,7 @@ static int lp_op_thread(void *arg)
 	struct mm_struct *mm = run->op->target->mm;
 
 	kthread_use_mm(mm);
-	lp_op_do_locked(run->op);
+	lp_op_run_here(run->op);
 	kthread_unuse_mm(mm);
 	complete(&run->done);
 	/* The client's thread collects this one. */
@@ -183,17 +192,4 @@ int lp_op_run(struct lp_op *op)
 	lp_op_wait(&run, thread);
 	kthread_stop(thread);
 	return 0;
-}
-
-/**
- * lp_op_run_self() - do an operation on the process of current
- * @op: as for lp_op_run()
- *
- * The outcome is in @op.
- *
- * Context: current is on its way to user mode, without locks.
- */
-void lp_op_run_self(struct lp_op *op)
-{
-	lp_op_do_locked(op);
 }

@@ -154,7 +154,7 @@ static void lp_start_do(struct lp_start *start, struct lp_boot *boot, struct lp_
 
 	if (!op)
 		return;
-	lp_op_run_self(op);
+	lp_op_run_here(op);
 	lp_boot_outcome(op);
 	lp_start_op_free(op);
 }

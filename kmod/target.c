@@ -152,7 +152,7 @@ struct lp_target *lp_target_add(struct mm_struct *mm, gfp_t gfp)
 }
 
 /* Names a target that has no name yet. @task runs on it. Under RCU or with a reference on @target. */
-void lp_target_name(struct lp_target *target, struct task_struct *task)
+static void lp_target_name(struct lp_target *target, struct task_struct *task)
 {
 	struct pid *tgid;
 
@@ -178,6 +178,12 @@ void lp_target_name_new(const struct mm_struct *mm, struct task_struct *task)
 	rcu_read_unlock();
 }
 
+/* The leader of the thread group of @task, if it is not gone. Under RCU, with a reference on @task. */
+static struct task_struct *lp_leader(struct task_struct *task)
+{
+	return pid_task(task_tgid(task), PIDTYPE_TGID);
+}
+
 /**
  * lp_target_get() - the target of an mm
  * @mm: with a reference on its users
@@ -196,7 +202,7 @@ struct lp_target *lp_target_get(struct mm_struct *mm, struct task_struct *task)
 	/* It may have changed. A leader that is gone leaves the one it had. */
 	mutex_lock(&lp_targets_lock);
 	rcu_read_lock();
-	leader = pid_task(task_tgid(task), PIDTYPE_TGID);
+	leader = lp_leader(task);
 	if (leader)
 		get_task_comm(target->comm, leader);
 	rcu_read_unlock();
@@ -226,13 +232,13 @@ static struct mm_struct *lp_group_mm(struct task_struct *task)
 }
 
 /* As field 22 of /proc/PID/stat has it (fs/proc/array.c), in the initial time namespace; 0 if it is gone. */
-static u64 lp_start_time(const struct task_struct *task)
+static u64 lp_start_time(struct task_struct *task)
 {
 	const struct task_struct *leader;
 	u64 start = 0;
 
 	rcu_read_lock();
-	leader = pid_task(task_tgid((struct task_struct *)task), PIDTYPE_TGID);
+	leader = lp_leader(task);
 	if (leader)
 		start = leader->start_boottime;
 	rcu_read_unlock();

@@ -102,7 +102,6 @@ unsigned int lp_target_count(void);
 bool lp_target_is(const struct mm_struct *mm);
 struct lp_target *lp_target_hold(const struct mm_struct *mm);
 struct lp_target *lp_target_add(struct mm_struct *mm, gfp_t gfp);
-void lp_target_name(struct lp_target *target, struct task_struct *task);
 void lp_target_name_new(const struct mm_struct *mm, struct task_struct *task);
 void lp_records_inherit(struct lp_target *target, struct lp_target *from);
 u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target);

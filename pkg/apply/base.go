@@ -19,7 +19,7 @@ func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, v *view
 	if spec == nil || o.Replace || verb != lpnl.VerbApply && verb != lpnl.VerbCheck {
 		return nil
 	}
-	// The kernel tells of a target when no operation on it is under way, so it is not asked needlessly.
+	// Where nothing is mapped there is nothing to ask the kernel.
 	if some, err := mapsPatch(v); err != nil || !some {
 		return err
 	}
