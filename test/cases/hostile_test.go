@@ -46,11 +46,18 @@ func begin(do func() error) (outcome func(time.Duration) error) {
 	done := make(chan error, 1)
 	go func() { done <- do() }()
 	return func(limit time.Duration) error {
-		select {
+		if limit > 0 {
+			select {
+			case err := <-done:
+				done <- err
+			case <-time.After(limit):
+			}
+		}
+		select { // of two that are ready, select takes either
 		case err := <-done:
 			done <- err
 			return err
-		case <-time.After(limit):
+		default:
 			return errLate
 		}
 	}
