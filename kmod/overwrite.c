@@ -331,8 +331,11 @@ static bool lp_retry_promptly(struct lp_op *op, int ret, unsigned int *prompt)
 	return false;
 }
 
-/* Attempts until one succeeds, the reason does not pass, or time is up. Return: 0 or a refusal. */
-static int lp_attempts(struct lp_op *op)
+/*
+ * Attempts until one succeeds, the reason does not pass, or time is up. Not inlined: a stack has its name. Return: 0
+ * or a refusal.
+ */
+static noinline int lp_attempts(struct lp_op *op)
 {
 	u64 until = ktime_get_ns() + op->timeout;
 	unsigned int wait_ms = LP_RETRY_MIN_MS, prompt = LP_PROMPT_RETRIES, deadlines = 0;

@@ -26,8 +26,11 @@ static bool lp_op_trylock_target(struct lp_op *op)
 	return true;
 }
 
-/* Return: 0 with the lock of the target held, or a refusal. */
-static int lp_op_lock_target(struct lp_op *op)
+/*
+ * Not inlined: whoever looks for what an operation waits for finds this name in its stack. The functions of a
+ * semaphore are not in it. Return: 0 with the lock of the target held, or a refusal.
+ */
+static noinline int lp_op_lock_target(struct lp_op *op)
 {
 	bool wanted = lp_op_wait_begin(op), locked;
 

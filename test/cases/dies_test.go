@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -38,7 +39,20 @@ func operates(t *testing.T, pid int, function string) bool {
 // waitInside waits until an operation on a process is in a function of the kernel.
 func waitInside(t *testing.T, pid int, function string) {
 	t.Helper()
+	wantSymbol(t, function)
 	waitFor(t, "the operation to be in "+function, func() bool { return operates(t, pid, function) })
+}
+
+// wantSymbol fails if no stack can have a function, because a compiler inlined it or somebody renamed it.
+func wantSymbol(t *testing.T, function string) {
+	t.Helper()
+	symbols, err := os.ReadFile("/proc/kallsyms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`(?m)\s` + function + `(\s|$)`).Match(symbols) {
+		t.Fatalf("the kernel has no function %s", function)
+	}
 }
 
 // manyFixups adds a page of data to a patch, and so many fix-ups that a load takes a while.

@@ -364,6 +364,8 @@ func TestLpctlKilledInside(t *testing.T) {
 	transfer(t, rival, q)
 	calls := newCounter(t, v, "calls")
 	const long = 5 * time.Second // lpctl must have begun before
+	wantSymbol(t, "lp_op_lock_target")
+	wantSymbol(t, "lp_op_run")
 	for _, test := range []struct {
 		verb     string
 		from, to lpnl.State
