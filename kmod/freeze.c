@@ -349,21 +349,74 @@ bool lp_freeze_expired(const struct lp_freeze *f)
 	       (atomic_read(&f->window->state) != LP_FREEZING || ktime_get_ns() >= f->deadline);
 }
 
+/*
+ * Does it die, or begin another life with another mm? From there no thread comes back to user mode in this mm.
+ * Unlike a pending SIGKILL, which get_signal() takes away before PF_EXITING is set, the signs of a dying group stay.
+ */
+static bool lp_leaves(const struct lp_freeze *f, const struct task_struct *task)
+{
+	return (READ_ONCE(task->flags) & PF_EXITING) || READ_ONCE(task->mm) != f->mm ||
+	       (READ_ONCE(task->signal->flags) & SIGNAL_GROUP_EXIT) ||
+	       READ_ONCE(task->signal->group_exec_task);
+}
+
+/* Is every thread that can be on this mm listed? One that was just born runs only when lp_freeze_born() is done. */
+static bool lp_freeze_lists_all(struct lp_freeze *f)
+{
+	struct task_struct *p, *t;
+	unsigned long flags;
+	bool all = true;
+
+	rcu_read_lock();
+	for_each_process_thread(p, t) {
+		struct lp_gate *gate;
+
+		if (READ_ONCE(t->mm) != f->mm || t == f->self || !lp_enters_user_mode(t) ||
+		    READ_ONCE(t->__state) == TASK_NEW)
+			continue;
+		raw_spin_lock_irqsave(&lp_gate_lock, flags);
+		gate = lp_gate_find(t);
+		all = all && gate && gate->freeze == f;
+		raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+	}
+	rcu_read_unlock();
+	return all;
+}
+
+/*
+ * What all the rest relies on, and follows from it: no thread can get to user mode. The walk over all threads of the
+ * system is for kernels that look for errors.
+ */
+static bool lp_freeze_holds_all(struct lp_freeze *f)
+{
+	unsigned int i;
+
+	if (READ_ONCE(f->exhausted))
+		return false;
+	for (i = 0; i < lp_freeze_nr(f); i++) {
+		const struct lp_gate *gate = f->threads[i].gate;
+
+		if (!lp_gate_bars(gate) && !lp_leaves(f, gate->task))
+			return false;
+	}
+	return !IS_ENABLED(CONFIG_DEBUG_VM) || lp_freeze_lists_all(f);
+}
+
 /**
  * lp_freeze_commit() - decide to write
  * @f: in its window, everything checked
  *
- * Return: false if the deadline has passed: nothing may be written. If true, everybody stays held
- * until lp_freeze_end(), which the caller reaches without anything that could fail.
+ * Return: 0: everybody stays held until lp_freeze_end(), which the caller reaches without anything that could
+ * fail. Else nothing may be written: -ETIME if the deadline has passed, -ENOTRECOVERABLE if a thread could run.
  */
-bool lp_freeze_commit(struct lp_freeze *f)
+int lp_freeze_commit(struct lp_freeze *f)
 {
 	if (!f->window)
-		return true; /* nobody waits */
-	/* A child that has no gate may run: lp_freeze_begin() has made sure that there are enough. */
-	if (WARN_ON_ONCE(READ_ONCE(f->exhausted)))
-		return false;
-	return ktime_get_ns() < f->deadline && lp_window_commit(f->window);
+		return 0; /* nobody waits */
+	if (ktime_get_ns() >= f->deadline || !lp_window_commit(f->window))
+		return -ETIME;
+	/* Not before: a thread that finds the deadline passed lets all others go. */
+	return WARN_ON_ONCE(!lp_freeze_holds_all(f)) ? -ENOTRECOVERABLE : 0;
 }
 
 static u64 lp_longest_hold(const struct lp_freeze *f, u64 released)

@@ -90,7 +90,7 @@ unsigned int lp_freeze_nr(const struct lp_freeze *f);
 void lp_freeze_relax(struct lp_freeze *f);
 bool lp_freeze_expired(const struct lp_freeze *f);
 void lp_freeze_lap(struct lp_freeze *f, u64 *part);
-bool lp_freeze_commit(struct lp_freeze *f);
+int lp_freeze_commit(struct lp_freeze *f);
 void lp_freeze_end(struct lp_freeze *f, bool written);
 
 #endif

@@ -102,6 +102,8 @@ static void lp_gate_run(struct callback_head *work)
 {
 	struct lp_gate *gate = container_of(work, struct lp_gate, work);
 
+	/* Before the exchange: see lp_gate_bars(). */
+	WRITE_ONCE(gate->inside, true);
 	/*
 	 * A full barrier between this and the look at the freeze in lp_window_wait(). Partner:
 	 * the barrier in lp_window_open(), between marking the mm frozen and the exchange in
@@ -115,6 +117,7 @@ static void lp_gate_run(struct callback_head *work)
 	 * before the write.
 	 */
 	lp_arch_sync_core();
+	WRITE_ONCE(gate->inside, false);
 	lp_gate_put(gate);
 	atomic_dec(&lp_nr_queued);
 	module_put(THIS_MODULE);
@@ -143,6 +146,13 @@ void lp_gate_queue(struct lp_gate *gate)
 	__module_get(THIS_MODULE);
 	gate->refs++;
 	atomic_inc(&lp_nr_queued);
+}
+
+/* In a window: is the thread in its gate, or does it have to pass it before its next user instruction? */
+bool lp_gate_bars(const struct lp_gate *gate)
+{
+	/* Pairs with the exchange in lp_gate_run(): who does not find it queued any more finds it inside. */
+	return atomic_read_acquire(&gate->queued) || READ_ONCE(gate->inside);
 }
 
 /* The queued gates of one bucket, from the (*@from)th gate on, which moves along. */

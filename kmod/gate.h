@@ -17,6 +17,7 @@ struct lp_freeze;
  * @refs: one while queued, one while nudged, one for each freeze that lists it; lp_gate_lock
  * @freeze: the freeze that listed it last; lp_gate_lock
  * @queued: 1 from before task_work_add() until the work begins to run
+ * @inside: the work runs; set before @queued is cleared
  * @nudge: a task_work that does nothing but wake the thread; owned by the task while @nudged
  * @nudged: as @queued, of @nudge
  * @held: the thread is inside the gate and its user registers do not change
@@ -32,6 +33,7 @@ struct lp_gate {
 	unsigned int refs;
 	struct lp_freeze *freeze;
 	atomic_t queued;
+	bool inside;
 	struct callback_head nudge;
 	atomic_t nudged;
 	bool held;
@@ -51,6 +53,7 @@ void lp_gate_free(struct lp_gate *gate);
 struct lp_gate *lp_gate_find(struct task_struct *task);
 void lp_gate_bind(struct lp_gate *gate, struct task_struct *task);
 void lp_gate_queue(struct lp_gate *gate);
+bool lp_gate_bars(const struct lp_gate *gate);
 void lp_gate_put(struct lp_gate *gate);
 unsigned int lp_gates_queued(void);
 int lp_gates_each(long place[2], int (*fn)(struct lp_gate *gate, void *arg), void *arg);

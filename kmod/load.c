@@ -394,15 +394,20 @@ int lp_load_unmap(struct lp_op *op)
 	for (i = 0; !ret && i < op->patch->nr_segments; i++)
 		ret = lp_unmap_segment(op, &op->patch->segments[i]);
 	lp_op_wait_end(op);
+	if (!ret) {
+		lp_load_forget(op);
+		return 0;
+	}
 	/* Why there is something to be undone is told rather than that it cannot be. */
-	if (ret && op->refusal == LPATCH_REFUSAL_NONE)
-		return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
-				    "unmapping the patch from %s[%u] failed with error %d",
-				    op->target->comm, op->pid, -ret);
-	if (ret)
+	if (op->refusal != LPATCH_REFUSAL_NONE)
 		return -lp_refusal_errno(op->refusal);
-	lp_load_forget(op);
-	return 0;
+	if (ret == -EPERM)
+		return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
+				    "%s[%u] has sealed the mapping of patch %s (mseal), which stays until the process ends",
+				    op->target->comm, op->pid, op->patch->name);
+	return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
+			    "unmapping the patch from %s[%u] failed with error %d",
+			    op->target->comm, op->pid, -ret);
 }
 
 /**

@@ -15,10 +15,8 @@
  * The check before an unload is the same without sites, and so is a recount.
  */
 
-#include <linux/delay.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
-#include <linux/moduleparam.h>
 #include <linux/pagemap.h>
 #include <linux/pid.h>
 #include <linux/slab.h>
@@ -45,12 +43,6 @@
 
 /* A window that takes too long is not opened over and over. */
 #define LP_DEADLINE_RETRIES 3
-
-/* For tests: how long each window is held open, whatever its limit. */
-static unsigned int test_delay_us;
-module_param(test_delay_us, uint, 0600);
-MODULE_PARM_DESC(test_delay_us,
-		 "For tests only: microseconds to hold each stop window open (default 0)");
 
 static void lp_op_accept(struct lp_op *op)
 {
@@ -104,14 +96,6 @@ static int lp_refuse_deadline(struct lp_op *op)
 			    lp_freeze_nr(&op->freeze), op->target->comm, op->pid, op->max_stop / NSEC_PER_USEC);
 }
 
-static void lp_test_delay(struct lp_freeze *f)
-{
-	u64 until = ktime_get_ns() + READ_ONCE(test_delay_us) * NSEC_PER_USEC;
-
-	while (ktime_get_ns() < until)
-		lp_freeze_relax(f);
-}
-
 /* Where the word is that forbids this operation, an unload, or NULL. */
 static const void __user *lp_pin(const struct lp_op *op)
 {
@@ -161,6 +145,18 @@ static int lp_window_check(struct lp_op *op)
 	return ret ?: lp_places_check(op, true) ?: lp_pin_check(op);
 }
 
+/* Return: 0, or a refusal, and nothing may be written. */
+static int lp_decide(struct lp_op *op)
+{
+	int ret = lp_freeze_commit(&op->freeze);
+
+	if (ret == -ENOTRECOVERABLE)
+		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_RUNNING,
+				    "a thread of %s[%u] could have run in the window: this is an error of lpatch, please report what the kernel's log says",
+				    op->target->comm, op->pid);
+	return ret ? lp_refuse_deadline(op) : 0;
+}
+
 /*
  * The stop window. mmap_lock held, pages pinned, preemption disabled. Return: 0, a refusal, -EFAULT if pages have to be
  * faulted in, -EAGAIN if too many threads were born.
@@ -174,7 +170,6 @@ static int lp_window(struct lp_op *op)
 	ret = lp_freeze_begin(f, op->max_stop);
 	if (ret)
 		goto out;
-	lp_test_delay(f);
 	ret = lp_window_check(op);
 	lp_freeze_lap(f, &f->times.check);
 	trace_checks(f, ret);
@@ -182,9 +177,8 @@ static int lp_window(struct lp_op *op)
 		goto out;
 	if (op->scan.active.threads && lp_op_writes(op))
 		WRITE_ONCE(op->patch->let_pass, true);
-	if (!lp_freeze_commit(f)) {
-		ret = lp_refuse_deadline(op);
-	} else if (lp_op_writes(op)) {
+	ret = lp_decide(op);
+	if (!ret && lp_op_writes(op)) {
 		lp_places_write(op);
 		lp_op_note(op);
 	}

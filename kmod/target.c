@@ -12,6 +12,7 @@
 #include <linux/sched/signal.h>
 #include <linux/sched/task.h>
 #include <linux/slab.h>
+#include <linux/time_namespace.h>
 
 #include "target.h"
 
@@ -231,7 +232,7 @@ static struct mm_struct *lp_group_mm(struct task_struct *task)
 	return mm;
 }
 
-/* As field 22 of /proc/PID/stat has it (fs/proc/array.c), in the initial time namespace; 0 if it is gone. */
+/* As field 22 of /proc/PID/stat has it for the client (fs/proc/array.c), in its time namespace; 0 if it is gone. */
 static u64 lp_start_time(struct task_struct *task)
 {
 	const struct task_struct *leader;
@@ -240,7 +241,7 @@ static u64 lp_start_time(struct task_struct *task)
 	rcu_read_lock();
 	leader = lp_leader(task);
 	if (leader)
-		start = leader->start_boottime;
+		start = timens_add_boottime_ns(leader->start_boottime);
 	rcu_read_unlock();
 	return div_u64(start, NSEC_PER_SEC / USER_HZ);
 }

@@ -167,6 +167,8 @@ func needs(name string) (there []string, absent string) {
 		return []string{"CONFIG_FUSE_FS", "CONFIG_USER_NS"}, ""
 	case name == "HostileMemory":
 		return []string{"CONFIG_MEMCG"}, ""
+	case name == "TimeNamespace":
+		return []string{"CONFIG_TIME_NS"}, ""
 	case name == "Audit":
 		return []string{"CONFIG_AUDIT", "CONFIG_SYSTEM_DATA_VERIFICATION"}, ""
 	case strings.HasPrefix(name, "Signature"):
@@ -228,11 +230,14 @@ func guestFiles(t *testing.T, binary string) []vm.File {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "fixtures")
 	run(t, "./fixtures", dir)
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		t.Fatalf("strace is needed (make deps): %v", err)
+	files := []vm.File{{Host: binary, Guest: "/cases.test"}}
+	for _, tool := range []string{"strace", "unshare"} {
+		path, err := exec.LookPath(tool)
+		if err != nil {
+			t.Fatalf("%s is needed (make deps): %v", tool, err)
+		}
+		files = append(files, vm.File{Host: path, Guest: "/usr/bin/" + tool})
 	}
-	files := []vm.File{{Host: binary, Guest: "/cases.test"}, {Host: strace, Guest: "/usr/bin/strace"}}
 	files = append(files, debuggerFiles(t)...)
 	programs, err := filepath.Glob(dir + "/*")
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -39,19 +38,21 @@ func operates(t *testing.T, pid int, function string) bool {
 // waitInside waits until an operation on a process is in a function of the kernel.
 func waitInside(t *testing.T, pid int, function string) {
 	t.Helper()
-	wantSymbol(t, function)
 	waitFor(t, "the operation to be in "+function, func() bool { return operates(t, pid, function) })
 }
 
-// wantSymbol fails if no stack can have a function, because a compiler inlined it or somebody renamed it.
-func wantSymbol(t *testing.T, function string) {
+// wantSymbols fails if no stack can have these functions, because a compiler inlined one or somebody renamed it. The list of
+// all takes a while to read.
+func wantSymbols(t *testing.T, functions ...string) {
 	t.Helper()
 	symbols, err := os.ReadFile("/proc/kallsyms")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`(?m)\s` + function + `(\s|$)`).Match(symbols) {
-		t.Fatalf("the kernel has no function %s", function)
+	for _, function := range functions {
+		if !strings.Contains(string(symbols), " "+function+"\t[lpatch]\n") && !strings.Contains(string(symbols), " "+function+"\n") {
+			t.Fatalf("the kernel has no function %s", function)
+		}
 	}
 }
 
@@ -81,6 +82,7 @@ var endings = []ending{
 // TestTargetDiesAt ends the target in each way at each step of an operation: before and between the fix-ups, while the
 // operation waits for another client's, while its own window is open, and while it waits for a thread to leave a function.
 func TestTargetDiesAt(t *testing.T) {
+	wantSymbols(t, "lp_op_lock_target", "lp_attempts")
 	rival := dial(t)
 	q := rawPatch(t, fixtures+"victim", "value")
 	transfer(t, rival, q)
@@ -104,7 +106,7 @@ func dieAt(t *testing.T, step string, e ending, rival *lpnl.Client, q *lpnl.Patc
 		verb = lpnl.VerbLoad
 		manyFixups(p)
 	case "lock":
-		occupy(t, rival, q, v, patience(700*time.Millisecond))
+		occupy(t, rival, q, v)
 	case "window":
 		setDelay(t, 500*time.Millisecond)
 	case "retry":
@@ -128,6 +130,9 @@ func dieAt(t *testing.T, step string, e ending, rival *lpnl.Client, q *lpnl.Patc
 		waitInside(t, v.pid, "lp_attempts")
 	}
 	e.end(v)
+	if step == "lock" {
+		release(t)
+	}
 	err := <-done
 	var refused *lpnl.Refused
 	if err != nil && (!errors.As(err, &refused) || refused.Report.Message == "") {
@@ -159,33 +164,41 @@ func wantAlive(t *testing.T, c *lpnl.Client, calls counter, step string, err err
 	}
 }
 
-// occupy opens another client's window, which ends some time after this returns.
-func occupy(t *testing.T, rival *lpnl.Client, q *lpnl.Patch, of *victim, long time.Duration) {
+// occupied is how long occupy keeps a window open that nobody releases: longer than any operation of the tests may wait.
+const occupied = 15 * time.Second
+
+// occupy opens another client's window, which ends with the test, or at release.
+func occupy(t *testing.T, rival *lpnl.Client, q *lpnl.Patch, of *victim) {
 	t.Helper()
-	setDelay(t, long)
+	setDelay(t, occupied)
 	done := make(chan bool)
 	go func() {
 		defer close(done)
 		rival.Op(lpnl.VerbCheck, q.Hash, lpnl.Target{PID: of.pid}, rawOptions)
 	}()
-	t.Cleanup(func() { <-done })
+	t.Cleanup(func() {
+		release(t)
+		<-done
+	})
 	waitFor(t, "a window", func() bool { return held(t, of.pid) })
 	setDelay(t, 0)
 }
 
 // TestLpctlTargetDies kills the target while lpctl waits for another client's operation on it: it says what happened.
 func TestLpctlTargetDies(t *testing.T) {
+	wantSymbols(t, "lp_op_lock_target")
 	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
 	rival := dial(t)
 	q := rawPatch(t, v.path, "value")
 	transfer(t, rival, q)
-	occupy(t, rival, q, v, 8*time.Second) // lpctl must have begun before that is over
+	occupy(t, rival, q, v)
 	ended := make(chan bool)
 	go func() {
 		defer close(ended)
 		waitInside(t, v.pid, "lp_op_lock_target")
 		syscall.Kill(v.pid, syscall.SIGKILL)
 		v.cmd.Wait()
+		release(t)
 	}()
 	status, stdout, stderr := run(t, exec.Command("lpctl", "apply", fixtures+"victim.lp", "--pid", fmt.Sprint(v.pid)))
 	<-ended

@@ -62,7 +62,7 @@ func loadModule(t *testing.T, params ...string) {
 	}
 }
 
-// loadKernels loads a module of the kernel's own, unless it is there or built in. It stays.
+// loadKernels loads a module of the kernel's own, or test/delay, unless it is there or built in. It stays.
 func loadKernels(t *testing.T, name, parameters string) {
 	t.Helper()
 	f, err := os.Open(filepath.Join(protocol.ModulesDir, name+".ko"))

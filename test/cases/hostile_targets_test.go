@@ -5,6 +5,7 @@ package cases
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -167,6 +168,34 @@ func TestHostileUnmap(t *testing.T) {
 	}
 	if err := syscall.Kill(v.pid, 0); err != nil {
 		t.Errorf("the target: %v", err)
+	}
+	end()
+	wantNoTargets(t, c)
+}
+
+// TestHostileSeal has a target seal its own code and the patch in it (mseal): it is patched and restored nevertheless, and to
+// unload the patch is refused, and changes nothing.
+func TestHostileSeal(t *testing.T) {
+	v, end := attack(t, "seal")
+	c := dial(t)
+	p := rawPatch(t, v.path, "value")
+	transfer(t, c, p)
+	do(t, c, lpnl.VerbLoad, p, v.pid)
+	if answer := v.ask("seal"); answer != "sealed" {
+		kernel, err := os.ReadFile("/proc/sys/kernel/osrelease")
+		if err != nil || answer != "cannot: Function not implemented" || !strings.HasPrefix(string(kernel), "6.1.") {
+			t.Fatalf("the target says %q on kernel %s (%v), want sealed", answer, kernel, err)
+		}
+		do(t, c, lpnl.VerbUnload, p, v.pid)
+		return
+	}
+	for range 2 {
+		do(t, c, lpnl.VerbApply, p, v.pid)
+		v.wantValue(2)
+		do(t, c, lpnl.VerbRestore, p, v.pid)
+		v.wantValue(1)
+		refuseWith(t, c, lpnl.VerbUnload, p, v.pid, lpnl.RefusalMapFailed,
+			fmt.Sprintf("seal[%d] has sealed the mapping of patch %s (mseal), which stays until the process ends", v.pid, p.Name))
 	}
 	end()
 	wantNoTargets(t, c)

@@ -141,6 +141,17 @@ func TestAll(t *testing.T) {
 	}
 }
 
+// TestTimeNamespace applies from a time namespace whose clocks are far from the machine's: when the target was started is not
+// the same number there.
+func TestTimeNamespace(t *testing.T) {
+	v := startVictim(t, "victim")
+	cmd := exec.Command("/usr/bin/unshare", "--time", "--boottime", "100000", "lpctl", "apply", fixtures+"victim.lp", "--pid", fmt.Sprint(v.pid))
+	if status, stdout, stderr := run(t, cmd); status != 0 {
+		t.Fatalf("%v: %d\n%s%s", cmd, status, stdout, stderr)
+	}
+	v.wantValue(2)
+}
+
 // TestMany patches a hundred processes and reverts them, by name: what it takes for each must not grow with their number,
 // of which the log tells.
 func TestMany(t *testing.T) {

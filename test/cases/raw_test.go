@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -216,17 +217,28 @@ func cycle(t *testing.T, c *lpnl.Client, v *victim, p *lpnl.Patch, n int) {
 	t.Logf("%d cycles, longest stop %v", n, longest)
 }
 
-// setDelay holds each stop window open for so long, until the end of the test.
+// setDelay holds each stop window open for so long, until the end of the test: test/delay does.
 func setDelay(t *testing.T, d time.Duration) {
 	t.Helper()
-	set := func(us int64) {
-		err := os.WriteFile("/sys/module/lpatch/parameters/test_delay_us", []byte(strconv.FormatInt(us, 10)), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+	loadKernels(t, "lpatch_delay", "")
+	setParameter(t, "us", d.Microseconds())
+	t.Cleanup(func() { setParameter(t, "us", 0) })
+}
+
+// release lets go the windows that setDelay holds open.
+func release(t *testing.T) {
+	t.Helper()
+	setParameter(t, "released", int64(releases.Add(1)))
+}
+
+var releases atomic.Uint32
+
+func setParameter(t *testing.T, name string, value int64) {
+	t.Helper()
+	err := os.WriteFile("/sys/module/lpatch_delay/parameters/"+name, []byte(strconv.FormatInt(value, 10)), 0)
+	if err != nil {
+		t.Fatal(err)
 	}
-	set(d.Microseconds())
-	t.Cleanup(func() { set(0) })
 }
 
 // maps returns /proc/PID/maps.

@@ -206,7 +206,7 @@ func TestRefuseOccupied(t *testing.T) {
 	p, q := rawPatch(t, v.path, "value"), rawPatch(t, v.path, "tight")
 	transfer(t, c, p)
 	transfer(t, rival, q)
-	occupy(t, rival, q, v, 9*time.Second)
+	occupy(t, rival, q, v)
 	refuseWith(t, c, lpnl.VerbApply, p, v.pid, lpnl.RefusalThreadRunning,
 		fmt.Sprintf("another operation on victim[%d] did not end in time", v.pid))
 }

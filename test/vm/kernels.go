@@ -105,7 +105,7 @@ func Prepare(cfg Config, log io.Writer) error {
 type kernelFiles struct {
 	release string
 	vmlinuz string
-	modules []string // of its own, that tests load
+	modules []string // of its own, and test/delay, that tests load
 	module  string   // "" if there is none
 	lpctl   string   // "" if there is none
 	init    string
@@ -129,6 +129,9 @@ func findKernel(name string) (kernelFiles, error) {
 	k.vmlinuz = filepath.Join(dir, "vmlinuz")
 	if k.modules, err = filepath.Glob(filepath.Join(dir, "modules", "*.ko")); err != nil {
 		return k, err
+	}
+	if delay := ifExists(filepath.Join(build, "kmod", k.release, "tests", "lpatch_delay.ko")); delay != "" {
+		k.modules = append(k.modules, delay)
 	}
 	k.init = filepath.Join(build, "guest-init")
 	k.module = ifExists(filepath.Join(build, "kmod", k.release, "lpatch.ko"))
