@@ -31,6 +31,7 @@
 #include "places.h"
 #include "span.h"
 #include "target.h"
+#include "threads.h"
 #include "trace.h"
 
 /* Back-off between attempts. */
@@ -152,7 +153,7 @@ static bool lp_op_writes(const struct lp_op *op)
 /* Return: as lp_window(). */
 static int lp_window_check(struct lp_op *op)
 {
-	int ret = lp_stack_check(&op->scan, &op->freeze);
+	int ret = lp_threads_check(&op->scan, &op->freeze);
 
 	if (ret && lp_freeze_expired(&op->freeze))
 		return lp_refuse_deadline(op);
@@ -243,7 +244,7 @@ static int lp_locked_window(struct lp_op *op)
 static void lp_prepare_memory(struct lp_op *op, u64 until)
 {
 	if (lp_op_wait_begin(op))
-		lp_stack_prescan(&op->scan, &op->freeze, until);
+		lp_threads_prescan(&op->scan, &op->freeze, until);
 	lp_op_wait_end(op);
 	if (lp_op_wait_begin(op)) {
 		lp_places_fault_in(op, lp_op_writes(op));

@@ -9,6 +9,7 @@
 
 struct lp_freeze;
 struct lp_span;
+struct mm_struct;
 
 /* How a thread is in the way. */
 enum lp_busy_how {
@@ -74,7 +75,8 @@ struct lp_scan {
 
 #define LP_SCAN_BUF PAGE_SIZE
 
-void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until);
-int lp_stack_check(struct lp_scan *s, struct lp_freeze *f);
+int lp_stack_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
+		  const struct lp_span *span);
+int lp_stack_scan(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task, bool preempted);
 
 #endif
