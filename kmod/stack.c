@@ -17,6 +17,7 @@
  * When a thread can be searched threads.c knows.
  */
 
+#include <linux/bsearch.h>
 #include <linux/mm.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
@@ -26,7 +27,6 @@
 #include "arch.h"
 #include "freeze.h"
 #include "probe.h"
-#include "span.h"
 #include "stack.h"
 
 /*
@@ -70,14 +70,34 @@ struct lp_reg_arg {
 	struct task_struct *task;
 };
 
+static int lp_span_match(const void *key, const void *elt)
+{
+	const struct lp_span *span = elt;
+	unsigned long value = *(const unsigned long *)key;
+
+	return value < span->lo ? -1 : value >= span->hi;
+}
+
+/*
+ * The one of sorted and disjoint spans that @value is in, or NULL. Most words are outside of all, and two
+ * comparisons tell.
+ */
+static const struct lp_span *lp_span_find(const struct lp_span *spans, unsigned int nr,
+					  unsigned long value)
+{
+	if (!nr || value < spans[0].lo || value >= spans[nr - 1].hi)
+		return NULL;
+	return bsearch(&value, spans, nr, sizeof(*spans), lp_span_match);
+}
+
 static int lp_scan_value(struct lp_scan *s, struct task_struct *task, unsigned long value,
 			 enum lp_busy_how how)
 {
-	const struct lp_span *span = lp_span_find(s->spans, s->nr_spans, value);
+	const struct lp_span *span = lp_span_find(s->spans.table, s->spans.nr, value);
 
 	if (span)
 		return lp_stack_busy(s, task, how, span);
-	s->found = s->found ?: lp_span_find(s->allowed, s->nr_allowed, value);
+	s->found = s->found ?: lp_span_find(s->spans.allowed, s->spans.nr_allowed, value);
 	return 0;
 }
 
@@ -108,8 +128,8 @@ static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned i
 	unsigned int i;
 	int ret;
 
-	len = lp_spans_reach(s->spans, s->nr_spans, &lo);
-	allowed_len = lp_spans_reach(s->allowed, s->nr_allowed, &allowed_lo);
+	len = lp_spans_reach(s->spans.table, s->spans.nr, &lo);
+	allowed_len = lp_spans_reach(s->spans.allowed, s->spans.nr_allowed, &allowed_lo);
 	for (i = 0; i < nr; i++) {
 		unsigned long word = s->buf[i];
 

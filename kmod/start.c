@@ -33,6 +33,7 @@
 #include "load.h"
 #include "op.h"
 #include "patch.h"
+#include "run.h"
 #include "start.h"
 #include "target.h"
 #include "trace.h"
@@ -77,37 +78,34 @@ static DEFINE_HASHTABLE(lp_starts, 8);
 
 static const char lp_start_no_memory[] = "there was no memory to patch a process as it started";
 
-static void lp_start_op_free(struct lp_op *op)
-{
-	lp_patch_put(op->patch);
-	lp_op_free(op);
-}
-
 /* Writes down what became of one start, of which @op was a part, and tells it. */
-static void lp_start_outcome(struct lp_op *op)
+static void lp_start_outcome(const struct lp_op *op)
 {
+	const struct lp_outcome *out = &op->outcome;
+	struct lp_boot *boot = op->request->boot;
+
 	/* Called off if the process is being killed. */
-	if (op->refusal == LPATCH_REFUSAL_ALREADY || op->refusal == LPATCH_REFUSAL_CANCELED)
+	if (out->refusal == LPATCH_REFUSAL_ALREADY || out->refusal == LPATCH_REFUSAL_CANCELED)
 		return;
-	if (op->refusal != LPATCH_REFUSAL_NONE)
-		lp_boot_failed(op->boot, op->message);
+	if (out->refusal != LPATCH_REFUSAL_NONE)
+		lp_boot_failed(boot, out->message);
 	else
-		lp_boot_applied(op->boot);
-	trace_boot(op);
+		lp_boot_applied(boot);
+	trace_boot(op->request->pid, op->patch->name, out);
 	lp_event(op);
 }
 
 /* Is it time to apply the patch: are all images there? Otherwise @op is refused, and that is told. */
 static bool lp_start_is_due(struct lp_op *op)
 {
-	int ret = lp_op_lock_memory(op);
+	int ret = lp_op_lock_memory(op, &op->outcome);
 
 	if (!ret) {
 		ret = lp_load_find_images(op);
 		mmap_read_unlock(op->target->mm);
 	}
 	/* An image that is there twice is a reason to fail. */
-	if (ret && op->refusal != LPATCH_REFUSAL_IMAGE_MISSING)
+	if (ret && op->outcome.refusal != LPATCH_REFUSAL_IMAGE_MISSING)
 		lp_start_outcome(op);
 	return !ret;
 }
@@ -147,42 +145,31 @@ static u32 lp_start_fresh(struct lp_start *start, const struct lp_boot *boot)
 	return fresh;
 }
 
-/* Return: what is to be done for an entry to the process of current, or NULL. */
-static struct lp_op *lp_start_op(struct lp_start *start, struct lp_boot *boot,
-				 struct lp_target *target)
+static void lp_start_do(struct lp_start *start, struct lp_boot *boot, struct lp_target *target)
 {
+	const struct lp_request request = {
+		.verb = LP_APPLY,
+		.pid = task_tgid_nr(current),
+		.max_stop = LPATCH_MAX_STOP_DEFAULT,
+		.timeout = LP_START_TIMEOUT,
+		.boot = boot,
+		.fresh = lp_start_fresh(start, boot),
+	};
 	struct lp_op *op;
 
 	if (READ_ONCE(boot->removed))
-		return NULL;
-	op = lp_op_alloc(LP_APPLY);
+		return;
+	op = lp_op_alloc(&request, boot->patch);
 	if (!op) {
 		lp_boot_failed(boot, lp_start_no_memory);
-		return NULL;
-	}
-	op->boot = boot;
-	op->fresh = lp_start_fresh(start, boot);
-	op->pid = task_tgid_nr(current);
-	op->max_stop = LPATCH_MAX_STOP_DEFAULT;
-	op->timeout = LP_START_TIMEOUT;
-	op->target = target;
-	lp_patch_get(boot->patch);
-	op->patch = boot->patch;
-	if (lp_start_is_due(op))
-		return op;
-	lp_start_op_free(op);
-	return NULL;
-}
-
-static void lp_start_do(struct lp_start *start, struct lp_boot *boot, struct lp_target *target)
-{
-	struct lp_op *op = lp_start_op(start, boot, target);
-
-	if (!op)
 		return;
-	lp_op_run_here(op);
-	lp_start_outcome(op);
-	lp_start_op_free(op);
+	}
+	op->target = target;
+	if (lp_start_is_due(op)) {
+		lp_op_run_here(op);
+		lp_start_outcome(op);
+	}
+	lp_op_free(op);
 }
 
 /* Returns the entries for what was mapped, in their order, to be freed with each of them. */

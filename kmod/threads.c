@@ -20,7 +20,6 @@
 
 #include "freeze.h"
 #include "gate.h"
-#include "span.h"
 #include "stack.h"
 #include "threads.h"
 
@@ -66,7 +65,7 @@ void lp_threads_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until)
 
 	s->freeze = NULL;
 	s->until = until;
-	if (!s->nr_spans && !s->nr_allowed)
+	if (!s->spans.nr && !s->spans.nr_allowed)
 		return;
 	for (i = 0; i < lp_freeze_nr(f) && ktime_get_ns() < until; i++) {
 		struct lp_thread *thread = &f->threads[i];
@@ -160,7 +159,7 @@ int lp_threads_check(struct lp_scan *s, struct lp_freeze *f)
 	s->freeze = f;
 	s->until = f->window ? f->deadline : U64_MAX;
 	s->active = (struct lp_active){};
-	if (!s->nr_spans && !s->nr_allowed)
+	if (!s->spans.nr && !s->spans.nr_allowed)
 		return 0;
 	if (f->self) {
 		ret = lp_stack_scan(s, f->mm, f->self, false);
