@@ -73,12 +73,12 @@ static void lp_audit_end(struct audit_buffer *ab, int error)
  */
 void lp_audit_op(const struct lp_op *op)
 {
-	struct audit_buffer *ab = lp_audit_begin(lp_op_verb(op), op->patch);
+	struct audit_buffer *ab = lp_audit_begin(lp_request_verb(op->request), op->patch);
 
 	if (!ab)
 		return;
-	lp_audit_object(ab, op->pid, op->target);
-	lp_audit_end(ab, -lp_refusal_errno(op->refusal));
+	lp_audit_object(ab, op->request->pid, op->target);
+	lp_audit_end(ab, -lp_refusal_errno(op->outcome.refusal));
 }
 
 /* Records that a patch was restored because that of the operation replaced it. */
@@ -88,7 +88,7 @@ void lp_audit_replaced(const struct lp_op *op, const struct lp_record *record)
 
 	if (!ab)
 		return;
-	lp_audit_object(ab, op->pid, op->target);
+	lp_audit_object(ab, op->request->pid, op->target);
 	lp_audit_end(ab, 0);
 }
 

@@ -1,14 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Boot patch: a patch is applied to each process as it starts, before the first instruction of the
- * code that it changes.
- *
- * Whoever maps a file calls lp_boot_mapped() (hooks.c), in execve() and in the mmap() of a dynamic linker
- * alike. If the file is an image of an entry, that thread looks whether all is there before that very
- * system call returns to user mode, which is before any instruction of the new mapping (start.c).
- *
- * It is called several times for one start (a dynamic linker maps a file as a whole first, and then
- * its text), and must be: only when the text is mapped executable is the image found.
+ * Boot entries: which patches are applied to each process as it starts, and what became of that. How
+ * that is done start.c has.
  */
 
 #include <linux/auxvec.h>
@@ -24,14 +17,9 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
-#include "arch.h"
 #include "boot.h"
-#include "event.h"
 #include "history.h"
-#include "op.h"
 #include "patch.h"
-#include "start.h"
-#include "trace.h"
 
 /*
  * For a machine that does not come up: lpatch.boot=off on the kernel's command line, from where
@@ -100,27 +88,16 @@ void lp_boot_failed(struct lp_boot *boot, const char *message)
 		send_sig(SIGKILL, current, 1);
 }
 
-/* Writes down what became of one start, of which @op was a part, and tells it. */
-void lp_boot_outcome(struct lp_op *op)
+/* Counts a process that was patched. */
+void lp_boot_applied(struct lp_boot *boot)
 {
-	struct lp_boot *boot = op->boot;
-
-	/* Called off if the process is being killed. */
-	if (op->refusal == LPATCH_REFUSAL_ALREADY || op->refusal == LPATCH_REFUSAL_CANCELED)
-		return;
-	if (op->refusal != LPATCH_REFUSAL_NONE) {
-		lp_boot_failed(boot, op->message);
-	} else {
-		mutex_lock(&boot->lock);
-		boot->applied++;
-		mutex_unlock(&boot->lock);
-	}
-	trace_boot(op);
-	lp_event(op);
+	mutex_lock(&boot->lock);
+	boot->applied++;
+	mutex_unlock(&boot->lock);
 }
 
 /* Is it an image of an entry? @text gets whether its code is in the mapping, executable or not. */
-static bool lp_boot_wants(struct vm_area_struct *vma, bool *text)
+bool lp_boot_wants(struct vm_area_struct *vma, bool *text)
 {
 	const struct inode *inode = file_inode(vma->vm_file);
 	const struct lp_boot_image *image;
@@ -136,34 +113,6 @@ static bool lp_boot_wants(struct vm_area_struct *vma, bool *text)
 	}
 	rcu_read_unlock();
 	return found;
-}
-
-/**
- * lp_boot_mapped() - current maps a file, or divides or joins mappings of it
- * @vma: as it is by now
- *
- * A kernel thread that does so has no start of its own. A process that divides or joins what it mapped long
- * ago does not start.
- *
- * Context: mmap_lock of the mm held for writing; may sleep.
- */
-void lp_boot_mapped(struct vm_area_struct *vma)
-{
-	struct mm_struct *mm = vma->vm_mm;
-	const struct inode *inode;
-	bool text, first;
-
-	if (!vma->vm_file || !(vma->vm_flags & VM_MAYEXEC))
-		return;
-	if (mm != current->mm || (current->flags & PF_KTHREAD))
-		return;
-	if (likely(!lp_boot_wants(vma, &text)) || !try_module_get(THIS_MODULE))
-		return;
-	inode = file_inode(vma->vm_file);
-	first = (vma->vm_flags & VM_EXEC) && lp_history_first(mm, inode);
-	if (lp_arch_in_mapping_call() && (text || first))
-		lp_start_look_later(inode, first);
-	module_put(THIS_MODULE);
 }
 
 /* Is one of the images of an entry wanted? */

@@ -11,7 +11,6 @@
 #include "uapi/lpatch.h"
 
 struct inode;
-struct lp_op;
 struct lp_patch;
 struct netlink_ext_ack;
 struct vm_area_struct;
@@ -67,11 +66,11 @@ struct lp_boot_info {
 int lp_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack);
 int lp_boot_remove(const u8 *hash);
 int lp_boot_each(long *position, int (*fn)(const struct lp_boot_info *boot, void *arg), void *arg);
-void lp_boot_mapped(struct vm_area_struct *vma);
+bool lp_boot_wants(struct vm_area_struct *vma, bool *text);
 unsigned int lp_boot_collect(bool (*wanted)(const struct inode *inode, void *arg), void *arg,
 			     struct lp_boot **list, unsigned int max);
 void lp_boot_put(struct lp_boot *boot);
 void lp_boot_failed(struct lp_boot *boot, const char *message);
-void lp_boot_outcome(struct lp_op *op);
+void lp_boot_applied(struct lp_boot *boot);
 
 #endif

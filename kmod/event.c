@@ -55,21 +55,22 @@ static void lp_event_replaced(const struct lp_op *op, struct lp_record *record)
 }
 
 /* Tells the group of what was done or refused. */
-void lp_event(struct lp_op *op)
+void lp_event(const struct lp_op *op)
 {
+	const struct lp_outcome *out = &op->outcome;
 	struct sk_buff *skb;
 	void *head;
 	u32 i;
 
-	if ((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && op->refusal == LPATCH_REFUSAL_NONE)
+	if (lp_request_is_dry_run(op->request) && out->refusal == LPATCH_REFUSAL_NONE)
 		return;
 	/* It was not asked for to change anything, and what it found is in the status. */
-	if (op->verb == LP_RECOUNT)
+	if (op->request->verb == LP_RECOUNT)
 		return;
 	lp_audit_op(op);
 	skb = lp_event_new(&head);
 	if (skb)
 		lp_event_send(skb, head, lp_report_op(skb, op, LP_LISTENERS));
-	for (i = 0; i < op->nr_replaced; i++)
-		lp_event_replaced(op, op->replaced[i]);
+	for (i = 0; i < out->nr_replaced; i++)
+		lp_event_replaced(op, out->replaced[i]);
 }

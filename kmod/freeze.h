@@ -4,6 +4,8 @@
 
 #include <linux/sched.h>
 
+#include "outcome.h"
+
 struct lp_gate;
 struct lp_span;
 struct lp_window;
@@ -21,26 +23,6 @@ struct lp_thread {
 	unsigned long switches;
 	bool clean;
 	const struct lp_span *found;
-};
-
-/**
- * struct lp_times - how long the parts of a stop window took, in ns
- * @gate: queueing the gates
- * @barrier: the IPI round
- * @check: searching stacks and comparing bytes
- * @write: writing the sites
- * @release: until the last thread was released
- * @stop: from the first gate queued to the last thread released
- * @longest_thread: the longest that one thread was held
- */
-struct lp_times {
-	u64 gate;
-	u64 barrier;
-	u64 check;
-	u64 write;
-	u64 release;
-	u64 stop;
-	u64 longest_thread;
 };
 
 /**

@@ -28,12 +28,12 @@
 #include <linux/tracepoint.h>
 
 #include "arch.h"
-#include "boot.h"
 #include "compat.h"
 #include "freeze.h"
 #include "history.h"
 #include "hooks.h"
 #include "lineage.h"
+#include "start.h"
 
 /**
  * struct lp_hook - one of them
@@ -56,7 +56,7 @@ static struct lp_hook lp_hooks[] = {
 /* mmap_lock of @vma's mm held for writing. Called by the trampoline. */
 void lp_hook_mmap(struct vm_area_struct *vma)
 {
-	lp_boot_mapped(vma);
+	lp_start_mapped(vma);
 }
 
 /* mmap_lock of @old held for writing; nobody else knows @new yet, and it is empty. */

@@ -74,18 +74,18 @@ int lp_load_find_images(struct lp_op *op)
 			if (!lp_image_base(&patch->images[i], vma, &base))
 				continue;
 			if ((found & BIT(i)) && op->bases[i] != base)
-				return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_TWICE,
-						    "%s is mapped more than once in %s[%u], and it is not known which one to patch",
-						    patch->images[i].name, op->target->comm, op->pid);
+				return lp_refuse(&op->outcome, LPATCH_REFUSAL_IMAGE_TWICE,
+						 "%s is mapped more than once in %s[%u], and it is not known which one to patch",
+						 patch->images[i].name, op->target->comm, op->request->pid);
 			op->bases[i] = base;
 			found |= BIT(i);
 		}
 	}
 	for (i = 0; i < patch->nr_images; i++)
 		if (!(found & BIT(i)))
-			return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_MISSING,
-					    "%s is not mapped executable in %s[%u]",
-					    patch->images[i].name, op->target->comm, op->pid);
+			return lp_refuse(&op->outcome, LPATCH_REFUSAL_IMAGE_MISSING,
+					 "%s is not mapped executable in %s[%u]",
+					 patch->images[i].name, op->target->comm, op->request->pid);
 	return 0;
 }
 
@@ -115,10 +115,9 @@ static unsigned long lp_highest_gap(struct mm_struct *mm, unsigned long lo, unsi
  * The addresses from which, and at which, everything is within reach of everything, and where the
  * nearest image is.
  */
-static void lp_reach(const struct lp_op *op, unsigned long *lo, unsigned long *hi,
-		     unsigned long *below, unsigned long *above)
+static void lp_reach(const struct lp_patch *patch, const unsigned long *bases, unsigned long *lo,
+		     unsigned long *hi, unsigned long *below, unsigned long *above)
 {
-	const struct lp_patch *patch = op->patch;
 	u32 i;
 
 	*lo = LP_LOWEST;
@@ -127,8 +126,8 @@ static void lp_reach(const struct lp_op *op, unsigned long *lo, unsigned long *h
 	*above = LP_LOWEST;
 	for (i = 0; i < patch->nr_images; i++) {
 		const struct lp_image *image = &patch->images[i];
-		unsigned long start = op->bases[i] + image->span_start;
-		unsigned long end = op->bases[i] + image->span_end;
+		unsigned long start = bases[i] + image->span_start;
+		unsigned long end = bases[i] + image->span_end;
 
 		/* Code for a fixed address may hold addresses of the patch in 31 bits. */
 		if (image->flags & LPATCH_IMAGE_FLAGS_FIXED)
@@ -152,7 +151,7 @@ static int lp_load_find_gap(struct lp_op *op)
 	struct mm_struct *mm = op->target->mm;
 	unsigned long lo, hi, below, above;
 
-	lp_reach(op, &lo, &hi, &below, &above);
+	lp_reach(op->patch, op->bases, &lo, &hi, &below, &above);
 	op->base = lp_highest_gap(mm, lo, min(hi, below), op->patch->size, LP_DISTANCE);
 	if (!op->base)
 		op->base = lp_highest_gap(mm, lo, min(hi, below), op->patch->size, LP_GUARD);
@@ -160,9 +159,9 @@ static int lp_load_find_gap(struct lp_op *op)
 		op->base = lp_highest_gap(mm, max(lo, above), hi, op->patch->size, LP_GUARD);
 	if (op->base)
 		return 0;
-	return lp_op_refuse(op, LPATCH_REFUSAL_NO_GAP,
-			    "%s[%u] has no %llu free bytes of address space within 2 GiB of %s",
-			    op->target->comm, op->pid, op->patch->size, op->patch->images[0].name);
+	return lp_refuse(&op->outcome, LPATCH_REFUSAL_NO_GAP,
+			 "%s[%u] has no %llu free bytes of address space within 2 GiB of %s",
+			 op->target->comm, op->request->pid, op->patch->size, op->patch->images[0].name);
 }
 
 static unsigned long lp_segment_prot(const struct lp_segment *segment)
@@ -173,9 +172,8 @@ static unsigned long lp_segment_prot(const struct lp_segment *segment)
 }
 
 /* Returns 0 or a negative errno; -EEXIST if somebody took the gap. Some may be mapped nevertheless. */
-static int lp_map_segments(struct lp_op *op)
+static int lp_map_segments(const struct lp_patch *patch, unsigned long base)
 {
-	const struct lp_patch *patch = op->patch;
 	const struct cred *old;
 	unsigned long at = 0;
 	u32 i;
@@ -185,7 +183,7 @@ static int lp_map_segments(struct lp_op *op)
 	for (i = 0; !IS_ERR_VALUE(at) && i < patch->nr_segments; i++) {
 		const struct lp_segment *segment = &patch->segments[i];
 
-		at = vm_mmap(patch->file, op->base + segment->vaddr, segment->size,
+		at = vm_mmap(patch->file, base + segment->vaddr, segment->size,
 			     lp_segment_prot(segment), MAP_PRIVATE | MAP_FIXED_NOREPLACE,
 			     segment->offset);
 	}
@@ -241,20 +239,20 @@ static int lp_apply_fixups(struct lp_op *op)
 		ret = lp_op_wait_begin(op) ? lp_apply_fixup(op, fixup) : -EINTR;
 		lp_op_wait_end(op);
 		if (ret == -ERANGE)
-			return lp_op_refuse(op, LPATCH_REFUSAL_FIXUP_RANGE,
-					    "the fix-up at %#llx of the patch does not reach %s",
-					    fixup->place,
-					    fixup->image < 0 ? "the patch" : patch->images[fixup->image].name);
+			return lp_refuse(&op->outcome, LPATCH_REFUSAL_FIXUP_RANGE,
+					 "the fix-up at %#llx of the patch does not reach %s",
+					 fixup->place,
+					 fixup->image < 0 ? "the patch" : patch->images[fixup->image].name);
 		if (ret && lp_op_is_canceled(op))
-			return lp_refuse_canceled(op);
+			return lp_refuse_canceled(&op->outcome);
 		if (ret == -ESTALE)
-			return lp_op_refuse(op, LPATCH_REFUSAL_PATCH_MISSING,
-					    "%s[%u] unmapped or replaced patch %s in its memory while it was loaded; apply it again",
-					    op->target->comm, op->pid, patch->name);
+			return lp_refuse(&op->outcome, LPATCH_REFUSAL_PATCH_MISSING,
+					 "%s[%u] unmapped or replaced patch %s in its memory while it was loaded; apply it again",
+					 op->target->comm, op->request->pid, patch->name);
 		if (ret)
-			return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
-					    "writing the fix-up at %#llx of the patch into %s[%u] failed with error %d",
-					    fixup->place, op->target->comm, op->pid, -ret);
+			return lp_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
+					 "writing the fix-up at %#llx of the patch into %s[%u] failed with error %d",
+					 fixup->place, op->target->comm, op->request->pid, -ret);
 	}
 	op->record->incomplete = false;
 	op->record->change = op->change;
@@ -275,7 +273,7 @@ static void lp_load_forget(struct lp_op *op)
  */
 int lp_load_locate(struct lp_op *op)
 {
-	int ret = lp_op_lock_memory(op);
+	int ret = lp_op_lock_memory(op, &op->outcome);
 
 	if (ret)
 		return ret;
@@ -301,21 +299,20 @@ int lp_load_map(struct lp_op *op)
 		/* Before the first segment: a fork copies the record with what is mapped by then. */
 		op->record = lp_record_add(op->target, op->patch, op->base, op->bases);
 		if (!op->record)
-			return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
-					    "there is no memory for the record of the patch");
-		ret = lp_op_wait_begin(op) ? lp_map_segments(op) : -EINTR;
+			return lp_refuse(&op->outcome, LPATCH_REFUSAL_NO_MEMORY,
+					 "there is no memory for the record of the patch");
+		ret = lp_op_wait_begin(op) ? lp_map_segments(op->patch, op->base) : -EINTR;
 		lp_op_wait_end(op);
 		if (ret && lp_load_unmap(op))
-			return -lp_refusal_errno(op->refusal);
+			return -lp_refusal_errno(op->outcome.refusal);
 	} while (ret == -EEXIST && --tries);
 	if (ret && lp_op_is_canceled(op))
-		return lp_refuse_canceled(op);
+		return lp_refuse_canceled(&op->outcome);
 	if (ret)
-		return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
-				    "mapping the patch file into %s[%u] failed with error %d%s",
-				    op->target->comm, op->pid, -ret,
-				    ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
-	op->since = op->record->since;
+		return lp_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
+				 "mapping the patch file into %s[%u] failed with error %d%s",
+				 op->target->comm, op->request->pid, -ret,
+				 ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
 	ret = lp_apply_fixups(op);
 	if (ret)
 		lp_load_unmap(op);
@@ -363,7 +360,7 @@ bool lp_load_is_mapped(struct mm_struct *mm, const struct lp_patch *patch, unsig
 	return lp_segment_piece(mm, patch, base, segment, &at);
 }
 
-static int lp_unmap_segment(struct lp_op *op, const struct lp_segment *segment)
+static int lp_unmap_segment(const struct lp_op *op, const struct lp_segment *segment)
 {
 	unsigned long at = op->base + segment->vaddr, end;
 	int ret;
@@ -399,15 +396,15 @@ int lp_load_unmap(struct lp_op *op)
 		return 0;
 	}
 	/* Why there is something to be undone is told rather than that it cannot be. */
-	if (op->refusal != LPATCH_REFUSAL_NONE)
-		return -lp_refusal_errno(op->refusal);
+	if (op->outcome.refusal != LPATCH_REFUSAL_NONE)
+		return -lp_refusal_errno(op->outcome.refusal);
 	if (ret == -EPERM)
-		return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
-				    "%s[%u] has sealed the mapping of patch %s (mseal), which stays until the process ends",
-				    op->target->comm, op->pid, op->patch->name);
-	return lp_op_refuse(op, LPATCH_REFUSAL_MAP_FAILED,
-			    "unmapping the patch from %s[%u] failed with error %d",
-			    op->target->comm, op->pid, -ret);
+		return lp_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
+				 "%s[%u] has sealed the mapping of patch %s (mseal), which stays until the process ends",
+				 op->target->comm, op->request->pid, op->patch->name);
+	return lp_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
+			 "unmapping the patch from %s[%u] failed with error %d",
+			 op->target->comm, op->request->pid, -ret);
 }
 
 /**

@@ -25,6 +25,7 @@
 #include "op.h"
 #include "patch.h"
 #include "report.h"
+#include "run.h"
 #include "sign.h"
 #include "signature.h"
 #include "target.h"
@@ -207,34 +208,33 @@ static u64 lp_limit(const struct nlattr *attr, u64 absent, u64 max)
 	return attr ? min(nla_get_u64(attr), max) : absent;
 }
 
-static void lp_refuse_target(struct lp_op *op, u32 refusal)
+static void lp_refuse_target(struct lp_outcome *out, u32 refusal, u32 pid)
 {
 	switch (refusal) {
 	case LPATCH_REFUSAL_TARGET_KERNEL:
-		lp_op_refuse(op, refusal,
-			     "process %u is a kernel thread and has no memory to patch", op->pid);
+		lp_refuse(out, refusal, "process %u is a kernel thread and has no memory to patch",
+			  pid);
 		break;
 	case LPATCH_REFUSAL_TARGET_CHANGED:
-		lp_op_refuse(op, refusal, "pid %u belongs to another process by now", op->pid);
+		lp_refuse(out, refusal, "pid %u belongs to another process by now", pid);
 		break;
 	case LPATCH_REFUSAL_NO_MEMORY:
-		lp_op_refuse(op, refusal, "there is no memory for the record of process %u",
-			     op->pid);
+		lp_refuse(out, refusal, "there is no memory for the record of process %u", pid);
 		break;
 	default:
-		lp_op_refuse(op, refusal, "there is no process %u", op->pid);
+		lp_refuse(out, refusal, "there is no process %u", pid);
 	}
 }
 
 /* Return: 0 if there is an outcome, or a negative errno with nothing done. */
-static int lp_op_on(struct lp_op *op, u64 start_time)
+static int lp_op_on(struct lp_op *op)
 {
 	struct lp_target *target;
 	u32 refusal;
 
-	refusal = lp_target_open(op->pid, start_time, &target);
+	refusal = lp_target_open(op->request->pid, op->request->start_time, &target);
 	if (refusal) {
-		lp_refuse_target(op, refusal);
+		lp_refuse_target(&op->outcome, refusal, op->request->pid);
 		return 0;
 	}
 	op->target = target;
@@ -242,7 +242,7 @@ static int lp_op_on(struct lp_op *op, u64 start_time)
 }
 
 /* The answer is allocated first: an operation that was done must not be told of as an error. */
-static int lp_op_answer(struct lp_op *op, struct genl_info *info, u64 start_time, u8 cmd)
+static int lp_op_answer(struct lp_op *op, struct genl_info *info, u8 cmd)
 {
 	struct sk_buff *skb;
 	void *head;
@@ -251,7 +251,7 @@ static int lp_op_answer(struct lp_op *op, struct genl_info *info, u64 start_time
 	skb = lp_reply_new(info, cmd, &head);
 	if (!skb)
 		return -ENOMEM;
-	ret = lp_op_on(op, start_time);
+	ret = lp_op_on(op);
 	if (!ret) {
 		lp_event(op);
 		ret = lp_report_op(skb, op, LP_CLIENT);
@@ -259,11 +259,45 @@ static int lp_op_answer(struct lp_op *op, struct genl_info *info, u64 start_time
 	return lp_reply_send(skb, head, info, ret);
 }
 
+static struct lp_request lp_request_of(const struct genl_info *info, enum lp_verb verb)
+{
+	struct nlattr **attrs = info->attrs;
+	struct nlattr *flags = attrs[LPATCH_A_OP_FLAGS];
+	struct nlattr *start_time = attrs[LPATCH_A_OP_START_TIME];
+
+	return (struct lp_request){
+		.verb = verb,
+		.flags = flags ? nla_get_u32(flags) : 0,
+		.pid = nla_get_u32(attrs[LPATCH_A_OP_PID]),
+		.start_time = start_time ? nla_get_u64(start_time) : 0,
+		.max_stop = lp_limit(attrs[LPATCH_A_OP_MAX_STOP], LPATCH_MAX_STOP_DEFAULT,
+				     LP_MAX_STOP_MAX),
+		.timeout = lp_limit(attrs[LPATCH_A_OP_TIMEOUT], 0, LP_TIMEOUT_MAX),
+		.allowed = genlmsg_data(info->genlhdr),
+		.allowed_len = genlmsg_len(info->genlhdr),
+	};
+}
+
+static int lp_op_with(const struct lp_request *request, struct lp_patch *patch,
+		      struct genl_info *info, u8 cmd)
+{
+	struct lp_op *op = lp_op_alloc(request, patch);
+	int ret;
+
+	if (!op)
+		return -ENOMEM;
+	ret = lp_op_answer(op, info, cmd);
+	if (op->target)
+		lp_target_close(op->target);
+	lp_op_free(op);
+	return ret;
+}
+
 static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 {
 	struct nlattr **attrs = info->attrs;
-	struct nlattr *start_time;
-	struct lp_op *op;
+	struct lp_request request;
+	struct lp_patch *patch;
 	int ret;
 
 	if (GENL_REQ_ATTR_CHECK(info, LPATCH_A_OP_HASH) ||
@@ -271,36 +305,20 @@ static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 		NL_SET_ERR_MSG(info->extack, "an operation needs the hash of a patch and a pid");
 		return -EINVAL;
 	}
-	if (verb != LP_APPLY && attrs[LPATCH_A_OP_FLAGS] &&
-	    nla_get_u32(attrs[LPATCH_A_OP_FLAGS])) {
+	request = lp_request_of(info, verb);
+	if (verb != LP_APPLY && request.flags) {
 		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_OP_FLAGS],
 				    "only an apply can be a dry run, or replace other patches");
 		return -EINVAL;
 	}
-	op = lp_op_alloc(verb);
-	if (!op)
-		return -ENOMEM;
-	op->pid = nla_get_u32(attrs[LPATCH_A_OP_PID]);
-	op->flags = attrs[LPATCH_A_OP_FLAGS] ? nla_get_u32(attrs[LPATCH_A_OP_FLAGS]) : 0;
-	op->max_stop =
-		lp_limit(attrs[LPATCH_A_OP_MAX_STOP], LPATCH_MAX_STOP_DEFAULT, LP_MAX_STOP_MAX);
-	op->allowed = genlmsg_data(info->genlhdr);
-	op->allowed_len = genlmsg_len(info->genlhdr);
-	op->timeout = lp_limit(attrs[LPATCH_A_OP_TIMEOUT], 0, LP_TIMEOUT_MAX);
-	op->patch = lp_patch_by_hash(nla_data(attrs[LPATCH_A_OP_HASH]));
-	if (!op->patch) {
+	patch = lp_patch_by_hash(nla_data(attrs[LPATCH_A_OP_HASH]));
+	if (!patch) {
 		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_OP_HASH],
 				    "no sealed patch has that hash, transfer it first");
-		ret = -ENOENT;
-		goto out;
+		return -ENOENT;
 	}
-	start_time = attrs[LPATCH_A_OP_START_TIME];
-	ret = lp_op_answer(op, info, start_time ? nla_get_u64(start_time) : 0, cmd);
-	if (op->target)
-		lp_target_close(op->target);
-	lp_patch_put(op->patch);
-out:
-	lp_op_free(op);
+	ret = lp_op_with(&request, patch, info, cmd);
+	lp_patch_put(patch);
 	return ret;
 }
 

@@ -22,13 +22,16 @@
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
+#include "freeze.h"
 #include "load.h"
 #include "op.h"
 #include "overwrite.h"
 #include "patch.h"
 #include "places.h"
 #include "span.h"
+#include "stack.h"
 #include "target.h"
+#include "threads.h"
 #include "trace.h"
 
 /* Back-off between attempts. */
@@ -44,62 +47,92 @@
 /* A window that takes too long is not opened over and over. */
 #define LP_DEADLINE_RETRIES 3
 
-static void lp_op_accept(struct lp_op *op)
+/**
+ * struct lp_stop - what the attempts to stop a target and overwrite it need
+ * @places: what is overwritten; none by an unload or a recount
+ * @scan: the search for code that goes out of use
+ * @freeze: the threads of one attempt, and its window
+ * @partial: only a part of the patch is mapped: lp_live_is_partial()
+ */
+struct lp_stop {
+	struct lp_places places;
+	struct lp_scan scan;
+	struct lp_freeze freeze;
+	bool partial;
+};
+
+static void lp_stop_free(struct lp_stop *stop)
 {
-	op->refusal = LPATCH_REFUSAL_NONE;
-	op->message[0] = '\0';
-	op->function[0] = '\0';
-	op->tid = 0;
-	op->missing = NULL;
+	if (!stop)
+		return;
+	kvfree(stop->places.table);
+	kvfree(stop->scan.spans.table);
+	kfree(stop->scan.buf);
+	kfree(stop);
+}
+
+/* Return: it, or NULL with the operation refused. */
+static struct lp_stop *lp_stop_alloc(const struct lp_op *op, struct lp_outcome *out)
+{
+	struct lp_stop *stop = kzalloc(sizeof(*stop), GFP_KERNEL_ACCOUNT);
+
+	if (stop)
+		stop->scan.buf = kmalloc(LP_SCAN_BUF, GFP_KERNEL_ACCOUNT);
+	if (stop && stop->scan.buf)
+		return stop;
+	lp_stop_free(stop);
+	lp_refuse(out, LPATCH_REFUSAL_NO_MEMORY, "there is no memory for the tables of patch %s",
+		  op->patch->name);
+	return NULL;
 }
 
 /* Says which thread is in the way, and how. */
-static int lp_refuse_busy(struct lp_op *op)
+static int lp_refuse_busy(const struct lp_scan *scan, struct lp_outcome *out)
 {
 	static const char * const how[] = {
 		[LP_BUSY_IP] = "is executing",
 		[LP_BUSY_REGISTER] = "has in a register an address inside",
 		[LP_BUSY_STACK] = "has on its stack an address inside",
 	};
-	const struct lp_scan *scan = &op->scan;
 
-	op->tid = scan->tid;
-	op->function[0] = '\0';
+	out->tid = scan->tid;
+	out->function[0] = '\0';
 	switch (scan->how) {
 	case LP_BUSY_SIGNAL_STACK:
-		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_SIGNAL_STACK,
-				    "thread %d (%s) is on its alternate signal stack, and what it left cannot be seen",
-				    scan->tid, scan->comm);
+		return lp_refuse(out, LPATCH_REFUSAL_THREAD_SIGNAL_STACK,
+				 "thread %d (%s) is on its alternate signal stack, and what it left cannot be seen",
+				 scan->tid, scan->comm);
 	case LP_BUSY_RUNNING:
-		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_RUNNING,
-				    "thread %d (%s) stayed inside a system call on a CPU for too long",
-				    scan->tid, scan->comm);
+		return lp_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,
+				 "thread %d (%s) stayed inside a system call on a CPU for too long",
+				 scan->tid, scan->comm);
 	case LP_BUSY_UNREADABLE:
-		return lp_op_refuse(op, LPATCH_REFUSAL_STACK_UNREADABLE,
-				    "the stack of thread %d (%s) cannot be read", scan->tid,
-				    scan->comm);
+		return lp_refuse(out, LPATCH_REFUSAL_STACK_UNREADABLE,
+				 "the stack of thread %d (%s) cannot be read", scan->tid,
+				 scan->comm);
 	default:
 		if (scan->span->is_patch)
-			return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE,
-					    "thread %d (%s) %s patch %s", scan->tid, scan->comm,
-					    how[scan->how], scan->span->name);
-		strscpy(op->function, scan->span->name, sizeof(op->function));
-		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_ACTIVE, "thread %d (%s) %s %s",
-				    scan->tid, scan->comm, how[scan->how], scan->span->name);
+			return lp_refuse(out, LPATCH_REFUSAL_THREAD_ACTIVE,
+					 "thread %d (%s) %s patch %s", scan->tid, scan->comm,
+					 how[scan->how], scan->span->name);
+		strscpy(out->function, scan->span->name, sizeof(out->function));
+		return lp_refuse(out, LPATCH_REFUSAL_THREAD_ACTIVE, "thread %d (%s) %s %s",
+				 scan->tid, scan->comm, how[scan->how], scan->span->name);
 	}
 }
 
-static int lp_refuse_deadline(struct lp_op *op)
+static int lp_refuse_deadline(const struct lp_op *op, const struct lp_freeze *f,
+			      struct lp_outcome *out)
 {
-	return lp_op_refuse(op, LPATCH_REFUSAL_DEADLINE,
-			    "stopping the %u threads of %s[%u] would take longer than the limit of %llu us",
-			    lp_freeze_nr(&op->freeze), op->target->comm, op->pid, op->max_stop / NSEC_PER_USEC);
+	return lp_refuse(out, LPATCH_REFUSAL_DEADLINE,
+			 "stopping the %u threads of %s[%u] would take longer than the limit of %llu us",
+			 lp_freeze_nr(f), op->target->comm, op->request->pid, op->request->max_stop / NSEC_PER_USEC);
 }
 
 /* Where the word is that forbids this operation, an unload, or NULL. */
 static const void __user *lp_pin(const struct lp_op *op)
 {
-	if (op->verb != LP_UNLOAD || !op->patch->pin)
+	if (op->request->verb != LP_UNLOAD || !op->patch->pin)
 		return NULL;
 	return (const void __user *)(op->base + op->patch->pin);
 }
@@ -108,125 +141,119 @@ static const void __user *lp_pin(const struct lp_op *op)
  * Does the program hold pointers into a patch that is to be unmapped? A call that is about to make
  * them has an address of the patch on its stack, and has been found before. Return: 0 or a refusal.
  */
-static int lp_pin_check(struct lp_op *op)
+static int lp_pin_check(const struct lp_op *op, bool partial, struct lp_outcome *out)
 {
 	const void __user *pin = lp_pin(op);
 	u64 word;
 
-	if (!pin || op->live.partial)
+	if (!pin || partial)
 		return 0;
 	if (copy_from_user_nofault(&word, pin, sizeof(word)))
-		return lp_op_refuse(op, LPATCH_REFUSAL_PINNED,
-				    "the data of patch %s in %s[%u] cannot be read, so whether the program holds pointers into it is not known",
-				    op->patch->name, op->target->comm, op->pid);
+		return lp_refuse(out, LPATCH_REFUSAL_PINNED,
+				 "the data of patch %s in %s[%u] cannot be read, so whether the program holds pointers into it is not known",
+				 op->patch->name, op->target->comm, op->request->pid);
 	if (word)
-		return lp_op_refuse(op, LPATCH_REFUSAL_PINNED,
-				    "patch %s has registered its unwind tables in %s[%u] and stays mapped until the process ends",
-				    op->patch->name, op->target->comm, op->pid);
+		return lp_refuse(out, LPATCH_REFUSAL_PINNED,
+				 "patch %s has registered its unwind tables in %s[%u] and stays mapped until the process ends",
+				 op->patch->name, op->target->comm, op->request->pid);
 	return 0;
 }
 
-/* Does the operation write, or only look? */
-static bool lp_op_writes(const struct lp_op *op)
-{
-	return (op->verb == LP_APPLY || op->verb == LP_RESTORE) &&
-	       !(op->flags & LPATCH_OP_FLAGS_DRY_RUN);
-}
-
 /* Return: as lp_window(). */
-static int lp_window_check(struct lp_op *op)
+static int lp_window_check(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
-	int ret = lp_stack_check(&op->scan, &op->freeze);
+	int ret = lp_threads_check(&stop->scan, &stop->freeze);
 
-	if (ret && lp_freeze_expired(&op->freeze))
-		return lp_refuse_deadline(op);
+	if (ret && lp_freeze_expired(&stop->freeze))
+		return lp_refuse_deadline(op, &stop->freeze, out);
 	if (ret == -EBUSY)
-		return lp_refuse_busy(op);
-	return ret ?: lp_places_check(op, true) ?: lp_pin_check(op);
+		return lp_refuse_busy(&stop->scan, out);
+	return ret ?: lp_places_check(&stop->places, op, out, true) ?:
+		      lp_pin_check(op, stop->partial, out);
 }
 
 /* Return: 0, or a refusal, and nothing may be written. */
-static int lp_decide(struct lp_op *op)
+static int lp_decide(const struct lp_op *op, struct lp_freeze *f, struct lp_outcome *out)
 {
-	int ret = lp_freeze_commit(&op->freeze);
+	int ret = lp_freeze_commit(f);
 
 	if (ret == -ENOTRECOVERABLE)
-		return lp_op_refuse(op, LPATCH_REFUSAL_THREAD_RUNNING,
-				    "a thread of %s[%u] could have run in the window: this is an error of lpatch, please report what the kernel's log says",
-				    op->target->comm, op->pid);
-	return ret ? lp_refuse_deadline(op) : 0;
+		return lp_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,
+				 "a thread of %s[%u] could have run in the window: this is an error of lpatch, please report what the kernel's log says",
+				 op->target->comm, op->request->pid);
+	return ret ? lp_refuse_deadline(op, f, out) : 0;
 }
 
 /*
  * The stop window. mmap_lock held, pages pinned, preemption disabled. Return: 0, a refusal, -EFAULT if pages have to be
  * faulted in, -EAGAIN if too many threads were born.
  */
-static int lp_window(struct lp_op *op)
+static int lp_window(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
-	struct lp_freeze *f = &op->freeze;
+	struct lp_freeze *f = &stop->freeze;
 	int ret;
 
-	op->attempts++;
-	ret = lp_freeze_begin(f, op->max_stop);
+	out->attempts++;
+	ret = lp_freeze_begin(f, op->request->max_stop);
 	if (ret)
 		goto out;
-	ret = lp_window_check(op);
+	ret = lp_window_check(op, stop, out);
 	lp_freeze_lap(f, &f->times.check);
 	trace_checks(f, ret);
 	if (ret)
 		goto out;
-	if (op->scan.active.threads && lp_op_writes(op))
+	if (stop->scan.active.threads && lp_request_writes(op->request))
 		WRITE_ONCE(op->patch->let_pass, true);
-	ret = lp_decide(op);
-	if (!ret && lp_op_writes(op)) {
-		lp_places_write(op);
-		lp_op_note(op);
+	ret = lp_decide(op, f, out);
+	if (!ret && lp_request_writes(op->request)) {
+		lp_places_write(&stop->places);
+		lp_places_note(&stop->places, op);
 	}
 	lp_freeze_lap(f, &f->times.write);
-	if (!ret && lp_op_writes(op))
-		trace_write(f, op->nr_places);
+	if (!ret && lp_request_writes(op->request))
+		trace_write(f, stop->places.nr);
 	if (!ret)
-		op->active = op->scan.active;
+		out->active = stop->scan.active;
 out:
-	lp_freeze_end(f, !ret && lp_op_writes(op));
+	lp_freeze_end(f, !ret && lp_request_writes(op->request));
 	return ret;
 }
 
 /* Return: as lp_window(). mmap_lock held. */
-static int lp_locked_prepare(struct lp_op *op)
+static int lp_locked_prepare(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
-	int ret = lp_places_verify(op);
+	int ret = lp_places_verify(&stop->places, op, out);
 
 	if (op->record)
-		op->live.partial = lp_live_is_partial(op->target->mm, op->record);
-	if (!ret && lp_op_writes(op))
-		ret = lp_places_pin(op);
+		stop->partial = lp_live_is_partial(op->target->mm, op->record);
+	if (!ret && lp_request_writes(op->request))
+		ret = lp_places_pin(&stop->places, op, out);
 	if (!ret)
-		ret = lp_places_check(op, false);
+		ret = lp_places_check(&stop->places, op, out, false);
 	if (!ret)
-		lp_freeze_stage(&op->freeze);
+		lp_freeze_stage(&stop->freeze);
 	return ret;
 }
 
 /* Return: as lp_window(). */
-static int lp_locked_window(struct lp_op *op)
+static int lp_locked_window(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
 	u64 locked;
 	int ret;
 
-	ret = lp_op_lock_memory(op);
+	ret = lp_op_lock_memory(op, out);
 	if (ret)
 		return ret;
 	locked = ktime_get_ns();
-	ret = lp_locked_prepare(op);
+	ret = lp_locked_prepare(op, stop, out);
 	preempt_disable();
 	if (!ret)
-		ret = lp_window(op);
-	op->lock_ns = ktime_get_ns() - locked;
+		ret = lp_window(op, stop, out);
+	out->lock_ns = ktime_get_ns() - locked;
 	/* Not mmap_read_unlock(): its tracepoint takes a lock that sleeps on PREEMPT_RT. */
 	up_read(&op->target->mm->mmap_lock);
 	preempt_enable();
-	lp_places_unpin(op);
+	lp_places_unpin(&stop->places);
 	return ret;
 }
 
@@ -234,50 +261,53 @@ static int lp_locked_window(struct lp_op *op)
  * All that can be done to have in memory what the window looks at, and what it writes to. If waiting
  * for a stack is ended, the rest is done nevertheless.
  */
-static void lp_prepare_memory(struct lp_op *op, u64 until)
+static void lp_prepare_memory(const struct lp_op *op, struct lp_stop *stop, u64 until)
 {
 	if (lp_op_wait_begin(op))
-		lp_stack_prescan(&op->scan, &op->freeze, until);
+		lp_threads_prescan(&stop->scan, &stop->freeze, until);
 	lp_op_wait_end(op);
 	if (lp_op_wait_begin(op)) {
-		lp_places_fault_in(op, lp_op_writes(op));
+		lp_places_fault_in(&stop->places, op->target->mm, lp_request_writes(op->request));
 		fault_in_readable(lp_pin(op), lp_pin(op) ? sizeof(u64) : 0);
 	}
 	lp_op_wait_end(op);
 }
 
 /* @until: ktime ns when the operation's time is up. */
-static int lp_attempt(struct lp_op *op, u64 until)
+static int lp_attempt(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out, u64 until)
 {
+	struct lp_freeze *f = &stop->freeze;
 	int ret;
 
-	memset(&op->freeze, 0, sizeof(op->freeze));
-	op->freeze.pid = pid_nr(op->target->tgid);
-	ret = lp_freeze_prepare(&op->freeze, op->target->mm);
+	memset(f, 0, sizeof(*f));
+	f->pid = pid_nr(op->target->tgid);
+	ret = lp_freeze_prepare(f, op->target->mm);
 	if (ret == -ENOMEM)
-		ret = lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
-				   "there is no memory for the gates of %s[%u]", op->target->comm,
-				   op->pid);
+		ret = lp_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
+				"there is no memory for the gates of %s[%u]", op->target->comm,
+				op->request->pid);
 	if (!ret) {
-		lp_prepare_memory(op, max(until, ktime_get_ns() + op->max_stop));
-		ret = lp_locked_window(op);
+		lp_prepare_memory(op, stop, max(until, ktime_get_ns() + op->request->max_stop));
+		ret = lp_locked_window(op, stop, out);
 	}
-	op->threads = lp_freeze_nr(&op->freeze) + !!op->freeze.self;
-	lp_freeze_finish(&op->freeze);
+	out->threads = lp_freeze_nr(f) + !!f->self;
+	out->times = f->times;
+	lp_freeze_finish(f);
 	return ret;
 }
 
 /* Is a refusal one that may be gone a moment later? What this very thread has on its stack does not go. */
-static bool lp_may_pass(const struct lp_op *op, unsigned int *deadlines)
+static bool lp_may_pass(const struct lp_op *op, const struct lp_places *places,
+			const struct lp_outcome *out, unsigned int *deadlines)
 {
-	switch (op->refusal) {
+	switch (out->refusal) {
 	case LPATCH_REFUSAL_THREAD_ACTIVE:
 	case LPATCH_REFUSAL_THREAD_RUNNING:
 	case LPATCH_REFUSAL_THREAD_SIGNAL_STACK:
 	case LPATCH_REFUSAL_STACK_UNREADABLE: /* of a thread that ends, perhaps */
-		return op->run || op->tid != task_pid_nr(current);
+		return op->canceled || out->tid != task_pid_nr(current);
 	case LPATCH_REFUSAL_SITE_UNREADABLE: /* its page came, and went again sooner than it was seen */
-		return op->missing && !op->fault;
+		return places->missing && !places->fault;
 	case LPATCH_REFUSAL_DEADLINE:
 		return (*deadlines)++ < LP_DEADLINE_RETRIES;
 	default:
@@ -286,9 +316,8 @@ static bool lp_may_pass(const struct lp_op *op, unsigned int *deadlines)
 }
 
 /* Return: 0, or nonzero if what was missing of a stack in the window cannot be had. */
-static int lp_fault_stack_in(struct lp_op *op)
+static int lp_fault_stack_in(const struct lp_op *op, const struct lp_scan *scan)
 {
-	const struct lp_scan *scan = &op->scan;
 	int ret = -EFAULT;
 
 	if (lp_op_wait_begin(op) && scan->fault_start != scan->fault_end)
@@ -302,22 +331,23 @@ static int lp_fault_stack_in(struct lp_op *op)
  * What can be done about it at once is done. Return: whether it was worth another attempt without
  * waiting.
  */
-static bool lp_retry_promptly(struct lp_op *op, int ret, unsigned int *prompt)
+static bool lp_retry_promptly(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out,
+			      int ret, unsigned int *prompt)
 {
-	if (ret == -EFAULT && op->refusal == LPATCH_REFUSAL_NONE) {
-		if ((op->missing || !lp_fault_stack_in(op)) && (*prompt)--)
+	if (ret == -EFAULT && out->refusal == LPATCH_REFUSAL_NONE) {
+		if ((stop->places.missing || !lp_fault_stack_in(op, &stop->scan)) && (*prompt)--)
 			return true;
-		if (op->missing)
-			lp_places_refuse_missing(op);
+		if (stop->places.missing)
+			lp_places_refuse_missing(&stop->places, op, out);
 		else
-			lp_refuse_busy(op);
+			lp_refuse_busy(&stop->scan, out);
 		return false;
 	}
 	if (ret == -EAGAIN) {
 		if (!(*prompt)--) {
-			lp_op_refuse(op, LPATCH_REFUSAL_THREAD_RUNNING,
-				     "%s[%u] creates threads faster than they can be stopped",
-				     op->target->comm, op->pid);
+			lp_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,
+				  "%s[%u] creates threads faster than they can be stopped",
+				  op->target->comm, op->request->pid);
 			return false;
 		}
 		return true;
@@ -329,24 +359,25 @@ static bool lp_retry_promptly(struct lp_op *op, int ret, unsigned int *prompt)
  * Attempts until one succeeds, the reason does not pass, or time is up. Not inlined: a stack has its name. Return: 0
  * or a refusal.
  */
-static noinline int lp_attempts(struct lp_op *op)
+static noinline int lp_attempts(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
-	u64 until = ktime_get_ns() + op->timeout;
+	u64 until = ktime_get_ns() + op->request->timeout;
 	unsigned int wait_ms = LP_RETRY_MIN_MS, prompt = LP_PROMPT_RETRIES, deadlines = 0;
 	int ret;
 
 	for (;;) {
-		lp_op_accept(op);
-		ret = lp_attempt(op, until);
+		lp_refusal_clear(out);
+		stop->places.missing = NULL;
+		ret = lp_attempt(op, stop, out, until);
 		if (!ret)
 			return 0;
-		if (lp_retry_promptly(op, ret, &prompt))
+		if (lp_retry_promptly(op, stop, out, ret, &prompt))
 			continue;
-		if (!lp_may_pass(op, &deadlines) ||
+		if (!lp_may_pass(op, &stop->places, out, &deadlines) ||
 		    until < ktime_get_ns() + wait_ms * (u64)NSEC_PER_MSEC)
-			return -lp_refusal_errno(op->refusal);
+			return -lp_refusal_errno(out->refusal);
 		if (lp_op_pause(op, msecs_to_jiffies(wait_ms)))
-			return lp_refuse_canceled(op);
+			return lp_refuse_canceled(out);
 		wait_ms = min_t(unsigned int, 2 * wait_ms, LP_RETRY_MAX_MS);
 		prompt = LP_PROMPT_RETRIES;
 	}
@@ -364,34 +395,49 @@ static int lp_op_locate(struct lp_op *op)
 	return 0;
 }
 
-static int lp_verify_now(struct lp_op *op)
+static int lp_verify_now(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
-	int ret = lp_op_lock_memory(op);
+	int ret = lp_op_lock_memory(op, out);
 
 	if (ret)
 		return ret;
-	ret = lp_places_verify(op);
+	ret = lp_places_verify(places, op, out);
 	mmap_read_unlock(op->target->mm);
 	return ret;
 }
 
+/*
+ * Opens windows until there is one in which no thread is inside what must be unused. In that window the places
+ * are written. Return: 0, or a refusal with nothing changed.
+ */
+static int lp_stop(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
+{
+	int ret = lp_spans_alloc(&stop->scan.spans, op, &stop->places, out);
+
+	if (ret)
+		return ret;
+	lp_op_wait_begin(op);
+	lp_spans_fill(&stop->scan.spans, op, &stop->places);
+	lp_op_wait_end(op);
+	return lp_attempts(op, stop, out);
+}
+
 /**
- * lp_quiesce() - open windows until there is one in which no thread is inside what must be unused
- * @op: with base; in that window its places are written, of which an unload and a recount have none;
- *      gets who is in what may be used
+ * lp_quiesce() - see in a window that no thread is inside what must be unused
+ * @op: with base, an unload or a recount; gets who is in what may be used
  *
  * Return: 0, or a refusal with nothing changed.
  */
 int lp_quiesce(struct lp_op *op)
 {
-	int ret = lp_spans_alloc(op);
+	struct lp_stop *stop = lp_stop_alloc(op, &op->outcome);
+	int ret;
 
-	if (ret)
-		return ret;
-	lp_op_wait_begin(op);
-	lp_spans_fill(op);
-	lp_op_wait_end(op);
-	return lp_attempts(op);
+	if (!stop)
+		return -lp_refusal_errno(op->outcome.refusal);
+	ret = lp_stop(op, stop, &op->outcome);
+	lp_stop_free(stop);
+	return ret;
 }
 
 /**
@@ -405,13 +451,19 @@ int lp_quiesce(struct lp_op *op)
  */
 int lp_overwrite(struct lp_op *op)
 {
+	struct lp_outcome *out = &op->outcome;
+	struct lp_stop *stop = lp_stop_alloc(op, out);
 	int ret;
 
-	ret = lp_places_alloc(op);
+	if (!stop)
+		return -lp_refusal_errno(out->refusal);
+	ret = lp_places_alloc(&stop->places, op, out);
 	ret = ret ?: lp_op_locate(op);
-	ret = ret ?: lp_places_fill(op);
-	ret = ret ?: lp_verify_now(op);
-	return ret ?: lp_quiesce(op);
+	ret = ret ?: lp_places_fill(&stop->places, op, out);
+	ret = ret ?: lp_verify_now(&stop->places, op, out);
+	ret = ret ?: lp_stop(op, stop, out);
+	lp_stop_free(stop);
+	return ret;
 }
 
 /**
@@ -433,7 +485,7 @@ int lp_recount(struct lp_op *op)
 	if (ret)
 		return ret;
 	mutex_lock(&lp_targets_lock);
-	op->record->active = op->active;
+	op->record->active = op->outcome.active;
 	mutex_unlock(&lp_targets_lock);
 	return 0;
 }

@@ -9,6 +9,7 @@
 #include <linux/mmap_lock.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
+#include <linux/timekeeping.h>
 
 #include "arch.h"
 #include "layer.h"
@@ -21,40 +22,36 @@
 /* The order of the sites of a patch that is not applied: it goes on top. */
 #define LP_ORDER_TOP U64_MAX
 
-static bool lp_replaces(const struct lp_op *op)
-{
-	return op->flags & LPATCH_OP_FLAGS_REPLACE;
-}
-
 static bool lp_is_applied(const struct lp_record *record)
 {
 	return record && record->state == LPATCH_STATE_APPLIED;
 }
 
-/* Is it another patch that is applied to the target? */
-bool lp_places_involve(const struct lp_op *op, const struct lp_record *record)
+/* Is it that of another patch that is applied to the target? */
+bool lp_places_involve(const struct lp_record *own, const struct lp_record *record)
 {
-	return record != op->record && lp_is_applied(record);
+	return record != own && lp_is_applied(record);
 }
 
 /* Return: 0 or a refusal. */
-int lp_places_alloc(struct lp_op *op)
+int lp_places_alloc(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
 	const struct lp_record *record;
 	u32 nr = op->patch->nr_sites;
 
 	list_for_each_entry(record, &op->target->records, node)
-		if (lp_places_involve(op, record))
+		if (lp_places_involve(op->record, record))
 			nr += record->patch->nr_sites;
-	op->places = kvcalloc(nr, sizeof(*op->places), GFP_KERNEL_ACCOUNT);
-	if (op->places)
+	places->table = kvcalloc(nr, sizeof(*places->table), GFP_KERNEL_ACCOUNT);
+	if (places->table)
 		return 0;
-	return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
-			    "there is no memory for the tables of patch %s", op->patch->name);
+	return lp_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
+			 "there is no memory for the tables of patch %s", op->patch->name);
 }
 
 /* Adds the sites of the operation's patch: what it has there, and what is or will be under it. */
-static int lp_places_add_own(struct lp_op *op)
+static int lp_places_add_own(struct lp_places *places, const struct lp_op *op,
+			     struct lp_outcome *out)
 {
 	const struct lp_patch *patch = op->patch;
 	bool applied = lp_is_applied(op->record);
@@ -62,7 +59,7 @@ static int lp_places_add_own(struct lp_op *op)
 
 	for (i = 0; i < patch->nr_sites; i++) {
 		const struct lp_site *site = &patch->sites[i];
-		struct lp_place *place = &op->places[op->nr_places++];
+		struct lp_place *place = &places->table[places->nr++];
 
 		place->site = site;
 		place->addr = lp_op_site_addr(op, site);
@@ -72,22 +69,22 @@ static int lp_places_add_own(struct lp_op *op)
 		memcpy(place->under, applied ? op->record->under[i] : site->old_bytes, site->len);
 		if (site->kind == LPATCH_SITE_KIND_JUMP &&
 		    !lp_arch_make_jump(place->to, place->addr, op->base + site->target))
-			return lp_op_refuse(op, LPATCH_REFUSAL_FIXUP_RANGE,
-					    "%s is out of reach of a jump to the patch",
-					    site->symbol);
+			return lp_refuse(out, LPATCH_REFUSAL_FIXUP_RANGE,
+					 "%s is out of reach of a jump to the patch",
+					 site->symbol);
 	}
 	return 0;
 }
 
 /* Adds those of another patch that is applied. */
-static void lp_places_add_other(struct lp_op *op, const struct lp_record *record)
+static void lp_places_add_other(struct lp_places *places, const struct lp_record *record)
 {
 	const struct lp_patch *patch = record->patch;
 	u32 i;
 
 	for (i = 0; i < patch->nr_sites; i++) {
 		const struct lp_site *site = &patch->sites[i];
-		struct lp_place *place = &op->places[op->nr_places++];
+		struct lp_place *place = &places->table[places->nr++];
 
 		place->site = site;
 		place->record = record;
@@ -109,38 +106,38 @@ static int lp_place_cmp(const void *a, const void *b)
 	return x->order < y->order ? 1 : x->order > y->order ? -1 : 0;
 }
 
-static int lp_refuse_place(struct lp_op *op, u32 refusal, const struct lp_place *own,
+static int lp_refuse_place(struct lp_outcome *out, u32 refusal, const struct lp_place *own,
 			   const struct lp_place *other, const char *how)
 {
-	strscpy(op->function, own->site->symbol, sizeof(op->function));
-	return lp_op_refuse(op, refusal, "%s is replaced by patch %s %s, restore that one first",
-			    own->site->symbol, other->record->patch->name, how);
+	strscpy(out->function, own->site->symbol, sizeof(out->function));
+	return lp_refuse(out, refusal, "%s is replaced by patch %s %s, restore that one first",
+			 own->site->symbol, other->record->patch->name, how);
 }
 
 /* Sites of two patches are the same or apart: half of a jump can be neither written nor kept. */
-static int lp_places_overlap(struct lp_op *op)
+static int lp_places_overlap(const struct lp_places *places, struct lp_outcome *out)
 {
 	u32 i;
 
-	for (i = 1; i < op->nr_places; i++) {
-		const struct lp_place *x = &op->places[i - 1], *y = &op->places[i];
+	for (i = 1; i < places->nr; i++) {
+		const struct lp_place *x = &places->table[i - 1], *y = &places->table[i];
 
 		if (y->addr - x->addr >= x->len || (y->addr == x->addr && y->len == x->len))
 			continue;
 		if (!x->record)
-			return lp_refuse_place(op, LPATCH_REFUSAL_SITE_TAKEN, x, y, "at a part of it");
+			return lp_refuse_place(out, LPATCH_REFUSAL_SITE_TAKEN, x, y, "at a part of it");
 		if (!y->record)
-			return lp_refuse_place(op, LPATCH_REFUSAL_SITE_TAKEN, y, x, "at a part of it");
+			return lp_refuse_place(out, LPATCH_REFUSAL_SITE_TAKEN, y, x, "at a part of it");
 	}
 	return 0;
 }
 
 /*
  * Makes one place of the @nr places at one address, of which the patches lie upon one another.
- * Return: 1 with the place in @out, 0 if there is nothing to do, or a refusal.
+ * Return: 1 with the place in @joined, 0 if there is nothing to do, or a refusal.
  */
-static int lp_places_join(struct lp_op *op, const struct lp_place *group, u32 nr,
-			  struct lp_place *out)
+static int lp_places_join(const struct lp_op *op, const struct lp_place *group, u32 nr,
+			  struct lp_place *joined, struct lp_outcome *out)
 {
 	const struct lp_place *own = NULL, *top = NULL, *bottom = NULL;
 	u32 i;
@@ -152,78 +149,68 @@ static int lp_places_join(struct lp_op *op, const struct lp_place *group, u32 nr
 		top = top ?: &group[i];
 		bottom = &group[i];
 	}
-	if (!own && !lp_replaces(op))
+	if (!own && !lp_request_replaces(op->request))
 		return 0;
-	*out = own ? *own : *top;
-	if (lp_replaces(op)) {
-		memcpy(out->from, top ? top->to : own->under, out->len);
-		memcpy(out->under, bottom ? bottom->under : own->under, out->len);
-		memcpy(out->to, own ? own->to : out->under, out->len);
+	*joined = own ? *own : *top;
+	if (lp_request_replaces(op->request)) {
+		memcpy(joined->from, top ? top->to : own->under, joined->len);
+		memcpy(joined->under, bottom ? bottom->under : own->under, joined->len);
+		memcpy(joined->to, own ? own->to : joined->under, joined->len);
 	} else if (lp_is_applied(op->record)) {
 		if (top != own)
-			return lp_refuse_place(op, LPATCH_REFUSAL_COVERED, own, top, "too, which was applied later");
-		memcpy(out->from, op->verb == LP_RESTORE ? own->to : own->under, out->len);
-		memcpy(out->to, op->verb == LP_RESTORE ? own->under : own->to, out->len);
+			return lp_refuse_place(out, LPATCH_REFUSAL_COVERED, own, top, "too, which was applied later");
+		memcpy(joined->from, op->request->verb == LP_RESTORE ? own->to : own->under, joined->len);
+		memcpy(joined->to, op->request->verb == LP_RESTORE ? own->under : own->to, joined->len);
 	} else {
-		memcpy(out->from, top ? top->to : own->under, out->len);
-		memcpy(out->under, out->from, out->len);
+		memcpy(joined->from, top ? top->to : own->under, joined->len);
+		memcpy(joined->under, joined->from, joined->len);
 	}
 	return 1;
 }
 
 /**
  * lp_places_fill() - work out the places of an operation: what must be there and what is written
- * @op: with bases and base, and a table from lp_places_alloc()
+ * @places: from lp_places_alloc()
+ * @op: with bases and base
+ * @out: gets a refusal
  *
  * Return: 0 or a refusal.
  */
-int lp_places_fill(struct lp_op *op)
+int lp_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
 	const struct lp_record *record;
 	u32 i, end, kept = 0;
 	int ret;
 
-	ret = lp_places_add_own(op);
+	ret = lp_places_add_own(places, op, out);
 	if (ret)
 		return ret;
 	list_for_each_entry(record, &op->target->records, node)
-		if (lp_places_involve(op, record))
-			lp_places_add_other(op, record);
-	sort(op->places, op->nr_places, sizeof(*op->places), lp_place_cmp, NULL);
-	ret = lp_places_overlap(op);
-	for (i = 0; !ret && i < op->nr_places; i = end) {
+		if (lp_places_involve(op->record, record))
+			lp_places_add_other(places, record);
+	sort(places->table, places->nr, sizeof(*places->table), lp_place_cmp, NULL);
+	ret = lp_places_overlap(places, out);
+	for (i = 0; !ret && i < places->nr; i = end) {
 		struct lp_place joined;
 
-		for (end = i + 1; end < op->nr_places; end++)
-			if (op->places[end].addr != op->places[i].addr)
+		for (end = i + 1; end < places->nr; end++)
+			if (places->table[end].addr != places->table[i].addr)
 				break;
-		ret = lp_places_join(op, &op->places[i], end - i, &joined);
+		ret = lp_places_join(op, &places->table[i], end - i, &joined, out);
 		if (ret <= 0)
 			continue;
-		op->places[kept++] = joined;
+		places->table[kept++] = joined;
 		ret = 0;
 	}
-	op->nr_places = kept;
+	places->nr = kept;
 	return ret;
-}
-
-/* Notes in the record what the patch lies upon; see lp_op_note(). */
-void lp_places_note(struct lp_op *op)
-{
-	u32 i;
-
-	for (i = 0; i < op->nr_places; i++) {
-		const struct lp_place *place = &op->places[i];
-
-		if (!place->record)
-			memcpy(op->record->under[place->site - op->patch->sites], place->under,
-			       sizeof(place->under));
-	}
 }
 
 /**
  * lp_places_verify() - find out which places are still in the mapping of their image
- * @op: with places, to apply or restore
+ * @places: those that are not, and are put back, get no length
+ * @op: to apply or restore
+ * @out: gets a refusal
  *
  * Others belong to something else by now, and nothing is written there: what is put back is left
  * out, all else is refused.
@@ -231,41 +218,42 @@ void lp_places_note(struct lp_op *op)
  * Context: mmap_lock of the target held, and what is found holds as long as it is.
  * Return: 0 or a refusal.
  */
-int lp_places_verify(struct lp_op *op)
+int lp_places_verify(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
 	const struct lp_patch *patch = op->patch;
 	struct mm_struct *mm = op->target->mm;
 	u32 i;
 
 	/* A dry run, and only that, leaves it to the apply to complete what a fork copied a part of. */
-	if (op->record && op->verb == LP_APPLY && !lp_live_is_patch(mm, op->record) &&
-	    !((op->flags & LPATCH_OP_FLAGS_DRY_RUN) && lp_live_is_partial(mm, op->record)))
-		return lp_op_refuse(op, LPATCH_REFUSAL_PATCH_MISSING,
-				    "%s[%u] unmapped or replaced patch %s in its memory; restore and unload it, then apply it again",
-				    op->target->comm, op->pid, patch->name);
-	for (i = 0; i < op->nr_places; i++) {
-		struct lp_place *place = &op->places[i];
+	if (op->record && op->request->verb == LP_APPLY && !lp_live_is_patch(mm, op->record) &&
+	    !(lp_request_is_dry_run(op->request) && lp_live_is_partial(mm, op->record)))
+		return lp_refuse(out, LPATCH_REFUSAL_PATCH_MISSING,
+				 "%s[%u] unmapped or replaced patch %s in its memory; restore and unload it, then apply it again",
+				 op->target->comm, op->request->pid, patch->name);
+	for (i = 0; i < places->nr; i++) {
+		struct lp_place *place = &places->table[i];
 		const struct lp_record *other = place->record;
 
 		if (lp_live_is_site(mm, other ? other->patch : patch, place->site,
 				    other ? other->bases : op->bases))
 			continue;
-		if (other || op->verb == LP_RESTORE) {
+		if (other || op->request->verb == LP_RESTORE) {
 			place->len = 0;
 			continue;
 		}
-		strscpy(op->function, place->site->symbol, sizeof(op->function));
-		return lp_op_refuse(op, LPATCH_REFUSAL_IMAGE_MOVED,
-				    "%s is no longer mapped in %s[%u] where it was when patch %s was loaded; restore and unload the patch, then apply it again",
-				    patch->images[place->site->image].name, op->target->comm,
-				    op->pid, patch->name);
+		strscpy(out->function, place->site->symbol, sizeof(out->function));
+		return lp_refuse(out, LPATCH_REFUSAL_IMAGE_MOVED,
+				 "%s is no longer mapped in %s[%u] where it was when patch %s was loaded; restore and unload the patch, then apply it again",
+				 patch->images[place->site->image].name, op->target->comm,
+				 op->request->pid, patch->name);
 	}
 	return 0;
 }
 
 /**
  * lp_places_fault_in() - have the pages of all places in memory when nothing may fault
- * @op: with its places; gets fault
+ * @places: gets fault
+ * @mm: the target
  * @write: and private to the target
  *
  * What is mapped at a place by now is looked at later, under the lock: that a page too many is
@@ -273,36 +261,38 @@ int lp_places_verify(struct lp_op *op)
  *
  * Context: no lock held; between lp_op_wait_begin() and lp_op_wait_end().
  */
-void lp_places_fault_in(struct lp_op *op, bool write)
+void lp_places_fault_in(struct lp_places *places, struct mm_struct *mm, bool write)
 {
 	u32 i;
 
-	op->fault = 0;
-	for (i = 0; !op->fault && i < op->nr_places; i++)
-		op->fault = lp_place_fault_in(op->target->mm, &op->places[i], write);
+	places->fault = 0;
+	for (i = 0; !places->fault && i < places->nr; i++)
+		places->fault = lp_place_fault_in(mm, &places->table[i], write);
 }
 
 /* Refuses the operation because of a place that is not in memory. Returns the negative errno. */
-int lp_places_refuse_missing(struct lp_op *op)
+int lp_places_refuse_missing(const struct lp_places *places, const struct lp_op *op,
+			     struct lp_outcome *out)
 {
-	const struct lp_place *place = op->missing;
+	const struct lp_place *place = places->missing;
 
-	strscpy(op->function, place->site->symbol, sizeof(op->function));
-	if (op->fault == -EINTR)
-		return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-				    "the page of %s did not come into the memory of %s[%u] in time",
-				    place->site->symbol, op->target->comm, op->pid);
-	return lp_op_refuse(op, LPATCH_REFUSAL_SITE_UNREADABLE,
-			    "%s cannot be read or made private in %s[%u] (error %d)",
-			    place->site->symbol, op->target->comm, op->pid,
-			    op->fault ? -op->fault : EFAULT);
+	strscpy(out->function, place->site->symbol, sizeof(out->function));
+	if (places->fault == -EINTR)
+		return lp_refuse(out, LPATCH_REFUSAL_SITE_UNREADABLE,
+				 "the page of %s did not come into the memory of %s[%u] in time",
+				 place->site->symbol, op->target->comm, op->request->pid);
+	return lp_refuse(out, LPATCH_REFUSAL_SITE_UNREADABLE,
+			 "%s cannot be read or made private in %s[%u] (error %d)",
+			 place->site->symbol, op->target->comm, op->request->pid,
+			 places->fault ? -places->fault : EFAULT);
 }
 
 /* Return: a refusal, or -EFAULT if the page was there and may be there again. */
-static int lp_place_missing(struct lp_op *op, const struct lp_place *place)
+static int lp_place_missing(struct lp_places *places, const struct lp_place *place,
+			    const struct lp_op *op, struct lp_outcome *out)
 {
-	op->missing = place;
-	return op->fault ? lp_places_refuse_missing(op) : -EFAULT;
+	places->missing = place;
+	return places->fault ? lp_places_refuse_missing(places, op, out) : -EFAULT;
 }
 
 /*
@@ -313,30 +303,33 @@ static bool lp_place_is_right(const struct lp_op *op, const struct lp_place *pla
 {
 	if (!memcmp(found, place->from, place->len))
 		return true;
-	if (!lp_is_applied(op->record) && !lp_replaces(op))
+	if (!lp_is_applied(op->record) && !lp_request_replaces(op->request))
 		return false;
 	return !memcmp(found, place->to, place->len) ||
 	       !memcmp(found, place->site->old_bytes, place->len);
 }
 
 /* The bytes themselves may be a secret of the program, and sentences get into logs. */
-static int lp_refuse_bytes(struct lp_op *op, const struct lp_place *place)
+static int lp_refuse_bytes(struct lp_outcome *out, const struct lp_place *place,
+			   const struct lp_patch *own)
 {
-	const struct lp_patch *patch = place->record ? place->record->patch : op->patch;
+	const struct lp_patch *patch = place->record ? place->record->patch : own;
 	const struct lp_site *site = place->site;
 
-	strscpy(op->function, site->symbol, sizeof(op->function));
-	return lp_op_refuse(op, LPATCH_REFUSAL_BYTES_DIFFER,
-			    "%s of %s has other bytes than the patch expects: %s",
-			    site->symbol, patch->images[site->image].name,
-			    site->kind == LPATCH_SITE_KIND_JUMP ?
-				    "a breakpoint, another tool, or another build of the file" :
-				    "the program has changed this variable, and what it wrote would be lost");
+	strscpy(out->function, site->symbol, sizeof(out->function));
+	return lp_refuse(out, LPATCH_REFUSAL_BYTES_DIFFER,
+			 "%s of %s has other bytes than the patch expects: %s",
+			 site->symbol, patch->images[site->image].name,
+			 site->kind == LPATCH_SITE_KIND_JUMP ?
+				 "a breakpoint, another tool, or another build of the file" :
+				 "the program has changed this variable, and what it wrote would be lost");
 }
 
 /**
  * lp_places_check() - compare what is there with what must be
- * @op: with its places
+ * @places: gets missing
+ * @op: the operation
+ * @out: gets a refusal
  * @in_window: the threads are stopped, and nothing may fault
  *
  * A dry run pins nothing, so a page may be reclaimed between the first look and the window. It was
@@ -345,62 +338,110 @@ static int lp_refuse_bytes(struct lp_op *op, const struct lp_place *place)
  * Context: mmap_lock held.
  * Return: 0, a refusal, or -EFAULT if a page has to be faulted in first.
  */
-int lp_places_check(struct lp_op *op, bool in_window)
+int lp_places_check(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out,
+		    bool in_window)
 {
 	u8 found[LPATCH_SITE_MAX];
 	u32 i;
 
-	for (i = 0; i < op->nr_places; i++) {
-		const struct lp_place *place = &op->places[i];
+	for (i = 0; i < places->nr; i++) {
+		const struct lp_place *place = &places->table[i];
 
 		if (in_window ? lp_place_read(place, found) :
 				lp_peek(op->target->mm, place->addr, found, place->len, false)) {
 			if (in_window && !place->pages[0])
 				continue;
-			return lp_place_missing(op, place);
+			return lp_place_missing(places, place, op, out);
 		}
 		if (!lp_place_is_right(op, place, found))
-			return lp_refuse_bytes(op, place);
+			return lp_refuse_bytes(out, place, op->patch);
 	}
 	return 0;
 }
 
-void lp_places_unpin(struct lp_op *op)
+void lp_places_unpin(struct lp_places *places)
 {
 	u32 i;
 
-	for (i = 0; i < op->nr_places; i++)
-		lp_place_unpin(&op->places[i]);
+	for (i = 0; i < places->nr; i++)
+		lp_place_unpin(&places->table[i]);
 }
 
 /*
  * mmap_lock held. Return: 0, or with nothing pinned a refusal, or -EFAULT if a page has to be faulted
  * in first.
  */
-int lp_places_pin(struct lp_op *op)
+int lp_places_pin(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
 	u32 i;
 	int ret;
 
-	for (i = 0; i < op->nr_places; i++) {
-		struct lp_place *place = &op->places[i];
+	for (i = 0; i < places->nr; i++) {
+		struct lp_place *place = &places->table[i];
 
 		ret = lp_place_pin(op->target->mm, place);
 		if (!ret)
 			continue;
-		lp_places_unpin(op);
+		lp_places_unpin(places);
 		if (ret != -EFAULT)
-			op->fault = ret;
-		return lp_place_missing(op, place);
+			places->fault = ret;
+		return lp_place_missing(places, place, op, out);
 	}
 	return 0;
 }
 
 /* Cannot fail: everything is pinned, checked and committed. */
-void lp_places_write(struct lp_op *op)
+void lp_places_write(const struct lp_places *places)
 {
 	u32 i;
 
-	for (i = 0; i < op->nr_places; i++)
-		lp_place_write(&op->places[i]);
+	for (i = 0; i < places->nr; i++)
+		lp_place_write(&places->table[i]);
+}
+
+/* Notes in the record what the patch lies upon. */
+static void lp_places_note_under(const struct lp_places *places, const struct lp_patch *patch,
+				 struct lp_record *record)
+{
+	u32 i;
+
+	for (i = 0; i < places->nr; i++) {
+		const struct lp_place *place = &places->table[i];
+
+		if (!place->record)
+			memcpy(record->under[place->site - patch->sites], place->under, sizeof(place->under));
+	}
+}
+
+static void lp_record_set(struct lp_record *record, u32 state, u64 since, u64 change)
+{
+	record->state = state;
+	record->since = since;
+	record->change = change;
+}
+
+/**
+ * lp_places_note() - note in the records what was just written
+ * @places: what was
+ * @op: an apply or a restore; its record is among those that change
+ *
+ * With the memory, and before it can be copied: a fork waits for the mmap_lock.
+ *
+ * Context: in the window.
+ */
+void lp_places_note(const struct lp_places *places, const struct lp_op *op)
+{
+	bool apply = op->request->verb == LP_APPLY;
+	u64 since = ktime_get_real_ns();
+	struct lp_record *record;
+
+	if (lp_request_replaces(op->request))
+		list_for_each_entry(record, &op->target->records, node)
+			if (lp_places_involve(op->record, record))
+				lp_record_set(record, LPATCH_STATE_RESTORED, since, op->change);
+	if (apply) {
+		lp_places_note_under(places, op->patch, op->record);
+		op->record->order = lp_next_id();
+	}
+	lp_record_set(op->record, apply ? LPATCH_STATE_APPLIED : LPATCH_STATE_RESTORED, since, op->change);
 }

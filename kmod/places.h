@@ -4,19 +4,39 @@
 
 #include <linux/types.h>
 
-struct lp_op;
-struct lp_record;
+#include "site.h"
 
-bool lp_places_involve(const struct lp_op *op, const struct lp_record *record);
-int lp_places_alloc(struct lp_op *op);
-int lp_places_fill(struct lp_op *op);
-void lp_places_note(struct lp_op *op);
-int lp_places_verify(struct lp_op *op);
-void lp_places_fault_in(struct lp_op *op, bool write);
-int lp_places_check(struct lp_op *op, bool in_window);
-int lp_places_pin(struct lp_op *op);
-void lp_places_unpin(struct lp_op *op);
-int lp_places_refuse_missing(struct lp_op *op);
-void lp_places_write(struct lp_op *op);
+struct lp_op;
+struct lp_outcome;
+struct lp_record;
+struct mm_struct;
+
+/**
+ * struct lp_places - what is overwritten
+ * @table: by address
+ * @nr: how many there are
+ * @missing: the one that was not in memory, or NULL
+ * @fault: 0, or the negative errno for which they could not be faulted in
+ */
+struct lp_places {
+	struct lp_place *table;
+	u32 nr;
+	const struct lp_place *missing;
+	int fault;
+};
+
+bool lp_places_involve(const struct lp_record *own, const struct lp_record *record);
+int lp_places_alloc(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
+int lp_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
+int lp_places_verify(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
+void lp_places_fault_in(struct lp_places *places, struct mm_struct *mm, bool write);
+int lp_places_check(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out,
+		    bool in_window);
+int lp_places_pin(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
+void lp_places_unpin(struct lp_places *places);
+int lp_places_refuse_missing(const struct lp_places *places, const struct lp_op *op,
+			     struct lp_outcome *out);
+void lp_places_write(const struct lp_places *places);
+void lp_places_note(const struct lp_places *places, const struct lp_op *op);
 
 #endif

@@ -43,15 +43,15 @@ static int lp_put_patch(struct sk_buff *skb, const struct lp_patch *patch)
 	       nla_put_u32(skb, LPATCH_A_REPORT_VALUES, patch->nr_values);
 }
 
-static int lp_put_refusal(struct sk_buff *skb, const struct lp_op *op)
+static int lp_put_refusal(struct sk_buff *skb, const struct lp_outcome *out)
 {
-	if (op->refusal == LPATCH_REFUSAL_NONE)
-		return nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, op->refusal);
-	return nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, op->refusal) ?:
-	       nla_put_u32(skb, LPATCH_A_REPORT_ERRNO, lp_refusal_errno(op->refusal)) ?:
-	       nla_put_string(skb, LPATCH_A_REPORT_MESSAGE, op->message) ?:
-	       (op->tid ? nla_put_u32(skb, LPATCH_A_REPORT_TID, op->tid) : 0) ?:
-	       (op->function[0] ? nla_put_string(skb, LPATCH_A_REPORT_FUNCTION, op->function) : 0);
+	if (out->refusal == LPATCH_REFUSAL_NONE)
+		return nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, out->refusal);
+	return nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, out->refusal) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_ERRNO, lp_refusal_errno(out->refusal)) ?:
+	       nla_put_string(skb, LPATCH_A_REPORT_MESSAGE, out->message) ?:
+	       (out->tid ? nla_put_u32(skb, LPATCH_A_REPORT_TID, out->tid) : 0) ?:
+	       (out->function[0] ? nla_put_string(skb, LPATCH_A_REPORT_FUNCTION, out->function) : 0);
 }
 
 /* Who is still in code from before. */
@@ -80,19 +80,22 @@ static int lp_put_mapping(struct sk_buff *skb, unsigned long base, const struct 
 
 static int lp_put_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader reader)
 {
+	const struct lp_request *req = op->request;
+	const struct lp_outcome *out = &op->outcome;
+
 	return lp_put_patch(skb, op->patch) ?:
-	       nla_put_string(skb, LPATCH_A_REPORT_VERB, lp_op_verb(op)) ?:
-	       nla_put_u32(skb, LPATCH_A_REPORT_PID, op->pid) ?:
+	       nla_put_string(skb, LPATCH_A_REPORT_VERB, lp_request_verb(req)) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_PID, req->pid) ?:
 	       (op->target ? nla_put_string(skb, LPATCH_A_REPORT_COMM, op->target->comm) : 0) ?:
-	       nla_put_u32(skb, LPATCH_A_REPORT_STATE, op->state) ?:
-	       nla_put_u32(skb, LPATCH_A_REPORT_THREADS, op->threads) ?:
-	       nla_put_u32(skb, LPATCH_A_REPORT_ATTEMPTS, op->attempts) ?:
-	       lp_put_u64(skb, LPATCH_A_REPORT_STOP_LIMIT_NS, op->max_stop) ?:
-	       lp_put_times(skb, &op->freeze.times) ?:
-	       lp_put_u64(skb, LPATCH_A_REPORT_LOCK_NS, op->lock_ns) ?:
-	       lp_put_active(skb, &op->active) ?:
-	       (op->state ? lp_put_mapping(skb, op->base, op->patch, reader) : 0) ?:
-	       lp_put_refusal(skb, op);
+	       nla_put_u32(skb, LPATCH_A_REPORT_STATE, out->state) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_THREADS, out->threads) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_ATTEMPTS, out->attempts) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_STOP_LIMIT_NS, req->max_stop) ?:
+	       lp_put_times(skb, &out->times) ?:
+	       lp_put_u64(skb, LPATCH_A_REPORT_LOCK_NS, out->lock_ns) ?:
+	       lp_put_active(skb, &out->active) ?:
+	       (out->state ? lp_put_mapping(skb, op->base, op->patch, reader) : 0) ?:
+	       lp_put_refusal(skb, out);
 }
 
 /* Return: 0, or -EMSGSIZE with nothing added. */

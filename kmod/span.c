@@ -4,7 +4,6 @@
  * no thread may refer to, and those that calls under way may stay in, which are counted.
  */
 
-#include <linux/bsearch.h>
 #include <linux/minmax.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
@@ -46,35 +45,9 @@ static unsigned int lp_spans_sort(struct lp_span *spans, unsigned int nr)
 	return last + 1;
 }
 
-static int lp_span_match(const void *key, const void *elt)
+static void lp_span_add(struct lp_spans *spans, struct lp_span span)
 {
-	const struct lp_span *span = elt;
-	unsigned long value = *(const unsigned long *)key;
-
-	return value < span->lo ? -1 : value >= span->hi;
-}
-
-/**
- * lp_span_find() - find the span that an address is in
- * @spans: sorted and disjoint, as lp_spans_fill() leaves them
- * @nr: how many
- * @value: the address, or anything else that was found on a stack
- *
- * Most words are outside of all spans, and two comparisons tell.
- *
- * Return: the span, or NULL.
- */
-const struct lp_span *lp_span_find(const struct lp_span *spans, unsigned int nr,
-				   unsigned long value)
-{
-	if (!nr || value < spans[0].lo || value >= spans[nr - 1].hi)
-		return NULL;
-	return bsearch(&value, spans, nr, sizeof(*spans), lp_span_match);
-}
-
-static void lp_span_add(struct lp_op *op, struct lp_span span)
-{
-	op->spans[op->scan.nr_spans++] = span;
+	spans->table[spans->nr++] = span;
 }
 
 /* Is there a jump at the entry [@start, @start + 4] of a function? The sites are sorted. */
@@ -97,17 +70,16 @@ static bool lp_entry_is_site(const struct lp_patch *patch, const struct lp_funct
 }
 
 /* May calls that are under way finish in the code in which they began, whichever that is? */
-static bool lp_allows_all(const struct lp_op *op)
+static bool lp_allows_all(const struct lp_request *req, const struct lp_patch *patch)
 {
-	const struct lp_patch *patch = op->patch;
 	u32 i;
 
-	if (op->verb == LP_RECOUNT)
+	if (req->verb == LP_RECOUNT)
 		return true;
-	if (op->verb == LP_UNLOAD || (op->flags & LPATCH_OP_FLAGS_REPLACE))
+	if (req->verb == LP_UNLOAD || lp_request_replaces(req))
 		return false;
 	for (i = 0; i < patch->nr_functions; i++)
-		if (!lp_op_allows(op, patch->functions[i].symbol))
+		if (!lp_request_allows(req, patch->functions[i].symbol))
 			return false;
 	return patch->nr_functions;
 }
@@ -115,8 +87,8 @@ static bool lp_allows_all(const struct lp_op *op)
 /* Are the old bodies what goes out of use, or has, and not the code of the operation's patch? */
 static bool lp_leaves_old_code(const struct lp_op *op)
 {
-	return op->verb == LP_APPLY ||
-	       (op->verb == LP_RECOUNT && op->record->state == LPATCH_STATE_APPLIED);
+	return op->request->verb == LP_APPLY ||
+	       (op->request->verb == LP_RECOUNT && op->record->state == LPATCH_STATE_APPLIED);
 }
 
 /* Is a function that the operation's patch replaces one that this other patch has replaced too? */
@@ -140,9 +112,9 @@ static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
 		return false;
 	switch (record->state) {
 	case LPATCH_STATE_APPLIED:
-		if (op->flags & LPATCH_OP_FLAGS_REPLACE)
+		if (lp_request_replaces(op->request))
 			return true;
-		if (op->verb == LP_RECOUNT && record->order > op->record->order)
+		if (op->request->verb == LP_RECOUNT && record->order > op->record->order)
 			return false;
 		break;
 	case LPATCH_STATE_RESTORED:
@@ -157,9 +129,10 @@ static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
 }
 
 /* The code of a whole patch. What the program mapped in its place is not ours to wait for. */
-static void lp_spans_add_patch(struct lp_op *op, const struct lp_patch *patch, unsigned long base)
+static void lp_spans_add_patch(struct lp_spans *spans, const struct lp_op *op,
+			       const struct lp_patch *patch, unsigned long base)
 {
-	bool allowed = lp_allows_all(op);
+	bool allowed = lp_allows_all(op->request, op->patch);
 	u32 i;
 
 	for (i = 0; i < patch->nr_segments; i++) {
@@ -168,7 +141,7 @@ static void lp_spans_add_patch(struct lp_op *op, const struct lp_patch *patch, u
 
 		if ((segment->prot & LPATCH_SEGMENT_PROT_EXEC) &&
 		    lp_load_is_mapped(op->target->mm, patch, base, segment))
-			lp_span_add(op, (struct lp_span){
+			lp_span_add(spans, (struct lp_span){
 				.lo = lo,
 				.hi = lo + segment->size,
 				.name = patch->name,
@@ -179,7 +152,7 @@ static void lp_spans_add_patch(struct lp_op *op, const struct lp_patch *patch, u
 }
 
 /* The old bodies of the functions of the operation's patch. */
-static void lp_spans_add_functions(struct lp_op *op)
+static void lp_spans_add_functions(struct lp_spans *spans, const struct lp_op *op)
 {
 	const struct lp_patch *patch = op->patch;
 	u32 i;
@@ -188,29 +161,29 @@ static void lp_spans_add_functions(struct lp_op *op)
 		const struct lp_function *function = &patch->functions[i];
 		unsigned long base = op->bases[function->image];
 
-		if (op->fresh & BIT(function->image))
+		if (op->request->fresh & BIT(function->image))
 			continue;
-		lp_span_add(op, (struct lp_span){
+		lp_span_add(spans, (struct lp_span){
 			.lo = base + function->start + lp_entry_is_site(patch, function),
 			.hi = base + function->end,
 			.name = function->symbol,
-			.allowed = op->verb == LP_RECOUNT || lp_op_allows(op, function->symbol),
+			.allowed = op->request->verb == LP_RECOUNT || lp_request_allows(op->request, function->symbol),
 		});
 	}
 }
 
 /* The entries of which a thread has executed some of the bytes that are overwritten, but not all. */
-static void lp_spans_add_torn(struct lp_op *op)
+static void lp_spans_add_torn(struct lp_spans *spans, const struct lp_places *places, u32 fresh)
 {
 	u32 i;
 
-	for (i = 0; i < op->nr_places; i++) {
-		const struct lp_place *place = &op->places[i];
+	for (i = 0; i < places->nr; i++) {
+		const struct lp_place *place = &places->table[i];
 
-		if (!place->record && (op->fresh & BIT(place->site->image)))
+		if (!place->record && (fresh & BIT(place->site->image)))
 			continue;
 		if (place->site->kind == LPATCH_SITE_KIND_JUMP && place->len)
-			lp_span_add(op, (struct lp_span){
+			lp_span_add(spans, (struct lp_span){
 				.lo = place->addr + 1,
 				.hi = place->addr + place->len,
 				.name = place->site->symbol,
@@ -220,29 +193,34 @@ static void lp_spans_add_torn(struct lp_op *op)
 
 /**
  * lp_spans_alloc() - make the table for lp_spans_fill()
- * @op: with places, to apply or restore, or without, to unload
+ * @spans: zeroed; its table is the caller's to free
+ * @op: the operation
+ * @places: what it writes, or none to unload
+ * @out: gets a refusal
  *
  * Return: 0 or a refusal.
  */
-int lp_spans_alloc(struct lp_op *op)
+int lp_spans_alloc(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places,
+		   struct lp_outcome *out)
 {
 	const struct lp_record *record;
-	u32 nr = op->nr_places + op->patch->nr_functions + op->patch->nr_segments;
+	u32 nr = places->nr + op->patch->nr_functions + op->patch->nr_segments;
 
 	list_for_each_entry(record, &op->target->records, node)
 		if (lp_is_under(op, record))
 			nr += record->patch->nr_segments;
-	op->spans = kvcalloc(nr, sizeof(*op->spans), GFP_KERNEL_ACCOUNT);
-	if (op->spans)
+	spans->table = kvcalloc(nr, sizeof(*spans->table), GFP_KERNEL_ACCOUNT);
+	if (spans->table)
 		return 0;
-	return lp_op_refuse(op, LPATCH_REFUSAL_NO_MEMORY,
-			    "there is no memory for the tables of patch %s", op->patch->name);
+	return lp_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
+			 "there is no memory for the tables of patch %s", op->patch->name);
 }
 
 /**
  * lp_spans_fill() - work out the addresses of code that goes out of use
- * @op: with bases, base, places, and a table from lp_spans_alloc(); gets its spans sorted and
- * disjoint
+ * @spans: from lp_spans_alloc()
+ * @op: with bases and base
+ * @places: what it writes
  *
  * A torn entry is one of which a thread has executed some of the instructions that are overwritten,
  * but not all. An address that is an entry itself is no return address, but may be a pointer to the
@@ -250,26 +228,24 @@ int lp_spans_alloc(struct lp_op *op)
  * of use, and the code of patches that are replaced or covered; when one is restored or unloaded, its
  * code. A recount looks for what went out of use when the patch came into the state that it is in.
  */
-void lp_spans_fill(struct lp_op *op)
+void lp_spans_fill(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places)
 {
-	struct lp_scan *scan = &op->scan;
 	const struct lp_record *record;
 	unsigned int nr;
 
-	scan->nr_spans = 0;
-	lp_spans_add_torn(op);
+	spans->nr = 0;
+	lp_spans_add_torn(spans, places, op->request->fresh);
 	if (lp_leaves_old_code(op))
-		lp_spans_add_functions(op);
+		lp_spans_add_functions(spans, op);
 	else
-		lp_spans_add_patch(op, op->patch, op->base);
+		lp_spans_add_patch(spans, op, op->patch, op->base);
 	list_for_each_entry(record, &op->target->records, node)
 		if (lp_is_under(op, record))
-			lp_spans_add_patch(op, record->patch, record->base);
-	nr = lp_spans_sort(op->spans, scan->nr_spans);
-	scan->spans = op->spans;
-	for (scan->nr_spans = 0; scan->nr_spans < nr; scan->nr_spans++)
-		if (op->spans[scan->nr_spans].allowed)
+			lp_spans_add_patch(spans, op, record->patch, record->base);
+	nr = lp_spans_sort(spans->table, spans->nr);
+	for (spans->nr = 0; spans->nr < nr; spans->nr++)
+		if (spans->table[spans->nr].allowed)
 			break;
-	scan->allowed = op->spans + scan->nr_spans;
-	scan->nr_allowed = nr - scan->nr_spans;
+	spans->allowed = spans->table + spans->nr;
+	spans->nr_allowed = nr - spans->nr;
 }

@@ -5,6 +5,8 @@
 #include <linux/types.h>
 
 struct lp_op;
+struct lp_outcome;
+struct lp_places;
 
 /*
  * Addresses [lo, hi) of code that goes out of use. No thread may refer to them, unless they are
@@ -19,9 +21,22 @@ struct lp_span {
 	bool allowed;
 };
 
-const struct lp_span *lp_span_find(const struct lp_span *spans, unsigned int nr,
-				   unsigned long value);
-int lp_spans_alloc(struct lp_op *op);
-void lp_spans_fill(struct lp_op *op);
+/**
+ * struct lp_spans - all spans of an operation
+ * @table: those that nobody may refer to, sorted and disjoint; those that are allowed behind them
+ * @nr: how many nobody may refer to
+ * @allowed: where the others begin, sorted and disjoint
+ * @nr_allowed: how many there are
+ */
+struct lp_spans {
+	struct lp_span *table;
+	unsigned int nr;
+	const struct lp_span *allowed;
+	unsigned int nr_allowed;
+};
+
+int lp_spans_alloc(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places,
+		   struct lp_outcome *out);
+void lp_spans_fill(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places);
 
 #endif

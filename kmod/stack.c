@@ -1,30 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Does any thread refer into code that goes out of use? Conservative: every user register, and
+ * Does a thread refer into code that goes out of use? Conservative: every user register, and
  * every aligned word from the stack pointer to the end of the stack's mapping, signal frames
  * included.
  *
- * A thread's user registers and stack can be read when
- *  - it is held at its gate, or
- *  - it is not on a CPU, before and after, and has not switched context in between.
- *
- * In the second case, if it was preempted in the kernel, it may be in the middle of building or
- * leaving a signal frame, with an instruction pointer that is only in a kernel variable. So its
- * kernel stack is searched too, which holds all its saved kernel registers, and a word there that
- * points little below the user stack pointer, where a frame would be, moves the start of the search
- * down (setup_rt_frame() sets ip before sp). A thread that sleeps is at no such place: neither sets
- * registers with a sleep in between. What a thread that is off the CPU does in the kernel later
- * only moves values that this search has seen.
+ * If it was preempted in the kernel, it may be in the middle of building or leaving a signal frame,
+ * with an instruction pointer that is only in a kernel variable. So its kernel stack is searched
+ * too, which holds all its saved kernel registers, and a word there that points little below the
+ * user stack pointer, where a frame would be, moves the start of the search down (setup_rt_frame()
+ * sets ip before sp). A thread that sleeps is at no such place: neither sets registers with a sleep
+ * in between. What a thread that is off the CPU does in the kernel later only moves values that this
+ * search has seen.
  *
  * uprobes hide addresses from this search: what kmod/probe.c finds is searched as well.
  *
- * Threads that were found clean while asleep before the window, and have not switched context
- * since, are not searched again in it.
- *
- * Where it is allowed that threads finish in such code, those that refer to it are counted, each
- * once. A thread that cannot be read is in the way there too: nobody knows that it has left.
+ * When a thread can be searched threads.c knows.
  */
 
+#include <linux/bsearch.h>
 #include <linux/mm.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
@@ -33,9 +26,7 @@
 
 #include "arch.h"
 #include "freeze.h"
-#include "gate.h"
 #include "probe.h"
-#include "span.h"
 #include "stack.h"
 
 /*
@@ -52,8 +43,9 @@
 
 #define LP_SCAN_WORDS (LP_SCAN_BUF / sizeof(unsigned long))
 
-static int lp_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
-		   const struct lp_span *span)
+/* Notes that a thread is in the way, and how; @span may be NULL. Return: -EBUSY. */
+int lp_stack_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
+		  const struct lp_span *span)
 {
 	s->how = how;
 	s->tid = task_pid_nr(task);
@@ -67,7 +59,7 @@ static int lp_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how
 static int lp_unreadable(struct lp_scan *s, struct task_struct *task, unsigned long start,
 			 unsigned long end)
 {
-	lp_busy(s, task, LP_BUSY_UNREADABLE, NULL);
+	lp_stack_busy(s, task, LP_BUSY_UNREADABLE, NULL);
 	s->fault_start = start;
 	s->fault_end = end;
 	return -EFAULT;
@@ -78,14 +70,34 @@ struct lp_reg_arg {
 	struct task_struct *task;
 };
 
+static int lp_span_match(const void *key, const void *elt)
+{
+	const struct lp_span *span = elt;
+	unsigned long value = *(const unsigned long *)key;
+
+	return value < span->lo ? -1 : value >= span->hi;
+}
+
+/*
+ * The one of sorted and disjoint spans that @value is in, or NULL. Most words are outside of all, and two
+ * comparisons tell.
+ */
+static const struct lp_span *lp_span_find(const struct lp_span *spans, unsigned int nr,
+					  unsigned long value)
+{
+	if (!nr || value < spans[0].lo || value >= spans[nr - 1].hi)
+		return NULL;
+	return bsearch(&value, spans, nr, sizeof(*spans), lp_span_match);
+}
+
 static int lp_scan_value(struct lp_scan *s, struct task_struct *task, unsigned long value,
 			 enum lp_busy_how how)
 {
-	const struct lp_span *span = lp_span_find(s->spans, s->nr_spans, value);
+	const struct lp_span *span = lp_span_find(s->spans.table, s->spans.nr, value);
 
 	if (span)
-		return lp_busy(s, task, how, span);
-	s->found = s->found ?: lp_span_find(s->allowed, s->nr_allowed, value);
+		return lp_stack_busy(s, task, how, span);
+	s->found = s->found ?: lp_span_find(s->spans.allowed, s->spans.nr_allowed, value);
 	return 0;
 }
 
@@ -116,8 +128,8 @@ static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned i
 	unsigned int i;
 	int ret;
 
-	len = lp_spans_reach(s->spans, s->nr_spans, &lo);
-	allowed_len = lp_spans_reach(s->allowed, s->nr_allowed, &allowed_lo);
+	len = lp_spans_reach(s->spans.table, s->spans.nr, &lo);
+	allowed_len = lp_spans_reach(s->spans.allowed, s->spans.nr_allowed, &allowed_lo);
 	for (i = 0; i < nr; i++) {
 		unsigned long word = s->buf[i];
 
@@ -185,7 +197,7 @@ static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsig
 	for (; at < end; at += len) {
 		/* A deep stack must not hold the others longer than allowed, nor the client. */
 		if (ktime_get_ns() >= s->until || fatal_signal_pending(current))
-			return lp_busy(s, task, LP_BUSY_RUNNING, NULL);
+			return lp_stack_busy(s, task, LP_BUSY_RUNNING, NULL);
 		if (s->freeze)
 			lp_freeze_relax(s->freeze);
 		else
@@ -200,7 +212,7 @@ static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsig
 		if (ret)
 			return ret;
 		if (lp_is_disarmed_stack(s, len / sizeof(long), sp))
-			return lp_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
+			return lp_stack_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
 	}
 	return 0;
 }
@@ -223,7 +235,7 @@ static int lp_scan_for_frame(struct lp_scan *s, struct task_struct *task, unsign
 		unsigned long word = s->buf[i];
 
 		if (lp_on_signal_stack(task, word))
-			return lp_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
+			return lp_stack_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
 		if (word < *at && sp - word <= LP_SIGNAL_FRAME_MAX)
 			*at = word;
 	}
@@ -320,9 +332,19 @@ static int lp_limit_stack(struct lp_scan *s, struct task_struct *task, unsigned 
 	return *end - sp <= LP_STACK_MAX ? 0 : lp_unreadable(s, task, sp, sp);
 }
 
-/* 0 also for a thread that died meanwhile. Notes in @s->found what of the allowed code it refers to. */
-static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task,
-			  bool preempted)
+/**
+ * lp_stack_scan() - search the registers and the stack of one thread
+ * @s: what to search for; gets found
+ * @mm: that the thread runs on
+ * @task: the thread
+ * @preempted: it may be in the middle of something in the kernel
+ *
+ * Context: mmap_lock held if it is in a window, else none; whether the thread has run meanwhile the caller
+ * finds out.
+ * Return: 0, also for a thread that died meanwhile; -EBUSY if it is in the way, -EFAULT if user memory has
+ * to be faulted in first.
+ */
+int lp_stack_scan(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task, bool preempted)
 {
 	struct lp_reg_arg arg = { .s = s, .task = task };
 	unsigned long sp, from, floor, end;
@@ -334,7 +356,7 @@ static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_s
 		return 0;
 	sp = user_stack_pointer(&regs);
 	if (lp_on_signal_stack(task, sp))
-		return lp_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
+		return lp_stack_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
 	ret = lp_arch_each_reg(&regs, lp_scan_reg, &arg) ?:
 	      lp_probe_each_addr(task, lp_scan_probed, &arg);
 	if (ret == -EFAULT)
@@ -355,159 +377,4 @@ static int lp_scan_thread(struct lp_scan *s, struct mm_struct *mm, struct task_s
 		from = ALIGN_DOWN(from, sizeof(long));
 	}
 	return lp_scan_user_stack(s, task, from, sp, end);
-}
-
-/* It will not execute user instructions in this mm any more. */
-static bool lp_thread_gone(const struct lp_freeze *f, struct task_struct *task)
-{
-	return (READ_ONCE(task->flags) & PF_EXITING) || READ_ONCE(task->mm) != f->mm ||
-	       __fatal_signal_pending(task);
-}
-
-static bool lp_thread_held(const struct lp_gate *gate)
-{
-	/* Pairs with smp_store_release() in lp_window_wait(). */
-	return smp_load_acquire(&gate->held);
-}
-
-static bool lp_thread_on_cpu(const struct task_struct *task)
-{
-	/*
-	 * Pairs with the release in finish_task() of kernel/sched/core.c: what the task did before
-	 * it was switched out is seen.
-	 */
-	return smp_load_acquire(&task->on_cpu);
-}
-
-static unsigned long lp_thread_switches(const struct task_struct *task)
-{
-	return READ_ONCE(task->nvcsw) + READ_ONCE(task->nivcsw);
-}
-
-/**
- * lp_stack_prescan() - find the threads that sleep and are not in the way
- * @s: what to search for
- * @f: prepared; the clean threads are marked in it
- * @until: ktime ns when it ends in any case; those that were not searched are so in the window
- *
- * Context: a kthread that uses the target's mm or a thread of the target, no lock held; faults user memory
- * in; SIGKILL ends it.
- */
-void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until)
-{
-	unsigned int i;
-
-	s->freeze = NULL;
-	s->until = until;
-	if (!s->nr_spans && !s->nr_allowed)
-		return;
-	for (i = 0; i < lp_freeze_nr(f) && ktime_get_ns() < until; i++) {
-		struct lp_thread *thread = &f->threads[i];
-		struct task_struct *task = thread->gate->task;
-		unsigned long switches;
-
-		thread->clean = false;
-		if (lp_thread_on_cpu(task) || READ_ONCE(task->on_rq) || lp_thread_gone(f, task))
-			continue;
-		switches = lp_thread_switches(task);
-		if (lp_scan_thread(s, f->mm, task, false))
-			continue;
-		if (lp_thread_on_cpu(task) || lp_thread_switches(task) != switches)
-			continue;
-		thread->switches = switches;
-		thread->found = s->found;
-		thread->clean = true;
-	}
-}
-
-/*
- * Has it slept since it was found clean? Almost all threads have, so this looks at nothing else of
- * them.
- */
-static bool lp_thread_slept(const struct lp_thread *thread)
-{
-	const struct task_struct *task = thread->gate->task;
-
-	/* In this order: a switch is counted before the task leaves the CPU. */
-	return thread->clean && !lp_thread_on_cpu(task) &&
-	       lp_thread_switches(task) == thread->switches;
-}
-
-/* Waits until the thread can be read, and reads it. Notes in @s->found as lp_scan_thread() does. */
-static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thread *thread,
-			   u64 settle_until)
-{
-	struct task_struct *task = thread->gate->task;
-	unsigned long switches;
-	int ret;
-
-	for (;;) {
-		if (lp_thread_slept(thread)) {
-			s->found = thread->found;
-			return 0;
-		}
-		s->found = NULL;
-		if (lp_thread_gone(f, task))
-			return 0;
-		if (lp_thread_held(thread->gate))
-			return lp_scan_thread(s, f->mm, task, false);
-		if (!lp_thread_on_cpu(task)) {
-			switches = lp_thread_switches(task);
-			ret = lp_scan_thread(s, f->mm, task, READ_ONCE(task->on_rq));
-			if (!lp_thread_on_cpu(task) && lp_thread_switches(task) == switches)
-				return ret;
-		}
-		if (ktime_get_ns() >= settle_until)
-			return lp_busy(s, task, LP_BUSY_RUNNING, NULL);
-		lp_freeze_relax(f);
-	}
-}
-
-/* Counts the thread that was searched last, if it refers to code that it may finish in. */
-static void lp_count_active(struct lp_scan *s, struct task_struct *task)
-{
-	struct lp_active *active = &s->active;
-
-	if (!s->found || active->threads++)
-		return;
-	active->tid = task_pid_nr(task);
-	active->is_patch = s->found->is_patch;
-	strscpy(active->name, s->found->name, sizeof(active->name));
-}
-
-/**
- * lp_stack_check() - does any thread of a frozen target refer to code that goes out of use?
- * @s: what to search for; says on which thread the search ended, or who is in code that is allowed
- * @f: in its window
- *
- * Context: a kthread that uses the target's mm or a thread of the target, mmap_lock held for read,
- * preemption disabled.
- * Return: 0, -EBUSY if a thread is in the way, -EFAULT if user memory has to be faulted in first.
- */
-int lp_stack_check(struct lp_scan *s, struct lp_freeze *f)
-{
-	u64 settle_until = f->began + (f->deadline - f->began) / 2;
-	unsigned int i;
-	int ret;
-
-	s->freeze = f;
-	s->until = f->window ? f->deadline : U64_MAX;
-	s->active = (struct lp_active){};
-	if (!s->nr_spans && !s->nr_allowed)
-		return 0;
-	if (f->self) {
-		ret = lp_scan_thread(s, f->mm, f->self, false);
-		if (ret)
-			return ret;
-		lp_count_active(s, f->self);
-	}
-	/* nr grows while a thread that was in the middle of clone() completes it. */
-	for (i = 0; i < lp_freeze_nr(f); i++) {
-		ret = lp_check_thread(s, f, &f->threads[i], settle_until);
-		if (ret)
-			return ret;
-		lp_count_active(s, f->threads[i].gate->task);
-		lp_freeze_relax(f);
-	}
-	return 0;
 }

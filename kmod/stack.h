@@ -5,10 +5,11 @@
 #include <linux/sched.h>
 #include <linux/types.h>
 
-#include "uapi/lpatch.h"
+#include "outcome.h"
+#include "span.h"
 
 struct lp_freeze;
-struct lp_span;
+struct mm_struct;
 
 /* How a thread is in the way. */
 enum lp_busy_how {
@@ -21,27 +22,10 @@ enum lp_busy_how {
 };
 
 /**
- * struct lp_active - the threads that were let finish in code from before
- * @threads: how many: too many rather than too few, see lp_scan.allowed
- * @tid: the first that was found, or 0 if that is not known
- * @is_patch: it is in the code of a patch
- * @name: of that patch, or of the old function that it is in
- */
-struct lp_active {
-	u32 threads;
-	pid_t tid;
-	bool is_patch;
-	char name[LPATCH_NAME_MAX + 1];
-};
-
-/**
  * struct lp_scan - one search through the threads of a target
- * @spans: addresses to look for that nobody may refer to, sorted and disjoint
- * @nr_spans: how many there are
- * @allowed: others, sorted and disjoint, of which it is counted who refers to them
- * @nr_allowed: how many there are
+ * @spans: addresses to look for; of those that are allowed it is counted who refers to them
  * @active: who does, when all threads of a window were searched
- * @found: which of @allowed the thread refers to that was searched last, or NULL
+ * @found: which of those the thread refers to that was searched last, or NULL
  * @buf: LP_SCAN_BUF bytes
  * @before: the two words before those in @buf
  * @freeze: in the window of which user memory must not be faulted in, or NULL before it
@@ -54,10 +38,7 @@ struct lp_active {
  * @fault_end: where that ends
  */
 struct lp_scan {
-	const struct lp_span *spans;
-	unsigned int nr_spans;
-	const struct lp_span *allowed;
-	unsigned int nr_allowed;
+	struct lp_spans spans;
 	struct lp_active active;
 	const struct lp_span *found;
 	unsigned long *buf;
@@ -74,7 +55,8 @@ struct lp_scan {
 
 #define LP_SCAN_BUF PAGE_SIZE
 
-void lp_stack_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until);
-int lp_stack_check(struct lp_scan *s, struct lp_freeze *f);
+int lp_stack_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
+		  const struct lp_span *span);
+int lp_stack_scan(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task, bool preempted);
 
 #endif

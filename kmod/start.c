@@ -1,11 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a thread does for boot entries of which it has mapped an image, before it is in user mode
- * again: it looks whether all images of a patch are there, and if so applies it to its own process. It
- * is the only thread that there usually is, and then nobody has to be stopped; should there be more, as
- * with dlopen(), it stops the others in a window as any.
+ * Boot patch: a patch is applied to each process as it starts, before the first instruction of the
+ * code that it changes.
+ *
+ * Whoever maps a file calls lp_start_mapped() (hooks.c), in execve() and in the mmap() of a dynamic linker
+ * alike. It is called several times for one start (a dynamic linker maps a file as a whole first, and
+ * then its text), and must be: only when the text is mapped executable is the image found.
+ *
+ * If the file is an image of a boot entry, that thread looks whether all images of the patch are there,
+ * and if so applies it to its own process, before that very system call returns to user mode, which is
+ * before any instruction of the new mapping. It is the only thread that there usually is, and then
+ * nobody has to be stopped; should there be more, as with dlopen(), it stops the others in a window as
+ * any.
  */
 
+#include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -16,14 +25,18 @@
 #include <linux/spinlock.h>
 #include <linux/task_work.h>
 
+#include "arch.h"
 #include "boot.h"
 #include "compat.h"
+#include "event.h"
 #include "history.h"
 #include "load.h"
 #include "op.h"
 #include "patch.h"
+#include "run.h"
 #include "start.h"
 #include "target.h"
+#include "trace.h"
 
 /* How long a start may be held up by threads that are in the way: those of a dlopen(), if any. */
 #define LP_START_TIMEOUT NSEC_PER_SEC
@@ -65,24 +78,35 @@ static DEFINE_HASHTABLE(lp_starts, 8);
 
 static const char lp_start_no_memory[] = "there was no memory to patch a process as it started";
 
-static void lp_start_op_free(struct lp_op *op)
+/* Writes down what became of one start, of which @op was a part, and tells it. */
+static void lp_start_outcome(const struct lp_op *op)
 {
-	lp_patch_put(op->patch);
-	lp_op_free(op);
+	const struct lp_outcome *out = &op->outcome;
+	struct lp_boot *boot = op->request->boot;
+
+	/* Called off if the process is being killed. */
+	if (out->refusal == LPATCH_REFUSAL_ALREADY || out->refusal == LPATCH_REFUSAL_CANCELED)
+		return;
+	if (out->refusal != LPATCH_REFUSAL_NONE)
+		lp_boot_failed(boot, out->message);
+	else
+		lp_boot_applied(boot);
+	trace_boot(op->request->pid, op->patch->name, out);
+	lp_event(op);
 }
 
 /* Is it time to apply the patch: are all images there? Otherwise @op is refused, and that is told. */
 static bool lp_start_is_due(struct lp_op *op)
 {
-	int ret = lp_op_lock_memory(op);
+	int ret = lp_op_lock_memory(op, &op->outcome);
 
 	if (!ret) {
 		ret = lp_load_find_images(op);
 		mmap_read_unlock(op->target->mm);
 	}
 	/* An image that is there twice is a reason to fail. */
-	if (ret && op->refusal != LPATCH_REFUSAL_IMAGE_MISSING)
-		lp_boot_outcome(op);
+	if (ret && op->outcome.refusal != LPATCH_REFUSAL_IMAGE_MISSING)
+		lp_start_outcome(op);
 	return !ret;
 }
 
@@ -121,42 +145,31 @@ static u32 lp_start_fresh(struct lp_start *start, const struct lp_boot *boot)
 	return fresh;
 }
 
-/* Return: what is to be done for an entry to the process of current, or NULL. */
-static struct lp_op *lp_start_op(struct lp_start *start, struct lp_boot *boot,
-				 struct lp_target *target)
+static void lp_start_do(struct lp_start *start, struct lp_boot *boot, struct lp_target *target)
 {
+	const struct lp_request request = {
+		.verb = LP_APPLY,
+		.pid = task_tgid_nr(current),
+		.max_stop = LPATCH_MAX_STOP_DEFAULT,
+		.timeout = LP_START_TIMEOUT,
+		.boot = boot,
+		.fresh = lp_start_fresh(start, boot),
+	};
 	struct lp_op *op;
 
 	if (READ_ONCE(boot->removed))
-		return NULL;
-	op = lp_op_alloc(LP_APPLY);
+		return;
+	op = lp_op_alloc(&request, boot->patch);
 	if (!op) {
 		lp_boot_failed(boot, lp_start_no_memory);
-		return NULL;
-	}
-	op->boot = boot;
-	op->fresh = lp_start_fresh(start, boot);
-	op->pid = task_tgid_nr(current);
-	op->max_stop = LPATCH_MAX_STOP_DEFAULT;
-	op->timeout = LP_START_TIMEOUT;
-	op->target = target;
-	lp_patch_get(boot->patch);
-	op->patch = boot->patch;
-	if (lp_start_is_due(op))
-		return op;
-	lp_start_op_free(op);
-	return NULL;
-}
-
-static void lp_start_do(struct lp_start *start, struct lp_boot *boot, struct lp_target *target)
-{
-	struct lp_op *op = lp_start_op(start, boot, target);
-
-	if (!op)
 		return;
-	lp_op_run_here(op);
-	lp_boot_outcome(op);
-	lp_start_op_free(op);
+	}
+	op->target = target;
+	if (lp_start_is_due(op)) {
+		lp_op_run_here(op);
+		lp_start_outcome(op);
+	}
+	lp_op_free(op);
 }
 
 /* Returns the entries for what was mapped, in their order, to be freed with each of them. */
@@ -251,17 +264,12 @@ static struct lp_start *lp_start_get(void)
 	return start;
 }
 
-/**
- * lp_start_look_later() - have current look at the entries for an image before it is in user mode again
- * @inode: of the image, which it maps
- * @fresh: it never was executable in this memory before
- *
- * Nothing is done for a thread that is exiting. The same call may map an image several times: what counts
- * is what was before the call.
- *
- * Context: process, with any mmap_lock held, and a reference on the module.
+/*
+ * Has current look at the entries for an image before it is in user mode again. Nothing is done for a thread
+ * that is exiting. The same call may map an image several times: what counts is what was before the call.
+ * Called with a reference on the module, and with an mmap_lock held.
  */
-void lp_start_look_later(const struct inode *inode, bool fresh)
+static void lp_start_look_later(const struct inode *inode, bool fresh)
 {
 	struct lp_start *start = lp_start_get();
 	struct lp_start_file *file;
@@ -275,4 +283,32 @@ void lp_start_look_later(const struct inode *inode, bool fresh)
 		start->files[start->nr++] = (struct lp_start_file){ .inode = inode, .fresh = fresh };
 	else
 		start->all = true;
+}
+
+/**
+ * lp_start_mapped() - current maps a file, or divides or joins mappings of it
+ * @vma: as it is by now
+ *
+ * A kernel thread that does so has no start of its own. A process that divides or joins what it mapped long
+ * ago does not start.
+ *
+ * Context: mmap_lock of the mm held for writing; may sleep.
+ */
+void lp_start_mapped(struct vm_area_struct *vma)
+{
+	struct mm_struct *mm = vma->vm_mm;
+	const struct inode *inode;
+	bool text, first;
+
+	if (!vma->vm_file || !(vma->vm_flags & VM_MAYEXEC))
+		return;
+	if (mm != current->mm || (current->flags & PF_KTHREAD))
+		return;
+	if (likely(!lp_boot_wants(vma, &text)) || !try_module_get(THIS_MODULE))
+		return;
+	inode = file_inode(vma->vm_file);
+	first = (vma->vm_flags & VM_EXEC) && lp_history_first(mm, inode);
+	if (lp_arch_in_mapping_call() && (text || first))
+		lp_start_look_later(inode, first);
+	module_put(THIS_MODULE);
 }

@@ -2,10 +2,8 @@
 #ifndef LPATCH_START_H
 #define LPATCH_START_H
 
-#include <linux/types.h>
+struct vm_area_struct;
 
-struct inode;
-
-void lp_start_look_later(const struct inode *inode, bool fresh);
+void lp_start_mapped(struct vm_area_struct *vma);
 
 #endif

@@ -9,8 +9,7 @@
 #include <linux/sched.h>
 #include <linux/semaphore.h>
 
-#include "freeze.h"
-#include "stack.h"
+#include "outcome.h"
 #include "uapi/lpatch.h"
 
 struct lp_patch;

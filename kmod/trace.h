@@ -12,8 +12,7 @@
 #include <linux/tracepoint.h>
 
 #include "freeze.h"
-#include "op.h"
-#include "patch.h"
+#include "outcome.h"
 
 DECLARE_EVENT_CLASS(lpatch_part,
 	TP_PROTO(const struct lp_freeze *f, u64 ns),
@@ -109,8 +108,8 @@ TRACE_EVENT(release,
 
 /* A process starts with all images of a boot entry; refusal is 0 if it was patched. */
 TRACE_EVENT(boot,
-	TP_PROTO(const struct lp_op *op),
-	TP_ARGS(op),
+	TP_PROTO(u32 pid, const char *patch, const struct lp_outcome *out),
+	TP_ARGS(pid, patch, out),
 	TP_STRUCT__entry(
 		__field(pid_t, pid)
 		__array(char, patch, LPATCH_NAME_MAX + 1)
@@ -118,10 +117,10 @@ TRACE_EVENT(boot,
 		__field(u64, stop_ns)
 	),
 	TP_fast_assign(
-		__entry->pid = op->pid;
-		strscpy(__entry->patch, op->patch->name, sizeof(__entry->patch));
-		__entry->refusal = op->refusal;
-		__entry->stop_ns = op->freeze.times.stop;
+		__entry->pid = pid;
+		strscpy(__entry->patch, patch, sizeof(__entry->patch));
+		__entry->refusal = out->refusal;
+		__entry->stop_ns = out->times.stop;
 	),
 	TP_printk("pid=%d patch=%s refusal=%u stop_ns=%llu", __entry->pid, __entry->patch,
 		  __entry->refusal, __entry->stop_ns)

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_REQUEST_H
+#define LPATCH_REQUEST_H
+
+#include <linux/types.h>
+
+#include "uapi/lpatch.h"
+
+struct lp_boot;
+struct nlattr;
+
+enum lp_verb {
+	LP_LOAD,
+	LP_APPLY,
+	LP_RESTORE,
+	LP_UNLOAD,
+	LP_RECOUNT,
+};
+
+/**
+ * struct lp_request - what a client, or a program that starts, wants done to one target
+ * @verb: what to do
+ * @flags: enum lpatch_op_flags
+ * @pid: of the target, as the client names it
+ * @start_time: of that process in clock ticks, or 0 for any
+ * @max_stop: ns, of one window
+ * @timeout: ns, how long to try again
+ * @allowed: the attributes of the request, in which lp_request_allows() looks
+ * @allowed_len: bytes of them
+ * @boot: the entry for which it is done to a process that starts, or NULL
+ * @fresh: images of which no code can have run in the target, a bit for each
+ *
+ * Nobody changes it once it is made.
+ */
+struct lp_request {
+	enum lp_verb verb;
+	u32 flags;
+	u32 pid;
+	u64 start_time;
+	u64 max_stop;
+	u64 timeout;
+	const struct nlattr *allowed;
+	int allowed_len;
+	struct lp_boot *boot;
+	u32 fresh;
+};
+
+const char *lp_request_verb(const struct lp_request *req);
+bool lp_request_allows(const struct lp_request *req, const char *symbol);
+
+/* Is it only to be said what would become of it? */
+static inline bool lp_request_is_dry_run(const struct lp_request *req)
+{
+	return req->flags & LPATCH_OP_FLAGS_DRY_RUN;
+}
+
+/* Is anything overwritten, or only looked at? */
+static inline bool lp_request_writes(const struct lp_request *req)
+{
+	return (req->verb == LP_APPLY || req->verb == LP_RESTORE) && !lp_request_is_dry_run(req);
+}
+
+/* Are all other patches to be restored? */
+static inline bool lp_request_replaces(const struct lp_request *req)
+{
+	return req->flags & LPATCH_OP_FLAGS_REPLACE;
+}
+
+#endif

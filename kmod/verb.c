@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What is done to one target: the verbs. */
+
+#include <linux/ktime.h>
+#include <linux/mmap_lock.h>
+#include <linux/slab.h>
+
+#include "load.h"
+#include "op.h"
+#include "overwrite.h"
+#include "patch.h"
+#include "places.h"
+#include "sign.h"
+#include "target.h"
+#include "verb.h"
+
+/*
+ * Keeps a copy of the record of a patch that was replaced, to tell of it when no lock is held any more.
+ * Where there is no memory for it nothing is told.
+ */
+static void lp_op_keep(struct lp_op *op, const struct lp_record *record)
+{
+	struct lp_record *copy = kmemdup(record, sizeof(*record), GFP_KERNEL_ACCOUNT);
+
+	if (!copy)
+		return;
+	lp_patch_get(copy->patch);
+	op->outcome.replaced[op->outcome.nr_replaced++] = copy;
+}
+
+/* Writes down how it was done, for all records that it changed. lp_target.lock held. */
+static void lp_op_record(struct lp_op *op)
+{
+	struct lp_record *record;
+
+	mutex_lock(&lp_targets_lock);
+	list_for_each_entry(record, &op->target->records, node) {
+		if (record->change != op->change)
+			continue;
+		record->times = op->outcome.times;
+		record->threads = op->outcome.threads;
+		record->attempts = op->outcome.attempts;
+		record->max_stop = op->request->max_stop;
+		record->active = record == op->record ? op->outcome.active : (struct lp_active){};
+	}
+	mutex_unlock(&lp_targets_lock);
+	if (op->outcome.replaced)
+		list_for_each_entry(record, &op->target->records, node)
+			if (record->change == op->change && record != op->record)
+				lp_op_keep(op, record);
+}
+
+static int lp_refuse_already(struct lp_op *op, const char *state)
+{
+	return lp_refuse(&op->outcome, LPATCH_REFUSAL_ALREADY, "patch %s is %s in %s[%u] already",
+			 op->patch->name, state, op->target->comm, op->request->pid);
+}
+
+static int lp_refuse_absent(struct lp_op *op)
+{
+	return lp_refuse(&op->outcome, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]",
+			 op->patch->name, op->target->comm, op->request->pid);
+}
+
+static int lp_do_load(struct lp_op *op)
+{
+	int ret;
+
+	if (op->record && !op->record->incomplete)
+		return lp_refuse_already(op, "loaded");
+	ret = op->record ? lp_load_complete(op) : lp_load_map(op);
+	if (!ret)
+		lp_op_record(op);
+	return ret;
+}
+
+/* How many other patches are applied and to be restored? */
+static u32 lp_op_replaces(const struct lp_op *op)
+{
+	const struct lp_record *record;
+	u32 nr = 0;
+
+	if (lp_request_replaces(op->request))
+		list_for_each_entry(record, &op->target->records, node)
+			nr += lp_places_involve(op->record, record);
+	return nr;
+}
+
+static int lp_do_apply(struct lp_op *op)
+{
+	bool dry_run = lp_request_is_dry_run(op->request);
+	bool loaded = !op->record;
+	u32 replaces = lp_op_replaces(op);
+	int ret;
+
+	if (op->record && op->record->state == LPATCH_STATE_APPLIED &&
+	    !lp_live_drifted(op->record, &op->live) && !replaces)
+		return lp_refuse_already(op, "applied");
+	if (dry_run)
+		return lp_overwrite(op);
+	/* Without it, which is as well, nobody is told. */
+	if (replaces)
+		op->outcome.replaced = kvcalloc(replaces, sizeof(*op->outcome.replaced), GFP_KERNEL_ACCOUNT);
+	ret = loaded ? lp_load_map(op) : lp_load_complete(op);
+	if (ret)
+		return ret;
+	ret = lp_overwrite(op);
+	if (!ret)
+		lp_op_record(op);
+	else if (loaded)
+		lp_load_unmap(op); /* nobody could have come across it yet */
+	return ret;
+}
+
+static int lp_do_restore(struct lp_op *op)
+{
+	int ret;
+
+	if (!op->record)
+		return lp_refuse_absent(op);
+	if (op->record->state == LPATCH_STATE_RESTORED)
+		return lp_refuse_already(op, "restored");
+	if (op->record->state != LPATCH_STATE_APPLIED)
+		return lp_refuse(&op->outcome, LPATCH_REFUSAL_NOT_APPLIED,
+				 "patch %s is not applied in %s[%u]", op->patch->name,
+				 op->target->comm, op->request->pid);
+	ret = lp_overwrite(op);
+	if (!ret)
+		lp_op_record(op);
+	return ret;
+}
+
+static int lp_do_unload(struct lp_op *op)
+{
+	int ret;
+
+	if (!op->record)
+		return lp_refuse_absent(op);
+	if (op->record->state == LPATCH_STATE_APPLIED)
+		return lp_refuse(&op->outcome, LPATCH_REFUSAL_STILL_APPLIED,
+				 "patch %s is applied in %s[%u], restore it first",
+				 op->patch->name, op->target->comm, op->request->pid);
+	ret = lp_quiesce(op);
+	return ret ?: lp_load_unmap(op);
+}
+
+/* What is in the target counts, should two clients have sealed objects of the same hash. */
+static void lp_op_use_record(struct lp_op *op)
+{
+	op->record = lp_record_find(op->target, op->patch);
+	if (op->record) {
+		lp_patch_get(op->record->patch);
+		lp_patch_put(op->patch);
+		op->patch = op->record->patch;
+		op->base = op->record->base;
+	}
+}
+
+static int lp_look_once(struct lp_op *op)
+{
+	int ret = lp_op_lock_memory(op, &op->outcome);
+
+	if (ret)
+		return ret;
+	ret = lp_live_look(op->target, op->record, &op->live);
+	mmap_read_unlock(op->target->mm);
+	return ret;
+}
+
+/*
+ * Sees before an apply or a load whether the patch that is there drifted. An operation with a short time-out waits
+ * for LP_LOOK_TRIES nevertheless. Return: 0 or a refusal.
+ */
+static int lp_op_look(struct lp_op *op)
+{
+	u64 until = ktime_get_ns() + op->request->timeout;
+	unsigned int tries = LP_LOOK_TRIES;
+	const struct lp_site *site;
+	int ret;
+
+	while ((ret = lp_look_once(op)) == -EAGAIN) {
+		if (lp_op_pause(op, LP_LOOK_PAUSE))
+			return lp_refuse_canceled(&op->outcome);
+		if (tries)
+			tries--;
+		else if (ktime_get_ns() > until)
+			break;
+	}
+	if (ret != -EAGAIN)
+		return ret;
+	site = op->live.missing;
+	strscpy(op->outcome.function, site->symbol, sizeof(op->outcome.function));
+	return lp_refuse(&op->outcome, LPATCH_REFUSAL_SITE_UNREADABLE,
+			 "the page of %s did not come into the memory of %s[%u] in time",
+			 site->symbol, op->target->comm, op->request->pid);
+}
+
+static int lp_op_dispatch(struct lp_op *op)
+{
+	enum lp_verb verb = op->request->verb;
+	int ret;
+
+	lp_op_use_record(op);
+	ret = op->record && (verb == LP_APPLY || verb == LP_LOAD) ? lp_op_look(op) : 0;
+	if (ret)
+		return ret;
+	/* What is there already can be taken out whatever it is. */
+	if ((verb == LP_LOAD || verb == LP_APPLY) && !lp_sign_permits(op->patch))
+		return lp_refuse(&op->outcome, LPATCH_REFUSAL_UNSIGNED,
+				 "patch %s has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)",
+				 op->patch->name);
+	switch (verb) {
+	case LP_LOAD:
+		return lp_do_load(op);
+	case LP_APPLY:
+		return lp_do_apply(op);
+	case LP_RESTORE:
+		return lp_do_restore(op);
+	case LP_RECOUNT:
+		return op->record ? lp_recount(op) : lp_refuse_absent(op);
+	default:
+		return lp_do_unload(op);
+	}
+}
+
+/* What the outcome says of the patch in the target. A dry run foretells who would be in old code. */
+static void lp_op_conclude(struct lp_op *op)
+{
+	if (!op->record)
+		return;
+	op->outcome.state = op->record->state;
+	if (!lp_request_is_dry_run(op->request) || op->outcome.refusal != LPATCH_REFUSAL_NONE)
+		op->outcome.active = op->record->active;
+}
+
+/**
+ * lp_op_do() - do an operation
+ * @op: gets the outcome
+ *
+ * Context: lp_target.lock held, by a kthread that uses the target's mm or a thread of the target.
+ */
+void lp_op_do(struct lp_op *op)
+{
+	lp_op_dispatch(op);
+	lp_op_conclude(op);
+}

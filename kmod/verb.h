@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef LPATCH_VERB_H
+#define LPATCH_VERB_H
+
+struct lp_op;
+
+void lp_op_do(struct lp_op *op);
+
+#endif
