@@ -16,8 +16,8 @@ void lp_arch_sync_core(void);
 bool lp_arch_make_jump(u8 *insn, u64 from, u64 to);
 
 /*
- * Calls fn for each user register that may hold a code address, and for the instruction to which a
- * system call goes back that is restarted, until it returns nonzero, and returns that.
+ * Calls fn for each user register that may hold a code address, and for the instruction to which a system call
+ * that is restarted or a breakpoint goes back, until it returns nonzero, and returns that.
  */
 int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg),
 		     void *arg);

@@ -47,6 +47,12 @@ bool lp_arch_make_jump(u8 *insn, u64 from, u64 to)
 /* Of syscall, sysenter and int $0x80: by this much arch_do_signal_or_restart() takes ip back. */
 #define LP_SYSCALL_LEN 2
 
+/*
+ * Of int3: by this much handle_swbp() in kernel/events/uprobes.c takes ip back when it has found the uprobe, or
+ * that there is none any more. Until then it may be behind the last instruction of a function that is not done.
+ */
+#define LP_BREAKPOINT_LEN 1
+
 int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg),
 		     void *arg)
 {
@@ -59,9 +65,8 @@ int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, 
 	int ret;
 
 	ret = fn(regs->ip, true, arg);
-	/* In a system call, which may be restarted. */
-	if (!ret && (int)regs->orig_ax != -1)
-		ret = fn(regs->ip - LP_SYSCALL_LEN, true, arg);
+	if (!ret) /* in a system call, which may be restarted, or out of an exception */
+		ret = fn(regs->ip - ((int)regs->orig_ax != -1 ? LP_SYSCALL_LEN : LP_BREAKPOINT_LEN), true, arg);
 	for (i = 0; !ret && i < ARRAY_SIZE(others); i++)
 		ret = fn(others[i], false, arg);
 	return ret;
