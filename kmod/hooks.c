@@ -7,8 +7,8 @@
  *   uprobe_dup_mmap(old, new)	an mm is copied		dup_mmap()
  *   uprobe_clear_state(mm)	an mm has ended		__mmput()
  *
- * In the kernel's tree lp_hook_mmap(), lp_hook_copy() and lp_hook_end() would be called beside them, and
- * lp_hook_born() at the end of copy_process().
+ * In the kernel's tree lp_hook_mmap(), lp_hook_copy() and lp_hook_end() would be called beside
+ * them, and lp_hook_born() at the end of copy_process().
  *
  * A module has ftrace call the three from the first instruction of each of those functions instead, by a
  * trampoline (register_ftrace_direct(), as BPF's fentry programs and the kernel's samples/ftrace): that

@@ -105,7 +105,8 @@ bool lp_live_is_patch(struct mm_struct *mm, const struct lp_record *record)
  */
 bool lp_live_is_partial(struct mm_struct *mm, const struct lp_record *record)
 {
-	return record->incomplete && record->state != LPATCH_STATE_APPLIED && !lp_live_is_patch(mm, record);
+	return record->incomplete && record->state != LPATCH_STATE_APPLIED &&
+	       !lp_live_is_patch(mm, record);
 }
 
 /**

@@ -76,7 +76,7 @@ bool lp_op_wait_begin(const struct lp_op *op)
 {
 	if (op->canceled)
 		allow_kernel_signal(SIGKILL);
-	/* After that: lp_op_wait() completes it, and then sends the signal. */
+	/* After that: lp_op_wait() in run.c completes it, and then sends the signal. */
 	return !lp_op_is_canceled(op);
 }
 

@@ -126,7 +126,8 @@ static int lp_refuse_deadline(const struct lp_op *op, const struct lp_freeze *f,
 {
 	return lp_refuse(out, LPATCH_REFUSAL_DEADLINE,
 			 "stopping the %u threads of %s[%u] would take longer than the limit of %llu us",
-			 lp_freeze_nr(f), op->target->comm, op->request->pid, op->request->max_stop / NSEC_PER_USEC);
+			 lp_freeze_nr(f), op->target->comm, op->request->pid,
+			 op->request->max_stop / NSEC_PER_USEC);
 }
 
 /* Where the word is that forbids this operation, an unload, or NULL. */

@@ -409,7 +409,8 @@ static void lp_places_note_under(const struct lp_places *places, const struct lp
 		const struct lp_place *place = &places->table[i];
 
 		if (!place->record)
-			memcpy(record->under[place->site - patch->sites], place->under, sizeof(place->under));
+			memcpy(record->under[place->site - patch->sites], place->under,
+			       sizeof(place->under));
 	}
 }
 

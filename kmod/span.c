@@ -154,6 +154,7 @@ static void lp_spans_add_patch(struct lp_spans *spans, const struct lp_op *op,
 /* The old bodies of the functions of the operation's patch. */
 static void lp_spans_add_functions(struct lp_spans *spans, const struct lp_op *op)
 {
+	const struct lp_request *req = op->request;
 	const struct lp_patch *patch = op->patch;
 	u32 i;
 
@@ -161,13 +162,13 @@ static void lp_spans_add_functions(struct lp_spans *spans, const struct lp_op *o
 		const struct lp_function *function = &patch->functions[i];
 		unsigned long base = op->bases[function->image];
 
-		if (op->request->fresh & BIT(function->image))
+		if (req->fresh & BIT(function->image))
 			continue;
 		lp_span_add(spans, (struct lp_span){
 			.lo = base + function->start + lp_entry_is_site(patch, function),
 			.hi = base + function->end,
 			.name = function->symbol,
-			.allowed = op->request->verb == LP_RECOUNT || lp_request_allows(op->request, function->symbol),
+			.allowed = req->verb == LP_RECOUNT || lp_request_allows(req, function->symbol),
 		});
 	}
 }

@@ -25,7 +25,7 @@ enum lp_busy_how {
  * struct lp_scan - one search through the threads of a target
  * @spans: addresses to look for; of those that are allowed it is counted who refers to them
  * @active: who does, when all threads of a window were searched
- * @found: which of those the thread refers to that was searched last, or NULL
+ * @found: which of the allowed ones the thread refers to that was searched last, or NULL
  * @buf: LP_SCAN_BUF bytes
  * @before: the two words before those in @buf
  * @freeze: in the window of which user memory must not be faulted in, or NULL before it
