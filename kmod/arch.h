@@ -12,37 +12,37 @@ struct vm_area_struct;
 
 #define LP_JUMP_LEN 5
 
-void lp_arch_sync_core(void);
-bool lp_arch_make_jump(u8 *insn, u64 from, u64 to);
+void lpatch_arch_sync_core(void);
+bool lpatch_arch_make_jump(u8 *insn, u64 from, u64 to);
 
 /*
  * Calls fn for each user register that may hold a code address, and for the instruction to which a system call
  * that is restarted or a breakpoint goes back, until it returns nonzero, and returns that.
  */
-int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg),
-		     void *arg);
+int lpatch_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg),
+			 void *arg);
 
 /* The saved kernel stack pointer of a task that is not on a CPU. */
-unsigned long lp_arch_kernel_sp(const struct task_struct *task);
+unsigned long lpatch_arch_kernel_sp(const struct task_struct *task);
 
 /*
  * Where the thread control block of a task is that is not executing user code, or 0. If the program
  * moved it with WRFSBASE and the task has not been off the CPU since, where it was.
  */
-unsigned long lp_arch_thread_pointer(const struct task_struct *task);
+unsigned long lpatch_arch_thread_pointer(const struct task_struct *task);
 
 /* Is current in a system call that maps files: mmap() or execve()? */
-bool lp_arch_in_mapping_call(void);
+bool lpatch_arch_in_mapping_call(void);
 
 /*
  * What ftrace calls at the first instruction of one of the kernel's functions, see hooks.c, and what
  * that calls with the arguments of the function, which it keeps.
  */
-void lp_arch_hook_mmap(void);
-void lp_arch_hook_copy(void);
-void lp_arch_hook_end(void);
-void lp_hook_mmap(struct vm_area_struct *vma);
-void lp_hook_copy(struct mm_struct *old, struct mm_struct *new);
-void lp_hook_end(struct mm_struct *mm);
+void lpatch_arch_hook_mmap(void);
+void lpatch_arch_hook_copy(void);
+void lpatch_arch_hook_end(void);
+void lpatch_hook_mmap(struct vm_area_struct *vma);
+void lpatch_hook_copy(struct mm_struct *old, struct mm_struct *new);
+void lpatch_hook_end(struct mm_struct *mm);
 
 #endif

@@ -20,20 +20,20 @@
  * Makes this CPU refetch what it is about to execute: Intel SDM vol. 3, "Handling Self- and
  * Cross-Modifying Code".
  */
-void lp_arch_sync_core(void)
+void lpatch_arch_sync_core(void)
 {
 	sync_core();
 }
 
 /**
- * lp_arch_make_jump() - encode "jmp rel32"
+ * lpatch_arch_make_jump() - encode "jmp rel32"
  * @insn: LP_JUMP_LEN bytes
  * @from: address of the instruction
  * @to: where it jumps to
  *
  * Return: false if @to is out of reach.
  */
-bool lp_arch_make_jump(u8 *insn, u64 from, u64 to)
+bool lpatch_arch_make_jump(u8 *insn, u64 from, u64 to)
 {
 	s64 rel = to - (from + LP_JUMP_LEN);
 
@@ -53,8 +53,8 @@ bool lp_arch_make_jump(u8 *insn, u64 from, u64 to)
  */
 #define LP_BREAKPOINT_LEN 1
 
-int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg),
-		     void *arg)
+int lpatch_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg),
+			 void *arg)
 {
 	const unsigned long others[] = {
 		regs->ax,  regs->bx,  regs->cx,	 regs->dx,  regs->si,
@@ -72,12 +72,12 @@ int lp_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, 
 	return ret;
 }
 
-unsigned long lp_arch_kernel_sp(const struct task_struct *task)
+unsigned long lpatch_arch_kernel_sp(const struct task_struct *task)
 {
 	return READ_ONCE(task->thread.sp);
 }
 
-unsigned long lp_arch_thread_pointer(const struct task_struct *task)
+unsigned long lpatch_arch_thread_pointer(const struct task_struct *task)
 {
 	return READ_ONCE(task->thread.fsbase);
 }
@@ -86,7 +86,7 @@ unsigned long lp_arch_thread_pointer(const struct task_struct *task)
  * What the kernel executes for itself, a helper for one, makes no call and has no registers yet. Calls of 32
  * bits are taken for such, whatever they are: images are of 64.
  */
-bool lp_arch_in_mapping_call(void)
+bool lpatch_arch_in_mapping_call(void)
 {
 	if (!user_mode(current_pt_regs()) || in_ia32_syscall())
 		return true;
@@ -124,6 +124,6 @@ bool lp_arch_in_mapping_call(void)
 	    "	.size	" #name ", .-" #name "\n"	\
 	    "	.popsection\n")
 
-LP_TRAMPOLINE(lp_arch_hook_mmap, lp_hook_mmap);
-LP_TRAMPOLINE(lp_arch_hook_copy, lp_hook_copy);
-LP_TRAMPOLINE(lp_arch_hook_end, lp_hook_end);
+LP_TRAMPOLINE(lpatch_arch_hook_mmap, lpatch_hook_mmap);
+LP_TRAMPOLINE(lpatch_arch_hook_copy, lpatch_hook_copy);
+LP_TRAMPOLINE(lpatch_arch_hook_end, lpatch_hook_end);

@@ -66,23 +66,23 @@ static void lp_audit_end(struct audit_buffer *ab, int error)
 }
 
 /**
- * lp_audit_op() - record an operation that was done or refused
+ * lpatch_audit_op() - record an operation that was done or refused
  * @op: with its outcome
  *
  * Context: the caller's, or that of a process that is patched as it starts.
  */
-void lp_audit_op(const struct lp_op *op)
+void lpatch_audit_op(const struct lp_op *op)
 {
-	struct audit_buffer *ab = lp_audit_begin(lp_request_verb(op->request), op->patch);
+	struct audit_buffer *ab = lp_audit_begin(lpatch_request_verb(op->request), op->patch);
 
 	if (!ab)
 		return;
 	lp_audit_object(ab, op->request->pid, op->target);
-	lp_audit_end(ab, -lp_refusal_errno(op->outcome.refusal));
+	lp_audit_end(ab, -lpatch_refusal_errno(op->outcome.refusal));
 }
 
 /* Records that a patch was restored because that of the operation replaced it. */
-void lp_audit_replaced(const struct lp_op *op, const struct lp_record *record)
+void lpatch_audit_replaced(const struct lp_op *op, const struct lp_record *record)
 {
 	struct audit_buffer *ab = lp_audit_begin("restore", record->patch);
 
@@ -93,12 +93,12 @@ void lp_audit_replaced(const struct lp_op *op, const struct lp_record *record)
 }
 
 /**
- * lp_audit_refusal() - record that a patch was refused as such
+ * lpatch_audit_refusal() - record that a patch was refused as such
  * @verb: what was to be done with it
  * @patch: the patch
  * @error: a negative errno
  */
-void lp_audit_refusal(const char *verb, const struct lp_patch *patch, int error)
+void lpatch_audit_refusal(const char *verb, const struct lp_patch *patch, int error)
 {
 	struct audit_buffer *ab = lp_audit_begin(verb, patch);
 

@@ -6,8 +6,8 @@ struct lp_op;
 struct lp_patch;
 struct lp_record;
 
-void lp_audit_op(const struct lp_op *op);
-void lp_audit_replaced(const struct lp_op *op, const struct lp_record *record);
-void lp_audit_refusal(const char *verb, const struct lp_patch *patch, int error);
+void lpatch_audit_op(const struct lp_op *op);
+void lpatch_audit_replaced(const struct lp_op *op, const struct lp_record *record);
+void lpatch_audit_refusal(const char *verb, const struct lp_patch *patch, int error);
 
 #endif

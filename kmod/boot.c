@@ -40,11 +40,11 @@ static void lp_boot_free(struct kref *ref)
 {
 	struct lp_boot *boot = container_of(ref, struct lp_boot, ref);
 
-	lp_patch_put(boot->patch);
+	lpatch_patch_put(boot->patch);
 	kfree_rcu(boot, rcu);
 }
 
-void lp_boot_put(struct lp_boot *boot)
+void lpatch_boot_put(struct lp_boot *boot)
 {
 	kref_put(&boot->ref, lp_boot_free);
 }
@@ -74,7 +74,7 @@ static bool lp_boot_is_privileged(void)
 }
 
 /* Writes down that current could not be patched, and why. */
-void lp_boot_failed(struct lp_boot *boot, const char *message)
+void lpatch_boot_failed(struct lp_boot *boot, const char *message)
 {
 	mutex_lock(&boot->lock);
 	boot->failed++;
@@ -89,7 +89,7 @@ void lp_boot_failed(struct lp_boot *boot, const char *message)
 }
 
 /* Counts a process that was patched. */
-void lp_boot_applied(struct lp_boot *boot)
+void lpatch_boot_applied(struct lp_boot *boot)
 {
 	mutex_lock(&boot->lock);
 	boot->applied++;
@@ -97,7 +97,7 @@ void lp_boot_applied(struct lp_boot *boot)
 }
 
 /* Is it an image of an entry? @text gets whether its code is in the mapping, executable or not. */
-bool lp_boot_wants(struct vm_area_struct *vma, bool *text)
+bool lpatch_boot_wants(struct vm_area_struct *vma, bool *text)
 {
 	const struct inode *inode = file_inode(vma->vm_file);
 	const struct lp_boot_image *image;
@@ -129,7 +129,7 @@ static bool lp_boot_matches(const struct lp_boot *boot,
 }
 
 /**
- * lp_boot_collect() - list the entries for certain images
+ * lpatch_boot_collect() - list the entries for certain images
  * @wanted: tells which
  * @arg: for @wanted
  * @list: gets the first @max of them, referenced, in the order of their ids
@@ -137,8 +137,8 @@ static bool lp_boot_matches(const struct lp_boot *boot,
  *
  * Return: how many there are.
  */
-unsigned int lp_boot_collect(bool (*wanted)(const struct inode *inode, void *arg), void *arg,
-			     struct lp_boot **list, unsigned int max)
+unsigned int lpatch_boot_collect(bool (*wanted)(const struct inode *inode, void *arg), void *arg,
+				 struct lp_boot **list, unsigned int max)
 {
 	struct lp_boot *boot;
 	unsigned int nr = 0;
@@ -208,7 +208,7 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct lp_boot 
 	kref_init(&boot->ref);
 	mutex_init(&boot->lock);
 	boot->id = ++lp_boot_last_id;
-	lp_patch_get(patch);
+	lpatch_patch_get(patch);
 	boot->patch = patch;
 	boot->flags = flags;
 	__module_get(THIS_MODULE);
@@ -220,7 +220,7 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct lp_boot 
 }
 
 /**
- * lp_boot_add() - have a patch applied to each process that maps its images from now on
+ * lpatch_boot_add() - have a patch applied to each process that maps its images from now on
  * @patch: sealed
  * @flags: enum lpatch_boot_flags
  * @extack: gets a sentence that says why not
@@ -230,7 +230,7 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct lp_boot 
  *
  * Return: 0 or a negative errno.
  */
-int lp_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack)
+int lpatch_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack)
 {
 	struct lp_boot *added = NULL;
 	int ret;
@@ -245,19 +245,19 @@ int lp_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extac
 	mutex_unlock(&lp_boot_lock);
 	if (added) {
 		/* The marks before this. Partner: lp_start_fresh(). */
-		smp_store_release(&added->since, lp_history_begin());
-		lp_boot_put(added);
+		smp_store_release(&added->since, lpatch_history_begin());
+		lpatch_boot_put(added);
 	}
 	return ret;
 }
 
 /**
- * lp_boot_remove() - end a boot entry
+ * lpatch_boot_remove() - end a boot entry
  * @hash: of its patch
  *
  * Return: 0 or -ENOENT.
  */
-int lp_boot_remove(const u8 *hash)
+int lpatch_boot_remove(const u8 *hash)
 {
 	struct lp_boot *boot;
 
@@ -268,12 +268,12 @@ int lp_boot_remove(const u8 *hash)
 		WRITE_ONCE(boot->removed, true);
 		lp_boot_unwatch(boot);
 		if (list_empty(&lp_boots))
-			lp_history_forget();
+			lpatch_history_forget();
 	}
 	mutex_unlock(&lp_boot_lock);
 	if (!boot)
 		return -ENOENT;
-	lp_boot_put(boot);
+	lpatch_boot_put(boot);
 	module_put(THIS_MODULE);
 	return 0;
 }
@@ -290,14 +290,14 @@ static void lp_boot_tell(struct lp_boot *boot, struct lp_boot_info *info)
 }
 
 /**
- * lp_boot_each() - call a function for each boot entry
+ * lpatch_boot_each() - call a function for each boot entry
  * @position: 0 to begin; where to go on if @fn ended the walk
  * @fn: nonzero ends the walk before this entry
  * @arg: for @fn
  *
  * Return: what @fn returned last, or -ENOMEM.
  */
-int lp_boot_each(long *position, int (*fn)(const struct lp_boot_info *boot, void *arg), void *arg)
+int lpatch_boot_each(long *position, int (*fn)(const struct lp_boot_info *boot, void *arg), void *arg)
 {
 	struct lp_boot_info *info = kmalloc(sizeof(*info), GFP_KERNEL);
 	struct lp_boot *boot;

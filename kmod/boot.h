@@ -23,7 +23,7 @@ struct vm_area_struct;
  * @id: grows along the list
  * @patch: referenced
  * @flags: enum lpatch_boot_flags
- * @since: for lp_history_is_known()
+ * @since: for lpatch_history_is_known()
  * @removed: nothing is done for it any more
  * @lock: covers the counters and the message
  * @applied: processes that were patched
@@ -63,14 +63,14 @@ struct lp_boot_info {
 	char message[LPATCH_MESSAGE_MAX + 1];
 };
 
-int lp_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack);
-int lp_boot_remove(const u8 *hash);
-int lp_boot_each(long *position, int (*fn)(const struct lp_boot_info *boot, void *arg), void *arg);
-bool lp_boot_wants(struct vm_area_struct *vma, bool *text);
-unsigned int lp_boot_collect(bool (*wanted)(const struct inode *inode, void *arg), void *arg,
-			     struct lp_boot **list, unsigned int max);
-void lp_boot_put(struct lp_boot *boot);
-void lp_boot_failed(struct lp_boot *boot, const char *message);
-void lp_boot_applied(struct lp_boot *boot);
+int lpatch_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *extack);
+int lpatch_boot_remove(const u8 *hash);
+int lpatch_boot_each(long *position, int (*fn)(const struct lp_boot_info *boot, void *arg), void *arg);
+bool lpatch_boot_wants(struct vm_area_struct *vma, bool *text);
+unsigned int lpatch_boot_collect(bool (*wanted)(const struct inode *inode, void *arg), void *arg,
+				 struct lp_boot **list, unsigned int max);
+void lpatch_boot_put(struct lp_boot *boot);
+void lpatch_boot_failed(struct lp_boot *boot, const char *message);
+void lpatch_boot_applied(struct lp_boot *boot);
 
 #endif

@@ -10,9 +10,9 @@
 
 #include "compat.h"
 
-const char *lp_task_work_source = "export";
-int (*lp_task_work_add)(struct task_struct *task, struct callback_head *work,
-			enum task_work_notify_mode mode);
+const char *lpatch_task_work_source = "export";
+int (*lpatch_task_work_add)(struct task_struct *task, struct callback_head *work,
+			    enum task_work_notify_mode mode);
 
 /*
  * A kprobe on a function that begins with endbr64 sits behind it (arch_adjust_kprobe_addr() in
@@ -38,24 +38,24 @@ static int lp_find_by_kprobe(void)
 	ret = register_kprobe(&kp);
 	if (ret)
 		return ret;
-	lp_task_work_add = lp_function_entry(kp.addr);
-	lp_task_work_source = "kprobe";
+	lpatch_task_work_add = lp_function_entry(kp.addr);
+	lpatch_task_work_source = "kprobe";
 	unregister_kprobe(&kp);
-	return lp_task_work_add ? 0 : -ENOENT;
+	return lpatch_task_work_add ? 0 : -ENOENT;
 }
 
 /**
- * lp_compat_init() - find the kernel functions that are not exported everywhere
+ * lpatch_compat_init() - find the kernel functions that are not exported everywhere
  *
  * Return: 0, or a negative errno after a sentence in the log that says what is needed.
  */
-int lp_compat_init(void)
+int lpatch_compat_init(void)
 {
 	int ret;
 
 	/* symbol_get() so that a kernel without the export can still load the module. */
-	lp_task_work_add = symbol_get(task_work_add);
-	if (lp_task_work_add)
+	lpatch_task_work_add = symbol_get(task_work_add);
+	if (lpatch_task_work_add)
 		return 0;
 	ret = lp_find_by_kprobe();
 	if (ret)

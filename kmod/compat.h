@@ -13,18 +13,18 @@
 
 /*
  * task_work_add() is not exported by mainline, but by distributions: compat.c finds it for a module.
- * lp_task_work_source tells info-get how.
+ * lpatch_task_work_source tells info-get how.
  */
 #ifdef MODULE
-int lp_compat_init(void);
-extern const char *lp_task_work_source;
-extern int (*lp_task_work_add)(struct task_struct *task, struct callback_head *work,
-			       enum task_work_notify_mode mode);
+int lpatch_compat_init(void);
+extern const char *lpatch_task_work_source;
+extern int (*lpatch_task_work_add)(struct task_struct *task, struct callback_head *work,
+				   enum task_work_notify_mode mode);
 #else
-#define lp_task_work_source	"built-in"
-#define lp_task_work_add	task_work_add
+#define lpatch_task_work_source	"built-in"
+#define lpatch_task_work_add	task_work_add
 
-static inline int lp_compat_init(void)
+static inline int lpatch_compat_init(void)
 {
 	return 0;
 }

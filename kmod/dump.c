@@ -16,9 +16,9 @@
 /* The family's pre_doit is for requests only. */
 static int lp_dump_start(struct netlink_callback *cb)
 {
-	if (lp_permitted(cb->skb))
+	if (lpatch_permitted(cb->skb))
 		return 0;
-	return lp_not_permitted(cb->extack);
+	return lpatch_not_permitted(cb->extack);
 }
 
 int lpatch_nl_status_get_start(struct netlink_callback *cb)
@@ -45,7 +45,7 @@ struct lp_dump {
 static void *lp_dump_head(const struct lp_dump *dump, u8 cmd)
 {
 	return genlmsg_put(dump->skb, NETLINK_CB(dump->cb->skb).portid, dump->cb->nlh->nlmsg_seq,
-			   &lp_family, NLM_F_MULTI, cmd);
+			   &lpatch_family, NLM_F_MULTI, cmd);
 }
 
 static int lp_dump_record(struct lp_target *target, struct lp_record *record, bool locked, void *arg)
@@ -59,7 +59,7 @@ static int lp_dump_record(struct lp_target *target, struct lp_record *record, bo
 	head = lp_dump_head(dump, LPATCH_CMD_STATUS_GET);
 	if (!head)
 		return -EMSGSIZE;
-	if (lp_report_record(dump->skb, target, record, LP_CLIENT, locked ? &dump->tries : NULL)) {
+	if (lpatch_report_record(dump->skb, target, record, LP_CLIENT, locked ? &dump->tries : NULL)) {
 		genlmsg_cancel(dump->skb, head);
 		return -EMSGSIZE;
 	}
@@ -73,7 +73,7 @@ int lpatch_nl_status_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb
 {
 	struct lp_dump dump = { .skb = skb, .cb = cb, .tries = LP_DUMP_TRIES - cb->args[2] };
 
-	lp_records_each(cb->args[0], lp_dump_record, &dump);
+	lpatch_records_each(cb->args[0], lp_dump_record, &dump);
 	cb->args[2] = LP_DUMP_TRIES - dump.tries;
 	return skb->len;
 }
@@ -84,7 +84,7 @@ int lpatch_nl_gates_get_start(struct netlink_callback *cb)
 }
 
 /*
- * lp_gate_lock held: the thread cannot get past its gate, so it has not been reaped, and no leader of
+ * lpatch_gate_lock held: the thread cannot get past its gate, so it has not been reaped, and no leader of
  * its group is freed while interrupts are disabled.
  */
 static int lp_dump_gate(struct lp_gate *gate, void *arg)
@@ -114,7 +114,7 @@ int lpatch_nl_gates_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	struct lp_dump dump = { .skb = skb, .cb = cb };
 
 	/* Full messages are no error: the walk goes on in the next one. */
-	lp_gates_each(cb->args, lp_dump_gate, &dump);
+	lpatch_gates_each(cb->args, lp_dump_gate, &dump);
 	return skb->len;
 }
 
@@ -150,6 +150,6 @@ int lpatch_nl_boot_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	struct lp_dump dump = { .skb = skb, .cb = cb };
 
 	/* Full messages are no error: the walk goes on in the next one. */
-	lp_boot_each(cb->args, lp_dump_boot, &dump);
+	lpatch_boot_each(cb->args, lp_dump_boot, &dump);
 	return skb->len;
 }

@@ -19,7 +19,7 @@ static struct sk_buff *lp_event_new(void **head)
 
 	if (!skb)
 		return NULL;
-	*head = genlmsg_put(skb, 0, 0, &lp_family, 0, LPATCH_CMD_EVENT);
+	*head = genlmsg_put(skb, 0, 0, &lpatch_family, 0, LPATCH_CMD_EVENT);
 	if (*head)
 		return skb;
 	nlmsg_free(skb);
@@ -29,12 +29,12 @@ static struct sk_buff *lp_event_new(void **head)
 /* Nobody may be listening, and there may be no group (lp_register()). */
 static void lp_event_send(struct sk_buff *skb, void *head, int ret)
 {
-	if (ret || !lp_family.n_mcgrps) {
+	if (ret || !lpatch_family.n_mcgrps) {
 		nlmsg_free(skb);
 		return;
 	}
 	genlmsg_end(skb, head);
-	genlmsg_multicast(&lp_family, skb, 0, LPATCH_NLGRP_EVENTS, GFP_KERNEL);
+	genlmsg_multicast(&lpatch_family, skb, 0, LPATCH_NLGRP_EVENTS, GFP_KERNEL);
 }
 
 /* Tells of a patch that another one replaced. */
@@ -44,18 +44,18 @@ static void lp_event_replaced(const struct lp_op *op, struct lp_record *record)
 	void *head;
 	int ret;
 
-	lp_audit_replaced(op, record);
+	lpatch_audit_replaced(op, record);
 	skb = lp_event_new(&head);
 	if (!skb)
 		return;
-	mutex_lock(&lp_targets_lock); /* it covers the name */
-	ret = lp_report_record(skb, op->target, record, LP_LISTENERS, NULL);
-	mutex_unlock(&lp_targets_lock);
+	mutex_lock(&lpatch_targets_lock); /* it covers the name */
+	ret = lpatch_report_record(skb, op->target, record, LP_LISTENERS, NULL);
+	mutex_unlock(&lpatch_targets_lock);
 	lp_event_send(skb, head, ret);
 }
 
 /* Tells the group of what was done or refused. */
-void lp_event(const struct lp_op *op)
+void lpatch_event(const struct lp_op *op)
 {
 	const struct lp_outcome *out = &op->outcome;
 	struct sk_buff *skb;
@@ -67,10 +67,10 @@ void lp_event(const struct lp_op *op)
 	/* It was not asked for to change anything, and what it found is in the status. */
 	if (op->request->verb == LP_RECOUNT)
 		return;
-	lp_audit_op(op);
+	lpatch_audit_op(op);
 	skb = lp_event_new(&head);
 	if (skb)
-		lp_event_send(skb, head, lp_report_op(skb, op, LP_LISTENERS));
+		lp_event_send(skb, head, lpatch_report_op(skb, op, LP_LISTENERS));
 	for (i = 0; i < out->nr_replaced; i++)
 		lp_event_replaced(op, out->replaced[i]);
 }

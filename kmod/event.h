@@ -4,6 +4,6 @@
 
 struct lp_op;
 
-void lp_event(const struct lp_op *op);
+void lpatch_event(const struct lp_op *op);
 
 #endif

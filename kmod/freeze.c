@@ -21,7 +21,7 @@
  * as others want the CPU, and a target's thread of a higher priority, that it has just released, before
  * it gave back the mmap_lock. A usual window takes some tens of microseconds. One that takes longer than
  * LP_ATOMIC_NS, since a stack is deep or a thread does not come out of the kernel, lets those on the CPU
- * that want it (lp_freeze_relax()), so that is the longest that lpatch keeps a real-time task waiting,
+ * that want it (lpatch_freeze_relax()), so that is the longest that lpatch keeps a real-time task waiting,
  * but for the writing of the bytes of one patch.
  *
  * The deadline does not depend on the freezer being scheduled: a held thread that finds it passed
@@ -55,9 +55,9 @@ static atomic_t lp_nr_freezes = ATOMIC_INIT(0);
 /* Lists @task unless it is. Returns its gate, or NULL if there is no spare one. */
 static struct lp_gate *lp_freeze_list(struct lp_freeze *f, struct task_struct *task)
 {
-	struct lp_gate *gate = lp_gate_find(task);
+	struct lp_gate *gate = lpatch_gate_find(task);
 
-	lockdep_assert_held(&lp_gate_lock);
+	lockdep_assert_held(&lpatch_gate_lock);
 	if (gate && gate->freeze == f)
 		return gate;
 	if (f->nr == f->max || !f->nr_spare) {
@@ -66,7 +66,7 @@ static struct lp_gate *lp_freeze_list(struct lp_freeze *f, struct task_struct *t
 	}
 	if (!gate) {
 		gate = f->spare[--f->nr_spare];
-		lp_gate_bind(gate, task);
+		lpatch_gate_bind(gate, task);
 	}
 	gate->refs++;
 	gate->freeze = f;
@@ -84,12 +84,12 @@ static bool lp_enters_user_mode(const struct task_struct *task)
 }
 
 /**
- * lp_freeze_born() - a task was born
+ * lpatch_freeze_born() - a task was born
  * @task: on the list of tasks, and has not run yet
  *
  * Context: preemption disabled.
  */
-void lp_freeze_born(struct task_struct *task)
+void lpatch_freeze_born(struct task_struct *task)
 {
 	struct lp_gate *gate;
 	struct lp_window *w;
@@ -97,30 +97,30 @@ void lp_freeze_born(struct task_struct *task)
 
 	/*
 	 * Orders the insertion of the child into the thread list before the look at the counter.
-	 * Partner: smp_mb() in lp_freeze_prepare(). Either the walk there finds the child, or this
+	 * Partner: smp_mb() in lpatch_freeze_prepare(). Either the walk there finds the child, or this
 	 * finds the freeze.
 	 */
 	smp_mb();
 	if (likely(!atomic_read(&lp_nr_freezes)) || !task->mm || !lp_enters_user_mode(task))
 		return;
-	raw_spin_lock_irqsave(&lp_gate_lock, flags);
-	w = lp_window_find(task->mm);
+	raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
+	w = lpatch_window_find(task->mm);
 	if (w) {
 		gate = lp_freeze_list(w->freeze, task);
 		/*
-		 * Partner: smp_mb() in lp_freeze_begin(). Either the freezer finds the child in its
+		 * Partner: smp_mb() in lpatch_freeze_begin(). Either the freezer finds the child in its
 		 * list, or this finds the mm frozen.
 		 */
 		smp_mb();
-		if (gate && lp_window_holds(w))
-			lp_gate_queue(gate);
+		if (gate && lpatch_window_holds(w))
+			lpatch_gate_queue(gate);
 	}
-	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+	raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 }
 
 static int lp_freeze_alloc(struct lp_freeze *f, unsigned int threads)
 {
-	f->window = lp_window_new(f->mm, f);
+	f->window = lpatch_window_new(f->mm, f);
 	if (!f->window)
 		return -ENOMEM;
 	f->max = 3 * threads + LP_SPARE_GATES;
@@ -129,7 +129,7 @@ static int lp_freeze_alloc(struct lp_freeze *f, unsigned int threads)
 	if (!f->threads || !f->spare)
 		return -ENOMEM;
 	while (f->nr_spare < f->max) {
-		struct lp_gate *gate = lp_gate_alloc();
+		struct lp_gate *gate = lpatch_gate_alloc();
 
 		if (!gate)
 			return -ENOMEM;
@@ -151,9 +151,9 @@ static void lp_freeze_walk(struct lp_freeze *f)
 	for_each_process_thread(p, t) {
 		if (READ_ONCE(t->mm) != f->mm || t == f->self || !lp_enters_user_mode(t))
 			continue;
-		raw_spin_lock_irqsave(&lp_gate_lock, flags);
+		raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
 		lp_freeze_list(f, t);
-		raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+		raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	}
 	rcu_read_unlock();
 }
@@ -165,15 +165,15 @@ static bool lp_freeze_is_alone(const struct lp_freeze *f)
 }
 
 /**
- * lp_freeze_prepare() - list the threads of a target and give each a gate
- * @f: zeroed; end it with lp_freeze_finish(), also after an error
+ * lpatch_freeze_prepare() - list the threads of a target and give each a gate
+ * @f: zeroed; end it with lpatch_freeze_finish(), also after an error
  * @mm: the target, with a reference on its users that outlives @f
  *
  * Context: process, a kernel thread or a thread of the target itself, which is not frozen then; nothing
  * is stopped. lp_target.lock held.
  * Return: 0, -ENOMEM, or -EAGAIN if threads were created faster than they could be listed.
  */
-int lp_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm)
+int lpatch_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm)
 {
 	unsigned long flags;
 	int ret;
@@ -185,45 +185,45 @@ int lp_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm)
 	ret = lp_freeze_alloc(f, atomic_read(&mm->mm_users));
 	if (ret)
 		return ret;
-	raw_spin_lock_irqsave(&lp_gate_lock, flags);
-	lp_window_add(f->window);
-	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+	raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
+	lpatch_window_add(f->window);
+	raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	atomic_inc(&lp_nr_freezes);
-	smp_mb(); /* see lp_freeze_born() */
+	smp_mb(); /* see lpatch_freeze_born() */
 	lp_freeze_walk(f);
 	return READ_ONCE(f->exhausted) ? -EAGAIN : 0;
 }
 
 /* Forgets the threads. Gates that are still queued live on until their threads run. */
-void lp_freeze_finish(struct lp_freeze *f)
+void lpatch_freeze_finish(struct lp_freeze *f)
 {
 	unsigned long flags;
 	unsigned int i;
 
 	if (f->window && !hlist_unhashed(&f->window->node)) {
-		raw_spin_lock_irqsave(&lp_gate_lock, flags);
-		lp_window_del(f->window);
+		raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
+		lpatch_window_del(f->window);
 		for (i = 0; i < f->nr; i++)
 			if (f->threads[i].gate->freeze == f)
 				f->threads[i].gate->freeze = NULL;
-		raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+		raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 		atomic_dec(&lp_nr_freezes);
 	}
 	for (i = 0; i < f->nr; i++)
-		lp_gate_put(f->threads[i].gate);
+		lpatch_gate_put(f->threads[i].gate);
 	while (f->nr_spare)
-		lp_gate_free(f->spare[--f->nr_spare]);
+		lpatch_gate_free(f->spare[--f->nr_spare]);
 	kvfree(f->threads);
 	kvfree(f->spare);
 	if (f->window)
-		lp_window_put(f->window);
+		lpatch_window_put(f->window);
 	f->window = NULL;
 	f->threads = NULL;
 	f->spare = NULL;
 	f->nr = 0;
 }
 
-unsigned int lp_freeze_nr(const struct lp_freeze *f)
+unsigned int lpatch_freeze_nr(const struct lp_freeze *f)
 {
 	/* Pairs with the release in lp_freeze_list(): so many entries can be read without the lock. */
 	return smp_load_acquire(&f->nr);
@@ -242,25 +242,25 @@ static void lp_freeze_queue(struct lp_freeze *f, bool running)
 	unsigned long flags;
 	unsigned int i;
 
-	for (i = 0; i < lp_freeze_nr(f); i++) {
+	for (i = 0; i < lpatch_freeze_nr(f); i++) {
 		struct lp_gate *gate = f->threads[i].gate;
 
 		if (atomic_read(&gate->queued) || (!running && READ_ONCE(gate->task->on_cpu)))
 			continue;
-		raw_spin_lock_irqsave(&lp_gate_lock, flags);
-		lp_gate_queue(gate);
-		raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+		raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
+		lpatch_gate_queue(gate);
+		raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	}
 }
 
 /**
- * lp_freeze_stage() - queue the gates of the threads that do not run just now
+ * lpatch_freeze_stage() - queue the gates of the threads that do not run just now
  * @f: prepared
  *
- * Right before lp_freeze_begin(), which then has to do so for few. A thread that runs meanwhile
+ * Right before lpatch_freeze_begin(), which then has to do so for few. A thread that runs meanwhile
  * passes its gate, which is open.
  */
-void lp_freeze_stage(struct lp_freeze *f)
+void lpatch_freeze_stage(struct lp_freeze *f)
 {
 	lp_freeze_queue(f, false);
 }
@@ -275,14 +275,14 @@ static bool lp_freeze_has_spare(struct lp_freeze *f)
 	unsigned long flags;
 	bool enough;
 
-	raw_spin_lock_irqsave(&lp_gate_lock, flags);
+	raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
 	enough = !f->exhausted && f->nr_spare >= f->nr && f->max - f->nr >= f->nr;
-	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+	raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	return enough;
 }
 
 /* Adds the time since the last call to @part. */
-void lp_freeze_lap(struct lp_freeze *f, u64 *part)
+void lpatch_freeze_lap(struct lp_freeze *f, u64 *part)
 {
 	u64 now = ktime_get_ns();
 
@@ -291,18 +291,18 @@ void lp_freeze_lap(struct lp_freeze *f, u64 *part)
 }
 
 /**
- * lp_freeze_begin() - open the stop window
+ * lpatch_freeze_begin() - open the stop window
  * @f: prepared
  * @max_stop: ns from now after which nothing is written any more
  *
- * Followed by lp_freeze_end() in any case. Between the two the caller must not fault, allocate,
+ * Followed by lpatch_freeze_end() in any case. Between the two the caller must not fault, allocate,
  * sleep or take a lock that a thread of the target may hold.
  *
  * Context: preemption disabled.
  * Return: 0, or -EAGAIN if so many threads were born since the preparation that it has to be made
  * again.
  */
-int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
+int lpatch_freeze_begin(struct lp_freeze *f, u64 max_stop)
 {
 	struct lp_window *w = f->window;
 	unsigned int i;
@@ -314,25 +314,25 @@ int lp_freeze_begin(struct lp_freeze *f, u64 max_stop)
 	f->deadline = f->began + max_stop;
 	if (!w)
 		return 0;
-	for (i = 0; i < lp_freeze_nr(f); i++)
+	for (i = 0; i < lpatch_freeze_nr(f); i++)
 		WRITE_ONCE(f->threads[i].gate->held_at, 0);
-	/* A full barrier: see lp_gate_run(), lp_freeze_queue() and lp_freeze_born(). */
-	lp_window_open(w, f->deadline);
+	/* A full barrier: see lp_gate_run(), lp_freeze_queue() and lpatch_freeze_born(). */
+	lpatch_window_open(w, f->deadline);
 	if (!lp_freeze_has_spare(f))
 		return -EAGAIN;
 	/* Those that run come last: what they get done until then they do unhindered. */
 	lp_freeze_queue(f, false);
 	lp_freeze_queue(f, true);
-	lp_freeze_lap(f, &f->times.gate);
+	lpatch_freeze_lap(f, &f->times.gate);
 	trace_gate(f, f->times.gate);
-	lp_round_stop(f->mm);
-	lp_freeze_lap(f, &f->times.barrier);
+	lpatch_round_stop(f->mm);
+	lpatch_freeze_lap(f, &f->times.barrier);
 	trace_barrier(f, f->times.barrier);
 	return 0;
 }
 
 /* In a window that takes long, between two looks at something: lets others on this CPU, and waits. */
-void lp_freeze_relax(struct lp_freeze *f)
+void lpatch_freeze_relax(struct lp_freeze *f)
 {
 	cpu_relax();
 	if (!need_resched() || ktime_get_ns() - f->relaxed < LP_ATOMIC_NS)
@@ -343,7 +343,7 @@ void lp_freeze_relax(struct lp_freeze *f)
 	f->relaxed = ktime_get_ns();
 }
 
-bool lp_freeze_expired(const struct lp_freeze *f)
+bool lpatch_freeze_expired(const struct lp_freeze *f)
 {
 	return f->window &&
 	       (atomic_read(&f->window->state) != LP_FREEZING || ktime_get_ns() >= f->deadline);
@@ -360,7 +360,7 @@ static bool lp_leaves(const struct lp_freeze *f, const struct task_struct *task)
 	       READ_ONCE(task->signal->group_exec_task);
 }
 
-/* Is every thread that can be on this mm listed? One that was just born runs only when lp_freeze_born() is done. */
+/* Is every thread that can be on this mm listed? One that was just born runs only when lpatch_freeze_born() is done. */
 static bool lp_freeze_lists_all(struct lp_freeze *f)
 {
 	struct task_struct *p, *t;
@@ -374,10 +374,10 @@ static bool lp_freeze_lists_all(struct lp_freeze *f)
 		if (READ_ONCE(t->mm) != f->mm || t == f->self || !lp_enters_user_mode(t) ||
 		    READ_ONCE(t->__state) == TASK_NEW)
 			continue;
-		raw_spin_lock_irqsave(&lp_gate_lock, flags);
-		gate = lp_gate_find(t);
+		raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
+		gate = lpatch_gate_find(t);
 		all = all && gate && gate->freeze == f;
-		raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+		raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	}
 	rcu_read_unlock();
 	return all;
@@ -393,27 +393,27 @@ static bool lp_freeze_holds_all(struct lp_freeze *f)
 
 	if (READ_ONCE(f->exhausted))
 		return false;
-	for (i = 0; i < lp_freeze_nr(f); i++) {
+	for (i = 0; i < lpatch_freeze_nr(f); i++) {
 		const struct lp_gate *gate = f->threads[i].gate;
 
-		if (!lp_gate_bars(gate) && !lp_leaves(f, gate->task))
+		if (!lpatch_gate_bars(gate) && !lp_leaves(f, gate->task))
 			return false;
 	}
 	return !IS_ENABLED(CONFIG_DEBUG_VM) || lp_freeze_lists_all(f);
 }
 
 /**
- * lp_freeze_commit() - decide to write
+ * lpatch_freeze_commit() - decide to write
  * @f: in its window, everything checked
  *
- * Return: 0: everybody stays held until lp_freeze_end(), which the caller reaches without anything that could
+ * Return: 0: everybody stays held until lpatch_freeze_end(), which the caller reaches without anything that could
  * fail. Else nothing may be written: -ETIME if the deadline has passed, -ENOTRECOVERABLE if a thread could run.
  */
-int lp_freeze_commit(struct lp_freeze *f)
+int lpatch_freeze_commit(struct lp_freeze *f)
 {
 	if (!f->window)
 		return 0; /* nobody waits */
-	if (ktime_get_ns() >= f->deadline || !lp_window_commit(f->window))
+	if (ktime_get_ns() >= f->deadline || !lpatch_window_commit(f->window))
 		return -ETIME;
 	/* Not before: a thread that finds the deadline passed lets all others go. */
 	return WARN_ON_ONCE(!lp_freeze_holds_all(f)) ? -ENOTRECOVERABLE : 0;
@@ -424,7 +424,7 @@ static u64 lp_longest_hold(const struct lp_freeze *f, u64 released)
 	u64 longest = 0;
 	unsigned int i;
 
-	for (i = 0; i < lp_freeze_nr(f); i++) {
+	for (i = 0; i < lpatch_freeze_nr(f); i++) {
 		u64 at = READ_ONCE(f->threads[i].gate->held_at);
 
 		if (at && at < released)
@@ -434,19 +434,19 @@ static u64 lp_longest_hold(const struct lp_freeze *f, u64 released)
 }
 
 /**
- * lp_freeze_end() - release everybody and close the window
+ * lpatch_freeze_end() - release everybody and close the window
  * @f: begun
  * @written: bytes of the target were changed
  *
  * Those are refetched on every CPU before anybody is released; each gate serializes for itself too.
  */
-void lp_freeze_end(struct lp_freeze *f, bool written)
+void lpatch_freeze_end(struct lp_freeze *f, bool written)
 {
 	if (written)
-		lp_round_sync(f->mm);
+		lpatch_round_sync(f->mm);
 	if (f->window)
-		lp_window_close(f->window);
-	lp_freeze_lap(f, &f->times.release);
+		lpatch_window_close(f->window);
+	lpatch_freeze_lap(f, &f->times.release);
 	if (!f->window)
 		return; /* nobody was stopped */
 	f->times.stop = f->mark - f->began;

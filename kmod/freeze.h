@@ -32,7 +32,7 @@ struct lp_thread {
  * @self: the thread that freezes, if it is one of the target's; it is not in @threads
  * @window: what the threads see of it; NULL if there is none but @self, and none can come while that is
  *	    here: then nobody has to be stopped
- * @threads: every other thread that runs on @mm; grows under lp_gate_lock until lp_freeze_finish()
+ * @threads: every other thread that runs on @mm; grows under lpatch_gate_lock until lpatch_freeze_finish()
  * @nr: how many of them are in use
  * @max: how many there is room for
  * @spare: gates for threads to come
@@ -62,17 +62,17 @@ struct lp_freeze {
 	struct lp_times times;
 };
 
-void lp_freeze_born(struct task_struct *task);
+void lpatch_freeze_born(struct task_struct *task);
 
-int lp_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm);
-void lp_freeze_finish(struct lp_freeze *f);
-void lp_freeze_stage(struct lp_freeze *f);
-int lp_freeze_begin(struct lp_freeze *f, u64 max_stop);
-unsigned int lp_freeze_nr(const struct lp_freeze *f);
-void lp_freeze_relax(struct lp_freeze *f);
-bool lp_freeze_expired(const struct lp_freeze *f);
-void lp_freeze_lap(struct lp_freeze *f, u64 *part);
-int lp_freeze_commit(struct lp_freeze *f);
-void lp_freeze_end(struct lp_freeze *f, bool written);
+int lpatch_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm);
+void lpatch_freeze_finish(struct lp_freeze *f);
+void lpatch_freeze_stage(struct lp_freeze *f);
+int lpatch_freeze_begin(struct lp_freeze *f, u64 max_stop);
+unsigned int lpatch_freeze_nr(const struct lp_freeze *f);
+void lpatch_freeze_relax(struct lp_freeze *f);
+bool lpatch_freeze_expired(const struct lp_freeze *f);
+void lpatch_freeze_lap(struct lp_freeze *f, u64 *part);
+int lpatch_freeze_commit(struct lp_freeze *f);
+void lpatch_freeze_end(struct lp_freeze *f, bool written);
 
 #endif

@@ -5,7 +5,7 @@
  *
  * Lifetime: the hash finds the gate of a thread as long as it is queued or listed by a freeze. A
  * queued gate holds the module. The last instructions of lp_gate_run() execute behind that
- * reference; lp_gate_exit() waits for them with synchronize_rcu_tasks(), which returns when every
+ * reference; lpatch_gate_exit() waits for them with synchronize_rcu_tasks(), which returns when every
  * thread has switched context voluntarily or been in user mode.
  */
 
@@ -22,45 +22,45 @@
 
 #define LP_GATE_HASH_BITS 10
 
-DEFINE_RAW_SPINLOCK(lp_gate_lock);
+DEFINE_RAW_SPINLOCK(lpatch_gate_lock);
 static DEFINE_HASHTABLE(lp_gates, LP_GATE_HASH_BITS);
 static atomic_t lp_nr_queued = ATOMIC_INIT(0);
 static struct kmem_cache *lp_gate_cache;
 
-int __init lp_gate_init(void)
+int __init lpatch_gate_init(void)
 {
 	lp_gate_cache = KMEM_CACHE(lp_gate, SLAB_ACCOUNT);
 	return lp_gate_cache ? 0 : -ENOMEM;
 }
 
-void lp_gate_exit(void)
+void lpatch_gate_exit(void)
 {
 	synchronize_rcu_tasks();
 	kmem_cache_destroy(lp_gate_cache);
 }
 
 /* May sleep. */
-struct lp_gate *lp_gate_alloc(void)
+struct lp_gate *lpatch_gate_alloc(void)
 {
 	return kmem_cache_zalloc(lp_gate_cache, GFP_KERNEL);
 }
 
 /* Ends a gate that was never bound to a thread. */
-void lp_gate_free(struct lp_gate *gate)
+void lpatch_gate_free(struct lp_gate *gate)
 {
 	kmem_cache_free(lp_gate_cache, gate);
 }
 
-unsigned int lp_gates_queued(void)
+unsigned int lpatch_gates_queued(void)
 {
 	return atomic_read(&lp_nr_queued);
 }
 
-struct lp_gate *lp_gate_find(struct task_struct *task)
+struct lp_gate *lpatch_gate_find(struct task_struct *task)
 {
 	struct lp_gate *gate;
 
-	lockdep_assert_held(&lp_gate_lock);
+	lockdep_assert_held(&lpatch_gate_lock);
 	hash_for_each_possible(lp_gates, gate, node, (unsigned long)task)
 		if (gate->task == task)
 			return gate;
@@ -68,33 +68,33 @@ struct lp_gate *lp_gate_find(struct task_struct *task)
 }
 
 /* Makes a fresh gate that of @task, with no reference yet. */
-void lp_gate_bind(struct lp_gate *gate, struct task_struct *task)
+void lpatch_gate_bind(struct lp_gate *gate, struct task_struct *task)
 {
-	lockdep_assert_held(&lp_gate_lock);
+	lockdep_assert_held(&lpatch_gate_lock);
 	gate->task = get_task_struct(task);
 	hash_add(lp_gates, &gate->node, (unsigned long)task);
 }
 
 /**
- * lp_gate_put() - drop a reference; the last one ends the gate
+ * lpatch_gate_put() - drop a reference; the last one ends the gate
  * @gate: a bound gate
  *
  * Context: process; the thread's task_struct may be freed.
  */
-void lp_gate_put(struct lp_gate *gate)
+void lpatch_gate_put(struct lp_gate *gate)
 {
 	unsigned long flags;
 	bool last;
 
-	raw_spin_lock_irqsave(&lp_gate_lock, flags);
+	raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
 	last = --gate->refs == 0;
 	if (last)
 		hash_del(&gate->node);
-	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+	raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	if (!last)
 		return;
 	put_task_struct(gate->task);
-	lp_gate_free(gate);
+	lpatch_gate_free(gate);
 }
 
 /* Runs in the thread, on its way to user mode, in get_signal(), or in exit_task_work(). */
@@ -102,43 +102,43 @@ static void lp_gate_run(struct callback_head *work)
 {
 	struct lp_gate *gate = container_of(work, struct lp_gate, work);
 
-	/* Before the exchange: see lp_gate_bars(). */
+	/* Before the exchange: see lpatch_gate_bars(). */
 	WRITE_ONCE(gate->inside, true);
 	/*
-	 * A full barrier between this and the look at the freeze in lp_window_wait(). Partner:
-	 * the barrier in lp_window_open(), between marking the mm frozen and the exchange in
-	 * lp_gate_queue(). So either the freezer finds queued == 0 and queues the gate again, or
+	 * A full barrier between this and the look at the freeze in lpatch_window_wait(). Partner:
+	 * the barrier in lpatch_window_open(), between marking the mm frozen and the exchange in
+	 * lpatch_gate_queue(). So either the freezer finds queued == 0 and queues the gate again, or
 	 * the thread finds its mm frozen.
 	 */
 	atomic_xchg(&gate->queued, 0);
-	lp_window_wait(gate);
+	lpatch_window_wait(gate);
 	/*
 	 * SYSRET does not serialize: without this the thread might execute bytes that it fetched
 	 * before the write.
 	 */
-	lp_arch_sync_core();
+	lpatch_arch_sync_core();
 	WRITE_ONCE(gate->inside, false);
-	lp_gate_put(gate);
+	lpatch_gate_put(gate);
 	atomic_dec(&lp_nr_queued);
 	module_put(THIS_MODULE);
 }
 
 /**
- * lp_gate_queue() - see to it that the thread meets its gate before its next user instruction
+ * lpatch_gate_queue() - see to it that the thread meets its gate before its next user instruction
  * @gate: a bound gate that a freeze lists
  *
  * For a thread that is in user mode on another CPU at this moment, that holds only after a
  * synchronous IPI. A thread that is exiting gets no gate: it never enters user mode again.
  *
- * Context: lp_gate_lock held, so that the freeze cannot forget the gate meanwhile.
+ * Context: lpatch_gate_lock held, so that the freeze cannot forget the gate meanwhile.
  */
-void lp_gate_queue(struct lp_gate *gate)
+void lpatch_gate_queue(struct lp_gate *gate)
 {
-	lockdep_assert_held(&lp_gate_lock);
+	lockdep_assert_held(&lpatch_gate_lock);
 	if (atomic_xchg(&gate->queued, 1))
 		return;
 	init_task_work(&gate->work, lp_gate_run);
-	if (lp_task_work_add(gate->task, &gate->work, TWA_RESUME | LP_TWA_NO_ALLOC)) {
+	if (lpatch_task_work_add(gate->task, &gate->work, TWA_RESUME | LP_TWA_NO_ALLOC)) {
 		atomic_set(&gate->queued, 0);
 		return;
 	}
@@ -149,7 +149,7 @@ void lp_gate_queue(struct lp_gate *gate)
 }
 
 /* In a window: is the thread in its gate, or does it have to pass it before its next user instruction? */
-bool lp_gate_bars(const struct lp_gate *gate)
+bool lpatch_gate_bars(const struct lp_gate *gate)
 {
 	/* Pairs with the exchange in lp_gate_run(): who does not find it queued any more finds it inside. */
 	return atomic_read_acquire(&gate->queued) || READ_ONCE(gate->inside);
@@ -164,7 +164,7 @@ static int lp_gates_each_in(unsigned int bucket, long *from,
 	long i = 0;
 	int ret = 0;
 
-	raw_spin_lock_irqsave(&lp_gate_lock, flags);
+	raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
 	hlist_for_each_entry(gate, &lp_gates[bucket], node) {
 		if (i++ < *from || !atomic_read(&gate->queued))
 			continue;
@@ -173,15 +173,15 @@ static int lp_gates_each_in(unsigned int bucket, long *from,
 			break;
 		*from = i;
 	}
-	raw_spin_unlock_irqrestore(&lp_gate_lock, flags);
+	raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	return ret;
 }
 
 /**
- * lp_gates_each() - call a function for each gate that is queued
+ * lpatch_gates_each() - call a function for each gate that is queued
  * @place: where the walk begins, and after a nonzero return where it can go on: a bucket of the
  *	   hash, and how many of its gates are done; zeroes for the first one
- * @fn: called with lp_gate_lock held; nonzero ends the walk
+ * @fn: called with lpatch_gate_lock held; nonzero ends the walk
  * @arg: for @fn
  *
  * Gates that are queued or passed during the walk may be missed, or found twice.
@@ -189,7 +189,7 @@ static int lp_gates_each_in(unsigned int bucket, long *from,
  * Context: process; may sleep.
  * Return: what @fn returned last.
  */
-int lp_gates_each(long place[2], int (*fn)(struct lp_gate *gate, void *arg), void *arg)
+int lpatch_gates_each(long place[2], int (*fn)(struct lp_gate *gate, void *arg), void *arg)
 {
 	int ret;
 
@@ -208,7 +208,7 @@ static void lp_gate_nudged(struct callback_head *work)
 	struct lp_gate *gate = container_of(work, struct lp_gate, nudge);
 
 	atomic_set(&gate->nudged, 0);
-	lp_gate_put(gate);
+	lpatch_gate_put(gate);
 	module_put(THIS_MODULE);
 }
 
@@ -224,11 +224,11 @@ static int lp_gate_nudge(struct lp_gate *gate, void *arg)
 	if (atomic_xchg(&gate->nudged, 1))
 		return 0;
 	init_task_work(&gate->nudge, lp_gate_nudged);
-	if (lp_task_work_add(gate->task, &gate->nudge, TWA_SIGNAL | LP_TWA_NO_ALLOC)) {
+	if (lpatch_task_work_add(gate->task, &gate->nudge, TWA_SIGNAL | LP_TWA_NO_ALLOC)) {
 		atomic_set(&gate->nudged, 0); /* it exits, and passes its gate by that */
 		return 0;
 	}
-	/* As in lp_gate_queue(): nobody can drop these before the lock is released. */
+	/* As in lpatch_gate_queue(): nobody can drop these before the lock is released. */
 	__module_get(THIS_MODULE);
 	gate->refs++;
 	(*woken)++;
@@ -236,7 +236,7 @@ static int lp_gate_nudge(struct lp_gate *gate, void *arg)
 }
 
 /**
- * lp_gates_drain() - wake the threads that have a gate queued
+ * lpatch_gates_drain() - wake the threads that have a gate queued
  *
  * The one thing in this module that ends the sleep of a thread: a call that cannot be restarted
  * returns -EINTR. Does not wait for them.
@@ -244,11 +244,11 @@ static int lp_gate_nudge(struct lp_gate *gate, void *arg)
  * Context: process; may sleep.
  * Return: how many were told.
  */
-unsigned int lp_gates_drain(void)
+unsigned int lpatch_gates_drain(void)
 {
 	unsigned int woken = 0;
 	long place[2] = {};
 
-	lp_gates_each(place, lp_gate_nudge, &woken);
+	lpatch_gates_each(place, lp_gate_nudge, &woken);
 	return woken;
 }

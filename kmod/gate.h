@@ -12,10 +12,10 @@ struct lp_freeze;
 /**
  * struct lp_gate - what stops one thread on its way to user mode
  * @work: the task_work that carries it; owned by the task while @queued
- * @node: in the hash of gates by thread; lp_gate_lock
+ * @node: in the hash of gates by thread; lpatch_gate_lock
  * @task: the thread; referenced
- * @refs: one while queued, one while nudged, one for each freeze that lists it; lp_gate_lock
- * @freeze: the freeze that listed it last; lp_gate_lock
+ * @refs: one while queued, one while nudged, one for each freeze that lists it; lpatch_gate_lock
+ * @freeze: the freeze that listed it last; lpatch_gate_lock
  * @queued: 1 from before task_work_add() until the work begins to run
  * @inside: the work runs; set before @queued is cleared
  * @nudge: a task_work that does nothing but wake the thread; owned by the task while @nudged
@@ -44,19 +44,19 @@ struct lp_gate {
  * Covers the hash of gates, their refs, and the list of threads of every freeze. Raw: the newtask
  * probe cannot sleep.
  */
-extern raw_spinlock_t lp_gate_lock;
+extern raw_spinlock_t lpatch_gate_lock;
 
-int lp_gate_init(void);
-void lp_gate_exit(void);
-struct lp_gate *lp_gate_alloc(void);
-void lp_gate_free(struct lp_gate *gate);
-struct lp_gate *lp_gate_find(struct task_struct *task);
-void lp_gate_bind(struct lp_gate *gate, struct task_struct *task);
-void lp_gate_queue(struct lp_gate *gate);
-bool lp_gate_bars(const struct lp_gate *gate);
-void lp_gate_put(struct lp_gate *gate);
-unsigned int lp_gates_queued(void);
-int lp_gates_each(long place[2], int (*fn)(struct lp_gate *gate, void *arg), void *arg);
-unsigned int lp_gates_drain(void);
+int lpatch_gate_init(void);
+void lpatch_gate_exit(void);
+struct lp_gate *lpatch_gate_alloc(void);
+void lpatch_gate_free(struct lp_gate *gate);
+struct lp_gate *lpatch_gate_find(struct task_struct *task);
+void lpatch_gate_bind(struct lp_gate *gate, struct task_struct *task);
+void lpatch_gate_queue(struct lp_gate *gate);
+bool lpatch_gate_bars(const struct lp_gate *gate);
+void lpatch_gate_put(struct lp_gate *gate);
+unsigned int lpatch_gates_queued(void);
+int lpatch_gates_each(long place[2], int (*fn)(struct lp_gate *gate, void *arg), void *arg);
+unsigned int lpatch_gates_drain(void);
 
 #endif

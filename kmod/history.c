@@ -36,7 +36,7 @@
  * struct lp_mark - that an image has been executable in an mm, or may have been
  * @node: in the hash by mm; lp_marks_lock
  * @rcu: to be freed by
- * @mm: compared only; not reused before lp_history_ended()
+ * @mm: compared only; not reused before lpatch_history_ended()
  * @inode: of the image, compared only; or NULL if @age counts
  * @age: lp_age when the mm was first seen to exist, or what it is a copy of
  */
@@ -96,15 +96,15 @@ static unsigned int lp_marks_count(const struct mm_struct *mm)
 }
 
 /**
- * lp_history_first() - has an image never been executable in an mm, as far as is known?
+ * lpatch_history_first() - has an image never been executable in an mm, as far as is known?
  * @mm: of current
  * @inode: of the image, which is mapped executable by now; it is marked
  *
- * For how long that is lp_history_is_known() says.
+ * For how long that is lpatch_history_is_known() says.
  *
  * Context: mmap_lock held for writing, so nobody else marks this mm for this image.
  */
-bool lp_history_first(const struct mm_struct *mm, const struct inode *inode)
+bool lpatch_history_first(const struct mm_struct *mm, const struct inode *inode)
 {
 	struct lp_mark *added;
 	bool found;
@@ -122,11 +122,11 @@ bool lp_history_first(const struct mm_struct *mm, const struct inode *inode)
 }
 
 /**
- * lp_history_is_known() - were the images of a boot entry watched for all the life of an mm?
+ * lpatch_history_is_known() - were the images of a boot entry watched for all the life of an mm?
  * @mm: the mm
- * @since: what lp_history_begin() returned for the entry, or 0 if it has not yet
+ * @since: what lpatch_history_begin() returned for the entry, or 0 if it has not yet
  */
-bool lp_history_is_known(const struct mm_struct *mm, u64 since)
+bool lpatch_history_is_known(const struct mm_struct *mm, u64 since)
 {
 	const struct lp_mark *mark;
 	bool known;
@@ -176,13 +176,13 @@ static void lp_marks_copy(const struct mm_struct *old, const struct mm_struct *n
 }
 
 /**
- * lp_history_copied() - a fork copies memory
+ * lpatch_history_copied() - a fork copies memory
  * @old: with its mmap_lock held for writing, so it maps nothing meanwhile
  * @new: the copy, which nobody else knows
  *
  * Context: process; may sleep.
  */
-void lp_history_copied(const struct mm_struct *old, const struct mm_struct *new)
+void lpatch_history_copied(const struct mm_struct *old, const struct mm_struct *new)
 {
 	unsigned int nr = lp_marks_count(old), have = 0;
 	HLIST_HEAD(list);
@@ -195,7 +195,7 @@ void lp_history_copied(const struct mm_struct *old, const struct mm_struct *new)
 		lp_marks_alloc(&list, nr);
 		have += nr;
 		spin_lock(&lp_marks_lock);
-		nr = lp_marks_count(old); /* lp_history_begin() may have added one */
+		nr = lp_marks_count(old); /* lpatch_history_begin() may have added one */
 		enough = nr <= have;
 		if (enough)
 			lp_marks_copy(old, new, &list);
@@ -225,7 +225,7 @@ static void lp_marks_drop(const struct mm_struct *mm)
 }
 
 /* An mm has ended. Context: process. */
-void lp_history_ended(const struct mm_struct *mm)
+void lpatch_history_ended(const struct mm_struct *mm)
 {
 	if (likely(!lp_marks_count(mm)) || !try_module_get(THIS_MODULE))
 		return;
@@ -234,7 +234,7 @@ void lp_history_ended(const struct mm_struct *mm)
 }
 
 /* There is no boot entry any more, and one to come will begin anew. */
-void lp_history_forget(void)
+void lpatch_history_forget(void)
 {
 	lp_marks_drop(NULL);
 }
@@ -286,16 +286,16 @@ static unsigned int lp_count_processes(void)
 }
 
 /**
- * lp_history_begin() - note which mms exist
+ * lpatch_history_begin() - note which mms exist
  *
  * A copy that is being made at this very moment, of which the process is not listed yet, is taken for
  * one that is younger: what it can do with that is have an image patched that it had mapped, and is just
  * mapping again.
  *
  * Context: process; the images are watched by now.
- * Return: a number for lp_history_is_known().
+ * Return: a number for lpatch_history_is_known().
  */
-u64 lp_history_begin(void)
+u64 lpatch_history_begin(void)
 {
 	HLIST_HEAD(list);
 	u64 age;

@@ -7,11 +7,11 @@
 struct inode;
 struct mm_struct;
 
-u64 lp_history_begin(void);
-bool lp_history_is_known(const struct mm_struct *mm, u64 since);
-bool lp_history_first(const struct mm_struct *mm, const struct inode *inode);
-void lp_history_copied(const struct mm_struct *old, const struct mm_struct *new);
-void lp_history_ended(const struct mm_struct *mm);
-void lp_history_forget(void);
+u64 lpatch_history_begin(void);
+bool lpatch_history_is_known(const struct mm_struct *mm, u64 since);
+bool lpatch_history_first(const struct mm_struct *mm, const struct inode *inode);
+void lpatch_history_copied(const struct mm_struct *old, const struct mm_struct *new);
+void lpatch_history_ended(const struct mm_struct *mm);
+void lpatch_history_forget(void);
 
 #endif

@@ -7,7 +7,7 @@
  *   uprobe_dup_mmap(old, new)	an mm is copied		dup_mmap()
  *   uprobe_clear_state(mm)	an mm has ended		__mmput()
  *
- * In the kernel's tree lp_hook_mmap(), lp_hook_copy() and lp_hook_end() would be called beside
+ * In the kernel's tree lpatch_hook_mmap(), lpatch_hook_copy() and lpatch_hook_end() would be called beside
  * them, and lp_hook_born() at the end of copy_process().
  *
  * A module has ftrace call the three from the first instruction of each of those functions instead, by a
@@ -48,36 +48,36 @@ struct lp_hook {
 };
 
 static struct lp_hook lp_hooks[] = {
-	{ .name = "uprobe_mmap", .trampoline = lp_arch_hook_mmap },
-	{ .name = "uprobe_dup_mmap", .trampoline = lp_arch_hook_copy },
-	{ .name = "uprobe_clear_state", .trampoline = lp_arch_hook_end },
+	{ .name = "uprobe_mmap", .trampoline = lpatch_arch_hook_mmap },
+	{ .name = "uprobe_dup_mmap", .trampoline = lpatch_arch_hook_copy },
+	{ .name = "uprobe_clear_state", .trampoline = lpatch_arch_hook_end },
 };
 
 /* mmap_lock of @vma's mm held for writing. Called by the trampoline. */
-void lp_hook_mmap(struct vm_area_struct *vma)
+void lpatch_hook_mmap(struct vm_area_struct *vma)
 {
-	lp_start_mapped(vma);
+	lpatch_start_mapped(vma);
 }
 
 /* mmap_lock of @old held for writing; nobody else knows @new yet, and it is empty. */
-void lp_hook_copy(struct mm_struct *old, struct mm_struct *new)
+void lpatch_hook_copy(struct mm_struct *old, struct mm_struct *new)
 {
-	lp_history_copied(old, new);
-	lp_lineage_copied(old, new);
+	lpatch_history_copied(old, new);
+	lpatch_lineage_copied(old, new);
 }
 
 /* Nobody uses @mm any more. No lock held. */
-void lp_hook_end(struct mm_struct *mm)
+void lpatch_hook_end(struct mm_struct *mm)
 {
-	lp_history_ended(mm);
-	lp_lineage_ended(mm);
+	lpatch_history_ended(mm);
+	lpatch_lineage_ended(mm);
 }
 
 /* @task is on the list of tasks, and has not run yet. Preemption disabled. */
 static void lp_hook_born(void *unused, struct task_struct *task, lp_clone_flags_t clone_flags)
 {
-	lp_freeze_born(task);
-	lp_lineage_born(task);
+	lpatch_freeze_born(task);
+	lpatch_lineage_born(task);
 }
 
 static struct tracepoint *lp_newtask;
@@ -166,7 +166,7 @@ static void lp_hooks_remove(unsigned int nr)
 }
 
 /* Return: 0, or a negative errno after a sentence in the log. */
-int __init lp_hooks_init(void)
+int __init lpatch_hooks_init(void)
 {
 	unsigned int i;
 	int ret;
@@ -185,7 +185,7 @@ int __init lp_hooks_init(void)
 	return 0;
 }
 
-void lp_hooks_exit(void)
+void lpatch_hooks_exit(void)
 {
 	lp_hooks_remove(ARRAY_SIZE(lp_hooks));
 	lp_unhook_tasks();

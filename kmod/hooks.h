@@ -2,7 +2,7 @@
 #ifndef LPATCH_HOOKS_H
 #define LPATCH_HOOKS_H
 
-int lp_hooks_init(void);
-void lp_hooks_exit(void);
+int lpatch_hooks_init(void);
+void lpatch_hooks_exit(void);
 
 #endif

@@ -14,13 +14,13 @@
 #include "patch.h"
 #include "target.h"
 
-unsigned long lp_layer_addr(const struct lp_record *record, const struct lp_site *site)
+unsigned long lpatch_layer_addr(const struct lp_record *record, const struct lp_site *site)
 {
 	return record->bases[site->image] + site->vaddr;
 }
 
 /* The site of a record at an address, or NULL. Sites are sorted by image and address. */
-const struct lp_site *lp_layer_site(const struct lp_record *record, unsigned long addr)
+const struct lp_site *lpatch_layer_site(const struct lp_record *record, unsigned long addr)
 {
 	const struct lp_patch *patch = record->patch;
 	u32 image;
@@ -33,40 +33,40 @@ const struct lp_site *lp_layer_site(const struct lp_record *record, unsigned lon
 			const struct lp_site *site = &patch->sites[mid];
 
 			if (site->image < image || (site->image == image &&
-						    lp_layer_addr(record, site) < addr))
+						    lpatch_layer_addr(record, site) < addr))
 				lo = mid + 1;
 			else
 				hi = mid;
 		}
 		if (lo < patch->nr_sites && patch->sites[lo].image == image &&
-		    lp_layer_addr(record, &patch->sites[lo]) == addr)
+		    lpatch_layer_addr(record, &patch->sites[lo]) == addr)
 			return &patch->sites[lo];
 	}
 	return NULL;
 }
 
 /* What a site has when the patch is applied. False if a jump does not reach, which load saw. */
-bool lp_layer_bytes(const struct lp_record *record, const struct lp_site *site, u8 *bytes)
+bool lpatch_layer_bytes(const struct lp_record *record, const struct lp_site *site, u8 *bytes)
 {
 	if (site->kind == LPATCH_SITE_KIND_JUMP)
-		return lp_arch_make_jump(bytes, lp_layer_addr(record, site),
-					 record->base + site->target);
+		return lpatch_arch_make_jump(bytes, lpatch_layer_addr(record, site),
+					     record->base + site->target);
 	memcpy(bytes, site->new_bytes, site->len);
 	return true;
 }
 
 /* Which record has these bytes at a site of @len bytes? The one that was applied last, or NULL. */
-const struct lp_record *lp_layer_owner(const struct lp_target *target, unsigned long addr, u8 len,
-				       const u8 *found)
+const struct lp_record *lpatch_layer_owner(const struct lp_target *target, unsigned long addr, u8 len,
+					   const u8 *found)
 {
 	const struct lp_record *record, *owner = NULL;
 	u8 bytes[LPATCH_SITE_MAX];
 
 	list_for_each_entry(record, &target->records, node) {
-		const struct lp_site *site = lp_layer_site(record, addr);
+		const struct lp_site *site = lpatch_layer_site(record, addr);
 
 		if (!site || site->len != len ||
-		    !lp_layer_bytes(record, site, bytes) || memcmp(bytes, found, len))
+		    !lpatch_layer_bytes(record, site, bytes) || memcmp(bytes, found, len))
 			continue;
 		if (!owner || record->order > owner->order)
 			owner = record;
@@ -75,7 +75,7 @@ const struct lp_record *lp_layer_owner(const struct lp_target *target, unsigned 
 }
 
 /**
- * lp_layer_holds() - is a patch in the stack of those that are applied at one of its sites?
+ * lpatch_layer_holds() - is a patch in the stack of those that are applied at one of its sites?
  * @target: its lock held
  * @record: of the patch
  * @site: of the patch
@@ -84,15 +84,15 @@ const struct lp_record *lp_layer_owner(const struct lp_target *target, unsigned 
  * What the records say of their state is not asked: that is what this tells of a child, whose
  * memory is that of the moment of the fork.
  */
-bool lp_layer_holds(const struct lp_target *target, const struct lp_record *record,
-		    const struct lp_site *site, const u8 *found)
+bool lpatch_layer_holds(const struct lp_target *target, const struct lp_record *record,
+			const struct lp_site *site, const u8 *found)
 {
-	unsigned long addr = lp_layer_addr(record, site);
+	unsigned long addr = lpatch_layer_addr(record, site);
 	const struct lp_record *owner;
 	u8 bytes[LPATCH_SITE_MAX];
 	unsigned int rounds = 0;
 
-	if (!lp_layer_bytes(record, site, bytes))
+	if (!lpatch_layer_bytes(record, site, bytes))
 		return false;
 	list_for_each_entry(owner, &target->records, node)
 		rounds++;
@@ -100,16 +100,16 @@ bool lp_layer_holds(const struct lp_target *target, const struct lp_record *reco
 	while (rounds--) {
 		if (!memcmp(bytes, found, site->len))
 			return true;
-		owner = lp_layer_owner(target, addr, site->len, found);
+		owner = lpatch_layer_owner(target, addr, site->len, found);
 		if (!owner)
 			return false;
-		found = owner->under[lp_layer_site(owner, addr) - owner->patch->sites];
+		found = owner->under[lpatch_layer_site(owner, addr) - owner->patch->sites];
 	}
 	return false;
 }
 
 /* How many patches are applied to the target up to this one, in the order in which they were. */
-unsigned int lp_layer_nr(const struct lp_target *target, const struct lp_record *record)
+unsigned int lpatch_layer_nr(const struct lp_target *target, const struct lp_record *record)
 {
 	const struct lp_record *other;
 	unsigned int nr = 0;

@@ -4,7 +4,7 @@
  *
  * The copy is made where the memory is, with the mmap_lock held for writing, so no stop window is open,
  * and what the records say is what is copied. Only a load or an unload may be under way, which map and
- * unmap the segments of a patch one by one: lp_live_is_partial().
+ * unmap the segments of a patch one by one: lpatch_live_is_partial().
  */
 
 #include <linux/mm_types.h>
@@ -16,56 +16,56 @@
 #include "target.h"
 
 /**
- * lp_lineage_copied() - a fork copies memory
+ * lpatch_lineage_copied() - a fork copies memory
  * @old: with its mmap_lock held for writing
  * @new: the copy, which nobody else knows. If the fork fails it ends as any
  *
  * Context: process; may sleep.
  */
-void lp_lineage_copied(struct mm_struct *old, struct mm_struct *new)
+void lpatch_lineage_copied(struct mm_struct *old, struct mm_struct *new)
 {
 	struct lp_target *from, *target;
 
-	if (!lp_target_is(old) || !try_module_get(THIS_MODULE))
+	if (!lpatch_target_is(old) || !try_module_get(THIS_MODULE))
 		return;
-	from = lp_target_hold(old);
+	from = lpatch_target_hold(old);
 	if (from) {
 		/* It stays if it gets a record. */
-		target = lp_target_add(new, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
-		lp_records_inherit(target, from);
-		lp_target_put(target);
-		lp_target_put(from);
+		target = lpatch_target_add(new, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+		lpatch_records_inherit(target, from);
+		lpatch_target_put(target);
+		lpatch_target_put(from);
 	}
 	module_put(THIS_MODULE);
 }
 
 /* A task was born. It is on the list of tasks, and has not run yet. Context: any. */
-void lp_lineage_born(struct task_struct *task)
+void lpatch_lineage_born(struct task_struct *task)
 {
-	if (task->mm && lp_target_count())
-		lp_target_name_new(task->mm, task);
+	if (task->mm && lpatch_target_count())
+		lpatch_target_name_new(task->mm, task);
 }
 
 /**
- * lp_lineage_ended() - an mm has ended
+ * lpatch_lineage_ended() - an mm has ended
  * @mm: without users, so there is no operation on it and will be none
  *
  * Context: process; waits for a status that is just looking.
  */
-void lp_lineage_ended(struct mm_struct *mm)
+void lpatch_lineage_ended(struct mm_struct *mm)
 {
 	struct lp_record *record, *next;
 	struct lp_target *target;
 
-	if (!lp_target_is(mm) || !try_module_get(THIS_MODULE))
+	if (!lpatch_target_is(mm) || !try_module_get(THIS_MODULE))
 		return;
-	target = lp_target_hold(mm);
+	target = lpatch_target_hold(mm);
 	if (target) {
 		down(&target->lock);
 		list_for_each_entry_safe(record, next, &target->records, node)
-			lp_record_del(target, record);
+			lpatch_record_del(target, record);
 		up(&target->lock);
-		lp_target_put(target);
+		lpatch_target_put(target);
 	}
 	module_put(THIS_MODULE);
 }

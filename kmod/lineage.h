@@ -5,8 +5,8 @@
 struct mm_struct;
 struct task_struct;
 
-void lp_lineage_copied(struct mm_struct *old, struct mm_struct *new);
-void lp_lineage_born(struct task_struct *task);
-void lp_lineage_ended(struct mm_struct *mm);
+void lpatch_lineage_copied(struct mm_struct *old, struct mm_struct *new);
+void lpatch_lineage_born(struct task_struct *task);
+void lpatch_lineage_ended(struct mm_struct *mm);
 
 #endif

@@ -47,7 +47,7 @@ static bool lp_live_is_segment(struct mm_struct *mm, const struct lp_record *rec
 }
 
 /**
- * lp_live_is_in_patch() - are bytes of a patch where it was loaded still what was mapped there?
+ * lpatch_live_is_in_patch() - are bytes of a patch where it was loaded still what was mapped there?
  * @mm: the target
  * @patch: the patch
  * @base: where it was loaded
@@ -56,8 +56,8 @@ static bool lp_live_is_segment(struct mm_struct *mm, const struct lp_record *rec
  *
  * Context: mmap_lock held.
  */
-bool lp_live_is_in_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
-			 unsigned long addr, size_t len)
+bool lpatch_live_is_in_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
+			     unsigned long addr, size_t len)
 {
 	const struct inode *inode = d_real_inode(patch->file->f_path.dentry);
 	u64 vaddr = addr - base;
@@ -76,13 +76,13 @@ bool lp_live_is_in_patch(struct mm_struct *mm, const struct lp_patch *patch, uns
 }
 
 /**
- * lp_live_is_patch() - is the whole patch still mapped where it was loaded?
+ * lpatch_live_is_patch() - is the whole patch still mapped where it was loaded?
  * @mm: the target
  * @record: of the patch
  *
  * Context: mmap_lock held.
  */
-bool lp_live_is_patch(struct mm_struct *mm, const struct lp_record *record)
+bool lpatch_live_is_patch(struct mm_struct *mm, const struct lp_record *record)
 {
 	u32 i;
 
@@ -93,7 +93,7 @@ bool lp_live_is_patch(struct mm_struct *mm, const struct lp_record *record)
 }
 
 /**
- * lp_live_is_partial() - is only a part of a patch mapped, of which nobody was or is in any?
+ * lpatch_live_is_partial() - is only a part of a patch mapped, of which nobody was or is in any?
  * @mm: the target
  * @record: of the patch
  *
@@ -103,14 +103,14 @@ bool lp_live_is_patch(struct mm_struct *mm, const struct lp_record *record)
  *
  * Context: mmap_lock held.
  */
-bool lp_live_is_partial(struct mm_struct *mm, const struct lp_record *record)
+bool lpatch_live_is_partial(struct mm_struct *mm, const struct lp_record *record)
 {
 	return record->incomplete && record->state != LPATCH_STATE_APPLIED &&
-	       !lp_live_is_patch(mm, record);
+	       !lpatch_live_is_patch(mm, record);
 }
 
 /**
- * lp_live_is_site() - is a site still in the mapping of its image?
+ * lpatch_live_is_site() - is a site still in the mapping of its image?
  * @mm: the target
  * @patch: the patch
  * @site: one of its sites
@@ -122,8 +122,8 @@ bool lp_live_is_partial(struct mm_struct *mm, const struct lp_record *record)
  *
  * Context: mmap_lock held.
  */
-bool lp_live_is_site(struct mm_struct *mm, const struct lp_patch *patch, const struct lp_site *site,
-		     const unsigned long *bases)
+bool lpatch_live_is_site(struct mm_struct *mm, const struct lp_patch *patch, const struct lp_site *site,
+			 const unsigned long *bases)
 {
 	const struct lp_image *image = &patch->images[site->image];
 	unsigned long at = bases[site->image] + site->vaddr, last = at + site->len - 1;
@@ -162,19 +162,19 @@ enum lp_found {
 static enum lp_found lp_look_at_site(const struct lp_target *target,
 				     const struct lp_record *record, const struct lp_site *site)
 {
-	unsigned long addr = lp_layer_addr(record, site);
+	unsigned long addr = lpatch_layer_addr(record, site);
 	u8 found[LPATCH_SITE_MAX];
 	int ret;
 
-	if (!lp_live_is_site(target->mm, record->patch, site, record->bases))
+	if (!lpatch_live_is_site(target->mm, record->patch, site, record->bases))
 		return LP_FOUND_GONE;
-	ret = lp_peek(target->mm, addr, found, site->len, true);
+	ret = lpatch_peek(target->mm, addr, found, site->len, true);
 	if (ret)
 		return ret == -EAGAIN ? LP_FOUND_MISSING : LP_FOUND_FOREIGN;
-	if (lp_layer_holds(target, record, site, found))
+	if (lpatch_layer_holds(target, record, site, found))
 		return LP_FOUND_NEW;
 	if (!memcmp(found, site->old_bytes, site->len) ||
-	    lp_layer_owner(target, addr, site->len, found))
+	    lpatch_layer_owner(target, addr, site->len, found))
 		return LP_FOUND_OLD;
 	return LP_FOUND_FOREIGN;
 }
@@ -201,7 +201,7 @@ static void lp_look_at_sites(const struct lp_target *target, const struct lp_rec
 }
 
 /**
- * lp_live_look() - look at the sites of a patch in a target, and at its mapping
+ * lpatch_live_look() - look at the sites of a patch in a target, and at its mapping
  * @target: its lock held
  * @record: of the patch
  * @live: gets what was found
@@ -212,24 +212,24 @@ static void lp_look_at_sites(const struct lp_target *target, const struct lp_rec
  * Context: mmap_lock of the target held for read.
  * Return: 0; or -EAGAIN if @live->missing has not come yet.
  */
-int lp_live_look(const struct lp_target *target, const struct lp_record *record, struct lp_live *live)
+int lpatch_live_look(const struct lp_target *target, const struct lp_record *record, struct lp_live *live)
 {
 	*live = (struct lp_live){};
-	live->partial = lp_live_is_partial(target->mm, record);
-	live->unmapped = !live->partial && !lp_live_is_patch(target->mm, record);
+	live->partial = lpatch_live_is_partial(target->mm, record);
+	live->unmapped = !live->partial && !lpatch_live_is_patch(target->mm, record);
 	lp_look_at_sites(target, record, live);
 	return live->missing ? -EAGAIN : 0;
 }
 
 /* Is it not what the record says? */
-bool lp_live_drifted(const struct lp_record *record, const struct lp_live *live)
+bool lpatch_live_drifted(const struct lp_record *record, const struct lp_live *live)
 {
 	return live->unmapped || live->gone ||
 	       (record->state == LPATCH_STATE_APPLIED && (live->lost || live->foreign));
 }
 
 /**
- * lp_live_say() - say how the memory differs from the record, and what can be done
+ * lpatch_live_say() - say how the memory differs from the record, and what can be done
  * @target: the target
  * @record: of a patch that drifted
  * @live: what was found
@@ -239,8 +239,8 @@ bool lp_live_drifted(const struct lp_record *record, const struct lp_live *live)
  *
  * Return: the code that an operation would be refused with.
  */
-u32 lp_live_say(const struct lp_target *target, const struct lp_record *record,
-		const struct lp_live *live, char *message, size_t size, const char **function)
+u32 lpatch_live_say(const struct lp_target *target, const struct lp_record *record,
+		    const struct lp_live *live, char *message, size_t size, const char **function)
 {
 	const struct lp_patch *patch = record->patch;
 	const struct lp_site *site = live->gone ?: live->foreign ?: live->lost;

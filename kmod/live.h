@@ -32,15 +32,15 @@ struct lp_live {
 #define LP_LOOK_TRIES 100
 #define LP_LOOK_PAUSE (1 + HZ / 100)
 
-bool lp_live_is_in_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
-			 unsigned long addr, size_t len);
-bool lp_live_is_patch(struct mm_struct *mm, const struct lp_record *record);
-bool lp_live_is_partial(struct mm_struct *mm, const struct lp_record *record);
-bool lp_live_is_site(struct mm_struct *mm, const struct lp_patch *patch,
-		     const struct lp_site *site, const unsigned long *bases);
-int lp_live_look(const struct lp_target *target, const struct lp_record *record, struct lp_live *live);
-bool lp_live_drifted(const struct lp_record *record, const struct lp_live *live);
-u32 lp_live_say(const struct lp_target *target, const struct lp_record *record,
-		const struct lp_live *live, char *message, size_t size, const char **function);
+bool lpatch_live_is_in_patch(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
+			     unsigned long addr, size_t len);
+bool lpatch_live_is_patch(struct mm_struct *mm, const struct lp_record *record);
+bool lpatch_live_is_partial(struct mm_struct *mm, const struct lp_record *record);
+bool lpatch_live_is_site(struct mm_struct *mm, const struct lp_patch *patch,
+			 const struct lp_site *site, const unsigned long *bases);
+int lpatch_live_look(const struct lp_target *target, const struct lp_record *record, struct lp_live *live);
+bool lpatch_live_drifted(const struct lp_record *record, const struct lp_live *live);
+u32 lpatch_live_say(const struct lp_target *target, const struct lp_record *record,
+		    const struct lp_live *live, char *message, size_t size, const char **function);
 
 #endif

@@ -55,13 +55,13 @@ static bool lp_image_base(const struct lp_image *image, struct vm_area_struct *v
 }
 
 /**
- * lp_load_find_images() - find where the images of the patch are mapped
+ * lpatch_load_find_images() - find where the images of the patch are mapped
  * @op: gets the bases
  *
  * Context: mmap_lock of the target held.
  * Return: 0, or a refusal.
  */
-int lp_load_find_images(struct lp_op *op)
+int lpatch_load_find_images(struct lp_op *op)
 {
 	const struct lp_patch *patch = op->patch;
 	struct mm_struct *mm = op->target->mm;
@@ -74,18 +74,18 @@ int lp_load_find_images(struct lp_op *op)
 			if (!lp_image_base(&patch->images[i], vma, &base))
 				continue;
 			if ((found & BIT(i)) && op->bases[i] != base)
-				return lp_refuse(&op->outcome, LPATCH_REFUSAL_IMAGE_TWICE,
-						 "%s is mapped more than once in %s[%u], and it is not known which one to patch",
-						 patch->images[i].name, op->target->comm, op->request->pid);
+				return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_IMAGE_TWICE,
+						     "%s is mapped more than once in %s[%u], and it is not known which one to patch",
+						     patch->images[i].name, op->target->comm, op->request->pid);
 			op->bases[i] = base;
 			found |= BIT(i);
 		}
 	}
 	for (i = 0; i < patch->nr_images; i++)
 		if (!(found & BIT(i)))
-			return lp_refuse(&op->outcome, LPATCH_REFUSAL_IMAGE_MISSING,
-					 "%s is not mapped executable in %s[%u]",
-					 patch->images[i].name, op->target->comm, op->request->pid);
+			return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_IMAGE_MISSING,
+					     "%s is not mapped executable in %s[%u]",
+					     patch->images[i].name, op->target->comm, op->request->pid);
 	return 0;
 }
 
@@ -159,9 +159,9 @@ static int lp_load_find_gap(struct lp_op *op)
 		op->base = lp_highest_gap(mm, max(lo, above), hi, op->patch->size, LP_GUARD);
 	if (op->base)
 		return 0;
-	return lp_refuse(&op->outcome, LPATCH_REFUSAL_NO_GAP,
-			 "%s[%u] has no %llu free bytes of address space within 2 GiB of %s",
-			 op->target->comm, op->request->pid, op->patch->size, op->patch->images[0].name);
+	return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_NO_GAP,
+			     "%s[%u] has no %llu free bytes of address space within 2 GiB of %s",
+			     op->target->comm, op->request->pid, op->patch->size, op->patch->images[0].name);
 }
 
 static unsigned long lp_segment_prot(const struct lp_segment *segment)
@@ -196,10 +196,10 @@ static bool lp_load_is_own(const struct lp_place *place, const void *arg)
 {
 	const struct lp_op *op = arg;
 
-	return lp_live_is_in_patch(op->target->mm, op->patch, op->base, place->addr, place->len);
+	return lpatch_live_is_in_patch(op->target->mm, op->patch, op->base, place->addr, place->len);
 }
 
-/* Returns 0, -ERANGE, or what lp_poke() returned. */
+/* Returns 0, -ERANGE, or what lpatch_poke() returned. */
 static int lp_apply_fixup(const struct lp_op *op, const struct lpatch_fixup *fixup)
 {
 	struct lp_place place = { .addr = op->base + fixup->place };
@@ -223,7 +223,7 @@ static int lp_apply_fixup(const struct lp_op *op, const struct lpatch_fixup *fix
 		place.len = sizeof(u32);
 		put_unaligned_le32(rel, place.to);
 	}
-	return lp_poke(op->target->mm, &place, lp_load_is_own, op);
+	return lpatch_poke(op->target->mm, &place, lp_load_is_own, op);
 }
 
 /* Nothing is missing of the patch then. */
@@ -236,23 +236,23 @@ static int lp_apply_fixups(struct lp_op *op)
 	for (i = 0; i < patch->nr_fixups; i++) {
 		const struct lpatch_fixup *fixup = &patch->fixups[i];
 
-		ret = lp_op_wait_begin(op) ? lp_apply_fixup(op, fixup) : -EINTR;
-		lp_op_wait_end(op);
+		ret = lpatch_op_wait_begin(op) ? lp_apply_fixup(op, fixup) : -EINTR;
+		lpatch_op_wait_end(op);
 		if (ret == -ERANGE)
-			return lp_refuse(&op->outcome, LPATCH_REFUSAL_FIXUP_RANGE,
-					 "the fix-up at %#llx of the patch does not reach %s",
-					 fixup->place,
-					 fixup->image < 0 ? "the patch" : patch->images[fixup->image].name);
-		if (ret && lp_op_is_canceled(op))
-			return lp_refuse_canceled(&op->outcome);
+			return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_FIXUP_RANGE,
+					     "the fix-up at %#llx of the patch does not reach %s",
+					     fixup->place,
+					     fixup->image < 0 ? "the patch" : patch->images[fixup->image].name);
+		if (ret && lpatch_op_is_canceled(op))
+			return lpatch_refuse_canceled(&op->outcome);
 		if (ret == -ESTALE)
-			return lp_refuse(&op->outcome, LPATCH_REFUSAL_PATCH_MISSING,
-					 "%s[%u] unmapped or replaced patch %s in its memory while it was loaded; apply it again",
-					 op->target->comm, op->request->pid, patch->name);
+			return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_PATCH_MISSING,
+					     "%s[%u] unmapped or replaced patch %s in its memory while it was loaded; apply it again",
+					     op->target->comm, op->request->pid, patch->name);
 		if (ret)
-			return lp_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
-					 "writing the fix-up at %#llx of the patch into %s[%u] failed with error %d",
-					 fixup->place, op->target->comm, op->request->pid, -ret);
+			return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
+					     "writing the fix-up at %#llx of the patch into %s[%u] failed with error %d",
+					     fixup->place, op->target->comm, op->request->pid, -ret);
 	}
 	op->record->incomplete = false;
 	op->record->change = op->change;
@@ -261,66 +261,66 @@ static int lp_apply_fixups(struct lp_op *op)
 
 static void lp_load_forget(struct lp_op *op)
 {
-	lp_record_del(op->target, op->record);
+	lpatch_record_del(op->target, op->record);
 	op->record = NULL;
 }
 
 /**
- * lp_load_locate() - find where the images are, and choose where the patch is mapped
+ * lpatch_load_locate() - find where the images are, and choose where the patch is mapped
  * @op: gets bases and base
  *
  * Return: 0, or a refusal.
  */
-int lp_load_locate(struct lp_op *op)
+int lpatch_load_locate(struct lp_op *op)
 {
-	int ret = lp_op_lock_memory(op, &op->outcome);
+	int ret = lpatch_op_lock_memory(op, &op->outcome);
 
 	if (ret)
 		return ret;
-	ret = lp_load_find_images(op) ?: lp_load_find_gap(op);
+	ret = lpatch_load_find_images(op) ?: lp_load_find_gap(op);
 	mmap_read_unlock(op->target->mm);
 	return ret;
 }
 
 /**
- * lp_load_map() - map the patch into the target
+ * lpatch_load_map() - map the patch into the target
  * @op: gets bases, base and record
  *
  * Return: 0, or a refusal with nothing changed.
  */
-int lp_load_map(struct lp_op *op)
+int lpatch_load_map(struct lp_op *op)
 {
 	int ret, tries = LP_MAP_TRIES;
 
 	do {
-		ret = lp_load_locate(op);
+		ret = lpatch_load_locate(op);
 		if (ret)
 			return ret;
 		/* Before the first segment: a fork copies the record with what is mapped by then. */
-		op->record = lp_record_add(op->target, op->patch, op->base, op->bases);
+		op->record = lpatch_record_add(op->target, op->patch, op->base, op->bases);
 		if (!op->record)
-			return lp_refuse(&op->outcome, LPATCH_REFUSAL_NO_MEMORY,
-					 "there is no memory for the record of the patch");
-		ret = lp_op_wait_begin(op) ? lp_map_segments(op->patch, op->base) : -EINTR;
-		lp_op_wait_end(op);
-		if (ret && lp_load_unmap(op))
-			return -lp_refusal_errno(op->outcome.refusal);
+			return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_NO_MEMORY,
+					     "there is no memory for the record of the patch");
+		ret = lpatch_op_wait_begin(op) ? lp_map_segments(op->patch, op->base) : -EINTR;
+		lpatch_op_wait_end(op);
+		if (ret && lpatch_load_unmap(op))
+			return -lpatch_refusal_errno(op->outcome.refusal);
 	} while (ret == -EEXIST && --tries);
-	if (ret && lp_op_is_canceled(op))
-		return lp_refuse_canceled(&op->outcome);
+	if (ret && lpatch_op_is_canceled(op))
+		return lpatch_refuse_canceled(&op->outcome);
 	if (ret)
-		return lp_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
-				 "mapping the patch file into %s[%u] failed with error %d%s",
-				 op->target->comm, op->request->pid, -ret,
-				 ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
+		return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
+				     "mapping the patch file into %s[%u] failed with error %d%s",
+				     op->target->comm, op->request->pid, -ret,
+				     ret == -EPERM ? "; is the file on a file system mounted noexec?" : "");
 	ret = lp_apply_fixups(op);
 	if (ret)
-		lp_load_unmap(op);
+		lpatch_load_unmap(op);
 	return ret;
 }
 
 /*
- * The first piece in [*at, end) of the segment that is still what lp_load_map() made: the target may
+ * The first piece in [*at, end) of the segment that is still what lpatch_load_map() made: the target may
  * have unmapped some of it, or put something else there. Moves *at to its begin and returns its
  * end; or 0, or a negative errno if the lock is not to be had.
  */
@@ -352,8 +352,8 @@ static unsigned long lp_segment_piece(struct mm_struct *mm, const struct lp_patc
 }
 
 /* Is any of a segment of a patch that was mapped at @base still mapped, as far as is known? */
-bool lp_load_is_mapped(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
-		       const struct lp_segment *segment)
+bool lpatch_load_is_mapped(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
+			   const struct lp_segment *segment)
 {
 	unsigned long at = base + segment->vaddr;
 
@@ -375,40 +375,40 @@ static int lp_unmap_segment(const struct lp_op *op, const struct lp_segment *seg
 }
 
 /**
- * lp_load_unmap() - remove the patch from the target, and its record
+ * lpatch_load_unmap() - remove the patch from the target, and its record
  * @op: with the record of a patch that no thread uses
  *
  * Return: 0, or a refusal; the record is gone only if the mapping is.
  */
-int lp_load_unmap(struct lp_op *op)
+int lpatch_load_unmap(struct lp_op *op)
 {
 	int ret = 0;
 	u32 i;
 
 	/* Before the first segment goes: a fork copies that, too. */
 	op->record->incomplete = true;
-	lp_op_wait_begin(op);
+	lpatch_op_wait_begin(op);
 	for (i = 0; !ret && i < op->patch->nr_segments; i++)
 		ret = lp_unmap_segment(op, &op->patch->segments[i]);
-	lp_op_wait_end(op);
+	lpatch_op_wait_end(op);
 	if (!ret) {
 		lp_load_forget(op);
 		return 0;
 	}
 	/* Why there is something to be undone is told rather than that it cannot be. */
 	if (op->outcome.refusal != LPATCH_REFUSAL_NONE)
-		return -lp_refusal_errno(op->outcome.refusal);
+		return -lpatch_refusal_errno(op->outcome.refusal);
 	if (ret == -EPERM)
-		return lp_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
-				 "%s[%u] has sealed the mapping of patch %s (mseal), which stays until the process ends",
-				 op->target->comm, op->request->pid, op->patch->name);
-	return lp_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
-			 "unmapping the patch from %s[%u] failed with error %d",
-			 op->target->comm, op->request->pid, -ret);
+		return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
+				     "%s[%u] has sealed the mapping of patch %s (mseal), which stays until the process ends",
+				     op->target->comm, op->request->pid, op->patch->name);
+	return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_MAP_FAILED,
+			     "unmapping the patch from %s[%u] failed with error %d",
+			     op->target->comm, op->request->pid, -ret);
 }
 
 /**
- * lp_load_complete() - see to it that a patch that is there is fit to be applied
+ * lpatch_load_complete() - see to it that a patch that is there is fit to be applied
  * @op: with the record; may get another one
  *
  * Of one that is incomplete nobody has used anything, and the values are the same, so the fix-ups are made
@@ -416,12 +416,12 @@ int lp_load_unmap(struct lp_op *op)
  *
  * Return: 0, or a refusal.
  */
-int lp_load_complete(struct lp_op *op)
+int lpatch_load_complete(struct lp_op *op)
 {
 	if (op->live.unmapped || op->live.gone || !op->record->incomplete)
 		return 0; /* what is gone is refused by name in due course */
 	if (op->live.partial)
-		return lp_load_unmap(op) ?: lp_load_map(op);
+		return lpatch_load_unmap(op) ?: lpatch_load_map(op);
 	memcpy(op->bases, op->record->bases, sizeof(op->bases));
 	return lp_apply_fixups(op);
 }

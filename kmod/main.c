@@ -15,45 +15,45 @@ static int __init lp_init(void)
 {
 	int ret;
 
-	ret = lp_compat_init();
+	ret = lpatch_compat_init();
 	if (ret)
 		return ret;
-	ret = lp_signature_init();
+	ret = lpatch_signature_init();
 	if (ret)
 		return ret;
-	ret = lp_gate_init();
+	ret = lpatch_gate_init();
 	if (ret)
 		goto err_gate;
-	ret = lp_hooks_init();
+	ret = lpatch_hooks_init();
 	if (ret)
 		goto err_hooks;
-	ret = lp_netlink_init();
+	ret = lpatch_netlink_init();
 	if (ret)
 		goto err_netlink;
 	return 0;
 
 err_netlink:
-	lp_hooks_exit();
+	lpatch_hooks_exit();
 err_hooks:
-	lp_gate_exit();
+	lpatch_gate_exit();
 err_gate:
-	lp_signature_exit();
+	lpatch_signature_exit();
 	return ret;
 }
 
 static void __exit lp_exit(void)
 {
 	/* No request comes in any more, and those under way are done. */
-	lp_netlink_exit();
-	lp_hooks_exit();
-	lp_history_forget();
+	lpatch_netlink_exit();
+	lpatch_hooks_exit();
+	lpatch_history_forget();
 	/*
 	 * Every record, every queued gate, every boot entry and every work of one held the module, so
 	 * there is none. A thread may still be in the last instructions of such a work, behind its
-	 * module_put(); lp_gate_exit() waits until it has left them.
+	 * module_put(); lpatch_gate_exit() waits until it has left them.
 	 */
-	lp_gate_exit();
-	lp_signature_exit();
+	lpatch_gate_exit();
+	lpatch_signature_exit();
 }
 
 /* Built in, behind the key types and the keyrings of the kernel that signature.c refers to. */

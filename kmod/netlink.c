@@ -36,12 +36,12 @@
 /* The longest time that a client may have the kernel try. */
 #define LP_TIMEOUT_MAX (3600ULL * NSEC_PER_SEC)
 
-bool lp_permitted(struct sk_buff *skb)
+bool lpatch_permitted(struct sk_buff *skb)
 {
 	return netlink_capable(skb, CAP_SYS_ADMIN) && netlink_capable(skb, CAP_SYS_PTRACE);
 }
 
-int lp_not_permitted(struct netlink_ext_ack *extack)
+int lpatch_not_permitted(struct netlink_ext_ack *extack)
 {
 	NL_SET_ERR_MSG(extack,
 		       "lpatch needs CAP_SYS_ADMIN and CAP_SYS_PTRACE in the initial user namespace");
@@ -56,9 +56,9 @@ static int lp_pre_doit(const struct lp_genl_doit_ops *ops, struct sk_buff *skb,
 {
 	if (!READ_ONCE(lp_serving))
 		return -EAGAIN;
-	if (lp_permitted(skb))
+	if (lpatch_permitted(skb))
 		return 0;
-	return lp_not_permitted(info->extack);
+	return lpatch_not_permitted(info->extack);
 }
 
 static struct sk_buff *lp_reply_new(struct genl_info *info, u8 cmd, void **head)
@@ -67,7 +67,7 @@ static struct sk_buff *lp_reply_new(struct genl_info *info, u8 cmd, void **head)
 
 	if (!skb)
 		return NULL;
-	*head = genlmsg_put_reply(skb, info, &lp_family, 0, cmd);
+	*head = genlmsg_put_reply(skb, info, &lpatch_family, 0, cmd);
 	if (*head)
 		return skb;
 	nlmsg_free(skb);
@@ -93,12 +93,12 @@ int lpatch_nl_info_get_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!skb)
 		return -ENOMEM;
 	ret = nla_put_string(skb, LPATCH_A_INFO_VERSION, LPATCH_VERSION)		?:
-		      nla_put_string(skb, LPATCH_A_INFO_TASK_WORK, lp_task_work_source) ?:
-		      nla_put_u32(skb, LPATCH_A_INFO_PATCHES, lp_patch_count())		?:
-		      nla_put_u32(skb, LPATCH_A_INFO_TARGETS, lp_target_count())	?:
-		      nla_put_u32(skb, LPATCH_A_INFO_GATES, lp_gates_queued())		?:
-		      nla_put_u32(skb, LPATCH_A_INFO_KEYRING, lp_signature_keyring())	?:
-		      (lp_sign_required() ? nla_put_flag(skb, LPATCH_A_INFO_SIGNATURE_REQUIRED) : 0);
+		      nla_put_string(skb, LPATCH_A_INFO_TASK_WORK, lpatch_task_work_source) ?:
+		      nla_put_u32(skb, LPATCH_A_INFO_PATCHES, lpatch_patch_count())		?:
+		      nla_put_u32(skb, LPATCH_A_INFO_TARGETS, lpatch_target_count())	?:
+		      nla_put_u32(skb, LPATCH_A_INFO_GATES, lpatch_gates_queued())		?:
+		      nla_put_u32(skb, LPATCH_A_INFO_KEYRING, lpatch_signature_keyring())	?:
+		      (lpatch_sign_required() ? nla_put_flag(skb, LPATCH_A_INFO_SIGNATURE_REQUIRED) : 0);
 	return lp_reply_send(skb, head, info, ret);
 }
 
@@ -126,9 +126,9 @@ static int lp_new_patch(struct genl_info *info, u32 *id)
 				    "the patch is not a regular file");
 		return -EINVAL;
 	}
-	patch = lp_patch_new(info->snd_portid, nla_data(attrs[LPATCH_A_PATCH_NAME]),
-			     nla_data(attrs[LPATCH_A_PATCH_HASH]), file,
-			     pin ? nla_get_u64(pin) : 0, id);
+	patch = lpatch_patch_new(info->snd_portid, nla_data(attrs[LPATCH_A_PATCH_NAME]),
+				 nla_data(attrs[LPATCH_A_PATCH_HASH]), file,
+				 pin ? nla_get_u64(pin) : 0, id);
 	if (patch == ERR_PTR(-ETXTBSY))
 		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_PATCH_FD],
 				    "the patch file is open for writing");
@@ -142,7 +142,7 @@ static int lp_put_patch_new(struct sk_buff *skb, struct genl_info *info)
 	u32 id = 0;
 	int ret;
 
-	patch = lp_patch_hold(info->snd_portid, nla_data(info->attrs[LPATCH_A_PATCH_HASH]));
+	patch = lpatch_patch_hold(info->snd_portid, nla_data(info->attrs[LPATCH_A_PATCH_HASH]));
 	if (IS_ERR(patch))
 		return PTR_ERR(patch);
 	if (patch)
@@ -170,7 +170,7 @@ int lpatch_nl_patch_new_doit(struct sk_buff *skb, struct genl_info *info)
 static struct lp_patch *lp_patch_of(struct genl_info *info)
 {
 	struct nlattr *id = info->attrs[LPATCH_A_PATCH_ID];
-	struct lp_patch *patch = id ? lp_patch_by_id(info->snd_portid, nla_get_u32(id)) : NULL;
+	struct lp_patch *patch = id ? lpatch_patch_by_id(info->snd_portid, nla_get_u32(id)) : NULL;
 
 	if (patch)
 		return patch;
@@ -185,9 +185,9 @@ int lpatch_nl_patch_add_doit(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(patch))
 		return PTR_ERR(patch);
-	ret = lp_patch_add(patch, genlmsg_data(info->genlhdr), genlmsg_len(info->genlhdr),
-			   info->extack);
-	lp_patch_put(patch);
+	ret = lpatch_patch_add(patch, genlmsg_data(info->genlhdr), genlmsg_len(info->genlhdr),
+			       info->extack);
+	lpatch_patch_put(patch);
 	return ret;
 }
 
@@ -198,8 +198,8 @@ int lpatch_nl_patch_seal_doit(struct sk_buff *skb, struct genl_info *info)
 
 	if (IS_ERR(patch))
 		return PTR_ERR(patch);
-	ret = lp_patch_seal(patch, info->extack);
-	lp_patch_put(patch);
+	ret = lpatch_patch_seal(patch, info->extack);
+	lpatch_patch_put(patch);
 	return ret;
 }
 
@@ -212,17 +212,17 @@ static void lp_refuse_target(struct lp_outcome *out, u32 refusal, u32 pid)
 {
 	switch (refusal) {
 	case LPATCH_REFUSAL_TARGET_KERNEL:
-		lp_refuse(out, refusal, "process %u is a kernel thread and has no memory to patch",
-			  pid);
+		lpatch_refuse(out, refusal, "process %u is a kernel thread and has no memory to patch",
+			      pid);
 		break;
 	case LPATCH_REFUSAL_TARGET_CHANGED:
-		lp_refuse(out, refusal, "pid %u belongs to another process by now", pid);
+		lpatch_refuse(out, refusal, "pid %u belongs to another process by now", pid);
 		break;
 	case LPATCH_REFUSAL_NO_MEMORY:
-		lp_refuse(out, refusal, "there is no memory for the record of process %u", pid);
+		lpatch_refuse(out, refusal, "there is no memory for the record of process %u", pid);
 		break;
 	default:
-		lp_refuse(out, refusal, "there is no process %u", pid);
+		lpatch_refuse(out, refusal, "there is no process %u", pid);
 	}
 }
 
@@ -232,13 +232,13 @@ static int lp_op_on(struct lp_op *op)
 	struct lp_target *target;
 	u32 refusal;
 
-	refusal = lp_target_open(op->request->pid, op->request->start_time, &target);
+	refusal = lpatch_target_open(op->request->pid, op->request->start_time, &target);
 	if (refusal) {
 		lp_refuse_target(&op->outcome, refusal, op->request->pid);
 		return 0;
 	}
 	op->target = target;
-	return lp_op_run(op);
+	return lpatch_op_run(op);
 }
 
 /* The answer is allocated first: an operation that was done must not be told of as an error. */
@@ -253,8 +253,8 @@ static int lp_op_answer(struct lp_op *op, struct genl_info *info, u8 cmd)
 		return -ENOMEM;
 	ret = lp_op_on(op);
 	if (!ret) {
-		lp_event(op);
-		ret = lp_report_op(skb, op, LP_CLIENT);
+		lpatch_event(op);
+		ret = lpatch_report_op(skb, op, LP_CLIENT);
 	}
 	return lp_reply_send(skb, head, info, ret);
 }
@@ -281,15 +281,15 @@ static struct lp_request lp_request_of(const struct genl_info *info, enum lp_ver
 static int lp_op_with(const struct lp_request *request, struct lp_patch *patch,
 		      struct genl_info *info, u8 cmd)
 {
-	struct lp_op *op = lp_op_alloc(request, patch);
+	struct lp_op *op = lpatch_op_alloc(request, patch);
 	int ret;
 
 	if (!op)
 		return -ENOMEM;
 	ret = lp_op_answer(op, info, cmd);
 	if (op->target)
-		lp_target_close(op->target);
-	lp_op_free(op);
+		lpatch_target_close(op->target);
+	lpatch_op_free(op);
 	return ret;
 }
 
@@ -311,14 +311,14 @@ static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 				    "only an apply can be a dry run, or replace other patches");
 		return -EINVAL;
 	}
-	patch = lp_patch_by_hash(nla_data(attrs[LPATCH_A_OP_HASH]));
+	patch = lpatch_patch_by_hash(nla_data(attrs[LPATCH_A_OP_HASH]));
 	if (!patch) {
 		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_OP_HASH],
 				    "no sealed patch has that hash, transfer it first");
 		return -ENOENT;
 	}
 	ret = lp_op_with(&request, patch, info, cmd);
-	lp_patch_put(patch);
+	lpatch_patch_put(patch);
 	return ret;
 }
 
@@ -350,7 +350,7 @@ int lpatch_nl_gates_drain_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!skb)
 		return -ENOMEM;
 	return lp_reply_send(skb, head, info,
-			     nla_put_u32(skb, LPATCH_A_GATE_WOKEN, lp_gates_drain()));
+			     nla_put_u32(skb, LPATCH_A_GATE_WOKEN, lpatch_gates_drain()));
 }
 
 int lpatch_nl_recount_doit(struct sk_buff *skb, struct genl_info *info)
@@ -369,22 +369,22 @@ int lpatch_nl_boot_add_doit(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "a boot entry needs the hash of a patch");
 		return -EINVAL;
 	}
-	patch = lp_patch_by_hash(nla_data(attrs[LPATCH_A_BOOT_HASH]));
+	patch = lpatch_patch_by_hash(nla_data(attrs[LPATCH_A_BOOT_HASH]));
 	if (!patch) {
 		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_BOOT_HASH],
 				    "no sealed patch has that hash, transfer it first");
 		return -ENOENT;
 	}
 	flags = attrs[LPATCH_A_BOOT_FLAGS] ? nla_get_u32(attrs[LPATCH_A_BOOT_FLAGS]) : 0;
-	if (lp_sign_permits(patch)) {
-		ret = lp_boot_add(patch, flags, info->extack);
+	if (lpatch_sign_permits(patch)) {
+		ret = lpatch_boot_add(patch, flags, info->extack);
 	} else {
 		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_BOOT_HASH],
 				    "the patch has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)");
 		ret = -EKEYREJECTED;
-		lp_audit_refusal("boot-add", patch, ret);
+		lpatch_audit_refusal("boot-add", patch, ret);
 	}
-	lp_patch_put(patch);
+	lpatch_patch_put(patch);
 	return ret;
 }
 
@@ -396,7 +396,7 @@ int lpatch_nl_boot_remove_doit(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack, "a boot entry is named by the hash of its patch");
 		return -EINVAL;
 	}
-	ret = lp_boot_remove(nla_data(info->attrs[LPATCH_A_BOOT_HASH]));
+	ret = lpatch_boot_remove(nla_data(info->attrs[LPATCH_A_BOOT_HASH]));
 	if (ret)
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[LPATCH_A_BOOT_HASH],
 				    "there is no boot entry of that hash");
@@ -409,7 +409,7 @@ static int lp_netlink_notify(struct notifier_block *nb, unsigned long event, voi
 
 	if (event == NETLINK_URELEASE && notify->protocol == NETLINK_GENERIC &&
 	    net_eq(notify->net, &init_net))
-		lp_patch_release_client(notify->portid);
+		lpatch_patch_release_client(notify->portid);
 	return NOTIFY_DONE;
 }
 
@@ -417,7 +417,7 @@ static struct notifier_block lp_netlink_notifier = {
 	.notifier_call = lp_netlink_notify,
 };
 
-struct genl_family lp_family __ro_after_init = {
+struct genl_family lpatch_family __ro_after_init = {
 	.name = LPATCH_FAMILY_NAME,
 	.version = LPATCH_FAMILY_VERSION,
 	.module = THIS_MODULE,
@@ -444,17 +444,17 @@ static int __init lp_register(void)
 	int ret, tries;
 
 	for (tries = 0; tries < LP_EVICT_TRIES; tries++) {
-		ret = genl_register_family(&lp_family);
-		if (ret || !genl_has_listeners(&lp_family, &init_net, LPATCH_NLGRP_EVENTS))
+		ret = genl_register_family(&lpatch_family);
+		if (ret || !genl_has_listeners(&lpatch_family, &init_net, LPATCH_NLGRP_EVENTS))
 			return ret;
-		genl_unregister_family(&lp_family);
+		genl_unregister_family(&lpatch_family);
 	}
 	pr_warn("lpatch: somebody joins multicast groups of generic netlink over and over before they exist; there are no events until that process is ended and lpatch is loaded again\n");
-	lp_family.n_mcgrps = 0;
-	return genl_register_family(&lp_family);
+	lpatch_family.n_mcgrps = 0;
+	return genl_register_family(&lpatch_family);
 }
 
-int __init lp_netlink_init(void)
+int __init lpatch_netlink_init(void)
 {
 	int ret;
 
@@ -468,8 +468,8 @@ int __init lp_netlink_init(void)
 	return ret;
 }
 
-void lp_netlink_exit(void)
+void lpatch_netlink_exit(void)
 {
-	genl_unregister_family(&lp_family);
+	genl_unregister_family(&lpatch_family);
 	netlink_unregister_notifier(&lp_netlink_notifier);
 }

@@ -8,12 +8,12 @@ struct genl_family;
 struct netlink_ext_ack;
 struct sk_buff;
 
-extern struct genl_family lp_family;
+extern struct genl_family lpatch_family;
 
 /* May the sender of a message use lpatch? */
-bool lp_permitted(struct sk_buff *skb);
-int lp_not_permitted(struct netlink_ext_ack *extack);
-int lp_netlink_init(void);
-void lp_netlink_exit(void);
+bool lpatch_permitted(struct sk_buff *skb);
+int lpatch_not_permitted(struct netlink_ext_ack *extack);
+int lpatch_netlink_init(void);
+void lpatch_netlink_exit(void);
 
 #endif

@@ -11,51 +11,51 @@
 #include "target.h"
 
 /**
- * lp_op_alloc() - make an operation, which has no target yet
+ * lpatch_op_alloc() - make an operation, which has no target yet
  * @request: what it is to do; outlives it
  * @patch: with which; the operation gets a reference of its own
  *
  * Return: it, or NULL without memory.
  */
-struct lp_op *lp_op_alloc(const struct lp_request *request, struct lp_patch *patch)
+struct lp_op *lpatch_op_alloc(const struct lp_request *request, struct lp_patch *patch)
 {
 	struct lp_op *op = kzalloc(sizeof(*op), GFP_KERNEL_ACCOUNT);
 
 	if (!op)
 		return NULL;
 	op->request = request;
-	op->change = lp_next_id();
-	lp_patch_get(patch);
+	op->change = lpatch_next_id();
+	lpatch_patch_get(patch);
 	op->patch = patch;
 	return op;
 }
 
-void lp_op_free(struct lp_op *op)
+void lpatch_op_free(struct lp_op *op)
 {
 	struct lp_outcome *out = &op->outcome;
 
 	while (out->nr_replaced--) {
-		lp_patch_put(out->replaced[out->nr_replaced]->patch);
+		lpatch_patch_put(out->replaced[out->nr_replaced]->patch);
 		kfree(out->replaced[out->nr_replaced]);
 	}
 	kvfree(out->replaced);
-	lp_patch_put(op->patch);
+	lpatch_patch_put(op->patch);
 	kfree(op);
 }
 
-unsigned long lp_op_site_addr(const struct lp_op *op, const struct lp_site *site)
+unsigned long lpatch_op_site_addr(const struct lp_op *op, const struct lp_site *site)
 {
 	return op->bases[site->image] + site->vaddr;
 }
 
 /* Is it to be called off: was the client killed, or the process that does it to itself? */
-bool lp_op_is_canceled(const struct lp_op *op)
+bool lpatch_op_is_canceled(const struct lp_op *op)
 {
 	return op->canceled ? completion_done(op->canceled) : fatal_signal_pending(current);
 }
 
 /* Sleeps for @time jiffies, or until the operation is called off. Return: whether it is. */
-bool lp_op_pause(const struct lp_op *op, unsigned long time)
+bool lpatch_op_pause(const struct lp_op *op, unsigned long time)
 {
 	if (op->canceled)
 		return wait_for_completion_timeout(op->canceled, time);
@@ -64,31 +64,31 @@ bool lp_op_pause(const struct lp_op *op, unsigned long time)
 }
 
 /**
- * lp_op_wait_begin() - from here on the client can end what the operation waits for
+ * lpatch_op_wait_begin() - from here on the client can end what the operation waits for
  * @op: in the thread that does it
  *
- * Followed by lp_op_wait_end() in any case. What waits between the two, for pages or locks that may
+ * Followed by lpatch_op_wait_end() in any case. What waits between the two, for pages or locks that may
  * never come, must give up at a SIGKILL; userspace cannot send a kthread one.
  *
  * Return: false if the client is gone, and nothing is to be waited for.
  */
-bool lp_op_wait_begin(const struct lp_op *op)
+bool lpatch_op_wait_begin(const struct lp_op *op)
 {
 	if (op->canceled)
 		allow_kernel_signal(SIGKILL);
 	/* After that: lp_op_wait() in run.c completes it, and then sends the signal. */
-	return !lp_op_is_canceled(op);
+	return !lpatch_op_is_canceled(op);
 }
 
 /* Also forgets a signal that came to a kthread. */
-void lp_op_wait_end(const struct lp_op *op)
+void lpatch_op_wait_end(const struct lp_op *op)
 {
 	if (op->canceled)
 		disallow_signal(SIGKILL);
 }
 
 /**
- * lp_op_lock_memory() - take the target's mmap_lock for read
+ * lpatch_op_lock_memory() - take the target's mmap_lock for read
  * @op: in its own thread
  * @out: gets a refusal
  *
@@ -96,17 +96,17 @@ void lp_op_wait_end(const struct lp_op *op)
  *
  * Return: 0, or a refusal, also if the client went away before.
  */
-int lp_op_lock_memory(const struct lp_op *op, struct lp_outcome *out)
+int lpatch_op_lock_memory(const struct lp_op *op, struct lp_outcome *out)
 {
-	bool wanted = lp_op_wait_begin(op), locked;
+	bool wanted = lpatch_op_wait_begin(op), locked;
 
 	locked = wanted && !mmap_read_lock_killable(op->target->mm);
-	lp_op_wait_end(op);
+	lpatch_op_wait_end(op);
 	if (locked)
 		return 0;
-	if (lp_op_is_canceled(op))
-		return lp_refuse_canceled(out);
-	return lp_refuse(out, LPATCH_REFUSAL_SITE_UNREADABLE,
-			 "somebody holds the lock of the address space of %s[%u]", op->target->comm,
-			 op->request->pid);
+	if (lpatch_op_is_canceled(op))
+		return lpatch_refuse_canceled(out);
+	return lpatch_refuse(out, LPATCH_REFUSAL_SITE_UNREADABLE,
+			     "somebody holds the lock of the address space of %s[%u]", op->target->comm,
+			     op->request->pid);
 }

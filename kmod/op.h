@@ -23,7 +23,7 @@ struct lp_target;
  * @base: where the patch is mapped, or 0
  * @bases: of the images, what has to be added to a link-time address
  * @live: what was found in the target before the operation, if there is a record
- * @change: names it in the records that it changed; lp_next_id()
+ * @change: names it in the records that it changed; lpatch_next_id()
  * @canceled: completed when the client is being killed; NULL if a thread of the target does the operation
  * @outcome: what became of it
  */
@@ -40,14 +40,14 @@ struct lp_op {
 	struct lp_outcome outcome;
 };
 
-struct lp_op *lp_op_alloc(const struct lp_request *request, struct lp_patch *patch);
-void lp_op_free(struct lp_op *op);
+struct lp_op *lpatch_op_alloc(const struct lp_request *request, struct lp_patch *patch);
+void lpatch_op_free(struct lp_op *op);
 /* Where the first byte of a site is in the target. */
-unsigned long lp_op_site_addr(const struct lp_op *op, const struct lp_site *site);
-bool lp_op_is_canceled(const struct lp_op *op);
-bool lp_op_pause(const struct lp_op *op, unsigned long time);
-bool lp_op_wait_begin(const struct lp_op *op);
-void lp_op_wait_end(const struct lp_op *op);
-int lp_op_lock_memory(const struct lp_op *op, struct lp_outcome *out);
+unsigned long lpatch_op_site_addr(const struct lp_op *op, const struct lp_site *site);
+bool lpatch_op_is_canceled(const struct lp_op *op);
+bool lpatch_op_pause(const struct lp_op *op, unsigned long time);
+bool lpatch_op_wait_begin(const struct lp_op *op);
+void lpatch_op_wait_end(const struct lp_op *op);
+int lpatch_op_lock_memory(const struct lp_op *op, struct lp_outcome *out);
 
 #endif

@@ -38,13 +38,13 @@ static const int lp_errnos[] = {
 };
 
 /* The positive errno of a refusal. */
-int lp_refusal_errno(u32 refusal)
+int lpatch_refusal_errno(u32 refusal)
 {
 	return lp_errnos[refusal];
 }
 
 /* Notes why an operation is refused, in a sentence. Returns the negative errno. */
-int lp_refuse(struct lp_outcome *out, u32 refusal, const char *fmt, ...)
+int lpatch_refuse(struct lp_outcome *out, u32 refusal, const char *fmt, ...)
 {
 	va_list args;
 
@@ -55,13 +55,13 @@ int lp_refuse(struct lp_outcome *out, u32 refusal, const char *fmt, ...)
 	return -lp_errnos[refusal];
 }
 
-int lp_refuse_canceled(struct lp_outcome *out)
+int lpatch_refuse_canceled(struct lp_outcome *out)
 {
-	return lp_refuse(out, LPATCH_REFUSAL_CANCELED, "the client went away");
+	return lpatch_refuse(out, LPATCH_REFUSAL_CANCELED, "the client went away");
 }
 
 /* Forgets a refusal: there is another attempt. */
-void lp_refusal_clear(struct lp_outcome *out)
+void lpatch_refusal_clear(struct lp_outcome *out)
 {
 	out->refusal = LPATCH_REFUSAL_NONE;
 	out->message[0] = '\0';

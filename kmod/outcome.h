@@ -73,9 +73,9 @@ struct lp_outcome {
 	u32 nr_replaced;
 };
 
-__printf(3, 4) int lp_refuse(struct lp_outcome *out, u32 refusal, const char *fmt, ...);
-int lp_refuse_canceled(struct lp_outcome *out);
-void lp_refusal_clear(struct lp_outcome *out);
-int lp_refusal_errno(u32 refusal);
+__printf(3, 4) int lpatch_refuse(struct lp_outcome *out, u32 refusal, const char *fmt, ...);
+int lpatch_refuse_canceled(struct lp_outcome *out);
+void lpatch_refusal_clear(struct lp_outcome *out);
+int lpatch_refusal_errno(u32 refusal);
 
 #endif

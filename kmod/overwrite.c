@@ -52,7 +52,7 @@
  * @places: what is overwritten; none by an unload or a recount
  * @scan: the search for code that goes out of use
  * @freeze: the threads of one attempt, and its window
- * @partial: only a part of the patch is mapped: lp_live_is_partial()
+ * @partial: only a part of the patch is mapped: lpatch_live_is_partial()
  */
 struct lp_stop {
 	struct lp_places places;
@@ -81,8 +81,8 @@ static struct lp_stop *lp_stop_alloc(const struct lp_op *op, struct lp_outcome *
 	if (stop && stop->scan.buf)
 		return stop;
 	lp_stop_free(stop);
-	lp_refuse(out, LPATCH_REFUSAL_NO_MEMORY, "there is no memory for the tables of patch %s",
-		  op->patch->name);
+	lpatch_refuse(out, LPATCH_REFUSAL_NO_MEMORY, "there is no memory for the tables of patch %s",
+		      op->patch->name);
 	return NULL;
 }
 
@@ -99,35 +99,35 @@ static int lp_refuse_busy(const struct lp_scan *scan, struct lp_outcome *out)
 	out->function[0] = '\0';
 	switch (scan->how) {
 	case LP_BUSY_SIGNAL_STACK:
-		return lp_refuse(out, LPATCH_REFUSAL_THREAD_SIGNAL_STACK,
-				 "thread %d (%s) is on its alternate signal stack, and what it left cannot be seen",
-				 scan->tid, scan->comm);
+		return lpatch_refuse(out, LPATCH_REFUSAL_THREAD_SIGNAL_STACK,
+				     "thread %d (%s) is on its alternate signal stack, and what it left cannot be seen",
+				     scan->tid, scan->comm);
 	case LP_BUSY_RUNNING:
-		return lp_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,
-				 "thread %d (%s) stayed inside a system call on a CPU for too long",
-				 scan->tid, scan->comm);
+		return lpatch_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,
+				     "thread %d (%s) stayed inside a system call on a CPU for too long",
+				     scan->tid, scan->comm);
 	case LP_BUSY_UNREADABLE:
-		return lp_refuse(out, LPATCH_REFUSAL_STACK_UNREADABLE,
-				 "the stack of thread %d (%s) cannot be read", scan->tid,
-				 scan->comm);
+		return lpatch_refuse(out, LPATCH_REFUSAL_STACK_UNREADABLE,
+				     "the stack of thread %d (%s) cannot be read", scan->tid,
+				     scan->comm);
 	default:
 		if (scan->span->is_patch)
-			return lp_refuse(out, LPATCH_REFUSAL_THREAD_ACTIVE,
-					 "thread %d (%s) %s patch %s", scan->tid, scan->comm,
-					 how[scan->how], scan->span->name);
+			return lpatch_refuse(out, LPATCH_REFUSAL_THREAD_ACTIVE,
+					     "thread %d (%s) %s patch %s", scan->tid, scan->comm,
+					     how[scan->how], scan->span->name);
 		strscpy(out->function, scan->span->name, sizeof(out->function));
-		return lp_refuse(out, LPATCH_REFUSAL_THREAD_ACTIVE, "thread %d (%s) %s %s",
-				 scan->tid, scan->comm, how[scan->how], scan->span->name);
+		return lpatch_refuse(out, LPATCH_REFUSAL_THREAD_ACTIVE, "thread %d (%s) %s %s",
+				     scan->tid, scan->comm, how[scan->how], scan->span->name);
 	}
 }
 
 static int lp_refuse_deadline(const struct lp_op *op, const struct lp_freeze *f,
 			      struct lp_outcome *out)
 {
-	return lp_refuse(out, LPATCH_REFUSAL_DEADLINE,
-			 "stopping the %u threads of %s[%u] would take longer than the limit of %llu us",
-			 lp_freeze_nr(f), op->target->comm, op->request->pid,
-			 op->request->max_stop / NSEC_PER_USEC);
+	return lpatch_refuse(out, LPATCH_REFUSAL_DEADLINE,
+			     "stopping the %u threads of %s[%u] would take longer than the limit of %llu us",
+			     lpatch_freeze_nr(f), op->target->comm, op->request->pid,
+			     op->request->max_stop / NSEC_PER_USEC);
 }
 
 /* Where the word is that forbids this operation, an unload, or NULL. */
@@ -150,38 +150,38 @@ static int lp_pin_check(const struct lp_op *op, bool partial, struct lp_outcome 
 	if (!pin || partial)
 		return 0;
 	if (copy_from_user_nofault(&word, pin, sizeof(word)))
-		return lp_refuse(out, LPATCH_REFUSAL_PINNED,
-				 "the data of patch %s in %s[%u] cannot be read, so whether the program holds pointers into it is not known",
-				 op->patch->name, op->target->comm, op->request->pid);
+		return lpatch_refuse(out, LPATCH_REFUSAL_PINNED,
+				     "the data of patch %s in %s[%u] cannot be read, so whether the program holds pointers into it is not known",
+				     op->patch->name, op->target->comm, op->request->pid);
 	if (word)
-		return lp_refuse(out, LPATCH_REFUSAL_PINNED,
-				 "patch %s has registered its unwind tables in %s[%u] and stays mapped until the process ends",
-				 op->patch->name, op->target->comm, op->request->pid);
+		return lpatch_refuse(out, LPATCH_REFUSAL_PINNED,
+				     "patch %s has registered its unwind tables in %s[%u] and stays mapped until the process ends",
+				     op->patch->name, op->target->comm, op->request->pid);
 	return 0;
 }
 
 /* Return: as lp_window(). */
 static int lp_window_check(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
-	int ret = lp_threads_check(&stop->scan, &stop->freeze);
+	int ret = lpatch_threads_check(&stop->scan, &stop->freeze);
 
-	if (ret && lp_freeze_expired(&stop->freeze))
+	if (ret && lpatch_freeze_expired(&stop->freeze))
 		return lp_refuse_deadline(op, &stop->freeze, out);
 	if (ret == -EBUSY)
 		return lp_refuse_busy(&stop->scan, out);
-	return ret ?: lp_places_check(&stop->places, op, out, true) ?:
+	return ret ?: lpatch_places_check(&stop->places, op, out, true) ?:
 		      lp_pin_check(op, stop->partial, out);
 }
 
 /* Return: 0, or a refusal, and nothing may be written. */
 static int lp_decide(const struct lp_op *op, struct lp_freeze *f, struct lp_outcome *out)
 {
-	int ret = lp_freeze_commit(f);
+	int ret = lpatch_freeze_commit(f);
 
 	if (ret == -ENOTRECOVERABLE)
-		return lp_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,
-				 "a thread of %s[%u] could have run in the window: this is an error of lpatch, please report what the kernel's log says",
-				 op->target->comm, op->request->pid);
+		return lpatch_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,
+				     "a thread of %s[%u] could have run in the window: this is an error of lpatch, please report what the kernel's log says",
+				     op->target->comm, op->request->pid);
 	return ret ? lp_refuse_deadline(op, f, out) : 0;
 }
 
@@ -195,11 +195,11 @@ static int lp_window(const struct lp_op *op, struct lp_stop *stop, struct lp_out
 	int ret;
 
 	out->attempts++;
-	ret = lp_freeze_begin(f, op->request->max_stop);
+	ret = lpatch_freeze_begin(f, op->request->max_stop);
 	if (ret)
 		goto out;
 	ret = lp_window_check(op, stop, out);
-	lp_freeze_lap(f, &f->times.check);
+	lpatch_freeze_lap(f, &f->times.check);
 	trace_checks(f, ret);
 	if (ret)
 		goto out;
@@ -207,32 +207,32 @@ static int lp_window(const struct lp_op *op, struct lp_stop *stop, struct lp_out
 		WRITE_ONCE(op->patch->let_pass, true);
 	ret = lp_decide(op, f, out);
 	if (!ret && lp_request_writes(op->request)) {
-		lp_places_write(&stop->places);
-		lp_places_note(&stop->places, op);
+		lpatch_places_write(&stop->places);
+		lpatch_places_note(&stop->places, op);
 	}
-	lp_freeze_lap(f, &f->times.write);
+	lpatch_freeze_lap(f, &f->times.write);
 	if (!ret && lp_request_writes(op->request))
 		trace_write(f, stop->places.nr);
 	if (!ret)
 		out->active = stop->scan.active;
 out:
-	lp_freeze_end(f, !ret && lp_request_writes(op->request));
+	lpatch_freeze_end(f, !ret && lp_request_writes(op->request));
 	return ret;
 }
 
 /* Return: as lp_window(). mmap_lock held. */
 static int lp_locked_prepare(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
-	int ret = lp_places_verify(&stop->places, op, out);
+	int ret = lpatch_places_verify(&stop->places, op, out);
 
 	if (op->record)
-		stop->partial = lp_live_is_partial(op->target->mm, op->record);
+		stop->partial = lpatch_live_is_partial(op->target->mm, op->record);
 	if (!ret && lp_request_writes(op->request))
-		ret = lp_places_pin(&stop->places, op, out);
+		ret = lpatch_places_pin(&stop->places, op, out);
 	if (!ret)
-		ret = lp_places_check(&stop->places, op, out, false);
+		ret = lpatch_places_check(&stop->places, op, out, false);
 	if (!ret)
-		lp_freeze_stage(&stop->freeze);
+		lpatch_freeze_stage(&stop->freeze);
 	return ret;
 }
 
@@ -242,7 +242,7 @@ static int lp_locked_window(const struct lp_op *op, struct lp_stop *stop, struct
 	u64 locked;
 	int ret;
 
-	ret = lp_op_lock_memory(op, out);
+	ret = lpatch_op_lock_memory(op, out);
 	if (ret)
 		return ret;
 	locked = ktime_get_ns();
@@ -254,7 +254,7 @@ static int lp_locked_window(const struct lp_op *op, struct lp_stop *stop, struct
 	/* Not mmap_read_unlock(): its tracepoint takes a lock that sleeps on PREEMPT_RT. */
 	up_read(&op->target->mm->mmap_lock);
 	preempt_enable();
-	lp_places_unpin(&stop->places);
+	lpatch_places_unpin(&stop->places);
 	return ret;
 }
 
@@ -264,14 +264,14 @@ static int lp_locked_window(const struct lp_op *op, struct lp_stop *stop, struct
  */
 static void lp_prepare_memory(const struct lp_op *op, struct lp_stop *stop, u64 until)
 {
-	if (lp_op_wait_begin(op))
-		lp_threads_prescan(&stop->scan, &stop->freeze, until);
-	lp_op_wait_end(op);
-	if (lp_op_wait_begin(op)) {
-		lp_places_fault_in(&stop->places, op->target->mm, lp_request_writes(op->request));
+	if (lpatch_op_wait_begin(op))
+		lpatch_threads_prescan(&stop->scan, &stop->freeze, until);
+	lpatch_op_wait_end(op);
+	if (lpatch_op_wait_begin(op)) {
+		lpatch_places_fault_in(&stop->places, op->target->mm, lp_request_writes(op->request));
 		fault_in_readable(lp_pin(op), lp_pin(op) ? sizeof(u64) : 0);
 	}
-	lp_op_wait_end(op);
+	lpatch_op_wait_end(op);
 }
 
 /* @until: ktime ns when the operation's time is up. */
@@ -282,18 +282,18 @@ static int lp_attempt(const struct lp_op *op, struct lp_stop *stop, struct lp_ou
 
 	memset(f, 0, sizeof(*f));
 	f->pid = pid_nr(op->target->tgid);
-	ret = lp_freeze_prepare(f, op->target->mm);
+	ret = lpatch_freeze_prepare(f, op->target->mm);
 	if (ret == -ENOMEM)
-		ret = lp_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
-				"there is no memory for the gates of %s[%u]", op->target->comm,
-				op->request->pid);
+		ret = lpatch_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
+				    "there is no memory for the gates of %s[%u]", op->target->comm,
+				    op->request->pid);
 	if (!ret) {
 		lp_prepare_memory(op, stop, max(until, ktime_get_ns() + op->request->max_stop));
 		ret = lp_locked_window(op, stop, out);
 	}
-	out->threads = lp_freeze_nr(f) + !!f->self;
+	out->threads = lpatch_freeze_nr(f) + !!f->self;
 	out->times = f->times;
-	lp_freeze_finish(f);
+	lpatch_freeze_finish(f);
 	return ret;
 }
 
@@ -321,10 +321,10 @@ static int lp_fault_stack_in(const struct lp_op *op, const struct lp_scan *scan)
 {
 	int ret = -EFAULT;
 
-	if (lp_op_wait_begin(op) && scan->fault_start != scan->fault_end)
+	if (lpatch_op_wait_begin(op) && scan->fault_start != scan->fault_end)
 		ret = fault_in_readable((const char __user *)scan->fault_start,
 					scan->fault_end - scan->fault_start);
-	lp_op_wait_end(op);
+	lpatch_op_wait_end(op);
 	return ret;
 }
 
@@ -339,16 +339,16 @@ static bool lp_retry_promptly(const struct lp_op *op, struct lp_stop *stop, stru
 		if ((stop->places.missing || !lp_fault_stack_in(op, &stop->scan)) && (*prompt)--)
 			return true;
 		if (stop->places.missing)
-			lp_places_refuse_missing(&stop->places, op, out);
+			lpatch_places_refuse_missing(&stop->places, op, out);
 		else
 			lp_refuse_busy(&stop->scan, out);
 		return false;
 	}
 	if (ret == -EAGAIN) {
 		if (!(*prompt)--) {
-			lp_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,
-				  "%s[%u] creates threads faster than they can be stopped",
-				  op->target->comm, op->request->pid);
+			lpatch_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,
+				      "%s[%u] creates threads faster than they can be stopped",
+				      op->target->comm, op->request->pid);
 			return false;
 		}
 		return true;
@@ -367,7 +367,7 @@ static noinline int lp_attempts(const struct lp_op *op, struct lp_stop *stop, st
 	int ret;
 
 	for (;;) {
-		lp_refusal_clear(out);
+		lpatch_refusal_clear(out);
 		stop->places.missing = NULL;
 		ret = lp_attempt(op, stop, out, until);
 		if (!ret)
@@ -376,9 +376,9 @@ static noinline int lp_attempts(const struct lp_op *op, struct lp_stop *stop, st
 			continue;
 		if (!lp_may_pass(op, &stop->places, out, &deadlines) ||
 		    until < ktime_get_ns() + wait_ms * (u64)NSEC_PER_MSEC)
-			return -lp_refusal_errno(out->refusal);
-		if (lp_op_pause(op, msecs_to_jiffies(wait_ms)))
-			return lp_refuse_canceled(out);
+			return -lpatch_refusal_errno(out->refusal);
+		if (lpatch_op_pause(op, msecs_to_jiffies(wait_ms)))
+			return lpatch_refuse_canceled(out);
 		wait_ms = min_t(unsigned int, 2 * wait_ms, LP_RETRY_MAX_MS);
 		prompt = LP_PROMPT_RETRIES;
 	}
@@ -386,23 +386,23 @@ static noinline int lp_attempts(const struct lp_op *op, struct lp_stop *stop, st
 
 /*
  * Where everything is: where it was when the patch was loaded, for that is what its code refers to.
- * lp_places_verify() finds out under mmap_lock if it moved.
+ * lpatch_places_verify() finds out under mmap_lock if it moved.
  */
 static int lp_op_locate(struct lp_op *op)
 {
 	if (!op->record)
-		return lp_load_locate(op);
+		return lpatch_load_locate(op);
 	memcpy(op->bases, op->record->bases, sizeof(op->bases));
 	return 0;
 }
 
 static int lp_verify_now(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
-	int ret = lp_op_lock_memory(op, out);
+	int ret = lpatch_op_lock_memory(op, out);
 
 	if (ret)
 		return ret;
-	ret = lp_places_verify(places, op, out);
+	ret = lpatch_places_verify(places, op, out);
 	mmap_read_unlock(op->target->mm);
 	return ret;
 }
@@ -413,36 +413,36 @@ static int lp_verify_now(struct lp_places *places, const struct lp_op *op, struc
  */
 static int lp_stop(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
-	int ret = lp_spans_alloc(&stop->scan.spans, op, &stop->places, out);
+	int ret = lpatch_spans_alloc(&stop->scan.spans, op, &stop->places, out);
 
 	if (ret)
 		return ret;
-	lp_op_wait_begin(op);
-	lp_spans_fill(&stop->scan.spans, op, &stop->places);
-	lp_op_wait_end(op);
+	lpatch_op_wait_begin(op);
+	lpatch_spans_fill(&stop->scan.spans, op, &stop->places);
+	lpatch_op_wait_end(op);
 	return lp_attempts(op, stop, out);
 }
 
 /**
- * lp_quiesce() - see in a window that no thread is inside what must be unused
+ * lpatch_quiesce() - see in a window that no thread is inside what must be unused
  * @op: with base, an unload or a recount; gets who is in what may be used
  *
  * Return: 0, or a refusal with nothing changed.
  */
-int lp_quiesce(struct lp_op *op)
+int lpatch_quiesce(struct lp_op *op)
 {
 	struct lp_stop *stop = lp_stop_alloc(op, &op->outcome);
 	int ret;
 
 	if (!stop)
-		return -lp_refusal_errno(op->outcome.refusal);
+		return -lpatch_refusal_errno(op->outcome.refusal);
 	ret = lp_stop(op, stop, &op->outcome);
 	lp_stop_free(stop);
 	return ret;
 }
 
 /**
- * lp_overwrite() - write the new bytes of all sites, or with LP_RESTORE the old ones
+ * lpatch_overwrite() - write the new bytes of all sites, or with LP_RESTORE the old ones
  * @op: with base and, unless it is a dry run of something not loaded, record
  *
  * With LPATCH_OP_FLAGS_REPLACE the sites of all other patches that are applied are put back in the
@@ -450,17 +450,17 @@ int lp_quiesce(struct lp_op *op)
  *
  * Return: 0, or a refusal with nothing changed.
  */
-int lp_overwrite(struct lp_op *op)
+int lpatch_overwrite(struct lp_op *op)
 {
 	struct lp_outcome *out = &op->outcome;
 	struct lp_stop *stop = lp_stop_alloc(op, out);
 	int ret;
 
 	if (!stop)
-		return -lp_refusal_errno(out->refusal);
-	ret = lp_places_alloc(&stop->places, op, out);
+		return -lpatch_refusal_errno(out->refusal);
+	ret = lpatch_places_alloc(&stop->places, op, out);
 	ret = ret ?: lp_op_locate(op);
-	ret = ret ?: lp_places_fill(&stop->places, op, out);
+	ret = ret ?: lpatch_places_fill(&stop->places, op, out);
 	ret = ret ?: lp_verify_now(&stop->places, op, out);
 	ret = ret ?: lp_stop(op, stop, out);
 	lp_stop_free(stop);
@@ -468,25 +468,25 @@ int lp_overwrite(struct lp_op *op)
 }
 
 /**
- * lp_recount() - count again who is still in code from before, and note it in the record
+ * lpatch_recount() - count again who is still in code from before, and note it in the record
  * @op: with record
  *
  * Who left does not come back, so where there is nobody a target is not stopped to find nobody.
  *
  * Return: 0, or a refusal, after which the record says what it said.
  */
-int lp_recount(struct lp_op *op)
+int lpatch_recount(struct lp_op *op)
 {
 	int ret;
 
 	if (!op->record->active.threads)
 		return 0;
 	memcpy(op->bases, op->record->bases, sizeof(op->bases));
-	ret = lp_quiesce(op);
+	ret = lpatch_quiesce(op);
 	if (ret)
 		return ret;
-	mutex_lock(&lp_targets_lock);
+	mutex_lock(&lpatch_targets_lock);
 	op->record->active = op->outcome.active;
-	mutex_unlock(&lp_targets_lock);
+	mutex_unlock(&lpatch_targets_lock);
 	return 0;
 }

@@ -4,8 +4,8 @@
 
 struct lp_op;
 
-int lp_overwrite(struct lp_op *op);
-int lp_quiesce(struct lp_op *op);
-int lp_recount(struct lp_op *op);
+int lpatch_overwrite(struct lp_op *op);
+int lpatch_quiesce(struct lp_op *op);
+int lpatch_recount(struct lp_op *op);
 
 #endif

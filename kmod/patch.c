@@ -62,23 +62,23 @@ static void lp_patch_free(struct kref *ref)
 	mutex_unlock(&lp_patch_lock);
 }
 
-void lp_patch_get(struct lp_patch *patch)
+void lpatch_patch_get(struct lp_patch *patch)
 {
 	kref_get(&patch->ref);
 }
 
-void lp_patch_put(struct lp_patch *patch)
+void lpatch_patch_put(struct lp_patch *patch)
 {
 	kref_put_mutex(&patch->ref, lp_patch_free, &lp_patch_lock);
 }
 
-unsigned int lp_patch_count(void)
+unsigned int lpatch_patch_count(void)
 {
 	return READ_ONCE(lp_nr_sealed);
 }
 
 /* The sealed object of that hash with a reference, one that was verified if there is one, or NULL. */
-struct lp_patch *lp_patch_by_hash(const u8 *hash)
+struct lp_patch *lpatch_patch_by_hash(const u8 *hash)
 {
 	struct lp_patch *patch, *found = NULL;
 
@@ -87,9 +87,9 @@ struct lp_patch *lp_patch_by_hash(const u8 *hash)
 		if (!memcmp(patch->hash, hash, LPATCH_HASH_LEN) &&
 		    (!found || (patch->verified && !found->verified)))
 			found = patch;
-	/* Not zero: kref_put_mutex() in lp_patch_put() drops the last one under this lock. */
+	/* Not zero: kref_put_mutex() in lpatch_patch_put() drops the last one under this lock. */
 	if (found)
-		lp_patch_get(found);
+		lpatch_patch_get(found);
 	mutex_unlock(&lp_patch_lock);
 	return found;
 }
@@ -113,30 +113,30 @@ static u32 lp_hold_add(u32 portid, struct lp_patch *patch)
 }
 
 /**
- * lp_patch_hold() - let a client keep a sealed object that is here already
+ * lpatch_patch_hold() - let a client keep a sealed object that is here already
  * @portid: the client's socket
  * @hash: names the object
  *
  * Return: the object, kept by the hold; NULL if there is none that may be used; or an ERR_PTR.
  */
-struct lp_patch *lp_patch_hold(u32 portid, const u8 *hash)
+struct lp_patch *lpatch_patch_hold(u32 portid, const u8 *hash)
 {
-	struct lp_patch *patch = lp_patch_by_hash(hash);
+	struct lp_patch *patch = lpatch_patch_by_hash(hash);
 
 	/* It may have come before its key, or before signatures were required. */
-	if (patch && !lp_sign_permits(patch)) {
-		lp_patch_put(patch);
+	if (patch && !lpatch_sign_permits(patch)) {
+		lpatch_patch_put(patch);
 		return NULL;
 	}
 	if (patch && !lp_hold_add(portid, patch)) {
-		lp_patch_put(patch);
+		lpatch_patch_put(patch);
 		return ERR_PTR(-ENOMEM);
 	}
 	return patch;
 }
 
 /**
- * lp_patch_new() - begin a transfer
+ * lpatch_patch_new() - begin a transfer
  * @portid: the client's socket
  * @name: of the patch
  * @hash: LPATCH_HASH_LEN bytes
@@ -147,8 +147,8 @@ struct lp_patch *lp_patch_hold(u32 portid, const u8 *hash)
  * Return: the object, kept by the client's hold, or an ERR_PTR; -ETXTBSY if the file is open for
  * writing.
  */
-struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file,
-			      u64 pin, u32 *id)
+struct lp_patch *lpatch_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file,
+				  u64 pin, u32 *id)
 {
 	struct lp_patch *patch = kzalloc(sizeof(*patch), GFP_KERNEL);
 	int ret;
@@ -173,14 +173,14 @@ struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, stru
 	patch->pin = pin;
 	*id = lp_hold_add(portid, patch);
 	if (!*id) {
-		lp_patch_put(patch);
+		lpatch_patch_put(patch);
 		return ERR_PTR(-ENOMEM);
 	}
 	return patch;
 }
 
 /* The object that a client transfers, with a reference, or NULL. */
-struct lp_patch *lp_patch_by_id(u32 portid, u32 id)
+struct lp_patch *lpatch_patch_by_id(u32 portid, u32 id)
 {
 	struct lp_patch *patch = NULL;
 	struct lp_hold *hold;
@@ -189,7 +189,7 @@ struct lp_patch *lp_patch_by_id(u32 portid, u32 id)
 	list_for_each_entry(hold, &lp_holds, node) {
 		if (hold->portid == portid && hold->id == id) {
 			patch = hold->patch;
-			lp_patch_get(patch);
+			lpatch_patch_get(patch);
 			break;
 		}
 	}
@@ -198,7 +198,7 @@ struct lp_patch *lp_patch_by_id(u32 portid, u32 id)
 }
 
 /* The client's socket is closed: its holds end. */
-void lp_patch_release_client(u32 portid)
+void lpatch_patch_release_client(u32 portid)
 {
 	struct lp_hold *hold, *next;
 	LIST_HEAD(gone);
@@ -209,7 +209,7 @@ void lp_patch_release_client(u32 portid)
 			list_move(&hold->node, &gone);
 	mutex_unlock(&lp_patch_lock);
 	list_for_each_entry_safe(hold, next, &gone, node) {
-		lp_patch_put(hold->patch);
+		lpatch_patch_put(hold->patch);
 		kfree(hold);
 	}
 }
@@ -416,7 +416,7 @@ static int lp_add_fixups(struct lp_patch *patch, const struct nlattr *attr,
 }
 
 /**
- * lp_patch_add() - add entries to the tables of an object in transfer
+ * lpatch_patch_add() - add entries to the tables of an object in transfer
  * @patch: the object
  * @head: the attributes of the request
  * @len: bytes of them
@@ -424,8 +424,8 @@ static int lp_add_fixups(struct lp_patch *patch, const struct nlattr *attr,
  *
  * Context: the client's; file descriptors are looked up.
  */
-int lp_patch_add(struct lp_patch *patch, const struct nlattr *head, int len,
-		 struct netlink_ext_ack *extack)
+int lpatch_patch_add(struct lp_patch *patch, const struct nlattr *head, int len,
+		     struct netlink_ext_ack *extack)
 {
 	const struct nlattr *attr;
 	int rem, ret = 0;
@@ -470,21 +470,21 @@ static void lp_patch_publish(struct lp_patch *patch)
 }
 
 /**
- * lp_patch_seal() - check a whole object, and its signature, and make it known by its hash
+ * lpatch_patch_seal() - check a whole object, and its signature, and make it known by its hash
  * @patch: the object
  * @extack: gets a sentence that says what is wrong with it
  *
  * Another client may have sealed an equal one meanwhile; both are kept and either serves.
  */
-int lp_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack)
+int lpatch_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack)
 {
 	const char *wrong = NULL;
 	int ret = 0;
 
 	mutex_lock(&patch->transfer);
 	if (!patch->sealed) {
-		wrong = lp_patch_check(patch);
-		ret = wrong ? -EINVAL : lp_sign_check(patch, &wrong);
+		wrong = lpatch_patch_check(patch);
+		ret = wrong ? -EINVAL : lpatch_sign_check(patch, &wrong);
 		if (!ret)
 			lp_patch_publish(patch);
 	}

@@ -60,7 +60,7 @@ struct lp_function {
  * @verified: a trusted key has signed it, and @file is the copy that was verified
  * @let_pass: threads were let finish in code from before it was applied or restored, in some target.
  *	      Set once and for all, in a stop window, before its threads are released, so before any of
- *	      them can fork: the exchange in lp_freeze_commit() orders it. So who finds a child sees it
+ *	      them can fork: the exchange in lpatch_freeze_commit() orders it. So who finds a child sees it
  * @size: bytes from vaddr 0 to the end of the last segment
  * @pin: 0, or where the word is that forbids an unload
  * @images: the files that it is for
@@ -103,18 +103,18 @@ struct lp_patch {
 struct netlink_ext_ack;
 struct nlattr;
 
-struct lp_patch *lp_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file,
-			      u64 pin, u32 *id);
-struct lp_patch *lp_patch_hold(u32 portid, const u8 *hash);
-struct lp_patch *lp_patch_by_id(u32 portid, u32 id);
-struct lp_patch *lp_patch_by_hash(const u8 *hash);
-int lp_patch_add(struct lp_patch *patch, const struct nlattr *head, int len,
-		 struct netlink_ext_ack *extack);
-const char *lp_patch_check(struct lp_patch *patch);
-int lp_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack);
-void lp_patch_get(struct lp_patch *patch);
-void lp_patch_put(struct lp_patch *patch);
-void lp_patch_release_client(u32 portid);
-unsigned int lp_patch_count(void);
+struct lp_patch *lpatch_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file,
+				  u64 pin, u32 *id);
+struct lp_patch *lpatch_patch_hold(u32 portid, const u8 *hash);
+struct lp_patch *lpatch_patch_by_id(u32 portid, u32 id);
+struct lp_patch *lpatch_patch_by_hash(const u8 *hash);
+int lpatch_patch_add(struct lp_patch *patch, const struct nlattr *head, int len,
+		     struct netlink_ext_ack *extack);
+const char *lpatch_patch_check(struct lp_patch *patch);
+int lpatch_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack);
+void lpatch_patch_get(struct lp_patch *patch);
+void lpatch_patch_put(struct lp_patch *patch);
+void lpatch_patch_release_client(u32 portid);
+unsigned int lpatch_patch_count(void);
 
 #endif

@@ -183,7 +183,7 @@ static const char *lp_check_pin(const struct lp_patch *patch)
 }
 
 /**
- * lp_patch_check() - is a whole object consistent?
+ * lpatch_patch_check() - is a whole object consistent?
  * @patch: the object; its sites are sorted by address
  *
  * What user space sent is not trusted: everything that the kernel will index, map or write later is
@@ -191,7 +191,7 @@ static const char *lp_check_pin(const struct lp_patch *patch)
  *
  * Return: NULL, or a sentence that says what is wrong.
  */
-const char *lp_patch_check(struct lp_patch *patch)
+const char *lpatch_patch_check(struct lp_patch *patch)
 {
 	const char *wrong;
 

@@ -28,25 +28,25 @@ static bool lp_is_applied(const struct lp_record *record)
 }
 
 /* Is it that of another patch that is applied to the target? */
-bool lp_places_involve(const struct lp_record *own, const struct lp_record *record)
+bool lpatch_places_involve(const struct lp_record *own, const struct lp_record *record)
 {
 	return record != own && lp_is_applied(record);
 }
 
 /* Return: 0 or a refusal. */
-int lp_places_alloc(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
+int lpatch_places_alloc(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
 	const struct lp_record *record;
 	u32 nr = op->patch->nr_sites;
 
 	list_for_each_entry(record, &op->target->records, node)
-		if (lp_places_involve(op->record, record))
+		if (lpatch_places_involve(op->record, record))
 			nr += record->patch->nr_sites;
 	places->table = kvcalloc(nr, sizeof(*places->table), GFP_KERNEL_ACCOUNT);
 	if (places->table)
 		return 0;
-	return lp_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
-			 "there is no memory for the tables of patch %s", op->patch->name);
+	return lpatch_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
+			     "there is no memory for the tables of patch %s", op->patch->name);
 }
 
 /* Adds the sites of the operation's patch: what it has there, and what is or will be under it. */
@@ -62,16 +62,16 @@ static int lp_places_add_own(struct lp_places *places, const struct lp_op *op,
 		struct lp_place *place = &places->table[places->nr++];
 
 		place->site = site;
-		place->addr = lp_op_site_addr(op, site);
+		place->addr = lpatch_op_site_addr(op, site);
 		place->len = site->len;
 		place->order = applied ? op->record->order : LP_ORDER_TOP;
 		memcpy(place->to, site->new_bytes, site->len);
 		memcpy(place->under, applied ? op->record->under[i] : site->old_bytes, site->len);
 		if (site->kind == LPATCH_SITE_KIND_JUMP &&
-		    !lp_arch_make_jump(place->to, place->addr, op->base + site->target))
-			return lp_refuse(out, LPATCH_REFUSAL_FIXUP_RANGE,
-					 "%s is out of reach of a jump to the patch",
-					 site->symbol);
+		    !lpatch_arch_make_jump(place->to, place->addr, op->base + site->target))
+			return lpatch_refuse(out, LPATCH_REFUSAL_FIXUP_RANGE,
+					     "%s is out of reach of a jump to the patch",
+					     site->symbol);
 	}
 	return 0;
 }
@@ -88,10 +88,10 @@ static void lp_places_add_other(struct lp_places *places, const struct lp_record
 
 		place->site = site;
 		place->record = record;
-		place->addr = lp_layer_addr(record, site);
+		place->addr = lpatch_layer_addr(record, site);
 		place->len = site->len;
 		place->order = record->order;
-		lp_layer_bytes(record, site, place->to);
+		lpatch_layer_bytes(record, site, place->to);
 		memcpy(place->under, record->under[i], site->len);
 	}
 }
@@ -110,8 +110,8 @@ static int lp_refuse_place(struct lp_outcome *out, u32 refusal, const struct lp_
 			   const struct lp_place *other, const char *how)
 {
 	strscpy(out->function, own->site->symbol, sizeof(out->function));
-	return lp_refuse(out, refusal, "%s is replaced by patch %s %s, restore that one first",
-			 own->site->symbol, other->record->patch->name, how);
+	return lpatch_refuse(out, refusal, "%s is replaced by patch %s %s, restore that one first",
+			     own->site->symbol, other->record->patch->name, how);
 }
 
 /* Sites of two patches are the same or apart: half of a jump can be neither written nor kept. */
@@ -169,14 +169,14 @@ static int lp_places_join(const struct lp_op *op, const struct lp_place *group, 
 }
 
 /**
- * lp_places_fill() - work out the places of an operation: what must be there and what is written
- * @places: from lp_places_alloc()
+ * lpatch_places_fill() - work out the places of an operation: what must be there and what is written
+ * @places: from lpatch_places_alloc()
  * @op: with bases and base
  * @out: gets a refusal
  *
  * Return: 0 or a refusal.
  */
-int lp_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
+int lpatch_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
 	const struct lp_record *record;
 	u32 i, end, kept = 0;
@@ -186,7 +186,7 @@ int lp_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_o
 	if (ret)
 		return ret;
 	list_for_each_entry(record, &op->target->records, node)
-		if (lp_places_involve(op->record, record))
+		if (lpatch_places_involve(op->record, record))
 			lp_places_add_other(places, record);
 	sort(places->table, places->nr, sizeof(*places->table), lp_place_cmp, NULL);
 	ret = lp_places_overlap(places, out);
@@ -207,7 +207,7 @@ int lp_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_o
 }
 
 /**
- * lp_places_verify() - find out which places are still in the mapping of their image
+ * lpatch_places_verify() - find out which places are still in the mapping of their image
  * @places: those that are not, and are put back, get no length
  * @op: to apply or restore
  * @out: gets a refusal
@@ -218,40 +218,40 @@ int lp_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_o
  * Context: mmap_lock of the target held, and what is found holds as long as it is.
  * Return: 0 or a refusal.
  */
-int lp_places_verify(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
+int lpatch_places_verify(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
 	const struct lp_patch *patch = op->patch;
 	struct mm_struct *mm = op->target->mm;
 	u32 i;
 
 	/* A dry run, and only that, leaves it to the apply to complete what a fork copied a part of. */
-	if (op->record && op->request->verb == LP_APPLY && !lp_live_is_patch(mm, op->record) &&
-	    !(lp_request_is_dry_run(op->request) && lp_live_is_partial(mm, op->record)))
-		return lp_refuse(out, LPATCH_REFUSAL_PATCH_MISSING,
-				 "%s[%u] unmapped or replaced patch %s in its memory; restore and unload it, then apply it again",
-				 op->target->comm, op->request->pid, patch->name);
+	if (op->record && op->request->verb == LP_APPLY && !lpatch_live_is_patch(mm, op->record) &&
+	    !(lp_request_is_dry_run(op->request) && lpatch_live_is_partial(mm, op->record)))
+		return lpatch_refuse(out, LPATCH_REFUSAL_PATCH_MISSING,
+				     "%s[%u] unmapped or replaced patch %s in its memory; restore and unload it, then apply it again",
+				     op->target->comm, op->request->pid, patch->name);
 	for (i = 0; i < places->nr; i++) {
 		struct lp_place *place = &places->table[i];
 		const struct lp_record *other = place->record;
 
-		if (lp_live_is_site(mm, other ? other->patch : patch, place->site,
-				    other ? other->bases : op->bases))
+		if (lpatch_live_is_site(mm, other ? other->patch : patch, place->site,
+					other ? other->bases : op->bases))
 			continue;
 		if (other || op->request->verb == LP_RESTORE) {
 			place->len = 0;
 			continue;
 		}
 		strscpy(out->function, place->site->symbol, sizeof(out->function));
-		return lp_refuse(out, LPATCH_REFUSAL_IMAGE_MOVED,
-				 "%s is no longer mapped in %s[%u] where it was when patch %s was loaded; restore and unload the patch, then apply it again",
-				 patch->images[place->site->image].name, op->target->comm,
-				 op->request->pid, patch->name);
+		return lpatch_refuse(out, LPATCH_REFUSAL_IMAGE_MOVED,
+				     "%s is no longer mapped in %s[%u] where it was when patch %s was loaded; restore and unload the patch, then apply it again",
+				     patch->images[place->site->image].name, op->target->comm,
+				     op->request->pid, patch->name);
 	}
 	return 0;
 }
 
 /**
- * lp_places_fault_in() - have the pages of all places in memory when nothing may fault
+ * lpatch_places_fault_in() - have the pages of all places in memory when nothing may fault
  * @places: gets fault
  * @mm: the target
  * @write: and private to the target
@@ -259,32 +259,32 @@ int lp_places_verify(struct lp_places *places, const struct lp_op *op, struct lp
  * What is mapped at a place by now is looked at later, under the lock: that a page too many is
  * touched is no harm.
  *
- * Context: no lock held; between lp_op_wait_begin() and lp_op_wait_end().
+ * Context: no lock held; between lpatch_op_wait_begin() and lpatch_op_wait_end().
  */
-void lp_places_fault_in(struct lp_places *places, struct mm_struct *mm, bool write)
+void lpatch_places_fault_in(struct lp_places *places, struct mm_struct *mm, bool write)
 {
 	u32 i;
 
 	places->fault = 0;
 	for (i = 0; !places->fault && i < places->nr; i++)
-		places->fault = lp_place_fault_in(mm, &places->table[i], write);
+		places->fault = lpatch_place_fault_in(mm, &places->table[i], write);
 }
 
 /* Refuses the operation because of a place that is not in memory. Returns the negative errno. */
-int lp_places_refuse_missing(const struct lp_places *places, const struct lp_op *op,
-			     struct lp_outcome *out)
+int lpatch_places_refuse_missing(const struct lp_places *places, const struct lp_op *op,
+				 struct lp_outcome *out)
 {
 	const struct lp_place *place = places->missing;
 
 	strscpy(out->function, place->site->symbol, sizeof(out->function));
 	if (places->fault == -EINTR)
-		return lp_refuse(out, LPATCH_REFUSAL_SITE_UNREADABLE,
-				 "the page of %s did not come into the memory of %s[%u] in time",
-				 place->site->symbol, op->target->comm, op->request->pid);
-	return lp_refuse(out, LPATCH_REFUSAL_SITE_UNREADABLE,
-			 "%s cannot be read or made private in %s[%u] (error %d)",
-			 place->site->symbol, op->target->comm, op->request->pid,
-			 places->fault ? -places->fault : EFAULT);
+		return lpatch_refuse(out, LPATCH_REFUSAL_SITE_UNREADABLE,
+				     "the page of %s did not come into the memory of %s[%u] in time",
+				     place->site->symbol, op->target->comm, op->request->pid);
+	return lpatch_refuse(out, LPATCH_REFUSAL_SITE_UNREADABLE,
+			     "%s cannot be read or made private in %s[%u] (error %d)",
+			     place->site->symbol, op->target->comm, op->request->pid,
+			     places->fault ? -places->fault : EFAULT);
 }
 
 /* Return: a refusal, or -EFAULT if the page was there and may be there again. */
@@ -292,7 +292,7 @@ static int lp_place_missing(struct lp_places *places, const struct lp_place *pla
 			    const struct lp_op *op, struct lp_outcome *out)
 {
 	places->missing = place;
-	return places->fault ? lp_places_refuse_missing(places, op, out) : -EFAULT;
+	return places->fault ? lpatch_places_refuse_missing(places, op, out) : -EFAULT;
 }
 
 /*
@@ -317,16 +317,16 @@ static int lp_refuse_bytes(struct lp_outcome *out, const struct lp_place *place,
 	const struct lp_site *site = place->site;
 
 	strscpy(out->function, site->symbol, sizeof(out->function));
-	return lp_refuse(out, LPATCH_REFUSAL_BYTES_DIFFER,
-			 "%s of %s has other bytes than the patch expects: %s",
-			 site->symbol, patch->images[site->image].name,
-			 site->kind == LPATCH_SITE_KIND_JUMP ?
+	return lpatch_refuse(out, LPATCH_REFUSAL_BYTES_DIFFER,
+			     "%s of %s has other bytes than the patch expects: %s",
+			     site->symbol, patch->images[site->image].name,
+			     site->kind == LPATCH_SITE_KIND_JUMP ?
 				 "a breakpoint, another tool, or another build of the file" :
 				 "the program has changed this variable, and what it wrote would be lost");
 }
 
 /**
- * lp_places_check() - compare what is there with what must be
+ * lpatch_places_check() - compare what is there with what must be
  * @places: gets missing
  * @op: the operation
  * @out: gets a refusal
@@ -338,8 +338,8 @@ static int lp_refuse_bytes(struct lp_outcome *out, const struct lp_place *place,
  * Context: mmap_lock held.
  * Return: 0, a refusal, or -EFAULT if a page has to be faulted in first.
  */
-int lp_places_check(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out,
-		    bool in_window)
+int lpatch_places_check(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out,
+			bool in_window)
 {
 	u8 found[LPATCH_SITE_MAX];
 	u32 i;
@@ -347,8 +347,8 @@ int lp_places_check(struct lp_places *places, const struct lp_op *op, struct lp_
 	for (i = 0; i < places->nr; i++) {
 		const struct lp_place *place = &places->table[i];
 
-		if (in_window ? lp_place_read(place, found) :
-				lp_peek(op->target->mm, place->addr, found, place->len, false)) {
+		if (in_window ? lpatch_place_read(place, found) :
+				lpatch_peek(op->target->mm, place->addr, found, place->len, false)) {
 			if (in_window && !place->pages[0])
 				continue;
 			return lp_place_missing(places, place, op, out);
@@ -359,19 +359,19 @@ int lp_places_check(struct lp_places *places, const struct lp_op *op, struct lp_
 	return 0;
 }
 
-void lp_places_unpin(struct lp_places *places)
+void lpatch_places_unpin(struct lp_places *places)
 {
 	u32 i;
 
 	for (i = 0; i < places->nr; i++)
-		lp_place_unpin(&places->table[i]);
+		lpatch_place_unpin(&places->table[i]);
 }
 
 /*
  * mmap_lock held. Return: 0, or with nothing pinned a refusal, or -EFAULT if a page has to be faulted
  * in first.
  */
-int lp_places_pin(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
+int lpatch_places_pin(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
 	u32 i;
 	int ret;
@@ -379,10 +379,10 @@ int lp_places_pin(struct lp_places *places, const struct lp_op *op, struct lp_ou
 	for (i = 0; i < places->nr; i++) {
 		struct lp_place *place = &places->table[i];
 
-		ret = lp_place_pin(op->target->mm, place);
+		ret = lpatch_place_pin(op->target->mm, place);
 		if (!ret)
 			continue;
-		lp_places_unpin(places);
+		lpatch_places_unpin(places);
 		if (ret != -EFAULT)
 			places->fault = ret;
 		return lp_place_missing(places, place, op, out);
@@ -391,12 +391,12 @@ int lp_places_pin(struct lp_places *places, const struct lp_op *op, struct lp_ou
 }
 
 /* Cannot fail: everything is pinned, checked and committed. */
-void lp_places_write(const struct lp_places *places)
+void lpatch_places_write(const struct lp_places *places)
 {
 	u32 i;
 
 	for (i = 0; i < places->nr; i++)
-		lp_place_write(&places->table[i]);
+		lpatch_place_write(&places->table[i]);
 }
 
 /* Notes in the record what the patch lies upon. */
@@ -422,7 +422,7 @@ static void lp_record_set(struct lp_record *record, u32 state, u64 since, u64 ch
 }
 
 /**
- * lp_places_note() - note in the records what was just written
+ * lpatch_places_note() - note in the records what was just written
  * @places: what was
  * @op: an apply or a restore; its record is among those that change
  *
@@ -430,7 +430,7 @@ static void lp_record_set(struct lp_record *record, u32 state, u64 since, u64 ch
  *
  * Context: in the window.
  */
-void lp_places_note(const struct lp_places *places, const struct lp_op *op)
+void lpatch_places_note(const struct lp_places *places, const struct lp_op *op)
 {
 	bool apply = op->request->verb == LP_APPLY;
 	u64 since = ktime_get_real_ns();
@@ -438,11 +438,11 @@ void lp_places_note(const struct lp_places *places, const struct lp_op *op)
 
 	if (lp_request_replaces(op->request))
 		list_for_each_entry(record, &op->target->records, node)
-			if (lp_places_involve(op->record, record))
+			if (lpatch_places_involve(op->record, record))
 				lp_record_set(record, LPATCH_STATE_RESTORED, since, op->change);
 	if (apply) {
 		lp_places_note_under(places, op->patch, op->record);
-		op->record->order = lp_next_id();
+		op->record->order = lpatch_next_id();
 	}
 	lp_record_set(op->record, apply ? LPATCH_STATE_APPLIED : LPATCH_STATE_RESTORED, since, op->change);
 }

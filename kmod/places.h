@@ -25,18 +25,18 @@ struct lp_places {
 	int fault;
 };
 
-bool lp_places_involve(const struct lp_record *own, const struct lp_record *record);
-int lp_places_alloc(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
-int lp_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
-int lp_places_verify(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
-void lp_places_fault_in(struct lp_places *places, struct mm_struct *mm, bool write);
-int lp_places_check(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out,
-		    bool in_window);
-int lp_places_pin(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
-void lp_places_unpin(struct lp_places *places);
-int lp_places_refuse_missing(const struct lp_places *places, const struct lp_op *op,
-			     struct lp_outcome *out);
-void lp_places_write(const struct lp_places *places);
-void lp_places_note(const struct lp_places *places, const struct lp_op *op);
+bool lpatch_places_involve(const struct lp_record *own, const struct lp_record *record);
+int lpatch_places_alloc(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
+int lpatch_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
+int lpatch_places_verify(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
+void lpatch_places_fault_in(struct lp_places *places, struct mm_struct *mm, bool write);
+int lpatch_places_check(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out,
+			bool in_window);
+int lpatch_places_pin(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
+void lpatch_places_unpin(struct lp_places *places);
+int lpatch_places_refuse_missing(const struct lp_places *places, const struct lp_op *op,
+				 struct lp_outcome *out);
+void lpatch_places_write(const struct lp_places *places);
+void lpatch_places_note(const struct lp_places *places, const struct lp_op *op);
 
 #endif

@@ -42,7 +42,7 @@ static int lp_each_return(const struct uprobe_task *utask,
 }
 
 /**
- * lp_probe_each_addr() - call a function for each code address that uprobes keep for a thread
+ * lpatch_probe_each_addr() - call a function for each code address that uprobes keep for a thread
  * @task: held, or not on a CPU
  * @fn: gets the address, and whether it is of the instruction being executed or one to return to
  * @arg: for @fn
@@ -50,8 +50,8 @@ static int lp_each_return(const struct uprobe_task *utask,
  * Return: the first nonzero value from @fn, or 0, or -EFAULT if the thread is in the middle of
  * changing its list.
  */
-int lp_probe_each_addr(const struct task_struct *task,
-		       int (*fn)(unsigned long value, bool ip, void *arg), void *arg)
+int lpatch_probe_each_addr(const struct task_struct *task,
+			   int (*fn)(unsigned long value, bool ip, void *arg), void *arg)
 {
 	const struct uprobe_task *at = READ_ONCE(task->utask);
 	struct uprobe_task utask;
@@ -68,8 +68,8 @@ int lp_probe_each_addr(const struct task_struct *task,
 
 #else
 
-int lp_probe_each_addr(const struct task_struct *task,
-		       int (*fn)(unsigned long value, bool ip, void *arg), void *arg)
+int lpatch_probe_each_addr(const struct task_struct *task,
+			   int (*fn)(unsigned long value, bool ip, void *arg), void *arg)
 {
 	return 0;
 }

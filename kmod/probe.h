@@ -6,7 +6,7 @@
 
 struct task_struct;
 
-int lp_probe_each_addr(const struct task_struct *task,
-		       int (*fn)(unsigned long value, bool ip, void *arg), void *arg);
+int lpatch_probe_each_addr(const struct task_struct *task,
+			   int (*fn)(unsigned long value, bool ip, void *arg), void *arg);
 
 #endif

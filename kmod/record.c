@@ -13,7 +13,7 @@
 #include "target.h"
 
 /* lp_target.lock held. */
-struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch *patch)
+struct lp_record *lpatch_record_find(struct lp_target *target, const struct lp_patch *patch)
 {
 	struct lp_record *record;
 
@@ -37,9 +37,9 @@ static void lp_record_insert(struct lp_target *target, struct lp_record *record)
 {
 	struct lp_record *next;
 
-	lockdep_assert_held(&lp_targets_lock);
+	lockdep_assert_held(&lpatch_targets_lock);
 	__module_get(THIS_MODULE);
-	lp_patch_get(record->patch);
+	lpatch_patch_get(record->patch);
 	target->refs++;
 	list_for_each_entry(next, &target->records, node)
 		if (next->id > record->id)
@@ -48,7 +48,7 @@ static void lp_record_insert(struct lp_target *target, struct lp_record *record)
 }
 
 /**
- * lp_record_add() - note that a patch is mapped
+ * lpatch_record_add() - note that a patch is mapped
  * @target: opened, its lock held
  * @patch: which
  * @base: where
@@ -56,8 +56,8 @@ static void lp_record_insert(struct lp_target *target, struct lp_record *record)
  *
  * Return: the record in state LPATCH_STATE_LOADED, or NULL without memory.
  */
-struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
-				unsigned long base, const unsigned long *bases)
+struct lp_record *lpatch_record_add(struct lp_target *target, struct lp_patch *patch,
+				    unsigned long base, const unsigned long *bases)
 {
 	struct lp_record *record = lp_record_new(patch, GFP_KERNEL_ACCOUNT);
 
@@ -68,10 +68,10 @@ struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch
 	record->since = ktime_get_real_ns();
 	record->incomplete = true;
 	memcpy(record->bases, bases, patch->nr_images * sizeof(*bases));
-	mutex_lock(&lp_targets_lock);
-	record->id = lp_next_id();
+	mutex_lock(&lpatch_targets_lock);
+	record->id = lpatch_next_id();
 	lp_record_insert(target, record);
-	mutex_unlock(&lp_targets_lock);
+	mutex_unlock(&lpatch_targets_lock);
 	return record;
 }
 
@@ -80,7 +80,7 @@ static struct lp_record *lp_record_after(struct lp_target *target, u64 id)
 {
 	struct lp_record *record;
 
-	lockdep_assert_held(&lp_targets_lock);
+	lockdep_assert_held(&lpatch_targets_lock);
 	list_for_each_entry(record, &target->records, node)
 		if (record->id > id)
 			return record;
@@ -104,13 +104,13 @@ static void lp_record_copy(struct lp_record *record, const struct lp_record *fro
 }
 
 /**
- * lp_records_inherit() - give a copy of a target's memory a copy of its records
+ * lpatch_records_inherit() - give a copy of a target's memory a copy of its records
  * @target: the copy, which nobody else knows
  * @from: the target, with its mmap_lock held for writing
  *
  * Cannot fail: the memory is that of the process that forks, which waits if there is none.
  */
-void lp_records_inherit(struct lp_target *target, struct lp_target *from)
+void lpatch_records_inherit(struct lp_target *target, struct lp_target *from)
 {
 	struct lp_patch *patch = NULL, *held;
 	struct lp_record *record = NULL, *next;
@@ -118,7 +118,7 @@ void lp_records_inherit(struct lp_target *target, struct lp_target *from)
 
 	do {
 		held = patch; /* of @record */
-		mutex_lock(&lp_targets_lock);
+		mutex_lock(&lpatch_targets_lock);
 		next = lp_record_after(from, last);
 		/* What it was allocated for may have been unloaded meanwhile. */
 		if (record && next && next->patch == record->patch) {
@@ -130,23 +130,23 @@ void lp_records_inherit(struct lp_target *target, struct lp_target *from)
 		}
 		patch = next ? next->patch : NULL;
 		if (patch)
-			lp_patch_get(patch);
-		mutex_unlock(&lp_targets_lock);
+			lpatch_patch_get(patch);
+		mutex_unlock(&lpatch_targets_lock);
 		kvfree(record);
 		if (held)
-			lp_patch_put(held);
+			lpatch_patch_put(held);
 		record = patch ? lp_record_new(patch, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL) : NULL;
 	} while (patch);
 }
 
 /* lp_target.lock held, and a reference on the target besides the record's. */
-void lp_record_del(struct lp_target *target, struct lp_record *record)
+void lpatch_record_del(struct lp_target *target, struct lp_record *record)
 {
-	mutex_lock(&lp_targets_lock);
+	mutex_lock(&lpatch_targets_lock);
 	list_del(&record->node);
-	lp_target_drop(target);
-	mutex_unlock(&lp_targets_lock);
-	lp_patch_put(record->patch);
+	lpatch_target_drop(target);
+	mutex_unlock(&lpatch_targets_lock);
+	lpatch_patch_put(record->patch);
 	kvfree(record);
 	module_put(THIS_MODULE);
 }

@@ -48,7 +48,7 @@ static int lp_put_refusal(struct sk_buff *skb, const struct lp_outcome *out)
 	if (out->refusal == LPATCH_REFUSAL_NONE)
 		return nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, out->refusal);
 	return nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, out->refusal) ?:
-	       nla_put_u32(skb, LPATCH_A_REPORT_ERRNO, lp_refusal_errno(out->refusal)) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_ERRNO, lpatch_refusal_errno(out->refusal)) ?:
 	       nla_put_string(skb, LPATCH_A_REPORT_MESSAGE, out->message) ?:
 	       (out->tid ? nla_put_u32(skb, LPATCH_A_REPORT_TID, out->tid) : 0) ?:
 	       (out->function[0] ? nla_put_string(skb, LPATCH_A_REPORT_FUNCTION, out->function) : 0);
@@ -84,7 +84,7 @@ static int lp_put_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader
 	const struct lp_outcome *out = &op->outcome;
 
 	return lp_put_patch(skb, op->patch) ?:
-	       nla_put_string(skb, LPATCH_A_REPORT_VERB, lp_request_verb(req)) ?:
+	       nla_put_string(skb, LPATCH_A_REPORT_VERB, lpatch_request_verb(req)) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_PID, req->pid) ?:
 	       (op->target ? nla_put_string(skb, LPATCH_A_REPORT_COMM, op->target->comm) : 0) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_STATE, out->state) ?:
@@ -99,7 +99,7 @@ static int lp_put_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader
 }
 
 /* Return: 0, or -EMSGSIZE with nothing added. */
-int lp_report_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader reader)
+int lpatch_report_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader reader)
 {
 	struct nlattr *nest = nla_nest_start(skb, LPATCH_A_OP_REPORT);
 
@@ -126,7 +126,7 @@ static bool lp_look(const struct lp_target *target, const struct lp_record *reco
 		return false;
 	for (;;) {
 		if (mmap_read_trylock(target->mm)) {
-			looked = !lp_live_look(target, record, live);
+			looked = !lpatch_live_look(target, record, live);
 			mmap_read_unlock(target->mm);
 		}
 		if (looked || !*tries || fatal_signal_pending(current))
@@ -144,11 +144,11 @@ static int lp_put_drift(struct sk_buff *skb, struct lp_target *target, struct lp
 {
 	char message[LPATCH_MESSAGE_MAX + 1];
 	const char *function;
-	u32 refusal = lp_live_say(target, record, live, message, sizeof(message), &function);
+	u32 refusal = lpatch_live_say(target, record, live, message, sizeof(message), &function);
 
 	return nla_put_u32(skb, LPATCH_A_REPORT_STATE, LPATCH_STATE_DRIFTED) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, refusal) ?:
-	       nla_put_u32(skb, LPATCH_A_REPORT_ERRNO, lp_refusal_errno(refusal)) ?:
+	       nla_put_u32(skb, LPATCH_A_REPORT_ERRNO, lpatch_refusal_errno(refusal)) ?:
 	       nla_put_string(skb, LPATCH_A_REPORT_MESSAGE, message) ?:
 	       (function ? nla_put_string(skb, LPATCH_A_REPORT_FUNCTION, function) : 0);
 }
@@ -162,7 +162,7 @@ static int lp_put_layer(struct sk_buff *skb, const struct lp_target *target,
 {
 	if (record->state != LPATCH_STATE_APPLIED)
 		return 0;
-	return nla_put_u32(skb, LPATCH_A_REPORT_LAYER, lp_layer_nr(target, record));
+	return nla_put_u32(skb, LPATCH_A_REPORT_LAYER, lpatch_layer_nr(target, record));
 }
 
 /* The state, and how the memory differs from it. */
@@ -172,7 +172,7 @@ static int lp_put_state(struct sk_buff *skb, struct lp_target *target, struct lp
 	struct lp_live live;
 	bool looked = lp_look(target, record, &live, tries);
 
-	if (looked && lp_live_drifted(record, &live))
+	if (looked && lpatch_live_drifted(record, &live))
 		return lp_put_drift(skb, target, record, &live);
 	return nla_put_u32(skb, LPATCH_A_REPORT_STATE, record->state) ?:
 	       nla_put_u32(skb, LPATCH_A_REPORT_REFUSAL, LPATCH_REFUSAL_NONE) ?:
@@ -197,7 +197,7 @@ static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct l
 }
 
 /**
- * lp_report_record() - tell of a patch in a target, in the caller's pid namespace
+ * lpatch_report_record() - tell of a patch in a target, in the caller's pid namespace
  * @skb: gets the nest
  * @target: the target
  * @record: of the patch
@@ -206,8 +206,8 @@ static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct l
  *
  * Return: 0, or -EMSGSIZE with nothing added.
  */
-int lp_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
-		     enum lp_reader reader, unsigned int *tries)
+int lpatch_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
+			 enum lp_reader reader, unsigned int *tries)
 {
 	struct nlattr *nest = nla_nest_start(skb, LPATCH_A_OP_REPORT);
 

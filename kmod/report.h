@@ -15,8 +15,8 @@ enum lp_reader {
 	LP_LISTENERS,
 };
 
-int lp_report_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader reader);
-int lp_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
-		     enum lp_reader reader, unsigned int *tries);
+int lpatch_report_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader reader);
+int lpatch_report_record(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
+			 enum lp_reader reader, unsigned int *tries);
 
 #endif

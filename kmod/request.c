@@ -14,7 +14,7 @@ static const char * const lp_verbs[] = {
 };
 
 /* As reports and audit records name it. */
-const char *lp_request_verb(const struct lp_request *req)
+const char *lpatch_request_verb(const struct lp_request *req)
 {
 	if (req->boot)
 		return "boot";
@@ -22,7 +22,7 @@ const char *lp_request_verb(const struct lp_request *req)
 }
 
 /* May the old body of a function be in use when it is replaced? */
-bool lp_request_allows(const struct lp_request *req, const char *symbol)
+bool lpatch_request_allows(const struct lp_request *req, const char *symbol)
 {
 	const struct nlattr *attr;
 	int rem;

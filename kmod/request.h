@@ -25,7 +25,7 @@ enum lp_verb {
  * @start_time: of that process in clock ticks, or 0 for any
  * @max_stop: ns, of one window
  * @timeout: ns, how long to try again
- * @allowed: the attributes of the request, in which lp_request_allows() looks
+ * @allowed: the attributes of the request, in which lpatch_request_allows() looks
  * @allowed_len: bytes of them
  * @boot: the entry for which it is done to a process that starts, or NULL
  * @fresh: images of which no code can have run in the target, a bit for each
@@ -45,8 +45,8 @@ struct lp_request {
 	u32 fresh;
 };
 
-const char *lp_request_verb(const struct lp_request *req);
-bool lp_request_allows(const struct lp_request *req, const char *symbol);
+const char *lpatch_request_verb(const struct lp_request *req);
+bool lpatch_request_allows(const struct lp_request *req, const char *symbol);
 
 /* Is it only to be said what would become of it? */
 static inline bool lp_request_is_dry_run(const struct lp_request *req)

@@ -13,7 +13,7 @@ static void lp_ipi_nothing(void *unused)
 
 static void lp_ipi_sync(void *unused)
 {
-	lp_arch_sync_core();
+	lpatch_arch_sync_core();
 }
 
 /*
@@ -33,7 +33,7 @@ static void lp_round(const struct mm_struct *mm, smp_call_func_t fn)
  * gate has been queued before. The CPUs that are idle in the mask need not be waited for, but
  * nothing that a module may ask tells of them with the barrier that would be needed.
  */
-void lp_round_stop(const struct mm_struct *mm)
+void lpatch_round_stop(const struct mm_struct *mm)
 {
 	lp_round(mm, lp_ipi_nothing);
 }
@@ -45,7 +45,7 @@ void lp_round_stop(const struct mm_struct *mm)
  * membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE) has the same case in
  * membarrier_mm_sync_core_before_usermode(), which works only for who registered.
  */
-void lp_round_sync(const struct mm_struct *mm)
+void lpatch_round_sync(const struct mm_struct *mm)
 {
 	lp_round(mm, lp_ipi_sync);
 }

@@ -4,7 +4,7 @@
 
 struct mm_struct;
 
-void lp_round_stop(const struct mm_struct *mm);
-void lp_round_sync(const struct mm_struct *mm);
+void lpatch_round_stop(const struct mm_struct *mm);
+void lpatch_round_sync(const struct mm_struct *mm);
 
 #endif

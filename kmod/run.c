@@ -34,7 +34,7 @@ static bool lp_op_trylock_target(const struct lp_op *op)
 	unsigned long until = jiffies + nsecs_to_jiffies(op->request->timeout) + LP_OP_GRACE;
 
 	while (down_trylock(&op->target->lock))
-		if (time_after(jiffies, until) || lp_op_pause(op, 1))
+		if (time_after(jiffies, until) || lpatch_op_pause(op, 1))
 			return false;
 	return true;
 }
@@ -45,34 +45,34 @@ static bool lp_op_trylock_target(const struct lp_op *op)
  */
 static noinline int lp_op_lock_target(struct lp_op *op)
 {
-	bool wanted = lp_op_wait_begin(op), locked;
+	bool wanted = lpatch_op_wait_begin(op), locked;
 
 	/* The thread may itself be what the other operation waits for. */
 	locked = wanted && (op->canceled ? !down_killable(&op->target->lock) : lp_op_trylock_target(op));
-	lp_op_wait_end(op);
+	lpatch_op_wait_end(op);
 	if (locked)
 		return 0;
-	if (lp_op_is_canceled(op))
-		return lp_refuse_canceled(&op->outcome);
-	return lp_refuse(&op->outcome, LPATCH_REFUSAL_THREAD_RUNNING,
-			 "another operation on %s[%u] did not end in time", op->target->comm,
-			 op->request->pid);
+	if (lpatch_op_is_canceled(op))
+		return lpatch_refuse_canceled(&op->outcome);
+	return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_THREAD_RUNNING,
+			     "another operation on %s[%u] did not end in time", op->target->comm,
+			     op->request->pid);
 }
 
 /**
- * lp_op_run_here() - do an operation in this thread
- * @op: as for lp_op_run()
+ * lpatch_op_run_here() - do an operation in this thread
+ * @op: as for lpatch_op_run()
  *
  * The outcome is in @op.
  *
  * Context: a kthread that uses the target's mm, or a thread of the target on its way to user mode; no lock
  * held.
  */
-void lp_op_run_here(struct lp_op *op)
+void lpatch_op_run_here(struct lp_op *op)
 {
 	if (lp_op_lock_target(op))
 		return;
-	lp_op_do(op);
+	lpatch_op_do(op);
 	up(&op->target->lock);
 }
 
@@ -82,7 +82,7 @@ static int lp_op_thread(void *arg)
 	struct mm_struct *mm = run->op->target->mm;
 
 	kthread_use_mm(mm);
-	lp_op_run_here(run->op);
+	lpatch_op_run_here(run->op);
 	kthread_unuse_mm(mm);
 	complete(&run->done);
 	/* The client's thread collects this one. */
@@ -122,7 +122,7 @@ static void lp_op_wait(struct lp_run *run, struct task_struct *thread)
 }
 
 /**
- * lp_op_run() - do an operation for a client
+ * lpatch_op_run() - do an operation for a client
  * @op: with target
  *
  * The outcome is in @op. If the client is killed meanwhile, the operation completes or is called off, and
@@ -131,7 +131,7 @@ static void lp_op_wait(struct lp_run *run, struct task_struct *thread)
  * Context: the client's.
  * Return: 0 if there is an outcome, or a negative errno.
  */
-int lp_op_run(struct lp_op *op)
+int lpatch_op_run(struct lp_op *op)
 {
 	struct lp_run run = { .op = op };
 	struct task_struct *thread;

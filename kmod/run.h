@@ -4,7 +4,7 @@
 
 struct lp_op;
 
-int lp_op_run(struct lp_op *op);
-void lp_op_run_here(struct lp_op *op);
+int lpatch_op_run(struct lp_op *op);
+void lpatch_op_run_here(struct lp_op *op);
 
 #endif

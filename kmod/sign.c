@@ -23,24 +23,24 @@ MODULE_PARM_DESC(require_signature,
 		 "Refuse patches without a signature by a key in the keyring .lpatch (default off; once on it stays on)");
 
 /**
- * lp_sign_required() - are only signed patches accepted?
+ * lpatch_sign_required() - are only signed patches accepted?
  *
  * Under lockdown nobody, root included, may bring code into the kernel that no trusted key vouches
  * for. The same is asked of what the kernel brings into programs. The kernel's log then has a line
  * about unsigned modules, so this is asked only of patches without a valid signature.
  */
-bool lp_sign_required(void)
+bool lpatch_sign_required(void)
 {
 	return READ_ONCE(lp_sign_asked) || security_locked_down(LOCKDOWN_MODULE_SIGNATURE);
 }
 
 /**
- * lp_sign_permits() - may a patch be loaded or applied now?
+ * lpatch_sign_permits() - may a patch be loaded or applied now?
  * @patch: sealed, perhaps before signatures were required
  */
-bool lp_sign_permits(const struct lp_patch *patch)
+bool lpatch_sign_permits(const struct lp_patch *patch)
 {
-	return patch->verified || !lp_sign_required();
+	return patch->verified || !lpatch_sign_required();
 }
 
 /**
@@ -101,17 +101,17 @@ static const struct lp_sign_answer lp_sign_answers[] = {
 };
 
 /**
- * lp_sign_check() - find out whether a patch is signed
+ * lpatch_sign_check() - find out whether a patch is signed
  * @patch: complete, and not sealed yet; if it is, its file is replaced by the copy that was verified
  * @wrong: gets a sentence, or is left alone for want of one
  *
  * Return: 0 if it may be sealed, or a negative errno.
  */
-int lp_sign_check(struct lp_patch *patch, const char **wrong)
+int lpatch_sign_check(struct lp_patch *patch, const char **wrong)
 {
 	const struct lp_sign_answer *answer = lp_sign_answers;
 	const struct lp_sign_answer *end = answer + ARRAY_SIZE(lp_sign_answers);
-	int ret = lp_signature_verify(patch);
+	int ret = lpatch_signature_verify(patch);
 
 	patch->verified = !ret;
 	if (!ret)
@@ -120,9 +120,9 @@ int lp_sign_check(struct lp_patch *patch, const char **wrong)
 		answer++;
 	if (answer == end)
 		return ret; /* want of memory, a file that cannot be read */
-	if (answer->unknown && !lp_sign_required())
+	if (answer->unknown && !lpatch_sign_required())
 		return 0;
 	*wrong = answer->sentence;
-	lp_audit_refusal("seal", patch, answer->answer);
+	lpatch_audit_refusal("seal", patch, answer->answer);
 	return answer->answer;
 }

@@ -6,8 +6,8 @@
 
 struct lp_patch;
 
-bool lp_sign_required(void);
-bool lp_sign_permits(const struct lp_patch *patch);
-int lp_sign_check(struct lp_patch *patch, const char **wrong);
+bool lpatch_sign_required(void);
+bool lpatch_sign_permits(const struct lp_patch *patch);
+int lpatch_sign_check(struct lp_patch *patch, const char **wrong);
 
 #endif

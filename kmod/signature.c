@@ -189,8 +189,8 @@ static int lp_signature_of(const struct lp_patch *patch, struct file *file, size
 		return -ENOMEM;
 	memcpy(message.magic, lp_signed_magic, sizeof(message.magic));
 	ret = lp_read_exactly(file, signature, len, content);
-	ret = ret ?: lp_sum_file(file, content, message.content);
-	ret = ret ?: lp_sum_tables(patch, message.tables);
+	ret = ret ?: lpatch_sum_file(file, content, message.content);
+	ret = ret ?: lpatch_sum_tables(patch, message.tables);
 	ret = ret ?: lp_signature_trust(&message, signature, len);
 	kvfree(signature);
 	return ret;
@@ -203,13 +203,13 @@ static bool lp_keyring_is_empty(void)
 }
 
 /**
- * lp_signature_verify() - verify what will be mapped and written
+ * lpatch_signature_verify() - verify what will be mapped and written
  * @patch: complete, and not sealed yet; if its signature is valid, its file becomes the copy that was
  *	verified
  *
  * Return: 0, -ENODATA without a signature, or what verify_pkcs7_signature() says.
  */
-int lp_signature_verify(struct lp_patch *patch)
+int lpatch_signature_verify(struct lp_patch *patch)
 {
 	loff_t size = i_size_read(file_inode(patch->file));
 	struct file *copy;
@@ -238,7 +238,7 @@ int lp_signature_verify(struct lp_patch *patch)
 }
 
 /* The serial number of the keyring. */
-u32 lp_signature_keyring(void)
+u32 lpatch_signature_keyring(void)
 {
 	return key_serial(lp_keyring);
 }
@@ -258,12 +258,12 @@ static int lp_keyring_restrict(void)
 }
 
 /**
- * lp_signature_init() - make the keyring
+ * lpatch_signature_init() - make the keyring
  *
  * The permissions are those of fs-verity's (fs/verity/signature.c): root may look at it, add keys,
  * and restrict it.
  */
-int __init lp_signature_init(void)
+int __init lpatch_signature_init(void)
 {
 	int ret = 0;
 
@@ -280,7 +280,7 @@ int __init lp_signature_init(void)
 	return ret;
 }
 
-void lp_signature_exit(void)
+void lpatch_signature_exit(void)
 {
 	key_put(lp_keyring);
 }

@@ -9,29 +9,29 @@ struct lp_patch;
 
 #ifdef CONFIG_SYSTEM_DATA_VERIFICATION
 
-int lp_signature_init(void);
-void lp_signature_exit(void);
-u32 lp_signature_keyring(void);
-int lp_signature_verify(struct lp_patch *patch);
+int lpatch_signature_init(void);
+void lpatch_signature_exit(void);
+u32 lpatch_signature_keyring(void);
+int lpatch_signature_verify(struct lp_patch *patch);
 
 #else
 
-static inline int lp_signature_init(void)
+static inline int lpatch_signature_init(void)
 {
 	return 0;
 }
 
-static inline void lp_signature_exit(void)
+static inline void lpatch_signature_exit(void)
 {
 }
 
 /* There is none. */
-static inline u32 lp_signature_keyring(void)
+static inline u32 lpatch_signature_keyring(void)
 {
 	return 0;
 }
 
-static inline int lp_signature_verify(struct lp_patch *patch)
+static inline int lpatch_signature_verify(struct lp_patch *patch)
 {
 	return -EOPNOTSUPP;
 }

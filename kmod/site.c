@@ -21,7 +21,7 @@ static unsigned int lp_place_nr_pages(const struct lp_place *place)
 }
 
 /**
- * lp_place_fault_in() - have the pages of a place in memory
+ * lpatch_place_fault_in() - have the pages of a place in memory
  * @mm: the target
  * @place: with addr and len
  * @write: and private to the target, ready to be written to
@@ -30,7 +30,7 @@ static unsigned int lp_place_nr_pages(const struct lp_place *place)
  * userfaultfd or of a file system of which the server does not answer; SIGKILL ends it.
  * Return: 0 or a negative errno.
  */
-int lp_place_fault_in(struct mm_struct *mm, const struct lp_place *place, bool write)
+int lpatch_place_fault_in(struct mm_struct *mm, const struct lp_place *place, bool write)
 {
 	unsigned int nr = lp_place_nr_pages(place);
 	unsigned int flags = FOLL_FORCE | (write ? FOLL_WRITE : 0);
@@ -79,7 +79,7 @@ static int lp_place_pin_with(struct mm_struct *mm, struct lp_place *place, unsig
 }
 
 /**
- * lp_place_pin() - pin the pages of a place
+ * lpatch_place_pin() - pin the pages of a place
  * @mm: the target
  * @place: with addr and len
  *
@@ -88,10 +88,10 @@ static int lp_place_pin_with(struct mm_struct *mm, struct lp_place *place, unsig
  * them go at this very moment.
  *
  * Context: mmap_lock held for read.
- * Return: 0, or a negative errno with nothing pinned: -EFAULT if lp_place_fault_in() has to be called
+ * Return: 0, or a negative errno with nothing pinned: -EFAULT if lpatch_place_fault_in() has to be called
  * first, again perhaps.
  */
-int lp_place_pin(struct mm_struct *mm, struct lp_place *place)
+int lpatch_place_pin(struct mm_struct *mm, struct lp_place *place)
 {
 	int ret;
 
@@ -104,7 +104,7 @@ int lp_place_pin(struct mm_struct *mm, struct lp_place *place)
 }
 
 /* Nothing happens to a place that is not pinned. */
-void lp_place_unpin(struct lp_place *place)
+void lpatch_place_unpin(struct lp_place *place)
 {
 	if (!place->pages[0])
 		return;
@@ -113,14 +113,14 @@ void lp_place_unpin(struct lp_place *place)
 }
 
 /**
- * lp_place_read() - read what is at a place now, through the target's own mapping
+ * lpatch_place_read() - read what is at a place now, through the target's own mapping
  * @place: with addr and len
  * @found: gets len bytes
  *
  * Context: a kthread that uses the target's mm. Does not fault.
  * Return: 0, or -EFAULT if the page is not there.
  */
-int lp_place_read(const struct lp_place *place, u8 *found)
+int lpatch_place_read(const struct lp_place *place, u8 *found)
 {
 	return copy_from_user_nofault(found, (const void __user *)place->addr, place->len) ?
 		       -EFAULT :
@@ -145,13 +145,13 @@ static void lp_copy_to_pages(struct page **pages, unsigned long addr, const void
 }
 
 /* Cannot fail. The place is pinned, or has no bytes, and no thread of the target executes user instructions. */
-void lp_place_write(const struct lp_place *place)
+void lpatch_place_write(const struct lp_place *place)
 {
 	lp_copy_to_pages((struct page **)place->pages, place->addr, place->to, place->len);
 }
 
 /**
- * lp_peek() - read from another mm
+ * lpatch_peek() - read from another mm
  * @mm: the target
  * @addr: where
  * @bytes: gets them
@@ -163,7 +163,7 @@ void lp_place_write(const struct lp_place *place)
  * Context: mmap_lock held for read.
  * Return: 0; -EAGAIN if a page is being brought; -EFAULT if it is not there, or there is none.
  */
-int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, bool fetch)
+int lpatch_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, bool fetch)
 {
 	unsigned int flags = FOLL_FORCE | (fetch ? FOLL_NOWAIT : FOLL_NOFAULT);
 
@@ -188,7 +188,7 @@ int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, b
 }
 
 /**
- * lp_poke() - write to a mapping that nobody uses yet
+ * lpatch_poke() - write to a mapping that nobody uses yet
  * @mm: the target
  * @place: with addr, len and to
  * @own: is it still in the mapping that is meant? Asked when the page is pinned
@@ -197,24 +197,24 @@ int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, b
  * Context: process; takes mmap_lock for read; SIGKILL ends it.
  * Return: 0, -ESTALE if @own says no, or another negative errno.
  */
-int lp_poke(struct mm_struct *mm, struct lp_place *place,
-	    bool (*own)(const struct lp_place *place, const void *arg), const void *arg)
+int lpatch_poke(struct mm_struct *mm, struct lp_place *place,
+		bool (*own)(const struct lp_place *place, const void *arg), const void *arg)
 {
 	unsigned int tries = LP_POKE_TRIES;
 	int ret;
 
 	do {
-		ret = lp_place_fault_in(mm, place, true);
+		ret = lpatch_place_fault_in(mm, place, true);
 		if (ret)
 			return ret;
 		if (mmap_read_lock_killable(mm))
 			return -EINTR;
-		ret = own(place, arg) ? lp_place_pin(mm, place) : -ESTALE;
+		ret = own(place, arg) ? lpatch_place_pin(mm, place) : -ESTALE;
 		mmap_read_unlock(mm);
 	} while (ret == -EFAULT && --tries);
 	if (ret)
 		return ret;
-	lp_place_write(place);
-	lp_place_unpin(place);
+	lpatch_place_write(place);
+	lpatch_place_unpin(place);
 	return 0;
 }

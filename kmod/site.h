@@ -35,13 +35,13 @@ struct lp_place {
 	struct page *pages[2];
 };
 
-int lp_place_fault_in(struct mm_struct *mm, const struct lp_place *place, bool write);
-int lp_place_pin(struct mm_struct *mm, struct lp_place *place);
-void lp_place_unpin(struct lp_place *place);
-int lp_place_read(const struct lp_place *place, u8 *found);
-void lp_place_write(const struct lp_place *place);
-int lp_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, bool may_fault);
-int lp_poke(struct mm_struct *mm, struct lp_place *place,
-	    bool (*own)(const struct lp_place *place, const void *arg), const void *arg);
+int lpatch_place_fault_in(struct mm_struct *mm, const struct lp_place *place, bool write);
+int lpatch_place_pin(struct mm_struct *mm, struct lp_place *place);
+void lpatch_place_unpin(struct lp_place *place);
+int lpatch_place_read(const struct lp_place *place, u8 *found);
+void lpatch_place_write(const struct lp_place *place);
+int lpatch_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, bool may_fault);
+int lpatch_poke(struct mm_struct *mm, struct lp_place *place,
+		bool (*own)(const struct lp_place *place, const void *arg), const void *arg);
 
 #endif

@@ -79,7 +79,7 @@ static bool lp_allows_all(const struct lp_request *req, const struct lp_patch *p
 	if (req->verb == LP_UNLOAD || lp_request_replaces(req))
 		return false;
 	for (i = 0; i < patch->nr_functions; i++)
-		if (!lp_request_allows(req, patch->functions[i].symbol))
+		if (!lpatch_request_allows(req, patch->functions[i].symbol))
 			return false;
 	return patch->nr_functions;
 }
@@ -97,7 +97,7 @@ static bool lp_shares_site(const struct lp_op *op, const struct lp_record *recor
 	u32 i;
 
 	for (i = 0; i < op->patch->nr_sites; i++)
-		if (lp_layer_site(record, lp_op_site_addr(op, &op->patch->sites[i])))
+		if (lpatch_layer_site(record, lpatch_op_site_addr(op, &op->patch->sites[i])))
 			return true;
 	return false;
 }
@@ -140,7 +140,7 @@ static void lp_spans_add_patch(struct lp_spans *spans, const struct lp_op *op,
 		unsigned long lo = base + segment->vaddr;
 
 		if ((segment->prot & LPATCH_SEGMENT_PROT_EXEC) &&
-		    lp_load_is_mapped(op->target->mm, patch, base, segment))
+		    lpatch_load_is_mapped(op->target->mm, patch, base, segment))
 			lp_span_add(spans, (struct lp_span){
 				.lo = lo,
 				.hi = lo + segment->size,
@@ -168,7 +168,7 @@ static void lp_spans_add_functions(struct lp_spans *spans, const struct lp_op *o
 			.lo = base + function->start + lp_entry_is_site(patch, function),
 			.hi = base + function->end,
 			.name = function->symbol,
-			.allowed = req->verb == LP_RECOUNT || lp_request_allows(req, function->symbol),
+			.allowed = req->verb == LP_RECOUNT || lpatch_request_allows(req, function->symbol),
 		});
 	}
 }
@@ -193,7 +193,7 @@ static void lp_spans_add_torn(struct lp_spans *spans, const struct lp_places *pl
 }
 
 /**
- * lp_spans_alloc() - make the table for lp_spans_fill()
+ * lpatch_spans_alloc() - make the table for lpatch_spans_fill()
  * @spans: zeroed; its table is the caller's to free
  * @op: the operation
  * @places: what it writes, or none to unload
@@ -201,8 +201,8 @@ static void lp_spans_add_torn(struct lp_spans *spans, const struct lp_places *pl
  *
  * Return: 0 or a refusal.
  */
-int lp_spans_alloc(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places,
-		   struct lp_outcome *out)
+int lpatch_spans_alloc(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places,
+		       struct lp_outcome *out)
 {
 	const struct lp_record *record;
 	u32 nr = places->nr + op->patch->nr_functions + op->patch->nr_segments;
@@ -213,13 +213,13 @@ int lp_spans_alloc(struct lp_spans *spans, const struct lp_op *op, const struct 
 	spans->table = kvcalloc(nr, sizeof(*spans->table), GFP_KERNEL_ACCOUNT);
 	if (spans->table)
 		return 0;
-	return lp_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
-			 "there is no memory for the tables of patch %s", op->patch->name);
+	return lpatch_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
+			     "there is no memory for the tables of patch %s", op->patch->name);
 }
 
 /**
- * lp_spans_fill() - work out the addresses of code that goes out of use
- * @spans: from lp_spans_alloc()
+ * lpatch_spans_fill() - work out the addresses of code that goes out of use
+ * @spans: from lpatch_spans_alloc()
  * @op: with bases and base
  * @places: what it writes
  *
@@ -229,7 +229,7 @@ int lp_spans_alloc(struct lp_spans *spans, const struct lp_op *op, const struct 
  * of use, and the code of patches that are replaced or covered; when one is restored or unloaded, its
  * code. A recount looks for what went out of use when the patch came into the state that it is in.
  */
-void lp_spans_fill(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places)
+void lpatch_spans_fill(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places)
 {
 	const struct lp_record *record;
 	unsigned int nr;

@@ -35,8 +35,8 @@ struct lp_spans {
 	unsigned int nr_allowed;
 };
 
-int lp_spans_alloc(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places,
-		   struct lp_outcome *out);
-void lp_spans_fill(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places);
+int lpatch_spans_alloc(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places,
+		       struct lp_outcome *out);
+void lpatch_spans_fill(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places);
 
 #endif

@@ -44,8 +44,8 @@
 #define LP_SCAN_WORDS (LP_SCAN_BUF / sizeof(unsigned long))
 
 /* Notes that a thread is in the way, and how; @span may be NULL. Return: -EBUSY. */
-int lp_stack_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
-		  const struct lp_span *span)
+int lpatch_stack_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
+		      const struct lp_span *span)
 {
 	s->how = how;
 	s->tid = task_pid_nr(task);
@@ -59,7 +59,7 @@ int lp_stack_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how 
 static int lp_unreadable(struct lp_scan *s, struct task_struct *task, unsigned long start,
 			 unsigned long end)
 {
-	lp_stack_busy(s, task, LP_BUSY_UNREADABLE, NULL);
+	lpatch_stack_busy(s, task, LP_BUSY_UNREADABLE, NULL);
 	s->fault_start = start;
 	s->fault_end = end;
 	return -EFAULT;
@@ -96,7 +96,7 @@ static int lp_scan_value(struct lp_scan *s, struct task_struct *task, unsigned l
 	const struct lp_span *span = lp_span_find(s->spans.table, s->spans.nr, value);
 
 	if (span)
-		return lp_stack_busy(s, task, how, span);
+		return lpatch_stack_busy(s, task, how, span);
 	s->found = s->found ?: lp_span_find(s->spans.allowed, s->spans.nr_allowed, value);
 	return 0;
 }
@@ -197,9 +197,9 @@ static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsig
 	for (; at < end; at += len) {
 		/* A deep stack must not hold the others longer than allowed, nor the client. */
 		if (ktime_get_ns() >= s->until || fatal_signal_pending(current))
-			return lp_stack_busy(s, task, LP_BUSY_RUNNING, NULL);
+			return lpatch_stack_busy(s, task, LP_BUSY_RUNNING, NULL);
 		if (s->freeze)
-			lp_freeze_relax(s->freeze);
+			lpatch_freeze_relax(s->freeze);
 		else
 			cond_resched();
 		len = min(end - at, LP_SCAN_BUF - offset_in_page(at));
@@ -212,7 +212,7 @@ static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsig
 		if (ret)
 			return ret;
 		if (lp_is_disarmed_stack(s, len / sizeof(long), sp))
-			return lp_stack_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
+			return lpatch_stack_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
 	}
 	return 0;
 }
@@ -235,7 +235,7 @@ static int lp_scan_for_frame(struct lp_scan *s, struct task_struct *task, unsign
 		unsigned long word = s->buf[i];
 
 		if (lp_on_signal_stack(task, word))
-			return lp_stack_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
+			return lpatch_stack_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
 		if (word < *at && sp - word <= LP_SIGNAL_FRAME_MAX)
 			*at = word;
 	}
@@ -250,7 +250,7 @@ static int lp_scan_for_frame(struct lp_scan *s, struct task_struct *task, unsign
 static int lp_scan_kernel_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp,
 				unsigned long *from)
 {
-	unsigned long at = ALIGN(lp_arch_kernel_sp(task), sizeof(long));
+	unsigned long at = ALIGN(lpatch_arch_kernel_sp(task), sizeof(long));
 	unsigned long end = (unsigned long)task_pt_regs(task);
 	unsigned int nr;
 	int ret;
@@ -321,7 +321,7 @@ static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned lon
 static int lp_limit_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp,
 			  unsigned long *end)
 {
-	unsigned long tcb = lp_arch_thread_pointer(task), first;
+	unsigned long tcb = lpatch_arch_thread_pointer(task), first;
 
 	if (tcb > sp && tcb < *end && tcb - sp <= LP_STACK_MAX && IS_ALIGNED(tcb, sizeof(first))) {
 		if (lp_read_user(s, &first, tcb, sizeof(first)))
@@ -333,7 +333,7 @@ static int lp_limit_stack(struct lp_scan *s, struct task_struct *task, unsigned 
 }
 
 /**
- * lp_stack_scan() - search the registers and the stack of one thread
+ * lpatch_stack_scan() - search the registers and the stack of one thread
  * @s: what to search for; gets found
  * @mm: that the thread runs on
  * @task: the thread
@@ -344,7 +344,7 @@ static int lp_limit_stack(struct lp_scan *s, struct task_struct *task, unsigned 
  * Return: 0, also for a thread that died meanwhile; -EBUSY if it is in the way, -EFAULT if user memory has
  * to be faulted in first.
  */
-int lp_stack_scan(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task, bool preempted)
+int lpatch_stack_scan(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task, bool preempted)
 {
 	struct lp_reg_arg arg = { .s = s, .task = task };
 	unsigned long sp, from, floor, end;
@@ -356,9 +356,9 @@ int lp_stack_scan(struct lp_scan *s, struct mm_struct *mm, struct task_struct *t
 		return 0;
 	sp = user_stack_pointer(&regs);
 	if (lp_on_signal_stack(task, sp))
-		return lp_stack_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
-	ret = lp_arch_each_reg(&regs, lp_scan_reg, &arg) ?:
-	      lp_probe_each_addr(task, lp_scan_probed, &arg);
+		return lpatch_stack_busy(s, task, LP_BUSY_SIGNAL_STACK, NULL);
+	ret = lpatch_arch_each_reg(&regs, lp_scan_reg, &arg) ?:
+	      lpatch_probe_each_addr(task, lp_scan_probed, &arg);
 	if (ret == -EFAULT)
 		return lp_unreadable(s, task, sp, sp);
 	if (ret)

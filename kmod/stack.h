@@ -55,8 +55,8 @@ struct lp_scan {
 
 #define LP_SCAN_BUF PAGE_SIZE
 
-int lp_stack_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
-		  const struct lp_span *span);
-int lp_stack_scan(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task, bool preempted);
+int lpatch_stack_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
+		      const struct lp_span *span);
+int lpatch_stack_scan(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task, bool preempted);
 
 #endif

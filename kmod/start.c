@@ -3,7 +3,7 @@
  * Boot patch: a patch is applied to each process as it starts, before the first instruction of the
  * code that it changes.
  *
- * Whoever maps a file calls lp_start_mapped() (hooks.c), in execve() and in the mmap() of a dynamic linker
+ * Whoever maps a file calls lpatch_start_mapped() (hooks.c), in execve() and in the mmap() of a dynamic linker
  * alike. It is called several times for one start (a dynamic linker maps a file as a whole first, and
  * then its text), and must be: only when the text is mapped executable is the image found.
  *
@@ -56,7 +56,7 @@
  * @all: there were more
  * @files: what it mapped
  * @files.inode: compared only
- * @files.fresh: it was never executable in this memory before, as lp_history_first() said
+ * @files.fresh: it was never executable in this memory before, as lpatch_history_first() said
  *
  * One for all entries.
  */
@@ -88,20 +88,20 @@ static void lp_start_outcome(const struct lp_op *op)
 	if (out->refusal == LPATCH_REFUSAL_ALREADY || out->refusal == LPATCH_REFUSAL_CANCELED)
 		return;
 	if (out->refusal != LPATCH_REFUSAL_NONE)
-		lp_boot_failed(boot, out->message);
+		lpatch_boot_failed(boot, out->message);
 	else
-		lp_boot_applied(boot);
+		lpatch_boot_applied(boot);
 	trace_boot(op->request->pid, op->patch->name, out);
-	lp_event(op);
+	lpatch_event(op);
 }
 
 /* Is it time to apply the patch: are all images there? Otherwise @op is refused, and that is told. */
 static bool lp_start_is_due(struct lp_op *op)
 {
-	int ret = lp_op_lock_memory(op, &op->outcome);
+	int ret = lpatch_op_lock_memory(op, &op->outcome);
 
 	if (!ret) {
-		ret = lp_load_find_images(op);
+		ret = lpatch_load_find_images(op);
 		mmap_read_unlock(op->target->mm);
 	}
 	/* An image that is there twice is a reason to fail. */
@@ -120,7 +120,7 @@ static struct lp_start_file *lp_start_file(struct lp_start *start, const struct 
 	return NULL;
 }
 
-/* For lp_boot_collect(). */
+/* For lpatch_boot_collect(). */
 static bool lp_start_wants(const struct inode *inode, void *arg)
 {
 	struct lp_start *start = arg;
@@ -133,8 +133,8 @@ static u32 lp_start_fresh(struct lp_start *start, const struct lp_boot *boot)
 {
 	u32 i, fresh = 0;
 
-	/* Pairs with the release in lp_boot_add(). */
-	if (!lp_history_is_known(current->mm, smp_load_acquire(&boot->since)))
+	/* Pairs with the release in lpatch_boot_add(). */
+	if (!lpatch_history_is_known(current->mm, smp_load_acquire(&boot->since)))
 		return 0;
 	for (i = 0; i < boot->patch->nr_images; i++) {
 		const struct lp_start_file *file = lp_start_file(start, boot->images[i].inode);
@@ -159,17 +159,17 @@ static void lp_start_do(struct lp_start *start, struct lp_boot *boot, struct lp_
 
 	if (READ_ONCE(boot->removed))
 		return;
-	op = lp_op_alloc(&request, boot->patch);
+	op = lpatch_op_alloc(&request, boot->patch);
 	if (!op) {
-		lp_boot_failed(boot, lp_start_no_memory);
+		lpatch_boot_failed(boot, lp_start_no_memory);
 		return;
 	}
 	op->target = target;
 	if (lp_start_is_due(op)) {
-		lp_op_run_here(op);
+		lpatch_op_run_here(op);
 		lp_start_outcome(op);
 	}
-	lp_op_free(op);
+	lpatch_op_free(op);
 }
 
 /* Returns the entries for what was mapped, in their order, to be freed with each of them. */
@@ -179,11 +179,11 @@ static struct lp_boot **lp_start_boots(struct lp_start *start, unsigned int *nr)
 	unsigned int i, max = 0;
 
 	for (;;) {
-		*nr = lp_boot_collect(lp_start_wants, start, boots, max);
+		*nr = lpatch_boot_collect(lp_start_wants, start, boots, max);
 		if (*nr <= max)
 			return boots;
 		for (i = 0; i < max; i++)
-			lp_boot_put(boots[i]);
+			lpatch_boot_put(boots[i]);
 		kvfree(boots);
 		max = *nr + LP_START_SLACK;
 		/* There is nobody here to tell that a process starts unpatched for want of some bytes. */
@@ -199,17 +199,17 @@ static void lp_start_apply(struct lp_start *start)
 	unsigned int i, nr;
 
 	boots = lp_start_boots(start, &nr);
-	target = lp_target_get(current->mm, current);
+	target = lpatch_target_get(current->mm, current);
 	for (i = 0; i < nr; i++) {
 		if (target)
 			lp_start_do(start, boots[i], target);
 		else
-			lp_boot_failed(boots[i], lp_start_no_memory);
-		lp_boot_put(boots[i]);
+			lpatch_boot_failed(boots[i], lp_start_no_memory);
+		lpatch_boot_put(boots[i]);
 	}
 	kvfree(boots);
 	if (target)
-		lp_target_put(target);
+		lpatch_target_put(target);
 }
 
 /* Runs in the thread that mapped the files, on its way to user mode, or when it exits. */
@@ -253,7 +253,7 @@ static struct lp_start *lp_start_get(void)
 	start = kzalloc(sizeof(*start), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 	start->task = current;
 	init_task_work(&start->head, lp_start_run);
-	if (lp_task_work_add(current, &start->head, TWA_RESUME)) {
+	if (lpatch_task_work_add(current, &start->head, TWA_RESUME)) {
 		kfree(start);
 		return NULL;
 	}
@@ -286,7 +286,7 @@ static void lp_start_look_later(const struct inode *inode, bool fresh)
 }
 
 /**
- * lp_start_mapped() - current maps a file, or divides or joins mappings of it
+ * lpatch_start_mapped() - current maps a file, or divides or joins mappings of it
  * @vma: as it is by now
  *
  * A kernel thread that does so has no start of its own. A process that divides or joins what it mapped long
@@ -294,7 +294,7 @@ static void lp_start_look_later(const struct inode *inode, bool fresh)
  *
  * Context: mmap_lock of the mm held for writing; may sleep.
  */
-void lp_start_mapped(struct vm_area_struct *vma)
+void lpatch_start_mapped(struct vm_area_struct *vma)
 {
 	struct mm_struct *mm = vma->vm_mm;
 	const struct inode *inode;
@@ -304,11 +304,11 @@ void lp_start_mapped(struct vm_area_struct *vma)
 		return;
 	if (mm != current->mm || (current->flags & PF_KTHREAD))
 		return;
-	if (likely(!lp_boot_wants(vma, &text)) || !try_module_get(THIS_MODULE))
+	if (likely(!lpatch_boot_wants(vma, &text)) || !try_module_get(THIS_MODULE))
 		return;
 	inode = file_inode(vma->vm_file);
-	first = (vma->vm_flags & VM_EXEC) && lp_history_first(mm, inode);
-	if (lp_arch_in_mapping_call() && (text || first))
+	first = (vma->vm_flags & VM_EXEC) && lpatch_history_first(mm, inode);
+	if (lpatch_arch_in_mapping_call() && (text || first))
 		lp_start_look_later(inode, first);
 	module_put(THIS_MODULE);
 }

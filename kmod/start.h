@@ -4,6 +4,6 @@
 
 struct vm_area_struct;
 
-void lp_start_mapped(struct vm_area_struct *vma);
+void lpatch_start_mapped(struct vm_area_struct *vma);
 
 #endif

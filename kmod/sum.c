@@ -121,7 +121,7 @@ static void lp_sum_fixup(struct lp_sum *sum, const struct lpatch_fixup *fixup)
 }
 
 /**
- * lp_sum_tables() - hash all that a client transferred of a patch, but for its file
+ * lpatch_sum_tables() - hash all that a client transferred of a patch, but for its file
  * @patch: complete, checked, and so with its sites sorted and its segments page aligned
  * @out: gets LP_SUM_LEN bytes
  *
@@ -129,7 +129,7 @@ static void lp_sum_fixup(struct lp_sum *sum, const struct lpatch_fixup *fixup)
  *
  * Return: 0 or a negative errno.
  */
-int lp_sum_tables(const struct lp_patch *patch, u8 *out)
+int lpatch_sum_tables(const struct lp_patch *patch, u8 *out)
 {
 	struct lp_sum *sum = lp_sum_alloc();
 	u32 i;
@@ -157,14 +157,14 @@ int lp_sum_tables(const struct lp_patch *patch, u8 *out)
 }
 
 /**
- * lp_sum_file() - hash the beginning of a file
+ * lpatch_sum_file() - hash the beginning of a file
  * @file: that nobody writes to
  * @len: bytes of it
  * @out: gets LP_SUM_LEN bytes
  *
  * Return: 0 or a negative errno; -EIO if the file is shorter.
  */
-int lp_sum_file(struct file *file, loff_t len, u8 *out)
+int lpatch_sum_file(struct file *file, loff_t len, u8 *out)
 {
 	struct lp_sum *sum = lp_sum_alloc();
 	loff_t at = 0;

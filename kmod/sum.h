@@ -10,7 +10,7 @@ struct lp_patch;
 /* Bytes of a SHA-256. */
 #define LP_SUM_LEN 32
 
-int lp_sum_file(struct file *file, loff_t len, u8 *out);
-int lp_sum_tables(const struct lp_patch *patch, u8 *out);
+int lpatch_sum_file(struct file *file, loff_t len, u8 *out);
+int lpatch_sum_tables(const struct lp_patch *patch, u8 *out);
 
 #endif

@@ -16,22 +16,22 @@
 
 #include "target.h"
 
-DEFINE_MUTEX(lp_targets_lock); /* see target.h */
+DEFINE_MUTEX(lpatch_targets_lock); /* see target.h */
 static LIST_HEAD(lp_targets);
 static DEFINE_HASHTABLE(lp_targets_by_mm, 12);
 static unsigned int lp_nr_targets;
 static atomic64_t lp_last_id = ATOMIC64_INIT(0);
 
 /* Larger than any before: of targets, records, and applies. */
-u64 lp_next_id(void)
+u64 lpatch_next_id(void)
 {
 	return atomic64_inc_return(&lp_last_id);
 }
 
-/* Ends a reference, with lp_targets_lock held. */
-void lp_target_drop(struct lp_target *target)
+/* Ends a reference, with lpatch_targets_lock held. */
+void lpatch_target_drop(struct lp_target *target)
 {
-	lockdep_assert_held(&lp_targets_lock);
+	lockdep_assert_held(&lpatch_targets_lock);
 	if (--target->refs)
 		return;
 	list_del(&target->node);
@@ -43,11 +43,11 @@ void lp_target_drop(struct lp_target *target)
 }
 
 /* Ends a reference. */
-void lp_target_put(struct lp_target *target)
+void lpatch_target_put(struct lp_target *target)
 {
-	mutex_lock(&lp_targets_lock);
-	lp_target_drop(target);
-	mutex_unlock(&lp_targets_lock);
+	mutex_lock(&lpatch_targets_lock);
+	lpatch_target_drop(target);
+	mutex_unlock(&lpatch_targets_lock);
 }
 
 /**
@@ -62,7 +62,7 @@ static struct lp_target *lp_target_next(struct lp_target *previous)
 {
 	struct lp_target *target;
 
-	mutex_lock(&lp_targets_lock);
+	mutex_lock(&lpatch_targets_lock);
 	target = previous ? list_next_entry(previous, node) :
 			    list_first_entry(&lp_targets, struct lp_target, node);
 	if (list_entry_is_head(target, &lp_targets, node))
@@ -70,34 +70,34 @@ static struct lp_target *lp_target_next(struct lp_target *previous)
 	if (target)
 		target->refs++;
 	if (previous)
-		lp_target_drop(previous);
-	mutex_unlock(&lp_targets_lock);
+		lpatch_target_drop(previous);
+	mutex_unlock(&lpatch_targets_lock);
 	return target;
 }
 
-unsigned int lp_target_count(void)
+unsigned int lpatch_target_count(void)
 {
 	return READ_ONCE(lp_nr_targets);
 }
 
-/* Under lp_targets_lock or RCU. */
+/* Under lpatch_targets_lock or RCU. */
 static struct lp_target *lp_target_find(const struct mm_struct *mm)
 {
 	struct lp_target *target;
 
 	hash_for_each_possible_rcu(lp_targets_by_mm, target, by_mm, (unsigned long)mm,
-				   lockdep_is_held(&lp_targets_lock))
+				   lockdep_is_held(&lpatch_targets_lock))
 		if (target->mm == mm)
 			return target;
 	return NULL;
 }
 
 /* Is there a target of this mm? It can come and go unless somebody keeps it from that. */
-bool lp_target_is(const struct mm_struct *mm)
+bool lpatch_target_is(const struct mm_struct *mm)
 {
 	bool found;
 
-	if (likely(!lp_target_count()))
+	if (likely(!lpatch_target_count()))
 		return false;
 	rcu_read_lock();
 	found = lp_target_find(mm);
@@ -106,20 +106,20 @@ bool lp_target_is(const struct mm_struct *mm)
 }
 
 /* The target of an mm with a reference, or NULL. */
-struct lp_target *lp_target_hold(const struct mm_struct *mm)
+struct lp_target *lpatch_target_hold(const struct mm_struct *mm)
 {
 	struct lp_target *target;
 
-	mutex_lock(&lp_targets_lock);
+	mutex_lock(&lpatch_targets_lock);
 	target = lp_target_find(mm);
 	if (target)
 		target->refs++;
-	mutex_unlock(&lp_targets_lock);
+	mutex_unlock(&lpatch_targets_lock);
 	return target;
 }
 
 /**
- * lp_target_add() - make an mm a target
+ * lpatch_target_add() - make an mm a target
  * @mm: of which there may be one meanwhile
  * @gfp: with __GFP_NOFAIL it does not fail
  *
@@ -127,13 +127,13 @@ struct lp_target *lp_target_hold(const struct mm_struct *mm)
  *
  * Return: it, with a reference, or NULL without memory.
  */
-struct lp_target *lp_target_add(struct mm_struct *mm, gfp_t gfp)
+struct lp_target *lpatch_target_add(struct mm_struct *mm, gfp_t gfp)
 {
 	struct lp_target *fresh = kzalloc(sizeof(*fresh), gfp), *target;
 
 	if (!fresh)
 		return NULL;
-	mutex_lock(&lp_targets_lock);
+	mutex_lock(&lpatch_targets_lock);
 	target = lp_target_find(mm);
 	if (!target) {
 		swap(target, fresh);
@@ -141,13 +141,13 @@ struct lp_target *lp_target_add(struct mm_struct *mm, gfp_t gfp)
 		target->mm = mm;
 		sema_init(&target->lock, 1);
 		INIT_LIST_HEAD(&target->records);
-		target->id = lp_next_id();
+		target->id = lpatch_next_id();
 		list_add_tail(&target->node, &lp_targets);
 		hash_add_rcu(lp_targets_by_mm, &target->by_mm, (unsigned long)mm);
 		lp_nr_targets++;
 	}
 	target->refs++;
-	mutex_unlock(&lp_targets_lock);
+	mutex_unlock(&lpatch_targets_lock);
 	kfree(fresh);
 	return target;
 }
@@ -165,7 +165,7 @@ static void lp_target_name(struct lp_target *target, struct task_struct *task)
 }
 
 /* Names the target of an mm, if there is one, by its first process, which has not run yet. Context: any. */
-void lp_target_name_new(const struct mm_struct *mm, struct task_struct *task)
+void lpatch_target_name_new(const struct mm_struct *mm, struct task_struct *task)
 {
 	struct lp_target *target;
 
@@ -186,28 +186,28 @@ static struct task_struct *lp_leader(struct task_struct *task)
 }
 
 /**
- * lp_target_get() - the target of an mm
+ * lpatch_target_get() - the target of an mm
  * @mm: with a reference on its users
  * @task: a thread that runs on it
  *
  * Return: it, with a reference, or NULL without memory.
  */
-struct lp_target *lp_target_get(struct mm_struct *mm, struct task_struct *task)
+struct lp_target *lpatch_target_get(struct mm_struct *mm, struct task_struct *task)
 {
-	struct lp_target *target = lp_target_hold(mm) ?: lp_target_add(mm, GFP_KERNEL_ACCOUNT);
+	struct lp_target *target = lpatch_target_hold(mm) ?: lpatch_target_add(mm, GFP_KERNEL_ACCOUNT);
 	struct task_struct *leader;
 
 	if (!target)
 		return NULL;
 	lp_target_name(target, task);
 	/* It may have changed. A leader that is gone leaves the one it had. */
-	mutex_lock(&lp_targets_lock);
+	mutex_lock(&lpatch_targets_lock);
 	rcu_read_lock();
 	leader = lp_leader(task);
 	if (leader)
 		get_task_comm(target->comm, leader);
 	rcu_read_unlock();
-	mutex_unlock(&lp_targets_lock);
+	mutex_unlock(&lpatch_targets_lock);
 	return target;
 }
 
@@ -258,7 +258,7 @@ static u32 lp_target_open_task(struct task_struct *task, u64 start_time, struct 
 	mm = lp_group_mm(task);
 	if (!mm)
 		return LPATCH_REFUSAL_TARGET_GONE;
-	target = lp_target_get(mm, task);
+	target = lpatch_target_get(mm, task);
 	if (!target) {
 		mmput_async(mm);
 		return LPATCH_REFUSAL_NO_MEMORY;
@@ -268,15 +268,15 @@ static u32 lp_target_open_task(struct task_struct *task, u64 start_time, struct 
 }
 
 /**
- * lp_target_open() - find the target that a pid belongs to
+ * lpatch_target_open() - find the target that a pid belongs to
  * @nr: of any of its threads, in the caller's pid namespace
  * @start_time: of the process in clock ticks, or 0 for any
- * @target: gets the target, with a reference and one on the users of its mm; lp_target_close()
+ * @target: gets the target, with a reference and one on the users of its mm; lpatch_target_close()
  * drops both
  *
  * Return: LPATCH_REFUSAL_NONE, or why not.
  */
-u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target)
+u32 lpatch_target_open(u32 nr, u64 start_time, struct lp_target **target)
 {
 	struct task_struct *task;
 	struct pid *pid;
@@ -292,11 +292,11 @@ u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target)
 	return refusal;
 }
 
-void lp_target_close(struct lp_target *target)
+void lpatch_target_close(struct lp_target *target)
 {
 	/* If this was the last user, its end may wait for whatever the process had begun (exit_aio()). */
 	mmput_async(target->mm);
-	lp_target_put(target);
+	lpatch_target_put(target);
 }
 
 /* Does the process that a target was named by still run on its mm? It may have ended, or exec'ed. */
@@ -338,14 +338,14 @@ out:
 	rcu_read_unlock();
 	if (!found)
 		return false;
-	mutex_lock(&lp_targets_lock);
+	mutex_lock(&lpatch_targets_lock);
 	old = xchg(&target->tgid, found);
-	mutex_unlock(&lp_targets_lock);
+	mutex_unlock(&lpatch_targets_lock);
 	put_pid(old);
 	return true;
 }
 
-/* As lp_records_each() for the records of one target. */
+/* As lpatch_records_each() for the records of one target. */
 static int lp_target_each(struct lp_target *target, lp_record_fn fn, void *arg)
 {
 	bool locked = !down_trylock(&target->lock);
@@ -353,7 +353,7 @@ static int lp_target_each(struct lp_target *target, lp_record_fn fn, void *arg)
 	int ret = 0;
 
 	if (!locked)
-		mutex_lock(&lp_targets_lock);
+		mutex_lock(&lpatch_targets_lock);
 	/* Memory that only something other than a process still uses is nobody's to know of. */
 	if (locked ? lp_target_is_named(target) || lp_target_rename(target) : !!target->tgid)
 		list_for_each_entry(record, &target->records, node) {
@@ -364,12 +364,12 @@ static int lp_target_each(struct lp_target *target, lp_record_fn fn, void *arg)
 	if (locked)
 		up(&target->lock);
 	else
-		mutex_unlock(&lp_targets_lock);
+		mutex_unlock(&lpatch_targets_lock);
 	return ret;
 }
 
 /**
- * lp_records_each() - call a function for each record of each living target
+ * lpatch_records_each() - call a function for each record of each living target
  * @from: the id of the first target
  * @fn: nonzero ends the walk; it is told whether the target's lock is held. If not, an operation on it is
  *	under way, and @fn neither looks at the target's memory nor sleeps
@@ -379,7 +379,7 @@ static int lp_target_each(struct lp_target *target, lp_record_fn fn, void *arg)
  *
  * Return: what @fn returned last.
  */
-int lp_records_each(u64 from, lp_record_fn fn, void *arg)
+int lpatch_records_each(u64 from, lp_record_fn fn, void *arg)
 {
 	struct lp_target *target;
 	int ret;
@@ -387,7 +387,7 @@ int lp_records_each(u64 from, lp_record_fn fn, void *arg)
 	for (target = lp_target_next(NULL); target; target = lp_target_next(target)) {
 		ret = target->id < from ? 0 : lp_target_each(target, fn, arg);
 		if (ret) {
-			lp_target_put(target);
+			lpatch_target_put(target);
 			return ret;
 		}
 	}

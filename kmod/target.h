@@ -24,7 +24,7 @@ struct lp_patch;
  * @id: of the load that it goes back to, the same in a child; grows along the list of records
  * @bases: where the images were when it was loaded: what its code refers to, and what was patched
  * @incomplete: not all is mapped, or not all fix-ups are made: it is being loaded or unloaded, or that could
- *		not be ended, or it is a copy of one of that time. See lp_load_complete()
+ *		not be ended, or it is a copy of one of that time. See lpatch_load_complete()
  * @change: lp_op.change of the operation that changed it last
  * @order: of its last apply among all applies; grows along the patches that lie upon one another
  * @times: of the operation that made it
@@ -58,15 +58,15 @@ struct lp_record {
 
 /**
  * struct lp_target - a process: an mm, and what was done to it
- * @node: in the list of targets; lp_targets_lock
- * @by_mm: in the hash of targets by mm; lp_targets_lock, and read under RCU
+ * @node: in the list of targets; lpatch_targets_lock
+ * @by_mm: in the hash of targets by mm; lpatch_targets_lock, and read under RCU
  * @rcu: to be freed by
  * @id: grows along the list
- * @refs: one for each operation under way and each record; lp_targets_lock
+ * @refs: one for each operation under way and each record; lpatch_targets_lock
  * @mm: its memory; the structure is held (mmgrab), so that its address is not reused, the memory is
  * not
  * @tgid: a thread group that runs on it; NULL as long as it has no process; then @lock
- * @comm: its name when it was last opened; lp_targets_lock
+ * @comm: its name when it was last opened; lpatch_targets_lock
  * @lock: one operation at a time; covers the records. Who waits for it sleeps, and comes in turn: a
  *	  thread of the target that spun for it would be on a CPU for as long as the one that has it looks
  *	  at it
@@ -94,26 +94,26 @@ struct lp_target {
  * What a fork copies of a record (lp_record.state, .order and .under) changes in a stop window, with the
  * mmap_lock of the target held for read, which the fork holds for writing.
  */
-extern struct mutex lp_targets_lock;
+extern struct mutex lpatch_targets_lock;
 
-u64 lp_next_id(void);
-unsigned int lp_target_count(void);
-bool lp_target_is(const struct mm_struct *mm);
-struct lp_target *lp_target_hold(const struct mm_struct *mm);
-struct lp_target *lp_target_add(struct mm_struct *mm, gfp_t gfp);
-void lp_target_name_new(const struct mm_struct *mm, struct task_struct *task);
-void lp_records_inherit(struct lp_target *target, struct lp_target *from);
-u32 lp_target_open(u32 nr, u64 start_time, struct lp_target **target);
-void lp_target_close(struct lp_target *target);
-struct lp_target *lp_target_get(struct mm_struct *mm, struct task_struct *task);
-void lp_target_put(struct lp_target *target);
-void lp_target_drop(struct lp_target *target);
-struct lp_record *lp_record_find(struct lp_target *target, const struct lp_patch *patch);
-struct lp_record *lp_record_add(struct lp_target *target, struct lp_patch *patch,
-				unsigned long base, const unsigned long *bases);
-void lp_record_del(struct lp_target *target, struct lp_record *record);
+u64 lpatch_next_id(void);
+unsigned int lpatch_target_count(void);
+bool lpatch_target_is(const struct mm_struct *mm);
+struct lp_target *lpatch_target_hold(const struct mm_struct *mm);
+struct lp_target *lpatch_target_add(struct mm_struct *mm, gfp_t gfp);
+void lpatch_target_name_new(const struct mm_struct *mm, struct task_struct *task);
+void lpatch_records_inherit(struct lp_target *target, struct lp_target *from);
+u32 lpatch_target_open(u32 nr, u64 start_time, struct lp_target **target);
+void lpatch_target_close(struct lp_target *target);
+struct lp_target *lpatch_target_get(struct mm_struct *mm, struct task_struct *task);
+void lpatch_target_put(struct lp_target *target);
+void lpatch_target_drop(struct lp_target *target);
+struct lp_record *lpatch_record_find(struct lp_target *target, const struct lp_patch *patch);
+struct lp_record *lpatch_record_add(struct lp_target *target, struct lp_patch *patch,
+				    unsigned long base, const unsigned long *bases);
+void lpatch_record_del(struct lp_target *target, struct lp_record *record);
 
 typedef int (*lp_record_fn)(struct lp_target *target, struct lp_record *record, bool locked, void *arg);
-int lp_records_each(u64 from, lp_record_fn fn, void *arg);
+int lpatch_records_each(u64 from, lp_record_fn fn, void *arg);
 
 #endif

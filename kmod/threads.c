@@ -32,7 +32,7 @@ static bool lp_thread_gone(const struct lp_freeze *f, struct task_struct *task)
 
 static bool lp_thread_held(const struct lp_gate *gate)
 {
-	/* Pairs with smp_store_release() in lp_window_wait(). */
+	/* Pairs with smp_store_release() in lpatch_window_wait(). */
 	return smp_load_acquire(&gate->held);
 }
 
@@ -51,7 +51,7 @@ static unsigned long lp_thread_switches(const struct task_struct *task)
 }
 
 /**
- * lp_threads_prescan() - find the threads that sleep and are not in the way
+ * lpatch_threads_prescan() - find the threads that sleep and are not in the way
  * @s: what to search for
  * @f: prepared; the clean threads are marked in it
  * @until: ktime ns when it ends in any case; those that were not searched are so in the window
@@ -59,7 +59,7 @@ static unsigned long lp_thread_switches(const struct task_struct *task)
  * Context: a kthread that uses the target's mm or a thread of the target, no lock held; faults user memory
  * in; SIGKILL ends it.
  */
-void lp_threads_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until)
+void lpatch_threads_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until)
 {
 	unsigned int i;
 
@@ -67,7 +67,7 @@ void lp_threads_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until)
 	s->until = until;
 	if (!s->spans.nr && !s->spans.nr_allowed)
 		return;
-	for (i = 0; i < lp_freeze_nr(f) && ktime_get_ns() < until; i++) {
+	for (i = 0; i < lpatch_freeze_nr(f) && ktime_get_ns() < until; i++) {
 		struct lp_thread *thread = &f->threads[i];
 		struct task_struct *task = thread->gate->task;
 		unsigned long switches;
@@ -76,7 +76,7 @@ void lp_threads_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until)
 		if (lp_thread_on_cpu(task) || READ_ONCE(task->on_rq) || lp_thread_gone(f, task))
 			continue;
 		switches = lp_thread_switches(task);
-		if (lp_stack_scan(s, f->mm, task, false))
+		if (lpatch_stack_scan(s, f->mm, task, false))
 			continue;
 		if (lp_thread_on_cpu(task) || lp_thread_switches(task) != switches)
 			continue;
@@ -99,7 +99,7 @@ static bool lp_thread_slept(const struct lp_thread *thread)
 	       lp_thread_switches(task) == thread->switches;
 }
 
-/* Waits until the thread can be read, and reads it. Notes in @s->found as lp_stack_scan() does. */
+/* Waits until the thread can be read, and reads it. Notes in @s->found as lpatch_stack_scan() does. */
 static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thread *thread,
 			   u64 settle_until)
 {
@@ -116,16 +116,16 @@ static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thr
 		if (lp_thread_gone(f, task))
 			return 0;
 		if (lp_thread_held(thread->gate))
-			return lp_stack_scan(s, f->mm, task, false);
+			return lpatch_stack_scan(s, f->mm, task, false);
 		if (!lp_thread_on_cpu(task)) {
 			switches = lp_thread_switches(task);
-			ret = lp_stack_scan(s, f->mm, task, READ_ONCE(task->on_rq));
+			ret = lpatch_stack_scan(s, f->mm, task, READ_ONCE(task->on_rq));
 			if (!lp_thread_on_cpu(task) && lp_thread_switches(task) == switches)
 				return ret;
 		}
 		if (ktime_get_ns() >= settle_until)
-			return lp_stack_busy(s, task, LP_BUSY_RUNNING, NULL);
-		lp_freeze_relax(f);
+			return lpatch_stack_busy(s, task, LP_BUSY_RUNNING, NULL);
+		lpatch_freeze_relax(f);
 	}
 }
 
@@ -142,7 +142,7 @@ static void lp_count_active(struct lp_scan *s, struct task_struct *task)
 }
 
 /**
- * lp_threads_check() - does any thread of a frozen target refer to code that goes out of use?
+ * lpatch_threads_check() - does any thread of a frozen target refer to code that goes out of use?
  * @s: what to search for; says on which thread the search ended, or who is in code that is allowed
  * @f: in its window
  *
@@ -150,7 +150,7 @@ static void lp_count_active(struct lp_scan *s, struct task_struct *task)
  * preemption disabled.
  * Return: 0, -EBUSY if a thread is in the way, -EFAULT if user memory has to be faulted in first.
  */
-int lp_threads_check(struct lp_scan *s, struct lp_freeze *f)
+int lpatch_threads_check(struct lp_scan *s, struct lp_freeze *f)
 {
 	u64 settle_until = f->began + (f->deadline - f->began) / 2;
 	unsigned int i;
@@ -162,18 +162,18 @@ int lp_threads_check(struct lp_scan *s, struct lp_freeze *f)
 	if (!s->spans.nr && !s->spans.nr_allowed)
 		return 0;
 	if (f->self) {
-		ret = lp_stack_scan(s, f->mm, f->self, false);
+		ret = lpatch_stack_scan(s, f->mm, f->self, false);
 		if (ret)
 			return ret;
 		lp_count_active(s, f->self);
 	}
 	/* nr grows while a thread that was in the middle of clone() completes it. */
-	for (i = 0; i < lp_freeze_nr(f); i++) {
+	for (i = 0; i < lpatch_freeze_nr(f); i++) {
 		ret = lp_check_thread(s, f, &f->threads[i], settle_until);
 		if (ret)
 			return ret;
 		lp_count_active(s, f->threads[i].gate->task);
-		lp_freeze_relax(f);
+		lpatch_freeze_relax(f);
 	}
 	return 0;
 }

@@ -7,7 +7,7 @@
 struct lp_freeze;
 struct lp_scan;
 
-void lp_threads_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until);
-int lp_threads_check(struct lp_scan *s, struct lp_freeze *f);
+void lpatch_threads_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until);
+int lpatch_threads_check(struct lp_scan *s, struct lp_freeze *f);
 
 #endif

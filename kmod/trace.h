@@ -24,7 +24,7 @@ DECLARE_EVENT_CLASS(lpatch_part,
 	),
 	TP_fast_assign(
 		__entry->pid = f->pid;
-		__entry->threads = lp_freeze_nr(f);
+		__entry->threads = lpatch_freeze_nr(f);
 		__entry->ns = ns;
 	),
 	TP_printk("pid=%d threads=%u ns=%llu", __entry->pid, __entry->threads, __entry->ns)
@@ -59,7 +59,7 @@ TRACE_EVENT(checks,
 	),
 	TP_fast_assign(
 		__entry->pid = f->pid;
-		__entry->threads = lp_freeze_nr(f);
+		__entry->threads = lpatch_freeze_nr(f);
 		__entry->ns = f->times.check;
 		__entry->error = error;
 	),
@@ -97,7 +97,7 @@ TRACE_EVENT(release,
 	),
 	TP_fast_assign(
 		__entry->pid = f->pid;
-		__entry->threads = lp_freeze_nr(f);
+		__entry->threads = lpatch_freeze_nr(f);
 		__entry->ns = f->times.release;
 		__entry->stop_ns = f->times.stop;
 		__entry->longest_ns = f->times.longest_thread;

@@ -24,7 +24,7 @@ static void lp_op_keep(struct lp_op *op, const struct lp_record *record)
 
 	if (!copy)
 		return;
-	lp_patch_get(copy->patch);
+	lpatch_patch_get(copy->patch);
 	op->outcome.replaced[op->outcome.nr_replaced++] = copy;
 }
 
@@ -33,7 +33,7 @@ static void lp_op_record(struct lp_op *op)
 {
 	struct lp_record *record;
 
-	mutex_lock(&lp_targets_lock);
+	mutex_lock(&lpatch_targets_lock);
 	list_for_each_entry(record, &op->target->records, node) {
 		if (record->change != op->change)
 			continue;
@@ -43,7 +43,7 @@ static void lp_op_record(struct lp_op *op)
 		record->max_stop = op->request->max_stop;
 		record->active = record == op->record ? op->outcome.active : (struct lp_active){};
 	}
-	mutex_unlock(&lp_targets_lock);
+	mutex_unlock(&lpatch_targets_lock);
 	if (op->outcome.replaced)
 		list_for_each_entry(record, &op->target->records, node)
 			if (record->change == op->change && record != op->record)
@@ -52,14 +52,14 @@ static void lp_op_record(struct lp_op *op)
 
 static int lp_refuse_already(struct lp_op *op, const char *state)
 {
-	return lp_refuse(&op->outcome, LPATCH_REFUSAL_ALREADY, "patch %s is %s in %s[%u] already",
-			 op->patch->name, state, op->target->comm, op->request->pid);
+	return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_ALREADY, "patch %s is %s in %s[%u] already",
+			     op->patch->name, state, op->target->comm, op->request->pid);
 }
 
 static int lp_refuse_absent(struct lp_op *op)
 {
-	return lp_refuse(&op->outcome, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]",
-			 op->patch->name, op->target->comm, op->request->pid);
+	return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_NOT_LOADED, "patch %s is not in %s[%u]",
+			     op->patch->name, op->target->comm, op->request->pid);
 }
 
 static int lp_do_load(struct lp_op *op)
@@ -68,7 +68,7 @@ static int lp_do_load(struct lp_op *op)
 
 	if (op->record && !op->record->incomplete)
 		return lp_refuse_already(op, "loaded");
-	ret = op->record ? lp_load_complete(op) : lp_load_map(op);
+	ret = op->record ? lpatch_load_complete(op) : lpatch_load_map(op);
 	if (!ret)
 		lp_op_record(op);
 	return ret;
@@ -82,7 +82,7 @@ static u32 lp_op_replaces(const struct lp_op *op)
 
 	if (lp_request_replaces(op->request))
 		list_for_each_entry(record, &op->target->records, node)
-			nr += lp_places_involve(op->record, record);
+			nr += lpatch_places_involve(op->record, record);
 	return nr;
 }
 
@@ -94,21 +94,21 @@ static int lp_do_apply(struct lp_op *op)
 	int ret;
 
 	if (op->record && op->record->state == LPATCH_STATE_APPLIED &&
-	    !lp_live_drifted(op->record, &op->live) && !replaces)
+	    !lpatch_live_drifted(op->record, &op->live) && !replaces)
 		return lp_refuse_already(op, "applied");
 	if (dry_run)
-		return lp_overwrite(op);
+		return lpatch_overwrite(op);
 	/* Without it, which is as well, nobody is told. */
 	if (replaces)
 		op->outcome.replaced = kvcalloc(replaces, sizeof(*op->outcome.replaced), GFP_KERNEL_ACCOUNT);
-	ret = loaded ? lp_load_map(op) : lp_load_complete(op);
+	ret = loaded ? lpatch_load_map(op) : lpatch_load_complete(op);
 	if (ret)
 		return ret;
-	ret = lp_overwrite(op);
+	ret = lpatch_overwrite(op);
 	if (!ret)
 		lp_op_record(op);
 	else if (loaded)
-		lp_load_unmap(op); /* nobody could have come across it yet */
+		lpatch_load_unmap(op); /* nobody could have come across it yet */
 	return ret;
 }
 
@@ -121,10 +121,10 @@ static int lp_do_restore(struct lp_op *op)
 	if (op->record->state == LPATCH_STATE_RESTORED)
 		return lp_refuse_already(op, "restored");
 	if (op->record->state != LPATCH_STATE_APPLIED)
-		return lp_refuse(&op->outcome, LPATCH_REFUSAL_NOT_APPLIED,
-				 "patch %s is not applied in %s[%u]", op->patch->name,
-				 op->target->comm, op->request->pid);
-	ret = lp_overwrite(op);
+		return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_NOT_APPLIED,
+				     "patch %s is not applied in %s[%u]", op->patch->name,
+				     op->target->comm, op->request->pid);
+	ret = lpatch_overwrite(op);
 	if (!ret)
 		lp_op_record(op);
 	return ret;
@@ -137,20 +137,20 @@ static int lp_do_unload(struct lp_op *op)
 	if (!op->record)
 		return lp_refuse_absent(op);
 	if (op->record->state == LPATCH_STATE_APPLIED)
-		return lp_refuse(&op->outcome, LPATCH_REFUSAL_STILL_APPLIED,
-				 "patch %s is applied in %s[%u], restore it first",
-				 op->patch->name, op->target->comm, op->request->pid);
-	ret = lp_quiesce(op);
-	return ret ?: lp_load_unmap(op);
+		return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_STILL_APPLIED,
+				     "patch %s is applied in %s[%u], restore it first",
+				     op->patch->name, op->target->comm, op->request->pid);
+	ret = lpatch_quiesce(op);
+	return ret ?: lpatch_load_unmap(op);
 }
 
 /* What is in the target counts, should two clients have sealed objects of the same hash. */
 static void lp_op_use_record(struct lp_op *op)
 {
-	op->record = lp_record_find(op->target, op->patch);
+	op->record = lpatch_record_find(op->target, op->patch);
 	if (op->record) {
-		lp_patch_get(op->record->patch);
-		lp_patch_put(op->patch);
+		lpatch_patch_get(op->record->patch);
+		lpatch_patch_put(op->patch);
 		op->patch = op->record->patch;
 		op->base = op->record->base;
 	}
@@ -158,11 +158,11 @@ static void lp_op_use_record(struct lp_op *op)
 
 static int lp_look_once(struct lp_op *op)
 {
-	int ret = lp_op_lock_memory(op, &op->outcome);
+	int ret = lpatch_op_lock_memory(op, &op->outcome);
 
 	if (ret)
 		return ret;
-	ret = lp_live_look(op->target, op->record, &op->live);
+	ret = lpatch_live_look(op->target, op->record, &op->live);
 	mmap_read_unlock(op->target->mm);
 	return ret;
 }
@@ -179,8 +179,8 @@ static int lp_op_look(struct lp_op *op)
 	int ret;
 
 	while ((ret = lp_look_once(op)) == -EAGAIN) {
-		if (lp_op_pause(op, LP_LOOK_PAUSE))
-			return lp_refuse_canceled(&op->outcome);
+		if (lpatch_op_pause(op, LP_LOOK_PAUSE))
+			return lpatch_refuse_canceled(&op->outcome);
 		if (tries)
 			tries--;
 		else if (ktime_get_ns() > until)
@@ -190,9 +190,9 @@ static int lp_op_look(struct lp_op *op)
 		return ret;
 	site = op->live.missing;
 	strscpy(op->outcome.function, site->symbol, sizeof(op->outcome.function));
-	return lp_refuse(&op->outcome, LPATCH_REFUSAL_SITE_UNREADABLE,
-			 "the page of %s did not come into the memory of %s[%u] in time",
-			 site->symbol, op->target->comm, op->request->pid);
+	return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_SITE_UNREADABLE,
+			     "the page of %s did not come into the memory of %s[%u] in time",
+			     site->symbol, op->target->comm, op->request->pid);
 }
 
 static int lp_op_dispatch(struct lp_op *op)
@@ -205,10 +205,10 @@ static int lp_op_dispatch(struct lp_op *op)
 	if (ret)
 		return ret;
 	/* What is there already can be taken out whatever it is. */
-	if ((verb == LP_LOAD || verb == LP_APPLY) && !lp_sign_permits(op->patch))
-		return lp_refuse(&op->outcome, LPATCH_REFUSAL_UNSIGNED,
-				 "patch %s has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)",
-				 op->patch->name);
+	if ((verb == LP_LOAD || verb == LP_APPLY) && !lpatch_sign_permits(op->patch))
+		return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_UNSIGNED,
+				     "patch %s has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)",
+				     op->patch->name);
 	switch (verb) {
 	case LP_LOAD:
 		return lp_do_load(op);
@@ -217,7 +217,7 @@ static int lp_op_dispatch(struct lp_op *op)
 	case LP_RESTORE:
 		return lp_do_restore(op);
 	case LP_RECOUNT:
-		return op->record ? lp_recount(op) : lp_refuse_absent(op);
+		return op->record ? lpatch_recount(op) : lp_refuse_absent(op);
 	default:
 		return lp_do_unload(op);
 	}
@@ -234,12 +234,12 @@ static void lp_op_conclude(struct lp_op *op)
 }
 
 /**
- * lp_op_do() - do an operation
+ * lpatch_op_do() - do an operation
  * @op: gets the outcome
  *
  * Context: lp_target.lock held, by a kthread that uses the target's mm or a thread of the target.
  */
-void lp_op_do(struct lp_op *op)
+void lpatch_op_do(struct lp_op *op)
 {
 	lp_op_dispatch(op);
 	lp_op_conclude(op);

@@ -4,6 +4,6 @@
 
 struct lp_op;
 
-void lp_op_do(struct lp_op *op);
+void lpatch_op_do(struct lp_op *op);
 
 #endif

@@ -23,13 +23,13 @@
 static DEFINE_HASHTABLE(lp_windows, 8);
 
 /**
- * lp_window_new() - make a window that is not open, and that nobody sees
+ * lpatch_window_new() - make a window that is not open, and that nobody sees
  * @mm: of the target
  * @freeze: whose it is
  *
  * Return: it, with a reference, or NULL without memory.
  */
-struct lp_window *lp_window_new(const struct mm_struct *mm, struct lp_freeze *freeze)
+struct lp_window *lpatch_window_new(const struct mm_struct *mm, struct lp_freeze *freeze)
 {
 	struct lp_window *w = kzalloc(sizeof(*w), GFP_KERNEL_ACCOUNT);
 
@@ -43,54 +43,54 @@ struct lp_window *lp_window_new(const struct mm_struct *mm, struct lp_freeze *fr
 }
 
 /* Lets gates and newtask see it. */
-void lp_window_add(struct lp_window *w)
+void lpatch_window_add(struct lp_window *w)
 {
-	lockdep_assert_held(&lp_gate_lock);
+	lockdep_assert_held(&lpatch_gate_lock);
 	hash_add_rcu(lp_windows, &w->node, (unsigned long)w->mm);
 }
 
-void lp_window_del(struct lp_window *w)
+void lpatch_window_del(struct lp_window *w)
 {
-	lockdep_assert_held(&lp_gate_lock);
+	lockdep_assert_held(&lpatch_gate_lock);
 	hash_del_rcu(&w->node);
 }
 
-/* Holds from here on who meets his gate. Partners: see lp_freeze_begin(). */
-void lp_window_open(struct lp_window *w, u64 deadline)
+/* Holds from here on who meets his gate. Partners: see lpatch_freeze_begin(). */
+void lpatch_window_open(struct lp_window *w, u64 deadline)
 {
 	WRITE_ONCE(w->deadline, deadline);
-	atomic_set_release(&w->state, LP_FREEZING); /* see lp_window_holds() */
+	atomic_set_release(&w->state, LP_FREEZING); /* see lpatch_window_holds() */
 	smp_mb();
 }
 
 /* Return: false if the deadline has passed, as a held thread saw. */
-bool lp_window_commit(struct lp_window *w)
+bool lpatch_window_commit(struct lp_window *w)
 {
 	return atomic_cmpxchg(&w->state, LP_FREEZING, LP_COMMITTED) == LP_FREEZING;
 }
 
 /* Releases everybody. Context: preemption may be disabled. */
-void lp_window_close(struct lp_window *w)
+void lpatch_window_close(struct lp_window *w)
 {
 	atomic_set(&w->state, LP_OPEN);
 	swake_up_all(&w->wait);
 }
 
-/* Under RCU or lp_gate_lock. */
-struct lp_window *lp_window_find(const struct mm_struct *mm)
+/* Under RCU or lpatch_gate_lock. */
+struct lp_window *lpatch_window_find(const struct mm_struct *mm)
 {
 	struct lp_window *w;
 
 	hash_for_each_possible_rcu(lp_windows, w, node, (unsigned long)mm,
-				   lockdep_is_held(&lp_gate_lock))
+				   lockdep_is_held(&lpatch_gate_lock))
 		if (w->mm == mm)
 			return w;
 	return NULL;
 }
 
-bool lp_window_holds(const struct lp_window *w)
+bool lpatch_window_holds(const struct lp_window *w)
 {
-	/* Pairs with the release in lp_window_open(): then the deadline is of this window. */
+	/* Pairs with the release in lpatch_window_open(): then the deadline is of this window. */
 	int state = atomic_read_acquire(&w->state);
 
 	return state == LP_FREEZING || state == LP_COMMITTED;
@@ -102,14 +102,14 @@ static struct lp_window *lp_window_get(const struct mm_struct *mm)
 	struct lp_window *w;
 
 	rcu_read_lock();
-	w = lp_window_find(mm);
-	if (w && (!lp_window_holds(w) || !refcount_inc_not_zero(&w->refs)))
+	w = lpatch_window_find(mm);
+	if (w && (!lpatch_window_holds(w) || !refcount_inc_not_zero(&w->refs)))
 		w = NULL;
 	rcu_read_unlock();
 	return w;
 }
 
-void lp_window_put(struct lp_window *w)
+void lpatch_window_put(struct lp_window *w)
 {
 	if (refcount_dec_and_test(&w->refs))
 		kfree_rcu(w, rcu);
@@ -126,7 +126,7 @@ static void lp_window_sleep(struct lp_window *w)
 	DECLARE_SWAITQUEUE(wait);
 
 	/* Killable: SIGKILL of a frozen process works at once. */
-	while (lp_window_holds(w) && !fatal_signal_pending(current)) {
+	while (lpatch_window_holds(w) && !fatal_signal_pending(current)) {
 		u64 deadline = READ_ONCE(w->deadline);
 		u64 now = ktime_get_ns();
 		long left = 1; /* once committed, a jiffy at a time */
@@ -136,20 +136,20 @@ static void lp_window_sleep(struct lp_window *w)
 		else
 			lp_window_expire(w);
 		prepare_to_swait_exclusive(&w->wait, &wait, TASK_KILLABLE);
-		if (lp_window_holds(w) && !fatal_signal_pending(current))
+		if (lpatch_window_holds(w) && !fatal_signal_pending(current))
 			schedule_timeout(left);
 		finish_swait(&w->wait, &wait);
 	}
 }
 
 /**
- * lp_window_wait() - the part of a gate that stops the thread
+ * lpatch_window_wait() - the part of a gate that stops the thread
  * @gate: the gate of current
  *
  * Returns at once when the thread's mm is not frozen (any more), and for a thread that is exiting:
  * it does not come back to user mode, and others may wait for its end.
  */
-void lp_window_wait(struct lp_gate *gate)
+void lpatch_window_wait(struct lp_gate *gate)
 {
 	struct mm_struct *mm = current->mm;
 	struct lp_window *w;
@@ -167,9 +167,9 @@ void lp_window_wait(struct lp_gate *gate)
 	 * lp_thread_held().
 	 */
 	smp_store_release(&gate->held, true);
-	while (lp_window_holds(w) && !need_resched() && ktime_get_ns() - now < LP_SPIN_NS)
+	while (lpatch_window_holds(w) && !need_resched() && ktime_get_ns() - now < LP_SPIN_NS)
 		cpu_relax();
 	lp_window_sleep(w);
 	WRITE_ONCE(gate->held, false);
-	lp_window_put(w);
+	lpatch_window_put(w);
 }

@@ -21,11 +21,11 @@ enum lp_window_state {
 
 /**
  * struct lp_window - what gates and newtask see of a freeze
- * @node: in the hash by mm, from prepare to finish; lp_gate_lock, and read under RCU
+ * @node: in the hash by mm, from prepare to finish; lpatch_gate_lock, and read under RCU
  * @rcu: to be freed by
  * @refs: the freeze, and each thread that is held
  * @mm: whose threads are held; compared only
- * @freeze: to list threads in; lp_gate_lock; only while in the hash
+ * @freeze: to list threads in; lpatch_gate_lock; only while in the hash
  * @state: leaves LP_FREEZING by compare-and-exchange, so that either the freezer commits or a thread
  *	   expires it, never both
  * @deadline: ktime ns; written before LP_FREEZING is
@@ -42,15 +42,15 @@ struct lp_window {
 	struct swait_queue_head wait;
 };
 
-struct lp_window *lp_window_new(const struct mm_struct *mm, struct lp_freeze *freeze);
-void lp_window_put(struct lp_window *w);
-void lp_window_add(struct lp_window *w);
-void lp_window_del(struct lp_window *w);
-struct lp_window *lp_window_find(const struct mm_struct *mm);
-bool lp_window_holds(const struct lp_window *w);
-void lp_window_open(struct lp_window *w, u64 deadline);
-bool lp_window_commit(struct lp_window *w);
-void lp_window_close(struct lp_window *w);
-void lp_window_wait(struct lp_gate *gate);
+struct lp_window *lpatch_window_new(const struct mm_struct *mm, struct lp_freeze *freeze);
+void lpatch_window_put(struct lp_window *w);
+void lpatch_window_add(struct lp_window *w);
+void lpatch_window_del(struct lp_window *w);
+struct lp_window *lpatch_window_find(const struct mm_struct *mm);
+bool lpatch_window_holds(const struct lp_window *w);
+void lpatch_window_open(struct lp_window *w, u64 deadline);
+bool lpatch_window_commit(struct lp_window *w);
+void lpatch_window_close(struct lp_window *w);
+void lpatch_window_wait(struct lp_gate *gate);
 
 #endif

@@ -356,7 +356,7 @@ func TestWatchKilled(t *testing.T) {
 // TestLpctlKilledInside kills lpctl while the kernel works for it: while it waits for another client's window, while its
 // own is open, and while it waits for another operation on the same target. Only of an open window comes anything.
 func TestLpctlKilledInside(t *testing.T) {
-	wantSymbols(t, "lp_op_lock_target", "lp_op_run")
+	wantSymbols(t, "lp_op_lock_target", "lpatch_op_run")
 	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
 	lp := fixtures + "victim-pie-gcc-O2.lp"
 	c, rival := dial(t), dial(t)
@@ -384,7 +384,7 @@ func TestLpctlKilledInside(t *testing.T) {
 					t.Fatal(err)
 				}
 				waitFor(t, "lpctl to be in the kernel", func() bool {
-					if !inKernel(cmd.Process.Pid, "lp_op_run") {
+					if !inKernel(cmd.Process.Pid, "lpatch_op_run") {
 						return false
 					}
 					if where == "lock" {

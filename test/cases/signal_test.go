@@ -145,7 +145,7 @@ func (w *stopWatch) sample() {
 				return
 			}
 			w.samples.Add(1)
-			if wchan, err := os.ReadFile(task + "/wchan"); err == nil && strings.HasPrefix(string(wchan), "lp_") {
+			if wchan, err := os.ReadFile(task + "/wchan"); err == nil && isGate(wchan) {
 				w.held.Add(1)
 			}
 		}

@@ -105,6 +105,11 @@ func wantStandstill(t *testing.T, c *lpnl.Client, v *victim, p *lpnl.Patch, call
 	return open
 }
 
+// isGate says whether what a thread sleeps in, its wchan, is a function of the module.
+func isGate(wchan []byte) bool {
+	return strings.HasPrefix(string(wchan), "lp_") || strings.HasPrefix(string(wchan), "lpatch_")
+}
+
 // held says whether a thread of a process, or of one that shares its memory, sleeps at its gate.
 func held(t *testing.T, pid int) bool {
 	t.Helper()
@@ -117,7 +122,7 @@ func held(t *testing.T, pid int) bool {
 		tasks = append(tasks, "/proc/"+child+"/wchan")
 	}
 	for _, task := range tasks {
-		if wchan, err := os.ReadFile(task); err == nil && strings.HasPrefix(string(wchan), "lp_") {
+		if wchan, err := os.ReadFile(task); err == nil && isGate(wchan) {
 			return true
 		}
 	}

@@ -95,7 +95,7 @@ func stacks() string {
 	for _, dir := range dirs {
 		comm, _ := os.ReadFile(dir + "/comm")
 		stack, _ := os.ReadFile(dir + "/stack")
-		if strings.Contains(string(stack), "lp_") {
+		if strings.Contains(string(stack), "lp_") || strings.Contains(string(stack), "lpatch_") {
 			fmt.Fprintf(&out, "%s %s%s", dir, comm, stack)
 		}
 	}

@@ -20,7 +20,7 @@ func TestScanner(t *testing.T) {
 		"INFO: lockdep is turned off.":                                                        true,
 		"[    1.0] BUG: sleeping function called from invalid context at mm/slab.h:1":         true,
 		"BUG: Invalid wait context ":                                                          true,
-		"BUG: KASAN: slab-use-after-free in lp_gate_put+0x1/0x2 [lpatch]":                     true,
+		"BUG: KASAN: slab-use-after-free in lpatch_gate_put+0x1/0x2 [lpatch]":                 true,
 		"UBSAN: array-index-out-of-bounds in foo.c:1:2":                                       true,
 		"ODEBUG: free active (active state 0) object: 0000 object type: work_struct hint: x":  true,
 		"BUG lp_gate (Tainted: G           O      ): Objects remaining on __kmem_cache_shutd": true,
@@ -75,7 +75,7 @@ read-write to 0xffffea000012a640 of 8 bytes by task 219 on cpu 0:
 read to 0xffffea000012a640 of 8 bytes by task 214 on cpu 1:
  __get_user_pages+0x20/0x60
  get_user_pages_remote+0x20/0x60
- lp_peek+0x1c2/0x4d0 [lpatch]
+ lpatch_peek+0x1c2/0x4d0 [lpatch]
 ==================================================================
 `
 	moduleRace = `
@@ -86,7 +86,7 @@ write to 0xffff88800556c5c8 of 16 bytes by task 219 on cpu 0:
  __set_task_comm+0x31/0xb0
 read to 0xffff88800556c5c8 of 16 bytes by task 214 on cpu 1:
  memcpy+0x20/0x60
- lp_target_get+0x1c2/0x4d0 [lpatch]
+ lpatch_target_get+0x1c2/0x4d0 [lpatch]
 ==================================================================
 `
 )
