@@ -34,7 +34,7 @@ type row struct {
 }
 
 func main() {
-	program := flag.String("program", "/bin/true", "the `PROGRAM` to start, which uses the libc")
+	program := flag.String("program", "/bench/true", "the `PROGRAM` to start, which uses the libc")
 	libc := flag.String("libc", "/lib/x86_64-linux-gnu/libc.so.6", "the `FILE` of its libc")
 	most := flag.Int("entries", 1000, "the largest `NUMBER` of entries")
 	rounds := flag.Int("rounds", 3, "measure each `N` times, by turns")
