@@ -11,12 +11,12 @@
 #            MAINTAINER   for package
 #            MINUTES, KERNEL, SEED   for soak
 #            ONLY, DO, KERNEL, JOBS   for corpus
-#            BENCH     for bench: full, smoke or boot (KERNEL too)
+#            BENCH     for bench: full, smoke, icount (RUNS too), many or boot (KERNEL too)
 KERNELS ?=
 V ?=
 DESTDIR ?=
 PREFIX ?= /usr/local
-export KERNELS V DESTDIR PREFIX MAINTAINER MINUTES KERNEL SEED BENCH DO JOBS
+export KERNELS V DESTDIR PREFIX MAINTAINER MINUTES KERNEL SEED BENCH RUNS DO JOBS
 
 .PHONY: all deps lpctl kmod check unit vm-test test-debug test-tree test fuzz hunt mutate soak bench demo corpus generate install package clean distclean help
 

@@ -13,6 +13,7 @@ const (
 	LevelSmoke   Level = "smoke"   // seconds: does it work?
 	LevelDefault Level = "default" // minutes: both axes, threads and functions
 	LevelFull    Level = "full"    // hours: the whole grid
+	LevelCount   Level = "count"   // a minute: instructions, in a machine whose clock counts them
 )
 
 // plan is what a level measures.
@@ -20,6 +21,7 @@ type plan struct {
 	threads   []int
 	loads     []Load
 	functions []int
+	counted   bool          // the clock counts instructions, which tell nothing of IPIs and caches, and windows are as many each time
 	grid      bool          // each number of functions with each load and number of threads; or with gridThreads asleep only
 	budget    time.Duration // for one row
 	windows   int           // at most, in one row
@@ -41,6 +43,10 @@ var plans = map[Level]plan{
 		functions: []int{1, 10, 100, 1000},
 		budget:    300 * time.Millisecond, windows: 200, gdb: []int{16}, segment: 5 * time.Second, segments: 4,
 	},
+	LevelCount: {
+		threads: []int{1, 16, 128}, loads: []Load{LoadStill, LoadBusy}, functions: []int{1, 100}, counted: true,
+		budget: time.Hour, windows: 40,
+	},
 	LevelFull: {
 		threads: []int{1, 4, 16, 64, 256, 1024, 4096}, loads: []Load{LoadAsleep, LoadBusy, LoadMixed},
 		functions: []int{1, 10, 100, 1000}, grid: true,
@@ -48,9 +54,18 @@ var plans = map[Level]plan{
 	},
 }
 
+// threadsFor are the numbers of threads to measure with. Where instructions are counted, there is no load with a single thread that
+// runs: whether that has another processor than lpatch, or waits for its own, is as chance will have it.
+func (p plan) threadsFor(load Load) []int {
+	if p.counted && load == LoadBusy {
+		return p.threads[1:]
+	}
+	return p.threads
+}
+
 // functionsFor are the numbers of functions to measure with.
 func (p plan) functionsFor(threads int, load Load) []int {
-	if p.grid || load == LoadAsleep && threads == min(axisThreads, slices.Max(p.threads)) {
+	if p.grid || load == p.loads[0] && threads == min(axisThreads, slices.Max(p.threads)) {
 		return p.functions
 	}
 	return p.functions[:1]
@@ -58,6 +73,9 @@ func (p plan) functionsFor(threads int, load Load) []int {
 
 // ways are the systems to measure with, besides lpatch.
 func (p plan) ways(threads, functions int) []string {
+	if p.counted {
+		return []string{SystemSeize} // the best
+	}
 	list := []string{SystemSeize, SystemAttach, SystemSigstop, SystemFreezer}
 	if functions == 1 && slices.Contains(p.gdb, threads) {
 		list = append(list, SystemGDB)

@@ -26,18 +26,20 @@ type Load string
 // The loads. LoadMemcached is memcached with clients.
 const (
 	LoadAsleep    Load = "asleep"
+	LoadStill     Load = "still"
 	LoadBusy      Load = "busy"
 	LoadMixed     Load = "mixed"
 	LoadMemcached Load = "memcached"
 )
 
-// Phases are the medians of the parts of lpatch's window, in ns.
+// Phases are the parts of lpatch's window, in ns, and what an operation takes beside its window, as its client sees it.
 type Phases struct {
 	Gate    int64 `json:"gate"`
 	Barrier int64 `json:"barrier"`
 	Check   int64 `json:"check"`
 	Write   int64 `json:"write"`
 	Release int64 `json:"release"`
+	Outside int64 `json:"outside"`
 }
 
 // Row is one measurement. What a system does not have is null; times are in ns.
@@ -49,7 +51,9 @@ type Row struct {
 	Windows   int    `json:"windows"`   // that Stop is about: half of them apply, half of them restore
 
 	Stop          *Distribution `json:"stop_ns"`           // from the first thread told to stop to the last told to go on
-	Phases        *Phases       `json:"phases_ns"`         // of lpatch
+	Phases        *Phases       `json:"phases_ns"`         // of lpatch, the median of each
+	Quartile      *Phases       `json:"quartile_ns"`       // of lpatch, the lower quartile of each
+	Least         *Phases       `json:"least_ns"`          // of lpatch, the least of each
 	LongestThread *int64        `json:"longest_thread_ns"` // the longest that lpatch held one thread, by the kernel's clock
 	Attempts      *int          `json:"attempts"`          // windows that lpatch opened, with those in which a thread was in the way
 	Gap           *int64        `json:"gap_ns"`            // the longest gap that a thread saw by its own clock meanwhile

@@ -44,7 +44,7 @@ func Run(cfg Config) (*Result, error) {
 		if cfg.Only != "" && load != cfg.Only {
 			continue
 		}
-		for _, threads := range p.threads {
+		for _, threads := range p.threadsFor(load) {
 			if err := r.program(threads, load); err != nil {
 				return nil, fmt.Errorf("%d threads %s: %w", threads, load, err)
 			}
@@ -78,14 +78,9 @@ func (r *runner) program(threads int, load Load) error {
 	// A system that fails may leave the program in any state.
 	defer func() { t.close() }()
 	base := Row{Threads: threads, Load: load}
-	if err := r.floors(t, base); err != nil {
+	if err := r.undisturbed(t, &base); err != nil {
 		return err
 	}
-	quiet, err := r.quiet(t)
-	if err != nil {
-		return err
-	}
-	base.GapQuiet = &quiet
 	for _, functions := range r.functionsFor(threads, load) {
 		base.Functions = functions
 		for _, name := range append([]string{SystemLpatch}, r.ways(threads, functions)...) {
@@ -102,6 +97,19 @@ func (r *runner) program(threads int, load Load) error {
 		}
 	}
 	return nil
+}
+
+// undisturbed measures what lpatch and the others are compared with.
+func (r *runner) undisturbed(t *target, base *Row) error {
+	if r.counted {
+		return nil
+	}
+	if err := r.floors(t, *base); err != nil {
+		return err
+	}
+	quiet, err := r.quiet(t)
+	base.GapQuiet = &quiet
+	return err
 }
 
 // quiet is the longest gap that a thread sees by its own clock while nothing is done, in as much time as a row takes.
@@ -180,7 +188,7 @@ func (r *runner) measure(t *target, s system, row *Row) error {
 		return err
 	}
 	if l, ok := s.(*lpatch); ok {
-		l.reports = nil
+		l.ops = nil
 	}
 	if _, err := t.ask("reset"); err != nil {
 		return err
@@ -248,25 +256,30 @@ func (r *runner) tryOnce(t *target, s system, row *Row) error {
 
 // sum adds up what the reports tell.
 func (l *lpatch) sum(row *Row) {
-	part := func(of func(r *lpnl.Report) time.Duration) int64 {
+	row.Phases, row.Quartile, row.Least = &Phases{}, &Phases{}, &Phases{}
+	for _, part := range []struct {
+		of                      func(o *op) time.Duration
+		median, quartile, least *int64
+	}{
+		{func(o *op) time.Duration { return o.report.Gate }, &row.Phases.Gate, &row.Quartile.Gate, &row.Least.Gate},
+		{func(o *op) time.Duration { return o.report.Barrier }, &row.Phases.Barrier, &row.Quartile.Barrier, &row.Least.Barrier},
+		{func(o *op) time.Duration { return o.report.Check }, &row.Phases.Check, &row.Quartile.Check, &row.Least.Check},
+		{func(o *op) time.Duration { return o.report.Write }, &row.Phases.Write, &row.Quartile.Write, &row.Least.Write},
+		{func(o *op) time.Duration { return o.report.Release }, &row.Phases.Release, &row.Quartile.Release, &row.Least.Release},
+		{func(o *op) time.Duration { return o.took - o.report.Stop }, &row.Phases.Outside, &row.Quartile.Outside, &row.Least.Outside},
+	} {
 		var list []int64
-		for i := range l.reports {
-			list = append(list, int64(of(&l.reports[i])))
+		for i := range l.ops {
+			list = append(list, int64(part.of(&l.ops[i])))
 		}
-		return summarize(list).P50
-	}
-	row.Phases = &Phases{
-		Gate:    part(func(r *lpnl.Report) time.Duration { return r.Gate }),
-		Barrier: part(func(r *lpnl.Report) time.Duration { return r.Barrier }),
-		Check:   part(func(r *lpnl.Report) time.Duration { return r.Check }),
-		Write:   part(func(r *lpnl.Report) time.Duration { return r.Write }),
-		Release: part(func(r *lpnl.Report) time.Duration { return r.Release }),
+		d := summarize(list)
+		*part.median, *part.quartile, *part.least = d.P50, d.P25, d.Min
 	}
 	var longest int64
 	attempts := 0
-	for _, r := range l.reports {
-		longest = max(longest, int64(r.LongestThread))
-		attempts += r.Attempts
+	for _, o := range l.ops {
+		longest = max(longest, int64(o.report.LongestThread))
+		attempts += o.report.Attempts
 	}
 	row.LongestThread, row.Attempts = &longest, &attempts
 }

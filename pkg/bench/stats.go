@@ -8,6 +8,7 @@ import (
 // Distribution sums up durations, in ns. Percentiles are nearest-rank: values that occurred.
 type Distribution struct {
 	Min  int64 `json:"min"`
+	P25  int64 `json:"p25"`
 	P50  int64 `json:"p50"`
 	P99  int64 `json:"p99"`
 	P999 int64 `json:"p99_9"`
@@ -21,7 +22,7 @@ func summarize(samples []int64) *Distribution {
 	}
 	sorted := slices.Sorted(slices.Values(samples))
 	return &Distribution{
-		Min: sorted[0], P50: percentile(sorted, 0.5), P99: percentile(sorted, 0.99), P999: percentile(sorted, 0.999),
+		Min: sorted[0], P25: percentile(sorted, 0.25), P50: percentile(sorted, 0.5), P99: percentile(sorted, 0.99), P999: percentile(sorted, 0.999),
 		Max: sorted[len(sorted)-1],
 	}
 }

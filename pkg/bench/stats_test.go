@@ -19,10 +19,10 @@ func TestSummarize(t *testing.T) {
 		want    *Distribution
 	}{
 		{nil, nil},
-		{[]int64{7}, &Distribution{7, 7, 7, 7, 7}},
-		{[]int64{3, 1, 2}, &Distribution{1, 2, 3, 3, 3}},
-		{[]int64{4, 3, 2, 1}, &Distribution{1, 2, 4, 4, 4}},
-		{thousand, &Distribution{1, 500, 990, 999, 1000}},
+		{[]int64{7}, &Distribution{7, 7, 7, 7, 7, 7}},
+		{[]int64{3, 1, 2}, &Distribution{1, 1, 2, 3, 3, 3}},
+		{[]int64{4, 3, 2, 1}, &Distribution{1, 1, 2, 4, 4, 4}},
+		{thousand, &Distribution{1, 250, 500, 990, 999, 1000}},
 	} {
 		if got := summarize(c.samples); !cmp.Equal(got, c.want) {
 			t.Errorf("of %d samples: %v, want %v", len(c.samples), got, c.want)

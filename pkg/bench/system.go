@@ -51,10 +51,16 @@ var options = lpnl.Options{MaxStop: 2 * time.Second, Timeout: 20 * time.Second}
 
 // lpatch replaces functions with the module.
 type lpatch struct {
-	k       Kernel
-	pid     int
-	patch   *lpnl.Patch
-	reports []lpnl.Report
+	k     Kernel
+	pid   int
+	patch *lpnl.Patch
+	ops   []op
+}
+
+// op is one operation.
+type op struct {
+	report lpnl.Report
+	took   time.Duration // from the request to the answer
 }
 
 // newLpatch hands the kernel a patch of the program and loads it: that does not stop anybody.
@@ -80,8 +86,9 @@ func (l *lpatch) replace(on bool) (int64, error) {
 	if on {
 		verb = lpnl.VerbApply
 	}
+	began := time.Now()
 	r, err := l.k.Op(verb, l.patch.Hash, lpnl.Target{PID: l.pid}, options)
-	l.reports = append(l.reports, r)
+	l.ops = append(l.ops, op{r, time.Since(began)})
 	return int64(r.Stop), err
 }
 

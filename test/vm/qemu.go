@@ -186,8 +186,11 @@ func (m *machine) cmdline() string {
 		// Cases change read-only memory of a program by /proc/PID/mem: on Debian 13's later kernels only its debugger may.
 		"proc_mem.force_override=always",
 	}
-	if m.accel == "tcg" {
+	switch m.accel {
+	case "tcg":
 		words = append(words, fmt.Sprintf("tsc_early_khz=%d", tscKHz()))
+	case "icount":
+		words = append(words, fmt.Sprintf("tsc_early_khz=%d", countKHz), "nokaslr", "norandmaps")
 	}
 	// One that looks for errors goes on to the next case: the guest's init reads its log after each.
 	if !LooksForErrors(m.cfg.Kernel) {

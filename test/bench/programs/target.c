@@ -5,6 +5,7 @@
  * THREADS threads, besides the main thread, which sleeps. LOAD is what they do:
  *
  *   asleep	wait in epoll_wait(); one more thread reads the clock
+ *   still	as asleep, but nobody reads the clock: no thread runs
  *   busy	four for each processor read the clock, the others wait
  *   mixed	one for each processor reads the clock (of one thread: none waits), the others wake up by turns, about 500
  *		times a second all together
@@ -148,7 +149,7 @@ static int start_load(const char *load, int threads)
 	int cpus = sysconf(_SC_NPROCESSORS_ONLN), readers, i;
 	int period_ms = -1;
 
-	if (!strcmp(load, "asleep")) {
+	if (!strcmp(load, "asleep") || !strcmp(load, "still")) {
 		readers = 0;
 	} else if (!strcmp(load, "busy")) {
 		readers = min(threads, 4 * cpus);
@@ -160,6 +161,8 @@ static int start_load(const char *load, int threads)
 	}
 	for (i = 0; i < threads; i++)
 		start(i < readers ? read_clock : wait_for_ever, period_ms);
+	if (!strcmp(load, "still"))
+		return 0;
 	if (!readers)
 		start(read_clock, -1);
 	if (readers <= 1)
@@ -315,7 +318,7 @@ int main(int argc, char **argv)
 	epoll = epoll_create1(0);
 	workers = aligned_alloc(128, (threads + 1) * sizeof(*workers));
 	if (threads < 1 || epoll < 0 || !workers) {
-		fprintf(stderr, "usage: target THREADS asleep|busy|mixed\n");
+		fprintf(stderr, "usage: target THREADS asleep|still|busy|mixed\n");
 		return 2;
 	}
 	memset(workers, 0, (threads + 1) * sizeof(*workers));

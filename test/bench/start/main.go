@@ -34,11 +34,11 @@ type row struct {
 }
 
 func main() {
-	program := flag.String("program", "/bin/true", "the `PROGRAM` to start, which uses the libc")
+	program := flag.String("program", "/bench/true", "the `PROGRAM` to start, which uses the libc")
 	libc := flag.String("libc", "/lib/x86_64-linux-gnu/libc.so.6", "the `FILE` of its libc")
 	most := flag.Int("entries", 1000, "the largest `NUMBER` of entries")
-	rounds := flag.Int("rounds", 3, "measure each `N` times, by turns")
-	starts := flag.Int("starts", 20, "start the program `N` times in each round, but fewer with many patches to apply")
+	rounds := flag.Int("rounds", 1, "measure each `N` times, by turns")
+	starts := flag.Int("starts", 10, "start the program `N` times in each round, but fewer with many patches to apply")
 	asJSON := flag.Bool("json", false, "print JSON")
 	flag.Parse()
 	b := &bench{program: *program, libc: *libc, starts: *starts}

@@ -99,6 +99,7 @@ func parse(args []string) (vm.Config, error) {
 	})
 	flags.StringVar(&cfg.Module, "M", "", "load `FILE` instead of the lpatch.ko built here; none to load nothing")
 	flags.StringVar(&cfg.Cmdline, "a", "", "more `WORDS` for the kernel's command line")
+	flags.BoolVar(&cfg.Count, "i", false, "have the machine's clock count instructions instead of time, 1 ns for each")
 	flags.BoolVar(&cfg.Verbose, "v", false, "show the kernel's log, on stderr")
 	flags.Var((*fileList)(&cfg.Files), "f",
 		"copy `HOST[:GUEST]`, a file or folder, with the libraries it needs; to the same path if GUEST is not given,\n"+

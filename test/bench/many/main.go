@@ -1,0 +1,193 @@
+// Command many measures what it costs to patch many processes of one thread each that map one library: lpctl does it, to all of
+// them by one command. It runs as root with the module loaded, and prints a table, or with -json an object a row.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// row is one command to all processes.
+type row struct {
+	Processes int           `json:"processes"`
+	Verb      string        `json:"verb"`
+	Total     time.Duration `json:"total_ns"`
+	Lpctl     time.Duration `json:"lpctl_ns"` // of Total, what lpctl computed itself, by ticks of the kernel's clock
+	Stop      time.Duration `json:"stop_ns"`  // the median window
+}
+
+func (r *row) each() time.Duration { return r.Total / time.Duration(r.Processes) }
+
+func main() {
+	program := flag.String("program", "/bench/sleeper", "the `PROGRAM` to start")
+	patch := flag.String("patch", "/bench/sleeper.lp", "the `FILE` with a patch of its library")
+	most := flag.Int("processes", 1000, "the largest `NUMBER` of processes")
+	asJSON := flag.Bool("json", false, "print JSON")
+	flag.Parse()
+	b := &bench{program: *program, patch: *patch}
+	rows, err := b.run(*most)
+	b.end()
+	if err == nil {
+		err = show(rows, *asJSON)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "many:", err)
+		os.Exit(1)
+	}
+}
+
+type bench struct {
+	program, patch string
+	all            []*process
+}
+
+func (b *bench) run(most int) ([]*row, error) {
+	var rows []*row
+	for n := 1; n <= most; n *= 10 {
+		for len(b.all) < n {
+			p, err := start(b.program)
+			if err != nil {
+				return nil, fmt.Errorf("process %d: %w", len(b.all)+1, err)
+			}
+			b.all = append(b.all, p)
+		}
+		if err := b.want(1); err != nil { // each of them maps the library by now
+			return nil, err
+		}
+		for _, do := range []struct {
+			verb  string
+			value int
+		}{{"apply", 2}, {"revert", 1}} {
+			r, err := b.measure(do.verb)
+			if err == nil {
+				err = b.want(do.value)
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s to %d processes: %w", do.verb, n, err)
+			}
+			fmt.Fprintf(os.Stderr, "many: %s to %d processes took %v\n", r.Verb, r.Processes, r.Total)
+			rows = append(rows, r)
+		}
+	}
+	return rows, nil
+}
+
+// measure has lpctl do it to all processes.
+func (b *bench) measure(verb string) (*row, error) {
+	var out, complaint bytes.Buffer
+	cmd := exec.Command("lpctl", verb, b.patch, "--all", "--json")
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	began := time.Now()
+	err := cmd.Run()
+	r := &row{Processes: len(b.all), Verb: verb, Total: time.Since(began)}
+	if err != nil {
+		return nil, fmt.Errorf("lpctl: %w\n%s", err, complaint.String())
+	}
+	r.Lpctl = cmd.ProcessState.UserTime()
+	var stops []time.Duration
+	for in := json.NewDecoder(&out); ; {
+		var said struct {
+			Stop time.Duration `json:"stop_ns"`
+		}
+		if err := in.Decode(&said); err == io.EOF {
+			break
+		} else if err != nil {
+			return nil, err
+		}
+		stops = append(stops, said.Stop)
+	}
+	if len(stops) != len(b.all) {
+		return nil, fmt.Errorf("lpctl tells of %d processes", len(stops))
+	}
+	slices.Sort(stops)
+	r.Stop = stops[len(stops)/2]
+	return r, nil
+}
+
+// want sees to it that all processes give a value.
+func (b *bench) want(value int) error {
+	for _, p := range b.all {
+		got, err := p.ask()
+		if err != nil {
+			return err
+		}
+		if got != fmt.Sprint(value) {
+			return fmt.Errorf("process %d says %q instead of %d", p.cmd.Process.Pid, got, value)
+		}
+	}
+	return nil
+}
+
+func (b *bench) end() {
+	for _, p := range b.all {
+		p.in.Close()
+	}
+	for _, p := range b.all {
+		_ = p.cmd.Wait() // how it ended is of no interest any more
+	}
+}
+
+// process is one that is patched.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func start(program string) (*process, error) {
+	p := &process{cmd: exec.Command(program)}
+	var err error
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewReaderSize(out, 16)
+	return p, p.cmd.Start()
+}
+
+func (p *process) ask() (string, error) {
+	if _, err := fmt.Fprintln(p.in); err != nil {
+		return "", err
+	}
+	line, err := p.out.ReadString('\n')
+	return strings.TrimSpace(line), err
+}
+
+func show(rows []*row, asJSON bool) error {
+	if asJSON {
+		for _, r := range rows {
+			if err := json.NewEncoder(os.Stdout).Encode(r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	tw := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "PROCESSES\tVERB\tTOTAL\tEACH\tEACH, TO ONE ALONE\tEACH MORE\tLPCTL ITSELF\tWINDOW")
+	one, last := map[string]*row{}, map[string]*row{}
+	for _, r := range rows {
+		more := "-"
+		if before := last[r.Verb]; before == nil {
+			one[r.Verb] = r
+		} else {
+			more = fmt.Sprint((r.Total - before.Total) / time.Duration(r.Processes-before.Processes))
+		}
+		last[r.Verb] = r
+		fmt.Fprintf(tw, "%d\t%s\t%v\t%v\t%.2f\t%s\t%v\t%v\n", r.Processes, r.Verb, r.Total, r.each(),
+			float64(r.each())/float64(one[r.Verb].each()), more, r.Lpctl, r.Stop)
+	}
+	return tw.Flush()
+}
