@@ -59,7 +59,8 @@ func (b *bootRun) agreement(c *apply.Comparison, before bool) error {
 	const all = "disk, registry, kernel and processes agree"
 	unseen := ""
 	if n := len(c.Unseen); n > 0 {
-		unseen = fmt.Sprintf("; processes that could not be looked at: %d, the first: %v", n, c.Unseen[0])
+		reportUnseen(b.c, c.Unseen)
+		unseen = fmt.Sprintf("; processes that could not be looked at: %d", n)
 	}
 	switch {
 	case !c.Agrees():

@@ -113,6 +113,7 @@ func filter(c *cli.Context, k kernel, sel apply.Selection, list []lpnl.Report) (
 		all = append(all, statusOfOutcome(o))
 	}
 	all = append(all, reportMisses(c, found.Misses)...)
+	all = append(all, reportUnseen(c, found.Unseen)...)
 	keep := map[int]bool{}
 	for _, t := range found.Targets {
 		keep[t.PID] = true
