@@ -2,6 +2,7 @@ package apply
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -27,7 +28,7 @@ func TestPages(t *testing.T) {
 	for _, c := range []struct{ off, n, want int }{{0, 20, 20}, {4090, 10, 10}, {5000, 0, 0}, {16380, 10, 4}, {16384, 1, 0}, {1 << 40, 1, 0}, {-1, 1, 0}} {
 		d := make([]byte, c.n)
 		n, err := p.ReadAt(d, int64(c.off))
-		if n != c.want || (err == io.EOF) != (n < c.n) || n > 0 && !bytes.Equal(d[:n], data[c.off:c.off+n]) {
+		if n != c.want || errors.Is(err, io.EOF) != (n < c.n) || n > 0 && !bytes.Equal(d[:n], data[c.off:c.off+n]) {
 			t.Errorf("%d bytes at %d: %d, %v", c.n, c.off, n, err)
 		}
 	}

@@ -49,7 +49,7 @@ type Found struct {
 	Targets []proc.Process // each once
 	Failed  []Outcome      // what keeps us from those that were named by pid
 	Misses  []Miss
-	Unseen  []error      // what kept us from processes of which it is not known whether they are meant
+	Unseen  []error         // what kept us from processes of which it is not known whether they are meant
 	named   map[int]bool    // pids of Targets that were named
 	pids    map[int]bool    // of all Targets
 	unseen  map[string]bool // texts of Unseen

@@ -24,7 +24,9 @@ type FS struct {
 }
 
 // New returns the proc file system mounted on root, "/proc" as a rule.
-func New(root string) FS { return FS{root, sync.OnceValues(func() (mounts, error) { return readMounts(ownMounts) })} }
+func New(root string) FS {
+	return FS{root, sync.OnceValues(func() (mounts, error) { return readMounts(ownMounts) })}
+}
 
 // Process is a process, identified by more than its pid.
 type Process struct {
