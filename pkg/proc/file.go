@@ -22,8 +22,8 @@ type Mapped struct {
 	pid   int
 	path  string // for messages
 	place *os.File
-	kind  uint16 // of st_mode
 	st    unix.Statx_t
+	err   error // why only the mount and the device are known: root may not look at what other users' FUSE has
 }
 
 // FileID tells a file from all others, and from itself after a change. Neither the device nor the number in /proc/PID/maps
@@ -44,9 +44,12 @@ func identityOf(st *unix.Statx_t) FileID {
 func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }
 
 // statx looks at a file without asking who serves it, if somebody does.
-func statx(fd int, path string, flags int) (st unix.Statx_t, err error) {
-	err = unix.Statx(fd, path, flags|unix.AT_STATX_DONT_SYNC, unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_MNT_ID, &st)
-	if err != nil {
+func statx(fd int, path string, flags int) (unix.Statx_t, error) {
+	return statxOf(fd, path, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_MNT_ID)
+}
+
+func statxOf(fd int, path string, flags, mask int) (st unix.Statx_t, err error) {
+	if err = unix.Statx(fd, path, flags|unix.AT_STATX_DONT_SYNC, mask, &st); err != nil {
 		err = &fs.PathError{Op: "statx", Path: path, Err: err}
 	}
 	return st, err
@@ -77,19 +80,23 @@ func (f FS) find(pid int, m Mapping) (*Mapped, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := statx(int(place.Fd()), "", unix.AT_EMPTY_PATH)
-	if err != nil {
-		_ = place.Close()
-		return nil, err
+	found := &Mapped{pid: pid, path: m.Path, place: place}
+	found.st, found.err = statx(int(place.Fd()), "", unix.AT_EMPTY_PATH)
+	if found.err != nil {
+		if found.st, err = statxOf(int(place.Fd()), "", unix.AT_EMPTY_PATH, 0); err != nil {
+			found.Close()
+			return nil, err
+		}
 	}
-	return &Mapped{ID: identityOf(&st), pid: pid, path: m.Path, place: place, kind: st.Mode & unix.S_IFMT, st: st}, nil
+	found.ID = identityOf(&found.st)
+	return found, nil
 }
 
 // Close lets go of the file. It does not wait.
 func (m *Mapped) Close() { _ = m.place.Close() }
 
-// Regular tells whether it is a regular file: only those are opened.
-func (m *Mapped) Regular() bool { return m.kind == unix.S_IFREG }
+// Regular tells whether it is a regular file, or may be one: only those are opened.
+func (m *Mapped) Regular() bool { return m.err != nil || m.st.Mode&unix.S_IFMT == unix.S_IFREG }
 
 // Open opens the file for reading, if that waits for nobody. The errors are sentences.
 func (f FS) Open(m *Mapped) (*os.File, error) {
@@ -98,6 +105,9 @@ func (f FS) Open(m *Mapped) (*os.File, error) {
 	}
 	if _, err := bounded(m.pid, func() (bool, error) { return true, f.served(m.pid, &m.st) }); err != nil {
 		return nil, cannotOpen(m.path, m.pid, err)
+	}
+	if m.err != nil {
+		return nil, cannotOpen(m.path, m.pid, m.err)
 	}
 	file, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", m.place.Fd()), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, unix.EWOULDBLOCK) {

@@ -187,10 +187,17 @@ func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
 	}
 	return f.Select(func(p Process) (bool, error) {
 		exe, err := statx(unix.AT_FDCWD, f.path(p.PID, "exe"), 0)
-		if err != nil {
-			return false, explain(p.PID, err)
+		if err != nil { // of what root may not look at, the device is known
+			exe, err = statxOf(unix.AT_FDCWD, f.path(p.PID, "exe"), 0, 0)
 		}
-		return exe.Ino == want.Ino && exe.Dev_major == want.Dev_major && exe.Dev_minor == want.Dev_minor, nil
+		switch same := exe.Dev_major == want.Dev_major && exe.Dev_minor == want.Dev_minor; {
+		case err != nil:
+			return false, explain(p.PID, err)
+		case same && exe.Mask&unix.STATX_INO == 0:
+			return false, fmt.Errorf("process %d: its program may not be looked at", p.PID)
+		default:
+			return same && exe.Ino == want.Ino, nil
+		}
 	})
 }
 
