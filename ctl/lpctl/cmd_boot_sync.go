@@ -10,6 +10,7 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 	"lpatch/pkg/proc"
 )
 
@@ -148,7 +149,7 @@ func syncTable(w io.Writer, rows []*apply.Standing) error {
 		if r.Process == (proc.Process{}) {
 			registered = word[r.Registered]
 		} else {
-			process, state = r.Process.String(), stateText(r.State, r.Active)
+			process, state = names.Visible(r.Process.String()), stateText(r.State, r.Active)
 		}
 		if r.Disk != "" {
 			disk = string(r.Disk)
@@ -157,7 +158,7 @@ func syncTable(w io.Writer, rows []*apply.Standing) error {
 		if done == "" {
 			done = "-"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Patch, kept, disk, registered, process, state, word[r.Agrees], done)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", names.Visible(r.Patch), kept, disk, registered, process, state, word[r.Agrees], done)
 	}
 	return tw.Flush()
 }
