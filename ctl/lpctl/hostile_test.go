@@ -208,3 +208,25 @@ func TestOneWayOut(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileMetrics: a label is one, whatever a patch is called, or the collector would take none of them.
+func TestHostileMetrics(t *testing.T) {
+	for _, name := range hostileNames {
+		l := &liar{name: name}
+		boots, _ := l.Boots()
+		var plain, out bytes.Buffer
+		err := errors.Join(writeMetrics(&plain, append(targetMetrics([]lpnl.Report{{Patch: "plain"}}), bootMetrics([]lpnl.Boot{{Patch: "plain"}})...)),
+			writeMetrics(&out, append(targetMetrics([]lpnl.Report{l.report()}), bootMetrics(boots)...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Count(out.String(), "\n") != strings.Count(plain.String(), "\n") {
+			t.Errorf("%q: other lines:\n%s", name, &out)
+		}
+		for line := range strings.Lines(out.String()) {
+			if line = strings.TrimSuffix(line, "\n"); names.Visible(line) != line {
+				t.Errorf("%q: not all is visible: %q", name, line)
+			}
+		}
+	}
+}
