@@ -39,7 +39,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 // complainOf says what went wrong: each of several errors that were joined, on a line of its own.
 func complainOf(w io.Writer, err error) {
 	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok && errors.Join(joined.Unwrap()...).Error() == err.Error() { //nolint:errorlint // not what is in it
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && errors.Join(joined.Unwrap()...).Error() == err.Error() {
 		all = joined.Unwrap()
 	}
 	for _, err := range all {
