@@ -19,7 +19,8 @@ import (
 
 // run carries out a command line and returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
-	stderr = names.Writer{To: stderr} // errors and notes are for people, in all modes
+	stderr = names.Writer{To: stderr, Symbols: true} // errors and notes are for people, in all modes
+	stdout = names.Writer{To: stdout, Lines: true}
 	app := newApp(stdout, stderr)
 	args, err := arrange(app, args)
 	if err == nil {
@@ -30,9 +31,45 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return int(e.status)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "lpctl: %v%s\n", err, nextStep(err))
+		complainOf(stderr, err)
 	}
 	return int(statusOf(err))
+}
+
+// complainOf says what went wrong: each of several errors that were joined, on a line of its own.
+func complainOf(w io.Writer, err error) {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && errors.Join(joined.Unwrap()...).Error() == err.Error() {
+		all = joined.Unwrap()
+	}
+	for _, err := range all {
+		var long *account
+		text := err.Error()
+		lines := []string{text}
+		if errors.As(err, &long) {
+			lines = strings.Split(text, "\n")
+		}
+		lines[len(lines)-1] += nextStep(err)
+		fmt.Fprintf(w, "lpctl: %s\n", lines[0])
+		for _, line := range lines[1:] {
+			fmt.Fprintf(w, "%s\n", line)
+		}
+	}
+}
+
+// account is an error of several lines, which begin as they like: what a build has to tell of the sources that it was given.
+type account struct{ error }
+
+func (a *account) Unwrap() error { return a.error }
+
+// accounting makes accounts of a command's errors.
+func accounting(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if err := action(c); err != nil {
+			return &account{err}
+		}
+		return nil
+	}
 }
 
 // nextStep is what to do about an error that does not say so itself.

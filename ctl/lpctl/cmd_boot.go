@@ -17,6 +17,7 @@ import (
 	"lpatch/pkg/apply"
 	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 )
 
 func bootCommand() *cli.Command {
@@ -106,7 +107,7 @@ func bootAction(c *cli.Context) error {
 // say tells people what was done.
 func (b *bootRun) say(format string, args ...any) {
 	if !b.c.Bool("quiet") {
-		fmt.Fprintf(b.c.App.Writer, format+"\n", args...)
+		_ = printLine(b.c.App.Writer, format, args...)
 	}
 }
 
@@ -259,7 +260,7 @@ func (b *bootRun) replayOne(e *boot.Entry) exitStatus {
 
 // failed says why an entry failed, and returns the exit status for it.
 func (b *bootRun) failed(err error) exitStatus {
-	fmt.Fprintf(b.c.App.ErrWriter, "lpctl: %v%s\n", err, nextStep(err))
+	complainOf(b.c.App.ErrWriter, err)
 	return statusOf(err)
 }
 
@@ -380,8 +381,8 @@ func bootTable(w io.Writer, rows []*bootJSON) error {
 		if r.Disk == string(apply.DiskSuperseded) {
 			kept = "superseded"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", r.Patch, word[r.Registered], kept, r.Applied, r.Failed, r.OnFailure,
-			strings.Join(r.Images, " "))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", names.Visible(r.Patch), word[r.Registered], kept, r.Applied, r.Failed, r.OnFailure,
+			names.Visible(strings.Join(r.Images, " ")))
 	}
 	return tw.Flush()
 }

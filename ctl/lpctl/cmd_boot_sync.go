@@ -10,6 +10,7 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 	"lpatch/pkg/proc"
 )
 
@@ -59,7 +60,8 @@ func (b *bootRun) agreement(c *apply.Comparison, before bool) error {
 	const all = "disk, registry, kernel and processes agree"
 	unseen := ""
 	if n := len(c.Unseen); n > 0 {
-		unseen = fmt.Sprintf("; processes that could not be looked at: %d, the first: %v", n, c.Unseen[0])
+		reportUnseen(b.c, c.Unseen)
+		unseen = fmt.Sprintf("; processes that could not be looked at: %d", n)
 	}
 	switch {
 	case !c.Agrees():
@@ -147,7 +149,7 @@ func syncTable(w io.Writer, rows []*apply.Standing) error {
 		if r.Process == (proc.Process{}) {
 			registered = word[r.Registered]
 		} else {
-			process, state = r.Process.String(), stateText(r.State, r.Active)
+			process, state = names.Visible(r.Process.String()), stateText(r.State, r.Active)
 		}
 		if r.Disk != "" {
 			disk = string(r.Disk)
@@ -156,7 +158,7 @@ func syncTable(w io.Writer, rows []*apply.Standing) error {
 		if done == "" {
 			done = "-"
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Patch, kept, disk, registered, process, state, word[r.Agrees], done)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", names.Visible(r.Patch), kept, disk, registered, process, state, word[r.Agrees], done)
 	}
 	return tw.Flush()
 }

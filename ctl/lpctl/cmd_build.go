@@ -56,7 +56,7 @@ again with the fixes of the newer version, and makes a patch for each program an
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, `NAME.lp`"},
 			jsonFlag(), quietFlag(),
 		}, debFlags()...),
-		Action: buildPatch,
+		Action: accounting(buildPatch),
 	}
 }
 
@@ -223,8 +223,7 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 	if libs := imports(res.Spec); len(libs) > 0 {
 		facts = append(facts, "new imports from "+strings.Join(libs, " and "))
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "built %s: %s\n", out, strings.Join(facts, ", "))
-	return err
+	return printLine(c.App.Writer, "built %s: %s", out, strings.Join(facts, ", "))
 }
 
 func isAre(n int) string {

@@ -304,7 +304,6 @@ func sayImage(c *cli.Context, im *build.ImageResult, row packageJSON) error {
 	if row.Verified != "" {
 		proof = fmt.Sprintf(" (equal in the build made here: %s)", row.Verified)
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "built %s for %s: %s%s\n",
+	return printLine(c.App.Writer, "built %s for %s: %s%s",
 		row.File, strings.Join(row.Names, " = "), strings.Join(changes(row.Functions, row.Values), ", "), proof)
-	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"lpatch/pkg/doctor"
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 	"lpatch/pkg/sign"
 )
 
@@ -49,7 +50,7 @@ func runDoctor(c *cli.Context) error {
 				return err
 			}
 		} else if !k.OK || !c.Bool("quiet") {
-			fmt.Fprintf(tw, "%s\t%s\t%s\n", word, k.Name, k.Message)
+			fmt.Fprintf(tw, "%s\t%s\t%s\n", word, k.Name, names.Visible(k.Message))
 		}
 	}
 	if err := tw.Flush(); err != nil {

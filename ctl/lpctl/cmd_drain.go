@@ -131,7 +131,7 @@ func printDrained(c *cli.Context, h holder, left int, stuck error) error {
 		return printJSON(c.App.Writer, out)
 	}
 	if stuck == nil && !c.Bool("quiet") {
-		fmt.Fprintf(c.App.Writer, "drained %v: %s\n", h.Process, plural(len(h.tids), "thread"))
+		return printLine(c.App.Writer, "drained %v: %s", h.Process, plural(len(h.tids), "thread"))
 	}
 	return nil
 }

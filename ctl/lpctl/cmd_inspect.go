@@ -71,7 +71,7 @@ func describe(w io.Writer, f *patch.File) error {
 	functions, values := count(f.Spec)
 	fmt.Fprintf(w, "%s: %s\n", f.Spec.Name, strings.Join(changes(functions, values), ", "))
 	if f.Spec.Description != "" {
-		fmt.Fprintln(w, f.Spec.Description)
+		fmt.Fprintln(w, strings.ReplaceAll(strings.TrimSuffix(f.Spec.Description, "\n"), "\n", "\n  ")) // no line looks like one of ours
 	}
 	fmt.Fprintf(w, "\nbuilt by   %s\nbuild-id   %x\nsha256     %x\n", f.Spec.Tool, []byte(f.BuildID), f.SHA256)
 	fmt.Fprintf(w, "in memory  %s; %s\n\n", segments(f), plural(len(f.Spec.Fixups), "fix-up"))

@@ -67,7 +67,7 @@ func signAction(c *cli.Context) error {
 		return err
 	}
 	if !c.Bool("quiet") {
-		fmt.Fprintf(c.App.Writer, "signed %s%s: %s\n", p.Spec.Name, by, out)
+		_ = printLine(c.App.Writer, "signed %s%s: %s", p.Spec.Name, by, out)
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 )
 
 func statusCommand() *cli.Command {
@@ -113,6 +114,7 @@ func filter(c *cli.Context, k kernel, sel apply.Selection, list []lpnl.Report) (
 		all = append(all, statusOfOutcome(o))
 	}
 	all = append(all, reportMisses(c, found.Misses)...)
+	all = append(all, reportUnseen(c, found.Unseen)...)
 	keep := map[int]bool{}
 	for _, t := range found.Targets {
 		keep[t.PID] = true
@@ -134,7 +136,7 @@ func table(w io.Writer, list []lpnl.Report) error {
 		if r.Attempts > 0 {
 			stopped, threads = duration(r.Stop), fmt.Sprint(r.Threads)
 		}
-		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", r.Patch, r.PID, r.Comm, stateText(r.State, r.ActiveThreads),
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", names.Visible(r.Patch), r.PID, names.Visible(r.Comm), stateText(r.State, r.ActiveThreads),
 			r.Functions, r.Values, threads, layer, r.Since.Local().Format(time.DateTime), stopped)
 	}
 	return tw.Flush()

@@ -56,7 +56,7 @@ func verify(c *cli.Context) error {
 		return refusedFile(fmt.Errorf("%s: %w", path, err))
 	}
 	if !c.Bool("quiet") {
-		fmt.Fprintf(c.App.Writer, "%s is signed by %q\n", path, cert.Subject.CommonName)
+		_ = printLine(c.App.Writer, "%s is signed by %q", path, cert.Subject.CommonName)
 	}
 	return nil
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"net"
 	"strconv"
-	"strings"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
@@ -70,17 +68,11 @@ func (j *journal) send(text string, e eventJSON) error {
 	return err
 }
 
-// encodeJournal is systemd's "native journal protocol" (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/).
+// encodeJournal is systemd's "native journal protocol" (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/). No value has a newline.
 func encodeJournal(fields [][2]string) []byte {
 	var out bytes.Buffer
 	for _, f := range fields {
-		if !strings.Contains(f[1], "\n") {
-			fmt.Fprintf(&out, "%s=%s\n", f[0], f[1])
-			continue
-		}
-		out.WriteString(f[0] + "\n")
-		out.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(f[1]))))
-		out.WriteString(f[1] + "\n")
+		fmt.Fprintf(&out, "%s=%s\n", f[0], names.Visible(f[1]))
 	}
 	return out.Bytes()
 }
@@ -89,7 +81,7 @@ func encodeJournal(fields [][2]string) []byte {
 func describeEvent(r lpnl.Report) string {
 	o := outcome(r)
 	if o.Err != nil {
-		return fmt.Sprintf("refused to %s %s in %v: %s", r.Verb, r.Patch, o.Process, names.InText(o.Err.Error()))
+		return names.Visible(fmt.Sprintf("refused to %s %s in %v: %s", r.Verb, r.Patch, o.Process, names.InText(o.Err.Error())))
 	}
 	return sentence(r.Verb, o)
 }

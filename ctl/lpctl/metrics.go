@@ -10,6 +10,7 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
 )
 
 // metric is a family of samples in the text format of Prometheus
@@ -103,12 +104,12 @@ func bootMetrics(boots []lpnl.Boot) []metric {
 	return []metric{starts}
 }
 
-var escapeLabel = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
+var escapeLabel = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
 
 func (s sample) String() string {
 	var labels []string
 	for _, l := range s.labels {
-		labels = append(labels, fmt.Sprintf(`%s="%s"`, l[0], escapeLabel.Replace(l[1])))
+		labels = append(labels, fmt.Sprintf(`%s="%s"`, l[0], escapeLabel.Replace(names.Visible(l[1]))))
 	}
 	if len(labels) == 0 {
 		return fmt.Sprintf(" %g", s.value)

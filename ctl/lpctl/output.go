@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -102,9 +107,81 @@ func code(err error) string {
 
 // printJSON writes one object on a line of its own.
 func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
+	var text bytes.Buffer
+	enc := json.NewEncoder(&text)
 	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	if err := enc.Encode(lossless(v)); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, plainJSON(text.String()))
+	return err
+}
+
+// plainJSON writes what cannot be seen as JSON has it, so that it is the same text.
+func plainJSON(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		switch {
+		case unicode.IsPrint(r) || r == '\n':
+			out.WriteRune(r)
+		default:
+			for _, unit := range utf16.Encode([]rune{r}) {
+				fmt.Fprintf(&out, `\u%04x`, unit)
+			}
+		}
+	}
+	return out.String()
+}
+
+// lossless returns a copy of a value in which each text is one of JSON's, which is UTF-8: other bytes become a literal string of
+// Go, in quotes, and so does what looks like one.
+func lossless(v any) any {
+	out := reflect.New(reflect.TypeOf(v)).Elem()
+	out.Set(reflect.ValueOf(v))
+	quoteTexts(out)
+	return out.Interface()
+}
+
+func quoteTexts(v reflect.Value) {
+	copyOf := func(old reflect.Value) reflect.Value {
+		own := reflect.New(old.Type())
+		own.Elem().Set(old)
+		quoteTexts(own.Elem())
+		return own
+	}
+	switch v.Kind() {
+	case reflect.String:
+		text := v.String()
+		if _, err := strconv.Unquote(text); v.CanSet() && (!utf8.ValidString(text) || err == nil && text[0] == '"') {
+			v.SetString(strconv.Quote(text))
+		}
+	case reflect.Pointer:
+		if !v.IsNil() && v.CanSet() {
+			v.Set(copyOf(v.Elem()))
+		}
+	case reflect.Interface:
+		if !v.IsNil() && v.CanSet() {
+			v.Set(copyOf(v.Elem()).Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			quoteTexts(v.Field(i))
+		}
+	case reflect.Slice:
+		if v.IsNil() || !v.CanSet() {
+			break
+		}
+		v.Set(reflect.AppendSlice(reflect.MakeSlice(v.Type(), 0, v.Len()), v))
+		for i := range v.Len() {
+			quoteTexts(v.Index(i))
+		}
+	}
+}
+
+// printLine prints one line, whatever the arguments are.
+func printLine(w io.Writer, format string, args ...any) error {
+	_, err := fmt.Fprintln(w, names.Visible(fmt.Sprintf(format, args...)))
+	return err
 }
 
 // deeds are the sentences of the verbs.
@@ -143,13 +220,13 @@ func sentence(verb apply.Verb, o apply.Outcome) string {
 		deed = deeds[lpnl.VerbRestore]
 	}
 	if !ok { // an event of a newer kernel
-		return fmt.Sprintf("%s is %v in %v", r.Patch, r.State, o.Process)
+		return names.Visible(fmt.Sprintf("%s is %v in %v", r.Patch, r.State, o.Process))
 	}
 	s := fmt.Sprintf(deed, r.Patch, o.Process)
-	if len(facts) == 0 {
-		return s
+	if len(facts) > 0 {
+		s += ": " + strings.Join(facts, ", ")
 	}
-	return s + ": " + strings.Join(facts, ", ")
+	return names.Visible(s)
 }
 
 // inOldCode says how many threads are still in code from before, and where one of them is.

@@ -238,7 +238,7 @@ func TestJournal(t *testing.T) {
 			"\nLPATCH_PATCH=fix\n", "\nLPATCH_STATE=loaded\n", "\nOBJECT_PID=1\n", "\nPRIORITY=6\n"},
 		{"MESSAGE=applied busy to init[1]: 2 threads in old code: loop (thread 8)\n", "\nLPATCH_ACTIVE_THREADS=2\n", "\nPRIORITY=6\n"},
 		{"MESSAGE=refused to apply fix in init[1]: too late in a::f(int)\n", "\nLPATCH_CODE=thread-active\n", "\nLPATCH_TID=7\n",
-			"\nLPATCH_FUNCTION\n\x09\x00\x00\x00\x00\x00\x00\x00two\nlines\n", "\nPRIORITY=4\n"},
+			"\nLPATCH_FUNCTION=two\\nlines\n", "\nPRIORITY=4\n"},
 	} {
 		message := make([]byte, 4096)
 		n, err := socket.Read(message)

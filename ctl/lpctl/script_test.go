@@ -84,6 +84,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv(kernelFile, e.WorkDir+"/kernel.json")
+			e.Setenv(procFolder, e.WorkDir+"/visible")
 			e.Setenv("TZ", "UTC")
 			return nil
 		},

@@ -200,7 +200,24 @@ func report(c *cli.Context, verb apply.Verb, r apply.Result, before ...exitStatu
 		}
 	}
 	all = append(all, reportMisses(c, r.Misses)...)
-	return exitWith(all)
+	return exitWith(append(all, reportUnseen(c, r.Unseen)...))
+}
+
+// maxUnseen is how many processes are named that could not be looked at: anybody can have many.
+const maxUnseen = 20
+
+// reportUnseen says who could not be looked at, and returns an exit status for that.
+func reportUnseen(c *cli.Context, unseen []error) []exitStatus {
+	for _, err := range unseen[:min(len(unseen), maxUnseen)] {
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: left out, and whether it is meant is not known: %v\n", err)
+	}
+	if n := len(unseen) - maxUnseen; n > 0 {
+		fmt.Fprintf(c.App.ErrWriter, "lpctl: left out in the same way: %d more\n", n)
+	}
+	if len(unseen) == 0 {
+		return nil
+	}
+	return []exitStatus{exitNone}
 }
 
 // reportMisses prints what has no target, and returns the exit status of each.

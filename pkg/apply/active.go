@@ -152,18 +152,22 @@ func (s *Session) fileAt(v *view, at uint64) (*File, error) {
 	if i < 0 {
 		return nil, fmt.Errorf("%w at %#x", errUnmapped, at)
 	}
-	key := inode{maps[i].Dev, maps[i].Inode}
-	if f := s.seen.files[key]; f != nil {
+	found, err := s.proc.Find(v.PID, maps[i])
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	if f := s.seen.files[found.ID]; f != nil {
 		return f, nil
 	}
-	f, err := s.proc.OpenMapping(v.PID, maps[i])
+	f, err := s.proc.Open(found)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	file, err := read(f)
 	if err == nil {
-		s.seen.files[key] = file
+		s.seen.files[found.ID] = file
 	}
 	return file, err
 }

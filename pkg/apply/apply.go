@@ -32,15 +32,15 @@ type Kernel interface {
 type Session struct {
 	kernel      Kernel
 	proc        proc.FS
-	known       map[inode]identity
-	strangers   map[inode]bool     // files that cannot be read, and are not among the kernel's patches
-	transferred map[lpnl.Hash]bool // the kernel keeps them while it has this client
-	seen        *snapshot          // nil: to be taken when it is needed
+	known       known
+	strangers   map[proc.FileID]bool // files that cannot be read, and are not among the kernel's patches
+	transferred map[lpnl.Hash]bool   // the kernel keeps them while it has this client
+	seen        *snapshot            // nil: to be taken when it is needed
 }
 
 // New returns a Session with a kernel and a mounted proc file system.
 func New(k Kernel, fs proc.FS) *Session {
-	return &Session{kernel: k, proc: fs, known: map[inode]identity{}, strangers: map[inode]bool{}, transferred: map[lpnl.Hash]bool{}}
+	return &Session{kernel: k, proc: fs, known: known{files: map[proc.FileID]identity{}}, strangers: map[proc.FileID]bool{}, transferred: map[lpnl.Hash]bool{}}
 }
 
 // Outcome is what became of one target.
@@ -180,11 +180,11 @@ func (s *Session) resolve(verb Verb, p Patch, v *view) (lpnl.Hash, error) {
 	if p.File == nil {
 		return s.loaded(verb, p.Name, v)
 	}
-	maps, err := s.match(p.File.Spec, v)
+	images, err := s.match(p.File.Spec, v)
 	if err != nil {
 		return lpnl.Hash{}, err
 	}
-	object, err := s.object(p.File, v.Process, maps)
+	object, err := s.object(p.File, v.PID, images)
 	if err != nil {
 		return lpnl.Hash{}, err
 	}

@@ -66,7 +66,7 @@ func FindImage(r boot.Registry, image *patch.Image, given []string) (boot.Image,
 	}
 	var other error
 	for _, place := range places {
-		id, err := identifyAt(r, place)
+		id, err := identifyAt(r, place, image)
 		switch {
 		case err != nil && slices.Contains(given, place):
 			return boot.Image{}, err
@@ -86,16 +86,13 @@ func FindImage(r boot.Registry, image *patch.Image, given []string) (boot.Image,
 		label(image), want)
 }
 
-func identifyAt(r boot.Registry, name string) (identity, error) {
+func identifyAt(r boot.Registry, name string, image *patch.Image) (identity, error) {
 	f, err := r.Open(name)
 	if err != nil {
 		return identity{}, err
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return identity{}, fmt.Errorf("%s is no regular file", name)
-	}
-	return identify(f)
+	return identifyAs(f, image)
 }
 
 // Bootable tells whether a patch can be applied as a program starts. The data of a library is not in place yet when its
@@ -171,7 +168,7 @@ func bootObject(r boot.Registry, e *boot.Entry, f *File) (*object, error) {
 		if err != nil {
 			return nil, err
 		}
-		id, err := identify(file)
+		id, err := identifyAs(file, &f.Spec.Images[i])
 		if err == nil && !id.is(&f.Spec.Images[i]) {
 			err = &Superseded{Path: e.Images[i].Path, Identity: id.String(), Want: e.Images[i].Identity}
 		}

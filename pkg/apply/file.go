@@ -11,7 +11,6 @@ import (
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
-	"lpatch/pkg/proc"
 )
 
 // File is an open patch file.
@@ -42,8 +41,8 @@ func (o *object) close() {
 // object joins a patch file with the files that a process maps. The kernel identifies images by inode, so the same patch
 // is another object where a process maps a copy of a file, as in another container: the object's name is a hash of the
 // patch file and of what tells inodes apart.
-func (s *Session) object(f *File, p proc.Process, maps []proc.Mapping) (*object, error) {
-	return newObject(f, func(i int) (*os.File, error) { return s.proc.OpenMapping(p.PID, maps[i]) })
+func (s *Session) object(f *File, pid int, images []*candidate) (*object, error) {
+	return newObject(f, func(i int) (*os.File, error) { return s.open(pid, images[i]) })
 }
 
 // newObject takes the files of the images from open.

@@ -12,6 +12,7 @@ import (
 
 	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/boot"
+	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
@@ -293,11 +294,14 @@ func TestRequestsSync(t *testing.T) {
 
 // TestRequestsStranger has all targets map a file that is no patch: of one that cannot be read, a single look more tells that.
 func TestRequestsStranger(t *testing.T) {
-	for content, looks := range map[string]int{"": 3, "code that was compiled just in time": 2} {
+	for content, looks := range map[string]int{"": 2, "code that was compiled just in time": 2, "leased": 3} {
 		f := newFleet(t, 10)
 		f.jit = filepath.Join(t.TempDir(), "jit")
 		if err := os.WriteFile(f.jit, []byte(content), 0o644); err != nil {
 			t.Fatal(err)
+		}
+		if content == "leased" {
+			filetest.Lease(t, f.jit)
 		}
 		for _, pid := range f.pids {
 			f.remap(pid)

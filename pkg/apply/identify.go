@@ -2,11 +2,8 @@ package apply
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"debug/elf"
 	"encoding/hex"
-	"fmt"
-	"io"
+	"errors"
 	"os"
 
 	"lpatch/pkg/lpelf"
@@ -16,7 +13,8 @@ import (
 // identity is what tells one ELF file from another, whatever its name.
 type identity struct {
 	buildID []byte // nil if it has none
-	load    []byte // SHA-256 of the bytes of its loadable segments, only if it has no build-id
+	load    []byte // SHA-256 of the bytes of its loadable segments, only if it has no build-id and somebody has asked
+	loaded  uint64 // how many bytes those are
 	foreign string // what it is, if it is not for 64-bit x86-64
 	patch   bool   // it is the file of a patch
 	other   bool   // it is no ELF file, and there is nothing else to say
@@ -30,52 +28,67 @@ func (id identity) is(image *patch.Image) bool {
 	return id.buildID == nil && len(image.SHA256) > 0 && bytes.Equal(id.load, image.SHA256)
 }
 
+// mustHash tells whether only the bytes of a file tell whether it is the one that an image stands for. They are then no more than
+// those of the image, so that nobody has us read for ever.
+func (id identity) mustHash(image *patch.Image) bool {
+	return len(image.BuildID) == 0 && id.buildID == nil && id.load == nil && id.foreign == "" && !id.other &&
+		id.loaded <= image.SpanEnd-image.SpanStart
+}
+
 // String is the identity in messages.
 func (id identity) String() string { return describe(id.buildID, id.load) }
 
 func describe(buildID, load []byte) string {
-	if len(buildID) > 0 {
+	switch {
+	case len(buildID) > 0:
 		return "build-id " + hex.EncodeToString(buildID)
+	case len(load) > 0:
+		return "no build-id (SHA-256 of its segments " + hex.EncodeToString(load) + ")"
 	}
-	return "no build-id (SHA-256 of its segments " + hex.EncodeToString(load) + ")"
+	return "no build-id"
 }
 
-// identify reads no more of an ELF file than its headers and notes, unless it has no build-id: every file that a machine
-// runs may pass through here. A file that cannot be understood is an error, never a panic.
-func identify(f *os.File) (id identity, err error) {
-	defer func() {
-		if r := recover(); r != nil { // debug/elf, on bad input
-			err = fmt.Errorf("damaged ELF file: %v", r)
-		}
-	}()
-	e, err := elf.NewFile(f)
+// identify reads no more of a file than its headers and notes: every file that a machine runs may pass through here. What is no
+// ELF file is no error.
+func identify(f *os.File) (identity, error) {
+	p, err := newPages(f)
 	if err != nil {
 		return identity{}, err
 	}
-	var head [20]byte
-	if _, err := f.ReadAt(head[:], 0); err != nil {
+	h, err := lpelf.ReadHead(p)
+	if errors.Is(err, lpelf.ErrNotELF) {
+		return identity{other: true}, nil
+	}
+	if err != nil {
 		return identity{}, err
 	}
-	id.foreign, id.patch = lpelf.Foreign(head[:]), e.Section(patch.SpecSection) != nil
-	for _, p := range e.Progs {
-		if p.Type == elf.PT_NOTE && p.Filesz < 1<<20 {
-			note := make([]byte, p.Filesz)
-			if _, err := io.ReadFull(p.Open(), note); err != nil {
-				return identity{}, err
-			}
-			if id.buildID = lpelf.FindBuildID(note, p.Align, e.ByteOrder); id.buildID != nil {
-				return id, nil
-			}
-		}
+	id := identity{buildID: h.BuildID, loaded: h.Loaded(), foreign: h.Foreign}
+	id.patch, err = h.HasSection(p, patch.SpecSection, patch.MaxSections)
+	return id, err
+}
+
+// hash reads the file's loadable segments.
+func (id *identity) hash(f *os.File) error {
+	p, err := newPages(f)
+	if err != nil {
+		return err
 	}
-	sum := sha256.New()
-	for _, p := range e.Progs {
-		if p.Type == elf.PT_LOAD {
-			if _, err := io.Copy(sum, p.Open()); err != nil {
-				return identity{}, err
-			}
-		}
+	h, err := lpelf.ReadHead(p)
+	switch {
+	case err != nil:
+		return err
+	case h.Loaded() != id.loaded: // it is written to
+		return errStale
 	}
-	id.load = sum.Sum(nil)
-	return id, nil
+	id.load, err = h.LoadSHA256(p)
+	return err
+}
+
+// identifyAs is identify for a file that may be the one that an image stands for.
+func identifyAs(f *os.File, image *patch.Image) (identity, error) {
+	id, err := identify(f)
+	if err == nil && id.mustHash(image) {
+		err = id.hash(f)
+	}
+	return id, err
 }

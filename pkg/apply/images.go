@@ -1,100 +1,190 @@
 package apply
 
 import (
-	"debug/elf"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
 )
 
-// inode names a file in /proc/PID/maps.
-type inode struct {
-	dev string
-	ino uint64
-}
+// Bounds of what is looked at of one process: no program comes near.
+const maxFiles = 4096 // that it maps executable
+
+// maxLook is how long it may take to look at what one process maps; tests have less.
+var maxLook = 10 * time.Second
 
 // candidate is a file that a process maps executable.
 type candidate struct {
 	mapping proc.Mapping
+	file    proc.FileID
 	id      identity
-	known   bool // id is valid: it is an ELF file that could be read
+	err     error // why it could not be read
 }
 
-// mayBePatch tells whether it is a patch, as far as is known.
-func (c candidate) mayBePatch() bool { return c.id.patch || !c.known && !c.id.other }
+// known tells whether it is an ELF file that could be read.
+func (c candidate) known() bool { return c.err == nil && !c.id.other }
 
-func (c candidate) inode() inode { return inode{c.mapping.Dev, c.mapping.Inode} }
+// mayBePatch tells whether it is a patch, as far as is known.
+func (c candidate) mayBePatch() bool { return c.id.patch || c.err != nil }
 
 // identified returns the files that a process maps executable, each once.
-func (s *Session) identified(pid int, maps []proc.Mapping) ([]candidate, error) {
-	var list []candidate
-	seen := map[inode]bool{}
-	for _, m := range maps {
-		key := inode{m.Dev, m.Inode}
-		if !m.Exec || m.Inode == 0 || seen[key] {
-			continue
-		}
-		seen[key] = true
-		id, known, err := s.identity(pid, m)
+func (s *Session) identified(v *view) (list []candidate, err error) {
+	maps, err := v.maps()
+	for range 3 {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, candidate{mapping: m, id: id, known: known})
+		if list, err = s.identifyAll(v.PID, maps); !errors.Is(err, fs.ErrNotExist) || Gone(err) {
+			return list, err
+		}
+		maps, err = s.proc.Maps(v.PID) // it has changed them meanwhile
+	}
+	return nil, fmt.Errorf("%v changes its mappings faster than they can be looked at", v.Process)
+}
+
+func (s *Session) identifyAll(pid int, maps []proc.Mapping) ([]candidate, error) {
+	var list []candidate
+	seen := map[proc.FileID]bool{}
+	for began := time.Now(); len(maps) > 0; maps = maps[1:] {
+		m := maps[0]
+		if !m.Exec || m.Inode == 0 {
+			continue
+		}
+		if len(list) > maxFiles || time.Since(began) > maxLook {
+			return nil, fmt.Errorf("process %d maps more files executable than lpctl looks at (%d, or as many as take %v)", pid, maxFiles, maxLook)
+		}
+		f, err := s.proc.Find(pid, m)
+		if errors.Is(err, os.ErrPermission) {
+			return nil, fmt.Errorf("not permitted to open the files of process %d; run lpctl as root", pid)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !seen[f.ID] {
+			seen[f.ID] = true
+			id, err := s.identity(f)
+			list = append(list, candidate{mapping: m, file: f.ID, id: id, err: err})
+		}
+		f.Close()
 	}
 	return list, nil
 }
 
-// identity identifies a mapped file; a Session reads each file once. An error is about permission only.
-func (s *Session) identity(pid int, m proc.Mapping) (identity, bool, error) {
-	key := inode{m.Dev, m.Inode}
-	if id, ok := s.known[key]; ok {
-		return id, true, nil
-	}
-	f, err := s.proc.OpenMapping(pid, m)
-	if errors.Is(err, os.ErrPermission) {
-		return identity{}, false, fmt.Errorf("not permitted to open the files of process %d; run lpctl as root", pid)
-	}
-	if err != nil { // unmapped meanwhile, or no regular file
-		return identity{}, false, nil
-	}
-	defer f.Close()
-	id, err := identify(f)
-	if err != nil {
-		var malformed *elf.FormatError
-		return identity{other: errors.As(err, &malformed)}, false, nil
-	}
-	s.known[key] = id
-	return id, true, nil
+// maxKnown bounds the files that a Session remembers.
+const maxKnown = 100000
+
+// known are files that were identified. Processes are looked at several at a time.
+type known struct {
+	sync.Mutex
+	files map[proc.FileID]identity
 }
 
-// match finds the mapping of each image of a patch in a process. The error is an *lpnl.Refused when one is not there.
-func (s *Session) match(spec *patch.Spec, v *view) ([]proc.Mapping, error) {
+func (k *known) get(file proc.FileID) (identity, bool) {
+	k.Lock()
+	defer k.Unlock()
+	id, ok := k.files[file]
+	return id, ok
+}
+
+func (k *known) put(file proc.FileID, id identity) {
+	k.Lock()
+	defer k.Unlock()
+	if len(k.files) >= maxKnown {
+		clear(k.files)
+	}
+	k.files[file] = id
+}
+
+// identity identifies a mapped file; a Session reads each file once. Devices and the like are none.
+func (s *Session) identity(f *proc.Mapped) (identity, error) {
+	if id, ok := s.known.get(f.ID); ok {
+		return id, nil
+	}
+	if !f.Regular() {
+		return identity{other: true}, nil
+	}
+	file, err := s.proc.Open(f)
+	if err != nil {
+		return identity{}, err
+	}
+	defer file.Close()
+	id, err := identify(file)
+	if err == nil {
+		s.known.put(f.ID, id)
+	}
+	return id, err
+}
+
+// open opens a file that was identified. The error is errStale if another one is there now.
+func (s *Session) open(pid int, c *candidate) (*os.File, error) {
+	f, err := s.proc.Find(pid, c.mapping)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if f.ID != c.file {
+		return nil, errStale
+	}
+	return s.proc.Open(f)
+}
+
+// hash has the bytes of a file identify it.
+func (s *Session) hash(pid int, c *candidate) error {
+	f, err := s.open(pid, c)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := c.id.hash(f); err != nil {
+		return fmt.Errorf("cannot read %s as process %d maps it: %w", c.mapping.Path, pid, err)
+	}
+	s.known.put(c.file, c.id)
+	return nil
+}
+
+// match finds the file of each image of a patch in a process. The error is an *lpnl.Refused when one is not there.
+func (s *Session) match(spec *patch.Spec, v *view) ([]*candidate, error) {
 	list, err := v.files()
 	if err != nil {
 		return nil, err
 	}
-	found := make([]proc.Mapping, len(spec.Images))
+	found := make([]*candidate, len(spec.Images))
 	for i := range spec.Images {
-		c := find(&spec.Images[i], list)
-		if c == nil {
+		if found[i] = s.find(&spec.Images[i], v.PID, list); found[i] == nil {
 			return nil, s.missing(spec, &spec.Images[i], v.Process, list)
 		}
-		found[i] = c.mapping
 	}
 	return found, nil
 }
 
-func find(image *patch.Image, list []candidate) *candidate {
+// find finds the file that an image stands for, or nil.
+func (s *Session) find(image *patch.Image, pid int, list []candidate) *candidate {
 	for i := range list {
-		if list[i].known && list[i].id.is(image) {
-			return &list[i]
+		c := &list[i]
+		if c.known() && c.id.mustHash(image) {
+			c.err = s.hash(pid, c)
+		}
+		if c.known() && c.id.is(image) {
+			return c
+		}
+	}
+	return nil
+}
+
+// unread is why a file of a list could not be read, or nil: of an image that was not found it is not known whether it is there.
+func unread(t proc.Process, list []candidate) error {
+	for _, c := range list {
+		if c.err != nil {
+			return fmt.Errorf("%v: %w", t, c.err)
 		}
 	}
 	return nil
@@ -108,11 +198,15 @@ func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, 
 	switch c := alike(image, list); {
 	case what != "":
 		text = fmt.Sprintf("%v runs %s; lpatch patches 64-bit x86-64 only", p, what)
-	case c != nil && !c.known:
-		text = fmt.Sprintf("%v maps %s, which cannot be read, so whether it is what the patch is for (%s) is not known", p, c.mapping.Path, built)
+	case c != nil && c.err != nil:
+		text = fmt.Sprintf("whether %v maps what the patch is for (%s) is not known: %v", p, built, c.err)
+	case c != nil && c.id.other:
+		text = fmt.Sprintf("%v maps %s, which is no ELF file, and the patch was built for %s; choose another process", p, c.mapping.Path, built)
 	case c != nil:
 		text = fmt.Sprintf("%v maps %s with %v, but the patch was built for %s; rebuild the patch with --target %s",
 			p, c.mapping.Path, c.id, strings.TrimPrefix(built, "build-id "), s.proc.File(p.PID, c.mapping))
+	case unread(p, list) != nil:
+		text = fmt.Sprintf("whether %v maps %s (%s), which the patch is for, is not known: %v", p, label(image), built, unread(p, list))
 	default:
 		text = fmt.Sprintf("%v does not map %s (%s), which the patch is for; choose a process that does", p, label(image), built)
 	}
@@ -125,7 +219,7 @@ func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, 
 // foreign says what a process runs of which all files are for another machine: the kernel maps no others into it.
 func foreign(list []candidate) (what string) {
 	for _, c := range list {
-		if c.known && c.id.foreign == "" {
+		if c.known() && c.id.foreign == "" {
 			return ""
 		}
 		if what == "" {

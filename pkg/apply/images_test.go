@@ -2,6 +2,7 @@ package apply
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,10 +44,20 @@ func TestForeign(t *testing.T) {
 // TestMissingUnknown is about a file of the right name that cannot be read: it is not said to be another.
 func TestMissingUnknown(t *testing.T) {
 	spec := &patch.Spec{Name: "fix", Images: []patch.Image{{Name: "prog", BuildID: patch.Hex{0xab}}}}
-	list := []candidate{{mapping: proc.Mapping{Path: "/mnt/prog"}}}
-	err := New(nil, proc.New("/proc")).missing(spec, &spec.Images[0], proc.Process{PID: 7, Comm: "prog"}, list)
-	const want = "prog[7] maps /mnt/prog, which cannot be read, so whether it is what the patch is for (build-id ab) is not known"
-	if err.Error() != want || reportOf(err).Refusal != lpnl.RefusalImageMissing {
-		t.Errorf("got  %v\nwant %s", err, want)
+	for _, c := range []struct {
+		path  string
+		err   error
+		other bool
+		want  string
+	}{
+		{"/mnt/prog", errors.New("no"), false, "whether prog[7] maps what the patch is for (build-id ab) is not known: no"},
+		{"/mnt/another", errors.New("no"), false, "whether prog[7] maps prog (build-id ab), which the patch is for, is not known: prog[7]: no"},
+		{"/mnt/prog", nil, true, "prog[7] maps /mnt/prog, which is no ELF file, and the patch was built for build-id ab; choose another process"},
+	} {
+		list := []candidate{{mapping: proc.Mapping{Path: c.path}, err: c.err, id: identity{other: c.other}}}
+		err := New(nil, proc.New("/proc")).missing(spec, &spec.Images[0], proc.Process{PID: 7, Comm: "prog"}, list)
+		if err.Error() != c.want || reportOf(err).Refusal != lpnl.RefusalImageMissing {
+			t.Errorf("got  %v\nwant %s", err, c.want)
+		}
 	}
 }

@@ -3,11 +3,13 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/proc"
 )
@@ -85,7 +87,11 @@ var meanwhile = []struct {
 		}},
 	{"another one in its place", true, file, lpnl.VerbApply, lpnl.Options{}, func(f *fleet) { f.patch("b", false); f.swap("b") },
 		wantOne(1, false, fmt.Sprintf(clash, "b"), 3)},
-	{"an unreadable one in its place", true, other, lpnl.VerbApply, lpnl.Options{}, func(f *fleet) { f.files["c"] = f.tb.TempDir(); f.swap("c") },
+	{"an unreadable one in its place", true, other, lpnl.VerbApply, lpnl.Options{}, func(f *fleet) {
+		f.files["c"] = filepath.Join(f.tb.TempDir(), "c")
+		filetest.Lease(f.tb, f.files["c"])
+		f.swap("c")
+	},
 		func(t *testing.T, f *fleet, r Result) {
 			if err := r.Outcomes[1].Err; err == nil || !strings.HasPrefix(err.Error(), fmt.Sprintf("patch c is applied in p[%d] and cannot be read there: ", f.pids[1])) {
 				t.Errorf("%v", err)

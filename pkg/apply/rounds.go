@@ -16,6 +16,7 @@ const maxRounds = 100
 type Result struct {
 	Outcomes []Outcome
 	Misses   []Miss
+	Unseen   []error // what kept us from processes of which it is not known whether they are meant
 }
 
 // RunSelected carries out a verb on all processes that are selected. Those may fork meanwhile: a child that was forked
@@ -27,7 +28,7 @@ func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options)
 	if err != nil {
 		return Result{}, err
 	}
-	r := Result{Outcomes: found.Failed, Misses: found.Misses}
+	r := Result{Outcomes: found.Failed, Misses: found.Misses, Unseen: found.Unseen}
 	for _, out := range s.round(verb, p, found.Targets, o) {
 		if !Gone(out.Err) || found.named[out.Process.PID] {
 			r.Outcomes = append(r.Outcomes, out)
@@ -59,6 +60,7 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 		if err != nil {
 			return err
 		}
+		r.Unseen = found.Unseen
 		// What a later look finds was no miss; what it misses may have been dealt with, or have ended.
 		// The sentence of the same selector may be another by now: others that it counts have begun or ended.
 		r.Misses = slices.DeleteFunc(r.Misses, func(m Miss) bool {

@@ -15,7 +15,7 @@ import (
 type snapshot struct {
 	all   []lpnl.Report
 	of    map[int][]lpnl.Report // by pid
-	files map[inode]*File       // patches that targets have mapped, as far as they were read
+	files map[proc.FileID]*File // patches that targets have mapped, as far as they were read
 }
 
 // errStale is for what a snapshot has otherwise than the target is by now. With a view that is fresh it does not come.
@@ -27,7 +27,7 @@ func (s *Session) look() error {
 	if err != nil {
 		return err
 	}
-	s.seen = &snapshot{all: all, of: map[int][]lpnl.Report{}, files: map[inode]*File{}}
+	s.seen = &snapshot{all: all, of: map[int][]lpnl.Report{}, files: map[proc.FileID]*File{}}
 	for _, r := range all {
 		s.seen.of[r.PID] = append(s.seen.of[r.PID], r)
 	}
@@ -54,13 +54,7 @@ type view struct {
 
 func (s *Session) view(t proc.Process) *view {
 	v := &view{Process: t, maps: sync.OnceValues(func() ([]proc.Mapping, error) { return s.proc.Maps(t.PID) })}
-	v.files = sync.OnceValues(func() ([]candidate, error) {
-		maps, err := v.maps()
-		if err != nil {
-			return nil, err
-		}
-		return s.identified(t.PID, maps)
-	})
+	v.files = sync.OnceValues(func() ([]candidate, error) { return s.identified(v) })
 	return v
 }
 
@@ -87,8 +81,8 @@ func (s *Session) reports(v *view) ([]lpnl.Report, error) {
 	}
 	has := s.seen.of[v.PID]
 	for _, c := range s.unaccounted(v, has) {
-		if !c.known {
-			s.strangers[c.inode()] = true
+		if c.err != nil {
+			s.strangers[c.file] = true
 		}
 	}
 	return has, nil
@@ -99,7 +93,7 @@ func (s *Session) reports(v *view) ([]lpnl.Report, error) {
 func (s *Session) unaccounted(v *view, has []lpnl.Report) []candidate {
 	list, _ := v.files()
 	return slices.DeleteFunc(slices.Clone(list), func(c candidate) bool {
-		return !c.mayBePatch() || !c.known && s.strangers[c.inode()] || slices.ContainsFunc(has, func(r lpnl.Report) bool {
+		return !c.mayBePatch() || c.err != nil && s.strangers[c.file] || slices.ContainsFunc(has, func(r lpnl.Report) bool {
 			return c.mapping.Start-r.MappedAt < max(r.MappedBytes, 1)
 		})
 	})

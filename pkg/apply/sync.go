@@ -167,7 +167,7 @@ func diskOf(r boot.Registry, e *boot.Entry, f *File) (Disk, error) {
 	disk := DiskCurrent
 	for i := range e.Images {
 		image := &f.Spec.Images[i]
-		id, err := identifyAt(r, e.Images[i].Path)
+		id, err := identifyAt(r, e.Images[i].Path, image)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			return DiskMissing, nil
@@ -211,55 +211,57 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 		has[r.PID] = append(has[r.PID], r)
 	}
 	c.Unseen = unseen
-	for _, t := range every {
-		own := has[t.PID]
-		err := c.addProcess(t, own)
-		for _, r := range own { // which the kernel tells in any case
+	rows, errs := make([][]*Standing, len(every)), make([]error, len(every))
+	proc.Each(len(every), func(i int) { rows[i], errs[i] = c.process(every[i], has[every[i].PID]) })
+	for i, t := range every {
+		c.Rows = append(c.Rows, rows[i]...)
+		for _, r := range has[t.PID] { // which the kernel tells in any case
 			if !named(entries, r.Patch) {
 				c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Active: r.ActiveThreads, Agrees: !effective(r.State)})
 			}
 		}
-		if err == nil || Gone(err) {
+		if errs[i] == nil || Gone(errs[i]) {
 			continue
 		}
 		if _, gone := c.session.proc.Process(t.PID); !Gone(gone) {
-			c.Unseen = append(c.Unseen, err)
+			c.Unseen = append(c.Unseen, errs[i])
 		}
 	}
 	return nil
 }
 
-// addProcess compares one process. The error is why it could not be looked at: a security module may hide single processes
-// even from root.
-func (c *Comparison) addProcess(t proc.Process, has []lpnl.Report) error {
+// process compares one process. The error is why it could not be looked at: a security module may hide single processes even
+// from root, and what a process maps may be what nobody but itself can read.
+func (c *Comparison) process(t proc.Process, has []lpnl.Report) (rows []*Standing, err error) {
 	if len(c.entries) == 0 { // it should have nothing
-		return nil
+		return nil, nil
 	}
 	list, err := c.session.view(t).files()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, e := range c.entries {
-		maps := make([]proc.Mapping, 0, len(e.file.Spec.Images))
+		images := make([]*candidate, 0, len(e.file.Spec.Images))
 		for i := range e.file.Spec.Images {
-			if found := find(&e.file.Spec.Images[i], list); found != nil {
-				maps = append(maps, found.mapping)
+			if found := c.session.find(&e.file.Spec.Images[i], t.PID, list); found != nil {
+				images = append(images, found)
 			}
 		}
-		if len(maps) < len(e.file.Spec.Images) {
+		if len(images) < len(e.file.Spec.Images) {
+			err = unread(t, list)
 			continue
 		}
-		o, err := c.session.object(e.file, t, maps)
-		if errors.Is(err, fs.ErrNotExist) {
+		o, objectErr := c.session.object(e.file, t.PID, images)
+		if errors.Is(objectErr, fs.ErrNotExist) {
 			continue // unmapped meanwhile
 		}
-		if err != nil {
-			return err
+		if objectErr != nil {
+			return rows, objectErr
 		}
 		o.close()
-		c.Rows = append(c.Rows, standing(e, t, o.patch.Hash, has))
+		rows = append(rows, standing(e, t, o.patch.Hash, has))
 	}
-	return nil
+	return rows, err
 }
 
 // standing tells how a process that should have a patch stands.

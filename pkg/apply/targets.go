@@ -49,8 +49,10 @@ type Found struct {
 	Targets []proc.Process // each once
 	Failed  []Outcome      // what keeps us from those that were named by pid
 	Misses  []Miss
-	named   map[int]bool // pids of Targets that were named
-	pids    map[int]bool // of all Targets
+	Unseen  []error         // what kept us from processes of which it is not known whether they are meant
+	named   map[int]bool    // pids of Targets that were named
+	pids    map[int]bool    // of all Targets
+	unseen  map[string]bool // texts of Unseen
 }
 
 // selector is a part of a selection that matches any number of processes.
@@ -63,9 +65,10 @@ type selector struct {
 
 // Find returns what a selection comes to, for a verb with a patch. Of a program, a unit or a control group it takes only
 // the processes that the patch concerns; see concerned. Without a patch it takes all. A process that cannot be looked at is
-// left out, for a security module may hide single ones even from root; where nobody else is found, the Miss tells of it.
+// left out, for a security module may hide single ones even from root, and is among Unseen; where nobody else is found, the
+// Miss tells of the first.
 func (s *Session) Find(verb Verb, sel Selection, p Patch) (*Found, error) {
-	f := &Found{named: map[int]bool{}, pids: map[int]bool{}}
+	f := &Found{named: map[int]bool{}, pids: map[int]bool{}, unseen: map[string]bool{}}
 	for _, pid := range sel.PIDs {
 		t, err := s.proc.Process(pid)
 		if err != nil {
@@ -167,13 +170,24 @@ func (s *Session) take(f *Found, by selector, verb Verb, p Patch, list []proc.Pr
 	}
 	f.add(kept...)
 	if len(kept) > 0 {
+		f.unsee(unseen)
 		return nil
 	}
 	if n := len(unseen); n > 0 {
 		kind, none = MissUnseen, fmt.Sprintf("%s, as far as can be seen; of %d it is not known: %v", none, n, unseen[0])
+		f.unsee(unseen[1:])
 	}
 	f.miss(by, kind, none)
 	return nil
+}
+
+// unsee adds who could not be looked at. Several selectors may have met the same.
+func (f *Found) unsee(list []error) {
+	for _, err := range list {
+		if text := err.Error(); !f.unseen[text] {
+			f.Unseen, f.unseen[text] = append(f.Unseen, err), true
+		}
+	}
 }
 
 // miss adds that a selector has found nobody.
@@ -222,9 +236,12 @@ func (s *Session) mapsChanged(spec *patch.Spec, t proc.Process, exactly bool) (b
 	if err != nil {
 		return false, err
 	}
-	return slices.ContainsFunc(changed(spec), func(image *patch.Image) bool {
-		return find(image, list) != nil || !exactly && alike(image, list) != nil
-	}), nil
+	if slices.ContainsFunc(changed(spec), func(image *patch.Image) bool {
+		return s.find(image, t.PID, list) != nil || !exactly && alike(image, list) != nil
+	}) {
+		return true, nil
+	}
+	return false, unread(t, list)
 }
 
 // changed returns the images that a patch changes; it refers to the others only.
@@ -247,7 +264,7 @@ func (s *Session) all(verb Verb, p Patch) (list []proc.Process, unseen []error, 
 	}
 	list, unseen, err = s.proc.Select(func(t proc.Process) (bool, error) { return s.mapsChanged(p.File.Spec, t, true) })
 	if takesOut(verb) {
-		list = append(list, having...)
+		list, unseen = append(list, having...), nil // who has the patch, the kernel knows
 	}
 	return list, unseen, err
 }

@@ -25,20 +25,26 @@ type madeUp struct {
 	fix        apply.Patch
 }
 
-// process adds one: with its control group, its program, and a file that it maps executable.
-func (m *madeUp) process(t *testing.T, pid int, group, exe, mapped string) {
+// process adds one: with its control group, its program, and files that it maps executable. To go by what its maps say, all that
+// processes map first is the same file, and all that comes next.
+func (m *madeUp) process(t *testing.T, pid int, group, exe string, mapped ...string) {
 	t.Helper()
 	dir := fmt.Sprint(pid) + "/"
+	links, maps := map[string]string{"exe": exe}, ""
+	for i, path := range mapped {
+		links[fmt.Sprintf("map_files/%d000-%d000", i+1, i+2)] = path
+		maps += fmt.Sprintf("%d000-%d000 r-xp 00000000 fe:01 %d %s\n", i+1, i+2, i+1, path)
+	}
 	filetest.Tree(t, m.root, map[string]string{
 		dir + "status": fmt.Sprintf("Name:\tp\nTgid:\t%d\n", pid),
 		dir + "stat":   fmt.Sprintf("%d (p) S 1 2 3 4 5 0 7 8 9 10 11 12 13 14 15 16 1 0 %d 23 24\n", pid, pid),
 		dir + "cgroup": "0::" + group + "\n",
-		dir + "maps":   fmt.Sprintf("1000-2000 r-xp 00000000 fe:01 %d %s\n", pid, mapped),
+		dir + "maps":   maps,
 	})
 	if err := os.Mkdir(filepath.Join(m.root, dir, "map_files"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for link, to := range map[string]string{"exe": exe, "map_files/1000-2000": mapped} {
+	for link, to := range links {
 		if err := os.Symlink(to, filepath.Join(m.root, dir, link)); err != nil {
 			t.Fatal(err)
 		}

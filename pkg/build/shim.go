@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/lazyregexp"
+	symbols "lpatch/pkg/names"
 )
 
 // The environment of a build under shims, ccache's way: a directory of symbolic links with the names of compilers stands
@@ -96,7 +97,7 @@ func IsShim(argv0 string) bool {
 func ShimMain(args []string) int {
 	status, err := shim(args)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "lpctl: as %s: %v\n", filepath.Base(args[0]), err)
+		fmt.Fprintf(os.Stderr, "lpctl: as %s: %s\n", filepath.Base(args[0]), symbols.Visible(err.Error()))
 		return 1
 	}
 	return status

@@ -3,6 +3,7 @@ package names
 
 import (
 	"io"
+	"strings"
 
 	"github.com/ianlancetaylor/demangle"
 
@@ -28,12 +29,35 @@ func Short(symbol string) string {
 // InText makes all symbols in a text readable.
 func InText(text string) string { return mangled().ReplaceAllStringFunc(text, Readable) }
 
-// Writer writes what people read.
-type Writer struct{ To io.Writer }
+// Writer writes what people read: all of it is visible, and of one line each time, or of as many as it has.
+type Writer struct {
+	To      io.Writer
+	Lines   bool // what is written may have several lines
+	Symbols bool // symbols in it are made readable
+}
 
-// Write makes all symbols readable that are in b as a whole. The number of bytes is that of b.
+// Write writes b as a whole. A carriage return at the begin, and what deletes the line then, is that of a line that is written
+// again and again. The number of bytes is that of b.
 func (w Writer) Write(b []byte) (int, error) {
-	if _, err := io.WriteString(w.To, InText(string(b))); err != nil {
+	text := string(b)
+	if w.Symbols {
+		text = InText(text)
+	}
+	const again, anew = "\r", "\r\x1b[K"
+	begin := anew
+	if !strings.HasPrefix(text, anew) {
+		begin = text[:len(text)-len(strings.TrimPrefix(text, again))]
+	}
+	text = text[len(begin):]
+	if w.Lines {
+		text = visible(text, "\n\t")
+	} else {
+		line, end := strings.CutSuffix(text, "\n")
+		if text = Visible(line); end {
+			text += "\n"
+		}
+	}
+	if _, err := io.WriteString(w.To, begin+text); err != nil {
 		return 0, err
 	}
 	return len(b), nil

@@ -33,7 +33,7 @@ func TestInText(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	var out strings.Builder
-	if n, err := (Writer{&out}).Write([]byte(text)); n != len(text) || err != nil || out.String() != want {
+	if n, err := (Writer{To: &out, Symbols: true}).Write([]byte(text)); n != len(text) || err != nil || out.String() != want {
 		t.Errorf("%d bytes of %d written, %v: %s", n, len(text), err, out.String())
 	}
 }

@@ -17,6 +17,9 @@ import (
 // MaxFileSize bounds a patch file; a bigger one is refused unread.
 const MaxFileSize = 256 << 20
 
+// MaxSections bounds the sections of a patch file, so that a file which has more is known to be none.
+const MaxSections = 64
+
 // ErrInvalid is wrapped by every error of Read that is about the content.
 var ErrInvalid = errors.New("not a valid patch file")
 
@@ -114,6 +117,9 @@ func Read(data []byte) (*File, error) {
 	}
 	if ef.Type != elf.ET_DYN {
 		return nil, fmt.Errorf("%w: it is %s", ErrInvalid, ef.Kind())
+	}
+	if n := len(ef.Sections); n > MaxSections {
+		return nil, fmt.Errorf("%w: it has %d sections; %d are possible", ErrInvalid, n, MaxSections)
 	}
 	f := &File{Data: data, SHA256: sha256.Sum256(data), BuildID: ef.BuildID(), elf: ef}
 	if f.Spec, err = readSpec(ef); err != nil {

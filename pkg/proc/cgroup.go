@@ -30,13 +30,25 @@ func (f FS) ByCgroup(name string) (list []Process, unseen []error, err error) {
 	return f.byCgroup(func(p string) bool { return group == "/" || p == group || strings.HasPrefix(p, group+"/") })
 }
 
-// ByUnit returns the processes of a systemd unit; a name without a suffix is a service's. See Select for what could
+// ByUnit returns the processes of a unit of the system's manager; a name without a suffix is a service's. Those of other
+// managers, of users and in containers, may have any name, and are no more than control groups here. See Select for what could
 // not be looked at.
 func (f FS) ByUnit(name string) (list []Process, unseen []error, err error) {
 	if path.Ext(name) == "" {
 		name += ".service"
 	}
-	return f.byCgroup(func(p string) bool { return slices.Contains(strings.Split(p, "/"), name) })
+	return f.byCgroup(func(p string) bool { return slices.Contains(systemUnits(p), name) })
+}
+
+// systemUnits are the units of the system's manager that a control group lies in: its slices, and the one unit in the last of
+// these. What is below that has been made by whoever runs there.
+func systemUnits(group string) []string {
+	units := strings.Split(strings.TrimPrefix(group, "/"), "/")
+	last := slices.IndexFunc(units, func(u string) bool { return path.Ext(u) != ".slice" })
+	if last < 0 {
+		return units
+	}
+	return units[:last+1]
 }
 
 func (f FS) byCgroup(match func(path string) bool) ([]Process, []error, error) {

@@ -26,15 +26,29 @@ type Mapping struct {
 // ParseMaps reads the content of /proc/PID/maps.
 func ParseMaps(r io.Reader) ([]Mapping, error) {
 	var list []Mapping
+	err := scanMaps(r, func(m Mapping) error {
+		list = append(list, m)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// scanMaps is ParseMaps for one mapping after the other.
+func scanMaps(r io.Reader, each func(Mapping) error) error {
 	sc := bufio.NewScanner(r)
 	for sc.Scan() {
 		m, err := parseMapping(sc.Text())
-		if err != nil {
-			return nil, err
+		if err == nil {
+			err = each(m)
 		}
-		list = append(list, m)
+		if err != nil {
+			return err
+		}
 	}
-	return list, sc.Err()
+	return sc.Err()
 }
 
 func parseMapping(line string) (Mapping, error) {

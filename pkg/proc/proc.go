@@ -8,16 +8,25 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // FS is a mounted proc file system.
-type FS struct{ root string }
+type FS struct {
+	root string
+	own  func() (mounts, error) // that lpctl sees itself
+}
 
 // New returns the proc file system mounted on root, "/proc" as a rule.
-func New(root string) FS { return FS{root} }
+func New(root string) FS {
+	return FS{root, sync.OnceValues(func() (mounts, error) { return readMounts(ownMounts) })}
+}
 
 // Process is a process, identified by more than its pid.
 type Process struct {
@@ -104,26 +113,52 @@ func (f FS) ThreadState(tid int) (byte, error) {
 }
 
 // Select returns the user-space processes that match, by pid, and what kept it from those that it could not look at: of
-// them it is not known. One that ends meanwhile is left out.
+// them it is not known. One that ends meanwhile is left out. It calls match for several at a time.
 func (f FS) Select(match func(Process) (bool, error)) (list []Process, unseen []error, err error) {
 	pids, err := f.pids()
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, pid := range pids {
-		p, err := f.Process(pid)
+	found, errs := make([]*Process, len(pids)), make([]error, len(pids))
+	Each(len(pids), func(i int) {
+		p, err := f.Process(pids[i])
 		ok := false
 		if err == nil {
 			ok, err = match(p)
 		}
+		if ok {
+			found[i] = &p
+		} else {
+			errs[i] = err
+		}
+	})
+	for i := range pids {
 		switch {
-		case ok:
-			list = append(list, p)
-		case err != nil && !errors.Is(err, ErrNoProcess) && !errors.Is(err, errKernel):
-			unseen = append(unseen, err)
+		case found[i] != nil:
+			list = append(list, *found[i])
+		case errs[i] != nil && !errors.Is(errs[i], ErrNoProcess) && !errors.Is(errs[i], errKernel):
+			unseen = append(unseen, errs[i])
 		}
 	}
 	return list, unseen, nil
+}
+
+// Each calls do for 0 to n-1, several at a time: looking at some processes is waiting.
+func Each(n int, do func(i int)) {
+	next := make(chan int)
+	var all sync.WaitGroup
+	for range min(n, 32+runtime.NumCPU()) {
+		all.Go(func() {
+			for i := range next {
+				do(i)
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	all.Wait()
 }
 
 // pids returns the pids of all thread groups, in ascending order.
@@ -143,7 +178,7 @@ func (f FS) pids() ([]int, error) {
 // ByExe returns the processes whose program is the file at path: the same inode, under whatever name. See Select for what
 // could not be looked at. The error wraps fs.ErrNotExist if there is no such file.
 func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
-	want, err := os.Stat(path)
+	want, err := statx(unix.AT_FDCWD, path, 0)
 	if errors.Is(err, syscall.ENOTDIR) {
 		return nil, nil, fmt.Errorf("%w (%w)", err, fs.ErrNotExist)
 	}
@@ -151,56 +186,76 @@ func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
 		return nil, nil, err
 	}
 	return f.Select(func(p Process) (bool, error) {
-		exe, err := os.Stat(f.path(p.PID, "exe"))
-		if err != nil {
-			return false, explain(p.PID, err)
+		exe, err := statx(unix.AT_FDCWD, f.path(p.PID, "exe"), 0)
+		if err != nil { // of what root may not look at, the device is known
+			exe, err = statxOf(unix.AT_FDCWD, f.path(p.PID, "exe"), 0, 0)
 		}
-		return os.SameFile(want, exe), nil
+		switch same := exe.Dev_major == want.Dev_major && exe.Dev_minor == want.Dev_minor; {
+		case err != nil:
+			return false, explain(p.PID, err)
+		case same && exe.Mask&unix.STATX_INO == 0:
+			return false, fmt.Errorf("process %d: its program may not be looked at", p.PID)
+		default:
+			return same && exe.Ino == want.Ino, nil
+		}
 	})
 }
 
-// Maps returns the mappings of a process. One that is ending gives up its memory before its pid: that it has none is an
-// error that wraps ErrNoProcess, as is the absence of the process.
+// Maps returns the mappings of a process that have a file. One that is ending gives up its memory before its pid: that it has
+// none is an error that wraps ErrNoProcess, as is the absence of the process.
 func (f FS) Maps(pid int) ([]Mapping, error) {
+	return bounded(pid, func() ([]Mapping, error) { return f.maps(pid) })
+}
+
+func (f FS) maps(pid int) ([]Mapping, error) {
 	file, err := os.Open(f.path(pid, "maps"))
 	if err != nil {
 		return nil, explain(pid, err)
 	}
 	defer file.Close()
-	list, err := ParseMaps(file)
-	if err != nil {
+	k := keeper{paths: map[string]string{}}
+	if err := scanMaps(file, k.keep); err != nil {
 		return nil, explain(pid, err)
 	}
-	if len(list) == 0 {
+	if !k.any {
 		return nil, &Error{Message: fmt.Sprintf("process %d has ended", pid), Err: ErrNoProcess}
 	}
-	return list, nil
+	return k.list, nil
 }
 
-// OpenMapping opens the file behind a mapping, even one that was deleted or replaced since. The error wraps ErrNoProcess
-// if the process has ended, and fs.ErrNotExist if it has unmapped the file.
-func (f FS) OpenMapping(pid int, m Mapping) (*os.File, error) {
-	file, err := os.Open(f.mapFile(pid, m))
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		if _, gone := f.Maps(pid); errors.Is(gone, ErrNoProcess) {
-			return nil, gone
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot open %s as process %d maps it: %w", m.Path, pid, err)
-	}
-	return file, nil
+// maxPaths bounds, in bytes, the names that are kept of the files that a process maps executable, and of the others.
+const maxPaths = 8 << 20
+
+// keeper keeps mappings that have a file. A process can have as many as it likes, each with a name of thousands of bytes.
+type keeper struct {
+	any   bool
+	list  []Mapping
+	paths map[string]string
+	bytes [2]int // of those that are not executable, and of those that are
 }
 
-// File is a path under which the file behind a mapping can be opened, also if it was deleted or replaced.
-func (f FS) File(pid int, m Mapping) string {
-	exe := f.path(pid, "exe")
-	if to, err := os.Readlink(exe); err == nil && strings.TrimSuffix(to, " (deleted)") == m.Path {
-		return exe
+func (k *keeper) keep(m Mapping) error {
+	k.any = true
+	if m.Inode == 0 {
+		return nil
 	}
-	return f.mapFile(pid, m)
-}
-
-func (f FS) mapFile(pid int, m Mapping) string {
-	return f.path(pid, filepath.Join("map_files", fmt.Sprintf("%x-%x", m.Start, m.End)))
+	path, known := k.paths[m.Path]
+	used := &k.bytes[0]
+	if m.Exec {
+		used = &k.bytes[1]
+	}
+	switch {
+	case known:
+		m.Path = path
+	case *used+len(m.Path) <= maxPaths:
+		*used += len(m.Path)
+		m.Path = strings.Clone(m.Path)
+		k.paths[m.Path] = m.Path
+	case m.Exec:
+		return fmt.Errorf("the names of what it maps executable have more than %d bytes", maxPaths)
+	default:
+		m.Path = "" // of data nobody asks for it
+	}
+	k.list = append(k.list, m)
+	return nil
 }

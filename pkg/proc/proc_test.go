@@ -2,6 +2,7 @@ package proc
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,6 +87,10 @@ func fake(t *testing.T) (FS, string) {
 		"412/map_files/.x": "",
 		"412/cgroup":       "1:name=systemd:/\n0::/system.slice/redis.service/worker\n",
 		"90/cgroup":        "0::/system.slice/redis.service2\n",
+		"91/cgroup":        "0::/user.slice/user-1000.slice/user@1000.service/app.slice/redis.service\n",
+		"92/cgroup":        "0::/user.slice/user-1000.slice/user@1000.service/system.slice/redis.service\n",
+		"93/cgroup":        "0::/machine.slice/machine-a.scope/system.slice/redis.service\n",
+		"94/cgroup":        "0::/system.slice/system-getty.slice/getty@tty1.service\n",
 		"413/status":       "Tgid:\t412\n", // a thread of 412
 		"413/cgroup":       "0::/system.slice/redis.service/worker\n",
 		"7/status":         "Tgid:\t7\n",
@@ -94,6 +99,10 @@ func fake(t *testing.T) (FS, string) {
 		"2/stat":           stat("2", "kthreadd", "S", "2129984", "1", "0"),
 		"90/status":        "Tgid:\t90\n",
 		"90/stat":          stat("90", "odd", "S", "0", "1", "6"),
+	}
+	for pid := 91; pid <= 94; pid++ {
+		files[fmt.Sprintf("%d/status", pid)] = fmt.Sprintf("Tgid:\t%d\n", pid)
+		files[fmt.Sprintf("%d/stat", pid)] = stat(fmt.Sprint(pid), "other", "S", "0", "1", "6")
 	}
 	filetest.Tree(t, root, files)
 	for link, to := range map[string]string{"412/exe": exe, "90/exe": "/nowhere", "412/map_files/1000-2000": exe} {
@@ -131,7 +140,7 @@ func TestProcess(t *testing.T) {
 
 func TestProcesses(t *testing.T) {
 	f, exe := fake(t)
-	all, _, err := f.Select(func(Process) (bool, error) { return true, nil })
+	all, _, err := f.Select(func(p Process) (bool, error) { return p.Comm != "other", nil })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,14 +166,19 @@ func TestCgroups(t *testing.T) {
 		name string
 		want []int
 	}{
-		{f.ByCgroup, "/system.slice", []int{90, 412, 412}},
+		{f.ByCgroup, "/system.slice", []int{90, 94, 412, 412}},
 		{f.ByCgroup, "/sys/fs/cgroup/system.slice/redis.service/", []int{412, 412}},
 		{f.ByCgroup, "system.slice/redis.service/worker", []int{412, 412}},
 		{f.ByCgroup, "/system.slice/redis", nil},
 		{f.ByUnit, "redis", []int{412, 412}},
 		{f.ByUnit, "redis.service", []int{412, 412}},
-		{f.ByUnit, "system.slice", []int{90, 412, 412}},
+		{f.ByUnit, "system.slice", []int{90, 94, 412, 412}},
 		{f.ByUnit, "worker", nil},
+		{f.ByUnit, "app.slice", nil},
+		{f.ByUnit, "user@1000", []int{91, 92}},
+		{f.ByUnit, "user-1000.slice", []int{91, 92}},
+		{f.ByUnit, "getty@tty1", []int{94}},
+		{f.ByCgroup, "/user.slice/user-1000.slice/user@1000.service/app.slice/redis.service", []int{91}},
 	} {
 		list, _, err := c.find(c.name)
 		if err != nil {

@@ -63,6 +63,7 @@ static int serve(int fd, const struct fuse_in_header *head, int *errors)
 	struct fuse_entry_out entry = { .nodeid = 2, .entry_valid = FOREVER, .attr_valid = FOREVER, .attr = attributes(2) };
 	struct fuse_attr_out attr = { .attr_valid = FOREVER, .attr = attributes(head->nodeid) };
 	struct fuse_open_out opened = { .open_flags = FOPEN_KEEP_CACHE };
+	struct fuse_statfs_out stat = { .st = { .bsize = 4096, .namelen = 255 } };
 
 	switch (head->opcode) {
 	case FUSE_INIT:
@@ -81,6 +82,9 @@ static int serve(int fd, const struct fuse_in_header *head, int *errors)
 		if ((*errors)-- <= 0)
 			return 1;
 		answer(fd, head->unique, -EIO, NULL, 0);
+		break;
+	case FUSE_STATFS: /* for an overlay */
+		answer(fd, head->unique, 0, &stat, sizeof(stat));
 		break;
 	case FUSE_FORGET:
 	case FUSE_INTERRUPT:

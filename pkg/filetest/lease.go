@@ -1,0 +1,21 @@
+package filetest
+
+import (
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Lease makes a file of which the test keeps a lease until it ends: who opens it waits for lease-break-time, 45 seconds.
+func Lease(tb testing.TB, path string) {
+	tb.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o755)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = f.Close() })
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK); err != nil {
+		tb.Fatalf("%s: a lease: %v", path, err)
+	}
+}

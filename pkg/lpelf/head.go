@@ -1,0 +1,167 @@
+package lpelf
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Bounds of what is read of a file that is only to be told from others.
+const (
+	maxProgs = 64 << 10 // bytes of program headers: the kernel starts no program with more
+	maxNotes = 1 << 20  // bytes of notes
+	maxNames = 4 << 10  // bytes of section names, where those are asked for
+	headSize = 64
+	progSize = 56
+)
+
+// Head is what tells an ELF file from others without reading it: its headers and its build-id. What is read is bounded,
+// whatever the size that the file claims to have; of its sections nothing is.
+type Head struct {
+	Foreign string // what it is, if it is not for 64-bit x86-64; then that is all there is
+	BuildID []byte // nil if it has none
+	Progs   []Prog
+	head    [headSize]byte
+}
+
+// ReadHead reads it. The error wraps ErrNotELF for what is no ELF file, or none that a program could consist of; all others
+// are those of r.
+func ReadHead(r io.ReaderAt) (*Head, error) {
+	h := &Head{}
+	n, err := readAt(r, h.head[:], 0)
+	if err != nil && !errors.Is(err, ErrNotELF) {
+		return nil, err
+	}
+	if h.Foreign = Foreign(h.head[:n]); h.Foreign != "" {
+		return h, nil
+	}
+	if err != nil || string(h.head[:4]) != elf.ELFMAG {
+		return nil, ErrNotELF
+	}
+	if err := h.readProgs(r); err != nil {
+		return nil, err
+	}
+	return h, h.readNotes(r)
+}
+
+// readAt fills d. That the file ends before is an ErrNotELF: it has no such part.
+func readAt(r io.ReaderAt, d []byte, off uint64) (int, error) {
+	if off > 1<<62 {
+		return 0, ErrNotELF
+	}
+	n, err := r.ReadAt(d, int64(off))
+	switch {
+	case n == len(d):
+		return n, nil
+	case err == nil || errors.Is(err, io.EOF):
+		return n, ErrNotELF
+	}
+	return n, err
+}
+
+func (h *Head) readProgs(r io.ReaderAt) error {
+	size := int(le16(h.head[0x38:])) * progSize
+	if le16(h.head[0x36:]) != progSize || size > maxProgs {
+		return fmt.Errorf("%w that a program could consist of: its program headers are not those of one", ErrNotELF)
+	}
+	table := make([]byte, size)
+	if _, err := readAt(r, table, le64(h.head[0x20:])); err != nil {
+		return err
+	}
+	for ; len(table) > 0; table = table[progSize:] {
+		h.Progs = append(h.Progs, Prog{
+			Type: elf.ProgType(le32(table)), Flags: elf.ProgFlag(le32(table[4:])), Off: le64(table[8:]), Vaddr: le64(table[16:]),
+			Filesz: le64(table[32:]), Memsz: le64(table[40:]), Align: le64(table[48:]),
+		})
+	}
+	return nil
+}
+
+func (h *Head) readNotes(r io.ReaderAt) error {
+	left := uint64(maxNotes)
+	for _, p := range h.Progs {
+		if p.Type != elf.PT_NOTE {
+			continue
+		}
+		if p.Filesz > left {
+			return fmt.Errorf("%w that a program could consist of: it has more than %d bytes of notes", ErrNotELF, maxNotes)
+		}
+		left -= p.Filesz
+		notes := make([]byte, p.Filesz)
+		if _, err := readAt(r, notes, p.Off); err != nil {
+			return err
+		}
+		if h.BuildID = FindBuildID(notes, p.Align, binary.LittleEndian); h.BuildID != nil {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Loaded is the number of bytes of the file that its loadable segments have; no less than that many are there or claimed.
+func (h *Head) Loaded() uint64 {
+	sum := uint64(0)
+	for _, p := range h.Progs {
+		if p.Type == elf.PT_LOAD {
+			if sum += p.Filesz; sum < p.Filesz {
+				return ^uint64(0)
+			}
+		}
+	}
+	return sum
+}
+
+// LoadSHA256 is File.LoadSHA256, of a file with such a head. It reads as much as Loaded says.
+func (h *Head) LoadSHA256(r io.ReaderAt) ([]byte, error) {
+	sum := sha256.New()
+	buf := make([]byte, 1<<20)
+	for _, p := range h.Progs {
+		if p.Type != elf.PT_LOAD {
+			continue
+		}
+		for off, left := p.Off, p.Filesz; left > 0; {
+			part := buf[:min(left, uint64(len(buf)))]
+			if _, err := readAt(r, part, off); err != nil {
+				return nil, err
+			}
+			sum.Write(part)
+			off, left = off+uint64(len(part)), left-uint64(len(part))
+		}
+	}
+	return sum.Sum(nil), nil
+}
+
+// HasSection tells whether there is a section of a name among at most so many; a file with more has none, as far as is asked.
+func (h *Head) HasSection(r io.ReaderAt, name string, most int) (bool, error) {
+	num, index := int(le16(h.head[0x3c:])), int(le16(h.head[0x3e:]))
+	if h.Foreign != "" || le16(h.head[0x3a:]) != headSize || num > most || index >= num {
+		return false, nil
+	}
+	heads := make([]byte, num*headSize)
+	if _, err := readAt(r, heads, le64(h.head[0x28:])); err != nil {
+		return false, damagedIs(err)
+	}
+	table := heads[index*headSize:]
+	names := make([]byte, min(le64(table[0x20:]), maxNames))
+	if _, err := readAt(r, names, le64(table[0x18:])); err != nil {
+		return false, damagedIs(err)
+	}
+	for ; len(heads) > 0; heads = heads[headSize:] {
+		if at := le32(heads); uint64(at) < uint64(len(names)) && bytes.HasPrefix(names[at:], append([]byte(name), 0)) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// damagedIs leaves nothing of an error that says that the file has no such part.
+func damagedIs(err error) error {
+	if errors.Is(err, ErrNotELF) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,143 @@
+package proc
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// What a process maps is the choice of whoever runs it. Opening a file can wait for a process that serves it (FUSE), for one
+// that has a lease on it, or for the other end of a FIFO; so can reading it, and closing it. So a file is found first, by a
+// descriptor with which nothing can be done, and opened when it is known that the kernel alone answers.
+
+// Mapped is the file behind a mapping. Nobody but the kernel was asked for it yet.
+type Mapped struct {
+	ID    FileID
+	pid   int
+	path  string // for messages
+	place *os.File
+	st    unix.Statx_t
+	err   error // why only the mount and the device are known: root may not look at what other users' FUSE has
+}
+
+// FileID tells a file from all others, and from itself after a change. Neither the device nor the number in /proc/PID/maps
+// does: subvolumes of btrfs share a device, the layers of an overlay share both.
+type FileID struct {
+	Mount, Dev, Ino, Size uint64
+	Changed, Born         int64 // nanoseconds since 1970; Born is 0 where the file system does not know
+}
+
+func identityOf(st *unix.Statx_t) FileID {
+	id := FileID{Mount: st.Mnt_id, Dev: unix.Mkdev(st.Dev_major, st.Dev_minor), Ino: st.Ino, Size: st.Size, Changed: nanoseconds(st.Ctime)}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		id.Born = nanoseconds(st.Btime)
+	}
+	return id
+}
+
+func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }
+
+// statx looks at a file without asking who serves it, if somebody does.
+func statx(fd int, path string, flags int) (unix.Statx_t, error) {
+	return statxOf(fd, path, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_MNT_ID)
+}
+
+func statxOf(fd int, path string, flags, mask int) (st unix.Statx_t, err error) {
+	if err = unix.Statx(fd, path, flags|unix.AT_STATX_DONT_SYNC, mask, &st); err != nil {
+		err = &fs.PathError{Op: "statx", Path: path, Err: err}
+	}
+	return st, err
+}
+
+// Find finds the file behind a mapping, even one that was deleted or replaced since. The error wraps ErrNoProcess if the
+// process has ended, and fs.ErrNotExist if it has unmapped the file.
+func (f FS) Find(pid int, m Mapping) (*Mapped, error) {
+	file, err := bounded(pid, func() (*Mapped, error) { return f.find(pid, m) })
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		if _, gone := f.Maps(pid); errors.Is(gone, ErrNoProcess) {
+			return nil, gone
+		}
+	}
+	var late *Error
+	if err != nil && !errors.As(err, &late) {
+		err = cannotOpen(m.Path, pid, err)
+	}
+	return file, err
+}
+
+func cannotOpen(path string, pid int, err error) error {
+	return fmt.Errorf("cannot open %s as process %d maps it: %w", path, pid, err)
+}
+
+func (f FS) find(pid int, m Mapping) (*Mapped, error) {
+	place, err := os.OpenFile(f.mapFile(pid, m), unix.O_PATH, 0)
+	if err != nil {
+		return nil, err
+	}
+	found := &Mapped{pid: pid, path: m.Path, place: place}
+	found.st, found.err = statx(int(place.Fd()), "", unix.AT_EMPTY_PATH)
+	if found.err != nil {
+		if found.st, err = statxOf(int(place.Fd()), "", unix.AT_EMPTY_PATH, 0); err != nil {
+			found.Close()
+			return nil, err
+		}
+	}
+	found.ID = identityOf(&found.st)
+	return found, nil
+}
+
+// Close lets go of the file. It does not wait.
+func (m *Mapped) Close() { _ = m.place.Close() }
+
+// Regular tells whether it is a regular file, or may be one: only those are opened.
+func (m *Mapped) Regular() bool { return m.err != nil || m.st.Mode&unix.S_IFMT == unix.S_IFREG }
+
+// Open opens the file for reading, if that waits for nobody. The errors are sentences.
+func (f FS) Open(m *Mapped) (*os.File, error) {
+	if !m.Regular() {
+		return nil, cannotOpen(m.path, m.pid, errors.New("it is no regular file"))
+	}
+	if _, err := bounded(m.pid, func() (bool, error) { return true, f.served(m.pid, &m.st) }); err != nil {
+		return nil, cannotOpen(m.path, m.pid, err)
+	}
+	if m.err != nil {
+		return nil, cannotOpen(m.path, m.pid, m.err)
+	}
+	file, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", m.place.Fd()), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		err = errors.New("somebody has a lease on it, which fcntl(2) grants; have its owner give that up")
+	}
+	if err != nil {
+		return nil, cannotOpen(m.path, m.pid, err)
+	}
+	return file, nil
+}
+
+// OpenMapping opens the file behind a mapping. See Find and Open.
+func (f FS) OpenMapping(pid int, m Mapping) (*os.File, error) {
+	found, err := f.Find(pid, m)
+	if err != nil {
+		return nil, err
+	}
+	defer found.Close()
+	return f.Open(found)
+}
+
+// File is a path under which the file behind a mapping can be opened, also if it was deleted or replaced.
+func (f FS) File(pid int, m Mapping) string {
+	exe := f.path(pid, "exe")
+	if to, err := os.Readlink(exe); err == nil && strings.TrimSuffix(to, " (deleted)") == m.Path {
+		return exe
+	}
+	return f.mapFile(pid, m)
+}
+
+func (f FS) mapFile(pid int, m Mapping) string {
+	return f.path(pid, filepath.Join("map_files", fmt.Sprintf("%x-%x", m.Start, m.End)))
+}
