@@ -170,11 +170,11 @@ func (b *bootRun) register(e *boot.Entry) error {
 	if err := b.disabled(e); err != nil {
 		return err
 	}
-	path, err := b.registry.Patch(e)
+	file, err := b.registry.Patch(e)
 	if err != nil {
 		return err
 	}
-	f, err := apply.Open(path)
+	f, err := apply.OpenFile(file)
 	if err != nil {
 		return err
 	}

@@ -92,9 +92,6 @@ func identifyAt(r boot.Registry, name string) (identity, error) {
 		return identity{}, err
 	}
 	defer f.Close()
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
-		return identity{}, fmt.Errorf("%s is no regular file", name)
-	}
 	return identify(f)
 }
 
