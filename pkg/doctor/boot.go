@@ -62,11 +62,12 @@ func (m Machine) bootEntries() (any bool, checks []Check) {
 	}
 	for _, e := range entries {
 		f, err := m.Registry.Patch(e)
-		if err == nil {
+		switch {
+		case err == nil:
 			f.Close()
-		} else if errors.Is(err, fs.ErrNotExist) {
+		case errors.Is(err, fs.ErrNotExist):
 			checks = append(checks, bad(name, "the patch of the entry %s is gone from /var/lib/lpctl; add the entry again", e.Name))
-		} else {
+		default:
 			checks = append(checks, complaint(name, err))
 		}
 		if err := m.disabled(e); err != nil {
