@@ -46,13 +46,16 @@ const procFolder = "LPCTL_TEST_PROC"
 // keyCount has, in the environment, how many keys in the keyring are usable, and how many have ended.
 const keyCount = "LPCTL_TEST_KEYS"
 
+// elsewhereText is, in the environment, why the kernel runs another system.
+const elsewhereText = "LPCTL_TEST_ELSEWHERE"
+
 func TestMain(m *testing.M) {
 	if build.IsShim(os.Args[0]) {
 		os.Exit(build.ShimMain(os.Args))
 	}
 	testscript.Main(m, map[string]func(){
 		"lpctl": func() {
-			connect, machine, countKeys = connectFake, fakeMachine, fakeKeys
+			connect, machine, countKeys, elsewhere = connectFake, fakeMachine, fakeKeys, fakeElsewhere
 			for variable, path := range map[string]*string{
 				commandLineFile: &commandLinePath, bootIDFile: &bootIDPath,
 			} {
@@ -193,6 +196,14 @@ func fakeMachine() (doctor.Machine, error) {
 	root := os.Getenv(rootFolder)
 	return doctor.Machine{Root: root, Proc: root + "/proc", PID: 7, Release: "6.1.0-56-amd64", Arch: "x86_64",
 		Registry: boot.Registry{Root: root, Owner: os.Getuid()}}, nil
+}
+
+// fakeElsewhere is an error for the text that is in the environment, if there is one.
+func fakeElsewhere() error {
+	if text := os.Getenv(elsewhereText); text != "" {
+		return errors.New(text)
+	}
+	return nil
 }
 
 func fakeKeys(int) (usable, ended int, err error) {

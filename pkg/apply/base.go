@@ -59,11 +59,11 @@ func BootBase(r boot.Registry, spec *patch.Spec) error {
 		if e.Name == spec.Name {
 			continue
 		}
-		path, err := r.Patch(e)
+		kept, err := r.Patch(e)
 		if err != nil {
 			continue
 		}
-		f, err := Open(path)
+		f, err := OpenFile(kept)
 		if err != nil {
 			return fmt.Errorf("whether %s goes with the boot entry %s is not known: %w; remove that with \"lpctl boot remove %s\", or add it again",
 				spec.Name, e.Name, err, e.Name)

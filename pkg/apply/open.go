@@ -15,10 +15,15 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return OpenFile(f)
+}
+
+// OpenFile is Open for a file that is open. It is closed with what is returned, or if that fails.
+func OpenFile(f *os.File) (*File, error) {
 	p, err := read(f)
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	return p, nil
 }

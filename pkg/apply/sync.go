@@ -117,11 +117,11 @@ func (c *Comparison) compareEntry(row *Standing, e *boot.Entry, boots []lpnl.Boo
 	} else if err != nil {
 		return err
 	}
-	path, err := c.registry.Patch(e)
+	kept, err := c.registry.Patch(e)
 	if err != nil {
 		return err
 	}
-	f, err := Open(path)
+	f, err := OpenFile(kept)
 	if err != nil {
 		return err
 	}

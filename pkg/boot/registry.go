@@ -5,14 +5,17 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/durable"
+	"lpatch/pkg/lazyregexp"
 )
 
 // Where the registry is, below the root of the system.
@@ -24,7 +27,7 @@ const (
 // Registry is the boot entries of a system. What it writes is whole or not there, whenever the power fails: a patch
 // comes before the entry that names it, and goes after it.
 type Registry struct {
-	Root   string // the root of the system, "/" for the one that runs
+	Root   string // the root of the system, "/" for the one that runs; nothing is read or changed outside of it, but for Copies
 	Owner  int    // the user who must own the registry, and who alone may write there: root, but for tests
 	Copies string // the root of another with copies of patches that are not there yet, as an initramfs is; or ""
 }
@@ -32,13 +35,11 @@ type Registry struct {
 // ErrNoEntry is returned for a name that has no entry.
 var ErrNoEntry = errors.New("there is no such boot entry")
 
-func (r Registry) entryPath(name string) string {
-	return filepath.Join(r.Root, entriesDir, name+".yaml")
-}
-
-func (r Registry) patchPath(sum string) string {
-	return filepath.Join(r.Root, storeDir, sum+".lp")
-}
+// What ends the names of entries and of patches; before it is the name of the one, and the sum of the other.
+const (
+	entrySuffix = ".yaml"
+	patchSuffix = ".lp"
+)
 
 // Add keeps an entry and its patch. An entry of that name is replaced, and is not disabled any more.
 func (r Registry) Add(e *Entry, patch []byte) error {
@@ -48,73 +49,71 @@ func (r Registry) Add(e *Entry, patch []byte) error {
 	if err != nil {
 		return err
 	}
-	unlock, err := r.lock()
+	d, err := r.lock(true)
 	if err != nil {
 		return err
 	}
-	defer unlock()
-	if err := durable.MakeDir(r.Root, entriesDir); err != nil {
+	defer d.close()
+	if err := durable.WriteFileIn(d.store, e.SHA256+patchSuffix, patch, 0o600); err != nil {
 		return err
 	}
-	for _, dir := range []string{storeDir, entriesDir} {
-		if err := r.Trust(filepath.Join(r.Root, dir)); err != nil {
-			return err
-		}
-	}
-	if err := durable.WriteFile(r.patchPath(e.SHA256), patch, 0o600); err != nil {
+	if err := durable.WriteFileIn(d.entries, e.Name+entrySuffix, text, 0o644); err != nil {
 		return err
 	}
-	if err := durable.WriteFile(r.entryPath(e.Name), text, 0o644); err != nil {
-		return err
-	}
-	return errors.Join(r.forget(e.Name), r.sweep())
+	return errors.Join(r.forget(e.Name), r.sweep(d))
 }
 
 // Remove ends an entry. The error is ErrNoEntry if there is none.
 func (r Registry) Remove(name string) error {
+	none := fmt.Errorf("%q: %w", name, ErrNoEntry)
 	if !names().MatchString(name) {
-		return fmt.Errorf("%q: %w", name, ErrNoEntry)
+		return none
 	}
-	_, err := os.Lstat(r.entryPath(name))
-	if err == nil {
-		var unlock func()
-		if unlock, err = r.lock(); err != nil {
-			return err
-		}
-		defer unlock()
-		err = os.Remove(r.entryPath(name))
-	}
+	d, err := r.lock(false)
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%q: %w", name, ErrNoEntry)
+		return none
 	}
 	if err != nil {
 		return err
 	}
-	if err := durable.SyncDir(filepath.Dir(r.entryPath(name))); err != nil {
-		return err
+	defer d.close()
+	err = d.entries.Remove(name + entrySuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return none
 	}
-	return errors.Join(r.forget(name), r.sweep())
+	if err == nil {
+		err = durable.Sync(d.entries)
+	}
+	if err != nil {
+		return named(d.entries, err)
+	}
+	return errors.Join(r.forget(name), r.sweep(d))
 }
 
 // List returns all entries by name, and what is wrong with those that cannot be read or trusted.
 func (r Registry) List() (entries []*Entry, bad []error) {
-	dir := filepath.Join(r.Root, entriesDir)
-	files, err := os.ReadDir(dir)
+	dir, err := r.openDir(entriesDir, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	}
-	if err == nil {
-		err = r.Trust(dir)
 	}
 	if err != nil {
 		return nil, []error{err}
 	}
+	defer dir.Close()
+	return r.listIn(dir)
+}
+
+func (r Registry) listIn(dir *os.Root) (entries []*Entry, bad []error) {
+	files, err := fs.ReadDir(dir.FS(), ".")
+	if err != nil {
+		return nil, []error{named(dir, err)}
+	}
 	for _, f := range files {
-		name, ok := strings.CutSuffix(f.Name(), ".yaml")
+		name, ok := strings.CutSuffix(f.Name(), entrySuffix)
 		if !ok {
 			continue
 		}
-		e, err := r.read(name)
+		e, err := r.read(dir, name)
 		if err != nil {
 			bad = append(bad, err)
 			continue
@@ -124,55 +123,78 @@ func (r Registry) List() (entries []*Entry, bad []error) {
 	return entries, bad
 }
 
-func (r Registry) read(name string) (*Entry, error) {
-	path := r.entryPath(name)
-	if err := r.Trust(path); err != nil {
+func (r Registry) read(dir *os.Root, name string) (*Entry, error) {
+	f, err := r.openFile(dir, name+entrySuffix)
+	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(path)
+	defer f.Close()
+	text, err := io.ReadAll(f)
 	if err != nil {
 		return nil, err
 	}
 	e, err := decode(text)
 	if err != nil {
-		return nil, &BrokenError{Name: name, Path: path, Err: err}
+		return nil, &BrokenError{Name: name, Path: f.Name(), Err: err}
 	}
 	if e.Name != name {
-		return nil, fmt.Errorf("%s: the entry in it is named %q; rename the file", path, e.Name)
+		return nil, fmt.Errorf("%s: the entry in it is named %q; rename the file", f.Name(), e.Name)
 	}
 	return e, nil
 }
 
-// Patch returns the path of an entry's patch, or of the copy if it is not there, after a look at whether it is what the
-// entry says.
-func (r Registry) Patch(e *Entry) (string, error) {
-	path, err := r.checkedPatch(e)
+// Patch opens an entry's patch, or the copy if it is not there, after a look at whether it is what the entry says.
+func (r Registry) Patch(e *Entry) (*os.File, error) {
+	f, err := r.checkedPatch(e)
 	if errors.Is(err, fs.ErrNotExist) && r.Copies != "" {
 		if copied, err := (Registry{Root: r.Copies, Owner: r.Owner}).checkedPatch(e); err == nil {
 			return copied, nil
 		}
 	}
-	return path, err
+	return f, err
 }
 
-func (r Registry) checkedPatch(e *Entry) (string, error) {
-	path := r.patchPath(e.SHA256)
-	for _, p := range []string{filepath.Dir(path), path} {
-		if err := r.Trust(p); err != nil {
-			return "", err
+func (r Registry) checkedPatch(e *Entry) (*os.File, error) {
+	dir, err := r.openDir(storeDir, false)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	f, err := r.openFile(dir, e.SHA256+patchSuffix)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.New()
+	_, err = io.Copy(sum, f)
+	if err == nil && hex.EncodeToString(sum.Sum(nil)) != e.SHA256 {
+		err = fmt.Errorf("%s is damaged; add the boot entry %s again", f.Name(), e.Name)
+	}
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// Untrusted returns an *UntrustedError for each directory of the registry in which nothing is trusted, and what else keeps one from
+// being opened.
+func (r Registry) Untrusted() []error {
+	var bad []error
+	for _, dir := range []string{entriesDir, storeDir} {
+		d, err := r.openDir(dir, false)
+		if err == nil {
+			d.Close()
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			bad = append(bad, err)
 		}
 	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != e.SHA256 {
-		return "", fmt.Errorf("%s is damaged; add the boot entry %s again", path, e.Name)
-	}
-	return path, nil
+	return bad
 }
 
-// Open opens a file of the system below its root, from which no symbolic link leads out.
+// Open opens a regular file of the system below its root, from which no symbolic link leads out.
 func (r Registry) Open(path string) (*os.File, error) {
 	root, err := unix.Open(r.Root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -185,17 +207,16 @@ func (r Registry) Open(path string) (*os.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: filepath.Join(r.Root, path), Err: err}
 	}
-	return os.NewFile(uintptr(fd), filepath.Join(r.Root, path)), nil
-}
-
-// UntrustedError is returned for what others than the owner may change.
-type UntrustedError struct {
-	Path   string
-	Reason string // why, behind the path
-}
-
-func (e *UntrustedError) Error() string {
-	return e.Path + " " + e.Reason + "; nothing in it is trusted"
+	f := os.NewFile(uintptr(fd), filepath.Join(r.Root, path))
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file", path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // BrokenError is returned for the file of an entry that cannot be read as one.
@@ -210,59 +231,71 @@ func (e *BrokenError) Error() string { return e.Path + ": " + e.Err.Error() }
 // Unwrap returns what is wrong in the file.
 func (e *BrokenError) Unwrap() error { return e.Err }
 
-// Trust refuses what others than the owner may change, with an *UntrustedError: who may add a boot entry may run code in every
-// process.
-func (r Registry) Trust(path string) error {
-	var st unix.Stat_t
-	if err := unix.Lstat(path, &st); err != nil {
-		return &fs.PathError{Op: "lstat", Path: path, Err: err}
-	}
-	kind := st.Mode & unix.S_IFMT
-	switch {
-	case kind != unix.S_IFREG && kind != unix.S_IFDIR:
-		return fmt.Errorf("%s is neither a file nor a folder", path)
-	case int(st.Uid) != r.Owner:
-		return &UntrustedError{path, fmt.Sprintf("belongs to user %d and not to user %d", st.Uid, r.Owner)}
-	case st.Mode&0o022 != 0:
-		return &UntrustedError{path, fmt.Sprintf("may be written by others (mode %04o)", st.Mode&0o7777)}
-	}
-	return nil
+// dirs are the directories of the registry while they are changed.
+type dirs struct {
+	entries, store *os.Root
+	unlock         func()
 }
 
 // lock keeps others from adding and removing: a patch is swept away while no entry names it, and comes before its entry.
 // It is taken before that of the trials.
-func (r Registry) lock() (unlock func(), err error) {
-	if err := durable.MakeDir(r.Root, storeDir); err != nil {
+func (r Registry) lock(create bool) (*dirs, error) {
+	entries, err := r.openDir(entriesDir, create)
+	if err != nil {
 		return nil, err
 	}
-	return durable.Lock(filepath.Join(r.Root, storeDir))
+	// An entry may be there without a store, which is made to have something to lock.
+	store, err := r.openDir(storeDir, true)
+	if err != nil {
+		entries.Close()
+		return nil, err
+	}
+	d := &dirs{entries: entries, store: store, unlock: func() {}}
+	unlock, err := durable.Lock(store)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	d.unlock = unlock
+	return d, nil
 }
 
-// sweep removes patches that no entry names, and files that were not whole when the power failed. What cannot be read may
-// name any patch.
-func (r Registry) sweep() error {
-	entries, bad := r.List()
+func (d *dirs) close() {
+	d.unlock()
+	d.entries.Close()
+	d.store.Close()
+}
+
+// partial are the names of files that were not whole when the power failed.
+var partial = lazyregexp.New(`^` + regexp.QuoteMeta(durable.Temporary) + `[0-9A-Z]+$`)
+
+// sweep removes patches that no entry names, and files that were not whole when the power failed, and nothing that has another name
+// than these. What cannot be read may name any patch.
+func (r Registry) sweep(d *dirs) error {
+	entries, bad := r.listIn(d.entries)
 	if len(bad) > 0 {
 		return nil
 	}
-	named := map[string]bool{}
+	wanted := map[string]bool{}
 	for _, e := range entries {
-		named[e.SHA256+".lp"] = true
+		wanted[e.SHA256] = true
 	}
-	return errors.Join(removeFrom(filepath.Join(r.Root, storeDir), func(name string) bool { return !named[name] }),
-		removeFrom(filepath.Join(r.Root, entriesDir), func(name string) bool { return strings.HasPrefix(name, durable.Temporary) }))
+	return errors.Join(removeFrom(d.entries, partial().MatchString), removeFrom(d.store, func(name string) bool {
+		sum, ok := strings.CutSuffix(name, patchSuffix)
+		return partial().MatchString(name) || ok && sums().MatchString(sum) && !wanted[sum]
+	}))
 }
 
 // removeFrom removes files by name.
-func removeFrom(dir string, unwanted func(string) bool) error {
-	files, err := os.ReadDir(dir)
+func removeFrom(dir *os.Root, unwanted func(string) bool) error {
+	files, err := fs.ReadDir(dir.FS(), ".")
 	if err != nil {
-		return err
+		return named(dir, err)
 	}
 	for _, f := range files {
-		if unwanted(f.Name()) {
-			if err := os.Remove(filepath.Join(dir, f.Name())); err != nil {
-				return err
+		if f.Type().IsRegular() && unwanted(f.Name()) {
+			if err := dir.Remove(f.Name()); err != nil {
+				return named(dir, err)
 			}
 		}
 	}

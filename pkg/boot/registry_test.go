@@ -3,6 +3,7 @@ package boot
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,23 +41,20 @@ func TestRegistry(t *testing.T) {
 	if diff := cmp.Diff([]*Entry{a, b}, list); diff != "" || bad != nil {
 		t.Fatalf("(-want +got):\n%s%v", diff, bad)
 	}
-	path, err := r.Patch(a)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if data, err := os.ReadFile(path); err != nil || string(data) != "the same patch" {
+	f, err := r.Patch(a)
+	must(t, err)
+	defer f.Close()
+	if data, err := io.ReadAll(f); err != nil || string(data) != "the same patch" {
 		t.Fatalf("the patch is %q, %v", data, err)
 	}
 	if err := r.Remove("a"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Patch(b); err != nil {
-		t.Fatalf("the patch went with one of two entries: %v", err)
-	}
+	wantPatch(t, r, b, patchPath(r, b))
 	if err := r.Add(b, []byte("another")); err != nil { // in place of the old one
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(f.Name()); !errors.Is(err, os.ErrNotExist) {
 		t.Fatalf("a patch that nobody names is still there (%v)", err)
 	}
 	if err := r.Remove("a"); !errors.Is(err, ErrNoEntry) {
@@ -94,10 +92,27 @@ func TestTogether(t *testing.T) {
 		t.Errorf("there are %d entries, want 8; %v", len(list), bad)
 	}
 	for _, e := range list {
-		if _, err := r.Patch(e); err != nil {
-			t.Error(err)
-		}
+		wantPatch(t, r, e, patchPath(r, e))
 	}
+}
+
+// wantPatch looks where the patch of an entry is taken from.
+func wantPatch(t *testing.T, r Registry, e *Entry, path string) {
+	t.Helper()
+	f, err := r.Patch(e)
+	must(t, err)
+	defer f.Close()
+	if f.Name() != path {
+		t.Fatalf("the patch of %s is %s, want %s", e.Name, f.Name(), path)
+	}
+}
+
+func entryPath(r Registry, name string) string {
+	return filepath.Join(r.Root, entriesDir, name+entrySuffix)
+}
+
+func patchPath(r Registry, e *Entry) string {
+	return filepath.Join(r.Root, storeDir, e.SHA256+patchSuffix)
 }
 
 // TestDistrust lists what is not believed, with the sentence.
@@ -109,7 +124,7 @@ func TestDistrust(t *testing.T) {
 		"boot.d may be written by others (mode 0777); nothing in it is trusted": func(t *testing.T, _ Registry, entry, _ string) {
 			must(t, os.Chmod(filepath.Dir(entry), 0o777))
 		},
-		"a.yaml is neither a file nor a folder": func(t *testing.T, _ Registry, entry, _ string) {
+		"a.yaml is not a regular file": func(t *testing.T, _ Registry, entry, _ string) {
 			must(t, os.Rename(entry, entry+".old"))
 			must(t, os.Symlink(entry+".old", entry))
 		},
@@ -129,7 +144,7 @@ func TestDistrust(t *testing.T) {
 		t.Run(want, func(t *testing.T) {
 			r, e := registry(t), sample("a")
 			must(t, r.Add(e, []byte("patch")))
-			spoil(t, r, r.entryPath("a"), r.patchPath(e.SHA256))
+			spoil(t, r, entryPath(r, "a"), patchPath(r, e))
 			_, bad := r.List()
 			if len(bad) == 0 {
 				_, err := r.Patch(e)
@@ -148,18 +163,12 @@ func TestCopies(t *testing.T) {
 	must(t, r.Add(e, []byte("patch")))
 	must(t, copies.Add(sample("a"), []byte("patch")))
 	r.Copies = copies.Root
-	want := func(want string) {
-		t.Helper()
-		if path, err := r.Patch(e); err != nil || path != want {
-			t.Fatalf("got %s, %v, want %s", path, err, want)
-		}
-	}
-	want(r.patchPath(e.SHA256))
+	wantPatch(t, r, e, patchPath(r, e))
 	must(t, os.RemoveAll(filepath.Join(r.Root, "var")))
-	want(copies.patchPath(e.SHA256))
-	must(t, os.WriteFile(copies.patchPath(e.SHA256), []byte("another"), 0o600))
-	if path, err := r.Patch(e); !errors.Is(err, os.ErrNotExist) {
-		t.Fatalf("got %s, %v", path, err)
+	wantPatch(t, r, e, patchPath(copies, e))
+	must(t, os.WriteFile(patchPath(copies, e), []byte("another"), 0o600))
+	if f, err := r.Patch(e); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("got %v, %v", f, err)
 	}
 }
 
@@ -192,6 +201,9 @@ func TestOpen(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, b, err)
 		}
 		f.Close()
+	}
+	if _, err := r.Open("/etc"); err == nil || err.Error() != "/etc is no regular file" {
+		t.Errorf("a directory: %v", err)
 	}
 }
 

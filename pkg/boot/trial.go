@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
@@ -15,9 +15,12 @@ import (
 	"lpatch/pkg/durable"
 )
 
-// trialsFile is beside the entries: on the file system that the root is on, which an initramfs has mounted when nothing
+// trialsFile, in trialsDir, is beside the entries: on the file system that the root is on, which an initramfs has mounted when nothing
 // else is.
-const trialsFile = "etc/lpctl/boots.yaml"
+const (
+	trialsDir  = "etc/lpctl"
+	trialsFile = "boots.yaml"
+)
 
 const trialsHeader = "# Boots in which lpctl(8) registered boot entries and which did not reach \"lpctl boot success\". An entry with as many as its\n" +
 	"# boots: allows is disabled, until it is added again. Without this file all begin at 0.\n"
@@ -129,15 +132,25 @@ func disabled(e *Entry, t *trial) error {
 // changeTrials changes the file in one step. It is not written if nothing changes, and not made for a system without
 // entries.
 func (r Registry) changeTrials(change func(*trials)) error {
-	unlock, err := durable.Lock(filepath.Join(r.Root, entriesDir))
+	entries, err := r.openDir(entriesDir, false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	defer entries.Close()
+	unlock, err := durable.Lock(entries)
+	if err != nil {
+		return err
+	}
 	defer unlock()
-	s, err := r.readTrials()
+	dir, err := r.openDir(trialsDir, false)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	s, err := r.readTrialsIn(dir)
 	if err != nil {
 		return err
 	}
@@ -150,31 +163,43 @@ func (r Registry) changeTrials(change func(*trials)) error {
 	if err != nil || bytes.Equal(before, after) {
 		return err
 	}
-	return durable.WriteFile(filepath.Join(r.Root, trialsFile), slices.Concat([]byte(trialsHeader), after), 0o644)
+	return durable.WriteFileIn(dir, trialsFile, slices.Concat([]byte(trialsHeader), after), 0o644)
 }
 
 func (r Registry) readTrials() (*trials, error) {
+	dir, err := r.openDir(trialsDir, false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &trials{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return r.readTrialsIn(dir)
+}
+
+func (r Registry) readTrialsIn(dir *os.Root) (*trials, error) {
 	s := &trials{}
-	path := filepath.Join(r.Root, trialsFile)
-	err := r.Trust(path)
+	f, err := r.openFile(dir, trialsFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(path)
+	defer f.Close()
+	text, err := io.ReadAll(f)
 	if err != nil {
 		return nil, err
 	}
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(s); err != nil {
-		return nil, fmt.Errorf("%s: %w; if you remove it, all entries begin at 0", path, err)
+		return nil, fmt.Errorf("%s: %w; if you remove it, all entries begin at 0", f.Name(), err)
 	}
 	for name, t := range s.Entries {
 		if t == nil || t.Boots < 1 {
-			return nil, fmt.Errorf("%s: the number of boots of %q is not one; if you remove the file, all entries begin at 0", path, name)
+			return nil, fmt.Errorf("%s: the number of boots of %q is not one; if you remove the file, all entries begin at 0", f.Name(), name)
 		}
 	}
 	return s, nil

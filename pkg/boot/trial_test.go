@@ -134,7 +134,7 @@ func TestTrialsOfOther(t *testing.T) {
 	for range DefaultBoots {
 		s.boot()
 	}
-	path := filepath.Join(s.Root, trialsFile)
+	path := filepath.Join(s.Root, trialsDir, trialsFile)
 	before, err := os.ReadFile(path)
 	must(t, err)
 	must(t, s.Add(sample("a"), []byte("another")))
@@ -152,7 +152,7 @@ func TestTrialsUnknown(t *testing.T) {
 		"":                                "boots.yaml: EOF; if you remove it",
 	} {
 		s := newSystem(t, "a")
-		must(t, os.WriteFile(filepath.Join(s.Root, trialsFile), []byte(text), 0o644))
+		must(t, os.WriteFile(filepath.Join(s.Root, trialsDir, trialsFile), []byte(text), 0o644))
 		entries, _ := s.List()
 		for _, err := range []error{s.Begin("x", entries), s.Disabled("x", entries[0]), s.Succeed("x")} {
 			if err == nil || !strings.Contains(err.Error(), want) {
@@ -162,7 +162,7 @@ func TestTrialsUnknown(t *testing.T) {
 	}
 	s := newSystem(t, "a")
 	s.boot()
-	must(t, os.Chmod(filepath.Join(s.Root, trialsFile), 0o666))
+	must(t, os.Chmod(filepath.Join(s.Root, trialsDir, trialsFile), 0o666))
 	entries, _ := s.List()
 	if err := s.Begin("x", entries); err == nil || !strings.Contains(err.Error(), "may be written by others") {
 		t.Errorf("a file of everybody: %v", err)

@@ -139,7 +139,7 @@ func TestPatchName(t *testing.T) {
 // TestLockWork: a second build with the same work directory says at once for whom it waits.
 func TestLockWork(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := durable.Lock(dir)
+	unlock, err := durable.LockOrSay(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,23 +50,24 @@ func (m Machine) bootSwitch(loaded bool) Check {
 // bootEntries checks all that is kept, and the directories that it is in. There is a line for each thing that is wrong.
 func (m Machine) bootEntries() (any bool, checks []Check) {
 	const name = "boot entries"
-	for _, dir := range []string{"etc/lpctl", "var/lib/lpctl"} {
-		for ; dir != "."; dir = path.Dir(dir) {
-			var untrusted *boot.UntrustedError // else it is a link, or not there
-			if err := m.Registry.Trust(filepath.Join(m.Registry.Root, dir)); errors.As(err, &untrusted) {
-				checks = append(checks, complaint(name, err))
-			}
-		}
+	for _, err := range m.Registry.Untrusted() {
+		checks = append(checks, complaint(name, err))
+	}
+	if len(checks) > 0 {
+		return true, checks // of what is in there nothing more is known
 	}
 	entries, wrong := m.Registry.List()
 	for _, err := range wrong {
 		checks = append(checks, complaint(name, err))
 	}
 	for _, e := range entries {
-		_, err := m.Registry.Patch(e)
-		if errors.Is(err, fs.ErrNotExist) {
+		f, err := m.Registry.Patch(e)
+		switch {
+		case err == nil:
+			f.Close()
+		case errors.Is(err, fs.ErrNotExist):
 			checks = append(checks, bad(name, "the patch of the entry %s is gone from /var/lib/lpctl; add the entry again", e.Name))
-		} else if err != nil {
+		default:
 			checks = append(checks, complaint(name, err))
 		}
 		if err := m.disabled(e); err != nil {

@@ -3,6 +3,7 @@ package durable
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,19 +25,33 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	if err := CanWrite(path); err != nil {
 		return err
 	}
-	err := writeFile(path, data, mode)
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return &fs.PathError{Op: "write", Path: path, Err: cause(err)}
+	}
+	defer dir.Close()
+	return WriteFileIn(dir, filepath.Base(path), data, mode)
+}
+
+// WriteFileIn is WriteFile for a name in a directory that is open.
+func WriteFileIn(dir *os.Root, name string, data []byte, mode os.FileMode) error {
+	if err := writeFile(dir, name, data, mode); err != nil {
+		return &fs.PathError{Op: "write", Path: filepath.Join(dir.Name(), name), Err: cause(err)}
+	}
+	return nil
+}
+
+// cause is an error without the names that it has.
+func cause(err error) error {
 	var one *fs.PathError
 	var two *os.LinkError
 	switch {
 	case errors.As(err, &one):
-		err = one.Err
+		return one.Err
 	case errors.As(err, &two):
-		err = two.Err
+		return two.Err
 	}
-	if err != nil {
-		return &fs.PathError{Op: "write", Path: path, Err: err}
-	}
-	return nil
+	return err
 }
 
 // CanWrite tells what can be told of a failure of WriteFile before there is anything to write.
@@ -63,16 +78,16 @@ func (e *noDir) Error() string { return "there is no directory " + e.dir + "; ma
 // Is implements the use of errors.Is.
 func (e *noDir) Is(target error) bool { return target == fs.ErrNotExist }
 
-func writeFile(path string, data []byte, mode os.FileMode) (err error) {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, Temporary+"*")
+func writeFile(dir *os.Root, name string, data []byte, mode os.FileMode) (err error) {
+	partial := Temporary + rand.Text()
+	f, err := dir.OpenFile(partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
 			f.Close()
-			os.Remove(f.Name())
+			_ = dir.Remove(partial)
 		}
 	}()
 	if _, err = f.Write(data); err != nil {
@@ -87,15 +102,15 @@ func writeFile(path string, data []byte, mode os.FileMode) (err error) {
 	if err = f.Close(); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), path); err != nil {
+	if err = dir.Rename(partial, name); err != nil {
 		return err
 	}
-	return SyncDir(dir)
+	return Sync(dir)
 }
 
-// SyncDir has the names in a folder on the disk when it returns.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
+// Sync has the names in a directory on the disk when it returns.
+func Sync(dir *os.Root) error {
+	d, err := dir.Open(".")
 	if err != nil {
 		return err
 	}
@@ -103,36 +118,24 @@ func SyncDir(dir string) error {
 	return d.Sync()
 }
 
-// MakeDir makes a folder, and those above it down from root, so that they are there even if the power fails.
-func MakeDir(root, dir string) error {
-	at := root
-	for name := range strings.SplitSeq(dir, "/") {
-		above := at
-		at = filepath.Join(at, name)
-		err := os.Mkdir(at, 0o755)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err == nil {
-			err = SyncDir(above)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Lock has a directory to itself until unlock is called. It waits as long as another has it.
-func Lock(dir string) (unlock func(), err error) {
-	return lock(dir, unix.LOCK_EX)
+func Lock(dir *os.Root) (unlock func(), err error) {
+	d, err := dir.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	return lock(d, unix.LOCK_EX)
 }
 
 // LockOrSay is Lock that says at once that it waits, if it has to, and gives up when ctx ends. What say is called with is the
 // process that has the directory, or 0 if that cannot be found out.
 func LockOrSay(ctx context.Context, dir string, say func(pid int)) (unlock func(), err error) {
 	for said := false; ; {
-		unlock, err := lock(dir, unix.LOCK_EX|unix.LOCK_NB)
+		d, err := os.Open(dir)
+		if err != nil {
+			return nil, err
+		}
+		unlock, err := lock(d, unix.LOCK_EX|unix.LOCK_NB)
 		if !errors.Is(err, unix.EWOULDBLOCK) {
 			return unlock, err
 		}
@@ -148,14 +151,10 @@ func LockOrSay(ctx context.Context, dir string, say func(pid int)) (unlock func(
 	}
 }
 
-func lock(dir string, how int) (unlock func(), err error) {
-	d, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
+func lock(d *os.File, how int) (unlock func(), err error) {
 	if err := unix.Flock(int(d.Fd()), how); err != nil {
 		d.Close()
-		return nil, &fs.PathError{Op: "flock", Path: dir, Err: err}
+		return nil, &fs.PathError{Op: "flock", Path: d.Name(), Err: err}
 	}
 	return func() { d.Close() }, nil
 }

@@ -81,25 +81,13 @@ func TestWriteFileFails(t *testing.T) {
 	}
 }
 
-// TestMakeDir makes folders where some are there already, and not in the place of a file.
-func TestMakeDir(t *testing.T) {
-	root := t.TempDir()
-	for _, dir := range []string{"a/b", "a/b/c", "a"} {
-		if err := MakeDir(root, dir); err != nil {
-			t.Errorf("%s: %v", dir, err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(root, "a", "file"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := MakeDir(root, "a/file/b"); err == nil {
-		t.Error("there is a folder in a file")
-	}
-}
-
 // TestLock has a second one wait for the first.
 func TestLock(t *testing.T) {
-	dir := t.TempDir()
+	dir, err := os.OpenRoot(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
 	unlock, err := Lock(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -121,15 +109,12 @@ func TestLock(t *testing.T) {
 	if err := <-got; err != nil {
 		t.Error(err)
 	}
-	if _, err := Lock(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a folder that there is not: %v", err)
-	}
 }
 
 // TestLockOrSay says once who has the lock, and gives up when that is asked for.
 func TestLockOrSay(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := Lock(dir)
+	unlock, err := LockOrSay(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

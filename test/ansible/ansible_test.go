@@ -43,6 +43,7 @@ func TestAnsible(t *testing.T) {
 		test func(*testing.T, group)
 	}{
 		{"check", checkOnly}, {"twice", twice}, {"active", stillActive},
+		{"busy", busy}, {"too busy", tooBusy}, {"unkept", unkept},
 		// The first host falls ill: it gets its old code back, and no other host is touched.
 		{"canary", bad{"h1", "ill", false, "h1 is not well with fix (the service does not answer): it was taken out again",
 			[]string{"reverted", "untouched", "untouched"}}.test},
@@ -151,17 +152,52 @@ func stillActive(t *testing.T, g group) {
 	if err := os.WriteFile(filepath.Join(g.dir, "h2", "active"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	const warning = "WARNING: the patch is not in effect everywhere, threads of h2 are still in old code: "
-	out, ok := g.play(t, "roll-out.yml", g.build()...)
-	if !ok || !strings.Contains(out, warning+"applied fix to x[1]: 1 thread in old code") {
-		t.Fatalf("no warning in\n%s", out)
+	const warning = "WARNING: the patch is not in effect everywhere, threads of h2 are still in old code: x[1] (1)"
+	for _, changed := range [][]string{hosts, nil} {
+		out, ok := g.play(t, "roll-out.yml", g.build()...)
+		if !ok || !strings.Contains(out, warning) {
+			t.Fatalf("ansible-playbook says %v, and there is no %q in\n%s", ok, warning, out)
+		}
+		wantChanges(t, out, changed...)
 	}
-	wantChanges(t, out, hosts...)
-	out, ok = g.play(t, "roll-out.yml", g.build()...)
-	if !ok || !strings.Contains(out, warning+"lpctl: x[1]: it is applied already, 1 thread in old code") {
-		t.Fatalf("no warning in\n%s", out)
+}
+
+// busy is the attack by a user who starts processes that keep a function busy: the others keep the patch, and it is rolled out.
+func busy(t *testing.T, g group) {
+	const warning = "WARNING: processes of h1 could not be patched: x[2] (thread-active) x[3] (thread-active) x[4] (thread-active)"
+	filetest.Tree(t, g.dir, map[string]string{"h1/busy": "1\n2\n3\n"})
+	for _, again := range []bool{false, true} {
+		out, ok := g.play(t, "roll-out.yml", append(g.build(), only("h1")...)...)
+		if !ok || !strings.Contains(out, warning) {
+			t.Fatalf("ansible-playbook says %v, and there is no %q in\n%s", ok, warning, out)
+		}
+		g.want(t, out, "patched", "untouched", "untouched")
+		if changed, _ := recap(out, "h1"); (changed == "0") != again {
+			t.Errorf("tasks changed %s; that this is the second time is %v\n%s", changed, again, out)
+		}
 	}
-	wantChanges(t, out)
+}
+
+// only has a playbook take one host, which is quicker.
+func only(host string) []string { return []string{"--limit", "localhost," + host} }
+
+// tooBusy has more of them than somebody lets there be: of four processes one is patched.
+func tooBusy(t *testing.T, g group) {
+	filetest.Tree(t, g.dir, map[string]string{"h1/busy": "1\n2\n3\n"})
+	out, ok := g.play(t, "roll-out.yml", append(append(g.build(), only("h1")...), "-e", "lpatch_max_left=74")...)
+	if ok || !strings.Contains(out, "x[4]: thread 4 is in busy") {
+		t.Errorf("ansible-playbook says %v and\n%s", ok, out)
+	}
+	g.want(t, out, "untouched", "untouched", "untouched")
+}
+
+// unkept has a host on which the kernel applies the patch to what starts until the next boot, and no entry keeps it.
+func unkept(t *testing.T, g group) {
+	filetest.Tree(t, g.dir, map[string]string{"h1/kept": "fix", "h1/unkept": ""})
+	out, ok := g.play(t, "roll-out.yml", append(g.build(), only("h1")...)...)
+	if log := g.file("h1/log"); !ok || !strings.Contains(log, "boot add ") {
+		t.Errorf("ansible-playbook says %v, and h1 was asked\n%s\n%s", ok, log, out)
+	}
 }
 
 // want looks at what became of each host: "patched", "reverted", "untouched".

@@ -24,6 +24,7 @@ var installed = []string{
 	"/usr/sbin/lpctl",
 	"/usr/lib/lpctl/lpatch-package",
 	"/usr/lib/lpctl/lpatch-replay",
+	"/usr/lib/lpctl/lpatch-runs",
 	"/usr/lib/lpctl/lpatch-upgraded",
 	"/usr/lib/systemd/system/lpatch-boot.service",
 	"/usr/lib/systemd/system/lpatch-boot-success.service",

@@ -17,7 +17,9 @@ func newPatchRoot(t *testing.T) *rpmRoot {
 		t.Skip("only root can install packages")
 	}
 	r := newRPMRoot(t)
-	run(t, "install", "-D", "../../scripts/dist/lpatch-package", filepath.Join(r.dir, "usr/lib/lpctl/lpatch-package"))
+	for _, name := range []string{"lpatch-package", "lpatch-runs", "lpatch-upgraded"} {
+		run(t, "install", "-D", "../../scripts/dist/"+name, filepath.Join(r.dir, "usr/lib/lpctl", name))
+	}
 	return r
 }
 
@@ -61,16 +63,16 @@ var patchScript = []struct {
 		"lpctl: no space left\nfix: this was not done; to try again: lpctl boot add " + lpFile + ` --image '/opt/a&b'\''s'` + "\n",
 		"boot add " + lpFile + " --image /opt/a&b's\napply " + lpFile + " --all\n"},
 	{"no module", "add", "sys/module/lpatch", "", "fix: nothing is patched: this kernel has no module lpatch (package lpatch-dkms, and the kernel's headers)\n", ""},
-	{"in a chroot", "add", "run/systemd/system", "", "fix: nothing is patched, as this system does not run; when it does: lpctl boot add " + lpFile + "\n", ""},
+	{"in a chroot", "add", "proc/1", "", "fix: nothing is patched, as this system does not run; when it does: lpctl boot add " + lpFile + "\n", ""},
 	{"again", "again", "", "", "", callsAgain},
 	{"again other version", "again", "", "'boot add'*) echo '" + saysOther + "'; exit 2 ;;", "", callsAgain},
 	{"again disabled", "again", "", "'boot list'*) echo '" + saysDisabled + "' ;;", "", "boot list --json\n"},
 	{"again without a module", "again", "sys/module/lpatch", "", "", ""},
-	{"again in a chroot", "again", "run/systemd/system", "", "", ""},
+	{"again in a chroot", "again", "proc/1", "", "", ""},
 	{"removed", "remove", "", "boot*) echo fix is not applied any more to what starts ;;", "fix is not applied any more to what starts\n", "boot remove fix\n"},
 	{"removed by hand before", "remove", "", "boot*) echo nothing to do; exit 3 ;;", "", "boot remove fix\n"},
 	{"removed without a module", "remove", "sys/module/lpatch", "", "", ""},
-	{"removed in a chroot", "remove", "run/systemd/system", "", "", ""},
+	{"removed in a chroot", "remove", "proc/1", "", "", ""},
 }
 
 // TestPatchScript has the script meet all that lpctl may answer. It never fails.
@@ -157,4 +159,45 @@ func patchRPM(t *testing.T, spec, version string) string {
 	run(t, "rpmbuild", "-bb", "--quiet", "--target", "x86_64", "--define", "_topdir "+dir, "--define", "_rpmdir "+dir,
 		"--define", "patches "+dir, filepath.Join(dir, "greet-fix.spec"))
 	return filepath.Join(dir, "x86_64/greet-fix-"+version+"-1.x86_64.rpm")
+}
+
+// TestElsewhere has the scripts run where package managers run them, and the kernel runs another system: whatever can be seen of that,
+// lpctl is not called.
+func TestElsewhere(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		first, pids     string // the root of process 1, and the pid namespace; nothing for no /proc
+		mount, dpkgRoot string
+	}{
+		{"chroot", "/bin", initialPIDs, "", ""},
+		{"container", "/", "pid:[4026532281]", "", ""},
+		{"no proc", "", "", "", ""},
+		{"without chroot", "/", initialPIDs, "", "/target"},
+		{"proc of the machine", "", "", "mount --rbind /proc $0/proc", ""}, // as people mount it to work in a chroot
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newPatchRoot(t)
+			run(t, "rm", "-r", filepath.Join(r.dir, "proc"))
+			filetest.Tree(t, r.dir, map[string]string{"proc/x": "", "target/etc/lpctl/boot.d/fix.yaml": ""})
+			if c.first != "" {
+				run(t, "mkdir", "-p", filepath.Join(r.dir, "proc/1"), filepath.Join(r.dir, "proc/self/ns"))
+				run(t, "ln", "-s", c.first, filepath.Join(r.dir, "proc/1/root"))
+				run(t, "ln", "-s", c.pids, filepath.Join(r.dir, "proc/self/ns/pid"))
+			}
+			script := c.mount + "\nfor call in 'package add' 'package again' upgraded 'package remove'; do chroot $0 sh -c \"/usr/lib/lpctl/lpatch-$call " +
+				lpFile + "\" || exit; done"
+			cmd := exec.Command("unshare", "--mount", "--propagation", "private", "sh", "-c", script, r.dir)
+			cmd.Env = append(os.Environ(), "DPKG_ROOT="+c.dpkgRoot)
+			out, err := cmd.CombinedOutput()
+			if want := "fix: nothing is patched, as this system does not run; when it does: lpctl boot add " + lpFile + "\n"; err != nil || string(out) != want {
+				t.Errorf("they end with %v and say\n%swant\n%s", err, out, want)
+			}
+			if got := string(read(t, filepath.Join(r.dir, "tmp/log"))); got != "" {
+				t.Errorf("the kernel of another system is changed:\n%s", got)
+			}
+			if _, err := os.Stat(filepath.Join(r.dir, c.dpkgRoot, "etc/lpctl/boot.d/fix.yaml")); err == nil {
+				t.Error("the entry of the package that was removed is left")
+			}
+		})
+	}
 }

@@ -11,6 +11,9 @@ import (
 	"lpatch/pkg/filetest"
 )
 
+// initialPIDs is the pid namespace that the kernel begins with.
+const initialPIDs = "pid:[4026531836]"
+
 // rpmRoot is a system of which there is not more than what the packages' scripts call, and that is busybox, or writes down
 // how it was called.
 type rpmRoot struct {
@@ -22,8 +25,13 @@ func newRPMRoot(t *testing.T) *rpmRoot {
 	r := &rpmRoot{t.TempDir()}
 	filetest.Tree(t, r.dir, map[string]string{
 		"dev/null": "", "tmp/log": "",
-		"run/systemd/system/a": "", "sys/module/lpatch/a": "", "etc/lpctl/boot.d/fix.yaml": "", // it runs, with a patch
+		"run/systemd/system/a": "", "proc/self/ns/x": "", "proc/1/x": "", "sys/module/lpatch/a": "", "etc/lpctl/boot.d/fix.yaml": "", // it runs, with a patch
 	})
+	for name, to := range map[string]string{"proc/1/root": "/", "proc/self/ns/pid": initialPIDs} {
+		if err := os.Symlink(to, filepath.Join(r.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	run(t, "mkdir", filepath.Join(r.dir, "bin"), filepath.Join(r.dir, "sbin"))
 	filetest.Copy(t, "/bin/busybox", filepath.Join(r.dir, "bin/busybox"))
 	run(t, "chroot", r.dir, "/bin/busybox", "--install", "-s", "/bin")

@@ -18,7 +18,7 @@ func TestSystem(t *testing.T) {
 		name string
 		test func(*testing.T)
 	}{
-		{"first process", firstProcess}, {"fail-safe", failSafe}, {"servers", servers}, {"reload", reload}, {"worker killed", workerKilled},
+		{"first process", firstProcess}, {"fail-safe", failSafe}, {"units", units}, {"servers", servers}, {"reload", reload}, {"worker killed", workerKilled},
 		{"container", container}, {"upgrade", upgrade}, {"removed", removed},
 		{"a patch in a package", patchPackage},
 	} {
@@ -98,6 +98,20 @@ func wantJournal(t *testing.T, line string) {
 		}
 	}
 	t.Errorf("the journal does not say %q, but of us\n%s", line, sh(t, "journalctl -b -o cat --no-pager -a | grep -a -e lpatch -e lpctl"))
+}
+
+// units has those that wait to be enabled do their work, each with no more access than its file allows.
+func units(t *testing.T) {
+	sh(t, "systemctl start lpatch-metrics.service lpatch-watch.service")
+	metrics := read(t, "/run/lpatch-metrics/lpatch.prom")
+	for _, want := range []string{"\nlpatch_up 1\n", "\nlpatch_processes{patch=\"libc\",state=\"applied\"} ", "\nlpatch_boot_starts_total{patch=\"libc\""} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("there is no %q in\n%s", want, metrics)
+		}
+	}
+	sh(t, "systemctl restart memcached")
+	sh(t, "timeout 60 sh -c 'until journalctl --boot --quiet --output cat LPATCH_PATCH=libc LPATCH_COMM=memcached | grep .; do sleep 0.2; done'")
+	sh(t, "systemctl stop lpatch-watch.service")
 }
 
 // servers asks each server as it came up, and after a restart.

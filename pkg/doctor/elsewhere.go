@@ -1,0 +1,31 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Elsewhere returns an error where the system that this process is in is not the one that the kernel runs: in a chroot, in a
+// container or in an image that is being made, boot entries are not about what starts on this machine. It is one, too, if that cannot
+// be told.
+func (m Machine) Elsewhere() error {
+	const outside = "boot entries are about what the kernel runs; run lpctl outside of it"
+	first, err := os.Stat(filepath.Join(m.Proc, "1/root"))
+	if err != nil {
+		return fmt.Errorf("whether this is a chroot cannot be told: %w; boot entries are about what the kernel runs: run lpctl there as root, "+
+			"with /proc mounted", err)
+	}
+	here, err := os.Stat(m.Root)
+	if err != nil {
+		return err
+	}
+	switch {
+	case !os.SameFile(first, here):
+		return errors.New("this is a chroot, as process 1 has another root, and " + outside)
+	case !m.inNamespace("pid", initialPIDs):
+		return errors.New("this is a container, as it has a pid namespace of its own, and " + outside)
+	}
+	return nil
+}
