@@ -6,6 +6,7 @@
  */
 
 #include <linux/audit.h>
+#include <linux/key.h>
 #include <linux/sched.h>
 
 #include "audit.h"
@@ -33,18 +34,27 @@ static void lp_audit_text(struct audit_buffer *ab, const char *field, const char
 }
 
 /* Return: a record that is begun, or NULL if nobody wants any. */
-static struct audit_buffer *lp_audit_begin(const char *verb, const struct lp_patch *patch)
+static struct audit_buffer *lp_audit_start(const char *verb)
 {
 	struct audit_buffer *ab;
 
 	if (audit_enabled == AUDIT_OFF)
 		return NULL;
 	ab = audit_log_start(audit_context(), GFP_KERNEL, AUDIT_KERNEL_OTHER);
+	if (ab)
+		audit_log_format(ab, "lpatch: op=%s", verb);
+	return ab;
+}
+
+/* As lp_audit_start(), of what is done with a patch. */
+static struct audit_buffer *lp_audit_begin(const char *verb, const struct lp_patch *patch)
+{
+	struct audit_buffer *ab = lp_audit_start(verb);
+
 	if (!ab)
 		return NULL;
-	audit_log_format(ab, "lpatch: op=%s", verb);
 	lp_audit_text(ab, "patch", patch->name);
-	audit_log_format(ab, " hash=%*phN signed=%d", LPATCH_HASH_LEN, patch->hash, patch->verified);
+	audit_log_format(ab, " hash=%*phN signed=%d", LPATCH_HASH_LEN, patch->hash, !!patch->signature);
 	return ab;
 }
 
@@ -93,14 +103,35 @@ void lpatch_audit_replaced(const struct lp_op *op, const struct lp_record *recor
 }
 
 /**
- * lpatch_audit_refusal() - record that a patch was refused as such
+ * lpatch_audit_patch() - record what became of a patch as such
  * @verb: what was to be done with it
  * @patch: the patch
- * @error: a negative errno
+ * @error: 0 or a negative errno
  */
-void lpatch_audit_refusal(const char *verb, const struct lp_patch *patch, int error)
+void lpatch_audit_patch(const char *verb, const struct lp_patch *patch, int error)
 {
 	struct audit_buffer *ab = lp_audit_begin(verb, patch);
+
+	if (ab)
+		lp_audit_end(ab, error);
+}
+
+/* Records a change of the keyring. @key: which one was added or revoked, or NULL. @error: 0 or a negative errno. */
+void lpatch_audit_key(const char *verb, const struct key *key, int error)
+{
+	struct audit_buffer *ab = lp_audit_start(verb);
+
+	if (!ab)
+		return;
+	if (key)
+		lp_audit_text(ab, "key", key->description);
+	lp_audit_end(ab, error);
+}
+
+/* Records what concerns no patch and no target. @error: 0 or a negative errno. */
+void lpatch_audit_setting(const char *verb, int error)
+{
+	struct audit_buffer *ab = lp_audit_start(verb);
 
 	if (ab)
 		lp_audit_end(ab, error);

@@ -17,6 +17,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "audit.h"
 #include "boot.h"
 #include "history.h"
 #include "patch.h"
@@ -273,6 +274,7 @@ int lpatch_boot_remove(const u8 *hash)
 	mutex_unlock(&lp_boot_lock);
 	if (!boot)
 		return -ENOENT;
+	lpatch_audit_patch("boot-remove", boot->patch, 0);
 	lpatch_boot_put(boot);
 	module_put(THIS_MODULE);
 	return 0;

@@ -8,8 +8,8 @@
 #include "gate.h"
 #include "history.h"
 #include "hooks.h"
+#include "keys.h"
 #include "netlink.h"
-#include "signature.h"
 
 static int __init lp_init(void)
 {
@@ -18,7 +18,7 @@ static int __init lp_init(void)
 	ret = lpatch_compat_init();
 	if (ret)
 		return ret;
-	ret = lpatch_signature_init();
+	ret = lpatch_keys_init();
 	if (ret)
 		return ret;
 	ret = lpatch_gate_init();
@@ -37,7 +37,7 @@ err_netlink:
 err_hooks:
 	lpatch_gate_exit();
 err_gate:
-	lpatch_signature_exit();
+	lpatch_keys_exit();
 	return ret;
 }
 
@@ -53,7 +53,7 @@ static void __exit lp_exit(void)
 	 * module_put(); lpatch_gate_exit() waits until it has left them.
 	 */
 	lpatch_gate_exit();
-	lpatch_signature_exit();
+	lpatch_keys_exit();
 }
 
 /* Built in, behind the key types and the keyrings of the kernel that signature.c refers to. */

@@ -20,6 +20,7 @@
 #include "compat.h"
 #include "event.h"
 #include "gate.h"
+#include "keys.h"
 #include "netlink.h"
 #include "nl_gen.h"
 #include "op.h"
@@ -27,7 +28,6 @@
 #include "report.h"
 #include "run.h"
 #include "sign.h"
-#include "signature.h"
 #include "target.h"
 
 /* The longest stop that a client may allow. */
@@ -97,7 +97,7 @@ int lpatch_nl_info_get_doit(struct sk_buff *skb, struct genl_info *info)
 		      nla_put_u32(skb, LPATCH_A_INFO_PATCHES, lpatch_patch_count())		?:
 		      nla_put_u32(skb, LPATCH_A_INFO_TARGETS, lpatch_target_count())	?:
 		      nla_put_u32(skb, LPATCH_A_INFO_GATES, lpatch_gates_queued())		?:
-		      nla_put_u32(skb, LPATCH_A_INFO_KEYRING, lpatch_signature_keyring())	?:
+		      nla_put_u32(skb, LPATCH_A_INFO_KEYRING, lpatch_keys_serial())	?:
 		      (lpatch_sign_required() ? nla_put_flag(skb, LPATCH_A_INFO_SIGNATURE_REQUIRED) : 0);
 	return lp_reply_send(skb, head, info, ret);
 }
@@ -349,6 +349,7 @@ int lpatch_nl_gates_drain_doit(struct sk_buff *skb, struct genl_info *info)
 	skb = lp_reply_new(info, LPATCH_CMD_GATES_DRAIN, &head);
 	if (!skb)
 		return -ENOMEM;
+	lpatch_audit_setting("drain", 0);
 	return lp_reply_send(skb, head, info,
 			     nla_put_u32(skb, LPATCH_A_GATE_WOKEN, lpatch_gates_drain()));
 }
@@ -376,14 +377,18 @@ int lpatch_nl_boot_add_doit(struct sk_buff *skb, struct genl_info *info)
 		return -ENOENT;
 	}
 	flags = attrs[LPATCH_A_BOOT_FLAGS] ? nla_get_u32(attrs[LPATCH_A_BOOT_FLAGS]) : 0;
-	if (lpatch_sign_permits(patch)) {
+	if (!lpatch_sign_objection(patch)) {
 		ret = lpatch_boot_add(patch, flags, info->extack);
 	} else {
-		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_BOOT_HASH],
-				    "the patch has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)");
 		ret = -EKEYREJECTED;
-		lpatch_audit_refusal("boot-add", patch, ret);
+		if (patch->signature)
+			NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_BOOT_HASH],
+					    "the patch is signed with a key that does not count any more");
+		else
+			NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_BOOT_HASH],
+					    "the patch has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)");
 	}
+	lpatch_audit_patch("boot-add", patch, ret);
 	lpatch_patch_put(patch);
 	return ret;
 }

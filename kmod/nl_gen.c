@@ -150,6 +150,21 @@ static const struct nla_policy lpatch_recount_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
 };
 
+/* LPATCH_CMD_KEY_ADD: the request */
+static const struct nla_policy lpatch_key_add_nl_policy[LPATCH_A_KEY_MAX + 1] = {
+	[LPATCH_A_KEY_CERT] = { .type = NLA_BINARY, .len = LPATCH_CERT_MAX },
+	[LPATCH_A_KEY_EXPIRES] = { .type = NLA_U64 },
+};
+
+/* LPATCH_CMD_KEY_REVOKE: the request */
+static const struct nla_policy lpatch_key_revoke_nl_policy[LPATCH_A_KEY_MAX + 1] = {
+	[LPATCH_A_KEY_CERT] = { .type = NLA_BINARY, .len = LPATCH_CERT_MAX },
+};
+
+/* LPATCH_CMD_KEY_LOCK: the request */
+static const struct nla_policy lpatch_key_lock_nl_policy[LPATCH_A_KEY_MAX + 1] = {
+};
+
 const struct genl_ops lpatch_nl_ops[LPATCH_NL_OPS_COUNT] = {
 	{
 		.cmd = LPATCH_CMD_INFO_GET,
@@ -243,6 +258,24 @@ const struct genl_ops lpatch_nl_ops[LPATCH_NL_OPS_COUNT] = {
 		.doit = lpatch_nl_recount_doit,
 		.policy = lpatch_recount_nl_policy,
 		.maxattr = LPATCH_A_OP_MAX,
+	},
+	{
+		.cmd = LPATCH_CMD_KEY_ADD,
+		.doit = lpatch_nl_key_add_doit,
+		.policy = lpatch_key_add_nl_policy,
+		.maxattr = LPATCH_A_KEY_MAX,
+	},
+	{
+		.cmd = LPATCH_CMD_KEY_REVOKE,
+		.doit = lpatch_nl_key_revoke_doit,
+		.policy = lpatch_key_revoke_nl_policy,
+		.maxattr = LPATCH_A_KEY_MAX,
+	},
+	{
+		.cmd = LPATCH_CMD_KEY_LOCK,
+		.doit = lpatch_nl_key_lock_doit,
+		.policy = lpatch_key_lock_nl_policy,
+		.maxattr = LPATCH_A_KEY_MAX,
 	},
 };
 

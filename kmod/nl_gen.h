@@ -32,8 +32,11 @@ int lpatch_nl_gates_get_start(struct netlink_callback *cb);
 int lpatch_nl_gates_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int lpatch_nl_gates_drain_doit(struct sk_buff *skb, struct genl_info *info);
 int lpatch_nl_recount_doit(struct sk_buff *skb, struct genl_info *info);
+int lpatch_nl_key_add_doit(struct sk_buff *skb, struct genl_info *info);
+int lpatch_nl_key_revoke_doit(struct sk_buff *skb, struct genl_info *info);
+int lpatch_nl_key_lock_doit(struct sk_buff *skb, struct genl_info *info);
 
-#define LPATCH_NL_OPS_COUNT	15
+#define LPATCH_NL_OPS_COUNT	18
 extern const struct genl_ops lpatch_nl_ops[LPATCH_NL_OPS_COUNT];
 
 enum {

@@ -17,6 +17,7 @@
 #include "nl_gen.h"
 #include "patch.h"
 #include "sign.h"
+#include "signature.h"
 
 /* One client's hold on one object, until its socket closes. */
 struct lp_hold {
@@ -56,6 +57,7 @@ static void lp_patch_free(struct kref *ref)
 	kvfree(patch->sites);
 	kvfree(patch->functions);
 	kvfree(patch->fixups);
+	lpatch_signature_free(patch->signature);
 	allow_write_access(patch->file);
 	fput(patch->file);
 	kfree(patch);
@@ -85,7 +87,7 @@ struct lp_patch *lpatch_patch_by_hash(const u8 *hash)
 	mutex_lock(&lp_patch_lock);
 	list_for_each_entry(patch, &lp_sealed, node)
 		if (!memcmp(patch->hash, hash, LPATCH_HASH_LEN) &&
-		    (!found || (patch->verified && !found->verified)))
+		    (!found || (patch->signature && !found->signature)))
 			found = patch;
 	/* Not zero: kref_put_mutex() in lpatch_patch_put() drops the last one under this lock. */
 	if (found)
@@ -124,7 +126,7 @@ struct lp_patch *lpatch_patch_hold(u32 portid, const u8 *hash)
 	struct lp_patch *patch = lpatch_patch_by_hash(hash);
 
 	/* It may have come before its key, or before signatures were required. */
-	if (patch && !lpatch_sign_permits(patch)) {
+	if (patch && lpatch_sign_objection(patch)) {
 		lpatch_patch_put(patch);
 		return NULL;
 	}

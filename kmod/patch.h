@@ -48,6 +48,8 @@ struct lp_function {
 	u32 image;
 };
 
+struct lp_signature;
+
 /**
  * struct lp_patch - a patch object, as a client transferred it
  * @ref: holds by clients, records of targets, operations under way
@@ -57,7 +59,7 @@ struct lp_function {
  * @hash: names it
  * @name: for people
  * @file: the patch file, which nobody may write to
- * @verified: a trusted key has signed it, and @file is the copy that was verified
+ * @signature: by a trusted key, of @file, the copy that was verified; NULL if there is none
  * @let_pass: threads were let finish in code from before it was applied or restored, in some target.
  *	      Set once and for all, in a stop window, before its threads are released, so before any of
  *	      them can fork: the exchange in lpatch_freeze_commit() orders it. So who finds a child sees it
@@ -80,11 +82,11 @@ struct lp_patch {
 	struct list_head node;
 	struct mutex transfer; /* see above */
 	bool sealed;
-	bool verified;
 	bool let_pass;
 	u8 hash[LPATCH_HASH_LEN];
 	char name[LPATCH_NAME_MAX + 1];
 	struct file *file;
+	struct lp_signature *signature;
 	u64 size;
 	u64 pin;
 	struct lp_image *images;

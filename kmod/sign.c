@@ -16,9 +16,25 @@
 #include "sign.h"
 #include "signature.h"
 
-/* What was asked for once is not taken back: bool_enable_only knows one direction. */
 static bool lp_sign_asked;
-module_param_named(require_signature, lp_sign_asked, bool_enable_only, 0644);
+
+static int lp_sign_ask(const char *value, const struct kernel_param *param)
+{
+	int ret = param_set_bool_enable_only(value, param);
+
+	lpatch_audit_setting("require-signature", ret);
+	return ret;
+}
+
+/* What was asked for once is not taken back. */
+static const struct kernel_param_ops lp_sign_ask_ops = {
+	.flags = KERNEL_PARAM_OPS_FL_NOARG,
+	.set = lp_sign_ask,
+	.get = param_get_bool,
+};
+
+module_param_cb(require_signature, &lp_sign_ask_ops, &lp_sign_asked, 0644);
+__MODULE_PARM_TYPE(require_signature, "bool");
 MODULE_PARM_DESC(require_signature,
 		 "Refuse patches without a signature by a key in the keyring .lpatch (default off; once on it stays on)");
 
@@ -35,12 +51,32 @@ bool lpatch_sign_required(void)
 }
 
 /**
- * lpatch_sign_permits() - may a patch be loaded or applied now?
+ * lpatch_sign_objection() - may a patch be loaded or applied now?
  * @patch: sealed, perhaps before signatures were required
+ *
+ * A key that has expired or was revoked since the patch was sealed counts no more.
+ *
+ * Context: may sleep.
+ * Return: NULL, or why not, the rest of a sentence that begins with the patch.
  */
-bool lpatch_sign_permits(const struct lp_patch *patch)
+const char *lpatch_sign_objection(const struct lp_patch *patch)
 {
-	return patch->verified || !lpatch_sign_required();
+	if (!lpatch_sign_required())
+		return NULL;
+	if (!patch->signature)
+		return "has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)";
+	switch (lpatch_signature_again(patch)) {
+	case 0:
+		return NULL;
+	case -EKEYEXPIRED:
+		return "is signed with a key that has expired since";
+	case -EKEYREVOKED:
+		return "is signed with a key that was revoked since";
+	case -EPERM:
+		return "is signed with a key that nobody vouched for, and .lpatch was locked too late or not at all";
+	default:
+		return "has a signature that cannot be verified again";
+	}
 }
 
 /**
@@ -92,7 +128,7 @@ static const struct lp_sign_answer lp_sign_answers[] = {
 	},
 	{
 		-EPERM, -EKEYREJECTED, false,
-		"the kernel is locked down, and the keyring .lpatch takes keys from anybody: load the module again, and it takes those that the kernel's trusted keys vouch for",
+		"the keyring .lpatch has keys that nobody vouched for, and was not locked before signatures were required: load the module again, and it takes those that the kernel's trusted keys vouch for",
 	},
 	{
 		-EFBIG, -EFBIG, false,
@@ -113,7 +149,6 @@ int lpatch_sign_check(struct lp_patch *patch, const char **wrong)
 	const struct lp_sign_answer *end = answer + ARRAY_SIZE(lp_sign_answers);
 	int ret = lpatch_signature_verify(patch);
 
-	patch->verified = !ret;
 	if (!ret)
 		return 0;
 	while (answer < end && answer->error != ret)
@@ -123,6 +158,6 @@ int lpatch_sign_check(struct lp_patch *patch, const char **wrong)
 	if (answer->unknown && !lpatch_sign_required())
 		return 0;
 	*wrong = answer->sentence;
-	lpatch_audit_refusal("seal", patch, answer->answer);
+	lpatch_audit_patch("seal", patch, answer->answer);
 	return answer->answer;
 }

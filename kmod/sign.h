@@ -7,7 +7,7 @@
 struct lp_patch;
 
 bool lpatch_sign_required(void);
-bool lpatch_sign_permits(const struct lp_patch *patch);
+const char *lpatch_sign_objection(const struct lp_patch *patch);
 int lpatch_sign_check(struct lp_patch *patch, const char **wrong);
 
 #endif

@@ -13,20 +13,17 @@
  * verified, and what targets map from then on.
  */
 
-#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/key.h>
 #include <linux/mm.h>
 #include <linux/module_signature.h>
 #include <linux/pagemap.h>
-#include <linux/security.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/verification.h>
-#include <keys/asymmetric-type.h>
 
 #include "compat.h"
+#include "keys.h"
 #include "patch.h"
 #include "signature.h"
 #include "sum.h"
@@ -53,8 +50,17 @@ struct lp_signed {
 
 static const u8 lp_signed_magic[16] = "lpatch signed 1\n";
 
-/* The certificates that are trusted. Root may fill it, and restrict what comes in. */
-static struct key *lp_keyring;
+/**
+ * struct lp_signature - what was verified, to be verified again when the patch is used
+ * @message: what is signed
+ * @len: bytes of @der
+ * @der: the PKCS#7 message
+ */
+struct lp_signature {
+	struct lp_signed message;
+	size_t len;
+	u8 der[];
+};
 
 /* Return: 0, or a negative errno; -EIO if the file was cut off. */
 static int lp_read_exactly(struct file *file, void *to, size_t len, loff_t at)
@@ -159,47 +165,69 @@ static bool lp_is_content(const struct lp_patch *patch, loff_t len)
 	return true;
 }
 
-/* Who has signed @message? Return: 0 if a trusted key, or a negative errno. */
-static int lp_signature_trust(const struct lp_signed *message, const void *signature, size_t len)
+/*
+ * Who has signed it? As with kernel modules there may be no signed attributes. Return: 0 if a trusted key, or a
+ * negative errno.
+ */
+static int lp_signature_trust(const struct lp_signature *signature)
 {
 	int ret;
 
-	ret = verify_pkcs7_signature(message, sizeof(*message), signature, len, lp_keyring,
-				     VERIFYING_UNSPECIFIED_SIGNATURE, NULL, NULL);
+	ret = verify_pkcs7_signature(&signature->message, sizeof(signature->message), signature->der,
+				     signature->len, lpatch_keys_ring(), VERIFYING_MODULE_SIGNATURE,
+				     NULL, NULL);
 	if (ret)
 		return ret;
-	/* Who may not bring code may not bring a key for it either. */
-	if (!READ_ONCE(lp_keyring->restrict_link) && security_locked_down(LOCKDOWN_MODULE_SIGNATURE))
-		return -EPERM;
-	return 0;
+	return lpatch_keys_count() ? 0 : -EPERM;
 }
 
-/* Verifies @file, a copy of the patch file, with a signature of @len bytes. */
-static int lp_signature_of(const struct lp_patch *patch, struct file *file, size_t len)
+/* Reads the signature of @len bytes of @file, a copy of the patch file, and verifies it. */
+static int lp_signature_read(const struct lp_patch *patch, struct file *file,
+			     struct lp_signature *signature)
 {
-	loff_t content = i_size_read(file_inode(file)) - sizeof(struct lp_sign_end) - len;
-	struct lp_signed message;
-	void *signature;
+	loff_t content = i_size_read(file_inode(file)) - sizeof(struct lp_sign_end) - signature->len;
+	struct lp_signed *message = &signature->message;
 	int ret;
 
 	if (!lp_is_content(patch, content))
 		return -EBADMSG;
-	signature = kvmalloc(len, GFP_KERNEL);
+	memcpy(message->magic, lp_signed_magic, sizeof(message->magic));
+	ret = lp_read_exactly(file, signature->der, signature->len, content);
+	ret = ret ?: lpatch_sum_file(file, content, message->content);
+	ret = ret ?: lpatch_sum_tables(patch, message->tables);
+	return ret ?: lp_signature_trust(signature);
+}
+
+/*
+ * Verifies @file, a copy of the patch file, with a signature of @len bytes. Return: 0 with the signature kept, or a
+ * negative errno.
+ */
+static int lp_signature_of(struct lp_patch *patch, struct file *file, size_t len)
+{
+	struct lp_signature *signature = kvmalloc(struct_size(signature, der, len), GFP_KERNEL);
+	int ret;
+
 	if (!signature)
 		return -ENOMEM;
-	memcpy(message.magic, lp_signed_magic, sizeof(message.magic));
-	ret = lp_read_exactly(file, signature, len, content);
-	ret = ret ?: lpatch_sum_file(file, content, message.content);
-	ret = ret ?: lpatch_sum_tables(patch, message.tables);
-	ret = ret ?: lp_signature_trust(&message, signature, len);
-	kvfree(signature);
+	signature->len = len;
+	ret = lp_signature_read(patch, file, signature);
+	if (ret)
+		kvfree(signature);
+	else
+		patch->signature = signature;
 	return ret;
 }
 
-/* Is there a key at all? If not, nobody uses signatures, and no parser looks at one. */
-static bool lp_keyring_is_empty(void)
+/* Verifies again a patch that was when it was sealed. Return: 0 if its key is still trusted, or a negative errno. */
+int lpatch_signature_again(const struct lp_patch *patch)
 {
-	return !READ_ONCE(lp_keyring->keys.nr_leaves_on_tree);
+	return lp_signature_trust(patch->signature);
+}
+
+/* @signature: may be NULL. */
+void lpatch_signature_free(struct lp_signature *signature)
+{
+	kvfree(signature);
 }
 
 /**
@@ -219,7 +247,8 @@ int lpatch_signature_verify(struct lp_patch *patch)
 	len = lp_signature_len(patch->file, size);
 	if (len <= 0)
 		return len ?: -ENODATA;
-	if (lp_keyring_is_empty())
+	/* Then nobody uses signatures, and no parser looks at one. */
+	if (lpatch_keys_empty())
 		return -ENOKEY;
 	if (size > LP_SIGN_FILE_MAX)
 		return -EFBIG;
@@ -235,52 +264,4 @@ int lpatch_signature_verify(struct lp_patch *patch)
 	allow_write_access(copy);
 	fput(copy);
 	return ret;
-}
-
-/* The serial number of the keyring. */
-u32 lpatch_signature_keyring(void)
-{
-	return key_serial(lp_keyring);
-}
-
-/*
- * Who may load a module again under lockdown must not get an open keyring thereby. Without a
- * secondary keyring there are the builtin keys, and without both it stays closed.
- */
-static int lp_keyring_restrict(void)
-{
-	key_ref_t ref = make_key_ref(lp_keyring, true);
-
-	if (!keyring_restrict(ref, "asymmetric", "builtin_and_secondary_trusted") ||
-	    !keyring_restrict(ref, "asymmetric", "builtin_trusted"))
-		return 0;
-	return keyring_restrict(ref, NULL, NULL);
-}
-
-/**
- * lpatch_signature_init() - make the keyring
- *
- * The permissions are those of fs-verity's (fs/verity/signature.c): root may look at it, add keys,
- * and restrict it.
- */
-int __init lpatch_signature_init(void)
-{
-	int ret = 0;
-
-	lp_keyring = keyring_alloc(".lpatch", GLOBAL_ROOT_UID, GLOBAL_ROOT_GID, current_cred(),
-				   KEY_POS_SEARCH | KEY_USR_VIEW | KEY_USR_READ | KEY_USR_WRITE |
-				   KEY_USR_SEARCH | KEY_USR_SETATTR,
-				   KEY_ALLOC_NOT_IN_QUOTA, NULL, NULL);
-	if (IS_ERR(lp_keyring))
-		return PTR_ERR(lp_keyring);
-	if (security_locked_down(LOCKDOWN_MODULE_SIGNATURE))
-		ret = lp_keyring_restrict();
-	if (ret)
-		key_put(lp_keyring);
-	return ret;
-}
-
-void lpatch_signature_exit(void)
-{
-	key_put(lp_keyring);
 }

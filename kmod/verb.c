@@ -198,6 +198,7 @@ static int lp_op_look(struct lp_op *op)
 static int lp_op_dispatch(struct lp_op *op)
 {
 	enum lp_verb verb = op->request->verb;
+	const char *objection;
 	int ret;
 
 	lp_op_use_record(op);
@@ -205,10 +206,10 @@ static int lp_op_dispatch(struct lp_op *op)
 	if (ret)
 		return ret;
 	/* What is there already can be taken out whatever it is. */
-	if ((verb == LP_LOAD || verb == LP_APPLY) && !lpatch_sign_permits(op->patch))
-		return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_UNSIGNED,
-				     "patch %s has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)",
-				     op->patch->name);
+	objection = verb == LP_LOAD || verb == LP_APPLY ? lpatch_sign_objection(op->patch) : NULL;
+	if (objection)
+		return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_UNSIGNED, "patch %s %s",
+				     op->patch->name, objection);
 	switch (verb) {
 	case LP_LOAD:
 		return lp_do_load(op);

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"io/fs"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -15,9 +16,11 @@ func keyCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "key",
 		Usage:     "say which keys the kernel trusts to sign patches",
-		ArgsUsage: "add CERT... | lock",
-		Description: "add puts certificates into the keyring .lpatch of the kernel, until they expire. lock has it take no more keys\n" +
-			"until the module is loaded again. Both belong into an early step of the boot.",
+		ArgsUsage: "add CERT... | revoke CERT... | lock",
+		Description: "add puts certificates into the keyring .lpatch of the kernel, until they expire; revoke has them count no more. lock has\n" +
+			"the keyring take no more keys until the module is loaded again. All of it belongs into an early step of the boot, before\n" +
+			"signatures are required: from then on only what the kernel's own keys vouch for is taken, and what is in the keyring\n" +
+			"counts only if it was locked.",
 		Flags:  []cli.Flag{quietFlag()},
 		Action: keyAction,
 	}
@@ -25,18 +28,29 @@ func keyCommand() *cli.Command {
 
 func keyAction(c *cli.Context) error {
 	verb, args := c.Args().First(), c.Args().Tail()
-	if verb != "add" && verb != "lock" || (verb == "add") != (len(args) > 0) {
-		return errors.New("say what to do: add CERT... or lock; see lpctl key --help")
+	if verb != "add" && verb != "revoke" && verb != "lock" || (verb != "lock") != (len(args) > 0) {
+		return errors.New("say what to do: add CERT..., revoke CERT... or lock; see lpctl key --help")
 	}
-	ring, err := keyring()
+	k, err := connect()
 	if err != nil {
 		return err
 	}
-	if verb == "add" {
-		return addKeys(c, ring, args)
+	defer func() { _ = k.Close() }()
+	switch verb {
+	case "add":
+		return eachCertificate(c, args, "trusted: %q, until %s\n", func(cert *x509.Certificate) error {
+			if err := sign.Valid(cert, time.Now()); err != nil {
+				return err
+			}
+			return k.KeyAdd(cert.Raw, cert.NotAfter)
+		})
+	case "revoke":
+		return eachCertificate(c, args, "not trusted any more: %q, which was until %s\n", func(cert *x509.Certificate) error {
+			return k.KeyRevoke(cert.Raw)
+		})
 	}
-	err = ring.Lock()
-	if errors.Is(err, fs.ErrExist) {
+	err = k.KeyLock()
+	if errors.Is(err, syscall.EALREADY) {
 		return nothing(fmt.Errorf("nothing to do: %w", err))
 	}
 	if err == nil && !c.Bool("quiet") {
@@ -45,32 +59,19 @@ func keyAction(c *cli.Context) error {
 	return err
 }
 
-// keyring asks the module for its keyring.
-func keyring() (sign.Keyring, error) {
-	k, err := connect()
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = k.Close() }()
-	info, err := k.Info()
-	if err == nil && info.Keyring == 0 {
-		err = errors.New("this kernel cannot verify signatures: it is built without CONFIG_SYSTEM_DATA_VERIFICATION")
-	}
-	return sign.Keyring(info.Keyring), err
-}
-
-func addKeys(c *cli.Context, ring sign.Keyring, paths []string) error {
+// eachCertificate does something with each certificate of some files, and says so.
+func eachCertificate(c *cli.Context, paths []string, done string, do func(*x509.Certificate) error) error {
 	for _, path := range paths {
 		certs, err := sign.ReadCertificates(path)
 		if err != nil {
 			return err
 		}
 		for _, cert := range certs {
-			if err := ring.Add(cert, time.Now()); err != nil {
+			if err := do(cert); err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
 			if !c.Bool("quiet") {
-				fmt.Fprintf(c.App.Writer, "trusted: %q, until %s\n", cert.Subject.CommonName, cert.NotAfter.UTC().Format("2006-01-02"))
+				fmt.Fprintf(c.App.Writer, done, cert.Subject.CommonName, cert.NotAfter.UTC().Format("2006-01-02"))
 			}
 		}
 	}

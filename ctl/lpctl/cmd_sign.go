@@ -89,6 +89,12 @@ func signatureFor(c *cli.Context, p *apply.Signed) (signature []byte, by string,
 		if err == nil && (len(signature) == 0 || len(signature) > sign.MaxSize) {
 			err = fmt.Errorf("%s has %d bytes; a signature has 1 to %d", c.String("signature"), len(signature), sign.MaxSize)
 		}
+		if err == nil {
+			err = sign.Acceptable(signature)
+		}
+		if errors.Is(err, sign.ErrMalformed) {
+			err = fmt.Errorf("%s: %w", c.String("signature"), err)
+		}
 		return signature, "", err
 	}
 	key, err := sign.ReadKey(c.String("key"))

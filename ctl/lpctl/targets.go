@@ -26,6 +26,9 @@ type kernel interface {
 	Info() (lpnl.Info, error)
 	Gates() ([]lpnl.Gate, error)
 	Drain() (int, error)
+	KeyAdd(cert []byte, expires time.Time) error
+	KeyRevoke(cert []byte) error
+	KeyLock() error
 	io.Closer
 }
 

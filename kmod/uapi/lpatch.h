@@ -29,6 +29,8 @@
 #define LPATCH_SITES_MAX	4096
 #define LPATCH_FUNCTIONS_MAX	16384
 #define LPATCH_FIXUPS_MAX	1048576
+/* bytes in a certificate */
+#define LPATCH_CERT_MAX	8192
 /* bytes in the sentence of a refusal */
 #define LPATCH_MESSAGE_MAX	511
 /* ns; the limit of one stop window when max-stop is absent */
@@ -541,6 +543,26 @@ enum lpatch_a_boot {
 };
 
 /**
+ * enum lpatch_a_key - attributes: a certificate whose key may sign patches
+ * @LPATCH_A_KEY_UNSPEC: not used
+ * @LPATCH_A_KEY_CERT: binary: the certificate, X.509 in DER
+ * @LPATCH_A_KEY_EXPIRES: u64: CLOCK_REALTIME s when it ends to be trusted: the kernel does not look
+ *   at the time in it
+ * @LPATCH_A_KEY_PAD: aligns 64-bit attributes; no content
+ * @__LPATCH_A_KEY_MAX: one past the highest
+ * @LPATCH_A_KEY_MAX: the highest
+ */
+enum lpatch_a_key {
+	LPATCH_A_KEY_UNSPEC,
+	LPATCH_A_KEY_CERT,
+	LPATCH_A_KEY_EXPIRES,
+	LPATCH_A_KEY_PAD,
+
+	__LPATCH_A_KEY_MAX,
+	LPATCH_A_KEY_MAX = (__LPATCH_A_KEY_MAX - 1)
+};
+
+/**
  * enum lpatch_cmd - commands
  * @LPATCH_CMD_UNSPEC: not used
  * @LPATCH_CMD_INFO_GET: What the module is and can do.
@@ -576,6 +598,13 @@ enum lpatch_a_boot {
  *   applied or restored, and keep the number for the status. It stops the target as the other
  *   operations do, but writes nothing, and it does not stop one that has no such thread. If the
  *   threads cannot all be read it is refused, and the old number stays.
+ * @LPATCH_CMD_KEY_ADD: Put a certificate into the keyring .lpatch. Once signatures are required,
+ *   only those that a key trusted by the kernel vouches for are taken.
+ * @LPATCH_CMD_KEY_REVOKE: Trust a certificate in the keyring no more. That is possible at any time,
+ *   and cannot be undone.
+ * @LPATCH_CMD_KEY_LOCK: Have the keyring take no more certificates until the module is loaded
+ *   again. Certificates that nobody vouched for count where signatures are required only if this
+ *   came before that.
  * @__LPATCH_CMD_MAX: one past the highest
  * @LPATCH_CMD_MAX: the highest
  */
@@ -597,6 +626,9 @@ enum lpatch_cmd {
 	LPATCH_CMD_GATES_GET,
 	LPATCH_CMD_GATES_DRAIN,
 	LPATCH_CMD_RECOUNT,
+	LPATCH_CMD_KEY_ADD,
+	LPATCH_CMD_KEY_REVOKE,
+	LPATCH_CMD_KEY_LOCK,
 
 	__LPATCH_CMD_MAX,
 	LPATCH_CMD_MAX = (__LPATCH_CMD_MAX - 1)

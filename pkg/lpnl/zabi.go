@@ -23,6 +23,7 @@ const (
 	SitesMax       = 4096
 	FunctionsMax   = 16384
 	FixupsMax      = 1048576
+	CertMax        = 8192      // bytes in a certificate
 	MessageMax     = 511       // bytes in the sentence of a refusal
 	MaxStopDefault = 100000000 // ns; the limit of one stop window when max-stop is absent
 )
@@ -322,6 +323,13 @@ const (
 	AttrBootPad     uint16 = 7 // aligns 64-bit attributes; no content
 )
 
+// Attributes: a certificate whose key may sign patches.
+const (
+	AttrKeyCert    uint16 = 1 // binary: the certificate, X.509 in DER
+	AttrKeyExpires uint16 = 2 // u64: CLOCK_REALTIME s when it ends to be trusted: the kernel does not look at the time in it
+	AttrKeyPad     uint16 = 3 // aligns 64-bit attributes; no content
+)
+
 // Commands.
 const (
 	CmdInfoGet    uint8 = 1  // What the module is and can do.
@@ -340,4 +348,7 @@ const (
 	CmdGatesGet   uint8 = 14 // One message for each gate that is queued. Threads may pass theirs meanwhile.
 	CmdGatesDrain uint8 = 15 // Wake each thread that has a gate queued, so that it passes it and the module can be removed. What the thread sleeps in is interrupted as by a signal that has a handler with SA_RESTART: most calls start again, those that never do (signal(7): epoll_wait, sigtimedwait and the like) end with EINTR. It is the only command that can do that to a target. The reply comes at once; a thread that is stopped, or sleeps uninterruptibly, passes its gate later.
 	CmdRecount    uint8 = 16 // Count again the threads that are still in code from before a patch was applied or restored, and keep the number for the status. It stops the target as the other operations do, but writes nothing, and it does not stop one that has no such thread. If the threads cannot all be read it is refused, and the old number stays.
+	CmdKeyAdd     uint8 = 17 // Put a certificate into the keyring .lpatch. Once signatures are required, only those that a key trusted by the kernel vouches for are taken.
+	CmdKeyRevoke  uint8 = 18 // Trust a certificate in the keyring no more. That is possible at any time, and cannot be undone.
+	CmdKeyLock    uint8 = 19 // Have the keyring take no more certificates until the module is loaded again. Certificates that nobody vouched for count where signatures are required only if this came before that.
 )

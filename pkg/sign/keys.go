@@ -9,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Keyring is a keyring of the kernel, named by its serial number.
+type Keyring int
+
 // Count counts the keys in the keyring: those that can verify, and those that have expired or were revoked.
 func (k Keyring) Count() (usable, ended int, err error) {
 	// A keyring reads as the serial numbers of its keys; the size says how many there would have been.

@@ -63,14 +63,10 @@ func Make(message []byte, key crypto.Signer, cert *x509.Certificate) ([]byte, er
 // Check tells with which of some certificates a signature of a message was made. The signer's certificate must be valid at
 // the time now.
 func Check(signature, message []byte, certs []*x509.Certificate, now time.Time) (*x509.Certificate, error) {
-	p7, err := pkcs7.Parse(signature)
+	p7, err := parse(signature)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, err
 	}
-	if len(p7.Content) > 0 || len(p7.Signers) != 1 {
-		return nil, fmt.Errorf("%w: it has %d signers and %d bytes of content", ErrMalformed, len(p7.Signers), len(p7.Content))
-	}
-	// What the signature brings along proves nothing.
 	p7.Content, p7.Certificates = message, certs
 	cert := signer(p7, certs)
 	if cert == nil {
@@ -81,6 +77,39 @@ func Check(signature, message []byte, certs []*x509.Certificate, now time.Time) 
 		return nil, fmt.Errorf("the signature does not fit the patch: one of them was changed after signing, or another key made it (%w)", err)
 	}
 	return cert, Valid(cert, now)
+}
+
+// Acceptable tells whether a signature is of the form that this project and the kernel ask for: see parse.
+func Acceptable(signature []byte) error {
+	_, err := parse(signature)
+	return err
+}
+
+// parse takes a PKCS#7 message by one signer, without content, signed attributes and certificates, of a SHA-256 with RSA or ECDSA.
+// The kernel refuses attributes as it does those of a module's signature; it would take other digests.
+func parse(signature []byte) (*pkcs7.PKCS7, error) {
+	p7, err := pkcs7.Parse(signature)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if len(p7.Content) > 0 || len(p7.Signers) != 1 {
+		return nil, fmt.Errorf("%w: it has %d signers and %d bytes of content", ErrMalformed, len(p7.Signers), len(p7.Content))
+	}
+	by := p7.Signers[0]
+	switch {
+	case len(by.AuthenticatedAttributes)+len(by.UnauthenticatedAttributes) > 0:
+		return nil, fmt.Errorf("%w: it has attributes; sign without (openssl cms -noattr)", ErrMalformed)
+	case len(p7.Certificates)+len(p7.CRLs) > 0:
+		return nil, fmt.Errorf("%w: it has certificates in it; sign without (openssl cms -nocerts)", ErrMalformed)
+	case !by.DigestAlgorithm.Algorithm.Equal(pkcs7.OIDDigestAlgorithmSHA256):
+		return nil, fmt.Errorf("%w: its digest is not SHA-256, but %v; sign with SHA-256 (openssl cms -md sha256)", ErrMalformed, by.DigestAlgorithm.Algorithm)
+	}
+	for _, algorithm := range []asn1.ObjectIdentifier{pkcs7.OIDEncryptionAlgorithmRSA, pkcs7.OIDEncryptionAlgorithmRSASHA256, pkcs7.OIDDigestAlgorithmECDSASHA256} {
+		if by.DigestEncryptionAlgorithm.Algorithm.Equal(algorithm) {
+			return p7, nil
+		}
+	}
+	return nil, fmt.Errorf("%w: it is neither by RSA nor by ECDSA with SHA-256, but by %v", ErrMalformed, by.DigestEncryptionAlgorithm.Algorithm)
 }
 
 func signer(p7 *pkcs7.PKCS7, certs []*x509.Certificate) *x509.Certificate {

@@ -80,7 +80,7 @@ func wantRecord(t *testing.T, next func() string, format string, args ...any) {
 // TestAudit looks at the records of each verb, of refusals, of a program that starts, and of a name that would look like
 // another field.
 func TestAudit(t *testing.T) {
-	c, _ := requireSignatures(t)
+	c := emptyKeyring(t)
 	v := startVictim(t, "victim")
 	p := rawPatch(t, v.path, "value")
 	transfer(t, c, p)
@@ -101,6 +101,7 @@ func TestAudit(t *testing.T) {
 	q := rawPatch(t, fixtures+"start", "value")
 	q.Name = `a" res=1`
 	addBoot(t, c, q, 0)
+	wantRecord(t, next, "op=boot-add patch=%X hash=%v signed=0 exit=0 res=1", q.Name, q.Hash)
 	if got := exitOf(t, fixtures+"start"); got != 2 {
 		t.Fatalf("the program exits with %d, want 2", got)
 	}
@@ -108,9 +109,14 @@ func TestAudit(t *testing.T) {
 		t.Fatalf("the audit record is\n%s\nwant\n%s", got, want)
 	}
 
-	if err := os.WriteFile("/sys/module/lpatch/parameters/require_signature", []byte("1"), 0); err != nil {
-		t.Fatal(err)
+	trust(t, c, newIdentity(t, "good", 1, time.Hour))
+	wantRecord(t, next, `op=key-add key=%X exit=0 res=1`, "good: 01")
+	askForSignatures(t)
+	wantRecord(t, next, "op=require-signature exit=0 res=1")
+	if err := c.KeyLock(); err == nil {
+		t.Fatal("a keyring with a key that nobody vouched for is locked too late")
 	}
+	wantRecord(t, next, "op=key-lock exit=-%d res=0", unix.EKEYREJECTED)
 	refuse(t, c, lpnl.VerbApply, p, v.pid, lpnl.Options{}, lpnl.RefusalUnsigned)
 	wantRecord(t, next, "op=apply %s exit=-%d res=0", about, unix.EKEYREJECTED)
 	wantRefused(t, c, p, saysUnsigned)
@@ -119,4 +125,12 @@ func TestAudit(t *testing.T) {
 		t.Fatal("a boot entry for an unsigned patch is accepted")
 	}
 	wantRecord(t, next, `op=boot-add patch="raw" hash=%v signed=0 exit=-%d res=0`, p.Hash, unix.EKEYREJECTED)
+	if err := c.BootRemove(q.Hash); err != nil {
+		t.Fatal(err)
+	}
+	wantRecord(t, next, "op=boot-remove patch=%X hash=%v signed=0 exit=0 res=1", q.Name, q.Hash)
+	if _, err := c.Drain(); err != nil {
+		t.Fatal(err)
+	}
+	wantRecord(t, next, "op=drain exit=0 res=1")
 }

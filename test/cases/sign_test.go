@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/big"
@@ -113,21 +114,53 @@ func reloadModule(t *testing.T, params ...string) *lpnl.Client {
 	return dial(t)
 }
 
-// requireSignatures loads the module anew, so that it has an empty keyring.
-func requireSignatures(t *testing.T, params ...string) (*lpnl.Client, sign.Keyring) {
+// emptyKeyring loads the module anew, so that its keyring is empty.
+func emptyKeyring(t *testing.T, params ...string) *lpnl.Client {
 	t.Helper()
 	c := reloadModule(t, params...)
 	info, err := c.Info()
 	if err != nil || info.Keyring == 0 || info.SignatureRequired != (len(params) > 0) {
 		t.Fatalf("the module loaded with %q says %+v, %v", params, info, err)
 	}
-	return c, sign.Keyring(info.Keyring)
+	return c
 }
 
-func trust(t *testing.T, ring sign.Keyring, who identity) {
+// requireSignatures loads the module anew, and requires signatures by these keys, as one should: the keys first, then the lock.
+func requireSignatures(t *testing.T, keys ...identity) *lpnl.Client {
 	t.Helper()
-	if err := ring.Add(who.cert, time.Now()); err != nil {
+	c := emptyKeyring(t)
+	for _, key := range keys {
+		trust(t, c, key)
+	}
+	if err := c.KeyLock(); err != nil {
 		t.Fatal(err)
+	}
+	askForSignatures(t)
+	return c
+}
+
+// signatureParameter has the kernel require signatures from now on.
+const signatureParameter = "/sys/module/lpatch/parameters/require_signature"
+
+func askForSignatures(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile(signatureParameter, []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func trust(t *testing.T, c *lpnl.Client, who identity) {
+	t.Helper()
+	if err := c.KeyAdd(who.cert.Raw, who.cert.NotAfter); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantErr compares an error with the sentence that it must be, and the errno.
+func wantErr(t *testing.T, what string, err error, errno unix.Errno, sentence string) {
+	t.Helper()
+	if !errors.Is(err, errno) || err.Error() != sentence {
+		t.Errorf("%s is answered with\n%v\nwant (%v)\n%s", what, err, errno, sentence)
 	}
 }
 
@@ -150,17 +183,18 @@ func wantRefused(t *testing.T, c *lpnl.Client, p *lpnl.Patch, sentence string) {
 
 // TestSignatures requires signatures, and hands in patches with each kind of wrong one, and a right one.
 func TestSignatures(t *testing.T) {
-	c, ring := requireSignatures(t, "require_signature=1")
 	v := startVictim(t, "victim", "-t", "2", "-m", "spin")
 	good, other := newIdentity(t, "good", 1, time.Hour), newIdentity(t, "other", 2, time.Hour)
 	p := rawPatch(t, v.path, "value")
 
-	wantRefused(t, c, p, saysUnsigned)
-	signRaw(t, p, good)
-	wantRefused(t, c, p, saysUnknown) // the keyring is empty
-	trust(t, ring, other)
-	wantRefused(t, c, p, saysUnknown)
-	trust(t, ring, good)
+	for _, keys := range [][]identity{nil, {other}} {
+		c := requireSignatures(t, keys...)
+		writeRaw(t, p, rawContent(t, p))
+		wantRefused(t, c, p, saysUnsigned)
+		signRaw(t, p, good)
+		wantRefused(t, c, p, saysUnknown)
+	}
+	c := requireSignatures(t, other, good)
 	transfer(t, c, p)
 	do(t, c, lpnl.VerbApply, p, v.pid)
 	v.wantValue(2)
@@ -194,9 +228,8 @@ func TestNoSignatures(t *testing.T) {
 
 // TestSignatureCovers changes one thing after another of a signed patch.
 func TestSignatureCovers(t *testing.T) {
-	c, ring := requireSignatures(t, "require_signature=1")
 	good := newIdentity(t, "good", 1, time.Hour)
-	trust(t, ring, good)
+	c := requireSignatures(t, good)
 	changes := map[string]func(p *lpnl.Patch){
 		"name":             func(p *lpnl.Patch) { p.Name = "war" },
 		"pin":              func(p *lpnl.Patch) { p.Pin = 4096 },
@@ -274,68 +307,184 @@ func changeFile(t *testing.T, p *lpnl.Patch, at int64) {
 	}
 }
 
-// TestSignatureKeys has keys expire and be revoked, and the keyring locked.
+// TestSignatureKeys has keys expire and be revoked, before and after a patch that they signed is sealed and registered.
 func TestSignatureKeys(t *testing.T) {
-	c, ring := requireSignatures(t, "require_signature=1")
-	p := rawPatch(t, fixtures+"victim", "value")
-	brief := newIdentity(t, "brief", 3, 6*time.Second)
-	trust(t, ring, brief)
-	signRaw(t, p, brief)
-	waitFor(t, "the key to expire", func() bool {
-		p.Hash = sha256.Sum256([]byte(time.Now().String()))
-		err := c.Transfer(p)
-		if err != nil && err.Error() != saysExpired {
-			t.Fatal(err)
-		}
-		return err != nil
-	})
+	v := startVictim(t, "victim")
+	p, q, start := rawPatch(t, v.path, "value"), rawPatch(t, v.path, "value"), rawPatch(t, fixtures+"start", "value")
 	revoked := newIdentity(t, "revoked", 4, time.Hour)
-	addRevoked(t, ring, revoked)
-	signRaw(t, p, revoked)
-	wantRefused(t, c, p, saysRevoked)
-	old := newIdentity(t, "old", 5, -time.Minute)
-	if err := ring.Add(old.cert, time.Now()); err == nil || !strings.Contains(err.Error(), `the certificate of "old" expired on `) {
-		t.Errorf("an expired certificate is answered with %v", err)
+	c, brief := sealBriefly(t, p, revoked)
+	signRaw(t, q, revoked)
+	signRaw(t, start, revoked)
+	transfer(t, c, q)
+	transfer(t, c, start)
+	addBoot(t, c, start, 0)
+	if got := exitOf(t, fixtures+"start"); got != 2 {
+		t.Fatalf("a program whose boot entry is signed exits with %d, want 2", got)
 	}
-	wantDone(t, "the keyring .lpatch takes no more keys", "key", "lock")
-	err := ring.Add(newIdentity(t, "late", 6, time.Hour).cert, time.Now())
-	if want := "the keyring .lpatch is locked and takes no more keys until the module is loaded again"; err == nil || err.Error() != want {
-		t.Errorf("a locked keyring answers with %v, want %s", err, want)
+	do(t, c, lpnl.VerbApply, q, v.pid)
+	wantDone(t, `not trusted any more: "revoked", which was until \S+`, "key", "revoke", certificateFile(t, revoked))
+	do(t, c, lpnl.VerbRestore, q, v.pid)
+	refuseWith(t, c, lpnl.VerbApply, q, v.pid, lpnl.RefusalUnsigned, "patch raw is signed with a key that was revoked since")
+	do(t, c, lpnl.VerbUnload, q, v.pid)
+	if got := exitOf(t, fixtures+"start"); got != 1 {
+		t.Errorf("a program whose boot entry is signed with a key that was revoked exits with %d, want 1", got)
 	}
-	wantSaid(t, 3, "nothing to do: the keyring .lpatch is restricted already: file already exists", "key", "lock")
+	wantErr(t, "a boot entry", c.BootAdd(q.Hash, 0), unix.EKEYREJECTED, "the patch is signed with a key that does not count any more")
+	signRaw(t, q, revoked)
+	wantRefused(t, c, q, saysRevoked)
+	time.Sleep(time.Until(brief.cert.NotAfter) + time.Second)
+	refuseWith(t, c, lpnl.VerbApply, p, v.pid, lpnl.RefusalUnsigned, "patch raw is signed with a key that has expired since")
+	signRaw(t, p, brief)
+	wantRefused(t, c, p, saysExpired)
+	stranger := newIdentity(t, "stranger", 5, time.Hour)
+	wantErr(t, "revoking a key that is not there", c.KeyRevoke(stranger.cert.Raw), unix.ENOENT, "the certificate is not in the keyring .lpatch")
 }
 
-// addRevoked puts a key that is revoked into the keyring. Who may revoke it has it in a keyring of its own.
-func addRevoked(t *testing.T, ring sign.Keyring, who identity) {
+// sealBriefly seals a patch whose key expires soon, but late enough on this machine.
+func sealBriefly(t *testing.T, p *lpnl.Patch, others ...identity) (*lpnl.Client, identity) {
+	t.Helper()
+	for valid := 5 * time.Second; ; valid *= 2 {
+		brief := newIdentity(t, "brief", 3, valid)
+		c := requireSignatures(t, append(others, brief)...)
+		signRaw(t, p, brief)
+		err := c.Transfer(p)
+		if err == nil {
+			return c, brief
+		}
+		if err.Error() != saysExpired {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
+}
+
+// certificateFile writes a certificate to a file.
+func certificateFile(t *testing.T, who identity) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "cert.der")
+	if err := os.WriteFile(path, who.cert.Raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// What the kernel says of keys.
+const (
+	saysLocked  = "the keyring .lpatch is locked and takes no more keys until the module is loaded again"
+	saysVouched = "the keyring .lpatch takes only certificates that a key trusted by the kernel vouches for: sign it with such a key " +
+		"(a machine owner key, for one)"
+	saysTooLate = "signatures are required already, and the keyring .lpatch has keys that nobody vouched for: they do not count any " +
+		"more; load the module again"
+	saysOpen = "the keyring .lpatch has keys that nobody vouched for, and was not locked before signatures were required: load the " +
+		"module again, and it takes those that the kernel's trusted keys vouch for"
+)
+
+// TestSignatureKeyring locks the keyring, and tries to change it past the module, as root may change other keyrings.
+func TestSignatureKeyring(t *testing.T) {
+	good := newIdentity(t, "good", 1, time.Hour)
+	c := emptyKeyring(t)
+	old := newIdentity(t, "old", 5, -time.Minute)
+	status, _, stderr := lpctl(t, "key", "add", certificateFile(t, old))
+	if status != 1 || !strings.Contains(stderr, `the certificate of "old" expired on `) {
+		t.Errorf("an expired certificate is answered with %d %s", status, stderr)
+	}
+	wantErr(t, "an expired certificate", c.KeyAdd(old.cert.Raw, old.cert.NotAfter), unix.EKEYEXPIRED, "the certificate has expired")
+	if err := c.KeyAdd([]byte("no certificate"), good.cert.NotAfter); err == nil || err.Error() !=
+		"the kernel does not understand the certificate: it takes X.509 in DER, with algorithms that it is built with" {
+		t.Errorf("what is no certificate is answered with %v", err)
+	}
+	wantDone(t, `trusted: "good", until \S+`, "key", "add", certificateFile(t, good))
+	wantClosed(t, c)
+	wantDone(t, "the keyring .lpatch takes no more keys", "key", "lock")
+	wantErr(t, "a key for a locked keyring", c.KeyAdd(good.cert.Raw, good.cert.NotAfter), unix.EROFS, saysLocked)
+	wantSaid(t, 3, "nothing to do: the keyring .lpatch is locked already", "key", "lock")
+}
+
+// wantClosed tries what keyctl(2) has for keyrings and keys, as root, and with the keys of the keyring .lpatch.
+func wantClosed(t *testing.T, c *lpnl.Client) {
 	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	id, err := unix.AddKey("asymmetric", "", who.cert.Raw, unix.KEY_SPEC_THREAD_KEYRING)
+	info, err := c.Info()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, call := range [][2]int{{unix.KEYCTL_LINK, int(ring)}, {unix.KEYCTL_REVOKE, 0}} {
-		if _, err := unix.KeyctlInt(call[0], id, call[1], 0, 0); err != nil {
-			t.Fatal(err)
+	ring, list := info.Keyring, make([]byte, 4)
+	if n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, ring, list, 0); err != nil || n != 4 {
+		t.Fatalf("the keyring reads as %d bytes, %v; want one key", n, err)
+	}
+	key := int(int32(binary.NativeEndian.Uint32(list)))
+	own, err := unix.AddKey("asymmetric", "", newIdentity(t, "own", 9, time.Hour).cert.Raw, unix.KEY_SPEC_THREAD_KEYRING)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nested, err := unix.KeyctlInt(unix.KEYCTL_GET_KEYRING_ID, unix.KEY_SPEC_PROCESS_KEYRING, 1, 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, call := range map[string][4]int{
+		"adding a key":             {unix.KEYCTL_LINK, own, ring},
+		"nesting a keyring":        {unix.KEYCTL_LINK, nested, ring},
+		"taking a key out":         {unix.KEYCTL_UNLINK, key, ring},
+		"clearing it":              {unix.KEYCTL_CLEAR, ring},
+		"restricting it":           {unix.KEYCTL_RESTRICT_KEYRING, ring},
+		"revoking it":              {unix.KEYCTL_REVOKE, ring},
+		"invalidating it":          {unix.KEYCTL_INVALIDATE, ring},
+		"its time":                 {unix.KEYCTL_SET_TIMEOUT, ring, 1},
+		"its permissions":          {unix.KEYCTL_SETPERM, ring, 0x3f3f3f3f},
+		"its owner":                {unix.KEYCTL_CHOWN, ring, 1, 1},
+		"possessing it":            {unix.KEYCTL_LINK, ring, unix.KEY_SPEC_THREAD_KEYRING},
+		"the time of a key":        {unix.KEYCTL_SET_TIMEOUT, key, 1000000},
+		"the permissions of a key": {unix.KEYCTL_SETPERM, key, 0x3f3f3f3f},
+		"the owner of a key":       {unix.KEYCTL_CHOWN, key, 1, 1},
+		"possessing a key":         {unix.KEYCTL_LINK, key, unix.KEY_SPEC_THREAD_KEYRING},
+		"revoking a key by keyctl": {unix.KEYCTL_REVOKE, key},
+		"invalidating a key":       {unix.KEYCTL_INVALIDATE, key},
+	} {
+		if _, _, errno := unix.Syscall6(unix.SYS_KEYCTL, uintptr(call[0]), uintptr(call[1]), uintptr(call[2]), uintptr(call[3]), 0, 0); errno != unix.EACCES {
+			t.Errorf("%s is answered with %v, want %v", what, errno, unix.EACCES)
 		}
 	}
+}
+
+// TestSignatureOrder puts keys in and locks the keyring before and after signatures are required: what nobody vouched for counts
+// only if it was in and locked before.
+func TestSignatureOrder(t *testing.T) {
+	good := newIdentity(t, "good", 1, time.Hour)
+	c := emptyKeyring(t, "require_signature=1")
+	wantErr(t, "a key that nobody vouches for", c.KeyAdd(good.cert.Raw, good.cert.NotAfter), unix.ENOKEY, saysVouched)
+	if err := c.KeyLock(); err != nil {
+		t.Errorf("locking an empty keyring: %v", err)
+	}
+	c.Close()
+	c = emptyKeyring(t)
+	v := startVictim(t, "victim")
+	p := rawPatch(t, v.path, "value")
+	signRaw(t, p, good)
+	trust(t, c, good)
+	transfer(t, c, p)
+	askForSignatures(t)
+	refuseWith(t, c, lpnl.VerbApply, p, v.pid, lpnl.RefusalUnsigned, "patch raw is signed with a key that nobody vouched for, and "+
+		".lpatch was locked too late or not at all")
+	signRaw(t, p, good)
+	wantRefused(t, c, p, saysOpen)
+	wantErr(t, "another key", c.KeyAdd(good.cert.Raw, good.cert.NotAfter), unix.ENOKEY, saysVouched)
+	wantErr(t, "locking it now", c.KeyLock(), unix.EKEYREJECTED, saysTooLate)
+	wantRefused(t, c, p, saysOpen)
 }
 
 // TestSignatureLater requires signatures of a kernel that has unsigned patches already: what is applied can be taken out, and
 // nothing more is done with them.
 func TestSignatureLater(t *testing.T) {
-	c, _ := requireSignatures(t)
+	c := emptyKeyring(t)
 	v, w := startVictim(t, "victim"), startVictim(t, "victim")
 	p, start := rawPatch(t, v.path, "value"), rawPatch(t, fixtures+"start", "value")
 	transfer(t, c, p)
 	do(t, c, lpnl.VerbApply, p, v.pid)
 	do(t, c, lpnl.VerbLoad, p, w.pid)
 	addBoot(t, c, start, 0)
-	const parameter = "/sys/module/lpatch/parameters/require_signature"
-	if err := os.WriteFile(parameter, []byte("1"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(parameter, []byte("0"), 0); !errors.Is(err, unix.EROFS) {
+	askForSignatures(t)
+	if err := os.WriteFile(signatureParameter, []byte("0"), 0); !errors.Is(err, unix.EROFS) {
 		t.Errorf("switching it off again is answered with %v", err)
 	}
 	refuseWith(t, c, lpnl.VerbApply, p, w.pid, lpnl.RefusalUnsigned, "patch raw "+saysByNow)
@@ -361,14 +510,14 @@ func TestSignatureLater(t *testing.T) {
 // TestSignatureOptional does not require signatures: without a key none is looked at; with one, those that are wrong are
 // refused all the same.
 func TestSignatureOptional(t *testing.T) {
-	c, ring := requireSignatures(t)
+	c := emptyKeyring(t)
 	v := startVictim(t, "victim")
 	good := newIdentity(t, "good", 1, time.Hour)
 	p := rawPatch(t, v.path, "value")
 	signRaw(t, p, good)
 	changeFile(t, p, 100)
 	transfer(t, c, p)
-	trust(t, ring, good)
+	trust(t, c, good)
 	writeRaw(t, p, rawContent(t, p))
 	transfer(t, c, p)
 	signRaw(t, p, newIdentity(t, "unknown", 7, time.Hour))
@@ -379,14 +528,14 @@ func TestSignatureOptional(t *testing.T) {
 }
 
 // TestHelperLockdown locks the kernel down, which nothing undoes: TestLockdown gives it a machine of its own. From then on
-// signatures are required, and a keyring that anybody could have filled counts for nothing.
+// signatures are required, root brings in no key of his own, and what he put in before counts only if he locked it before.
 func TestHelperLockdown(t *testing.T) {
-	c, ring := requireSignatures(t)
+	c := emptyKeyring(t)
 	v := startVictim(t, "victim")
 	good := newIdentity(t, "good", 1, time.Hour)
 	p := rawPatch(t, v.path, "value")
 	transfer(t, c, p)
-	trust(t, ring, good)
+	trust(t, c, good)
 	if err := unix.Mount("securityfs", "/sys/kernel/security", "securityfs", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 		t.Fatal(err)
 	}
@@ -400,21 +549,20 @@ func TestHelperLockdown(t *testing.T) {
 	writeRaw(t, p, rawContent(t, p))
 	wantRefused(t, c, p, saysUnsigned)
 	signRaw(t, p, good)
-	wantRefused(t, c, p, "the kernel is locked down, and the keyring .lpatch takes keys from anybody: load the module again, "+
-		"and it takes those that the kernel's trusted keys vouch for")
-	wantDone(t, "the keyring .lpatch takes no more keys", "key", "lock")
-	transfer(t, c, p)
-	do(t, c, lpnl.VerbApply, p, v.pid)
-	v.wantValue(2)
+	wantRefused(t, c, p, saysOpen)
+	own := newIdentity(t, "own", 2, time.Hour)
+	wantErr(t, "a key of root's own", c.KeyAdd(own.cert.Raw, own.cert.NotAfter), unix.ENOKEY, saysVouched)
+	wantErr(t, "locking the keyring now", c.KeyLock(), unix.EKEYREJECTED, saysTooLate)
+	wantRefused(t, c, p, saysOpen)
+	v.wantValue(1)
 }
 
 // TestSignatureKeepsFile changes the file of a signed patch after the transfer, and what is mapped from there on: the kernel
 // has its own copy, which nobody can open for writing.
 func TestSignatureKeepsFile(t *testing.T) {
-	c, ring := requireSignatures(t, "require_signature=1")
 	v := startVictim(t, "victim")
 	good := newIdentity(t, "good", 1, time.Hour)
-	trust(t, ring, good)
+	c := requireSignatures(t, good)
 	p := rawPatch(t, v.path, "value")
 	signRaw(t, p, good)
 	transfer(t, c, p)

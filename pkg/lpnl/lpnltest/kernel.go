@@ -41,6 +41,10 @@ type Kernel struct {
 	// Recounted has the pids of the processes in which threads were counted again, which stops them.
 	Recounted []int `json:"recounted,omitempty"`
 
+	// Keys are the certificates in the keyring, unless Info.Keyring is 0.
+	Keys   [][]byte `json:"keys,omitempty"`
+	Locked bool     `json:"locked,omitempty"` // the keyring takes no more
+
 	Patches map[string]*Patch `json:"patches,omitempty"` // sealed, by hash in hexadecimal
 	Records []Record          `json:"records,omitempty"`
 	Boots   []lpnl.Boot       `json:"boots,omitempty"`
@@ -151,6 +155,8 @@ func (k *Kernel) command(req netlink.Message, msg genetlink.Message) ([]netlink.
 		return k.boots(req), nil
 	case lpnl.CmdStatusGet:
 		return k.status(req), nil
+	case lpnl.CmdKeyAdd, lpnl.CmdKeyRevoke, lpnl.CmdKeyLock:
+		return failure(req, k.changeKeys(msg)), nil
 	case lpnl.CmdGatesGet:
 		return k.gates(req), nil
 	case lpnl.CmdGatesDrain:

@@ -1,6 +1,7 @@
 package lpnltest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -226,6 +227,33 @@ func (k *Kernel) gates(req netlink.Message) []netlink.Message {
 }
 
 // drain wakes all but those that are stuck.
+func (k *Kernel) changeKeys(msg genetlink.Message) Denial {
+	var cert []byte
+	_ = each(msg.Data, func(ad *netlink.AttributeDecoder) {
+		if ad.Type() == lpnl.AttrKeyCert {
+			cert = ad.Bytes()
+		}
+	})
+	at := slices.IndexFunc(k.Keys, func(key []byte) bool { return bytes.Equal(key, cert) })
+	switch {
+	case k.Info.Keyring == 0:
+		return Denial{Errno: unix.EOPNOTSUPP, Message: "this kernel cannot verify signatures: it is built without CONFIG_SYSTEM_DATA_VERIFICATION"}
+	case msg.Header.Command == lpnl.CmdKeyRevoke && at < 0:
+		return Denial{Errno: unix.ENOENT, Message: "the certificate is not in the keyring .lpatch"}
+	case msg.Header.Command == lpnl.CmdKeyRevoke:
+		k.Keys = slices.Delete(k.Keys, at, at+1)
+	case k.Locked && msg.Header.Command == lpnl.CmdKeyLock:
+		return Denial{Errno: unix.EALREADY, Message: "the keyring .lpatch is locked already"}
+	case k.Locked:
+		return Denial{Errno: unix.EROFS, Message: "the keyring .lpatch is locked and takes no more keys until the module is loaded again"}
+	case msg.Header.Command == lpnl.CmdKeyLock:
+		k.Locked = true
+	default:
+		k.Keys = append(k.Keys, cert)
+	}
+	return Denial{Errno: okErrno}
+}
+
 func (k *Kernel) drain(req netlink.Message) []netlink.Message {
 	woken := len(k.Gates)
 	k.Gates = slices.DeleteFunc(k.Gates, func(g lpnl.Gate) bool { return !slices.Contains(k.Stuck, g.TID) })

@@ -106,4 +106,12 @@ var Requests = []Request{
 		{Name: "timeout", Number: 6, Type: "u64"},
 		{Name: "allow-active", Number: 7, Type: "string", Multi: true, Max: 127},
 	}},
+	{Name: "key-add", Command: 17, Dump: false, Attrs: []Attr{
+		{Name: "cert", Number: 1, Type: "binary", Max: 8192},
+		{Name: "expires", Number: 2, Type: "u64"},
+	}},
+	{Name: "key-revoke", Command: 18, Dump: false, Attrs: []Attr{
+		{Name: "cert", Number: 1, Type: "binary", Max: 8192},
+	}},
+	{Name: "key-lock", Command: 19, Dump: false, Attrs: nil},
 }

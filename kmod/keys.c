@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The keyring .lpatch: the certificates whose keys may sign patches. It is the module's own: root may look at
+ * it, and change it by requests to the module only. With keyctl() it can neither write to it nor restrict it,
+ * nor change the owner, permissions or time of a key in it, nor put another keyring in it.
+ *
+ * Where signatures are required (lpatch_sign_required()), who may not bring code may not bring a key for it
+ * either. So a key that nobody vouched for counts there only if it was put in, and the keyring was locked,
+ * before they were. Neither the kernel's lockdown nor the parameter is ever taken back, so "before" is that
+ * they were not required when it was locked. Afterwards only what the kernel's own keys vouch for comes in.
+ */
+
+#include <linux/assoc_array.h>
+#include <linux/cred.h>
+#include <linux/key.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
+#include <linux/timekeeping.h>
+#include <keys/asymmetric-type.h>
+
+#include "audit.h"
+#include "keys.h"
+#include "sign.h"
+
+/**
+ * struct lp_key - a certificate that was put into the keyring
+ * @node: in lp_keys; lp_keys_mutex
+ * @key: referenced
+ * @len: bytes of @cert
+ * @cert: by which it is revoked
+ */
+struct lp_key {
+	struct list_head node;
+	struct key *key;
+	size_t len;
+	u8 cert[];
+};
+
+static struct key *lp_ring;
+/* Takes what the kernel's own keys vouch for, and is empty: only its restriction is used. */
+static struct key *lp_vouched;
+
+/* Covers the list and the two flags, and orders what comes in and the lock. */
+static DEFINE_MUTEX(lp_keys_mutex);
+static LIST_HEAD(lp_keys);
+/* It takes no more keys. */
+static bool lp_keys_locked;
+/* There is a key in it that nobody vouched for. */
+static bool lp_keys_open;
+
+/* Called for each key that is put in, by whomever; see struct key_restriction. */
+static int lp_keys_check(struct key *ring, const struct key_type *type, const union key_payload *payload,
+			 struct key *unused)
+{
+	const struct key_restriction *vouched = lp_vouched->restrict_link;
+
+	lockdep_assert_held(&lp_keys_mutex);
+	if (type != &key_type_asymmetric)
+		return -EOPNOTSUPP;
+	if (!lpatch_sign_required()) {
+		lp_keys_open = true;
+		return 0;
+	}
+	return vouched->check(ring, type, payload, vouched->key);
+}
+
+/* The keyring that signatures are verified with. */
+struct key *lpatch_keys_ring(void)
+{
+	return lp_ring;
+}
+
+/* Is there no key at all? Then nobody uses signatures. */
+bool lpatch_keys_empty(void)
+{
+	return !READ_ONCE(lp_ring->keys.nr_leaves_on_tree);
+}
+
+/* May a signature by a key of the keyring stand for a patch? See above. */
+bool lpatch_keys_count(void)
+{
+	bool count;
+
+	mutex_lock(&lp_keys_mutex);
+	count = !lpatch_sign_required() || lp_keys_locked || !lp_keys_open;
+	mutex_unlock(&lp_keys_mutex);
+	return count;
+}
+
+/* The serial number of the keyring. */
+u32 lpatch_keys_serial(void)
+{
+	return key_serial(lp_ring);
+}
+
+/* lp_keys_mutex held. @seconds: how long it is trusted. */
+static int lp_keys_create(struct lp_key *new, unsigned int seconds)
+{
+	key_ref_t ref;
+
+	/* Possessed, so that the module may write to the keyring, and nobody else. */
+	ref = key_create_or_update(make_key_ref(lp_ring, true), "asymmetric", NULL, new->cert, new->len,
+				   KEY_POS_VIEW | KEY_POS_SEARCH | KEY_USR_VIEW, KEY_ALLOC_NOT_IN_QUOTA);
+	if (IS_ERR(ref))
+		return PTR_ERR(ref);
+	new->key = key_ref_to_ptr(ref);
+	key_set_timeout(new->key, seconds);
+	list_add(&new->node, &lp_keys);
+	return 0;
+}
+
+/**
+ * lpatch_keys_add() - put a certificate into the keyring
+ * @cert: X.509, in DER
+ * @len: bytes of it
+ * @expires: CLOCK_REALTIME s
+ *
+ * Return: 0, -EROFS if the keyring is locked, -EKEYEXPIRED, -ENOKEY or -EKEYREJECTED if nobody vouches for it
+ * and somebody must, or what the kernel says of a certificate that it does not understand.
+ */
+int lpatch_keys_add(const void *cert, size_t len, u64 expires)
+{
+	s64 left = (s64)expires - ktime_get_real_seconds();
+	struct lp_key *new;
+	int ret;
+
+	if (left <= 0)
+		return -EKEYEXPIRED;
+	new = kzalloc(struct_size(new, cert, len), GFP_KERNEL);
+	if (!new)
+		return -ENOMEM;
+	new->len = len;
+	memcpy(new->cert, cert, len);
+	mutex_lock(&lp_keys_mutex);
+	ret = lp_keys_locked ? -EROFS : lp_keys_create(new, min_t(s64, left, INT_MAX));
+	mutex_unlock(&lp_keys_mutex);
+	lpatch_audit_key("key-add", ret ? NULL : new->key, ret);
+	if (ret)
+		kfree(new);
+	return ret;
+}
+
+/* Trusts a certificate no more. Return: 0, or -ENOENT if it is not in the keyring. */
+int lpatch_keys_revoke(const void *cert, size_t len)
+{
+	struct key *revoked = NULL;
+	struct lp_key *at;
+
+	mutex_lock(&lp_keys_mutex);
+	list_for_each_entry(at, &lp_keys, node) {
+		if (at->len != len || memcmp(at->cert, cert, len))
+			continue;
+		revoked = at->key;
+		key_revoke(revoked);
+	}
+	mutex_unlock(&lp_keys_mutex);
+	lpatch_audit_key("key-revoke", revoked, revoked ? 0 : -ENOENT);
+	return revoked ? 0 : -ENOENT;
+}
+
+/**
+ * lpatch_keys_lock() - have the keyring take no more keys
+ *
+ * Return: 0, -EALREADY, or -EKEYREJECTED if signatures are required already, and there is a key that nobody vouched
+ * for.
+ */
+int lpatch_keys_lock(void)
+{
+	int ret = 0;
+
+	mutex_lock(&lp_keys_mutex);
+	if (lp_keys_locked)
+		ret = -EALREADY;
+	else if (lp_keys_open && lpatch_sign_required())
+		ret = -EKEYREJECTED;
+	else
+		lp_keys_locked = true;
+	mutex_unlock(&lp_keys_mutex);
+	lpatch_audit_key("key-lock", NULL, ret);
+	return ret;
+}
+
+/* Without a secondary keyring there are the builtin keys; without both nobody vouches. Return: 0 or a negative errno. */
+static int __init lp_keys_init_vouched(void)
+{
+	key_ref_t ref = make_key_ref(lp_vouched, true);
+
+	if (!keyring_restrict(ref, "asymmetric", "builtin_and_secondary_trusted") ||
+	    !keyring_restrict(ref, "asymmetric", "builtin_trusted"))
+		return 0;
+	return keyring_restrict(ref, NULL, NULL);
+}
+
+/* Makes the keyring. Return: 0 or a negative errno. */
+int __init lpatch_keys_init(void)
+{
+	struct key_restriction *restriction;
+	int ret;
+
+	lp_vouched = keyring_alloc(".lpatch-vouched", GLOBAL_ROOT_UID, GLOBAL_ROOT_GID, current_cred(), 0,
+				   KEY_ALLOC_NOT_IN_QUOTA, NULL, NULL);
+	if (IS_ERR(lp_vouched))
+		return PTR_ERR(lp_vouched);
+	ret = lp_keys_init_vouched();
+	if (ret)
+		goto err_vouched;
+	ret = -ENOMEM;
+	restriction = kzalloc(sizeof(*restriction), GFP_KERNEL); /* the keyring frees it */
+	if (!restriction)
+		goto err_vouched;
+	restriction->check = lp_keys_check;
+	lp_ring = keyring_alloc(".lpatch", GLOBAL_ROOT_UID, GLOBAL_ROOT_GID, current_cred(),
+				KEY_POS_SEARCH | KEY_POS_WRITE | KEY_USR_VIEW | KEY_USR_READ,
+				KEY_ALLOC_NOT_IN_QUOTA, restriction, NULL);
+	if (!IS_ERR(lp_ring))
+		return 0;
+	ret = PTR_ERR(lp_ring);
+	kfree(restriction);
+err_vouched:
+	key_put(lp_vouched);
+	return ret;
+}
+
+void lpatch_keys_exit(void)
+{
+	struct lp_key *at, *next;
+
+	key_put(lp_ring);
+	key_put(lp_vouched);
+	list_for_each_entry_safe(at, next, &lp_keys, node) {
+		key_put(at->key);
+		kfree(at);
+	}
+}
