@@ -309,10 +309,10 @@ func changeFile(t *testing.T, p *lpnl.Patch, at int64) {
 
 // TestSignatureKeys has keys expire and be revoked, before and after a patch that they signed is sealed and registered.
 func TestSignatureKeys(t *testing.T) {
-	v := startVictim(t, "victim")
-	p, q, start := rawPatch(t, v.path, "value"), rawPatch(t, v.path, "value"), rawPatch(t, fixtures+"start", "value")
+	p, q, start := rawPatch(t, fixtures+"victim", "value"), rawPatch(t, fixtures+"victim", "value"), rawPatch(t, fixtures+"start", "value")
 	revoked := newIdentity(t, "revoked", 4, time.Hour)
 	c, brief := sealBriefly(t, p, revoked)
+	v := startVictim(t, "victim")
 	signRaw(t, q, revoked)
 	signRaw(t, start, revoked)
 	transfer(t, c, q)
@@ -560,9 +560,9 @@ func TestHelperLockdown(t *testing.T) {
 // TestSignatureKeepsFile changes the file of a signed patch after the transfer, and what is mapped from there on: the kernel
 // has its own copy, which nobody can open for writing.
 func TestSignatureKeepsFile(t *testing.T) {
-	v := startVictim(t, "victim")
 	good := newIdentity(t, "good", 1, time.Hour)
 	c := requireSignatures(t, good)
+	v := startVictim(t, "victim")
 	p := rawPatch(t, v.path, "value")
 	signRaw(t, p, good)
 	transfer(t, c, p)
