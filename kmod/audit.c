@@ -6,7 +6,6 @@
  */
 
 #include <linux/audit.h>
-#include <linux/key.h>
 #include <linux/sched.h>
 
 #include "audit.h"
@@ -116,15 +115,15 @@ void lpatch_audit_patch(const char *verb, const struct lp_patch *patch, int erro
 		lp_audit_end(ab, error);
 }
 
-/* Records a change of the keyring. @key: which one was added or revoked, or NULL. @error: 0 or a negative errno. */
-void lpatch_audit_key(const char *verb, const struct key *key, int error)
+/* Records a change of the keyring. @key: the one that was added or revoked, or NULL. @error: 0 or a negative errno. */
+void lpatch_audit_key(const char *verb, const char *key, int error)
 {
 	struct audit_buffer *ab = lp_audit_start(verb);
 
 	if (!ab)
 		return;
 	if (key)
-		lp_audit_text(ab, "key", key->description);
+		lp_audit_text(ab, "key", key);
 	lp_audit_end(ab, error);
 }
 

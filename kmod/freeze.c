@@ -350,14 +350,19 @@ bool lpatch_freeze_expired(const struct lp_freeze *f)
 }
 
 /*
- * Does it die, or begin another life with another mm? From there no thread comes back to user mode in this mm.
- * Unlike a pending SIGKILL, which get_signal() takes away before PF_EXITING is set, the signs of a dying group stay.
+ * Does it die, or begin another life with another mm? From there no thread comes back to user mode in this mm. A
+ * pending SIGKILL says nothing: get_signal() takes it away before PF_EXITING is set. What says that the group ends
+ * may go, too, when its last other thread has: by then the next sign is there, hence the order.
  */
 static bool lp_leaves(const struct lp_freeze *f, const struct task_struct *task)
 {
-	return (READ_ONCE(task->flags) & PF_EXITING) || READ_ONCE(task->mm) != f->mm ||
-	       (READ_ONCE(task->signal->flags) & SIGNAL_GROUP_EXIT) ||
-	       READ_ONCE(task->signal->group_exec_task);
+	const struct task_struct *exec = READ_ONCE(task->signal->group_exec_task);
+	unsigned int flags = READ_ONCE(task->signal->flags);
+
+	if ((exec && exec != task) || (flags & SIGNAL_GROUP_EXIT))
+		return true;
+	smp_rmb(); /* de_thread() waits for the others with the lock held under which they leave */
+	return READ_ONCE(task->mm) != f->mm || (READ_ONCE(task->flags) & PF_EXITING);
 }
 
 /* Is every thread that can be on this mm listed? One that was just born runs only when lpatch_freeze_born() is done. */
@@ -376,7 +381,8 @@ static bool lp_freeze_lists_all(struct lp_freeze *f)
 			continue;
 		raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
 		gate = lpatch_gate_find(t);
-		all = all && gate && gate->freeze == f;
+		/* Unless it has executed another program, and another freeze has listed it. */
+		all = all && ((gate && gate->freeze == f) || READ_ONCE(t->mm) != f->mm);
 		raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	}
 	rcu_read_unlock();
@@ -389,11 +395,16 @@ static bool lp_freeze_lists_all(struct lp_freeze *f)
  */
 static bool lp_freeze_holds_all(struct lp_freeze *f)
 {
-	unsigned int i;
+	unsigned int i, nr;
+	unsigned long flags;
 
+	/* Under the lock a child that is listed is queued, too. Those that come later do not run before they are. */
+	raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
+	nr = f->nr;
+	raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	if (READ_ONCE(f->exhausted))
 		return false;
-	for (i = 0; i < lpatch_freeze_nr(f); i++) {
+	for (i = 0; i < nr; i++) {
 		const struct lp_gate *gate = f->threads[i].gate;
 
 		if (!lpatch_gate_bars(gate) && !lp_leaves(f, gate->task))

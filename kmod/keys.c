@@ -41,7 +41,10 @@ static struct key *lp_ring;
 /* Takes what the kernel's own keys vouch for, and is empty: only its restriction is used. */
 static struct key *lp_vouched;
 
-/* Covers the list and the two flags, and orders what comes in and the lock. */
+/*
+ * Covers the list, and who writes the two flags; orders what comes in and the lock. Held while the kernel parses a
+ * certificate, for which it may start modprobe: nobody takes it who only verifies, as the start of modprobe does.
+ */
 static DEFINE_MUTEX(lp_keys_mutex);
 static LIST_HEAD(lp_keys);
 /* It takes no more keys. */
@@ -54,15 +57,19 @@ static int lp_keys_check(struct key *ring, const struct key_type *type, const un
 			 struct key *unused)
 {
 	const struct key_restriction *vouched = lp_vouched->restrict_link;
+	int ret;
 
 	lockdep_assert_held(&lp_keys_mutex);
 	if (type != &key_type_asymmetric)
 		return -EOPNOTSUPP;
 	if (!lpatch_sign_required()) {
-		lp_keys_open = true;
+		/* Before the key can be found. Partner: lpatch_keys_count(). */
+		WRITE_ONCE(lp_keys_open, true);
+		smp_wmb();
 		return 0;
 	}
-	return vouched->check(ring, type, payload, vouched->key);
+	ret = vouched->check(ring, type, payload, vouched->key);
+	return ret && ret != -ENOMEM ? -ENOKEY : ret;
 }
 
 /* The keyring that signatures are verified with. */
@@ -77,15 +84,14 @@ bool lpatch_keys_empty(void)
 	return !READ_ONCE(lp_ring->keys.nr_leaves_on_tree);
 }
 
-/* May a signature by a key of the keyring stand for a patch? See above. */
+/*
+ * May a signature stand for a patch by a key that was found in the keyring? See above. Who sees the keyring locked a
+ * moment late finds that it may not, no more.
+ */
 bool lpatch_keys_count(void)
 {
-	bool count;
-
-	mutex_lock(&lp_keys_mutex);
-	count = !lpatch_sign_required() || lp_keys_locked || !lp_keys_open;
-	mutex_unlock(&lp_keys_mutex);
-	return count;
+	smp_rmb(); /* the key was found before: see lp_keys_check() */
+	return !lpatch_sign_required() || READ_ONCE(lp_keys_locked) || !READ_ONCE(lp_keys_open);
 }
 
 /* The serial number of the keyring. */
@@ -97,16 +103,44 @@ u32 lpatch_keys_serial(void)
 /* lp_keys_mutex held. @seconds: how long it is trusted. */
 static int lp_keys_create(struct lp_key *new, unsigned int seconds)
 {
+	bool open = lp_keys_open;
 	key_ref_t ref;
 
 	/* Possessed, so that the module may write to the keyring, and nobody else. */
 	ref = key_create_or_update(make_key_ref(lp_ring, true), "asymmetric", NULL, new->cert, new->len,
 				   KEY_POS_VIEW | KEY_POS_SEARCH | KEY_USR_VIEW, KEY_ALLOC_NOT_IN_QUOTA);
-	if (IS_ERR(ref))
+	if (IS_ERR(ref)) {
+		WRITE_ONCE(lp_keys_open, open); /* nothing came in */
 		return PTR_ERR(ref);
+	}
 	new->key = key_ref_to_ptr(ref);
 	key_set_timeout(new->key, seconds);
 	list_add(&new->node, &lp_keys);
+	return 0;
+}
+
+/* lp_keys_mutex held. Return: the certificate, if it was put in before, or NULL. */
+static struct lp_key *lp_keys_find(const void *cert, size_t len)
+{
+	struct lp_key *at;
+
+	list_for_each_entry(at, &lp_keys, node)
+		if (at->len == len && !memcmp(at->cert, cert, len))
+			return at;
+	return NULL;
+}
+
+/* May it be put in? What was revoked does not come back. lp_keys_mutex held. Return: 0 or a negative errno. */
+static int lp_keys_take(const void *cert, size_t len)
+{
+	const struct lp_key *known = lp_keys_find(cert, len);
+
+	if (lp_keys_locked)
+		return -EROFS;
+	if (lp_keys_open && lpatch_sign_required())
+		return -EKEYREJECTED;
+	if (known)
+		return test_bit(KEY_FLAG_REVOKED, &known->key->flags) ? -EKEYREVOKED : -EEXIST;
 	return 0;
 }
 
@@ -116,16 +150,17 @@ static int lp_keys_create(struct lp_key *new, unsigned int seconds)
  * @len: bytes of it
  * @expires: CLOCK_REALTIME s
  *
- * Return: 0, -EROFS if the keyring is locked, -EKEYEXPIRED, -ENOKEY or -EKEYREJECTED if nobody vouches for it
- * and somebody must, or what the kernel says of a certificate that it does not understand.
+ * Return: 0, -EROFS if the keyring is locked, -EKEYEXPIRED, -EEXIST, -EKEYREVOKED if it was in and was revoked,
+ * -ENOKEY if nobody vouches for it and somebody must, -EKEYREJECTED if it would not count, or what the kernel
+ * says of a certificate that it does not understand.
  */
 int lpatch_keys_add(const void *cert, size_t len, u64 expires)
 {
-	s64 left = (s64)expires - ktime_get_real_seconds();
+	u64 now = ktime_get_real_seconds();
 	struct lp_key *new;
 	int ret;
 
-	if (left <= 0)
+	if (expires <= now)
 		return -EKEYEXPIRED;
 	new = kzalloc(struct_size(new, cert, len), GFP_KERNEL);
 	if (!new)
@@ -133,9 +168,9 @@ int lpatch_keys_add(const void *cert, size_t len, u64 expires)
 	new->len = len;
 	memcpy(new->cert, cert, len);
 	mutex_lock(&lp_keys_mutex);
-	ret = lp_keys_locked ? -EROFS : lp_keys_create(new, min_t(s64, left, INT_MAX));
+	ret = lp_keys_take(cert, len) ?: lp_keys_create(new, min_t(u64, expires - now, INT_MAX));
 	mutex_unlock(&lp_keys_mutex);
-	lpatch_audit_key("key-add", ret ? NULL : new->key, ret);
+	lpatch_audit_key("key-add", ret ? NULL : new->key->description, ret);
 	if (ret)
 		kfree(new);
 	return ret;
@@ -144,19 +179,16 @@ int lpatch_keys_add(const void *cert, size_t len, u64 expires)
 /* Trusts a certificate no more. Return: 0, or -ENOENT if it is not in the keyring. */
 int lpatch_keys_revoke(const void *cert, size_t len)
 {
-	struct key *revoked = NULL;
-	struct lp_key *at;
+	struct lp_key *known;
 
 	mutex_lock(&lp_keys_mutex);
-	list_for_each_entry(at, &lp_keys, node) {
-		if (at->len != len || memcmp(at->cert, cert, len))
-			continue;
-		revoked = at->key;
-		key_revoke(revoked);
-	}
+	known = lp_keys_find(cert, len);
+	if (known)
+		key_revoke(known->key);
 	mutex_unlock(&lp_keys_mutex);
-	lpatch_audit_key("key-revoke", revoked, revoked ? 0 : -ENOENT);
-	return revoked ? 0 : -ENOENT;
+	/* Nothing leaves the list. */
+	lpatch_audit_key("key-revoke", known ? known->key->description : NULL, known ? 0 : -ENOENT);
+	return known ? 0 : -ENOENT;
 }
 
 /**
@@ -175,7 +207,7 @@ int lpatch_keys_lock(void)
 	else if (lp_keys_open && lpatch_sign_required())
 		ret = -EKEYREJECTED;
 	else
-		lp_keys_locked = true;
+		WRITE_ONCE(lp_keys_locked, true);
 	mutex_unlock(&lp_keys_mutex);
 	lpatch_audit_key("key-lock", NULL, ret);
 	return ret;

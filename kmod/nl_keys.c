@@ -26,8 +26,20 @@ static int lp_key_answer(struct genl_info *info, const struct nlattr *attr, int 
 	case -EKEYEXPIRED:
 		NL_SET_ERR_MSG_ATTR(extack, attr, "the certificate has expired");
 		break;
-	case -ENOKEY:
+	case -EEXIST:
+		NL_SET_ERR_MSG_ATTR(extack, attr, "the certificate is in the keyring .lpatch already");
+		break;
+	case -EKEYREVOKED:
+		NL_SET_ERR_MSG_ATTR(extack, attr, "the certificate was revoked");
+		break;
 	case -EKEYREJECTED:
+		NL_SET_ERR_MSG(extack,
+			       "signatures are required already, and the keyring .lpatch has keys that nobody vouched for: they do not count any more; load the module again");
+		break;
+	case -EALREADY:
+		NL_SET_ERR_MSG(extack, "the keyring .lpatch is locked already");
+		break;
+	case -ENOKEY:
 		NL_SET_ERR_MSG_ATTR(extack, attr,
 				    "the keyring .lpatch takes only certificates that a key trusted by the kernel vouches for: sign it with such a key (a machine owner key, for one)");
 		break;
@@ -67,17 +79,5 @@ int lpatch_nl_key_revoke_doit(struct sk_buff *skb, struct genl_info *info)
 
 int lpatch_nl_key_lock_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	int ret = lpatch_keys_lock();
-
-	switch (ret) {
-	case -EALREADY:
-		NL_SET_ERR_MSG(info->extack, "the keyring .lpatch is locked already");
-		return ret;
-	case -EKEYREJECTED:
-		NL_SET_ERR_MSG(info->extack,
-			       "signatures are required already, and the keyring .lpatch has keys that nobody vouched for: they do not count any more; load the module again");
-		return ret;
-	default:
-		return lp_key_answer(info, NULL, ret);
-	}
+	return lp_key_answer(info, NULL, lpatch_keys_lock());
 }

@@ -35,6 +35,7 @@ static const int lp_errnos[] = {
 	[LPATCH_REFUSAL_COVERED] = EBUSY,
 	[LPATCH_REFUSAL_PINNED] = EBUSY,
 	[LPATCH_REFUSAL_UNSIGNED] = EKEYREJECTED,
+	[LPATCH_REFUSAL_BROKEN] = ENOTRECOVERABLE,
 };
 
 /* The positive errno of a refusal. */

@@ -179,7 +179,7 @@ static int lp_decide(const struct lp_op *op, struct lp_freeze *f, struct lp_outc
 	int ret = lpatch_freeze_commit(f);
 
 	if (ret == -ENOTRECOVERABLE)
-		return lpatch_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,
+		return lpatch_refuse(out, LPATCH_REFUSAL_BROKEN,
 				     "a thread of %s[%u] could have run in the window: this is an error of lpatch, please report what the kernel's log says",
 				     op->target->comm, op->request->pid);
 	return ret ? lp_refuse_deadline(op, f, out) : 0;

@@ -13,6 +13,7 @@
  * verified, and what targets map from then on.
  */
 
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -165,17 +166,76 @@ static bool lp_is_content(const struct lp_patch *patch, loff_t len)
 	return true;
 }
 
-/*
- * Who has signed it? As with kernel modules there may be no signed attributes. Return: 0 if a trusted key, or a
- * negative errno.
- */
-static int lp_signature_trust(const struct lp_signature *signature)
+/* What is in the header of the element at @*at: its tag. @*at and @*end get where its content is. Return: false if it is none. */
+static bool lp_der_enter(const u8 **at, const u8 **end, u8 tag)
 {
+	const u8 *p = *at;
+	size_t len, bytes;
+
+	if (*end - p < 2 || *p++ != tag)
+		return false;
+	len = *p++;
+	if (len >= 0x80) {
+		bytes = len - 0x80;
+		if (!bytes || bytes > 3 || *end - p < bytes)
+			return false;
+		for (len = 0; bytes--; p++)
+			len = len << 8 | *p;
+	}
+	if (*end - p < len)
+		return false;
+	*at = p;
+	*end = p + len;
+	return true;
+}
+
+static bool lp_der_skip(const u8 **at, const u8 *end, u8 tag)
+{
+	const u8 *to = end;
+
+	if (!lp_der_enter(at, &to, tag))
+		return false;
+	*at = to;
+	return true;
+}
+
+#define LP_DER_INTEGER 0x02
+#define LP_DER_OID 0x06
+#define LP_DER_SEQUENCE 0x30
+#define LP_DER_SET 0x31
+#define LP_DER_CONTEXT_0 0xa0
+
+/*
+ * Does a PKCS#7 message (RFC 2315) come without certificates and revocation lists? With the certificate of a key that
+ * was revoked it would be trusted all the same, if the one that vouches for that is in the keyring
+ * (pkcs7_validate_trust_one()).
+ */
+static bool lp_signature_is_bare(const struct lp_signature *signature)
+{
+	const u8 *at = signature->der, *end = at + signature->len;
+
+	return lp_der_enter(&at, &end, LP_DER_SEQUENCE) && lp_der_skip(&at, end, LP_DER_OID) &&
+	       lp_der_enter(&at, &end, LP_DER_CONTEXT_0) && lp_der_enter(&at, &end, LP_DER_SEQUENCE) &&
+	       lp_der_skip(&at, end, LP_DER_INTEGER) && lp_der_skip(&at, end, LP_DER_SET) &&
+	       lp_der_skip(&at, end, LP_DER_SEQUENCE) && at < end && *at == LP_DER_SET;
+}
+
+/*
+ * Who has signed it? As with kernel modules there may be no signed attributes. @by: who gave the patch; whoever
+ * starts, security modules judge the credentials of current. Return: 0 if a trusted key, or a negative errno.
+ */
+static int lp_signature_trust(const struct lp_signature *signature, const struct cred *by)
+{
+	const struct cred *old;
 	int ret;
 
+	if (!lp_signature_is_bare(signature))
+		return -EBADMSG;
+	old = override_creds(by);
 	ret = verify_pkcs7_signature(&signature->message, sizeof(signature->message), signature->der,
 				     signature->len, lpatch_keys_ring(), VERIFYING_MODULE_SIGNATURE,
 				     NULL, NULL);
+	revert_creds(old);
 	if (ret)
 		return ret;
 	return lpatch_keys_count() ? 0 : -EPERM;
@@ -195,7 +255,7 @@ static int lp_signature_read(const struct lp_patch *patch, struct file *file,
 	ret = lp_read_exactly(file, signature->der, signature->len, content);
 	ret = ret ?: lpatch_sum_file(file, content, message->content);
 	ret = ret ?: lpatch_sum_tables(patch, message->tables);
-	return ret ?: lp_signature_trust(signature);
+	return ret ?: lp_signature_trust(signature, file->f_cred);
 }
 
 /*
@@ -221,7 +281,7 @@ static int lp_signature_of(struct lp_patch *patch, struct file *file, size_t len
 /* Verifies again a patch that was when it was sealed. Return: 0 if its key is still trusted, or a negative errno. */
 int lpatch_signature_again(const struct lp_patch *patch)
 {
-	return lp_signature_trust(patch->signature);
+	return lp_signature_trust(patch->signature, patch->file->f_cred);
 }
 
 /* @signature: may be NULL. */

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"syscall"
 	"time"
 
@@ -61,19 +62,30 @@ func keyAction(c *cli.Context) error {
 
 // eachCertificate does something with each certificate of some files, and says so.
 func eachCertificate(c *cli.Context, paths []string, done string, do func(*x509.Certificate) error) error {
+	var there error // of the last one for which there is nothing to do
+	some := false
 	for _, path := range paths {
 		certs, err := sign.ReadCertificates(path)
 		if err != nil {
 			return err
 		}
 		for _, cert := range certs {
-			if err := do(cert); err != nil {
+			err := do(cert)
+			if errors.Is(err, fs.ErrExist) {
+				there = err
+				continue
+			}
+			if err != nil {
 				return fmt.Errorf("%s: %w", path, err)
 			}
+			some = true
 			if !c.Bool("quiet") {
 				fmt.Fprintf(c.App.Writer, done, cert.Subject.CommonName, cert.NotAfter.UTC().Format("2006-01-02"))
 			}
 		}
+	}
+	if there != nil && !some {
+		return nothing(fmt.Errorf("nothing to do: %w", there))
 	}
 	return nil
 }

@@ -164,6 +164,8 @@ enum lpatch_state {
  * @LPATCH_REFUSAL_PINNED: the program holds pointers into the patch
  * @LPATCH_REFUSAL_UNSIGNED: no trusted key has signed the patch, and the kernel requires it; see
  *   Documentation/signed-patches.md
+ * @LPATCH_REFUSAL_BROKEN: lpatch found that it could not hold a thread, wrote nothing, and put a
+ *   warning into the kernel's log
  */
 enum lpatch_refusal {
 	LPATCH_REFUSAL_NONE = 0,
@@ -194,6 +196,7 @@ enum lpatch_refusal {
 	LPATCH_REFUSAL_COVERED = 25,
 	LPATCH_REFUSAL_PINNED = 26,
 	LPATCH_REFUSAL_UNSIGNED = 27,
+	LPATCH_REFUSAL_BROKEN = 28,
 };
 
 /**

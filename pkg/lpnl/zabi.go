@@ -167,6 +167,7 @@ const (
 	RefusalCovered           Refusal = 25 // a patch that was applied later is on top at a site, restore that one first
 	RefusalPinned            Refusal = 26 // the program holds pointers into the patch
 	RefusalUnsigned          Refusal = 27 // no trusted key has signed the patch, and the kernel requires it; see Documentation/signed-patches.md
+	RefusalBroken            Refusal = 28 // lpatch found that it could not hold a thread, wrote nothing, and put a warning into the kernel's log
 )
 
 var refusalNames = [...]string{
@@ -174,7 +175,7 @@ var refusalNames = [...]string{
 	"no-gap", "map-failed", "fixup-range", "site-unreadable", "bytes-differ", "site-taken",
 	"thread-active", "thread-running", "thread-signal-stack", "stack-unreadable", "deadline", "no-memory",
 	"canceled", "not-loaded", "not-applied", "already", "still-applied", "image-moved",
-	"patch-missing", "covered", "pinned", "unsigned",
+	"patch-missing", "covered", "pinned", "unsigned", "broken",
 }
 
 // String returns the name in the contract; a value of a newer kernel is shown as a number.

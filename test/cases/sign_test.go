@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/smallstep/pkcs7"
 	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/lpnl"
@@ -210,10 +211,33 @@ func TestSignatures(t *testing.T) {
 	content := rawContent(t, p)
 	writeRaw(t, p, sign.Append(content, []byte("no PKCS#7")))
 	wantRefused(t, c, p, saysMalformed)
+	writeRaw(t, p, sign.Append(content, withCertificate(t, p, good)))
+	wantRefused(t, c, p, saysMalformed)
 	end := sign.Append(content, []byte{1})
 	end[len(content)+1]++ // what must be 0 is not
 	writeRaw(t, p, end)
 	wantRefused(t, c, p, saysMalformed)
+}
+
+// withCertificate signs a patch, and puts the certificate into the signature: with that of a key that was revoked, whoever vouches
+// for it would do.
+func withCertificate(t *testing.T, p *lpnl.Patch, by identity) []byte {
+	t.Helper()
+	sd, err := pkcs7.NewSignedData(p.SignedMessage(sha256.Sum256(rawContent(t, p))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sd.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
+	sd.SetEncryptionAlgorithm(pkcs7.OIDEncryptionAlgorithmRSA)
+	if err := sd.SignWithoutAttr(by.cert, by.key, pkcs7.SignerInfoConfig{}); err != nil {
+		t.Fatal(err)
+	}
+	sd.Detach()
+	signature, err := sd.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signature
 }
 
 // TestNoSignatures is for a kernel that cannot check any: with require_signature=1 nothing is accepted, signed or not.
@@ -394,6 +418,13 @@ func TestSignatureKeyring(t *testing.T) {
 		t.Errorf("what is no certificate is answered with %v", err)
 	}
 	wantDone(t, `trusted: "good", until \S+`, "key", "add", certificateFile(t, good))
+	wantSaid(t, 3, "nothing to do: the certificate is in the keyring .lpatch already", "key", "add", certificateFile(t, good))
+	revoked := newIdentity(t, "revoked", 2, time.Hour)
+	trust(t, c, revoked)
+	if err := c.KeyRevoke(revoked.cert.Raw); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, "a key that was revoked", c.KeyAdd(revoked.cert.Raw, revoked.cert.NotAfter), unix.EKEYREVOKED, "the certificate was revoked")
 	wantClosed(t, c)
 	wantDone(t, "the keyring .lpatch takes no more keys", "key", "lock")
 	wantErr(t, "a key for a locked keyring", c.KeyAdd(good.cert.Raw, good.cert.NotAfter), unix.EROFS, saysLocked)
@@ -409,9 +440,9 @@ func wantClosed(t *testing.T, c *lpnl.Client) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ring, list := info.Keyring, make([]byte, 4)
-	if n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, ring, list, 0); err != nil || n != 4 {
-		t.Fatalf("the keyring reads as %d bytes, %v; want one key", n, err)
+	ring, list := info.Keyring, make([]byte, 8)
+	if n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, ring, list, 0); err != nil || n < 4 {
+		t.Fatalf("the keyring reads as %d bytes, %v; want a key", n, err)
 	}
 	key := int(int32(binary.NativeEndian.Uint32(list)))
 	own, err := unix.AddKey("asymmetric", "", newIdentity(t, "own", 9, time.Hour).cert.Raw, unix.KEY_SPEC_THREAD_KEYRING)
@@ -468,7 +499,7 @@ func TestSignatureOrder(t *testing.T) {
 		".lpatch was locked too late or not at all")
 	signRaw(t, p, good)
 	wantRefused(t, c, p, saysOpen)
-	wantErr(t, "another key", c.KeyAdd(good.cert.Raw, good.cert.NotAfter), unix.ENOKEY, saysVouched)
+	wantErr(t, "another key", c.KeyAdd(good.cert.Raw, good.cert.NotAfter), unix.EKEYREJECTED, saysTooLate)
 	wantErr(t, "locking it now", c.KeyLock(), unix.EKEYREJECTED, saysTooLate)
 	wantRefused(t, c, p, saysOpen)
 }
@@ -551,7 +582,7 @@ func TestHelperLockdown(t *testing.T) {
 	signRaw(t, p, good)
 	wantRefused(t, c, p, saysOpen)
 	own := newIdentity(t, "own", 2, time.Hour)
-	wantErr(t, "a key of root's own", c.KeyAdd(own.cert.Raw, own.cert.NotAfter), unix.ENOKEY, saysVouched)
+	wantErr(t, "a key of root's own", c.KeyAdd(own.cert.Raw, own.cert.NotAfter), unix.EKEYREJECTED, saysTooLate)
 	wantErr(t, "locking the keyring now", c.KeyLock(), unix.EKEYREJECTED, saysTooLate)
 	wantRefused(t, c, p, saysOpen)
 	v.wantValue(1)

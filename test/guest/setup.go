@@ -47,6 +47,10 @@ func mountAll() error {
 			return err
 		}
 	}
+	// The kernel makes a root of tmpfs for everybody to write to, which no system has.
+	if err := os.Chmod("/", 0o755); err != nil {
+		return err
+	}
 	for _, dir := range []string{"/tmp", "/var/tmp"} {
 		if err := os.Chmod(dir, 0o777|os.ModeSticky); err != nil {
 			return err

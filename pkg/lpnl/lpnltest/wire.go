@@ -248,6 +248,8 @@ func (k *Kernel) changeKeys(msg genetlink.Message) Denial {
 		return Denial{Errno: unix.EROFS, Message: "the keyring .lpatch is locked and takes no more keys until the module is loaded again"}
 	case msg.Header.Command == lpnl.CmdKeyLock:
 		k.Locked = true
+	case at >= 0:
+		return Denial{Errno: unix.EEXIST, Message: "the certificate is in the keyring .lpatch already"}
 	default:
 		k.Keys = append(k.Keys, cert)
 	}
