@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"lpatch/pkg/boot"
@@ -51,7 +52,10 @@ func (m Machine) bootSwitch(loaded bool) Check {
 func (m Machine) bootEntries() (any bool, checks []Check) {
 	const name = "boot entries"
 	for _, err := range m.Registry.Untrusted() {
-		checks = append(checks, complaint(name, err))
+		// The directories of the registry have some of their parents in common.
+		if c := complaint(name, err); !slices.Contains(checks, c) {
+			checks = append(checks, c)
+		}
 	}
 	if len(checks) > 0 {
 		return true, checks // of what is in there nothing more is known
