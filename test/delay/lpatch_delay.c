@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * For tests: holds each stop window of lpatch open, after everything in it was checked and before anything is
- * written, so that what is to happen in a window, or while somebody waits for one, can. It hangs on the
- * tracepoint lpatch:checks, of the module or built in, and lpatch knows nothing of it.
+ * written, so that what is to happen in a window, or while somebody waits for one, can. ftrace has it called at
+ * the entry of lpatch_freeze_commit(), of the module or built in, and lpatch knows nothing of it.
  */
 
+#include <linux/ftrace.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/sched.h>
 #include <linux/string.h>
-#include <linux/tracepoint.h>
-
-struct lp_freeze;
 
 static unsigned int us;
 module_param(us, uint, 0600);
@@ -20,36 +20,55 @@ static unsigned int released;
 module_param(released, uint, 0600);
 MODULE_PARM_DESC(released, "Another value lets go the windows that are held open");
 
-/* Preemption is off, as anywhere in a window: this can only be busy. */
-static void lpatch_delay_hold(void *data, const struct lp_freeze *f, int error)
+/* As lpatch_freeze_relax(): preemption is off in a window, but for others that want the CPU, now and then. */
+static void lpatch_delay_hold(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+			      struct ftrace_regs *fregs)
 {
 	u64 until = ktime_get_ns() + (u64)READ_ONCE(us) * NSEC_PER_USEC;
 	unsigned int before = READ_ONCE(released);
 
-	while (ktime_get_ns() < until && READ_ONCE(released) == before)
+	while (ktime_get_ns() < until && READ_ONCE(released) == before) {
 		cpu_relax();
+		if (!need_resched())
+			continue;
+		preempt_enable();
+		cond_resched();
+		preempt_disable();
+	}
 }
 
-static void lpatch_delay_attach(struct tracepoint *tp, void *coming)
+static struct ftrace_ops lpatch_delay_ops = { .func = lpatch_delay_hold };
+static bool lpatch_delay_attached;
+
+/* The function is there only as long as lpatch is. Return: 0 or a negative errno. */
+static int lpatch_delay_attach(void)
 {
-	if (strcmp(tp->name, "checks"))
-		return;
-	if (*(bool *)coming)
-		WARN_ON(tracepoint_probe_register(tp, lpatch_delay_hold, NULL));
-	else
-		tracepoint_probe_unregister(tp, lpatch_delay_hold, NULL);
+	static unsigned char name[] = "lpatch_freeze_commit";
+	int ret = ftrace_set_filter(&lpatch_delay_ops, name, strlen(name), 1);
+
+	ret = ret ?: register_ftrace_function(&lpatch_delay_ops);
+	lpatch_delay_attached = !ret;
+	return ret;
+}
+
+/* Also where lpatch's own init failed, before anything was attached. */
+static void lpatch_delay_detach(void)
+{
+	if (lpatch_delay_attached)
+		unregister_ftrace_function(&lpatch_delay_ops);
+	lpatch_delay_attached = false;
 }
 
 static int lpatch_delay_notify(struct notifier_block *nb, unsigned long state, void *data)
 {
-	const struct tp_module *tp_mod = data;
-	struct module *mod = tp_mod->mod;
-	bool coming = state == MODULE_STATE_COMING;
-	unsigned int i;
+	const struct module *mod = data;
 
-	if (!strcmp(mod->name, "lpatch"))
-		for (i = 0; i < mod->num_tracepoints; i++)
-			lpatch_delay_attach(tracepoint_ptr_deref(&mod->tracepoints_ptrs[i]), &coming);
+	if (strcmp(mod->name, "lpatch"))
+		return NOTIFY_OK;
+	if (state == MODULE_STATE_LIVE)
+		WARN_ON(lpatch_delay_attach());
+	else if (state == MODULE_STATE_GOING)
+		lpatch_delay_detach();
 	return NOTIFY_OK;
 }
 
@@ -57,11 +76,9 @@ static struct notifier_block lpatch_delay_nb = { .notifier_call = lpatch_delay_n
 
 static int __init lpatch_delay_init(void)
 {
-	bool coming = true;
+	int ret = lpatch_delay_attach();
 
-	for_each_kernel_tracepoint(lpatch_delay_attach, &coming);
-	/* This calls it for the modules that are there. */
-	return register_tracepoint_module_notifier(&lpatch_delay_nb);
+	return ret ?: register_module_notifier(&lpatch_delay_nb);
 }
 /* There is no module_exit(): it stays, as no test needs it gone. */
 module_init(lpatch_delay_init);
