@@ -200,7 +200,7 @@ func (b *bootRun) everywhere(verb apply.Verb, name string, f *apply.File) error 
 	r, err := apply.New(b.kernel, procFS).RunSelected(verb, apply.Patch{File: f, Name: name}, apply.Selection{All: true},
 		lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: 10 * time.Second})
 	r.Misses = nil
-	return cmp.Or(err, report(b.c, verb, r, exitDone))
+	return cmp.Or(err, report(b.c, verb, name, r, exitDone))
 }
 
 func (b *bootRun) remove() error {

@@ -86,11 +86,17 @@ func newTargetJSON(r lpnl.Report, err error) targetJSON {
 	return out
 }
 
+// unseenError is what kept us from a process of which it is not known whether it is meant.
+type unseenError struct{ error }
+
 // code names an error for programs: as the contract with the kernel does, where it is a refusal.
 func code(err error) string {
 	var refused *lpnl.Refused
 	var stays *apply.Stays
+	var unseen unseenError
 	switch {
+	case errors.As(err, &unseen):
+		return "unseen"
 	case errors.As(err, &stays):
 		return code(stays.Cause)
 	case errors.As(err, &refused):

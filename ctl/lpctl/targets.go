@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -179,12 +180,12 @@ func operate(c *cli.Context, verb apply.Verb) error {
 	}
 	defer func() { _ = k.Close() }()
 	r, err := apply.New(k, procFS).RunSelected(verb, p, sel, o)
-	return cmp.Or(err, report(c, verb, r))
+	return cmp.Or(err, report(c, verb, p.Name, r))
 }
 
-// report prints what became of each target and of what has none, and returns the exit status of all, and of what was done
+// report prints what became of each target of a patch and of what has none, and returns the exit status of all, and of what was done
 // before.
-func report(c *cli.Context, verb apply.Verb, r apply.Result, before ...exitStatus) error {
+func report(c *cli.Context, verb apply.Verb, patch string, r apply.Result, before ...exitStatus) error {
 	all := before
 	for _, o := range r.Outcomes {
 		all = append(all, statusOfOutcome(o))
@@ -202,8 +203,30 @@ func report(c *cli.Context, verb apply.Verb, r apply.Result, before ...exitStatu
 			complain(c.App.ErrWriter, o)
 		}
 	}
+	if c.Bool("json") {
+		if err := printUnseen(c.App.Writer, patch, r); err != nil {
+			return err
+		}
+	}
 	all = append(all, reportMisses(c, r.Misses)...)
 	return exitWith(append(all, reportUnseen(c, r.Unseen)...))
+}
+
+// printUnseen prints an object for each process that could not be looked at, so that a program can tell them from what is misspelt,
+// which has none. The first of those that could be what was missed is in the sentence for that.
+func printUnseen(w io.Writer, patch string, r apply.Result) error {
+	var all []error
+	for _, m := range r.Misses {
+		if m.Kind == apply.MissUnseen {
+			all = append(all, errors.New(m.Message))
+		}
+	}
+	for _, err := range append(all, r.Unseen...) {
+		if err := printJSON(w, newTargetJSON(lpnl.Report{Patch: patch}, unseenError{err})); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxUnseen is how many processes are named that could not be looked at: anybody can have many.

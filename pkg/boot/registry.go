@@ -201,9 +201,11 @@ func (r Registry) Open(path string) (*os.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: r.Root, Err: err}
 	}
 	defer unix.Close(root)
-	fd, err := unix.Openat2(root, path, &unix.OpenHow{
-		Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
-	})
+	fd, err := openInRoot(root, path)
+	if errors.Is(err, unix.EAGAIN) {
+		return nil, fmt.Errorf("%s: files were renamed or mounted each time it was opened, %d times, and its path, or a link on it, has \"..\"; try again",
+			filepath.Join(r.Root, path), maxOpens)
+	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: filepath.Join(r.Root, path), Err: err}
 	}
@@ -217,6 +219,26 @@ func (r Registry) Open(path string) (*os.File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// openat2 is the system call; tests replace it.
+var openat2 = unix.Openat2
+
+// maxOpens is how often a path is opened that others keep from being opened.
+const maxOpens = 100
+
+// openInRoot opens a path below the directory root. The kernel returns EAGAIN if anything on the machine was renamed or mounted while
+// it went through "..", which it then cannot prove to have stayed below; anybody may rename all the time.
+func openInRoot(root int, path string) (fd int, err error) {
+	for range maxOpens {
+		fd, err = openat2(root, path, &unix.OpenHow{
+			Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+		})
+		if !errors.Is(err, unix.EAGAIN) {
+			break
+		}
+	}
+	return fd, err
 }
 
 // BrokenError is returned for the file of an entry that cannot be read as one.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 )
 
 func registry(t *testing.T) Registry {
@@ -204,6 +205,32 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := r.Open("/etc"); err == nil || err.Error() != "/etc is no regular file" {
 		t.Errorf("a directory: %v", err)
+	}
+}
+
+// TestOpenWhileRenaming is the attack by a user who renames files all the time, at which the kernel gives up each path with "..": that
+// is tried again, and not for ever.
+func TestOpenWhileRenaming(t *testing.T) {
+	r := registry(t)
+	must(t, os.WriteFile(filepath.Join(r.Root, "hostname"), []byte("inside"), 0o644))
+	must(t, os.Symlink("../hostname", filepath.Join(r.Root, "dots")))
+	renames, kernels := 0, openat2
+	t.Cleanup(func() { openat2 = kernels })
+	openat2 = func(dir int, path string, how *unix.OpenHow) (int, error) {
+		if renames--; renames >= 0 {
+			return -1, unix.EAGAIN
+		}
+		return kernels(dir, path, how)
+	}
+	for _, renames = range []int{0, 1, maxOpens - 1} {
+		f, err := r.Open("/dots")
+		must(t, err)
+		f.Close()
+	}
+	renames = maxOpens
+	want := r.Root + `/dots: files were renamed or mounted each time it was opened, 100 times, and its path, or a link on it, has ".."; try again`
+	if _, err := r.Open("/dots"); err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +36,35 @@ func TestUnits(t *testing.T) {
 				t.Errorf("it may start for ever: TimeoutStartSec is %q", value)
 			}
 		})
+	}
+}
+
+// TestBootUnitWaits has systemd tell what the unit that is early in the boot waits for: local file systems, and nothing that comes
+// later, or that is remote, which options of a unit may add.
+func TestBootUnitWaits(t *testing.T) {
+	const unit = "lpatch-boot.service"
+	text := string(read(t, "../../scripts/dist/systemd/"+unit))
+	for _, program := range []string{"modprobe", "lpctl"} { // which need not be there
+		text = regexp.MustCompile(`(=\+?)`+program+` `).ReplaceAllString(text, "$1/bin/true ")
+	}
+	path := filepath.Join(t.TempDir(), unit)
+	filetest.Tree(t, filepath.Dir(path), map[string]string{unit: text})
+	cmd := exec.Command("systemd-analyze", "verify", "--man=no", path)
+	cmd.Env = append(cmd.Environ(), "SYSTEMD_LOG_LEVEL=debug", "SYSTEMD_LOG_TARGET=console")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("systemd-analyze verify: %v\n%s", err, out)
+	}
+	_, unitText, _ := strings.Cut(string(out), "-> Unit "+unit+":")
+	unitText, _, _ = strings.Cut(unitText, "-> Unit ")
+	var got []string
+	for _, m := range regexp.MustCompile(`(?m)^\s+((?:After|Requires|Wants|RequiresMountsFor|WantsMountsFor): \S+)`).FindAllStringSubmatch(unitText, -1) {
+		got = append(got, m[1])
+	}
+	slices.Sort(got)
+	want := []string{"After: local-fs.target", "After: system.slice", "Requires: system.slice"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s has %q, want %q", unit, got, want)
 	}
 }
 

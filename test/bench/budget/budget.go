@@ -78,7 +78,7 @@ func readBudget(path string) (*budget, error) {
 	return &b, nil
 }
 
-// judge says what is wrong with a result, a sentence each: a phase above its budget, or what only one of both has.
+// judge says what is wrong with a result, a sentence each: a phase above its budget or far below, or what only one of both has.
 func (b *budget) judge(result *bench.Result) []string {
 	var wrong []string
 	measured := map[load]map[string]int64{}
@@ -123,6 +123,9 @@ func (b *budget) judgeRow(r row, got map[string]int64) []string {
 		case limited && float64(figure) > float64(limit)*(1+b.Margin):
 			wrong = append(wrong, fmt.Sprintf("%v: %s takes %d instructions; its budget is %d and %.0f %% (%+.0f %%)", r.load, name, figure, limit,
 				100*b.Margin, 100*(float64(figure)/float64(limit)-1)))
+		case limited && (figure == 0 || 2*figure < limit): // not measured, or as much again would not be noticed
+			wrong = append(wrong, fmt.Sprintf("%v: %s takes %d instructions, less than half of its budget, %d; put in what is measured",
+				r.load, name, figure, limit))
 		}
 	}
 	return wrong

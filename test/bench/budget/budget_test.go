@@ -47,6 +47,9 @@ func TestJudge(t *testing.T) {
 	slow, failed := still, busy
 	slow.Least = parts(100, 100, 130, 100, 100, 111)
 	failed.Error, failed.Quartile = "the program went away", nil
+	none, little := still, busy
+	none.Least = parts(0, 100, 100, 100, 100, 100)
+	little.Quartile = parts(100, 100, 100, 49, 100, 0) // its outside has no budget
 	other := busy
 	other.Threads = 1
 	for _, c := range []struct {
@@ -56,6 +59,8 @@ func TestJudge(t *testing.T) {
 		{[]bench.Row{still, busy}, ""},
 		{[]bench.Row{slow, busy}, "1 thread still, 1 function: check takes 130 instructions; its budget is 100 and 10 % (+30 %)\n" +
 			"1 thread still, 1 function: outside takes 111 instructions; its budget is 100 and 10 % (+11 %)"},
+		{[]bench.Row{none, little}, "1 thread still, 1 function: gate takes 0 instructions, less than half of its budget, 100; put in what is measured\n" +
+			"16 threads busy, 1 function: write takes 49 instructions, less than half of its budget, 100; put in what is measured"},
 		{[]bench.Row{still, failed}, "16 threads busy, 1 function: not measured: the program went away\n" +
 			"16 threads busy, 1 function: has a budget and no figures"},
 		{[]bench.Row{still, busy, other}, "1 thread busy, 1 function: has no budget"},

@@ -1,5 +1,6 @@
 // Command budget compares what windows take, in instructions, with a budget. It shows how far the results of several machines
-// are apart, and exits with 1 if a phase is above its budget.
+// are apart, and exits with 1 if a phase is above its budget, or
+// under half of it.
 //
 //	budget BUDGET RESULT...
 package main
@@ -16,9 +17,9 @@ import (
 	"lpatch/pkg/bench"
 )
 
-// advice is what to do about a phase that is above its budget.
+// advice is what to do about a phase that is above its budget, or far below.
 const advice = `Find what the phase does more than before (git log kmod/; BENCH=icount make bench measures again, and noise cannot be it).
-If it has to be, put what is measured into test/bench/budget.yaml and say why in the commit:
+If it has to be, or is so little for a good reason, put what is measured into test/bench/budget.yaml and say why in the commit:
 `
 
 func main() {
