@@ -13,7 +13,7 @@ import (
 // Bounds of what is read of a file that is only to be told from others.
 const (
 	maxProgs = 64 << 10 // bytes of program headers: the kernel starts no program with more
-	maxNotes = 1 << 20  // bytes of notes
+	maxNotes = 64 << 10 // bytes of notes
 	maxNames = 4 << 10  // bytes of section names, where those are asked for
 	headSize = 64
 	progSize = 56
