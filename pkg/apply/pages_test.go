@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestPages reads a file as it is, and one that is cut off meanwhile without dying of it.
@@ -21,6 +23,24 @@ func TestPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	memory := memory(t, 0)
+	if _, err := memory.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	readPages(t, data, f)
+	readPages(t, data, memory)
+
+	p := &pages{file: f, size: int64(len(data))}
+	if err := os.Truncate(path, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := p.ReadAt(make([]byte, 10), 8000); n != 0 || err == nil || err.Error() != "read "+path+": a part of it is gone or cannot be read" {
+		t.Errorf("of what was cut off: %d, %v", n, err)
+	}
+}
+
+func readPages(t *testing.T, data []byte, f *os.File) {
+	t.Helper()
 	p, err := newPages(f)
 	if err != nil {
 		t.Fatal(err)
@@ -32,10 +52,42 @@ func TestPages(t *testing.T) {
 			t.Errorf("%d bytes at %d: %d, %v", c.n, c.off, n, err)
 		}
 	}
-	if err := os.Truncate(path, 4096); err != nil {
+}
+
+// memory is a file in memory.
+func memory(t *testing.T, flags int) *os.File {
+	t.Helper()
+	fd, err := unix.MemfdCreate("prog", unix.MFD_CLOEXEC|flags)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := p.ReadAt(make([]byte, 10), 8000); n != 0 || err == nil || err.Error() != "read "+path+": a part of it is gone or cannot be read" {
-		t.Errorf("of what was cut off: %d, %v", n, err)
+	f := os.NewFile(uintptr(fd), "memfd:prog")
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+// TestHostileHoles reads holes of files in memory: they stay holes. Pages that are made there would be charged to root, and nothing
+// but the file's owner would free them.
+func TestHostileHoles(t *testing.T) {
+	const size = 64 << 20
+	for name, flags := range map[string]int{"memory": 0, "huge pages": unix.MFD_HUGETLB} {
+		f := memory(t, flags)
+		if err := f.Truncate(size); err != nil {
+			t.Fatal(err)
+		}
+		p, err := newPages(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, off := range []int64{0, 12345, size - 100} {
+			d := bytes.Repeat([]byte{1}, 100)
+			if n, err := p.ReadAt(d, off); n != len(d) || err != nil || !bytes.Equal(d, make([]byte, len(d))) {
+				t.Errorf("%s: at %d: %d, %v, %x", name, off, n, err, d)
+			}
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Blocks != 0 {
+			t.Errorf("%s: reading holes has made %d blocks; %v", name, st.Blocks, err)
+		}
 	}
 }
