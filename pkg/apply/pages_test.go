@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,5 +90,40 @@ func TestHostileHoles(t *testing.T) {
 		if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Blocks != 0 {
 			t.Errorf("%s: reading holes has made %d blocks; %v", name, st.Blocks, err)
 		}
+	}
+}
+
+// TestHostileRamfs reads holes as on ramfs, where read(2) would fill them, too: what is not in memory stays so.
+func TestHostileRamfs(t *testing.T) {
+	const page, count = 4096, 8
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	data := make([]byte, page*count)
+	copy(data[3*page:], bytes.Repeat([]byte{7}, page))
+	_, err = f.WriteAt(data[3*page:4*page], 3*page)
+	if err = errors.Join(err, f.Truncate(page*count)); err != nil {
+		t.Fatal(err)
+	}
+	p := &pages{file: f, size: page * count, system: unix.RAMFS_MAGIC}
+	for _, c := range [][2]int{{0, page * count}, {10, 20}, {3*page - 5, page + 10}, {3*page + 5, 10}} {
+		d := bytes.Repeat([]byte{1}, c[1])
+		if _, err := p.ReadAt(d, int64(c[0])); err != nil || !bytes.Equal(d, data[c[0]:c[0]+c[1]]) {
+			t.Errorf("%v: %v, or other bytes", c, err)
+		}
+	}
+	window, err := unix.Mmap(int(f.Fd()), 0, page*count, unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Munmap(window) }()
+	there := make([]byte, count)
+	if _, _, errno := unix.Syscall(unix.SYS_MINCORE, uintptr(unsafe.Pointer(&window[0])), page*count, uintptr(unsafe.Pointer(&there[0]))); errno != 0 {
+		t.Fatal(errno)
+	}
+	if !bytes.Equal(there, []byte{0, 0, 0, 1, 0, 0, 0, 0}) {
+		t.Errorf("in memory are the pages %v, of which only one was written", there)
 	}
 }
