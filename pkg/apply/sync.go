@@ -236,14 +236,15 @@ func (c *Comparison) process(t proc.Process, has []lpnl.Report) (rows []*Standin
 	if len(c.entries) == 0 { // it should have nothing
 		return nil, nil
 	}
-	list, err := c.session.view(t).files()
+	v := c.session.view(t)
+	list, err := v.files()
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range c.entries {
 		images := make([]*candidate, 0, len(e.file.Spec.Images))
 		for i := range e.file.Spec.Images {
-			if found := c.session.find(&e.file.Spec.Images[i], t.PID, list); found != nil {
+			if found := c.session.find(&e.file.Spec.Images[i], v, list); found != nil {
 				images = append(images, found)
 			}
 		}

@@ -115,6 +115,18 @@ func (h *Head) Loaded() uint64 {
 	return sum
 }
 
+// Span is the lowest address of the loadable segments and one past the highest, page aligned; 0, 0 if there is none.
+func (h *Head) Span() (start, end uint64) {
+	const page = 0x1000
+	start = ^uint64(0)
+	for _, p := range h.Progs {
+		if p.Type == elf.PT_LOAD {
+			start, end = min(start, p.Vaddr&^(page-1)), max(end, (p.Vaddr+p.Memsz+page-1)&^(page-1))
+		}
+	}
+	return min(start, end), end
+}
+
 // LoadSHA256 is File.LoadSHA256, of a file with such a head. It reads as much as Loaded says.
 func (h *Head) LoadSHA256(r io.ReaderAt) ([]byte, error) {
 	sum := sha256.New()
