@@ -220,10 +220,7 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 				c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Active: r.ActiveThreads, Agrees: !effective(r.State)})
 			}
 		}
-		if errs[i] == nil || Gone(errs[i]) {
-			continue
-		}
-		if _, gone := c.session.proc.Process(t.PID); !Gone(gone) {
+		if errs[i] != nil && !c.session.proc.Ended(t, errs[i]) {
 			c.Unseen = append(c.Unseen, errs[i])
 		}
 	}
