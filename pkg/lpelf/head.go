@@ -95,7 +95,8 @@ func (h *Head) readNotes(r io.ReaderAt) error {
 		if _, err := readAt(r, notes, p.Off); err != nil {
 			return err
 		}
-		if h.BuildID = FindBuildID(notes, p.Align, binary.LittleEndian); h.BuildID != nil {
+		if id := FindBuildID(notes, p.Align, binary.LittleEndian); id != nil {
+			h.BuildID = bytes.Clone(id) // which is kept for longer than the notes
 			return nil
 		}
 	}

@@ -31,8 +31,8 @@ func (f *File) BuildID() []byte {
 }
 
 // FindBuildID looks for the GNU build-id in the notes of a segment or section (gABI "Note Section"; padding is 8 where its
-// alignment is). It returns nil if there is none; one that is empty or has more than maxBuildID bytes is none. The build-id is a
-// copy: it may be kept for longer than the notes.
+// alignment is). It returns nil if there is none; one that is empty or has more than maxBuildID bytes is none. It is a part of
+// the notes.
 func FindBuildID(d []byte, align uint64, order binary.ByteOrder) []byte {
 	pad := uint64(4)
 	if align == 8 {
@@ -47,7 +47,7 @@ func FindBuildID(d []byte, align uint64, order binary.ByteOrder) []byte {
 			return nil
 		}
 		if typ == ntGNUBuildID && descsz > 0 && descsz <= maxBuildID && bytes.Equal(d[12:12+namesz], []byte("GNU\x00")) {
-			return bytes.Clone(d[desc:end])
+			return d[desc:end:end]
 		}
 		next := up(end)
 		if next > uint64(len(d)) {
