@@ -44,16 +44,19 @@ func complainOf(w io.Writer, err error) {
 	}
 	for _, err := range all {
 		var long *account
-		text := err.Error()
-		lines := []string{text}
+		text := "lpctl: " + err.Error() + nextStep(err)
 		if errors.As(err, &long) {
-			lines = strings.Split(text, "\n")
+			sayLines(w, text)
+		} else {
+			fmt.Fprintln(w, text)
 		}
-		lines[len(lines)-1] += nextStep(err)
-		fmt.Fprintf(w, "lpctl: %s\n", lines[0])
-		for _, line := range lines[1:] {
-			fmt.Fprintf(w, "%s\n", line)
-		}
+	}
+}
+
+// sayLines writes a text with the lines that it has: what a compiler or a linker said has several.
+func sayLines(w io.Writer, text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		fmt.Fprintln(w, line)
 	}
 }
 

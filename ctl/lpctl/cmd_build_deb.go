@@ -19,6 +19,7 @@ import (
 
 	"lpatch/pkg/build"
 	"lpatch/pkg/durable"
+	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/progress"
 )
@@ -193,7 +194,7 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 	}
 	warn(c, res.Warnings)
 	for _, f := range res.Refused {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: without %s: %s\n", f.Name, f.Why)
+		sayLines(c.App.ErrWriter, fmt.Sprintf("lpctl: without %s: %s", names.Visible(f.Name), f.Why))
 	}
 	counts := map[string]int{}
 	for i := range res.Images {
@@ -292,7 +293,7 @@ func sayImage(c *cli.Context, im *build.ImageResult, row packageJSON) error {
 		complainAll(c.App.ErrWriter, refusals)
 	}
 	if errors.Is(im.Err, build.ErrNothing) && c.IsSet("target") && !c.Bool("quiet") { // of a package most files are so
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: %s: %v\n", row.Image, im.Err)
+		sayLines(c.App.ErrWriter, fmt.Sprintf("lpctl: %s: %v", names.Visible(row.Image), im.Err))
 	} else if im.Unproved != "" && !c.Bool("quiet") {
 		warn(c, row.Warnings)
 	}

@@ -26,7 +26,7 @@ func disassemble(w io.Writer, f *patch.File) error {
 	l := listing{file: f, fixups: f.Spec.Fixups}
 	for _, s := range f.Symbols() {
 		if s.Func {
-			s.Name = names.InText(s.Name) // or a stub's, NAME@plt
+			s.Name = names.Visible(names.InText(s.Name)) // or a stub's, NAME@plt; the file's table of symbols has any bytes
 			l.symbols = append(l.symbols, s)
 		}
 	}

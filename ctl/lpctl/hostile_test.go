@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"debug/elf"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,8 +14,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/build"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
+	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
 )
 
@@ -228,5 +234,59 @@ func TestHostileMetrics(t *testing.T) {
 				t.Errorf("%q: not all is visible: %q", name, line)
 			}
 		}
+	}
+}
+
+// TestHostileSymbols: the symbols of a patch file are no part of what is checked of it, and show in a disassembly as one name each.
+func TestHostileSymbols(t *testing.T) {
+	spec, err := applytest.Spec("fix", "/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	disassembled := func(name string) string {
+		const page = 0x1000
+		code := []byte{0xe8, 0xfb, 0xff, 0xff, 0xff, 0xc3} // call to the begin; ret
+		data, err := patch.Encode(&patch.Content{
+			Spec: spec,
+			Sections: []patch.Section{
+				{Name: ".text", Flags: elf.SHF_ALLOC | elf.SHF_EXECINSTR, Addr: page, Align: 16, Data: code},
+				{Name: ".rodata", Flags: elf.SHF_ALLOC, Addr: 2 * page, Align: 16, Data: make([]byte, 16)},
+			},
+			Symbols: []patch.Symbol{{Name: name, Addr: page, Size: uint64(len(code)), Func: true}},
+		})
+		path := filepath.Join(t.TempDir(), "fix.lp")
+		if err = errors.Join(err, os.WriteFile(path, data, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs bytes.Buffer
+		if status := run([]string{"lpctl", "inspect", "--disassemble", path}, &out, &errs); status != 0 || errs.Len() > 0 {
+			t.Fatalf("%q: exit status %d: %s", name, status, &errs)
+		}
+		return out.String()
+	}
+	plain := disassembled("plain")
+	if strings.Count(plain, "plain") < 2 {
+		t.Fatalf("the name is not in the code:\n%s", plain)
+	}
+	for _, name := range hostileNames {
+		got := disassembled(strings.ReplaceAll(name, "\x00", ""))
+		if strings.Count(got, "\n") != strings.Count(plain, "\n") {
+			t.Errorf("%q: other lines:\n%s", name, got)
+		}
+		for line := range strings.Lines(got) {
+			if line = strings.TrimSuffix(line, "\n"); names.Visible(line) != line {
+				t.Errorf("%q: not all is visible: %q", name, line)
+			}
+		}
+	}
+}
+
+// TestSeveralLines: what a linker said of a fix keeps its lines, and a name of several has one.
+func TestSeveralLines(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	app := newApp(names.Writer{To: &stdout, Lines: true}, names.Writer{To: &stderr, Symbols: true})
+	_ = writePackage(cli.NewContext(app, nil, nil), &build.PackageResult{Refused: []build.RefusedFix{{Name: "a\nlpctl: b", Why: "ld: one\nld: two"}}})
+	if want := `lpctl: without a\nlpctl: b: ld: one` + "\nld: two\n"; stderr.String() != want {
+		t.Errorf("%q, want %q", &stderr, want)
 	}
 }

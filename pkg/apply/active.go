@@ -154,7 +154,7 @@ func (s *Session) fileAt(v *view, at uint64) (*File, error) {
 	}
 	found, err := s.proc.Find(v.PID, maps[i])
 	if err != nil {
-		return nil, err
+		return nil, v.note(err)
 	}
 	defer found.Close()
 	if f := s.seen.files[found.ID]; f != nil {

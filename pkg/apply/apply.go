@@ -27,12 +27,13 @@ type Kernel interface {
 	Status() ([]lpnl.Report, error)
 }
 
-// Session carries out verbs. It remembers which files it has identified and which patches it has transferred, and what the
-// kernel said of the targets in the round that is under way.
+// Session carries out verbs. It remembers which files it has identified, which processes were too slow to be looked at, and
+// which patches it has transferred, and what the kernel said of the targets in the round that is under way.
 type Session struct {
 	kernel      Kernel
 	proc        proc.FS
 	known       known
+	pasts       pasts
 	strangers   map[proc.FileID]bool // files that cannot be read, and are not among the kernel's patches
 	transferred map[lpnl.Hash]bool   // the kernel keeps them while it has this client
 	seen        *snapshot            // nil: to be taken when it is needed
@@ -40,7 +41,10 @@ type Session struct {
 
 // New returns a Session with a kernel and a mounted proc file system.
 func New(k Kernel, fs proc.FS) *Session {
-	return &Session{kernel: k, proc: fs, known: known{files: map[proc.FileID]identity{}}, strangers: map[proc.FileID]bool{}, transferred: map[lpnl.Hash]bool{}}
+	return &Session{
+		kernel: k, proc: fs, known: known{files: map[proc.FileID]identity{}}, pasts: pasts{of: map[proc.Process]*past{}},
+		strangers: map[proc.FileID]bool{}, transferred: map[lpnl.Hash]bool{},
+	}
 }
 
 // Outcome is what became of one target.
@@ -67,6 +71,9 @@ func (s *Session) Run(verb Verb, p Patch, targets []proc.Process, o lpnl.Options
 // round is Run with the snapshot that there is.
 func (s *Session) round(verb Verb, p Patch, targets []proc.Process, o lpnl.Options) []Outcome {
 	var list []Outcome
+	if len(targets) > 1 { // who keeps us from his mappings does so beside others, and not again at his turn
+		proc.Each(len(targets), func(i int) { _, _ = s.view(targets[i]).files() })
+	}
 	for _, t := range targets {
 		list = append(list, s.one(verb, p, t, o))
 	}

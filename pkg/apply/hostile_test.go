@@ -3,6 +3,7 @@ package apply_test
 import (
 	"debug/elf"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,6 +19,7 @@ import (
 	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
 )
 
 // The tests TestHostile… have processes map what a user has made to keep root's operations on others from ending.
@@ -36,15 +39,44 @@ func sparse(t *testing.T, change func(head, prog []byte)) string {
 	le.PutUint64(prog[32:], size)
 	le.PutUint64(prog[40:], size)
 	change(head, prog)
-	path := filepath.Join(t.TempDir(), "prog")
-	err := os.WriteFile(path, slices.Concat(head, prog), 0o755)
-	if err == nil {
-		err = os.Truncate(path, size)
-	}
+	fd, err := unix.MemfdCreate("prog", unix.MFD_CLOEXEC) // not all file systems have such files
 	if err != nil {
-		t.Skipf("no sparse files here: %v", err)
+		t.Fatal(err)
+	}
+	f := os.NewFile(uintptr(fd), "prog")
+	t.Cleanup(func() { f.Close() })
+	_, err = f.Write(slices.Concat(head, prog))
+	if err = errors.Join(err, f.Truncate(size)); err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd)
+}
+
+// small writes an ELF file of 8 KiB without a build-id, with the span of an image. Those with different marks are different.
+func small(t *testing.T, mark byte, image *patch.Image) string {
+	t.Helper()
+	path := sparse(t, func(head, prog []byte) {
+		head[8] = mark // padding
+		binary.LittleEndian.PutUint64(prog[32:], 8192)
+		binary.LittleEndian.PutUint64(prog[40:], image.SpanEnd)
+	})
+	if err := os.Truncate(path, 8192); err != nil {
+		t.Fatal(err)
 	}
 	return path
+}
+
+// withoutID is the patch fix for a file that has no build-id.
+func (m *madeUp) withoutID(t *testing.T, path string) apply.Patch {
+	t.Helper()
+	f, err := lpelf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := *m.fix.File.Spec
+	s.Images = slices.Clone(s.Images)
+	s.Images[0].BuildID, s.Images[0].SHA256 = nil, f.LoadSHA256()
+	return write(t, &s)
 }
 
 // TestHostileSparse has a file claim to be longer than can be read, in all places where it says how much there is of something. It
@@ -168,31 +200,82 @@ func TestHostileNumbers(t *testing.T) {
 
 // TestSameLength finds a program by its bytes, where it has no build-id, and not another of the same length.
 func TestSameLength(t *testing.T) {
-	small := func(mark byte) string {
-		path := sparse(t, func(head, prog []byte) {
-			head[8] = mark // padding
-			binary.LittleEndian.PutUint64(prog[32:], 8192)
-			binary.LittleEndian.PutUint64(prog[40:], 8192)
-		})
-		if err := os.Truncate(path, 8192); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	m, is, other := newMadeUp(t), small(1), small(2)
+	m := newMadeUp(t)
+	image := &m.fix.File.Spec.Images[0]
+	is, other := small(t, 1, image), small(t, 2, image)
 	m.process(t, 17, "/user.slice", other, other)
 	m.process(t, 18, "/user.slice", is, is)
 	m.process(t, 19, "/user.slice", is, "/bin/true", other, is)
-	f, err := lpelf.Open(is)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := *m.fix.File.Spec
-	s.Images = slices.Clone(s.Images)
-	s.Images[0].BuildID, s.Images[0].SHA256 = nil, f.LoadSHA256()
-	found, err := m.session(t).Find(lpnl.VerbApply, apply.Selection{All: true}, write(t, &s))
+	found, err := m.session(t).Find(lpnl.VerbApply, apply.Selection{All: true}, m.withoutID(t, is))
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantFound(t, found, []int{18, 19})
+}
+
+// TestHostileHashed has a process map more files that could be the program, to go by their headers, than are read of one process;
+// others that lie at other addresses are not read.
+func TestHostileHashed(t *testing.T) {
+	defer func(was uint64) { *apply.MaxHashed = was }(*apply.MaxHashed)
+	*apply.MaxHashed = 2 * 8192
+	m := newMadeUp(t)
+	image := &m.fix.File.Spec.Images[0]
+	further := *image
+	further.SpanEnd += 4096
+	is, last := small(t, 1, image), small(t, 4, image)
+	m.process(t, 17, "/user.slice", "/bin/true", small(t, 2, image), small(t, 3, image), last)
+	m.process(t, 18, "/user.slice", is, small(t, 5, &further), small(t, 6, &further), small(t, 7, image), is)
+	s := m.session(t)
+	for range 2 {
+		found, err := s.Find(lpnl.VerbApply, apply.Selection{All: true}, m.withoutID(t, is))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFound(t, found, []int{18})
+		wantUnseen(t, found.Unseen, true, "process 16: ", fmt.Sprintf("p[17]: cannot read %s as process 17 maps it: "+
+			"of all that one process maps without a build-id, lpctl reads no more than 16384 bytes", last))
+	}
+}
+
+// TestHostileLate has it take too long to look at each process: they are left out, and a Session does not look again.
+func TestHostileLate(t *testing.T) {
+	was := *apply.MaxLook
+	defer func() { *apply.MaxLook = was }()
+	m := newMadeUp(t)
+	late := m.session(t)
+	for _, c := range []struct {
+		session *apply.Session
+		look    time.Duration
+		want    []int
+	}{{late, -1, nil}, {late, was, nil}, {m.session(t), was, []int{11, 15}}} {
+		*apply.MaxLook = c.look
+		found, err := c.session.Find(lpnl.VerbApply, apply.Selection{All: true}, m.fix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantFound(t, found, c.want)
+		const why = "process 12 maps more files executable than lpctl looks at (4096, or as many as take -1ns)"
+		left := slices.ContainsFunc(found.Unseen, func(err error) bool { return err.Error() == why })
+		if left != (c.want == nil) {
+			t.Errorf("with %v: unseen %q", c.look, found.Unseen)
+		}
+	}
+}
+
+// TestHostileChanging has processes map what is gone when its turn comes, each time. What was found beside that counts.
+func TestHostileChanging(t *testing.T) {
+	m := newMadeUp(t)
+	m.process(t, 17, "/user.slice", "/bin/true", "/bin/true", m.prog)
+	m.process(t, 18, "/user.slice", "/bin/true", "/bin/true", m.prog)
+	for _, gone := range []string{"17/map_files/1000-2000", "18/map_files/2000-3000"} {
+		if err := os.Remove(filepath.Join(m.root, gone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := m.session(t).Find(lpnl.VerbApply, apply.Selection{All: true}, m.fix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFound(t, found, []int{11, 15, 17})
+	wantUnseen(t, found.Unseen, true, "process 16: ", "p[18]: it maps and unmaps files faster than they can be looked at; try again when it is at rest")
 }

@@ -9,18 +9,14 @@ import (
 	"strings"
 	"sync"
 	"syscall"
-	"time"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
 )
 
-// Bounds of what is looked at of one process: no program comes near.
-const maxFiles = 4096 // that it maps executable
-
-// maxLook is how long it may take to look at what one process maps; tests have less.
-var maxLook = 10 * time.Second
+// maxPasses is how often the mappings of a process that changes them meanwhile are read.
+const maxPasses = 3
 
 // candidate is a file that a process maps executable.
 type candidate struct {
@@ -36,47 +32,66 @@ func (c candidate) known() bool { return c.err == nil && !c.id.other }
 // mayBePatch tells whether it is a patch, as far as is known.
 func (c candidate) mayBePatch() bool { return c.id.patch || c.err != nil }
 
-// identified returns the files that a process maps executable, each once.
-func (s *Session) identified(v *view) (list []candidate, err error) {
-	maps, err := v.maps()
-	for range 3 {
-		if err != nil {
-			return nil, err
-		}
-		if list, err = s.identifyAll(v.PID, maps); !errors.Is(err, fs.ErrNotExist) || Gone(err) {
-			return list, err
-		}
-		maps, err = s.proc.Maps(v.PID) // it has changed them meanwhile
-	}
-	return nil, fmt.Errorf("%v changes its mappings faster than they can be looked at", v.Process)
+// survey is what was found out about what a process maps.
+type survey struct {
+	tried  map[proc.Mapping]bool
+	seen   map[proc.FileID]bool
+	list   []candidate
+	missed *proc.Mapping // was not there any more when its turn came: unmapped, or a part of another
 }
 
-func (s *Session) identifyAll(pid int, maps []proc.Mapping) ([]candidate, error) {
-	var list []candidate
-	seen := map[proc.FileID]bool{}
-	for began := time.Now(); len(maps) > 0; maps = maps[1:] {
-		m := maps[0]
-		if !m.Exec || m.Inode == 0 {
+// identified returns the files that a process maps executable, each once. What it unmaps while it is looked at may be among them.
+func (s *Session) identified(v *view) ([]candidate, error) {
+	maps, err := v.maps()
+	v.begin()
+	defer v.end()
+	found := survey{tried: map[proc.Mapping]bool{}, seen: map[proc.FileID]bool{}}
+	for pass := 0; err == nil; pass++ {
+		if err = s.survey(v, maps, &found); err != nil || found.missed == nil {
+			break
+		}
+		if pass+1 == maxPasses {
+			return append(found.list, candidate{mapping: *found.missed,
+				err: errors.New("it maps and unmaps files faster than they can be looked at; try again when it is at rest")}), nil
+		}
+		maps, err = s.proc.Maps(v.PID)
+	}
+	if v.note(err) != nil {
+		return nil, err
+	}
+	return found.list, nil
+}
+
+// survey goes on with the mappings that were not tried yet.
+func (s *Session) survey(v *view, maps []proc.Mapping, found *survey) error {
+	found.missed = nil
+	for _, m := range maps {
+		if !m.Exec || m.Inode == 0 || found.tried[m] {
 			continue
 		}
-		if len(list) > maxFiles || time.Since(began) > maxLook {
-			return nil, fmt.Errorf("process %d maps more files executable than lpctl looks at (%d, or as many as take %v)", pid, maxFiles, maxLook)
+		if len(found.list) > maxFiles || v.over() {
+			return &proc.Error{Message: fmt.Sprintf("process %d maps more files executable than lpctl looks at (%d, or as many as take %v)",
+				v.PID, maxFiles, maxLook), Err: os.ErrDeadlineExceeded}
 		}
-		f, err := s.proc.Find(pid, m)
-		if errors.Is(err, os.ErrPermission) {
-			return nil, fmt.Errorf("not permitted to open the files of process %d; run lpctl as root", pid)
+		f, err := s.proc.Find(v.PID, m)
+		switch {
+		case errors.Is(err, os.ErrPermission):
+			return fmt.Errorf("not permitted to open the files of process %d; run lpctl as root", v.PID)
+		case errors.Is(err, fs.ErrNotExist) && !Gone(err):
+			found.missed = &m
+			continue
+		case err != nil:
+			return err
 		}
-		if err != nil {
-			return nil, err
-		}
-		if !seen[f.ID] {
-			seen[f.ID] = true
+		found.tried[m] = true
+		if !found.seen[f.ID] {
+			found.seen[f.ID] = true
 			id, err := s.identity(f)
-			list = append(list, candidate{mapping: m, file: f.ID, id: id, err: err})
+			found.list = append(found.list, candidate{mapping: m, file: f.ID, id: id, err: err})
 		}
 		f.Close()
 	}
-	return list, nil
+	return nil
 }
 
 // maxKnown bounds the files that a Session remembers.
@@ -98,8 +113,11 @@ func (k *known) get(file proc.FileID) (identity, bool) {
 func (k *known) put(file proc.FileID, id identity) {
 	k.Lock()
 	defer k.Unlock()
-	if len(k.files) >= maxKnown {
-		clear(k.files)
+	for any := range k.files {
+		if len(k.files) < maxKnown { // who has made so many files has others forgotten, but not all of them
+			break
+		}
+		delete(k.files, any)
 	}
 	k.files[file] = id
 }
@@ -138,14 +156,16 @@ func (s *Session) open(pid int, c *candidate) (*os.File, error) {
 }
 
 // hash has the bytes of a file identify it.
-func (s *Session) hash(pid int, c *candidate) error {
-	f, err := s.open(pid, c)
+func (s *Session) hash(v *view, c *candidate) error {
+	v.begin()
+	defer v.end()
+	f, err := s.open(v.PID, c)
 	if err != nil {
-		return err
+		return v.note(err)
 	}
 	defer f.Close()
-	if err := c.id.hash(f); err != nil {
-		return fmt.Errorf("cannot read %s as process %d maps it: %w", c.mapping.Path, pid, err)
+	if err := c.id.hash(f, v.look); err != nil {
+		return v.note(fmt.Errorf("cannot read %s as process %d maps it: %w", c.mapping.Path, v.PID, err))
 	}
 	s.known.put(c.file, c.id)
 	return nil
@@ -159,7 +179,7 @@ func (s *Session) match(spec *patch.Spec, v *view) ([]*candidate, error) {
 	}
 	found := make([]*candidate, len(spec.Images))
 	for i := range spec.Images {
-		if found[i] = s.find(&spec.Images[i], v.PID, list); found[i] == nil {
+		if found[i] = s.find(&spec.Images[i], v, list); found[i] == nil {
 			return nil, s.missing(spec, &spec.Images[i], v.Process, list)
 		}
 	}
@@ -167,11 +187,11 @@ func (s *Session) match(spec *patch.Spec, v *view) ([]*candidate, error) {
 }
 
 // find finds the file that an image stands for, or nil.
-func (s *Session) find(image *patch.Image, pid int, list []candidate) *candidate {
+func (s *Session) find(image *patch.Image, v *view, list []candidate) *candidate {
 	for i := range list {
 		c := &list[i]
 		if c.known() && c.id.mustHash(image) {
-			c.err = s.hash(pid, c)
+			c.err = s.hash(v, c)
 		}
 		if c.known() && c.id.is(image) {
 			return c

@@ -44,16 +44,25 @@ func (s *Session) snapshot() (*snapshot, error) {
 	return s.seen, nil
 }
 
-// view is a target as it is looked at before an operation. What it maps is read when it is needed, and once.
+// view is a target as it is looked at before an operation. What it maps is read when it is needed, and once; not if
+// that took too long before.
 type view struct {
 	proc.Process
+	*look
 	maps  func() ([]proc.Mapping, error)
 	files func() ([]candidate, error)
 	fresh bool // the snapshot is not older than the view
 }
 
 func (s *Session) view(t proc.Process) *view {
-	v := &view{Process: t, maps: sync.OnceValues(func() ([]proc.Mapping, error) { return s.proc.Maps(t.PID) })}
+	v := &view{Process: t, look: &look{past: s.pasts.get(t), left: maxLook}}
+	v.maps = sync.OnceValues(func() ([]proc.Mapping, error) {
+		if err := v.tooSlow(); err != nil {
+			return nil, err
+		}
+		maps, err := s.proc.Maps(t.PID)
+		return maps, v.note(err)
+	})
 	v.files = sync.OnceValues(func() ([]candidate, error) { return s.identified(v) })
 	return v
 }

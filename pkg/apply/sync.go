@@ -220,10 +220,7 @@ func (c *Comparison) addProcesses(entries []*boot.Entry) error {
 				c.Rows = append(c.Rows, &Standing{Patch: r.Patch, Process: t, State: r.State, Active: r.ActiveThreads, Agrees: !effective(r.State)})
 			}
 		}
-		if errs[i] == nil || Gone(errs[i]) {
-			continue
-		}
-		if _, gone := c.session.proc.Process(t.PID); !Gone(gone) {
+		if errs[i] != nil && !c.session.proc.Ended(t, errs[i]) {
 			c.Unseen = append(c.Unseen, errs[i])
 		}
 	}
@@ -236,14 +233,15 @@ func (c *Comparison) process(t proc.Process, has []lpnl.Report) (rows []*Standin
 	if len(c.entries) == 0 { // it should have nothing
 		return nil, nil
 	}
-	list, err := c.session.view(t).files()
+	v := c.session.view(t)
+	list, err := v.files()
 	if err != nil {
 		return nil, err
 	}
 	for _, e := range c.entries {
 		images := make([]*candidate, 0, len(e.file.Spec.Images))
 		for i := range e.file.Spec.Images {
-			if found := c.session.find(&e.file.Spec.Images[i], t.PID, list); found != nil {
+			if found := c.session.find(&e.file.Spec.Images[i], v, list); found != nil {
 				images = append(images, found)
 			}
 		}

@@ -216,9 +216,11 @@ func (s *Session) concerned(verb Verb, p Patch, list []proc.Process) (kept []pro
 	} else if i := slices.IndexFunc(list, func(t proc.Process) bool { return has[t.PID] }); i >= 0 && !takesOut(verb) {
 		spec = s.spec(p, s.view(list[i]))
 	}
-	for _, t := range list {
-		switch maps, err := s.mapsChanged(spec, t, false); {
-		case has[t.PID] || maps || err != nil && !Gone(err):
+	maps, errs := make([]bool, len(list)), make([]error, len(list))
+	proc.Each(len(list), func(i int) { maps[i], errs[i] = s.mapsChanged(spec, list[i], false) })
+	for i, t := range list {
+		switch err := errs[i]; {
+		case has[t.PID] || maps[i] || err != nil && !Gone(err):
 			kept = append(kept, t)
 		case err != nil:
 			ended++
@@ -232,12 +234,13 @@ func (s *Session) mapsChanged(spec *patch.Spec, t proc.Process, exactly bool) (b
 	if spec == nil {
 		return false, nil
 	}
-	list, err := s.view(t).files()
+	v := s.view(t)
+	list, err := v.files()
 	if err != nil {
 		return false, err
 	}
 	if slices.ContainsFunc(changed(spec), func(image *patch.Image) bool {
-		return s.find(image, t.PID, list) != nil || !exactly && alike(image, list) != nil
+		return s.find(image, v, list) != nil || !exactly && alike(image, list) != nil
 	}) {
 		return true, nil
 	}

@@ -4,7 +4,6 @@
 package boot
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -61,9 +60,7 @@ func (e *Entry) encode() ([]byte, error) {
 // decode reads and checks an entry.
 func decode(text []byte) (*Entry, error) {
 	e := Entry{Boots: DefaultBoots}
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
-	if err := d.Decode(&e); err != nil {
+	if err := decodeYAML(text, &e); err != nil {
 		return nil, err
 	}
 	return &e, e.check()

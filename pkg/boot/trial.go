@@ -192,9 +192,7 @@ func (r Registry) readTrialsIn(dir *os.Root) (*trials, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
-	if err := d.Decode(s); err != nil {
+	if err := decodeYAML(text, s); err != nil {
 		return nil, fmt.Errorf("%s: %w; if you remove it, all entries begin at 0", f.Name(), err)
 	}
 	for name, t := range s.Entries {

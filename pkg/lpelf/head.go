@@ -13,7 +13,7 @@ import (
 // Bounds of what is read of a file that is only to be told from others.
 const (
 	maxProgs = 64 << 10 // bytes of program headers: the kernel starts no program with more
-	maxNotes = 1 << 20  // bytes of notes
+	maxNotes = 64 << 10 // bytes of notes
 	maxNames = 4 << 10  // bytes of section names, where those are asked for
 	headSize = 64
 	progSize = 56
@@ -95,7 +95,8 @@ func (h *Head) readNotes(r io.ReaderAt) error {
 		if _, err := readAt(r, notes, p.Off); err != nil {
 			return err
 		}
-		if h.BuildID = FindBuildID(notes, p.Align, binary.LittleEndian); h.BuildID != nil {
+		if id := FindBuildID(notes, p.Align, binary.LittleEndian); id != nil {
+			h.BuildID = bytes.Clone(id) // which is kept for longer than the notes
 			return nil
 		}
 	}
@@ -113,6 +114,18 @@ func (h *Head) Loaded() uint64 {
 		}
 	}
 	return sum
+}
+
+// Span is the lowest address of the loadable segments and one past the highest, page aligned; 0, 0 if there is none.
+func (h *Head) Span() (start, end uint64) {
+	const page = 0x1000
+	start = ^uint64(0)
+	for _, p := range h.Progs {
+		if p.Type == elf.PT_LOAD {
+			start, end = min(start, p.Vaddr&^(page-1)), max(end, (p.Vaddr+p.Memsz+page-1)&^(page-1))
+		}
+	}
+	return min(start, end), end
 }
 
 // LoadSHA256 is File.LoadSHA256, of a file with such a head. It reads as much as Loaded says.

@@ -12,6 +12,9 @@ import (
 // ntGNUBuildID is NT_GNU_BUILD_ID of <elf.h>.
 const ntGNUBuildID = 3
 
+// maxBuildID bounds the bytes of a build-id; linkers make 8 to 32.
+const maxBuildID = 64
+
 // BuildID returns the content of the GNU build-id note, or nil.
 func (f *File) BuildID() []byte {
 	for _, p := range f.Progs {
@@ -28,7 +31,8 @@ func (f *File) BuildID() []byte {
 }
 
 // FindBuildID looks for the GNU build-id in the notes of a segment or section (gABI "Note Section"; padding is 8 where its
-// alignment is). It returns nil if there is none.
+// alignment is). It returns nil if there is none; one that is empty or has more than maxBuildID bytes is none. It is a part of
+// the notes.
 func FindBuildID(d []byte, align uint64, order binary.ByteOrder) []byte {
 	pad := uint64(4)
 	if align == 8 {
@@ -42,7 +46,7 @@ func FindBuildID(d []byte, align uint64, order binary.ByteOrder) []byte {
 		if end > uint64(len(d)) {
 			return nil
 		}
-		if typ == ntGNUBuildID && bytes.Equal(d[12:12+namesz], []byte("GNU\x00")) {
+		if typ == ntGNUBuildID && descsz > 0 && descsz <= maxBuildID && bytes.Equal(d[12:12+namesz], []byte("GNU\x00")) {
 			return d[desc:end:end]
 		}
 		next := up(end)

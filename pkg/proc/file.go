@@ -58,7 +58,7 @@ func statxOf(fd int, path string, flags, mask int) (st unix.Statx_t, err error) 
 // Find finds the file behind a mapping, even one that was deleted or replaced since. The error wraps ErrNoProcess if the
 // process has ended, and fs.ErrNotExist if it has unmapped the file.
 func (f FS) Find(pid int, m Mapping) (*Mapped, error) {
-	file, err := bounded(pid, func() (*Mapped, error) { return f.find(pid, m) })
+	file, err := bounded(f, pid, func() (*Mapped, error) { return f.find(pid, m) })
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
 		if _, gone := f.Maps(pid); errors.Is(gone, ErrNoProcess) {
 			return nil, gone
@@ -103,20 +103,35 @@ func (f FS) Open(m *Mapped) (*os.File, error) {
 	if !m.Regular() {
 		return nil, cannotOpen(m.path, m.pid, errors.New("it is no regular file"))
 	}
-	if _, err := bounded(m.pid, func() (bool, error) { return true, f.served(m.pid, &m.st) }); err != nil {
-		return nil, cannotOpen(m.path, m.pid, err)
-	}
-	if m.err != nil {
-		return nil, cannotOpen(m.path, m.pid, m.err)
-	}
-	file, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", m.place.Fd()), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errors.New("somebody has a lease on it, which fcntl(2) grants; have its owner give that up")
-	}
+	file, err := bounded(f, m.pid, func() (*os.File, error) { return f.open(m) })
 	if err != nil {
 		return nil, cannotOpen(m.path, m.pid, err)
 	}
 	return file, nil
+}
+
+func (f FS) open(m *Mapped) (*os.File, error) {
+	if err := f.served(m.pid, &m.st); err != nil {
+		return nil, err
+	}
+	if m.err != nil {
+		return nil, m.err
+	}
+	place, err := m.place.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var file *os.File
+	// While this goes on, the number means no other file, even if the caller has lost patience and closes it.
+	if controlErr := place.Control(func(fd uintptr) {
+		file, err = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	}); controlErr != nil {
+		return nil, controlErr
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, errors.New("somebody has a lease on it, which fcntl(2) grants; have its owner give that up")
+	}
+	return file, err
 }
 
 // OpenMapping opens the file behind a mapping. See Find and Open.

@@ -122,15 +122,51 @@ func TestHostileLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	for stuck.Load() > 0 {
+	for stuckOf("") > 0 {
 		time.Sleep(time.Millisecond)
 	}
-	stuck.Store(maxStuck)
-	defer stuck.Store(0)
-	const full = "process 90 was not looked at, for 1000 others keep lpctl from their mappings; end those"
-	if _, err := f.Maps(90); err == nil || err.Error() != full {
-		t.Errorf("%v, want %s", err, full)
+}
+
+func stuckOf(owner string) int {
+	stuck.Lock()
+	defer stuck.Unlock()
+	return stuck.of[owner]
+}
+
+// TestHostileStuck has processes of a user keep as many threads waiting as he may: his others are not looked at, those of other
+// users are, until there are too many of all.
+func TestHostileStuck(t *testing.T) {
+	f, _ := fake(t)
+	for pid, user := range map[int]string{500: "1000", 501: "1001"} {
+		filetest.Tree(t, f.root, map[string]string{
+			fmt.Sprintf("%d/status", pid): fmt.Sprintf("Uid:\t%s\t0\t0\t0\nTgid:\t%d\n", user, pid), // with root's rights
+			fmt.Sprintf("%d/maps", pid):   "1000-2000 r-xp 00000000 fe:01 5 /x\n",
+		})
 	}
+	done := make(chan struct{})
+	defer func() {
+		close(done)
+		for stuckOf("1000")+stuckOf("1002") > 0 {
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	look := func(pid int, want string) {
+		t.Helper()
+		if _, err := f.Maps(pid); fmt.Sprint(err) != want || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("process %d: %v, want %s", pid, err, want)
+		}
+	}
+	for range maxStuckOf - 1 {
+		stuck.add("1000", done)
+	}
+	look(500, "<nil>")
+	stuck.add("1000", done)
+	look(500, "process 500 was not looked at, for 32 others of user 1000 keep lpctl from their mappings; end those")
+	look(501, "<nil>")
+	for range maxStuck - maxStuckOf {
+		stuck.add("1002", done)
+	}
+	look(501, "process 501 was not looked at, for 1000 others keep lpctl from their mappings; end those")
 }
 
 // TestHostileMaps has a process map more than is kept of it.

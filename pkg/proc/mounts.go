@@ -79,6 +79,52 @@ func readMounts(path string) (mounts, error) {
 	})
 }
 
+// watched are the mounts in a mountinfo, read again whenever they have changed: numbers of mounts, and of devices, that are gone
+// are given to others. Of a mount that somebody holds on to, what was read after he took it is true.
+type watched struct {
+	sync.Mutex
+	path string
+	fd   int // polled, and never read; 0: not open yet
+	now  mounts
+	err  error
+}
+
+// machine are the mounts that lpctl sees.
+var machine = watched{path: ownMounts}
+
+func (w *watched) read() (mounts, error) {
+	w.Lock()
+	defer w.Unlock()
+	changed, err := w.changed()
+	if err != nil {
+		return mounts{}, err
+	}
+	if changed || w.err != nil {
+		w.now, w.err = readMounts(w.path)
+	}
+	return w.now, w.err
+}
+
+// changed tells whether they have changed since it was asked last. It is no os.File that is polled, for the runtime would poll it,
+// too, and who polls it has seen the change.
+func (w *watched) changed() (bool, error) {
+	if w.fd == 0 {
+		fd, err := unix.Open(w.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return false, &os.PathError{Op: "open", Path: w.path, Err: err}
+		}
+		w.fd = fd
+		return true, nil
+	}
+	fds := []unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLPRI}}
+	for {
+		_, err := unix.Poll(fds, 0)
+		if !errors.Is(err, unix.EINTR) {
+			return fds[0].Revents != 0, err
+		}
+	}
+}
+
 func eachMountIn(path string, do func(uint64, mount) bool) error {
 	in, err := os.Open(path)
 	if err != nil {

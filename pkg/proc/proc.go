@@ -3,6 +3,7 @@
 package proc
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,12 +21,12 @@ import (
 // FS is a mounted proc file system.
 type FS struct {
 	root string
-	own  func() (mounts, error) // that lpctl sees itself
+	own  func() (mounts, error) // that lpctl sees itself, as they are now
 }
 
 // New returns the proc file system mounted on root, "/proc" as a rule.
 func New(root string) FS {
-	return FS{root, sync.OnceValues(func() (mounts, error) { return readMounts(ownMounts) })}
+	return FS{root, machine.read}
 }
 
 // Process is a process, identified by more than its pid.
@@ -128,7 +129,7 @@ func (f FS) Select(match func(Process) (bool, error)) (list []Process, unseen []
 		}
 		if ok {
 			found[i] = &p
-		} else {
+		} else if err != nil && !errors.Is(err, errKernel) && !f.Ended(cmp.Or(p, Process{PID: pids[i]}), err) {
 			errs[i] = err
 		}
 	})
@@ -136,11 +137,24 @@ func (f FS) Select(match func(Process) (bool, error)) (list []Process, unseen []
 		switch {
 		case found[i] != nil:
 			list = append(list, *found[i])
-		case errs[i] != nil && !errors.Is(errs[i], ErrNoProcess) && !errors.Is(errs[i], errKernel):
+		case errs[i] != nil:
 			unseen = append(unseen, errs[i])
 		}
 	}
 	return list, unseen, nil
+}
+
+// Ended tells whether a process that could not be looked at, and why, has ended: while it does, /proc has other errors, too, than
+// that there is none. A start time of 0 is not known.
+func (f FS) Ended(p Process, why error) bool {
+	if errors.Is(why, ErrNoProcess) {
+		return true
+	}
+	now, err := f.Process(p.PID)
+	if err == nil && !errors.Is(why, os.ErrDeadlineExceeded) { // what ends gives up its memory first
+		_, err = f.Maps(p.PID)
+	}
+	return errors.Is(err, ErrNoProcess) || p.StartTime != 0 && now.PID != 0 && now.StartTime != p.StartTime
 }
 
 // Each calls do for 0 to n-1, several at a time: looking at some processes is waiting.
@@ -204,7 +218,7 @@ func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
 // Maps returns the mappings of a process that have a file. One that is ending gives up its memory before its pid: that it has
 // none is an error that wraps ErrNoProcess, as is the absence of the process.
 func (f FS) Maps(pid int) ([]Mapping, error) {
-	return bounded(pid, func() ([]Mapping, error) { return f.maps(pid) })
+	return bounded(f, pid, func() ([]Mapping, error) { return f.maps(pid) })
 }
 
 func (f FS) maps(pid int) ([]Mapping, error) {

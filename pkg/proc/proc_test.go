@@ -225,3 +225,37 @@ func TestSelf(t *testing.T) {
 		t.Errorf("%+v, %v", exe, err)
 	}
 }
+
+// TestEndsMeanwhile leaves out of what could not be looked at who ends meanwhile, whatever /proc says of him then.
+func TestEndsMeanwhile(t *testing.T) {
+	f, _ := fake(t)
+	if err := os.RemoveAll(filepath.Join(f.root, "413")); err != nil { // a thread of 412, which a real /proc does not list
+		t.Fatal(err)
+	}
+	odd := errors.New("odd")
+	for _, c := range []struct {
+		name   string
+		change func() error
+		unseen bool
+	}{
+		{"lives", func() error { return nil }, true},
+		{"another has its pid", func() error {
+			return os.WriteFile(f.path(412, "stat"), []byte(stat("412", "redis-server", "S", "0", "9", "778")), 0o644)
+		}, false},
+		{"has no memory any more", func() error { return os.WriteFile(f.path(412, "maps"), nil, 0o644) }, false},
+		{"is gone", func() error { return os.RemoveAll(f.path(412, ".")) }, false},
+	} {
+		_, unseen, err := f.Select(func(p Process) (bool, error) {
+			if p.PID != 412 {
+				return false, nil
+			}
+			if err := c.change(); err != nil {
+				t.Error(err)
+			}
+			return false, odd
+		})
+		if err != nil || (len(unseen) > 0) != c.unseen {
+			t.Errorf("%s: unseen %v, %v", c.name, unseen, err)
+		}
+	}
+}

@@ -1,0 +1,7 @@
+package apply
+
+// Bounds that tests change.
+var (
+	MaxLook   = &maxLook
+	MaxHashed = &maxHashed
+)

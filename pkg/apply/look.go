@@ -1,0 +1,100 @@
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"lpatch/pkg/proc"
+)
+
+// maxFiles bounds the files that are looked at of those that a process maps executable: no program comes near.
+const maxFiles = 4096
+
+// Tests have less.
+var (
+	maxLook          = 10 * time.Second // that it may take to look at what one process maps, once
+	maxHashed uint64 = 1 << 30          // bytes of files without a build-id that are read of one process, all told
+)
+
+// past is what a Session remembers of a process that it has looked at.
+type past struct {
+	sync.Mutex
+	hashed uint64 // bytes
+	slow   error  // why it is not looked at again: that takes too long
+}
+
+// tooSlow is the error of a look that took too long, or nil.
+func (p *past) tooSlow() error {
+	p.Lock()
+	defer p.Unlock()
+	return p.slow
+}
+
+// note remembers that a process was too slow, if that is what an error says. It returns the error.
+func (p *past) note(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		p.Lock()
+		defer p.Unlock()
+		p.slow = err
+	}
+	return err
+}
+
+// pasts are those of all processes. Several are looked at at a time.
+type pasts struct {
+	sync.Mutex
+	of map[proc.Process]*past
+}
+
+func (p *pasts) get(t proc.Process) *past {
+	p.Lock()
+	defer p.Unlock()
+	found := p.of[life(t)]
+	if found == nil {
+		found = &past{}
+		p.of[life(t)] = found
+	}
+	return found
+}
+
+// look is one look at a process: identifying files and hashing them are parts of it.
+type look struct {
+	*past
+	left  time.Duration
+	until time.Time
+}
+
+func (l *look) begin() { l.until = time.Now().Add(l.left) }
+
+func (l *look) end() { l.left = time.Until(l.until) }
+
+func (l *look) over() bool { return time.Now().After(l.until) }
+
+// hash takes the bytes that a file has from what may be read of the process.
+func (l *look) hash(bytes uint64) error {
+	l.Lock()
+	defer l.Unlock()
+	if bytes > maxHashed-min(l.hashed, maxHashed) {
+		return fmt.Errorf("of all that one process maps without a build-id, lpctl reads no more than %d bytes", maxHashed)
+	}
+	l.hashed += bytes
+	return nil
+}
+
+// timed is a reader for as long as a look may take.
+type timed struct {
+	io.ReaderAt
+	*look
+}
+
+// ReadAt implements io.ReaderAt.
+func (t timed) ReadAt(d []byte, off int64) (int, error) {
+	if t.over() {
+		return 0, &proc.Error{Message: fmt.Sprintf("to look at what the process maps takes longer than %v", maxLook), Err: os.ErrDeadlineExceeded}
+	}
+	return t.ReaderAt.ReadAt(d, off)
+}
