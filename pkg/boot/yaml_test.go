@@ -4,8 +4,8 @@ import "testing"
 
 // TestDecodeYAML: all that is wrong with a file is in one line.
 func TestDecodeYAML(t *testing.T) {
-	_, err := decode([]byte("nmae: fix\nboots: many\n"))
-	const want = "yaml: line 1: field nmae not found in type boot.Entry; line 2: cannot unmarshal !!str `many` into int"
+	_, err := decode([]byte("nane: fix\nboots: many\n"))
+	const want = "yaml: line 1: field nane not found in type boot.Entry; line 2: cannot unmarshal !!str `many` into int"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
