@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For tests: holds each stop window of lpatch open, after everything in it was checked and before anything is
- * written, so that what is to happen in a window, or while somebody waits for one, can. ftrace has it called at
- * the entry of lpatch_freeze_commit(), of the module or built in, and lpatch knows nothing of it.
+ * For tests: holds each stop window of lpatch open, when everybody is stopped and before anything is checked, so
+ * that what is to happen in a window, or while somebody waits for one, can. ftrace has it called at the entry of
+ * lpatch_threads_check(), of the module or built in, and lpatch knows nothing of it.
  */
 
 #include <linux/ftrace.h>
@@ -43,7 +43,7 @@ static bool lpatch_delay_attached;
 /* The function is there only as long as lpatch is. Return: 0 or a negative errno. */
 static int lpatch_delay_attach(void)
 {
-	static unsigned char name[] = "lpatch_freeze_commit";
+	static unsigned char name[] = "lpatch_threads_check";
 	int ret = ftrace_set_filter(&lpatch_delay_ops, name, strlen(name), 1);
 
 	ret = ret ?: register_ftrace_function(&lpatch_delay_ops);
