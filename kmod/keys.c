@@ -21,7 +21,7 @@
 
 #include "audit.h"
 #include "keys.h"
-#include "sign.h"
+#include "require.h"
 
 /**
  * struct lp_key - a certificate that was put into the keyring
@@ -63,9 +63,8 @@ static int lp_keys_check(struct key *ring, const struct key_type *type, const un
 	if (type != &key_type_asymmetric)
 		return -EOPNOTSUPP;
 	if (!lpatch_sign_required()) {
-		/* Before the key can be found. Partner: lpatch_keys_count(). */
 		WRITE_ONCE(lp_keys_open, true);
-		smp_wmb();
+		smp_wmb(); /* before the key can be found: see lpatch_keys_count() */
 		return 0;
 	}
 	ret = vouched->check(ring, type, payload, vouched->key);
@@ -91,7 +90,7 @@ bool lpatch_keys_empty(void)
 bool lpatch_keys_count(void)
 {
 	smp_rmb(); /* the key was found before: see lp_keys_check() */
-	return !lpatch_sign_required() || READ_ONCE(lp_keys_locked) || !READ_ONCE(lp_keys_open);
+	return READ_ONCE(lp_keys_locked) || !READ_ONCE(lp_keys_open) || !lpatch_sign_required();
 }
 
 /* The serial number of the keyring. */

@@ -26,6 +26,7 @@
 #include "op.h"
 #include "patch.h"
 #include "report.h"
+#include "require.h"
 #include "run.h"
 #include "sign.h"
 #include "target.h"

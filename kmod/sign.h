@@ -6,7 +6,6 @@
 
 struct lp_patch;
 
-bool lpatch_sign_required(void);
 const char *lpatch_sign_objection(const struct lp_patch *patch);
 int lpatch_sign_check(struct lp_patch *patch, const char **wrong);
 

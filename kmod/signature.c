@@ -166,7 +166,10 @@ static bool lp_is_content(const struct lp_patch *patch, loff_t len)
 	return true;
 }
 
-/* What is in the header of the element at @*at: its tag. @*at and @*end get where its content is. Return: false if it is none. */
+/*
+ * Goes into the element at @*at, if it has that tag: @*at and @*end get where its content begins and ends. Return:
+ * whether it has.
+ */
 static bool lp_der_enter(const u8 **at, const u8 **end, u8 tag)
 {
 	const u8 *p = *at;

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Whether this kernel requires patches to be signed. */
+
+#include <linux/module.h>
+#include <linux/moduleparam.h>
+#include <linux/security.h>
+
+#include "audit.h"
+#include "require.h"
+
+static bool lp_sign_asked;
+
+static int lp_sign_ask(const char *value, const struct kernel_param *param)
+{
+	int ret = param_set_bool_enable_only(value, param);
+
+	lpatch_audit_setting("require-signature", ret);
+	return ret;
+}
+
+/* What was asked for once is not taken back. */
+static const struct kernel_param_ops lp_sign_ask_ops = {
+	.flags = KERNEL_PARAM_OPS_FL_NOARG,
+	.set = lp_sign_ask,
+	.get = param_get_bool,
+};
+
+module_param_cb(require_signature, &lp_sign_ask_ops, &lp_sign_asked, 0644);
+__MODULE_PARM_TYPE(require_signature, "bool");
+MODULE_PARM_DESC(require_signature,
+		 "Refuse patches without a signature by a key in the keyring .lpatch (default off; once on it stays on)");
+
+/**
+ * lpatch_sign_required() - are only signed patches accepted?
+ *
+ * Under lockdown nobody, root included, may bring code into the kernel that no trusted key vouches
+ * for. The same is asked of what the kernel brings into programs. The kernel's log then has a line
+ * about unsigned modules, so this is asked only of patches without a valid signature.
+ */
+bool lpatch_sign_required(void)
+{
+	return READ_ONCE(lp_sign_asked) || security_locked_down(LOCKDOWN_MODULE_SIGNATURE);
+}
