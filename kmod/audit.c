@@ -115,8 +115,8 @@ void lpatch_audit_patch(const char *verb, const struct lp_patch *patch, int erro
 		lp_audit_end(ab, error);
 }
 
-/* Records a change of the keyring. @key: the one that was added or revoked, or NULL. @error: 0 or a negative errno. */
-void lpatch_audit_key(const char *verb, const char *key, int error)
+/* Records what concerns no patch and no target. @key: that was added or revoked, or NULL. @error: 0 or a negative errno. */
+void lpatch_audit_setting(const char *verb, const char *key, int error)
 {
 	struct audit_buffer *ab = lp_audit_start(verb);
 
@@ -125,13 +125,4 @@ void lpatch_audit_key(const char *verb, const char *key, int error)
 	if (key)
 		lp_audit_text(ab, "key", key);
 	lp_audit_end(ab, error);
-}
-
-/* Records what concerns no patch and no target. @error: 0 or a negative errno. */
-void lpatch_audit_setting(const char *verb, int error)
-{
-	struct audit_buffer *ab = lp_audit_start(verb);
-
-	if (ab)
-		lp_audit_end(ab, error);
 }

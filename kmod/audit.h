@@ -9,7 +9,6 @@ struct lp_record;
 void lpatch_audit_op(const struct lp_op *op);
 void lpatch_audit_replaced(const struct lp_op *op, const struct lp_record *record);
 void lpatch_audit_patch(const char *verb, const struct lp_patch *patch, int error);
-void lpatch_audit_key(const char *verb, const char *key, int error);
-void lpatch_audit_setting(const char *verb, int error);
+void lpatch_audit_setting(const char *verb, const char *key, int error);
 
 #endif

@@ -138,6 +138,12 @@ static int lp_freeze_alloc(struct lp_freeze *f, unsigned int threads)
 	return 0;
 }
 
+/* Is it a thread that has to be stopped? */
+static bool lp_freeze_concerns(const struct lp_freeze *f, const struct task_struct *task)
+{
+	return READ_ONCE(task->mm) == f->mm && task != f->self && lp_enters_user_mode(task);
+}
+
 /*
  * Lists all threads that exist. The whole process list, because CLONE_VM does not imply
  * CLONE_THREAD.
@@ -149,7 +155,7 @@ static void lp_freeze_walk(struct lp_freeze *f)
 
 	rcu_read_lock();
 	for_each_process_thread(p, t) {
-		if (READ_ONCE(t->mm) != f->mm || t == f->self || !lp_enters_user_mode(t))
+		if (!lp_freeze_concerns(f, t))
 			continue;
 		raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
 		lp_freeze_list(f, t);
@@ -376,8 +382,7 @@ static bool lp_freeze_lists_all(struct lp_freeze *f)
 	for_each_process_thread(p, t) {
 		struct lp_gate *gate;
 
-		if (READ_ONCE(t->mm) != f->mm || t == f->self || !lp_enters_user_mode(t) ||
-		    READ_ONCE(t->__state) == TASK_NEW)
+		if (!lp_freeze_concerns(f, t) || READ_ONCE(t->__state) == TASK_NEW)
 			continue;
 		raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
 		gate = lpatch_gate_find(t);

@@ -169,7 +169,7 @@ int lpatch_keys_add(const void *cert, size_t len, u64 expires)
 	mutex_lock(&lp_keys_mutex);
 	ret = lp_keys_take(cert, len) ?: lp_keys_create(new, min_t(u64, expires - now, INT_MAX));
 	mutex_unlock(&lp_keys_mutex);
-	lpatch_audit_key("key-add", ret ? NULL : new->key->description, ret);
+	lpatch_audit_setting("key-add", ret ? NULL : new->key->description, ret);
 	if (ret)
 		kfree(new);
 	return ret;
@@ -186,7 +186,7 @@ int lpatch_keys_revoke(const void *cert, size_t len)
 		key_revoke(known->key);
 	mutex_unlock(&lp_keys_mutex);
 	/* Nothing leaves the list. */
-	lpatch_audit_key("key-revoke", known ? known->key->description : NULL, known ? 0 : -ENOENT);
+	lpatch_audit_setting("key-revoke", known ? known->key->description : NULL, known ? 0 : -ENOENT);
 	return known ? 0 : -ENOENT;
 }
 
@@ -208,7 +208,7 @@ int lpatch_keys_lock(void)
 	else
 		WRITE_ONCE(lp_keys_locked, true);
 	mutex_unlock(&lp_keys_mutex);
-	lpatch_audit_key("key-lock", NULL, ret);
+	lpatch_audit_setting("key-lock", NULL, ret);
 	return ret;
 }
 

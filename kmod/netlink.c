@@ -350,7 +350,7 @@ int lpatch_nl_gates_drain_doit(struct sk_buff *skb, struct genl_info *info)
 	skb = lp_reply_new(info, LPATCH_CMD_GATES_DRAIN, &head);
 	if (!skb)
 		return -ENOMEM;
-	lpatch_audit_setting("drain", 0);
+	lpatch_audit_setting("drain", NULL, 0);
 	return lp_reply_send(skb, head, info,
 			     nla_put_u32(skb, LPATCH_A_GATE_WOKEN, lpatch_gates_drain()));
 }

@@ -14,7 +14,7 @@ static int lp_sign_ask(const char *value, const struct kernel_param *param)
 {
 	int ret = param_set_bool_enable_only(value, param);
 
-	lpatch_audit_setting("require-signature", ret);
+	lpatch_audit_setting("require-signature", NULL, ret);
 	return ret;
 }
 
@@ -34,10 +34,17 @@ MODULE_PARM_DESC(require_signature,
  * lpatch_sign_required() - are only signed patches accepted?
  *
  * Under lockdown nobody, root included, may bring code into the kernel that no trusted key vouches
- * for. The same is asked of what the kernel brings into programs. The kernel's log then has a line
- * about unsigned modules, so this is asked only of patches without a valid signature.
+ * for. The same is asked of what the kernel brings into programs. The kernel is not unlocked again, and
+ * writes a line about unsigned modules into its log each time that it is asked, so it is asked no more.
  */
 bool lpatch_sign_required(void)
 {
-	return READ_ONCE(lp_sign_asked) || security_locked_down(LOCKDOWN_MODULE_SIGNATURE);
+	static bool locked_down;
+
+	if (READ_ONCE(lp_sign_asked) || READ_ONCE(locked_down))
+		return true;
+	if (!security_locked_down(LOCKDOWN_MODULE_SIGNATURE))
+		return false;
+	WRITE_ONCE(locked_down, true);
+	return true;
 }

@@ -25,13 +25,13 @@
  */
 const char *lpatch_sign_objection(const struct lp_patch *patch)
 {
-	int ret = patch->signature ? lpatch_signature_again(patch) : -ENODATA;
-
-	if (!ret || !lpatch_sign_required())
+	if (!lpatch_sign_required())
 		return NULL;
-	switch (ret) {
-	case -ENODATA:
+	if (!patch->signature)
 		return "has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)";
+	switch (lpatch_signature_again(patch)) {
+	case 0:
+		return NULL;
 	case -EKEYEXPIRED:
 		return "is signed with a key that has expired since";
 	case -EKEYREVOKED:
