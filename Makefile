@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # All that can be done here; the logic is in scripts/. `make help` lists the targets.
 #
 # Variables: KERNELS   the kernels to build for and to test on, of test/kernels.yaml (default: to test on, those of Debian 12;

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0
 # What scripts/build-debug-kernel and scripts/build-tree-kernel have in common: Debian's source of a kernel, configured and
 # built without installing anything. Source it after lib.sh.
 

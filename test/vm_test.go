@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package test runs the test cases of test/cases in virtual machines, one for each kernel. LPATCH_VM selects the
 // kernels (test/vm.TestKernels), LPATCH_CASES, a regular expression, the cases.
 package test

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Lpctl patches running programs; Documentation/man/lpctl.8.md says how to use it.
 package main
 

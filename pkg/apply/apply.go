@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package apply is the transaction: it joins a patch file with the files that a running process maps, gives the kernel
 // what it needs, and carries out a verb on one target after another. It is the only package that knows patches,
 // processes and the kernel at once.

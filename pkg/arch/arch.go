@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package arch says what the builder has to know of a processor, and what it calls that. Each processor has a room below it:
 // pkg/arch/x86. Which one a file is for says the file (lpelf.File.Arch), never the machine that lpctl runs on.
 package arch

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package bake makes, of an ELF file and a patch for it, a file that has the patch in it: what the kernel module does in
 // the memory of a process is done to the file. The program needs no module then.
 //

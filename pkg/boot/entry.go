@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package boot is the registry of boot entries: the patches that are applied to programs as they start, and that a
 // system registers with the kernel each time it boots. An entry is a file that people can read, the patch itself is kept
 // by its content.

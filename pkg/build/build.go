@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package build makes patch files: from the objects of the old and the new source (FromObjects), or from a source tree
 // and a patch of it (FromSource).
 package build

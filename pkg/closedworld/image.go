@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package closedworld compares two linked images, of the old and of the new source, byte for byte: what differs must belong to
 // what a patch carries, or to a rule with a name. Both are linked with --emit-relocs, so that it is known which bytes the linker
 // filled; where those lead is read from the image itself.

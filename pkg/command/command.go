@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package command runs other programs with their output in a log, and says what of it matters when they fail.
 package command
 

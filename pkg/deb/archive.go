@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package deb fetches Debian packages, sources and binaries, and builds them in clean roots of their release.
 package deb
 

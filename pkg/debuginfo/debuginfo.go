@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package debuginfo reads the DWARF of relocatable files: what types there are and of which type each variable is.
 // References are to "DWARF Debugging Information Format, Version 5".
 package debuginfo

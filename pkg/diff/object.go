@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package diff compares the objects of the old and the new source, built with -ffunction-sections -fdata-sections, and
 // says which functions have changed and why, or which changes no live patch can bring in. Code is compared with its
 // relocations resolved to names, strings and constants by content.

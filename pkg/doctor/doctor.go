@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package doctor finds out whether a machine can patch, and says in a sentence what to do if not. What it says of a machine comes
 // from the files below a root and a proc file system, so that tests can make some up; nothing is changed.
 package doctor

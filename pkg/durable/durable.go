@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package durable changes files so that they are whole whatever happens: a crash, a power failure, others at the same time.
 package durable
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package ehframe reads the unwind tables of ELF files, .eh_frame and .eh_frame_hdr (LSB "Exception Frames").
 package ehframe
 

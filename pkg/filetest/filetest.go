@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package filetest makes the files and folders that tests begin with.
 package filetest
 

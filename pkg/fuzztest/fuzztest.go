@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package fuzztest holds what the fuzz targets share: the bounds of what reading a small input may take, and inputs to start
 // from.
 package fuzztest

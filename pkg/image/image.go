@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package image says what a linked file is: its symbols (its own, or those of its unstripped twin or debug file), where its
 // code and data are and what is there, and how the dynamic linker sees it. It knows nothing of objects.
 package image

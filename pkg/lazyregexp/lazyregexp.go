@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package lazyregexp compiles package-level regular expressions when they are first used. lpctl is started for each compiler
 // that a build runs, and would compile all of them each time, which took longer than all else that it does before it runs
 // the compiler.

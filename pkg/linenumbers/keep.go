@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package linenumbers has the lines of a changed source keep the numbers that they had before the change, by #line directives,
 // so that code with __LINE__ (assert, logs) is the same where only lines in front of it came or went.
 package linenumbers

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package link makes a patch: it binds new code to the image that it is for and to the libraries of that, and lays it out as a
 // file that can be mapped.
 package link

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0
 # Registers the unwind tables of a patch with the C++ runtime of the program, in the ordinary context of a first call: the
 # patch is not known to dl_iterate_phdr(), so without that no exception could pass through it. The assembled object,
 # register.o, is part of lpctl and is linked into a patch like any other ("make generate" makes it).

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 package link
 
 // checkTextSets refuses code of the patch from a section of which the program looks up the start or the end, to tell by an

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package lpelf reads x86-64 ELF files that nobody vouches for: objects, archives, programs and shared objects.
 // It wraps debug/elf, which may panic on bad input, checks every offset against the file, and keeps relocations and
 // section data together. Nothing here looks at the running system.

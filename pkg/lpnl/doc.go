@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package lpnl is a client of the kernel module lpatch.ko, over its generic netlink family "lpatch".
 //
 // client.go dials and has the one function through which every request passes, encode.go and decode.go make and read

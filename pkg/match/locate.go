@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package match proves that the old code is what the image has (the run-pre check of Ksplice), and finds by it the symbols of old
 // objects there, where the image's symbol table does not name them.
 package match

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package names makes the symbols of C++ and Rust readable. Programs get symbols as they are in the files.
 package names
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package patch defines the patch file, NAME.lp: what it says (Spec) and how it is read and written.
 // It never looks at a running system; pkg/apply joins a Spec with one.
 package patch

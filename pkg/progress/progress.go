@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package progress tells a person what a long task is doing.
 package progress
 

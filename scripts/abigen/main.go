@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Abigen makes from Documentation/netlink/lpatch.yaml, the contract between the kernel module and its control plane,
 // all that is written of it in code and prose. Run it from the root of the repository:
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command aptsources prints what the scripts need to know of this machine's apt: lines of sources.list for suites of Debian's
 // archive, from where this machine gets it (or from LPATCH_MIRROR), or the settings that lead there.
 //

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
 # What scripts/corpus-run does in the virtual machine: guest.sh FIX NAME.lp…
 #
 # /corpus/root.tar has the root of the stock packages, /corpus/case says how to use them. Each line of the result begins with

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command corpusreport makes sense of what scripts/corpus-run has collected.
 //
 //	corpusreport one -source S -from V -to V [-fix F] DIR	prints a JSON object of what lpctl and the machine said

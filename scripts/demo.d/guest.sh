@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
 # What scripts/demo shows, in the virtual machine. Each step is checked: the first wrong one ends it with status 1.
 set -eu
 

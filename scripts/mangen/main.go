@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Mangen makes manual pages of the Markdown in Documentation/man: mangen LPCTL OUTDIR.
 //
 // Each NAME.N.md becomes OUTDIR/NAME.N. In addition lpctl.8.md is the source of a page for each verb, lpctl-VERB.8: what the

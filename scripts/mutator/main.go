@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command mutator takes the builder's rules out, one after another, and looks whether a test fails without it: "make mutate".
 // A rule is a place that gives a refusal its code (Documentation/patch-author-guide.md, "The codes"); it is taken out by
 // making the nearest condition around it false. The sources stay as they are: the tests are compiled once, from sources in

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command testreport reads what `go test -json` says and prints what a person wants of it: the failures with all that
 // they printed, the slow tests, what a test logs that begins with "note: ", a line per package, and in the end a line with
 // the packages that took longest and one with the numbers. It fails if a test did, or if there was no test at all.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package archive tests what the scripts do with an archive that is in the midst of a change: with made-up archives, which the
 // machine's own apt reads.
 package archive

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package programs holds the C programs of the benchmark as source, so that lpctl can build and run them anywhere.
 package programs
 

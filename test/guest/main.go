@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command guest is init, process 1, of the virtual machines that test/vm boots: it sets the machine up, does its job
 // (test/vm/protocol) and ends the machine. Whatever goes wrong it reports if it can; if not, the machine ends without
 // the word that says all is well.

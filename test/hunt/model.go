@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package hunt looks for wrong patches: it makes random programs and random changes of them, patches the running old program,
 // and compares what it does with what the change means.
 package hunt

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package image tests lpatch as a part of a distribution: a Debian 12 system is made, with lpatch as a package, and booted by
 // its own initramfs.
 package image

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package packages tests what scripts/package makes: that it is the same each time, what is in it, and what lintian says of it.
 // That the packages do what they are for is tested in a whole system, by test/image.
 package packages

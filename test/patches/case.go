@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package patches reads and builds the cases of this folder: see README.md.
 package patches
 

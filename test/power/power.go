@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package power is the test that the registry of boot entries outlives a power failure at any moment: a program in a virtual
 // machine changes a registry on a disk all the time, and what is on the disk at random moments is looked at.
 package power

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package secureboot tests lpatch on a machine with Secure Boot: UEFI firmware that starts Debian's signed boot loaders, and
 // these Debian's signed kernel, which is locked down then. The owner's key is made as the documentation says, and enrolled as
 // there: with mokutil, and in the screen that comes before the system.

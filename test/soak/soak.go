@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package soak drives lpctl, many at once, against programs (test/target/soak.cc) that check their own results, while
 // others kill both at random. It counts what was done, and everything that must not happen is an error. It needs the
 // module, so it runs in a virtual machine: `make soak`, by way of test/cases.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 #include "textflag.h"
 
 // func rdtsc() uint64

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package vm runs scripts and test cases in virtual machines that run distribution kernels: see scripts/vm-run
 // for the command. A machine that does not say that it is done has failed.
 package vm

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package applytest makes patch files for tests that need no compiler: they change nothing that could run, but lpctl and
 // a fake kernel take them for patches.
 package applytest

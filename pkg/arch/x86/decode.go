@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package x86 is what lpctl knows of x86-64. Its decoder stands on golang.org/x/arch/x86/x86asm and repairs what that gets wrong.
 package x86
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package lpnltest has a fake of the kernel module, for tests of its clients: it answers as lpatch.ko would, from a
 // state that a test can set up, look at, and keep in a file between processes (it encodes to JSON).
 package lpnltest

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 package lpnltest
 
 // Request is a command and the attributes that the contract lets it hold.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command load is the client of scripts/demo: it keeps a Redis server busy, counts every answer, and asks it the
 // question that a security fix answers differently.
 //

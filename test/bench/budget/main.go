@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command budget compares what windows take, in instructions, with a budget. It shows how far the results of several machines
 // are apart, and exits with 1 if a phase is above its budget, or
 // under half of it.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command count measures the windows of lpatch in a machine whose clock counts instructions (scripts/vm-run -i), and prints them
 // as JSON: a bench.Result whose ns are instructions. It runs as root with the module loaded.
 package main

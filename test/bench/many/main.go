@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command many measures what it costs to patch many processes of one thread each that map one library: lpctl does it, to all of
 // them by one command. It runs as root with the module loaded, and prints a table, or with -json an object a row.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command start measures how long a program takes to start and end with boot entries registered: none, some for files that it
 // does not map, some for its libc. It runs as root with the module loaded, and prints a table, or with -json an object a row.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package load lets a program apply a patch to itself, as the kernel would: lpload.c, linked into it, follows a plan.
 package load
 

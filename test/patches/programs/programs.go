@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package programs tries lpctl build on small programs, each a directory here, without a machine: the program applies the patch
 // to itself in the middle of its run, and must then print what the program of the new source prints.
 package programs

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0
 // The unit that is patched.
 #include "cxx.h"
 #include <cstring>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0
 // What both units of the C++ test program see. With NEW the inline functions and templates are those of the fix.
 #pragma once
 #include <atomic>

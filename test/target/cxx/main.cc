@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0
 // A program to be patched: its threads throw exceptions from, through and into functions of cxx.cc all the time and check
 // what they get. An answer is that of the old code or that of the new one; anything else is counted as wrong.
 //

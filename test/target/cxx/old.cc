@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0
 // The unit that stays as it is but for what it has from cxx.h, and calls the other.
 #include "cxx.h"
 #include <cstdlib>

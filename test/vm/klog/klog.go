@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package klog finds in the kernel's log what is a failure even if the machine lives on. The host reads the whole log
 // with it, the guest what was said during one case.
 package klog

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package protocol is what the VM harness on the host (test/vm) and init in the guest (test/guest) tell each other:
 // a job in the initramfs on the way in, lines of JSON on a serial port on the way out.
 package protocol

@@ -1,4 +1,5 @@
 #!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
 # Puts into an initramfs what patches programs from the first one on: the module, lpctl, and the patches. The entries are read
 # from the root file system when it is mounted, so they are never out of date; of the patches, which are found by their
 # content, there is a copy for systems whose /var is not on the root.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command registry changes a registry on the disk of a virtual machine until the machine ends.
 package main
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Command vm-run runs a script in a virtual machine with a distribution kernel and lpatch; scripts/vm-run starts it.
 package main
 
