@@ -9,7 +9,7 @@
 #include <linux/version.h>
 #include <net/genetlink.h>
 
-#define LPATCH_VERSION "0.1.0"
+#include "version.h"
 
 /*
  * task_work_add() is not exported by mainline, but by distributions: compat.c finds it for a module.

@@ -17,6 +17,7 @@ import (
 	"lpatch/pkg/lazyregexp"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
+	"lpatch/pkg/version"
 )
 
 // run carries out a command line and returns the exit status.
@@ -95,7 +96,7 @@ func newApp(stdout, stderr io.Writer) *cli.App {
 		Usage:       "patch running programs",
 		UsageText:   "lpctl VERB [ARGUMENTS] [OPTIONS]",
 		Description: description + exitStatuses(),
-		Version:     version,
+		Version:     version.Number,
 		Writer:      stdout,
 		ErrWriter:   stderr,
 		Commands:    commands(),

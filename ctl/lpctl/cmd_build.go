@@ -21,6 +21,7 @@ import (
 	"lpatch/pkg/durable"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/progress"
+	"lpatch/pkg/version"
 )
 
 func buildCommand() *cli.Command {
@@ -63,7 +64,7 @@ again with the fixes of the newer version, and makes a patch for each program an
 }
 
 // tool is how a patch names what made it.
-const tool = "lpctl " + version
+const tool = "lpctl " + version.Number
 
 // buildJSON is what build --json prints.
 type buildJSON struct {

@@ -14,6 +14,7 @@ import (
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 	"lpatch/pkg/sign"
+	"lpatch/pkg/version"
 )
 
 // machine is what doctor looks at; tests make one up.
@@ -82,7 +83,7 @@ func moduleChecks(m doctor.Machine) []doctor.Check {
 	if err != nil {
 		return failed(err)
 	}
-	list := append([]doctor.Check{doctor.Loaded(i.Version, version), m.SecureBoot(true), doctor.Signatures(i.SignatureRequired, i.Keyring, countKeys)}, m.Boot(true)...)
+	list := append([]doctor.Check{doctor.Loaded(i.Version, version.Number), m.SecureBoot(true), doctor.Signatures(i.SignatureRequired, i.Keyring, countKeys)}, m.Boot(true)...)
 	gates, err := k.Gates()
 	if err != nil {
 		return append(list, doctor.Check{Name: "gates", Message: err.Error()})

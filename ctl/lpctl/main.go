@@ -9,9 +9,6 @@ import (
 	"lpatch/pkg/build"
 )
 
-// version of the whole project.
-const version = "0.1.0"
-
 func main() {
 	if build.IsShim(os.Args[0]) { // "lpctl build --source" put it in place of a compiler
 		os.Exit(build.ShimMain(os.Args))

@@ -29,6 +29,7 @@ import (
 	"lpatch/pkg/lpnl/lpnltest"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/version"
 )
 
 // kernelFile names, in the environment, the file that has the state of the fake kernel. No file, no module.
@@ -91,6 +92,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv(kernelFile, e.WorkDir+"/kernel.json")
 			e.Setenv(procFolder, e.WorkDir+"/visible")
 			e.Setenv("TZ", "UTC")
+			e.Setenv("VERSION", version.Number)
 			return nil
 		},
 		Condition: func(cond string) (bool, error) {
@@ -222,7 +224,7 @@ func connectFake() (kernel, error) {
 	case err != nil:
 		return nil, err
 	default:
-		if err := json.Unmarshal(text, c.state); err != nil {
+		if err := json.Unmarshal(bytes.ReplaceAll(text, []byte("$VERSION"), []byte(version.Number)), c.state); err != nil {
 			return nil, err
 		}
 	}

@@ -13,12 +13,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/version"
 )
 
 // files are the packages, by their kind.
 var files = map[string][]string{
-	"deb": {"lpatch_0.1.0-1_amd64.deb", "lpatch-dkms_0.1.0-1_all.deb"},
-	"rpm": {"lpatch-0.1.0-1.x86_64.rpm", "lpatch-dkms-0.1.0-1.noarch.rpm"},
+	"deb": {"lpatch_" + version.Number + "-1_amd64.deb", "lpatch-dkms_" + version.Number + "-1_all.deb"},
+	"rpm": {"lpatch-" + version.Number + "-1.x86_64.rpm", "lpatch-dkms-" + version.Number + "-1.noarch.rpm"},
 }
 
 // installed are files of the package lpatch, whatever its kind.
@@ -47,8 +49,8 @@ var installed = []string{
 
 // sources are files of the package lpatch-dkms.
 var sources = []string{
-	"/usr/src/lpatch-0.1.0-1/dkms.conf", "/usr/src/lpatch-0.1.0-1/Kbuild", "/usr/src/lpatch-0.1.0-1/Makefile",
-	"/usr/src/lpatch-0.1.0-1/main.c", "/usr/src/lpatch-0.1.0-1/uapi/lpatch.h",
+	"/usr/src/lpatch-" + version.Number + "-1/dkms.conf", "/usr/src/lpatch-" + version.Number + "-1/Kbuild", "/usr/src/lpatch-" + version.Number + "-1/Makefile",
+	"/usr/src/lpatch-" + version.Number + "-1/main.c", "/usr/src/lpatch-" + version.Number + "-1/uapi/lpatch.h",
 }
 
 func TestPackages(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"lpatch/pkg/filetest"
+	"lpatch/pkg/version"
 )
 
 // initialPIDs is the pid namespace that the kernel begins with.
@@ -96,7 +97,7 @@ lpctl boot replay --quiet
 lpctl boot sync --quiet
 `, "--install", filepath.Join(first, files["rpm"][0]))
 	r.rpm(t, `
-dkms add -m lpatch -v 0.1.0-1 --rpm_safe_upgrade
+dkms add -m lpatch -v `+version.Number+`-1 --rpm_safe_upgrade
 dkms autoinstall
 dracut --force --regenerate-all
 `, "--install", filepath.Join(first, files["rpm"][1]))
@@ -107,22 +108,22 @@ lpctl boot replay --quiet
 lpctl boot sync --quiet
 `, "--install", otherRPM(t, "other", "/usr/lib64/libother.so.1"))
 	r.rpm(t, `
-dkms add -m lpatch -v 0.1.0-2 --rpm_safe_upgrade
+dkms add -m lpatch -v `+version.Number+`-2 --rpm_safe_upgrade
 dkms autoinstall
 systemctl daemon-reload
 systemctl try-restart lpatch-watch.service
-dkms remove -m lpatch -v 0.1.0-1 --all --rpm_safe_upgrade
+dkms remove -m lpatch -v `+version.Number+`-1 --all --rpm_safe_upgrade
 dracut --force --regenerate-all
 dracut --force --regenerate-all
 lpctl boot replay --quiet
 lpctl boot sync --quiet
-`, "--upgrade", filepath.Join(second, "lpatch-0.1.0-2.x86_64.rpm"), filepath.Join(second, "lpatch-dkms-0.1.0-2.noarch.rpm"))
+`, "--upgrade", filepath.Join(second, "lpatch-"+version.Number+"-2.x86_64.rpm"), filepath.Join(second, "lpatch-dkms-"+version.Number+"-2.noarch.rpm"))
 	r.rpm(t, `
 systemctl --quiet disable lpatch-boot.service lpatch-boot-success.service
 systemctl --quiet stop lpatch-watch.service lpatch-metrics.timer
 systemctl daemon-reload
 dracut --force --regenerate-all
-dkms remove -m lpatch -v 0.1.0-2 --all --rpm_safe_upgrade
+dkms remove -m lpatch -v `+version.Number+`-2 --all --rpm_safe_upgrade
 `, "--erase", "lpatch", "lpatch-dkms")
 	if _, err := os.Stat(filepath.Join(r.dir, "etc/lpctl/boot.d/fix.yaml")); err != nil {
 		t.Errorf("the registry is gone: %v", err)

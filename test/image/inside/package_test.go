@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/version"
 )
 
 // TestPackage is about lpatch's own packages, in a system that came up by another initramfs: what is patched stays so while
@@ -34,7 +36,7 @@ func TestPackage(t *testing.T) {
 func module(t *testing.T) {
 	release := sh(t, "uname -r")
 	for _, c := range []struct{ command, want string }{
-		{"dkms status", "lpatch/0.1.0-2, " + release + ", x86_64: installed"},
+		{"dkms status", "lpatch/" + version.Number + "-2, " + release + ", x86_64: installed"},
 		{"modinfo --field filename lpatch", "/lib/modules/" + release + "/updates/dkms/lpatch.ko"},
 		{"modinfo --field vermagic lpatch | cut -d ' ' -f 1", release},
 		{"modinfo --field signer lpatch", "DKMS module signing key"},
@@ -74,8 +76,8 @@ func registry(t *testing.T) string {
 
 // upgraded sees that a new version of lpatch drops no patch and forgets none, and leaves to administrators what is theirs.
 func upgraded(t *testing.T) {
-	sh(t, "dpkg --install /packages/lpatch_0.1.0-3_amd64.deb /packages/lpatch-dkms_0.1.0-3_all.deb")
-	wantVersion(t, "0.1.0-3")
+	sh(t, "dpkg --install /packages/lpatch_"+version.Number+"-3_amd64.deb /packages/lpatch-dkms_"+version.Number+"-3_all.deb")
+	wantVersion(t, version.Number+"-3")
 	wantSame(t)
 }
 
@@ -146,7 +148,7 @@ func lpatchRemoved(t *testing.T) {
 
 // installedAgain finds all as it was: what is patched is known to the kernel.
 func installedAgain(t *testing.T) {
-	sh(t, "dpkg --install /packages/lpatch_0.1.0-3_amd64.deb")
+	sh(t, "dpkg --install /packages/lpatch_"+version.Number+"-3_amd64.deb")
 	wantSame(t)
 }
 
