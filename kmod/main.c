@@ -60,6 +60,7 @@ static void __exit lp_exit(void)
 late_initcall(lp_init);
 module_exit(lp_exit);
 
+MODULE_AUTHOR("lpatch maintainers");
 MODULE_DESCRIPTION("Live patching of running user-space programs");
 MODULE_LICENSE("GPL");
 MODULE_VERSION(LPATCH_VERSION);
