@@ -60,7 +60,7 @@ hunt:		## patch random programs with random changes, and look whether they do wh
 	@LPATCH_HUNT_SEED=$(or $(SEED),$(shell date +%s)) LPATCH_HUNT_TIME=$(or $(TIME),10m) go test ./test/hunt -run TestHunt -count=1 -v -timeout 0
 
 mutate:		## take the builder's rules out, one after another, and look whether a test fails (an hour; RULES='pkg/diff')
-	@go run ./scripts/mutator -run '$(RULES)' -table Documentation/testing.md pkg/diff pkg/match pkg/link pkg/build
+	@go run ./scripts/mutator -run '$(RULES)' -table Documentation/results/mutate.md pkg/diff pkg/match pkg/link pkg/build
 
 soak:		## let many lpctl patch programs that check themselves, and kill both (MINUTES=30 KERNEL=6.12 SEED=)
 	@scripts/soak

@@ -4,5 +4,5 @@
 // ways there are, on the same program with the same writes, and by what the hardware needs at least. One run has all of
 // it, so that its ratios hold on whatever machine it is.
 //
-// Documentation/performance.md tells what is measured and how, and what came of it.
+// Documentation/performance.md tells what is measured and how, Documentation/results/performance.md has the results.
 package bench

@@ -18,11 +18,13 @@ type document struct {
 	links    []mention // where they lead
 	names    []mention // what stands in backticks, commands in fenced blocks, and names of tests anywhere
 	headings []string  // as anchors
+	dates    []mention // outside of fenced blocks
 }
 
 var (
 	inlineCode = regexp.MustCompile("`([^`\n]+)`")
 	inlineLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	date       = regexp.MustCompile(`\b20\d\d-[01]\d-[0-3]\d\b`)
 	section    = regexp.MustCompile("`([\\w-]+\\.md)`,? \"([^\"]+)\"")
 	testName   = regexp.MustCompile(`\b(Test[A-Z]\w*|Hostile[A-Z]\w*)[*…]?`)
 	prompt     = regexp.MustCompile(`^([$#] )?((\w+=\S* )*(make|lpctl|scripts/\S+|test/\S+) .*|(make|scripts/\S+))$`)
@@ -62,6 +64,9 @@ func (d *document) parseLine(number int, line string) {
 	}
 	for _, m := range section.FindAllStringSubmatch(line, -1) {
 		d.links = append(d.links, mention{number, m[1] + "#" + anchor(m[2])})
+	}
+	for _, m := range date.FindAllString(line, -1) {
+		d.dates = append(d.dates, mention{number, m})
 	}
 	rest := inlineCode.ReplaceAllString(line, "")
 	for _, m := range inlineLink.FindAllStringSubmatch(rest, -1) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // Doccheck looks in the documents for what is not there: links to files and headings, and names of files, functions, tests,
-// commands and options that the tree does not have. Run it from the root of the repository:
+// commands and options that the tree does not have; and for dates, since documents describe and do not report. Run it from the root of the repository:
 //
 //	go run ./scripts/doccheck
 package main
@@ -57,6 +57,11 @@ func (t *tree) check() []string {
 		for _, link := range d.links {
 			if why := t.badLink(path, link.text); why != "" {
 				findings = append(findings, fmt.Sprintf("%s:%d: link (%s): %s", path, link.line, link.text, why))
+			}
+		}
+		if path != "CHANGELOG.md" && !strings.HasPrefix(path, "Documentation/results/") {
+			for _, date := range d.dates {
+				findings = append(findings, fmt.Sprintf("%s:%d: %s: what was found on a day is for Documentation/results", path, date.line, date.text))
 			}
 		}
 		for _, name := range d.names {

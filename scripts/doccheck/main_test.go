@@ -65,6 +65,7 @@ func TestWrong(t *testing.T) {
 		{"`lpctl gone fix.lp`", "`lpctl gone fix.lp`: lpctl has no command gone"},
 		{"`lpctl boot gone`", "`lpctl boot gone`: lpctl boot has no command gone"},
 		{"`lpctl apply fix.lp --gone`", "`lpctl apply fix.lp --gone`: lpctl has no option --gone"},
+		{"on 2026-11-30 it passed", "2026-11-30: what was found on a day is for Documentation/results"},
 		{"`--gone`", "`--gone`: nothing has an option --gone"},
 	} {
 		if got := findings(t, c.text+"\n"); !slices.Equal(got, []string{c.want}) {
@@ -81,7 +82,7 @@ func TestRight(t *testing.T) {
 		"TestData, TestHostile…, HostileFork, `TestData`\n" +
 		"`make check && make install`, `KERNELS=6.12 make test-debug`, `make -C kmod KDIR=…`, `make`\n" +
 		"`lpctl apply fix.lp --max-stop=2s`, `lpctl boot add NAME`, `lpctl VERB --help`, `lpctl build -- make --gone`, `--emit-relocs`, `-m`\n" +
-		"```\nlpctl apply fix.lp   # --gone was an option\n```\n"
+		"```\nlpctl apply fix.lp   # --gone was an option\n2026-11-30 applied\n```\n"
 	if got := findings(t, text); len(got) != 0 {
 		t.Errorf("%q", got)
 	}
