@@ -63,13 +63,13 @@ static bool lp_image_base(const struct lp_image *image, struct vm_area_struct *v
  */
 int lpatch_load_find_images(struct lp_op *op)
 {
+	VMA_ITERATOR(vmi, op->target->mm, 0);
 	const struct lp_patch *patch = op->patch;
-	struct mm_struct *mm = op->target->mm;
 	struct vm_area_struct *vma;
 	u32 i, found = 0;
 	unsigned long base;
 
-	for (vma = find_vma(mm, 0); vma; vma = find_vma(mm, vma->vm_end)) {
+	for_each_vma(vmi, vma) {
 		for (i = 0; i < patch->nr_images; i++) {
 			if (!lp_image_base(&patch->images[i], vma, &base))
 				continue;
@@ -95,10 +95,11 @@ int lpatch_load_find_images(struct lp_op *op)
 static unsigned long lp_highest_gap(struct mm_struct *mm, unsigned long lo, unsigned long hi,
 				    unsigned long size, unsigned long distance)
 {
+	VMA_ITERATOR(vmi, mm, lo);
 	unsigned long at = lo, best = 0;
 
 	while (at < hi) {
-		struct vm_area_struct *vma = find_vma(mm, at);
+		struct vm_area_struct *vma = vma_next(&vmi);
 		unsigned long end = vma ? min(vma->vm_start, hi) : hi;
 		bool usable = !vma || vma->vm_start >= hi || !(vma->vm_flags & VM_GROWSDOWN);
 

@@ -458,9 +458,8 @@ int lpatch_overwrite(struct lp_op *op)
 
 	if (!stop)
 		return -lpatch_refusal_errno(out->refusal);
-	ret = lpatch_places_alloc(&stop->places, op, out);
-	ret = ret ?: lp_op_locate(op);
-	ret = ret ?: lpatch_places_fill(&stop->places, op, out);
+	ret = lp_op_locate(op);
+	ret = ret ?: lpatch_places_make(&stop->places, op, out);
 	ret = ret ?: lp_verify_now(&stop->places, op, out);
 	ret = ret ?: lp_stop(op, stop, out);
 	lp_stop_free(stop);

@@ -33,20 +33,15 @@ bool lpatch_places_involve(const struct lp_record *own, const struct lp_record *
 	return record != own && lp_is_applied(record);
 }
 
-/* Return: 0 or a refusal. */
-int lpatch_places_alloc(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
+/* Return: a table of @nr places, or NULL with the operation refused. */
+static struct lp_place *lp_places_alloc(const struct lp_op *op, u32 nr, struct lp_outcome *out)
 {
-	const struct lp_record *record;
-	u32 nr = op->patch->nr_sites;
+	struct lp_place *table = kvcalloc(nr, sizeof(*table), GFP_KERNEL_ACCOUNT);
 
-	list_for_each_entry(record, &op->target->records, node)
-		if (lpatch_places_involve(op->record, record))
-			nr += record->patch->nr_sites;
-	places->table = kvcalloc(nr, sizeof(*places->table), GFP_KERNEL_ACCOUNT);
-	if (places->table)
-		return 0;
-	return lpatch_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
-			     "there is no memory for the tables of patch %s", op->patch->name);
+	if (!table)
+		lpatch_refuse(out, LPATCH_REFUSAL_NO_MEMORY,
+			      "there is no memory for the tables of patch %s", op->patch->name);
+	return table;
 }
 
 /* Adds the sites of the operation's patch: what it has there, and what is or will be under it. */
@@ -76,26 +71,6 @@ static int lp_places_add_own(struct lp_places *places, const struct lp_op *op,
 	return 0;
 }
 
-/* Adds those of another patch that is applied. */
-static void lp_places_add_other(struct lp_places *places, const struct lp_record *record)
-{
-	const struct lp_patch *patch = record->patch;
-	u32 i;
-
-	for (i = 0; i < patch->nr_sites; i++) {
-		const struct lp_site *site = &patch->sites[i];
-		struct lp_place *place = &places->table[places->nr++];
-
-		place->site = site;
-		place->record = record;
-		place->addr = lpatch_layer_addr(record, site);
-		place->len = site->len;
-		place->order = record->order;
-		lpatch_layer_bytes(record, site, place->to);
-		memcpy(place->under, record->under[i], site->len);
-	}
-}
-
 /* By address, and at one address from the top down. */
 static int lp_place_cmp(const void *a, const void *b)
 {
@@ -104,6 +79,87 @@ static int lp_place_cmp(const void *a, const void *b)
 	if (x->addr != y->addr)
 		return x->addr < y->addr ? -1 : 1;
 	return x->order < y->order ? 1 : x->order > y->order ? -1 : 0;
+}
+
+static void lp_places_sort(struct lp_places *places)
+{
+	sort(places->table, places->nr, sizeof(*places->table), lp_place_cmp, NULL);
+}
+
+/* Has one of @nr places, which are sorted and apart, a byte of [@addr, @addr + @len)? */
+static bool lp_places_touch(const struct lp_place *table, u32 nr, unsigned long addr, u8 len)
+{
+	u32 lo = 0, hi = nr;
+
+	while (lo < hi) {
+		u32 mid = lo + (hi - lo) / 2;
+
+		if (table[mid].addr + table[mid].len <= addr)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < nr && table[lo].addr < addr + len;
+}
+
+static void lp_place_of(struct lp_place *place, const struct lp_record *record, u32 i)
+{
+	const struct lp_site *site = &record->patch->sites[i];
+
+	place->site = site;
+	place->record = record;
+	place->addr = lpatch_layer_addr(record, site);
+	place->len = site->len;
+	place->order = record->order;
+	lpatch_layer_bytes(record, site, place->to);
+	memcpy(place->under, record->under[i], site->len);
+}
+
+/*
+ * The sites of other patches that are applied, and with which the operation has to do: all if it replaces
+ * them, else those where it writes too. Return: how many; they are put into @table, if there is one.
+ */
+static u32 lp_places_others(const struct lp_places *own, const struct lp_op *op, struct lp_place *table)
+{
+	bool replaces = lp_request_replaces(op->request);
+	const struct lp_record *record;
+	u32 i, nr = 0;
+
+	list_for_each_entry(record, &op->target->records, node) {
+		if (!lpatch_places_involve(op->record, record))
+			continue;
+		for (i = 0; i < record->patch->nr_sites; i++) {
+			const struct lp_site *site = &record->patch->sites[i];
+
+			if (!replaces && !lp_places_touch(own->table, own->nr,
+							  lpatch_layer_addr(record, site), site->len))
+				continue;
+			if (table)
+				lp_place_of(&table[nr], record, i);
+			nr++;
+		}
+	}
+	return nr;
+}
+
+/* Adds them to the operation's own, which are sorted. Return: 0 or a refusal. */
+static int lp_places_add_others(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
+{
+	u32 nr = lp_places_others(places, op, NULL);
+	struct lp_place *table;
+
+	if (!nr)
+		return 0;
+	table = lp_places_alloc(op, places->nr + nr, out);
+	if (!table)
+		return -lpatch_refusal_errno(out->refusal);
+	memcpy(table, places->table, places->nr * sizeof(*table));
+	lp_places_others(places, op, table + places->nr);
+	kvfree(places->table);
+	places->table = table;
+	places->nr += nr;
+	lp_places_sort(places);
+	return 0;
 }
 
 static int lp_refuse_place(struct lp_outcome *out, u32 refusal, const struct lp_place *own,
@@ -133,8 +189,8 @@ static int lp_places_overlap(const struct lp_places *places, struct lp_outcome *
 }
 
 /*
- * Makes one place of the @nr places at one address, of which the patches lie upon one another.
- * Return: 1 with the place in @joined, 0 if there is nothing to do, or a refusal.
+ * Makes one place, @joined, of the @nr places at one address, of which the patches lie upon one another.
+ * Return: 0 or a refusal.
  */
 static int lp_places_join(const struct lp_op *op, const struct lp_place *group, u32 nr,
 			  struct lp_place *joined, struct lp_outcome *out)
@@ -149,8 +205,6 @@ static int lp_places_join(const struct lp_op *op, const struct lp_place *group, 
 		top = top ?: &group[i];
 		bottom = &group[i];
 	}
-	if (!own && !lp_request_replaces(op->request))
-		return 0;
 	*joined = own ? *own : *top;
 	if (lp_request_replaces(op->request)) {
 		memcpy(joined->from, top ? top->to : own->under, joined->len);
@@ -165,31 +219,15 @@ static int lp_places_join(const struct lp_op *op, const struct lp_place *group, 
 		memcpy(joined->from, top ? top->to : own->under, joined->len);
 		memcpy(joined->under, joined->from, joined->len);
 	}
-	return 1;
+	return 0;
 }
 
-/**
- * lpatch_places_fill() - work out the places of an operation: what must be there and what is written
- * @places: from lpatch_places_alloc()
- * @op: with bases and base
- * @out: gets a refusal
- *
- * Return: 0 or a refusal.
- */
-int lpatch_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
+/* Joins those at each address. Return: 0 or a refusal. */
+static int lp_places_join_all(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
-	const struct lp_record *record;
 	u32 i, end, kept = 0;
-	int ret;
+	int ret = 0;
 
-	ret = lp_places_add_own(places, op, out);
-	if (ret)
-		return ret;
-	list_for_each_entry(record, &op->target->records, node)
-		if (lpatch_places_involve(op->record, record))
-			lp_places_add_other(places, record);
-	sort(places->table, places->nr, sizeof(*places->table), lp_place_cmp, NULL);
-	ret = lp_places_overlap(places, out);
 	for (i = 0; !ret && i < places->nr; i = end) {
 		struct lp_place joined;
 
@@ -197,13 +235,34 @@ int lpatch_places_fill(struct lp_places *places, const struct lp_op *op, struct 
 			if (places->table[end].addr != places->table[i].addr)
 				break;
 		ret = lp_places_join(op, &places->table[i], end - i, &joined, out);
-		if (ret <= 0)
-			continue;
 		places->table[kept++] = joined;
-		ret = 0;
 	}
 	places->nr = kept;
 	return ret;
+}
+
+/**
+ * lpatch_places_make() - work out the places of an operation: what must be there and what is written
+ * @places: zeroed; the table is the caller's to free
+ * @op: with bases and base
+ * @out: gets a refusal
+ *
+ * Context: lp_target.lock held.
+ * Return: 0 or a refusal.
+ */
+int lpatch_places_make(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
+{
+	int ret;
+
+	places->table = lp_places_alloc(op, op->patch->nr_sites, out);
+	if (!places->table)
+		return -lpatch_refusal_errno(out->refusal);
+	ret = lp_places_add_own(places, op, out);
+	if (ret)
+		return ret;
+	lp_places_sort(places);
+	return lp_places_add_others(places, op, out) ?: lp_places_overlap(places, out) ?:
+	       lp_places_join_all(places, op, out);
 }
 
 /**

@@ -26,8 +26,7 @@ struct lp_places {
 };
 
 bool lpatch_places_involve(const struct lp_record *own, const struct lp_record *record);
-int lpatch_places_alloc(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
-int lpatch_places_fill(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
+int lpatch_places_make(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
 int lpatch_places_verify(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
 void lpatch_places_fault_in(struct lp_places *places, struct mm_struct *mm, bool write);
 int lpatch_places_check(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out,
