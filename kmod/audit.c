@@ -53,7 +53,8 @@ static struct audit_buffer *lp_audit_begin(const char *verb, const struct lp_pat
 	if (!ab)
 		return NULL;
 	lp_audit_text(ab, "patch", patch->name);
-	audit_log_format(ab, " hash=%*phN signed=%d", LPATCH_HASH_LEN, patch->hash, !!patch->signature);
+	audit_log_format(ab, " hash=%*phN content=%*phN signed=%d", LPATCH_HASH_LEN, patch->hash,
+			 LP_SUM_LEN, patch->content, !!patch->signature);
 	return ab;
 }
 

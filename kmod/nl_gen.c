@@ -12,6 +12,7 @@ const struct nla_policy lpatch_image_nl_policy[LPATCH_A_IMAGE_MAX + 1] = {
 	[LPATCH_A_IMAGE_TEXT_VADDR] = { .type = NLA_U64 },
 	[LPATCH_A_IMAGE_SPAN_START] = { .type = NLA_U64 },
 	[LPATCH_A_IMAGE_SPAN_END] = { .type = NLA_U64 },
+	[LPATCH_A_IMAGE_BUILD_ID] = { .type = NLA_BINARY, .len = LPATCH_BUILD_ID_MAX },
 };
 
 /* a part of the patch file to map */

@@ -14,6 +14,7 @@
 #include <linux/netlink.h>
 #include <linux/slab.h>
 
+#include "build_id.h"
 #include "nl_gen.h"
 #include "patch.h"
 #include "sign.h"
@@ -259,6 +260,27 @@ static u64 lp_get_u64(struct nlattr **tb, int type)
 }
 
 /*
+ * Takes the build-id of an image, which its file must have. Whoever signed the patch signed that, and who transfers it
+ * may not choose another program. Return: 0 or a negative errno.
+ */
+static int lp_add_build_id(struct lp_image *image, const struct nlattr *attr, struct netlink_ext_ack *extack)
+{
+	int ret;
+
+	image->build_id_len = attr ? nla_len(attr) : 0;
+	if (!image->build_id_len)
+		return 0;
+	nla_memcpy(image->build_id, attr, sizeof(image->build_id));
+	ret = lpatch_build_id_check(image);
+	if (ret == -ENODATA)
+		NL_SET_ERR_MSG_ATTR(extack, attr,
+				    "the file of the image has another build-id than the one that the patch is for, or none");
+	else if (ret)
+		NL_SET_ERR_MSG_ATTR(extack, attr, "the build-id of the image's file cannot be read");
+	return ret;
+}
+
+/*
  * Takes the file in the sender's context: a kthread has no file table and, on 7.x, no root to open
  * a path in.
  */
@@ -292,12 +314,13 @@ static int lp_add_image(struct lp_patch *patch, const struct nlattr *attr,
 				    "the image is not a regular file");
 		return -EINVAL;
 	}
-	image->name = nla_strdup(tb[LPATCH_A_IMAGE_NAME], GFP_KERNEL_ACCOUNT);
+	image->inode = d_real_inode(image->file->f_path.dentry);
+	ret = lp_add_build_id(image, tb[LPATCH_A_IMAGE_BUILD_ID], extack);
+	image->name = ret ? NULL : nla_strdup(tb[LPATCH_A_IMAGE_NAME], GFP_KERNEL_ACCOUNT);
 	if (!image->name) {
 		fput(image->file);
-		return -ENOMEM;
+		return ret ?: -ENOMEM;
 	}
-	image->inode = d_real_inode(image->file->f_path.dentry);
 	image->flags = lp_get_u32(tb, LPATCH_A_IMAGE_FLAGS);
 	image->text_offset = lp_get_u64(tb, LPATCH_A_IMAGE_TEXT_OFFSET);
 	image->text_vaddr = lp_get_u64(tb, LPATCH_A_IMAGE_TEXT_VADDR);
@@ -471,6 +494,17 @@ static void lp_patch_publish(struct lp_patch *patch)
 	mutex_unlock(&lp_patch_lock);
 }
 
+/*
+ * Notes what the file has, for the audit records. It cannot change any more. Return: 0, also where the kernel has no
+ * SHA-256, or a negative errno.
+ */
+static int lp_patch_sum(struct lp_patch *patch)
+{
+	int ret = lpatch_sum_file(patch->file, i_size_read(file_inode(patch->file)), patch->content);
+
+	return ret == -ENOENT ? 0 : ret;
+}
+
 /**
  * lpatch_patch_seal() - check a whole object, and its signature, and make it known by its hash
  * @patch: the object
@@ -486,7 +520,8 @@ int lpatch_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack)
 	mutex_lock(&patch->transfer);
 	if (!patch->sealed) {
 		wrong = lpatch_patch_check(patch);
-		ret = wrong ? -EINVAL : lpatch_sign_check(patch, &wrong);
+		ret = wrong ? -EINVAL : lp_patch_sum(patch);
+		ret = ret ?: lpatch_sign_check(patch, &wrong);
 		if (!ret)
 			lp_patch_publish(patch);
 	}

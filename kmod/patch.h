@@ -7,6 +7,7 @@
 #include <linux/mutex.h>
 #include <linux/types.h>
 
+#include "sum.h"
 #include "uapi/lpatch.h"
 
 struct file;
@@ -21,6 +22,8 @@ struct lp_image {
 	u64 text_vaddr;
 	u64 span_start;
 	u64 span_end;
+	u8 build_id[LPATCH_BUILD_ID_MAX]; /* zeroed beyond */
+	u8 build_id_len; /* 0: it has none */
 };
 
 struct lp_segment {
@@ -56,7 +59,9 @@ struct lp_signature;
  * @node: in the list of sealed objects; lp_patch_lock
  * @transfer: covers the tables until @sealed, after which nothing changes
  * @sealed: it is complete and was checked
- * @hash: names it
+ * @hash: names it; the client chose it
+ * @content: SHA-256 of @file, without a signature that was verified; made when it was sealed, zeros where the kernel has
+ *	none
  * @name: for people
  * @file: the patch file, which nobody may write to
  * @signature: by a trusted key, of @file, the copy that was verified; NULL if there is none
@@ -84,6 +89,7 @@ struct lp_patch {
 	bool sealed;
 	bool let_pass;
 	u8 hash[LPATCH_HASH_LEN];
+	u8 content[LP_SUM_LEN];
 	char name[LPATCH_NAME_MAX + 1];
 	struct file *file;
 	struct lp_signature *signature;

@@ -95,6 +95,10 @@ static const struct lp_sign_answer lp_sign_answers[] = {
 		"what is appended to the patch file is no valid signature",
 	},
 	{
+		-EPROTO, -EKEYREJECTED, false,
+		"the signature of the patch is not of the kind that is taken, one signer with SHA-256, without attributes and certificates: sign it with lpctl sign",
+	},
+	{
 		-EPERM, -EKEYREJECTED, false,
 		"the keyring .lpatch has keys that nobody vouched for, and was not locked before signatures were required: load the module again, and it takes those that the kernel's trusted keys vouch for",
 	},

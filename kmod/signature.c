@@ -49,7 +49,7 @@ struct lp_signed {
 	u8 tables[LP_SUM_LEN];
 };
 
-static const u8 lp_signed_magic[16] = "lpatch signed 1\n";
+static const u8 lp_signed_magic[16] = "lpatch signed 2\n";
 
 /**
  * struct lp_signature - what was verified, to be verified again when the patch is used
@@ -206,21 +206,49 @@ static bool lp_der_skip(const u8 **at, const u8 *end, u8 tag)
 #define LP_DER_OID 0x06
 #define LP_DER_SEQUENCE 0x30
 #define LP_DER_SET 0x31
+#define LP_DER_KEY_ID 0x80
 #define LP_DER_CONTEXT_0 0xa0
 
+/* 2.16.840.1.101.3.4.2.1 (RFC 5754). */
+static const u8 lp_sha256_oid[] = { LP_DER_OID, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01 };
+
 /*
- * Does a PKCS#7 message (RFC 2315) come without certificates and revocation lists? With the certificate of a key that
- * was revoked it would be trusted all the same, if the one that vouches for that is in the keyring
- * (pkcs7_validate_trust_one()).
+ * Is what @at and @end enclose one SignerInfo (RFC 5652), who signs a SHA-256 and no attributes? The kernel's parser
+ * takes each digest that it knows, SHA-1 among them.
  */
-static bool lp_signature_is_bare(const struct lp_signature *signature)
+static bool lp_signer_is_plain(const u8 *at, const u8 *end)
+{
+	const u8 *last = end, *digest, *digest_end;
+
+	if (!lp_der_enter(&at, &end, LP_DER_SEQUENCE) || end != last)
+		return false;
+	if (!lp_der_skip(&at, end, LP_DER_INTEGER))
+		return false;
+	if (!lp_der_skip(&at, end, LP_DER_SEQUENCE) && !lp_der_skip(&at, end, LP_DER_KEY_ID))
+		return false;
+	digest = at;
+	digest_end = end;
+	if (!lp_der_skip(&at, end, LP_DER_SEQUENCE) || at == end || *at != LP_DER_SEQUENCE)
+		return false;
+	return lp_der_enter(&digest, &digest_end, LP_DER_SEQUENCE) &&
+	       digest_end - digest >= sizeof(lp_sha256_oid) &&
+	       !memcmp(digest, lp_sha256_oid, sizeof(lp_sha256_oid));
+}
+
+/*
+ * Is a PKCS#7 message (RFC 2315) the one kind that is taken: of one signer, who signs a SHA-256, without certificates and
+ * revocation lists? With the certificate of a key that was revoked it would be trusted all the same, if the one that
+ * vouches for that is in the keyring (pkcs7_validate_trust_one()).
+ */
+static bool lp_signature_is_plain(const struct lp_signature *signature)
 {
 	const u8 *at = signature->der, *end = at + signature->len;
 
 	return lp_der_enter(&at, &end, LP_DER_SEQUENCE) && lp_der_skip(&at, end, LP_DER_OID) &&
 	       lp_der_enter(&at, &end, LP_DER_CONTEXT_0) && lp_der_enter(&at, &end, LP_DER_SEQUENCE) &&
 	       lp_der_skip(&at, end, LP_DER_INTEGER) && lp_der_skip(&at, end, LP_DER_SET) &&
-	       lp_der_skip(&at, end, LP_DER_SEQUENCE) && at < end && *at == LP_DER_SET;
+	       lp_der_skip(&at, end, LP_DER_SEQUENCE) && lp_der_enter(&at, &end, LP_DER_SET) &&
+	       lp_signer_is_plain(at, end);
 }
 
 /*
@@ -232,8 +260,8 @@ static int lp_signature_trust(const struct lp_signature *signature, const struct
 	const struct cred *old;
 	int ret;
 
-	if (!lp_signature_is_bare(signature))
-		return -EBADMSG;
+	if (!lp_signature_is_plain(signature))
+		return -EPROTO;
 	old = override_creds(by);
 	ret = verify_pkcs7_signature(&signature->message, sizeof(signature->message), signature->der,
 				     signature->len, lpatch_keys_ring(), VERIFYING_MODULE_SIGNATURE,
@@ -274,11 +302,13 @@ static int lp_signature_of(struct lp_patch *patch, struct file *file, size_t len
 		return -ENOMEM;
 	signature->len = len;
 	ret = lp_signature_read(patch, file, signature);
-	if (ret)
+	if (ret) {
 		kvfree(signature);
-	else
-		patch->signature = signature;
-	return ret;
+		return ret;
+	}
+	memcpy(patch->content, signature->message.content, sizeof(patch->content));
+	patch->signature = signature;
+	return 0;
 }
 
 /* Verifies again a patch that was when it was sealed. Return: 0 if its key is still trusted, or a negative errno. */

@@ -7,6 +7,7 @@
 #include <crypto/hash.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -82,6 +83,8 @@ static void lp_sum_image(struct lp_sum *sum, const struct lp_image *image)
 	lp_sum_u64(sum, image->text_vaddr);
 	lp_sum_u64(sum, image->span_start);
 	lp_sum_u64(sum, image->span_end);
+	lp_sum_u32(sum, image->build_id_len);
+	lp_sum_bytes(sum, image->build_id, image->build_id_len);
 }
 
 static void lp_sum_segment(struct lp_sum *sum, const struct lp_segment *segment)
@@ -162,7 +165,7 @@ int lpatch_sum_tables(const struct lp_patch *patch, u8 *out)
  * @len: bytes of it
  * @out: gets LP_SUM_LEN bytes
  *
- * Return: 0 or a negative errno; -EIO if the file is shorter.
+ * Return: 0 or a negative errno; -EIO if the file is shorter, -EINTR if the caller is being killed.
  */
 int lpatch_sum_file(struct file *file, loff_t len, u8 *out)
 {
@@ -182,6 +185,8 @@ int lpatch_sum_file(struct file *file, loff_t len, u8 *out)
 			lp_sum_bytes(sum, buf, got);
 		else
 			sum->error = got ?: -EIO;
+		if (fatal_signal_pending(current))
+			sum->error = -EINTR;
 		cond_resched();
 	}
 	kfree(buf);

@@ -2,6 +2,7 @@
 #ifndef LPATCH_SUM_H
 #define LPATCH_SUM_H
 
+#include <linux/errno.h>
 #include <linux/types.h>
 
 struct file;
@@ -10,7 +11,18 @@ struct lp_patch;
 /* Bytes of a SHA-256. */
 #define LP_SUM_LEN 32
 
+#ifdef CONFIG_SYSTEM_DATA_VERIFICATION
+
 int lpatch_sum_file(struct file *file, loff_t len, u8 *out);
 int lpatch_sum_tables(const struct lp_patch *patch, u8 *out);
+
+#else
+
+static inline int lpatch_sum_file(struct file *file, loff_t len, u8 *out)
+{
+	return -ENOENT; /* as where there is no such algorithm */
+}
+
+#endif
 
 #endif

@@ -25,6 +25,8 @@
 /* bytes overwritten at one site */
 #define LPATCH_SITE_MAX	16
 #define LPATCH_IMAGES_MAX	16
+/* bytes in a build-id */
+#define LPATCH_BUILD_ID_MAX	64
 #define LPATCH_SEGMENTS_MAX	8
 #define LPATCH_SITES_MAX	4096
 #define LPATCH_FUNCTIONS_MAX	16384
@@ -239,6 +241,8 @@ enum lpatch_a_info {
  * @LPATCH_A_IMAGE_TEXT_VADDR: u64: its link-time address, page aligned
  * @LPATCH_A_IMAGE_SPAN_START: u64: lowest link-time address, page aligned
  * @LPATCH_A_IMAGE_SPAN_END: u64: one past the highest, page aligned
+ * @LPATCH_A_IMAGE_BUILD_ID: binary: that the file must have; absent if the patch is for a file
+ *   without one
  * @LPATCH_A_IMAGE_PAD: aligns 64-bit attributes; no content
  * @__LPATCH_A_IMAGE_MAX: one past the highest
  * @LPATCH_A_IMAGE_MAX: the highest
@@ -252,6 +256,7 @@ enum lpatch_a_image {
 	LPATCH_A_IMAGE_TEXT_VADDR,
 	LPATCH_A_IMAGE_SPAN_START,
 	LPATCH_A_IMAGE_SPAN_END,
+	LPATCH_A_IMAGE_BUILD_ID,
 	LPATCH_A_IMAGE_PAD,
 
 	__LPATCH_A_IMAGE_MAX,

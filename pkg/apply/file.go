@@ -87,7 +87,7 @@ func nameFile(name hash.Hash, file *os.File) error {
 func image(i *patch.Image, file *os.File) lpnl.Image {
 	out := lpnl.Image{
 		Name: clip(label(i)), File: file, TextOffset: i.TextOffset, TextVaddr: i.TextVaddr,
-		SpanStart: i.SpanStart, SpanEnd: i.SpanEnd,
+		SpanStart: i.SpanStart, SpanEnd: i.SpanEnd, BuildID: i.BuildID,
 	}
 	if i.Fixed {
 		out.Flags |= lpnl.ImageFlagsFixed

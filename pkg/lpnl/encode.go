@@ -112,6 +112,9 @@ func (i *Image) encode(ae *netlink.AttributeEncoder) error {
 	ae.Uint64(AttrImageTextVaddr, i.TextVaddr)
 	ae.Uint64(AttrImageSpanStart, i.SpanStart)
 	ae.Uint64(AttrImageSpanEnd, i.SpanEnd)
+	if len(i.BuildID) > 0 {
+		ae.Bytes(AttrImageBuildID, i.BuildID)
+	}
 	return nil
 }
 

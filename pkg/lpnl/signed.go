@@ -13,7 +13,7 @@ import (
 )
 
 // signedMagic begins what is signed (kmod/signature.c).
-const signedMagic = "lpatch signed 1\n"
+const signedMagic = "lpatch signed 2\n"
 
 // pageSize is what the kernel rounds the sizes of segments up to.
 const pageSize = 4096
@@ -30,6 +30,7 @@ func (p *Patch) SignedMessage(content [sha256.Size]byte) []byte {
 		t.text(i.Name)
 		t.counts(int(i.Flags))
 		t.numbers(i.TextOffset, i.TextVaddr, i.SpanStart, i.SpanEnd)
+		t.text(string(i.BuildID))
 	}
 	for _, s := range p.Segments {
 		t.numbers(s.Offset, s.Vaddr, (s.Size+pageSize-1)&^(pageSize-1))

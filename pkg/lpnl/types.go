@@ -37,6 +37,7 @@ type Image struct {
 	TextVaddr  uint64
 	SpanStart  uint64
 	SpanEnd    uint64
+	BuildID    []byte // that the file must have; empty if the patch is for one without
 }
 
 // Segment is a part of the patch file to map.

@@ -19,6 +19,7 @@ const (
 	HashLen        = 32  // bytes in the SHA-256 that names a patch
 	SiteMax        = 16  // bytes overwritten at one site
 	ImagesMax      = 16
+	BuildIDMax     = 64 // bytes in a build-id
 	SegmentsMax    = 8
 	SitesMax       = 4096
 	FunctionsMax   = 16384
@@ -206,7 +207,8 @@ const (
 	AttrImageTextVaddr  uint16 = 5 // u64: its link-time address, page aligned
 	AttrImageSpanStart  uint16 = 6 // u64: lowest link-time address, page aligned
 	AttrImageSpanEnd    uint16 = 7 // u64: one past the highest, page aligned
-	AttrImagePad        uint16 = 8 // aligns 64-bit attributes; no content
+	AttrImageBuildID    uint16 = 8 // binary: that the file must have; absent if the patch is for a file without one
+	AttrImagePad        uint16 = 9 // aligns 64-bit attributes; no content
 )
 
 // Attributes: a part of the patch file to map.

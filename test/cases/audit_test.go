@@ -5,6 +5,7 @@
 package cases
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"os"
@@ -87,7 +88,8 @@ func TestAudit(t *testing.T) {
 	p := rawPatch(t, v.path, "value")
 	transfer(t, c, p)
 	next := auditRecords(t)
-	about := fmt.Sprintf(`patch="raw" hash=%v signed=0 opid=%d ocomm="victim"`, p.Hash, v.pid)
+	content := sha256.Sum256(rawContent(t, p))
+	about := fmt.Sprintf(`patch="raw" hash=%v content=%x signed=0 opid=%d ocomm="victim"`, p.Hash, content, v.pid)
 	for _, verb := range []lpnl.Verb{lpnl.VerbLoad, lpnl.VerbApply, lpnl.VerbRestore} {
 		do(t, c, verb, p, v.pid)
 		wantRecord(t, next, "op=%s %s exit=0 res=1", verb, about)
@@ -98,16 +100,16 @@ func TestAudit(t *testing.T) {
 	refuse(t, c, lpnl.VerbRestore, p, v.pid, lpnl.Options{}, lpnl.RefusalNotLoaded)
 	wantRecord(t, next, "op=restore %s exit=-%d res=0", about, unix.ENOENT)
 	refuse(t, c, lpnl.VerbApply, p, 4194000, lpnl.Options{}, lpnl.RefusalTargetGone)
-	wantRecord(t, next, `op=apply patch="raw" hash=%v signed=0 opid=4194000 exit=-%d res=0`, p.Hash, unix.ESRCH)
+	wantRecord(t, next, `op=apply patch="raw" hash=%v content=%x signed=0 opid=4194000 exit=-%d res=0`, p.Hash, content, unix.ESRCH)
 
 	q := rawPatch(t, fixtures+"start", "value")
 	q.Name = `a" res=1`
 	addBoot(t, c, q, 0)
-	wantRecord(t, next, "op=boot-add patch=%X hash=%v signed=0 exit=0 res=1", q.Name, q.Hash)
+	wantRecord(t, next, "op=boot-add patch=%X hash=%v content=%x signed=0 exit=0 res=1", q.Name, q.Hash, sha256.Sum256(rawContent(t, q)))
 	if got := exitOf(t, fixtures+"start"); got != 2 {
 		t.Fatalf("the program exits with %d, want 2", got)
 	}
-	if got, want := next(), fmt.Sprintf("op=boot patch=%X hash=%v signed=0 opid=", q.Name, q.Hash); !strings.HasPrefix(got, want) {
+	if got, want := next(), fmt.Sprintf("op=boot patch=%X hash=%v content=%x signed=0 opid=", q.Name, q.Hash, sha256.Sum256(rawContent(t, q))); !strings.HasPrefix(got, want) {
 		t.Fatalf("the audit record is\n%s\nwant\n%s", got, want)
 	}
 
@@ -122,15 +124,15 @@ func TestAudit(t *testing.T) {
 	refuse(t, c, lpnl.VerbApply, p, v.pid, lpnl.Options{}, lpnl.RefusalUnsigned)
 	wantRecord(t, next, "op=apply %s exit=-%d res=0", about, unix.EKEYREJECTED)
 	wantRefused(t, c, p, saysUnsigned)
-	wantRecord(t, next, `op=seal patch="raw" hash=%v signed=0 exit=-%d res=0`, p.Hash, unix.ENOKEY)
+	wantRecord(t, next, `op=seal patch="raw" hash=%v content=%x signed=0 exit=-%d res=0`, p.Hash, content, unix.ENOKEY)
 	if err := c.BootAdd(p.Hash, 0); err == nil {
 		t.Fatal("a boot entry for an unsigned patch is accepted")
 	}
-	wantRecord(t, next, `op=boot-add patch="raw" hash=%v signed=0 exit=-%d res=0`, p.Hash, unix.EKEYREJECTED)
+	wantRecord(t, next, `op=boot-add patch="raw" hash=%v content=%x signed=0 exit=-%d res=0`, p.Hash, content, unix.EKEYREJECTED)
 	if err := c.BootRemove(q.Hash); err != nil {
 		t.Fatal(err)
 	}
-	wantRecord(t, next, "op=boot-remove patch=%X hash=%v signed=0 exit=0 res=1", q.Name, q.Hash)
+	wantRecord(t, next, "op=boot-remove patch=%X hash=%v content=%x signed=0 exit=0 res=1", q.Name, q.Hash, sha256.Sum256(rawContent(t, q)))
 	if _, err := c.Drain(); err != nil {
 		t.Fatal(err)
 	}

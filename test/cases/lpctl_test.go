@@ -97,17 +97,17 @@ func TestBuilt(t *testing.T) {
 			v := startVictim(t, program, "-t", "4", "-m", "spin")
 			lp, pid := fixtures+name+".lp", fmt.Sprint(v.pid)
 			on := fmt.Sprintf(`%s to \S+\[%d\]`, regexp.QuoteMeta(name), v.pid)
-			limit := `: 1 function, 5 threads, stopped [0-9.]+ (µs|ms) \(limit 100 ms\)`
+			limit := `: 1 function, 5 threads, stopped [0-9.]+ (µs|ms) \(limit 2 s\)`
 			for range 3 {
-				wantInEffect(t, "applied "+on+limit, "apply", lp, "--pid", pid, "--timeout", "60s")
+				wantInEffect(t, "applied "+on+limit, "apply", lp, "--pid", pid, "--timeout", "60s", "--max-stop", "2s")
 				v.wantValue(2)
-				wantInEffect(t, fmt.Sprintf(`restored %s in \S+\[%d\].*`, regexp.QuoteMeta(name), v.pid), "restore", name, "--pid", pid, "--timeout", "60s")
+				wantInEffect(t, fmt.Sprintf(`restored %s in \S+\[%d\].*`, regexp.QuoteMeta(name), v.pid), "restore", name, "--pid", pid, "--timeout", "60s", "--max-stop", "2s")
 				v.wantValue(1)
 			}
 			if !strings.Contains(maps(t, v.pid), lp) {
 				t.Fatalf("%s is not in\n%s", lp, maps(t, v.pid))
 			}
-			if status, _, stderr := lpctl(t, "unload", name, "--pid", pid, "--timeout", "60s"); status != 0 {
+			if status, _, stderr := lpctl(t, "unload", name, "--pid", pid, "--timeout", "60s", "--max-stop", "2s"); status != 0 {
 				t.Fatalf("unload: %d %s", status, stderr)
 			}
 			if strings.Contains(maps(t, v.pid), ".lp") {

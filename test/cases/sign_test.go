@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,7 +39,9 @@ const (
 	saysRevoked   = "the key in the keyring .lpatch that the patch is signed with was revoked"
 	saysChanged   = "the signature does not fit the patch: one of them was changed after signing, or another key made it"
 	saysMalformed = "what is appended to the patch file is no valid signature"
-	saysUnable    = "this kernel requires signatures (lpatch.require_signature or lockdown), and cannot check any: it is built " +
+	saysOtherKind = "the signature of the patch is not of the kind that is taken, one signer with SHA-256, without attributes and " +
+		"certificates: sign it with lpctl sign"
+	saysUnable = "this kernel requires signatures (lpatch.require_signature or lockdown), and cannot check any: it is built " +
 		"without CONFIG_SYSTEM_DATA_VERIFICATION"
 	saysByNow = "has no valid signature, which this kernel requires by now (lpatch.require_signature or lockdown)"
 )
@@ -212,30 +215,71 @@ func TestSignatures(t *testing.T) {
 	wantRefused(t, c, p, saysChanged)
 	content := rawContent(t, p)
 	writeRaw(t, p, sign.Append(content, []byte("no PKCS#7")))
-	wantRefused(t, c, p, saysMalformed)
-	writeRaw(t, p, sign.Append(content, withCertificate(t, p, good)))
-	wantRefused(t, c, p, saysMalformed)
+	wantRefused(t, c, p, saysOtherKind)
+	for _, other := range otherKinds {
+		writeRaw(t, p, sign.Append(content, other.make(t, p, good)))
+		if err := c.Transfer(p); err == nil || err.Error() != saysOtherKind {
+			t.Errorf("a signature with %s is answered with %v", other.what, err)
+		}
+	}
 	end := sign.Append(content, []byte{1})
 	end[len(content)+1]++ // what must be 0 is not
 	writeRaw(t, p, end)
 	wantRefused(t, c, p, saysMalformed)
 }
 
-// withCertificate signs a patch, and puts the certificate into the signature: with that of a key that was revoked, whoever vouches
-// for it would do.
-func withCertificate(t *testing.T, p *lpnl.Patch, by identity) []byte {
+// otherKind is a signature by a trusted key that is not of the kind that is taken.
+type otherKind struct {
+	what   string
+	digest asn1.ObjectIdentifier
+	// certificate: with that of a key that was revoked, whoever vouches for it would do.
+	certificate, attributes bool
+	signers                 int
+}
+
+var otherKinds = []otherKind{
+	{"a certificate", pkcs7.OIDDigestAlgorithmSHA256, true, false, 1},
+	{"attributes", pkcs7.OIDDigestAlgorithmSHA256, false, true, 1},
+	{"SHA-1", pkcs7.OIDDigestAlgorithmSHA1, false, false, 1},
+	{"SHA-512", pkcs7.OIDDigestAlgorithmSHA512, false, false, 1},
+	{"two signers", pkcs7.OIDDigestAlgorithmSHA256, false, false, 2},
+	{"no signer", pkcs7.OIDDigestAlgorithmSHA256, false, false, 0},
+}
+
+func (k *otherKind) make(t *testing.T, p *lpnl.Patch, by identity) []byte {
 	t.Helper()
 	sd, err := pkcs7.NewSignedData(p.SignedMessage(sha256.Sum256(rawContent(t, p))))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sd.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
+	sd.SetDigestAlgorithm(k.digest)
 	sd.SetEncryptionAlgorithm(pkcs7.OIDEncryptionAlgorithmRSA)
-	if err := sd.SignWithoutAttr(by.cert, by.key, pkcs7.SignerInfoConfig{}); err != nil {
-		t.Fatal(err)
+	for range k.signers {
+		if k.attributes {
+			err = sd.AddSigner(by.cert, by.key, pkcs7.SignerInfoConfig{})
+		} else {
+			err = sd.SignWithoutAttr(by.cert, by.key, pkcs7.SignerInfoConfig{})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	sd.Detach()
-	signature, err := sd.Finish()
+	if k.certificate {
+		signature, err := sd.Finish()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signature
+	}
+	inner, err := asn1.Marshal(*sd.GetSignedData()) // Finish would put the certificate in
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature, err := asn1.Marshal(struct {
+		Type    asn1.ObjectIdentifier
+		Content asn1.RawValue
+	}{pkcs7.OIDSignedData, asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: inner}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,6 +309,7 @@ func TestSignatureCovers(t *testing.T) {
 		"text address":     func(p *lpnl.Patch) { p.Images[0].TextVaddr -= 4096 },
 		"span start":       func(p *lpnl.Patch) { p.Images[0].SpanStart++ },
 		"span end":         func(p *lpnl.Patch) { p.Images[0].SpanEnd += 4096 },
+		"build-id":         func(p *lpnl.Patch) { p.Images[0].BuildID = nil },
 		"one image more":   func(p *lpnl.Patch) { p.Images = append(p.Images, p.Images[0]) },
 		"segment offset":   func(p *lpnl.Patch) { p.Segments[1].Offset = 0 },
 		"segment address":  func(p *lpnl.Patch) { p.Segments[1].Vaddr += 4096 },
@@ -314,6 +359,7 @@ func TestSignatureCovers(t *testing.T) {
 func coveredPatch(t *testing.T) *lpnl.Patch {
 	t.Helper()
 	p := rawPatch(t, fixtures+"victim", "value")
+	p.Images[0].BuildID = buildID(t, p.Images[0].File)
 	p.Segments = append(p.Segments, lpnl.Segment{Offset: 4096, Vaddr: 4096, Size: 4096, Prot: lpnl.SegmentProtRead | lpnl.SegmentProtWrite})
 	p.Fixups = []lpnl.Fixup{{Place: 64, Kind: lpnl.FixupKindAbs64}}
 	writeRaw(t, p, append(rawContent(t, p), make([]byte, 3*4096)...))

@@ -23,6 +23,7 @@ var Requests = []Request{
 			{Name: "text-vaddr", Number: 5, Type: "u64"},
 			{Name: "span-start", Number: 6, Type: "u64"},
 			{Name: "span-end", Number: 7, Type: "u64"},
+			{Name: "build-id", Number: 8, Type: "binary", Max: 64},
 		}},
 		{Name: "segment", Number: 7, Type: "nest", Multi: true, Nest: []Attr{
 			{Name: "offset", Number: 1, Type: "u64"},
