@@ -16,6 +16,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"lpatch/pkg/apply"
 	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/build"
 	"lpatch/pkg/lpnl"
@@ -165,7 +166,7 @@ func TestHostileJournal(t *testing.T) {
 		}
 		l := &liar{name: name}
 		j := &journal{conn: dialTo(t, path)}
-		if err := j.send(describeEvent(l.report()), newEventJSON(l.report())); err != nil {
+		if err := j.send(describeEvent(l.report()), newEventJSON(l.report(), apply.NewAbouts(procFS))); err != nil {
 			t.Fatal(err)
 		}
 		message := make([]byte, 4096)
