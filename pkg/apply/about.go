@@ -16,22 +16,32 @@ const maxAboutTries = 3
 // Abouts has what the patches in targets are for. The kernel does not know that: it is in the file, which targets have mapped.
 type Abouts struct {
 	proc  proc.FS
-	known map[lpnl.Hash]*patch.About // nil of a patch that says nothing
+	known map[lpnl.Hash]*patch.Spec // without fix-ups, of which there may be many
 	tries map[lpnl.Hash]int
 }
 
 // NewAbouts returns one that knows nothing yet.
 func NewAbouts(fs proc.FS) *Abouts {
-	return &Abouts{proc: fs, known: map[lpnl.Hash]*patch.About{}, tries: map[lpnl.Hash]int{}}
+	return &Abouts{proc: fs, known: map[lpnl.Hash]*patch.Spec{}, tries: map[lpnl.Hash]int{}}
 }
 
 // Of is what a patch is for, by the kernel's name of it, or nil if that is not said or not known.
-func (a *Abouts) Of(hash lpnl.Hash) *patch.About { return a.known[hash] }
+func (a *Abouts) Of(hash lpnl.Hash) *patch.About {
+	if spec := a.known[hash]; spec != nil {
+		return spec.About
+	}
+	return nil
+}
 
 // Wants tells whether there may be something to learn of a patch.
 func (a *Abouts) Wants(hash lpnl.Hash) bool {
-	_, known := a.known[hash]
-	return !known && a.tries[hash] < maxAboutTries
+	return a.known[hash] == nil && a.tries[hash] < maxAboutTries
+}
+
+func (a *Abouts) keep(hash lpnl.Hash, spec *patch.Spec) {
+	small := *spec
+	small.Fixups = nil
+	a.known[hash] = &small
 }
 
 // LearnStore reads the patches of the boot entries, for the files that are on disk now.
@@ -47,7 +57,7 @@ func (a *Abouts) LearnStore(r boot.Registry) {
 			continue
 		}
 		if o, err := bootObject(r, e, f); err == nil {
-			a.known[o.patch.Hash] = f.Spec.About
+			a.keep(o.patch.Hash, f.Spec)
 			o.close()
 		}
 		_ = f.Close()
@@ -91,7 +101,7 @@ func (a *Abouts) Learn(status []lpnl.Report) {
 		for i, spec := range found {
 			a.tries[list[i].Hash]++
 			if spec != nil {
-				a.known[list[i].Hash] = spec.About
+				a.keep(list[i].Hash, spec)
 			}
 		}
 	}

@@ -2,6 +2,8 @@ package patch
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +79,11 @@ func ReadAbout(path string) (*About, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return a, nil
+}
+
+// TakesPlaceOf tells whether it is said that the patch supersedes another one, by its name or the SHA-256 of its file.
+func (a *About) TakesPlaceOf(name string, sum [sha256.Size]byte) bool {
+	return a != nil && (slices.Contains(a.Supersedes, name) || slices.Contains(a.Supersedes, sumPrefix+hex.EncodeToString(sum[:])))
 }
 
 // Empty tells whether nothing is said.
