@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -58,7 +59,7 @@ again with the fixes of the newer version, and makes a patch for each program an
 			&cli.StringSliceFlag{Name: "set", Usage: "give the variable VAR, or SOURCE:VAR, the bytes of FILE, as `VAR=FILE`; may be repeated"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, `NAME.lp`"},
 			jsonFlag(), quietFlag(),
-		}, debFlags()...),
+		}, slices.Concat(aboutFlags(), debFlags())...),
 		Action: accounting(buildPatch),
 	}
 }
@@ -79,6 +80,7 @@ type buildJSON struct {
 	Imports  []string        `json:"imports"` // files beside the target that the patch refers to
 	Warnings []string        `json:"warnings"`
 	Refusals []refusalJSON   `json:"refusals"`
+	About    *patch.About    `json:"about,omitempty"`
 }
 
 // refusalJSON is one reason why no patch was made.
@@ -133,6 +135,10 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	about, err := aboutOf(c)
+	if err != nil {
+		return nil, err
+	}
 	sources := source != "" || c.String("patch") != ""
 	objects := len(olds)+len(news) > 0 || len(sets) > 0 && !sources
 	switch {
@@ -151,12 +157,13 @@ func makePatch(c *cli.Context, name string) (*build.Result, error) {
 		return build.FromObjects(build.Options{
 			Target: c.StringSlice("target")[0], Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
 			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), Allowed: allowed(c),
-			Set: sets, On: c.StringSlice("on"), NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
+			Set: sets, On: c.StringSlice("on"), NotPartOf: c.StringSlice("not-part-of"), Name: name, About: about, Tool: tool,
 		})
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	o := sourceOptions(c, name)
+	o.About = about
 	o.Target, o.Symbols, o.Set, o.On = c.StringSlice("target")[0], c.String("symbols"), sets, c.StringSlice("on")
 	return build.FromSource(ctx, o)
 }
@@ -208,6 +215,7 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 		return printJSON(c.App.Writer, buildJSON{
 			Patch: name, File: out, SHA256: hex.EncodeToString(sum[:]), Functions: functions, Values: values,
 			Added: append([]string{}, res.Added...), LeftOut: append([]patch.LeftOut{}, res.LeftOut...), Imports: imports(res.Spec), Warnings: append([]string{}, res.Warnings...), Refusals: []refusalJSON{},
+			About: res.Spec.About,
 		})
 	}
 	if c.Bool("quiet") {

@@ -123,13 +123,19 @@ func buildSeveral(c *cli.Context, targets []string) error {
 	case c.IsSet("symbols") || c.IsSet("set"):
 		return errors.New("--symbols and --set are about one --target; give one, or name a directory of debug files with --debug-dir")
 	}
+	about, err := aboutOf(c)
+	if err != nil {
+		return err
+	}
 	if err := makeDir(c); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	base := filepath.Base(c.String("patch"))
-	list, err := build.FromSourceEach(ctx, sourceOptions(c, strings.TrimSuffix(base, filepath.Ext(base))), targets)
+	o := sourceOptions(c, strings.TrimSuffix(base, filepath.Ext(base)))
+	o.About = about
+	list, err := build.FromSourceEach(ctx, o, targets)
 	if err != nil {
 		return err
 	}
@@ -146,6 +152,10 @@ func packageOptions(c *cli.Context) (build.PackageOptions, error) {
 		if c.IsSet(flag) {
 			return o, fmt.Errorf("--%s does not go with --deb; see lpctl build --help", flag)
 		}
+	}
+	var err error
+	if o.About, err = aboutOf(c); err != nil {
+		return o, err
 	}
 	switch {
 	case o.From == "":
@@ -271,6 +281,7 @@ func packageRow(im *build.ImageResult, res *build.PackageResult) packageJSON {
 		row.Added = append(row.Added, im.Result.Added...)
 		row.buildJSON.LeftOut = append(row.buildJSON.LeftOut, im.Result.LeftOut...)
 		row.Imports = imports(im.Result.Spec)
+		row.About = im.Result.Spec.About
 		row.Warnings = append(row.Warnings, im.Result.Warnings...)
 		for _, f := range im.Result.Spec.Functions {
 			row.Changed = append(row.Changed, f.Symbol)

@@ -75,6 +75,12 @@ func describe(w io.Writer, f *patch.File) error {
 	if f.Spec.Description != "" {
 		fmt.Fprintln(w, strings.ReplaceAll(strings.TrimSuffix(f.Spec.Description, "\n"), "\n", "\n  ")) // no line looks like one of ours
 	}
+	if f.Spec.About != nil || len(f.Spec.Upon) > 0 {
+		fmt.Fprintln(w)
+	}
+	if err := describeAbout(w, f.Spec); err != nil {
+		return err
+	}
 	fmt.Fprintf(w, "\nbuilt by   %s\nbuild-id   %x\nsha256     %x\n", f.Spec.Tool, []byte(f.BuildID), f.SHA256)
 	fmt.Fprintf(w, "in memory  %s; %s\n\n", segments(f), plural(len(f.Spec.Fixups), "fix-up"))
 

@@ -58,19 +58,22 @@ func showStatus(c *cli.Context) error {
 		return err
 	}
 	list = apply.New(k, procFS).Recount(list)
+	about := aboutsOf(list)
 	slices.SortStableFunc(list, func(a, b lpnl.Report) int {
 		return cmp.Or(strings.Compare(a.Patch, b.Patch), a.PID-b.PID)
 	})
 	if slices.Contains(all, exitDone) {
-		err = printStatus(c, list)
+		err = printStatus(c, list, about)
 	}
 	return cmp.Or(err, exitWith(all))
 }
 
-func printStatus(c *cli.Context, list []lpnl.Report) error {
+func printStatus(c *cli.Context, list []lpnl.Report, about *apply.Abouts) error {
 	if c.Bool("json") {
 		for _, r := range list {
-			if err := printJSON(c.App.Writer, newTargetJSON(r, drift(r))); err != nil {
+			row := newTargetJSON(r, drift(r))
+			row.About = about.Of(r.Hash)
+			if err := printJSON(c.App.Writer, row); err != nil {
 				return err
 			}
 		}
@@ -82,7 +85,7 @@ func printStatus(c *cli.Context, list []lpnl.Report) error {
 		}
 		return nil
 	}
-	if err := table(c.App.Writer, list); err != nil {
+	if err := table(c.App.Writer, list, about); err != nil {
 		return err
 	}
 	for _, r := range list {
@@ -127,9 +130,17 @@ func filter(c *cli.Context, k kernel, sel apply.Selection, list []lpnl.Report) (
 	return slices.DeleteFunc(list, func(r lpnl.Report) bool { return !every && !keep[r.PID] }), all, nil
 }
 
-func table(w io.Writer, list []lpnl.Report) error {
+// table has what patches fix in a column if any of them says it.
+func table(w io.Writer, list []lpnl.Report, about *apply.Abouts) error {
+	told := slices.ContainsFunc(list, func(r lpnl.Report) bool { return about.Of(r.Hash) != nil })
+	fixes := func(text string) string {
+		if !told {
+			return ""
+		}
+		return "\t" + names.Visible(text)
+	}
 	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "PATCH\tPID\tCOMM\tSTATE\tFUNCTIONS\tVALUES\tTHREADS\tLAYER\tSINCE\tSTOPPED")
+	fmt.Fprintln(tw, "PATCH\tPID\tCOMM\tSTATE\tFUNCTIONS\tVALUES\tTHREADS\tLAYER\tSINCE\tSTOPPED"+fixes("FIXES"))
 	for _, r := range list {
 		stopped, threads, layer := "-", "-", "-"
 		if r.Layer > 0 {
@@ -138,8 +149,8 @@ func table(w io.Writer, list []lpnl.Report) error {
 		if r.Attempts > 0 {
 			stopped, threads = duration(r.Stop), fmt.Sprint(r.Threads)
 		}
-		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", names.Visible(r.Patch), r.PID, names.Visible(r.Comm), stateText(r.State, r.ActiveThreads),
-			r.Functions, r.Values, threads, layer, r.Since.Local().Format(time.DateTime), stopped)
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s%s\n", names.Visible(r.Patch), r.PID, names.Visible(r.Comm), stateText(r.State, r.ActiveThreads),
+			r.Functions, r.Values, threads, layer, r.Since.Local().Format(time.DateTime), stopped, fixes(fixesShort(about.Of(r.Hash))))
 	}
 	return tw.Flush()
 }

@@ -50,14 +50,15 @@ func watch(c *cli.Context) error {
 		return err
 	}
 	defer func() { _ = events.Close() }()
-	deliver := func(r lpnl.Report) error { return show(c, r) }
+	about := apply.NewAbouts(procFS)
+	deliver := func(r lpnl.Report) error { return show(c, r, about) }
 	if c.Bool("journal") {
 		j, err := openJournal()
 		if err != nil {
 			return err
 		}
 		defer func() { _ = j.Close() }()
-		deliver = func(r lpnl.Report) error { return j.send(describeEvent(r), newEventJSON(r)) }
+		deliver = func(r lpnl.Report) error { return j.send(describeEvent(r), newEventJSON(r, about)) }
 	}
 	for {
 		r, err := events.Receive()
@@ -71,6 +72,7 @@ func watch(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		about.LearnEvent(r, systemRegistry, statusNow)
 		if err := deliver(r); err != nil {
 			return err
 		}
@@ -86,14 +88,26 @@ func outcome(r lpnl.Report) apply.Outcome {
 	return o
 }
 
-func newEventJSON(r lpnl.Report) eventJSON {
-	return eventJSON{Time: time.Now(), Verb: string(r.Verb), targetJSON: newTargetJSON(r, outcome(r).Err)}
+func newEventJSON(r lpnl.Report, about *apply.Abouts) eventJSON {
+	e := eventJSON{Time: time.Now(), Verb: string(r.Verb), targetJSON: newTargetJSON(r, outcome(r).Err)}
+	e.About = about.Of(r.Hash)
+	return e
+}
+
+// statusNow asks the kernel for all targets.
+func statusNow() ([]lpnl.Report, error) {
+	k, err := connect()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = k.Close() }()
+	return k.Status()
 }
 
 // show prints an event to stdout: here, refusals are data.
-func show(c *cli.Context, r lpnl.Report) error {
+func show(c *cli.Context, r lpnl.Report, about *apply.Abouts) error {
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, newEventJSON(r))
+		return printJSON(c.App.Writer, newEventJSON(r, about))
 	}
 	_, err := fmt.Fprintf(c.App.Writer, "%s  %s\n", time.Now().Format(time.DateTime), describeEvent(r))
 	return err

@@ -18,6 +18,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"lpatch/pkg/apply"
 	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/build"
 	"lpatch/pkg/lpnl"
@@ -138,6 +139,21 @@ func TestHostileNames(t *testing.T) {
 	}
 }
 
+// TestHostileScan: a service and a file may have any name, and what is found out about each is one line.
+func TestHostileScan(t *testing.T) {
+	for _, name := range hostileNames {
+		f := apply.Finding{Service: name, State: apply.ScanPatchable, Patch: &patch.Spec{Name: "fix"}, Path: name, Why: name, OnDisk: name}
+		s := apply.Scan{Findings: []apply.Finding{f}}
+		var out bytes.Buffer
+		if err := scanTable(&out, s.ByService()); err != nil {
+			t.Fatal(err)
+		}
+		if text := out.String(); strings.Count(text, "\n") != 3 || names.Visible(strings.ReplaceAll(text, "\n", "")) != strings.ReplaceAll(text, "\n", "") {
+			t.Errorf("%q", text)
+		}
+	}
+}
+
 // wantNames wants each line to be an object whose names are this one.
 func wantNames(t *testing.T, command, name, stdout string) {
 	t.Helper()
@@ -167,7 +183,7 @@ func TestHostileJournal(t *testing.T) {
 		}
 		l := &liar{name: name}
 		j := &journal{conn: dialTo(t, path)}
-		if err := j.send(describeEvent(l.report()), newEventJSON(l.report())); err != nil {
+		if err := j.send(describeEvent(l.report()), newEventJSON(l.report(), apply.NewAbouts(procFS))); err != nil {
 			t.Fatal(err)
 		}
 		message := make([]byte, 4096)

@@ -10,6 +10,7 @@ import (
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
+	"lpatch/pkg/patch"
 )
 
 // journalPath is where systemd-journald takes messages with fields; tests have their own.
@@ -55,6 +56,7 @@ func (j *journal) send(text string, e eventJSON) error {
 		{"OBJECT_PID", strconv.Itoa(e.PID)}, // journald adds what it knows of that process
 		{"LPATCH_COMM", e.Comm},
 	}
+	fields = append(fields, aboutFields(e.About)...)
 	if e.Error != nil {
 		priority = priorityWarning
 		fields = append(fields, [2]string{"LPATCH_CODE", e.Error.Code})
@@ -68,6 +70,28 @@ func (j *journal) send(text string, e eventJSON) error {
 	fields = append(fields, [2]string{"PRIORITY", strconv.Itoa(priority)})
 	_, err := j.conn.Write(encodeJournal(fields))
 	return err
+}
+
+// aboutFields are what a patch is for. A field may be there several times.
+func aboutFields(a *patch.About) [][2]string {
+	if a == nil {
+		return nil
+	}
+	var fields [][2]string
+	for _, f := range []struct {
+		name   string
+		values []string
+	}{
+		{"LPATCH_CVE", a.CVEs}, {"LPATCH_ADVISORY", a.Advisories}, {"LPATCH_TITLE", []string{a.Title}}, {"LPATCH_SEVERITY", []string{string(a.Severity)}},
+		{"LPATCH_PACKAGE", []string{a.Package}}, {"LPATCH_PACKAGE_VERSION", []string{a.Version}}, {"LPATCH_FIXED_VERSION", []string{a.Fixed}},
+	} {
+		for _, value := range f.values {
+			if value != "" {
+				fields = append(fields, [2]string{f.name, value})
+			}
+		}
+	}
+	return fields
 }
 
 // encodeJournal is systemd's "native journal protocol" (https://systemd.io/JOURNAL_NATIVE_PROTOCOL/). No value has a newline.

@@ -44,13 +44,14 @@ func showMetrics(w io.Writer) error {
 		return err
 	}
 	list = apply.New(k, procFS).Recount(list)
+	about := aboutsOf(list)
 	boots, err := k.Boots()
 	if err != nil {
 		return err
 	}
 	return writeMetrics(w, slices.Concat([]metric{up(1), gauge("lpatch_sleeping_threads",
 		"Threads that hold the kernel module until they run again; lpctl drain wakes them.", float64(info.Gates))},
-		targetMetrics(list), bootMetrics(boots)))
+		targetMetrics(list), cveMetrics(list, about), bootMetrics(boots)))
 }
 
 func up(value float64) metric {
@@ -89,6 +90,25 @@ func targetMetrics(list []lpnl.Report) []metric {
 		longest.samples = append(longest.samples, sample{[][2]string{{"patch", patch}}, seconds})
 	}
 	return []metric{count, old, longest}
+}
+
+// cveMetrics counts, for each CVE, the processes in which a patch is applied that says that it fixes it.
+func cveMetrics(list []lpnl.Report, about *apply.Abouts) []metric {
+	fixed := metric{name: "lpatch_cve_processes", kind: "gauge",
+		help: "Processes to which a patch is applied that fixes the CVE in the files that it changes."}
+	type key struct{ cve, patch string }
+	count := map[key]int{}
+	for _, r := range list {
+		if a := about.Of(r.Hash); a != nil && r.State == lpnl.StateApplied {
+			for _, cve := range a.CVEs {
+				count[key{cve, r.Patch}]++
+			}
+		}
+	}
+	for k, n := range count {
+		fixed.samples = append(fixed.samples, sample{[][2]string{{"cve", k.cve}, {"patch", k.patch}}, float64(n)})
+	}
+	return []metric{fixed}
 }
 
 // bootMetrics tells what the boot entries that the kernel has did so far.

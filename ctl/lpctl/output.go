@@ -22,6 +22,7 @@ import (
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
+	"lpatch/pkg/patch"
 )
 
 // targetJSON is one target, as --json prints it: a contract.
@@ -48,6 +49,8 @@ type targetJSON struct {
 	Layer           int        `json:"layer,omitempty"` // in a status, of an applied patch: from 1, the first that was applied
 	Note            string     `json:"note,omitempty"`  // in a status: what could not be found out
 	Error           *errorJSON `json:"error"`           // null if all went well
+
+	About *patch.About `json:"about,omitempty"` // in a status and an event, where the patch says what it is for
 }
 
 // phasesJSON are the parts of a stop window.

@@ -16,6 +16,7 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
 )
 
@@ -252,6 +253,21 @@ func TestJournal(t *testing.T) {
 				t.Errorf("no %q in\n%q", want, message[:n])
 			}
 		}
+	}
+}
+
+// TestJournalAbout: what a patch is for is in fields, each of which has one value.
+func TestJournalAbout(t *testing.T) {
+	got := string(encodeJournal(aboutFields(&patch.About{
+		Title: "two holes", CVEs: []string{"CVE-2026-0001", "CVE-2026-0002"}, Severity: "high", Package: "x", Version: "1", Fixed: "2", Supersedes: []string{"old"},
+	})))
+	const want = "LPATCH_CVE=CVE-2026-0001\nLPATCH_CVE=CVE-2026-0002\nLPATCH_TITLE=two holes\nLPATCH_SEVERITY=high\nLPATCH_PACKAGE=x\n" +
+		"LPATCH_PACKAGE_VERSION=1\nLPATCH_FIXED_VERSION=2\n"
+	if got != want {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if got := aboutFields(nil); got != nil {
+		t.Errorf("of nothing: %v", got)
 	}
 }
 

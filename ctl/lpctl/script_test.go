@@ -65,6 +65,7 @@ func TestMain(m *testing.M) {
 				*path = cmp.Or(os.Getenv(variable), *path)
 			}
 			procFS = proc.New(visible(os.Getenv(procFolder)))
+			systemRegistry = boot.Registry{Root: cmp.Or(os.Getenv(rootFolder), "/"), Owner: os.Getuid()}
 			main()
 		},
 	})
@@ -165,12 +166,16 @@ func cmdCut(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(ts.ReadFile(args[0])[:n]), 0o644))
 }
 
-// cmdMkpatch makes a patch file for a program: mkpatch FILE NAME PROGRAM [BUILD-ID [DESCRIPTION]].
+// cmdMkpatch makes a patch file for a program: mkpatch FILE NAME PROGRAM [BUILD-ID [DESCRIPTION [ABOUT]]].
 func cmdMkpatch(ts *testscript.TestScript, _ bool, args []string) {
 	spec, err := applytest.Spec(args[1], ts.MkAbs(args[2]))
 	ts.Check(err)
 	if len(args) > 4 {
 		spec.Description = args[4]
+	}
+	if len(args) > 5 {
+		spec.About, err = patch.ReadAbout(ts.MkAbs(args[5]))
+		ts.Check(err)
 	}
 	if len(args) > 3 && args[3] != "" {
 		var id patch.Hex

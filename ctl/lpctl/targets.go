@@ -43,13 +43,18 @@ var procFS = proc.New("/proc")
 
 // targetFlags say which processes are meant.
 func targetFlags() []cli.Flag {
+	return append(processFlags(),
+		&cli.BoolFlag{Name: "all", Usage: "every process that maps the files which the patch changes", DisableDefaultText: true},
+		allowNoneFlag("a program, unit, control group or patch may have no process: exit status 3, not 5"))
+}
+
+// processFlags are those that go without a patch.
+func processFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.IntSliceFlag{Name: "pid", Usage: "the process `N`; may be repeated"},
 		&cli.StringSliceFlag{Name: "exe", Usage: "all processes that run the program `PATH`; may be repeated"},
 		&cli.StringSliceFlag{Name: "unit", Usage: "all processes of the systemd unit `NAME`; may be repeated"},
 		&cli.StringSliceFlag{Name: "cgroup", Usage: "all processes in the control group `PATH` and below; may be repeated"},
-		&cli.BoolFlag{Name: "all", Usage: "every process that maps the files which the patch changes", DisableDefaultText: true},
-		allowNoneFlag("a program, unit, control group or patch may have no process: exit status 3, not 5"),
 	}
 }
 

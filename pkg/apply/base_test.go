@@ -180,6 +180,12 @@ func mapFile(t *testing.T, spec *patch.Spec) uint64 {
 	if err := applytest.Write(path, spec); err != nil {
 		t.Fatal(err)
 	}
+	return mapPage(t, path)
+}
+
+// mapPage maps the beginning of a file into this process, as code.
+func mapPage(t *testing.T, path string) uint64 {
+	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -179,13 +180,20 @@ func (s *Session) match(spec *patch.Spec, v *view) ([]*candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := make([]*candidate, len(spec.Images))
-	for i := range spec.Images {
-		if found[i] = s.find(&spec.Images[i], v, list); found[i] == nil {
-			return nil, s.missing(spec, &spec.Images[i], v.Process, list)
-		}
+	found := s.images(spec, v, list)
+	if i := slices.Index(found, nil); i >= 0 {
+		return nil, s.missing(spec, &spec.Images[i], v.Process, list)
 	}
 	return found, nil
+}
+
+// images finds the file of each image of a patch, nil for one that is not there.
+func (s *Session) images(spec *patch.Spec, v *view, list []candidate) []*candidate {
+	found := make([]*candidate, len(spec.Images))
+	for i := range spec.Images {
+		found[i] = s.find(&spec.Images[i], v, list)
+	}
+	return found
 }
 
 // find finds the file that an image stands for, or nil.

@@ -241,13 +241,8 @@ func (c *Comparison) process(t proc.Process, has []lpnl.Report) (rows []*Standin
 		return nil, err
 	}
 	for _, e := range c.entries {
-		images := make([]*candidate, 0, len(e.file.Spec.Images))
-		for i := range e.file.Spec.Images {
-			if found := c.session.find(&e.file.Spec.Images[i], v, list); found != nil {
-				images = append(images, found)
-			}
-		}
-		if len(images) < len(e.file.Spec.Images) {
+		images := c.session.images(e.file.Spec, v, list)
+		if slices.Contains(images, nil) {
 			err = unread(t, list)
 			continue
 		}
@@ -259,28 +254,30 @@ func (c *Comparison) process(t proc.Process, has []lpnl.Report) (rows []*Standin
 			return rows, objectErr
 		}
 		o.close()
-		rows = append(rows, standing(e, t, o.patch.Hash, has))
+		row := standing(e.Name, t, o.patch.Hash, has)
+		row.Kept, row.entry = true, e
+		rows = append(rows, row)
 	}
 	return rows, err
 }
 
-// standing tells how a process that should have a patch stands.
-func standing(e *syncEntry, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *Standing {
-	row := &Standing{Patch: e.Name, Process: t, Kept: true, entry: e, State: lpnl.StateNone, alone: true}
+// standing tells how a process that should have a patch of a name stands.
+func standing(name string, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *Standing {
+	row := &Standing{Patch: name, Process: t, State: lpnl.StateNone, alone: true}
 	layer := 0
 	for _, r := range has {
 		if r.Hash == hash {
 			row.State, layer = r.State, r.Layer
 		}
 		// Those in the code of another version of the patch are in code from before too. One thread may be in both counts.
-		if r.Patch == e.Name {
+		if r.Patch == name {
 			row.Active = max(row.Active, r.ActiveThreads)
 		}
 	}
 	for _, r := range has {
 		switch {
 		case r.Hash == hash || !effective(r.State):
-		case r.Patch != e.Name:
+		case r.Patch != name:
 			row.alone = false
 		case row.State != lpnl.StateApplied || r.Layer > layer:
 			row.older = &r.Hash

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/strictyaml"
 )
 
 // OnFailure says what is done with a process that cannot be patched.
@@ -62,7 +63,7 @@ func (e *Entry) encode() ([]byte, error) {
 // decode reads and checks an entry.
 func decode(text []byte) (*Entry, error) {
 	e := Entry{Boots: DefaultBoots}
-	if err := decodeYAML(text, &e); err != nil {
+	if err := strictyaml.Decode(text, &e); err != nil {
 		return nil, err
 	}
 	return &e, e.check()

@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"lpatch/pkg/durable"
+	"lpatch/pkg/strictyaml"
 )
 
 // trialsFile, in trialsDir, is beside the entries: on the file system that the root is on, which an initramfs has mounted when nothing
@@ -194,7 +195,7 @@ func (r Registry) readTrialsIn(dir *os.Root) (*trials, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := decodeYAML(text, s); err != nil {
+	if err := strictyaml.Decode(text, s); err != nil {
 		return nil, fmt.Errorf("%s: %w; if you remove it, all entries begin at 0", f.Name(), err)
 	}
 	for name, t := range s.Entries {

@@ -52,6 +52,7 @@ type Options struct {
 	Links       *Links   // what the builds of Old and New linked; nil if it is not known
 	Name        string   // of the patch
 	Description string
+	About       *patch.About
 	Tool        string // name and version of the builder, for the descriptor
 	Allowed
 }

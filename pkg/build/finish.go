@@ -24,7 +24,7 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 		}
 	}
 	sort.Slice(b.res.LeftOut, func(i, j int) bool { return b.res.LeftOut[i].Object < b.res.LeftOut[j].Object })
-	content, err := link.Link(b.im, b.inputs, b.values, patch.Spec{Name: b.o.Name, Description: b.o.Description, Tool: b.o.Tool, LeftOut: b.res.LeftOut},
+	content, err := link.Link(b.im, b.inputs, b.values, patch.Spec{Name: b.o.Name, Description: b.o.Description, About: b.o.About, Tool: b.o.Tool, LeftOut: b.res.LeftOut},
 		link.Options{CallerOK: b.o.CallerOK, Olds: b.old.all, Scope: b.scope})
 	var refusals diff.Refusals
 	switch {

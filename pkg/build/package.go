@@ -32,6 +32,7 @@ type PackageOptions struct {
 	Allowed
 	// NotPartOf is as in Options.
 	NotPartOf []string
+	About     *patch.About // what is to be said of the patches in place of what the package says
 	Tool      string
 	Progress  progress.Reporter
 }
@@ -118,8 +119,10 @@ type packager struct {
 	dsc        string // of the old source
 	dir        string
 	fixes      []deb.Fix
-	changed    []string // patches of the series that are others in the newer version, or not there
-	whole      bool     // the new source is the newer version's tree, not the older one's with fixes
+	changed    []string            // patches of the series that are others in the newer version, or not there
+	told       map[string]deb.Told // of the patches of the series, by name
+	log        deb.Told            // of the changelog
+	whole      bool                // the new source is the newer version's tree, not the older one's with fixes
 	res        *PackageResult
 }
 
@@ -263,6 +266,7 @@ func (p *packager) makePatches() error {
 		}
 		p.res.Images, parts = append(p.res.Images, r), append(parts, b)
 	}
+	p.tell(parts)
 	if err := finishAll(p.res.Images, parts); err != nil {
 		return err
 	}

@@ -24,6 +24,9 @@ func (p *packager) find(ctx context.Context) error {
 	if p.old, err = p.source(ctx, p.o.From); err != nil {
 		return err
 	}
+	if err := p.checkAbout(); err != nil {
+		return err
+	}
 	if p.o.BuildInfo != "" {
 		if p.info, err = deb.ReadBuildInfo(p.o.BuildInfo, p.old); err != nil {
 			return err
@@ -177,6 +180,7 @@ func (p *packager) compareTrees(ctx context.Context) error {
 		return err
 	}
 	older, newer := filepath.Join(p.root.Dir, olderTree), filepath.Join(p.root.Dir, newerTree)
+	p.readLog(newer)
 	d, err := deb.Settle(older, newer, p.old.Version, p.newer.Version)
 	if err != nil {
 		return err

@@ -20,6 +20,9 @@ import (
 // out, with what may stand upon them, and the files that were refused are tried again with the rest. A file that was built keeps all
 // of the fixes: it has nothing to do with one that was refused (together).
 func (p *packager) rounds(ctx context.Context) error {
+	if err := p.readFixes(); err != nil {
+		return err
+	}
 	if err := p.round(ctx); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type SourceOptions struct {
 	NotPartOf   []string // as in Options
 	Name        string
 	Description string
+	About       *patch.About
 	Tool        string
 	Progress    progress.Reporter
 	Allowed
@@ -121,7 +122,7 @@ func (w *workshop) prepare(target, name string) (*builder, error) {
 	links.new.suspectOld(w.tree)
 	return prepare(Options{
 		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries, Links: links, NotPartOf: o.NotPartOf,
-		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, Allowed: o.Allowed, Set: o.Set, On: o.On, Name: name, Description: o.Description, Tool: o.Tool,
+		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, Allowed: o.Allowed, Set: o.Set, On: o.On, Name: name, Description: o.Description, About: o.About, Tool: o.Tool,
 	})
 }
 

@@ -26,7 +26,7 @@ func tree(t *testing.T, files map[string]string) string {
 
 const fixA = "Description: a\n\n--- a/f.c\n+++ b/f.c\n@@ -1,2 +1,2 @@\n-int a;\n+int b;\n int x;\n"
 
-func names(fixes []Fix) string {
+func namesOf(fixes []Fix) string {
 	var out []string
 	for _, f := range fixes {
 		out = append(out, f.Name)
@@ -56,8 +56,8 @@ func TestNewFixes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			was, is := tree(t, older), tree(t, tt.newer)
 			got, err := NewFixes(was, is)
-			if err != nil || names(got) != tt.want {
-				t.Errorf("got %q, %v, want %q", names(got), err, tt.want)
+			if err != nil || namesOf(got) != tt.want {
+				t.Errorf("got %q, %v, want %q", namesOf(got), err, tt.want)
 			}
 			changed, err := ChangedFixes(was, is)
 			if err != nil || strings.Join(changed, " ") != tt.changed {
@@ -78,8 +78,8 @@ func TestChoose(t *testing.T) {
 		{[]string{"sub/fix-it.patch", "CVE-2026-11"}, "CVE-2026-11.patch sub/Fix-it.patch"},
 	}
 	for _, tt := range tests {
-		if got, err := Choose(all, tt.names); err != nil || names(got) != tt.want {
-			t.Errorf("%v: got %q, %v, want %q", tt.names, names(got), err, tt.want)
+		if got, err := Choose(all, tt.names); err != nil || namesOf(got) != tt.want {
+			t.Errorf("%v: got %q, %v, want %q", tt.names, namesOf(got), err, tt.want)
 		}
 	}
 	if _, err := Choose(all, []string{"CVE-2026"}); err != nil {

@@ -71,6 +71,9 @@ func (s *Spec) checkProse() error {
 			return err
 		}
 	}
+	if err := s.About.Check(); err != nil {
+		return fmt.Errorf("about: %w", err)
+	}
 	for _, l := range s.LeftOut {
 		if err := checkText("left_out", l.Object+": "+l.Why, MaxDescription); err != nil {
 			return err

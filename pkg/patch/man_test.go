@@ -21,7 +21,7 @@ func TestManPage(t *testing.T) {
 		heading string
 		value   any
 	}{
-		{"# DESCRIPTOR", Spec{}}, {"## Images", Image{}}, {"## Sites", Site{}},
+		{"# DESCRIPTOR", Spec{}}, {"## About", About{}}, {"## Images", Image{}}, {"## Sites", Site{}},
 		{"## Functions", Function{}}, {"## Functions", Range{}}, {"## Functions", Reliance{}}, {"## Fix-ups", Fixup{}},
 	} {
 		_, section, ok := strings.Cut(page, "\n"+part.heading+"\n")
@@ -38,6 +38,7 @@ func TestManPage(t *testing.T) {
 	}
 	for _, limit := range []string{
 		fmt.Sprintf("1 to %d letters", MaxNameLen), fmt.Sprintf("at most %d bytes", MaxDescription),
+		fmt.Sprintf("of at most %d bytes", maxAboutText), fmt.Sprintf("at most %d ids of each kind", maxAboutList), string(severities[4]),
 		fmt.Sprintf("1 to %d files", MaxImages), fmt.Sprintf("1 to %d places", MaxSites),
 		fmt.Sprintf("At most %d addresses", MaxFixups), fmt.Sprintf("must be there, 1 to %d.", MaxSiteLen),
 		fmt.Sprintf("**format**\n:   %d.", FormatVersion),

@@ -50,6 +50,7 @@ type Spec struct {
 	Format      int        `json:"format"`
 	Name        string     `json:"name"`
 	Description string     `json:"description,omitempty"`
+	About       *About     `json:"about,omitempty"`
 	Tool        string     `json:"tool"` // name and version of the builder
 	Images      []Image    `json:"images"`
 	Sites       []Site     `json:"sites"`

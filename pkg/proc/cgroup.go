@@ -53,6 +53,25 @@ func systemUnits(group string) []string {
 	return units[:last+1]
 }
 
+// Unit is the unit of the system's manager that a process belongs to, "" if it is in none or in slices alone. A container that the
+// manager was asked for is one, and so is the manager of a user.
+func (f FS) Unit(pid int) (string, error) {
+	text, err := os.ReadFile(f.path(pid, "cgroup"))
+	if err != nil {
+		return "", explain(pid, err)
+	}
+	for _, group := range ParseCgroup(string(text)) {
+		units := systemUnits(group)
+		if last := units[len(units)-1]; slices.Contains(unitSuffixes, path.Ext(last)) {
+			return last, nil
+		}
+	}
+	return "", nil
+}
+
+// unitSuffixes are those of units that have processes of their own.
+var unitSuffixes = []string{".service", ".scope", ".socket", ".mount", ".swap"}
+
 func (f FS) byCgroup(match func(path string) bool) ([]Process, []error, error) {
 	return f.Select(func(p Process) (bool, error) {
 		text, err := os.ReadFile(f.path(p.PID, "cgroup"))

@@ -77,12 +77,47 @@ func cannotOpen(path string, pid int, err error) error {
 	return fmt.Errorf("cannot open %s as process %d maps it: %w", path, pid, err)
 }
 
+// FindPath finds the file that a path of a process, as its mappings have it, leads to now. The error wraps fs.ErrNotExist if there is
+// none.
+func (f FS) FindPath(pid int, path string) (*Mapped, error) {
+	return bounded(f, pid, func() (*Mapped, error) { return f.findPath(pid, path) })
+}
+
+// findPath takes the path below the root of the process, unless that sees the same mounts as we do: there it counts from ours, even
+// if the process has another root.
+func (f FS) findPath(pid int, path string) (*Mapped, error) {
+	root := f.path(pid, "root")
+	own, err := os.Readlink("/proc/self/ns/mnt")
+	if err != nil {
+		return nil, err
+	}
+	if its, err := os.Readlink(f.path(pid, "ns/mnt")); err == nil && its == own {
+		root = "/"
+	}
+	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: root, Err: err}
+	}
+	defer unix.Close(dir)
+	fd, err := unix.Openat2(dir, path, &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS})
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return mappedOf(pid, path, os.NewFile(uintptr(fd), path))
+}
+
 func (f FS) find(pid int, m Mapping) (*Mapped, error) {
 	place, err := os.OpenFile(f.mapFile(pid, m), unix.O_PATH, 0)
 	if err != nil {
 		return nil, err
 	}
-	found := &Mapped{pid: pid, path: m.Path, place: place}
+	return mappedOf(pid, m.Path, place)
+}
+
+// mappedOf looks at what a descriptor is for, and closes it if that fails.
+func mappedOf(pid int, path string, place *os.File) (*Mapped, error) {
+	found := &Mapped{pid: pid, path: path, place: place}
+	var err error
 	found.st, found.err = statx(int(place.Fd()), "", unix.AT_EMPTY_PATH)
 	if found.err != nil {
 		if found.st, err = statxOf(int(place.Fd()), "", unix.AT_EMPTY_PATH, 0); err != nil {

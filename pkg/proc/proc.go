@@ -217,6 +217,15 @@ func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
 	})
 }
 
+// Exe is the path of the program that a process runs, as the kernel names it; the file may have been deleted since.
+func (f FS) Exe(pid int) (string, error) {
+	to, err := os.Readlink(f.path(pid, "exe"))
+	if err != nil {
+		return "", explain(pid, err)
+	}
+	return strings.TrimSuffix(to, " (deleted)"), nil
+}
+
 // Maps returns the mappings of a process that have a file. One that is ending gives up its memory before its pid: that it has
 // none is an error that wraps ErrNoProcess, as is the absence of the process.
 func (f FS) Maps(pid int) ([]Mapping, error) {

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0
+
+package main
+
+import (
+	"cmp"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
+	"lpatch/pkg/patch"
+)
+
+func scanCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "scan",
+		Usage:     "show which processes have what patches are for, and whether they are patched",
+		ArgsUsage: "[DIR|NAME.lp]…",
+		Description: "Looks at all processes, or those that are named, and changes none. The patches are those in DIR, the files\n" +
+			"NAME.lp, and those of the boot entries.",
+		Flags:  append(processFlags(), allowNoneFlag("a program, unit or control group may have no process: exit status 3, not 5"), jsonFlag(), quietFlag()),
+		Action: scan,
+	}
+}
+
+// scanJSON is how a process stands with a patch, as scan --json prints it; or a process that could not be looked at, if *error* is not null.
+type scanJSON struct {
+	Patch         string       `json:"patch"`
+	PID           int          `json:"pid"`
+	Comm          string       `json:"comm"`
+	Service       string       `json:"service"`
+	State         string       `json:"state"`
+	Needs         bool         `json:"needs"` // something is to be done
+	Path          string       `json:"path"`
+	BuildID       string       `json:"build_id"`
+	OnDisk        string       `json:"on_disk"` // of the file that is at path now, if it is another one
+	ActiveThreads int          `json:"active_threads"`
+	Message       string       `json:"message"`
+	Error         *errorJSON   `json:"error"`
+	About         *patch.About `json:"about,omitempty"`
+}
+
+// scanSummaryJSON is the last line.
+type scanSummaryJSON struct {
+	Summary scanNumbers `json:"summary"`
+}
+
+type scanNumbers struct {
+	Patches   int  `json:"patches"`
+	Module    bool `json:"module"` // it is loaded
+	Processes int  `json:"processes"`
+	Need      int  `json:"need"`
+	Patched   int  `json:"patched"`
+	Active    int  `json:"active"` // of those that are patched: with threads in old code
+	Unseen    int  `json:"unseen"`
+	Files     int  `json:"files"`
+	Others    int  `json:"others"`
+}
+
+func scan(c *cli.Context) error {
+	sel, err := selection(c)
+	if err != nil {
+		return err
+	}
+	for _, arg := range c.Args().Slice() {
+		if err := notEmpty(c, arg, "a directory of patches"); err != nil {
+			return err
+		}
+	}
+	patches, bad := apply.OpenPatches(systemRegistry, c.Args().Slice())
+	if len(patches) == 0 {
+		return cmp.Or(errors.Join(bad...), unmatchedPatches(c))
+	}
+	s, module, required, err := scanSession()
+	if err != nil {
+		return err
+	}
+	found, err := s.Scan(patches, sel, required)
+	if err != nil {
+		return err
+	}
+	n := scanNumbers{
+		Patches: len(patches), Module: module, Processes: found.Processes, Need: found.Need(), Patched: found.Patched(), Active: found.Active(),
+		Unseen: len(found.Unseen), Files: found.Files, Others: found.Others,
+	}
+	if err := showScan(c, found, n); err != nil {
+		return err
+	}
+	return scanStatus(c, found, n, bad)
+}
+
+// unmatchedPatches says that there is nothing to look for.
+func unmatchedPatches(c *cli.Context) error {
+	return unmatched("no patch was given, and there are no boot entries", c.Bool("quiet"), true)
+}
+
+// scanSession is one with the kernel, or without if the module is not loaded.
+func scanSession() (s *apply.Session, module, required bool, err error) {
+	k, err := connect()
+	if errors.Is(err, lpnl.ErrNoModule) {
+		return apply.New(nil, procFS), false, false, nil
+	}
+	if err != nil {
+		return nil, false, false, err
+	}
+	info, err := k.Info()
+	return apply.New(k, procFS), true, info.SignatureRequired, err
+}
+
+func showScan(c *cli.Context, found *apply.Scan, n scanNumbers) error {
+	w := c.App.Writer
+	if c.Bool("json") {
+		for i := range found.Findings {
+			if err := printJSON(w, newScanJSON(&found.Findings[i])); err != nil {
+				return err
+			}
+		}
+		for _, err := range found.Unseen {
+			if err := printJSON(w, scanJSON{Error: &errorJSON{Code: "unseen", Message: err.Error()}}); err != nil {
+				return err
+			}
+		}
+		return printJSON(w, scanSummaryJSON{n})
+	}
+	if c.Bool("quiet") || n.Processes == 0 {
+		return nil
+	}
+	if err := scanTable(w, found.ByService()); err != nil {
+		return err
+	}
+	return printLine(w, "%s", scanSummary(n))
+}
+
+func newScanJSON(f *apply.Finding) scanJSON {
+	return scanJSON{
+		Patch: f.Patch.Name, PID: f.Process.PID, Comm: f.Process.Comm, Service: f.Service, State: strings.ReplaceAll(string(f.State), " ", "-"),
+		Needs: f.Needs(), Path: f.Path, BuildID: hex.EncodeToString(f.BuildID), OnDisk: f.OnDisk, ActiveThreads: f.Active, Message: f.Why, About: f.Patch.About,
+	}
+}
+
+func scanTable(w io.Writer, rows []*apply.ScanRow) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(tw, "SERVICE\tPROCESSES\tSTATE\tPATCH\tFIXES\tFILE\tWHY")
+	for _, r := range rows {
+		state := string(r.State)
+		if r.Active > 0 {
+			state += fmt.Sprintf(", %s in old code", plural(r.Active, "call"))
+		}
+		why := names.InText(r.Why)
+		if r.OnDisk != "" {
+			why += " (on disk: " + r.OnDisk + ")"
+		}
+		cells := []string{r.Service, fmt.Sprint(len(r.Processes)), state, r.Patch.Name, fixesShort(r.Patch.About), r.Path, cmp.Or(why, "-")}
+		for i := range cells {
+			cells[i] = names.Visible(cells[i])
+		}
+		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w)
+	return err
+}
+
+// scanSummary says all of it in a line.
+func scanSummary(n scanNumbers) string {
+	text := fmt.Sprintf("%d of %d processes need something; %d patched", n.Need, n.Processes, n.Patched)
+	if !n.Module {
+		text += " (the module lpatch is not loaded)"
+	}
+	if n.Unseen > 0 {
+		text += fmt.Sprintf("; %d could not be looked at", n.Unseen)
+	}
+	return text + fmt.Sprintf("; of %s that they map, no patch is for %d (%s)", plural(n.Files, "file"), n.Others, patchCount(n.Patches))
+}
+
+func patchCount(n int) string {
+	if n == 1 {
+		return "1 patch"
+	}
+	return fmt.Sprintf("%d patches", n)
+}
+
+// scanStatus says what is to be said besides, and returns the exit status.
+func scanStatus(c *cli.Context, found *apply.Scan, n scanNumbers, bad []error) error {
+	var all []exitStatus
+	for _, o := range found.Failed {
+		complain(c.App.ErrWriter, o)
+		all = append(all, statusOfOutcome(o))
+	}
+	all = append(all, reportMisses(c, found.Misses)...)
+	if found.Processes > 0 {
+		all = append(all, exitDone)
+	}
+	reportUnseen(c, found.Unseen)
+	switch {
+	case len(bad) > 0: // whether that concerns somebody is not known
+		return errors.Join(bad...)
+	case n.Need > 0 || n.Unseen > 0:
+		all = append(all, exitSome)
+	case n.Active > 0:
+		all = append(all, exitActive)
+	}
+	return exitWith(all)
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+
+package deb
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pault.ag/go/debian/version"
+)
+
+// TestFixTold reads the headers of patches as people write them.
+func TestFixTold(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want Told
+	}{
+		"CVE-2026-1234_01.patch": {
+			"Description: Refuse a length below zero.\n It was read as a big one.\nOrigin: upstream, https://x/DSA-1-1\nBug-Debian: https://bugs.debian.org/1\n\n--- a/f.c\n+++ b/f.c\n+CVE-2026-7777\n",
+			Told{Title: "Refuse a length below zero.", CVEs: []string{"CVE-2026-1234"}, Advisories: []string{"DSA-1-1"}},
+		},
+		"mail.patch": {
+			"From 0123 Mon Sep 17 00:00:00 2001\nFrom: X <x@example.org>\nDate: today\nSubject: [PATCH 1/2] [x] fix it\r\n\nFixes cve-2026-2222 and CVE-2026-11111, GHSA-abcd-1234-ef56.\n---\n f.c | 2 +-\n CVE-2026-8888\n",
+			Told{Title: "fix it", CVEs: []string{"CVE-2026-11111", "CVE-2026-2222"}, Advisories: []string{"GHSA-abcd-1234-ef56"}},
+		},
+		"below.patch":   {"Description:\n  on the line\tbelow\n\nIndex: f.c\n", Told{Title: "on the line below"}},
+		"hostile.patch": {"Subject: a\x1b[2J\xff\u202e\ufffd\nDescription: no\n", Told{Title: `a\x1b[2J\xff\u202e?`}},
+		"long.patch":    {"Subject: " + strings.Repeat("ä", 200) + "\n", Told{Title: strings.Repeat("ä", 100) + "…"}},
+		"bare.patch":    {"--- a/f.c\n+++ b/f.c\n", Told{}},
+		"cve-1.patch":   {"", Told{}},
+	} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := Fix{Name: name, Path: path}.Told()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+const entry = "x (VERSION) bookworm-security; urgency=high\n\nTEXT\n\n -- X <x@example.org>  Mon, 02 Feb 2026 15:04:05 +0100\n\n"
+
+func entryOf(version, text string) string {
+	return strings.NewReplacer("VERSION", version, "TEXT", text).Replace(entry)
+}
+
+// TestToldSince: only what came after the version counts, and not what an entry says not to be fixed.
+func TestToldSince(t *testing.T) {
+	log := entryOf("1:2-3", "  * New release.\n  * CVE-2026-0003: use after free in\n    the parser (DSA-3-1)\n  * Revert the fix of CVE-2026-0002, which\n    broke things") +
+		entryOf("1:2-2", "  [ X ]\n  * Fix overflows\n    - one (CVE-2026-0001)\n    - two, CVE-2026-0002\n  * CVE-2026-0009 does not concern us: not affected") +
+		entryOf("1:2-1", "  * CVE-2025-0001") + "what nobody can read\n"
+	v := func(text string) version.Version {
+		parsed, err := version.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return parsed
+	}
+	dir := tree(t, map[string]string{"debian/changelog": log})
+	for after, want := range map[string]Told{
+		"1:2-1": {Title: "CVE-2026-0003: use after free in the parser (DSA-3-1)", CVEs: []string{"CVE-2026-0001", "CVE-2026-0003"}, Advisories: []string{"DSA-3-1"}},
+		"1:2-2": {Title: "CVE-2026-0003: use after free in the parser (DSA-3-1)", CVEs: []string{"CVE-2026-0003"}, Advisories: []string{"DSA-3-1"}},
+		"3:1":   {},
+	} {
+		got, err := ToldSince(dir, v(after))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("after %s: %s", after, diff)
+		}
+	}
+	if _, err := ToldSince(dir, v("1:1")); err == nil || !strings.HasPrefix(err.Error(), dir+"/debian/changelog: ") {
+		t.Errorf("an entry that cannot be read: %v", err)
+	}
+	if got, err := ToldSince(t.TempDir(), v("1")); err != nil || got.Title != "" {
+		t.Errorf("without a changelog: %+v, %v", got, err)
+	}
+}
