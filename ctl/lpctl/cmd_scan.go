@@ -183,14 +183,7 @@ func scanSummary(n scanNumbers) string {
 	if n.Unseen > 0 {
 		text += fmt.Sprintf("; %d could not be looked at", n.Unseen)
 	}
-	return text + fmt.Sprintf("; of %s that they map, no patch is for %d (%s)", plural(n.Files, "file"), n.Others, patchCount(n.Patches))
-}
-
-func patchCount(n int) string {
-	if n == 1 {
-		return "1 patch"
-	}
-	return fmt.Sprintf("%d patches", n)
+	return text + fmt.Sprintf("; of %s that they map, no patch is for %d (%s)", plural(n.Files, "file"), n.Others, plurals(n.Patches, "patch", "patches"))
 }
 
 // scanStatus says what is to be said besides, and returns the exit status.

@@ -284,6 +284,14 @@ func plural(n int, word string) string {
 	return fmt.Sprintf("%d %ss", n, word)
 }
 
+// plurals is plural for a word that does not end in s then.
+func plurals(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
 // duration writes a time with three significant digits.
 func duration(d time.Duration) string {
 	v, unit := round3(float64(d)), "ns"

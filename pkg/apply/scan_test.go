@@ -270,6 +270,40 @@ func TestScanSuperseded(t *testing.T) {
 	wantFound(t, f, s, err, "2 patchable sum:")
 }
 
+// TestRemedies: who says to fix a CVE, and where it is applied.
+func TestRemedies(t *testing.T) {
+	f := newFleet(t, 4)
+	for _, name := range []string{"a", "b", "c"} {
+		p := f.patch(name, false)
+		if name != "c" {
+			p.File.Spec.About = &patch.About{CVEs: []string{"CVE-2026-1111", "CVE-2026-222" + map[string]string{"a": "1", "b": "2"}[name]}}
+		}
+		if err := applytest.Write(f.files[name], p.File.Spec); err != nil {
+			t.Fatal(err)
+		}
+		file, err := Open(f.files[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		f.apply(lpnl.VerbApply, Patch{File: file, Name: name}, map[string][]int{"a": f.pids[:2], "b": f.pids[1:], "c": f.pids}[name]...)
+	}
+	f.apply(lpnl.VerbRestore, Patch{Name: "b"}, f.pids[3])
+	for cve, want := range map[string]string{"CVE-2026-1111": "[a 2 b 2]", "CVE-2026-2222": "[b 2]", "CVE-2026-3333": "[]"} {
+		list, err := f.session().Remedies(cve, f.scanned("a"))
+		got := []string{}
+		for _, r := range list {
+			got = append(got, r.Name, fmt.Sprint(r.Processes))
+		}
+		if err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, %v, want %s", cve, got, err, want)
+		}
+	}
+	if list, err := New(nil, proc.New(f.root)).Remedies("CVE-2026-1111", f.scanned("b")); err != nil || len(list) != 1 || list[0].Name != "b" || list[0].Processes != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
 // TestScanReplaced: of a file that was replaced by one that has the same hole, and of one for which no patch is.
 func TestScanReplaced(t *testing.T) {
 	f := newFleet(t, 3)

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/explain"
+	"lpatch/pkg/patch"
+)
+
+func explainCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "explain",
+		Usage:     "tell what a code of a refusal means and what to do, or which patches fix a CVE",
+		ArgsUsage: "CODE | CVE-YYYY-NNNN [DIR|NAME.lp]…",
+		Description: "A code is what stands in brackets where lpctl build refuses, and error.code with --json. For a CVE the patches are looked\n" +
+			"at that are applied or have boot entries, those in DIR and the files NAME.lp.",
+		Flags:  []cli.Flag{jsonFlag()},
+		Action: explainArgument,
+	}
+}
+
+// codeJSON is what a document says of a code, as explain --json prints it.
+type codeJSON struct {
+	Code     string `json:"code"`
+	Meaning  string `json:"meaning"`
+	Advice   string `json:"advice"`
+	Document string `json:"document"`
+}
+
+// remedyJSON is a patch that fixes a CVE.
+type remedyJSON struct {
+	CVE       string       `json:"cve"`
+	Patch     string       `json:"patch"`
+	Processes int          `json:"processes"` // to which it is applied
+	About     *patch.About `json:"about"`
+}
+
+func explainArgument(c *cli.Context) error {
+	what := c.Args().First()
+	if what == "" {
+		return errors.New("the code or CVE is missing; see lpctl explain --help")
+	}
+	if strings.HasPrefix(strings.ToUpper(what), "CVE-") {
+		return explainCVE(c, strings.ToUpper(what))
+	}
+	if c.NArg() > 1 {
+		return fmt.Errorf("unexpected argument %q; see lpctl explain --help", c.Args().Get(1))
+	}
+	return explainCode(c, what)
+}
+
+func explainCode(c *cli.Context, code string) error {
+	found := explain.Of(code)
+	if len(found) == 0 {
+		var all []string
+		for _, e := range explain.All() {
+			all = append(all, e.Code)
+		}
+		if best := nearest(code, all); best != "" {
+			return fmt.Errorf("there is no code %q; did you mean %q?", code, best)
+		}
+		return fmt.Errorf("there is no code %q; reference.md and patch-author-guide.md list them", code)
+	}
+	for _, e := range found {
+		if c.Bool("json") {
+			if err := printJSON(c.App.Writer, codeJSON(e)); err != nil {
+				return err
+			}
+			continue
+		}
+		text := fmt.Sprintf("%s (%s): %s\n", e.Code, e.Document, e.Meaning)
+		if e.Advice != "" {
+			text += fmt.Sprintf("What to do: %s\n", e.Advice)
+		}
+		fmt.Fprint(c.App.Writer, text)
+	}
+	return nil
+}
+
+func explainCVE(c *cli.Context, cve string) error {
+	if err := (&patch.About{CVEs: []string{cve}}).Check(); err != nil {
+		return err
+	}
+	patches, bad := apply.OpenPatches(systemRegistry, c.Args().Tail())
+	s, _, _, err := scanSession()
+	if err != nil {
+		return err
+	}
+	list, err := s.Remedies(cve, patches)
+	if err != nil {
+		return err
+	}
+	if err := showRemedies(c, cve, list); err != nil {
+		return err
+	}
+	if len(bad) == 0 && len(list) == 0 {
+		return unmatched(fmt.Sprintf("no patch that is applied, has a boot entry or was given says that it fixes %s", cve), false, false)
+	}
+	return errors.Join(bad...)
+}
+
+func showRemedies(c *cli.Context, cve string, list []*apply.Remedy) error {
+	w := c.App.Writer
+	for _, r := range list {
+		if c.Bool("json") {
+			if err := printJSON(w, remedyJSON{CVE: cve, Patch: r.Name, Processes: r.Processes, About: r.About}); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := printLine(w, "%s: applied to %s", r.Name, plurals(r.Processes, "process", "processes")); err != nil {
+			return err
+		}
+		if err := describeAbout(w, r.Spec); err != nil {
+			return err
+		}
+	}
+	if len(list) > 0 && !c.Bool("json") {
+		return printLine(w, "lpctl scan tells which processes need it.")
+	}
+	return nil
+}
