@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package documents has those documents that lpctl quotes.
 package documents
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package explain tells what the codes of refusals mean and what to do. It quotes the documents, whose tables are the only place
 // where that is written.
 package explain
