@@ -263,19 +263,20 @@ static int lp_op_answer(struct lp_op *op, struct genl_info *info, u8 cmd)
 static struct lp_request lp_request_of(const struct genl_info *info, enum lp_verb verb)
 {
 	struct nlattr **attrs = info->attrs;
-	struct nlattr *flags = attrs[LPATCH_A_OP_FLAGS];
+	u32 flags = attrs[LPATCH_A_OP_FLAGS] ? nla_get_u32(attrs[LPATCH_A_OP_FLAGS]) : 0;
 	struct nlattr *start_time = attrs[LPATCH_A_OP_START_TIME];
 
 	return (struct lp_request){
 		.verb = verb,
-		.flags = flags ? nla_get_u32(flags) : 0,
+		.flags = flags,
+		.replaces = (flags & LPATCH_OP_FLAGS_REPLACE) || attrs[LPATCH_A_OP_REPLACE],
 		.pid = nla_get_u32(attrs[LPATCH_A_OP_PID]),
 		.start_time = start_time ? nla_get_u64(start_time) : 0,
 		.max_stop = lp_limit(attrs[LPATCH_A_OP_MAX_STOP], LPATCH_MAX_STOP_DEFAULT,
 				     LP_MAX_STOP_MAX),
 		.timeout = lp_limit(attrs[LPATCH_A_OP_TIMEOUT], 0, LP_TIMEOUT_MAX),
-		.allowed = genlmsg_data(info->genlhdr),
-		.allowed_len = genlmsg_len(info->genlhdr),
+		.attrs = genlmsg_data(info->genlhdr),
+		.attrs_len = genlmsg_len(info->genlhdr),
 	};
 }
 
@@ -307,8 +308,8 @@ static int lp_op_doit(struct genl_info *info, enum lp_verb verb, u8 cmd)
 		return -EINVAL;
 	}
 	request = lp_request_of(info, verb);
-	if (verb != LP_APPLY && request.flags) {
-		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_OP_FLAGS],
+	if (verb != LP_APPLY && (request.flags || request.replaces)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, attrs[LPATCH_A_OP_FLAGS] ?: attrs[LPATCH_A_OP_REPLACE],
 				    "only an apply can be a dry run, or replace other patches");
 		return -EINVAL;
 	}

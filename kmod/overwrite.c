@@ -445,8 +445,7 @@ int lpatch_quiesce(struct lp_op *op)
  * lpatch_overwrite() - write the new bytes of all sites, or with LP_RESTORE the old ones
  * @op: with base and, unless it is a dry run of something not loaded, record
  *
- * With LPATCH_OP_FLAGS_REPLACE the sites of all other patches that are applied are put back in the
- * same window.
+ * The sites of other patches that the request names to be replaced are put back in the same window.
  *
  * Return: 0, or a refusal with nothing changed.
  */

@@ -27,10 +27,17 @@ static bool lp_is_applied(const struct lp_record *record)
 	return record && record->state == LPATCH_STATE_APPLIED;
 }
 
-/* Is it that of another patch that is applied to the target? */
-bool lpatch_places_involve(const struct lp_record *own, const struct lp_record *record)
+/* Is it that of another patch that is applied? */
+static bool lp_is_other(const struct lp_op *op, const struct lp_record *record)
 {
-	return record != own && lp_is_applied(record);
+	return record != op->record && lp_is_applied(record);
+}
+
+/* Is it that of another patch that is applied, and that the operation restores? */
+bool lpatch_places_replace(const struct lp_op *op, const struct lp_record *record)
+{
+	return op->request->replaces && lp_is_other(op, record) &&
+	       lpatch_request_replaces(op->request, record->patch->hash);
 }
 
 /* Return: a table of @nr places, or NULL with the operation refused. */
@@ -102,7 +109,7 @@ static bool lp_places_touch(const struct lp_place *table, u32 nr, unsigned long 
 	return lo < nr && table[lo].addr < addr + len;
 }
 
-static void lp_place_of(struct lp_place *place, const struct lp_record *record, u32 i)
+static void lp_place_of(struct lp_place *place, const struct lp_record *record, u32 i, bool replaced)
 {
 	const struct lp_site *site = &record->patch->sites[i];
 
@@ -111,41 +118,43 @@ static void lp_place_of(struct lp_place *place, const struct lp_record *record, 
 	place->addr = lpatch_layer_addr(record, site);
 	place->len = site->len;
 	place->order = record->order;
+	place->replaced = replaced;
 	lpatch_layer_bytes(record, site, place->to);
 	memcpy(place->under, record->under[i], site->len);
 }
 
 /*
- * The sites of other patches that are applied, and with which the operation has to do: all if it replaces
- * them, else those where it writes too. Return: how many; they are put into @table, if there is one.
+ * The sites of other patches that are applied: with @replaced all of those that the operation restores, else those of
+ * the others at which one in @places lies, too, which are sorted. Return: how many; they are put into @table, if there is one.
  */
-static u32 lp_places_others(const struct lp_places *own, const struct lp_op *op, struct lp_place *table)
+static u32 lp_places_others(const struct lp_places *places, const struct lp_op *op, bool replaced,
+			    struct lp_place *table)
 {
-	bool replaces = lp_request_replaces(op->request);
 	const struct lp_record *record;
 	u32 i, nr = 0;
 
 	list_for_each_entry(record, &op->target->records, node) {
-		if (!lpatch_places_involve(op->record, record))
+		if (!lp_is_other(op, record) || lpatch_places_replace(op, record) != replaced)
 			continue;
 		for (i = 0; i < record->patch->nr_sites; i++) {
 			const struct lp_site *site = &record->patch->sites[i];
 
-			if (!replaces && !lp_places_touch(own->table, own->nr,
+			if (!replaced && !lp_places_touch(places->table, places->nr,
 							  lpatch_layer_addr(record, site), site->len))
 				continue;
 			if (table)
-				lp_place_of(&table[nr], record, i);
+				lp_place_of(&table[nr], record, i, replaced);
 			nr++;
 		}
 	}
 	return nr;
 }
 
-/* Adds them to the operation's own, which are sorted. Return: 0 or a refusal. */
-static int lp_places_add_others(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
+/* Adds them. Return: 0 or a refusal. */
+static int lp_places_add_others(struct lp_places *places, const struct lp_op *op, bool replaced,
+				struct lp_outcome *out)
 {
-	u32 nr = lp_places_others(places, op, NULL);
+	u32 nr = lp_places_others(places, op, replaced, NULL);
 	struct lp_place *table;
 
 	if (!nr)
@@ -154,7 +163,7 @@ static int lp_places_add_others(struct lp_places *places, const struct lp_op *op
 	if (!table)
 		return -lpatch_refusal_errno(out->refusal);
 	memcpy(table, places->table, places->nr * sizeof(*table));
-	lp_places_others(places, op, table + places->nr);
+	lp_places_others(places, op, replaced, table + places->nr);
 	kvfree(places->table);
 	places->table = table;
 	places->nr += nr;
@@ -188,37 +197,50 @@ static int lp_places_overlap(const struct lp_places *places, struct lp_outcome *
 	return 0;
 }
 
+/* What is there now, and what is written: of the patches at a place @top is on top, and @under will be under @own. */
+static void lp_place_change(const struct lp_op *op, struct lp_place *joined, const struct lp_place *own,
+			    const struct lp_place *top, const u8 *under)
+{
+	const u8 *from = top ? top->to : own->under, *to = own ? own->to : under;
+
+	if (op->request->verb == LP_RESTORE)
+		to = under;
+	else if (top == own)
+		from = under; /* what is applied already has drifted */
+	memcpy(joined->from, from, joined->len);
+	memcpy(joined->to, to, joined->len);
+	memcpy(joined->under, under, joined->len);
+}
+
 /*
- * Makes one place, @joined, of the @nr places at one address, of which the patches lie upon one another.
+ * Makes one place, @joined, of the @nr places at one address, of which the patches lie upon one another. What goes must
+ * not be under what stays: that one knows what is under it, and was made for it.
  * Return: 0 or a refusal.
  */
 static int lp_places_join(const struct lp_op *op, const struct lp_place *group, u32 nr,
 			  struct lp_place *joined, struct lp_outcome *out)
 {
-	const struct lp_place *own = NULL, *top = NULL, *bottom = NULL;
+	const struct lp_place *own = NULL, *top = NULL, *kept = NULL, *last = NULL;
 	u32 i;
 
 	for (i = 0; i < nr; i++) {
-		own = group[i].record ? own : &group[i];
-		if (group[i].order == LP_ORDER_TOP)
+		const struct lp_place *place = &group[i];
+
+		own = place->record ? own : place;
+		if (place->order == LP_ORDER_TOP)
 			continue;
-		top = top ?: &group[i];
-		bottom = &group[i];
+		top = top ?: place;
+		if (place->record && !place->replaced)
+			kept = kept ?: place;
+		else if (kept)
+			return lp_refuse_place(out, LPATCH_REFUSAL_COVERED, place, kept,
+					       "too, which was applied later");
+		else
+			last = place;
 	}
 	*joined = own ? *own : *top;
-	if (lp_request_replaces(op->request)) {
-		memcpy(joined->from, top ? top->to : own->under, joined->len);
-		memcpy(joined->under, bottom ? bottom->under : own->under, joined->len);
-		memcpy(joined->to, own ? own->to : joined->under, joined->len);
-	} else if (lp_is_applied(op->record)) {
-		if (top != own)
-			return lp_refuse_place(out, LPATCH_REFUSAL_COVERED, own, top, "too, which was applied later");
-		memcpy(joined->from, op->request->verb == LP_RESTORE ? own->to : own->under, joined->len);
-		memcpy(joined->to, op->request->verb == LP_RESTORE ? own->under : own->to, joined->len);
-	} else {
-		memcpy(joined->from, top ? top->to : own->under, joined->len);
-		memcpy(joined->under, joined->from, joined->len);
-	}
+	joined->replaced = last && last->replaced;
+	lp_place_change(op, joined, own, top, last ? last->under : kept ? kept->to : own->under);
 	return 0;
 }
 
@@ -261,8 +283,8 @@ int lpatch_places_make(struct lp_places *places, const struct lp_op *op, struct 
 	if (ret)
 		return ret;
 	lp_places_sort(places);
-	return lp_places_add_others(places, op, out) ?: lp_places_overlap(places, out) ?:
-	       lp_places_join_all(places, op, out);
+	return lp_places_add_others(places, op, true, out) ?: lp_places_add_others(places, op, false, out) ?:
+	       lp_places_overlap(places, out) ?: lp_places_join_all(places, op, out);
 }
 
 /**
@@ -362,7 +384,7 @@ static bool lp_place_is_right(const struct lp_op *op, const struct lp_place *pla
 {
 	if (!memcmp(found, place->from, place->len))
 		return true;
-	if (!lp_is_applied(op->record) && !lp_request_replaces(op->request))
+	if (!lp_is_applied(op->record) && !place->replaced)
 		return false;
 	return !memcmp(found, place->to, place->len) ||
 	       !memcmp(found, place->site->old_bytes, place->len);
@@ -495,10 +517,9 @@ void lpatch_places_note(const struct lp_places *places, const struct lp_op *op)
 	u64 since = ktime_get_real_ns();
 	struct lp_record *record;
 
-	if (lp_request_replaces(op->request))
-		list_for_each_entry(record, &op->target->records, node)
-			if (lpatch_places_involve(op->record, record))
-				lp_record_set(record, LPATCH_STATE_RESTORED, since, op->change);
+	list_for_each_entry(record, &op->target->records, node)
+		if (lpatch_places_replace(op, record))
+			lp_record_set(record, LPATCH_STATE_RESTORED, since, op->change);
 	if (apply) {
 		lp_places_note_under(places, op->patch, op->record);
 		op->record->order = lpatch_next_id();

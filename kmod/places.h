@@ -25,7 +25,7 @@ struct lp_places {
 	int fault;
 };
 
-bool lpatch_places_involve(const struct lp_record *own, const struct lp_record *record);
+bool lpatch_places_replace(const struct lp_op *op, const struct lp_record *record);
 int lpatch_places_make(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
 int lpatch_places_verify(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out);
 void lpatch_places_fault_in(struct lp_places *places, struct mm_struct *mm, bool write);

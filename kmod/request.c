@@ -27,8 +27,24 @@ bool lpatch_request_allows(const struct lp_request *req, const char *symbol)
 	const struct nlattr *attr;
 	int rem;
 
-	nla_for_each_attr(attr, req->allowed, req->allowed_len, rem)
+	nla_for_each_attr(attr, req->attrs, req->attrs_len, rem)
 		if (nla_type(attr) == LPATCH_A_OP_ALLOW_ACTIVE && !nla_strcmp(attr, symbol))
+			return true;
+	return false;
+}
+
+/* Is the patch of this hash, another one, to be restored if it is applied? */
+bool lpatch_request_replaces(const struct lp_request *req, const u8 *hash)
+{
+	const struct nlattr *attr;
+	int rem;
+
+	if (req->flags & LPATCH_OP_FLAGS_REPLACE)
+		return true;
+	if (!req->replaces)
+		return false;
+	nla_for_each_attr(attr, req->attrs, req->attrs_len, rem)
+		if (nla_type(attr) == LPATCH_A_OP_REPLACE && !nla_memcmp(attr, hash, LPATCH_HASH_LEN))
 			return true;
 	return false;
 }

@@ -25,8 +25,9 @@ enum lp_verb {
  * @start_time: of that process in clock ticks, or 0 for any
  * @max_stop: ns, of one window
  * @timeout: ns, how long to try again
- * @allowed: the attributes of the request, in which lpatch_request_allows() looks
- * @allowed_len: bytes of them
+ * @replaces: an apply restores other patches in the same window: lpatch_request_replaces()
+ * @attrs: the attributes of the request, those among them that may be there several times
+ * @attrs_len: bytes of them
  * @boot: the entry for which it is done to a process that starts, or NULL
  * @fresh: images of which no code can have run in the target, a bit for each
  *
@@ -39,14 +40,16 @@ struct lp_request {
 	u64 start_time;
 	u64 max_stop;
 	u64 timeout;
-	const struct nlattr *allowed;
-	int allowed_len;
+	bool replaces;
+	const struct nlattr *attrs;
+	int attrs_len;
 	struct lp_boot *boot;
 	u32 fresh;
 };
 
 const char *lpatch_request_verb(const struct lp_request *req);
 bool lpatch_request_allows(const struct lp_request *req, const char *symbol);
+bool lpatch_request_replaces(const struct lp_request *req, const u8 *hash);
 
 /* Is it only to be said what would become of it? */
 static inline bool lp_request_is_dry_run(const struct lp_request *req)
@@ -58,12 +61,6 @@ static inline bool lp_request_is_dry_run(const struct lp_request *req)
 static inline bool lp_request_writes(const struct lp_request *req)
 {
 	return (req->verb == LP_APPLY || req->verb == LP_RESTORE) && !lp_request_is_dry_run(req);
-}
-
-/* Are all other patches to be restored? */
-static inline bool lp_request_replaces(const struct lp_request *req)
-{
-	return req->flags & LPATCH_OP_FLAGS_REPLACE;
 }
 
 #endif

@@ -21,6 +21,7 @@ struct page;
  * @site: what it is the place of
  * @record: of the patch of the site, if that is not the operation's own
  * @order: of the patch among those that are applied
+ * @replaced: the operation restores a patch that has a site there
  * @pages: the pinned pages that hold it, two if it straddles a boundary
  */
 struct lp_place {
@@ -32,6 +33,7 @@ struct lp_place {
 	const struct lp_site *site;
 	const struct lp_record *record;
 	u64 order;
+	bool replaced;
 	struct page *pages[2];
 };
 

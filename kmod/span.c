@@ -76,7 +76,7 @@ static bool lp_allows_all(const struct lp_request *req, const struct lp_patch *p
 
 	if (req->verb == LP_RECOUNT)
 		return true;
-	if (req->verb == LP_UNLOAD || lp_request_replaces(req))
+	if (req->verb == LP_UNLOAD || req->replaces)
 		return false;
 	for (i = 0; i < patch->nr_functions; i++)
 		if (!lpatch_request_allows(req, patch->functions[i].symbol))
@@ -112,7 +112,7 @@ static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
 		return false;
 	switch (record->state) {
 	case LPATCH_STATE_APPLIED:
-		if (lp_request_replaces(op->request))
+		if (lpatch_places_replace(op, record))
 			return true;
 		if (op->request->verb == LP_RECOUNT && record->order > op->record->order)
 			return false;

@@ -74,15 +74,14 @@ static int lp_do_load(struct lp_op *op)
 	return ret;
 }
 
-/* How many other patches are applied and to be restored? */
+/* How many other patches are applied, and to be restored? */
 static u32 lp_op_replaces(const struct lp_op *op)
 {
 	const struct lp_record *record;
 	u32 nr = 0;
 
-	if (lp_request_replaces(op->request))
-		list_for_each_entry(record, &op->target->records, node)
-			nr += lpatch_places_involve(op->record, record);
+	list_for_each_entry(record, &op->target->records, node)
+		nr += lpatch_places_replace(op, record);
 	return nr;
 }
 

@@ -500,6 +500,8 @@ enum lpatch_a_gate {
  * @LPATCH_A_OP_TIMEOUT: u64: ns, how long to retry when a thread is in the way; default 0
  * @LPATCH_A_OP_ALLOW_ACTIVE: string: symbol of a function whose old body may be in use when it is
  *   replaced, and whose new one when it is restored; its torn entry is still looked for
+ * @LPATCH_A_OP_REPLACE: binary: names another patch that an apply restores in the same window, if
+ *   it is applied; the flag replace names all
  * @LPATCH_A_OP_REPORT: nest of enum lpatch_a_report
  * @LPATCH_A_OP_PAD: aligns 64-bit attributes; no content
  * @__LPATCH_A_OP_MAX: one past the highest
@@ -514,6 +516,7 @@ enum lpatch_a_op {
 	LPATCH_A_OP_MAX_STOP,
 	LPATCH_A_OP_TIMEOUT,
 	LPATCH_A_OP_ALLOW_ACTIVE,
+	LPATCH_A_OP_REPLACE,
 	LPATCH_A_OP_REPORT,
 	LPATCH_A_OP_PAD,
 

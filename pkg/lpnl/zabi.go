@@ -304,15 +304,16 @@ const (
 
 // Attributes: an operation on a target.
 const (
-	AttrOpHash        uint16 = 1 // binary: names the sealed patch
-	AttrOpPID         uint16 = 2 // u32: of any thread of the target, in the caller's pid namespace
-	AttrOpStartTime   uint16 = 3 // u64: field 22 of /proc/PID/stat, clock ticks; guards against a reused pid
-	AttrOpFlags       uint16 = 4 // u32, enum lpatch_op_flags
-	AttrOpMaxStop     uint16 = 5 // u64: ns, limit of one stop window; default max-stop-default, at most 10 s
-	AttrOpTimeout     uint16 = 6 // u64: ns, how long to retry when a thread is in the way; default 0
-	AttrOpAllowActive uint16 = 7 // string: symbol of a function whose old body may be in use when it is replaced, and whose new one when it is restored; its torn entry is still looked for
-	AttrOpReport      uint16 = 8 // nest of enum lpatch_a_report
-	AttrOpPad         uint16 = 9 // aligns 64-bit attributes; no content
+	AttrOpHash        uint16 = 1  // binary: names the sealed patch
+	AttrOpPID         uint16 = 2  // u32: of any thread of the target, in the caller's pid namespace
+	AttrOpStartTime   uint16 = 3  // u64: field 22 of /proc/PID/stat, clock ticks; guards against a reused pid
+	AttrOpFlags       uint16 = 4  // u32, enum lpatch_op_flags
+	AttrOpMaxStop     uint16 = 5  // u64: ns, limit of one stop window; default max-stop-default, at most 10 s
+	AttrOpTimeout     uint16 = 6  // u64: ns, how long to retry when a thread is in the way; default 0
+	AttrOpAllowActive uint16 = 7  // string: symbol of a function whose old body may be in use when it is replaced, and whose new one when it is restored; its torn entry is still looked for
+	AttrOpReplace     uint16 = 8  // binary: names another patch that an apply restores in the same window, if it is applied; the flag replace names all
+	AttrOpReport      uint16 = 9  // nest of enum lpatch_a_report
+	AttrOpPad         uint16 = 10 // aligns 64-bit attributes; no content
 )
 
 // Attributes: a boot entry: the patch is applied to each process that maps its images from now on, when the last of them has become executable and before any instruction of that mapping has run.
