@@ -137,18 +137,21 @@ func (s *Session) try(verb Verb, p Patch, v *view, o lpnl.Options) (lpnl.Report,
 	if o.AllowActive, err = allowable(spec, p, o.AllowActive); err != nil {
 		return reportOf(err), "", err
 	}
-	if err := s.checkBase(verb, spec, hash, v, o); err != nil {
+	others, err := s.checkBase(verb, spec, hash, v, o)
+	if err != nil {
 		return reportOf(err), "", err
 	}
 	a := s.attempt(v, hash)
 	a.lone = lone(spec)
-	r, err := s.do(verb, a, v, o)
+	r, err := s.do(verb, a, v, others, o)
 	return unclipped(spec, a.note, r, err)
 }
 
-// do asks the kernel for the verb.
-func (s *Session) do(verb Verb, a *attempt, v *view, o lpnl.Options) (lpnl.Report, error) {
+// do asks the kernel for the verb. others are the patches that an apply takes the place of.
+func (s *Session) do(verb Verb, a *attempt, v *view, others []superseded, o lpnl.Options) (lpnl.Report, error) {
 	switch {
+	case len(others) > 0:
+		return a.supersede(verb, others, o)
 	case verb == Revert:
 		return a.revert(o)
 	case verb == lpnl.VerbApply && o.Replace:
@@ -156,7 +159,7 @@ func (s *Session) do(verb Verb, a *attempt, v *view, o lpnl.Options) (lpnl.Repor
 		if err != nil {
 			return lpnl.Report{}, err
 		}
-		return a.replace(before, o)
+		return a.replace(verb, before, o)
 	}
 	return a.op(verb, o)
 }

@@ -16,27 +16,36 @@ import (
 // the new code has a copy, or which it calls as the compiler knew it to be.
 
 // checkBase refuses a patch in a target where another one is applied that does not go with it. One that takes the others off
-// meets the image.
-func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, v *view, o lpnl.Options) error {
+// meets the image. It returns those of which it takes the place: they are restored in the same stop.
+func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, v *view, o lpnl.Options) ([]superseded, error) {
 	if spec == nil || o.Replace || verb != lpnl.VerbApply && verb != lpnl.VerbCheck {
-		return nil
+		return nil, nil
 	}
 	// Where nothing is mapped there is nothing to ask the kernel.
 	if some, err := mapsPatch(v); err != nil || !some {
-		return err
+		return nil, err
 	}
 	list, err := s.applied(v, hash)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	others, err := s.mapped(v, list)
+	layers, err := s.mapped(v, list)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	out, others := splitSuperseded(spec, layers)
+	if err := checkSuperseded(spec, v, out, others); err != nil {
+		return nil, err
+	}
+	return out, s.checkOthers(spec, v, others)
+}
+
+// checkOthers refuses a patch beside those that stay.
+func (s *Session) checkOthers(spec *patch.Spec, v *view, others []layer) error {
 	for _, other := range others {
 		name := other.Spec.Name
-		if name == spec.Name && covers(spec, other.Spec) || spec.IsUpon(other.buildID) {
-			continue // a newer version of it, of which the older one has nothing to add, or what it was built upon
+		if spec.IsUpon(other.buildID) {
+			continue
 		}
 		clash, function := patch.Collision(spec, other.Spec)
 		if clash == "" {

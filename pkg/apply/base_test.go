@@ -57,8 +57,7 @@ func TestBase(t *testing.T) {
 		{"restored itself", true, true, "", false, lpnl.StateApplied, lpnl.VerbRestore, lpnl.Options{}, ""},
 		{"files of before", false, false, "", false, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{}, ""},
 		{"a newer version", true, true, "a", false, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{}, ""},
-		{"a newer version that leaves a function out", true, true, "a", true, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{},
-			"patch a was built for main as it is in the file, patch a replaces that function" + advice},
+		{"a newer version that leaves a function out", true, true, "a", true, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{}, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			first := specOf(t, "a", c.first)
@@ -69,7 +68,7 @@ func TestBase(t *testing.T) {
 			}
 			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: c.state, MappedAt: mapFile(t, first)}}
 			s := New(k, proc.New("/proc"))
-			err := s.checkBase(c.verb, specOf(t, cmp.Or(c.newer, "b"), c.second), lpnl.Hash{2}, s.view(proc.Process{PID: os.Getpid()}), c.options)
+			_, err := s.checkBase(c.verb, specOf(t, cmp.Or(c.newer, "b"), c.second), lpnl.Hash{2}, s.view(proc.Process{PID: os.Getpid()}), c.options)
 			var refused *lpnl.Refused
 			switch {
 			case c.want == "" && err != nil, c.want != "" && !errors.As(err, &refused):
@@ -147,7 +146,7 @@ func TestBaseUnreadable(t *testing.T) {
 	k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: lpnl.StateApplied, MappedAt: 4096}}
 	self := proc.Process{PID: os.Getpid(), Comm: "self"}
 	s := New(k, proc.New("/proc"))
-	err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(self), lpnl.Options{})
+	_, err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(self), lpnl.Options{})
 	want := fmt.Sprintf("patch a is applied in self[%d] and cannot be read there: nothing is mapped at 0x1000; revert it first, or give --replace", os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -167,7 +166,7 @@ func TestBaseAsksNobody(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
 	s := New(k, proc.New("/proc"))
-	err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(proc.Process{PID: child.Process.Pid}), lpnl.Options{})
+	_, err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(proc.Process{PID: child.Process.Pid}), lpnl.Options{})
 	if err != nil {
 		t.Error(err)
 	}

@@ -149,7 +149,7 @@ func (f *fleet) Op(verb lpnl.Verb, h lpnl.Hash, t lpnl.Target, o lpnl.Options) (
 		return r, &lpnl.Refused{Report: r}
 	}
 	for j := range list {
-		if o.Replace && verb == lpnl.VerbApply {
+		if verb == lpnl.VerbApply && (o.Replace || slices.Contains(o.Supersede, list[j].Hash)) {
 			list[j].State = lpnl.StateRestored
 		}
 	}

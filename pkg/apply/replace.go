@@ -9,17 +9,15 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// replace applies a patch and reverts all others that are applied before: the kernel restores them in the window in which it applies the new one,
+// replace applies a patch, or checks whether it could be, and reverts others that are applied before: the kernel restores them in the window in which it applies the new one,
 // and what no thread uses any more is unloaded afterwards. What stays mapped does no harm, and the note says so.
-func (a *attempt) replace(before []lpnl.Report, o lpnl.Options) (lpnl.Report, error) {
-	r, err := a.op(lpnl.VerbApply, o)
-	if err != nil {
+func (a *attempt) replace(verb lpnl.Verb, before []lpnl.Report, o lpnl.Options) (lpnl.Report, error) {
+	r, err := a.op(verb, o)
+	if err != nil || verb == lpnl.VerbCheck {
 		return r, err
 	}
-	var names, notes []string
-	if a.note != "" {
-		notes = append(notes, a.note)
-	}
+	var names []string
+	notes := notes(a.note)
 	for _, old := range before {
 		names = append(names, old.Patch)
 		_, err := a.kernel.Op(lpnl.VerbUnload, old.Hash, a.target, lpnl.Options{MaxStop: o.MaxStop, Timeout: quiescentTry})
@@ -38,4 +36,12 @@ func (a *attempt) replace(before []lpnl.Report, o lpnl.Options) (lpnl.Report, er
 	}
 	a.note = strings.Join(notes, "; ")
 	return r, nil
+}
+
+// notes is a list of one note, or of none.
+func notes(note string) []string {
+	if note == "" {
+		return nil
+	}
+	return []string{note}
 }

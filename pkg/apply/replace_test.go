@@ -55,7 +55,7 @@ func TestReplace(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := s.attempt(v, lpnl.Hash{9})
-	r, err := s.do(lpnl.VerbApply, a, v, lpnl.Options{Replace: true})
+	r, err := s.do(lpnl.VerbApply, a, v, nil, lpnl.Options{Replace: true})
 	if err != nil || r.State != lpnl.StateApplied {
 		t.Fatalf("%v, %v", r.State, err)
 	}

@@ -42,8 +42,7 @@ type Standing struct {
 	Err        error  // why Fix could not
 
 	entry *syncEntry
-	older *lpnl.Hash // another patch of that name, which is applied and not covered by this one
-	alone bool       // no patch of another name is applied
+	older bool // another patch of that name is applied, and not covered by this one
 }
 
 // syncEntry is a boot entry with what is known of it.
@@ -263,7 +262,7 @@ func (c *Comparison) process(t proc.Process, has []lpnl.Report) (rows []*Standin
 
 // standing tells how a process that should have a patch of a name stands.
 func standing(name string, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *Standing {
-	row := &Standing{Patch: name, Process: t, State: lpnl.StateNone, alone: true}
+	row := &Standing{Patch: name, Process: t, State: lpnl.StateNone}
 	layer := 0
 	for _, r := range has {
 		if r.Hash == hash {
@@ -275,15 +274,11 @@ func standing(name string, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *S
 		}
 	}
 	for _, r := range has {
-		switch {
-		case r.Hash == hash || !effective(r.State):
-		case r.Patch != name:
-			row.alone = false
-		case row.State != lpnl.StateApplied || r.Layer > layer:
-			row.older = &r.Hash
+		if r.Patch == name && r.Hash != hash && effective(r.State) && (row.State != lpnl.StateApplied || r.Layer > layer) {
+			row.older = true
 		}
 	}
-	row.Agrees = row.State == lpnl.StateApplied && row.older == nil
+	row.Agrees = row.State == lpnl.StateApplied && !row.older
 	return row
 }
 
@@ -336,35 +331,16 @@ func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
 	return "reverted", out.Err
 }
 
-// fixProcess applies the patch. Another one of its name is reverted: in the same stop if there is no third, for that is
-// what replacing does to all.
+// fixProcess applies the patch, in place of another one of its name.
 func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
-	done, active := "applied", 0
-	if row.older != nil {
+	done := "applied"
+	if row.older {
 		done = "replaced"
-		if o.Replace = row.alone && row.State != lpnl.StateApplied; !o.Replace {
-			r, err := c.session.revertObject(*row.older, row.Process, o)
-			var stays *Stays
-			if err != nil && !errors.As(err, &stays) { // what stays mapped does no harm
-				return "", err
-			}
-			active = r.ActiveThreads
-		}
 	}
 	out := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
 	if out.Err == nil || out.Settled {
-		row.State, row.Active = lpnl.StateApplied, max(active, out.Report.ActiveThreads)
+		row.State, row.Active = lpnl.StateApplied, out.Report.ActiveThreads
 		return done, nil
 	}
 	return "", out.Err
-}
-
-// revertObject reverts a patch by its object, for there may be another of its name.
-func (s *Session) revertObject(hash lpnl.Hash, t proc.Process, o lpnl.Options) (lpnl.Report, error) {
-	held, err := s.proc.Hold(t)
-	if err != nil {
-		return lpnl.Report{}, err
-	}
-	defer held.Close()
-	return s.attempt(s.view(t), hash).revert(o)
 }

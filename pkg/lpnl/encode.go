@@ -167,6 +167,9 @@ func encodeOp(verb Verb, hash Hash, t Target, o Options) ([]byte, error) {
 	ae := netlink.NewAttributeEncoder()
 	ae.Bytes(AttrOpHash, hash[:])
 	ae.Uint32(AttrOpPID, uint32(t.PID))
+	for _, other := range o.Supersede {
+		ae.Bytes(AttrOpReplace, other[:])
+	}
 	if t.StartTime != 0 {
 		ae.Uint64(AttrOpStartTime, t.StartTime)
 	}

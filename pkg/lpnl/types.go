@@ -97,6 +97,8 @@ type Options struct {
 	AllowActive []string
 	// Replace has an apply or a check restore all other patches that are applied, in the same window.
 	Replace bool
+	// Supersede has an apply or a check restore these patches in the same window, those of them that are applied.
+	Supersede []Hash
 }
 
 // Info is what the module is and can do.

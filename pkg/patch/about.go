@@ -94,6 +94,12 @@ func (a *About) Empty() bool {
 		a.Title == "" && a.Severity == "" && a.Package == "" && a.Version == "" && a.Fixed == ""
 }
 
+// Supersedes tells whether the patch takes the place of another one, of a name and with the SHA-256 of its file: an older one of
+// its own name, or one that it names.
+func (s *Spec) Supersedes(name string, sum [sha256.Size]byte) bool {
+	return name == s.Name || s.About.TakesPlaceOf(name, sum)
+}
+
 // Or completes what is said with what another one says of that of which nothing is. The result is nil if both are empty.
 func (a *About) Or(other *About) *About {
 	var out About

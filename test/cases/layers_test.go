@@ -225,6 +225,76 @@ func TestReplaceByBelow(t *testing.T) {
 	v.wantValue(1)
 }
 
+// TestSupersede has a patch take the place of some of those that are applied, in one window: the others stay as they are.
+func TestSupersede(t *testing.T) {
+	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
+	c := dial(t)
+	a, b, k := layer(t, c, v.path, "a", 2, "value"), layer(t, c, v.path, "b", 3, "straddle"), layer(t, c, v.path, "k", 4, "value")
+	next, elsewhere := layer(t, c, v.path, "next", 5, "value"), layer(t, c, v.path, "elsewhere", 6, "straddle")
+	supersede := func(verb lpnl.Verb, p *lpnl.Patch, others ...*lpnl.Patch) error {
+		o := rawOptions
+		for _, other := range others {
+			o.Supersede = append(o.Supersede, other.Hash)
+		}
+		_, err := c.Op(verb, p.Hash, lpnl.Target{PID: v.pid}, o)
+		return err
+	}
+	want := func(value, straddle int, layers ...string) {
+		t.Helper()
+		v.wantValue(value)
+		if got := v.ask("straddle"); got != fmt.Sprint("value ", straddle) {
+			t.Fatalf("the victim says %q, want %d", got, straddle)
+		}
+		wantLayers(t, c, v.pid, layers...)
+	}
+	done := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	done(supersede(lpnl.VerbApply, a, next, a)) // of what is not applied, and of itself
+	do(t, c, lpnl.VerbApply, b, v.pid)
+	done(supersede(lpnl.VerbCheck, next, a))
+	want(2, 3, "a", "b")
+	done(supersede(lpnl.VerbApply, next, a))
+	want(5, 3, "b", "next")
+	do(t, c, lpnl.VerbRestore, next, v.pid)
+	want(1, 3, "b")
+
+	// What goes may lie upon what stays, but not under it.
+	do(t, c, lpnl.VerbApply, k, v.pid)
+	do(t, c, lpnl.VerbApply, a, v.pid)
+	done(supersede(lpnl.VerbApply, next, a))
+	want(5, 3, "b", "k", "next")
+	const covered = "value is replaced by patch next too, which was applied later, restore that one first"
+	for _, p := range []*lpnl.Patch{a, elsewhere} {
+		if err := supersede(lpnl.VerbApply, p, k); err == nil || err.Error() != covered {
+			t.Fatalf("%s, which is to take the place of what is under another one: %v", p.Name, err)
+		}
+		want(5, 3, "b", "k", "next")
+	}
+	done(supersede(lpnl.VerbApply, elsewhere, k, next)) // both go, so neither is in the way
+	want(1, 6, "b", "elsewhere")
+	do(t, c, lpnl.VerbRestore, elsewhere, v.pid)
+	want(1, 3, "b")
+
+	// One that is applied already has those above it and below it go.
+	for _, p := range []*lpnl.Patch{a, next, k} {
+		do(t, c, lpnl.VerbApply, p, v.pid)
+	}
+	done(supersede(lpnl.VerbApply, next, k, a))
+	want(5, 3, "b", "next")
+	do(t, c, lpnl.VerbRestore, next, v.pid)
+	want(1, 3, "b")
+
+	if err := supersede(lpnl.VerbRestore, b, a); err == nil || err.Error() != "only an apply can be a dry run, or replace other patches" {
+		t.Fatalf("a restore that takes the place of a patch: %v", err)
+	}
+	do(t, c, lpnl.VerbRestore, b, v.pid)
+	want(1, 1)
+}
+
 // TestForkLayers has children of each height of the stack. What is in a child's memory counts, and is taken off in turn.
 func TestForkLayers(t *testing.T) {
 	v := startVictim(t, "life")

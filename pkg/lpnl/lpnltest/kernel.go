@@ -53,7 +53,8 @@ type Kernel struct {
 
 	inTransfer *Patch
 	hash       string
-	replace    bool // the operation's flag
+	replace    bool     // the operation's flag
+	supersede  []string // and the hashes that it names
 }
 
 // Denial is an error in place of a reply.

@@ -57,9 +57,9 @@ func (k *Kernel) step(r *lpnl.Report) {
 		return
 	}
 	r.State = next
-	if r.Verb == lpnl.VerbApply && k.replace {
+	if r.Verb == lpnl.VerbApply {
 		for i := range k.Records {
-			if k.Records[i].PID == r.PID && k.Records[i].State == lpnl.StateApplied {
+			if k.Records[i].PID == r.PID && k.Records[i].State == lpnl.StateApplied && (k.replace || slices.Contains(k.supersede, k.Records[i].Hash)) {
 				k.Records[i].State = lpnl.StateRestored
 			}
 		}

@@ -169,7 +169,7 @@ func (k *Kernel) request(msg genetlink.Message) (lpnl.Report, error) {
 		lpnl.CmdRestore: lpnl.VerbRestore, lpnl.CmdUnload: lpnl.VerbUnload,
 		lpnl.CmdRecount: lpnl.VerbRecount,
 	}[msg.Header.Command]}
-	k.replace = false
+	k.replace, k.supersede = false, nil
 	err := each(msg.Data, func(ad *netlink.AttributeDecoder) {
 		switch ad.Type() {
 		case lpnl.AttrOpHash:
@@ -183,6 +183,8 @@ func (k *Kernel) request(msg genetlink.Message) (lpnl.Report, error) {
 				r.Verb = lpnl.VerbCheck
 			}
 			k.replace = flags&lpnl.OpFlagsReplace != 0
+		case lpnl.AttrOpReplace:
+			k.supersede = append(k.supersede, hex.EncodeToString(ad.Bytes()))
 		case lpnl.AttrOpMaxStop:
 			r.StopLimit = time.Duration(ad.Uint64())
 		}

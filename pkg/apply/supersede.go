@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+package apply
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
+)
+
+// A patch takes the place of an older one of its name, and of those that it names (patch.About): they are restored in the window
+// in which it is applied. All others stay.
+
+// superseded is a patch that is applied to a target, and of which another one takes the place.
+type superseded struct {
+	layer
+	covered bool // the other one replaces all that it replaces, so it does no harm under that
+}
+
+// splitSuperseded divides what is applied to a target. What a patch was built upon stays, though it may be an older one of its name.
+func splitSuperseded(spec *patch.Spec, layers []layer) (out []superseded, others []layer) {
+	for _, l := range layers {
+		if spec.Supersedes(l.Spec.Name, l.sum) && !spec.IsUpon(l.buildID) {
+			out = append(out, superseded{l, covers(spec, l.Spec) && !changesValues(l.Spec)})
+		} else {
+			others = append(others, l)
+		}
+	}
+	return out, others
+}
+
+func changesValues(spec *patch.Spec) bool {
+	return slices.ContainsFunc(spec.Sites, func(s patch.Site) bool { return s.Kind == patch.SiteBytes })
+}
+
+// checkSuperseded refuses to take a patch away from under one that was built upon it and stays.
+func checkSuperseded(spec *patch.Spec, v *view, out []superseded, others []layer) error {
+	for _, old := range out {
+		for _, l := range others {
+			if l.Spec.IsUpon(old.buildID) {
+				return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: v.PID, Comm: v.Comm, Refusal: lpnl.RefusalCovered, Errno: syscall.EBUSY,
+					Message: fmt.Sprintf("patch %s takes the place of patch %s, upon which patch %s was built, which is %s in %v; revert that one first",
+						spec.Name, old.Spec.Name, l.Spec.Name, l.report.State, v)}}
+			}
+		}
+	}
+	return nil
+}
+
+// supersede applies a patch, and restores in the same window those of which it takes the place. If threads stay in their code, and
+// the new one replaces all that they replace, it is applied upon them: no call comes to their code any more.
+func (a *attempt) supersede(verb lpnl.Verb, old []superseded, o lpnl.Options) (lpnl.Report, error) {
+	var before []lpnl.Report
+	var names []string
+	upon := true
+	for _, s := range old {
+		before, names = append(before, s.report), append(names, s.Spec.Name)
+		upon = upon && s.covered
+	}
+	first := o
+	if upon {
+		first.Timeout = min(o.Timeout, quiescentTry)
+	}
+	for _, r := range before {
+		first.Supersede = append(first.Supersede, r.Hash)
+	}
+	r, err := a.replace(verb, before, first)
+	var refused *lpnl.Refused
+	if !upon || !errors.As(err, &refused) || r.Refusal != lpnl.RefusalThreadActive {
+		return r, err
+	}
+	o.Timeout -= first.Timeout
+	again, err := a.op(verb, o)
+	again.Attempts += r.Attempts
+	if err == nil {
+		a.note = strings.Join(append([]string{fmt.Sprintf("%s stays under it: %v", strings.Join(names, ", "), refused)}, notes(a.note)...), "; ")
+	}
+	return again, err
+}
