@@ -33,6 +33,7 @@ type fleet struct {
 	asked  map[string]int
 	looked func() // called once, after a status
 	jit    string // a file without code of its own that all map executable, ""
+	busy   string // the patch in whose code a thread stays, ""
 }
 
 const fleetBase = 0x7f0000000000
@@ -149,6 +150,12 @@ func (f *fleet) Op(verb lpnl.Verb, h lpnl.Hash, t lpnl.Target, o lpnl.Options) (
 		return r, &lpnl.Refused{Report: r}
 	}
 	for j := range list {
+		if f.busy != "" && list[j].Patch == f.busy && slices.Contains(o.Supersede, list[j].Hash) {
+			r.Refusal, r.Message = lpnl.RefusalThreadActive, "thread 9 (w) is executing patch "+f.busy
+			return r, &lpnl.Refused{Report: r}
+		}
+	}
+	for j := range list {
 		if verb == lpnl.VerbApply && (o.Replace || slices.Contains(o.Supersede, list[j].Hash)) {
 			list[j].State = lpnl.StateRestored
 		}
@@ -188,6 +195,11 @@ func refusal(verb lpnl.Verb, state lpnl.State) lpnl.Refusal {
 // patch makes a patch file of the program, which may rely on main as it is in the file.
 func (f *fleet) patch(name string, relies bool, upon ...Patch) Patch {
 	f.tb.Helper()
+	return f.file(f.spec(name, relies, upon...))
+}
+
+func (f *fleet) spec(name string, relies bool, upon ...Patch) *patch.Spec {
+	f.tb.Helper()
 	spec, err := applytest.Spec(name, f.prog)
 	if err != nil {
 		f.tb.Fatal(err)
@@ -201,7 +213,13 @@ func (f *fleet) patch(name string, relies bool, upon ...Patch) Patch {
 		spec.Upon = append(spec.Upon, patch.Upon{Name: u.Name, Image: len(spec.Images)})
 		spec.Images = append(spec.Images, im)
 	}
-	path := filepath.Join(f.tb.TempDir(), name+".lp")
+	return spec
+}
+
+// file makes the file of a patch.
+func (f *fleet) file(spec *patch.Spec) Patch {
+	f.tb.Helper()
+	path := filepath.Join(f.tb.TempDir(), spec.Name+".lp")
 	if err := applytest.Write(path, spec); err != nil {
 		f.tb.Fatal(err)
 	}
@@ -210,8 +228,8 @@ func (f *fleet) patch(name string, relies bool, upon ...Patch) Patch {
 		f.tb.Fatal(err)
 	}
 	f.tb.Cleanup(func() { _ = file.Close() })
-	f.files[name] = path
-	return Patch{File: file, Name: name}
+	f.files[spec.Name] = path
+	return Patch{File: file, Name: spec.Name}
 }
 
 func (f *fleet) session() *Session { return New(f, proc.New(f.root)) }

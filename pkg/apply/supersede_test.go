@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0
+
+package apply
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/patch"
+	"lpatch/pkg/proc"
+)
+
+// TestSupersede applies a patch that names another one of which it takes the place, beside a third one.
+func TestSupersede(t *testing.T) {
+	const busy = "thread 9 (w) is executing patch old"
+	for _, c := range []struct {
+		name   string
+		verb   Verb
+		busy   bool
+		values bool // the old one changes a value, too
+		upon   bool // the third one was built upon the old one
+		has    string
+		note   string
+		err    string
+	}{
+		{name: "applied", verb: lpnl.VerbApply, has: "new applied, third applied", note: "replaced old"},
+		{name: "checked", verb: lpnl.VerbCheck, has: "old applied, third applied"},
+		{name: "busy", verb: lpnl.VerbApply, busy: true, has: "new applied, old applied, third applied", note: "old stays under it: " + busy},
+		{name: "busy check", verb: lpnl.VerbCheck, busy: true, has: "old applied, third applied", note: "old stays under it: " + busy},
+		{name: "busy with a value", verb: lpnl.VerbApply, busy: true, values: true, has: "old applied, third applied", err: busy},
+		{name: "under another", verb: lpnl.VerbApply, upon: true, has: "old applied, third applied",
+			err: "patch new takes the place of patch old, upon which patch third was built, which is applied in p[PID]; revert that one first"},
+		{name: "loaded", verb: lpnl.VerbLoad, has: "new loaded, old applied, third applied"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFleet(t, 1)
+			spec := f.spec("old", false)
+			if !c.values {
+				spec.Sites = spec.Sites[:1]
+			}
+			old := f.file(spec)
+			var upon []Patch
+			if c.upon {
+				upon = append(upon, old)
+			}
+			for _, p := range []Patch{old, f.patch("third", false, upon...)} {
+				if out := f.session().Run(lpnl.VerbApply, p, f.first(), lpnl.Options{}); out[0].Err != nil {
+					t.Fatal(out[0].Err)
+				}
+			}
+			if c.busy {
+				f.busy = "old"
+			}
+			spec = f.spec("new", false)
+			spec.About = &patch.About{Supersedes: []string{"old"}}
+			out := f.session().Run(c.verb, f.file(spec), f.first(), lpnl.Options{Timeout: quiescentTry})[0]
+			if got := fmt.Sprint(out.Err); got != strings.ReplaceAll(cmp.Or(c.err, "<nil>"), "PID", fmt.Sprint(f.pids[0])) {
+				t.Errorf("got %s, want %s", got, c.err)
+			}
+			if out.Note != c.note {
+				t.Errorf("the note is %q, want %q", out.Note, c.note)
+			}
+			if got := f.states(); got != c.has {
+				t.Errorf("the target has %s, want %s", got, c.has)
+			}
+		})
+	}
+}
+
+// first is the first process.
+func (f *fleet) first() []proc.Process {
+	f.tb.Helper()
+	t, err := proc.New(f.root).Process(f.pids[0])
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	return []proc.Process{t}
+}
+
+// states are those of the patches in the first process.
+func (f *fleet) states() string {
+	var list []string
+	for _, r := range f.has[f.pids[0]] {
+		list = append(list, fmt.Sprint(r.Patch, " ", r.State))
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}
+
+// TestSplitSuperseded: by name, by the name of its own, by sum, and not what it was built upon.
+func TestSplitSuperseded(t *testing.T) {
+	named := func(name string, id, sum byte) layer {
+		return layer{&File{Spec: &patch.Spec{Name: name}, buildID: []byte{id}, sum: [sha256.Size]byte{sum}}, lpnl.Report{Patch: name}}
+	}
+	layers := []layer{named("fix", 1, 1), named("fix", 2, 2), named("old", 3, 3), named("sum", 4, 4), named("other", 5, 5)}
+	spec := &patch.Spec{Name: "fix", Images: []patch.Image{{BuildID: patch.Hex{2}}}, Upon: []patch.Upon{{Name: "fix"}},
+		About: &patch.About{Supersedes: []string{"old", "sha256:04" + strings.Repeat("00", 31)}}}
+	out, others := splitSuperseded(spec, layers)
+	var got []string
+	for _, s := range out {
+		got = append(got, fmt.Sprint(s.Spec.Name, s.buildID))
+	}
+	got = append(got, "and")
+	for _, l := range others {
+		got = append(got, fmt.Sprint(l.Spec.Name, l.buildID))
+	}
+	if got, want := strings.Join(got, " "), "fix[1] old[3] sum[4] and fix[2] other[5]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
