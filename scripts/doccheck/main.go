@@ -49,6 +49,11 @@ func readTree() (*tree, error) {
 	return newTree(files), nil
 }
 
+// isDated: manual pages have dates in their titles.
+func isDated(document string) bool {
+	return document == "CHANGELOG.md" || strings.HasPrefix(document, "Documentation/results/") || strings.HasPrefix(document, "Documentation/man/")
+}
+
 // check returns what is wrong in all documents, a line each.
 func (t *tree) check() []string {
 	var findings []string
@@ -59,7 +64,7 @@ func (t *tree) check() []string {
 				findings = append(findings, fmt.Sprintf("%s:%d: link (%s): %s", path, link.line, link.text, why))
 			}
 		}
-		if path != "CHANGELOG.md" && !strings.HasPrefix(path, "Documentation/results/") {
+		if !isDated(path) {
 			for _, date := range d.dates {
 				findings = append(findings, fmt.Sprintf("%s:%d: %s: what was found on a day is for Documentation/results", path, date.line, date.text))
 			}

@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"github.com/cpuguy83/go-md2man/v2/md2man"
+
+	"lpatch/pkg/version"
 )
 
 const source = "Documentation/man"
@@ -79,6 +81,8 @@ func generateVerbs(lpctl, out string, p page) error {
 	return nil
 }
 
+// write makes a page. Its source, the third word of the title line, is the program and its version.
 func write(path, markdown string) error {
+	markdown = strings.Replace(markdown, `"lpatch"`, `"lpatch `+version.Number+`"`, 1)
 	return os.WriteFile(path, md2man.Render([]byte(markdown)), 0o644)
 }

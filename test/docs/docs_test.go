@@ -3,7 +3,7 @@
 // Package docs runs the commands in Documentation: each fenced block of Markdown that is marked console is commands, with
 // $ or # in front, and below each what it prints. Those marked "console build" are run here, the others as root in a
 // machine with kernel 6.12, in the directory to which the first have led, with what they have left there: as in one shell.
-// Those marked "console install" are run by test/clean.
+// Those marked "console install" are run by TestCleanMachine; those of HACKING.md by TestHacking, in the repository itself.
 package docs
 
 import (

@@ -5,33 +5,37 @@ package docs
 import (
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
+	"strings"
 	"testing"
-
-	"lpatch/test/vm"
 )
 
-// TestHacking runs the commands of HACKING.md in this very repository: where no kernels are selected, those marked
-// "console build", else those that run a machine. The tests that the first name are only compiled: make unit runs them.
+// TestHacking runs the commands of HACKING.md in this very repository, but has go test compile and list the tests that they
+// name: make unit and make vm-test run these. The case that one of the commands selects must be among those of test/cases.
 func TestHacking(t *testing.T) {
-	names, err := vm.TestKernels()
-	if err != nil {
-		t.Fatal(err)
-	}
-	mark := "console build"
-	cmd := exec.Command("bash", "-c", "")
-	cmd.Env = append(os.Environ(), "GOFLAGS=-run=^$ -vet=off")
-	if len(names) > 0 {
-		if !slices.Contains(names, kernel) {
-			t.Skipf("LPATCH_VM does not select kernel %s", kernel)
-		}
-		mark, cmd.Env = "console", nil
-	}
-	list := commands(t, "../HACKING.md", mark)
-	cmd.Args[2], cmd.Dir = "exec 2>&1\n"+script(list), root
+	list := commands(t, "../HACKING.md", "console build")
+	cmd := exec.Command("bash", "-c", "exec 2>&1\n"+script(list))
+	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "GOFLAGS=-list=. -vet=off")
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	judge(t, "HACKING.md", list, string(out))
+
+	cases := exec.Command("go", "test", "-tags", "vm", "-vet=off", "-list", ".", "./test/cases")
+	cases.Dir = root
+	names, err := cases.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(list, func(c command) bool { return strings.Contains(c.text, "LPATCH_CASES=") })
+	if i < 0 {
+		t.Fatal("HACKING.md runs no case")
+	}
+	name := regexp.MustCompile(`LPATCH_CASES='\^(\w+)\$'.* -run TestCases `).FindStringSubmatch(list[i].text)
+	if name == nil || !slices.Contains(strings.Fields(string(names)), "Test"+name[1]) {
+		t.Errorf("HACKING.md:%d: %s\nselects no case of test/cases", list[i].line, list[i].text)
+	}
 }
