@@ -22,7 +22,7 @@ var systemRegistry = boot.Registry{Root: "/"}
 // aboutsOf learns what the patches of a status are for.
 func aboutsOf(status []lpnl.Report) *apply.Abouts {
 	a := apply.NewAbouts(procFS)
-	a.LearnStore(systemRegistry)
+	a.LearnStore(systemRegistry, status...)
 	a.Learn(status)
 	return a
 }
@@ -61,6 +61,9 @@ func aboutOf(c *cli.Context) (*patch.About, error) {
 		}
 	}
 	all := said.Or(file)
+	if all != nil { // --deb names the package
+		all = all.Or(&patch.About{Package: c.String("deb")})
+	}
 	return all, all.Check()
 }
 
