@@ -24,7 +24,7 @@ var systemRegistry = boot.Registry{Root: "/"}
 // aboutsOf learns what the patches of a status are for.
 func aboutsOf(status []lpnl.Report) *apply.Abouts {
 	a := apply.NewAbouts(procFS)
-	a.LearnStore(systemRegistry)
+	a.LearnStore(systemRegistry, status...)
 	a.Learn(status)
 	return a
 }
@@ -63,6 +63,9 @@ func aboutOf(c *cli.Context) (*patch.About, error) {
 		}
 	}
 	all := said.Or(file)
+	if all != nil { // --deb names the package
+		all = all.Or(&patch.About{Package: c.String("deb")})
+	}
 	return all, all.Check()
 }
 

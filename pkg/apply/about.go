@@ -46,10 +46,14 @@ func (a *Abouts) keep(hash lpnl.Hash, spec *patch.Spec) {
 	a.known[hash] = &small
 }
 
-// LearnStore reads the patches of the boot entries, for the files that are on disk now.
-func (a *Abouts) LearnStore(r boot.Registry) {
+// LearnStore reads those patches of a status, by their names, that have boot entries: as they are kept, for the files that are on
+// disk now.
+func (a *Abouts) LearnStore(r boot.Registry, status ...lpnl.Report) {
 	entries, _ := r.List() // lpctl boot list says what cannot be read
 	for _, e := range entries {
+		if !slices.ContainsFunc(status, func(r lpnl.Report) bool { return r.Patch == e.Name && a.Wants(r.Hash) }) {
+			continue
+		}
 		kept, err := r.Patch(e)
 		if err != nil {
 			continue
@@ -72,7 +76,7 @@ func (a *Abouts) LearnEvent(event lpnl.Report, r boot.Registry, status func() ([
 	if !a.Wants(event.Hash) {
 		return
 	}
-	if a.LearnStore(r); !a.Wants(event.Hash) {
+	if a.LearnStore(r, event); !a.Wants(event.Hash) {
 		return
 	}
 	a.tries[event.Hash]++

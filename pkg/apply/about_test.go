@@ -118,7 +118,11 @@ func TestAboutsStore(t *testing.T) {
 	}
 	defer o.close()
 	a := NewAbouts(proc.New("/proc"))
-	a.LearnEvent(lpnl.Report{Hash: o.patch.Hash}, r, func() ([]lpnl.Report, error) {
+	a.LearnStore(r, lpnl.Report{Patch: "b", Hash: o.patch.Hash}) // which is not read
+	if !a.Wants(o.patch.Hash) {
+		t.Error("a patch of another name is read")
+	}
+	a.LearnEvent(lpnl.Report{Patch: "a", Hash: o.patch.Hash}, r, func() ([]lpnl.Report, error) {
 		t.Error("the kernel is asked")
 		return nil, nil
 	})

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"lpatch/pkg/lpnl"
@@ -74,7 +75,8 @@ func (s *Session) Run(verb Verb, p Patch, targets []proc.Process, o lpnl.Options
 func (s *Session) round(verb Verb, p Patch, targets []proc.Process, o lpnl.Options) []Outcome {
 	var list []Outcome
 	if len(targets) > 1 { // who keeps us from his mappings does so beside others, and not again at his turn
-		proc.Each(len(targets), func(i int) { _, _ = s.view(targets[i]).files() })
+		first := slices.DeleteFunc(slices.Clone(targets), func(t proc.Process) bool { return s.pasts.get(t).wasSeen() })
+		proc.Each(len(first), func(i int) { _, _ = s.view(first[i]).files() })
 	}
 	for _, t := range targets {
 		list = append(list, s.one(verb, p, t, o))

@@ -3,6 +3,7 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/boot"
@@ -329,6 +332,63 @@ func TestRequestsStranger(t *testing.T) {
 		r, err := f.session().RunSelected(lpnl.VerbApply, f.patch("a", true), Selection{All: true}, lpnl.Options{})
 		if err != nil || len(r.Outcomes) != 10 || r.Outcomes[9].Err != nil || f.asked["status"] != looks || f.asked["op"] != 10 {
 			t.Errorf("%q: %+v, %v, asked %v, want %d looks", content, r, err, f.asked, looks)
+		}
+	}
+}
+
+// reads counts how often others read what the processes map, until it is asked.
+func (f *fleet) reads() (count func() int) {
+	f.tb.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	for _, pid := range f.pids {
+		if err == nil {
+			_, err = unix.InotifyAddWatch(fd, filepath.Join(f.root, strconv.Itoa(pid), "maps"), unix.IN_CLOSE_NOWRITE)
+		}
+	}
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	return func() int {
+		defer unix.Close(fd)
+		events := make([]byte, 1<<20)
+		n, err := unix.Read(fd, events)
+		if errors.Is(err, unix.EAGAIN) {
+			return 0
+		}
+		if err != nil {
+			f.tb.Fatal(err)
+		}
+		return n / unix.SizeofInotifyEvent
+	}
+}
+
+// TestLooks counts how often each process is looked at: as it is searched for, at its turn, and by the search for those that were forked
+// meanwhile. Those that are named are looked at beside each other first, for one may take long.
+func TestLooks(t *testing.T) {
+	const n = 10
+	f := newFleet(t, n)
+	a := f.patch("a", false)
+	for _, step := range []struct {
+		verb  Verb
+		patch Patch
+		sel   Selection
+		each  int
+	}{
+		{lpnl.VerbCheck, a, Selection{All: true}, 2},
+		{lpnl.VerbApply, a, Selection{All: true}, 3},
+		{lpnl.VerbApply, a, Selection{All: true}, 3},
+		{Revert, a, Selection{All: true}, 3},
+		{lpnl.VerbApply, a, Selection{PIDs: f.pids}, 2},
+		{lpnl.VerbApply, a, Selection{PIDs: f.pids[:1]}, 1},
+		{Revert, Patch{Name: "a"}, Selection{All: true}, 2},
+	} {
+		count := f.reads()
+		r, err := f.session().RunSelected(step.verb, step.patch, step.sel, lpnl.Options{})
+		if err != nil || len(r.Outcomes) != max(len(step.sel.PIDs), 1) && len(r.Outcomes) != n {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if got := count(); got > step.each*len(r.Outcomes) {
+			t.Errorf("%s %s: %d looks at %d processes, want %d at each", step.verb, step.patch.Name, got, len(r.Outcomes), step.each)
 		}
 	}
 }

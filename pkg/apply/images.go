@@ -48,6 +48,7 @@ func (s *Session) identified(v *view) ([]candidate, error) {
 	maps, err := v.maps()
 	v.begin()
 	defer v.end()
+	defer v.see()
 	found := survey{tried: map[proc.Mapping]bool{}, seen: map[proc.FileID]bool{}}
 	for pass := 0; err == nil; pass++ {
 		if err = s.survey(v, maps, &found); err != nil || found.missed == nil {

@@ -25,6 +25,7 @@ var (
 // past is what a Session remembers of a process that it has looked at.
 type past struct {
 	sync.Mutex
+	seen   bool
 	hashed uint64 // bytes
 	slow   error  // why it is not looked at again: that takes too long
 }
@@ -34,6 +35,20 @@ func (p *past) tooSlow() error {
 	p.Lock()
 	defer p.Unlock()
 	return p.slow
+}
+
+// wasSeen tells whether there was a look, so that it is known if one takes too long.
+func (p *past) wasSeen() bool {
+	p.Lock()
+	defer p.Unlock()
+	return p.seen
+}
+
+// see remembers that there was a look.
+func (p *past) see() {
+	p.Lock()
+	defer p.Unlock()
+	p.seen = true
 }
 
 // note remembers that a process was too slow, if that is what an error says. It returns the error.

@@ -237,6 +237,9 @@ func (c *scanner) sight(t proc.Process) sight {
 	}
 	out.findings = withoutSuperseded(out.findings)
 	if len(out.findings) > 0 {
+		if now, err := c.proc.Process(t.PID); err != nil || life(now) != life(t) { // another one may have its pid
+			return sight{err: &proc.Error{Message: fmt.Sprintf("%v ended meanwhile", t), Err: proc.ErrNoProcess}}
+		}
 		service := c.service(t)
 		for i := range out.findings {
 			out.findings[i].Process, out.findings[i].Service = t, service

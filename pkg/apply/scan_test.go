@@ -213,6 +213,16 @@ func TestScanProof(t *testing.T) {
 	if len(s.Unseen) != 1 || s.Unseen[0].Error() != fmt.Sprintf("p[%d]: its patches change faster than it can be looked at; try again when it is at rest", f.pids[1]) {
 		t.Errorf("%v", s.Unseen)
 	}
+
+	// Another process has the pid by now.
+	f.looked = func() {
+		f.put(f.pids[1], "stat", fmt.Sprintf("%d (q) S 1 2 3 4 5 0 7 8 9 10 11 12 13 14 15 16 1 0 5 23 24\n", f.pids[1]))
+	}
+	s, err = f.session().Scan(f.scanned("a"), Selection{}, false)
+	wantFound(t, f, s, err, "0 patched a:")
+	if s.Processes != 1 || len(s.Unseen) != 0 {
+		t.Errorf("%d processes, %v", s.Processes, s.Unseen)
+	}
 }
 
 // TestScanObstacles: patches that do not go with what is applied, or lack something.

@@ -23,7 +23,16 @@ func (p *packager) checkAbout() error {
 	case a.Version != "" && a.Version != p.old.Version.String():
 		return fmt.Errorf("the patch is said to be for version %s, and is built for %s; leave version out, --deb knows it", a.Version, p.old.Version)
 	}
-	return nil
+	return a.Or(p.base()).Check()
+}
+
+// base is what is known of the patches without reading anything.
+func (p *packager) base() *patch.About {
+	a := &patch.About{Package: p.old.Name, Version: p.old.Version.String()}
+	if p.newer != nil && p.newer.Version != p.old.Version {
+		a.Fixed = p.newer.Version.String()
+	}
+	return a
 }
 
 // readFixes reads what the patches say of themselves.
@@ -68,10 +77,7 @@ func (p *packager) tell(parts []*builder) {
 // about is what the package says of some of its fixes together. A CVE of which a part was left out is not fixed. Those that only the
 // changelog names are in the whole difference of the versions.
 func (p *packager) about(fixes []deb.Fix) patch.About {
-	a := patch.About{Package: p.old.Name, Version: p.old.Version.String()}
-	if p.newer != nil && version(p.newer) != a.Version {
-		a.Fixed = version(p.newer)
-	}
+	a := *p.base()
 	var titles []string
 	for _, f := range fixes {
 		t := p.told[f.Name]
@@ -97,8 +103,6 @@ func (p *packager) about(fixes []deb.Fix) patch.About {
 	}
 	return a
 }
-
-func version(s *deb.Source) string { return s.Version.String() }
 
 // inPatch tells whether one of the patches says that it fixes a CVE.
 func (p *packager) inPatch(id string) bool {
