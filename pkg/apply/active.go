@@ -195,7 +195,7 @@ func allowable(spec *patch.Spec, p Patch, given []string) ([]string, error) {
 			all = append(all, f.Symbol)
 			proved = proved && f.MayBeActive
 		}
-		found := meant(all, name)
+		found := names.Meant(all, name, lpnl.NameMax)
 		switch {
 		case len(found) == 0:
 			return nil, fmt.Errorf("patch %s does not replace a function %s that could be allowed to be active; it replaces: %s",
@@ -210,27 +210,6 @@ func allowable(spec *patch.Spec, p Patch, given []string) ([]string, error) {
 		out = append(out, clip(found[0]))
 	}
 	return out, nil
-}
-
-// meant are the symbols that a person means by a name: the symbol, as it is or as far as the kernel has it, or what it is in
-// the source, with or without parameters.
-func meant(symbols []string, name string) []string {
-	for _, is := range []func(symbol string) bool{
-		func(s string) bool { return s == name },
-		func(s string) bool { return clip(s) == name || names.Readable(s) == name },
-		func(s string) bool { return names.Short(s) == name },
-	} {
-		var found []string
-		for _, s := range symbols {
-			if is(s) && !slices.Contains(found, s) {
-				found = append(found, s)
-			}
-		}
-		if len(found) > 0 {
-			return found
-		}
-	}
-	return nil
 }
 
 // unclip gives texts of the kernel the names of a patch back that were clipped for it, but for those that several have in

@@ -62,6 +62,8 @@ type Spec struct {
 	// Upon are the patches that must be applied under this one, in the order in which they are: it was built for what they make
 	// of the image.
 	Upon []Upon `json:"upon,omitempty"`
+	// Mitigation is not nil for a patch that is no fix: it keeps a function from doing harm until there is one.
+	Mitigation *Mitigation `json:"mitigation,omitempty"`
 	// LeftOut are the objects that differ between the old and the new source and are no part of any image; for people.
 	LeftOut []LeftOut `json:"left_out,omitempty"`
 }
@@ -70,6 +72,12 @@ type Spec struct {
 type Upon struct {
 	Name  string `json:"name"`
 	Image int    `json:"image"`
+}
+
+// Mitigation is what a patch does in place of its one function.
+type Mitigation struct {
+	Action string `json:"action"` // "return 0", "log", "trap": for people
+	Hits   uint64 `json:"hits"`   // vaddr of the 8-byte word of the patch that counts the calls
 }
 
 // LeftOut is an object that differs and of which the patch has nothing.
