@@ -41,14 +41,15 @@ func showMetrics(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	list = apply.New(k, procFS).Recount(list)
+	session := apply.New(k, procFS)
+	list = session.Recount(list)
 	boots, err := k.Boots()
 	if err != nil {
 		return err
 	}
 	return writeMetrics(w, slices.Concat([]metric{up(1), gauge("lpatch_sleeping_threads",
 		"Threads that hold the kernel module until they run again; lpctl drain wakes them.", float64(info.Gates))},
-		targetMetrics(list), bootMetrics(boots)))
+		targetMetrics(list), mitigationMetrics(list, session.Mitigations(list)), bootMetrics(boots)))
 }
 
 func up(value float64) metric {
@@ -87,6 +88,23 @@ func targetMetrics(list []lpnl.Report) []metric {
 		longest.samples = append(longest.samples, sample{[][2]string{{"patch", patch}}, seconds})
 	}
 	return []metric{count, old, longest}
+}
+
+// mitigationMetrics tells how often functions were called that mitigations are for, in the processes that there are.
+func mitigationMetrics(list []lpnl.Report, mitigations []*apply.Mitigation) []metric {
+	type key struct{ patch, function string }
+	sums := map[key]uint64{}
+	for i, m := range mitigations {
+		if m != nil && m.Err == nil {
+			sums[key{list[i].Patch, m.Function}] += m.Hits
+		}
+	}
+	hits := metric{name: "lpatch_mitigation_hits", kind: "gauge",
+		help: "Calls of a function that a mitigation is for, as the processes have counted them that are alive."}
+	for k, n := range sums {
+		hits.samples = append(hits.samples, sample{[][2]string{{"patch", k.patch}, {"function", k.function}}, float64(n)})
+	}
+	return []metric{hits}
 }
 
 // bootMetrics tells what the boot entries that the kernel has did so far.

@@ -46,6 +46,26 @@ type targetJSON struct {
 	Layer           int        `json:"layer,omitempty"` // in a status, of an applied patch: from 1, the first that was applied
 	Note            string     `json:"note,omitempty"`  // in a status: what could not be found out
 	Error           *errorJSON `json:"error"`           // null if all went well
+	// Mitigation is, in a status, what a patch does that is no fix.
+	Mitigation *mitigationJSON `json:"mitigation,omitempty"`
+}
+
+// mitigationJSON is what a mitigation does in a target.
+type mitigationJSON struct {
+	Function string  `json:"function"`
+	Action   string  `json:"action"`
+	Hits     *uint64 `json:"hits"`           // null if it could not be read
+	Note     string  `json:"note,omitempty"` // why
+}
+
+func newMitigationJSON(m *apply.Mitigation) *mitigationJSON {
+	switch {
+	case m == nil:
+		return nil
+	case m.Err != nil:
+		return &mitigationJSON{Function: m.Function, Action: m.Action, Note: m.Err.Error()}
+	}
+	return &mitigationJSON{Function: m.Function, Action: m.Action, Hits: &m.Hits}
 }
 
 // phasesJSON are the parts of a stop window.

@@ -23,7 +23,9 @@ type attempt struct {
 	kernel Kernel
 	hash   lpnl.Hash
 	target lpnl.Target
-	lone   string // the one function of the patch, if calls of it that are under way may finish in the old code
+	lone   string        // the one function of the patch, if calls of it that are under way may finish in the old code
+	over   []lpnl.Report // mitigations that the patch supersedes
+	alone  bool          // nothing else is applied
 	note   string
 }
 
@@ -143,7 +145,10 @@ func (s *Session) stillHas(v *view, before lpnl.Report) bool {
 var errUnmapped = errors.New("nothing is mapped")
 
 // fileAt reads the patch that a target has mapped at an address, each file once. It is closed.
-func (s *Session) fileAt(v *view, at uint64) (*File, error) {
+func (s *Session) fileAt(v *view, at uint64) (*File, error) { return s.readAt(v, at, &s.seen.files) }
+
+// readAt is fileAt, with the files that were read before.
+func (s *Session) readAt(v *view, at uint64, files *fileCache) (*File, error) {
 	maps, err := v.maps()
 	if err != nil {
 		return nil, err
@@ -157,8 +162,11 @@ func (s *Session) fileAt(v *view, at uint64) (*File, error) {
 		return nil, v.note(err)
 	}
 	defer found.Close()
-	if f := s.seen.files[found.ID]; f != nil {
+	if f := files.get(found.ID); f != nil {
 		return f, nil
+	}
+	if files.most != 0 && found.ID.Size > files.most {
+		return nil, fmt.Errorf("the file has more than %d bytes", files.most)
 	}
 	f, err := s.proc.Open(found)
 	if err != nil {
@@ -167,7 +175,7 @@ func (s *Session) fileAt(v *view, at uint64) (*File, error) {
 	defer f.Close()
 	file, err := read(f)
 	if err == nil {
-		s.seen.files[found.ID] = file
+		files.put(found.ID, file)
 	}
 	return file, err
 }

@@ -135,11 +135,18 @@ func (s *Session) try(verb Verb, p Patch, v *view, o lpnl.Options) (lpnl.Report,
 	if o.AllowActive, err = allowable(spec, p, o.AllowActive); err != nil {
 		return reportOf(err), "", err
 	}
-	if err := s.checkBase(verb, spec, hash, v, o); err != nil {
+	others, err := s.beside(verb, spec, hash, v, o)
+	if err != nil {
+		return reportOf(err), "", err
+	}
+	if err := s.checkBase(spec, v, others); err != nil {
 		return reportOf(err), "", err
 	}
 	a := s.attempt(v, hash)
 	a.lone = lone(spec)
+	if a.over, a.alone, err = s.superseded(spec, v, others); err != nil {
+		return reportOf(err), "", err
+	}
 	r, err := s.do(verb, a, v, o)
 	return unclipped(spec, a.note, r, err)
 }
@@ -155,6 +162,8 @@ func (s *Session) do(verb Verb, a *attempt, v *view, o lpnl.Options) (lpnl.Repor
 			return lpnl.Report{}, err
 		}
 		return a.replace(before, o)
+	case len(a.over) > 0:
+		return a.supersede(verb, o)
 	}
 	return a.op(verb, o)
 }

@@ -13,27 +13,27 @@ import (
 // A patch is made for the image as it is in the file. Upon another patch it may not do: that one replaces a function of which
 // the new code has a copy, or which it calls as the compiler knew it to be.
 
-// checkBase refuses a patch in a target where another one is applied that does not go with it. One that takes the others off
-// meets the image.
-func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, v *view, o lpnl.Options) error {
+// beside are the patches that are applied in a target beside one that is to be. One that takes the others off meets the image.
+func (s *Session) beside(verb Verb, spec *patch.Spec, hash lpnl.Hash, v *view, o lpnl.Options) ([]layer, error) {
 	if spec == nil || o.Replace || verb != lpnl.VerbApply && verb != lpnl.VerbCheck {
-		return nil
+		return nil, nil
 	}
 	// Where nothing is mapped there is nothing to ask the kernel.
 	if some, err := mapsPatch(v); err != nil || !some {
-		return err
+		return nil, err
 	}
 	list, err := s.applied(v, hash)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	others, err := s.mapped(v, list)
-	if err != nil {
-		return err
-	}
+	return s.mapped(v, list)
+}
+
+// checkBase refuses a patch in a target where another one is applied that does not go with it, and that it does not supersede.
+func (s *Session) checkBase(spec *patch.Spec, v *view, others []layer) error {
 	for _, other := range others {
 		name := other.Spec.Name
-		if name == spec.Name && covers(spec, other.Spec) || spec.IsUpon(other.buildID) {
+		if name == spec.Name && covers(spec, other.Spec) || spec.IsUpon(other.buildID) || supersedes(spec, other.Spec) {
 			continue // a newer version of it, of which the older one has nothing to add, or what it was built upon
 		}
 		clash, function := patch.Collision(spec, other.Spec)

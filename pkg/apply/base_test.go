@@ -67,7 +67,7 @@ func TestBase(t *testing.T) {
 			}
 			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: c.state, MappedAt: mapFile(t, first)}}
 			s := New(k, proc.New("/proc"))
-			err := s.checkBase(c.verb, specOf(t, cmp.Or(c.newer, "b"), c.second), lpnl.Hash{2}, s.view(proc.Process{PID: os.Getpid()}), c.options)
+			err := besideAndBase(s, c.verb, specOf(t, cmp.Or(c.newer, "b"), c.second), lpnl.Hash{2}, s.view(proc.Process{PID: os.Getpid()}), c.options)
 			var refused *lpnl.Refused
 			switch {
 			case c.want == "" && err != nil, c.want != "" && !errors.As(err, &refused):
@@ -77,6 +77,15 @@ func TestBase(t *testing.T) {
 			}
 		})
 	}
+}
+
+// besideAndBase is how Session.try looks at what is applied beside a patch.
+func besideAndBase(s *Session, verb Verb, spec *patch.Spec, hash lpnl.Hash, v *view, o lpnl.Options) error {
+	others, err := s.beside(verb, spec, hash, v, o)
+	if err != nil {
+		return err
+	}
+	return s.checkBase(spec, v, others)
 }
 
 // TestBootBase: boot entries of one base where one replaces what the other was built for.
@@ -145,7 +154,7 @@ func TestBaseUnreadable(t *testing.T) {
 	k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: lpnl.StateApplied, MappedAt: 4096}}
 	self := proc.Process{PID: os.Getpid(), Comm: "self"}
 	s := New(k, proc.New("/proc"))
-	err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(self), lpnl.Options{})
+	err := besideAndBase(s, lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(self), lpnl.Options{})
 	want := fmt.Sprintf("patch a is applied in self[%d] and cannot be read there: nothing is mapped at 0x1000; revert it first, or give --replace", os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -165,7 +174,7 @@ func TestBaseAsksNobody(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
 	s := New(k, proc.New("/proc"))
-	err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(proc.Process{PID: child.Process.Pid}), lpnl.Options{})
+	err := besideAndBase(s, lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(proc.Process{PID: child.Process.Pid}), lpnl.Options{})
 	if err != nil {
 		t.Error(err)
 	}

@@ -29,8 +29,10 @@ type fleet struct {
 	names  map[lpnl.Hash]string // of the patches that were transferred
 	files  map[string]string    // patch files by name
 	asked  map[string]int
-	looked func() // called once, after a status
-	jit    string // a file without code of its own that all map executable, ""
+	looked func()                                                    // called once, after a status
+	asks   []string                                                  // the operations, without recounts
+	refuse func(verb Verb, name string, o lpnl.Options) lpnl.Refusal // nil: what the state says
+	jit    string                                                    // a file without code of its own that all map executable, ""
 }
 
 const fleetBase = 0x7f0000000000
@@ -142,7 +144,13 @@ func (f *fleet) Op(verb lpnl.Verb, h lpnl.Hash, t lpnl.Target, o lpnl.Options) (
 		r = list[i]
 	}
 	r.Verb = verb
-	if r.Refusal = refusal(verb, r.State); r.Refusal != lpnl.RefusalNone {
+	if verb != lpnl.VerbRecount {
+		f.asks = append(f.asks, strings.TrimSpace(fmt.Sprintf("%s %s %s", verb, r.Patch, map[bool]string{true: "replacing"}[o.Replace])))
+	}
+	if r.Refusal = refusal(verb, r.State); r.Refusal == lpnl.RefusalNone && f.refuse != nil {
+		r.Refusal = f.refuse(verb, r.Patch, o)
+	}
+	if r.Refusal != lpnl.RefusalNone {
 		r.Message = fmt.Sprintf("%s is refused, %s is %s", verb, r.Patch, r.State)
 		return r, &lpnl.Refused{Report: r}
 	}
@@ -199,6 +207,13 @@ func (f *fleet) patch(name string, relies bool, upon ...Patch) Patch {
 		spec.Upon = append(spec.Upon, patch.Upon{Name: u.Name, Image: len(spec.Images)})
 		spec.Images = append(spec.Images, im)
 	}
+	return f.write(spec)
+}
+
+// write makes a patch file and opens it.
+func (f *fleet) write(spec *patch.Spec) Patch {
+	f.tb.Helper()
+	name := spec.Name
 	path := filepath.Join(f.tb.TempDir(), name+".lp")
 	if err := applytest.Write(path, spec); err != nil {
 		f.tb.Fatal(err)

@@ -14,6 +14,11 @@ func (a *attempt) replace(before []lpnl.Report, o lpnl.Options) (lpnl.Report, er
 	if err != nil {
 		return r, err
 	}
+	return r, a.unloadAll(before, o)
+}
+
+// unloadAll unloads patches that were replaced, as far as that is possible, and notes it.
+func (a *attempt) unloadAll(before []lpnl.Report, o lpnl.Options) error {
 	var names, notes []string
 	if a.note != "" {
 		notes = append(notes, a.note)
@@ -24,7 +29,7 @@ func (a *attempt) replace(before []lpnl.Report, o lpnl.Options) (lpnl.Report, er
 		switch {
 		case err == nil || lost(err): // the latter: somebody else unloaded it
 		case Gone(err):
-			return r, err
+			return err
 		case reportOf(err).Refusal == lpnl.RefusalPinned:
 			notes = append(notes, fmt.Sprintf("patch %s is restored: %v", old.Patch, err))
 		default: // the new one is applied all the same
@@ -35,5 +40,5 @@ func (a *attempt) replace(before []lpnl.Report, o lpnl.Options) (lpnl.Report, er
 		notes = append([]string{"replaced " + strings.Join(names, ", ")}, notes...)
 	}
 	a.note = strings.Join(notes, "; ")
-	return r, nil
+	return nil
 }

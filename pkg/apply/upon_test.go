@@ -69,7 +69,7 @@ func TestUpon(t *testing.T) {
 			s, p := New(k, proc.New("/proc")), upon(c.id)
 			err := s.checkUpon(c.verb, p, s.view(self), c.options)
 			if err == nil && c.want == "" {
-				err = s.checkBase(c.verb, p.File.Spec, lpnl.Hash{2}, s.view(self), c.options)
+				err = besideAndBase(s, c.verb, p.File.Spec, lpnl.Hash{2}, s.view(self), c.options)
 			}
 			wantRefused(t, err, "patch b is built upon patch a, "+c.want, c.refusal)
 		})

@@ -67,6 +67,8 @@ func (f *File) checkMitigation() error {
 		return nil
 	case len(s.Sites) != 1 || len(s.Functions) != 1 || s.Sites[0].Kind != SiteJump || len(s.Upon) > 0:
 		return fmt.Errorf("it has %d sites and %d functions; one of each is possible", len(s.Sites), len(s.Functions))
+	case f.Span() != MitigationSpan:
+		return fmt.Errorf("it has %d bytes in memory, not %d", f.Span(), MitigationSpan)
 	case m.Hits%8 != 0 || !f.inside(m.Hits, 8, ProtRW):
 		return fmt.Errorf("%#x is no word of writable data", m.Hits)
 	case m.Action == "":

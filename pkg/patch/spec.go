@@ -2,7 +2,11 @@
 // It never looks at a running system; pkg/apply joins a Spec with one.
 package patch
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+
+	"lpatch/pkg/arch"
+)
 
 // FormatVersion is the version of the descriptor; a reader refuses any other.
 const FormatVersion = 1
@@ -73,6 +77,10 @@ type Upon struct {
 	Name  string `json:"name"`
 	Image int    `json:"image"`
 }
+
+// MitigationSpan is the size in memory of a patch with a Mitigation, by which it is known from most others without a look at its file: a
+// page each of tables, code and data.
+const MitigationSpan = 3 * arch.PageSize
 
 // Mitigation is what a patch does in place of its one function.
 type Mitigation struct {

@@ -45,6 +45,8 @@ FN int loop(int n) { int s = 0; for (; n > 0; n--) s += leaf(n); return s; }
 FN int tail(int x) { return leaf(x); }
 FN int after_call(void) { int x = leaf(zero); return x + sum; }
 FN int calls_first(void) { return leaf(zero + 2) * 2; }
+FN int none(void) { return sum + 1; }
+FN int begins_with_call(void) { return none() * 2; }
 FN int factorial(int n) { return n < 2 ? 1 : n * factorial(n - 1); }
 FN int big_frame(int x) { volatile char b[300]; memset((void *)b, x, sizeof(b)); return b[x & 7]; }
 FN int dynamic(int n) { volatile char *p = __builtin_alloca(n + 16); p[0] = n; return p[0]; }
@@ -196,6 +198,7 @@ static void round_of(int want)
 		SHOW("%d", tail(i));
 		SHOW("%d", after_call());
 		SHOW("%d", calls_first());
+		SHOW("%d", begins_with_call());
 		SHOW("%d", factorial(i));
 		SHOW("%d", big_frame(i));
 		SHOW("%d", dynamic(i));
