@@ -133,7 +133,7 @@ func exitStatuses() string {
 }
 
 func commands() []*cli.Command {
-	list := []*cli.Command{buildCommand(), inspectCommand()}
+	list := []*cli.Command{buildCommand(), mitigateCommand(), inspectCommand()}
 	list = append(list, opCommands()...)
 	return append(list, statusCommand(), scanCommand(), explainCommand(), bootCommand(), watchCommand(), signCommand(), verifyCommand(), keyCommand(),
 		doctorCommand(), drainCommand(), benchCommand(), completionCommand())

@@ -57,22 +57,23 @@ func showStatus(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	list = apply.New(k, procFS).Recount(list)
+	session := apply.New(k, procFS)
+	list = session.Recount(list)
 	about := aboutsOf(list)
 	slices.SortStableFunc(list, func(a, b lpnl.Report) int {
 		return cmp.Or(strings.Compare(a.Patch, b.Patch), a.PID-b.PID)
 	})
 	if slices.Contains(all, exitDone) {
-		err = printStatus(c, list, about)
+		err = printStatus(c, list, about, session.Mitigations(list))
 	}
 	return cmp.Or(err, exitWith(all))
 }
 
-func printStatus(c *cli.Context, list []lpnl.Report, about *apply.Abouts) error {
+func printStatus(c *cli.Context, list []lpnl.Report, about *apply.Abouts, mitigations []*apply.Mitigation) error {
 	if c.Bool("json") {
-		for _, r := range list {
+		for i, r := range list {
 			row := newTargetJSON(r, drift(r))
-			row.About = about.Of(r.Hash)
+			row.About, row.Mitigation = about.Of(r.Hash), newMitigationJSON(mitigations[i])
 			if err := printJSON(c.App.Writer, row); err != nil {
 				return err
 			}
@@ -86,6 +87,9 @@ func printStatus(c *cli.Context, list []lpnl.Report, about *apply.Abouts) error 
 		return nil
 	}
 	if err := table(c.App.Writer, list, about); err != nil {
+		return err
+	}
+	if err := mitigationTable(c.App.Writer, list, mitigations); err != nil {
 		return err
 	}
 	for _, r := range list {
@@ -153,4 +157,24 @@ func table(w io.Writer, list []lpnl.Report, about *apply.Abouts) error {
 			r.Functions, r.Values, threads, layer, r.Since.Local().Format(time.DateTime), stopped, fixes(fixesShort(about.Of(r.Hash))))
 	}
 	return tw.Flush()
+}
+
+// mitigationTable prints how often functions were called that mitigations are for, if there are any.
+func mitigationTable(w io.Writer, list []lpnl.Report, mitigations []*apply.Mitigation) error {
+	var rows [][]string
+	for i, m := range mitigations {
+		if m == nil {
+			continue
+		}
+		hits := fmt.Sprint(m.Hits)
+		if m.Err != nil {
+			hits = "unknown: " + m.Err.Error()
+		}
+		r := list[i]
+		rows = append(rows, []string{names.Visible(r.Patch), fmt.Sprint(r.PID), names.Visible(r.Comm), names.Visible(names.Readable(m.Function)), names.Visible(m.Action), hits})
+	}
+	if len(rows) > 0 {
+		fmt.Fprintln(w)
+	}
+	return columns(w, "MITIGATION\tPID\tCOMM\tFUNCTION\tACTION\tHITS", rows)
 }

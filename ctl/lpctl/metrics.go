@@ -43,7 +43,8 @@ func showMetrics(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	list = apply.New(k, procFS).Recount(list)
+	session := apply.New(k, procFS)
+	list = session.Recount(list)
 	about := aboutsOf(list)
 	boots, err := k.Boots()
 	if err != nil {
@@ -51,7 +52,7 @@ func showMetrics(w io.Writer) error {
 	}
 	return writeMetrics(w, slices.Concat([]metric{up(1), gauge("lpatch_sleeping_threads",
 		"Threads that hold the kernel module until they run again; lpctl drain wakes them.", float64(info.Gates))},
-		targetMetrics(list), cveMetrics(list, about), bootMetrics(boots)))
+		targetMetrics(list), cveMetrics(list, about), mitigationMetrics(list, session.Mitigations(list)), bootMetrics(boots)))
 }
 
 func up(value float64) metric {
@@ -109,6 +110,23 @@ func cveMetrics(list []lpnl.Report, about *apply.Abouts) []metric {
 		fixed.samples = append(fixed.samples, sample{[][2]string{{"cve", k.cve}, {"patch", k.patch}}, float64(n)})
 	}
 	return []metric{fixed}
+}
+
+// mitigationMetrics tells how often functions were called that mitigations are for, in the processes that there are.
+func mitigationMetrics(list []lpnl.Report, mitigations []*apply.Mitigation) []metric {
+	type key struct{ patch, function string }
+	sums := map[key]uint64{}
+	for i, m := range mitigations {
+		if m != nil && m.Err == nil {
+			sums[key{list[i].Patch, m.Function}] += m.Hits
+		}
+	}
+	hits := metric{name: "lpatch_mitigation_hits", kind: "gauge",
+		help: "Calls of a function that a mitigation is for, as the processes have counted them that are alive."}
+	for k, n := range sums {
+		hits.samples = append(hits.samples, sample{[][2]string{{"patch", k.patch}, {"function", k.function}}, float64(n)})
+	}
+	return []metric{hits}
 }
 
 // bootMetrics tells what the boot entries that the kernel has did so far.

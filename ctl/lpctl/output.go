@@ -51,6 +51,26 @@ type targetJSON struct {
 	Error           *errorJSON `json:"error"`           // null if all went well
 
 	About *patch.About `json:"about,omitempty"` // in a status and an event, where the patch says what it is for
+	// Mitigation is, in a status, what a patch does that is no fix.
+	Mitigation *mitigationJSON `json:"mitigation,omitempty"`
+}
+
+// mitigationJSON is what a mitigation does in a target.
+type mitigationJSON struct {
+	Function string  `json:"function"`
+	Action   string  `json:"action"`
+	Hits     *uint64 `json:"hits"`           // null if it could not be read
+	Note     string  `json:"note,omitempty"` // why
+}
+
+func newMitigationJSON(m *apply.Mitigation) *mitigationJSON {
+	switch {
+	case m == nil:
+		return nil
+	case m.Err != nil:
+		return &mitigationJSON{Function: m.Function, Action: m.Action, Note: m.Err.Error()}
+	}
+	return &mitigationJSON{Function: m.Function, Action: m.Action, Hits: &m.Hits}
 }
 
 // phasesJSON are the parts of a stop window.

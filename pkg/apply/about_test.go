@@ -63,7 +63,7 @@ func hashOf(t *testing.T, fs proc.FS, at uint64) lpnl.Hash {
 		t.Fatal(err)
 	}
 	s := New(nil, fs)
-	s.seen = &snapshot{files: map[proc.FileID]*File{}}
+	s.seen = &snapshot{files: fileCache{}}
 	v := s.view(self)
 	f, err := s.fileAt(v, at)
 	if err != nil {

@@ -145,7 +145,10 @@ func (s *Session) stillHas(v *view, before lpnl.Report) bool {
 var errUnmapped = errors.New("nothing is mapped")
 
 // fileAt reads the patch that a target has mapped at an address, each file once. It is closed.
-func (s *Session) fileAt(v *view, at uint64) (*File, error) {
+func (s *Session) fileAt(v *view, at uint64) (*File, error) { return s.readAt(v, at, &s.seen.files) }
+
+// readAt is fileAt, with the files that were read before.
+func (s *Session) readAt(v *view, at uint64, files *fileCache) (*File, error) {
 	maps, err := v.maps()
 	if err != nil {
 		return nil, err
@@ -159,8 +162,11 @@ func (s *Session) fileAt(v *view, at uint64) (*File, error) {
 		return nil, v.note(err)
 	}
 	defer found.Close()
-	if f := s.seen.files[found.ID]; f != nil {
+	if f := files.get(found.ID); f != nil {
 		return f, nil
+	}
+	if files.most != 0 && found.ID.Size > files.most {
+		return nil, fmt.Errorf("the file has more than %d bytes", files.most)
 	}
 	f, err := s.proc.Open(found)
 	if err != nil {
@@ -169,7 +175,7 @@ func (s *Session) fileAt(v *view, at uint64) (*File, error) {
 	defer f.Close()
 	file, err := read(f)
 	if err == nil {
-		s.seen.files[found.ID] = file
+		files.put(found.ID, file)
 	}
 	return file, err
 }
@@ -197,7 +203,7 @@ func allowable(spec *patch.Spec, p Patch, given []string) ([]string, error) {
 			all = append(all, f.Symbol)
 			proved = proved && f.MayBeActive
 		}
-		found := meant(all, name)
+		found := names.Meant(all, name, lpnl.NameMax)
 		switch {
 		case len(found) == 0:
 			return nil, fmt.Errorf("patch %s does not replace a function %s that could be allowed to be active; it replaces: %s",
@@ -212,27 +218,6 @@ func allowable(spec *patch.Spec, p Patch, given []string) ([]string, error) {
 		out = append(out, clip(found[0]))
 	}
 	return out, nil
-}
-
-// meant are the symbols that a person means by a name: the symbol, as it is or as far as the kernel has it, or what it is in
-// the source, with or without parameters.
-func meant(symbols []string, name string) []string {
-	for _, is := range []func(symbol string) bool{
-		func(s string) bool { return s == name },
-		func(s string) bool { return clip(s) == name || names.Readable(s) == name },
-		func(s string) bool { return names.Short(s) == name },
-	} {
-		var found []string
-		for _, s := range symbols {
-			if is(s) && !slices.Contains(found, s) {
-				found = append(found, s)
-			}
-		}
-		if len(found) > 0 {
-			return found
-		}
-	}
-	return nil
 }
 
 // unclip gives texts of the kernel the names of a patch back that were clipped for it, but for those that several have in

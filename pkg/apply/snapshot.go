@@ -17,7 +17,7 @@ import (
 type snapshot struct {
 	all   []lpnl.Report
 	of    map[int][]lpnl.Report // by pid
-	files map[proc.FileID]*File // patches that targets have mapped, as far as they were read
+	files fileCache             // patches that targets have mapped, as far as they were read
 }
 
 // errStale is for what a snapshot has otherwise than the target is by now. With a view that is fresh it does not come.
@@ -29,7 +29,7 @@ func (s *Session) look() error {
 	if err != nil {
 		return err
 	}
-	s.seen = &snapshot{all: all, of: map[int][]lpnl.Report{}, files: map[proc.FileID]*File{}}
+	s.seen = &snapshot{all: all, of: map[int][]lpnl.Report{}}
 	for _, r := range all {
 		s.seen.of[r.PID] = append(s.seen.of[r.PID], r)
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
@@ -64,6 +65,60 @@ func TestSupersede(t *testing.T) {
 			}
 			if out.Note != c.note {
 				t.Errorf("the note is %q, want %q", out.Note, c.note)
+			}
+			if got := f.states(); got != c.has {
+				t.Errorf("the target has %s, want %s", got, c.has)
+			}
+		})
+	}
+}
+
+// TestSupersedeMitigation: a fix takes the place of a mitigation of its function, and so does another mitigation.
+func TestSupersedeMitigation(t *testing.T) {
+	mitigation := func(f *fleet, name string) Patch {
+		spec, err := applytest.Mitigation(name, f.prog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.file(spec)
+	}
+	elsewhere := func(f *fleet) Patch {
+		spec := f.spec("elsewhere", false)
+		spec.Sites[0].Vaddr += 32
+		spec.Functions[0].Symbol, spec.Functions[0].Bodies = "other", []patch.Range{{Start: spec.Sites[0].Vaddr, End: spec.Sites[0].Vaddr + 16}}
+		return f.file(spec)
+	}
+	for _, c := range []struct {
+		name      string
+		before    func(f *fleet) Patch
+		after     func(f *fleet) Patch
+		has, note string
+		err       string
+		third     bool
+	}{
+		{"a fix", func(f *fleet) Patch { return mitigation(f, "m") }, func(f *fleet) Patch { return f.patch("fix", true) }, "fix applied", "replaced m", "", false},
+		{"a fix beside another patch", func(f *fleet) Patch { return mitigation(f, "m") }, func(f *fleet) Patch { return f.patch("fix", true) },
+			"elsewhere applied, fix applied", "replaced m", "", true},
+		{"another mitigation", func(f *fleet) Patch { return mitigation(f, "m") }, func(f *fleet) Patch { return mitigation(f, "n") }, "n applied", "replaced m", "", false},
+		{"a fix of another function", func(f *fleet) Patch { return mitigation(f, "m") }, elsewhere, "elsewhere applied, m applied", "", "", false},
+		{"a mitigation of what is fixed", func(f *fleet) Patch { return f.patch("fix", true) }, func(f *fleet) Patch { return mitigation(f, "m") }, "fix applied", "",
+			"patch m was built for main as it is in the file, patch fix replaces that function, and fix is applied already; " +
+				"build one patch of both fixes and apply it with --replace, or revert fix first", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFleet(t, 1)
+			before := []Patch{c.before(f)}
+			if c.third {
+				before = append(before, elsewhere(f))
+			}
+			for _, p := range before {
+				if out := f.session().Run(lpnl.VerbApply, p, f.first(), lpnl.Options{}); out[0].Err != nil {
+					t.Fatal(out[0].Err)
+				}
+			}
+			out := f.session().Run(lpnl.VerbApply, c.after(f), f.first(), lpnl.Options{})[0]
+			if got := fmt.Sprint(out.Err); got != cmp.Or(c.err, "<nil>") || out.Note != c.note {
+				t.Errorf("%s, note %q, want %s, %q", got, out.Note, c.err, c.note)
 			}
 			if got := f.states(); got != c.has {
 				t.Errorf("the target has %s, want %s", got, c.has)

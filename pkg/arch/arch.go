@@ -26,6 +26,14 @@ type Arch interface {
 	Jump() (code []byte, field uint64)
 	// Trap is an instruction that ends the program.
 	Trap() []byte
+	// Count is an instruction that adds one to a word of 8 bytes, at once for all threads, and where the distance from its end to
+	// that word is to be written. It changes nothing that a function may find or has to leave as it was.
+	Count() (code []byte, field uint64)
+	// Return returns to the caller with a number, of which as much counts as the type has, or, if that is nil, with nothing.
+	Return(number *uint64) []byte
+	// Move makes the instruction at the start of code, which is at an address, one or two that do the same wherever they are. The
+	// error says why that cannot be done.
+	Move(code []byte, at uint64) (Moved, error)
 
 	// Use tells what the instruction around a field does with the place that the field means.
 	Use(code []byte, field uint64) Use
@@ -50,6 +58,19 @@ type Arch interface {
 	Argument(code []byte, call uint64, n int, relocated func(from, to uint64) bool) Value
 	// AllOnes tells whether code makes a number of all ones, of the size of a pointer, or does not decode.
 	AllOnes(code []byte) bool
+}
+
+// Moved is what does what an instruction did at another place.
+type Moved struct {
+	Code []byte
+	Refs []MovedRef
+}
+
+// MovedRef is a field of 4 bytes for the distance from the end of its instruction to an address, or to a word that holds that.
+type MovedRef struct {
+	Field, End uint64 // offsets in the code
+	To         uint64
+	Word       bool // the address to which a call returns
 }
 
 // Use is what an instruction does with the place that it refers to.

@@ -86,7 +86,7 @@ func prepare(o Options) (*builder, error) {
 	if err := patch.CheckName(o.Name); err != nil {
 		return nil, err
 	}
-	if err := checkRuntime(o.Target); err != nil {
+	if err := CheckRuntime(o.Target); err != nil {
 		return nil, err
 	}
 	im, err := match.Open(o.Target, o.Symbols)

@@ -23,8 +23,8 @@ const (
 	svmText  = "it is a native image of GraalVM, whose run time finds the frames and references of each method in tables of its own; build it again and restart it"
 )
 
-// checkRuntime refuses a target that no patch can be made for, by what it is.
-func checkRuntime(path string) error {
+// CheckRuntime refuses a target that no patch can be made for, by what it is.
+func CheckRuntime(path string) error {
 	why := runtimeOf(path)
 	if why == "" {
 		return nil

@@ -41,7 +41,7 @@ func TestRuntimes(t *testing.T) {
 		{"native image", compile("native", `int heap[4] __attribute__((section(".svm_heap"))) = { 1 }; int main(void) { return 0; }`), svmText},
 		{"C", compile("plain", "int main(void) { return 0; }"), ""},
 	} {
-		err := checkRuntime(c.path)
+		err := CheckRuntime(c.path)
 		want := ""
 		if c.want != "" {
 			want = c.path + ": " + c.want + " [not-supported]"

@@ -139,7 +139,7 @@ func (o *SourceOptions) check() error {
 	} else if !st.IsDir() {
 		return fmt.Errorf("%s: not a directory; --source names the top of the source tree", o.Source)
 	}
-	if err := checkRuntime(o.Target); err != nil {
+	if err := CheckRuntime(o.Target); err != nil {
 		return err
 	}
 	files := append([]string{o.Target, o.Symbols, o.Patch}, o.Libraries...)

@@ -111,6 +111,8 @@ type cie struct {
 	lsda byte // of the language's tables, peOmit if there are none
 	z    bool // there is augmentation data
 
+	units [3]uint64 // code alignment, data alignment as it is stored, number of the return address
+
 	handler uint64
 	rules   string
 }
@@ -121,6 +123,8 @@ type reader struct {
 	at   uint64
 	see  func(field []byte, encoding byte) error
 	err  error
+	// program is where the instructions begin, once all in front of them has been read.
+	program uint64
 }
 
 func (r *reader) fail(format string, args ...any) {
@@ -205,12 +209,11 @@ func (r *reader) readCIE(addr uint64) *cie {
 	for ch := r.byte(); ch != 0 && r.err == nil; ch = r.byte() {
 		augmentation = append(augmentation, ch)
 	}
-	r.leb() // code alignment
-	r.leb() // data alignment
+	c.units = [3]uint64{r.leb(), r.leb()}
 	if version == 1 {
-		r.byte() // return address
+		c.units[2] = uint64(r.byte())
 	} else {
-		r.leb()
+		c.units[2] = r.leb()
 	}
 	c.rules = string(r.data[start:r.at])
 	end := uint64(0) // of the augmentation data
@@ -231,7 +234,8 @@ func (r *reader) readCIE(addr uint64) *cie {
 			r.fail("its augmentation %q is not known", augmentation)
 		}
 	}
-	c.rules += r.rules(max(end, r.at))
+	r.program = max(end, r.at)
+	c.rules += r.rules(r.program)
 	return c
 }
 
@@ -251,7 +255,8 @@ func (r *reader) readFDE(c *cie, addr uint64) Frame {
 			f.LSDA = r.lsda(c.lsda, addr)
 		}
 	}
-	f.Rules = c.rules + "\n" + r.rules(max(end, r.at))
+	r.program = max(end, r.at)
+	f.Rules = c.rules + "\n" + r.rules(r.program)
 	return f
 }
 

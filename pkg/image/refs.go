@@ -43,7 +43,7 @@ func (im *Image) codeRefs() []codeRef {
 		code = code[:min(uint64(len(code)), e.End-e.Start)]
 		for pos, in := range arch.Instructions(im.Arch, code) {
 			at := e.Start + uint64(pos)
-			if to := at + uint64(in.Len) + uint64(in.Disp(code[pos:])); in.PCRel == 4 && (to < e.Start || to >= e.End) {
+			if to := at + uint64(in.Len) + uint64(in.Disp(code[pos:])); in.PCRel != 0 && (to < e.Start || to >= e.End) {
 				refs = append(refs, codeRef{to, at})
 			}
 		}

@@ -4,10 +4,11 @@ package link
 
 import (
 	"debug/elf"
+	"slices"
 	"sort"
 
-	"lpatch/pkg/arch"
 	"lpatch/pkg/diff"
+	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lazyregexp"
 	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
@@ -52,16 +53,9 @@ func isClone(name string) bool { return cloneMark().MatchString(name) }
 // runsOn proves that a thread inside the old bodies never comes to the bytes that are overwritten at a site other than
 // by their first one, which is a call as any other. Indirect jumps prove nothing.
 func (l *linker) runsOn(bodies []patch.Range, site patch.Site) bool {
-	for _, b := range bodies {
-		code := l.im.Code(b.Start)
-		if uint64(len(code)) < b.End-b.Start {
-			return false
-		}
-		if len(branchesInto(l.im.Arch, code[:b.End-b.Start], b.Start, site.Vaddr, site.Vaddr+uint64(len(site.Old)))) > 0 {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(bodies, func(b patch.Range) bool {
+		return !l.im.RunsOn(ehframe.Range(b), site.Vaddr, site.Vaddr+uint64(len(site.Old)))
+	})
 }
 
 // publicFirst orders names that other files may use before hidden aliases, so that people see the former.
@@ -75,51 +69,15 @@ func publicFirst(changes []diff.Change) []diff.Change {
 
 // site finds the bytes to overwrite.
 func (l *linker) site(in *Input, ch diff.Change, m *match.Match) (patch.Site, bool) {
-	off, size := l.im.Arch.Site(l.im.Code(m.Start))
-	at := m.Start + off
-	code := l.im.Code(at)
 	name := ch.Old.Name
 	if len(name) > patch.MaxNameLen {
 		name = name[:patch.MaxNameLen]
 	}
-	room := m.End - at
-	if room < size && at+size <= l.im.NextStart(m.Start) && uint64(len(code)) >= size && isPadding(l.im.Arch, code[room:], int(size-room)) {
-		room = size
-	}
-	if room < size || uint64(len(code)) < size {
+	at, old, ok := l.im.Site(m.Start, m.End)
+	if !ok {
 		l.refuse(in, ch.Old.Name, "function-too-short",
-			"the function has %d bytes in the target and no padding behind it, a jump needs %d; change its caller instead", m.End-at, size)
+			"the function has %d bytes in the target and no padding behind it, a jump needs %d; change its caller instead", m.End-at, l.im.JumpSize())
 		return patch.Site{}, false
 	}
-	return patch.Site{Kind: patch.SiteJump, Symbol: name, Vaddr: at, Old: append([]byte{}, code[:size]...)}, true
-}
-
-// isPadding tells whether the first n bytes of what follows a function can be nothing else than filling: no-ops, int3,
-// zeros. The last no-op may be longer.
-func isPadding(a arch.Arch, code []byte, n int) bool {
-	for n > 0 {
-		size := a.Filler(code)
-		if size == 0 {
-			return false
-		}
-		code, n = code[size:], n-size
-	}
-	return true
-}
-
-// branchesInto lists the offsets from start of the instructions of the old body that branch, or may branch, strictly
-// inside the bytes [from, to).
-func branchesInto(a arch.Arch, code []byte, start, from, to uint64) []uint64 {
-	var out []uint64
-	for pos, in := range arch.Instructions(a, code) {
-		if in.Kind == arch.Bad || in.Kind == arch.JmpInd {
-			out = append(out, uint64(pos))
-		}
-		if in.IsBranch() {
-			if t := start + uint64(pos+in.Len) + uint64(in.Disp(code[pos:])); t > from && t < to {
-				out = append(out, uint64(pos))
-			}
-		}
-	}
-	return out
+	return patch.Site{Kind: patch.SiteJump, Symbol: name, Vaddr: at, Old: old}, true
 }

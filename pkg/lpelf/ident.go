@@ -36,6 +36,11 @@ func (f *File) BuildID() []byte {
 // alignment is). It returns nil if there is none; one that is empty or has more than maxBuildID bytes is none. It is a part of
 // the notes.
 func FindBuildID(d []byte, align uint64, order binary.ByteOrder) []byte {
+	return findNote(d, align, order, ntGNUBuildID, func(desc []byte) bool { return len(desc) > 0 && len(desc) <= maxBuildID })
+}
+
+// findNote returns the first GNU note of a type that fits.
+func findNote(d []byte, align uint64, order binary.ByteOrder, want uint32, fits func(desc []byte) bool) []byte {
 	pad := uint64(4)
 	if align == 8 {
 		pad = 8
@@ -48,7 +53,7 @@ func FindBuildID(d []byte, align uint64, order binary.ByteOrder) []byte {
 		if end > uint64(len(d)) {
 			return nil
 		}
-		if typ == ntGNUBuildID && descsz > 0 && descsz <= maxBuildID && bytes.Equal(d[12:12+namesz], []byte("GNU\x00")) {
+		if typ == want && bytes.Equal(d[12:12+namesz], []byte("GNU\x00")) && fits(d[desc:end]) {
 			return d[desc:end:end]
 		}
 		next := up(end)
@@ -58,6 +63,29 @@ func FindBuildID(d []byte, align uint64, order binary.ByteOrder) []byte {
 		d = d[next:]
 	}
 	return nil
+}
+
+// ShadowStack tells whether the file is marked to run with a shadow stack (psABI, GNU_PROPERTY_X86_FEATURE_1_SHSTK): returns must go
+// where calls came from then.
+func (f *File) ShadowStack() bool {
+	const typeProperty, feature1, shstk = 5, 0xc0000002, 2
+	s := f.Section(".note.gnu.property")
+	if s == nil {
+		return false
+	}
+	return findNote(s.Data, 8, binary.LittleEndian, typeProperty, func(d []byte) bool {
+		for len(d) >= 8 {
+			size := (uint64(le32(d[4:])) + 7) &^ 7
+			if size > uint64(len(d)-8) {
+				return false
+			}
+			if le32(d) == feature1 && size > 0 && d[8]&shstk != 0 {
+				return true
+			}
+			d = d[8+size:]
+		}
+		return false
+	}) != nil
 }
 
 // LoadSHA256 is the SHA-256 over the file bytes of the PT_LOAD segments, in order: what identifies an image without a

@@ -55,7 +55,28 @@ func (f *File) check() error {
 	if pin := f.Spec.Pin; pin != 0 && (pin%8 != 0 || !f.inside(pin, 8, ProtRW)) {
 		return fmt.Errorf("pin: %#x is no word of writable data", pin)
 	}
+	if err := f.checkMitigation(); err != nil {
+		return fmt.Errorf("mitigation: %w", err)
+	}
 	return f.checkFixups()
+}
+
+// checkMitigation sees to it that there is one function, so that whoever replaces that has no more use for the patch.
+func (f *File) checkMitigation() error {
+	m, s := f.Spec.Mitigation, f.Spec
+	switch {
+	case m == nil:
+		return nil
+	case len(s.Sites) != 1 || len(s.Functions) != 1 || s.Sites[0].Kind != SiteJump || len(s.Upon) > 0:
+		return fmt.Errorf("it has %d sites and %d functions; one of each is possible", len(s.Sites), len(s.Functions))
+	case f.Span() != MitigationSpan:
+		return fmt.Errorf("it has %d bytes in memory, not %d", f.Span(), MitigationSpan)
+	case m.Hits%8 != 0 || !f.inside(m.Hits, 8, ProtRW):
+		return fmt.Errorf("%#x is no word of writable data", m.Hits)
+	case m.Action == "":
+		return fmt.Errorf("it has no action")
+	}
+	return checkText("action", m.Action, MaxNameLen)
 }
 
 // checkProse looks at what is only shown to people: on a terminal it must not be more than text.

@@ -22,7 +22,7 @@ func TestManPage(t *testing.T) {
 		value   any
 	}{
 		{"# DESCRIPTOR", Spec{}}, {"## About", About{}}, {"## Images", Image{}}, {"## Sites", Site{}},
-		{"## Functions", Function{}}, {"## Functions", Range{}}, {"## Functions", Reliance{}}, {"## Fix-ups", Fixup{}},
+		{"## Functions", Function{}}, {"## Functions", Range{}}, {"## Functions", Reliance{}}, {"## Fix-ups", Fixup{}}, {"## Mitigation", Mitigation{}},
 	} {
 		_, section, ok := strings.Cut(page, "\n"+part.heading+"\n")
 		if !ok {

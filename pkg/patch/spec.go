@@ -4,7 +4,11 @@
 // It never looks at a running system; pkg/apply joins a Spec with one.
 package patch
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+
+	"lpatch/pkg/arch"
+)
 
 // FormatVersion is the version of the descriptor; a reader refuses any other.
 const FormatVersion = 1
@@ -65,6 +69,8 @@ type Spec struct {
 	// Upon are the patches that must be applied under this one, in the order in which they are: it was built for what they make
 	// of the image.
 	Upon []Upon `json:"upon,omitempty"`
+	// Mitigation is not nil for a patch that is no fix: it keeps a function from doing harm until there is one.
+	Mitigation *Mitigation `json:"mitigation,omitempty"`
 	// LeftOut are the objects that differ between the old and the new source and are no part of any image; for people.
 	LeftOut []LeftOut `json:"left_out,omitempty"`
 }
@@ -73,6 +79,16 @@ type Spec struct {
 type Upon struct {
 	Name  string `json:"name"`
 	Image int    `json:"image"`
+}
+
+// MitigationSpan is the size in memory of a patch with a Mitigation, by which it is known from most others without a look at its file: a
+// page each of tables, code and data.
+const MitigationSpan = 3 * arch.PageSize
+
+// Mitigation is what a patch does in place of its one function.
+type Mitigation struct {
+	Action string `json:"action"` // "return 0", "log", "trap": for people
+	Hits   uint64 `json:"hits"`   // vaddr of the 8-byte word of the patch that counts the calls
 }
 
 // LeftOut is an object that differs and of which the patch has nothing.

@@ -50,20 +50,32 @@ func Spec(name, path string) (*patch.Spec, error) {
 	}, nil
 }
 
+// Mitigation describes a patch of the same function that is a mitigation.
+func Mitigation(name, path string) (*patch.Spec, error) {
+	s, err := Spec(name, path)
+	if err != nil {
+		return nil, err
+	}
+	s.Sites, s.Fixups = s.Sites[:1], nil
+	s.Relies = []patch.Reliance{{Symbol: "main", Start: s.Functions[0].Bodies[0].Start}}
+	s.Mitigation = &patch.Mitigation{Action: "return 0", Hits: 2 * page}
+	return s, nil
+}
+
 // Write makes a patch file with that descriptor and some code.
 func Write(path string, spec *patch.Spec) error {
 	code := []byte{0xf3, 0x0f, 0x1e, 0xfa, 0x31, 0xc0, 0xc3} // endbr64; xor eax, eax; ret
-	data, err := patch.Encode(&patch.Content{
-		Spec: spec,
-		Sections: []patch.Section{{
-			Name: ".text", Flags: elf.SHF_ALLOC | elf.SHF_EXECINSTR, Addr: page, Align: 16, Data: code,
-		}, {
-			Name: ".rodata", Flags: elf.SHF_ALLOC, Addr: 2 * page, Align: 16, Data: []byte("nobody calls this"),
-		}},
-		Symbols: []patch.Symbol{{Name: "main", Addr: page, Size: uint64(len(code)), Func: true}},
+	data := patch.Section{Name: ".rodata", Flags: elf.SHF_ALLOC, Addr: 2 * page, Align: 16, Data: []byte("nobody calls this")}
+	if spec.Mitigation != nil {
+		data.Name, data.Flags = ".data", elf.SHF_ALLOC|elf.SHF_WRITE
+	}
+	file, err := patch.Encode(&patch.Content{
+		Spec:     spec,
+		Sections: []patch.Section{{Name: ".text", Flags: elf.SHF_ALLOC | elf.SHF_EXECINSTR, Addr: page, Align: 16, Data: code}, data},
+		Symbols:  []patch.Symbol{{Name: "main", Addr: page, Size: uint64(len(code)), Func: true}},
 	})
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, data, 0o644)
+	return os.WriteFile(path, file, 0o644)
 }

@@ -164,6 +164,12 @@ static void step(const char *op)
 	}
 }
 
+/* lp_base is where the patch is, 0 for nowhere. */
+uintptr_t lp_base(void)
+{
+	return patch;
+}
+
 void lp_apply(void)
 {
 	const char *file = getenv("LP"), *list = getenv("PLAN");

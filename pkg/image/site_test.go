@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-package link
+package image
 
 import (
 	"testing"

@@ -1,0 +1,197 @@
+// Package mitigate makes a patch that keeps a function from doing harm until there is a fix: it returns a constant in its place, counts
+// its calls, or ends the program. It needs the linked file only, and neither compiler nor source.
+package mitigate
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/build"
+	"lpatch/pkg/debuginfo"
+	"lpatch/pkg/ehframe"
+	"lpatch/pkg/image"
+	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/lpelf"
+	"lpatch/pkg/names"
+	"lpatch/pkg/patch"
+)
+
+// Options say what a patch is to do.
+type Options struct {
+	Target    string   // the ELF file that runs
+	Symbols   string   // an unstripped build of it or its debug file, or ""
+	DebugDirs []string // directories of separate debug files, searched before /usr/lib/debug if the target is stripped
+	Function  string   // the symbol, or what it is in the source; SOURCE:NAME, NAME@VERSION; or "" for Address
+	Address   string   // a number: where the function begins in the file, by its own addresses
+	Return    string   // the constant to return, or "void" for none; "": see Log and Trap
+	Returns   string   // the type that the author knows the function to return: one of Types, or ""
+	Log       bool     // count the calls, and change nothing
+	Trap      bool     // end the program
+	Name      string   // of the patch
+	Tool      string   // name and version of the builder, for the descriptor
+}
+
+// Make makes a patch. Its error is build.Refusals, or one about the options or about reading the files.
+func Make(o Options) (*build.Result, error) {
+	act, err := parse(&o)
+	if err != nil {
+		return nil, err
+	}
+	if err := build.CheckRuntime(o.Target); err != nil {
+		return nil, err
+	}
+	im, err := image.Open(o.Target, o.Symbols)
+	if err != nil {
+		return nil, err
+	}
+	debugFile := im.AddDebugFile(append(slices.Clone(o.DebugDirs), image.DebugFolder))
+	m := &maker{im: im, o: o, act: act}
+	if m.fn, err = m.find(); err != nil {
+		return nil, err
+	}
+	if err := m.readDebug(o.Symbols, debugFile); err != nil {
+		return nil, err
+	}
+	return m.make()
+}
+
+// maker makes one patch.
+type maker struct {
+	im       *image.Image
+	o        Options
+	act      action
+	fn       function
+	debug    *debuginfo.Linked // nil: there is none that tells of the function
+	warnings []string
+}
+
+func (m *maker) make() (*build.Result, error) {
+	site, old, ok := m.im.Site(m.fn.start, m.fn.end)
+	if !ok {
+		return nil, m.refuse("function-too-short", "the function has %d bytes and no padding behind it, a jump needs %d; choose one that calls it",
+			m.fn.end-site, m.im.JumpSize())
+	}
+	if err := m.checkShared(); err != nil {
+		return nil, err
+	}
+	if err := m.checkReturn(); err != nil {
+		return nil, err
+	}
+	b, err := m.body(site)
+	if err != nil {
+		return nil, err
+	}
+	m.warnCopies()
+	if m.act.kind == trap {
+		m.warn("each process that calls it is ended by SIGILL, or goes into the handler that it has for that, and never on")
+	}
+	spec := m.spec(site, old)
+	data, err := patch.Encode(b.content(spec))
+	if err != nil {
+		return nil, err
+	}
+	return &build.Result{Data: data, Spec: spec, Warnings: m.warnings}, nil
+}
+
+// spec is the descriptor, without what is known when the patch is laid out.
+func (m *maker) spec(site uint64, old []byte) *patch.Spec {
+	name := m.fn.name[:min(len(m.fn.name), patch.MaxNameLen)]
+	body := patch.Range{Start: m.fn.start, End: m.fn.end}
+	mayBeActive := m.act.kind != count && !isClone(m.fn.name) && m.im.RunsOn(ehframe.Range(body), site, site+uint64(len(old)))
+	if m.act.kind == count { // all else of the old code goes on to be used
+		body.End = site + uint64(len(old))
+	}
+	return &patch.Spec{
+		Format: patch.FormatVersion, Name: m.o.Name, Tool: m.o.Tool, Description: m.act.description(m.fn.name),
+		Images:     []patch.Image{image.Describe(m.im)},
+		Sites:      []patch.Site{{Kind: patch.SiteJump, Symbol: name, Vaddr: site, Old: old}},
+		Functions:  []patch.Function{{Symbol: name, Bodies: []patch.Range{body}, Why: m.act.why(), MayBeActive: mayBeActive}},
+		Relies:     []patch.Reliance{{Symbol: name, Start: m.fn.start}},
+		Mitigation: &patch.Mitigation{Action: m.act.text},
+	}
+}
+
+func (m *maker) refuse(code, format string, args ...any) error {
+	return build.Refusals{{Code: code, File: m.im.Path, Symbol: m.named(), Text: fmt.Sprintf(format, args...)}}
+}
+
+// named is the function as messages name it.
+func (m *maker) named() string {
+	if m.fn.name != "" {
+		return m.fn.name
+	}
+	return m.o.Function + m.o.Address
+}
+
+func (m *maker) warn(format string, args ...any) {
+	m.warnings = append(m.warnings, m.named()+": "+fmt.Sprintf(format, args...))
+}
+
+// readDebug looks the function up in the debug information of the target, or of the file that has its symbols.
+func (m *maker) readDebug(paths ...string) error {
+	files := []*lpelf.File{m.im.File}
+	for _, path := range paths {
+		if path == "" {
+			continue
+		}
+		f, err := lpelf.Open(path)
+		if err != nil {
+			return err
+		}
+		files = append(files, f)
+	}
+	for _, f := range files {
+		found, err := debuginfo.ReadLinked(f, m.fn.start)
+		if err == nil && found != nil {
+			m.debug = found
+		}
+	}
+	return nil
+}
+
+// cloneMark is in the name of what the compiler made of a function, or of a part of it, for some of its callers.
+var cloneMark = lazyregexp.New(`\.(isra|constprop|part)\b`)
+
+func isClone(name string) bool { return cloneMark().MatchString(name) }
+
+// checkShared tells of other names of the place. A linker that can make one of functions with the same code leaves no trace by which
+// these could be told from names of one function.
+func (m *maker) checkShared() error {
+	var others []string
+	for _, name := range m.im.FunctionsAt(m.fn.start) {
+		if name != m.fn.name && names.Readable(name) != names.Readable(m.fn.name) && strings.TrimSuffix(name, ".localalias") != m.fn.name {
+			others = append(others, name)
+		}
+	}
+	slices.Sort(others)
+	others = slices.Compact(others)
+	switch {
+	case len(others) == 0:
+	case m.im.Folds():
+		return m.refuse("shared-code", "%s is at the same place, and the linker can have made one of functions with the same code (--icf); choose one that calls it", strings.Join(others, ", "))
+	default:
+		m.warn("it is also called %s, which changes with it", strings.Join(others, ", "))
+	}
+	return nil
+}
+
+// warnCopies tells of code that does what the function does, and is not changed.
+func (m *maker) warnCopies() {
+	switch d := m.debug; {
+	case d == nil:
+		m.warn("no debug information tells whether compilers have put copies of it into its callers, which would not be changed")
+	case d.Inlined > 0:
+		m.warn("its callers have %d copies of it (inlined), which are not changed: in %s", d.Inlined, strings.Join(d.In, ", "))
+	}
+	var clones []string
+	for _, name := range m.im.FunctionNames() {
+		if base, _, ok := strings.Cut(name, "."); ok && base == m.fn.name && isClone(name) {
+			clones = append(clones, name)
+		}
+	}
+	if len(clones) > 0 {
+		slices.Sort(clones)
+		m.warn("callers may use %s, which the compiler made of it and which is not changed; make a patch of each", strings.Join(slices.Compact(clones), ", "))
+	}
+}
