@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package mitigate makes a patch that keeps a function from doing harm until there is a fix: it returns a constant in its place, counts
 // its calls, or ends the program. It needs the linked file only, and neither compiler nor source.
 package mitigate
