@@ -78,6 +78,7 @@ static const struct nla_policy lpatch_load_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
 	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
+	[LPATCH_A_OP_REPLACE] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
 };
 
 /* LPATCH_CMD_APPLY: the request */
@@ -89,6 +90,7 @@ static const struct nla_policy lpatch_apply_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
 	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
+	[LPATCH_A_OP_REPLACE] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
 };
 
 /* LPATCH_CMD_RESTORE: the request */
@@ -100,6 +102,7 @@ static const struct nla_policy lpatch_restore_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
 	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
+	[LPATCH_A_OP_REPLACE] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
 };
 
 /* LPATCH_CMD_UNLOAD: the request */
@@ -111,6 +114,7 @@ static const struct nla_policy lpatch_unload_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
 	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
+	[LPATCH_A_OP_REPLACE] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
 };
 
 /* LPATCH_CMD_STATUS_GET: the request */
@@ -149,6 +153,7 @@ static const struct nla_policy lpatch_recount_nl_policy[LPATCH_A_OP_MAX + 1] = {
 	[LPATCH_A_OP_MAX_STOP] = { .type = NLA_U64 },
 	[LPATCH_A_OP_TIMEOUT] = { .type = NLA_U64 },
 	[LPATCH_A_OP_ALLOW_ACTIVE] = { .type = NLA_NUL_STRING, .len = LPATCH_NAME_MAX },
+	[LPATCH_A_OP_REPLACE] = NLA_POLICY_EXACT_LEN(LPATCH_HASH_LEN),
 };
 
 /* LPATCH_CMD_KEY_ADD: the request */

@@ -59,6 +59,7 @@ var Requests = []Request{
 		{Name: "max-stop", Number: 5, Type: "u64"},
 		{Name: "timeout", Number: 6, Type: "u64"},
 		{Name: "allow-active", Number: 7, Type: "string", Multi: true, Max: 127},
+		{Name: "replace", Number: 8, Type: "binary", Multi: true, Exact: 32},
 	}},
 	{Name: "apply", Command: 6, Dump: false, Attrs: []Attr{
 		{Name: "hash", Number: 1, Type: "binary", Exact: 32},
@@ -68,6 +69,7 @@ var Requests = []Request{
 		{Name: "max-stop", Number: 5, Type: "u64"},
 		{Name: "timeout", Number: 6, Type: "u64"},
 		{Name: "allow-active", Number: 7, Type: "string", Multi: true, Max: 127},
+		{Name: "replace", Number: 8, Type: "binary", Multi: true, Exact: 32},
 	}},
 	{Name: "restore", Command: 7, Dump: false, Attrs: []Attr{
 		{Name: "hash", Number: 1, Type: "binary", Exact: 32},
@@ -77,6 +79,7 @@ var Requests = []Request{
 		{Name: "max-stop", Number: 5, Type: "u64"},
 		{Name: "timeout", Number: 6, Type: "u64"},
 		{Name: "allow-active", Number: 7, Type: "string", Multi: true, Max: 127},
+		{Name: "replace", Number: 8, Type: "binary", Multi: true, Exact: 32},
 	}},
 	{Name: "unload", Command: 8, Dump: false, Attrs: []Attr{
 		{Name: "hash", Number: 1, Type: "binary", Exact: 32},
@@ -86,6 +89,7 @@ var Requests = []Request{
 		{Name: "max-stop", Number: 5, Type: "u64"},
 		{Name: "timeout", Number: 6, Type: "u64"},
 		{Name: "allow-active", Number: 7, Type: "string", Multi: true, Max: 127},
+		{Name: "replace", Number: 8, Type: "binary", Multi: true, Exact: 32},
 	}},
 	{Name: "status-get", Command: 9, Dump: true, Attrs: nil},
 	{Name: "boot-add", Command: 10, Dump: false, Attrs: []Attr{
@@ -106,6 +110,7 @@ var Requests = []Request{
 		{Name: "max-stop", Number: 5, Type: "u64"},
 		{Name: "timeout", Number: 6, Type: "u64"},
 		{Name: "allow-active", Number: 7, Type: "string", Multi: true, Max: 127},
+		{Name: "replace", Number: 8, Type: "binary", Multi: true, Exact: 32},
 	}},
 	{Name: "key-add", Command: 17, Dump: false, Attrs: []Attr{
 		{Name: "cert", Number: 1, Type: "binary", Max: 8192},
