@@ -22,6 +22,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/proc"
 )
@@ -269,7 +270,7 @@ func knownValues(p *lpnl.Patch) map[string][][]byte {
 	known := map[string][][]byte{
 		"name": {[]byte("wild\x00")}, "fd": {u32(uint32(p.File.Fd()))},
 		"max-stop": {u64(longestStop)}, "timeout": {u64(0), u64(longestWait)},
-		"start-time": {u64(0)}, "allow-active": {[]byte("value\x00")},
+		"start-time": {u64(0)}, "allow-active": {[]byte("value\x00")}, "replace": {p.Hash[:]},
 		"image.name": {[]byte("wild\x00")}, "image.fd": {u32(uint32(im.File.Fd()))}, "image.flags": {u32(uint32(im.Flags))},
 		"image.text-offset": {u64(im.TextOffset)}, "image.text-vaddr": {u64(im.TextVaddr)},
 		"image.span-start": {u64(im.SpanStart)}, "image.span-end": {u64(im.SpanEnd)},
@@ -278,6 +279,9 @@ func knownValues(p *lpnl.Patch) map[string][][]byte {
 		"site.symbol": {[]byte("value\x00")}, "site.vaddr": {u64(p.Sites[0].Vaddr)}, "site.old": {p.Sites[0].Old},
 		"function.symbol": {[]byte("value\x00")}, "function.image": {u32(0)}, "function.start": {u64(f.Start)}, "function.end": {u64(f.End)},
 		"fixups": {fixup(8, int64(lpnl.FixupKindAbs64)), fixup(64, int64(lpnl.FixupKindPc32))},
+	}
+	if head, err := lpelf.ReadHead(im.File); err == nil {
+		known["image.build-id"] = [][]byte{head.BuildID}
 	}
 	return known
 }
