@@ -136,14 +136,24 @@ func (b *bootRun) add() error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
+	if err := b.keep(f, &boot.Entry{OnFailure: boot.OnFailure(b.c.String("on-failure")), Boots: b.c.Int("boots")}); err != nil {
+		return err
+	}
+	if b.c.Bool("now") {
+		return b.everywhere(lpnl.VerbApply, f.Spec.Name, f)
+	}
+	return nil
+}
+
+// keep makes an entry of a patch, and has the kernel apply it to what starts.
+func (b *bootRun) keep(f *apply.File, e *boot.Entry) (err error) {
 	if err := apply.Bootable(f.Spec); err != nil {
 		return err
 	}
 	if err := apply.BootBase(b.registry, f.Spec); err != nil {
 		return err
 	}
-	e := &boot.Entry{Name: f.Spec.Name, OnFailure: boot.OnFailure(b.c.String("on-failure")), Boots: b.c.Int("boots"),
-		Added: time.Now().UTC().Truncate(time.Second)}
+	e.Name, e.Added = f.Spec.Name, time.Now().UTC().Truncate(time.Second)
 	if e.Images, err = apply.FindImages(b.registry, f.Spec, b.images()); err != nil {
 		return superseded(err)
 	}
@@ -159,9 +169,6 @@ func (b *bootRun) add() error {
 			superseded(err), e.Name, e.Name))
 	default:
 		b.say("%s is applied to what starts from now on", e.Name)
-	}
-	if b.c.Bool("now") {
-		return b.everywhere(lpnl.VerbApply, e.Name, f)
 	}
 	return nil
 }

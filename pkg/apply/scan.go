@@ -4,6 +4,7 @@ package apply
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,6 +40,7 @@ type Finding struct {
 	Active  int    // of one that is patched: threads that are in code from before, at most
 	Why     string // a sentence without a name of a process, or ""
 	patch   *ScanPatch
+	fits    bool // it can be applied, as far as can be told without the kernel
 }
 
 // Needs tells whether something is to be done.
@@ -310,6 +312,7 @@ func (c *scanner) concerned(p *ScanPatch, v *view, images []*candidate, found *c
 	f := &Finding{State: ScanNotPatchable}
 	if i := slices.Index(images, nil); i >= 0 {
 		f.State, f.Why = c.lacks(p, i)
+		f.fits = f.State == ScanPatchable
 		return f
 	}
 	o, err := c.object(p.File, v.PID, images)
@@ -328,7 +331,7 @@ func (c *scanner) concerned(p *ScanPatch, v *view, images []*candidate, found *c
 	if f.Why = c.obstacle(p, o.patch.Hash, row, has); f.Why != "" {
 		return f
 	}
-	f.State, f.Why = ScanPatchable, remark(row)
+	f.State, f.Why, f.fits = ScanPatchable, remark(row), true
 	if disk := c.onDisk(v, found); disk != nil {
 		f.OnDisk = disk.String()
 		if by := c.patchFor(disk); by != "" {
@@ -402,7 +405,8 @@ func (c *scanner) obstacle(p *ScanPatch, hash lpnl.Hash, row *Standing, has []lp
 			return "the program has unmapped what the patch needs; lpctl restore and lpctl unload clean up"
 		}
 		other := c.abouts.known[r.Hash]
-		if r.Hash == hash || !effective(r.State) || other == nil || r.Patch == p.Spec.Name && covers(p.Spec, other) || p.isUpon(r.Patch) {
+		if r.Hash == hash || !effective(r.State) || other == nil || p.isUpon(r.Patch) ||
+			p.Spec.Supersedes(r.Patch, [sha256.Size]byte{}) || isMitigated(p.Spec, other) {
 			continue
 		}
 		if clash, _ := patch.Collision(p.Spec, other); clash != "" {

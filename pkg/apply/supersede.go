@@ -37,8 +37,11 @@ func splitSuperseded(spec *patch.Spec, layers []layer) (out []superseded, others
 // takesPlaceOf tells whether a patch takes the place of one that is applied. A mitigation is there until there is a fix of all that
 // it is for, or another mitigation.
 func takesPlaceOf(spec *patch.Spec, l layer) bool {
-	return spec.Supersedes(l.Spec.Name, l.sum) || l.Spec.Mitigation != nil && covers(spec, l.Spec)
+	return spec.Supersedes(l.Spec.Name, l.sum) || isMitigated(spec, l.Spec)
 }
+
+// isMitigated tells whether another patch is a mitigation of what this one replaces.
+func isMitigated(spec, other *patch.Spec) bool { return other.Mitigation != nil && covers(spec, other) }
 
 func changesValues(spec *patch.Spec) bool {
 	return slices.ContainsFunc(spec.Sites, func(s patch.Site) bool { return s.Kind == patch.SiteBytes })

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0
+
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os/exec"
+
+	"github.com/urfave/cli/v2"
+
+	"lpatch/pkg/apply"
+	"lpatch/pkg/boot"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/names"
+)
+
+func upCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "up",
+		Usage:     "apply patches to all processes that lack them, and keep them for what starts",
+		ArgsUsage: "[DIR|NAME.lp]…",
+		Description: "Looks at all processes, or those that are named, as scan does, asks the kernel whether they could be patched, and patches\n" +
+			"them. The patches are those in DIR, the files NAME.lp, and those of the boot entries. Run again, it does nothing.",
+		Flags: append(append(processFlags(), stopFlags(lpnl.VerbLoad)...),
+			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "only say what would be done", DisableDefaultText: true},
+			&cli.StringFlag{Name: "canary", Usage: "patch the service `UNIT` first, and go on only if --check says that it is well"},
+			&cli.StringFlag{Name: "check", Usage: "with --canary: a shell `COMMAND` that fails if it is not; then the service is reverted"},
+			&cli.BoolFlag{Name: "no-boot", Usage: "add no boot entries", DisableDefaultText: true},
+			quietFlag()),
+		Action: runUp,
+	}
+}
+
+// upRun is one call of up.
+type upRun struct {
+	c        *cli.Context
+	kernel   kernel
+	session  *apply.Session
+	patches  []*apply.ScanPatch
+	sel      apply.Selection
+	required bool
+	options  lpnl.Options
+	all      []exitStatus
+	changed  bool
+}
+
+func runUp(c *cli.Context) error {
+	sel, err := selection(c)
+	if err != nil {
+		return err
+	}
+	o, err := options(c)
+	if err != nil {
+		return err
+	}
+	if (c.String("canary") == "") != (c.String("check") == "") {
+		return errors.New("--canary and --check go together: the service to patch first, and the command that tells whether it is well")
+	}
+	if err := elsewhere(); err != nil {
+		return refused(err)
+	}
+	patches, bad := apply.OpenPatches(systemRegistry, c.Args().Slice())
+	if len(patches) == 0 {
+		return cmp.Or(errors.Join(bad...), unmatchedPatches(c))
+	}
+	k, err := connect()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = k.Close() }()
+	info, err := k.Info()
+	if err != nil {
+		return err
+	}
+	u := &upRun{c: c, kernel: k, session: apply.New(k, procFS), patches: patches, sel: sel, required: info.SignatureRequired, options: o}
+	if err := u.run(); err != nil {
+		return err
+	}
+	if len(bad) > 0 { // what these are for is not known
+		return errors.Join(bad...)
+	}
+	return u.status()
+}
+
+func (u *upRun) run() error {
+	plan, err := u.session.Plan(u.patches, u.sel, u.required)
+	if err != nil {
+		return err
+	}
+	plan.Check(u.options)
+	if u.c.Bool("dry-run") {
+		for _, s := range plan.Steps {
+			u.tell(lpnl.VerbCheck, s)
+		}
+		return u.conclude(plan.Scan)
+	}
+	if err := u.canary(plan); err != nil {
+		return err
+	}
+	if !u.c.Bool("no-boot") {
+		if err := u.keep(); err != nil {
+			return err
+		}
+	}
+	plan.Apply(u.options, func(s *apply.Step) { u.tell(lpnl.VerbApply, s) })
+	after, err := u.session.Scan(u.patches, u.sel, u.required) // what is said is what there is by then
+	if err != nil {
+		return err
+	}
+	return u.conclude(after)
+}
+
+// canary does the steps of one service, and takes them back if it is not well then.
+func (u *upRun) canary(plan *apply.Plan) error {
+	if u.c.String("canary") == "" {
+		return nil
+	}
+	unit := u.c.String("canary")
+	first := plan.Split(unit)
+	if len(first.Steps) == 0 {
+		first = plan.Split(unit + ".service")
+	}
+	if len(first.Steps) == 0 {
+		return refused(fmt.Errorf("no process of the service %s lacks a patch that could be applied, so nothing can be tried with it; see lpctl scan", names.Visible(unit)))
+	}
+	failed := false
+	first.Apply(u.options, func(s *apply.Step) {
+		u.tell(lpnl.VerbApply, s)
+		for _, o := range s.Outcomes {
+			failed = failed || o.Err != nil && !o.Settled
+		}
+	})
+	why := errors.New("a process of it could not be patched")
+	if !failed {
+		if why = u.check(); why == nil {
+			return nil
+		}
+	}
+	for _, o := range first.Revert(u.options) {
+		if o.Err != nil {
+			complain(u.c.App.ErrWriter, o)
+		}
+	}
+	return &exitError{status: exitSome, err: fmt.Errorf("service %s: %w; its patches were reverted, and nothing else was patched", names.Visible(unit), why)}
+}
+
+// check runs the command that tells whether the service is well.
+func (u *upRun) check() error {
+	cmd := exec.Command("/bin/sh", "-c", u.c.String("check"))
+	cmd.Stdout, cmd.Stderr = u.c.App.ErrWriter, u.c.App.ErrWriter
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("the check failed: %w", err)
+	}
+	return nil
+}
+
+// keep adds boot entries for patches that have none, where the files that they are for are on disk.
+func (u *upRun) keep() error {
+	if !u.sel.Empty() {
+		return nil // only what was named is meant
+	}
+	for _, p := range u.patches {
+		b := &bootRun{c: u.c, kernel: u.kernel, registry: systemRegistry}
+		err := p.Keep(b.registry, func(f *apply.File) error {
+			return b.keep(f, &boot.Entry{OnFailure: boot.Run, Boots: boot.DefaultBoots})
+		})
+		switch {
+		case errors.Is(err, apply.ErrKept):
+		case err == nil:
+			u.changed = true
+			u.all = append(u.all, exitDone)
+		default:
+			b.note("%s is not kept for what starts: %v", p.Spec.Name, err)
+		}
+	}
+	return nil
+}
+
+// tell says what came of a step, a line for the service.
+func (u *upRun) tell(verb apply.Verb, s *apply.Step) {
+	done, failed := 0, 0
+	for _, o := range s.Outcomes {
+		status := statusOfOutcome(o)
+		u.all = append(u.all, status)
+		switch {
+		case o.Err == nil || o.Settled:
+			done++
+			u.changed = u.changed || o.Err == nil && verb == lpnl.VerbApply
+		default:
+			failed++
+			complain(u.c.App.ErrWriter, o)
+		}
+		if o.Note != "" && !u.c.Bool("quiet") {
+			fmt.Fprintf(u.c.App.ErrWriter, "lpctl: note: %v: %s\n", o.Process, o.Note)
+		}
+	}
+	if u.c.Bool("quiet") {
+		return
+	}
+	what := "applied to"
+	if verb == lpnl.VerbCheck {
+		what = "would be applied to"
+		if len(s.Outcomes) == 0 { // it is built upon others
+			done = len(s.Targets)
+		}
+	}
+	text := fmt.Sprintf("%s: %s %s %s", names.Visible(s.Service), s.Patch.Spec.Name, what, plurals(done, "process", "processes"))
+	if failed > 0 {
+		text += fmt.Sprintf(", not to %d", failed)
+	}
+	_ = printLine(u.c.App.Writer, "%s", text)
+}
+
+// conclude says what there is now.
+func (u *upRun) conclude(after *apply.Scan) error {
+	for _, o := range after.Failed {
+		complain(u.c.App.ErrWriter, o)
+		u.all = append(u.all, statusOfOutcome(o))
+	}
+	u.all = append(u.all, reportMisses(u.c, after.Misses)...)
+	reportUnseen(u.c, after.Unseen)
+	if after.Need()+len(after.Unseen) > 0 {
+		u.all = append(u.all, exitSome)
+	}
+	if u.c.Bool("quiet") {
+		return nil
+	}
+	text := fmt.Sprintf("%d of %d processes need something; %d patched", after.Need(), after.Processes, after.Patched())
+	if len(after.Unseen) > 0 {
+		text += fmt.Sprintf("; %d could not be looked at", len(after.Unseen))
+	}
+	return printLine(u.c.App.Writer, "%s", text)
+}
+
+func (u *upRun) status() error {
+	if !u.changed && !u.c.Bool("dry-run") && len(u.all) == 0 {
+		return &exitError{status: exitNothing, err: errors.New("nothing to do: no process lacks a patch"), reported: u.c.Bool("quiet")}
+	}
+	return exitWith(u.all)
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: GPL-2.0
+
+package apply
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/boot"
+	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
+)
+
+// Plan is what there is to do to bring processes in line with patches.
+type Plan struct {
+	Scan    *Scan
+	Steps   []*Step // in the order in which they are to be done
+	session *Session
+}
+
+// Step is one patch that processes of one service lack.
+type Step struct {
+	Service  string
+	Patch    *ScanPatch
+	Targets  []proc.Process
+	Outcomes []Outcome // of the targets, once the step was tried
+}
+
+// Plan scans processes, and says which patches they lack that can be applied. A patch that is built upon others comes after those.
+func (s *Session) Plan(patches []*ScanPatch, sel Selection, required bool) (*Plan, error) {
+	found, err := s.Scan(patches, sel, required)
+	if err != nil {
+		return nil, err
+	}
+	type key struct {
+		service string
+		patch   *ScanPatch
+	}
+	p := &Plan{Scan: found, session: s}
+	steps := map[key]*Step{}
+	for i := range found.Findings {
+		f := &found.Findings[i]
+		if !f.fits {
+			continue
+		}
+		k := key{f.Service, f.patch}
+		if steps[k] == nil {
+			steps[k] = &Step{Service: f.Service, Patch: f.patch}
+			p.Steps = append(p.Steps, steps[k])
+		}
+		steps[k].Targets = append(steps[k].Targets, f.Process)
+	}
+	slices.SortStableFunc(p.Steps, func(a, b *Step) int {
+		return cmp.Or(len(a.Patch.Spec.Upon)-len(b.Patch.Spec.Upon), strings.Compare(a.Patch.Spec.Name, b.Patch.Spec.Name), strings.Compare(a.Service, b.Service))
+	})
+	return p, nil
+}
+
+// Split takes the steps of one service out of the plan.
+func (p *Plan) Split(service string) *Plan {
+	out := &Plan{Scan: p.Scan, session: p.session}
+	p.Steps = slices.DeleteFunc(p.Steps, func(s *Step) bool {
+		if s.Service == service {
+			out.Steps = append(out.Steps, s)
+		}
+		return s.Service == service
+	})
+	return out
+}
+
+// Check has the kernel say what would come of the steps, and changes nothing. Of one that is built upon others it cannot tell before
+// those are applied.
+func (p *Plan) Check(o lpnl.Options) {
+	for _, s := range p.Steps {
+		if len(s.Patch.Spec.Upon) == 0 {
+			s.Outcomes = p.session.runStep(lpnl.VerbCheck, s, s.Targets, o)
+		}
+	}
+}
+
+// Apply does the steps, but for targets of which a check has said that they are refused for a reason that does not pass. told gets each
+// step when it is done.
+func (p *Plan) Apply(o lpnl.Options, told func(*Step)) {
+	for _, s := range p.Steps {
+		s.Outcomes = p.session.apply(s, o)
+		told(s)
+	}
+}
+
+func (s *Session) apply(step *Step, o lpnl.Options) []Outcome {
+	var out []Outcome
+	todo := step.Targets
+	if len(step.Outcomes) > 0 {
+		todo = nil
+		for _, checked := range step.Outcomes {
+			if lasts(checked.Err) {
+				out = append(out, checked)
+			} else {
+				todo = append(todo, checked.Process)
+			}
+		}
+	}
+	if len(todo) == 0 {
+		return out
+	}
+	return append(out, s.runStep(lpnl.VerbApply, step, todo, o)...)
+}
+
+// lasts tells whether a refusal is one that trying again does not change.
+func lasts(err error) bool {
+	var refused *lpnl.Refused
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.Report.Refusal {
+	case lpnl.RefusalThreadActive, lpnl.RefusalThreadRunning, lpnl.RefusalThreadSignalStack, lpnl.RefusalStackUnreadable, lpnl.RefusalDeadline,
+		lpnl.RefusalAlready, lpnl.RefusalSiteUnreadable:
+		return false
+	}
+	return true
+}
+
+// Revert takes off again what the steps have applied, the last one first. What that was applied in place of stays off.
+func (p *Plan) Revert(o lpnl.Options) []Outcome {
+	var out []Outcome
+	for _, s := range slices.Backward(p.Steps) {
+		var done []proc.Process
+		for _, applied := range s.Outcomes {
+			if applied.Err == nil {
+				done = append(done, applied.Process)
+			}
+		}
+		if len(done) > 0 {
+			out = append(out, p.session.runStep(Revert, s, done, o)...)
+		}
+	}
+	return out
+}
+
+// runStep carries out a verb on targets with the patch of the step, which is opened for as long.
+func (s *Session) runStep(verb Verb, step *Step, targets []proc.Process, o lpnl.Options) []Outcome {
+	f, err := step.Patch.reopen()
+	if err != nil {
+		var out []Outcome
+		for _, t := range targets {
+			out = append(out, Outcome{Process: t, Report: lpnl.Report{Patch: step.Patch.Spec.Name, PID: t.PID, Comm: t.Comm}, Err: err})
+		}
+		return out
+	}
+	defer func() { _ = f.Close() }()
+	return s.Run(verb, Patch{File: f, Name: f.Spec.Name}, targets, o)
+}
+
+// ErrKept is for a patch that has a boot entry already, or is that of one.
+var ErrKept = errors.New("there is a boot entry of it already")
+
+// Keep passes a patch to add, which makes a boot entry of it, unless there is one of the same file.
+func (p *ScanPatch) Keep(r boot.Registry, add func(*File) error) error {
+	entries, _ := r.List() // of what cannot be read lpctl boot list says so
+	for _, e := range entries {
+		if e.Name != p.Spec.Name {
+			continue
+		}
+		if kept, err := r.Patch(e); err == nil {
+			f, err := OpenFile(kept)
+			if err == nil {
+				_ = f.Close()
+				if f.sum == p.sum {
+					return ErrKept
+				}
+			}
+		}
+	}
+	f, err := p.reopen()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	return add(f)
+}
+
+// reopen opens the file again, which must be the same.
+func (p *ScanPatch) reopen() (*File, error) {
+	f, err := Open(p.file.Name())
+	if err != nil {
+		return nil, err
+	}
+	if f.sum != p.sum {
+		_ = f.Close()
+		return nil, fmt.Errorf("%s has changed since it was looked at; try again", p.file.Name())
+	}
+	return f, nil
+}
