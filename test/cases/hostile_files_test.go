@@ -38,8 +38,8 @@ func TestHostileFiles(t *testing.T) {
 		value int
 		args  []string
 	}{
-		{1, []string{"check", lp, "--all", "--timeout", "60s"}},
-		{2, []string{"apply", lp, "--all", "--timeout", "60s"}},
+		{1, []string{"check", lp, "--all", "--timeout", "60s", "--max-stop", "2s"}},
+		{2, []string{"apply", lp, "--all", "--timeout", "60s", "--max-stop", "2s"}},
 		{2, []string{"boot", "add", lp, "--image", v.path}},
 		{2, []string{"boot", "sync"}},
 		{2, []string{"scan", lp}},
@@ -47,7 +47,7 @@ func TestHostileFiles(t *testing.T) {
 		cmd, began := exec.Command("lpctl", c.args...), time.Now()
 		status, stdout, stderr := run(t, cmd)
 		took, usage := time.Since(began), cmd.ProcessState.SysUsage().(*syscall.Rusage)
-		t.Logf("lpctl %s: %v, %d MiB", c.args[0], took.Round(time.Millisecond), usage.Maxrss>>10)
+		t.Logf("lpctl %s: %v, %d MiB\n%s%s", c.args[0], took.Round(time.Millisecond), usage.Maxrss>>10, stdout, stderr)
 		if took > patience(30*time.Second) || usage.Maxrss > 256<<10 {
 			t.Errorf("lpctl %s took %v and %d KiB", strings.Join(c.args, " "), took, usage.Maxrss)
 		}
@@ -73,7 +73,7 @@ func TestHostileFiles(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"boot", "remove", patchName(t, lp)},
-		{"revert", lp, "--all", "--timeout", "60s"}, // the kernel knows who has it, whatever others map
+		{"revert", lp, "--all", "--timeout", "60s", "--max-stop", "2s"}, // the kernel knows who has it, whatever others map
 	} {
 		if status, stdout, stderr := lpctl(t, args...); status != 0 {
 			t.Errorf("lpctl %s: exit status %d\n%s%s", strings.Join(args, " "), status, stdout, stderr)
