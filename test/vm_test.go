@@ -139,7 +139,8 @@ func leftOut(t *testing.T, kernel, name string) string {
 // neither does what lpctl keeps on the disk, finds out about the machine, or says, nor how the module takes messages apart.
 func onlyOn(name string) string {
 	switch name {
-	case "Bench", "BootKilled", "WatchKilled", "LpctlKilled", "LpctlUnloadKilled", "BootSync", "BootVerb", "Doctor", "DoctorInContainer", "SignatureDoctor", "Baked", "Fuzz", "HostileFiles", "TimeNamespace":
+	case "Bench", "BootKilled", "WatchKilled", "LpctlKilled", "LpctlUnloadKilled", "BootSync", "BootVerb", "Doctor", "DoctorInContainer", "SignatureDoctor", "Baked", "Fuzz", "HostileFiles", "TimeNamespace",
+		"Mitigate", "MitigateLibrary", "MitigateTrap", "GdbKnows":
 		return "6.12"
 	}
 	return ""

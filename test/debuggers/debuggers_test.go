@@ -135,6 +135,9 @@ const unknown = `and its symbols are not known; "lpatch-symbols FILE.lp" takes t
 func gdb(t *testing.T, args ...string) string {
 	t.Helper()
 	need(t, "gdb")
+	if _, err := os.ReadFile(extension); err != nil { // so that go test knows what the result depends on
+		t.Fatal(err)
+	}
 	out, _ := exec.Command("gdb", append([]string{"-nx", "-batch", "-iex", "set debuginfod enabled off"}, args...)...).CombinedOutput()
 	return string(out)
 }

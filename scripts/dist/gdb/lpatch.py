@@ -17,6 +17,7 @@ STORE = "/var/lib/lpctl/store"
 ELF_HEADER, PROGRAM_HEADER, SECTION_HEADER = 64, 56, 64
 PT_NOTE, NT_GNU_BUILD_ID = 4, 3
 LARGEST = 256 << 20  # bytes of a patch file
+MOST_SECTIONS = 64  # of a patch file
 
 FIND_HELP = 'its symbols are not known; "lpatch-symbols FILE.lp" takes them from its file'
 
@@ -55,34 +56,33 @@ def core_mappings():
             yield Mapping(int(fields[0], 16), int(fields[1], 16), fields[4])
 
 
-def read_file(path, inode=None):
-    """Return the content of a regular file, if it is the one with that device and number; None if it cannot be read."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return None
+def read_patch(path, inode=None):
+    """Return the content of a patch file, None for what is none. It must have that device and number, if they are known.
+
+    What cannot be read is an OSError. Of other files, which may be large, no more is read than headers."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
         st = os.fstat(fd)
         device = "%02x:%02x" % (os.major(st.st_dev), os.minor(st.st_dev))
-        if not stat.S_ISREG(st.st_mode) or st.st_size > LARGEST or inode not in (None, (device, st.st_ino)):
-            return None
-        try:
-            return file.read()
-        except OSError:
-            return None
+        if not stat.S_ISREG(st.st_mode) or inode not in (None, (device, st.st_ino)):
+            raise OSError("another file")
+        return file.read() if st.st_size <= LARGEST and is_patch(fd) else None
 
 
-def is_patch(data):
+def is_patch(fd):
     """Tell whether an ELF file has the section in which patches are described."""
     try:
-        if data[:6] != b"\x7fELF\x02\x01":
+        head = os.pread(fd, ELF_HEADER, 0)
+        if head[:6] != b"\x7fELF\x02\x01":
             return False
-        offset, = struct.unpack_from("<Q", data, 0x28)
-        number, names = struct.unpack_from("<HH", data, 0x3C)
-        heads = [struct.unpack_from("<IIQQQQ", data, offset + SECTION_HEADER * i) for i in range(number)]
-        table = heads[names][4]
-        return any(data[table + head[0]:table + head[0] + 8] == b".lpatch\0" for head in heads)
-    except (struct.error, IndexError):
+        offset, = struct.unpack_from("<Q", head, 0x28)
+        number, names = struct.unpack_from("<HH", head, 0x3C)
+        if number > MOST_SECTIONS:
+            return False
+        table = os.pread(fd, SECTION_HEADER * number, offset)
+        heads = [struct.unpack_from("<IIQQQQ", table, SECTION_HEADER * i) for i in range(number)]
+        return any(os.pread(fd, 8, heads[names][4] + head[0]) == b".lpatch\0" for head in heads)
+    except (struct.error, IndexError, OverflowError):
         return False
 
 
@@ -157,7 +157,7 @@ class Patches:
         self.forget(inferior, {m.start for m in mappings})
         for mapping in mappings:
             key = (inferior.num, mapping.start)
-            if key not in self.known and mapping.inode not in self.not_patches:
+            if key not in self.known and (mapping.inode is None or mapping.inode not in self.not_patches):
                 self.consider(inferior, mapping, pid)
 
     def forget(self, inferior, starts):
@@ -172,33 +172,38 @@ class Patches:
 
     def consider(self, inferior, mapping, pid):
         """Add a mapping, if it is a patch."""
-        data = None
-        if not mapping.nameless:
-            data = read_file(mapping.path, mapping.inode)
-        if data is None and pid:
-            data = read_file("/proc/%d/map_files/%x-%x" % (pid, mapping.start, mapping.end))
-        if data is not None and not is_patch(data):
-            if mapping.inode:
+        paths = [] if mapping.nameless else [mapping.path]
+        if pid:
+            paths.append("/proc/%d/map_files/%x-%x" % (pid, mapping.start, mapping.end))
+        found_id = None
+        for path in paths:
+            try:
+                data = read_patch(path, mapping.inode)
+            except OSError:
+                continue
+            if data is None:
                 self.not_patches.add(mapping.inode)
-            return
-        found_id = id_in_memory(inferior, mapping.start)
-        if data is None or found_id and build_id(data) != found_id:
-            if not mapping.nameless:
                 return
-            data = self.search(found_id)
-        if data is not None:
-            self.add(inferior, mapping, data)
-        elif (inferior.num, mapping.start) not in self.said:
+            found_id = id_in_memory(inferior, mapping.start)
+            if found_id in (None, build_id(data)):
+                self.add(inferior, mapping, data)
+                return
+        if mapping.nameless:
+            self.search(inferior, mapping, found_id or id_in_memory(inferior, mapping.start))
+
+    def search(self, inferior, mapping, found_id):
+        """Add a patch that has a name only, if its file is found by the build-id."""
+        for path in candidates(found_id) if found_id else ():
+            try:
+                data = read_patch(path)
+            except OSError:
+                continue
+            if data is not None and build_id(data) == found_id:
+                self.add(inferior, mapping, data)
+                return
+        if (inferior.num, mapping.start) not in self.said:
             self.said.add((inferior.num, mapping.start))
             gdb.write("lpatch: patch %s is mapped at %#x, and %s\n" % (mapping.nameless, mapping.start, FIND_HELP))
-
-    def search(self, found_id):
-        """Return the content of the file with a build-id, or None."""
-        for path in candidates(found_id) if found_id else ():
-            data = read_file(path)
-            if data is not None and build_id(data) == found_id and is_patch(data):
-                return data
-        return None
 
     def add(self, inferior, mapping, data):
         """Give gdb a copy of a patch, which is there for as long as gdb is."""
@@ -208,7 +213,8 @@ class Patches:
             self.folder = folder
             atexit.register(self.clean)
         name = mapping.nameless or os.path.basename(mapping.path).removesuffix(".lp")
-        path = os.path.join(self.folder, "%x-%s.lp" % (mapping.start, name.replace('"', "").replace("\\", "")))
+        name = "".join(c for c in name if c.isalnum() or c in "._+-")  # whoever runs a process chooses what it maps
+        path = os.path.join(self.folder, "%x-%s.lp" % (mapping.start, name))
         with open(path, "wb") as file:
             file.write(data)
         gdb.execute('add-symbol-file "%s" -o %#x' % (path, mapping.start), to_string=True)
@@ -222,9 +228,12 @@ class Patches:
 
     def take(self, path):
         """Add a file that somebody names, wherever it is mapped."""
-        data = read_file(path)
-        if data is None or not is_patch(data):
-            raise gdb.GdbError("%s is no patch that can be read" % path)
+        try:
+            data = read_patch(path)
+        except OSError as error:
+            raise gdb.GdbError("%s cannot be read: %s" % (path, error.strerror or error)) from error
+        if data is None:
+            raise gdb.GdbError("%s is no patch" % path)
         inferior = gdb.selected_inferior()
         live = getattr(getattr(inferior, "connection", None), "type", None) == "native"
         mappings = live_mappings(inferior.pid) if live else core_mappings()
