@@ -141,7 +141,8 @@ func leftOut(t *testing.T, kernel, name string) string {
 // neither does what lpctl keeps on the disk, finds out about the machine, or says, nor how the module takes messages apart.
 func onlyOn(name string) string {
 	switch name {
-	case "Bench", "BootKilled", "WatchKilled", "LpctlKilled", "LpctlUnloadKilled", "BootSync", "BootVerb", "Doctor", "DoctorInContainer", "SignatureDoctor", "Baked", "Fuzz", "HostileFiles", "TimeNamespace", "Scan":
+	case "Bench", "BootKilled", "WatchKilled", "LpctlKilled", "LpctlUnloadKilled", "BootSync", "BootVerb", "Doctor", "DoctorInContainer", "SignatureDoctor", "Baked", "Fuzz", "HostileFiles", "TimeNamespace", "Scan",
+		"Mitigate", "MitigateLibrary", "MitigateTrap", "GdbKnows":
 		return "6.12"
 	}
 	return ""
@@ -251,14 +252,15 @@ func guestFiles(t *testing.T, binary string) []vm.File {
 	return files
 }
 
-// debuggerFiles are gdb and the part of Python's library without which it does not start.
+// debuggerFiles are gdb, the part of Python's library without which it does not start, and what tells it of patches.
 func debuggerFiles(t *testing.T) []vm.File {
 	t.Helper()
 	gdb, err := exec.LookPath("gdb")
 	if err != nil {
 		t.Fatalf("gdb is needed (make deps): %v", err)
 	}
-	files := []vm.File{{Host: gdb, Guest: "/usr/bin/gdb"}}
+	files := []vm.File{{Host: gdb, Guest: "/usr/bin/gdb"}, {Host: "/usr/share/gdb/python", Guest: "/usr/share/gdb/python"},
+		{Host: "../scripts/dist/gdb/lpatch.py", Guest: "/usr/share/gdb/python/gdb/command/lpatch.py"}}
 	for _, pattern := range []string{"/usr/lib/python3*/*.py", "/usr/lib/python3*/encodings"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {

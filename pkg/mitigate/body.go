@@ -78,7 +78,7 @@ func (b *body) moveAll(site uint64, rules *ehframe.Rules) (end uint64, err error
 		switch in.Kind {
 		case arch.Call, arch.CallInd:
 			return next, b.addCall(moved, rules, at, next, site+size)
-		case arch.Jmp, arch.JmpInd, arch.Ret, arch.Trap:
+		case arch.Jmp, arch.JmpInd, arch.Ret:
 			b.add(moved)
 			return max(next, site+size), nil
 		}
@@ -139,7 +139,8 @@ func (m *maker) checkEntries(site, end uint64, rules *ehframe.Rules) error {
 			return m.refuse("cannot-move", "the pointer at %#x leads to the bytes that are overwritten; use --return or --trap", at)
 		}
 	}
-	code := m.im.Code(m.fn.start)[:m.fn.end-m.fn.start]
+	code := m.im.Code(m.fn.start)
+	code = code[:min(uint64(len(code)), max(m.fn.end, rules.End)-m.fn.start)] // a symbol may have a part of it only
 	again := false
 	for pos, in := range arch.Instructions(m.im.Arch, code) {
 		at := m.fn.start + uint64(pos)

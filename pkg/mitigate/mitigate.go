@@ -105,7 +105,7 @@ func (m *maker) spec(site uint64, old []byte) *patch.Spec {
 		body.End = site + uint64(len(old))
 	}
 	return &patch.Spec{
-		Format: patch.FormatVersion, Name: m.o.Name, Tool: m.o.Tool, Description: m.act.description(m.fn.name),
+		Format: patch.FormatVersion, Name: m.o.Name, Tool: m.o.Tool, Description: m.act.description(name),
 		Images:     []patch.Image{image.Describe(m.im)},
 		Sites:      []patch.Site{{Kind: patch.SiteJump, Symbol: name, Vaddr: site, Old: old}},
 		Functions:  []patch.Function{{Symbol: name, Bodies: []patch.Range{body}, Why: m.act.why(), MayBeActive: mayBeActive}},

@@ -38,6 +38,7 @@ var installed = []string{
 	"/usr/lib/tmpfiles.d/lpatch.conf",
 	"/usr/lib/dracut/modules.d/90lpatch/module-setup.sh",
 	"/usr/lib/dracut/modules.d/90lpatch/lpatch-pre-pivot.sh",
+	"/usr/share/gdb/python/gdb/command/lpatch.py",
 	"/usr/share/initramfs-tools/hooks/lpatch",
 	"/usr/share/initramfs-tools/scripts/init-bottom/lpatch",
 	"/usr/share/man/man8/lpctl.8.gz",
