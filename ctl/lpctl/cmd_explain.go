@@ -11,6 +11,7 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/explain"
+	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 )
 
@@ -89,12 +90,12 @@ func explainCVE(c *cli.Context, cve string) error {
 		return err
 	}
 	patches, bad := apply.OpenPatches(systemRegistry, c.Args().Tail())
-	s, _, _, err := scanSession()
-	if err != nil {
+	var list []*apply.Remedy
+	if _, err := inSession(func(s *apply.Session, _ lpnl.Info) error {
+		var err error
+		list, err = s.Remedies(cve, patches)
 		return err
-	}
-	list, err := s.Remedies(cve, patches)
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	if err := showRemedies(c, cve, list); err != nil {

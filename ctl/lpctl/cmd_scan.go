@@ -79,11 +79,12 @@ func scan(c *cli.Context) error {
 	if len(patches) == 0 {
 		return cmp.Or(errors.Join(bad...), unmatchedPatches(c))
 	}
-	s, module, required, err := scanSession()
-	if err != nil {
+	var found *apply.Scan
+	module, err := inSession(func(s *apply.Session, info lpnl.Info) error {
+		var err error
+		found, err = s.Scan(patches, sel, info.SignatureRequired)
 		return err
-	}
-	found, err := s.Scan(patches, sel, required)
+	})
 	if err != nil {
 		return err
 	}
@@ -102,17 +103,21 @@ func unmatchedPatches(c *cli.Context) error {
 	return unmatched("no patch was given, and there are no boot entries", c.Bool("quiet"), true)
 }
 
-// scanSession is one with the kernel, or without if the module is not loaded.
-func scanSession() (s *apply.Session, module, required bool, err error) {
+// inSession does something in a session with the kernel, or in one without if the module is not loaded.
+func inSession(do func(*apply.Session, lpnl.Info) error) (module bool, err error) {
 	k, err := connect()
 	if errors.Is(err, lpnl.ErrNoModule) {
-		return apply.New(nil, procFS), false, false, nil
+		return false, do(apply.New(nil, procFS), lpnl.Info{})
 	}
 	if err != nil {
-		return nil, false, false, err
+		return false, err
 	}
+	defer func() { _ = k.Close() }()
 	info, err := k.Info()
-	return apply.New(k, procFS), true, info.SignatureRequired, err
+	if err != nil {
+		return true, err
+	}
+	return true, do(apply.New(k, procFS), info)
 }
 
 func showScan(c *cli.Context, found *apply.Scan, n scanNumbers) error {
