@@ -143,6 +143,9 @@ func (s *Session) try(verb Verb, p Patch, v *view, o lpnl.Options) (lpnl.Report,
 	if err != nil {
 		return reportOf(err), "", err
 	}
+	if others, err = s.withNamed(v, others, o.Supersede); err != nil {
+		return reportOf(err), "", err
+	}
 	a := s.attempt(v, hash)
 	a.lone = lone(spec)
 	r, err := s.do(verb, a, v, others, o)

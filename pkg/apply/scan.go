@@ -346,7 +346,7 @@ func (c *scanner) concerned(p *ScanPatch, v *view, images []*candidate, found *c
 // remark is what is to be known of a process that can be patched.
 func remark(row *Standing) string {
 	switch {
-	case row.older:
+	case row.older != nil:
 		return "another version of the patch is applied"
 	case row.State == lpnl.StateDrifted:
 		return "the program has changed what the patch did to it"

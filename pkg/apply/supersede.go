@@ -43,6 +43,23 @@ func takesPlaceOf(spec *patch.Spec, l layer) bool {
 // isMitigated tells whether another patch is a mitigation of what this one replaces.
 func isMitigated(spec, other *patch.Spec) bool { return other.Mitigation != nil && covers(spec, other) }
 
+// withNamed adds patches that are to go, by the kernel's names of them, to those that were found.
+func (s *Session) withNamed(v *view, found []superseded, wanted []lpnl.Hash) ([]superseded, error) {
+	if len(wanted) == 0 {
+		return found, nil
+	}
+	now, err := s.snapshot()
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range now.of[v.PID] {
+		if slices.Contains(wanted, r.Hash) && !slices.ContainsFunc(found, func(s superseded) bool { return s.report.Hash == r.Hash }) {
+			found = append(found, superseded{layer: layer{report: r}})
+		}
+	}
+	return found, nil
+}
+
 func changesValues(spec *patch.Spec) bool {
 	return slices.ContainsFunc(spec.Sites, func(s patch.Site) bool { return s.Kind == patch.SiteBytes })
 }
@@ -68,13 +85,14 @@ func (a *attempt) supersede(verb lpnl.Verb, old []superseded, o lpnl.Options) (l
 	var names []string
 	upon := true
 	for _, s := range old {
-		before, names = append(before, s.report), append(names, s.Spec.Name)
+		before, names = append(before, s.report), append(names, s.report.Patch)
 		upon = upon && s.covered
 	}
 	first := o
 	if upon {
 		first.Timeout = min(o.Timeout, quiescentTry)
 	}
+	first.Supersede = nil
 	for _, r := range before {
 		first.Supersede = append(first.Supersede, r.Hash)
 	}
@@ -83,7 +101,7 @@ func (a *attempt) supersede(verb lpnl.Verb, old []superseded, o lpnl.Options) (l
 	if !upon || !errors.As(err, &refused) || r.Refusal != lpnl.RefusalThreadActive {
 		return r, err
 	}
-	o.Timeout -= first.Timeout
+	o.Timeout, o.Supersede = o.Timeout-first.Timeout, nil
 	again, err := a.op(verb, o)
 	again.Attempts += r.Attempts
 	if err == nil {

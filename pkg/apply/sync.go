@@ -42,7 +42,7 @@ type Standing struct {
 	Err        error  // why Fix could not
 
 	entry *syncEntry
-	older bool // another patch of that name is applied, and not covered by this one
+	older *lpnl.Hash // another patch of that name, which is applied and not covered by this one
 }
 
 // syncEntry is a boot entry with what is known of it.
@@ -275,10 +275,10 @@ func standing(name string, t proc.Process, hash lpnl.Hash, has []lpnl.Report) *S
 	}
 	for _, r := range has {
 		if r.Patch == name && r.Hash != hash && effective(r.State) && (row.State != lpnl.StateApplied || r.Layer > layer) {
-			row.older = true
+			row.older = &r.Hash
 		}
 	}
-	row.Agrees = row.State == lpnl.StateApplied && !row.older
+	row.Agrees = row.State == lpnl.StateApplied && row.older == nil
 	return row
 }
 
@@ -334,8 +334,9 @@ func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
 // fixProcess applies the patch, in place of another one of its name.
 func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
 	done := "applied"
-	if row.older {
+	if row.older != nil {
 		done = "replaced"
+		o.Supersede = append(o.Supersede, *row.older) // also where the process has unmapped it
 	}
 	out := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
 	if out.Err == nil || out.Settled {
