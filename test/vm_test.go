@@ -250,7 +250,7 @@ func guestFiles(t *testing.T, binary string) []vm.File {
 	return files
 }
 
-// debuggerFiles are gdb, the part of Python's library without which it does not start, and what tells it of patches.
+// debuggerFiles are gdb, the part of Python's library without which it does not start and has no Python, and what tells it of patches.
 func debuggerFiles(t *testing.T) []vm.File {
 	t.Helper()
 	gdb, err := exec.LookPath("gdb")
@@ -259,7 +259,7 @@ func debuggerFiles(t *testing.T) []vm.File {
 	}
 	files := []vm.File{{Host: gdb, Guest: "/usr/bin/gdb"}, {Host: "/usr/share/gdb/python", Guest: "/usr/share/gdb/python"},
 		{Host: "../scripts/dist/gdb/lpatch.py", Guest: "/usr/share/gdb/python/gdb/command/lpatch.py"}}
-	for _, pattern := range []string{"/usr/lib/python3*/*.py", "/usr/lib/python3*/encodings"} {
+	for _, pattern := range []string{"/usr/lib/python3*/*.py", "/usr/lib/python3*/encodings", "/usr/lib/python3*/collections", "/usr/lib/python3*/importlib", "/usr/lib/python3*/re"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

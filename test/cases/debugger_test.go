@@ -3,6 +3,7 @@
 package cases
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,7 +48,9 @@ func TestGdbKnows(t *testing.T) {
 	if got := maps(t, v.pid); !strings.Contains(got, "/lpatch:victim-pie-gcc-O2 (deleted)") {
 		t.Errorf("it is mapped as\n%s", got)
 	}
-	out, err := exec.Command("gdb", "-nx", "-batch", "-p", fmt.Sprint(v.pid), "-ex", "break index_of", "-ex", "continue", "-ex", "bt").CombinedOutput()
+	ctx, cancel := context.WithTimeout(t.Context(), patience(2*time.Minute)) // without the name it never stops
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "gdb", "-nx", "-batch", "-p", fmt.Sprint(v.pid), "-ex", "break index_of", "-ex", "continue", "-ex", "bt").CombinedOutput()
 	if err != nil || !regexp.MustCompile(`(?s)#0 .*index_of \(.*\n#1 .* value \(.*\n#2 .* (check_value|work|worker) \(`).Match(out) {
 		t.Errorf("%v\n%s", err, out)
 	}
