@@ -142,7 +142,7 @@ func leftOut(t *testing.T, kernel, name string) string {
 func onlyOn(name string) string {
 	switch name {
 	case "Bench", "BootKilled", "WatchKilled", "LpctlKilled", "LpctlUnloadKilled", "BootSync", "BootVerb", "Doctor", "DoctorInContainer", "SignatureDoctor", "Baked", "Fuzz", "HostileFiles", "TimeNamespace", "Scan",
-		"Mitigate", "MitigateLibrary", "MitigateTrap", "GdbKnows":
+		"Mitigate", "MitigateLibrary", "MitigateTrap":
 		return "6.12"
 	}
 	return ""
@@ -252,15 +252,14 @@ func guestFiles(t *testing.T, binary string) []vm.File {
 	return files
 }
 
-// debuggerFiles are gdb, the part of Python's library without which it does not start, and what tells it of patches.
+// debuggerFiles are gdb and the part of Python's library without which it does not start.
 func debuggerFiles(t *testing.T) []vm.File {
 	t.Helper()
 	gdb, err := exec.LookPath("gdb")
 	if err != nil {
 		t.Fatalf("gdb is needed (make deps): %v", err)
 	}
-	files := []vm.File{{Host: gdb, Guest: "/usr/bin/gdb"}, {Host: "/usr/share/gdb/python", Guest: "/usr/share/gdb/python"},
-		{Host: "../scripts/dist/gdb/lpatch.py", Guest: "/usr/share/gdb/python/gdb/command/lpatch.py"}}
+	files := []vm.File{{Host: gdb, Guest: "/usr/bin/gdb"}}
 	for _, pattern := range []string{"/usr/lib/python3*/*.py", "/usr/lib/python3*/encodings"} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil {

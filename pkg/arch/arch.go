@@ -7,6 +7,9 @@ package arch
 // PageSize is what segments of a patch are aligned to.
 const PageSize = 4096
 
+// AlignUp is the next multiple of a power of two.
+func AlignUp(n, align uint64) uint64 { return (n + align - 1) &^ (align - 1) }
+
 // Arch is a processor. Fields are those of relocations, by their offset in code.
 type Arch interface {
 	// Decode decodes the instruction at the start of code.

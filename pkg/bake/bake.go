@@ -170,7 +170,7 @@ func (b *baker) measure() error {
 	if end = max(end, b.cut); end < uint64(len(b.file.Data)) && len(bytes.Trim(b.file.Data[end:], "\x00")) > 0 {
 		return refuse("%s has %d bytes behind what its headers describe, which the program may look for at its end", b.name, uint64(len(b.file.Data))-end)
 	}
-	b.start, b.off = alignUp(b.start, arch.PageSize), alignUp(b.cut, arch.PageSize)
+	b.start, b.off = arch.AlignUp(b.start, arch.PageSize), arch.AlignUp(b.cut, arch.PageSize)
 	return nil
 }
 
@@ -204,7 +204,7 @@ func (b *baker) divide() {
 		low, high := p.end, p.start
 		for _, at := range b.relative {
 			if at >= p.start && at < p.end {
-				low, high = min(low, at&^(arch.PageSize-1)), max(high, alignUp(at+8, arch.PageSize))
+				low, high = min(low, at&^(arch.PageSize-1)), max(high, arch.AlignUp(at+8, arch.PageSize))
 			}
 		}
 		if s.Prot != patch.ProtR || low >= high {
@@ -225,14 +225,12 @@ func (b *baker) divide() {
 func (b *baker) place() error {
 	at := b.start + b.headersSize()
 	for _, t := range b.tables {
-		t.addr = alignUp(at, t.align)
+		t.addr = arch.AlignUp(at, t.align)
 		at = t.addr + uint64(len(t.data))
 	}
-	b.base = alignUp(at, arch.PageSize)
+	b.base = arch.AlignUp(at, arch.PageSize)
 	if reach := b.base + uint64(len(b.memory)) - b.patch.Spec.Images[b.image].SpanStart; reach >= 1<<31 {
 		return refuse("%s is so large that a jump would not reach the patch behind it", b.name)
 	}
 	return nil
 }
-
-func alignUp(n, align uint64) uint64 { return (n + align - 1) &^ (align - 1) }

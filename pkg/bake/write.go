@@ -199,7 +199,7 @@ func (w *tail) retire(s *lpelf.Section) {
 
 // put writes the content of a section that is not loaded, and its header.
 func (w *tail) put(index int, data []byte) {
-	w.out = append(w.out, make([]byte, alignUp(uint64(len(w.out)), 8)-uint64(len(w.out)))...)
+	w.out = append(w.out, make([]byte, arch.AlignUp(uint64(len(w.out)), 8)-uint64(len(w.out)))...)
 	le.PutUint64(w.heads[index][24:], uint64(len(w.out)))
 	le.PutUint64(w.heads[index][32:], uint64(len(data)))
 	w.out = append(w.out, data...)
@@ -216,7 +216,7 @@ func (w *tail) finish() []byte {
 		}
 	}
 	w.put(index, names)
-	w.out = append(w.out, make([]byte, alignUp(uint64(len(w.out)), 8)-uint64(len(w.out)))...)
+	w.out = append(w.out, make([]byte, arch.AlignUp(uint64(len(w.out)), 8)-uint64(len(w.out)))...)
 	le.PutUint64(w.out[0x28:], uint64(len(w.out)))
 	le.PutUint16(w.out[0x3c:], uint16(len(w.heads)))
 	return append(w.out, slices.Concat(w.heads...)...)

@@ -130,8 +130,8 @@ func (f *frames) place(at *uint64) {
 	if len(f.entries) == 0 {
 		return
 	}
-	f.hdr = alignUp(*at, 4)
-	f.c.vaddr = alignUp(f.hdr+ehframe.HeaderSize(len(f.entries)), f.c.align)
+	f.hdr = arch.AlignUp(*at, 4)
+	f.c.vaddr = arch.AlignUp(f.hdr+ehframe.HeaderSize(len(f.entries)), f.c.align)
 	*at = f.c.vaddr + uint64(len(f.c.data))
 }
 

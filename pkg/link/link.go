@@ -164,8 +164,6 @@ func (l *linker) follow(c *chunk) {
 	}
 }
 
-func alignUp(n, a uint64) uint64 { return (n + a - 1) &^ (a - 1) }
-
 // sections of the patch, by kind.
 var outSections = [kinds]struct {
 	name  string
@@ -184,14 +182,14 @@ func (l *linker) layout(content *patch.Content) {
 	l.frames.place(&at)
 	for k := kind(0); k < kinds; k++ {
 		if k == kindText || k == kindData {
-			at = alignUp(at, arch.PageSize)
+			at = arch.AlignUp(at, arch.PageSize)
 		}
 		start, align, n := uint64(0), uint64(1), 0
 		for _, c := range l.chunks {
 			if c.kind != k {
 				continue
 			}
-			at = alignUp(at, c.align)
+			at = arch.AlignUp(at, c.align)
 			if n == 0 {
 				start = at
 			}

@@ -196,14 +196,14 @@ func (m *maker) mayMeet(at, site, end uint64, rules *ehframe.Rules) bool {
 
 // content lays the patch out: unwind tables and words, the code, and the word that counts, each protection on pages of its own.
 func (b *body) content(spec *patch.Spec) *patch.Content {
-	hdr := alignUp(patch.HeaderSize, 4)
-	frames := alignUp(hdr+ehframe.HeaderSize(1), 8)
+	hdr := arch.AlignUp(patch.HeaderSize, 4)
+	frames := arch.AlignUp(hdr+ehframe.HeaderSize(1), 8)
 	text := uint64(0)
 	rules := ehframe.Rules{Steps: b.steps}
 	table, _ := rules.Write(frames)
-	words := alignUp(frames+uint64(len(table)), 8)
-	text = alignUp(words+8*uint64(len(b.words)), arch.PageSize)
-	data := alignUp(text+uint64(len(b.code)), arch.PageSize)
+	words := arch.AlignUp(frames+uint64(len(table)), 8)
+	text = arch.AlignUp(words+8*uint64(len(b.words)), arch.PageSize)
+	data := arch.AlignUp(text+uint64(len(b.code)), arch.PageSize)
 
 	binary.LittleEndian.PutUint32(b.code[b.field:], uint32(data-(text+b.count)))
 	rules.Range = ehframe.Range{Start: text, End: text + uint64(len(b.code))}
@@ -245,5 +245,3 @@ func (b *body) fixups(spec *patch.Spec, text, words uint64) {
 	}
 	sort.Slice(spec.Fixups, func(i, j int) bool { return spec.Fixups[i].Place < spec.Fixups[j].Place })
 }
-
-func alignUp(n, a uint64) uint64 { return (n + a - 1) &^ (a - 1) }

@@ -28,18 +28,18 @@ func refusalOf(err error) string {
 	return ""
 }
 
-// assemble makes a program, or a shared object with -shared, of assembly.
-func assemble(t *testing.T, text string, flags ...string) string {
+// assemble makes a shared object of assembly.
+func assemble(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(dir+"/a.s", []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "gcc", append([]string{"-o", dir + "/a.so", dir + "/a.s", "-shared", "-nostdlib"}, flags...)...)
+	run(t, "gcc", "-o", dir+"/a.so", dir+"/a.s", "-shared", "-nostdlib")
 	return dir + "/a.so"
 }
 
-// function is one of assembly, with an unwind table.
+// assembly is a function, with an unwind table.
 func assembly(name, body string) string {
 	return fmt.Sprintf(".text\n.p2align 4\n.globl %s\n.type %[1]s,@function\n%[1]s:\n.cfi_startproc\n%s\n.cfi_endproc\n.size %[1]s,.-%[1]s\n", name, body)
 }

@@ -149,15 +149,15 @@ func TestGdb(t *testing.T) {
 	both(t, func(t *testing.T, s *sleeper, nameless bool) {
 		s.start(t, nameless)
 		core, pid := filepath.Join(t.TempDir(), "core"), fmt.Sprint(s.pid)
-		know := []string{"-iex", "source " + extension}
-		if out := gdb(t, append(know, "-p", pid, "-ex", "bt", "-ex", "generate-core-file "+core)...); !whole.MatchString(out) {
+		know := func(args ...string) []string { return append([]string{"-iex", "source " + extension}, args...) }
+		if out := gdb(t, know("-p", pid, "-ex", "bt", "-ex", "generate-core-file "+core)...); !whole.MatchString(out) {
 			t.Errorf("attached, it says\n%s", out)
 		}
 		if out := gdb(t, "-p", pid, "-ex", "bt"); whole.MatchString(out) {
 			t.Errorf("without the extension, too:\n%s", out)
 		}
-		read := append(know, s.prog, core, "-ex", "bt")
-		out := gdb(t, read...)
+		read := func(args ...string) string { return gdb(t, know(append(args, s.prog, core, "-ex", "bt")...)...) }
+		out := read()
 		if !nameless {
 			if !whole.MatchString(out) {
 				t.Errorf("of a core file it says\n%s", out)
@@ -167,13 +167,13 @@ func TestGdb(t *testing.T) {
 		if !regexp.MustCompile(`lpatch: patch fix is mapped at 0x[0-9a-f]+, ` + unknown).MatchString(out) {
 			t.Errorf("of a core file without the patch's file it says\n%s", out)
 		}
-		if out := gdb(t, append(know, s.prog, core, "-ex", "lpatch-symbols "+s.lp, "-ex", "bt")...); !whole.MatchString(out) {
+		if out := read("-ex", "lpatch-symbols "+s.lp); !whole.MatchString(out) {
 			t.Errorf("told of the file it says\n%s", out)
 		}
-		if out := gdb(t, append([]string{"-iex", "set debug-file-directory " + byBuildID(t, s.lp)}, read...)...); !whole.MatchString(out) {
+		if out := read("-iex", "set debug-file-directory "+byBuildID(t, s.lp)); !whole.MatchString(out) {
 			t.Errorf("with the file among debug files it says\n%s", out)
 		}
-		if out := gdb(t, append(append(know, "-iex", fmt.Sprintf("python STORE = %q", s.dir)), read[2:]...)...); !whole.MatchString(out) {
+		if out := read("-iex", fmt.Sprintf("python STORE = %q", s.dir)); !whole.MatchString(out) {
 			t.Errorf("with the file among boot entries it says\n%s", out)
 		}
 	})
