@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package sandbox runs programs of others where they cannot harm this machine: in namespaces of their own, with users of their
 // own that have no rights outside, a root of their own, no network and bounds for what they use. It needs no root.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0
+
 // Package sandboxtest makes sandboxes for tests.
 package sandboxtest
 
