@@ -3,7 +3,6 @@
 package build
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -228,8 +227,8 @@ func (p *packager) build(ctx context.Context, target string) (objects string, se
 
 // putShims puts lpctl and the names of the root's compilers into the root.
 func (p *packager) putShims(ctx context.Context, s shims) error {
-	var names bytes.Buffer
-	if err := p.root.Run(ctx, sandbox.Job{Name: "list", Args: []string{"ls", "-A", "/usr/bin"}, Out: &names}); err != nil {
+	names, err := p.root.Output(ctx, sandbox.Job{Name: "list", Args: []string{"ls", "-A", "/usr/bin"}})
+	if err != nil {
 		return err
 	}
 	stage, err := os.MkdirTemp(p.dir, "shims-")
@@ -245,7 +244,7 @@ func (p *packager) putShims(ctx context.Context, s shims) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(os.WriteFile(filepath.Join(stage, "shim"), self, 0o755), makeShims(bin, shimDir+"/shim", strings.Split(names.String(), "\n")), s.write(bin, nil)); err != nil {
+	if err := errors.Join(os.WriteFile(filepath.Join(stage, "shim"), self, 0o755), makeShims(bin, shimDir+"/shim", strings.Split(names, "\n")), s.write(bin, nil)); err != nil {
 		return err
 	}
 	return p.root.Put(ctx, stage, shimDir)

@@ -5,7 +5,6 @@
 package deb
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -149,12 +148,12 @@ status=0; shift; "$@" >&2 || status=$?; tar -cf - .; exit $status`
 
 // show runs apt-cache and reads the paragraphs that it prints.
 func (a *Archive) show(ctx context.Context, args ...string) ([]control.Paragraph, error) {
-	var out bytes.Buffer
-	job := sandbox.Job{Name: "show", Host: true, Args: slices.Concat([]string{"apt-cache"}, a.options, args), Out: &out}
-	if err := a.box.Run(ctx, job); err != nil { // names that it does not know are none, if it knows one
+	// Names that it does not know are none, if it knows one.
+	out, err := a.box.Output(ctx, sandbox.Job{Name: "show", Host: true, Args: slices.Concat([]string{"apt-cache"}, a.options, args)})
+	if err != nil {
 		return nil, err
 	}
-	r, err := control.NewParagraphReader(&out, nil)
+	r, err := control.NewParagraphReader(strings.NewReader(out), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@
 package deb
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -41,12 +40,12 @@ func (r *Root) installExactly(ctx context.Context, name string, info *BuildInfo)
 	for _, b := range info.Installed {
 		wanted = append(wanted, b.Name+"="+b.Version)
 	}
-	var gone bytes.Buffer
 	const script = `for p; do apt-cache show "$p" >/dev/null 2>&1 || echo "$p"; done`
-	if err := r.Run(ctx, sandbox.Job{Name: name, Out: &gone, Args: append([]string{"sh", "-ec", script, "sh"}, wanted...)}); err != nil {
+	gone, err := r.Output(ctx, sandbox.Job{Name: name, Args: append([]string{"sh", "-ec", script, "sh"}, wanted...)})
+	if err != nil {
 		return err
 	}
-	if list := strings.Fields(gone.String()); len(list) > 0 {
+	if list := strings.Fields(gone); len(list) > 0 {
 		return fmt.Errorf("%s says that the stock packages were built with %s, which %s does not have; name an archive of that time with --snapshot, or leave --buildinfo out",
 			info.File, strings.Join(list, " "), r.a.ofTime().Main.URI)
 	}

@@ -104,6 +104,21 @@ func (s *Sandbox) Run(ctx context.Context, j Job) error {
 	return fmt.Errorf("%s: %w%s\nall of its output: %s", strings.Join(j.Args, " "), err, command.Excerpt(s.Log(j.Name)), s.Log(j.Name))
 }
 
+// maxPrinted is how many bytes Output returns.
+const maxPrinted = 64 << 20
+
+// Output runs a job and returns what it prints.
+func (s *Sandbox) Output(ctx context.Context, j Job) (string, error) {
+	var text strings.Builder
+	out := &bounded{to: &text, left: maxPrinted}
+	j.Out = out
+	err := s.Run(ctx, j)
+	if err == nil && out.left < 0 {
+		err = fmt.Errorf("%s: it printed more than %d bytes", strings.Join(j.Args, " "), maxPrinted)
+	}
+	return text.String(), err
+}
+
 // watch ends a job that takes too long, or all of the disk.
 func (s *Sandbox) watch(cancel func(error)) (stop func()) {
 	ended := make(chan struct{})

@@ -30,12 +30,12 @@ import (
 // says runs a script and returns what it prints.
 func says(t *testing.T, s *sandbox.Sandbox, j sandbox.Job, script string) string {
 	t.Helper()
-	var out bytes.Buffer
-	j.Name, j.Args, j.Out = "job", []string{"bash", "-c", script}, &out
-	if err := s.Run(t.Context(), j); err != nil {
+	j.Name, j.Args = "job", []string{"bash", "-c", script}
+	out, err := s.Output(t.Context(), j)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return out.String()
+	return out
 }
 
 // users are those that have what others wrote run as them.
@@ -318,6 +318,15 @@ sh /tmp/many >/tmp/said 2>&1; grep -o 'Cannot fork' /tmp/said | head -n 1`, "Can
 				t.Errorf("the log has %d bytes, %v", st.Size(), err)
 			}
 		})
+	}
+}
+
+// TestHostileOutput has a job print more than is kept.
+func TestHostileOutput(t *testing.T) {
+	s := sandboxtest.New(t)
+	out, err := s.Output(t.Context(), sandbox.Job{Name: "job", Args: []string{"head", "-c", "100M", "/dev/zero"}})
+	if err == nil || err.Error() != "head -c 100M /dev/zero: it printed more than 67108864 bytes" || len(out) > 65<<20 {
+		t.Errorf("%d bytes, error %v", len(out), err)
 	}
 }
 
