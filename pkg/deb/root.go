@@ -127,6 +127,9 @@ func (r *Root) setUp(ctx context.Context) error {
 		return err
 	}
 	defer os.RemoveAll(tmp)
+	if err := os.Mkdir(filepath.Join(tmp, "unless-there"), 0o755); err != nil {
+		return err
+	}
 	if _, err := copyFiles(filepath.Join(tmp, "unless-there"), r.a.ofTime().keys(), settings, isOpen); err != nil {
 		return err
 	}
@@ -175,10 +178,10 @@ func (r *Root) install(ctx context.Context, name string, args ...string) error {
 	if err != nil {
 		return err
 	}
-	const script = `rm -f $1; shift; apt-get -q --no-download "$@"; apt-get clean`
+	const script = `while [ "$1" != -- ]; do rm -f "$1"; shift; done; shift; apt-get -q --no-download "$@"; apt-get clean`
 	return r.Run(ctx, sandbox.Job{
 		Name: name, As: sandbox.Installer, Env: []string{"DEBIAN_FRONTEND=noninteractive"},
-		Args: slices.Concat([]string{"sh", "-ec", script, "sh", strings.Join(secrets, " ")}, args),
+		Args: slices.Concat([]string{"sh", "-ec", script, "sh"}, secrets, []string{"--"}, args),
 	})
 }
 

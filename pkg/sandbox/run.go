@@ -214,15 +214,15 @@ func (s *Sandbox) limits() []string {
 // namespace is a command that makes a user namespace. Root leaves all that it is before: else its number would be the maker's, and the
 // number of processes not bounded. What it keeps until then is to make one where that is not for everybody.
 func (s *Sandbox) namespace() []string {
-	make := []string{"unshare", "--user", "--mount", "--propagation", "private"}
+	own := []string{"unshare", "--user", "--mount", "--propagation", "private"}
 	if os.Geteuid() != 0 {
-		return append(make, s.mapping("users", s.ids.uid, 0), s.mapping("groups", s.ids.gid, 0), "--setuid", "0", "--setgid", "0", "--")
+		return append(own, s.mapping("users", s.ids.uid, 0), s.mapping("groups", s.ids.gid, 0), "--setuid", "0", "--setgid", "0", "--")
 	}
 	leave := []string{
 		"setpriv", fmt.Sprint("--reuid=", s.ids.uid), fmt.Sprint("--regid=", s.ids.gid), "--clear-groups", "--inh-caps=-all,+sys_admin",
 		"--ambient-caps=-all,+sys_admin", "--bounding-set=-all,+sys_admin", "--",
 	}
-	return slices.Concat(leave, make, []string{"--", "sh", "-c", await, "sh"})
+	return slices.Concat(leave, own, []string{"--", "sh", "-c", await, "sh"})
 }
 
 // runAsRoot maps the users when the namespace is there, which root may do without having been given any.
