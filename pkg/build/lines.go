@@ -14,30 +14,30 @@ import (
 )
 
 // keepLines has the lines of a source that a fix has changed keep their numbers, if they were in the old text. Nothing else of
-// the file changes, nor its time, by which make may tell what it generates.
-func keepLines(path string, old []byte) error {
-	st, err := os.Lstat(path)
+// the file changes, nor its time, by which make may tell what it generates. A link that leads out of the tree is not followed.
+func keepLines(tree *os.Root, name string, old []byte) error {
+	st, err := tree.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Mode().IsRegular() {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	new, err := os.ReadFile(path)
+	new, err := tree.ReadFile(name)
 	if err != nil {
 		return err
 	}
 	keep := linenumbers.Keep
-	if filepath.Ext(path) == ".rs" {
+	if filepath.Ext(name) == ".rs" {
 		keep = linenumbers.KeepRust
 	}
 	kept := keep(old, new)
 	if slices.Equal(kept, new) {
 		return nil
 	}
-	if err := os.Remove(path); err != nil { // it may be read-only
+	if err := tree.Remove(name); err != nil { // it may be read-only
 		return err
 	}
-	return errors.Join(os.WriteFile(path, kept, st.Mode().Perm()), os.Chtimes(path, st.ModTime(), st.ModTime()))
+	return errors.Join(tree.WriteFile(name, kept, st.Mode().Perm()), tree.Chtimes(name, st.ModTime(), st.ModTime()))
 }
 
 // keepLines does so for what the patch has changed in the copy.
@@ -48,31 +48,29 @@ func (w *workshop) keepLines(name string) error {
 	} else if err != nil {
 		return err
 	}
-	return keepLines(w.path("src/"+name), old)
+	tree, err := os.OpenRoot(w.path("src"))
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	return keepLines(tree, name, old)
 }
 
-// sourcesOfFixes reads what fixes change, before that is done: the texts by path.
-func sourcesOfFixes(fixes []deb.Fix, tree string) (map[string][]byte, error) {
-	texts := map[string][]byte{}
+// sourcesOfFixes are the files with lines that fixes change.
+func sourcesOfFixes(fixes []deb.Fix) ([]string, error) {
+	var out []string
 	for _, f := range fixes {
 		names, err := f.Files()
 		if err != nil {
 			return nil, err
 		}
 		for _, name := range names {
-			path := filepath.Join(tree, name)
-			if !hasLines(name) || !filepath.IsLocal(name) {
-				continue
-			}
-			text, err := os.ReadFile(path)
-			if err == nil {
-				texts[path] = text
-			} else if !errors.Is(err, fs.ErrNotExist) {
-				return nil, err
+			if hasLines(name) && filepath.IsLocal(name) && !slices.Contains(out, name) {
+				out = append(out, name)
 			}
 		}
 	}
-	return texts, nil
+	return out, nil
 }
 
 // hasLines tells sources of Rust, and sources and headers that only a preprocessor of C reads: not .inc, which NASM and make have too, and none of

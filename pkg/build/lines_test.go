@@ -4,6 +4,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lpatch/pkg/deb"
+	"lpatch/pkg/filetest"
 )
 
 // linesSource has line numbers in nearly everything, in ways of which none shows in the code that it is one.
@@ -137,7 +139,13 @@ func TestKeptLines(t *testing.T) {
 }
 
 func TestKeepLines(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "a.c")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "a.c")
+	tree, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tree.Close()
 	write(t, path, []byte("\nint a;\n"))
 	then := time.Now().Add(-time.Hour).Truncate(time.Second)
 	if err := os.Chtimes(path, then, then); err != nil {
@@ -146,7 +154,7 @@ func TestKeepLines(t *testing.T) {
 	if err := os.Chmod(path, 0o400); err != nil {
 		t.Fatal(err)
 	}
-	if err := keepLines(path, []byte("int a;\n")); err != nil {
+	if err := keepLines(tree, "a.c", []byte("int a;\n")); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(path)
@@ -156,27 +164,41 @@ func TestKeepLines(t *testing.T) {
 	if st, err := os.Stat(path); err != nil || !st.ModTime().Equal(then) || st.Mode().Perm() != 0o400 {
 		t.Errorf("%v, error %v; want the time and mode that it had", st, err)
 	}
-	if err := keepLines(path+"gone", nil); err != nil {
+	if err := keepLines(tree, "gone", nil); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestSourcesOfFixes(t *testing.T) {
-	tree := t.TempDir()
-	for _, name := range []string{"a.c", "a.S", "a.inc"} {
-		write(t, filepath.Join(tree, name), []byte("int "+name))
+// TestHostileLines: of two sources that others wrote, one has a link to a directory of this machine where the other has files. None
+// there is read or written.
+func TestHostileLines(t *testing.T) {
+	for _, side := range []string{"older", "newer"} {
+		dir, outside := t.TempDir(), t.TempDir()
+		filetest.Tree(t, dir, map[string]string{"older/a.h": "int a;\n", "newer/a.h": "int a;\n", "inside/sub/x.h": "int x;\n"})
+		write(t, filepath.Join(outside, "x.h"), []byte("\nint x;\n"))
+		other := map[string]string{"older": "newer", "newer": "older"}[side]
+		if err := errors.Join(os.Symlink(outside, filepath.Join(dir, side, "sub")), os.Rename(filepath.Join(dir, "inside/sub"), filepath.Join(dir, other, "sub"))); err != nil {
+			t.Fatal(err)
+		}
+		if err := keepLinesOf(filepath.Join(dir, "older"), filepath.Join(dir, "newer"), []string{"a.h", "sub/x.h"}); err == nil || !strings.Contains(err.Error(), "path escapes from parent") {
+			t.Errorf("the %s one leads out: error %v", side, err)
+		}
+		if text, err := os.ReadFile(filepath.Join(outside, "x.h")); err != nil || string(text) != "\nint x;\n" {
+			t.Errorf("the %s one leads out, and there is now %q, %v", side, text, err)
+		}
 	}
-	fix := filepath.Join(t.TempDir(), "fix")
+}
+
+func TestSourcesOfFixes(t *testing.T) {
 	var text string
 	for _, name := range []string{"a.c", "a.S", "a.inc", "new.c", "../out.c"} {
 		text += "--- a/" + name + "\n+++ b/" + name + "\n@@ -1 +1 @@\n-a\n+b\n"
 	}
-	write(t, fix, []byte(text))
-	got, err := sourcesOfFixes([]deb.Fix{{Name: "fix", Path: fix}}, tree)
+	got, err := sourcesOfFixes([]deb.Fix{{Name: "fix", Text: []byte(text)}, {Name: "again", Text: []byte(text)}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(map[string][]byte{filepath.Join(tree, "a.c"): []byte("int a.c")}, got); diff != "" {
+	if diff := cmp.Diff([]string{"a.c", "new.c"}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -30,8 +30,8 @@ const (
 
 // recordFormat is the number of what these records and those of made objects tell. It is raised with each change of them: what an
 // earlier lpctl has kept of the older build of a package does not fit what this one notes of the newer. 2: WhyNotLate, Image. 3: both builds of a package
-// link as it does without.
-const recordFormat = 3
+// link as it does without. 4: they are a user's who has no rights.
+const recordFormat = 4
 
 // linkRecord is one link of a build, as the shim saw it: what was made, and of what.
 type linkRecord struct {

@@ -4,6 +4,7 @@ package build
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"lpatch/pkg/durable"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/progress"
+	"lpatch/pkg/sandbox"
 )
 
 // PackageOptions say which Debian package to build patches for, and which fixes to put into them.
@@ -131,17 +133,21 @@ func (p *packager) path(name string) string { return filepath.Join(p.dir, name) 
 // prepareRoot makes the root in which the package is built, or takes that of the last time.
 func (p *packager) prepareRoot(ctx context.Context) error {
 	ready := p.path("root-ready")
-	if _, err := os.Stat(ready); err == nil {
-		p.root = deb.OpenRoot(p.a, p.path("root"))
-		return nil
+	var err error
+	if _, missing := os.Stat(ready); missing == nil {
+		if p.root, err = deb.OpenRoot(p.a, p.path("root")); !isMissing(err) {
+			return err
+		}
 	}
 	p.o.Progress.Say("making a clean root of %s", p.o.Suite)
-	var err error
 	if p.root, err = deb.NewRoot(ctx, p.a, p.baseRoot(), p.path("root")); err != nil {
 		return err
 	}
 	p.o.Progress.Say("installing what %s needs to be built", p.o.Source)
 	if err := p.root.InstallBuildDeps(ctx, p.old, p.info); err != nil {
+		return err
+	}
+	if err := p.root.TakeLibraries(ctx, p.path("libraries")); err != nil {
 		return err
 	}
 	return os.WriteFile(ready, nil, 0o644)
@@ -162,66 +168,86 @@ func (p *packager) buildOld(ctx context.Context) error {
 		return err
 	}
 	p.res.OldSeconds = seconds
-	if err := os.RemoveAll(p.path("twin")); err != nil {
+	// What it made, debian/PACKAGE/usr/bin/x, as PACKAGE/usr/bin/x.
+	if err := p.root.Take(ctx, filepath.Join(p.old.BuildPath(), "debian"), p.path("twin"), sandbox.Keep{ELF: true}); err != nil {
 		return err
 	}
-	if err := keepTwins(filepath.Join(p.root.Dir, p.old.BuildPath()), p.path("twin")); err != nil {
-		return err
+	if files, err := images(p.path("twin")); err != nil || len(files) == 0 {
+		return errors.Join(err, fmt.Errorf("%s: the build put no program or library below debian/", p.o.Source))
 	}
 	return os.Rename(objects, p.path("old"))
 }
 
+// shimDir is where the root has the shims, and what they record.
+const shimDir = "/build/lpctl"
+
 // build runs a target of debian/rules with the shims, and returns the folder of the objects. The build makes what it would make without:
 // of the older source the stock files, and of both the linked images that are compared.
 func (p *packager) build(ctx context.Context, target string) (objects string, seconds float64, err error) {
-	const inner = "/build/lpctl"
-	outer := filepath.Join(p.root.Dir, inner)
-	if err := os.RemoveAll(outer); err != nil {
-		return "", 0, err
-	}
-	for _, d := range []string{"bin", "objects"} {
-		if err := os.MkdirAll(filepath.Join(outer, d), 0o755); err != nil {
-			return "", 0, err
-		}
-	}
-	self, err := os.ReadFile("/proc/self/exe")
-	if err != nil {
-		return "", 0, err
-	}
-	if err := os.WriteFile(filepath.Join(outer, "shim"), self, 0o755); err != nil {
-		return "", 0, err
-	}
-	if err := makeShims(filepath.Join(outer, "bin"), inner+"/shim", []string{filepath.Join(p.root.Dir, "usr/bin")}); err != nil {
-		return "", 0, err
-	}
 	s := shims{
-		bin: inner + "/bin", objects: inner + "/objects", root: p.old.BuildPath(), origin: p.old.BuildPath(),
+		bin: shimDir + "/bin", objects: shimDir + "/objects", root: p.old.BuildPath(), origin: p.old.BuildPath(),
 		path: "/usr/sbin:/usr/bin:/sbin:/bin", twice: true,
 	}
+	if err := p.putShims(ctx, s); err != nil {
+		return "", 0, err
+	}
+	// Whether tracing is permitted is asked where it is to be done.
+	err = p.root.Run(ctx, sandbox.Job{Name: "trial", Args: []string{filepath.Join(s.bin, traceName), s.bin, "true"}})
+	if ctx.Err() != nil {
+		return "", 0, err
+	}
+	traced := err == nil
 	job := deb.BuildJob(p.old.BuildPath(), target, p.o.Jobs)
-	if err := s.write(filepath.Join(outer, "bin"), nil); err != nil {
-		return "", 0, err
-	}
-	traced, err := trial(filepath.Join(outer, "objects"))
-	if err != nil {
-		return "", 0, err
-	}
 	env, by := s.around(traced)
-	job.Env, job.By = append(job.Env, env...), by
+	job.Env, job.Args = append(job.Env, env...), append(by, job.Args...)
 	started := time.Now()
-	stop := p.o.Progress.Watch(func() string { return objectsMade(filepath.Join(outer, "objects")) })
+	stop := p.o.Progress.Watch(func() string { return plural(int(p.root.Size(filepath.Join(s.objects, countFile))), "object") })
 	err = p.root.Run(ctx, job)
 	stop()
 	if err != nil {
 		return "", 0, err
 	}
-	if err := readRefused(filepath.Join(outer, "objects"), p.o.Source); err != nil {
+	objects = p.path("objects")
+	if err := p.root.Take(ctx, s.objects, objects, sandbox.Keep{}); err != nil {
 		return "", 0, err
 	}
-	if objectCount(filepath.Join(outer, "objects")) == 0 {
+	if !traced {
+		if err := noteUntraced(objects); err != nil {
+			return "", 0, err
+		}
+	}
+	if err := readRefused(objects, p.o.Source); err != nil {
+		return "", 0, err
+	}
+	if objectCount(objects) == 0 {
 		return "", 0, fmt.Errorf("the build of %s made no object with %s; its log: %s", p.o.Source, seenCompilers(!traced), p.root.Log(target))
 	}
-	return filepath.Join(outer, "objects"), time.Since(started).Seconds(), nil
+	return objects, time.Since(started).Seconds(), nil
+}
+
+// putShims puts lpctl and the names of the root's compilers into the root.
+func (p *packager) putShims(ctx context.Context, s shims) error {
+	names, err := p.root.Output(ctx, sandbox.Job{Name: "list", Args: []string{"ls", "-A", "/usr/bin"}})
+	if err != nil {
+		return err
+	}
+	stage, err := os.MkdirTemp(p.dir, "shims-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(stage)
+	bin := filepath.Join(stage, "bin")
+	if err := errors.Join(os.Mkdir(bin, 0o755), os.Mkdir(filepath.Join(stage, "objects"), 0o755)); err != nil {
+		return err
+	}
+	self, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(os.WriteFile(filepath.Join(stage, "shim"), self, 0o755), makeShims(bin, shimDir+"/shim", strings.Split(names, "\n")), s.write(bin, nil)); err != nil {
+		return err
+	}
+	return p.root.Put(ctx, stage, shimDir)
 }
 
 func (p *packager) buildNew(ctx context.Context) error {
@@ -280,7 +306,7 @@ func (p *packager) makePatches() error {
 func (p *packager) libraries(im *stockImage) []string {
 	var out []string
 	pkg, _, _ := strings.Cut(im.paths[0], "/")
-	for _, dir := range []string{p.path("stock/" + pkg), p.root.Dir} {
+	for _, dir := range []string{p.path("stock/" + pkg), p.path("libraries")} {
 		for _, lib := range []string{"usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib"} {
 			if _, err := os.Stat(filepath.Join(dir, lib)); err == nil {
 				out = append(out, filepath.Join(dir, lib))

@@ -19,7 +19,6 @@ import (
 func madePackage(t *testing.T, files map[string]string, flags string, fix func(tree string)) []ImageResult {
 	t.Helper()
 	p := &packager{o: PackageOptions{Source: "made", To: "fix"}, dir: t.TempDir(), old: &deb.Source{Name: "made"}, res: &PackageResult{}}
-	p.root = deb.OpenRoot(nil, p.path("root"))
 	tree := p.path("tree")
 	for _, build := range []string{"old", "new"} {
 		_ = os.RemoveAll(tree)
@@ -40,10 +39,7 @@ func madePackage(t *testing.T, files map[string]string, flags string, fix func(t
 		if build == "new" {
 			break
 		}
-		if err := keepTwins(tree, p.path("twin")); err != nil {
-			t.Fatal(err)
-		}
-		runIn(t, p.dir, []string{"sh", "-ec", "cp -a twin stock; strip stock/made/bin/* stock/made/lib/*"})
+		runIn(t, p.dir, []string{"sh", "-ec", "cp -a tree/debian twin; cp -a twin stock; strip stock/made/bin/* stock/made/lib/*"})
 	}
 	if err := p.makePatches(); err != nil {
 		t.Fatal(err)

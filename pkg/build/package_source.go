@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/deb"
+	"lpatch/pkg/sandbox"
 )
 
 // find looks for what is wanted, before anything that takes long.
@@ -34,7 +35,7 @@ func (p *packager) find(ctx context.Context) error {
 		p.old.Path = p.info.Path
 	}
 	p.dir = filepath.Join(p.o.Work, p.old.ID())
-	if err := p.claim(); err != nil {
+	if err := p.claim(ctx); err != nil {
 		return err
 	}
 	if err := p.fetchSources(ctx); err != nil {
@@ -76,7 +77,7 @@ func (p *packager) source(ctx context.Context, want string) (*deb.Source, error)
 
 // claim forgets what is there of the last time if it was made of something else: another suite's packages, or another source of the same
 // version. What records of another format are about is built again as well.
-func (p *packager) claim() error {
+func (p *packager) claim(ctx context.Context) error {
 	sum, err := p.old.Sum()
 	if err != nil {
 		return err
@@ -97,6 +98,9 @@ func (p *packager) claim() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	if err := sandbox.Remove(ctx, p.path("root")); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(p.dir); err != nil {
 		return err
 	}
@@ -105,7 +109,7 @@ func (p *packager) claim() error {
 
 // baseRoot is where a fresh root is kept. That of an earlier time is another one.
 func (p *packager) baseRoot() string {
-	name := "root-" + p.o.Suite
+	name := "base-" + p.o.Suite
 	if p.o.Snapshot != "" {
 		name += "-" + sumOf([]byte(p.o.Snapshot))[:16]
 	}
@@ -120,8 +124,8 @@ func (p *packager) fetchSources(ctx context.Context) error {
 		return err
 	}
 	if p.o.Patch != "" {
-		file, err := filepath.Abs(p.o.Patch)
-		p.fixes = []deb.Fix{{Name: filepath.Base(file), Path: file}}
+		fix, err := deb.ReadFix(p.o.Patch)
+		p.fixes = []deb.Fix{fix}
 		return err
 	}
 	if p.newer, err = p.source(ctx, p.o.To); err != nil {
@@ -169,7 +173,7 @@ func (p *packager) compareTrees(ctx context.Context) error {
 	}
 	p.o.Progress.Say("fetching the source of %s %s", p.o.Source, p.newer.Version)
 	dir := p.path("new-source")
-	if err := p.a.CopyUpstream(ctx, p.path("old-source"), dir); err != nil {
+	if err := deb.CopyUpstream(p.path("old-source"), dir); err != nil {
 		return err
 	}
 	dsc, err := p.a.FetchSource(ctx, p.newer, dir)
@@ -179,7 +183,10 @@ func (p *packager) compareTrees(ctx context.Context) error {
 	if err := errors.Join(p.root.Unpack(ctx, p.old, p.dsc, olderTree), p.root.Unpack(ctx, p.newer, dsc, newerTree)); err != nil {
 		return err
 	}
-	older, newer := filepath.Join(p.root.Dir, olderTree), filepath.Join(p.root.Dir, newerTree)
+	older, newer := p.path("older"), p.path("newer")
+	if err := errors.Join(p.root.TakeTree(ctx, olderTree, older), p.root.TakeTree(ctx, newerTree, newer)); err != nil {
+		return err
+	}
 	p.readLog(newer)
 	d, err := deb.Settle(older, newer, p.old.Version, p.newer.Version)
 	if err != nil {
@@ -192,21 +199,43 @@ func (p *packager) compareTrees(ctx context.Context) error {
 		p.res.LeftOut = append(p.res.LeftOut, LeftOutFile(l))
 	}
 	p.o.Progress.Say("  they differ in %s that may be compiled", plural(len(d.Taken), "file"))
-	for _, name := range d.Taken {
+	if err := keepLinesOf(older, newer, d.Taken); err != nil {
+		return err
+	}
+	return p.seriesOfTrees(older, newer)
+}
+
+// keepLinesOf has these files keep their lines' numbers.
+func keepLinesOf(older, newer string, names []string) error {
+	was, err := os.OpenRoot(older)
+	if err != nil {
+		return err
+	}
+	defer was.Close()
+	is, err := os.OpenRoot(newer)
+	if err != nil {
+		return err
+	}
+	defer is.Close()
+	for _, name := range names {
 		if !hasLines(name) {
 			continue
 		}
-		old, err := os.ReadFile(filepath.Join(older, name))
-		if isMissing(err) { // a new file has no old lines
+		st, err := was.Lstat(name)
+		if isMissing(err) || err == nil && !st.Mode().IsRegular() { // a new file has no old lines
 			continue
 		} else if err != nil {
 			return err
 		}
-		if err := keepLines(filepath.Join(newer, name), old); err != nil {
+		old, err := was.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if err := keepLines(is, name, old); err != nil {
 			return err
 		}
 	}
-	return p.seriesOfTrees(older, newer)
+	return nil
 }
 
 // seriesOfTrees finds the patches that are new, if both are of one upstream version: by them the difference has names, and parts.

@@ -18,7 +18,7 @@ func TestClaim(t *testing.T) {
 	p := &packager{o: PackageOptions{Suite: "bookworm"}, old: &deb.Source{}, dir: t.TempDir()}
 	kept := func() bool {
 		t.Helper()
-		if err := p.claim(); err != nil {
+		if err := p.claim(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		_, statErr := os.Stat(p.path("old/x.o"))

@@ -163,7 +163,7 @@ func newShims(t *testing.T, dir string) shims {
 	t.Helper()
 	s := shims{bin: t.TempDir(), objects: t.TempDir(), root: dir, origin: dir, path: os.Getenv("PATH")}
 	self, err := os.Executable()
-	if err = errors.Join(err, makeShims(s.bin, self, filepath.SplitList(s.path))); err != nil {
+	if err = errors.Join(err, makeShims(s.bin, self, namesIn(filepath.SplitList(s.path)))); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -114,7 +114,6 @@ func merge(before, now []ImageResult) []ImageResult {
 func (p *packager) applyFixes(ctx context.Context) error {
 	p.res.Fixes = nil
 	path := p.old.BuildPath()
-	tree := filepath.Join(p.root.Dir, path)
 	if p.whole {
 		for _, f := range p.fixes {
 			p.res.Fixes = append(p.res.Fixes, f.Name)
@@ -122,24 +121,29 @@ func (p *packager) applyFixes(ctx context.Context) error {
 		if len(p.fixes) == 0 {
 			p.res.Fixes = []string{"all that differs in " + p.newer.Version.String()}
 		}
-		return p.root.CopyTree(ctx, newerTree, path)
+		return p.root.PutTree(ctx, p.path("newer"), path)
 	}
 	if err := p.root.Unpack(ctx, p.old, p.dsc, path); err != nil {
 		return err
 	}
-	olds, err := sourcesOfFixes(p.fixes, tree)
+	names, err := sourcesOfFixes(p.fixes)
 	if err != nil {
 		return err
 	}
-	if err := p.applyEach(ctx, tree); err != nil {
+	older, newer := p.path("older-files"), p.path("newer-files")
+	if err := p.root.TakeFiles(ctx, path, names, older); err != nil {
 		return err
 	}
-	for path, old := range olds {
-		if err := keepLines(path, old); err != nil {
-			return err
-		}
+	if err := p.applyEach(ctx, path); err != nil {
+		return err
 	}
-	return nil
+	if err := p.root.TakeFiles(ctx, path, names, newer); err != nil {
+		return err
+	}
+	if err := keepLinesOf(older, newer, names); err != nil {
+		return err
+	}
+	return p.root.PutFiles(ctx, newer, path)
 }
 
 func (p *packager) applyEach(ctx context.Context, tree string) error {
@@ -151,7 +155,7 @@ func (p *packager) applyEach(ctx context.Context, tree string) error {
 			continue
 		}
 		p.o.Progress.Say("applying %s", f.Name)
-		leftOut, err := deb.Apply(ctx, f, tree)
+		leftOut, err := p.root.Apply(ctx, f, tree)
 		switch {
 		case err != nil && (len(p.fixes) == 1 || ctx.Err() != nil):
 			return err

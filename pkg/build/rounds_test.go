@@ -4,7 +4,6 @@ package build
 
 import (
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,9 +17,7 @@ func fixesFor(t *testing.T, list ...[3]string) []deb.Fix {
 	t.Helper()
 	var out []deb.Fix
 	for _, f := range list {
-		path := filepath.Join(t.TempDir(), "x.patch")
-		write(t, path, []byte("--- a/"+f[1]+"\n+++ b/"+f[1]+"\n@@ -1 +1 @@ int heading(void)\n-int a;\n+"+f[2]+"\n"))
-		out = append(out, deb.Fix{Name: f[0], Path: path})
+		out = append(out, deb.Fix{Name: f[0], Text: []byte("--- a/" + f[1] + "\n+++ b/" + f[1] + "\n@@ -1 +1 @@ int heading(void)\n-int a;\n+" + f[2] + "\n")})
 	}
 	return out
 }

@@ -42,25 +42,19 @@ type shims struct {
 	twice   bool
 }
 
-// makeShims links the name of every compiler in dirs to self, which is a program that calls ShimMain.
-func makeShims(bin, self string, dirs []string) error {
+// makeShims links those of the names that are compilers' to self, which is a program that calls ShimMain.
+func makeShims(bin, self string, names []string) error {
 	for _, name := range []string{traceName, shimName} {
 		if err := os.Symlink(self, filepath.Join(bin, name)); err != nil {
 			return err
 		}
 	}
-	for _, dir := range dirs {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			continue // PATH may name directories that do not exist
+	for _, name := range names {
+		if k := kindByName(name); k == noTool || k == cache || filepath.Base(name) != name {
+			continue
 		}
-		for _, e := range entries {
-			if k := kindByName(e.Name()); k == noTool || k == cache {
-				continue
-			}
-			if err := os.Symlink(self, filepath.Join(bin, e.Name())); err != nil && !errors.Is(err, fs.ErrExist) {
-				return err
-			}
+		if err := os.Symlink(self, filepath.Join(bin, name)); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
 		}
 	}
 	for dir, name := range map[string]string{wrapperBin: ltoWrapper, splitBin: asName} {
@@ -70,6 +64,18 @@ func makeShims(bin, self string, dirs []string) error {
 		}
 	}
 	return nil
+}
+
+// namesIn lists what directories have. PATH may name some that do not exist.
+func namesIn(dirs []string) []string {
+	var names []string
+	for _, dir := range dirs {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			names = append(names, e.Name())
+		}
+	}
+	return names
 }
 
 // env returns the variables of the build where names in PATH are all that there is.

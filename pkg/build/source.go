@@ -201,7 +201,7 @@ func newWorkshop(o SourceOptions) (*workshop, error) {
 	}
 	self, selfErr := os.Executable()
 	if err = errors.Join(err, selfErr); err == nil {
-		err = makeShims(w.path("bin"), self, filepath.SplitList(os.Getenv("PATH")))
+		err = makeShims(w.path("bin"), self, namesIn(filepath.SplitList(os.Getenv("PATH"))))
 	}
 	if err != nil {
 		w.remove()

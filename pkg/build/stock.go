@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"debug/elf"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -35,14 +34,15 @@ func (im *stockImage) name() string {
 	return filepath.Base(im.paths[0])
 }
 
-// isImage tells programs and shared objects from other files.
+// isImage tells programs and shared objects from other files. No more is read than tells it: a build may have made anything.
 func isImage(path string) bool {
-	f, err := elf.Open(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	return (f.Type == elf.ET_EXEC || f.Type == elf.ET_DYN) && f.Machine == elf.EM_X86_64 && f.Class == elf.ELFCLASS64 && slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool {
+	h, err := lpelf.ReadHead(f)
+	return err == nil && h.Foreign == "" && (h.Type() == elf.ET_EXEC || h.Type() == elf.ET_DYN) && slices.ContainsFunc(h.Progs, func(p lpelf.Prog) bool {
 		return p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0
 	})
 }
@@ -181,33 +181,4 @@ func differing(a, b *lpelf.File) []string {
 		}
 	}
 	return out
-}
-
-// keepTwins copies the images that a build made, debian/PACKAGE/usr/bin/x, to dir as PACKAGE/usr/bin/x.
-func keepTwins(tree, dir string) error {
-	files, err := images(filepath.Join(tree, "debian"))
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		rel, err := filepath.Rel(filepath.Join(tree, "debian"), file)
-		if err != nil {
-			return err
-		}
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		to := filepath.Join(dir, rel)
-		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(to, data, 0o644); err != nil {
-			return err
-		}
-	}
-	if len(files) == 0 {
-		return fmt.Errorf("%s: the build put no program or library below debian/", tree)
-	}
-	return nil
 }

@@ -17,7 +17,11 @@ func trial(objects string) (traced bool, err error) {
 	if canTrace() {
 		return true, nil
 	}
-	return false, os.WriteFile(filepath.Join(objects, untracedFile), nil, 0o600)
+	return false, noteUntraced(objects)
+}
+
+func noteUntraced(objects string) error {
+	return os.WriteFile(filepath.Join(objects, untracedFile), nil, 0o600)
 }
 
 // isUntraced tells whether the objects are of such builds.

@@ -3,46 +3,40 @@
 package deb
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/sourcegraph/go-diff/diff"
 
-	"lpatch/pkg/command"
 	"lpatch/pkg/lazyregexp"
+	"lpatch/pkg/sandbox"
 )
 
-// Apply applies a fix to an unpacked source tree. A fix of several that stand one upon another may not fit where it concerns
+// Apply applies a fix to an unpacked source tree in the root. A fix of several that stand one upon another may not fit where it concerns
 // tests and documentation; those files are left out and returned. Anything else that does not fit is an error.
-func Apply(ctx context.Context, f Fix, tree string) (leftOut []string, err error) {
-	files, err := readDiff(f.Path)
+func (r *Root) Apply(ctx context.Context, f Fix, tree string) (leftOut []string, err error) {
+	files, err := f.read()
 	if err != nil {
 		return nil, err
 	}
-	tmp, err := os.MkdirTemp("", "lpctl-fix-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(tmp)
-	patch := func(file string, options ...string) error {
-		c := command.Command{
-			Args: append([]string{"patch", "-p1", "--batch", "--forward", "--no-backup-if-mismatch", "-i", file}, options...), Dir: tree, Log: tmp + "/log",
+	patch := func(list []*diff.FileDiff, options ...string) error {
+		text, err := diff.PrintMultiFileDiff(list)
+		if err != nil {
+			return err
 		}
-		return c.Run(ctx)
+		return r.Run(ctx, sandbox.Job{
+			Name: "apply", Dir: tree, In: bytes.NewReader(text),
+			Args: append([]string{"patch", "-p1", "--batch", "--forward", "--no-backup-if-mismatch"}, options...),
+		})
 	}
 	var fit []*diff.FileDiff
-	one := filepath.Join(tmp, "one.patch")
 	for _, d := range files {
-		if err := writeDiff(one, d); err != nil {
-			return nil, err
-		}
 		name := changedFile(d)
-		err := patch(one, "--dry-run")
+		err := patch([]*diff.FileDiff{d}, "--dry-run")
 		switch {
 		case err == nil:
 			fit = append(fit, d)
@@ -54,18 +48,15 @@ func Apply(ctx context.Context, f Fix, tree string) (leftOut []string, err error
 			leftOut = append(leftOut, name)
 		}
 	}
-	if err := writeDiff(one, fit...); err != nil {
-		return nil, err
-	}
 	if len(fit) == 0 {
 		return leftOut, nil
 	}
-	return leftOut, patch(one)
+	return leftOut, patch(fit)
 }
 
 // Files lists the files that a fix changes, as paths in the source tree.
 func (f Fix) Files() ([]string, error) {
-	files, err := readDiff(f.Path)
+	files, err := f.read()
 	var names []string
 	for _, d := range files {
 		names = append(names, changedFile(d))
@@ -81,7 +72,7 @@ func (f Fix) CompiledFiles() ([]string, error) {
 
 // Mentions tells whether a word is in what a fix changes, or in the heading of such a place, which is the function or structure there.
 func (f Fix) Mentions(word string) bool {
-	files, err := readDiff(f.Path)
+	files, err := f.read()
 	if err != nil {
 		return false
 	}
@@ -99,25 +90,17 @@ func (f Fix) Mentions(word string) bool {
 // stamps are the times behind the names of files. People write all sorts of them, and nobody needs them.
 var stamps = lazyregexp.New(`(?m)^(--- [^\t\n]*)\t.*\n(\+\+\+ [^\t\n]*)(?:\t.*)?$`)
 
-// readDiff reads a patch: the differences of one file after the other.
-func readDiff(path string) ([]*diff.FileDiff, error) {
-	data, err := os.ReadFile(path)
+// read reads a patch: the differences of one file after the other.
+func (f Fix) read() ([]*diff.FileDiff, error) {
+	text, err := f.text()
 	if err != nil {
 		return nil, err
 	}
-	files, err := diff.ParseMultiFileDiff(stamps().ReplaceAll(data, []byte("$1\n$2")))
+	files, err := diff.ParseMultiFileDiff(stamps().ReplaceAll(text, []byte("$1\n$2")))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", f.Name, err)
 	}
 	return files, nil
-}
-
-func writeDiff(path string, list ...*diff.FileDiff) error {
-	text, err := diff.PrintMultiFileDiff(list)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, text, 0o600)
 }
 
 // changedFile returns the path of the file that a diff is about, without its first folder.

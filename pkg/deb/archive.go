@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package deb fetches Debian packages, sources and binaries, and builds them in clean roots of their release.
+// Package deb fetches Debian packages, sources and binaries, and builds them in clean roots of their release. All that reads what
+// others wrote, and all that they wrote, runs in a sandbox; this process gets files from there.
 package deb
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,13 +17,14 @@ import (
 	"pault.ag/go/debian/control"
 	"pault.ag/go/debian/version"
 
-	"lpatch/pkg/command"
+	"lpatch/pkg/sandbox"
 )
 
 // Archive is Debian's archive for one release, by apt with a configuration of its own: the machine's stays as it is.
 type Archive struct {
 	Suite   string // "bookworm"
 	dir     string
+	box     *sandbox.Sandbox // where apt of this machine runs
 	mirrors Mirrors
 	// snapshot is an archive of an earlier time, from which a root is then made alone; Main is nil if there is none.
 	snapshot Mirrors
@@ -51,7 +53,7 @@ func OpenArchive(ctx context.Context, dir, suite, mirror, snapshot string) (*Arc
 	if earlier.Main != nil {
 		list += sourcesList(earlier, suite)
 	}
-	a, err := openArchive(ctx, dir, suite, list)
+	a, err := openArchive(ctx, dir, suite, list, append(m.keys(), earlier.keys()...))
 	if err != nil {
 		return nil, err
 	}
@@ -59,44 +61,99 @@ func OpenArchive(ctx context.Context, dir, suite, mirror, snapshot string) (*Arc
 	return a, nil
 }
 
-func openArchive(ctx context.Context, dir, suite, list string) (*Archive, error) {
-	a := &Archive{Suite: suite, dir: dir}
-	for _, d := range []string{"lists/partial", "cache/archives/partial", "none"} {
-		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
-			return nil, err
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "sources.list"), []byte(list), 0o644); err != nil {
+// Where the sandbox of apt has its files, as it sees them. The builder's are what it unpacks.
+const (
+	aptDir  = "/mnt/apt"
+	aptWork = "/mnt/work"
+)
+
+func openArchive(ctx context.Context, dir, suite, list string, keys []string) (*Archive, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	// As user root: apt's own cannot write here. Nothing of what the machine has installed is of interest.
+	a := &Archive{Suite: suite, dir: dir}
+	box := filepath.Join(dir, "box")
+	var err error
+	if a.box, err = sandbox.Open(box); errors.Is(err, os.ErrNotExist) {
+		a.box, err = sandbox.Make(ctx, box)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := a.configure(ctx, list, keys); err != nil {
+		return nil, err
+	}
+	// Nothing of what the machine has installed is of interest.
 	for _, o := range []string{
-		"APT::Sandbox::User=root", "APT::Architecture=amd64", "APT::Architectures=amd64", "Dir::State::lists=" + dir + "/lists",
-		"Dir::State::status=/dev/null", "Dir::Cache=" + dir + "/cache", "Dir::Etc::sourcelist=" + dir + "/sources.list",
-		"Dir::Etc::sourceparts=" + dir + "/none", "Dir::Etc::preferences=/dev/null", "Dir::Etc::preferencesparts=" + dir + "/none",
+		"APT::Architecture=amd64", "APT::Architectures=amd64", "Dir::State::lists=" + aptDir + "/lists",
+		"Dir::State::status=/dev/null", "Dir::Cache=" + aptDir + "/cache", "Dir::Etc::sourcelist=" + aptDir + "/sources.list",
+		"Dir::Etc::sourceparts=" + aptDir + "/none", "Dir::Etc::preferences=/dev/null", "Dir::Etc::preferencesparts=" + aptDir + "/none",
+		"Dir::Etc::netrc=" + aptDir + "/root/etc/apt/auth.conf", "Dir::Etc::netrcparts=" + aptDir + "/root/etc/apt/auth.conf.d",
 	} {
 		a.options = append(a.options, "-o", o)
 	}
-	return a, a.get(ctx, dir, "update", "--error-on=any", "update")
+	a.options = append(a.options, "-c", aptDir+"/apt.conf")
+	return a, a.box.Run(ctx, a.apt("update", "update", "--error-on=any"))
 }
 
-// get runs apt-get in a directory.
-func (a *Archive) get(ctx context.Context, dir, log string, args ...string) error {
-	c := command.Command{
-		Args: append(append([]string{"apt-get", "-q"}, a.options...), args...), Dir: dir, Log: filepath.Join(a.dir, log+".log"),
+// configure brings what apt is to read into its sandbox. Keys and passwords that not everybody on this machine may read, and what
+// lies where others cannot get, are below aptDir/root there.
+func (a *Archive) configure(ctx context.Context, list string, keys []string) error {
+	settings, err := Settings(ctx)
+	if err != nil {
+		return err
 	}
-	return c.Run(ctx)
+	tmp, err := os.MkdirTemp("", "lpctl-apt-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(tmp)
+	files, err := copyFiles(filepath.Join(tmp, "root"), keys, settings, isAny)
+	if err != nil {
+		return err
+	}
+	list, settings = moved(list, settings, files, aptDir+"/root")
+	for name, text := range map[string]string{"sources.list": list, "apt.conf": settings} {
+		if err := os.WriteFile(filepath.Join(tmp, name), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	const script = `rm -rf "$1/root"; mkdir -p "$1/lists/partial" "$1/cache/archives/partial" "$1/none" "$1/root/etc/apt/auth.conf.d"
+mkdir -p "$2"; chown 1000 "$2"; exec tar -xpf - --no-same-owner -C "$1"`
+	return a.box.PutBy(ctx, sandbox.Job{Name: "configure", Host: true, As: sandbox.Installer, Args: []string{"sh", "-ec", script, "sh", aptDir, aptWork}}, tmp)
+}
+
+// apt is a job of apt-get's.
+func (a *Archive) apt(log string, args ...string) sandbox.Job {
+	return sandbox.Job{
+		Name: log, Host: true, Net: true, As: sandbox.Installer, Env: proxies(), Args: slices.Concat([]string{"apt-get", "-q"}, a.options, args),
+	}
+}
+
+// get runs apt-get, which downloads files, and has them in a directory of this machine, with those that were there.
+func (a *Archive) get(ctx context.Context, dir, log string, args ...string) error {
+	const out = aptDir + "/out"
+	// It downloads as a user that has no rights even in the sandbox. What came counts even if not all did.
+	const script = `rm -rf "$1"; mkdir -p "$1"; cd "$1"; tar -xpf - --no-same-owner; chown _apt . || true
+status=0; shift; "$@" >&2 || status=$?; tar -cf - .; exit $status`
+	was, err := sandbox.Pack(dir)
+	if err != nil {
+		return err
+	}
+	defer was.Close()
+	job := a.apt(log, args...)
+	job.In, job.Args = was, slices.Concat([]string{"sh", "-ec", script, "sh", out}, job.Args)
+	return a.box.TakeFrom(ctx, job, dir, sandbox.Keep{})
 }
 
 // show runs apt-cache and reads the paragraphs that it prints.
 func (a *Archive) show(ctx context.Context, args ...string) ([]control.Paragraph, error) {
-	var out, errs bytes.Buffer
-	cmd := exec.CommandContext(ctx, "apt-cache", append(append([]string{}, a.options...), args...)...)
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil { // names that it does not know are none, if it knows one
-		return nil, fmt.Errorf("apt-cache %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
+	// Names that it does not know are none, if it knows one.
+	out, err := a.box.Output(ctx, sandbox.Job{Name: "show", Host: true, Args: slices.Concat([]string{"apt-cache"}, a.options, args)})
+	if err != nil {
+		return nil, err
 	}
-	r, err := control.NewParagraphReader(&out, nil)
+	r, err := control.NewParagraphReader(strings.NewReader(out), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +198,7 @@ func (a *Archive) FindSource(ctx context.Context, name, want string) (*Source, e
 	var have []string
 	for _, p := range list {
 		if version.Compare(parseVersion(p.Values["Version"]), v) == 0 {
-			return &Source{Name: name, Version: v, Binaries: splitList(p.Values["Binary"]), paragraph: p}, nil
+			return &Source{Name: name, Version: v, Binaries: packageNames(splitList(p.Values["Binary"])), paragraph: p}, nil
 		}
 		have = append(have, p.Values["Version"])
 	}
@@ -174,7 +231,7 @@ func (a *Archive) FetchSource(ctx context.Context, s *Source, dir string) (strin
 	case s.Tree != "":
 		return "", nil
 	case s.Dsc != "":
-		return s.copySource(ctx, a, dir)
+		return s.copySource(dir)
 	}
 	dsc := filepath.Join(dir, s.ID()+".dsc")
 	err := a.fetchSource(ctx, s, dir)
@@ -280,11 +337,21 @@ func (a *Archive) FetchBinaries(ctx context.Context, list []Binary, dir string) 
 	return nil
 }
 
+// unpackBinary unpacks a package, without the rights that its programs get, or that only some may read its files.
 func (a *Archive) unpackBinary(ctx context.Context, file, dir string) error {
+	f, err := openRegular(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	return a.tool(ctx, "unpack", "dpkg-deb", "-x", file, dir)
+	// Of links, those that are names of programs count, and nobody follows them.
+	keep := sandbox.Keep{Link: func(name, to string) bool {
+		return !strings.Contains(to, "/") || strings.HasSuffix(filepath.Dir(name), "bin")
+	}}
+	return a.box.TakeFrom(ctx, sandbox.Job{Name: "unpack", Host: true, Args: []string{"dpkg-deb", "--fsys-tarfile", "-"}, In: io.MultiReader(f)}, dir, keep)
 }
 
 // UnpackDebian unpacks the directory debian of a source package to tree, and nothing else of it.
@@ -293,12 +360,14 @@ func (a *Archive) UnpackDebian(ctx context.Context, dsc, tree string) error {
 	if err != nil || len(tars) != 1 {
 		return fmt.Errorf("%s: not of format 3.0 (quilt), so it has no debian/patches to compare; give the fix with --patch", dsc)
 	}
-	if err := os.RemoveAll(tree); err != nil {
+	f, err := openRegular(tars[0])
+	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(tree, 0o755); err != nil {
-		return err
-	}
-	c := command.Command{Args: []string{"tar", "-xf", tars[0], "-C", tree, "--no-same-owner"}, Log: filepath.Join(a.dir, "unpack-debian.log")}
-	return c.Run(ctx)
+	defer f.Close()
+	const script = `cat >"$1/$2"; mkdir "$1/tree"; tar -xf "$1/$2" --no-same-permissions -C "$1/tree"; exec tar -C "$1/tree" -cf - .`
+	return a.box.TakeFrom(ctx, sandbox.Job{
+		Name: "unpack-debian", Host: true, In: io.MultiReader(f),
+		Args: []string{"sh", "-ec", `rm -rf "$1"/*; ` + script, "sh", aptWork, filepath.Base(tars[0])},
+	}, tree, sandbox.Keep{Link: sandbox.AllLinks})
 }

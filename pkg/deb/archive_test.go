@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/sandbox/sandboxtest"
 )
 
 // repository makes an archive with one source package, tiny, in two versions, and with its binary packages.
@@ -20,7 +22,11 @@ func repository(t *testing.T) (list, dir string) {
 			t.Skipf("note: the archive is not tried: %v (make deps installs it)", err)
 		}
 	}
+	sandboxtest.Needed(t)
 	dir = t.TempDir()
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // others than this user read it
+		t.Fatal(err)
+	}
 	script := `
 for v in 1.0-1 1.0-1+deb12u1; do
 	mkdir -p "tiny-$v/debian/source" "tiny-$v/debian/patches"
@@ -56,7 +62,7 @@ dpkg-scansources . >Sources 2>/dev/null
 func openTiny(ctx context.Context, t *testing.T) (a *Archive, s *Source, repo string) {
 	t.Helper()
 	list, repo := repository(t)
-	a, err := openArchive(ctx, filepath.Join(t.TempDir(), "apt"), "bookworm", list)
+	a, err := openArchive(ctx, filepath.Join(t.TempDir(), "apt"), "bookworm", list, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +140,7 @@ func TestArchiveIncomplete(t *testing.T) {
 		t.Errorf("dpkg-source: %v\n%s", err, out)
 	}
 	remove("tiny_1.0.orig.tar.gz")
-	if err := a.CopyUpstream(ctx, filepath.Join(dir, "no-description"), filepath.Join(dir, "with-upstream")); err != nil {
+	if err := CopyUpstream(filepath.Join(dir, "no-description"), filepath.Join(dir, "with-upstream")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := a.FetchSource(ctx, s, filepath.Join(dir, "with-upstream")); err != nil {

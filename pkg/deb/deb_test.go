@@ -3,7 +3,7 @@
 package deb
 
 import (
-	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +14,7 @@ import (
 	"pault.ag/go/debian/version"
 
 	"lpatch/pkg/filetest"
+	"lpatch/pkg/sandbox/sandboxtest"
 )
 
 // tree writes files, PATH -> text, into a new folder.
@@ -96,9 +97,7 @@ const (
 )
 
 func TestApply(t *testing.T) {
-	if _, err := exec.LookPath("patch"); err != nil {
-		t.Skip(err)
-	}
+	r := &Root{sandboxtest.New(t), nil}
 	tests := []struct {
 		name    string
 		source  map[string]string
@@ -113,17 +112,53 @@ func TestApply(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := tree(t, tt.source)
-			file := filepath.Join(tree(t, map[string]string{"fix.patch": tt.patch}), "fix.patch")
-			leftOut, err := Apply(context.Background(), Fix{"fix.patch", file}, dir)
+			if err := r.Put(t.Context(), tree(t, tt.source), "/build/tree"); err != nil {
+				t.Fatal(err)
+			}
+			leftOut, err := r.Apply(t.Context(), Fix{"fix.patch", []byte(tt.patch)}, "/build/tree")
 			if (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("error %v, want %q", err, tt.err)
+			}
+			dir := filepath.Join(t.TempDir(), "tree")
+			if err := r.TakeFiles(t.Context(), "/build/tree", []string{"f.c", "not-there.c"}, dir); err != nil {
+				t.Fatal(err)
 			}
 			data, readErr := os.ReadFile(filepath.Join(dir, "f.c"))
 			if readErr != nil || string(data) != tt.want || strings.Join(leftOut, " ") != tt.leftOut {
 				t.Errorf("got %q, left out %v (%v)", data, leftOut, readErr)
 			}
 		})
+	}
+}
+
+// TestPutFiles changes some files of a tree in the root.
+func TestPutFiles(t *testing.T) {
+	r := &Root{sandboxtest.New(t), nil}
+	all := map[string]string{"a.c": "old", "sub/b.c": "old", "sub/c.c": "old"}
+	if err := r.Put(t.Context(), tree(t, all), "/build/tree"); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(t.TempDir(), "some")
+	if err := r.TakeFiles(t.Context(), "/build/tree", []string{"a.c", "sub/b.c", "none.c"}, dir); err != nil {
+		t.Fatal(err)
+	}
+	filetest.Tree(t, filepath.Join(dir, "new"), map[string]string{"d.c": "new"})
+	if err := errors.Join(os.WriteFile(filepath.Join(dir, "sub/b.c"), []byte("new"), 0o600), r.PutFiles(t.Context(), dir, "/build/tree")); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.TakeTree(t.Context(), "/build/tree", dir); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for name := range map[string]bool{"a.c": true, "sub/b.c": true, "sub/c.c": true, "new/d.c": true} {
+		data, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Error(err)
+		}
+		got[name] = string(data)
+	}
+	if diff := cmp.Diff(map[string]string{"a.c": "old", "sub/b.c": "new", "sub/c.c": "old", "new/d.c": "new"}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 
@@ -147,13 +182,14 @@ func TestCheck(t *testing.T) {
 			return "/bin/" + name, nil
 		}
 	}
-	const all = "apt-get dpkg-deb debootstrap unshare chroot tar patch"
-	if err := check(0, has(all)); err != nil {
-		t.Error(err)
+	const all = "apt-get dpkg-deb mmdebstrap bwrap unshare setpriv prlimit choom mount"
+	for uid, list := range map[int]string{0: all, 1000: all + " newuidmap newgidmap"} {
+		if err := check(uid, has(list)); err != nil {
+			t.Error(err)
+		}
 	}
-	err := check(1000, has("apt-get dpkg-deb unshare chroot tar"))
-	const want = "building a package needs root, for a root file system of its own (run it with sudo), " +
-		"and mmdebstrap or debootstrap (apt-get install mmdebstrap), and patch"
+	err := check(1000, has("apt-get dpkg-deb unshare setpriv prlimit choom mount newgidmap"))
+	const want = "building a package needs mmdebstrap (apt-get install mmdebstrap), and bwrap (apt-get install bubblewrap), and newuidmap (apt-get install uidmap)"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

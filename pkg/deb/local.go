@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
 	"pault.ag/go/debian/control"
 	"pault.ag/go/debian/version"
 
@@ -51,7 +53,7 @@ func (s *Source) readDsc(path string) error {
 		return fmt.Errorf("%s is not a .dsc file, which describes a source package: %w", path, errors.Join(err, errNoSource))
 	}
 	p := list[0]
-	s.Name, s.Dsc, s.Binaries, s.paragraph = p.Values["Source"], path, splitList(p.Values["Binary"]), p
+	s.Name, s.Dsc, s.Binaries, s.paragraph = p.Values["Source"], path, packageNames(splitList(p.Values["Binary"])), p
 	return s.setVersion(path, p.Values["Version"])
 }
 
@@ -66,8 +68,14 @@ func (s *Source) setVersion(path, text string) error {
 
 var (
 	errNoSource = errors.New("it has no field Source")
+	packageName = lazyregexp.New(`^[a-z0-9][a-z0-9+.-]*$`)
 	heading     = lazyregexp.New(`(?m)^([a-z0-9][a-z0-9+.-]*) \(([^()]+)\)`)
 )
+
+// packageNames are those of names that may be names of packages: they get into paths and commands.
+func packageNames(list []string) []string {
+	return slices.DeleteFunc(list, func(name string) bool { return !packageName().MatchString(name) })
+}
 
 // readTree reads debian/changelog and debian/control.
 func (s *Source) readTree(dir string) error {
@@ -87,7 +95,7 @@ func (s *Source) readTree(dir string) error {
 		return err
 	}
 	for _, p := range list {
-		if name := p.Values["Package"]; name != "" {
+		if name := p.Values["Package"]; packageName().MatchString(name) {
 			s.Binaries = append(s.Binaries, name)
 			if hasPrograms(p.Values["Architecture"], p.Values["Package-Type"], strings.Trim(p.Values["Build-Profiles"], "<> ")) {
 				s.programs = append(s.programs, name)
@@ -141,24 +149,58 @@ func listed(p control.Paragraph) []sourceFile {
 }
 
 // copySource copies the files that a .dsc file of this machine names.
-func (s *Source) copySource(ctx context.Context, a *Archive, dir string) (string, error) {
+func (s *Source) copySource(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	for _, f := range append(listed(s.paragraph), sourceFile{name: filepath.Base(s.Dsc)}) {
-		name := f.name
-		from := filepath.Join(filepath.Dir(s.Dsc), name)
-		if _, err := os.Stat(from); err != nil {
-			if strings.HasSuffix(name, ".asc") {
-				continue
-			}
-			return "", fmt.Errorf("%s names %s, which is not beside it", s.Dsc, name)
+		if filepath.Base(f.name) != f.name || !filepath.IsLocal(f.name) {
+			return "", fmt.Errorf("%s names %s, which is not the name of a file beside it", s.Dsc, f.name)
 		}
-		if err := a.tool(ctx, "copy-source", "cp", from, filepath.Join(dir, name)); err != nil {
+		err := copyRegular(filepath.Join(filepath.Dir(s.Dsc), f.name), filepath.Join(dir, f.name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && strings.HasSuffix(f.name, ".asc"):
+		case errors.Is(err, fs.ErrNotExist):
+			return "", fmt.Errorf("%s names %s, which is not beside it", s.Dsc, f.name)
+		case err != nil:
 			return "", err
 		}
 	}
 	return filepath.Join(dir, filepath.Base(s.Dsc)), nil
+}
+
+// openRegular opens a regular file. Of a source that others wrote, a link may lead to what only this user may read.
+func openRegular(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if errors.Is(err, unix.ELOOP) {
+		return nil, fmt.Errorf("%s is a symbolic link, which is not followed: have the file itself there", path)
+	} else if err != nil {
+		return nil, err
+	}
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// copyRegular copies a regular file, in the place of what is there.
+func copyRegular(from, to string) error {
+	f, err := openRegular(from)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	w, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, f)
+	return errors.Join(err, w.Close())
 }
 
 // writeDsc writes the description of a source package from what the archive's lists say of it.
@@ -234,13 +276,13 @@ func (a *Archive) DebianOf(ctx context.Context, s *Source, dir string) (string, 
 }
 
 // CopyUpstream puts the tars of upstream's that came with one source where those of another are to be: both may have the same.
-func (a *Archive) CopyUpstream(ctx context.Context, from, to string) error {
+func CopyUpstream(from, to string) error {
 	tars, err := filepath.Glob(filepath.Join(from, "*.orig*.tar.*"))
 	if err != nil {
 		return err
 	}
 	for _, tar := range tars {
-		if err := errors.Join(os.MkdirAll(to, 0o755), a.tool(ctx, "copy-source", "cp", tar, to)); err != nil {
+		if err := errors.Join(os.MkdirAll(to, 0o755), copyRegular(tar, filepath.Join(to, filepath.Base(tar)))); err != nil {
 			return err
 		}
 	}

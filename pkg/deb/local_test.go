@@ -4,13 +4,17 @@ package deb
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/filetest"
 )
 
 // TestOpenSource reads sources of this machine: a description, and an unpacked one.
@@ -62,6 +66,82 @@ func TestOpenSource(t *testing.T) {
 	if err == nil {
 		t.Error("a list of packages was taken for a description")
 	}
+}
+
+// TestHostileSource: what a source package calls its files, packages and version gets into paths and commands.
+func TestHostileSource(t *testing.T) {
+	const good = "Format: 3.0 (quilt)\nSource: tiny\nVersion: 1.0-1\nBinary: tiny-bin, -oDir::Bin::dpkg=/x, ../../y, *\nFiles:\n d41d8cd98f00b204e9800998ecf8427e 0 tiny.tar\n"
+	outside := t.TempDir()
+	filetest.Tree(t, outside, map[string]string{"secret": "of this machine"})
+	for name, c := range map[string]struct{ from, to, opens, copies string }{
+		"good":           {"", "", "", ""},
+		"version":        {"Version: 1.0-1", "Version: 1.0/../../x-1", `DSC: "1.0/../../x-1" is not a version of a Debian package: invalid character in version number`, ""},
+		"file above":     {"tiny.tar", "../secret", "", "DSC names ../secret, which is not the name of a file beside it"},
+		"directory":      {"tiny.tar", "..", "", "DSC names .., which is not the name of a file beside it"},
+		"link to a file": {"tiny.tar", "link", "", "DIR/link is a symbolic link, which is not followed: have the file itself there"},
+		"fifo":           {"tiny.tar", "fifo", "", "DIR/fifo is not a regular file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			filetest.Tree(t, dir, map[string]string{"tiny.dsc": strings.Replace(good, c.from, c.to, 1), "tiny.tar": ""})
+			if err := errors.Join(os.Symlink(outside+"/secret", dir+"/link"), syscall.Mkfifo(dir+"/fifo", 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			at := strings.NewReplacer("DSC", dir+"/tiny.dsc", "DIR", dir)
+			s, err := OpenSource(dir+"/tiny.dsc", "tiny")
+			if c.opens != "" {
+				says(t, err, at.Replace(c.opens))
+				return
+			}
+			if err != nil || strings.Join(s.Binaries, " ") != "tiny-bin" {
+				t.Fatalf("packages %q, %v", s.Binaries, err)
+			}
+			_, err = s.copySource(filepath.Join(dir, "to"))
+			if c.copies == "" && err != nil {
+				t.Error(err)
+			} else if c.copies != "" {
+				says(t, err, at.Replace(c.copies))
+			}
+		})
+	}
+}
+
+// TestHostileSeries: patches of a source are files of it.
+func TestHostileSeries(t *testing.T) {
+	outside := t.TempDir()
+	filetest.Tree(t, outside, map[string]string{"secret": fixA, "series": "a.patch\n"})
+	for name, c := range map[string]struct {
+		series, link, to string
+	}{
+		"by its name":   {"../../../secret", "", ""},
+		"by a link":     {"link", "debian/patches/link", "OUTSIDE/secret"},
+		"by many ..":    {"link", "debian/patches/link", "../../../../../../../../../../../../OUTSIDE/secret"},
+		"the directory": {"sub/secret", "debian/patches/sub", "OUTSIDE"},
+		"all":           {"", "debian/patches/series", "OUTSIDE/series"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := tree(t, map[string]string{"debian/patches/x": ""})
+			if c.link != "" {
+				if err := os.Symlink(strings.Replace(c.to, "OUTSIDE", outside, 1), filepath.Join(dir, c.link)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.series != "" {
+				filetest.Tree(t, dir, map[string]string{"debian/patches/series": c.series + "\n"})
+			}
+			got, err := NewFixes(t.TempDir(), dir)
+			if err == nil || !strings.Contains(err.Error(), "path escapes from parent") {
+				t.Errorf("got %q, error %v", namesOf(got), err)
+			}
+		})
+	}
+	dir := tree(t, map[string]string{"debian/patches/series": "gone\n"})
+	got, err := NewFixes(t.TempDir(), dir)
+	if err != nil || len(got) != 1 {
+		t.Fatalf("got %q, %v", namesOf(got), err)
+	}
+	_, err = got[0].Files()
+	says(t, err, "debian/patches/gone is named in its series and is not there")
 }
 
 func says(t *testing.T, err error, want string) {
@@ -160,13 +240,13 @@ func TestSnapshot(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	a, err := openArchive(ctx, filepath.Join(t.TempDir(), "now"), "bookworm", now)
+	a, err := openArchive(ctx, filepath.Join(t.TempDir(), "now"), "bookworm", now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = a.FindSource(ctx, "tiny", "1:1.0-1")
 	says(t, err, "bookworm has no version 1:1.0-1 of the source package tiny; it has 1:1.0-1+deb12u1; name a .dsc file or an unpacked directory of it, or an archive of its time with --snapshot")
-	if a, err = openArchive(ctx, filepath.Join(t.TempDir(), "both"), "bookworm", now+then); err != nil {
+	if a, err = openArchive(ctx, filepath.Join(t.TempDir(), "both"), "bookworm", now+then, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, v := range []string{"1:1.0-1", "1:1.0-1+deb12u1"} {

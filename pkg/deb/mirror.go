@@ -47,21 +47,33 @@ func FindMirrors(ctx context.Context, dir, another string) (Mirrors, error) {
 	}
 	out, err := indexTargets(ctx)
 	if err == nil && len(bytes.TrimSpace(out)) == 0 {
-		// A fresh machine has no lists, which say whose archive it is. They are got here, and the machine's stay as they are.
-		lists := []string{"-o", "APT::Sandbox::User=root", "-o", "Dir::State::lists=" + filepath.Join(dir, "lists")}
-		if err := os.MkdirAll(filepath.Join(dir, "lists/partial"), 0o755); err != nil {
-			return Mirrors{}, err
-		}
-		// One of many sources may be out of order: it is asked for what came.
-		_, failed := output(ctx, "apt-get", append(slices.Clone(lists), "-qq", "update")...)
-		if out, err = indexTargets(ctx, lists...); err == nil && len(out) == 0 {
-			err = failed
-		}
+		out, err = freshTargets(ctx)
 	}
 	if err != nil {
 		return Mirrors{}, err
 	}
 	return findMirrors(out, os.ReadFile, dir)
+}
+
+// freshTargets is indexTargets of a fresh machine, which has no lists, and they say whose archive it is. They are got here, by apt's own
+// user where apt has one, and the machine's stay as they are.
+func freshTargets(ctx context.Context) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "lpctl-lists-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Mkdir(filepath.Join(dir, "partial"), 0o755)); err != nil {
+		return nil, err
+	}
+	lists := []string{"-o", "Dir::State::lists=" + dir}
+	// One of many sources may be out of order: it is asked for what came.
+	_, failed := output(ctx, "apt-get", append(slices.Clone(lists), "-qq", "update")...)
+	out, err := indexTargets(ctx, lists...)
+	if err == nil && len(out) == 0 {
+		err = failed
+	}
+	return out, err
 }
 
 func indexTargets(ctx context.Context, options ...string) ([]byte, error) {

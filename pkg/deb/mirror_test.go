@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -242,21 +243,33 @@ Acquire::Retries "3";
 	}
 }
 
-// TestCopyFiles copies what apt of this machine has to where apt of another system looks, with its mode, and leaves alone what is
-// there.
+// TestCopyFiles copies what apt of this machine has to where apt of another system looks, with its mode,
+// and secrets apart.
 func TestCopyFiles(t *testing.T) {
 	here, root := t.TempDir(), t.TempDir()
-	filetest.Tree(t, here, map[string]string{"key.gpg": "key", "ca.pem": "ca", "secret.pem": "secret", "own.gpg": "of this machine"})
-	filetest.Tree(t, root+here, map[string]string{"own.gpg": "of the root"})
+	filetest.Tree(t, here, map[string]string{"key.gpg": "key", "ca.pem": "ca", "secret.pem": "secret"})
 	if err := os.Chmod(here+"/secret.pem", 0o600); err != nil {
 		t.Fatal(err)
 	}
-	err := copyFiles(root, []string{here + "/key.gpg", here + "/own.gpg", here + "/nowhere"},
-		`Acquire::https::CAInfo "`+here+`/ca.pem";`+"\n"+`Acquire::https::mirror::SslKey "`+here+`/secret.pem";`+"\n")
-	if err != nil {
-		t.Fatal(err)
+	settings := `Acquire::https::CAInfo "` + here + `/ca.pem";` + "\n" + `Acquire::https::mirror::SslKey "` + here + `/secret.pem";` + "\n"
+	keys := []string{here + "/key.gpg", here + "/nowhere"}
+	for _, c := range []struct {
+		wanted func(fs.FileMode) bool
+		want   []string
+	}{{isOpen, []string{"key.gpg", "ca.pem"}}, {isSecret, []string{"secret.pem"}}} {
+		got, err := copyFiles(root, keys, settings, c.wanted)
+		for i := range got {
+			got[i] = strings.TrimPrefix(got[i], here+"/")
+		}
+		if got = slices.DeleteFunc(got, filepath.IsAbs); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("copied %q, %v", got, err)
+		}
 	}
-	for name, want := range map[string]string{"key.gpg": "key", "ca.pem": "ca", "secret.pem": "secret", "own.gpg": "of the root"} {
+	list, changed := moved("deb [signed-by="+here+"/key.gpg,/other.gpg trusted=no] http://x y main\n", settings, []string{here + "/key.gpg", here + "/secret.pem"}, "/root")
+	if list != "deb [signed-by=/root"+here+"/key.gpg,/other.gpg trusted=no] http://x y main\n" || changed != strings.Replace(settings, here+"/secret", "/root"+here+"/secret", 1) {
+		t.Errorf("%s%s", list, changed)
+	}
+	for name, want := range map[string]string{"key.gpg": "key", "ca.pem": "ca", "secret.pem": "secret"} {
 		if got, err := os.ReadFile(root + here + "/" + name); err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v", name, got, err)
 		}

@@ -13,13 +13,14 @@ import (
 	"strconv"
 	"strings"
 
-	"lpatch/pkg/command"
+	"lpatch/pkg/durable"
+	"lpatch/pkg/sandbox"
 )
 
-// Root is a root file system in which packages are built: a minimal Debian with the tools that every package may rely on.
+// Root is a sandbox in which packages are built: a minimal Debian with the tools that every package may rely on.
 type Root struct {
-	Dir string
-	a   *Archive
+	*sandbox.Sandbox
+	a *Archive
 }
 
 // Check finds what this machine lacks for building packages, before anything is fetched.
@@ -31,20 +32,13 @@ func check(uid int, lookPath func(string) (string, error)) error {
 		return err != nil
 	}
 	var missing []string
-	if uid != 0 {
-		missing = append(missing, "root, for a root file system of its own (run it with sudo)")
-	}
 	if lacks("apt-get") || lacks("dpkg-deb") {
 		missing = append(missing, "apt-get and dpkg-deb (Debian, a relative of it, or a container of one)")
 	}
-	if lacks("mmdebstrap") && lacks("debootstrap") {
-		missing = append(missing, "mmdebstrap or debootstrap (apt-get install mmdebstrap)")
+	if lacks("mmdebstrap") {
+		missing = append(missing, "mmdebstrap (apt-get install mmdebstrap)")
 	}
-	for _, tool := range []string{"unshare", "chroot", "tar", "patch"} {
-		if lacks(tool) {
-			missing = append(missing, tool)
-		}
-	}
+	missing = append(missing, sandbox.Missing(uid, lookPath)...)
 	if len(missing) > 0 {
 		return fmt.Errorf("building a package needs %s", strings.Join(missing, ", and "))
 	}
@@ -53,144 +47,165 @@ func check(uid int, lookPath func(string) (string, error)) error {
 
 // NewRoot makes one in dir from the archive's release. A copy is kept in base, for the next time.
 func NewRoot(ctx context.Context, a *Archive, base, dir string) (*Root, error) {
-	r := &Root{dir, a}
 	if _, err := os.Stat(base); err != nil {
 		if err := a.makeBase(ctx, base); err != nil {
 			return nil, err
 		}
 	}
-	if err := os.RemoveAll(dir); err != nil {
+	s, err := sandbox.Make(ctx, dir)
+	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	f, err := openRegular(base)
+	if err != nil {
 		return nil, err
 	}
-	if err := a.tool(ctx, "unpack-root", "tar", "-xpf", base, "-C", dir, "--numeric-owner"); err != nil {
+	defer f.Close()
+	r := &Root{s, a}
+	// Its devices are none, and nobody but root may make some.
+	if err := r.Run(ctx, sandbox.Job{
+		Name: "unpack-root", Host: true, As: sandbox.Installer, In: f, Args: []string{"tar", "-xpf", "-", "-C", "/mnt", "--numeric-owner", "--exclude=./dev/*"},
+	}); err != nil {
 		return nil, err
 	}
 	return r, r.setUp(ctx)
 }
 
-func (a *Archive) tool(ctx context.Context, log string, args ...string) error {
-	c := command.Command{Args: args, Log: filepath.Join(a.dir, log+".log")}
-	return c.Run(ctx)
-}
-
 // makeBase writes the archive of a fresh root, as a whole or not at all.
 func (a *Archive) makeBase(ctx context.Context, base string) error {
-	if err := os.MkdirAll(filepath.Dir(base), 0o755); err != nil {
+	stage, err := sandbox.Make(ctx, base+".new")
+	if err != nil {
 		return err
 	}
-	tmp := base + ".new"
-	defer os.RemoveAll(tmp)
 	settings, err := Settings(ctx)
 	if err != nil {
 		return err
 	}
-	main := a.ofTime().List([]string{"deb"}, a.Suite)
-	conf, list := filepath.Join(a.dir, "apt.conf"), filepath.Join(a.dir, "root.list")
-	if err := errors.Join(os.WriteFile(conf, []byte(settings), 0o644), os.WriteFile(list, []byte(main), 0o644)); err != nil {
+	// In the archive's own sandbox, the files that these name are known.
+	copied, err := os.MkdirTemp("", "lpctl-root-")
+	if err != nil {
 		return err
 	}
-	if path, err := exec.LookPath("mmdebstrap"); err == nil {
-		// Its name decides about compression: none, for it is read each time.
-		tar := filepath.Join(filepath.Dir(base), ".new.tar")
-		if err := a.tool(ctx, "root", path, "--variant=buildd", "--mode=root", "--architectures=amd64", "--format=tar", "--aptopt="+conf,
-			a.Suite, tar, list); err != nil {
-			return fmt.Errorf("no root of %s can be made: %w", a.Suite, err)
+	defer os.RemoveAll(copied)
+	files, err := copyFiles(filepath.Join(copied, "root"), a.ofTime().keys(), settings, isAny)
+	if err != nil {
+		return err
+	}
+	list, settings := moved(a.ofTime().List([]string{"deb"}, a.Suite), settings, files, "/mnt/root")
+	for name, text := range map[string]string{"sources.list": list, "apt.conf": settings} {
+		if err := os.WriteFile(filepath.Join(copied, name), []byte(text), 0o644); err != nil {
+			return err
 		}
-		return os.Rename(tar, base)
 	}
-	key := keyring
-	if keys := a.ofTime().keys(); len(keys) > 0 && !slices.Contains(keys, key) {
-		key = keys[0]
+	unpack := sandbox.Job{Name: "configure", Host: true, As: sandbox.Installer, Args: []string{"tar", "-xpf", "-", "--no-same-owner", "--no-overwrite-dir", "-C", "/mnt"}}
+	if err := stage.PutBy(ctx, unpack, copied); err != nil {
+		return err
 	}
-	if err := a.tool(ctx, "root", "debootstrap", "--variant=buildd", "--arch=amd64", "--keyring="+key, a.Suite, tmp, a.ofTime().Main.URI); err != nil {
+	out, err := os.CreateTemp(filepath.Dir(base), durable.Temporary)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(out.Name())
+	defer out.Close()
+	if err := stage.Run(ctx, sandbox.Job{
+		Name: "root", Host: true, Net: true, As: sandbox.Mounter, Out: out, Env: proxies(),
+		Args: []string{"mmdebstrap", "--variant=buildd", "--mode=root", "--architectures=amd64", "--format=tar", "--include=fakeroot", "--aptopt=/mnt/apt.conf", a.Suite, "-", "/mnt/sources.list"},
+	}); err != nil {
 		return fmt.Errorf("no root of %s can be made: %w", a.Suite, err)
 	}
-	if err := a.tool(ctx, "pack-root", "tar", "-cf", base+".tar", "--numeric-owner", "-C", tmp, "."); err != nil {
-		return err
-	}
-	return os.Rename(base+".tar", base)
+	return errors.Join(os.Rename(out.Name(), base), sandbox.Remove(ctx, stage.Dir))
 }
 
-// setUp gives the root all sources of the archive, and what is newer there.
+// setUp gives the root all sources of the archive, what is newer there, and the user who builds.
 func (r *Root) setUp(ctx context.Context) error {
 	settings, err := Settings(ctx)
 	if err != nil {
 		return err
 	}
-	if err := copyFiles(r.Dir, r.a.ofTime().keys(), settings); err != nil {
+	tmp, err := os.MkdirTemp("", "lpctl-root-")
+	if err != nil {
 		return err
 	}
-	for path, text := range map[string]string{
+	defer os.RemoveAll(tmp)
+	if err := os.Mkdir(filepath.Join(tmp, "unless-there"), 0o755); err != nil {
+		return err
+	}
+	if _, err := copyFiles(filepath.Join(tmp, "unless-there"), r.a.ofTime().keys(), settings, isOpen); err != nil {
+		return err
+	}
+	files := map[string]string{
 		"etc/apt/sources.list":                sourcesList(r.a.ofTime(), r.a.Suite),
-		"etc/apt/apt.conf.d/90lpctl":          "APT::Install-Recommends \"false\";\nAPT::Sandbox::User \"root\";\nDpkg::Use-Pty \"0\";\n",
+		"etc/apt/apt.conf.d/90lpctl":          "APT::Install-Recommends \"false\";\nDpkg::Use-Pty \"0\";\n",
 		"etc/dpkg/dpkg.cfg.d/90lpctl":         "force-unsafe-io\n",
 		"usr/sbin/policy-rc.d":                "#!/bin/sh\nexit 101\n", // no daemon starts
 		"etc/apt/apt.conf.d/91lpctl-no-langs": "Acquire::Languages \"none\";\n",
 		"etc/apt/apt.conf.d/92lpctl-settings": settings,
-	} {
-		if err := os.WriteFile(filepath.Join(r.Dir, path), []byte(text), 0o755); err != nil {
-			return err
-		}
 	}
 	for _, path := range []string{"etc/resolv.conf", "etc/hosts"} {
-		data, err := os.ReadFile("/" + path)
-		if err != nil {
-			continue // names may be found without
+		if data, err := os.ReadFile("/" + path); err == nil { // names may be found without
+			files[path] = string(data)
 		}
-		if err := os.WriteFile(filepath.Join(r.Dir, path), data, 0o644); err != nil {
+	}
+	for path, text := range files {
+		path = filepath.Join(tmp, "always", path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {
 			return err
 		}
 	}
-	return r.Run(ctx, Job{Name: "upgrade", Args: []string{"sh", "-ec", "apt-get -q update; apt-get -q -y dist-upgrade; apt-get clean"}, Net: true})
+	for dir, option := range map[string]string{"always": "--keep-directory-symlink", "unless-there": "--skip-old-files"} {
+		job := sandbox.Job{Name: "configure", As: sandbox.Installer, Args: []string{"tar", "-xpf", "-", "--no-same-owner", option, "-C", "/"}}
+		if err := r.PutBy(ctx, job, filepath.Join(tmp, dir)); err != nil {
+			return err
+		}
+	}
+	// What it was made with is in the sandbox of that.
+	const script = `rm -f /etc/apt/sources.list.d/* /etc/apt/apt.conf.d/99mmdebstrap
+echo build:x:1000:1000::/nonexistent:/bin/sh >>/etc/passwd; echo build:x:1000: >>/etc/group; mkdir -p /build; chown build /build`
+	if err := r.Run(ctx, sandbox.Job{Name: "configure", As: sandbox.Installer, Args: []string{"sh", "-ec", script}}); err != nil {
+		return err
+	}
+	if _, err := r.fetch(ctx, "update", "update"); err != nil {
+		return err
+	}
+	return r.install(ctx, "upgrade", "dist-upgrade")
 }
 
-// Job is a command in a root.
-type Job struct {
-	Name string // of its log
-	Args []string
-	Dir  string
-	Env  []string
-	By   []string // a command that runs Args, if they are to be run by one
-	Net  bool     // may use the network; a build may not
+// install has apt install packages: first it fetches them, with a network and nothing of theirs, and then it installs them, without
+// and with nothing that is secret.
+func (r *Root) install(ctx context.Context, name string, args ...string) error {
+	args = append([]string{"-y", "--no-install-recommends"}, args...)
+	secrets, err := r.fetch(ctx, name, append([]string{"--download-only"}, args...)...)
+	if err != nil {
+		return err
+	}
+	const script = `while [ "$1" != -- ]; do rm -f "$1"; shift; done; shift; apt-get -q --no-download "$@"; apt-get clean`
+	return r.Run(ctx, sandbox.Job{
+		Name: name, As: sandbox.Installer, Env: []string{"DEBIAN_FRONTEND=noninteractive"},
+		Args: slices.Concat([]string{"sh", "-ec", script, "sh"}, secrets, []string{"--"}, args),
+	})
 }
 
-// inside mounts what programs expect and changes into the root. All of it ends with the job, for the mounts and the
-// processes are in namespaces of their own.
-const inside = `root=$1 dir=$2; shift 2
-mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && mount -t sysfs -o ro sysfs "$root/sys" || mount --rbind /sys "$root/sys" || exit
-exec chroot "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$dir" "$@"`
-
-// Log returns where a job's output goes.
-func (r *Root) Log(name string) string { return r.Dir + "." + name + ".log" }
-
-// Run runs a job.
-func (r *Root) Run(ctx context.Context, j Job) error {
-	args := []string{"unshare", "--mount", "--pid", "--fork", "--kill-child", "--ipc", "--uts"}
-	if !j.Net {
-		args = append(args, "--net")
+// fetch runs apt in the root with the network. It returns which files it had that are not for everybody.
+func (r *Root) fetch(ctx context.Context, name string, args ...string) (secrets []string, err error) {
+	settings, err := Settings(ctx)
+	if err != nil {
+		return nil, err
 	}
-	dir := j.Dir
-	if dir == "" {
-		dir = "/"
+	tmp, err := os.MkdirTemp("", "lpctl-secrets-")
+	if err != nil {
+		return nil, err
 	}
-	args = append(args, "sh", "-c", inside, "sh", r.Dir, dir)
-	// Nothing else of this process's environment.
-	args = append(args, "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/nonexistent", "LC_ALL=C.UTF-8", "TERM=dumb",
-		"DEBIAN_FRONTEND=noninteractive", "USER=root", "LOGNAME=root")
-	if j.Net {
-		args = append(args, proxies()...)
+	defer os.RemoveAll(tmp)
+	if secrets, err = copyFiles(tmp, r.a.ofTime().keys(), settings, isSecret); err != nil {
+		return nil, err
 	}
-	args = slices.Concat(args, j.Env, j.By, j.Args)
-	c := command.Command{Args: args, Log: r.Log(j.Name)}
-	err := c.Run(ctx)
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && ctx.Err() == nil {
-		return fmt.Errorf("%s in %s: %w\nall of its output: %s", j.Args[0], r.Dir, err, c.Log)
+	if len(secrets) > 0 {
+		job := sandbox.Job{Name: "configure", As: sandbox.Installer, Args: []string{"tar", "-xpf", "-", "--no-same-owner", "--keep-directory-symlink", "-C", "/"}}
+		if err := r.PutBy(ctx, job, tmp); err != nil {
+			return nil, err
+		}
 	}
-	return err
+	return secrets, r.Run(ctx, sandbox.Job{Name: name, As: sandbox.Installer, Net: true, Env: proxies(), Args: append([]string{"apt-get", "-q"}, args...)})
 }
 
 // proxies are those that this process's environment names, for apt.
@@ -206,8 +221,8 @@ func proxies() []string {
 
 // BuildJob builds the packages for amd64 of an unpacked source package as Debian's build machines do, without running tests and
 // without taking the symbols off; target is one of debian/rules: binary-arch, or build-arch to stop when all is compiled.
-func BuildJob(path, target string, jobs int) Job {
-	return Job{
+func BuildJob(path, target string, jobs int) sandbox.Job {
+	return sandbox.Job{
 		Name: target, Dir: path,
 		Args: []string{"dpkg-buildpackage", "-B", "-uc", "-us", "-d", "--rules-target=" + target},
 		Env: []string{
@@ -218,4 +233,7 @@ func BuildJob(path, target string, jobs int) Job {
 }
 
 // OpenRoot takes a root that was made before.
-func OpenRoot(a *Archive, dir string) *Root { return &Root{dir, a} }
+func OpenRoot(a *Archive, dir string) (*Root, error) {
+	s, err := sandbox.Open(dir)
+	return &Root{s, a}, err
+}

@@ -7,35 +7,72 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
 )
 
-// Fix is a patch of debian/patches.
+// Fix is a patch of debian/patches, or one that a person has.
 type Fix struct {
 	Name string // as in the series
-	Path string
+	Text []byte // nil if there is no such file
 }
 
-// series reads debian/patches/series of an unpacked source package: names of patches, in the order in which they are
-// applied. Comments and options for patch are left out.
-func series(tree string) ([]string, error) {
-	data, err := os.ReadFile(filepath.Join(tree, "debian/patches/series"))
+func (f Fix) text() ([]byte, error) {
+	if f.Text == nil {
+		return nil, fmt.Errorf("debian/patches/%s is named in its series and is not there", f.Name)
+	}
+	return f.Text, nil
+}
+
+// ReadFix reads one that a person has named.
+func ReadFix(file string) (Fix, error) {
+	text, err := os.ReadFile(file)
+	return Fix{filepath.Base(file), text}, err
+}
+
+// maxText bounds what is read of a source that is text, in bytes.
+const maxText = 256 << 20
+
+// readInside reads a file of a source that others wrote. A link that leads out of it is an error.
+func readInside(tree *os.Root, name string) ([]byte, error) {
+	st, err := tree.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || st.Size() > maxText {
+		return nil, fmt.Errorf("%s/%s is not a file of less than %d bytes", tree.Name(), name, maxText)
+	}
+	return tree.ReadFile(name)
+}
+
+// series is debian/patches of an unpacked source package: names of patches, in the order in which they are applied, and their texts.
+func series(tree string) ([]Fix, error) {
+	dir, err := os.OpenRoot(tree)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	data, err := readInside(dir, "debian/patches/series")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	var names []string
+	var fixes []Fix
 	for _, line := range strings.Split(string(data), "\n") {
-		line, _, _ = strings.Cut(line, "#")
+		line, _, _ = strings.Cut(line, "#") // options for patch are left out, too
 		if f := strings.Fields(line); len(f) > 0 {
-			names = append(names, f[0])
+			text, err := readInside(dir, path.Join("debian/patches", f[0]))
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // that one cannot be read is told when it is
+				return nil, err
+			}
+			fixes = append(fixes, Fix{f[0], text})
 		}
 	}
-	return names, nil
+	return fixes, nil
 }
 
 // NewFixes lists the patches that the newer source package has and the older has not, in their order.
@@ -45,16 +82,11 @@ func NewFixes(older, newer string) ([]Fix, error) {
 		return nil, err
 	}
 	has, err := series(newer)
-	if err != nil {
-		return nil, err
-	}
-	var fixes []Fix
-	for _, name := range has {
-		if !slices.Contains(had, name) {
-			fixes = append(fixes, Fix{name, filepath.Join(newer, "debian/patches", name)})
-		}
-	}
-	return fixes, nil
+	return slices.DeleteFunc(has, func(f Fix) bool { return find(had, f.Name) >= 0 }), err
+}
+
+func find(list []Fix, name string) int {
+	return slices.IndexFunc(list, func(f Fix) bool { return f.Name == name })
 }
 
 // ChangedFixes lists the patches that both source packages have under one name and that do not change the same, and those that only the
@@ -69,13 +101,13 @@ func ChangedFixes(older, newer string) ([]string, error) {
 		return nil, err
 	}
 	var out []string
-	for _, name := range had {
-		if slices.Contains(has, name) {
-			was, err := changes(filepath.Join(older, "debian/patches", name))
+	for _, f := range had {
+		if i := find(has, f.Name); i >= 0 {
+			was, err := f.changes()
 			if err != nil {
 				return nil, err
 			}
-			is, err := changes(filepath.Join(newer, "debian/patches", name))
+			is, err := has[i].changes()
 			if err != nil {
 				return nil, err
 			}
@@ -83,25 +115,25 @@ func ChangedFixes(older, newer string) ([]string, error) {
 				continue
 			}
 		}
-		out = append(out, name)
+		out = append(out, f.Name)
 	}
 	return out, nil
 }
 
 // changes returns the lines that a patch adds and removes, after the name of each file.
-func changes(path string) ([]string, error) {
-	files, err := readDiff(path)
+func (f Fix) changes() ([]string, error) {
+	files, err := f.read()
 	if err != nil {
 		return nil, err
 	}
 	var out []string
-	for _, f := range files {
-		name := changedFile(f)
+	for _, d := range files {
+		name := changedFile(d)
 		if !isCompiled(name) {
 			continue
 		}
 		out = append(out, name)
-		for _, h := range f.Hunks {
+		for _, h := range d.Hunks {
 			for line := range strings.Lines(string(h.Body)) {
 				if line[0] == '+' || line[0] == '-' {
 					out = append(out, line)

@@ -58,44 +58,70 @@ func detected(said string) string {
 // named are files that settings name.
 var named = lazyregexp.New(`(?m)^Acquire::https::.*(?:CAInfo|SslCert|SslKey|CrlFile) "(/.*)";$`)
 
-// copyFiles copies files that apt of this machine uses to the same places in a root, unless it has its own there: keys,
-// passwords for mirrors, certificates.
-func copyFiles(root string, keys []string, settings string) error {
+var signedBy = lazyregexp.New(`signed-by=[^ \]]+`)
+
+// moved returns lines of sources and settings in which these files are below another root.
+func moved(list, settings string, files []string, root string) (newList, newSettings string) {
+	path := func(file string) string {
+		if slices.Contains(files, file) {
+			return root + file
+		}
+		return file
+	}
+	newList = signedBy().ReplaceAllStringFunc(list, func(option string) string {
+		keys := strings.Split(strings.TrimPrefix(option, "signed-by="), ",")
+		for i := range keys {
+			keys[i] = path(keys[i])
+		}
+		return "signed-by=" + strings.Join(keys, ",")
+	})
+	newSettings = named().ReplaceAllStringFunc(settings, func(line string) string {
+		file := named().FindStringSubmatch(line)[1]
+		return strings.Replace(line, `"`+file+`"`, `"`+path(file)+`"`, 1)
+	})
+	return newList, newSettings
+}
+
+// isSecret tells by its mode whether a file is not for everybody.
+func isSecret(mode fs.FileMode) bool { return mode&0o004 == 0 }
+
+func isOpen(mode fs.FileMode) bool { return !isSecret(mode) }
+
+func isAny(fs.FileMode) bool { return true }
+
+// copyFiles copies files that apt of this machine uses to the same places in a root: keys, passwords for mirrors, certificates, of
+// those modes that are wanted. It returns which.
+func copyFiles(root string, keys []string, settings string, wanted func(fs.FileMode) bool) ([]string, error) {
 	files := append(slices.Clone(keys), "/etc/apt/auth.conf", "/etc/ssl/certs/ca-certificates.crt")
 	more, err := filepath.Glob("/etc/apt/auth.conf.d/*")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	files = append(files, more...)
 	for _, m := range named().FindAllStringSubmatch(settings, -1) {
 		files = append(files, m[1])
 	}
+	var copied []string
 	for _, file := range files {
-		if err := copyFile(file, filepath.Join(root, file)); err != nil {
-			return err
+		data, err := os.ReadFile(file)
+		switch {
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission): // of a user's apt, those of root's are none
+			continue
+		case err != nil:
+			return nil, err
 		}
+		st, err := os.Stat(file)
+		if err != nil {
+			return nil, err
+		}
+		if !wanted(st.Mode()) {
+			continue
+		}
+		to := filepath.Join(root, file)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, data, st.Mode().Perm())); err != nil {
+			return nil, err
+		}
+		copied = append(copied, file)
 	}
-	return nil
-}
-
-// copyFile copies one, with its mode, if there is one and nothing at its new place.
-func copyFile(from, to string) error {
-	st, err := os.Stat(from)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := os.Lstat(to); err == nil {
-		return nil
-	}
-	data, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(to, data, st.Mode().Perm())
+	return copied, nil
 }

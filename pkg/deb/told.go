@@ -4,12 +4,12 @@ package deb
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
@@ -44,23 +44,16 @@ var (
 
 // Told reads the header of a patch (DEP-3, or that of a mail), and its name.
 func (f Fix) Told() (Told, error) {
-	file, err := os.Open(f.Path)
+	data, err := f.text()
 	if err != nil {
 		return Told{}, err
 	}
-	defer file.Close()
 	var header []string
-	lines := bufio.NewReader(io.LimitReader(file, maxHeader))
-	for err == nil {
-		var line string
-		line, err = lines.ReadString('\n')
+	for line := range strings.Lines(string(data[:min(len(data), maxHeader)])) {
 		if strings.HasPrefix(line, "---") || strings.HasPrefix(line, "diff ") || strings.HasPrefix(line, "Index: ") {
 			break
 		}
 		header = append(header, strings.TrimRight(line, "\r\n"))
-	}
-	if err != nil && !errors.Is(err, io.EOF) {
-		return Told{}, err
 	}
 	text := strings.Join(header, "\n")
 	return Told{Title: headerTitle(header), CVEs: cves(f.Name + "\n" + text), Advisories: unique(toldAdvisory().FindAllString(text, -1))}, nil
@@ -84,24 +77,28 @@ func headerTitle(header []string) string {
 // ToldSince reads what debian/changelog of a tree says of the versions after one. The title is the first thing in the newest that
 // names a CVE, if there is one.
 func ToldSince(tree string, after version.Version) (Told, error) {
-	path := filepath.Join(tree, "debian/changelog")
-	file, err := os.Open(path)
+	const name = "debian/changelog"
+	dir, err := os.OpenRoot(tree)
+	if err != nil {
+		return Told{}, err
+	}
+	defer dir.Close()
+	data, err := readInside(dir, name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Told{}, nil
 	}
 	if err != nil {
 		return Told{}, err
 	}
-	defer file.Close()
 	var t Told
 	var not []string
-	for in := bufio.NewReader(file); ; {
+	for in := bufio.NewReader(bytes.NewReader(data)); ; {
 		entry, err := changelog.ParseOne(in)
 		if errors.Is(err, io.EOF) || err == nil && version.Compare(entry.Version, after) <= 0 {
 			break
 		}
 		if err != nil {
-			return Told{}, fmt.Errorf("%s: %w", path, err)
+			return Told{}, fmt.Errorf("%s/%s: %w", tree, name, err)
 		}
 		for _, text := range items(entry.Changelog) {
 			found := cves(text)

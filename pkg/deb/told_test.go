@@ -3,8 +3,6 @@
 package deb
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -32,11 +30,7 @@ func TestFixTold(t *testing.T) {
 		"bare.patch":    {"--- a/f.c\n+++ b/f.c\n", Told{}},
 		"cve-1.patch":   {"", Told{}},
 	} {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, err := Fix{Name: name, Path: path}.Told()
+		got, err := Fix{name, []byte(c.text)}.Told()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -105,6 +105,9 @@ func (h *Head) readNotes(r io.ReaderAt) error {
 	return nil
 }
 
+// Type tells programs, shared objects and others apart.
+func (h *Head) Type() elf.Type { return elf.Type(le16(h.head[0x10:])) }
+
 // Loaded is the number of bytes of the file that its loadable segments have; no less than that many are there or claimed.
 func (h *Head) Loaded() uint64 {
 	sum := uint64(0)
