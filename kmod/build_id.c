@@ -9,11 +9,11 @@
 
 #include <linux/elf.h>
 #include <linux/fs.h>
-#include <linux/highmem.h>
-#include <linux/magic.h>
-#include <linux/pagemap.h>
+#include <linux/mm.h>
+#include <linux/mman.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 
 #include "build_id.h"
 #include "patch.h"
@@ -30,64 +30,20 @@
 static const u8 lp_note_name[] = "GNU";
 
 /*
- * The page cache of an image, which is what processes map, or NULL where it is to be read as by read(2). On some file
- * systems that takes a lock which whoever writes to the file may keep for ever; a page fault does not, and neither does
- * the page cache. With DAX there is none, and files in memory have no way to fill theirs, nor that lock. In an overlay
- * the file is not one of the real inode, and file systems without a device may want one of theirs, as FUSE does.
+ * Copies @len bytes at @pos of a file as a process reads what it maps: on some file systems read(2) takes a lock that whoever
+ * writes to the file may keep for ever, and waits for a server until that answers. A page fault does neither, and ends when
+ * the caller is killed. Return: 0 or a negative errno; -EFAULT if a page does not come.
  */
-static struct address_space *lp_page_cache(const struct lp_image *image)
+static int lp_copy(struct file *file, void *to, size_t len, u64 pos)
 {
-	struct address_space *mapping = image->inode->i_mapping;
+	unsigned long skip = offset_in_page(pos), size = PAGE_ALIGN(skip + len), at;
+	int ret;
 
-	if (!mapping->a_ops->read_folio || IS_DAX(image->inode))
-		return NULL;
-	if (file_inode(image->file) == image->inode)
-		return mapping;
-	if (!(image->inode->i_sb->s_type->fs_flags & FS_REQUIRES_DEV) ||
-	    image->inode->i_sb->s_magic == FUSE_SUPER_MAGIC)
-		return NULL;
-	return mapping;
-}
-
-/* Copies @len bytes at @pos, all in one page. Return: 0 or a negative errno. */
-static int lp_copy_cached(const struct lp_image *image, struct address_space *mapping, void *to, size_t len,
-			  loff_t pos)
-{
-	struct file *file = file_inode(image->file) == image->inode ? image->file : NULL;
-	struct folio *folio;
-	void *from;
-
-	filemap_invalidate_lock_shared(mapping);
-	folio = read_cache_folio(mapping, pos >> PAGE_SHIFT, NULL, file);
-	filemap_invalidate_unlock_shared(mapping);
-	if (IS_ERR(folio))
-		return PTR_ERR(folio);
-	from = kmap_local_folio(folio, offset_in_folio(folio, pos));
-	memcpy(to, from, len);
-	kunmap_local(from);
-	folio_put(folio);
-	return 0;
-}
-
-/* Return: 0 or a negative errno. */
-static int lp_copy(const struct lp_image *image, u8 *to, size_t len, loff_t pos)
-{
-	struct address_space *mapping = lp_page_cache(image);
-	int ret = 0;
-
-	if (!mapping) {
-		ssize_t got = kernel_read(image->file, to, len, &pos);
-
-		return got == len ? 0 : got < 0 ? got : -ENODATA;
-	}
-	while (!ret && len) {
-		size_t part = min(len, PAGE_SIZE - offset_in_page(pos));
-
-		ret = lp_copy_cached(image, mapping, to, part, pos);
-		to += part;
-		pos += part;
-		len -= part;
-	}
+	at = vm_mmap(file, 0, size, PROT_READ, MAP_PRIVATE, pos - skip);
+	if (IS_ERR_VALUE(at))
+		return (long)at;
+	ret = copy_from_user(to, (const void __user *)(at + skip), len) ? -EFAULT : 0;
+	vm_munmap(at, size);
 	return ret;
 }
 
@@ -98,15 +54,12 @@ static void *lp_read(const struct lp_image *image, u64 at, size_t len)
 	void *buf;
 	int ret;
 
-	/* Of this kernel_read() would warn. */
-	if (!(image->file->f_mode & FMODE_READ))
-		return ERR_PTR(-EBADF);
 	if (at > size || len > size - at)
 		return ERR_PTR(-ENODATA);
 	buf = kvmalloc(len, GFP_KERNEL);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
-	ret = lp_copy(image, buf, len, at);
+	ret = lp_copy(image->file, buf, len, at);
 	if (!ret)
 		return buf;
 	kvfree(buf);
@@ -174,7 +127,7 @@ static const Elf64_Phdr *lp_read_progs(const struct lp_image *image, unsigned in
  * lpatch_build_id_check() - is the file of an image the build that the patch is for?
  * @image: with its file, its inode, and the build-id that it must have
  *
- * Context: may sleep for as long as the file system does.
+ * Context: that of a process, in whose memory the file is mapped meanwhile; no lock of it held.
  * Return: 0, -ENODATA if it has another or none, -ENOMEM, or what reading it returned.
  */
 int lpatch_build_id_check(const struct lp_image *image)

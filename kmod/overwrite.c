@@ -396,13 +396,13 @@ static int lp_op_locate(struct lp_op *op)
 	return 0;
 }
 
-static int lp_verify_now(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
+static int lp_places_now(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
 	int ret = lpatch_op_lock_memory(op, out);
 
 	if (ret)
 		return ret;
-	ret = lpatch_places_verify(places, op, out);
+	ret = lpatch_places_make(places, op, out) ?: lpatch_places_verify(places, op, out);
 	mmap_read_unlock(op->target->mm);
 	return ret;
 }
@@ -458,8 +458,7 @@ int lpatch_overwrite(struct lp_op *op)
 	if (!stop)
 		return -lpatch_refusal_errno(out->refusal);
 	ret = lp_op_locate(op);
-	ret = ret ?: lpatch_places_make(&stop->places, op, out);
-	ret = ret ?: lp_verify_now(&stop->places, op, out);
+	ret = ret ?: lp_places_now(&stop->places, op, out);
 	ret = ret ?: lp_stop(op, stop, out);
 	lp_stop_free(stop);
 	return ret;

@@ -495,14 +495,18 @@ static void lp_patch_publish(struct lp_patch *patch)
 }
 
 /*
- * Notes what the file has, for the audit records. It cannot change any more. Return: 0, also where the kernel has no
- * SHA-256, or a negative errno.
+ * Notes what the file has, for the audit records: as it is read now, which is as it stays where the file system is no
+ * program's. Return: 0, also where the kernel has no SHA-256 and of a file that is too large, or a negative errno.
  */
-static int lp_patch_sum(struct lp_patch *patch)
+static int lp_patch_sum(struct lp_patch *patch, const char **wrong)
 {
-	int ret = lpatch_sum_file(patch->file, i_size_read(file_inode(patch->file)), patch->content);
+	loff_t size = i_size_read(file_inode(patch->file));
+	int ret = size > LP_SUM_FILE_MAX ? 0 : lpatch_sum_file(patch->file, size, patch->content);
 
-	return ret == -ENOENT ? 0 : ret;
+	if (!ret || ret == -ENOENT)
+		return 0;
+	*wrong = "the patch file cannot be read to its end";
+	return ret;
 }
 
 /**
@@ -520,7 +524,7 @@ int lpatch_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack)
 	mutex_lock(&patch->transfer);
 	if (!patch->sealed) {
 		wrong = lpatch_patch_check(patch);
-		ret = wrong ? -EINVAL : lp_patch_sum(patch);
+		ret = wrong ? -EINVAL : lp_patch_sum(patch, &wrong);
 		ret = ret ?: lpatch_sign_check(patch, &wrong);
 		if (!ret)
 			lp_patch_publish(patch);

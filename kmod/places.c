@@ -33,11 +33,10 @@ static bool lp_is_other(const struct lp_op *op, const struct lp_record *record)
 	return record != op->record && lp_is_applied(record);
 }
 
-/* Is it that of another patch that is applied, and that the operation restores? */
+/* Is it that of another patch that is applied, and that lp_op_replaces() has found the operation to restore? */
 bool lpatch_places_replace(const struct lp_op *op, const struct lp_record *record)
 {
-	return op->request->replaces && lp_is_other(op, record) &&
-	       lpatch_request_replaces(op->request, record->patch->hash);
+	return record->goes == op->change && lp_is_other(op, record);
 }
 
 /* Return: a table of @nr places, or NULL with the operation refused. */
@@ -124,6 +123,18 @@ static void lp_place_of(struct lp_place *place, const struct lp_record *record, 
 }
 
 /*
+ * Has the operation to do with a site of another patch? Of one that goes, nothing is put back where its image is no longer
+ * mapped: what is there now belongs to something else, and has other bytes under it.
+ */
+static bool lp_is_concerned(const struct lp_places *places, const struct lp_op *op,
+			    const struct lp_record *record, const struct lp_site *site, bool replaced)
+{
+	if (replaced)
+		return lpatch_live_is_site(op->target->mm, record->patch, site, record->bases);
+	return lp_places_touch(places->table, places->nr, lpatch_layer_addr(record, site), site->len);
+}
+
+/*
  * The sites of other patches that are applied: with @replaced all of those that the operation restores, else those of
  * the others at which one in @places lies, too, which are sorted. Return: how many; they are put into @table, if there is one.
  */
@@ -139,8 +150,7 @@ static u32 lp_places_others(const struct lp_places *places, const struct lp_op *
 		for (i = 0; i < record->patch->nr_sites; i++) {
 			const struct lp_site *site = &record->patch->sites[i];
 
-			if (!replaced && !lp_places_touch(places->table, places->nr,
-							  lpatch_layer_addr(record, site), site->len))
+			if (!lp_is_concerned(places, op, record, site, replaced))
 				continue;
 			if (table)
 				lp_place_of(&table[nr], record, i, replaced);
@@ -179,15 +189,30 @@ static int lp_refuse_place(struct lp_outcome *out, u32 refusal, const struct lp_
 			     own->site->symbol, other->record->patch->name, how);
 }
 
+/* Two of its images are in the same place: the client gave one file for both. */
+static int lp_refuse_twice(const struct lp_op *op, const struct lp_place *x, const struct lp_place *y,
+			   struct lp_outcome *out)
+{
+	strscpy(out->function, x->site->symbol, sizeof(out->function));
+	return lpatch_refuse(out, LPATCH_REFUSAL_SITE_TAKEN,
+			     "%s and %s of patch %s are at one place in %s[%u]", x->site->symbol,
+			     y->site->symbol, op->patch->name, op->target->comm, op->request->pid);
+}
+
 /* Sites of two patches are the same or apart: half of a jump can be neither written nor kept. */
-static int lp_places_overlap(const struct lp_places *places, struct lp_outcome *out)
+static int lp_places_overlap(const struct lp_places *places, const struct lp_op *op,
+			     struct lp_outcome *out)
 {
 	u32 i;
 
 	for (i = 1; i < places->nr; i++) {
 		const struct lp_place *x = &places->table[i - 1], *y = &places->table[i];
 
-		if (y->addr - x->addr >= x->len || (y->addr == x->addr && y->len == x->len))
+		if (y->addr - x->addr >= x->len)
+			continue;
+		if (!x->record && !y->record)
+			return lp_refuse_twice(op, x, y, out);
+		if (y->addr == x->addr && y->len == x->len)
 			continue;
 		if (!x->record)
 			return lp_refuse_place(out, LPATCH_REFUSAL_SITE_TAKEN, x, y, "at a part of it");
@@ -269,7 +294,7 @@ static int lp_places_join_all(struct lp_places *places, const struct lp_op *op, 
  * @op: with bases and base
  * @out: gets a refusal
  *
- * Context: lp_target.lock held.
+ * Context: lp_target.lock held, and mmap_lock of the target.
  * Return: 0 or a refusal.
  */
 int lpatch_places_make(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
@@ -284,7 +309,7 @@ int lpatch_places_make(struct lp_places *places, const struct lp_op *op, struct 
 		return ret;
 	lp_places_sort(places);
 	return lp_places_add_others(places, op, true, out) ?: lp_places_add_others(places, op, false, out) ?:
-	       lp_places_overlap(places, out) ?: lp_places_join_all(places, op, out);
+	       lp_places_overlap(places, op, out) ?: lp_places_join_all(places, op, out);
 }
 
 /**

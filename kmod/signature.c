@@ -32,8 +32,6 @@
 #define LP_SIGN_MARKER "~lpatch signature appended~\n"
 #define LP_SIGN_MARKER_LEN (sizeof(LP_SIGN_MARKER) - 1)
 
-/* Of a file that is copied, and of a signature. */
-#define LP_SIGN_FILE_MAX (256ULL << 20)
 #define LP_SIGN_MAX (64U << 10)
 
 /* The end of a signed file. */
@@ -192,6 +190,14 @@ static bool lp_der_enter(const u8 **at, const u8 **end, u8 tag)
 	return true;
 }
 
+/* Goes into the element at @*at, if it has that tag and nothing is behind it before @end. */
+static bool lp_der_enter_all(const u8 **at, const u8 *end, u8 tag)
+{
+	const u8 *last = end;
+
+	return lp_der_enter(at, &last, tag) && last == end;
+}
+
 static bool lp_der_skip(const u8 **at, const u8 *end, u8 tag)
 {
 	const u8 *to = end;
@@ -203,6 +209,7 @@ static bool lp_der_skip(const u8 **at, const u8 *end, u8 tag)
 }
 
 #define LP_DER_INTEGER 0x02
+#define LP_DER_OCTETS 0x04
 #define LP_DER_OID 0x06
 #define LP_DER_SEQUENCE 0x30
 #define LP_DER_SET 0x31
@@ -218,17 +225,17 @@ static const u8 lp_sha256_oid[] = { LP_DER_OID, 9, 0x60, 0x86, 0x48, 0x01, 0x65,
  */
 static bool lp_signer_is_plain(const u8 *at, const u8 *end)
 {
-	const u8 *last = end, *digest, *digest_end;
+	const u8 *digest, *digest_end;
 
-	if (!lp_der_enter(&at, &end, LP_DER_SEQUENCE) || end != last)
-		return false;
-	if (!lp_der_skip(&at, end, LP_DER_INTEGER))
+	if (!lp_der_enter_all(&at, end, LP_DER_SEQUENCE) || !lp_der_skip(&at, end, LP_DER_INTEGER))
 		return false;
 	if (!lp_der_skip(&at, end, LP_DER_SEQUENCE) && !lp_der_skip(&at, end, LP_DER_KEY_ID))
 		return false;
 	digest = at;
 	digest_end = end;
-	if (!lp_der_skip(&at, end, LP_DER_SEQUENCE) || at == end || *at != LP_DER_SEQUENCE)
+	/* The digest, no attributes, the kind of the signature, that, and no attributes that are not signed. */
+	if (!lp_der_skip(&at, end, LP_DER_SEQUENCE) || !lp_der_skip(&at, end, LP_DER_SEQUENCE) ||
+	    !lp_der_skip(&at, end, LP_DER_OCTETS) || at != end)
 		return false;
 	return lp_der_enter(&digest, &digest_end, LP_DER_SEQUENCE) &&
 	       digest_end - digest >= sizeof(lp_sha256_oid) &&
@@ -244,10 +251,10 @@ static bool lp_signature_is_plain(const struct lp_signature *signature)
 {
 	const u8 *at = signature->der, *end = at + signature->len;
 
-	return lp_der_enter(&at, &end, LP_DER_SEQUENCE) && lp_der_skip(&at, end, LP_DER_OID) &&
-	       lp_der_enter(&at, &end, LP_DER_CONTEXT_0) && lp_der_enter(&at, &end, LP_DER_SEQUENCE) &&
+	return lp_der_enter_all(&at, end, LP_DER_SEQUENCE) && lp_der_skip(&at, end, LP_DER_OID) &&
+	       lp_der_enter_all(&at, end, LP_DER_CONTEXT_0) && lp_der_enter_all(&at, end, LP_DER_SEQUENCE) &&
 	       lp_der_skip(&at, end, LP_DER_INTEGER) && lp_der_skip(&at, end, LP_DER_SET) &&
-	       lp_der_skip(&at, end, LP_DER_SEQUENCE) && lp_der_enter(&at, &end, LP_DER_SET) &&
+	       lp_der_skip(&at, end, LP_DER_SEQUENCE) && lp_der_enter_all(&at, end, LP_DER_SET) &&
 	       lp_signer_is_plain(at, end);
 }
 
@@ -343,7 +350,7 @@ int lpatch_signature_verify(struct lp_patch *patch)
 	/* Then nobody uses signatures, and no parser looks at one. */
 	if (lpatch_keys_empty())
 		return -ENOKEY;
-	if (size > LP_SIGN_FILE_MAX)
+	if (size > LP_SUM_FILE_MAX)
 		return -EFBIG;
 	copy = lp_copy_file(patch, size);
 	if (IS_ERR(copy))

@@ -11,6 +11,9 @@ struct lp_patch;
 /* Bytes of a SHA-256. */
 #define LP_SUM_LEN 32
 
+/* Bytes of a file that is read as a whole. */
+#define LP_SUM_FILE_MAX (256ULL << 20)
+
 #ifdef CONFIG_SYSTEM_DATA_VERIFICATION
 
 int lpatch_sum_file(struct file *file, loff_t len, u8 *out);

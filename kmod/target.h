@@ -26,6 +26,7 @@ struct lp_patch;
  * @incomplete: not all is mapped, or not all fix-ups are made: it is being loaded or unloaded, or that could
  *		not be ended, or it is a copy of one of that time. See lpatch_load_complete()
  * @change: lp_op.change of the operation that changed it last
+ * @goes: lp_op.change of the operation that restores it beside its own patch, or was to; lp_target.lock
  * @order: of its last apply among all applies; grows along the patches that lie upon one another
  * @times: of the operation that made it
  * @threads: that were stopped in it
@@ -47,6 +48,7 @@ struct lp_record {
 	unsigned long bases[LPATCH_IMAGES_MAX];
 	bool incomplete;
 	u64 change;
+	u64 goes;
 	u64 order;
 	struct lp_times times;
 	u32 threads;

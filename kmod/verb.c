@@ -74,14 +74,19 @@ static int lp_do_load(struct lp_op *op)
 	return ret;
 }
 
-/* How many other patches are applied, and to be restored? */
+/* Notes which other patches are to be restored. Return: how many of them are applied. */
 static u32 lp_op_replaces(const struct lp_op *op)
 {
-	const struct lp_record *record;
+	struct lp_record *record;
 	u32 nr = 0;
 
-	list_for_each_entry(record, &op->target->records, node)
+	if (!op->request->replaces)
+		return 0;
+	list_for_each_entry(record, &op->target->records, node) {
+		if (lpatch_request_replaces(op->request, record->patch->hash))
+			record->goes = op->change;
 		nr += lpatch_places_replace(op, record);
+	}
 	return nr;
 }
 

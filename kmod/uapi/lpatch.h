@@ -241,8 +241,8 @@ enum lpatch_a_info {
  * @LPATCH_A_IMAGE_TEXT_VADDR: u64: its link-time address, page aligned
  * @LPATCH_A_IMAGE_SPAN_START: u64: lowest link-time address, page aligned
  * @LPATCH_A_IMAGE_SPAN_END: u64: one past the highest, page aligned
- * @LPATCH_A_IMAGE_BUILD_ID: binary: that the file must have; absent if the patch is for a file
- *   without one
+ * @LPATCH_A_IMAGE_BUILD_ID: binary: that the file must have as it is transferred; without it none
+ *   is looked for
  * @LPATCH_A_IMAGE_PAD: aligns 64-bit attributes; no content
  * @__LPATCH_A_IMAGE_MAX: one past the highest
  * @LPATCH_A_IMAGE_MAX: the highest

@@ -207,7 +207,7 @@ const (
 	AttrImageTextVaddr  uint16 = 5 // u64: its link-time address, page aligned
 	AttrImageSpanStart  uint16 = 6 // u64: lowest link-time address, page aligned
 	AttrImageSpanEnd    uint16 = 7 // u64: one past the highest, page aligned
-	AttrImageBuildID    uint16 = 8 // binary: that the file must have; absent if the patch is for a file without one
+	AttrImageBuildID    uint16 = 8 // binary: that the file must have as it is transferred; without it none is looked for
 	AttrImagePad        uint16 = 9 // aligns 64-bit attributes; no content
 )
 

@@ -99,11 +99,15 @@ func TestBuildID(t *testing.T) {
 	}
 }
 
-// TestBuildIDUnreadable gives an image that is open for writing only, of which the kernel would warn if lpatch read it.
+// TestBuildIDUnreadable gives an image that is open for writing only, and a build-id that is too long.
 func TestBuildIDUnreadable(t *testing.T) {
 	p := rawPatch(t, fixtures+"victim", "value")
 	p.Images[0].BuildID = buildID(t, p.Images[0].File)
-	f, err := os.OpenFile(filepath.Join(t.TempDir(), "image"), os.O_CREATE|os.O_WRONLY, 0o600)
+	path := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(path, make([]byte, 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

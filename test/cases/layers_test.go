@@ -128,6 +128,25 @@ func TestLayersOverlap(t *testing.T) {
 	v.wantValue(2)
 }
 
+// TestLayersTwice gives one file for two images, so that two sites of a patch are at one place, or one begins in the other.
+func TestLayersTwice(t *testing.T) {
+	v := startVictim(t, "victim")
+	c := dial(t)
+	for i, off := range []uint64{0, 2} {
+		p := rawPatch(t, v.path, "value")
+		again, site := p.Images[0], p.Sites[0]
+		again.TextVaddr, again.SpanStart, again.SpanEnd = again.TextVaddr+4096, again.SpanStart+4096, again.SpanEnd+4096
+		site.Image, site.Vaddr = 1, site.Vaddr+4096+off
+		p.Images, p.Sites = append(p.Images, again), append(p.Sites, site)
+		p.Hash[0] += byte(1 + i)
+		transfer(t, c, p)
+		for _, verb := range []lpnl.Verb{lpnl.VerbCheck, lpnl.VerbApply} {
+			refuseWith(t, c, verb, p, v.pid, lpnl.RefusalSiteTaken, fmt.Sprintf("value and value of patch raw are at one place in victim[%d]", v.pid))
+		}
+	}
+	v.wantValue(1)
+}
+
 // TestLayersActive covers a function in whose new code a thread is: that counts as active too.
 func TestLayersActive(t *testing.T) {
 	v := startVictim(t, "victim")

@@ -235,15 +235,24 @@ type otherKind struct {
 	// certificate: with that of a key that was revoked, whoever vouches for it would do.
 	certificate, attributes bool
 	signers                 int
+	change                  func(*testing.T, *pkcs7.SignedData)
+	behind                  string // bytes behind the message
 }
 
 var otherKinds = []otherKind{
-	{"a certificate", pkcs7.OIDDigestAlgorithmSHA256, true, false, 1},
-	{"attributes", pkcs7.OIDDigestAlgorithmSHA256, false, true, 1},
-	{"SHA-1", pkcs7.OIDDigestAlgorithmSHA1, false, false, 1},
-	{"SHA-512", pkcs7.OIDDigestAlgorithmSHA512, false, false, 1},
-	{"two signers", pkcs7.OIDDigestAlgorithmSHA256, false, false, 2},
-	{"no signer", pkcs7.OIDDigestAlgorithmSHA256, false, false, 0},
+	{what: "a certificate", digest: pkcs7.OIDDigestAlgorithmSHA256, certificate: true, signers: 1},
+	{what: "attributes", digest: pkcs7.OIDDigestAlgorithmSHA256, attributes: true, signers: 1},
+	{what: "SHA-1", digest: pkcs7.OIDDigestAlgorithmSHA1, signers: 1},
+	{what: "SHA-512", digest: pkcs7.OIDDigestAlgorithmSHA512, signers: 1},
+	{what: "two signers", digest: pkcs7.OIDDigestAlgorithmSHA256, signers: 2},
+	{what: "no signer", digest: pkcs7.OIDDigestAlgorithmSHA256},
+	{what: "attributes that are not signed", digest: pkcs7.OIDDigestAlgorithmSHA256, signers: 1, change: func(t *testing.T, sd *pkcs7.SignedData) {
+		about := []pkcs7.Attribute{{Type: pkcs7.OIDAttributeSigningTime, Value: time.Now().UTC()}}
+		if err := sd.GetSignedData().SignerInfos[0].SetUnauthenticatedAttributes(about); err != nil {
+			t.Fatal(err)
+		}
+	}},
+	{what: "something behind it", digest: pkcs7.OIDDigestAlgorithmSHA256, signers: 1, behind: "\x05\x00"},
 }
 
 func (k *otherKind) make(t *testing.T, p *lpnl.Patch, by identity) []byte {
@@ -265,6 +274,9 @@ func (k *otherKind) make(t *testing.T, p *lpnl.Patch, by identity) []byte {
 		}
 	}
 	sd.Detach()
+	if k.change != nil {
+		k.change(t, sd)
+	}
 	if k.certificate {
 		signature, err := sd.Finish()
 		if err != nil {
@@ -283,7 +295,7 @@ func (k *otherKind) make(t *testing.T, p *lpnl.Patch, by identity) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return signature
+	return append(signature, k.behind...)
 }
 
 // TestNoSignatures is for a kernel that cannot check any: with require_signature=1 nothing is accepted, signed or not.
