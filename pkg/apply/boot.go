@@ -11,6 +11,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 
 	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
@@ -61,18 +62,11 @@ func FindImages(r boot.Registry, spec *patch.Spec, given []string) ([]boot.Image
 // FindImage is FindImages for one of them.
 func FindImage(r boot.Registry, image *patch.Image, given []string) (boot.Image, error) {
 	want := describe(image.BuildID, image.SHA256)
-	places := slices.Clone(given)
-	for _, dir := range slices.Concat(binDirs, libDirs) {
-		places = append(places, path.Join(dir, image.Name))
-		if image.Soname != "" && image.Soname != image.Name {
-			places = append(places, path.Join(dir, image.Soname))
-		}
-	}
 	var other error
-	for _, place := range places {
+	for _, place := range slices.Concat(given, UsualPlaces(image)) {
 		id, err := identifyAt(r, place, image)
 		switch {
-		case err != nil && slices.Contains(given, place):
+		case err != nil && slices.Contains(given, place) && !errors.Is(err, fs.ErrNotExist):
 			return boot.Image{}, err
 		case err != nil:
 			continue
@@ -86,8 +80,24 @@ func FindImage(r boot.Registry, image *patch.Image, given []string) (boot.Image,
 	if other != nil {
 		return boot.Image{}, other
 	}
-	return boot.Image{}, fmt.Errorf("%s (%s), which the patch is for, is in none of the usual folders; say where it is with --image PATH",
-		label(image), want)
+	also := ""
+	if len(given) > 0 {
+		also = fmt.Sprintf("is not at %s and ", strings.Join(given, ", "))
+	}
+	return boot.Image{}, fmt.Errorf("%s (%s), which the patch is for, %sis in none of the usual folders; say where it is with --image PATH",
+		label(image), want, also)
+}
+
+// UsualPlaces are the paths at which Debian and its like have a file of that name.
+func UsualPlaces(image *patch.Image) []string {
+	var places []string
+	for _, dir := range slices.Concat(binDirs, libDirs) {
+		places = append(places, path.Join(dir, image.Name))
+		if image.Soname != "" && image.Soname != image.Name {
+			places = append(places, path.Join(dir, image.Soname))
+		}
+	}
+	return places
 }
 
 func identifyAt(r boot.Registry, name string, image *patch.Image) (identity, error) {
