@@ -250,7 +250,8 @@ func compressed(text []byte) ([]byte, error) {
 		return nil, err
 	}
 	_, err = w.Write(text)
-	return out.Bytes(), errors.Join(err, w.Close())
+	err = errors.Join(err, w.Close()) // which writes
+	return out.Bytes(), err
 }
 
 func (b *builder) rpm() error {

@@ -168,8 +168,18 @@ func sourceOf(p *Patch) string {
 	return "the source package " + p.about.Package
 }
 
-// headers is where the sources of the module and the kernel's headers come: with them DKMS builds the module.
-const headers = "/usr/src"
+// Headers is where the sources of the module and the kernel's headers come: with them DKMS builds the module.
+func (*Package) Headers() string { return "/usr/src" }
+
+// Directories are those of all triggers, which is what RPM knows of.
+func (p *Package) Directories() []string {
+	list := []string{p.Headers()}
+	for _, trigger := range p.Triggers {
+		list = append(list, path.Dir(trigger))
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
 
 // setTriggers finds the paths at which the files that the patches are for may come: the usual ones and those given. One of these
 // that has the name of such a file is where it is.
@@ -196,7 +206,6 @@ func (p *Package) setTriggers(given []string) error {
 			}
 		}
 	}
-	p.Triggers = append(p.Triggers, headers)
 	slices.Sort(p.Triggers)
 	p.Triggers = slices.Compact(p.Triggers)
 	return nil
