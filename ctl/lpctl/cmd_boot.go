@@ -140,7 +140,7 @@ func (b *bootRun) add() error {
 	if err := apply.Bootable(f.Spec); err != nil {
 		return err
 	}
-	if err := apply.BootBase(b.registry, f.Spec); err != nil {
+	if err := apply.BootBase(b.registry, f); err != nil {
 		return err
 	}
 	e := &boot.Entry{Name: f.Spec.Name, OnFailure: boot.OnFailure(b.c.String("on-failure")), Boots: b.c.Int("boots"),

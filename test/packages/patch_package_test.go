@@ -32,16 +32,17 @@ func newPatchRoot(t *testing.T) *rpmRoot {
 
 // What lpctl may answer, and what it is called with.
 const (
-	lpFile       = "/usr/lib/lpatch/fix.lp"
-	saysAdded    = "fix is applied to what starts from now on"
-	saysOther    = "lpctl: refused: /usr/bin/greet has build-id 12, the patch is for build-id 34; rebuild the patch for this version"
-	saysNoFile   = "lpctl: greet (build-id 34), which the patch is for, is in none of the usual folders; say where it is with --image PATH"
-	saysActive   = "lpctl: refused: greet[7]: thread 7 is in greet"
-	callsBoth    = "boot add " + lpFile + "\napply " + lpFile + " --all\n"
-	callsAgain   = "boot list --json\nboot add " + lpFile + " --quiet\napply " + lpFile + " --all\n"
-	callsScan    = callsAgain + "scan " + lpFile + " --json\n"
-	saysNeedless = "fix: nothing that runs needs this patch, and no file where it would be looked for: its package can be removed\n"
-	saysDisabled = `{"patch":"fix","registered":false,"kept":true,"disabled":true,"on_failure":"run"}`
+	lpFile         = "/usr/lib/lpatch/fix.lp"
+	saysAdded      = "fix is applied to what starts from now on"
+	saysOther      = "lpctl: refused: /usr/bin/greet has build-id 12, the patch is for build-id 34; rebuild the patch for this version"
+	saysNoFile     = "lpctl: greet (build-id 34), which the patch is for, is in none of the usual folders; say where it is with --image PATH"
+	saysActive     = "lpctl: refused: greet[7]: thread 7 is in greet"
+	callsBoth      = "boot add " + lpFile + "\napply " + lpFile + " --all\n"
+	callsAgain     = "boot list --json\nboot add " + lpFile + " --quiet\napply " + lpFile + " --all\n"
+	saysSuperseded = `lpctl: the boot entry new takes the place of patch fix; to have that one again, take the entry out with "lpctl boot remove new"`
+	callsScan      = callsAgain + "scan " + lpFile + " --json\n"
+	saysNeedless   = "fix: nothing that runs needs this patch, and no file where it would be looked for: its package can be removed\n"
+	saysDisabled   = `{"patch":"fix","registered":false,"kept":true,"disabled":true,"on_failure":"run"}`
 )
 
 // patchScript is what the script meets.
@@ -83,6 +84,8 @@ var patchScript = []struct {
 	{"again disabled", "again", "", "'boot list'*) echo '" + saysDisabled + "' ;;", "", "boot list --json\n"},
 	{"again without a module", "again", "sys/module/lpatch", "", "", ""},
 	{"again in a chroot", "again", "proc/1", "", "", ""},
+	{"superseded", "add", "", "boot*) echo '" + saysSuperseded + "'; exit 2 ;;", saysSuperseded + "\n", "boot add " + lpFile + "\n"},
+	{"again superseded", "again", "", "'boot add'*) echo '" + saysSuperseded + "'; exit 2 ;;", "", "boot list --json\nboot add " + lpFile + " --quiet\n"},
 	{"purged", "purge", "", "revert*) echo reverted fix in greet[7] ;;", "reverted fix in greet[7]\n", "boot remove fix\nrevert fix --all\n"},
 	{"purged and refused", "purge", "", "revert*) echo '" + saysActive + "'; exit 2 ;;",
 		saysActive + "\nfix: this was not done; to try again: lpctl revert fix --all\n", "boot remove fix\nrevert fix --all\n"},
