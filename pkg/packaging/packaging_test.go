@@ -14,14 +14,15 @@ import (
 	"lpatch/pkg/patch"
 )
 
-func write(t *testing.T, name string, about *patch.About) string {
+// write makes a patch named fix.
+func write(t *testing.T, about *patch.About) string {
 	t.Helper()
-	spec, err := applytest.Spec(name, "/bin/sleep")
+	spec, err := applytest.Spec("fix", "/bin/sleep")
 	if err != nil {
 		t.Fatal(err)
 	}
 	spec.About = about
-	path := filepath.Join(t.TempDir(), name+".lp")
+	path := filepath.Join(t.TempDir(), "fix.lp")
 	if err := applytest.Write(path, spec); err != nil {
 		t.Fatal(err)
 	}
@@ -35,10 +36,11 @@ func TestRPM(t *testing.T) {
 	if _, err := exec.LookPath("rpmbuild"); err != nil {
 		t.Skip("rpmbuild is not installed")
 	}
-	const evil = "a %(touch MARK) %{nil}b, which is long so that lines are broken just before words that begin a section like %files %if 1 %post -p /bin/evil"
+	// Wherever a line is broken, a word comes that would begin a section, or a condition.
+	evil := "a %(touch MARK) %{nil}b" + strings.Repeat(" %if %post", 14)
 	mark := filepath.Join(t.TempDir(), "mark")
 	about := &patch.About{Title: strings.Replace(evil, "MARK", mark, 1), Package: "greet", Fixed: "1:2.0-3+x"}
-	p, err := New([]string{write(t, "fix", about)}, options)
+	p, err := New([]string{write(t, about)}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func TestRPM(t *testing.T) {
 }
 
 func TestNoTool(t *testing.T) {
-	p, err := New([]string{write(t, "fix", &patch.About{Package: "greet", Fixed: "2"})}, options)
+	p, err := New([]string{write(t, &patch.About{Package: "greet", Fixed: "2"})}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +103,7 @@ func TestRefused(t *testing.T) {
 	if err := applytest.Write(second, relies); err != nil {
 		t.Fatal(err)
 	}
-	_, err = New([]string{write(t, "fix", nil), second}, options)
+	_, err = New([]string{write(t, nil), second}, options)
 	if want := "patch relies was built for main as it is in the file, patch fix replaces that function; build one patch of both fixes"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -109,7 +111,7 @@ func TestRefused(t *testing.T) {
 
 func TestSummary(t *testing.T) {
 	title := strings.Repeat("ä", 100)
-	p, err := New([]string{write(t, "fix", &patch.About{Package: "greet", Fixed: "2", Title: title})}, options)
+	p, err := New([]string{write(t, &patch.About{Package: "greet", Fixed: "2", Title: title})}, options)
 	if err != nil {
 		t.Fatal(err)
 	}
