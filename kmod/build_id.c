@@ -30,9 +30,11 @@
 static const u8 lp_note_name[] = "GNU";
 
 /*
- * Copies @len bytes at @pos of a file as a process reads what it maps: on some file systems read(2) takes a lock that whoever
- * writes to the file may keep for ever, and waits for a server until that answers. A page fault does neither, and ends when
- * the caller is killed. Return: 0 or a negative errno; -EFAULT if a page does not come.
+ * Copies @len bytes at @pos of a file as a process reads what it maps. On some file systems read(2)
+ * takes a lock that whoever writes to the file may keep for ever, and waits for a server until that
+ * answers. A page fault does neither, and ends when the caller is killed.
+ *
+ * Return: 0 or a negative errno; -EFAULT if a page does not come.
  */
 static int lp_copy(struct file *file, void *to, size_t len, u64 pos)
 {
@@ -71,8 +73,8 @@ static size_t lp_find_note(const u8 *notes, u64 len, u64 align, const u8 **id)
 {
 	const u64 pad = align == 8 ? 8 : 4;
 
-	while (len >= sizeof(Elf64_Nhdr)) {
-		const Elf64_Nhdr *note = (const void *)notes;
+	while (len >= sizeof(struct elf64_note)) {
+		const struct elf64_note *note = (const void *)notes;
 		u64 desc = ALIGN(sizeof(*note) + note->n_namesz, pad);
 		u64 end = desc + note->n_descsz, next = ALIGN(end, pad);
 
@@ -92,7 +94,7 @@ static size_t lp_find_note(const u8 *notes, u64 len, u64 align, const u8 **id)
 }
 
 /* Return: 1 if the notes of one segment have this build-id, 0 if they have none, or a negative errno. */
-static int lp_compare_notes(const struct lp_image *image, const Elf64_Phdr *prog)
+static int lp_compare_notes(const struct lp_image *image, const struct elf64_phdr *prog)
 {
 	const u8 *notes = lp_read(image, prog->p_offset, prog->p_filesz), *id;
 	size_t found;
@@ -108,10 +110,10 @@ static int lp_compare_notes(const struct lp_image *image, const Elf64_Phdr *prog
 }
 
 /* Reads the program headers, to be freed, or returns an error pointer; -ENODATA if it is no ELF file with some. */
-static const Elf64_Phdr *lp_read_progs(const struct lp_image *image, unsigned int *nr)
+static const struct elf64_phdr *lp_read_progs(const struct lp_image *image, unsigned int *nr)
 {
-	const Elf64_Ehdr *head = lp_read(image, 0, sizeof(*head));
-	const Elf64_Phdr *progs = ERR_PTR(-ENODATA);
+	const struct elf64_hdr *head = lp_read(image, 0, sizeof(*head));
+	const struct elf64_phdr *progs = ERR_PTR(-ENODATA);
 
 	if (IS_ERR(head))
 		return ERR_CAST(head);
@@ -133,7 +135,7 @@ static const Elf64_Phdr *lp_read_progs(const struct lp_image *image, unsigned in
 int lpatch_build_id_check(const struct lp_image *image)
 {
 	u64 left = LP_NOTES_MAX;
-	const Elf64_Phdr *progs;
+	const struct elf64_phdr *progs;
 	unsigned int i, nr;
 	int ret = 0;
 

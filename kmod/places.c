@@ -135,8 +135,10 @@ static bool lp_is_concerned(const struct lp_places *places, const struct lp_op *
 }
 
 /*
- * The sites of other patches that are applied: with @replaced all of those that the operation restores, else those of
- * the others at which one in @places lies, too, which are sorted. Return: how many; they are put into @table, if there is one.
+ * The sites of other patches that are applied: with @replaced all of those that the operation restores,
+ * else those of the others at which one in @places lies, too, which are sorted.
+ *
+ * Return: how many; they are put into @table, if there is one.
  */
 static u32 lp_places_others(const struct lp_places *places, const struct lp_op *op, bool replaced,
 			    struct lp_place *table)

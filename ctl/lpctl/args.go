@@ -44,7 +44,7 @@ func split(app *cli.App, args []string) (before []string, verb string, after []s
 	all := map[string]bool{}
 	for _, c := range app.Commands {
 		for name, value := range arity(c.Flags) {
-			all[name] = value
+			all[name] = all[name] || value // --deb takes one with build, and none with package
 		}
 	}
 	for i := 0; i < len(args); i++ {

@@ -63,11 +63,12 @@ func (s *Session) checkOthers(spec *patch.Spec, v *view, others []layer) error {
 }
 
 // BootBase refuses a patch beside the boot entries of other names that it does not go with: a program that starts would get
-// both, one after the other. An entry of its own name is replaced.
-func BootBase(r boot.Registry, spec *patch.Spec) error {
+// both, one after the other. An entry of which it takes the place is replaced, and one that takes its place is not.
+func BootBase(r boot.Registry, added *File) error {
+	spec := added.Spec
 	entries, _ := r.List() // of what cannot be read nothing is applied, and lpctl boot list says so
 	for _, e := range entries {
-		if e.Name == spec.Name {
+		if supersedesEntry(spec, e) {
 			continue
 		}
 		kept, err := r.Patch(e)
@@ -80,6 +81,11 @@ func BootBase(r boot.Registry, spec *patch.Spec) error {
 				spec.Name, e.Name, err, e.Name)
 		}
 		_ = f.Close()
+		if f.Spec.About.TakesPlaceOf(spec.Name, added.sum) {
+			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
+				Message: fmt.Sprintf("the boot entry %s takes the place of patch %s; to have that one again, take the entry out with \"lpctl boot remove %s\"",
+					e.Name, spec.Name, e.Name)}}
+		}
 		if clash, function := patch.Collision(spec, f.Spec); clash != "" {
 			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY, Function: function,
 				Message: fmt.Sprintf("%s, and %s is a boot entry already; build one patch of both fixes, or take that one out with \"lpctl boot remove %s\"",

@@ -97,28 +97,33 @@ func TestBootBase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := BootBase(r, specOf(t, "b", true)); err != nil {
+	if err := BootBase(r, &File{Spec: specOf(t, "b", true)}); err != nil {
 		t.Errorf("without entries: %v", err)
 	}
 	add("a", specOf(t, "a", false))
-	if err := BootBase(r, specOf(t, "a", true)); err != nil {
+	if err := BootBase(r, &File{Spec: specOf(t, "a", true)}); err != nil {
 		t.Errorf("in place of itself: %v", err)
 	}
-	if err := BootBase(r, specOf(t, "b", false)); err != nil {
+	if err := BootBase(r, &File{Spec: specOf(t, "b", false)}); err != nil {
 		t.Errorf("files of before: %v", err)
 	}
-	err := BootBase(r, specOf(t, "b", true))
+	err := BootBase(r, &File{Spec: specOf(t, "b", true)})
 	want := "patch b was built for main as it is in the file, patch a replaces that function, and a is a boot entry already; " +
 		"build one patch of both fixes, or take that one out with \"lpctl boot remove a\""
 	var refused *lpnl.Refused
 	if !errors.As(err, &refused) || err.Error() != want || refused.Report.Refusal != lpnl.RefusalSiteTaken {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
+	newer := specOf(t, "b", true)
+	newer.About = &patch.About{Supersedes: []string{"a"}}
+	if err := BootBase(r, &File{Spec: newer}); err != nil {
+		t.Errorf("in the place of one that it supersedes: %v", err)
+	}
 	if err := r.Add(&boot.Entry{Name: "a", Images: []boot.Image{{Path: "/bin/sleep", Identity: "build-id 00"}}, OnFailure: boot.Run, Boots: boot.DefaultBoots},
 		[]byte("no patch")); err != nil {
 		t.Fatal(err)
 	}
-	err = BootBase(r, specOf(t, "b", true))
+	err = BootBase(r, &File{Spec: specOf(t, "b", true)})
 	if err == nil || !strings.HasPrefix(err.Error(), "whether b goes with the boot entry a is not known: ") ||
 		!strings.HasSuffix(err.Error(), `; remove that with "lpctl boot remove a", or add it again`) {
 		t.Errorf("got %v", err)

@@ -72,7 +72,7 @@ func TestBuildID(t *testing.T) {
 		"no build-id":                {func(d []byte) []byte { d[at-8] = 77; return d }, saysOtherBuild},
 		"no ELF":                     {func(d []byte) []byte { d[0] = 'x'; return d }, saysOtherBuild},
 		"32-bit":                     {func(d []byte) []byte { d[4] = 1; return d }, saysOtherBuild},
-		"empty":                      {func(d []byte) []byte { return nil }, saysOtherBuild},
+		"empty":                      {func([]byte) []byte { return nil }, saysOtherBuild},
 		"a part of the header":       {func(d []byte) []byte { return d[:63] }, saysOtherBuild},
 		"a part of program headers":  {func(d []byte) []byte { return d[:100] }, saysOtherBuild},
 		"no program headers":         {func(d []byte) []byte { d[places.phnum], d[places.phnum+1] = 0, 0; return d }, saysOtherBuild},

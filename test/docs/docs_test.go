@@ -3,7 +3,8 @@
 // Package docs runs the commands in Documentation: each fenced block of Markdown that is marked console is commands, with
 // $ or # in front, and below each what it prints. Those marked "console build" are run here, the others as root in a
 // machine with kernel 6.12, in the directory to which the first have led, with what they have left there: as in one shell.
-// Those marked "console install" are run by TestCleanMachine; those of HACKING.md by TestHacking, in the repository itself.
+// Those marked "console install" are run by TestCleanMachine, those marked "console host" here, for another root, by
+// TestRepository; those of HACKING.md by TestHacking, in the repository itself.
 package docs
 
 import (
@@ -66,7 +67,7 @@ func commands(t *testing.T, document, mark string) []command {
 		case strings.HasPrefix(line, "```"):
 			inside = line == "```"+mark
 		case !inside:
-		case strings.HasPrefix(line, "$ ") || (strings.HasPrefix(line, "# ") && mark == "console"):
+		case strings.HasPrefix(line, "$ ") || (strings.HasPrefix(line, "# ") && (mark == "console" || mark == "console host")):
 			list = append(list, command{line: number, text: line[2:]})
 		case len(list) == 0:
 			t.Fatalf("%s:%d: output of no command", document, number)

@@ -49,18 +49,16 @@ func addPatches(t *testing.T, example, source, archive string) {
 	writeFile(t, other, strings.ReplaceAll(readFile(t, fix), "Hello,", "Good day,"), 0o644)
 	lpctl := filepath.Join(dir, "lpctl")
 	run(t, "go", "build", "-o", lpctl, "lpatch/ctl/lpctl")
-	control := readFile(t, filepath.Join(example, "package/deb/control"))
 	for i, change := range []string{fix, other} {
-		tree := filepath.Join(dir, "package", fmt.Sprint(i+1))
-		run(t, "mkdir", "-p", filepath.Join(tree, "usr/lib/lpatch"))
-		run(t, "cp", "-r", filepath.Join(example, "package/deb"), filepath.Join(tree, "DEBIAN"))
+		version, part := fmt.Sprint(i+1), filepath.Join(archive, []string{"1", "next"}[i])
+		lp := filepath.Join(dir, version, "greet-fix.lp")
+		run(t, "mkdir", "-p", filepath.Dir(lp), part)
 		run(t, lpctl, "build", "--target", filepath.Join(source, "greet"), "--source", source, "--patch", change,
-			"-o", filepath.Join(tree, "usr/lib/lpatch/greet-fix.lp"), "--", "make")
-		writeFile(t, filepath.Join(tree, "DEBIAN/control"), strings.Replace(control, "Version: 1", "Version: "+fmt.Sprint(i+1), 1), 0o644)
-		makeDeb(t, tree, filepath.Join(archive, []string{"1", "next"}[i]))
+			"-o", lp, "--package", "greet", "--package-version", "1", "--", "make")
+		run(t, lpctl, "package", lp, "--deb", "--version", version, "--maintainer", "Nobody <nobody@example.org>", "--out", part)
 	}
-	exact := strings.NewReplacer("Package: greet-fix", "Package: greet-exact", "Depends: lpatch", "Depends: lpatch, greet (= 1)").Replace(control)
-	writeFile(t, filepath.Join(dir, "exact/DEBIAN/control"), exact, 0o644)
+	writeFile(t, filepath.Join(dir, "exact/DEBIAN/control"),
+		"Package: greet-exact\nVersion: 1\nArchitecture: amd64\nMaintainer: test\nDepends: lpatch, greet (= 1)\nDescription: test\n", 0o644)
 	makeDeb(t, filepath.Join(dir, "exact"), filepath.Join(archive, "1"))
 }
 

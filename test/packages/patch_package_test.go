@@ -3,13 +3,18 @@
 package packages
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/filetest"
+	"lpatch/pkg/packaging"
+	"lpatch/pkg/patch"
 )
 
 // newPatchRoot is such a system with the script that packages of patches call. What lpctl does there is to be told.
@@ -27,14 +32,17 @@ func newPatchRoot(t *testing.T) *rpmRoot {
 
 // What lpctl may answer, and what it is called with.
 const (
-	lpFile       = "/usr/lib/lpatch/fix.lp"
-	saysAdded    = "fix is applied to what starts from now on"
-	saysOther    = "lpctl: refused: /usr/bin/greet has build-id 12, the patch is for build-id 34; rebuild the patch for this version"
-	saysNoFile   = "lpctl: greet (build-id 34), which the patch is for, is in none of the usual folders; say where it is with --image PATH"
-	saysActive   = "lpctl: refused: greet[7]: thread 7 is in greet"
-	callsBoth    = "boot add " + lpFile + "\napply " + lpFile + " --all\n"
-	callsAgain   = "boot list --json\nboot add " + lpFile + " --quiet\napply " + lpFile + " --all\n"
-	saysDisabled = `{"patch":"fix","registered":false,"kept":true,"disabled":true,"on_failure":"run"}`
+	lpFile         = "/usr/lib/lpatch/fix.lp"
+	saysAdded      = "fix is applied to what starts from now on"
+	saysOther      = "lpctl: refused: /usr/bin/greet has build-id 12, the patch is for build-id 34; rebuild the patch for this version"
+	saysNoFile     = "lpctl: greet (build-id 34), which the patch is for, is in none of the usual folders; say where it is with --image PATH"
+	saysActive     = "lpctl: refused: greet[7]: thread 7 is in greet"
+	callsBoth      = "boot add " + lpFile + "\napply " + lpFile + " --all\n"
+	callsAgain     = "boot list --json\nboot add " + lpFile + " --quiet\napply " + lpFile + " --all\n"
+	saysSuperseded = `lpctl: the boot entry new takes the place of patch fix; to have that one again, take the entry out with "lpctl boot remove new"`
+	callsScan      = callsAgain + "scan " + lpFile + " --json\n"
+	saysNeedless   = "fix: nothing that runs needs this patch, and no file where it would be looked for: its package can be removed\n"
+	saysDisabled   = `{"patch":"fix","registered":false,"kept":true,"disabled":true,"on_failure":"run"}`
 )
 
 // patchScript is what the script meets.
@@ -67,14 +75,41 @@ var patchScript = []struct {
 	{"no module", "add", "sys/module/lpatch", "", "fix: nothing is patched: this kernel has no module lpatch (package lpatch-dkms, and the kernel's headers)\n", ""},
 	{"in a chroot", "add", "proc/1", "", "fix: nothing is patched, as this system does not run; when it does: lpctl boot add " + lpFile + "\n", ""},
 	{"again", "again", "", "", "", callsAgain},
-	{"again other version", "again", "", "'boot add'*) echo '" + saysOther + "'; exit 2 ;;", "", callsAgain},
+	{"again without knowing who runs", "again", "", otherAgain(1, ""), "", callsScan},
+	{"again with some unseen", "again", "", otherAgain(4, scanSummary(1)), "", callsScan},
+	{"again patched", "again", "", otherAgain(0, scanLine("fix", "patched")+scanSummary(0)), "", callsScan},
+	{"again patchable", "again", "", otherAgain(4, scanLine("fix", "patchable")+scanSummary(0)), "", callsScan},
+	{"again other version", "again", "", otherAgain(4, scanLine("fix", "unknown-build")+scanLine("other", "patchable")+scanSummary(0)), saysNeedless, callsScan},
+	{"again and no program", "again", "", "'boot add'*) echo '" + saysNoFile + "'; exit 1 ;; scan*) echo '" + scanSummary(0) + "' ;;", saysNeedless, callsScan},
 	{"again disabled", "again", "", "'boot list'*) echo '" + saysDisabled + "' ;;", "", "boot list --json\n"},
 	{"again without a module", "again", "sys/module/lpatch", "", "", ""},
 	{"again in a chroot", "again", "proc/1", "", "", ""},
+	{"superseded", "add", "", "boot*) echo '" + saysSuperseded + "'; exit 2 ;;", saysSuperseded + "\n", "boot add " + lpFile + "\n"},
+	{"again superseded", "again", "", "'boot add'*) echo '" + saysSuperseded + "'; exit 2 ;;", "", "boot list --json\nboot add " + lpFile + " --quiet\n"},
+	{"purged", "purge", "", "revert*) echo reverted fix in greet[7] ;;", "reverted fix in greet[7]\n", "boot remove fix\nrevert fix --all\n"},
+	{"purged and refused", "purge", "", "revert*) echo '" + saysActive + "'; exit 2 ;;",
+		saysActive + "\nfix: this was not done; to try again: lpctl revert fix --all\n", "boot remove fix\nrevert fix --all\n"},
+	{"purged without effect", "purge", "", "*) exit 5 ;;", "", "boot remove fix\nrevert fix --all\n"},
+	{"purged without a module", "purge", "sys/module/lpatch", "", "", ""},
+	{"purged in a chroot", "purge", "proc/1", "", "", ""},
 	{"removed", "remove", "", "boot*) echo fix is not applied any more to what starts ;;", "fix is not applied any more to what starts\n", "boot remove fix\n"},
 	{"removed by hand before", "remove", "", "boot*) echo nothing to do; exit 3 ;;", "", "boot remove fix\n"},
 	{"removed without a module", "remove", "sys/module/lpatch", "", "", ""},
 	{"removed in a chroot", "remove", "proc/1", "", "", ""},
+}
+
+// otherAgain is an lpctl where the file is another version, and that ends a scan so.
+func otherAgain(status int, scan string) string {
+	return fmt.Sprintf("'boot add'*) echo '%s'; exit 2 ;; scan*) echo '%s'; exit %d ;;", saysOther, scan, status)
+}
+
+// scanLine is what lpctl scan says of a process.
+func scanLine(patch, state string) string {
+	return fmt.Sprintf(`{"patch":"%s","pid":7,"comm":"greet","service":"greet.service","state":"%s","needs":true}`+"\n", patch, state)
+}
+
+func scanSummary(unseen int) string {
+	return fmt.Sprintf(`{"summary":{"patches":1,"module":true,"processes":3,"need":0,"patched":0,"active":0,"unseen":%d,"files":5,"others":5}}`, unseen)
 }
 
 // TestPatchScript has the script meet all that lpctl may answer. It never fails.
@@ -83,23 +118,15 @@ func TestPatchScript(t *testing.T) {
 	for _, c := range patchScript {
 		t.Run(c.name, func(t *testing.T) {
 			stub := "#!/bin/sh\necho \"$*\" >>/tmp/log\ncase $* in\n" + c.lpctl + "\nesac\n"
-			for path, text := range map[string]string{"sbin/lpctl": stub, "tmp/log": "", "etc/lpctl/boot.d/fix.yaml": ""} {
-				if err := os.WriteFile(filepath.Join(r.dir, path), []byte(text), 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
+			run(t, "rm", "-rf", filepath.Join(r.dir, "var"))
+			r.write(t, map[string]string{"sbin/lpctl": stub, "tmp/log": "", "etc/lpctl/boot.d/fix.yaml": ""})
 			if c.missing != "" {
 				path := filepath.Join(r.dir, c.missing)
 				run(t, "mv", path, path+".away")
 				defer run(t, "mv", path+".away", path)
 			}
 			verb, options, _ := strings.Cut(c.verb, " ")
-			cmd := exec.Command("chroot", append([]string{r.dir, "/usr/lib/lpctl/lpatch-package", verb, lpFile}, strings.Fields(options)...)...)
-			cmd.Env = []string{"PATH=/sbin:/bin"}
-			out, err := cmd.CombinedOutput()
-			if err != nil || string(out) != c.said {
-				t.Errorf("it ends with %v and says\n%swant\n%s", err, out, c.said)
-			}
+			r.script(t, c.said, append([]string{verb, lpFile}, strings.Fields(options)...)...)
 			if got := string(read(t, filepath.Join(r.dir, "tmp/log"))); got != c.called {
 				t.Errorf("it calls lpctl with\n%swant\n%s", got, c.called)
 			}
@@ -107,42 +134,102 @@ func TestPatchScript(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if kept := len(left) == 1; kept != (c.verb != "remove") {
+			if kept := len(left) == 1; kept != (c.verb != "remove" && c.verb != "purge") {
 				t.Errorf("that the entry is kept is %t", kept)
 			}
 		})
 	}
 }
 
-// TestPatchRPM installs the guide's package of a patch, a later one, and its program, and takes it out.
+// write writes files that may be there already, and that may be executed.
+func (r *rpmRoot) write(t *testing.T, files map[string]string) {
+	t.Helper()
+	for path, text := range files {
+		if err := os.WriteFile(filepath.Join(r.dir, path), []byte(text), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// script calls the script, which never fails, and compares what it says.
+func (r *rpmRoot) script(t *testing.T, want string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("chroot", append([]string{r.dir, "/usr/lib/lpctl/lpatch-package"}, args...)...)
+	cmd.Env = []string{"PATH=/sbin:/bin"}
+	out, err := cmd.CombinedOutput()
+	if err != nil || string(out) != want {
+		t.Errorf("%v ends with %v and says\n%swant\n%s", args, err, out, want)
+	}
+}
+
+// TestNeedless: that a package can go is said once, until the patch is of use again.
+func TestNeedless(t *testing.T) {
+	r := newPatchRoot(t)
+	needless := otherAgain(0, scanSummary(0))
+	for _, c := range []struct{ lpctl, verb, said string }{
+		{needless, "again", saysNeedless}, {needless, "again", ""}, {"", "again", ""}, {needless, "again", saysNeedless},
+		{"", "remove", ""}, {needless, "again", saysNeedless},
+	} {
+		r.write(t, map[string]string{"sbin/lpctl": "#!/bin/sh\ncase $* in\n" + c.lpctl + "\nesac\n"})
+		r.script(t, c.said, c.verb, lpFile)
+	}
+}
+
+// TestTidy: of the patches that came in packages those go whose files have gone, and no others.
+func TestTidy(t *testing.T) {
+	r := newPatchRoot(t)
+	const other, own = "/usr/lib/lpatch/other.lp", "etc/lpctl/boot.d/own.yaml"
+	filetest.Tree(t, r.dir, map[string]string{lpFile[1:]: "", other[1:]: "", "etc/lpctl/boot.d/other.yaml": "", own: ""})
+	r.script(t, "", "add", lpFile)
+	r.script(t, "", "add", other)
+	r.script(t, "", "tidy")
+	for _, name := range []string{"fix", "other", "own"} {
+		read(t, filepath.Join(r.dir, "etc/lpctl/boot.d", name+".yaml"))
+	}
+	run(t, "rm", filepath.Join(r.dir, lpFile))
+	r.write(t, map[string]string{"tmp/log": ""})
+	r.script(t, "", "tidy")
+	if got, want := string(read(t, filepath.Join(r.dir, "tmp/log"))), "lpctl boot remove fix\n"; got != want {
+		t.Errorf("it calls\n%swant\n%s", got, want)
+	}
+	if left, _ := filepath.Glob(filepath.Join(r.dir, "etc/lpctl/boot.d/*")); len(left) != 2 {
+		t.Errorf("these entries are left: %v", left)
+	}
+}
+
+// callsOf are those that the script makes of lpctl for a patch that is added, and that is tried again, by name.
+func callsOf(names ...string) (add, again string) {
+	for _, name := range names {
+		file := "/usr/lib/lpatch/" + name + ".lp"
+		add += "lpctl boot add " + file + "\nlpctl apply " + file + " --all\n"
+		again += "lpctl boot list --json\nlpctl boot add " + file + " --quiet\nlpctl apply " + file + " --all\n"
+	}
+	return add, again
+}
+
+// TestPatchRPM installs packages of patches, a later one, and their program, and takes them out.
 func TestPatchRPM(t *testing.T) {
-	const spec = "../../Documentation/example/package/rpm/greet-fix.spec"
 	r := newPatchRoot(t)
 	run(t, "rpm", "--root", r.dir, "--initdb")
-	first, second := patchRPM(t, string(read(t, spec)), "1"), patchRPM(t, string(read(t, spec)), "2")
-	const add = `
-lpctl boot add /usr/lib/lpatch/greet-fix.lp
-lpctl apply /usr/lib/lpatch/greet-fix.lp --all
-`
-	r.rpm(t, add, "--install", first)
-	r.rpm(t, add, "--upgrade", second)
-	const again = `
-lpctl boot list --json
-lpctl boot add /usr/lib/lpatch/greet-fix.lp --quiet
-lpctl apply /usr/lib/lpatch/greet-fix.lp --all
-`
-	r.rpm(t, again, "--install", otherRPM(t, "greet", "/usr/bin/greet"))
-	r.rpm(t, again, "--install", otherRPM(t, "kernel-headers", "/usr/src/linux/Makefile"))
-	r.rpm(t, "\nlpctl boot remove greet-fix\n", "--erase", "greet-fix")
+	first, second := patchPackage(t, packaging.RPM, "1", "greet-fix", "old"), patchPackage(t, packaging.RPM, "2", "greet-fix", "new")
+	add, _ := callsOf("greet-fix", "old")
+	r.rpm(t, "\n"+add, "--install", first)
+	// What the newer one does not have goes, and after what it has.
+	add, again := callsOf("greet-fix", "new")
+	r.rpm(t, "\n"+add+"lpctl boot remove old\n", "--upgrade", second)
+	r.rpm(t, "\n"+again, "--install", otherRPM(t, "greet", "/usr/bin/greet"))
+	r.rpm(t, "", "--install", otherRPM(t, "other", "/usr/bin/other"))
+	r.rpm(t, "\n"+again, "--install", otherRPM(t, "kernel-headers", "/usr/src/linux/Makefile"))
+	r.rpm(t, "\nlpctl boot remove greet-fix\nlpctl boot remove new\n", "--erase", "lpatch-fix-greet")
 
 	// Beside both from the start, and then without lpatch, which has the script.
-	r.rpm(t, add+again[1:]+again[1:], "--install", first)
+	r.rpm(t, "\n"+add+again, "--install", second)
 	entry := filepath.Join(r.dir, "etc/lpctl/boot.d/greet-fix.yaml")
 	filetest.Tree(t, r.dir, map[string]string{"etc/lpctl/boot.d/greet-fix.yaml": ""})
 	if err := os.RemoveAll(filepath.Join(r.dir, "usr/lib/lpctl")); err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command("rpm", "--root", r.dir, "--nodeps", "--erase", "greet-fix").CombinedOutput()
+	out, err := exec.Command("rpm", "--root", r.dir, "--nodeps", "--erase", "lpatch-fix-greet").CombinedOutput()
 	if err != nil {
 		t.Errorf("rpm --erase: %v\n%s", err, out)
 	}
@@ -151,16 +238,94 @@ lpctl apply /usr/lib/lpatch/greet-fix.lp --all
 	}
 }
 
-// patchRPM makes the package, of this version.
-func patchRPM(t *testing.T, spec, version string) string {
+// patchPackage makes a package of this version, with patches of these names for a program greet.
+func patchPackage(t *testing.T, kind *packaging.Kind, version string, names ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	filetest.Copy(t, "/bin/busybox", filepath.Join(dir, "greet"))
+	var files []string
+	for _, name := range names {
+		spec, err := applytest.Spec(name, filepath.Join(dir, "greet"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		spec.About = &patch.About{Title: "a greeting", Package: "greet", Fixed: version}
+		files = append(files, filepath.Join(dir, name+".lp"))
+		if err := applytest.Write(files[len(files)-1], spec); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := packaging.New(files, packaging.Options{Maintainer: "Nobody <nobody@example.org>", Time: time.Unix(1700000000, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := p.Build(t.Context(), []*packaging.Kind{kind}, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made[0]
+}
+
+// dpkg does something to the packages of the system, and compares what their scripts called.
+func (r *rpmRoot) dpkg(t *testing.T, want string, args ...string) {
+	t.Helper()
+	r.write(t, map[string]string{"tmp/log": ""})
+	out, err := exec.Command("dpkg", append([]string{"--root=" + r.dir}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Errorf("dpkg %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	if got := string(read(t, filepath.Join(r.dir, "tmp/log"))); got != want {
+		t.Errorf("dpkg %s: the scripts called\n%swant\n%s\n%s", strings.Join(args, " "), got, want, out)
+	}
+}
+
+// otherDeb makes a package with one file.
+func otherDeb(t *testing.T, name, path string) string {
 	t.Helper()
 	dir := t.TempDir()
 	filetest.Tree(t, dir, map[string]string{
-		"greet-fix.lp": "patch", "greet-fix.spec": strings.Replace(spec, "Version: 1", "Version: "+version, 1),
+		"DEBIAN/control": "Package: " + name + "\nVersion: 1\nArchitecture: all\nMaintainer: x <x@example.org>\nDescription: x\n", path: "",
 	})
-	run(t, "rpmbuild", "-bb", "--quiet", "--target", "x86_64", "--define", "_topdir "+dir, "--define", "_rpmdir "+dir,
-		"--define", "patches "+dir, filepath.Join(dir, "greet-fix.spec"))
-	return filepath.Join(dir, "x86_64/greet-fix-"+version+"-1.x86_64.rpm")
+	run(t, "dpkg-deb", "--root-owner-group", "--build", dir, dir+".deb")
+	return dir + ".deb"
+}
+
+// TestPatchDeb is TestPatchRPM for Debian packages.
+func TestPatchDeb(t *testing.T) {
+	r := newPatchRoot(t)
+	filetest.Tree(t, r.dir, map[string]string{
+		"var/lib/dpkg/status": "", "var/lib/dpkg/info/format": "1\n", "var/lib/dpkg/updates/.x": "", "var/lib/dpkg/triggers/.x": "",
+	})
+	run(t, "rm", filepath.Join(r.dir, "var/lib/dpkg/updates/.x"))
+	first, second := patchPackage(t, packaging.Deb, "1", "greet-fix", "old"), patchPackage(t, packaging.Deb, "2", "greet-fix", "new")
+	scripts := t.TempDir()
+	run(t, "dpkg-deb", "--control", first, scripts)
+	run(t, "shellcheck", filepath.Join(scripts, "postinst"), filepath.Join(scripts, "postrm"))
+	if said := run(t, "lintian", "--allow-root", "--fail-on", "none", "--suppress-tags",
+		"unstripped-binary-or-object,shared-library-lacks-prerequisites,copyright-without-copyright-notice", first); said != "" {
+		t.Errorf("lintian says\n%s", said)
+	}
+	r.dpkg(t, "", "--install", otherDeb(t, "lpatch", "usr/share/lpatch")) // which is there without having been installed
+	add, again := callsOf("greet-fix", "old")
+	r.dpkg(t, add, "--install", first)
+	r.dpkg(t, again, "--install", otherDeb(t, "greet", "usr/bin/greet"))
+	r.dpkg(t, "", "--unpack", second) // nothing goes yet
+	add, again = callsOf("greet-fix", "new")
+	r.dpkg(t, add+"lpctl boot remove old\n", "--configure", "lpatch-fix-greet")
+	r.dpkg(t, again, "--install", otherDeb(t, "linux-headers", "usr/src/linux/Makefile"))
+	r.dpkg(t, "", "--install", otherDeb(t, "other", "usr/bin/other"))
+	r.dpkg(t, again, "--remove", "greet")
+	r.dpkg(t, "lpctl boot remove greet-fix\nlpctl boot remove new\n", "--remove", "lpatch-fix-greet")
+	r.dpkg(t, "lpctl boot remove greet-fix\nlpctl revert greet-fix --all\nlpctl boot remove new\nlpctl revert new --all\n", "--purge", "lpatch-fix-greet")
+
+	// Without lpatch, which has the script.
+	r.dpkg(t, add, "--install", second)
+	filetest.Tree(t, r.dir, map[string]string{"etc/lpctl/boot.d/greet-fix.yaml": ""})
+	run(t, "rm", "-r", filepath.Join(r.dir, "usr/lib/lpctl"))
+	r.dpkg(t, "", "--purge", "lpatch-fix-greet")
+	if _, err := os.Stat(filepath.Join(r.dir, "etc/lpctl/boot.d/greet-fix.yaml")); err == nil {
+		t.Error("the entry is left")
+	}
 }
 
 // TestElsewhere has the scripts run where package managers run them, and the kernel runs another system: whatever can be seen of that,

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// greetEntry is the boot entry of the package greet-fix.
+// greetEntry is the boot entry of the package lpatch-fix-greet.
 const greetEntry = "/etc/lpctl/boot.d/greet-fix.yaml"
 
 // patchPackage is about a service and a package that has a patch for its version 1, as the guide for distributions says: it
@@ -31,11 +31,11 @@ func patchPackage(t *testing.T) {
 		{"without the program", g.withoutProgram},
 	} {
 		if !t.Run(part.name, part.test) {
-			t.Log(sh(t, "dpkg -l 'greet*'; cat "+greetEntry+"; tail -n 3 /run/greet.log; lpctl boot list 2>&1; lpctl status; true"))
+			t.Log(sh(t, "dpkg -l 'greet*' 'lpatch-fix-*'; cat "+greetEntry+"; tail -n 3 /run/greet.log; lpctl boot list 2>&1; lpctl status; true"))
 			return
 		}
 	}
-	sh(t, apt+"purge greet greet-fix") // lpatch cannot be removed while a patch in a package needs it
+	sh(t, apt+"purge greet lpatch-fix-greet") // lpatch cannot be removed while a patch in a package needs it
 }
 
 // apt is how it is called: it asks nothing.
@@ -105,8 +105,8 @@ func (g *greet) patched(t *testing.T, greeting string) {
 }
 
 func (g *greet) installed(t *testing.T) {
-	sh(t, apt+"install greet-fix")
-	wantVersionOf(t, "greet-fix", "1 installed")
+	sh(t, apt+"install lpatch-fix-greet")
+	wantVersionOf(t, "lpatch-fix-greet", "1 installed")
 	wantEntry(t, true)
 	g.patched(t, "Hello,")
 }
@@ -123,14 +123,14 @@ func (g *greet) exact(t *testing.T) {
 // otherPatch upgrades the package of the patch. The old patch is in effect until the new one is.
 func (g *greet) otherPatch(t *testing.T) {
 	before := read(t, greetEntry)
-	sh(t, "dpkg --unpack /archive/next/greet-fix_2_amd64.deb")
+	sh(t, "dpkg --unpack /archive/next/lpatch-fix-greet_2_amd64.deb")
 	wantEntry(t, true)
 	if read(t, greetEntry) != before {
 		t.Error("the entry is another before the package is configured")
 	}
 	g.patched(t, "Hello,")
-	sh(t, "dpkg --configure greet-fix")
-	wantVersionOf(t, "greet-fix", "2 installed")
+	sh(t, "dpkg --configure lpatch-fix-greet")
+	wantVersionOf(t, "lpatch-fix-greet", "2 installed")
 	wantEntry(t, true)
 	if read(t, greetEntry) == before {
 		t.Error("the entry is that of the old patch")
@@ -146,16 +146,20 @@ func (g *greet) update(t *testing.T) {
 	wantVersionOf(t, "greet", "2 installed")
 	g.patched(t, "Good day,")
 	wantOutput(t, sh(t, apt+"dist-upgrade"), "REMOVED", false)
-	wantVersionOf(t, "greet-fix", "2 installed")
+	wantVersionOf(t, "lpatch-fix-greet", "2 installed")
 	g.patched(t, "Good day,")
 }
 
-// removed takes the package out, and purges it: that ends the entry and nothing else.
+// removed takes the package out, which ends the entry and nothing else, and then purges it, which reverts what runs.
 func (g *greet) removed(t *testing.T) {
-	for _, verb := range []string{"remove", "purge"} {
-		sh(t, apt+verb+" greet-fix")
-		wantEntry(t, false)
-		g.patched(t, "Good day,")
+	sh(t, apt+"remove lpatch-fix-greet")
+	wantEntry(t, false)
+	g.patched(t, "Good day,")
+	wantOutput(t, sh(t, apt+"purge lpatch-fix-greet"), "reverted greet-fix", true)
+	wantEntry(t, false)
+	wantGreeting(t, "Helo")
+	if got := mainPID(t, "greet"); got != g.pid {
+		t.Errorf("the service has been restarted: process %s, before %s", got, g.pid)
 	}
 }
 
@@ -168,10 +172,10 @@ func (g *greet) restarted(t *testing.T) {
 
 // besideOther installs the package where it has nothing to do.
 func (g *greet) besideOther(t *testing.T) {
-	out := sh(t, apt+"install greet-fix")
+	out := sh(t, apt+"install lpatch-fix-greet")
 	wantOutput(t, out, "greet-fix: this system does not have the file that the patch is for; nothing is done about what starts", true)
 	wantOutput(t, out, "try again", false)
-	wantVersionOf(t, "greet-fix", "1 installed")
+	wantVersionOf(t, "lpatch-fix-greet", "1 installed")
 	wantEntry(t, false)
 	wantGreeting(t, "Hello,")
 }
@@ -189,9 +193,9 @@ func (g *greet) downgraded(t *testing.T) {
 // withoutProgram removes both, and installs the package where there is no program.
 func (g *greet) withoutProgram(t *testing.T) {
 	sh(t, "systemctl stop greet")
-	sh(t, apt+"purge greet greet-fix")
+	sh(t, apt+"purge greet lpatch-fix-greet")
 	wantEntry(t, false)
-	out := sh(t, apt+"install greet-fix")
+	out := sh(t, apt+"install lpatch-fix-greet")
 	wantOutput(t, out, "greet-fix: this system does not have the file that the patch is for; nothing is done about what starts", true)
-	wantVersionOf(t, "greet-fix", "1 installed")
+	wantVersionOf(t, "lpatch-fix-greet", "1 installed")
 }
