@@ -80,6 +80,9 @@ func (m *maker) make() (*build.Result, error) {
 	if err := m.checkReturn(); err != nil {
 		return nil, err
 	}
+	if err := m.checkInto(site); err != nil {
+		return nil, err
+	}
 	b, err := m.body(site)
 	if err != nil {
 		return nil, err
