@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"lpatch/pkg/build"
+	"lpatch/pkg/debuginfo"
+	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
 )
 
@@ -338,6 +340,23 @@ func TestCopies(t *testing.T) {
 	res, err = Make(Options{Target: dir + "/a", Function: "copied", Return: "0", Returns: "int", Name: "m", Tool: "t"})
 	if err != nil || len(res.Warnings) != 1 || res.Warnings[0] != "copied: no debug information tells whether compilers have put copies of it into its callers, which would not be changed" {
 		t.Errorf("%v, %v", res, err)
+	}
+}
+
+// TestCopiesElsewhere: calls of which it is not known what they were of may have been of the function.
+func TestCopiesElsewhere(t *testing.T) {
+	for _, c := range []struct {
+		debug debuginfo.Linked
+		want  string
+	}{
+		{debuginfo.Linked{InlinedUnknown: true}, "f: no debug information tells whether compilers have put copies of it into its callers, which would not be changed"},
+		{debuginfo.Linked{InlinedUnknown: true, Inlined: 2, In: []string{"g", "h"}}, "f: its callers have 2 copies of it (inlined) or more, which are not changed: in g, h"},
+	} {
+		m := &maker{im: &image.Image{}, fn: function{name: "f"}, debug: &c.debug}
+		m.warnCopies()
+		if len(m.warnings) != 1 || m.warnings[0] != c.want {
+			t.Errorf("%q\nwant %s", m.warnings, c.want)
+		}
 	}
 }
 
