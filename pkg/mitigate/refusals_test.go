@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -286,6 +287,22 @@ func testAddresses(t *testing.T, lib, stripped string) {
 	}
 	_, err = Make(Options{Target: stripped, Address: "uses", Trap: true, Name: "m", Tool: "t"})
 	if got, want := refusalOf(err), `--offset "uses": is no number`; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
+// TestPartByAddress: what begins with a frame is a part of a function, though nothing is seen to lead there.
+func TestPartByAddress(t *testing.T) {
+	part := ".p2align 4\npart:\n.cfi_startproc\n.cfi_def_cfa_offset 16\nmov $1, %eax\nadd $8, %rsp\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
+	lib := assemble(t, assembly("f", "mov $2, %eax\nret")+part)
+	f, err := lpelf.Open(lib)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(f.Symbols, func(s *lpelf.Symbol) bool { return s.Name == "part" })
+	at := fmt.Sprintf("%#x", f.Symbols[i].Value)
+	_, err = Make(Options{Target: lib, Address: at, Trap: true, Name: "m", Tool: "t"})
+	if got, want := refusalOf(err), at+": [cold-part] what begins there has a frame already, so it is a part of another function; name the start of that"; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
