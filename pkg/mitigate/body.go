@@ -204,9 +204,9 @@ func (m *maker) leavesBy(at uint64, in arch.Insn, code []byte) bool {
 	return ok && slot.Symbol != ""
 }
 
-// mayMeet tells whether a jump to an address that is computed, and here is what holds where that is, may lead to an instruction behind the first one of those that are
-// overwritten. Where the stack is as deep in one place as in another is a fact of both, and no code is made that jumps between
-// places of different depth.
+// mayMeet tells whether a jump to an address that is computed may lead to an instruction behind the first one of those that are
+// overwritten; here is what holds where the jump is. Where the stack is as deep in one place as in another is a fact of both, and no
+// code is made that jumps between places of different depth.
 func (m *maker) mayMeet(here ehframe.CFA, site, end uint64, rules *ehframe.Rules) bool {
 	for to := site; to < min(end, site+m.im.JumpSize()); {
 		there := rules.CFAAt(to - m.fn.start)

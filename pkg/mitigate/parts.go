@@ -43,6 +43,9 @@ func (m *maker) partAt(extents []ehframe.Range, at uint64) part {
 	if sec := m.im.Section(".eh_frame"); sec != nil {
 		p.rules, _ = ehframe.RulesOf(sec.Data, sec.Addr, p.start)
 	}
+	if p.rules != nil {
+		p.end = max(p.end, p.rules.End)
+	}
 	return p
 }
 

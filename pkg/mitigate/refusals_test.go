@@ -99,6 +99,8 @@ func TestElsewhere(t *testing.T) {
 			"the instruction at ADDR jumps to an address that is computed, and nothing proves that this is not one of the bytes that are overwritten; use --return or --trap"},
 		{"cold part of a cold part", assembly("f", "nop\nmov %rdi, %rax\nnop\njz f.cold\nret") + assembly("f.cold", "jmp f.cold.1") + assembly("f.cold.1", ".byte 0x06"),
 			"the instruction at ADDR is not understood, so it is not known where it leads; use --return or --trap"},
+		{"no table", assembly("f", "nop\nmov %rdi, %rax\nnop\njz 1f\nret") + ".p2align 4\n1: jmp *%rax\n",
+			"the instruction at ADDR jumps to an address that is computed, and nothing proves that this is not one of the bytes that are overwritten; use --return or --trap"},
 		{"other function", assembly("f", "nop\nmov %rdi, %rax\nnop\njz foo\nret") + ".hidden foo\n" + assembly("foo", "jmp *%rax"), ""},
 		{"call returns", assembly("f", "call *8(%rip)\nret; nop"), ""},
 	} {
