@@ -11,8 +11,7 @@ import (
 	"lpatch/pkg/ehframe"
 )
 
-// part is a run of code with one unwind table: a function, or what a compiler has put elsewhere of one. It is empty if nothing tells
-// where it ends.
+// part is a run of code with one unwind table, if it has any: a function, or what a compiler has put elsewhere of one.
 type part struct {
 	start, end uint64
 	rules      *ehframe.Rules // nil: there are none that are understood
@@ -29,6 +28,9 @@ func (p *part) cfaAt(at uint64) ehframe.CFA {
 // partAt is the part that has an address. That of the function itself is all of it, of which its symbol may have less.
 func (m *maker) partAt(extents []ehframe.Range, at uint64) part {
 	p := part{start: at, end: m.im.NextStart(at)}
+	if p.end == at { // nothing begins behind it
+		p.end += uint64(len(m.im.Code(at)))
+	}
 	inside := at >= m.fn.start && at < m.fn.end
 	if inside {
 		p.start, p.end = m.fn.start, m.fn.end
@@ -95,9 +97,6 @@ func (m *maker) jumps(p part) iter.Seq[uint64] {
 // address that is computed, unless the function has a frame then, which it takes down before it goes on to another one.
 func (m *maker) mayReturn() bool {
 	for p := range m.parts(func(part) bool { return true }) {
-		if p.start == p.end {
-			return true
-		}
 		for pos, in := range arch.Instructions(m.im.Arch, m.code(p)) {
 			cfa := p.cfaAt(p.start + uint64(pos))
 			if in.Kind == arch.Ret || in.Kind == arch.JmpInd && (cfa == ehframe.AtEntry || cfa == ehframe.CFA{}) {
