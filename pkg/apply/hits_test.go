@@ -70,8 +70,10 @@ func TestHits(t *testing.T) {
 		{"another place", 0, func(r *lpnl.Report, _ []byte) { r.MappedAt += 4096 }, "none"},
 		{"ended", 0, func(r *lpnl.Report, _ []byte) { r.PID = 1 << 30 }, "none"},
 		{"too large", maxMitigation + 4096, func(*lpnl.Report, []byte) {}, "none"},
-		{"unmapped", 0, func(_ *lpnl.Report, memory []byte) { remap(t, memory, unix.PROT_NONE) }, "main return 0 0 " + self},
-		{"something else", 0, func(_ *lpnl.Report, memory []byte) { remap(t, memory, unix.PROT_READ) }, "main return 0 0 " + self},
+		{"unmapped", 0, func(_ *lpnl.Report, memory []byte) { remap(t, memory, unix.PROT_NONE, "") }, "main return 0 0 " + self},
+		{"something else", 0, func(_ *lpnl.Report, memory []byte) { remap(t, memory, unix.PROT_READ, "") }, "main return 0 0 " + self},
+		{"another file", 0, func(_ *lpnl.Report, memory []byte) { remap(t, memory, unix.PROT_READ, "/proc/self/exe") }, "main return 0 0 " + self},
+		{"another part of the file", 0, func(_ *lpnl.Report, memory []byte) { moveOver(t, memory) }, "main return 0 0 " + self},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			at, memory := mapMitigation(t, c.size)
@@ -89,10 +91,28 @@ func TestHits(t *testing.T) {
 	}
 }
 
-// remap puts other memory in the place of the word that counts.
-func remap(t *testing.T, memory []byte, prot uintptr) {
+// remap puts other memory in the place of the word that counts, or what another file has there.
+func remap(t *testing.T, memory []byte, prot uintptr, path string) {
 	t.Helper()
-	_, _, errno := syscall.Syscall6(unix.SYS_MMAP, uintptr(unsafe.Pointer(&memory[2*4096])), 4096, prot, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED, ^uintptr(0), 0)
+	flags, fd := uintptr(unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED), ^uintptr(0)
+	if path != "" {
+		f, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		flags, fd = unix.MAP_PRIVATE|unix.MAP_FIXED, f.Fd()
+	}
+	_, _, errno := syscall.Syscall6(unix.SYS_MMAP, uintptr(unsafe.Pointer(&memory[2*4096])), 4096, prot, flags, fd, 2*4096)
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+}
+
+// moveOver has the page in front in the place of the word that counts.
+func moveOver(t *testing.T, memory []byte) {
+	t.Helper()
+	_, _, errno := syscall.Syscall6(unix.SYS_MREMAP, uintptr(unsafe.Pointer(&memory[4096])), 4096, 4096, unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED, uintptr(unsafe.Pointer(&memory[2*4096])), 0)
 	if errno != 0 {
 		t.Fatal(errno)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/deb"
+	"lpatch/pkg/diff"
 	symbols "lpatch/pkg/names"
 	"lpatch/pkg/patch"
 )
@@ -60,23 +61,64 @@ func (p *packager) readLog(newer string) {
 func (p *packager) tell(parts []*builder) {
 	var all []string
 	concerned := concerned(p.fixes, parts)
+	alone := p.whole && isAlone(parts)
+	nowhere := p.nowhere(concerned)
 	for i, b := range parts {
 		if b == nil {
 			continue
 		}
-		a := p.about(concerned[i])
+		a := p.about(concerned[i], alone && len(b.inputs) > 0)
+		a.CVEs = slices.DeleteFunc(a.CVEs, func(id string) bool { return slices.Contains(nowhere, id) })
 		all = append(all, a.CVEs...)
 		b.o.About = p.o.About.Or(&a)
 	}
+	if p.o.About != nil && len(p.o.About.CVEs) > 0 {
+		return
+	}
 	slices.Sort(all)
-	if all = slices.Compact(all); len(all) > 0 && (p.o.About == nil || len(p.o.About.CVEs) == 0) {
+	if all = slices.Compact(all); len(all) > 0 {
 		p.o.Progress.Say("  by its changelog and patches it fixes %s; --cve says otherwise", strings.Join(all, " "))
+	}
+	p.warnUnclaimed(all)
+}
+
+// nowhere are the CVEs of which a part of the fix is compiled, and is in no image that is known.
+func (p *packager) nowhere(concerned [][]deb.Fix) []string {
+	var out []string
+	for _, f := range p.fixes {
+		found := slices.ContainsFunc(concerned, func(fixes []deb.Fix) bool {
+			return slices.ContainsFunc(fixes, func(c deb.Fix) bool { return c.Name == f.Name })
+		})
+		if !found && len(compiledFiles(f)) > 0 {
+			out = append(out, p.told[f.Name].CVEs...)
+		}
+	}
+	return out
+}
+
+// warnUnclaimed names the CVEs that the package says to be fixed and no patch does. Those of fixes that were left out are told with these.
+func (p *packager) warnUnclaimed(claimed []string) {
+	var list []string
+	for _, f := range p.fixes {
+		list = append(list, p.told[f.Name].CVEs...)
+	}
+	if p.whole {
+		list = append(list, p.log.CVEs...)
+	}
+	list = slices.DeleteFunc(list, func(id string) bool { return slices.Contains(claimed, id) || p.refused(id) })
+	slices.Sort(list)
+	if list = slices.Compact(list); len(list) == 0 {
+		return
+	}
+	text := fmt.Sprintf("no patch is said to fix %s, which the package names, for nothing tells which of its files that is in; give --cve if you know", strings.Join(list, " "))
+	if !slices.Contains(p.res.Warnings, text) {
+		p.res.Warnings = append(p.res.Warnings, text)
 	}
 }
 
-// about is what the package says of some of its fixes together. A CVE of which a part was left out is not fixed. Those that only the
-// changelog names are in the whole difference of the versions.
-func (p *packager) about(fixes []deb.Fix) patch.About {
+// about is what the package says of some of its fixes together. A CVE of which a part was left out is not fixed. What only the
+// changelog names is of the whole difference, and so of an image that alone has that.
+func (p *packager) about(fixes []deb.Fix, alone bool) patch.About {
 	a := *p.base()
 	var titles []string
 	for _, f := range fixes {
@@ -87,7 +129,7 @@ func (p *packager) about(fixes []deb.Fix) patch.About {
 	if slices.Sort(titles); len(slices.Compact(titles)) == 1 {
 		a.Title = titles[0]
 	}
-	if p.whole {
+	if alone {
 		a.Title = cmp.Or(a.Title, p.log.Title)
 		a.Advisories = append(a.Advisories, p.log.Advisories...)
 		for _, id := range p.log.CVEs {
@@ -119,18 +161,35 @@ func (p *packager) refused(id string) bool {
 	return slices.ContainsFunc(p.res.Refused, func(r RefusedFix) bool { return slices.Contains(p.told[r.Name].CVEs, id) })
 }
 
-// concerned returns the fixes that each image is about: those that change the source of an object of it, or have a function in what they
-// change that is another one now. A fix of which that is true nowhere, as of a header, is about all; one of nothing that is
-// compiled about none.
+// isAlone tells whether exactly one image changes, and all that changes is in it.
+func isAlone(parts []*builder) bool {
+	n := 0
+	for _, b := range parts {
+		if b.isDoubtful() {
+			return false
+		}
+		if len(b.inputs) > 0 {
+			n++
+		}
+	}
+	return n == 1
+}
+
+// isDoubtful tells whether something that changed may be in an image, and not in what is known to change there.
+func (b *builder) isDoubtful() bool {
+	return b == nil || len(b.refusals)+len(b.unknown) > 0 ||
+		slices.ContainsFunc(b.res.LeftOut, func(l patch.LeftOut) bool { return l.Why != notLinked })
+}
+
+// concerned returns the fixes that each image is about. One of headers alone, of which no function is known to have changed, is about
+// all images, if it is known of each what changes there.
 func concerned(fixes []deb.Fix, parts []*builder) [][]deb.Fix {
 	out := make([][]deb.Fix, len(parts))
 	for _, f := range fixes {
-		if len(compiledFiles(f)) == 0 {
-			continue
-		}
-		everywhere := !slices.ContainsFunc(parts, func(b *builder) bool { return b.has(f) })
+		files := compiledFiles(f)
+		everywhere := isHeaders(files) && !slices.ContainsFunc(parts, func(b *builder) bool { return b.isDoubtful() || b.has(f, files, fixes) })
 		for i, b := range parts {
-			if everywhere || b.has(f) {
+			if everywhere || b.has(f, files, fixes) {
 				out[i] = append(out[i], f)
 			}
 		}
@@ -138,21 +197,36 @@ func concerned(fixes []deb.Fix, parts []*builder) [][]deb.Fix {
 	return out
 }
 
-// has tells whether a fix is about what changes in an image.
-func (b *builder) has(f deb.Fix) bool {
+func isHeaders(files []string) bool {
+	return len(files) > 0 && !slices.ContainsFunc(files, func(file string) bool { return !isHeader().MatchString(file) })
+}
+
+// has tells whether a fix, of some files, is about what changes in an image: an object by the name of its source, which has a function
+// that it names if other fixes have a source of that name too; or for headers, a function that it names.
+func (b *builder) has(f deb.Fix, files []string, fixes []deb.Fix) bool {
 	if b == nil {
 		return false
 	}
 	for _, in := range b.inputs {
-		if slices.ContainsFunc(compiledFiles(f), func(file string) bool { return isObjectOf(in.Diff.New.Name, file) }) {
+		names := slices.ContainsFunc(in.Diff.Changed, func(ch diff.Change) bool {
+			short := symbols.Short(ch.Old.Name)
+			return f.Mentions(short[strings.LastIndex(short, ":")+1:])
+		})
+		if isHeaders(files) && names {
 			return true
 		}
-		for _, ch := range in.Diff.Changed {
-			short := symbols.Short(ch.Old.Name)
-			if f.Mentions(short[strings.LastIndex(short, ":")+1:]) {
+		for _, file := range files {
+			if isObjectOf(in.Diff.New.Name, file) && (names || !hasNamesake(in.Diff.New.Name, file, fixes)) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// hasNamesake tells whether one of some fixes changes another source that an object may be made from.
+func hasNamesake(object, source string, fixes []deb.Fix) bool {
+	return slices.ContainsFunc(fixes, func(f deb.Fix) bool {
+		return slices.ContainsFunc(compiledFiles(f), func(file string) bool { return file != source && isObjectOf(object, file) })
+	})
 }

@@ -22,7 +22,7 @@ func partOf(object string, functions ...string) *builder {
 	for _, name := range functions {
 		res.Changed = append(res.Changed, diff.Change{Old: &lpelf.Symbol{Name: name}})
 	}
-	return &builder{inputs: []*link.Input{{Diff: res}}}
+	return &builder{inputs: []*link.Input{{Diff: res}}, res: &Result{}}
 }
 
 func sourceOf(t *testing.T, text string) *deb.Source {
@@ -34,53 +34,120 @@ func sourceOf(t *testing.T, text string) *deb.Source {
 	return &deb.Source{Name: "x", Version: v}
 }
 
-// TestTell: each image is said to have what concerns it, and nothing that was left out.
-func TestTell(t *testing.T) {
-	fixes := fixesFor(t, [3]string{"CVE-2026-0001_01.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-0002.patch", "src/b.c", "int two;"},
+// toldFixes are patches of a package, of which a changelog names one CVE more.
+func toldFixes(t *testing.T) []deb.Fix {
+	return fixesFor(t, [3]string{"CVE-2026-0001_01.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-0002.patch", "src/b.c", "int two;"},
 		[3]string{"CVE-2026-0003.patch", "src/all.h", "int three;"}, [3]string{"CVE-2026-0004.patch", "doc/x.txt", "x"},
 		[3]string{"CVE-2026-0005.patch", "src/other.c", "int five;"}, [3]string{"CVE-2026-0001_02.patch", "src/a.c", "int six;"})
-	newPackager := func() (*packager, []*builder) {
-		p := &packager{fixes: fixes, old: sourceOf(t, "1:1-1"), newer: sourceOf(t, "1:1-2"), whole: true, res: &PackageResult{},
-			log: deb.Told{Title: "many", CVEs: []string{"CVE-2026-0001", "CVE-2026-0006"}, Advisories: []string{"DSA-1-1"}}}
-		if err := p.readFixes(); err != nil {
-			t.Fatal(err)
-		}
-		return p, []*builder{partOf("src/prog-a.o"), partOf("lib/b.o"), partOf("src/z.o", "_Z4fivev"), nil, partOf("src/y.o", "seven")}
+}
+
+func toldPackager(t *testing.T, fixes []deb.Fix) *packager {
+	t.Helper()
+	p := &packager{fixes: fixes, old: sourceOf(t, "1:1-1"), newer: sourceOf(t, "1:1-2"), whole: true, res: &PackageResult{},
+		log: deb.Told{Title: "many", CVEs: []string{"CVE-2026-0001", "CVE-2026-0006"}, Advisories: []string{"DSA-1-1"}}}
+	if err := p.readFixes(); err != nil {
+		t.Fatal(err)
 	}
-	cves := func(parts []*builder) (out []string) {
-		for _, b := range parts {
-			if b != nil {
-				out = append(out, strings.ReplaceAll(strings.Join(b.o.About.CVEs, " "), "CVE-2026-000", ""))
-			}
+	return p
+}
+
+// toldCVEs are the last digits of the CVEs of each image.
+func toldCVEs(parts []*builder) (out []string) {
+	for _, b := range parts {
+		if b != nil {
+			out = append(out, strings.ReplaceAll(strings.Join(b.o.About.CVEs, " "), "CVE-2026-000", ""))
 		}
-		return out
 	}
-	p, parts := newPackager()
+	return out
+}
+
+// TestTell: each image is said to have what concerns it, and nothing that was left out or is in doubt.
+func TestTell(t *testing.T) {
+	fixes := toldFixes(t)
+	unchanged := func() *builder { return &builder{res: &Result{}} }
+	leftOut := func(why string) *builder {
+		b := unchanged()
+		b.leaveOut("x.o", why)
+		return b
+	}
+	refused := unchanged()
+	refused.refusals = Refusals{diff.Refusal{Code: "object-gone"}}
+	unknown := unchanged()
+	unknown.unknown = Refusals{diff.Refusal{Code: "object-not-found"}}
+	five := func() *builder { return partOf("src/z.o", "_Z4fivev") }
+	a := func() *builder { return partOf("src/prog-a.o") }
+	warns := func(ids string) string {
+		return "no patch is said to fix " + strings.ReplaceAll("CVE-2026-000"+ids, " ", " CVE-2026-000") + ", which the package names, for nothing tells which of its files that is in; give --cve if you know"
+	}
+	for name, c := range map[string]struct {
+		parts   []*builder
+		want    []string
+		warning string
+	}{
+		"one image":                    {[]*builder{a(), unchanged()}, []string{"1 3 6", "3"}, warns("2 4 5")},
+		"with objects of other images": {[]*builder{a(), leftOut(notLinked)}, []string{"1 3 6", "3"}, warns("2 4 5")},
+		"several":                      {[]*builder{a(), partOf("lib/b.o"), five(), partOf("src/y.o", "seven")}, []string{"1 3", "2 3", "3", "3"}, warns("4 5 6")},
+		"one that is not read":         {[]*builder{a(), nil}, []string{"1"}, warns("2 3 4 5 6")},
+		"one that is refused":          {[]*builder{a(), refused}, []string{"1", ""}, warns("2 3 4 5 6")},
+		"an object that is not found":  {[]*builder{a(), unknown}, []string{"1", ""}, warns("2 3 4 5 6")},
+		"an object that is left out":   {[]*builder{a(), leftOut("nothing in the target refers to it")}, []string{"1", ""}, warns("2 3 4 5 6")},
+		"a header by its function":     {[]*builder{partOf("src/y.o", "three"), five()}, []string{"3", ""}, warns("1 2 4 5 6")},
+		"a function by its source":     {[]*builder{partOf("src/other.o", "five"), a()}, []string{"3 5", "1 3"}, warns("2 4 6")},
+		"none that changes":            {[]*builder{unchanged()}, []string{"3"}, warns("1 2 4 5 6")},
+	} {
+		p := toldPackager(t, fixes)
+		p.tell(c.parts)
+		p.tell(c.parts) // as in another round
+		if diff := cmp.Diff(c.want, toldCVEs(c.parts)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+		if diff := cmp.Diff([]string{c.warning}, p.res.Warnings); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	p, parts := toldPackager(t, fixes), []*builder{a(), unchanged()}
 	p.tell(parts)
-	// 3 is in a header, 4 in nothing that runs, 6 in the changelog alone.
-	if diff := cmp.Diff([]string{"1 3 6", "2 3 6", "3 5 6", "3 6"}, cves(parts)); diff != "" {
-		t.Error(diff)
-	}
 	want := &patch.About{Title: "many", CVEs: parts[0].o.About.CVEs, Advisories: []string{"DSA-1-1"}, Package: "x", Version: "1:1-1", Fixed: "1:1-2"}
 	if diff := cmp.Diff(want, parts[0].o.About); diff != "" {
 		t.Error(diff)
 	}
 
 	// What was left out is not fixed, nor is what only the changelog names of a difference that is not whole any more.
-	p, parts = newPackager()
+	p, parts = toldPackager(t, fixes), []*builder{a(), unchanged()}
 	p.refuseFix(fixes[5], "it does not fit")
 	p.fixes, p.whole = fixes[:5], false
 	p.tell(parts)
-	if diff := cmp.Diff([]string{"3", "2 3", "3 5", "3"}, cves(parts)); diff != "" {
+	if diff := cmp.Diff([]string{"3", "3"}, toldCVEs(parts)); diff != "" {
 		t.Error(diff)
 	}
 
 	// What the author says counts.
-	p, parts = newPackager()
+	p, parts = toldPackager(t, fixes), []*builder{a(), partOf("lib/b.o")}
 	p.o.About = &patch.About{CVEs: []string{"CVE-2026-9999"}, Severity: "high"}
 	p.tell(parts)
-	want = &patch.About{Title: "many", CVEs: []string{"CVE-2026-9999"}, Severity: "high", Advisories: []string{"DSA-1-1"}, Package: "x", Version: "1:1-1", Fixed: "1:1-2"}
-	if diff := cmp.Diff(want, parts[1].o.About); diff != "" {
+	want = &patch.About{CVEs: []string{"CVE-2026-9999"}, Severity: "high", Package: "x", Version: "1:1-1", Fixed: "1:1-2"}
+	if diff := cmp.Diff(want, parts[1].o.About); diff != "" || len(p.res.Warnings) > 0 {
+		t.Errorf("%s%q", diff, p.res.Warnings)
+	}
+}
+
+// TestTellParts: a CVE is not fixed where one part of its fix is, if nothing tells where another one is.
+func TestTellParts(t *testing.T) {
+	fixes := fixesFor(t, [3]string{"CVE-2026-0001_01.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-0001_02.patch", "src/other.c", "int two;"},
+		[3]string{"CVE-2026-0002_01.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-0002_02.patch", "doc/x.txt", "x"})
+	p, parts := toldPackager(t, fixes), []*builder{partOf("src/a.o"), partOf("src/b.o")}
+	p.tell(parts)
+	if diff := cmp.Diff([]string{"2", ""}, toldCVEs(parts)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestTellNamesakes: of two sources of one name, the function tells which of them an object is made from.
+func TestTellNamesakes(t *testing.T) {
+	fixes := fixesFor(t, [3]string{"CVE-2026-0001.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-0002.patch", "lib/a.c", "int two;"})
+	p, parts := toldPackager(t, fixes), []*builder{partOf("build/a.o", "one"), partOf("build2/a.o", "two"), partOf("build3/a.o", "three")}
+	p.tell(parts)
+	if diff := cmp.Diff([]string{"1", "2", ""}, toldCVEs(parts)); diff != "" {
 		t.Error(diff)
 	}
 }

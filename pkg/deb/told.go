@@ -36,8 +36,11 @@ const (
 var (
 	toldCVE      = lazyregexp.New(`\bCVE-[0-9]{4}-[0-9]{4,19}`)
 	toldAdvisory = lazyregexp.New(`\b(?:(?:DSA|DLA|ELA|USN)-[0-9]+-[0-9]+|GHSA(?:-[0-9a-z]{4}){3})\b`)
-	// notFixed is in what a changelog says of what is not fixed by it.
-	notFixed   = lazyregexp.New(`(?i)\b(revert(s|ed|ing)?|unaffected|not (affected|vulnerable|fixed)|un-?fixed|incomplete|drop(s|ped)?|ignored?)\b`)
+	// notFixed is in what a changelog says of what is not fixed by it. It may be in what is fixed too, which is not claimed then.
+	notFixed = lazyregexp.New(`(?i)\b(re-?vert(s|ed|ing)?|un-?(affected|fixed|patched|resolved)|incomplete(ly)?|partial(ly)?|in part|part of (the )?(fix|patch|CVE)|` +
+		`drop(s|ped|ping)?|ignor(e|es|ed|ing)|remov(e|es|ed|ing|al)|disabl(e|es|ed|ing)|back(s|ed|ing)?[ -]?out|regress(es|ed|ions?)?|` +
+		`(still|remains?|known) (vulnerable|affected|open|there|present)|postponed|deferred|no-dsa|withdrawn|todo|mitigat(e|es|ed|ing|ions?)|workarounds?)\b|` +
+		`(\bnot|n[\x{2019}']t|\bnever|\bcannot|\bwithout|\bno)( [a-z]+){0,2} (fix(es|ed)?|affect(s|ed)?|vulnerable|patch(ed)?|resolved?|address(ed)?|appl(y|ied|icable)|includ(e|es|ed)|concern(s|ed)?|complete|backport(ed)?)\b`)
 	mailPrefix = lazyregexp.New(`^(\[[^]]*\]\s*)+`)
 	item       = lazyregexp.New(`^ {2,}[*+-] `)
 )
@@ -109,22 +112,54 @@ func ToldSince(tree string, after version.Version) (Told, error) {
 			t.CVEs = append(t.CVEs, found...)
 			t.Advisories = append(t.Advisories, toldAdvisory().FindAllString(text, -1)...)
 			if t.Title == "" && len(found) > 0 {
-				t.Title = title(text)
+				t.Title = title(item().ReplaceAllString(text, ""))
 			}
 		}
+		not = append(not, nested(entry.Changelog)...)
 	}
 	t.CVEs, t.Advisories = unique(t.CVEs), unique(t.Advisories)
-	t.CVEs = slices.DeleteFunc(t.CVEs, func(id string) bool { return slices.Contains(not, id) })
+	isNot := func(id string) bool { return slices.Contains(not, id) }
+	t.CVEs = slices.DeleteFunc(t.CVEs, isNot)
+	if slices.ContainsFunc(cves(t.Title), isNot) {
+		t.Title = ""
+	}
 	return t, nil
 }
 
-// items are the things that an entry of a changelog lists, each on one line, without what they are marked by.
+// nested are the CVEs of which an entry says on another level that they are not fixed: in what it lists below one, without an id of its
+// own, or in what it lists them below.
+func nested(text string) []string {
+	type level struct {
+		indent int
+		found  []string
+		not    bool
+	}
+	var out []string
+	var above []level
+	for _, thing := range items(text) {
+		l := level{len(item().FindString(thing)), cves(thing), notFixed().MatchString(thing)}
+		for len(above) > 0 && above[len(above)-1].indent >= l.indent {
+			above = above[:len(above)-1]
+		}
+		for _, a := range above {
+			if a.not {
+				out = append(out, l.found...)
+			} else if l.not && len(l.found) == 0 {
+				out = append(out, a.found...)
+			}
+		}
+		above = append(above, l)
+	}
+	return out
+}
+
+// items are the things that an entry of a changelog lists, each on one line, with what they are marked by.
 func items(text string) []string {
 	var out []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
-		if mark := item().FindString(line); mark != "" || len(out) == 0 {
-			out = append(out, strings.TrimPrefix(line, mark))
+		if item().MatchString(line) || len(out) == 0 {
+			out = append(out, line)
 			continue
 		}
 		out[len(out)-1] += " " + strings.TrimSpace(line)

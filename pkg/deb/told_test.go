@@ -79,3 +79,45 @@ func TestToldSince(t *testing.T) {
 		t.Errorf("without a changelog: %+v, %v", got, err)
 	}
 }
+
+// TestNotFixed: a CVE is not taken for fixed where a changelog may say that it is not, in all the ways that people have of saying it.
+func TestNotFixed(t *testing.T) {
+	after, err := version.Parse("1-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, fixed := range map[string]bool{
+		"  * CVE-2026-1000: removed pending investigation":                                           false,
+		"  * debian/patches: disable CVE-2026-1000.patch: regression":                                false,
+		"  * CVE-2026-1000.patch: causes a regression in logins":                                     false,
+		"  * This upload does not fix CVE-2026-1000":                                                 false,
+		"  * This upload doesn't yet fix CVE-2026-1000":                                              false,
+		"  * Partial fix for CVE-2026-1000":                                                          false,
+		"  * Fixes CVE-2026-1000 in part":                                                            false,
+		"  * Upload without the fix for CVE-2026-1000":                                               false,
+		"  * CVE-2026-1000: the parser is still vulnerable":                                          false,
+		"  * Back out CVE-2026-1000":                                                                 false,
+		"  * CVE-2026-1000 backed out":                                                               false,
+		"  * Backed-out: CVE-2026-1000":                                                              false,
+		"  * CVE-2026-1000 could not be backported":                                                  false,
+		"  * CVE-2026-1000 is not yet fixed":                                                         false,
+		"  * no fix for CVE-2026-1000":                                                               false,
+		"  * CVE-2026-1000 remains open":                                                             false,
+		"  * CVE-2026-1000: postponed":                                                               false,
+		"  * CVE-2026-1000: overflow\n    - removed, logins failed":                                  false,
+		"  * CVE-2026-1000: overflow\n    - in the parser\n      + backed\n        out":              false,
+		"  * Patches that were dropped:\n    - CVE-2026-1000.patch\n    - other.patch":               false,
+		"  * CVE-2026-1000: overflow\n    - check it\n  * other.patch: removed":                      true,
+		"  * CVE-2026-1000: overflow\n    - CVE-2026-2000.patch: not affected\n    - x":              true,
+		"  * CVE-2026-1000: a length was not checked, so that users without rights read all of it":   true,
+		"  * SECURITY UPDATE: use after free\n    - debian/patches/CVE-2026-1000.patch: keep a copy": true,
+	} {
+		got, err := ToldSince(tree(t, map[string]string{"debian/changelog": entryOf("1-2", text)}), after)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is := len(got.CVEs) == 1 && got.CVEs[0] == "CVE-2026-1000" && got.Title != ""; is != fixed || !fixed && (len(got.CVEs) > 0 || got.Title != "") {
+			t.Errorf("%s: %+v", text, got)
+		}
+	}
+}

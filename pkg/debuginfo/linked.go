@@ -32,10 +32,11 @@ const (
 
 // Linked is what the debug information of a linked file says of one of its functions.
 type Linked struct {
-	Returns  Returned
-	NoReturn bool
-	Inlined  int      // how often a copy of it is inside another function
-	In       []string // some of these
+	Returns        Returned // not known if NoReturn is not
+	NoReturn       bool
+	Inlined        int      // how often a copy of it is inside another function
+	In             []string // some of these
+	InlinedUnknown bool     // there may be more
 }
 
 // maxIn is how many functions are named that have a copy of another.
@@ -62,11 +63,12 @@ func ReadLinked(f *lpelf.File, vaddr uint64) (l *Linked, err error) {
 
 // linkedReader goes once through the entries of a file, which may be many, and keeps few.
 type linkedReader struct {
-	data   *dwarf.Data
-	at     uint64
-	found  *dwarf.Entry
-	copies map[dwarf.Offset]*Linked // of functions, by the entry that inlined calls name
-	inside string
+	data    *dwarf.Data
+	at      uint64
+	found   *dwarf.Entry
+	copies  map[dwarf.Offset]*Linked // of functions, by the entry that inlined calls name
+	inside  string
+	unknown bool // of an inlined call, which function it is of
 }
 
 func (w *linkedReader) scan() error {
@@ -77,7 +79,7 @@ func (w *linkedReader) scan() error {
 		}
 		switch e.Tag {
 		case dwarf.TagSubprogram:
-			w.inside = w.name(e)
+			w.inside = w.text(e, dwarf.AttrName)
 			ranges, err := w.data.Ranges(e)
 			if err == nil && slices.ContainsFunc(ranges, func(r [2]uint64) bool { return r[0] == w.at }) {
 				w.found = e
@@ -85,6 +87,8 @@ func (w *linkedReader) scan() error {
 		case dwarf.TagInlinedSubroutine:
 			if off, ok := e.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset); ok {
 				w.copied(off)
+			} else {
+				w.unknown = true
 			}
 		}
 	}
@@ -113,39 +117,45 @@ func (w *linkedReader) entry(off dwarf.Offset) *dwarf.Entry {
 	return e
 }
 
-// attr looks an attribute up in an entry, or in those that have what it leaves out (DWARF 5, 2.13 and 3.3.8).
-func (w *linkedReader) attr(e *dwarf.Entry, a dwarf.Attr) any {
+// attr looks an attribute up in an entry, or in those that have what it leaves out (DWARF 5, 2.13 and 3.3.8). It is nil if none has it;
+// known is false if not all of them are read, as those in a file that several have in common are not (dwz).
+func (w *linkedReader) attr(e *dwarf.Entry, a dwarf.Attr) (v any, known bool) {
 	for range 8 {
 		if v := e.Val(a); v != nil {
-			return v
+			return v, true
 		}
-		off, ok := e.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset)
-		if !ok {
-			off, ok = e.Val(dwarf.AttrSpecification).(dwarf.Offset)
+		next := e.Val(dwarf.AttrAbstractOrigin)
+		if next == nil {
+			next = e.Val(dwarf.AttrSpecification)
 		}
+		if next == nil {
+			return nil, true
+		}
+		off, ok := next.(dwarf.Offset)
 		if !ok {
-			return nil
+			return nil, false
 		}
 		if e = w.entry(off); e == nil {
-			return nil
+			return nil, false
 		}
 	}
-	return nil
+	return nil, false
 }
 
-func (w *linkedReader) name(e *dwarf.Entry) string {
-	name, _ := w.attr(e, dwarf.AttrName).(string)
-	return name
+func (w *linkedReader) text(e *dwarf.Entry, a dwarf.Attr) string {
+	v, _ := w.attr(e, a)
+	text, _ := v.(string)
+	return text
 }
 
-func (w *linkedReader) linkage(e *dwarf.Entry) string {
-	name, _ := w.attr(e, dwarf.AttrLinkageName).(string)
-	return name
-}
+func (w *linkedReader) linkage(e *dwarf.Entry) string { return w.text(e, dwarf.AttrLinkageName) }
 
 func (w *linkedReader) describe() *Linked {
-	out := &Linked{Returns: w.returned(w.found)}
-	out.NoReturn, _ = w.attr(w.found, dwarf.AttrNoreturn).(bool)
+	out := &Linked{InlinedUnknown: w.unknown}
+	noReturn, known := w.attr(w.found, dwarf.AttrNoreturn)
+	if out.NoReturn, _ = noReturn.(bool); known {
+		out.Returns = w.returned(w.found)
+	}
 	own, linkage := w.found.Offset, w.linkage(w.found)
 	if off, ok := w.found.Val(dwarf.AttrAbstractOrigin).(dwarf.Offset); ok {
 		own = off
@@ -165,13 +175,16 @@ func (w *linkedReader) describe() *Linked {
 
 // returned follows the type of a function to what it is without its names and qualifiers.
 func (w *linkedReader) returned(e *dwarf.Entry) Returned {
-	v := w.attr(e, dwarf.AttrType)
-	out := Returned{Void: v == nil, Known: v == nil}
+	var out Returned
+	v, known := w.attr(e, dwarf.AttrType)
+	if !known {
+		return out
+	}
 	for range 32 {
-		off, ok := v.(dwarf.Offset)
-		if v == nil { // const void and the like
+		if v == nil { // void, const void and the like
 			return Returned{Void: true, Known: true}
 		}
+		off, ok := v.(dwarf.Offset)
 		if !ok { // in a file that several have in common (dwz)
 			return out
 		}

@@ -93,6 +93,9 @@ func (m *maker) checkReturn() error {
 	if m.debug != nil && m.debug.NoReturn {
 		return m.refuse("never-returns", "it is declared never to return, and there need not be code behind its calls; use --log or --trap")
 	}
+	if !m.mayReturn() {
+		return m.refuse("never-returns", "neither its code nor what it jumps to has an instruction that returns, and there need not be code behind its calls; use --log or --trap")
+	}
 	class, size, from := m.known()
 	switch {
 	case class == "":
@@ -194,6 +197,8 @@ func classOfText(typ string) string {
 		return typ
 	case slices.Contains(integers, typ):
 		return "int"
+	case strings.HasSuffix(typ, "::*"): // null of a member that is data is -1
+		return "a pointer to member"
 	case strings.HasSuffix(typ, "*"):
 		return "pointer"
 	case strings.HasSuffix(typ, "&"):

@@ -5,10 +5,12 @@ package mitigate
 import (
 	"debug/elf"
 	"encoding/binary"
+	"slices"
 	"sort"
 
 	"lpatch/pkg/arch"
 	"lpatch/pkg/ehframe"
+	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
 )
 
@@ -127,43 +129,70 @@ func (b *body) addSteps(rules *ehframe.Rules, from, to uint64) {
 	}
 }
 
-// checkEntries proves that nothing leads into the bytes that are overwritten, since all behind them goes on to be used.
-func (m *maker) checkEntries(site, end uint64, rules *ehframe.Rules) error {
+// checkInto refuses a function of which something outside leads into the bytes that are overwritten, whatever it is to do.
+func (m *maker) checkInto(site uint64) error {
 	free := site + m.im.JumpSize()
 	into := func(to uint64) bool { return to > site && to < free }
 	if users := m.im.UsersOf(site+1, free); len(users) > 0 {
-		return m.refuse("cannot-move", "%s leads to the bytes that are overwritten; use --return or --trap", m.im.Place(users[0]))
+		return m.refuse("cannot-move", "%s leads to the bytes that are overwritten; choose one that calls it", m.im.Place(users[0]))
 	}
 	for at, s := range m.im.Slots.ByVaddr {
 		if s.Type.Meaning == arch.Relative && into(uint64(s.Addend)) {
-			return m.refuse("cannot-move", "the pointer at %#x leads to the bytes that are overwritten; use --return or --trap", at)
+			return m.refuse("cannot-move", "the pointer at %#x leads to the bytes that are overwritten; choose one that calls it", at)
 		}
 	}
-	code := m.im.Code(m.fn.start)
-	code = code[:min(uint64(len(code)), max(m.fn.end, rules.End)-m.fn.start)] // a symbol may have a part of it only
+	var named []string
+	m.eachSymbol(func(s *lpelf.Symbol) {
+		if into(s.Value) {
+			named = append(named, s.Name)
+		}
+	})
+	if len(named) > 0 {
+		return m.refuse("cannot-move", "%s begins in the bytes that are overwritten; choose one that calls it", slices.Min(named))
+	}
+	return nil
+}
+
+// checkEntries proves that the function itself does not lead into the bytes that are overwritten, since all behind them goes on to be
+// used.
+func (m *maker) checkEntries(site, end uint64, rules *ehframe.Rules) error {
 	again := false
+	for p := range m.parts(m.isOwn) {
+		loops, err := m.checkPart(p, site, end, rules)
+		if err != nil {
+			return err
+		}
+		again = again || loops
+	}
+	if again {
+		m.warn("it jumps back to its start, so that each pass of that loop counts as a call")
+	}
+	return nil
+}
+
+// checkPart does that for a part, and tells whether that jumps back to the start.
+func (m *maker) checkPart(p part, site, end uint64, rules *ehframe.Rules) (again bool, err error) {
+	free := site + m.im.JumpSize()
+	code := m.code(p)
 	for pos, in := range arch.Instructions(m.im.Arch, code) {
-		at := m.fn.start + uint64(pos)
+		at := p.start + uint64(pos)
 		to := at + uint64(in.Len)
 		if in.IsBranch() {
 			to += uint64(in.Disp(code[pos:]))
 		}
 		switch {
 		case in.Kind == arch.Bad:
-			return m.refuse("cannot-move", "the instruction at %#x is not understood, so it is not known where it leads; use --return or --trap", at)
-		case in.IsBranch() && into(to):
-			return m.refuse("cannot-move", "the instruction at %#x jumps to the bytes that are overwritten; use --return or --trap", at)
+			return false, m.refuse("cannot-move", "the instruction at %#x is not understood, so it is not known where it leads; use --return or --trap", at)
+		case in.IsBranch() && to > site && to < free:
+			return false, m.refuse("cannot-move", "the instruction at %#x jumps to the bytes that are overwritten; use --return or --trap", at)
 		case in.IsBranch() && in.Kind != arch.Call && (to == site || to == m.fn.start):
 			again = true
-		case in.Kind == arch.JmpInd && !m.leavesBy(at, in, code[pos:]) && m.mayMeet(at, site, end, rules):
-			return m.refuse("cannot-move", "the instruction at %#x jumps to an address that is computed, and nothing proves that this is not one of the bytes that are overwritten; "+
+		case in.Kind == arch.JmpInd && !m.leavesBy(at, in, code[pos:]) && m.mayMeet(p.cfaAt(at), site, end, rules):
+			return false, m.refuse("cannot-move", "the instruction at %#x jumps to an address that is computed, and nothing proves that this is not one of the bytes that are overwritten; "+
 				"use --return or --trap", at)
 		}
 	}
-	if again {
-		m.warn("it jumps back to its start, so that each pass of that loop counts as a call")
-	}
-	return nil
+	return again, nil
 }
 
 // leavesBy tells whether an indirect jump goes to another function, by a word that the dynamic linker fills.
@@ -176,10 +205,9 @@ func (m *maker) leavesBy(at uint64, in arch.Insn, code []byte) bool {
 }
 
 // mayMeet tells whether a jump to an address that is computed may lead to an instruction behind the first one of those that are
-// overwritten. Where the stack is as deep in one place as in another is a fact of both, and no code is made that jumps between
-// places of different depth.
-func (m *maker) mayMeet(at, site, end uint64, rules *ehframe.Rules) bool {
-	here := rules.CFAAt(at - m.fn.start)
+// overwritten; here is what holds where the jump is. Where the stack is as deep in one place as in another is a fact of both, and no
+// code is made that jumps between places of different depth.
+func (m *maker) mayMeet(here ehframe.CFA, site, end uint64, rules *ehframe.Rules) bool {
 	for to := site; to < min(end, site+m.im.JumpSize()); {
 		there := rules.CFAAt(to - m.fn.start)
 		if to > site && (here == ehframe.CFA{} || there == ehframe.CFA{} || here == there) {

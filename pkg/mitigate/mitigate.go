@@ -80,6 +80,9 @@ func (m *maker) make() (*build.Result, error) {
 	if err := m.checkReturn(); err != nil {
 		return nil, err
 	}
+	if err := m.checkInto(site); err != nil {
+		return nil, err
+	}
 	b, err := m.body(site)
 	if err != nil {
 		return nil, err
@@ -181,8 +184,10 @@ func (m *maker) checkShared() error {
 // warnCopies tells of code that does what the function does, and is not changed.
 func (m *maker) warnCopies() {
 	switch d := m.debug; {
-	case d == nil:
+	case d == nil || d.Inlined == 0 && d.InlinedUnknown:
 		m.warn("no debug information tells whether compilers have put copies of it into its callers, which would not be changed")
+	case d.InlinedUnknown:
+		m.warn("its callers have %d copies of it (inlined) or more, which are not changed: in %s", d.Inlined, strings.Join(d.In, ", "))
 	case d.Inlined > 0:
 		m.warn("its callers have %d copies of it (inlined), which are not changed: in %s", d.Inlined, strings.Join(d.In, ", "))
 	}

@@ -8,11 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
 	"lpatch/pkg/build"
+	"lpatch/pkg/debuginfo"
+	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
 )
 
@@ -86,10 +89,19 @@ func TestElsewhere(t *testing.T) {
 	call := assembly("f", "sub $8, %rsp\ncall foo\nadd $8, %rsp\nret") + assembly("foo", "mov $0, %eax\nret")
 	const property = "\n.section .note.gnu.property,\"a\"\n.p2align 3\n.long 4, 16, 5\n.asciz \"GNU\"\n.long 0xc0000002, 4, 3, 0\n"
 	for _, c := range []struct{ name, text, want string }{
-		{"jumped to", assembly("f", victim) + ".hidden f\n" + assembly("g", "mov $0, %eax\njmp f+1"), "g at ADDR leads to the bytes that are overwritten; use --return or --trap"},
-		{"pointed to", assembly("f", victim) + ".hidden f\n.data\n.quad f+1\n", "the pointer at ADDR leads to the bytes that are overwritten; use --return or --trap"},
+		{"jumped to", assembly("f", victim) + ".hidden f\n" + assembly("g", "mov $0, %eax\njmp f+1"), "g at ADDR leads to the bytes that are overwritten; choose one that calls it"},
+		{"pointed to", assembly("f", victim) + ".hidden f\n.data\n.quad f+1\n", "the pointer at ADDR leads to the bytes that are overwritten; choose one that calls it"},
 		{"shadow stack", call + property, "the call at ADDR cannot be moved, for the file is marked to run with a shadow stack (-fcf-protection); use --return or --trap"},
 		{"no shadow stack", strings.ReplaceAll(call+property, ", 3, 0", ", 1, 0"), ""},
+		{"named", assembly("f", "push %rbx\nalso: push %rbp\nnop; nop; nop; nop\nret"), "also begins in the bytes that are overwritten; choose one that calls it"},
+		{"exported", assembly("f", "push %rbx\nalso: push %rbp\nnop; nop; nop; nop\nret") + ".globl also\n.type also,@function\n", "also begins in the bytes that are overwritten; choose one that calls it"},
+		{"cold part", assembly("f", "nop\nmov %rdi, %rax\nnop\njz f.cold\nret") + assembly("foo", "mov $0, %eax\nret") + assembly("f.cold", "jmp *%rax"),
+			"the instruction at ADDR jumps to an address that is computed, and nothing proves that this is not one of the bytes that are overwritten; use --return or --trap"},
+		{"cold part of a cold part", assembly("f", "nop\nmov %rdi, %rax\nnop\njz f.cold\nret") + assembly("f.cold", "jmp f.cold.1") + assembly("f.cold.1", ".byte 0x06"),
+			"the instruction at ADDR is not understood, so it is not known where it leads; use --return or --trap"},
+		{"no table", assembly("f", "nop\nmov %rdi, %rax\nnop\njz 1f\nret") + ".p2align 4\n1: jmp *%rax\n",
+			"the instruction at ADDR jumps to an address that is computed, and nothing proves that this is not one of the bytes that are overwritten; use --return or --trap"},
+		{"other function", assembly("f", "nop\nmov %rdi, %rax\nnop\njz foo\nret") + ".hidden foo\n" + assembly("foo", "jmp *%rax"), ""},
 		{"call returns", assembly("f", "call *8(%rip)\nret; nop"), ""},
 	} {
 		_, err := Make(Options{Target: assemble(t, c.text), Function: "f", Log: true, Name: "m", Tool: "t"})
@@ -99,6 +111,15 @@ func TestElsewhere(t *testing.T) {
 		}
 		if got := address.ReplaceAllString(refusalOf(err), "ADDR"); got != want {
 			t.Errorf("%s: %s\nwant %s", c.name, got, want)
+		}
+	}
+	// Nothing can be there, whatever the function is to do.
+	for _, text := range []string{assembly("f", victim) + ".hidden f\n" + assembly("g", "mov $0, %eax\njmp f+1"), assembly("f", "push %rbx\nalso: push %rbp\nnop; nop; nop; nop\nret")} {
+		for _, o := range []Options{{Return: "0", Returns: "int"}, {Trap: true}} {
+			o.Target, o.Function, o.Name, o.Tool = assemble(t, text), "f", "m", "t"
+			if _, err := Make(o); !strings.Contains(refusalOf(err), "in the bytes that are overwritten; choose one that calls it") && !strings.Contains(refusalOf(err), "to the bytes that are overwritten; choose one that calls it") {
+				t.Errorf("%s%v: %v", o.Return, o.Trap, err)
+			}
 		}
 	}
 	noTable := strings.NewReplacer(".cfi_startproc", "", ".cfi_endproc", "").Replace(assembly("f", victim))
@@ -272,6 +293,22 @@ func testAddresses(t *testing.T, lib, stripped string) {
 	}
 }
 
+// TestPartByAddress: what begins with a frame is a part of a function, though nothing is seen to lead there.
+func TestPartByAddress(t *testing.T) {
+	part := ".p2align 4\npart:\n.cfi_startproc\n.cfi_def_cfa_offset 16\nmov $1, %eax\nadd $8, %rsp\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
+	lib := assemble(t, assembly("f", "mov $2, %eax\nret")+part)
+	f, err := lpelf.Open(lib)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(f.Symbols, func(s *lpelf.Symbol) bool { return s.Name == "part" })
+	at := fmt.Sprintf("%#x", f.Symbols[i].Value)
+	_, err = Make(Options{Target: lib, Address: at, Trap: true, Name: "m", Tool: "t"})
+	if got, want := refusalOf(err), at+": [cold-part] what begins there has a frame already, so it is a part of another function; name the start of that"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+}
+
 // TestByAddress patches a stripped program.
 func TestByAddress(t *testing.T) {
 	prog := compile(t, "gcc", "-O2", "calls.c")
@@ -325,6 +362,23 @@ func TestCopies(t *testing.T) {
 	}
 }
 
+// TestCopiesElsewhere: calls of which it is not known what they were of may have been of the function.
+func TestCopiesElsewhere(t *testing.T) {
+	for _, c := range []struct {
+		debug debuginfo.Linked
+		want  string
+	}{
+		{debuginfo.Linked{InlinedUnknown: true}, "f: no debug information tells whether compilers have put copies of it into its callers, which would not be changed"},
+		{debuginfo.Linked{InlinedUnknown: true, Inlined: 2, In: []string{"g", "h"}}, "f: its callers have 2 copies of it (inlined) or more, which are not changed: in g, h"},
+	} {
+		m := &maker{im: &image.Image{}, fn: function{name: "f"}, debug: &c.debug}
+		m.warnCopies()
+		if len(m.warnings) != 1 || m.warnings[0] != c.want {
+			t.Errorf("%q\nwant %s", m.warnings, c.want)
+		}
+	}
+}
+
 // TestClones is about what compilers make of functions for some of their callers.
 func TestClones(t *testing.T) {
 	clone := strings.ReplaceAll(assembly("f_isra", "mov $1, %eax\nret"), "f_isra", `"f.isra.0"`)
@@ -337,5 +391,66 @@ func TestClones(t *testing.T) {
 	const want = "f: callers may use f.isra.0, which the compiler made of it and which is not changed; make a patch of each"
 	if err != nil || res.Warnings[len(res.Warnings)-1] != want {
 		t.Errorf("%v, %v", res, err)
+	}
+}
+
+const endings = `
+#include <stdio.h>
+#include <stdlib.h>
+static __attribute__((noinline)) void die(char *s) { fprintf(stderr, "%s\n", s); exit(3); }
+static __attribute__((noinline)) void die_by(int n)
+{
+	switch (n) {
+	case 0: puts("a"); exit(7);
+	case 1: perror("b"); exit(9);
+	case 2: putchar('c'); exit(2);
+	case 3: fflush(stdin); exit(4);
+	case 4: fclose(stdin); exit(5);
+	case 5: srand(n); exit(6);
+	default: abort();
+	}
+}
+static __attribute__((noinline)) void die_cold(int n) { if (__builtin_expect(n == 3, 0)) { puts("cold"); puts("d"); exit(1); } for (;;) getchar(); }
+__attribute__((noipa)) int lives_cold(int n) { if (__builtin_expect(n == 3, 0)) { puts("cold"); puts("d"); abort(); } return n ^ rand(); }
+static __attribute__((noinline)) void tail(int n) { if (n) puts("x"); srand(n); }
+static __attribute__((noinline)) void by_pointer(void (**f)(int)) { rand(); (*f)(3); }
+void (*pointers[])(int) = { die_by, die_cold, tail };
+int main(int c, char **v)
+{
+	tail(c);
+	by_pointer(pointers + c);
+	lives_cold(c);
+	if (c > 2)
+		die_by(c);
+	if (c > 1)
+		die_cold(c);
+	die(v[0]);
+}
+`
+
+// TestNeverReturns refuses to return from what has no way to, by its code: nobody has to declare it, or to have debug information.
+func TestNeverReturns(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(dir+"/a.c", []byte(endings), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	const want = ": [never-returns] neither its code nor what it jumps to has an instruction that returns, and there need not be code behind its calls; use --log or --trap"
+	// Without unwind tables a jump by a table may be one that leaves.
+	for _, flags := range []string{"-g -O2", "-g -O0", "-O2 -fno-jump-tables -fno-asynchronous-unwind-tables -fno-pie -no-pie"} {
+		run(t, "gcc", append(strings.Fields(flags), "-w", "-o", dir+"/a", dir+"/a.c")...)
+		for name, returns := range map[string]bool{"die": false, "die_by": false, "die_cold": false, "lives_cold": true, "tail": true, "by_pointer": true} {
+			o := Options{Target: dir + "/a", Function: name, Return: "void", Returns: "void", Name: "m", Tool: "t"}
+			if name == "lives_cold" {
+				o.Return, o.Returns = "0", "int"
+			}
+			_, err := Make(o)
+			if got := refusalOf(err); returns && err != nil || !returns && got != name+want {
+				t.Errorf("%s: %s: %s", flags, name, got)
+			}
+			o.Return, o.Returns, o.Trap = "", "", true
+			if _, err = Make(o); err != nil {
+				t.Errorf("%s: %v", flags, err)
+			}
+		}
 	}
 }

@@ -45,6 +45,7 @@ func TestTypesOfTemplates(t *testing.T) {
 		{"_Z2atIiEPT_S1_", "0", ""},
 		{"_Z4textIcENSt7__cxx1112basic_stringIT_St11char_traitsIS2_ESaIS2_EEES2_", "0", "[type-unknown] its symbol says that it returns " +
 			"std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >, and nothing tells what it returns; say --returns int|bool|pointer|void if you know"},
+		{"_Z6memberI1SEMT_iS1_", "0", "_Z6memberI1SEMT_iS1_: [returns-otherwise] its symbol says that it returns a pointer to member, which is not passed as a number is; use --log or --trap"},
 		{"_ZNK1S3getEv", "0", "_ZNK1S3getEv: [type-unknown] neither debug information nor its symbol tells what it returns; say --returns int|bool|pointer|void if you know"},
 	} {
 		if !strings.Contains(namesOf(f), "\n"+c.symbol+"\n") {

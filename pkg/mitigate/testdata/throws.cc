@@ -22,6 +22,7 @@ FN void first() { throw "first"; }
 template <class T> FN T twofold(T x) { return x + x; }
 template <class T> FN T *at(T *x) { return x + 1; }
 template <class T> FN std::basic_string<T> text(T x) { return std::basic_string<T>(3, x); }
+template <class T> FN int T::*member(T x) { return x.n ? &T::n : nullptr; }
 struct S { int n; FN S(int n) : n(n) {} FN int get() const { return n; } FN int &ref() { return n; } FN operator bool() const { return n; } };
 
 static void round_of()
@@ -33,7 +34,7 @@ static void round_of()
 	printf("first %d\n", catches_first());
 	int a[] = {1, 2};
 	S s(4);
-	printf("%d %g %d %s %d %d %d\n", twofold(3), twofold(1.5), *at(a), text('x').c_str(), s.get(), s.ref(), (bool)s);
+	printf("%d %g %d %s %d %d %d %d\n", twofold(3), twofold(1.5), *at(a), text('x').c_str(), s.get(), s.ref(), (bool)s, s.*member(s));
 }
 
 int main()
