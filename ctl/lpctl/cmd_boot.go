@@ -76,6 +76,7 @@ type bootRun struct {
 	arg      string
 	kernel   kernel
 	registry boot.Registry
+	replaced []string // entries in the place of which the last one was registered
 }
 
 func bootAction(c *cli.Context) error {
@@ -168,7 +169,7 @@ func (b *bootRun) keep(f *apply.File, e *boot.Entry) (err error) {
 		return kept(fmt.Errorf("%w; the entry %s is kept all the same and counts from the next boot on, \"lpctl boot remove %s\" takes it out",
 			superseded(err), e.Name, e.Name))
 	default:
-		b.say("%s is applied to what starts from now on", e.Name)
+		b.sayRegistered(e)
 	}
 	return nil
 }
@@ -201,7 +202,17 @@ func (b *bootRun) register(e *boot.Entry) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	return apply.Register(b.kernel, b.registry, e, f)
+	b.replaced, err = apply.Register(b.kernel, b.registry, e, f)
+	return err
+}
+
+// sayRegistered tells people that an entry was registered, and in the place of which others.
+func (b *bootRun) sayRegistered(e *boot.Entry) {
+	what := ""
+	if len(b.replaced) > 0 {
+		what = ", in the place of " + strings.Join(b.replaced, ", ")
+	}
+	b.say("%s is applied to what starts from now on%s", e.Name, what)
 }
 
 // everywhere carries out a verb on all that runs, after something was done; there may be nothing.
@@ -252,14 +263,19 @@ func (b *bootRun) replay() error {
 	for _, err := range errs {
 		all = append(all, b.failed(err))
 	}
+	var gone []string // the power failed before they could be taken out
 	for _, e := range entries {
-		all = append(all, b.replayOne(e))
+		if !slices.Contains(gone, e.Name) {
+			all = append(all, b.replayOne(e))
+			gone = append(gone, b.replaced...)
+		}
 	}
 	return exitWith(all)
 }
 
 // replayOne registers one entry, and says what came of it.
 func (b *bootRun) replayOne(e *boot.Entry) exitStatus {
+	b.replaced = nil
 	err := b.register(e)
 	var old *apply.Superseded
 	var disabled *boot.Disabled
@@ -274,7 +290,7 @@ func (b *bootRun) replayOne(e *boot.Entry) exitStatus {
 	case err != nil:
 		return b.failed(fmt.Errorf("%s: %w", e.Name, err))
 	default:
-		b.say("%s is applied to what starts from now on", e.Name)
+		b.sayRegistered(e)
 	}
 	return exitDone
 }

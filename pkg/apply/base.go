@@ -63,11 +63,11 @@ func (s *Session) checkOthers(spec *patch.Spec, v *view, others []layer) error {
 }
 
 // BootBase refuses a patch beside the boot entries of other names that it does not go with: a program that starts would get
-// both, one after the other. An entry of its own name is replaced.
+// both, one after the other. An entry of which it takes the place is replaced.
 func BootBase(r boot.Registry, spec *patch.Spec) error {
 	entries, _ := r.List() // of what cannot be read nothing is applied, and lpctl boot list says so
 	for _, e := range entries {
-		if e.Name == spec.Name {
+		if supersedesEntry(spec, e) {
 			continue
 		}
 		kept, err := r.Patch(e)

@@ -114,6 +114,11 @@ func TestBootBase(t *testing.T) {
 	if !errors.As(err, &refused) || err.Error() != want || refused.Report.Refusal != lpnl.RefusalSiteTaken {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
+	newer := specOf(t, "b", true)
+	newer.About = &patch.About{Supersedes: []string{"a"}}
+	if err := BootBase(r, newer); err != nil {
+		t.Errorf("in the place of one that it supersedes: %v", err)
+	}
 	if err := r.Add(&boot.Entry{Name: "a", Images: []boot.Image{{Path: "/bin/sleep", Identity: "build-id 00"}}, OnFailure: boot.Run, Boots: boot.DefaultBoots},
 		[]byte("no patch")); err != nil {
 		t.Fatal(err)

@@ -3,6 +3,8 @@
 package apply
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -115,23 +117,46 @@ func Bootable(spec *patch.Spec) error {
 }
 
 // Register has the kernel apply an entry's patch to programs as they start. An entry that the kernel has already stays,
-// with the answer to failure of now; others of that name, for an older patch or an older file, end. The error is a *Superseded if an image on disk
-// is another version by now.
-func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *File) error {
+// with the answer to failure of now; others of that name, for an older patch or an older file, end. So do the entries of which the
+// patch takes the place, here and in the registry: after it is registered, and their names are returned. The error is a *Superseded if
+// an image on disk is another version by now.
+func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *File) (replaced []string, err error) {
 	o, err := bootObject(r, e, f)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer o.close()
 	tables(&o.patch, f.Spec)
 	if err := k.Transfer(&o.patch); err != nil {
-		return err
+		return nil, err
 	}
 	if err := k.BootAdd(o.patch.Hash, flagsOf(e)); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+		return nil, err
 	}
-	_, err = Unregister(k, e.Name, o.patch.Hash)
-	return err
+	if _, err := Unregister(k, e.Name, o.patch.Hash); err != nil {
+		return nil, err
+	}
+	entries, _ := r.List() // what cannot be read is not known to be older; lpctl boot list tells of it
+	for _, old := range entries {
+		if old.Name == e.Name || !supersedesEntry(f.Spec, old) {
+			continue
+		}
+		if _, err := Unregister(k, old.Name); err != nil {
+			return replaced, err
+		}
+		if err := r.Remove(old.Name); err != nil && !errors.Is(err, boot.ErrNoEntry) {
+			return replaced, err
+		}
+		replaced = append(replaced, old.Name)
+	}
+	return replaced, nil
+}
+
+// supersedesEntry tells whether a patch takes the place of that of a boot entry.
+func supersedesEntry(spec *patch.Spec, e *boot.Entry) bool {
+	var sum [sha256.Size]byte
+	_, err := hex.Decode(sum[:], []byte(e.SHA256))
+	return err == nil && spec.Supersedes(e.Name, sum)
 }
 
 func flagsOf(e *boot.Entry) lpnl.BootFlags {

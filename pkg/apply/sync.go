@@ -60,6 +60,7 @@ type Comparison struct {
 	kernel   BootKernel
 	registry boot.Registry
 	entries  []*syncEntry
+	replaced []string // entries of which Fix registered another one in the place
 	disabled func(*boot.Entry) error
 }
 
@@ -312,9 +313,11 @@ func (c *Comparison) Fix(o lpnl.Options) {
 }
 
 func (c *Comparison) fixEntry(row *Standing) (string, error) {
-	if row.wanted() {
+	if row.wanted() && !slices.Contains(c.replaced, row.Patch) {
 		row.Registered = true
-		return "registered", Register(c.kernel, c.registry, row.entry.Entry, row.entry.file)
+		replaced, err := Register(c.kernel, c.registry, row.entry.Entry, row.entry.file)
+		c.replaced = append(c.replaced, replaced...)
+		return "registered", err
 	}
 	row.Registered = false
 	_, err := Unregister(c.kernel, row.Patch)
