@@ -271,7 +271,7 @@ func (c *scanner) service(t proc.Process) string {
 	if exe, err := c.proc.Exe(t.PID); err == nil {
 		return exe
 	}
-	return t.Comm
+	return "[" + t.Comm + "]" // the name that it gives itself: no unit or program
 }
 
 // finding tells how a process stands with a patch, nil if the patch does not concern it.

@@ -166,7 +166,7 @@ func TestScan(t *testing.T) {
 		services[row.Service] += fmt.Sprintf(" %s %d", row.State, len(row.Processes))
 	}
 	want := map[string]string{"x.service": " patched 1", f.prog: " patchable 1",
-		"p": " patchable 1 patchable 1 old in memory 1 unknown build 1 patched 1 patched 1"}
+		"[p]": " patchable 1 patchable 1 old in memory 1 unknown build 1 patched 1 patched 1"}
 	if diff := cmp.Diff(want, services); diff != "" {
 		t.Error(diff)
 	}
