@@ -280,6 +280,92 @@ func TestScanSuperseded(t *testing.T) {
 	wantFound(t, f, s, err, "2 patchable sum:")
 }
 
+// superseding makes a patch that says to take the place of others.
+func (f *fleet) superseding(name string, others ...string) Patch {
+	f.tb.Helper()
+	spec := f.spec(name, false)
+	spec.About = &patch.About{Supersedes: others}
+	return f.file(spec)
+}
+
+// TestScanSupersedes: by sum, of more than the newer one does, in a circle, and a mitigation beside the fix.
+func TestScanSupersedes(t *testing.T) {
+	f := newFleet(t, 2)
+	old := f.patch("old", true)
+	f.superseding("sum", "sha256:"+hex.EncodeToString(old.File.sum[:]))
+	f.superseding("x", "y")
+	f.superseding("y", "z")
+	f.superseding("z", "x")
+	mitigation, err := applytest.Mitigation("m", f.prog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, fix := f.file(mitigation), f.patch("fix", true)
+	more := f.spec("more", false)
+	other := more.Functions[0]
+	other.Symbol, other.Bodies = "other", []patch.Range{{Start: other.Bodies[0].End, End: other.Bodies[0].End + 16}}
+	more.Functions = append(more.Functions, other)
+	f.file(more)
+	half := f.superseding("half", "more")
+
+	f.apply(lpnl.VerbApply, old, f.pids[0])
+	s, err := f.session().Scan(f.scanned("sum"), Selection{PIDs: f.pids[:1]}, false)
+	wantFound(t, f, s, err, "0 patchable sum:") // and not refused beside it
+	f.apply(Revert, old, f.pids[0])
+
+	s, err = f.session().Scan(f.scanned("x", "y", "z"), Selection{PIDs: f.pids[:1]}, false)
+	wantFound(t, f, s, err, "0 patchable x:", "0 patchable y:", "0 patchable z:")
+
+	const lacks = "patch half supersedes it and does not replace all that it does; build one patch of all the fixes"
+	s, err = f.session().Scan(f.scanned("more", "half"), Selection{PIDs: f.pids[:1]}, false)
+	wantFound(t, f, s, err, "0 not patchable more: "+lacks, "0 patchable half:")
+	f.apply(lpnl.VerbApply, half, f.pids[0])
+	s, err = f.session().Scan(f.scanned("more"), Selection{PIDs: f.pids[:1]}, false)
+	wantFound(t, f, s, err, "0 not patchable more: "+lacks)
+	f.apply(Revert, half, f.pids[0])
+
+	f.apply(lpnl.VerbApply, m, f.pids[1])
+	s, err = f.session().Scan(f.scanned("fix", "m"), Selection{PIDs: f.pids[1:]}, false)
+	wantFound(t, f, s, err, "1 patchable fix:")
+	f.apply(lpnl.VerbApply, fix, f.pids[1])
+	s, err = f.session().Scan(f.scanned("fix", "m"), Selection{PIDs: f.pids[1:]}, false)
+	wantFound(t, f, s, err, "1 patched fix:")
+	s, err = f.session().Scan(f.scanned("m"), Selection{PIDs: f.pids[1:]}, false)
+	wantFound(t, f, s, err, "1 patched m: by fix, which supersedes it")
+}
+
+// TestPlanOrder: a patch comes after all that it is built upon, of however many those are.
+func TestPlanOrder(t *testing.T) {
+	f := newFleet(t, 1)
+	x, y := f.patch("x", false), f.patch("y", false)
+	one := f.patch("one", false, x, y)
+	f.patch("last", false, one)
+	p, err := f.session().Plan(f.scanned("last", "one", "x", "y"), Selection{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range p.Steps {
+		got = append(got, s.Patch.Spec.Name)
+	}
+	if diff := cmp.Diff([]string{"x", "y", "one", "last"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestOpenPatchesRivals: two patches of one name for one file.
+func TestOpenPatchesRivals(t *testing.T) {
+	f := newFleet(t, 0)
+	f.patch("a", false)
+	first := f.files["a"]
+	f.patch("a", true)
+	list, bad := OpenPatches(boot.Registry{Root: t.TempDir(), Owner: os.Getuid()}, []string{first, f.files["a"]})
+	want := fmt.Sprintf("%s and %s are two patches named a for one file, prog; give one of them", first, f.files["a"])
+	if len(list) != 0 || len(bad) != 1 || bad[0].Error() != want {
+		t.Errorf("got  %v %v\nwant %s", list, bad, want)
+	}
+}
+
 // TestRemedies: who says to fix a CVE, and where it is applied.
 func TestRemedies(t *testing.T) {
 	f := newFleet(t, 4)

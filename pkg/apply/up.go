@@ -53,10 +53,29 @@ func (s *Session) Plan(patches []*ScanPatch, sel Selection, required bool) (*Pla
 		}
 		steps[k].Targets = append(steps[k].Targets, f.Process)
 	}
+	rank := ranks(p.Steps)
 	slices.SortStableFunc(p.Steps, func(a, b *Step) int {
-		return cmp.Or(len(a.Patch.Spec.Upon)-len(b.Patch.Spec.Upon), strings.Compare(a.Patch.Spec.Name, b.Patch.Spec.Name), strings.Compare(a.Service, b.Service))
+		return cmp.Or(rank[a.Patch]-rank[b.Patch], strings.Compare(a.Patch.Spec.Name, b.Patch.Spec.Name), strings.Compare(a.Service, b.Service))
 	})
 	return p, nil
+}
+
+// ranks number patches so that each has more than those that it is built upon.
+func ranks(steps []*Step) map[*ScanPatch]int {
+	of := map[*ScanPatch]int{}
+	for _, s := range steps {
+		of[s.Patch] = 0
+	}
+	for range of { // no chain is longer
+		for p := range of {
+			for below := range of {
+				if p.Spec.IsUpon(below.buildID) {
+					of[p] = max(of[p], of[below]+1)
+				}
+			}
+		}
+	}
+	return of
 }
 
 // Split takes the steps of one service out of the plan.
