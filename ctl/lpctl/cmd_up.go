@@ -11,7 +11,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"lpatch/pkg/apply"
-	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 )
@@ -100,9 +99,7 @@ func (u *upRun) run() error {
 		return err
 	}
 	if !u.c.Bool("no-boot") {
-		if err := u.keep(); err != nil {
-			return err
-		}
+		u.keep()
 	}
 	plan.Apply(u.options, func(s *apply.Step) { u.tell(lpnl.VerbApply, s) })
 	after, err := u.session.Scan(u.patches, u.sel, u.required) // what is said is what there is by then
@@ -157,25 +154,28 @@ func (u *upRun) check() error {
 }
 
 // keep adds boot entries for patches that have none, where the files that they are for are on disk.
-func (u *upRun) keep() error {
+func (u *upRun) keep() {
 	if !u.sel.Empty() {
-		return nil // only what was named is meant
+		return // only what was named is meant
 	}
-	for _, p := range u.patches {
+	for _, p := range apply.ToKeep(u.patches) {
 		b := &bootRun{c: u.c, kernel: u.kernel, registry: systemRegistry}
-		err := p.Keep(b.registry, func(f *apply.File) error {
-			return b.keep(f, &boot.Entry{OnFailure: boot.Run, Boots: boot.DefaultBoots})
-		})
-		switch {
-		case errors.Is(err, apply.ErrKept):
-		case err == nil:
+		err := p.Keep(b.registry, b.keep)
+		if b.added {
 			u.changed = true
 			u.all = append(u.all, exitDone)
-		default:
+		}
+		var absent *apply.NotOnDisk
+		var old *apply.Superseded
+		switch {
+		case err == nil || errors.Is(err, apply.ErrKept):
+		case errors.As(err, &absent), errors.As(err, &old) && !b.added:
 			b.note("%s is not kept for what starts: %v", p.Spec.Name, err)
+		default:
+			u.all = append(u.all, exitSome)
+			fmt.Fprintf(u.c.App.ErrWriter, "lpctl: %s is not applied to what starts: %v\n", p.Spec.Name, err)
 		}
 	}
-	return nil
 }
 
 // tell says what came of a step, a line for the service.

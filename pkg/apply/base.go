@@ -67,7 +67,7 @@ func (s *Session) checkOthers(spec *patch.Spec, v *view, others []layer) error {
 func BootBase(r boot.Registry, spec *patch.Spec) error {
 	entries, _ := r.List() // of what cannot be read nothing is applied, and lpctl boot list says so
 	for _, e := range entries {
-		if supersedesEntry(spec, e) {
+		if namesEntry(spec, e) {
 			continue
 		}
 		kept, err := r.Patch(e)
@@ -80,6 +80,9 @@ func BootBase(r boot.Registry, spec *patch.Spec) error {
 				spec.Name, e.Name, err, e.Name)
 		}
 		_ = f.Close()
+		if isMitigated(spec, f.Spec) {
+			continue
+		}
 		if clash, function := patch.Collision(spec, f.Spec); clash != "" {
 			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY, Function: function,
 				Message: fmt.Sprintf("%s, and %s is a boot entry already; build one patch of both fixes, or take that one out with \"lpctl boot remove %s\"",

@@ -401,22 +401,14 @@ func halfSuperseded(by string) string {
 // withoutSuperseded leaves those out in whose place another of them is to be, or is. Of some that say so of each other, all stay. One
 // that does more than what is to be in its place is not to be applied, and still missing.
 func withoutSuperseded(list []Finding) []Finding {
-	n := len(list)
-	over := make([]bool, n*n) // whether one takes the place of another one, or of what takes it
-	for i := range over {
-		a, b := &list[i/n], &list[i%n]
-		over[i] = a.State != ScanUnknown && a.State != ScanNotPatchable && displaces(a.patch.File, b.patch.File)
-	}
-	for k := range n {
-		for i := range over {
-			over[i] = over[i] || over[i/n*n+k] && over[k*n+i%n]
-		}
-	}
+	over := precedence(len(list), func(i, j int) bool {
+		return list[i].State != ScanUnknown && list[i].State != ScanNotPatchable && displaces(list[i].patch.File, list[j].patch.File)
+	})
 	var out []Finding
 	for j, f := range list {
 		var by []*Finding
 		for i := range list {
-			if over[i*n+j] && !over[j*n+i] {
+			if over(i, j) {
 				by = append(by, &list[i])
 			}
 		}
@@ -429,6 +421,20 @@ func withoutSuperseded(list []Finding) []Finding {
 		}
 	}
 	return out
+}
+
+// precedence tells of n patches whether one takes the place of another, itself or by others between them, and not the other way round.
+func precedence(n int, direct func(i, j int) bool) func(i, j int) bool {
+	over := make([]bool, n*n)
+	for i := range over {
+		over[i] = direct(i/n, i%n)
+	}
+	for k := range n {
+		for i := range over {
+			over[i] = over[i] || over[i/n*n+k] && over[k*n+i%n]
+		}
+	}
+	return func(i, j int) bool { return over[i*n+j] && !over[j*n+i] }
 }
 
 // obstacle is why a patch that fits cannot be applied as things are, or "".

@@ -334,6 +334,28 @@ func TestScanSupersedes(t *testing.T) {
 	wantFound(t, f, s, err, "1 patched m: by fix, which supersedes it")
 }
 
+// TestToKeep leaves out what another one takes the place of, if that can be kept and does as much.
+func TestToKeep(t *testing.T) {
+	f := newFleet(t, 0)
+	old := f.patch("old", true)
+	f.superseding("new", "old")
+	f.superseding("newest", "new")
+	more := f.spec("more", false)
+	more.Images[0].BuildID = otherID
+	f.file(more)
+	f.superseding("half", "more")
+	on := f.spec("on", false, old)
+	on.About = &patch.About{Supersedes: []string{"newest"}}
+	f.file(on)
+	var got []string
+	for _, p := range ToKeep(f.scanned("old", "new", "newest", "more", "half", "on")) {
+		got = append(got, p.Spec.Name)
+	}
+	if diff := cmp.Diff([]string{"newest", "more", "half", "on"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestPlanOrder: a patch comes after all that it is built upon, of however many those are.
 func TestPlanOrder(t *testing.T) {
 	f := newFleet(t, 1)

@@ -176,13 +176,32 @@ func (s *Session) runStep(verb Verb, step *Step, targets []proc.Process, o lpnl.
 // ErrKept is for a patch that has a boot entry already, or is that of one.
 var ErrKept = errors.New("there is a boot entry of it already")
 
-// Keep passes a patch to add, which makes a boot entry of it, unless there is one of the same file.
-func (p *ScanPatch) Keep(r boot.Registry, add func(*File) error) error {
+// ToKeep are the patches to make boot entries of: all but those in whose place another one of them is, that can have an entry.
+func ToKeep(list []*ScanPatch) []*ScanPatch {
+	over := precedence(len(list), func(i, j int) bool { return displaces(list[i].File, list[j].File) })
+	var out []*ScanPatch
+	for j, p := range list {
+		replaced := false
+		for i, by := range list {
+			replaced = replaced || over(i, j) && covers(by.Spec, p.Spec) && Bootable(by.Spec) == nil
+		}
+		if !replaced {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Keep passes a patch to add, which makes a boot entry of it, unless there is one of the same file. The entry is given what is asked
+// for by one of that name.
+func (p *ScanPatch) Keep(r boot.Registry, add func(*File, *boot.Entry) error) error {
+	fresh := &boot.Entry{OnFailure: boot.Run, Boots: boot.DefaultBoots}
 	entries, _ := r.List() // of what cannot be read lpctl boot list says so
 	for _, e := range entries {
 		if e.Name != p.Spec.Name {
 			continue
 		}
+		fresh.OnFailure, fresh.Boots = e.OnFailure, e.Boots
 		if kept, err := r.Patch(e); err == nil {
 			f, err := OpenFile(kept)
 			if err == nil {
@@ -198,7 +217,7 @@ func (p *ScanPatch) Keep(r boot.Registry, add func(*File) error) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	return add(f)
+	return add(f, fresh)
 }
 
 // reopen opens the file again, which must be the same.
