@@ -32,10 +32,23 @@ func (a *attempt) replace(verb lpnl.Verb, before []lpnl.Report, o lpnl.Options) 
 		}
 	}
 	if len(names) > 0 {
-		notes = append([]string{"replaced " + strings.Join(names, ", ")}, notes...)
+		notes = append([]string{replacedNote + strings.Join(names, ", ")}, notes...)
 	}
 	a.note = strings.Join(notes, "; ")
 	return r, nil
+}
+
+// replacedNote begins a note that names the patches in the place of which one was applied.
+const replacedNote = "replaced "
+
+// replacedIn are the patches that a note names so.
+func replacedIn(note string) []string {
+	text, ok := strings.CutPrefix(note, replacedNote)
+	if !ok {
+		return nil
+	}
+	text, _, _ = strings.Cut(text, "; ")
+	return strings.Split(text, ", ")
 }
 
 // notes is a list of one note, or of none.

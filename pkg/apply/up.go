@@ -19,6 +19,7 @@ type Plan struct {
 	Scan    *Scan
 	Steps   []*Step // in the order in which they are to be done
 	session *Session
+	sel     Selection
 }
 
 // Step is one patch that processes of one service lack.
@@ -39,7 +40,7 @@ func (s *Session) Plan(patches []*ScanPatch, sel Selection, required bool) (*Pla
 		service string
 		patch   *ScanPatch
 	}
-	p := &Plan{Scan: found, session: s}
+	p := &Plan{Scan: found, session: s, sel: sel}
 	steps := map[key]*Step{}
 	for i := range found.Findings {
 		f := &found.Findings[i]
@@ -78,9 +79,14 @@ func ranks(steps []*Step) map[*ScanPatch]int {
 	return of
 }
 
+// Concerns tells whether a process of a service has what a patch is for.
+func (p *Plan) Concerns(service string) bool {
+	return slices.ContainsFunc(p.Scan.Findings, func(f Finding) bool { return f.Service == service })
+}
+
 // Split takes the steps of one service out of the plan.
 func (p *Plan) Split(service string) *Plan {
-	out := &Plan{Scan: p.Scan, session: p.session}
+	out := &Plan{Scan: p.Scan, session: p.session, sel: p.sel}
 	p.Steps = slices.DeleteFunc(p.Steps, func(s *Step) bool {
 		if s.Service == service {
 			out.Steps = append(out.Steps, s)
@@ -142,21 +148,64 @@ func lasts(err error) bool {
 	return true
 }
 
-// Revert takes off again what the steps have applied, the last one first. What that was applied in place of stays off.
-func (p *Plan) Revert(o lpnl.Options) []Outcome {
-	var out []Outcome
-	for _, s := range slices.Backward(p.Steps) {
-		var done []proc.Process
-		for _, applied := range s.Outcomes {
-			if applied.Err == nil {
-				done = append(done, applied.Process)
+// Revert takes off again what the steps have applied, the last one first, also from processes of their service that were forked
+// meanwhile and have it from their parents. What that was applied in place of stays off, and is named. The error is that it is not
+// known who was forked.
+func (p *Plan) Revert(o lpnl.Options) (out []Outcome, replaced []string, err error) {
+	for range maxPasses {
+		children, err := p.inherited()
+		if err != nil {
+			return out, replaced, err
+		}
+		n := len(out)
+		for _, s := range slices.Backward(p.Steps) {
+			todo := children[s]
+			for _, applied := range s.Outcomes {
+				if applied.Err == nil && n == 0 {
+					todo = append(todo, applied.Process)
+					replaced = append(replaced, replacedIn(applied.Note)...)
+				}
+			}
+			if len(todo) > 0 {
+				out = append(out, p.session.runStep(Revert, s, todo, o)...)
 			}
 		}
-		if len(done) > 0 {
-			out = append(out, p.session.runStep(Revert, s, done, o)...)
+		if len(out) == n {
+			break
 		}
 	}
-	return out
+	slices.Sort(replaced)
+	return out, slices.Compact(replaced), nil
+}
+
+// inherited are the processes that have the patch of a step, and are neither its targets nor had it before.
+func (p *Plan) inherited() (map[*Step][]proc.Process, error) {
+	var patches []*ScanPatch
+	for _, s := range p.Steps {
+		patches = append(patches, s.Patch)
+	}
+	now, err := p.session.Scan(patches, p.sel, false)
+	if err != nil {
+		return nil, err
+	}
+	out := map[*Step][]proc.Process{}
+	for _, s := range p.Steps {
+		for i := range now.Findings {
+			f := &now.Findings[i]
+			if f.patch == s.Patch && f.Service == s.Service && f.State == ScanPatched && f.Why == "" &&
+				!slices.ContainsFunc(s.Targets, func(t proc.Process) bool { return life(t) == life(f.Process) }) && !p.had(s, f.Process) {
+				out[s] = append(out[s], f.Process)
+			}
+		}
+	}
+	return out, nil
+}
+
+// had tells whether a process had the patch of a step before.
+func (p *Plan) had(s *Step, t proc.Process) bool {
+	return slices.ContainsFunc(p.Scan.Findings, func(f Finding) bool {
+		return f.patch == s.Patch && f.State == ScanPatched && life(f.Process) == life(t)
+	})
 }
 
 // runStep carries out a verb on targets with the patch of the step, which is opened for as long.
