@@ -512,3 +512,35 @@ func TestOpenPatches(t *testing.T) {
 		}
 	}
 }
+
+// TestPlanRevert: what a plan has applied is reverted in those, too, that were forked with it, and not in who had it before.
+func TestPlanRevert(t *testing.T) {
+	f := newFleet(t, 3)
+	old, fix := f.patch("old", false), f.superseding("fix", "old")
+	f.apply(lpnl.VerbApply, fix, f.pids[0])
+	f.apply(lpnl.VerbApply, old, f.pids[1])
+	p, err := f.session().Plan(f.scanned("fix"), Selection{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.Concerns("[p]") || p.Concerns("p") {
+		t.Error("the service is another one")
+	}
+	first := p.Split("[p]")
+	first.Apply(lpnl.Options{}, func(*Step) {})
+	child := f.process()
+	for _, r := range f.has[f.pids[2]] {
+		r.PID = child
+		f.has[child] = append(f.has[child], r)
+	}
+	f.remap(child)
+	out, replaced, err := first.Revert(lpnl.Options{})
+	if err != nil || len(out) != 3 || fmt.Sprint(replaced) != "[old]" {
+		t.Errorf("%+v, replaced %v, %v", out, replaced, err)
+	}
+	for i, pid := range f.pids {
+		if has := len(f.has[pid]); (has > 0) != (i == 0) {
+			t.Errorf("process %d has %d patches", i, has)
+		}
+	}
+}
