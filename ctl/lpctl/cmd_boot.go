@@ -76,6 +76,7 @@ type bootRun struct {
 	arg      string
 	kernel   kernel
 	registry boot.Registry
+	added    bool     // an entry was made
 	replaced []string // entries in the place of which the last one was registered
 }
 
@@ -162,6 +163,7 @@ func (b *bootRun) keep(f *apply.File, e *boot.Entry) (err error) {
 	if err := b.registry.Add(e, f.Data); err != nil {
 		return err
 	}
+	b.added = true
 	switch err := b.register(e); {
 	case errors.Is(err, errBootOff):
 		b.note("%s is kept for the next boot and not applied to what starts: %v", e.Name, err)

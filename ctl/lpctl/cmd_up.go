@@ -4,14 +4,18 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os/exec"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
 	"lpatch/pkg/apply"
-	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 )
@@ -100,9 +104,7 @@ func (u *upRun) run() error {
 		return err
 	}
 	if !u.c.Bool("no-boot") {
-		if err := u.keep(); err != nil {
-			return err
-		}
+		u.keep()
 	}
 	plan.Apply(u.options, func(s *apply.Step) { u.tell(lpnl.VerbApply, s) })
 	after, err := u.session.Scan(u.patches, u.sel, u.required) // what is said is what there is by then
@@ -117,71 +119,110 @@ func (u *upRun) canary(plan *apply.Plan) error {
 	if u.c.String("canary") == "" {
 		return nil
 	}
+	if len(plan.Steps) == 0 {
+		return nil // there is nothing to try
+	}
 	unit := u.c.String("canary")
+	if !plan.Concerns(unit) && plan.Concerns(unit+".service") {
+		unit += ".service"
+	}
+	if !plan.Concerns(unit) {
+		return refused(fmt.Errorf("no process of the service %s has what a patch is for, so nothing can be tried with it; see lpctl scan", names.Visible(unit)))
+	}
+	// Who is told to stop meanwhile leaves no service behind that was not found well.
+	ctx, stop := signal.NotifyContext(u.c.Context, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	first := plan.Split(unit)
-	if len(first.Steps) == 0 {
-		first = plan.Split(unit + ".service")
-	}
-	if len(first.Steps) == 0 {
-		return refused(fmt.Errorf("no process of the service %s lacks a patch that could be applied, so nothing can be tried with it; see lpctl scan", names.Visible(unit)))
-	}
 	failed := false
 	first.Apply(u.options, func(s *apply.Step) {
 		u.tell(lpnl.VerbApply, s)
 		for _, o := range s.Outcomes {
-			failed = failed || o.Err != nil && !o.Settled
+			failed = failed || o.Err != nil && !o.Settled && !apply.Gone(o.Err)
 		}
 	})
 	why := errors.New("a process of it could not be patched")
 	if !failed {
-		if why = u.check(); why == nil {
+		if why = u.check(ctx); why == nil {
 			return nil
 		}
 	}
-	for _, o := range first.Revert(u.options) {
-		if o.Err != nil {
-			complain(u.c.App.ErrWriter, o)
-		}
-	}
-	return &exitError{status: exitSome, err: fmt.Errorf("service %s: %w; its patches were reverted, and nothing else was patched", names.Visible(unit), why)}
+	what := u.revert(first)
+	return &exitError{status: exitSome, err: fmt.Errorf("service %s: %w; %s, and nothing else was patched", names.Visible(unit), why, what)}
 }
 
-// check runs the command that tells whether the service is well.
-func (u *upRun) check() error {
-	cmd := exec.Command("/bin/sh", "-c", u.c.String("check"))
+// revert takes back what was done to the first service, and says what came of that.
+func (u *upRun) revert(first *apply.Plan) string {
+	out, replaced, err := first.Revert(u.options)
+	failed := 0
+	for _, o := range out {
+		if o.Err != nil && !o.Settled && !apply.Gone(o.Err) {
+			complain(u.c.App.ErrWriter, o)
+			failed++
+		}
+	}
+	what := "its patches were reverted"
+	switch {
+	case failed > 0:
+		what = fmt.Sprintf("%d of the %d patches in it could not be reverted", failed, len(out))
+	case len(out) == 0 && err == nil:
+		what = "no patch was applied to it"
+	}
+	if err != nil {
+		what += fmt.Sprintf(", whether its new processes have them is not known (%v)", err)
+	}
+	if len(replaced) > 0 {
+		what += fmt.Sprintf(", %s, which they had replaced, not applied again", strings.Join(replaced, ", "))
+	}
+	return what
+}
+
+// check runs the command that tells whether the service is well. A signal to end is an answer, too: it is not known to be.
+func (u *upRun) check(ctx context.Context) error {
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", u.c.String("check"))
 	cmd.Stdout, cmd.Stderr = u.c.App.ErrWriter, u.c.App.ErrWriter
-	if err := cmd.Run(); err != nil {
+	cmd.WaitDelay = time.Second // for what it has started
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		return errors.New("the check was interrupted")
+	}
+	if err != nil {
 		return fmt.Errorf("the check failed: %w", err)
 	}
 	return nil
 }
 
 // keep adds boot entries for patches that have none, where the files that they are for are on disk.
-func (u *upRun) keep() error {
+func (u *upRun) keep() {
 	if !u.sel.Empty() {
-		return nil // only what was named is meant
+		return // only what was named is meant
 	}
-	for _, p := range u.patches {
+	for _, p := range apply.ToKeep(u.patches) {
 		b := &bootRun{c: u.c, kernel: u.kernel, registry: systemRegistry}
-		err := p.Keep(b.registry, func(f *apply.File) error {
-			return b.keep(f, &boot.Entry{OnFailure: boot.Run, Boots: boot.DefaultBoots})
-		})
-		switch {
-		case errors.Is(err, apply.ErrKept):
-		case err == nil:
+		err := p.Keep(b.registry, b.keep)
+		if b.added {
 			u.changed = true
 			u.all = append(u.all, exitDone)
-		default:
+		}
+		var absent *apply.NotOnDisk
+		var old *apply.Superseded
+		switch {
+		case err == nil || errors.Is(err, apply.ErrKept):
+		case errors.As(err, &absent), errors.As(err, &old) && !b.added:
 			b.note("%s is not kept for what starts: %v", p.Spec.Name, err)
+		default:
+			u.all = append(u.all, exitSome)
+			fmt.Fprintf(u.c.App.ErrWriter, "lpctl: %s is not applied to what starts: %v\n", p.Spec.Name, err)
 		}
 	}
-	return nil
 }
 
 // tell says what came of a step, a line for the service.
 func (u *upRun) tell(verb apply.Verb, s *apply.Step) {
 	done, failed := 0, 0
 	for _, o := range s.Outcomes {
+		if apply.Gone(o.Err) {
+			continue
+		}
 		status := statusOfOutcome(o)
 		u.all = append(u.all, status)
 		switch {
@@ -223,6 +264,8 @@ func (u *upRun) conclude(after *apply.Scan) error {
 	reportUnseen(u.c, after.Unseen)
 	if after.Need()+len(after.Unseen) > 0 {
 		u.all = append(u.all, exitSome)
+	} else if after.Active() > 0 {
+		u.all = append(u.all, exitActive)
 	}
 	if u.c.Bool("quiet") {
 		return nil

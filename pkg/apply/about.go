@@ -18,19 +18,19 @@ const maxAboutTries = 3
 // Abouts has what the patches in targets are for. The kernel does not know that: it is in the file, which targets have mapped.
 type Abouts struct {
 	proc  proc.FS
-	known map[lpnl.Hash]*patch.Spec // without fix-ups, of which there may be many
+	known map[lpnl.Hash]*File // without what they have in them, and without fix-ups, of which there may be many
 	tries map[lpnl.Hash]int
 }
 
 // NewAbouts returns one that knows nothing yet.
 func NewAbouts(fs proc.FS) *Abouts {
-	return &Abouts{proc: fs, known: map[lpnl.Hash]*patch.Spec{}, tries: map[lpnl.Hash]int{}}
+	return &Abouts{proc: fs, known: map[lpnl.Hash]*File{}, tries: map[lpnl.Hash]int{}}
 }
 
 // Of is what a patch is for, by the kernel's name of it, or nil if that is not said or not known.
 func (a *Abouts) Of(hash lpnl.Hash) *patch.About {
-	if spec := a.known[hash]; spec != nil {
-		return spec.About
+	if f := a.known[hash]; f != nil {
+		return f.Spec.About
 	}
 	return nil
 }
@@ -40,10 +40,10 @@ func (a *Abouts) Wants(hash lpnl.Hash) bool {
 	return a.known[hash] == nil && a.tries[hash] < maxAboutTries
 }
 
-func (a *Abouts) keep(hash lpnl.Hash, spec *patch.Spec) {
-	small := *spec
+func (a *Abouts) keep(hash lpnl.Hash, f *File) {
+	small := *f.Spec
 	small.Fixups = nil
-	a.known[hash] = &small
+	a.known[hash] = &File{Spec: &small, buildID: f.buildID, sum: f.sum}
 }
 
 // LearnStore reads those patches of a status, by their names, that have boot entries: as they are kept, for the files that are on
@@ -63,7 +63,7 @@ func (a *Abouts) LearnStore(r boot.Registry, status ...lpnl.Report) {
 			continue
 		}
 		if o, err := bootObject(r, e, f); err == nil {
-			a.keep(o.patch.Hash, f.Spec)
+			a.keep(o.patch.Hash, f)
 			o.close()
 		}
 		_ = f.Close()
@@ -102,19 +102,19 @@ func (a *Abouts) Learn(status []lpnl.Report) {
 		status = slices.DeleteFunc(slices.Clone(status), func(r lpnl.Report) bool {
 			return slices.ContainsFunc(list, func(o lpnl.Report) bool { return o.Hash == r.Hash && o.PID == r.PID })
 		})
-		found := make([]*patch.Spec, len(list))
-		proc.Each(len(list), func(i int) { found[i], _ = s.mappedSpec(list[i]) })
-		for i, spec := range found {
+		found := make([]*File, len(list))
+		proc.Each(len(list), func(i int) { found[i], _ = s.reported(list[i]) })
+		for i, f := range found {
 			a.tries[list[i].Hash]++
-			if spec != nil {
-				a.keep(list[i].Hash, spec)
+			if f != nil {
+				a.keep(list[i].Hash, f)
 			}
 		}
 	}
 }
 
-// mappedSpec reads the descriptor of a report's patch where its target has mapped that.
-func (s *Session) mappedSpec(r lpnl.Report) (*patch.Spec, error) {
+// reported reads a report's patch where its target has mapped that.
+func (s *Session) reported(r lpnl.Report) (*File, error) {
 	t, err := s.proc.Process(r.PID)
 	if err != nil {
 		return nil, err
@@ -149,5 +149,5 @@ func (s *Session) mappedSpec(r lpnl.Report) (*patch.Spec, error) {
 	if o.patch.Hash != r.Hash {
 		return nil, fmt.Errorf("what %v maps at %#x is not the patch %s", t, r.MappedAt, r.Patch)
 	}
-	return f.Spec, nil
+	return f, nil
 }

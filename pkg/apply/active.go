@@ -27,6 +27,8 @@ type attempt struct {
 	target lpnl.Target
 	lone   string // the one function of the patch, if calls of it that are under way may finish in the old code
 	note   string
+	mapped []layer // of a target in which patches are replaced
+	blind  error   // why it is not known what those are
 }
 
 // finishing is the note of an operation after which there are threads in code from before.

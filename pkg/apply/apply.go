@@ -148,6 +148,11 @@ func (s *Session) try(verb Verb, p Patch, v *view, o lpnl.Options) (lpnl.Report,
 	}
 	a := s.attempt(v, hash)
 	a.lone = lone(spec)
+	if verb == lpnl.VerbApply && (len(others) > 0 || o.Replace) {
+		if a.mapped, a.blind = s.layers(v); errors.Is(a.blind, errStale) {
+			return lpnl.Report{}, "", errStale
+		}
+	}
 	r, err := s.do(verb, a, v, others, o)
 	return unclipped(spec, a.note, r, err)
 }

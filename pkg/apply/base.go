@@ -68,7 +68,7 @@ func BootBase(r boot.Registry, added *File) error {
 	spec := added.Spec
 	entries, _ := r.List() // of what cannot be read nothing is applied, and lpctl boot list says so
 	for _, e := range entries {
-		if supersedesEntry(spec, e) {
+		if namesEntry(spec, e) {
 			continue
 		}
 		kept, err := r.Patch(e)
@@ -85,6 +85,9 @@ func BootBase(r boot.Registry, added *File) error {
 			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
 				Message: fmt.Sprintf("the boot entry %s takes the place of patch %s; to have that one again, take the entry out with \"lpctl boot remove %s\"",
 					e.Name, spec.Name, e.Name)}}
+		}
+		if isMitigated(spec, f.Spec) {
+			continue
 		}
 		if clash, function := patch.Collision(spec, f.Spec); clash != "" {
 			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY, Function: function,

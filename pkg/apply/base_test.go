@@ -119,6 +119,17 @@ func TestBootBase(t *testing.T) {
 	if err := BootBase(r, &File{Spec: newer}); err != nil {
 		t.Errorf("in the place of one that it supersedes: %v", err)
 	}
+	mitigation, err := applytest.Mitigation("m", "/bin/sleep")
+	if err != nil {
+		t.Fatal(err)
+	}
+	add("a", mitigation)
+	if err := BootBase(r, &File{Spec: specOf(t, "b", true)}); err != nil {
+		t.Errorf("in the place of a mitigation: %v", err)
+	}
+	if entries, _ := r.List(); !supersedesEntry(r, specOf(t, "b", true), entries[0]) {
+		t.Error("the mitigation stays beside the fix")
+	}
 	if err := r.Add(&boot.Entry{Name: "a", Images: []boot.Image{{Path: "/bin/sleep", Identity: "build-id 00"}}, OnFailure: boot.Run, Boots: boot.DefaultBoots},
 		[]byte("no patch")); err != nil {
 		t.Fatal(err)

@@ -37,6 +37,21 @@ func (e *Superseded) Error() string {
 	return fmt.Sprintf("%s has %s, the patch is for %s", e.Path, e.Identity, e.Want)
 }
 
+// NotOnDisk is returned for an image that was not found.
+type NotOnDisk struct {
+	Image string
+	Want  string   // of the patch
+	Given []string // where it was said to be
+}
+
+func (e *NotOnDisk) Error() string {
+	also := ""
+	if len(e.Given) > 0 {
+		also = fmt.Sprintf("is not at %s and ", strings.Join(e.Given, ", "))
+	}
+	return fmt.Sprintf("%s (%s), which the patch is for, %sis in none of the usual folders; say where it is with --image PATH", e.Image, e.Want, also)
+}
+
 // binDirs and libDirs are where programs and libraries of Debian and its like are.
 var (
 	binDirs = []string{"/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/usr/libexec", "/usr/lib/systemd", "/bin", "/sbin"}
@@ -80,12 +95,7 @@ func FindImage(r boot.Registry, image *patch.Image, given []string) (boot.Image,
 	if other != nil {
 		return boot.Image{}, other
 	}
-	also := ""
-	if len(given) > 0 {
-		also = fmt.Sprintf("is not at %s and ", strings.Join(given, ", "))
-	}
-	return boot.Image{}, fmt.Errorf("%s (%s), which the patch is for, %sis in none of the usual folders; say where it is with --image PATH",
-		label(image), want, also)
+	return boot.Image{}, &NotOnDisk{Image: label(image), Want: want, Given: given}
 }
 
 // UsualPlaces are the paths at which Debian and its like have a file of that name.
@@ -148,7 +158,7 @@ func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *File) (replaced [
 	}
 	entries, _ := r.List() // what cannot be read is not known to be older; lpctl boot list tells of it
 	for _, old := range entries {
-		if old.Name == e.Name || !supersedesEntry(f.Spec, old) {
+		if old.Name == e.Name || !supersedesEntry(r, f.Spec, old) {
 			continue
 		}
 		if _, err := Unregister(k, old.Name); err != nil {
@@ -163,7 +173,24 @@ func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *File) (replaced [
 }
 
 // supersedesEntry tells whether a patch takes the place of that of a boot entry.
-func supersedesEntry(spec *patch.Spec, e *boot.Entry) bool {
+func supersedesEntry(r boot.Registry, spec *patch.Spec, e *boot.Entry) bool {
+	if namesEntry(spec, e) {
+		return true
+	}
+	kept, err := r.Patch(e)
+	if err != nil {
+		return false
+	}
+	f, err := OpenFile(kept)
+	if err != nil {
+		return false
+	}
+	_ = f.Close()
+	return isMitigated(spec, f.Spec)
+}
+
+// namesEntry tells whether a patch says to take the place of that of a boot entry.
+func namesEntry(spec *patch.Spec, e *boot.Entry) bool {
 	var sum [sha256.Size]byte
 	_, err := hex.Decode(sum[:], []byte(e.SHA256))
 	return err == nil && spec.Supersedes(e.Name, sum)

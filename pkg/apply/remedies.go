@@ -20,7 +20,7 @@ type Remedy struct {
 func (s *Session) Remedies(cve string, patches []*ScanPatch) ([]*Remedy, error) {
 	var list []*Remedy
 	take := func(spec *patch.Spec) *Remedy {
-		if spec == nil || spec.About == nil || !slices.Contains(spec.About.CVEs, cve) {
+		if spec.About == nil || !slices.Contains(spec.About.CVEs, cve) {
 			return &Remedy{}
 		}
 		if i := slices.IndexFunc(list, func(r *Remedy) bool { return r.Name == spec.Name }); i >= 0 {
@@ -43,7 +43,9 @@ func (s *Session) Remedies(cve string, patches []*ScanPatch) ([]*Remedy, error) 
 	abouts.Learn(status)
 	for _, r := range status {
 		if r.State == lpnl.StateApplied {
-			take(abouts.known[r.Hash]).Processes++
+			if f := abouts.known[r.Hash]; f != nil {
+				take(f.Spec).Processes++
+			}
 		}
 	}
 	return list, nil

@@ -4,6 +4,7 @@ package apply
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"lpatch/pkg/lpnl"
@@ -20,9 +21,12 @@ func (a *attempt) replace(verb lpnl.Verb, before []lpnl.Report, o lpnl.Options) 
 	notes := notes(a.note)
 	for _, old := range before {
 		names = append(names, old.Patch)
-		_, err := a.kernel.Op(lpnl.VerbUnload, old.Hash, a.target, lpnl.Options{MaxStop: o.MaxStop, Timeout: quiescentTry})
+	}
+	for _, old := range a.fromAbove(before) {
+		err := a.unload(old, o)
 		switch {
 		case err == nil || lost(err): // the latter: somebody else unloaded it
+			a.mapped = slices.DeleteFunc(a.mapped, func(l layer) bool { return l.report.Hash == old.Hash })
 		case Gone(err):
 			return r, err
 		case reportOf(err).Refusal == lpnl.RefusalPinned:
@@ -32,10 +36,64 @@ func (a *attempt) replace(verb lpnl.Verb, before []lpnl.Report, o lpnl.Options) 
 		}
 	}
 	if len(names) > 0 {
-		notes = append([]string{"replaced " + strings.Join(names, ", ")}, notes...)
+		notes = append([]string{replacedNote + strings.Join(names, ", ")}, notes...)
 	}
 	a.note = strings.Join(notes, "; ")
 	return r, nil
+}
+
+// unload unmaps a patch that was replaced, if none that is mapped, applied or not, refers to it.
+func (a *attempt) unload(old lpnl.Report, o lpnl.Options) error {
+	if a.blind != nil {
+		return a.blind
+	}
+	if upon := a.upon(old); len(upon) > 0 {
+		return fmt.Errorf("patch %s, which is %v, is built upon it", upon[0].Spec.Name, upon[0].report.State)
+	}
+	_, err := a.kernel.Op(lpnl.VerbUnload, old.Hash, a.target, lpnl.Options{MaxStop: o.MaxStop, Timeout: quiescentTry})
+	return err
+}
+
+// upon are the mapped patches that are built upon one.
+func (a *attempt) upon(old lpnl.Report) (list []layer) {
+	i := slices.IndexFunc(a.mapped, func(l layer) bool { return l.report.Hash == old.Hash })
+	if i < 0 {
+		return nil
+	}
+	for _, l := range a.mapped {
+		if l.Spec.IsUpon(a.mapped[i].buildID) {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// fromAbove brings those that are built upon others before these.
+func (a *attempt) fromAbove(list []lpnl.Report) []lpnl.Report {
+	height := map[lpnl.Hash]int{}
+	for range list { // no chain is longer
+		for _, below := range list {
+			for _, l := range a.upon(below) {
+				height[below.Hash] = max(height[below.Hash], height[l.report.Hash]+1)
+			}
+		}
+	}
+	out := slices.Clone(list)
+	slices.SortStableFunc(out, func(x, y lpnl.Report) int { return height[x.Hash] - height[y.Hash] })
+	return out
+}
+
+// replacedNote begins a note that names the patches in the place of which one was applied.
+const replacedNote = "replaced "
+
+// replacedIn are the patches that a note names so.
+func replacedIn(note string) []string {
+	text, ok := strings.CutPrefix(note, replacedNote)
+	if !ok {
+		return nil
+	}
+	text, _, _ = strings.Cut(text, "; ")
+	return strings.Split(text, ", ")
 }
 
 // notes is a list of one note, or of none.

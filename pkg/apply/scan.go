@@ -4,7 +4,6 @@ package apply
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -271,7 +270,7 @@ func (c *scanner) service(t proc.Process) string {
 	if exe, err := c.proc.Exe(t.PID); err == nil {
 		return exe
 	}
-	return t.Comm
+	return "[" + t.Comm + "]" // the name that it gives itself: no unit or program
 }
 
 // finding tells how a process stands with a patch, nil if the patch does not concern it.
@@ -325,8 +324,11 @@ func (c *scanner) concerned(p *ScanPatch, v *view, images []*candidate, found *c
 	if row.Agrees {
 		return &Finding{State: ScanPatched, Active: row.Active}
 	}
-	if by := c.supersededBy(p, has); by != "" {
-		return &Finding{State: ScanPatched, Why: "by " + by + ", which supersedes it"}
+	if by := c.supersededBy(p, has); by != nil && covers(by.Spec, p.Spec) {
+		return &Finding{State: ScanPatched, Why: "by " + by.Spec.Name + ", which supersedes it"}
+	} else if by != nil {
+		f.Why = halfSuperseded(by.Spec.Name)
+		return f
 	}
 	if f.Why = c.obstacle(p, o.patch.Hash, row, has); f.Why != "" {
 		return f
@@ -371,28 +373,68 @@ func (c *scanner) lacks(p *ScanPatch, image int) (ScanState, string) {
 	return ScanNotPatchable, fmt.Sprintf("it does not map %s (%s), which the patch refers to", label(im), describe(im.BuildID, im.SHA256))
 }
 
-// supersededBy names a patch that is applied and says to take the place of this one.
-func (c *scanner) supersededBy(p *ScanPatch, has []lpnl.Report) string {
+// supersededBy is a patch of another name that is applied and takes the place of this one, or nil; one that replaces all that this one
+// does, if there is one.
+func (c *scanner) supersededBy(p *ScanPatch, has []lpnl.Report) (by *File) {
 	for _, r := range has {
-		if r.State == lpnl.StateApplied && c.abouts.Of(r.Hash).TakesPlaceOf(p.Spec.Name, p.sum) {
-			return r.Patch
+		other := c.abouts.known[r.Hash]
+		if r.State != lpnl.StateApplied || other == nil || !displaces(other, p.File) {
+			continue
+		}
+		if by = other; covers(by.Spec, p.Spec) {
+			break
 		}
 	}
-	return ""
+	return by
 }
 
-// withoutSuperseded leaves those out in whose place another of them is to be, or is.
+// displaces is takesPlaceOf for patches of two names: which one of two versions is newer nobody says.
+func displaces(newer, old *File) bool {
+	return newer.Spec.Name != old.Spec.Name && takesPlaceOf(newer.Spec, old)
+}
+
+// halfSuperseded is why a patch is missing where another one is in its place.
+func halfSuperseded(by string) string {
+	return "patch " + by + " supersedes it and does not replace all that it does; build one patch of all the fixes"
+}
+
+// withoutSuperseded leaves those out in whose place another of them is to be, or is. Of some that say so of each other, all stay. One
+// that does more than what is to be in its place is not to be applied, and still missing.
 func withoutSuperseded(list []Finding) []Finding {
-	instead := func(a, b *Finding) bool {
-		return a.State != ScanUnknown && a.State != ScanNotPatchable && a.patch.Spec.About.TakesPlaceOf(b.patch.Spec.Name, b.patch.sum)
-	}
+	over := precedence(len(list), func(i, j int) bool {
+		return list[i].State != ScanUnknown && list[i].State != ScanNotPatchable && displaces(list[i].patch.File, list[j].patch.File)
+	})
 	var out []Finding
-	for i := range list {
-		if !slices.ContainsFunc(list, func(o Finding) bool { return instead(&o, &list[i]) && !instead(&list[i], &o) }) {
-			out = append(out, list[i])
+	for j, f := range list {
+		var by []*Finding
+		for i := range list {
+			if over(i, j) {
+				by = append(by, &list[i])
+			}
+		}
+		switch {
+		case len(by) == 0:
+			out = append(out, f)
+		case !slices.ContainsFunc(by, func(o *Finding) bool { return covers(o.patch.Spec, f.patch.Spec) }) && f.State != ScanUnknown:
+			f.State, f.Why, f.fits = ScanNotPatchable, halfSuperseded(by[0].patch.Spec.Name), false
+			out = append(out, f)
 		}
 	}
 	return out
+}
+
+// precedence tells of n patches whether one takes the place of another, itself or by others between them, and not the other way round.
+func precedence(n int, direct func(i, j int) bool) func(i, j int) bool {
+	over := make([]bool, n*n)
+	for i := range over {
+		over[i] = direct(i/n, i%n)
+	}
+	for k := range n {
+		for i := range over {
+			over[i] = over[i] || over[i/n*n+k] && over[k*n+i%n]
+		}
+	}
+	return func(i, j int) bool { return over[i*n+j] && !over[j*n+i] }
 }
 
 // obstacle is why a patch that fits cannot be applied as things are, or "".
@@ -406,10 +448,10 @@ func (c *scanner) obstacle(p *ScanPatch, hash lpnl.Hash, row *Standing, has []lp
 		}
 		other := c.abouts.known[r.Hash]
 		if r.Hash == hash || !effective(r.State) || other == nil || p.isUpon(r.Patch) ||
-			p.Spec.Supersedes(r.Patch, [sha256.Size]byte{}) || isMitigated(p.Spec, other) {
+			takesPlaceOf(p.Spec, other) {
 			continue
 		}
-		if clash, _ := patch.Collision(p.Spec, other); clash != "" {
+		if clash, _ := patch.Collision(p.Spec, other.Spec); clash != "" {
 			return clash + ", and that is applied; build one patch of both fixes, or apply this one with --replace"
 		}
 	}
@@ -427,7 +469,7 @@ func (c *scanner) onDisk(v *view, found *candidate) *identity {
 	}
 	defer f.Close()
 	id, err := c.identity(f)
-	if err != nil || id.other || len(id.buildID) == 0 || bytes.Equal(id.buildID, found.id.buildID) {
+	if v.note(err) != nil || id.other || len(id.buildID) == 0 || bytes.Equal(id.buildID, found.id.buildID) {
 		return nil
 	}
 	return &id

@@ -57,6 +57,7 @@ func OpenPatches(r boot.Registry, paths []string) (list []*ScanPatch, bad []erro
 		}
 	}
 	given := slices.Clone(list)
+	list, bad = withoutRivals(list, bad)
 	entries, wrong := r.List()
 	bad = append(bad, wrong...)
 	for _, e := range entries {
@@ -69,6 +70,29 @@ func OpenPatches(r boot.Registry, paths []string) (list []*ScanPatch, bad []erro
 		}
 	}
 	return list, bad
+}
+
+// withoutRivals leaves out patches of one name that change one image: which of them is meant nobody says.
+func withoutRivals(list []*ScanPatch, bad []error) ([]*ScanPatch, []error) {
+	var out []*ScanPatch
+	for i, p := range list {
+		j := slices.IndexFunc(list, func(o *ScanPatch) bool { return o != p && o.Spec.Name == p.Spec.Name && changeOne(o, p) })
+		switch {
+		case j < 0:
+			out = append(out, p)
+		case j > i:
+			bad = append(bad, fmt.Errorf("%s and %s are two patches named %s for one file, %s; give one of them",
+				p.file.Name(), list[j].file.Name(), p.Spec.Name, label(changed(p.Spec)[0])))
+		}
+	}
+	return out, bad
+}
+
+// changeOne tells whether two patches change the same image.
+func changeOne(a, b *ScanPatch) bool {
+	return slices.ContainsFunc(changed(a.Spec), func(x *patch.Image) bool {
+		return slices.ContainsFunc(changed(b.Spec), func(y *patch.Image) bool { return patch.SameImage(x, y) })
+	})
 }
 
 // patchFiles are the patches in a directory, or the file that a path is.

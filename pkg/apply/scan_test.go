@@ -166,7 +166,7 @@ func TestScan(t *testing.T) {
 		services[row.Service] += fmt.Sprintf(" %s %d", row.State, len(row.Processes))
 	}
 	want := map[string]string{"x.service": " patched 1", f.prog: " patchable 1",
-		"p": " patchable 1 patchable 1 old in memory 1 unknown build 1 patched 1 patched 1"}
+		"[p]": " patchable 1 patchable 1 old in memory 1 unknown build 1 patched 1 patched 1"}
 	if diff := cmp.Diff(want, services); diff != "" {
 		t.Error(diff)
 	}
@@ -278,6 +278,114 @@ func TestScanSuperseded(t *testing.T) {
 	wantFound(t, f, s, err, "0 patched old:", "1 patched old: by new, which supersedes it", "2 patchable old:")
 	s, err = f.session().Scan(f.scanned("old", "sum"), Selection{PIDs: f.pids[2:]}, false)
 	wantFound(t, f, s, err, "2 patchable sum:")
+}
+
+// superseding makes a patch that says to take the place of others.
+func (f *fleet) superseding(name string, others ...string) Patch {
+	f.tb.Helper()
+	spec := f.spec(name, false)
+	spec.About = &patch.About{Supersedes: others}
+	return f.file(spec)
+}
+
+// TestScanSupersedes: by sum, of more than the newer one does, in a circle, and a mitigation beside the fix.
+func TestScanSupersedes(t *testing.T) {
+	f := newFleet(t, 2)
+	old := f.patch("old", true)
+	f.superseding("sum", "sha256:"+hex.EncodeToString(old.File.sum[:]))
+	f.superseding("x", "y")
+	f.superseding("y", "z")
+	f.superseding("z", "x")
+	mitigation, err := applytest.Mitigation("m", f.prog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, fix := f.file(mitigation), f.patch("fix", true)
+	more := f.spec("more", false)
+	other := more.Functions[0]
+	other.Symbol, other.Bodies = "other", []patch.Range{{Start: other.Bodies[0].End, End: other.Bodies[0].End + 16}}
+	more.Functions = append(more.Functions, other)
+	f.file(more)
+	half := f.superseding("half", "more")
+
+	f.apply(lpnl.VerbApply, old, f.pids[0])
+	s, err := f.session().Scan(f.scanned("sum"), Selection{PIDs: f.pids[:1]}, false)
+	wantFound(t, f, s, err, "0 patchable sum:") // and not refused beside it
+	f.apply(Revert, old, f.pids[0])
+
+	s, err = f.session().Scan(f.scanned("x", "y", "z"), Selection{PIDs: f.pids[:1]}, false)
+	wantFound(t, f, s, err, "0 patchable x:", "0 patchable y:", "0 patchable z:")
+
+	const lacks = "patch half supersedes it and does not replace all that it does; build one patch of all the fixes"
+	s, err = f.session().Scan(f.scanned("more", "half"), Selection{PIDs: f.pids[:1]}, false)
+	wantFound(t, f, s, err, "0 not patchable more: "+lacks, "0 patchable half:")
+	f.apply(lpnl.VerbApply, half, f.pids[0])
+	s, err = f.session().Scan(f.scanned("more"), Selection{PIDs: f.pids[:1]}, false)
+	wantFound(t, f, s, err, "0 not patchable more: "+lacks)
+	f.apply(Revert, half, f.pids[0])
+
+	f.apply(lpnl.VerbApply, m, f.pids[1])
+	s, err = f.session().Scan(f.scanned("fix", "m"), Selection{PIDs: f.pids[1:]}, false)
+	wantFound(t, f, s, err, "1 patchable fix:")
+	f.apply(lpnl.VerbApply, fix, f.pids[1])
+	s, err = f.session().Scan(f.scanned("fix", "m"), Selection{PIDs: f.pids[1:]}, false)
+	wantFound(t, f, s, err, "1 patched fix:")
+	s, err = f.session().Scan(f.scanned("m"), Selection{PIDs: f.pids[1:]}, false)
+	wantFound(t, f, s, err, "1 patched m: by fix, which supersedes it")
+}
+
+// TestToKeep leaves out what another one takes the place of, if that can be kept and does as much.
+func TestToKeep(t *testing.T) {
+	f := newFleet(t, 0)
+	old := f.patch("old", true)
+	f.superseding("new", "old")
+	f.superseding("newest", "new")
+	more := f.spec("more", false)
+	more.Images[0].BuildID = otherID
+	f.file(more)
+	f.superseding("half", "more")
+	on := f.spec("on", false, old)
+	on.About = &patch.About{Supersedes: []string{"newest"}}
+	f.file(on)
+	var got []string
+	for _, p := range ToKeep(f.scanned("old", "new", "newest", "more", "half", "on")) {
+		got = append(got, p.Spec.Name)
+	}
+	if diff := cmp.Diff([]string{"newest", "more", "half", "on"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestPlanOrder: a patch comes after all that it is built upon, of however many those are.
+func TestPlanOrder(t *testing.T) {
+	f := newFleet(t, 1)
+	x, y := f.patch("x", false), f.patch("y", false)
+	one := f.patch("one", false, x, y)
+	f.patch("last", false, one)
+	p, err := f.session().Plan(f.scanned("last", "one", "x", "y"), Selection{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range p.Steps {
+		got = append(got, s.Patch.Spec.Name)
+	}
+	if diff := cmp.Diff([]string{"x", "y", "one", "last"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestOpenPatchesRivals: two patches of one name for one file.
+func TestOpenPatchesRivals(t *testing.T) {
+	f := newFleet(t, 0)
+	f.patch("a", false)
+	first := f.files["a"]
+	f.patch("a", true)
+	list, bad := OpenPatches(boot.Registry{Root: t.TempDir(), Owner: os.Getuid()}, []string{first, f.files["a"]})
+	want := fmt.Sprintf("%s and %s are two patches named a for one file, prog; give one of them", first, f.files["a"])
+	if len(list) != 0 || len(bad) != 1 || bad[0].Error() != want {
+		t.Errorf("got  %v %v\nwant %s", list, bad, want)
+	}
 }
 
 // TestRemedies: who says to fix a CVE, and where it is applied.
@@ -401,6 +509,38 @@ func TestOpenPatches(t *testing.T) {
 	for i, err := range bad {
 		if !strings.HasPrefix(err.Error(), want[i]) {
 			t.Errorf("got  %v\nwant %s", err, want[i])
+		}
+	}
+}
+
+// TestPlanRevert: what a plan has applied is reverted in those, too, that were forked with it, and not in who had it before.
+func TestPlanRevert(t *testing.T) {
+	f := newFleet(t, 3)
+	old, fix := f.patch("old", false), f.superseding("fix", "old")
+	f.apply(lpnl.VerbApply, fix, f.pids[0])
+	f.apply(lpnl.VerbApply, old, f.pids[1])
+	p, err := f.session().Plan(f.scanned("fix"), Selection{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !p.Concerns("[p]") || p.Concerns("p") {
+		t.Error("the service is another one")
+	}
+	first := p.Split("[p]")
+	first.Apply(lpnl.Options{}, func(*Step) {})
+	child := f.process()
+	for _, r := range f.has[f.pids[2]] {
+		r.PID = child
+		f.has[child] = append(f.has[child], r)
+	}
+	f.remap(child)
+	out, replaced, err := first.Revert(lpnl.Options{})
+	if err != nil || len(out) != 3 || fmt.Sprint(replaced) != "[old]" {
+		t.Errorf("%+v, replaced %v, %v", out, replaced, err)
+	}
+	for i, pid := range f.pids {
+		if has := len(f.has[pid]); (has > 0) != (i == 0) {
+			t.Errorf("process %d has %d patches", i, has)
 		}
 	}
 }

@@ -25,7 +25,7 @@ type superseded struct {
 // splitSuperseded divides what is applied to a target. What a patch was built upon stays, though it may be an older one of its name.
 func splitSuperseded(spec *patch.Spec, layers []layer) (out []superseded, others []layer) {
 	for _, l := range layers {
-		if takesPlaceOf(spec, l) && !spec.IsUpon(l.buildID) {
+		if takesPlaceOf(spec, l.File) && !spec.IsUpon(l.buildID) {
 			out = append(out, superseded{l, covers(spec, l.Spec) && !changesValues(l.Spec)})
 		} else {
 			others = append(others, l)
@@ -34,10 +34,10 @@ func splitSuperseded(spec *patch.Spec, layers []layer) (out []superseded, others
 	return out, others
 }
 
-// takesPlaceOf tells whether a patch takes the place of one that is applied. A mitigation is there until there is a fix of all that
+// takesPlaceOf tells whether a patch takes the place of another one. A mitigation is there until there is a fix of all that
 // it is for, or another mitigation.
-func takesPlaceOf(spec *patch.Spec, l layer) bool {
-	return spec.Supersedes(l.Spec.Name, l.sum) || isMitigated(spec, l.Spec)
+func takesPlaceOf(spec *patch.Spec, old *File) bool {
+	return spec.Supersedes(old.Spec.Name, old.sum) || isMitigated(spec, old.Spec)
 }
 
 // isMitigated tells whether another patch is a mitigation of what this one replaces.

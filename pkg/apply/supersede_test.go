@@ -73,6 +73,34 @@ func TestSupersede(t *testing.T) {
 	}
 }
 
+// TestReplaceBelow: what was replaced stays where a patch that is built upon it is mapped, though not applied, and goes after that if both
+// are replaced.
+func TestReplaceBelow(t *testing.T) {
+	f := newFleet(t, 1)
+	old := f.patch("old", false)
+	third := f.patch("third", false, old)
+	f.apply(lpnl.VerbApply, old, f.pids[0])
+	f.apply(lpnl.VerbApply, third, f.pids[0])
+	f.apply(lpnl.VerbRestore, Patch{Name: "third"}, f.pids[0])
+	out := f.session().Run(lpnl.VerbApply, f.superseding("new", "old"), f.first(), lpnl.Options{})[0]
+	const note = "replaced old; patch old is restored and stays mapped: patch third, which is restored, is built upon it; unload it later"
+	if out.Err != nil || out.Note != note {
+		t.Errorf("got  %v, %q\nwant %q", out.Err, out.Note, note)
+	}
+	if got, want := f.states(), "new applied, old restored, third restored"; got != want {
+		t.Errorf("the target has %s, want %s", got, want)
+	}
+
+	f = newFleet(t, 1)
+	old = f.patch("old", false)
+	f.apply(lpnl.VerbApply, old, f.pids[0])
+	f.apply(lpnl.VerbApply, f.patch("third", false, old), f.pids[0])
+	out = f.session().Run(lpnl.VerbApply, f.superseding("new", "old", "third"), f.first(), lpnl.Options{})[0]
+	if got := f.states(); out.Err != nil || out.Note != "replaced old, third" || got != "new applied" {
+		t.Errorf("%v, %q, %s", out.Err, out.Note, got)
+	}
+}
+
 // TestSupersedeMitigation: a fix takes the place of a mitigation of its function, and so does another mitigation.
 func TestSupersedeMitigation(t *testing.T) {
 	mitigation := func(f *fleet, name string) Patch {

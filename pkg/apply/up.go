@@ -19,6 +19,7 @@ type Plan struct {
 	Scan    *Scan
 	Steps   []*Step // in the order in which they are to be done
 	session *Session
+	sel     Selection
 }
 
 // Step is one patch that processes of one service lack.
@@ -39,7 +40,7 @@ func (s *Session) Plan(patches []*ScanPatch, sel Selection, required bool) (*Pla
 		service string
 		patch   *ScanPatch
 	}
-	p := &Plan{Scan: found, session: s}
+	p := &Plan{Scan: found, session: s, sel: sel}
 	steps := map[key]*Step{}
 	for i := range found.Findings {
 		f := &found.Findings[i]
@@ -53,15 +54,39 @@ func (s *Session) Plan(patches []*ScanPatch, sel Selection, required bool) (*Pla
 		}
 		steps[k].Targets = append(steps[k].Targets, f.Process)
 	}
+	rank := ranks(p.Steps)
 	slices.SortStableFunc(p.Steps, func(a, b *Step) int {
-		return cmp.Or(len(a.Patch.Spec.Upon)-len(b.Patch.Spec.Upon), strings.Compare(a.Patch.Spec.Name, b.Patch.Spec.Name), strings.Compare(a.Service, b.Service))
+		return cmp.Or(rank[a.Patch]-rank[b.Patch], strings.Compare(a.Patch.Spec.Name, b.Patch.Spec.Name), strings.Compare(a.Service, b.Service))
 	})
 	return p, nil
 }
 
+// ranks number patches so that each has more than those that it is built upon.
+func ranks(steps []*Step) map[*ScanPatch]int {
+	of := map[*ScanPatch]int{}
+	for _, s := range steps {
+		of[s.Patch] = 0
+	}
+	for range of { // no chain is longer
+		for p := range of {
+			for below := range of {
+				if p.Spec.IsUpon(below.buildID) {
+					of[p] = max(of[p], of[below]+1)
+				}
+			}
+		}
+	}
+	return of
+}
+
+// Concerns tells whether a process of a service has what a patch is for.
+func (p *Plan) Concerns(service string) bool {
+	return slices.ContainsFunc(p.Scan.Findings, func(f Finding) bool { return f.Service == service })
+}
+
 // Split takes the steps of one service out of the plan.
 func (p *Plan) Split(service string) *Plan {
-	out := &Plan{Scan: p.Scan, session: p.session}
+	out := &Plan{Scan: p.Scan, session: p.session, sel: p.sel}
 	p.Steps = slices.DeleteFunc(p.Steps, func(s *Step) bool {
 		if s.Service == service {
 			out.Steps = append(out.Steps, s)
@@ -123,21 +148,64 @@ func lasts(err error) bool {
 	return true
 }
 
-// Revert takes off again what the steps have applied, the last one first. What that was applied in place of stays off.
-func (p *Plan) Revert(o lpnl.Options) []Outcome {
-	var out []Outcome
-	for _, s := range slices.Backward(p.Steps) {
-		var done []proc.Process
-		for _, applied := range s.Outcomes {
-			if applied.Err == nil {
-				done = append(done, applied.Process)
+// Revert takes off again what the steps have applied, the last one first, also from processes of their service that were forked
+// meanwhile and have it from their parents. What that was applied in place of stays off, and is named. The error is that it is not
+// known who was forked.
+func (p *Plan) Revert(o lpnl.Options) (out []Outcome, replaced []string, err error) {
+	for range maxPasses {
+		children, err := p.inherited()
+		if err != nil {
+			return out, replaced, err
+		}
+		n := len(out)
+		for _, s := range slices.Backward(p.Steps) {
+			todo := children[s]
+			for _, applied := range s.Outcomes {
+				if applied.Err == nil && n == 0 {
+					todo = append(todo, applied.Process)
+					replaced = append(replaced, replacedIn(applied.Note)...)
+				}
+			}
+			if len(todo) > 0 {
+				out = append(out, p.session.runStep(Revert, s, todo, o)...)
 			}
 		}
-		if len(done) > 0 {
-			out = append(out, p.session.runStep(Revert, s, done, o)...)
+		if len(out) == n {
+			break
 		}
 	}
-	return out
+	slices.Sort(replaced)
+	return out, slices.Compact(replaced), nil
+}
+
+// inherited are the processes that have the patch of a step, and are neither its targets nor had it before.
+func (p *Plan) inherited() (map[*Step][]proc.Process, error) {
+	var patches []*ScanPatch
+	for _, s := range p.Steps {
+		patches = append(patches, s.Patch)
+	}
+	now, err := p.session.Scan(patches, p.sel, false)
+	if err != nil {
+		return nil, err
+	}
+	out := map[*Step][]proc.Process{}
+	for _, s := range p.Steps {
+		for i := range now.Findings {
+			f := &now.Findings[i]
+			if f.patch == s.Patch && f.Service == s.Service && f.State == ScanPatched && f.Why == "" &&
+				!slices.ContainsFunc(s.Targets, func(t proc.Process) bool { return life(t) == life(f.Process) }) && !p.had(s, f.Process) {
+				out[s] = append(out[s], f.Process)
+			}
+		}
+	}
+	return out, nil
+}
+
+// had tells whether a process had the patch of a step before.
+func (p *Plan) had(s *Step, t proc.Process) bool {
+	return slices.ContainsFunc(p.Scan.Findings, func(f Finding) bool {
+		return f.patch == s.Patch && f.State == ScanPatched && life(f.Process) == life(t)
+	})
 }
 
 // runStep carries out a verb on targets with the patch of the step, which is opened for as long.
@@ -157,13 +225,32 @@ func (s *Session) runStep(verb Verb, step *Step, targets []proc.Process, o lpnl.
 // ErrKept is for a patch that has a boot entry already, or is that of one.
 var ErrKept = errors.New("there is a boot entry of it already")
 
-// Keep passes a patch to add, which makes a boot entry of it, unless there is one of the same file.
-func (p *ScanPatch) Keep(r boot.Registry, add func(*File) error) error {
+// ToKeep are the patches to make boot entries of: all but those in whose place another one of them is, that can have an entry.
+func ToKeep(list []*ScanPatch) []*ScanPatch {
+	over := precedence(len(list), func(i, j int) bool { return displaces(list[i].File, list[j].File) })
+	var out []*ScanPatch
+	for j, p := range list {
+		replaced := false
+		for i, by := range list {
+			replaced = replaced || over(i, j) && covers(by.Spec, p.Spec) && Bootable(by.Spec) == nil
+		}
+		if !replaced {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// Keep passes a patch to add, which makes a boot entry of it, unless there is one of the same file. The entry is given what is asked
+// for by one of that name.
+func (p *ScanPatch) Keep(r boot.Registry, add func(*File, *boot.Entry) error) error {
+	fresh := &boot.Entry{OnFailure: boot.Run, Boots: boot.DefaultBoots}
 	entries, _ := r.List() // of what cannot be read lpctl boot list says so
 	for _, e := range entries {
 		if e.Name != p.Spec.Name {
 			continue
 		}
+		fresh.OnFailure, fresh.Boots = e.OnFailure, e.Boots
 		if kept, err := r.Patch(e); err == nil {
 			f, err := OpenFile(kept)
 			if err == nil {
@@ -179,7 +266,7 @@ func (p *ScanPatch) Keep(r boot.Registry, add func(*File) error) error {
 		return err
 	}
 	defer func() { _ = f.Close() }()
-	return add(f)
+	return add(f, fresh)
 }
 
 // reopen opens the file again, which must be the same.

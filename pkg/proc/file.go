@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -61,9 +60,9 @@ func statxOf(fd int, path string, flags, mask int) (st unix.Statx_t, err error) 
 // process has ended, and fs.ErrNotExist if it has unmapped the file.
 func (f FS) Find(pid int, m Mapping) (*Mapped, error) {
 	file, err := bounded(f, pid, func() (*Mapped, error) { return f.find(pid, m) })
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		if _, gone := f.Maps(pid); errors.Is(gone, ErrNoProcess) {
-			return nil, gone
+	if gone(err) {
+		if _, mapsErr := f.Maps(pid); errors.Is(mapsErr, ErrNoProcess) {
+			return nil, mapsErr
 		}
 	}
 	var late *Error
@@ -86,12 +85,13 @@ func (f FS) FindPath(pid int, path string) (*Mapped, error) {
 // findPath takes the path below the root of the process, unless that sees the same mounts as we do: there it counts from ours, even
 // if the process has another root.
 func (f FS) findPath(pid int, path string) (*Mapped, error) {
-	root := f.path(pid, "root")
+	tid := f.holder(pid)
+	root := f.path(tid, "root")
 	own, err := os.Readlink("/proc/self/ns/mnt")
 	if err != nil {
 		return nil, err
 	}
-	if its, err := os.Readlink(f.path(pid, "ns/mnt")); err == nil && its == own {
+	if its, err := os.Readlink(f.path(tid, "ns/mnt")); err == nil && its == own {
 		root = "/"
 	}
 	dir, err := unix.Open(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -108,6 +108,11 @@ func (f FS) findPath(pid int, path string) (*Mapped, error) {
 
 func (f FS) find(pid int, m Mapping) (*Mapped, error) {
 	place, err := os.OpenFile(f.mapFile(pid, m), unix.O_PATH, 0)
+	if gone(err) {
+		if tid := f.holder(pid); tid != pid {
+			place, err = os.OpenFile(f.mapFile(tid, m), unix.O_PATH, 0)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -12,7 +12,7 @@ import (
 // one of those of Maps.
 func (f FS) ReadMemory(pid int, addr uint64, n int) ([]byte, error) {
 	return bounded(f, pid, func() ([]byte, error) {
-		mem, err := os.Open(f.path(pid, "mem"))
+		mem, err := os.Open(f.path(f.holder(pid), "mem"))
 		if err != nil {
 			return nil, explain(pid, err)
 		}

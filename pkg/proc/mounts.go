@@ -138,7 +138,7 @@ func eachMountIn(path string, do func(uint64, mount) bool) error {
 
 // mountOf finds the mount of a file among those that a process sees.
 func (f FS) mountOf(pid int, id uint64) (found mount, ok bool, err error) {
-	err = eachMountIn(f.path(pid, "mountinfo"), func(n uint64, m mount) bool {
+	err = eachMountIn(f.path(f.holder(pid), "mountinfo"), func(n uint64, m mount) bool {
 		if n == id {
 			found, ok = m, true
 		}
@@ -204,7 +204,7 @@ const initUserNamespace = 0xEFFFFFFD
 // machines tells whether the mount namespace of a process belongs to the initial user namespace, so that only root has mounted
 // anything in it. Asked after its mounts were read, it goes for the time before, too: no way leads back from another.
 func (f FS) machines(pid int) bool {
-	ns, err := os.Open(f.path(pid, "ns/mnt"))
+	ns, err := os.Open(f.path(f.holder(pid), "ns/mnt"))
 	if err != nil {
 		return false
 	}

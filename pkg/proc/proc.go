@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -65,7 +66,7 @@ func (f FS) path(pid int, name string) string { return filepath.Join(f.root, str
 // explain makes a sentence of an error about process pid.
 func explain(pid int, err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ESRCH):
+	case gone(err):
 		return &Error{Message: fmt.Sprintf("there is no process %d", pid), Err: ErrNoProcess}
 	case errors.Is(err, fs.ErrPermission):
 		return &Error{Message: fmt.Sprintf("not permitted to look at process %d; run lpctl as root", pid), Err: err}
@@ -202,9 +203,13 @@ func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
 		return nil, nil, err
 	}
 	return f.Select(func(p Process) (bool, error) {
-		exe, err := statx(unix.AT_FDCWD, f.path(p.PID, "exe"), 0)
+		path, err := f.exe(p.PID)
+		if err != nil {
+			return false, err
+		}
+		exe, err := statx(unix.AT_FDCWD, path, 0)
 		if err != nil { // of what root may not look at, the device is known
-			exe, err = statxOf(unix.AT_FDCWD, f.path(p.PID, "exe"), 0, 0)
+			exe, err = statxOf(unix.AT_FDCWD, path, 0, 0)
 		}
 		switch same := exe.Dev_major == want.Dev_major && exe.Dev_minor == want.Dev_minor; {
 		case err != nil:
@@ -219,11 +224,25 @@ func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
 
 // Exe is the path of the program that a process runs, as the kernel names it; the file may have been deleted since.
 func (f FS) Exe(pid int) (string, error) {
-	to, err := os.Readlink(f.path(pid, "exe"))
+	path, err := f.exe(pid)
+	if err != nil {
+		return "", err
+	}
+	to, err := os.Readlink(path)
 	if err != nil {
 		return "", explain(pid, err)
 	}
 	return strings.TrimSuffix(to, " (deleted)"), nil
+}
+
+// exe is the link to the program that a process runs. The error is one of those of Maps.
+func (f FS) exe(pid int) (string, error) {
+	path := f.path(pid, "exe")
+	if _, err := os.Readlink(path); !gone(err) {
+		return path, nil
+	}
+	tid, err := bounded(f, pid, func() (int, error) { return f.holder(pid), nil })
+	return f.path(tid, "exe"), err
 }
 
 // Maps returns the mappings of a process that have a file. One that is ending gives up its memory before its pid: that it has
@@ -233,13 +252,13 @@ func (f FS) Maps(pid int) ([]Mapping, error) {
 }
 
 func (f FS) maps(pid int) ([]Mapping, error) {
-	file, err := os.Open(f.path(pid, "maps"))
-	if err != nil {
-		return nil, explain(pid, err)
+	k, err := f.mapsOf(pid)
+	if err == nil && !k.any || gone(err) {
+		if tid := f.another(pid); tid != pid {
+			k, err = f.mapsOf(tid)
+		}
 	}
-	defer file.Close()
-	k := keeper{paths: map[string]string{}}
-	if err := scanMaps(file, k.keep); err != nil {
+	if err != nil {
 		return nil, explain(pid, err)
 	}
 	if !k.any {
@@ -247,6 +266,54 @@ func (f FS) maps(pid int) ([]Mapping, error) {
 	}
 	return k.list, nil
 }
+
+// mapsOf reads the mappings as one thread has them.
+func (f FS) mapsOf(tid int) (*keeper, error) {
+	file, err := os.Open(f.path(tid, "maps"))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	k := &keeper{paths: map[string]string{}}
+	return k, scanMaps(file, k.keep)
+}
+
+// holder is a thread that has the memory of a process: the main thread may have ended, and then /proc/PID has none, while others run
+// on, which /proc/TID tells of. It is the main thread if there is none. Reading waits for the lock of the mappings; see bounded.
+func (f FS) holder(pid int) int {
+	if f.hasMemory(pid) {
+		return pid
+	}
+	return f.another(pid)
+}
+
+// another is holder for a process of which the main thread has no memory.
+func (f FS) another(pid int) int {
+	tasks, err := os.ReadDir(f.path(pid, "task"))
+	if err != nil {
+		return pid
+	}
+	for _, t := range tasks {
+		if tid, err := strconv.Atoi(t.Name()); err == nil && tid != pid && f.hasMemory(tid) {
+			return tid
+		}
+	}
+	return pid
+}
+
+// hasMemory tells whether a thread maps something.
+func (f FS) hasMemory(tid int) bool {
+	file, err := os.Open(f.path(tid, "maps"))
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	n, err := file.Read(make([]byte, 1))
+	return n > 0 || err != nil && !errors.Is(err, io.EOF) && !gone(err)
+}
+
+// gone tells whether /proc has nothing of that name, or nothing to say of it any more.
+func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) }
 
 // maxPaths bounds, in bytes, the names that are kept of the files that a process maps executable, and of the others.
 const maxPaths = 8 << 20

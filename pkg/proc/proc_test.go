@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -259,5 +261,76 @@ func TestEndsMeanwhile(t *testing.T) {
 		if err != nil || (len(unseen) > 0) != c.unseen {
 			t.Errorf("%s: unseen %v, %v", c.name, unseen, err)
 		}
+	}
+}
+
+// leaderless ends its main thread, and has another one run on.
+const leaderless = `
+#include <pthread.h>
+#include <unistd.h>
+static void *on(void *arg) { char c; read(0, &c, 1); _exit(0); }
+int main(void) { pthread_t t; if (pthread_create(&t, 0, on, 0)) return 1; pthread_exit(0); }
+`
+
+// TestMainThreadEnded looks at a process of which only other threads than the main one run: it is there with all that it maps.
+func TestMainThreadEnded(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("opening what a process maps needs CAP_SYS_ADMIN")
+	}
+	own := filepath.Join(t.TempDir(), "leaderless")
+	gcc := exec.Command("gcc", "-pthread", "-x", "c", "-o", own, "-")
+	gcc.Stdin = strings.NewReader(leaderless)
+	if out, err := gcc.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	child := exec.Command(own)
+	in, err := child.StdinPipe()
+	if err == nil {
+		err = child.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _, _ = in.Close(), child.Process.Kill(), child.Wait() })
+	f, pid := New("/proc"), child.Process.Pid
+	for state := byte(0); state != 'Z'; {
+		if state, err = f.ThreadState(pid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := f.Process(pid)
+	if err != nil || p.Threads < 2 {
+		t.Fatalf("%+v, %v", p, err)
+	}
+	maps, err := f.Maps(pid)
+	if err != nil || len(maps) == 0 {
+		t.Fatalf("%d mappings, %v", len(maps), err)
+	}
+	file, err := f.OpenMapping(pid, maps[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	file.Close()
+	if exe, err := f.Exe(pid); err != nil || exe != own {
+		t.Errorf("runs %s, %v", exe, err)
+	}
+	if found, err := f.FindPath(pid, own); err != nil {
+		t.Error(err)
+	} else {
+		found.Close()
+	}
+	if _, err := f.ReadMemory(pid, maps[0].Start, 4); err != nil {
+		t.Error(err)
+	}
+	if list, unseen, err := f.ByExe(own); err != nil || !slices.Contains(list, p) {
+		t.Errorf("by exe: %v, %v, %v", list, unseen, err)
+	}
+	held, err := f.Hold(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if !held.Alive() || f.Ended(p, errors.New("odd")) {
+		t.Error("it is taken for one that has ended")
 	}
 }
