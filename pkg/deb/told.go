@@ -40,7 +40,7 @@ var (
 	notFixed = lazyregexp.New(`(?i)\b(re-?vert(s|ed|ing)?|un-?(affected|fixed|patched|resolved)|incomplete(ly)?|partial(ly)?|in part|part of (the )?(fix|patch|CVE)|` +
 		`drop(s|ped|ping)?|ignor(e|es|ed|ing)|remov(e|es|ed|ing|al)|disabl(e|es|ed|ing)|back(s|ed|ing)?[ -]?out|regress(es|ed|ions?)?|` +
 		`(still|remains?|known) (vulnerable|affected|open|there|present)|postponed|deferred|no-dsa|withdrawn|todo|mitigat(e|es|ed|ing|ions?)|workarounds?)\b|` +
-		`(\bnot|n[\x{2019}']t|\bnever|\bcannot|\bwithout|\bno)( [a-z]+){0,2} (fix(es|ed)?|affect(s|ed)?|vulnerable|patch(ed)?|resolved?|address(ed)?|appl(y|ied|icable)|includ(e|es|ed)|concern(s|ed)?|complete|backport(ed)?)\b`)
+		`(\bnot|n[\x{2019}']t|\bnever|\bcannot|\bwithout|\bno)( [a-z]+){0,2} (fix(es|ed)?|affect(s|ed)?|vulnerable|patch(ed)?|resolved?|address(ed)?|appl(y|ied|icable)|include[sd]?|concern(s|ed)?|complete|backport(ed)?)\b`)
 	mailPrefix = lazyregexp.New(`^(\[[^]]*\]\s*)+`)
 	item       = lazyregexp.New(`^ {2,}[*+-] `)
 )
