@@ -41,8 +41,6 @@ bool lpatch_request_replaces(const struct lp_request *req, const u8 *hash)
 
 	if (req->flags & LPATCH_OP_FLAGS_REPLACE)
 		return true;
-	if (!req->replaces)
-		return false;
 	nla_for_each_attr(attr, req->attrs, req->attrs_len, rem)
 		if (nla_type(attr) == LPATCH_A_OP_REPLACE && !nla_memcmp(attr, hash, LPATCH_HASH_LEN))
 			return true;

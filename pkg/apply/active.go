@@ -22,13 +22,14 @@ const quiescentTry = 100 * time.Millisecond
 
 // attempt is one verb on one target.
 type attempt struct {
-	kernel Kernel
-	hash   lpnl.Hash
-	target lpnl.Target
-	lone   string // the one function of the patch, if calls of it that are under way may finish in the old code
-	note   string
-	mapped []layer // of a target in which patches are replaced
-	blind  error   // why it is not known what those are
+	kernel   Kernel
+	hash     lpnl.Hash
+	target   lpnl.Target
+	lone     string // the one function of the patch, if calls of it that are under way may finish in the old code
+	note     string
+	replaced []string // the patches in the place of which it was applied, by name
+	mapped   []layer  // of a target in which patches are replaced
+	blind    error    // why it is not known what those are
 }
 
 // finishing is the note of an operation after which there are threads in code from before.

@@ -52,11 +52,18 @@ func New(k Kernel, fs proc.FS) *Session {
 
 // Outcome is what became of one target.
 type Outcome struct {
-	Process proc.Process
-	Report  lpnl.Report // complete if the kernel was asked
-	Err     error       // *lpnl.Refused: refused, nothing changed
-	Settled bool        // of an Err: the process is already as the verb would leave it
-	Note    string      // something to know of what was done, a sentence
+	Process  proc.Process
+	Report   lpnl.Report // complete if the kernel was asked
+	Err      error       // *lpnl.Refused: refused, nothing changed
+	Settled  bool        // of an Err: the process is already as the verb would leave it
+	Note     string      // something to know of what was done, a sentence
+	Replaced []string    // patches in the place of which one was applied, by name
+}
+
+// remarks are what is to be said of an operation besides the kernel's report.
+type remarks struct {
+	note     string
+	replaced []string
 }
 
 // Patch names a patch: by File, or by the name under which targets have it loaded.
@@ -86,75 +93,76 @@ func (s *Session) round(verb Verb, p Patch, targets []proc.Process, o lpnl.Optio
 
 // one carries out a verb on one process.
 func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) Outcome {
-	r, note, err := s.run(verb, p, t, o)
+	r, say, err := s.run(verb, p, t, o)
 	settled, err := s.settle(verb, p, t, err)
 	// What was found out here is not overwritten: the kernel may know nothing of a process that it was not asked about.
 	if r.PID == 0 {
 		r.PID, r.Comm, r.Patch = t.PID, t.Comm, p.Name
 	}
-	return Outcome{Process: t, Report: r, Err: err, Settled: settled, Note: note}
+	return Outcome{Process: t, Report: r, Err: err, Settled: settled, Note: say.note, Replaced: say.replaced}
 }
 
 // run holds on to the process from before it is looked at to after the kernel is done with it: the kernel is told pid and
 // start time, and no other process can have had the pid in between if it is still alive.
-func (s *Session) run(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, string, error) {
+func (s *Session) run(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, remarks, error) {
 	held, err := s.proc.Hold(t)
 	if err != nil {
-		return lpnl.Report{}, "", err
+		return lpnl.Report{}, remarks{}, err
 	}
 	defer held.Close()
-	r, note, err := s.runHeld(verb, p, t, o)
+	r, say, err := s.runHeld(verb, p, t, o)
 	if !held.Alive() && !Gone(err) {
 		err = &proc.Error{Message: fmt.Sprintf("%v ended meanwhile", t), Err: proc.ErrNoProcess}
 	}
-	return r, note, err
+	return r, say, err
 }
 
 // runHeld asks the kernel anew where the target is not any more as the snapshot has it.
-func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, string, error) {
+func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, remarks, error) {
 	v := s.view(t)
-	r, note, err := s.try(verb, p, v, o)
+	r, say, err := s.try(verb, p, v, o)
 	if errors.Is(err, errStale) || p.File == nil && (unknown(err) || r.Verb != "" && r.Refusal == lpnl.RefusalNotLoaded) {
 		if v, err = s.freshView(t); err != nil {
-			return lpnl.Report{}, "", err
+			return lpnl.Report{}, remarks{}, err
 		}
-		r, note, err = s.try(verb, p, v, o)
+		r, say, err = s.try(verb, p, v, o)
 	}
 	if p.File == nil && unknown(err) { // somebody else unloaded it meanwhile
 		err = notLoaded(p.Name, t)
 		r = reportOf(err)
 	}
-	return r, note, err
+	return r, say, err
 }
 
-func (s *Session) try(verb Verb, p Patch, v *view, o lpnl.Options) (lpnl.Report, string, error) {
+func (s *Session) try(verb Verb, p Patch, v *view, o lpnl.Options) (lpnl.Report, remarks, error) {
 	if err := s.checkUpon(verb, p, v, o); err != nil {
-		return reportOf(err), "", err
+		return reportOf(err), remarks{}, err
 	}
 	hash, err := s.resolve(verb, p, v)
 	if err != nil {
-		return reportOf(err), "", err
+		return reportOf(err), remarks{}, err
 	}
 	spec := s.spec(p, v)
 	if o.AllowActive, err = allowable(spec, p, o.AllowActive); err != nil {
-		return reportOf(err), "", err
+		return reportOf(err), remarks{}, err
 	}
 	others, err := s.checkBase(verb, spec, hash, v, o)
 	if err != nil {
-		return reportOf(err), "", err
+		return reportOf(err), remarks{}, err
 	}
 	if others, err = s.withNamed(v, others, o.Supersede); err != nil {
-		return reportOf(err), "", err
+		return reportOf(err), remarks{}, err
 	}
 	a := s.attempt(v, hash)
 	a.lone = lone(spec)
 	if verb == lpnl.VerbApply && (len(others) > 0 || o.Replace) {
 		if a.mapped, a.blind = s.layers(v); errors.Is(a.blind, errStale) {
-			return lpnl.Report{}, "", errStale
+			return lpnl.Report{}, remarks{}, errStale
 		}
 	}
 	r, err := s.do(verb, a, v, others, o)
-	return unclipped(spec, a.note, r, err)
+	r, note, err := unclipped(spec, a.note, r, err)
+	return r, remarks{note, a.replaced}, err
 }
 
 // do asks the kernel for the verb. others are the patches that an apply takes the place of.

@@ -17,10 +17,9 @@ func (a *attempt) replace(verb lpnl.Verb, before []lpnl.Report, o lpnl.Options) 
 	if err != nil || verb == lpnl.VerbCheck {
 		return r, err
 	}
-	var names []string
 	notes := notes(a.note)
 	for _, old := range before {
-		names = append(names, old.Patch)
+		a.replaced = append(a.replaced, old.Patch)
 	}
 	for _, old := range a.fromAbove(before) {
 		err := a.unload(old, o)
@@ -35,8 +34,8 @@ func (a *attempt) replace(verb lpnl.Verb, before []lpnl.Report, o lpnl.Options) 
 			notes = append(notes, fmt.Sprintf("patch %s is restored and stays mapped: %v; unload it later", old.Patch, err))
 		}
 	}
-	if len(names) > 0 {
-		notes = append([]string{replacedNote + strings.Join(names, ", ")}, notes...)
+	if len(a.replaced) > 0 {
+		notes = append([]string{"replaced " + strings.Join(a.replaced, ", ")}, notes...)
 	}
 	a.note = strings.Join(notes, "; ")
 	return r, nil
@@ -70,30 +69,34 @@ func (a *attempt) upon(old lpnl.Report) (list []layer) {
 
 // fromAbove brings those that are built upon others before these.
 func (a *attempt) fromAbove(list []lpnl.Report) []lpnl.Report {
-	height := map[lpnl.Hash]int{}
-	for range list { // no chain is longer
-		for _, below := range list {
-			for _, l := range a.upon(below) {
-				height[below.Hash] = max(height[below.Hash], height[l.report.Hash]+1)
-			}
-		}
+	height := heights(len(list), func(i, j int) bool {
+		return slices.ContainsFunc(a.upon(list[j]), func(l layer) bool { return l.report.Hash == list[i].Hash })
+	})
+	order := make([]int, len(list))
+	for i := range order {
+		order[i] = i
 	}
-	out := slices.Clone(list)
-	slices.SortStableFunc(out, func(x, y lpnl.Report) int { return height[x.Hash] - height[y.Hash] })
+	slices.SortStableFunc(order, func(i, j int) int { return height[j] - height[i] })
+	var out []lpnl.Report
+	for _, i := range order {
+		out = append(out, list[i])
+	}
 	return out
 }
 
-// replacedNote begins a note that names the patches in the place of which one was applied.
-const replacedNote = "replaced "
-
-// replacedIn are the patches that a note names so.
-func replacedIn(note string) []string {
-	text, ok := strings.CutPrefix(note, replacedNote)
-	if !ok {
-		return nil
+// heights number n patches so that each has more than those that it is built upon.
+func heights(n int, isUpon func(i, j int) bool) []int {
+	height := make([]int, n)
+	for range n { // no chain is longer
+		for i := range n {
+			for j := range n {
+				if isUpon(i, j) {
+					height[i] = max(height[i], height[j]+1)
+				}
+			}
+		}
 	}
-	text, _, _ = strings.Cut(text, "; ")
-	return strings.Split(text, ", ")
+	return height
 }
 
 // notes is a list of one note, or of none.

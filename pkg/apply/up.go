@@ -63,18 +63,15 @@ func (s *Session) Plan(patches []*ScanPatch, sel Selection, required bool) (*Pla
 
 // ranks number patches so that each has more than those that it is built upon.
 func ranks(steps []*Step) map[*ScanPatch]int {
-	of := map[*ScanPatch]int{}
+	var patches []*ScanPatch
 	for _, s := range steps {
-		of[s.Patch] = 0
-	}
-	for range of { // no chain is longer
-		for p := range of {
-			for below := range of {
-				if p.Spec.IsUpon(below.buildID) {
-					of[p] = max(of[p], of[below]+1)
-				}
-			}
+		if !slices.Contains(patches, s.Patch) {
+			patches = append(patches, s.Patch)
 		}
+	}
+	of := map[*ScanPatch]int{}
+	for i, height := range heights(len(patches), func(i, j int) bool { return patches[i].Spec.IsUpon(patches[j].buildID) }) {
+		of[patches[i]] = height
 	}
 	return of
 }
@@ -163,7 +160,7 @@ func (p *Plan) Revert(o lpnl.Options) (out []Outcome, replaced []string, err err
 			for _, applied := range s.Outcomes {
 				if applied.Err == nil && n == 0 {
 					todo = append(todo, applied.Process)
-					replaced = append(replaced, replacedIn(applied.Note)...)
+					replaced = append(replaced, applied.Replaced...)
 				}
 			}
 			if len(todo) > 0 {
