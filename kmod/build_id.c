@@ -129,7 +129,8 @@ static const struct elf64_phdr *lp_read_progs(const struct lp_image *image, unsi
  * lpatch_build_id_check() - is the file of an image the build that the patch is for?
  * @image: with its file, its inode, and the build-id that it must have
  *
- * Context: that of a process, in whose memory the file is mapped meanwhile; no lock of it held.
+ * Context: that of a process, in whose memory the file is mapped meanwhile; its mmap_lock is taken, inside of
+ * lp_patch.transfer.
  * Return: 0, -ENODATA if it has another or none, -ENOMEM, or what reading it returned.
  */
 int lpatch_build_id_check(const struct lp_image *image)

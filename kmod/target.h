@@ -58,6 +58,11 @@ struct lp_record {
 	u8 under[][LPATCH_SITE_MAX];
 };
 
+static inline bool lp_record_is_applied(const struct lp_record *record)
+{
+	return record && record->state == LPATCH_STATE_APPLIED;
+}
+
 /**
  * struct lp_target - a process: an mm, and what was done to it
  * @node: in the list of targets; lpatch_targets_lock
