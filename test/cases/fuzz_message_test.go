@@ -37,8 +37,8 @@ func (m *maker) attributes(prefix string, list []lpnltest.Attr) []*attribute {
 	var out []*attribute
 	for _, a := range list {
 		count := 1
-		if a.Multi {
-			count = max(1, len(m.known[prefix+a.Name]))
+		if known, ok := m.known[prefix+a.Name]; a.Multi && ok {
+			count = len(known)
 		}
 		for i := range count {
 			out = append(out, m.attribute(prefix, a, i))

@@ -270,7 +270,7 @@ func knownValues(p *lpnl.Patch) map[string][][]byte {
 	known := map[string][][]byte{
 		"name": {[]byte("wild\x00")}, "fd": {u32(uint32(p.File.Fd()))},
 		"max-stop": {u64(longestStop)}, "timeout": {u64(0), u64(longestWait)},
-		"start-time": {u64(0)}, "allow-active": {[]byte("value\x00")}, "replace": {p.Hash[:]},
+		"start-time": {u64(0)}, "allow-active": {[]byte("value\x00")},
 		"image.name": {[]byte("wild\x00")}, "image.fd": {u32(uint32(im.File.Fd()))}, "image.flags": {u32(uint32(im.Flags))},
 		"image.text-offset": {u64(im.TextOffset)}, "image.text-vaddr": {u64(im.TextVaddr)},
 		"image.span-start": {u64(im.SpanStart)}, "image.span-end": {u64(im.SpanEnd)},

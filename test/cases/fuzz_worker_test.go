@@ -116,9 +116,13 @@ func (w *worker) operate(hash lpnl.Hash, pid, mutations int) {
 	w.maker.known["hash"] = [][]byte{hash[:]}
 	w.maker.known["pid"] = [][]byte{u32(uint32(pid))}
 	verb := []string{"load", "apply", "apply", "restore", "restore", "unload"}[w.IntN(6)]
-	w.maker.known["flags"] = [][]byte{u32(0)}
+	w.maker.known["flags"], w.maker.known["replace"] = [][]byte{u32(0)}, nil
 	if verb == "apply" || mutations > 0 {
 		w.maker.known["flags"] = [][]byte{u32(0), u32(0), u32(0), u32(uint32(w.IntN(4)))}
+		for range max(0, w.IntN(6)-3) {
+			other := w.anyHash()
+			w.maker.known["replace"] = append(w.maker.known["replace"], other[:])
+		}
 	}
 	err := w.request(verb, mutations)
 	what := "wild"

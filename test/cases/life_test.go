@@ -358,6 +358,44 @@ func TestImageMappedElsewhere(t *testing.T) {
 	wantNoTargets(t, c)
 }
 
+// TestSupersedeGone takes the place of a patch of a library that was unloaded, and in whose place another build of it is: what the
+// old patch had under it belongs to the library that is gone.
+func TestSupersedeGone(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "libvalue-other.so")
+	data, err := os.ReadFile(library)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copy(data[lookUp(t, library, "value").offset:], "\xb8\x07\x00\x00\x00\xc3") // mov $7, %eax; ret: other bytes where the jump is written
+	if err := os.WriteFile(other, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	v := startVictim(t, "life")
+	c := dial(t)
+	old, next := layer(t, c, library, "old", 2, "value"), layer(t, c, other, "next", 3, "value")
+	first := v.ask("open " + library)
+	do(t, c, lpnl.VerbApply, old, v.pid)
+	v.ask("close")
+	if second := v.ask("open " + other); second != first {
+		t.Fatalf("the other library is %s, and the first was %s", second, first)
+	}
+	want := func(value string) {
+		t.Helper()
+		if got := v.ask("library"); got != value {
+			t.Fatalf("the library says %q, want %s", got, value)
+		}
+	}
+	want("value 7")
+	o := rawOptions
+	o.Supersede = []lpnl.Hash{old.Hash}
+	if _, err := c.Op(lpnl.VerbApply, next.Hash, lpnl.Target{PID: v.pid}, o); err != nil {
+		t.Fatal(err)
+	}
+	want("value 3")
+	do(t, c, lpnl.VerbRestore, next, v.pid)
+	want("value 7")
+}
+
 // TestPatchUnmapped unmaps or replaces the patch, which nobody is in.
 func TestPatchUnmapped(t *testing.T) {
 	for _, how := range []string{"unmap", "cover"} {
