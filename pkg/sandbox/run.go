@@ -119,10 +119,11 @@ func (s *Sandbox) Output(ctx context.Context, j Job) (string, error) {
 	return text.String(), err
 }
 
-// watch ends a job that takes too long, or all of the disk.
+// watch ends a job that takes too long, or all of the disk. When stop returns, the sandbox is not looked at any more.
 func (s *Sandbox) watch(cancel func(error)) (stop func()) {
-	ended := make(chan struct{})
+	ended, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
+		defer close(stopped)
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		late := time.After(s.Limits.Time)
@@ -141,7 +142,10 @@ func (s *Sandbox) watch(cancel func(error)) (stop func()) {
 			}
 		}
 	}()
-	return func() { close(ended) }
+	return func() {
+		close(ended)
+		<-stopped
+	}
 }
 
 func (s *Sandbox) run(ctx context.Context, j Job, log io.Writer) error {
