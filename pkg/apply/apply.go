@@ -60,6 +60,9 @@ type Outcome struct {
 	Replaced []string    // patches in the place of which one was applied, by name
 }
 
+// Failed tells whether the process is there, and not as the verb was to leave it.
+func (o *Outcome) Failed() bool { return o.Err != nil && !o.Settled && !Gone(o.Err) }
+
 // remarks are what is to be said of an operation besides the kernel's report.
 type remarks struct {
 	note     string

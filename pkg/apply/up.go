@@ -96,6 +96,7 @@ func (p *Plan) Split(service string) *Plan {
 // Check has the kernel say what would come of the steps, and changes nothing. Of one that is built upon others it cannot tell before
 // those are applied.
 func (p *Plan) Check(o lpnl.Options) {
+	p.session.seen = nil
 	for _, s := range p.Steps {
 		if len(s.Patch.Spec.Upon) == 0 {
 			s.Outcomes = p.session.runStep(lpnl.VerbCheck, s, s.Targets, o)
@@ -106,6 +107,7 @@ func (p *Plan) Check(o lpnl.Options) {
 // Apply does the steps, but for targets of which a check has said that they are refused for a reason that does not pass. told gets each
 // step when it is done.
 func (p *Plan) Apply(o lpnl.Options, told func(*Step)) {
+	p.session.seen = nil
 	for _, s := range p.Steps {
 		s.Outcomes = p.session.apply(s, o)
 		told(s)
@@ -155,6 +157,7 @@ func (p *Plan) Revert(o lpnl.Options) (out []Outcome, replaced []string, err err
 			return out, replaced, err
 		}
 		n := len(out)
+		p.session.seen = nil
 		for _, s := range slices.Backward(p.Steps) {
 			todo := children[s]
 			for _, applied := range s.Outcomes {
@@ -205,7 +208,8 @@ func (p *Plan) had(s *Step, t proc.Process) bool {
 	})
 }
 
-// runStep carries out a verb on targets with the patch of the step, which is opened for as long.
+// runStep carries out a verb on targets with the patch of the step, which is opened for as long. It asks the kernel for no snapshot
+// of its own: there may be as many steps as programs.
 func (s *Session) runStep(verb Verb, step *Step, targets []proc.Process, o lpnl.Options) []Outcome {
 	f, err := step.Patch.reopen()
 	if err != nil {
@@ -216,7 +220,7 @@ func (s *Session) runStep(verb Verb, step *Step, targets []proc.Process, o lpnl.
 		return out
 	}
 	defer func() { _ = f.Close() }()
-	return s.Run(verb, Patch{File: f, Name: f.Spec.Name}, targets, o)
+	return s.round(verb, Patch{File: f, Name: f.Spec.Name}, targets, o)
 }
 
 // ErrKept is for a patch that has a boot entry already, or is that of one.
