@@ -88,14 +88,11 @@ func scan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	n := scanNumbers{
-		Patches: len(patches), Module: module, Processes: found.Processes, Need: found.Need(), Patched: found.Patched(), Active: found.Active(),
-		Unseen: len(found.Unseen), Files: found.Files, Others: found.Others,
-	}
+	n := newScanNumbers(found, len(patches), module)
 	if err := showScan(c, found, n); err != nil {
 		return err
 	}
-	return scanStatus(c, found, n, bad)
+	return scanStatus(c, found, bad)
 }
 
 // unmatchedPatches says that there is nothing to look for.
@@ -179,8 +176,15 @@ func scanTable(w io.Writer, rows []*apply.ScanRow) error {
 	return err
 }
 
-// scanSummary says all of it in a line.
-func scanSummary(n scanNumbers) string {
+func newScanNumbers(found *apply.Scan, patches int, module bool) scanNumbers {
+	return scanNumbers{
+		Patches: patches, Module: module, Processes: found.Processes, Need: found.Need(), Patched: found.Patched(), Active: found.Active(),
+		Unseen: len(found.Unseen), Files: found.Files, Others: found.Others,
+	}
+}
+
+// scanNeeds says how many processes need something.
+func scanNeeds(n scanNumbers) string {
 	text := fmt.Sprintf("%d of %d processes need something; %d patched", n.Need, n.Processes, n.Patched)
 	if !n.Module {
 		text += " (the module lpatch is not loaded)"
@@ -188,28 +192,39 @@ func scanSummary(n scanNumbers) string {
 	if n.Unseen > 0 {
 		text += fmt.Sprintf("; %d could not be looked at", n.Unseen)
 	}
-	return text + fmt.Sprintf("; of %s that they map, no patch is for %d (%s)", plural(n.Files, "file"), n.Others, plurals(n.Patches, "patch", "patches"))
+	return text
+}
+
+// scanSummary says all of it in a line.
+func scanSummary(n scanNumbers) string {
+	return scanNeeds(n) + fmt.Sprintf("; of %s that they map, no patch is for %d (%s)", plural(n.Files, "file"), n.Others, plurals(n.Patches, "patch", "patches"))
 }
 
 // scanStatus says what is to be said besides, and returns the exit status.
-func scanStatus(c *cli.Context, found *apply.Scan, n scanNumbers, bad []error) error {
-	var all []exitStatus
+func scanStatus(c *cli.Context, found *apply.Scan, bad []error) error {
+	all := reportScan(c, found)
+	if len(bad) > 0 { // whether that concerns somebody is not known
+		return errors.Join(bad...)
+	}
+	if found.Processes > 0 {
+		all = append(all, exitDone)
+	}
+	return exitWith(all)
+}
+
+// reportScan says who was left out, and returns what follows from that and from what there is to do.
+func reportScan(c *cli.Context, found *apply.Scan) (all []exitStatus) {
 	for _, o := range found.Failed {
 		complain(c.App.ErrWriter, o)
 		all = append(all, statusOfOutcome(o))
 	}
 	all = append(all, reportMisses(c, found.Misses)...)
-	if found.Processes > 0 {
-		all = append(all, exitDone)
-	}
 	reportUnseen(c, found.Unseen)
 	switch {
-	case len(bad) > 0: // whether that concerns somebody is not known
-		return errors.Join(bad...)
-	case n.Need > 0 || n.Unseen > 0:
+	case found.Need()+len(found.Unseen) > 0:
 		all = append(all, exitSome)
-	case n.Active > 0:
+	case found.Active() > 0:
 		all = append(all, exitActive)
 	}
-	return exitWith(all)
+	return all
 }

@@ -137,7 +137,7 @@ func (u *upRun) canary(plan *apply.Plan) error {
 	first.Apply(u.options, func(s *apply.Step) {
 		u.tell(lpnl.VerbApply, s)
 		for _, o := range s.Outcomes {
-			failed = failed || o.Err != nil && !o.Settled && !apply.Gone(o.Err)
+			failed = failed || o.Failed()
 		}
 	})
 	why := errors.New("a process of it could not be patched")
@@ -155,7 +155,7 @@ func (u *upRun) revert(first *apply.Plan) string {
 	out, replaced, err := first.Revert(u.options)
 	failed := 0
 	for _, o := range out {
-		if o.Err != nil && !o.Settled && !apply.Gone(o.Err) {
+		if o.Failed() {
 			complain(u.c.App.ErrWriter, o)
 			failed++
 		}
@@ -256,25 +256,11 @@ func (u *upRun) tell(verb apply.Verb, s *apply.Step) {
 
 // conclude says what there is now.
 func (u *upRun) conclude(after *apply.Scan) error {
-	for _, o := range after.Failed {
-		complain(u.c.App.ErrWriter, o)
-		u.all = append(u.all, statusOfOutcome(o))
-	}
-	u.all = append(u.all, reportMisses(u.c, after.Misses)...)
-	reportUnseen(u.c, after.Unseen)
-	if after.Need()+len(after.Unseen) > 0 {
-		u.all = append(u.all, exitSome)
-	} else if after.Active() > 0 {
-		u.all = append(u.all, exitActive)
-	}
+	u.all = append(u.all, reportScan(u.c, after)...)
 	if u.c.Bool("quiet") {
 		return nil
 	}
-	text := fmt.Sprintf("%d of %d processes need something; %d patched", after.Need(), after.Processes, after.Patched())
-	if len(after.Unseen) > 0 {
-		text += fmt.Sprintf("; %d could not be looked at", len(after.Unseen))
-	}
-	return printLine(u.c.App.Writer, "%s", text)
+	return printLine(u.c.App.Writer, "%s", scanNeeds(newScanNumbers(after, len(u.patches), true)))
 }
 
 func (u *upRun) status() error {
