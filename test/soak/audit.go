@@ -23,26 +23,35 @@ type step struct {
 	replace bool
 	tally   int
 	lone    int
-	refusal string // it must be refused, with this code
+	refused []string // with one of these codes; nil if it must be done
 }
 
-// audits are what is done by turns. Each begins and ends without patches.
+// notThere are refusals of what is to be done to a patch that has been restored, or has left the target.
+var notThere = []string{"already", "not-loaded"}
+
+// audits are what is done by turns. Each begins without patches.
 var audits = [][]step{
 	{{verb: "apply", patch: several, tally: versionPatch}, {verb: "revert", patch: several}},
 	{{verb: "apply", patch: lone, lone: versionPatch}, {verb: "revert", patch: lone}},
 	{ // a stack, and its order
+		{verb: "apply", patch: lone, lone: versionPatch},
+		{verb: "apply", patch: third, tally: versionThird, lone: versionThird},
+		{verb: "apply", patch: lone, tally: versionThird, lone: versionThird, refused: []string{"already"}},
+		{verb: "restore", patch: lone, tally: versionThird, lone: versionThird, refused: []string{"covered"}},
+		{verb: "restore", patch: third, lone: versionPatch},
+		{verb: "restore", patch: lone},
+	},
+	{ // a newer one of the same name takes the place of the older, or lies upon it if threads stay in that
 		{verb: "apply", patch: several, tally: versionPatch},
 		{verb: "apply", patch: third, tally: versionThird, lone: versionThird},
-		{verb: "apply", patch: lone, tally: versionThird, lone: versionThird, refusal: "site-taken"},
-		{verb: "restore", patch: several, tally: versionThird, lone: versionThird, refusal: "covered"},
-		{verb: "restore", patch: third, tally: versionPatch},
-		{verb: "restore", patch: several},
+		{verb: "apply", patch: lone, tally: versionThird, lone: versionThird, refused: []string{"site-taken"}},
+		{verb: "restore", patch: several, tally: versionThird, lone: versionThird, refused: append(notThere, "covered")},
 	},
 	{
 		{verb: "apply", patch: several, tally: versionPatch},
 		{verb: "apply", patch: lone, tally: versionPatch, lone: versionPatch},
 		{verb: "apply", patch: third, replace: true, tally: versionThird, lone: versionThird},
-		{verb: "restore", patch: several, tally: versionThird, lone: versionThird, refusal: "not"}, // restored or not loaded
+		{verb: "restore", patch: several, tally: versionThird, lone: versionThird, refused: notThere},
 		{verb: "revert", patch: third},
 	},
 }
@@ -101,9 +110,8 @@ func (s *soak) steps(t *target, list []step) bool {
 		switch {
 		case slices.Contains(busy, code):
 			return false
-		case do.refusal == "not" && slices.Contains([]string{"already", "not-loaded"}, code):
-		case code != do.refusal:
-			s.errorf("audit refusal", "target %d: want refusal %q, have:\n%s\nlast was done to it:\n%s", t.id, do.refusal, c, t.past())
+		case code == "" && do.refused != nil, code != "" && !slices.Contains(do.refused, code):
+			s.errorf("audit refusal", "target %d: want refusal %q, have:\n%s\nlast was done to it:\n%s", t.id, do.refused, c, t.past())
 			return false
 		case do.verb == "revert" && c.reports[0].State != t.afterRevert():
 			s.errorf("audit state", "target %d: want state %q, have:\n%s\nlast was done to it:\n%s", t.id, t.afterRevert(), c, t.past())
