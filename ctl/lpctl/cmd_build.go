@@ -294,7 +294,7 @@ func refuse(c *cli.Context, name string, list build.Refusals) error {
 func refusalsJSON(list build.Refusals) []refusalJSON {
 	out := []refusalJSON{}
 	for _, r := range list {
-		out = append(out, refusalJSON{Code: r.Code, File: r.File, Symbol: r.Symbol, Message: r.Text})
+		out = append(out, refusalJSON{Code: string(r.Code), File: r.File, Symbol: r.Symbol, Message: r.Text})
 	}
 	return out
 }

@@ -120,7 +120,7 @@ func code(err error) string {
 	var stays *apply.Stays
 	var unseen unseenError
 	switch {
-	case errors.As(err, &unseen):
+	case errors.As(err, &unseen), errors.Is(err, os.ErrDeadlineExceeded): // as pkg/proc and pkg/apply give up
 		return "unseen"
 	case errors.As(err, &stays):
 		return code(stays.Cause)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
@@ -32,11 +33,11 @@ func (b *builder) leaveOut(object, why string) {
 
 // compareLinks refuses a target of which the build's links say that they changed in a way that no pair of objects shows.
 func (b *builder) compareLinks() {
-	refuse := func(code, file, format string, args ...any) {
+	refuse := func(code codes.Code, file, format string, args ...any) {
 		b.refusals = append(b.refusals, diff.Refusal{Code: code, File: file, Text: fmt.Sprintf(format, args...)})
 	}
 	if why := cmp.Or(b.oldIn.unsure, b.newIn.unsure); why != "" {
-		refuse("object-unseen", b.im.Path, "it is not known what it was made of: %s", why)
+		refuse(codes.ObjectUnseen, b.im.Path, "it is not known what it was made of: %s", why)
 	}
 	if !b.oldIn.known || !b.newIn.known {
 		return
@@ -46,16 +47,16 @@ func (b *builder) compareLinks() {
 	maps.Copy(foreign, b.newIn.foreign)
 	for _, name := range slices.Sorted(maps.Keys(foreign)) {
 		if b.oldIn.foreign[name] != b.newIn.foreign[name] {
-			refuse("object-unseen", name, "%s", b.foreignText(name))
+			refuse(codes.ObjectUnseen, name, "%s", b.foreignText(name))
 		}
 	}
 	for _, name := range b.old.names() {
 		switch {
 		case b.notPartOf[name]:
 		case b.oldIn.objects[name] && !b.newIn.objects[name]:
-			refuse("object-gone", name, "%s was linked from it, and with the fix it is not, so it is not known what became of what it has", b.im.Path)
+			refuse(codes.ObjectGone, name, "%s was linked from it, and with the fix it is not, so it is not known what became of what it has", b.im.Path)
 		case !b.oldIn.objects[name] && b.newIn.objects[name]:
-			refuse("object-gone", name, "%s was not linked from it, and with the fix it is; lpctl cannot bring that in", b.im.Path)
+			refuse(codes.ObjectGone, name, "%s was not linked from it, and with the fix it is; lpctl cannot bring that in", b.im.Path)
 		}
 	}
 }
@@ -115,11 +116,11 @@ func (b *builder) account(res *diff.Result) error {
 func (b *builder) strangeLink(name string) diff.Refusal {
 	for _, input := range slices.Sorted(maps.Keys(b.oldIn.foreign)) {
 		if !filepath.IsAbs(input) { // else of the system
-			return diff.Refusal{Code: "object-not-found", File: name,
+			return diff.Refusal{Code: codes.ObjectNotFound, File: name,
 				Text: fmt.Sprintf("it differs, and %s has something of it, perhaps by %s, which is linked and was made out of sight; have that made by %s", b.im.Path, input, seenCompilers(b.untraced))}
 		}
 	}
-	return diff.Refusal{Code: "object-not-found", File: name,
+	return diff.Refusal{Code: codes.ObjectNotFound, File: name,
 		Text: fmt.Sprintf("it differs, and %s has something of its names or code, though the build does not link it into a file of that name; have the build make exactly the target, and give the target the name that the build gives it", b.im.Path)}
 }
 
@@ -127,19 +128,19 @@ func (b *builder) strangeLink(name string) diff.Refusal {
 func (b *builder) notFound(res *diff.Result) diff.Refusal {
 	name := res.New.Name
 	if !b.im.Named && len(res.Old.Functions()) == 0 {
-		return diff.Refusal{Code: "needs-symbols", File: name,
+		return diff.Refusal{Code: codes.NeedsSymbols, File: name,
 			Text: fmt.Sprintf("%s is stripped, and this object has no code by which it could be found: name an unstripped build of exactly the target with --symbols, "+
 				"or say --not-part-of %s if it is no part of it", b.im.Path, name)}
 	}
 	if !b.im.Named && len(res.Old.Frames()) == 0 {
-		return diff.Refusal{Code: "needs-symbols", File: name,
+		return diff.Refusal{Code: codes.NeedsSymbols, File: name,
 			Text: b.im.Path + " is stripped, and this object has no unwind tables by which its code could be found there: name an unstripped build of exactly the target with --symbols"}
 	}
 	if b.im.Unlike() {
-		return diff.Refusal{Code: "target-differs", File: name,
+		return diff.Refusal{Code: codes.TargetDiffers, File: name,
 			Text: b.im.Path + " is stripped, and it has nothing of the code of the old objects; they must be built from the target's source with its compiler and flags"}
 	}
-	return diff.Refusal{Code: "object-not-found", File: name,
+	return diff.Refusal{Code: codes.ObjectNotFound, File: name,
 		Text: fmt.Sprintf("it differs, and neither was its old code found in %s, nor is it proved to be no part of it%s; a target that was linked with -flto, or built with "+
 			"other flags or from other files, looks like this. Give the objects that it was linked from, name an unstripped build of it with --symbols, or say --not-part-of %s if it is none",
 			b.im.Path, b.whyUnsure(), name)}
@@ -216,7 +217,7 @@ func (b *builder) checkAbsent(obj *diff.Object, s *lpelf.Symbol) *diff.Refusal {
 	if is == isAbsent {
 		return nil
 	}
-	return &diff.Refusal{Code: "object-not-found", File: obj.Name, Symbol: s.Name,
+	return &diff.Refusal{Code: codes.ObjectNotFound, File: obj.Name, Symbol: s.Name,
 		Text: fmt.Sprintf("it changes, and %s has one of this name, of which it is not known that it is another one; a target that was linked with -flto, or built as one unit, looks like this", b.im.Path)}
 }
 
@@ -351,7 +352,7 @@ func (b *builder) accountGone(name string) error {
 	case why != "" && (why != notLinked || !b.isThere(old)):
 		b.leaveOut(name, why)
 	default:
-		b.unknown = append(b.unknown, diff.Refusal{Code: "object-gone", File: name,
+		b.unknown = append(b.unknown, diff.Refusal{Code: codes.ObjectGone, File: name,
 			Text: fmt.Sprintf("there is no new object of this name, so it is not known what became of what it has; give the new one, or say --not-part-of %s if it is no part of %s", name, b.im.Path)})
 	}
 	return nil

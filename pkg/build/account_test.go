@@ -79,7 +79,7 @@ func refusalsOf(err error, target string) map[string]string {
 	errors.As(err, &list)
 	out := map[string]string{}
 	for _, r := range list {
-		out[r.Code+" "+strings.ReplaceAll(r.File, target, "T")+" "+r.Symbol] = strings.ReplaceAll(r.Text, target, "T")
+		out[string(r.Code)+" "+strings.ReplaceAll(r.File, target, "T")+" "+r.Symbol] = strings.ReplaceAll(r.Text, target, "T")
 	}
 	return out
 }

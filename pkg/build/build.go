@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/link"
@@ -143,7 +144,7 @@ func (b *builder) compareAll() error {
 		b.compareLinks()
 	}
 	pairs = b.withoutLTO(pairs)
-	if slices.ContainsFunc(b.refusals, func(r Refusal) bool { return r.Code == "lto" }) {
+	if slices.ContainsFunc(b.refusals, func(r Refusal) bool { return r.Code == codes.LTO }) {
 		return nil
 	}
 	if err := b.recover(); err != nil {
@@ -312,7 +313,7 @@ func (b *builder) locateAdding(adding []*diff.Result) {
 		case changes:
 			b.inputs = append(b.inputs, &link.Input{Diff: res})
 		case len(res.Added) > 0 || b.newIn.objects[name]:
-			b.unknown = append(b.unknown, diff.Refusal{Code: "object-not-found", File: name,
+			b.unknown = append(b.unknown, diff.Refusal{Code: codes.ObjectNotFound, File: name,
 				Text: fmt.Sprintf("it is new, nothing that changes in %s refers to it, and it is not proved that it is no part of that; say --not-part-of %s if that is so", b.im.Path, name)})
 		}
 		b.refusals = append(b.refusals, res.Refusals...)
@@ -329,7 +330,7 @@ func (b *builder) checkMoved(in *link.Input) {
 		}
 		n, g := res.New.Lookup(name), b.im.Global(name)
 		if n.Bind != elf.STB_LOCAL && !res.New.Shared(n) && g != nil && g.Bind != elf.STB_LOCAL && g.IsFunc() {
-			b.refusals = append(b.refusals, diff.Refusal{Code: "function-moved", File: res.New.Name, Symbol: name,
+			b.refusals = append(b.refusals, diff.Refusal{Code: codes.FunctionMoved, File: res.New.Name, Symbol: name,
 				Text: "the function is new in this object, but the target has one of its name from another; leave it in its source file, or give the new one another name"})
 		}
 	}

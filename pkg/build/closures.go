@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 )
 
@@ -36,7 +37,7 @@ func (b *builder) checkClosures(pairs []pair) error {
 }
 
 func (b *builder) refuseUnknownClosures(object string, err error) {
-	b.refusals = append(b.refusals, diff.Refusal{Code: "closure-renumbered", File: object, Text: err.Error() +
+	b.refusals = append(b.refusals, diff.Refusal{Code: codes.ClosureRenumbered, File: object, Text: err.Error() +
 		", so which closures of Rust it has, and whether they are those that have their names in the program, is not known; compile old and new with -g"})
 }
 
@@ -75,7 +76,7 @@ func (b *builder) refuseRenumbered(changed map[diff.Closure]string, old, new map
 		}
 		if why != "" && !said[c.Function] {
 			said[c.Function] = true
-			b.refusals = append(b.refusals, diff.Refusal{Code: "closure-renumbered", File: object, Symbol: c.Function, Text: why})
+			b.refusals = append(b.refusals, diff.Refusal{Code: codes.ClosureRenumbered, File: object, Symbol: c.Function, Text: why})
 		}
 	}
 }

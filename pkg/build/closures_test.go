@@ -29,7 +29,7 @@ func bareObject(t *testing.T, name string, variables ...string) *diff.Object {
 func texts(list diff.Refusals) string {
 	var out []string
 	for _, r := range list {
-		out = append(out, r.File+" "+r.Symbol+" ["+r.Code+"] "+r.Text)
+		out = append(out, r.File+" "+r.Symbol+" ["+string(r.Code)+"] "+r.Text)
 	}
 	return strings.Join(out, "\n")
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/match"
@@ -49,7 +50,7 @@ func isNotThere(err error) bool {
 // isAmbiguous tells whether it is not known whose the code is that match.Locate found.
 func isAmbiguous(err error) bool {
 	var why diff.Refusals
-	return errors.As(err, &why) && slices.ContainsFunc(why, func(r diff.Refusal) bool { return r.Code == "object-ambiguous" })
+	return errors.As(err, &why) && slices.ContainsFunc(why, func(r diff.Refusal) bool { return r.Code == codes.ObjectAmbiguous })
 }
 
 // codeOf is what an object has of a function, without what the linker puts in: what one that was found in the target may be as well.

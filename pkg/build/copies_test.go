@@ -7,15 +7,16 @@ import (
 	"fmt"
 	"testing"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/match"
 )
 
 // TestIsNotThere: what is ambiguous, or cannot be looked for, is not what is not there.
 func TestIsNotThere(t *testing.T) {
-	refusal := func(codes ...string) error {
+	refusal := func(why ...codes.Code) error {
 		var list diff.Refusals
-		for _, c := range codes {
+		for _, c := range why {
 			list = append(list, diff.Refusal{Code: c})
 		}
 		return list

@@ -219,7 +219,7 @@ func (r *corpusRow) got() string {
 	case len(r.refusals) > 0:
 		codes := map[string]bool{}
 		for _, x := range r.refusals {
-			codes[x.Code] = true
+			codes[string(x.Code)] = true
 		}
 		return strings.Join(slices.Sorted(maps.Keys(codes)), ",")
 	}

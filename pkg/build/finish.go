@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/link"
 	"lpatch/pkg/patch"
@@ -51,7 +52,7 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 	case nothing:
 		return nil, b.nothing()
 	case n > patch.MaxSites:
-		return nil, diff.Refusals{{Code: "too-many-sites", File: b.im.Path,
+		return nil, diff.Refusals{{Code: codes.TooManySites, File: b.im.Path,
 			Text: fmt.Sprintf("%d places would be overwritten, of up to %d bytes each, and a patch may have %d; leave some values out", n, patch.MaxSiteLen, patch.MaxSites)}}
 	}
 	b.warnExported(content.Spec.Sites)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lazyregexp"
 )
@@ -164,6 +165,6 @@ func (b *builder) foreignText(name string) string {
 // changedLinks refuses a target that is linked otherwise with the fix.
 func (b *builder) changedLinks() {
 	if why := linkChanged(b.oldIn, b.newIn); why != "" {
-		b.refusals = append(b.refusals, diff.Refusal{Code: "link-changed", File: b.im.Path, Text: why})
+		b.refusals = append(b.refusals, diff.Refusal{Code: codes.LinkChanged, File: b.im.Path, Text: why})
 	}
 }

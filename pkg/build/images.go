@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/closedworld"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
@@ -284,10 +285,10 @@ func (b *builder) refuseFindings(list []closedworld.Finding) {
 			text = f.Section + ": " + text
 		}
 		if i == maxFindings {
-			b.refusals = append(b.refusals, diff.Refusal{Code: "unexplained", File: b.im.Path, Text: fmt.Sprintf("there are %d other differences of this kind", len(list)-i)})
+			b.refusals = append(b.refusals, diff.Refusal{Code: codes.Unexplained, File: b.im.Path, Text: fmt.Sprintf("there are %d other differences of this kind", len(list)-i)})
 			return
 		}
-		b.refusals = append(b.refusals, diff.Refusal{Code: "unexplained", File: cmp.Or(f.Object, b.im.Path), Symbol: f.Symbol,
+		b.refusals = append(b.refusals, diff.Refusal{Code: codes.Unexplained, File: cmp.Or(f.Object, b.im.Path), Symbol: f.Symbol,
 			Text: fmt.Sprintf("as the build links it with the fix, %s; no object shows that, and the patch does not have it: make the fix without it, or restart the program", text)})
 	}
 }

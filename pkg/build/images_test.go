@@ -38,7 +38,7 @@ func TestImages(t *testing.T) {
 		got := ""
 		var refusals Refusals
 		if errors.As(err, &refusals) {
-			got = refusals[0].Code + " " + filepath.Base(refusals[0].File) + " " + refusals[0].Symbol + ":" + refusals[0].Text
+			got = string(refusals[0].Code) + " " + filepath.Base(refusals[0].File) + " " + refusals[0].Symbol + ":" + refusals[0].Text
 		} else if errors.Is(err, ErrNothing) {
 			got = "nothing"
 		}

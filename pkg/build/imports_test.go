@@ -107,7 +107,7 @@ func imagesOf(res *Result, err error) string {
 	var refusals Refusals
 	if errors.As(err, &refusals) {
 		for _, r := range refusals {
-			names = append(names, r.Code+": "+r.Text)
+			names = append(names, string(r.Code)+": "+r.Text)
 		}
 		return strings.Join(names, "\n")
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/match"
 )
@@ -39,7 +40,7 @@ func (b *builder) keeps(res *diff.Result, loc *match.Located, ch diff.Change) bo
 }
 
 func (b *builder) disagree(keeper *diff.Result, other, name, how string) {
-	b.refusals = append(b.refusals, diff.Refusal{Code: "instances-differ", File: keeper.New.Name, Symbol: name,
+	b.refusals = append(b.refusals, diff.Refusal{Code: codes.InstancesDiffer, File: keeper.New.Name, Symbol: name,
 		Text: fmt.Sprintf("%s has the same instance of this function, which %s; make the fix the same in all objects that include it", other, how)})
 }
 

@@ -92,7 +92,7 @@ func outcome(res *Result, err error) string {
 	case errors.As(err, &list):
 		var lines []string
 		for _, r := range list {
-			lines = append(lines, r.Code+" "+r.File+": "+r.Text)
+			lines = append(lines, string(r.Code)+" "+r.File+": "+r.Text)
 		}
 		return strings.Join(lines, "\n")
 	case errors.Is(err, ErrNothing):

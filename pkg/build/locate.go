@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
@@ -40,7 +41,7 @@ func (b *builder) locate(changed []*diff.Result) error {
 			b.inputs = append(b.inputs, in)
 			b.accept(res)
 			if b.notPartOf[res.New.Name] {
-				b.refusals = append(b.refusals, diff.Refusal{Code: "part-of-target", File: res.New.Name, Text: "--not-part-of names it, and its old code is in " + b.im.Path})
+				b.refusals = append(b.refusals, diff.Refusal{Code: codes.PartOfTarget, File: res.New.Name, Text: "--not-part-of names it, and its old code is in " + b.im.Path})
 			}
 		}
 	}
@@ -202,7 +203,7 @@ func (b *builder) reject(res *diff.Result, refusals diff.Refusals) {
 			return
 		}
 	}
-	if !slices.ContainsFunc(res.Refusals, func(r Refusal) bool { return r.Code == "not-function-sections" }) {
+	if !slices.ContainsFunc(res.Refusals, func(r Refusal) bool { return r.Code == codes.NotFunctionSections }) {
 		b.refusals = append(b.refusals, refusals...) // else of course the code was not found
 	}
 	b.refusals = append(b.refusals, res.Refusals...)

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -64,7 +65,7 @@ func (b *builder) refuseInputs(names []string) {
 }
 
 func (b *builder) refuseLTO(file, text string) {
-	b.refusals = append(b.refusals, diff.Refusal{Code: "lto", File: file, Text: text})
+	b.refusals = append(b.refusals, diff.Refusal{Code: codes.LTO, File: file, Text: text})
 }
 
 // linkedAsCode tells of a pair of objects that have code and input for link-time optimisation ("fat" ones) that the builds

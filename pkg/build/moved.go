@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/link"
 	"lpatch/pkg/lpelf"
@@ -66,7 +67,7 @@ func (m *mover) isPart(d definition) bool {
 	return err == nil && m.b.im.Has(obj)
 }
 
-func (m *mover) refuse(code, object, name, format string, args ...any) {
+func (m *mover) refuse(code codes.Code, object, name, format string, args ...any) {
 	m.b.refusals = append(m.b.refusals, diff.Refusal{Code: code, File: object, Symbol: name, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -79,7 +80,7 @@ func (m *mover) left(name string, was []definition) error {
 		other = lib
 	}
 	if other != "" && !was[0].shared {
-		m.refuse("definition-gone", was[0].object, name, "its definition is gone, and %s takes another one of this name from then on, which code that does not change would not; keep it, or give the other one a name of its own", other)
+		m.refuse(codes.DefinitionGone, was[0].object, name, "its definition is gone, and %s takes another one of this name from then on, which code that does not change would not; keep it, or give the other one a name of its own", other)
 	}
 	return nil
 }
@@ -96,9 +97,9 @@ func (m *mover) arrived(name string, is []definition) error {
 	}
 	switch {
 	case len(users) > 0:
-		m.refuse("definition-new", d.object, name, "%s refers to it and has it from a library, or not at all, and would take the new definition from now on, which code that does not change would not; give the new one a name of its own", users[0])
+		m.refuse(codes.DefinitionNew, d.object, name, "%s refers to it and has it from a library, or not at all, and would take the new definition from now on, which code that does not change would not; give the new one a name of its own", users[0])
 	case lib != "" && !m.b.im.Shared():
-		m.refuse("definition-new", d.object, name, "%s has one of this name, which the new definition would replace in all libraries, and a patch does not; give the new one a name of its own", lib)
+		m.refuse(codes.DefinitionNew, d.object, name, "%s has one of this name, which the new definition would replace in all libraries, and a patch does not; give the new one a name of its own", lib)
 	}
 	return nil
 }
@@ -152,7 +153,7 @@ func (m *mover) object(d definition) *diff.Object { return m.b.old.parsed[d.obje
 
 func (m *mover) moveVariable(from *diff.Object, o *lpelf.Symbol, to *diff.Result, n *lpelf.Symbol) {
 	if o.IsFunc() != n.IsFunc() {
-		m.refuse("definition-gone", from.Name, o.Name, "it was a function or a variable and is the other in %s; give that another name", to.New.Name)
+		m.refuse(codes.DefinitionGone, from.Name, o.Name, "it was a function or a variable and is the other in %s; give that another name", to.New.Name)
 		return
 	}
 	for _, r := range diff.MoveVariable(from, o, to.New, n, m.b.opts) {
@@ -166,17 +167,17 @@ func (m *mover) moveFunction(loc *match.Located, o *lpelf.Symbol, to *diff.Resul
 	b := m.b
 	ch, refusals, differs := diff.Move(loc.Obj, o, to.New, n, b.opts)
 	if now := m.results[loc.Obj.Name]; now != nil && now.New.Lookup(o.Name) != nil && now.New.Lookup(o.Name).Bind == elf.STB_LOCAL {
-		m.refuse("definition-gone", loc.Obj.Name, o.Name, "it is static now, and other objects take the one of %s from then on; give that another name", to.New.Name)
+		m.refuse(codes.DefinitionGone, loc.Obj.Name, o.Name, "it is static now, and other objects take the one of %s from then on; give that another name", to.New.Name)
 		return nil
 	}
 	if !differs {
 		return nil
 	}
 	if v := to.TakenAlong(loc.Obj, n); v != "" {
-		m.refuse("function-moved", to.New.Name, o.Name, "the function came from %s with its static variable %s, whose value the program keeps there; leave it in its source file", loc.Obj.Name, v)
+		m.refuse(codes.FunctionMoved, to.New.Name, o.Name, "the function came from %s with its static variable %s, whose value the program keeps there; leave it in its source file", loc.Obj.Name, v)
 	}
 	if other := m.leftBehind(loc.Obj, o, to.New, n); other != "" {
-		m.refuse("shared-code", to.New.Name, o.Name, "the program has one body for this function and for %s, which does not go with it; move both, or neither", other)
+		m.refuse(codes.SharedCode, to.New.Name, o.Name, "the program has one body for this function and for %s, which does not go with it; move both, or neither", other)
 	}
 	copies, err := b.checkUsers(loc.Obj, o, loc.Match(o).Start)
 	if err != nil {

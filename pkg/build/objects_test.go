@@ -132,7 +132,7 @@ func short(res *Result, err error) string {
 	switch {
 	case errors.As(err, &refusals):
 		for _, r := range refusals {
-			words = append(words, r.Code)
+			words = append(words, string(r.Code))
 		}
 	case errors.Is(err, ErrNothing):
 		return "nothing"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/patch"
@@ -22,7 +23,7 @@ func (b *builder) carry() error {
 		}
 		code, why := b.whyNotOn(p, below)
 		if why == "" {
-			code = "on-form"
+			code = codes.OnForm
 			if why, err = b.im.Carry(path, p); err != nil {
 				return err
 			}
@@ -36,32 +37,32 @@ func (b *builder) carry() error {
 }
 
 // whyNotOn says why a patch is none of the target with those below it, or that the target is none to build upon patches of.
-func (b *builder) whyNotOn(p *patch.File, below []*patch.File) (code, why string) {
+func (b *builder) whyNotOn(p *patch.File, below []*patch.File) (code codes.Code, why string) {
 	own := image.Describe(b.im.Image)
 	switch {
 	case b.im.LTO:
-		return "on-form", "the target was linked with link-time optimisation, whose names of static functions are other ones for each source; build one patch of all the fixes and apply it with --replace"
+		return codes.OnForm, "the target was linked with link-time optimisation, whose names of static functions are other ones for each source; build one patch of all the fixes and apply it with --replace"
 	case slices.ContainsFunc(b.im.FunctionNames(), diff.IsRust):
-		return "on-form", "the target has code of Rust, whose names are other ones for each source; build one patch of all the fixes and apply it with --replace"
+		return codes.OnForm, "the target has code of Rust, whose names are other ones for each source; build one patch of all the fixes and apply it with --replace"
 	case !b.im.Named:
-		return "needs-symbols", "the target is stripped: name an unstripped build of exactly the target with --symbols"
+		return codes.NeedsSymbols, "the target is stripped: name an unstripped build of exactly the target with --symbols"
 	case p.Spec.Name == b.o.Name:
-		return "on-target", "this one has the same name; give it another one"
+		return codes.OnTarget, "this one has the same name; give it another one"
 	case !patch.SameImage(&p.Spec.Images[0], &own):
-		return "on-target", fmt.Sprintf("it is for another build of %s; name the patches that the target has applied", p.Spec.Images[0].Name)
+		return codes.OnTarget, fmt.Sprintf("it is for another build of %s; name the patches that the target has applied", p.Spec.Images[0].Name)
 	}
 	for _, u := range p.Spec.Upon {
 		if !slices.ContainsFunc(below, func(q *patch.File) bool { return bytes.Equal(q.BuildID, p.Spec.Images[u.Image].BuildID) }) {
-			return "on-target", fmt.Sprintf("it was built upon %s itself (build-id %x); name that, too, in front of it", u.Name, []byte(p.Spec.Images[u.Image].BuildID))
+			return codes.OnTarget, fmt.Sprintf("it was built upon %s itself (build-id %x); name that, too, in front of it", u.Name, []byte(p.Spec.Images[u.Image].BuildID))
 		}
 	}
 	for _, q := range below {
 		clash, _ := patch.Collision(p.Spec, q.Spec)
 		if bytes.Equal(q.BuildID, p.BuildID) {
-			return "on-target", "it is named twice"
+			return codes.OnTarget, "it is named twice"
 		}
 		if clash != "" && !p.Spec.IsUpon(q.BuildID) {
-			return "on-target", clash + ", so the two are never applied together"
+			return codes.OnTarget, clash + ", so the two are never applied together"
 		}
 	}
 	return "", ""

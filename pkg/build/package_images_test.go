@@ -109,7 +109,7 @@ func outcomeOf(im ImageResult) string {
 	var refusals Refusals
 	switch {
 	case errors.As(im.Err, &refusals):
-		return refusals[0].Code + " " + filepath.Base(refusals[0].File) + refusals[0].Symbol + ": " + refusals[0].Text
+		return string(refusals[0].Code) + " " + filepath.Base(refusals[0].File) + refusals[0].Symbol + ": " + refusals[0].Text
 	case errors.Is(im.Err, ErrNothing):
 		_, unproved, _ := strings.Cut(im.Err.Error(), "; ")
 		return "nothing" + unproved

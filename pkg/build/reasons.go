@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 )
 
@@ -52,18 +53,18 @@ func (b *builder) explain(list Refusals) Refusals {
 	differs := map[string]bool{} // the target was not built with those options, or from another source
 	said := false                // which is why nothing else of such objects is found either
 	for _, r := range list {
-		differs[r.File] = differs[r.File] || r.Code == "target-differs" && !isAddition(r)
+		differs[r.File] = differs[r.File] || r.Code == codes.TargetDiffers && !isAddition(r)
 		said = said || differs[r.File] && len(b.instruments[r.File][0]) > 0
 	}
 	out := Refusals{}
 	for _, r := range list {
 		options, ok := b.instruments[r.File]
 		switch {
-		case ok && isAddition(r) && differs[r.File], ok && said && r.Code == "object-not-found":
+		case ok && isAddition(r) && differs[r.File], ok && said && r.Code == codes.ObjectNotFound:
 			continue
 		case ok && isAddition(r):
-			r = Refusal{Code: "instrumented", File: r.File, Text: instrumentedText(options[0], options[1])}
-		case r.Code == "target-differs" && len(options[0]) > 0:
+			r = Refusal{Code: codes.Instrumented, File: r.File, Text: instrumentedText(options[0], options[1])}
+		case r.Code == codes.TargetDiffers && len(options[0]) > 0:
 			r.Text += ", but they are compiled with " + strings.Join(options[0], " and ") + ": leave that out if the target was built without it"
 		}
 		out = append(out, r)
@@ -74,13 +75,16 @@ func (b *builder) explain(list Refusals) Refusals {
 // once names one object for all of which the same is true: a header's structure changes in each that includes it, and counters
 // differ in every object of two builds.
 func once(list Refusals) Refusals {
-	type reason struct{ code, symbol, text string }
+	type reason struct {
+		code         codes.Code
+		symbol, text string
+	}
 	first, more := map[reason]int{}, map[int]int{}
 	out := Refusals{}
 	for _, r := range list {
 		key := reason{r.Code, r.Symbol, r.Text}
 		i, again := first[key]
-		if again && (r.Code == "struct-layout-changed" || r.Code == "instrumented") {
+		if again && (r.Code == codes.StructLayoutChanged || r.Code == codes.Instrumented) {
 			more[i]++
 			continue
 		}
@@ -96,7 +100,7 @@ func once(list Refusals) Refusals {
 // isAddition tells whether a refusal is about what an option added. Data without a name is, and so are constructors: those
 // that register it run in every object.
 func isAddition(r Refusal) bool {
-	return r.Code == "unnamed-data" || r.Code == "constructor-changed" ||
+	return r.Code == codes.UnnamedData || r.Code == codes.ConstructorChanged ||
 		slices.ContainsFunc(additions, func(prefix string) bool { return strings.HasPrefix(r.Symbol, prefix) })
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 )
 
@@ -35,5 +36,5 @@ func readRefused(objects, what string) error {
 	case err != nil:
 		return err
 	}
-	return diff.Refusals{{Code: "object-unseen", File: what, Text: string(text)}}
+	return diff.Refusals{{Code: codes.ObjectUnseen, File: what, Text: string(text)}}
 }

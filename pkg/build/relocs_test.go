@@ -64,7 +64,7 @@ func reasons(err error) string {
 	}
 	var lines []string
 	for _, r := range refusals {
-		lines = append(lines, r.Code+": "+r.Symbol+": "+r.Text)
+		lines = append(lines, string(r.Code)+": "+r.Symbol+": "+r.Text)
 	}
 	return strings.Join(lines, "\n")
 }

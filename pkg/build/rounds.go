@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/deb"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lazyregexp"
@@ -240,7 +241,7 @@ func blame(fixes []deb.Fix, images []ImageResult) map[string]string {
 // causes are the fixes that a refusal may be about: of those that change the object's source, the ones that also have the symbol in what they
 // change, if there are such; else those that have the symbol, as a header with a structure does.
 func causes(fixes []deb.Fix, r Refusal) []deb.Fix {
-	if r.Code == "fix-incomplete" {
+	if r.Code == codes.FixIncomplete {
 		return nil
 	}
 	var touch, both, name []deb.Fix
@@ -274,5 +275,5 @@ func isObjectOf(object, source string) bool {
 
 // unfit refuses a file for which the objects cannot even be compared. The others of the package are not concerned.
 func unfit(file string, err error) Refusals {
-	return Refusals{diff.Refusal{Code: "target-unfit", File: file, Text: fmt.Sprintf("lpctl cannot read what is needed of this file, and the others of the package are not concerned: %v", err)}}
+	return Refusals{diff.Refusal{Code: codes.TargetUnfit, File: file, Text: fmt.Sprintf("lpctl cannot read what is needed of this file, and the others of the package are not concerned: %v", err)}}
 }

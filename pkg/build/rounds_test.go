@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/deb"
 	"lpatch/pkg/diff"
 )
@@ -27,7 +28,7 @@ func TestBlame(t *testing.T) {
 	fixes := fixesFor(t, [3]string{"CVE-2026-1_01.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-1_02.patch", "src/z.c", "int z;"},
 		[3]string{"b.patch", "src/b.c", "int two;"}, [3]string{"a-again.patch", "src/a.c", "int three;"}, [3]string{"types.patch", "src/types.h", "struct thing x;"},
 		[3]string{"tests.patch", "tests/a.c", "int four;"})
-	refusal := func(code, file, symbol string) ImageResult {
+	refusal := func(code codes.Code, file, symbol string) ImageResult {
 		return ImageResult{Paths: []string{"p/bin/x"}, Err: Refusals{diff.Refusal{Code: code, File: file, Symbol: symbol, Text: "no"}}}
 	}
 	for name, c := range map[string]struct {

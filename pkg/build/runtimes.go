@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -29,7 +30,7 @@ func CheckRuntime(path string) error {
 	if why == "" {
 		return nil
 	}
-	return Refusals{diff.Refusal{Code: "not-supported", File: path, Text: why}}
+	return Refusals{diff.Refusal{Code: codes.NotSupported, File: path, Text: why}}
 }
 
 func runtimeOf(path string) string {

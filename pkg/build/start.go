@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -46,7 +47,7 @@ func (b *builder) checkStart(res *diff.Result) error {
 	}
 	for _, r := range res.Refusals {
 		// clang puts all initialisers into one section, whatever it is told.
-		if f := res.Old.Lookup(r.Symbol); r.Code == "not-function-sections" && f != nil && f.IsFunc() {
+		if f := res.Old.Lookup(r.Symbol); r.Code == codes.NotFunctionSections && f != nil && f.IsFunc() {
 			if err := note(f); err != nil {
 				return err
 			}
@@ -54,7 +55,7 @@ func (b *builder) checkStart(res *diff.Result) error {
 	}
 	var kept diff.Refusals
 	for _, r := range res.Refusals {
-		if r.Code != "not-function-sections" || refused[r.Symbol] == "" || b.o.StartCodeOK {
+		if r.Code != codes.NotFunctionSections || refused[r.Symbol] == "" || b.o.StartCodeOK {
 			kept = append(kept, r)
 		}
 	}
@@ -63,7 +64,7 @@ func (b *builder) checkStart(res *diff.Result) error {
 			res.Warnings = append(res.Warnings, fmt.Sprintf("%s: %s: the patch relies on --start-code-ok, that it is put into the file with lpctl boot bake", res.New.Name, name))
 			continue
 		}
-		kept = append(kept, diff.Refusal{Code: "start-code-changed", File: res.New.Name, Symbol: name, Text: text})
+		kept = append(kept, diff.Refusal{Code: codes.StartCodeChanged, File: res.New.Name, Symbol: name, Text: text})
 	}
 	res.Refusals = kept.Sorted()
 	return nil

@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 )
 
@@ -23,7 +24,7 @@ func (b *builder) checkStaticsMoved(results []*diff.Result) {
 		if len(was[name]) == 0 || slices.Equal(was[name], objects) {
 			continue
 		}
-		b.refusals = append(b.refusals, diff.Refusal{Code: "function-moved", File: objects[0], Symbol: name,
+		b.refusals = append(b.refusals, diff.Refusal{Code: codes.FunctionMoved, File: objects[0], Symbol: name,
 			Text: "the static variable was in " + was[name][0] + ", for rustc divides the crate in another way with the fix, and what it holds would not be found; " +
 				"build the target with codegen-units = 1, or make the fix smaller"})
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/match"
@@ -25,7 +26,7 @@ func (b *builder) checkTarget(nothing bool) error {
 			return err
 		}
 		if !complete {
-			b.refusals = append(b.refusals, diff.Refusal{Code: "object-unseen", File: b.im.Path,
+			b.refusals = append(b.refusals, diff.Refusal{Code: codes.ObjectUnseen, File: b.im.Path,
 				Text: "no compiler was seen to link a file of this name, with its needed libraries and exports, so it is not known what it is made of; " +
 					"have it linked by " + seenCompilers(b.untraced) + ", and give it the name that the build gives it"})
 			return nil
@@ -60,11 +61,11 @@ func (b *builder) checkOld() error {
 			found = true
 			b.checkMore(obj, loc)
 		case errors.As(err, &refusals):
-			b.refusals = append(b.refusals, slices.DeleteFunc(refusals, func(r Refusal) bool { return r.Code != "target-differs" })...)
+			b.refusals = append(b.refusals, slices.DeleteFunc(refusals, func(r Refusal) bool { return r.Code != codes.TargetDiffers })...)
 		}
 	}
 	if !found && len(b.refusals) == 0 {
-		b.refusals = append(b.refusals, diff.Refusal{Code: "object-not-found", File: b.im.Path,
+		b.refusals = append(b.refusals, diff.Refusal{Code: codes.ObjectNotFound, File: b.im.Path,
 			Text: "old and new do not differ, but none of the old objects was found in it; give the objects that it was linked from, or name an unstripped build of it with --symbols"})
 	}
 	return nil
@@ -76,7 +77,7 @@ func (b *builder) checkMore(obj *diff.Object, loc *match.Located) {
 		if loc.Block == 0 || slices.ContainsFunc(obj.Functions(), func(f *lpelf.Symbol) bool { return baseOf(f.Name) == baseOf(name) }) {
 			continue
 		}
-		b.refusals = append(b.refusals, diff.Refusal{Code: "target-differs", File: obj.Name, Symbol: name,
+		b.refusals = append(b.refusals, diff.Refusal{Code: codes.TargetDiffers, File: obj.Name, Symbol: name,
 			Text: fmt.Sprintf("%s has this function of %s, and the old object has none; the old objects must be built from the target's source with its compiler and flags", b.im.Path, obj.Source)})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -62,7 +63,7 @@ func together(list []ImageResult) error {
 				continue
 			}
 			list[i].Result = nil
-			list[i].Err = Refusals{diff.Refusal{Code: "fix-incomplete", File: list[i].Paths[0], Text: fmt.Sprintf(
+			list[i].Err = Refusals{diff.Refusal{Code: codes.FixIncomplete, File: list[i].Paths[0], Text: fmt.Sprintf(
 				"a part of the fix, in %s, is refused, and this file is used together with that one; build the parts by themselves if one does not rely on the other",
 				filepath.Base(list[cause].Paths[0]))}}
 			reach(i, cause)
@@ -70,7 +71,7 @@ func together(list []ImageResult) error {
 	}
 	for i := range list {
 		var refusals Refusals
-		if errors.As(list[i].Err, &refusals) && refusals[0].Code != "fix-incomplete" {
+		if errors.As(list[i].Err, &refusals) && refusals[0].Code != codes.FixIncomplete {
 			reach(i, i)
 		}
 	}

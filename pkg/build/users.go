@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/match"
@@ -186,7 +187,7 @@ func (b *builder) present(u use) (presence, string) {
 			return isAbsent, ""
 		}
 		refusals = diff.Refusals{{Text: "the target has a function of this name, which is from another file"}}
-	case refusals[0].Code == "needs-symbols":
+	case refusals[0].Code == codes.NeedsSymbols:
 		return isAbsent, ""
 	}
 	if b.claimed(u.obj, f) {
@@ -285,15 +286,15 @@ func (b *builder) checkUsers(obj *diff.Object, s *lpelf.Symbol, at uint64) (diff
 			case is == isAbsent:
 				queue = append(queue, u)
 			case is == isOther && !b.changes(u) && (missing || u.through || b.callsLess(u, s.Name, at)):
-				out = append(out, diff.Refusal{Code: "target-differs", File: u.obj.Name, Symbol: u.name(),
+				out = append(out, diff.Refusal{Code: codes.TargetDiffers, File: u.obj.Name, Symbol: u.name(),
 					Text: fmt.Sprintf("it refers to %s of %s, which changes, and it is not in the target as it is in the old object, so the target may have a copy of that in it: %s",
 						s.Name, obj.Name, why)})
 			case data && !missing && is == isSame && b.im.Found(u.obj):
-				out = append(out, diff.Refusal{Code: "target-differs", File: u.obj.Name, Symbol: queue[0].name(),
+				out = append(out, diff.Refusal{Code: codes.TargetDiffers, File: u.obj.Name, Symbol: queue[0].name(),
 					Text: fmt.Sprintf("it refers to %s of %s, which changes, and the target, which has %s with its address, has no code like it, so it may have a copy of that in it; name an unstripped build of exactly the target with --symbols",
 						s.Name, obj.Name, u.name())})
 			case is == isSame && missing:
-				out = append(out, diff.Refusal{Code: "object-not-found", File: obj.Name, Symbol: s.Name,
+				out = append(out, diff.Refusal{Code: codes.ObjectNotFound, File: obj.Name, Symbol: s.Name,
 					Text: fmt.Sprintf("it changes, and %s of %s, which refers to it, is in %s, but it was not found there; name an unstripped build of exactly the target with --symbols",
 						u.name(), u.obj.Name, b.im.Path)})
 			}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
 )
 
@@ -235,18 +236,18 @@ func labelOf(obj, other *Object, i *item) string {
 }
 
 func (c *comparer) refuseConstructors(name string, _, _ *item) {
-	c.refuse(name, "constructor-changed", "functions that run at start or exit were added or changed; the program has started already: do the work elsewhere")
+	c.refuse(name, codes.ConstructorChanged, "functions that run at start or exit were added or changed; the program has started already: do the work elsewhere")
 }
 
 func (c *comparer) refuseTable(name string, old, new *item) {
 	const why = "; a table like that is found by where its section starts and ends, and a running program goes on with the one it has: leave its entries as they were, or restart the program"
 	switch {
 	case new == nil:
-		c.refuse(labelOf(c.old, c.new, old), "table-changed", "section %s of the new object lacks this entry"+why, name)
+		c.refuse(labelOf(c.old, c.new, old), codes.TableChanged, "section %s of the new object lacks this entry"+why, name)
 	case old == nil:
-		c.refuse(labelOf(c.new, c.old, new), "table-changed", "section %s of the new object has this entry more than the old one"+why, name)
+		c.refuse(labelOf(c.new, c.old, new), codes.TableChanged, "section %s of the new object has this entry more than the old one"+why, name)
 	default:
-		c.refuse(labelOf(c.new, c.old, new), "table-changed", "section %s of the new object has another entry here than the old one"+why, name)
+		c.refuse(labelOf(c.new, c.old, new), codes.TableChanged, "section %s of the new object has another entry here than the old one"+why, name)
 	}
 }
 
@@ -255,6 +256,6 @@ func (c *comparer) refuseLeftOver(name string, old, new *item) {
 	if at == nil {
 		obj, other, at = c.old, c.new, old
 	}
-	c.refuse(labelOf(obj, other, at), "unexplained-section", "bytes of section %s here, which no function and no variable covers, differ between old and new, so what they are to the program is not known; "+
+	c.refuse(labelOf(obj, other, at), codes.UnexplainedSection, "bytes of section %s here, which no function and no variable covers, differ between old and new, so what they are to the program is not known; "+
 		"give them a symbol with a type and a size in a section of its own (-ffunction-sections -fdata-sections), or leave them as they were", name)
 }

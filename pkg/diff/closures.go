@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/lazyregexp"
 	"lpatch/pkg/lpelf"
@@ -59,11 +60,11 @@ func (c *comparer) renumbered(o, n *lpelf.Symbol) bool {
 func (c *comparer) refuseRenumbered(n *lpelf.Symbol) {
 	switch {
 	case !strings.HasPrefix(n.Name, "_Z"):
-		c.refuse(n.Name, "closure-renumbered", "the nested function of another function has this name in the program; make it a function of the file")
+		c.refuse(n.Name, codes.ClosureRenumbered, "the nested function of another function has this name in the program; make it a function of the file")
 	case number().MatchString(n.Name) || strings.Contains(n.Name, "Ul"):
-		c.refuse(n.Name, "closure-renumbered", "lambda expressions came or went in front of this one, which has the name of another now; put new ones behind the old ones of the function, or make them named functions")
+		c.refuse(n.Name, codes.ClosureRenumbered, "lambda expressions came or went in front of this one, which has the name of another now; put new ones behind the old ones of the function, or make them named functions")
 	default:
-		c.refuse(n.Name, "local-class-renumbered", "the function has several classes of this name, or without one, and more than one changed, came or went, so which of them the program's objects are of is not known; "+
+		c.refuse(n.Name, codes.LocalClassRenumbered, "the function has several classes of this name, or without one, and more than one changed, came or went, so which of them the program's objects are of is not known; "+
 			"change one at a time, or give each a name of its own")
 	}
 }

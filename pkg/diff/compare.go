@@ -7,6 +7,7 @@ import (
 	"debug/elf"
 	"fmt"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
 )
 
@@ -84,7 +85,7 @@ func Compare(old, new *Object, opts Options) *Result {
 	return c.res
 }
 
-func (c *comparer) refuse(symbol, code, format string, args ...any) {
+func (c *comparer) refuse(symbol string, code codes.Code, format string, args ...any) {
 	c.res.Refusals = append(c.res.Refusals, Refusal{Code: code, File: c.new.Name, Symbol: symbol, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -130,21 +131,21 @@ func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
 	switch {
 	case n.Type == elf.STT_GNU_IFUNC || o.Type == elf.STT_GNU_IFUNC:
-		c.refuse(n.Name, "ifunc-changed", "the resolver of an indirect function has run already; leave it as it was, or restart the program")
+		c.refuse(n.Name, codes.IFUNCChanged, "the resolver of an indirect function has run already; leave it as it was, or restart the program")
 	case c.divided(o, n) != "":
-		c.refuse(n.Name, "shared-code", "the program has one body for this function and for %s, which are two in the new source; change both alike, or neither", c.divided(o, n))
+		c.refuse(n.Name, codes.SharedCode, "the program has one body for this function and for %s, which are two in the new source; change both alike, or neither", c.divided(o, n))
 	case osec == nil || nsec == nil || !osec.IsText() || !nsec.IsText():
-		c.refuse(n.Name, "no-code", "the function is not in a section of code; compile it as ordinary C")
+		c.refuse(n.Name, codes.NoCode, "the function is not in a section of code; compile it as ordinary C")
 	case c.renumbered(o, n):
 		c.refuseRenumbered(n)
 	case o.Value > 0 && n.Value > 0 && len(c.old.SymbolsIn(osec)) == 1 && len(c.new.SymbolsIn(nsec)) == 1:
-		c.refuse(n.Name, "not-function-sections", "the function does not begin where its section does; compile old and new without -fpatchable-function-entry, whatever the target has")
+		c.refuse(n.Name, codes.NotFunctionSections, "the function does not begin where its section does; compile old and new without -fpatchable-function-entry, whatever the target has")
 	case !c.ownSection(c.old, o) || !c.ownSection(c.new, n):
-		c.refuse(n.Name, "not-function-sections", "the function shares its section with others; compile old and new with -ffunction-sections -fdata-sections")
+		c.refuse(n.Name, codes.NotFunctionSections, "the function shares its section with others; compile old and new with -ffunction-sections -fdata-sections")
 	case c.new.DecodeError(nsec) != nil:
-		c.refuse(n.Name, "undecodable-code", "the new code does not decode: %v; report it, or leave this function out", c.new.DecodeError(nsec))
+		c.refuse(n.Name, codes.UndecodableCode, "the new code does not decode: %v; report it, or leave this function out", c.new.DecodeError(nsec))
 	case c.old.DecodeError(osec) != nil:
-		c.refuse(n.Name, "undecodable-code", "the old code does not decode: %v; report it, or leave this function out", c.old.DecodeError(osec))
+		c.refuse(n.Name, codes.UndecodableCode, "the old code does not decode: %v; report it, or leave this function out", c.old.DecodeError(osec))
 	case c.suspended(n):
 	default:
 		c.res.Changed = append(c.res.Changed, Change{Old: o, New: n, Why: why})

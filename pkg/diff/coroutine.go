@@ -5,6 +5,7 @@ package diff
 import (
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lazyregexp"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/names"
@@ -47,6 +48,6 @@ func (c *comparer) suspended(f *lpelf.Symbol) bool {
 			return false
 		}
 	}
-	c.refuse(ramp, "coroutine-changed", "the coroutine changed, and those that are suspended would go on in the new code with what the old code has kept; put what changes into a function that it calls, or say --layout-ok '%s' if none is suspended", ramp)
+	c.refuse(ramp, codes.CoroutineChanged, "the coroutine changed, and those that are suspended would go on in the new code with what the old code has kept; put what changes into a function that it calls, or say --layout-ok '%s' if none is suspended", ramp)
 	return true
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
 )
 
@@ -40,7 +41,7 @@ func (c *comparer) pairCrowds() {
 		if !c.anyAlike(olds, news) {
 			continue
 		}
-		c.refuse(c.new.identify(news[0]).name, "static-ambiguous",
+		c.refuse(c.new.identify(news[0]).name, codes.StaticAmbiguous,
 			"%d old and %d new static variables of this name%s cannot be matched to each other; give the new ones names of their own",
 			len(g.olds)+len(c.old.removed(g.olds[0])), len(g.news)+len(c.new.removed(g.news[0])), c.new.identify(news[0]).in())
 	}
@@ -163,7 +164,7 @@ func (c *comparer) pairLeft() {
 }
 
 func (c *comparer) refused(name string) bool {
-	return slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Symbol == name && r.Code == "static-ambiguous" })
+	return slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Symbol == name && r.Code == codes.StaticAmbiguous })
 }
 
 // carried is the one of some variables that a new one is by the text of its declaration and of its first use. A function
@@ -213,11 +214,11 @@ func (c *comparer) refuseLeft(o, n *lpelf.Symbol) {
 		return id.scope
 	}
 	if was.decl.Name() == is.decl.Name() {
-		c.refuse(is.name, "static-ambiguous", "%s had a static variable of this name and type, and %s has one now; whether it is the same is not known: give a new one another name, or leave the old one where it was",
+		c.refuse(is.name, codes.StaticAmbiguous, "%s had a static variable of this name and type, and %s has one now; whether it is the same is not known: give a new one another name, or leave the old one where it was",
 			place(was), place(is))
 		return
 	}
-	c.refuse(is.name, "static-ambiguous", "%s had the static variable %s of this type, and has this one instead; whether it is the same is not known: keep the name, or, if this is another one, keep the declaration of %s too, with __attribute__((used))",
+	c.refuse(is.name, codes.StaticAmbiguous, "%s had the static variable %s of this type, and has this one instead; whether it is the same is not known: keep the name, or, if this is another one, keep the declaration of %s too, with __attribute__((used))",
 		place(was), was.decl.Name(), was.decl.Name())
 }
 
@@ -247,7 +248,7 @@ func (c *comparer) pairGuards() {
 		case olds[o] != nil:
 			c.pair(olds[o], g)
 		default:
-			c.refuse(n.Name, "guard-new", "the variable is initialised by code when it is reached, and the program has it without a note whether that has been done, so it would be initialised again; "+
+			c.refuse(n.Name, codes.GuardNew, "the variable is initialised by code when it is reached, and the program has it without a note whether that has been done, so it would be initialised again; "+
 				"leave its initialiser as it was, or give it another name")
 		}
 	}
@@ -273,7 +274,7 @@ func (c *comparer) checkNames() {
 			continue
 		}
 		if o := c.old.Lookup(n.Name); o != nil && c.res.OldOf[n] != o && !isReadOnly(c.new.SectionOf(n)) {
-			c.refuse(n.Name, "static-ambiguous", "another static variable has this name in the program, because one of the same name came or went in front of it in %s; give the new one a name of its own",
+			c.refuse(n.Name, codes.StaticAmbiguous, "another static variable has this name in the program, because one of the same name came or went in front of it in %s; give the new one a name of its own",
 				c.new.identify(n).scope)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"debug/elf"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
 )
 
@@ -21,7 +22,7 @@ func (c *comparer) compareVariables() {
 		case o != nil:
 			c.compareVariable(o, n)
 		case n.Type == elf.STT_TLS:
-			c.refuse(n.Name, "new-tls", "a new thread-local variable has no room in the threads that run; use ordinary storage")
+			c.refuse(n.Name, codes.NewTLS, "a new thread-local variable has no room in the threads that run; use ordinary storage")
 		}
 	}
 }
@@ -31,9 +32,9 @@ func (c *comparer) compareVariable(o, n *lpelf.Symbol) {
 	case IsTypeData(n.Name):
 		c.compareTypeData(o, n)
 	case (o.Type == elf.STT_TLS) != (n.Type == elf.STT_TLS):
-		c.refuse(n.Name, "tls-changed", "the variable became thread-local or ceased to be; give it another name")
+		c.refuse(n.Name, codes.TLSChanged, "the variable became thread-local or ceased to be; give it another name")
 	case o.Size != n.Size:
-		c.refuse(n.Name, "data-size-changed",
+		c.refuse(n.Name, codes.DataSizeChanged,
 			"the variable has %d bytes in the program and %d in the new source; put the addition into a new variable", o.Size, n.Size)
 	default:
 		c.compareContent(o, n)
@@ -47,7 +48,7 @@ func (c *comparer) compareTypeData(o, n *lpelf.Symbol) {
 	if osec == nil || nsec == nil || o.Size == n.Size && c.equalRange(osec, nsec, o.Value, n.Value, n.Size) {
 		return
 	}
-	c.refuse(n.Name, "class-changed", "the table of virtual functions or the type information of a class changed, and the program's objects refer to the old one; "+
+	c.refuse(n.Name, codes.ClassChanged, "the table of virtual functions or the type information of a class changed, and the program's objects refer to the old one; "+
 		"leave the class's bases and the number and order of its virtual functions as they were, change the functions' bodies, or derive a new class")
 }
 
@@ -62,7 +63,7 @@ func (c *comparer) compareContent(o, n *lpelf.Symbol) {
 	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
 	const kind = elf.SHF_WRITE | elf.SHF_ALLOC | elf.SHF_TLS
 	if osec != nil && nsec != nil && osec.Flags&kind != nsec.Flags&kind {
-		c.refuse(n.Name, "data-section-changed", "the variable moved from section %s to %s (const or not); give it another name", osec.Name, nsec.Name)
+		c.refuse(n.Name, codes.DataSectionChanged, "the variable moved from section %s to %s (const or not); give it another name", osec.Name, nsec.Name)
 		return
 	}
 	if holdsNothing(osec) && holdsNothing(nsec) {
@@ -78,14 +79,14 @@ func (c *comparer) compareContent(o, n *lpelf.Symbol) {
 	const other = "set the value in code that runs after the patch, or give the variable another name"
 	switch {
 	case n.Type == elf.STT_TLS:
-		c.refuse(n.Name, "data-initialiser-changed", "the initial value of a thread-local variable differs, and each thread has a copy of its own; "+other)
+		c.refuse(n.Name, codes.DataInitialiserChanged, "the initial value of a thread-local variable differs, and each thread has a copy of its own; "+other)
 	case !sameRefs:
-		c.refuse(n.Name, "data-pointer-changed", "the initial value of a variable that the program already has differs in a pointer, "+
+		c.refuse(n.Name, codes.DataPointerChanged, "the initial value of a variable that the program already has differs in a pointer, "+
 			"and pointers are not the same in each process; "+other)
 	case mergeable(osec) || mergeable(nsec):
-		c.refuse(n.Name, "data-merged", "the value of a constant differs that the linker may have merged with others; give it another name")
+		c.refuse(n.Name, codes.DataMerged, "the value of a constant differs that the linker may have merged with others; give it another name")
 	case !c.opts.Data:
-		c.refuse(n.Name, "data-initialiser-changed", "the initial value of a variable that the program already has differs; "+
+		c.refuse(n.Name, codes.DataInitialiserChanged, "the initial value of a variable that the program already has differs; "+
 			"ask for the new value with --data, or "+other)
 	default:
 		c.res.Values = append(c.res.Values, v)

@@ -59,7 +59,7 @@ func summarize(r *Result) summary {
 		s.Changed = append(s.Changed, c.New.Name)
 	}
 	for _, x := range r.Refusals {
-		s.Codes = append(s.Codes, x.Code)
+		s.Codes = append(s.Codes, string(x.Code))
 	}
 	s.Added = r.Added
 	return s

@@ -5,6 +5,7 @@ package diff
 import (
 	"debug/elf"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
 )
 
@@ -35,7 +36,7 @@ func overlap(a, b *lpelf.Symbol) bool { return a.Value < b.Value+b.Size && b.Val
 // part makes a variable of the new object a new one.
 func (c *comparer) part(o, n *lpelf.Symbol, with string) {
 	if o.Bind != elf.STB_LOCAL || n.Bind != elf.STB_LOCAL || c.old.SectionOf(o).Flags&elf.SHF_WRITE != 0 {
-		c.refuse(n.Name, "shared-data", "the program has one place for this variable and for %s, which are two in the new source; change both alike, or neither", with)
+		c.refuse(n.Name, codes.SharedData, "the program has one place for this variable and for %s, which are two in the new source; change both alike, or neither", with)
 		return
 	}
 	delete(c.res.OldOf, n)

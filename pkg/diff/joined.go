@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
 )
 
@@ -76,10 +77,10 @@ func (c *comparer) checkJoined() {
 }
 
 func (c *comparer) refuseJoined(name, why string) {
-	if slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Code == "joined-object" && r.Symbol == name }) {
+	if slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Code == codes.JoinedObject && r.Symbol == name }) {
 		return
 	}
-	c.refuse(name, "joined-object", "the object was joined of several (ld -r) that have functions or variables of this name, and %s; give the objects that were joined", why)
+	c.refuse(name, codes.JoinedObject, "the object was joined of several (ld -r) that have functions or variables of this name, and %s; give the objects that were joined", why)
 }
 
 // equalNamesakes tells whether the functions or variables of one name are the same on both sides, each with the one of its source.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
 )
 
@@ -26,7 +27,7 @@ func (c *comparer) checkLabels() {
 		}
 		for _, r := range c.new.Refs(s) {
 			if f := changed[r.Sec]; r.Sec != nil && f != "" && r.Add != 0 && !c.goesWith(s, r, changed) {
-				c.refuse(f, "labels-in-table", "the function changed, and section %s has addresses of places within it, of which the program goes on to use its own; leave the function as it was, or restart the program", s.Name)
+				c.refuse(f, codes.LabelsInTable, "the function changed, and section %s has addresses of places within it, of which the program goes on to use its own; leave the function as it was, or restart the program", s.Name)
 			}
 		}
 	}
@@ -80,7 +81,7 @@ func (c *comparer) checkInnerSymbols(changed map[*lpelf.Section]string) {
 				return slices.ContainsFunc(c.new.Refs(by), func(r Ref) bool { return r.Raw.Sym == s })
 			})
 			if s.Bind != elf.STB_LOCAL || named {
-				c.refuse(f, "labels-in-table", "the function changed, and the program knows the address of %s within it, which stays that of the old one; leave the function as it was, or restart the program", s.Name)
+				c.refuse(f, codes.LabelsInTable, "the function changed, and the program knows the address of %s within it, which stays that of the old one; leave the function as it was, or restart the program", s.Name)
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/lpelf"
 )
@@ -154,8 +155,8 @@ func (c *comparer) checkLate() {
 			f   *lpelf.Symbol
 		}{{c.old, ch.Old}, {c.new, ch.New}} {
 			info, err := side.obj.Debug()
-			if err == nil && info.Function(int(side.f.Section), side.f.Value) == nil && !slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Code == "no-debug-info" }) {
-				c.refuse(ch.New.Name, "no-debug-info", "link-time optimisation had no debug information of the function, so it is not known whether types changed; compile its source with -g, or say --no-debug-info-ok if none did")
+			if err == nil && info.Function(int(side.f.Section), side.f.Value) == nil && !slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Code == codes.NoDebugInfo }) {
+				c.refuse(ch.New.Name, codes.NoDebugInfo, "link-time optimisation had no debug information of the function, so it is not known whether types changed; compile its source with -g, or say --no-debug-info-ok if none did")
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/debuginfo"
 )
 
@@ -32,9 +33,9 @@ func (c *comparer) compareLayouts() {
 			c.res.Layouts = append(c.res.Layouts, name)
 		case causes.follows[name] || isOfClosure(name) && slices.ContainsFunc(changed, isClosure): // whoever is sure of what it contains is sure of it
 		case isClosure(name):
-			c.refuse(closureName, "struct-layout-changed", "what a lambda expression captures changed, and the program may keep closures of the old layout; leave it as it was, and capture in a new one")
+			c.refuse(closureName, codes.StructLayoutChanged, "what a lambda expression captures changed, and the program may keep closures of the old layout; leave it as it was, and capture in a new one")
 		default:
-			c.refuse(name, "struct-layout-changed", "%s, and the program has objects of the old layout; keep it as it was and store what is new elsewhere, or say --layout-ok '%s' if no old one is seen by new code",
+			c.refuse(name, codes.StructLayoutChanged, "%s, and the program has objects of the old layout; keep it as it was and store what is new elsewhere, or say --layout-ok '%s' if no old one is seen by new code",
 				causes.describe(name), name)
 		}
 	}
@@ -67,7 +68,7 @@ func (c *comparer) lacksTypes(why string) {
 		c.res.Warnings = append(c.res.Warnings, c.new.Name+": "+why+", so a changed layout of a structure would not be noticed")
 		return
 	}
-	c.refuse("", "no-debug-info", "%s, so whether structures or variables changed that the program has is not known; compile old and new with -g, "+
+	c.refuse("", codes.NoDebugInfo, "%s, so whether structures or variables changed that the program has is not known; compile old and new with -g, "+
 		"or say --no-debug-info-ok if you have looked", why)
 }
 
@@ -92,10 +93,10 @@ func (c *comparer) compareEnums(old, new *debuginfo.Info) {
 			case slices.Contains(c.opts.LayoutOK, name):
 				c.res.Layouts = append(c.res.Layouts, name)
 			case there:
-				c.refuse(name, "enum-changed", "its enumerator %s was %s and is %s, and variables or structures of the program may hold the old value; put new ones behind the others, "+
+				c.refuse(name, codes.EnumChanged, "its enumerator %s was %s and is %s, and variables or structures of the program may hold the old value; put new ones behind the others, "+
 					"or say --layout-ok '%s' if none does", e.Name(), before, value, name)
 			default:
-				c.refuse(name, "enum-changed", "its enumerator %s is gone, and variables or structures of the program may hold its value; leave it, or say --layout-ok '%s' if none does", e.Name(), name)
+				c.refuse(name, codes.EnumChanged, "its enumerator %s is gone, and variables or structures of the program may hold its value; leave it, or say --layout-ok '%s' if none does", e.Name(), name)
 			}
 			break
 		}
@@ -120,7 +121,7 @@ func (c *comparer) compareVariableTypes(old, new *debuginfo.Info) {
 }
 
 func (c *comparer) compareVariableType(name string, was, is *debuginfo.Entry) {
-	if slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Symbol == name && r.Code == "data-size-changed" }) {
+	if slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Symbol == name && r.Code == codes.DataSizeChanged }) {
 		return
 	}
 	o, n := was.Type(), is.Type()
@@ -132,7 +133,7 @@ func (c *comparer) compareVariableType(name string, was, is *debuginfo.Entry) {
 		c.res.Layouts = append(c.res.Layouts, name)
 		return
 	}
-	c.refuse(name, "variable-type-changed", "the variable is of type %s in the program and of type %s in the new source; give the new one another name, or say --layout-ok '%s' if what it holds means the same",
+	c.refuse(name, codes.VariableTypeChanged, "the variable is of type %s in the program and of type %s in the new source; give the new one another name, or say --layout-ok '%s' if what it holds means the same",
 		o.SpellFully(n), n.SpellFully(o), name)
 }
 

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"sort"
 	"strings"
+
+	"lpatch/pkg/codes"
 )
 
 // Refusal is one reason why no patch can be built: a sentence that names the file and the symbol and says what to do.
 type Refusal struct {
-	Code   string // stable, for programs: "data-initialiser-changed"
+	Code   codes.Code
 	File   string // object or image
 	Symbol string
 	Text   string // what is the matter, and what to do

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/lpelf"
 )
@@ -102,7 +103,7 @@ func (c *comparer) checkRemoved() {
 			continue
 		}
 		if len(c.new.removedOf(id)) > 0 || !there[id.key()] && len(c.new.declared(id)) > 0 {
-			c.refuse(id.name, "static-removed", "the new code%s only reads or only writes this variable, so that the compiler has removed it, and what it reads would not be what the program has written; "+
+			c.refuse(id.name, codes.StaticRemoved, "the new code%s only reads or only writes this variable, so that the compiler has removed it, and what it reads would not be what the program has written; "+
 				"remove the declaration if nothing reads it, or give it __attribute__((used))", id.in())
 		}
 	}
@@ -116,7 +117,7 @@ func (c *comparer) checkUnkept() {
 		if !id.known || sec == nil || isSet(sec.Name) || !slices.ContainsFunc(c.old.removedOf(id), hasNoValue) {
 			continue
 		}
-		c.refuse(id.name, "static-removed", "the old code%s does not read this variable, so that the compiler has removed it, and what the program would have written into it, which the new code reads, is lost; "+
+		c.refuse(id.name, codes.StaticRemoved, "the old code%s does not read this variable, so that the compiler has removed it, and what the program would have written into it, which the new code reads, is lost; "+
 			"give the new one another name", id.in())
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
 )
 
@@ -100,12 +101,12 @@ func (c *comparer) compareConstructors() {
 	olds, news := c.old.tables(), c.new.tables()
 	for name, n := range news {
 		if !c.equalTables(olds[name], n) {
-			c.refuse(name, "constructor-changed", "functions that run at start or exit were added or changed; the program has started already: do the work elsewhere")
+			c.refuse(name, codes.ConstructorChanged, "functions that run at start or exit were added or changed; the program has started already: do the work elsewhere")
 		}
 	}
 	for name := range olds {
 		if news[name] == nil {
-			c.refuse(name, "constructor-changed", "functions that run at start or exit are gone, and the program has run them, or will as it ends; leave them there, and change what they call")
+			c.refuse(name, codes.ConstructorChanged, "functions that run at start or exit are gone, and the program has run them, or will as it ends; leave them there, and change what they call")
 		}
 	}
 }

@@ -4,6 +4,7 @@ package diff
 
 import (
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
 )
 
@@ -12,7 +13,7 @@ import (
 func (c *comparer) checkStoredLabels() {
 	for _, ch := range c.res.Changed {
 		if takesLabel(c.old, c.old.SectionOf(ch.Old)) && jumpsIndirectly(c.new, c.new.SectionOf(ch.New)) {
-			c.refuse(ch.New.Name, "label-address", "the old function takes the address of one of its labels, and where the program has stored it the new code would jump into the old one; leave the function as it was, or change one that it calls")
+			c.refuse(ch.New.Name, codes.LabelAddress, "the old function takes the address of one of its labels, and where the program has stored it the new code would jump into the old one; leave the function as it was, or change one that it calls")
 		}
 	}
 }

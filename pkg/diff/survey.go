@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/lpelf"
 )
@@ -258,7 +259,7 @@ func (s *Survey) Refusals() (list Refusals, allowed []string) {
 		if where == "" {
 			where = s.old.where[name]
 		}
-		list = append(list, Refusal{Code: "struct-layout-changed", File: where, Symbol: name,
+		list = append(list, Refusal{Code: codes.StructLayoutChanged, File: where, Symbol: name,
 			Text: text + ", or say --layout-ok '" + name + "' if no old one is seen by new code"})
 	}
 	return list.Sorted(), allowed

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 )
 
@@ -26,6 +27,6 @@ func (l *linker) checkAlignment() {
 				name = syms[0].Name
 			}
 		}
-		l.refuse(c.in, name, "alignment-too-large", "the new source aligns it to %d bytes, and a patch is aligned to pages of %d; get it aligned at run time (aligned_alloc), or align it less", c.align, arch.PageSize)
+		l.refuse(c.in, name, codes.AlignmentTooLarge, "the new source aligns it to %d bytes, and a patch is aligned to pages of %d; get it aligned at run time (aligned_alloc), or align it less", c.align, arch.PageSize)
 	}
 }

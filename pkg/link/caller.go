@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 )
 
@@ -26,12 +27,12 @@ func (l *linker) checkCaller(c *chunk) {
 			l.checkLookup(c, refs, r)
 		case "dlopen", "dlmopen":
 			if l.im.Shared() && !l.anywhere(c, refs, r, name) {
-				l.refuse(c.in, c.name, "caller-unknown", "the function calls %s, which looks for the file where %s says, and does not know that new code is of this library; give it a path from /, or say --caller-ok %s if that does not matter",
+				l.refuse(c.in, c.name, codes.CallerUnknown, "the function calls %s, which looks for the file where %s says, and does not know that new code is of this library; give it a path from /, or say --caller-ok %s if that does not matter",
 					name, l.im.Path, l.functionOf(c))
 			}
 		case "dladdr", "dladdr1", "_dl_find_object":
 			if _, of := l.argument(c, refs, r, 0); of != nil && of.Sec != nil && of.Sec.IsText() && of.Sym != nil && l.isAdded(c.in, of.Sym) {
-				l.refuse(c.in, c.name, "caller-unknown", "the function asks %s about the new function %s, and new code is in no file that the dynamic linker knows; ask about an old one, or say --caller-ok %s if that does not matter",
+				l.refuse(c.in, c.name, codes.CallerUnknown, "the function asks %s about the new function %s, and new code is in no file that the dynamic linker knows; ask about an old one, or say --caller-ok %s if that does not matter",
 					name, of.Sym.Name, l.functionOf(c))
 			}
 		}
@@ -69,7 +70,7 @@ func (l *linker) checkLookup(c *chunk, refs []diff.Ref, r diff.Ref) {
 	default:
 		return
 	}
-	l.refuse(c.in, l.functionOf(c), "caller-unknown", "the function calls %s with %s, and the dynamic linker does not know whose code new code is; leave such calls in functions that do not change, or say --caller-ok %s if that does not matter",
+	l.refuse(c.in, l.functionOf(c), codes.CallerUnknown, "the function calls %s with %s, and the dynamic linker does not know whose code new code is; leave such calls in functions that do not change, or say --caller-ok %s if that does not matter",
 		r.Sym.Name, what, l.functionOf(c))
 }
 

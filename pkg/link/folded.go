@@ -3,6 +3,7 @@
 package link
 
 import (
+	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/match"
 )
@@ -18,16 +19,16 @@ func (l *linker) folded(in *Input, ch Moved, m *match.Match) bool {
 		if name == ch.Old.Name || isNameOf(name, ch.Old, l.im.FunctionsAt(m.Start)) || s != nil && s.Section == ch.Old.Section && s.Value == ch.Old.Value {
 			continue
 		}
-		l.refuse(in, ch.Old.Name, "shared-code", "the linker has made one of this function and %s, which had the same code; link the target without --icf, or change both alike in one object", name)
+		l.refuse(in, ch.Old.Name, codes.SharedCode, "the linker has made one of this function and %s, which had the same code; link the target without --icf, or change both alike in one object", name)
 		return true
 	}
 	if user := ch.Loc.Stranger(ch.Old, m.Start, m.Start+1); user != 0 {
-		l.refuse(in, ch.Old.Name, "shared-code", "%s refers to this static function and is not of its object, so the linker has made one of it and another one, which had the same code; "+
+		l.refuse(in, ch.Old.Name, codes.SharedCode, "%s refers to this static function and is not of its object, so the linker has made one of it and another one, which had the same code; "+
 			"link the target without --icf", l.im.Place(user))
 		return true
 	}
 	if user := l.im.Outsider(m); user != 0 {
-		l.refuse(in, ch.Old.Name, "shared-code", "%s calls it, and no old object is known to have that, so it may mean another function with the same code, of which the linker can have made one with this (--icf): "+
+		l.refuse(in, ch.Old.Name, codes.SharedCode, "%s calls it, and no old object is known to have that, so it may mean another function with the same code, of which the linker can have made one with this (--icf): "+
 			"give all objects of the target, or name an unstripped build of exactly it with --symbols", l.im.Place(user))
 		return true
 	}
@@ -40,7 +41,7 @@ func (l *linker) sharedValue(in *Input, v *lpelf.Symbol, addr uint64) bool {
 		return false
 	}
 	refuse := func(what string) bool {
-		l.refuse(in, v.Name, "shared-data", "%s too, so the linker has made one of this constant and another one, which held the same; link the target without --icf", what)
+		l.refuse(in, v.Name, codes.SharedData, "%s too, so the linker has made one of this constant and another one, which held the same; link the target without --icf", what)
 		return true
 	}
 	for _, name := range l.im.VariablesAt(addr) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lpelf"
@@ -111,7 +112,7 @@ func (l *linker) relocateWord(c *chunk, r diff.Ref) bool {
 		return true
 	}
 	if d.imported != "" {
-		l.refuse(c.in, d.imported, "import-not-in-image", "%s has no word with the address of this symbol, which the exception tables of the new code need; leave the handler or the cleanup out", l.im.Path)
+		l.refuse(c.in, d.imported, codes.ImportNotInImage, "%s has no word with the address of this symbol, which the exception tables of the new code need; leave the handler or the cleanup out", l.im.Path)
 		return true
 	}
 	l.relocateTo(c, r, inPatch(l.addSlot(d), 0))

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -30,21 +31,21 @@ func (l *linker) importNew(c *chunk, r diff.Ref) (dest, bool) {
 	code := lib.Code(sym.Value) != nil
 	switch {
 	case code && r.Add != 0 && !got:
-		l.refuse(c.in, name, "inner-reference", "%s refers into the middle of this function of %s; leave it out of the patch", c.name, lib.LibraryName())
+		l.refuse(c.in, name, codes.InnerReference, "%s refers into the middle of this function of %s; leave it out of the patch", c.name, lib.LibraryName())
 	case sym.Type == elf.STT_TLS:
-		l.refuse(c.in, name, "import-tls", "%s defines this thread-local variable, and %s does not use it; use what the target uses already", lib.LibraryName(), l.im.Path)
+		l.refuse(c.in, name, codes.ImportTLS, "%s defines this thread-local variable, and %s does not use it; use what the target uses already", lib.LibraryName(), l.im.Path)
 	case sym.Type == elf.STT_GNU_IFUNC:
 		if d, ok := l.resolvedWord(lib, sym); ok {
 			return inPatch(l.addFarStub(name, d, true), r.Add), true
 		}
-		l.refuse(c.in, name, "import-ifunc", "%s chooses this function when the program starts, and no word of %s's own has the choice; use functions that the target uses already", lib.LibraryName(), lib.LibraryName())
+		l.refuse(c.in, name, codes.ImportIFUNC, "%s chooses this function when the program starts, and no word of %s's own has the choice; use functions that the target uses already", lib.LibraryName(), lib.LibraryName())
 	case code:
 		if d, ok := l.resolvedWord(lib, sym); ok {
 			return inPatch(l.addFarStub(name, d, true), r.Add), true
 		}
 		return inPatch(l.addFarStub(name, l.inLibrary(lib, sym.Value), false), r.Add), true
 	case !got && !r.Type.Pointer() && !l.takesAddress(c, r):
-		l.refuse(c.in, name, "import-data", "%s has no copy of this variable of %s, so new code compiled as part of a program cannot reach it; compile it with -fPIC", l.im.Path, lib.LibraryName())
+		l.refuse(c.in, name, codes.ImportData, "%s has no copy of this variable of %s, so new code compiled as part of a program cannot reach it; compile it with -fPIC", l.im.Path, lib.LibraryName())
 	default:
 		return l.importVariable(c, r, lib, sym)
 	}
@@ -57,20 +58,20 @@ func (l *linker) lookup(in *Input, name, version string, weak bool) (lib *image.
 		return nil, nil, true
 	}
 	if !l.im.Named {
-		l.refuse(in, name, "needs-symbols", "%s is stripped, so whether it has this symbol itself is not known: name an unstripped build of exactly the target with --symbols", l.im.Path)
+		l.refuse(in, name, codes.NeedsSymbols, "%s is stripped, so whether it has this symbol itself is not known: name an unstripped build of exactly the target with --symbols", l.im.Path)
 		return nil, nil, false
 	}
 	if l.im.Static() {
-		l.refuse(in, name, "import-static", "%s is statically linked and does not contain this symbol; use functions that it contains", l.im.Path)
+		l.refuse(in, name, codes.ImportStatic, "%s is statically linked and does not contain this symbol; use functions that it contains", l.im.Path)
 		return nil, nil, false
 	}
 	scope := l.scope
 	if err := scope.load(); err != nil {
-		l.refuse(in, name, "import-library-missing", "the target does not import this symbol, and its libraries cannot be read: %v", err)
+		l.refuse(in, name, codes.ImportLibraryMissing, "the target does not import this symbol, and its libraries cannot be read: %v", err)
 		return nil, nil, false
 	}
 	if len(scope.missing) > 0 {
-		l.refuse(in, name, "import-library-missing", "%s does not import this symbol, and to look for it all libraries are needed; not found: %s. Name them, as the target has them mapped, with --lib",
+		l.refuse(in, name, codes.ImportLibraryMissing, "%s does not import this symbol, and to look for it all libraries are needed; not found: %s. Name them, as the target has them mapped, with --lib",
 			l.im.Path, strings.Join(scope.missing, "; "))
 		return nil, nil, false
 	}
@@ -79,15 +80,15 @@ func (l *linker) lookup(in *Input, name, version string, weak bool) (lib *image.
 	case lib != nil:
 		return lib, sym, true
 	case weak && l.im.Shared():
-		l.refuse(in, name, "import-weak", "%s does not import this weak symbol, so whether the program defines it is not known; avoid it", l.im.Path)
+		l.refuse(in, name, codes.ImportWeak, "%s does not import this weak symbol, so whether the program defines it is not known; avoid it", l.im.Path)
 	case weak:
 		return nil, nil, true
 	case len(old) > 0:
-		l.refuse(in, name, "import-not-defined", "only old programs may use this symbol (%s); use its successor", strings.Join(slices.Compact(old), ", "))
+		l.refuse(in, name, codes.ImportNotDefined, "only old programs may use this symbol (%s); use its successor", strings.Join(slices.Compact(old), ", "))
 	case version != "":
-		l.refuse(in, name, "import-not-defined", "neither %s nor a library that it needs defines version %s of this symbol; name the library that does, if the target has it mapped, with --lib", l.im.Path, version)
+		l.refuse(in, name, codes.ImportNotDefined, "neither %s nor a library that it needs defines version %s of this symbol; name the library that does, if the target has it mapped, with --lib", l.im.Path, version)
 	default:
-		l.refuse(in, name, "import-not-defined", "neither %s nor a library that it needs defines this symbol; name the library that does, if the target has it mapped, with --lib", l.im.Path)
+		l.refuse(in, name, codes.ImportNotDefined, "neither %s nor a library that it needs defines this symbol; name the library that does, if the target has it mapped, with --lib", l.im.Path)
 	}
 	return nil, nil, false
 }
@@ -132,7 +133,7 @@ func (l *linker) importVariable(c *chunk, r diff.Ref, lib *image.Image, sym *lpe
 	}
 	w, ok := lib.Word(lib, sym)
 	if !ok || r.Type.Pointer() || lib.Fixed() {
-		l.refuse(c.in, sym.Name, "import-data", "a program that uses %s may have a copy of this variable of %s, and which one counts is not known; use a function that returns it", l.im.Path, lib.LibraryName())
+		l.refuse(c.in, sym.Name, codes.ImportData, "a program that uses %s may have a copy of this variable of %s, and which one counts is not known; use a function that returns it", l.im.Path, lib.LibraryName())
 		return dest{}, false
 	}
 	l.near[lib] = true

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -60,7 +61,7 @@ func (l *linker) interposer(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 			return inPatch(l.addFarStub(name, l.inLibrary(lib, sym.Value), false), 0), true, true
 		}
 	}
-	l.refuse(c.in, name, "interposed-function", "%s exports this function and has no word that says which one counts, because its code does not call it, so a program that defines the function, too, would not be asked; call what old code calls, or name the program with --lib",
+	l.refuse(c.in, name, codes.InterposedFunction, "%s exports this function and has no word that says which one counts, because its code does not call it, so a program that defines the function, too, would not be asked; call what old code calls, or name the program with --lib",
 		l.im.Path)
 	return dest{}, true, false
 }
@@ -90,6 +91,6 @@ func (l *linker) interposedWord(c *chunk, r diff.Ref) bool {
 		diff.IsTypeData(r.Sym.Name) || !l.im.ExportsData(r.Sym.Name) {
 		return false
 	}
-	l.refuse(c.in, r.Sym.Name, "interposed-data", "a program may have a copy of this variable, and a table of the patch cannot hold the address of the one that counts; take its address in code")
+	l.refuse(c.in, r.Sym.Name, codes.InterposedData, "a program may have a copy of this variable, and a table of the patch cannot hold the address of the one that counts; take its address in code")
 	return true
 }

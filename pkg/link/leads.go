@@ -5,6 +5,7 @@ package link
 import (
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -66,13 +67,13 @@ func (l *linker) byOldCode(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	g := l.im.Versioned(r.Sym)
 	switch {
 	case len(found) == 0 && l.im.Global(image.WrapPrefix+name) != nil:
-		l.refuse(c.in, name, "reference-ambiguous", "no old code refers to this symbol, and %s has %s, to which the linker leads it with --wrap; refer to the one that is meant by its own name",
+		l.refuse(c.in, name, codes.ReferenceAmbiguous, "no old code refers to this symbol, and %s has %s, to which the linker leads it with --wrap; refer to the one that is meant by its own name",
 			l.im.Path, image.WrapPrefix+name)
 		return dest{}, true, false
 	case len(found) == 0:
 		return dest{}, false, true
 	case len(found) > 1:
-		l.refuse(c.in, name, "reference-ambiguous", "references of the old code to this symbol lead to different places of %s (%s); refer to the one that is meant by another name",
+		l.refuse(c.in, name, codes.ReferenceAmbiguous, "references of the old code to this symbol lead to different places of %s (%s); refer to the one that is meant by another name",
 			l.im.Path, l.im.LeadNames(found))
 		return dest{}, true, false
 	}
@@ -81,7 +82,7 @@ func (l *linker) byOldCode(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	case g != nil && l.im.LeadTo(g.Value) == to, to.Name == name && g != nil && !l.im.IsWrap(name, to), to == image.Lead{}:
 		return dest{}, false, true
 	case g != nil && !l.im.IsWrap(name, to) && !slices.ContainsFunc(l.im.Globals(name), func(s *lpelf.Symbol) bool { return s.Value == to.Vaddr }):
-		l.refuse(c.in, name, "reference-ambiguous", "the old code leads this symbol to %s of %s, where the symbol table does not have it; refer to the one that is meant by another name",
+		l.refuse(c.in, name, codes.ReferenceAmbiguous, "the old code leads this symbol to %s of %s, where the symbol table does not have it; refer to the one that is meant by another name",
 			l.im.LeadNames(found), l.im.Path)
 		return dest{}, true, false
 	case to.Name != "":

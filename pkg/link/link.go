@@ -10,6 +10,7 @@ import (
 	"sort"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -141,7 +142,7 @@ func (l *linker) followAll() {
 func (l *linker) follow(c *chunk) {
 	obj := c.in.Diff.New
 	if err := obj.DecodeError(c.sec); c.kind == kindText && err != nil {
-		l.refuse(c.in, l.functionOf(c), "undecodable-code", "the new code does not decode: %v; report it, or leave this function out", err)
+		l.refuse(c.in, l.functionOf(c), codes.UndecodableCode, "the new code does not decode: %v; report it, or leave this function out", err)
 		return
 	}
 	l.checkCaller(c)
@@ -152,7 +153,7 @@ func (l *linker) follow(c *chunk) {
 			continue
 		}
 		if r.Off+uint64(r.Type.Size) > uint64(len(c.data)) {
-			l.refuse(c.in, l.functionOf(c), "damaged-object", "a relocation at %#x reaches beyond the section; build the object again", r.Off)
+			l.refuse(c.in, l.functionOf(c), codes.DamagedObject, "a relocation at %#x reaches beyond the section; build the object again", r.Off)
 			continue
 		}
 		if relaxed = c.kind == kindText && l.relaxTLS(c, r); !relaxed {

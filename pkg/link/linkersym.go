@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 )
@@ -32,6 +33,6 @@ func (l *linker) linkerSymbol(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	if start || stop || r.Sym.Bind == elf.STB_WEAK {
 		return dest{}, false, true // a program may call its own symbols so; nobody may define a weak one
 	}
-	l.refuse(c.in, name, "linker-symbol", "the linker defines this symbol where objects refer to it, none of the old ones does, and %s does not tell where it would be; do without it", l.im.Path)
+	l.refuse(c.in, name, codes.LinkerSymbol, "the linker defines this symbol where objects refer to it, none of the old ones does, and %s does not tell where it would be; do without it", l.im.Path)
 	return dest{}, true, false
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -23,7 +24,7 @@ func (l *linker) relocate(c *chunk, r diff.Ref) {
 		return
 	case arch.Descriptor, arch.DescriptorCall:
 		if !l.relocateDescriptor(c, r) {
-			l.refuse(c.in, r.Sym.Name, "tls-model", "the thread-local variable is used by a descriptor (%v), which does not fit to %s; compile with -mtls-dialect=gnu", r.Type, l.im.Path)
+			l.refuse(c.in, r.Sym.Name, codes.TLSModel, "the thread-local variable is used by a descriptor (%v), which does not fit to %s; compile with -mtls-dialect=gnu", r.Type, l.im.Path)
 		}
 		return
 	case arch.SymbolSize:
@@ -31,7 +32,7 @@ func (l *linker) relocate(c *chunk, r diff.Ref) {
 		return
 	}
 	if r.Sec != nil && r.Sec.Flags&shfLarge != 0 {
-		l.refuse(c.in, r.Sym.Name, "large-data", "the new code uses data of the medium or large model (section %s), which may be out of reach; compile with the default code model", r.Sec.Name)
+		l.refuse(c.in, r.Sym.Name, codes.LargeData, "the new code uses data of the medium or large model (section %s), which may be out of reach; compile with the default code model", r.Sec.Name)
 		return
 	}
 	if l.interposedWord(c, r) {
@@ -60,7 +61,7 @@ func (l *linker) relocateTo(c *chunk, r diff.Ref, d dest) {
 	case t.Meaning == arch.Address && t.Size == 8:
 		l.relocatePC64(c, r, d)
 	default:
-		l.refuse(c.in, c.name, "unsupported-relocation", "the new code needs relocation %v, which is not supported; compile with -fPIE or -fPIC and the default code model", r.Type)
+		l.refuse(c.in, c.name, codes.UnsupportedRelocation, "the new code needs relocation %v, which is not supported; compile with -fPIE or -fPIC and the default code model", r.Type)
 	}
 }
 
@@ -76,7 +77,7 @@ func (l *linker) relocateSize(c *chunk, r diff.Ref) {
 		}
 	}
 	if size == 0 {
-		l.refuse(c.in, r.Sym.Name, "unsupported-relocation", "the new code needs the size of this symbol (%v), which is not known; do without it", r.Type)
+		l.refuse(c.in, r.Sym.Name, codes.UnsupportedRelocation, "the new code needs the size of this symbol (%v), which is not known; do without it", r.Type)
 		return
 	}
 	l.put(c, r.Off, uint64(r.Type.Size), int64(size)+r.Raw.Addend)
@@ -120,7 +121,7 @@ func (l *linker) relocatePC(c *chunk, r diff.Ref, d dest) {
 	case d.image:
 		l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: d.vaddr, end: after(r)})
 	default:
-		l.refuse(c.in, r.Sym.Name, "unsupported-relocation", "the new code refers PC-relative to an absolute address; refer to a symbol instead")
+		l.refuse(c.in, r.Sym.Name, codes.UnsupportedRelocation, "the new code refers PC-relative to an absolute address; refer to a symbol instead")
 	}
 }
 
@@ -133,7 +134,7 @@ func (l *linker) importCall(c *chunk, r diff.Ref, d dest) (dest, bool) {
 	add := r.Add
 	switch {
 	case l.isDataImport(d.imported) || add != 0:
-		l.refuse(c.in, d.imported, "import-not-in-image", "%s has no copy of this variable of a library, so new code compiled as part of a program cannot reach it; compile it with -fPIC", l.im.Path)
+		l.refuse(c.in, d.imported, codes.ImportNotInImage, "%s has no copy of this variable of a library, so new code compiled as part of a program cannot reach it; compile it with -fPIC", l.im.Path)
 		return dest{}, false
 	case l.im.Slots.PLTOf[slot.Vaddr] != 0:
 		return inImage(l.im.Slots.PLTOf[slot.Vaddr]), true
@@ -171,7 +172,7 @@ func (l *linker) importSlot(c *chunk, d dest) (lpelf.Slot, bool) {
 	slots := l.importSlots(d)
 	for _, s := range slots[1:] {
 		if s.Version != slots[0].Version {
-			l.refuse(c.in, d.imported, "import-ambiguous", "%s imports versions %s and %s of this symbol; the new code does not say which it means", l.im.Path, slots[0].Version, s.Version)
+			l.refuse(c.in, d.imported, codes.ImportAmbiguous, "%s imports versions %s and %s of this symbol; the new code does not say which it means", l.im.Path, slots[0].Version, s.Version)
 			return lpelf.Slot{}, false
 		}
 	}
@@ -190,7 +191,7 @@ func (l *linker) relocateGOT(c *chunk, r diff.Ref, d dest) {
 			return
 		}
 		if l.im.ExportsData(r.Sym.Name) {
-			l.refuse(c.in, r.Sym.Name, "interposed-data", "a program may have a copy of this variable, and %s has no word that says which one counts, because its code does not use it; use a function that returns it", l.im.Path)
+			l.refuse(c.in, r.Sym.Name, codes.InterposedData, "a program may have a copy of this variable, and %s has no word that says which one counts, because its code does not use it; use a function that returns it", l.im.Path)
 			return
 		}
 	}
@@ -257,12 +258,12 @@ func (l *linker) relocateAbs32(c *chunk, r diff.Ref, d dest) {
 	case d.abs, d.image && l.im.Fixed() && !l.inPatch(d.vaddr):
 		v := int64(d.vaddr)
 		if v != int64(int32(v)) && (r.Type.Signed || v != int64(uint32(v))) {
-			l.refuse(c.in, c.name, "relocation-overflow", "the address %#x does not fit into 32 bits; compile with -fPIE", uint64(v))
+			l.refuse(c.in, c.name, codes.RelocationOverflow, "the address %#x does not fit into 32 bits; compile with -fPIE", uint64(v))
 			return
 		}
 		l.later = append(l.later, func() { l.put(c, r.Off, 4, v) })
 	case !l.im.Fixed():
-		l.refuse(c.in, c.name, "absolute-code", "the new object has absolute 32-bit addresses, but %s is position independent; compile with its flags (-fPIE or -fPIC)", l.im.Path)
+		l.refuse(c.in, c.name, codes.AbsoluteCode, "the new object has absolute 32-bit addresses, but %s is position independent; compile with its flags (-fPIE or -fPIC)", l.im.Path)
 	default:
 		l.fixups32 = append(l.fixups32, absFix{c, r.Off - c.lo, d})
 	}
@@ -287,7 +288,7 @@ func (l *linker) relocate64(c *chunk, r diff.Ref, d dest) {
 // relocatePC64: S + A - P in 64 bits, within the patch only.
 func (l *linker) relocatePC64(c *chunk, r diff.Ref, d dest) {
 	if d.chunk == nil {
-		l.refuse(c.in, c.name, "unsupported-relocation", "the new code has a 64-bit PC-relative reference out of the patch; compile with the default code model")
+		l.refuse(c.in, c.name, codes.UnsupportedRelocation, "the new code has a 64-bit PC-relative reference out of the patch; compile with the default code model")
 		return
 	}
 	l.later = append(l.later, func() { l.put(c, r.Off, 8, int64(d.chunk.vaddr)+d.off-int64(c.vaddr+r.Off-c.lo)) })

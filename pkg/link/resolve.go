@@ -9,12 +9,13 @@ import (
 	"slices"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
 
 // refusal makes a reason about the object that a chunk comes from.
-func (l *linker) refuse(in *Input, symbol, code, format string, args ...any) {
+func (l *linker) refuse(in *Input, symbol string, code codes.Code, format string, args ...any) {
 	l.refusals = append(l.refusals, diff.Refusal{Code: code, File: in.Diff.New.Name, Symbol: symbol, Text: fmt.Sprintf(format, args...)})
 }
 
@@ -45,7 +46,7 @@ func (l *linker) resolveCode(c *chunk, r diff.Ref) (dest, bool) {
 		return inPatch(own, r.At), true
 	}
 	if r.Sym == nil {
-		l.refuse(c.in, c.name, "inner-reference", "the new code refers into %s, which has no function symbol; compile with -ffunction-sections", r.Sec.Name)
+		l.refuse(c.in, c.name, codes.InnerReference, "the new code refers into %s, which has no function symbol; compile with -ffunction-sections", r.Sec.Name)
 		return dest{}, false
 	}
 	if _, cold := diff.ColdParent(r.Sym.Name); cold || l.isAdded(c.in, r.Sym) {
@@ -62,7 +63,7 @@ func (l *linker) resolveCode(c *chunk, r diff.Ref) (dest, bool) {
 		return l.include(c.in, r), true
 	}
 	if r.Add != 0 {
-		l.refuse(c.in, r.Sym.Name, "inner-reference", "%s refers into the middle of this function; leave it out of the patch", c.name)
+		l.refuse(c.in, r.Sym.Name, codes.InnerReference, "%s refers into the middle of this function; leave it out of the patch", c.name)
 		return dest{}, false
 	}
 	return d, true
@@ -108,7 +109,7 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 	}
 	addr, found, err := in.Loc.Address(old)
 	if err != nil {
-		l.refuse(in, s.Name, "symbol-ambiguous", "%v; no patch can tell them apart", err)
+		l.refuse(in, s.Name, codes.SymbolAmbiguous, "%v; no patch can tell them apart", err)
 		return dest{}, false, false
 	}
 	if !found && (l.hidden(in, s) || !in.Diff.New.Shared(s) && l.lost(in, s.Name)) {
@@ -127,7 +128,7 @@ func (l *linker) misaligned(in *Input, s *lpelf.Symbol, addr uint64) bool {
 	if sec == nil || s.IsFunc() || s.Value != 0 || sec.Align <= 1 || addr%sec.Align == 0 {
 		return false
 	}
-	l.refuse(in, s.Name, "data-alignment-changed", "the new source aligns the variable to %d bytes, which the program has at %#x; leave its alignment as it was, or give the new one another name", sec.Align, addr)
+	l.refuse(in, s.Name, codes.DataAlignmentChanged, "the new source aligns the variable to %d bytes, which the program has at %#x; leave its alignment as it was, or give the new one another name", sec.Align, addr)
 	return true
 }
 
@@ -137,7 +138,7 @@ func (l *linker) hidden(in *Input, s *lpelf.Symbol) bool {
 	if l.im.Named || s.IsFunc() || !in.Diff.New.Shared(s) {
 		return false
 	}
-	l.refuse(in, s.Name, "needs-symbols", "%s is stripped, so whether it has this variable of inline or template code is not known: name an unstripped build of exactly the target with --symbols", l.im.Path)
+	l.refuse(in, s.Name, codes.NeedsSymbols, "%s is stripped, so whether it has this variable of inline or template code is not known: name an unstripped build of exactly the target with --symbols", l.im.Path)
 	return true
 }
 
@@ -146,7 +147,7 @@ func (l *linker) lost(in *Input, name string) bool {
 	if l.im.Named {
 		return false
 	}
-	l.refuse(in, name, "needs-symbols", "the new code refers to this symbol, and %s is stripped; %s: name an unstripped build of exactly the target with --symbols", l.im.Path, l.im.WhyLost())
+	l.refuse(in, name, codes.NeedsSymbols, "the new code refers to this symbol, and %s is stripped; %s: name an unstripped build of exactly the target with --symbols", l.im.Path, l.im.WhyLost())
 	return true
 }
 
@@ -169,7 +170,7 @@ func (l *linker) resolveUnnamed(c *chunk, r diff.Ref) (dest, bool) {
 		if addr, ok := l.oldUnnamed(c, r); ok {
 			return inImage(addr), true
 		}
-		l.refuse(c.in, r.Sec.Name, "unnamed-data", "the new code uses writable data without a name; give the variable a name")
+		l.refuse(c.in, r.Sec.Name, codes.UnnamedData, "the new code uses writable data without a name; give the variable a name")
 		return dest{}, false
 	}
 	return inPatch(l.addSection(c.in, r.Sec), r.At), true
@@ -204,7 +205,7 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	case name == registerFrames:
 		return inPatch(l.frames.c, 0).add(r.Add), true
 	case name == "_GLOBAL_OFFSET_TABLE_":
-		l.refuse(c.in, name, "unsupported-relocation", "code of the medium or large model cannot be patched; compile with the default code model")
+		l.refuse(c.in, name, codes.UnsupportedRelocation, "code of the medium or large model cannot be patched; compile with the default code model")
 		return dest{}, false
 	case r.Sym.Section == elf.SHN_ABS:
 		return dest{abs: true, vaddr: r.Sym.Value + uint64(r.Add)}, true
@@ -263,7 +264,7 @@ func (l *linker) entry(in *Input, s *lpelf.Symbol, addr uint64) (dest, bool) {
 	for _, slot := range l.im.Slots.GOT[s.Name] {
 		return inPatch(l.addStub(slot.Vaddr), 0), true
 	}
-	l.refuse(in, s.Name, "ifunc-reference", "%s has no resolved slot for this indirect function, so the new code cannot reach it; use functions that the program uses already", l.im.Path)
+	l.refuse(in, s.Name, codes.IFUNCReference, "%s has no resolved slot for this indirect function, so the new code cannot reach it; use functions that the program uses already", l.im.Path)
 	return dest{}, false
 }
 

@@ -2,6 +2,8 @@
 
 package link
 
+import "lpatch/pkg/codes"
+
 // checkTextSets refuses code of the patch from a section of which the program looks up the start or the end, to tell by an
 // address whether code belongs to it: in the patch it does not.
 func (l *linker) checkTextSets() {
@@ -15,7 +17,7 @@ func (l *linker) checkTextSets() {
 				if syms := c.in.Diff.New.SymbolsIn(c.sec); len(syms) > 0 {
 					name = syms[0].Name
 				}
-				l.refuse(c.in, name, "table-changed", "the program refers to %s, to tell code of section %s by its address, and new code of the patch is elsewhere; leave the function as it was, or restart the program", mark, c.sec.Name)
+				l.refuse(c.in, name, codes.TableChanged, "the program refers to %s, to tell code of section %s by its address, and new code of the patch is elsewhere; leave the function as it was, or restart the program", mark, c.sec.Name)
 				break
 			}
 		}

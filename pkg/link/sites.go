@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lazyregexp"
@@ -75,7 +76,7 @@ func (l *linker) site(in *Input, ch diff.Change, m *match.Match) (patch.Site, bo
 	}
 	at, old, ok := l.im.Site(m.Start, m.End)
 	if !ok {
-		l.refuse(in, ch.Old.Name, "function-too-short",
+		l.refuse(in, ch.Old.Name, codes.FunctionTooShort,
 			"the function has %d bytes in the target and no padding behind it, a jump needs %d; change its caller instead", m.End-at, l.im.JumpSize())
 		return patch.Site{}, false
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -59,7 +60,7 @@ func (l *linker) relocateTLS(c *chunk, r diff.Ref) {
 		})
 		return
 	}
-	l.refuse(c.in, r.Sym.Name, "tls-model", "the thread-local variable is used with %v, which does not fit to %s; compile the objects as the target was compiled", r.Type, l.im.Path)
+	l.refuse(c.in, r.Sym.Name, codes.TLSModel, "the thread-local variable is used with %v, which does not fit to %s; compile the objects as the target was compiled", r.Type, l.im.Path)
 }
 
 func (l *linker) tpoff(sym *lpelf.Symbol) (int64, bool) {
@@ -79,7 +80,7 @@ func (l *linker) dtpoffAt(vaddr uint64) uint64 {
 func (l *linker) tlsConstant(c *chunk, r diff.Ref, sym *lpelf.Symbol, add int64) {
 	off, ok := l.im.TPOff(sym)
 	if !ok {
-		l.refuse(c.in, sym.Name, "tls-model", "code of a program cannot use a thread-local variable of the shared object %s; compile with -fPIC", l.im.Path)
+		l.refuse(c.in, sym.Name, codes.TLSModel, "code of a program cannot use a thread-local variable of the shared object %s; compile with -fPIC", l.im.Path)
 		return
 	}
 	l.later = append(l.later, func() { l.put(c, r.Off, 4, off+add) })
@@ -92,20 +93,20 @@ func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, 
 		add = int64(r.Raw.Sym.Value) - int64(r.Sym.Value)
 	}
 	if r.Sym == nil || r.Sym.Name == "" {
-		l.refuse(c.in, c.name, "new-tls", "the new code uses thread-local data without a name; use ordinary storage")
+		l.refuse(c.in, c.name, codes.NewTLS, "the new code uses thread-local data without a name; use ordinary storage")
 		return nil, 0, false
 	}
 	old := r.Sym
 	if r.Sec != nil {
 		if old = c.in.Diff.OldOf[r.Sym]; old == nil {
-			l.refuse(c.in, r.Sym.Name, "new-tls", "a new thread-local variable has no room in the threads that run; use ordinary storage")
+			l.refuse(c.in, r.Sym.Name, codes.NewTLS, "a new thread-local variable has no room in the threads that run; use ordinary storage")
 			return nil, 0, false
 		}
 	}
 	if !c.in.Loc.LocalHere(old) {
 		g := l.im.Global(old.Name)
 		if g != nil && g.Type != elf.STT_TLS {
-			l.refuse(c.in, r.Sym.Name, "tls-changed", "the variable is not thread-local in %s; give it another name", l.im.Path)
+			l.refuse(c.in, r.Sym.Name, codes.TLSChanged, "the variable is not thread-local in %s; give it another name", l.im.Path)
 			return nil, 0, false
 		}
 		if g != nil && l.unsaid(c.in, g) {
@@ -114,12 +115,12 @@ func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, 
 		return g, add, true
 	}
 	if _, _, err := c.in.Loc.Address(old); err != nil {
-		l.refuse(c.in, r.Sym.Name, "symbol-ambiguous", "%v; no patch can tell them apart", err)
+		l.refuse(c.in, r.Sym.Name, codes.SymbolAmbiguous, "%v; no patch can tell them apart", err)
 		return nil, 0, false
 	}
 	locals := c.in.Loc.Locals(old)
 	if len(locals) != 1 {
-		l.refuse(c.in, r.Sym.Name, "needs-symbols", "the symbol table of %s has %d thread-local variables of this name; give an unstripped build with --symbols", l.im.Path, len(locals))
+		l.refuse(c.in, r.Sym.Name, codes.NeedsSymbols, "the symbol table of %s has %d thread-local variables of this name; give an unstripped build with --symbols", l.im.Path, len(locals))
 		return nil, 0, false
 	}
 	return locals[0], add, true
@@ -134,7 +135,7 @@ func (l *linker) tlsSlot(c *chunk, r diff.Ref, fits func(lpelf.Slot) bool) {
 		}
 	}
 	if best == 0 {
-		l.refuse(c.in, r.Sym.Name, "tls-model", "%s has no word in its GOT for this thread-local variable (%v); use it as the target's own code does", l.im.Path, r.Type)
+		l.refuse(c.in, r.Sym.Name, codes.TLSModel, "%s has no word in its GOT for this thread-local variable (%v); use it as the target's own code does", l.im.Path, r.Type)
 		return
 	}
 	l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: best, end: uint64(-r.Raw.Addend)})

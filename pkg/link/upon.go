@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -77,9 +78,9 @@ func (l *linker) checkUpon() {
 				continue
 			}
 			if n, _, inside := l.im.InPatch(m.Start); inside {
-				l.refuse(in, ch.Old.Name, "on-added", "only the patch %s has this function, and what a patch has itself cannot be replaced; build one patch of all the fixes and apply it with --replace", l.name(n))
+				l.refuse(in, ch.Old.Name, codes.OnAdded, "only the patch %s has this function, and what a patch has itself cannot be replaced; build one patch of all the fixes and apply it with --replace", l.name(n))
 			} else if n, held := l.held(m.Start); held {
-				l.refuse(in, ch.Old.Name, "on-pointer", "the patch %s has the address of its own code for this function, which pointers in the program may hold, and they would lead there still; "+
+				l.refuse(in, ch.Old.Name, codes.OnPointer, "the patch %s has the address of its own code for this function, which pointers in the program may hold, and they would lead there still; "+
 					"build one patch of all the fixes and apply it with --replace", l.name(n))
 			}
 		}
@@ -93,7 +94,7 @@ func (l *linker) name(patch int) string { return l.im.Patches()[patch].File.Spec
 
 func (l *linker) checkValueUpon(v *Value) {
 	refuse := func(n int) {
-		l.refusals = append(l.refusals, diff.Refusal{Code: "on-value", File: l.im.Path, Symbol: v.Name,
+		l.refusals = append(l.refusals, diff.Refusal{Code: codes.OnValue, File: l.im.Path, Symbol: v.Name,
 			Text: fmt.Sprintf("the patch %s has set this variable, or is alone to have it; build one patch of all the fixes and apply it with --replace", l.name(n))})
 	}
 	end := v.Vaddr + uint64(len(v.To))
@@ -196,7 +197,7 @@ func (l *linker) referUpon(spec *patch.Spec, first int) {
 		c := l.im.Patches()[n]
 		passes := slices.ContainsFunc(l.passes, func(p pass) bool { return x.Place >= p.code.vaddr && x.Place < p.code.vaddr+uint64(len(p.code.data)) })
 		if code := c.Self.Code(uint64(at)); code != nil && c.File.Spec.Pin != 0 && !passes {
-			l.refusals = append(l.refusals, diff.Refusal{Code: "on-unwind", File: l.im.Path,
+			l.refusals = append(l.refusals, diff.Refusal{Code: codes.OnUnwind, File: l.im.Path,
 				Text: fmt.Sprintf("the new code calls a function that only the patch %s has, and exceptions may pass through that before its unwind tables are known; "+
 					"build one patch of all the fixes and apply it with --replace", c.File.Spec.Name)})
 			return
@@ -227,7 +228,7 @@ func (l *linker) unsaid(in *Input, g *lpelf.Symbol) bool {
 	if l.saidByOld[g.Name] {
 		return false
 	}
-	l.refuse(in, g.Name, "on-unnamed", "the target has this, but no old object names it, so a patch that is applied may have removed it and this may be another one; "+
+	l.refuse(in, g.Name, codes.OnUnnamed, "the target has this, but no old object names it, so a patch that is applied may have removed it and this may be another one; "+
 		"give all objects of the source with the fixes before, or give what is new another name")
 	return true
 }

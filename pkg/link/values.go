@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -28,21 +29,21 @@ type Value struct {
 // Variable finds the variable that a person names, as NAME or, for a static one whose name is not unique, as SOURCE:NAME,
 // and makes it a Value of these bytes. The error is diff.Refusals.
 func Variable(im *image.Image, name string, data []byte) (*Value, error) {
-	refuse := func(code, format string, args ...any) (*Value, error) {
+	refuse := func(code codes.Code, format string, args ...any) (*Value, error) {
 		return nil, diff.Refusals{{Code: code, File: im.Path, Symbol: name, Text: fmt.Sprintf(format, args...)}}
 	}
 	found := im.Variables(name)
 	switch {
 	case len(found) == 0 && !im.Named:
-		return refuse("needs-symbols", "the target is stripped and does not export it: name an unstripped build of exactly the target with --symbols")
+		return refuse(codes.NeedsSymbols, "the target is stripped and does not export it: name an unstripped build of exactly the target with --symbols")
 	case len(found) == 0:
-		return refuse("no-such-variable", `the target has no variable of this name; "nm -S" lists them (a static one inside a function has a number behind its name, as in count.0)`)
+		return refuse(codes.NoSuchVariable, `the target has no variable of this name; "nm -S" lists them (a static one inside a function has a number behind its name, as in count.0)`)
 	case len(found) > 1:
 		var names []string
 		for _, s := range found {
 			names = append(names, s.File+":"+s.Name)
 		}
-		return refuse("variable-ambiguous", "the target has %d variables of this name; say which one, if their sources tell: %s",
+		return refuse(codes.VariableAmbiguous, "the target has %d variables of this name; say which one, if their sources tell: %s",
 			len(found), strings.Join(names, ", "))
 	}
 	s := found[0]
@@ -51,26 +52,26 @@ func Variable(im *image.Image, name string, data []byte) (*Value, error) {
 	}
 	from, ok := im.Content(s.Value, uint64(len(data)))
 	if uint64(len(data)) != s.Size || !ok {
-		return refuse("size-differs", "the variable has %d bytes, the file has %d", s.Size, len(data))
+		return refuse(codes.SizeDiffers, "the variable has %d bytes, the file has %d", s.Size, len(data))
 	}
 	return &Value{Name: s.Name, File: s.File, Vaddr: s.Value, From: from, To: data}, nil
 }
 
 // unsettable says why a symbol cannot be given other bytes whatever they are, or returns "".
-func unsettable(im *image.Image, s *lpelf.Symbol) (code, text string) {
+func unsettable(im *image.Image, s *lpelf.Symbol) (code codes.Code, text string) {
 	slot, linked := im.SlotIn(s.Value, s.Value+s.Size)
 	switch {
 	case s.Type == elf.STT_TLS:
-		return "thread-local", "the variable is thread-local, and each thread has a copy of its own; set it in code that runs after the patch"
+		return codes.ThreadLocal, "the variable is thread-local, and each thread has a copy of its own; set it in code that runs after the patch"
 	case s.Type != elf.STT_OBJECT:
-		return "not-a-variable", "this is no variable; --set takes variables only"
+		return codes.NotAVariable, "this is no variable; --set takes variables only"
 	case linked && slot.Type.Meaning == arch.Copy:
-		return "variable-copied", "the program copies its initial value from a shared object when it starts; set it in code that runs after the patch"
+		return codes.VariableCopied, "the program copies its initial value from a shared object when it starts; set it in code that runs after the patch"
 	case linked:
-		return "variable-has-pointers", "the dynamic linker fills in pointers in it, which are not the same in each process; " +
+		return codes.VariableHasPointers, "the dynamic linker fills in pointers in it, which are not the same in each process; " +
 			"change what else it holds in the source and build with --data, or set it in code that runs after the patch"
 	case im.Constant(s.Value):
-		return "variable-constant", "the variable is constant, and compilers copy such values into code; change it in the source and build with --data"
+		return codes.VariableConstant, "the variable is constant, and compilers copy such values into code; change it in the source and build with --data"
 	}
 	return "", ""
 }
@@ -89,7 +90,7 @@ func (l *linker) collectValues() {
 	for i := 1; i < len(l.values); i++ {
 		a, b := l.values[i-1], l.values[i]
 		if b.Vaddr-a.Vaddr < uint64(len(a.To)) {
-			l.refusals = append(l.refusals, diff.Refusal{Code: "variable-set-twice", File: l.im.Path, Symbol: b.Name,
+			l.refusals = append(l.refusals, diff.Refusal{Code: codes.VariableSetTwice, File: l.im.Path, Symbol: b.Name,
 				Text: fmt.Sprintf("the variable (also known as %s) would get two new values; ask for one of them", a.Name)})
 		}
 	}
@@ -100,15 +101,15 @@ func (l *linker) changedValue(in *Input, v diff.Value) *Value {
 	addr, found, err := in.Loc.Address(v.Old)
 	switch {
 	case err != nil:
-		l.refuse(in, v.New.Name, "symbol-ambiguous", "%v; no patch can tell them apart", err)
+		l.refuse(in, v.New.Name, codes.SymbolAmbiguous, "%v; no patch can tell them apart", err)
 		return nil
 	case !found:
-		l.refuse(in, v.New.Name, "needs-symbols", "%s is stripped and does not export the variable: name an unstripped build of exactly the target with --symbols", l.im.Path)
+		l.refuse(in, v.New.Name, codes.NeedsSymbols, "%s is stripped and does not export the variable: name an unstripped build of exactly the target with --symbols", l.im.Path)
 		return nil
 	}
 	out := &Value{Name: v.Old.Name, File: in.Diff.Old.Source, Vaddr: addr, From: v.From, To: v.To, Linked: v.Linked}
 	if !l.im.Holds(addr, v.From, v.Linked) {
-		l.refuse(in, v.New.Name, "target-differs", "the initial value of the variable in the old object is not what %s has at %#x; "+
+		l.refuse(in, v.New.Name, codes.TargetDiffers, "the initial value of the variable in the old object is not what %s has at %#x; "+
 			"the old objects must be built from the target's source with its compiler and flags", l.im.Path, addr)
 		return nil
 	}

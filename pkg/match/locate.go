@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 )
@@ -63,7 +64,7 @@ func Locate(im *Target, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, erro
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return nil, diff.Refusals{{Code: "object-ambiguous", File: obj.Name, Symbol: funcs[0].Name,
+		return nil, diff.Refusals{{Code: codes.ObjectAmbiguous, File: obj.Name, Symbol: funcs[0].Name,
 			Text: fmt.Sprintf("%s was linked %d times into %s, and the old code fits more than one of them; no patch can tell them apart", obj.Source, len(found), im.Path)}}
 	case failed != nil && !(!im.NamesSources() && im.Named && im.lacks(obj)):
 		return nil, failed
@@ -92,10 +93,10 @@ func (t *Target) locateVariables(obj *diff.Object, blocks []int) (*Located, erro
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) > 1:
-		return nil, diff.Refusals{{Code: "object-ambiguous", File: obj.Name,
+		return nil, diff.Refusals{{Code: codes.ObjectAmbiguous, File: obj.Name,
 			Text: fmt.Sprintf("%s was linked %d times into %s, and the old data fits more than one of them; no patch can tell them apart", obj.Source, len(found), t.Path)}}
 	case differs != "":
-		return nil, diff.Refusals{{Code: "target-differs", File: obj.Name, Symbol: differs,
+		return nil, diff.Refusals{{Code: codes.TargetDiffers, File: obj.Name, Symbol: differs,
 			Text: "the initial value of the variable in the old object is not what " + t.Path + " has; the old objects must be built from the target's source"}}
 	}
 	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
@@ -183,11 +184,11 @@ func tryBlock(im *Target, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*
 		addrs := loc.m.addresses(f)
 		switch {
 		case len(addrs) == 0 && im.Named && f.Bind == elf.STB_LOCAL && !im.NamesLocals():
-			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: obj.Name, Symbol: f.Name,
+			refusals = append(refusals, diff.Refusal{Code: codes.NeedsSymbols, File: obj.Name, Symbol: f.Name,
 				Text: im.Path + " names no static functions in its symbol table (ld or strip -x): name an unstripped build of exactly the target with --symbols"})
 			continue
 		case len(addrs) == 0 && !im.Named:
-			refusals = append(refusals, diff.Refusal{Code: "needs-symbols", File: obj.Name, Symbol: f.Name,
+			refusals = append(refusals, diff.Refusal{Code: codes.NeedsSymbols, File: obj.Name, Symbol: f.Name,
 				Text: im.Path + " is stripped, and " + im.whyNotFound() + ": name an unstripped build of exactly the target with --symbols"})
 			continue
 		case len(addrs) == 0, im.overrides(obj, f):
@@ -195,7 +196,7 @@ func tryBlock(im *Target, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*
 			continue
 		}
 		if err := loc.m.function(f); err != nil {
-			r := diff.Refusal{Code: "target-differs", File: obj.Name, Symbol: f.Name,
+			r := diff.Refusal{Code: codes.TargetDiffers, File: obj.Name, Symbol: f.Name,
 				Text: err.Error() + "; the old objects must be built from the target's source with its compiler and flags"}
 			if obj.Shared(f) {
 				loc.Others[f.Name] = r

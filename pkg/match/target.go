@@ -6,6 +6,7 @@ import (
 	"debug/elf"
 	"slices"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/diff"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
@@ -104,18 +105,18 @@ func (t *Target) exportsOf(obj *diff.Object) bool {
 
 // doubt refuses an object of which it is not clear whether it is part of an image without symbols.
 func (t *Target) doubt(obj *diff.Object) error {
-	refuse := func(code, text string) error {
+	refuse := func(code codes.Code, text string) error {
 		return diff.Refusals{{Code: code, File: obj.Name, Text: t.Path + " is stripped, and " + text}}
 	}
 	switch {
 	case !t.recovered || t.exportsOf(obj) || len(obj.Functions()) == 0:
 		return nil
 	case t.absent[obj.Name] == tooSmall:
-		return refuse("needs-symbols", "the functions of this object are too small to be known by their code: name an unstripped build of exactly the target with --symbols")
+		return refuse(codes.NeedsSymbols, "the functions of this object are too small to be known by their code: name an unstripped build of exactly the target with --symbols")
 	case t.absent[obj.Name] == copied:
-		return refuse("object-ambiguous", "the code of this old object is also that of another one, under another name, so whose it is there is not known: name an unstripped build of exactly the target with --symbols")
+		return refuse(codes.ObjectAmbiguous, "the code of this old object is also that of another one, under another name, so whose it is there is not known: name an unstripped build of exactly the target with --symbols")
 	case t.absent[obj.Name] == partly:
-		return refuse("target-differs", "it has some of the code of this old object, but not most; the old objects must be built from the target's source with its compiler and flags, or give symbols with --symbols")
+		return refuse(codes.TargetDiffers, "it has some of the code of this old object, but not most; the old objects must be built from the target's source with its compiler and flags, or give symbols with --symbols")
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lpatch/pkg/codes"
 	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/names"
 )
@@ -88,13 +89,13 @@ func (m *maker) checkReturn() error {
 		return nil
 	}
 	if isClone(m.fn.name) {
-		return m.refuse("compiler-clone", "the compiler made it of another function and may have changed what it takes and returns; use --log or --trap")
+		return m.refuse(codes.CompilerClone, "the compiler made it of another function and may have changed what it takes and returns; use --log or --trap")
 	}
 	if m.debug != nil && m.debug.NoReturn {
-		return m.refuse("never-returns", "it is declared never to return, and there need not be code behind its calls; use --log or --trap")
+		return m.refuse(codes.NeverReturns, "it is declared never to return, and there need not be code behind its calls; use --log or --trap")
 	}
 	if !m.mayReturn() {
-		return m.refuse("never-returns", "neither its code nor what it jumps to has an instruction that returns, and there need not be code behind its calls; use --log or --trap")
+		return m.refuse(codes.NeverReturns, "neither its code nor what it jumps to has an instruction that returns, and there need not be code behind its calls; use --log or --trap")
 	}
 	class, size, from := m.known()
 	switch {
@@ -103,13 +104,13 @@ func (m *maker) checkReturn() error {
 			from = "neither debug information nor its symbol tells"
 		}
 		if m.o.Returns == "" {
-			return m.refuse("type-unknown", "%s what it returns; say --returns %s if you know", from, strings.Join(Types, "|"))
+			return m.refuse(codes.TypeUnknown, "%s what it returns; say --returns %s if you know", from, strings.Join(Types, "|"))
 		}
 		class = m.o.Returns
 	case !slices.Contains(Types, class):
-		return m.refuse("returns-otherwise", "%s that it returns %s, which is not passed as a number is; use --log or --trap", from, class)
+		return m.refuse(codes.ReturnsOtherwise, "%s that it returns %s, which is not passed as a number is; use --log or --trap", from, class)
 	case m.o.Returns != "" && m.o.Returns != class:
-		return m.refuse("returns-otherwise", "--returns %s, but %s that it returns %s; leave --returns out", m.o.Returns, from, called(class))
+		return m.refuse(codes.ReturnsOtherwise, "--returns %s, but %s that it returns %s; leave --returns out", m.o.Returns, from, called(class))
 	}
 	return m.checkNumber(class, size)
 }
@@ -123,15 +124,15 @@ func (m *maker) checkNumber(class string, size int64) error {
 	n := m.act.number
 	switch {
 	case class == "void" && n != nil:
-		return m.refuse("constant-impossible", "it returns nothing; say --return void")
+		return m.refuse(codes.ConstantImpossible, "it returns nothing; say --return void")
 	case class == "void":
 		return nil
 	case n == nil:
-		return m.refuse("constant-impossible", "it returns %s; say which with --return N", called(class))
+		return m.refuse(codes.ConstantImpossible, "it returns %s; say which with --return N", called(class))
 	case class == "bool" && *n > 1:
-		return m.refuse("constant-impossible", "it returns a truth value; say --return 0 or --return 1")
+		return m.refuse(codes.ConstantImpossible, "it returns a truth value; say --return 0 or --return 1")
 	case class == "int" && size > 0 && size < 8 && int64(*n) != int64(*n)<<(64-8*size)>>(64-8*size) && *n>>(8*size) != 0:
-		return m.refuse("constant-impossible", "it returns an integer of %d bytes, which cannot be %s", size, strings.TrimPrefix(m.act.text, "return "))
+		return m.refuse(codes.ConstantImpossible, "it returns an integer of %d bytes, which cannot be %s", size, strings.TrimPrefix(m.act.text, "return "))
 	}
 	return nil
 }

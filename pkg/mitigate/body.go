@@ -9,6 +9,7 @@ import (
 	"sort"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
@@ -69,11 +70,11 @@ func (b *body) moveAll(site uint64, rules *ehframe.Rules) (end uint64, err error
 		code := m.im.Code(at)
 		in, err := m.im.Arch.Decode(code)
 		if err != nil || at+uint64(in.Len) > m.fn.end {
-			return 0, m.refuse("cannot-move", "the instruction at %#x is not understood; use --return or --trap", at)
+			return 0, m.refuse(codes.CannotMove, "the instruction at %#x is not understood; use --return or --trap", at)
 		}
 		moved, err := m.im.Arch.Move(code, at)
 		if err != nil {
-			return 0, m.refuse("cannot-move", "the instruction at %#x cannot be moved: %v; use --return or --trap", at, err)
+			return 0, m.refuse(codes.CannotMove, "the instruction at %#x cannot be moved: %v; use --return or --trap", at, err)
 		}
 		next := at + uint64(in.Len)
 		b.addSteps(rules, from, next-1)
@@ -107,10 +108,10 @@ func (b *body) add(moved arch.Moved) {
 func (b *body) addCall(moved arch.Moved, rules *ehframe.Rules, at, back, free uint64) error {
 	m := b.m
 	if back < free {
-		return m.refuse("cannot-move", "the call at %#x returns to bytes that are overwritten; use --return or --trap", at)
+		return m.refuse(codes.CannotMove, "the call at %#x returns to bytes that are overwritten; use --return or --trap", at)
 	}
 	if m.im.ShadowStack() {
-		return m.refuse("cannot-move", "the call at %#x cannot be moved, for the file is marked to run with a shadow stack (-fcf-protection); use --return or --trap", at)
+		return m.refuse(codes.CannotMove, "the call at %#x cannot be moved, for the file is marked to run with a shadow stack (-fcf-protection); use --return or --trap", at)
 	}
 	push := moved.Refs[0].End
 	if rule, ok := rules.CFAAt(at - m.fn.start).PushOne(); ok {
@@ -134,11 +135,11 @@ func (m *maker) checkInto(site uint64) error {
 	free := site + m.im.JumpSize()
 	into := func(to uint64) bool { return to > site && to < free }
 	if users := m.im.UsersOf(site+1, free); len(users) > 0 {
-		return m.refuse("cannot-move", "%s leads to the bytes that are overwritten; choose one that calls it", m.im.Place(users[0]))
+		return m.refuse(codes.CannotMove, "%s leads to the bytes that are overwritten; choose one that calls it", m.im.Place(users[0]))
 	}
 	for at, s := range m.im.Slots.ByVaddr {
 		if s.Type.Meaning == arch.Relative && into(uint64(s.Addend)) {
-			return m.refuse("cannot-move", "the pointer at %#x leads to the bytes that are overwritten; choose one that calls it", at)
+			return m.refuse(codes.CannotMove, "the pointer at %#x leads to the bytes that are overwritten; choose one that calls it", at)
 		}
 	}
 	var named []string
@@ -148,7 +149,7 @@ func (m *maker) checkInto(site uint64) error {
 		}
 	})
 	if len(named) > 0 {
-		return m.refuse("cannot-move", "%s begins in the bytes that are overwritten; choose one that calls it", slices.Min(named))
+		return m.refuse(codes.CannotMove, "%s begins in the bytes that are overwritten; choose one that calls it", slices.Min(named))
 	}
 	return nil
 }
@@ -182,13 +183,13 @@ func (m *maker) checkPart(p part, site, end uint64, rules *ehframe.Rules) (again
 		}
 		switch {
 		case in.Kind == arch.Bad:
-			return false, m.refuse("cannot-move", "the instruction at %#x is not understood, so it is not known where it leads; use --return or --trap", at)
+			return false, m.refuse(codes.CannotMove, "the instruction at %#x is not understood, so it is not known where it leads; use --return or --trap", at)
 		case in.IsBranch() && to > site && to < free:
-			return false, m.refuse("cannot-move", "the instruction at %#x jumps to the bytes that are overwritten; use --return or --trap", at)
+			return false, m.refuse(codes.CannotMove, "the instruction at %#x jumps to the bytes that are overwritten; use --return or --trap", at)
 		case in.IsBranch() && in.Kind != arch.Call && (to == site || to == m.fn.start):
 			again = true
 		case in.Kind == arch.JmpInd && !m.leavesBy(at, in, code[pos:]) && m.mayMeet(p.cfaAt(at), site, end, rules):
-			return false, m.refuse("cannot-move", "the instruction at %#x jumps to an address that is computed, and nothing proves that this is not one of the bytes that are overwritten; "+
+			return false, m.refuse(codes.CannotMove, "the instruction at %#x jumps to an address that is computed, and nothing proves that this is not one of the bytes that are overwritten; "+
 				"use --return or --trap", at)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/arch"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/ehframe"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/names"
@@ -39,13 +40,13 @@ func (m *maker) find() (function, error) {
 		return fn, err
 	}
 	if strings.HasSuffix(fn.name, ".cold") {
-		return fn, m.refuse("cold-part", "it is a part of %s that is not called by itself; name that", strings.TrimSuffix(fn.name, ".cold"))
+		return fn, m.refuse(codes.ColdPart, "it is a part of %s that is not called by itself; name that", strings.TrimSuffix(fn.name, ".cold"))
 	}
 	if slot, ok := m.im.Slots.PLT[fn.start]; ok {
-		return fn, m.refuse("import", "it is the entry in the PLT for %s; name the library that has that with --target", m.im.Slots.ByVaddr[slot].Symbol)
+		return fn, m.refuse(codes.Import, "it is the entry in the PLT for %s; name the library that has that with --target", m.im.Slots.ByVaddr[slot].Symbol)
 	}
 	if sec := m.sectionAt(fn.start); sec != nil && strings.Contains(sec.Name, "plt") {
-		return fn, m.refuse("import", "it is in %s, which the linker has made for calls of other files; name the library that has the function with --target", sec.Name)
+		return fn, m.refuse(codes.Import, "it is in %s, which the linker has made for calls of other files; name the library that has the function with --target", sec.Name)
 	}
 	if m.o.Address != "" {
 		err = m.proveStart()
@@ -57,7 +58,7 @@ func (m *maker) find() (function, error) {
 func (m *maker) checkText() error {
 	code := m.im.Code(m.fn.start)
 	if uint64(len(code)) < m.fn.end-m.fn.start || m.fn.end <= m.fn.start {
-		return m.refuse("not-a-function", "there is no code of the file at %#x", m.fn.start)
+		return m.refuse(codes.NotAFunction, "there is no code of the file at %#x", m.fn.start)
 	}
 	for _, p := range m.im.Progs {
 		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 {
@@ -67,7 +68,7 @@ func (m *maker) checkText() error {
 			break
 		}
 	}
-	return m.refuse("not-a-function", "it is not in the first executable segment of the file, and patches change no other")
+	return m.refuse(codes.NotAFunction, "it is not in the first executable segment of the file, and patches change no other")
 }
 
 func (m *maker) sectionAt(addr uint64) *lpelf.Section {
@@ -147,7 +148,7 @@ func (m *maker) bySymbol(s *lpelf.Symbol) (function, error) {
 	fn := function{name: s.Name, start: s.Value, end: s.Value + s.Size}
 	m.fn = fn
 	if s.Type == elf.STT_GNU_IFUNC {
-		return fn, m.refuse("indirect-function", "at its symbol is the code that chooses one of several implementations when the program starts; name the one that is used")
+		return fn, m.refuse(codes.IndirectFunction, "at its symbol is the code that chooses one of several implementations when the program starts; name the one that is used")
 	}
 	if s.Size > 0 {
 		return fn, nil
@@ -158,26 +159,26 @@ func (m *maker) bySymbol(s *lpelf.Symbol) (function, error) {
 			return fn, nil
 		}
 	}
-	return fn, m.refuse("extent-unknown", "neither its symbol nor an unwind table tells how long it is; choose one that calls it")
+	return fn, m.refuse(codes.ExtentUnknown, "neither its symbol nor an unwind table tells how long it is; choose one that calls it")
 }
 
 // absent says why there is no function of a name.
 func (m *maker) absent(w wanted) error {
 	for _, s := range m.im.DynSymbols {
 		if s.Name == w.name && !s.Defined() && w.name != "" {
-			return m.refuse("import", "the target has it from another file; name the library that defines it with --target")
+			return m.refuse(codes.Import, "the target has it from another file; name the library that defines it with --target")
 		}
 	}
 	other := false
 	m.im.EachSymbol(func(s *lpelf.Symbol) { other = other || s.Name == w.name && w.is(s) })
 	switch {
 	case other:
-		return m.refuse("not-a-function", "this is no function")
+		return m.refuse(codes.NotAFunction, "this is no function")
 	case !m.im.Named:
-		return m.refuse("needs-symbols", "the target is stripped and does not export it; name an unstripped build of exactly the target, or its debug file, "+
+		return m.refuse(codes.NeedsSymbols, "the target is stripped and does not export it; name an unstripped build of exactly the target, or its debug file, "+
 			"with --symbols, or say where the function begins with --offset")
 	}
-	return m.refuse("no-such-function", `the target has no function of this name; "nm" lists them, and one that was put into all its callers is not among them`)
+	return m.refuse(codes.NoSuchFunction, `the target has no function of this name; "nm" lists them, and one that was put into all its callers is not among them`)
 }
 
 // several tells the places that a name means.
@@ -199,9 +200,9 @@ func (m *maker) several(places []*lpelf.Symbol) error {
 		for _, s := range places {
 			list = append(list, fmt.Sprintf("%#x", s.Value))
 		}
-		return m.refuse("function-ambiguous", "the target has %d functions of this name; say which one with --offset: %s", len(list), strings.Join(list, ", "))
+		return m.refuse(codes.FunctionAmbiguous, "the target has %d functions of this name; say which one with --offset: %s", len(list), strings.Join(list, ", "))
 	}
-	return m.refuse("function-ambiguous", "the target has %d functions of this name; say which one: %s", len(list), strings.Join(list, ", "))
+	return m.refuse(codes.FunctionAmbiguous, "the target has %d functions of this name; say which one: %s", len(list), strings.Join(list, ", "))
 }
 
 // byAddress takes an address at which an unwind table begins.
@@ -212,15 +213,15 @@ func (m *maker) byAddress() (function, error) {
 	}
 	m.o.Address = fmt.Sprintf("%#x", at)
 	if m.im.Code(at) == nil {
-		return function{}, m.refuse("not-a-function", "there is no code of the file at this address")
+		return function{}, m.refuse(codes.NotAFunction, "there is no code of the file at this address")
 	}
 	all := m.im.Extents()
 	i := slices.IndexFunc(all, func(e ehframe.Range) bool { return e.Start == at })
 	if i < 0 {
 		if start, ok := ehframe.At(all, at); ok {
-			return function{}, m.refuse("not-a-function", "it is in the middle of what begins at %#x; name the start", start)
+			return function{}, m.refuse(codes.NotAFunction, "it is in the middle of what begins at %#x; name the start", start)
 		}
-		return function{}, m.refuse("not-a-function", "no unwind table of the file begins at this address, so it is not known to be the start of a function; name the symbol")
+		return function{}, m.refuse(codes.NotAFunction, "no unwind table of the file begins at this address, so it is not known to be the start of a function; name the symbol")
 	}
 	fn := function{name: m.o.Address, start: at, end: all[i].End}
 	if known := m.im.FunctionsAt(at); len(known) > 0 {
@@ -237,7 +238,7 @@ func (m *maker) proveStart() error {
 		return err
 	}
 	if rules.CFAAt(0) != ehframe.AtEntry {
-		return m.refuse("cold-part", "what begins there has a frame already, so it is a part of another function; name the start of that")
+		return m.refuse(codes.ColdPart, "what begins there has a frame already, so it is a part of another function; name the start of that")
 	}
 	return m.checkUsers()
 }
@@ -249,7 +250,7 @@ func (m *maker) checkUsers() error {
 		in, err := m.im.Arch.Decode(m.im.Code(from))
 		switch {
 		case err == nil && in.Kind == arch.Jcc:
-			return m.refuse("cold-part", "%s jumps there under a condition, as to a part of a function and not to one; name the start", m.im.Place(from))
+			return m.refuse(codes.ColdPart, "%s jumps there under a condition, as to a part of a function and not to one; name the start", m.im.Place(from))
 		case err == nil && in.Kind == arch.Jmp:
 			jump = from
 		default:
@@ -264,7 +265,7 @@ func (m *maker) checkUsers() error {
 			return nil
 		}
 	}
-	return m.refuse("cold-part", "nothing but the jump in %s is known to lead there, so it may be a part of a function; name the start", m.im.Place(jump))
+	return m.refuse(codes.ColdPart, "nothing but the jump in %s is known to lead there, so it may be a part of a function; name the start", m.im.Place(jump))
 }
 
 func (m *maker) exported() bool {
@@ -275,14 +276,14 @@ func (m *maker) exported() bool {
 func (m *maker) rules() (*ehframe.Rules, error) {
 	sec := m.im.Section(".eh_frame")
 	if sec == nil {
-		return nil, m.refuse("no-unwind-table", "%s", noUnwind)
+		return nil, m.refuse(codes.NoUnwindTable, "%s", noUnwind)
 	}
 	rules, err := ehframe.RulesOf(sec.Data, sec.Addr, m.fn.start)
 	switch {
 	case err != nil:
-		return nil, m.refuse("no-unwind-table", "its unwind table is not understood: %v; use --return or --trap", err)
+		return nil, m.refuse(codes.NoUnwindTable, "its unwind table is not understood: %v; use --return or --trap", err)
 	case rules == nil:
-		return nil, m.refuse("no-unwind-table", "%s", noUnwind)
+		return nil, m.refuse(codes.NoUnwindTable, "%s", noUnwind)
 	}
 	return rules, nil
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"lpatch/pkg/build"
+	"lpatch/pkg/codes"
 	"lpatch/pkg/debuginfo"
 	"lpatch/pkg/ehframe"
 	"lpatch/pkg/image"
@@ -71,7 +72,7 @@ type maker struct {
 func (m *maker) make() (*build.Result, error) {
 	site, old, ok := m.im.Site(m.fn.start, m.fn.end)
 	if !ok {
-		return nil, m.refuse("function-too-short", "the function has %d bytes and no padding behind it, a jump needs %d; choose one that calls it",
+		return nil, m.refuse(codes.FunctionTooShort, "the function has %d bytes and no padding behind it, a jump needs %d; choose one that calls it",
 			m.fn.end-site, m.im.JumpSize())
 	}
 	if err := m.checkShared(); err != nil {
@@ -117,7 +118,7 @@ func (m *maker) spec(site uint64, old []byte) *patch.Spec {
 	}
 }
 
-func (m *maker) refuse(code, format string, args ...any) error {
+func (m *maker) refuse(code codes.Code, format string, args ...any) error {
 	return build.Refusals{{Code: code, File: m.im.Path, Symbol: m.named(), Text: fmt.Sprintf(format, args...)}}
 }
 
@@ -174,7 +175,7 @@ func (m *maker) checkShared() error {
 	switch {
 	case len(others) == 0:
 	case m.im.Folds():
-		return m.refuse("shared-code", "%s is at the same place, and the linker can have made one of functions with the same code (--icf); choose one that calls it", strings.Join(others, ", "))
+		return m.refuse(codes.SharedCode, "%s is at the same place, and the linker can have made one of functions with the same code (--icf); choose one that calls it", strings.Join(others, ", "))
 	default:
 		m.warn("it is also called %s, which changes with it", strings.Join(others, ", "))
 	}

@@ -16,8 +16,8 @@ import (
 	"strings"
 )
 
-// guide has the table of all codes.
-const guide = "Documentation/patch-author-guide.md"
+// codesFile has all codes.
+const codesFile = "pkg/codes/codes.go"
 
 // rule is a place that gives a refusal its code.
 type rule struct {
@@ -44,22 +44,21 @@ type insertion struct {
 	text string
 }
 
-var codeRow = regexp.MustCompile("(?m)^\\| ((?:`[a-z-]+`(?:, )?)+) \\|")
+// constant is one of the codes.
+var constant = regexp.MustCompile(`(?m)^\t(\w+) +Code = "([a-z-]+)"$`)
 
-// readCodes returns the codes of the guide's tables.
-func readCodes() (map[string]bool, error) {
-	text, err := os.ReadFile(guide)
+// readCodes returns the codes, by the names of their constants.
+func readCodes() (map[string]string, error) {
+	text, err := os.ReadFile(codesFile)
 	if err != nil {
 		return nil, err
 	}
-	codes := map[string]bool{}
-	for _, row := range codeRow.FindAllSubmatch(text, -1) {
-		for code := range strings.SplitSeq(string(row[1]), ", ") {
-			codes[strings.Trim(code, "`")] = true
-		}
+	codes := map[string]string{}
+	for _, m := range constant.FindAllStringSubmatch(string(text), -1) {
+		codes[m[1]] = m[2]
 	}
 	if len(codes) == 0 {
-		return nil, fmt.Errorf("%s has no table of codes", guide)
+		return nil, fmt.Errorf("%s has no codes", codesFile)
 	}
 	return codes, nil
 }
@@ -99,7 +98,7 @@ func findRules(dirs []string) ([]*source, error) {
 }
 
 // find finds the rules of a file.
-func (s *source) find(codes map[string]bool, nr *int) error {
+func (s *source) find(codes map[string]string, nr *int) error {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, s.file, s.text, parser.SkipObjectResolution)
 	if err != nil {
@@ -107,16 +106,19 @@ func (s *source) find(codes map[string]bool, nr *int) error {
 	}
 	at := func(p token.Pos) int { return fset.Position(p).Offset }
 	walk(file, func(path []ast.Node) {
-		lit, ok := path[len(path)-1].(*ast.BasicLit)
-		if !ok || lit.Kind != token.STRING {
+		name, ok := path[len(path)-1].(*ast.SelectorExpr)
+		if !ok {
 			return
 		}
-		code, err := strconv.Unquote(lit.Value)
-		if err != nil || !codes[code] || !gives(path) {
+		if of, ok := name.X.(*ast.Ident); !ok || of.Name != "codes" {
+			return
+		}
+		code, ok := codes[name.Sel.Name]
+		if !ok || !gives(path) {
 			return
 		}
 		*nr++
-		r := &rule{nr: *nr, file: s.file, line: fset.Position(lit.Pos()).Line, code: code}
+		r := &rule{nr: *nr, file: s.file, line: fset.Position(name.Pos()).Line, code: code}
 		s.rules = append(s.rules, r)
 		w := around(path)
 		put := func(p token.Pos, format string, args ...any) {
@@ -157,7 +159,7 @@ func walk(root ast.Node, f func(path []ast.Node)) {
 	})
 }
 
-// gives tells whether a literal is what a refusal gets as its code: an argument or a field, and not one side of a comparison.
+// gives tells whether a constant is what a refusal gets as its code: an argument or a field, and not one side of a comparison.
 func gives(path []ast.Node) bool {
 	switch path[len(path)-2].(type) {
 	case *ast.CallExpr, *ast.KeyValueExpr, *ast.CompositeLit, *ast.ReturnStmt, *ast.AssignStmt:

@@ -229,13 +229,13 @@ func (b *Built) Patch() (*build.Result, error) {
 func (c *Case) checkReasons(got build.Refusals) error {
 	for _, want := range c.Refused {
 		if !slices.ContainsFunc(got, func(r build.Refusal) bool {
-			return r.Code == want.Code && (want.Symbol == "" || r.Symbol == want.Symbol) && strings.Contains(r.Text, want.Text)
+			return string(r.Code) == want.Code && (want.Symbol == "" || r.Symbol == want.Symbol) && strings.Contains(r.Text, want.Text)
 		}) {
 			return fmt.Errorf("refused, but not for %s of %q, saying %q:\n%w", want.Code, want.Symbol, want.Text, got)
 		}
 	}
 	for _, r := range got {
-		if !slices.ContainsFunc(c.Refused, func(want Reason) bool { return r.Code == want.Code }) {
+		if !slices.ContainsFunc(c.Refused, func(want Reason) bool { return string(r.Code) == want.Code }) {
 			return fmt.Errorf("refused for another reason too:\n%w", got)
 		}
 	}

@@ -13,8 +13,9 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// busy are refusals that may be none a moment later.
-var busy = []string{"thread-active", "thread-running", "thread-signal-stack", "stack-unreadable", "deadline"}
+// busy are refusals that may be none a moment later. A process of which many threads map and unmap on a starved machine cannot be
+// looked at in time.
+var busy = []string{"unseen", "thread-active", "thread-running", "thread-signal-stack", "stack-unreadable", "deadline"}
 
 // states are refusals because of the state that another client brought the target to.
 var states = map[string][]string{
