@@ -2,6 +2,9 @@
 
 // Package patch defines the patch file, NAME.lp: what it says (Spec) and how it is read and written.
 // It never looks at a running system; pkg/apply joins a Spec with one.
+//
+// Other programs may use this package. Within a minor version what it exports is not removed or changed, but added to; files of
+// another FormatVersion are refused.
 package patch
 
 import (
