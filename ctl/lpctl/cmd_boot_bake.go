@@ -13,8 +13,8 @@ import (
 	"strings"
 
 	"lpatch/pkg/apply"
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/bake"
-	"lpatch/pkg/durable"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
 )
@@ -56,7 +56,7 @@ func (b *bootRun) bake() error {
 	if err != nil {
 		return err
 	}
-	if err := durable.WriteFile(out, baked, mode); err != nil {
+	if err := atomicfile.WriteFile(out, baked, mode); err != nil {
 		return err
 	}
 	return b.baked(p, path, out, baked)

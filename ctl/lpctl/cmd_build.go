@@ -18,8 +18,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/build"
-	"lpatch/pkg/durable"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/progress"
 	"lpatch/pkg/version"
@@ -108,7 +108,7 @@ func buildPatch(c *cli.Context) error {
 	case !ok:
 		return errors.New("-o is missing, or is not NAME.lp; see lpctl build --help")
 	}
-	if err := durable.CanWrite(out); err != nil {
+	if err := atomicfile.CanWrite(out); err != nil {
 		return err
 	}
 	res, err := makePatch(c, name)
@@ -122,7 +122,7 @@ func buildPatch(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.WriteFile(out, res.Data, 0o644); err != nil {
+	if err := atomicfile.WriteFile(out, res.Data, 0o644); err != nil {
 		return err
 	}
 	return built(c, name, out, res)

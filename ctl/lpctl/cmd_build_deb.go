@@ -19,8 +19,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/build"
-	"lpatch/pkg/durable"
 	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/progress"
@@ -215,7 +215,7 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 		counts[row.Result]++
 		if im.Result != nil {
 			row.File = filepath.Join(c.String("output"), im.Name+".lp")
-			if err := durable.WriteFile(row.File, im.Result.Data, 0o644); err != nil {
+			if err := atomicfile.WriteFile(row.File, im.Result.Data, 0o644); err != nil {
 				return err
 			}
 		}

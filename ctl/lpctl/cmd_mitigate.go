@@ -9,8 +9,8 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/build"
-	"lpatch/pkg/durable"
 	"lpatch/pkg/mitigate"
 )
 
@@ -53,7 +53,7 @@ func makeMitigation(c *cli.Context) error {
 	case !ok:
 		return errors.New("-o is missing, or is not NAME.lp; see lpctl mitigate --help")
 	}
-	if err := durable.CanWrite(out); err != nil {
+	if err := atomicfile.CanWrite(out); err != nil {
 		return err
 	}
 	res, err := mitigate.Make(mitigate.Options{
@@ -68,7 +68,7 @@ func makeMitigation(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := durable.WriteFile(out, res.Data, 0o644); err != nil {
+	if err := atomicfile.WriteFile(out, res.Data, 0o644); err != nil {
 		return err
 	}
 	return built(c, name, out, res)

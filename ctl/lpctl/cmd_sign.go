@@ -12,7 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"lpatch/pkg/apply"
-	"lpatch/pkg/durable"
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/sign"
 )
 
@@ -58,14 +58,14 @@ func signAction(c *cli.Context) error {
 		return err
 	}
 	if c.IsSet("message") {
-		return durable.WriteFile(c.String("message"), p.Message, 0o644)
+		return atomicfile.WriteFile(c.String("message"), p.Message, 0o644)
 	}
 	signature, by, err := signatureFor(c, p)
 	if err != nil {
 		return err
 	}
 	out := cmp.Or(c.String("output"), path)
-	if err := durable.WriteFile(out, sign.Append(p.Content, signature), 0o644); err != nil {
+	if err := atomicfile.WriteFile(out, sign.Append(p.Content, signature), 0o644); err != nil {
 		return err
 	}
 	if !c.Bool("quiet") {

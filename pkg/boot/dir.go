@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"lpatch/pkg/durable"
+	"lpatch/pkg/atomicfile"
 )
 
 // maxLinks is how many symbolic links may lead to a directory, as many as the kernel takes.
@@ -130,7 +130,7 @@ func (w *walk) trust() error {
 func makeDir(here *os.Root, name string) (fs.FileInfo, error) {
 	err := here.Mkdir(name, 0o755)
 	if err == nil {
-		err = durable.Sync(here)
+		err = atomicfile.Sync(here)
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lpatch/pkg/durable"
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/lazyregexp"
 )
 
@@ -56,10 +56,10 @@ func (r Registry) Add(e *Entry, patch []byte) error {
 		return err
 	}
 	defer d.close()
-	if err := durable.WriteFileIn(d.store, e.SHA256+patchSuffix, patch, 0o600); err != nil {
+	if err := atomicfile.WriteFileIn(d.store, e.SHA256+patchSuffix, patch, 0o600); err != nil {
 		return err
 	}
-	if err := durable.WriteFileIn(d.entries, e.Name+entrySuffix, text, 0o644); err != nil {
+	if err := atomicfile.WriteFileIn(d.entries, e.Name+entrySuffix, text, 0o644); err != nil {
 		return err
 	}
 	return errors.Join(r.forget(e.Name), r.sweep(d))
@@ -84,7 +84,7 @@ func (r Registry) Remove(name string) error {
 		return none
 	}
 	if err == nil {
-		err = durable.Sync(d.entries)
+		err = atomicfile.Sync(d.entries)
 	}
 	if err != nil {
 		return named(d.entries, err)
@@ -275,7 +275,7 @@ func (r Registry) lock(create bool) (*dirs, error) {
 		return nil, err
 	}
 	d := &dirs{entries: entries, store: store, unlock: func() {}}
-	unlock, err := durable.Lock(store)
+	unlock, err := atomicfile.Lock(store)
 	if err != nil {
 		d.close()
 		return nil, err
@@ -291,7 +291,7 @@ func (d *dirs) close() {
 }
 
 // partial are the names of files that were not whole when the power failed.
-var partial = lazyregexp.New(`^` + regexp.QuoteMeta(durable.Temporary) + `[0-9A-Z]+$`)
+var partial = lazyregexp.New(`^` + regexp.QuoteMeta(atomicfile.Temporary) + `[0-9A-Z]+$`)
 
 // sweep removes patches that no entry names, and files that were not whole when the power failed, and nothing that has another name
 // than these. What cannot be read may name any patch.

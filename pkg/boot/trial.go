@@ -14,7 +14,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"lpatch/pkg/durable"
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/strictyaml"
 )
 
@@ -143,7 +143,7 @@ func (r Registry) changeTrials(change func(*trials)) error {
 		return err
 	}
 	defer entries.Close()
-	unlock, err := durable.Lock(entries)
+	unlock, err := atomicfile.Lock(entries)
 	if err != nil {
 		return err
 	}
@@ -166,7 +166,7 @@ func (r Registry) changeTrials(change func(*trials)) error {
 	if err != nil || bytes.Equal(before, after) {
 		return err
 	}
-	return durable.WriteFileIn(dir, trialsFile, slices.Concat([]byte(trialsHeader), after), 0o644)
+	return atomicfile.WriteFileIn(dir, trialsFile, slices.Concat([]byte(trialsHeader), after), 0o644)
 }
 
 func (r Registry) readTrials() (*trials, error) {

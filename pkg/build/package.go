@@ -11,8 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/deb"
-	"lpatch/pkg/durable"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/progress"
 	"lpatch/pkg/sandbox"
@@ -101,7 +101,7 @@ func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) 
 
 // lockWork has the work directory to itself until unlock is called, and says for whom it waits.
 func lockWork(ctx context.Context, work string, p progress.Reporter) (unlock func(), err error) {
-	return durable.LockOrSay(ctx, work, func(pid int) {
+	return atomicfile.LockOrSay(ctx, work, func(pid int) {
 		who := "another build"
 		if pid != 0 {
 			who = fmt.Sprintf("the build of process %d", pid)

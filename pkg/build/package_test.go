@@ -16,9 +16,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/command"
 	"lpatch/pkg/deb"
-	"lpatch/pkg/durable"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/progress"
 )
@@ -141,7 +141,7 @@ func TestPatchName(t *testing.T) {
 // TestLockWork: a second build with the same work directory says at once for whom it waits.
 func TestLockWork(t *testing.T) {
 	dir := t.TempDir()
-	unlock, err := durable.LockOrSay(t.Context(), dir, nil)
+	unlock, err := atomicfile.LockOrSay(t.Context(), dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 	"strconv"
 	"strings"
 
-	"lpatch/pkg/durable"
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/sandbox"
 )
 
@@ -101,7 +101,7 @@ func (a *Archive) makeBase(ctx context.Context, base string) error {
 	if err := stage.PutBy(ctx, unpack, copied); err != nil {
 		return err
 	}
-	out, err := os.CreateTemp(filepath.Dir(base), durable.Temporary)
+	out, err := os.CreateTemp(filepath.Dir(base), atomicfile.Temporary)
 	if err != nil {
 		return err
 	}

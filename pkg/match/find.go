@@ -35,7 +35,7 @@ type unit struct {
 	f      *finder
 	m      *matcher
 	funcs  []*wanted
-	places map[*lpelf.Section][]uint64 // where the image has the section's anchor
+	places map[*lpelf.Section][]uint64 // where the image has the section's fingerprint
 	read   map[*lpelf.Symbol]bool      // variables whose pointers have been followed
 }
 
@@ -93,9 +93,9 @@ func (t *Target) Recover(objs []*diff.Object) (found, of int) {
 	return found, of
 }
 
-// prepare lists the functions of all objects, and where the image has their anchors.
+// prepare lists the functions of all objects, and where the image has their fingerprints.
 func (f *finder) prepare(objs []*diff.Object) {
-	var anchors [][]byte
+	var fingerprints [][]byte
 	var secs []*lpelf.Section
 	var owners []*unit
 	for _, obj := range objs {
@@ -107,13 +107,13 @@ func (f *finder) prepare(objs []*diff.Object) {
 			if !s.IsText() || obj.DecodeError(s) != nil {
 				continue
 			}
-			a, n := anchorOf(obj, s)
+			a, n := fingerprintOf(obj, s)
 			fixed[s] = n
-			anchors, secs, owners = append(anchors, a), append(secs, s), append(owners, u)
+			fingerprints, secs, owners = append(fingerprints, a), append(secs, s), append(owners, u)
 		}
 		u.listFunctions(fixed)
 	}
-	for i, starts := range scan(f.im, f.extents, anchors) {
+	for i, starts := range scan(f.im, f.extents, fingerprints) {
 		owners[i].places[secs[i]] = starts
 	}
 }

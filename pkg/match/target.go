@@ -56,7 +56,7 @@ func (u *unit) verdict() absence {
 	switch {
 	case have > 0 && 2*have >= want:
 		return 0
-	case 10*have >= want && have > 0 || 4*u.anchored() >= len(u.funcs):
+	case 10*have >= want && have > 0 || 4*u.fingerprinted() >= len(u.funcs):
 		return partly
 	case largest < minFixed:
 		return tooSmall
@@ -64,8 +64,8 @@ func (u *unit) verdict() absence {
 	return notThere
 }
 
-// anchored counts the functions whose anchor the image has.
-func (u *unit) anchored() (n int) {
+// fingerprinted counts the functions whose fingerprint the image has.
+func (u *unit) fingerprinted() (n int) {
 	for _, w := range u.funcs {
 		if len(u.places[w.sec]) > 0 && w.fixed >= minFixed {
 			n++

@@ -19,8 +19,8 @@ import (
 	"strings"
 	"text/template"
 
+	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/command"
-	"lpatch/pkg/durable"
 	"lpatch/pkg/lazyregexp"
 )
 
@@ -130,7 +130,7 @@ func (p *Package) place(kind *Kind, dir string) (string, error) {
 		return "", err
 	}
 	to := filepath.Join(dir, file)
-	if err := durable.CanWrite(to); err != nil {
+	if err := atomicfile.CanWrite(to); err != nil {
 		return "", err
 	}
 	if _, err := os.Lstat(to); err == nil {
@@ -158,7 +158,7 @@ func (p *Package) build(ctx context.Context, kind *Kind, to string) error {
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(to, data, 0o644)
+	return atomicfile.WriteFile(to, data, 0o644)
 }
 
 // put writes a file below the directory of work, with directories that everybody may read, whatever the user's umask is.

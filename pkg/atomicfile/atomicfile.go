@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package durable changes files so that they are whole whatever happens: a crash, a power failure, others at the same time.
-package durable
+// Package atomicfile changes files so that they are whole whatever happens: a crash, a power failure, others at the same time.
+package atomicfile
 
 import (
 	"context"
