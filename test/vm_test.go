@@ -113,82 +113,27 @@ func leftOut(t *testing.T, kernel, name string) string {
 		}
 		return value
 	}
-	if only := onlyOn(name); only != "" && only != kernel {
-		return fmt.Sprintf("it runs on kernel %s only", only)
-	}
-	if kernel == "6.1" && not61.MatchString(name) {
+	d := casesDirectives(t)[name]
+	switch {
+	case d.only != "" && d.only != kernel:
+		return fmt.Sprintf("it runs on kernel %s only", d.only)
+	case kernel == "6.1" && d.slow:
 		return "it takes long, and kernel 6.12 shows what lpctl does, kernel 6.12-rt what threads that preempt each other do"
-	}
-	if kernel == "6.12-rt" && !underRT.MatchString(name) {
+	case kernel == "6.12-rt" && !d.preempts:
 		return "kernel 6.12, the same source, shows it"
 	}
-	there, absent := needs(name)
-	for _, need := range there {
+	for _, need := range d.needs {
 		if value := option(need); value != "y" && value != "m" {
 			return fmt.Sprintf("kernel %s has no %s", kernel, need)
 		}
 	}
-	if absent != "" && option(absent) == "y" {
-		return fmt.Sprintf("kernel %s has %s", kernel, absent)
+	if d.absent != "" && option(d.absent) == "y" {
+		return fmt.Sprintf("kernel %s has %s", kernel, d.absent)
 	}
-	if reloads(name) && option("CONFIG_LPATCH") == "y" {
+	if d.reloads && option("CONFIG_LPATCH") == "y" {
 		return fmt.Sprintf("lpatch is built into kernel %s, and the case loads it", kernel)
 	}
 	return ""
-}
-
-// onlyOn is the one kernel on which a case runs, or "" if it runs on all: that the benchmark works does not depend on it, and
-// neither does what lpctl keeps on the disk, finds out about the machine, or says, nor how the module takes messages apart.
-func onlyOn(name string) string {
-	switch name {
-	case "Bench", "BootKilled", "WatchKilled", "LpctlKilled", "LpctlUnloadKilled", "BootSync", "BootVerb", "Doctor", "DoctorInContainer", "SignatureDoctor", "Baked", "Fuzz", "HostileFiles", "TimeNamespace", "Scan",
-		"Mitigate", "MitigateLibrary", "MitigateTrap":
-		return "6.12"
-	}
-	return ""
-}
-
-// not61 are cases that take ten seconds and more, of lpctl, or of threads that run, end and fork at any moment.
-var not61 = regexp.MustCompile(`^(Built|BusyProcessors|Churn|LpctlKilledInside|LpctlTargetDies|Many|Mayflies|Prefork|ServerStops|Soak|Threads|Values)$`)
-
-// underRT are the cases that see how a kernel preempts and locks: windows, threads that run or end meanwhile, forks, waits. Of the
-// others, 6.12-rt shows what 6.12 shows: both are of one source.
-var underRT = regexp.MustCompile(`^(Active|BootMany|BootRace|BootRunning|BootSlow|Busy|Churn|DeepStack|Drain|EndlessStack|ExecFromThread|Faults|Fork|Frozen|Hostile|` +
-	`KillInWindow|Layers|LpctlKilled|MaxStop|Mayflies|NoEINTR|Noise|NothingRuns|OutOfLine|PageNeverComes|Prefork|ProbeAtSite|Quiescence|RealTime|RemoveWithTargets|` +
-	`SharerLivesOn|Signals|Soak|Stopped|Straddle|SwapRace|SwappedOut|Target|Threads|TornEntry|Traced|UnloadWhileForking|Vhost|Workers)`)
-
-// needs are the options of the kernel's configuration that a case cannot do without, and the one that must not be there.
-func needs(name string) (there []string, absent string) {
-	switch {
-	case strings.HasPrefix(name, "Fault"):
-		return []string{"CONFIG_FAILSLAB"}, ""
-	case name == "Vhost":
-		return []string{"CONFIG_VHOST_NET"}, ""
-	case name == "ServerStops":
-		return []string{"CONFIG_FUSE_FS"}, ""
-	case strings.HasPrefix(name, "HostileWedge"), name == "HostileLastUser":
-		return []string{"CONFIG_FUSE_FS", "CONFIG_USER_NS"}, ""
-	case name == "HostileMemory":
-		return []string{"CONFIG_MEMCG"}, ""
-	case name == "TimeNamespace":
-		return []string{"CONFIG_TIME_NS"}, ""
-	case name == "Audit":
-		return []string{"CONFIG_AUDIT", "CONFIG_SYSTEM_DATA_VERIFICATION"}, ""
-	case strings.HasPrefix(name, "Signature"):
-		return []string{"CONFIG_SYSTEM_DATA_VERIFICATION"}, ""
-	case name == "NoSignatures":
-		return nil, "CONFIG_SYSTEM_DATA_VERIFICATION"
-	}
-	return nil, ""
-}
-
-// reloads says whether a case removes the module to load it otherwise.
-func reloads(name string) bool {
-	switch name {
-	case "NoModule", "BootOff", "FtraceOff", "Audit", "NoSignatures", "ListenBefore":
-		return true
-	}
-	return strings.HasPrefix(name, "Signature")
 }
 
 func run(t *testing.T, name string, args ...string) string {

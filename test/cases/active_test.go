@@ -42,6 +42,8 @@ func wantState(t *testing.T, pid int, state string, active int) {
 }
 
 // TestActiveLoop patches a function that four threads never leave by themselves: whoever asks is told so until they have.
+//
+//machine:preempts
 func TestActiveLoop(t *testing.T) {
 	v := startVictim(t, "turns")
 	lp, pid := fixtures+"turns.lp", fmt.Sprint(v.pid)
@@ -74,6 +76,8 @@ func TestActiveLoop(t *testing.T) {
 }
 
 // TestActiveRestore takes out a patch that two threads never leave by themselves.
+//
+//machine:preempts
 func TestActiveRestore(t *testing.T) {
 	v := startVictim(t, "turns")
 	lp, pid := fixtures+"turns.lp", fmt.Sprint(v.pid)
@@ -102,6 +106,8 @@ func TestActiveRestore(t *testing.T) {
 }
 
 // TestActiveMain patches main alone, which is entered once.
+//
+//machine:preempts
 func TestActiveMain(t *testing.T) {
 	v := startVictim(t, "turns")
 	pid := fmt.Sprint(v.pid)
@@ -192,6 +198,8 @@ func TestRecountUnreadable(t *testing.T) {
 }
 
 // TestActiveWays counts a thread that is in the old code in any of the ways in which it would be in the way, and once.
+//
+//machine:preempts
 func TestActiveWays(t *testing.T) {
 	for _, how := range []string{"plain", "spin", "register", "deep", "split", "tiny", "huge", "signal", "vfork", "process"} {
 		t.Run(how, func(t *testing.T) {
@@ -213,6 +221,8 @@ func TestActiveWays(t *testing.T) {
 }
 
 // TestActiveFork lets a process fork in old code: the child is not done with before its own thread has left.
+//
+//machine:preempts
 func TestActiveFork(t *testing.T) {
 	v := startVictim(t, "turns")
 	c := dial(t)
@@ -236,6 +246,8 @@ func TestActiveFork(t *testing.T) {
 
 // TestActiveLayers has threads in old code, in the code of a patch that another one covers, and in that of one that was
 // restored: all of it is code from before.
+//
+//machine:preempts
 func TestActiveLayers(t *testing.T) {
 	v := startVictim(t, "turns")
 	c := dial(t)
@@ -272,6 +284,8 @@ func TestActiveLayers(t *testing.T) {
 }
 
 // TestActiveReplace replaces a patch with another one while threads are in the old function.
+//
+//machine:preempts
 func TestActiveReplace(t *testing.T) {
 	v := startVictim(t, "turns")
 	c := dial(t)

@@ -82,6 +82,9 @@ func wantRecord(t *testing.T, next func() string, format string, args ...any) {
 
 // TestAudit looks at the records of each verb, of refusals, of a program that starts, and of a name that would look like
 // another field.
+//
+//machine:needs CONFIG_AUDIT CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestAudit(t *testing.T) {
 	c := emptyKeyring(t)
 	v := startVictim(t, "victim")

@@ -23,6 +23,8 @@ import (
 
 // TestBaked compares a program that the module has patched with one that lpctl baked: what is at the sites and in the
 // patch is the same, and so is what they do.
+//
+//machine:only 6.12
 func TestBaked(t *testing.T) {
 	for _, b := range []struct{ name, program, image, patch string }{
 		{"static", "victim-static", "victim-static", "victim-static"},

@@ -14,6 +14,8 @@ import (
 
 // TestBench runs the benchmark as short as it gets: all systems do what they should, and all rows have figures. How long
 // anything takes is not looked at.
+//
+//machine:only 6.12
 func TestBench(t *testing.T) {
 	var out, progress bytes.Buffer
 	cmd := exec.Command("lpctl", "bench", "--smoke", "--json", "--programs", fixtures)

@@ -14,6 +14,8 @@ import (
 
 // TestBootVerb adds entries by lpctl, for a program and for its library, and registers them again after the kernel has
 // lost them, as a boot does.
+//
+//machine:only 6.12
 func TestBootVerb(t *testing.T) {
 	c := dial(t)
 	for _, e := range []struct{ patch, image, program string }{

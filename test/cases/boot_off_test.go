@@ -47,6 +47,8 @@ func modprobe(t *testing.T) {
 
 // TestBootOff loads the module with lpatch.boot=off on the kernel's command line, or what modprobe and lpctl take for it:
 // nothing is registered, and the module itself does not let who has not asked.
+//
+//machine:reloads
 func TestBootOff(t *testing.T) {
 	undo := mountFile(t, "/proc/cmdline", "quiet lpatch.boot=off\n")
 	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != nil {

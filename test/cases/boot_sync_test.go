@@ -11,6 +11,8 @@ import (
 )
 
 // TestBootSync has entries and processes that do not agree, and brings them in line.
+//
+//machine:only 6.12
 func TestBootSync(t *testing.T) {
 	c := dial(t)
 	v := startVictim(t, "life")

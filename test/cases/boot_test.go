@@ -134,6 +134,8 @@ func TestBootLibrary(t *testing.T) {
 
 // TestBootMany has many entries for one function, too many for one kernel thread, and the first cannot be applied: the others
 // are, in the order in which they were added, so that the last one is on top.
+//
+//machine:preempts
 func TestBootMany(t *testing.T) {
 	const many = 40
 	path := fixtures + "start"
@@ -186,6 +188,8 @@ func starts(t *testing.T) int {
 }
 
 // TestBootRace starts the program a thousand times (200 on slow kernels) from four parents at once: no call is unpatched.
+//
+//machine:preempts
 func TestBootRace(t *testing.T) {
 	parents, each := 4, starts(t)/4
 	c := dial(t)
@@ -208,6 +212,8 @@ func TestBootRace(t *testing.T) {
 }
 
 // TestBootRunning adds an entry while the program runs: that is not changed, and its children are as it is.
+//
+//machine:preempts
 func TestBootRunning(t *testing.T) {
 	v := startVictim(t, "life")
 	c := dial(t)
@@ -262,6 +268,8 @@ func TestBootFails(t *testing.T) {
 }
 
 // TestBootSlow starts a program where each window takes longer than a running program may be stopped.
+//
+//machine:preempts
 func TestBootSlow(t *testing.T) {
 	c := dial(t)
 	addBoot(t, c, rawPatch(t, fixtures+"start", "value"), 0)

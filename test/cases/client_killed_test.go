@@ -186,6 +186,8 @@ type killed struct {
 
 // TestLpctlKilled kills lpctl at each step of a verb: the target is in the old or in the new state, goes on, and the
 // verb can be done again. In the end nothing of all the killed ones is left in the kernel.
+//
+//machine:only 6.12
 func TestLpctlKilled(t *testing.T) {
 	const none, loaded, applied, restored = lpnl.StateNone, lpnl.StateLoaded, lpnl.StateApplied, lpnl.StateRestored
 	killEach(t, []killed{
@@ -198,6 +200,8 @@ func TestLpctlKilled(t *testing.T) {
 }
 
 // TestLpctlUnloadKilled is the same for what comes last.
+//
+//machine:only 6.12
 func TestLpctlUnloadKilled(t *testing.T) {
 	killEach(t, []killed{
 		{"unload", lpnl.StateRestored, lpnl.StateRestored, lpnl.StateNone, talks},
@@ -255,6 +259,8 @@ func killEach(t *testing.T, tests []killed) {
 
 // TestBootKilled kills lpctl boot wherever it changes something: a program starts with the one function or the other, as
 // the kernel has an entry or not, and the verb can be done again. In the end nothing is left.
+//
+//machine:only 6.12
 func TestBootKilled(t *testing.T) {
 	c := dial(t)
 	add := []string{"add", fixtures + "start.lp", "--image", fixtures + "start"}
@@ -312,6 +318,8 @@ func TestBootKilled(t *testing.T) {
 }
 
 // TestWatchKilled stops lpctl watch, so that it reads no events, and kills it: those who make them notice nothing.
+//
+//machine:only 6.12
 func TestWatchKilled(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
 	c := dial(t)
@@ -357,6 +365,9 @@ func TestWatchKilled(t *testing.T) {
 
 // TestLpctlKilledInside kills lpctl while the kernel works for it: while it waits for another client's window, while its
 // own is open, and while it waits for another operation on the same target. Only of an open window comes anything.
+//
+//machine:slow
+//machine:preempts
 func TestLpctlKilledInside(t *testing.T) {
 	wantSymbols(t, "lp_op_lock_target", "lpatch_op_run")
 	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")

@@ -33,6 +33,8 @@ func fieldPatch(t *testing.T, path string) *lpnl.Patch {
 
 // TestForkWhileWriting forks from four threads while a variable of 64 KiB is written, again and again: a fork that is
 // under way in the kernel copies what was there before the window or after it, never a part of both.
+//
+//machine:preempts
 func TestForkWhileWriting(t *testing.T) {
 	v := startVictim(t, "copies")
 	c := dial(t)

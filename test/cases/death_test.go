@@ -18,6 +18,8 @@ import (
 )
 
 // TestKillInWindow kills the target while a window is open: it dies at once, not when the window ends.
+//
+//machine:preempts
 func TestKillInWindow(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "8", "-m", "spin")
 	c := dial(t)
@@ -76,6 +78,8 @@ func TestRecordsEnd(t *testing.T) {
 }
 
 // TestTargetEndsMeanwhile patches processes that exit or execute another program at that very moment.
+//
+//machine:preempts
 func TestTargetEndsMeanwhile(t *testing.T) {
 	c := dial(t)
 	for i := range 60 {

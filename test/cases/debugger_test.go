@@ -95,6 +95,8 @@ func peekByte(t *testing.T, pid int, at int64) byte {
 }
 
 // TestProbeAtSite has a uprobe where the patch would be: refused, and the probe goes on to count.
+//
+//machine:preempts
 func TestProbeAtSite(t *testing.T) {
 	v := startVictim(t, "victim")
 	c := dial(t)
@@ -200,6 +202,8 @@ func applyStopped(t *testing.T, c *lpnl.Client, v *victim, state string, stop, g
 }
 
 // TestStopped patches a process that a signal stopped: nobody but SIGCONT sets it going.
+//
+//machine:preempts
 func TestStopped(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "spin")
 	stop := func() {
@@ -215,6 +219,8 @@ func TestStopped(t *testing.T) {
 }
 
 // TestFrozen patches a process in a frozen control group: it stays frozen.
+//
+//machine:preempts
 func TestFrozen(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "spin")
 	group := "/sys/fs/cgroup/lpatch"
@@ -330,6 +336,8 @@ func TestNamespaces(t *testing.T) {
 
 // TestRealTime patches a process that has a thread of the highest real-time priority spinning on each processor, for seconds
 // at a time. The operation, once it holds the lock on the target's memory, gives it back while they do.
+//
+//machine:preempts
 func TestRealTime(t *testing.T) {
 	v := startVictim(t, "stacks")
 	c := dial(t)
@@ -352,6 +360,8 @@ func TestRealTime(t *testing.T) {
 
 // TestWorkers patches a process with kernel threads of its own, which io_uring made: they are left alone, and a read that
 // one of them waits in is not ended.
+//
+//machine:preempts
 func TestWorkers(t *testing.T) {
 	v := startVictim(t, "stacks")
 	c := dial(t)
@@ -367,6 +377,9 @@ func TestWorkers(t *testing.T) {
 
 // TestVhost patches a process that has a worker of vhost: a thread of its own since 6.4, before that a kernel thread that
 // uses its memory.
+//
+//machine:preempts
+//machine:needs CONFIG_VHOST_NET
 func TestVhost(t *testing.T) {
 	for _, module := range []string{"vhost_iotlb", "vhost", "tun", "tap", "vhost_net"} {
 		loadKernels(t, module, "")

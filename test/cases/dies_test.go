@@ -83,6 +83,8 @@ var endings = []ending{
 
 // TestTargetDiesAt ends the target in each way at each step of an operation: before and between the fix-ups, while the
 // operation waits for another client's, while its own window is open, and while it waits for a thread to leave a function.
+//
+//machine:preempts
 func TestTargetDiesAt(t *testing.T) {
 	wantSymbols(t, "lp_op_lock_target", "lp_attempts")
 	rival := dial(t)
@@ -187,6 +189,8 @@ func occupy(t *testing.T, rival *lpnl.Client, q *lpnl.Patch, of *victim) {
 }
 
 // TestLpctlTargetDies kills the target while lpctl waits for another client's operation on it: it says what happened.
+//
+//machine:slow
 func TestLpctlTargetDies(t *testing.T) {
 	wantSymbols(t, "lp_op_lock_target")
 	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")

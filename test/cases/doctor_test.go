@@ -18,6 +18,8 @@ import (
 
 // TestDoctor asks whether the machine is able, as it is here. The kernels that are built for tests have task_work_add as
 // mainline has it: not exported.
+//
+//machine:only 6.12
 func TestDoctor(t *testing.T) {
 	found := "task_work_add found by export"
 	switch {
@@ -53,6 +55,8 @@ func wantFinding(t *testing.T, cmd *exec.Cmd, line string) {
 }
 
 // TestDoctorInContainer asks in namespaces in which lpctl would not work, or not see all, although it is root.
+//
+//machine:only 6.12
 func TestDoctorInContainer(t *testing.T) {
 	ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1<<32 - 1}} // all: the map looks like that of the initial one
 	for name, c := range map[string]struct {
@@ -84,6 +88,10 @@ func TestDoctorInContainer(t *testing.T) {
 }
 
 // TestSignatureDoctor asks while the kernel wants signatures, and the keyring is empty, has a key, and has one that has expired.
+//
+//machine:only 6.12
+//machine:needs CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestSignatureDoctor(t *testing.T) {
 	doctor := func() *exec.Cmd { return exec.Command("lpctl", "doctor", "--quiet") }
 	requireSignatures(t).Close()

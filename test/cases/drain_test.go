@@ -106,6 +106,8 @@ func wantDoctor(t *testing.T, line string) {
 }
 
 // TestRemoveWithTargets tries to remove the module while a target has a patch: refused, and doctor says why.
+//
+//machine:preempts
 func TestRemoveWithTargets(t *testing.T) {
 	v := startVictim(t, "victim")
 	lp, pid := fixtures+"victim.lp", fmt.Sprint(v.pid)
@@ -126,6 +128,8 @@ func TestRemoveWithTargets(t *testing.T) {
 
 // TestDrain has threads sleep through all that is done to them, so that they hold the module, and wakes them: of sixteen
 // system calls the five that nothing restarts end with EINTR, the others do not even return.
+//
+//machine:preempts
 func TestDrain(t *testing.T) {
 	v := startVictim(t, "eintr")
 	c := dial(t)
@@ -165,6 +169,8 @@ func TestDrain(t *testing.T) {
 
 // TestDrainStopped drains a process that is stopped by a signal: it does not run, drain says why, and it passes its gates
 // when it goes on.
+//
+//machine:preempts
 func TestDrainStopped(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
 	if err := syscall.Kill(v.pid, syscall.SIGSTOP); err != nil {
@@ -198,6 +204,8 @@ func TestDrainStopped(t *testing.T) {
 }
 
 // TestDrainKilled kills a process whose threads have been told to wake but cannot: nothing of them is left.
+//
+//machine:preempts
 func TestDrainKilled(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
 	syscall.Kill(v.pid, syscall.SIGSTOP)
@@ -220,6 +228,8 @@ func TestDrainKilled(t *testing.T) {
 }
 
 // TestDrainInWindow drains all the time while windows are open: a thread that is woken is held like any other.
+//
+//machine:preempts
 func TestDrainInWindow(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "4", "-m", "sleep")
 	c, drainer := dial(t), dial(t)

@@ -297,6 +297,9 @@ func (f *faults) verb(verb lpnl.Verb, from, to lpnl.State, back ...lpnl.Verb) fa
 
 // TestFaults lets each allocation of each operation fail, in turn. Cases with this prefix run where the kernel is built
 // with CONFIG_FAILSLAB.
+//
+//machine:preempts
+//machine:needs CONFIG_FAILSLAB
 func TestFaults(t *testing.T) {
 	for _, injection := range []string{"failslab", "fail_page_alloc"} {
 		t.Run(injection, func(t *testing.T) {
@@ -326,6 +329,9 @@ func TestFaults(t *testing.T) {
 }
 
 // TestFaultsInTransfer lets each allocation of the transfer of a patch fail. The patch file is free afterwards.
+//
+//machine:preempts
+//machine:needs CONFIG_FAILSLAB
 func TestFaultsInTransfer(t *testing.T) {
 	in := newInjector(t, "failslab")
 	watcher, p := dial(t), rawPatch(t, fixtures+"victim", "value")
@@ -355,6 +361,9 @@ func TestFaultsInTransfer(t *testing.T) {
 }
 
 // TestFaultsInStatus lets each allocation of a status fail that has a record to make, for a child.
+//
+//machine:preempts
+//machine:needs CONFIG_FAILSLAB
 func TestFaultsInStatus(t *testing.T) {
 	in := newInjector(t, "failslab")
 	v, c := startVictim(t, "life"), dial(t)
@@ -385,6 +394,9 @@ func TestFaultsInStatus(t *testing.T) {
 }
 
 // TestFaultsInBoot lets each allocation of a boot entry fail.
+//
+//machine:preempts
+//machine:needs CONFIG_FAILSLAB
 func TestFaultsInBoot(t *testing.T) {
 	in := newInjector(t, "failslab")
 	path, c := fixtures+"start", dial(t)

@@ -58,6 +58,8 @@ func wantStates(t *testing.T, c *lpnl.Client, want map[int]lpnl.State) []lpnl.Re
 }
 
 // TestFork patches a process and lets it have children: each has the patch, and can be rid of it on its own.
+//
+//machine:preempts
 func TestFork(t *testing.T) {
 	for _, how := range []string{"fork", "nest"} {
 		t.Run(how, func(t *testing.T) {
@@ -88,6 +90,8 @@ func TestFork(t *testing.T) {
 
 // TestForkStates has children of each state of the parent. What a child's text is counts, not what the parent's record
 // says by the time that anybody asks.
+//
+//machine:preempts
 func TestForkStates(t *testing.T) {
 	v := startVictim(t, "life")
 	c := dial(t)
@@ -123,6 +127,8 @@ func TestForkStates(t *testing.T) {
 
 // TestForkOutlivesParent ends a patched process whose child nobody has asked about: the child's record is there all the
 // same, and keeps the module.
+//
+//machine:preempts
 func TestForkOutlivesParent(t *testing.T) {
 	for name, end := range map[string]func(*victim){
 		"exit": func(v *victim) { v.ask("quit"); v.cmd.Wait() },
@@ -152,6 +158,8 @@ func TestForkOutlivesParent(t *testing.T) {
 }
 
 // TestUnloadWhileForking unloads from a parent while it forks: no child is left without a record.
+//
+//machine:preempts
 func TestUnloadWhileForking(t *testing.T) {
 	v := startVictim(t, "life")
 	c := dial(t)
@@ -218,6 +226,9 @@ func pids(t *testing.T) []int {
 }
 
 // TestMayflies forks thousands of processes that soon end, from a patched one: their records do not stay.
+//
+//machine:slow
+//machine:preempts
 func TestMayflies(t *testing.T) {
 	v := startVictim(t, "life")
 	c := dial(t)
@@ -468,6 +479,8 @@ func TestDrift(t *testing.T) {
 
 // TestExecFromThread executes another program from a thread that is not the first one: the record ends, though the pid
 // lives on.
+//
+//machine:preempts
 func TestExecFromThread(t *testing.T) {
 	v := startVictim(t, "life")
 	c := dial(t)
@@ -488,6 +501,8 @@ func TestExecFromThread(t *testing.T) {
 
 // TestSharerLivesOn ends the process that was patched, while another shares its memory: the record lives with the memory
 // and goes by the name of the other.
+//
+//machine:preempts
 func TestSharerLivesOn(t *testing.T) {
 	for name, end := range map[string]func(*victim){
 		"exit": func(v *victim) { v.ask("quit"); v.cmd.Wait() },
@@ -526,6 +541,9 @@ func (v *victim) census() (all, old, new int) {
 
 // TestPrefork patches a server whose master forks workers all the time, with --all and with --exe: when lpctl is done,
 // every process that lives runs the new code, and the old one after a restore.
+//
+//machine:slow
+//machine:preempts
 func TestPrefork(t *testing.T) {
 	v := startVictim(t, "life")
 	c := dial(t)
@@ -591,6 +609,8 @@ func TestStatusSaysDrifted(t *testing.T) {
 
 // TestForkWhileApplying has a process fork while an operation on it waits for a thread to leave: by the time that anybody
 // asks, the parent's record says applied, but the child has the text from before.
+//
+//machine:preempts
 func TestForkWhileApplying(t *testing.T) {
 	v := startVictim(t, "victim")
 	v.ask("dwell")
@@ -617,6 +637,8 @@ func TestForkWhileApplying(t *testing.T) {
 
 // TestForkWhileLoading has a child whose copy of the patch lacks a fix-up, as if the fork had been in the middle of the
 // load. It is made before the patch is applied there.
+//
+//machine:preempts
 func TestForkWhileLoading(t *testing.T) {
 	v := startVictim(t, "life")
 	c := dial(t)
@@ -647,6 +669,8 @@ func TestForkWhileLoading(t *testing.T) {
 
 // TestForkPart forks a process that has only some segments of a patch in its memory, as it is for a moment in a load and in an
 // unload. To the child nothing is missing, whatever it is asked to do with the patch.
+//
+//machine:preempts
 func TestForkPart(t *testing.T) {
 	for part := range 2 {
 		t.Run(fmt.Sprint("without segment ", part), func(t *testing.T) {
@@ -692,6 +716,8 @@ func partedPatch(t *testing.T, path string) *lpnl.Patch {
 }
 
 // TestForkTwoPatches has a child inherit two patches, in the order in which they were loaded.
+//
+//machine:preempts
 func TestForkTwoPatches(t *testing.T) {
 	v := startVictim(t, "victim")
 	c := dial(t)

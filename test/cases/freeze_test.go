@@ -59,6 +59,9 @@ func TestStates(t *testing.T) {
 }
 
 // TestThreads patches 1, 16 and 256 threads, spinning and sleeping; fewer on a kernel that takes its time with each.
+//
+//machine:slow
+//machine:preempts
 func TestThreads(t *testing.T) {
 	for _, mode := range []string{"spin", "sleep"} {
 		for _, n := range []int{1, 16, 256 / slowness} {
@@ -73,6 +76,9 @@ func TestThreads(t *testing.T) {
 }
 
 // TestBusyProcessors patches a process with 4 busy threads per processor, often.
+//
+//machine:slow
+//machine:preempts
 func TestBusyProcessors(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "8", "-m", "spin")
 	c := dial(t)
@@ -82,6 +88,9 @@ func TestBusyProcessors(t *testing.T) {
 
 // TestChurn patches while threads are created and ended all the time: 1,000 cycles (200 on slow kernels), with a look at
 // the result after each.
+//
+//machine:slow
+//machine:preempts
 func TestChurn(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "4", "-m", "sleep", "-c")
 	c := dial(t)
@@ -109,6 +118,8 @@ func TestSharedMemory(t *testing.T) {
 
 // TestNoEINTR freezes a process 100 times whose threads sleep in the sixteen system calls that signals, ptrace and the
 // cgroup freezer end or restart: none of them returns. Its parent sees no SIGCHLD and no stop.
+//
+//machine:preempts
 func TestNoEINTR(t *testing.T) {
 	children := make(chan os.Signal, 16)
 	signal.Notify(children, syscall.SIGCHLD)
@@ -132,6 +143,8 @@ func TestNoEINTR(t *testing.T) {
 }
 
 // TestTraced patches a process that strace traces, all its threads.
+//
+//machine:preempts
 func TestTraced(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "4", "-m", "sleep")
 	trace := exec.Command("strace", "-f", "-p", fmt.Sprint(v.pid), "-o", t.TempDir()+"/trace")

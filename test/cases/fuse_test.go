@@ -25,6 +25,9 @@ import (
 // TestServerStops has the program on a file system whose server stops, with the page of the site not in memory. An apply is
 // refused when its time is up, be the patch loaded or not; other targets are patched meanwhile, and a status and an unload do
 // without that page. When the server goes on, all works.
+//
+//machine:slow
+//machine:needs CONFIG_FUSE_FS
 func TestServerStops(t *testing.T) {
 	loadKernels(t, "fuse", "")
 	s := serve(t, "stacks")

@@ -39,6 +39,8 @@ const fuzzWorkers = 4
 // the wild target, which wantHarmless() sees to; so whatever pid a message names, of init or of the fuzzer, is refused. The
 // wild target, which executes what came of mutated patches, is nobody's (uid 65534), with limits. The patches of the
 // target that is looked at were transferred before.
+//
+//machine:only 6.12
 func TestFuzz(t *testing.T) {
 	f := newFuzzer(t)
 	c := dial(t)

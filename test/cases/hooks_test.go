@@ -15,6 +15,8 @@ import (
 )
 
 // TestFtraceOff loads the module where ftrace calls nobody, and tries to switch ftrace off while lpatch needs it.
+//
+//machine:reloads
 func TestFtraceOff(t *testing.T) {
 	const enabled = "/proc/sys/kernel/ftrace_enabled"
 	set := func(value string) error { return os.WriteFile(enabled, []byte(value), 0) }

@@ -23,6 +23,9 @@ import (
 
 // TestHostileWedge has a process that maps a program keep its own mmap_lock while root makes a boot entry for that program, and
 // removes it: neither waits, and everybody can fork meanwhile.
+//
+//machine:preempts
+//machine:needs CONFIG_FUSE_FS CONFIG_USER_NS
 func TestHostileWedge(t *testing.T) {
 	const path, limit = fixtures + "start-static", 2 * time.Second
 	lendFUSE(t)
@@ -61,6 +64,9 @@ func TestHostileWedge(t *testing.T) {
 }
 
 // TestHostileWedgedTarget has a process that was patched keep its own mmap_lock: it keeps nobody waiting, and nothing of others.
+//
+//machine:preempts
+//machine:needs CONFIG_FUSE_FS CONFIG_USER_NS
 func TestHostileWedgedTarget(t *testing.T) {
 	const path, limit = fixtures + "start", 2 * time.Second
 	lendFUSE(t)
@@ -122,6 +128,8 @@ func startPatched(path string, times int) error {
 
 // TestHostileUnpatchable has nobody start programs that cannot be patched, as they are not what the patch expects. One that gives
 // him rights that he does not have does not run.
+//
+//machine:preempts
 func TestHostileUnpatchable(t *testing.T) {
 	path := fixtures + "start-static"
 	c := dial(t)
@@ -164,6 +172,8 @@ func giveCapability(t *testing.T, path string) {
 
 // TestHostileEnvironment has nobody start a program with an environment of what looks like return addresses into the function that
 // a boot entry replaces: the program is patched, each time, and at once.
+//
+//machine:preempts
 func TestHostileEnvironment(t *testing.T) {
 	const pieBase = 0x555555554000 // without randomised addresses
 	for _, s := range []struct {
@@ -247,6 +257,8 @@ func libraryBase(t *testing.T, cmd *exec.Cmd, path string) uint64 {
 
 // TestHostileHog has nobody's processes map a program that has a boot entry all the time, in a way that makes their patching
 // long: starts of that program by others, and operations on other processes, take no longer than beside hogs of another file.
+//
+//machine:preempts
 func TestHostileHog(t *testing.T) {
 	// Starts beside busy hogs are uneven: 20 ms or 400, on an emulated machine of two processors.
 	const hogs, runs, times, least = 12, 5, 3, 150 * time.Millisecond
@@ -293,6 +305,8 @@ func TestHostileHog(t *testing.T) {
 // TestHostileLimits has nobody start a program of root's that is set-user-ID, under all that a starter can choose: it runs
 // patched, or it does not run. (A copy in a memfd is another file, and runs as it is: TestBootMemfd; so does what a process maps
 // twice, of its own will: its own, as no starter can make another's do so.)
+//
+//machine:preempts
 func TestHostileLimits(t *testing.T) {
 	const large = 1 << 20 // of a patch, so that there is no room for it where there is for the program
 	// The one of musl needs no more memory than execve() gives it.
@@ -355,6 +369,8 @@ func wantNeverUnpatched(t *testing.T, c *lpnl.Client, how, path string, group *o
 }
 
 // TestHostileStarved has nobody start a set-user-ID program that is hardly ever given a processor.
+//
+//machine:preempts
 func TestHostileStarved(t *testing.T) {
 	path := fixtures + "start-static"
 	makeSetuid(t, path)
@@ -367,6 +383,9 @@ func TestHostileStarved(t *testing.T) {
 
 // TestHostileMemory has nobody start a set-user-ID program in a control group that has hardly enough memory for it, or none to
 // spare.
+//
+//machine:preempts
+//machine:needs CONFIG_MEMCG
 func TestHostileMemory(t *testing.T) {
 	path, root := fixtures+"start-static", t.TempDir()
 	makeSetuid(t, path)

@@ -18,6 +18,8 @@ import (
 // TestHostileFiles has processes of nobody map what cannot be read to the end, or keep their mappings locked. Root's operations on all
 // processes end soon, take little memory, do what they are for to others, and name those of whom it is not known whether they are
 // meant; so does the comparison with the boot entries.
+//
+//machine:only 6.12
 func TestHostileFiles(t *testing.T) {
 	lendFUSE(t)
 	loadKernels(t, "overlay", "")

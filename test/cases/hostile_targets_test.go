@@ -18,6 +18,8 @@ import (
 
 // TestHostileSearch has a target whose stacks are long, many and always the same: an operation ends soon after its time is up,
 // or its client's, and a status does not wait for it.
+//
+//machine:preempts
 func TestHostileSearch(t *testing.T) {
 	const timeout, grace = time.Second, 4 * time.Second
 	v, _ := attack(t, "sleepers", "100")
@@ -59,6 +61,9 @@ func TestHostileSearch(t *testing.T) {
 
 // TestHostileLastUser has nobody keep address spaces that have a patch, and a process no more: records of all others end with
 // them, and those when he lets go.
+//
+//machine:preempts
+//machine:needs CONFIG_FUSE_FS CONFIG_USER_NS
 func TestHostileLastUser(t *testing.T) {
 	lendFUSE(t)
 	c := dial(t)
@@ -93,6 +98,8 @@ func TestHostileLastUser(t *testing.T) {
 
 // TestHostileFork has a target that forks all the time, whose children end at once, while root applies and restores: it goes on
 // being patched, no child computes anything wrong, and nothing is left of the dead.
+//
+//machine:preempts
 func TestHostileFork(t *testing.T) {
 	v, end := attack(t, "bomb", "200")
 	c := dial(t)
@@ -130,6 +137,8 @@ func TestHostileFork(t *testing.T) {
 // TestHostileUnmap has a target unmap, map, move and protect the image and the patch all the time, while root loads, applies,
 // restores and unloads: each operation ends, done or refused, what there is of the function's first bytes is whole at each
 // moment, what it puts in the patch's place stays as it is, and the target goes on.
+//
+//machine:preempts
 func TestHostileUnmap(t *testing.T) {
 	v, end := attack(t, "remap")
 	c := dial(t)
@@ -177,6 +186,8 @@ func TestHostileUnmap(t *testing.T) {
 
 // TestHostileSeal has a target seal its own code and the patch in it (mseal): it is patched and restored nevertheless, and to
 // unload the patch is refused, and changes nothing.
+//
+//machine:preempts
 func TestHostileSeal(t *testing.T) {
 	v, end := attack(t, "seal")
 	c := dial(t)

@@ -100,6 +100,8 @@ func mapping(t *testing.T, path string) []string {
 
 // TestHostileListen has nobody listen while a boot entry is applied to a program of root's: not a word comes to him, nor does
 // the module answer him.
+//
+//machine:preempts
 func TestHostileListen(t *testing.T) {
 	_, family := dialFamily(t)
 	s, said := startSpy(t, fmt.Sprint(family.Groups[0].ID), nobody())

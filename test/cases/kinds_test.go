@@ -37,6 +37,8 @@ func TestKinds(t *testing.T) {
 }
 
 // TestStraddle overwrites bytes that lie on two pages.
+//
+//machine:preempts
 func TestStraddle(t *testing.T) {
 	v := startVictim(t, "victim")
 	c := dial(t)

@@ -57,6 +57,8 @@ func wantLayers(t *testing.T, c *lpnl.Client, pid int, want ...string) {
 }
 
 // TestLayers stacks three patches on one function. The last one that was applied counts, and they are taken off in turn.
+//
+//machine:preempts
 func TestLayers(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "sleep")
 	c := dial(t)
@@ -92,6 +94,8 @@ func TestLayers(t *testing.T) {
 }
 
 // TestLayersPartly covers one of two functions of a patch: it cannot be restored, and nothing of it is.
+//
+//machine:preempts
 func TestLayersPartly(t *testing.T) {
 	v := startVictim(t, "victim")
 	c := dial(t)
@@ -113,6 +117,8 @@ func TestLayersPartly(t *testing.T) {
 }
 
 // TestLayersOverlap asks for bytes that are a part of a jump.
+//
+//machine:preempts
 func TestLayersOverlap(t *testing.T) {
 	v := startVictim(t, "victim")
 	c := dial(t)
@@ -129,6 +135,8 @@ func TestLayersOverlap(t *testing.T) {
 }
 
 // TestLayersTwice gives one file for two images, so that two sites of a patch are at one place, or one begins in the other.
+//
+//machine:preempts
 func TestLayersTwice(t *testing.T) {
 	v := startVictim(t, "victim")
 	c := dial(t)
@@ -148,6 +156,8 @@ func TestLayersTwice(t *testing.T) {
 }
 
 // TestLayersActive covers a function in whose new code a thread is: that counts as active too.
+//
+//machine:preempts
 func TestLayersActive(t *testing.T) {
 	v := startVictim(t, "victim")
 	c := dial(t)
@@ -315,6 +325,8 @@ func TestSupersede(t *testing.T) {
 }
 
 // TestForkLayers has children of each height of the stack. What is in a child's memory counts, and is taken off in turn.
+//
+//machine:preempts
 func TestForkLayers(t *testing.T) {
 	v := startVictim(t, "life")
 	c := dial(t)
@@ -350,6 +362,8 @@ func TestForkLayers(t *testing.T) {
 
 // TestForkLayersAtOnce asks all the time for what a server has that forks all the time and has many patches upon one another.
 // A child has all of them or is not known yet: a part of them would be one whose bytes are nobody's.
+//
+//machine:preempts
 func TestForkLayersAtOnce(t *testing.T) {
 	v := startVictim(t, "life")
 	c := dial(t)
@@ -379,6 +393,8 @@ func TestForkLayersAtOnce(t *testing.T) {
 
 // TestLayersDrift has the program drop the page with two patches on it: the upper one is applied again over what is
 // there, and then the lower one is what it was.
+//
+//machine:preempts
 func TestLayersDrift(t *testing.T) {
 	v := startVictim(t, "life")
 	c := dial(t)

@@ -211,6 +211,8 @@ func TestListen(t *testing.T) {
 }
 
 // TestListenBefore has nobody join all groups that there are, and those that there are not yet, before the module is loaded.
+//
+//machine:reloads
 func TestListenBefore(t *testing.T) {
 	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != nil {
 		t.Fatal(err)

@@ -91,6 +91,8 @@ func patched(t *testing.T) map[string]string {
 }
 
 // TestBuilt applies what lpctl built with each compiler, at each level of optimisation, for each kind of file.
+//
+//machine:slow
 func TestBuilt(t *testing.T) {
 	for program, name := range patched(t) {
 		t.Run(program, func(t *testing.T) {
@@ -145,6 +147,9 @@ func TestAll(t *testing.T) {
 
 // TestTimeNamespace applies from a time namespace whose clocks are far from the machine's: when the target was started is not
 // the same number there.
+//
+//machine:only 6.12
+//machine:needs CONFIG_TIME_NS
 func TestTimeNamespace(t *testing.T) {
 	v := startVictim(t, "victim")
 	cmd := exec.Command("/usr/bin/unshare", "--time", "--boottime", "100000", "lpctl", "apply", fixtures+"victim.lp", "--pid", fmt.Sprint(v.pid))
@@ -156,6 +161,8 @@ func TestTimeNamespace(t *testing.T) {
 
 // TestMany patches a hundred processes and reverts them, by name: what it takes for each must not grow with their number,
 // of which the log tells.
+//
+//machine:slow
 func TestMany(t *testing.T) {
 	var all []*victim
 	name := ""
@@ -263,6 +270,8 @@ func TestBadInput(t *testing.T) {
 
 // TestNoModule removes the module, which nothing uses, asks, and loads it again. Doctor says to load it only while there is a
 // file to be loaded.
+//
+//machine:reloads
 func TestNoModule(t *testing.T) {
 	v := startVictim(t, "victim")
 	if err := unix.DeleteModule("lpatch", unix.O_NONBLOCK); err != nil {

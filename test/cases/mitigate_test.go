@@ -65,6 +65,8 @@ func wantApplied(t *testing.T, pid int, names ...string) {
 
 // TestMitigate counts the calls of a function of a busy program, has it return a constant, and applies the real fix, which takes the
 // place of what was there. In the end the program is as it was.
+//
+//machine:only 6.12
 func TestMitigate(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "4", "-m", "spin")
 	pid := fmt.Sprint(v.pid)
@@ -133,6 +135,8 @@ func revert(t *testing.T, name, pid string) {
 
 // TestMitigateLibrary counts the calls of a function of the stock libc, which has no symbols but for the dynamic linker, while
 // threads sleep in it: they are not in its first bytes, so that nobody is waited for, and nobody is said to be in old code.
+//
+//machine:only 6.12
 func TestMitigateLibrary(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "4", "-m", "sleep")
 	libc := regexp.MustCompile(`\S+/libc\.so\.6`).FindString(maps(t, v.pid))
@@ -153,6 +157,8 @@ func TestMitigateLibrary(t *testing.T) {
 }
 
 // TestMitigateTrap ends a program by the signal when it calls the function.
+//
+//machine:only 6.12
 func TestMitigateTrap(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "spin")
 	trap := mitigate(t, "trap", "--target", fixtures+"victim", "--function", "value", "--trap")

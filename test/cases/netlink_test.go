@@ -134,6 +134,8 @@ func dialFamily(t *testing.T) (*genetlink.Conn, genetlink.Family) {
 
 // TestNoise sends the family messages that are made of noise: each is answered with an error or ignored, none does
 // anything. The harness looks at the kernel's log.
+//
+//machine:preempts
 func TestNoise(t *testing.T) {
 	conn, family := dialFamily(t)
 	noise := rand.New(rand.NewPCG(1, 2))

@@ -18,6 +18,8 @@ const waitForPage = "handle_userfault"
 
 // TestPageNeverComes has an operation wait for a page that does not come: of a site, and of the stack of a thread.
 // Meanwhile other targets can be patched. It ends when its time is up, or with its client, and nothing has changed.
+//
+//machine:preempts
 func TestPageNeverComes(t *testing.T) {
 	for what, sentence := range map[string]string{
 		"lonely": "the page of lonely did not come into the memory of stacks[%[1]d] in time",

@@ -155,6 +155,8 @@ func TestRefuseInPatch(t *testing.T) {
 
 // TestMaxStop holds a window open longer than allowed: everybody is released at the limit, not at the end of the delay,
 // and nothing is written.
+//
+//machine:preempts
 func TestMaxStop(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "spin")
 	c := dial(t)
@@ -190,6 +192,8 @@ func TestMaxStop(t *testing.T) {
 
 // TestMaxStopAsleep is TestMaxStop with nobody who runs, and so nobody held who could end the window: the freezer itself
 // must not write after the limit.
+//
+//machine:preempts
 func TestMaxStopAsleep(t *testing.T) {
 	v := startVictim(t, "victim")
 	c := dial(t)

@@ -104,6 +104,8 @@ func enter(root string) error {
 
 // TestScan has processes in each state: patched, to be patched, with a file that was replaced or deleted, here and in a container, of a
 // build that no patch is for, of one whose patch does not fit, and one of nobody's that maps what cannot be read.
+//
+//machine:only 6.12
 func TestScan(t *testing.T) {
 	const told, upon, static, other = fixtures + "told.lp", fixtures + "upon.lp", fixtures + "victim-static.lp", fixtures + "victim-pie-gcc-O3"
 	dir, inside := t.TempDir(), t.TempDir()

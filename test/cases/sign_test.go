@@ -188,6 +188,9 @@ func wantRefused(t *testing.T, c *lpnl.Client, p *lpnl.Patch, sentence string) {
 }
 
 // TestSignatures requires signatures, and hands in patches with each kind of wrong one, and a right one.
+//
+//machine:needs CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestSignatures(t *testing.T) {
 	v := startVictim(t, "victim", "-t", "2", "-m", "spin")
 	good, other := newIdentity(t, "good", 1, time.Hour), newIdentity(t, "other", 2, time.Hour)
@@ -299,6 +302,9 @@ func (k *otherKind) make(t *testing.T, p *lpnl.Patch, by identity) []byte {
 }
 
 // TestNoSignatures is for a kernel that cannot check any: with require_signature=1 nothing is accepted, signed or not.
+//
+//machine:needs !CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestNoSignatures(t *testing.T) {
 	c := reloadModule(t, "require_signature=1")
 	v := startVictim(t, "victim", "-m", "spin")
@@ -309,6 +315,9 @@ func TestNoSignatures(t *testing.T) {
 }
 
 // TestSignatureCovers changes one thing after another of a signed patch.
+//
+//machine:needs CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestSignatureCovers(t *testing.T) {
 	good := newIdentity(t, "good", 1, time.Hour)
 	c := requireSignatures(t, good)
@@ -392,6 +401,9 @@ func changeFile(t *testing.T, p *lpnl.Patch, at int64) {
 }
 
 // TestSignatureKeys has keys expire and be revoked, before and after a patch that they signed is sealed and registered.
+//
+//machine:needs CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestSignatureKeys(t *testing.T) {
 	p, q, start := rawPatch(t, fixtures+"victim", "value"), rawPatch(t, fixtures+"victim", "value"), rawPatch(t, fixtures+"start", "value")
 	revoked := newIdentity(t, "revoked", 4, time.Hour)
@@ -464,6 +476,9 @@ const (
 )
 
 // TestSignatureKeyring locks the keyring, and tries to change it past the module, as root may change other keyrings.
+//
+//machine:needs CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestSignatureKeyring(t *testing.T) {
 	good := newIdentity(t, "good", 1, time.Hour)
 	c := emptyKeyring(t)
@@ -540,6 +555,9 @@ func wantClosed(t *testing.T, c *lpnl.Client) {
 
 // TestSignatureOrder puts keys in and locks the keyring before and after signatures are required: what nobody vouched for counts
 // only if it was in and locked before.
+//
+//machine:needs CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestSignatureOrder(t *testing.T) {
 	good := newIdentity(t, "good", 1, time.Hour)
 	c := emptyKeyring(t, "require_signature=1")
@@ -566,6 +584,9 @@ func TestSignatureOrder(t *testing.T) {
 
 // TestSignatureLater requires signatures of a kernel that has unsigned patches already: what is applied can be taken out, and
 // nothing more is done with them.
+//
+//machine:needs CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestSignatureLater(t *testing.T) {
 	c := emptyKeyring(t)
 	v, w := startVictim(t, "victim"), startVictim(t, "victim")
@@ -600,6 +621,9 @@ func TestSignatureLater(t *testing.T) {
 
 // TestSignatureOptional does not require signatures: without a key none is looked at; with one, those that are wrong are
 // refused all the same.
+//
+//machine:needs CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestSignatureOptional(t *testing.T) {
 	c := emptyKeyring(t)
 	v := startVictim(t, "victim")
@@ -650,6 +674,9 @@ func TestHelperLockdown(t *testing.T) {
 
 // TestSignatureKeepsFile changes the file of a signed patch after the transfer, and what is mapped from there on: the kernel
 // has its own copy, which nobody can open for writing.
+//
+//machine:needs CONFIG_SYSTEM_DATA_VERIFICATION
+//machine:reloads
 func TestSignatureKeepsFile(t *testing.T) {
 	good := newIdentity(t, "good", 1, time.Hour)
 	c := requireSignatures(t, good)

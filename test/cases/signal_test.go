@@ -172,6 +172,8 @@ func (w *stopWatch) finish() {
 
 // TestSignals sends 100,000 queued signals while a patch is applied and restored 100 times: none is lost, repeated or out
 // of order, none ends a call of sigwaitinfo that was not for it, and the target is never stopped.
+//
+//machine:preempts
 func TestSignals(t *testing.T) {
 	const cycles, each = 100, 500
 	v := startVictim(t, "signals")
@@ -209,6 +211,8 @@ func TestSignals(t *testing.T) {
 
 // TestSignalsAreCounted loses a signal, repeats one and swaps two, and expects the program to notice: it is what
 // TestSignals relies on.
+//
+//machine:preempts
 func TestSignalsAreCounted(t *testing.T) {
 	for name, values := range map[string][]int{"right": {0, 1, 2, 3}, "lost": {0, 1, 3}, "twice": {0, 1, 1, 2}, "swapped": {1, 0, 2}} {
 		t.Run(name, func(t *testing.T) {

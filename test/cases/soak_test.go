@@ -17,6 +17,9 @@ const soakTime = 30 * time.Second
 
 // TestSoak lets several lpctl work at once on programs that check themselves, kills both at random, and looks whether
 // anything is left in the end. scripts/soak runs it for longer.
+//
+//machine:slow
+//machine:preempts
 func TestSoak(t *testing.T) {
 	cxx := &soak.Program{
 		Path: fixtures + "soak", Pins: true,

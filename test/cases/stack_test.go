@@ -56,6 +56,8 @@ func wantBusy(t *testing.T, c *lpnl.Client, v *victim, p *lpnl.Patch, tid int, r
 var ret = []byte{0xc3}
 
 // TestBusyThreads finds a thread that is in the way however it is so, names it, and goes on when it has left.
+//
+//machine:preempts
 func TestBusyThreads(t *testing.T) {
 	const (
 		executing = "is executing outer"
@@ -93,6 +95,8 @@ func TestBusyThreads(t *testing.T) {
 // TestDeepStack searches 8 MiB of the stack of a thread that runs, which can be done in the window only. With a limit of half
 // of what that takes it is refused, and the search does not go on to its end. Nothing is measured but against itself: a
 // machine that is busy with others makes times longer, never shorter, so one good try is enough.
+//
+//machine:preempts
 func TestDeepStack(t *testing.T) {
 	v := startVictim(t, "stacks")
 	c := dial(t)
@@ -169,6 +173,8 @@ func TestRestart(t *testing.T) {
 }
 
 // TestEndlessStack has a stack of which nobody can say where it ends: refused.
+//
+//machine:preempts
 func TestEndlessStack(t *testing.T) {
 	v := startVictim(t, "stacks")
 	c := dial(t)
@@ -264,6 +270,8 @@ func TestReturnProbe(t *testing.T) {
 }
 
 // TestOutOfLine finds a thread in the middle of an instruction that it executes elsewhere, because there is a uprobe on it.
+//
+//machine:preempts
 func TestOutOfLine(t *testing.T) {
 	v := startVictim(t, "stacks")
 	c := dial(t)

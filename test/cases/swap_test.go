@@ -142,6 +142,8 @@ func stackPointers(t *testing.T, pid int) []uint64 {
 
 // TestSwappedOut sends to the swap space, before each operation, what it needs: stacks of threads that sleep, the page
 // with the site, which is private once it was patched, and the patch's own data.
+//
+//machine:preempts
 func TestSwappedOut(t *testing.T) {
 	swapOn(t)
 	v := startVictim(t, "eintr") // its threads sleep for good
@@ -199,6 +201,8 @@ func peekWord(t *testing.T, pid int, addr uint64) uint64 {
 // TestSwapRace swaps out, again and again, the upper parts of stacks whose threads run now and then, and the page with the
 // site. Another client's windows hold up this one's between its search of the stacks and its window, so that pages go and
 // threads run in between: what is not there in a window is faulted in outside of it, and the window opened again.
+//
+//machine:preempts
 func TestSwapRace(t *testing.T) {
 	swapOn(t)
 	v, other := startVictim(t, "victim", "-t", "4", "-m", "deep"), startVictim(t, "victim")

@@ -27,6 +27,8 @@ func patchValues(t *testing.T, verb, lp string, pid int, want string) {
 
 // TestValues changes values of each kind together with the function that looks at them, while threads call it: none of
 // them may see the new function with an old value, or the old one with a new.
+//
+//machine:slow
 func TestValues(t *testing.T) {
 	for program, lp := range map[string]string{
 		"setting-pie": "setting-pie.lp", "setting-nopie": "setting-nopie.lp", "setting-shared": "libsetting.so.lp",

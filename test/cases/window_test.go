@@ -40,6 +40,8 @@ func (c counter) read() uint64 {
 
 // TestNothingRuns looks, from outside, whether any thread of the target executes user code while a window is open:
 // spinning threads, ones that wake up meanwhile, ones that are being born, and a process that shares the memory.
+//
+//machine:preempts
 func TestNothingRuns(t *testing.T) {
 	for name, args := range map[string][]string{
 		"spin":   {"-t", "4", "-m", "spin"},
@@ -134,6 +136,8 @@ func held(t *testing.T, pid int) bool {
 // TestQuiescence patches a function in which threads sleep now and then: when apply is done, nobody is in the old body.
 // Another client opens windows on another process all the time, so that this one has to wait for its turn between the
 // search of the sleepers' stacks and the window, and threads move meanwhile.
+//
+//machine:preempts
 func TestQuiescence(t *testing.T) {
 	v, other := startVictim(t, "victim", "-t", "4", "-m", "linger"), startVictim(t, "victim")
 	c, rival := dial(t), dial(t)
@@ -171,6 +175,8 @@ func TestQuiescence(t *testing.T) {
 }
 
 // TestTornEntry finds a thread between the bytes that would be overwritten, even if the function need not be quiescent.
+//
+//machine:preempts
 func TestTornEntry(t *testing.T) {
 	v := startVictim(t, "victim")
 	c := dial(t)
