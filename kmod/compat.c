@@ -59,7 +59,7 @@ int lpatch_compat_init(void)
 		return 0;
 	ret = lp_find_by_kprobe();
 	if (ret)
-		pr_err("lpatch: this kernel neither exports task_work_add nor lets a kprobe find it (error %d); use a kernel with that export or with CONFIG_KPROBES=y, or build lpatch into the kernel\n",
+		pr_err("lpatch: this kernel neither exports task_work_add nor lets a kprobe find it (error %d); use a kernel that exports it or has CONFIG_KPROBES=y, or build lpatch into the kernel\n",
 		       ret);
 	return ret;
 }

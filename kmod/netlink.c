@@ -456,7 +456,7 @@ static int __init lp_register(void)
 			return ret;
 		genl_unregister_family(&lpatch_family);
 	}
-	pr_warn("lpatch: somebody joins multicast groups of generic netlink over and over before they exist; there are no events until that process is ended and lpatch is loaded again\n");
+	pr_warn("lpatch: a process keeps joining multicast groups of generic netlink before they exist; there are no events until it is ended and lpatch is loaded again\n");
 	lpatch_family.n_mcgrps = 0;
 	return genl_register_family(&lpatch_family);
 }

@@ -100,7 +100,7 @@ static int lp_refuse_busy(const struct lp_scan *scan, struct lp_outcome *out)
 	switch (scan->how) {
 	case LP_BUSY_SIGNAL_STACK:
 		return lpatch_refuse(out, LPATCH_REFUSAL_THREAD_SIGNAL_STACK,
-				     "thread %d (%s) is on its alternate signal stack, and what it left cannot be seen",
+				     "thread %d (%s) is on its alternate signal stack, and the stack that it left cannot be searched",
 				     scan->tid, scan->comm);
 	case LP_BUSY_RUNNING:
 		return lpatch_refuse(out, LPATCH_REFUSAL_THREAD_RUNNING,

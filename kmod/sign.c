@@ -39,7 +39,7 @@ const char *lpatch_sign_objection(const struct lp_patch *patch)
 	case -ENOKEY: /* the kernel forgets a key some minutes after its end */
 		return "is signed with a key that is not in the keyring .lpatch any more";
 	case -ENOMEM:
-		return "has a signature that cannot be verified now, for want of memory";
+		return "has a signature that cannot be verified now, for lack of memory";
 	case -EPERM:
 		return "is signed with a key that nobody vouched for, and .lpatch was locked too late or not at all";
 	default:

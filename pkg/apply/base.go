@@ -77,7 +77,7 @@ func BootBase(r boot.Registry, added *File) error {
 		}
 		f, err := OpenFile(kept)
 		if err != nil {
-			return fmt.Errorf("whether %s goes with the boot entry %s is not known: %w; remove that with \"lpctl boot remove %s\", or add it again",
+			return fmt.Errorf("cannot tell whether %s conflicts with the boot entry %s: %w; remove the entry with \"lpctl boot remove %s\", or add it again",
 				spec.Name, e.Name, err, e.Name)
 		}
 		_ = f.Close()

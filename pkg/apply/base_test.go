@@ -135,8 +135,8 @@ func TestBootBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = BootBase(r, &File{Spec: specOf(t, "b", true)})
-	if err == nil || !strings.HasPrefix(err.Error(), "whether b goes with the boot entry a is not known: ") ||
-		!strings.HasSuffix(err.Error(), `; remove that with "lpctl boot remove a", or add it again`) {
+	if err == nil || !strings.HasPrefix(err.Error(), "cannot tell whether b conflicts with the boot entry a: ") ||
+		!strings.HasSuffix(err.Error(), `; remove the entry with "lpctl boot remove a", or add it again`) {
 		t.Errorf("got %v", err)
 	}
 }

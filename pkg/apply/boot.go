@@ -49,7 +49,7 @@ func (e *NotOnDisk) Error() string {
 	if len(e.Given) > 0 {
 		also = fmt.Sprintf("is not at %s and ", strings.Join(e.Given, ", "))
 	}
-	return fmt.Sprintf("%s (%s), which the patch is for, %sis in none of the usual folders; say where it is with --image PATH", e.Image, e.Want, also)
+	return fmt.Sprintf("%s (%s), which the patch is for, %sis in none of the usual directories; say where it is with --image PATH", e.Image, e.Want, also)
 }
 
 // binDirs and libDirs are where programs and libraries of Debian and its like are.
@@ -61,7 +61,7 @@ var (
 )
 
 // FindImages finds the files on disk that a patch is for, each by its build-id: those that are given, then those in the
-// usual folders. The error is a *Superseded if there is only another version.
+// usual directories. The error is a *Superseded if there is only another version.
 func FindImages(r boot.Registry, spec *patch.Spec, given []string) ([]boot.Image, error) {
 	var found []boot.Image
 	for i := range spec.Images {

@@ -198,7 +198,7 @@ func allowable(spec *patch.Spec, p Patch, given []string) ([]string, error) {
 	var out []string
 	for _, name := range given {
 		if spec == nil {
-			return nil, fmt.Errorf("only the file of patch %s tells whether %s may be active; give the file in place of the name", p.Name, name)
+			return nil, fmt.Errorf("whether %[2]s may be active is only in the file of patch %[1]s; give the file instead of the name", p.Name, name)
 		}
 		var all []string
 		proved := true

@@ -96,7 +96,7 @@ func TestAllowable(t *testing.T) {
 		{spec, "h", "patch fix does not replace a function h that could be allowed to be active; it replaces: f, g.isra.0"},
 		{spec, "f", "patch fix has functions of which calls under way may not finish in the old code, so f must not be active; " +
 			"try again when no thread is in it"},
-		{nil, "f", "only the file of patch fix tells whether f may be active; give the file in place of the name"},
+		{nil, "f", "whether f may be active is only in the file of patch fix; give the file instead of the name"},
 	} {
 		if _, err := allowable(c.spec, Patch{Name: "fix"}, []string{c.symbol}); err == nil || err.Error() != c.message {
 			t.Errorf("%s: %v, want %s", c.symbol, err, c.message)

@@ -85,7 +85,7 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 			return nil
 		}
 	}
-	return fmt.Errorf("processes are forked faster than they are dealt with; %d looks found new ones each time", maxRounds)
+	return fmt.Errorf("processes fork faster than they are patched: each of %d looks found new ones; try again when they fork less", maxRounds)
 }
 
 // life is what does not change of a process while it lives.

@@ -44,7 +44,7 @@ func (s *Session) checkUpon(verb Verb, p Patch, v *view, o lpnl.Options) error {
 	case o.Replace:
 		return refuse(first, lpnl.RefusalNotApplied, "which --replace takes off; apply it without --replace")
 	case verb == lpnl.VerbLoad:
-		return refuse(first, lpnl.RefusalImageMoved, "which need not be where it is now when this one is applied; apply it at once")
+		return refuse(first, lpnl.RefusalImageMoved, "whose address may change before this one is applied; apply it instead of loading it")
 	}
 	return s.checkBelow(f, v, refuse)
 }

@@ -64,7 +64,7 @@ func TestUpon(t *testing.T) {
 			fmt.Sprintf("which is drifted in self[%d] and not applied; apply that first", self.PID), lpnl.RefusalNotApplied},
 		{"replace", here.buildID, lpnl.StateApplied, lpnl.VerbApply, lpnl.Options{Replace: true}, "which --replace takes off; apply it without --replace", lpnl.RefusalNotApplied},
 		{"load", here.buildID, lpnl.StateApplied, lpnl.VerbLoad, lpnl.Options{},
-			"which need not be where it is now when this one is applied; apply it at once", lpnl.RefusalImageMoved},
+			"whose address may change before this one is applied; apply it instead of loading it", lpnl.RefusalImageMoved},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: self.PID, State: c.state, MappedAt: at}}

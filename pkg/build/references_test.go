@@ -16,12 +16,12 @@ func TestReferences(t *testing.T) {
 		link, flags          []string
 	}{
 		{old: "int f(int x) { return x * 3; }\n", new: "int g(int); int f(int x) { return g(x); }\n", more: wrapped, link: []string{"-pie", "-Wl,--wrap=g"},
-			want: "f.o: g: no old code refers to this symbol, and TARGET has __wrap_g, to which the linker leads it with --wrap; refer to the one that is meant by its own name [reference-ambiguous]"},
+			want: "f.o: g: no old code refers to this symbol, and in TARGET the linker redirects it to __wrap_g (--wrap); refer to the one that is meant by its own name [reference-ambiguous]"},
 		{old: "int f(int x) { return x * 3; }\n", new: "int g(int); int f(int x) { return g(x) + 1; }\n", more: "int g(int x) { return x ^ 7; }\n", link: []string{"-shared"}, flags: []string{"-fPIC"},
 			want: "f.o: g: TARGET exports this function and has no word that says which one counts, because its code does not call it, so a program that defines the function, too, would not be asked; " +
 				"call what old code calls, or name the program with --lib [interposed-function]"},
 		{old: "int f(int x) { return x * 3; }\n", new: "extern char __rela_iplt_start[]; int f(int x) { return __rela_iplt_start[x]; }\n", link: []string{"-pie"},
-			want: "f.o: __rela_iplt_start: the linker defines this symbol where objects refer to it, none of the old ones does, and TARGET does not tell where it would be; do without it [linker-symbol]"},
+			want: "f.o: __rela_iplt_start: the linker defines this symbol only if an object refers to it; no old object does, so its address in TARGET is not known; do not use it [linker-symbol]"},
 		{old: "int f(int x) { return x * 3; }\n", new: "static char a[9] __attribute__((aligned(8192))); int f(int x) { return a[x] += x; }\n", link: []string{"-pie"},
 			want: "f.o: a: the new source aligns it to 8192 bytes, and a patch is aligned to pages of 4096; get it aligned at run time (aligned_alloc), or align it less [alignment-too-large]"},
 		{old: "void *dlsym(void *, const char *); int f(int x) { return dlsym((void *)-1, \"g\") ? x * 3 : 1; }\n", new: "void *dlsym(void *, const char *); int f(int x) { return dlsym((void *)-1, \"g\") ? x * 4 : 1; }\n", link: []string{"-pie"},

@@ -71,7 +71,7 @@ func (l *linker) lookup(in *Input, name, version string, weak bool) (lib *image.
 		return nil, nil, false
 	}
 	if len(scope.missing) > 0 {
-		l.refuse(in, name, codes.ImportLibraryMissing, "%s does not import this symbol, and to look for it all libraries are needed; not found: %s. Name them, as the target has them mapped, with --lib",
+		l.refuse(in, name, codes.ImportLibraryMissing, "%s does not import this symbol, and some libraries that may define it were not found: %s; name them with --lib, as the target maps them",
 			l.im.Path, strings.Join(scope.missing, "; "))
 		return nil, nil, false
 	}

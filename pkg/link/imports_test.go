@@ -16,7 +16,7 @@ func TestImportRefusals(t *testing.T) {
 		},
 		{
 			name: "library gone", lib: library, old: call, new: calls, gone: true,
-			want: "x.o: there: prog does not import this symbol, and to look for it all libraries are needed; not found: libthere.so, which prog needs. Name them, as the target has them mapped, with --lib [import-library-missing]",
+			want: "x.o: there: prog does not import this symbol, and some libraries that may define it were not found: libthere.so, which prog needs; name them with --lib, as the target maps them [import-library-missing]",
 		},
 		{
 			name: "library broken", lib: library, old: call, new: calls, broken: true,

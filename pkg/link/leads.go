@@ -67,7 +67,7 @@ func (l *linker) byOldCode(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	g := l.im.Versioned(r.Sym)
 	switch {
 	case len(found) == 0 && l.im.Global(image.WrapPrefix+name) != nil:
-		l.refuse(c.in, name, codes.ReferenceAmbiguous, "no old code refers to this symbol, and %s has %s, to which the linker leads it with --wrap; refer to the one that is meant by its own name",
+		l.refuse(c.in, name, codes.ReferenceAmbiguous, "no old code refers to this symbol, and in %s the linker redirects it to %s (--wrap); refer to the one that is meant by its own name",
 			l.im.Path, image.WrapPrefix+name)
 		return dest{}, true, false
 	case len(found) == 0:

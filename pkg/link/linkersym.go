@@ -33,6 +33,6 @@ func (l *linker) linkerSymbol(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	if start || stop || r.Sym.Bind == elf.STB_WEAK {
 		return dest{}, false, true // a program may call its own symbols so; nobody may define a weak one
 	}
-	l.refuse(c.in, name, codes.LinkerSymbol, "the linker defines this symbol where objects refer to it, none of the old ones does, and %s does not tell where it would be; do without it", l.im.Path)
+	l.refuse(c.in, name, codes.LinkerSymbol, "the linker defines this symbol only if an object refers to it; no old object does, so its address in %s is not known; do not use it", l.im.Path)
 	return dest{}, true, false
 }

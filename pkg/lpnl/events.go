@@ -50,7 +50,7 @@ func join(conn *genetlink.Conn) error {
 			return wrapJoin(conn.JoinGroup(g.ID))
 		}
 	}
-	return errors.New("the kernel module tells of no events, since somebody tried to listen who must not; the kernel's log " +
+	return errors.New("the kernel module sends no events, since a process without permission tried to listen; the kernel's log " +
 		"(\"dmesg\") says what to do")
 }
 

@@ -77,7 +77,7 @@ func (m *matcher) doubt(s *lpelf.Symbol) error {
 	if m.numbered(s) && !s.IsFunc() {
 		m.askUsers(s)
 		if _, bound := m.bound[s]; !bound {
-			return errors.New("no code that the target has as it was tells which of its variables this one is: the source with the fixes before need not give it the name that the target has")
+			return errors.New("no unchanged code of the target shows which of its variables this is, and the earlier fixes may have given it another name")
 		}
 		return nil
 	}

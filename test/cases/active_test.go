@@ -184,7 +184,7 @@ func TestRecountUnreadable(t *testing.T) {
 	tid := v.enter("alternate")
 	short := lpnl.Options{MaxStop: rawOptions.MaxStop, Timeout: 100 * time.Millisecond}
 	r := refuse(t, c, lpnl.VerbRecount, p, v.pid, short, lpnl.RefusalThreadSignalStack)
-	why := fmt.Sprintf("thread %d (alternate) is on its alternate signal stack, and what it left cannot be seen", tid)
+	why := fmt.Sprintf("thread %d (alternate) is on its alternate signal stack, and the stack that it left cannot be searched", tid)
 	if r.ActiveThreads != 1 || r.Message != why {
 		t.Fatalf("%d threads after %s", r.ActiveThreads, r.Message)
 	}

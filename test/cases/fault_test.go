@@ -172,7 +172,7 @@ type faulty struct {
 }
 
 // sweep lets the first allocation fail, then the second, until no allocation is left that could. Whatever fails, try
-// either succeeds all the same, or it fails for want of memory, has changed nothing, and succeeds the next time.
+// either succeeds all the same, or it fails for lack of memory, has changed nothing, and succeeds the next time.
 func (in *injector) sweep(f faulty) {
 	in.t.Helper()
 	failed := 0

@@ -62,7 +62,7 @@ func TestBusyThreads(t *testing.T) {
 	const (
 		executing = "is executing outer"
 		stack     = "has on its stack an address inside outer"
-		alternate = "is on its alternate signal stack, and what it left cannot be seen"
+		alternate = "is on its alternate signal stack, and the stack that it left cannot be searched"
 	)
 	for _, way := range []struct {
 		how, sentence string

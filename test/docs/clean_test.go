@@ -51,7 +51,7 @@ func TestCleanMachine(t *testing.T) {
 		{"stat -c %U:%a /usr/local/sbin/lpctl", "root:755\n"},
 		{"find . ! -user me", ""},
 		{"ls build/kmod", m.release + "\n"},
-		{touched, "install: what is built is not of these sources: run make first, as me, whose they are\n"},
+		{touched, "install: the build is older than the sources: run make first, as me, who owns them\n"},
 		{"make", "built build/lpctl, build/kmod/" + m.release + "/lpatch.ko\n"},
 	} {
 		if got := m.run(c[0]); got != c[1] {

@@ -35,7 +35,7 @@ const (
 	lpFile         = "/usr/lib/lpatch/fix.lp"
 	saysAdded      = "fix is applied to what starts from now on"
 	saysOther      = "lpctl: refused: /usr/bin/greet has build-id 12, the patch is for build-id 34; rebuild the patch for this version"
-	saysNoFile     = "lpctl: greet (build-id 34), which the patch is for, is in none of the usual folders; say where it is with --image PATH"
+	saysNoFile     = "lpctl: greet (build-id 34), which the patch is for, is in none of the usual directories; say where it is with --image PATH"
 	saysActive     = "lpctl: refused: greet[7]: thread 7 is in greet"
 	callsBoth      = "boot add " + lpFile + "\napply " + lpFile + " --all\n"
 	callsAgain     = "boot list --json\nboot add " + lpFile + " --quiet\napply " + lpFile + " --all\n"

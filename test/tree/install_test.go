@@ -151,8 +151,8 @@ func TestInstallAgain(t *testing.T) {
 // TestInstallRefuses tries folders that are no kernel trees, and one of a kernel that the script does not know.
 func TestInstallRefuses(t *testing.T) {
 	empty := t.TempDir()
-	install(t, empty+" is no kernel source tree: it has no Makefile", empty)
-	install(t, empty+"/none is no folder", empty+"/none")
+	install(t, empty+" is not a kernel source tree: it has no Makefile", empty)
+	install(t, empty+"/none is not a directory", empty+"/none")
 	install(t, `-m takes "NAME <ADDRESS>"`, "-m", "nobody", empty)
 
 	dir := newSkeleton(t)

@@ -116,7 +116,7 @@ lpctl boot list
 // TestNoProbes loads the module where it cannot work: it says what it needs.
 func TestNoProbes(t *testing.T) {
 	const sentence = "lpatch: this kernel neither exports task_work_add nor lets a kprobe find it (error -95); " +
-		"use a kernel with that export or with CONFIG_KPROBES=y, or build lpatch into the kernel"
+		"use a kernel that exports it or has CONFIG_KPROBES=y, or build lpatch into the kernel"
 	for _, kernel := range kernels(t, "-noprobes") {
 		t.Run(kernel, func(t *testing.T) {
 			if err := vm.Prepare(vm.Config{Kernel: kernel}, t.Output()); err != nil {
