@@ -20,6 +20,7 @@
 #include <keys/asymmetric-type.h>
 
 #include "audit.h"
+#include "der.h"
 #include "keys.h"
 #include "require.h"
 
@@ -27,12 +28,16 @@
  * struct lp_key - a certificate that was put into the keyring
  * @node: in lp_keys; lp_keys_mutex
  * @key: referenced
+ * @tbs: the part of @cert that is signed, by which it is known again
+ * @tbs_len: bytes of @tbs
  * @len: bytes of @cert
- * @cert: by which it is revoked
+ * @cert: in DER
  */
 struct lp_key {
 	struct list_head node;
 	struct key *key;
+	const u8 *tbs;
+	size_t tbs_len;
 	size_t len;
 	u8 cert[];
 };
@@ -118,21 +123,39 @@ static int lp_keys_create(struct lp_key *new, unsigned int seconds)
 	return 0;
 }
 
-/* lp_keys_mutex held. Return: the certificate, if it was put in before, or NULL. */
-static struct lp_key *lp_keys_find(const void *cert, size_t len)
+/*
+ * Finds what of a certificate is signed (TBSCertificate of RFC 5280, with its header). The rest may have other bytes,
+ * and the kernel's parser still takes it, without anybody who signs it anew.
+ * Return: where it is, with its length in @tbs_len, or NULL if that is no certificate.
+ */
+static const u8 *lp_keys_tbs(const u8 *cert, size_t len, size_t *tbs_len)
+{
+	const u8 *at = cert, *end = cert + len, *tbs;
+
+	if (!lp_der_enter_all(&at, end, LP_DER_SEQUENCE))
+		return NULL;
+	tbs = at;
+	if (!lp_der_skip(&at, end, LP_DER_SEQUENCE))
+		return NULL;
+	*tbs_len = at - tbs;
+	return tbs;
+}
+
+/* lp_keys_mutex held. Return: the certificate with this signed part, if it was put in before, or NULL. */
+static struct lp_key *lp_keys_find(const u8 *tbs, size_t tbs_len)
 {
 	struct lp_key *at;
 
 	list_for_each_entry(at, &lp_keys, node)
-		if (at->len == len && !memcmp(at->cert, cert, len))
+		if (at->tbs_len == tbs_len && !memcmp(at->tbs, tbs, tbs_len))
 			return at;
 	return NULL;
 }
 
 /* May it be put in? What was revoked does not come back. lp_keys_mutex held. Return: 0 or a negative errno. */
-static int lp_keys_take(const void *cert, size_t len)
+static int lp_keys_take(const struct lp_key *new)
 {
-	const struct lp_key *known = lp_keys_find(cert, len);
+	const struct lp_key *known = lp_keys_find(new->tbs, new->tbs_len);
 
 	if (lp_keys_locked)
 		return -EROFS;
@@ -150,8 +173,8 @@ static int lp_keys_take(const void *cert, size_t len)
  * @expires: CLOCK_REALTIME s
  *
  * Return: 0, -EROFS if the keyring is locked, -EKEYEXPIRED, -EEXIST, -EKEYREVOKED if it was in and was revoked,
- * -ENOKEY if nobody vouches for it and somebody must, -EKEYREJECTED if it would not count, or what the kernel
- * says of a certificate that it does not understand.
+ * -EBADMSG for what is not DER, -ENOKEY if nobody vouches for it and somebody must, -EKEYREJECTED if it would not
+ * count, or what the kernel says of a certificate that it does not understand.
  */
 int lpatch_keys_add(const void *cert, size_t len, u64 expires)
 {
@@ -166,8 +189,10 @@ int lpatch_keys_add(const void *cert, size_t len, u64 expires)
 		return -ENOMEM;
 	new->len = len;
 	memcpy(new->cert, cert, len);
+	new->tbs = lp_keys_tbs(new->cert, len, &new->tbs_len);
 	mutex_lock(&lp_keys_mutex);
-	ret = lp_keys_take(cert, len) ?: lp_keys_create(new, min_t(u64, expires - now, INT_MAX));
+	ret = new->tbs ? lp_keys_take(new) : -EBADMSG;
+	ret = ret ?: lp_keys_create(new, min_t(u64, expires - now, INT_MAX));
 	mutex_unlock(&lp_keys_mutex);
 	lpatch_audit_setting("key-add", ret ? NULL : new->key->description, ret);
 	if (ret)
@@ -178,10 +203,13 @@ int lpatch_keys_add(const void *cert, size_t len, u64 expires)
 /* Trusts a certificate no more. Return: 0, or -ENOENT if it is not in the keyring. */
 int lpatch_keys_revoke(const void *cert, size_t len)
 {
-	struct lp_key *known;
+	struct lp_key *known = NULL;
+	size_t tbs_len;
+	const u8 *tbs = lp_keys_tbs(cert, len, &tbs_len);
 
 	mutex_lock(&lp_keys_mutex);
-	known = lp_keys_find(cert, len);
+	if (tbs)
+		known = lp_keys_find(tbs, tbs_len);
 	if (known)
 		key_revoke(known->key);
 	mutex_unlock(&lp_keys_mutex);

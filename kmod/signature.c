@@ -24,6 +24,7 @@
 #include <linux/verification.h>
 
 #include "compat.h"
+#include "der.h"
 #include "keys.h"
 #include "patch.h"
 #include "signature.h"
@@ -163,58 +164,6 @@ static bool lp_is_content(const struct lp_patch *patch, loff_t len)
 			return false;
 	return true;
 }
-
-/*
- * Goes into the element at @*at, if it has that tag: @*at and @*end get where its content begins and ends. Return:
- * whether it has.
- */
-static bool lp_der_enter(const u8 **at, const u8 **end, u8 tag)
-{
-	const u8 *p = *at;
-	size_t len, bytes;
-
-	if (*end - p < 2 || *p++ != tag)
-		return false;
-	len = *p++;
-	if (len >= 0x80) {
-		bytes = len - 0x80;
-		if (!bytes || bytes > 3 || *end - p < bytes)
-			return false;
-		for (len = 0; bytes--; p++)
-			len = len << 8 | *p;
-	}
-	if (*end - p < len)
-		return false;
-	*at = p;
-	*end = p + len;
-	return true;
-}
-
-/* Goes into the element at @*at, if it has that tag and nothing is behind it before @end. */
-static bool lp_der_enter_all(const u8 **at, const u8 *end, u8 tag)
-{
-	const u8 *last = end;
-
-	return lp_der_enter(at, &last, tag) && last == end;
-}
-
-static bool lp_der_skip(const u8 **at, const u8 *end, u8 tag)
-{
-	const u8 *to = end;
-
-	if (!lp_der_enter(at, &to, tag))
-		return false;
-	*at = to;
-	return true;
-}
-
-#define LP_DER_INTEGER 0x02
-#define LP_DER_OCTETS 0x04
-#define LP_DER_OID 0x06
-#define LP_DER_SEQUENCE 0x30
-#define LP_DER_SET 0x31
-#define LP_DER_KEY_ID 0x80
-#define LP_DER_CONTEXT_0 0xa0
 
 /* 2.16.840.1.101.3.4.2.1 (RFC 5754). */
 static const u8 lp_sha256_oid[] = { LP_DER_OID, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01 };

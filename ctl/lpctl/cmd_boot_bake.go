@@ -83,6 +83,9 @@ func (b *bootRun) images() []string {
 	return list
 }
 
+// maxBaked bounds a file that a patch is put into, in bytes: that of another system may claim to have any number.
+const maxBaked = 1 << 30
+
 // readImage reads a file of the system whose entries are meant. What of its mode makes it run as somebody else does not
 // count: that is for whoever puts the new file in its place to decide.
 func (b *bootRun) readImage(path string) ([]byte, os.FileMode, error) {
@@ -95,7 +98,10 @@ func (b *bootRun) readImage(path string) ([]byte, os.FileMode, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	data, err := io.ReadAll(f)
+	if st.Size() > maxBaked {
+		return nil, 0, fmt.Errorf("%s has more than %d bytes; no patch is put into such a file", f.Name(), maxBaked)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxBaked))
 	return data, st.Mode().Perm(), err
 }
 

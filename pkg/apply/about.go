@@ -133,9 +133,9 @@ func (s *Session) reported(r lpnl.Report) (*File, error) {
 		return nil, v.note(err)
 	}
 	defer file.Close()
-	f, err := read(file)
+	f, err := s.readMapped(v, file)
 	if err != nil {
-		return nil, err
+		return nil, v.note(err)
 	}
 	images, err := s.match(f.Spec, v)
 	if err != nil {

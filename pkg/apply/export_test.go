@@ -4,6 +4,6 @@ package apply
 
 // Bounds that tests change.
 var (
-	MaxLook   = &maxLook
-	MaxHashed = &maxHashed
+	MaxLook = &maxLook
+	MaxRead = &maxRead
 )

@@ -218,8 +218,8 @@ func TestSameLength(t *testing.T) {
 // TestHostileHashed has a process map more files that could be the program, to go by their headers, than are read of one process;
 // others that lie at other addresses are not read.
 func TestHostileHashed(t *testing.T) {
-	defer func(was uint64) { *apply.MaxHashed = was }(*apply.MaxHashed)
-	*apply.MaxHashed = 2 * 8192
+	defer func(was uint64) { *apply.MaxRead = was }(*apply.MaxRead)
+	*apply.MaxRead = 2 * 8192
 	m := newMadeUp(t)
 	image := &m.fix.File.Spec.Images[0]
 	further := *image
@@ -235,7 +235,7 @@ func TestHostileHashed(t *testing.T) {
 		}
 		wantFound(t, found, []int{18})
 		wantUnseen(t, found.Unseen, true, "process 16: ", fmt.Sprintf("p[17]: cannot read %s as process 17 maps it: "+
-			"of all that one process maps without a build-id, lpctl reads no more than 16384 bytes", last))
+			"of the files that one process maps, lpctl reads no more than 16384 bytes beside their headers", last))
 	}
 }
 

@@ -88,7 +88,7 @@ func (id *identity) hash(f *os.File, l *look) error {
 	var r io.ReaderAt = p
 	if l != nil {
 		r = timed{p, l}
-		if err := l.hash(id.loaded); err != nil {
+		if err := l.take(id.loaded); err != nil {
 			return err
 		}
 	}

@@ -176,11 +176,11 @@ func (s *Session) readAt(v *view, at uint64, files *fileCache) (*File, error) {
 		return nil, err
 	}
 	defer f.Close()
-	file, err := read(f)
+	file, err := s.readMapped(v, f)
 	if err == nil {
 		files.put(found.ID, file)
 	}
-	return file, err
+	return file, v.note(err)
 }
 
 // lone names the function of a patch that replaces just that one, which may be active, and no value.

@@ -18,16 +18,16 @@ const maxFiles = 4096
 
 // Tests have less.
 var (
-	maxLook          = 10 * time.Second // that it may take to look at what one process maps, once
-	maxHashed uint64 = 1 << 30          // bytes of files without a build-id that are read of one process, all told
+	maxLook        = 10 * time.Second // that it may take to look at what one process maps, once
+	maxRead uint64 = 1 << 30          // bytes of files that are read of one process beside headers, all told
 )
 
 // past is what a Session remembers of a process that it has looked at.
 type past struct {
 	sync.Mutex
-	seen   bool
-	hashed uint64 // bytes
-	slow   error  // why it is not looked at again: that takes too long
+	seen bool
+	read uint64 // bytes
+	slow error  // why it is not looked at again: that takes too long
 }
 
 // tooSlow is the error of a look that took too long, or nil.
@@ -91,15 +91,31 @@ func (l *look) end() { l.left = time.Until(l.until) }
 
 func (l *look) over() bool { return time.Now().After(l.until) }
 
-// hash takes the bytes that a file has from what may be read of the process.
-func (l *look) hash(bytes uint64) error {
+// take takes the bytes that a file has from what may be read of the process.
+func (l *look) take(bytes uint64) error {
 	l.Lock()
 	defer l.Unlock()
-	if bytes > maxHashed-min(l.hashed, maxHashed) {
-		return fmt.Errorf("of all that one process maps without a build-id, lpctl reads no more than %d bytes", maxHashed)
+	if bytes > maxRead-min(l.read, maxRead) {
+		return fmt.Errorf("of the files that one process maps, lpctl reads no more than %d bytes beside their headers", maxRead)
 	}
-	l.hashed += bytes
+	l.read += bytes
 	return nil
+}
+
+// readAll reads a file of some size, a part after the other so that it ends when the look is over.
+func (l *look) readAll(r io.ReaderAt, size int) ([]byte, error) {
+	if err := l.take(uint64(size)); err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	for rest, off := data, int64(0); len(rest) > 0; {
+		part := rest[:min(len(rest), smallFile)]
+		if _, err := (timed{r, l}).ReadAt(part, off); err != nil {
+			return nil, err
+		}
+		rest, off = rest[len(part):], off+int64(len(part))
+	}
+	return data, nil
 }
 
 // timed is a reader for as long as a look may take.

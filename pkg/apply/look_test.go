@@ -27,8 +27,8 @@ func TestHostileSlow(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.end()
-	if l.left >= maxLook || l.hashed != id.loaded {
-		t.Errorf("a look that read %d bytes has %v left, and %d bytes noted", id.loaded, l.left, l.hashed)
+	if l.left >= maxLook || l.read != id.loaded {
+		t.Errorf("a look that read %d bytes has %v left, and %d bytes noted", id.loaded, l.left, l.read)
 	}
 	l.left = -1
 	l.begin()

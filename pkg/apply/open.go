@@ -3,9 +3,12 @@
 package apply
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"sync"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
@@ -36,11 +39,56 @@ func read(f *os.File) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return parse(f, data)
+}
+
+func parse(f *os.File, data []byte) (*File, error) {
 	p, err := patch.Read(data)
 	if err != nil {
 		return nil, err
 	}
 	return &File{Spec: p.Spec, Data: data, buildID: p.BuildID, file: f, sum: p.SHA256, segments: segments(p)}, nil
+}
+
+// smallFile bounds, in bytes, the patch files of which several are read at a time.
+const smallFile = 1 << 20
+
+// large is held while a larger one is read of a target, so that there is no more than one in memory.
+var large sync.Mutex
+
+// readMapped is read for what a target has mapped where a patch was, which may be any file by now: what has not the headers of a
+// patch is not read, the target's look bounds how much is and for how long, and nobody is waited for. What the patch has in it is
+// not kept.
+func (s *Session) readMapped(v *view, f *os.File) (*File, error) {
+	v.begin()
+	defer v.end()
+	switch id, err := identify(f); {
+	case err != nil:
+		return nil, err
+	case !id.patch:
+		return nil, errors.New("it is no patch")
+	}
+	p, err := newPages(f)
+	if err != nil {
+		return nil, err
+	}
+	if p.size > patch.MaxFileSize {
+		return nil, fmt.Errorf("it has more than %d bytes", patch.MaxFileSize)
+	}
+	if p.size > smallFile {
+		large.Lock()
+		defer large.Unlock()
+	}
+	data, err := v.readAll(p, int(p.size))
+	if err != nil {
+		return nil, err
+	}
+	file, err := parse(f, data)
+	if err != nil {
+		return nil, err
+	}
+	file.Data, file.buildID = nil, bytes.Clone(file.buildID)
+	return file, nil
 }
 
 func segments(p *patch.File) []lpnl.Segment {

@@ -5,6 +5,7 @@ package boot
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -165,6 +166,18 @@ func (r Registry) openFile(dir *os.Root, name string) (*os.File, error) {
 		return nil, named(dir, err)
 	}
 	return f, nil
+}
+
+// maxText bounds the files of the registry that people can read, in bytes: the system may be an image that others made.
+const maxText = 1 << 20
+
+// readText reads one of them.
+func readText(f *os.File) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(f, maxText+1))
+	if err == nil && len(text) > maxText {
+		err = fmt.Errorf("%s has more than %d bytes; nothing in it is trusted", f.Name(), maxText)
+	}
+	return text, err
 }
 
 // UntrustedError is returned for what others than the owner may change.

@@ -131,7 +131,7 @@ func (r Registry) read(dir *os.Root, name string) (*Entry, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(f)
+	text, err := readText(f)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,8 @@ func (r Registry) Untrusted() []error {
 	return bad
 }
 
-// Open opens a regular file of the system below its root, from which no symbolic link leads out.
+// Open opens a regular file of the system below its root, from which no symbolic link leads out. What is there is looked at before it
+// is opened: to open a device may be to start it.
 func (r Registry) Open(path string) (*os.File, error) {
 	root, err := unix.Open(r.Root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -211,16 +212,18 @@ func (r Registry) Open(path string) (*os.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: filepath.Join(r.Root, path), Err: err}
 	}
-	f := os.NewFile(uintptr(fd), filepath.Join(r.Root, path))
-	st, err := f.Stat()
-	if err == nil && !st.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file", path)
-	}
-	if err != nil {
-		f.Close()
+	place := os.NewFile(uintptr(fd), filepath.Join(r.Root, path))
+	defer place.Close()
+	if st, err := place.Stat(); err != nil {
 		return nil, err
+	} else if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", path)
 	}
-	return f, nil
+	own, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: place.Name(), Err: err}
+	}
+	return os.NewFile(uintptr(own), place.Name()), nil
 }
 
 // openat2 is the system call; tests replace it.
@@ -234,7 +237,7 @@ const maxOpens = 100
 func openInRoot(root int, path string) (fd int, err error) {
 	for range maxOpens {
 		fd, err = openat2(root, path, &unix.OpenHow{
-			Flags: unix.O_RDONLY | unix.O_CLOEXEC | unix.O_NONBLOCK, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
+			Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS,
 		})
 		if !errors.Is(err, unix.EAGAIN) {
 			break

@@ -140,6 +140,9 @@ func TestDistrust(t *testing.T) {
 		"field mode not found in type boot.Entry": func(t *testing.T, _ Registry, entry, _ string) {
 			rewrite(t, entry, "on-failure:", "mode: 1\non-failure:")
 		},
+		"a.yaml has more than 1048576 bytes; nothing in it is trusted": func(t *testing.T, _ Registry, entry, _ string) {
+			must(t, os.Truncate(entry, 1<<40))
+		},
 		"is damaged; add the boot entry a again": func(t *testing.T, _ Registry, _, patch string) {
 			must(t, os.WriteFile(patch, []byte("something else"), 0o600))
 		},
@@ -207,6 +210,23 @@ func TestOpen(t *testing.T) {
 	}
 	if _, err := r.Open("/etc"); err == nil || err.Error() != "/etc is no regular file" {
 		t.Errorf("a directory: %v", err)
+	}
+}
+
+// TestOpenDevice: what may be a device is not opened, only found.
+func TestOpenDevice(t *testing.T) {
+	r := registry(t)
+	must(t, unix.Mkfifo(filepath.Join(r.Root, "device"), 0o600))
+	kernels := openat2
+	t.Cleanup(func() { openat2 = kernels })
+	openat2 = func(dir int, path string, how *unix.OpenHow) (int, error) {
+		if how.Flags&unix.O_PATH == 0 {
+			t.Errorf("%s is opened", path)
+		}
+		return kernels(dir, path, how)
+	}
+	if _, err := r.Open("/device"); err == nil || err.Error() != "/device is no regular file" {
+		t.Error(err)
 	}
 }
 

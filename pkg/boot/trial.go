@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -191,7 +190,7 @@ func (r Registry) readTrialsIn(dir *os.Root) (*trials, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(f)
+	text, err := readText(f)
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ var dependency = lazyregexp.New(`^([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)? \(= ([^(
 
 // ReadBuildInfo reads one, which is to be of a source package for amd64.
 func ReadBuildInfo(file string, s *Source) (*BuildInfo, error) {
-	list, err := paragraphs(file)
+	list, err := paragraphsOf(file)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package deb
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -48,7 +49,7 @@ func OpenSource(path, name string) (*Source, error) {
 }
 
 func (s *Source) readDsc(path string) error {
-	list, err := paragraphs(path)
+	list, err := paragraphsOf(path)
 	if err != nil || len(list) == 0 || list[0].Values["Source"] == "" {
 		return fmt.Errorf("%s is not a .dsc file, which describes a source package: %w", path, errors.Join(err, errNoSource))
 	}
@@ -79,7 +80,12 @@ func packageNames(list []string) []string {
 
 // readTree reads debian/changelog and debian/control.
 func (s *Source) readTree(dir string) error {
-	text, err := os.ReadFile(filepath.Join(dir, "debian/changelog"))
+	tree, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer tree.Close()
+	text, err := readInside(tree, "debian/changelog")
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s has no debian/changelog; name the top directory of an unpacked source package, or its .dsc file", dir)
 	} else if err != nil {
@@ -90,7 +96,11 @@ func (s *Source) readTree(dir string) error {
 		return fmt.Errorf("%s/debian/changelog does not begin with the name of a source package and a version", dir)
 	}
 	s.Name, s.Tree = m[1], dir
-	list, err := paragraphs(filepath.Join(dir, "debian/control"))
+	text, err = readInside(tree, "debian/control")
+	if err != nil {
+		return err
+	}
+	list, err := paragraphs(bytes.NewReader(text), filepath.Join(dir, "debian/control"))
 	if err != nil {
 		return err
 	}
@@ -105,13 +115,18 @@ func (s *Source) readTree(dir string) error {
 	return s.setVersion(dir, m[2])
 }
 
-// paragraphs reads a file of them; one that is signed, too. Whose the signature is nobody checks: it was named by its path.
-func paragraphs(path string) ([]control.Paragraph, error) {
+// paragraphsOf is paragraphs of a file that was named by a person.
+func paragraphsOf(path string) ([]control.Paragraph, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	return paragraphs(io.LimitReader(f, maxText), path)
+}
+
+// paragraphs reads a file of them; one that is signed, too. Whose the signature is nobody checks: it was named by its path.
+func paragraphs(f io.Reader, path string) ([]control.Paragraph, error) {
 	r, err := control.NewParagraphReader(f, nil)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -292,8 +307,7 @@ func CopyUpstream(from, to string) error {
 // Sum tells one source of this machine from another of the same version; it is "" for the archive's, which has one.
 func (s *Source) Sum() (string, error) {
 	if s.Dsc != "" {
-		data, err := os.ReadFile(s.Dsc)
-		return fmt.Sprintf("%x", sha256.Sum256(data)), err
+		return sumOf(s.Dsc)
 	}
 	if s.Tree == "" {
 		return "", nil
@@ -308,11 +322,23 @@ func (s *Source) Sum() (string, error) {
 		if !files[name].Mode().IsRegular() {
 			continue
 		}
-		data, err := os.ReadFile(filepath.Join(s.Tree, name))
+		sum, err := sumOf(filepath.Join(s.Tree, name))
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(h, "%x\n", sha256.Sum256(data))
+		fmt.Fprintln(h, sum)
 	}
 	return fmt.Sprintf("%x", h.Sum(nil)), nil
+}
+
+// sumOf is the SHA-256 of a file.
+func sumOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	h := sha256.New()
+	_, err = io.Copy(h, f)
+	return fmt.Sprintf("%x", h.Sum(nil)), err
 }

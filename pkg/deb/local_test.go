@@ -5,9 +5,11 @@ package deb
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -104,6 +106,48 @@ func TestHostileSource(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestHostileTree: a source may have links where its description is, and files of any size.
+func TestHostileTree(t *testing.T) {
+	const huge = 512 << 20
+	outside := t.TempDir()
+	filetest.Tree(t, outside, map[string]string{"control": "Package: x\n", "changelog": "x (1) y; z\n"})
+	log := map[string]string{"debian/changelog": "tiny (1.0-1) unstable; urgency=low\n"}
+	for name, to := range map[string]string{"debian/changelog": outside + "/changelog", "debian/control": outside + "/control"} {
+		dir := tree(t, log)
+		if err := errors.Join(os.RemoveAll(filepath.Join(dir, name)), os.Symlink(to, filepath.Join(dir, name))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenSource(dir, "tiny"); err == nil || !strings.Contains(err.Error(), "path escapes from parent") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	older, newer := tree(t, log), tree(t, log)
+	series := strings.Repeat("a.patch\n", 64)
+	for _, dir := range []string{older, newer} {
+		filetest.Tree(t, dir, map[string]string{"debian/patches/series": series, "debian/patches/a.patch": "", "same.c": "", "other.c": filepath.Base(dir)})
+		for name, size := range map[string]int64{"debian/patches/a.patch": 8 << 20, "same.c": huge, "other.c": huge} {
+			if err := os.Truncate(filepath.Join(dir, name), size); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	d, err := Settle(older, newer, parse(t, "1.0-1"), parse(t, "1.0-2"))
+	if err != nil || strings.Join(d.Taken, " ") != "other.c" {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if _, err := (&Source{Tree: newer}).Sum(); err != nil {
+		t.Error(err)
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 64<<20 {
+		t.Errorf("%d MiB were allocated", got>>20)
+	}
+	_, err = NewFixes(older, newer)
+	says(t, err, fmt.Sprintf("%s/debian/patches has more than %d bytes of patches", older, maxText))
 }
 
 // TestHostileSeries: patches of a source are files of it.

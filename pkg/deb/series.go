@@ -47,6 +47,16 @@ func readInside(tree *os.Root, name string) ([]byte, error) {
 	return tree.ReadFile(name)
 }
 
+// readText is readInside for a path.
+func readText(file string) ([]byte, error) {
+	dir, err := os.OpenRoot(filepath.Dir(file))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return readInside(dir, filepath.Base(file))
+}
+
 // series is debian/patches of an unpacked source package: names of patches, in the order in which they are applied, and their texts.
 func series(tree string) ([]Fix, error) {
 	dir, err := os.OpenRoot(tree)
@@ -62,12 +72,16 @@ func series(tree string) ([]Fix, error) {
 		return nil, err
 	}
 	var fixes []Fix
+	left := maxText // a series may name what is large again and again
 	for _, line := range strings.Split(string(data), "\n") {
 		line, _, _ = strings.Cut(line, "#") // options for patch are left out, too
 		if f := strings.Fields(line); len(f) > 0 {
 			text, err := readInside(dir, path.Join("debian/patches", f[0]))
 			if err != nil && !errors.Is(err, fs.ErrNotExist) { // that one cannot be read is told when it is
 				return nil, err
+			}
+			if left -= len(text); left < 0 {
+				return nil, fmt.Errorf("%s/debian/patches has more than %d bytes of patches", tree, maxText)
 			}
 			fixes = append(fixes, Fix{f[0], text})
 		}

@@ -31,6 +31,7 @@ type Told struct {
 const (
 	maxTitle  = 200     // bytes
 	maxHeader = 1 << 20 // bytes of a patch in which its header has to end
+	maxLog    = 1 << 20 // bytes of a changelog in which the entries have to be that count
 )
 
 var (
@@ -93,9 +94,12 @@ func ToldSince(tree string, after version.Version) (Told, error) {
 	if err != nil {
 		return Told{}, err
 	}
+	if len(data) > maxLog {
+		data = data[:bytes.LastIndexByte(data[:maxLog], '\n')+1]
+	}
 	var t Told
 	var not []string
-	for in := bufio.NewReader(bytes.NewReader(data)); ; {
+	for in := bufio.NewReader(bytes.NewReader(withoutBlank(data))); ; {
 		entry, err := changelog.ParseOne(in)
 		if errors.Is(err, io.EOF) || err == nil && version.Compare(entry.Version, after) <= 0 {
 			break
@@ -124,6 +128,17 @@ func ToldSince(tree string, after version.Version) (Told, error) {
 		t.Title = ""
 	}
 	return t, nil
+}
+
+// withoutBlank leaves out lines without a word, which say nothing: to read an entry takes the longer the more lines it has, by their square.
+func withoutBlank(text []byte) []byte {
+	var out []byte
+	for line := range bytes.Lines(text) {
+		if len(bytes.TrimSpace(line)) > 0 {
+			out = append(out, line...)
+		}
+	}
+	return out
 }
 
 // nested are the CVEs of which an entry says on another level that they are not fixed: in what it lists below one, without an id of its

@@ -121,3 +121,16 @@ func TestNotFixed(t *testing.T) {
 		}
 	}
 }
+
+// TestHostileLog: a changelog may have any number of lines, and the newest entries count.
+func TestHostileLog(t *testing.T) {
+	if got := string(withoutBlank([]byte("x\n\n \n\t\n y\n"))); got != "x\n y\n" {
+		t.Errorf("%q is left", got)
+	}
+	entry := strings.ReplaceAll(entryOf("2", "  * Fix CVE-2026-1234."), "\n\n", "\n")
+	log := entry + strings.Repeat(strings.ReplaceAll(entry, "1234", "5678"), maxLog/len(entry)) + "  the rest is too long\n"
+	got, err := ToldSince(tree(t, map[string]string{"debian/changelog": log}), parse(t, "1"))
+	if err != nil || strings.Join(got.CVEs, " ") != "CVE-2026-1234 CVE-2026-5678" {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -5,6 +5,7 @@ package deb
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -55,7 +56,7 @@ func Settle(older, newer string, from, to version.Version) (*Difference, error) 
 				return nil, err
 			}
 			d.Kept = append(d.Kept, name)
-		case why == "" && regular:
+		case why == "" && regular && max(was.Size(), is.Size()) <= maxVersioned:
 			if err := d.keepVersions(older, newer, name, is, v); err != nil {
 				return nil, err
 			}
@@ -112,14 +113,46 @@ func sameFile(a, b string, was, is fs.FileInfo) (bool, error) {
 	case was.Size() != is.Size():
 		return false, nil
 	}
-	x, err := os.ReadFile(a)
-	y, other := os.ReadFile(b)
-	return bytes.Equal(x, y), errors.Join(err, other)
+	return sameBytes(a, b)
 }
+
+// sameBytes compares files a piece at a time, whatever their size: a source that others wrote may have any, and takes little.
+func sameBytes(a, b string) (bool, error) {
+	x, err := os.Open(a)
+	if err != nil {
+		return false, err
+	}
+	defer x.Close()
+	y, err := os.Open(b)
+	if err != nil {
+		return false, err
+	}
+	defer y.Close()
+	p, q := make([]byte, 1<<20), make([]byte, 1<<20)
+	for {
+		n, err := io.ReadFull(x, p)
+		m, other := io.ReadFull(y, q)
+		if !bytes.Equal(p[:n], q[:m]) {
+			return false, nil
+		}
+		switch {
+		case err == nil && other == nil:
+			continue
+		case isEnd(err) && isEnd(other):
+			return true, nil
+		}
+		return false, errors.Join(err, other)
+	}
+}
+
+func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
+
+// maxVersioned bounds, in bytes, a file that is looked at for lines that have the version; a larger one is taken.
+const maxVersioned = 16 << 20
 
 // keepFile puts the older file in the place of the newer one, with the time of that.
 func (d *Difference) keepFile(older, newer string, is fs.FileInfo) error {
-	text, err := os.ReadFile(older)
+	text, err := readText(older)
 	if err != nil {
 		return err
 	}

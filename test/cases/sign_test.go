@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -500,10 +501,34 @@ func TestSignatureKeyring(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantErr(t, "a key that was revoked", c.KeyAdd(revoked.cert.Raw, revoked.cert.NotAfter), unix.EKEYREVOKED, "the certificate was revoked")
+	for what, other := range otherBytes(t, revoked.cert) {
+		if err := c.KeyAdd(other, revoked.cert.NotAfter); !errors.Is(err, unix.EKEYREVOKED) && !errors.Is(err, unix.EBADMSG) {
+			t.Errorf("a certificate that was revoked, with %s, is answered with %v", what, err)
+		}
+	}
 	wantClosed(t, c)
 	wantDone(t, "the keyring .lpatch takes no more keys", "key", "lock")
 	wantErr(t, "a key for a locked keyring", c.KeyAdd(good.cert.Raw, good.cert.NotAfter), unix.EROFS, saysLocked)
 	wantSaid(t, 3, "nothing to do: the keyring .lpatch is locked already", "key", "lock")
+}
+
+// otherBytes is a certificate in other bytes, of which the signature is the same and valid.
+func otherBytes(t *testing.T, cert *x509.Certificate) map[string][]byte {
+	t.Helper()
+	var parts struct {
+		TBS       asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	if _, err := asn1.Unmarshal(cert.Raw, &parts); err != nil {
+		t.Fatal(err)
+	}
+	parts.Algorithm.Parameters = asn1.RawValue{}
+	algorithm, err := asn1.Marshal(parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string][]byte{"bytes behind it": append(slices.Clone(cert.Raw), 0), "another algorithm outside": algorithm}
 }
 
 // wantClosed tries what keyctl(2) has for keyrings and keys, as root, and with the keys of the keyring .lpatch.

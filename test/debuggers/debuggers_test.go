@@ -179,6 +179,22 @@ func TestGdb(t *testing.T) {
 	})
 }
 
+// TestHostileGdb has a process map what it has named itself: gdb shows such a name as text, and opens no device to see what it is.
+func TestHostileGdb(t *testing.T) {
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out := gdb(t, "-iex", "source "+extension,
+		"-ex", `python PATCHES.search(gdb.selected_inferior(), Mapping(4096, 8192, "/memfd:lpatch:a\n\x1b[2J\u202e\udcffb"), None)`,
+		"-ex", "python import sys; sys.addaudithook(lambda event, args: event == 'open' and not args[2] & os.O_PATH and print('opened', args[0]))",
+		"-ex", fmt.Sprintf("python read_patch(%q)", fifo))
+	want := `lpatch: patch a\n\x1b[2J\u202e\udcffb is mapped at 0x1000, ` + unknown + "\n"
+	if rest, ok := strings.CutPrefix(out, want); !ok || !strings.Contains(rest, "OSError: another file") || strings.Contains(rest, "opened "+fifo) {
+		t.Errorf("%q, want it to begin with %q, and the FIFO not to be opened", out, want)
+	}
+}
+
 // byBuildID is a directory of debug files that has a patch.
 func byBuildID(t *testing.T, lp string) string {
 	t.Helper()

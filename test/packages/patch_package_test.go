@@ -320,8 +320,15 @@ func TestPatchDeb(t *testing.T) {
 
 	// Without lpatch, which has the script.
 	r.dpkg(t, add, "--install", second)
-	filetest.Tree(t, r.dir, map[string]string{"etc/lpctl/boot.d/greet-fix.yaml": ""})
+	filetest.Tree(t, r.dir, map[string]string{"etc/lpctl/boot.d/greet-fix.yaml": "", "target/etc/lpctl/boot.d/greet-fix.yaml": ""})
 	run(t, "rm", "-r", filepath.Join(r.dir, "usr/lib/lpctl"))
+	run(t, "env", "DPKG_ROOT=/target", "chroot", r.dir, "sh", "/var/lib/dpkg/info/lpatch-fix-greet.postrm", "remove") // of another system
+	if _, err := os.Stat(filepath.Join(r.dir, "etc/lpctl/boot.d/greet-fix.yaml")); err != nil {
+		t.Errorf("the entry of another system is removed: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(r.dir, "target/etc/lpctl/boot.d/greet-fix.yaml")); err == nil {
+		t.Error("the entry is left")
+	}
 	r.dpkg(t, "", "--purge", "lpatch-fix-greet")
 	if _, err := os.Stat(filepath.Join(r.dir, "etc/lpctl/boot.d/greet-fix.yaml")); err == nil {
 		t.Error("the entry is left")

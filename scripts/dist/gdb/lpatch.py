@@ -56,16 +56,26 @@ def core_mappings():
             yield Mapping(int(fields[0], 16), int(fields[1], 16), fields[4])
 
 
+def visible(text):
+    """Return a text so that nothing in it moves the cursor, begins a line, or turns the direction of writing."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def read_patch(path, inode=None):
     """Return the content of a patch file, None for what is none. It must have that device and number, if they are known.
 
-    What cannot be read is an OSError. Of other files, which may be large, no more is read than headers."""
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as file:
-        st = os.fstat(fd)
+    What cannot be read is an OSError. Of other files, which may be large, no more is read than headers. Whoever runs a process
+    chooses the path, and with mounts of his own what it is to us: to open a device may be to start it, so it is looked at before."""
+    place = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        st = os.fstat(place)
         device = "%02x:%02x" % (os.major(st.st_dev), os.minor(st.st_dev))
         if not stat.S_ISREG(st.st_mode) or inode not in (None, (device, st.st_ino)):
             raise OSError("another file")
+        fd = os.open("/proc/self/fd/%d" % place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    finally:
+        os.close(place)
+    with os.fdopen(fd, "rb") as file:
         return file.read() if st.st_size <= LARGEST and is_patch(fd) else None
 
 
@@ -203,7 +213,7 @@ class Patches:
                 return
         if (inferior.num, mapping.start) not in self.said:
             self.said.add((inferior.num, mapping.start))
-            gdb.write("lpatch: patch %s is mapped at %#x, and %s\n" % (mapping.nameless, mapping.start, FIND_HELP))
+            gdb.write("lpatch: patch %s is mapped at %#x, and %s\n" % (visible(mapping.nameless), mapping.start, FIND_HELP))
 
     def add(self, inferior, mapping, data):
         """Give gdb a copy of a patch, which is there for as long as gdb is."""
@@ -231,15 +241,15 @@ class Patches:
         try:
             data = read_patch(path)
         except OSError as error:
-            raise gdb.GdbError("%s cannot be read: %s" % (path, error.strerror or error)) from error
+            raise gdb.GdbError("%s cannot be read: %s" % (visible(path), error.strerror or error)) from error
         if data is None:
-            raise gdb.GdbError("%s is no patch" % path)
+            raise gdb.GdbError("%s is no patch" % visible(path))
         inferior = gdb.selected_inferior()
         live = getattr(getattr(inferior, "connection", None), "type", None) == "native"
         mappings = live_mappings(inferior.pid) if live else core_mappings()
         found = [m for m in mappings if id_in_memory(inferior, m.start) == build_id(data)]
         if not found:
-            raise gdb.GdbError("%s is not mapped" % path)
+            raise gdb.GdbError("%s is not mapped" % visible(path))
         for mapping in found:
             if (inferior.num, mapping.start) not in self.known:
                 self.add(inferior, mapping, data)

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+
+package apply
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/patch"
+	"lpatch/pkg/proc"
+)
+
+// TestHostileMapped has a target map other files where it had a patch: little is read of what is none, and of what could be one no
+// more than is read of one process, and not for longer.
+func TestHostileMapped(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("opening what a process maps needs CAP_SYS_ADMIN")
+	}
+	wasLook, wasRead := maxLook, maxRead
+	defer func() { maxLook, maxRead = wasLook, wasRead }()
+	const long = 64 << 20
+	for _, c := range []struct {
+		name string
+		from string // "": a patch
+		size int64
+		set  func()
+		want string
+	}{
+		{"no patch", "/bin/true", patch.MaxFileSize, func() {}, "it is no patch"},
+		{"too long", "", patch.MaxFileSize + 1, func() {}, fmt.Sprintf("it has more than %d bytes", patch.MaxFileSize)},
+		{"more than is read", "", long, func() { maxRead = long - 1 }, fmt.Sprintf("of the files that one process maps, lpctl reads no more than %d bytes beside their headers", long-1)},
+		{"late", "", long, func() { maxLook = -1 }, "to look at what the process maps takes longer than -1ns"},
+		{"a patch", "", 0, func() {}, "<nil>"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			maxLook, maxRead = wasLook, wasRead
+			path := filepath.Join(t.TempDir(), "a.lp")
+			if c.from == "" {
+				if err := applytest.Write(path, specOf(t, "a", false)); err != nil {
+					t.Fatal(err)
+				}
+			} else if data, err := os.ReadFile(c.from); err != nil {
+				t.Fatal(err)
+			} else if err := os.WriteFile(path, data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if c.size > 0 {
+				if err := os.Truncate(path, c.size); err != nil {
+					t.Fatal(err)
+				}
+			}
+			at := mapPage(t, path)
+			self, err := proc.New("/proc").Process(os.Getpid())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := New(nil, proc.New("/proc"))
+			v := s.view(self)
+			if _, err := v.maps(); err != nil {
+				t.Fatal(err)
+			}
+			c.set()
+			v.left = maxLook
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			f, err := s.readAt(v, at, &fileCache{})
+			runtime.ReadMemStats(&after)
+			if fmt.Sprint(err) != c.want {
+				t.Errorf("%v, want %s", err, c.want)
+			}
+			if err == nil && f.Data != nil {
+				t.Error("what is in it is kept")
+			}
+			if got := after.TotalAlloc - before.TotalAlloc; c.name != "late" && got > 8<<20 {
+				t.Errorf("%d MiB were allocated", got>>20)
+			}
+		})
+	}
+}
