@@ -15,6 +15,7 @@
 #include <linux/key.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/rculist.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 #include <keys/asymmetric-type.h>
@@ -47,8 +48,9 @@ static struct key *lp_ring;
 static struct key *lp_vouched;
 
 /*
- * Covers the list, and who writes the two flags; orders what comes in and the lock. Held while the kernel parses a
- * certificate, for which it may start modprobe: nobody takes it who only verifies, as the start of modprobe does.
+ * Covers who adds to the list, from which nothing is taken before the module goes, and who writes the two flags; orders
+ * what comes in and the lock. Held while the kernel parses a certificate, for which it may start modprobe: nobody takes
+ * it who only verifies, as the start of modprobe does.
  */
 static DEFINE_MUTEX(lp_keys_mutex);
 static LIST_HEAD(lp_keys);
@@ -98,6 +100,48 @@ bool lpatch_keys_count(void)
 	return READ_ONCE(lp_keys_locked) || !READ_ONCE(lp_keys_open) || !lpatch_sign_required();
 }
 
+/* Does the kernel know a key by these two, one after the other (asymmetric_key_generate_id())? */
+static bool lp_key_is(const struct key *key, const u8 *first, size_t first_len, const u8 *second, size_t second_len)
+{
+	const struct asymmetric_key_ids *ids = asymmetric_key_ids(key);
+	int i;
+
+	for (i = 0; ids && i < ARRAY_SIZE(ids->id); i++) {
+		const struct asymmetric_key_id *id = ids->id[i];
+
+		if (id && id->len == first_len + second_len && !memcmp(id->data, first, first_len) &&
+		    !memcmp(id->data + first_len, second, second_len))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * lpatch_keys_why_not() - why is a key not trusted, with which a signature was to be verified?
+ * @serial: number of its certificate, the content of the INTEGER, or its key identifier
+ * @serial_len: bytes of @serial
+ * @issuer: of its certificate, the content of the Name; with an identifier, nothing
+ * @issuer_len: bytes of @issuer
+ *
+ * Context: any; takes no lock, see lp_keys_mutex.
+ * Return: -EKEYREVOKED, -EKEYEXPIRED, or -ENOKEY.
+ */
+int lpatch_keys_why_not(const u8 *serial, size_t serial_len, const u8 *issuer, size_t issuer_len)
+{
+	const struct lp_key *at;
+	int ret = -ENOKEY;
+
+	list_for_each_entry_rcu(at, &lp_keys, node, true) {
+		if (!lp_key_is(at->key, serial, serial_len, issuer, issuer_len))
+			continue;
+		if (test_bit(KEY_FLAG_REVOKED, &at->key->flags))
+			return -EKEYREVOKED;
+		if (READ_ONCE(at->key->expiry) <= ktime_get_real_seconds())
+			ret = -EKEYEXPIRED;
+	}
+	return ret;
+}
+
 /* The serial number of the keyring. */
 u32 lpatch_keys_serial(void)
 {
@@ -119,7 +163,7 @@ static int lp_keys_create(struct lp_key *new, unsigned int seconds)
 	}
 	new->key = key_ref_to_ptr(ref);
 	key_set_timeout(new->key, seconds);
-	list_add(&new->node, &lp_keys);
+	list_add_rcu(&new->node, &lp_keys); /* for lpatch_keys_why_not() */
 	return 0;
 }
 

@@ -14,6 +14,7 @@ void lpatch_keys_exit(void);
 struct key *lpatch_keys_ring(void);
 bool lpatch_keys_empty(void);
 bool lpatch_keys_count(void);
+int lpatch_keys_why_not(const u8 *serial, size_t serial_len, const u8 *issuer, size_t issuer_len);
 u32 lpatch_keys_serial(void);
 int lpatch_keys_add(const void *cert, size_t len, u64 expires);
 int lpatch_keys_revoke(const void *cert, size_t len);

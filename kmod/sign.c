@@ -36,8 +36,6 @@ const char *lpatch_sign_objection(const struct lp_patch *patch)
 		return "is signed with a key that has expired since";
 	case -EKEYREVOKED:
 		return "is signed with a key that was revoked since";
-	case -ENOKEY: /* the kernel forgets a key some minutes after its end */
-		return "is signed with a key that is not in the keyring .lpatch any more";
 	case -ENOMEM:
 		return "has a signature that cannot be verified now, for lack of memory";
 	case -EPERM:

@@ -191,20 +191,52 @@ static bool lp_signer_is_plain(const u8 *at, const u8 *end)
 	       !memcmp(digest, lp_sha256_oid, sizeof(lp_sha256_oid));
 }
 
+/* Goes to the SignerInfos of a PKCS#7 message (RFC 2315) without certificates and revocation lists. */
+static bool lp_signature_enter(const struct lp_signature *signature, const u8 **at, const u8 **end)
+{
+	*at = signature->der;
+	*end = signature->der + signature->len;
+	return lp_der_enter_all(at, *end, LP_DER_SEQUENCE) && lp_der_skip(at, *end, LP_DER_OID) &&
+	       lp_der_enter_all(at, *end, LP_DER_CONTEXT_0) && lp_der_enter_all(at, *end, LP_DER_SEQUENCE) &&
+	       lp_der_skip(at, *end, LP_DER_INTEGER) && lp_der_skip(at, *end, LP_DER_SET) &&
+	       lp_der_skip(at, *end, LP_DER_SEQUENCE) && lp_der_enter_all(at, *end, LP_DER_SET);
+}
+
 /*
- * Is a PKCS#7 message (RFC 2315) the one kind that is taken: of one signer, who signs a SHA-256, without certificates and
- * revocation lists? With the certificate of a key that was revoked it would be trusted all the same, if the one that
- * vouches for that is in the keyring (pkcs7_validate_trust_one()).
+ * Is a message the one kind that is taken: of one signer, who signs a SHA-256, without certificates and revocation lists?
+ * With the certificate of a key that was revoked it would be trusted all the same, if the one that vouches for that is in
+ * the keyring (pkcs7_validate_trust_one()).
  */
 static bool lp_signature_is_plain(const struct lp_signature *signature)
 {
-	const u8 *at = signature->der, *end = at + signature->len;
+	const u8 *at, *end;
 
-	return lp_der_enter_all(&at, end, LP_DER_SEQUENCE) && lp_der_skip(&at, end, LP_DER_OID) &&
-	       lp_der_enter_all(&at, end, LP_DER_CONTEXT_0) && lp_der_enter_all(&at, end, LP_DER_SEQUENCE) &&
-	       lp_der_skip(&at, end, LP_DER_INTEGER) && lp_der_skip(&at, end, LP_DER_SET) &&
-	       lp_der_skip(&at, end, LP_DER_SEQUENCE) && lp_der_enter_all(&at, end, LP_DER_SET) &&
-	       lp_signer_is_plain(at, end);
+	return lp_signature_enter(signature, &at, &end) && lp_signer_is_plain(at, end);
+}
+
+/*
+ * Why is the key that made a plain signature not trusted? The kernel says what is wrong with any key that its search
+ * passed (keyring_search_iterator()).
+ */
+static int lp_signature_why_not(const struct lp_signature *signature)
+{
+	const u8 *at, *end, *issuer_end, *serial, *serial_end;
+
+	if (!lp_signature_enter(signature, &at, &end) || !lp_der_enter(&at, &end, LP_DER_SEQUENCE) ||
+	    !lp_der_skip(&at, end, LP_DER_INTEGER))
+		return -EBADMSG;
+	if (lp_der_enter(&at, &end, LP_DER_KEY_ID))
+		return lpatch_keys_why_not(at, end - at, NULL, 0);
+	if (!lp_der_enter(&at, &end, LP_DER_SEQUENCE))
+		return -EBADMSG;
+	issuer_end = end;
+	if (!lp_der_enter(&at, &issuer_end, LP_DER_SEQUENCE))
+		return -EBADMSG;
+	serial = issuer_end;
+	serial_end = end;
+	if (!lp_der_enter(&serial, &serial_end, LP_DER_INTEGER))
+		return -EBADMSG;
+	return lpatch_keys_why_not(serial, serial_end - serial, at, issuer_end - at);
 }
 
 /*
@@ -223,9 +255,16 @@ static int lp_signature_trust(const struct lp_signature *signature, const struct
 				     signature->len, lpatch_keys_ring(), VERIFYING_MODULE_SIGNATURE,
 				     NULL, NULL);
 	revert_creds(old);
-	if (ret)
+	switch (ret) {
+	case 0:
+		return lpatch_keys_count() ? 0 : -EPERM;
+	case -ENOKEY:
+	case -EKEYEXPIRED:
+	case -EKEYREVOKED:
+		return lp_signature_why_not(signature);
+	default:
 		return ret;
-	return lpatch_keys_count() ? 0 : -EPERM;
+	}
 }
 
 /* Reads the signature of @len bytes of @file, a copy of the patch file, and verifies it. */

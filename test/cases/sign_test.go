@@ -433,7 +433,12 @@ func TestSignatureKeys(t *testing.T) {
 	refuseWith(t, c, lpnl.VerbApply, p, v.pid, lpnl.RefusalUnsigned, "patch raw is signed with a key that has expired since")
 	signRaw(t, p, brief)
 	wantRefused(t, c, p, saysExpired)
+	// Of several keys that do not count, the one that signed is meant, and not whichever the kernel met last.
+	signRaw(t, q, revoked)
+	wantRefused(t, c, q, saysRevoked)
 	stranger := newIdentity(t, "stranger", 5, time.Hour)
+	signRaw(t, q, stranger)
+	wantRefused(t, c, q, saysUnknown)
 	wantErr(t, "revoking a key that is not there", c.KeyRevoke(stranger.cert.Raw), unix.ENOENT, "the certificate is not in the keyring .lpatch")
 }
 
