@@ -3,13 +3,16 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"testing"
 
 	"lpatch/pkg/apply/applytest"
+	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
 )
@@ -79,5 +82,34 @@ func TestHostileMapped(t *testing.T) {
 				t.Errorf("%d MiB were allocated", got>>20)
 			}
 		})
+	}
+}
+
+// TestHostileConcerned has one of two patched processes map another patch where it had this one: what the patch concerns is asked of
+// the other one.
+func TestHostileConcerned(t *testing.T) {
+	f := newFleet(t, 4)
+	a := f.patch("a", false)
+	other := f.spec("other", false)
+	other.Images[0].Name, other.Images[0].Soname, other.Images[0].BuildID = "elsewhere", "", otherID
+	f.file(other)
+	f.apply(lpnl.VerbApply, a, f.pids[0])
+	f.apply(lpnl.VerbApply, a, f.pids[1])
+	base := f.has[f.pids[0]][0].MappedAt
+	link := filepath.Join(f.root, strconv.Itoa(f.pids[0]), "map_files", fmt.Sprintf("%x-%x", base, base+0x1000))
+	if err := errors.Join(os.Remove(link), os.Symlink(f.files["other"], link)); err != nil {
+		t.Fatal(err)
+	}
+	var list []proc.Process
+	for i := range f.pids {
+		list = append(list, f.target(i))
+	}
+	s := f.session()
+	if err := s.look(); err != nil {
+		t.Fatal(err)
+	}
+	kept, _, err := s.concerned(lpnl.VerbApply, Patch{Name: "a"}, list)
+	if err != nil || len(kept) != len(list) {
+		t.Errorf("%d of %d processes, %v", len(kept), len(list), err)
 	}
 }

@@ -215,8 +215,8 @@ func (s *Session) concerned(verb Verb, p Patch, list []proc.Process) (kept []pro
 	}
 	if p.File != nil {
 		spec = p.File.Spec
-	} else if i := slices.IndexFunc(list, func(t proc.Process) bool { return has[t.PID] }); i >= 0 && !takesOut(verb) {
-		spec = s.spec(p, s.view(list[i]))
+	} else if !takesOut(verb) {
+		spec = s.mappedSpec(p.Name, slices.DeleteFunc(slices.Clone(list), func(t proc.Process) bool { return !has[t.PID] }))
 	}
 	maps, errs := make([]bool, len(list)), make([]error, len(list))
 	proc.Each(len(list), func(i int) { maps[i], errs[i] = s.mapsChanged(spec, list[i], false) })
@@ -229,6 +229,20 @@ func (s *Session) concerned(verb Verb, p Patch, list []proc.Process) (kept []pro
 		}
 	}
 	return kept, ended, nil
+}
+
+// mappedSpec is the descriptor of a patch that processes have, by one that still maps what was applied: the owner of a process may
+// have it map another patch there, and has no say in what others need. It is nil if there is none.
+func (s *Session) mappedSpec(name string, having []proc.Process) *patch.Spec {
+	for _, t := range having {
+		found, _ := s.named(s.view(t), name)
+		for _, r := range found {
+			if f, err := s.reported(r); err == nil {
+				return f.Spec
+			}
+		}
+	}
+	return nil
 }
 
 // mapsChanged tells whether a process maps a file that a patch changes; not exactly: or another version of one.
