@@ -471,3 +471,37 @@ func TestOpenPatches(t *testing.T) {
 		}
 	}
 }
+
+// TestScanDisplaced: of patches in whose place others are, it is told what those are; and of those that processes have, without a file.
+func TestScanDisplaced(t *testing.T) {
+	f := newFleet(t, 2)
+	old := f.spec("old", false)
+	old.About = &patch.About{CVEs: []string{"CVE-2026-0001"}}
+	f.file(old)
+	newer := f.superseding("new", "old")
+	f.apply(lpnl.VerbApply, newer, f.pids[0])
+	f.has[f.pids[0]][0].ActiveThreads = 3
+	abouts := NewAbouts(proc.New(f.root))
+	status, err := f.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	abouts.Learn(status)
+	patches := WithApplied(f.scanned("old"), status, abouts)
+	if again := WithApplied(patches, status, abouts); len(patches) != 2 || len(again) != 2 {
+		t.Fatalf("%d patches, then %d", len(patches), len(again))
+	}
+	s, err := f.session().Scan(patches, Selection{}, true)
+	wantFound(t, f, s, err, "0 patched new:", "1 patchable new:")
+	wantFound(t, f, &Scan{Findings: s.Displaced}, err, "0 patched old: by new, which supersedes it", "1 not patchable old: the kernel requires patches to be signed, and this one is not; see signed-patches.md")
+	for _, x := range s.Displaced {
+		if patched := x.Process.PID == f.pids[0]; patched != (x.By != nil && x.By.Name == "new" && x.Active == 3) || x.Service == "" {
+			t.Errorf("%+v", x)
+		}
+	}
+	f.maps(f.pids[1], "/bin/prog", f.build(filepath.Join(t.TempDir(), "prog"), otherID), false)
+	s, err = f.session().Scan(patches, Selection{PIDs: f.pids[1:]}, false)
+	if err != nil || len(s.Findings) != 2 || !s.Findings[0].Other || !s.Findings[1].Other {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
