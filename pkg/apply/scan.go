@@ -39,10 +39,11 @@ type Finding struct {
 	Active  int    // of one that is patched: threads that are in code from before, at most
 	Why     string // a sentence without a name of a process, or ""
 	// By is a patch that is applied in its place, of one that is patched so. It may say less of what it fixes.
-	By    *patch.Spec
-	Other bool // what the process maps is not what the patch is for, and not known to be patched: it has only the name of that
-	patch *ScanPatch
-	fits  bool // it can be applied, as far as can be told without the kernel
+	By     *patch.Spec
+	Other  bool // what the process maps is not what the patch is for, and not known to be patched: it has only the name of that
+	patch  *ScanPatch
+	images []*candidate // what the process maps of the patch's images, nil for one that it does not
+	fits   bool         // it can be applied, as far as can be told without the kernel
 }
 
 // Needs tells whether something is to be done.
@@ -54,6 +55,7 @@ func (f *Finding) Needs() bool {
 type Scan struct {
 	Findings  []Finding // by service, process and patch
 	Displaced []Finding // of patches in whose place another one is to be, or is; not in an order
+	Live      []Live    // not in an order
 	Processes int       // that were looked at
 	Files     int       // ELF files that they map executable, each once
 	Others    int       // of these, that no patch is for
@@ -98,6 +100,7 @@ type scanner struct {
 // sight is what was seen in one process.
 type sight struct {
 	findings, displaced []Finding
+	live                *Live // nil: it has no patch, or all that it executes is in place
 	unread              error // why a file could not be read
 	err                 error // why it could not be looked at
 }
@@ -196,6 +199,9 @@ func (c *scanner) take(out *Scan, t proc.Process, seen sight) {
 	out.Processes++
 	out.Findings = append(out.Findings, seen.findings...)
 	out.Displaced = append(out.Displaced, seen.displaced...)
+	if seen.live != nil {
+		out.Live = append(out.Live, *seen.live)
+	}
 	if seen.unread != nil {
 		out.Unseen = append(out.Unseen, seen.unread)
 	}
@@ -237,10 +243,11 @@ func (c *scanner) sight(t proc.Process) sight {
 	}
 	for i, p := range c.patches {
 		if f := c.finding(p, v, list, matched[i], known); f != nil {
-			f.Patch, f.patch = p.Spec, p
+			f.Patch, f.patch, f.images = p.Spec, p, matched[i]
 			out.findings = append(out.findings, *f)
 		}
 	}
+	out.live = c.live(v, list, out.findings)
 	out.findings, out.displaced = withoutSuperseded(out.findings)
 	if len(out.findings) > 0 {
 		if now, err := c.proc.Process(t.PID); err != nil || life(now) != life(t) { // another one may have its pid
@@ -285,6 +292,9 @@ func (c *scanner) finding(p *ScanPatch, v *view, list []candidate, images []*can
 	for i, found := range images {
 		if found != nil && p.changes(i) {
 			f := c.concerned(p, v, images, found)
+			if f.State == ScanPatched && slices.ContainsFunc(list, func(o candidate) bool { return o.known() && o.id.is(&p.Spec.Images[i]) && !o.file.IsFile(found.file) }) {
+				f = &Finding{State: ScanNotPatchable, Why: "it maps another file of the same build, too, and a patch is for one of them; restart it"}
+			}
 			f.Path, f.BuildID = found.mapping.Path, found.id.buildID
 			return f
 		}
