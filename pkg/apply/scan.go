@@ -292,7 +292,7 @@ func (c *scanner) finding(p *ScanPatch, v *view, list []candidate, images []*can
 	for i, found := range images {
 		if found != nil && p.changes(i) {
 			f := c.concerned(p, v, images, found)
-			if f.State == ScanPatched && slices.ContainsFunc(list, func(o candidate) bool { return o.known() && o.id.is(&p.Spec.Images[i]) && !o.file.IsFile(found.file) }) {
+			if f.State == ScanPatched && p.hasTwin(images, list) {
 				f = &Finding{State: ScanNotPatchable, Why: "it maps another file of the same build, too, and a patch is for one of them; restart it"}
 			}
 			f.Path, f.BuildID = found.mapping.Path, found.id.buildID
@@ -309,6 +309,15 @@ func (c *scanner) finding(p *ScanPatch, v *view, list []candidate, images []*can
 		return f
 	}
 	return nil
+}
+
+// hasTwin tells whether a process maps another file, too, of the build of one that the patch changes.
+func (p *ScanPatch) hasTwin(images []*candidate, list []candidate) bool {
+	return slices.ContainsFunc(list, func(o candidate) bool {
+		return o.known() && slices.ContainsFunc(images, func(i *candidate) bool {
+			return i != nil && !o.file.IsFile(i.file) && p.changes(slices.Index(images, i)) && o.id.is(&p.Spec.Images[slices.Index(images, i)])
+		})
+	})
 }
 
 // otherBuild is the finding of a process that maps a file of an image's name, which is another one.
