@@ -135,7 +135,7 @@ func exitStatuses() string {
 func commands() []*cli.Command {
 	list := []*cli.Command{buildCommand(), mitigateCommand(), inspectCommand()}
 	list = append(list, opCommands()...)
-	return append(list, statusCommand(), scanCommand(), upCommand(), explainCommand(), bootCommand(), watchCommand(), signCommand(), verifyCommand(), packageCommand(), keyCommand(),
+	return append(list, statusCommand(), scanCommand(), upCommand(), needrestartCommand(), explainCommand(), bootCommand(), watchCommand(), signCommand(), verifyCommand(), packageCommand(), keyCommand(),
 		doctorCommand(), drainCommand(), benchCommand(), completionCommand())
 }
 

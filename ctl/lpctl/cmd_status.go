@@ -25,7 +25,7 @@ func statusCommand() *cli.Command {
 		Usage:     "show patches, their targets and their state",
 		ArgsUsage: "[TARGETS]",
 		Flags: append(targetFlags(), jsonFlag(), quietFlag(), &cli.BoolFlag{Name: "prometheus", DisableDefaultText: true,
-			Usage: "print metrics of the whole machine, for a collector of text files"}),
+			Usage: "print metrics of the whole machine, for a collector of text files"}, vexFlag()),
 		Action: showStatus,
 	}
 }
@@ -37,6 +37,9 @@ func showStatus(c *cli.Context) error {
 	sel, err := selection(c)
 	if err != nil {
 		return err
+	}
+	if c.Bool("vex") {
+		return showVEX(c, sel)
 	}
 	if c.Bool("prometheus") {
 		if !sel.Empty() {

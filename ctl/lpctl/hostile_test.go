@@ -104,7 +104,7 @@ func lie(t *testing.T, name string, args ...string) (stdout, stderr string) {
 // in them is hidden. What is JSON gives the names back as they are.
 func TestHostileNames(t *testing.T) {
 	for _, command := range []string{
-		"status", "status --json", "status --prometheus", "status --pid 1", "boot list --root ROOT", "boot list --json --root ROOT",
+		"status", "status --json", "status --prometheus", "status --vex", "needrestart", "needrestart --json", "status --pid 1", "boot list --root ROOT", "boot list --json --root ROOT",
 		"boot sync --json --root ROOT", "boot sync --root ROOT",
 		"drain --timeout 0s", "drain --timeout 0s --json", "doctor", "doctor --json", "watch", "watch --json",
 		"apply NAME --pid 1", "apply NAME --pid 1 --json", "revert NAME --all --json", "revert NAME --unit NAME", "apply NAME --all", "check NAME --exe NAME/x",

@@ -108,6 +108,7 @@ func TestScripts(t *testing.T) {
 			"status":    cmdStatus,
 			"mkprogram": func(ts *testscript.TestScript, _ bool, args []string) { makeSleep(ts, ts.MkAbs(args[0])) },
 			"cut":       cmdCut,
+			"scrape":    cmdScrape,
 		},
 	})
 }

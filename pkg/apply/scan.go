@@ -38,8 +38,12 @@ type Finding struct {
 	OnDisk  string // of the file that is there now, if that is another one: its build-id, as in messages
 	Active  int    // of one that is patched: threads that are in code from before, at most
 	Why     string // a sentence without a name of a process, or ""
-	patch   *ScanPatch
-	fits    bool // it can be applied, as far as can be told without the kernel
+	// By is a patch that is applied in its place, of one that is patched so. It may say less of what it fixes.
+	By     *patch.Spec
+	Other  bool // what the process maps is not what the patch is for, and not known to be patched: it has only the name of that
+	patch  *ScanPatch
+	images []*candidate // what the process maps of the patch's images, nil for one that it does not
+	fits   bool         // it can be applied, as far as can be told without the kernel
 }
 
 // Needs tells whether something is to be done.
@@ -50,6 +54,8 @@ func (f *Finding) Needs() bool {
 // Scan is what was found out about processes and patches.
 type Scan struct {
 	Findings  []Finding // by service, process and patch
+	Displaced []Finding // of patches in whose place another one is to be, or is; not in an order
+	Live      []Live    // not in an order
 	Processes int       // that were looked at
 	Files     int       // ELF files that they map executable, each once
 	Others    int       // of these, that no patch is for
@@ -93,9 +99,10 @@ type scanner struct {
 
 // sight is what was seen in one process.
 type sight struct {
-	findings []Finding
-	unread   error // why a file could not be read
-	err      error // why it could not be looked at
+	findings, displaced []Finding
+	live                *Live // nil: it has no patch, or all that it executes is in place
+	unread              error // why a file could not be read
+	err                 error // why it could not be looked at
 }
 
 // Scan looks at processes, all if nothing is selected, and at how they stand with patches. It stops and changes none. A session
@@ -191,6 +198,10 @@ func (c *scanner) take(out *Scan, t proc.Process, seen sight) {
 	}
 	out.Processes++
 	out.Findings = append(out.Findings, seen.findings...)
+	out.Displaced = append(out.Displaced, seen.displaced...)
+	if seen.live != nil {
+		out.Live = append(out.Live, *seen.live)
+	}
 	if seen.unread != nil {
 		out.Unseen = append(out.Unseen, seen.unread)
 	}
@@ -232,18 +243,21 @@ func (c *scanner) sight(t proc.Process) sight {
 	}
 	for i, p := range c.patches {
 		if f := c.finding(p, v, list, matched[i], known); f != nil {
-			f.Patch, f.patch = p.Spec, p
+			f.Patch, f.patch, f.images = p.Spec, p, matched[i]
 			out.findings = append(out.findings, *f)
 		}
 	}
-	out.findings = withoutSuperseded(out.findings)
+	out.live = c.live(v, list, out.findings)
+	out.findings, out.displaced = withoutSuperseded(out.findings)
 	if len(out.findings) > 0 {
 		if now, err := c.proc.Process(t.PID); err != nil || life(now) != life(t) { // another one may have its pid
 			return sight{err: &proc.Error{Message: fmt.Sprintf("%v ended meanwhile", t), Err: proc.ErrNoProcess}}
 		}
 		service := c.service(t)
-		for i := range out.findings {
-			out.findings[i].Process, out.findings[i].Service = t, service
+		for _, list := range [][]Finding{out.findings, out.displaced} {
+			for i := range list {
+				list[i].Process, list[i].Service = t, service
+			}
 		}
 	}
 	c.noteFiles(list, known)
@@ -278,6 +292,9 @@ func (c *scanner) finding(p *ScanPatch, v *view, list []candidate, images []*can
 	for i, found := range images {
 		if found != nil && p.changes(i) {
 			f := c.concerned(p, v, images, found)
+			if f.State == ScanPatched && p.hasTwin(images, list) {
+				f = &Finding{State: ScanNotPatchable, Why: "it maps another file of the same build, too, and a patch is for one of them; restart it"}
+			}
 			f.Path, f.BuildID = found.mapping.Path, found.id.buildID
 			return f
 		}
@@ -294,15 +311,24 @@ func (c *scanner) finding(p *ScanPatch, v *view, list []candidate, images []*can
 	return nil
 }
 
+// hasTwin tells whether a process maps another file, too, of the build of one that the patch changes.
+func (p *ScanPatch) hasTwin(images []*candidate, list []candidate) bool {
+	return slices.ContainsFunc(list, func(o candidate) bool {
+		return o.known() && slices.ContainsFunc(images, func(i *candidate) bool {
+			return i != nil && !o.file.IsFile(i.file) && p.changes(slices.Index(images, i)) && o.id.is(&p.Spec.Images[slices.Index(images, i)])
+		})
+	})
+}
+
 // otherBuild is the finding of a process that maps a file of an image's name, which is another one.
 func (c *scanner) otherBuild(p *ScanPatch, image *patch.Image, v *view, like *candidate) *Finding {
 	if len(image.BuildID) > 0 && bytes.Equal(like.id.buildID, bake.BuildID(image.BuildID, p.sum)) {
 		return &Finding{State: ScanPatched, Why: "the patch was put into the file"}
 	}
 	if disk := c.onDisk(v, like); disk != nil {
-		return &Finding{State: ScanOldInMemory, OnDisk: disk.String(), Why: "the file was replaced, and no patch is for the one in memory; restart it"}
+		return &Finding{State: ScanOldInMemory, Other: true, OnDisk: disk.String(), Why: "the file was replaced, and no patch is for the one in memory; restart it"}
 	}
-	return &Finding{State: ScanUnknown, Why: "no patch is for its " + like.id.String()}
+	return &Finding{State: ScanUnknown, Other: true, Why: "no patch is for its " + like.id.String()}
 }
 
 // concerned is the finding of a process that maps a file which a patch changes.
@@ -324,8 +350,8 @@ func (c *scanner) concerned(p *ScanPatch, v *view, images []*candidate, found *c
 	if row.Agrees {
 		return &Finding{State: ScanPatched, Active: row.Active}
 	}
-	if by := c.supersededBy(p, has); by != nil && covers(by.Spec, p.Spec) {
-		return &Finding{State: ScanPatched, Why: "by " + by.Spec.Name + ", which supersedes it"}
+	if by, active := c.supersededBy(p, has); by != nil && covers(by.Spec, p.Spec) {
+		return &Finding{State: ScanPatched, By: by.Spec, Active: active, Why: "by " + by.Spec.Name + ", which supersedes it"}
 	} else if by != nil {
 		f.Why = halfSuperseded(by.Spec.Name)
 		return f
@@ -374,18 +400,18 @@ func (c *scanner) lacks(p *ScanPatch, image int) (ScanState, string) {
 }
 
 // supersededBy is a patch of another name that is applied and takes the place of this one, or nil; one that replaces all that this one
-// does, if there is one.
-func (c *scanner) supersededBy(p *ScanPatch, has []lpnl.Report) (by *File) {
+// does, if there is one; and how many threads are in code from before that one.
+func (c *scanner) supersededBy(p *ScanPatch, has []lpnl.Report) (by *File, active int) {
 	for _, r := range has {
 		other := c.abouts.known[r.Hash]
 		if r.State != lpnl.StateApplied || other == nil || !displaces(other, p.File) {
 			continue
 		}
-		if by = other; covers(by.Spec, p.Spec) {
+		if by, active = other, r.ActiveThreads; covers(by.Spec, p.Spec) {
 			break
 		}
 	}
-	return by
+	return by, active
 }
 
 // displaces is takesPlaceOf for patches of two names: which one of two versions is newer nobody says.
@@ -398,13 +424,12 @@ func halfSuperseded(by string) string {
 	return "patch " + by + " supersedes it and does not replace all that it does; build one patch of all the fixes"
 }
 
-// withoutSuperseded leaves those out in whose place another of them is to be, or is. Of some that say so of each other, all stay. One
+// withoutSuperseded divides off those in whose place another of them is to be, or is. Of some that say so of each other, all stay. One
 // that does more than what is to be in its place is not to be applied, and still missing.
-func withoutSuperseded(list []Finding) []Finding {
+func withoutSuperseded(list []Finding) (out, displaced []Finding) {
 	over := precedence(len(list), func(i, j int) bool {
 		return list[i].State != ScanUnknown && list[i].State != ScanNotPatchable && displaces(list[i].patch.File, list[j].patch.File)
 	})
-	var out []Finding
 	for j, f := range list {
 		var by []*Finding
 		for i := range list {
@@ -418,9 +443,11 @@ func withoutSuperseded(list []Finding) []Finding {
 		case !slices.ContainsFunc(by, func(o *Finding) bool { return covers(o.patch.Spec, f.patch.Spec) }) && f.State != ScanUnknown:
 			f.State, f.Why, f.fits = ScanNotPatchable, halfSuperseded(by[0].patch.Spec.Name), false
 			out = append(out, f)
+		default:
+			displaced = append(displaced, f)
 		}
 	}
-	return out
+	return out, displaced
 }
 
 // precedence tells of n patches whether one takes the place of another, itself or by others between them, and not the other way round.

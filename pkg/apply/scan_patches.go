@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/boot"
+	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/sign"
 )
@@ -70,6 +71,17 @@ func OpenPatches(r boot.Registry, paths []string) (list []*ScanPatch, bad []erro
 		}
 	}
 	return list, bad
+}
+
+// WithApplied adds to patches those that processes have by a status, as far as it is known what they are.
+func WithApplied(list []*ScanPatch, status []lpnl.Report, abouts *Abouts) []*ScanPatch {
+	for _, r := range status {
+		f := abouts.known[r.Hash]
+		if f != nil && !slices.ContainsFunc(list, func(p *ScanPatch) bool { return p.sum == f.sum }) {
+			list = append(list, &ScanPatch{File: f, signed: true}) // the kernel has taken it
+		}
+	}
+	return list
 }
 
 // withoutRivals leaves out patches of one name that change one image: which of them is meant nobody says.

@@ -471,3 +471,140 @@ func TestOpenPatches(t *testing.T) {
 		}
 	}
 }
+
+// TestScanDisplaced: of patches in whose place others are, it is told what those are; and of those that processes have, without a file.
+func TestScanDisplaced(t *testing.T) {
+	f := newFleet(t, 2)
+	old := f.spec("old", false)
+	old.About = &patch.About{CVEs: []string{"CVE-2026-0001"}}
+	f.file(old)
+	newer := f.superseding("new", "old")
+	f.apply(lpnl.VerbApply, newer, f.pids[0])
+	f.has[f.pids[0]][0].ActiveThreads = 3
+	abouts := NewAbouts(proc.New(f.root))
+	status, err := f.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	abouts.Learn(status)
+	patches := WithApplied(f.scanned("old"), status, abouts)
+	if again := WithApplied(patches, status, abouts); len(patches) != 2 || len(again) != 2 {
+		t.Fatalf("%d patches, then %d", len(patches), len(again))
+	}
+	s, err := f.session().Scan(patches, Selection{}, true)
+	wantFound(t, f, s, err, "0 patched new:", "1 patchable new:")
+	wantFound(t, f, &Scan{Findings: s.Displaced}, err, "0 patched old: by new, which supersedes it", "1 not patchable old: the kernel requires patches to be signed, and this one is not; see signed-patches.md")
+	for _, x := range s.Displaced {
+		if patched := x.Process.PID == f.pids[0]; patched != (x.By != nil && x.By.Name == "new" && x.Active == 3) || x.Service == "" {
+			t.Errorf("%+v", x)
+		}
+	}
+	f.maps(f.pids[1], "/bin/prog", f.build(filepath.Join(t.TempDir(), "prog"), otherID), false)
+	s, err = f.session().Scan(patches, Selection{PIDs: f.pids[1:]}, false)
+	if err != nil || len(s.Findings) != 2 || !s.Findings[0].Other || !s.Findings[1].Other {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// TestScanLive: what was replaced below processes that are patched, and what of it the patches change.
+func TestScanLive(t *testing.T) {
+	f := newFleet(t, 6)
+	a := f.patch("a", false)
+	mitigation, err := applytest.Mitigation("m", f.prog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := f.file(mitigation)
+	path := f.build(filepath.Join(t.TempDir(), "prog"), otherID)
+	for _, pid := range f.pids {
+		f.put(pid, "root", "->/")
+	}
+	for _, pid := range f.pids[:5] {
+		f.put(pid, "exe", "->"+path+" (deleted)")
+	}
+	f.apply(lpnl.VerbApply, a, f.pids[0], f.pids[1], f.pids[2], f.pids[5])
+	f.apply(lpnl.VerbApply, m, f.pids[3])
+	f.has[f.pids[2]][0].ActiveThreads = 1
+	gone := filepath.Join(t.TempDir(), "lib")
+	for i, pid := range f.pids {
+		if i < 5 { // the last one has all in place
+			f.maps(pid, path, f.prog, true)
+		}
+	}
+	maps := filepath.Join(f.root, strconv.Itoa(f.pids[5]), "maps") // but for the patch itself
+	text, err := os.ReadFile(maps)
+	if err == nil {
+		err = os.WriteFile(maps, []byte(strings.ReplaceAll(string(text), f.files["a"]+"\n", f.files["a"]+" (deleted)\n")), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.put(f.pids[5], "exe", "->"+f.prog)
+	f.append(f.pids[1], "9000-a000 r-xp 00000000 fe:01 7 "+gone+" (deleted)\n", f.build(gone, slices.Repeat([]byte{7}, 20)))
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	now, err := proc.FileAt(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := f.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	abouts := NewAbouts(proc.New(f.root))
+	abouts.Learn(status)
+	s, err := f.session().Scan(WithApplied(nil, status, abouts), Selection{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range s.Live {
+		line := fmt.Sprint(slices.Index(f.pids, l.Process.PID), " ", l.Exe == path, l.Service == path)
+		for _, r := range l.Replaced {
+			line += fmt.Sprint(" ", filepath.Base(r.Path), " ", now.IsFile(r.Now))
+			for _, p := range r.Patches {
+				line += " " + p.Name
+			}
+		}
+		got = append(got, line)
+	}
+	slices.Sort(got)
+	want := []string{"0 true true prog true a", "1 true true prog true a lib false", "2 true true prog true", "3 true true prog true", "5 false false"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestScanTwice: one file is patched, and another one of the same build is executed, too.
+func TestScanTwice(t *testing.T) {
+	f := newFleet(t, 1)
+	f.apply(lpnl.VerbApply, f.patch("a", false), f.pids[0])
+	copied := filepath.Join(t.TempDir(), "copy")
+	data, err := os.ReadFile(f.prog)
+	if err == nil {
+		err = os.WriteFile(copied, data, 0o755)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.append(f.pids[0], "9000-a000 r-xp 00000000 fe:01 7 "+copied+"\n", copied)
+	s, err := f.session().Scan(f.scanned("a"), Selection{}, false)
+	wantFound(t, f, s, err, "0 not patchable a: it maps another file of the same build, too, and a patch is for one of them; restart it")
+}
+
+// append adds a line to what a process maps, at 9000-a000, and a file for it.
+func (f *fleet) append(pid int, line, file string) {
+	f.tb.Helper()
+	dir := filepath.Join(f.root, strconv.Itoa(pid))
+	text, err := os.ReadFile(filepath.Join(dir, "maps"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "maps"), append(text, line...), 0o644)
+	}
+	if err == nil {
+		err = os.Symlink(file, filepath.Join(dir, "map_files/9000-a000"))
+	}
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+}

@@ -44,6 +44,17 @@ func identityOf(st *unix.Statx_t) FileID {
 
 func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }
 
+// FileAt identifies what a path of our own leads to, which nobody else chooses.
+func FileAt(path string) (FileID, error) {
+	st, err := statx(unix.AT_FDCWD, path, 0)
+	return identityOf(&st), err
+}
+
+// IsFile tells whether it is the same file, under whatever mount. That something is not known is no file.
+func (id FileID) IsFile(other FileID) bool {
+	return id.Ino != 0 && id.Dev == other.Dev && id.Ino == other.Ino && id.Born == other.Born
+}
+
 // statx looks at a file without asking who serves it, if somebody does.
 func statx(fd int, path string, flags int) (unix.Statx_t, error) {
 	return statxOf(fd, path, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_MNT_ID)

@@ -180,4 +180,32 @@ func TestScan(t *testing.T) {
 	if _, stdout, _ := lpctl(t, "status", "--prometheus"); !strings.Contains(stdout, `lpatch_cve_processes{cve="CVE-2026-0001",patch="told"} 4`) {
 		t.Errorf("the metrics do not tell:\n%s", stdout)
 	}
+	others(t, replaced, deleted, patched)
+}
+
+// others has the same told to other tools. In this machine there is no package manager, and no process is known to need no restart.
+func others(t *testing.T, replaced, deleted, patched *victim) {
+	t.Helper()
+	const seen, rest = `of 4 processes with code changed by told, %d patched in memory; `, `1 process has a file of that name in a build that no patch is for; ` +
+		`1 that may concern it could not be looked at; for what starts later, patch told has no boot entry in the kernel"`
+	const under = `"products":[{"@id":"pkg:generic/value@1-1","identifiers":{"purl":"pkg:generic/value@1-1"}}],"status":"under_investigation","status_notes":"`
+	if status, stdout, stderr := lpctl(t, "status", "--vex"); status != 4 || !strings.Contains(stdout, under+fmt.Sprintf(seen, 4)+rest) {
+		t.Errorf("status --vex: %d\n%s%s", status, stdout, stderr)
+	}
+	status, stdout, stderr := lpctl(t, "needrestart", "--json")
+	for v, why := range map[*victim]string{
+		replaced: `"restart":true,"message":"` + replaced.path + `: exec: \"dpkg-query\": `,
+		deleted:  `"restart":true,"message":"` + deleted.path + `: what the process sees there is not a file of this system's, or there is none any more"`,
+	} {
+		if status != 0 || !strings.Contains(stdout, fmt.Sprintf(`{"pid":%d,`, v.pid)) || !strings.Contains(stdout, why) {
+			t.Errorf("needrestart does not say %s: %d\n%s%s", why, status, stdout, stderr)
+		}
+	}
+	if strings.Contains(stdout, `"restart":false`) || strings.Contains(stdout, fmt.Sprintf(`{"pid":%d,`, patched.pid)) {
+		t.Errorf("needrestart:\n%s", stdout)
+	}
+	wantDone(t, `reverted told .*`, "revert", "told", "--pid", fmt.Sprint(patched.pid))
+	if _, stdout, _ := lpctl(t, "status", "--vex"); !strings.Contains(stdout, `"status":"affected","status_notes":"`+fmt.Sprintf(seen, 3)) {
+		t.Errorf("status --vex with one unpatched:\n%s", stdout)
+	}
 }

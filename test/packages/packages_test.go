@@ -25,6 +25,7 @@ var files = map[string][]string{
 
 // installed are files of the package lpatch, whatever its kind.
 var installed = []string{
+	"/etc/needrestart/conf.d/lpatch.conf",
 	"/usr/sbin/lpctl",
 	"/usr/lib/lpctl/lpatch-package",
 	"/usr/lib/lpctl/lpatch-replay",
