@@ -4,7 +4,7 @@ package main
 
 import (
 	"cmp"
-	"errors"
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -12,7 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
@@ -24,13 +24,15 @@ func statusCommand() *cli.Command {
 		Name:      "status",
 		Usage:     "show patches, their targets and their state",
 		ArgsUsage: "[TARGETS]",
-		Flags: append(targetFlags(), jsonFlag(), quietFlag(), &cli.BoolFlag{Name: "prometheus", DisableDefaultText: true,
-			Usage: "print metrics of the whole machine, for a collector of text files"}),
+		MutuallyExclusiveFlags: []cli.MutuallyExclusiveFlags{{Flags: [][]cli.Flag{
+			append(targetFlags(), jsonFlag(), quietFlag()),
+			{&cli.BoolFlag{Name: "prometheus", HideDefault: true, Usage: "print metrics of the whole machine, for a collector of text files"}},
+		}}},
 		Action: showStatus,
 	}
 }
 
-func showStatus(c *cli.Context) error {
+func showStatus(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
@@ -39,10 +41,7 @@ func showStatus(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("prometheus") {
-		if !sel.Empty() {
-			return errors.New("--prometheus tells of the whole machine; leave --pid, --exe, --unit, --cgroup and --all out")
-		}
-		return showMetrics(c.App.Writer)
+		return showMetrics(c.Writer)
 	}
 	k, err := connect()
 	if err != nil {
@@ -69,12 +68,12 @@ func showStatus(c *cli.Context) error {
 	return cmp.Or(err, exitWith(all))
 }
 
-func printStatus(c *cli.Context, list []lpnl.Report, about *apply.Abouts, mitigations []*apply.Mitigation) error {
+func printStatus(c *cli.Command, list []lpnl.Report, about *apply.Abouts, mitigations []*apply.Mitigation) error {
 	if c.Bool("json") {
 		for i, r := range list {
 			row := newTargetJSON(r, drift(r))
 			row.About, row.Mitigation = about.Of(r.Hash), newMitigationJSON(mitigations[i])
-			if err := printJSON(c.App.Writer, row); err != nil {
+			if err := printJSON(c.Writer, row); err != nil {
 				return err
 			}
 		}
@@ -82,19 +81,19 @@ func printStatus(c *cli.Context, list []lpnl.Report, about *apply.Abouts, mitiga
 	}
 	if len(list) == 0 {
 		if !c.Bool("quiet") {
-			fmt.Fprintln(c.App.ErrWriter, "no patches")
+			fmt.Fprintln(c.ErrWriter, "no patches")
 		}
 		return nil
 	}
-	if err := table(c.App.Writer, list, about); err != nil {
+	if err := table(c.Writer, list, about); err != nil {
 		return err
 	}
-	if err := mitigationTable(c.App.Writer, list, mitigations); err != nil {
+	if err := mitigationTable(c.Writer, list, mitigations); err != nil {
 		return err
 	}
 	for _, r := range list {
 		if r.Message != "" {
-			fmt.Fprintf(c.App.ErrWriter, "lpctl: note: %s[%d]: %s\n", r.Comm, r.PID, r.Message)
+			fmt.Fprintf(c.ErrWriter, "lpctl: note: %s[%d]: %s\n", r.Comm, r.PID, r.Message)
 		}
 	}
 	return nil
@@ -110,7 +109,7 @@ func drift(r lpnl.Report) error {
 
 // filter keeps the selected targets, and says which parts of the selection have no process; without a selection, or with
 // --all, it keeps all of them. The statuses are those of the parts, and of the processes that were found.
-func filter(c *cli.Context, k kernel, sel apply.Selection, list []lpnl.Report) ([]lpnl.Report, []exitStatus, error) {
+func filter(c *cli.Command, k kernel, sel apply.Selection, list []lpnl.Report) ([]lpnl.Report, []exitStatus, error) {
 	every := sel.All || sel.Empty()
 	sel.All = false
 	found, err := apply.New(k, procFS).Find("status", sel, apply.Patch{})
@@ -119,7 +118,7 @@ func filter(c *cli.Context, k kernel, sel apply.Selection, list []lpnl.Report) (
 	}
 	var all []exitStatus
 	for _, o := range found.Failed {
-		complain(c.App.ErrWriter, o)
+		complain(c.ErrWriter, o)
 		all = append(all, statusOfOutcome(o))
 	}
 	all = append(all, reportMisses(c, found.Misses)...)

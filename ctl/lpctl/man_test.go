@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"os"
 	"strings"
 	"testing"
@@ -19,14 +18,16 @@ func TestManPage(t *testing.T) {
 	if !strings.Contains(page, "*MESSAGE_ID* "+journalID) {
 		t.Error("no MESSAGE_ID of the journal")
 	}
-	app := newApp(&bytes.Buffer{}, &bytes.Buffer{})
-	for _, c := range app.Commands {
+	app := testApp(t)
+	for _, c := range app.VisibleCommands() {
 		if !strings.Contains(page, "\n**"+c.Name+"**\n:") {
-			t.Errorf("no verb %s", c.Name)
+			t.Errorf("no command %s", c.Name)
 		}
-		for _, name := range optionNames(c.Flags) {
-			if !strings.Contains(page, "\n**"+name+"**") && !strings.Contains(page, ", **"+name+"**") {
-				t.Errorf("no option %s of %s", name, c.Name)
+		for _, sub := range leaves(c) {
+			for _, name := range optionsOf(sub) {
+				if !strings.Contains(page, "\n**--"+name+"**") && !strings.Contains(page, ", **--"+name+"**") {
+					t.Errorf("no option --%s of %s", name, sub.FullName())
+				}
 			}
 		}
 	}

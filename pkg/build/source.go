@@ -137,7 +137,7 @@ func (o *SourceOptions) check() error {
 	if st, err := os.Stat(o.Source); err != nil {
 		return err
 	} else if !st.IsDir() {
-		return fmt.Errorf("%s: not a directory; --source names the top of the source tree", o.Source)
+		return fmt.Errorf("%s: not a directory; DIR is the top of the source tree", o.Source)
 	}
 	if err := CheckRuntime(o.Target); err != nil {
 		return err

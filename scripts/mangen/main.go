@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cpuguy83/go-md2man/v2/md2man"
@@ -66,11 +67,11 @@ func generateVerbs(lpctl, out string, p page) error {
 		return fmt.Errorf("%s --help: %w", lpctl, err)
 	}
 	for _, verb := range commands(string(text)) {
-		text, err := exec.Command(lpctl, verb, "--help").Output()
+		h, err := helpOf(lpctl, verb)
 		if err != nil {
-			return fmt.Errorf("%s %s --help: %w", lpctl, verb, err)
+			return err
 		}
-		markdown, err := p.verbPage(verb, parseHelp(string(text)))
+		markdown, err := p.verbPage(verb, h)
 		if err != nil {
 			return err
 		}
@@ -79,6 +80,27 @@ func generateVerbs(lpctl, out string, p page) error {
 		}
 	}
 	return nil
+}
+
+// helpOf asks for the help of a command. Its options are those of its own commands, too.
+func helpOf(lpctl string, words ...string) (help, error) {
+	text, err := exec.Command(lpctl, append(words, "--help")...).Output()
+	if err != nil {
+		return help{}, fmt.Errorf("%s %s --help: %w", lpctl, strings.Join(words, " "), err)
+	}
+	h := parseHelp(string(text))
+	for _, name := range commands(string(text)) {
+		sub, err := helpOf(lpctl, append(slices.Clone(words), name)...)
+		if err != nil {
+			return help{}, err
+		}
+		for _, option := range sub.options {
+			if !slices.Contains(h.options, option) {
+				h.options = append(h.options, option)
+			}
+		}
+	}
+	return h, nil
 }
 
 // write makes a page. Its source, the third word of the title line, is the program and its version.

@@ -84,8 +84,8 @@ func commands(text string) []string {
 	return list
 }
 
-// synopsisOf matches a paragraph of SYNOPSIS: the first verb, others of which the same is said, and the rest.
-var synopsisOf = regexp.MustCompile(`^\*\*lpctl (\w+)\*\*((?: \| \*\*\w+\*\*)*)((?s:.*))$`)
+// synopsisOf matches a paragraph of SYNOPSIS: the first verb, a command of it, others of which the same is said, and the rest.
+var synopsisOf = regexp.MustCompile(`^\*\*lpctl (\w+)((?: \w+)?)\*\*((?: \| \*\*\w+\*\*)*)((?s:.*))$`)
 
 func (p page) synopsis(verb string) string {
 	var out strings.Builder
@@ -98,8 +98,11 @@ func (p page) synopsis(verb string) string {
 			}
 			continue
 		}
-		if m[1] == verb || strings.Contains(m[2], "**"+verb+"**") {
-			out.WriteString("**lpctl " + verb + "**" + m[3] + "\n\n")
+		switch {
+		case m[1] == verb && m[2] != "":
+			out.WriteString(paragraph + "\n\n")
+		case m[1] == verb || m[2] == "" && strings.Contains(m[3], "**"+verb+"**"):
+			out.WriteString("**lpctl " + verb + "**" + m[4] + "\n\n")
 		}
 	}
 	if strings.Contains(out.String(), "*TARGETS*") {

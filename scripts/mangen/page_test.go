@@ -19,6 +19,10 @@ lpctl - patch
 
 **lpctl list** **all** | **some**
 
+**lpctl boot add** *NAME.lp*
+
+**lpctl boot apply** | **drop**
+
 *TARGETS*: **--pid** *N*
 
 # VERBS
@@ -102,6 +106,14 @@ Always 0.
 `
 	if got != want {
 		t.Fatalf("the page is\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestSynopsisOfCommands: those of a verb's own commands are the verb's, whatever other verbs are called.
+func TestSynopsisOfCommands(t *testing.T) {
+	const want = "**lpctl boot add** *NAME.lp*\n\n**lpctl boot apply** | **drop**\n\n"
+	if got := parsePage(example).synopsis("boot"); got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
