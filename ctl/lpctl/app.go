@@ -107,7 +107,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 	}
 	_ = app.Walk(func(c *cli.Command) error {
 		c.DisableSliceFlagSeparator = true
-		c.CommandNotFound = showHelp
+		c.CommandNotFound, c.ShellComplete = showHelp, complete
 		c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return usageError(c, unknown, err) }
 		return nil
 	})

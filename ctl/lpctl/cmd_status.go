@@ -25,7 +25,7 @@ func statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "status",
 		Usage:     "show patches, their targets and their state",
-		ArgsUsage: "[TARGETS]",
+		ArgsUsage: targetsUsage,
 		Flags:     append(targetFlags(), quietFlag()),
 		MutuallyExclusiveFlags: []cli.MutuallyExclusiveFlags{{Flags: [][]cli.Flag{
 			{jsonFlag()},
@@ -36,6 +36,9 @@ func statusCommand() *cli.Command {
 		Action: showStatus,
 	}
 }
+
+// targetsUsage is for a command whose targets are options.
+const targetsUsage = "[TARGETS]"
 
 func checkBy(by string) error {
 	if by != "unit" {

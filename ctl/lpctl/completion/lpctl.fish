@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0
-# Completes command lines of lpctl, which says what may come next: WORD:DESCRIPTION on each line, and :files for files. It is
-# called, and what stands on the line is not evaluated: nothing of that may run.
+# Completes command lines of lpctl, which says what may come next: WORD:DESCRIPTION on each line, and :files for files. What stands
+# on the line is handed over and not evaluated: nothing of it may run. Behind -- is a command of others.
 function __lpctl_complete
     set -l ask (commandline -opc)
     set -l current (commandline -ct)
+    if contains -- -- $ask
+        __fish_complete_path $current
+        return
+    end
     if string match -q -- '-*' $current
         set -a ask $current
     end
@@ -12,8 +16,7 @@ function __lpctl_complete
             __fish_complete_path $current
             continue
         end
-        set -l parts (string replace -r '(?<!\\\\):' \t -- $line)
-        string replace -a '\\:' ':' -- $parts
+        string replace -r '(?<!\\\\):' \t -- $line | string replace -a '\\:' ':'
     end
 end
 complete -c lpctl -e
