@@ -4,9 +4,35 @@ package main
 
 import (
 	"os"
+	"reflect"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/doctor"
+	"lpatch/pkg/patch"
 )
+
+// TestManPageJSON: the manual page has each field of what --json prints.
+func TestManPageJSON(t *testing.T) {
+	text, err := os.ReadFile("../../Documentation/man/lpctl.8.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, output, _ := strings.Cut(string(text), "\n# OUTPUT\n")
+	output, _, _ = strings.Cut(output, "\n# ")
+	for _, v := range []any{
+		targetJSON{}, phasesJSON{}, errorJSON{}, mitigationJSON{}, eventJSON{}, buildJSON{}, refusalJSON{}, packageJSON{}, fixJSON{}, inspectJSON{}, segmentJSON{},
+		bootJSON{}, syncJSON{}, bakeJSON{}, scanJSON{}, scanSummaryJSON{}, scanNumbers{}, codeJSON{}, remedyJSON{}, drainJSON{}, doctor.Check{}, patch.About{},
+	} {
+		typ := reflect.TypeOf(v)
+		for i := range typ.NumField() {
+			name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+			if name != "" && !strings.Contains(output, `"`+name+`"`) && !strings.Contains(output, "*"+name+"*") {
+				t.Errorf("no field %s of %v", name, typ)
+			}
+		}
+	}
+}
 
 // TestManPage: the manual page has every verb and every option that --help has.
 func TestManPage(t *testing.T) {

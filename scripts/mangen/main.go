@@ -3,7 +3,7 @@
 // Mangen makes manual pages of the Markdown in Documentation/man: mangen LPCTL OUTDIR.
 //
 // Each NAME.N.md becomes OUTDIR/NAME.N. In addition lpctl.8.md is the source of a page for each verb, lpctl-VERB.8: what the
-// sections SYNOPSIS and VERBS say of it, those OPTIONS that `LPCTL VERB --help` lists, OUTPUT if it has --json, and the exit
+// sections SYNOPSIS and VERBS say of it, those OPTIONS that `LPCTL VERB --help` lists, what OUTPUT says of it, and the exit
 // statuses.
 package main
 
@@ -106,5 +106,5 @@ func helpOf(lpctl string, words ...string) (help, error) {
 // write makes a page. Its source, the third word of the title line, is the program and its version.
 func write(path, markdown string) error {
 	markdown = strings.Replace(markdown, `"lpatch"`, `"lpatch `+version.Number+`"`, 1)
-	return os.WriteFile(path, md2man.Render([]byte(markdown)), 0o644)
+	return os.WriteFile(path, []byte(wrap(string(md2man.Render([]byte(markdown))))), 0o644)
 }

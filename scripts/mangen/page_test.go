@@ -48,6 +48,16 @@ lpctl - patch
 
 Lines.
 
+## load, drop
+
+Of load.
+
+## apply, list
+
+Of apply.
+
+    {"json"}
+
 # EXIT STATUS
 
 Always 0.
@@ -96,6 +106,14 @@ at once.
 
     And more.
 
+# OUTPUT
+
+Lines.
+
+Of apply.
+
+    {"json"}
+
 # EXIT STATUS
 
 Always 0.
@@ -123,11 +141,20 @@ func TestVerbPageLacks(t *testing.T) {
 	for verb, test := range map[string]struct{ help, want string }{
 		"drop":  {applyHelp, "SYNOPSIS has no drop"},
 		"list":  {applyHelp, "VERBS has no list"},
+		"boot":  {applyHelp, "VERBS has no boot"},
 		"apply": {applyHelp + "   --fast  be quick\n", "of apply: OPTIONS has no --fast"},
 	} {
 		if _, err := p.verbPage(verb, parseHelp(test.help)); err == nil || err.Error() != test.want {
 			t.Errorf("%s: %v, want %s", verb, err, test.want)
 		}
+	}
+}
+
+// TestVerbPageLacksOutput: what a verb prints is said of each.
+func TestVerbPageLacksOutput(t *testing.T) {
+	p := parsePage(strings.Replace(example, "## apply, list", "## list", 1))
+	if _, err := p.verbPage("apply", parseHelp(applyHelp)); err == nil || err.Error() != "OUTPUT has no apply" {
+		t.Error(err)
 	}
 }
 
