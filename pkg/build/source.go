@@ -236,7 +236,8 @@ func (w *workshop) build(ctx context.Context, objects string) error {
 	}
 	env, by := s.around(traced)
 	log := "build-" + objects
-	stop := w.o.Progress.Watch(func() string { return objectsMade(s.objects) })
+	before := objectCount(w.path("old")) // none yet if this is it
+	stop := w.o.Progress.Watch(func() string { return objectsOf(objectCount(s.objects), before) })
 	err = w.runBy(ctx, log, by, append(env, more...))
 	stop()
 	if strayed := readStrayed(s.objects); strayed != nil {
