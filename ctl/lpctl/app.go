@@ -153,7 +153,7 @@ func printVersion(app *cli.Command) { fmt.Fprintf(app.Writer, "lpctl %s\n", app.
 
 // helpCommand is there instead of the library's, which knows one level of commands, and is a command of each.
 func helpCommand() *cli.Command {
-	return &cli.Command{Name: "help", Usage: cli.HelpFlag.(*cli.BoolFlag).Usage, ArgsUsage: "[COMMAND]...", Hidden: true, Action: func(ctx context.Context, c *cli.Command) error {
+	return &cli.Command{Name: "help", Aliases: []string{"h"}, Usage: cli.HelpFlag.(*cli.BoolFlag).Usage, ArgsUsage: "[COMMAND]...", Hidden: true, Action: func(ctx context.Context, c *cli.Command) error {
 		of := c.Root()
 		for _, name := range c.Args().Slice() {
 			sub := of.Command(name)
@@ -177,10 +177,13 @@ func showHelp(ctx context.Context, c *cli.Command, _ string) {
 }
 
 // noCommand is called where the first argument is none of the commands, or there is none.
-func noCommand(_ context.Context, c *cli.Command) error {
-	switch {
+func noCommand(ctx context.Context, c *cli.Command) error {
+	switch name := c.Args().First(); {
+	case name == "help" || name == "h":
+		showHelp(ctx, c, "")
+		return nil
 	case c.NArg() > 0:
-		return noSuchCommand(c, c.Args().First())
+		return noSuchCommand(c, name)
 	case c == c.Root():
 		return cmp.Or(cli.ShowRootCommandHelp(c), error(&exitError{status: exitFailed, reported: true}))
 	}

@@ -25,7 +25,7 @@ var buildSpellings = []struct {
 
 // modern returns a command line as it is spelled today, and a note if that is not how it was.
 func modern(app *cli.Command, args []string) (line []string, note string) {
-	if len(args) < 2 || strings.HasPrefix(args[len(args)-1], "--generate-") { // a shell asks what may follow on half a line
+	if len(args) < 2 || args[len(args)-1] == "--generate-shell-completion" { // what is on the line may be half of an option
 		return args, ""
 	}
 	line = optionsBehind(app, args)

@@ -24,6 +24,7 @@ func TestModern(t *testing.T) {
 		{"build --patch p -- make", "build source --patch p -- make"},
 		{"build --deb redis --source x --to 2", "build deb redis --source x --to 2"},
 		{"build --deb", "build deb"},
+		{"build --source . --patch p -- ./configure --generate-docs", "build source . --patch p -- ./configure --generate-docs"},
 		{"build --target x --set a=b --data -o f.lp", "build values --target x --set a=b --data -o f.lp"},
 		{"build -o f.lp --set a=b --old a.o", "build objects -o f.lp --set a=b --old a.o"},
 	} {
@@ -34,7 +35,7 @@ func TestModern(t *testing.T) {
 	}
 	for _, same := range []string{
 		"", "status", "apply fix.lp --pid 1", "apply --json -- --all", "frob --x y", "--frob", "--help", "--version", "-- apply --json", "build", "build --help",
-		"build --target x -o f.lp", "build source . --patch p -- make --old a b", "build objects --old a --new b", "build --de --generate-shell-completion",
+		"build --target x -o f.lp", "build source . --patch p -- make --old a b", "build objects --old a --new b", "build --deb --generate-shell-completion",
 		"boot lst --deb x", "help build --deb",
 	} {
 		args := append([]string{"lpctl"}, strings.Fields(same)...)
