@@ -9,7 +9,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/boot"
@@ -44,11 +44,11 @@ func aboutFlags() []cli.Flag {
 	}
 }
 
-// aboutOf is what the options say a patch is for; nil if they say nothing.
-func aboutOf(c *cli.Context) (*patch.About, error) {
+// aboutOf is what the options say a patch is for; nil if they say nothing. It is of a source package, if that is not "".
+func aboutOf(c *cli.Command, source string) (*patch.About, error) {
 	for _, name := range []string{"about", "title", "severity", "package", "package-version", "fixed-version"} {
 		if c.IsSet(name) && c.String(name) == "" {
-			return nil, fmt.Errorf("--%s is empty; leave it out, or see lpctl build --help", name)
+			return nil, fmt.Errorf("--%s is empty; leave it out, or see %s --help", name, c.FullName())
 		}
 	}
 	said := &patch.About{
@@ -63,8 +63,8 @@ func aboutOf(c *cli.Context) (*patch.About, error) {
 		}
 	}
 	all := said.Or(file)
-	if all != nil { // --deb names the package
-		all = all.Or(&patch.About{Package: c.String("deb")})
+	if all != nil {
+		all = all.Or(&patch.About{Package: source})
 	}
 	return all, all.Check()
 }

@@ -3,18 +3,16 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"regexp"
-	"slices"
 	"strings"
 
-	"github.com/urfave/cli/v2"
-	"github.com/xrash/smetrics"
+	"github.com/urfave/cli/v3"
 
-	"lpatch/pkg/lazyregexp"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 	"lpatch/pkg/version"
@@ -25,10 +23,11 @@ func run(args []string, stdout, stderr io.Writer) int {
 	stderr = names.Writer{To: stderr, Symbols: true} // errors and notes are for people, in all modes
 	stdout = names.Writer{To: stdout, Lines: true}
 	app := newApp(stdout, stderr)
-	args, err := arrange(app, args)
-	if err == nil {
-		err = app.Run(args)
+	args, note := modern(app, args)
+	if note != "" {
+		fmt.Fprintf(stderr, "lpctl: note: %s\n", note)
 	}
+	err := app.Run(context.Background(), args)
 	var e *exitError
 	if errors.As(err, &e) && e.reported {
 		return int(e.status)
@@ -68,14 +67,12 @@ type account struct{ error }
 
 func (a *account) Unwrap() error { return a.error }
 
-// accounting makes accounts of a command's errors.
-func accounting(action cli.ActionFunc) cli.ActionFunc {
-	return func(c *cli.Context) error {
-		if err := action(c); err != nil {
-			return &account{err}
-		}
-		return nil
+// accounting makes an account of an error.
+func accounting(err error) error {
+	if err != nil {
+		return &account{err}
 	}
+	return nil
 }
 
 // nextStep is what to do about an error that does not say so itself.
@@ -87,30 +84,33 @@ func nextStep(err error) string {
 	return ""
 }
 
-func newApp(stdout, stderr io.Writer) *cli.App {
-	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", DisableDefaultText: true}
-	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", DisableDefaultText: true}
-	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintf(c.App.Writer, "lpctl %s\n", c.App.Version) }
-	app := &cli.App{
+func newApp(stdout, stderr io.Writer) *cli.Command {
+	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", HideDefault: true, Local: true}
+	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", HideDefault: true, Local: true}
+	cli.VersionPrinter = printVersion
+	unknown := "" // the option that the library looked for and did not find
+	app := &cli.Command{
 		Name:        "lpctl",
 		Usage:       "patch running programs",
-		UsageText:   "lpctl VERB [ARGUMENTS] [OPTIONS]",
+		UsageText:   "lpctl COMMAND [ARGUMENTS] [OPTIONS]",
 		Description: description + exitStatuses(),
 		Version:     version.Number,
 		Writer:      stdout,
 		ErrWriter:   stderr,
 		Commands:    commands(),
 		// The one place that prints errors and chooses the exit status is run.
-		ExitErrHandler:            func(*cli.Context, error) {},
-		OnUsageError:              usageError,
-		HideHelpCommand:           true,
-		DisableSliceFlagSeparator: true,
-		Action:                    noVerb,
+		ExitErrHandler:           func(context.Context, *cli.Command, error) {},
+		InvalidFlagAccessHandler: func(_ context.Context, _ *cli.Command, name string) { unknown = name },
+		EnableShellCompletion:    true, // the command for it that this adds is not ours, and comes behind it
+		HideHelpCommand:          true, // "lpctl revert help" is about a patch of that name
+		Action:                   noCommand,
 	}
-	for _, c := range app.Commands {
-		c.OnUsageError = usageError
-		c.HideHelpCommand = true
-	}
+	_ = app.Walk(func(c *cli.Command) error {
+		c.DisableSliceFlagSeparator = true
+		c.CommandNotFound, c.ShellComplete = showHelp, complete
+		c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return usageError(c, unknown, err) }
+		return nil
+	})
 	return app
 }
 
@@ -136,106 +136,75 @@ func commands() []*cli.Command {
 	list := []*cli.Command{buildCommand(), mitigateCommand(), inspectCommand()}
 	list = append(list, opCommands()...)
 	return append(list, statusCommand(), scanCommand(), upCommand(), needrestartCommand(), explainCommand(), bootCommand(), watchCommand(), signCommand(), verifyCommand(), packageCommand(), keyCommand(),
-		doctorCommand(), drainCommand(), benchCommand(), completionCommand())
+		doctorCommand(), drainCommand(), benchCommand(), completionCommand(), helpCommand(), versionCommand())
 }
 
-// noVerb is called when the first argument is no verb, or there is none.
-func noVerb(c *cli.Context) error {
-	name := c.Args().First()
-	if name == "" || name == "help" {
-		if err := showHelp(c, c.Args().Get(1)); err != nil || name == "help" {
+func versionCommand() *cli.Command {
+	return &cli.Command{Name: "version", Usage: cli.VersionFlag.(*cli.BoolFlag).Usage, Hidden: true, Action: func(_ context.Context, c *cli.Command) error {
+		if err := noArgument(c); err != nil {
 			return err
 		}
-		return &exitError{status: exitFailed, reported: true}
-	}
-	if name == "version" {
-		cli.ShowVersion(c)
+		printVersion(c.Root())
 		return nil
-	}
-	return noSuchVerb(c.App, name)
+	}}
 }
 
-func noSuchVerb(app *cli.App, name string) error {
-	if best := nearest(name, append(verbNames(app), "help", "version")); best != "" {
-		return fmt.Errorf("there is no verb %q; did you mean %q?", name, best)
-	}
-	return fmt.Errorf("there is no verb %q; see lpctl --help", name)
-}
+func printVersion(app *cli.Command) { fmt.Fprintf(app.Writer, "lpctl %s\n", app.Version) }
 
-// showHelp shows that of a verb, or of all if it is "".
-func showHelp(c *cli.Context, verb string) error {
-	if verb == "" || verb == "help" || verb == "version" {
-		return cli.ShowAppHelp(c)
-	}
-	if c.App.Command(verb) == nil {
-		return noSuchVerb(c.App, verb)
-	}
-	return cli.ShowCommandHelp(c, verb)
-}
-
-func verbNames(app *cli.App) []string {
-	names := make([]string, len(app.Commands))
-	for i, cmd := range app.Commands {
-		names[i] = cmd.Name
-	}
-	return names
-}
-
-// nearest is the one of several words that was probably meant, or "".
-func nearest(word string, words []string) string {
-	best, score := "", 0.8 // below it, two words have little in common
-	for _, w := range words {
-		if s := smetrics.JaroWinkler(word, w, 0.7, 4); s > score {
-			best, score = w, s
-		}
-	}
-	return best
-}
-
-// usageErrors are what the library says of a wrong option, and what we say.
-var usageErrors = []struct {
-	pattern func() *regexp.Regexp
-	text    string
-}{
-	{lazyregexp.New(`^flag provided but not defined: -+(.*)$`), `there is no option --$1`},
-	{lazyregexp.New(`^invalid value (".*") for flag -+(\S+): .*$`), `the option --$2 does not take $1`},
-	{lazyregexp.New(`^invalid boolean value (".*") for -+(\S+): .*$`), `the option --$2 takes no value`},
-}
-
-func flagNames(flags []cli.Flag) []string {
-	var names []string
-	for _, f := range flags {
-		names = append(names, f.Names()...)
-	}
-	return names
-}
-
-// isVerbOption tells whether a verb has an option.
-func isVerbOption(app *cli.App, name string) bool {
-	return slices.ContainsFunc(app.Commands, func(c *cli.Command) bool { return slices.Contains(flagNames(c.Flags), name) })
-}
-
-// usageError says on one line what is wrong with an option.
-func usageError(c *cli.Context, err error, _ bool) error {
-	text := err.Error()
-	for _, u := range usageErrors {
-		if u.pattern().MatchString(text) {
-			text = u.pattern().ReplaceAllString(text, u.text)
-			break
-		}
-	}
-	name := "lpctl"
-	if wrong, ok := strings.CutPrefix(text, "there is no option --"); ok && isVerbOption(c.App, wrong) && (c.Command == nil || c.Command.Name == "lpctl" || c.Command.Name == "") {
-		return fmt.Errorf("the verb is missing that --%s is an option of; see lpctl --help", wrong)
-	}
-	if c.Command != nil && c.Command.Name != "" && c.Command.Name != "lpctl" {
-		name += " " + c.Command.Name
-		if wrong, ok := strings.CutPrefix(text, "there is no option --"); ok {
-			if best := nearest(wrong, flagNames(c.Command.Flags)); best != "" {
-				text += "; did you mean --" + best + "?"
-				return errors.New(text)
+// helpCommand is there instead of the library's, which knows one level of commands, and is a command of each.
+func helpCommand() *cli.Command {
+	return &cli.Command{Name: "help", Aliases: []string{"h"}, Usage: cli.HelpFlag.(*cli.BoolFlag).Usage, ArgsUsage: "[COMMAND]...", Hidden: true, Action: func(ctx context.Context, c *cli.Command) error {
+		of := c.Root()
+		for _, name := range c.Args().Slice() {
+			sub := of.Command(name)
+			if sub == nil {
+				return noSuchCommand(of, name)
 			}
+			of = sub
 		}
+		showHelp(ctx, of, "")
+		return nil
+	}}
+}
+
+// showHelp shows that of a command. The library calls it, too, where other arguments stand beside --help.
+func showHelp(ctx context.Context, c *cli.Command, _ string) {
+	if c == c.Root() {
+		_ = cli.ShowRootCommandHelp(c)
+		return
 	}
-	return fmt.Errorf("%s; see %s --help", text, name)
+	_ = cli.ShowCommandHelp(ctx, c.Lineage()[1], c.Name)
+}
+
+// noCommand is called where the first argument is none of the commands, or there is none.
+func noCommand(ctx context.Context, c *cli.Command) error {
+	switch name := c.Args().First(); {
+	case name == "help" || name == "h":
+		showHelp(ctx, c, "")
+		return nil
+	case c.NArg() > 0:
+		return noSuchCommand(c, name)
+	case c == c.Root():
+		return cmp.Or(cli.ShowRootCommandHelp(c), error(&exitError{status: exitFailed, reported: true}))
+	}
+	var list []string
+	for _, sub := range c.Commands {
+		list = append(list, sub.Name)
+	}
+	return fmt.Errorf("say what to do: %s; see %s --help", strings.Join(list, ", "), c.FullName())
+}
+
+func noSuchCommand(c *cli.Command, name string) error {
+	return fmt.Errorf("there is no command \"%s %s\"; did you mean \"%[1]s %[3]s\"?", c.FullName(), name, cli.SuggestCommand(c.Commands, name))
+}
+
+// usageError says what to do about a wrong option.
+func usageError(c *cli.Command, unknown string, err error) error {
+	switch {
+	case unknown == "":
+		return fmt.Errorf("%w; see %s --help", err, c.FullName())
+	case len(c.Commands) > 0:
+		return fmt.Errorf("there is no option --%s here; options stand behind the command, see %s --help", unknown, c.FullName())
+	}
+	return fmt.Errorf("there is no option --%s; did you mean %s? %s --help lists all", unknown, cli.SuggestFlag(c.VisibleFlags(), unknown, false), c.FullName())
 }

@@ -4,11 +4,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/build"
 	"lpatch/pkg/patch"
@@ -55,10 +56,10 @@ func TestWritePackage(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var out, errs bytes.Buffer
 			app := newApp(&out, &errs)
-			app.Commands = []*cli.Command{{Name: "w", Flags: buildCommand().Flags, Action: func(c *cli.Context) error {
+			app.Commands = []*cli.Command{{Name: "w", Flags: buildDebCommand().Flags, Action: func(_ context.Context, c *cli.Command) error {
 				return writePackage(c, &build.PackageResult{Fixes: []string{"a.patch", "b.patch"}, LeftOut: leftOut, Images: tt.images, Refused: tt.fixes})
 			}}}
-			err := app.Run([]string{"lpctl", "w", "-o", t.TempDir()})
+			err := app.Run(context.Background(), []string{"lpctl", "w", "-o", t.TempDir()})
 			if got := statusOf(err); got != tt.status {
 				t.Errorf("status %d (%v), want %d", got, err, tt.status)
 			}

@@ -3,11 +3,11 @@
 package main
 
 import (
-	"errors"
+	"context"
 	"io"
 	"os"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/bench"
 )
@@ -19,19 +19,21 @@ func benchCommand() *cli.Command {
 		Description: "Starts programs of its own and replaces functions in them, with lpatch, ptrace, SIGSTOP and the cgroup freezer, in\n" +
 			"about five minutes; see Documentation/performance.md.",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "full", Usage: "measure the whole grid, which takes hours", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "smoke", Usage: "only see whether it works", DisableDefaultText: true},
 			&cli.StringFlag{Name: "only", Usage: "measure under the `LOAD` asleep, busy, mixed or memcached only"},
 			&cli.StringFlag{Name: "programs", Usage: "take the programs that are stopped from `DIR` instead of compiling them with cc"},
 			&cli.StringFlag{Name: "memcached", Usage: "measure the latency of the memcached `PROGRAM` too"},
-			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", HideDefault: true},
 			quietFlag(),
 		},
+		MutuallyExclusiveFlags: []cli.MutuallyExclusiveFlags{{Flags: [][]cli.Flag{
+			{&cli.BoolFlag{Name: "full", Usage: "measure the whole grid, which takes hours", HideDefault: true}},
+			{&cli.BoolFlag{Name: "smoke", Usage: "only see whether it works", HideDefault: true}},
+		}}},
 		Action: runBench,
 	}
 }
 
-func runBench(c *cli.Context) error {
+func runBench(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
@@ -42,14 +44,12 @@ func runBench(c *cli.Context) error {
 	defer func() { _ = k.Close() }()
 	cfg := bench.Config{
 		Level: bench.LevelDefault, Only: bench.Load(c.String("only")), Programs: c.String("programs"), Memcached: c.String("memcached"), Kernel: k,
-		Progress: c.App.ErrWriter,
+		Progress: c.ErrWriter,
 	}
 	if c.Bool("quiet") {
 		cfg.Progress = io.Discard
 	}
 	switch {
-	case c.Bool("full") && c.Bool("smoke"):
-		return errors.New("--full and --smoke exclude each other")
 	case c.Bool("full"):
 		cfg.Level = bench.LevelFull
 	case c.Bool("smoke"):
@@ -69,7 +69,7 @@ func runBench(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("json") {
-		return result.Write(c.App.Writer)
+		return result.Write(c.Writer)
 	}
-	return result.Table(c.App.Writer)
+	return result.Table(c.Writer)
 }

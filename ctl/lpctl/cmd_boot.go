@@ -4,17 +4,17 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/boot"
@@ -24,41 +24,113 @@ import (
 
 func bootCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "boot",
-		Usage:     "apply patches to programs as they start",
-		ArgsUsage: "add NAME.lp | remove NAME | list | replay | success | sync | bake NAME.lp -o ELF",
-		Flags: []cli.Flag{
-			&cli.StringSliceFlag{Name: "image", Usage: "with add and bake: a file that the patch is for is at `PATH`; may be repeated"},
-			&cli.StringFlag{Name: "on-failure", Value: string(boot.Run),
-				Usage: "with add: `WHAT` to do with a process that cannot be patched, run or kill"},
-			&cli.IntFlag{Name: "boots", Value: boot.DefaultBoots,
-				Usage: "with add: disable the patch after `N` boots that did not succeed, 0 for never"},
-			&cli.BoolFlag{Name: "now", Usage: "with add and remove: what runs already too", DisableDefaultText: true},
-			&cli.StringFlag{Name: "root", Value: "/", Usage: "the system whose entries are meant has its root at `DIR`"},
-			&cli.BoolFlag{Name: "fix", Usage: "with sync: bring in line what does not agree with the registry", DisableDefaultText: true},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "with bake: the file to make, `ELF`"},
-			allowNoneFlag("with remove: there may be no such entry: exit status 3, not 5"),
-			jsonFlag(), quietFlag(),
-		},
-		Action: bootAction,
+		Name:     "boot",
+		Usage:    "apply patches to programs as they start",
+		Commands: []*cli.Command{bootAddCommand(), bootRemoveCommand(), bootListCommand(), bootReplayCommand(), bootSuccessCommand(), bootSyncCommand(), bootBakeCommand()},
+		Action:   noCommand,
 	}
 }
 
-// bootActions are the verbs of boot, with the number of their arguments.
-var bootActions = map[string]struct {
-	arguments int
-	kernel    bool // it needs the module
-	do        func(*bootRun) error
-}{
-	"add": {1, true, (*bootRun).add}, "remove": {1, true, (*bootRun).remove}, "list": {0, true, (*bootRun).list},
-	"replay": {0, true, (*bootRun).replay}, "success": {0, false, (*bootRun).success}, "bake": {1, false, (*bootRun).bake},
-	"sync": {0, true, (*bootRun).sync},
+func bootAddCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "add",
+		Usage:     "keep a patch, and apply it to what starts from now on",
+		ArgsUsage: "NAME.lp",
+		Flags: []cli.Flag{
+			imageFlag(),
+			&cli.StringFlag{Name: "on-failure", Value: string(boot.Run), Usage: "`WHAT` to do with a process that cannot be patched, run or kill"},
+			&cli.IntFlag{Name: "boots", Value: boot.DefaultBoots, Usage: "disable the patch after `N` boots that did not succeed, 0 for never"},
+			nowFlag(), rootFlag(), quietFlag(),
+		},
+		Action: func(_ context.Context, c *cli.Command) error {
+			return withPatch(c, "the patch, NAME.lp,", func(b *bootRun) error { return b.withKernel((*bootRun).add) })
+		},
+	}
 }
 
-// bootOptions has the verbs of boot that an option goes with; the others take no notice of it.
-var bootOptions = map[string][]string{
-	"image": {"add", "bake"}, "on-failure": {"add"}, "boots": {"add"}, "now": {"add", "remove"}, "fix": {"sync"}, "output": {"bake"},
-	"allow-none": {"remove"},
+func bootRemoveCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "remove",
+		Usage:     "apply a patch no more to what starts",
+		ArgsUsage: "NAME",
+		Flags:     []cli.Flag{nowFlag(), allowNoneFlag("there may be no such entry: exit status 3, not 5"), rootFlag(), quietFlag()},
+		Action: func(_ context.Context, c *cli.Command) error {
+			return withPatch(c, "the patch, NAME,", func(b *bootRun) error { return b.withKernel((*bootRun).remove) })
+		},
+	}
+}
+
+func bootListCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "list",
+		Usage: "show what is kept, what the kernel has, and to how many processes it was applied",
+		Flags: []cli.Flag{rootFlag(), jsonFlag(), quietFlag()},
+		Action: func(_ context.Context, c *cli.Command) error {
+			return withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).list) })
+		},
+	}
+}
+
+func bootReplayCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "replay",
+		Usage: "register all that is kept with the kernel, as at a boot",
+		Flags: []cli.Flag{rootFlag(), quietFlag()},
+		Action: func(_ context.Context, c *cli.Command) error {
+			return withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).replay) })
+		},
+	}
+}
+
+func bootSuccessCommand() *cli.Command {
+	return &cli.Command{
+		Name:   "success",
+		Usage:  "tell that this boot went well",
+		Flags:  []cli.Flag{rootFlag(), quietFlag()},
+		Action: func(_ context.Context, c *cli.Command) error { return withEntries(c, (*bootRun).success) },
+	}
+}
+
+func bootSyncCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "sync",
+		Usage: "compare what is kept, the files on disk, what the kernel has, and every process",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "fix", Usage: "bring in line what does not agree with the registry", HideDefault: true},
+			rootFlag(), jsonFlag(), quietFlag(),
+		},
+		Action: func(_ context.Context, c *cli.Command) error {
+			return withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).sync) })
+		},
+	}
+}
+
+func bootBakeCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "bake",
+		Usage:     "make a file that has the patch in it and needs no module",
+		ArgsUsage: "NAME.lp -o ELF",
+		Flags: []cli.Flag{
+			imageFlag(),
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the file to make, `ELF`"},
+			rootFlag(), jsonFlag(), quietFlag(),
+		},
+		Action: func(_ context.Context, c *cli.Command) error {
+			return withPatch(c, "the patch, NAME.lp,", (*bootRun).bake)
+		},
+	}
+}
+
+func imageFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "image", Usage: "a file that the patch is for is at `PATH`; may be repeated"}
+}
+
+func nowFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "now", Usage: "what runs already too", HideDefault: true}
+}
+
+func rootFlag() cli.Flag {
+	return &cli.StringFlag{Name: "root", Value: "/", Usage: "the system whose entries are meant has its root at `DIR`"}
 }
 
 // elsewhere tells whether the kernel runs another system than this; tests say so.
@@ -72,7 +144,7 @@ var elsewhere = func() error {
 
 // bootRun is one call of boot.
 type bootRun struct {
-	c        *cli.Context
+	c        *cli.Command
 	arg      string
 	kernel   kernel
 	registry boot.Registry
@@ -80,56 +152,56 @@ type bootRun struct {
 	replaced []string // entries in the place of which the last one was registered
 }
 
-func bootAction(c *cli.Context) error {
-	action, ok := bootActions[c.Args().First()]
-	if !ok {
-		if best := nearest(c.Args().First(), slices.Sorted(maps.Keys(bootActions))); best != "" {
-			return fmt.Errorf("there is no lpctl boot %s; did you mean %q?", c.Args().First(), best)
-		}
-		return errors.New("say what to do: add NAME.lp, remove NAME, list, replay, success, sync or bake NAME.lp; see lpctl boot --help")
-	}
-	if c.NArg() != 1+action.arguments {
-		return fmt.Errorf("lpctl boot %s takes %s; see lpctl boot --help", c.Args().First(), plural(action.arguments, "argument"))
-	}
-	if action.arguments > 0 {
-		if err := notEmpty(c, c.Args().Get(1), "the patch"); err != nil {
-			return err
-		}
-	}
-	if err := misplaced(c, c.Args().First(), bootOptions); err != nil {
+// withPatch does something with the patch that is the argument.
+func withPatch(c *cli.Command, what string, do func(*bootRun) error) error {
+	arg, err := argument(c, what)
+	if err != nil {
 		return err
 	}
-	b := &bootRun{c: c, arg: c.Args().Get(1), registry: boot.Registry{Root: c.String("root")}}
+	return begun(c, arg, do)
+}
+
+// withEntries does something with all entries.
+func withEntries(c *cli.Command, do func(*bootRun) error) error {
+	if err := noArgument(c); err != nil {
+		return err
+	}
+	return begun(c, "", do)
+}
+
+func begun(c *cli.Command, arg string, do func(*bootRun) error) error {
+	b := &bootRun{c: c, arg: arg, registry: boot.Registry{Root: c.String("root")}}
 	if b.registry.Root != "/" {
 		b.registry.Copies = "/"
 	}
 	if st, err := os.Stat(b.registry.Root); err != nil || !st.IsDir() {
 		return fmt.Errorf("--root %s: there is no such directory, so no system has its root there", b.registry.Root)
 	}
-	if action.kernel {
-		if err := elsewhere(); err != nil {
-			return refused(err)
-		}
-		k, err := connect()
-		if err != nil {
-			return err
-		}
-		defer func() { _ = k.Close() }()
-		b.kernel = k
+	return do(b)
+}
+
+// withKernel does something that needs the module.
+func (b *bootRun) withKernel(do func(*bootRun) error) (err error) {
+	if err := elsewhere(); err != nil {
+		return refused(err)
 	}
-	return action.do(b)
+	if b.kernel, err = connect(); err != nil {
+		return err
+	}
+	defer func() { _ = b.kernel.Close() }()
+	return do(b)
 }
 
 // say tells people what was done.
 func (b *bootRun) say(format string, args ...any) {
 	if !b.c.Bool("quiet") {
-		_ = printLine(b.c.App.Writer, format, args...)
+		_ = printLine(b.c.Writer, format, args...)
 	}
 }
 
 // note tells people what they may not expect.
 func (b *bootRun) note(format string, args ...any) {
-	fmt.Fprintf(b.c.App.ErrWriter, "lpctl: note: "+format+"\n", args...)
+	fmt.Fprintf(b.c.ErrWriter, "lpctl: note: "+format+"\n", args...)
 }
 
 func (b *bootRun) add() error {
@@ -299,7 +371,7 @@ func (b *bootRun) replayOne(e *boot.Entry) exitStatus {
 
 // failed says why an entry failed, and returns the exit status for it.
 func (b *bootRun) failed(err error) exitStatus {
-	complainOf(b.c.App.ErrWriter, err)
+	complainOf(b.c.ErrWriter, err)
 	return statusOf(err)
 }
 
@@ -331,18 +403,18 @@ func (b *bootRun) list() error {
 	rows, errs := b.rows()
 	if b.c.Bool("json") {
 		for _, row := range rows {
-			if err := printJSON(b.c.App.Writer, row); err != nil {
+			if err := printJSON(b.c.Writer, row); err != nil {
 				return err
 			}
 		}
 		return errors.Join(errs...)
 	}
 	if len(rows) > 0 {
-		if err := bootTable(b.c.App.Writer, rows); err != nil {
+		if err := bootTable(b.c.Writer, rows); err != nil {
 			return err
 		}
 	} else if len(errs) == 0 && !b.c.Bool("quiet") {
-		fmt.Fprintln(b.c.App.ErrWriter, "no boot entries")
+		fmt.Fprintln(b.c.ErrWriter, "no boot entries")
 	}
 	for _, row := range rows {
 		if row.superseded != "" {

@@ -34,7 +34,7 @@ type bakeJSON struct {
 func (b *bootRun) bake() error {
 	out := b.c.String("output")
 	if out == "" {
-		return errors.New("say which file to make: --output ELF; see lpctl boot --help")
+		return errors.New("say which file to make: --output ELF; see lpctl boot bake --help")
 	}
 	p, err := patch.Open(b.arg)
 	if err != nil {
@@ -114,7 +114,7 @@ func (b *bootRun) baked(p *patch.File, image, out string, data []byte) error {
 	functions, values := count(p.Spec)
 	if b.c.Bool("json") {
 		sum := sha256.Sum256(data)
-		return printJSON(b.c.App.Writer, bakeJSON{
+		return printJSON(b.c.Writer, bakeJSON{
 			Patch: p.Spec.Name, Image: image, File: out, BuildID: f.BuildID(), SHA256: hex.EncodeToString(sum[:]),
 			Functions: functions, Values: values,
 		})

@@ -48,7 +48,7 @@ func (b *bootRun) sync() error {
 	}
 	for _, r := range c.Rows {
 		if r.Err != nil {
-			complain(b.c.App.ErrWriter, apply.Outcome{Process: r.Process, Err: r.Err})
+			complain(b.c.ErrWriter, apply.Outcome{Process: r.Process, Err: r.Err})
 		}
 	}
 	if len(errs) > 0 { // it is not known whether all agree
@@ -85,7 +85,7 @@ func (b *bootRun) agreement(c *apply.Comparison, before bool) error {
 	case b.c.Bool("fix") && before:
 		return unmatched(all, b.c.Bool("quiet"), true)
 	case !b.c.Bool("quiet") && !b.c.Bool("json"):
-		fmt.Fprintln(b.c.App.ErrWriter, all)
+		fmt.Fprintln(b.c.ErrWriter, all)
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ func anyActive(rows []*apply.Standing) bool {
 func (b *bootRun) showSync(rows []*apply.Standing) error {
 	if b.c.Bool("json") {
 		for _, r := range rows {
-			if err := printJSON(b.c.App.Writer, newSyncJSON(r)); err != nil {
+			if err := printJSON(b.c.Writer, newSyncJSON(r)); err != nil {
 				return err
 			}
 		}
@@ -114,7 +114,7 @@ func (b *bootRun) showSync(rows []*apply.Standing) error {
 	if b.c.Bool("quiet") || len(rows) == 0 {
 		return nil
 	}
-	return syncTable(b.c.App.Writer, rows)
+	return syncTable(b.c.Writer, rows)
 }
 
 // supersededNote says that an entry is, or nothing.

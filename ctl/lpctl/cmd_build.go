@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -16,7 +17,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/build"
@@ -27,41 +28,106 @@ import (
 
 func buildCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "build",
-		Usage: "make a patch file",
-		UsageText: `lpctl build --target ELF [--symbols ELF] [--lib PATH]… --old PATH… --new PATH… -o NAME.lp
-lpctl build --target ELF [--symbols ELF] [--lib PATH]… --source DIR --patch FILE -o NAME.lp -- BUILD COMMAND…
-lpctl build --target ELF --target ELF… [--lib PATH]… --source DIR --patch FILE -o DIR -- BUILD COMMAND…
-lpctl build --target ELF [--symbols ELF] --set VAR=FILE… -o NAME.lp
-lpctl build --deb SOURCE --from VERSION {--to VERSION [--fix NAME]… | --patch FILE} [--suite NAME] [--mirror URL] [--snapshot URL] [--buildinfo FILE] [--work DIR] [--jobs N] -o DIR`,
-		Description: `The first form compares objects, archives or directories of objects, compiled with -ffunction-sections and
--fdata-sections from the old and from the new source. The second form builds both itself: a copy of DIR as it is, and
-with FILE applied. The third form does so once for several programs and libraries, and makes a patch for each that the
-change concerns. The fourth form replaces values only; --set goes with the first two, too. The fifth form does all of
-it for a Debian package: it builds the version that runs in a clean root, compares it with Debian's own files, builds it
-again with the fixes of the newer version, and makes a patch for each program and library that they change (as root).`,
-		Flags: append([]cli.Flag{
-			&cli.StringSliceFlag{Name: "target", Usage: "the program or library `ELF` that runs, exactly; several with --source"},
-			&cli.StringFlag{Name: "symbols", Usage: "an unstripped build of it, `ELF`"},
-			&cli.StringSliceFlag{Name: "debug-dir", Usage: "look for its separate debug file in `DIR` before /usr/lib/debug"},
-			&cli.StringSliceFlag{Name: "lib", Usage: "a library that the target uses, or a folder of them, `PATH`"},
-			&cli.StringSliceFlag{Name: "old", Usage: "objects of the old source, one or more `PATH`"},
-			&cli.StringSliceFlag{Name: "new", Usage: "objects of the new source, one or more `PATH`"},
-			&cli.StringFlag{Name: "source", Usage: "the source `DIR` of the target"},
-			&cli.StringFlag{Name: "patch", Usage: "the change to the source, `FILE`"},
-			&cli.StringSliceFlag{Name: "on", Usage: "build upon the patch `FIX.lp`, which the target has applied: the old source has its fix; may be repeated, from the lowest on"},
-			&cli.BoolFlag{Name: "data", Usage: "replace values, too, whose initialisers differ", DisableDefaultText: true},
-			&cli.StringSliceFlag{Name: "layout-ok", Usage: "the layout of the structure `TYPE` may change: new code sees none that old code has made"},
-			&cli.BoolFlag{Name: "no-debug-info-ok", Usage: "no type changed in objects whose debug information does not tell; nothing checks that"},
-			&cli.StringSliceFlag{Name: "caller-ok", Usage: "the new code of `FUNCTION` may ask the dynamic linker, which does not know whose code it is"},
-			&cli.BoolFlag{Name: "start-code-ok", Usage: "code that runs only as the program starts may change: lpctl boot bake puts the patch into the file", DisableDefaultText: true},
-			&cli.StringSliceFlag{Name: "not-part-of", Usage: "`OBJECT` differs, and is no part of the target; may be repeated"},
-			&cli.StringSliceFlag{Name: "set", Usage: "give the variable VAR, or SOURCE:VAR, the bytes of FILE, as `VAR=FILE`; may be repeated"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, `NAME.lp`"},
-			jsonFlag(), quietFlag(),
-		}, slices.Concat(aboutFlags(), debFlags())...),
-		Action: accounting(buildPatch),
+		Name:     "build",
+		Usage:    "make a patch file",
+		Commands: []*cli.Command{buildObjectsCommand(), buildSourceCommand(), buildDebCommand(), buildValuesCommand()},
+		Action:   noCommand,
 	}
+}
+
+func buildObjectsCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "objects",
+		Usage:     "make a patch of objects from the old and from the new source",
+		UsageText: "lpctl build objects --target ELF [--symbols ELF] [--lib PATH]… --old PATH… --new PATH… [--set VAR=FILE]… -o NAME.lp",
+		Description: `It compares objects, archives or directories of objects, compiled with -ffunction-sections and -fdata-sections from
+the old and from the new source.`,
+		Flags: slices.Concat([]cli.Flag{
+			targetFlag(), symbolsFlag(), debugDirFlag(), libFlag(),
+			&cli.StringSliceFlag{Name: "old", Usage: "objects of the old source, `PATH`; may be repeated"},
+			&cli.StringSliceFlag{Name: "new", Usage: "objects of the new source, `PATH`; may be repeated"},
+			onFlag(), dataFlag(), setFlag(), patchOutputFlag(), jsonFlag(), quietFlag(),
+		}, allowedFlags(), []cli.Flag{startCodeFlag()}, aboutFlags()),
+		Action: func(_ context.Context, c *cli.Command) error { return accounting(buildObjects(c)) },
+	}
+}
+
+func buildSourceCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "source",
+		Usage: "make a patch of a source tree and a change to it",
+		UsageText: `lpctl build source DIR --patch FILE --target ELF [--symbols ELF] [--lib PATH]… [--set VAR=FILE]… -o NAME.lp -- BUILD COMMAND…
+lpctl build source DIR --patch FILE --target ELF --target ELF… [--lib PATH]… -o DIR -- BUILD COMMAND…`,
+		Description: `It builds both itself: a copy of DIR as it is, and with FILE applied. The second form does so once for several programs
+and libraries, and makes a patch for each that the change concerns.`,
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringSliceFlag{Name: "target", Usage: "the program or library `ELF` that runs, exactly; may be repeated"},
+			symbolsFlag(), debugDirFlag(), libFlag(),
+			&cli.StringFlag{Name: "patch", Usage: "the change to the source, `FILE`"},
+			onFlag(), dataFlag(), setFlag(),
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, or of several the directory, `NAME.lp|DIR`"},
+			jsonFlag(), quietFlag(),
+		}, allowedFlags(), []cli.Flag{startCodeFlag()}, aboutFlags()),
+		Action: func(ctx context.Context, c *cli.Command) error { return accounting(buildSource(ctx, c)) },
+	}
+}
+
+func buildValuesCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "values",
+		Usage:     "make a patch that gives variables other values",
+		UsageText: "lpctl build values --target ELF [--symbols ELF] --set VAR=FILE… -o NAME.lp",
+		Flags: slices.Concat([]cli.Flag{
+			targetFlag(), symbolsFlag(), debugDirFlag(), setFlag(), onFlag(), patchOutputFlag(), jsonFlag(), quietFlag(),
+		}, aboutFlags()),
+		Action: func(_ context.Context, c *cli.Command) error { return accounting(buildValues(c)) },
+	}
+}
+
+func targetFlag() cli.Flag {
+	return &cli.StringFlag{Name: "target", Usage: "the program or library `ELF` that runs, exactly", OnlyOnce: true}
+}
+
+func symbolsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "symbols", Usage: "an unstripped build of it, `ELF`"}
+}
+
+func debugDirFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "debug-dir", Usage: "look for its separate debug file in `DIR` before /usr/lib/debug"}
+}
+
+func libFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "lib", Usage: "a library that the target uses, or a directory of them, `PATH`"}
+}
+
+func onFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "on", Usage: "build upon the patch `FIX.lp`, which the target has applied: the old source has its fix; may be repeated, from the lowest on"}
+}
+
+func dataFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "data", Usage: "replace values, too, whose initialisers differ", HideDefault: true}
+}
+
+func setFlag() cli.Flag {
+	return &cli.StringSliceFlag{Name: "set", Usage: "give the variable VAR, or SOURCE:VAR, the bytes of FILE, as `VAR=FILE`; may be repeated"}
+}
+
+func patchOutputFlag() cli.Flag {
+	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the patch file to make, `NAME.lp`"}
+}
+
+// allowedFlags are what the author may say to be all right, however the patch is made.
+func allowedFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "layout-ok", Usage: "the layout of the structure `TYPE` may change: new code sees none that old code has made"},
+		&cli.BoolFlag{Name: "no-debug-info-ok", Usage: "no type changed in objects whose debug information does not tell; nothing checks that", HideDefault: true},
+		&cli.StringSliceFlag{Name: "caller-ok", Usage: "the new code of `FUNCTION` may ask the dynamic linker, which does not know whose code it is"},
+		&cli.StringSliceFlag{Name: "not-part-of", Usage: "`OBJECT` differs, and is no part of the target; may be repeated"},
+	}
+}
+
+func startCodeFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "start-code-ok", Usage: "code that runs only as the program starts may change: lpctl boot bake puts the patch into the file", HideDefault: true}
 }
 
 // tool is how a patch names what made it.
@@ -91,27 +157,82 @@ type refusalJSON struct {
 	Message string `json:"message"`
 }
 
-func buildPatch(c *cli.Context) error {
-	if c.IsSet("deb") {
-		return buildPackage(c)
+func buildObjects(c *cli.Command) error {
+	if c.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; each PATH has a --old or --new of its own, see %s --help", c.Args().First(), c.FullName())
 	}
-	if err := misplaced(c, "", onlyDeb()); err != nil {
+	if !c.IsSet("old") || !c.IsSet("new") {
+		return fmt.Errorf("--old and --new go together; see %s --help", c.FullName())
+	}
+	return buildOne(c, c.String("target"), func(name string, about *patch.About, sets []build.Set) (*build.Result, error) {
+		return build.FromObjects(build.Options{
+			Target: c.String("target"), Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"), Libraries: c.StringSlice("lib"),
+			Old: c.StringSlice("old"), New: c.StringSlice("new"), Data: c.Bool("data"), Allowed: allowed(c), Set: sets,
+			On: c.StringSlice("on"), NotPartOf: c.StringSlice("not-part-of"), Name: name, About: about, Tool: tool,
+		})
+	})
+}
+
+func buildValues(c *cli.Command) error {
+	if err := noArgument(c); err != nil {
 		return err
 	}
+	if !c.IsSet("set") {
+		return fmt.Errorf("--set is missing: the variable and the file with its bytes, VAR=FILE; see %s --help", c.FullName())
+	}
+	return buildOne(c, c.String("target"), func(name string, about *patch.About, sets []build.Set) (*build.Result, error) {
+		return build.FromObjects(build.Options{
+			Target: c.String("target"), Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"), Set: sets,
+			On: c.StringSlice("on"), Name: name, About: about, Tool: tool,
+		})
+	})
+}
+
+func buildSource(ctx context.Context, c *cli.Command) error {
+	switch {
+	case c.Args().First() == "":
+		return fmt.Errorf("the directory of the source, DIR, is missing; see %s --help", c.FullName())
+	case c.NArg() == 1:
+		return errors.New("no build command; give it behind --, as in: -- make -j4")
+	case c.String("patch") == "":
+		return fmt.Errorf("--patch is missing: the change to the source; see %s --help", c.FullName())
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	targets := c.StringSlice("target")
+	if len(targets) > 1 {
+		return buildSeveral(ctx, c, targets)
+	}
+	return buildOne(c, strings.Join(targets, ""), func(name string, about *patch.About, sets []build.Set) (*build.Result, error) {
+		o := sourceOptions(c, name)
+		o.About = about
+		o.Target, o.Symbols, o.Set, o.On = targets[0], c.String("symbols"), sets, c.StringSlice("on")
+		return build.FromSource(ctx, o)
+	})
+}
+
+// buildOne makes a patch file for one target.
+func buildOne(c *cli.Command, target string, makePatch func(name string, about *patch.About, sets []build.Set) (*build.Result, error)) error {
 	out := c.String("output")
 	name, ok := strings.CutSuffix(filepath.Base(out), ".lp")
-	switch targets := c.StringSlice("target"); {
-	case len(targets) == 0 || targets[0] == "":
-		return errors.New("--target is missing; see lpctl build --help")
-	case len(targets) > 1:
-		return buildSeveral(c, targets)
+	switch {
+	case target == "":
+		return fmt.Errorf("--target is missing; see %s --help", c.FullName())
 	case !ok:
-		return errors.New("-o is missing, or is not NAME.lp; see lpctl build --help")
+		return fmt.Errorf("-o is missing, or is not NAME.lp; see %s --help", c.FullName())
 	}
 	if err := atomicfile.CanWrite(out); err != nil {
 		return err
 	}
-	res, err := makePatch(c, name)
+	sets, err := parseSets(c)
+	if err != nil {
+		return err
+	}
+	about, err := aboutOf(c, "")
+	if err != nil {
+		return err
+	}
+	res, err := makePatch(name, about, sets)
 	var refusals build.Refusals
 	if errors.As(err, &refusals) {
 		return refuse(c, name, refusals)
@@ -128,91 +249,51 @@ func buildPatch(c *cli.Context) error {
 	return built(c, name, out, res)
 }
 
-// makePatch builds a patch in the way that the options ask for.
-func makePatch(c *cli.Context, name string) (*build.Result, error) {
-	olds, news, source := c.StringSlice("old"), c.StringSlice("new"), c.String("source")
-	sets, err := parseSets(c.StringSlice("set"))
-	if err != nil {
-		return nil, err
-	}
-	about, err := aboutOf(c)
-	if err != nil {
-		return nil, err
-	}
-	sources := source != "" || c.String("patch") != ""
-	objects := len(olds)+len(news) > 0 || len(sets) > 0 && !sources
-	switch {
-	case objects && sources:
-		return nil, errors.New("--old and --new do not go with --source and --patch; see lpctl build --help")
-	case objects && c.NArg() > 0:
-		return nil, fmt.Errorf("unexpected argument %q; see lpctl build --help", c.Args().First())
-	case (len(olds) == 0) != (len(news) == 0):
-		return nil, errors.New("--old and --new go together; see lpctl build --help")
-	case objects && len(olds) == 0 && c.Bool("data"):
-		return nil, errors.New("--data compares old and new; give --old and --new, or --source and --patch")
-	case !objects && (source == "" || c.String("patch") == ""):
-		return nil, errors.New("give --old and --new, --source and --patch, or --set; see lpctl build --help")
-	}
-	if objects {
-		return build.FromObjects(build.Options{
-			Target: c.StringSlice("target")[0], Symbols: c.String("symbols"), DebugDirs: c.StringSlice("debug-dir"),
-			Libraries: c.StringSlice("lib"), Old: olds, New: news, Data: c.Bool("data"), Allowed: allowed(c),
-			Set: sets, On: c.StringSlice("on"), NotPartOf: c.StringSlice("not-part-of"), Name: name, About: about, Tool: tool,
-		})
-	}
-	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	o := sourceOptions(c, name)
-	o.About = about
-	o.Target, o.Symbols, o.Set, o.On = c.StringSlice("target")[0], c.String("symbols"), sets, c.StringSlice("on")
-	return build.FromSource(ctx, o)
-}
-
 // allowed is what the author says to be all right.
-func allowed(c *cli.Context) build.Allowed {
+func allowed(c *cli.Command) build.Allowed {
 	return build.Allowed{
 		LayoutOK: c.StringSlice("layout-ok"), NoDebugInfoOK: c.Bool("no-debug-info-ok"), CallerOK: c.StringSlice("caller-ok"), StartCodeOK: c.Bool("start-code-ok"),
 	}
 }
 
-// sourceOptions are those of build --source, but for the target and what is said of it.
-func sourceOptions(c *cli.Context, name string) build.SourceOptions {
+// sourceOptions are those of build source, but for the target and what is said of it.
+func sourceOptions(c *cli.Command, name string) build.SourceOptions {
 	o := build.SourceOptions{
-		DebugDirs: c.StringSlice("debug-dir"), Libraries: c.StringSlice("lib"), Source: c.String("source"), Patch: c.String("patch"),
-		Command: c.Args().Slice(), Data: c.Bool("data"), Allowed: allowed(c),
+		DebugDirs: c.StringSlice("debug-dir"), Libraries: c.StringSlice("lib"), Source: c.Args().First(), Patch: c.String("patch"),
+		Command: c.Args().Tail(), Data: c.Bool("data"), Allowed: allowed(c),
 		NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
 	}
 	if !c.Bool("quiet") {
-		o.Progress = progress.Reporter{To: c.App.ErrWriter, Live: isTerminal(c.App.ErrWriter)}
+		o.Progress = progress.Reporter{To: c.ErrWriter, Live: isTerminal(c.ErrWriter)}
 	}
 	return o
 }
 
 // parseSets reads the options --set, VAR=FILE.
-func parseSets(args []string) ([]build.Set, error) {
+func parseSets(c *cli.Command) ([]build.Set, error) {
 	var sets []build.Set
-	for _, arg := range args {
+	for _, arg := range c.StringSlice("set") {
 		variable, file, ok := strings.Cut(arg, "=")
 		if !ok || variable == "" || file == "" {
-			return nil, fmt.Errorf("--set %s: is not VAR=FILE; see lpctl build --help", arg)
+			return nil, fmt.Errorf("--set %s: is not VAR=FILE; see %s --help", arg, c.FullName())
 		}
 		sets = append(sets, build.Set{Variable: variable, File: file})
 	}
 	return sets, nil
 }
 
-func warn(c *cli.Context, list []string) {
+func warn(c *cli.Command, list []string) {
 	for _, w := range list {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: %s\n", w)
+		fmt.Fprintf(c.ErrWriter, "lpctl: warning: %s\n", w)
 	}
 }
 
-func built(c *cli.Context, name, out string, res *build.Result) error {
+func built(c *cli.Command, name, out string, res *build.Result) error {
 	warn(c, res.Warnings)
 	functions, values := count(res.Spec)
 	if c.Bool("json") {
 		sum := sha256.Sum256(res.Data)
-		return printJSON(c.App.Writer, buildJSON{
+		return printJSON(c.Writer, buildJSON{
 			Patch: name, File: out, SHA256: hex.EncodeToString(sum[:]), Functions: functions, Values: values,
 			Added: append([]string{}, res.Added...), LeftOut: append([]patch.LeftOut{}, res.LeftOut...), Imports: imports(res.Spec), Warnings: append([]string{}, res.Warnings...), Refusals: []refusalJSON{},
 			About: res.Spec.About,
@@ -234,7 +315,7 @@ func built(c *cli.Context, name, out string, res *build.Result) error {
 	if libs := imports(res.Spec); len(libs) > 0 {
 		facts = append(facts, "new imports from "+strings.Join(libs, " and "))
 	}
-	return printLine(c.App.Writer, "built %s: %s", out, strings.Join(facts, ", "))
+	return printLine(c.Writer, "built %s: %s", out, strings.Join(facts, ", "))
 }
 
 func isAre(n int) string {
@@ -279,15 +360,15 @@ func count(s *patch.Spec) (functions, values int) {
 }
 
 // refuse prints all reasons why there is no patch.
-func refuse(c *cli.Context, name string, list build.Refusals) error {
+func refuse(c *cli.Command, name string, list build.Refusals) error {
 	if c.Bool("json") {
 		out := buildJSON{Patch: name, Added: []string{}, LeftOut: []patch.LeftOut{}, Imports: []string{}, Warnings: []string{}}
 		out.Refusals = refusalsJSON(list)
-		if err := printJSON(c.App.Writer, out); err != nil {
+		if err := printJSON(c.Writer, out); err != nil {
 			return err
 		}
 	}
-	complainAll(c.App.ErrWriter, list)
+	complainAll(c.ErrWriter, list)
 	return &exitError{status: exitRefused, reported: true}
 }
 

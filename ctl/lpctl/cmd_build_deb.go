@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,7 +18,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/build"
@@ -26,35 +27,33 @@ import (
 	"lpatch/pkg/progress"
 )
 
-// debFlags are the options of build --deb.
-func debFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringFlag{Name: "deb", Usage: "build for all programs and libraries of the Debian source package `SOURCE`"},
-		&cli.StringFlag{Name: "from", Usage: "the `VERSION` of it that runs, or a .dsc file or unpacked directory of it"},
-		&cli.StringFlag{Name: "to", Usage: "the `VERSION` that has the fix, or a .dsc file or unpacked directory of it"},
-		&cli.StringSliceFlag{Name: "fix", Usage: "only the patch `NAME` of those in debian/patches that are new; may be repeated"},
-		&cli.StringFlag{Name: "suite", Usage: "the release, `NAME` (default: this machine's)"},
-		&cli.StringFlag{Name: "mirror", EnvVars: []string{"LPATCH_MIRROR"}, Usage: "fetch from `URL` (default: where apt of this machine gets Debian)"},
-		&cli.StringFlag{Name: "snapshot", Usage: "what the archive has no more, and what it builds with, from its state of a time, `URL`"},
-		&cli.StringFlag{Name: "buildinfo", Usage: "build with exactly what `FILE` says, the .buildinfo of the stock packages"},
-		&cli.StringFlag{Name: "work", Usage: "keep what is fetched and built in `DIR` (default: lpctl in the user's cache)"},
-		&cli.IntFlag{Name: "jobs", Usage: "run `N` compilers at once", DefaultText: "one for each processor"},
+func buildDebCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "deb",
+		Usage: "make patches of a fix of a Debian source package, for all its programs and libraries",
+		UsageText: `lpctl build deb SOURCE --from VERSION {--to VERSION [--fix NAME]… | --patch FILE} [--suite NAME] [--mirror URL] [--snapshot URL]
+   [--buildinfo FILE] [--work DIR] [--jobs N] -o DIR`,
+		Description: `It builds the version that runs in a clean root, compares it with Debian's own files, builds it again with the fixes of the
+newer version, and makes a patch for each program and library that they change.`,
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "from", Usage: "the `VERSION` of it that runs, or a .dsc file or unpacked directory of it"},
+			&cli.StringFlag{Name: "to", Usage: "the `VERSION` that has the fix, or a .dsc file or unpacked directory of it"},
+			&cli.StringSliceFlag{Name: "fix", Usage: "only the patch `NAME` of those in debian/patches that are new; may be repeated"},
+			&cli.StringFlag{Name: "patch", Usage: "the fix, `FILE`"},
+			&cli.StringFlag{Name: "suite", Usage: "the release, `NAME` (default: this machine's)"},
+			&cli.StringFlag{Name: "mirror", Sources: cli.EnvVars("LPATCH_MIRROR"), Usage: "fetch from `URL` (default: where apt of this machine gets Debian)"},
+			&cli.StringFlag{Name: "snapshot", Usage: "what the archive has no more, and what it builds with, from its state of a time, `URL`"},
+			&cli.StringFlag{Name: "buildinfo", Usage: "build with exactly what `FILE` says, the .buildinfo of the stock packages"},
+			&cli.StringFlag{Name: "work", Usage: "keep what is fetched and built in `DIR` (default: lpctl in the user's cache)"},
+			&cli.IntFlag{Name: "jobs", Usage: "run `N` compilers at once", DefaultText: "one for each processor"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "the directory for the patches, `DIR`"},
+			jsonFlag(), quietFlag(),
+		}, allowedFlags(), aboutFlags()),
+		Action: func(ctx context.Context, c *cli.Command) error { return accounting(buildPackage(ctx, c)) },
 	}
 }
 
-// onlyDeb has the options that do nothing without --deb. A mirror that the environment names was not asked for here.
-func onlyDeb() map[string][]string {
-	table := map[string][]string{}
-	for _, name := range []string{"from", "to", "fix", "suite", "mirror", "snapshot", "buildinfo", "work", "jobs"} {
-		table[name] = []string{"--deb"}
-	}
-	if os.Getenv("LPATCH_MIRROR") != "" {
-		delete(table, "mirror")
-	}
-	return table
-}
-
-// packageJSON is what build --deb --json prints, for each image that the fix concerns.
+// packageJSON is what build deb --json prints, for each image that the fix concerns.
 type packageJSON struct {
 	buildJSON
 	Image    string   `json:"image"` // PACKAGE/PATH
@@ -75,18 +74,19 @@ type fixJSON struct {
 	Why  string `json:"message"`
 }
 
-func buildPackage(c *cli.Context) error {
-	if err := noArgument(c); err != nil {
+func buildPackage(ctx context.Context, c *cli.Command) error {
+	source, err := argument(c, "the source package, SOURCE,")
+	if err != nil {
 		return err
 	}
-	o, err := packageOptions(c)
+	o, err := packageOptions(c, source)
 	if err != nil {
 		return err
 	}
 	if err := makeDir(c); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	res, err := build.FromPackage(ctx, o)
 	if errors.Is(err, build.ErrNothing) {
@@ -99,12 +99,12 @@ func buildPackage(c *cli.Context) error {
 }
 
 // makeDir makes the directory that patches for several files are to go to.
-func makeDir(c *cli.Context) error {
+func makeDir(c *cli.Command) error {
 	out := c.String("output")
 	st, err := os.Stat(out)
 	switch {
 	case out == "":
-		return errors.New("-o is missing: the directory for the patches, of which there may be several; see lpctl build --help")
+		return fmt.Errorf("-o is missing: the directory for the patches, of which there may be several; see %s --help", c.FullName())
 	case err == nil && st.IsDir():
 		return nil
 	case err == nil || strings.HasSuffix(out, ".lp"):
@@ -114,24 +114,19 @@ func makeDir(c *cli.Context) error {
 }
 
 // buildSeveral makes a patch for each of several targets from one source.
-func buildSeveral(c *cli.Context, targets []string) error {
-	switch {
-	case c.String("source") == "" || c.String("patch") == "":
-		return errors.New("several --target need --source and --patch; give one with --old and --new, or with --set alone")
-	case c.IsSet("on"):
-		return errors.New("--on is about one --target; give one")
-	case c.IsSet("symbols") || c.IsSet("set"):
-		return errors.New("--symbols and --set are about one --target; give one, or name a directory of debug files with --debug-dir")
+func buildSeveral(ctx context.Context, c *cli.Command, targets []string) error {
+	for _, name := range []string{"on", "symbols", "set"} {
+		if c.IsSet(name) {
+			return fmt.Errorf("--%s is about one --target; give one, or make each patch by itself", name)
+		}
 	}
-	about, err := aboutOf(c)
+	about, err := aboutOf(c, "")
 	if err != nil {
 		return err
 	}
 	if err := makeDir(c); err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(c.Context, os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	base := filepath.Base(c.String("patch"))
 	o := sourceOptions(c, strings.TrimSuffix(base, filepath.Ext(base)))
 	o.About = about
@@ -142,26 +137,21 @@ func buildSeveral(c *cli.Context, targets []string) error {
 	return writePackage(c, &build.PackageResult{Fixes: []string{base}, Images: list})
 }
 
-func packageOptions(c *cli.Context) (build.PackageOptions, error) {
+func packageOptions(c *cli.Command, source string) (build.PackageOptions, error) {
 	o := build.PackageOptions{
-		Source: c.String("deb"), From: c.String("from"), To: c.String("to"), Fixes: c.StringSlice("fix"), Patch: c.String("patch"),
+		Source: source, From: c.String("from"), To: c.String("to"), Fixes: c.StringSlice("fix"), Patch: c.String("patch"),
 		Suite: c.String("suite"), Mirror: c.String("mirror"), Snapshot: c.String("snapshot"), BuildInfo: c.String("buildinfo"), Work: c.String("work"), Jobs: c.Int("jobs"),
 		Allowed: allowed(c), NotPartOf: c.StringSlice("not-part-of"), Tool: tool,
 	}
-	for _, flag := range []string{"target", "symbols", "debug-dir", "lib", "old", "new", "source", "data", "start-code-ok", "set", "on"} {
-		if c.IsSet(flag) {
-			return o, fmt.Errorf("--%s does not go with --deb; see lpctl build --help", flag)
-		}
-	}
 	var err error
-	if o.About, err = aboutOf(c); err != nil {
+	if o.About, err = aboutOf(c, source); err != nil {
 		return o, err
 	}
 	switch {
 	case o.From == "":
 		return o, errors.New("--from is missing: the version of the package that runs (dpkg -l shows it)")
 	case (o.To == "") == (o.Patch == ""):
-		return o, errors.New("give --to, the version that has the fix, or --patch, the fix; see lpctl build --help")
+		return o, errors.New("give --to, the version that has the fix, or --patch, the fix; see lpctl build deb --help")
 	case o.Patch != "" && len(o.Fixes) > 0:
 		return o, errors.New("--fix chooses among the patches of --to; it does not go with --patch")
 	}
@@ -179,7 +169,7 @@ func packageOptions(c *cli.Context) (build.PackageOptions, error) {
 		o.Work = filepath.Join(dir, "lpctl")
 	}
 	if !c.Bool("quiet") {
-		o.Progress = progress.Reporter{To: c.App.ErrWriter, Live: isTerminal(c.App.ErrWriter)}
+		o.Progress = progress.Reporter{To: c.ErrWriter, Live: isTerminal(c.ErrWriter)}
 	}
 	return o, nil
 }
@@ -200,13 +190,13 @@ func codename() string {
 }
 
 // writePackage writes the patches, and says for each file of the package what came of it.
-func writePackage(c *cli.Context, res *build.PackageResult) error {
+func writePackage(c *cli.Command, res *build.PackageResult) error {
 	if len(res.LeftOut) > 0 {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: warning: left out of the fix, by these rules: %s\n", leftOutFiles(res.LeftOut))
+		fmt.Fprintf(c.ErrWriter, "lpctl: warning: left out of the fix, by these rules: %s\n", leftOutFiles(res.LeftOut))
 	}
 	warn(c, res.Warnings)
 	for _, f := range res.Refused {
-		sayLines(c.App.ErrWriter, fmt.Sprintf("lpctl: without %s: %s", names.Visible(f.Name), f.Why))
+		sayLines(c.ErrWriter, fmt.Sprintf("lpctl: without %s: %s", names.Visible(f.Name), f.Why))
 	}
 	counts := map[string]int{}
 	for i := range res.Images {
@@ -224,7 +214,7 @@ func writePackage(c *cli.Context, res *build.PackageResult) error {
 		}
 	}
 	if counts["refused"] > 0 && len(res.Fixes) > 1 && len(res.Refused) == 0 {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: these are several fixes; some may be possible without the others, with --fix NAME: %s\n",
+		fmt.Fprintf(c.ErrWriter, "lpctl: these are several fixes; some may be possible without the others, with --fix NAME: %s\n",
 			strings.Join(res.Fixes, " "))
 	}
 	counts["refused"] += len(res.Refused)
@@ -296,17 +286,17 @@ func packageRow(im *build.ImageResult, res *build.PackageResult) packageJSON {
 }
 
 // sayImage prints what came of one file; of those that the fix does not concern, only with --json.
-func sayImage(c *cli.Context, im *build.ImageResult, row packageJSON) error {
+func sayImage(c *cli.Command, im *build.ImageResult, row packageJSON) error {
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, row)
+		return printJSON(c.Writer, row)
 	}
 	var refusals build.Refusals
 	if errors.As(im.Err, &refusals) {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: %s:\n", row.Image)
-		complainAll(c.App.ErrWriter, refusals)
+		fmt.Fprintf(c.ErrWriter, "lpctl: %s:\n", row.Image)
+		complainAll(c.ErrWriter, refusals)
 	}
 	if errors.Is(im.Err, build.ErrNothing) && c.IsSet("target") && !c.Bool("quiet") { // of a package most files are so
-		sayLines(c.App.ErrWriter, fmt.Sprintf("lpctl: %s: %v", names.Visible(row.Image), im.Err))
+		sayLines(c.ErrWriter, fmt.Sprintf("lpctl: %s: %v", names.Visible(row.Image), im.Err))
 	} else if im.Unproved != "" && !c.Bool("quiet") {
 		warn(c, row.Warnings)
 	}
@@ -318,6 +308,6 @@ func sayImage(c *cli.Context, im *build.ImageResult, row packageJSON) error {
 	if row.Verified != "" {
 		proof = fmt.Sprintf(" (equal in the build made here: %s)", row.Verified)
 	}
-	return printLine(c.App.Writer, "built %s for %s: %s%s",
+	return printLine(c.Writer, "built %s for %s: %s%s",
 		row.File, strings.Join(row.Names, " = "), strings.Join(changes(row.Functions, row.Values), ", "), proof)
 }

@@ -3,12 +3,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/doctor"
 	"lpatch/pkg/lpnl"
@@ -32,7 +33,7 @@ func doctorCommand() *cli.Command {
 	}
 }
 
-func runDoctor(c *cli.Context) error {
+func runDoctor(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func runDoctor(c *cli.Context) error {
 		return err
 	}
 	bad := 0
-	tw := tabwriter.NewWriter(c.App.Writer, 0, 8, 2, ' ', 0)
+	tw := tabwriter.NewWriter(c.Writer, 0, 8, 2, ' ', 0)
 	for _, k := range append(m.System(), moduleChecks(m)...) {
 		word := "ok"
 		if !k.OK {
@@ -49,7 +50,7 @@ func runDoctor(c *cli.Context) error {
 			bad++
 		}
 		if c.Bool("json") {
-			if err := printJSON(c.App.Writer, k); err != nil {
+			if err := printJSON(c.Writer, k); err != nil {
 				return err
 			}
 		} else if !k.OK || !c.Bool("quiet") {

@@ -4,12 +4,13 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/proc"
@@ -45,7 +46,7 @@ func drainCommand() *cli.Command {
 	}
 }
 
-func drain(c *cli.Context) error {
+func drain(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
@@ -99,7 +100,7 @@ func byProcess(gates []lpnl.Gate) []holder {
 }
 
 // reportDrained prints what became of each process and returns the exit status of all.
-func reportDrained(c *cli.Context, held []holder, left []lpnl.Gate) error {
+func reportDrained(c *cli.Command, held []holder, left []lpnl.Gate) error {
 	var all []exitStatus
 	for _, h := range held {
 		var stuck []int
@@ -120,9 +121,9 @@ func reportDrained(c *cli.Context, held []holder, left []lpnl.Gate) error {
 	return exitWith(all)
 }
 
-func printDrained(c *cli.Context, h holder, left int, stuck error) error {
+func printDrained(c *cli.Command, h holder, left int, stuck error) error {
 	if stuck != nil {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: %v\n", stuck)
+		fmt.Fprintf(c.ErrWriter, "lpctl: %v\n", stuck)
 	}
 	if c.Bool("json") {
 		out := drainJSON{PID: h.PID, Comm: h.Comm, Threads: len(h.tids), Left: left}
@@ -130,10 +131,10 @@ func printDrained(c *cli.Context, h holder, left int, stuck error) error {
 			text := stuck.Error()
 			out.Error = &text
 		}
-		return printJSON(c.App.Writer, out)
+		return printJSON(c.Writer, out)
 	}
 	if stuck == nil && !c.Bool("quiet") {
-		return printLine(c.App.Writer, "drained %v: %s", h.Process, plural(len(h.tids), "thread"))
+		return printLine(c.Writer, "drained %v: %s", h.Process, plural(len(h.tids), "thread"))
 	}
 	return nil
 }

@@ -3,11 +3,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/explain"
@@ -43,7 +44,7 @@ type remedyJSON struct {
 	About     *patch.About `json:"about"`
 }
 
-func explainArgument(c *cli.Context) error {
+func explainArgument(_ context.Context, c *cli.Command) error {
 	what := c.Args().First()
 	if what == "" {
 		return errors.New("the code or CVE is missing; see lpctl explain --help")
@@ -57,21 +58,18 @@ func explainArgument(c *cli.Context) error {
 	return explainCode(c, what)
 }
 
-func explainCode(c *cli.Context, code string) error {
+func explainCode(c *cli.Command, code string) error {
 	found := explain.Of(code)
 	if len(found) == 0 {
-		var all []string
+		var all []*cli.Command // as the library suggests names of these
 		for _, e := range explain.All() {
-			all = append(all, e.Code)
+			all = append(all, &cli.Command{Name: e.Code})
 		}
-		if best := nearest(code, all); best != "" {
-			return fmt.Errorf("there is no code %q; did you mean %q?", code, best)
-		}
-		return fmt.Errorf("there is no code %q; reference.md and patch-author-guide.md list them", code)
+		return fmt.Errorf("there is no code %q; did you mean %q? reference.md and patch-author-guide.md list all", code, cli.SuggestCommand(all, code))
 	}
 	for _, e := range found {
 		if c.Bool("json") {
-			if err := printJSON(c.App.Writer, codeJSON(e)); err != nil {
+			if err := printJSON(c.Writer, codeJSON(e)); err != nil {
 				return err
 			}
 			continue
@@ -80,12 +78,12 @@ func explainCode(c *cli.Context, code string) error {
 		if e.Advice != "" {
 			text += fmt.Sprintf("What to do: %s\n", e.Advice)
 		}
-		fmt.Fprint(c.App.Writer, text)
+		fmt.Fprint(c.Writer, text)
 	}
 	return nil
 }
 
-func explainCVE(c *cli.Context, cve string) error {
+func explainCVE(c *cli.Command, cve string) error {
 	if err := (&patch.About{CVEs: []string{cve}}).Check(); err != nil {
 		return err
 	}
@@ -107,8 +105,8 @@ func explainCVE(c *cli.Context, cve string) error {
 	return errors.Join(bad...)
 }
 
-func showRemedies(c *cli.Context, cve string, list []*apply.Remedy) error {
-	w := c.App.Writer
+func showRemedies(c *cli.Command, cve string, list []*apply.Remedy) error {
+	w := c.Writer
 	for _, r := range list {
 		if c.Bool("json") {
 			if err := printJSON(w, remedyJSON{CVE: cve, Patch: r.Name, Processes: r.Processes, About: r.About}); err != nil {

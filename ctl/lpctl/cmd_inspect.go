@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -10,7 +11,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
@@ -21,10 +22,10 @@ func inspectCommand() *cli.Command {
 		Name:      "inspect",
 		Usage:     "show what a patch file changes",
 		ArgsUsage: "NAME.lp",
-		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "disassemble", Aliases: []string{"d"}, Usage: "show the new code", DisableDefaultText: true},
-			jsonFlag(),
-		},
+		MutuallyExclusiveFlags: []cli.MutuallyExclusiveFlags{{Flags: [][]cli.Flag{
+			{&cli.BoolFlag{Name: "disassemble", Aliases: []string{"d"}, Usage: "show the new code", HideDefault: true}},
+			{jsonFlag()},
+		}}},
 		Action: inspect,
 	}
 }
@@ -43,7 +44,7 @@ type segmentJSON struct {
 	Prot  string `json:"prot"`
 }
 
-func inspect(c *cli.Context) error {
+func inspect(_ context.Context, c *cli.Command) error {
 	path, err := argument(c, "the patch file, NAME.lp,")
 	if err != nil {
 		return err
@@ -57,13 +58,13 @@ func inspect(c *cli.Context) error {
 		for _, s := range f.Segments() {
 			out.Segments = append(out.Segments, segmentJSON{s.Vaddr, s.Size, string(s.Prot)})
 		}
-		return printJSON(c.App.Writer, out)
+		return printJSON(c.Writer, out)
 	}
-	if err := describe(c.App.Writer, f); err != nil {
+	if err := describe(c.Writer, f); err != nil {
 		return err
 	}
 	if c.Bool("disassemble") {
-		return disassemble(c.App.Writer, f)
+		return disassemble(c.Writer, f)
 	}
 	return nil
 }

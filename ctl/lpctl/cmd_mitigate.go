@@ -3,11 +3,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"strings"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/build"
@@ -29,8 +30,8 @@ what it is in the source; SOURCE:NAME for a static one and NAME@VERSION where th
 			&cli.StringFlag{Name: "function", Usage: "the function `NAME`"},
 			&cli.StringFlag{Name: "offset", Usage: "the function that begins at `ADDRESS` of the file, for one without a name"},
 			&cli.StringFlag{Name: "return", Usage: "return the number `N`, or void for nothing, in its place"},
-			&cli.BoolFlag{Name: "log", Usage: "count its calls", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "trap", Usage: "end the program by SIGILL when it is called", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "log", Usage: "count its calls", HideDefault: true},
+			&cli.BoolFlag{Name: "trap", Usage: "end the program by SIGILL when it is called", HideDefault: true},
 			&cli.StringFlag{Name: "returns", Usage: "it is known to return a `TYPE`: " + strings.Join(mitigate.Types, ", ")},
 			&cli.StringFlag{Name: "symbols", Usage: "an unstripped build of the target or its debug file, `ELF`"},
 			&cli.StringSliceFlag{Name: "debug-dir", Usage: "look for its separate debug file in `DIR` before /usr/lib/debug"},
@@ -41,7 +42,7 @@ what it is in the source; SOURCE:NAME for a static one and NAME@VERSION where th
 	}
 }
 
-func makeMitigation(c *cli.Context) error {
+func makeMitigation(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}

@@ -3,9 +3,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/deb"
@@ -33,7 +34,7 @@ func needrestartCommand() *cli.Command {
 	}
 }
 
-func needrestart(c *cli.Context) error {
+func needrestart(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
@@ -59,11 +60,11 @@ func needrestart(c *cli.Context) error {
 	return printRestarts(c, list)
 }
 
-func printRestarts(c *cli.Context, list []restart.Verdict) error {
+func printRestarts(c *cli.Command, list []restart.Verdict) error {
 	var rows [][]string
 	for _, v := range list {
 		if c.Bool("json") {
-			if err := printJSON(c.App.Writer, restartJSON{v.Process.PID, v.Process.Comm, v.Service, v.Needed, v.Why}); err != nil {
+			if err := printJSON(c.Writer, restartJSON{v.Process.PID, v.Process.Comm, v.Service, v.Needed, v.Why}); err != nil {
 				return err
 			}
 			continue
@@ -75,5 +76,5 @@ func printRestarts(c *cli.Context, list []restart.Verdict) error {
 		// needrestart's configuration reads the first two columns.
 		rows = append(rows, []string{fmt.Sprint(v.Process.PID), needed, names.Visible(v.Process.Comm), names.Visible(v.Service), names.Visible(v.Why)})
 	}
-	return columns(c.App.Writer, "PID\tRESTART\tCOMM\tSERVICE\tWHY", rows)
+	return columns(c.Writer, "PID\tRESTART\tCOMM\tSERVICE\tWHY", rows)
 }

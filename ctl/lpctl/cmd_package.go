@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/packaging"
 )
@@ -24,8 +25,8 @@ func packageCommand() *cli.Command {
 		Description: "The package registers and applies the patches where it is installed. A newer one takes the place of an older one.\n" +
 			"Name and version are those of the source package and of the version with the fix, as the patches say them (build --about).",
 		Flags: []cli.Flag{
-			&cli.BoolFlag{Name: "deb", Usage: "make a Debian package", DisableDefaultText: true},
-			&cli.BoolFlag{Name: "rpm", Usage: "make an RPM package", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "deb", Usage: "make a Debian package", HideDefault: true},
+			&cli.BoolFlag{Name: "rpm", Usage: "make an RPM package", HideDefault: true},
 			&cli.StringFlag{Name: "out", Value: ".", Usage: "put it into the directory `DIR`"},
 			&cli.StringFlag{Name: "name", Usage: "call it `NAME` (default: lpatch-fix-SOURCE)"},
 			&cli.StringFlag{Name: "version", Usage: "its version is `V`"},
@@ -37,7 +38,7 @@ func packageCommand() *cli.Command {
 	}
 }
 
-func packageAction(c *cli.Context) error {
+func packageAction(ctx context.Context, c *cli.Command) error {
 	var kinds []*packaging.Kind
 	if c.Bool("deb") {
 		kinds = append(kinds, packaging.Deb)
@@ -67,17 +68,17 @@ func packageAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	files, err := p.Build(c.Context, kinds, c.String("out"))
+	files, err := p.Build(ctx, kinds, c.String("out"))
 	for _, file := range files {
 		if !c.Bool("quiet") {
-			_ = printLine(c.App.Writer, "made %s: %s", file, p.Summary())
+			_ = printLine(c.Writer, "made %s: %s", file, p.Summary())
 		}
 	}
 	if err != nil {
 		return err
 	}
 	if unsigned := p.Unsigned(); len(unsigned) > 0 && !c.Bool("quiet") {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: note: not signed: %s; a kernel that requires signatures refuses that; lpctl sign does it before the package is made\n",
+		fmt.Fprintf(c.ErrWriter, "lpctl: note: not signed: %s; a kernel that requires signatures refuses that; lpctl sign does it before the package is made\n",
 			strings.Join(unsigned, ", "))
 	}
 	return nil

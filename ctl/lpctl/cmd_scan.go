@@ -4,6 +4,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -11,7 +12,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
@@ -65,7 +66,7 @@ type scanNumbers struct {
 	Others    int  `json:"others"`
 }
 
-func scan(c *cli.Context) error {
+func scan(_ context.Context, c *cli.Command) error {
 	sel, err := selection(c)
 	if err != nil {
 		return err
@@ -96,7 +97,7 @@ func scan(c *cli.Context) error {
 }
 
 // unmatchedPatches says that there is nothing to look for.
-func unmatchedPatches(c *cli.Context) error {
+func unmatchedPatches(c *cli.Command) error {
 	return unmatched("no patch was given, and there are no boot entries", c.Bool("quiet"), true)
 }
 
@@ -117,8 +118,8 @@ func inSession(do func(*apply.Session, lpnl.Info) error) (module bool, err error
 	return true, do(apply.New(k, procFS), info)
 }
 
-func showScan(c *cli.Context, found *apply.Scan, n scanNumbers) error {
-	w := c.App.Writer
+func showScan(c *cli.Command, found *apply.Scan, n scanNumbers) error {
+	w := c.Writer
 	if c.Bool("json") {
 		for i := range found.Findings {
 			if err := printJSON(w, newScanJSON(&found.Findings[i])); err != nil {
@@ -201,7 +202,7 @@ func scanSummary(n scanNumbers) string {
 }
 
 // scanStatus says what is to be said besides, and returns the exit status.
-func scanStatus(c *cli.Context, found *apply.Scan, bad []error) error {
+func scanStatus(c *cli.Command, found *apply.Scan, bad []error) error {
 	all := reportScan(c, found)
 	if len(bad) > 0 { // whether that concerns somebody is not known
 		return errors.Join(bad...)
@@ -213,9 +214,9 @@ func scanStatus(c *cli.Context, found *apply.Scan, bad []error) error {
 }
 
 // reportScan says who was left out, and returns what follows from that and from what there is to do.
-func reportScan(c *cli.Context, found *apply.Scan) (all []exitStatus) {
+func reportScan(c *cli.Command, found *apply.Scan) (all []exitStatus) {
 	for _, o := range found.Failed {
-		complain(c.App.ErrWriter, o)
+		complain(c.ErrWriter, o)
 		all = append(all, statusOfOutcome(o))
 	}
 	all = append(all, reportMisses(c, found.Misses)...)

@@ -4,12 +4,13 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/atomicfile"
@@ -37,7 +38,7 @@ func signCommand() *cli.Command {
 	}
 }
 
-func signAction(c *cli.Context) error {
+func signAction(_ context.Context, c *cli.Command) error {
 	path, err := argument(c, "the patch file, NAME.lp,")
 	if err != nil {
 		return err
@@ -46,12 +47,8 @@ func signAction(c *cli.Context) error {
 	if (c.IsSet("key") || c.IsSet("cert")) != withKey || countTrue(withKey, c.IsSet("message"), c.IsSet("signature")) != 1 {
 		return errors.New("say how to sign: --key and --cert, or --message, or --signature; see lpctl sign --help")
 	}
-	form := "--key" // or --signature: both write the patch
-	if c.IsSet("message") {
-		form = "--message"
-	}
-	if err := misplaced(c, form, map[string][]string{"output": {"--key", "--signature"}}); err != nil {
-		return err
+	if c.IsSet("message") && c.IsSet("output") {
+		return errors.New("--output is the signed patch, and --message makes none; see lpctl sign --help")
 	}
 	p, err := apply.OpenSigned(path)
 	if err != nil {
@@ -69,7 +66,7 @@ func signAction(c *cli.Context) error {
 		return err
 	}
 	if !c.Bool("quiet") {
-		_ = printLine(c.App.Writer, "signed %s%s: %s", p.Spec.Name, by, out)
+		_ = printLine(c.Writer, "signed %s%s: %s", p.Spec.Name, by, out)
 	}
 	return nil
 }
@@ -85,7 +82,7 @@ func countTrue(list ...bool) int {
 }
 
 // signatureFor makes or reads the signature, and says who made it, if that is known.
-func signatureFor(c *cli.Context, p *apply.Signed) (signature []byte, by string, err error) {
+func signatureFor(c *cli.Command, p *apply.Signed) (signature []byte, by string, err error) {
 	if c.IsSet("signature") {
 		signature, err = os.ReadFile(c.String("signature"))
 		if err == nil && (len(signature) == 0 || len(signature) > sign.MaxSize) {

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
@@ -28,18 +28,22 @@ func upCommand() *cli.Command {
 		Description: "Looks at all processes, or those that are named, as scan does, asks the kernel whether they could be patched, and patches\n" +
 			"them. The patches are those in DIR, the files NAME.lp, and those of the boot entries. Run again, it does nothing.",
 		Flags: append(append(processFlags(), stopFlags(lpnl.VerbLoad)...),
-			&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "only say what would be done", DisableDefaultText: true},
-			&cli.StringFlag{Name: "canary", Usage: "patch the service `UNIT` first, and go on only if --check says that it is well"},
-			&cli.StringFlag{Name: "check", Usage: "with --canary: a shell `COMMAND` that fails if it is not; then the service is reverted"},
-			&cli.BoolFlag{Name: "no-boot", Usage: "add no boot entries", DisableDefaultText: true},
+			&cli.BoolFlag{Name: "no-boot", Usage: "add no boot entries", HideDefault: true},
 			quietFlag()),
+		MutuallyExclusiveFlags: []cli.MutuallyExclusiveFlags{{Flags: [][]cli.Flag{
+			{&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "only say what would be done", HideDefault: true}},
+			{
+				&cli.StringFlag{Name: "canary", Usage: "patch the service `UNIT` first, and go on only if --check says that it is well"},
+				&cli.StringFlag{Name: "check", Usage: "with --canary: a shell `COMMAND` that fails if it is not; then the service is reverted"},
+			},
+		}}},
 		Action: runUp,
 	}
 }
 
 // upRun is one call of up.
 type upRun struct {
-	c        *cli.Context
+	c        *cli.Command
 	kernel   kernel
 	session  *apply.Session
 	patches  []*apply.ScanPatch
@@ -50,7 +54,7 @@ type upRun struct {
 	changed  bool
 }
 
-func runUp(c *cli.Context) error {
+func runUp(ctx context.Context, c *cli.Command) error {
 	sel, err := selection(c)
 	if err != nil {
 		return err
@@ -79,7 +83,7 @@ func runUp(c *cli.Context) error {
 		return err
 	}
 	u := &upRun{c: c, kernel: k, session: apply.New(k, procFS), patches: patches, sel: sel, required: info.SignatureRequired, options: o}
-	if err := u.run(); err != nil {
+	if err := u.run(ctx); err != nil {
 		return err
 	}
 	if len(bad) > 0 { // what these are for is not known
@@ -88,7 +92,7 @@ func runUp(c *cli.Context) error {
 	return u.status()
 }
 
-func (u *upRun) run() error {
+func (u *upRun) run(ctx context.Context) error {
 	plan, err := u.session.Plan(u.patches, u.sel, u.required)
 	if err != nil {
 		return err
@@ -100,7 +104,7 @@ func (u *upRun) run() error {
 		}
 		return u.conclude(plan.Scan)
 	}
-	if err := u.canary(plan); err != nil {
+	if err := u.canary(ctx, plan); err != nil {
 		return err
 	}
 	if !u.c.Bool("no-boot") {
@@ -115,7 +119,7 @@ func (u *upRun) run() error {
 }
 
 // canary does the steps of one service, and takes them back if it is not well then.
-func (u *upRun) canary(plan *apply.Plan) error {
+func (u *upRun) canary(ctx context.Context, plan *apply.Plan) error {
 	if u.c.String("canary") == "" {
 		return nil
 	}
@@ -130,7 +134,7 @@ func (u *upRun) canary(plan *apply.Plan) error {
 		return refused(fmt.Errorf("no process of the service %s has what a patch is for, so nothing can be tried with it; see lpctl scan", names.Visible(unit)))
 	}
 	// Who is told to stop meanwhile leaves no service behind that was not found well.
-	ctx, stop := signal.NotifyContext(u.c.Context, syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	first := plan.Split(unit)
 	failed := false
@@ -156,7 +160,7 @@ func (u *upRun) revert(first *apply.Plan) string {
 	failed := 0
 	for _, o := range out {
 		if o.Failed() {
-			complain(u.c.App.ErrWriter, o)
+			complain(u.c.ErrWriter, o)
 			failed++
 		}
 	}
@@ -179,7 +183,7 @@ func (u *upRun) revert(first *apply.Plan) string {
 // check runs the command that tells whether the service is well. A signal to end is an answer, too: it is not known to be.
 func (u *upRun) check(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", u.c.String("check"))
-	cmd.Stdout, cmd.Stderr = u.c.App.ErrWriter, u.c.App.ErrWriter
+	cmd.Stdout, cmd.Stderr = u.c.ErrWriter, u.c.ErrWriter
 	cmd.WaitDelay = time.Second // for what it has started
 	err := cmd.Run()
 	if ctx.Err() != nil {
@@ -211,7 +215,7 @@ func (u *upRun) keep() {
 			b.note("%s is not kept for what starts: %v", p.Spec.Name, err)
 		default:
 			u.all = append(u.all, exitSome)
-			fmt.Fprintf(u.c.App.ErrWriter, "lpctl: %s is not applied to what starts: %v\n", p.Spec.Name, err)
+			fmt.Fprintf(u.c.ErrWriter, "lpctl: %s is not applied to what starts: %v\n", p.Spec.Name, err)
 		}
 	}
 }
@@ -231,10 +235,10 @@ func (u *upRun) tell(verb apply.Verb, s *apply.Step) {
 			u.changed = u.changed || o.Err == nil && verb == lpnl.VerbApply
 		default:
 			failed++
-			complain(u.c.App.ErrWriter, o)
+			complain(u.c.ErrWriter, o)
 		}
 		if o.Note != "" && !u.c.Bool("quiet") {
-			fmt.Fprintf(u.c.App.ErrWriter, "lpctl: note: %v: %s\n", o.Process, o.Note)
+			fmt.Fprintf(u.c.ErrWriter, "lpctl: note: %v: %s\n", o.Process, o.Note)
 		}
 	}
 	if u.c.Bool("quiet") {
@@ -251,7 +255,7 @@ func (u *upRun) tell(verb apply.Verb, s *apply.Step) {
 	if failed > 0 {
 		text += fmt.Sprintf(", not to %d", failed)
 	}
-	_ = printLine(u.c.App.Writer, "%s", text)
+	_ = printLine(u.c.Writer, "%s", text)
 }
 
 // conclude says what there is now.
@@ -260,7 +264,7 @@ func (u *upRun) conclude(after *apply.Scan) error {
 	if u.c.Bool("quiet") {
 		return nil
 	}
-	return printLine(u.c.App.Writer, "%s", scanNeeds(newScanNumbers(after, len(u.patches), true)))
+	return printLine(u.c.Writer, "%s", scanNeeds(newScanNumbers(after, len(u.patches), true)))
 }
 
 func (u *upRun) status() error {

@@ -3,12 +3,13 @@
 package main
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/sign"
@@ -27,7 +28,7 @@ func verifyCommand() *cli.Command {
 	}
 }
 
-func verify(c *cli.Context) error {
+func verify(_ context.Context, c *cli.Command) error {
 	path, err := argument(c, "the patch file, NAME.lp,")
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func verify(c *cli.Context) error {
 		return refusedFile(fmt.Errorf("%s: %w", path, err))
 	}
 	if !c.Bool("quiet") {
-		_ = printLine(c.App.Writer, "%s is signed by %q", path, cert.Subject.CommonName)
+		_ = printLine(c.Writer, "%s is signed by %q", path, cert.Subject.CommonName)
 	}
 	return nil
 }

@@ -3,12 +3,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
@@ -35,13 +36,15 @@ func watchCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "watch",
 		Usage: "show events as they happen, until interrupted",
-		Flags: []cli.Flag{jsonFlag(), &cli.BoolFlag{Name: "journal", DisableDefaultText: true,
-			Usage: "send events to systemd's journal, with fields, and print nothing"}},
+		MutuallyExclusiveFlags: []cli.MutuallyExclusiveFlags{{Flags: [][]cli.Flag{
+			{jsonFlag()},
+			{&cli.BoolFlag{Name: "journal", HideDefault: true, Usage: "send events to systemd's journal, with fields, and print nothing"}},
+		}}},
 		Action: watch,
 	}
 }
 
-func watch(c *cli.Context) error {
+func watch(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
@@ -66,7 +69,7 @@ func watch(c *cli.Context) error {
 			return nil
 		}
 		if errors.Is(err, lpnl.ErrLost) {
-			fmt.Fprintf(c.App.ErrWriter, "lpctl: %v\n", err)
+			fmt.Fprintf(c.ErrWriter, "lpctl: %v\n", err)
 			continue
 		}
 		if err != nil {
@@ -105,10 +108,10 @@ func statusNow() ([]lpnl.Report, error) {
 }
 
 // show prints an event to stdout: here, refusals are data.
-func show(c *cli.Context, r lpnl.Report, about *apply.Abouts) error {
+func show(c *cli.Command, r lpnl.Report, about *apply.Abouts) error {
 	if c.Bool("json") {
-		return printJSON(c.App.Writer, newEventJSON(r, about))
+		return printJSON(c.Writer, newEventJSON(r, about))
 	}
-	_, err := fmt.Fprintf(c.App.Writer, "%s  %s\n", time.Now().Format(time.DateTime), describeEvent(r))
+	_, err := fmt.Fprintf(c.Writer, "%s  %s\n", time.Now().Format(time.DateTime), describeEvent(r))
 	return err
 }

@@ -16,8 +16,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/urfave/cli/v2"
-
 	"lpatch/pkg/apply"
 	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/build"
@@ -109,7 +107,7 @@ func TestHostileNames(t *testing.T) {
 		"drain --timeout 0s", "drain --timeout 0s --json", "doctor", "doctor --json", "watch", "watch --json",
 		"apply NAME --pid 1", "apply NAME --pid 1 --json", "revert NAME --all --json", "revert NAME --unit NAME", "apply NAME --all", "check NAME --exe NAME/x",
 		"apply ROOT/fix.lp --all", "inspect ROOT", "inspect ROOT --json", "NAME", "apply NAME NAME", "apply --NAME", "boot add ROOT/x.lp --root ROOT",
-		"boot remove NAME --root ROOT", "verify ROOT", "key add ROOT", "status --cgroup NAME", "build --target ROOT --old NAME --new NAME -o ROOT/x",
+		"boot remove NAME --root ROOT", "verify ROOT", "key add ROOT", "status --cgroup NAME", "build objects --target ROOT --old NAME --new NAME -o ROOT/x",
 	} {
 		args := strings.Fields(command)
 		with := func(name string) []string {
@@ -227,7 +225,7 @@ func TestOneWayOut(t *testing.T) {
 		}
 		for _, way := range []string{"os.Stdout", "os.Stderr", "fmt.Print", "\tprintln(", "log.Print"} {
 			if strings.Contains(string(text), way) {
-				t.Errorf("%s uses %s; print to c.App.Writer or c.App.ErrWriter", file, way)
+				t.Errorf("%s uses %s; print to c.Writer or c.ErrWriter", file, way)
 			}
 		}
 	}
@@ -303,7 +301,7 @@ func TestHostileSymbols(t *testing.T) {
 func TestSeveralLines(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	app := newApp(names.Writer{To: &stdout, Lines: true}, names.Writer{To: &stderr, Symbols: true})
-	_ = writePackage(cli.NewContext(app, nil, nil), &build.PackageResult{Refused: []build.RefusedFix{{Name: "a\nlpctl: b", Why: "ld: one\nld: two"}}})
+	_ = writePackage(app, &build.PackageResult{Refused: []build.RefusedFix{{Name: "a\nlpctl: b", Why: "ld: one\nld: two"}}})
 	if want := `lpctl: without a\nlpctl: b: ld: one` + "\nld: two\n"; stderr.String() != want {
 		t.Errorf("%q, want %q", &stderr, want)
 	}

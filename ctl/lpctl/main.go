@@ -10,7 +10,7 @@ import (
 )
 
 func main() {
-	if build.IsShim(os.Args[0]) { // "lpctl build --source" put it in place of a compiler
+	if build.IsShim(os.Args[0]) { // "lpctl build source" put it in place of a compiler
 		os.Exit(build.ShimMain(os.Args))
 	}
 	os.Exit(run(os.Args, os.Stdout, os.Stderr))

@@ -3,7 +3,9 @@
 package main
 
 import (
-	"github.com/urfave/cli/v2"
+	"context"
+
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 )
@@ -21,6 +23,6 @@ func opCommand(verb apply.Verb, usage string) *cli.Command {
 		Usage:     usage,
 		ArgsUsage: "NAME.lp|NAME TARGETS",
 		Flags:     append(append(targetFlags(), stopFlags(verb)...), jsonFlag(), quietFlag()),
-		Action:    func(c *cli.Context) error { return operate(c, verb) },
+		Action:    func(_ context.Context, c *cli.Command) error { return operate(c, verb) },
 	}
 }

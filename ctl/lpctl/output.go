@@ -353,15 +353,33 @@ func complain(w io.Writer, o apply.Outcome) {
 	fmt.Fprintf(w, "lpctl: %s%s\n", text, nextStep(o.Err))
 }
 
-// isTerminal tells whether somebody may look at what is written.
-func isTerminal(w io.Writer) bool {
+// terminal is the file descriptor that is written to, if somebody may look at that.
+func terminal(w io.Writer) (fd int, ok bool) {
 	if readable, ok := w.(names.Writer); ok {
 		w = readable.To
 	}
 	f, ok := w.(*os.File)
 	if !ok {
-		return false
+		return 0, false
 	}
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
+	return int(f.Fd()), err == nil
+}
+
+func isTerminal(w io.Writer) bool {
+	_, ok := terminal(w)
+	return ok
+}
+
+// terminalWidth is how many columns there are, 0 if that is not known or no terminal.
+func terminalWidth(w io.Writer) int {
+	fd, ok := terminal(w)
+	if !ok {
+		return 0
+	}
+	size, err := unix.IoctlGetWinsize(fd, unix.TIOCGWINSZ)
+	if err != nil {
+		return 0
+	}
+	return int(size.Col)
 }

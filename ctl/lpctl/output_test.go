@@ -132,36 +132,6 @@ func TestCombine(t *testing.T) {
 	}
 }
 
-func TestArrange(t *testing.T) {
-	app := newApp(&bytes.Buffer{}, &bytes.Buffer{})
-	for _, c := range []struct{ in, want string }{
-		{"apply fix.lp --pid 1", "apply --pid 1 -- fix.lp"},
-		{"apply --pid 1 fix.lp --all", "apply --pid 1 --all -- fix.lp"},
-		{"apply --pid=1 fix.lp --json", "apply --pid=1 --json -- fix.lp"},
-		{"--json --timeout 1s apply fix.lp", "apply --json --timeout 1s -- fix.lp"},
-		{"apply --json -- --all", "apply --json -- --all"},
-		{"status", "status"},
-		{"inspect -d fix.lp", "inspect -d -- fix.lp"},
-		{"build --old a.o b.o --new c.o d.o -o f.lp", "build --old a.o --old b.o --new c.o --new d.o -o f.lp"},
-		{"build --old a.o -- make -j 2", "build --old a.o -- make -j 2"},
-		{"build -o f.lp --source . -- make --old -o x", "build -o f.lp --source . -- make --old -o x"},
-		{"frob --x y", "frob --x y"},
-		{"apply -", "apply -- -"},
-		{"--help", "--help"},
-		{"", ""},
-	} {
-		got, err := arrange(app, append([]string{"lpctl"}, strings.Fields(c.in)...))
-		if text := strings.Join(got[1:], " "); err != nil || text != c.want {
-			t.Errorf("%q: %q, %v; want %q", c.in, text, err, c.want)
-		}
-	}
-	for _, in := range []string{"apply --pid", "apply x --pid -- 1"} {
-		if got, err := arrange(app, append([]string{"lpctl"}, strings.Fields(in)...)); err == nil {
-			t.Errorf("%q: %q", in, got)
-		}
-	}
-}
-
 // events are what TestWatch receives.
 type events []func() (lpnl.Report, error)
 

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
@@ -44,7 +44,7 @@ var procFS = proc.New("/proc")
 // targetFlags say which processes are meant.
 func targetFlags() []cli.Flag {
 	return append(processFlags(),
-		&cli.BoolFlag{Name: "all", Usage: "every process that maps the files which the patch changes", DisableDefaultText: true},
+		&cli.BoolFlag{Name: "all", Usage: "every process that maps the files which the patch changes", HideDefault: true},
 		allowNoneFlag("a program, unit, control group or patch may have no process: exit status 3, not 5"))
 }
 
@@ -59,17 +59,17 @@ func processFlags() []cli.Flag {
 }
 
 func allowNoneFlag(usage string) cli.Flag {
-	return &cli.BoolFlag{Name: "allow-none", Usage: usage, DisableDefaultText: true}
+	return &cli.BoolFlag{Name: "allow-none", Usage: usage, HideDefault: true}
 }
 
 // selection is what the options select. An empty name is that of a variable which is not set, not of nobody.
-func selection(c *cli.Context) (apply.Selection, error) {
+func selection(c *cli.Command) (apply.Selection, error) {
 	sel := apply.Selection{
 		PIDs: c.IntSlice("pid"), Exe: c.StringSlice("exe"), Unit: c.StringSlice("unit"), Cgroup: c.StringSlice("cgroup"), All: c.Bool("all"),
 	}
 	for _, option := range []string{"exe", "unit", "cgroup"} {
 		if slices.Contains(c.StringSlice(option), "") {
-			return sel, fmt.Errorf("--%s is empty; say which processes, see lpctl %s --help", option, c.Command.Name)
+			return sel, fmt.Errorf("--%s is empty; say which processes, see %s --help", option, c.FullName())
 		}
 	}
 	return sel, nil
@@ -87,13 +87,13 @@ func stopFlags(verb apply.Verb) []cli.Flag {
 	flags = append(flags, &cli.StringSliceFlag{Name: "allow-active",
 		Usage: "let calls of `FUNC` that are under way finish in the code they began in; may be repeated"})
 	if verb == lpnl.VerbApply || verb == lpnl.VerbCheck {
-		flags = append(flags, &cli.BoolFlag{Name: "replace", DisableDefaultText: true,
+		flags = append(flags, &cli.BoolFlag{Name: "replace", HideDefault: true,
 			Usage: "revert all other patches of the target, in the same stop"})
 	}
 	return flags
 }
 
-func options(c *cli.Context) (lpnl.Options, error) {
+func options(c *cli.Command) (lpnl.Options, error) {
 	o := lpnl.Options{
 		MaxStop: c.Duration("max-stop"), Timeout: c.Duration("timeout"), AllowActive: c.StringSlice("allow-active"),
 		Replace: c.Bool("replace"),
@@ -108,39 +108,39 @@ func options(c *cli.Context) (lpnl.Options, error) {
 }
 
 func jsonFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object per line", DisableDefaultText: true}
+	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object per line", HideDefault: true}
 }
 
 func quietFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "quiet", Usage: "print errors only", DisableDefaultText: true}
+	return &cli.BoolFlag{Name: "quiet", Usage: "print errors only", HideDefault: true}
 }
 
 // noArgument returns an error if there is an argument.
-func noArgument(c *cli.Context) error {
+func noArgument(c *cli.Command) error {
 	if c.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q; see lpctl %s --help", c.Args().First(), c.Command.Name)
+		return fmt.Errorf("unexpected argument %q; see %s --help", c.Args().First(), c.FullName())
 	}
 	return nil
 }
 
 // argument returns the only argument. An empty one is that of a variable which is not set.
-func argument(c *cli.Context, what string) (string, error) {
+func argument(c *cli.Command, what string) (string, error) {
 	switch c.NArg() {
 	case 0:
-		return "", fmt.Errorf("%s is missing; see lpctl %s --help", what, c.Command.Name)
+		return "", fmt.Errorf("%s is missing; see %s --help", what, c.FullName())
 	case 1:
 		return c.Args().First(), notEmpty(c, c.Args().First(), what)
 	}
-	return "", fmt.Errorf("unexpected argument %q; see lpctl %s --help", c.Args().Get(1), c.Command.Name)
+	return "", fmt.Errorf("unexpected argument %q; see %s --help", c.Args().Get(1), c.FullName())
 }
 
 // notEmpty returns an error if an argument is empty. What it is may have an example behind a comma.
-func notEmpty(c *cli.Context, arg, what string) error {
+func notEmpty(c *cli.Command, arg, what string) error {
 	if strings.TrimSpace(arg) != "" {
 		return nil
 	}
 	name, _, _ := strings.Cut(strings.ReplaceAll(what, ":", ","), ",")
-	return fmt.Errorf("%s is empty; say which one, see lpctl %s --help", name, c.Command.Name)
+	return fmt.Errorf("%s is empty; say which one, see %s --help", name, c.FullName())
 }
 
 // openPatch takes a patch by its file, or by its name if the argument cannot be a file.
@@ -158,7 +158,7 @@ func openPatch(arg string) (apply.Patch, error) {
 }
 
 // operate carries out a verb on all targets and reports each.
-func operate(c *cli.Context, verb apply.Verb) error {
+func operate(c *cli.Command, verb apply.Verb) error {
 	arg, err := argument(c, "the patch, NAME.lp,")
 	if err != nil {
 		return err
@@ -172,7 +172,7 @@ func operate(c *cli.Context, verb apply.Verb) error {
 		return err
 	}
 	if sel.Empty() {
-		return fmt.Errorf("say which processes: --pid, --exe, --unit, --cgroup or --all; see lpctl %s --help", c.Command.Name)
+		return fmt.Errorf("say which processes: --pid, --exe, --unit, --cgroup or --all; see %s --help", c.FullName())
 	}
 	p, err := openPatch(arg)
 	if err != nil {
@@ -192,26 +192,26 @@ func operate(c *cli.Context, verb apply.Verb) error {
 
 // report prints what became of each target of a patch and of what has none, and returns the exit status of all, and of what was done
 // before.
-func report(c *cli.Context, verb apply.Verb, patch string, r apply.Result, before ...exitStatus) error {
+func report(c *cli.Command, verb apply.Verb, patch string, r apply.Result, before ...exitStatus) error {
 	all := before
 	for _, o := range r.Outcomes {
 		all = append(all, statusOfOutcome(o))
 		if c.Bool("json") {
-			if err := printJSON(c.App.Writer, newTargetJSON(o.Report, o.Err)); err != nil {
+			if err := printJSON(c.Writer, newTargetJSON(o.Report, o.Err)); err != nil {
 				return err
 			}
 		} else if o.Err == nil && !c.Bool("quiet") {
-			fmt.Fprintln(c.App.Writer, sentence(verb, o))
+			fmt.Fprintln(c.Writer, sentence(verb, o))
 		}
 		if o.Note != "" && !c.Bool("quiet") {
-			fmt.Fprintf(c.App.ErrWriter, "lpctl: note: %v: %s\n", o.Process, o.Note)
+			fmt.Fprintf(c.ErrWriter, "lpctl: note: %v: %s\n", o.Process, o.Note)
 		}
 		if o.Err != nil && !(o.Settled && c.Bool("quiet")) {
-			complain(c.App.ErrWriter, o)
+			complain(c.ErrWriter, o)
 		}
 	}
 	if c.Bool("json") {
-		if err := printUnseen(c.App.Writer, patch, r); err != nil {
+		if err := printUnseen(c.Writer, patch, r); err != nil {
 			return err
 		}
 	}
@@ -240,12 +240,12 @@ func printUnseen(w io.Writer, patch string, r apply.Result) error {
 const maxUnseen = 20
 
 // reportUnseen says who could not be looked at, and returns an exit status for that.
-func reportUnseen(c *cli.Context, unseen []error) []exitStatus {
+func reportUnseen(c *cli.Command, unseen []error) []exitStatus {
 	for _, err := range unseen[:min(len(unseen), maxUnseen)] {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: left out, and whether it is meant is not known: %v\n", err)
+		fmt.Fprintf(c.ErrWriter, "lpctl: left out, and whether it is meant is not known: %v\n", err)
 	}
 	if n := len(unseen) - maxUnseen; n > 0 {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: left out in the same way: %d more\n", n)
+		fmt.Fprintf(c.ErrWriter, "lpctl: left out in the same way: %d more\n", n)
 	}
 	if len(unseen) == 0 {
 		return nil
@@ -254,13 +254,13 @@ func reportUnseen(c *cli.Context, unseen []error) []exitStatus {
 }
 
 // reportMisses prints what has no target, and returns the exit status of each.
-func reportMisses(c *cli.Context, misses []apply.Miss) []exitStatus {
+func reportMisses(c *cli.Command, misses []apply.Miss) []exitStatus {
 	var all []exitStatus
 	for _, m := range misses {
 		well := m.Kind == apply.MissSettled || m.Kind == apply.MissNone && c.Bool("allow-none") // the third is no proof
 		e := unmatched(m.Message, c.Bool("quiet"), well)
 		if !e.reported {
-			fmt.Fprintf(c.App.ErrWriter, "lpctl: %v\n", e)
+			fmt.Fprintf(c.ErrWriter, "lpctl: %v\n", e)
 		}
 		all = append(all, e.status)
 	}

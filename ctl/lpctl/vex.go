@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/urfave/cli/v2"
+	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/version"
@@ -17,14 +17,14 @@ import (
 )
 
 func vexFlag() cli.Flag {
-	return &cli.BoolFlag{Name: "vex", DisableDefaultText: true,
+	return &cli.BoolFlag{Name: "vex", HideDefault: true,
 		Usage: "print which CVEs are fixed in what runs on this machine, as an OpenVEX document"}
 }
 
 // showVEX prints what patches have fixed on this machine. They are those of the boot entries, and those that processes have.
-func showVEX(c *cli.Context, sel apply.Selection) error {
-	if !sel.Empty() || sel.All || c.Bool("prometheus") {
-		return errors.New("--vex tells of the whole machine; leave --prometheus, --pid, --exe, --unit, --cgroup and --all out")
+func showVEX(c *cli.Command, sel apply.Selection) error {
+	if !sel.Empty() || c.Bool("allow-none") {
+		return errors.New("--vex tells of the whole machine; leave all other options but --quiet out")
 	}
 	k, err := connect()
 	if err != nil {
@@ -75,18 +75,18 @@ func vexMachine() (vex.Machine, error) {
 	return vex.Machine{Host: host, System: vex.SystemOf(string(release)), Tool: "lpctl " + version.Number, Time: time.Now()}, nil
 }
 
-func printVEX(c *cli.Context, found *apply.Scan, m vex.Machine, bad []error) error {
+func printVEX(c *cli.Command, found *apply.Scan, m vex.Machine, bad []error) error {
 	d, err := vex.New(found, m)
 	if err != nil {
 		return err
 	}
 	if d != nil {
-		if err := printJSON(c.App.Writer, d); err != nil {
+		if err := printJSON(c.Writer, d); err != nil {
 			return err
 		}
 	}
 	for _, name := range vex.Unstated(found) {
-		fmt.Fprintf(c.App.ErrWriter, "lpctl: nothing is stated of patch %s, which does not say of which version of which package it is; build it with --package and --package-version\n", name)
+		fmt.Fprintf(c.ErrWriter, "lpctl: nothing is stated of patch %s, which does not say of which version of which package it is; build it with --package and --package-version\n", name)
 	}
 	all := reportUnseen(c, found.Unseen)
 	switch {

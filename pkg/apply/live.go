@@ -41,7 +41,7 @@ func (c *scanner) live(v *view, list []candidate, findings []Finding) *Live {
 	if err != nil {
 		return nil
 	}
-	out := &Live{Process: v.Process, Service: c.service(v.Process), Exe: exe}
+	out := &Live{Process: v.Process, Service: serviceOf(c.proc, v.Process), Exe: exe}
 	if !slices.ContainsFunc(list, func(f candidate) bool { return f.mapping.Path == exe }) {
 		out.Replaced = append(out.Replaced, Replaced{Path: exe}) // what it does without its code nobody knows
 	}

@@ -253,7 +253,7 @@ func (c *scanner) sight(t proc.Process) sight {
 		if now, err := c.proc.Process(t.PID); err != nil || life(now) != life(t) { // another one may have its pid
 			return sight{err: &proc.Error{Message: fmt.Sprintf("%v ended meanwhile", t), Err: proc.ErrNoProcess}}
 		}
-		service := c.service(t)
+		service := serviceOf(c.proc, t)
 		for _, list := range [][]Finding{out.findings, out.displaced} {
 			for i := range list {
 				list[i].Process, list[i].Service = t, service
@@ -274,17 +274,6 @@ func (c *scanner) noteFiles(list []candidate, known map[proc.FileID]bool) {
 			c.files[f.file] = c.files[f.file] || known[f.file]
 		}
 	}
-}
-
-// service names what a process is a part of.
-func (c *scanner) service(t proc.Process) string {
-	if unit, err := c.proc.Unit(t.PID); err == nil && unit != "" {
-		return unit
-	}
-	if exe, err := c.proc.Exe(t.PID); err == nil {
-		return exe
-	}
-	return "[" + t.Comm + "]" // the name that it gives itself: no unit or program
 }
 
 // finding tells how a process stands with a patch, nil if the patch does not concern it.

@@ -20,9 +20,9 @@ func (p *packager) checkAbout() error {
 	switch {
 	case a == nil:
 	case a.Package != "" && a.Package != p.old.Name:
-		return fmt.Errorf("the patch is said to be for the package %s, and is built for %s; leave package out, --deb knows it", a.Package, p.old.Name)
+		return fmt.Errorf("the patch is said to be for the package %s, and is built for %s; leave package out, build deb knows it", a.Package, p.old.Name)
 	case a.Version != "" && a.Version != p.old.Version.String():
-		return fmt.Errorf("the patch is said to be for version %s, and is built for %s; leave version out, --deb knows it", a.Version, p.old.Version)
+		return fmt.Errorf("the patch is said to be for version %s, and is built for %s; leave version out, build deb knows it", a.Version, p.old.Version)
 	}
 	return a.Or(p.base()).Check()
 }

@@ -161,8 +161,8 @@ func TestCheckAbout(t *testing.T) {
 		{nil, ""},
 		{&patch.About{Package: "x", Version: "1:1-1"}, ""},
 		{&patch.About{Fixed: "1:1-1"}, "version and fixed are both 1:1-1; version is the one without the fix in its files, fixed the one with it"},
-		{&patch.About{Package: "y"}, "the patch is said to be for the package y, and is built for x; leave package out, --deb knows it"},
-		{&patch.About{Package: "x", Version: "1-1"}, "the patch is said to be for version 1-1, and is built for 1:1-1; leave version out, --deb knows it"},
+		{&patch.About{Package: "y"}, "the patch is said to be for the package y, and is built for x; leave package out, build deb knows it"},
+		{&patch.About{Package: "x", Version: "1-1"}, "the patch is said to be for version 1-1, and is built for 1:1-1; leave version out, build deb knows it"},
 	} {
 		p := &packager{o: PackageOptions{About: c.about}, old: sourceOf(t, "1:1-1")}
 		if err := p.checkAbout(); c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want) {

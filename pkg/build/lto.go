@@ -13,7 +13,7 @@ import (
 )
 
 // ltoAdvice ends what is said about link-time optimisation.
-const ltoAdvice = "what runs was made by the linker out of all objects at once, so these do not tell it; have lpctl build it, with --source or --deb, which keeps what the linker makes"
+const ltoAdvice = "what runs was made by the linker out of all objects at once, so these do not tell it; have lpctl build source or lpctl build deb build it, which keep what the linker makes"
 
 func isBitcode(data []byte) bool { return bytes.HasPrefix(data, []byte("BC\xc0\xde")) }
 

@@ -101,12 +101,14 @@ func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) 
 
 // lockWork has the work directory to itself until unlock is called, and says for whom it waits.
 func lockWork(ctx context.Context, work string, p progress.Reporter) (unlock func(), err error) {
+	stop := func() {}
+	defer func() { stop() }()
 	return atomicfile.LockOrSay(ctx, work, func(pid int) {
 		who := "another build"
 		if pid != 0 {
 			who = fmt.Sprintf("the build of process %d", pid)
 		}
-		p.Say("waiting for %s, which has %s; --work names another directory", who, work)
+		stop = p.Step("waiting for %s, which has %s; --work names another directory", who, work)
 	})
 }
 
@@ -139,12 +141,16 @@ func (p *packager) prepareRoot(ctx context.Context) error {
 			return err
 		}
 	}
-	p.o.Progress.Say("making a clean root of %s", p.o.Suite)
-	if p.root, err = deb.NewRoot(ctx, p.a, p.baseRoot(), p.path("root")); err != nil {
+	stop := p.o.Progress.Step("making a clean root of %s", p.o.Suite)
+	p.root, err = deb.NewRoot(ctx, p.a, p.baseRoot(), p.path("root"))
+	stop()
+	if err != nil {
 		return err
 	}
-	p.o.Progress.Say("installing what %s needs to be built", p.o.Source)
-	if err := p.root.InstallBuildDeps(ctx, p.old, p.info); err != nil {
+	stop = p.o.Progress.Step("installing what %s needs to be built", p.o.Source)
+	err = p.root.InstallBuildDeps(ctx, p.old, p.info)
+	stop()
+	if err != nil {
 		return err
 	}
 	if err := p.root.TakeLibraries(ctx, p.path("libraries")); err != nil {
@@ -201,7 +207,8 @@ func (p *packager) build(ctx context.Context, target string) (objects string, se
 	env, by := s.around(traced)
 	job.Env, job.Args = append(job.Env, env...), append(by, job.Args...)
 	started := time.Now()
-	stop := p.o.Progress.Watch(func() string { return plural(int(p.root.Size(filepath.Join(s.objects, countFile))), "object") })
+	before := objectCount(p.path("old"))
+	stop := p.o.Progress.Watch(func() string { return objectsOf(p.root.Size(filepath.Join(s.objects, countFile)), before) })
 	err = p.root.Run(ctx, job)
 	stop()
 	if err != nil {

@@ -17,9 +17,11 @@ import (
 
 // find looks for what is wanted, before anything that takes long.
 func (p *packager) find(ctx context.Context) error {
-	p.o.Progress.Say("reading the lists of %s", p.o.Suite)
+	stop := p.o.Progress.Step("reading the lists of %s", p.o.Suite)
 	var err error
-	if p.a, err = deb.OpenArchive(ctx, filepath.Join(p.o.Work, "apt"), p.o.Suite, p.o.Mirror, p.o.Snapshot); err != nil {
+	p.a, err = deb.OpenArchive(ctx, filepath.Join(p.o.Work, "apt"), p.o.Suite, p.o.Mirror, p.o.Snapshot)
+	stop()
+	if err != nil {
 		return err
 	}
 	if p.old, err = p.source(ctx, p.o.From); err != nil {
@@ -56,7 +58,7 @@ func (p *packager) fetchStock(ctx context.Context) error {
 	if _, err := os.Stat(p.path("stock")); err == nil {
 		return nil
 	}
-	p.o.Progress.Say("fetching %s %s as Debian built it", p.o.Source, p.old.Version)
+	defer p.o.Progress.Step("fetching %s %s as Debian built it", p.o.Source, p.old.Version)()
 	tmp := p.path("stock.new")
 	if err := os.RemoveAll(tmp); err != nil {
 		return err
@@ -119,8 +121,10 @@ func (p *packager) baseRoot() string {
 // fetchSources fetches the sources, and decides which patches to apply if the trees are not to decide.
 func (p *packager) fetchSources(ctx context.Context) error {
 	var err error
-	p.o.Progress.Say("fetching the source of %s %s", p.o.Source, p.old.Version)
-	if p.dsc, err = p.a.FetchSource(ctx, p.old, p.path("old-source")); err != nil {
+	stop := p.o.Progress.Step("fetching the source of %s %s", p.o.Source, p.old.Version)
+	p.dsc, err = p.a.FetchSource(ctx, p.old, p.path("old-source"))
+	stop()
+	if err != nil {
 		return err
 	}
 	if p.o.Patch != "" {
@@ -143,7 +147,7 @@ func (p *packager) fetchSources(ctx context.Context) error {
 
 // chooseFixes finds the patches of the series that the options name.
 func (p *packager) chooseFixes(ctx context.Context) error {
-	p.o.Progress.Say("fetching the patches of %s %s", p.o.Source, p.newer.Version)
+	defer p.o.Progress.Step("fetching the patches of %s %s", p.o.Source, p.newer.Version)()
 	older, err := p.a.DebianOf(ctx, p.old, p.path("old-source"))
 	if err != nil {
 		return err
@@ -171,12 +175,13 @@ func (p *packager) compareTrees(ctx context.Context) error {
 	if !p.whole {
 		return nil
 	}
-	p.o.Progress.Say("fetching the source of %s %s", p.o.Source, p.newer.Version)
 	dir := p.path("new-source")
 	if err := deb.CopyUpstream(p.path("old-source"), dir); err != nil {
 		return err
 	}
+	stop := p.o.Progress.Step("fetching the source of %s %s", p.o.Source, p.newer.Version)
 	dsc, err := p.a.FetchSource(ctx, p.newer, dir)
+	stop()
 	if err != nil {
 		return err
 	}

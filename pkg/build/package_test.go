@@ -158,6 +158,18 @@ func TestLockWork(t *testing.T) {
 	}
 }
 
+// TestObjectsOf: how far the second build is can be told by the first one.
+func TestObjectsOf(t *testing.T) {
+	for _, c := range []struct {
+		made, before int64
+		want         string
+	}{{0, 0, "0 objects"}, {1, 0, "1 object"}, {1, 1, "1 of 1 object"}, {2, 30, "2 of 30 objects"}} {
+		if got := objectsOf(c.made, c.before); got != c.want {
+			t.Errorf("%d, %d: %q, want %q", c.made, c.before, got, c.want)
+		}
+	}
+}
+
 // newShims are shims for a build in a directory.
 func newShims(t *testing.T, dir string) shims {
 	t.Helper()

@@ -416,7 +416,15 @@ func objectCount(dir string) int64 {
 }
 
 // objectsMade says that to people.
-func objectsMade(dir string) string { return plural(int(objectCount(dir)), "object") }
+func objectsMade(dir string) string { return objectsOf(objectCount(dir), 0) }
+
+// objectsOf says how many objects a build has made, and how many the one before it did, if there was one.
+func objectsOf(made, before int64) string {
+	if before == 0 {
+		return plural(int(made), "object")
+	}
+	return fmt.Sprintf("%d of %s", made, plural(int(before), "object"))
+}
 
 // record keeps a copy of an object under its path, as the build makes it. A build may make one again, so a copy replaces an
 // earlier one as a whole.

@@ -137,7 +137,7 @@ func (o *SourceOptions) check() error {
 	if st, err := os.Stat(o.Source); err != nil {
 		return err
 	} else if !st.IsDir() {
-		return fmt.Errorf("%s: not a directory; --source names the top of the source tree", o.Source)
+		return fmt.Errorf("%s: not a directory; DIR is the top of the source tree", o.Source)
 	}
 	if err := CheckRuntime(o.Target); err != nil {
 		return err
@@ -236,7 +236,8 @@ func (w *workshop) build(ctx context.Context, objects string) error {
 	}
 	env, by := s.around(traced)
 	log := "build-" + objects
-	stop := w.o.Progress.Watch(func() string { return objectsMade(s.objects) })
+	before := objectCount(w.path("old")) // none yet if this is it
+	stop := w.o.Progress.Watch(func() string { return objectsOf(objectCount(s.objects), before) })
 	err = w.runBy(ctx, log, by, append(env, more...))
 	stop()
 	if strayed := readStrayed(s.objects); strayed != nil {

@@ -43,7 +43,7 @@ func OpenSource(path, name string) (*Source, error) {
 		err = s.readDsc(path)
 	}
 	if err == nil && s.Name != name {
-		return nil, fmt.Errorf("%s is of the source package %s, not of %s, which --deb names", path, s.Name, name)
+		return nil, fmt.Errorf("%s is of the source package %s, not of %s, which was asked for", path, s.Name, name)
 	}
 	return s, err
 }

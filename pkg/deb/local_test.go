@@ -61,7 +61,7 @@ func TestOpenSource(t *testing.T) {
 	_, err = a.FetchSource(ctx, s, filepath.Join(dir, "again"))
 	says(t, err, dsc+" names tiny_1.0.orig.tar.gz, which is not beside it")
 	_, err = OpenSource(dsc, "other")
-	says(t, err, dsc+" is of the source package tiny, not of other, which --deb names")
+	says(t, err, dsc+" is of the source package tiny, not of other, which was asked for")
 	_, err = OpenSource(dir, "tiny")
 	says(t, err, dir+" has no debian/changelog; name the top directory of an unpacked source package, or its .dsc file")
 	_, err = OpenSource(filepath.Join(repo, "Packages"), "tiny-bin")

@@ -69,6 +69,22 @@ func (f FS) Unit(pid int) (string, error) {
 	return "", nil
 }
 
+// Units are the units of the system's manager that processes belong to, but for those of processes that cannot be looked at.
+func (f FS) Units() ([]string, error) {
+	pids, err := f.pids()
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, pid := range pids {
+		if unit, err := f.Unit(pid); err == nil && unit != "" {
+			list = append(list, unit)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list), nil
+}
+
 // unitSuffixes are those of units that have processes of their own.
 var unitSuffixes = []string{".service", ".scope", ".socket", ".mount", ".swap"}
 

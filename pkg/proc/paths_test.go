@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,6 +34,18 @@ func TestUnit(t *testing.T) {
 	}
 	if _, err := New(t.TempDir()).Unit(7); !errors.Is(err, ErrNoProcess) {
 		t.Errorf("of nobody: %v", err)
+	}
+}
+
+// TestUnits: each unit that has processes is there once, and what is no process is none.
+func TestUnits(t *testing.T) {
+	root := t.TempDir()
+	filetest.Tree(t, root, map[string]string{
+		"8/cgroup": "0::/system.slice/b.service\n", "9/cgroup": "0::/system.slice/a.service/x\n", "10/cgroup": "0::/system.slice/b.service/y\n",
+		"11/cgroup": "0::/user.slice\n", "12/comm": "gone\n", "self/cgroup": "0::/system.slice/c.service\n",
+	})
+	if list, err := New(root).Units(); err != nil || !slices.Equal(list, []string{"a.service", "b.service"}) {
+		t.Errorf("%q, %v", list, err)
 	}
 }
 

@@ -22,6 +22,12 @@ func (r Reporter) Say(format string, args ...any) {
 	}
 }
 
+// Step prints the beginning of a step of which nobody can say how far it is, and shows until stop is called that it goes on.
+func (r Reporter) Step(format string, args ...any) (stop func()) {
+	r.Say(format, args...)
+	return r.Watch(func() string { return "at it" })
+}
+
 // Watch shows, until the function that it returns is called, what far says of how far a step is, and for how many seconds it
 // has been at it. It calls far from another goroutine.
 func (r Reporter) Watch(far func() string) (stop func()) {

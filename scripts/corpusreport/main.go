@@ -37,7 +37,7 @@ type result struct {
 	Live    *live    `json:"live"`    // nil: not tried
 }
 
-// image is a line of lpctl build --deb --json.
+// image is a line of lpctl build deb --json.
 type image struct {
 	Image    string   `json:"image"`
 	Names    []string `json:"names"`

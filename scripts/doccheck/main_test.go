@@ -64,6 +64,7 @@ func TestWrong(t *testing.T) {
 		{"```\nscripts/gone\n```", "`scripts/gone`: there is no such file or directory"},
 		{"`lpctl gone fix.lp`", "`lpctl gone fix.lp`: lpctl has no command gone"},
 		{"`lpctl boot gone`", "`lpctl boot gone`: lpctl boot has no command gone"},
+		{"`lpctl build gone`", "`lpctl build gone`: lpctl build has no command gone"},
 		{"`lpctl apply fix.lp --gone`", "`lpctl apply fix.lp --gone`: lpctl has no option --gone"},
 		{"on 2026-11-30 it passed", "2026-11-30: what was found on a day is for Documentation/results"},
 		{"`--gone`", "`--gone`: nothing has an option --gone"},

@@ -80,7 +80,7 @@ func (t *tree) badCommand(words []string) string {
 			return "the Makefile has no target " + w
 		case words[0] == "lpctl" && i == 0 && verb.MatchString(w) && !t.verbs[w] && w != "help":
 			return "lpctl has no command " + w
-		case words[0] == "lpctl" && i == 1 && (words[1] == "boot" || words[1] == "key") && verb.MatchString(w) && !t.parts[w]:
+		case words[0] == "lpctl" && i == 1 && slices.Contains([]string{"boot", "build", "key"}, words[1]) && verb.MatchString(w) && !t.parts[w]:
 			return "lpctl " + words[1] + " has no command " + w
 		case words[0] == "lpctl" && strings.HasPrefix(w, "--") && !t.options[option.FindString(w)]:
 			return "lpctl has no option " + w

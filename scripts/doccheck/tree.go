@@ -31,6 +31,7 @@ var (
 	structure   = regexp.MustCompile(`(?m)^\s*(?:typedef )?struct (\w+) \{`)
 	placeholder = regexp.MustCompile(`^[A-Z]+$`)
 	quoted      = regexp.MustCompile(`"([a-z]+)"`)
+	commandFile = regexp.MustCompile(`^ctl/lpctl/cmd_(boot|build|key)`)
 	testFunc    = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 )
 
@@ -74,7 +75,7 @@ func (t *tree) readSource(file, text string) {
 			t.targets[m[1]] = true
 		}
 	}
-	if file == "ctl/lpctl/cmd_boot.go" || file == "ctl/lpctl/cmd_key.go" {
+	if commandFile.MatchString(file) {
 		for _, m := range quoted.FindAllStringSubmatch(text, -1) {
 			t.parts[m[1]] = true
 		}

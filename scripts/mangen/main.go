@@ -3,7 +3,7 @@
 // Mangen makes manual pages of the Markdown in Documentation/man: mangen LPCTL OUTDIR.
 //
 // Each NAME.N.md becomes OUTDIR/NAME.N. In addition lpctl.8.md is the source of a page for each verb, lpctl-VERB.8: what the
-// sections SYNOPSIS and VERBS say of it, those OPTIONS that `LPCTL VERB --help` lists, OUTPUT if it has --json, and the exit
+// sections SYNOPSIS and VERBS say of it, those OPTIONS that `LPCTL VERB --help` lists, what OUTPUT says of it, and the exit
 // statuses.
 package main
 
@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cpuguy83/go-md2man/v2/md2man"
@@ -66,11 +67,11 @@ func generateVerbs(lpctl, out string, p page) error {
 		return fmt.Errorf("%s --help: %w", lpctl, err)
 	}
 	for _, verb := range commands(string(text)) {
-		text, err := exec.Command(lpctl, verb, "--help").Output()
+		h, err := helpOf(lpctl, verb)
 		if err != nil {
-			return fmt.Errorf("%s %s --help: %w", lpctl, verb, err)
+			return err
 		}
-		markdown, err := p.verbPage(verb, parseHelp(string(text)))
+		markdown, err := p.verbPage(verb, h)
 		if err != nil {
 			return err
 		}
@@ -81,8 +82,29 @@ func generateVerbs(lpctl, out string, p page) error {
 	return nil
 }
 
+// helpOf asks for the help of a command. Its options are those of its own commands, too.
+func helpOf(lpctl string, words ...string) (help, error) {
+	text, err := exec.Command(lpctl, append(words, "--help")...).Output()
+	if err != nil {
+		return help{}, fmt.Errorf("%s %s --help: %w", lpctl, strings.Join(words, " "), err)
+	}
+	h := parseHelp(string(text))
+	for _, name := range commands(string(text)) {
+		sub, err := helpOf(lpctl, append(slices.Clone(words), name)...)
+		if err != nil {
+			return help{}, err
+		}
+		for _, option := range sub.options {
+			if !slices.Contains(h.options, option) {
+				h.options = append(h.options, option)
+			}
+		}
+	}
+	return h, nil
+}
+
 // write makes a page. Its source, the third word of the title line, is the program and its version.
 func write(path, markdown string) error {
 	markdown = strings.Replace(markdown, `"lpatch"`, `"lpatch `+version.Number+`"`, 1)
-	return os.WriteFile(path, md2man.Render([]byte(markdown)), 0o644)
+	return os.WriteFile(path, []byte(wrap(string(md2man.Render([]byte(markdown))))), 0o644)
 }

@@ -84,8 +84,8 @@ func commands(text string) []string {
 	return list
 }
 
-// synopsisOf matches a paragraph of SYNOPSIS: the first verb, others of which the same is said, and the rest.
-var synopsisOf = regexp.MustCompile(`^\*\*lpctl (\w+)\*\*((?: \| \*\*\w+\*\*)*)((?s:.*))$`)
+// synopsisOf matches a paragraph of SYNOPSIS: the first verb, a command of it, others of which the same is said, and the rest.
+var synopsisOf = regexp.MustCompile(`^\*\*lpctl (\w+)((?: \w+)?)\*\*((?: \| \*\*\w+\*\*)*)((?s:.*))$`)
 
 func (p page) synopsis(verb string) string {
 	var out strings.Builder
@@ -98,8 +98,11 @@ func (p page) synopsis(verb string) string {
 			}
 			continue
 		}
-		if m[1] == verb || strings.Contains(m[2], "**"+verb+"**") {
-			out.WriteString("**lpctl " + verb + "**" + m[3] + "\n\n")
+		switch {
+		case m[1] == verb && m[2] != "":
+			out.WriteString(paragraph + "\n\n")
+		case m[1] == verb || m[2] == "" && strings.Contains(m[3], "**"+verb+"**"):
+			out.WriteString("**lpctl " + verb + "**" + m[4] + "\n\n")
 		}
 	}
 	if strings.Contains(out.String(), "*TARGETS*") {
@@ -128,11 +131,29 @@ func (p page) verbPage(verb string, h help) (string, error) {
 		return "", fmt.Errorf("of %s: %w", verb, err)
 	}
 	out.WriteString(options)
-	if slices.Contains(h.options, "--json") {
-		fmt.Fprintf(&out, "# OUTPUT\n\n%s\n\n", p.sections["OUTPUT"])
+	output := p.output(verb)
+	if output == "" {
+		return "", fmt.Errorf("OUTPUT has no %s", verb)
 	}
+	fmt.Fprintf(&out, "# OUTPUT\n\n%s\n\n", output)
 	fmt.Fprintf(&out, "# EXIT STATUS\n\n%s\n\n# SEE ALSO\n\n**lpctl**(8), **lp**(5)\n", p.sections["EXIT STATUS"])
 	return out.String(), nil
+}
+
+// output is what the section OUTPUT says of all verbs, and, below headings that name it, of one; "" if there are none.
+func (p page) output(verb string) string {
+	parts := strings.Split(p.sections["OUTPUT"], "\n## ")
+	own := ""
+	for _, part := range parts[1:] {
+		heading, text, _ := strings.Cut(part, "\n")
+		if slices.Contains(strings.Split(heading, ", "), verb) {
+			own += "\n\n" + strings.TrimSpace(text)
+		}
+	}
+	if own == "" {
+		return ""
+	}
+	return strings.TrimSpace(parts[0]) + own
 }
 
 // options are the entries of OPTIONS with these names, in the order of the section.

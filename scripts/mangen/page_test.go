@@ -19,6 +19,10 @@ lpctl - patch
 
 **lpctl list** **all** | **some**
 
+**lpctl boot add** *NAME.lp*
+
+**lpctl boot apply** | **drop**
+
 *TARGETS*: **--pid** *N*
 
 # VERBS
@@ -43,6 +47,16 @@ lpctl - patch
 # OUTPUT
 
 Lines.
+
+## load, drop
+
+Of load.
+
+## apply, list
+
+Of apply.
+
+    {"json"}
 
 # EXIT STATUS
 
@@ -92,6 +106,14 @@ at once.
 
     And more.
 
+# OUTPUT
+
+Lines.
+
+Of apply.
+
+    {"json"}
+
 # EXIT STATUS
 
 Always 0.
@@ -105,17 +127,34 @@ Always 0.
 	}
 }
 
+// TestSynopsisOfCommands: those of a verb's own commands are the verb's, whatever other verbs are called.
+func TestSynopsisOfCommands(t *testing.T) {
+	const want = "**lpctl boot add** *NAME.lp*\n\n**lpctl boot apply** | **drop**\n\n"
+	if got := parsePage(example).synopsis("boot"); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // TestVerbPageLacks: what lpctl has and its page has not is an error, so that no page is made without it.
 func TestVerbPageLacks(t *testing.T) {
 	p := parsePage(example)
 	for verb, test := range map[string]struct{ help, want string }{
 		"drop":  {applyHelp, "SYNOPSIS has no drop"},
 		"list":  {applyHelp, "VERBS has no list"},
+		"boot":  {applyHelp, "VERBS has no boot"},
 		"apply": {applyHelp + "   --fast  be quick\n", "of apply: OPTIONS has no --fast"},
 	} {
 		if _, err := p.verbPage(verb, parseHelp(test.help)); err == nil || err.Error() != test.want {
 			t.Errorf("%s: %v, want %s", verb, err, test.want)
 		}
+	}
+}
+
+// TestVerbPageLacksOutput: what a verb prints is said of each.
+func TestVerbPageLacksOutput(t *testing.T) {
+	p := parsePage(strings.Replace(example, "## apply, list", "## list", 1))
+	if _, err := p.verbPage("apply", parseHelp(applyHelp)); err == nil || err.Error() != "OUTPUT has no apply" {
+		t.Error(err)
 	}
 }
 

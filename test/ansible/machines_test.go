@@ -209,7 +209,7 @@ func (m *machines) makeService(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.build = []string{
-		lpctl, "build", "--target", filepath.Join(dir, "oracle"), "--source", dir, "--patch", filepath.Join(m.dir, "fix.patch"),
+		lpctl, "build", "source", dir, "--target", filepath.Join(dir, "oracle"), "--patch", filepath.Join(m.dir, "fix.patch"),
 		"-o", filepath.Join(m.dir, "fix.lp"), "--", "make",
 	}
 }

@@ -53,7 +53,7 @@ func addPatches(t *testing.T, example, source, archive string) {
 		version, part := fmt.Sprint(i+1), filepath.Join(archive, []string{"1", "next"}[i])
 		lp := filepath.Join(dir, version, "greet-fix.lp")
 		run(t, "mkdir", "-p", filepath.Dir(lp), part)
-		run(t, lpctl, "build", "--target", filepath.Join(source, "greet"), "--source", source, "--patch", change,
+		run(t, lpctl, "build", "source", source, "--target", filepath.Join(source, "greet"), "--patch", change,
 			"-o", lp, "--package", "greet", "--package-version", "1", "--", "make")
 		run(t, lpctl, "package", lp, "--deb", "--version", version, "--maintainer", "Nobody <nobody@example.org>", "--out", part)
 	}

@@ -86,7 +86,7 @@ func TestContainer(t *testing.T) {
 		t.Errorf("it copies %s to %s, and runs %s", r.copied[0], r.copied[1], r.entrypoint)
 	}
 	inside(t, root, r.workdir, "0:0", "make")
-	build := append(slices.Clone(r.entrypoint), "build", "--target", "greet", "--source", ".", "--patch", "fix.patch", "-o", "fix.lp", "--", "make")
+	build := append(slices.Clone(r.entrypoint), "build", "source", ".", "--target", "greet", "--patch", "fix.patch", "-o", "fix.lp", "--", "make")
 	var patches [2]string
 	for i, user := range []string{"0:0", "4242:4242"} {
 		if out := inside(t, root, r.workdir, user, build...); !strings.Contains(out, "built fix.lp: 1 function\n") {
@@ -122,7 +122,7 @@ func TestContainerGuide(t *testing.T) {
 	guide := string(read(t, "../../Documentation/patch-author-guide.md"))
 	for _, want := range []string{
 		"cp build/lpctl scripts/container/Containerfile build/container", "podman build -t lpctl build/container",
-		`podman run --rm -v "$PWD:/work" lpctl build --target greet --source . --patch fix.patch -o fix.lp -- make`,
+		`podman run --rm -v "$PWD:/work" lpctl build source . --target greet --patch fix.patch -o fix.lp -- make`,
 	} {
 		if !strings.Contains(guide, want) {
 			t.Errorf("the guide does not say %s", want)

@@ -83,7 +83,7 @@ func buildExample(t *testing.T, dir string) string {
 	dir = filepath.Join(dir, "greet")
 	run(t, "", nil, "cp", "-r", filepath.Join(top, "Documentation/example"), dir)
 	run(t, dir, nil, "make")
-	run(t, dir, nil, filepath.Join(top, "build/lpctl"), "build", "--quiet", "--target", "greet", "--source", ".", "--patch", "fix.patch",
+	run(t, dir, nil, filepath.Join(top, "build/lpctl"), "build", "source", ".", "--quiet", "--target", "greet", "--patch", "fix.patch",
 		"-o", "fix.lp", "--", "make")
 	return dir
 }

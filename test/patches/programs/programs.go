@@ -200,7 +200,7 @@ func (c *Case) TryNew(t Tools, r *Run, tmp string, same []string) (said string, 
 
 // patch makes the patch and looks at what the patched program does.
 func (c *Case) patch(t Tools, r *Run, tmp string, want result) (said string, err error) {
-	args := append([]string{"build", "--target", "old/prog", "--old", "old/objects", "--new", "new/objects", "-o", "fix.lp"}, r.Options...)
+	args := append([]string{"build", "objects", "--target", "old/prog", "--old", "old/objects", "--new", "new/objects", "-o", "fix.lp"}, r.Options...)
 	built, err := run(tmp, nil, t.Lpctl, args...)
 	if err != nil {
 		return "", err

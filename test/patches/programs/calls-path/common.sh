@@ -8,7 +8,7 @@ make_trees() {
 	rm -rf "$1"; mkdir "$1"; cd "$1" || exit 9
 	cp -r "$tree" t; cp -r "$tree" n; cp -r "$tree" s
 	(cd t && sh -ec "$2") >log 2>&1 && (cd n && patch -s -p1 <"$fix" && sh -ec "$2") >log 2>&1 || { echo "$1: the command fails"; cat log; bad=1; }
-	"$LPCTL" build --quiet --target "t/${TARGET:-prog}" --source s --patch "$fix" -o fix.lp -- sh -ec "$2" >said 2>&1
+	"$LPCTL" build source s --quiet --target "t/${TARGET:-prog}" --patch "$fix" -o fix.lp -- sh -ec "$2" >said 2>&1
 }
 try_build() {
 	local was=$PWD want got

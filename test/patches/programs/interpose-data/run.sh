@@ -10,7 +10,7 @@ try() { # NAME CFLAGS LDFLAGS MAY-REFUSE
 		gcc -shared -Wl,-soname,libhook.so $3 $1/$s/*.o -o $1/$s/libhook.so || exit 9
 		gcc -O2 -no-pie -fno-pie "$CASE/main.c" lpload.o $1/$s/libhook.so -Wl,-rpath,"$PWD/$1/$s" -rdynamic -o $1/$s/prog || exit 9
 	done
-	"$LPCTL" build --target $1/old/libhook.so --old $1/old/o --new $1/new/o -o $1/fix.lp; r=$?
+	"$LPCTL" build objects --target $1/old/libhook.so --old $1/old/o --new $1/new/o -o $1/fix.lp; r=$?
 	[ $r = 2 ] && [ -n "$4" ] && return
 	[ $r = 0 ] || exit 1
 	LPCTL=$LPCTL "$TRY" --plan $1/fix.lp $1/plan || exit 9

@@ -8,7 +8,7 @@ try() { # NAME CC DEFINES MAY-REFUSE
 		done
 		ld -r $1/$s/two.o $1/$s/one.o -o $1/$s/both.o && ld -r $1/$s/s-two.o $1/$s/s-one.o -o $1/$s/s-both.o && $2 -pie $1/$s/both.o $1/$s/main.o -o $1/$s/prog || exit 9
 	done
-	"$LPCTL" build --target $1/old/prog --old $1/old/s-both.o --new $1/new/s-both.o -o $1/fix.lp; r=$?
+	"$LPCTL" build objects --target $1/old/prog --old $1/old/s-both.o --new $1/new/s-both.o -o $1/fix.lp; r=$?
 	[ $r = 2 ] && [ -n "$4" ] && return
 	[ $r = 0 ] || exit 1
 	"$LPCTL" boot bake $1/fix.lp --image $1/old/prog -o $1/patched || exit 1

@@ -5,7 +5,7 @@ for cc in gcc clang-14; do for opt in -O0 -O2; do
 		mkdir -p $s
 		$cc -x c++ $opt -g -fPIE -c "$CASE/$s.cc" -o $s/p.o && $cc -pie -o $s/prog $s/p.o -lstdc++ && $cc -x c++ $opt -g -fPIE -ffunction-sections -fdata-sections -c "$CASE/$s.cc" -o $s/m.o || exit 9
 	done
-	"$LPCTL" build --target old/prog --old old/m.o --new new/m.o -o fix.lp; r=$?
+	"$LPCTL" build objects --target old/prog --old old/m.o --new new/m.o -o fix.lp; r=$?
 	[ $r = 0 ] || { echo "$cc $opt: exit $r, but old says: $(old/prog) and new: $(new/prog)"; exit 1; }
 	"$LPCTL" boot bake fix.lp --image old/prog -o patched || exit 1
 	want=$(new/prog); got=$(./patched)

@@ -11,7 +11,7 @@ try() {
 	make -s -j2 -C t "$@" >/dev/null || { echo "$name: does not build"; exit 9; }
 	for strip in '' strip; do
 		cp t/$target $target; [ -z "$strip" ] || strip $target
-		"$LPCTL" build --target $target --source s --patch "$lto/fix.patch" -o fix.lp -- make -s -j2 prog libx.so "$@" 2>log >/dev/null ||
+		"$LPCTL" build source s --target $target --patch "$lto/fix.patch" -o fix.lp -- make -s -j2 prog libx.so "$@" 2>log >/dev/null ||
 			{ echo "$name $target $strip: refused"; grep -v '^  \|^building\|^copying\|^applying' log; bad=1; continue; }
 		LPCTL=$LPCTL "$TRY" --plan fix.lp plan || exit 9
 		program=prog image=

@@ -12,13 +12,13 @@ for cc in "gcc -O2 -fPIE" "gcc -O0 -fPIE" "clang-16 -O2 -fno-pie"; do
 	done
 	on= all=
 	for v in 1 2 3; do
-		"$LPCTL" build --target p0 $on --old o$((v-1)) --new o$v -o fix$v.lp >/dev/null || fail "fix $v is not built"
+		"$LPCTL" build objects --target p0 $on --old o$((v-1)) --new o$v -o fix$v.lp >/dev/null || fail "fix $v is not built"
 		LPCTL=$LPCTL "$TRY" --plan fix$v.lp fix$v.lp.plan
 		on="$on --on fix$v.lp" all="$all fix$v.lp"
 		want=$(./p$v); got=$(LPS="$all" ./p0)
 		[ "$want" = "$got" ] || fail "wanted $want of $v, got $got"
 	done
-	refused() { code=$1; shift; said=$("$LPCTL" build "$@" --new o3 -o x.lp 2>&1); [ $? = 2 ] || fail "built: $*"; case $said in *"[$code]"*) ;; *) fail "$said";; esac; }
+	refused() { code=$1; shift; said=$("$LPCTL" build objects "$@" --new o3 -o x.lp 2>&1); [ $? = 2 ] || fail "built: $*"; case $said in *"[$code]"*) ;; *) fail "$said";; esac; }
 	refused on-target --target p0 --on fix2.lp --old o2
 	refused on-target --target p0 --on fix2.lp --on fix1.lp --old o2
 	refused on-target --target p1 --on fix1.lp --old o2

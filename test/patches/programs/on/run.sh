@@ -17,8 +17,8 @@ while read -r src end cc flags; do
 		$cc $flags -g $d -c "$CASE/$src" -o work/$v.o && $cc $link work/$v.o load.o -o work/p$v &&
 			$cc $flags -g $d -ffunction-sections -fdata-sections -c "$CASE/$src" -o work/s$v.o || fail "does not compile"
 	done
-	"$LPCTL" build --target work/p0 --old work/s0.o --new work/s1.o $options -o work/fix1.lp >/dev/null || fail "the first patch is not built"
-	said=$("$LPCTL" build --target work/p0 --on work/fix1.lp --old work/s1.o --new work/s2.o $options -o work/fix2.lp 2>&1); status=$?
+	"$LPCTL" build objects --target work/p0 --old work/s0.o --new work/s1.o $options -o work/fix1.lp >/dev/null || fail "the first patch is not built"
+	said=$("$LPCTL" build objects --target work/p0 --on work/fix1.lp --old work/s1.o --new work/s2.o $options -o work/fix2.lp 2>&1); status=$?
 	if [ $end != built ]; then
 		[ $status = 2 ] && case $said in *"[$end]"*) continue;; esac
 		fail "not refused by $end: $status $said"

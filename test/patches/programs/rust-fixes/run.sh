@@ -18,7 +18,7 @@ for target in ${TARGETS:-app}; do
 	mkdir -p d-$target && cp $target d-$target/app
 	symbols=
 	[ $target = app.stripped ] && symbols="--symbols app" # small functions are not found by their code
-	said=$("$LPCTL" build $symbols --target d-$target/app --source s --patch "$FIX" -o fix.lp -- cargo build --release --offline 2>&1)
+	said=$("$LPCTL" build source s $symbols --target d-$target/app --patch "$FIX" -o fix.lp -- cargo build --release --offline 2>&1)
 	r=$?
 	if [ -n "${REFUSED:-}" ]; then
 		[ $r = 2 ] && case $said in *"[$REFUSED]"*) continue ;; esac

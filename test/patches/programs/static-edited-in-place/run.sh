@@ -26,7 +26,7 @@ build() {
 	gcc -O2 -g -fPIE -ffunction-sections -fdata-sections -c a.c -o $1/a.o && gcc -O2 -g -fPIE -pie a.c lpload.o -o $1/prog || exit 9
 }
 try() {
-	"$LPCTL" build --target old/prog --old old/a.o --new new/a.o -o fix.lp; r=$?
+	"$LPCTL" build objects --target old/prog --old old/a.o --new new/a.o -o fix.lp; r=$?
 	[ $r = 2 ] && return
 	[ $r = 0 ] || exit 1
 	LPCTL=$LPCTL "$TRY" --plan fix.lp plan || exit 9
