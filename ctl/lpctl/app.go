@@ -136,7 +136,7 @@ func commands() []*cli.Command {
 	list := []*cli.Command{buildCommand(), mitigateCommand(), inspectCommand()}
 	list = append(list, opCommands()...)
 	return append(list, statusCommand(), scanCommand(), upCommand(), needrestartCommand(), explainCommand(), bootCommand(), watchCommand(), signCommand(), verifyCommand(), packageCommand(), keyCommand(),
-		doctorCommand(), drainCommand(), benchCommand(), completionCommand(), helpCommand(), versionCommand())
+		doctorCommand(), drainCommand(), completionCommand(), helpCommand(), versionCommand())
 }
 
 func versionCommand() *cli.Command {

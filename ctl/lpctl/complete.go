@@ -10,7 +10,6 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"lpatch/pkg/bench"
 	"lpatch/pkg/boot"
 	"lpatch/pkg/explain"
 	"lpatch/pkg/mitigate"
@@ -25,9 +24,6 @@ var optionValues = map[string]func(*cli.Command) []string{
 	"by":         func(*cli.Command) []string { return []string{"unit"} },
 	"on-failure": func(*cli.Command) []string { return []string{string(boot.Run), string(boot.Kill)} },
 	"returns":    func(*cli.Command) []string { return mitigate.Types },
-	"only": func(*cli.Command) []string {
-		return []string{string(bench.LoadAsleep), string(bench.LoadBusy), string(bench.LoadMixed), string(bench.LoadMemcached)}
-	},
 }
 
 // argumentsOf are what may stand behind a command.

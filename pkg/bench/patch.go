@@ -14,7 +14,7 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// What test/bench/programs/target.c has: how far apart its functions are and what replaces them, and how many bytes they have.
+// What programs/target.c has: how far apart its functions are and what replaces them, and how many bytes they have.
 const (
 	functionStride    = 256
 	replacementStride = 16

@@ -4,22 +4,26 @@ package bench
 
 import (
 	"bytes"
+	"embed"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-
-	programs "lpatch/test/bench"
 )
 
-// BuildPrograms compiles the programs of the benchmark into a folder, with $CC or cc.
+// programs has target.c, the program that is stopped, and driver.c, its parent, with all the other ways to stop it.
+//
+//go:embed programs/target.c programs/driver.c
+var programs embed.FS
+
+// BuildPrograms compiles the programs of the benchmark into a directory, with $CC or cc.
 func BuildPrograms(dir string) error {
 	cc := os.Getenv("CC")
 	if cc == "" {
 		cc = "cc"
 	}
-	for _, name := range programs.Names {
-		source, err := programs.Source.ReadFile("programs/" + name + ".c")
+	for _, name := range []string{"target", "driver"} {
+		source, err := programs.ReadFile("programs/" + name + ".c")
 		if err != nil {
 			return err
 		}

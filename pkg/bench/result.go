@@ -22,7 +22,7 @@ const (
 	SystemNone    = "none"           // nothing is done: what the load looks like by itself
 )
 
-// Load is what the threads of the program do; test/bench/programs/target.c tells exactly.
+// Load is what the threads of the program do; programs/target.c tells exactly.
 type Load string
 
 // The loads. LoadMemcached is memcached with clients.

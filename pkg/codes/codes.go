@@ -131,8 +131,8 @@ const (
 	// LinkerSymbol: a symbol of the linker's (`etext`) of which the target does not tell the place; do without it
 	LinkerSymbol Code = "linker-symbol"
 
-	// LTO: the target or an object was compiled with `-flto`, and what the linker made of it is not there: it is with `--source`
-	// and `--deb`, but not with `-fno-use-linker-plugin`, a cache of thin LTO, or distributed thin LTO
+	// LTO: the target or an object was compiled with `-flto`, and what the linker made of it is not there: it is with `build
+	// source` and `build deb`, but not with `-fno-use-linker-plugin`, a cache of thin LTO, or distributed thin LTO
 	LTO Code = "lto"
 
 	// NeedsSymbols: the target is stripped, and the old objects do not tell where this symbol is; give all old objects, or its
@@ -227,7 +227,7 @@ const (
 	TargetDiffers Code = "target-differs"
 
 	// TargetUnfit: a file of the package cannot be read for a patch, as the sentence says; the package's others are not concerned,
-	// so leave it, or build that one with `--source`
+	// so leave it, or build that one with `build source`
 	TargetUnfit Code = "target-unfit"
 
 	// TooManySites: leave some values out

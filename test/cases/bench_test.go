@@ -18,10 +18,10 @@ import (
 //machine:only 6.12
 func TestBench(t *testing.T) {
 	var out, progress bytes.Buffer
-	cmd := exec.Command("lpctl", "bench", "--smoke", "--json", "--programs", fixtures)
+	cmd := exec.Command(fixtures+"lpbench", "--smoke", "--json", "--programs", fixtures)
 	cmd.Stdout, cmd.Stderr = &out, &progress
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("lpctl bench: %v\n%s", err, progress.String())
+		t.Fatalf("lpbench: %v\n%s", err, progress.String())
 	}
 	result, err := bench.Read(&out)
 	if err != nil {

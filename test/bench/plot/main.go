@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Command plot puts results of lpctl bench together and shows them: a table on standard output, and in a folder
+// Command plot puts results of lpbench together and shows them: a table on standard output, and in a folder
 // results.json and plots of stop against threads and against functions, as PNG and SVG.
 //
 //	plot FOLDER RESULT...

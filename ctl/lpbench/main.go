@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
+// Lpbench measures how long programs are stopped on this machine, by lpatch and by all other ways; Documentation/performance.md
+// explains what it prints. It is for developers, and installed nowhere.
 package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 
 	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/bench"
+	"lpatch/pkg/lpnl"
 )
 
-func benchCommand() *cli.Command {
-	return &cli.Command{
-		Name:  "bench",
+func main() {
+	app := &cli.Command{
+		Name:  "lpbench",
 		Usage: "measure how long programs are stopped here, by lpatch and by all other ways",
 		Description: "Starts programs of its own and replaces functions in them, with lpatch, ptrace, SIGSTOP and the cgroup freezer, in\n" +
 			"about five minutes; see Documentation/performance.md.",
@@ -23,21 +27,25 @@ func benchCommand() *cli.Command {
 			&cli.StringFlag{Name: "programs", Usage: "take the programs that are stopped from `DIR` instead of compiling them with cc"},
 			&cli.StringFlag{Name: "memcached", Usage: "measure the latency of the memcached `PROGRAM` too"},
 			&cli.BoolFlag{Name: "json", Usage: "print the result as JSON", HideDefault: true},
-			quietFlag(),
+			&cli.BoolFlag{Name: "quiet", Usage: "do not say what is being measured", HideDefault: true},
 		},
 		MutuallyExclusiveFlags: []cli.MutuallyExclusiveFlags{{Flags: [][]cli.Flag{
 			{&cli.BoolFlag{Name: "full", Usage: "measure the whole grid, which takes hours", HideDefault: true}},
 			{&cli.BoolFlag{Name: "smoke", Usage: "only see whether it works", HideDefault: true}},
 		}}},
-		Action: runBench,
+		Action: run,
+	}
+	if err := app.Run(context.Background(), os.Args); err != nil {
+		fmt.Fprintf(os.Stderr, "lpbench: %v\n", err)
+		os.Exit(1)
 	}
 }
 
-func runBench(_ context.Context, c *cli.Command) error {
-	if err := noArgument(c); err != nil {
-		return err
+func run(_ context.Context, c *cli.Command) error {
+	if c.Args().Present() {
+		return fmt.Errorf("unexpected argument %q; see lpbench --help", c.Args().First())
 	}
-	k, err := connect()
+	k, err := lpnl.Dial()
 	if err != nil {
 		return err
 	}
@@ -56,7 +64,7 @@ func runBench(_ context.Context, c *cli.Command) error {
 		cfg.Level = bench.LevelSmoke
 	}
 	if cfg.Programs == "" {
-		if cfg.Programs, err = os.MkdirTemp("", "lpctl-bench-"); err != nil {
+		if cfg.Programs, err = os.MkdirTemp("", "lpbench-"); err != nil {
 			return err
 		}
 		defer os.RemoveAll(cfg.Programs)
