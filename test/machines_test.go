@@ -119,7 +119,7 @@ func TestDirectives(t *testing.T) {
 			t.Errorf("%q: %v\n%s", lines, err, diff)
 		}
 	}
-	for _, line := range []string{"only", "onyl 6.12", "slow 6.1", "needs"} {
+	for _, line := range []string{"only", "onlyon 6.12", "slow 6.1", "needs"} {
 		_, err := parseDirectives("a_test.go", head+"//machine:"+line+"\n"+tail)
 		want := "a_test.go: TestA: //machine:" + line + ": there is no such directive"
 		if err == nil || err.Error() != want {
