@@ -130,7 +130,7 @@ func nowFlag() cli.Flag {
 }
 
 func rootFlag() cli.Flag {
-	return &cli.StringFlag{Name: "root", Value: "/", Usage: "the system whose entries are meant has its root at `DIR`"}
+	return &cli.StringFlag{Name: "root", Value: "/", Usage: "use the entries of the system whose root is `DIR`"}
 }
 
 // elsewhere tells whether the kernel runs another system than this; tests say so.
@@ -175,7 +175,7 @@ func begun(c *cli.Command, arg string, do func(*bootRun) error) error {
 		b.registry.Copies = "/"
 	}
 	if st, err := os.Stat(b.registry.Root); err != nil || !st.IsDir() {
-		return fmt.Errorf("--root %s: there is no such directory, so no system has its root there", b.registry.Root)
+		return fmt.Errorf("--root %s: no such directory", b.registry.Root)
 	}
 	return do(b)
 }

@@ -119,10 +119,10 @@ func patchOutputFlag() cli.Flag {
 // allowedFlags are what the author may say to be all right, however the patch is made.
 func allowedFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "layout-ok", Usage: "the layout of the structure `TYPE` may change: new code sees none that old code has made"},
-		&cli.BoolFlag{Name: "no-debug-info-ok", Usage: "no type changed in objects whose debug information does not tell; nothing checks that", HideDefault: true},
-		&cli.StringSliceFlag{Name: "caller-ok", Usage: "the new code of `FUNCTION` may ask the dynamic linker, which does not know whose code it is"},
-		&cli.StringSliceFlag{Name: "not-part-of", Usage: "`OBJECT` differs, and is no part of the target; may be repeated"},
+		&cli.StringSliceFlag{Name: "layout-ok", Usage: "let the layout of `TYPE` change: you assert that new code never sees one that old code has made"},
+		&cli.BoolFlag{Name: "no-debug-info-ok", Usage: "assume that no type changed in objects without debug information; nothing checks that", HideDefault: true},
+		&cli.StringSliceFlag{Name: "caller-ok", Usage: "let new code of `FUNCTION` call dlsym, dlopen and the like, which cannot tell whose code calls them"},
+		&cli.StringSliceFlag{Name: "not-part-of", Usage: "assert that `OBJECT`, which differs, is not part of the target; may be repeated"},
 	}
 }
 

@@ -42,7 +42,7 @@ newer version, and makes a patch for each program and library that they change.`
 			&cli.StringFlag{Name: "patch", Usage: "the fix, `FILE`"},
 			&cli.StringFlag{Name: "suite", Usage: "the release, `NAME` (default: this machine's)"},
 			&cli.StringFlag{Name: "mirror", Sources: cli.EnvVars("LPATCH_MIRROR"), Usage: "fetch from `URL` (default: where apt of this machine gets Debian)"},
-			&cli.StringFlag{Name: "snapshot", Usage: "what the archive has no more, and what it builds with, from its state of a time, `URL`"},
+			&cli.StringFlag{Name: "snapshot", Usage: "fetch what the archive has dropped, and what the package builds with, from the snapshot archive `URL`"},
 			&cli.StringFlag{Name: "buildinfo", Usage: "build with exactly what `FILE` says, the .buildinfo of the stock packages"},
 			&cli.StringFlag{Name: "work", Usage: "keep what is fetched and built in `DIR` (default: lpctl in the user's cache)"},
 			&cli.IntFlag{Name: "jobs", Usage: "run `N` compilers at once", DefaultText: "one for each processor"},

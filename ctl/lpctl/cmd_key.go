@@ -19,7 +19,7 @@ import (
 func keyCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "key",
-		Usage: "say which keys the kernel trusts to sign patches",
+		Usage: "change which keys the kernel trusts to sign patches",
 		Description: "All of it belongs into an early step of the boot, before signatures are required: from then on only what the kernel's own\n" +
 			"keys vouch for is taken, and what is in the keyring .lpatch counts only if it was locked.",
 		Commands: []*cli.Command{keyAddCommand(), keyRevokeCommand(), keyLockCommand()},

@@ -79,7 +79,7 @@ func selection(c *cli.Command) (apply.Selection, error) {
 func stopFlags(verb apply.Verb) []cli.Flag {
 	flags := []cli.Flag{
 		&cli.DurationFlag{Name: "max-stop", Value: lpnl.MaxStopDefault, Usage: "never stop a target for longer than `TIME`"},
-		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "retry for `TIME` while a thread is in the way"},
+		&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "retry for `TIME` while a thread uses the code"},
 	}
 	if verb == lpnl.VerbLoad || verb == lpnl.VerbUnload {
 		return flags
