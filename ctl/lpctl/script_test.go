@@ -35,16 +35,16 @@ import (
 // kernelFile names, in the environment, the file that has the state of the fake kernel. No file, no module.
 const kernelFile = "LPCTL_TEST_KERNEL"
 
-// These name, in the environment, files in place of the kernel's command line and its name for the boot, and a folder in place
+// These name, in the environment, files in place of the kernel's command line and its name for the boot, and a directory in place
 // of the machine's root.
 const (
 	commandLineFile = "LPCTL_TEST_CMDLINE"
 	bootIDFile      = "LPCTL_TEST_BOOT_ID"
-	rootFolder      = "LPCTL_TEST_ROOT"
+	rootDirectory   = "LPCTL_TEST_ROOT"
 )
 
-// procFolder names, in the environment, the folder in place of /proc; see visible.
-const procFolder = "LPCTL_TEST_PROC"
+// procDirectory names, in the environment, the directory in place of /proc; see visible.
+const procDirectory = "LPCTL_TEST_PROC"
 
 // keyCount has, in the environment, how many keys in the keyring are usable, and how many have ended.
 const keyCount = "LPCTL_TEST_KEYS"
@@ -64,26 +64,26 @@ func TestMain(m *testing.M) {
 			} {
 				*path = cmp.Or(os.Getenv(variable), *path)
 			}
-			procFS = proc.New(visible(os.Getenv(procFolder)))
-			systemRegistry = boot.Registry{Root: cmp.Or(os.Getenv(rootFolder), "/"), Owner: os.Getuid()}
+			procFS = proc.New(visible(os.Getenv(procDirectory)))
+			systemRegistry = boot.Registry{Root: cmp.Or(os.Getenv(rootDirectory), "/"), Owner: os.Getuid()}
 			main()
 		},
 	})
 }
 
-// visible completes a folder in place of /proc with those processes that can be looked at: a container may hide its first
+// visible completes a directory in place of /proc with those processes that can be looked at: a container may hide its first
 // one even from root, which lpctl tells of. Scripts add those that cannot be.
-func visible(folder string) string {
+func visible(directory string) string {
 	all, err := filepath.Glob("/proc/[0-9]*")
-	if err != nil || folder == "" || os.MkdirAll(folder, 0o755) != nil {
+	if err != nil || directory == "" || os.MkdirAll(directory, 0o755) != nil {
 		return "/proc"
 	}
 	for _, p := range all {
 		if _, err := os.ReadFile(p + "/maps"); err == nil {
-			_ = os.Symlink(p, filepath.Join(folder, filepath.Base(p)))
+			_ = os.Symlink(p, filepath.Join(directory, filepath.Base(p)))
 		}
 	}
-	return folder
+	return directory
 }
 
 func TestScripts(t *testing.T) {
@@ -91,7 +91,7 @@ func TestScripts(t *testing.T) {
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
 			e.Setenv(kernelFile, e.WorkDir+"/kernel.json")
-			e.Setenv(procFolder, e.WorkDir+"/visible")
+			e.Setenv(procDirectory, e.WorkDir+"/visible")
 			e.Setenv("TZ", "UTC")
 			e.Setenv("VERSION", version.Number)
 			return nil
@@ -203,7 +203,7 @@ func (c *fakeConn) Close() error {
 
 // fakeMachine is what doctor looks at.
 func fakeMachine() (doctor.Machine, error) {
-	root := os.Getenv(rootFolder)
+	root := os.Getenv(rootDirectory)
 	return doctor.Machine{Root: root, Proc: root + "/proc", PID: 7, Release: "6.1.0-56-amd64", Arch: "x86_64",
 		Registry: boot.Registry{Root: root, Owner: os.Getuid()}}, nil
 }

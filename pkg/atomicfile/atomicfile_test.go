@@ -50,14 +50,14 @@ func TestWriteFile(t *testing.T) {
 		t.Errorf("the mode is %v, %v", info.Mode(), err)
 	}
 	if list := names(t, filepath.Dir(path)); len(list) != 1 {
-		t.Errorf("the folder has %v", list)
+		t.Errorf("the directory has %v", list)
 	}
 }
 
 // TestWriteFileFails leaves what was there, and nothing else, and names the file that was asked for.
 func TestWriteFileFails(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, "folder")
+	path := filepath.Join(dir, "directory")
 	if err := os.MkdirAll(filepath.Join(path, "full"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -76,10 +76,10 @@ func TestWriteFileFails(t *testing.T) {
 		}
 	}
 	if list := names(t, dir); len(list) != 2 {
-		t.Errorf("the folder has %v", list)
+		t.Errorf("the directory has %v", list)
 	}
 	if err := WriteFile(filepath.Join(dir, "none", "file"), nil, 0o600); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a file in a folder that there is not: %v", err)
+		t.Errorf("a file in a directory that there is not: %v", err)
 	}
 }
 
@@ -104,7 +104,7 @@ func TestLock(t *testing.T) {
 	}()
 	select {
 	case err := <-got:
-		t.Fatalf("two have the folder to themselves (%v)", err)
+		t.Fatalf("two have the directory to themselves (%v)", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	unlock()

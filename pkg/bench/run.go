@@ -14,7 +14,7 @@ import (
 type Config struct {
 	Level     Level
 	Only      Load   // "" for all
-	Programs  string // a folder with the programs of BuildPrograms
+	Programs  string // a directory with the programs of BuildPrograms
 	Memcached string // its program; "" leaves it out
 	Kernel    Kernel
 	Progress  io.Writer

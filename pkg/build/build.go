@@ -94,7 +94,7 @@ func prepare(o Options) (*builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	im.AddDebugFile(append(slices.Clone(o.DebugDirs), image.DebugFolder))
+	im.AddDebugFile(append(slices.Clone(o.DebugDirs), image.DebugDirectory))
 	scope, err := link.NewScope(im.Image, o.Libraries)
 	if err != nil {
 		return nil, err

@@ -164,7 +164,7 @@ func (n names) add(path string) {
 }
 
 // made tells whether an object was made from a file of the tree: from one that it names, or one of its name. automake puts the
-// program's name before that of the source, meson its folder's.
+// program's name before that of the source, meson its directory's.
 func (n names) made(m madeOf) bool {
 	if slices.ContainsFunc(m.sources, func(s string) bool { return n.define(n.files[s], m) }) {
 		return true

@@ -20,7 +20,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// corpusDir finds the objects of real security fixes: LPATCH_CORPUS, a folder or the archive that holds it, or else
+// corpusDir finds the objects of real security fixes: LPATCH_CORPUS, a directory or the archive that holds it, or else
 // shared/corpus/corpus.tar.xz beside the repository or further up.
 func corpusDir(t *testing.T) string {
 	path := os.Getenv("LPATCH_CORPUS")
@@ -28,7 +28,7 @@ func corpusDir(t *testing.T) string {
 		path = findAbove("shared/corpus/corpus.tar.xz")
 	}
 	if path == "" {
-		t.Skip("note: the corpus of real fixes is not here, so nothing was built from it: set LPATCH_CORPUS to corpus.tar.xz or to the folder in it")
+		t.Skip("note: the corpus of real fixes is not here, so nothing was built from it: set LPATCH_CORPUS to corpus.tar.xz or to the directory in it")
 	}
 	if st, err := os.Stat(path); err != nil {
 		t.Fatalf("LPATCH_CORPUS: %v", err)
@@ -42,7 +42,7 @@ func corpusDir(t *testing.T) string {
 	return filepath.Join(dir, "corpus")
 }
 
-// findAbove looks for a file in the folders above this one; "" if there is none.
+// findAbove looks for a file in the directories above this one; "" if there is none.
 func findAbove(name string) string {
 	dir, err := os.Getwd()
 	for err == nil && dir != "/" {
@@ -103,7 +103,7 @@ var corpusTargets = map[string][]string{
 	"libevent": {"libevent-2.1.so.7.0.1", "libevent_openssl-2.1.so.7.0.1"},
 }
 
-// corpus is the folder of objects of real fixes, with their targets.
+// corpus is the directory of objects of real fixes, with their targets.
 type corpus struct {
 	root   string
 	merged map[string]string // stock file -> the same with the symbols of its debug file

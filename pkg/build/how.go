@@ -157,7 +157,7 @@ func (b *builder) foreignText(name string) string {
 	case b.oldIn.again[name] || b.newIn.again[name]:
 		return fmt.Sprintf("%s is linked from it, it differs, and later the build made another one in its place, which is all that lpctl has; have each object made by a name of its own", b.im.Path)
 	case filepath.IsAbs(name) && in(b.oldIn) != in(b.newIn):
-		return fmt.Sprintf("%s is linked from it, it is outside the tree, and lpctl did not see it made in both builds; have the build write below the folder where it is started", b.im.Path)
+		return fmt.Sprintf("%s is linked from it, it is outside the tree, and lpctl did not see it made in both builds; have the build write below the directory where it is started", b.im.Path)
 	}
 	return fmt.Sprintf("%s is linked from it, it differs, and lpctl saw no compiler make it; have it made by %s, and linked as it was made", b.im.Path, seenCompilers(b.untraced))
 }

@@ -21,7 +21,7 @@ int extra_v1(int x) { return x; }
 __asm__(".symver extra_v1, extra_old@V1");
 `
 
-// makeLibrary compiles extraC to libextra.so in the project's folder.
+// makeLibrary compiles extraC to libextra.so in the project's directory.
 func makeLibrary(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -48,7 +48,7 @@ func TestImports(t *testing.T) {
 		{"function", program, "-fPIE", extraNamed, "int extra(int); int f(int x) { return extra(x); }", "prog libextra.so.1"},
 		{"function by a GOT", program, "-fno-plt", extraNamed, "int extra(int); int f(int x) { return extra(x); }", "prog libextra.so.1"},
 		{"function's address", program, "-fPIE", extraNamed, "int extra(int); int (*p)(int) = extra; int f(int x) { return p(x); }", "prog libextra.so.1"},
-		{"of a folder", program, "-fPIE", extraFolder, "int extra(int); int f(int x) { return extra(x); }", "prog libextra.so.1"},
+		{"of a directory", program, "-fPIE", extraDirectory, "int extra(int); int f(int x) { return extra(x); }", "prog libextra.so.1"},
 		{"of libc", program, "-fPIE", extraNamed, "int rand(void); int f(int x) { return x + rand(); }", "prog libc.so.6"},
 		{"of two", program, "-fPIE", extraNamed, "int rand(void); int extra(int); int f(int x) { return extra(x) + rand(); }", "prog libextra.so.1 libc.so.6"},
 		{"weak and defined", program, "-fPIE", extraNamed, "int extra(int) __attribute__((weak)); int f(int x) { return extra ? extra(x) : 0; }", "prog libextra.so.1"},
@@ -87,7 +87,7 @@ type libraryChoice int
 
 const (
 	extraNamed libraryChoice = iota
-	extraFolder
+	extraDirectory
 	extraMissing
 )
 
@@ -95,7 +95,7 @@ func (c libraryChoice) paths(dir string) []string {
 	switch c {
 	case extraNamed:
 		return []string{filepath.Join(dir, "libextra.so.1")}
-	case extraFolder:
+	case extraDirectory:
 		return []string{dir}
 	}
 	return nil

@@ -157,7 +157,7 @@ func (l *buildLinks) suspectOld(tree names) {
 			_, member, _ := strings.Cut(strings.TrimSuffix(in.Name, ")"), "(")
 			object := filepath.Base(cmp.Or(member, in.Name))
 			if filepath.IsAbs(in.Name) && !ofSystem().MatchString(in.Name) && !l.ever[in.Sum] && tree.made(madeOf{object: object, sources: in.From}) {
-				r.Unsure = fmt.Sprintf("%s was linked from %s, which an earlier build has made from the tree; remove that first, or have the build write below the folder where it is started", r.Output, in.Name)
+				r.Unsure = fmt.Sprintf("%s was linked from %s, which an earlier build has made from the tree; remove that first, or have the build write below the directory where it is started", r.Output, in.Name)
 			}
 		}
 	}

@@ -20,7 +20,7 @@ import (
 // hiddenWay is a tree with a way to build it that hides something of what the target is made of.
 type hiddenWay struct {
 	name    string
-	files   map[string]string // beside main.c and price.c; TREE is the path of the tree, OUT of a folder elsewhere
+	files   map[string]string // beside main.c and price.c; TREE is the path of the tree, OUT of a directory elsewhere
 	prepare string            // a script that is run in the tree first
 	link    [2]string         // a symbolic link in the tree: its name, and where it leads
 	build   string            // a script
@@ -165,12 +165,12 @@ func TestLinksInputs(t *testing.T) {
 		{
 			name: "objects elsewhere that are kept", files: map[string]string{"main.c": twoMain, "order.c": rateC},
 			build: "mkdir -p OUT/x; [ -f OUT/x/order.o ] || " + gccFlags + "-c order.c -o OUT/x/order.o; " + gccFlags + "-c main.c price.c; gcc main.o price.o OUT/x/order.o -o prog", patch: rateFix + priceFix,
-			want: "object-unseen OUT/x/order.o: T" + at + "it is outside the tree, and lpctl did not see it made in both builds; have the build write below the folder where it is started",
+			want: "object-unseen OUT/x/order.o: T" + at + "it is outside the tree, and lpctl did not see it made in both builds; have the build write below the directory where it is started",
 		},
 		{
 			name: "objects elsewhere that an earlier build has left", files: map[string]string{"main.c": twoMain, "order.c": rateC}, prepare: "mkdir ../kept; gcc -c order.c -o ../kept/order.o",
 			build: gccFlags + "-c main.c price.c; gcc main.o price.o TREE/../kept/order.o -o prog", patch: rateFix + priceFix,
-			want: "object-unseen T: it is not known what it was made of: prog was linked from KEPT/order.o, which an earlier build has made from the tree; remove that first, or have the build write below the folder where it is started",
+			want: "object-unseen T: it is not known what it was made of: prog was linked from KEPT/order.o, which an earlier build has made from the tree; remove that first, or have the build write below the directory where it is started",
 		},
 		{
 			name: "sources of one name", files: map[string]string{"x/util.c": priceOld, "y/util.c": "int order(int n) { return n * 5; }\n", "main.c": twoMain},
@@ -318,7 +318,7 @@ func TestLinksInside(t *testing.T) {
 	dir, target, patchFile := sourceTree(t, usualMakefile)
 	t.Setenv("TMPDIR", filepath.Join(dir, "src"))
 	_, err := FromSource(context.Background(), SourceOptions{Target: target, Source: dir, Patch: patchFile, Command: []string{"make"}, Name: "fix", Tool: "test"})
-	want := "temporary files go to " + dir + "/src (TMPDIR), which is in " + dir + ", so that tree would be copied into itself; set TMPDIR to a folder elsewhere"
+	want := "temporary files go to " + dir + "/src (TMPDIR), which is in " + dir + ", so that tree would be copied into itself; set TMPDIR to a directory elsewhere"
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v\nwant %s", err, want)
 	}

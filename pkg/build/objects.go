@@ -24,7 +24,7 @@ type pair struct {
 	old, new []byte
 }
 
-// collect reads objects, archives and folders of them. The key is the path below the folder, the name of the file, or
+// collect reads objects, archives and directories of them. The key is the path below the directory, the name of the file, or
 // ARCHIVE(MEMBER).
 func collect(paths []string) (map[string][]byte, error) {
 	out := map[string][]byte{}
@@ -95,7 +95,7 @@ func isObjectName(path string) bool {
 	return false
 }
 
-// collectFile adds one file. Within a folder, a file that merely looks like an object (libtool's .lo) is passed over.
+// collectFile adds one file. Within a directory, a file that merely looks like an object (libtool's .lo) is passed over.
 func collectFile(out map[string][]byte, key, path string, named bool) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -118,7 +118,7 @@ func collectFile(out map[string][]byte, key, path string, named bool) error {
 	case isBitcode(data):
 	case !isELF(data):
 		if named {
-			return fmt.Errorf("%s: neither an object nor an archive; give .o files, .a files or folders of them", path)
+			return fmt.Errorf("%s: neither an object nor an archive; give .o files, .a files or directories of them", path)
 		}
 		return nil
 	}
@@ -137,7 +137,7 @@ func collectFile(out map[string][]byte, key, path string, named bool) error {
 
 func addObject(out map[string][]byte, key string, data []byte) error {
 	if _, dup := out[key]; dup {
-		return fmt.Errorf("%s: two objects of this name on one side; give the folders that hold them instead", key)
+		return fmt.Errorf("%s: two objects of this name on one side; give the directories that hold them instead", key)
 	}
 	out[key] = data
 	return nil

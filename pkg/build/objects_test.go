@@ -186,7 +186,7 @@ func TestDebugFile(t *testing.T) {
 	tests := []struct {
 		name   string
 		linked string // build-id of the program
-		put    string // where the debug file goes: below the folder of debug files, or beside the program
+		put    string // where the debug file goes: below the directory of debug files, or beside the program
 		damage bool   // a byte of it is changed
 		want   string
 	}{
@@ -194,7 +194,7 @@ func TestDebugFile(t *testing.T) {
 		{"build-id of another", "0x" + id, "dbg/.build-id/ab/" + id[4:] + ".debug", false, "needs-symbols"},
 		{"debug link", "none", "prog.debug", false, "s"},
 		{"debug link in .debug", "none", ".debug/prog.debug", false, "s"},
-		{"debug link of a folder", "0x" + id, "dbg/DIR/prog.debug", false, "s"},
+		{"debug link of a directory", "0x" + id, "dbg/DIR/prog.debug", false, "s"},
 		{"debug link with a wrong checksum", "none", "prog.debug", true, "needs-symbols"},
 	}
 	for _, tt := range tests {

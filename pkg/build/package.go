@@ -112,7 +112,7 @@ func lockWork(ctx context.Context, work string, p progress.Reporter) (unlock fun
 	})
 }
 
-// packager builds a package: the folder of its version has root (where it is built), old-source and new-source, stock (the
+// packager builds a package: the directory of its version has root (where it is built), old-source and new-source, stock (the
 // packages of Debian, unpacked), twin (the same files as built here), old and new (objects).
 type packager struct {
 	o          PackageOptions
@@ -187,7 +187,7 @@ func (p *packager) buildOld(ctx context.Context) error {
 // shimDir is where the root has the shims, and what they record.
 const shimDir = "/build/lpctl"
 
-// build runs a target of debian/rules with the shims, and returns the folder of the objects. The build makes what it would make without:
+// build runs a target of debian/rules with the shims, and returns the directory of the objects. The build makes what it would make without:
 // of the older source the stock files, and of both the linked images that are compared.
 func (p *packager) build(ctx context.Context, target string) (objects string, seconds float64, err error) {
 	s := shims{
@@ -309,7 +309,7 @@ func (p *packager) makePatches() error {
 	return together(p.res.Images)
 }
 
-// libraries are the folders where an image finds its libraries: in its own packages first, then in the root.
+// libraries are the directories where an image finds its libraries: in its own packages first, then in the root.
 func (p *packager) libraries(im *stockImage) []string {
 	var out []string
 	pkg, _, _ := strings.Cut(im.paths[0], "/")

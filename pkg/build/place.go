@@ -14,7 +14,7 @@ import (
 
 // A build of a copy must not read the original: it has no fix in it, so both builds would compile the same.
 
-// strayedFile is in the folder of the objects, if a compiler was told to read the original. A build may hide that it failed.
+// strayedFile is in the directory of the objects, if a compiler was told to read the original. A build may hide that it failed.
 const strayedFile = ".strayed"
 
 // checkPlace refuses a call that names a file or directory of the original, where the tree that is built is a copy.
@@ -42,7 +42,7 @@ var placeFlags = []string{"-isystem", "-iquote", "-idirafter", "-include", "-ima
 
 // places are the files and directories that a call reads: sources, inputs, and operands of options.
 func (s *step) places() []string {
-	out := slices.Concat(s.sources, s.headers, s.given()) // no folders: a run path is not read
+	out := slices.Concat(s.sources, s.headers, s.given()) // no directories: a run path is not read
 	for i, a := range s.all {
 		for _, flag := range placeFlags {
 			value, ok := strings.CutPrefix(a, flag)

@@ -23,9 +23,9 @@ type SourceOptions struct {
 	Symbols     string
 	DebugDirs   []string
 	Libraries   []string
-	Source      string   // folder; it is copied and never written to
+	Source      string   // directory; it is copied and never written to
 	Patch       string   // the change, for patch -p1
-	Command     []string // builds the tree, in its top folder
+	Command     []string // builds the tree, in its top directory
 	Data        bool     // as in Options
 	Set         []Set    // as in Options
 	On          []string // as in Options
@@ -188,7 +188,7 @@ func newWorkshop(o SourceOptions) (*workshop, error) {
 		return nil, err
 	}
 	if tmp := os.TempDir(); within(tmp, source) {
-		return nil, fmt.Errorf("temporary files go to %s (TMPDIR), which is in %s, so that tree would be copied into itself; set TMPDIR to a folder elsewhere", tmp, source)
+		return nil, fmt.Errorf("temporary files go to %s (TMPDIR), which is in %s, so that tree would be copied into itself; set TMPDIR to a directory elsewhere", tmp, source)
 	}
 	dir, err := os.MkdirTemp("", "lpctl-build-")
 	if err != nil {
@@ -334,7 +334,7 @@ func (w *workshop) run(ctx context.Context, log string, args, env []string) erro
 	return c.Run(ctx)
 }
 
-// keepLog saves the log of a failed build from the end of its folder, and adds to the error where it is.
+// keepLog saves the log of a failed build from the end of its directory, and adds to the error where it is.
 func keepLog(err error, log string) error {
 	data, readErr := os.ReadFile(log)
 	if readErr != nil || len(data) == 0 || errors.Is(err, context.Canceled) {

@@ -105,7 +105,7 @@ func TestFromSourceErrors(t *testing.T) {
 		is     error
 	}{
 		{"no command", func(o *SourceOptions) { o.Command = nil }, "no build command", nil},
-		{"no folder", func(o *SourceOptions) { o.Source = patchFile }, "not a directory; DIR is the top of the source tree", nil},
+		{"no directory", func(o *SourceOptions) { o.Source = patchFile }, "not a directory; DIR is the top of the source tree", nil},
 		{"directory of patches", func(o *SourceOptions) { o.Patch = dir }, dir + ": a directory; --patch names a file, for patch -p1", nil},
 		{"bad name", func(o *SourceOptions) { o.Name = "a/b" }, "letters, digits", nil},
 		{"build fails", func(o *SourceOptions) { o.Command = []string{"sh", "-c", "echo broken tool; exit 3"} }, "broken tool", nil},

@@ -18,7 +18,7 @@ import (
 
 // stockImage is a program or library of the stock packages. Several files may be one, under other names.
 type stockImage struct {
-	paths  []string // below the folder of the packages: PACKAGE/usr/bin/x
+	paths  []string // below the directory of the packages: PACKAGE/usr/bin/x
 	file   string
 	twin   string // the one that was built here; "" for none that is the same program
 	twinIs string // what is equal in both, for people
@@ -47,7 +47,7 @@ func isImage(path string) bool {
 	})
 }
 
-// images lists the programs and shared objects below a folder.
+// images lists the programs and shared objects below a directory.
 func images(dir string) ([]string, error) {
 	var out []string
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -59,7 +59,7 @@ func images(dir string) ([]string, error) {
 	return out, err
 }
 
-// stockImages lists the images below the folder of the stock packages, in the order of their paths.
+// stockImages lists the images below the directory of the stock packages, in the order of their paths.
 func stockImages(dir string) ([]*stockImage, error) {
 	files, err := images(dir)
 	if err != nil {

@@ -135,7 +135,7 @@ func TestSystems(t *testing.T) {
 				t.Setenv(key, value)
 			}
 			rememberConfigure(t)
-			// As people set it who build the same in several folders.
+			// As people set it who build the same in several directories.
 			t.Setenv("CCACHE_DIR", t.TempDir())
 			t.Setenv("CCACHE_NOHASHDIR", "1")
 			dir := p.unpack(t)

@@ -103,7 +103,7 @@ func (f Fix) read() ([]*diff.FileDiff, error) {
 	return files, nil
 }
 
-// changedFile returns the path of the file that a diff is about, without its first folder.
+// changedFile returns the path of the file that a diff is about, without its first directory.
 func changedFile(d *diff.FileDiff) string {
 	name := d.NewName
 	if name == "/dev/null" {

@@ -58,7 +58,7 @@ dpkg-scansources . >Sources 2>/dev/null
 	return fmt.Sprintf("deb [trusted=yes] copy:%[1]s ./\ndeb-src [trusted=yes] copy:%[1]s ./\n", dir), dir
 }
 
-// openTiny opens such an archive, whose folder is repo, and finds the first version of its source package.
+// openTiny opens such an archive, whose directory is repo, and finds the first version of its source package.
 func openTiny(ctx context.Context, t *testing.T) (a *Archive, s *Source, repo string) {
 	t.Helper()
 	list, repo := repository(t)

@@ -17,7 +17,7 @@ import (
 	"lpatch/pkg/sandbox/sandboxtest"
 )
 
-// tree writes files, PATH -> text, into a new folder.
+// tree writes files, PATH -> text, into a new directory.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()

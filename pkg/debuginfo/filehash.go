@@ -27,7 +27,7 @@ func (e *Entry) FileHash() (hash [16]byte, ok bool) {
 	}
 	b := e.info.lines[at:]
 	t := fileTable{b: b, at: lengths + int(b[lengths])}
-	t.list(func(int, uint64, []byte) {}) // folders
+	t.list(func(int, uint64, []byte) {}) // directories
 	t.list(func(entry int, content uint64, value []byte) {
 		const md5 = 5 // DW_LNCT_MD5
 		if entry == int(index) && content == md5 && len(value) == len(hash) {
@@ -38,7 +38,7 @@ func (e *Entry) FileHash() (hash [16]byte, ok bool) {
 	return hash, ok
 }
 
-// fileTable reads the lists of folders and files of a line table.
+// fileTable reads the lists of directories and files of a line table.
 type fileTable struct {
 	b  []byte
 	at int

@@ -31,7 +31,7 @@ func TestStandardTypes(t *testing.T) {
 	}
 }
 
-// TestLibraryOf takes folders of one version for the standard library.
+// TestLibraryOf takes directories of one version for the standard library.
 func TestLibraryOf(t *testing.T) {
 	for file, want := range map[string]string{
 		"/usr/lib/gcc/x86_64-linux-gnu/12/../../../../include/c++/12/bits/stl_map.h": "/usr/include/c++/12/",
@@ -58,8 +58,8 @@ func TestLibraryOf(t *testing.T) {
 	} {
 		s.new.libraries = map[string]bool{"/usr/include/c++/12/": true}
 		s.old.libraries = map[string]bool{}
-		for _, folder := range tt.olds {
-			s.old.libraries[folder] = true
+		for _, directory := range tt.olds {
+			s.old.libraries[directory] = true
 		}
 		if got := s.isStandard("std::T"); got != tt.want {
 			t.Errorf("%v: got %v, want %v", tt.olds, got, tt.want)

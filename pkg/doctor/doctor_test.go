@@ -202,12 +202,12 @@ func moduleFor(info string) string {
 // TestAbsent has all reasons for which the module is not there. That modprobe loads it is said of the last machine only.
 func TestAbsent(t *testing.T) {
 	const (
-		folder  = "lib/modules/" + testRelease + "/"
-		unbuilt = "lpatch is not built for this kernel: there is no lpatch.ko below /lib/modules/" + testRelease + "; "
-		source  = `install the package lpatch-dkms, or run "make && sudo make install" in lpatch's source`
-		dkms    = `"dkms autoinstall -k ` + testRelease + `" builds it, and "dkms status" tells what became of that`
+		directory = "lib/modules/" + testRelease + "/"
+		unbuilt   = "lpatch is not built for this kernel: there is no lpatch.ko below /lib/modules/" + testRelease + "; "
+		source    = `install the package lpatch-dkms, or run "make && sudo make install" in lpatch's source`
+		dkms      = `"dkms autoinstall -k ` + testRelease + `" builds it, and "dkms status" tells what became of that`
 	)
-	index := map[string]string{folder + "modules.dep": "kernel/fs/lpatch.kox: x\nupdates/dkms/lpatch.ko: kernel/x.ko\n"}
+	index := map[string]string{directory + "modules.dep": "kernel/fs/lpatch.kox: x\nupdates/dkms/lpatch.ko: kernel/x.ko\n"}
 	good := moduleFor("license=GPL\x00vermagic=" + testRelease + " SMP preempt mod_unload modversions \x00")
 	for _, c := range []struct {
 		name  string
@@ -217,19 +217,19 @@ func TestAbsent(t *testing.T) {
 		{"no headers", nil, unbuilt + "install the headers of this kernel; then " + source},
 		{"Debian", []map[string]string{{"etc/debian_version": "12.9\n"}}, unbuilt + `"apt-get install linux-headers-` + testRelease +
 			`" gets the headers that this takes; then ` + source},
-		{"headers", []map[string]string{{folder + "build/Makefile": ""}}, unbuilt + source},
-		{"DKMS", []map[string]string{{folder + "build/Makefile": "", "var/lib/dkms/lpatch/kernel": ""}}, unbuilt + dkms},
-		{"another kernel's", []map[string]string{{"lib/modules/6.1.0-1-amd64/updates/dkms/lpatch.ko": good, folder + "build/Makefile": ""}},
+		{"headers", []map[string]string{{directory + "build/Makefile": ""}}, unbuilt + source},
+		{"DKMS", []map[string]string{{directory + "build/Makefile": "", "var/lib/dkms/lpatch/kernel": ""}}, unbuilt + dkms},
+		{"another kernel's", []map[string]string{{"lib/modules/6.1.0-1-amd64/updates/dkms/lpatch.ko": good, directory + "build/Makefile": ""}},
 			unbuilt + source},
-		{"in the index only", []map[string]string{index, {folder + "build/Makefile": ""}}, unbuilt + source},
+		{"in the index only", []map[string]string{index, {directory + "build/Makefile": ""}}, unbuilt + source},
 		{"not in the index", []map[string]string{{modulePath: good}}, "lpatch is not loaded, and modprobe does not know /" + modulePath +
 			`; "depmod ` + testRelease + `" tells it, and "modprobe lpatch" loads it`},
-		{"built for another", []map[string]string{index, {folder + "build/x": "",
+		{"built for another", []map[string]string{index, {directory + "build/x": "",
 			modulePath: moduleFor("vermagic=6.1.0-1-amd64 SMP \x00")}}, "lpatch is not loaded: /" + modulePath +
 			" is built for 6.1.0-1-amd64 and not for " + testRelease + "; " + source},
-		{"no ELF file", []map[string]string{index, {folder + "build/x": "", modulePath: "x"}}, "lpatch is not loaded: /" + modulePath +
+		{"no ELF file", []map[string]string{index, {directory + "build/x": "", modulePath: "x"}}, "lpatch is not loaded: /" + modulePath +
 			" is no kernel module; " + source},
-		{"no vermagic", []map[string]string{index, {folder + "build/x": "", modulePath: moduleFor("license=GPL\x00")}},
+		{"no vermagic", []map[string]string{index, {directory + "build/x": "", modulePath: moduleFor("license=GPL\x00")}},
 			"lpatch is not loaded: /" + modulePath + " is no kernel module; " + source},
 		{"no more modules", []map[string]string{{"proc/sys/kernel/modules_disabled": "1\n"}},
 			"lpatch is not loaded, and no module can be before the next boot: kernel.modules_disabled is 1"},
@@ -238,8 +238,8 @@ func TestAbsent(t *testing.T) {
 		{"another network namespace", []map[string]string{{"sys/module/lpatch/parameters/boot": "Y\n"}},
 			"lpatch is loaded, and not to be seen from this network namespace; run lpctl outside of the container"},
 		{"ready", []map[string]string{index, {modulePath: good}}, `lpatch is not loaded; load it with "modprobe lpatch"`},
-		{"ready, in the tree", []map[string]string{{folder + "modules.dep": "kernel/mm/lpatch/lpatch.ko.xz:\n",
-			folder + "kernel/mm/lpatch/lpatch.ko.xz": "…"}}, `lpatch is not loaded; load it with "modprobe lpatch"`},
+		{"ready, in the tree", []map[string]string{{directory + "modules.dep": "kernel/mm/lpatch/lpatch.ko.xz:\n",
+			directory + "kernel/mm/lpatch/lpatch.ko.xz": "…"}}, `lpatch is not loaded; load it with "modprobe lpatch"`},
 		{"replaced", []map[string]string{index, {modulePath: good}, {"usr/lib/modprobe.d/b.conf": "# x\ninstall lpatch \\\n /bin/false\n"}},
 			`lpatch is not loaded, and "modprobe lpatch" does not load it: /usr/lib/modprobe.d/b.conf has "install lpatch /bin/false"; take that out`},
 		{"overridden", []map[string]string{index, {modulePath: good}, {"usr/lib/modprobe.d/b.conf": "install lpatch /bin/false\n", "etc/modprobe.d/b.conf": "# none\n"}},

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package filetest makes the files and folders that tests begin with.
+// Package filetest makes the files and directories that tests begin with.
 package filetest
 
 import (
@@ -9,7 +9,7 @@ import (
 	"testing/fstest"
 )
 
-// Tree writes files, PATH -> text, below a folder.
+// Tree writes files, PATH -> text, below a directory.
 func Tree(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
 	tree := fstest.MapFS{}

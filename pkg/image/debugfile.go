@@ -11,13 +11,13 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// DebugFolder is where distributions put separate debug files.
-const DebugFolder = "/usr/lib/debug"
+// DebugDirectory is where distributions put separate debug files.
+const DebugDirectory = "/usr/lib/debug"
 
 // AddDebugFile looks for the separate debug file of an image without symbols, as gdb does ("Debugging Information in
-// Separate Files"): by build-id in the folders, then by the name in .gnu_debuglink, whose checksum must be right. It
-// returns the path of the file whose symbols it took, "" if there is none. A folder is searched before the next.
-func (im *Image) AddDebugFile(folders []string) string {
+// Separate Files"): by build-id in the directories, then by the name in .gnu_debuglink, whose checksum must be right. It
+// returns the path of the file whose symbols it took, "" if there is none. A directory is searched before the next.
+func (im *Image) AddDebugFile(directories []string) string {
 	if im.Named {
 		return ""
 	}
@@ -28,7 +28,7 @@ func (im *Image) AddDebugFile(folders []string) string {
 		dir = abs
 	}
 	beside := []string{dir, filepath.Join(dir, ".debug")}
-	for _, f := range folders {
+	for _, f := range directories {
 		if len(id) > 2 && im.takeSymbols(filepath.Join(f, ".build-id", id[:2], id[2:]+".debug"), nil) {
 			return im.symbols
 		}

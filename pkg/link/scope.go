@@ -18,19 +18,19 @@ import (
 // other named files.
 type Scope struct {
 	im    *image.Image
-	paths []string // files and folders that a person named
+	paths []string // files and directories that a person named
 
 	libs    []*image.Image
 	missing []string // "libx.so.1, which prog needs"
 	err     error
 	read    bool
 
-	named   []*image.Image  // read from paths
-	folders []string        // of paths
-	seen    map[string]bool // names of libs
+	named       []*image.Image  // read from paths
+	directories []string        // of paths
+	seen        map[string]bool // names of libs
 }
 
-// NewScope names files, or folders of them, that are the libraries of an image; those that it needs and that are not among them
+// NewScope names files, or directories of them, that are the libraries of an image; those that it needs and that are not among them
 // are searched where the dynamic linker of this machine would. They are read only when new code refers to a symbol that the
 // image does not import. The error is about a path that does not exist.
 func NewScope(im *image.Image, paths []string) (*Scope, error) {
@@ -42,8 +42,8 @@ func NewScope(im *image.Image, paths []string) (*Scope, error) {
 	return &Scope{im: im, paths: paths}, nil
 }
 
-// systemFolders are searched by every dynamic linker of x86-64 that is known to us, after those of /etc/ld.so.conf.
-var systemFolders = []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
+// systemDirectories are searched by every dynamic linker of x86-64 that is known to us, after those of /etc/ld.so.conf.
+var systemDirectories = []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 
 // load reads the libraries, once.
 func (s *Scope) load() error {
@@ -81,7 +81,7 @@ func (s *Scope) readNamed() error {
 			return err
 		}
 		if st.IsDir() {
-			s.folders = append(s.folders, p)
+			s.directories = append(s.directories, p)
 			continue
 		}
 		lib, err := image.Open(p, "")
@@ -126,11 +126,11 @@ func (s *Scope) find(name string, lib *image.Image) (*image.Image, error) {
 	if i >= 0 {
 		return s.named[i], nil
 	}
-	folders, base := slices.Concat(s.folders, lib.RunPath(), configuredFolders("/etc/ld.so.conf"), systemFolders), name
+	directories, base := slices.Concat(s.directories, lib.RunPath(), configuredDirectories("/etc/ld.so.conf"), systemDirectories), name
 	if strings.Contains(name, "/") {
-		folders, base = []string{filepath.Dir(name)}, filepath.Base(name)
+		directories, base = []string{filepath.Dir(name)}, filepath.Base(name)
 	}
-	for _, dir := range folders {
+	for _, dir := range directories {
 		// As the dynamic linker does, pass over what is not there and what is for another machine.
 		if f, err := lpelf.Open(filepath.Join(dir, base)); err == nil {
 			return image.New(f, nil)
@@ -140,9 +140,9 @@ func (s *Scope) find(name string, lib *image.Image) (*image.Image, error) {
 	return nil, nil
 }
 
-// configuredFolders reads the folders of an ld.so.conf and of what it includes (ldconfig(8)); what cannot be read has
+// configuredDirectories reads the directories of an ld.so.conf and of what it includes (ldconfig(8)); what cannot be read has
 // none.
-func configuredFolders(conf string) []string {
+func configuredDirectories(conf string) []string {
 	data, err := os.ReadFile(conf)
 	if err != nil {
 		return nil
@@ -163,7 +163,7 @@ func configuredFolders(conf string) []string {
 			}
 			for _, f := range files {
 				if f != conf {
-					out = append(out, configuredFolders(f)...)
+					out = append(out, configuredDirectories(f)...)
 				}
 			}
 		case len(words) == 1 && filepath.IsAbs(words[0]):

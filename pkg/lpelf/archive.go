@@ -24,7 +24,7 @@ const (
 func IsArchive(data []byte) bool { return bytes.HasPrefix(data, []byte(arMagic)) }
 
 // ParseArchive returns the members of a GNU archive without its symbol index. A thin archive is refused: it holds
-// names only, and those are relative to a folder that we cannot know.
+// names only, and those are relative to a directory that we cannot know.
 func ParseArchive(name string, data []byte) ([]Member, error) {
 	if bytes.HasPrefix(data, []byte("!<thin>\n")) {
 		return nil, fmt.Errorf("%s: a thin archive holds no objects; name the objects themselves", name)

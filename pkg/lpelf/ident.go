@@ -166,7 +166,7 @@ func (f *File) Needed() []string {
 }
 
 // RunPath returns where the file asks for its libraries to be searched (DT_RUNPATH, else DT_RPATH), $ORIGIN replaced by
-// its folder.
+// its directory.
 func (f *File) RunPath() []string {
 	list := f.dynamicString(elf.DT_RUNPATH)
 	if list == "" {

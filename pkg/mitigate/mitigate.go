@@ -48,7 +48,7 @@ func Make(o Options) (*build.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	debugFile := im.AddDebugFile(append(slices.Clone(o.DebugDirs), image.DebugFolder))
+	debugFile := im.AddDebugFile(append(slices.Clone(o.DebugDirs), image.DebugDirectory))
 	m := &maker{im: im, o: o, act: act}
 	if m.fn, err = m.find(); err != nil {
 		return nil, err

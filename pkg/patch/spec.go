@@ -102,7 +102,7 @@ type LeftOut struct {
 
 // Image is an ELF file that must be mapped in the target.
 type Image struct {
-	Name    string `json:"name"`             // of the file, without its folder; for messages only
+	Name    string `json:"name"`             // of the file, without its directory; for messages only
 	Soname  string `json:"soname,omitempty"` // DT_SONAME of a shared object
 	BuildID Hex    `json:"build_id,omitempty"`
 	SHA256  Hex    `json:"sha256"` // over the file bytes of its PT_LOAD segments, in order; identifies an image without a build-id

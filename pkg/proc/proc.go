@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // Package proc tells what /proc says of the processes that may become targets. Parsing (parse.go) is apart from
-// reading, and reading takes the folder that /proc is mounted on.
+// reading, and reading takes the directory that /proc is mounted on.
 package proc
 
 import (

@@ -108,7 +108,7 @@ func run(args []string, out io.Writer) error {
 	return nil
 }
 
-// read reads what corpus-run left in a folder.
+// read reads what corpus-run left in a directory.
 func (r *result) read(dir string) error {
 	r.Fixes, r.LeftOut, r.Images = []string{}, []string{}, []image{}
 	status, err := os.ReadFile(filepath.Join(dir, "build-status"))

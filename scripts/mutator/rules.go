@@ -63,7 +63,7 @@ func readCodes() (map[string]string, error) {
 	return codes, nil
 }
 
-// goFiles are the sources of a folder, or its tests.
+// goFiles are the sources of a directory, or its tests.
 func goFiles(dir string, tests bool) ([]string, error) {
 	all, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	return slices.DeleteFunc(all, func(name string) bool { return strings.HasSuffix(name, "_test.go") != tests }), err

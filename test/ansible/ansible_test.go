@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // Package ansible tests the roll-out of scripts/ansible on three hosts, twice. TestMachines has virtual machines with lpatch in their
-// kernels, lpctl, and a service that is patched. TestAnsible has network namespaces with programs in this folder in place of lpctl,
+// kernels, lpctl, and a service that is patched. TestAnsible has network namespaces with programs in this directory in place of lpctl,
 // which keep what they are told to: that is quick, so more goes wrong there.
 package ansible
 

@@ -20,7 +20,7 @@ import (
 // onDisk are the files of each file system that test/fixtures makes an image of.
 var onDisk = []string{"start", "start-static", "start-shared", "libstart.so"}
 
-// fileSystems are those that a program is started from, each with what has it there: that returns the folder.
+// fileSystems are those that a program is started from, each with what has it there: that returns the directory.
 var fileSystems = map[string]func(t *testing.T) string{
 	"ext4": func(t *testing.T) string {
 		return mountImage(t, "ext4", "crc32c_generic", "crc16", "mbcache", "jbd2", "ext4")

@@ -102,7 +102,7 @@ func TestImageIsAFile(t *testing.T) {
 	netlinkSocket := os.NewFile(uintptr(socket), "socket")
 	defer netlinkSocket.Close()
 	for what, file := range map[string]*os.File{
-		"a pipe": pipe, "a device": open(t, "/dev/zero"), "a folder": open(t, "/"), "a netlink socket": netlinkSocket,
+		"a pipe": pipe, "a device": open(t, "/dev/zero"), "a directory": open(t, "/"), "a netlink socket": netlinkSocket,
 	} {
 		p := rawPatch(t, fixtures+"victim", "value")
 		p.Images[0].File = file

@@ -16,7 +16,7 @@ import (
 )
 
 // mountOverlay makes an overlay file system as containers have it, with copies of these fixtures in its lower layer, and
-// returns the folders of that layer and of the whole.
+// returns the directories of that layer and of the whole.
 func mountOverlay(t *testing.T, names ...string) (lower, merged string) {
 	t.Helper()
 	loadKernels(t, "overlay", "")

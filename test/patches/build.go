@@ -38,10 +38,10 @@ func (b *Built) Target() string {
 // library is the file name of the case's library.
 func (b *Built) library() string { return b.Name() + ".so" }
 
-// Builder compiles cases. What was compiled before from the same sources in the same way is taken from its folder.
+// Builder compiles cases. What was compiled before from the same sources in the same way is taken from its directory.
 type Builder struct {
-	Cache string // folder
-	Root  string // this folder
+	Cache string // directory
+	Root  string // this directory
 }
 
 // driver is the program around a case.
@@ -93,7 +93,7 @@ func (b *Builder) Compile(c *Case, cfg Config) (*Built, error) {
 	return out, nil
 }
 
-// step is a command, and the folder that it is run in.
+// step is a command, and the directory that it is run in.
 type step struct {
 	dir  string
 	args []string
@@ -118,9 +118,9 @@ func (b *Builder) steps(out *Built) []step {
 	sections := []string{"-g", "-Wall", "-Wextra", "-ffunction-sections", "-fdata-sections", "-c"}
 	driver := []string{"gcc", "-O1", "-pthread", kind[0], "-c", "-o", "main.o", b.driver()}
 	steps := []step{{".", driver}}
-	for folder, some := range byFolder(sources, c.Dir) {
-		steps = append(steps, step{filepath.Join("old", folder), command(common, sections, c.Flags, some)},
-			step{filepath.Join("new", folder), command(common, sections, c.Flags, []string{"-DFIX"}, some)})
+	for directory, some := range byDirectory(sources, c.Dir) {
+		steps = append(steps, step{filepath.Join("old", directory), command(common, sections, c.Flags, some)},
+			step{filepath.Join("new", directory), command(common, sections, c.Flags, []string{"-DFIX"}, some)})
 	}
 	stock := slices.Concat(common, c.Flags, []string{"-DSTOCK"}, sources)
 	// A program imports from the libraries that it is linked with; new code may want libm.
@@ -137,20 +137,20 @@ func (b *Builder) steps(out *Built) []step {
 	return steps
 }
 
-// byFolder sorts sources by the folder that they are in, relative to the case's: objects of one name need folders, too.
-func byFolder(sources []string, dir string) iter.Seq2[string, []string] {
+// byDirectory sorts sources by the directory that they are in, relative to the case's: objects of one name need directories, too.
+func byDirectory(sources []string, dir string) iter.Seq2[string, []string] {
 	return func(yield func(string, []string) bool) {
 		for len(sources) > 0 {
-			folder := filepath.Dir(sources[0])
+			directory := filepath.Dir(sources[0])
 			same, others := []string{}, []string{}
 			for _, s := range sources {
-				if filepath.Dir(s) == folder {
+				if filepath.Dir(s) == directory {
 					same = append(same, s)
 				} else {
 					others = append(others, s)
 				}
 			}
-			name, err := filepath.Rel(dir, folder)
+			name, err := filepath.Rel(dir, directory)
 			if err != nil || !yield(name, same) {
 				return
 			}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package patches reads and builds the cases of this folder: see README.md.
+// Package patches reads and builds the cases of this directory: see README.md.
 package patches
 
 import (
@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// Case is one folder: sources that define FIX in their new version, and what is to come of the patch from one to the other.
+// Case is one directory: sources that define FIX in their new version, and what is to come of the patch from one to the other.
 type Case struct {
 	Name    string
 	Dir     string
@@ -46,7 +46,7 @@ type Reason struct{ Code, Symbol, Text string }
 // directive is a line of the comment at the top of case.c or case.cc.
 var directive = regexp.MustCompile(`^ \* ([a-z]+): (.*)$`)
 
-// Read reads all cases below a folder, by name.
+// Read reads all cases below a directory, by name.
 func Read(root string) ([]*Case, error) {
 	entries, err := os.ReadDir(root)
 	if err != nil {
@@ -93,7 +93,7 @@ func readCase(dir string) (*Case, error) {
 	return c, c.check()
 }
 
-// list finds the case's files, those in folders of it too.
+// list finds the case's files, those in directories of it too.
 func (c *Case) list() error {
 	return filepath.WalkDir(c.Dir, func(path string, f fs.DirEntry, err error) error {
 		if err != nil || f.IsDir() {

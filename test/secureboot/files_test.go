@@ -88,7 +88,7 @@ func buildExample(t *testing.T, dir string) string {
 	return dir
 }
 
-// top is the top folder of the repository.
+// top is the top directory of the repository.
 var top = func() string {
 	dir, err := filepath.Abs("../..")
 	if err != nil {
@@ -115,7 +115,7 @@ func release(t *testing.T) string {
 	return strings.TrimSpace(string(text))
 }
 
-// run runs a command in a folder, with more environment; it must succeed.
+// run runs a command in a directory, with more environment; it must succeed.
 func run(t *testing.T, dir string, env []string, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)

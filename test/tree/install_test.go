@@ -148,7 +148,7 @@ func TestInstallAgain(t *testing.T) {
 	}
 }
 
-// TestInstallRefuses tries folders that are no kernel trees, and one of a kernel that the script does not know.
+// TestInstallRefuses tries directories that are no kernel trees, and one of a kernel that the script does not know.
 func TestInstallRefuses(t *testing.T) {
 	empty := t.TempDir()
 	install(t, empty+" is not a kernel source tree: it has no Makefile", empty)

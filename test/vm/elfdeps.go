@@ -234,7 +234,7 @@ var ldCache = sync.OnceValue(func() map[string][]string {
 	ldconfig := "/sbin/ldconfig" // seldom in the PATH of anyone but root
 	out, err := exec.Command(ldconfig, "-p").Output()
 	if err != nil {
-		return table // the default folders are tried after it
+		return table // the default directories are tried after it
 	}
 	for line := range strings.Lines(string(out)) {
 		left, path, ok := strings.Cut(strings.TrimSpace(line), " => ")

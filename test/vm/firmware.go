@@ -35,7 +35,7 @@ func (f *Firmware) args(disk string) []string {
 	}
 }
 
-// firmwareDisk is the folder that the firmware sees as a disk.
+// firmwareDisk is the directory that the firmware sees as a disk.
 func (m *machine) firmwareDisk() string { return filepath.Join(m.dir, "disk") }
 
 // fillFirmwareDisk puts there what comes with the firmware, the kernel, and what tells GRUB to start it. The initramfs is

@@ -27,7 +27,7 @@ type node struct {
 	time time.Time
 }
 
-// merged are the folders that Debian keeps as links into /usr. The guest has the same links, so that a path as
+// merged are the directories that Debian keeps as links into /usr. The guest has the same links, so that a path as
 // /lib64/ld-linux-x86-64.so.2 and the real one name one file there as they do here.
 var merged = []string{"/bin", "/sbin", "/lib", "/lib32", "/lib64"}
 
@@ -51,7 +51,7 @@ func newTree() tree {
 	return t
 }
 
-// addDir adds a folder and those above it.
+// addDir adds a directory and those above it.
 func (t tree) addDir(path string) {
 	for path = canonical(path); path != "/"; path = filepath.Dir(path) {
 		if _, ok := t[path]; ok {
@@ -79,7 +79,7 @@ func (t tree) addLink(path, target string) {
 	t.put(path, node{mode: cpio.TypeSymlink | 0o777, data: []byte(target)})
 }
 
-// addHost copies a file or folder of the host; addLibraries adds what ELF files need to run. A link stays a link, and what
+// addHost copies a file or directory of the host; addLibraries adds what ELF files need to run. A link stays a link, and what
 // it points at comes along, except when the guest path was chosen by the user: then the file itself is put there.
 func (t tree) addHost(host, guest string) error {
 	stat := os.Stat
@@ -91,12 +91,12 @@ func (t tree) addHost(host, guest string) error {
 		return err
 	}
 	if st.IsDir() {
-		return t.addFolder(host, guest)
+		return t.addDirectory(host, guest)
 	}
 	return t.addEntry(host, guest, st)
 }
 
-func (t tree) addFolder(host, guest string) error {
+func (t tree) addDirectory(host, guest string) error {
 	t.addDir(guest)
 	return filepath.WalkDir(host, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -118,7 +118,7 @@ func (t tree) addFolder(host, guest string) error {
 	})
 }
 
-// addEntry adds one file that is no folder.
+// addEntry adds one file that is no directory.
 func (t tree) addEntry(host, guest string, st fs.FileInfo) error {
 	if _, ok := t[canonical(guest)]; ok {
 		return nil
@@ -130,7 +130,7 @@ func (t tree) addEntry(host, guest string, st fs.FileInfo) error {
 	case fs.ModeSymlink:
 		return t.addHostLink(host, guest)
 	default:
-		return fmt.Errorf("%s is neither a file nor a folder", host)
+		return fmt.Errorf("%s is neither a file nor a directory", host)
 	}
 }
 

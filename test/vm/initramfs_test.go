@@ -16,7 +16,7 @@ import (
 	"lpatch/test/vm/protocol"
 )
 
-// unpack writes a tree and reads it back: name to content, a link as "-> target", a folder as "dir".
+// unpack writes a tree and reads it back: name to content, a link as "-> target", a directory as "dir".
 func unpack(t *testing.T, tr tree) map[string]string {
 	t.Helper()
 	var buf bytes.Buffer
@@ -34,7 +34,7 @@ func unpack(t *testing.T, tr tree) map[string]string {
 			t.Fatal(err)
 		}
 		if parent := filepath.Dir(h.Name); parent != "." && got[parent] != "dir" {
-			t.Errorf("%s comes before its folder", h.Name)
+			t.Errorf("%s comes before its directory", h.Name)
 		}
 		switch {
 		case h.Linkname != "":
@@ -63,32 +63,32 @@ func check(t *testing.T, got, want map[string]string) {
 func TestTree(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, dir+"/real", "content")
-	if err := os.MkdirAll(dir+"/folder/sub", 0o755); err != nil {
+	if err := os.MkdirAll(dir+"/directory/sub", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, dir+"/folder/sub/file", "deep")
-	for link, target := range map[string]string{"link": "real", "folder/out": "../real", "folder/dangling": "nowhere"} {
+	writeFile(t, dir+"/directory/sub/file", "deep")
+	for link, target := range map[string]string{"link": "real", "directory/out": "../real", "directory/dangling": "nowhere"} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
 			t.Fatal(err)
 		}
 	}
 
 	tr := newTree()
-	for host, guest := range map[string]string{dir + "/link": dir + "/link", dir + "/folder": dir + "/folder", dir + "/real": "/bin/tool"} {
+	for host, guest := range map[string]string{dir + "/link": dir + "/link", dir + "/directory": dir + "/directory", dir + "/real": "/bin/tool"} {
 		if err := tr.addHost(host, guest); err != nil {
 			t.Fatal(err)
 		}
 	}
 	here := strings.TrimPrefix(dir, "/")
 	check(t, unpack(t, tr), map[string]string{
-		"bin":                     "-> usr/bin",
-		"usr/bin":                 "dir",
-		"usr/bin/tool":            "content",
-		here + "/link":            "-> real",
-		here + "/real":            "content",
-		here + "/folder/sub/file": "deep",
-		here + "/folder/out":      "-> ../real",
-		here + "/folder/dangling": "-> nowhere",
+		"bin":                        "-> usr/bin",
+		"usr/bin":                    "dir",
+		"usr/bin/tool":               "content",
+		here + "/link":               "-> real",
+		here + "/real":               "content",
+		here + "/directory/sub/file": "deep",
+		here + "/directory/out":      "-> ../real",
+		here + "/directory/dangling": "-> nowhere",
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// root is the top folder of the repository: the nearest one upwards that has test/kernels.yaml. LPATCH_ROOT
+// root is the top directory of the repository: the nearest one upwards that has test/kernels.yaml. LPATCH_ROOT
 // overrides it; scripts/vm-run sets that, because it may be called from anywhere.
 var root = sync.OnceValues(func() (string, error) {
 	if dir := os.Getenv("LPATCH_ROOT"); dir != "" {
@@ -31,7 +31,7 @@ var root = sync.OnceValues(func() (string, error) {
 	}
 })
 
-// inRoot is a path below the repository's top folder.
+// inRoot is a path below the repository's top directory.
 func inRoot(elem ...string) (string, error) {
 	dir, err := root()
 	if err != nil {
@@ -40,7 +40,7 @@ func inRoot(elem ...string) (string, error) {
 	return filepath.Join(append([]string{dir}, elem...)...), nil
 }
 
-// InCache is a path below the folder of downloads, which is build/ unless LPATCH_CACHE names another.
+// InCache is a path below the directory of downloads, which is build/ unless LPATCH_CACHE names another.
 func InCache(elem ...string) (string, error) {
 	if dir := os.Getenv("LPATCH_CACHE"); dir != "" {
 		return filepath.Join(append([]string{dir}, elem...)...), nil

@@ -23,7 +23,7 @@ import (
 	"lpatch/test/vm/protocol"
 )
 
-// Each serial port of the guest is a socket in the machine's folder. None shares an interrupt with another, as the
+// Each serial port of the guest is a socket in the machine's directory. None shares an interrupt with another, as the
 // legacy lines would have it: QEMU's ISA bus does not emulate that. What carries much has 10 and 11, which are
 // level-triggered: on the edge-triggered 3 and 4 a PREEMPT_RT kernel takes one interrupt per byte, 20 times slower.
 var ports = []struct {

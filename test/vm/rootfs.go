@@ -66,8 +66,8 @@ func (t tree) addModule(k kernelFiles) {
 }
 
 // addUserFile places one file that was asked for. One without a place of its own stands where it stands on the host,
-// and the script runs in the folder that the user is in: relative and absolute names mean the same on both sides.
-// So that `./prog` works for a prog from anywhere, there is a link to it in that folder as well.
+// and the script runs in the directory that the user is in: relative and absolute names mean the same on both sides.
+// So that `./prog` works for a prog from anywhere, there is a link to it in that directory as well.
 func addUserFile(t tree, f File, dir string) error {
 	host, err := filepath.Abs(f.Host)
 	if err != nil {
@@ -112,7 +112,7 @@ func addSystem(t tree, k kernelFiles) error {
 	if err := addBusybox(t); err != nil {
 		return err
 	}
-	// With the host's table ld.so finds libraries outside the default folders; its paths are right in the guest.
+	// With the host's table ld.so finds libraries outside the default directories; its paths are right in the guest.
 	if cache := "/etc/ld.so.cache"; ifExists(cache) != "" {
 		if err := t.addHost(cache, cache); err != nil {
 			return err

@@ -25,7 +25,7 @@ type Config struct {
 	Script string   // a file on the host, run with the guest's /bin/sh; an ELF file is run as it is
 	Args   []string // the script's arguments
 	Files  []File   // what else to copy into the guest
-	Dir    string   // the script's working folder: that of this process
+	Dir    string   // the script's working directory: that of this process
 	Env    []string // more environment for it, as NAME=value
 
 	Disks []string               // files on the host, for /dev/nvme0n1 and so on; what the guest writes is there at once
@@ -50,7 +50,7 @@ type Config struct {
 // NoModule as Config.Module leaves the kernel as it came.
 const NoModule = "none"
 
-// File is a file or folder to copy into the guest. An empty Guest means the same path as on the host.
+// File is a file or directory to copy into the guest. An empty Guest means the same path as on the host.
 type File struct{ Host, Guest string }
 
 // Result is what came of a machine that ended in an orderly way.
@@ -145,7 +145,7 @@ func run(ctx context.Context, cfg Config, job protocol.Job, see func(protocol.Ev
 	return m.boot(ctx, job)
 }
 
-// newMachine finds what the machine needs. The caller removes its folder in the end.
+// newMachine finds what the machine needs. The caller removes its directory in the end.
 func newMachine(ctx context.Context, cfg Config) (*machine, error) {
 	k, err := findKernel(cfg.Kernel)
 	if err != nil {

@@ -123,8 +123,8 @@ def id_in_memory(inferior, start):
 def candidates(found_id):
     """Return paths at which a patch with a build-id may be."""
     text = found_id.hex()
-    for folder in gdb.parameter("debug-file-directory").split(":"):
-        yield os.path.join(folder, ".build-id", text[:2], text[2:] + ".debug")
+    for directory in gdb.parameter("debug-file-directory").split(":"):
+        yield os.path.join(directory, ".build-id", text[:2], text[2:] + ".debug")
     try:
         names = sorted(os.listdir(STORE))
     except OSError:
@@ -141,7 +141,7 @@ class Patches:
         self.said = set()
         self.not_patches = set()
         self.busy = False
-        self.folder = None
+        self.directory = None
 
     def update(self, *_):
         """Add what has come, and remove what is gone."""
@@ -217,14 +217,14 @@ class Patches:
 
     def add(self, inferior, mapping, data):
         """Give gdb a copy of a patch, which is there for as long as gdb is."""
-        if self.folder is None:
-            folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), "gdb-lpatch-" + os.urandom(8).hex())
-            os.mkdir(folder, 0o700)
-            self.folder = folder
+        if self.directory is None:
+            directory = os.path.join(os.environ.get("TMPDIR", "/tmp"), "gdb-lpatch-" + os.urandom(8).hex())
+            os.mkdir(directory, 0o700)
+            self.directory = directory
             atexit.register(self.clean)
         name = mapping.nameless or os.path.basename(mapping.path).removesuffix(".lp")
         name = "".join(c for c in name if c.isalnum() or c in "._+-")  # whoever runs a process chooses what it maps
-        path = os.path.join(self.folder, "%x-%s.lp" % (mapping.start, name))
+        path = os.path.join(self.directory, "%x-%s.lp" % (mapping.start, name))
         with open(path, "wb") as file:
             file.write(data)
         gdb.execute('add-symbol-file "%s" -o %#x' % (path, mapping.start), to_string=True)
@@ -234,7 +234,7 @@ class Patches:
         """Remove the copies."""
         for path in self.known.values():
             os.unlink(path)
-        os.rmdir(self.folder)
+        os.rmdir(self.directory)
 
     def take(self, path):
         """Add a file that somebody names, wherever it is mapped."""

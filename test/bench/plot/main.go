@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Command plot puts results of lpbench together and shows them: a table on standard output, and in a folder
+// Command plot puts results of lpbench together and shows them: a table on standard output, and in a directory
 // results.json and plots of stop against threads and against functions, as PNG and SVG.
 //
-//	plot FOLDER RESULT...
+//	plot DIRECTORY RESULT...
 package main
 
 import (
@@ -24,7 +24,7 @@ import (
 
 func main() {
 	if len(os.Args) < 3 {
-		fmt.Fprintln(os.Stderr, "usage: plot FOLDER RESULT...")
+		fmt.Fprintln(os.Stderr, "usage: plot DIRECTORY RESULT...")
 		os.Exit(2)
 	}
 	if err := run(os.Args[1], os.Args[2:]); err != nil {

@@ -22,7 +22,7 @@ import (
 	"lpatch/pkg/proc"
 )
 
-const folder = "/patches/"
+const directory = "/patches/"
 
 // options allow for a slow machine; the cases are not about limits.
 var options = lpnl.Options{MaxStop: 5 * time.Second, Timeout: 2 * time.Minute}
@@ -38,7 +38,7 @@ type entry struct {
 // TestPatches starts each program, applies its patch, reverts it, and has the program's threads look each time.
 // It says in one line what went wrong with each, and how long all took.
 func TestPatches(t *testing.T) {
-	data, err := os.ReadFile(folder + "list.json")
+	data, err := os.ReadFile(directory + "list.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ type program struct {
 }
 
 func start(e entry) (*program, error) {
-	p := &program{cmd: exec.Command(folder + e.Name)}
+	p := &program{cmd: exec.Command(directory + e.Name)}
 	for _, v := range e.Values {
 		p.cmd.Args = append(p.cmd.Args, fmt.Sprint(v))
 	}
@@ -145,7 +145,7 @@ func try(e entry) error {
 		return err
 	}
 	defer client.Close()
-	file, err := apply.Open(folder + e.Name + ".lp")
+	file, err := apply.Open(directory + e.Name + ".lp")
 	if err != nil {
 		return err
 	}

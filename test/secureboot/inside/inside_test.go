@@ -38,7 +38,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// shell runs a command of the shell in the folder with the keys, the program and its patch, and returns what it prints.
+// shell runs a command of the shell in the directory with the keys, the program and its patch, and returns what it prints.
 func shell(command string) (string, error) {
 	out, err := exec.Command("/bin/sh", "-c", command).CombinedOutput()
 	return string(out), err

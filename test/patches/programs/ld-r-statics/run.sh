@@ -1,4 +1,4 @@
-# exit 0: right, 77: cannot be tried here, else wrong. LPCTL, CASE (this folder), HERE (lpload.c, try); works in the current folder.
+# exit 0: right, 77: cannot be tried here, else wrong. LPCTL, CASE (this directory), HERE (lpload.c, try); works in the current directory.
 set -u
 try() { # NAME CC DEFINES MAY-REFUSE
 	for s in old new; do

@@ -1,4 +1,4 @@
-# exit 0: right, 77: cannot be tried here, else wrong. LPCTL, CASE (this folder), HERE (lpload.c, try); works in the current folder.
+# exit 0: right, 77: cannot be tried here, else wrong. LPCTL, CASE (this directory), HERE (lpload.c, try); works in the current directory.
 set -u
 for cc in gcc clang-14; do for opt in -O0 -O2; do
 	for s in old new; do

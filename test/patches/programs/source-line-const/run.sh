@@ -1,4 +1,4 @@
-# exit 0: right, 77: cannot be tried here, else wrong. LPCTL, CASE (this folder), HERE (lpload.c, try); works in the current folder.
+# exit 0: right, 77: cannot be tried here, else wrong. LPCTL, CASE (this directory), HERE (lpload.c, try); works in the current directory.
 set -u
 for k in t n s; do cp -r "$CASE/tree" $k; cp "$CASE/Makefile" $k/Makefile; touch -d '1 hour ago' $k/*; done
 make -s -C t && (cd n && patch -s -p1 <"$CASE/fix.patch" && make -s) || exit 9

@@ -1,4 +1,4 @@
-# exit 0: right, 77: cannot be tried here, else wrong. LPCTL, CASE (this folder), HERE (lpload.c, try); works in the current folder.
+# exit 0: right, 77: cannot be tried here, else wrong. LPCTL, CASE (this directory), HERE (lpload.c, try); works in the current directory.
 set -u
 # source A B FILL: two blocks for A and B, the one that is switched off the other way round.
 source() {

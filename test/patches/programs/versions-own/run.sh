@@ -1,4 +1,4 @@
-# exit 0: right, 77: cannot be tried here, else wrong. LPCTL, CASE (this folder), HERE (lpload.c, try); works in the current folder.
+# exit 0: right, 77: cannot be tried here, else wrong. LPCTL, CASE (this directory), HERE (lpload.c, try); works in the current directory.
 set -u
 gcc -O2 -fPIC -c "$HERE/lpload.c" -o lpload.o || exit 9
 try() { # NAME CFLAGS LDFLAGS MAY-REFUSE

@@ -104,8 +104,8 @@ func parse(args []string) (vm.Config, error) {
 	flags.BoolVar(&cfg.Count, "i", false, "have the machine's clock count instructions instead of time, 1 ns for each")
 	flags.BoolVar(&cfg.Verbose, "v", false, "show the kernel's log, on stderr")
 	flags.Var((*fileList)(&cfg.Files), "f",
-		"copy `HOST[:GUEST]`, a file or folder, with the libraries it needs; to the same path if GUEST is not given,\n"+
-			"with a link in the working folder, which is called the same in the guest as here")
+		"copy `HOST[:GUEST]`, a file or directory, with the libraries it needs; to the same path if GUEST is not given,\n"+
+			"with a link in the working directory, which is called the same in the guest as here")
 	flags.Usage = func() {
 		fmt.Fprint(flags.Output(), usage)
 		flags.PrintDefaults()
