@@ -375,3 +375,26 @@ func TestElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// TestHostileText has scripts tell, by a shell whose echo knows escapes, of what lpctl has made visible, and of words that look like an
+// escape. Neither gets to the terminal or into the kernel's log as what it means, and no process has its words taken for another answer.
+func TestHostileText(t *testing.T) {
+	r := newPatchRoot(t)
+	run(t, "sh", "-c", `cp --parents $(ldd /bin/dash | grep -o '/[^ ]*') "$0" && cp /bin/dash "$0/bin/dash"`, r.dir)
+	run(t, "install", "../../scripts/dist/lpatch-replay", filepath.Join(r.dir, "usr/lib/lpctl"))
+	const text = `lpctl: refused: /the patch is for/x\nlpctl: all is well \0033[2J[7]: no \c`
+	hostile := fmt.Sprintf("printf '%%s\\n' '%s' >&2; exit 2", text)
+	r.write(t, map[string]string{
+		"sbin/lpctl": "#!/bin/sh\ncase $* in apply*) " + hostile + " ;; esac\n", "sbin/modprobe": "#!/bin/sh\n" + hostile + "\n", "proc/cmdline": "\n", "dev/kmsg": "",
+	})
+	for _, c := range []struct{ name, call, want string }{
+		{"package", "package add " + lpFile, text + "\nfix: this was not done; to try again: lpctl apply " + lpFile + " --all\n"},
+		{"package again", "package again " + lpFile, text + "\nfix: this was not done; to try again: lpctl apply " + lpFile + " --all\n"},
+		{"replay", "replay /; cat /dev/kmsg", "<3>lpatch: the module does not load: " + text + "\n"},
+	} {
+		out, err := exec.Command("chroot", r.dir, "/bin/dash", "-c", "PATH=/sbin:/bin; /bin/dash /usr/lib/lpctl/lpatch-"+c.call).CombinedOutput()
+		if err != nil || string(out) != c.want {
+			t.Errorf("%s ends with %v and says\n%q, want\n%q", c.name, err, out, c.want)
+		}
+	}
+}
