@@ -398,3 +398,27 @@ func TestHostileText(t *testing.T) {
 		}
 	}
 }
+
+// TestElsewhereDKMS: where dpkg works on another root without a chroot, DKMS, which has no notion of that, does not change the modules of
+// the machine.
+func TestElsewhereDKMS(t *testing.T) {
+	r := newPatchRoot(t)
+	filetest.Tree(t, r.dir, map[string]string{"usr/lib/dkms/x": ""})
+	stub := "#!/bin/sh\necho dkms \"$@\" | tee -a /tmp/log\n"
+	r.write(t, map[string]string{"usr/lib/dkms/common.postinst": stub, "sbin/dkms": stub})
+	for _, name := range []string{"postinst", "prerm"} {
+		run(t, "install", "../../scripts/dist/deb/lpatch-dkms/"+name, filepath.Join(r.dir, "tmp"))
+	}
+	for _, c := range []struct{ dpkgRoot, called string }{
+		{"", "dkms lpatch @VERSION@ /usr/share/lpatch-dkms  \ndkms status -m lpatch -v @VERSION@\ndkms remove -m lpatch -v @VERSION@ --all\n"},
+		{"/target", ""},
+	} {
+		r.write(t, map[string]string{"tmp/log": ""})
+		for _, call := range []string{"postinst configure", "prerm remove"} {
+			run(t, "env", "DPKG_ROOT="+c.dpkgRoot, "PATH=/sbin:/bin", "chroot", r.dir, "sh", "-c", "/tmp/"+call)
+		}
+		if got := string(read(t, filepath.Join(r.dir, "tmp/log"))); got != c.called {
+			t.Errorf("with DPKG_ROOT=%s this is called:\n%swant\n%s", c.dpkgRoot, got, c.called)
+		}
+	}
+}
