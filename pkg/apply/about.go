@@ -162,17 +162,25 @@ func (s *Session) reported(r lpnl.Report) (*File, error) {
 	if err != nil {
 		return nil, v.note(err)
 	}
-	images, err := s.match(f.Spec, v)
-	if err != nil {
+	if err := s.vouch(f, v, r); err != nil {
 		return nil, err
 	}
-	o, err := s.object(f, t.PID, images)
+	return f, nil
+}
+
+// vouch finds out whether a patch that a target maps is the one of a report: by the kernel's name of that, a hash of the file.
+func (s *Session) vouch(f *File, v *view, r lpnl.Report) error {
+	images, err := s.match(f.Spec, v)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	o, err := s.object(f, v.PID, images)
+	if err != nil {
+		return err
 	}
 	defer o.close()
 	if o.patch.Hash != r.Hash {
-		return nil, fmt.Errorf("what %v maps at %#x is not the patch %s", t, r.MappedAt, r.Patch)
+		return fmt.Errorf("what %v maps at %#x is not the patch %s", v, r.MappedAt, r.Patch)
 	}
-	return f, nil
+	return nil
 }

@@ -6,4 +6,6 @@ package apply
 var (
 	MaxLook = &maxLook
 	MaxRead = &maxRead
+
+	MaxRecount = &maxRecount
 )
