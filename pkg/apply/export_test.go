@@ -8,4 +8,5 @@ var (
 	MaxRead = &maxRead
 
 	MaxRecount = &maxRecount
+	MaxRounds  = &maxRounds
 )
