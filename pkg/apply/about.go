@@ -12,7 +12,7 @@ import (
 	"lpatch/pkg/proc"
 )
 
-// maxAboutTries is of how many targets a patch is tried to be read that the first ones do not let be read.
+// maxAboutTries is how often a patch is tried to be read that targets do not let be read: of a status, in so many of each user's.
 const maxAboutTries = 3
 
 // Abouts has what the patches in targets are for. The kernel does not know that: it is in the file, which targets have mapped.
@@ -81,36 +81,61 @@ func (a *Abouts) LearnEvent(event lpnl.Report, r boot.Registry, status func() ([
 	}
 	a.tries[event.Hash]++
 	if list, err := status(); err == nil {
-		a.Learn(slices.DeleteFunc(list, func(r lpnl.Report) bool { return r.Hash != event.Hash }))
+		a.learn(slices.DeleteFunc(list, func(r lpnl.Report) bool { return r.Hash != event.Hash }))
 	}
 }
 
-// Learn reads the patches of a status, each in one target. What a target maps there now may be another file, so one counts only
-// if its name in the kernel, a hash, is that of the patch.
+// Learn reads the patches of a status. What a target maps there now may be another file, so one counts only if its name in the
+// kernel, a hash, is that of the patch.
 func (a *Abouts) Learn(status []lpnl.Report) {
-	s := New(nil, a.proc) // which asks no kernel
-	for {
-		var list []lpnl.Report
-		for _, r := range status {
-			if r.MappedAt != 0 && a.Wants(r.Hash) && !slices.ContainsFunc(list, func(o lpnl.Report) bool { return o.Hash == r.Hash }) {
-				list = append(list, r)
-			}
-		}
-		if len(list) == 0 {
-			return
-		}
-		status = slices.DeleteFunc(slices.Clone(status), func(r lpnl.Report) bool {
-			return slices.ContainsFunc(list, func(o lpnl.Report) bool { return o.Hash == r.Hash && o.PID == r.PID })
-		})
-		found := make([]*File, len(list))
-		proc.Each(len(list), func(i int) { found[i], _ = s.reported(list[i]) })
-		for i, f := range found {
-			a.tries[list[i].Hash]++
-			if f != nil {
-				a.keep(list[i].Hash, f)
-			}
+	tried := map[lpnl.Hash]bool{}
+	for _, r := range status {
+		tried[r.Hash] = a.Wants(r.Hash)
+	}
+	a.learn(slices.DeleteFunc(slices.Clone(status), func(r lpnl.Report) bool { return !tried[r.Hash] }))
+	for hash, is := range tried {
+		if is {
+			a.tries[hash]++
 		}
 	}
+}
+
+// learn asks one target of each patch first, and then one of each user's, at a time: nobody's processes can keep those of others
+// from telling.
+func (a *Abouts) learn(status []lpnl.Report) {
+	s := New(nil, a.proc) // which asks no kernel
+	status = a.round(s, status, func(int) string { return "" })
+	for range maxAboutTries {
+		status = a.round(s, status, a.proc.Owner)
+	}
+}
+
+// round asks one target of each patch that is not known yet and of each user, and returns a status of the others.
+func (a *Abouts) round(s *Session, status []lpnl.Report, user func(pid int) string) (rest []lpnl.Report) {
+	type share struct {
+		hash lpnl.Hash
+		user string
+	}
+	asked := map[share]bool{}
+	var list []lpnl.Report
+	for _, r := range status {
+		if r.MappedAt == 0 || a.known[r.Hash] != nil {
+			continue
+		}
+		if of := (share{r.Hash, user(r.PID)}); !asked[of] {
+			asked[of], list = true, append(list, r)
+		} else {
+			rest = append(rest, r)
+		}
+	}
+	found := make([]*File, len(list))
+	proc.Each(len(list), func(i int) { found[i], _ = s.reported(list[i]) })
+	for i, f := range found {
+		if f != nil {
+			a.keep(list[i].Hash, f)
+		}
+	}
+	return rest
 }
 
 // reported reads a report's patch where its target has mapped that.
@@ -137,17 +162,25 @@ func (s *Session) reported(r lpnl.Report) (*File, error) {
 	if err != nil {
 		return nil, v.note(err)
 	}
-	images, err := s.match(f.Spec, v)
-	if err != nil {
+	if err := s.vouch(f, v, r); err != nil {
 		return nil, err
 	}
-	o, err := s.object(f, t.PID, images)
+	return f, nil
+}
+
+// vouch finds out whether a patch that a target maps is the one of a report: by the kernel's name of that, a hash of the file.
+func (s *Session) vouch(f *File, v *view, r lpnl.Report) error {
+	images, err := s.match(f.Spec, v)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	o, err := s.object(f, v.PID, images)
+	if err != nil {
+		return err
 	}
 	defer o.close()
 	if o.patch.Hash != r.Hash {
-		return nil, fmt.Errorf("what %v maps at %#x is not the patch %s", t, r.MappedAt, r.Patch)
+		return fmt.Errorf("what %v maps at %#x is not the patch %s", v, r.MappedAt, r.Patch)
 	}
-	return f, nil
+	return nil
 }

@@ -3,7 +3,12 @@
 package apply
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,10 +38,22 @@ func TestAbouts(t *testing.T) {
 	}
 
 	a := NewAbouts(fs)
-	// Three targets have put another file there, or nothing, and the fourth is not asked any more.
-	a.Learn([]lpnl.Report{report(hash, forged), {Hash: hash, PID: 1 << 30, MappedAt: at}, {Hash: hash, PID: os.Getppid(), MappedAt: 4096}, report(hash, at)})
-	if got := a.Of(hash); got != nil || a.Wants(hash) {
-		t.Errorf("after three that tell nothing: %+v", got)
+	// Targets of one user have put another file there, or nothing, and no more of them are asked.
+	silent := slices.Repeat([]lpnl.Report{report(hash, forged)}, 1+maxAboutTries)
+	a.Learn(append(silent, report(hash, at)))
+	if got := a.Of(hash); got != nil || !a.Wants(hash) {
+		t.Errorf("after those that tell nothing: %+v", got)
+	}
+	for range maxAboutTries - 1 {
+		a.Learn(silent)
+	}
+	if a.Wants(hash) {
+		t.Error("it is asked for for ever")
+	}
+	a = NewAbouts(fs)
+	a.Learn([]lpnl.Report{{Hash: hash, PID: 1 << 30, MappedAt: at}, {Hash: hash, PID: os.Getppid(), MappedAt: 4096}, report(hash, at)})
+	if a.Of(hash) == nil {
+		t.Error("after some that tell nothing, the next one is not asked")
 	}
 	a = NewAbouts(fs)
 	a.Learn([]lpnl.Report{report(hash, forged), report(lpnl.Hash{1}, at)})
@@ -52,6 +69,39 @@ func TestAbouts(t *testing.T) {
 	}
 	if a.Wants(hash) {
 		t.Error("it is asked for again")
+	}
+}
+
+// TestHostileAbout has all patched processes of one user map another file where they had the patch: another user's tells what it is for.
+func TestHostileAbout(t *testing.T) {
+	f := newFleet(t, 10)
+	spec := f.spec("a", false)
+	spec.About = &patch.About{CVEs: []string{"CVE-2026-1234"}}
+	a := f.file(spec)
+	f.patch("other", false)
+	for i, pid := range f.pids {
+		f.apply(lpnl.VerbApply, a, pid)
+		dir := filepath.Join(f.root, strconv.Itoa(pid))
+		user := 1000 + i/9
+		if err := os.WriteFile(filepath.Join(dir, "status"), fmt.Appendf(nil, "Name:\tp\nTgid:\t%d\nUid:\t%d\t0\t0\t0\n", pid, user), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		base := f.has[pid][0].MappedAt
+		link := filepath.Join(dir, "map_files", fmt.Sprintf("%x-%x", base, base+0x1000))
+		if user == 1000 {
+			if err := errors.Join(os.Remove(link), os.Symlink(f.files["other"], link)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	status, err := f.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := NewAbouts(proc.New(f.root))
+	known.Learn(status)
+	if diff := cmp.Diff(spec.About, known.Of(f.has[f.pids[0]][0].Hash)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -6,4 +6,7 @@ package apply
 var (
 	MaxLook = &maxLook
 	MaxRead = &maxRead
+
+	MaxRecount = &maxRecount
+	MaxRounds  = &maxRounds
 )

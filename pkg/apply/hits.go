@@ -37,7 +37,7 @@ func (s *Session) Mitigations(status []lpnl.Report) []*Mitigation {
 }
 
 // mitigation holds on to the process, as Session.run does. One that has ended, or of which it cannot be told whether the patch is a
-// mitigation, has none.
+// mitigation, has none; and one that maps another file in its place does not say for which function it is.
 func (s *Session) mitigation(r lpnl.Report, files *fileCache) *Mitigation {
 	t, err := s.proc.Process(r.PID)
 	if err != nil {
@@ -50,7 +50,7 @@ func (s *Session) mitigation(r lpnl.Report, files *fileCache) *Mitigation {
 	defer held.Close()
 	v := s.view(t)
 	f, err := s.readAt(v, r.MappedAt, files)
-	if err != nil || f.Spec.Mitigation == nil {
+	if err != nil || f.Spec.Mitigation == nil || s.vouch(f, v, r) != nil {
 		return nil
 	}
 	m := &Mitigation{Function: f.Spec.Functions[0].Symbol, Action: f.Spec.Mitigation.Action}

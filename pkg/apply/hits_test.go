@@ -26,6 +26,7 @@ func mapMitigation(t *testing.T, size int64) (at uint64, memory []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	mapPage(t, "/bin/sleep") // as who runs it does
 	path := filepath.Join(t.TempDir(), "m.lp")
 	if err := applytest.Write(path, spec); err != nil {
 		t.Fatal(err)
@@ -69,6 +70,7 @@ func TestHits(t *testing.T) {
 		{"another size", 0, func(r *lpnl.Report, _ []byte) { r.MappedBytes += 4096 }, "none"},
 		{"another place", 0, func(r *lpnl.Report, _ []byte) { r.MappedAt += 4096 }, "none"},
 		{"ended", 0, func(r *lpnl.Report, _ []byte) { r.PID = 1 << 30 }, "none"},
+		{"another patch", 0, func(r *lpnl.Report, _ []byte) { r.Hash[0]++ }, "none"},
 		{"too large", maxMitigation + 4096, func(*lpnl.Report, []byte) {}, "none"},
 		{"unmapped", 0, func(_ *lpnl.Report, memory []byte) { remap(t, memory, unix.PROT_NONE, "") }, "main return 0 0 " + self},
 		{"something else", 0, func(_ *lpnl.Report, memory []byte) { remap(t, memory, unix.PROT_READ, "") }, "main return 0 0 " + self},
@@ -78,7 +80,7 @@ func TestHits(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			at, memory := mapMitigation(t, c.size)
 			binary.LittleEndian.PutUint64(memory[2*4096:], 77)
-			r := lpnl.Report{Patch: "m", PID: os.Getpid(), Functions: 1, MappedAt: at, MappedBytes: patch.MitigationSpan}
+			r := lpnl.Report{Patch: "m", PID: os.Getpid(), Functions: 1, MappedAt: at, MappedBytes: patch.MitigationSpan, Hash: hashOf(t, proc.New("/proc"), at)}
 			c.change(&r, memory)
 			got := "none"
 			if m := New(nil, proc.New("/proc")).Mitigations([]lpnl.Report{r})[0]; m != nil {

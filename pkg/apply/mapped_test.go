@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/lpnl"
@@ -82,6 +83,42 @@ func TestHostileMapped(t *testing.T) {
 				t.Errorf("%d MiB were allocated", got>>20)
 			}
 		})
+	}
+}
+
+// TestHostileLarge has somebody else's large file be read for longer than a process may take: who waits for that loses no time of his own.
+func TestHostileLarge(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("opening what a process maps needs CAP_SYS_ADMIN")
+	}
+	path := filepath.Join(t.TempDir(), "a.lp")
+	if err := errors.Join(applytest.Write(path, specOf(t, "a", false)), os.Truncate(path, 2*smallFile)); err != nil {
+		t.Fatal(err)
+	}
+	at := mapPage(t, path)
+	self, err := proc.New("/proc").Process(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(nil, proc.New("/proc"))
+	s.seen = &snapshot{}
+	v := s.view(self)
+	v.left = time.Hour
+	done := make(chan error)
+	begin := time.Now()
+	large.Lock()
+	go func() {
+		_, err := s.fileAt(v, at)
+		done <- err
+	}()
+	time.Sleep(time.Second) // that is how long it takes
+	held := time.Since(begin)
+	large.Unlock()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if took, own := time.Since(begin), time.Hour-v.left; own > took-held/2 {
+		t.Errorf("of %v, %v of which somebody else took, %v count", took, held, own)
 	}
 }
 

@@ -76,8 +76,10 @@ func (s *Session) readMapped(v *view, f *os.File) (*File, error) {
 		return nil, fmt.Errorf("it has more than %d bytes", patch.MaxFileSize)
 	}
 	if p.size > smallFile {
+		v.end() // to wait for others takes none of its own time
 		large.Lock()
 		defer large.Unlock()
+		v.begin()
 	}
 	data, err := v.readAll(p, int(p.size))
 	if err != nil {

@@ -5,6 +5,7 @@ package apply
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"lpatch/pkg/lpnl"
 )
@@ -21,14 +22,18 @@ func copyActive(to *lpnl.Report, from lpnl.Report) {
 	to.ActiveFunction, to.ActivePatch = from.ActiveFunction, from.ActivePatch
 }
 
+// maxRecount bounds what one user's processes may take of a status by not letting their threads be counted; tests have less.
+var maxRecount = 5 * time.Second
+
 // Recount brings a status up to date. Processes in which threads were let finish in code from before are stopped, each for
 // a moment, to see who is still there, and no others are. Where that fails the number stays, and the message says why.
 // Those that have ended meanwhile are left out.
 func (s *Session) Recount(status []lpnl.Report) []lpnl.Report {
 	list := make([]lpnl.Report, 0, len(status))
+	vain := map[string]time.Duration{} // spent in vain, by the user
 	for _, r := range status {
 		if r.ActiveThreads > 0 {
-			again, err := s.recount(r)
+			again, err := s.recountWithin(r, vain)
 			switch {
 			case absent(err):
 				continue
@@ -44,6 +49,19 @@ func (s *Session) Recount(status []lpnl.Report) []lpnl.Report {
 		list = append(list, r)
 	}
 	return list
+}
+
+// recountWithin is recount for a user who has time left for it.
+func (s *Session) recountWithin(r lpnl.Report, vain map[string]time.Duration) (lpnl.Report, error) {
+	user, begin := s.proc.Owner(r.PID), time.Now()
+	if vain[user] > maxRecount {
+		return lpnl.Report{}, fmt.Errorf("other processes of user %s took too long", user)
+	}
+	again, err := s.recount(r)
+	if err != nil {
+		vain[user] += time.Since(begin)
+	}
+	return again, err
 }
 
 // recount holds on to the process, as Session.run does.

@@ -3,13 +3,17 @@
 package apply_test
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/lpnl/lpnltest"
 	"lpatch/pkg/proc"
@@ -54,6 +58,34 @@ func TestRecount(t *testing.T) {
 	k.Refuse[lpnl.VerbRecount] = lpnltest.Refusal{Refusal: lpnl.RefusalNotLoaded, Errno: syscall.ENOENT, Message: "gone"}
 	if got = s.Recount(status()); len(got) != 1 || got[0].PID != quiet.PID {
 		t.Errorf("of a patch that is gone: %+v", got)
+	}
+}
+
+// TestHostileRecount has one process of a user keep its threads from being counted for as long as all of that user's may.
+func TestHostileRecount(t *testing.T) {
+	defer func(was time.Duration) { *apply.MaxRecount = was }(*apply.MaxRecount)
+	*apply.MaxRecount = 0
+	exe, p := start(t)
+	other := startAnother(t, exe)
+	k := &lpnltest.Kernel{Active: map[lpnl.Verb]lpnltest.Active{lpnl.VerbApply: {Threads: 1, TID: 9, Function: "f"}}}
+	s := session(t, k)
+	s.Run(lpnl.VerbApply, write(t, spec(t)), []proc.Process{p, other}, lpnl.Options{})
+	k.Refuse = map[lpnl.Verb]lpnltest.Refusal{lpnl.VerbRecount: {Refusal: lpnl.RefusalDeadline, Errno: syscall.ETIME, Message: "too long"}}
+	c, err := k.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := c.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const failed = "who is still in old code could not be counted again: "
+	var got []string
+	for _, r := range s.Recount(status) {
+		got = append(got, r.Message)
+	}
+	if diff := cmp.Diff([]string{failed + "too long", fmt.Sprintf("%sother processes of user %d took too long", failed, os.Getuid())}, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

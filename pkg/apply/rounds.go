@@ -3,6 +3,7 @@
 package apply
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -11,8 +12,8 @@ import (
 )
 
 // maxRounds is how often RunSelected looks for processes that were forked meanwhile. A child of a process that is done
-// inherits what was done to it, so one more round than the longest chain of forks that were under way is enough.
-const maxRounds = 100
+// inherits what was done to it, so one more round than the longest chain of forks that were under way is enough. Tests have less.
+var maxRounds = 100
 
 // Result is what became of a selection.
 type Result struct {
@@ -23,7 +24,8 @@ type Result struct {
 
 // RunSelected carries out a verb on all processes that are selected. Those may fork meanwhile: a child that was forked
 // before its parent's turn has the parent's old state. So it looks again until a look that began after the last change
-// finds nobody for whom there is anything to do. Processes that were found, not named, and ended before their turn are no
+// finds nobody to whom anything can be done: what is refused is no change, and who forks so could go on for ever. Who forks
+// faster than that is among Unseen. Processes that were found, not named, and ended before their turn are no
 // part of the result; where nothing else is, it has a Miss that says so.
 func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options) (Result, error) {
 	found, err := s.Find(verb, sel, p)
@@ -79,13 +81,20 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 				others = append(others, out)
 				continue
 			}
-			r.Outcomes, changed = append(r.Outcomes, out), changed || !out.Settled
+			r.Outcomes, changed = append(r.Outcomes, out), changed || hasChanged(out)
 		}
 		if !changed {
 			return nil
 		}
 	}
-	return fmt.Errorf("processes fork faster than they are patched: each of %d looks found new ones; try again when they fork less", maxRounds)
+	r.Unseen = append(r.Unseen, fmt.Errorf("processes fork faster than they are patched: each of %d looks found new ones; try again when they fork less", maxRounds))
+	return nil
+}
+
+// hasChanged tells whether something was done to a process that its children inherit.
+func hasChanged(o Outcome) bool {
+	var stays *Stays
+	return o.Err == nil || errors.As(o.Err, &stays)
 }
 
 // life is what does not change of a process while it lives.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -86,6 +87,37 @@ func TestRounds(t *testing.T) {
 	r, err := s.RunSelected(lpnl.VerbApply, file, apply.Selection{PIDs: []int{p.PID}}, lpnl.Options{})
 	if err != nil || len(r.Outcomes) != 1 {
 		t.Fatalf("%+v, %v", r, err)
+	}
+}
+
+// TestHostileForks has a process fork whenever a process is asked for. Who is refused is not waited for again and again, and who is patched
+// and forks on fails nothing that was done: it is told of as what could not be looked at.
+func TestHostileForks(t *testing.T) {
+	defer func(was int) { *apply.MaxRounds = was }(*apply.MaxRounds)
+	*apply.MaxRounds = 5
+	busy := map[lpnl.Verb]lpnltest.Refusal{lpnl.VerbApply: {Refusal: lpnl.RefusalThreadActive, Errno: syscall.EBUSY, Message: "busy"}}
+	for _, c := range []struct {
+		refuse   map[lpnl.Verb]lpnltest.Refusal
+		outcomes int
+		goesOn   bool
+	}{
+		{busy, 2, false},
+		{nil, 6, true},
+	} {
+		exe, _ := start(t)
+		client, err := (&lpnltest.Kernel{Refuse: c.refuse}).Client()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		k := &forking{Kernel: client, t: t, exe: exe, children: 10}
+		r, err := apply.New(k, proc.New("/proc")).RunSelected(lpnl.VerbApply, write(t, spec(t)), apply.Selection{Exe: []string{exe}}, lpnl.Options{})
+		goesOn := slices.ContainsFunc(r.Unseen, func(err error) bool {
+			return err.Error() == "processes fork faster than they are patched: each of 5 looks found new ones; try again when they fork less"
+		})
+		if err != nil || len(r.Outcomes) != c.outcomes || goesOn != c.goesOn {
+			t.Errorf("%d outcomes, %v, %v; want %d, %t", len(r.Outcomes), r.Unseen, err, c.outcomes, c.goesOn)
+		}
 	}
 }
 

@@ -234,12 +234,16 @@ func (s *Session) concerned(verb Verb, p Patch, list []proc.Process) (kept []pro
 // mappedSpec is the descriptor of a patch that processes have, by one that still maps what was applied: the owner of a process may
 // have it map another patch there, and has no say in what others need. It is nil if there is none.
 func (s *Session) mappedSpec(name string, having []proc.Process) *patch.Spec {
+	var status []lpnl.Report
 	for _, t := range having {
 		found, _ := s.named(s.view(t), name)
-		for _, r := range found {
-			if f, err := s.reported(r); err == nil {
-				return f.Spec
-			}
+		status = append(status, found...)
+	}
+	told := NewAbouts(s.proc)
+	told.Learn(status)
+	for _, r := range status {
+		if f := told.known[r.Hash]; f != nil {
+			return f.Spec
 		}
 	}
 	return nil

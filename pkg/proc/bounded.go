@@ -68,11 +68,11 @@ func (w *waiting) room(pid int, owner func() string) error {
 	return &Error{Message: message, Err: syscall.EAGAIN}
 }
 
-// owner is the user of a process as a number: who has started it, whatever rights it has got.
-func (f FS) owner(pid int) string {
+// Owner is the user of a process as a number: who has started it, whatever rights it has got. It is "" for one that has ended.
+func (f FS) Owner(pid int) string {
 	status, err := os.ReadFile(f.path(pid, "status"))
 	if err != nil {
-		return "" // it has ended
+		return ""
 	}
 	user, _, _ := strings.Cut(ParseStatus(string(status))["Uid"], "\t")
 	return user
@@ -82,7 +82,7 @@ func (f FS) owner(pid int) string {
 // os.ErrDeadlineExceeded.
 func bounded[T any](f FS, pid int, look func() (T, error)) (T, error) {
 	var none T
-	owner := func() string { return f.owner(pid) }
+	owner := func() string { return f.Owner(pid) }
 	if err := stuck.room(pid, owner); err != nil {
 		return none, err
 	}

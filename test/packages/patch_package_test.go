@@ -375,3 +375,50 @@ func TestElsewhere(t *testing.T) {
 		})
 	}
 }
+
+// TestHostileText has scripts tell, by a shell whose echo knows escapes, of what lpctl has made visible, and of words that look like an
+// escape. Neither gets to the terminal or into the kernel's log as what it means, and no process has its words taken for another answer.
+func TestHostileText(t *testing.T) {
+	r := newPatchRoot(t)
+	run(t, "sh", "-c", `cp --parents $(ldd /bin/dash | grep -o '/[^ ]*') "$0" && cp /bin/dash "$0/bin/dash"`, r.dir)
+	run(t, "install", "../../scripts/dist/lpatch-replay", filepath.Join(r.dir, "usr/lib/lpctl"))
+	const text = `lpctl: refused: /the patch is for/x\nlpctl: all is well \0033[2J[7]: no \c`
+	hostile := fmt.Sprintf("printf '%%s\\n' '%s' >&2; exit 2", text)
+	r.write(t, map[string]string{
+		"sbin/lpctl": "#!/bin/sh\ncase $* in apply*) " + hostile + " ;; esac\n", "sbin/modprobe": "#!/bin/sh\n" + hostile + "\n", "proc/cmdline": "\n", "dev/kmsg": "",
+	})
+	for _, c := range []struct{ name, call, want string }{
+		{"package", "package add " + lpFile, text + "\nfix: this was not done; to try again: lpctl apply " + lpFile + " --all\n"},
+		{"package again", "package again " + lpFile, text + "\nfix: this was not done; to try again: lpctl apply " + lpFile + " --all\n"},
+		{"replay", "replay /; cat /dev/kmsg", "<3>lpatch: the module does not load: " + text + "\n"},
+	} {
+		out, err := exec.Command("chroot", r.dir, "/bin/dash", "-c", "PATH=/sbin:/bin; /bin/dash /usr/lib/lpctl/lpatch-"+c.call).CombinedOutput()
+		if err != nil || string(out) != c.want {
+			t.Errorf("%s ends with %v and says\n%q, want\n%q", c.name, err, out, c.want)
+		}
+	}
+}
+
+// TestElsewhereDKMS: where dpkg works on another root without a chroot, DKMS, which has no notion of that, does not change the modules of
+// the machine.
+func TestElsewhereDKMS(t *testing.T) {
+	r := newPatchRoot(t)
+	filetest.Tree(t, r.dir, map[string]string{"usr/lib/dkms/x": ""})
+	stub := "#!/bin/sh\necho dkms \"$@\" | tee -a /tmp/log\n"
+	r.write(t, map[string]string{"usr/lib/dkms/common.postinst": stub, "sbin/dkms": stub})
+	for _, name := range []string{"postinst", "prerm"} {
+		run(t, "install", "../../scripts/dist/deb/lpatch-dkms/"+name, filepath.Join(r.dir, "tmp"))
+	}
+	for _, c := range []struct{ dpkgRoot, called string }{
+		{"", "dkms lpatch @VERSION@ /usr/share/lpatch-dkms  \ndkms status -m lpatch -v @VERSION@\ndkms remove -m lpatch -v @VERSION@ --all\n"},
+		{"/target", ""},
+	} {
+		r.write(t, map[string]string{"tmp/log": ""})
+		for _, call := range []string{"postinst configure", "prerm remove"} {
+			run(t, "env", "DPKG_ROOT="+c.dpkgRoot, "PATH=/sbin:/bin", "chroot", r.dir, "sh", "-c", "/tmp/"+call)
+		}
+		if got := string(read(t, filepath.Join(r.dir, "tmp/log"))); got != c.called {
+			t.Errorf("with DPKG_ROOT=%s this is called:\n%swant\n%s", c.dpkgRoot, got, c.called)
+		}
+	}
+}
