@@ -9,13 +9,16 @@
 
 #include <linux/elf.h>
 #include <linux/fs.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mman.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "build_id.h"
+#include "compat.h"
 #include "patch.h"
 
 /* execve() starts no program with more headers (load_elf_phdrs()). */
@@ -29,22 +32,78 @@
 
 static const u8 lp_note_name[] = "GNU";
 
+/* How often a page may go again before it is looked at. */
+#define LP_TAKE_TRIES 100
+
 /*
- * Copies @len bytes at @pos of a file as a process reads what it maps. On some file systems read(2)
+ * Takes the page of an image that is mapped at @addr from @pos on. Other threads may map something else there, or write to
+ * it, as a debugger can: what is not the file's is not taken.
+ *
+ * Return: the page, referenced, or an error pointer; -EAGAIN if none is there.
+ */
+static struct page *lp_take_page(const struct lp_image *image, unsigned long addr, u64 pos)
+{
+	struct mm_struct *mm = current->mm;
+	struct page *page = ERR_PTR(-EFAULT);
+	struct vm_area_struct *vma;
+
+	if (mmap_read_lock_killable(mm))
+		return ERR_PTR(-EINTR);
+	vma = vma_lookup(mm, addr);
+	if (vma && vma->vm_file && file_inode(vma->vm_file) == image->inode &&
+	    addr - vma->vm_start + ((u64)vma->vm_pgoff << PAGE_SHIFT) == pos) {
+		if (lp_get_user_pages(mm, addr, 1, FOLL_NOFAULT, &page, NULL) != 1) {
+			page = ERR_PTR(-EAGAIN);
+		} else if (PageAnon(page)) {
+			put_page(page);
+			page = ERR_PTR(-EFAULT);
+		}
+	}
+	mmap_read_unlock(mm);
+	return page;
+}
+
+/* Copies @len bytes at @pos, which are in one page, mapped at @addr. Return: 0 or a negative errno. */
+static int lp_copy_part(const struct lp_image *image, void *to, size_t len, unsigned long addr, u64 pos)
+{
+	const size_t skip = offset_in_page(pos);
+	unsigned int tries = LP_TAKE_TRIES;
+	struct page *page;
+	u8 byte;
+
+	do {
+		/* Has the page come; the wait for it ends when the caller is killed. */
+		if (copy_from_user(&byte, (const void __user *)addr, sizeof(byte)))
+			return -EFAULT;
+		page = lp_take_page(image, addr, pos - skip);
+	} while (page == ERR_PTR(-EAGAIN) && --tries);
+	if (IS_ERR(page))
+		return PTR_ERR(page);
+	memcpy_from_page(to, page, skip, len);
+	put_page(page);
+	return 0;
+}
+
+/*
+ * Copies @len bytes at @pos of an image as a process reads what it maps. On some file systems read(2)
  * takes a lock that whoever writes to the file may keep for ever, and waits for a server until that
  * answers. A page fault does neither, and ends when the caller is killed.
  *
  * Return: 0 or a negative errno; -EFAULT if a page does not come.
  */
-static int lp_copy(struct file *file, void *to, size_t len, u64 pos)
+static int lp_copy(const struct lp_image *image, void *to, size_t len, u64 pos)
 {
 	unsigned long skip = offset_in_page(pos), size = PAGE_ALIGN(skip + len), at;
-	int ret;
+	size_t done, part;
+	int ret = 0;
 
-	at = vm_mmap(file, 0, size, PROT_READ, MAP_PRIVATE, pos - skip);
+	at = vm_mmap(image->file, 0, size, PROT_READ, MAP_PRIVATE, pos - skip);
 	if (IS_ERR_VALUE(at))
 		return (long)at;
-	ret = copy_from_user(to, (const void __user *)(at + skip), len) ? -EFAULT : 0;
+	for (done = 0; !ret && done < len; done += part) {
+		part = min_t(size_t, len - done, PAGE_SIZE - offset_in_page(pos + done));
+		ret = lp_copy_part(image, to + done, part, (at + skip + done) & PAGE_MASK, pos + done);
+	}
 	vm_munmap(at, size);
 	return ret;
 }
@@ -61,7 +120,7 @@ static void *lp_read(const struct lp_image *image, u64 at, size_t len)
 	buf = kvmalloc(len, GFP_KERNEL);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);
-	ret = lp_copy(image->file, buf, len, at);
+	ret = lp_copy(image, buf, len, at);
 	if (!ret)
 		return buf;
 	kvfree(buf);

@@ -10,7 +10,11 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lpnl"
@@ -120,5 +124,42 @@ func TestBuildIDUnreadable(t *testing.T) {
 	p.Images[0].BuildID = make([]byte, lpnl.BuildIDMax+1)
 	if err := dial(t).Transfer(p); err == nil {
 		t.Fatal("a build-id of 65 bytes is accepted")
+	}
+}
+
+// TestBuildIDForged has another thread of the client put memory of its own where the kernel has mapped an image to read it, while the
+// page does not come.
+//
+//machine:needs CONFIG_FUSE_FS
+func TestBuildIDForged(t *testing.T) {
+	loadKernels(t, "fuse", "")
+	s := serve(t, "victim")
+	p := rawPatch(t, fixtures+"victim", "value")
+	p.Images[0].BuildID = buildID(t, p.Images[0].File)
+	p.Images[0].File = open(t, s.path)
+	s.stop()
+	c, done := dial(t), make(chan error, 1)
+	go func() { done <- c.Transfer(p) }()
+	var start, end uint64
+	waitFor(t, "the image to be mapped", func() bool {
+		maps, err := os.ReadFile("/proc/self/maps")
+		if err != nil {
+			return false
+		}
+		for line := range strings.Lines(string(maps)) {
+			if strings.HasSuffix(line, s.path+"\n") && parse(line, "%x-%x", &start, &end) {
+				return true
+			}
+		}
+		return false
+	})
+	if _, _, errno := unix.Syscall6(unix.SYS_MMAP, uintptr(start), uintptr(end-start), unix.PROT_READ,
+		unix.MAP_FIXED|unix.MAP_ANONYMOUS|unix.MAP_PRIVATE, ^uintptr(0), 0); errno != 0 {
+		t.Fatal(errno)
+	}
+	s.signal(syscall.SIGCONT)
+	const want = "the build-id of the image's file cannot be read"
+	if err := <-done; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %q", err, want)
 	}
 }
