@@ -45,7 +45,7 @@ func by(p *patch.Spec) func(*apply.Finding) {
 }
 
 func machine() Machine {
-	return Machine{Host: "web1", System: System{"deb", "debian"}, Tool: "lpctl 0.1.0", Boots: map[string]bool{"a": true, "b": true, "c": true, "m": true},
+	return Machine{Host: "web1", System: System{"deb", "debian"}, Tool: "lpctl 9.9.9", Boots: map[string]bool{"a": true, "b": true, "c": true, "m": true},
 		Time: time.Date(2026, 11, 30, 18, 0, 0, 5, time.FixedZone("", 3600))}
 }
 
@@ -142,7 +142,7 @@ func TestProducts(t *testing.T) {
 	if got := Unstated(scan); !slices.Equal(got, []string{"z"}) {
 		t.Errorf("unstated: %v", got)
 	}
-	if first.Timestamp != "2026-11-30T17:00:00Z" || first.Author != "administrator of web1" || first.Tooling != "lpctl 0.1.0" {
+	if first.Timestamp != "2026-11-30T17:00:00Z" || first.Author != "administrator of web1" || first.Tooling != "lpctl 9.9.9" {
 		t.Errorf("%+v", first)
 	}
 	for range 8 {
