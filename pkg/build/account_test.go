@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/filetest"
 )
 
 // priceOld and priceNew are two versions of a function that compilers inline into others of its file.
@@ -86,6 +88,7 @@ func refusalsOf(err error, target string) map[string]string {
 
 // TestNotFound: an object that differs and was not found in the target is refused, unless it is proved to be no part of it.
 func TestNotFound(t *testing.T) {
+	filetest.Slow(t)
 	files := func(price string, more ...string) map[string]string {
 		m := map[string]string{"price.c": price, "order.c": orderC, "main.c": orderH}
 		for i := 0; i < len(more); i += 2 {
@@ -319,6 +322,7 @@ func TestElsewhere(t *testing.T) {
 
 // TestSeenThrough: what a build makes past the shims, or links otherwise than before, is not taken for unchanged.
 func TestSeenThrough(t *testing.T) {
+	filetest.Slow(t)
 	const fix = "--- a/price.c\n+++ b/price.c\n@@ -1 +1 @@\n-" + priceOld + "+" + priceNew
 	const main = "int price(int); int main(int argc, char **argv) { return price(argc); }\n"
 	const hook = "int rate = 1; __attribute__((constructor)) static void start(void) { rate = 2; }\n"

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/filetest"
 )
 
 // calls are ways to have prog made of main.c and work.c; each has to give a patch of work() alone, or what is said.
@@ -39,6 +41,7 @@ var calls = map[string]struct{ command, refused string }{
 }
 
 func TestCalls(t *testing.T) {
+	filetest.Slow(t)
 	for _, name := range slices.Sorted(maps.Keys(calls)) {
 		t.Run(name, func(t *testing.T) {
 			call := calls[name]

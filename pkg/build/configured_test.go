@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/filetest"
 )
 
 // configuredTree makes a project that is configured and built in the tree itself, with its fix and what the fix is for.
@@ -33,6 +35,7 @@ func configuredTree(t *testing.T, files map[string]string, configure, target str
 
 // TestConfigured: a directory that cmake, meson or configure have set up in the original does not lead a build there.
 func TestConfigured(t *testing.T) {
+	filetest.Slow(t)
 	t.Setenv("TMPDIR", t.TempDir()) // logs of failed builds stay
 	for name, tt := range map[string]struct {
 		tool, configure, target, build, says, again, hint string

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"text/tabwriter"
 
+	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpelf"
 )
 
@@ -250,6 +251,7 @@ func corpusRows(t *testing.T) map[string]*corpusRow {
 
 // TestCorpus builds every pair of the corpus, with the symbols of the twin, and prints a table of what came of it.
 func TestCorpus(t *testing.T) {
+	filetest.Slow(t)
 	c := openCorpus(t)
 	rows := corpusRows(t)
 	c.each(t, func(pairs []corpusPair) {

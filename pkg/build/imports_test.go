@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/filetest"
 )
 
 // extraC is a library with what is hard to import. Linked with -Bsymbolic it has no words for its own symbols.
@@ -34,6 +36,7 @@ func makeLibrary(t *testing.T) string {
 // TestImports lets new code use a symbol that the target does not import, and looks which files the patch then refers to,
 // or why that cannot be.
 func TestImports(t *testing.T) {
+	filetest.Slow(t)
 	extra := makeLibrary(t)
 	program := []string{"-pie", "-Wl,--no-as-needed", extra + "/libextra.so.1"}
 	shared := []string{"-shared", "-Wl,-soname,libf.so.1,--no-as-needed", extra + "/libextra.so.1"}

@@ -9,10 +9,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/filetest"
 )
 
 // TestLasting warns of changes that a process which runs does not get to see.
 func TestLasting(t *testing.T) {
+	filetest.Slow(t)
 	const source = `#include <stdio.h>
 #include <stdlib.h>
 volatile int n; __attribute__((noinline)) void step(int by) { n += by; }

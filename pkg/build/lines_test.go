@@ -100,6 +100,7 @@ const linesFix = `--- a/count.h
 
 // TestKeptLines checks that only what a fix changes is part of the patch, where it moves everything else down.
 func TestKeptLines(t *testing.T) {
+	filetest.Slow(t)
 	if _, err := exec.LookPath("clang-14"); err != nil {
 		t.Skip(err)
 	}

@@ -122,6 +122,7 @@ const gccFlags = "gcc -O2 -g "
 
 // TestLinksPlace: a build must compile the copy, whatever names the original.
 func TestLinksPlace(t *testing.T) {
+	filetest.Slow(t)
 	for _, h := range []hiddenWay{
 		{
 			name: "PWD", files: map[string]string{"inc/rate.h": "#define RATE 7\n", "order.c": rateC, "main.c": twoMain,
@@ -156,6 +157,7 @@ const twoMain = "int price(int), order(int); int main(int argc, char **argv) { r
 
 // TestLinksInputs: what a link takes is known, wherever it is and however it is called.
 func TestLinksInputs(t *testing.T) {
+	filetest.Slow(t)
 	const twice = "%s; gcc -o prog main.o price.o; mkdir heavy; mv prog heavy; "
 	const at = " is linked from it, "
 	for _, h := range []hiddenWay{
@@ -208,6 +210,7 @@ func TestLinksInputs(t *testing.T) {
 
 // TestLinksStale: what an earlier build has left in the tree is made anew, and what others made stays.
 func TestLinksStale(t *testing.T) {
+	filetest.Slow(t)
 	const archive = "prog: main.o price.o libb.a\n\tgcc main.o price.o libb.a -o $@\nCFLAGS = -O2 -g\nlibb.a: libb.a(order.o)\nlibb.a(order.o): order.c\n\t$(CC) $(CFLAGS) -c order.c\n\tar rU libb.a order.o\n"
 	const git = "git init -q . && git add *.c *.h Makefile && git -c user.name=a -c user.email=a@example.org commit -qm a; "
 	files := map[string]string{"Makefile": archive, "order.c": rateC, "main.c": twoMain}
@@ -245,6 +248,7 @@ const (
 
 // TestLinksGenerated: what an earlier build has generated in the tree does not hide a fix.
 func TestLinksGenerated(t *testing.T) {
+	filetest.Slow(t)
 	program := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c: gen\n\t./gen >$@\ngen: gen.c\n\tgcc gen.c -o $@\n",
 		"gen.c": "#include <stdio.h>\n#include \"rate.h\"\nint main(void) { printf(\"int order(int n) { return n * %d + n / 3; }\\n\", RATE); }\n"}
 	script := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c:\n\tsh gen.sh >$@\n", "README.md": "a\n", "tests/a.sh": "a\n", "gen.sh": "echo 'int order(int n) { return n * 7 + n / 3; }'\n"}
@@ -281,6 +285,7 @@ func TestLinksGenerated(t *testing.T) {
 
 // TestLinksVendor: archives that others have made stay, whatever their members are called.
 func TestLinksVendor(t *testing.T) {
+	filetest.Slow(t)
 	const vendor = "mkdir v; echo 'int order(int n) { return n + 3; }' >v/utils.c; gcc -c v/utils.c -o v/utils.o; ar rc libv.a v/utils.o; rm -r v; "
 	const link = gccFlags + "-c main.c price.c; gcc -o prog main.o price.o libv.a"
 	const own = "[ -f libv.a ] || { " + gccFlags + "-c utils.c && ar rc libv.a utils.o; }; " + link
@@ -326,6 +331,7 @@ func TestLinksInside(t *testing.T) {
 
 // TestLinksHow: a fix that changes how a program is linked is refused.
 func TestLinksHow(t *testing.T) {
+	filetest.Slow(t)
 	compile := gccFlags + "-c main.c price.c order.c; "
 	files := map[string]string{"main.c": twoMain, "order.c": rateC + "int __wrap_price(int n) { return n; }\n", "flags": "-Wl,-z,now\n", "v.map": "{ local: x; };\n", "link.sh": "gcc $(cat flags) main.o price.o order.o -o prog\n"}
 	flags := func(old, new string) string {
@@ -372,6 +378,7 @@ func TestLinksHow(t *testing.T) {
 
 // TestLinksMap: the inputs of a target without symbols are known from what linkers write.
 func TestLinksMap(t *testing.T) {
+	filetest.Slow(t)
 	const compile = gccFlags + "-c main.c order.c; mkdir -p 'my libs' sub; " + gccFlags + "-c price.c -o sub/a.bin; ar rc 'my libs/libp.a' sub/a.bin; "
 	files := map[string]string{"main.c": twoMain, "order.c": rateC}
 	const strip = "; cp prog full; strip prog"

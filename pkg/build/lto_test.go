@@ -29,6 +29,7 @@ const ltoFix = "--- a/b.c\n+++ b/b.c\n@@ -1 +1 @@\n-int price(int n) { return n 
 
 // TestLTO: what link-time optimisation makes is compared, or the reason is said.
 func TestLTO(t *testing.T) {
+	filetest.Slow(t)
 	const compile = "gcc -O2 -g -flto -c main.c b.c c.c && "
 	for _, tt := range []struct{ name, command, refusal string }{
 		{"slim", compile + "gcc -O2 -flto main.o b.o c.o -o prog", ""},

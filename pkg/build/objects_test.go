@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/filetest"
 )
 
 // project compiles C sources (file name to text) of both sides with the given flags and links the old ones to a program.
@@ -74,6 +76,7 @@ const mainC = "int f(int); int main(int argc, char **argv) { return f(argc); }\n
 
 // TestVerdicts builds small projects and expects a patch of certain functions, nothing, or certain reasons.
 func TestVerdicts(t *testing.T) {
+	filetest.Slow(t)
 	base := map[string]string{"main.c": mainC, "f.c": "#include <string.h>\n__attribute__((noinline)) int f(int x) { return x * 3 + x / 7; }\n"}
 	with := func(files ...string) map[string]string {
 		m := map[string]string{}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpelf"
 )
 
@@ -95,6 +96,7 @@ func (c *imageCase) compare(t *testing.T) *Report {
 }
 
 func TestCompare(t *testing.T) {
+	filetest.Slow(t)
 	for _, c := range imageCases {
 		t.Run(c.name, func(t *testing.T) {
 			r := c.compare(t)

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/filetest"
 )
 
 const cxxC = `#include <cstdio>
@@ -44,6 +46,7 @@ func isThere(tool string) bool {
 // if the patch has that function, and it alone is named if it has not.
 // It takes a third of the ways; PATCHES=all takes all.
 func TestKinds(t *testing.T) {
+	filetest.Slow(t)
 	const before = "int moved(int a) { __asm__ volatile(\"nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop\"); return a; }\nint movedtoo[40] = {1};\n"
 	files := map[string]string{"a.c": mainC, "b.cc": cxxC}
 	changed := map[string]string{

@@ -7,10 +7,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lpatch/pkg/filetest"
 )
 
 // TestLinear: twice the code takes about twice the time.
 func TestLinear(t *testing.T) {
+	filetest.Slow(t)
 	took := func(n int) time.Duration {
 		var text strings.Builder
 		for i := range n {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"lpatch/pkg/filetest"
 	"lpatch/pkg/sandbox/sandboxtest"
 )
 
@@ -115,6 +116,7 @@ func TestArchive(t *testing.T) {
 // TestArchiveIncomplete takes files away that the archive lists: signature and description are not needed at all, and of a version
 // that is not built nothing but Debian's part is.
 func TestArchiveIncomplete(t *testing.T) {
+	filetest.Slow(t)
 	ctx := context.Background()
 	a, s, repo := openTiny(ctx, t)
 	dir := t.TempDir()

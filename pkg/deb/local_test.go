@@ -110,6 +110,7 @@ func TestHostileSource(t *testing.T) {
 
 // TestHostileTree: a source may have links where its description is, and files of any size.
 func TestHostileTree(t *testing.T) {
+	filetest.Slow(t)
 	const huge = 512 << 20
 	outside := t.TempDir()
 	filetest.Tree(t, outside, map[string]string{"control": "Package: x\n", "changelog": "x (1) y; z\n"})
@@ -260,6 +261,7 @@ Environment:
 
 // TestSnapshot reads a version that the archive has no more from one of an earlier time.
 func TestSnapshot(t *testing.T) {
+	filetest.Slow(t)
 	const url = "https://snapshot.debian.org/archive/debian/20260131T000000Z"
 	m, err := snapshotMirrors(url + "/")
 	if err != nil || m.Main.URI != url || m.Security.URI != strings.Replace(url, "/debian/", "/debian-security/", 1) {

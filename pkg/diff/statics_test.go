@@ -2,10 +2,15 @@
 
 package diff
 
-import "testing"
+import (
+	"testing"
+
+	"lpatch/pkg/filetest"
+)
 
 // TestStatics tells static variables apart by what they are, and expects the texts of the refusals.
 func TestStatics(t *testing.T) {
+	filetest.Slow(t)
 	const two = "long f(int k) { if (k == 1) { static long n; return n += 1; } if (k == 2) { static long n; return n += 2; } return 0; }"
 	tests := []struct{ name, old, new, want string }{
 		{"block in front", "long f(int k) {\n\tstatic long n;\n\treturn n += k; }", "long f(int k) { if (k) { static long n; n++; return n; }\n\t{ static long n; return n += 3; } }",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package filetest makes the files and directories that tests begin with.
+// Package filetest makes the files and directories that tests begin with, and knows which tests take long.
 package filetest
 
 import (
@@ -8,6 +8,14 @@ import (
 	"testing"
 	"testing/fstest"
 )
+
+// Slow is for a test that takes several seconds: go test -short leaves it out.
+func Slow(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("note: it takes long, and -short leaves it out")
+	}
+}
 
 // Tree writes files, PATH -> text, below a directory.
 func Tree(t testing.TB, dir string, files map[string]string) {

@@ -14,6 +14,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"lpatch/pkg/filetest"
 )
 
 // TestKeep shows the directives, as ">" and a number, in new texts; "+" begins new lines, "-" those that are gone.
@@ -178,6 +180,7 @@ var (
 
 // TestKeepRandom lets compilers tell the numbers in random sources with random changes.
 func TestKeepRandom(t *testing.T) {
+	filetest.Slow(t)
 	for seed := range uint64(20) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		before := random(r, 3)

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"lpatch/pkg/diff"
+	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
@@ -57,6 +58,7 @@ int main(int argc, char **argv) { return changed(argc, &argc); }
 
 // TestAgainstLd links the same object with GNU ld at the same addresses and compares every byte of the patch.
 func TestAgainstLd(t *testing.T) {
+	filetest.Slow(t)
 	for _, cc := range []string{"gcc", "clang-14"} {
 		for _, mode := range [][]string{{"-fPIE", "-pie"}, {"-fno-pie", "-no-pie"}, {"-fPIC", "-pie"}} {
 			for _, opt := range []string{"-O2", "-O3"} {

@@ -482,6 +482,7 @@ func TestHostileArchive(t *testing.T) {
 
 // TestUser runs the tests above as an ordinary user with subordinate numbers, who is one in the tables of a mount namespace only.
 func TestUser(t *testing.T) {
+	filetest.Slow(t)
 	if os.Geteuid() != 0 {
 		t.Skip("this is such a user")
 	}
