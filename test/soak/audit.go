@@ -33,13 +33,12 @@ var notThere = []string{"already", "not-loaded"}
 var audits = [][]step{
 	{{verb: "apply", patch: several, tally: versionPatch}, {verb: "revert", patch: several}},
 	{{verb: "apply", patch: lone, lone: versionPatch}, {verb: "revert", patch: lone}},
-	{ // a stack, and its order
+	{ // what is built for a function as the file has it does not go upon a patch of that
 		{verb: "apply", patch: lone, lone: versionPatch},
-		{verb: "apply", patch: third, tally: versionThird, lone: versionThird},
-		{verb: "apply", patch: lone, tally: versionThird, lone: versionThird, refused: []string{"already"}},
-		{verb: "restore", patch: lone, tally: versionThird, lone: versionThird, refused: []string{"covered"}},
-		{verb: "restore", patch: third, lone: versionPatch},
+		{verb: "apply", patch: third, lone: versionPatch, refused: []string{"site-taken"}},
+		{verb: "apply", patch: lone, lone: versionPatch, refused: []string{"already"}},
 		{verb: "restore", patch: lone},
+		{verb: "restore", patch: lone, refused: []string{"already"}},
 	},
 	{ // a newer one of the same name takes the place of the older, or lies upon it if threads stay in that
 		{verb: "apply", patch: several, tally: versionPatch},
