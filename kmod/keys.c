@@ -27,7 +27,7 @@
 
 /**
  * struct lp_key - a certificate that was put into the keyring
- * @node: in lp_keys; lp_keys_mutex
+ * @node: in lp_keys, which is added to under lp_keys_mutex and read under that or by lpatch_keys_why_not()
  * @key: referenced
  * @tbs: the part of @cert that is signed, by which it is known again
  * @tbs_len: bytes of @tbs
@@ -163,7 +163,8 @@ static int lp_keys_create(struct lp_key *new, unsigned int seconds)
 	}
 	new->key = key_ref_to_ptr(ref);
 	key_set_timeout(new->key, seconds);
-	list_add_rcu(&new->node, &lp_keys); /* for lpatch_keys_why_not() */
+	/* All of it is there for who finds it: the partner is list_for_each_entry_rcu() in lpatch_keys_why_not(). */
+	list_add_rcu(&new->node, &lp_keys);
 	return 0;
 }
 

@@ -9,12 +9,12 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/table"
 )
 
 func inspectCommand() *cli.Command {
@@ -85,16 +85,15 @@ func describe(w io.Writer, f *patch.File) error {
 	fmt.Fprintf(w, "\nbuilt by   %s\nbuild-id   %x\nsha256     %x\n", f.Spec.Tool, []byte(f.BuildID), f.SHA256)
 	fmt.Fprintf(w, "in memory  %s; %s\n\n", segments(f), plural(len(f.Spec.Fixups), "fix-up"))
 
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "IMAGE\tFILE\tBUILD-ID")
+	var images [][]string
 	for i, im := range f.Spec.Images {
 		id := "none; SHA-256 " + hex.EncodeToString(im.SHA256)
 		if len(im.BuildID) > 0 {
 			id = hex.EncodeToString(im.BuildID)
 		}
-		fmt.Fprintf(tw, "%d\t%s\t%s\n", i, im.Name, id)
+		images = append(images, []string{fmt.Sprint(i), im.Name, id})
 	}
-	if err := tw.Flush(); err != nil {
+	if err := columns(w, "IMAGE\tFILE\tBUILD-ID", images); err != nil {
 		return err
 	}
 	fmt.Fprintln(w)
@@ -160,15 +159,11 @@ func sites(w io.Writer, f *patch.File) error {
 
 // columns prints rows below a head, or nothing if there are none.
 func columns(w io.Writer, head string, rows [][]string) error {
-	if len(rows) == 0 {
-		return nil
+	t := table.Table{Rows: rows}
+	for name := range strings.SplitSeq(head, "\t") {
+		t.Columns = append(t.Columns, table.Column{Head: name})
 	}
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, head)
-	for _, row := range rows {
-		fmt.Fprintln(tw, strings.Join(row, "\t"))
-	}
-	return tw.Flush()
+	return t.Write(w, 0)
 }
 
 // place names a function or value in an image.

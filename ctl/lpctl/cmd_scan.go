@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
 
@@ -153,8 +152,7 @@ func scanTable(w io.Writer, rows []*apply.ScanRow) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "SERVICE\tPROCESSES\tSTATE\tPATCH\tFIXES\tFILE\tWHY")
+	var lines [][]string
 	for _, r := range rows {
 		state := string(r.State)
 		if r.Active > 0 {
@@ -168,9 +166,9 @@ func scanTable(w io.Writer, rows []*apply.ScanRow) error {
 		for i := range cells {
 			cells[i] = names.Visible(cells[i])
 		}
-		fmt.Fprintln(tw, strings.Join(cells, "\t"))
+		lines = append(lines, cells)
 	}
-	if err := tw.Flush(); err != nil {
+	if err := columns(w, "SERVICE\tPROCESSES\tSTATE\tPATCH\tFIXES\tFILE\tWHY", lines); err != nil {
 		return err
 	}
 	_, err := fmt.Fprintln(w)

@@ -3,7 +3,6 @@
 package deb
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"errors"
@@ -142,7 +141,7 @@ func (p *Installed) Brings(after version.Version, besides []string) error {
 // brings reads a changelog, whose first entry must be that of the version that is installed, and which must go back to the earlier one.
 func brings(text []byte, after, installed version.Version, besides []string) error {
 	first := true
-	for in := bufio.NewReader(bytes.NewReader(text)); ; first = false {
+	for in := entries(text); ; first = false {
 		entry, err := changelog.ParseOne(in)
 		switch {
 		case errors.Is(err, io.EOF):

@@ -99,7 +99,7 @@ func ToldSince(tree string, after version.Version) (Told, error) {
 	}
 	var t Told
 	var not []string
-	for in := bufio.NewReader(bytes.NewReader(withoutBlank(data))); ; {
+	for in := entries(data); ; {
 		entry, err := changelog.ParseOne(in)
 		if errors.Is(err, io.EOF) || err == nil && version.Compare(entry.Version, after) <= 0 {
 			break
@@ -128,6 +128,11 @@ func ToldSince(tree string, after version.Version) (Told, error) {
 		t.Title = ""
 	}
 	return t, nil
+}
+
+// entries is a changelog for changelog.ParseOne.
+func entries(text []byte) *bufio.Reader {
+	return bufio.NewReader(bytes.NewReader(withoutBlank(text)))
 }
 
 // withoutBlank leaves out lines without a word, which say nothing: to read an entry takes the longer the more lines it has, by their square.

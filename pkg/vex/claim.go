@@ -109,7 +109,11 @@ func (c *claim) statement(boots map[string]bool) (Statement, bool) {
 		text += fmt.Sprintf(", %d patched with calls under way in the code from before", n.active)
 	}
 	if n.other > 0 {
-		text += fmt.Sprintf("; %s a file of that name in a build that no patch is for", map[bool]string{true: "1 process has", false: processes(n.other) + " have"}[n.other == 1])
+		have := "have"
+		if n.other == 1 {
+			have = "has"
+		}
+		text += fmt.Sprintf("; %s %s a file of that name in a build that no patch is for", processes(n.other), have)
 	}
 	if c.unseen > 0 {
 		text += fmt.Sprintf("; %d that may concern it could not be looked at", c.unseen)
