@@ -25,7 +25,8 @@ type Replaced struct {
 	Patches []*patch.Spec // that are applied and change it, with no thread in code from before; mitigations are none
 }
 
-// live is what a process with patches has that was replaced. It returns nil if there is nothing, or its program is not known.
+// live is what a process with patches has that was replaced, without its service. It returns nil if there is nothing, or its program is
+// not known.
 func (c *scanner) live(v *view, list []candidate, findings []Finding) *Live {
 	var applied []*Finding
 	for i := range findings {
@@ -41,7 +42,7 @@ func (c *scanner) live(v *view, list []candidate, findings []Finding) *Live {
 	if err != nil {
 		return nil
 	}
-	out := &Live{Process: v.Process, Service: serviceOf(c.proc, v.Process), Exe: exe}
+	out := &Live{Process: v.Process, Exe: exe}
 	if !slices.ContainsFunc(list, func(f candidate) bool { return f.mapping.Path == exe }) {
 		out.Replaced = append(out.Replaced, Replaced{Path: exe}) // what it does without its code nobody knows
 	}
