@@ -286,11 +286,11 @@ func TestHostileLimits(t *testing.T) {
 		says, fail string
 	}{
 		"processes": {func(l *sandbox.Limits) { l.Processes = others(t) + 60 }, sandbox.Job{}, "sh -c 'while :; do sleep 1000 & done' >/tmp/said 2>&1; grep -o 'Cannot fork' /tmp/said", "Cannot fork\n", ""},
-		// Each of its users may have some.
+		// Each of its users may have some. What they said is the installer's, so another job cannot write there.
 		"processes of many users": {func(l *sandbox.Limits) { l.Processes = others(t) + 60 }, sandbox.Job{As: sandbox.Installer}, `cat >/tmp/many <<'END'
 for u in 11 12 13 14 15; do setpriv --reuid=$u --clear-groups sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 1000 & done'; done
 END
-sh /tmp/many >/tmp/said 2>&1; grep -o 'Cannot fork' /tmp/said | head -n 1`, "Cannot fork\n", ""},
+sh /tmp/many >/tmp/many.said 2>&1; grep -o 'Cannot fork' /tmp/many.said | head -n 1`, "Cannot fork\n", ""},
 		"a file":      {func(l *sandbox.Limits) { l.FileSize = 1 << 20 }, sandbox.Job{}, "trap '' XFSZ; dd if=/dev/zero of=/tmp/big bs=1M count=3 2>/dev/null; stat -c %s /tmp/big", "1048576\n", ""},
 		"memory":      {func(l *sandbox.Limits) { l.Memory = 64 << 20 }, sandbox.Job{}, "dd if=/dev/zero of=/dev/null bs=256M count=1 2>&1 | grep -o 'memory exhausted'", "memory exhausted\n", ""},
 		"memory disk": {func(*sandbox.Limits) {}, sandbox.Job{}, "grep -o '/dev/shm .*size=[0-9]*k' /proc/mounts | grep -o size=.*", "size=1048576k\n", ""},

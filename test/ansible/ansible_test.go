@@ -12,8 +12,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,17 +30,39 @@ var hosts = []string{"h1", "h2", "h3"}
 // playTimeout is for one playbook; machines may be emulated, and slow.
 const playTimeout = 10 * time.Minute
 
+// inside is in the environment of the process that has namespaces of its own.
+const inside = "LPATCH_TEST_ANSIBLE_INSIDE"
+
+// TestAnsible runs itself in namespaces of its own. So the hosts get nothing in the way of other tests, or of another run's hosts,
+// and end with the test, even if it is killed.
 func TestAnsible(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can make network namespaces")
 	}
-	g := group{dir: t.TempDir()}
-	// Its name becomes that of namespaces.
-	g.dir = filepath.Join(g.dir, filepath.Base(filepath.Dir(g.dir))+"x")
-	if err := os.Mkdir(g.dir, 0o755); err != nil {
+	if os.Getenv(inside) != "" {
+		rollOuts(t)
+		return
+	}
+	self, err := os.Executable()
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { g.hosts(t, "down") })
+	if err := os.MkdirAll("/run/netns", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	runtime.LockOSThread() // the process is killed when the thread ends that started it
+	cmd := exec.CommandContext(t.Context(), "unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+		"sh", "-ec", `ip link set lo up; mount -t tmpfs none /run/netns; exec "$0" -test.run='^TestAnsible$' -test.v`, self)
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.HasSuffix(string(out), "\nPASS\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// rollOuts makes the hosts, and goes through what may happen to them.
+func rollOuts(t *testing.T) {
+	g := group{dir: t.TempDir()}
 	g.hosts(t, "up", "3")
 	for _, c := range []struct {
 		name string

@@ -1,5 +1,7 @@
 . "$CASE/../calls-path/common.sh"
 command -v setpriv >/dev/null && [ "$(id -u)" = 0 ] || exit 77
+# What others on this machine mount meanwhile is not seen in mounts of our own.
+[ "${1-}" = inside ] || exec unshare --mount bash "$0" inside
 # Below a directory that everybody may enter, unlike the test's own.
 u=$(mktemp -d) && trap 'rm -rf "$u"' EXIT && chown 65534:65534 "$u" && cd "$u" || exit 9
 cp "$LPCTL" lpctl; chmod 755 lpctl
