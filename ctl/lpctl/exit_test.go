@@ -13,9 +13,9 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/lpnl/lpnltest"
+	"lpatch/pkg/testutil/applytest"
+	"lpatch/pkg/testutil/lpnltest"
 )
 
 // exitCases have a command line for each exit status, of this process and a kernel without patches, or of a sleep that has a call in

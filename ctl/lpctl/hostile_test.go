@@ -17,12 +17,12 @@ import (
 	"testing"
 
 	"lpatch/pkg/apply"
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/build"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
 )
 
 // hostileNames are what programs, patches and files may be called to be taken for something else.

@@ -20,15 +20,15 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/boot"
 	"lpatch/pkg/build"
 	"lpatch/pkg/doctor"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/lpnl/lpnltest"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
+	"lpatch/pkg/testutil/lpnltest"
 	"lpatch/pkg/version"
 )
 

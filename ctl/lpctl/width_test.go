@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/lpnl/lpnltest"
+	"lpatch/pkg/testutil/lpnltest"
 )
 
 // terminalOf opens a terminal of so many columns: what is written to one end can be read from the other.

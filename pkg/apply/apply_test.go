@@ -16,11 +16,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lpatch/pkg/apply"
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/lpnl/lpnltest"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
+	"lpatch/pkg/testutil/lpnltest"
 )
 
 const sleep = "/bin/sleep"

@@ -14,11 +14,11 @@ import (
 	"testing"
 	"unsafe"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
 )
 
 // mapping is a kernel that has a patch in this process.

@@ -15,12 +15,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/boot"
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // fleet is a kernel with many targets, and the /proc in which they are seen to run one program and to map their patches. It

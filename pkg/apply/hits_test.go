@@ -13,10 +13,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
 )
 
 // mapMitigation maps a mitigation into this process as the kernel would, and returns where, and what has the word that counts.

@@ -18,10 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/apply"
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // The tests TestHostile… have processes map what a user has made to keep root's operations on others from ending.

@@ -13,9 +13,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
 )
 
 // TestScanLive: what was replaced below processes that are patched, and what of it the patches change.

@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
 )
 
 // TestHostileMapped has a target map other files where it had a patch: little is read of what is none, and of what could be one no

@@ -11,9 +11,9 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestMeanwhile has a target change after the snapshot was taken.

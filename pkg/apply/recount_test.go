@@ -15,8 +15,8 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/lpnl/lpnltest"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/lpnltest"
 )
 
 // TestRecount counts again in processes that have threads in old code, and leaves out those that have ended.

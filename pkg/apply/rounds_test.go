@@ -16,8 +16,8 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/lpnl/lpnltest"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/lpnltest"
 )
 
 // forking is a kernel whose targets have a child at each of the first operations.

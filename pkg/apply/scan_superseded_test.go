@@ -7,10 +7,10 @@ import (
 	"path/filepath"
 	"testing"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
 )
 
 // TestScanSuperseded: what another patch takes the place of is not asked for.

@@ -14,14 +14,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/bake"
 	"lpatch/pkg/boot"
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // build makes a copy of the fleet's program with another build-id, at a path below a directory.

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
 )
 
 // TestSupersede applies a patch that names another one of which it takes the place, beside a third one.

@@ -13,11 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lpatch/pkg/apply"
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/lpnl/lpnltest"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/filetest"
+	"lpatch/pkg/testutil/lpnltest"
 )
 
 // madeUp is a /proc with processes of the unit app.service and of others, of which some map what the patch fix changes: a

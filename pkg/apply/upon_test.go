@@ -10,10 +10,10 @@ import (
 	"slices"
 	"testing"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/applytest"
 )
 
 // TestUpon: a patch that was built upon another one, in this process, which maps that.

@@ -8,9 +8,9 @@ import (
 	"testing"
 
 	"lpatch/pkg/build"
-	"lpatch/pkg/fuzztest"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/testutil/fuzztest"
 )
 
 // FuzzFile: File gives an error, or a file that can be read and is not baked twice.

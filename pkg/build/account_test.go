@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // priceOld and priceNew are two versions of a function that compilers inline into others of its file.

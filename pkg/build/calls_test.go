@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // calls are ways to have prog made of main.c and work.c; each has to give a patch of work() alone, or what is said.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // configuredTree makes a project that is configured and built in the tree itself, with its fix and what the fix is for.

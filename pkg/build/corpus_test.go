@@ -17,8 +17,8 @@ import (
 	"testing"
 	"text/tabwriter"
 
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // corpusDir finds the objects of real security fixes: LPATCH_CORPUS, a directory or the archive that holds it, or else

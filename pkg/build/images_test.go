@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestImages: a fix that changes nothing but the order in which objects are linked, and with it that of constructors, is not

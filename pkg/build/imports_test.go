@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // extraC is a library with what is hard to import. Linked with -Bsymbolic it has no words for its own symbols.

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lpatch/pkg/deb"
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // linesSource has line numbers in nearly everything, in ways of which none shows in the code that it is one.

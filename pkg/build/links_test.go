@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // hiddenWay is a tree with a way to build it that hides something of what the target is made of.

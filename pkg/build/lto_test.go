@@ -13,7 +13,7 @@ import (
 	"lpatch/pkg/diff"
 	"lpatch/pkg/lpelf"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // ltoTree is a program of which the fix concerns a static function with a namesake, and one that is inlined into main.

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // project compiles C sources (file name to text) of both sides with the given flags and links the old ones to a program.

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"lpatch/pkg/deb"
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // madePackage builds a made-up package with a program and a library twice, as packager.build has it, the second time with a fix, and makes

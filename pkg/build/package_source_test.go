@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"lpatch/pkg/deb"
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestClaim: what is there of an earlier build is kept if it is of the same, in records of this format.

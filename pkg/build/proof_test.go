@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // proofCase is a program that needs its fix, and objects or a source tree that do not show that at once.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestWithoutOutputs: what takes a value is left out with it, or kept with it.

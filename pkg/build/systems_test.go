@@ -15,8 +15,8 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/progress"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // tinyTree is a small source tree with a way to build it.

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // imageCase is a program in two versions, with what a patch between them would have.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 const cxxC = `#include <cstdio>

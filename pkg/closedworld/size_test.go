@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestLinear: twice the code takes about twice the time.

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
-	"lpatch/pkg/sandbox/sandboxtest"
+	"lpatch/pkg/testutil/filetest"
+	"lpatch/pkg/testutil/sandboxtest"
 )
 
 // repository makes an archive with one source package, tiny, in two versions, and with its binary packages.

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pault.ag/go/debian/version"
 
-	"lpatch/pkg/filetest"
-	"lpatch/pkg/sandbox/sandboxtest"
+	"lpatch/pkg/testutil/filetest"
+	"lpatch/pkg/testutil/sandboxtest"
 )
 
 // tree writes files, PATH -> text, into a new directory.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // history is a changelog, from the newest entry on: of each the version and what it lists.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // targets are what apt-get indextargets prints of sources, of FILE, ORIGIN, LABEL and URI each.

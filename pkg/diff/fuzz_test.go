@@ -7,8 +7,8 @@ import (
 	"math"
 	"testing"
 
-	"lpatch/pkg/fuzztest"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/testutil/fuzztest"
 )
 
 // FuzzObject: an object that can be parsed is indexed without a panic or is an error; its references lie where they say; and

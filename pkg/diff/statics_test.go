@@ -5,7 +5,7 @@ package diff
 import (
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestStatics tells static variables apart by what they are, and expects the texts of the refusals.

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"lpatch/pkg/boot"
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // made makes up a machine on which all is well, but that the module is neither there nor loaded.

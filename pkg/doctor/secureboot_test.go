@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"lpatch/pkg/sign"
-	"lpatch/pkg/sign/signtest"
+	"lpatch/pkg/testutil/signtest"
 )
 
 // owner is somebody with a key to sign modules.

@@ -6,8 +6,8 @@ import (
 	"math"
 	"testing"
 
-	"lpatch/pkg/fuzztest"
 	"lpatch/pkg/lpelf"
+	"lpatch/pkg/testutil/fuzztest"
 )
 
 // FuzzImage: a file that can be parsed is an image or an error; all that is asked of an image is answered from the file.

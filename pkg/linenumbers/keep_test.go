@@ -15,7 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestKeep shows the directives, as ">" and a number, in new texts; "+" begins new lines, "-" those that are gone.

@@ -6,11 +6,11 @@ import (
 	"testing"
 
 	"lpatch/pkg/diff"
-	"lpatch/pkg/fuzztest"
 	"lpatch/pkg/image"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/testutil/fuzztest"
 )
 
 // FuzzLink: a patch is made of the object that an image was linked from and of one that may be anything, or it is refused;

@@ -14,10 +14,10 @@ import (
 	"testing"
 
 	"lpatch/pkg/diff"
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/lpelf"
 	"lpatch/pkg/match"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // ldSource is compiled without and with -DNEW. It has no mergeable strings and constants: ld places them where it likes.

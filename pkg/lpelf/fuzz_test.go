@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lpatch/pkg/fuzztest"
+	"lpatch/pkg/testutil/fuzztest"
 )
 
 // FuzzParse: Parse gives an error, or a file whose parts lie in the data and can all be read. Parsed again it is the same.

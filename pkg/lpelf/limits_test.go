@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/fuzztest"
+	"lpatch/pkg/testutil/fuzztest"
 )
 
 // TestHostile: a file in which each name is as long as the file, or each section all of it, is refused before that is read.

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/lpnl/lpnltest"
+	"lpatch/pkg/testutil/lpnltest"
 )
 
 func dial(t *testing.T, k *lpnltest.Kernel) *lpnl.Client {

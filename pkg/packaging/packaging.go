@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 // Package packaging makes Debian and RPM packages of patches. The scripts of such a package call lpatch-package
-// (scripts/dist), which registers the patches, applies them, and takes them out again.
+// (scripts/packaging), which registers the patches, applies them, and takes them out again.
 package packaging
 
 import (

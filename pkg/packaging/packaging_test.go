@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/testutil/applytest"
 )
 
 // write makes a patch named fix.

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"lpatch/pkg/arch"
-	"lpatch/pkg/fuzztest"
+	"lpatch/pkg/testutil/fuzztest"
 )
 
 // FuzzRead: Read gives an error, or a file that, written again from what was read, reads the same.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lpatch/pkg/fuzztest"
+	"lpatch/pkg/testutil/fuzztest"
 )
 
 // FuzzMaps: ParseMaps gives an error, or mappings that, written as the kernel writes them, are read the same.

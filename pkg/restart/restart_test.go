@@ -12,9 +12,9 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/deb"
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/filetest"
 )
 
 const history = `tool (1-1+deb12u2) stable; urgency=high

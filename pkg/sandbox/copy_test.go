@@ -14,9 +14,9 @@ import (
 	"syscall"
 	"testing"
 
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/sandbox"
-	"lpatch/pkg/sandbox/sandboxtest"
+	"lpatch/pkg/testutil/filetest"
+	"lpatch/pkg/testutil/sandboxtest"
 )
 
 // TestHostileFiles has a job leave what is not to be followed, kept or waited for, where files are taken from and put to.

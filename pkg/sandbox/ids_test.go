@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestIDs: whose numbers a sandbox has.

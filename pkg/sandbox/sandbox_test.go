@@ -21,9 +21,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/sandbox"
-	"lpatch/pkg/sandbox/sandboxtest"
+	"lpatch/pkg/testutil/filetest"
+	"lpatch/pkg/testutil/sandboxtest"
 )
 
 // says runs a script and returns what it prints.

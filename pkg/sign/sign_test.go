@@ -22,7 +22,7 @@ import (
 	"testing"
 	"time"
 
-	"lpatch/pkg/sign/signtest"
+	"lpatch/pkg/testutil/signtest"
 )
 
 var testMessage = []byte("what is signed")

@@ -25,7 +25,7 @@ var outputs = []output{
 	{"kmod/nl_gen.h", renderHeader},
 	{"kmod/nl_gen.c", renderSource},
 	{"pkg/lpnl/zabi.go", renderGo},
-	{"pkg/lpnl/lpnltest/zrequests.go", renderRequests},
+	{"pkg/testutil/lpnltest/zrequests.go", renderRequests},
 	{"Documentation/netlink/lpatch.md", renderMarkdown},
 	{"test/syzkaller/lpatch.txt", renderSyzkaller},
 	{"test/syzkaller/lpatch.txt.const", renderSyzConsts},

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // group are the hosts, made anew for each part as far as their state goes.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestDownload fetches what scripts fetch besides kernels, with lists that name what is gone, and with a later version installed.

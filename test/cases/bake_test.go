@@ -16,9 +16,9 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/patch"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestBaked compares a program that the module has patched with one that lpctl baked: what is at the sites and in the

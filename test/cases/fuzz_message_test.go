@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/lpnl/lpnltest"
+	"lpatch/pkg/testutil/lpnltest"
 )
 
 // attribute is one in the making: of the contract, until it is mutated.

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/lpnl/lpnltest"
+	"lpatch/pkg/testutil/lpnltest"
 )
 
 // worker makes messages and sends them, on a socket of its own.

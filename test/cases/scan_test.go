@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // scanned is a line of lpctl scan --json.

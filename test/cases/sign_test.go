@@ -28,7 +28,7 @@ import (
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/sign"
-	"lpatch/pkg/sign/signtest"
+	"lpatch/pkg/testutil/signtest"
 )
 
 // What the kernel says to a patch because of its signature.

@@ -23,7 +23,7 @@ import (
 )
 
 // extension is what tells gdb of patches.
-const extension = "../../scripts/dist/gdb/lpatch.py"
+const extension = "../../scripts/packaging/gdb/lpatch.py"
 
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()

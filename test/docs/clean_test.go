@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 	"lpatch/test/vm"
 )
 

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // TestRepository does what patch-repository.md says, on the build host, which is this machine, and on a host, which is a root
@@ -75,7 +75,7 @@ func newHost(t *testing.T) string {
 	})
 	text := `mkdir -p "$0/bin" "$0/var/lib/dpkg/updates" && cp /bin/busybox "$0/bin" && chroot "$0" /bin/busybox --install -s /bin
 		chmod +x "$0"/sbin/lpctl "$0"/wrap/* && ln -s / "$0/proc/1/root" && ln -s 'pid:[4026531836]' "$0/proc/self/ns/pid"
-		install -D -t "$0/usr/lib/lpctl" ../../scripts/dist/lpatch-package ../../scripts/dist/lpatch-runs`
+		install -D -t "$0/usr/lib/lpctl" ../../scripts/packaging/lpatch-package ../../scripts/packaging/lpatch-runs`
 	if out, err := exec.Command("bash", "-ec", text, dir).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"lpatch/pkg/apply"
-	"lpatch/pkg/apply/applytest"
 	"lpatch/pkg/boot"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/testutil/applytest"
 )
 
 // fix is a patch of one function of a stock file. It is made by hand, not by lpctl build: such files have no symbols but

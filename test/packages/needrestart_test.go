@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // needrestartPackages are needrestart of this machine's release, and what it needs and the machine may not have. They are unpacked
@@ -36,7 +36,7 @@ func TestNeedrestart(t *testing.T) {
 	said := fmt.Sprintf("PID  RESTART  COMM  SERVICE  WHY\n%d  no  x  x  patched live\n%d  yes  x  no  no\n", live, other)
 	filetest.Tree(t, dir, map[string]string{"bin/lpctl": "#!/bin/sh\n[ \"$*\" = needrestart ] && cat <<'END'\n" + said + "END\n"})
 	run(t, "chmod", "755", dir+"/bin/lpctl")
-	ours := string(read(t, "../../scripts/dist/needrestart/lpatch.conf"))
+	ours := string(read(t, "../../scripts/packaging/needrestart/lpatch.conf"))
 	for _, c := range []struct {
 		name, conf string
 		both       bool

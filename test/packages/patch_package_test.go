@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"lpatch/pkg/apply/applytest"
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/packaging"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/testutil/applytest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // newPatchRoot is such a system with the script that packages of patches call. What lpctl does there is to be told.
@@ -25,7 +25,7 @@ func newPatchRoot(t *testing.T) *rpmRoot {
 	}
 	r := newRPMRoot(t)
 	for _, name := range []string{"lpatch-package", "lpatch-runs", "lpatch-upgraded"} {
-		run(t, "install", "-D", "../../scripts/dist/"+name, filepath.Join(r.dir, "usr/lib/lpctl", name))
+		run(t, "install", "-D", "../../scripts/packaging/"+name, filepath.Join(r.dir, "usr/lib/lpctl", name))
 	}
 	return r
 }
@@ -381,7 +381,7 @@ func TestElsewhere(t *testing.T) {
 func TestHostileText(t *testing.T) {
 	r := newPatchRoot(t)
 	run(t, "sh", "-c", `cp --parents $(ldd /bin/dash | grep -o '/[^ ]*') "$0" && cp /bin/dash "$0/bin/dash"`, r.dir)
-	run(t, "install", "../../scripts/dist/lpatch-replay", filepath.Join(r.dir, "usr/lib/lpctl"))
+	run(t, "install", "../../scripts/packaging/lpatch-replay", filepath.Join(r.dir, "usr/lib/lpctl"))
 	const text = `lpctl: refused: /the patch is for/x\nlpctl: all is well \0033[2J[7]: no \c`
 	hostile := fmt.Sprintf("printf '%%s\\n' '%s' >&2; exit 2", text)
 	r.write(t, map[string]string{
@@ -407,7 +407,7 @@ func TestElsewhereDKMS(t *testing.T) {
 	stub := "#!/bin/sh\necho dkms \"$@\" | tee -a /tmp/log\n"
 	r.write(t, map[string]string{"usr/lib/dkms/common.postinst": stub, "sbin/dkms": stub})
 	for _, name := range []string{"postinst", "prerm"} {
-		run(t, "install", "../../scripts/dist/deb/lpatch-dkms/"+name, filepath.Join(r.dir, "tmp"))
+		run(t, "install", "../../scripts/packaging/deb/lpatch-dkms/"+name, filepath.Join(r.dir, "tmp"))
 	}
 	for _, c := range []struct{ dpkgRoot, called string }{
 		{"", "dkms lpatch @VERSION@ /usr/share/lpatch-dkms  \ndkms status -m lpatch -v @VERSION@\ndkms remove -m lpatch -v @VERSION@ --all\n"},

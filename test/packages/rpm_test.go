@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 	"lpatch/pkg/version"
 )
 

@@ -12,13 +12,13 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // services are the units of systemd that run something.
 func services(t *testing.T) []string {
 	t.Helper()
-	list, err := filepath.Glob("../../scripts/dist/systemd/*.service")
+	list, err := filepath.Glob("../../scripts/packaging/systemd/*.service")
 	if err != nil || len(list) == 0 {
 		t.Fatalf("there are %v, %v", list, err)
 	}
@@ -45,7 +45,7 @@ func TestUnits(t *testing.T) {
 // later, or that is remote, which options of a unit may add.
 func TestBootUnitWaits(t *testing.T) {
 	const unit = "lpatch-boot.service"
-	text := string(read(t, "../../scripts/dist/systemd/"+unit))
+	text := string(read(t, "../../scripts/packaging/systemd/"+unit))
 	for _, program := range []string{"modprobe", "lpctl"} { // which need not be there
 		text = regexp.MustCompile(`(=\+?)`+program+` `).ReplaceAllString(text, "$1/bin/true ")
 	}
@@ -88,7 +88,7 @@ func TestMetricsUnit(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can change the root")
 	}
-	const unit, secret, metrics = "../../scripts/dist/systemd/lpatch-metrics.service", "root's\n", "lpatch_up 1\n"
+	const unit, secret, metrics = "../../scripts/packaging/systemd/lpatch-metrics.service", "root's\n", "lpatch_up 1\n"
 	r := newRPMRoot(t)
 	filetest.Tree(t, r.dir, map[string]string{"etc/victim": secret, "var/lib/prometheus/node-exporter/x": "", "run/lpatch-metrics/old": ""})
 	hostile := filepath.Join(r.dir, "var/lib/prometheus/node-exporter")

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 	"lpatch/test/vm"
 )
 

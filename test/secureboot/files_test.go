@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 	"lpatch/test/vm"
 )
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"lpatch/pkg/filetest"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // skeleton are the parts of a kernel's source that scripts/kernel-tree-install looks at, as short as can be.

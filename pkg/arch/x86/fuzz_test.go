@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"lpatch/pkg/arch"
-	"lpatch/pkg/fuzztest"
+	"lpatch/pkg/testutil/fuzztest"
 )
 
 // FuzzDecode: Decode gives an error, or an instruction that lies in the code with its field, of which nothing depends on

@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"lpatch/pkg/filetest"
 	"lpatch/pkg/sandbox"
+	"lpatch/pkg/testutil/filetest"
 )
 
 // programs are what every root has.
