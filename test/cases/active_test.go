@@ -266,8 +266,7 @@ func TestActiveLayers(t *testing.T) {
 	low.Name = "low"
 	transfer(t, c, low)
 	r := do(t, c, lpnl.VerbApply, low, w.pid)
-	w.ask(fmt.Sprintf("call %#x", r.MappedAt))
-	time.Sleep(100 * time.Millisecond)
+	w.spin(fmt.Sprintf("call %#x", r.MappedAt))
 	allow := allowTurn
 	allow.AllowActive = []string{"straddle"}
 	active(t, c, lpnl.VerbApply, high, w.pid, allow, 1, "", "low")

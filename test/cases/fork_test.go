@@ -173,26 +173,23 @@ func TestUnloadWhileForking(t *testing.T) {
 		do(t, c, lpnl.VerbUnload, p, v.pid)
 	}
 	v.ask("calm")
-	time.Sleep(200 * time.Millisecond)
-	carriers := map[int]bool{}
-	for _, pid := range pids(t) {
-		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid)); err == nil && strings.Contains(string(b), "/raw") {
-			carriers[pid] = true
+	var list []lpnl.Report
+	waitFor(t, "each process with the patch to have a record, and there to be some", func() bool {
+		carriers := map[int]bool{}
+		for _, pid := range pids(t) {
+			if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid)); err == nil && strings.Contains(string(b), "/raw") {
+				carriers[pid] = true
+			}
 		}
-	}
-	list, err := c.Status()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range list {
-		delete(carriers, r.PID)
-	}
-	if len(carriers) > 0 {
-		t.Fatalf("processes with the patch but without a record: %v; with: %d", carriers, len(list))
-	}
-	if len(list) == 0 {
-		t.Fatal("no child inherited anything")
-	}
+		var err error
+		if list, err = c.Status(); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range list {
+			delete(carriers, r.PID)
+		}
+		return len(carriers) == 0 && len(list) > 0
+	})
 	t.Logf("%d children have the patch", len(list))
 	for _, r := range list {
 		if r.State == lpnl.StateApplied {

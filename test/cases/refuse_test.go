@@ -132,8 +132,7 @@ func TestRefuseInPatch(t *testing.T) {
 	r := do(t, c, lpnl.VerbApply, p, v.pid)
 	do(t, c, lpnl.VerbRestore, p, v.pid)
 	do(t, c, lpnl.VerbApply, p, v.pid)
-	v.ask(fmt.Sprintf("call %#x", r.MappedAt))
-	time.Sleep(100 * time.Millisecond)
+	v.spin(fmt.Sprintf("call %#x", r.MappedAt))
 	limits := lpnl.Options{MaxStop: rawOptions.MaxStop, Timeout: 100 * time.Millisecond}
 	got := refuse(t, c, lpnl.VerbRestore, p, v.pid, limits, lpnl.RefusalThreadActive)
 	if want := fmt.Sprintf("thread %d (victim) is executing patch raw", got.TID); got.Message != want {
@@ -142,8 +141,7 @@ func TestRefuseInPatch(t *testing.T) {
 
 	w := startVictim(t, "victim")
 	r = do(t, c, lpnl.VerbLoad, p, w.pid)
-	w.ask(fmt.Sprintf("call %#x", r.MappedAt))
-	time.Sleep(100 * time.Millisecond)
+	w.spin(fmt.Sprintf("call %#x", r.MappedAt))
 	got = refuse(t, c, lpnl.VerbUnload, p, w.pid, limits, lpnl.RefusalThreadActive)
 	if want := fmt.Sprintf("thread %d (victim) is executing patch raw", got.TID); got.Message != want {
 		t.Fatalf("unload: %q, want %q", got.Message, want)

@@ -42,8 +42,8 @@ func setTrace(t *testing.T, on string) {
 	}
 }
 
-// trace does something, and returns the events of it.
-func trace(t *testing.T, do func()) []traced {
+// traceText does something, and returns the trace of it.
+func traceText(t *testing.T, do func()) string {
 	t.Helper()
 	if err := os.WriteFile(tracing+"trace", nil, 0); err != nil { // empties it
 		t.Fatal(err)
@@ -54,8 +54,14 @@ func trace(t *testing.T, do func()) []traced {
 		t.Fatal(err)
 	}
 	t.Logf("%s", text)
+	return string(text)
+}
+
+// trace does something, and returns the events of it.
+func trace(t *testing.T, do func()) []traced {
+	t.Helper()
 	var list []traced
-	for _, m := range regexp.MustCompile(`(?m): (gate|barrier|checks|write|release|boot): (.*)$`).FindAllStringSubmatch(string(text), -1) {
+	for _, m := range regexp.MustCompile(`(?m): (gate|barrier|checks|write|release|boot): (.*)$`).FindAllStringSubmatch(traceText(t, do), -1) {
 		e := traced{m[1], map[string]string{}}
 		for _, field := range strings.Fields(m[2]) {
 			name, value, _ := strings.Cut(field, "=")
@@ -139,6 +145,50 @@ func TestTraceRefused(t *testing.T) {
 	}
 	if got := events[len(events)-2].number(t, "error"); got != -16 {
 		t.Errorf("checks has error %d, want -16 (EBUSY)", got)
+	}
+}
+
+// TestRounds counts the rounds of IPIs of an operation: whatever the number of threads, one for each attempt and one for the
+// bytes, and no thread is sent one of its own.
+//
+//machine:preempts
+func TestRounds(t *testing.T) {
+	// Which function a round calls tells ours from others: the second parameter.
+	const probes = "p:lpatch_ipi/round on_each_cpu_cond_mask func=%si:symbol\np:lpatch_ipi/kick kick_process\n"
+	if err := os.WriteFile(tracing+"kprobe_events", []byte(probes), 0); err != nil {
+		t.Fatal(err)
+	}
+	enable := func(on string) {
+		if err := os.WriteFile(tracing+"events/lpatch_ipi/enable", []byte(on), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	enable("1")
+	t.Cleanup(func() {
+		enable("0")
+		if err := os.WriteFile(tracing+"kprobe_events", nil, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	c := dial(t)
+	for _, threads := range []int{1, 4, 16} {
+		for _, mode := range []string{"spin", "sleep"} {
+			v := startVictim(t, "victim", "-t", fmt.Sprint(threads), "-m", mode)
+			p := rawPatch(t, v.path, "value")
+			transfer(t, c, p)
+			for _, verb := range []lpnl.Verb{lpnl.VerbApply, lpnl.VerbRestore} {
+				var r lpnl.Report
+				text := traceText(t, func() { r = do(t, c, verb, p, v.pid) })
+				stop, sync := strings.Count(text, "func=lp_ipi_nothing"), strings.Count(text, "func=lp_ipi_sync")
+				if stop != r.Attempts || sync != 1 {
+					t.Errorf("%s of %d threads (%s): %d rounds to stop and %d of the bytes in %d attempts, want one in each, and one",
+						verb, threads, mode, stop, sync, r.Attempts)
+				}
+				if kicks := regexp.MustCompile(`(?m)^ *lpatch.* kick: `).FindAllString(text, -1); len(kicks) != 0 {
+					t.Errorf("%s of %d threads (%s) sends %d threads an IPI of their own", verb, threads, mode, len(kicks))
+				}
+			}
+		}
 	}
 }
 

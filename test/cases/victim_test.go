@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -98,6 +100,31 @@ func (v *victim) ask(command string) string {
 		v.t.Fatal(err)
 	}
 	return v.line()
+}
+
+// spin gives a command by which a new thread calls what never returns, and waits until it is executing that: it has had some ticks
+// of time in user mode, and answering took next to none.
+func (v *victim) spin(command string) {
+	v.t.Helper()
+	v.ask(command)
+	waitFor(v.t, "a thread to spin after "+command, func() bool {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", v.pid))
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		for _, path := range threads {
+			text, err := os.ReadFile(path)
+			if err != nil || filepath.Base(filepath.Dir(path)) == strconv.Itoa(v.pid) {
+				continue // the first thread is the one that answers
+			}
+			_, rest, _ := strings.Cut(string(text), ") ")
+			fields := strings.Fields(rest) // from field 3 of proc(5) on, the state; utime is field 14
+			if ticks, err := strconv.Atoi(fields[14-3]); err == nil && fields[0] == "R" && ticks >= 3 {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 // wantValue asks for the value, which says whether the patch is applied.

@@ -183,8 +183,7 @@ func TestTornEntry(t *testing.T) {
 	p := rawPatch(t, v.path, "tight")
 	p.Functions = nil
 	transfer(t, c, p)
-	v.ask("tight")
-	time.Sleep(50 * time.Millisecond)
+	v.spin("tight")
 	limits := lpnl.Options{MaxStop: rawOptions.MaxStop, Timeout: 50 * time.Millisecond}
 	r := refuse(t, c, lpnl.VerbApply, p, v.pid, limits, lpnl.RefusalThreadActive)
 	if want := fmt.Sprintf("thread %d (victim) is executing tight", r.TID); r.Message != want {
