@@ -148,14 +148,14 @@ func TestTraceRefused(t *testing.T) {
 	}
 }
 
-// TestRounds counts the rounds of IPIs of an operation: whatever the number of threads, one for each attempt and one for the
-// bytes, and no thread is sent one of its own.
+// TestRounds counts the rounds of IPIs of an operation, which waits for each of them: whatever the number of threads, one for each
+// attempt and one for the bytes. (It does not wait for the IPI that kick_process() sends to a thread that runs as it gets its gate.)
 //
 //machine:preempts
 func TestRounds(t *testing.T) {
 	// Which function a round calls tells ours from others: the second parameter.
-	const probes = "p:lpatch_ipi/round on_each_cpu_cond_mask func=%si:symbol\np:lpatch_ipi/kick kick_process\n"
-	if err := os.WriteFile(tracing+"kprobe_events", []byte(probes), 0); err != nil {
+	const event = "p:lpatch_ipi/round on_each_cpu_cond_mask func=%si:symbol\n"
+	if err := os.WriteFile(tracing+"kprobe_events", []byte(event), 0); err != nil {
 		t.Fatal(err)
 	}
 	enable := func(on string) {
@@ -183,9 +183,6 @@ func TestRounds(t *testing.T) {
 				if stop != r.Attempts || sync != 1 {
 					t.Errorf("%s of %d threads (%s): %d rounds to stop and %d of the bytes in %d attempts, want one in each, and one",
 						verb, threads, mode, stop, sync, r.Attempts)
-				}
-				if kicks := regexp.MustCompile(`(?m)^ *lpatch.* kick: `).FindAllString(text, -1); len(kicks) != 0 {
-					t.Errorf("%s of %d threads (%s) sends %d threads an IPI of their own", verb, threads, mode, len(kicks))
 				}
 			}
 		}
