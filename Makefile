@@ -44,7 +44,7 @@ unit:		## run the tests that need no virtual machine
 vm-test:	## run the tests in virtual machines
 	@scripts/test vm
 
-test-debug:	## run the test cases on kernels that look for errors: the gate for each change in kmod/ (an hour when emulated)
+test-debug:	## run the test cases on the debug kernels: the gate for each change in kmod/ (an hour when emulated)
 	@scripts/test debug
 
 test-tree:	## put lpatch into the source of kernels, check it there, build them and run the test cases on them (hours)

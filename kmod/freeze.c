@@ -396,7 +396,7 @@ static bool lp_freeze_lists_all(struct lp_freeze *f)
 
 /*
  * What all the rest relies on, and follows from it: no thread can get to user mode. The walk over all threads of the
- * system is for kernels that look for errors.
+ * system is for debug kernels.
  */
 static bool lp_freeze_holds_all(struct lp_freeze *f)
 {
