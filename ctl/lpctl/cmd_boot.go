@@ -7,11 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -20,6 +18,7 @@ import (
 	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
+	"lpatch/pkg/table"
 )
 
 func bootCommand() *cli.Command {
@@ -62,9 +61,10 @@ func bootRemoveCommand() *cli.Command {
 
 func bootListCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "list",
-		Usage: "show what is kept, what the kernel has, and to how many processes it was applied",
-		Flags: []cli.Flag{rootFlag(), jsonFlag(), quietFlag()},
+		Name:                   "list",
+		Usage:                  "show what is kept, what the kernel has, and to how many processes it was applied",
+		Flags:                  []cli.Flag{rootFlag(), quietFlag()},
+		MutuallyExclusiveFlags: tableFlags(),
 		Action: func(_ context.Context, c *cli.Command) error {
 			return withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).list) })
 		},
@@ -97,8 +97,9 @@ func bootSyncCommand() *cli.Command {
 		Usage: "compare what is kept, the files on disk, what the kernel has, and every process",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "fix", Usage: "bring in line what does not agree with the registry", HideDefault: true},
-			rootFlag(), jsonFlag(), quietFlag(),
+			rootFlag(), quietFlag(),
 		},
+		MutuallyExclusiveFlags: tableFlags(),
 		Action: func(_ context.Context, c *cli.Command) error {
 			return withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).sync) })
 		},
@@ -410,7 +411,10 @@ func (b *bootRun) list() error {
 		return errors.Join(errs...)
 	}
 	if len(rows) > 0 {
-		if err := bootTable(b.c.Writer, rows); err != nil {
+		if err := bootTable(rows).Write(b.c.Writer, tableWidth(b.c)); err != nil {
+			return err
+		}
+		if err := sumUp(b.c.Writer, "%s", bootSummary(rows)); err != nil {
 			return err
 		}
 	} else if len(errs) == 0 && !b.c.Bool("quiet") {
@@ -480,20 +484,57 @@ func (b *bootRun) rows() ([]*bootJSON, []error) {
 	return rows, errs
 }
 
-func bootTable(w io.Writer, rows []*bootJSON) error {
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "PATCH\tREGISTERED\tKEPT\tAPPLIED\tFAILED\tON FAILURE\tIMAGES")
-	word := map[bool]string{true: "yes", false: "no"}
-	for _, r := range rows {
-		kept := word[r.Kept]
-		if r.Disabled {
-			kept = "disabled"
-		}
-		if r.Disk == string(apply.DiskSuperseded) {
-			kept = "superseded"
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", names.Visible(r.Patch), word[r.Registered], kept, r.Applied, r.Failed, r.OnFailure,
-			names.Visible(strings.Join(r.Images, " ")))
+// keptText says whether an entry is there after the next boot.
+func (r *bootJSON) keptText() string {
+	switch {
+	case r.Disk == string(apply.DiskSuperseded):
+		return "superseded"
+	case r.Disabled:
+		return "disabled"
 	}
-	return tw.Flush()
+	return yesNo(r.Kept)
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
+func bootTable(rows []*bootJSON) *table.Table {
+	t := &table.Table{Columns: []table.Column{
+		{Head: "PATCH"}, {Head: "REGISTERED"}, {Head: "KEPT"}, {Head: "APPLIED"}, {Head: "FAILED"}, {Head: "ON FAILURE", Spare: true}, {Head: "IMAGES", Wrap: true},
+	}}
+	for _, r := range rows {
+		t.Rows = append(t.Rows, []string{names.Visible(r.Patch), yesNo(r.Registered), r.keptText(), fmt.Sprint(r.Applied), fmt.Sprint(r.Failed), r.OnFailure,
+			names.Visible(strings.Join(r.Images, " "))})
+	}
+	return t
+}
+
+// bootSummary says all of it in a line.
+func bootSummary(rows []*bootJSON) string {
+	registered, disabled, superseded, applied, failed := 0, 0, 0, uint64(0), uint64(0)
+	for _, r := range rows {
+		if r.Registered {
+			registered++
+		}
+		switch r.keptText() {
+		case "disabled":
+			disabled++
+		case "superseded":
+			superseded++
+		}
+		applied += r.Applied
+		failed += r.Failed
+	}
+	text := fmt.Sprintf("%s: %d registered", plurals(len(rows), "entry", "entries"), registered)
+	if disabled > 0 {
+		text += fmt.Sprintf(", %d disabled", disabled)
+	}
+	if superseded > 0 {
+		text += fmt.Sprintf(", %d superseded", superseded)
+	}
+	return text + fmt.Sprintf("; applied to %s as they started, to %d not", plurals(int(applied), "process", "processes"), failed)
 }
