@@ -150,6 +150,7 @@ type bootRun struct {
 	kernel   kernel
 	registry boot.Registry
 	added    bool     // an entry was made
+	active   bool     // and registered
 	replaced []string // entries in the place of which the last one was registered
 }
 
@@ -195,7 +196,7 @@ func (b *bootRun) withKernel(do func(*bootRun) error) (err error) {
 
 // say tells people what was done.
 func (b *bootRun) say(format string, args ...any) {
-	if !b.c.Bool("quiet") {
+	if !b.c.Bool("quiet") && !b.c.Bool("json") {
 		_ = printLine(b.c.Writer, format, args...)
 	}
 }
@@ -244,6 +245,7 @@ func (b *bootRun) keep(f *apply.File, e *boot.Entry) (err error) {
 		return kept(fmt.Errorf("%w; the entry %s is kept all the same and counts from the next boot on, \"lpctl boot remove %s\" takes it out",
 			superseded(err), e.Name, e.Name))
 	default:
+		b.active = true
 		b.sayRegistered(e)
 	}
 	return nil

@@ -175,12 +175,12 @@ func TestInspectFits(t *testing.T) {
 	fits(t, tables(50, "inspect", "--wide"), 50, "inspect --wide", whole, "changed; it calls what is new, and is called by what has changed as well")
 }
 
-// TestScanFits: so it is with what scan shows, of which the last column says what to do.
-func TestScanFits(t *testing.T) {
+// patchable starts a program, and makes a patch for it.
+func patchable(t *testing.T) (path string, pid int) {
+	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("opening what others map needs CAP_SYS_ADMIN")
 	}
-	pretend(t, &lpnltest.Kernel{})
 	program := t.TempDir() + "/sleep"
 	text, err := os.ReadFile("/bin/sleep")
 	if err != nil {
@@ -193,7 +193,7 @@ func TestScanFits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	path := t.TempDir() + "/fix.lp"
+	path = t.TempDir() + "/fix.lp"
 	if err := applytest.Write(path, spec); err != nil {
 		t.Fatal(err)
 	}
@@ -201,8 +201,15 @@ func TestScanFits(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _, _ = cmd.Process.Kill(), cmd.Wait() }()
-	scan := "scan " + path + " --pid " + strconv.Itoa(cmd.Process.Pid)
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	return path, cmd.Process.Pid
+}
+
+// TestScanFits: so it is with what scan shows, of which the last column says what to do.
+func TestScanFits(t *testing.T) {
+	path, pid := patchable(t)
+	pretend(t, &lpnltest.Kernel{})
+	scan := "scan " + path + " --pid " + strconv.Itoa(pid)
 	for _, c := range []struct {
 		columns uint16
 		args    string
