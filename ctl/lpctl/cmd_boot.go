@@ -416,7 +416,7 @@ func (b *bootRun) list() error {
 		if err := bootTable(rows).Write(b.c.Writer, tableWidth(b.c)); err != nil {
 			return err
 		}
-		if err := sumUp(b.c.Writer, "%s", bootSummary(rows)); err != nil {
+		if err := sumUp(b.c.Writer, bootSummary(rows)); err != nil {
 			return err
 		}
 	} else if len(errs) == 0 && !b.c.Bool("quiet") {
@@ -517,26 +517,20 @@ func bootTable(rows []*bootJSON) *table.Table {
 
 // bootSummary says all of it in a line.
 func bootSummary(rows []*bootJSON) string {
-	registered, disabled, superseded, applied, failed := 0, 0, 0, uint64(0), uint64(0)
+	kept, registered, applied, failed := map[string]int{}, 0, uint64(0), uint64(0)
 	for _, r := range rows {
+		kept[r.keptText()]++
 		if r.Registered {
 			registered++
-		}
-		switch r.keptText() {
-		case "disabled":
-			disabled++
-		case "superseded":
-			superseded++
 		}
 		applied += r.Applied
 		failed += r.Failed
 	}
 	text := fmt.Sprintf("%s: %d registered", plurals(len(rows), "entry", "entries"), registered)
-	if disabled > 0 {
-		text += fmt.Sprintf(", %d disabled", disabled)
-	}
-	if superseded > 0 {
-		text += fmt.Sprintf(", %d superseded", superseded)
+	for _, what := range []struct{ kept, word string }{{"disabled", "disabled"}, {"superseded", "superseded"}, {"no", "not kept"}} {
+		if n := kept[what.kept]; n > 0 {
+			text += fmt.Sprintf(", %d %s", n, what.word)
+		}
 	}
 	return text + fmt.Sprintf("; applied to %s as they started, to %d not", plurals(int(applied), "process", "processes"), failed)
 }

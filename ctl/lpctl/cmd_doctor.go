@@ -62,7 +62,7 @@ func runDoctor(_ context.Context, c *cli.Command) error {
 		return err
 	}
 	if !c.Bool("json") && !c.Bool("quiet") {
-		if err := sumUp(c.Writer, "%s", doctorSummary(len(checks), bad)); err != nil {
+		if err := sumUp(c.Writer, doctorSummary(len(checks), bad)); err != nil {
 			return err
 		}
 	}

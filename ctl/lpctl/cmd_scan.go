@@ -143,7 +143,7 @@ func showScan(c *cli.Command, found *apply.Scan, n scanNumbers) error {
 	if len(t.Rows) == 0 {
 		return printLine(w, "%s", scanSummary(n))
 	}
-	return sumUp(w, "%s", scanSummary(n))
+	return sumUp(w, scanSummary(n))
 }
 
 func newScanJSON(f *apply.Finding) scanJSON {

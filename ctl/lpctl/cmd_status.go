@@ -134,7 +134,7 @@ func printTables(c *cli.Command, rows []apply.StatusRow, about *apply.Abouts, mi
 	if err := t.Write(c.Writer, limit); err != nil {
 		return err
 	}
-	if err := sumUp(c.Writer, "%s", statusSummary(rows)); err != nil {
+	if err := sumUp(c.Writer, statusSummary(rows)); err != nil {
 		return err
 	}
 	hits := mitigationTable(rows, mitigations)

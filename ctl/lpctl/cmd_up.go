@@ -158,7 +158,7 @@ func (u *upRun) canary(ctx context.Context, plan *apply.Plan) error {
 			return nil
 		}
 	}
-	what := u.revert(first)
+	what := u.revert(unit, first)
 	return &exitError{status: exitSome, err: fmt.Errorf("service %s: %w; %s, and nothing else was patched", names.Visible(unit), why, what)}
 }
 
@@ -175,11 +175,13 @@ func stepFailed(s *apply.Step) bool {
 }
 
 // revert takes back what was done to the first service, and says what came of that.
-func (u *upRun) revert(first *apply.Plan) string {
+func (u *upRun) revert(unit string, first *apply.Plan) string {
 	out, replaced, err := first.Revert(u.options)
 	failed := 0
 	for _, o := range out {
-		u.object(newUpJSON(apply.Revert, first.Steps[0].Service, o))
+		if !apply.Gone(o.Err) {
+			u.object(newUpJSON(apply.Revert, unit, o))
+		}
 		if o.Failed() {
 			complain(u.c.ErrWriter, o)
 			failed++

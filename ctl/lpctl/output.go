@@ -392,9 +392,9 @@ func columns(w io.Writer, limit int, head string, rows [][]string) error {
 }
 
 // sumUp prints a line below a table.
-func sumUp(w io.Writer, format string, args ...any) error {
+func sumUp(w io.Writer, text string) error {
 	fmt.Fprintln(w)
-	return printLine(w, format, args...)
+	return printLine(w, "%s", text)
 }
 
 // terminalWidth is how many columns there are, 0 if that is not known or no terminal.

@@ -17,7 +17,7 @@ const gap = 2
 const least = 8
 
 // wrapped is how narrow a column that goes on below is made before others are left out or cut.
-const wrapped = 30
+const wrapped = 24
 
 // Column is a column of a table.
 type Column struct {

@@ -97,11 +97,12 @@ redis-server.service  not patchable  the program maps no file of that build-id;
                                      restart it, see lpctl explain no-such-image
 nginx.service         patched        -
 `},
-		{60, `SERVICE        STATE          WHY
-redis-server…  not patchable  the program maps no file of
-                              that build-id; restart it, see
-                              lpctl explain no-such-image
-nginx.service  patched        -
+		{60, `SERVICE              STATE          WHY
+redis-server.servi…  not patchable  the program maps no file
+                                    of that build-id;
+                                    restart it, see lpctl
+                                    explain no-such-image
+nginx.service        patched        -
 `},
 	} {
 		var out strings.Builder
