@@ -87,10 +87,7 @@ func runUp(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	asked := &askedKernel{kernel: k}
-	u := &upRun{c: c, kernel: asked, session: apply.New(asked, procFS), patches: patches, sel: sel, required: info.SignatureRequired, options: o}
-	if !c.Bool("quiet") {
-		u.progress = progress.Reporter{To: c.ErrWriter, Live: isTerminal(c.ErrWriter)}
-	}
+	u := &upRun{c: c, kernel: asked, progress: reporter(c), session: apply.New(asked, procFS), patches: patches, sel: sel, required: info.SignatureRequired, options: o}
 	if err := u.run(ctx); err != nil {
 		return err
 	}

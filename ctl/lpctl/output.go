@@ -24,6 +24,7 @@ import (
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/progress"
 	"lpatch/pkg/table"
 )
 
@@ -371,6 +372,14 @@ func terminal(w io.Writer) (fd int, ok bool) {
 func isTerminal(w io.Writer) bool {
 	_, ok := terminal(w)
 	return ok
+}
+
+// reporter tells what a long task is doing, unless only errors are wanted.
+func reporter(c *cli.Command) progress.Reporter {
+	if c.Bool("quiet") {
+		return progress.Reporter{}
+	}
+	return progress.Reporter{To: c.ErrWriter, Live: isTerminal(c.ErrWriter)}
 }
 
 // tableWidth is how wide a table may be, in columns; 0 is any width.

@@ -6,7 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"os"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -89,22 +89,26 @@ func lastLine(text string, n int) string {
 	return line
 }
 
-// TestUpQuiet: no progress is shown to who wants to see errors only, or where nobody looks.
-func TestUpQuiet(t *testing.T) {
-	path, pid := patchable(t)
-	pretend(t, &lpnltest.Kernel{})
-	args := []string{"lpctl", "up", path, "--pid", strconv.Itoa(pid)}
-	var stdout, stderr bytes.Buffer
-	if status := run(args, &stdout, &stderr); status != 0 || stderr.Len() > 0 {
-		t.Errorf("status %d, says %q", status, &stderr)
-	}
-	lines := seenBy(t, 80, func(there *os.File) {
-		if status := run(append(args, "--quiet"), there, there); status != int(exitNothing) {
-			t.Errorf("status %d", status)
+// TestReporter: no progress is shown to who wants to see errors only, or where nobody looks.
+func TestReporter(t *testing.T) {
+	_, there := terminalOf(t, 80)
+	for _, c := range []struct {
+		to         io.Writer
+		quiet      string
+		said, live bool
+	}{
+		{there, "--quiet=false", true, true}, {there, "--quiet", false, false}, {&bytes.Buffer{}, "--quiet=false", true, false},
+	} {
+		up := upCommand()
+		up.ErrWriter, up.Action = c.to, func(_ context.Context, up *cli.Command) error {
+			if r := reporter(up); (r.To != nil) != c.said || r.Live != c.live {
+				t.Errorf("%T, %s: %+v", c.to, c.quiet, r)
+			}
+			return nil
 		}
-	})
-	if text := strings.Join(lines, "\n"); text != "" {
-		t.Errorf("the terminal shows %q", text)
+		if err := up.Run(t.Context(), []string{"up", c.quiet}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
