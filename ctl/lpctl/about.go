@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
 
@@ -70,11 +69,10 @@ func aboutOf(c *cli.Command, source string) (*patch.About, error) {
 }
 
 // describeAbout prints what a patch is for, in lines like those of inspect.
-func describeAbout(w io.Writer, s *patch.Spec) error {
-	tw := tabwriter.NewWriter(w, 11, 8, 1, ' ', 0)
+func describeAbout(w io.Writer, s *patch.Spec) {
 	line := func(what, text string) {
 		if text != "" {
-			fmt.Fprintf(tw, "%s\t%s\n", what, names.Visible(text))
+			fmt.Fprintf(w, "%-11s%s\n", what, names.Visible(text))
 		}
 	}
 	if a := s.About; a != nil {
@@ -89,7 +87,6 @@ func describeAbout(w io.Writer, s *patch.Spec) error {
 	for _, u := range s.Upon {
 		line("built upon", fmt.Sprintf("%s (build-id %x)", u.Name, []byte(s.Images[u.Image].BuildID)))
 	}
-	return tw.Flush()
 }
 
 // fixesShort says in a cell of a table what a patch fixes.

@@ -7,11 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -20,6 +18,7 @@ import (
 	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
+	"lpatch/pkg/table"
 )
 
 func bootCommand() *cli.Command {
@@ -62,9 +61,10 @@ func bootRemoveCommand() *cli.Command {
 
 func bootListCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "list",
-		Usage: "show what is kept, what the kernel has, and to how many processes it was applied",
-		Flags: []cli.Flag{rootFlag(), jsonFlag(), quietFlag()},
+		Name:                   "list",
+		Usage:                  "show what is kept, what the kernel has, and to how many processes it was applied",
+		Flags:                  []cli.Flag{rootFlag(), quietFlag()},
+		MutuallyExclusiveFlags: tableFlags(),
 		Action: func(_ context.Context, c *cli.Command) error {
 			return withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).list) })
 		},
@@ -97,8 +97,9 @@ func bootSyncCommand() *cli.Command {
 		Usage: "compare what is kept, the files on disk, what the kernel has, and every process",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "fix", Usage: "bring in line what does not agree with the registry", HideDefault: true},
-			rootFlag(), jsonFlag(), quietFlag(),
+			rootFlag(), quietFlag(),
 		},
+		MutuallyExclusiveFlags: tableFlags(),
 		Action: func(_ context.Context, c *cli.Command) error {
 			return withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).sync) })
 		},
@@ -149,6 +150,7 @@ type bootRun struct {
 	kernel   kernel
 	registry boot.Registry
 	added    bool     // an entry was made
+	active   bool     // and registered
 	replaced []string // entries in the place of which the last one was registered
 }
 
@@ -194,7 +196,7 @@ func (b *bootRun) withKernel(do func(*bootRun) error) (err error) {
 
 // say tells people what was done.
 func (b *bootRun) say(format string, args ...any) {
-	if !b.c.Bool("quiet") {
+	if !b.c.Bool("quiet") && !b.c.Bool("json") {
 		_ = printLine(b.c.Writer, format, args...)
 	}
 }
@@ -243,6 +245,7 @@ func (b *bootRun) keep(f *apply.File, e *boot.Entry) (err error) {
 		return kept(fmt.Errorf("%w; the entry %s is kept all the same and counts from the next boot on, \"lpctl boot remove %s\" takes it out",
 			superseded(err), e.Name, e.Name))
 	default:
+		b.active = true
 		b.sayRegistered(e)
 	}
 	return nil
@@ -410,7 +413,10 @@ func (b *bootRun) list() error {
 		return errors.Join(errs...)
 	}
 	if len(rows) > 0 {
-		if err := bootTable(b.c.Writer, rows); err != nil {
+		if err := bootTable(rows).Write(b.c.Writer, tableWidth(b.c)); err != nil {
+			return err
+		}
+		if err := sumUp(b.c.Writer, bootSummary(rows)); err != nil {
 			return err
 		}
 	} else if len(errs) == 0 && !b.c.Bool("quiet") {
@@ -480,20 +486,51 @@ func (b *bootRun) rows() ([]*bootJSON, []error) {
 	return rows, errs
 }
 
-func bootTable(w io.Writer, rows []*bootJSON) error {
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "PATCH\tREGISTERED\tKEPT\tAPPLIED\tFAILED\tON FAILURE\tIMAGES")
-	word := map[bool]string{true: "yes", false: "no"}
-	for _, r := range rows {
-		kept := word[r.Kept]
-		if r.Disabled {
-			kept = "disabled"
-		}
-		if r.Disk == string(apply.DiskSuperseded) {
-			kept = "superseded"
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", names.Visible(r.Patch), word[r.Registered], kept, r.Applied, r.Failed, r.OnFailure,
-			names.Visible(strings.Join(r.Images, " ")))
+// keptText says whether an entry is there after the next boot.
+func (r *bootJSON) keptText() string {
+	switch {
+	case r.Disk == string(apply.DiskSuperseded):
+		return "superseded"
+	case r.Disabled:
+		return "disabled"
 	}
-	return tw.Flush()
+	return yesNo(r.Kept)
+}
+
+func yesNo(yes bool) string {
+	if yes {
+		return "yes"
+	}
+	return "no"
+}
+
+func bootTable(rows []*bootJSON) *table.Table {
+	t := &table.Table{Columns: []table.Column{
+		{Head: "PATCH"}, {Head: "REGISTERED"}, {Head: "KEPT"}, {Head: "APPLIED"}, {Head: "FAILED"}, {Head: "ON FAILURE", Spare: true}, {Head: "IMAGES", Wrap: true},
+	}}
+	for _, r := range rows {
+		t.Rows = append(t.Rows, []string{names.Visible(r.Patch), yesNo(r.Registered), r.keptText(), fmt.Sprint(r.Applied), fmt.Sprint(r.Failed), r.OnFailure,
+			names.Visible(strings.Join(r.Images, " "))})
+	}
+	return t
+}
+
+// bootSummary says all of it in a line.
+func bootSummary(rows []*bootJSON) string {
+	kept, registered, applied, failed := map[string]int{}, 0, uint64(0), uint64(0)
+	for _, r := range rows {
+		kept[r.keptText()]++
+		if r.Registered {
+			registered++
+		}
+		applied += r.Applied
+		failed += r.Failed
+	}
+	text := fmt.Sprintf("%s: %d registered", plurals(len(rows), "entry", "entries"), registered)
+	for _, what := range []struct{ kept, word string }{{"disabled", "disabled"}, {"superseded", "superseded"}, {"no", "not kept"}} {
+		if n := kept[what.kept]; n > 0 {
+			text += fmt.Sprintf(", %d %s", n, what.word)
+		}
+	}
+	return text + fmt.Sprintf("; applied to %s as they started, to %d not", plurals(int(applied), "process", "processes"), failed)
 }

@@ -3,17 +3,17 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 	"lpatch/pkg/proc"
+	"lpatch/pkg/table"
 )
 
 // syncJSON is one row of the comparison, as boot sync --json prints it: of a boot entry if pid is 0, else of a process.
@@ -114,7 +114,7 @@ func (b *bootRun) showSync(rows []*apply.Standing) error {
 	if b.c.Bool("quiet") || len(rows) == 0 {
 		return nil
 	}
-	return syncTable(b.c.Writer, rows)
+	return syncTable(rows, b.c.Bool("fix")).Write(b.c.Writer, tableWidth(b.c))
 }
 
 // supersededNote says that an entry is, or nothing.
@@ -139,28 +139,24 @@ func newSyncJSON(r *apply.Standing) syncJSON {
 	return out
 }
 
-func syncTable(w io.Writer, rows []*apply.Standing) error {
-	word := map[bool]string{true: "yes", false: "no"}
-	tw := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(tw, "PATCH\tKEPT\tDISK\tREGISTERED\tPROCESS\tSTATE\tAGREES\tDONE")
+// syncTable has a row for each entry and each process.
+func syncTable(rows []*apply.Standing, fix bool) *table.Table {
+	t := &table.Table{Columns: []table.Column{
+		{Head: "PATCH"}, {Head: "KEPT", Spare: true}, {Head: "DISK", Spare: true}, {Head: "REGISTERED"}, {Head: "PROCESS"}, {Head: "STATE"}, {Head: "AGREES"}, {Head: "DONE", Spare: !fix},
+	}}
 	for _, r := range rows {
-		kept, disk, registered, process, state := word[r.Kept], "-", "-", "-", "-"
+		kept, registered, process, state := yesNo(r.Kept), "-", "-", "-"
 		if r.Disabled {
 			kept = "disabled"
 		}
 		if r.Process == (proc.Process{}) {
-			registered = word[r.Registered]
+			registered = yesNo(r.Registered)
 		} else {
 			process, state = names.Visible(r.Process.String()), stateText(r.State, r.Active)
 		}
-		if r.Disk != "" {
-			disk = string(r.Disk)
-		}
-		done := r.Done
-		if done == "" {
-			done = "-"
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", names.Visible(r.Patch), kept, disk, registered, process, state, word[r.Agrees], done)
+		t.Rows = append(t.Rows, []string{
+			names.Visible(r.Patch), kept, cmp.Or(string(r.Disk), "-"), registered, process, state, yesNo(r.Agrees), cmp.Or(r.Done, "-"),
+		})
 	}
-	return tw.Flush()
+	return t
 }

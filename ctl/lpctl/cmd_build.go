@@ -22,7 +22,6 @@ import (
 	"lpatch/pkg/atomicfile"
 	"lpatch/pkg/build"
 	"lpatch/pkg/patch"
-	"lpatch/pkg/progress"
 	"lpatch/pkg/version"
 )
 
@@ -263,9 +262,7 @@ func sourceOptions(c *cli.Command, name string) build.SourceOptions {
 		Command: c.Args().Tail(), Data: c.Bool("data"), Allowed: allowed(c),
 		NotPartOf: c.StringSlice("not-part-of"), Name: name, Tool: tool,
 	}
-	if !c.Bool("quiet") {
-		o.Progress = progress.Reporter{To: c.ErrWriter, Live: isTerminal(c.ErrWriter)}
-	}
+	o.Progress = reporter(c)
 	return o
 }
 

@@ -24,7 +24,6 @@ import (
 	"lpatch/pkg/build"
 	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
-	"lpatch/pkg/progress"
 )
 
 func buildDebCommand() *cli.Command {
@@ -168,9 +167,7 @@ func packageOptions(c *cli.Command, source string) (build.PackageOptions, error)
 		}
 		o.Work = filepath.Join(dir, "lpctl")
 	}
-	if !c.Bool("quiet") {
-		o.Progress = progress.Reporter{To: c.ErrWriter, Live: isTerminal(c.ErrWriter)}
-	}
+	o.Progress = reporter(c)
 	return o, nil
 }
 

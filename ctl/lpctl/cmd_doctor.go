@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v3"
 
@@ -15,6 +14,7 @@ import (
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 	"lpatch/pkg/sign"
+	"lpatch/pkg/table"
 	"lpatch/pkg/version"
 )
 
@@ -41,9 +41,10 @@ func runDoctor(_ context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	checks := append(m.System(), moduleChecks(m)...)
 	bad := 0
-	tw := tabwriter.NewWriter(c.Writer, 0, 8, 2, ' ', 0)
-	for _, k := range append(m.System(), moduleChecks(m)...) {
+	t := &table.Table{Columns: []table.Column{{}, {}, {Wrap: true}}} // what to do is not cut
+	for _, k := range checks {
 		word := "ok"
 		if !k.OK {
 			word = "FAIL"
@@ -54,16 +55,29 @@ func runDoctor(_ context.Context, c *cli.Command) error {
 				return err
 			}
 		} else if !k.OK || !c.Bool("quiet") {
-			fmt.Fprintf(tw, "%s\t%s\t%s\n", word, k.Name, names.Visible(k.Message))
+			t.Rows = append(t.Rows, []string{word, k.Name, names.Visible(k.Message)})
 		}
 	}
-	if err := tw.Flush(); err != nil {
+	if err := t.Write(c.Writer, terminalWidth(c.Writer)); err != nil {
 		return err
+	}
+	if !c.Bool("json") && !c.Bool("quiet") {
+		if err := sumUp(c.Writer, doctorSummary(len(checks), bad)); err != nil {
+			return err
+		}
 	}
 	if bad > 0 {
 		return &exitError{status: exitFailed, reported: true}
 	}
 	return nil
+}
+
+// doctorSummary says all of it in a line.
+func doctorSummary(checks, bad int) string {
+	if bad == 0 {
+		return fmt.Sprintf("all %d checks are ok", checks)
+	}
+	return fmt.Sprintf("%d of %d checks failed", bad, checks)
 }
 
 // moduleChecks asks the module, if there is one.

@@ -117,9 +117,7 @@ func showRemedies(c *cli.Command, cve string, list []*apply.Remedy) error {
 		if err := printLine(w, "%s: applied to %s", r.Name, plurals(r.Processes, "process", "processes")); err != nil {
 			return err
 		}
-		if err := describeAbout(w, r.Spec); err != nil {
-			return err
-		}
+		describeAbout(w, r.Spec)
 	}
 	if len(list) > 0 && !c.Bool("json") {
 		return printLine(w, "lpctl scan tells which processes need it.")

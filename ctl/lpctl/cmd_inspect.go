@@ -23,7 +23,7 @@ func inspectCommand() *cli.Command {
 		Usage:     "show what a patch file changes",
 		ArgsUsage: "NAME.lp",
 		MutuallyExclusiveFlags: []cli.MutuallyExclusiveFlags{{Flags: [][]cli.Flag{
-			{&cli.BoolFlag{Name: "disassemble", Aliases: []string{"d"}, Usage: "show the new code", HideDefault: true}},
+			{&cli.BoolFlag{Name: "disassemble", Aliases: []string{"d"}, Usage: "show the new code", HideDefault: true}, wideFlag()},
 			{jsonFlag()},
 		}}},
 		Action: inspect,
@@ -60,7 +60,7 @@ func inspect(_ context.Context, c *cli.Command) error {
 		}
 		return printJSON(c.Writer, out)
 	}
-	if err := describe(c.Writer, f); err != nil {
+	if err := describe(c.Writer, f, tableWidth(c)); err != nil {
 		return err
 	}
 	if c.Bool("disassemble") {
@@ -69,8 +69,8 @@ func inspect(_ context.Context, c *cli.Command) error {
 	return nil
 }
 
-// describe prints what people want to know of a patch.
-func describe(w io.Writer, f *patch.File) error {
+// describe prints what people want to know of a patch, in tables of at most limit columns of a terminal.
+func describe(w io.Writer, f *patch.File, limit int) error {
 	functions, values := count(f.Spec)
 	fmt.Fprintf(w, "%s: %s\n", f.Spec.Name, strings.Join(changes(functions, values), ", "))
 	if f.Spec.Description != "" {
@@ -79,9 +79,7 @@ func describe(w io.Writer, f *patch.File) error {
 	if f.Spec.About != nil || len(f.Spec.Upon) > 0 {
 		fmt.Fprintln(w)
 	}
-	if err := describeAbout(w, f.Spec); err != nil {
-		return err
-	}
+	describeAbout(w, f.Spec)
 	fmt.Fprintf(w, "\nbuilt by   %s\nbuild-id   %x\nsha256     %x\n", f.Spec.Tool, []byte(f.BuildID), f.SHA256)
 	fmt.Fprintf(w, "in memory  %s; %s\n\n", segments(f), plural(len(f.Spec.Fixups), "fix-up"))
 
@@ -93,11 +91,11 @@ func describe(w io.Writer, f *patch.File) error {
 		}
 		images = append(images, []string{fmt.Sprint(i), im.Name, id})
 	}
-	if err := columns(w, "IMAGE\tFILE\tBUILD-ID", images); err != nil {
+	if err := columns(w, limit, "IMAGE\tFILE\tBUILD-ID", images); err != nil {
 		return err
 	}
 	fmt.Fprintln(w)
-	if err := sites(w, f); err != nil || len(f.Spec.LeftOut) == 0 {
+	if err := sites(w, f, limit); err != nil || len(f.Spec.LeftOut) == 0 {
 		return err
 	}
 	fmt.Fprintln(w)
@@ -105,7 +103,7 @@ func describe(w io.Writer, f *patch.File) error {
 	for _, l := range f.Spec.LeftOut {
 		rows = append(rows, []string{l.Object, l.Why})
 	}
-	return columns(w, "LEFT OUT\tWHY", rows)
+	return columns(w, limit, "LEFT OUT\tWHY", rows)
 }
 
 // segments lists the parts of the patch, as in "4096 r--, 8192 r-x bytes".
@@ -132,10 +130,13 @@ func newSizes(f *patch.File) map[uint64]uint64 {
 }
 
 // sites prints what is overwritten: a table of functions, and one of values.
-func sites(w io.Writer, f *patch.File) error {
+func sites(w io.Writer, f *patch.File, limit int) error {
 	why, size := oldCode(f)
 	newSize := newSizes(f)
-	var functions, values [][]string
+	functions := &table.Table{Columns: []table.Column{
+		{Head: "FUNCTION"}, {Head: "IMAGE"}, {Head: "AT"}, {Head: "OLD SIZE", Spare: true}, {Head: "NEW SIZE", Spare: true}, {Head: "WHY", Wrap: true},
+	}}
+	var values [][]string
 	for _, s := range f.Spec.Sites {
 		key := place{s.Image, s.Symbol}
 		row := []string{names.Readable(s.Symbol), strconv.Itoa(s.Image), fmt.Sprintf("%#x", s.Vaddr)}
@@ -143,27 +144,18 @@ func sites(w io.Writer, f *patch.File) error {
 			why[key] = "unchanged; it is in front of a patch below"
 		}
 		if s.Kind == patch.SiteJump {
-			functions = append(functions, append(row, fmt.Sprint(size[key]), fmt.Sprint(newSize[s.Target]), names.InText(why[key])))
+			functions.Rows = append(functions.Rows, append(row, fmt.Sprint(size[key]), fmt.Sprint(newSize[s.Target]), names.InText(why[key])))
 		} else {
 			values = append(values, append(row, fmt.Sprintf("% x -> % x", []byte(s.Old), []byte(s.New))))
 		}
 	}
-	if err := columns(w, "FUNCTION\tIMAGE\tAT\tOLD SIZE\tNEW SIZE\tWHY", functions); err != nil {
+	if err := functions.Write(w, limit); err != nil {
 		return err
 	}
-	if len(functions) > 0 && len(values) > 0 {
+	if len(functions.Rows) > 0 && len(values) > 0 {
 		fmt.Fprintln(w)
 	}
-	return columns(w, "VALUE\tIMAGE\tAT\tBYTES", values)
-}
-
-// columns prints rows below a head, or nothing if there are none.
-func columns(w io.Writer, head string, rows [][]string) error {
-	t := table.Table{Rows: rows}
-	for name := range strings.SplitSeq(head, "\t") {
-		t.Columns = append(t.Columns, table.Column{Head: name})
-	}
-	return t.Write(w, 0)
+	return columns(w, limit, "VALUE\tIMAGE\tAT\tBYTES", values)
 }
 
 // place names a function or value in an image.

@@ -29,8 +29,8 @@ func needrestartCommand() *cli.Command {
 		Usage: "show which patched processes need no restart though their files were replaced",
 		Description: "After an upgrade: a process needs none if each file of it that was replaced is changed by patches that have all\n" +
 			"that the installed version fixes, by what they and the package's changelog say. In doubt it needs one.",
-		Flags:  []cli.Flag{jsonFlag()},
-		Action: needrestart,
+		MutuallyExclusiveFlags: tableFlags(),
+		Action:                 needrestart,
 	}
 }
 
@@ -76,5 +76,5 @@ func printRestarts(c *cli.Command, list []restart.Verdict) error {
 		// needrestart's configuration reads the first two columns.
 		rows = append(rows, []string{fmt.Sprint(v.Process.PID), needed, names.Visible(v.Process.Comm), names.Visible(v.Service), names.Visible(v.Why)})
 	}
-	return columns(c.Writer, "PID\tRESTART\tCOMM\tSERVICE\tWHY", rows)
+	return columns(c.Writer, tableWidth(c), "PID\tRESTART\tCOMM\tSERVICE\tWHY", rows)
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/urfave/cli/v3"
@@ -17,6 +16,7 @@ import (
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/table"
 )
 
 func scanCommand() *cli.Command {
@@ -26,8 +26,9 @@ func scanCommand() *cli.Command {
 		ArgsUsage: "[DIR|NAME.lp]…",
 		Description: "Looks at all processes, or those that are named, and changes none. The patches are those in DIR, the files\n" +
 			"NAME.lp, and those of the boot entries.",
-		Flags:  append(processFlags(), allowNoneFlag("a program, unit or control group may have no process: exit status 3, not 5"), jsonFlag(), quietFlag()),
-		Action: scan,
+		Flags:                  append(processFlags(), allowNoneFlag("a program, unit or control group may have no process: exit status 3, not 5"), quietFlag()),
+		MutuallyExclusiveFlags: tableFlags(),
+		Action:                 scan,
 	}
 }
 
@@ -135,10 +136,14 @@ func showScan(c *cli.Command, found *apply.Scan, n scanNumbers) error {
 	if c.Bool("quiet") || n.Processes == 0 {
 		return nil
 	}
-	if err := scanTable(w, found.ByService()); err != nil {
+	t := scanTable(found.ByService())
+	if err := t.Write(w, tableWidth(c)); err != nil {
 		return err
 	}
-	return printLine(w, "%s", scanSummary(n))
+	if len(t.Rows) == 0 {
+		return printLine(w, "%s", scanSummary(n))
+	}
+	return sumUp(w, scanSummary(n))
 }
 
 func newScanJSON(f *apply.Finding) scanJSON {
@@ -148,11 +153,11 @@ func newScanJSON(f *apply.Finding) scanJSON {
 	}
 }
 
-func scanTable(w io.Writer, rows []*apply.ScanRow) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	var lines [][]string
+// scanTable has a row for the processes of a service of which the same is to be said.
+func scanTable(rows []*apply.ScanRow) *table.Table {
+	t := &table.Table{Columns: []table.Column{
+		{Head: "SERVICE"}, {Head: "PROCESSES"}, {Head: "STATE"}, {Head: "PATCH"}, {Head: "FIXES", Spare: true}, {Head: "FILE", Spare: true}, {Head: "WHY", Wrap: true},
+	}}
 	for _, r := range rows {
 		state := string(r.State)
 		if r.Active > 0 {
@@ -166,13 +171,9 @@ func scanTable(w io.Writer, rows []*apply.ScanRow) error {
 		for i := range cells {
 			cells[i] = names.Visible(cells[i])
 		}
-		lines = append(lines, cells)
+		t.Rows = append(t.Rows, cells)
 	}
-	if err := columns(w, "SERVICE\tPROCESSES\tSTATE\tPATCH\tFIXES\tFILE\tWHY", lines); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(w)
-	return err
+	return t
 }
 
 func newScanNumbers(found *apply.Scan, patches int, module bool) scanNumbers {

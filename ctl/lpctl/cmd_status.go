@@ -122,19 +122,21 @@ func printStatus(c *cli.Command, session *apply.Session, list []lpnl.Report, abo
 // printTables prints a table of targets or services, a summary, and a table of mitigations.
 func printTables(c *cli.Command, rows []apply.StatusRow, about *apply.Abouts, mitigations []*apply.Mitigation) error {
 	var t *table.Table
-	limit := terminalWidth(c.Writer)
+	limit := tableWidth(c)
 	switch {
 	case c.String("by") != "":
 		t = serviceTable(apply.ByService(rows), about)
 	case c.Bool("wide"):
-		t, limit = targetTable(rows, about), 0
+		t = targetTable(rows, about)
 	default:
 		t = targetTable(apply.FoldRestored(rows, time.Now().Add(-restoredFor)), about)
 	}
 	if err := t.Write(c.Writer, limit); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.Writer, "\n%s\n", statusSummary(rows))
+	if err := sumUp(c.Writer, statusSummary(rows)); err != nil {
+		return err
+	}
 	hits := mitigationTable(rows, mitigations)
 	if len(hits.Rows) > 0 {
 		fmt.Fprintln(c.Writer)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
+	"lpatch/pkg/progress"
 )
 
 func upCommand() *cli.Command {
@@ -29,7 +31,7 @@ func upCommand() *cli.Command {
 			"them. The patches are those in DIR, the files NAME.lp, and those of the boot entries. Run again, it does nothing.",
 		Flags: append(append(processFlags(), stopFlags(lpnl.VerbLoad)...),
 			&cli.BoolFlag{Name: "no-boot", Usage: "add no boot entries", HideDefault: true},
-			quietFlag()),
+			jsonFlag(), quietFlag()),
 		MutuallyExclusiveFlags: []cli.MutuallyExclusiveFlags{{Flags: [][]cli.Flag{
 			{&cli.BoolFlag{Name: "dry-run", Aliases: []string{"n"}, Usage: "only say what would be done", HideDefault: true}},
 			{
@@ -44,7 +46,8 @@ func upCommand() *cli.Command {
 // upRun is one call of up.
 type upRun struct {
 	c        *cli.Command
-	kernel   kernel
+	kernel   *askedKernel
+	progress progress.Reporter
 	session  *apply.Session
 	patches  []*apply.ScanPatch
 	sel      apply.Selection
@@ -52,6 +55,7 @@ type upRun struct {
 	options  lpnl.Options
 	all      []exitStatus
 	changed  bool
+	lost     error // what could not be printed
 }
 
 func runUp(ctx context.Context, c *cli.Command) error {
@@ -82,7 +86,8 @@ func runUp(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	u := &upRun{c: c, kernel: k, session: apply.New(k, procFS), patches: patches, sel: sel, required: info.SignatureRequired, options: o}
+	asked := &askedKernel{kernel: k}
+	u := &upRun{c: c, kernel: asked, progress: reporter(c), session: apply.New(asked, procFS), patches: patches, sel: sel, required: info.SignatureRequired, options: o}
 	if err := u.run(ctx); err != nil {
 		return err
 	}
@@ -93,11 +98,15 @@ func runUp(ctx context.Context, c *cli.Command) error {
 }
 
 func (u *upRun) run(ctx context.Context) error {
+	looked := u.progress.Watch(looking)
 	plan, err := u.session.Plan(u.patches, u.sel, u.required)
+	looked()
 	if err != nil {
 		return err
 	}
+	checked := u.asking("checking", plan)
 	plan.Check(u.options)
+	checked.Stop()
 	if u.c.Bool("dry-run") {
 		for _, s := range plan.Steps {
 			u.tell(lpnl.VerbCheck, s)
@@ -110,8 +119,10 @@ func (u *upRun) run(ctx context.Context) error {
 	if !u.c.Bool("no-boot") {
 		u.keep()
 	}
-	plan.Apply(u.options, func(s *apply.Step) { u.tell(lpnl.VerbApply, s) })
+	u.apply(plan)
+	looked = u.progress.Watch(looking)
 	after, err := u.session.Scan(u.patches, u.sel, u.required) // what is said is what there is by then
+	looked()
 	if err != nil {
 		return err
 	}
@@ -137,28 +148,37 @@ func (u *upRun) canary(ctx context.Context, plan *apply.Plan) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	first := plan.Split(unit)
-	failed := false
-	first.Apply(u.options, func(s *apply.Step) {
-		u.tell(lpnl.VerbApply, s)
-		for _, o := range s.Outcomes {
-			failed = failed || o.Failed()
-		}
-	})
+	u.apply(first)
 	why := errors.New("a process of it could not be patched")
-	if !failed {
+	if !slices.ContainsFunc(first.Steps, stepFailed) {
 		if why = u.check(ctx); why == nil {
 			return nil
 		}
 	}
-	what := u.revert(first)
+	what := u.revert(unit, first)
 	return &exitError{status: exitSome, err: fmt.Errorf("service %s: %w; %s, and nothing else was patched", names.Visible(unit), why, what)}
 }
 
+// apply does the steps of a plan, and says of each what came of it.
+func (u *upRun) apply(p *apply.Plan) {
+	line := u.asking("applying", p)
+	defer line.Stop()
+	p.Apply(u.options, func(s *apply.Step) { line.Above(func() { u.tell(lpnl.VerbApply, s) }) })
+}
+
+// stepFailed tells whether a process could not be patched.
+func stepFailed(s *apply.Step) bool {
+	return slices.ContainsFunc(s.Outcomes, func(o apply.Outcome) bool { return o.Failed() })
+}
+
 // revert takes back what was done to the first service, and says what came of that.
-func (u *upRun) revert(first *apply.Plan) string {
+func (u *upRun) revert(unit string, first *apply.Plan) string {
 	out, replaced, err := first.Revert(u.options)
 	failed := 0
 	for _, o := range out {
+		if !apply.Gone(o.Err) {
+			u.object(newUpJSON(apply.Revert, unit, o))
+		}
 		if o.Failed() {
 			complain(u.c.ErrWriter, o)
 			failed++
@@ -210,61 +230,17 @@ func (u *upRun) keep() {
 		var absent *apply.NotOnDisk
 		var old *apply.Superseded
 		switch {
-		case err == nil || errors.Is(err, apply.ErrKept):
+		case err == nil:
+			u.tellEntry(p, b, err)
+		case errors.Is(err, apply.ErrKept):
 		case errors.As(err, &absent), errors.As(err, &old) && !b.added:
 			b.note("%s is not kept for what starts: %v", p.Spec.Name, err)
 		default:
+			u.tellEntry(p, b, err)
 			u.all = append(u.all, exitSome)
 			fmt.Fprintf(u.c.ErrWriter, "lpctl: %s is not applied to what starts: %v\n", p.Spec.Name, err)
 		}
 	}
-}
-
-// tell says what came of a step, a line for the service.
-func (u *upRun) tell(verb apply.Verb, s *apply.Step) {
-	done, failed := 0, 0
-	for _, o := range s.Outcomes {
-		if apply.Gone(o.Err) {
-			continue
-		}
-		status := statusOfOutcome(o)
-		u.all = append(u.all, status)
-		switch {
-		case o.Err == nil || o.Settled:
-			done++
-			u.changed = u.changed || o.Err == nil && verb == lpnl.VerbApply
-		default:
-			failed++
-			complain(u.c.ErrWriter, o)
-		}
-		if o.Note != "" && !u.c.Bool("quiet") {
-			fmt.Fprintf(u.c.ErrWriter, "lpctl: note: %v: %s\n", o.Process, o.Note)
-		}
-	}
-	if u.c.Bool("quiet") {
-		return
-	}
-	what := "applied to"
-	if verb == lpnl.VerbCheck {
-		what = "would be applied to"
-		if len(s.Outcomes) == 0 { // it is built upon others
-			done = len(s.Targets)
-		}
-	}
-	text := fmt.Sprintf("%s: %s %s %s", names.Visible(s.Service), s.Patch.Spec.Name, what, plurals(done, "process", "processes"))
-	if failed > 0 {
-		text += fmt.Sprintf(", not to %d", failed)
-	}
-	_ = printLine(u.c.Writer, "%s", text)
-}
-
-// conclude says what there is now.
-func (u *upRun) conclude(after *apply.Scan) error {
-	u.all = append(u.all, reportScan(u.c, after)...)
-	if u.c.Bool("quiet") {
-		return nil
-	}
-	return printLine(u.c.Writer, "%s", scanNeeds(newScanNumbers(after, len(u.patches), true)))
 }
 
 func (u *upRun) status() error {

@@ -22,7 +22,7 @@ func TestManPageJSON(t *testing.T) {
 	output, _, _ = strings.Cut(output, "\n# ")
 	for _, v := range []any{
 		targetJSON{}, phasesJSON{}, errorJSON{}, mitigationJSON{}, eventJSON{}, buildJSON{}, refusalJSON{}, packageJSON{}, fixJSON{}, inspectJSON{}, segmentJSON{},
-		bootJSON{}, syncJSON{}, bakeJSON{}, scanJSON{}, scanSummaryJSON{}, scanNumbers{}, codeJSON{}, remedyJSON{}, drainJSON{}, doctor.Check{}, patch.About{},
+		bootJSON{}, syncJSON{}, bakeJSON{}, scanJSON{}, scanSummaryJSON{}, scanNumbers{}, upJSON{}, upEntryJSON{}, codeJSON{}, remedyJSON{}, drainJSON{}, doctor.Check{}, patch.About{},
 	} {
 		typ := reflect.TypeOf(v)
 		for i := range typ.NumField() {

@@ -17,12 +17,15 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/urfave/cli/v3"
 	"golang.org/x/sys/unix"
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/progress"
+	"lpatch/pkg/table"
 )
 
 // targetJSON is one target, as --json prints it: a contract.
@@ -369,6 +372,38 @@ func terminal(w io.Writer) (fd int, ok bool) {
 func isTerminal(w io.Writer) bool {
 	_, ok := terminal(w)
 	return ok
+}
+
+// reporter tells what a long task is doing, unless only errors are wanted.
+func reporter(c *cli.Command) progress.Reporter {
+	if c.Bool("quiet") {
+		return progress.Reporter{}
+	}
+	return progress.Reporter{To: c.ErrWriter, Live: isTerminal(c.ErrWriter)}
+}
+
+// tableWidth is how wide a table may be, in columns; 0 is any width.
+func tableWidth(c *cli.Command) int {
+	if c.Bool("wide") {
+		return 0
+	}
+	return terminalWidth(c.Writer)
+}
+
+// columns prints rows below a head, or nothing if there are none. What has no room in the last column goes on below.
+func columns(w io.Writer, limit int, head string, rows [][]string) error {
+	t := table.Table{Rows: rows}
+	for name := range strings.SplitSeq(head, "\t") {
+		t.Columns = append(t.Columns, table.Column{Head: name})
+	}
+	t.Columns[len(t.Columns)-1].Wrap = true
+	return t.Write(w, limit)
+}
+
+// sumUp prints a line below a table.
+func sumUp(w io.Writer, text string) error {
+	fmt.Fprintln(w)
+	return printLine(w, "%s", text)
 }
 
 // terminalWidth is how many columns there are, 0 if that is not known or no terminal.

@@ -252,3 +252,14 @@ func TestNoJournal(t *testing.T) {
 		t.Errorf("status %d, %s", code, &stderr)
 	}
 }
+
+// TestBootSummary counts what is said of entries.
+func TestBootSummary(t *testing.T) {
+	rows := []*bootJSON{
+		{Kept: true, Registered: true, Applied: 3, Failed: 1}, {Kept: true, Disabled: true}, {Kept: true, Disk: string(apply.DiskSuperseded)}, {Registered: true, Applied: 2},
+	}
+	const want = "4 entries: 2 registered, 1 disabled, 1 superseded, 1 not kept; applied to 5 processes as they started, to 1 not"
+	if got := bootSummary(rows); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -111,6 +111,15 @@ func jsonFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "json", Usage: "print one JSON object per line", HideDefault: true}
 }
 
+// tableFlags say how a command prints a table: for people, or for programs.
+func tableFlags() []cli.MutuallyExclusiveFlags {
+	return []cli.MutuallyExclusiveFlags{{Flags: [][]cli.Flag{{jsonFlag()}, {wideFlag()}}}}
+}
+
+func wideFlag() cli.Flag {
+	return &cli.BoolFlag{Name: "wide", Usage: "show all columns, and cut none, however wide that is", HideDefault: true}
+}
+
 func quietFlag() cli.Flag {
 	return &cli.BoolFlag{Name: "quiet", Usage: "print errors only", HideDefault: true}
 }

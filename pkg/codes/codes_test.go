@@ -8,17 +8,19 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"lpatch/pkg/codes/codelist"
 )
 
 // TestUsed: each code is a reason somewhere, and no reason is a string of which this package knows nothing.
 func TestUsed(t *testing.T) {
-	text, err := os.ReadFile("codes.go")
+	blocks, err := codelist.Read("codes.go")
 	if err != nil {
 		t.Fatal(err)
 	}
 	unused := map[string]bool{}
-	for _, m := range regexp.MustCompile(`(?m)^\t(\w+) +Code = `).FindAllStringSubmatch(string(text), -1) {
-		unused[m[1]] = true
+	for _, c := range codelist.Constants(blocks...) {
+		unused[c.Name] = true
 	}
 	if len(unused) < 100 {
 		t.Errorf("only %d codes", len(unused))

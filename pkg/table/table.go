@@ -16,38 +16,72 @@ const gap = 2
 // least is how far a cell is cut to have a table fit.
 const least = 8
 
+// wrapped is how narrow a column that goes on below is made before others are left out or cut.
+const wrapped = 24
+
 // Column is a column of a table.
 type Column struct {
 	Head string
 	// Spare columns are left out where there is no room for all, the last one first.
 	Spare bool
+	// Wrap is for cells that are not cut: what has no room goes on in the lines below.
+	Wrap bool
 }
 
-// Table is a table. All rows have a cell for each column.
+// Table is a table. All rows have a cell for each column. If no column has a head, there is no line for them.
 type Table struct {
 	Columns []Column
 	Rows    [][]string
 }
 
-// Write writes the table, if it has rows, in lines of at most limit characters; 0 is any number. Where that is too few, spare columns
-// are left out, then the widest cells are cut, and in the end the lines.
+// Write writes the table, if it has rows, in lines of at most limit characters; 0 is any number. Where that is too few, cells that
+// may be wrapped are, then spare columns are left out, then the widest cells are cut, and in the end the lines.
 func (t *Table) Write(w io.Writer, limit int) error {
 	if len(t.Rows) == 0 {
 		return nil
 	}
-	shown, widths := t.fit(limit)
+	shown := t.fit(limit)
+	var out strings.Builder
+	if heads := t.heads(); strings.Join(heads, "") != "" {
+		t.writeRow(&out, heads, shown, limit)
+	}
+	for _, row := range t.Rows {
+		t.writeRow(&out, row, shown, limit)
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
+}
+
+func (t *Table) heads() []string {
 	heads := make([]string, len(t.Columns))
 	for i, c := range t.Columns {
 		heads[i] = c.Head
 	}
-	var out strings.Builder
-	for _, row := range append([][]string{heads}, t.Rows...) {
+	return heads
+}
+
+// writeRow writes a row in as many lines as its longest cell needs.
+func (t *Table) writeRow(out *strings.Builder, row []string, shown []place, limit int) {
+	cells := make([][]string, len(shown))
+	height := 1
+	for i, p := range shown {
+		if t.Columns[p.column].Wrap {
+			cells[i] = wrap(row[p.column], p.width)
+		} else {
+			cells[i] = []string{cut(row[p.column], p.width)}
+		}
+		height = max(height, len(cells[i]))
+	}
+	for n := range height {
 		var line strings.Builder
-		for i, column := range shown {
-			cell := cut(row[column], widths[i])
+		for i, p := range shown {
+			cell := ""
+			if n < len(cells[i]) {
+				cell = cells[i][n]
+			}
 			line.WriteString(cell)
 			if i+1 < len(shown) {
-				line.WriteString(strings.Repeat(" ", widths[i]-size(cell)+gap))
+				line.WriteString(strings.Repeat(" ", p.width-size(cell)+gap))
 			}
 		}
 		text := strings.TrimRight(line.String(), " ")
@@ -56,43 +90,67 @@ func (t *Table) Write(w io.Writer, limit int) error {
 		}
 		out.WriteString(text + "\n")
 	}
-	_, err := io.WriteString(w, out.String())
-	return err
 }
+
+// place is a column that is shown, and how wide it is.
+type place struct{ column, width int }
 
 // fit chooses the columns that are shown, and how wide each is.
-func (t *Table) fit(limit int) (shown, widths []int) {
+func (t *Table) fit(limit int) []place {
+	var shown []place
+	whole := make([]int, len(t.Columns)) // how wide each column would like to be
 	for i, c := range t.Columns {
-		most := size(c.Head)
+		whole[i] = size(c.Head)
 		for _, row := range t.Rows {
-			most = max(most, size(row[i]))
+			whole[i] = max(whole[i], size(row[i]))
 		}
-		shown, widths = append(shown, i), append(widths, most)
+		p := place{i, whole[i]}
+		if c.Wrap && limit > 0 {
+			p.width = min(p.width, wrapped)
+		}
+		shown = append(shown, p)
 	}
-	for i := len(shown) - 1; i >= 0 && limit > 0 && total(widths) > limit; i-- {
-		if t.Columns[shown[i]].Spare {
-			shown, widths = append(shown[:i:i], shown[i+1:]...), append(widths[:i:i], widths[i+1:]...)
+	if limit == 0 {
+		return shown
+	}
+	for i := len(shown) - 1; i >= 0 && total(shown) > limit; i-- {
+		if t.Columns[shown[i].column].Spare {
+			shown = append(shown[:i:i], shown[i+1:]...)
 		}
 	}
-	for limit > 0 && total(widths) > limit {
-		widest := 0
-		for i := range widths {
-			if widths[i] > widths[widest] {
-				widest = i
-			}
+	for _, wraps := range []bool{false, true} { // the others give way first
+		for total(shown) > limit && t.narrow(shown, wraps, total(shown)-limit) {
 		}
-		if widths[widest] <= least {
-			break
-		}
-		widths[widest] = max(least, widths[widest]-(total(widths)-limit))
 	}
-	return shown, widths
+	for i := range shown {
+		p := &shown[i]
+		if t.Columns[p.column].Wrap { // what is left
+			p.width += max(0, min(whole[p.column]-p.width, limit-total(shown)))
+		}
+	}
+	return shown
 }
 
-func total(widths []int) int {
-	sum := gap * (len(widths) - 1)
-	for _, n := range widths {
-		sum += n
+// narrow makes the widest column narrower by at most so much, if there is one that can be.
+func (t *Table) narrow(shown []place, wraps bool, by int) bool {
+	var widest *place
+	for i := range shown {
+		p := &shown[i]
+		if t.Columns[p.column].Wrap == wraps && p.width > least && (widest == nil || p.width > widest.width) {
+			widest = p
+		}
+	}
+	if widest == nil {
+		return false
+	}
+	widest.width = max(least, widest.width-by)
+	return true
+}
+
+func total(shown []place) int {
+	sum := gap * (len(shown) - 1)
+	for _, p := range shown {
+		sum += p.width
 	}
 	return sum
 }
@@ -126,4 +184,32 @@ func cut(text string, limit int) string {
 		}
 	}
 	return text
+}
+
+// wrap divides a text into lines, at spaces where there are any. All of it but those spaces is there.
+func wrap(text string, limit int) []string {
+	var lines []string
+	for size(text) > limit {
+		end, n, space := 0, 0, -1
+		for i, r := range text {
+			if n += runeSize(r); r == ' ' && i > 0 {
+				space = i // it may be the first that has no room
+			}
+			if n > limit && i > 0 {
+				end = i
+				break
+			}
+		}
+		if end == 0 { // a single character that is too wide
+			break
+		}
+		if space > 0 {
+			lines = append(lines, text[:space])
+			text = text[space+1:]
+			continue
+		}
+		lines = append(lines, text[:end])
+		text = text[end:]
+	}
+	return append(lines, text)
 }

@@ -72,6 +72,85 @@ func TestFits(t *testing.T) {
 	}
 }
 
+// wrapping has a column that goes on below.
+var wrapping = Table{
+	Columns: []Column{{Head: "SERVICE"}, {Head: "STATE"}, {Head: "FILE", Spare: true}, {Head: "WHY", Wrap: true}},
+	Rows: [][]string{
+		{"redis-server.service", "not patchable", "/usr/bin/redis-server", "the program maps no file of that build-id; restart it, see lpctl explain no-such-image"},
+		{"nginx.service", "patched", "/usr/sbin/nginx", "-"},
+	},
+}
+
+func TestWrap(t *testing.T) {
+	for _, c := range []struct {
+		limit int
+		want  string
+	}{
+		{100, `SERVICE               STATE          FILE                   WHY
+redis-server.service  not patchable  /usr/bin/redis-server  the program maps no file of that
+                                                            build-id; restart it, see lpctl explain
+                                                            no-such-image
+nginx.service         patched        /usr/sbin/nginx        -
+`},
+		{80, `SERVICE               STATE          WHY
+redis-server.service  not patchable  the program maps no file of that build-id;
+                                     restart it, see lpctl explain no-such-image
+nginx.service         patched        -
+`},
+		{60, `SERVICE              STATE          WHY
+redis-server.servi…  not patchable  the program maps no file
+                                    of that build-id;
+                                    restart it, see lpctl
+                                    explain no-such-image
+nginx.service        patched        -
+`},
+	} {
+		var out strings.Builder
+		if err := wrapping.Write(&out, c.limit); err != nil {
+			t.Fatal(err)
+		}
+		if out.String() != c.want {
+			t.Errorf("in %d columns:\n%swant\n%s", c.limit, &out, c.want)
+		}
+	}
+}
+
+// TestWrapKeeps: nothing of a cell that is wrapped is lost, nor in a line that is too wide, in any number of columns that has room for
+// one of each.
+func TestWrapKeeps(t *testing.T) {
+	texts := []string{"", "a", "one two  three", strings.Repeat("word ", 40), strings.Repeat("x", 200), "修正 " + strings.Repeat("ｗ", 40), " starts and ends with a space "}
+	for _, text := range texts {
+		narrow := Table{Columns: []Column{{Wrap: true}, {}}, Rows: [][]string{{text, "|"}}}
+		for limit := least + gap + 1; limit < 250; limit++ {
+			var out strings.Builder
+			if err := narrow.Write(&out, limit); err != nil {
+				t.Fatal(err)
+			}
+			var got strings.Builder
+			for line := range strings.SplitSeq(out.String(), "\n") {
+				if size(line) > limit {
+					t.Errorf("in %d columns: %q", limit, line)
+				}
+				got.WriteString(line)
+			}
+			without := strings.NewReplacer(" ", "", "|", "")
+			if without.Replace(got.String()) != without.Replace(text) {
+				t.Errorf("in %d columns %q is %q", limit, text, &out)
+			}
+		}
+	}
+}
+
+func TestNoHeads(t *testing.T) {
+	var out strings.Builder
+	if err := (&Table{Columns: make([]Column, 2), Rows: [][]string{{"ok", "module"}, {"FAIL", "kernel"}}}).Write(&out, 0); err != nil {
+		t.Fatal(err)
+	}
+	if want := "ok    module\nFAIL  kernel\n"; out.String() != want {
+		t.Errorf("%q, want %q", &out, want)
+	}
+}
+
 func TestEmpty(t *testing.T) {
 	var out strings.Builder
 	if err := (&Table{Columns: example.Columns}).Write(&out, 0); err != nil || out.Len() > 0 {

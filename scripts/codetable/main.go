@@ -7,14 +7,12 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"log"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
+
+	"lpatch/pkg/codes/codelist"
 )
 
 func main() {
@@ -29,7 +27,7 @@ func main() {
 }
 
 func run(source, document string) error {
-	file, err := parser.ParseFile(token.NewFileSet(), source, nil, parser.ParseComments|parser.SkipObjectResolution)
+	blocks, err := codelist.Read(source)
 	if err != nil {
 		return err
 	}
@@ -38,15 +36,7 @@ func run(source, document string) error {
 		return err
 	}
 	before, rest := "", string(old)
-	for _, d := range file.Decls {
-		block, ok := d.(*ast.GenDecl)
-		if !ok || block.Tok != token.CONST {
-			continue
-		}
-		rows, err := read(block)
-		if err != nil {
-			return fmt.Errorf("%s: %w", source, err)
-		}
+	for _, groups := range blocks {
 		up, below, ok := strings.Cut(rest, head)
 		if !ok {
 			return fmt.Errorf("%s: it has fewer tables that begin with this than %s has blocks of constants:\n%s", document, source, head)
@@ -54,53 +44,26 @@ func run(source, document string) error {
 		for strings.HasPrefix(below, "|") {
 			_, below, _ = strings.Cut(below, "\n")
 		}
-		before, rest = before+up+head+table(rows), below
+		before, rest = before+up+head+table(groups), below
 	}
 	return os.WriteFile(document, []byte(before+rest), 0o644)
-}
-
-// row is a line of the table: constants that have a comment in common.
-type row struct {
-	names, codes []string
-	text         string
-}
-
-func read(block *ast.GenDecl) ([]*row, error) {
-	var rows []*row
-	for _, spec := range block.Specs {
-		v := spec.(*ast.ValueSpec)
-		if v.Doc != nil {
-			rows = append(rows, &row{text: strings.Join(strings.Fields(v.Doc.Text()), " ")})
-		}
-		lit, ok := v.Values[0].(*ast.BasicLit)
-		if !ok || len(rows) == 0 {
-			return nil, fmt.Errorf("%s has no comment, or is no string", v.Names[0].Name)
-		}
-		code, err := strconv.Unquote(lit.Value)
-		if err != nil {
-			return nil, err
-		}
-		last := rows[len(rows)-1]
-		last.names, last.codes = append(last.names, v.Names[0].Name), append(last.codes, code)
-	}
-	for _, r := range rows {
-		prefix := strings.Join(r.names, ", ") + ": "
-		if !strings.HasPrefix(r.text, prefix) {
-			return nil, fmt.Errorf("the comment of %s does not begin with %q", r.names[0], prefix)
-		}
-		r.text = r.text[len(prefix):]
-	}
-	slices.SortStableFunc(rows, func(a, b *row) int { return cmp.Compare(a.codes[0], b.codes[0]) })
-	return rows, nil
 }
 
 // head is that of each table.
 const head = "| code | what it means |\n| --- | --- |\n"
 
-func table(rows []*row) string {
+// table has a row for each group, by the first of its codes.
+func table(groups []codelist.Group) string {
+	groups = slices.SortedStableFunc(slices.Values(groups), func(a, b codelist.Group) int {
+		return cmp.Compare(a.Constants[0].Code, b.Constants[0].Code)
+	})
 	var b strings.Builder
-	for _, r := range rows {
-		fmt.Fprintf(&b, "| `%s` | %s |\n", strings.Join(r.codes, "`, `"), r.text)
+	for _, g := range groups {
+		var codes []string
+		for _, c := range g.Constants {
+			codes = append(codes, "`"+c.Code+"`")
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(codes, ", "), g.Text)
 	}
 	return b.String()
 }

@@ -10,10 +10,11 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"lpatch/pkg/codes/codelist"
 )
 
 // codesFile has all codes.
@@ -44,21 +45,15 @@ type insertion struct {
 	text string
 }
 
-// constant is one of the codes.
-var constant = regexp.MustCompile(`(?m)^\t(\w+) +Code = "([a-z-]+)"$`)
-
 // readCodes returns the codes, by the names of their constants.
 func readCodes() (map[string]string, error) {
-	text, err := os.ReadFile(codesFile)
+	blocks, err := codelist.Read(codesFile)
 	if err != nil {
 		return nil, err
 	}
 	codes := map[string]string{}
-	for _, m := range constant.FindAllStringSubmatch(string(text), -1) {
-		codes[m[1]] = m[2]
-	}
-	if len(codes) == 0 {
-		return nil, fmt.Errorf("%s has no codes", codesFile)
+	for _, c := range codelist.Constants(blocks...) {
+		codes[c.Name] = c.Code
 	}
 	return codes, nil
 }
