@@ -100,6 +100,27 @@ func TestComplain(t *testing.T) {
 	}
 }
 
+// TestRefusalJSON: who refuses makes no difference, and the report of the kernel has no part in what lpctl refuses.
+func TestRefusalJSON(t *testing.T) {
+	report := lpnl.Report{Patch: "fix", PID: 412, TID: 7, Function: "f", Refusal: lpnl.RefusalThreadActive, Message: "busy"}
+	for _, c := range []struct {
+		report lpnl.Report
+		err    error
+		want   errorJSON
+	}{
+		{report, &lpnl.Refused{Report: report}, errorJSON{Code: "thread-active", Message: "busy", TID: 7, Function: "f"}},
+		{lpnl.Report{Patch: "fix", PID: 412}, &apply.Refusal{Code: lpnl.RefusalSiteTaken, Function: "f", Message: "taken"},
+			errorJSON{Code: "site-taken", Message: "taken", Function: "f"}},
+	} {
+		if diff := cmp.Diff(&c.want, newTargetJSON(c.report, c.err).Error); diff != "" {
+			t.Error(diff)
+		}
+		if got := statusOf(c.err); got != exitRefused {
+			t.Errorf("%v: exit status %d", c.err, got)
+		}
+	}
+}
+
 func TestCombine(t *testing.T) {
 	for _, c := range []struct {
 		list []exitStatus

@@ -8,9 +8,7 @@ package apply
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"syscall"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
@@ -53,8 +51,8 @@ func New(k Kernel, fs proc.FS) *Session {
 // Outcome is what became of one target.
 type Outcome struct {
 	Process  proc.Process
-	Report   lpnl.Report // complete if the kernel was asked
-	Err      error       // *lpnl.Refused: refused, nothing changed
+	Report   lpnl.Report // complete if the kernel was asked, else which patch and process this is
+	Err      error       // with a RefusalCode: refused, nothing changed
 	Settled  bool        // of an Err: the process is already as the verb would leave it
 	Note     string      // something to know of what was done, a sentence
 	Replaced []string    // patches in the place of which one was applied, by name
@@ -97,8 +95,7 @@ func (s *Session) round(verb Verb, p Patch, targets []proc.Process, o lpnl.Optio
 // one carries out a verb on one process.
 func (s *Session) one(verb Verb, p Patch, t proc.Process, o lpnl.Options) Outcome {
 	r, say, err := s.run(verb, p, t, o)
-	settled, err := s.settle(verb, p, t, err)
-	// What was found out here is not overwritten: the kernel may know nothing of a process that it was not asked about.
+	settled, err := s.settle(verb, p, t, r.Hash, err)
 	if r.PID == 0 {
 		r.PID, r.Comm, r.Patch = t.PID, t.Comm, p.Name
 	}
@@ -124,37 +121,36 @@ func (s *Session) run(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.
 func (s *Session) runHeld(verb Verb, p Patch, t proc.Process, o lpnl.Options) (lpnl.Report, remarks, error) {
 	v := s.view(t)
 	r, say, err := s.try(verb, p, v, o)
-	if errors.Is(err, errStale) || p.File == nil && (unknown(err) || r.Verb != "" && r.Refusal == lpnl.RefusalNotLoaded) {
+	if errors.Is(err, errStale) || p.File == nil && lost(err) {
 		if v, err = s.freshView(t); err != nil {
 			return lpnl.Report{}, remarks{}, err
 		}
 		r, say, err = s.try(verb, p, v, o)
 	}
 	if p.File == nil && unknown(err) { // somebody else unloaded it meanwhile
-		err = notLoaded(p.Name, t)
-		r = reportOf(err)
+		r, err = lpnl.Report{}, notLoaded(p.Name, t)
 	}
 	return r, say, err
 }
 
 func (s *Session) try(verb Verb, p Patch, v *view, o lpnl.Options) (lpnl.Report, remarks, error) {
 	if err := s.checkUpon(verb, p, v, o); err != nil {
-		return reportOf(err), remarks{}, err
+		return lpnl.Report{}, remarks{}, err
 	}
 	hash, err := s.resolve(verb, p, v)
 	if err != nil {
-		return reportOf(err), remarks{}, err
+		return lpnl.Report{}, remarks{}, err
 	}
 	spec := s.spec(p, v)
 	if o.AllowActive, err = allowable(spec, p, o.AllowActive); err != nil {
-		return reportOf(err), remarks{}, err
+		return lpnl.Report{}, remarks{}, err
 	}
 	others, err := s.checkBase(verb, spec, hash, v, o)
 	if err != nil {
-		return reportOf(err), remarks{}, err
+		return lpnl.Report{}, remarks{}, err
 	}
 	if others, err = s.withNamed(v, others, o.Supersede); err != nil {
-		return reportOf(err), remarks{}, err
+		return lpnl.Report{}, remarks{}, err
 	}
 	a := s.attempt(v, hash)
 	a.lone = lone(spec)
@@ -199,13 +195,6 @@ func unclipped(spec *patch.Spec, note string, r lpnl.Report, err error) (lpnl.Re
 		refused.Report.Message, refused.Report.Function = full.Replace(refused.Report.Message), full.Replace(refused.Report.Function)
 	}
 	return r, full.Replace(note), err
-}
-
-// unknown tells whether the kernel does not know a patch by its hash. It forgets one that is in no target and that no client
-// holds, as this one holds those that it transferred.
-func unknown(err error) bool {
-	var e *lpnl.Error
-	return errors.As(err, &e) && e.Errno == syscall.ENOENT
 }
 
 // resolve returns the kernel's name of a patch for a target, after it has seen to it that the kernel has the patch.
@@ -259,12 +248,9 @@ func notLoaded(name string, t proc.Process) error {
 // program holds pointers into it or threads are in it, is only restored.
 func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 	restored, err := a.op(lpnl.VerbRestore, o)
-	var refused *lpnl.Refused
-	if errors.As(err, &refused) {
-		switch refused.Report.Refusal {
-		case lpnl.RefusalNotApplied, lpnl.RefusalAlready:
-			err, restored = nil, lpnl.Report{}
-		}
+	switch RefusalCode(err) {
+	case lpnl.RefusalNotApplied, lpnl.RefusalAlready:
+		err, restored = nil, lpnl.Report{}
 	}
 	if err != nil {
 		restored.Verb = Revert
@@ -291,7 +277,7 @@ func (a *attempt) revert(o lpnl.Options) (lpnl.Report, error) {
 // more can come of it, or threads that are in the patch have yet to leave it.
 func (a *attempt) stays(restored, unload lpnl.Report, err error) (lpnl.Report, error) {
 	restored.Verb = Revert
-	if unknown(err) || unload.Refusal == lpnl.RefusalNotLoaded { // somebody else unloaded it meanwhile
+	if lost(err) { // somebody else unloaded it meanwhile
 		a.note, restored.State, restored.ActiveThreads = "", lpnl.StateNone, 0
 		return restored, nil
 	}
@@ -329,18 +315,4 @@ func (a *attempt) stillIn(restored *lpnl.Report, unload lpnl.Report) bool {
 		restored.ActiveThreads, restored.ActiveTID, restored.ActivePatch = 1, unload.TID, restored.Patch
 	}
 	return restored.ActiveThreads > 0
-}
-
-// reportOf returns the report that an error carries, or an empty one.
-func reportOf(err error) lpnl.Report {
-	var refused *lpnl.Refused
-	if errors.As(err, &refused) {
-		return refused.Report
-	}
-	return lpnl.Report{}
-}
-
-// Gone tells whether an operation failed because the process ended.
-func Gone(err error) bool {
-	return errors.Is(err, os.ErrProcessDone) || errors.Is(err, proc.ErrNoProcess)
 }

@@ -212,8 +212,7 @@ func TestRefusals(t *testing.T) {
 	} {
 		out := session(t, &lpnltest.Kernel{}).Run(lpnl.VerbApply, c.patch, []proc.Process{p}, lpnl.Options{})
 		want := strings.ReplaceAll(c.want, "PID", strings.Trim(strings.TrimPrefix(p.String(), p.Comm), "[]"))
-		var refused *lpnl.Refused
-		if !errors.As(out[0].Err, &refused) || refused.Report.Refusal != c.code || out[0].Err.Error() != want {
+		if apply.RefusalCode(out[0].Err) != c.code || out[0].Err.Error() != want {
 			t.Errorf("got  %v\nwant %s", out[0].Err, want)
 		}
 		if out[0].Report.PID != p.PID || out[0].Report.Comm != p.Comm {

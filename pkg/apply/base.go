@@ -5,7 +5,6 @@ package apply
 import (
 	"fmt"
 	"slices"
-	"syscall"
 
 	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
@@ -54,9 +53,8 @@ func (s *Session) checkOthers(spec *patch.Spec, v *view, others []layer) error {
 		if state, err := s.stateNow(v, other.report); err != nil {
 			return err
 		} else if effective(state) {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: v.PID, Comm: v.Comm, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
-				Function: function, Message: fmt.Sprintf("%s, and %s is applied already; "+
-					"build one patch of both fixes and apply it with --replace, or revert %s first", clash, name, name)}}
+			return &Refusal{Code: lpnl.RefusalSiteTaken, Function: function, Message: fmt.Sprintf("%s, and %s is applied already; "+
+				"build one patch of both fixes and apply it with --replace, or revert %s first", clash, name, name)}
 		}
 	}
 	return nil
@@ -82,17 +80,17 @@ func BootBase(r boot.Registry, added *File) error {
 		}
 		_ = f.Close()
 		if f.Spec.About.TakesPlaceOf(spec.Name, added.sum) {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
+			return &Refusal{Code: lpnl.RefusalSiteTaken,
 				Message: fmt.Sprintf("the boot entry %s takes the place of patch %s; to have that one again, take the entry out with \"lpctl boot remove %s\"",
-					e.Name, spec.Name, e.Name)}}
+					e.Name, spec.Name, e.Name)}
 		}
 		if isMitigated(spec, f.Spec) {
 			continue
 		}
 		if clash, function := patch.Collision(spec, f.Spec); clash != "" {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY, Function: function,
+			return &Refusal{Code: lpnl.RefusalSiteTaken, Function: function,
 				Message: fmt.Sprintf("%s, and %s is a boot entry already; build one patch of both fixes, or take that one out with \"lpctl boot remove %s\"",
-					clash, e.Name, e.Name)}}
+					clash, e.Name, e.Name)}
 		}
 	}
 	return nil

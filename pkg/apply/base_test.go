@@ -69,12 +69,12 @@ func TestBase(t *testing.T) {
 			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: c.state, MappedAt: mapFile(t, first)}}
 			s := New(k, proc.New("/proc"))
 			_, err := s.checkBase(c.verb, specOf(t, cmp.Or(c.newer, "b"), c.second), lpnl.Hash{2}, s.view(proc.Process{PID: os.Getpid()}), c.options)
-			var refused *lpnl.Refused
+			var refused *Refusal
 			switch {
 			case c.want == "" && err != nil, c.want != "" && !errors.As(err, &refused):
 				t.Errorf("got %v, want %q", err, c.want)
-			case c.want != "" && (err.Error() != c.want || refused.Report.Refusal != lpnl.RefusalSiteTaken || refused.Report.Function != "main"):
-				t.Errorf("got  %+v\nwant %s", refused.Report, c.want)
+			case c.want != "" && (err.Error() != c.want || refused.Code != lpnl.RefusalSiteTaken || refused.Function != "main"):
+				t.Errorf("got  %+v\nwant %s", refused, c.want)
 			}
 		})
 	}
@@ -110,8 +110,8 @@ func TestBootBase(t *testing.T) {
 	err := BootBase(r, &File{Spec: specOf(t, "b", true)})
 	want := "patch b was built for main as it is in the file, patch a replaces that function, and a is a boot entry already; " +
 		"build one patch of both fixes, or take that one out with \"lpctl boot remove a\""
-	var refused *lpnl.Refused
-	if !errors.As(err, &refused) || err.Error() != want || refused.Report.Refusal != lpnl.RefusalSiteTaken {
+	var refused *Refusal
+	if !errors.As(err, &refused) || err.Error() != want || refused.Code != lpnl.RefusalSiteTaken {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	newer := specOf(t, "b", true)

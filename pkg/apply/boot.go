@@ -123,14 +123,14 @@ func identifyAt(r boot.Registry, name string, image *patch.Image) (identity, err
 // text is mapped: the dynamic linker maps and relocates it later.
 func Bootable(spec *patch.Spec) error {
 	if len(spec.Upon) > 0 {
-		return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalImageMissing,
-			Message: fmt.Sprintf("patch %s is built upon patch %s, and a program that starts has none yet; build one patch of all the fixes", spec.Name, spec.Upon[0].Name)}}
+		return &Refusal{Code: lpnl.RefusalImageMissing,
+			Message: fmt.Sprintf("patch %s is built upon patch %s, and a program that starts has none yet; build one patch of all the fixes", spec.Name, spec.Upon[0].Name)}
 	}
 	for _, s := range spec.Sites {
 		if i := &spec.Images[s.Image]; s.Kind == patch.SiteBytes && i.Soname != "" {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalBytesDiffer, Function: s.Symbol,
+			return &Refusal{Code: lpnl.RefusalBytesDiffer, Function: s.Symbol,
 				Message: fmt.Sprintf("patch %s changes the variable %s of the library %s, which has no value yet when a program starts; "+
-					"have a function of the patch set it", spec.Name, s.Symbol, label(i))}}
+					"have a function of the patch set it", spec.Name, s.Symbol, label(i))}
 		}
 	}
 	return nil

@@ -274,7 +274,7 @@ func TestRequests(t *testing.T) {
 				t.Fatalf("%s %s: %d outcomes, %+v, %v", step.verb, step.patch.Name, len(r.Outcomes), r.Misses, err)
 			}
 			for _, out := range r.Outcomes {
-				if reportOf(out.Err).Refusal != step.failed || (out.Err == nil) != (step.failed == 0) {
+				if RefusalCode(out.Err) != step.failed || (out.Err == nil) != (step.failed == 0) {
 					t.Fatalf("%s %s: %+v", step.verb, step.patch.Name, out)
 				}
 			}

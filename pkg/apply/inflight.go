@@ -66,8 +66,7 @@ func (a *attempt) do(verb lpnl.Verb, o lpnl.Options) (lpnl.Report, error) {
 	first := o
 	first.Timeout = min(o.Timeout, quiescentTry)
 	r, err := a.kernel.Op(verb, a.hash, a.target, first)
-	var refused *lpnl.Refused
-	if !errors.As(err, &refused) || r.Refusal != lpnl.RefusalThreadActive {
+	if RefusalCode(err) != lpnl.RefusalThreadActive {
 		return r, err
 	}
 	o.AllowActive = append(slices.Clone(o.AllowActive), a.lone)
@@ -214,9 +213,9 @@ func allowable(spec *patch.Spec, p Patch, given []string) ([]string, error) {
 		case len(found) > 1:
 			return nil, fmt.Errorf("patch %s replaces several functions %s: %s; give the whole name of each that may be active", spec.Name, name, strings.Join(found, ", "))
 		case !proved:
-			return nil, &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalThreadActive, Function: found[0],
+			return nil, &Refusal{Code: lpnl.RefusalThreadActive, Function: found[0],
 				Message: fmt.Sprintf("patch %s has functions of which calls under way may not finish in the old code, "+
-					"so %s must not be active; try again when no thread is in it", spec.Name, found[0])}}
+					"so %s must not be active; try again when no thread is in it", spec.Name, found[0])}
 		}
 		out = append(out, clip(found[0]))
 	}

@@ -3,7 +3,6 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -76,16 +75,4 @@ func (s *Session) recount(r lpnl.Report) (lpnl.Report, error) {
 	}
 	defer held.Close()
 	return s.attempt(s.view(t), r.Hash).recount()
-}
-
-// absent tells whether the process, or the patch in it, is gone by now.
-func absent(err error) bool {
-	var refused *lpnl.Refused
-	if errors.As(err, &refused) {
-		switch refused.Report.Refusal {
-		case lpnl.RefusalNotLoaded, lpnl.RefusalTargetGone, lpnl.RefusalTargetChanged:
-			return true
-		}
-	}
-	return Gone(err) || unknown(err)
 }

@@ -28,7 +28,7 @@ func (a *attempt) replace(verb lpnl.Verb, before []lpnl.Report, o lpnl.Options) 
 			a.mapped = slices.DeleteFunc(a.mapped, func(l layer) bool { return l.report.Hash == old.Hash })
 		case Gone(err):
 			return r, err
-		case reportOf(err).Refusal == lpnl.RefusalPinned:
+		case RefusalCode(err) == lpnl.RefusalPinned:
 			notes = append(notes, fmt.Sprintf("patch %s is restored: %v", old.Patch, err))
 		default: // the new one is applied all the same
 			notes = append(notes, fmt.Sprintf("patch %s is restored and stays mapped: %v; unload it later", old.Patch, err))

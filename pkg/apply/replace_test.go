@@ -3,7 +3,6 @@
 package apply
 
 import (
-	"errors"
 	"syscall"
 	"testing"
 
@@ -75,8 +74,7 @@ func TestUnloadedMeanwhile(t *testing.T) {
 		s := New(&stacked{}, proc.New("/proc"))
 		r, _, err := s.runHeld(verb, Patch{Name: "e"}, proc.Process{PID: 7, Comm: "w"}, lpnl.Options{})
 		const want = `w[7] has no patch "e" loaded; give the patch file, or see "lpctl status"`
-		var refused *lpnl.Refused
-		if !errors.As(err, &refused) || err.Error() != want || r.Refusal != lpnl.RefusalNotLoaded {
+		if RefusalCode(err) != lpnl.RefusalNotLoaded || err.Error() != want || r != (lpnl.Report{}) {
 			t.Errorf("%s: %v, %+v", verb, err, r)
 		}
 	}

@@ -162,8 +162,3 @@ func (s *Session) stateNow(v *view, r lpnl.Report) (lpnl.State, error) {
 	}
 	return now.State, nil
 }
-
-// lost tells whether a patch is in a target no more, and possibly in none.
-func lost(err error) bool {
-	return unknown(err) || reportOf(err).Refusal == lpnl.RefusalNotLoaded
-}

@@ -3,11 +3,9 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
@@ -69,9 +67,9 @@ func checkSuperseded(spec *patch.Spec, v *view, out []superseded, others []layer
 	for _, old := range out {
 		for _, l := range others {
 			if l.Spec.IsUpon(old.buildID) {
-				return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: v.PID, Comm: v.Comm, Refusal: lpnl.RefusalCovered, Errno: syscall.EBUSY,
+				return &Refusal{Code: lpnl.RefusalCovered,
 					Message: fmt.Sprintf("patch %s takes the place of patch %s, upon which patch %s was built, which is %s in %v; revert that one first",
-						spec.Name, old.Spec.Name, l.Spec.Name, l.report.State, v)}}
+						spec.Name, old.Spec.Name, l.Spec.Name, l.report.State, v)}
 			}
 		}
 	}
@@ -97,15 +95,14 @@ func (a *attempt) supersede(verb lpnl.Verb, old []superseded, o lpnl.Options) (l
 		first.Supersede = append(first.Supersede, r.Hash)
 	}
 	r, err := a.replace(verb, before, first)
-	var refused *lpnl.Refused
-	if !upon || !errors.As(err, &refused) || r.Refusal != lpnl.RefusalThreadActive {
+	if !upon || RefusalCode(err) != lpnl.RefusalThreadActive {
 		return r, err
 	}
 	o.Timeout, o.Supersede = o.Timeout-first.Timeout, nil
-	again, err := a.op(verb, o)
+	again, againErr := a.op(verb, o)
 	again.Attempts += r.Attempts
-	if err == nil {
-		a.note = strings.Join(append([]string{fmt.Sprintf("%s stays under it: %v", strings.Join(names, ", "), refused)}, notes(a.note)...), "; ")
+	if againErr == nil {
+		a.note = strings.Join(append([]string{fmt.Sprintf("%s stays under it: %v", strings.Join(names, ", "), err)}, notes(a.note)...), "; ")
 	}
-	return again, err
+	return again, againErr
 }

@@ -135,12 +135,8 @@ func (s *Session) apply(step *Step, o lpnl.Options) []Outcome {
 
 // lasts tells whether a refusal is one that trying again does not change.
 func lasts(err error) bool {
-	var refused *lpnl.Refused
-	if !errors.As(err, &refused) {
-		return false
-	}
-	switch refused.Report.Refusal {
-	case lpnl.RefusalThreadActive, lpnl.RefusalThreadRunning, lpnl.RefusalThreadSignalStack, lpnl.RefusalStackUnreadable, lpnl.RefusalDeadline,
+	switch RefusalCode(err) {
+	case lpnl.RefusalNone, lpnl.RefusalThreadActive, lpnl.RefusalThreadRunning, lpnl.RefusalThreadSignalStack, lpnl.RefusalStackUnreadable, lpnl.RefusalDeadline,
 		lpnl.RefusalAlready, lpnl.RefusalSiteUnreadable:
 		return false
 	}

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"syscall"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
@@ -36,8 +35,7 @@ func (s *Session) checkUpon(verb Verb, p Patch, v *view, o lpnl.Options) error {
 		return nil
 	}
 	refuse := func(u patch.Upon, code lpnl.Refusal, format string, args ...any) error {
-		return &lpnl.Refused{Report: lpnl.Report{Patch: p.Name, PID: v.PID, Comm: v.Comm, Refusal: code, Errno: syscall.EBUSY,
-			Message: fmt.Sprintf("patch %s is built upon patch %s, ", f.Spec.Name, u.Name) + fmt.Sprintf(format, args...)}}
+		return &Refusal{Code: code, Message: fmt.Sprintf("patch %s is built upon patch %s, ", f.Spec.Name, u.Name) + fmt.Sprintf(format, args...)}
 	}
 	first := f.Spec.Upon[0]
 	switch {
@@ -109,8 +107,8 @@ func (s *Session) checkNoneUpon(p Patch, v *view) error {
 	}
 	for _, l := range layers {
 		if l.Spec.IsUpon(f.buildID) {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: p.Name, PID: v.PID, Comm: v.Comm, Refusal: lpnl.RefusalCovered, Errno: syscall.EBUSY,
-				Message: fmt.Sprintf("patch %s is built upon patch %s, and is %s in %v; revert that one first", l.Spec.Name, f.Spec.Name, l.report.State, v)}}
+			return &Refusal{Code: lpnl.RefusalCovered,
+				Message: fmt.Sprintf("patch %s is built upon patch %s, and is %s in %v; revert that one first", l.Spec.Name, f.Spec.Name, l.report.State, v)}
 		}
 	}
 	return nil

@@ -84,11 +84,11 @@ func TestUpon(t *testing.T) {
 
 func wantRefused(t *testing.T, err error, want string, code lpnl.Refusal) {
 	t.Helper()
-	var refused *lpnl.Refused
+	var refused *Refusal
 	switch {
 	case code == 0 && err != nil, code != 0 && !errors.As(err, &refused):
 		t.Errorf("got %v, want %q", err, want)
-	case code != 0 && (err.Error() != want || refused.Report.Refusal != code):
+	case code != 0 && (err.Error() != want || refused.Code != code):
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }

@@ -74,14 +74,13 @@ func (s *session) do(d deed, sel apply.Selection) *call {
 
 // codeOf names an error as lpctl does.
 func codeOf(err error) string {
-	var refused *lpnl.Refused
 	var stays *apply.Stays
 	if errors.As(err, &stays) { // somebody else applied it between its restore and its unload, say
 		err = stays.Cause
 	}
 	switch {
-	case errors.As(err, &refused):
-		return refused.Report.Refusal.String()
+	case apply.RefusalCode(err) != lpnl.RefusalNone:
+		return apply.RefusalCode(err).String()
 	case apply.Gone(err):
 		return lpnl.RefusalTargetGone.String()
 	}
