@@ -15,42 +15,43 @@ import (
 // the new code has a copy, or which it calls as the compiler knew it to be.
 
 // checkBase refuses a patch in a target where another one is applied that does not go with it. One that takes the others off
-// meets the image. It returns those of which it takes the place: they are restored in the same stop.
-func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, v *view, o lpnl.Options) ([]superseded, error) {
-	if spec == nil || o.Replace || verb != lpnl.VerbApply && verb != lpnl.VerbCheck {
-		return nil, nil
+// meets the image. It finds those of which it takes the place: they are restored in the same stop.
+func (a *attempt) checkBase() error {
+	if a.spec == nil || a.options.Replace || a.verb != lpnl.VerbApply && a.verb != lpnl.VerbCheck {
+		return nil
 	}
 	// Where nothing is mapped there is nothing to ask the kernel.
-	if some, err := mapsPatch(v); err != nil || !some {
-		return nil, err
+	if some, err := mapsPatch(a.view); err != nil || !some {
+		return err
 	}
-	list, err := s.applied(v, hash)
+	list, err := a.session.applied(a.view, a.hash)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	layers, err := s.mapped(v, list)
+	layers, err := a.session.mapped(a.view, list)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out, others := splitSuperseded(spec, layers)
-	if err := checkSuperseded(spec, v, out, others); err != nil {
-		return nil, err
+	out, others := splitSuperseded(a.spec, layers)
+	if err := checkSuperseded(a.spec, a.view, out, others); err != nil {
+		return err
 	}
-	return out, s.checkOthers(spec, v, others)
+	a.others = out
+	return a.checkOthers(others)
 }
 
 // checkOthers refuses a patch beside those that stay.
-func (s *Session) checkOthers(spec *patch.Spec, v *view, others []layer) error {
+func (a *attempt) checkOthers(others []layer) error {
 	for _, other := range others {
 		name := other.Spec.Name
-		if spec.IsUpon(other.buildID) {
+		if a.spec.IsUpon(other.buildID) {
 			continue
 		}
-		clash, function := patch.Collision(spec, other.Spec)
+		clash, function := patch.Collision(a.spec, other.Spec)
 		if clash == "" {
 			continue
 		}
-		if state, err := s.stateNow(v, other.report); err != nil {
+		if state, err := a.session.stateNow(a.view, other.report); err != nil {
 			return err
 		} else if effective(state) {
 			return &Refusal{Code: lpnl.RefusalSiteTaken, Function: function, Message: fmt.Sprintf("%s, and %s is applied already; "+

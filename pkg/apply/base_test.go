@@ -67,8 +67,8 @@ func TestBase(t *testing.T) {
 				first.Functions = append(first.Functions, other)
 			}
 			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: c.state, MappedAt: mapFile(t, first)}}
-			s := New(k, proc.New("/proc"))
-			_, err := s.checkBase(c.verb, specOf(t, cmp.Or(c.newer, "b"), c.second), lpnl.Hash{2}, s.view(proc.Process{PID: os.Getpid()}), c.options)
+			spec := specOf(t, cmp.Or(c.newer, "b"), c.second)
+			err := checkBase(k, job{verb: c.verb, options: c.options}, spec, proc.Process{PID: os.Getpid()})
 			var refused *Refusal
 			switch {
 			case c.want == "" && err != nil, c.want != "" && !errors.As(err, &refused):
@@ -141,6 +141,14 @@ func TestBootBase(t *testing.T) {
 	}
 }
 
+// checkBase checks a patch, which the kernel does not have, in a process.
+func checkBase(k Kernel, j job, spec *patch.Spec, t proc.Process) error {
+	s := New(k, proc.New("/proc"))
+	a := s.attempt(j, s.view(t))
+	a.spec, a.hash = spec, lpnl.Hash{2}
+	return a.checkBase()
+}
+
 func specOf(t *testing.T, name string, relies bool) *patch.Spec {
 	t.Helper()
 	s, err := applytest.Spec(name, "/bin/sleep")
@@ -161,8 +169,7 @@ func TestBaseUnreadable(t *testing.T) {
 	mapFile(t, specOf(t, "a", true))
 	k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: lpnl.StateApplied, MappedAt: 4096}}
 	self := proc.Process{PID: os.Getpid(), Comm: "self"}
-	s := New(k, proc.New("/proc"))
-	_, err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(self), lpnl.Options{})
+	err := checkBase(k, job{verb: lpnl.VerbApply}, specOf(t, "b", true), self)
 	want := fmt.Sprintf("patch a is applied in self[%d] and cannot be read there: nothing is mapped at 0x1000; revert it first, or give --replace", os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -181,9 +188,7 @@ func TestBaseAsksNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
-	s := New(k, proc.New("/proc"))
-	_, err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(proc.Process{PID: child.Process.Pid}), lpnl.Options{})
-	if err != nil {
+	if err := checkBase(k, job{verb: lpnl.VerbApply}, specOf(t, "b", true), proc.Process{PID: child.Process.Pid}); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
 )
 
-// recount has the kernel count again who is in code from before. It waits for threads that cannot be read as long as for
-// ones that are in the way.
-func (a *attempt) recount() (lpnl.Report, error) {
-	return a.kernel.Op(lpnl.VerbRecount, a.hash, a.target, lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: quiescentTry})
+// count has the kernel count who is in code from before. It waits for threads that cannot be read as long as for ones that are
+// in the way.
+func (s *Session) count(t proc.Process, hash lpnl.Hash) (lpnl.Report, error) {
+	return s.kernel.Op(lpnl.VerbRecount, hash, targetOf(t), lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: quiescentTry})
 }
 
 // copyActive takes over who is in code from before.
@@ -74,5 +75,5 @@ func (s *Session) recount(r lpnl.Report) (lpnl.Report, error) {
 		return lpnl.Report{}, err
 	}
 	defer held.Close()
-	return s.attempt(s.view(t), r.Hash).recount()
+	return s.count(t, r.Hash)
 }

@@ -33,13 +33,14 @@ func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options)
 		return Result{}, err
 	}
 	r := Result{Outcomes: found.Failed, Misses: found.Misses, Unseen: found.Unseen}
-	for _, out := range s.round(verb, p, found.Targets, o) {
+	j := job{verb, p, o}
+	for _, out := range s.round(j, found.Targets) {
 		if !Gone(out.Err) || found.named[out.Process.PID] {
 			r.Outcomes = append(r.Outcomes, out)
 		}
 	}
 	if verb != lpnl.VerbCheck && sel.group() {
-		err = s.lookAgain(&r, found.Targets, verb, p, sel, o)
+		err = s.lookAgain(&r, found.Targets, sel, j)
 	}
 	if err == nil && len(r.Outcomes)+len(r.Misses) == 0 {
 		r.Misses = []Miss{{Message: "the processes ended before their turn, and there are no others"}}
@@ -48,7 +49,7 @@ func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options)
 }
 
 // lookAgain goes on with processes that were not among the first targets.
-func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patch, sel Selection, o lpnl.Options) error {
+func (s *Session) lookAgain(r *Result, targets []proc.Process, sel Selection, j job) error {
 	seen := map[proc.Process]bool{}
 	var others []Outcome // of the last look: with them there was nothing to do
 	defer func() {
@@ -60,7 +61,7 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 		for _, t := range targets {
 			seen[life(t)] = true
 		}
-		found, err := s.Find(verb, sel, p)
+		found, err := s.Find(j.verb, sel, j.patch)
 		if err != nil {
 			return err
 		}
@@ -73,7 +74,7 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 		targets = slices.DeleteFunc(found.Targets, func(t proc.Process) bool { return seen[life(t)] })
 		changed := false
 		others = nil
-		for _, out := range s.round(verb, p, targets, o) {
+		for _, out := range s.round(j, targets) {
 			if Gone(out.Err) {
 				continue
 			}

@@ -153,7 +153,7 @@ func (s *Session) stateNow(v *view, r lpnl.Report) (lpnl.State, error) {
 	if v.fresh {
 		return r.State, nil
 	}
-	now, err := s.attempt(v, r.Hash).recount()
+	now, err := s.count(v.Process, r.Hash)
 	switch {
 	case err != nil && now.State == lpnl.StateNone: // else it is there, and only who is in it could not be counted
 		return lpnl.StateNone, errStale

@@ -41,23 +41,6 @@ func takesPlaceOf(spec *patch.Spec, old *File) bool {
 // isMitigated tells whether another patch is a mitigation of what this one replaces.
 func isMitigated(spec, other *patch.Spec) bool { return other.Mitigation != nil && covers(spec, other) }
 
-// withNamed adds patches that are to go, by the kernel's names of them, to those that were found.
-func (s *Session) withNamed(v *view, found []superseded, wanted []lpnl.Hash) ([]superseded, error) {
-	if len(wanted) == 0 {
-		return found, nil
-	}
-	now, err := s.snapshot()
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range now.of[v.PID] {
-		if slices.Contains(wanted, r.Hash) && !slices.ContainsFunc(found, func(s superseded) bool { return s.report.Hash == r.Hash }) {
-			found = append(found, superseded{layer: layer{report: r}})
-		}
-	}
-	return found, nil
-}
-
 func changesValues(spec *patch.Spec) bool {
 	return slices.ContainsFunc(spec.Sites, func(s patch.Site) bool { return s.Kind == patch.SiteBytes })
 }
@@ -78,14 +61,15 @@ func checkSuperseded(spec *patch.Spec, v *view, out []superseded, others []layer
 
 // supersede applies a patch, and restores in the same window those of which it takes the place. If threads stay in their code, and
 // the new one replaces all that they replace, it is applied upon them: no call comes to their code any more.
-func (a *attempt) supersede(verb lpnl.Verb, old []superseded, o lpnl.Options) (lpnl.Report, error) {
+func (a *attempt) supersede() Outcome {
 	var before []lpnl.Report
 	var names []string
 	upon := true
-	for _, s := range old {
+	for _, s := range a.others {
 		before, names = append(before, s.report), append(names, s.report.Patch)
 		upon = upon && s.covered
 	}
+	o := a.options
 	first := o
 	if upon {
 		first.Timeout = min(o.Timeout, quiescentTry)
@@ -94,15 +78,15 @@ func (a *attempt) supersede(verb lpnl.Verb, old []superseded, o lpnl.Options) (l
 	for _, r := range before {
 		first.Supersede = append(first.Supersede, r.Hash)
 	}
-	r, err := a.replace(verb, before, first)
-	if !upon || RefusalCode(err) != lpnl.RefusalThreadActive {
-		return r, err
+	out := a.replace(before, first)
+	if !upon || RefusalCode(out.Err) != lpnl.RefusalThreadActive {
+		return out
 	}
 	o.Timeout, o.Supersede = o.Timeout-first.Timeout, nil
-	again, againErr := a.op(verb, o)
-	again.Attempts += r.Attempts
-	if againErr == nil {
-		a.note = strings.Join(append([]string{fmt.Sprintf("%s stays under it: %v", strings.Join(names, ", "), err)}, notes(a.note)...), "; ")
+	again := a.op(a.verb, o)
+	again.Report.Attempts += out.Report.Attempts
+	if again.Err == nil {
+		again.Note = strings.Join(append([]string{fmt.Sprintf("%s stays under it: %v", strings.Join(names, ", "), out.Err)}, notes(again.Note)...), "; ")
 	}
-	return again, againErr
+	return again
 }

@@ -326,7 +326,7 @@ func (c *Comparison) fixEntry(row *Standing) (string, error) {
 
 // revert takes out what is not kept.
 func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
-	out := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
+	out := c.session.one(job{Revert, Patch{Name: row.Patch}, o}, row.Process)
 	var stays *Stays
 	if out.Err == nil || errors.As(out.Err, &stays) {
 		row.State, row.Active = out.Report.State, out.Report.ActiveThreads
@@ -341,7 +341,7 @@ func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
 		done = "replaced"
 		o.Supersede = append(o.Supersede, *row.older) // also where the process has unmapped it
 	}
-	out := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
+	out := c.session.one(job{lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, o}, row.Process)
 	if out.Err == nil || out.Settled {
 		row.State, row.Active = lpnl.StateApplied, out.Report.ActiveThreads
 		return done, nil

@@ -216,7 +216,7 @@ func (s *Session) runStep(verb Verb, step *Step, targets []proc.Process, o lpnl.
 		return out
 	}
 	defer func() { _ = f.Close() }()
-	return s.round(verb, Patch{File: f, Name: f.Spec.Name}, targets, o)
+	return s.round(job{verb, Patch{File: f, Name: f.Spec.Name}, o}, targets)
 }
 
 // ErrKept is for a patch that has a boot entry already, or is that of one.

@@ -69,9 +69,11 @@ func TestUpon(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: self.PID, State: c.state, MappedAt: at}}
 			s, p := New(k, proc.New("/proc")), upon(c.id)
-			err := s.checkUpon(c.verb, p, s.view(self), c.options)
+			a := s.attempt(job{c.verb, p, c.options}, s.view(self))
+			a.spec, a.hash = p.File.Spec, lpnl.Hash{2}
+			err := a.checkUpon()
 			if err == nil && c.want == "" {
-				_, err = s.checkBase(c.verb, p.File.Spec, lpnl.Hash{2}, s.view(self), c.options)
+				err = a.checkBase()
 			}
 			wantRefused(t, err, "patch b is built upon patch a, "+c.want, c.refusal)
 		})
@@ -127,11 +129,14 @@ func TestTakeFromUnder(t *testing.T) {
 	}}
 	s = New(k, proc.New("/proc"))
 	want := fmt.Sprintf("patch b is built upon patch a, and is restored in self[%d]; revert that one first", self.PID)
-	for _, verb := range []Verb{Revert, lpnl.VerbUnload} {
-		wantRefused(t, s.checkUpon(verb, Patch{Name: "a"}, s.view(self), lpnl.Options{}), want, lpnl.RefusalCovered)
+	check := func(verb Verb, name string) error {
+		return s.attempt(job{verb: verb, patch: Patch{Name: name}}, s.view(self)).checkUpon()
 	}
-	wantRefused(t, s.checkUpon(Revert, Patch{Name: "b"}, s.view(self), lpnl.Options{}), "", 0)
-	wantRefused(t, s.checkUpon(lpnl.VerbApply, Patch{Name: "b"}, s.view(self), lpnl.Options{}),
+	for _, verb := range []Verb{Revert, lpnl.VerbUnload} {
+		wantRefused(t, check(verb, "a"), want, lpnl.RefusalCovered)
+	}
+	wantRefused(t, check(Revert, "b"), "", 0)
+	wantRefused(t, check(lpnl.VerbApply, "b"),
 		fmt.Sprintf("patch b is built upon patch a, which need not be where it was when this one was mapped, and it is still restored in self[%d]; unload it first, then apply it", self.PID), lpnl.RefusalImageMoved)
 }
 
