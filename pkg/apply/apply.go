@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/proc"
@@ -37,6 +38,7 @@ type Session struct {
 	strangers   map[proc.FileID]bool // files that cannot be read, and are not among the kernel's patches
 	transferred map[lpnl.Hash]bool   // the kernel keeps them while it has this client
 	seen        *snapshot            // nil: to be taken when it is needed
+	limits      limits
 }
 
 // New returns a Session with a kernel and a mounted proc file system.
@@ -44,6 +46,7 @@ func New(k Kernel, fs proc.FS) *Session {
 	return &Session{
 		kernel: k, proc: fs, known: known{files: map[proc.FileID]identity{}}, pasts: pasts{of: map[proc.Process]*past{}},
 		strangers: map[proc.FileID]bool{}, transferred: map[lpnl.Hash]bool{},
+		limits: limits{Look: 10 * time.Second, Read: 1 << 30, Recount: 5 * time.Second, Rounds: 100}, // tests have less
 	}
 }
 

@@ -74,7 +74,7 @@ func (s *Session) survey(v *view, maps []proc.Mapping, found *survey) error {
 		}
 		if len(found.list) > maxFiles || v.over() {
 			return &proc.Error{Message: fmt.Sprintf("process %d maps more files executable than lpctl looks at (%d, or as many as take %v)",
-				v.PID, maxFiles, maxLook), Err: os.ErrDeadlineExceeded}
+				v.PID, maxFiles, s.limits.Look), Err: os.ErrDeadlineExceeded}
 		}
 		f, err := s.proc.Find(v.PID, m)
 		switch {

@@ -22,9 +22,6 @@ func copyActive(to *lpnl.Report, from lpnl.Report) {
 	to.ActiveFunction, to.ActivePatch = from.ActiveFunction, from.ActivePatch
 }
 
-// maxRecount bounds what one user's processes may take of a status by not letting their threads be counted; tests have less.
-var maxRecount = 5 * time.Second
-
 // Recount brings a status up to date. Processes in which threads were let finish in code from before are stopped, each for
 // a moment, to see who is still there, and no others are. Where that fails the number stays, and the message says why.
 // Those that have ended meanwhile are left out.
@@ -54,7 +51,7 @@ func (s *Session) Recount(status []lpnl.Report) []lpnl.Report {
 // recountWithin is recount for a user who has time left for it.
 func (s *Session) recountWithin(r lpnl.Report, vain map[string]time.Duration) (lpnl.Report, error) {
 	user, begin := s.proc.Owner(r.PID), time.Now()
-	if vain[user] > maxRecount {
+	if vain[user] > s.limits.Recount {
 		return lpnl.Report{}, fmt.Errorf("other processes of user %s took too long", user)
 	}
 	again, err := s.recount(r)

@@ -11,10 +11,6 @@ import (
 	"lpatch/pkg/proc"
 )
 
-// maxRounds is how often RunSelected looks for processes that were forked meanwhile. A child of a process that is done
-// inherits what was done to it, so one more round than the longest chain of forks that were under way is enough. Tests have less.
-var maxRounds = 100
-
 // Result is what became of a selection.
 type Result struct {
 	Outcomes []Outcome
@@ -57,7 +53,7 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, sel Selection, j 
 			r.Outcomes = others
 		}
 	}()
-	for range maxRounds {
+	for range s.limits.Rounds {
 		for _, t := range targets {
 			seen[life(t)] = true
 		}
@@ -88,7 +84,7 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, sel Selection, j 
 			return nil
 		}
 	}
-	r.Unseen = append(r.Unseen, fmt.Errorf("processes fork faster than they are patched: each of %d looks found new ones; try again when they fork less", maxRounds))
+	r.Unseen = append(r.Unseen, fmt.Errorf("processes fork faster than they are patched: each of %d looks found new ones; try again when they fork less", s.limits.Rounds))
 	return nil
 }
 

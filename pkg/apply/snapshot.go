@@ -57,7 +57,7 @@ type view struct {
 }
 
 func (s *Session) view(t proc.Process) *view {
-	v := &view{Process: t, look: &look{past: s.pasts.get(t), left: maxLook}}
+	v := &view{Process: t, look: &look{past: s.pasts.get(t), limits: &s.limits, left: s.limits.Look}}
 	v.maps = sync.OnceValues(func() ([]proc.Mapping, error) {
 		if err := v.tooSlow(); err != nil {
 			return nil, err
