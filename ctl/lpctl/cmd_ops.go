@@ -8,12 +8,18 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
+	"lpatch/pkg/lpnl"
 )
 
 // opCommands are the verbs that do something to targets; all are alike.
 func opCommands() []*cli.Command {
 	return []*cli.Command{
-		checkCommand(), loadCommand(), applyCommand(), restoreCommand(), unloadCommand(), revertCommand(),
+		opCommand(lpnl.VerbCheck, "do everything that apply does, except for writing"),
+		opCommand(lpnl.VerbLoad, "map a patch into targets"),
+		opCommand(lpnl.VerbApply, "apply a patch to targets, loading it if needed"),
+		opCommand(lpnl.VerbRestore, "put the old functions and values back"),
+		opCommand(lpnl.VerbUnload, "unmap a restored patch"),
+		opCommand(apply.Revert, "restore and unload a patch"),
 	}
 }
 
