@@ -12,23 +12,23 @@ import (
 )
 
 // opCommands are the verbs that do something to targets; all are alike.
-func opCommands() []*cli.Command {
+func (h *host) opCommands() []*cli.Command {
 	return []*cli.Command{
-		opCommand(lpnl.VerbCheck, "do everything that apply does, except for writing"),
-		opCommand(lpnl.VerbLoad, "map a patch into targets"),
-		opCommand(lpnl.VerbApply, "apply a patch to targets, loading it if needed"),
-		opCommand(lpnl.VerbRestore, "put the old functions and values back"),
-		opCommand(lpnl.VerbUnload, "unmap a restored patch"),
-		opCommand(apply.Revert, "restore and unload a patch"),
+		h.opCommand(lpnl.VerbCheck, "do everything that apply does, except for writing"),
+		h.opCommand(lpnl.VerbLoad, "map a patch into targets"),
+		h.opCommand(lpnl.VerbApply, "apply a patch to targets, loading it if needed"),
+		h.opCommand(lpnl.VerbRestore, "put the old functions and values back"),
+		h.opCommand(lpnl.VerbUnload, "unmap a restored patch"),
+		h.opCommand(apply.Revert, "restore and unload a patch"),
 	}
 }
 
-func opCommand(verb apply.Verb, usage string) *cli.Command {
+func (h *host) opCommand(verb apply.Verb, usage string) *cli.Command {
 	return &cli.Command{
 		Name:      string(verb),
 		Usage:     usage,
 		ArgsUsage: "NAME.lp|NAME TARGETS",
 		Flags:     append(append(targetFlags(), stopFlags(verb)...), jsonFlag(), quietFlag()),
-		Action:    func(_ context.Context, c *cli.Command) error { return operate(c, verb) },
+		Action:    func(_ context.Context, c *cli.Command) error { return h.operate(c, verb) },
 	}
 }

@@ -16,30 +16,10 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/proc"
 )
 
 // maxStopLimit is the longest stop window that the kernel accepts.
 const maxStopLimit = 10 * time.Second
-
-// kernel is a connection to the module.
-type kernel interface {
-	apply.Kernel
-	apply.BootKernel
-	Info() (lpnl.Info, error)
-	Gates() ([]lpnl.Gate, error)
-	Drain() (int, error)
-	KeyAdd(cert []byte, expires time.Time) error
-	KeyRevoke(cert []byte) error
-	KeyLock() error
-	io.Closer
-}
-
-// connect makes the connection; tests replace it.
-var connect = func() (kernel, error) { return lpnl.Dial() }
-
-// procFS is where processes are looked up.
-var procFS = proc.New("/proc")
 
 // targetFlags say which processes are meant.
 func targetFlags() []cli.Flag {
@@ -158,7 +138,7 @@ func openPatch(arg string) (apply.Patch, error) {
 }
 
 // operate carries out a verb on all targets and reports each.
-func operate(c *cli.Command, verb apply.Verb) error {
+func (h *host) operate(c *cli.Command, verb apply.Verb) error {
 	arg, err := argument(c, "the patch, NAME.lp,")
 	if err != nil {
 		return err
@@ -181,12 +161,12 @@ func operate(c *cli.Command, verb apply.Verb) error {
 	if p.File != nil {
 		defer func() { _ = p.File.Close() }()
 	}
-	k, err := connect()
+	k, err := h.connect()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = k.Close() }()
-	r, err := apply.New(k, procFS).RunSelected(verb, p, sel, o)
+	r, err := apply.New(k, h.proc).RunSelected(verb, p, sel, o)
 	return cmp.Or(err, report(c, verb, p.Name, r))
 }
 

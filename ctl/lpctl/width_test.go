@@ -43,10 +43,10 @@ func terminalOf(t *testing.T, columns uint16) (here, there *os.File) {
 }
 
 // onTerminal runs lpctl on a terminal, and returns the lines that somebody sees there.
-func onTerminal(t *testing.T, columns uint16, args ...string) []string {
+func onTerminal(t *testing.T, h *host, columns uint16, args ...string) []string {
 	t.Helper()
 	here, there := terminalOf(t, columns)
-	if status := run(append([]string{"lpctl"}, args...), there, &bytes.Buffer{}); status != 0 {
+	if status := h.run(append([]string{"lpctl"}, args...), there, &bytes.Buffer{}); status != 0 {
 		t.Fatalf("status %d", status)
 	}
 	fmt.Fprintln(there, "end")
@@ -64,8 +64,8 @@ func onTerminal(t *testing.T, columns uint16, args ...string) []string {
 
 // TestStatusFits: no line of a table is wider than the terminal, but with --wide.
 func TestStatusFits(t *testing.T) {
-	defer func(was func() (kernel, error)) { connect = was }(connect)
-	connect = func() (kernel, error) {
+	h := thisHost()
+	h.connect = func() (kernel, error) {
 		return (&lpnltest.Kernel{Patches: map[string]*lpnltest.Patch{"00": {Name: "cve-2026-66373-and-others"}}, Records: []lpnltest.Record{
 			{Hash: "00", PID: 9999907, Comm: "redis-server", State: lpnl.StateApplied},
 		}}).Client()
@@ -79,7 +79,7 @@ func TestStatusFits(t *testing.T) {
 		{160, "status", 160, "THREADS"}, {80, "status", 80, "SERVICE"}, {40, "status", 40, "…"}, {40, "status --by unit", 40, "…"}, {40, "status --wide", 200, "THREADS"},
 	} {
 		widest := 0
-		lines := onTerminal(t, c.columns, strings.Fields(c.args)...)
+		lines := onTerminal(t, h, c.columns, strings.Fields(c.args)...)
 		for _, line := range lines {
 			widest = max(widest, utf8.RuneCountInString(line))
 		}
