@@ -212,7 +212,7 @@ func (b *bootRun) add() error {
 }
 
 // keep makes an entry of a patch, and has the kernel apply it to what starts.
-func (b *bootRun) keep(f *apply.File, e *boot.Entry) (err error) {
+func (b *bootRun) keep(f *apply.PatchFile, e *boot.Entry) (err error) {
 	if err := apply.Bootable(f.Spec); err != nil {
 		return err
 	}
@@ -282,8 +282,8 @@ func (b *bootRun) sayRegistered(e *boot.Entry) {
 }
 
 // everywhere carries out a verb on all that runs, after something was done; there may be nothing.
-func (b *bootRun) everywhere(verb apply.Verb, name string, f *apply.File) error {
-	r, err := apply.New(b.kernel, b.host.proc).RunSelected(verb, apply.Patch{File: f, Name: name}, apply.Selection{All: true},
+func (b *bootRun) everywhere(verb apply.Verb, name string, f *apply.PatchFile) error {
+	r, err := apply.New(b.kernel, b.host.proc).RunSelected(verb, apply.PatchRef{File: f, Name: name}, apply.Selection{All: true},
 		lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: 10 * time.Second})
 	r.Misses = nil
 	return cmp.Or(err, report(b.c, verb, name, r, exitDone))

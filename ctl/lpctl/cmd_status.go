@@ -158,7 +158,7 @@ func drift(r lpnl.Report) error {
 func (h *host) filter(c *cli.Command, k kernel, sel apply.Selection, list []lpnl.Report) ([]lpnl.Report, []exitStatus, error) {
 	every := sel.All || sel.Empty()
 	sel.All = false
-	found, err := apply.New(k, h.proc).Find("status", sel, apply.Patch{})
+	found, err := apply.New(k, h.proc).Find("status", sel, apply.PatchRef{})
 	if err != nil {
 		return nil, nil, err
 	}

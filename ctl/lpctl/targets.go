@@ -124,17 +124,17 @@ func notEmpty(c *cli.Command, arg, what string) error {
 }
 
 // openPatch takes a patch by its file, or by its name if the argument cannot be a file.
-func openPatch(arg string) (apply.Patch, error) {
+func openPatch(arg string) (apply.PatchRef, error) {
 	_, err := os.Stat(arg)
 	isFile := err == nil || strings.HasSuffix(arg, ".lp") || strings.Contains(arg, "/")
 	if !isFile {
-		return apply.Patch{Name: arg}, nil
+		return apply.PatchRef{Name: arg}, nil
 	}
 	f, err := apply.Open(arg)
 	if err != nil {
-		return apply.Patch{}, err
+		return apply.PatchRef{}, err
 	}
-	return apply.Patch{File: f, Name: f.Spec.Name}, nil
+	return apply.PatchRef{File: f, Name: f.Spec.Name}, nil
 }
 
 // operate carries out a verb on all targets and reports each.

@@ -66,18 +66,18 @@ func (o *Outcome) Failed() bool { return o.Err != nil && !o.Settled && !Gone(o.E
 // job is what is to be done to each of some targets.
 type job struct {
 	verb    Verb
-	patch   Patch
+	patch   PatchRef
 	options lpnl.Options
 }
 
-// Patch names a patch: by File, or by the name under which targets have it loaded.
-type Patch struct {
-	File *File // nil: by name
+// PatchRef names a patch: by File, or by the name under which targets have it loaded.
+type PatchRef struct {
+	File *PatchFile // nil: by name
 	Name string
 }
 
 // Run carries out a verb on each target in turn; a failure does not keep it from the next one.
-func (s *Session) Run(verb Verb, p Patch, targets []proc.Process, o lpnl.Options) []Outcome {
+func (s *Session) Run(verb Verb, p PatchRef, targets []proc.Process, o lpnl.Options) []Outcome {
 	s.seen = nil
 	return s.round(job{verb, p, o}, targets)
 }

@@ -99,7 +99,7 @@ func notLoaded(name string, t proc.Process) error {
 }
 
 // file is that of the patch, or what the target has mapped of it, or nil.
-func (a *attempt) file() *File {
+func (a *attempt) file() *PatchFile {
 	if a.patch.File != nil {
 		return a.patch.File
 	}

@@ -63,7 +63,7 @@ func (a *attempt) checkOthers(others []layer) error {
 
 // BootBase refuses a patch beside the boot entries of other names that it does not go with: a program that starts would get
 // both, one after the other. An entry of which it takes the place is replaced, and one that takes its place is not.
-func BootBase(r boot.Registry, added *File) error {
+func BootBase(r boot.Registry, added *PatchFile) error {
 	spec := added.Spec
 	entries, _ := r.List() // of what cannot be read nothing is applied, and lpctl boot list says so
 	for _, e := range entries {

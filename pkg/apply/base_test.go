@@ -97,17 +97,17 @@ func TestBootBase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := BootBase(r, &File{Spec: specOf(t, "b", true)}); err != nil {
+	if err := BootBase(r, &PatchFile{Spec: specOf(t, "b", true)}); err != nil {
 		t.Errorf("without entries: %v", err)
 	}
 	add("a", specOf(t, "a", false))
-	if err := BootBase(r, &File{Spec: specOf(t, "a", true)}); err != nil {
+	if err := BootBase(r, &PatchFile{Spec: specOf(t, "a", true)}); err != nil {
 		t.Errorf("in place of itself: %v", err)
 	}
-	if err := BootBase(r, &File{Spec: specOf(t, "b", false)}); err != nil {
+	if err := BootBase(r, &PatchFile{Spec: specOf(t, "b", false)}); err != nil {
 		t.Errorf("files of before: %v", err)
 	}
-	err := BootBase(r, &File{Spec: specOf(t, "b", true)})
+	err := BootBase(r, &PatchFile{Spec: specOf(t, "b", true)})
 	want := "patch b was built for main as it is in the file, patch a replaces that function, and a is a boot entry already; " +
 		"build one patch of both fixes, or take that one out with \"lpctl boot remove a\""
 	var refused *Refusal
@@ -116,7 +116,7 @@ func TestBootBase(t *testing.T) {
 	}
 	newer := specOf(t, "b", true)
 	newer.About = &patch.About{Supersedes: []string{"a"}}
-	if err := BootBase(r, &File{Spec: newer}); err != nil {
+	if err := BootBase(r, &PatchFile{Spec: newer}); err != nil {
 		t.Errorf("in the place of one that it supersedes: %v", err)
 	}
 	mitigation, err := applytest.Mitigation("m", "/bin/sleep")
@@ -124,7 +124,7 @@ func TestBootBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	add("a", mitigation)
-	if err := BootBase(r, &File{Spec: specOf(t, "b", true)}); err != nil {
+	if err := BootBase(r, &PatchFile{Spec: specOf(t, "b", true)}); err != nil {
 		t.Errorf("in the place of a mitigation: %v", err)
 	}
 	if entries, _ := r.List(); !supersedesEntry(r, specOf(t, "b", true), entries[0]) {
@@ -134,7 +134,7 @@ func TestBootBase(t *testing.T) {
 		[]byte("no patch")); err != nil {
 		t.Fatal(err)
 	}
-	err = BootBase(r, &File{Spec: specOf(t, "b", true)})
+	err = BootBase(r, &PatchFile{Spec: specOf(t, "b", true)})
 	if err == nil || !strings.HasPrefix(err.Error(), "cannot tell whether b conflicts with the boot entry a: ") ||
 		!strings.HasSuffix(err.Error(), `; remove the entry with "lpctl boot remove a", or add it again`) {
 		t.Errorf("got %v", err)

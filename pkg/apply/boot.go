@@ -140,7 +140,7 @@ func Bootable(spec *patch.Spec) error {
 // with the answer to failure of now; others of that name, for an older patch or an older file, end. So do the entries of which the
 // patch takes the place, here and in the registry: after it is registered, and their names are returned. The error is a *Superseded if
 // an image on disk is another version by now.
-func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *File) (replaced []string, err error) {
+func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *PatchFile) (replaced []string, err error) {
 	o, err := bootObject(r, e, f)
 	if err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func Unregister(k BootKernel, name string, keep ...lpnl.Hash) (int, error) {
 	return n, nil
 }
 
-func bootObject(r boot.Registry, e *boot.Entry, f *File) (*object, error) {
+func bootObject(r boot.Registry, e *boot.Entry, f *PatchFile) (*object, error) {
 	if len(e.Images) != len(f.Spec.Images) {
 		return nil, fmt.Errorf("the boot entry %s names %d images, its patch has %d", e.Name, len(e.Images), len(f.Spec.Images))
 	}

@@ -69,7 +69,7 @@ func small(t *testing.T, mark byte, image *patch.Image) string {
 }
 
 // withoutID is the patch fix for a file that has no build-id.
-func (m *madeUp) withoutID(t *testing.T, path string) apply.Patch {
+func (m *madeUp) withoutID(t *testing.T, path string) apply.PatchRef {
 	t.Helper()
 	f, err := lpelf.Open(path)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 
 // layer is a patch that a target has mapped.
 type layer struct {
-	*File
+	*PatchFile
 	report lpnl.Report
 }
 
@@ -64,10 +64,12 @@ func (s *Session) stillHas(v *view, before lpnl.Report) bool {
 var errUnmapped = errors.New("nothing is mapped")
 
 // fileAt reads the patch that a target has mapped at an address, each file once. It is closed.
-func (s *Session) fileAt(v *view, at uint64) (*File, error) { return s.readAt(v, at, &s.seen.files) }
+func (s *Session) fileAt(v *view, at uint64) (*PatchFile, error) {
+	return s.readAt(v, at, &s.seen.files)
+}
 
 // readAt is fileAt, with the files that were read before.
-func (s *Session) readAt(v *view, at uint64, files *fileCache) (*File, error) {
+func (s *Session) readAt(v *view, at uint64, files *fileCache) (*PatchFile, error) {
 	maps, err := v.maps()
 	if err != nil {
 		return nil, err
@@ -110,7 +112,7 @@ func lone(spec *patch.Spec) string {
 // allowable checks the functions that a person allows to be active, and returns their names as the kernel has them: it takes
 // any name, and leaves the proof to the builder. A compiler's clone has a signature of its own, so old callers must not meet
 // its new version.
-func allowable(spec *patch.Spec, p Patch, given []string) ([]string, error) {
+func allowable(spec *patch.Spec, p PatchRef, given []string) ([]string, error) {
 	var out []string
 	for _, name := range given {
 		if spec == nil {

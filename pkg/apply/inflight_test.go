@@ -100,7 +100,7 @@ func TestAllowable(t *testing.T) {
 			"try again when no thread is in it"},
 		{nil, "f", "whether f may be active is only in the file of patch fix; give the file instead of the name"},
 	} {
-		if _, err := allowable(c.spec, Patch{Name: "fix"}, []string{c.symbol}); err == nil || err.Error() != c.message {
+		if _, err := allowable(c.spec, PatchRef{Name: "fix"}, []string{c.symbol}); err == nil || err.Error() != c.message {
 			t.Errorf("%s: %v, want %s", c.symbol, err, c.message)
 		}
 	}
@@ -114,7 +114,7 @@ func TestAllowableNames(t *testing.T) {
 		{Symbol: deep, MayBeActive: true}, {Symbol: "_ZN1a3putEi", MayBeActive: true}, {Symbol: "_ZN1a3putEl", MayBeActive: true}, {Symbol: "_RNvCs15kBYyAo9fc_7mycrate7example", MayBeActive: true},
 	}}
 	given := []string{deep, clip(deep), readable, strings.TrimSuffix(readable, "(int)"), "a::put(int)", "_ZN1a3putEl", "mycrate::example"}
-	got, err := allowable(spec, Patch{}, given)
+	got, err := allowable(spec, PatchRef{}, given)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestAllowableNames(t *testing.T) {
 		t.Errorf("names for the kernel (-want +got):\n%s", diff)
 	}
 	const several = "patch fix replaces several functions a::put: _ZN1a3putEi, _ZN1a3putEl; give the whole name of each that may be active"
-	if _, err := allowable(spec, Patch{}, []string{"a::put"}); err == nil || err.Error() != several {
+	if _, err := allowable(spec, PatchRef{}, []string{"a::put"}); err == nil || err.Error() != several {
 		t.Errorf("error %v, want %s", err, several)
 	}
 	text := "thread 7 is in " + short + " again"

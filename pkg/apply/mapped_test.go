@@ -142,7 +142,7 @@ func TestHostileConcerned(t *testing.T) {
 	if err := s.look(); err != nil {
 		t.Fatal(err)
 	}
-	kept, _, err := s.concerned(lpnl.VerbApply, Patch{Name: "a"}, list)
+	kept, _, err := s.concerned(lpnl.VerbApply, PatchRef{Name: "a"}, list)
 	if err != nil || len(kept) != len(list) {
 		t.Errorf("%d of %d processes, %v", len(kept), len(list), err)
 	}

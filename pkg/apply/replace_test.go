@@ -73,7 +73,7 @@ func TestReplace(t *testing.T) {
 func TestUnloadedMeanwhile(t *testing.T) {
 	for _, verb := range []Verb{lpnl.VerbRestore, lpnl.VerbUnload, Revert} {
 		s := New(&stacked{}, proc.New("/proc"))
-		out := s.runHeld(job{verb: verb, patch: Patch{Name: "e"}}, proc.Process{PID: 7, Comm: "w"})
+		out := s.runHeld(job{verb: verb, patch: PatchRef{Name: "e"}}, proc.Process{PID: 7, Comm: "w"})
 		const want = `w[7] has no patch "e" loaded; give the patch file, or see "lpctl status"`
 		if RefusalCode(out.Err) != lpnl.RefusalNotLoaded || out.Err.Error() != want || out.Report != (lpnl.Report{}) {
 			t.Errorf("%s: %+v", verb, out)

@@ -23,7 +23,7 @@ type Result struct {
 // finds nobody to whom anything can be done: what is refused is no change, and who forks so could go on for ever. Who forks
 // faster than that is among Unseen. Processes that were found, not named, and ended before their turn are no
 // part of the result; where nothing else is, it has a Miss that says so.
-func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options) (Result, error) {
+func (s *Session) RunSelected(verb Verb, p PatchRef, sel Selection, o lpnl.Options) (Result, error) {
 	found, err := s.Find(verb, sel, p)
 	if err != nil {
 		return Result{}, err

@@ -23,7 +23,7 @@ type superseded struct {
 // splitSuperseded divides what is applied to a target. What a patch was built upon stays, though it may be an older one of its name.
 func splitSuperseded(spec *patch.Spec, layers []layer) (out []superseded, others []layer) {
 	for _, l := range layers {
-		if takesPlaceOf(spec, l.File) && !spec.IsUpon(l.buildID) {
+		if takesPlaceOf(spec, l.PatchFile) && !spec.IsUpon(l.buildID) {
 			out = append(out, superseded{l, covers(spec, l.Spec) && !changesValues(l.Spec)})
 		} else {
 			others = append(others, l)
@@ -34,7 +34,7 @@ func splitSuperseded(spec *patch.Spec, layers []layer) (out []superseded, others
 
 // takesPlaceOf tells whether a patch takes the place of another one. A mitigation is there until there is a fix of all that
 // it is for, or another mitigation.
-func takesPlaceOf(spec *patch.Spec, old *File) bool {
+func takesPlaceOf(spec *patch.Spec, old *PatchFile) bool {
 	return spec.Supersedes(old.Spec.Name, old.sum) || isMitigated(spec, old.Spec)
 }
 

@@ -47,7 +47,7 @@ func (a *attempt) checkUpon() error {
 	return a.checkBelow(f, refuse)
 }
 
-func (a *attempt) checkBelow(f *File, refuse func(patch.Upon, lpnl.Refusal, string, ...any) error) error {
+func (a *attempt) checkBelow(f *PatchFile, refuse func(patch.Upon, lpnl.Refusal, string, ...any) error) error {
 	s, v := a.session, a.view
 	var layers []layer
 	if some, err := mapsPatch(v); err != nil {

@@ -28,7 +28,7 @@ func TestUpon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upon := func(id []byte) Patch {
+	upon := func(id []byte) PatchRef {
 		s := specOf(t, "b", true)
 		im := s.Images[0]
 		im.Name, im.BuildID = "a.lp", id
@@ -42,7 +42,7 @@ func TestUpon(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = f.Close() })
-		return Patch{File: f, Name: "b"}
+		return PatchRef{File: f, Name: "b"}
 	}
 	other := make([]byte, 20)
 	for _, c := range []struct {
@@ -130,7 +130,7 @@ func TestTakeFromUnder(t *testing.T) {
 	s = New(k, proc.New("/proc"))
 	want := fmt.Sprintf("patch b is built upon patch a, and is restored in self[%d]; revert that one first", self.PID)
 	check := func(verb Verb, name string) error {
-		return s.attempt(job{verb: verb, patch: Patch{Name: name}}, s.view(self)).checkUpon()
+		return s.attempt(job{verb: verb, patch: PatchRef{Name: name}}, s.view(self)).checkUpon()
 	}
 	for _, verb := range []Verb{Revert, lpnl.VerbUnload} {
 		wantRefused(t, check(verb, "a"), want, lpnl.RefusalCovered)
@@ -141,7 +141,7 @@ func TestTakeFromUnder(t *testing.T) {
 }
 
 // mappedFile reads a patch at an address of a process.
-func (s *Session) mappedFile(t proc.Process, at uint64) (*File, error) {
+func (s *Session) mappedFile(t proc.Process, at uint64) (*PatchFile, error) {
 	if err := s.look(); err != nil {
 		return nil, err
 	}
