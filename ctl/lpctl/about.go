@@ -11,19 +11,15 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"lpatch/pkg/apply"
-	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
 	"lpatch/pkg/patch"
 )
 
-// systemRegistry is the registry of boot entries of this machine.
-var systemRegistry = boot.Registry{Root: "/"}
-
 // aboutsOf learns what the patches of a status are for.
-func aboutsOf(status []lpnl.Report) *apply.Abouts {
-	a := apply.NewAbouts(procFS)
-	a.LearnStore(systemRegistry, status...)
+func (h *host) aboutsOf(status []lpnl.Report) *apply.Abouts {
+	a := apply.NewAbouts(h.proc)
+	a.LearnStore(h.registry, status...)
 	a.Learn(status)
 	return a
 }

@@ -19,10 +19,10 @@ import (
 )
 
 // run carries out a command line and returns the exit status.
-func run(args []string, stdout, stderr io.Writer) int {
+func (h *host) run(args []string, stdout, stderr io.Writer) int {
 	stderr = names.Writer{To: stderr, Symbols: true} // errors and notes are for people, in all modes
 	stdout = names.Writer{To: stdout, Lines: true}
-	app := newApp(stdout, stderr)
+	app := h.newApp(stdout, stderr)
 	args, note := modern(app, args)
 	if note != "" {
 		fmt.Fprintf(stderr, "lpctl: note: %s\n", note)
@@ -84,7 +84,7 @@ func nextStep(err error) string {
 	return ""
 }
 
-func newApp(stdout, stderr io.Writer) *cli.Command {
+func (h *host) newApp(stdout, stderr io.Writer) *cli.Command {
 	cli.VersionFlag = &cli.BoolFlag{Name: "version", Usage: "print the version", HideDefault: true, Local: true}
 	cli.HelpFlag = &cli.BoolFlag{Name: "help", Aliases: []string{"h"}, Usage: "show help", HideDefault: true, Local: true}
 	cli.VersionPrinter = printVersion
@@ -97,7 +97,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 		Version:     version.Number,
 		Writer:      stdout,
 		ErrWriter:   stderr,
-		Commands:    commands(),
+		Commands:    h.commands(),
 		// The one place that prints errors and chooses the exit status is run.
 		ExitErrHandler:           func(context.Context, *cli.Command, error) {},
 		InvalidFlagAccessHandler: func(_ context.Context, _ *cli.Command, name string) { unknown = name },
@@ -107,7 +107,7 @@ func newApp(stdout, stderr io.Writer) *cli.Command {
 	}
 	_ = app.Walk(func(c *cli.Command) error {
 		c.DisableSliceFlagSeparator = true
-		c.CommandNotFound, c.ShellComplete = showHelp, complete
+		c.CommandNotFound, c.ShellComplete = showHelp, h.complete
 		c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error { return usageError(c, unknown, err) }
 		return nil
 	})
@@ -132,11 +132,11 @@ func exitStatuses() string {
 	return strings.Join(lines, "\n")
 }
 
-func commands() []*cli.Command {
+func (h *host) commands() []*cli.Command {
 	list := []*cli.Command{buildCommand(), mitigateCommand(), inspectCommand()}
-	list = append(list, opCommands()...)
-	return append(list, statusCommand(), scanCommand(), upCommand(), needrestartCommand(), explainCommand(), bootCommand(), watchCommand(), signCommand(), verifyCommand(), packageCommand(), keyCommand(),
-		doctorCommand(), drainCommand(), completionCommand(), helpCommand(), versionCommand())
+	list = append(list, h.opCommands()...)
+	return append(list, h.statusCommand(), h.scanCommand(), h.upCommand(), h.needrestartCommand(), h.explainCommand(), h.bootCommand(), h.watchCommand(), signCommand(), verifyCommand(), packageCommand(), h.keyCommand(),
+		h.doctorCommand(), h.drainCommand(), completionCommand(), helpCommand(), versionCommand())
 }
 
 func versionCommand() *cli.Command {

@@ -10,15 +10,12 @@ import (
 	"lpatch/pkg/boot"
 )
 
-// commandLinePath is where the kernel's command line is read; tests replace it.
-var commandLinePath = "/proc/cmdline"
-
 // errBootOff is why nothing is registered: somebody wants the machine to come up as its files are.
 var errBootOff = errors.New("lpatch.boot=off is on the kernel's command line")
 
 // bootIsOff tells whether the kernel's command line switches boot patches off.
-func bootIsOff() (bool, error) {
-	line, err := os.ReadFile(commandLinePath)
+func (h *host) bootIsOff() (bool, error) {
+	line, err := os.ReadFile(h.commandLinePath)
 	if err != nil {
 		return false, err
 	}
@@ -26,8 +23,8 @@ func bootIsOff() (bool, error) {
 }
 
 // refuseIfOff keeps from what would undo lpatch.boot=off. That nothing is registered then is not what the entries ask for.
-func refuseIfOff() error {
-	off, err := bootIsOff()
+func (h *host) refuseIfOff() error {
+	off, err := h.bootIsOff()
 	if err == nil && off {
 		return refused(fmt.Errorf("%w; entries stay kept for a boot without it", errBootOff))
 	}

@@ -55,7 +55,7 @@ func TestWritePackage(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out, errs bytes.Buffer
-			app := newApp(&out, &errs)
+			app := thisHost().newApp(&out, &errs)
 			app.Commands = []*cli.Command{{Name: "w", Flags: buildDebCommand().Flags, Action: func(_ context.Context, c *cli.Command) error {
 				return writePackage(c, &build.PackageResult{Fixes: []string{"a.patch", "b.patch"}, LeftOut: leftOut, Images: tt.images, Refused: tt.fixes})
 			}}}

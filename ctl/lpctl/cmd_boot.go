@@ -21,16 +21,16 @@ import (
 	"lpatch/pkg/table"
 )
 
-func bootCommand() *cli.Command {
+func (h *host) bootCommand() *cli.Command {
 	return &cli.Command{
 		Name:     "boot",
 		Usage:    "apply patches to programs as they start",
-		Commands: []*cli.Command{bootAddCommand(), bootRemoveCommand(), bootListCommand(), bootReplayCommand(), bootSuccessCommand(), bootSyncCommand(), bootBakeCommand()},
+		Commands: []*cli.Command{h.bootAddCommand(), h.bootRemoveCommand(), h.bootListCommand(), h.bootReplayCommand(), h.bootSuccessCommand(), h.bootSyncCommand(), h.bootBakeCommand()},
 		Action:   noCommand,
 	}
 }
 
-func bootAddCommand() *cli.Command {
+func (h *host) bootAddCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "add",
 		Usage:     "keep a patch, and apply it to what starts from now on",
@@ -42,56 +42,56 @@ func bootAddCommand() *cli.Command {
 			nowFlag(), rootFlag(), quietFlag(),
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
-			return withPatch(c, "the patch, NAME.lp,", func(b *bootRun) error { return b.withKernel((*bootRun).add) })
+			return h.withPatch(c, "the patch, NAME.lp,", func(b *bootRun) error { return b.withKernel((*bootRun).add) })
 		},
 	}
 }
 
-func bootRemoveCommand() *cli.Command {
+func (h *host) bootRemoveCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "remove",
 		Usage:     "apply a patch no more to what starts",
 		ArgsUsage: "NAME",
 		Flags:     []cli.Flag{nowFlag(), allowNoneFlag("there may be no such entry: exit status 3, not 5"), rootFlag(), quietFlag()},
 		Action: func(_ context.Context, c *cli.Command) error {
-			return withPatch(c, "the patch, NAME,", func(b *bootRun) error { return b.withKernel((*bootRun).remove) })
+			return h.withPatch(c, "the patch, NAME,", func(b *bootRun) error { return b.withKernel((*bootRun).remove) })
 		},
 	}
 }
 
-func bootListCommand() *cli.Command {
+func (h *host) bootListCommand() *cli.Command {
 	return &cli.Command{
 		Name:                   "list",
 		Usage:                  "show what is kept, what the kernel has, and to how many processes it was applied",
 		Flags:                  []cli.Flag{rootFlag(), quietFlag()},
 		MutuallyExclusiveFlags: tableFlags(),
 		Action: func(_ context.Context, c *cli.Command) error {
-			return withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).list) })
+			return h.withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).list) })
 		},
 	}
 }
 
-func bootReplayCommand() *cli.Command {
+func (h *host) bootReplayCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "replay",
 		Usage: "register all that is kept with the kernel, as at a boot",
 		Flags: []cli.Flag{rootFlag(), quietFlag()},
 		Action: func(_ context.Context, c *cli.Command) error {
-			return withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).replay) })
+			return h.withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).replay) })
 		},
 	}
 }
 
-func bootSuccessCommand() *cli.Command {
+func (h *host) bootSuccessCommand() *cli.Command {
 	return &cli.Command{
 		Name:   "success",
 		Usage:  "tell that this boot went well",
 		Flags:  []cli.Flag{rootFlag(), quietFlag()},
-		Action: func(_ context.Context, c *cli.Command) error { return withEntries(c, (*bootRun).success) },
+		Action: func(_ context.Context, c *cli.Command) error { return h.withEntries(c, (*bootRun).success) },
 	}
 }
 
-func bootSyncCommand() *cli.Command {
+func (h *host) bootSyncCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "sync",
 		Usage: "compare what is kept, the files on disk, what the kernel has, and every process",
@@ -101,12 +101,12 @@ func bootSyncCommand() *cli.Command {
 		},
 		MutuallyExclusiveFlags: tableFlags(),
 		Action: func(_ context.Context, c *cli.Command) error {
-			return withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).sync) })
+			return h.withEntries(c, func(b *bootRun) error { return b.withKernel((*bootRun).sync) })
 		},
 	}
 }
 
-func bootBakeCommand() *cli.Command {
+func (h *host) bootBakeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "bake",
 		Usage:     "make a file that has the patch in it and needs no module",
@@ -117,7 +117,7 @@ func bootBakeCommand() *cli.Command {
 			rootFlag(), jsonFlag(), quietFlag(),
 		},
 		Action: func(_ context.Context, c *cli.Command) error {
-			return withPatch(c, "the patch, NAME.lp,", (*bootRun).bake)
+			return h.withPatch(c, "the patch, NAME.lp,", (*bootRun).bake)
 		},
 	}
 }
@@ -134,17 +134,9 @@ func rootFlag() cli.Flag {
 	return &cli.StringFlag{Name: "root", Value: "/", Usage: "use the entries of the system whose root is `DIR`"}
 }
 
-// elsewhere tells whether the kernel runs another system than this; tests say so.
-var elsewhere = func() error {
-	m, err := machine()
-	if err != nil {
-		return err
-	}
-	return m.Elsewhere()
-}
-
 // bootRun is one call of boot.
 type bootRun struct {
+	host     *host
 	c        *cli.Command
 	arg      string
 	kernel   kernel
@@ -155,24 +147,24 @@ type bootRun struct {
 }
 
 // withPatch does something with the patch that is the argument.
-func withPatch(c *cli.Command, what string, do func(*bootRun) error) error {
+func (h *host) withPatch(c *cli.Command, what string, do func(*bootRun) error) error {
 	arg, err := argument(c, what)
 	if err != nil {
 		return err
 	}
-	return begun(c, arg, do)
+	return h.begun(c, arg, do)
 }
 
 // withEntries does something with all entries.
-func withEntries(c *cli.Command, do func(*bootRun) error) error {
+func (h *host) withEntries(c *cli.Command, do func(*bootRun) error) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
-	return begun(c, "", do)
+	return h.begun(c, "", do)
 }
 
-func begun(c *cli.Command, arg string, do func(*bootRun) error) error {
-	b := &bootRun{c: c, arg: arg, registry: boot.Registry{Root: c.String("root")}}
+func (h *host) begun(c *cli.Command, arg string, do func(*bootRun) error) error {
+	b := &bootRun{host: h, c: c, arg: arg, registry: boot.Registry{Root: c.String("root")}}
 	if b.registry.Root != "/" {
 		b.registry.Copies = "/"
 	}
@@ -184,10 +176,10 @@ func begun(c *cli.Command, arg string, do func(*bootRun) error) error {
 
 // withKernel does something that needs the module.
 func (b *bootRun) withKernel(do func(*bootRun) error) (err error) {
-	if err := elsewhere(); err != nil {
+	if err := b.host.elsewhere(); err != nil {
 		return refused(err)
 	}
-	if b.kernel, err = connect(); err != nil {
+	if b.kernel, err = b.host.connect(); err != nil {
 		return err
 	}
 	defer func() { _ = b.kernel.Close() }()
@@ -222,7 +214,7 @@ func (b *bootRun) add() error {
 }
 
 // keep makes an entry of a patch, and has the kernel apply it to what starts.
-func (b *bootRun) keep(f *apply.File, e *boot.Entry) (err error) {
+func (b *bootRun) keep(f *apply.PatchFile, e *boot.Entry) (err error) {
 	if err := apply.Bootable(f.Spec); err != nil {
 		return err
 	}
@@ -262,7 +254,7 @@ func kept(err error) error {
 // register has the kernel apply the patch of an entry. The error is errBootOff if nothing is to be registered, and a
 // *boot.Disabled if this one is not.
 func (b *bootRun) register(e *boot.Entry) error {
-	if off, err := bootIsOff(); err != nil {
+	if off, err := b.host.bootIsOff(); err != nil {
 		return err
 	} else if off {
 		return errBootOff
@@ -293,8 +285,8 @@ func (b *bootRun) sayRegistered(e *boot.Entry) {
 }
 
 // everywhere carries out a verb on all that runs, after something was done; there may be nothing.
-func (b *bootRun) everywhere(verb apply.Verb, name string, f *apply.File) error {
-	r, err := apply.New(b.kernel, procFS).RunSelected(verb, apply.Patch{File: f, Name: name}, apply.Selection{All: true},
+func (b *bootRun) everywhere(verb apply.Verb, name string, f *apply.PatchFile) error {
+	r, err := apply.New(b.kernel, b.host.proc).RunSelected(verb, apply.PatchRef{File: f, Name: name}, apply.Selection{All: true},
 		lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: 10 * time.Second})
 	r.Misses = nil
 	return cmp.Or(err, report(b.c, verb, name, r, exitDone))
@@ -326,7 +318,7 @@ func (b *bootRun) remove() error {
 // replay registers all entries that are kept. One whose file has another version by now is kept, and said to be
 // superseded; one that was active in too many boots that failed is not registered; the others are, whatever becomes of one.
 func (b *bootRun) replay() error {
-	if err := refuseIfOff(); err != nil {
+	if err := b.host.refuseIfOff(); err != nil {
 		return err
 	}
 	entries, errs := b.registry.List()
@@ -439,7 +431,7 @@ func (b *bootRun) list() error {
 // rows joins what is kept with what the kernel has, as boot sync sees it.
 func (b *bootRun) rows() ([]*bootJSON, []error) {
 	entries, errs := b.registry.List()
-	c, more := apply.New(b.kernel, procFS).CompareEntries(b.kernel, b.registry, entries, b.disabled)
+	c, more := apply.New(b.kernel, b.host.proc).CompareEntries(b.kernel, b.registry, entries, b.disabled)
 	defer c.Close()
 	errs = append(errs, more...)
 	var rows []*bootJSON

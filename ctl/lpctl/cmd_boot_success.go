@@ -11,18 +11,15 @@ import (
 	"lpatch/pkg/boot"
 )
 
-// bootIDPath has the kernel's name for this boot; tests replace it.
-var bootIDPath = "/proc/sys/kernel/random/boot_id"
-
-func bootID() (string, error) {
-	id, err := os.ReadFile(bootIDPath)
+func (h *host) bootID() (string, error) {
+	id, err := os.ReadFile(h.bootIDPath)
 	return strings.TrimSpace(string(id)), err
 }
 
 // begin counts this boot for the entries that are about to be registered. If that fails none may be: a boot that fails for
 // one of them would not be noticed.
 func (b *bootRun) begin(entries []*boot.Entry) error {
-	id, err := bootID()
+	id, err := b.host.bootID()
 	if err == nil {
 		err = b.registry.Begin(id, entries)
 	}
@@ -34,7 +31,7 @@ func (b *bootRun) begin(entries []*boot.Entry) error {
 
 // disabled returns a *boot.Disabled for an entry that may not be registered.
 func (b *bootRun) disabled(e *boot.Entry) error {
-	id, err := bootID()
+	id, err := b.host.bootID()
 	if err != nil {
 		return err
 	}
@@ -43,7 +40,7 @@ func (b *bootRun) disabled(e *boot.Entry) error {
 
 // withdraw takes back what begin counted, for an entry that was not registered.
 func (b *bootRun) withdraw(e *boot.Entry) error {
-	id, err := bootID()
+	id, err := b.host.bootID()
 	if err != nil {
 		return err
 	}
@@ -52,7 +49,7 @@ func (b *bootRun) withdraw(e *boot.Entry) error {
 
 // success tells that this boot has come up well with the entries that are active in it, and which are not.
 func (b *bootRun) success() error {
-	id, err := bootID()
+	id, err := b.host.bootID()
 	if err != nil {
 		return err
 	}

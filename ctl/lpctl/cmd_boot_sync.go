@@ -34,10 +34,10 @@ type syncJSON struct {
 
 // sync compares the disk, the registry, the kernel and all processes, and with --fix brings what runs in line.
 func (b *bootRun) sync() error {
-	if err := refuseIfOff(); err != nil {
+	if err := b.host.refuseIfOff(); err != nil {
 		return err
 	}
-	c, errs := apply.New(b.kernel, procFS).Compare(b.kernel, b.registry, b.disabled)
+	c, errs := apply.New(b.kernel, b.host.proc).Compare(b.kernel, b.registry, b.disabled)
 	defer c.Close()
 	agreed := c.Agrees()
 	if b.c.Bool("fix") && !agreed {

@@ -13,35 +13,28 @@ import (
 	"lpatch/pkg/doctor"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
-	"lpatch/pkg/sign"
 	"lpatch/pkg/table"
 	"lpatch/pkg/version"
 )
 
-// machine is what doctor looks at; tests make one up.
-var machine = doctor.Here
-
-// countKeys counts the keys in a keyring; tests have none.
-var countKeys = func(keyring int) (usable, ended int, err error) { return sign.Keyring(keyring).Count() }
-
-func doctorCommand() *cli.Command {
+func (h *host) doctorCommand() *cli.Command {
 	return &cli.Command{
 		Name:   "doctor",
 		Usage:  "check whether this machine can patch, and say what to do if not",
 		Flags:  []cli.Flag{jsonFlag(), quietFlag()},
-		Action: runDoctor,
+		Action: h.runDoctor,
 	}
 }
 
-func runDoctor(_ context.Context, c *cli.Command) error {
+func (h *host) runDoctor(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
-	m, err := machine()
+	m, err := h.machine()
 	if err != nil {
 		return err
 	}
-	checks := append(m.System(), moduleChecks(m)...)
+	checks := append(m.System(), h.moduleChecks(m)...)
 	bad := 0
 	t := &table.Table{Columns: []table.Column{{}, {}, {Wrap: true}}} // what to do is not cut
 	for _, k := range checks {
@@ -81,11 +74,11 @@ func doctorSummary(checks, bad int) string {
 }
 
 // moduleChecks asks the module, if there is one.
-func moduleChecks(m doctor.Machine) []doctor.Check {
+func (h *host) moduleChecks(m doctor.Machine) []doctor.Check {
 	failed := func(err error) []doctor.Check {
 		return append([]doctor.Check{{Name: "module", Message: err.Error()}}, m.Boot(false)...)
 	}
-	k, err := connect()
+	k, err := h.connect()
 	if errors.Is(err, lpnl.ErrNoModule) {
 		list := append([]doctor.Check{m.Absent(), m.SecureBoot(false)}, m.Configured()...)
 		return append(list, m.Boot(false)...)
@@ -98,7 +91,7 @@ func moduleChecks(m doctor.Machine) []doctor.Check {
 	if err != nil {
 		return failed(err)
 	}
-	list := append([]doctor.Check{doctor.Loaded(i.Version, version.Number), m.SecureBoot(true), doctor.Signatures(i.SignatureRequired, i.Keyring, countKeys)}, m.Boot(true)...)
+	list := append([]doctor.Check{doctor.Loaded(i.Version, version.Number), m.SecureBoot(true), doctor.Signatures(i.SignatureRequired, i.Keyring, h.countKeys)}, m.Boot(true)...)
 	gates, err := k.Gates()
 	if err != nil {
 		return append(list, doctor.Check{Name: "gates", Message: err.Error()})

@@ -31,7 +31,7 @@ type drainJSON struct {
 	Error   *string `json:"error"`
 }
 
-func drainCommand() *cli.Command {
+func (h *host) drainCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "drain",
 		Usage: "wake the sleeping threads that hold the kernel module, so that it can be removed",
@@ -42,15 +42,15 @@ func drainCommand() *cli.Command {
 			&cli.DurationFlag{Name: "timeout", Value: 10 * time.Second, Usage: "wait for the threads for `TIME`"},
 			jsonFlag(), quietFlag(),
 		},
-		Action: drain,
+		Action: h.drain,
 	}
 }
 
-func drain(_ context.Context, c *cli.Command) error {
+func (h *host) drain(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
-	k, err := connect()
+	k, err := h.connect()
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func drain(_ context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	return reportDrained(c, byProcess(before), left)
+	return h.reportDrained(c, byProcess(before), left)
 }
 
 // drainWithin wakes the threads and returns those that did not run in time.
@@ -100,21 +100,21 @@ func byProcess(gates []lpnl.Gate) []holder {
 }
 
 // reportDrained prints what became of each process and returns the exit status of all.
-func reportDrained(c *cli.Command, held []holder, left []lpnl.Gate) error {
+func (h *host) reportDrained(c *cli.Command, held []holder, left []lpnl.Gate) error {
 	var all []exitStatus
-	for _, h := range held {
+	for _, p := range held {
 		var stuck []int
 		for _, g := range left {
-			if slices.Contains(h.tids, g.TID) {
+			if slices.Contains(p.tids, g.TID) {
 				stuck = append(stuck, g.TID)
 			}
 		}
-		err := errStuck(h, stuck)
+		err := h.errStuck(p, stuck)
 		all = append(all, exitDone)
 		if err != nil {
 			all[len(all)-1] = exitFailed
 		}
-		if err := printDrained(c, h, len(stuck), err); err != nil {
+		if err := printDrained(c, p, len(stuck), err); err != nil {
 			return err
 		}
 	}
@@ -140,12 +140,12 @@ func printDrained(c *cli.Command, h holder, left int, stuck error) error {
 }
 
 // errStuck says which threads of a process did not run, why, and what can be done, or returns nil if there are none.
-func errStuck(h holder, stuck []int) error {
+func (h *host) errStuck(p holder, stuck []int) error {
 	if len(stuck) == 0 {
 		return nil
 	}
 	why := "does not get a processor"
-	switch state, err := procFS.ThreadState(stuck[0]); {
+	switch state, err := h.proc.ThreadState(stuck[0]); {
 	case err != nil:
 		why = "is ending"
 	case state == 'T':
@@ -157,6 +157,6 @@ func errStuck(h holder, stuck []int) error {
 	case state == 'S':
 		why = "sleeps and does not wake; is the process frozen by its control group?"
 	}
-	return fmt.Errorf("%v: %d of %s did not run, and the module cannot be removed: thread %d %s", h.Process, len(stuck),
-		plural(len(h.tids), "thread"), stuck[0], why)
+	return fmt.Errorf("%v: %d of %s did not run, and the module cannot be removed: thread %d %s", p.Process, len(stuck),
+		plural(len(p.tids), "thread"), stuck[0], why)
 }

@@ -16,7 +16,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-func explainCommand() *cli.Command {
+func (h *host) explainCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "explain",
 		Usage:     "tell what a code of a refusal means and what to do, or which patches fix a CVE",
@@ -24,7 +24,7 @@ func explainCommand() *cli.Command {
 		Description: "A code is what stands in brackets where lpctl build refuses, and error.code with --json. For a CVE the patches are looked\n" +
 			"at that are applied or have boot entries, those in DIR and the files NAME.lp.",
 		Flags:  []cli.Flag{jsonFlag()},
-		Action: explainArgument,
+		Action: h.explainArgument,
 	}
 }
 
@@ -44,13 +44,13 @@ type remedyJSON struct {
 	About     *patch.About `json:"about"`
 }
 
-func explainArgument(_ context.Context, c *cli.Command) error {
+func (h *host) explainArgument(_ context.Context, c *cli.Command) error {
 	what := c.Args().First()
 	if what == "" {
 		return errors.New("the code or CVE is missing; see lpctl explain --help")
 	}
 	if strings.HasPrefix(strings.ToUpper(what), "CVE-") {
-		return explainCVE(c, strings.ToUpper(what))
+		return h.explainCVE(c, strings.ToUpper(what))
 	}
 	if c.NArg() > 1 {
 		return fmt.Errorf("unexpected argument %q; see lpctl explain --help", c.Args().Get(1))
@@ -83,13 +83,13 @@ func explainCode(c *cli.Command, code string) error {
 	return nil
 }
 
-func explainCVE(c *cli.Command, cve string) error {
+func (h *host) explainCVE(c *cli.Command, cve string) error {
 	if err := (&patch.About{CVEs: []string{cve}}).Check(); err != nil {
 		return err
 	}
-	patches, bad := apply.OpenPatches(systemRegistry, c.Args().Tail())
+	patches, bad := apply.OpenPatches(h.registry, c.Args().Tail())
 	var list []*apply.Remedy
-	if _, err := inSession(func(s *apply.Session, _ lpnl.Info) error {
+	if _, err := h.inSession(func(s *apply.Session, _ lpnl.Info) error {
 		var err error
 		list, err = s.Remedies(cve, patches)
 		return err

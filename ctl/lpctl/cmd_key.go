@@ -16,25 +16,25 @@ import (
 	"lpatch/pkg/sign"
 )
 
-func keyCommand() *cli.Command {
+func (h *host) keyCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "key",
 		Usage: "change which keys the kernel trusts to sign patches",
 		Description: "All of it belongs into an early step of the boot, before signatures are required: from then on only what the kernel's own\n" +
 			"keys vouch for is taken, and what is in the keyring .lpatch counts only if it was locked.",
-		Commands: []*cli.Command{keyAddCommand(), keyRevokeCommand(), keyLockCommand()},
+		Commands: []*cli.Command{h.keyAddCommand(), h.keyRevokeCommand(), h.keyLockCommand()},
 		Action:   noCommand,
 	}
 }
 
-func keyAddCommand() *cli.Command {
+func (h *host) keyAddCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "add",
 		Usage:     "put certificates into the keyring .lpatch of the kernel, until they expire",
 		ArgsUsage: "CERT...",
 		Flags:     []cli.Flag{quietFlag()},
 		Action: func(_ context.Context, c *cli.Command) error {
-			return eachCertificate(c, "trusted: %q, until %s\n", func(k kernel, cert *x509.Certificate) error {
+			return h.eachCertificate(c, "trusted: %q, until %s\n", func(k kernel, cert *x509.Certificate) error {
 				if err := sign.Valid(cert, time.Now()); err != nil {
 					return err
 				}
@@ -44,34 +44,34 @@ func keyAddCommand() *cli.Command {
 	}
 }
 
-func keyRevokeCommand() *cli.Command {
+func (h *host) keyRevokeCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "revoke",
 		Usage:     "have certificates count no more",
 		ArgsUsage: "CERT...",
 		Flags:     []cli.Flag{quietFlag()},
 		Action: func(_ context.Context, c *cli.Command) error {
-			return eachCertificate(c, "not trusted any more: %q, which was until %s\n", func(k kernel, cert *x509.Certificate) error {
+			return h.eachCertificate(c, "not trusted any more: %q, which was until %s\n", func(k kernel, cert *x509.Certificate) error {
 				return k.KeyRevoke(cert.Raw)
 			})
 		},
 	}
 }
 
-func keyLockCommand() *cli.Command {
+func (h *host) keyLockCommand() *cli.Command {
 	return &cli.Command{
 		Name:   "lock",
 		Usage:  "have the keyring take no more keys until the module is loaded again",
 		Flags:  []cli.Flag{quietFlag()},
-		Action: keyLock,
+		Action: h.keyLock,
 	}
 }
 
-func keyLock(_ context.Context, c *cli.Command) error {
+func (h *host) keyLock(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
-	k, err := connect()
+	k, err := h.connect()
 	if err != nil {
 		return err
 	}
@@ -87,11 +87,11 @@ func keyLock(_ context.Context, c *cli.Command) error {
 }
 
 // eachCertificate does something with each certificate of the files that are named, and says so.
-func eachCertificate(c *cli.Command, done string, do func(kernel, *x509.Certificate) error) error {
+func (h *host) eachCertificate(c *cli.Command, done string, do func(kernel, *x509.Certificate) error) error {
 	if c.NArg() == 0 {
 		return fmt.Errorf("the certificates, CERT..., are missing; see %s --help", c.FullName())
 	}
-	k, err := connect()
+	k, err := h.connect()
 	if err != nil {
 		return err
 	}

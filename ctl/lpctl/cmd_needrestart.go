@@ -23,22 +23,22 @@ type restartJSON struct {
 	Message string `json:"message"`
 }
 
-func needrestartCommand() *cli.Command {
+func (h *host) needrestartCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "needrestart",
 		Usage: "show which patched processes need no restart though their files were replaced",
 		Description: "After an upgrade: a process needs none if each file of it that was replaced is changed by patches that have all\n" +
 			"that the installed version fixes, by what they and the package's changelog say. In doubt it needs one.",
 		MutuallyExclusiveFlags: tableFlags(),
-		Action:                 needrestart,
+		Action:                 h.needrestart,
 	}
 }
 
-func needrestart(_ context.Context, c *cli.Command) error {
+func (h *host) needrestart(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
-	k, err := connect()
+	k, err := h.connect()
 	if err != nil {
 		return err
 	}
@@ -47,13 +47,13 @@ func needrestart(_ context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	session := apply.New(k, procFS)
+	session := apply.New(k, h.proc)
 	status = session.Recount(status)
-	found, err := session.Scan(apply.WithApplied(nil, status, aboutsOf(status)), apply.Selection{}, false)
+	found, err := session.Scan(apply.WithApplied(nil, status, h.aboutsOf(status)), apply.Selection{}, false)
 	if err != nil {
 		return err
 	}
-	list := restart.Judge(found.Live, deb.System{Root: systemRegistry.Root})
+	list := restart.Judge(found.Live, deb.System{Root: h.registry.Root})
 	if len(list) == 0 {
 		return unmatched("no file was replaced below a process that is patched", false, true)
 	}

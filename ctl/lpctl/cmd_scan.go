@@ -19,7 +19,7 @@ import (
 	"lpatch/pkg/table"
 )
 
-func scanCommand() *cli.Command {
+func (h *host) scanCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "scan",
 		Usage:     "show which processes have what patches are for, and whether they are patched",
@@ -28,7 +28,7 @@ func scanCommand() *cli.Command {
 			"NAME.lp, and those of the boot entries.",
 		Flags:                  append(processFlags(), allowNoneFlag("a program, unit or control group may have no process: exit status 3, not 5"), quietFlag()),
 		MutuallyExclusiveFlags: tableFlags(),
-		Action:                 scan,
+		Action:                 h.scan,
 	}
 }
 
@@ -66,7 +66,7 @@ type scanNumbers struct {
 	Others    int  `json:"others"`
 }
 
-func scan(_ context.Context, c *cli.Command) error {
+func (h *host) scan(_ context.Context, c *cli.Command) error {
 	sel, err := selection(c)
 	if err != nil {
 		return err
@@ -76,12 +76,12 @@ func scan(_ context.Context, c *cli.Command) error {
 			return err
 		}
 	}
-	patches, bad := apply.OpenPatches(systemRegistry, c.Args().Slice())
+	patches, bad := apply.OpenPatches(h.registry, c.Args().Slice())
 	if len(patches) == 0 {
 		return cmp.Or(errors.Join(bad...), unmatchedPatches(c))
 	}
 	var found *apply.Scan
-	module, err := inSession(func(s *apply.Session, info lpnl.Info) error {
+	module, err := h.inSession(func(s *apply.Session, info lpnl.Info) error {
 		var err error
 		found, err = s.Scan(patches, sel, info.SignatureRequired)
 		return err
@@ -102,10 +102,10 @@ func unmatchedPatches(c *cli.Command) error {
 }
 
 // inSession does something in a session with the kernel, or in one without if the module is not loaded.
-func inSession(do func(*apply.Session, lpnl.Info) error) (module bool, err error) {
-	k, err := connect()
+func (h *host) inSession(do func(*apply.Session, lpnl.Info) error) (module bool, err error) {
+	k, err := h.connect()
 	if errors.Is(err, lpnl.ErrNoModule) {
-		return false, do(apply.New(nil, procFS), lpnl.Info{})
+		return false, do(apply.New(nil, h.proc), lpnl.Info{})
 	}
 	if err != nil {
 		return false, err
@@ -115,7 +115,7 @@ func inSession(do func(*apply.Session, lpnl.Info) error) (module bool, err error
 	if err != nil {
 		return true, err
 	}
-	return true, do(apply.New(k, procFS), info)
+	return true, do(apply.New(k, h.proc), info)
 }
 
 func showScan(c *cli.Command, found *apply.Scan, n scanNumbers) error {

@@ -21,7 +21,7 @@ import (
 	"lpatch/pkg/table"
 )
 
-func statusCommand() *cli.Command {
+func (h *host) statusCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "status",
 		Usage:     "show patches, their targets and their state",
@@ -34,7 +34,7 @@ func statusCommand() *cli.Command {
 			{&cli.BoolFlag{Name: "prometheus", HideDefault: true, Usage: "print metrics of the whole machine, for a collector of text files"}},
 			{vexFlag()},
 		}}},
-		Action: showStatus,
+		Action: h.showStatus,
 	}
 }
 
@@ -48,7 +48,7 @@ func checkBy(by string) error {
 	return nil
 }
 
-func showStatus(_ context.Context, c *cli.Command) error {
+func (h *host) showStatus(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
@@ -57,15 +57,15 @@ func showStatus(_ context.Context, c *cli.Command) error {
 		return err
 	}
 	if c.Bool("vex") {
-		return showVEX(c, sel)
+		return h.showVEX(c, sel)
 	}
 	if c.Bool("prometheus") {
 		if !sel.Empty() || c.Bool("quiet") || c.Bool("allow-none") {
 			return errors.New("--prometheus tells of the whole machine; leave all other options out")
 		}
-		return showMetrics(c.Writer)
+		return h.showMetrics(c.Writer)
 	}
-	k, err := connect()
+	k, err := h.connect()
 	if err != nil {
 		return err
 	}
@@ -74,13 +74,13 @@ func showStatus(_ context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	list, all, err := filter(c, k, sel, list)
+	list, all, err := h.filter(c, k, sel, list)
 	if err != nil {
 		return err
 	}
-	session := apply.New(k, procFS)
+	session := apply.New(k, h.proc)
 	list = session.Recount(list)
-	about := aboutsOf(list)
+	about := h.aboutsOf(list)
 	slices.SortStableFunc(list, func(a, b lpnl.Report) int {
 		return cmp.Or(strings.Compare(a.Patch, b.Patch), a.PID-b.PID)
 	})
@@ -157,10 +157,10 @@ func drift(r lpnl.Report) error {
 
 // filter keeps the selected targets, and says which parts of the selection have no process; without a selection, or with
 // --all, it keeps all of them. The statuses are those of the parts, and of the processes that were found.
-func filter(c *cli.Command, k kernel, sel apply.Selection, list []lpnl.Report) ([]lpnl.Report, []exitStatus, error) {
+func (h *host) filter(c *cli.Command, k kernel, sel apply.Selection, list []lpnl.Report) ([]lpnl.Report, []exitStatus, error) {
 	every := sel.All || sel.Empty()
 	sel.All = false
-	found, err := apply.New(k, procFS).Find("status", sel, apply.Patch{})
+	found, err := apply.New(k, h.proc).Find("status", sel, apply.PatchRef{})
 	if err != nil {
 		return nil, nil, err
 	}

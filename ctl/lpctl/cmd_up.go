@@ -22,7 +22,7 @@ import (
 	"lpatch/pkg/progress"
 )
 
-func upCommand() *cli.Command {
+func (h *host) upCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "up",
 		Usage:     "apply patches to all processes that lack them, and keep them for what starts",
@@ -39,12 +39,13 @@ func upCommand() *cli.Command {
 				&cli.StringFlag{Name: "check", Usage: "with --canary: a shell `COMMAND` that fails if it is not; then the service is reverted"},
 			},
 		}}},
-		Action: runUp,
+		Action: h.runUp,
 	}
 }
 
 // upRun is one call of up.
 type upRun struct {
+	host     *host
 	c        *cli.Command
 	kernel   *askedKernel
 	progress progress.Reporter
@@ -58,7 +59,7 @@ type upRun struct {
 	lost     error // what could not be printed
 }
 
-func runUp(ctx context.Context, c *cli.Command) error {
+func (h *host) runUp(ctx context.Context, c *cli.Command) error {
 	sel, err := selection(c)
 	if err != nil {
 		return err
@@ -70,14 +71,14 @@ func runUp(ctx context.Context, c *cli.Command) error {
 	if (c.String("canary") == "") != (c.String("check") == "") {
 		return errors.New("--canary and --check go together: the service to patch first, and the command that tells whether it is well")
 	}
-	if err := elsewhere(); err != nil {
+	if err := h.elsewhere(); err != nil {
 		return refused(err)
 	}
-	patches, bad := apply.OpenPatches(systemRegistry, c.Args().Slice())
+	patches, bad := apply.OpenPatches(h.registry, c.Args().Slice())
 	if len(patches) == 0 {
 		return cmp.Or(errors.Join(bad...), unmatchedPatches(c))
 	}
-	k, err := connect()
+	k, err := h.connect()
 	if err != nil {
 		return err
 	}
@@ -87,7 +88,7 @@ func runUp(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	asked := &askedKernel{kernel: k}
-	u := &upRun{c: c, kernel: asked, progress: reporter(c), session: apply.New(asked, procFS), patches: patches, sel: sel, required: info.SignatureRequired, options: o}
+	u := &upRun{host: h, c: c, kernel: asked, progress: reporter(c), session: apply.New(asked, h.proc), patches: patches, sel: sel, required: info.SignatureRequired, options: o}
 	if err := u.run(ctx); err != nil {
 		return err
 	}
@@ -221,7 +222,7 @@ func (u *upRun) keep() {
 		return // only what was named is meant
 	}
 	for _, p := range apply.ToKeep(u.patches) {
-		b := &bootRun{c: u.c, kernel: u.kernel, registry: systemRegistry}
+		b := &bootRun{host: u.host, c: u.c, kernel: u.kernel, registry: u.host.registry}
 		err := p.Keep(b.registry, b.keep)
 		if b.added {
 			u.changed = true

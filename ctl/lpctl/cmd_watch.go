@@ -16,15 +16,6 @@ import (
 	"lpatch/pkg/proc"
 )
 
-// listener receives events.
-type listener interface {
-	Receive() (lpnl.Report, error)
-	io.Closer
-}
-
-// listen joins the group of events; tests replace it.
-var listen = func() (listener, error) { return lpnl.DialEvents() }
-
 // eventJSON is an event: what was done, when, and what became of the target.
 type eventJSON struct {
 	Time time.Time `json:"time"`
@@ -32,7 +23,7 @@ type eventJSON struct {
 	targetJSON
 }
 
-func watchCommand() *cli.Command {
+func (h *host) watchCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "watch",
 		Usage: "show events as they happen, until interrupted",
@@ -40,23 +31,23 @@ func watchCommand() *cli.Command {
 			{jsonFlag()},
 			{&cli.BoolFlag{Name: "journal", HideDefault: true, Usage: "send events to systemd's journal, with fields, and print nothing"}},
 		}}},
-		Action: watch,
+		Action: h.watch,
 	}
 }
 
-func watch(_ context.Context, c *cli.Command) error {
+func (h *host) watch(_ context.Context, c *cli.Command) error {
 	if err := noArgument(c); err != nil {
 		return err
 	}
-	events, err := listen()
+	events, err := h.listen()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = events.Close() }()
-	about := apply.NewAbouts(procFS)
+	about := apply.NewAbouts(h.proc)
 	deliver := func(r lpnl.Report) error { return show(c, r, about) }
 	if c.Bool("journal") {
-		j, err := openJournal()
+		j, err := h.openJournal()
 		if err != nil {
 			return err
 		}
@@ -75,7 +66,7 @@ func watch(_ context.Context, c *cli.Command) error {
 		if err != nil {
 			return err
 		}
-		about.LearnEvent(r, systemRegistry, statusNow)
+		about.LearnEvent(r, h.registry, h.statusNow)
 		if err := deliver(r); err != nil {
 			return err
 		}
@@ -98,8 +89,8 @@ func newEventJSON(r lpnl.Report, about *apply.Abouts) eventJSON {
 }
 
 // statusNow asks the kernel for all targets.
-func statusNow() ([]lpnl.Report, error) {
-	k, err := connect()
+func (h *host) statusNow() ([]lpnl.Report, error) {
+	k, err := h.connect()
 	if err != nil {
 		return nil, err
 	}

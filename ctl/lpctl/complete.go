@@ -18,16 +18,24 @@ import (
 // files stands for the names of files, which the shell knows itself.
 const files = ":files"
 
-// optionValues are what may stand behind an option. Behind the others that take a text there may be a file.
-var optionValues = map[string]func(*cli.Command) []string{
-	"unit": units, "canary": units,
-	"by":         func(*cli.Command) []string { return []string{"unit"} },
-	"on-failure": func(*cli.Command) []string { return []string{string(boot.Run), string(boot.Kill)} },
-	"returns":    func(*cli.Command) []string { return mitigate.Types },
+// valuesOf are what may stand behind an option, with whether that is known. Behind the others that take a text there may be a file.
+func (h *host) valuesOf(option string) (values []string, known bool) {
+	switch option {
+	case "unit", "canary":
+		list, _ := h.proc.Units() // what cannot be looked at is not offered
+		return list, true
+	case "by":
+		return []string{"unit"}, true
+	case "on-failure":
+		return []string{string(boot.Run), string(boot.Kill)}, true
+	case "returns":
+		return mitigate.Types, true
+	}
+	return nil, false
 }
 
 // argumentsOf are what may stand behind a command.
-func argumentsOf(c *cli.Command) []string {
+func (h *host) argumentsOf(c *cli.Command) []string {
 	switch name := strings.Join(c.Path()[1:], " "); name {
 	case "completion":
 		return []string{"bash", "zsh", "fish"}
@@ -44,7 +52,7 @@ func argumentsOf(c *cli.Command) []string {
 		}
 		return append(codes, files)
 	case "check", "load", "apply", "restore", "unload", "revert":
-		return append(patchesInUse(), files)
+		return append(h.patchesInUse(), files)
 	case "boot remove":
 		return bootEntries(c)
 	}
@@ -56,7 +64,7 @@ func argumentsOf(c *cli.Command) []string {
 
 // complete tells a shell what may come next on a command line, of which it was given what is there: the last of it has a dash in front
 // if it is an option that is not complete, or one without its value.
-func complete(ctx context.Context, c *cli.Command) {
+func (h *host) complete(ctx context.Context, c *cli.Command) {
 	last := ""
 	if args := c.Args().Slice(); len(args) > 0 {
 		last = args[len(args)-1]
@@ -64,17 +72,17 @@ func complete(ctx context.Context, c *cli.Command) {
 	i := slices.IndexFunc(c.VisibleFlags(), func(f cli.Flag) bool { return slices.Contains(f.Names(), strings.TrimLeft(last, "-")) })
 	switch {
 	case strings.HasPrefix(last, "-") && i >= 0:
-		offerValues(c, c.VisibleFlags()[i])
+		h.offerValues(c, c.VisibleFlags()[i])
 	case strings.HasPrefix(last, "-") || len(c.Commands) > 0:
 		cli.DefaultCompleteWithFlags(ctx, c)
 	default:
-		offer(c, argumentsOf(c))
+		offer(c, h.argumentsOf(c))
 	}
 }
 
-func offerValues(c *cli.Command, f cli.Flag) {
-	if values := optionValues[f.Names()[0]]; values != nil {
-		offer(c, values(c))
+func (h *host) offerValues(c *cli.Command, f cli.Flag) {
+	if values, known := h.valuesOf(f.Names()[0]); known {
+		offer(c, values)
 		return
 	}
 	switch f.(type) {
@@ -94,8 +102,8 @@ func offer(c *cli.Command, words []string) {
 }
 
 // patchesInUse are those that targets have. Of what the kernel does not tell, nothing is offered.
-func patchesInUse() []string {
-	k, err := connect()
+func (h *host) patchesInUse() []string {
+	k, err := h.connect()
 	if err != nil {
 		return nil
 	}
@@ -119,10 +127,4 @@ func bootEntries(c *cli.Command) []string {
 		names = append(names, e.Name)
 	}
 	return names
-}
-
-// units are those that processes belong to.
-func units(*cli.Command) []string {
-	list, _ := procFS.Units() // what cannot be looked at is not offered
-	return list
 }

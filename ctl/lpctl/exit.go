@@ -69,7 +69,6 @@ func unmatched(text string, quiet, well bool) *exitError {
 // statusOf returns the exit status that belongs to an error.
 func statusOf(err error) exitStatus {
 	var e *exitError
-	var refused *lpnl.Refused
 	var stays *apply.Stays
 	switch {
 	case err == nil:
@@ -78,7 +77,7 @@ func statusOf(err error) exitStatus {
 		return exitSome
 	case errors.As(err, &e):
 		return e.status
-	case errors.As(err, &refused), lpnl.RefusesSignature(err):
+	case apply.RefusalCode(err) != lpnl.RefusalNone, lpnl.RefusesSignature(err):
 		return exitRefused
 	}
 	return exitFailed

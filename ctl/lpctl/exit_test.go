@@ -58,7 +58,7 @@ func TestExitStatuses(t *testing.T) {
 		}
 	}
 	var help bytes.Buffer
-	run([]string{"lpctl", "--help"}, &help, &help)
+	thisHost().run([]string{"lpctl", "--help"}, &help, &help)
 	for status, meaning := range reference {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			if exitMeanings[status] != meaning || manual[status] != meaning {
@@ -101,9 +101,9 @@ func wantStatus(t *testing.T, want exitStatus) {
 	if !ok {
 		t.Fatal("no case")
 	}
-	defer func(was func() (kernel, error)) { connect = was }(connect)
+	h := thisHost()
 	active := map[lpnl.Verb]lpnltest.Active{lpnl.VerbApply: {Comm: "sleep", Threads: 1}}
-	connect = func() (kernel, error) { return (&lpnltest.Kernel{Active: active}).Client() }
+	h.connect = func() (kernel, error) { return (&lpnltest.Kernel{Active: active}).Client() }
 	if strings.Contains(args, "SLEEP") {
 		if os.Geteuid() != 0 {
 			t.Skip("opening what another process maps needs root")
@@ -112,7 +112,7 @@ func wantStatus(t *testing.T, want exitStatus) {
 	}
 	var out bytes.Buffer
 	args = strings.ReplaceAll(args, "SELF", fmt.Sprint(os.Getpid()))
-	if got := run(append([]string{"lpctl"}, strings.Fields(args)...), &out, &out); got != int(want) {
+	if got := h.run(append([]string{"lpctl"}, strings.Fields(args)...), &out, &out); got != int(want) {
 		t.Errorf("lpctl %s: status %d, want %d: %s", args, got, want, &out)
 	}
 }

@@ -12,7 +12,6 @@ import (
 	"maps"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -37,7 +36,7 @@ func leaves(c *cli.Command) []*cli.Command {
 // testApp is lpctl as it is after a first run, in which the library finishes the commands.
 func testApp(t *testing.T) *cli.Command {
 	t.Helper()
-	app := newApp(&bytes.Buffer{}, &bytes.Buffer{})
+	app := thisHost().newApp(&bytes.Buffer{}, &bytes.Buffer{})
 	if err := app.Run(t.Context(), []string{"lpctl", "--version"}); err != nil {
 		t.Fatal(err)
 	}
@@ -104,13 +103,16 @@ type noImporter struct{}
 
 func (noImporter) Import(string) (*types.Package, error) { return nil, errors.New("none") }
 
-var inPackage = regexp.MustCompile(`/lpctl\.(\w+)`)
-
 // actionOf is the function that a command calls, or that the one is in which it calls.
 func (s *source) actionOf(t *testing.T, c *cli.Command) *types.Func {
 	t.Helper()
 	name := runtime.FuncForPC(reflect.ValueOf(c.Action).Pointer()).Name()
-	fn := s.named[inPackage.FindStringSubmatch(name)[1]]
+	var fn *types.Func
+	for part := range strings.SplitSeq(strings.TrimSuffix(name, "-fm"), ".") { // a method's value ends so
+		if found := s.named[part]; found != nil {
+			fn = found // the one before is where it was inlined
+		}
+	}
 	if fn == nil {
 		t.Fatalf("%s calls %s, which is no function here", c.FullName(), name)
 	}
@@ -175,15 +177,15 @@ func TestOptionsOfOthers(t *testing.T) {
 			all[name] = true
 		}
 	}
-	defer func(was func() (kernel, error)) { connect = was }(connect)
-	connect = func() (kernel, error) { t.Error("a command begins"); return nil, errors.New("no kernel") }
+	h := thisHost()
+	h.connect = func() (kernel, error) { t.Error("a command begins"); return nil, errors.New("no kernel") }
 	for _, c := range commands {
 		for _, name := range slices.Sorted(maps.Keys(all)) {
 			if slices.Contains(optionsOf(c), name) {
 				continue
 			}
 			var stdout, stderr bytes.Buffer
-			status := run(slices.Concat(c.Path(), []string{"--" + name + "=1"}), &stdout, &stderr)
+			status := h.run(slices.Concat(c.Path(), []string{"--" + name + "=1"}), &stdout, &stderr)
 			want := "lpctl: there is no option --" + name + "; did you mean "
 			if status != int(exitFailed) || stdout.Len() > 0 || !strings.HasPrefix(stderr.String(), want) {
 				t.Errorf("%s --%s: status %d, says %q%q", c.FullName(), name, status, &stdout, &stderr)

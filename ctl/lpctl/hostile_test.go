@@ -74,14 +74,12 @@ func (l *liar) Receive() (lpnl.Report, error) {
 // lie runs a command where all that is not lpctl's has one name.
 func lie(t *testing.T, name string, args ...string) (stdout, stderr string) {
 	t.Helper()
-	defer func(c func() (kernel, error), l func() (listener, error), p proc.FS, j string) {
-		connect, listen, procFS, journalPath = c, l, p, j
-	}(connect, listen, procFS, journalPath)
 	l := &liar{name: name, left: 3}
-	connect = func() (kernel, error) { return l, nil }
-	listen = func() (listener, error) { return l, nil }
 	root := filepath.Join(t.TempDir(), name+".d")
-	procFS = proc.New(root)
+	h := thisHost()
+	h.connect = func() (kernel, error) { return l, nil }
+	h.listen = func() (listener, error) { return l, nil }
+	h.proc = proc.New(root)
 	if err := os.MkdirAll(filepath.Join(root, "1"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +92,7 @@ func lie(t *testing.T, name string, args ...string) (stdout, stderr string) {
 		args[i] = strings.ReplaceAll(arg, "ROOT", root)
 	}
 	var out, errs bytes.Buffer
-	run(append([]string{"lpctl"}, args...), &out, &errs)
+	h.run(append([]string{"lpctl"}, args...), &out, &errs)
 	return out.String(), errs.String()
 }
 
@@ -181,7 +179,7 @@ func TestHostileJournal(t *testing.T) {
 		}
 		l := &liar{name: name}
 		j := &journal{conn: dialTo(t, path)}
-		if err := j.send(describeEvent(l.report()), newEventJSON(l.report(), apply.NewAbouts(procFS))); err != nil {
+		if err := j.send(describeEvent(l.report()), newEventJSON(l.report(), apply.NewAbouts(proc.New("/proc")))); err != nil {
 			t.Fatal(err)
 		}
 		message := make([]byte, 4096)
@@ -275,7 +273,7 @@ func TestHostileSymbols(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out, errs bytes.Buffer
-		if status := run([]string{"lpctl", "inspect", "--disassemble", path}, &out, &errs); status != 0 || errs.Len() > 0 {
+		if status := thisHost().run([]string{"lpctl", "inspect", "--disassemble", path}, &out, &errs); status != 0 || errs.Len() > 0 {
 			t.Fatalf("%q: exit status %d: %s", name, status, &errs)
 		}
 		return out.String()
@@ -300,7 +298,7 @@ func TestHostileSymbols(t *testing.T) {
 // TestSeveralLines: what a linker said of a fix keeps its lines, and a name of several has one.
 func TestSeveralLines(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	app := newApp(names.Writer{To: &stdout, Lines: true}, names.Writer{To: &stderr, Symbols: true})
+	app := thisHost().newApp(names.Writer{To: &stdout, Lines: true}, names.Writer{To: &stderr, Symbols: true})
 	_ = writePackage(app, &build.PackageResult{Refused: []build.RefusedFix{{Name: "a\nlpctl: b", Why: "ld: one\nld: two"}}})
 	if want := `lpctl: without a\nlpctl: b: ld: one` + "\nld: two\n"; stderr.String() != want {
 		t.Errorf("%q, want %q", &stderr, want)

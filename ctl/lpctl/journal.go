@@ -13,9 +13,6 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// journalPath is where systemd-journald takes messages with fields; tests have their own.
-var journalPath = "/run/systemd/journal/socket"
-
 // journalID marks the messages of lpctl watch, for journalctl MESSAGE_ID=…
 const journalID = "c8d5a0f67b2e4d0ba3c1f4be0d6b1d97"
 
@@ -28,8 +25,8 @@ const (
 // journal sends to systemd-journald.
 type journal struct{ conn net.Conn }
 
-func openJournal() (*journal, error) {
-	conn, err := net.Dial("unixgram", journalPath)
+func (h *host) openJournal() (*journal, error) {
+	conn, err := net.Dial("unixgram", h.journalPath)
 	if err != nil {
 		return nil, fmt.Errorf("the journal cannot be reached, is systemd-journald running? %w", err)
 	}

@@ -13,5 +13,5 @@ func main() {
 	if build.IsShim(os.Args[0]) { // "lpctl build source" put it in place of a compiler
 		os.Exit(build.ShimMain(os.Args))
 	}
-	os.Exit(run(os.Args, os.Stdout, os.Stderr))
+	os.Exit(thisHost().run(os.Args, os.Stdout, os.Stderr))
 }

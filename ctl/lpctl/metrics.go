@@ -29,8 +29,8 @@ type sample struct {
 
 // showMetrics prints what a collector is to know of this machine. Without the module that is one number, 0, and the error
 // comes on top: a file that a collector reads must not go on telling of what was.
-func showMetrics(w io.Writer) error {
-	k, err := connect()
+func (h *host) showMetrics(w io.Writer) error {
+	k, err := h.connect()
 	if err != nil {
 		return cmp.Or(writeMetrics(w, []metric{up(0)}), err)
 	}
@@ -43,9 +43,9 @@ func showMetrics(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	session := apply.New(k, procFS)
+	session := apply.New(k, h.proc)
 	list = session.Recount(list)
-	about := aboutsOf(list)
+	about := h.aboutsOf(list)
 	boots, err := k.Boots()
 	if err != nil {
 		return err

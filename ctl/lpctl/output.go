@@ -110,6 +110,10 @@ func newTargetJSON(r lpnl.Report, err error) targetJSON {
 	}
 	if err != nil {
 		out.Error = &errorJSON{Code: code(err), Message: err.Error(), TID: r.TID, Function: r.Function}
+		var own *apply.Refusal
+		if errors.As(err, &own) && own.Function != "" { // of which the kernel has no report
+			out.Error.Function = own.Function
+		}
 	}
 	return out
 }
@@ -119,7 +123,6 @@ type unseenError struct{ error }
 
 // code names an error for programs: as the contract with the kernel does, where it is a refusal.
 func code(err error) string {
-	var refused *lpnl.Refused
 	var stays *apply.Stays
 	var unseen unseenError
 	switch {
@@ -127,8 +130,8 @@ func code(err error) string {
 		return "unseen"
 	case errors.As(err, &stays):
 		return code(stays.Cause)
-	case errors.As(err, &refused):
-		return refused.Report.Refusal.String()
+	case apply.RefusalCode(err) != lpnl.RefusalNone:
+		return apply.RefusalCode(err).String()
 	case lpnl.RefusesSignature(err):
 		return lpnl.RefusalUnsigned.String()
 	case apply.Gone(err):

@@ -100,6 +100,27 @@ func TestComplain(t *testing.T) {
 	}
 }
 
+// TestRefusalJSON: who refuses makes no difference, and the report of the kernel has no part in what lpctl refuses.
+func TestRefusalJSON(t *testing.T) {
+	report := lpnl.Report{Patch: "fix", PID: 412, TID: 7, Function: "f", Refusal: lpnl.RefusalThreadActive, Message: "busy"}
+	for _, c := range []struct {
+		report lpnl.Report
+		err    error
+		want   errorJSON
+	}{
+		{report, &lpnl.Refused{Report: report}, errorJSON{Code: "thread-active", Message: "busy", TID: 7, Function: "f"}},
+		{lpnl.Report{Patch: "fix", PID: 412}, &apply.Refusal{Code: lpnl.RefusalSiteTaken, Function: "f", Message: "taken"},
+			errorJSON{Code: "site-taken", Message: "taken", Function: "f"}},
+	} {
+		if diff := cmp.Diff(&c.want, newTargetJSON(c.report, c.err).Error); diff != "" {
+			t.Error(diff)
+		}
+		if got := statusOf(c.err); got != exitRefused {
+			t.Errorf("%v: exit status %d", c.err, got)
+		}
+	}
+}
+
 func TestCombine(t *testing.T) {
 	for _, c := range []struct {
 		list []exitStatus
@@ -161,13 +182,11 @@ func watchedEvents() (listener, error) {
 }
 
 // watchEvents runs a command that watches those, and returns what it prints.
-func watchEvents(t *testing.T, args string) string {
+func watchEvents(t *testing.T, h *host, args string) string {
 	t.Helper()
-	was := listen
-	defer func() { listen = was }()
-	listen = watchedEvents
+	h.listen = watchedEvents
 	var stdout, stderr bytes.Buffer
-	code := run(append([]string{"lpctl"}, strings.Fields(args)...), &stdout, &stderr)
+	code := h.run(append([]string{"lpctl"}, strings.Fields(args)...), &stdout, &stderr)
 	if code != 1 || stderr.String() != "lpctl: events were lost: they came faster than they were read\nlpctl: the end\n" {
 		t.Errorf("%s: status %d, %q", args, code, stderr.String())
 	}
@@ -179,7 +198,7 @@ func TestWatch(t *testing.T) {
 		"watch":        {"loaded fix into init[1]: 4096 bytes\n", "refused to apply fix in init[1]: too late in a::f(int)\n"},
 		"watch --json": {`"verb":"load","patch":"fix","pid":1,`, `"error":{"code":"thread-active","message":"too late in _ZN1a1fEi",`},
 	} {
-		got := watchEvents(t, args)
+		got := watchEvents(t, thisHost(), args)
 		for _, want := range wants {
 			if !strings.Contains(got, want) {
 				t.Errorf("%s: no %q in\n%s", args, want, got)
@@ -195,15 +214,14 @@ func TestWatch(t *testing.T) {
 
 // TestJournal receives what is sent to the journal.
 func TestJournal(t *testing.T) {
-	was := journalPath
-	defer func() { journalPath = was }()
-	journalPath = t.TempDir() + "/socket"
-	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: journalPath, Net: "unixgram"})
+	h := thisHost()
+	h.journalPath = t.TempDir() + "/socket"
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: h.journalPath, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer socket.Close()
-	if got := watchEvents(t, "watch --journal"); got != "" {
+	if got := watchEvents(t, h, "watch --journal"); got != "" {
 		t.Errorf("it prints %s", got)
 	}
 	for _, wants := range [][]string{
@@ -243,11 +261,10 @@ func TestJournalAbout(t *testing.T) {
 
 // TestNoJournal asks for a journal where there is none.
 func TestNoJournal(t *testing.T) {
-	was, wasJournal := listen, journalPath
-	defer func() { listen, journalPath = was, wasJournal }()
-	listen, journalPath = watchedEvents, t.TempDir()+"/none"
+	h := thisHost()
+	h.listen, h.journalPath = watchedEvents, t.TempDir()+"/none"
 	var stdout, stderr bytes.Buffer
-	code := run([]string{"lpctl", "watch", "--journal"}, &stdout, &stderr)
+	code := h.run([]string{"lpctl", "watch", "--journal"}, &stdout, &stderr)
 	if want := "lpctl: the journal cannot be reached, is systemd-journald running? "; code != 1 || !strings.HasPrefix(stderr.String(), want) {
 		t.Errorf("status %d, %s", code, &stderr)
 	}

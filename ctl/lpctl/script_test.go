@@ -58,15 +58,13 @@ func TestMain(m *testing.M) {
 	}
 	testscript.Main(m, map[string]func(){
 		"lpctl": func() {
-			connect, machine, countKeys, elsewhere = connectFake, fakeMachine, fakeKeys, fakeElsewhere
-			for variable, path := range map[string]*string{
-				commandLineFile: &commandLinePath, bootIDFile: &bootIDPath,
-			} {
-				*path = cmp.Or(os.Getenv(variable), *path)
-			}
-			procFS = proc.New(visible(os.Getenv(procDirectory)))
-			systemRegistry = boot.Registry{Root: cmp.Or(os.Getenv(rootDirectory), "/"), Owner: os.Getuid()}
-			main()
+			h := thisHost()
+			h.connect, h.machine, h.countKeys, h.elsewhere = connectFake, fakeMachine, fakeKeys, fakeElsewhere
+			h.commandLinePath = cmp.Or(os.Getenv(commandLineFile), h.commandLinePath)
+			h.bootIDPath = cmp.Or(os.Getenv(bootIDFile), h.bootIDPath)
+			h.proc = proc.New(visible(os.Getenv(procDirectory)))
+			h.registry = boot.Registry{Root: cmp.Or(os.Getenv(rootDirectory), "/"), Owner: os.Getuid()}
+			os.Exit(h.run(os.Args, os.Stdout, os.Stderr))
 		},
 	})
 }

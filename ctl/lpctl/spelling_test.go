@@ -10,7 +10,7 @@ import (
 
 // TestModern: what is spelled as it was before becomes what is spelled as it is now, and nothing else does.
 func TestModern(t *testing.T) {
-	app := newApp(&bytes.Buffer{}, &bytes.Buffer{})
+	app := thisHost().newApp(&bytes.Buffer{}, &bytes.Buffer{})
 	for _, c := range []struct{ in, want string }{
 		{"--json --timeout 1s apply fix.lp", "apply --json --timeout 1s fix.lp"},
 		{"--root list boot list", "boot list --root list"},

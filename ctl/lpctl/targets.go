@@ -16,30 +16,10 @@ import (
 
 	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
-	"lpatch/pkg/proc"
 )
 
 // maxStopLimit is the longest stop window that the kernel accepts.
 const maxStopLimit = 10 * time.Second
-
-// kernel is a connection to the module.
-type kernel interface {
-	apply.Kernel
-	apply.BootKernel
-	Info() (lpnl.Info, error)
-	Gates() ([]lpnl.Gate, error)
-	Drain() (int, error)
-	KeyAdd(cert []byte, expires time.Time) error
-	KeyRevoke(cert []byte) error
-	KeyLock() error
-	io.Closer
-}
-
-// connect makes the connection; tests replace it.
-var connect = func() (kernel, error) { return lpnl.Dial() }
-
-// procFS is where processes are looked up.
-var procFS = proc.New("/proc")
 
 // targetFlags say which processes are meant.
 func targetFlags() []cli.Flag {
@@ -153,21 +133,21 @@ func notEmpty(c *cli.Command, arg, what string) error {
 }
 
 // openPatch takes a patch by its file, or by its name if the argument cannot be a file.
-func openPatch(arg string) (apply.Patch, error) {
+func openPatch(arg string) (apply.PatchRef, error) {
 	_, err := os.Stat(arg)
 	isFile := err == nil || strings.HasSuffix(arg, ".lp") || strings.Contains(arg, "/")
 	if !isFile {
-		return apply.Patch{Name: arg}, nil
+		return apply.PatchRef{Name: arg}, nil
 	}
 	f, err := apply.Open(arg)
 	if err != nil {
-		return apply.Patch{}, err
+		return apply.PatchRef{}, err
 	}
-	return apply.Patch{File: f, Name: f.Spec.Name}, nil
+	return apply.PatchRef{File: f, Name: f.Spec.Name}, nil
 }
 
 // operate carries out a verb on all targets and reports each.
-func operate(c *cli.Command, verb apply.Verb) error {
+func (h *host) operate(c *cli.Command, verb apply.Verb) error {
 	arg, err := argument(c, "the patch, NAME.lp,")
 	if err != nil {
 		return err
@@ -190,12 +170,12 @@ func operate(c *cli.Command, verb apply.Verb) error {
 	if p.File != nil {
 		defer func() { _ = p.File.Close() }()
 	}
-	k, err := connect()
+	k, err := h.connect()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = k.Close() }()
-	r, err := apply.New(k, procFS).RunSelected(verb, p, sel, o)
+	r, err := apply.New(k, h.proc).RunSelected(verb, p, sel, o)
 	return cmp.Or(err, report(c, verb, p.Name, r))
 }
 

@@ -39,10 +39,10 @@ func (k *slowKernel) Op(verb lpnl.Verb, hash lpnl.Hash, t lpnl.Target, o lpnl.Op
 // TestUpProgress: on a terminal up shows about how many processes the kernel was asked, and what it says is on lines of its own.
 func TestUpProgress(t *testing.T) {
 	path, pid := patchable(t)
-	pretend(t, &lpnltest.Kernel{})
+	h := pretend(t, &lpnltest.Kernel{})
 	seen := make(chan struct{})
-	fake := connect
-	connect = func() (kernel, error) {
+	fake := h.connect
+	h.connect = func() (kernel, error) {
 		k, err := fake()
 		return &slowKernel{k, seen}, err
 	}
@@ -65,7 +65,7 @@ func TestUpProgress(t *testing.T) {
 			}
 		}
 	})
-	status := run([]string{"lpctl", "up", path, "--pid", strconv.Itoa(pid)}, there, there)
+	status := h.run([]string{"lpctl", "up", path, "--pid", strconv.Itoa(pid)}, there, there)
 	if _, err := there.WriteString("end\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestReporter(t *testing.T) {
 	}{
 		{there, "--quiet=false", true, true}, {there, "--quiet", false, false}, {&bytes.Buffer{}, "--quiet=false", true, false},
 	} {
-		up := upCommand()
+		up := thisHost().upCommand()
 		up.ErrWriter, up.Action = c.to, func(_ context.Context, up *cli.Command) error {
 			if r := reporter(up); (r.To != nil) != c.said || r.Live != c.live {
 				t.Errorf("%T, %s: %+v", c.to, c.quiet, r)
@@ -114,14 +114,14 @@ func TestReporter(t *testing.T) {
 
 // TestUpUnasked: a dry run says of a patch that is built upon others what it would do, and that the kernel was not asked.
 func TestUpUnasked(t *testing.T) {
-	patch := &apply.ScanPatch{File: &apply.File{Spec: &patch.Spec{Name: "second", About: &patch.About{CVEs: []string{"CVE-2026-1234"}}}}}
+	patch := &apply.ScanPatch{PatchFile: &apply.PatchFile{Spec: &patch.Spec{Name: "second", About: &patch.About{CVEs: []string{"CVE-2026-1234"}}}}}
 	step := &apply.Step{Service: "nginx.service", Patch: patch, Targets: []proc.Process{{PID: 7, Comm: "nginx"}, {PID: 8, Comm: "nginx"}}}
 	for args, want := range map[string]string{
 		"":       "nginx.service: second would be applied to 2 processes\n",
 		"--json": `"replaced":[]}` + "\n",
 	} {
 		var out bytes.Buffer
-		c := upCommand()
+		c := thisHost().upCommand()
 		c.Writer, c.Action = &out, func(_ context.Context, c *cli.Command) error {
 			u := &upRun{c: c}
 			u.tell(lpnl.VerbCheck, step)

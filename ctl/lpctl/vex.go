@@ -22,11 +22,11 @@ func vexFlag() cli.Flag {
 }
 
 // showVEX prints what patches have fixed on this machine. They are those of the boot entries, and those that processes have.
-func showVEX(c *cli.Command, sel apply.Selection) error {
+func (h *host) showVEX(c *cli.Command, sel apply.Selection) error {
 	if !sel.Empty() || c.Bool("allow-none") {
 		return errors.New("--vex tells of the whole machine; leave all other options but --quiet out")
 	}
-	k, err := connect()
+	k, err := h.connect()
 	if err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func showVEX(c *cli.Command, sel apply.Selection) error {
 	if err != nil {
 		return err
 	}
-	m, err := vexMachine()
+	m, err := h.vexMachine()
 	if err != nil {
 		return err
 	}
@@ -51,10 +51,10 @@ func showVEX(c *cli.Command, sel apply.Selection) error {
 	if err != nil {
 		return err
 	}
-	session := apply.New(k, procFS)
+	session := apply.New(k, h.proc)
 	status = session.Recount(status)
-	patches, bad := apply.OpenPatches(systemRegistry, nil)
-	found, err := session.Scan(apply.WithApplied(patches, status, aboutsOf(status)), apply.Selection{}, info.SignatureRequired)
+	patches, bad := apply.OpenPatches(h.registry, nil)
+	found, err := session.Scan(apply.WithApplied(patches, status, h.aboutsOf(status)), apply.Selection{}, info.SignatureRequired)
 	if err != nil {
 		return err
 	}
@@ -63,16 +63,16 @@ func showVEX(c *cli.Command, sel apply.Selection) error {
 }
 
 // vexMachine is what a document says of where it is from.
-func vexMachine() (vex.Machine, error) {
-	host, err := os.Hostname()
+func (h *host) vexMachine() (vex.Machine, error) {
+	name, err := os.Hostname()
 	if err != nil {
 		return vex.Machine{}, err
 	}
-	release, err := os.ReadFile(filepath.Join(systemRegistry.Root, "etc/os-release"))
+	release, err := os.ReadFile(filepath.Join(h.registry.Root, "etc/os-release"))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return vex.Machine{}, err
 	}
-	return vex.Machine{Host: host, System: vex.SystemOf(string(release)), Tool: "lpctl " + version.Number, Time: time.Now()}, nil
+	return vex.Machine{Host: name, System: vex.SystemOf(string(release)), Tool: "lpctl " + version.Number, Time: time.Now()}, nil
 }
 
 func printVEX(c *cli.Command, found *apply.Scan, m vex.Machine, bad []error) error {

@@ -71,11 +71,11 @@ func seenBy(t *testing.T, columns uint16, f func(there *os.File)) []string {
 }
 
 // onTerminal runs lpctl on a terminal, and returns the lines that somebody sees there.
-func onTerminal(t *testing.T, columns uint16, want exitStatus, args ...string) []string {
+func onTerminal(t *testing.T, h *host, columns uint16, want exitStatus, args ...string) []string {
 	t.Helper()
 	return seenBy(t, columns, func(there *os.File) {
 		var stderr bytes.Buffer
-		if status := run(append([]string{"lpctl"}, args...), there, &stderr); status != int(want) {
+		if status := h.run(append([]string{"lpctl"}, args...), there, &stderr); status != int(want) {
 			t.Fatalf("lpctl %s: status %d, want %d\n%s", strings.Join(args, " "), status, want, &stderr)
 		}
 	})
@@ -93,22 +93,18 @@ func widest(lines []string) int {
 	return n
 }
 
-// pretend has lpctl talk to a fake kernel, on a machine that has nothing below its root.
-func pretend(t *testing.T, k *lpnltest.Kernel) (root string) {
+// pretend makes up a machine that has nothing below its root, with a fake kernel.
+func pretend(t *testing.T, k *lpnltest.Kernel) *host {
 	t.Helper()
-	wasConnect, wasElsewhere, wasMachine, wasRegistry := connect, elsewhere, machine, systemRegistry
-	t.Cleanup(func() {
-		connect, elsewhere, machine, systemRegistry = wasConnect, wasElsewhere, wasMachine, wasRegistry
-	})
-	root = t.TempDir()
-	systemRegistry = boot.Registry{Root: root, Owner: os.Getuid()}
-	connect = func() (kernel, error) { return k.Client() }
-	elsewhere = func() error { return nil }
-	machine = func() (doctor.Machine, error) {
-		return doctor.Machine{Root: root, Proc: root + "/proc", PID: 7, Release: "6.1.0-56-amd64", Arch: "x86_64",
-			Registry: systemRegistry}, nil
+	root := t.TempDir()
+	h := thisHost()
+	h.registry = boot.Registry{Root: root, Owner: os.Getuid()}
+	h.connect = func() (kernel, error) { return k.Client() }
+	h.elsewhere = func() error { return nil }
+	h.machine = func() (doctor.Machine, error) {
+		return doctor.Machine{Root: root, Proc: root + "/proc", PID: 7, Release: "6.1.0-56-amd64", Arch: "x86_64", Registry: h.registry}, nil
 	}
-	return root
+	return h
 }
 
 // whole is the widest that a table may be which is not to fit.
@@ -127,11 +123,12 @@ func fits(t *testing.T, lines []string, columns uint16, args string, most int, h
 // TestTablesFit: no line of a table is wider than the terminal, but with --wide, and nothing that says what to do is cut.
 func TestTablesFit(t *testing.T) {
 	const name = "cve-2026-66373-and-others"
-	root := pretend(t, &lpnltest.Kernel{
+	h := pretend(t, &lpnltest.Kernel{
 		Patches: map[string]*lpnltest.Patch{"00": {Name: name}},
 		Records: []lpnltest.Record{{Hash: "00", PID: 9999907, Comm: "redis-server", State: lpnl.StateApplied}},
 		Boots:   []lpnl.Boot{{Patch: name}},
 	})
+	root := h.registry.Root
 	for _, c := range []struct {
 		columns uint16
 		args    string
@@ -147,9 +144,9 @@ func TestTablesFit(t *testing.T) {
 		{40, "boot sync --root " + root, exitSome, 40, "…"}, {40, "boot sync --wide --root " + root, exitSome, whole, "DONE"},
 		{200, "doctor", exitFailed, 200, "FAIL  capabilities  cannot be read"}, {60, "doctor", exitFailed, 60, "FAIL  capabilities  cannot be read"},
 	} {
-		fits(t, onTerminal(t, c.columns, c.status, strings.Fields(c.args)...), c.columns, c.args, c.most, c.has)
+		fits(t, onTerminal(t, h, c.columns, c.status, strings.Fields(c.args)...), c.columns, c.args, c.most, c.has)
 	}
-	narrow, wide := onTerminal(t, 50, exitFailed, "doctor"), onTerminal(t, 2000, exitFailed, "doctor")
+	narrow, wide := onTerminal(t, h, 50, exitFailed, "doctor"), onTerminal(t, h, 2000, exitFailed, "doctor")
 	if a, b := strings.Fields(strings.Join(narrow, " ")), strings.Fields(strings.Join(wide, " ")); !slices.Equal(a, b) {
 		t.Errorf("in 50 columns doctor says\n%s\nand in 2000\n%s", strings.Join(narrow, "\n"), strings.Join(wide, "\n"))
 	}
@@ -167,7 +164,7 @@ func TestInspectFits(t *testing.T) {
 		t.Fatal(err)
 	}
 	tables := func(columns uint16, args ...string) []string {
-		lines := onTerminal(t, columns, exitDone, append(args, path)...)
+		lines := onTerminal(t, thisHost(), columns, exitDone, append(args, path)...)
 		return slices.DeleteFunc(lines[slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, "IMAGE") }):], func(line string) bool { return line == "" })
 	}
 	fits(t, tables(160, "inspect"), 160, "inspect", 160, "changed; it calls what is new, and is called by what has changed as well")
@@ -208,7 +205,7 @@ func patchable(t *testing.T) (path string, pid int) {
 // TestScanFits: so it is with what scan shows, of which the last column says what to do.
 func TestScanFits(t *testing.T) {
 	path, pid := patchable(t)
-	pretend(t, &lpnltest.Kernel{})
+	h := pretend(t, &lpnltest.Kernel{})
 	scan := "scan " + path + " --pid " + strconv.Itoa(pid)
 	for _, c := range []struct {
 		columns uint16
@@ -216,7 +213,7 @@ func TestScanFits(t *testing.T) {
 		most    int
 		has     string
 	}{{whole, scan, whole - 1, "FILE"}, {80, scan, 80, "WHY"}, {40, scan, 40, "…"}, {40, scan + " --wide", whole, "FILE"}} {
-		fits(t, onTerminal(t, c.columns, exitSome, strings.Fields(c.args)...), c.columns, c.args, c.most, c.has)
+		fits(t, onTerminal(t, h, c.columns, exitSome, strings.Fields(c.args)...), c.columns, c.args, c.most, c.has)
 	}
 }
 
@@ -225,7 +222,7 @@ func TestNeedrestartFits(t *testing.T) {
 	list := []restart.Verdict{{Process: proc.Process{PID: 412, Comm: "redis-server"}, Service: "redis-server.service", Needed: true, Why: "the changelog lists more than fixes of CVEs: a new upstream version"}}
 	shown := func(columns uint16, args ...string) []string {
 		return seenBy(t, columns, func(there *os.File) {
-			c := needrestartCommand()
+			c := thisHost().needrestartCommand()
 			c.Writer, c.Action = there, func(_ context.Context, c *cli.Command) error { return printRestarts(c, list) }
 			if err := c.Run(t.Context(), append([]string{"needrestart"}, args...)); err != nil {
 				t.Fatal(err)

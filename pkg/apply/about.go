@@ -18,13 +18,13 @@ const maxAboutTries = 3
 // Abouts has what the patches in targets are for. The kernel does not know that: it is in the file, which targets have mapped.
 type Abouts struct {
 	proc  proc.FS
-	known map[lpnl.Hash]*File // without what they have in them, and without fix-ups, of which there may be many
+	known map[lpnl.Hash]*PatchFile // without what they have in them, and without fix-ups, of which there may be many
 	tries map[lpnl.Hash]int
 }
 
 // NewAbouts returns one that knows nothing yet.
 func NewAbouts(fs proc.FS) *Abouts {
-	return &Abouts{proc: fs, known: map[lpnl.Hash]*File{}, tries: map[lpnl.Hash]int{}}
+	return &Abouts{proc: fs, known: map[lpnl.Hash]*PatchFile{}, tries: map[lpnl.Hash]int{}}
 }
 
 // Of is what a patch is for, by the kernel's name of it, or nil if that is not said or not known.
@@ -40,10 +40,10 @@ func (a *Abouts) Wants(hash lpnl.Hash) bool {
 	return a.known[hash] == nil && a.tries[hash] < maxAboutTries
 }
 
-func (a *Abouts) keep(hash lpnl.Hash, f *File) {
+func (a *Abouts) keep(hash lpnl.Hash, f *PatchFile) {
 	small := *f.Spec
 	small.Fixups = nil
-	a.known[hash] = &File{Spec: &small, buildID: f.buildID, sum: f.sum}
+	a.known[hash] = &PatchFile{Spec: &small, buildID: f.buildID, sum: f.sum}
 }
 
 // LearnStore reads those patches of a status, by their names, that have boot entries: as they are kept, for the files that are on
@@ -128,7 +128,7 @@ func (a *Abouts) round(s *Session, status []lpnl.Report, user func(pid int) stri
 			rest = append(rest, r)
 		}
 	}
-	found := make([]*File, len(list))
+	found := make([]*PatchFile, len(list))
 	proc.Each(len(list), func(i int) { found[i], _ = s.reported(list[i]) })
 	for i, f := range found {
 		if f != nil {
@@ -139,7 +139,7 @@ func (a *Abouts) round(s *Session, status []lpnl.Report, user func(pid int) stri
 }
 
 // reported reads a report's patch where its target has mapped that.
-func (s *Session) reported(r lpnl.Report) (*File, error) {
+func (s *Session) reported(r lpnl.Report) (*PatchFile, error) {
 	t, err := s.proc.Process(r.PID)
 	if err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func (s *Session) reported(r lpnl.Report) (*File, error) {
 }
 
 // vouch finds out whether a patch that a target maps is the one of a report: by the kernel's name of that, a hash of the file.
-func (s *Session) vouch(f *File, v *view, r lpnl.Report) error {
+func (s *Session) vouch(f *PatchFile, v *view, r lpnl.Report) error {
 	images, err := s.match(f.Spec, v)
 	if err != nil {
 		return err

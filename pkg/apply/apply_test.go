@@ -69,7 +69,7 @@ func mapped(t *testing.T, pid int, exe string) proc.Process {
 }
 
 // write makes a patch file of a spec and opens it.
-func write(t *testing.T, spec *patch.Spec) apply.Patch {
+func write(t *testing.T, spec *patch.Spec) apply.PatchRef {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), spec.Name+".lp")
 	if err := applytest.Write(path, spec); err != nil {
@@ -80,7 +80,7 @@ func write(t *testing.T, spec *patch.Spec) apply.Patch {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
-	return apply.Patch{File: f, Name: f.Spec.Name}
+	return apply.PatchRef{File: f, Name: f.Spec.Name}
 }
 
 func spec(t *testing.T) *patch.Spec {
@@ -108,10 +108,10 @@ func TestRun(t *testing.T) {
 	k := &lpnltest.Kernel{}
 	s := session(t, k)
 	file := write(t, spec(t))
-	name := apply.Patch{Name: "fix"}
+	name := apply.PatchRef{Name: "fix"}
 	for _, step := range []struct {
 		verb  apply.Verb
-		patch apply.Patch
+		patch apply.PatchRef
 		state lpnl.State
 	}{
 		{lpnl.VerbCheck, file, lpnl.StateNone},
@@ -182,7 +182,7 @@ func TestAll(t *testing.T) {
 		t.Errorf("%v is not among %v", p, found.Targets)
 	}
 	s.Run(lpnl.VerbLoad, file, []proc.Process{p}, lpnl.Options{})
-	found, err = s.Find(lpnl.VerbLoad, apply.Selection{All: true, PIDs: []int{p.PID}}, apply.Patch{Name: "fix"})
+	found, err = s.Find(lpnl.VerbLoad, apply.Selection{All: true, PIDs: []int{p.PID}}, apply.PatchRef{Name: "fix"})
 	if diff := cmp.Diff([]proc.Process{p}, found.Targets); err != nil || diff != "" {
 		t.Errorf("by name: %v (-want +got):\n%s", err, diff)
 	}
@@ -199,7 +199,7 @@ func TestRefusals(t *testing.T) {
 	built := spec(t).Images[0].BuildID
 	text, _ := built.MarshalText()
 	for _, c := range []struct {
-		patch apply.Patch
+		patch apply.PatchRef
 		code  lpnl.Refusal
 		want  string
 	}{
@@ -207,13 +207,12 @@ func TestRefusals(t *testing.T) {
 			", but the patch was built for abcd; rebuild the patch with --target /proc/PID/exe"},
 		{write(t, elsewhere), lpnl.RefusalImageMissing,
 			p.String() + " does not map libx.so.1 (build-id 12), which the patch is for; choose a process that does"},
-		{apply.Patch{Name: "cve"}, lpnl.RefusalNotLoaded,
+		{apply.PatchRef{Name: "cve"}, lpnl.RefusalNotLoaded,
 			p.String() + ` has no patch "cve" loaded; give the patch file, or see "lpctl status"`},
 	} {
 		out := session(t, &lpnltest.Kernel{}).Run(lpnl.VerbApply, c.patch, []proc.Process{p}, lpnl.Options{})
 		want := strings.ReplaceAll(c.want, "PID", strings.Trim(strings.TrimPrefix(p.String(), p.Comm), "[]"))
-		var refused *lpnl.Refused
-		if !errors.As(out[0].Err, &refused) || refused.Report.Refusal != c.code || out[0].Err.Error() != want {
+		if apply.RefusalCode(out[0].Err) != c.code || out[0].Err.Error() != want {
 			t.Errorf("got  %v\nwant %s", out[0].Err, want)
 		}
 		if out[0].Report.PID != p.PID || out[0].Report.Comm != p.Comm {
@@ -289,7 +288,7 @@ func TestRevertPinned(t *testing.T) {
 }
 
 func TestMissingProcess(t *testing.T) {
-	found, err := session(t, &lpnltest.Kernel{}).Find(lpnl.VerbLoad, apply.Selection{PIDs: []int{1 << 30}}, apply.Patch{Name: "fix"})
+	found, err := session(t, &lpnltest.Kernel{}).Find(lpnl.VerbLoad, apply.Selection{PIDs: []int{1 << 30}}, apply.PatchRef{Name: "fix"})
 	if err != nil || len(found.Failed) != 1 || !apply.Gone(found.Failed[0].Err) || found.Failed[0].Report.PID != 1<<30 {
 		t.Errorf("%+v, %v", found, err)
 	}

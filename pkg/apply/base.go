@@ -5,7 +5,6 @@ package apply
 import (
 	"fmt"
 	"slices"
-	"syscall"
 
 	"lpatch/pkg/boot"
 	"lpatch/pkg/lpnl"
@@ -16,47 +15,47 @@ import (
 // the new code has a copy, or which it calls as the compiler knew it to be.
 
 // checkBase refuses a patch in a target where another one is applied that does not go with it. One that takes the others off
-// meets the image. It returns those of which it takes the place: they are restored in the same stop.
-func (s *Session) checkBase(verb Verb, spec *patch.Spec, hash lpnl.Hash, v *view, o lpnl.Options) ([]superseded, error) {
-	if spec == nil || o.Replace || verb != lpnl.VerbApply && verb != lpnl.VerbCheck {
-		return nil, nil
+// meets the image. It finds those of which it takes the place: they are restored in the same stop.
+func (a *attempt) checkBase() error {
+	if a.spec == nil || a.options.Replace || a.verb != lpnl.VerbApply && a.verb != lpnl.VerbCheck {
+		return nil
 	}
 	// Where nothing is mapped there is nothing to ask the kernel.
-	if some, err := mapsPatch(v); err != nil || !some {
-		return nil, err
+	if some, err := mapsPatch(a.view); err != nil || !some {
+		return err
 	}
-	list, err := s.applied(v, hash)
+	list, err := a.session.applied(a.view, a.hash)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	layers, err := s.mapped(v, list)
+	layers, err := a.session.mapped(a.view, list)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	out, others := splitSuperseded(spec, layers)
-	if err := checkSuperseded(spec, v, out, others); err != nil {
-		return nil, err
+	out, others := splitSuperseded(a.spec, layers)
+	if err := checkSuperseded(a.spec, a.view, out, others); err != nil {
+		return err
 	}
-	return out, s.checkOthers(spec, v, others)
+	a.others = out
+	return a.checkOthers(others)
 }
 
 // checkOthers refuses a patch beside those that stay.
-func (s *Session) checkOthers(spec *patch.Spec, v *view, others []layer) error {
+func (a *attempt) checkOthers(others []layer) error {
 	for _, other := range others {
 		name := other.Spec.Name
-		if spec.IsUpon(other.buildID) {
+		if a.spec.IsUpon(other.buildID) {
 			continue
 		}
-		clash, function := patch.Collision(spec, other.Spec)
+		clash, function := patch.Collision(a.spec, other.Spec)
 		if clash == "" {
 			continue
 		}
-		if state, err := s.stateNow(v, other.report); err != nil {
+		if state, err := a.session.stateNow(a.view, other.report); err != nil {
 			return err
 		} else if effective(state) {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: v.PID, Comm: v.Comm, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
-				Function: function, Message: fmt.Sprintf("%s, and %s is applied already; "+
-					"build one patch of both fixes and apply it with --replace, or revert %s first", clash, name, name)}}
+			return &Refusal{Code: lpnl.RefusalSiteTaken, Function: function, Message: fmt.Sprintf("%s, and %s is applied already; "+
+				"build one patch of both fixes and apply it with --replace, or revert %s first", clash, name, name)}
 		}
 	}
 	return nil
@@ -64,7 +63,7 @@ func (s *Session) checkOthers(spec *patch.Spec, v *view, others []layer) error {
 
 // BootBase refuses a patch beside the boot entries of other names that it does not go with: a program that starts would get
 // both, one after the other. An entry of which it takes the place is replaced, and one that takes its place is not.
-func BootBase(r boot.Registry, added *File) error {
+func BootBase(r boot.Registry, added *PatchFile) error {
 	spec := added.Spec
 	entries, _ := r.List() // of what cannot be read nothing is applied, and lpctl boot list says so
 	for _, e := range entries {
@@ -82,17 +81,17 @@ func BootBase(r boot.Registry, added *File) error {
 		}
 		_ = f.Close()
 		if f.Spec.About.TakesPlaceOf(spec.Name, added.sum) {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY,
+			return &Refusal{Code: lpnl.RefusalSiteTaken,
 				Message: fmt.Sprintf("the boot entry %s takes the place of patch %s; to have that one again, take the entry out with \"lpctl boot remove %s\"",
-					e.Name, spec.Name, e.Name)}}
+					e.Name, spec.Name, e.Name)}
 		}
 		if isMitigated(spec, f.Spec) {
 			continue
 		}
 		if clash, function := patch.Collision(spec, f.Spec); clash != "" {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalSiteTaken, Errno: syscall.EBUSY, Function: function,
+			return &Refusal{Code: lpnl.RefusalSiteTaken, Function: function,
 				Message: fmt.Sprintf("%s, and %s is a boot entry already; build one patch of both fixes, or take that one out with \"lpctl boot remove %s\"",
-					clash, e.Name, e.Name)}}
+					clash, e.Name, e.Name)}
 		}
 	}
 	return nil

@@ -67,14 +67,14 @@ func TestBase(t *testing.T) {
 				first.Functions = append(first.Functions, other)
 			}
 			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: c.state, MappedAt: mapFile(t, first)}}
-			s := New(k, proc.New("/proc"))
-			_, err := s.checkBase(c.verb, specOf(t, cmp.Or(c.newer, "b"), c.second), lpnl.Hash{2}, s.view(proc.Process{PID: os.Getpid()}), c.options)
-			var refused *lpnl.Refused
+			spec := specOf(t, cmp.Or(c.newer, "b"), c.second)
+			err := checkBase(k, job{verb: c.verb, options: c.options}, spec, proc.Process{PID: os.Getpid()})
+			var refused *Refusal
 			switch {
 			case c.want == "" && err != nil, c.want != "" && !errors.As(err, &refused):
 				t.Errorf("got %v, want %q", err, c.want)
-			case c.want != "" && (err.Error() != c.want || refused.Report.Refusal != lpnl.RefusalSiteTaken || refused.Report.Function != "main"):
-				t.Errorf("got  %+v\nwant %s", refused.Report, c.want)
+			case c.want != "" && (err.Error() != c.want || refused.Code != lpnl.RefusalSiteTaken || refused.Function != "main"):
+				t.Errorf("got  %+v\nwant %s", refused, c.want)
 			}
 		})
 	}
@@ -97,26 +97,26 @@ func TestBootBase(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := BootBase(r, &File{Spec: specOf(t, "b", true)}); err != nil {
+	if err := BootBase(r, &PatchFile{Spec: specOf(t, "b", true)}); err != nil {
 		t.Errorf("without entries: %v", err)
 	}
 	add("a", specOf(t, "a", false))
-	if err := BootBase(r, &File{Spec: specOf(t, "a", true)}); err != nil {
+	if err := BootBase(r, &PatchFile{Spec: specOf(t, "a", true)}); err != nil {
 		t.Errorf("in place of itself: %v", err)
 	}
-	if err := BootBase(r, &File{Spec: specOf(t, "b", false)}); err != nil {
+	if err := BootBase(r, &PatchFile{Spec: specOf(t, "b", false)}); err != nil {
 		t.Errorf("files of before: %v", err)
 	}
-	err := BootBase(r, &File{Spec: specOf(t, "b", true)})
+	err := BootBase(r, &PatchFile{Spec: specOf(t, "b", true)})
 	want := "patch b was built for main as it is in the file, patch a replaces that function, and a is a boot entry already; " +
 		"build one patch of both fixes, or take that one out with \"lpctl boot remove a\""
-	var refused *lpnl.Refused
-	if !errors.As(err, &refused) || err.Error() != want || refused.Report.Refusal != lpnl.RefusalSiteTaken {
+	var refused *Refusal
+	if !errors.As(err, &refused) || err.Error() != want || refused.Code != lpnl.RefusalSiteTaken {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 	newer := specOf(t, "b", true)
 	newer.About = &patch.About{Supersedes: []string{"a"}}
-	if err := BootBase(r, &File{Spec: newer}); err != nil {
+	if err := BootBase(r, &PatchFile{Spec: newer}); err != nil {
 		t.Errorf("in the place of one that it supersedes: %v", err)
 	}
 	mitigation, err := applytest.Mitigation("m", "/bin/sleep")
@@ -124,7 +124,7 @@ func TestBootBase(t *testing.T) {
 		t.Fatal(err)
 	}
 	add("a", mitigation)
-	if err := BootBase(r, &File{Spec: specOf(t, "b", true)}); err != nil {
+	if err := BootBase(r, &PatchFile{Spec: specOf(t, "b", true)}); err != nil {
 		t.Errorf("in the place of a mitigation: %v", err)
 	}
 	if entries, _ := r.List(); !supersedesEntry(r, specOf(t, "b", true), entries[0]) {
@@ -134,11 +134,19 @@ func TestBootBase(t *testing.T) {
 		[]byte("no patch")); err != nil {
 		t.Fatal(err)
 	}
-	err = BootBase(r, &File{Spec: specOf(t, "b", true)})
+	err = BootBase(r, &PatchFile{Spec: specOf(t, "b", true)})
 	if err == nil || !strings.HasPrefix(err.Error(), "cannot tell whether b conflicts with the boot entry a: ") ||
 		!strings.HasSuffix(err.Error(), `; remove the entry with "lpctl boot remove a", or add it again`) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// checkBase checks a patch, which the kernel does not have, in a process.
+func checkBase(k Kernel, j job, spec *patch.Spec, t proc.Process) error {
+	s := New(k, proc.New("/proc"))
+	a := s.attempt(j, s.view(t))
+	a.spec, a.hash = spec, lpnl.Hash{2}
+	return a.checkBase()
 }
 
 func specOf(t *testing.T, name string, relies bool) *patch.Spec {
@@ -161,8 +169,7 @@ func TestBaseUnreadable(t *testing.T) {
 	mapFile(t, specOf(t, "a", true))
 	k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: os.Getpid(), State: lpnl.StateApplied, MappedAt: 4096}}
 	self := proc.Process{PID: os.Getpid(), Comm: "self"}
-	s := New(k, proc.New("/proc"))
-	_, err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(self), lpnl.Options{})
+	err := checkBase(k, job{verb: lpnl.VerbApply}, specOf(t, "b", true), self)
 	want := fmt.Sprintf("patch a is applied in self[%d] and cannot be read there: nothing is mapped at 0x1000; revert it first, or give --replace", os.Getpid())
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
@@ -181,9 +188,7 @@ func TestBaseAsksNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = child.Process.Kill(); _ = child.Wait() })
-	s := New(k, proc.New("/proc"))
-	_, err := s.checkBase(lpnl.VerbApply, specOf(t, "b", true), lpnl.Hash{2}, s.view(proc.Process{PID: child.Process.Pid}), lpnl.Options{})
-	if err != nil {
+	if err := checkBase(k, job{verb: lpnl.VerbApply}, specOf(t, "b", true), proc.Process{PID: child.Process.Pid}); err != nil {
 		t.Error(err)
 	}
 }

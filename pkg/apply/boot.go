@@ -123,14 +123,14 @@ func identifyAt(r boot.Registry, name string, image *patch.Image) (identity, err
 // text is mapped: the dynamic linker maps and relocates it later.
 func Bootable(spec *patch.Spec) error {
 	if len(spec.Upon) > 0 {
-		return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalImageMissing,
-			Message: fmt.Sprintf("patch %s is built upon patch %s, and a program that starts has none yet; build one patch of all the fixes", spec.Name, spec.Upon[0].Name)}}
+		return &Refusal{Code: lpnl.RefusalImageMissing,
+			Message: fmt.Sprintf("patch %s is built upon patch %s, and a program that starts has none yet; build one patch of all the fixes", spec.Name, spec.Upon[0].Name)}
 	}
 	for _, s := range spec.Sites {
 		if i := &spec.Images[s.Image]; s.Kind == patch.SiteBytes && i.Soname != "" {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalBytesDiffer, Function: s.Symbol,
+			return &Refusal{Code: lpnl.RefusalBytesDiffer, Function: s.Symbol,
 				Message: fmt.Sprintf("patch %s changes the variable %s of the library %s, which has no value yet when a program starts; "+
-					"have a function of the patch set it", spec.Name, s.Symbol, label(i))}}
+					"have a function of the patch set it", spec.Name, s.Symbol, label(i))}
 		}
 	}
 	return nil
@@ -140,7 +140,7 @@ func Bootable(spec *patch.Spec) error {
 // with the answer to failure of now; others of that name, for an older patch or an older file, end. So do the entries of which the
 // patch takes the place, here and in the registry: after it is registered, and their names are returned. The error is a *Superseded if
 // an image on disk is another version by now.
-func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *File) (replaced []string, err error) {
+func Register(k BootKernel, r boot.Registry, e *boot.Entry, f *PatchFile) (replaced []string, err error) {
 	o, err := bootObject(r, e, f)
 	if err != nil {
 		return nil, err
@@ -223,7 +223,7 @@ func Unregister(k BootKernel, name string, keep ...lpnl.Hash) (int, error) {
 	return n, nil
 }
 
-func bootObject(r boot.Registry, e *boot.Entry, f *File) (*object, error) {
+func bootObject(r boot.Registry, e *boot.Entry, f *PatchFile) (*object, error) {
 	if len(e.Images) != len(f.Spec.Images) {
 		return nil, fmt.Errorf("the boot entry %s names %d images, its patch has %d", e.Name, len(e.Images), len(f.Spec.Images))
 	}

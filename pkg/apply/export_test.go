@@ -2,11 +2,8 @@
 
 package apply
 
-// Bounds that tests change.
-var (
-	MaxLook = &maxLook
-	MaxRead = &maxRead
+// Limits are limits, for tests of outside.
+type Limits = limits
 
-	MaxRecount = &maxRecount
-	MaxRounds  = &maxRounds
-)
+// Limits are those of a Session, for tests to have less.
+func (s *Session) Limits() *Limits { return &s.limits }

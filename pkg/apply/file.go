@@ -15,8 +15,8 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// File is an open patch file.
-type File struct {
+// PatchFile is an open patch file.
+type PatchFile struct {
 	Spec     *patch.Spec
 	Data     []byte // its content
 	buildID  []byte
@@ -26,7 +26,7 @@ type File struct {
 }
 
 // Close closes the file; the kernel keeps its own reference while it has the patch.
-func (f *File) Close() error { return f.file.Close() }
+func (f *PatchFile) Close() error { return f.file.Close() }
 
 // object is the patch as the kernel wants it for targets that map certain files, but for its tables.
 type object struct {
@@ -43,12 +43,12 @@ func (o *object) close() {
 // object joins a patch file with the files that a process maps. The kernel identifies images by inode, so the same patch
 // is another object where a process maps a copy of a file, as in another container: the object's name is a hash of the
 // patch file and of what tells inodes apart.
-func (s *Session) object(f *File, pid int, images []*candidate) (*object, error) {
+func (s *Session) object(f *PatchFile, pid int, images []*candidate) (*object, error) {
 	return newObject(f, func(i int) (*os.File, error) { return s.open(pid, images[i]) })
 }
 
 // newObject takes the files of the images from open.
-func newObject(f *File, open func(image int) (*os.File, error)) (*object, error) {
+func newObject(f *PatchFile, open func(image int) (*os.File, error)) (*object, error) {
 	o := &object{patch: lpnl.Patch{Name: f.Spec.Name, File: f.file, Segments: f.segments, Pin: f.Spec.Pin}}
 	name := sha256.New()
 	name.Write(f.sum[:])

@@ -196,12 +196,12 @@ func refusal(verb lpnl.Verb, state lpnl.State) lpnl.Refusal {
 }
 
 // patch makes a patch file of the program, which may rely on main as it is in the file.
-func (f *fleet) patch(name string, relies bool, upon ...Patch) Patch {
+func (f *fleet) patch(name string, relies bool, upon ...PatchRef) PatchRef {
 	f.tb.Helper()
 	return f.file(f.spec(name, relies, upon...))
 }
 
-func (f *fleet) spec(name string, relies bool, upon ...Patch) *patch.Spec {
+func (f *fleet) spec(name string, relies bool, upon ...PatchRef) *patch.Spec {
 	f.tb.Helper()
 	spec, err := applytest.Spec(name, f.prog)
 	if err != nil {
@@ -220,7 +220,7 @@ func (f *fleet) spec(name string, relies bool, upon ...Patch) *patch.Spec {
 }
 
 // file makes the file of a patch.
-func (f *fleet) file(spec *patch.Spec) Patch {
+func (f *fleet) file(spec *patch.Spec) PatchRef {
 	f.tb.Helper()
 	path := filepath.Join(f.tb.TempDir(), spec.Name+".lp")
 	if err := applytest.Write(path, spec); err != nil {
@@ -232,7 +232,7 @@ func (f *fleet) file(spec *patch.Spec) Patch {
 	}
 	f.tb.Cleanup(func() { _ = file.Close() })
 	f.files[spec.Name] = path
-	return Patch{File: file, Name: spec.Name}
+	return PatchRef{File: file, Name: spec.Name}
 }
 
 func (f *fleet) session() *Session { return New(f, proc.New(f.root)) }
@@ -247,7 +247,7 @@ func TestRequests(t *testing.T) {
 		replace := lpnl.Options{Replace: true}
 		for _, step := range []struct {
 			verb   Verb
-			patch  Patch
+			patch  PatchRef
 			o      lpnl.Options
 			looks  int
 			each   int // operations on a target
@@ -256,17 +256,17 @@ func TestRequests(t *testing.T) {
 			{lpnl.VerbCheck, a, lpnl.Options{}, 1, 1, 0},
 			{lpnl.VerbApply, a, lpnl.Options{}, 2, 1, 0},
 			{lpnl.VerbApply, a, lpnl.Options{}, 2, 2, lpnl.RefusalAlready},
-			{lpnl.VerbRestore, Patch{Name: "a"}, lpnl.Options{}, 2, 1, 0},
-			{lpnl.VerbApply, Patch{Name: "a"}, lpnl.Options{}, 2, 3, 0},
+			{lpnl.VerbRestore, PatchRef{Name: "a"}, lpnl.Options{}, 2, 1, 0},
+			{lpnl.VerbApply, PatchRef{Name: "a"}, lpnl.Options{}, 2, 3, 0},
 			{lpnl.VerbApply, clash, lpnl.Options{}, 2, 1, lpnl.RefusalSiteTaken},
 			{lpnl.VerbApply, b, lpnl.Options{}, 2, 1, 0},
 			{lpnl.VerbApply, on, lpnl.Options{}, 2, 2, 0},
-			{Revert, Patch{Name: "a"}, lpnl.Options{}, 2, 0, lpnl.RefusalCovered},
+			{Revert, PatchRef{Name: "a"}, lpnl.Options{}, 2, 0, lpnl.RefusalCovered},
 			{Revert, on, lpnl.Options{}, 2, 2, 0},
-			{Revert, Patch{Name: "b"}, lpnl.Options{}, 2, 2, 0},
+			{Revert, PatchRef{Name: "b"}, lpnl.Options{}, 2, 2, 0},
 			{Revert, b, lpnl.Options{}, 2, 1, lpnl.RefusalNotLoaded},
 			{lpnl.VerbApply, clash, replace, 2, 2, 0},
-			{Revert, Patch{Name: "clash"}, lpnl.Options{}, 2, 2, 0},
+			{Revert, PatchRef{Name: "clash"}, lpnl.Options{}, 2, 2, 0},
 		} {
 			f.asked = map[string]int{}
 			r, err := f.session().RunSelected(step.verb, step.patch, Selection{All: true}, step.o)
@@ -274,7 +274,7 @@ func TestRequests(t *testing.T) {
 				t.Fatalf("%s %s: %d outcomes, %+v, %v", step.verb, step.patch.Name, len(r.Outcomes), r.Misses, err)
 			}
 			for _, out := range r.Outcomes {
-				if reportOf(out.Err).Refusal != step.failed || (out.Err == nil) != (step.failed == 0) {
+				if RefusalCode(out.Err) != step.failed || (out.Err == nil) != (step.failed == 0) {
 					t.Fatalf("%s %s: %+v", step.verb, step.patch.Name, out)
 				}
 			}
@@ -370,7 +370,7 @@ func TestLooks(t *testing.T) {
 	a := f.patch("a", false)
 	for _, step := range []struct {
 		verb  Verb
-		patch Patch
+		patch PatchRef
 		sel   Selection
 		each  int
 	}{
@@ -380,7 +380,7 @@ func TestLooks(t *testing.T) {
 		{Revert, a, Selection{All: true}, 3},
 		{lpnl.VerbApply, a, Selection{PIDs: f.pids}, 2},
 		{lpnl.VerbApply, a, Selection{PIDs: f.pids[:1]}, 1},
-		{Revert, Patch{Name: "a"}, Selection{All: true}, 2},
+		{Revert, PatchRef{Name: "a"}, Selection{All: true}, 2},
 	} {
 		count := f.reads()
 		r, err := f.session().RunSelected(step.verb, step.patch, step.sel, lpnl.Options{})
@@ -402,8 +402,8 @@ func BenchmarkTargets(b *testing.B) {
 			for b.Loop() {
 				for _, step := range []struct {
 					verb  Verb
-					patch Patch
-				}{{lpnl.VerbApply, file}, {Revert, Patch{Name: "a"}}} {
+					patch PatchRef
+				}{{lpnl.VerbApply, file}, {Revert, PatchRef{Name: "a"}}} {
 					if r, err := f.session().RunSelected(step.verb, step.patch, Selection{All: true}, lpnl.Options{}); err != nil || len(r.Outcomes) != n {
 						b.Fatal(len(r.Outcomes), err)
 					}

@@ -87,20 +87,20 @@ const maxMitigation = 256 << 10
 type fileCache struct {
 	sync.Mutex
 	most uint64 // bytes of a file that is read; 0: as many as a patch may have
-	of   map[proc.FileID]*File
+	of   map[proc.FileID]*PatchFile
 }
 
-func (c *fileCache) get(id proc.FileID) *File {
+func (c *fileCache) get(id proc.FileID) *PatchFile {
 	c.Lock()
 	defer c.Unlock()
 	return c.of[id]
 }
 
-func (c *fileCache) put(id proc.FileID, f *File) {
+func (c *fileCache) put(id proc.FileID, f *PatchFile) {
 	c.Lock()
 	defer c.Unlock()
 	if c.of == nil {
-		c.of = map[proc.FileID]*File{}
+		c.of = map[proc.FileID]*PatchFile{}
 	}
 	c.of[id] = f
 }

@@ -69,7 +69,7 @@ func small(t *testing.T, mark byte, image *patch.Image) string {
 }
 
 // withoutID is the patch fix for a file that has no build-id.
-func (m *madeUp) withoutID(t *testing.T, path string) apply.Patch {
+func (m *madeUp) withoutID(t *testing.T, path string) apply.PatchRef {
 	t.Helper()
 	f, err := lpelf.Open(path)
 	if err != nil {
@@ -218,8 +218,6 @@ func TestSameLength(t *testing.T) {
 // TestHostileHashed has a process map more files that could be the program, to go by their headers, than are read of one process;
 // others that lie at other addresses are not read.
 func TestHostileHashed(t *testing.T) {
-	defer func(was uint64) { *apply.MaxRead = was }(*apply.MaxRead)
-	*apply.MaxRead = 2 * 8192
 	m := newMadeUp(t)
 	image := &m.fix.File.Spec.Images[0]
 	further := *image
@@ -228,6 +226,7 @@ func TestHostileHashed(t *testing.T) {
 	m.process(t, 17, "/user.slice", "/bin/true", small(t, 2, image), small(t, 3, image), last)
 	m.process(t, 18, "/user.slice", is, small(t, 5, &further), small(t, 6, &further), small(t, 7, image), is)
 	s := m.session(t)
+	s.Limits().Read = 2 * 8192
 	for range 2 {
 		found, err := s.Find(lpnl.VerbApply, apply.Selection{All: true}, m.withoutID(t, is))
 		if err != nil {
@@ -241,16 +240,15 @@ func TestHostileHashed(t *testing.T) {
 
 // TestHostileLate has it take too long to look at each process: they are left out, and a Session does not look again.
 func TestHostileLate(t *testing.T) {
-	was := *apply.MaxLook
-	defer func() { *apply.MaxLook = was }()
 	m := newMadeUp(t)
 	late := m.session(t)
+	was := late.Limits().Look
 	for _, c := range []struct {
 		session *apply.Session
 		look    time.Duration
 		want    []int
 	}{{late, -1, nil}, {late, was, nil}, {m.session(t), was, []int{11, 15}}} {
-		*apply.MaxLook = c.look
+		c.session.Limits().Look = c.look
 		found, err := c.session.Find(lpnl.VerbApply, apply.Selection{All: true}, m.fix)
 		if err != nil {
 			t.Fatal(err)

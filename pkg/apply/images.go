@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
@@ -75,7 +74,7 @@ func (s *Session) survey(v *view, maps []proc.Mapping, found *survey) error {
 		}
 		if len(found.list) > maxFiles || v.over() {
 			return &proc.Error{Message: fmt.Sprintf("process %d maps more files executable than lpctl looks at (%d, or as many as take %v)",
-				v.PID, maxFiles, maxLook), Err: os.ErrDeadlineExceeded}
+				v.PID, maxFiles, s.limits.Look), Err: os.ErrDeadlineExceeded}
 		}
 		f, err := s.proc.Find(v.PID, m)
 		switch {
@@ -175,7 +174,7 @@ func (s *Session) hash(v *view, c *candidate) error {
 	return nil
 }
 
-// match finds the file of each image of a patch in a process. The error is an *lpnl.Refused when one is not there.
+// match finds the file of each image of a patch in a process. The error is a *Refusal when one is not there.
 func (s *Session) match(spec *patch.Spec, v *view) ([]*candidate, error) {
 	list, err := v.files()
 	if err != nil {
@@ -183,7 +182,7 @@ func (s *Session) match(spec *patch.Spec, v *view) ([]*candidate, error) {
 	}
 	found := s.images(spec, v, list)
 	if i := slices.Index(found, nil); i >= 0 {
-		return nil, s.missing(spec, &spec.Images[i], v.Process, list)
+		return nil, s.missing(&spec.Images[i], v.Process, list)
 	}
 	return found, nil
 }
@@ -222,7 +221,7 @@ func unread(t proc.Process, list []candidate) error {
 }
 
 // missing explains that a process does not map an image: as another version of the file, or not at all.
-func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, list []candidate) error {
+func (s *Session) missing(image *patch.Image, p proc.Process, list []candidate) error {
 	built := describe(image.BuildID, image.SHA256)
 	var text string
 	what := foreign(list)
@@ -241,10 +240,7 @@ func (s *Session) missing(spec *patch.Spec, image *patch.Image, p proc.Process, 
 	default:
 		text = fmt.Sprintf("%v does not map %s (%s), which the patch is for; choose a process that does", p, label(image), built)
 	}
-	return &lpnl.Refused{Report: lpnl.Report{
-		Patch: spec.Name, PID: p.PID, Comm: p.Comm,
-		Refusal: lpnl.RefusalImageMissing, Errno: syscall.ENOEXEC, Message: text,
-	}}
+	return &Refusal{Code: lpnl.RefusalImageMissing, Message: text}
 }
 
 // foreign says what a process runs of which all files are for another machine: the kernel maps no others into it.

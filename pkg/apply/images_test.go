@@ -57,8 +57,8 @@ func TestMissingUnknown(t *testing.T) {
 		{"/mnt/prog", nil, true, "prog[7] maps /mnt/prog, which is no ELF file, and the patch was built for build-id ab; choose another process"},
 	} {
 		list := []candidate{{mapping: proc.Mapping{Path: c.path}, err: c.err, id: identity{other: c.other}}}
-		err := New(nil, proc.New("/proc")).missing(spec, &spec.Images[0], proc.Process{PID: 7, Comm: "prog"}, list)
-		if err.Error() != c.want || reportOf(err).Refusal != lpnl.RefusalImageMissing {
+		err := New(nil, proc.New("/proc")).missing(&spec.Images[0], proc.Process{PID: 7, Comm: "prog"}, list)
+		if err.Error() != c.want || RefusalCode(err) != lpnl.RefusalImageMissing {
 			t.Errorf("got  %v\nwant %s", err, c.want)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/names"
@@ -16,92 +15,9 @@ import (
 	"lpatch/pkg/proc"
 )
 
-// quiescentTry is how long a patch of one function waits for a moment in which no thread seems to be in it: long enough
-// for calls that are short. A return address that an earlier call left on the stack of a sleeping thread stays there.
-const quiescentTry = 100 * time.Millisecond
-
-// attempt is one verb on one target.
-type attempt struct {
-	kernel   Kernel
-	hash     lpnl.Hash
-	target   lpnl.Target
-	lone     string // the one function of the patch, if calls of it that are under way may finish in the old code
-	note     string
-	replaced []string // the patches in the place of which it was applied, by name
-	mapped   []layer  // of a target in which patches are replaced
-	blind    error    // why it is not known what those are
-}
-
-// finishing is the note of an operation after which there are threads in code from before.
-const finishing = "calls that were under way finish in the code that they began in, or never leave it; \"lpctl status\" tells how many are left"
-
-// attempt is one on a target with the patch of that hash.
-func (s *Session) attempt(v *view, hash lpnl.Hash) *attempt {
-	return &attempt{kernel: s.kernel, hash: hash, target: lpnl.Target{PID: v.PID, StartTime: v.StartTime}}
-}
-
-// op does one of the kernel's verbs. Where the patch is in the wanted state already, but somebody was still in code from
-// before, it finds out who is there now.
-func (a *attempt) op(verb lpnl.Verb, o lpnl.Options) (lpnl.Report, error) {
-	r, err := a.do(verb, o)
-	switch {
-	case r.ActiveThreads == 0 || verb == lpnl.VerbCheck:
-	case err == nil:
-		a.note = finishing
-	case settled(verb, err):
-		if again, err := a.recount(); err == nil {
-			copyActive(&r, again)
-		}
-	}
-	return r, err
-}
-
-// do does a verb. Quiescence keeps new code from meeting old code that it does not fit. Where a patch replaces a single
-// function, and nothing else, there is no such meeting: a call that is under way is a call from before the patch. So if
-// the function does not become quiescent soon, it is allowed to be active, and the outcome says who is in it.
-func (a *attempt) do(verb lpnl.Verb, o lpnl.Options) (lpnl.Report, error) {
-	if a.lone == "" || o.Replace || verb == lpnl.VerbUnload || verb == lpnl.VerbLoad || slices.Contains(o.AllowActive, a.lone) {
-		return a.kernel.Op(verb, a.hash, a.target, o)
-	}
-	first := o
-	first.Timeout = min(o.Timeout, quiescentTry)
-	r, err := a.kernel.Op(verb, a.hash, a.target, first)
-	var refused *lpnl.Refused
-	if !errors.As(err, &refused) || r.Refusal != lpnl.RefusalThreadActive {
-		return r, err
-	}
-	o.AllowActive = append(slices.Clone(o.AllowActive), a.lone)
-	o.Timeout -= first.Timeout
-	again, err := a.kernel.Op(verb, a.hash, a.target, o)
-	again.Attempts += r.Attempts
-	return again, err
-}
-
-// spec is the descriptor of a patch: that of its file, or of the file that the target has mapped, or nil.
-func (s *Session) spec(p Patch, v *view) *patch.Spec {
-	if f := s.fileOf(p, v); f != nil {
-		return f.Spec
-	}
-	return nil
-}
-
-// fileOf is the file of a patch, or what the target has mapped of it, or nil.
-func (s *Session) fileOf(p Patch, v *view) *File {
-	if p.File != nil {
-		return p.File
-	}
-	found, _ := s.named(v, p.Name)
-	for _, r := range found {
-		if f, err := s.fileAt(v, r.MappedAt); err == nil {
-			return f
-		}
-	}
-	return nil
-}
-
 // layer is a patch that a target has mapped.
 type layer struct {
-	*File
+	*PatchFile
 	report lpnl.Report
 }
 
@@ -141,17 +57,19 @@ func (s *Session) mapped(v *view, list []lpnl.Report) ([]layer, error) {
 
 // stillHas tells whether a target has a patch as it had it before.
 func (s *Session) stillHas(v *view, before lpnl.Report) bool {
-	now, err := s.attempt(v, before.Hash).recount()
+	now, err := s.count(v.Process, before.Hash)
 	return !lost(err) && (err != nil || now.MappedAt == before.MappedAt && effective(now.State) == effective(before.State))
 }
 
 var errUnmapped = errors.New("nothing is mapped")
 
 // fileAt reads the patch that a target has mapped at an address, each file once. It is closed.
-func (s *Session) fileAt(v *view, at uint64) (*File, error) { return s.readAt(v, at, &s.seen.files) }
+func (s *Session) fileAt(v *view, at uint64) (*PatchFile, error) {
+	return s.readAt(v, at, &s.seen.files)
+}
 
 // readAt is fileAt, with the files that were read before.
-func (s *Session) readAt(v *view, at uint64, files *fileCache) (*File, error) {
+func (s *Session) readAt(v *view, at uint64, files *fileCache) (*PatchFile, error) {
 	maps, err := v.maps()
 	if err != nil {
 		return nil, err
@@ -194,7 +112,7 @@ func lone(spec *patch.Spec) string {
 // allowable checks the functions that a person allows to be active, and returns their names as the kernel has them: it takes
 // any name, and leaves the proof to the builder. A compiler's clone has a signature of its own, so old callers must not meet
 // its new version.
-func allowable(spec *patch.Spec, p Patch, given []string) ([]string, error) {
+func allowable(spec *patch.Spec, p PatchRef, given []string) ([]string, error) {
 	var out []string
 	for _, name := range given {
 		if spec == nil {
@@ -214,9 +132,9 @@ func allowable(spec *patch.Spec, p Patch, given []string) ([]string, error) {
 		case len(found) > 1:
 			return nil, fmt.Errorf("patch %s replaces several functions %s: %s; give the whole name of each that may be active", spec.Name, name, strings.Join(found, ", "))
 		case !proved:
-			return nil, &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, Refusal: lpnl.RefusalThreadActive, Function: found[0],
+			return nil, &Refusal{Code: lpnl.RefusalThreadActive, Function: found[0],
 				Message: fmt.Sprintf("patch %s has functions of which calls under way may not finish in the old code, "+
-					"so %s must not be active; try again when no thread is in it", spec.Name, found[0])}}
+					"so %s must not be active; try again when no thread is in it", spec.Name, found[0])}
 		}
 		out = append(out, clip(found[0]))
 	}

@@ -3,7 +3,6 @@
 package apply
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
+	"lpatch/pkg/proc"
 )
 
 // busy is a kernel in whose target a thread is in every function that may not be active, and so many in the others.
@@ -34,12 +34,16 @@ func (b *busy) Op(_ lpnl.Verb, _ lpnl.Hash, _ lpnl.Target, o lpnl.Options) (lpnl
 	return r, nil
 }
 
+// attemptWith is one on some process, with a patch of which one function may be active.
+func attemptWith(k Kernel, lone string) *attempt {
+	return &attempt{session: New(k, proc.New("/proc")), view: &view{}, lone: lone}
+}
+
 func TestLoneFunction(t *testing.T) {
 	k := &busy{active: 2}
-	a := &attempt{kernel: k, lone: "f"}
-	r, err := a.op(lpnl.VerbApply, lpnl.Options{Timeout: 10 * time.Second})
-	if err != nil {
-		t.Fatal(err)
+	out := attemptWith(k, "f").op(lpnl.VerbApply, lpnl.Options{Timeout: 10 * time.Second})
+	if out.Err != nil {
+		t.Fatal(out.Err)
 	}
 	want := []lpnl.Options{
 		{Timeout: quiescentTry},
@@ -50,17 +54,17 @@ func TestLoneFunction(t *testing.T) {
 	}
 	const note = "calls that were under way finish in the code that they began in, or never leave it; " +
 		"\"lpctl status\" tells how many are left"
-	if a.note != note || r.Attempts != 6 || r.ActiveThreads != 2 {
-		t.Errorf("note %q after %d attempts, %d threads", a.note, r.Attempts, r.ActiveThreads)
+	if r := out.Report; out.Note != note || r.Attempts != 6 || r.ActiveThreads != 2 {
+		t.Errorf("note %q after %d attempts, %d threads", out.Note, r.Attempts, r.ActiveThreads)
 	}
 	// Who has left by the time of the second try is not told of, and neither is anybody of a check.
 	for _, c := range []struct {
 		verb   lpnl.Verb
 		active int
 	}{{lpnl.VerbApply, 0}, {lpnl.VerbCheck, 2}} {
-		a := &attempt{kernel: &busy{active: c.active}, lone: "f"}
-		if r, err := a.op(c.verb, lpnl.Options{Timeout: time.Second}); err != nil || a.note != "" || r.ActiveThreads != c.active {
-			t.Errorf("%s: note %q, %d threads, %v", c.verb, a.note, r.ActiveThreads, err)
+		out := attemptWith(&busy{active: c.active}, "f").op(c.verb, lpnl.Options{Timeout: time.Second})
+		if out.Err != nil || out.Note != "" || out.Report.ActiveThreads != c.active {
+			t.Errorf("%s: note %q, %d threads, %v", c.verb, out.Note, out.Report.ActiveThreads, out.Err)
 		}
 	}
 }
@@ -77,10 +81,8 @@ func TestQuiescenceStands(t *testing.T) {
 		"unload":        {lpnl.VerbUnload, patch.Spec{Sites: make([]patch.Site, 1), Functions: []patch.Function{{Symbol: "f", MayBeActive: true}}}},
 	} {
 		k := &busy{}
-		a := &attempt{kernel: k, lone: lone(&c.spec)}
-		_, err := a.op(c.verb, lpnl.Options{Timeout: time.Second})
-		var refused *lpnl.Refused
-		if !errors.As(err, &refused) || len(k.asked) != 1 || len(k.asked[0].AllowActive) != 0 {
+		err := attemptWith(k, lone(&c.spec)).op(c.verb, lpnl.Options{Timeout: time.Second}).Err
+		if RefusalCode(err) != lpnl.RefusalThreadActive || len(k.asked) != 1 || len(k.asked[0].AllowActive) != 0 {
 			t.Errorf("%s: %v after %+v", name, err, k.asked)
 		}
 	}
@@ -98,7 +100,7 @@ func TestAllowable(t *testing.T) {
 			"try again when no thread is in it"},
 		{nil, "f", "whether f may be active is only in the file of patch fix; give the file instead of the name"},
 	} {
-		if _, err := allowable(c.spec, Patch{Name: "fix"}, []string{c.symbol}); err == nil || err.Error() != c.message {
+		if _, err := allowable(c.spec, PatchRef{Name: "fix"}, []string{c.symbol}); err == nil || err.Error() != c.message {
 			t.Errorf("%s: %v, want %s", c.symbol, err, c.message)
 		}
 	}
@@ -112,7 +114,7 @@ func TestAllowableNames(t *testing.T) {
 		{Symbol: deep, MayBeActive: true}, {Symbol: "_ZN1a3putEi", MayBeActive: true}, {Symbol: "_ZN1a3putEl", MayBeActive: true}, {Symbol: "_RNvCs15kBYyAo9fc_7mycrate7example", MayBeActive: true},
 	}}
 	given := []string{deep, clip(deep), readable, strings.TrimSuffix(readable, "(int)"), "a::put(int)", "_ZN1a3putEl", "mycrate::example"}
-	got, err := allowable(spec, Patch{}, given)
+	got, err := allowable(spec, PatchRef{}, given)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +124,7 @@ func TestAllowableNames(t *testing.T) {
 		t.Errorf("names for the kernel (-want +got):\n%s", diff)
 	}
 	const several = "patch fix replaces several functions a::put: _ZN1a3putEi, _ZN1a3putEl; give the whole name of each that may be active"
-	if _, err := allowable(spec, Patch{}, []string{"a::put"}); err == nil || err.Error() != several {
+	if _, err := allowable(spec, PatchRef{}, []string{"a::put"}); err == nil || err.Error() != several {
 		t.Errorf("error %v, want %s", err, several)
 	}
 	text := "thread 7 is in " + short + " again"

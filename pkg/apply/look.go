@@ -16,11 +16,15 @@ import (
 // maxFiles bounds the files that are looked at of those that a process maps executable: no program comes near.
 const maxFiles = 4096
 
-// Tests have less.
-var (
-	maxLook        = 10 * time.Second // that it may take to look at what one process maps, once
-	maxRead uint64 = 1 << 30          // bytes of files that are read of one process beside headers, all told
-)
+// limits are what processes may take of who looks at them.
+type limits struct {
+	Look    time.Duration // that it may take to look at what one process maps, once
+	Read    uint64        // bytes of files that are read of one process beside headers, all told
+	Recount time.Duration // that one user's processes may take of a status by not letting their threads be counted
+	// Rounds is how often RunSelected looks for processes that were forked meanwhile. A child of a process that is done
+	// inherits what was done to it, so one more round than the longest chain of forks that were under way is enough.
+	Rounds int
+}
 
 // past is what a Session remembers of a process that it has looked at.
 type past struct {
@@ -81,8 +85,9 @@ func (p *pasts) get(t proc.Process) *past {
 // look is one look at a process: identifying files and hashing them are parts of it.
 type look struct {
 	*past
-	left  time.Duration
-	until time.Time
+	limits *limits
+	left   time.Duration
+	until  time.Time
 }
 
 func (l *look) begin() { l.until = time.Now().Add(l.left) }
@@ -95,8 +100,8 @@ func (l *look) over() bool { return time.Now().After(l.until) }
 func (l *look) take(bytes uint64) error {
 	l.Lock()
 	defer l.Unlock()
-	if bytes > maxRead-min(l.read, maxRead) {
-		return fmt.Errorf("of the files that one process maps, lpctl reads no more than %d bytes beside their headers", maxRead)
+	if bytes > l.limits.Read-min(l.read, l.limits.Read) {
+		return fmt.Errorf("of the files that one process maps, lpctl reads no more than %d bytes beside their headers", l.limits.Read)
 	}
 	l.read += bytes
 	return nil
@@ -127,7 +132,7 @@ type timed struct {
 // ReadAt implements io.ReaderAt.
 func (t timed) ReadAt(d []byte, off int64) (int, error) {
 	if t.over() {
-		return 0, &proc.Error{Message: fmt.Sprintf("to look at what the process maps takes longer than %v", maxLook), Err: os.ErrDeadlineExceeded}
+		return 0, &proc.Error{Message: fmt.Sprintf("to look at what the process maps takes longer than %v", t.limits.Look), Err: os.ErrDeadlineExceeded}
 	}
 	return t.ReaderAt.ReadAt(d, off)
 }

@@ -24,24 +24,21 @@ func TestHostileMapped(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("opening what a process maps needs CAP_SYS_ADMIN")
 	}
-	wasLook, wasRead := maxLook, maxRead
-	defer func() { maxLook, maxRead = wasLook, wasRead }()
 	const long = 64 << 20
 	for _, c := range []struct {
 		name string
 		from string // "": a patch
 		size int64
-		set  func()
+		set  func(*limits)
 		want string
 	}{
-		{"no patch", "/bin/true", patch.MaxFileSize, func() {}, "it is no patch"},
-		{"too long", "", patch.MaxFileSize + 1, func() {}, fmt.Sprintf("it has more than %d bytes", patch.MaxFileSize)},
-		{"more than is read", "", long, func() { maxRead = long - 1 }, fmt.Sprintf("of the files that one process maps, lpctl reads no more than %d bytes beside their headers", long-1)},
-		{"late", "", long, func() { maxLook = -1 }, "to look at what the process maps takes longer than -1ns"},
-		{"a patch", "", 0, func() {}, "<nil>"},
+		{"no patch", "/bin/true", patch.MaxFileSize, func(*limits) {}, "it is no patch"},
+		{"too long", "", patch.MaxFileSize + 1, func(*limits) {}, fmt.Sprintf("it has more than %d bytes", patch.MaxFileSize)},
+		{"more than is read", "", long, func(l *limits) { l.Read = long - 1 }, fmt.Sprintf("of the files that one process maps, lpctl reads no more than %d bytes beside their headers", long-1)},
+		{"late", "", long, func(l *limits) { l.Look = -1 }, "to look at what the process maps takes longer than -1ns"},
+		{"a patch", "", 0, func(*limits) {}, "<nil>"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			maxLook, maxRead = wasLook, wasRead
 			path := filepath.Join(t.TempDir(), "a.lp")
 			if c.from == "" {
 				if err := applytest.Write(path, specOf(t, "a", false)); err != nil {
@@ -67,8 +64,8 @@ func TestHostileMapped(t *testing.T) {
 			if _, err := v.maps(); err != nil {
 				t.Fatal(err)
 			}
-			c.set()
-			v.left = maxLook
+			c.set(&s.limits)
+			v.left = s.limits.Look
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			f, err := s.readAt(v, at, &fileCache{})
@@ -145,7 +142,7 @@ func TestHostileConcerned(t *testing.T) {
 	if err := s.look(); err != nil {
 		t.Fatal(err)
 	}
-	kept, _, err := s.concerned(lpnl.VerbApply, Patch{Name: "a"}, list)
+	kept, _, err := s.concerned(lpnl.VerbApply, PatchRef{Name: "a"}, list)
 	if err != nil || len(kept) != len(list) {
 		t.Errorf("%d of %d processes, %v", len(kept), len(list), err)
 	}

@@ -23,7 +23,7 @@ func TestMeanwhile(t *testing.T) {
 			f := newFleet(t, 3)
 			a := f.patch("a", c.relies)
 			f.do(lpnl.VerbApply, a)
-			p := Patch{Name: "a"}
+			p := PatchRef{Name: "a"}
 			if c.given != nil {
 				p = c.given(f, a)
 			}
@@ -39,7 +39,7 @@ func TestMeanwhile(t *testing.T) {
 }
 
 // do does a verb to all.
-func (f *fleet) do(verb Verb, p Patch) {
+func (f *fleet) do(verb Verb, p PatchRef) {
 	f.tb.Helper()
 	if _, err := f.session().RunSelected(verb, p, Selection{All: true}, lpnl.Options{}); err != nil {
 		f.tb.Fatal(err)
@@ -51,8 +51,8 @@ const clash = "patch a was built for main as it is in the file, patch b replaces
 
 var meanwhile = []struct {
 	name   string
-	relies bool                      // a does, on what b replaces
-	given  func(*fleet, Patch) Patch // what comes before, after a was applied; and the patch of the verb, which is a by its name otherwise
+	relies bool                            // a does, on what b replaces
+	given  func(*fleet, PatchRef) PatchRef // what comes before, after a was applied; and the patch of the verb, which is a by its name otherwise
 	verb   Verb
 	o      lpnl.Options
 	then   func(*fleet)
@@ -68,19 +68,19 @@ var meanwhile = []struct {
 				t.Errorf("%+v of %+v", r.Outcomes, f.has)
 			}
 		}},
-	{"applied under one that does not go with it", true, func(f *fleet, a Patch) Patch { restored(f, a); return f.patch("b", false) },
+	{"applied under one that does not go with it", true, func(f *fleet, a PatchRef) PatchRef { restored(f, a); return f.patch("b", false) },
 		lpnl.VerbApply, lpnl.Options{}, func(f *fleet) { f.set(0, lpnl.StateApplied) }, wantOne(1, false, fmt.Sprintf(clash, "a"), 2)},
 	{"restored, and in nobody's way", true, other, lpnl.VerbApply, lpnl.Options{}, func(f *fleet) { f.set(0, lpnl.StateRestored) },
 		wantOne(1, false, "", 2)},
-	{"unmapped, and in nobody's way", false, func(f *fleet, a Patch) Patch { f.do(lpnl.VerbApply, f.patch("c", false)); return other(f, a) },
+	{"unmapped, and in nobody's way", false, func(f *fleet, a PatchRef) PatchRef { f.do(lpnl.VerbApply, f.patch("c", false)); return other(f, a) },
 		lpnl.VerbApply, lpnl.Options{}, reverted, wantOne(1, false, "", 2)},
 	{"restored under one that is built upon it", false, upon, lpnl.VerbApply, lpnl.Options{}, func(f *fleet) { f.set(0, lpnl.StateRestored) },
 		wantOne(1, false, "patch on is built upon patch a, which is restored in p[PID] and not applied; apply that first", 2)},
-	{"restored, and built upon another", false, func(f *fleet, a Patch) Patch { on := upon(f, a); f.do(lpnl.VerbApply, on); return on },
+	{"restored, and built upon another", false, func(f *fleet, a PatchRef) PatchRef { on := upon(f, a); f.do(lpnl.VerbApply, on); return on },
 		lpnl.VerbApply, lpnl.Options{}, func(f *fleet) { f.set(1, lpnl.StateRestored) },
 		wantOne(1, false, "patch on is built upon patch a, which need not be where it was when this one was mapped, and it is still restored in p[PID]; "+
 			"unload it first, then apply it", 2)},
-	{"applied and replaced", false, func(f *fleet, a Patch) Patch { restored(f, a); return f.patch("b", false) },
+	{"applied and replaced", false, func(f *fleet, a PatchRef) PatchRef { restored(f, a); return f.patch("b", false) },
 		lpnl.VerbApply, lpnl.Options{Replace: true}, func(f *fleet) { f.set(0, lpnl.StateApplied) },
 		func(t *testing.T, f *fleet, r Result) {
 			if r.Outcomes[1].Note != "replaced a" || r.Outcomes[0].Note != "" || len(f.has[f.pids[1]]) != 1 {
@@ -108,13 +108,13 @@ var meanwhile = []struct {
 		}},
 }
 
-func file(_ *fleet, a Patch) Patch  { return a }
-func other(f *fleet, _ Patch) Patch { return f.patch("b", false) }
-func upon(f *fleet, a Patch) Patch  { return f.patch("on", false, a) }
+func file(_ *fleet, a PatchRef) PatchRef  { return a }
+func other(f *fleet, _ PatchRef) PatchRef { return f.patch("b", false) }
+func upon(f *fleet, a PatchRef) PatchRef  { return f.patch("on", false, a) }
 
-func restored(f *fleet, _ Patch) Patch {
-	f.do(lpnl.VerbRestore, Patch{Name: "a"})
-	return Patch{Name: "a"}
+func restored(f *fleet, _ PatchRef) PatchRef {
+	f.do(lpnl.VerbRestore, PatchRef{Name: "a"})
+	return PatchRef{Name: "a"}
 }
 
 // TestMeanwhileNamed names processes of which one has got the patch after the snapshot was taken.
@@ -128,7 +128,7 @@ func TestMeanwhileNamed(t *testing.T) {
 		f.has[f.pids[1]][0].PID = f.pids[1]
 		f.remap(f.pids[1])
 	}
-	r, err := f.session().RunSelected(Revert, Patch{Name: "a"}, Selection{PIDs: f.pids}, lpnl.Options{})
+	r, err := f.session().RunSelected(Revert, PatchRef{Name: "a"}, Selection{PIDs: f.pids}, lpnl.Options{})
 	if err != nil || len(r.Outcomes) != 2 || r.Outcomes[1].Err != nil || len(f.has[f.pids[0]])+len(f.has[f.pids[1]]) != 0 {
 		t.Errorf("%+v, %v", r, err)
 	}

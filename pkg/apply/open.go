@@ -15,7 +15,7 @@ import (
 )
 
 // Open opens, reads and checks a patch file.
-func Open(path string) (*File, error) {
+func Open(path string) (*PatchFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func Open(path string) (*File, error) {
 }
 
 // OpenFile is Open for a file that is open. It is closed with what is returned, or if that fails.
-func OpenFile(f *os.File) (*File, error) {
+func OpenFile(f *os.File) (*PatchFile, error) {
 	p, err := read(f)
 	if err != nil {
 		f.Close()
@@ -34,7 +34,7 @@ func OpenFile(f *os.File) (*File, error) {
 }
 
 // read checks the very file that the kernel will be given, not what is at its path later.
-func read(f *os.File) (*File, error) {
+func read(f *os.File) (*PatchFile, error) {
 	data, err := io.ReadAll(io.LimitReader(f, patch.MaxFileSize+1))
 	if err != nil {
 		return nil, err
@@ -42,12 +42,12 @@ func read(f *os.File) (*File, error) {
 	return parse(f, data)
 }
 
-func parse(f *os.File, data []byte) (*File, error) {
+func parse(f *os.File, data []byte) (*PatchFile, error) {
 	p, err := patch.Read(data)
 	if err != nil {
 		return nil, err
 	}
-	return &File{Spec: p.Spec, Data: data, buildID: p.BuildID, file: f, sum: p.SHA256, segments: segments(p)}, nil
+	return &PatchFile{Spec: p.Spec, Data: data, buildID: p.BuildID, file: f, sum: p.SHA256, segments: segments(p)}, nil
 }
 
 // smallFile bounds, in bytes, the patch files of which several are read at a time.
@@ -59,7 +59,7 @@ var large sync.Mutex
 // readMapped is read for what a target has mapped where a patch was, which may be any file by now: what has not the headers of a
 // patch is not read, the target's look bounds how much is and for how long, and nobody is waited for. What the patch has in it is
 // not kept.
-func (s *Session) readMapped(v *view, f *os.File) (*File, error) {
+func (s *Session) readMapped(v *view, f *os.File) (*PatchFile, error) {
 	v.begin()
 	defer v.end()
 	switch id, err := identify(f); {

@@ -3,17 +3,17 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"lpatch/pkg/lpnl"
+	"lpatch/pkg/proc"
 )
 
-// recount has the kernel count again who is in code from before. It waits for threads that cannot be read as long as for
-// ones that are in the way.
-func (a *attempt) recount() (lpnl.Report, error) {
-	return a.kernel.Op(lpnl.VerbRecount, a.hash, a.target, lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: quiescentTry})
+// count has the kernel count who is in code from before. It waits for threads that cannot be read as long as for ones that are
+// in the way.
+func (s *Session) count(t proc.Process, hash lpnl.Hash) (lpnl.Report, error) {
+	return s.kernel.Op(lpnl.VerbRecount, hash, targetOf(t), lpnl.Options{MaxStop: lpnl.MaxStopDefault, Timeout: quiescentTry})
 }
 
 // copyActive takes over who is in code from before.
@@ -21,9 +21,6 @@ func copyActive(to *lpnl.Report, from lpnl.Report) {
 	to.ActiveThreads, to.ActiveTID = from.ActiveThreads, from.ActiveTID
 	to.ActiveFunction, to.ActivePatch = from.ActiveFunction, from.ActivePatch
 }
-
-// maxRecount bounds what one user's processes may take of a status by not letting their threads be counted; tests have less.
-var maxRecount = 5 * time.Second
 
 // Recount brings a status up to date. Processes in which threads were let finish in code from before are stopped, each for
 // a moment, to see who is still there, and no others are. Where that fails the number stays, and the message says why.
@@ -54,7 +51,7 @@ func (s *Session) Recount(status []lpnl.Report) []lpnl.Report {
 // recountWithin is recount for a user who has time left for it.
 func (s *Session) recountWithin(r lpnl.Report, vain map[string]time.Duration) (lpnl.Report, error) {
 	user, begin := s.proc.Owner(r.PID), time.Now()
-	if vain[user] > maxRecount {
+	if vain[user] > s.limits.Recount {
 		return lpnl.Report{}, fmt.Errorf("other processes of user %s took too long", user)
 	}
 	again, err := s.recount(r)
@@ -75,17 +72,5 @@ func (s *Session) recount(r lpnl.Report) (lpnl.Report, error) {
 		return lpnl.Report{}, err
 	}
 	defer held.Close()
-	return s.attempt(s.view(t), r.Hash).recount()
-}
-
-// absent tells whether the process, or the patch in it, is gone by now.
-func absent(err error) bool {
-	var refused *lpnl.Refused
-	if errors.As(err, &refused) {
-		switch refused.Report.Refusal {
-		case lpnl.RefusalNotLoaded, lpnl.RefusalTargetGone, lpnl.RefusalTargetChanged:
-			return true
-		}
-	}
-	return Gone(err) || unknown(err)
+	return s.count(t, r.Hash)
 }

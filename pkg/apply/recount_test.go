@@ -9,11 +9,9 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"lpatch/pkg/apply"
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/proc"
 	"lpatch/pkg/testutil/lpnltest"
@@ -63,12 +61,11 @@ func TestRecount(t *testing.T) {
 
 // TestHostileRecount has one process of a user keep its threads from being counted for as long as all of that user's may.
 func TestHostileRecount(t *testing.T) {
-	defer func(was time.Duration) { *apply.MaxRecount = was }(*apply.MaxRecount)
-	*apply.MaxRecount = 0
 	exe, p := start(t)
 	other := startAnother(t, exe)
 	k := &lpnltest.Kernel{Active: map[lpnl.Verb]lpnltest.Active{lpnl.VerbApply: {Threads: 1, TID: 9, Function: "f"}}}
 	s := session(t, k)
+	s.Limits().Recount = 0
 	s.Run(lpnl.VerbApply, write(t, spec(t)), []proc.Process{p, other}, lpnl.Options{})
 	k.Refuse = map[lpnl.Verb]lpnltest.Refusal{lpnl.VerbRecount: {Refusal: lpnl.RefusalDeadline, Errno: syscall.ETIME, Message: "too long"}}
 	c, err := k.Client()

@@ -12,14 +12,14 @@ import (
 
 // replace applies a patch, or checks whether it could be, and reverts others that are applied before: the kernel restores them in the window in which it applies the new one,
 // and what no thread uses any more is unloaded afterwards. What stays mapped does no harm, and the note says so.
-func (a *attempt) replace(verb lpnl.Verb, before []lpnl.Report, o lpnl.Options) (lpnl.Report, error) {
-	r, err := a.op(verb, o)
-	if err != nil || verb == lpnl.VerbCheck {
-		return r, err
+func (a *attempt) replace(before []lpnl.Report, o lpnl.Options) Outcome {
+	out := a.op(a.verb, o)
+	if out.Err != nil || a.verb == lpnl.VerbCheck {
+		return out
 	}
-	notes := notes(a.note)
+	notes := notes(out.Note)
 	for _, old := range before {
-		a.replaced = append(a.replaced, old.Patch)
+		out.Replaced = append(out.Replaced, old.Patch)
 	}
 	for _, old := range a.fromAbove(before) {
 		err := a.unload(old, o)
@@ -27,18 +27,19 @@ func (a *attempt) replace(verb lpnl.Verb, before []lpnl.Report, o lpnl.Options) 
 		case err == nil || lost(err): // the latter: somebody else unloaded it
 			a.mapped = slices.DeleteFunc(a.mapped, func(l layer) bool { return l.report.Hash == old.Hash })
 		case Gone(err):
-			return r, err
-		case reportOf(err).Refusal == lpnl.RefusalPinned:
+			out.Err = err
+			return out
+		case RefusalCode(err) == lpnl.RefusalPinned:
 			notes = append(notes, fmt.Sprintf("patch %s is restored: %v", old.Patch, err))
 		default: // the new one is applied all the same
 			notes = append(notes, fmt.Sprintf("patch %s is restored and stays mapped: %v; unload it later", old.Patch, err))
 		}
 	}
-	if len(a.replaced) > 0 {
-		notes = append([]string{"replaced " + strings.Join(a.replaced, ", ")}, notes...)
+	if len(out.Replaced) > 0 {
+		notes = append([]string{"replaced " + strings.Join(out.Replaced, ", ")}, notes...)
 	}
-	a.note = strings.Join(notes, "; ")
-	return r, nil
+	out.Note = strings.Join(notes, "; ")
+	return out
 }
 
 // unload unmaps a patch that was replaced, if none that is mapped, applied or not, refers to it.
@@ -49,8 +50,7 @@ func (a *attempt) unload(old lpnl.Report, o lpnl.Options) error {
 	if upon := a.upon(old); len(upon) > 0 {
 		return fmt.Errorf("patch %s, which is %v, is built upon it", upon[0].Spec.Name, upon[0].report.State)
 	}
-	_, err := a.kernel.Op(lpnl.VerbUnload, old.Hash, a.target, lpnl.Options{MaxStop: o.MaxStop, Timeout: quiescentTry})
-	return err
+	return a.ask(lpnl.VerbUnload, old.Hash, lpnl.Options{MaxStop: o.MaxStop, Timeout: quiescentTry}).Err
 }
 
 // upon are the mapped patches that are built upon one.

@@ -3,7 +3,6 @@
 package apply
 
 import (
-	"errors"
 	"syscall"
 	"testing"
 
@@ -54,18 +53,19 @@ func TestReplace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := s.attempt(v, lpnl.Hash{9})
-	r, err := s.do(lpnl.VerbApply, a, v, nil, lpnl.Options{Replace: true})
-	if err != nil || r.State != lpnl.StateApplied {
-		t.Fatalf("%v, %v", r.State, err)
+	a := s.attempt(job{verb: lpnl.VerbApply, options: lpnl.Options{Replace: true}}, v)
+	a.hash = lpnl.Hash{9}
+	out := a.do()
+	if out.Err != nil || out.Report.State != lpnl.StateApplied {
+		t.Fatalf("%v, %v", out.Report.State, out.Err)
 	}
 	if len(k.unloaded) != 1 || k.unloaded[0] != "01" {
 		t.Errorf("unloaded %v, want only the first", k.unloaded)
 	}
 	const note = "replaced a, b, e, f; patch b is restored and stays mapped: thread 9 (w) is executing patch b; unload it later; " +
 		"patch f is restored and stays mapped: no memory; unload it later"
-	if a.note != note {
-		t.Errorf("the note is %q, want %q", a.note, note)
+	if out.Note != note {
+		t.Errorf("the note is %q, want %q", out.Note, note)
 	}
 }
 
@@ -73,11 +73,10 @@ func TestReplace(t *testing.T) {
 func TestUnloadedMeanwhile(t *testing.T) {
 	for _, verb := range []Verb{lpnl.VerbRestore, lpnl.VerbUnload, Revert} {
 		s := New(&stacked{}, proc.New("/proc"))
-		r, _, err := s.runHeld(verb, Patch{Name: "e"}, proc.Process{PID: 7, Comm: "w"}, lpnl.Options{})
+		out := s.runHeld(job{verb: verb, patch: PatchRef{Name: "e"}}, proc.Process{PID: 7, Comm: "w"})
 		const want = `w[7] has no patch "e" loaded; give the patch file, or see "lpctl status"`
-		var refused *lpnl.Refused
-		if !errors.As(err, &refused) || err.Error() != want || r.Refusal != lpnl.RefusalNotLoaded {
-			t.Errorf("%s: %v, %+v", verb, err, r)
+		if RefusalCode(out.Err) != lpnl.RefusalNotLoaded || out.Err.Error() != want || out.Report != (lpnl.Report{}) {
+			t.Errorf("%s: %+v", verb, out)
 		}
 	}
 }

@@ -11,10 +11,6 @@ import (
 	"lpatch/pkg/proc"
 )
 
-// maxRounds is how often RunSelected looks for processes that were forked meanwhile. A child of a process that is done
-// inherits what was done to it, so one more round than the longest chain of forks that were under way is enough. Tests have less.
-var maxRounds = 100
-
 // Result is what became of a selection.
 type Result struct {
 	Outcomes []Outcome
@@ -27,19 +23,20 @@ type Result struct {
 // finds nobody to whom anything can be done: what is refused is no change, and who forks so could go on for ever. Who forks
 // faster than that is among Unseen. Processes that were found, not named, and ended before their turn are no
 // part of the result; where nothing else is, it has a Miss that says so.
-func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options) (Result, error) {
+func (s *Session) RunSelected(verb Verb, p PatchRef, sel Selection, o lpnl.Options) (Result, error) {
 	found, err := s.Find(verb, sel, p)
 	if err != nil {
 		return Result{}, err
 	}
 	r := Result{Outcomes: found.Failed, Misses: found.Misses, Unseen: found.Unseen}
-	for _, out := range s.round(verb, p, found.Targets, o) {
+	j := job{verb, p, o}
+	for _, out := range s.round(j, found.Targets) {
 		if !Gone(out.Err) || found.named[out.Process.PID] {
 			r.Outcomes = append(r.Outcomes, out)
 		}
 	}
 	if verb != lpnl.VerbCheck && sel.group() {
-		err = s.lookAgain(&r, found.Targets, verb, p, sel, o)
+		err = s.lookAgain(&r, found.Targets, sel, j)
 	}
 	if err == nil && len(r.Outcomes)+len(r.Misses) == 0 {
 		r.Misses = []Miss{{Message: "the processes ended before their turn, and there are no others"}}
@@ -48,7 +45,7 @@ func (s *Session) RunSelected(verb Verb, p Patch, sel Selection, o lpnl.Options)
 }
 
 // lookAgain goes on with processes that were not among the first targets.
-func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patch, sel Selection, o lpnl.Options) error {
+func (s *Session) lookAgain(r *Result, targets []proc.Process, sel Selection, j job) error {
 	seen := map[proc.Process]bool{}
 	var others []Outcome // of the last look: with them there was nothing to do
 	defer func() {
@@ -56,11 +53,11 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 			r.Outcomes = others
 		}
 	}()
-	for range maxRounds {
+	for range s.limits.Rounds {
 		for _, t := range targets {
 			seen[life(t)] = true
 		}
-		found, err := s.Find(verb, sel, p)
+		found, err := s.Find(j.verb, sel, j.patch)
 		if err != nil {
 			return err
 		}
@@ -73,7 +70,7 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 		targets = slices.DeleteFunc(found.Targets, func(t proc.Process) bool { return seen[life(t)] })
 		changed := false
 		others = nil
-		for _, out := range s.round(verb, p, targets, o) {
+		for _, out := range s.round(j, targets) {
 			if Gone(out.Err) {
 				continue
 			}
@@ -87,7 +84,7 @@ func (s *Session) lookAgain(r *Result, targets []proc.Process, verb Verb, p Patc
 			return nil
 		}
 	}
-	r.Unseen = append(r.Unseen, fmt.Errorf("processes fork faster than they are patched: each of %d looks found new ones; try again when they fork less", maxRounds))
+	r.Unseen = append(r.Unseen, fmt.Errorf("processes fork faster than they are patched: each of %d looks found new ones; try again when they fork less", s.limits.Rounds))
 	return nil
 }
 

@@ -93,8 +93,6 @@ func TestRounds(t *testing.T) {
 // TestHostileForks has a process fork whenever a process is asked for. Who is refused is not waited for again and again, and who is patched
 // and forks on fails nothing that was done: it is told of as what could not be looked at.
 func TestHostileForks(t *testing.T) {
-	defer func(was int) { *apply.MaxRounds = was }(*apply.MaxRounds)
-	*apply.MaxRounds = 5
 	busy := map[lpnl.Verb]lpnltest.Refusal{lpnl.VerbApply: {Refusal: lpnl.RefusalThreadActive, Errno: syscall.EBUSY, Message: "busy"}}
 	for _, c := range []struct {
 		refuse   map[lpnl.Verb]lpnltest.Refusal
@@ -110,8 +108,9 @@ func TestHostileForks(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer client.Close()
-		k := &forking{Kernel: client, t: t, exe: exe, children: 10}
-		r, err := apply.New(k, proc.New("/proc")).RunSelected(lpnl.VerbApply, write(t, spec(t)), apply.Selection{Exe: []string{exe}}, lpnl.Options{})
+		s := apply.New(&forking{Kernel: client, t: t, exe: exe, children: 10}, proc.New("/proc"))
+		s.Limits().Rounds = 5
+		r, err := s.RunSelected(lpnl.VerbApply, write(t, spec(t)), apply.Selection{Exe: []string{exe}}, lpnl.Options{})
 		goesOn := slices.ContainsFunc(r.Unseen, func(err error) bool {
 			return err.Error() == "processes fork faster than they are patched: each of 5 looks found new ones; try again when they fork less"
 		})

@@ -151,7 +151,7 @@ func (s *Session) Scan(patches []*ScanPatch, sel Selection, required bool) (*Sca
 // scanned are the processes of a selection, or all.
 func (s *Session) scanned(sel Selection) (*Found, error) {
 	if !sel.Empty() {
-		return s.Find("scan", sel, Patch{})
+		return s.Find("scan", sel, PatchRef{})
 	}
 	list, unseen, err := s.proc.Select(func(proc.Process) (bool, error) { return true, nil })
 	return &Found{Targets: list, Unseen: unseen}, err
@@ -335,7 +335,7 @@ func (c *scanner) concerned(p *ScanPatch, v *view, images []*candidate, found *c
 		f.fits = f.State == ScanPatchable
 		return f
 	}
-	o, err := c.object(p.File, v.PID, images)
+	o, err := c.object(p.PatchFile, v.PID, images)
 	if err != nil {
 		f.Why = fmt.Sprintf("what it maps cannot be opened: %v", strings.ReplaceAll(err.Error(), fmt.Sprintf(" as process %d maps it", v.PID), ""))
 		return f

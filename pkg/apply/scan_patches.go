@@ -19,7 +19,7 @@ import (
 
 // ScanPatch is a patch that processes are looked at for. Its file is closed.
 type ScanPatch struct {
-	*File
+	*PatchFile
 	signed bool
 }
 
@@ -78,7 +78,7 @@ func WithApplied(list []*ScanPatch, status []lpnl.Report, abouts *Abouts) []*Sca
 	for _, r := range status {
 		f := abouts.known[r.Hash]
 		if f != nil && !slices.ContainsFunc(list, func(p *ScanPatch) bool { return p.sum == f.sum }) {
-			list = append(list, &ScanPatch{File: f, signed: true}) // the kernel has taken it
+			list = append(list, &ScanPatch{PatchFile: f, signed: true}) // the kernel has taken it
 		}
 	}
 	return list
@@ -161,5 +161,5 @@ func openScanPatch(f *os.File) (*ScanPatch, error) {
 		return nil, fmt.Errorf("%s: %w", f.Name(), err)
 	}
 	file.Data, file.Spec.Fixups = nil, nil
-	return &ScanPatch{File: file, signed: signature != nil}, nil
+	return &ScanPatch{PatchFile: file, signed: signature != nil}, nil
 }

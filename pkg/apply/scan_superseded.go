@@ -10,10 +10,10 @@ import (
 
 // supersededBy is a patch of another name that is applied and takes the place of this one, or nil; one that replaces all that this one
 // does, if there is one; and how many threads are in code from before that one.
-func (c *scanner) supersededBy(p *ScanPatch, has []lpnl.Report) (by *File, active int) {
+func (c *scanner) supersededBy(p *ScanPatch, has []lpnl.Report) (by *PatchFile, active int) {
 	for _, r := range has {
 		other := c.abouts.known[r.Hash]
-		if r.State != lpnl.StateApplied || other == nil || !displaces(other, p.File) {
+		if r.State != lpnl.StateApplied || other == nil || !displaces(other, p.PatchFile) {
 			continue
 		}
 		if by, active = other, r.ActiveThreads; covers(by.Spec, p.Spec) {
@@ -24,7 +24,7 @@ func (c *scanner) supersededBy(p *ScanPatch, has []lpnl.Report) (by *File, activ
 }
 
 // displaces is takesPlaceOf for patches of two names: which one of two versions is newer nobody says.
-func displaces(newer, old *File) bool {
+func displaces(newer, old *PatchFile) bool {
 	return newer.Spec.Name != old.Spec.Name && takesPlaceOf(newer.Spec, old)
 }
 
@@ -37,7 +37,7 @@ func halfSuperseded(by string) string {
 // that does more than what is to be in its place is not to be applied, and still missing.
 func withoutSuperseded(list []Finding) (out, displaced []Finding) {
 	over := precedence(len(list), func(i, j int) bool {
-		return list[i].State != ScanUnknown && list[i].State != ScanNotPatchable && displaces(list[i].patch.File, list[j].patch.File)
+		return list[i].State != ScanUnknown && list[i].State != ScanNotPatchable && displaces(list[i].patch.PatchFile, list[j].patch.PatchFile)
 	})
 	for j, f := range list {
 		var by []*Finding

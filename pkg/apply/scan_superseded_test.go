@@ -19,7 +19,7 @@ func TestScanSuperseded(t *testing.T) {
 	old, newer, sum := f.patch("old", false), f.patch("new", false), f.patch("sum", false)
 	newer.File.Spec.About = &patch.About{Supersedes: []string{"old"}}
 	sum.File.Spec.About = &patch.About{Supersedes: []string{"sha256:" + hex.EncodeToString(old.File.sum[:])}}
-	for _, p := range []*Patch{&newer, &sum} {
+	for _, p := range []*PatchRef{&newer, &sum} {
 		if err := applytest.Write(f.files[p.Name], p.File.Spec); err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestScanSuperseded(t *testing.T) {
 }
 
 // superseding makes a patch that says to take the place of others.
-func (f *fleet) superseding(name string, others ...string) Patch {
+func (f *fleet) superseding(name string, others ...string) PatchRef {
 	f.tb.Helper()
 	spec := f.spec(name, false)
 	spec.About = &patch.About{Supersedes: others}

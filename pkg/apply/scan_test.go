@@ -94,7 +94,7 @@ func (f *fleet) scanned(names ...string) (list []*ScanPatch) {
 	return list
 }
 
-func (f *fleet) apply(verb Verb, p Patch, pids ...int) {
+func (f *fleet) apply(verb Verb, p PatchRef, pids ...int) {
 	f.tb.Helper()
 	r, err := f.session().RunSelected(verb, p, Selection{PIDs: pids}, lpnl.Options{})
 	if err != nil || len(r.Outcomes) != len(pids) || r.Outcomes[0].Err != nil {
@@ -182,7 +182,7 @@ func TestScan(t *testing.T) {
 }
 
 // baked is the build-id of the program with a patch in it.
-func (f *fleet) baked(p *File) []byte { return bake.BuildID(p.Spec.Images[0].BuildID, p.sum) }
+func (f *fleet) baked(p *PatchFile) []byte { return bake.BuildID(p.Spec.Images[0].BuildID, p.sum) }
 
 // TestScanProof: that something is mapped which looks like the patch proves nothing, nor what the kernel had before the process was
 // looked at and has no more.
@@ -283,9 +283,9 @@ func TestRemedies(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer file.Close()
-		f.apply(lpnl.VerbApply, Patch{File: file, Name: name}, map[string][]int{"a": f.pids[:2], "b": f.pids[1:], "c": f.pids}[name]...)
+		f.apply(lpnl.VerbApply, PatchRef{File: file, Name: name}, map[string][]int{"a": f.pids[:2], "b": f.pids[1:], "c": f.pids}[name]...)
 	}
-	f.apply(lpnl.VerbRestore, Patch{Name: "b"}, f.pids[3])
+	f.apply(lpnl.VerbRestore, PatchRef{Name: "b"}, f.pids[3])
 	for cve, want := range map[string]string{"CVE-2026-1111": "[a 2 b 2]", "CVE-2026-2222": "[b 2]", "CVE-2026-3333": "[]"} {
 		list, err := f.session().Remedies(cve, f.scanned("a"))
 		got := []string{}

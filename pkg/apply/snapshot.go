@@ -57,7 +57,7 @@ type view struct {
 }
 
 func (s *Session) view(t proc.Process) *view {
-	v := &view{Process: t, look: &look{past: s.pasts.get(t), left: maxLook}}
+	v := &view{Process: t, look: &look{past: s.pasts.get(t), limits: &s.limits, left: s.limits.Look}}
 	v.maps = sync.OnceValues(func() ([]proc.Mapping, error) {
 		if err := v.tooSlow(); err != nil {
 			return nil, err
@@ -153,7 +153,7 @@ func (s *Session) stateNow(v *view, r lpnl.Report) (lpnl.State, error) {
 	if v.fresh {
 		return r.State, nil
 	}
-	now, err := s.attempt(v, r.Hash).recount()
+	now, err := s.count(v.Process, r.Hash)
 	switch {
 	case err != nil && now.State == lpnl.StateNone: // else it is there, and only who is in it could not be counted
 		return lpnl.StateNone, errStale
@@ -161,9 +161,4 @@ func (s *Session) stateNow(v *view, r lpnl.Report) (lpnl.State, error) {
 		return r.State, nil
 	}
 	return now.State, nil
-}
-
-// lost tells whether a patch is in a target no more, and possibly in none.
-func lost(err error) bool {
-	return unknown(err) || reportOf(err).Refusal == lpnl.RefusalNotLoaded
 }

@@ -3,11 +3,9 @@
 package apply
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
@@ -25,7 +23,7 @@ type superseded struct {
 // splitSuperseded divides what is applied to a target. What a patch was built upon stays, though it may be an older one of its name.
 func splitSuperseded(spec *patch.Spec, layers []layer) (out []superseded, others []layer) {
 	for _, l := range layers {
-		if takesPlaceOf(spec, l.File) && !spec.IsUpon(l.buildID) {
+		if takesPlaceOf(spec, l.PatchFile) && !spec.IsUpon(l.buildID) {
 			out = append(out, superseded{l, covers(spec, l.Spec) && !changesValues(l.Spec)})
 		} else {
 			others = append(others, l)
@@ -36,29 +34,12 @@ func splitSuperseded(spec *patch.Spec, layers []layer) (out []superseded, others
 
 // takesPlaceOf tells whether a patch takes the place of another one. A mitigation is there until there is a fix of all that
 // it is for, or another mitigation.
-func takesPlaceOf(spec *patch.Spec, old *File) bool {
+func takesPlaceOf(spec *patch.Spec, old *PatchFile) bool {
 	return spec.Supersedes(old.Spec.Name, old.sum) || isMitigated(spec, old.Spec)
 }
 
 // isMitigated tells whether another patch is a mitigation of what this one replaces.
 func isMitigated(spec, other *patch.Spec) bool { return other.Mitigation != nil && covers(spec, other) }
-
-// withNamed adds patches that are to go, by the kernel's names of them, to those that were found.
-func (s *Session) withNamed(v *view, found []superseded, wanted []lpnl.Hash) ([]superseded, error) {
-	if len(wanted) == 0 {
-		return found, nil
-	}
-	now, err := s.snapshot()
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range now.of[v.PID] {
-		if slices.Contains(wanted, r.Hash) && !slices.ContainsFunc(found, func(s superseded) bool { return s.report.Hash == r.Hash }) {
-			found = append(found, superseded{layer: layer{report: r}})
-		}
-	}
-	return found, nil
-}
 
 func changesValues(spec *patch.Spec) bool {
 	return slices.ContainsFunc(spec.Sites, func(s patch.Site) bool { return s.Kind == patch.SiteBytes })
@@ -69,9 +50,9 @@ func checkSuperseded(spec *patch.Spec, v *view, out []superseded, others []layer
 	for _, old := range out {
 		for _, l := range others {
 			if l.Spec.IsUpon(old.buildID) {
-				return &lpnl.Refused{Report: lpnl.Report{Patch: spec.Name, PID: v.PID, Comm: v.Comm, Refusal: lpnl.RefusalCovered, Errno: syscall.EBUSY,
+				return &Refusal{Code: lpnl.RefusalCovered,
 					Message: fmt.Sprintf("patch %s takes the place of patch %s, upon which patch %s was built, which is %s in %v; revert that one first",
-						spec.Name, old.Spec.Name, l.Spec.Name, l.report.State, v)}}
+						spec.Name, old.Spec.Name, l.Spec.Name, l.report.State, v)}
 			}
 		}
 	}
@@ -80,14 +61,15 @@ func checkSuperseded(spec *patch.Spec, v *view, out []superseded, others []layer
 
 // supersede applies a patch, and restores in the same window those of which it takes the place. If threads stay in their code, and
 // the new one replaces all that they replace, it is applied upon them: no call comes to their code any more.
-func (a *attempt) supersede(verb lpnl.Verb, old []superseded, o lpnl.Options) (lpnl.Report, error) {
+func (a *attempt) supersede() Outcome {
 	var before []lpnl.Report
 	var names []string
 	upon := true
-	for _, s := range old {
+	for _, s := range a.others {
 		before, names = append(before, s.report), append(names, s.report.Patch)
 		upon = upon && s.covered
 	}
+	o := a.options
 	first := o
 	if upon {
 		first.Timeout = min(o.Timeout, quiescentTry)
@@ -96,16 +78,15 @@ func (a *attempt) supersede(verb lpnl.Verb, old []superseded, o lpnl.Options) (l
 	for _, r := range before {
 		first.Supersede = append(first.Supersede, r.Hash)
 	}
-	r, err := a.replace(verb, before, first)
-	var refused *lpnl.Refused
-	if !upon || !errors.As(err, &refused) || r.Refusal != lpnl.RefusalThreadActive {
-		return r, err
+	out := a.replace(before, first)
+	if !upon || RefusalCode(out.Err) != lpnl.RefusalThreadActive {
+		return out
 	}
 	o.Timeout, o.Supersede = o.Timeout-first.Timeout, nil
-	again, err := a.op(verb, o)
-	again.Attempts += r.Attempts
-	if err == nil {
-		a.note = strings.Join(append([]string{fmt.Sprintf("%s stays under it: %v", strings.Join(names, ", "), refused)}, notes(a.note)...), "; ")
+	again := a.op(a.verb, o)
+	again.Report.Attempts += out.Report.Attempts
+	if again.Err == nil {
+		again.Note = strings.Join(append([]string{fmt.Sprintf("%s stays under it: %v", strings.Join(names, ", "), out.Err)}, notes(again.Note)...), "; ")
 	}
-	return again, err
+	return again
 }

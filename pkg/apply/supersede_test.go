@@ -45,11 +45,11 @@ func TestSupersede(t *testing.T) {
 				spec.Sites = spec.Sites[:1]
 			}
 			old := f.file(spec)
-			var upon []Patch
+			var upon []PatchRef
 			if c.upon {
 				upon = append(upon, old)
 			}
-			for _, p := range []Patch{old, f.patch("third", false, upon...)} {
+			for _, p := range []PatchRef{old, f.patch("third", false, upon...)} {
 				if out := f.session().Run(lpnl.VerbApply, p, f.first(), lpnl.Options{}); out[0].Err != nil {
 					t.Fatal(out[0].Err)
 				}
@@ -81,7 +81,7 @@ func TestReplaceBelow(t *testing.T) {
 	third := f.patch("third", false, old)
 	f.apply(lpnl.VerbApply, old, f.pids[0])
 	f.apply(lpnl.VerbApply, third, f.pids[0])
-	f.apply(lpnl.VerbRestore, Patch{Name: "third"}, f.pids[0])
+	f.apply(lpnl.VerbRestore, PatchRef{Name: "third"}, f.pids[0])
 	out := f.session().Run(lpnl.VerbApply, f.superseding("new", "old"), f.first(), lpnl.Options{})[0]
 	const note = "replaced old; patch old is restored and stays mapped: patch third, which is restored, is built upon it; unload it later"
 	if out.Err != nil || out.Note != note {
@@ -103,14 +103,14 @@ func TestReplaceBelow(t *testing.T) {
 
 // TestSupersedeMitigation: a fix takes the place of a mitigation of its function, and so does another mitigation.
 func TestSupersedeMitigation(t *testing.T) {
-	mitigation := func(f *fleet, name string) Patch {
+	mitigation := func(f *fleet, name string) PatchRef {
 		spec, err := applytest.Mitigation(name, f.prog)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return f.file(spec)
 	}
-	elsewhere := func(f *fleet) Patch {
+	elsewhere := func(f *fleet) PatchRef {
 		spec := f.spec("elsewhere", false)
 		spec.Sites[0].Vaddr += 32
 		spec.Functions[0].Symbol, spec.Functions[0].Bodies = "other", []patch.Range{{Start: spec.Sites[0].Vaddr, End: spec.Sites[0].Vaddr + 16}}
@@ -118,24 +118,24 @@ func TestSupersedeMitigation(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name      string
-		before    func(f *fleet) Patch
-		after     func(f *fleet) Patch
+		before    func(f *fleet) PatchRef
+		after     func(f *fleet) PatchRef
 		has, note string
 		err       string
 		third     bool
 	}{
-		{"a fix", func(f *fleet) Patch { return mitigation(f, "m") }, func(f *fleet) Patch { return f.patch("fix", true) }, "fix applied", "replaced m", "", false},
-		{"a fix beside another patch", func(f *fleet) Patch { return mitigation(f, "m") }, func(f *fleet) Patch { return f.patch("fix", true) },
+		{"a fix", func(f *fleet) PatchRef { return mitigation(f, "m") }, func(f *fleet) PatchRef { return f.patch("fix", true) }, "fix applied", "replaced m", "", false},
+		{"a fix beside another patch", func(f *fleet) PatchRef { return mitigation(f, "m") }, func(f *fleet) PatchRef { return f.patch("fix", true) },
 			"elsewhere applied, fix applied", "replaced m", "", true},
-		{"another mitigation", func(f *fleet) Patch { return mitigation(f, "m") }, func(f *fleet) Patch { return mitigation(f, "n") }, "n applied", "replaced m", "", false},
-		{"a fix of another function", func(f *fleet) Patch { return mitigation(f, "m") }, elsewhere, "elsewhere applied, m applied", "", "", false},
-		{"a mitigation of what is fixed", func(f *fleet) Patch { return f.patch("fix", true) }, func(f *fleet) Patch { return mitigation(f, "m") }, "fix applied", "",
+		{"another mitigation", func(f *fleet) PatchRef { return mitigation(f, "m") }, func(f *fleet) PatchRef { return mitigation(f, "n") }, "n applied", "replaced m", "", false},
+		{"a fix of another function", func(f *fleet) PatchRef { return mitigation(f, "m") }, elsewhere, "elsewhere applied, m applied", "", "", false},
+		{"a mitigation of what is fixed", func(f *fleet) PatchRef { return f.patch("fix", true) }, func(f *fleet) PatchRef { return mitigation(f, "m") }, "fix applied", "",
 			"patch m was built for main as it is in the file, patch fix replaces that function, and fix is applied already; " +
 				"build one patch of both fixes and apply it with --replace, or revert fix first", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFleet(t, 1)
-			before := []Patch{c.before(f)}
+			before := []PatchRef{c.before(f)}
 			if c.third {
 				before = append(before, elsewhere(f))
 			}
@@ -178,7 +178,7 @@ func (f *fleet) states() string {
 // TestSplitSuperseded: by name, by the name of its own, by sum, and not what it was built upon.
 func TestSplitSuperseded(t *testing.T) {
 	named := func(name string, id, sum byte) layer {
-		return layer{&File{Spec: &patch.Spec{Name: name}, buildID: []byte{id}, sum: [sha256.Size]byte{sum}}, lpnl.Report{Patch: name}}
+		return layer{&PatchFile{Spec: &patch.Spec{Name: name}, buildID: []byte{id}, sum: [sha256.Size]byte{sum}}, lpnl.Report{Patch: name}}
 	}
 	layers := []layer{named("fix", 1, 1), named("fix", 2, 2), named("old", 3, 3), named("sum", 4, 4), named("other", 5, 5)}
 	spec := &patch.Spec{Name: "fix", Images: []patch.Image{{BuildID: patch.Hex{2}}}, Upon: []patch.Upon{{Name: "fix"}},

@@ -48,7 +48,7 @@ type Standing struct {
 // syncEntry is a boot entry with what is known of it.
 type syncEntry struct {
 	*boot.Entry
-	file *File
+	file *PatchFile
 	hash lpnl.Hash // of the object for the files on disk, if they are current
 }
 
@@ -162,7 +162,7 @@ func (c *Comparison) compareEntry(row *Standing, e *boot.Entry, boots []lpnl.Boo
 func (r *Standing) wanted() bool { return r.Kept && !r.Disabled && r.Disk == DiskCurrent }
 
 // diskOf compares the files at an entry's paths with what its patch is for.
-func diskOf(r boot.Registry, e *boot.Entry, f *File) (Disk, error) {
+func diskOf(r boot.Registry, e *boot.Entry, f *PatchFile) (Disk, error) {
 	if len(e.Images) != len(f.Spec.Images) {
 		return "", fmt.Errorf("the boot entry names %d images, its patch has %d", len(e.Images), len(f.Spec.Images))
 	}
@@ -326,7 +326,7 @@ func (c *Comparison) fixEntry(row *Standing) (string, error) {
 
 // revert takes out what is not kept.
 func (c *Comparison) revert(row *Standing, o lpnl.Options) (string, error) {
-	out := c.session.one(Revert, Patch{Name: row.Patch}, row.Process, o)
+	out := c.session.one(job{Revert, PatchRef{Name: row.Patch}, o}, row.Process)
 	var stays *Stays
 	if out.Err == nil || errors.As(out.Err, &stays) {
 		row.State, row.Active = out.Report.State, out.Report.ActiveThreads
@@ -341,7 +341,7 @@ func (c *Comparison) fixProcess(row *Standing, o lpnl.Options) (string, error) {
 		done = "replaced"
 		o.Supersede = append(o.Supersede, *row.older) // also where the process has unmapped it
 	}
-	out := c.session.one(lpnl.VerbApply, Patch{File: row.entry.file, Name: row.Patch}, row.Process, o)
+	out := c.session.one(job{lpnl.VerbApply, PatchRef{File: row.entry.file, Name: row.Patch}, o}, row.Process)
 	if out.Err == nil || out.Settled {
 		row.State, row.Active = lpnl.StateApplied, out.Report.ActiveThreads
 		return done, nil

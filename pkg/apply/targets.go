@@ -69,7 +69,7 @@ type selector struct {
 // the processes that the patch concerns; see concerned. Without a patch it takes all. A process that cannot be looked at is
 // left out, for a security module may hide single ones even from root, and is among Unseen; where nobody else is found, the
 // Miss tells of the first.
-func (s *Session) Find(verb Verb, sel Selection, p Patch) (*Found, error) {
+func (s *Session) Find(verb Verb, sel Selection, p PatchRef) (*Found, error) {
 	f := &Found{named: map[int]bool{}, pids: map[int]bool{}, unseen: map[string]bool{}}
 	for _, pid := range sel.PIDs {
 		t, err := s.proc.Process(pid)
@@ -82,7 +82,7 @@ func (s *Session) Find(verb Verb, sel Selection, p Patch) (*Found, error) {
 		f.add(t)
 	}
 	s.seen = nil
-	if sel.group() && p != (Patch{}) {
+	if sel.group() && p != (PatchRef{}) {
 		// Who may not patch is told so, not that there is nothing to patch.
 		if err := s.look(); err != nil {
 			return nil, err
@@ -113,7 +113,7 @@ func (f *Found) add(list ...proc.Process) {
 	}
 }
 
-func (s *Session) selectors(verb Verb, sel Selection, p Patch) []selector {
+func (s *Session) selectors(verb Verb, sel Selection, p PatchRef) []selector {
 	var list []selector
 	for _, by := range []struct {
 		option, does string
@@ -126,7 +126,7 @@ func (s *Session) selectors(verb Verb, sel Selection, p Patch) []selector {
 	} {
 		for _, name := range by.names {
 			find := func() ([]proc.Process, []error, error) { return by.find(name) }
-			list = append(list, selector{by.option, by.does + name, find, p != Patch{}})
+			list = append(list, selector{by.option, by.does + name, find, p != PatchRef{}})
 		}
 	}
 	if sel.All {
@@ -136,7 +136,7 @@ func (s *Session) selectors(verb Verb, sel Selection, p Patch) []selector {
 }
 
 // needed is what a process does that a patch concerns.
-func needed(p Patch) string {
+func needed(p PatchRef) string {
 	if p.File == nil {
 		return fmt.Sprintf("has a patch %q loaded", p.Name)
 	}
@@ -148,7 +148,7 @@ func needed(p Patch) string {
 }
 
 // take adds what a selector has found, or says what it has missed.
-func (s *Session) take(f *Found, by selector, verb Verb, p Patch, list []proc.Process, unseen []error) error {
+func (s *Session) take(f *Found, by selector, verb Verb, p PatchRef, list []proc.Process, unseen []error) error {
 	kept, kind, none := list, MissNone, "no process "+by.does
 	if by.narrow && len(list) > 0 {
 		var ended int
@@ -201,7 +201,7 @@ func (f *Found) miss(by selector, kind MissKind, message string) {
 // that maps what it changes, in whatever version, and one that cannot be looked at: the reason why such a one cannot be
 // patched is an answer, its absence would be none. A name concerns those that have the patch; where one of the list has
 // it, also those that map what it changes, unless it is to be taken out.
-func (s *Session) concerned(verb Verb, p Patch, list []proc.Process) (kept []proc.Process, ended int, err error) {
+func (s *Session) concerned(verb Verb, p PatchRef, list []proc.Process) (kept []proc.Process, ended int, err error) {
 	var spec *patch.Spec
 	has := map[int]bool{}
 	if p.File == nil || takesOut(verb) {
@@ -280,7 +280,7 @@ func changed(spec *patch.Spec) []*patch.Image {
 
 // all returns the processes that map a file which the patch changes, or that have a patch of that name. Of a file that is
 // to be taken out it returns both: a process may have unmapped what was changed.
-func (s *Session) all(verb Verb, p Patch) (list []proc.Process, unseen []error, err error) {
+func (s *Session) all(verb Verb, p PatchRef) (list []proc.Process, unseen []error, err error) {
 	having, err := s.having(p.Name)
 	if err != nil || p.File == nil {
 		return having, nil, err

@@ -24,7 +24,7 @@ import (
 // copy of sleep that is named prog.
 type madeUp struct {
 	root, prog string
-	fix        apply.Patch
+	fix        apply.PatchRef
 }
 
 // process adds one: with its control group, its program, and files that it maps executable. To go by what its maps say, all that
@@ -113,12 +113,12 @@ func (m *madeUp) session(t *testing.T, pids ...int) *apply.Session {
 func TestFind(t *testing.T) {
 	m := newMadeUp(t)
 	const unknown = ", as far as can be seen; of 1 it is not known: process 16: "
-	name := apply.Patch{Name: "fix"}
+	name := apply.PatchRef{Name: "fix"}
 	buildID, _ := spec(t).Images[0].BuildID.MarshalText()
 	none := fmt.Sprintf("maps prog (build-id %s), which the patch changes", buildID)
 	for _, c := range []struct {
 		verb   apply.Verb
-		patch  apply.Patch
+		patch  apply.PatchRef
 		sel    apply.Selection
 		has    []int // have the patch
 		want   []int

@@ -135,12 +135,8 @@ func (s *Session) apply(step *Step, o lpnl.Options) []Outcome {
 
 // lasts tells whether a refusal is one that trying again does not change.
 func lasts(err error) bool {
-	var refused *lpnl.Refused
-	if !errors.As(err, &refused) {
-		return false
-	}
-	switch refused.Report.Refusal {
-	case lpnl.RefusalThreadActive, lpnl.RefusalThreadRunning, lpnl.RefusalThreadSignalStack, lpnl.RefusalStackUnreadable, lpnl.RefusalDeadline,
+	switch RefusalCode(err) {
+	case lpnl.RefusalNone, lpnl.RefusalThreadActive, lpnl.RefusalThreadRunning, lpnl.RefusalThreadSignalStack, lpnl.RefusalStackUnreadable, lpnl.RefusalDeadline,
 		lpnl.RefusalAlready, lpnl.RefusalSiteUnreadable:
 		return false
 	}
@@ -220,7 +216,7 @@ func (s *Session) runStep(verb Verb, step *Step, targets []proc.Process, o lpnl.
 		return out
 	}
 	defer func() { _ = f.Close() }()
-	return s.round(verb, Patch{File: f, Name: f.Spec.Name}, targets, o)
+	return s.round(job{verb, PatchRef{File: f, Name: f.Spec.Name}, o}, targets)
 }
 
 // ErrKept is for a patch that has a boot entry already, or is that of one.
@@ -228,7 +224,7 @@ var ErrKept = errors.New("there is a boot entry of it already")
 
 // ToKeep are the patches to make boot entries of: all but those in whose place another one of them is, that can have an entry.
 func ToKeep(list []*ScanPatch) []*ScanPatch {
-	over := precedence(len(list), func(i, j int) bool { return displaces(list[i].File, list[j].File) })
+	over := precedence(len(list), func(i, j int) bool { return displaces(list[i].PatchFile, list[j].PatchFile) })
 	var out []*ScanPatch
 	for j, p := range list {
 		replaced := false
@@ -244,7 +240,7 @@ func ToKeep(list []*ScanPatch) []*ScanPatch {
 
 // Keep passes a patch to add, which makes a boot entry of it, unless there is one of the same file. The entry is given what is asked
 // for by one of that name.
-func (p *ScanPatch) Keep(r boot.Registry, add func(*File, *boot.Entry) error) error {
+func (p *ScanPatch) Keep(r boot.Registry, add func(*PatchFile, *boot.Entry) error) error {
 	fresh := &boot.Entry{OnFailure: boot.Run, Boots: boot.DefaultBoots}
 	entries, _ := r.List() // of what cannot be read lpctl boot list says so
 	for _, e := range entries {
@@ -271,7 +267,7 @@ func (p *ScanPatch) Keep(r boot.Registry, add func(*File, *boot.Entry) error) er
 }
 
 // reopen opens the file again, which must be the same.
-func (p *ScanPatch) reopen() (*File, error) {
+func (p *ScanPatch) reopen() (*PatchFile, error) {
 	f, err := Open(p.file.Name())
 	if err != nil {
 		return nil, err

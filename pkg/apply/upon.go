@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"fmt"
 	"slices"
-	"syscall"
 
 	"lpatch/pkg/lpnl"
 	"lpatch/pkg/patch"
@@ -17,39 +16,39 @@ import (
 // their code stays while this one is mapped, is looked at here.
 
 // checkUpon refuses a patch where those that it was built upon are not applied, and to take one of those away from under it.
-func (s *Session) checkUpon(verb Verb, p Patch, v *view, o lpnl.Options) error {
-	switch verb {
+func (a *attempt) checkUpon() error {
+	switch a.verb {
 	case Revert, lpnl.VerbUnload:
-		return s.checkNoneUpon(p, v)
+		return a.checkNoneUpon()
 	case lpnl.VerbApply, lpnl.VerbCheck, lpnl.VerbLoad:
 	default:
 		return nil
 	}
-	f := p.File
+	f := a.patch.File
 	if f == nil {
-		if some, err := mapsPatch(v); err != nil || !some {
+		if some, err := mapsPatch(a.view); err != nil || !some {
 			return err
 		}
-		f = s.fileOf(p, v)
+		f = a.file()
 	}
 	if f == nil || len(f.Spec.Upon) == 0 {
 		return nil
 	}
 	refuse := func(u patch.Upon, code lpnl.Refusal, format string, args ...any) error {
-		return &lpnl.Refused{Report: lpnl.Report{Patch: p.Name, PID: v.PID, Comm: v.Comm, Refusal: code, Errno: syscall.EBUSY,
-			Message: fmt.Sprintf("patch %s is built upon patch %s, ", f.Spec.Name, u.Name) + fmt.Sprintf(format, args...)}}
+		return &Refusal{Code: code, Message: fmt.Sprintf("patch %s is built upon patch %s, ", f.Spec.Name, u.Name) + fmt.Sprintf(format, args...)}
 	}
 	first := f.Spec.Upon[0]
 	switch {
-	case o.Replace:
+	case a.options.Replace:
 		return refuse(first, lpnl.RefusalNotApplied, "which --replace takes off; apply it without --replace")
-	case verb == lpnl.VerbLoad:
+	case a.verb == lpnl.VerbLoad:
 		return refuse(first, lpnl.RefusalImageMoved, "whose address may change before this one is applied; apply it instead of loading it")
 	}
-	return s.checkBelow(f, v, refuse)
+	return a.checkBelow(f, refuse)
 }
 
-func (s *Session) checkBelow(f *File, v *view, refuse func(patch.Upon, lpnl.Refusal, string, ...any) error) error {
+func (a *attempt) checkBelow(f *PatchFile, refuse func(patch.Upon, lpnl.Refusal, string, ...any) error) error {
+	s, v := a.session, a.view
 	var layers []layer
 	if some, err := mapsPatch(v); err != nil {
 		return err
@@ -82,8 +81,8 @@ func (s *Session) checkBelow(f *File, v *view, refuse func(patch.Upon, lpnl.Refu
 }
 
 // checkNoneUpon refuses to unmap a patch that another one refers to.
-func (s *Session) checkNoneUpon(p Patch, v *view) error {
-	list, err := v.files()
+func (a *attempt) checkNoneUpon() error {
+	list, err := a.view.files()
 	if Gone(err) {
 		return nil // the kernel says so
 	}
@@ -99,18 +98,18 @@ func (s *Session) checkNoneUpon(p Patch, v *view) error {
 	if patches < 2 {
 		return nil
 	}
-	f := s.fileOf(p, v)
+	f := a.file()
 	if f == nil {
 		return nil
 	}
-	layers, err := s.layers(v)
+	layers, err := a.session.layers(a.view)
 	if err != nil {
 		return err
 	}
 	for _, l := range layers {
 		if l.Spec.IsUpon(f.buildID) {
-			return &lpnl.Refused{Report: lpnl.Report{Patch: p.Name, PID: v.PID, Comm: v.Comm, Refusal: lpnl.RefusalCovered, Errno: syscall.EBUSY,
-				Message: fmt.Sprintf("patch %s is built upon patch %s, and is %s in %v; revert that one first", l.Spec.Name, f.Spec.Name, l.report.State, v)}}
+			return &Refusal{Code: lpnl.RefusalCovered,
+				Message: fmt.Sprintf("patch %s is built upon patch %s, and is %s in %v; revert that one first", l.Spec.Name, f.Spec.Name, l.report.State, a.view)}
 		}
 	}
 	return nil

@@ -28,7 +28,7 @@ func TestUpon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upon := func(id []byte) Patch {
+	upon := func(id []byte) PatchRef {
 		s := specOf(t, "b", true)
 		im := s.Images[0]
 		im.Name, im.BuildID = "a.lp", id
@@ -42,7 +42,7 @@ func TestUpon(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = f.Close() })
-		return Patch{File: f, Name: "b"}
+		return PatchRef{File: f, Name: "b"}
 	}
 	other := make([]byte, 20)
 	for _, c := range []struct {
@@ -69,9 +69,11 @@ func TestUpon(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			k := &mapping{report: lpnl.Report{Patch: "a", Hash: lpnl.Hash{1}, PID: self.PID, State: c.state, MappedAt: at}}
 			s, p := New(k, proc.New("/proc")), upon(c.id)
-			err := s.checkUpon(c.verb, p, s.view(self), c.options)
+			a := s.attempt(job{c.verb, p, c.options}, s.view(self))
+			a.spec, a.hash = p.File.Spec, lpnl.Hash{2}
+			err := a.checkUpon()
 			if err == nil && c.want == "" {
-				_, err = s.checkBase(c.verb, p.File.Spec, lpnl.Hash{2}, s.view(self), c.options)
+				err = a.checkBase()
 			}
 			wantRefused(t, err, "patch b is built upon patch a, "+c.want, c.refusal)
 		})
@@ -84,11 +86,11 @@ func TestUpon(t *testing.T) {
 
 func wantRefused(t *testing.T, err error, want string, code lpnl.Refusal) {
 	t.Helper()
-	var refused *lpnl.Refused
+	var refused *Refusal
 	switch {
 	case code == 0 && err != nil, code != 0 && !errors.As(err, &refused):
 		t.Errorf("got %v, want %q", err, want)
-	case code != 0 && (err.Error() != want || refused.Report.Refusal != code):
+	case code != 0 && (err.Error() != want || refused.Code != code):
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
@@ -127,16 +129,19 @@ func TestTakeFromUnder(t *testing.T) {
 	}}
 	s = New(k, proc.New("/proc"))
 	want := fmt.Sprintf("patch b is built upon patch a, and is restored in self[%d]; revert that one first", self.PID)
-	for _, verb := range []Verb{Revert, lpnl.VerbUnload} {
-		wantRefused(t, s.checkUpon(verb, Patch{Name: "a"}, s.view(self), lpnl.Options{}), want, lpnl.RefusalCovered)
+	check := func(verb Verb, name string) error {
+		return s.attempt(job{verb: verb, patch: PatchRef{Name: name}}, s.view(self)).checkUpon()
 	}
-	wantRefused(t, s.checkUpon(Revert, Patch{Name: "b"}, s.view(self), lpnl.Options{}), "", 0)
-	wantRefused(t, s.checkUpon(lpnl.VerbApply, Patch{Name: "b"}, s.view(self), lpnl.Options{}),
+	for _, verb := range []Verb{Revert, lpnl.VerbUnload} {
+		wantRefused(t, check(verb, "a"), want, lpnl.RefusalCovered)
+	}
+	wantRefused(t, check(Revert, "b"), "", 0)
+	wantRefused(t, check(lpnl.VerbApply, "b"),
 		fmt.Sprintf("patch b is built upon patch a, which need not be where it was when this one was mapped, and it is still restored in self[%d]; unload it first, then apply it", self.PID), lpnl.RefusalImageMoved)
 }
 
 // mappedFile reads a patch at an address of a process.
-func (s *Session) mappedFile(t proc.Process, at uint64) (*File, error) {
+func (s *Session) mappedFile(t proc.Process, at uint64) (*PatchFile, error) {
 	if err := s.look(); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ var source = map[string]string{
 	"kmod/gate.h":            "",
 	"pkg/diff/data.go":       "package diff\n\ntype File struct{ Arch int }\n",
 	"pkg/diff/data_test.go":  "package diff\n\nfunc TestData(t *testing.T) {}\nfunc TestHostileFork(t *testing.T) {}\n",
-	"ctl/lpctl/cmd_apply.go": "opCommand(lpnl.VerbApply, x)\n&cli.Command{Name: \"boot\"}\n&cli.Command{Name: \"build\"}\n&cli.BoolFlag{Name: \"max-stop\", Aliases: []string{\"m\"}}\n",
+	"ctl/lpctl/cmd_ops.go":   "opCommand(lpnl.VerbApply, x)\n&cli.Command{Name: \"boot\"}\n&cli.Command{Name: \"build\"}\n&cli.BoolFlag{Name: \"max-stop\", Aliases: []string{\"m\"}}\n",
 	"ctl/lpctl/cmd_boot.go":  `"add": {}, "list": {}`,
 	"ctl/lpctl/testdata/x.c": "CONFIG_KPROBES\n",
 	"Documentation/other.md": "# Other\n\n## The `second` part, with a comma\n",

@@ -18,7 +18,7 @@ type session struct {
 	soak    *soak
 	kernel  *lpnl.Client
 	apply   *apply.Session
-	patches map[string]apply.Patch // by file
+	patches map[string]apply.PatchRef // by file
 }
 
 func newSession(run *soak) (*session, error) {
@@ -26,7 +26,7 @@ func newSession(run *soak) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session{soak: run, kernel: k, apply: apply.New(k, proc.New("/proc")), patches: map[string]apply.Patch{}}
+	s := &session{soak: run, kernel: k, apply: apply.New(k, proc.New("/proc")), patches: map[string]apply.PatchRef{}}
 	for _, p := range run.programs {
 		for _, path := range p.Patches {
 			f, err := apply.Open(path)
@@ -34,7 +34,7 @@ func newSession(run *soak) (*session, error) {
 				s.close()
 				return nil, err
 			}
-			s.patches[path] = apply.Patch{File: f, Name: f.Spec.Name}
+			s.patches[path] = apply.PatchRef{File: f, Name: f.Spec.Name}
 		}
 	}
 	return s, nil
@@ -74,14 +74,13 @@ func (s *session) do(d deed, sel apply.Selection) *call {
 
 // codeOf names an error as lpctl does.
 func codeOf(err error) string {
-	var refused *lpnl.Refused
 	var stays *apply.Stays
 	if errors.As(err, &stays) { // somebody else applied it between its restore and its unload, say
 		err = stays.Cause
 	}
 	switch {
-	case errors.As(err, &refused):
-		return refused.Report.Refusal.String()
+	case apply.RefusalCode(err) != lpnl.RefusalNone:
+		return apply.RefusalCode(err).String()
 	case apply.Gone(err):
 		return lpnl.RefusalTargetGone.String()
 	}

@@ -158,7 +158,7 @@ func try(e entry) error {
 	session := apply.New(client, fs)
 	do := func(verb apply.Verb, want int64) error {
 		if verb != "" {
-			out := session.Run(verb, apply.Patch{File: file, Name: e.Name}, []proc.Process{target}, options)
+			out := session.Run(verb, apply.PatchRef{File: file, Name: e.Name}, []proc.Process{target}, options)
 			if out[0].Err != nil {
 				return fmt.Errorf("%s: %w", verb, out[0].Err)
 			}
