@@ -86,8 +86,8 @@ static inline long lp_get_user_pages(struct mm_struct *mm, unsigned long start, 
 #endif
 
 /*
- * Commit da8bdfbd4223 ("ftrace: Rename _ftrace_direct_multi APIs to _ftrace_direct APIs") and its series,
- * 6.4.
+ * Commit da8bdfbd4223 ("ftrace: Rename _ftrace_direct_multi APIs to _ftrace_direct APIs") and its
+ * series, 6.4.
  */
 static inline int lp_ftrace_register(struct ftrace_ops *ops, unsigned long trampoline)
 {
