@@ -3,16 +3,16 @@
  * Freezing a target:
  *
  *   prepare: list every thread on the mm and give each a gate. From here on newtask lists new
- * 	threads
+ *	threads
  *   stage: queue the gates of threads that are not running, to shorten the window
  *   begin: open the window: mark the mm frozen, queue the gates, do one synchronous IPI round.
- * 	After it no thread of the target executes user instructions: a thread that was in user
- * 	mode took the interrupt after its gate was queued, any other thread is in the kernel and
- * 	has to pass its gate first
+ *	After it no thread of the target executes user instructions: a thread that was in user
+ *	mode took the interrupt after its gate was queued, any other thread is in the kernel and
+ *	has to pass its gate first
  *   commit: the point of no return; fails if the deadline passed first
  *   end: serialize the CPUs, release all threads
  *   finish: drop the list of threads. The gates of threads that slept through the window stay
- * 	queued and do nothing when they run
+ *	queued and do nothing when they run
  *
  * Windows of different targets are independent. One target has at most one window at a time, by
  * lp_target.lock.

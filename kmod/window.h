@@ -29,7 +29,8 @@ enum lp_window_state {
  * @state: leaves LP_FREEZING by compare-and-exchange, so that either the freezer commits or a
  *	thread expires it, never both
  * @deadline: ktime ns; written before @state becomes LP_FREEZING
- * @wait: of held threads; a simple wait queue with a raw lock, since they are woken with preemption disabled
+ * @wait: of held threads; a simple wait queue with a raw lock, since they are woken with preemption
+ *	disabled
  */
 struct lp_window {
 	struct hlist_node node;
