@@ -17,13 +17,13 @@
  * Windows of different targets are independent. One target has at most one window at a time, by
  * lp_target.lock.
  *
- * The freezer does not yield its CPU between begin and end. Otherwise each wake-up could preempt it
- * for as long as other tasks want the CPU, and so could a thread of the target with a higher
- * priority that was just released, before the freezer has released the mmap_lock. A usual window
- * takes some tens of microseconds. A window that takes longer than LP_ATOMIC_NS, because a stack is
- * deep or a thread does not leave the kernel, yields to other tasks (lpatch_freeze_relax()). So
- * LP_ATOMIC_NS, plus the time to write the bytes of one patch, is the longest that lpatch delays a
- * real-time task.
+ * Except in a long window, the freezer keeps its CPU from begin to end. Otherwise each wake-up
+ * could preempt it for as long as other tasks want the CPU, and so could a thread of the target
+ * with a higher priority that was just released, before the freezer has released the mmap_lock. A
+ * usual window takes some tens of microseconds. A window that takes longer than LP_ATOMIC_NS,
+ * because a stack is deep or a thread does not leave the kernel, yields to other tasks
+ * (lpatch_freeze_relax()). So LP_ATOMIC_NS, plus the time to write the bytes of one patch, is the
+ * longest that lpatch delays a real-time task.
  *
  * The deadline does not depend on the freezer being scheduled: a held thread that sees it pass
  * before the commit ends the freeze itself.

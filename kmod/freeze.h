@@ -16,7 +16,7 @@ struct mm_struct;
  * @gate: its gate; referenced
  * @switches: nvcsw + nivcsw at the scan that found it clean
  * @clean: a scan before the window found that it is not in the way
- * @found: the span in which threads may stay to which it refers, as of that scan, or NULL
+ * @found: the allowed span to which it refers, as of that scan, or NULL
  */
 struct lp_thread {
 	struct lp_gate *gate;

@@ -3,8 +3,8 @@
  * Tracks which images have been mapped executable in which mm. A word on a stack can be a return
  * address into an image only if code of the image has run, and code cannot have run in an mm in
  * which the image was never mapped executable. So in a process that starts, words that its parent
- * passed as arguments and environment cannot be return addresses, and need not be searched for
- * them.
+ * passed as arguments and environment cannot be return addresses, and the stack need not be
+ * searched.
  *
  * There is a mark for each mm and each image of a boot entry that was mapped in it, and one for
  * each mm that is older than the newest boot entry, as its earlier mappings are unknown. A fork

@@ -6,11 +6,11 @@
  * another keyring into it.
  *
  * Where signatures are required (lpatch_sign_required()), a user who may not bring code must not be
- * able to bring a key for it either. A key that was added unchecked, whoever signed its
- * certificate, is therefore valid there only if it was added, and the keyring was locked, before
- * signatures were required. Neither lockdown nor the parameter is ever reverted, so it is enough to
- * check that signatures were not required when the keyring was locked. Once they are required, only
- * certificates that are signed by the kernel's own keys are accepted.
+ * able to bring a key for it either. While signatures are not required, keys are added unchecked,
+ * whoever signed their certificates. A keyring with such a key is valid under the requirement only
+ * if it was locked before. Neither lockdown nor the parameter is ever reverted, so it is enough
+ * that lpatch_keys_lock() fails if signatures are required already. From then on only certificates
+ * that are signed by the kernel's own keys are accepted.
  */
 
 #include <linux/assoc_array.h>

@@ -95,8 +95,8 @@ void lpatch_op_wait_end(const struct lp_op *op)
  * @op: performed by current
  * @out: set to the refusal, if any
  *
- * The holder of the lock may wait for anything. The operation must not wait with it forever, since
- * others wait for their turn.
+ * The holder of the lock may wait for anything. The operation must not wait for the lock forever,
+ * since other operations wait for their turn.
  *
  * Return: 0, or a refusal, also if the client is gone.
  */

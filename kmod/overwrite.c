@@ -413,8 +413,8 @@ static int lp_places_now(struct lp_places *places, const struct lp_op *op, struc
 }
 
 /*
- * Opens windows until no thread uses code that must be unused in one of them, and writes the places
- * in that window. Return: 0, or a refusal with nothing changed.
+ * Opens windows until there is one in which no thread uses code that must be unused, and writes the
+ * places in it. Return: 0, or a refusal with nothing changed.
  */
 static int lp_stop(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {

@@ -61,7 +61,7 @@ struct lp_signature;
  * @sealed: the object is complete and was checked
  * @hash: identifies it; chosen by the client
  * @content: SHA-256 of @file, without a verified signature; computed when it is sealed, all zeros
- *	if the kernel has no SHA-256
+ *	if the kernel has no SHA-256 or the file is too large
  * @name: for messages
  * @file: the patch file; writes to it are denied
  * @signature: of @file, the copy that was verified, by a trusted key; NULL if there is none

@@ -13,7 +13,7 @@
 
 /**
  * lpatch_places_verify() - check which places are still in the mapping of their image
- * @places: the length of places to restore that are not is set to 0
+ * @places: the length of a place to restore is set to 0 if it is not
  * @op: an apply or a restore
  * @out: set to the refusal, if any
  *

@@ -28,7 +28,7 @@ struct lp_patch;
  *	in progress or was interrupted, or this is a copy from such a time. See
  *	lpatch_load_complete()
  * @change: lp_op.change of the operation that changed it last
- * @goes: lp_op.change of the last operation that was to replace it with its own patch;
+ * @goes: lp_op.change of the last operation that replaced it with another patch, or was to;
  *	lp_target.lock
  * @order: of its last apply among all applies; grows along a stack of patches
  * @times: of the operation that changed it last
@@ -77,8 +77,8 @@ static inline bool lp_record_is_applied(const struct lp_record *record)
  * @tgid: a thread group that runs on it; NULL until it has a process; then protected by @lock
  * @comm: name of the process when the target was last opened; lpatch_targets_lock
  * @lock: serializes operations; protects the records. A semaphore, whose waiters sleep in FIFO
- *	order: a thread of the target that spun for a mutex would stay on its CPU for as long as the
- *	owner, who waits for that thread to leave the CPU
+ *	order: a thread of the target that spun for a mutex would stay on its CPU while the owner of
+ *	the mutex waits for that thread to leave the CPU
  * @records: of patches in it
  */
 struct lp_target {

@@ -81,9 +81,7 @@ __attribute__((format(printf, 1, 2))) void complain(const char *format, ...)
 		_exit(3);
 }
 
-/*
- * Sleeps without a library function: words that a call left on the stack below are not mistaken for a call in progress.
- */
+/* Sleeps without a library function, whose remains on the stack could be mistaken for a call in progress. */
 inline __attribute__((always_inline)) void nap(long ns)
 {
 	struct timespec t = { ns / (1000 * ms), ns % (1000 * ms) };
