@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What differs between architectures; arch_ARCH.c has the code. */
+/* Architecture-specific functions, implemented in arch_ARCH.c. */
 #ifndef LPATCH_ARCH_H
 #define LPATCH_ARCH_H
 
@@ -16,8 +16,9 @@ void lpatch_arch_sync_core(void);
 bool lpatch_arch_make_jump(u8 *insn, u64 from, u64 to);
 
 /*
- * Calls fn for each user register that may hold a code address, and for the instruction to which a system call
- * that is restarted or a breakpoint goes back, until it returns nonzero, and returns that.
+ * Calls @fn for each user register that may hold a code address, and for the instruction pointer as
+ * a restarted system call or a breakpoint would rewind it. Stops at the first nonzero return value
+ * of @fn and returns it.
  */
 int lpatch_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long value, bool ip, void *arg),
 			 void *arg);
@@ -26,8 +27,9 @@ int lpatch_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long val
 unsigned long lpatch_arch_kernel_sp(const struct task_struct *task);
 
 /*
- * Where the thread control block of a task is that is not executing user code, or 0. If the program
- * moved it with WRFSBASE and the task has not been off the CPU since, where it was.
+ * The address of the thread control block of a task that is not executing user code, or 0. If the
+ * program moved the block with WRFSBASE and the task has not left the CPU since, this is the old
+ * address.
  */
 unsigned long lpatch_arch_thread_pointer(const struct task_struct *task);
 
@@ -35,8 +37,8 @@ unsigned long lpatch_arch_thread_pointer(const struct task_struct *task);
 bool lpatch_arch_in_mapping_call(void);
 
 /*
- * What ftrace calls at the first instruction of one of the kernel's functions, see hooks.c, and what
- * that calls with the arguments of the function, which it keeps.
+ * Trampolines that ftrace calls at the first instruction of a kernel function (see hooks.c), and
+ * the handlers to which they pass the arguments of that function unchanged.
  */
 void lpatch_arch_hook_mmap(void);
 void lpatch_arch_hook_copy(void);

@@ -17,8 +17,8 @@
 #include "compat.h"
 
 /*
- * Makes this CPU refetch what it is about to execute: Intel SDM vol. 3, "Handling Self- and
- * Cross-Modifying Code".
+ * Makes this CPU refetch the instructions that it is about to execute: Intel SDM vol. 3, "Handling
+ * Self- and Cross-Modifying Code".
  */
 void lpatch_arch_sync_core(void)
 {
@@ -44,12 +44,15 @@ bool lpatch_arch_make_jump(u8 *insn, u64 from, u64 to)
 	return true;
 }
 
-/* Of syscall, sysenter and int $0x80: by this much arch_do_signal_or_restart() takes ip back. */
+/*
+ * Length of syscall, sysenter and int $0x80: arch_do_signal_or_restart() rewinds ip by this much.
+ */
 #define LP_SYSCALL_LEN 2
 
 /*
- * Of int3: by this much handle_swbp() in kernel/events/uprobes.c takes ip back when it has found the uprobe, or
- * that there is none any more. Until then it may be behind the last instruction of a function that is not done.
+ * Length of int3: handle_swbp() in kernel/events/uprobes.c rewinds ip by this much once it has
+ * found the uprobe, or found that it was removed. Until then ip may point past the last instruction
+ * of a function that has not returned yet.
  */
 #define LP_BREAKPOINT_LEN 1
 
@@ -65,7 +68,7 @@ int lpatch_arch_each_reg(const struct pt_regs *regs, int (*fn)(unsigned long val
 	int ret;
 
 	ret = fn(regs->ip, true, arg);
-	if (!ret) /* in a system call, which may be restarted, or out of an exception */
+	if (!ret) /* a system call, which may be restarted, or an exception */
 		ret = fn(regs->ip - ((int)regs->orig_ax != -1 ? LP_SYSCALL_LEN : LP_BREAKPOINT_LEN), true, arg);
 	for (i = 0; !ret && i < ARRAY_SIZE(others); i++)
 		ret = fn(others[i], false, arg);
@@ -83,8 +86,9 @@ unsigned long lpatch_arch_thread_pointer(const struct task_struct *task)
 }
 
 /*
- * What the kernel executes for itself, a helper for one, makes no call and has no registers yet. Calls of 32
- * bits are taken for such, whatever they are: images are of 64.
+ * A program that the kernel executes by itself, such as a usermode helper, makes no system call and
+ * has no user registers yet. Every 32-bit system call counts as one that maps files. That does not
+ * matter, since patched images are 64-bit.
  */
 bool lpatch_arch_in_mapping_call(void)
 {
@@ -101,9 +105,9 @@ bool lpatch_arch_in_mapping_call(void)
 }
 
 /*
- * At the call the arguments are in rdi and rsi, and all else that a callee may change may be changed:
- * gcc does not rely on what a callee leaves alone (-fipa-ra) where it makes calls to a profiler. As in
- * samples/ftrace/ftrace-direct.c.
+ * The arguments of the traced function are in rdi and rsi. All other caller-saved registers may be
+ * clobbered: where gcc emits calls to the profiler, it does not assume that a callee preserves any
+ * (no -fipa-ra). Modelled on samples/ftrace/ftrace-direct.c.
  */
 #define LP_TRAMPOLINE(name, function)			\
 	asm("	.pushsection .text, \"ax\", @progbits\n"	\

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Records for the audit subsystem, of the type that is for "3rd party modules": who did what to which
- * process with which patch, or was refused. The names of the fields are those of the audit project's
- * dictionary: the object of an operation is opid and ocomm, the caller is described by the kernel.
+ * Audit records of type AUDIT_KERNEL_OTHER, which is meant for third-party modules. A record says
+ * who did what to which process with which patch, or was refused. Field names come from the audit
+ * project's dictionary: opid and ocomm describe the target; the kernel describes the caller.
  */
 
 #include <linux/audit.h>
@@ -14,8 +14,8 @@
 #include "target.h"
 
 /*
- * As audit_log_untrustedstring(), which is not exported: what could be taken for the end of the text, or for
- * another field, is written in hexadecimal.
+ * Like audit_log_untrustedstring(), which is not exported: text that could be mistaken for the end
+ * of the field, or for another field, is written in hexadecimal.
  */
 static void lp_audit_text(struct audit_buffer *ab, const char *field, const char *text)
 {
@@ -32,7 +32,7 @@ static void lp_audit_text(struct audit_buffer *ab, const char *field, const char
 		audit_log_format(ab, "%02X", (u8)*at);
 }
 
-/* Return: a record that is begun, or NULL if nobody wants any. */
+/* Starts a record. Return: the record, or NULL if auditing is off or the record is filtered out. */
 static struct audit_buffer *lp_audit_start(const char *verb)
 {
 	struct audit_buffer *ab;
@@ -45,7 +45,7 @@ static struct audit_buffer *lp_audit_start(const char *verb)
 	return ab;
 }
 
-/* As lp_audit_start(), of what is done with a patch. */
+/* Like lp_audit_start(), with the fields that describe a patch. */
 static struct audit_buffer *lp_audit_begin(const char *verb, const struct lp_patch *patch)
 {
 	struct audit_buffer *ab = lp_audit_start(verb);
@@ -58,7 +58,7 @@ static struct audit_buffer *lp_audit_begin(const char *verb, const struct lp_pat
 	return ab;
 }
 
-/* @pid: in the caller's pid namespace, as it named the target */
+/* @pid: of the target, in the pid namespace of the caller */
 static void lp_audit_object(struct audit_buffer *ab, u32 pid, const struct lp_target *target)
 {
 	audit_log_format(ab, " opid=%u", pid);
@@ -76,10 +76,10 @@ static void lp_audit_end(struct audit_buffer *ab, int error)
 }
 
 /**
- * lpatch_audit_op() - record an operation that was done or refused
- * @op: with its outcome
+ * lpatch_audit_op() - record an operation that succeeded or was refused
+ * @op: the operation, with its outcome
  *
- * Context: the caller's, or that of a process that is patched as it starts.
+ * Context: the client, or a process that is patched as it starts.
  */
 void lpatch_audit_op(const struct lp_op *op)
 {
@@ -91,7 +91,7 @@ void lpatch_audit_op(const struct lp_op *op)
 	lp_audit_end(ab, -lpatch_refusal_errno(op->outcome.refusal));
 }
 
-/* Records that a patch was restored because that of the operation replaced it. */
+/* Records that a patch was restored because the patch of the operation replaced it. */
 void lpatch_audit_replaced(const struct lp_op *op, const struct lp_record *record)
 {
 	struct audit_buffer *ab = lp_audit_begin("restore", record->patch);
@@ -103,8 +103,8 @@ void lpatch_audit_replaced(const struct lp_op *op, const struct lp_record *recor
 }
 
 /**
- * lpatch_audit_patch() - record what became of a patch as such
- * @verb: what was to be done with it
+ * lpatch_audit_patch() - record an operation on a patch that concerns no target
+ * @verb: the operation
  * @patch: the patch
  * @error: 0 or a negative errno
  */
@@ -116,7 +116,10 @@ void lpatch_audit_patch(const char *verb, const struct lp_patch *patch, int erro
 		lp_audit_end(ab, error);
 }
 
-/* Records what concerns no patch and no target. @key: that was added or revoked, or NULL. @error: 0 or a negative errno. */
+/*
+ * Records an operation that concerns neither a patch nor a target. @key: the key that was added or
+ * revoked, or NULL. @error: 0 or a negative errno.
+ */
 void lpatch_audit_setting(const char *verb, const char *key, int error)
 {
 	struct audit_buffer *ab = lp_audit_start(verb);

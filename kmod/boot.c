@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Boot entries: which patches are applied to each process as it starts, and what became of that. How
- * that is done start.c has.
+ * Boot entries: the patches that are applied to each process as it starts, and the results. start.c
+ * applies them.
  */
 
 #include <linux/auxvec.h>
@@ -23,15 +23,18 @@
 #include "patch.h"
 
 /*
- * For a machine that does not come up: lpatch.boot=off on the kernel's command line, from where
- * modprobe takes the parameters of modules. It is decided here, and not only by those who register
- * entries, so that no hook, trigger or unit can forget to ask.
+ * For a machine that does not boot: lpatch.boot=off on the kernel command line, from which modprobe
+ * takes module parameters, too. The module enforces it, not the programs that register entries, so
+ * that no hook, trigger or unit can bypass it.
  */
 static bool lp_boot_on = true;
 module_param_named(boot, lp_boot_on, bool, 0444);
 MODULE_PARM_DESC(boot, "Apply patches to programs as they start (default on)");
 
-/* Covers the list, and changes of the hash, which is read under RCU. Nothing is waited for under it. */
+/*
+ * Protects the list, and serializes changes of the hash, which is read under RCU. A critical
+ * section waits for no target.
+ */
 static DEFINE_MUTEX(lp_boot_lock);
 static LIST_HEAD(lp_boots);
 static DEFINE_HASHTABLE(lp_boot_images, 8);
@@ -51,8 +54,9 @@ void lpatch_boot_put(struct lp_boot *boot)
 }
 
 /*
- * What gives its user rights that he has not must not run with a hole that the administrator believes
- * closed, and what its starter does to it, limits for one, can keep a patch out.
+ * A program that raises the privileges of its user must not run with a hole that the administrator
+ * believes closed. The user who starts it could otherwise keep a patch out, with resource limits
+ * for example.
  */
 static bool lp_kill_privileged = true;
 module_param_named(kill_privileged, lp_kill_privileged, bool, 0644);
@@ -60,8 +64,9 @@ MODULE_PARM_DESC(kill_privileged,
 		 "Kill set-user-ID, set-group-ID and file-capability programs that a boot entry cannot patch (default on)");
 
 /*
- * Has current rights that who started it has not? What the kernel told the program of that at its execve() it
- * keeps (bprm->secureexec), and whatever the program did to its ids since does not change it.
+ * Does current have privileges that the user who started it does not have? The answer is in
+ * AT_SECURE, which the kernel sets at execve() (bprm->secureexec). Later changes of the uids do not
+ * affect it.
  */
 static bool lp_boot_is_privileged(void)
 {
@@ -74,14 +79,14 @@ static bool lp_boot_is_privileged(void)
 	return false;
 }
 
-/* Writes down that current could not be patched, and why. */
+/* Records that current could not be patched, and why. */
 void lpatch_boot_failed(struct lp_boot *boot, const char *message)
 {
 	mutex_lock(&boot->lock);
 	boot->failed++;
 	strscpy(boot->message, message, sizeof(boot->message));
 	mutex_unlock(&boot->lock);
-	/* The end of the first process is that of the machine. */
+	/* Killing init panics the machine. */
 	if (is_global_init(current))
 		return;
 	if ((READ_ONCE(boot->flags) & LPATCH_BOOT_FLAGS_KILL) ||
@@ -97,7 +102,10 @@ void lpatch_boot_applied(struct lp_boot *boot)
 	mutex_unlock(&boot->lock);
 }
 
-/* Is it an image of an entry? @text gets whether its code is in the mapping, executable or not. */
+/*
+ * Does @vma map an image of a boot entry? Sets @text if the mapping includes the first page of the
+ * image's code, whether executable or not.
+ */
 bool lpatch_boot_wants(struct vm_area_struct *vma, bool *text)
 {
 	const struct inode *inode = file_inode(vma->vm_file);
@@ -116,7 +124,7 @@ bool lpatch_boot_wants(struct vm_area_struct *vma, bool *text)
 	return found;
 }
 
-/* Is one of the images of an entry wanted? */
+/* Does @wanted accept one of the images of an entry? */
 static bool lp_boot_matches(const struct lp_boot *boot,
 			    bool (*wanted)(const struct inode *inode, void *arg),
 			    void *arg)
@@ -130,13 +138,13 @@ static bool lp_boot_matches(const struct lp_boot *boot,
 }
 
 /**
- * lpatch_boot_collect() - list the entries for certain images
- * @wanted: tells which
- * @arg: for @wanted
- * @list: gets the first @max of them, referenced, in the order of their ids
- * @max: how many there is room for
+ * lpatch_boot_collect() - collect the entries for certain images
+ * @wanted: selects the images
+ * @arg: passed to @wanted
+ * @list: set to the first @max entries, referenced, in the order of their ids
+ * @max: size of @list
  *
- * Return: how many there are.
+ * Return: the number of matching entries, which may exceed @max.
  */
 unsigned int lpatch_boot_collect(bool (*wanted)(const struct inode *inode, void *arg), void *arg,
 				 struct lp_boot **list, unsigned int max)
@@ -221,13 +229,13 @@ static int lp_boot_add_locked(struct lp_patch *patch, u32 flags, struct lp_boot 
 }
 
 /**
- * lpatch_boot_add() - have a patch applied to each process that maps its images from now on
+ * lpatch_boot_add() - apply a patch to each process that maps its images from now on
  * @patch: sealed
  * @flags: enum lpatch_boot_flags
- * @extack: gets a sentence that says why not
+ * @extack: set to the reason of a failure
  *
- * Processes that have mapped them already are left alone. An entry that the patch has already gets the
- * flags, and no start goes by without it.
+ * Processes that have already mapped the images are not patched. If the patch already has an entry,
+ * its flags are changed in place, so that no start misses it.
  *
  * Return: 0 or a negative errno.
  */
@@ -245,7 +253,7 @@ int lpatch_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *e
 	ret = lp_boot_add_locked(patch, flags, &added, extack);
 	mutex_unlock(&lp_boot_lock);
 	if (added) {
-		/* The marks before this. Partner: lp_start_fresh(). */
+		/* Set the marks first. Pairs with the acquire in lp_start_fresh(). */
 		smp_store_release(&added->since, lpatch_history_begin());
 		lpatch_boot_put(added);
 	}
@@ -253,7 +261,7 @@ int lpatch_boot_add(struct lp_patch *patch, u32 flags, struct netlink_ext_ack *e
 }
 
 /**
- * lpatch_boot_remove() - end a boot entry
+ * lpatch_boot_remove() - remove a boot entry
  * @hash: of its patch
  *
  * Return: 0 or -ENOENT.
@@ -293,11 +301,11 @@ static void lp_boot_tell(struct lp_boot *boot, struct lp_boot_info *info)
 
 /**
  * lpatch_boot_each() - call a function for each boot entry
- * @position: 0 to begin; where to go on if @fn ended the walk
- * @fn: nonzero ends the walk before this entry
- * @arg: for @fn
+ * @position: 0 to begin; set to where to continue if @fn stops the walk
+ * @fn: a nonzero return value stops the walk before this entry
+ * @arg: passed to @fn
  *
- * Return: what @fn returned last, or -ENOMEM.
+ * Return: the last return value of @fn, or -ENOMEM.
  */
 int lpatch_boot_each(long *position, int (*fn)(const struct lp_boot_info *boot, void *arg), void *arg)
 {

@@ -17,22 +17,22 @@ struct vm_area_struct;
 
 /**
  * struct lp_boot - a boot entry
- * @ref: one while it is listed, one for each start that looks at it
- * @rcu: to be freed by
- * @node: in the list of entries; lp_boot_lock of boot.c
+ * @ref: one reference while it is listed, one for each start that uses it
+ * @rcu: for kfree_rcu()
+ * @node: in the list of entries; protected by lp_boot_lock of boot.c
  * @id: grows along the list
  * @patch: referenced
  * @flags: enum lpatch_boot_flags
  * @since: for lpatch_history_is_known()
- * @removed: nothing is done for it any more
- * @lock: covers the counters and the message
- * @applied: processes that were patched
- * @failed: processes that could not be
- * @message: why the last one could not
- * @images: of the patch, as many as it has
- * @images.node: in the hash by inode; lp_boot_lock
+ * @removed: the entry has been removed and is not applied any more
+ * @lock: protects the counters and the message
+ * @applied: number of processes that were patched
+ * @failed: number of processes that could not be patched
+ * @message: why the last process could not be patched
+ * @images: one for each image of the patch
+ * @images.node: in the hash by inode; protected by lp_boot_lock
  * @images.inode: of the image
- * @images.text: page of the file that is the first of its code
+ * @images.text: page offset of the first page of code in the file
  */
 struct lp_boot {
 	struct kref ref;
@@ -54,7 +54,7 @@ struct lp_boot {
 	} images[];
 };
 
-/* A boot entry, as it is told of. */
+/* A copy of a boot entry for lpatch_boot_each(). */
 struct lp_boot_info {
 	const struct lp_patch *patch;
 	u32 flags;

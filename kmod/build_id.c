@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The build-id of an image: its addresses and the bytes at its sites are those of one build, and a file that
- * happens to have the same bytes there is another program. The kernel's build_id_parse() reads it too, but from the
- * mapping of a process, and modules cannot call it.
+ * Checks the build-id of an image. The addresses and the bytes of the sites in a patch belong to
+ * one build; another build may happen to have the same bytes there. The kernel's build_id_parse()
+ * reads a build-id too, but only from a mapping of a process, and it is not exported.
  *
- * Whatever the file claims to be, what is read of it is bounded, and pkg/lpelf (head.go) reads as much.
+ * The amount of data read is bounded, whatever the file headers claim. pkg/lpelf (head.go) has the
+ * same limits.
  */
 
 #include <linux/elf.h>
@@ -21,25 +22,26 @@
 #include "compat.h"
 #include "patch.h"
 
-/* execve() starts no program with more headers (load_elf_phdrs()). */
+/* execve() refuses programs with more program headers (load_elf_phdrs()). */
 #define LP_PROGS_MAX (64U << 10)
 
-/* Bytes of all notes. */
+/* Total size of the notes, in bytes. */
 #define LP_NOTES_MAX (64U << 10)
 
-/* NT_GNU_BUILD_ID of elf.h, which the kernel has not. */
+/* NT_GNU_BUILD_ID of elf.h, which the kernel lacks. */
 #define LP_NOTE_BUILD_ID 3
 
 static const u8 lp_note_name[] = "GNU";
 
-/* How often a page may go again before it is looked at. */
+/* How often a page may be reclaimed between the fault and the lookup. */
 #define LP_TAKE_TRIES 100
 
 /*
- * Takes the page of an image that is mapped at @addr from @pos on. Other threads may map something else there, or write to
- * it, as a debugger can: what is not the file's is not taken.
+ * Gets the page of an image that is mapped at @addr, file offset @pos. Other threads may map
+ * something else there, and a debugger may write to the page; only a page of the file itself is
+ * returned.
  *
- * Return: the page, referenced, or an error pointer; -EAGAIN if none is there.
+ * Return: the page, referenced, or an error pointer; -EAGAIN if no page is present.
  */
 static struct page *lp_take_page(const struct lp_image *image, unsigned long addr, u64 pos)
 {
@@ -63,7 +65,10 @@ static struct page *lp_take_page(const struct lp_image *image, unsigned long add
 	return page;
 }
 
-/* Copies @len bytes at @pos, which are in one page, mapped at @addr. Return: 0 or a negative errno. */
+/*
+ * Copies @len bytes at file offset @pos, all in one page, which is mapped at @addr. Return: 0 or a
+ * negative errno.
+ */
 static int lp_copy_part(const struct lp_image *image, void *to, size_t len, unsigned long addr, u64 pos)
 {
 	const size_t skip = offset_in_page(pos);
@@ -72,7 +77,7 @@ static int lp_copy_part(const struct lp_image *image, void *to, size_t len, unsi
 	u8 byte;
 
 	do {
-		/* Has the page come; the wait for it ends when the caller is killed. */
+		/* Fault the page in. A fatal signal interrupts the fault. */
 		if (copy_from_user(&byte, (const void __user *)addr, sizeof(byte)))
 			return -EFAULT;
 		page = lp_take_page(image, addr, pos - skip);
@@ -85,11 +90,11 @@ static int lp_copy_part(const struct lp_image *image, void *to, size_t len, unsi
 }
 
 /*
- * Copies @len bytes at @pos of an image as a process reads what it maps. On some file systems read(2)
- * takes a lock that whoever writes to the file may keep for ever, and waits for a server until that
- * answers. A page fault does neither, and ends when the caller is killed.
+ * Copies @len bytes at file offset @pos through a temporary mapping of the file. read(2) would not
+ * do: on some file systems it takes a lock that a writer may hold forever, or waits for a server
+ * that does not answer. A page fault takes no such lock, and a fatal signal interrupts it.
  *
- * Return: 0 or a negative errno; -EFAULT if a page does not come.
+ * Return: 0 or a negative errno; -EFAULT if a page cannot be faulted in.
  */
 static int lp_copy(const struct lp_image *image, void *to, size_t len, u64 pos)
 {
@@ -108,7 +113,10 @@ static int lp_copy(const struct lp_image *image, void *to, size_t len, u64 pos)
 	return ret;
 }
 
-/* Reads @len bytes at @at, to be freed, or returns an error pointer; -ENODATA if the file ends before. */
+/*
+ * Reads @len bytes at file offset @at. Return: a buffer for kvfree(), or an error pointer; -ENODATA
+ * if the file is too short.
+ */
 static void *lp_read(const struct lp_image *image, u64 at, size_t len)
 {
 	u64 size = i_size_read(image->inode);
@@ -127,7 +135,7 @@ static void *lp_read(const struct lp_image *image, u64 at, size_t len)
 	return ERR_PTR(ret);
 }
 
-/* Finds the build-id among notes. Return: how long it is, 0 if it is not there. */
+/* Finds the build-id among notes. Return: its length in bytes, 0 if there is none. */
 static size_t lp_find_note(const u8 *notes, u64 len, u64 align, const u8 **id)
 {
 	const u64 pad = align == 8 ? 8 : 4;
@@ -152,7 +160,10 @@ static size_t lp_find_note(const u8 *notes, u64 len, u64 align, const u8 **id)
 	return 0;
 }
 
-/* Return: 1 if the notes of one segment have this build-id, 0 if they have none, or a negative errno. */
+/*
+ * Compares the notes of one segment. Return: 1 if they have the build-id, 0 if they have none, or a
+ * negative errno.
+ */
 static int lp_compare_notes(const struct lp_image *image, const struct elf64_phdr *prog)
 {
 	const u8 *notes = lp_read(image, prog->p_offset, prog->p_filesz), *id;
@@ -168,7 +179,10 @@ static int lp_compare_notes(const struct lp_image *image, const struct elf64_phd
 	return ret;
 }
 
-/* Reads the program headers, to be freed, or returns an error pointer; -ENODATA if it is no ELF file with some. */
+/*
+ * Reads the program headers. Return: a buffer for kvfree(), or an error pointer; -ENODATA if the
+ * file is not a 64-bit ELF file with program headers.
+ */
 static const struct elf64_phdr *lp_read_progs(const struct lp_image *image, unsigned int *nr)
 {
 	const struct elf64_hdr *head = lp_read(image, 0, sizeof(*head));
@@ -185,12 +199,13 @@ static const struct elf64_phdr *lp_read_progs(const struct lp_image *image, unsi
 }
 
 /**
- * lpatch_build_id_check() - is the file of an image the build that the patch is for?
- * @image: with its file, its inode, and the build-id that it must have
+ * lpatch_build_id_check() - is the file of an image the build that the patch was made for?
+ * @image: with its file, its inode, and the build-id that the file must have
  *
- * Context: that of a process, in whose memory the file is mapped meanwhile; its mmap_lock is taken, inside of
- * lp_patch.transfer.
- * Return: 0, -ENODATA if it has another or none, -ENOMEM, or what reading it returned.
+ * Context: process; maps the file into the memory of current temporarily. Takes the mmap_lock of
+ * current inside lp_patch.transfer.
+ * Return: 0, -ENODATA if the build-id differs or is missing, -ENOMEM, or an error from reading the
+ * file.
  */
 int lpatch_build_id_check(const struct lp_image *image)
 {

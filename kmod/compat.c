@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Finds task_work_add(). Debian, and with it Ubuntu, export it for Android's binder; mainline does
- * not. Without the export the address is taken from a kprobe on the name, once, at load.
+ * Finds task_work_add(). Debian and Ubuntu export it for Android's binder, mainline does not.
+ * Without the export, the address is resolved once at load with a kprobe on the symbol name.
  */
 
 #include <linux/kprobes.h>
@@ -15,9 +15,9 @@ int (*lpatch_task_work_add)(struct task_struct *task, struct callback_head *work
 			    enum task_work_notify_mode mode);
 
 /*
- * A kprobe on a function that begins with endbr64 sits behind it (arch_adjust_kprobe_addr() in
- * arch/x86/kernel/kprobes/core.c). A function whose endbr64 was sealed away must not be called
- * indirectly under IBT.
+ * A kprobe on a function that begins with endbr64 is placed after that instruction
+ * (arch_adjust_kprobe_addr() in arch/x86/kernel/kprobes/core.c). Under IBT, a function whose
+ * endbr64 was sealed away must not be called indirectly.
  */
 static void *lp_function_entry(void *probed)
 {
@@ -47,13 +47,15 @@ static int lp_find_by_kprobe(void)
 /**
  * lpatch_compat_init() - find the kernel functions that are not exported everywhere
  *
- * Return: 0, or a negative errno after a sentence in the log that says what is needed.
+ * Logs a sentence that says what is needed if it fails.
+ *
+ * Return: 0 or a negative errno.
  */
 int lpatch_compat_init(void)
 {
 	int ret;
 
-	/* symbol_get() so that a kernel without the export can still load the module. */
+	/* Use symbol_get(): a kernel without the export can still load the module then. */
 	lpatch_task_work_add = symbol_get(task_work_add);
 	if (lpatch_task_work_add)
 		return 0;

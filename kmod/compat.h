@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What differs between kernel versions and builds. No other file looks at LINUX_VERSION_CODE. */
+/*
+ * Differences between kernel versions and configurations. No other file tests LINUX_VERSION_CODE.
+ */
 #ifndef LPATCH_COMPAT_H
 #define LPATCH_COMPAT_H
 
@@ -12,8 +14,8 @@
 #include "version.h"
 
 /*
- * task_work_add() is not exported by mainline, but by distributions: compat.c finds it for a module.
- * lpatch_task_work_source tells info-get how.
+ * Mainline does not export task_work_add(), some distributions do: in a module, compat.c finds it.
+ * lpatch_task_work_source says how, for info-get.
  */
 #ifdef MODULE
 int lpatch_compat_init(void);
@@ -31,10 +33,11 @@ static inline int lpatch_compat_init(void)
 #endif
 
 /*
- * With KASAN task_work_add() notes its caller in memory that it may have to allocate, which nobody
- * may do who holds a raw spinlock; commit 73ab05aa46b0 ("sched/core: Disable page allocation in
- * task_tick_mm_cid()"), 6.12, has a flag against it. Commit d40797d6720e ("kasan: make
- * kasan_record_aux_stack_noalloc() the default behaviour"), 6.14, takes it away: it never allocates.
+ * With KASAN, task_work_add() records its caller and may allocate memory for that, which is not
+ * allowed under a raw spinlock. Commit 73ab05aa46b0 ("sched/core: Disable page allocation in
+ * task_tick_mm_cid()"), 6.12, added a flag that prevents the allocation. Commit d40797d6720e
+ * ("kasan: make kasan_record_aux_stack_noalloc() the default behaviour"), 6.14, removed the flag,
+ * since KASAN never allocates any more.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 12, 0) && LINUX_VERSION_CODE < KERNEL_VERSION(6, 14, 0)
 #define LP_TWA_NO_ALLOC	TWAF_NO_ALLOC
@@ -68,8 +71,8 @@ static inline long lp_get_user_pages(struct mm_struct *mm, unsigned long start, 
 }
 
 /*
- * Commit cd4d7263d58a ("genetlink: Use internal flags for multicast groups"), 6.8 and backported to
- * 6.1 and 6.6. Older kernels either let everybody listen, or have another way to forbid it.
+ * Commit cd4d7263d58a ("genetlink: Use internal flags for multicast groups"), 6.8, backported to
+ * 6.1 and 6.6. Older kernels let every user listen, or restrict it in another way.
  */
 #ifndef GENL_MCAST_CAP_SYS_ADMIN
 #error "lpatch: users could listen to events (no GENL_MCAST_CAP_SYS_ADMIN): take 6.8, or the newest 6.1 or 6.6"
@@ -83,8 +86,8 @@ static inline long lp_get_user_pages(struct mm_struct *mm, unsigned long start, 
 #endif
 
 /*
- * Commit da8bdfbd4223 ("ftrace: Rename _ftrace_direct_multi APIs to _ftrace_direct APIs") and its series,
- * 6.4.
+ * Commit da8bdfbd4223 ("ftrace: Rename _ftrace_direct_multi APIs to _ftrace_direct APIs") and its
+ * series, 6.4.
  */
 static inline int lp_ftrace_register(struct ftrace_ops *ops, unsigned long trampoline)
 {
@@ -95,7 +98,7 @@ static inline int lp_ftrace_register(struct ftrace_ops *ops, unsigned long tramp
 #endif
 }
 
-/* When it returns nobody is in the trampoline who has not slept since. */
+/* After it returns, a task can only be in the trampoline if it sleeps there. */
 static inline void lp_ftrace_unregister(struct ftrace_ops *ops, unsigned long trampoline)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
@@ -106,14 +109,17 @@ static inline void lp_ftrace_unregister(struct ftrace_ops *ops, unsigned long tr
 #endif
 }
 
-/* Since 6.2: accounts for a call, on CPUs that need it. */
+/* Since 6.2: call depth tracking, on CPUs that need it. */
 #ifdef CALL_DEPTH_ACCOUNT
 #define LP_CALL_DEPTH_ACCOUNT	CALL_DEPTH_ACCOUNT
 #else
 #define LP_CALL_DEPTH_ACCOUNT	""
 #endif
 
-/* Since 6.18: what the tracepoint task_newtask has of clone(); under kCFI a probe must have the very type. */
+/*
+ * Since 6.18: type of the clone flags in the tracepoint task_newtask. kCFI requires that a probe
+ * has exactly the tracepoint's prototype.
+ */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 18, 0)
 #define lp_clone_flags_t unsigned long
 #else

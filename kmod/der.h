@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Elements of ASN.1 in DER (X.690), as far as certificates and signatures are looked at before the kernel's parsers do. */
+/*
+ * ASN.1 elements in DER (X.690), for the checks of certificates and signatures that precede the
+ * kernel's own parsers.
+ */
 #ifndef LPATCH_DER_H
 #define LPATCH_DER_H
 
@@ -14,8 +17,8 @@
 #define LP_DER_CONTEXT_0 0xa0
 
 /*
- * Goes into the element at @*at, if it has that tag: @*at and @*end get where its content begins and ends. Return:
- * whether it has.
+ * Enters the element at *@at if it has tag @tag: sets *@at and *@end to the bounds of its content.
+ * Return: whether the element has that tag.
  */
 static inline bool lp_der_enter(const u8 **at, const u8 **end, u8 tag)
 {
@@ -39,7 +42,7 @@ static inline bool lp_der_enter(const u8 **at, const u8 **end, u8 tag)
 	return true;
 }
 
-/* Goes into the element at @*at, if it has that tag and nothing is behind it before @end. */
+/* Enters the element at *@at if it has tag @tag and ends at @end. */
 static inline bool lp_der_enter_all(const u8 **at, const u8 *end, u8 tag)
 {
 	const u8 *last = end;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The dumps: lists in as many messages as they need. */
+/* Netlink dumps: lists that span several messages. */
 
 #include <linux/pid_namespace.h>
 #include <linux/sched.h>
@@ -13,7 +13,7 @@
 #include "report.h"
 #include "target.h"
 
-/* The family's pre_doit is for requests only. */
+/* The family's pre_doit is not called for dumps. */
 static int lp_dump_start(struct netlink_callback *cb)
 {
 	if (lpatch_permitted(cb->skb))
@@ -26,14 +26,18 @@ int lpatch_nl_status_get_start(struct netlink_callback *cb)
 	return lp_dump_start(cb);
 }
 
-/* How often all messages of a dump wait for memory to look at, LP_LOOK_PAUSE jiffies each. */
+/*
+ * How often one dump, in all its messages, may wait for a target's memory, LP_LOOK_PAUSE jiffies
+ * each time.
+ */
 #define LP_DUMP_TRIES 20
 
 /**
  * struct lp_dump - one message of a dump
  * @skb: the message
- * @cb: of all; of a status args[0] and [1] are the ids of the target and the record that the last message
- *	ended with, for records may come and go between two, and [2] is how many of LP_DUMP_TRIES were used
+ * @cb: state of the whole dump. For a status, args[0] and args[1] are the ids of the last target
+ *	and record in the previous message, since records may come and go between messages; args[2]
+ *	is how many of LP_DUMP_TRIES are used up
  * @tries: how many are left
  */
 struct lp_dump {
@@ -84,8 +88,8 @@ int lpatch_nl_gates_get_start(struct netlink_callback *cb)
 }
 
 /*
- * lpatch_gate_lock held: the thread cannot get past its gate, so it has not been reaped, and no leader of
- * its group is freed while interrupts are disabled.
+ * lpatch_gate_lock held: the thread cannot pass its gate, so it has not been reaped. The leader of
+ * its group cannot be freed while interrupts are disabled.
  */
 static int lp_dump_gate(struct lp_gate *gate, void *arg)
 {
@@ -97,7 +101,7 @@ static int lp_dump_gate(struct lp_gate *gate, void *arg)
 	head = lp_dump_head(dump, LPATCH_CMD_GATES_GET);
 	if (!head)
 		return -EMSGSIZE;
-	/* It may change meanwhile, but always ends with a NUL. */
+	/* It may change concurrently, but is always NUL-terminated. */
 	strscpy_pad(comm, gate->task->group_leader->comm, sizeof(comm));
 	if (nla_put_u32(dump->skb, LPATCH_A_GATE_TID, task_pid_nr_ns(gate->task, reader)) ||
 	    nla_put_u32(dump->skb, LPATCH_A_GATE_PID, task_tgid_nr_ns(gate->task, reader)) ||

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The messages to the group "events", and audit records: of each change of state and each refusal.
+ * Multicast messages to the group "events" and audit records, for each change of state and each
+ * refusal.
  */
 
 #include <net/genetlink.h>
@@ -26,7 +27,7 @@ static struct sk_buff *lp_event_new(void **head)
 	return NULL;
 }
 
-/* Nobody may be listening, and there may be no group (lp_register()). */
+/* The group may have no listener, or may not exist (see lp_register()). */
 static void lp_event_send(struct sk_buff *skb, void *head, int ret)
 {
 	if (ret || !lpatch_family.n_mcgrps) {
@@ -37,7 +38,7 @@ static void lp_event_send(struct sk_buff *skb, void *head, int ret)
 	genlmsg_multicast(&lpatch_family, skb, 0, LPATCH_NLGRP_EVENTS, GFP_KERNEL);
 }
 
-/* Tells of a patch that another one replaced. */
+/* Reports a patch that another one replaced. */
 static void lp_event_replaced(const struct lp_op *op, struct lp_record *record)
 {
 	struct sk_buff *skb;
@@ -48,13 +49,13 @@ static void lp_event_replaced(const struct lp_op *op, struct lp_record *record)
 	skb = lp_event_new(&head);
 	if (!skb)
 		return;
-	mutex_lock(&lpatch_targets_lock); /* it covers the name */
+	mutex_lock(&lpatch_targets_lock); /* protects the name */
 	ret = lpatch_report_record(skb, op->target, record, LP_LISTENERS, NULL);
 	mutex_unlock(&lpatch_targets_lock);
 	lp_event_send(skb, head, ret);
 }
 
-/* Tells the group of what was done or refused. */
+/* Reports an operation that succeeded or was refused to the group and to audit. */
 void lpatch_event(const struct lp_op *op)
 {
 	const struct lp_outcome *out = &op->outcome;
@@ -64,7 +65,7 @@ void lpatch_event(const struct lp_op *op)
 
 	if (lp_request_is_dry_run(op->request) && out->refusal == LPATCH_REFUSAL_NONE)
 		return;
-	/* It was not asked for to change anything, and what it found is in the status. */
+	/* A recount changes nothing in the target. Its result is in the status. */
 	if (op->request->verb == LP_RECOUNT)
 		return;
 	lpatch_audit_op(op);

@@ -2,29 +2,30 @@
 /*
  * Freezing a target:
  *
- *   prepare: list every thread on the mm and give each a gate; from here on newtask adds those to
- *	come
- *   stage: queue the gates of those that do not run, so that the window need not
- *   begin: open the window: mark the mm frozen, queue the gates, one synchronous IPI round. From its
- *	return on no thread of the target executes a user instruction: those that were in user mode
- *	took the interrupt after their gate was queued, all others are in the kernel and have their
- *	gate in front of them
- *   commit: the point of no return; false if the deadline passed first
- *   end: serialize the CPUs, release everybody
- *   finish: forget the threads; the gates of those that slept through stay queued and do nothing
- *	when they run
+ *   prepare: list every thread on the mm and give each a gate. From here on newtask lists new
+ *	threads
+ *   stage: queue the gates of threads that are not running, to shorten the window
+ *   begin: open the window: mark the mm frozen, queue the gates, do one synchronous IPI round.
+ *	After it no thread of the target executes user instructions: a thread that was in user
+ *	mode took the interrupt after its gate was queued, any other thread is in the kernel and
+ *	has to pass its gate first
+ *   commit: the point of no return; fails if the deadline passed first
+ *   end: serialize the CPUs, release all threads
+ *   finish: drop the list of threads. The gates of threads that slept through the window stay
+ *	queued and do nothing when they run
  *
- * Windows of several targets know nothing of each other; for one there is one at a time, by
+ * Windows of different targets are independent. One target has at most one window at a time, by
  * lp_target.lock.
  *
- * From begin to end the freezer keeps its CPU: each wake-up could preempt it in the middle, for as long
- * as others want the CPU, and a target's thread of a higher priority, that it has just released, before
- * it gave back the mmap_lock. A usual window takes some tens of microseconds. One that takes longer than
- * LP_ATOMIC_NS, since a stack is deep or a thread does not come out of the kernel, lets those on the CPU
- * that want it (lpatch_freeze_relax()), so that is the longest that lpatch keeps a real-time task waiting,
- * but for the writing of the bytes of one patch.
+ * Except in a long window, the freezer keeps its CPU from begin to end. Otherwise each wake-up
+ * could preempt it for as long as other tasks want the CPU, and so could a thread of the target
+ * with a higher priority that was just released, before the freezer has released the mmap_lock. A
+ * usual window takes some tens of microseconds. A window that takes longer than LP_ATOMIC_NS,
+ * because a stack is deep or a thread does not leave the kernel, yields to other tasks
+ * (lpatch_freeze_relax()). So LP_ATOMIC_NS, plus the time to write the bytes of one patch, is the
+ * longest that lpatch delays a real-time task.
  *
- * The deadline does not depend on the freezer being scheduled: a held thread that finds it passed
+ * The deadline does not depend on the freezer being scheduled: a held thread that sees it pass
  * before the commit ends the freeze itself.
  */
 
@@ -43,16 +44,18 @@
 #include "trace.h"
 #include "window.h"
 
-/* Threads that may be created while a target is prepared, beyond as many as it has. */
+/*
+ * Threads that may be created while a target is prepared, in addition to a multiple of its threads.
+ */
 #define LP_SPARE_GATES 64
 
-/* How long a window keeps others off its CPU that want it. */
+/* How long a window may delay other tasks on its CPU. */
 #define LP_ATOMIC_NS (500 * NSEC_PER_USEC)
 
-/* Freezes between prepare and finish. It lets newtask return at once in the usual case. */
+/* Number of freezes between prepare and finish. While it is 0, newtask returns at once. */
 static atomic_t lp_nr_freezes = ATOMIC_INIT(0);
 
-/* Lists @task unless it is. Returns its gate, or NULL if there is no spare one. */
+/* Lists @task unless it is listed already. Return: its gate, or NULL if no spare gate is left. */
 static struct lp_gate *lp_freeze_list(struct lp_freeze *f, struct task_struct *task)
 {
 	struct lp_gate *gate = lpatch_gate_find(task);
@@ -71,7 +74,10 @@ static struct lp_gate *lp_freeze_list(struct lp_freeze *f, struct task_struct *t
 	gate->refs++;
 	gate->freeze = f;
 	f->threads[f->nr] = (struct lp_thread){ .gate = gate };
-	/* The entry before its count: lp_freeze_queue() and the checks read nr without the lock. */
+	/*
+	 * Publish the entry before the count: lp_freeze_queue() and the checks read nr without the
+	 * lock. Pairs with the acquire in lpatch_freeze_nr().
+	 */
 	smp_store_release(&f->nr, f->nr + 1);
 	return gate;
 }
@@ -79,13 +85,13 @@ static struct lp_gate *lp_freeze_list(struct lp_freeze *f, struct task_struct *t
 /* Kernel threads and io_uring or vhost workers share the mm but never enter user mode. */
 static bool lp_enters_user_mode(const struct task_struct *task)
 {
-	/* Each thread changes flags of its own; none of these goes away. */
+	/* A thread changes only its own flags, and none of these is ever cleared. */
 	return !(READ_ONCE(task->flags) & (PF_KTHREAD | PF_IO_WORKER | PF_USER_WORKER | PF_EXITING));
 }
 
 /**
- * lpatch_freeze_born() - a task was born
- * @task: on the list of tasks, and has not run yet
+ * lpatch_freeze_born() - list a new task if its mm is being frozen
+ * @task: on the task list, has not run yet
  *
  * Context: preemption disabled.
  */
@@ -96,9 +102,9 @@ void lpatch_freeze_born(struct task_struct *task)
 	unsigned long flags;
 
 	/*
-	 * Orders the insertion of the child into the thread list before the look at the counter.
-	 * Partner: smp_mb() in lpatch_freeze_prepare(). Either the walk there finds the child, or this
-	 * finds the freeze.
+	 * Orders the insertion of the child into the thread list before the read of the counter.
+	 * Pairs with smp_mb() in lpatch_freeze_prepare(). Either the walk there finds the child, or
+	 * this function finds the freeze.
 	 */
 	smp_mb();
 	if (likely(!atomic_read(&lp_nr_freezes)) || !task->mm || !lp_enters_user_mode(task))
@@ -108,8 +114,9 @@ void lpatch_freeze_born(struct task_struct *task)
 	if (w) {
 		gate = lp_freeze_list(w->freeze, task);
 		/*
-		 * Partner: smp_mb() in lpatch_freeze_begin(). Either the freezer finds the child in its
-		 * list, or this finds the mm frozen.
+		 * Pairs with smp_mb() in lpatch_window_open(), called by lpatch_freeze_begin().
+		 * Either the freezer finds the child in its list, or this function finds the mm
+		 * frozen.
 		 */
 		smp_mb();
 		if (gate && lpatch_window_holds(w))
@@ -138,16 +145,13 @@ static int lp_freeze_alloc(struct lp_freeze *f, unsigned int threads)
 	return 0;
 }
 
-/* Is it a thread that has to be stopped? */
+/* Does the thread have to be stopped? */
 static bool lp_freeze_concerns(const struct lp_freeze *f, const struct task_struct *task)
 {
 	return READ_ONCE(task->mm) == f->mm && task != f->self && lp_enters_user_mode(task);
 }
 
-/*
- * Lists all threads that exist. The whole process list, because CLONE_VM does not imply
- * CLONE_THREAD.
- */
+/* Lists all existing threads. Walks all processes, because CLONE_VM does not imply CLONE_THREAD. */
 static void lp_freeze_walk(struct lp_freeze *f)
 {
 	struct task_struct *p, *t;
@@ -164,7 +168,7 @@ static void lp_freeze_walk(struct lp_freeze *f)
 	rcu_read_unlock();
 }
 
-/* Is current the only one that runs on its memory? Nobody can join it but by itself. */
+/* Is current the only task that uses its mm? Then only current itself can change that. */
 static bool lp_freeze_is_alone(const struct lp_freeze *f)
 {
 	return f->self && thread_group_empty(f->self) && atomic_read(&f->mm->mm_users) == 1;
@@ -172,11 +176,11 @@ static bool lp_freeze_is_alone(const struct lp_freeze *f)
 
 /**
  * lpatch_freeze_prepare() - list the threads of a target and give each a gate
- * @f: zeroed; end it with lpatch_freeze_finish(), also after an error
- * @mm: the target, with a reference on its users that outlives @f
+ * @f: zeroed; call lpatch_freeze_finish() on it, also after an error
+ * @mm: the target; the caller's reference on mm_users outlives @f
  *
- * Context: process, a kernel thread or a thread of the target itself, which is not frozen then; nothing
- * is stopped. lp_target.lock held.
+ * Context: process; a kthread, or a thread of the target, which is not frozen itself. Stops no
+ * thread. lp_target.lock held.
  * Return: 0, -ENOMEM, or -EAGAIN if threads were created faster than they could be listed.
  */
 int lpatch_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm)
@@ -195,12 +199,12 @@ int lpatch_freeze_prepare(struct lp_freeze *f, struct mm_struct *mm)
 	lpatch_window_add(f->window);
 	raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	atomic_inc(&lp_nr_freezes);
-	smp_mb(); /* see lpatch_freeze_born() */
+	smp_mb(); /* pairs with the first smp_mb() in lpatch_freeze_born() */
 	lp_freeze_walk(f);
 	return READ_ONCE(f->exhausted) ? -EAGAIN : 0;
 }
 
-/* Forgets the threads. Gates that are still queued live on until their threads run. */
+/* Drops the list of threads. A gate that is still queued lives until its thread runs it. */
 void lpatch_freeze_finish(struct lp_freeze *f)
 {
 	unsigned long flags;
@@ -231,17 +235,19 @@ void lpatch_freeze_finish(struct lp_freeze *f)
 
 unsigned int lpatch_freeze_nr(const struct lp_freeze *f)
 {
-	/* Pairs with the release in lp_freeze_list(): so many entries can be read without the lock. */
+	/*
+	 * Pairs with the release in lp_freeze_list(): this many entries can be read without the
+	 * lock.
+	 */
 	return smp_load_acquire(&f->nr);
 }
 
 /*
- * Queues the gates that are not, and leaves out those of threads that run unless @running.
+ * Queues the gates that are not queued yet; those of running threads only if @running.
  *
- * In a window, with the mm marked, a gate that is queued already is as good as one that is queued
- * now: if the exchange in lp_gate_run() comes before the look at it here, it is queued again, and
- * if it comes later, the thread finds its mm frozen. So the window touches of a thread that sleeps
- * no more than the gate.
+ * In a window, with the mm marked frozen, a gate that is queued already is as good as a new one: if
+ * the exchange in lp_gate_run() precedes the read here, the gate is queued again; if it follows,
+ * the thread finds its mm frozen. So for a sleeping thread the window touches nothing but the gate.
  */
 static void lp_freeze_queue(struct lp_freeze *f, bool running)
 {
@@ -260,11 +266,11 @@ static void lp_freeze_queue(struct lp_freeze *f, bool running)
 }
 
 /**
- * lpatch_freeze_stage() - queue the gates of the threads that do not run just now
+ * lpatch_freeze_stage() - queue the gates of the threads that are not running
  * @f: prepared
  *
- * Right before lpatch_freeze_begin(), which then has to do so for few. A thread that runs meanwhile
- * passes its gate, which is open.
+ * Called right before lpatch_freeze_begin(), which then has few gates left to queue. A thread that
+ * runs in between passes its gate, since the window is not open yet.
  */
 void lpatch_freeze_stage(struct lp_freeze *f)
 {
@@ -272,9 +278,9 @@ void lpatch_freeze_stage(struct lp_freeze *f)
 }
 
 /*
- * Is there a gate for every thread that can still be born in the window? A thread in the middle of
- * clone() has one child at most before it meets its own gate, and the child meets its gate before
- * it can clone.
+ * Is there a gate for every thread that can still be created in the window? A thread in the middle
+ * of clone() creates at most one child before it meets its own gate, and the child meets its gate
+ * before it can call clone().
  */
 static bool lp_freeze_has_spare(struct lp_freeze *f)
 {
@@ -301,12 +307,12 @@ void lpatch_freeze_lap(struct lp_freeze *f, u64 *part)
  * @f: prepared
  * @max_stop: ns from now after which nothing is written any more
  *
- * Followed by lpatch_freeze_end() in any case. Between the two the caller must not fault, allocate,
+ * Call lpatch_freeze_end() afterwards in any case. In between the caller must not fault, allocate,
  * sleep or take a lock that a thread of the target may hold.
  *
  * Context: preemption disabled.
- * Return: 0, or -EAGAIN if so many threads were born since the preparation that it has to be made
- * again.
+ * Return: 0, or -EAGAIN if so many threads were created since lpatch_freeze_prepare() that it has
+ * to be repeated.
  */
 int lpatch_freeze_begin(struct lp_freeze *f, u64 max_stop)
 {
@@ -326,7 +332,7 @@ int lpatch_freeze_begin(struct lp_freeze *f, u64 max_stop)
 	lpatch_window_open(w, f->deadline);
 	if (!lp_freeze_has_spare(f))
 		return -EAGAIN;
-	/* Those that run come last: what they get done until then they do unhindered. */
+	/* Queue the gates of running threads last, so that these run unhindered until then. */
 	lp_freeze_queue(f, false);
 	lp_freeze_queue(f, true);
 	lpatch_freeze_lap(f, &f->times.gate);
@@ -337,7 +343,7 @@ int lpatch_freeze_begin(struct lp_freeze *f, u64 max_stop)
 	return 0;
 }
 
-/* In a window that takes long, between two looks at something: lets others on this CPU, and waits. */
+/* Yields the CPU in a window that takes long. Called in each iteration of a loop. */
 void lpatch_freeze_relax(struct lp_freeze *f)
 {
 	cpu_relax();
@@ -356,9 +362,10 @@ bool lpatch_freeze_expired(const struct lp_freeze *f)
 }
 
 /*
- * Does it die, or begin another life with another mm? From there no thread comes back to user mode in this mm. A
- * pending SIGKILL says nothing: get_signal() takes it away before PF_EXITING is set. What says that the group ends
- * may go, too, when its last other thread has: by then the next sign is there, hence the order.
+ * Is the task exiting, or switching to another mm in execve()? Then it never returns to user mode
+ * in this mm. A pending SIGKILL is not enough: get_signal() dequeues it before PF_EXITING is set.
+ * The marks of a group exit or exec in the signal struct may be cleared again when the last other
+ * thread has left, but PF_EXITING or the new mm is visible by then, hence the order of the reads.
  */
 static bool lp_leaves(const struct lp_freeze *f, const struct task_struct *task)
 {
@@ -367,11 +374,14 @@ static bool lp_leaves(const struct lp_freeze *f, const struct task_struct *task)
 
 	if ((exec && exec != task) || (flags & SIGNAL_GROUP_EXIT))
 		return true;
-	smp_rmb(); /* de_thread() waits for the others with the lock held under which they leave */
+	smp_rmb(); /* de_thread() waits for the other threads under the lock that they take when they exit */
 	return READ_ONCE(task->mm) != f->mm || (READ_ONCE(task->flags) & PF_EXITING);
 }
 
-/* Is every thread that can be on this mm listed? One that was just born runs only when lpatch_freeze_born() is done. */
+/*
+ * Is every thread that may run on this mm listed? A new task does not run before
+ * lpatch_freeze_born() has returned.
+ */
 static bool lp_freeze_lists_all(struct lp_freeze *f)
 {
 	struct task_struct *p, *t;
@@ -386,7 +396,7 @@ static bool lp_freeze_lists_all(struct lp_freeze *f)
 			continue;
 		raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
 		gate = lpatch_gate_find(t);
-		/* Unless it has executed another program, and another freeze has listed it. */
+		/* It may have called execve() meanwhile and be listed by another freeze. */
 		all = all && ((gate && gate->freeze == f) || READ_ONCE(t->mm) != f->mm);
 		raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
 	}
@@ -395,15 +405,18 @@ static bool lp_freeze_lists_all(struct lp_freeze *f)
 }
 
 /*
- * What all the rest relies on, and follows from it: no thread can get to user mode. The walk over all threads of the
- * system is for debug kernels.
+ * Checks the invariant that the window provides: no thread can return to user mode. The walk over
+ * all threads of the system is for debug kernels.
  */
 static bool lp_freeze_holds_all(struct lp_freeze *f)
 {
 	unsigned int i, nr;
 	unsigned long flags;
 
-	/* Under the lock a child that is listed is queued, too. Those that come later do not run before they are. */
+	/*
+	 * The lock ensures that the gate of a listed child is queued as well. A child that is
+	 * created later does not run before its gate is queued.
+	 */
 	raw_spin_lock_irqsave(&lpatch_gate_lock, flags);
 	nr = f->nr;
 	raw_spin_unlock_irqrestore(&lpatch_gate_lock, flags);
@@ -420,18 +433,22 @@ static bool lp_freeze_holds_all(struct lp_freeze *f)
 
 /**
  * lpatch_freeze_commit() - decide to write
- * @f: in its window, everything checked
+ * @f: in its window, all checks passed
  *
- * Return: 0: everybody stays held until lpatch_freeze_end(), which the caller reaches without anything that could
- * fail. Else nothing may be written: -ETIME if the deadline has passed, -ENOTRECOVERABLE if a thread could run.
+ * Return: 0 if all threads stay held until lpatch_freeze_end(); the caller must do nothing that can
+ * fail before it. Otherwise nothing may be written: -ETIME if the deadline has passed,
+ * -ENOTRECOVERABLE if a thread could run.
  */
 int lpatch_freeze_commit(struct lp_freeze *f)
 {
 	if (!f->window)
-		return 0; /* nobody waits */
+		return 0; /* no thread was stopped */
 	if (ktime_get_ns() >= f->deadline || !lpatch_window_commit(f->window))
 		return -ETIME;
-	/* Not before: a thread that finds the deadline passed lets all others go. */
+	/*
+	 * Check after the commit: until then a thread that sees the deadline pass releases all
+	 * others.
+	 */
 	return WARN_ON_ONCE(!lp_freeze_holds_all(f)) ? -ENOTRECOVERABLE : 0;
 }
 
@@ -450,11 +467,12 @@ static u64 lp_longest_hold(const struct lp_freeze *f, u64 released)
 }
 
 /**
- * lpatch_freeze_end() - release everybody and close the window
+ * lpatch_freeze_end() - close the window and release all threads
  * @f: begun
  * @written: bytes of the target were changed
  *
- * Those are refetched on every CPU before anybody is released; each gate serializes for itself too.
+ * If so, every CPU refetches them before a thread is released; each gate serializes its own CPU,
+ * too.
  */
 void lpatch_freeze_end(struct lp_freeze *f, bool written)
 {
@@ -464,7 +482,7 @@ void lpatch_freeze_end(struct lp_freeze *f, bool written)
 		lpatch_window_close(f->window);
 	lpatch_freeze_lap(f, &f->times.release);
 	if (!f->window)
-		return; /* nobody was stopped */
+		return; /* no thread was stopped */
 	f->times.stop = f->mark - f->began;
 	f->times.longest_thread = lp_longest_hold(f, f->mark);
 	trace_release(f);

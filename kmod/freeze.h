@@ -12,11 +12,11 @@ struct lp_window;
 struct mm_struct;
 
 /**
- * struct lp_thread - what a freeze knows of one thread
+ * struct lp_thread - a thread of a frozen target
  * @gate: its gate; referenced
  * @switches: nvcsw + nivcsw at the scan that found it clean
- * @clean: that scan was made
- * @found: which of the code that threads may stay in it refers to, as that scan saw, or NULL
+ * @clean: a scan before the window found that it is not in the way
+ * @found: the allowed span to which it refers, as of that scan, or NULL
  */
 struct lp_thread {
 	struct lp_gate *gate;
@@ -27,21 +27,22 @@ struct lp_thread {
 
 /**
  * struct lp_freeze - one target, its threads, and a stop window on it
- * @mm: the target; the caller has a reference on its users
- * @pid: of the target's process, for who traces
- * @self: the thread that freezes, if it is one of the target's; it is not in @threads
- * @window: what the threads see of it; NULL if there is none but @self, and none can come while that is
- *	    here: then nobody has to be stopped
- * @threads: every other thread that runs on @mm; grows under lpatch_gate_lock until lpatch_freeze_finish()
- * @nr: how many of them are in use
- * @max: how many there is room for
- * @spare: gates for threads to come
- * @nr_spare: how many are left
- * @exhausted: a thread came for which there was no gate
- * @began: ktime ns of the window's begin
- * @mark: ktime ns of the end of the part that was timed last
+ * @mm: the target; the caller holds a reference on mm_users
+ * @pid: of the target's process, for tracing
+ * @self: the thread that freezes the target, if it is a thread of the target; not in @threads
+ * @window: seen by the gates; NULL if @self is the only thread and no other can be created
+ *	meanwhile, so that no thread has to be stopped
+ * @threads: all other threads that run on @mm; grows under lpatch_gate_lock until
+ *	lpatch_freeze_finish()
+ * @nr: number of entries in use
+ * @max: size of @threads
+ * @spare: gates for threads that are created later
+ * @nr_spare: number of spare gates left
+ * @exhausted: a thread was created when no gate was left
+ * @began: ktime ns of the start of the window
+ * @mark: ktime ns of the end of the last timed part
  * @deadline: ktime ns when the window ends in any case
- * @relaxed: ktime ns when others were last let on this CPU
+ * @relaxed: ktime ns when the CPU was last yielded
  * @times: of the window
  */
 struct lp_freeze {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Gates: one task_work per thread, queued with TWA_RESUME, so that nothing is woken and no system
- * call is interrupted, yet the thread cannot reach user mode without running it.
+ * Gates: one task_work per thread, queued with TWA_RESUME. This wakes no thread and interrupts no
+ * system call, yet the thread cannot return to user mode without running it.
  *
- * Lifetime: the hash finds the gate of a thread as long as it is queued or listed by a freeze. A
- * queued gate holds the module. The last instructions of lp_gate_run() execute behind that
- * reference; lpatch_gate_exit() waits for them with synchronize_rcu_tasks(), which returns when every
- * thread has switched context voluntarily or been in user mode.
+ * Lifetime: the gate of a thread is in the hash as long as it is queued or listed by a freeze. A
+ * queued gate holds a reference on the module. lp_gate_run() drops it before its last instructions;
+ * lpatch_gate_exit() waits for those with synchronize_rcu_tasks(), which returns when every thread
+ * has switched context voluntarily or been in user mode.
  */
 
 #include <linux/hashtable.h>
@@ -45,7 +45,7 @@ struct lp_gate *lpatch_gate_alloc(void)
 	return kmem_cache_zalloc(lp_gate_cache, GFP_KERNEL);
 }
 
-/* Ends a gate that was never bound to a thread. */
+/* Frees a gate that was never bound to a thread. */
 void lpatch_gate_free(struct lp_gate *gate)
 {
 	kmem_cache_free(lp_gate_cache, gate);
@@ -67,7 +67,7 @@ struct lp_gate *lpatch_gate_find(struct task_struct *task)
 	return NULL;
 }
 
-/* Makes a fresh gate that of @task, with no reference yet. */
+/* Binds a new gate to @task. The gate has no reference yet. */
 void lpatch_gate_bind(struct lp_gate *gate, struct task_struct *task)
 {
 	lockdep_assert_held(&lpatch_gate_lock);
@@ -76,10 +76,10 @@ void lpatch_gate_bind(struct lp_gate *gate, struct task_struct *task)
 }
 
 /**
- * lpatch_gate_put() - drop a reference; the last one ends the gate
+ * lpatch_gate_put() - drop a reference; the last one frees the gate
  * @gate: a bound gate
  *
- * Context: process; the thread's task_struct may be freed.
+ * Context: process; may free the thread's task_struct.
  */
 void lpatch_gate_put(struct lp_gate *gate)
 {
@@ -102,19 +102,19 @@ static void lp_gate_run(struct callback_head *work)
 {
 	struct lp_gate *gate = container_of(work, struct lp_gate, work);
 
-	/* Before the exchange: see lpatch_gate_bars(). */
+	/* Set before the exchange: see lpatch_gate_bars(). */
 	WRITE_ONCE(gate->inside, true);
 	/*
-	 * A full barrier between this and the look at the freeze in lpatch_window_wait(). Partner:
-	 * the barrier in lpatch_window_open(), between marking the mm frozen and the exchange in
-	 * lpatch_gate_queue(). So either the freezer finds queued == 0 and queues the gate again, or
+	 * A full barrier before lpatch_window_wait() reads the state of the freeze. Pairs with the
+	 * barrier in lpatch_window_open(), between marking the mm frozen and the exchange in
+	 * lpatch_gate_queue(). Either the freezer finds queued == 0 and queues the gate again, or
 	 * the thread finds its mm frozen.
 	 */
 	atomic_xchg(&gate->queued, 0);
 	lpatch_window_wait(gate);
 	/*
-	 * SYSRET does not serialize: without this the thread might execute bytes that it fetched
-	 * before the write.
+	 * SYSRET does not serialize. Without this the thread might execute stale bytes that it
+	 * fetched before the write.
 	 */
 	lpatch_arch_sync_core();
 	WRITE_ONCE(gate->inside, false);
@@ -124,13 +124,13 @@ static void lp_gate_run(struct callback_head *work)
 }
 
 /**
- * lpatch_gate_queue() - see to it that the thread meets its gate before its next user instruction
+ * lpatch_gate_queue() - make the thread run its gate before its next user instruction
  * @gate: a bound gate that a freeze lists
  *
- * For a thread that is in user mode on another CPU at this moment, that holds only after a
- * synchronous IPI. A thread that is exiting gets no gate: it never enters user mode again.
+ * If the thread is in user mode on another CPU right now, this takes effect only after a
+ * synchronous IPI. An exiting thread gets no gate: it never returns to user mode.
  *
- * Context: lpatch_gate_lock held, so that the freeze cannot forget the gate meanwhile.
+ * Context: lpatch_gate_lock held, so that the freeze cannot drop the gate meanwhile.
  */
 void lpatch_gate_queue(struct lp_gate *gate)
 {
@@ -142,20 +142,32 @@ void lpatch_gate_queue(struct lp_gate *gate)
 		atomic_set(&gate->queued, 0);
 		return;
 	}
-	/* The work may run at once on another CPU, but drops these only under the lock. */
+	/*
+	 * The work may run on another CPU at once, but drops the reference only under the lock. The
+	 * same goes for the module and the count, which it drops later.
+	 */
 	__module_get(THIS_MODULE);
 	gate->refs++;
 	atomic_inc(&lp_nr_queued);
 }
 
-/* In a window: is the thread in its gate, or does it have to pass it before its next user instruction? */
+/*
+ * In a window: is the thread inside its gate, or will it run the gate before its next user
+ * instruction?
+ */
 bool lpatch_gate_bars(const struct lp_gate *gate)
 {
-	/* Pairs with the exchange in lp_gate_run(): who does not find it queued any more finds it inside. */
+	/*
+	 * Pairs with the exchange in lp_gate_run(): if the gate is seen not queued, it is seen
+	 * inside.
+	 */
 	return atomic_read_acquire(&gate->queued) || READ_ONCE(gate->inside);
 }
 
-/* The queued gates of one bucket, from the (*@from)th gate on, which moves along. */
+/*
+ * Calls @fn for the queued gates of one bucket, starting with gate number *@from, and advances
+ * *@from.
+ */
 static int lp_gates_each_in(unsigned int bucket, long *from,
 			    int (*fn)(struct lp_gate *gate, void *arg), void *arg)
 {
@@ -179,15 +191,15 @@ static int lp_gates_each_in(unsigned int bucket, long *from,
 
 /**
  * lpatch_gates_each() - call a function for each gate that is queued
- * @place: where the walk begins, and after a nonzero return where it can go on: a bucket of the
- *	   hash, and how many of its gates are done; zeroes for the first one
- * @fn: called with lpatch_gate_lock held; nonzero ends the walk
- * @arg: for @fn
+ * @place: bucket of the hash and number of gates in it that are done; zeroed for the first call,
+ *	set to where to continue if @fn stops the walk
+ * @fn: called with lpatch_gate_lock held; a nonzero return value stops the walk
+ * @arg: passed to @fn
  *
- * Gates that are queued or passed during the walk may be missed, or found twice.
+ * Gates that are queued or run during the walk may be missed or found twice.
  *
  * Context: process; may sleep.
- * Return: what @fn returned last.
+ * Return: the last return value of @fn.
  */
 int lpatch_gates_each(long place[2], int (*fn)(struct lp_gate *gate, void *arg), void *arg)
 {
@@ -202,7 +214,10 @@ int lpatch_gates_each(long place[2], int (*fn)(struct lp_gate *gate, void *arg),
 	return 0;
 }
 
-/* Runs in the thread, before or after its gate; the same holds for its last instructions. */
+/*
+ * Runs in the thread, before or after its gate. Its last instructions run without a reference on
+ * the module as well: see lpatch_gate_exit().
+ */
 static void lp_gate_nudged(struct callback_head *work)
 {
 	struct lp_gate *gate = container_of(work, struct lp_gate, nudge);
@@ -213,9 +228,9 @@ static void lp_gate_nudged(struct callback_head *work)
 }
 
 /*
- * The gate's own work is in the task's list already, where it cannot be given another mode. A second
- * one takes the thread to where both run. If the thread is held in a window meanwhile, it is so by
- * its gate, and no signal that is pending (TIF_NOTIFY_SIGNAL is none of SIGKILL) lets it out.
+ * The gate's own work is queued already and its notification mode cannot be changed. A second work
+ * with TWA_SIGNAL makes the thread run both. If the thread is held in a window meanwhile, its gate
+ * holds it, and TIF_NOTIFY_SIGNAL, which is not a fatal signal, does not release it.
  */
 static int lp_gate_nudge(struct lp_gate *gate, void *arg)
 {
@@ -225,10 +240,10 @@ static int lp_gate_nudge(struct lp_gate *gate, void *arg)
 		return 0;
 	init_task_work(&gate->nudge, lp_gate_nudged);
 	if (lpatch_task_work_add(gate->task, &gate->nudge, TWA_SIGNAL | LP_TWA_NO_ALLOC)) {
-		atomic_set(&gate->nudged, 0); /* it exits, and passes its gate by that */
+		atomic_set(&gate->nudged, 0); /* it is exiting, and runs its gate on the way */
 		return 0;
 	}
-	/* As in lpatch_gate_queue(): nobody can drop these before the lock is released. */
+	/* As in lpatch_gate_queue(): the work drops its reference only under the lock. */
 	__module_get(THIS_MODULE);
 	gate->refs++;
 	(*woken)++;
@@ -238,11 +253,11 @@ static int lp_gate_nudge(struct lp_gate *gate, void *arg)
 /**
  * lpatch_gates_drain() - wake the threads that have a gate queued
  *
- * The one thing in this module that ends the sleep of a thread: a call that cannot be restarted
- * returns -EINTR. Does not wait for them.
+ * This is the only function of the module that interrupts the sleep of a thread: a system call that
+ * cannot be restarted returns -EINTR. It does not wait for the threads.
  *
  * Context: process; may sleep.
- * Return: how many were told.
+ * Return: number of threads woken.
  */
 unsigned int lpatch_gates_drain(void)
 {

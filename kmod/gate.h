@@ -10,20 +10,20 @@
 struct lp_freeze;
 
 /**
- * struct lp_gate - what stops one thread on its way to user mode
- * @work: the task_work that carries it; owned by the task while @queued
+ * struct lp_gate - stops one thread on its way to user mode
+ * @work: the task_work that runs it; owned by the task while @queued
  * @node: in the hash of gates by thread; lpatch_gate_lock
  * @task: the thread; referenced
  * @refs: one while queued, one while nudged, one for each freeze that lists it; lpatch_gate_lock
  * @freeze: the freeze that listed it last; lpatch_gate_lock
- * @queued: 1 from before task_work_add() until the work begins to run
- * @inside: the work runs; set before @queued is cleared
- * @nudge: a task_work that does nothing but wake the thread; owned by the task while @nudged
- * @nudged: as @queued, of @nudge
+ * @queued: 1 from before task_work_add() until @work begins to run
+ * @inside: @work is running; set before @queued is cleared
+ * @nudge: a task_work that only wakes the thread; owned by the task while @nudged
+ * @nudged: like @queued, for @nudge
  * @held: the thread is inside the gate and its user registers do not change
- * @held_at: ktime ns when it got there
+ * @held_at: ktime ns when it was held
  *
- * A thread that sleeps through a window keeps its gate queued, and a later freeze finds and reuses
+ * The gate of a thread that sleeps through a window stays queued. A later freeze finds and reuses
  * it.
  */
 struct lp_gate {
@@ -41,8 +41,8 @@ struct lp_gate {
 };
 
 /*
- * Covers the hash of gates, their refs, and the list of threads of every freeze. Raw: the newtask
- * probe cannot sleep.
+ * Protects the hash of gates, their refs, and the list of threads of every freeze. A raw spinlock,
+ * because the newtask probe cannot sleep.
  */
 extern raw_spinlock_t lpatch_gate_lock;
 

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Which images have been executable in which memory. A word on a stack is a return address into an
- * image only if code of the image has run, and it cannot have run in an mm in which it was never
- * mapped executable before. So what the starter of a program wrote there, as arguments and environment,
- * is none, and needs not be looked at.
+ * Tracks which images have been mapped executable in which mm. A word on a stack can be a return
+ * address into an image only if code of the image has run, and code cannot have run in an mm in
+ * which the image was never mapped executable. So in a process that starts, words that its parent
+ * passed as arguments and environment cannot be return addresses, and the stack need not be
+ * searched.
  *
- * There is a mark for each mm and each image of a boot entry that was mapped in it, and one for each mm
- * that is older than the youngest boot entry, of which nobody knows what it had before. A fork copies the
- * marks with the memory, and they end with it.
+ * There is a mark for each mm and each image of a boot entry that was mapped in it, and one for
+ * each mm that is older than the newest boot entry, as its earlier mappings are unknown. A fork
+ * copies the marks with the mm; the marks are dropped with the mm.
  *
- * A mapping that was made executable by mprotect() is noticed only when it is divided or joined; who does
- * that to an image and then maps it once more is on his own. So is who maps an image over code that is
- * running, or has another thread run what is being mapped.
+ * A mapping that mprotect() makes executable is noticed only when a VMA is split or merged. A
+ * program that does this to an image and then maps the image again is not covered. Neither is a
+ * program that maps an image over code that is running, or has another thread execute an image
+ * while it is being mapped.
  */
 
 #include <linux/hashtable.h>
@@ -26,19 +28,23 @@
 
 #include "history.h"
 
-/* Processes that may be born while those that exist are counted. */
+/* Processes that may be created while the existing ones are counted. */
 #define LP_MARKS_SLACK 64
 
-/* Memory for a mark: of whom it is about, and never refused, for there is nobody here to tell. */
+/*
+ * Memory for a mark is charged to the process that it concerns. The allocation cannot fail, since
+ * the callers have no way to report a failure.
+ */
 #define LP_MARK_GFP (GFP_KERNEL_ACCOUNT | __GFP_NOFAIL)
 
 /**
- * struct lp_mark - that an image has been executable in an mm, or may have been
+ * struct lp_mark - an image has been executable in an mm, or may have been
  * @node: in the hash by mm; lp_marks_lock
- * @rcu: to be freed by
+ * @rcu: for kfree_rcu()
  * @mm: compared only; not reused before lpatch_history_ended()
- * @inode: of the image, compared only; or NULL if @age counts
- * @age: lp_age when the mm was first seen to exist, or what it is a copy of
+ * @inode: of the image, compared only; NULL for a mark of the age of the mm
+ * @age: value of lp_age when the mm, or the mm it was copied from, was first seen; if @inode is
+ *	NULL
  */
 struct lp_mark {
 	struct hlist_node node;
@@ -48,11 +54,11 @@ struct lp_mark {
 	u64 age;
 };
 
-/* Covers the hash, which is read under RCU. */
+/* Serializes changes of the hash, which is read under RCU. */
 static DEFINE_SPINLOCK(lp_marks_lock);
 static DEFINE_HASHTABLE(lp_marks, 12);
 
-/* Grows with each boot entry; one at a time. */
+/* Grows with each boot entry. The mutex serializes lpatch_history_begin(). */
 static DEFINE_MUTEX(lp_age_lock);
 static u64 lp_age;
 
@@ -72,7 +78,10 @@ static void lp_mark_drop(struct lp_mark *mark)
 	kfree_rcu(mark, rcu);
 }
 
-/* The mark of @mm for an image, or for its age if @inode is NULL; or NULL. Under RCU or lp_marks_lock. */
+/*
+ * Return: the mark of @mm for an image, or for its age if @inode is NULL; or NULL. Under RCU or
+ * lp_marks_lock.
+ */
 static const struct lp_mark *lp_mark_find(const struct mm_struct *mm, const struct inode *inode)
 {
 	const struct lp_mark *mark;
@@ -98,11 +107,11 @@ static unsigned int lp_marks_count(const struct mm_struct *mm)
 /**
  * lpatch_history_first() - has an image never been executable in an mm, as far as is known?
  * @mm: of current
- * @inode: of the image, which is mapped executable by now; it is marked
+ * @inode: of the image, which is mapped executable now; gets a mark
  *
- * For how long that is lpatch_history_is_known() says.
+ * lpatch_history_is_known() tells whether the answer covers the whole life of the mm.
  *
- * Context: mmap_lock held for writing, so nobody else marks this mm for this image.
+ * Context: mmap_lock held for writing, so that no other task marks this mm for this image.
  */
 bool lpatch_history_first(const struct mm_struct *mm, const struct inode *inode)
 {
@@ -122,9 +131,10 @@ bool lpatch_history_first(const struct mm_struct *mm, const struct inode *inode)
 }
 
 /**
- * lpatch_history_is_known() - were the images of a boot entry watched for all the life of an mm?
+ * lpatch_history_is_known() - were the images of a boot entry tracked during the whole life of an
+ * mm?
  * @mm: the mm
- * @since: what lpatch_history_begin() returned for the entry, or 0 if it has not yet
+ * @since: what lpatch_history_begin() returned for the entry, or 0 if it has not returned yet
  */
 bool lpatch_history_is_known(const struct mm_struct *mm, u64 since)
 {
@@ -138,7 +148,10 @@ bool lpatch_history_is_known(const struct mm_struct *mm, u64 since)
 	return known;
 }
 
-/* Of a list, the memory of which is linked by the node that is not in the hash yet. */
+/*
+ * Takes a preallocated mark off @list. Until a mark is in the hash, its node links it into such a
+ * list.
+ */
 static struct lp_mark *lp_mark_pop(struct hlist_head *list)
 {
 	struct lp_mark *mark = hlist_entry_safe(list->first, struct lp_mark, node);
@@ -165,7 +178,7 @@ static void lp_marks_free(struct hlist_head *list)
 		kfree(mark);
 }
 
-/* Gives @new the marks of @old. lp_marks_lock held, and enough memory in @list. */
+/* Copies the marks of @old to @new. lp_marks_lock held; @list has enough preallocated marks. */
 static void lp_marks_copy(const struct mm_struct *old, const struct mm_struct *new, struct hlist_head *list)
 {
 	const struct lp_mark *mark;
@@ -176,9 +189,9 @@ static void lp_marks_copy(const struct mm_struct *old, const struct mm_struct *n
 }
 
 /**
- * lpatch_history_copied() - a fork copies memory
- * @old: with its mmap_lock held for writing, so it maps nothing meanwhile
- * @new: the copy, which nobody else knows
+ * lpatch_history_copied() - copy the marks of an mm at fork
+ * @old: its mmap_lock is held for writing, so it maps nothing meanwhile
+ * @new: the copy, not visible to other tasks yet
  *
  * Context: process; may sleep.
  */
@@ -188,7 +201,7 @@ void lpatch_history_copied(const struct mm_struct *old, const struct mm_struct *
 	HLIST_HEAD(list);
 	bool enough;
 
-	/* If the module is going there is no entry, and never will be. */
+	/* A module that is being unloaded has no boot entry, and gets none. */
 	if (likely(!nr) || !try_module_get(THIS_MODULE))
 		return;
 	do {
@@ -205,7 +218,7 @@ void lpatch_history_copied(const struct mm_struct *old, const struct mm_struct *
 	module_put(THIS_MODULE);
 }
 
-/* Drops the marks of @mm, or all. */
+/* Drops the marks of @mm, or all marks if @mm is NULL. */
 static void lp_marks_drop(const struct mm_struct *mm)
 {
 	struct hlist_node *next;
@@ -224,7 +237,7 @@ static void lp_marks_drop(const struct mm_struct *mm)
 	spin_unlock(&lp_marks_lock);
 }
 
-/* An mm has ended. Context: process. */
+/* Drops the marks of an mm that is going away. Context: process. */
 void lpatch_history_ended(const struct mm_struct *mm)
 {
 	if (likely(!lp_marks_count(mm)) || !try_module_get(THIS_MODULE))
@@ -233,13 +246,13 @@ void lpatch_history_ended(const struct mm_struct *mm)
 	module_put(THIS_MODULE);
 }
 
-/* There is no boot entry any more, and one to come will begin anew. */
+/* Drops all marks: there is no boot entry any more, and a new one starts from scratch. */
 void lpatch_history_forget(void)
 {
 	lp_marks_drop(NULL);
 }
 
-/* Notes that an mm exists. Return: false if there is no memory left in @list. lp_marks_lock held. */
+/* Marks an mm as existing. lp_marks_lock held. Return: false if @list is empty. */
 static bool lp_mark_old(const struct mm_struct *mm, struct hlist_head *list)
 {
 	struct lp_mark *mark;
@@ -252,7 +265,7 @@ static bool lp_mark_old(const struct mm_struct *mm, struct hlist_head *list)
 	return mark;
 }
 
-/* Return: whether @list had memory for all. */
+/* Marks all existing mms. Return: false if @list had too few marks. */
 static bool lp_marks_walk(struct hlist_head *list)
 {
 	struct task_struct *p, *t;
@@ -260,7 +273,10 @@ static bool lp_marks_walk(struct hlist_head *list)
 
 	rcu_read_lock();
 	for_each_process_thread(p, t) {
-		/* Under its lock a thread has an mm that has not ended: exit_mm() takes it. */
+		/*
+		 * exit_mm() takes the task lock, too, so the mm of a thread cannot go away under
+		 * it.
+		 */
 		task_lock(t);
 		if (done && t->mm && !(t->flags & PF_KTHREAD)) {
 			spin_lock(&lp_marks_lock);
@@ -286,13 +302,13 @@ static unsigned int lp_count_processes(void)
 }
 
 /**
- * lpatch_history_begin() - note which mms exist
+ * lpatch_history_begin() - mark the mms that exist
  *
- * A copy that is being made at this very moment, of which the process is not listed yet, is taken for
- * one that is younger: what it can do with that is have an image patched that it had mapped, and is just
- * mapping again.
+ * A fork that is copying an mm right now, and whose child is not on the task list yet, is missed:
+ * its mm counts as younger. As a result the child may have an image patched that it had mapped
+ * before and is just mapping again.
  *
- * Context: process; the images are watched by now.
+ * Context: process; the images are being tracked already.
  * Return: a number for lpatch_history_is_known().
  */
 u64 lpatch_history_begin(void)

@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * How lpatch learns what happens to memory and tasks. The kernel makes three calls of its own uprobes
- * that say all that is needed of memory, and none of them walks or waits:
+ * Hooks for changes of memory and tasks. Three calls that the kernel makes to its own uprobes code
+ * tell lpatch all that it needs to know about memory. Unlike registering a uprobe, hooking these
+ * calls walks no mappings and takes no mmap_lock.
  *
- *   uprobe_mmap(vma)		a file becomes memory	mmap_region(), vma_complete()
+ *   uprobe_mmap(vma)		a file is mapped	mmap_region(), vma_complete()
  *   uprobe_dup_mmap(old, new)	an mm is copied		dup_mmap()
- *   uprobe_clear_state(mm)	an mm has ended		__mmput()
+ *   uprobe_clear_state(mm)	an mm is torn down	__mmput()
  *
- * In the kernel's tree lpatch_hook_mmap(), lpatch_hook_copy() and lpatch_hook_end() would be called beside
- * them, and lp_hook_born() at the end of copy_process().
+ * In the kernel tree, lpatch_hook_mmap(), lpatch_hook_copy() and lpatch_hook_end() would be called
+ * next to them, and lp_hook_born() at the end of copy_process().
  *
- * A module has ftrace call the three from the first instruction of each of those functions instead, by a
- * trampoline (register_ftrace_direct(), as BPF's fentry programs and the kernel's samples/ftrace): that
- * is a plain call in the context of the caller, which may sleep. A kprobe's handler may not. For tasks
- * there is a tracepoint.
+ * As a module, lpatch has ftrace call its hooks from the first instruction of these functions,
+ * through a trampoline (register_ftrace_direct(), like BPF's fentry programs and the kernel's
+ * samples/ftrace). A hook is then an ordinary call in the context of the caller, which may sleep. A
+ * kprobe handler must not sleep. For tasks there is a tracepoint.
  *
- * Being called is no reference on the module. Whoever may sleep takes one for as long, and what runs
- * before and after that is over when ftrace's unregistering returns: it waits for all tasks to have
- * switched voluntarily, or been in user mode.
+ * A running hook does not hold a reference on the module. A hook that may sleep takes one
+ * meanwhile. The instructions before and after that have completed when unregistering from ftrace
+ * returns: it waits until every task has switched context voluntarily or been in user mode.
  */
 
 #include <linux/ftrace.h>
@@ -36,10 +37,10 @@
 #include "start.h"
 
 /**
- * struct lp_hook - one of them
+ * struct lp_hook - a hook on a kernel function
  * @name: the kernel's function
- * @trampoline: what ftrace calls
- * @ops: of ftrace
+ * @trampoline: called by ftrace
+ * @ops: for ftrace
  */
 struct lp_hook {
 	unsigned char *name;
@@ -59,14 +60,14 @@ void lpatch_hook_mmap(struct vm_area_struct *vma)
 	lpatch_start_mapped(vma);
 }
 
-/* mmap_lock of @old held for writing; nobody else knows @new yet, and it is empty. */
+/* mmap_lock of @old held for writing. @new is empty and not visible to other tasks yet. */
 void lpatch_hook_copy(struct mm_struct *old, struct mm_struct *new)
 {
 	lpatch_history_copied(old, new);
 	lpatch_lineage_copied(old, new);
 }
 
-/* Nobody uses @mm any more. No lock held. */
+/* @mm has no users any more. No lock held. */
 void lpatch_hook_end(struct mm_struct *mm)
 {
 	lpatch_history_ended(mm);
@@ -104,7 +105,7 @@ static void lp_unhook_tasks(void)
 	tracepoint_synchronize_unregister();
 }
 
-/* Says why lpatch is not called by one of the functions: @ret is a negative errno. */
+/* Logs why a function could not be hooked. @ret: a negative errno. */
 static void __init lp_hook_refused(const struct lp_hook *hook, int ret)
 {
 	pr_err("lpatch: this kernel does not let lpatch be called by %s (error %d); it needs CONFIG_UPROBES=y and CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS=y\n",
@@ -116,7 +117,10 @@ static void lp_hook_nothing(unsigned long ip, unsigned long parent_ip, struct ft
 {
 }
 
-/* Does ftrace call anything? Where the sysctl kernel.ftrace_enabled is 0 it takes who registers, and does not. */
+/*
+ * Does ftrace work? If the sysctl kernel.ftrace_enabled is 0, registering succeeds but the function
+ * is never called. FTRACE_OPS_FL_PERMANENT makes it fail with -EBUSY.
+ */
 static int __init lp_hooks_check(void)
 {
 	struct lp_hook *hook = &lp_hooks[0];
@@ -165,7 +169,7 @@ static void lp_hooks_remove(unsigned int nr)
 		lp_ftrace_unregister(&lp_hooks[nr].ops, (unsigned long)lp_hooks[nr].trampoline);
 }
 
-/* Return: 0, or a negative errno after a sentence in the log. */
+/* Logs a sentence if it fails. Return: 0 or a negative errno. */
 int __init lpatch_hooks_init(void)
 {
 	unsigned int i;

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The keyring .lpatch: the certificates whose keys may sign patches. It is the module's own: root may look at
- * it, and change it by requests to the module only. With keyctl() it can neither write to it nor restrict it,
- * nor change the owner, permissions or time of a key in it, nor put another keyring in it.
+ * The keyring .lpatch: the certificates whose keys may sign patches. The module owns it: root can
+ * view it, and can change it only with requests to the module. With keyctl() root can neither write
+ * to it nor restrict it, nor change the owner, permissions or timeout of a key in it, nor link
+ * another keyring into it.
  *
- * Where signatures are required (lpatch_sign_required()), who may not bring code may not bring a key for it
- * either. So a key that nobody vouched for counts there only if it was put in, and the keyring was locked,
- * before they were. Neither the kernel's lockdown nor the parameter is ever taken back, so "before" is that
- * they were not required when it was locked. Afterwards only what the kernel's own keys vouch for comes in.
+ * Where signatures are required (lpatch_sign_required()), a user who may not bring code must not be
+ * able to bring a key for it either. While signatures are not required, keys are added unchecked,
+ * whoever signed their certificates. A keyring with such a key is valid under the requirement only
+ * if it was locked before. Neither lockdown nor the parameter is ever reverted, so it is enough
+ * that lpatch_keys_lock() fails if signatures are required already. From then on only certificates
+ * that are signed by the kernel's own keys are accepted.
  */
 
 #include <linux/assoc_array.h>
@@ -26,10 +29,10 @@
 #include "require.h"
 
 /**
- * struct lp_key - a certificate that was put into the keyring
- * @node: in lp_keys, which is added to under lp_keys_mutex and read under that or by lpatch_keys_why_not()
+ * struct lp_key - a certificate that was added to the keyring
+ * @node: in lp_keys, changed under lp_keys_mutex, read under it or by lpatch_keys_why_not()
  * @key: referenced
- * @tbs: the part of @cert that is signed, by which it is known again
+ * @tbs: the signed part of @cert, which identifies it
  * @tbs_len: bytes of @tbs
  * @len: bytes of @cert
  * @cert: in DER
@@ -44,22 +47,26 @@ struct lp_key {
 };
 
 static struct key *lp_ring;
-/* Takes what the kernel's own keys vouch for, and is empty: only its restriction is used. */
+/*
+ * A keyring restricted to certificates that are signed by the kernel's own keys. It stays empty:
+ * only its restriction is used.
+ */
 static struct key *lp_vouched;
 
 /*
- * Covers who adds to the list, from which nothing is taken before the module goes, and who writes the two flags; orders
- * what comes in and the lock. Held while the kernel parses a certificate, for which it may start modprobe: nobody takes
- * it who only verifies, as the start of modprobe does.
+ * Protects additions to the list, whose entries stay until the module is unloaded, and writes of
+ * the two flags; orders additions and the lock. Held while the kernel parses a certificate, for
+ * which it may run modprobe. Verification never takes it, since the start of modprobe itself may
+ * verify a signature.
  */
 static DEFINE_MUTEX(lp_keys_mutex);
 static LIST_HEAD(lp_keys);
-/* It takes no more keys. */
+/* The keyring accepts no more keys. */
 static bool lp_keys_locked;
-/* There is a key in it that nobody vouched for. */
+/* The keyring has a key that was added unchecked. */
 static bool lp_keys_open;
 
-/* Called for each key that is put in, by whomever; see struct key_restriction. */
+/* Called for each key that is added; see struct key_restriction. */
 static int lp_keys_check(struct key *ring, const struct key_type *type, const union key_payload *payload,
 			 struct key *unused)
 {
@@ -71,7 +78,7 @@ static int lp_keys_check(struct key *ring, const struct key_type *type, const un
 		return -EOPNOTSUPP;
 	if (!lpatch_sign_required()) {
 		WRITE_ONCE(lp_keys_open, true);
-		smp_wmb(); /* before the key can be found: see lpatch_keys_count() */
+		smp_wmb(); /* before the key can be found; pairs with smp_rmb() in lpatch_keys_count() */
 		return 0;
 	}
 	ret = vouched->check(ring, type, payload, vouched->key);
@@ -84,23 +91,23 @@ struct key *lpatch_keys_ring(void)
 	return lp_ring;
 }
 
-/* Is there no key at all? Then nobody uses signatures. */
+/* Is there no key at all? Then signatures are not in use. */
 bool lpatch_keys_empty(void)
 {
 	return !READ_ONCE(lp_ring->keys.nr_leaves_on_tree);
 }
 
 /*
- * May a signature stand for a patch by a key that was found in the keyring? See above. Who sees the keyring locked a
- * moment late finds that it may not, no more.
+ * Is a signature by a key that was found in the keyring valid? See above. A caller that sees the
+ * lock too late rejects the signature, which is harmless.
  */
 bool lpatch_keys_count(void)
 {
-	smp_rmb(); /* the key was found before: see lp_keys_check() */
+	smp_rmb(); /* the key was found before; pairs with smp_wmb() in lp_keys_check() */
 	return READ_ONCE(lp_keys_locked) || !READ_ONCE(lp_keys_open) || !lpatch_sign_required();
 }
 
-/* Does the kernel know a key by these two, one after the other (asymmetric_key_generate_id())? */
+/* Is the concatenation of these two an id of the key (asymmetric_key_generate_id())? */
 static bool lp_key_is(const struct key *key, const u8 *first, size_t first_len, const u8 *second, size_t second_len)
 {
 	const struct asymmetric_key_ids *ids = asymmetric_key_ids(key);
@@ -117,10 +124,10 @@ static bool lp_key_is(const struct key *key, const u8 *first, size_t first_len, 
 }
 
 /**
- * lpatch_keys_why_not() - why is a key not trusted, with which a signature was to be verified?
- * @serial: number of its certificate, the content of the INTEGER, or its key identifier
+ * lpatch_keys_why_not() - tell why the key of a signature is not trusted
+ * @serial: serial number of its certificate, the content of the INTEGER, or its key identifier
  * @serial_len: bytes of @serial
- * @issuer: of its certificate, the content of the Name; with an identifier, nothing
+ * @issuer: of its certificate, the content of the Name; empty with a key identifier
  * @issuer_len: bytes of @issuer
  *
  * Context: any; takes no lock, see lp_keys_mutex.
@@ -148,30 +155,34 @@ u32 lpatch_keys_serial(void)
 	return key_serial(lp_ring);
 }
 
-/* lp_keys_mutex held. @seconds: how long it is trusted. */
+/* Adds a key. lp_keys_mutex held. @seconds: until it expires. */
 static int lp_keys_create(struct lp_key *new, unsigned int seconds)
 {
 	bool open = lp_keys_open;
 	key_ref_t ref;
 
-	/* Possessed, so that the module may write to the keyring, and nobody else. */
+	/* A possessed reference, so that only the module may write to the keyring. */
 	ref = key_create_or_update(make_key_ref(lp_ring, true), "asymmetric", NULL, new->cert, new->len,
 				   KEY_POS_VIEW | KEY_POS_SEARCH | KEY_USR_VIEW, KEY_ALLOC_NOT_IN_QUOTA);
 	if (IS_ERR(ref)) {
-		WRITE_ONCE(lp_keys_open, open); /* nothing came in */
+		WRITE_ONCE(lp_keys_open, open); /* no key was added */
 		return PTR_ERR(ref);
 	}
 	new->key = key_ref_to_ptr(ref);
 	key_set_timeout(new->key, seconds);
-	/* All of it is there for who finds it: the partner is list_for_each_entry_rcu() in lpatch_keys_why_not(). */
+	/*
+	 * Publish the initialized entry. Pairs with list_for_each_entry_rcu() in
+	 * lpatch_keys_why_not().
+	 */
 	list_add_rcu(&new->node, &lp_keys);
 	return 0;
 }
 
 /*
- * Finds what of a certificate is signed (TBSCertificate of RFC 5280, with its header). The rest may have other bytes,
- * and the kernel's parser still takes it, without anybody who signs it anew.
- * Return: where it is, with its length in @tbs_len, or NULL if that is no certificate.
+ * Finds the signed part of a certificate (TBSCertificate of RFC 5280, with its header). The bytes
+ * outside of it can be changed without a new signature, and the kernel's parser still accepts the
+ * certificate.
+ * Return: the signed part, with its length in @tbs_len, or NULL if @cert is not a certificate.
  */
 static const u8 *lp_keys_tbs(const u8 *cert, size_t len, size_t *tbs_len)
 {
@@ -186,7 +197,10 @@ static const u8 *lp_keys_tbs(const u8 *cert, size_t len, size_t *tbs_len)
 	return tbs;
 }
 
-/* lp_keys_mutex held. Return: the certificate with this signed part, if it was put in before, or NULL. */
+/*
+ * Return: the certificate with this signed part, if it was added before, or NULL. lp_keys_mutex
+ * held.
+ */
 static struct lp_key *lp_keys_find(const u8 *tbs, size_t tbs_len)
 {
 	struct lp_key *at;
@@ -197,7 +211,10 @@ static struct lp_key *lp_keys_find(const u8 *tbs, size_t tbs_len)
 	return NULL;
 }
 
-/* May it be put in? What was revoked does not come back. lp_keys_mutex held. Return: 0 or a negative errno. */
+/*
+ * May the certificate be added? A revoked one may not be added again. lp_keys_mutex held. Return: 0
+ * or a negative errno.
+ */
 static int lp_keys_take(const struct lp_key *new)
 {
 	const struct lp_key *known = lp_keys_find(new->tbs, new->tbs_len);
@@ -212,14 +229,14 @@ static int lp_keys_take(const struct lp_key *new)
 }
 
 /**
- * lpatch_keys_add() - put a certificate into the keyring
+ * lpatch_keys_add() - add a certificate to the keyring
  * @cert: X.509, in DER
- * @len: bytes of it
+ * @len: bytes of @cert
  * @expires: CLOCK_REALTIME s
  *
- * Return: 0, -EROFS if the keyring is locked, -EKEYEXPIRED, -EEXIST, -EKEYREVOKED if it was in and was revoked,
- * -EBADMSG for what is not DER, -ENOKEY if nobody vouches for it and somebody must, -EKEYREJECTED if it would not
- * count, or what the kernel says of a certificate that it does not understand.
+ * Return: 0, -EROFS if the keyring is locked, -EKEYEXPIRED, -EEXIST, -EKEYREVOKED if it was added
+ * before and revoked, -EBADMSG if it is not DER, -ENOKEY if it needs a signature by a trusted key
+ * and has none, -EKEYREJECTED if it would not be valid, or the error of the kernel's parser.
  */
 int lpatch_keys_add(const void *cert, size_t len, u64 expires)
 {
@@ -245,7 +262,7 @@ int lpatch_keys_add(const void *cert, size_t len, u64 expires)
 	return ret;
 }
 
-/* Trusts a certificate no more. Return: 0, or -ENOENT if it is not in the keyring. */
+/* Revokes a certificate. Return: 0, or -ENOENT if it is not in the keyring. */
 int lpatch_keys_revoke(const void *cert, size_t len)
 {
 	struct lp_key *known = NULL;
@@ -258,16 +275,16 @@ int lpatch_keys_revoke(const void *cert, size_t len)
 	if (known)
 		key_revoke(known->key);
 	mutex_unlock(&lp_keys_mutex);
-	/* Nothing leaves the list. */
+	/* Entries are never removed from the list, so known stays valid. */
 	lpatch_audit_setting("key-revoke", known ? known->key->description : NULL, known ? 0 : -ENOENT);
 	return known ? 0 : -ENOENT;
 }
 
 /**
- * lpatch_keys_lock() - have the keyring take no more keys
+ * lpatch_keys_lock() - make the keyring accept no more keys
  *
- * Return: 0, -EALREADY, or -EKEYREJECTED if signatures are required already, and there is a key that nobody vouched
- * for.
+ * Return: 0, -EALREADY, or -EKEYREJECTED if signatures are required already and the keyring has a
+ * key that was added unchecked.
  */
 int lpatch_keys_lock(void)
 {
@@ -285,7 +302,11 @@ int lpatch_keys_lock(void)
 	return ret;
 }
 
-/* Without a secondary keyring there are the builtin keys; without both nobody vouches. Return: 0 or a negative errno. */
+/*
+ * Falls back from the secondary keyring to the builtin one. Without either, no certificate is
+ * accepted.
+ * Return: 0 or a negative errno.
+ */
 static int __init lp_keys_init_vouched(void)
 {
 	key_ref_t ref = make_key_ref(lp_vouched, true);
@@ -296,7 +317,7 @@ static int __init lp_keys_init_vouched(void)
 	return keyring_restrict(ref, NULL, NULL);
 }
 
-/* Makes the keyring. Return: 0 or a negative errno. */
+/* Creates the keyring. Return: 0 or a negative errno. */
 int __init lpatch_keys_init(void)
 {
 	struct key_restriction *restriction;

@@ -31,7 +31,7 @@ static inline void lpatch_keys_exit(void)
 {
 }
 
-/* There is none. */
+/* no keyring */
 static inline u32 lpatch_keys_serial(void)
 {
 	return 0;

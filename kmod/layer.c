@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Patches upon patches. Several may be applied at one site: the bytes there are those of the one
- * that was applied last, and its record keeps what was under it, the bytes of the one before, or of
- * the image. Restore is last in, first out, so at each site these records are a stack, from the
- * bytes that are in memory down to those of the image.
+ * Stacked patches. Several patches may be applied at one site. The bytes in memory are those of the
+ * patch that was applied last. Its record keeps the bytes under it, which belong to the patch
+ * before, or to the image. Restore is last in, first out, so the records at each site form a stack,
+ * from the bytes in memory down to the bytes of the image.
  */
 
 #include <linux/list.h>
@@ -19,7 +19,7 @@ unsigned long lpatch_layer_addr(const struct lp_record *record, const struct lp_
 	return record->bases[site->image] + site->vaddr;
 }
 
-/* The site of a record at an address, or NULL. Sites are sorted by image and address. */
+/* Return: the site of a record at an address, or NULL. Sites are sorted by image and address. */
 const struct lp_site *lpatch_layer_site(const struct lp_record *record, unsigned long addr)
 {
 	const struct lp_patch *patch = record->patch;
@@ -45,7 +45,10 @@ const struct lp_site *lpatch_layer_site(const struct lp_record *record, unsigned
 	return NULL;
 }
 
-/* What a site has when the patch is applied. False if a jump does not reach, which load saw. */
+/*
+ * Sets @bytes to the bytes of a site when the patch is applied. Return: false if a jump is out of
+ * reach, which a load has excluded.
+ */
 bool lpatch_layer_bytes(const struct lp_record *record, const struct lp_site *site, u8 *bytes)
 {
 	if (site->kind == LPATCH_SITE_KIND_JUMP)
@@ -55,7 +58,10 @@ bool lpatch_layer_bytes(const struct lp_record *record, const struct lp_site *si
 	return true;
 }
 
-/* Which record has these bytes at a site of @len bytes? The one that was applied last, or NULL. */
+/*
+ * Return: the record that has these bytes at a site of @len bytes, the one that was applied last if
+ * there are several, or NULL.
+ */
 const struct lp_record *lpatch_layer_owner(const struct lp_target *target, unsigned long addr, u8 len,
 					   const u8 *found)
 {
@@ -75,14 +81,14 @@ const struct lp_record *lpatch_layer_owner(const struct lp_target *target, unsig
 }
 
 /**
- * lpatch_layer_holds() - is a patch in the stack of those that are applied at one of its sites?
+ * lpatch_layer_holds() - is a patch in the stack of applied patches at one of its sites?
  * @target: its lock held
  * @record: of the patch
  * @site: of the patch
- * @found: the bytes that are in memory there, the top of the stack
+ * @found: the bytes in memory, the top of the stack
  *
- * What the records say of their state is not asked: that is what this tells of a child, whose
- * memory is that of the moment of the fork.
+ * Ignores the state in the records. It is used to find out the state of a child, whose memory is a
+ * snapshot from the moment of the fork.
  */
 bool lpatch_layer_holds(const struct lp_target *target, const struct lp_record *record,
 			const struct lp_site *site, const u8 *found)
@@ -96,7 +102,10 @@ bool lpatch_layer_holds(const struct lp_target *target, const struct lp_record *
 		return false;
 	list_for_each_entry(owner, &target->records, node)
 		rounds++;
-	/* Each round goes one down; values that are alike must not make it go round in circles. */
+	/*
+	 * Each round descends one layer. The bound prevents an endless loop if layers have equal
+	 * bytes.
+	 */
 	while (rounds--) {
 		if (!memcmp(bytes, found, site->len))
 			return true;
@@ -108,7 +117,9 @@ bool lpatch_layer_holds(const struct lp_target *target, const struct lp_record *
 	return false;
 }
 
-/* How many patches are applied to the target up to this one, in the order in which they were. */
+/*
+ * Return: how many patches are applied to the target up to this one, in the order of application.
+ */
 unsigned int lpatch_layer_nr(const struct lp_target *target, const struct lp_record *record)
 {
 	const struct lp_record *other;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Records follow the memory: a fork copies them, the end of an mm ends them.
+ * Records follow the mm: a fork copies them, and they are deleted with the mm.
  *
- * The copy is made where the memory is, with the mmap_lock held for writing, so no stop window is open,
- * and what the records say is what is copied. Only a load or an unload may be under way, which map and
- * unmap the segments of a patch one by one: lpatch_live_is_partial().
+ * The copy is made when the mm is copied, with the mmap_lock held for writing. So no stop window is
+ * open, and the records describe exactly the memory that is copied. Only a load or an unload may be
+ * in progress, which map and unmap the segments of a patch one by one: see
+ * lpatch_live_is_partial().
  */
 
 #include <linux/mm_types.h>
@@ -16,9 +17,9 @@
 #include "target.h"
 
 /**
- * lpatch_lineage_copied() - a fork copies memory
- * @old: with its mmap_lock held for writing
- * @new: the copy, which nobody else knows. If the fork fails it ends as any
+ * lpatch_lineage_copied() - copy the records of an mm at fork
+ * @old: its mmap_lock is held for writing
+ * @new: the copy, not visible to other tasks yet. If the fork fails, it is torn down like any mm
  *
  * Context: process; may sleep.
  */
@@ -30,7 +31,7 @@ void lpatch_lineage_copied(struct mm_struct *old, struct mm_struct *new)
 		return;
 	from = lpatch_target_hold(old);
 	if (from) {
-		/* It stays if it gets a record. */
+		/* The target stays if it gets a record. */
 		target = lpatch_target_add(new, GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 		lpatch_records_inherit(target, from);
 		lpatch_target_put(target);
@@ -39,7 +40,9 @@ void lpatch_lineage_copied(struct mm_struct *old, struct mm_struct *new)
 	module_put(THIS_MODULE);
 }
 
-/* A task was born. It is on the list of tasks, and has not run yet. Context: any. */
+/*
+ * Names the target of a new task. The task is on the task list and has not run yet. Context: any.
+ */
 void lpatch_lineage_born(struct task_struct *task)
 {
 	if (task->mm && lpatch_target_count())
@@ -47,10 +50,10 @@ void lpatch_lineage_born(struct task_struct *task)
 }
 
 /**
- * lpatch_lineage_ended() - an mm has ended
+ * lpatch_lineage_ended() - delete the records of an mm that is torn down
  * @mm: without users, so there is no operation on it and will be none
  *
- * Context: process; waits for a status that is just looking.
+ * Context: process; waits for a status request that is looking at the target.
  */
 void lpatch_lineage_ended(struct mm_struct *mm)
 {

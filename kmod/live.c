@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What is in a target's memory now, as against what its records say. The program may unmap an
- * image, map another file in its place, drop the private pages that hold the new bytes
- * (MADV_DONTNEED), or unmap the patch; and a child has what its parent had at the moment of the
- * fork. Bytes alone do not tell: what counts is which file is mapped at an address, from which
- * offset.
+ * Compares a target's memory with its records. The program may unmap an image, map another file in
+ * its place, drop the private pages that hold the new bytes (MADV_DONTNEED), or unmap the patch. A
+ * child has the memory of its parent at the moment of the fork. Comparing bytes is not enough: it
+ * also matters which file is mapped at an address, from which offset.
  */
 
 #include <linux/dcache.h>
@@ -18,7 +17,7 @@
 #include "site.h"
 #include "target.h"
 
-/* The mapping of @inode at @addr from file offset @offset, or NULL. mmap_lock held. */
+/* Return: the VMA that maps @inode at @addr with file offset @offset, or NULL. mmap_lock held. */
 static struct vm_area_struct *lp_vma_of(struct mm_struct *mm, unsigned long addr,
 					const struct inode *inode, u64 offset)
 {
@@ -47,12 +46,12 @@ static bool lp_live_is_segment(struct mm_struct *mm, const struct lp_record *rec
 }
 
 /**
- * lpatch_live_is_in_patch() - are bytes of a patch where it was loaded still what was mapped there?
+ * lpatch_live_is_in_patch() - are bytes of a loaded patch still in the original mapping?
  * @mm: the target
  * @patch: the patch
  * @base: where it was loaded
  * @addr: of the first byte
- * @len: how many
+ * @len: number of bytes
  *
  * Context: mmap_lock held.
  */
@@ -93,13 +92,14 @@ bool lpatch_live_is_patch(struct mm_struct *mm, const struct lp_record *record)
 }
 
 /**
- * lpatch_live_is_partial() - is only a part of a patch mapped, of which nobody was or is in any?
+ * lpatch_live_is_partial() - is only a part of a patch mapped, which no thread ever executed?
  * @mm: the target
  * @record: of the patch
  *
- * The segments are mapped and unmapped one by one; either may come to no end, and a child that is forked
- * in between has some of them. What is in the place of the others is not the patch's. Nobody was in it
- * then, for it was not applied, and nobody held pointers to it.
+ * Segments are mapped and unmapped one by one. Either may be interrupted, and a child that is
+ * forked in between has only some of the segments. Whatever is mapped in place of the others does
+ * not belong to the patch. No thread executes or executed the patch then, because it was not
+ * applied, and no thread holds a pointer to it.
  *
  * Context: mmap_lock held.
  */
@@ -117,8 +117,8 @@ bool lpatch_live_is_partial(struct mm_struct *mm, const struct lp_record *record
  * @bases: where the images were when the patch was loaded
  *
  * The text of the image must be mapped where it was, and the site must be in a mapping of that
- * file; of code the offset in the file is known too. Variables without initial value lie in
- * anonymous memory.
+ * file. For code, the file offset must match, too. Uninitialized variables (.bss) are in anonymous
+ * memory.
  *
  * Context: mmap_lock held.
  */
@@ -201,16 +201,17 @@ static void lp_look_at_sites(const struct lp_target *target, const struct lp_rec
 }
 
 /**
- * lpatch_live_look() - look at the sites of a patch in a target, and at its mapping
+ * lpatch_live_look() - check the sites of a patch in a target, and its mapping
  * @target: its lock held
  * @record: of the patch
- * @live: gets what was found
+ * @live: set to the result
  *
- * Does not wait for pages, for one may be of a server that does not answer, and who wants mmap_lock
- * would wait too. Those that are not there are asked for, so that they are there another time.
+ * Does not wait for pages: a page may be served by a server that does not answer, and meanwhile
+ * other tasks would wait for mmap_lock. Missing pages are requested, so that a later call finds
+ * them.
  *
  * Context: mmap_lock of the target held for read.
- * Return: 0; or -EAGAIN if @live->missing has not come yet.
+ * Return: 0, or -EAGAIN if @live->missing is not in memory yet.
  */
 int lpatch_live_look(const struct lp_target *target, const struct lp_record *record, struct lp_live *live)
 {
@@ -221,7 +222,7 @@ int lpatch_live_look(const struct lp_target *target, const struct lp_record *rec
 	return live->missing ? -EAGAIN : 0;
 }
 
-/* Is it not what the record says? */
+/* Does the memory differ from the record? */
 bool lpatch_live_drifted(const struct lp_record *record, const struct lp_live *live)
 {
 	return live->unmapped || live->gone ||
@@ -229,13 +230,13 @@ bool lpatch_live_drifted(const struct lp_record *record, const struct lp_live *l
 }
 
 /**
- * lpatch_live_say() - say how the memory differs from the record, and what can be done
+ * lpatch_live_say() - describe how the memory differs from the record, and what can be done
  * @target: the target
  * @record: of a patch that drifted
- * @live: what was found
- * @message: gets a sentence
+ * @live: the result of lpatch_live_look()
+ * @message: set to a sentence
  * @size: bytes of @message
- * @function: gets the symbol of the site in question, or NULL
+ * @function: set to the symbol of the site in question, or NULL
  *
  * Return: the code that an operation would be refused with.
  */

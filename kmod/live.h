@@ -11,13 +11,15 @@ struct lp_target;
 struct mm_struct;
 
 /**
- * struct lp_live - what a look at a target's memory found of one patch
- * @lost: the first site that has the old bytes though the patch is applied, or NULL
- * @foreign: the first site that has neither, or NULL
- * @missing: the first site of which the page has not come yet, or NULL: then the others say little
+ * struct lp_live - state of one patch in a target's memory
+ * @lost: the first site that has the old bytes although the patch is applied, or NULL
+ * @foreign: the first site that has neither old nor new bytes, or NULL
+ * @missing: the first site whose page is not in memory yet, or NULL; if set, the result is
+ *	incomplete
  * @gone: the first site whose image is no longer mapped there, or NULL
- * @unmapped: a part of the patch's own mapping is no longer there
- * @partial: a part of it is not there since a load or an unload has not ended, or a fork was in the middle
+ * @unmapped: a part of the patch's own mapping is missing
+ * @partial: a part of it is missing because a load or an unload has not completed, or a fork was
+ *	made in the middle of one
  */
 struct lp_live {
 	const struct lp_site *lost;
@@ -28,7 +30,9 @@ struct lp_live {
 	bool partial;
 };
 
-/* Who wants to look and cannot, for want of a page or of mmap_lock, tries so often, so many jiffies apart. */
+/*
+ * How often, and how many jiffies apart, to retry when a page is missing or mmap_lock is contended.
+ */
 #define LP_LOOK_TRIES 100
 #define LP_LOOK_PAUSE (1 + HZ / 100)
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Mapping a patch into a target: the segments of the patch file itself, private, with their final
- * protection from the start, so that /proc/PID/maps names it and tools find its symbols and unwind
- * data. The fix-ups are written through FOLL_FORCE before anybody can execute the code: no site
- * leads to it yet.
+ * Maps a patch into a target: the segments of the patch file itself, private, with their final
+ * protection from the start, so that /proc/PID/maps names the file and tools find its symbols and
+ * unwind data. The fix-ups are written with FOLL_FORCE before any thread can execute the code: no
+ * site jumps to it yet.
  *
- * Everything here runs in a kthread that uses the target's mm; nobody is stopped.
+ * Everything here runs in a kthread that uses the target's mm, or in a thread of the target. No
+ * thread is stopped.
  */
 
 #include <linux/cred.h>
@@ -21,26 +22,29 @@
 #include "site.h"
 #include "target.h"
 
-/* Reach of a rel32, less what an addend may add. */
+/* Reach of a rel32, minus room for an addend. */
 #define LP_REACH ((1UL << 31) - (1UL << 20))
 
-/* Below it nobody but the null pointer lives: the usual mmap_min_addr. */
+/* Nothing is mapped below this address: the usual mmap_min_addr. */
 #define LP_LOWEST 0x10000UL
 
-/* Between the patch and its neighbours, so that a run off its end hits nothing. */
+/* Gap between the patch and its neighbours, so that running off its end hits nothing. */
 #define LP_GUARD PAGE_SIZE
 
 /*
- * From an image, if there is room. A stack has remains of pointers into the image of which the low
- * bytes were overwritten, by a short string for one. Nearer by, such a word looks like an address
- * of the patch, and its thread as if it were in there (seen with two bytes).
+ * Preferred distance from an image. A stack contains stale pointers into the image whose low bytes
+ * were overwritten, for example by a short string. With a patch closer by, such a word could look
+ * like an address of the patch and make its thread appear to be in the patch (seen with two bytes).
  */
 #define LP_DISTANCE (16UL << 20)
 
-/* How often the target may take a gap before this does. */
+/* How often to retry when the target maps something into the chosen gap. */
 #define LP_MAP_TRIES 8
 
-/* Where the image's link-time address 0 is if @vma maps its text, else false. */
+/*
+ * Sets @base to the address of the image's link-time address 0. Return: false if @vma does not map
+ * the text of the image.
+ */
 static bool lp_image_base(const struct lp_image *image, struct vm_area_struct *vma,
 			  unsigned long *base)
 {
@@ -56,7 +60,7 @@ static bool lp_image_base(const struct lp_image *image, struct vm_area_struct *v
 
 /**
  * lpatch_load_find_images() - find where the images of the patch are mapped
- * @op: gets the bases
+ * @op: bases are set
  *
  * Context: mmap_lock of the target held.
  * Return: 0, or a refusal.
@@ -90,7 +94,8 @@ int lpatch_load_find_images(struct lp_op *op)
 }
 
 /*
- * The highest address of a gap of @size in [lo, hi), or 0. Not right below a stack that grows down.
+ * Return: the highest address of a gap of @size in [lo, hi), or 0. Never right below a stack that
+ * grows down.
  */
 static unsigned long lp_highest_gap(struct mm_struct *mm, unsigned long lo, unsigned long hi,
 				    unsigned long size, unsigned long distance)
@@ -113,8 +118,8 @@ static unsigned long lp_highest_gap(struct mm_struct *mm, unsigned long lo, unsi
 }
 
 /*
- * The addresses from which, and at which, everything is within reach of everything, and where the
- * nearest image is.
+ * Finds the range [lo, hi) from which all images that must be near are within reach, and vice
+ * versa, and the lowest start and the highest end of these images.
  */
 static void lp_reach(const struct lp_patch *patch, const unsigned long *bases, unsigned long *lo,
 		     unsigned long *hi, unsigned long *below, unsigned long *above)
@@ -144,8 +149,8 @@ static void lp_reach(const struct lp_patch *patch, const unsigned long *bases, u
 }
 
 /*
- * Chooses where the patch is mapped: below the image if possible, above it the heap grows. mmap_lock of
- * the target held. Return: 0, or a refusal.
+ * Chooses where the patch is mapped: below the image if possible, since the heap grows above it.
+ * mmap_lock of the target held. Return: 0, or a refusal.
  */
 static int lp_load_find_gap(struct lp_op *op)
 {
@@ -172,14 +177,20 @@ static unsigned long lp_segment_prot(const struct lp_segment *segment)
 	       (segment->prot & LPATCH_SEGMENT_PROT_EXEC ? PROT_EXEC : 0);
 }
 
-/* Returns 0 or a negative errno; -EEXIST if somebody took the gap. Some may be mapped nevertheless. */
+/*
+ * Return: 0 or a negative errno; -EEXIST if the gap is not free any more. Even then some segments
+ * may be mapped.
+ */
 static int lp_map_segments(const struct lp_patch *patch, unsigned long base)
 {
 	const struct cred *old;
 	unsigned long at = 0;
 	u32 i;
 
-	/* Who gave the patch maps it, whoever starts: security modules judge the credentials of current. */
+	/*
+	 * Security modules check the credentials of current. Use those of the client that provided
+	 * the patch, whichever process is patched.
+	 */
 	old = override_creds(patch->file->f_cred);
 	for (i = 0; !IS_ERR_VALUE(at) && i < patch->nr_segments; i++) {
 		const struct lp_segment *segment = &patch->segments[i];
@@ -192,7 +203,10 @@ static int lp_map_segments(const struct lp_patch *patch, unsigned long base)
 	return IS_ERR_VALUE(at) ? (long)at : 0;
 }
 
-/* Is a place still in the patch, and not in what the target has put there? mmap_lock held. */
+/*
+ * Is a place still in the patch, and not in something else that the target mapped there? mmap_lock
+ * held.
+ */
 static bool lp_load_is_own(const struct lp_place *place, const void *arg)
 {
 	const struct lp_op *op = arg;
@@ -200,7 +214,7 @@ static bool lp_load_is_own(const struct lp_place *place, const void *arg)
 	return lpatch_live_is_in_patch(op->target->mm, op->patch, op->base, place->addr, place->len);
 }
 
-/* Returns 0, -ERANGE, or what lpatch_poke() returned. */
+/* Return: 0, -ERANGE, or an error of lpatch_poke(). */
 static int lp_apply_fixup(const struct lp_op *op, const struct lpatch_fixup *fixup)
 {
 	struct lp_place place = { .addr = op->base + fixup->place };
@@ -227,7 +241,7 @@ static int lp_apply_fixup(const struct lp_op *op, const struct lpatch_fixup *fix
 	return lpatch_poke(op->target->mm, &place, lp_load_is_own, op);
 }
 
-/* Nothing is missing of the patch then. */
+/* Applies the fix-ups, which completes the patch. */
 static int lp_apply_fixups(struct lp_op *op)
 {
 	const struct lp_patch *patch = op->patch;
@@ -267,8 +281,8 @@ static void lp_load_forget(struct lp_op *op)
 }
 
 /**
- * lpatch_load_locate() - find where the images are, and choose where the patch is mapped
- * @op: gets bases and base
+ * lpatch_load_locate() - find the images, and choose where the patch is mapped
+ * @op: bases and base are set
  *
  * Return: 0, or a refusal.
  */
@@ -285,7 +299,7 @@ int lpatch_load_locate(struct lp_op *op)
 
 /**
  * lpatch_load_map() - map the patch into the target
- * @op: gets bases, base and record
+ * @op: bases, base and record are set
  *
  * Return: 0, or a refusal with nothing changed.
  */
@@ -297,7 +311,10 @@ int lpatch_load_map(struct lp_op *op)
 		ret = lpatch_load_locate(op);
 		if (ret)
 			return ret;
-		/* Before the first segment: a fork copies the record with what is mapped by then. */
+		/*
+		 * Add the record before the first segment: a fork copies it with the segments
+		 * mapped so far.
+		 */
 		op->record = lpatch_record_add(op->target, op->patch, op->base, op->bases);
 		if (!op->record)
 			return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_NO_MEMORY,
@@ -321,9 +338,11 @@ int lpatch_load_map(struct lp_op *op)
 }
 
 /*
- * The first piece in [*at, end) of the segment that is still what lpatch_load_map() made: the target may
- * have unmapped some of it, or put something else there. Moves *at to its begin and returns its
- * end; or 0, or a negative errno if the lock is not to be had.
+ * Finds the first part in [*at, end) of the segment that is still as lpatch_load_map() mapped it:
+ * the target may have unmapped parts, or mapped something else there. Sets *at to the start of that
+ * part.
+ * Return: the end of the part, 0 if there is none, or a negative errno if mmap_lock cannot be
+ * taken.
  */
 static unsigned long lp_segment_piece(struct mm_struct *mm, const struct lp_patch *patch,
 				      unsigned long base, const struct lp_segment *segment,
@@ -352,7 +371,10 @@ static unsigned long lp_segment_piece(struct mm_struct *mm, const struct lp_patc
 	return found;
 }
 
-/* Is any of a segment of a patch that was mapped at @base still mapped, as far as is known? */
+/*
+ * Is any part of a segment of a patch that was mapped at @base still mapped? Return: true as well
+ * if that cannot be found out.
+ */
 bool lpatch_load_is_mapped(struct mm_struct *mm, const struct lp_patch *patch, unsigned long base,
 			   const struct lp_segment *segment)
 {
@@ -376,17 +398,17 @@ static int lp_unmap_segment(const struct lp_op *op, const struct lp_segment *seg
 }
 
 /**
- * lpatch_load_unmap() - remove the patch from the target, and its record
+ * lpatch_load_unmap() - unmap the patch from the target, and delete its record
  * @op: with the record of a patch that no thread uses
  *
- * Return: 0, or a refusal; the record is gone only if the mapping is.
+ * Return: 0, or a refusal; the record is deleted only if the whole patch is unmapped.
  */
 int lpatch_load_unmap(struct lp_op *op)
 {
 	int ret = 0;
 	u32 i;
 
-	/* Before the first segment goes: a fork copies that, too. */
+	/* Set it before the first segment is unmapped: a fork copies the flag, too. */
 	op->record->incomplete = true;
 	lpatch_op_wait_begin(op);
 	for (i = 0; !ret && i < op->patch->nr_segments; i++)
@@ -396,7 +418,7 @@ int lpatch_load_unmap(struct lp_op *op)
 		lp_load_forget(op);
 		return 0;
 	}
-	/* Why there is something to be undone is told rather than that it cannot be. */
+	/* Report why the load is undone rather than that it cannot be. */
 	if (op->outcome.refusal != LPATCH_REFUSAL_NONE)
 		return -lpatch_refusal_errno(op->outcome.refusal);
 	if (ret == -EPERM)
@@ -409,18 +431,18 @@ int lpatch_load_unmap(struct lp_op *op)
 }
 
 /**
- * lpatch_load_complete() - see to it that a patch that is there is fit to be applied
- * @op: with the record; may get another one
+ * lpatch_load_complete() - make a loaded patch fit to be applied
+ * @op: with the record, which may be replaced
  *
- * Of one that is incomplete nobody has used anything, and the values are the same, so the fix-ups are made
- * again. If only a part is mapped, it is loaded anew.
+ * No thread has used an incomplete patch, and the values of the fix-ups are the same as before, so
+ * they are written again. If only a part of the patch is mapped, it is loaded anew.
  *
  * Return: 0, or a refusal.
  */
 int lpatch_load_complete(struct lp_op *op)
 {
 	if (op->live.unmapped || op->live.gone || !op->record->incomplete)
-		return 0; /* what is gone is refused by name in due course */
+		return 0; /* missing parts are refused with a specific message later */
 	if (op->live.partial)
 		return lpatch_load_unmap(op) ?: lpatch_load_map(op);
 	memcpy(op->bases, op->record->bases, sizeof(op->bases));

@@ -43,20 +43,23 @@ err_gate:
 
 static void __exit lp_exit(void)
 {
-	/* No request comes in any more, and those under way are done. */
+	/* After this no request arrives, and requests in progress have completed. */
 	lpatch_netlink_exit();
 	lpatch_hooks_exit();
 	lpatch_history_forget();
 	/*
-	 * Every record, every queued gate, every boot entry and every work of one held the module, so
-	 * there is none. A thread may still be in the last instructions of such a work, behind its
-	 * module_put(); lpatch_gate_exit() waits until it has left them.
+	 * Every record, queued gate, boot entry and queued boot work held a reference on the
+	 * module, so none is left. A thread may still execute the last instructions of such a work,
+	 * after its module_put(); lpatch_gate_exit() waits for that.
 	 */
 	lpatch_gate_exit();
 	lpatch_keys_exit();
 }
 
-/* Built in, behind the key types and the keyrings of the kernel that signature.c refers to. */
+/*
+ * If built in, it runs after the initialization of the key types and keyrings that signature.c
+ * uses.
+ */
 late_initcall(lp_init);
 module_exit(lp_exit);
 

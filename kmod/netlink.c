@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The generic netlink family: parse, call, answer. Documentation/netlink/lpatch.yaml is the
- * contract. A malformed request is an error with an extack sentence. A refusal that depends on the
- * target is an answer with a report: extack has room for a literal on 6.1 and for 80 bytes later, a
- * report for a sentence with names and numbers, and the group "events" gets the same.
+ * The generic netlink family: parses requests, performs them and replies.
+ * Documentation/netlink/lpatch.yaml is the specification. A malformed request fails with an errno
+ * and an extack message. A refusal that depends on the target is a successful reply with a report:
+ * an extack message is a literal on 6.1 and limited to 80 bytes later, while a report has a
+ * sentence with names and numbers, which the group "events" gets, too.
  *
- * Requests of several clients run in parallel; what they share is locked where it lives.
+ * Requests of several clients run in parallel; shared state has its own locks.
  */
 
 #include <linux/capability.h>
@@ -34,7 +35,7 @@
 /* The longest stop that a client may allow. */
 #define LP_MAX_STOP_MAX (10ULL * NSEC_PER_SEC)
 
-/* The longest time that a client may have the kernel try. */
+/* The longest timeout that a client may set. */
 #define LP_TIMEOUT_MAX (3600ULL * NSEC_PER_SEC)
 
 bool lpatch_permitted(struct sk_buff *skb)
@@ -49,7 +50,9 @@ int lpatch_not_permitted(struct netlink_ext_ack *extack)
 	return -EPERM;
 }
 
-/* Set once the family stays: until then a failing init may still free the module. */
+/*
+ * Set once the family is registered for good: until then a failing init may still free the module.
+ */
 static bool lp_serving;
 
 static int lp_pre_doit(const struct lp_genl_doit_ops *ops, struct sk_buff *skb,
@@ -136,7 +139,7 @@ static int lp_new_patch(struct genl_info *info, u32 *id)
 	return PTR_ERR_OR_ZERO(patch);
 }
 
-/* Gives the client a hold on a patch, new or known: adds what the answer says. */
+/* Gives the client a hold on a patch, new or known, and adds the attributes of the reply. */
 static int lp_put_patch_new(struct sk_buff *skb, struct genl_info *info)
 {
 	struct lp_patch *patch;
@@ -167,7 +170,7 @@ int lpatch_nl_patch_new_doit(struct sk_buff *skb, struct genl_info *info)
 	return lp_reply_send(reply, head, info, lp_put_patch_new(reply, info));
 }
 
-/* The object in transfer that a request names, with a reference, or an ERR_PTR. */
+/* Return: the patch in transfer that a request names, referenced, or an ERR_PTR. */
 static struct lp_patch *lp_patch_of(struct genl_info *info)
 {
 	struct nlattr *id = info->attrs[LPATCH_A_PATCH_ID];
@@ -227,7 +230,9 @@ static void lp_refuse_target(struct lp_outcome *out, u32 refusal, u32 pid)
 	}
 }
 
-/* Return: 0 if there is an outcome, or a negative errno with nothing done. */
+/*
+ * Performs an operation. Return: 0 if there is an outcome, or a negative errno with nothing done.
+ */
 static int lp_op_on(struct lp_op *op)
 {
 	struct lp_target *target;
@@ -242,7 +247,7 @@ static int lp_op_on(struct lp_op *op)
 	return lpatch_op_run(op);
 }
 
-/* The answer is allocated first: an operation that was done must not be told of as an error. */
+/* Allocates the reply first: an operation that succeeded must not be reported as an error. */
 static int lp_op_answer(struct lp_op *op, struct genl_info *info, u8 cmd)
 {
 	struct sk_buff *skb;
@@ -437,14 +442,15 @@ struct genl_family lpatch_family __ro_after_init = {
 	.n_mcgrps = LPATCH_NLGRP_COUNT,
 };
 
-/* How often to put out who is in the group already. */
+/* How often to evict sockets that are in the group already. */
 #define LP_EVICT_TRIES 16
 
 /*
- * Until the group is registered anybody may join its number, and is a member when it is: the kernel
- * asks for rights only who joins a group that is there. Members are put out when a family goes. Who
- * joins between that and the next try is put out by the one after; who does so over and over keeps
- * the module from having events, but not from being loaded.
+ * Until the group is registered, every process may join its number, and is a member once it is
+ * registered: the kernel checks capabilities only when a socket joins an existing group.
+ * Unregistering the family evicts all members. A socket that joins before the next attempt is
+ * evicted by the attempt after that. A process that keeps joining prevents events, but not the
+ * loading of the module.
  */
 static int __init lp_register(void)
 {

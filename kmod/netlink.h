@@ -10,7 +10,7 @@ struct sk_buff;
 
 extern struct genl_family lpatch_family;
 
-/* May the sender of a message use lpatch? */
+/* Does the sender of a message have the capabilities to use lpatch? */
 bool lpatch_permitted(struct sk_buff *skb);
 int lpatch_not_permitted(struct netlink_ext_ack *extack);
 int lpatch_netlink_init(void);

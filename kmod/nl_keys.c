@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The requests about keys. */
+/* Netlink requests for keys. */
 
 #include <net/genetlink.h>
 
 #include "keys.h"
 #include "nl_gen.h"
 
-/* Says what is behind the errno of a request about @attr, which may be NULL. Return: @error. */
+/* Explains an errno in the extack message; @attr may be NULL. Return: @error. */
 static int lp_key_answer(struct genl_info *info, const struct nlattr *attr, int error)
 {
 	struct netlink_ext_ack *extack = info->extack;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* An operation on one target, and what ends its waiting. */
+/* An operation on one target, and how its waits are interrupted. */
 
 #include <linux/completion.h>
 #include <linux/mmap_lock.h>
@@ -11,11 +11,11 @@
 #include "target.h"
 
 /**
- * lpatch_op_alloc() - make an operation, which has no target yet
- * @request: what it is to do; outlives it
- * @patch: with which; the operation gets a reference of its own
+ * lpatch_op_alloc() - allocate an operation, which has no target yet
+ * @request: what to do; must outlive the operation
+ * @patch: the patch; the operation takes its own reference
  *
- * Return: it, or NULL without memory.
+ * Return: the operation, or NULL if out of memory.
  */
 struct lp_op *lpatch_op_alloc(const struct lp_request *request, struct lp_patch *patch)
 {
@@ -48,13 +48,13 @@ unsigned long lpatch_op_site_addr(const struct lp_op *op, const struct lp_site *
 	return op->bases[site->image] + site->vaddr;
 }
 
-/* Is it to be called off: was the client killed, or the process that does it to itself? */
+/* Is the operation canceled: was the client, or the process that patches itself, killed? */
 bool lpatch_op_is_canceled(const struct lp_op *op)
 {
 	return op->canceled ? completion_done(op->canceled) : fatal_signal_pending(current);
 }
 
-/* Sleeps for @time jiffies, or until the operation is called off. Return: whether it is. */
+/* Sleeps for @time jiffies, or until the operation is canceled. Return: whether it is canceled. */
 bool lpatch_op_pause(const struct lp_op *op, unsigned long time)
 {
 	if (op->canceled)
@@ -64,23 +64,26 @@ bool lpatch_op_pause(const struct lp_op *op, unsigned long time)
 }
 
 /**
- * lpatch_op_wait_begin() - from here on the client can end what the operation waits for
- * @op: in the thread that does it
+ * lpatch_op_wait_begin() - let the client interrupt what the operation waits for
+ * @op: performed by current
  *
- * Followed by lpatch_op_wait_end() in any case. What waits between the two, for pages or locks that may
- * never come, must give up at a SIGKILL; userspace cannot send a kthread one.
+ * Followed by lpatch_op_wait_end() in any case. Waits between the two, for pages or locks that may
+ * never become available, must give up on SIGKILL. User space cannot send SIGKILL to a kthread.
  *
- * Return: false if the client is gone, and nothing is to be waited for.
+ * Return: false if the client is gone, and the operation must not wait.
  */
 bool lpatch_op_wait_begin(const struct lp_op *op)
 {
 	if (op->canceled)
 		allow_kernel_signal(SIGKILL);
-	/* After that: lp_op_wait() in run.c completes it, and then sends the signal. */
+	/*
+	 * Check after allowing the signal: lp_op_wait() in run.c completes @canceled before it
+	 * sends the signal.
+	 */
 	return !lpatch_op_is_canceled(op);
 }
 
-/* Also forgets a signal that came to a kthread. */
+/* Also flushes a signal that a kthread received. */
 void lpatch_op_wait_end(const struct lp_op *op)
 {
 	if (op->canceled)
@@ -89,12 +92,13 @@ void lpatch_op_wait_end(const struct lp_op *op)
 
 /**
  * lpatch_op_lock_memory() - take the target's mmap_lock for read
- * @op: in its own thread
- * @out: gets a refusal
+ * @op: performed by current
+ * @out: set to the refusal, if any
  *
- * Who holds it may wait for anything, but then this does not: others wait for their turn meanwhile.
+ * The holder of the lock may wait for anything. The operation must not wait for the lock forever,
+ * since other operations wait for their turn.
  *
- * Return: 0, or a refusal, also if the client went away before.
+ * Return: 0, or a refusal, also if the client is gone.
  */
 int lpatch_op_lock_memory(const struct lp_op *op, struct lp_outcome *out)
 {

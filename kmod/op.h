@@ -16,16 +16,17 @@ struct lp_target;
 
 /**
  * struct lp_op - one operation on one target
- * @request: what it is to do
- * @target: referenced, NULL if there is none; its lock is held by who does the operation
+ * @request: what to do
+ * @target: referenced, NULL if there is none; its lock is held while the operation is performed
  * @patch: referenced
  * @record: of the patch in the target, or NULL
  * @base: where the patch is mapped, or 0
- * @bases: of the images, what has to be added to a link-time address
- * @live: what was found in the target before the operation, if there is a record
- * @change: names it in the records that it changed; lpatch_next_id()
- * @canceled: completed when the client is being killed; NULL if a thread of the target does the operation
- * @outcome: what became of it
+ * @bases: load bias of each image
+ * @live: the state of the target before the operation, if there is a record
+ * @change: identifies the operation in the records that it changed; lpatch_next_id()
+ * @canceled: completed when the client is killed; NULL if a thread of the target performs the
+ *	operation
+ * @outcome: the result
  */
 struct lp_op {
 	const struct lp_request *request;
@@ -42,7 +43,7 @@ struct lp_op {
 
 struct lp_op *lpatch_op_alloc(const struct lp_request *request, struct lp_patch *patch);
 void lpatch_op_free(struct lp_op *op);
-/* Where the first byte of a site is in the target. */
+/* Return: the address of the first byte of a site in the target. */
 unsigned long lpatch_op_site_addr(const struct lp_op *op, const struct lp_site *site);
 bool lpatch_op_is_canceled(const struct lp_op *op);
 bool lpatch_op_pause(const struct lp_op *op, unsigned long time);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What became of an operation, and why. */
+/* The result of an operation and its reason. */
 
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -38,13 +38,13 @@ static const int lp_errnos[] = {
 	[LPATCH_REFUSAL_BROKEN] = ENOTRECOVERABLE,
 };
 
-/* The positive errno of a refusal. */
+/* Return: the positive errno of a refusal. */
 int lpatch_refusal_errno(u32 refusal)
 {
 	return lp_errnos[refusal];
 }
 
-/* Notes why an operation is refused, in a sentence. Returns the negative errno. */
+/* Refuses an operation with a sentence that gives the reason. Return: the negative errno. */
 int lpatch_refuse(struct lp_outcome *out, u32 refusal, const char *fmt, ...)
 {
 	va_list args;
@@ -61,7 +61,7 @@ int lpatch_refuse_canceled(struct lp_outcome *out)
 	return lpatch_refuse(out, LPATCH_REFUSAL_CANCELED, "the client went away");
 }
 
-/* Forgets a refusal: there is another attempt. */
+/* Clears a refusal before another attempt. */
 void lpatch_refusal_clear(struct lp_outcome *out)
 {
 	out->refusal = LPATCH_REFUSAL_NONE;

@@ -10,14 +10,14 @@
 struct lp_record;
 
 /**
- * struct lp_times - how long the parts of a stop window took, in ns
+ * struct lp_times - durations of the parts of a stop window, in ns
  * @gate: queueing the gates
  * @barrier: the IPI round
  * @check: searching stacks and comparing bytes
  * @write: writing the sites
  * @release: until the last thread was released
- * @stop: from the first gate queued to the last thread released
- * @longest_thread: the longest that one thread was held
+ * @stop: from queueing the first gate to releasing the last thread
+ * @longest_thread: the longest time that one thread was held
  */
 struct lp_times {
 	u64 gate;
@@ -30,9 +30,9 @@ struct lp_times {
 };
 
 /**
- * struct lp_active - the threads that were let finish in code from before
- * @threads: how many: too many rather than too few, see lp_scan.spans
- * @tid: the first that was found, or 0 if that is not known
+ * struct lp_active - threads that may finish in code that went out of use
+ * @threads: number of threads; may be too high, never too low, see lp_scan.spans
+ * @tid: the first one that was found, or 0 if that is not known
  * @is_patch: it is in the code of a patch
  * @name: of that patch, or of the old function that it is in
  */
@@ -44,19 +44,19 @@ struct lp_active {
 };
 
 /**
- * struct lp_outcome - what became of an operation
- * @refusal: why not, enum lpatch_refusal
+ * struct lp_outcome - the result of an operation
+ * @refusal: reason of a refusal, enum lpatch_refusal
  * @tid: the thread that was in the way, or 0
- * @function: the function that was
- * @message: the sentence for people
+ * @function: the function that was in the way
+ * @message: the reason as a sentence
  * @state: of the patch in the target, enum lpatch_state
- * @active: threads that are still in code from before; of a dry run, that would be
- * @threads: that were stopped
- * @attempts: stop windows that were opened
+ * @active: threads that are still in code that went out of use; for a dry run, that would be
+ * @threads: number of threads that were stopped
+ * @attempts: number of stop windows that were opened
  * @times: of the last window
  * @lock_ns: how long mmap_lock was held around it
  * @replaced: copies of the records of patches that it replaced, each with a reference on the patch
- * @nr_replaced: how many there are
+ * @nr_replaced: number of entries in @replaced
  */
 struct lp_outcome {
 	u32 refusal;

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Overwriting the sites of a patch in a target, or putting them back, all in one stop window or
- * none:
+ * Overwrites the sites of a patch in a target, or restores them, all in one stop window or none:
  *
- *   for each attempt: list threads, search the stacks of those that sleep -> mmap_lock -> pin the
- *   pages, compare the bytes -> open the window -> search the stacks of the others, compare again ->
- *   commit -> write -> release -> unlock -> unpin
+ *   for each attempt: list threads, search the stacks of sleeping threads -> mmap_lock -> pin the
+ *   pages, compare the bytes -> open the window -> search the stacks of the other threads, compare
+ *   again -> commit -> write -> release -> unlock -> unpin
  *
- * mmap_lock is held for read from the pinning to the release: no fork copies half-written text, and
- * no mapping goes away. Nothing in between takes it again, a waiting writer would make that a
- * deadlock. It is given back before preemption is enabled: a thread that was just released, of a higher
- * priority than this one, could keep it for ever else.
+ * mmap_lock is held for read from the pinning to the release, so that no fork copies half-written
+ * text and no mapping goes away. Nothing in between takes it again: with a waiting writer that
+ * would deadlock. It is released before preemption is enabled. Otherwise a thread that was just
+ * released, with a higher priority than this one, could keep this one from releasing it.
  *
- * The check before an unload is the same without sites, and so is a recount.
+ * The check before an unload is the same without sites. So is a recount.
  */
 
 #include <linux/jiffies.h>
@@ -34,23 +33,23 @@
 #include "threads.h"
 #include "trace.h"
 
-/* Back-off between attempts. */
+/* Back-off between attempts, in ms. */
 #define LP_RETRY_MIN_MS 1
 #define LP_RETRY_MAX_MS 100
 
 /*
- * Attempts that the target does not have to be waited for: stack pages to fault in, threads born
- * meanwhile.
+ * Attempts that are repeated without waiting: stack pages have to be faulted in, or threads were
+ * created meanwhile.
  */
 #define LP_PROMPT_RETRIES 16
 
-/* A window that takes too long is not opened over and over. */
+/* Limits the attempts after a window that exceeded its deadline. */
 #define LP_DEADLINE_RETRIES 3
 
 /**
- * struct lp_stop - what the attempts to stop a target and overwrite it need
- * @places: what is overwritten; none by an unload or a recount
- * @scan: the search for code that goes out of use
+ * struct lp_stop - state of the attempts to stop a target and overwrite its sites
+ * @places: places to overwrite; none for an unload or a recount
+ * @scan: the search for references to code that goes out of use
  * @freeze: the threads of one attempt, and its window
  * @partial: only a part of the patch is mapped: lpatch_live_is_partial()
  */
@@ -71,7 +70,7 @@ static void lp_stop_free(struct lp_stop *stop)
 	kfree(stop);
 }
 
-/* Return: it, or NULL with the operation refused. */
+/* Return: the state, or NULL with the operation refused. */
 static struct lp_stop *lp_stop_alloc(const struct lp_op *op, struct lp_outcome *out)
 {
 	struct lp_stop *stop = kzalloc(sizeof(*stop), GFP_KERNEL_ACCOUNT);
@@ -86,7 +85,7 @@ static struct lp_stop *lp_stop_alloc(const struct lp_op *op, struct lp_outcome *
 	return NULL;
 }
 
-/* Says which thread is in the way, and how. */
+/* Refuses the operation because of the thread that is in the way. */
 static int lp_refuse_busy(const struct lp_scan *scan, struct lp_outcome *out)
 {
 	static const char * const how[] = {
@@ -130,7 +129,7 @@ static int lp_refuse_deadline(const struct lp_op *op, const struct lp_freeze *f,
 			     op->request->max_stop / NSEC_PER_USEC);
 }
 
-/* Where the word is that forbids this operation, an unload, or NULL. */
+/* Return: the address of the word that forbids this operation, if it is an unload, or NULL. */
 static const void __user *lp_pin(const struct lp_op *op)
 {
 	if (op->request->verb != LP_UNLOAD || !op->patch->pin)
@@ -139,8 +138,10 @@ static const void __user *lp_pin(const struct lp_op *op)
 }
 
 /*
- * Does the program hold pointers into a patch that is to be unmapped? A call that is about to make
- * them has an address of the patch on its stack, and has been found before. Return: 0 or a refusal.
+ * Does the program hold pointers into a patch that is about to be unmapped? A call that is about to
+ * create such pointers has an address of the patch on its stack, and was found by the stack search
+ * before.
+ * Return: 0 or a refusal.
  */
 static int lp_pin_check(const struct lp_op *op, bool partial, struct lp_outcome *out)
 {
@@ -186,8 +187,8 @@ static int lp_decide(const struct lp_op *op, struct lp_freeze *f, struct lp_outc
 }
 
 /*
- * The stop window. mmap_lock held, pages pinned, preemption disabled. Return: 0, a refusal, -EFAULT if pages have to be
- * faulted in, -EAGAIN if too many threads were born.
+ * The stop window. mmap_lock held, pages pinned, preemption disabled. Return: 0, a refusal, -EFAULT
+ * if pages have to be faulted in, -EAGAIN if too many threads were created.
  */
 static int lp_window(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
@@ -251,7 +252,7 @@ static int lp_locked_window(const struct lp_op *op, struct lp_stop *stop, struct
 	if (!ret)
 		ret = lp_window(op, stop, out);
 	out->lock_ns = ktime_get_ns() - locked;
-	/* Not mmap_read_unlock(): its tracepoint takes a lock that sleeps on PREEMPT_RT. */
+	/* mmap_read_unlock() has a tracepoint that takes a lock, which sleeps on PREEMPT_RT. */
 	up_read(&op->target->mm->mmap_lock);
 	preempt_enable();
 	lpatch_places_unpin(&stop->places);
@@ -259,8 +260,8 @@ static int lp_locked_window(const struct lp_op *op, struct lp_stop *stop, struct
 }
 
 /*
- * All that can be done to have in memory what the window looks at, and what it writes to. If waiting
- * for a stack is ended, the rest is done nevertheless.
+ * Faults in as much as possible of what the window reads and writes. If the wait for a stack is
+ * interrupted, the rest is faulted in nevertheless.
  */
 static void lp_prepare_memory(const struct lp_op *op, struct lp_stop *stop, u64 until)
 {
@@ -274,7 +275,7 @@ static void lp_prepare_memory(const struct lp_op *op, struct lp_stop *stop, u64 
 	lpatch_op_wait_end(op);
 }
 
-/* @until: ktime ns when the operation's time is up. */
+/* One attempt. @until: ktime ns when the operation times out. */
 static int lp_attempt(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out, u64 until)
 {
 	struct lp_freeze *f = &stop->freeze;
@@ -297,7 +298,7 @@ static int lp_attempt(const struct lp_op *op, struct lp_stop *stop, struct lp_ou
 	return ret;
 }
 
-/* Is a refusal one that may be gone a moment later? What this very thread has on its stack does not go. */
+/* May the reason of a refusal go away soon? What current itself has on its stack stays. */
 static bool lp_may_pass(const struct lp_op *op, const struct lp_places *places,
 			const struct lp_outcome *out, unsigned int *deadlines)
 {
@@ -305,9 +306,9 @@ static bool lp_may_pass(const struct lp_op *op, const struct lp_places *places,
 	case LPATCH_REFUSAL_THREAD_ACTIVE:
 	case LPATCH_REFUSAL_THREAD_RUNNING:
 	case LPATCH_REFUSAL_THREAD_SIGNAL_STACK:
-	case LPATCH_REFUSAL_STACK_UNREADABLE: /* of a thread that ends, perhaps */
+	case LPATCH_REFUSAL_STACK_UNREADABLE: /* perhaps of a thread that is exiting */
 		return op->canceled || out->tid != task_pid_nr(current);
-	case LPATCH_REFUSAL_SITE_UNREADABLE: /* its page came, and went again sooner than it was seen */
+	case LPATCH_REFUSAL_SITE_UNREADABLE: /* its page was faulted in, and reclaimed before it could be read */
 		return places->missing && !places->fault;
 	case LPATCH_REFUSAL_DEADLINE:
 		return (*deadlines)++ < LP_DEADLINE_RETRIES;
@@ -316,7 +317,10 @@ static bool lp_may_pass(const struct lp_op *op, const struct lp_places *places,
 	}
 }
 
-/* Return: 0, or nonzero if what was missing of a stack in the window cannot be had. */
+/*
+ * Faults in the part of a stack that was missing in the window. Return: 0, or nonzero if that
+ * fails.
+ */
 static int lp_fault_stack_in(const struct lp_op *op, const struct lp_scan *scan)
 {
 	int ret = -EFAULT;
@@ -329,8 +333,8 @@ static int lp_fault_stack_in(const struct lp_op *op, const struct lp_scan *scan)
 }
 
 /*
- * What can be done about it at once is done. Return: whether it was worth another attempt without
- * waiting.
+ * Removes the reason of a failed attempt, if possible. Return: true if another attempt without
+ * waiting is worthwhile.
  */
 static bool lp_retry_promptly(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out,
 			      int ret, unsigned int *prompt)
@@ -357,8 +361,8 @@ static bool lp_retry_promptly(const struct lp_op *op, struct lp_stop *stop, stru
 }
 
 /*
- * Attempts until one succeeds, the reason does not pass, or time is up. Not inlined: a stack has its name. Return: 0
- * or a refusal.
+ * Repeats attempts until one succeeds, the reason of a refusal cannot go away, or the operation
+ * times out. Not inlined, so that its name appears in stack traces. Return: 0 or a refusal.
  */
 static noinline int lp_attempts(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
@@ -385,8 +389,9 @@ static noinline int lp_attempts(const struct lp_op *op, struct lp_stop *stop, st
 }
 
 /*
- * Where everything is: where it was when the patch was loaded, for that is what its code refers to.
- * lpatch_places_verify() finds out under mmap_lock if it moved.
+ * Gets the load bias of the images: as of the load of the patch if there is a record, since its
+ * code refers to these addresses. lpatch_places_verify() checks under mmap_lock whether the images
+ * have moved.
  */
 static int lp_op_locate(struct lp_op *op)
 {
@@ -408,8 +413,8 @@ static int lp_places_now(struct lp_places *places, const struct lp_op *op, struc
 }
 
 /*
- * Opens windows until there is one in which no thread is inside what must be unused. In that window the places
- * are written. Return: 0, or a refusal with nothing changed.
+ * Opens windows until there is one in which no thread uses code that must be unused, and writes the
+ * places in it. Return: 0, or a refusal with nothing changed.
  */
 static int lp_stop(const struct lp_op *op, struct lp_stop *stop, struct lp_outcome *out)
 {
@@ -424,8 +429,8 @@ static int lp_stop(const struct lp_op *op, struct lp_stop *stop, struct lp_outco
 }
 
 /**
- * lpatch_quiesce() - see in a window that no thread is inside what must be unused
- * @op: with base, an unload or a recount; gets who is in what may be used
+ * lpatch_quiesce() - check in a window that no thread uses code that must be unused
+ * @op: with base, an unload or a recount; its outcome gets the threads in code that may be used
  *
  * Return: 0, or a refusal with nothing changed.
  */
@@ -443,9 +448,9 @@ int lpatch_quiesce(struct lp_op *op)
 
 /**
  * lpatch_overwrite() - write the new bytes of all sites, or with LP_RESTORE the old ones
- * @op: with base and, unless it is a dry run of something not loaded, record
+ * @op: with base and, except for a dry run of a patch that is not loaded, record
  *
- * The sites of other patches that the request names to be replaced are put back in the same window.
+ * The sites of other patches that the request replaces are restored in the same window.
  *
  * Return: 0, or a refusal with nothing changed.
  */
@@ -465,12 +470,14 @@ int lpatch_overwrite(struct lp_op *op)
 }
 
 /**
- * lpatch_recount() - count again who is still in code from before, and note it in the record
+ * lpatch_recount() - count the threads that are still in code that went out of use, and update the
+ * record
  * @op: with record
  *
- * Who left does not come back, so where there is nobody a target is not stopped to find nobody.
+ * A thread that has left such code does not return to it. So if the record counts no thread, the
+ * target is not stopped.
  *
- * Return: 0, or a refusal, after which the record says what it said.
+ * Return: 0, or a refusal with the record unchanged.
  */
 int lpatch_recount(struct lp_op *op)
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Patch objects. A client makes one, adds its tables in as many requests as needed, and seals it. A
- * sealed object never changes, is named by its hash, and lives as long as anybody refers to it: a
- * client that transferred or found it (a hold, until its socket closes), the record of a target, an
- * operation under way.
+ * Patch objects. A client creates one, adds its tables in as many requests as needed, and seals it.
+ * A sealed object never changes and is identified by its hash. It lives as long as it is referenced
+ * by a client that transferred or found it (a hold, until the client's socket closes), by the
+ * record of a target, or by an operation in progress.
  */
 
 #include <linux/file.h>
@@ -25,7 +25,7 @@ struct lp_hold {
 	struct lp_patch *patch;
 };
 
-/* Covers the two lists and the counters. Taken inside lp_patch.transfer. */
+/* Protects the two lists and the counters. Taken inside lp_patch.transfer. */
 static DEFINE_MUTEX(lp_patch_lock);
 static LIST_HEAD(lp_sealed);
 static LIST_HEAD(lp_holds);
@@ -77,7 +77,10 @@ unsigned int lpatch_patch_count(void)
 	return READ_ONCE(lp_nr_sealed);
 }
 
-/* The sealed object of that hash with a reference, one that was verified if there is one, or NULL. */
+/*
+ * Return: the sealed object with that hash, referenced, or NULL. Prefers one whose signature was
+ * verified.
+ */
 struct lp_patch *lpatch_patch_by_hash(const u8 *hash)
 {
 	struct lp_patch *patch, *found = NULL;
@@ -87,14 +90,17 @@ struct lp_patch *lpatch_patch_by_hash(const u8 *hash)
 		if (!memcmp(patch->hash, hash, LPATCH_HASH_LEN) &&
 		    (!found || (patch->signature && !found->signature)))
 			found = patch;
-	/* Not zero: kref_put_mutex() in lpatch_patch_put() drops the last one under this lock. */
+	/*
+	 * The refcount is not zero: kref_put_mutex() in lpatch_patch_put() drops the last one under
+	 * this lock.
+	 */
 	if (found)
 		lpatch_patch_get(found);
 	mutex_unlock(&lp_patch_lock);
 	return found;
 }
 
-/* Takes over the caller's reference. Returns the handle, or 0 without memory. */
+/* Takes over the caller's reference. Return: the id of the hold, or 0 if out of memory. */
 static u32 lp_hold_add(u32 portid, struct lp_patch *patch)
 {
 	struct lp_hold *hold = kzalloc(sizeof(*hold), GFP_KERNEL);
@@ -113,17 +119,18 @@ static u32 lp_hold_add(u32 portid, struct lp_patch *patch)
 }
 
 /**
- * lpatch_patch_hold() - let a client keep a sealed object that is here already
+ * lpatch_patch_hold() - give a client a hold on a sealed object that exists already
  * @portid: the client's socket
- * @hash: names the object
+ * @hash: identifies the object
  *
- * Return: the object, kept by the hold; NULL if there is none that may be used; or an ERR_PTR.
+ * Return: the object, referenced by the hold; NULL if there is none that may be used; or an
+ * ERR_PTR.
  */
 struct lp_patch *lpatch_patch_hold(u32 portid, const u8 *hash)
 {
 	struct lp_patch *patch = lpatch_patch_by_hash(hash);
 
-	/* It may have come before its key, or before signatures were required. */
+	/* It may have been sealed before its key was added, or before signatures were required. */
 	if (patch && lpatch_sign_objection(patch)) {
 		lpatch_patch_put(patch);
 		return NULL;
@@ -140,11 +147,11 @@ struct lp_patch *lpatch_patch_hold(u32 portid, const u8 *hash)
  * @portid: the client's socket
  * @name: of the patch
  * @hash: LPATCH_HASH_LEN bytes
- * @file: the patch file; its reference is taken over, also in case of an error
- * @pin: where the word is that forbids an unload, or 0
- * @id: gets the handle
+ * @file: the patch file; takes over the reference, also on error
+ * @pin: vaddr of the word that forbids an unload, or 0
+ * @id: set to the id of the client's hold
  *
- * Return: the object, kept by the client's hold, or an ERR_PTR; -ETXTBSY if the file is open for
+ * Return: the object, referenced by the hold, or an ERR_PTR; -ETXTBSY if the file is open for
  * writing.
  */
 struct lp_patch *lpatch_patch_new(u32 portid, const char *name, const u8 *hash, struct file *file,
@@ -157,7 +164,7 @@ struct lp_patch *lpatch_patch_new(u32 portid, const char *name, const u8 *hash, 
 		fput(file);
 		return ERR_PTR(-ENOMEM);
 	}
-	/* Targets map its pages: whoever wrote to it would change, or cut off, running code. */
+	/* Targets map its pages: a write or a truncation would change running code. */
 	ret = deny_write_access(file);
 	if (ret) {
 		fput(file);
@@ -179,7 +186,7 @@ struct lp_patch *lpatch_patch_new(u32 portid, const char *name, const u8 *hash, 
 	return patch;
 }
 
-/* The object that a client transfers, with a reference, or NULL. */
+/* Return: the object that a client is transferring, referenced, or NULL. */
 struct lp_patch *lpatch_patch_by_id(u32 portid, u32 id)
 {
 	struct lp_patch *patch = NULL;
@@ -197,7 +204,7 @@ struct lp_patch *lpatch_patch_by_id(u32 portid, u32 id)
 	return patch;
 }
 
-/* The client's socket is closed: its holds end. */
+/* Drops the holds of a client whose socket was closed. */
 void lpatch_patch_release_client(u32 portid)
 {
 	struct lp_hold *hold, *next;
@@ -224,8 +231,9 @@ static void lp_patch_publish(struct lp_patch *patch)
 }
 
 /*
- * Notes what the file has, for the audit records: as it is read now, which is as it stays where the file system is no
- * program's. Return: 0, also where the kernel has no SHA-256 and of a file that is too large, or a negative errno.
+ * Hashes the file for the audit records. The hash is that of the bytes as they are read now; on a
+ * file system that a program serves, a later read may return others. Return: 0, also if the kernel
+ * has no SHA-256 or the file is too large, or a negative errno.
  */
 static int lp_patch_sum(struct lp_patch *patch, const char **wrong)
 {
@@ -239,11 +247,13 @@ static int lp_patch_sum(struct lp_patch *patch, const char **wrong)
 }
 
 /**
- * lpatch_patch_seal() - check a whole object, and its signature, and make it known by its hash
+ * lpatch_patch_seal() - check a complete object and its signature, and publish it
  * @patch: the object
- * @extack: gets a sentence that says what is wrong with it
+ * @extack: set to a sentence that says what is wrong with it
  *
- * Another client may have sealed an equal one meanwhile; both are kept and either serves.
+ * Another client may have sealed an equal object meanwhile. Both are kept, and either can be used.
+ *
+ * Return: 0 or a negative errno.
  */
 int lpatch_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack)
 {
@@ -258,7 +268,9 @@ int lpatch_patch_seal(struct lp_patch *patch, struct netlink_ext_ack *extack)
 		if (!ret)
 			lp_patch_publish(patch);
 	}
-	/* Each is a literal; the indirection is what keeps NL_SET_ERR_MSG() from taking it. */
+	/*
+	 * All of them are literals, but NL_SET_ERR_MSG() does not accept them through a variable.
+	 */
 	if (wrong)
 		extack->_msg = wrong;
 	mutex_unlock(&patch->transfer);

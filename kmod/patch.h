@@ -15,15 +15,15 @@ struct inode;
 
 struct lp_image {
 	char *name;
-	struct file *file; /* keeps the inode and its mount */
-	const struct inode *inode; /* the real one below an overlay: what vma->vm_file has */
+	struct file *file; /* pins the inode and its mount */
+	const struct inode *inode; /* on overlayfs the real one, as in vma->vm_file */
 	u32 flags;
 	u64 text_offset;
 	u64 text_vaddr;
 	u64 span_start;
 	u64 span_end;
-	u8 build_id[LPATCH_BUILD_ID_MAX]; /* zeroed beyond */
-	u8 build_id_len; /* 0: it has none */
+	u8 build_id[LPATCH_BUILD_ID_MAX]; /* zero-padded */
+	u8 build_id_len; /* 0 if there is none */
 };
 
 struct lp_segment {
@@ -55,32 +55,33 @@ struct lp_signature;
 
 /**
  * struct lp_patch - a patch object, as a client transferred it
- * @ref: holds by clients, records of targets, operations under way
+ * @ref: held by clients, records of targets, and operations in progress
  * @node: in the list of sealed objects; lp_patch_lock
- * @transfer: covers the tables until @sealed, after which nothing changes
- * @sealed: it is complete and was checked
- * @hash: names it; the client chose it
- * @content: SHA-256 of @file, without a signature that was verified; made when it was sealed, zeros where the kernel has
- *	none
- * @name: for people
- * @file: the patch file, which nobody may write to
- * @signature: by a trusted key, of @file, the copy that was verified; NULL if there is none
- * @let_pass: threads were let finish in code from before it was applied or restored, in some target.
- *	      Set once and for all, in a stop window, before its threads are released, so before any of
- *	      them can fork: the exchange in lpatch_freeze_commit() orders it. So who finds a child sees it
+ * @transfer: protects the tables until @sealed; after that nothing changes
+ * @sealed: the object is complete and was checked
+ * @hash: identifies it; chosen by the client
+ * @content: SHA-256 of @file, without a verified signature; computed when it is sealed, all zeros
+ *	if the kernel has no SHA-256 or the file is too large
+ * @name: for messages
+ * @file: the patch file; writes to it are denied
+ * @signature: of @file, the copy that was verified, by a trusted key; NULL if there is none
+ * @let_pass: threads may finish in code from before the patch was applied or restored, in some
+ *	target. Set in a stop window and never cleared. It is set before the threads are released,
+ *	so before any of them can fork; the exchange in lpatch_freeze_commit() orders the write. So
+ *	it is visible where a child is found
  * @size: bytes from vaddr 0 to the end of the last segment
- * @pin: 0, or where the word is that forbids an unload
- * @images: the files that it is for
- * @segments: what to map of @file
- * @sites: what to overwrite
- * @functions: what may not be in use then
- * @fixups: what to compute when it is mapped
- * @nr_images: how many @images
- * @nr_segments: how many @segments
- * @nr_sites: how many @sites
- * @nr_values: variables that the sites of kind bytes are parts of
- * @nr_functions: how many @functions
- * @nr_fixups: how many @fixups
+ * @pin: vaddr of the word that forbids an unload, or 0
+ * @images: the files to patch
+ * @segments: parts of @file to map
+ * @sites: sites to overwrite
+ * @functions: functions that must not be in use meanwhile
+ * @fixups: values to compute when the patch is mapped
+ * @nr_images: number of @images
+ * @nr_segments: number of @segments
+ * @nr_sites: number of @sites
+ * @nr_values: number of variables that the sites of kind bytes belong to
+ * @nr_functions: number of @functions
+ * @nr_fixups: number of @fixups
  */
 struct lp_patch {
 	struct kref ref;

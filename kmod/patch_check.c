@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Whether a patch object is one that can be sealed. */
+/* Checks whether a patch object can be sealed. */
 
 #include <linux/bits.h>
 #include <linux/fs.h>
@@ -10,10 +10,10 @@
 #include "arch.h"
 #include "patch.h"
 
-/* The mapped size of one patch. */
+/* The largest mapped size of a patch. */
 #define LP_PATCH_SIZE_MAX BIT_ULL(30)
 
-/* The segment that holds [vaddr, vaddr + len), or NULL. */
+/* Return: the segment that contains [vaddr, vaddr + len), or NULL. */
 static const struct lp_segment *lp_segment_of(const struct lp_patch *patch, u64 vaddr, u64 len)
 {
 	u32 i;
@@ -104,7 +104,7 @@ static const char *lp_check_site(const struct lp_patch *patch, const struct lp_s
 	return NULL;
 }
 
-/* The sites of one value have one name, and no other is between them. */
+/* The sites of one value have the same name, and no other site is between them. */
 static bool lp_begins_value(const struct lp_patch *patch, u32 i)
 {
 	const struct lp_site *site = &patch->sites[i];
@@ -114,7 +114,7 @@ static bool lp_begins_value(const struct lp_patch *patch, u32 i)
 		strcmp(site[-1].symbol, site->symbol));
 }
 
-/* Sorts them, and counts the values, as well. */
+/* Also sorts the sites and counts the values. */
 static const char *lp_check_sites(struct lp_patch *patch)
 {
 	const char *wrong;
@@ -183,11 +183,11 @@ static const char *lp_check_pin(const struct lp_patch *patch)
 }
 
 /**
- * lpatch_patch_check() - is a whole object consistent?
+ * lpatch_patch_check() - is a complete object consistent?
  * @patch: the object; its sites are sorted by address
  *
- * What user space sent is not trusted: everything that the kernel will index, map or write later is
- * checked here, once.
+ * User space is not trusted: everything that the kernel later indexes, maps or writes is checked
+ * here, once.
  *
  * Return: NULL, or a sentence that says what is wrong.
  */

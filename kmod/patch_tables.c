@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The tables of a patch object, as a client adds them: what is in its requests. patch_check.c sees
- * whether it makes sense.
+ * Adds entries from a client's requests to the tables of a patch object. patch_check.c checks
+ * whether they are consistent.
  */
 
 #include <linux/dcache.h>
@@ -17,8 +17,8 @@
 #include "patch.h"
 
 /*
- * Makes room for @add more entries of @size bytes behind @nr. Returns the table, or NULL, the old
- * one untouched.
+ * Makes room for @add more entries of @size bytes behind the first @nr. Return: the table, or NULL
+ * with the old one unchanged.
  */
 static void *lp_table_grow(void *table, u32 nr, u32 add, size_t size)
 {
@@ -59,8 +59,9 @@ static u64 lp_get_u64(struct nlattr **tb, int type)
 }
 
 /*
- * Takes the build-id of an image, which its file must have. Whoever signed the patch signed that, and who transfers it
- * may not choose another program. Return: 0 or a negative errno.
+ * Sets the build-id of an image, and checks that its file has it. The build-id is covered by the
+ * signature of the patch, so a client cannot redirect a signed patch to another program. Return: 0
+ * or a negative errno.
  */
 static int lp_add_build_id(struct lp_image *image, const struct nlattr *attr, struct netlink_ext_ack *extack)
 {
@@ -80,8 +81,8 @@ static int lp_add_build_id(struct lp_image *image, const struct nlattr *attr, st
 }
 
 /*
- * Takes the file in the sender's context: a kthread has no file table and, on 7.x, no root to open
- * a path in.
+ * Takes a file descriptor of the sender, in its context: a kthread has no file table and, on 7.x,
+ * no root directory in which to open a path.
  */
 static int lp_add_image(struct lp_patch *patch, const struct nlattr *attr,
 			struct netlink_ext_ack *extack)
@@ -106,7 +107,10 @@ static int lp_add_image(struct lp_patch *patch, const struct nlattr *attr,
 				    "the image's file descriptor is not open");
 		return -EBADF;
 	}
-	/* A netlink socket that is kept here would never be released, and with it the patch. */
+	/*
+	 * A netlink socket that is referenced here would never be closed, and the patch never
+	 * freed: the client's hold on the patch ends only when its socket is closed.
+	 */
 	if (!S_ISREG(file_inode(image->file)->i_mode)) {
 		fput(image->file);
 		NL_SET_ERR_MSG_ATTR(extack, tb[LPATCH_A_IMAGE_FD],
@@ -243,10 +247,11 @@ static int lp_add_fixups(struct lp_patch *patch, const struct nlattr *attr,
  * lpatch_patch_add() - add entries to the tables of an object in transfer
  * @patch: the object
  * @head: the attributes of the request
- * @len: bytes of them
- * @extack: says which was refused; those before it were added
+ * @len: bytes of the attributes
+ * @extack: says which attribute was refused; those before it were added
  *
- * Context: the client's; file descriptors are looked up.
+ * Context: the client, whose file descriptors are looked up.
+ * Return: 0 or a negative errno.
  */
 int lpatch_patch_add(struct lp_patch *patch, const struct nlattr *head, int len,
 		     struct netlink_ext_ack *extack)

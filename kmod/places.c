@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What is done with the places that an operation writes in its one window, which places_make.c has worked out. */
+/* Verifies, pins and writes the places of an operation, as computed by places_make.c. */
 
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
@@ -12,15 +12,15 @@
 #include "target.h"
 
 /**
- * lpatch_places_verify() - find out which places are still in the mapping of their image
- * @places: those that are not, and are put back, get no length
- * @op: to apply or restore
- * @out: gets a refusal
+ * lpatch_places_verify() - check which places are still in the mapping of their image
+ * @places: the length of a place to restore is set to 0 if it is not
+ * @op: an apply or a restore
+ * @out: set to the refusal, if any
  *
- * Others belong to something else by now, and nothing is written there: what is put back is left
- * out, all else is refused.
+ * A place that is no longer in the mapping of its image belongs to something else and must not be
+ * written. If it was to be restored, it is left out; otherwise the operation is refused.
  *
- * Context: mmap_lock of the target held, and what is found holds as long as it is.
+ * Context: mmap_lock of the target held; the result is valid as long as it is held.
  * Return: 0 or a refusal.
  */
 int lpatch_places_verify(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
@@ -29,7 +29,10 @@ int lpatch_places_verify(struct lp_places *places, const struct lp_op *op, struc
 	struct mm_struct *mm = op->target->mm;
 	u32 i;
 
-	/* A dry run, and only that, leaves it to the apply to complete what a fork copied a part of. */
+	/*
+	 * Only a dry run may find a patch that a fork copied in part: an apply has completed it by
+	 * now.
+	 */
 	if (op->record && op->request->verb == LP_APPLY && !lpatch_live_is_patch(mm, op->record) &&
 	    !(lp_request_is_dry_run(op->request) && lpatch_live_is_partial(mm, op->record)))
 		return lpatch_refuse(out, LPATCH_REFUSAL_PATCH_MISSING,
@@ -56,13 +59,13 @@ int lpatch_places_verify(struct lp_places *places, const struct lp_op *op, struc
 }
 
 /**
- * lpatch_places_fault_in() - have the pages of all places in memory when nothing may fault
- * @places: gets fault
+ * lpatch_places_fault_in() - fault in the pages of all places before a section that must not fault
+ * @places: fault is set
  * @mm: the target
- * @write: and private to the target
+ * @write: also make the pages private to the target
  *
- * What is mapped at a place by now is looked at later, under the lock: that a page too many is
- * touched is no harm.
+ * The mappings of the places are verified later, under the lock. Faulting in a page of another
+ * mapping is harmless.
  *
  * Context: no lock held; between lpatch_op_wait_begin() and lpatch_op_wait_end().
  */
@@ -75,7 +78,7 @@ void lpatch_places_fault_in(struct lp_places *places, struct mm_struct *mm, bool
 		places->fault = lpatch_place_fault_in(mm, &places->table[i], write);
 }
 
-/* Refuses the operation because of a place that is not in memory. Returns the negative errno. */
+/* Refuses the operation because of a place that is not in memory. Return: the negative errno. */
 int lpatch_places_refuse_missing(const struct lp_places *places, const struct lp_op *op,
 				 struct lp_outcome *out)
 {
@@ -92,7 +95,10 @@ int lpatch_places_refuse_missing(const struct lp_places *places, const struct lp
 			     places->fault ? -places->fault : EFAULT);
 }
 
-/* Return: a refusal, or -EFAULT if the page was there and may be there again. */
+/*
+ * Notes a missing place. Return: a refusal, or -EFAULT if its page was reclaimed and can be faulted
+ * in again.
+ */
 static int lp_place_missing(struct lp_places *places, const struct lp_place *place,
 			    const struct lp_op *op, struct lp_outcome *out)
 {
@@ -101,8 +107,8 @@ static int lp_place_missing(struct lp_places *places, const struct lp_place *pla
 }
 
 /*
- * Text whose private pages were dropped has the bytes of the image again, whatever the records say,
- * and to write the wanted bytes over the wanted bytes is no harm.
+ * May the bytes at a place be overwritten? Text whose private pages were dropped has the bytes of
+ * the image again, whatever the records say. Bytes that already have the new value are fine, too.
  */
 static bool lp_place_is_right(const struct lp_op *op, const struct lp_place *place, const u8 *found)
 {
@@ -114,7 +120,7 @@ static bool lp_place_is_right(const struct lp_op *op, const struct lp_place *pla
 	       !memcmp(found, place->site->old_bytes, place->len);
 }
 
-/* The bytes themselves may be a secret of the program, and sentences get into logs. */
+/* The message does not contain the bytes: they may be secret, and messages end up in logs. */
 static int lp_refuse_bytes(struct lp_outcome *out, const struct lp_place *place,
 			   const struct lp_patch *own)
 {
@@ -131,14 +137,14 @@ static int lp_refuse_bytes(struct lp_outcome *out, const struct lp_place *place,
 }
 
 /**
- * lpatch_places_check() - compare what is there with what must be
- * @places: gets missing
+ * lpatch_places_check() - compare the bytes at the places with the expected ones
+ * @places: missing is set
  * @op: the operation
- * @out: gets a refusal
+ * @out: set to the refusal, if any
  * @in_window: the threads are stopped, and nothing may fault
  *
- * A dry run pins nothing, so a page may be reclaimed between the first look and the window. It was
- * right then, and nothing will be written to it: the second look passes over it.
+ * A dry run pins no pages, so a page may be reclaimed between the first check and the window. Its
+ * bytes were right then and will not be written, so the check in the window skips it.
  *
  * Context: mmap_lock held.
  * Return: 0, a refusal, or -EFAULT if a page has to be faulted in first.
@@ -173,8 +179,8 @@ void lpatch_places_unpin(struct lp_places *places)
 }
 
 /*
- * mmap_lock held. Return: 0, or with nothing pinned a refusal, or -EFAULT if a page has to be faulted
- * in first.
+ * Pins the pages of all places. mmap_lock held. Return: 0; or a refusal, or -EFAULT if a page has
+ * to be faulted in first, with nothing pinned.
  */
 int lpatch_places_pin(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
@@ -204,7 +210,7 @@ void lpatch_places_write(const struct lp_places *places)
 		lpatch_place_write(&places->table[i]);
 }
 
-/* Notes in the record what the patch lies upon. */
+/* Saves in the record the bytes under the patch. */
 static void lp_places_note_under(const struct lp_places *places, const struct lp_patch *patch,
 				 struct lp_record *record)
 {
@@ -227,11 +233,12 @@ static void lp_record_set(struct lp_record *record, u32 state, u64 since, u64 ch
 }
 
 /**
- * lpatch_places_note() - note in the records what was just written
- * @places: what was
- * @op: an apply or a restore; its record is among those that change
+ * lpatch_places_note() - update the records after the write
+ * @places: the places that were written
+ * @op: an apply or a restore; its record changes, too
  *
- * With the memory, and before it can be copied: a fork waits for the mmap_lock.
+ * The records change in the same window as the memory. A fork waits for the mmap_lock, so it copies
+ * either both changes or none.
  *
  * Context: in the window.
  */

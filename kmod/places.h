@@ -12,11 +12,11 @@ struct lp_record;
 struct mm_struct;
 
 /**
- * struct lp_places - what is overwritten
- * @table: by address
- * @nr: how many there are
- * @missing: the one that was not in memory, or NULL
- * @fault: 0, or the negative errno for which they could not be faulted in
+ * struct lp_places - the places that an operation overwrites
+ * @table: sorted by address
+ * @nr: number of entries
+ * @missing: the place that was not in memory, or NULL
+ * @fault: 0, or the negative errno of the attempt to fault them in
  */
 struct lp_places {
 	struct lp_place *table;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * All the places that an operation writes in its one window: the sites of its patch, and where it
- * replaces others, theirs. At a site at which several patches are applied the one that was applied
- * last is on top; layer.c tells how that is kept.
+ * Computes the places that an operation writes in its window: the sites of its patch and, if it
+ * replaces other patches, theirs. If several patches are applied at a site, the one that was
+ * applied last is on top; see layer.c.
  */
 
 #include <linux/mm.h>
@@ -17,16 +17,18 @@
 #include "places.h"
 #include "target.h"
 
-/* The order of the sites of a patch that is not applied: it goes on top. */
+/* Order of the sites of a patch that is not applied: it goes on top. */
 #define LP_ORDER_TOP U64_MAX
 
-/* Is it that of another patch that is applied? */
+/* Is it the record of another patch that is applied? */
 static bool lp_is_other(const struct lp_op *op, const struct lp_record *record)
 {
 	return record != op->record && lp_record_is_applied(record);
 }
 
-/* Is it that of another patch that is applied, and that lp_op_replaces() has found the operation to restore? */
+/*
+ * Is it the record of another patch that is applied, and that lp_op_replaces() marked for restore?
+ */
 bool lpatch_places_replace(const struct lp_op *op, const struct lp_record *record)
 {
 	return record->goes == op->change && lp_is_other(op, record);
@@ -43,7 +45,9 @@ static struct lp_place *lp_places_alloc(const struct lp_op *op, u32 nr, struct l
 	return table;
 }
 
-/* Adds the sites of the operation's patch: what it has there, and what is or will be under it. */
+/*
+ * Adds the sites of the operation's patch, with the bytes that it writes and the bytes under them.
+ */
 static int lp_places_add_own(struct lp_places *places, const struct lp_op *op,
 			     struct lp_outcome *out)
 {
@@ -70,7 +74,7 @@ static int lp_places_add_own(struct lp_places *places, const struct lp_op *op,
 	return 0;
 }
 
-/* By address, and at one address from the top down. */
+/* By address; at the same address from the top layer down. */
 static int lp_place_cmp(const void *a, const void *b)
 {
 	const struct lp_place *x = a, *y = b;
@@ -85,7 +89,7 @@ static void lp_places_sort(struct lp_places *places)
 	sort(places->table, places->nr, sizeof(*places->table), lp_place_cmp, NULL);
 }
 
-/* Has one of @nr places, which are sorted and apart, a byte of [@addr, @addr + @len)? */
+/* Does one of @nr sorted and disjoint places overlap [@addr, @addr + @len)? */
 static bool lp_places_touch(const struct lp_place *table, u32 nr, unsigned long addr, u8 len)
 {
 	u32 lo = 0, hi = nr;
@@ -116,8 +120,8 @@ static void lp_place_of(struct lp_place *place, const struct lp_record *record, 
 }
 
 /*
- * Has the operation to do with a site of another patch? Of one that goes, nothing is put back where its image is no longer
- * mapped: what is there now belongs to something else, and has other bytes under it.
+ * Does the operation concern a site of another patch? If that patch is replaced, a site is left out
+ * if its image is no longer mapped there: the memory belongs to something else.
  */
 static bool lp_is_concerned(const struct lp_places *places, const struct lp_op *op,
 			    const struct lp_record *record, const struct lp_site *site, bool replaced)
@@ -128,10 +132,11 @@ static bool lp_is_concerned(const struct lp_places *places, const struct lp_op *
 }
 
 /*
- * The sites of other patches that are applied: with @replaced all of those that the operation restores,
- * else those of the others at which one in @places lies, too, which are sorted.
+ * Collects sites of other applied patches. If @replaced, all sites of the patches that the
+ * operation replaces; otherwise those sites of the remaining patches that overlap an entry of
+ * @places, which must be sorted. The sites are stored in @table unless it is NULL.
  *
- * Return: how many; they are put into @table, if there is one.
+ * Return: the number of sites.
  */
 static u32 lp_places_others(const struct lp_places *places, const struct lp_op *op, bool replaced,
 			    struct lp_place *table)
@@ -155,7 +160,7 @@ static u32 lp_places_others(const struct lp_places *places, const struct lp_op *
 	return nr;
 }
 
-/* Adds them. Return: 0 or a refusal. */
+/* Adds the sites that lp_places_others() finds. Return: 0 or a refusal. */
 static int lp_places_add_others(struct lp_places *places, const struct lp_op *op, bool replaced,
 				struct lp_outcome *out)
 {
@@ -184,7 +189,7 @@ static int lp_refuse_place(struct lp_outcome *out, u32 refusal, const struct lp_
 			     own->site->symbol, other->record->patch->name, how);
 }
 
-/* Two of its images are in the same place: the client gave one file for both. */
+/* Two images of the patch have the same address: the client passed one file for both. */
 static int lp_refuse_twice(const struct lp_op *op, const struct lp_place *x, const struct lp_place *y,
 			   struct lp_outcome *out)
 {
@@ -194,7 +199,10 @@ static int lp_refuse_twice(const struct lp_op *op, const struct lp_place *x, con
 			     y->site->symbol, op->patch->name, op->target->comm, op->request->pid);
 }
 
-/* Sites of two patches are the same or apart: half of a jump can be neither written nor kept. */
+/*
+ * Sites of two patches must be identical or disjoint: half of a jump can be neither written nor
+ * kept.
+ */
 static int lp_places_overlap(const struct lp_places *places, const struct lp_op *op,
 			     struct lp_outcome *out)
 {
@@ -217,7 +225,10 @@ static int lp_places_overlap(const struct lp_places *places, const struct lp_op 
 	return 0;
 }
 
-/* What is there now, and what is written: of the patches at a place @top is on top, and @under will be under @own. */
+/*
+ * Sets the expected bytes and the new bytes of a place, where @top is the top layer and @under will
+ * be the bytes under @own.
+ */
 static void lp_place_change(const struct lp_op *op, struct lp_place *joined, const struct lp_place *own,
 			    const struct lp_place *top, const u8 *under)
 {
@@ -226,15 +237,16 @@ static void lp_place_change(const struct lp_op *op, struct lp_place *joined, con
 	if (op->request->verb == LP_RESTORE)
 		to = under;
 	else if (top == own)
-		from = under; /* what is applied already has drifted */
+		from = under; /* an applied patch is applied again only after it drifted */
 	memcpy(joined->from, from, joined->len);
 	memcpy(joined->to, to, joined->len);
 	memcpy(joined->under, under, joined->len);
 }
 
 /*
- * Makes one place, @joined, of the @nr places at one address, of which the patches lie upon one another. What goes must
- * not be under what stays: that one knows what is under it, and was made for it.
+ * Merges the @nr places at one address, which are layers of several patches, into @joined. A patch
+ * that is removed must not be under one that stays: the record of that one has its bytes, and it
+ * was made to be applied on top of it.
  * Return: 0 or a refusal.
  */
 static int lp_places_join(const struct lp_op *op, const struct lp_place *group, u32 nr,
@@ -264,7 +276,7 @@ static int lp_places_join(const struct lp_op *op, const struct lp_place *group, 
 	return 0;
 }
 
-/* Joins those at each address. Return: 0 or a refusal. */
+/* Merges the places at each address. Return: 0 or a refusal. */
 static int lp_places_join_all(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)
 {
 	u32 i, end, kept = 0;
@@ -284,12 +296,12 @@ static int lp_places_join_all(struct lp_places *places, const struct lp_op *op, 
 }
 
 /**
- * lpatch_places_make() - work out the places of an operation: what must be there and what is written
- * @places: zeroed; the table is the caller's to free
+ * lpatch_places_make() - compute the places of an operation, with their expected and new bytes
+ * @places: zeroed; the caller frees the table
  * @op: with bases and base
- * @out: gets a refusal
+ * @out: set to the refusal, if any
  *
- * Context: lp_target.lock held, and mmap_lock of the target.
+ * Context: lp_target.lock and mmap_lock of the target held.
  * Return: 0 or a refusal.
  */
 int lpatch_places_make(struct lp_places *places, const struct lp_op *op, struct lp_outcome *out)

@@ -2,13 +2,13 @@
 /*
  * Code addresses of a thread that uprobes keep in the kernel:
  *
- *  - A uretprobe puts the address of a trampoline in place of the return address on the stack; the
- *    real one is in a list of the thread (prepare_uretprobe() in kernel/events/uprobes.c).
- *  - A thread that executes a probed instruction does so in a copy of it, elsewhere (pre_ssout()).
- *    That is where its instruction pointer is, until it is sent back behind the instruction.
+ *  - A uretprobe replaces the return address on the stack with the address of a trampoline; the
+ *    original is in a list of the thread (prepare_uretprobe() in kernel/events/uprobes.c).
+ *  - A thread single-steps a probed instruction in a copy at another address (pre_ssout()). Its
+ *    instruction pointer is in the copy until it is set to the address after the instruction.
  *
- * Only the thread itself changes these. That it has not run meanwhile the caller finds out, as with
- * the kernel stack; if it has, what is read here may be freed memory, hence the nofault.
+ * Only the thread itself changes these. The caller checks that the thread has not run meanwhile, as
+ * it does for the kernel stack. If it has, this may read freed memory, hence the nofault accesses.
  */
 
 #include <linux/sched.h>
@@ -37,15 +37,17 @@ static int lp_each_return(const struct uprobe_task *utask,
 		if (ret)
 			return ret;
 	}
-	/* It sleeps in a handler, with some of them freed and the list not yet shortened. */
+	/*
+	 * The thread sleeps in a handler, with some entries freed and the list not yet shortened.
+	 */
 	return nr == utask->depth ? 0 : -EFAULT;
 }
 
 /**
  * lpatch_probe_each_addr() - call a function for each code address that uprobes keep for a thread
  * @task: held, or not on a CPU
- * @fn: gets the address, and whether it is of the instruction being executed or one to return to
- * @arg: for @fn
+ * @fn: gets the address, and whether it is that of the current instruction or a return address
+ * @arg: passed to @fn
  *
  * Return: the first nonzero value from @fn, or 0, or -EFAULT if the thread is in the middle of
  * changing its list.
@@ -57,10 +59,15 @@ int lpatch_probe_each_addr(const struct task_struct *task,
 	struct uprobe_task utask;
 	int ret = 0;
 
-	/* What cannot be read belongs to a thread that has executed another program, or has died. */
+	/*
+	 * A uprobe_task that cannot be read belongs to a thread that has called execve() or exited.
+	 */
 	if (!at || copy_from_kernel_nofault(&utask, at, sizeof(utask)))
 		return 0;
-	/* It has begun the instruction, so it is behind the address, even if that is an entry. */
+	/*
+	 * It has begun the instruction, so it is past the address, even if that is a function
+	 * entry.
+	 */
 	if (utask.active_uprobe)
 		ret = fn(utask.vaddr, true, arg) ?: fn(utask.vaddr + 1, true, arg);
 	return ret ?: lp_each_return(&utask, fn, arg);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The records of a target: one for each patch that is mapped in it. */
+/* The records of a target, one for each patch that is mapped in it. */
 
 #include <linux/list.h>
 #include <linux/module.h>
@@ -32,7 +32,7 @@ static struct lp_record *lp_record_new(struct lp_patch *patch, gfp_t gfp)
 	return record;
 }
 
-/* The list keeps the order of the ids, in a child that of the parent. */
+/* The list is sorted by id. A child keeps the ids, and thus the order, of its parent. */
 static void lp_record_insert(struct lp_target *target, struct lp_record *record)
 {
 	struct lp_record *next;
@@ -48,13 +48,13 @@ static void lp_record_insert(struct lp_target *target, struct lp_record *record)
 }
 
 /**
- * lpatch_record_add() - note that a patch is mapped
+ * lpatch_record_add() - add the record of a patch
  * @target: opened, its lock held
- * @patch: which
- * @base: where
- * @bases: where its images are
+ * @patch: the patch
+ * @base: where it is mapped
+ * @bases: load bias of its images
  *
- * Return: the record in state LPATCH_STATE_LOADED, or NULL without memory.
+ * Return: the record in state LPATCH_STATE_LOADED, or NULL if out of memory.
  */
 struct lp_record *lpatch_record_add(struct lp_target *target, struct lp_patch *patch,
 				    unsigned long base, const unsigned long *bases)
@@ -75,7 +75,7 @@ struct lp_record *lpatch_record_add(struct lp_target *target, struct lp_patch *p
 	return record;
 }
 
-/* The first record of a target that was made after @id, or NULL. */
+/* Return: the first record of a target with an id above @id, or NULL. */
 static struct lp_record *lp_record_after(struct lp_target *target, u64 id)
 {
 	struct lp_record *record;
@@ -96,19 +96,25 @@ static void lp_record_copy(struct lp_record *record, const struct lp_record *fro
 	memcpy(record->bases, from->bases, sizeof(record->bases));
 	record->order = from->order;
 	record->max_stop = from->max_stop;
-	/* Its only thread is a copy of the one that forked, which may be in code from before. */
+	/*
+	 * Its only thread is a copy of the thread that forked, which may be in code that went out
+	 * of use.
+	 */
 	record->active.threads = READ_ONCE(from->patch->let_pass);
 	memcpy(record->under, from->under, from->patch->nr_sites * sizeof(*record->under));
-	/* Nobody has been in a patch that was only loaded: it is completed again, whatever was copied. */
+	/*
+	 * No thread has executed a patch that was only loaded. It is completed again, whatever was
+	 * copied.
+	 */
 	record->incomplete = from->incomplete || from->state == LPATCH_STATE_LOADED;
 }
 
 /**
- * lpatch_records_inherit() - give a copy of a target's memory a copy of its records
- * @target: the copy, which nobody else knows
- * @from: the target, with its mmap_lock held for writing
+ * lpatch_records_inherit() - copy the records of a target at fork
+ * @target: the new target, not visible to other tasks yet
+ * @from: the original, its mmap_lock held for writing
  *
- * Cannot fail: the memory is that of the process that forks, which waits if there is none.
+ * Cannot fail: the memory is charged to the forking process, which waits for it if necessary.
  */
 void lpatch_records_inherit(struct lp_target *target, struct lp_target *from)
 {
@@ -117,10 +123,10 @@ void lpatch_records_inherit(struct lp_target *target, struct lp_target *from)
 	u64 last = 0;
 
 	do {
-		held = patch; /* of @record */
+		held = patch; /* the patch of @record */
 		mutex_lock(&lpatch_targets_lock);
 		next = lp_record_after(from, last);
-		/* What it was allocated for may have been unloaded meanwhile. */
+		/* The patch that it was allocated for may have been unloaded meanwhile. */
 		if (record && next && next->patch == record->patch) {
 			lp_record_copy(record, next);
 			lp_record_insert(target, record);
@@ -139,7 +145,7 @@ void lpatch_records_inherit(struct lp_target *target, struct lp_target *from)
 	} while (patch);
 }
 
-/* lp_target.lock held, and a reference on the target besides the record's. */
+/* Deletes a record. lp_target.lock held, and a reference on the target besides the record's. */
 void lpatch_record_del(struct lp_target *target, struct lp_record *record)
 {
 	mutex_lock(&lpatch_targets_lock);

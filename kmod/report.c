@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The report nest of a message: what became of an operation, or what is in a target. */
+/* The report nest of a message: the result of an operation, or the state of a target. */
 
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
@@ -54,7 +54,7 @@ static int lp_put_refusal(struct sk_buff *skb, const struct lp_outcome *out)
 	       (out->function[0] ? nla_put_string(skb, LPATCH_A_REPORT_FUNCTION, out->function) : 0);
 }
 
-/* Who is still in code from before. */
+/* The threads that are still in code that went out of use. */
 static int lp_put_active(struct sk_buff *skb, const struct lp_active *active)
 {
 	int ret = nla_put_u32(skb, LPATCH_A_REPORT_ACTIVE_THREADS, active->threads);
@@ -68,8 +68,8 @@ static int lp_put_active(struct sk_buff *skb, const struct lp_active *active)
 }
 
 /*
- * Where a patch is mapped is for who asked, and may read the memory of any process. Events are kept
- * in logs, where others see them too.
+ * The address of a patch is only for the client, which may read the memory of any process. Events
+ * end up in logs that other users may read.
  */
 static int lp_put_mapping(struct sk_buff *skb, unsigned long base, const struct lp_patch *patch,
 			  enum lp_reader reader)
@@ -114,8 +114,8 @@ int lpatch_report_op(struct sk_buff *skb, const struct lp_op *op, enum lp_reader
 }
 
 /*
- * Return: whether there was a look. @tries, of which some are used, tells how often to wait for a page or
- * the lock of the address space; NULL if there is to be no look.
+ * Checks the target's memory. @tries: how often to wait for a page or for mmap_lock, decremented
+ * for each wait; NULL to skip the check. Return: whether the memory was checked.
  */
 static bool lp_look(const struct lp_target *target, const struct lp_record *record,
 		    struct lp_live *live, unsigned int *tries)
@@ -134,7 +134,10 @@ static bool lp_look(const struct lp_target *target, const struct lp_record *reco
 		--*tries;
 		schedule_timeout_killable(LP_LOOK_PAUSE);
 	}
-	/* Its end, should this have been the last user, waits for the target's lock, and for much else. */
+	/*
+	 * If this drops the last user, tearing down the mm waits for the target's lock, among other
+	 * things.
+	 */
 	mmput_async(target->mm);
 	return looked;
 }
@@ -156,7 +159,7 @@ static int lp_put_drift(struct sk_buff *skb, struct lp_target *target, struct lp
 static const char lp_unlooked[] =
 	"its memory could not be looked at: it ends or is operated on, its mappings are locked, or a page does not come";
 
-/* Where the patch is among those that are applied to the target. */
+/* The position of the patch in the stack of patches that are applied to the target. */
 static int lp_put_layer(struct sk_buff *skb, const struct lp_target *target,
 			const struct lp_record *record)
 {
@@ -165,7 +168,7 @@ static int lp_put_layer(struct sk_buff *skb, const struct lp_target *target,
 	return nla_put_u32(skb, LPATCH_A_REPORT_LAYER, lpatch_layer_nr(target, record));
 }
 
-/* The state, and how the memory differs from it. */
+/* The state, and how the memory differs from the record. */
 static int lp_put_state(struct sk_buff *skb, struct lp_target *target, struct lp_record *record,
 			enum lp_reader reader, unsigned int *tries)
 {
@@ -197,12 +200,12 @@ static int lp_put_record(struct sk_buff *skb, struct lp_target *target, struct l
 }
 
 /**
- * lpatch_report_record() - tell of a patch in a target, in the caller's pid namespace
+ * lpatch_report_record() - report a patch in a target, in the caller's pid namespace
  * @skb: gets the nest
  * @target: the target
  * @record: of the patch
- * @reader: who gets it
- * @tries: how often to wait for the target's memory, with its lock held; NULL: not to look at it
+ * @reader: the reader of the report
+ * @tries: how often to wait for the target's memory, with its lock held; NULL to not check it
  *
  * Return: 0, or -EMSGSIZE with nothing added.
  */

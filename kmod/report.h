@@ -9,7 +9,7 @@ struct lp_record;
 struct lp_target;
 struct sk_buff;
 
-/* Who reads a report: the client that asked, or everybody who listens to events. */
+/* The reader of a report: the client, or all listeners of the group "events". */
 enum lp_reader {
 	LP_CLIENT,
 	LP_LISTENERS,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What is asked for. */
+/* Properties of a request. */
 
 #include <net/netlink.h>
 
@@ -13,7 +13,7 @@ static const char * const lp_verbs[] = {
 	[LP_RECOUNT] = "recount",
 };
 
-/* As reports and audit records name it. */
+/* Return: the name of the operation in reports and audit records. */
 const char *lpatch_request_verb(const struct lp_request *req)
 {
 	if (req->boot)
@@ -21,7 +21,7 @@ const char *lpatch_request_verb(const struct lp_request *req)
 	return lp_request_is_dry_run(req) ? "check" : lp_verbs[req->verb];
 }
 
-/* May the old body of a function be in use when it is replaced? */
+/* May threads be in the old body of a function when it is replaced? */
 bool lpatch_request_allows(const struct lp_request *req, const char *symbol)
 {
 	const struct nlattr *attr;
@@ -33,7 +33,7 @@ bool lpatch_request_allows(const struct lp_request *req, const char *symbol)
 	return false;
 }
 
-/* Is the patch of this hash, another one, to be restored if it is applied? */
+/* Must another patch, identified by its hash, be restored when this one is applied? */
 bool lpatch_request_replaces(const struct lp_request *req, const u8 *hash)
 {
 	const struct nlattr *attr;

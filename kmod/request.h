@@ -18,20 +18,20 @@ enum lp_verb {
 };
 
 /**
- * struct lp_request - what a client, or a program that starts, wants done to one target
+ * struct lp_request - a request of a client, or of a starting program, for one target
  * @verb: what to do
  * @flags: enum lpatch_op_flags
- * @pid: of the target, as the client names it
+ * @pid: of the target, as named by the client
  * @start_time: of that process in clock ticks, or 0 for any
- * @max_stop: ns, of one window
- * @timeout: ns, how long to try again
+ * @max_stop: ns, limit of one window
+ * @timeout: ns, how long to retry
  * @replaces: an apply restores other patches in the same window: lpatch_request_replaces()
- * @attrs: the attributes of the request, those among them that may be there several times
- * @attrs_len: bytes of them
- * @boot: the entry for which it is done to a process that starts, or NULL
- * @fresh: images of which no code can have run in the target, a bit for each
+ * @attrs: the netlink attributes of the request, some of which may occur several times
+ * @attrs_len: bytes of the attributes
+ * @boot: the boot entry if the target is a starting process, or NULL
+ * @fresh: bit mask of the images whose code cannot have run in the target
  *
- * Nobody changes it once it is made.
+ * A request never changes after its initialization.
  */
 struct lp_request {
 	enum lp_verb verb;
@@ -51,13 +51,13 @@ const char *lpatch_request_verb(const struct lp_request *req);
 bool lpatch_request_allows(const struct lp_request *req, const char *symbol);
 bool lpatch_request_replaces(const struct lp_request *req, const u8 *hash);
 
-/* Is it only to be said what would become of it? */
+/* Does the request only ask what an apply would do? */
 static inline bool lp_request_is_dry_run(const struct lp_request *req)
 {
 	return req->flags & LPATCH_OP_FLAGS_DRY_RUN;
 }
 
-/* Is anything overwritten, or only looked at? */
+/* Does the request write to the target? */
 static inline bool lp_request_writes(const struct lp_request *req)
 {
 	return (req->verb == LP_APPLY || req->verb == LP_RESTORE) && !lp_request_is_dry_run(req);

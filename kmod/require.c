@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Whether this kernel requires patches to be signed. */
+/* Tells whether this kernel requires patches to be signed. */
 
 #include <linux/module.h>
 #include <linux/moduleparam.h>
@@ -18,7 +18,7 @@ static int lp_sign_ask(const char *value, const struct kernel_param *param)
 	return ret;
 }
 
-/* What was asked for once is not taken back. */
+/* The parameter can be set, but not cleared. */
 static const struct kernel_param_ops lp_sign_ask_ops = {
 	.flags = KERNEL_PARAM_OPS_FL_NOARG,
 	.set = lp_sign_ask,
@@ -33,9 +33,9 @@ MODULE_PARM_DESC(require_signature,
 /**
  * lpatch_sign_required() - are only signed patches accepted?
  *
- * Under lockdown nobody, root included, may bring code into the kernel that no trusted key vouches
- * for. The same is asked of what the kernel brings into programs. The kernel is not unlocked again, and
- * writes a line about unsigned modules into its log each time that it is asked, so it is asked no more.
+ * Under lockdown nobody, including root, may load code into the kernel that no trusted key has
+ * signed. The same applies to code that the kernel loads into programs. Lockdown is never lifted,
+ * and each query logs a message about unsigned modules, so the answer is cached.
  */
 bool lpatch_sign_required(void)
 {

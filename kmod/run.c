@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Who does an operation. For a client it is a kthread, which uses the target's mm, while the client's
- * thread waits; what a process does to itself as it starts, its own thread does, at its own expense.
+ * Runs operations. A client's operation runs in a kthread that uses the target's mm, while the
+ * client's thread waits. A starting process runs its operation itself, in its own thread, which is
+ * charged for it.
  */
 
 #include <linux/completion.h>
@@ -14,9 +15,9 @@
 #include "verb.h"
 
 /**
- * struct lp_run - an operation that a kthread does, while the client's thread waits
+ * struct lp_run - an operation that runs in a kthread while the client's thread waits
  * @op: the operation
- * @canceled: completed when the client is being killed
+ * @canceled: completed when the client is killed
  * @done: completed when there is an outcome
  */
 struct lp_run {
@@ -25,10 +26,10 @@ struct lp_run {
 	struct completion done;
 };
 
-/* How long beyond its time-out an operation may wait for memory. */
+/* How long an operation may wait for memory after its timeout, in jiffies. */
 #define LP_OP_GRACE (5 * HZ)
 
-/* As long as lp_op_wait() would wait. Return: whether it has the lock. */
+/* Waits for the target's lock as long as lp_op_wait() would. Return: whether the lock was taken. */
 static bool lp_op_trylock_target(const struct lp_op *op)
 {
 	unsigned long until = jiffies + nsecs_to_jiffies(op->request->timeout) + LP_OP_GRACE;
@@ -40,14 +41,17 @@ static bool lp_op_trylock_target(const struct lp_op *op)
 }
 
 /*
- * Not inlined: whoever looks for what an operation waits for finds this name in its stack. The functions of a
- * semaphore are not in it. Return: 0 with the lock of the target held, or a refusal.
+ * Takes the lock of the target. Not inlined, so that its name shows in a stack trace of a waiting
+ * operation, which does not show the functions of the semaphore. Return: 0, or a refusal.
  */
 static noinline int lp_op_lock_target(struct lp_op *op)
 {
 	bool wanted = lpatch_op_wait_begin(op), locked;
 
-	/* The thread may itself be what the other operation waits for. */
+	/*
+	 * A starting thread may itself be what the other operation waits for, so it does not block
+	 * on the lock.
+	 */
 	locked = wanted && (op->canceled ? !down_killable(&op->target->lock) : lp_op_trylock_target(op));
 	lpatch_op_wait_end(op);
 	if (locked)
@@ -60,13 +64,11 @@ static noinline int lp_op_lock_target(struct lp_op *op)
 }
 
 /**
- * lpatch_op_run_here() - do an operation in this thread
- * @op: as for lpatch_op_run()
+ * lpatch_op_run_here() - run an operation in the current thread
+ * @op: as for lpatch_op_run(); gets the outcome
  *
- * The outcome is in @op.
- *
- * Context: a kthread that uses the target's mm, or a thread of the target on its way to user mode; no lock
- * held.
+ * Context: a kthread that uses the target's mm, or a thread of the target on its way to user mode;
+ * no lock held.
  */
 void lpatch_op_run_here(struct lp_op *op)
 {
@@ -85,7 +87,7 @@ static int lp_op_thread(void *arg)
 	lpatch_op_run_here(run->op);
 	kthread_unuse_mm(mm);
 	complete(&run->done);
-	/* The client's thread collects this one. */
+	/* Wait for kthread_stop() by the client's thread. */
 	set_current_state(TASK_UNINTERRUPTIBLE);
 	while (!kthread_should_stop()) {
 		schedule();
@@ -96,8 +98,9 @@ static int lp_op_thread(void *arg)
 }
 
 /*
- * Waits for the outcome. If the client is killed meanwhile the operation is called off. Waiting for
- * memory ends then, or when the time is up: again and again, for it may begin anew.
+ * Waits for the outcome. If the client is killed meanwhile, the operation is canceled. When the
+ * client is killed or the time is up, SIGKILL interrupts the kthread's wait for memory. It is sent
+ * repeatedly, since the kthread may begin another wait.
  */
 static void lp_op_wait(struct lp_run *run, struct task_struct *thread)
 {
@@ -122,13 +125,13 @@ static void lp_op_wait(struct lp_run *run, struct task_struct *thread)
 }
 
 /**
- * lpatch_op_run() - do an operation for a client
- * @op: with target
+ * lpatch_op_run() - run an operation for a client
+ * @op: with target; gets the outcome
  *
- * The outcome is in @op. If the client is killed meanwhile, the operation completes or is called off, and
- * nothing is left half done.
+ * If the client is killed meanwhile, the operation completes or is canceled. It is never left half
+ * done.
  *
- * Context: the client's.
+ * Context: the client.
  * Return: 0 if there is an outcome, or a negative errno.
  */
 int lpatch_op_run(struct lp_op *op)
@@ -142,7 +145,7 @@ int lpatch_op_run(struct lp_op *op)
 	thread = kthread_run(lp_op_thread, &run, "lpatch/%u", op->request->pid);
 	if (IS_ERR(thread))
 		return PTR_ERR(thread);
-	/* Not kthread_stop() yet: a thread that has not started would never do so. */
+	/* Do not call kthread_stop() before: a kthread that has not started yet would never run. */
 	lp_op_wait(&run, thread);
 	kthread_stop(thread);
 	return 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Whether a patch may be used although nobody vouches for it. It is as with kernel modules
- * (module_sig_check()): where no signature is asked for, a missing one, and one by an unknown key,
- * do no harm, but one that does not fit is always a reason to refuse.
+ * Decides whether an unsigned patch may be used. The rules are those for kernel modules
+ * (module_sig_check()): if signatures are not required, a patch without a signature or with one by
+ * a key that is not trusted is accepted, but an invalid signature is always refused.
  */
 
 #include <linux/errno.h>
@@ -18,10 +18,10 @@
  * lpatch_sign_objection() - may a patch be loaded or applied now?
  * @patch: sealed, perhaps before signatures were required
  *
- * A key that has expired or was revoked since the patch was sealed counts no more.
+ * A signature is invalid if its key has expired or was revoked after the patch was sealed.
  *
  * Context: may sleep.
- * Return: NULL, or why not, the rest of a sentence that begins with the patch.
+ * Return: NULL, or the reason as the rest of a sentence that begins with the patch.
  */
 const char *lpatch_sign_objection(const struct lp_patch *patch)
 {
@@ -46,11 +46,11 @@ const char *lpatch_sign_objection(const struct lp_patch *patch)
 }
 
 /**
- * struct lp_sign_answer - what to say when a signature was not verified
- * @error: why not
- * @answer: the errno for the client; one that only signatures have, where it is about one
- * @unknown: it is as if there were no signature
- * @sentence: for people
+ * struct lp_sign_answer - how to report that a signature was not verified
+ * @error: result of the verification
+ * @answer: the errno for the client; one that is specific to signatures if it is about a signature
+ * @unknown: the patch is treated as unsigned
+ * @sentence: the reason for people
  */
 struct lp_sign_answer {
 	int error;
@@ -107,9 +107,9 @@ static const struct lp_sign_answer lp_sign_answers[] = {
 };
 
 /**
- * lpatch_sign_check() - find out whether a patch is signed
- * @patch: complete, and not sealed yet; if it is, its file is replaced by the copy that was verified
- * @wrong: gets a sentence, or is left alone for want of one
+ * lpatch_sign_check() - check the signature of a patch
+ * @patch: complete, not sealed yet; if it is signed, its file is replaced with the verified copy
+ * @wrong: set to the reason of a failure, or unchanged if there is no sentence for it
  *
  * Return: 0 if it may be sealed, or a negative errno.
  */
@@ -124,7 +124,7 @@ int lpatch_sign_check(struct lp_patch *patch, const char **wrong)
 	while (answer < end && answer->error != ret)
 		answer++;
 	if (answer == end)
-		return ret; /* want of memory, a file that cannot be read */
+		return ret; /* out of memory, or the file cannot be read */
 	if (answer->unknown && !lpatch_sign_required())
 		return 0;
 	*wrong = answer->sentence;

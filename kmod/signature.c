@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The signature that is appended to a patch file: what is signed, and by whom.
+ * Verifies the signature that is appended to a patch file.
  *
- * A signed file ends as a signed kernel module does, with another marker: the content, a PKCS#7
- * message that signs without having it inside, struct module_signature, and the marker. What is
- * signed is struct lp_signed: a hash of the content, of which a part is mapped, and a hash of the
- * tables as the client transferred them, which is all else that the kernel goes by. The client reads
- * the tables in the file; the kernel need not, for other tables have another hash.
+ * A signed file ends like a signed kernel module, with another marker: the content, a detached
+ * PKCS#7 signature, struct module_signature, and the marker. The signed message is struct
+ * lp_signed: a hash of the content, of which a part is mapped, and a hash of the tables as the
+ * client transferred them, which is everything else that the kernel uses. The client reads the
+ * tables from the file. The kernel need not parse them, since other tables have another hash.
  *
- * The file is on a file system that somebody may write to below, or may be served by a program. So it
- * is copied to memory that nobody can write to, and that is not swapped out; the copy is what is
- * verified, and what targets map from then on.
+ * The block device below the file system may be writable for some program, or the file system may
+ * be served by a program. So the file is copied to memory that no program can write to and that is
+ * not swapped out. The copy is what is verified, and what targets map from then on.
  */
 
 #include <linux/cred.h>
@@ -35,13 +35,13 @@
 
 #define LP_SIGN_MAX (64U << 10)
 
-/* The end of a signed file. */
+/* The trailer of a signed file. */
 struct lp_sign_end {
 	struct module_signature info;
 	u8 marker[LP_SIGN_MARKER_LEN];
 } __packed;
 
-/* What is signed. */
+/* The signed message. */
 struct lp_signed {
 	u8 magic[16];
 	u8 content[LP_SUM_LEN];
@@ -51,8 +51,8 @@ struct lp_signed {
 static const u8 lp_signed_magic[16] = "lpatch signed 2\n";
 
 /**
- * struct lp_signature - what was verified, to be verified again when the patch is used
- * @message: what is signed
+ * struct lp_signature - a verified signature, which is verified again when the patch is used
+ * @message: the signed message
  * @len: bytes of @der
  * @der: the PKCS#7 message
  */
@@ -62,7 +62,7 @@ struct lp_signature {
 	u8 der[];
 };
 
-/* Return: 0, or a negative errno; -EIO if the file was cut off. */
+/* Return: 0, or a negative errno; -EIO if the file was truncated. */
 static int lp_read_exactly(struct file *file, void *to, size_t len, loff_t at)
 {
 	ssize_t got = kernel_read(file, to, len, &at);
@@ -73,7 +73,7 @@ static int lp_read_exactly(struct file *file, void *to, size_t len, loff_t at)
 }
 
 /*
- * Reads the end of a file of @size bytes.
+ * Reads the trailer of a file of @size bytes.
  * Return: bytes of the signature, 0 if there is none, or a negative errno.
  */
 static ssize_t lp_signature_len(struct file *file, loff_t size)
@@ -126,8 +126,8 @@ static int lp_copy(struct file *from, struct file *to, loff_t size)
 }
 
 /*
- * A copy of the patch file in memory. It has no name that could be opened; who finds it through
- * /proc/PID/map_files cannot open it for writing.
+ * Return: a copy of the patch file in memory, or an ERR_PTR. It has no path. A process that finds
+ * it in /proc/PID/map_files cannot open it for writing.
  */
 static struct file *lp_copy_file(const struct lp_patch *patch, loff_t size)
 {
@@ -154,7 +154,7 @@ static struct file *lp_copy_file(const struct lp_patch *patch, loff_t size)
 	return copy;
 }
 
-/* Is all that is mapped in the first @len bytes of the file, which are signed? */
+/* Are all segments within the first @len bytes of the file, which are signed? */
 static bool lp_is_content(const struct lp_patch *patch, loff_t len)
 {
 	u32 i;
@@ -165,12 +165,12 @@ static bool lp_is_content(const struct lp_patch *patch, loff_t len)
 	return true;
 }
 
-/* 2.16.840.1.101.3.4.2.1 (RFC 5754). */
+/* The OID of SHA-256, 2.16.840.1.101.3.4.2.1 (RFC 5754). */
 static const u8 lp_sha256_oid[] = { LP_DER_OID, 9, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01 };
 
 /*
- * Is what @at and @end enclose one SignerInfo (RFC 5652), who signs a SHA-256 and no attributes? The kernel's parser
- * takes each digest that it knows, SHA-1 among them.
+ * Is [@at, @end) exactly one SignerInfo (RFC 5652) with a SHA-256 digest and no attributes? The
+ * kernel's parser accepts every digest algorithm that it knows, including SHA-1.
  */
 static bool lp_signer_is_plain(const u8 *at, const u8 *end)
 {
@@ -182,7 +182,10 @@ static bool lp_signer_is_plain(const u8 *at, const u8 *end)
 		return false;
 	digest = at;
 	digest_end = end;
-	/* The digest, no attributes, the kind of the signature, that, and no attributes that are not signed. */
+	/*
+	 * digest algorithm, no signed attributes, signature algorithm, signature, no unsigned
+	 * attributes
+	 */
 	if (!lp_der_skip(&at, end, LP_DER_SEQUENCE) || !lp_der_skip(&at, end, LP_DER_SEQUENCE) ||
 	    !lp_der_skip(&at, end, LP_DER_OCTETS) || at != end)
 		return false;
@@ -191,7 +194,7 @@ static bool lp_signer_is_plain(const u8 *at, const u8 *end)
 	       !memcmp(digest, lp_sha256_oid, sizeof(lp_sha256_oid));
 }
 
-/* Goes to the SignerInfos of a PKCS#7 message (RFC 2315) without certificates and revocation lists. */
+/* Enters the SignerInfos of a PKCS#7 message (RFC 2315) without certificates and CRLs. */
 static bool lp_signature_enter(const struct lp_signature *signature, const u8 **at, const u8 **end)
 {
 	*at = signature->der;
@@ -203,9 +206,9 @@ static bool lp_signature_enter(const struct lp_signature *signature, const u8 **
 }
 
 /*
- * Is a message the one kind that is taken: of one signer, who signs a SHA-256, without certificates and revocation lists?
- * With the certificate of a key that was revoked it would be trusted all the same, if the one that vouches for that is in
- * the keyring (pkcs7_validate_trust_one()).
+ * Is a message of the only kind that is accepted: one signer, a SHA-256 digest, no certificates or
+ * CRLs? With an embedded certificate, a signature by a revoked key would still be trusted if the
+ * issuer of that certificate is in the keyring (pkcs7_validate_trust_one()).
  */
 static bool lp_signature_is_plain(const struct lp_signature *signature)
 {
@@ -215,8 +218,8 @@ static bool lp_signature_is_plain(const struct lp_signature *signature)
 }
 
 /*
- * Why is the key that made a plain signature not trusted? The kernel says what is wrong with any key that its search
- * passed (keyring_search_iterator()).
+ * Tells why the key of a plain signature is not trusted. The errno of the kernel's search is no
+ * use: it may refer to any key that the search passed (keyring_search_iterator()).
  */
 static int lp_signature_why_not(const struct lp_signature *signature)
 {
@@ -240,8 +243,9 @@ static int lp_signature_why_not(const struct lp_signature *signature)
 }
 
 /*
- * Who has signed it? As with kernel modules there may be no signed attributes. @by: who gave the patch; whoever
- * starts, security modules judge the credentials of current. Return: 0 if a trusted key, or a negative errno.
+ * Is the signature by a trusted key? As for kernel modules, signed attributes are not accepted.
+ * @by: the credentials of the client that provided the patch, since security modules check those of
+ * current, which may be any process that starts. Return: 0 or a negative errno.
  */
 static int lp_signature_trust(const struct lp_signature *signature, const struct cred *by)
 {
@@ -267,7 +271,10 @@ static int lp_signature_trust(const struct lp_signature *signature, const struct
 	}
 }
 
-/* Reads the signature of @len bytes of @file, a copy of the patch file, and verifies it. */
+/*
+ * Reads the signature of @file, a copy of the patch file, and verifies it. @signature: its len is
+ * set. Return: 0 or a negative errno.
+ */
 static int lp_signature_read(const struct lp_patch *patch, struct file *file,
 			     struct lp_signature *signature)
 {
@@ -285,8 +292,8 @@ static int lp_signature_read(const struct lp_patch *patch, struct file *file,
 }
 
 /*
- * Verifies @file, a copy of the patch file, with a signature of @len bytes. Return: 0 with the signature kept, or a
- * negative errno.
+ * Verifies @file, a copy of the patch file, with a signature of @len bytes, and keeps the
+ * signature. Return: 0 or a negative errno.
  */
 static int lp_signature_of(struct lp_patch *patch, struct file *file, size_t len)
 {
@@ -306,7 +313,10 @@ static int lp_signature_of(struct lp_patch *patch, struct file *file, size_t len
 	return 0;
 }
 
-/* Verifies again a patch that was when it was sealed. Return: 0 if its key is still trusted, or a negative errno. */
+/*
+ * Verifies the signature of a sealed patch again. Return: 0 if its key is still trusted, or a
+ * negative errno.
+ */
 int lpatch_signature_again(const struct lp_patch *patch)
 {
 	return lp_signature_trust(patch->signature, patch->file->f_cred);
@@ -320,10 +330,10 @@ void lpatch_signature_free(struct lp_signature *signature)
 
 /**
  * lpatch_signature_verify() - verify what will be mapped and written
- * @patch: complete, and not sealed yet; if its signature is valid, its file becomes the copy that was
- *	verified
+ * @patch: complete, not sealed yet; if its signature is valid, its file is replaced with the
+ *	verified copy
  *
- * Return: 0, -ENODATA without a signature, or what verify_pkcs7_signature() says.
+ * Return: 0, -ENODATA without a signature, or a negative errno that says why it was not verified.
  */
 int lpatch_signature_verify(struct lp_patch *patch)
 {
@@ -335,7 +345,7 @@ int lpatch_signature_verify(struct lp_patch *patch)
 	len = lp_signature_len(patch->file, size);
 	if (len <= 0)
 		return len ?: -ENODATA;
-	/* Then nobody uses signatures, and no parser looks at one. */
+	/* Without a key signatures are not in use. Do not expose the parsers to the file then. */
 	if (lpatch_keys_empty())
 		return -ENOKEY;
 	if (size > LP_SUM_FILE_MAX)
@@ -343,10 +353,10 @@ int lpatch_signature_verify(struct lp_patch *patch)
 	copy = lp_copy_file(patch, size);
 	if (IS_ERR(copy))
 		return PTR_ERR(copy);
-	/* Again: the file may be another one by now. */
+	/* Read the trailer again: the file may have changed meanwhile. */
 	len = lp_signature_len(copy, size);
 	ret = len > 0 ? lp_signature_of(patch, copy, len) : -EBADMSG;
-	/* The one that is not kept. */
+	/* Drop the file that is not kept. */
 	if (!ret)
 		swap(copy, patch->file);
 	allow_write_access(copy);

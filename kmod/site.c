@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Bytes in another mm that is not writable for its owner. FOLL_FORCE on a private mapping breaks
- * copy-on-write: the file and other processes keep what they have. No page protection changes, so
- * sealed mappings (mseal) are no obstacle.
+ * Access to bytes in another mm, which the mm itself may have mapped read-only. FOLL_FORCE on a
+ * private mapping breaks copy-on-write: the file and other processes keep their bytes. No page
+ * protection changes, so sealed mappings (mseal) can be patched.
  */
 
 #include <linux/highmem.h>
@@ -12,7 +12,7 @@
 #include "compat.h"
 #include "site.h"
 
-/* How often a page may go between the fault and the pin. */
+/* How often a page may be reclaimed between the fault and the pin. */
 #define LP_POKE_TRIES 16
 
 static unsigned int lp_place_nr_pages(const struct lp_place *place)
@@ -21,13 +21,13 @@ static unsigned int lp_place_nr_pages(const struct lp_place *place)
 }
 
 /**
- * lpatch_place_fault_in() - have the pages of a place in memory
+ * lpatch_place_fault_in() - fault in the pages of a place
  * @mm: the target
  * @place: with addr and len
- * @write: and private to the target, ready to be written to
+ * @write: also make the pages private to the target and writable
  *
- * Context: takes mmap_lock, and lets go of it to wait. That takes for ever if the page is one of
- * userfaultfd or of a file system of which the server does not answer; SIGKILL ends it.
+ * Context: takes mmap_lock, and drops it to wait. The wait may last forever if the page is handled
+ * by userfaultfd, or by a file system whose server does not answer; SIGKILL interrupts it.
  * Return: 0 or a negative errno.
  */
 int lpatch_place_fault_in(struct mm_struct *mm, const struct lp_place *place, bool write)
@@ -83,13 +83,13 @@ static int lp_place_pin_with(struct mm_struct *mm, struct lp_place *place, unsig
  * @mm: the target
  * @place: with addr and len
  *
- * A target that forks all the time shares its pages again sooner than they can be pinned: those that
- * are in memory are made private here. That waits for nobody, FOLL_NOWAIT sees to it should one of
- * them go at this very moment.
+ * A target that forks all the time shares its pages again before they can be pinned. So pages that
+ * are in memory are made private here. This never waits for a page: FOLL_NOWAIT covers a page that
+ * is reclaimed just now.
  *
  * Context: mmap_lock held for read.
- * Return: 0, or a negative errno with nothing pinned: -EFAULT if lpatch_place_fault_in() has to be called
- * first, again perhaps.
+ * Return: 0, or a negative errno with nothing pinned: -EFAULT if lpatch_place_fault_in() has to be
+ * called first, perhaps again.
  */
 int lpatch_place_pin(struct mm_struct *mm, struct lp_place *place)
 {
@@ -103,7 +103,7 @@ int lpatch_place_pin(struct mm_struct *mm, struct lp_place *place)
 	return ret;
 }
 
-/* Nothing happens to a place that is not pinned. */
+/* Does nothing if the place is not pinned. */
 void lpatch_place_unpin(struct lp_place *place)
 {
 	if (!place->pages[0])
@@ -113,12 +113,12 @@ void lpatch_place_unpin(struct lp_place *place)
 }
 
 /**
- * lpatch_place_read() - read what is at a place now, through the target's own mapping
+ * lpatch_place_read() - read the bytes at a place through the current address space
  * @place: with addr and len
- * @found: gets len bytes
+ * @found: len bytes are written to it
  *
- * Context: a kthread that uses the target's mm. Does not fault.
- * Return: 0, or -EFAULT if the page is not there.
+ * Context: a kthread that uses the target's mm, or a thread of the target. Does not fault.
+ * Return: 0, or -EFAULT if the page is not in memory.
  */
 int lpatch_place_read(const struct lp_place *place, u8 *found)
 {
@@ -144,7 +144,10 @@ static void lp_copy_to_pages(struct page **pages, unsigned long addr, const void
 	kunmap_local(to);
 }
 
-/* Cannot fail. The place is pinned, or has no bytes, and no thread of the target executes user instructions. */
+/*
+ * Writes the bytes of a place. Cannot fail. The place is pinned or has no bytes, and no thread of
+ * the target executes user instructions.
+ */
 void lpatch_place_write(const struct lp_place *place)
 {
 	lp_copy_to_pages((struct page **)place->pages, place->addr, place->to, place->len);
@@ -153,15 +156,15 @@ void lpatch_place_write(const struct lp_place *place)
 /**
  * lpatch_peek() - read from another mm
  * @mm: the target
- * @addr: where
- * @bytes: gets them
+ * @addr: user address
+ * @bytes: buffer
  * @len: at most LPATCH_SITE_MAX
- * @fetch: have a page that is not there brought, without waiting for it
+ * @fetch: start to read in a missing page, without waiting for it
  *
- * The pages are not pinned: that would give a child its own copy of a page that it shares.
+ * Does not pin the pages: a fork would then copy a pinned page instead of sharing it.
  *
  * Context: mmap_lock held for read.
- * Return: 0; -EAGAIN if a page is being brought; -EFAULT if it is not there, or there is none.
+ * Return: 0; -EAGAIN if a page is being read in; -EFAULT if it is not in memory or not mapped.
  */
 int lpatch_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t len, bool fetch)
 {
@@ -188,14 +191,14 @@ int lpatch_peek(struct mm_struct *mm, unsigned long addr, void *bytes, size_t le
 }
 
 /**
- * lpatch_poke() - write to a mapping that nobody uses yet
+ * lpatch_poke() - write to a mapping that no thread uses yet
  * @mm: the target
  * @place: with addr, len and to
- * @own: is it still in the mapping that is meant? Asked when the page is pinned
- * @arg: for @own
+ * @own: checks that the place is still in the intended mapping; called before the page is pinned
+ * @arg: passed to @own
  *
- * Context: process; takes mmap_lock for read; SIGKILL ends it.
- * Return: 0, -ESTALE if @own says no, or another negative errno.
+ * Context: process; takes mmap_lock for read; SIGKILL interrupts it.
+ * Return: 0, -ESTALE if @own returns false, or another negative errno.
  */
 int lpatch_poke(struct mm_struct *mm, struct lp_place *place,
 		bool (*own)(const struct lp_place *place, const void *arg), const void *arg)

@@ -14,15 +14,15 @@ struct page;
 /**
  * struct lp_place - a site in one target
  * @addr: of the first byte
- * @len: bytes, at most LPATCH_SITE_MAX; 0 if the site is gone, and nothing is done there
- * @from: what must be there
- * @to: what is written
- * @under: what is there when the patch of the site is restored
- * @site: what it is the place of
- * @record: of the patch of the site, if that is not the operation's own
- * @order: of the patch among those that are applied
- * @replaced: the operation restores a patch that has a site there
- * @pages: the pinned pages that hold it, two if it straddles a boundary
+ * @len: bytes, at most LPATCH_SITE_MAX; 0 if the site is gone and is skipped
+ * @from: the expected bytes
+ * @to: the bytes to write
+ * @under: the bytes after a restore of the patch of the site
+ * @site: the site
+ * @record: of the patch of the site, if it is not the operation's own patch
+ * @order: position of the patch in the stack of applied patches
+ * @replaced: the operation restores a patch that has a site here
+ * @pages: the pinned pages, two if the place straddles a page boundary
  */
 struct lp_place {
 	unsigned long addr;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The addresses of code that goes out of use when a patch is applied, restored or unloaded: those that
- * no thread may refer to, and those that calls under way may stay in, which are counted.
+ * The ranges of code that go out of use when a patch is applied, restored or unloaded: those to
+ * which no thread may refer, and those that calls in progress may finish in, whose threads are
+ * counted.
  */
 
 #include <linux/minmax.h>
@@ -26,8 +27,9 @@ static int lp_span_cmp(const void *a, const void *b)
 }
 
 /*
- * Sorts, those that are allowed last, and joins those of a kind that overlap, under the name of the
- * first. Returns how many are left.
+ * Sorts spans, allowed ones last, and merges overlapping spans of the same kind under the name of
+ * the first.
+ * Return: the number of spans left.
  */
 static unsigned int lp_spans_sort(struct lp_span *spans, unsigned int nr)
 {
@@ -50,7 +52,7 @@ static void lp_span_add(struct lp_spans *spans, struct lp_span span)
 	spans->table[spans->nr++] = span;
 }
 
-/* Is there a jump at the entry [@start, @start + 4] of a function? The sites are sorted. */
+/* Is there a site at the entry [start, start + 4] of a function? The sites are sorted. */
 static bool lp_entry_is_site(const struct lp_patch *patch, const struct lp_function *function)
 {
 	u32 lo = 0, hi = patch->nr_sites;
@@ -69,7 +71,7 @@ static bool lp_entry_is_site(const struct lp_patch *patch, const struct lp_funct
 	       patch->sites[lo].vaddr - function->start <= 4;
 }
 
-/* May calls that are under way finish in the code in which they began, whichever that is? */
+/* May calls in progress finish in the code in which they began, in every function? */
 static bool lp_allows_all(const struct lp_request *req, const struct lp_patch *patch)
 {
 	u32 i;
@@ -84,14 +86,17 @@ static bool lp_allows_all(const struct lp_request *req, const struct lp_patch *p
 	return patch->nr_functions;
 }
 
-/* Are the old bodies what goes out of use, or has, and not the code of the operation's patch? */
+/*
+ * Does the operation, or did the one that a recount looks at, put the old function bodies out of
+ * use rather than the code of the operation's patch?
+ */
 static bool lp_leaves_old_code(const struct lp_op *op)
 {
 	return op->request->verb == LP_APPLY ||
 	       (op->request->verb == LP_RECOUNT && op->record->state == LPATCH_STATE_APPLIED);
 }
 
-/* Is a function that the operation's patch replaces one that this other patch has replaced too? */
+/* Does another patch replace a function that the operation's patch replaces, too? */
 static bool lp_shares_site(const struct lp_op *op, const struct lp_record *record)
 {
 	u32 i;
@@ -103,8 +108,8 @@ static bool lp_shares_site(const struct lp_op *op, const struct lp_record *recor
 }
 
 /*
- * Does code of this other patch go out of use with the operation, or has it, where the threads in it
- * are only counted? Of a patch that was restored before, somebody may still be in it.
+ * Does code of another patch go out of use with the operation, or is it out of use with threads in
+ * it that are only counted? Threads may still be in a patch that was restored before.
  */
 static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
 {
@@ -118,7 +123,7 @@ static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
 			return false;
 		break;
 	case LPATCH_STATE_RESTORED:
-	case LPATCH_STATE_LOADED: /* of a child: its parent's may have been applied and restored */
+	case LPATCH_STATE_LOADED: /* in a child, since its parent may have applied and restored the patch */
 		if (!record->active.threads)
 			return false;
 		break;
@@ -128,7 +133,10 @@ static bool lp_is_under(const struct lp_op *op, const struct lp_record *record)
 	return lp_shares_site(op, record);
 }
 
-/* The code of a whole patch. What the program mapped in its place is not ours to wait for. */
+/*
+ * Adds the code of a whole patch. A segment that the program replaced with another mapping is not
+ * ours and is skipped.
+ */
 static void lp_spans_add_patch(struct lp_spans *spans, const struct lp_op *op,
 			       const struct lp_patch *patch, unsigned long base)
 {
@@ -151,7 +159,7 @@ static void lp_spans_add_patch(struct lp_spans *spans, const struct lp_op *op,
 	}
 }
 
-/* The old bodies of the functions of the operation's patch. */
+/* Adds the old bodies of the functions of the operation's patch. */
 static void lp_spans_add_functions(struct lp_spans *spans, const struct lp_op *op)
 {
 	const struct lp_request *req = op->request;
@@ -173,7 +181,7 @@ static void lp_spans_add_functions(struct lp_spans *spans, const struct lp_op *o
 	}
 }
 
-/* The entries of which a thread has executed some of the bytes that are overwritten, but not all. */
+/* Adds the torn entries: a thread there has executed some of the overwritten bytes, but not all. */
 static void lp_spans_add_torn(struct lp_spans *spans, const struct lp_places *places, u32 fresh)
 {
 	u32 i;
@@ -193,11 +201,11 @@ static void lp_spans_add_torn(struct lp_spans *spans, const struct lp_places *pl
 }
 
 /**
- * lpatch_spans_alloc() - make the table for lpatch_spans_fill()
- * @spans: zeroed; its table is the caller's to free
+ * lpatch_spans_alloc() - allocate the table for lpatch_spans_fill()
+ * @spans: zeroed; the caller frees the table
  * @op: the operation
- * @places: what it writes, or none to unload
- * @out: gets a refusal
+ * @places: the places that it writes, none for an unload or a recount
+ * @out: set to the refusal, if any
  *
  * Return: 0 or a refusal.
  */
@@ -218,16 +226,17 @@ int lpatch_spans_alloc(struct lp_spans *spans, const struct lp_op *op, const str
 }
 
 /**
- * lpatch_spans_fill() - work out the addresses of code that goes out of use
+ * lpatch_spans_fill() - compute the ranges of code that go out of use
  * @spans: from lpatch_spans_alloc()
  * @op: with bases and base
- * @places: what it writes
+ * @places: the places that it writes
  *
- * A torn entry is one of which a thread has executed some of the instructions that are overwritten,
- * but not all. An address that is an entry itself is no return address, but may be a pointer to the
- * function, and a thread that is there has not begun. When a patch is applied, the old bodies go out
- * of use, and the code of patches that are replaced or covered; when one is restored or unloaded, its
- * code. A recount looks for what went out of use when the patch came into the state that it is in.
+ * A torn entry is one where a thread has executed some of the overwritten instructions, but not
+ * all. The address of the entry itself is excluded: it is never a return address, it may be a
+ * function pointer, and a thread at it has not begun to execute the entry. When a patch is applied,
+ * the old function bodies go out of use, and the code of patches that it replaces or covers. When a
+ * patch is restored or unloaded, its own code goes out of use. A recount looks for the code that
+ * went out of use when the patch reached its current state.
  */
 void lpatch_spans_fill(struct lp_spans *spans, const struct lp_op *op, const struct lp_places *places)
 {

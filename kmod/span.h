@@ -9,9 +9,9 @@ struct lp_outcome;
 struct lp_places;
 
 /*
- * Addresses [lo, hi) of code that goes out of use. No thread may refer to them, unless they are
- * @allowed: then who does is counted. @name is that of the function they belong to, or if @is_patch,
- * of the patch.
+ * A range [lo, hi) of code that goes out of use. No thread may refer to it, unless it is @allowed:
+ * then the threads that do are counted. @name is the function that it belongs to, or if @is_patch,
+ * the patch.
  */
 struct lp_span {
 	unsigned long lo;
@@ -23,10 +23,10 @@ struct lp_span {
 
 /**
  * struct lp_spans - all spans of an operation
- * @table: those that nobody may refer to, sorted and disjoint; those that are allowed behind them
- * @nr: how many nobody may refer to
- * @allowed: where the others begin, sorted and disjoint
- * @nr_allowed: how many there are
+ * @table: spans to which no thread may refer, sorted and disjoint, followed by the allowed ones
+ * @nr: number of spans to which no thread may refer
+ * @allowed: the allowed spans, sorted and disjoint
+ * @nr_allowed: number of allowed spans
  */
 struct lp_spans {
 	struct lp_span *table;

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Does a thread refer into code that goes out of use? Conservative: every user register, and
- * every aligned word from the stack pointer to the end of the stack's mapping, signal frames
- * included.
+ * Searches a thread for references to code that goes out of use. The search is conservative: it
+ * covers every user register, and every aligned word from the stack pointer to the end of the
+ * stack's mapping, including signal frames.
  *
- * If it was preempted in the kernel, it may be in the middle of building or leaving a signal frame,
- * with an instruction pointer that is only in a kernel variable. So its kernel stack is searched
- * too, which holds all its saved kernel registers, and a word there that points little below the
- * user stack pointer, where a frame would be, moves the start of the search down (setup_rt_frame()
- * sets ip before sp). A thread that sleeps is at no such place: neither sets registers with a sleep
- * in between. What a thread that is off the CPU does in the kernel later only moves values that this
- * search has seen.
+ * A thread that was preempted in the kernel may be in the middle of setting up or leaving a signal
+ * frame, when its instruction pointer is only in a kernel variable. So its kernel stack is searched
+ * as well, which holds all its saved kernel registers. A word there that points slightly below the
+ * user stack pointer, where a frame would be, extends the search down to it (setup_rt_frame() sets
+ * ip before sp). A sleeping thread cannot be at such a place: neither path sleeps in the middle of
+ * setting registers. Whatever a thread that is off the CPU does later in the kernel only moves
+ * values that this search has seen.
  *
- * uprobes hide addresses from this search: what kmod/probe.c finds is searched as well.
+ * uprobes hide addresses from this search: those that probe.c finds are searched, too.
  *
- * When a thread can be searched threads.c knows.
+ * threads.c knows when a thread can be searched.
  */
 
 #include <linux/bsearch.h>
@@ -36,20 +36,20 @@
 #define LP_SIGNAL_FRAME_MAX (16UL << 10)
 
 /*
- * Of a mapping that goes on for longer only the stack is searched, if its end is known, else its
+ * If a mapping extends beyond this, only the stack is searched if its end is known; otherwise its
  * thread is in the way.
  */
 #define LP_STACK_MAX (64UL << 20)
 
 #define LP_SCAN_WORDS (LP_SCAN_BUF / sizeof(unsigned long))
 
-/* Notes that a thread is in the way, and how; @span may be NULL. Return: -EBUSY. */
+/* Notes that a thread is in the way, and how. @span may be NULL. Return: -EBUSY. */
 int lpatch_stack_busy(struct lp_scan *s, struct task_struct *task, enum lp_busy_how how,
 		      const struct lp_span *span)
 {
 	s->how = how;
 	s->tid = task_pid_nr(task);
-	/* Its lock is not for the window; a name that is just changing is a mixture of both. */
+	/* A window must not take its lock. A concurrent change gives a mix of both names. */
 	data_race(memcpy(s->comm, task->comm, TASK_COMM_LEN));
 	s->comm[TASK_COMM_LEN - 1] = '\0';
 	s->span = span;
@@ -79,8 +79,8 @@ static int lp_span_match(const void *key, const void *elt)
 }
 
 /*
- * The one of sorted and disjoint spans that @value is in, or NULL. Most words are outside of all, and two
- * comparisons tell.
+ * Return: the one of sorted and disjoint spans that contains @value, or NULL. Most words are
+ * outside of all of them, which takes only two comparisons.
  */
 static const struct lp_span *lp_span_find(const struct lp_span *spans, unsigned int nr,
 					  unsigned long value)
@@ -115,7 +115,7 @@ static int lp_scan_probed(unsigned long value, bool ip, void *arg)
 	return lp_scan_value(a->s, a->task, value, ip ? LP_BUSY_IP : LP_BUSY_STACK);
 }
 
-/* From the first of the spans to the end of the last: how long. @lo gets where that begins. */
+/* Return: bytes from the start of the first span to the end of the last. Sets @lo to that start. */
 static unsigned long lp_spans_reach(const struct lp_span *spans, unsigned int nr, unsigned long *lo)
 {
 	*lo = nr ? spans[0].lo : 0;
@@ -133,7 +133,10 @@ static int lp_scan_words(struct lp_scan *s, struct task_struct *task, unsigned i
 	for (i = 0; i < nr; i++) {
 		unsigned long word = s->buf[i];
 
-		/* Almost every word; the window is long enough for a call for each to count. */
+		/*
+		 * True for almost every word. Avoid a function call for each, which would make the
+		 * window noticeably longer.
+		 */
 		if (word - lo >= len && word - allowed_lo >= allowed_len)
 			continue;
 		ret = lp_scan_value(s, task, word, LP_BUSY_STACK);
@@ -151,8 +154,9 @@ static int lp_read_user(const struct lp_scan *s, void *to, unsigned long from, u
 }
 
 /*
- * Can this be an alternate stack that @sp is on? Three words of a stack mean many things, most of
- * which would be stacks of no usual size: of those only what mmap() gave is taken for one.
+ * Can this be an alternate stack that contains @sp? Three arbitrary words of a stack would mostly
+ * describe a stack of unusual size. One larger than LP_STACK_MAX is accepted only if it is page
+ * aligned, as if from mmap().
  */
 static bool lp_is_stack_of(unsigned long start, unsigned long size, unsigned long sp)
 {
@@ -161,9 +165,9 @@ static bool lp_is_stack_of(unsigned long start, unsigned long size, unsigned lon
 }
 
 /*
- * With SS_AUTODISARM the kernel forgets the alternate stack for as long as a handler is on it. The
- * signal frame remembers: its uc_stack is three words, start, flags and size. Frames of other
- * stacks in the same mapping say nothing about this thread.
+ * With SS_AUTODISARM the kernel clears the alternate stack while a handler runs on it. The signal
+ * frame has it: its uc_stack is three words, start, flags and size. A frame of another stack in the
+ * same mapping says nothing about this thread.
  */
 static bool lp_is_disarmed_stack(struct lp_scan *s, unsigned int nr, unsigned long sp)
 {
@@ -184,8 +188,8 @@ static bool lp_is_disarmed_stack(struct lp_scan *s, unsigned int nr, unsigned lo
 }
 
 /*
- * Searches [@at, @end), of which [@sp, @end) is the stack and what is below may be a frame in the
- * making: pages that are not there have no part of one.
+ * Searches [@at, @end). [@sp, @end) is the stack. A signal frame may be under construction below
+ * it; a page that is not in memory has no part of that frame.
  */
 static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsigned long at,
 			      unsigned long sp, unsigned long end)
@@ -195,7 +199,10 @@ static int lp_scan_user_stack(struct lp_scan *s, struct task_struct *task, unsig
 
 	memset(s->before, 0, sizeof(s->before));
 	for (; at < end; at += len) {
-		/* A deep stack must not hold the others longer than allowed, nor the client. */
+		/*
+		 * A deep stack must not hold the other threads longer than allowed, nor delay a
+		 * killed client.
+		 */
 		if (ktime_get_ns() >= s->until || fatal_signal_pending(current))
 			return lpatch_stack_busy(s, task, LP_BUSY_RUNNING, NULL);
 		if (s->freeze)
@@ -223,8 +230,8 @@ static bool lp_on_signal_stack(const struct task_struct *task, unsigned long sp)
 }
 
 /*
- * The words of the kernel stack that are in @s->buf: is a signal frame in the making? On this stack
- * it lowers *@at to where it begins.
+ * Searches the words of the kernel stack in @s->buf for the address of a signal frame under
+ * construction. If it is on this stack, lowers *@at to its start.
  */
 static int lp_scan_for_frame(struct lp_scan *s, struct task_struct *task, unsigned int nr,
 			     unsigned long sp, unsigned long *at)
@@ -243,9 +250,9 @@ static int lp_scan_for_frame(struct lp_scan *s, struct task_struct *task, unsign
 }
 
 /*
- * Also lowers *@from to the lowest address of a signal frame in the making, if the kernel stack
- * mentions one. The task may run, and exit, while this reads: hence the nofault, and the caller
- * asks afterwards whether it did.
+ * Also lowers *@from to the lowest address of a signal frame under construction that the kernel
+ * stack mentions. The task may run and exit meanwhile, hence the nofault accesses. The caller
+ * checks afterwards whether it did.
  */
 static int lp_scan_kernel_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp,
 				unsigned long *from)
@@ -268,14 +275,14 @@ static int lp_scan_kernel_stack(struct lp_scan *s, struct task_struct *task, uns
 	return 0;
 }
 
-/* Is @next the continuation of a mapping that madvise(), mlock() or others divided? */
+/* Does @next continue a mapping that was split by madvise(), mlock() or the like? */
 static bool lp_goes_on(struct vm_area_struct *vma, const struct vm_area_struct *next)
 {
 	return next && next->vm_start == vma->vm_end && (next->vm_flags & VM_READ) &&
 	       next->vm_file == vma->vm_file && next->vm_pgoff == vma->vm_pgoff + vma_pages(vma);
 }
 
-/* The end of the mapping, or some place beyond LP_STACK_MAX. */
+/* Return: the end of the mapping, or some address beyond LP_STACK_MAX. */
 static unsigned long lp_mapping_end(struct mm_struct *mm, struct vm_area_struct *vma,
 				    unsigned long sp)
 {
@@ -289,8 +296,8 @@ static unsigned long lp_mapping_end(struct mm_struct *mm, struct vm_area_struct 
 }
 
 /*
- * Finds the limits of the mapping that a stack lies in. mmap_lock: held in the window, else taken
- * here.
+ * Finds the limits of the mapping that contains a stack. mmap_lock is held in the window, otherwise
+ * it is taken here.
  */
 static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned long sp,
 			   unsigned long *floor, unsigned long *end)
@@ -301,7 +308,7 @@ static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned lon
 	if (!s->freeze && mmap_read_lock_killable(mm))
 		return -EINTR;
 	vma = find_vma(mm, sp);
-	/* A stack that grows down may not have its lowest page yet. */
+	/* The VMA of a stack that grows down may not reach down to sp yet. */
 	if (vma && (sp >= vma->vm_start || (vma->vm_flags & VM_GROWSDOWN))) {
 		*floor = vma->vm_start;
 		*end = lp_mapping_end(mm, vma, max(sp, *floor));
@@ -313,10 +320,10 @@ static int lp_stack_limits(struct lp_scan *s, struct mm_struct *mm, unsigned lon
 }
 
 /*
- * A thread's stack may lie in one mapping with a heap of any size, or next to one: the kernel joins
- * neighbours, and lp_mapping_end() does. What a heap holds looks like anything. The thread control
- * block, of which the psABI says that its first word is its own address, is no part of a stack, so
- * that a stack below it ends there.
+ * A thread's stack may share a mapping with a heap of any size, or be adjacent to one: the kernel
+ * merges adjacent VMAs, and lp_mapping_end() joins them. A heap may contain words that look like
+ * anything. The thread control block, whose first word is its own address according to the psABI,
+ * is not part of a stack, so a stack below it ends there.
  */
 static int lp_limit_stack(struct lp_scan *s, struct task_struct *task, unsigned long sp,
 			  unsigned long *end)
@@ -334,15 +341,15 @@ static int lp_limit_stack(struct lp_scan *s, struct task_struct *task, unsigned 
 
 /**
  * lpatch_stack_scan() - search the registers and the stack of one thread
- * @s: what to search for; gets found
- * @mm: that the thread runs on
+ * @s: the search; found is set
+ * @mm: on which the thread runs
  * @task: the thread
- * @preempted: it may be in the middle of something in the kernel
+ * @preempted: it may have been preempted in the kernel
  *
- * Context: mmap_lock held if it is in a window, else none; whether the thread has run meanwhile the caller
- * finds out.
- * Return: 0, also for a thread that died meanwhile; -EBUSY if it is in the way, -EFAULT if user memory has
- * to be faulted in first.
+ * Context: mmap_lock held in a window, not held otherwise. The caller checks whether the thread has
+ * run meanwhile.
+ * Return: 0, also if the thread died meanwhile; -EBUSY if it is in the way, -EFAULT if user memory
+ * has to be faulted in first.
  */
 int lpatch_stack_scan(struct lp_scan *s, struct mm_struct *mm, struct task_struct *task, bool preempted)
 {

@@ -22,20 +22,20 @@ enum lp_busy_how {
 };
 
 /**
- * struct lp_scan - one search through the threads of a target
- * @spans: addresses to look for; of those that are allowed it is counted who refers to them
- * @active: who does, when all threads of a window were searched
- * @found: which of the allowed ones the thread refers to that was searched last, or NULL
+ * struct lp_scan - a search through the threads of a target
+ * @spans: ranges to search for; threads that refer to allowed ones are counted
+ * @active: these threads, once all threads were searched in a window
+ * @found: the first allowed span to which the last searched thread refers, or NULL
  * @buf: LP_SCAN_BUF bytes
  * @before: the two words before those in @buf
- * @freeze: in the window of which user memory must not be faulted in, or NULL before it
+ * @freeze: in its window user memory must not be faulted in; NULL before the window
  * @until: ktime ns when the search ends in any case
- * @how: how the thread that is in the way, after -EBUSY or -EFAULT, is so
+ * @how: how a thread is in the way; after -EBUSY or -EFAULT
  * @tid: that thread
  * @comm: its name
- * @span: where it is, or returns to
- * @fault_start: user memory to fault in, after -EFAULT
- * @fault_end: where that ends
+ * @span: the span that it is in or returns to
+ * @fault_start: user memory to fault in; after -EFAULT
+ * @fault_end: end of that memory
  */
 struct lp_scan {
 	struct lp_spans spans;

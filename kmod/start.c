@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Boot patch: a patch is applied to each process as it starts, before the first instruction of the
- * code that it changes.
+ * Boot patch: applies a patch to each process as it starts, before the first instruction of the
+ * code that the patch changes.
  *
- * Whoever maps a file calls lpatch_start_mapped() (hooks.c), in execve() and in the mmap() of a dynamic linker
- * alike. It is called several times for one start (a dynamic linker maps a file as a whole first, and
- * then its text), and must be: only when the text is mapped executable is the image found.
+ * lpatch_start_mapped() (see hooks.c) is called for each mapping of a file, in execve() and in the
+ * mmap() of a dynamic linker. It is called several times for one start: a dynamic linker first maps
+ * a whole file and then its text. That is required, because an image is found only once its text is
+ * mapped executable.
  *
- * If the file is an image of a boot entry, that thread looks whether all images of the patch are there,
- * and if so applies it to its own process, before that very system call returns to user mode, which is
- * before any instruction of the new mapping. It is the only thread that there usually is, and then
- * nobody has to be stopped; should there be more, as with dlopen(), it stops the others in a window as
- * any.
+ * If the file is an image of a boot entry, the thread checks whether all images of the patch are
+ * mapped. If so, it applies the patch to its own process before that system call returns to user
+ * mode, that is before any instruction of the new mapping. Usually it is the only thread, and no
+ * thread has to be stopped. If there are others, as with dlopen(), it stops them in an ordinary
+ * window.
  */
 
 #include <linux/fs.h>
@@ -38,27 +39,27 @@
 #include "target.h"
 #include "trace.h"
 
-/* How long a start may be held up by threads that are in the way: those of a dlopen(), if any. */
+/* How long threads that are in the way may delay a start, as in a dlopen(). */
 #define LP_START_TIMEOUT NSEC_PER_SEC
 
-/* Entries that may be added between counting them and listing them. */
+/* Entries that may be added between counting and collecting them. */
 #define LP_START_SLACK 8
 
-/* An execve() maps a program and its interpreter. */
+/* Number of files remembered for one system call; execve() maps a program and its interpreter. */
 #define LP_START_FILES 4
 
 /**
- * struct lp_start - what a thread that mapped images does on its way to user mode
- * @head: its work
- * @node: in the hash of all by thread; lp_starts_lock
- * @task: that runs it; compared only
- * @nr: how many of @files are in use; of @task alone, as all that follows
- * @all: there were more
- * @files: what it mapped
+ * struct lp_start - work of a thread that mapped images, done on its way to user mode
+ * @head: its task_work
+ * @node: in the hash by thread; lp_starts_lock
+ * @task: the thread that runs it; compared only
+ * @nr: number of @files in use; accessed only by @task, like the fields below
+ * @all: there were more files than fit
+ * @files: the files that it mapped
  * @files.inode: compared only
- * @files.fresh: it was never executable in this memory before, as lpatch_history_first() said
+ * @files.fresh: it was never executable in this mm before, according to lpatch_history_first()
  *
- * One for all entries.
+ * One work serves all boot entries.
  */
 struct lp_start {
 	struct callback_head head;
@@ -72,19 +73,19 @@ struct lp_start {
 	} files[LP_START_FILES];
 };
 
-/* Covers the hash. */
+/* Protects the hash. */
 static DEFINE_SPINLOCK(lp_starts_lock);
 static DEFINE_HASHTABLE(lp_starts, 8);
 
 static const char lp_start_no_memory[] = "there was no memory to patch a process as it started";
 
-/* Writes down what became of one start, of which @op was a part, and tells it. */
+/* Records and reports the result of @op in its boot entry. */
 static void lp_start_outcome(const struct lp_op *op)
 {
 	const struct lp_outcome *out = &op->outcome;
 	struct lp_boot *boot = op->request->boot;
 
-	/* Called off if the process is being killed. */
+	/* A canceled operation means that the process is being killed. */
 	if (out->refusal == LPATCH_REFUSAL_ALREADY || out->refusal == LPATCH_REFUSAL_CANCELED)
 		return;
 	if (out->refusal != LPATCH_REFUSAL_NONE)
@@ -95,7 +96,10 @@ static void lp_start_outcome(const struct lp_op *op)
 	lpatch_event(op);
 }
 
-/* Is it time to apply the patch: are all images there? Otherwise @op is refused, and that is told. */
+/*
+ * Are all images mapped, so that the patch can be applied? Reports a refusal unless an image is
+ * just missing.
+ */
 static bool lp_start_is_due(struct lp_op *op)
 {
 	int ret = lpatch_op_lock_memory(op, &op->outcome);
@@ -104,7 +108,7 @@ static bool lp_start_is_due(struct lp_op *op)
 		ret = lpatch_load_find_images(op);
 		mmap_read_unlock(op->target->mm);
 	}
-	/* An image that is there twice is a reason to fail. */
+	/* An image that is mapped twice is a failure. */
 	if (ret && op->outcome.refusal != LPATCH_REFUSAL_IMAGE_MISSING)
 		lp_start_outcome(op);
 	return !ret;
@@ -128,7 +132,10 @@ static bool lp_start_wants(const struct inode *inode, void *arg)
 	return start->all || lp_start_file(start, inode);
 }
 
-/* Which images of the entry this system call has made executable for the first time, a bit for each. */
+/*
+ * Return: bit mask of the images of the entry that this system call made executable for the first
+ * time.
+ */
 static u32 lp_start_fresh(struct lp_start *start, const struct lp_boot *boot)
 {
 	u32 i, fresh = 0;
@@ -172,7 +179,7 @@ static void lp_start_do(struct lp_start *start, struct lp_boot *boot, struct lp_
 	lpatch_op_free(op);
 }
 
-/* Returns the entries for what was mapped, in their order, to be freed with each of them. */
+/* Return: the entries for the mapped files, referenced, in their order; an array for kvfree(). */
 static struct lp_boot **lp_start_boots(struct lp_start *start, unsigned int *nr)
 {
 	struct lp_boot **boots = NULL;
@@ -186,12 +193,18 @@ static struct lp_boot **lp_start_boots(struct lp_start *start, unsigned int *nr)
 			lpatch_boot_put(boots[i]);
 		kvfree(boots);
 		max = *nr + LP_START_SLACK;
-		/* There is nobody here to tell that a process starts unpatched for want of some bytes. */
+		/*
+		 * There is no caller to report a failure to, and a process must not start unpatched
+		 * for want of a few bytes.
+		 */
 		boots = kvmalloc_array(max, sizeof(*boots), GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
 	}
 }
 
-/* Applies to the process of current the patches for which it is time, in the order of their entries. */
+/*
+ * Applies to the process of current the patches whose images are all mapped, in the order of their
+ * entries.
+ */
 static void lp_start_apply(struct lp_start *start)
 {
 	struct lp_target *target;
@@ -217,7 +230,7 @@ static void lp_start_run(struct callback_head *head)
 {
 	struct lp_start *start = container_of(head, struct lp_start, head);
 
-	/* Before the look: what is mapped from here on is looked at again. */
+	/* Unhash before checking: a file that is mapped from here on queues another work. */
 	spin_lock(&lp_starts_lock);
 	hash_del(&start->node);
 	spin_unlock(&lp_starts_lock);
@@ -240,8 +253,8 @@ static struct lp_start *lp_start_find(void)
 }
 
 /*
- * What current does on its way to user mode, which is begun if need be. It runs in this thread, so not
- * before the caller is done with it. Returns NULL if the thread is exiting.
+ * Return: the pending work of current, queued if necessary, or NULL if the thread is exiting. The
+ * work runs in this thread, so not before the caller is done with it.
  */
 static struct lp_start *lp_start_get(void)
 {
@@ -265,9 +278,9 @@ static struct lp_start *lp_start_get(void)
 }
 
 /*
- * Has current look at the entries for an image before it is in user mode again. Nothing is done for a thread
- * that is exiting. The same call may map an image several times: what counts is what was before the call.
- * Called with a reference on the module, and with an mmap_lock held.
+ * Makes current check the boot entries for an image before it returns to user mode, unless it is
+ * exiting. One system call may map an image several times: @fresh is the state before the call.
+ * Called with a reference on the module and with an mmap_lock held.
  */
 static void lp_start_look_later(const struct inode *inode, bool fresh)
 {
@@ -286,11 +299,11 @@ static void lp_start_look_later(const struct inode *inode, bool fresh)
 }
 
 /**
- * lpatch_start_mapped() - current maps a file, or divides or joins mappings of it
- * @vma: as it is by now
+ * lpatch_start_mapped() - handle a new, split or merged mapping of a file
+ * @vma: in its new state
  *
- * A kernel thread that does so has no start of its own. A process that divides or joins what it mapped long
- * ago does not start.
+ * Mappings made by a kernel thread are ignored. So are VMAs that a process splits or merges long
+ * after it mapped the file, since that is not a start.
  *
  * Context: mmap_lock of the mm held for writing; may sleep.
  */

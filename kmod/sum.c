@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The two hashes that a signature of a patch covers (signature.c). Documentation/signed-patches.md has
- * the order of what is in the tables; pkg/lpnl/signed.go does the same.
+ * The two hashes that a signature of a patch covers (see signature.c).
+ * Documentation/signed-patches.md specifies the order of the fields of the tables;
+ * pkg/lpnl/signed.go implements the same.
  */
 
 #include <crypto/hash.h>
@@ -14,7 +15,7 @@
 #include "patch.h"
 #include "sum.h"
 
-/* A SHA-256 in the making, and the first error. */
+/* State of a SHA-256, and the first error. */
 struct lp_sum {
 	int error;
 	struct shash_desc desc;
@@ -124,11 +125,12 @@ static void lp_sum_fixup(struct lp_sum *sum, const struct lpatch_fixup *fixup)
 }
 
 /**
- * lpatch_sum_tables() - hash all that a client transferred of a patch, but for its file
- * @patch: complete, checked, and so with its sites sorted and its segments page aligned
- * @out: gets LP_SUM_LEN bytes
+ * lpatch_sum_tables() - hash everything that a client transferred of a patch, except its file
+ * @patch: complete and checked, so that its sites are sorted and its segments page aligned
+ * @out: LP_SUM_LEN bytes
  *
- * Each thing has a definite length or is preceded by it, so that no two patches have the same bytes.
+ * Each field has a fixed length or is preceded by its length, so that no two patches give the same
+ * bytes.
  *
  * Return: 0 or a negative errno.
  */
@@ -161,9 +163,9 @@ int lpatch_sum_tables(const struct lp_patch *patch, u8 *out)
 
 /**
  * lpatch_sum_file() - hash the beginning of a file
- * @file: that nobody writes to
- * @len: bytes of it
- * @out: gets LP_SUM_LEN bytes
+ * @file: writes to it are denied
+ * @len: number of bytes
+ * @out: LP_SUM_LEN bytes
  *
  * Return: 0 or a negative errno; -EIO if the file is shorter, -EINTR if the caller is being killed.
  */

@@ -8,10 +8,10 @@
 struct file;
 struct lp_patch;
 
-/* Bytes of a SHA-256. */
+/* Length of a SHA-256 in bytes. */
 #define LP_SUM_LEN 32
 
-/* Bytes of a file that is read as a whole. */
+/* Largest size of a file that is read as a whole, in bytes. */
 #define LP_SUM_FILE_MAX (256ULL << 20)
 
 #ifdef CONFIG_SYSTEM_DATA_VERIFICATION
@@ -23,7 +23,7 @@ int lpatch_sum_tables(const struct lp_patch *patch, u8 *out);
 
 static inline int lpatch_sum_file(struct file *file, loff_t len, u8 *out)
 {
-	return -ENOENT; /* as where there is no such algorithm */
+	return -ENOENT; /* as if the algorithm were missing */
 }
 
 #endif

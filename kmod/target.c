@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * Targets and what was done to them. How records follow the memory is in lineage.c.
- */
+/* Targets and their records. lineage.c copies records at fork and deletes them with the mm. */
 
 #include <linux/fs.h>
 #include <linux/hashtable.h>
@@ -22,13 +20,13 @@ static DEFINE_HASHTABLE(lp_targets_by_mm, 12);
 static unsigned int lp_nr_targets;
 static atomic64_t lp_last_id = ATOMIC64_INIT(0);
 
-/* Larger than any before: of targets, records, and applies. */
+/* Return: an id for a target, a record, an apply or an operation, larger than any before. */
 u64 lpatch_next_id(void)
 {
 	return atomic64_inc_return(&lp_last_id);
 }
 
-/* Ends a reference, with lpatch_targets_lock held. */
+/* Drops a reference, with lpatch_targets_lock held. */
 void lpatch_target_drop(struct lp_target *target)
 {
 	lockdep_assert_held(&lpatch_targets_lock);
@@ -42,7 +40,7 @@ void lpatch_target_drop(struct lp_target *target)
 	kfree_rcu(target, rcu);
 }
 
-/* Ends a reference. */
+/* Drops a reference. */
 void lpatch_target_put(struct lp_target *target)
 {
 	mutex_lock(&lpatch_targets_lock);
@@ -51,12 +49,12 @@ void lpatch_target_put(struct lp_target *target)
 }
 
 /**
- * lp_target_next() - walk the targets
- * @previous: the one before, whose reference ends here, or NULL to begin
+ * lp_target_next() - walk the targets in the order of their ids
+ * @previous: the previous target, whose reference is dropped, or NULL to begin
  *
- * In the order of their ids. No lock is held between two calls.
+ * No lock is held between two calls.
  *
- * Return: the next one with a reference, or NULL.
+ * Return: the next target, referenced, or NULL.
  */
 static struct lp_target *lp_target_next(struct lp_target *previous)
 {
@@ -92,7 +90,7 @@ static struct lp_target *lp_target_find(const struct mm_struct *mm)
 	return NULL;
 }
 
-/* Is there a target of this mm? It can come and go unless somebody keeps it from that. */
+/* Is there a target of this mm? The answer may be outdated unless the caller excludes changes. */
 bool lpatch_target_is(const struct mm_struct *mm)
 {
 	bool found;
@@ -105,7 +103,7 @@ bool lpatch_target_is(const struct mm_struct *mm)
 	return found;
 }
 
-/* The target of an mm with a reference, or NULL. */
+/* Return: the target of an mm, referenced, or NULL. */
 struct lp_target *lpatch_target_hold(const struct mm_struct *mm)
 {
 	struct lp_target *target;
@@ -120,12 +118,12 @@ struct lp_target *lpatch_target_hold(const struct mm_struct *mm)
 
 /**
  * lpatch_target_add() - make an mm a target
- * @mm: of which there may be one meanwhile
- * @gfp: with __GFP_NOFAIL it does not fail
+ * @mm: the mm, which may have become a target meanwhile
+ * @gfp: with __GFP_NOFAIL this cannot fail
  *
- * It has no name before lp_target_name().
+ * A new target has no name before lp_target_name() is called.
  *
- * Return: it, with a reference, or NULL without memory.
+ * Return: the target, referenced, or NULL if out of memory.
  */
 struct lp_target *lpatch_target_add(struct mm_struct *mm, gfp_t gfp)
 {
@@ -152,7 +150,10 @@ struct lp_target *lpatch_target_add(struct mm_struct *mm, gfp_t gfp)
 	return target;
 }
 
-/* Names a target that has no name yet. @task runs on it. Under RCU or with a reference on @target. */
+/*
+ * Sets the process of a target that has none yet. @task runs on its mm. Under RCU or with a
+ * reference on @target.
+ */
 static void lp_target_name(struct lp_target *target, struct task_struct *task)
 {
 	struct pid *tgid;
@@ -164,14 +165,20 @@ static void lp_target_name(struct lp_target *target, struct task_struct *task)
 		put_pid(tgid);
 }
 
-/* Names the target of an mm, if there is one, by its first process, which has not run yet. Context: any. */
+/*
+ * Names the target of an mm, if there is one, after its first process, which has not run yet.
+ * Context: any.
+ */
 void lpatch_target_name_new(const struct mm_struct *mm, struct task_struct *task)
 {
 	struct lp_target *target;
 
 	rcu_read_lock();
 	target = lp_target_find(mm);
-	/* Nobody reads the name of a target without a pid; the exchange of that orders it. */
+	/*
+	 * The name is read only if tgid is set; the cmpxchg() of tgid orders the write of the name
+	 * before it.
+	 */
 	if (target && !READ_ONCE(target->tgid)) {
 		memcpy(target->comm, task->comm, sizeof(target->comm));
 		lp_target_name(target, task);
@@ -179,18 +186,21 @@ void lpatch_target_name_new(const struct mm_struct *mm, struct task_struct *task
 	rcu_read_unlock();
 }
 
-/* The leader of the thread group of @task, if it is not gone. Under RCU, with a reference on @task. */
+/*
+ * Return: the leader of the thread group of @task, or NULL if it is gone. Under RCU, with a
+ * reference on @task.
+ */
 static struct task_struct *lp_leader(struct task_struct *task)
 {
 	return pid_task(task_tgid(task), PIDTYPE_TGID);
 }
 
 /**
- * lpatch_target_get() - the target of an mm
- * @mm: with a reference on its users
+ * lpatch_target_get() - get the target of an mm, creating it if necessary
+ * @mm: with a reference on mm_users
  * @task: a thread that runs on it
  *
- * Return: it, with a reference, or NULL without memory.
+ * Return: the target, referenced, or NULL if out of memory.
  */
 struct lp_target *lpatch_target_get(struct mm_struct *mm, struct task_struct *task)
 {
@@ -200,7 +210,7 @@ struct lp_target *lpatch_target_get(struct mm_struct *mm, struct task_struct *ta
 	if (!target)
 		return NULL;
 	lp_target_name(target, task);
-	/* It may have changed. A leader that is gone leaves the one it had. */
+	/* The name may have changed. If the leader is gone, keep the old one. */
 	mutex_lock(&lpatch_targets_lock);
 	rcu_read_lock();
 	leader = lp_leader(task);
@@ -212,8 +222,8 @@ struct lp_target *lpatch_target_get(struct mm_struct *mm, struct task_struct *ta
 }
 
 /*
- * The live thread of a thread group that still has the memory: the leader may have exited before
- * the others.
+ * Return: the mm of a thread group, referenced, from any live thread, or NULL: the leader may have
+ * exited before the other threads.
  */
 static struct mm_struct *lp_group_mm(struct task_struct *task)
 {
@@ -232,7 +242,10 @@ static struct mm_struct *lp_group_mm(struct task_struct *task)
 	return mm;
 }
 
-/* As field 22 of /proc/PID/stat has it for the client (fs/proc/array.c), in its time namespace; 0 if it is gone. */
+/*
+ * Return: field 22 of /proc/PID/stat as the client sees it (fs/proc/array.c), in its time
+ * namespace; 0 if the process is gone.
+ */
 static u64 lp_start_time(struct task_struct *task)
 {
 	const struct task_struct *leader;
@@ -269,12 +282,12 @@ static u32 lp_target_open_task(struct task_struct *task, u64 start_time, struct 
 
 /**
  * lpatch_target_open() - find the target that a pid belongs to
- * @nr: of any of its threads, in the caller's pid namespace
+ * @nr: tid of any of its threads, in the caller's pid namespace
  * @start_time: of the process in clock ticks, or 0 for any
- * @target: gets the target, with a reference and one on the users of its mm; lpatch_target_close()
- * drops both
+ * @target: set to the target, with a reference on it and on mm_users; lpatch_target_close() drops
+ *	both
  *
- * Return: LPATCH_REFUSAL_NONE, or why not.
+ * Return: LPATCH_REFUSAL_NONE, or the reason of a failure.
  */
 u32 lpatch_target_open(u32 nr, u64 start_time, struct lp_target **target)
 {
@@ -294,12 +307,15 @@ u32 lpatch_target_open(u32 nr, u64 start_time, struct lp_target **target)
 
 void lpatch_target_close(struct lp_target *target)
 {
-	/* If this was the last user, its end may wait for whatever the process had begun (exit_aio()). */
+	/*
+	 * If this drops the last user, tearing down the mm may wait for anything that the process
+	 * began (exit_aio()).
+	 */
 	mmput_async(target->mm);
 	lpatch_target_put(target);
 }
 
-/* Does the process that a target was named by still run on its mm? It may have ended, or exec'ed. */
+/* Does the process of a target still run on its mm? It may have exited or called execve(). */
 static bool lp_target_is_named(const struct lp_target *target)
 {
 	struct task_struct *task, *t;
@@ -319,8 +335,8 @@ static bool lp_target_is_named(const struct lp_target *target)
 }
 
 /*
- * The process that a target was named by is gone, but others may share its memory (CLONE_VM without
- * CLONE_THREAD): the target goes by one of those. lp_target.lock held. Return: whether there is one.
+ * The process of a target is gone, but others may share its mm (CLONE_VM without CLONE_THREAD): the
+ * target is assigned to one of those. lp_target.lock held. Return: whether there is one.
  */
 static bool lp_target_rename(struct lp_target *target)
 {
@@ -345,7 +361,7 @@ out:
 	return true;
 }
 
-/* As lpatch_records_each() for the records of one target. */
+/* Like lpatch_records_each(), for the records of one target. */
 static int lp_target_each(struct lp_target *target, lp_record_fn fn, void *arg)
 {
 	bool locked = !down_trylock(&target->lock);
@@ -354,7 +370,7 @@ static int lp_target_each(struct lp_target *target, lp_record_fn fn, void *arg)
 
 	if (!locked)
 		mutex_lock(&lpatch_targets_lock);
-	/* Memory that only something other than a process still uses is nobody's to know of. */
+	/* Do not report an mm that no process uses any more. */
 	if (locked ? lp_target_is_named(target) || lp_target_rename(target) : !!target->tgid)
 		list_for_each_entry(record, &target->records, node) {
 			ret = fn(target, record, locked, arg);
@@ -369,15 +385,16 @@ static int lp_target_each(struct lp_target *target, lp_record_fn fn, void *arg)
 }
 
 /**
- * lpatch_records_each() - call a function for each record of each living target
+ * lpatch_records_each() - call a function for each record of each live target
  * @from: the id of the first target
- * @fn: nonzero ends the walk; it is told whether the target's lock is held. If not, an operation on it is
- *	under way, and @fn neither looks at the target's memory nor sleeps
- * @arg: for @fn
+ * @fn: a nonzero return value stops the walk; it is told whether the target's lock is held. If not,
+ *	an operation is in progress, and @fn must neither access the target's memory nor sleep
+ * @arg: passed to @fn
  *
- * Targets come in the order of their ids, the records of one in the order of theirs. Nobody is waited for.
+ * Walks the targets, and the records of each, in the order of their ids. Does not wait for
+ * operations.
  *
- * Return: what @fn returned last.
+ * Return: the last return value of @fn.
  */
 int lpatch_records_each(u64 from, lp_record_fn fn, void *arg)
 {

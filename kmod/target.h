@@ -21,22 +21,25 @@ struct lp_patch;
  * @state: LPATCH_STATE_LOADED, _APPLIED or _RESTORED
  * @base: where vaddr 0 of the patch is mapped
  * @since: CLOCK_REALTIME ns of the last change of state
- * @id: of the load that it goes back to, the same in a child; grows along the list of records
- * @bases: where the images were when it was loaded: what its code refers to, and what was patched
- * @incomplete: not all is mapped, or not all fix-ups are made: it is being loaded or unloaded, or that could
- *		not be ended, or it is a copy of one of that time. See lpatch_load_complete()
+ * @id: of the load that created it, kept in a child; grows along the list of records
+ * @bases: load bias of the images as of the load, to which the code refers and where sites were
+ *	patched
+ * @incomplete: not all segments are mapped or not all fix-ups are applied: a load or an unload is
+ *	in progress or was interrupted, or this is a copy from such a time. See
+ *	lpatch_load_complete()
  * @change: lp_op.change of the operation that changed it last
- * @goes: lp_op.change of the operation that restores it beside its own patch, or was to; lp_target.lock
- * @order: of its last apply among all applies; grows along the patches that lie upon one another
- * @times: of the operation that made it
- * @threads: that were stopped in it
- * @attempts: stop windows that were opened in it
- * @max_stop: ns, its limit of one window
- * @active: threads that were let finish in code from before that operation, as counted last. Of a
- *	    child it is not known before it is counted: its thread may be a copy of one
- * @under: for each site of the patch, what was there before it was applied last
+ * @goes: lp_op.change of the last operation that replaced it with another patch, or was to;
+ *	lp_target.lock
+ * @order: of its last apply among all applies; grows along a stack of patches
+ * @times: of the operation that changed it last
+ * @threads: threads that operation stopped
+ * @attempts: stop windows that operation opened
+ * @max_stop: ns, limit of one window of that operation
+ * @active: threads that may finish in code from before that operation, as of the last count. In a
+ *	child they are unknown until a recount: its thread may be a copy of one of them
+ * @under: for each site of the patch, the bytes there before its last apply
  *
- * Holds the module: what it describes cannot be undone without it.
+ * Holds a reference on the module: without the module the patch could not be restored.
  */
 struct lp_record {
 	struct list_head node;
@@ -64,19 +67,18 @@ static inline bool lp_record_is_applied(const struct lp_record *record)
 }
 
 /**
- * struct lp_target - a process: an mm, and what was done to it
+ * struct lp_target - a process: an mm and its records
  * @node: in the list of targets; lpatch_targets_lock
- * @by_mm: in the hash of targets by mm; lpatch_targets_lock, and read under RCU
- * @rcu: to be freed by
+ * @by_mm: in the hash of targets by mm; lpatch_targets_lock, or RCU to read it
+ * @rcu: for kfree_rcu()
  * @id: grows along the list
- * @refs: one for each operation under way and each record; lpatch_targets_lock
- * @mm: its memory; the structure is held (mmgrab), so that its address is not reused, the memory is
- * not
- * @tgid: a thread group that runs on it; NULL as long as it has no process; then @lock
- * @comm: its name when it was last opened; lpatch_targets_lock
- * @lock: one operation at a time; covers the records. Who waits for it sleeps, and comes in turn: a
- *	  thread of the target that spun for it would be on a CPU for as long as the one that has it looks
- *	  at it
+ * @refs: one for each operation in progress and each record; lpatch_targets_lock
+ * @mm: mmgrab() keeps the mm_struct, so that its address is not reused, but not the memory
+ * @tgid: a thread group that runs on it; NULL until it has a process; then protected by @lock
+ * @comm: name of the process when the target was last opened; lpatch_targets_lock
+ * @lock: serializes operations; protects the records. A semaphore, whose waiters sleep in FIFO
+ *	order: a thread of the target that spun for a mutex would stay on its CPU while the owner of
+ *	the mutex waits for that thread to leave the CPU
  * @records: of patches in it
  */
 struct lp_target {
@@ -93,13 +95,13 @@ struct lp_target {
 };
 
 /*
- * Covers the list of targets, changes of their hash, lp_target.refs, and together with lp_target.lock the
- * records of each: either is enough to read them, both are needed to change them. Taken inside
- * nothing but lp_target.lock and mmap_lock, which are never waited for under it, and no memory is
- * allocated.
+ * Protects the list of targets, changes of their hash, lp_target.refs, and together with
+ * lp_target.lock the records of each target: either lock is enough to read them, both are needed to
+ * change them. Taken inside lp_target.lock and mmap_lock only. No code that holds it waits for one
+ * of those, or allocates memory.
  *
- * What a fork copies of a record (lp_record.state, .order and .under) changes in a stop window, with the
- * mmap_lock of the target held for read, which the fork holds for writing.
+ * The fields that a fork copies from a record (lp_record.state, .order and .under) change in a stop
+ * window, with the mmap_lock of the target held for read. The fork holds it for writing.
  */
 extern struct mutex lpatch_targets_lock;
 

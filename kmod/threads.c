@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Does any thread of a target refer into code that goes out of use? stack.c searches one; here is
- * when, and which.
+ * Searches the threads of a target for references to code that goes out of use. stack.c searches
+ * one thread; this file decides when, and which ones.
  *
  * A thread's user registers and stack can be read when
  *  - it is held at its gate, or
- *  - it is not on a CPU, before and after, and has not switched context in between.
+ *  - it is not on a CPU, neither before nor after, and has not switched context in between.
  *
- * Threads that were found clean while asleep before the window, and have not switched context
- * since, are not searched again in it.
+ * A thread that was found clean while asleep before the window, and has not switched context since,
+ * is not searched again in the window.
  *
- * Where it is allowed that threads finish in such code, those that refer to it are counted, each
- * once. A thread that cannot be read is in the way there too: nobody knows that it has left.
+ * Threads that refer to code in which they may finish are counted, each once. A thread that cannot
+ * be read is in the way even then: it is not known whether it has left the code.
  */
 
 #include <linux/ktime.h>
@@ -23,7 +23,7 @@
 #include "stack.h"
 #include "threads.h"
 
-/* It will not execute user instructions in this mm any more. */
+/* Will the thread never execute user instructions in this mm again? */
 static bool lp_thread_gone(const struct lp_freeze *f, struct task_struct *task)
 {
 	return (READ_ONCE(task->flags) & PF_EXITING) || READ_ONCE(task->mm) != f->mm ||
@@ -39,8 +39,8 @@ static bool lp_thread_held(const struct lp_gate *gate)
 static bool lp_thread_on_cpu(const struct task_struct *task)
 {
 	/*
-	 * Pairs with the release in finish_task() of kernel/sched/core.c: what the task did before
-	 * it was switched out is seen.
+	 * Pairs with the release in finish_task() of kernel/sched/core.c: makes everything visible
+	 * that the task did before it was switched out.
 	 */
 	return smp_load_acquire(&task->on_cpu);
 }
@@ -51,13 +51,13 @@ static unsigned long lp_thread_switches(const struct task_struct *task)
 }
 
 /**
- * lpatch_threads_prescan() - find the threads that sleep and are not in the way
- * @s: what to search for
- * @f: prepared; the clean threads are marked in it
- * @until: ktime ns when it ends in any case; those that were not searched are so in the window
+ * lpatch_threads_prescan() - find the sleeping threads that are not in the way
+ * @s: the search
+ * @f: prepared; clean threads are marked in it
+ * @until: ktime ns when this ends in any case; threads that are left are searched in the window
  *
- * Context: a kthread that uses the target's mm or a thread of the target, no lock held; faults user memory
- * in; SIGKILL ends it.
+ * Context: a kthread that uses the target's mm or a thread of the target, no lock held; faults in
+ * user memory; SIGKILL interrupts it.
  */
 void lpatch_threads_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until)
 {
@@ -87,19 +87,19 @@ void lpatch_threads_prescan(struct lp_scan *s, struct lp_freeze *f, u64 until)
 }
 
 /*
- * Has it slept since it was found clean? Almost all threads have, so this looks at nothing else of
- * them.
+ * Has the thread slept since it was found clean? That is true for almost all threads, so nothing
+ * else is read of them.
  */
 static bool lp_thread_slept(const struct lp_thread *thread)
 {
 	const struct task_struct *task = thread->gate->task;
 
-	/* In this order: a switch is counted before the task leaves the CPU. */
+	/* The order matters: a switch is counted before the task leaves the CPU. */
 	return thread->clean && !lp_thread_on_cpu(task) &&
 	       lp_thread_switches(task) == thread->switches;
 }
 
-/* Waits until the thread can be read, and reads it. Notes in @s->found as lpatch_stack_scan() does. */
+/* Waits until the thread can be read, and searches it. Sets @s->found like lpatch_stack_scan(). */
 static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thread *thread,
 			   u64 settle_until)
 {
@@ -129,7 +129,7 @@ static int lp_check_thread(struct lp_scan *s, struct lp_freeze *f, struct lp_thr
 	}
 }
 
-/* Counts the thread that was searched last, if it refers to code that it may finish in. */
+/* Counts the thread that was searched last if it refers to code in which it may finish. */
 static void lp_count_active(struct lp_scan *s, struct task_struct *task)
 {
 	struct lp_active *active = &s->active;
@@ -143,7 +143,7 @@ static void lp_count_active(struct lp_scan *s, struct task_struct *task)
 
 /**
  * lpatch_threads_check() - does any thread of a frozen target refer to code that goes out of use?
- * @s: what to search for; says on which thread the search ended, or who is in code that is allowed
+ * @s: the search; set to the thread on which it failed, or to the threads in allowed code
  * @f: in its window
  *
  * Context: a kthread that uses the target's mm or a thread of the target, mmap_lock held for read,
@@ -167,7 +167,7 @@ int lpatch_threads_check(struct lp_scan *s, struct lp_freeze *f)
 			return ret;
 		lp_count_active(s, f->self);
 	}
-	/* nr grows while a thread that was in the middle of clone() completes it. */
+	/* nr may grow while a thread in the middle of clone() completes it. */
 	for (i = 0; i < lpatch_freeze_nr(f); i++) {
 		ret = lp_check_thread(s, f, &f->threads[i], settle_until);
 		if (ret)

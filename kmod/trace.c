@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Where the tracepoints of trace.h are defined. */
+/* Defines the tracepoints of trace.h. */
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"

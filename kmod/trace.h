@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Tracepoints lpatch:*, one at the end of each part of a stop window, and one for each start that a
- * boot entry looked at. Documentation/performance.md tells how to use them.
+ * Tracepoints lpatch:*, one at the end of each part of a stop window, and one for each process
+ * start that a boot entry handled. Documentation/performance.md tells how to use them.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM lpatch
@@ -43,10 +43,10 @@ DEFINE_EVENT(lpatch_part, barrier,
 );
 
 /*
- * Stacks were searched and bytes compared; error is 0, or why nothing is going to be written.
+ * Stacks were searched and bytes compared; error is 0, or the reason why nothing will be written.
  * The name must not be "check": since commit e30f8e61e251 ("tracing: Add a tracepoint verification
  * check at build time"), 6.19, there is a section __tracepoint_check, and the assembler takes the
- * tracepoint's symbol of that name for the section. Such a module dies while it is loaded.
+ * tracepoint's symbol of that name for the section. Loading such a module crashes.
  */
 TRACE_EVENT(checks,
 	TP_PROTO(const struct lp_freeze *f, int error),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What is done to one target: the verbs. */
+/* The operations on a target. */
 
 #include <linux/ktime.h>
 #include <linux/mmap_lock.h>
@@ -15,8 +15,8 @@
 #include "verb.h"
 
 /*
- * Keeps a copy of the record of a patch that was replaced, to tell of it when no lock is held any more.
- * Where there is no memory for it nothing is told.
+ * Keeps a copy of the record of a patch that was replaced, to report it when no lock is held any
+ * more. Out of memory, the report is omitted.
  */
 static void lp_op_keep(struct lp_op *op, const struct lp_record *record)
 {
@@ -28,7 +28,10 @@ static void lp_op_keep(struct lp_op *op, const struct lp_record *record)
 	op->outcome.replaced[op->outcome.nr_replaced++] = copy;
 }
 
-/* Writes down how it was done, for all records that it changed. lp_target.lock held. */
+/*
+ * Saves the timing and statistics of the operation in all records that it changed. lp_target.lock
+ * held.
+ */
 static void lp_op_record(struct lp_op *op)
 {
 	struct lp_record *record;
@@ -74,7 +77,7 @@ static int lp_do_load(struct lp_op *op)
 	return ret;
 }
 
-/* Notes which other patches are to be restored. Return: how many of them are applied. */
+/* Marks the other patches that are to be restored. Return: how many of them are applied. */
 static u32 lp_op_replaces(const struct lp_op *op)
 {
 	struct lp_record *record;
@@ -102,7 +105,7 @@ static int lp_do_apply(struct lp_op *op)
 		return lp_refuse_already(op, "applied");
 	if (dry_run)
 		return lpatch_overwrite(op);
-	/* Without it, which is as well, nobody is told. */
+	/* If this fails, the replaced patches are not reported. */
 	if (replaces)
 		op->outcome.replaced = kvcalloc(replaces, sizeof(*op->outcome.replaced), GFP_KERNEL_ACCOUNT);
 	ret = loaded ? lpatch_load_map(op) : lpatch_load_complete(op);
@@ -112,7 +115,7 @@ static int lp_do_apply(struct lp_op *op)
 	if (!ret)
 		lp_op_record(op);
 	else if (loaded)
-		lpatch_load_unmap(op); /* nobody could have come across it yet */
+		lpatch_load_unmap(op); /* no thread can be in it yet */
 	return ret;
 }
 
@@ -148,7 +151,7 @@ static int lp_do_unload(struct lp_op *op)
 	return ret ?: lpatch_load_unmap(op);
 }
 
-/* What is in the target counts, should two clients have sealed objects of the same hash. */
+/* If two clients sealed objects with the same hash, use the one that is in the target. */
 static void lp_op_use_record(struct lp_op *op)
 {
 	op->record = lpatch_record_find(op->target, op->patch);
@@ -172,8 +175,8 @@ static int lp_look_once(struct lp_op *op)
 }
 
 /*
- * Sees before an apply or a load whether the patch that is there drifted. An operation with a short time-out waits
- * for LP_LOOK_TRIES nevertheless. Return: 0 or a refusal.
+ * Checks before an apply or a load whether a patch in the target has drifted. Waits at least
+ * LP_LOOK_TRIES times, even if the operation has a short timeout. Return: 0 or a refusal.
  */
 static int lp_op_look(struct lp_op *op)
 {
@@ -209,7 +212,7 @@ static int lp_op_dispatch(struct lp_op *op)
 	ret = op->record && (verb == LP_APPLY || verb == LP_LOAD) ? lp_op_look(op) : 0;
 	if (ret)
 		return ret;
-	/* What is there already can be taken out whatever it is. */
+	/* A patch in the target can be restored and unloaded in any case. */
 	objection = verb == LP_LOAD || verb == LP_APPLY ? lpatch_sign_objection(op->patch) : NULL;
 	if (objection)
 		return lpatch_refuse(&op->outcome, LPATCH_REFUSAL_UNSIGNED, "patch %s %s",
@@ -228,7 +231,10 @@ static int lp_op_dispatch(struct lp_op *op)
 	}
 }
 
-/* What the outcome says of the patch in the target. A dry run foretells who would be in old code. */
+/*
+ * Sets the state of the patch in the outcome. A dry run predicts the threads that would be in old
+ * code.
+ */
 static void lp_op_conclude(struct lp_op *op)
 {
 	if (!op->record)
@@ -239,10 +245,11 @@ static void lp_op_conclude(struct lp_op *op)
 }
 
 /**
- * lpatch_op_do() - do an operation
+ * lpatch_op_do() - perform an operation
  * @op: gets the outcome
  *
- * Context: lp_target.lock held, by a kthread that uses the target's mm or a thread of the target.
+ * Context: lp_target.lock held, in a kthread that uses the target's mm or in a thread of the
+ * target.
  */
 void lpatch_op_do(struct lp_op *op)
 {

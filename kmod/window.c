@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What holds the threads of one target: a window is found by the mm, and is gone when the freeze that it is
- * of and the last thread that it held are.
+ * A window holds the threads of one target. It is found by the mm, and freed when neither the
+ * freeze nor a held thread references it any more.
  */
 
 #include <linux/hashtable.h>
@@ -14,20 +14,21 @@
 #include "window.h"
 
 /*
- * How long a held thread spins before it sleeps, unless somebody else wants its CPU: longer than a
- * usual window, of hundreds of threads too. What sleeps has to be woken at the end, by the window,
- * which a thread that has just gone to sleep makes a third longer.
+ * How long a held thread spins before it sleeps, unless another task wants its CPU. This is longer
+ * than a usual window, even with hundreds of threads. The freezer has to wake each sleeping thread
+ * at the end, and the wake-up of a thread that has just gone to sleep makes the window a third
+ * longer.
  */
 #define LP_SPIN_NS (250 * NSEC_PER_USEC)
 
 static DEFINE_HASHTABLE(lp_windows, 8);
 
 /**
- * lpatch_window_new() - make a window that is not open, and that nobody sees
+ * lpatch_window_new() - allocate a window that is not open and not in the hash
  * @mm: of the target
- * @freeze: whose it is
+ * @freeze: the freeze that owns it
  *
- * Return: it, with a reference, or NULL without memory.
+ * Return: the window, referenced, or NULL if out of memory.
  */
 struct lp_window *lpatch_window_new(const struct mm_struct *mm, struct lp_freeze *freeze)
 {
@@ -42,7 +43,7 @@ struct lp_window *lpatch_window_new(const struct mm_struct *mm, struct lp_freeze
 	return w;
 }
 
-/* Lets gates and newtask see it. */
+/* Makes a window visible to gates and newtask. */
 void lpatch_window_add(struct lp_window *w)
 {
 	lockdep_assert_held(&lpatch_gate_lock);
@@ -55,7 +56,11 @@ void lpatch_window_del(struct lp_window *w)
 	hash_del_rcu(&w->node);
 }
 
-/* Holds from here on who meets his gate. Partners: see lpatch_freeze_begin(). */
+/*
+ * Opens the window: from here on a thread that runs its gate is held. The smp_mb() pairs with the
+ * exchange in lp_gate_run() and with the second smp_mb() in lpatch_freeze_born(); see
+ * lpatch_freeze_begin().
+ */
 void lpatch_window_open(struct lp_window *w, u64 deadline)
 {
 	WRITE_ONCE(w->deadline, deadline);
@@ -63,13 +68,13 @@ void lpatch_window_open(struct lp_window *w, u64 deadline)
 	smp_mb();
 }
 
-/* Return: false if the deadline has passed, as a held thread saw. */
+/* Commits. Return: false if a held thread has seen the deadline pass. */
 bool lpatch_window_commit(struct lp_window *w)
 {
 	return atomic_cmpxchg(&w->state, LP_FREEZING, LP_COMMITTED) == LP_FREEZING;
 }
 
-/* Releases everybody. Context: preemption may be disabled. */
+/* Releases all held threads. Context: preemption may be disabled. */
 void lpatch_window_close(struct lp_window *w)
 {
 	atomic_set(&w->state, LP_OPEN);
@@ -90,13 +95,13 @@ struct lp_window *lpatch_window_find(const struct mm_struct *mm)
 
 bool lpatch_window_holds(const struct lp_window *w)
 {
-	/* Pairs with the release in lpatch_window_open(): then the deadline is of this window. */
+	/* Pairs with the release in lpatch_window_open(): the deadline is that of this window. */
 	int state = atomic_read_acquire(&w->state);
 
 	return state == LP_FREEZING || state == LP_COMMITTED;
 }
 
-/* Returns the window that holds the threads of @mm, with a reference, or NULL. */
+/* Return: the window that holds the threads of @mm, referenced, or NULL. */
 static struct lp_window *lp_window_get(const struct mm_struct *mm)
 {
 	struct lp_window *w;
@@ -125,7 +130,7 @@ static void lp_window_sleep(struct lp_window *w)
 {
 	DECLARE_SWAITQUEUE(wait);
 
-	/* Killable: SIGKILL of a frozen process works at once. */
+	/* Killable, so that SIGKILL of a frozen process takes effect at once. */
 	while (lpatch_window_holds(w) && !fatal_signal_pending(current)) {
 		u64 deadline = READ_ONCE(w->deadline);
 		u64 now = ktime_get_ns();
@@ -143,11 +148,11 @@ static void lp_window_sleep(struct lp_window *w)
 }
 
 /**
- * lpatch_window_wait() - the part of a gate that stops the thread
+ * lpatch_window_wait() - the part of a gate that holds the thread
  * @gate: the gate of current
  *
- * Returns at once when the thread's mm is not frozen (any more), and for a thread that is exiting:
- * it does not come back to user mode, and others may wait for its end.
+ * Returns at once if the thread's mm is not frozen, or if the thread is exiting: it does not return
+ * to user mode, and others may wait for it to exit.
  */
 void lpatch_window_wait(struct lp_gate *gate)
 {
@@ -163,7 +168,7 @@ void lpatch_window_wait(struct lp_gate *gate)
 	now = ktime_get_ns();
 	WRITE_ONCE(gate->held_at, now);
 	/*
-	 * Everything that this thread wrote to its registers and stack is visible to who sees held:
+	 * Makes the thread's registers and stack visible before held. Pairs with the acquire in
 	 * lp_thread_held().
 	 */
 	smp_store_release(&gate->held, true);

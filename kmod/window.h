@@ -20,16 +20,17 @@ enum lp_window_state {
 };
 
 /**
- * struct lp_window - what gates and newtask see of a freeze
- * @node: in the hash by mm, from prepare to finish; lpatch_gate_lock, and read under RCU
- * @rcu: to be freed by
- * @refs: the freeze, and each thread that is held
+ * struct lp_window - the part of a freeze that gates and newtask access
+ * @node: in the hash by mm, from prepare to finish; lpatch_gate_lock, or RCU to read it
+ * @rcu: for kfree_rcu()
+ * @refs: held by the freeze and by each held thread
  * @mm: whose threads are held; compared only
- * @freeze: to list threads in; lpatch_gate_lock; only while in the hash
- * @state: leaves LP_FREEZING by compare-and-exchange, so that either the freezer commits or a thread
- *	   expires it, never both
- * @deadline: ktime ns; written before LP_FREEZING is
- * @wait: of threads that are held, raw: they are woken with preemption disabled
+ * @freeze: to list threads in; lpatch_gate_lock; valid only while in the hash
+ * @state: leaves LP_FREEZING by compare-and-exchange, so that either the freezer commits or a
+ *	thread expires it, never both
+ * @deadline: ktime ns; written before @state becomes LP_FREEZING
+ * @wait: of held threads; a simple wait queue with a raw lock, since they are woken with preemption
+ *	disabled
  */
 struct lp_window {
 	struct hlist_node node;

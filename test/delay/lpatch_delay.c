@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * For tests: holds each stop window of lpatch open, when everybody is stopped and before anything is checked, so
- * that what is to happen in a window, or while somebody waits for one, can. ftrace has it called at the entry of
- * lpatch_threads_check(), of the module or built in, and lpatch knows nothing of it.
+ * For tests: holds each stop window of lpatch open, when all threads are stopped and before any check, to test what
+ * happens in a window or while another operation waits for it. ftrace calls it at the entry of lpatch_threads_check(),
+ * in the module or built in; lpatch does not know about it.
  */
 
 #include <linux/ftrace.h>
@@ -20,7 +20,10 @@ static unsigned int released;
 module_param(released, uint, 0600);
 MODULE_PARM_DESC(released, "Another value lets go the windows that are held open");
 
-/* As lpatch_freeze_relax(): preemption is off in a window, but for others that want the CPU, now and then. */
+/*
+ * Like lpatch_freeze_relax(): preemption is disabled in a window, but other tasks that want the CPU get it from time to
+ * time.
+ */
 static void lpatch_delay_hold(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
 			      struct ftrace_regs *fregs)
 {
@@ -40,7 +43,7 @@ static void lpatch_delay_hold(unsigned long ip, unsigned long parent_ip, struct 
 static struct ftrace_ops lpatch_delay_ops = { .func = lpatch_delay_hold };
 static bool lpatch_delay_attached;
 
-/* The function is there only as long as lpatch is. Return: 0 or a negative errno. */
+/* The function exists only while lpatch is loaded. Return: 0 or a negative errno. */
 static int lpatch_delay_attach(void)
 {
 	static unsigned char name[] = "lpatch_threads_check";
@@ -51,7 +54,7 @@ static int lpatch_delay_attach(void)
 	return ret;
 }
 
-/* Also where lpatch's own init failed, before anything was attached. */
+/* Also called if lpatch's own init failed, before this was attached. */
 static void lpatch_delay_detach(void)
 {
 	if (lpatch_delay_attached)
@@ -80,7 +83,7 @@ static int __init lpatch_delay_init(void)
 
 	return ret ?: register_module_notifier(&lpatch_delay_nb);
 }
-/* There is no module_exit(): it stays, as no test needs it gone. */
+/* No module_exit(): no test needs to unload this module. */
 module_init(lpatch_delay_init);
 
 MODULE_DESCRIPTION("Holds the stop windows of lpatch open, for its tests");

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * bomb N: forks all the time, never more than N children at once. Each calls value() and exits at once, executes this program
- * anew for one call, is killed, or forks again. The program obeys "value", and "stop", which ends the forks and says how many
- * there were and how many calls returned neither 1 nor 2.
+ * bomb N: forks all the time, with at most N children at once. A child calls value() and exits at once, executes this
+ * program again for one call, is killed, or forks again. The program obeys "value", and "stop", which ends the forks
+ * and reports the number of forks and of calls that returned neither 1 nor 2.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -66,7 +66,7 @@ static void *explode(void *arg)
 			continue;
 		alive++;
 		forks++;
-		if (i % 4 == 3) { /* it lives until 16 others like it were born */
+		if (i % 4 == 3) { /* it lives until 16 more of its kind were forked */
 			int *old = &victims[i / 4 % 16];
 
 			if (*old)

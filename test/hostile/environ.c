@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * environ ADDRESS PAGES FIXED PROGRAM [ARGUMENT…]: starts the program with an environment of words that are the address, and
- * the same place in so many pages on either side; with FIXED 1 without randomised addresses, which a set-user-ID program does
- * not inherit.
+ * environ ADDRESS PAGES FIXED PROGRAM [ARGUMENT…]: starts the program with an environment of words that are ADDRESS,
+ * and the same offset in each of PAGES pages on either side. With FIXED 1 it disables address randomisation, which a
+ * set-user-ID program does not inherit.
  *
- * A string ends with a byte 0 and holds none, so a word of which only the highest bytes are 0 is a string and empty ones behind
- * it. Where the strings begin depends on the names, so there are eight runs, each a byte behind the last.
+ * A string ends with a 0 byte and contains none. So a word can be passed if only its highest bytes are 0: it is a
+ * string followed by empty ones. The alignment of the strings depends on the names, so there are eight runs, each one
+ * byte further.
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -25,7 +26,7 @@ static void word(unsigned long address)
 
 	memcpy(s, &address, 8);
 	len = strlen(s);
-	if (address >> 8 * len) /* there is a 0 in the middle */
+	if (address >> 8 * len) /* a 0 byte in the middle */
 		return;
 	environment[strings++] = s;
 	for (len++; len < 8; len++)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * files WAY: maps executable what is not read to the end by who wants to know what it is: a "sparse" program of 4 TiB without a
- * build-id, one with a number of "sections" that fits, a file with a "lease", one of "fuse" whose server is silent, the same through
- * an "overlay"; or keeps its mappings "locked".
+ * files WAY: maps executable a file that cannot be read to its end by a program that identifies it: a "sparse" program
+ * of 4 TiB without a build-id, one whose number of "sections" fits the file size, a file with a "lease", a file of a
+ * "fuse" server that does not answer, the same through an "overlay"; or keeps its mmap_lock "locked".
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -14,7 +14,7 @@
 
 #define HUGE_SIZE (4L << 40)
 
-/* A program, or what begins like one, of a great size; its bytes are nowhere. */
+/* A huge file that starts with the headers of a program. Its contents are a hole. */
 static int program(int sections)
 {
 	int fd = memfd_create("program", 0);
@@ -55,7 +55,7 @@ static int overlaid(int *told)
 	int fd;
 
 	close(silent_file(0, told));
-	/* One layer alone is none. */
+	/* overlayfs needs two lower layers. */
 	if (mount("empty", "/dev", "tmpfs", 0, NULL) ||
 	    mount("overlay", "/tmp", "overlay", MS_NOSUID | MS_NODEV, "lowerdir=/tmp:/dev"))
 		die("overlay");
@@ -70,7 +70,10 @@ static void *fault(void *page)
 	return (void *)(long)*(volatile char *)page;
 }
 
-/* One thread waits in a page fault, with the lock taken to read; another one waits for it to write, and has all others wait. */
+/*
+ * One thread waits in a page fault with mmap_lock held for read. Another one waits for it to write, which blocks all
+ * other readers.
+ */
 static void lock(void)
 {
 	int told, file = silent_file(2, &told);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * hog FILE OFFSET LENGTH: maps and unmaps a file as a program is mapped, all the time, as polite as can be, with a second thread
- * that runs on top of 60 MiB of zero pages, which cost nothing but time to who searches a stack.
+ * hog FILE OFFSET LENGTH: maps and unmaps a file like a program all the time, with nice 19. A second thread runs with
+ * 60 MiB of zero pages above its stack pointer. They cost no memory, but a search of the stack takes long.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * lastuser FILE OFFSET LENGTH N: keeps N address spaces that have a patch, and of which no thread is left: each is that of a
- * child that mapped the file, as a program is mapped, forked, and was killed with its own child while somebody read their memory
- * by /proc/PID/mem, a page that never comes.
+ * lastuser FILE OFFSET LENGTH N: keeps N address spaces that have a patch and no thread left. Each is that of a child
+ * that mapped the file like a program, forked, and was killed together with its own child while another process was
+ * reading their memory through /proc/PID/mem, from a page that is never read in.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -13,7 +13,7 @@
 
 static int file, told;
 
-/* Waits in a read of a page of the file in the memory of a process. */
+/* Waits in a read of a page of the file, through the memory of a process. */
 static void reader(int pid, const void *at)
 {
 	char path[64], byte;
@@ -38,7 +38,7 @@ static void keep(int pid, const void *at)
 	kill(pid, SIGKILL);
 }
 
-/* Each address space has a page of its own to wait for: one that is being read already is not asked for again. */
+/* Each address space waits for its own page: a page that is being read already is not requested again. */
 static void victim(const char *path, long offset, long length, int i, int tell)
 {
 	char *page = mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, file, i * 8192L);
@@ -49,7 +49,7 @@ static void victim(const char *path, long offset, long length, int i, int tell)
 	    mmap(NULL, length, PROT_READ | PROT_EXEC, MAP_PRIVATE, open(path, O_RDONLY), offset) == MAP_FAILED)
 		die(path);
 	pids[0] = getpid();
-	pids[1] = fork(); /* with the patch */
+	pids[1] = fork(); /* with a copy of the patch */
 	if (pids[1]) {
 		if (write(tell, pids, sizeof(pids)) != sizeof(pids) || write(tell, &page, sizeof(page)) != sizeof(page))
 			die("pipe");

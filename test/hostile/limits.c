@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * limits HOW[,HOW…] PROGRAM: executes the program under conditions of the starter's choice, and exits with its status:
+ * limits HOW[,HOW…] PROGRAM: executes the program under the given conditions, and exits with its status:
  *
  *	as=N, data=N, stack=N, memlock=N, nofile=N, nproc=N, fsize=N, sigpending=N
- *			a limit of its resources, -1 for none
+ *			a resource limit, -1 for none
  *	personality=N	the bits of personality()
- *	mdwe		no memory that is to be executed may be writable, PR_SET_MDWE
- *	seccomp		a filter that kills who calls mmap(); it comes with no_new_privs, so a set-user-ID bit is ignored
+ *	mdwe		no memory may be both writable and executable, PR_SET_MDWE
+ *	seccomp		a filter kills the process at mmap(); it needs no_new_privs, so a set-user-ID bit is ignored
  *	idle		SCHED_IDLE, nice 19, one CPU
- *	closed		no descriptors
+ *	closed		no file descriptors
  *	traced		a parent traces each system call; a set-user-ID bit is ignored
  *	stopped		a parent stops and continues it all the time
- *	watched		others read its command line, a long one, all the time, for which they hold its memory
- *	starved		nice 19, beside somebody who is busy on the same CPU
+ *	watched		other processes read its long command line all the time, and hold references on its mm
+ *	starved		nice 19, with another process busy on the same CPU
  *
- * 100: the program could not be executed; 101: it was killed, where the parent saw it.
+ * 100: the program could not be executed; 101: the parent saw it killed.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -41,7 +41,7 @@
 #define HELPERS 8
 #define ARGUMENT 100000
 
-/* What is done besides, by the parent of the program or by more children of it. */
+/* Conditions that need the parent of the program, or further children of it. */
 static int traced, stopped, watched, starved;
 
 static void no_mmap(void)
@@ -104,7 +104,7 @@ static int condition(const char *how)
 	if (!strncmp(how, "personality=", 12))
 		return personality(strtoul(how + 12, NULL, 0)) < 0;
 	if (!strcmp(how, "mdwe"))
-		prctl(PR_SET_MDWE, 1, 0, 0, 0); /* old kernels have none */
+		prctl(PR_SET_MDWE, 1, 0, 0, 0); /* missing in old kernels */
 	else if (!strcmp(how, "seccomp"))
 		no_mmap();
 	else if (!strcmp(how, "idle"))
@@ -165,7 +165,7 @@ static void watch(int pid)
 	}
 }
 
-/* Has helpers do what is wanted until the program ends. */
+/* Runs helper processes until the program ends. */
 static int with_help(int pid)
 {
 	int helpers[HELPERS], nr = watched ? HELPERS : 1, status;
@@ -187,7 +187,7 @@ static int with_help(int pid)
 	return exit_with(status);
 }
 
-/* The program begins a moment later, when all others are at work. */
+/* Executes the program after a moment, when the helpers are busy. */
 static int execute(char **argv)
 {
 	char *argument = calloc(1, ARGUMENT + 1), *more[] = { argv[0], argument, NULL };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program whose threads fork and unmap, map, move and protect the code of a library and whatever maps a file called raw, all
- * the time, while another one looks at the first bytes of the library's value(), and counts how often they are neither the old
- * ones nor a jump. Nobody calls the function. What it puts in the patch's place is looked at too, for it is its own, and nothing
- * that fills in the patch may write there. The program obeys "stop", which says what was counted.
+ * A thread forks, and unmaps, maps, moves and protects the code of a library and every mapping of a file called raw,
+ * all the time. Another thread reads the first bytes of the library's value(), and counts how often they are neither
+ * the old bytes nor a jump. No thread calls the function. The program also maps its own memory in place of the patch
+ * and checks it: a load of the patch must not write there. It obeys "stop", which reports the counters.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -92,7 +92,7 @@ static void disturb_library(const struct mapping *m, int fd, unsigned int how)
 	mprotect(m->at, m->len, PROT_READ | PROT_EXEC);
 }
 
-/* Puts memory of its own in the patch's place, and looks whether it stays what it is. */
+/* Maps its own memory in place of the patch, and checks that it does not change. */
 static void cover(const struct mapping *m)
 {
 	unsigned char *own = mmap(m->at, m->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
@@ -152,7 +152,9 @@ static void *disturb(void *arg)
 	return NULL;
 }
 
-/* The kernel reads, of one page, so a place that is not mapped just now is an error and no signal. */
+/*
+ * The kernel reads the bytes, which are in one page. So an address that is not mapped is an error rather than a signal.
+ */
 static void *look(void *unused)
 {
 	unsigned char now[JUMP];

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * seal: seals (mseal()) each mapping of a file, its own code and what is mapped into it, whenever it is told to, and says so; or
- * why the kernel does not.
+ * seal: seals (mseal()) each file mapping, of its own code and of files mapped into it, for each line of input, and
+ * reports success or the reason why the kernel refused.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,8 +16,8 @@
 #endif
 
 /*
- * A thread of its own, so that no address inside the patch is left on a stack, where it would look like a return address.
- * Returns NULL, or why not all are sealed.
+ * Runs in its own thread, so that it leaves no address inside the patch on a stack, where it would look like a return
+ * address. Returns NULL, or the reason why not all mappings are sealed.
  */
 static void *seal(void *unused)
 {
@@ -42,7 +42,7 @@ static void *seal(void *unused)
 
 int value(int x);
 
-/* Leaves nothing of what earlier calls had where the next ones have their frames: it could look like a return address, too. */
+/* Overwrites what earlier calls left on the stack, which could look like a return address, too. */
 static __attribute__((noinline)) void scrub(void)
 {
 	volatile char stack[1 << 16];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A file that nobody can read to the end: in a user namespace and a mount namespace of their own, users without privileges may
- * mount FUSE, and be its server. This one answers a number of reads with an error, and no other: who takes a page fault on the
- * file waits in it, with whatever lock he holds, for as long as the server lives.
+ * A file that cannot be read to its end. In their own user and mount namespaces, unprivileged users may mount FUSE and
+ * be its server. This server fails a number of reads with an error and never answers the next ones: a task that takes a
+ * page fault on the file waits, with all locks that it holds, for as long as the server lives.
  */
 #ifndef SILENT_H
 #define SILENT_H
@@ -56,7 +56,7 @@ static struct fuse_attr attributes(uint64_t node)
 		.mode = node == 1 ? S_IFDIR | 0755 : S_IFREG | 0666, .size = node == 1 ? 0 : SILENT_SIZE };
 }
 
-/* Answers a request, or returns true: it is to read, and @errors reads were answered. */
+/* Answers a request. Returns true for a read after @errors reads were answered, which gets no answer. */
 static int serve(int fd, const struct fuse_in_header *head, int *errors)
 {
 	struct fuse_init_out init = { .major = 7, .minor = 31, .max_readahead = 4096, .flags = FUSE_ASYNC_READ, .max_write = 4096 };
@@ -112,7 +112,7 @@ static void server(int fd, int errors, int told)
 	}
 }
 
-/* Returns a descriptor of the file. @told: a byte can be read from it for each read that is not answered. */
+/* Returns a descriptor of the file. @told: receives a byte for each read that is not answered. */
 static int silent_file(int errors, int *told)
 {
 	char options[128], map[64];
@@ -127,7 +127,7 @@ static int silent_file(int errors, int *told)
 	put("/proc/self/gid_map", map);
 	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	snprintf(options, sizeof(options), "fd=%d,rootmode=40755,user_id=%d,group_id=%d", fd, uid, uid);
-	/* Nobody else sees it there. */
+	/* Other mount namespaces do not see it. */
 	if (fd < 0 || mount("silent", "/tmp", "fuse", MS_NOSUID | MS_NODEV, options) || pipe(p))
 		die("fuse");
 	if (!fork())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * sleepers THREADS: that many threads sleep, with one stack pointer that they share, and 60 MiB of zero pages above it. None of
- * them ever uses it. The program obeys "value".
+ * sleepers THREADS: that many threads sleep, all with the same stack pointer, and 60 MiB of zero pages above it. None
+ * of them ever uses its stack. The program obeys "value".
  */
 #define _GNU_SOURCE
 #include <sched.h>
@@ -16,7 +16,7 @@
 
 int value(int x);
 
-/* The thread begins with the system call's return, and must not touch its stack. */
+/* The thread begins at the return from the system call, and must not touch its stack. */
 static void sleep_on(char *stack)
 {
 	const unsigned long flags = CLONE_VM | CLONE_THREAD | CLONE_SIGHAND | CLONE_FS | CLONE_FILES;

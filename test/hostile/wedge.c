@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * wedge FILE OFFSET LENGTH: maps the file as a program is mapped, and keeps its own mmap_lock: by a page fault on a file that is
- * never read to the end. A fault lets go of the lock while it waits, but not at its third try.
+ * wedge FILE OFFSET LENGTH: maps the file like a program, and holds its own mmap_lock with a page fault on a file that
+ * is never read to the end. A fault drops the lock while it waits, except at its third try.
  */
 #define _GNU_SOURCE
 #include <signal.h>

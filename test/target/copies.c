@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program whose threads fork all the time. Each child looks at whether all bytes of a large variable are alike, as they
- * are before a patch and after it, and ends.
+ * A program whose threads fork all the time. Each child checks that all bytes of a large variable are equal, as they are
+ * before and after a patch, and exits.
  *
  * It obeys, a line each on standard input:
- *	stats     "stats forks N mixed N": children that have ended, and those that saw bytes that are not alike
+ *	stats     "stats forks N mixed N": children that have exited, and those that saw different bytes
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The program around a case: threads call probe() all the time and look at what it gives.
+ * The program around a case: threads call probe() all the time and check its return value.
  *
- *	case VALUE…	the values that probe() may give: the old one, the new one, others that a thread may see in between
+ *	case VALUE…	the values that probe() may return: the old one, the new one, others that may occur in between
  *
  * It obeys commands, a line each, on standard input, and answers each with one line on standard output:
- *	look	"look VALUE… wrong N", all values that the threads got since every one of them began a new call, once each
- *		has called again; N counts the calls, since the start, that gave something else
+ *	look	"look VALUE… wrong N", all values that the threads got since each of them began a new call, once each
+ *		has called again; N counts the calls, since the start, that returned another value
  *	quit	"bye"
  */
 #include <pthread.h>
@@ -21,7 +21,7 @@
 #define THREADS 3
 #define VALUES 8
 
-/* What the case defines; setup() is called once, before there are threads. */
+/* Defined by the case; setup() is called once, before the threads are created. */
 long probe(void);
 void setup(void) __attribute__((weak));
 
@@ -31,8 +31,8 @@ static atomic_ulong seen, wrong, calls[THREADS];
 static _Atomic long last_wrong;
 
 /*
- * Sleeps without a library function: what earlier calls have left on the stack below this one is not searched, so it does
- * not look like a call under way.
+ * Sleeps without a library function: words that earlier calls left on the stack below this frame are not searched, so
+ * they are not mistaken for a call in progress.
  */
 static inline __attribute__((always_inline)) void nap(long ns)
 {
@@ -65,8 +65,8 @@ static long now(void)
 }
 
 /*
- * Each thread is outside of probe() for most of the time, however long a call takes: patches of several functions want a
- * moment when nobody is inside.
+ * Each thread is outside of probe() for most of the time, however long a call takes: a patch of several functions needs
+ * a moment when no thread is inside.
  */
 static void *worker(void *arg)
 {
@@ -85,7 +85,7 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-/* Waits until each thread has ended a call that began after this one did. */
+/* Waits until each thread has completed a call that began after this function was called. */
 static void await_calls(void)
 {
 	for (int i = 0; i < THREADS; i++) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Threads asleep in the system calls that ptrace, SIGSTOP, the cgroup freezer or TWA_SIGNAL would end or restart: the
- * sixteen of lpatch's requirement. Each thread names its call and reports if it ever returns.
+ * Threads that sleep in system calls that ptrace, SIGSTOP, the cgroup freezer or TWA_SIGNAL would interrupt or restart:
+ * the sixteen calls of lpatch's requirement. Each thread reports if its call ever returns.
  *
  *	eintr
  *
- * Prints "ready PID" when all of them sleep. A line on standard input is answered with "stats threads N returned N
- * eintr N". The parent also counts its SIGCHLD and stop states, which no freeze may cause.
+ * Prints "ready PID" when all of them sleep. Answers a line on standard input with "stats threads N returned N eintr
+ * N". The parent also counts SIGCHLD and stop states, which no freeze may cause.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -207,7 +207,7 @@ static void *sleeper(void *arg)
 	return NULL;
 }
 
-/* Waits until the thread sleeps in the kernel: state S and not the futex of its creation. */
+/* Waits until the thread sleeps in the kernel (state S). */
 static void wait_asleep(int tid)
 {
 	struct timespec ms = { .tv_nsec = 1000000 };

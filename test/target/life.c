@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program that leads the life of a server: it forks workers, which call value() all the time and say in shared memory
- * what it returns; loads and unloads a library; changes its own mappings. It obeys commands on stdin, one a line.
+ * A program that behaves like a server: it forks workers, which call value() all the time and store its result in
+ * shared memory; it loads and unloads a library; it changes its own mappings. It obeys commands on stdin, one per line.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,7 +24,7 @@
 
 int value(int x);
 
-/* What one worker said last, in the epoch it said it. pid 0: free. */
+/* The last result of a worker, and its epoch. pid 0: free. */
 struct slot {
 	atomic_int pid;
 	atomic_int value;
@@ -48,7 +48,7 @@ static void nap(long ms)
 	nanosleep(&t, NULL);
 }
 
-/* Lives for that many ms, or for ever if 0. */
+/* Works for that many ms, or forever if 0. */
 static void work(struct slot *slot, long ms)
 {
 	struct timespec now, end;
@@ -75,7 +75,7 @@ static struct slot *find(int pid)
 	return NULL;
 }
 
-/* A slot belongs to -1 until its worker is born. */
+/* Forks a worker. Its slot belongs to -1 until the worker exists. */
 static int spawn(long ms)
 {
 	struct slot *slot;
@@ -98,7 +98,7 @@ static int spawn(long ms)
 	return pid;
 }
 
-/* The child of a child that is gone. */
+/* Forks a worker whose parent exits. */
 static int spawn_grandchild(void)
 {
 	struct slot *slot;
@@ -129,7 +129,7 @@ static void reap(void)
 	}
 }
 
-/* Forks workers without a pause; about one in sixteen lives long. */
+/* Forks workers all the time; about one in sixteen lives long. */
 static void *churn(void *arg)
 {
 	int alive = 0;
@@ -144,7 +144,7 @@ static void *churn(void *arg)
 	return arg;
 }
 
-/* What every worker that lives says in an epoch that begins now. */
+/* Collects the results of all live workers in an epoch that begins now. */
 static void census(void)
 {
 	long epoch = atomic_fetch_add(&shared->epoch, 1) + 1;
@@ -189,7 +189,7 @@ static void open_library(const char *path)
 	printf("at %p\n", (void *)library_value);
 }
 
-/* Puts memory of its own, filled with one byte, in place of what is mapped. */
+/* Maps its own memory, filled with one byte value, over an existing mapping. */
 static void cover(unsigned long at, unsigned long len)
 {
 	void *p = mmap((void *)at, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
@@ -229,7 +229,7 @@ static int share(void *arg)
 	return 0;
 }
 
-/* A process of its own that runs on the same memory. */
+/* Starts a process that shares the memory. */
 static int sharer(void)
 {
 	char *stack = malloc(64 << 10);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The functions of soak.cc that are patched. VERSION says which: SEVERAL changes tally(), left() and right(), which belong
- * together, LONE changes lone() alone, and THIRD changes all four again.
+ * The functions of soak.cc that are patched. VERSION selects the version: SEVERAL changes tally(), left() and right(),
+ * which belong together, LONE changes lone() alone, and THIRD changes all four again.
  */
 #include "parts.h"
 
@@ -11,7 +11,7 @@
 #define THIRD 4
 
 #if VERSION == SEVERAL || VERSION == THIRD
-/* What a patch brings along: a table with addresses in it, and a variable. */
+/* What a patch adds: a table of addresses, and a variable. */
 static const char *const marks[] = { "old", "several", "third" };
 static long taken;
 

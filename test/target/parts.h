@@ -2,7 +2,7 @@
 #ifndef PARTS_H
 #define PARTS_H
 
-/* left(x) and right(x) into one number. Calls between() after the one and before the other. */
+/* Combines left(x) and right(x) into one number. Calls between() between the two. */
 long tally(long x, void (*between)(void));
 long left(long x);
 long right(long x);

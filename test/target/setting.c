@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Another value() for victim.c and life.c: it looks at variables of each kind, which change together with it. Its answer is
- * argument + 1 if it is the old function and finds the old value everywhere, + 2 if it is the new one (FIXED) and finds
- * the new values, and far away if one of them is not of the function's time.
+ * Another value() for victim.c and life.c: it checks variables of each kind, which change together with it. Its result
+ * is argument + 1 if it is the old function and finds the old value everywhere, + 2 if it is the new one (FIXED) and
+ * finds the new values, and far off if the version of a variable does not match that of the function.
  *
- * It calls nothing, for the reason that is told in value.c.
+ * It calls no function, for the reason given in value.c.
  */
 #ifdef FIXED
 #define TIME 2
@@ -26,7 +26,7 @@ HIDDEN int late; /* in .bss */
 #endif
 HIDDEN unsigned char table[64] = { [0 ... 63] = TIME };
 
-/* The bytes lie on two pages. */
+/* The bytes straddle a page boundary. */
 HIDDEN __attribute__((aligned(4096))) struct {
 	unsigned char before[4080];
 	unsigned char bytes[32];
@@ -38,7 +38,7 @@ HIDDEN const struct {
 	int n;
 } rules[2] = { { "one", TIME }, { "two", 10 * TIME } };
 
-/* So that step is a variable to the compiler. */
+/* Keeps the compiler from treating step as a constant. */
 void nudge(int n)
 {
 	step += n;

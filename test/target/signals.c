@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Receives numbered real-time signals and counts those that are lost, repeated or out of order. Each of the signals
- * SIGRTMIN … SIGRTMIN + THREADS - 1 has one thread that takes it, so the kernel's promise holds: signals of the same
+ * SIGRTMIN … SIGRTMIN + THREADS - 1 has one thread that receives it, so the kernel's guarantee holds: signals of the same
  * number are queued, and delivered in the order in which they were sent. The threads differ in how they wait:
  *
  *	0	spins, and calls value() all the time
  *	1	sleeps in nanosleep()
  *	2	sleeps likewise, and handles signals on an alternate stack
- *	3	takes signals with sigwaitinfo(); being interrupted there counts too
+ *	3	receives signals with sigwaitinfo(); an interruption there is counted, too
  *
- * The handlers call value(), which is patched meanwhile, and check what they get.
+ * The handlers call value(), which is patched meanwhile, and check its result.
  *
  * Prints "ready PID"; answers each line on standard input with
  *	"stats received N wrong N interrupted N values N"
- * wrong: signals whose number was not the next one; values: wrong answers of value().
+ * wrong: signals whose number was not the next one; values: wrong results of value().
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,7 +30,7 @@
 int value(int x);
 
 static atomic_long received, wrong, interrupted, values;
-/* Each is used by one thread only. */
+/* Each entry is used by one thread only. */
 static int next[THREADS];
 
 static void check_value(int x)

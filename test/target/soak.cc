@@ -4,19 +4,19 @@
  *
  *	soak [-t THREADS]
  *
- * Its threads call the functions of parts.cc, which are patched and restored meanwhile, and in between sleep, take and
- * send signals (some on alternate stacks), throw and catch C++ exceptions, create threads, fork, spawn this program
- * again and wait for it. What they check is what is promised:
+ * Its threads call the functions of parts.cc, which are patched and restored meanwhile. In between they sleep, send and
+ * handle signals (some on alternate stacks), throw and catch C++ exceptions, create threads, fork, spawn this program
+ * again and wait for it. They check what lpatch guarantees:
  *
  *	- one call of tally(), with the left() and right() that it calls, is of one version, that of the program or of a
  *	  patch, and never a mixture, however long it takes;
  *	- lone() is of one version;
- *	- a thread comes back with the registers, the stack and the red zone, errno and floating-point modes it had;
+ *	- a thread keeps its registers, stack, red zone, errno and floating-point modes;
  *	- exceptions, threads, children and their exit statuses are as they would be without patches.
  *
- * What is not promised, and not checked: that two calls, one after the other, meet the same version.
+ * Two consecutive calls may be of different versions. That is not checked.
  *
- * It prints "ready PID", and "error …" for each result that is wrong. Commands, a line each, on standard input:
+ * It prints "ready PID", and "error …" for each wrong result. Commands, a line each, on standard input:
  *	census ID	"census ID N tally OLD SEVERAL THIRD lone OLD LONE THIRD": how many of the N threads got which version
  *			from calls that began after the command
  *	exec		executes itself again with the same arguments; "ready PID" follows
@@ -48,7 +48,7 @@ namespace {
 
 constexpr long ms = 1000000;
 
-/* How a call was answered: by the old code, by patch several or lone, or by patch third. */
+/* Version of a call: 0 for the old code, 1 for patch several or lone, 2 for patch third. */
 constexpr int WRONG = 3;
 
 /* What a thread got from calls that began in an epoch. */
@@ -60,9 +60,9 @@ struct slot {
 
 std::vector<slot> *slots;
 std::atomic<long> epoch{ 0 }, checks{ 0 }, wrong{ 0 };
-std::atomic<bool> complete; /* all threads are there */
+std::atomic<bool> complete; /* all threads are created */
 
-/* One line with one write(): nothing is lost or interleaved, in a child of a fork too. */
+/* Writes one line with one write(), so that nothing is lost or interleaved, even in a child of a fork. */
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...)
 {
 	char line[512];
@@ -81,7 +81,7 @@ __attribute__((format(printf, 1, 2))) void complain(const char *format, ...)
 		_exit(3);
 }
 
-/* Without a library function: what a call left on the stack below is not mistaken for a call under way. */
+/* Sleeps without a library function, whose remains on the stack could be mistaken for a call in progress. */
 inline __attribute__((always_inline)) void nap(long ns)
 {
 	struct timespec t = { ns / (1000 * ms), ns % (1000 * ms) };
@@ -90,7 +90,7 @@ inline __attribute__((always_inline)) void nap(long ns)
 	__asm__ volatile("syscall" : "=a"(ret) : "a"(SYS_nanosleep), "D"(&t), "S"(NULL) : "rcx", "r11", "memory");
 }
 
-/* Overwrites what earlier calls left on the stack, for functions of the library that sleep. */
+/* Overwrites what earlier calls left on the stack, before a library function that sleeps. */
 __attribute__((noipa)) void wipe()
 {
 	char below[4096];
@@ -111,7 +111,7 @@ void nothing()
 {
 }
 
-/* So long that a patch may be applied meanwhile, if it is not kept from that. */
+/* Long enough for a patch to be applied meanwhile, if lpatch did not prevent that. */
 void pause_between()
 {
 	nap(ms);
@@ -126,7 +126,7 @@ int check_tally(long x, void (*between)())
 {
 	static const long factors[] = { 7, 11, 13 };
 	static const char *const names[] = { "old", "several", "third" };
-	long got = tally(++x, between); /* from 1 on: at 0 two mixtures are alike */
+	long got = tally(++x, between); /* start at 1: at 0 two mixtures give the same number */
 
 	for (int v = 0; v < 3; v++)
 		if (got == factors[v] * (3 * x + v + 1) + 5 * x + v + 1)
@@ -151,8 +151,8 @@ int check_lone(long x)
 }
 
 /*
- * Fills all registers and the red zone, turns for a while in user mode, where gates catch it, and counts what changed.
- * rdi: turns.
+ * Fills all registers and the red zone, loops for a while in user mode, where a gate may stop it, and counts what
+ * changed. rdi: iterations.
  */
 extern "C" long spin_registers(long turns);
 __asm__(".text\n"
@@ -197,7 +197,7 @@ __asm__(".text\n"
 	"	ret\n"
 	".size spin_registers, . - spin_registers\n");
 
-/* Everything that a thread keeps to itself, around calls of what is patched. */
+/* Checks the state of a thread across calls of patched functions. */
 void check_state(long x, int rounding)
 {
 	volatile double one = 1, three = 3;
@@ -219,7 +219,7 @@ void check_state(long x, int rounding)
 		complain("1/3 is %a, was %a", one / three, third);
 }
 
-/* Compiled without exceptions, it throws none. */
+/* Without exceptions in the compiler's options, none are thrown. */
 #ifdef __cpp_exceptions
 struct oops : std::runtime_error {
 	long x;
@@ -249,7 +249,7 @@ __attribute__((noipa)) void dive(long x, int depth, long *ended)
 	dive(x, depth - 1, ended);
 }
 
-/* Throws through frames whose destructors call what is patched. */
+/* Throws through frames whose destructors call patched functions. */
 void check_exception(long x)
 {
 	long ended = 0;
@@ -306,7 +306,7 @@ void check_thread(long x)
 		complain("a thread returned %ld, want %ld", (long)result, x + 1);
 }
 
-/* A child ends by itself, with status 0 if all was right, or is killed by whoever kills at random. */
+/* Waits for a child. It exits with status 0 if all its checks passed, or is killed by the test that kills at random. */
 void check_child(pid_t pid, const char *what)
 {
 	int status;
@@ -322,7 +322,7 @@ void check_child(pid_t pid, const char *what)
 		complain("a child, made by %s, ended with status %#x", what, status);
 }
 
-/* What a child does that has one thread of many: nothing that could need a lock that another one had. */
+/* Runs in a child that has only one of many threads: it must not need a lock that another thread may have held. */
 void live(long x)
 {
 	long before = wrong;
@@ -354,7 +354,7 @@ void check_spawn(long x)
 	pid_t pid;
 	int error;
 
-	if (x % 2) { /* shares the memory until it has executed */
+	if (x % 2) { /* the child shares the memory until it calls execve() */
 		error = posix_spawn(&pid, "/proc/self/exe", nullptr, nullptr, argv, environ);
 		if (error) {
 			complain("posix_spawn: %s", strerror(error));
@@ -370,7 +370,7 @@ void check_spawn(long x)
 	check_child(pid, x % 2 ? "posix_spawn" : "exec");
 }
 
-/* Is in the middle of tally() for a tenth of its time: where it cannot be missed, and leaves room for patches. */
+/* Spends a tenth of its time in the middle of tally(), so that it is found there, and leaves room for patches. */
 void linger(long x)
 {
 	for (int i = 0; i < 10; i++) {
@@ -379,7 +379,7 @@ void linger(long x)
 	}
 }
 
-/* What one thread does besides the checks, by its number. Forks are dear, above all to emulated machines. */
+/* Further work of a thread, by its number. Forks are expensive, above all in emulated machines. */
 void extra(long i, long x)
 {
 	switch (i % 64) {
@@ -442,7 +442,7 @@ __attribute__((noipa)) void round_of(long i, long x)
 	checks++;
 }
 
-/* One thread of each process hardly sleeps. */
+/* The first thread of each process sleeps little. */
 void *work(void *arg)
 {
 	long i = (long)arg;
@@ -457,7 +457,7 @@ void *work(void *arg)
 	return nullptr;
 }
 
-/* A short life of a process that was executed. */
+/* The whole work of a spawned process. */
 int be_child()
 {
 	for (long x = 1; x < 4; x++) {

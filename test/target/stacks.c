@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program whose threads are in the function outer() in many ways. They wait without a library function in between, so
- * that nothing on their stacks or in their registers but what the name of the way says refers to outer().
+ * A program whose threads are in the function outer() in many ways. They wait without calling a library function, so
+ * that nothing on their stacks or in their registers refers to outer() except as described for the way.
  *
  * It obeys commands, a line each, on standard input, and answers each with one line on standard output:
  *	value        "value N", N from value(0) called once
- *	enter HOW    a thread of the name HOW does as that says, and waits for leave; "in TID"
+ *	enter HOW    a thread named HOW does what is described below, and waits for leave; "in TID"
  *	  plain        sleeps, with an address inside outer() on its stack
  *	  spin         executes outer()
  *	  register     has an address inside outer() in a register
@@ -15,25 +15,25 @@
  *	  huge         has a stack in a mapping that goes on for 256 MiB
  *	  lost         the same, with no thread control block at the end of the stack
  *	  signal       sleeps in a signal handler that interrupted outer(): the address is in the signal frame only
- *	  alternate    is in a handler on an alternate stack, and in outer() on the other one
+ *	  alternate    is in a handler on an alternate stack, and in outer() on its normal stack
  *	  disarmed     the same, with SS_AUTODISARM
  *	  vfork        the child of vfork() is in outer(), and its parent waits
- *	  process      a process of its own that shares the memory is in outer()
- *	  fault        executes the load in peek(), from a page that is not there (userfaultfd)
+ *	  process      another process that shares the memory is in outer()
+ *	  fault        executes the load in peek(), from a missing page (userfaultfd)
  *	  restart      sleeps in the system call of again(), which a signal restarts
  *	  deepspin     spins with 8 MiB of stack in use, outside of outer()
- *	  hugeaway     as huge, outside of outer()
+ *	  hugeaway     like huge, outside of outer()
  *	  heapaway     in inner() outside of outer(), its stack below a heap of addresses of outer()
- *	  alike        so too, with words on its stack that are much like an alternate signal stack
+ *	  alike        outside of outer(), with words on its stack that resemble an alternate signal stack
  *	  fifo         a thread for each processor spins with SCHED_FIFO 99, outside of outer(), and rests 250 ms in 4 s
  *	  vhost        has a worker of vhost-net
  *	  uring        an io_uring with a polling thread and a worker that waits in read()
- *	hide WHAT    takes a page away, which from here on comes when show says so (userfaultfd); "hidden ADDRESS"
- *	  lonely       the one of the variable lonely, which nobody uses
+ *	hide WHAT    drops a page, which is missing until show (userfaultfd); "hidden ADDRESS"
+ *	  lonely       the page of the variable lonely, which no code uses
  *	  stack        one that the thread that entered deep does not use
  *	show         "shown"
  *	peek         "peek N" from peek() called once, 1 as built
- *	leave        all that wait go on; "left", or "late" if one did not wait for so long, or what it waited for went wrong
+ *	leave        all waiting threads go on; "left", or "late" if a wait ended early or failed
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -98,7 +98,7 @@ static inline __attribute__((always_inline)) void nap_until_leave(void)
 				 : "rcx", "r11", "memory");
 }
 
-/* A probe can be on its first instruction, which without the nop would have a lock prefix. */
+/* A probe can be placed on its first instruction, which would have a lock prefix without the nop. */
 __attribute__((noinline)) void inner(void)
 {
 	__asm__ volatile("nop");
@@ -113,7 +113,7 @@ __attribute__((noinline)) static void spin(void)
 		__builtin_ia32_pause();
 }
 
-/* With no function to call it spins. */
+/* Spins if @next is NULL. */
 __attribute__((noinline)) void outer(void (*next)(void))
 {
 	if (next)
@@ -124,7 +124,7 @@ __attribute__((noinline)) void outer(void (*next)(void))
 		__builtin_ia32_pause();
 }
 
-/* Long enough at its entry for a jump; the load is executed out of line if there is a probe on it. */
+/* Its first instructions have room for a jump. A probe on the load executes it out of line. */
 __asm__(".text\n"
 	".globl peek, peek_load\n"
 	".type peek, @function\n"
@@ -135,7 +135,7 @@ __asm__(".text\n"
 	"	ret\n"
 	".size peek, . - peek\n");
 
-/* read(), with the system call's instruction in the last two of the five bytes that a jump takes. */
+/* read(), with the syscall instruction in the last two of the five bytes that a jump overwrites. */
 __asm__(".text\n"
 	".globl again\n"
 	".type again, @function\n"
@@ -145,7 +145,7 @@ __asm__(".text\n"
 	"	ret\n"
 	".size again, . - again\n");
 
-/* A page in the middle of it. */
+/* A page in the middle of the deep stack. */
 static char *middle(void)
 {
 	return (char *)(((unsigned long)deepest + DEPTH / 2) & -PAGE);
@@ -175,7 +175,7 @@ __attribute__((noinline)) static void spin_deep(void)
 		below[0]++;
 }
 
-/* As of a stack_t, but for the size, which no stack has. */
+/* Like the words of a stack_t, except for the size, which no stack has. */
 __attribute__((noinline)) static void alike(void)
 {
 	volatile unsigned long words[3] = { 1, 1UL << 31, -1UL >> 1 };
@@ -232,8 +232,8 @@ static void fault(void)
 }
 
 /*
- * They rest at the same time, so that the others, whom the kernel's own means (the fair server of 6.12) do not always help,
- * get to say leave.
+ * They rest at the same time, so that other threads get to read the command leave. The kernel does not always let those
+ * run otherwise, even with the fair server of 6.12.
  */
 static void *spin_fifo(void *cpu)
 {
@@ -276,7 +276,7 @@ static void start_fifo(void)
 	}
 	await(&arrived, (int)cpus);
 	puts("in 0");
-	atomic_fetch_add(&arrived, 1); /* from here on this thread has what they leave */
+	atomic_fetch_add(&arrived, 1); /* from here on this thread gets the CPU time that they leave */
 }
 
 static struct {
@@ -290,7 +290,7 @@ static atomic_uint *uring_word(unsigned int offset)
 	return (atomic_uint *)(uring.ring + offset);
 }
 
-/* One read from an empty pipe, by a worker. */
+/* Starts one read from an empty pipe, in a worker. */
 static void start_uring(void)
 {
 	struct io_uring_sqe *sqes;
@@ -316,7 +316,7 @@ static void start_uring(void)
 	puts("in 0");
 }
 
-/* The worker ends with the process. */
+/* The worker lives until the process exits. */
 static void start_vhost(void)
 {
 	int fd = open("/dev/vhost-net", O_RDWR);
@@ -395,7 +395,7 @@ static char *map(unsigned long size)
 	return p;
 }
 
-/* The thread control block is at the end of what the library is given for a stack. */
+/* The C library puts the thread control block at the end of the stack that it is given. */
 static char *map_below_heap(unsigned long stack)
 {
 	char *p = map(HEAP);

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Programs of which the start is the test.
+ * Programs that test the start of a process.
  *
  *	start             exits with value(0), called before anything else: before main() and all other initialisation of
  *	                  the program itself
  *	start LIBRARY N   opens the library N times, each time calls its value(0), closes it, and exits with the sum
  *	start -t LIBRARY N, start -f LIBRARY N
  *	                  does so in a second thread, while the first one computes; in a child
- *	start -x PROGRAM  executes the program by a descriptor
+ *	start -x PROGRAM  executes the program by file descriptor
  *	start -r N PROGRAM [ARGUMENT…]
- *	                  runs the program N times, one after another, and says how often it exited with what: "1: 0, 2: 100"
+ *	                  runs the program N times, one after another, and counts its exit statuses: "1: 0, 2: 100"
  *
- * With -DNO_PREINIT it is a constructor that calls value(), as musl knows nothing that is earlier.
+ * With -DNO_PREINIT a constructor calls value(), since musl has no earlier hook.
  *
- * With -DLIBRARY the file is that library: its constructor stores what its value(0) returned, which first() returns.
+ * With -DLIBRARY the file is that library: its constructor stores the result of its value(0), which first() returns.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program whose threads are in an endless loop, in a function that is patched: the first spins, the others nap now and
- * then. It says "ready PID" and obeys lines on
- * standard input, each of which it answers with a line:
+ * A program whose threads are in an endless loop, in a function that is patched: the first one spins, the others sleep now
+ * and then. It prints "ready PID" and obeys lines on standard input, each of which it answers with a line:
  *
- *	start N   N more threads enter turn(); "in" when they are
- *	leave N   N of them come out; "out" when they have
- *	fork      a thread in turn() forks in there, and the one thread of the child goes on; "child PID"
+ *	start N   N more threads enter turn(); "in" when they have
+ *	leave N   N of them leave turn(); "out" when they have
+ *	fork      a thread in turn() forks there, and the only thread of the child goes on; "child PID"
  *
- * SIGUSR1 lets a child's thread come out, and sleep. With FIXED turn() counts in another way, with FIXED_MAIN main() is
- * another one.
+ * SIGUSR1 lets a child's thread leave turn(), and sleep. With FIXED turn() counts differently, with FIXED_MAIN main() is
+ * different.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -63,7 +62,7 @@ __attribute__((noinline)) void turn(void)
 	atomic_fetch_sub(&inside, 1);
 }
 
-/* Nothing of turn() is left on its stack when it sleeps. */
+/* When it sleeps, no address inside turn() is left on its stack. */
 static void *worker(void *arg)
 {
 	turn();

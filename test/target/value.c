@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The function of victim.c that is patched, in a file of its own so that no caller inlines it. With FIXED it is the
- * corrected one, which brings all that a first patch may need: a new function, a new static variable, a table of
- * strings, a string, an import that the program has, imports that it does not have (swab() of libc, cbrt() of libm, except
- * with STATIC), an existing static function and an existing static variable. FIXED_AGAIN is a fix upon that one, which uses what
- * is new in it.
+ * The function of victim.c that is patched, in a separate file so that no caller inlines it. With FIXED it is the fixed
+ * one, which has everything that a first patch may need: a new function, a new static variable, a table of strings, a
+ * string, an import that the program has, imports that it does not have (swab() of libc, cbrt() of libm, except with
+ * STATIC), an existing static function and an existing static variable. FIXED_AGAIN is a fix on top of that one, which
+ * uses what it added.
  *
- * As built it calls nothing: a return address that it left on the stack of a thread that then sleeps above it would look
- * like one in use, and the thread like one that is in the function.
+ * The original calls no function: a return address left on the stack of a thread that then sleeps in a frame above
+ * would look like one in use, and the thread as if it were in the function.
  */
 #define _GNU_SOURCE
 #include <math.h>
@@ -69,7 +69,7 @@ int value(int x)
 	salt = stir(salt, x);
 	fixed_calls++;
 #ifdef FIXED_AGAIN
-	if (fixed_calls > 1) /* so it is the variable that there was */
+	if (fixed_calls > 1) /* so it is the existing variable */
 		return x + index_of("two") + imported() + 10;
 #endif
 	return x + index_of(fixed_calls ? "two" : "none") + imported();

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A program to be patched. Its threads call value() all the time and check what they get; a right answer is
+ * A program to be patched. Its threads call value() all the time and check the result; a right result is
  * argument + 1 (as built) or + 2 (as patched), anything else is counted as wrong.
  *
  *	victim [-t THREADS] [-m spin|sleep|linger|deep] [-c] [-l] [-s] [-f] [-d] [-v]
- *		-m linger  the workers sleep by turns inside and outside of linger(); left counts them
- *		-m deep  the workers do as with sleep, but DEEP pages further down their stacks
+ *		-m linger  the workers sleep alternately inside and outside of linger(); left counts their returns
+ *		-m deep  like sleep, but DEEP pages further down the stacks of the workers
  *		-c  threads are created and ended all the time
  *		-l  mlockall(MCL_CURRENT | MCL_FUTURE)
  *		-s  the main thread enters seccomp's strict mode
- *		-f  a seccomp filter kills the process at any system call but read, write, nanosleep and those that begin a thread
+ *		-f  a seccomp filter kills the process at any system call except read, write, nanosleep and those that begin a thread
  *		-d  not dumpable
- *		-v  one worker more, a process of its own that shares the memory (CLONE_VM without CLONE_THREAD)
+ *		-v  one more worker, in another process that shares the memory (CLONE_VM without CLONE_THREAD)
  *
  * It obeys commands, a line each, on standard input, and answers each with one line on standard output:
  *	value     "value N", N from value(0) called once
- *	straddle  "value N", from straddle(0), a function whose first bytes lie on two pages
+ *	straddle  "value N", from straddle(0), a function whose first bytes straddle a page boundary
  *	number    "value N", N the value of the variable number
  *	tight     a thread enters tight() and never leaves; "in"
  *	call ADDR a thread calls the function at that address; "called"
  *	stats     "stats calls N wrong N born N"
  *	dwell     a thread enters dwell() and stays there; "dwelling"
- *	leave     it returns; "left"
- *	fork      "child PID", a child with one thread that obeys nothing and sleeps
- *	orphan    "alone", and the main thread ends while the others go on
+ *	leave     that thread returns; "left"
+ *	fork      "child PID", a child with one thread that sleeps and obeys no commands
+ *	orphan    "alone", and the main thread exits while the others go on
  *	exec      executes itself again with the same arguments; "ready PID" follows
  *	quit      "bye"
  */
@@ -48,7 +48,7 @@ int straddle(int x);
 void tight(void);
 int number = 1;
 
-/* A thread that is in here is always behind the entry, but inside the bytes that a jump takes. */
+/* A thread in here is always past the entry, but inside the bytes that a jump overwrites. */
 __asm__(".text\n"
 	".globl tight\n"
 	".type tight, @function\n"
@@ -110,8 +110,8 @@ static void *worker(void *arg)
 }
 
 /*
- * Sleeps without a library function, so that the caller's stack pointer is the one to be seen: what calls left on the
- * stack below is not.
+ * Sleeps without a library function, so that the stack search begins in the caller's frame: words that calls left on
+ * the stack below are not searched.
  */
 static inline __attribute__((always_inline)) void nap_here(long ns)
 {
@@ -227,7 +227,7 @@ static void start(void *(*fn)(void *), long arg)
 	pthread_attr_destroy(&attr);
 }
 
-/* Returns when the thread is about to make its call. */
+/* Returns when the thread is about to call the function. */
 static void call(long function)
 {
 	atomic_store(&calling, 0);
@@ -282,7 +282,9 @@ static void obey(const char *command, char **argv)
 	}
 }
 
-/* Of all threads, some of which have perhaps not yet made the calls that the library begins a thread with. */
+/*
+ * Sets the filter for all threads. Some may not have made the system calls yet that the C library begins a thread with.
+ */
 static int filter(void)
 {
 	struct sock_filter code[] = {
@@ -350,7 +352,7 @@ int main(int argc, char **argv)
 	}
 	setvbuf(stdin, in, _IOFBF, sizeof(in));
 	setvbuf(stdout, out, _IOLBF, sizeof(out));
-	/* Of many threads that run, one would be in value() at any moment. */
+	/* With many running threads, one of them would be in value() at any moment. */
 	if (!sleeping && threads > 16)
 		spins *= threads / 16;
 	for (long i = 0; i < threads; i++)

@@ -54,7 +54,7 @@ int rethrows(int n)
 	}
 }
 
-// Nothing may leave it: std::terminate.
+// An exception that leaves it calls std::terminate.
 int cleans(int n) noexcept
 {
 	Counted c;
@@ -83,7 +83,7 @@ int recaptured(std::exception_ptr p)
 }
 
 #ifdef NEW
-// Types and templates that the program did not have.
+// Types and templates that are new in the patch.
 namespace {
 struct Fresh {
 	int code;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// What both units of the C++ test program see. With NEW the inline functions and templates are those of the fix.
+// Shared by both units of the C++ test program. With NEW the inline functions and templates are those of the fix.
 #pragma once
 #include <atomic>
 #include <cstdio>
@@ -44,7 +44,7 @@ struct Square : Shape {
 template <class T> NOINLINE T scale(T x) { return PICK(x + x, x * 3 + 1); }
 template <class T> NOINLINE T untouched(T x) { return x - 1; }
 
-int first_number(); // of the static local, asked for once
+int first_number(); // initial value of the static local, called once
 NOINLINE inline int next_number()
 {
 	static int n = first_number();
@@ -72,7 +72,7 @@ int logged(int n);
 std::function<int(int)> adder(int n);
 const std::type_info &thrown_type(int n);
 
-// old.cc, which is not
+// old.cc, which is not patched
 int old_thrower(int n);
 int old_catcher(int (*f)(int), int n);
 int old_through(int (*f)(int), int n);

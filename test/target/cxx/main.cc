@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 // A program to be patched: its threads throw exceptions from, through and into functions of cxx.cc all the time and check
-// what they get. An answer is that of the old code or that of the new one; anything else is counted as wrong.
+// the results. A result of the old or of the new code is right; any other is counted as wrong.
 //
 //	cxx [-t THREADS]
 //
 // It obeys commands, a line each, on standard input, and answers each with one line on standard output:
 //	probe     "value N", N from thrower(0)
-//	round     what run() prints, with ";" for line ends
+//	round     the output of run(), with ";" instead of newlines
 //	terminate an exception leaves a noexcept function: the program ends by SIGABRT
-//	stats     "stats calls N wrong N alive N", alive when all threads rest
+//	stats     "stats calls N wrong N alive N", alive is counted while no thread works
 #include "cxx.h"
 #include <cstdlib>
 #include <cstring>
@@ -44,11 +44,11 @@ NOINLINE static void work()
 	check(old_catcher(rethrows, 3), 1000004, 1000005);
 	check(catches(1), -1, -2);
 	check(catches(3), 103, 203);
-	int got = recaptured(captures(5)); // of which one may be old and one new
+	int got = recaptured(captures(5)); // one of them may be old and the other new
 	check(got, got == 7 || got == 5007 ? got : 6, 5006);
 }
 
-// For longer than a round takes on a slow machine, and without a library function, whose frames would keep addresses of
+// Sleeps longer than a round takes on a slow machine, without a library function, whose frames could keep addresses of
 // functions that were called before.
 static inline __attribute__((always_inline)) void nap()
 {

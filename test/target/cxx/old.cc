@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-// The unit that stays as it is but for what it has from cxx.h, and calls the other.
+// The unit that does not change, apart from its parts of cxx.h, and calls the other unit.
 #include "cxx.h"
 #include <cstdlib>
 #include <execinfo.h>
