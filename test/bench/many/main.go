@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -72,7 +73,7 @@ func (b *bench) steps() []step {
 		{"boot add", []string{b.patch, "--image", b.library}, 1},
 		{"boot sync", []string{"--fix"}, 2},
 		{"boot sync", nil, 2},
-		{"boot remove", []string{b.patch}, 2},
+		{"boot remove", []string{strings.TrimSuffix(filepath.Base(b.patch), ".lp")}, 2},
 		{"revert", []string{b.patch, "--all"}, 1},
 	}
 }
