@@ -32,8 +32,8 @@ const MaxRelies = 1 << 16
 // MaxDescription is the maximum length in bytes of a free-form text such as the description.
 const MaxDescription = 4096
 
-// FirstCallSuffix is the suffix of symbols that name a trampoline which runs code once, at the first call, before it enters
-// the new function. The symbol without the suffix is the new function.
+// FirstCallSuffix is the suffix of symbols that name an entry stub, which registers the unwind tables of the patch at the
+// first call and then enters the new function. The symbol without the suffix is the new function.
 const FirstCallSuffix = ".first"
 
 // PassSuffix is the suffix of symbols that name a stub which jumps to a function of a lower patch unchanged. See Spec.Passes.
