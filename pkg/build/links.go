@@ -46,7 +46,7 @@ type linkRecord struct {
 	Image    keptImage   `json:"image"`
 	// Loaded contains the SHA-256 of each loaded section by name.
 	Loaded map[string]string `json:"loaded"`
-	// WhyNotLate is the reason why the objects made by link-time optimization, if any, are not in Own.
+	// WhyNotLate is the reason why the objects made by link-time optimisation, if any, are not in Own.
 	WhyNotLate string `json:"why_not_late,omitempty"`
 	Unsure     string `json:"unsure,omitempty"` // reason why Inputs may be incomplete; "" if it is complete
 }
@@ -56,7 +56,7 @@ type linkInput struct {
 	Name string   `json:"name"` // relative to the tree, or an absolute path outside of it; members of archives as ARCHIVE(MEMBER)
 	Sum  string   `json:"sum,omitempty"`
 	From []string `json:"from,omitempty"` // sources named by an object outside of the tree
-	LTO  bool     `json:"lto,omitempty"`  // contains intermediate code for link-time optimization
+	LTO  bool     `json:"lto,omitempty"`  // contains intermediate code for link-time optimisation
 }
 
 func sumOf(data []byte) string {
@@ -202,9 +202,9 @@ type inputs struct {
 	again   map[string]bool   // those of foreign that were made in the build and then replaced
 	how     map[string]string // arguments by output, see linkRecord.How
 	outputs map[string]bool   // outputs of the links
-	lto     string            // output linked with -flto for which the optimized objects are not available
+	lto     string            // output linked with -flto for which the optimised objects are not available
 	whyLTO  string            // reason for this
-	early   map[string]bool   // names of recorded objects from which optimized objects were made
+	early   map[string]bool   // names of recorded objects from which optimised objects were made
 	unsure  string            // reason why there may be further inputs
 	known   bool              // there is such a link
 	// identical is set for the old build if one of its links produced exactly the target, according to the build-id.
@@ -265,7 +265,7 @@ func (l buildLinks) inputsOf(makes func(*linkRecord) bool) inputs {
 		in.takeHow(r)
 		for _, input := range slices.Concat(r.Own, r.Inputs) {
 			input.Sum = cmp.Or(l.stripped[input.Sum], input.Sum)
-			if input.LTO && r.LTO && r.WhyNotLate == "" { // the optimized objects count instead
+			if input.LTO && r.LTO && r.WhyNotLate == "" { // the optimised objects count instead
 				for _, name := range l.made[input.Sum] {
 					in.early[name] = true
 				}
@@ -344,7 +344,7 @@ func belowRoot(abs string) string {
 	return rel
 }
 
-// wantsLTO reports whether a compiler call requests link-time optimization. The last option counts.
+// wantsLTO reports whether a compiler call requests link-time optimisation. The last option counts.
 func wantsLTO(args []string) bool {
 	lto := false
 	for _, a := range args {

@@ -12,12 +12,12 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// ltoAdvice is the end of messages about link-time optimization.
+// ltoAdvice is the end of messages about link-time optimisation.
 const ltoAdvice = "what runs was made by the linker out of all objects at once, so these do not tell it; have lpctl build source or lpctl build deb build it, which keep what the linker makes"
 
 func isBitcode(data []byte) bool { return bytes.HasPrefix(data, []byte("BC\xc0\xde")) }
 
-// withoutLTO removes objects that contain intermediate code for link-time optimization. If the builds kept the objects
+// withoutLTO removes objects that contain intermediate code for link-time optimisation. If the builds kept the objects
 // generated from them, these are used instead. Otherwise the objects that may be part of the target are refused if they
 // differ or if anything else does, and so is a target linked in this way.
 func (b *builder) withoutLTO(pairs []pair) []pair {
@@ -76,7 +76,7 @@ func (b *builder) linkedAsCode(p pair) bool {
 	return !slim(p.old) && !slim(p.new) && linked(b.oldIn) && linked(b.newIn)
 }
 
-// holdsLTO reports whether an object contains intermediate code for link-time optimization.
+// holdsLTO reports whether an object contains intermediate code for link-time optimisation.
 func holdsLTO(name string, data []byte) bool {
 	if isBitcode(data) {
 		return true

@@ -23,7 +23,7 @@ import (
 // shimRustcEnv is the rustc named by the environment of the build (RUSTC), if any.
 const shimRustcEnv = "LPATCH_SHIM_RUSTC"
 
-// shimRustLTOEnv marks a link for which rustc performs link-time optimization over all crates.
+// shimRustLTOEnv marks a link for which rustc performs link-time optimisation over all crates.
 const shimRustLTOEnv = "LPATCH_SHIM_RUST_LTO"
 
 // rustLTO matches the rustc options for this. "thin-local" LTO is limited to one crate.

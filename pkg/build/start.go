@@ -46,7 +46,7 @@ func (b *builder) checkStart(res *diff.Result) error {
 		}
 	}
 	for _, r := range res.Refusals {
-		// clang puts all initializers into one section, regardless of options
+		// clang puts all initialisers into one section, regardless of options
 		if f := res.Old.Lookup(r.Symbol); r.Code == codes.NotFunctionSections && f != nil && f.IsFunc() {
 			if err := note(f); err != nil {
 				return err

@@ -197,7 +197,7 @@ func (b *builder) present(u use) (presence, string) {
 }
 
 // mustBeThere reports whether a stripped target must contain a function although its code was not found: this is the case for
-// main, if the target lacks the code of its object and no other object provides main. Link-time optimization inlines called
+// main, if the target lacks the code of its object and no other object provides main. Link-time optimisation inlines called
 // functions into main.
 func (b *builder) mustBeThere(obj *diff.Object, f *lpelf.Symbol) bool {
 	if f.Name != "main" || b.im.Soname() != "" || !b.im.Refutes(obj) {

@@ -26,7 +26,7 @@ type Image struct {
 	origins  []origin         // from the link map; may be empty
 	sections []*lpelf.Section // allocated sections, sorted by address; without .tbss
 	slots    *lpelf.Slots
-	tls      uint64 // address of the TLS initialization image
+	tls      uint64 // address of the TLS initialisation image
 	pieces   []*piece
 	in       map[*lpelf.Section][]*piece // sorted by address
 	byName   map[string]*piece           // by global name
@@ -193,7 +193,7 @@ func (im *Image) index(p *piece) {
 func localKey(s *lpelf.Symbol) string { return s.File + "\n" + withoutNumber(s.Name) }
 
 func withoutNumber(name string) string {
-	if rest, ok := strings.CutPrefix(name, "_GLOBAL__sub_"); ok { // initializers of a source file, named after the first symbol in it
+	if rest, ok := strings.CutPrefix(name, "_GLOBAL__sub_"); ok { // initialisers of a source file, named after the first symbol in it
 		return name[:len(name)-len(rest)+1]
 	}
 	i := strings.LastIndexByte(name, '.')

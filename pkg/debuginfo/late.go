@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// After link-time optimization, the concrete entry of a function or variable has its address and refers to the entry from its
+// After link-time optimisation, the concrete entry of a function or variable has its address and refers to the entry from its
 // source, in another unit, for all other attributes.
 
 // LinkName returns the symbol name of an entry without suffixes added by the compiler: the mangled name, or the name in the

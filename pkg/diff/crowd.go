@@ -225,12 +225,12 @@ func (c *comparer) refuseLeft(o, n *lpelf.Symbol) {
 		place(was), was.decl.Name(), was.decl.Name())
 }
 
-// guardPrefix is the prefix of guard variables, which record whether a variable with dynamic initialization has been
-// initialized (Itanium C++ ABI 5.1.4.2).
+// guardPrefix is the prefix of guard variables, which record whether a variable with dynamic initialisation has been
+// initialised (Itanium C++ ABI 5.1.4.2).
 const guardPrefix = "_ZGV"
 
 // pairGuards pairs guard variables in the same way as the variables that they guard. Without its guard, an existing variable
-// of the program would be initialized again.
+// of the program would be initialised again.
 func (c *comparer) pairGuards() {
 	olds := map[*lpelf.Symbol]*lpelf.Symbol{} // guarded variable -> guard
 	for _, g := range c.old.Variables() {

@@ -93,7 +93,7 @@ func (c *comparer) compareContent(o, n *lpelf.Symbol) {
 	}
 }
 
-// holdsNothing reports whether a variable in s is initialized with zeros: SHT_NOBITS, or a common symbol (nil).
+// holdsNothing reports whether a variable in s is initialised with zeros: SHT_NOBITS, or a common symbol (nil).
 func holdsNothing(s *lpelf.Section) bool { return s == nil || s.Type == elf.SHT_NOBITS }
 
 // Content returns the initial value of a variable, with zeros where the linker or the dynamic linker fills it in. These bytes

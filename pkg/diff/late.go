@@ -13,7 +13,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// LateSuffix is the suffix of the name of an object that contains the complete output of link-time optimization for a program
+// LateSuffix is the suffix of the name of an object that contains the complete output of link-time optimisation for a program
 // or library.
 const LateSuffix = ".lto.o"
 
@@ -109,7 +109,7 @@ func (l *lateNames) function(s *lpelf.Symbol) {
 	l.rename(s, stem+rest)
 }
 
-// bindAsSource reverts the changes that link-time optimization made to the binding of a symbol: it makes symbols local that
+// bindAsSource reverts the changes that link-time optimisation made to the binding of a symbol: it makes symbols local that
 // no other file refers to, and makes local symbols hidden if another partition refers to them.
 func bindAsSource(s *lpelf.Symbol, external bool) {
 	switch {
@@ -142,11 +142,11 @@ func (l *lateNames) variable(s *lpelf.Symbol) {
 	l.rename(s, name)
 }
 
-// IsLate reports whether the object is the output of link-time optimization.
+// IsLate reports whether the object is the output of link-time optimisation.
 func (o *Object) IsLate() bool { return strings.HasSuffix(o.Name, LateSuffix) }
 
 // checkLate refuses a changed function without debug information, because the types that it uses are unknown: its source file
-// was compiled without -g before link-time optimization.
+// was compiled without -g before link-time optimisation.
 func (c *comparer) checkLate() {
 	if !c.new.IsLate() || c.opts.NoDebugInfoOK {
 		return

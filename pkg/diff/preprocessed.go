@@ -223,7 +223,7 @@ func (m macros) expand(text string, depth int) (out string, ok bool) {
 	return out, ok
 }
 
-// value matches an initialization or assignment of a name in a line without code.
+// value matches an initialisation or assignment of a name in a line without code.
 var value = lazyregexp.New(`\b([A-Za-z_]\w*)\s*(?:\[[^]]*\]\s*)?=[^=]`)
 
 // settleMacros expands macros that the two versions define differently, and marks lines as doubtful that contain words with

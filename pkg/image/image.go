@@ -23,7 +23,7 @@ type Image struct {
 	Slots *lpelf.Slots
 	// Named is set if there is a full symbol table, that of the target or that of --symbols.
 	Named bool
-	// LTO is set if the file, or the file that provides its symbols, records that it was linked with link-time optimization.
+	// LTO is set if the file, or the file that provides its symbols, records that it was linked with link-time optimisation.
 	LTO bool
 
 	global map[string][]*lpelf.Symbol // by name: first global and weak symbols, then hidden ones that the linker made local

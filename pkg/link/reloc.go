@@ -269,7 +269,7 @@ func (l *linker) relocateAbs32(c *chunk, r diff.Ref, d dest) {
 	}
 }
 
-// relocate64 computes S + A. The image has no word from which another word could be initialized with the address of an
+// relocate64 computes S + A. The image has no word from which another word could be initialised with the address of an
 // imported variable, so the variable is looked up in the libraries.
 func (l *linker) relocate64(c *chunk, r diff.Ref, d dest) {
 	ok := true

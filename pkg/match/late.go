@@ -8,7 +8,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// isLateHidden reports whether a symbol is global in the source and local in the image, because of link-time optimization. It
+// isLateHidden reports whether a symbol is global in the source and local in the image, because of link-time optimisation. It
 // may then be in any block of the symbol table.
 func (m *matcher) isLateHidden(s *lpelf.Symbol) bool {
 	if !m.obj.IsLate() || m.im.recovered || s.Bind == elf.STB_LOCAL || s.Vis != elf.STV_HIDDEN || !s.Defined() {
@@ -19,7 +19,7 @@ func (m *matcher) isLateHidden(s *lpelf.Symbol) bool {
 }
 
 // LocalHere reports whether a symbol of the object is local in the image: because it is local in the object, or because
-// link-time optimization made it local.
+// link-time optimisation made it local.
 func (l *Located) LocalHere(s *lpelf.Symbol) bool {
 	return s.Bind == elf.STB_LOCAL || l.m.isLateHidden(s)
 }

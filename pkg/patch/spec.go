@@ -156,7 +156,7 @@ type Function struct {
 	MayBeActive bool `json:"may_be_active"`
 }
 
-// Reliance is a function that the new code inlined, or whose properties the compiler used when it optimized the new code
+// Reliance is a function that the new code inlined, or whose properties the compiler used when it optimised the new code
 // (interprocedural analysis).
 type Reliance struct {
 	Symbol string `json:"symbol"`
