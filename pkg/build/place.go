@@ -62,7 +62,7 @@ func (s *step) places() []string {
 	return slices.DeleteFunc(out, func(name string) bool { return name == "" })
 }
 
-// readStrayed returns the call that checkPlace has refused in a build.
+// readStrayed returns an error for the call that checkPlace has refused in a build, or nil if there is none.
 func readStrayed(objects string) error {
 	text, err := os.ReadFile(filepath.Join(objects, strayedFile))
 	switch {

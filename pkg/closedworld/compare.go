@@ -118,8 +118,8 @@ func (c *comparer) related(o, n *piece) bool {
 	return false
 }
 
-// pair records that two pieces correspond and schedules their comparison. It returns false if either is paired with another
-// piece already.
+// pair records that two pieces correspond and schedules their comparison. It returns false if they are not related, or if
+// either is paired with another piece already.
 func (c *comparer) pair(o, n *piece) bool {
 	if c.newOf[o] != nil || c.oldOf[n] != nil {
 		return c.newOf[o] == n

@@ -33,7 +33,7 @@ type Archive struct {
 	options []string
 }
 
-// sourcesList returns the lines of sources.list for a release, with its security updates and proposed updates.
+// sourcesList returns the lines of sources.list for a release, with its updates (SUITE-updates) and its security updates.
 func sourcesList(m Mirrors, suite string) string {
 	return m.List([]string{"deb", "deb-src"}, suite, suite+"-updates", suite+"-security")
 }

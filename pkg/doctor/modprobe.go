@@ -75,7 +75,8 @@ func (m Machine) replaced() (line, file string) {
 	return "", ""
 }
 
-// notByItself returns the file that blacklists the module: modprobe still loads it by name; systemd-modules-load does not.
+// notByItself returns a clause for a message if the module is blacklisted, else "". modprobe still loads a blacklisted module
+// by name; systemd-modules-load does not.
 func (m Machine) notByItself() string {
 	for _, s := range m.settings() {
 		if s.verb == "blacklist" {

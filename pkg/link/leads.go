@@ -61,7 +61,7 @@ func (l *linker) otherLeads() []match.Leads {
 	return l.others
 }
 
-// byOldCode resolves a name as in old code. done is false if only the symbol table is known.
+// byOldCode resolves a name as in old code. done is false if old code adds nothing to what the symbol table says.
 func (l *linker) byOldCode(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	name := r.Sym.Name
 	found := l.oldLeads(c.in, r.Sym)

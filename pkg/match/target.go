@@ -87,7 +87,8 @@ func (t *Target) BlocksFor(obj *diff.Object) []int {
 	return t.SourceBlocks(obj.Source)
 }
 
-// recoveredBlock returns the block of an object that was found, and block 0, which contains the exported symbols.
+// recoveredBlock returns the block of an object that was found; else block 0, which contains the exported symbols, if the image
+// exports a function of the object.
 func (t *Target) recoveredBlock(obj *diff.Object) []int {
 	if b, ok := t.ofObject[obj.Name]; ok {
 		return []int{b}

@@ -183,7 +183,7 @@ func (p *Package) Directories() []string {
 }
 
 // setTriggers determines the paths at which packages may install the files that the patches are for: the usual ones and those
-// given. A given path replaces the usual ones for files of the same name.
+// given. A given path whose base name is that of such a file is also used as its location.
 func (p *Package) setTriggers(given []string) error {
 	for _, trigger := range given {
 		if !triggerForm().MatchString(trigger) || path.Clean(trigger) != trigger {

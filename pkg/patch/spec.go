@@ -144,8 +144,8 @@ type Site struct {
 	Target uint64   `json:"target,omitempty"` // SiteJump: vaddr in the patch
 }
 
-// Function is a function that the patch replaces. No thread may execute its old body when a site is overwritten, unless
-// MayBeActive is set.
+// Function is a function that the patch replaces. No thread may execute its old body when a site is overwritten; see
+// MayBeActive for the exception.
 type Function struct {
 	Symbol string  `json:"symbol"`
 	Image  int     `json:"image"`

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package progress reports the progress of long operations.
+// Package progress tells a person what a long task is doing.
 package progress
 
 import (
@@ -11,24 +11,25 @@ import (
 
 // Reporter prints lines. The zero value prints nothing.
 type Reporter struct {
-	To   io.Writer // receives a line for each step; may be nil
-	Live bool      // To is a terminal: additionally print a continuously updated line for the current step
+	To   io.Writer // gets a line for each step; nil for none
+	Live bool      // To is a terminal: also a line about how far a step is, again and again
 }
 
-// Say prints the start of a step.
+// Say prints the beginning of a step.
 func (r Reporter) Say(format string, args ...any) {
 	if r.To != nil {
 		fmt.Fprintf(r.To, format+"\n", args...)
 	}
 }
 
-// Step prints the start of a step with unknown extent, and shows that it continues until stop is called.
+// Step prints the beginning of a step of which nobody can say how far it is, and shows until stop is called that it goes on.
 func (r Reporter) Step(format string, args ...any) (stop func()) {
 	r.Say(format, args...)
 	return r.Watch(func() string { return "at it" })
 }
 
-// Watch shows the result of far and the elapsed seconds until stop is called. far is called in another goroutine.
+// Watch shows, until the function that it returns is called, what far says of how far a step is, and for how many seconds it
+// has been at it. It calls far from another goroutine.
 func (r Reporter) Watch(far func() string) (stop func()) {
 	if r.To == nil || !r.Live {
 		return func() {}

@@ -30,8 +30,8 @@ func (s *screen) String() string {
 	return s.buf.String()
 }
 
-// TestReporter watches a progressing task. The updated line must be erased at the end, and nothing must be written without a
-// terminal.
+// TestReporter watches a task that comes on. The line that is written again and again is gone in the end, and
+// nothing is written where nobody looks.
 func TestReporter(t *testing.T) {
 	var terminal, file, step screen
 	var done atomic.Int32

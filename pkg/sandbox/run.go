@@ -321,7 +321,7 @@ func (j *Job) command() []string {
 	return slices.Concat(asBuilder, j.Args)
 }
 
-// bounded is a writer that fails after a maximum number of bytes.
+// bounded is a writer that discards output beyond a maximum number of bytes and writes a note about it.
 type bounded struct {
 	to   io.Writer
 	left int64

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package table formats tables for a terminal of limited width.
+// Package table lays out tables for people, in no more columns of a terminal than there are.
 package table
 
 import (
@@ -10,27 +10,27 @@ import (
 	"golang.org/x/text/width"
 )
 
-// gap is the number of spaces between two columns.
+// gap is what lies between two columns.
 const gap = 2
 
-// least is the minimum width to which a cell is truncated to fit the table.
+// least is how far a cell is cut to have a table fit.
 const least = 8
 
 // Column is a column of a table.
 type Column struct {
 	Head string
-	// Spare columns are omitted, the last one first, if there is not enough space.
+	// Spare columns are left out where there is no room for all, the last one first.
 	Spare bool
 }
 
-// Table is a table. All rows have one cell per column.
+// Table is a table. All rows have a cell for each column.
 type Table struct {
 	Columns []Column
 	Rows    [][]string
 }
 
-// Write writes the table, unless it has no rows, in lines of at most limit columns; 0 means no limit. If the space is
-// insufficient, it omits spare columns, then truncates the widest cells, and finally truncates lines.
+// Write writes the table, if it has rows, in lines of at most limit characters; 0 is any number. Where that is too few, spare columns
+// are left out, then the widest cells are cut, and in the end the lines.
 func (t *Table) Write(w io.Writer, limit int) error {
 	if len(t.Rows) == 0 {
 		return nil
@@ -60,7 +60,7 @@ func (t *Table) Write(w io.Writer, limit int) error {
 	return err
 }
 
-// fit determines the columns to show and their widths.
+// fit chooses the columns that are shown, and how wide each is.
 func (t *Table) fit(limit int) (shown, widths []int) {
 	for i, c := range t.Columns {
 		most := size(c.Head)
@@ -97,7 +97,7 @@ func total(widths []int) int {
 	return sum
 }
 
-// size returns the number of terminal columns that a text occupies.
+// size is how many columns of a terminal a text takes.
 func size(text string) int {
 	n := 0
 	for _, r := range text {
@@ -114,7 +114,7 @@ func runeSize(r rune) int {
 	return 1
 }
 
-// cut truncates a text to limit columns and marks its end.
+// cut shortens a text that has no room, and says so by its end.
 func cut(text string, limit int) string {
 	if size(text) <= limit {
 		return text

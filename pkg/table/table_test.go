@@ -51,7 +51,7 @@ fix       7    appl…
 	}
 }
 
-// TestFits checks that no line exceeds the width, for any width and cells.
+// TestFits: no line is wider than what there is, whatever that is and whatever the cells are.
 func TestFits(t *testing.T) {
 	wide := example
 	wide.Rows = append(wide.Rows, []string{"修正", strings.Repeat("ｗ", 40), "", "x", strings.Repeat("a", 300), "é́"})
