@@ -1,107 +1,109 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package arch says what the builder has to know of a processor, and what it calls that. Each processor has a room below it:
-// pkg/arch/x86. Which one a file is for says the file (lpelf.File.Arch), never the machine that lpctl runs on.
+// Package arch defines what the builder has to know about a processor architecture. Each architecture has a package below it:
+// pkg/arch/x86. The architecture is that of the file (lpelf.File.Arch), never that of the machine on which lpctl runs.
 package arch
 
-// PageSize is what segments of a patch are aligned to.
+// PageSize is the alignment of the segments of a patch in bytes.
 const PageSize = 4096
 
-// AlignUp is the next multiple of a power of two.
+// AlignUp rounds n up to a multiple of align, which is a power of two.
 func AlignUp(n, align uint64) uint64 { return (n + align - 1) &^ (align - 1) }
 
-// Arch is a processor. Fields are those of relocations, by their offset in code.
+// Arch is a processor architecture. A field is the relocated field of an instruction, given by its offset in code.
 type Arch interface {
-	// Decode decodes the instruction at the start of code.
+	// Decode decodes the instruction at the start of code. Errors wrap ErrDecode.
 	Decode(code []byte) (Insn, error)
-	// Reloc explains a type of relocation.
+	// Reloc returns the description of a relocation type.
 	Reloc(number uint32) Reloc
 
-	// Filler returns how many bytes at the start of code do nothing, or end the program, and are put between functions: those of
-	// a no-op, of a trap, zeros. It is 0 for other code.
+	// Filler returns the length in bytes of the padding instruction at the start of code: a no-op, a trap, or zeros. It
+	// returns 0 for other code.
 	Filler(code []byte) int
-	// Site says where in a function the jump to its new body goes, and how long that is.
+	// Site returns the offset in a function at which the jump to its new body is written, and the length of the jump.
 	Site(code []byte) (off, size uint64)
-	// Through is a function that jumps to what a word holds, or, if twice, to what the word holds that it points to; field is
-	// where the distance to the word is to be written.
+	// Through returns a function that jumps to the address in a word or, if twice is set, to the address in the word that
+	// this word points to. field is the offset of the PC-relative displacement to the word.
 	Through(twice bool) (code []byte, field uint64)
-	// Jump is an unconditional branch, and where the distance to its target is to be written.
+	// Jump returns an unconditional branch and the offset of its displacement.
 	Jump() (code []byte, field uint64)
-	// Trap is an instruction that ends the program.
+	// Trap returns an instruction that terminates the program.
 	Trap() []byte
-	// Count is an instruction that adds one to a word of 8 bytes, at once for all threads, and where the distance from its end to
-	// that word is to be written. It changes nothing that a function may find or has to leave as it was.
+	// Count returns an instruction that atomically increments an 8-byte word, and the offset of the displacement of the word.
+	// The instruction clobbers nothing that is live at the entry of a function.
 	Count() (code []byte, field uint64)
-	// Return returns to the caller with a number, of which as much counts as the type has, or, if that is nil, with nothing.
+	// Return returns code that returns to the caller with a number as result, of which only the low-order bytes count if the
+	// type is narrower, or without a result if number is nil.
 	Return(number *uint64) []byte
-	// Move makes the instruction at the start of code, which is at an address, one or two that do the same wherever they are. The
-	// error says why that cannot be done.
+	// Move returns one or two position-independent instructions that do the same as the instruction at the start of code,
+	// which is at address at. The error is the reason why that is not possible.
 	Move(code []byte, at uint64) (Moved, error)
 
-	// Use tells what the instruction around a field does with the place that the field means.
+	// Use returns how the instruction that contains a field uses the address that the field refers to.
 	Use(code []byte, field uint64) Use
-	// Load has an instruction that takes an address load the word there instead.
+	// Load rewrites an instruction that computes an address to load the word at that address.
 	Load(code []byte, field uint64)
-	// Relax has an instruction that uses a word of the global offset table use the place itself, as linkers do, if it can; to is
-	// where its field is then.
+	// Relax rewrites an instruction that uses a GOT word to use the address directly, as linkers do, if possible. to is the
+	// new offset of its field.
 	Relax(t Reloc, code []byte, field uint64) (to uint64, ok bool)
-	// Relaxed recognises in a linked file what a linker has made of an instruction that uses a word of the global offset table.
+	// Relaxed recognizes, in a linked file, the result of relaxing an instruction that uses a GOT word.
 	Relaxed(old, linked []byte, o, l Insn) (value int64, is Relaxation)
 
-	// Sequence finds the instructions around a field by which code gets at a thread-local variable, and which a linker rewrites
-	// together where it knows the distance from the thread pointer; n is 0 if there are none.
+	// Sequence returns the code sequence around a field that accesses a thread-local variable and that a linker rewrites as a
+	// whole if it knows the TP offset. n is its length; 0 if there is none.
 	Sequence(t Reloc, code []byte, field uint64) (start, n uint64)
-	// LocalExec tells whether code is what a linker makes of such a sequence, and the distance that it has then, if any.
+	// LocalExec reports whether code is the local-exec form of such a sequence, and returns the TP offset in it, if any.
 	LocalExec(t Reloc, code []byte) (off int64, ok bool)
-	// ToLocalExec rewrites a sequence; field is where the distance is to be written.
+	// ToLocalExec rewrites a sequence to its local-exec form. field is the offset at which the TP offset is to be written.
 	ToLocalExec(t Reloc, code []byte) (field uint64)
 
-	// Argument finds out what an argument, of which 0 is the first, is at a call or jump with a field, from the instructions in
-	// front of it as far as nothing leads into them. relocated tells of fields in [from, to).
+	// Argument determines the value of argument n, starting with 0, of the call or jump with a field at offset call. It
+	// examines the preceding instructions as far as they are not branch targets. relocated reports whether there is a
+	// relocated field in [from, to).
 	Argument(code []byte, call uint64, n int, relocated func(from, to uint64) bool) Value
-	// AllOnes tells whether code makes a number of all ones, of the size of a pointer, or does not decode.
+	// AllOnes reports whether code creates a pointer-sized number with all bits set, or cannot be decoded.
 	AllOnes(code []byte) bool
 }
 
-// Moved is what does what an instruction did at another place.
+// Moved is the code that replaces an instruction at another address.
 type Moved struct {
 	Code []byte
 	Refs []MovedRef
 }
 
-// MovedRef is a field of 4 bytes for the distance from the end of its instruction to an address, or to a word that holds that.
+// MovedRef is a 4-byte PC-relative field that refers to an address, or to a word that contains the address.
 type MovedRef struct {
 	Field, End uint64 // offsets in the code
 	To         uint64
-	Word       bool // the address to which a call returns
+	Word       bool // To is a return address, to be stored in a word
 }
 
-// Use is what an instruction does with the place that it refers to.
+// Use is how an instruction uses the address that it refers to.
 type Use uint8
 
-// The uses of places.
+// The uses of an address.
 const (
 	OtherUse        Use = iota
-	TakesAddress        // it computes the address
-	Branches            // it calls it, or jumps there
-	BranchesIf          // it jumps there under a condition
-	BranchesThrough     // it calls what the word there holds, or jumps there
+	TakesAddress        // computes the address
+	Branches            // calls it or jumps to it
+	BranchesIf          // jumps to it conditionally
+	BranchesThrough     // calls or jumps to the address stored there
 )
 
-// Relaxation is the form of an instruction that a linker has rewritten.
+// Relaxation is the form of an instruction after relaxation.
 type Relaxation uint8
 
-// The forms of rewritten instructions.
+// The forms of relaxed instructions.
 const (
 	NotRelaxed Relaxation = iota
 	ToNear                // the value is relative to the end of the instruction
-	ToNumber              // the value is what is used
+	ToNumber              // the value is an immediate
 )
 
-// Value is what is known of an argument: a number, or the address that the field of an instruction means.
+// Value is the value of an argument: a number, or the address that the field of an instruction refers to.
 type Value struct {
 	Known  bool
 	Number int64
-	// Start and End are where that instruction is; both are 0 if there is none.
+	// Start and End delimit this instruction; both are 0 if there is none.
 	Start, End uint64
 }

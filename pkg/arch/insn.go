@@ -16,33 +16,33 @@ const (
 	Nop          // no effect at all
 	Jmp          // jump
 	Jcc          // conditional jump
-	Loop         // jump that counts a register down, or asks whether it is zero
+	Loop         // jump that decrements a register or tests it for zero
 	Call         // call
 	JmpInd       // jump through a register or memory
 	CallInd      // call through a register or memory
 	Ret          // return
-	Trap         // ends the program
-	Bad          // what Instructions ends with if it does not decode; Decode has an error
+	Trap         // terminates the program
+	Bad          // last value of Instructions if decoding fails; Decode returns an error instead
 )
 
-// Insn is one decoded instruction.
+// Insn is a decoded instruction.
 type Insn struct {
 	Len  int
 	Kind Kind
-	Cond byte // Jcc: the condition
-	// PCRel is the size in bytes of the field that is relative to the end of the instruction (0: none), PCRelOff where
-	// it starts. It is a branch displacement or an operand in memory.
+	Cond byte // Jcc: condition code
+	// PCRel is the size in bytes, and PCRelOff the offset, of the field that is relative to the end of the instruction; PCRel
+	// is 0 if there is none. The field is a branch displacement or part of a memory operand.
 	PCRel    int
 	PCRelOff int
-	Prefix   int // of a branch: the bytes before its opcode
+	Prefix   int // branches: number of bytes before the opcode
 }
 
-// IsBranch tells whether the PC-relative field is a branch target.
+// IsBranch reports whether the PC-relative field is a branch displacement.
 func (i Insn) IsBranch() bool {
 	return i.Kind == Jmp || i.Kind == Jcc || i.Kind == Call || i.Kind == Loop
 }
 
-// Disp reads the PC-relative field of the instruction that starts at code.
+// Disp returns the value of the PC-relative field of the instruction at the start of code.
 func (i Insn) Disp(code []byte) int64 {
 	f := code[i.PCRelOff:]
 	switch i.PCRel {
@@ -59,8 +59,8 @@ func (i Insn) Disp(code []byte) int64 {
 // ErrDecode is wrapped by every error of Decode.
 var ErrDecode = errors.New("cannot decode instruction")
 
-// Instructions goes over code, instruction by instruction, with the offset of each. One that does not decode is the last, with
-// no length and of kind Bad.
+// Instructions iterates over the instructions in code and their offsets. If one cannot be decoded, it is the last one, with
+// length 0 and Kind Bad.
 func Instructions(a Arch, code []byte) iter.Seq2[int, Insn] {
 	return func(yield func(int, Insn) bool) {
 		for pos := 0; pos < len(code); {

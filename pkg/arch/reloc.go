@@ -7,54 +7,54 @@ import (
 	"fmt"
 )
 
-// Meaning is what a relocation puts into its field.
+// Meaning is the value that a relocation stores in its field.
 type Meaning uint8
 
-// The meanings of relocations: of objects, and, from GlobDat on, of linked files only.
+// The meanings of relocations: those of object files and, from GlobDat on, those that only occur in linked files.
 const (
-	Unknown        Meaning = iota // nothing that is known here
-	None                          // nothing
-	Address                       // the place that its symbol and addend mean
-	Branch                        // the same, of what is called or jumped to
-	Word                          // where the global offset table has the address of the symbol
-	SymbolSize                    // the size of the symbol
-	ThreadOffset                  // where a thread-local variable is, from the thread pointer
-	ThreadWord                    // where the global offset table has that
-	BlockOffset                   // where it is in the block of its file
-	GeneralDynamic                // the words with file and offset that __tls_get_addr is given
-	LocalDynamic                  // the same for the file alone
-	Descriptor                    // where the descriptor of a thread-local variable is
-	DescriptorCall                // nothing; it marks the call through one
-	GlobDat                       // the address of the symbol, in the global offset table
-	JumpSlot                      // the same for a PLT entry
-	Relative                      // the addend and where the file is mapped
-	Indirect                      // what the function at the addend returns
-	Copy                          // what the symbol is in the file that defines it
-	ThreadSlot                    // where a thread-local variable is, from the thread pointer
-	Module                        // which file a thread-local variable is of
-	DescriptorWord                // a descriptor
+	Unknown        Meaning = iota // unsupported
+	None                          // no value
+	Address                       // S + A
+	Branch                        // S + A of a branch destination
+	Word                          // address of the GOT word of the symbol
+	SymbolSize                    // size of the symbol
+	ThreadOffset                  // TP offset of a thread-local variable
+	ThreadWord                    // address of the GOT word with the TP offset
+	BlockOffset                   // offset in the TLS block of the module
+	GeneralDynamic                // address of the GOT words with module and offset, the argument of __tls_get_addr
+	LocalDynamic                  // the same for the module alone
+	Descriptor                    // address of the TLS descriptor
+	DescriptorCall                // no value; marks the call through a TLS descriptor
+	GlobDat                       // address of the symbol, in the GOT
+	JumpSlot                      // address of the symbol, in the GOT word of a PLT entry
+	Relative                      // load bias plus addend
+	Indirect                      // result of the resolver at the addend (IRELATIVE)
+	Copy                          // content of the symbol in the file that defines it
+	ThreadSlot                    // TP offset of a thread-local variable
+	Module                        // module ID of a thread-local variable
+	DescriptorWord                // TLS descriptor
 )
 
-// Reloc is a type of relocation.
+// Reloc is a relocation type.
 type Reloc struct {
-	Number  uint32 // in the ABI of the processor
+	Number  uint32 // number in the psABI
 	Machine elf.Machine
 	Meaning Meaning
-	Size    uint8 // of the field in bytes
-	PCRel   bool  // the value is relative to the place of the field
-	Signed  bool  // the field is extended by its sign
+	Size    uint8 // size of the field in bytes
+	PCRel   bool  // the value is relative to the address of the field
+	Signed  bool  // the field is sign-extended
 }
 
-// Pointer tells whether the field is a word with an address.
+// Pointer reports whether the field is a word that contains an address.
 func (r Reloc) Pointer() bool { return r.Meaning == Address && r.Size == 8 && !r.PCRel }
 
-// Short tells whether the field has an address in 32 bits.
+// Short reports whether the field contains an absolute address in 32 bits.
 func (r Reloc) Short() bool { return r.Meaning == Address && r.Size == 4 && !r.PCRel }
 
-// Near tells whether the field has the distance to an address in 32 bits.
+// Near reports whether the field contains a 32-bit PC-relative address.
 func (r Reloc) Near() bool { return r.Meaning == Address && r.Size == 4 && r.PCRel }
 
-// String is the name that the ABI has for the type.
+// String returns the name of the type in the psABI.
 func (r Reloc) String() string {
 	if r.Machine == elf.EM_X86_64 {
 		return elf.R_X86_64(r.Number).String()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package atomicfile changes files so that they are whole whatever happens: a crash, a power failure, others at the same time.
+// Package atomicfile updates files atomically and durably: after a crash or a power failure, and in the presence of
+// concurrent updates, a file has either its old or its new content.
 package atomicfile
 
 import (
@@ -18,11 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Temporary begins the names of files that are not whole yet.
+// Temporary is the prefix of the names of files under construction.
 const Temporary = ".new-"
 
-// WriteFile makes a file that has all its content or is not there, even if the power fails. It is another inode than what
-// was there: who has that mapped keeps it. An error names path, not the file that is made first.
+// WriteFile atomically creates or replaces the file at path, and syncs it to disk. The file gets a new inode, so that
+// existing mappings of the old file are not affected. An error names path, not the temporary file.
 func WriteFile(path string, data []byte, mode os.FileMode) error {
 	if err := CanWrite(path); err != nil {
 		return err
@@ -35,7 +36,7 @@ func WriteFile(path string, data []byte, mode os.FileMode) error {
 	return WriteFileIn(dir, filepath.Base(path), data, mode)
 }
 
-// WriteFileIn is WriteFile for a name in a directory that is open.
+// WriteFileIn is like WriteFile, for a name in an open directory.
 func WriteFileIn(dir *os.Root, name string, data []byte, mode os.FileMode) error {
 	if err := writeFile(dir, name, data, mode); err != nil {
 		return &fs.PathError{Op: "write", Path: filepath.Join(dir.Name(), name), Err: cause(err)}
@@ -43,7 +44,7 @@ func WriteFileIn(dir *os.Root, name string, data []byte, mode os.FileMode) error
 	return nil
 }
 
-// cause is an error without the names that it has.
+// cause strips the file names from an error.
 func cause(err error) error {
 	var one *fs.PathError
 	var two *os.LinkError
@@ -56,7 +57,7 @@ func cause(err error) error {
 	return err
 }
 
-// CanWrite tells what can be told of a failure of WriteFile before there is anything to write.
+// CanWrite reports, before there is any data to write, the reasons why WriteFile would fail, as far as this can be predicted.
 func CanWrite(path string) error {
 	if st, err := os.Stat(path); err == nil && st.IsDir() {
 		return fmt.Errorf("%s is a directory; name a file", path)
@@ -72,12 +73,12 @@ func CanWrite(path string) error {
 	return nil
 }
 
-// noDir is the error about a directory that does not exist.
+// noDir is the error for a directory that does not exist.
 type noDir struct{ dir string }
 
 func (e *noDir) Error() string { return "there is no directory " + e.dir + "; make it first" }
 
-// Is implements the use of errors.Is.
+// Is supports errors.Is.
 func (e *noDir) Is(target error) bool { return target == fs.ErrNotExist }
 
 func writeFile(dir *os.Root, name string, data []byte, mode os.FileMode) (err error) {
@@ -110,7 +111,7 @@ func writeFile(dir *os.Root, name string, data []byte, mode os.FileMode) (err er
 	return Sync(dir)
 }
 
-// Sync has the names in a directory on the disk when it returns.
+// Sync syncs the entries of a directory to disk.
 func Sync(dir *os.Root) error {
 	d, err := dir.Open(".")
 	if err != nil {
@@ -120,7 +121,8 @@ func Sync(dir *os.Root) error {
 	return d.Sync()
 }
 
-// Lock has a directory to itself until unlock is called. It waits as long as another has it.
+// Lock acquires an exclusive lock on a directory, which is held until unlock is called. It waits while another process holds
+// the lock.
 func Lock(dir *os.Root) (unlock func(), err error) {
 	d, err := dir.Open(".")
 	if err != nil {
@@ -129,8 +131,8 @@ func Lock(dir *os.Root) (unlock func(), err error) {
 	return lock(d, unix.LOCK_EX)
 }
 
-// LockOrSay is Lock that says at once that it waits, if it has to, and gives up when ctx ends. What say is called with is the
-// process that has the directory, or 0 if that cannot be found out.
+// LockOrSay is like Lock, but calls say when it has to wait, and gives up when ctx ends. The argument of say is the PID of
+// the process that holds the lock, or 0 if it is not known.
 func LockOrSay(ctx context.Context, dir string, say func(pid int)) (unlock func(), err error) {
 	for said := false; ; {
 		d, err := os.Open(dir)
@@ -161,8 +163,9 @@ func lock(d *os.File, how int) (unlock func(), err error) {
 	return func() { d.Close() }, nil
 }
 
-// holder is the process that has the lock of a directory, 0 if that cannot be found out. It is looked for among those that have
-// the directory open: /proc/locks has the numbers of the file system below, where there is an overlay.
+// holder returns the PID of the process that holds the lock on a directory, or 0 if it is not known. It considers the
+// processes that have the directory open, because /proc/locks has the device and inode of the underlying file system if there
+// is an overlay.
 func holder(dir string) int {
 	want, err := os.Stat(dir)
 	if err != nil {

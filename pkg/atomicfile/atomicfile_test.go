@@ -26,7 +26,7 @@ func names(t *testing.T, dir string) []string {
 	return list
 }
 
-// TestWriteFile replaces a file of which somebody has the old content open, who keeps that.
+// TestWriteFile replaces a file that is open; the descriptor still reads the old content.
 func TestWriteFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file")
 	if err := WriteFile(path, []byte("old"), 0o600); err != nil {
@@ -54,7 +54,7 @@ func TestWriteFile(t *testing.T) {
 	}
 }
 
-// TestWriteFileFails leaves what was there, and nothing else, and names the file that was asked for.
+// TestWriteFileFails checks that a failure leaves the old file and no other, and that the error names the requested file.
 func TestWriteFileFails(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "directory")
@@ -83,7 +83,7 @@ func TestWriteFileFails(t *testing.T) {
 	}
 }
 
-// TestLock has a second one wait for the first.
+// TestLock checks that a second Lock waits for the first one.
 func TestLock(t *testing.T) {
 	dir, err := os.OpenRoot(t.TempDir())
 	if err != nil {
@@ -113,7 +113,7 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// TestLockOrSay says once who has the lock, and gives up when that is asked for.
+// TestLockOrSay checks that the holder of the lock is reported once, and that waiting can be cancelled.
 func TestLockOrSay(t *testing.T) {
 	dir := t.TempDir()
 	unlock, err := LockOrSay(t.Context(), dir, nil)

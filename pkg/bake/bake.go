@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package bake makes, of an ELF file and a patch for it, a file that has the patch in it: what the kernel module does in
-// the memory of a process is done to the file. The program needs no module then.
+// Package bake applies a patch to an ELF file: it makes the same changes to the file that the kernel module makes to the
+// memory of a process. The program then runs without the module.
 //
-// The patch's segments stand behind all others, as the module would map them there; the sites are overwritten; fix-ups are
-// resolved, or become relative relocations where the address of the file is not known before it is loaded. Nothing of the
-// file moves but the program headers, the tables of the unwinder and of relocations, which have no room to grow in: they
-// have new places in front of the patch, and the old ones stay where they are for who refers to them.
+// The segments of the patch follow all others, at the addresses where the module would map them. Sites are overwritten.
+// Fixups are resolved, or become relative relocations if the load address of the file is not known. Nothing in the file moves
+// except the program headers and the tables of the unwinder and of relocations, which cannot grow in place: they get new
+// locations before the patch, and the old ones remain for everything that refers to them.
 package bake
 
 import (
@@ -27,7 +27,7 @@ import (
 
 var le = binary.LittleEndian
 
-// Refused is the error of File for a patch that cannot be part of the file, and says why in a sentence.
+// Refused is the error of File for a patch that cannot be part of the file. Message is a complete sentence.
 type Refused struct{ Message string }
 
 // Error implements error.
@@ -35,35 +35,35 @@ func (r *Refused) Error() string { return r.Message }
 
 func refuse(format string, args ...any) error { return &Refused{fmt.Sprintf(format, args...)} }
 
-// baker is a file in the making.
+// baker is the state of the conversion of a file.
 type baker struct {
 	name  string
-	file  *lpelf.File // the file, of which the bytes that are there are changed in place
+	file  *lpelf.File // the file; existing bytes are modified in place
 	patch *patch.File
-	image int // which of the patch's images the file is
+	image int // index of the file among the images of the patch
 
-	cut   uint64 // where in the file the old content ends, but for tables that are written anew
-	start uint64 // the address of what is added, at file offset `offset`
+	cut   uint64 // end of the retained content of the file, before tables that are rewritten
+	start uint64 // address of the added content, at file offset off
 	off   uint64
-	base  uint64 // the address that the patch's address 0 becomes
+	base  uint64 // address of the patch's address 0
 
-	tables   []*section // what is added in front of the patch; from start on
-	parts    []part     // the patch
-	memory   []byte     // the patch with its fix-ups, from base on
-	relative []uint64   // addresses in the patch of words that hold addresses of the file
+	tables   []*section // tables added before the patch, from start on
+	parts    []part     // parts of the patch
+	memory   []byte     // content of the patch after fixups, from base on
+	relative []uint64   // addresses, relative to the patch, of words that contain addresses of the file
 	symtab   *symtab
-	hdr      bool // the unwinder finds the new functions by PT_GNU_EH_FRAME
+	hdr      bool // PT_GNU_EH_FRAME refers to the new tables
 }
 
-// part is a range of the patch with one protection. Addresses are those of the patch.
+// part is a range of the patch with one protection. Addresses are relative to the patch.
 type part struct {
 	name       string
 	start, end uint64
 	flags      elf.ProgFlag
 }
 
-// File returns data, the content of the ELF file called name, with the patch in it. The same input gives the same bytes.
-// The error is a *Refused if the patch cannot be part of the file.
+// File returns data, the content of the ELF file called name, with the patch applied. The output is deterministic. The error
+// is a *Refused if the patch cannot be part of the file.
 func File(name string, data []byte, p *patch.File) ([]byte, error) {
 	f, err := lpelf.Parse(name, slices.Clone(data))
 	if err != nil {
@@ -81,8 +81,8 @@ func File(name string, data []byte, p *patch.File) ([]byte, error) {
 	return b.write()
 }
 
-// BuildID returns the build-id of a baked file: another content has another build-id. It follows from that of the file and
-// from the patch, so that a stripped file and its unstripped twin, baked alike, have the same.
+// BuildID returns the build-id of a baked file, whose content differs from the original. It is derived from the original
+// build-id and the patch, so that a stripped file and its unstripped twin get the same one.
 func BuildID(old []byte, patchFile [sha256.Size]byte) []byte {
 	sum := sha256.Sum256(slices.Concat([]byte("lpatch bake\x00"), old, patchFile[:]))
 	id := make([]byte, len(old))
@@ -93,12 +93,12 @@ func BuildID(old []byte, patchFile [sha256.Size]byte) []byte {
 }
 
 func (b *baker) rename() {
-	if id := b.file.BuildID(); id != nil { // a part of the file's bytes
+	if id := b.file.BuildID(); id != nil { // id is a slice of the file content
 		copy(id, BuildID(id, b.patch.SHA256))
 	}
 }
 
-// identify finds out which image of the patch the file is, and refuses what is none, or cannot be baked at all.
+// identify determines which image of the patch the file is, and refuses files that are none of them or cannot be baked.
 func (b *baker) identify() error {
 	id, spec := b.file.BuildID(), b.patch.Spec
 	b.image = slices.IndexFunc(spec.Images, func(i patch.Image) bool {
@@ -140,7 +140,7 @@ func describe(buildID []byte) string {
 	return "build-id " + hex.EncodeToString(buildID)
 }
 
-// measure finds the end of what is in the file and in memory.
+// measure determines the ends of the content in the file and in memory.
 func (b *baker) measure() error {
 	b.symtab = b.findSymtab()
 	anew := b.symtab.tables()
@@ -174,7 +174,7 @@ func (b *baker) measure() error {
 	return nil
 }
 
-// collect sizes the tables and divides the patch by protection, so that all addresses are known.
+// collect determines the sizes of the tables and splits the patch by protection, so that all addresses are known.
 func (b *baker) collect() error {
 	b.memory = make([]byte, b.patch.Span())
 	for _, s := range b.patch.Segments() {
@@ -188,15 +188,15 @@ func (b *baker) collect() error {
 	return b.collectRelocations()
 }
 
-// protections of a patch, with the name of the section that each gets here.
+// protections lists the protections of a patch and the names of the sections for them.
 var protections = map[patch.Prot]part{
 	patch.ProtR:  {name: ".lpatch.rodata", flags: elf.PF_R},
 	patch.ProtRX: {name: ".lpatch.text", flags: elf.PF_R | elf.PF_X},
 	patch.ProtRW: {name: ".lpatch.data", flags: elf.PF_R | elf.PF_W},
 }
 
-// divide makes parts of the segments. The module writes addresses into read-only pages before anybody can see them; the
-// dynamic linker cannot, so pages of constants that hold addresses are writable.
+// divide splits the segments into parts. The module writes addresses into read-only pages before they are visible to the
+// program; the dynamic linker cannot, so pages of constants with addresses become writable.
 func (b *baker) divide() {
 	for _, s := range b.patch.Segments() {
 		p := protections[s.Prot]
@@ -221,7 +221,7 @@ func (b *baker) divide() {
 	}
 }
 
-// place gives every table its address.
+// place assigns the addresses of the tables.
 func (b *baker) place() error {
 	at := b.start + b.headersSize()
 	for _, t := range b.tables {

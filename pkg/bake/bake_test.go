@@ -21,7 +21,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// variant is a way to make the program that is baked.
+// variant is a way to build the program that is baked.
 type variant struct {
 	name    string
 	cc      string
@@ -29,7 +29,7 @@ type variant struct {
 	link    []string
 	shared  bool // the units are a shared object
 	strip   bool
-	imports bool // the new code refers to what the file does not import
+	imports bool // the new code refers to symbols that the file does not import
 }
 
 var variants = []variant{
@@ -43,12 +43,12 @@ var variants = []variant{
 	{name: "musl-static", cc: "musl-gcc", flags: []string{"-O2", "-fPIE"}, link: []string{"-static-pie"}},
 }
 
-// made is a program, what it is with the new source, and the patch from one to the other.
+// made is a program, the same program built from the new source, and the patch between them.
 type made struct {
 	variant
 	dir      string
-	target   string // the file that is baked
-	old, new string // the programs to run
+	target   string // file that is baked
+	old, new string // programs to execute
 	patch    *patch.File
 }
 
@@ -63,7 +63,7 @@ func sh(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// compile makes the program in DIR/SIDE, and its objects with a section for each function.
+// compile builds the program in DIR/SIDE, and its objects with a section for each function.
 func (m *made) compile(t *testing.T, side string, defines ...string) (target, program string) {
 	t.Helper()
 	d := filepath.Join(m.dir, side)
@@ -115,7 +115,7 @@ func (m *made) makePatch(t *testing.T) {
 	must(t, err)
 }
 
-// bake bakes the target in place, and returns the old and the new content.
+// bake bakes the target in place, and returns its old and new content.
 func (m *made) bake(t *testing.T) (before, after []byte) {
 	t.Helper()
 	before, err := os.ReadFile(m.target)
@@ -151,8 +151,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestRun bakes programs and libraries of all kinds: they print what those print that are compiled from the new source,
-// and no tool finds more wrong with them than before.
+// TestRun bakes programs and libraries of all kinds. Their output must be that of the program compiled from the new source,
+// and tools must not report more problems than before.
 func TestRun(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.name, func(t *testing.T) {
@@ -176,10 +176,10 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// numbers are what complaints of one kind differ by.
+// numbers matches the numbers in which similar messages differ.
 var numbers = regexp.MustCompile(`\[ *\d+\]|0x[0-9a-f]+|\b\d+\b`)
 
-// lint returns what readelf and eu-elflint complain of.
+// lint returns the problems that readelf and eu-elflint report.
 func lint(t *testing.T, path string) []string {
 	t.Helper()
 	var list []string
@@ -199,7 +199,7 @@ func lint(t *testing.T, path string) []string {
 	if cmd := exec.Command("eu-elflint", "--gnu-ld", path); cmd.Err != nil {
 		t.Fatalf("eu-elflint is needed (make deps): %v", cmd.Err)
 	} else {
-		out, _ := cmd.Output() // fails if it complains
+		out, _ := cmd.Output() // the exit status is not 0 if there are problems
 		text += string(out)
 	}
 	for line := range strings.Lines(text) {
@@ -209,7 +209,7 @@ func lint(t *testing.T, path string) []string {
 	return slices.Compact(list)
 }
 
-// wantSections looks at what of the file is named.
+// wantSections checks the sections and symbols of the file.
 func wantSections(t *testing.T, path string, symbols bool) {
 	t.Helper()
 	f, err := elf.Open(path)
@@ -231,7 +231,7 @@ func wantSections(t *testing.T, path string, symbols bool) {
 	}
 }
 
-// TestRefuse lists what cannot be baked, with the sentence.
+// TestRefuse checks files that cannot be baked, with the error messages.
 func TestRefuse(t *testing.T) {
 	m := makeUnit(t, variant{name: "imports", cc: "gcc", flags: []string{"-O2", "-fPIE"}, link: []string{"-pie"}, imports: true})
 	data, err := os.ReadFile(m.target)
@@ -266,7 +266,7 @@ func wantRefusal(t *testing.T, name string, data []byte, p *patch.File, parts ..
 	}
 }
 
-// TestUnwind has exceptions pass through the new functions, and a debugger find its way through them.
+// TestUnwind propagates exceptions through new functions, and lets a debugger unwind through them.
 func TestUnwind(t *testing.T) {
 	for _, v := range []variant{
 		{name: "pie", cc: "g++", flags: []string{"-O2", "-fPIE", "-fomit-frame-pointer"}, link: []string{"-pie"}},
@@ -307,7 +307,7 @@ func (m *made) compileThrow(t *testing.T, side string, defines ...string) string
 	return d + "/prog"
 }
 
-// wantBacktrace stops in a function that a new one calls.
+// wantBacktrace stops in a function that a new function calls.
 func wantBacktrace(t *testing.T, program string) {
 	t.Helper()
 	out := sh(t, "gdb", "-batch", "-nx", "-ex", "set debuginfod enabled off", "-ex", "break leaf", "-ex", "run",

@@ -14,13 +14,13 @@ import (
 
 const jumpLen = 5 // jmp rel32
 
-// fixed tells whether the file is loaded where it says.
+// fixed reports whether the file is loaded at its link-time addresses.
 func (b *baker) fixed() bool { return b.file.Type == elf.ET_EXEC }
 
-// fix applies the fix-ups, as the module does.
+// fix applies the fixups like the module.
 func (b *baker) fix() error {
 	if pin := b.patch.Spec.Pin; pin != 0 && b.hdr {
-		le.PutUint64(b.memory[pin:], 1) // nobody has to be told of tables that the file's own headers name
+		le.PutUint64(b.memory[pin:], 1) // mark the unwind tables as registered, since the headers of the file name them
 	}
 	for i := range b.patch.Spec.Fixups {
 		if err := b.fixOne(&b.patch.Spec.Fixups[i]); err != nil {
@@ -42,7 +42,7 @@ func (b *baker) fixOne(x *patch.Fixup) error {
 	at := b.memory[x.Place:]
 	switch x.Kind {
 	case patch.FixupAbs64:
-		le.PutUint64(at, to) // in a shared object that is what it has until it is relocated
+		le.PutUint64(at, to) // the initial value, until the dynamic linker relocates it
 	case patch.FixupAbs32:
 		if !b.fixed() || to > math.MaxInt32 {
 			return refuse("the patch has an address in 32 bits, as code of programs with a fixed address has, and %s has none; rebuild the patch", b.name)
@@ -58,10 +58,10 @@ func (b *baker) fixOne(x *patch.Fixup) error {
 	return nil
 }
 
-// registerFunction is what a patch calls to have its unwind tables found, where they are in no file's headers.
+// registerFunction is the function that a patch calls to register unwind tables that no file header names.
 const registerFunction = "__register_frame_info"
 
-// foreign refuses a reference to another file, but for the one that is not used here.
+// foreign refuses a reference to another file, except to registerFunction, which is not called.
 func (b *baker) foreign(x *patch.Fixup) error {
 	symbol := b.stubOf(x.Place)
 	if symbol == registerFunction && b.hdr {
@@ -75,8 +75,8 @@ func (b *baker) foreign(x *patch.Fixup) error {
 		"use what it imports, or boot add", by, b.patch.Spec.Images[x.Image].Name, b.name)
 }
 
-// stubOf returns the name of the function of another file that is reached through a word of the patch, or "". Stubs begin
-// with endbr64 and then jump through the word, or load it.
+// stubOf returns the name of the function of another file that is reached through a word of the patch, or "". A stub consists
+// of endbr64 and a jump through the word, or a load of it.
 func (b *baker) stubOf(word uint64) string {
 	const suffix = "@plt"
 	for _, s := range b.patch.Symbols() {

@@ -8,8 +8,8 @@ import (
 	"lpatch/pkg/ehframe"
 )
 
-// collectFrames makes room for the unwind tables of the file with those of the patch behind them. There must be one table:
-// debuggers read one section, and unwinders find one by the program headers.
+// collectFrames reserves space for a table with the unwind information of the file followed by that of the patch. It must be
+// one table, because debuggers read one section, and unwinders locate one through the program headers.
 func (b *baker) collectFrames() error {
 	addr, frames := b.patch.Frames()
 	own := b.file.Section(".eh_frame")
@@ -40,7 +40,7 @@ func (b *baker) collectFrames() error {
 	return nil
 }
 
-// moveFrames writes the tables, now that all addresses are known, and the patch has its fix-ups.
+// moveFrames writes the table once all addresses are known and fixups are applied.
 func (b *baker) moveFrames() error {
 	t := b.table(".eh_frame")
 	if t == nil {

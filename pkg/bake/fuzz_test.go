@@ -13,13 +13,13 @@ import (
 	"lpatch/pkg/testutil/fuzztest"
 )
 
-// FuzzFile: File gives an error, or a file that can be read and is not baked twice.
+// FuzzFile checks that File returns an error, or a file that can be parsed and is not baked again.
 func FuzzFile(f *testing.F) {
 	data, p := small(f)
 	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if _, err := lpelf.Parse("prog", data); err != nil {
-			return // lpelf has a target of its own
+			return // lpelf has a fuzz target of its own
 		}
 		var out []byte
 		var err error
@@ -36,7 +36,7 @@ func FuzzFile(f *testing.F) {
 	})
 }
 
-// small makes a shared object of few bytes, and a patch for it.
+// small returns a small shared object and a patch for it.
 func small(f *testing.F) ([]byte, *patch.File) {
 	f.Helper()
 	dir := f.TempDir()

@@ -11,7 +11,7 @@ import (
 
 const relaSize = 24
 
-// collectRelative notes the words of the patch that hold addresses, if those are known only when the file is loaded.
+// collectRelative records the words of the patch that contain addresses, unless the load address of the file is fixed.
 func (b *baker) collectRelative() {
 	if b.fixed() {
 		return
@@ -23,8 +23,8 @@ func (b *baker) collectRelative() {
 	}
 }
 
-// collectRelocations makes room for the file's relocations, with those of the patch in front: the dynamic linker takes
-// the first DT_RELACOUNT for relative ones.
+// collectRelocations reserves space for the relocations of the patch followed by those of the file, because the first
+// DT_RELACOUNT relocations are relative ones.
 func (b *baker) collectRelocations() error {
 	if len(b.relative) == 0 {
 		return nil
@@ -49,7 +49,7 @@ func (b *baker) collectRelocations() error {
 	return nil
 }
 
-// relocate writes the relocations of the patch and has the dynamic section name the table.
+// relocate writes the relocation table and updates the dynamic section.
 func (b *baker) relocate() error {
 	if len(b.relative) == 0 {
 		return nil
@@ -81,7 +81,7 @@ type dynamicEntry struct {
 	value uint64
 }
 
-// set changes the entry of that tag, or makes one of a spare entry at the end; the last one must stay.
+// set updates the dynamic entry with this tag, or uses a spare entry at the end. The last entry must remain DT_NULL.
 func (e dynamicEntry) set(f *lpelf.File) bool {
 	for _, p := range f.Progs {
 		if p.Type != elf.PT_DYNAMIC || p.Off+p.Filesz < p.Off || p.Off+p.Filesz > uint64(len(f.Data)) {

@@ -17,7 +17,7 @@ const (
 	symSize  = 24
 )
 
-// section is one that is added.
+// section is a section to be added.
 type section struct {
 	name     string
 	typ      elf.SectionType
@@ -29,7 +29,7 @@ type section struct {
 	link     uint32
 	info     uint32
 	data     []byte
-	replaces *lpelf.Section // which remains, under another name, since symbols and code may refer to it
+	replaces *lpelf.Section // section that it supersedes, which remains under another name because symbols and code may refer to it
 }
 
 func (b *baker) table(name string) *section {
@@ -41,8 +41,7 @@ func (b *baker) table(name string) *section {
 	return nil
 }
 
-// loads are the segments to add: the tables are in front of the patch, in one segment with what of it is read-only at its
-// begin.
+// loads returns the segments to add. The tables precede the patch, in the same segment as its first read-only part.
 func (b *baker) loads() []part {
 	out := []part{{start: b.start, end: b.base, flags: elf.PF_R}}
 	for _, p := range b.parts {
@@ -56,15 +55,16 @@ func (b *baker) loads() []part {
 	return out
 }
 
-// headersSize is the size of the program headers. Where the patch begins does not matter for the number of segments.
+// headersSize returns the size of the program headers in bytes. The start of the patch does not influence the number of
+// segments.
 func (b *baker) headersSize() uint64 {
 	return phdrSize * uint64(len(b.file.Progs)+len(b.loads()))
 }
 
-// fileOffset is where in the file an address of what is added is.
+// fileOffset returns the file offset of an address in the added content.
 func (b *baker) fileOffset(addr uint64) uint64 { return b.off + addr - b.start }
 
-// write puts the file together: the old content, what is added, the tables that were written anew, the section headers.
+// write assembles the file: the old content, the added content, the rewritten tables, and the section headers.
 func (b *baker) write() ([]byte, error) {
 	end := b.base + uint64(len(b.memory))
 	out := make([]byte, b.fileOffset(end))
@@ -94,7 +94,7 @@ func (b *baker) write() ([]byte, error) {
 	return w.finish(), nil
 }
 
-// partSection is the section for a part of the patch.
+// partSection returns the section for a part of the patch.
 func partSection(p part, base, off uint64) *section {
 	s := &section{
 		name: p.name, typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC, addr: base + p.start, off: off + p.start, align: arch.PageSize,
@@ -109,7 +109,7 @@ func partSection(p part, base, off uint64) *section {
 	return s
 }
 
-// programHeaders writes the table at its new place, with the new segments behind the last one that is loaded.
+// programHeaders writes the program headers at their new location, with the new segments after the last PT_LOAD.
 func (b *baker) programHeaders(out []byte) {
 	var table [][]byte
 	last := 0
@@ -143,7 +143,7 @@ func (b *baker) programHeaders(out []byte) {
 	le.PutUint16(out[0x38:], uint16(len(table)))
 }
 
-// setRange sets what a program header says of the place of its segment.
+// setRange sets the location and size in a program header.
 func setRange(h []byte, off, addr, size uint64) {
 	for i, v := range []uint64{off, addr, addr, size, size} {
 		le.PutUint64(h[8+8*i:], v)
@@ -159,15 +159,15 @@ func (b *baker) sectionHeaders() [][]byte {
 	return heads
 }
 
-// tail is what follows what is loaded: tables that no process needs, and the section headers.
+// tail is the part of the file after the loaded content: tables that are not loaded, and the section headers.
 type tail struct {
 	out   []byte
 	heads [][]byte
-	names []string // of added sections, and of old ones under a new name, by index
+	names []string // names of added and renamed sections by index
 	file  *lpelf.File
 }
 
-// add adds the header of a section that is in the file already.
+// add adds the header of a section whose content is in the file already.
 func (w *tail) add(s *section) {
 	h := make([]byte, shdrSize)
 	le.PutUint32(h[4:], uint32(s.typ))
@@ -182,7 +182,7 @@ func (w *tail) add(s *section) {
 	w.name(len(w.heads)-1, s.name)
 }
 
-// name gives a section a name that the table of names does not have yet.
+// name sets the name of a section that is not in the string table yet.
 func (w *tail) name(index int, name string) {
 	for len(w.names) <= index {
 		w.names = append(w.names, "")
@@ -190,14 +190,14 @@ func (w *tail) name(index int, name string) {
 	w.names[index] = name
 }
 
-// retire renames a section that has a successor, so that no tool takes it for what it was.
+// retire renames a section that has been superseded, so that no tool uses it.
 func (w *tail) retire(s *lpelf.Section) {
 	le.PutUint32(w.heads[s.Index][4:], uint32(elf.SHT_PROGBITS))
 	le.PutUint64(w.heads[s.Index][56:], 0)
 	w.name(s.Index, ".old"+s.Name)
 }
 
-// put writes the content of a section that is not loaded, and its header.
+// put writes the content and the header of a section that is not loaded.
 func (w *tail) put(index int, data []byte) {
 	w.out = append(w.out, make([]byte, arch.AlignUp(uint64(len(w.out)), 8)-uint64(len(w.out)))...)
 	le.PutUint64(w.heads[index][24:], uint64(len(w.out)))
@@ -205,7 +205,7 @@ func (w *tail) put(index int, data []byte) {
 	w.out = append(w.out, data...)
 }
 
-// finish writes the names of sections and the section headers.
+// finish writes the section names and the section headers.
 func (w *tail) finish() []byte {
 	index := int(le.Uint16(w.out[0x3e:]))
 	names := slices.Clone(w.file.Sections[index].Data)
@@ -222,7 +222,8 @@ func (w *tail) finish() []byte {
 	return append(w.out, slices.Concat(w.heads...)...)
 }
 
-// symtab is the file's symbol table with the symbols of the patch: local ones, behind all that are local.
+// symtab is the symbol table of the file, extended by the symbols of the patch as local symbols after all others of this
+// binding.
 type symtab struct {
 	table, names *lpelf.Section // nil for a stripped file
 	shstrndx     int
@@ -238,7 +239,7 @@ func (b *baker) findSymtab() *symtab {
 	return s
 }
 
-// tables are the sections that are written anew.
+// tables returns the indexes of the sections that are rewritten.
 func (s *symtab) tables() []int {
 	if s.table == nil {
 		return []int{s.shstrndx}
@@ -246,7 +247,7 @@ func (s *symtab) tables() []int {
 	return []int{s.shstrndx, s.table.Index, s.names.Index}
 }
 
-// write writes the table. The patch's parts are the sections from first on.
+// write writes the symbol table. The sections for the parts of the patch start at index first.
 func (s *symtab) write(w *tail, b *baker, first int) error {
 	if s.table != nil && (s.names.Index == s.shstrndx || uint64(s.table.Info)*symSize > uint64(len(s.table.Data))) {
 		return refuse("%s: its symbol table is not one of GNU ld, LLVM or gold; strip it before", b.name)
@@ -277,7 +278,7 @@ func (s *symtab) write(w *tail, b *baker, first int) error {
 	return nil
 }
 
-// indexes returns the sections of symbols and their names, which a stripped file gets new.
+// indexes returns the section indexes of the symbol and string tables. A stripped file gets new ones.
 func (s *symtab) indexes(w *tail, next int) (table, names int) {
 	if s.table != nil {
 		return s.table.Index, s.names.Index

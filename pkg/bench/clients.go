@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// memcachedClients is the number of connections, each of which has one request under way at most.
+	// memcachedClients is the number of connections, each with at most one pending request.
 	memcachedClients = 8
-	// clientRest is how long a client waits between two requests: the load is one that a machine can bear, so that
-	// latency and not throughput is measured.
+	// clientRest is the pause of a client between two requests. The load is below saturation, so that latency and not
+	// throughput is measured.
 	clientRest = 2 * time.Millisecond
-	// serverTime is how long memcached may take to start, or to answer.
+	// serverTime is the timeout for the start and for each reply of memcached.
 	serverTime = 30 * time.Second
 )
 
-// clients are connections to a memcached.
+// clients are connections to memcached.
 type clients struct{ list []*connection }
 
-// connection has keys of its own, so that it knows what each answer has to be.
+// connection uses keys of its own, so that it can verify each reply.
 type connection struct {
 	net.Conn
 	in   *bufio.Reader
@@ -34,7 +34,7 @@ type connection struct {
 	took []int64
 }
 
-// dialClients waits until the server is there.
+// dialClients waits until the server accepts connections.
 func dialClients(socket string) (*clients, error) {
 	c := &clients{}
 	for i := range memcachedClients {
@@ -57,8 +57,8 @@ func (c *clients) close() {
 	}
 }
 
-// load keeps the server busy for some time, while besides runs, and gives how long each request took, in ns. A wrong
-// answer is an error.
+// load sends requests to the server for duration d, while besides runs, and returns the latency of each request in ns. A
+// wrong reply is an error.
 func (c *clients) load(d time.Duration, besides func(stop <-chan bool) error) ([]int64, error) {
 	stop := make(chan bool)
 	errs := make(chan error, len(c.list)+1)
@@ -86,7 +86,7 @@ func (c *clients) load(d time.Duration, besides func(stop <-chan bool) error) ([
 	return took, nil
 }
 
-// work sets and gets a value by turns until told to stop.
+// work alternately sets and gets a value until it is told to stop.
 func (c *connection) work(stop <-chan bool) error {
 	for {
 		select {
@@ -102,7 +102,7 @@ func (c *connection) work(stop <-chan bool) error {
 			request, want = fmt.Sprintf("get %s\r\n", c.name), fmt.Sprintf("VALUE %s 0 %d\r\n%s\r\nEND\r\n", c.name, len(value), value)
 		}
 		if c.n == 1 {
-			want = "END\r\n" // nothing is there yet
+			want = "END\r\n" // the key does not exist yet
 		}
 		if err := c.exchange(request, want); err != nil {
 			return err

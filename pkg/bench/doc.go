@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package bench measures how long programs are stopped while functions of theirs are replaced: by lpatch, by all the other
-// ways there are, on the same program with the same writes, and by what the hardware needs at least. One run has all of
-// it, so that its ratios hold on whatever machine it is.
+// Package bench measures how long programs are stopped while their functions are replaced: by lpatch, and by all other
+// available methods, on the same program and with the same writes. It also measures the minimum that the hardware requires.
+// One run includes everything, so that its ratios are valid on any machine.
 //
-// Documentation/performance.md tells what is measured and how, Documentation/results/performance.md has the results.
+// Documentation/performance.md describes the measurements, Documentation/results/performance.md contains the results.
 package bench

@@ -7,8 +7,8 @@ import (
 	"math"
 )
 
-// goals judges a run. Each goal is a ratio, which says as much on a slow machine as on a fast one; a goal for which the run
-// has no rows is in the list all the same.
+// goals evaluates a run. Each goal is a ratio, so that it is comparable between slow and fast machines. Goals for which the
+// run has no rows are included.
 func goals(rows []Row, cpus int) []Goal {
 	s := selector(rows)
 	return []Goal{
@@ -27,7 +27,7 @@ func goals(rows []Row, cpus int) []Goal {
 
 type selector []Row
 
-// of calls fn for each row of a system that has a stop.
+// of calls fn for each row of a system that has stop times.
 func (s selector) of(system string, fn func(r *Row)) {
 	for i := range s {
 		if r := &s[i]; r.System == system && r.Stop != nil {
@@ -36,7 +36,7 @@ func (s selector) of(system string, fn func(r *Row)) {
 	}
 }
 
-// beside is the row of another system that is otherwise like r, or nil.
+// beside returns the row of another system that is otherwise like r, or nil.
 func (s selector) beside(r *Row, system string) *Row {
 	for i := range s {
 		o := &s[i]
@@ -47,7 +47,7 @@ func (s selector) beside(r *Row, system string) *Row {
 	return nil
 }
 
-// judge makes a goal of the worst ratio that worsen was called with.
+// judge returns a goal for the worst ratio that worsen was called with.
 func judge(name string, limit float64, each func(worsen func(ratio float64, detail string))) Goal {
 	g := Goal{Name: name, Limit: limit, Detail: "not measured"}
 	each(func(ratio float64, detail string) {
@@ -94,7 +94,7 @@ func (s selector) againstPtrace(name string, limit float64, which func(r *Row) b
 	})
 }
 
-// line is the slope of the median stop of a system.
+// line returns the slope of the median stop time of a system.
 func (s selector) line(system string, which func(r *Row) bool, x func(r *Row) int) (float64, bool) {
 	var points []point
 	s.of(system, func(r *Row) {
@@ -157,5 +157,5 @@ func (s selector) latency() Goal {
 
 func ratio(a, b int64) float64 { return float64(a) / float64(max(b, 1)) }
 
-// Micros writes ns as µs.
+// Micros formats a duration in ns as µs.
 func Micros(ns int64) string { return fmt.Sprintf("%.1f µs", float64(ns)/1e3) }

@@ -20,13 +20,13 @@ import (
 )
 
 const (
-	// patchEvery is how often a patch is applied and restored under memcached's load.
+	// patchEvery is the interval at which a patch is applied and restored under memcached's load.
 	patchEvery = 1500 * time.Millisecond
-	// memcachedThreads is the number of its worker threads.
+	// memcachedThreads is the number of worker threads.
 	memcachedThreads = 4
 )
 
-// memcached measures the latency of requests to a memcached, without and with patches.
+// memcached measures the latency of requests to memcached, without and with patches.
 func (r *runner) memcached() {
 	without := Row{System: SystemNone, Threads: memcachedThreads, Load: LoadMemcached}
 	with := Row{System: SystemLpatch, Threads: memcachedThreads, Load: LoadMemcached, Functions: 1}
@@ -37,7 +37,7 @@ func (r *runner) memcached() {
 	r.add(with)
 }
 
-// latencies measures the two in turn, so that what else happens on the machine happens to both.
+// latencies alternates between both, so that other activity on the machine affects them equally.
 func (r *runner) latencies(without, with *Row) error {
 	patch, err := hashPatch(r.Memcached)
 	if err != nil {
@@ -89,7 +89,7 @@ func (r *runner) latencies(without, with *Row) error {
 	return nil
 }
 
-// cycle applies and restores by turns until told to stop, and leaves the patch restored.
+// cycle alternately applies and restores until it is told to stop, and leaves the patch restored.
 func (l *lpatch) cycle(stop <-chan bool, stops *[]int64) error {
 	for on := true; ; on = !on {
 		select {
@@ -109,11 +109,11 @@ func (l *lpatch) cycle(stop <-chan bool, stops *[]int64) error {
 	}
 }
 
-// murmur are the constants of the hash function MurmurHash3_x86_32, which memcached calls for each key.
+// murmur contains constants of the hash function MurmurHash3_x86_32, which memcached calls for each key.
 var murmur = []uint32{0xcc9e2d51, 0x1b873593}
 
-// hashPatch makes a patch that replaces the function by which a stock memcached, stripped as it is, finds its keys, by a copy
-// of itself: each request runs it, and the answers stay right.
+// hashPatch creates a patch that replaces the hash function of a stock, stripped memcached by a copy of itself: each request
+// executes it, and the replies stay correct.
 func hashPatch(path string) (*lpnl.Patch, error) {
 	f, err := lpelf.Open(path)
 	if err != nil {
@@ -136,7 +136,7 @@ func hashPatch(path string) (*lpnl.Patch, error) {
 	return p, nil
 }
 
-// hashFunction finds the code with the constants, between two starts of functions in the table of .eh_frame_hdr.
+// hashFunction finds the function that contains the constants, delimited by entries of .eh_frame_hdr.
 func hashFunction(f *lpelf.File) (start, end uint64, err error) {
 	text, table := f.Section(".text"), f.Section(".eh_frame_hdr")
 	if text == nil || table == nil {
@@ -160,7 +160,7 @@ func hashFunction(f *lpelf.File) (start, end uint64, err error) {
 	return starts[i-1], starts[i], nil
 }
 
-// selfContained sees to it that code means the same elsewhere: all that it refers to is in it.
+// selfContained returns an error unless code is position independent: all its references are internal.
 func selfContained(a arch.Arch, code []byte) error {
 	for at, in := range arch.Instructions(a, code) {
 		if in.Kind == arch.Bad {

@@ -14,7 +14,8 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// What programs/target.c has: how far apart its functions are and what replaces them, and how many bytes they have.
+// The properties of the functions in programs/target.c: their distance, the number of replaced bytes, and their size in
+// bytes.
 const (
 	functionStride    = 256
 	replacementStride = 16
@@ -23,16 +24,16 @@ const (
 	page              = 4096
 )
 
-// returnTwo is mov eax, 2; ret.
+// returnTwo is "mov $2, %eax; ret".
 var returnTwo = []byte{0xb8, 2, 0, 0, 0, 0xc3}
 
-// jump is a jmp rel32 at one address to another.
+// jump returns a jmp rel32 at address from with destination to.
 func jump(from, to uint64) []byte {
 	return binary.LittleEndian.AppendUint32([]byte{0xe9}, uint32(to-from-jumpSize))
 }
 
-// newPatch makes a patch that replaces the first functions of the program. The kernel wants no ELF file: it is a page or
-// more of code.
+// newPatch creates a patch that replaces the first functions of the program. The kernel does not require an ELF file: it
+// consists of pages of code.
 func newPatch(path string, functions int) (*lpnl.Patch, error) {
 	f, err := lpelf.Open(path)
 	if err != nil {
@@ -67,7 +68,7 @@ func newPatch(path string, functions int) (*lpnl.Patch, error) {
 	return p, nil
 }
 
-// rawPatch makes a patch of the file at path, with code and no sites yet.
+// rawPatch creates a patch with code but without sites.
 func rawPatch(f *lpelf.File, path, name string, code []byte) (*lpnl.Patch, error) {
 	padded := make([]byte, (len(code)+page-1)&^(page-1))
 	copy(padded, code)
@@ -89,7 +90,7 @@ func rawPatch(f *lpelf.File, path, name string, code []byte) (*lpnl.Patch, error
 	}, nil
 }
 
-// unnamedFile is open for reading only, as a patch file must be, and has no name any more.
+// unnamedFile returns an unlinked file, open read-only as required for a patch file.
 func unnamedFile(content []byte) (*os.File, error) {
 	dir, err := os.MkdirTemp("", "lpctl-bench-")
 	if err != nil {

@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// Level is how much is measured.
+// Level is the extent of a run.
 type Level string
 
 // The levels.
 const (
-	LevelSmoke   Level = "smoke"   // seconds: does it work?
+	LevelSmoke   Level = "smoke"   // seconds: smoke test
 	LevelDefault Level = "default" // minutes: both axes, threads and functions
 	LevelFull    Level = "full"    // hours: the whole grid
-	LevelCount   Level = "count"   // a minute: instructions, in a machine whose clock counts them
+	LevelCount   Level = "count"   // a minute: instruction counts, in a machine whose clock counts instructions
 )
 
-// plan is what a level measures.
+// plan defines the measurements of a level.
 type plan struct {
 	threads   []int
 	loads     []Load
 	functions []int
-	counted   bool          // the clock counts instructions, which tell nothing of IPIs and caches, and windows are as many each time
-	grid      bool          // each number of functions with each load and number of threads; or with gridThreads asleep only
-	budget    time.Duration // for one row
-	windows   int           // at most, in one row
-	gdb       []int         // numbers of threads with which gdb replaces 1 function: it takes seconds for one window
-	segment   time.Duration // of memcached's load, without and with patches in turn
+	counted   bool          // the clock counts instructions, which do not reflect IPIs and caches, and the number of windows is fixed
+	grid      bool          // each number of functions with each load and number of threads; or only with gridThreads sleeping threads
+	budget    time.Duration // time for one row
+	windows   int           // maximum number of windows per row
+	gdb       []int         // numbers of threads with which gdb replaces 1 function; a window takes seconds
+	segment   time.Duration // duration of memcached's load, alternating between without and with patches
 	segments  int
 }
 
@@ -56,8 +56,8 @@ var plans = map[Level]plan{
 	},
 }
 
-// threadsFor are the numbers of threads to measure with. Where instructions are counted, there is no load with a single thread that
-// runs: whether that has another processor than lpatch, or waits for its own, is as chance will have it.
+// threadsFor returns the numbers of threads for a load. If instructions are counted, there is no load with a single running
+// thread, because it is random whether it shares a processor with lpatch.
 func (p plan) threadsFor(load Load) []int {
 	if p.counted && load == LoadBusy {
 		return p.threads[1:]
@@ -65,7 +65,7 @@ func (p plan) threadsFor(load Load) []int {
 	return p.threads
 }
 
-// functionsFor are the numbers of functions to measure with.
+// functionsFor returns the numbers of functions for a number of threads and a load.
 func (p plan) functionsFor(threads int, load Load) []int {
 	if p.grid || load == p.loads[0] && threads == min(axisThreads, slices.Max(p.threads)) {
 		return p.functions
@@ -73,10 +73,10 @@ func (p plan) functionsFor(threads int, load Load) []int {
 	return p.functions[:1]
 }
 
-// ways are the systems to measure with, besides lpatch.
+// ways returns the systems to measure in addition to lpatch.
 func (p plan) ways(threads, functions int) []string {
 	if p.counted {
-		return []string{SystemSeize} // the best
+		return []string{SystemSeize} // the fastest
 	}
 	list := []string{SystemSeize, SystemAttach, SystemSigstop, SystemFreezer}
 	if functions == 1 && slices.Contains(p.gdb, threads) {

@@ -11,12 +11,13 @@ import (
 	"path/filepath"
 )
 
-// programs has target.c, the program that is stopped, and driver.c, its parent, with all the other ways to stop it.
+// programs contains target.c, the program that is stopped, and driver.c, its parent, which implements all other methods of
+// stopping it.
 //
 //go:embed programs/target.c programs/driver.c
 var programs embed.FS
 
-// BuildPrograms compiles the programs of the benchmark into a directory, with $CC or cc.
+// BuildPrograms compiles the programs of the benchmark into dir, with $CC or cc.
 func BuildPrograms(dir string) error {
 	cc := os.Getenv("CC")
 	if cc == "" {

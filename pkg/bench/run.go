@@ -10,30 +10,30 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// Config is what to measure with.
+// Config selects what is measured.
 type Config struct {
 	Level     Level
-	Only      Load   // "" for all
-	Programs  string // a directory with the programs of BuildPrograms
-	Memcached string // its program; "" leaves it out
+	Only      Load   // "" for all loads
+	Programs  string // directory with the programs of BuildPrograms
+	Memcached string // path of memcached; "" to omit it
 	Kernel    Kernel
 	Progress  io.Writer
 }
 
-// rest is how long the program runs between two windows.
+// rest is the time between two windows.
 const rest = time.Millisecond
 
-// maxRounds is enough for a median; each takes a millisecond or more.
+// maxRounds is sufficient for a median; each round takes at least a millisecond.
 const maxRounds = 100
 
-// runner is a run.
+// runner is the state of a run.
 type runner struct {
 	Config
 	plan
 	rows []Row
 }
 
-// Run measures. What goes wrong with one row is written in that row; the error is one of the whole.
+// Run executes the benchmark. A failure of one measurement is recorded in its row; the error concerns the run as a whole.
 func Run(cfg Config) (*Result, error) {
 	p, ok := plans[cfg.Level]
 	if !ok {
@@ -71,13 +71,13 @@ func (r *runner) add(row Row) {
 	fmt.Fprintf(r.Progress, "%s, %d threads %s, %d functions: %s\n", row.System, row.Threads, row.Load, row.Functions, what)
 }
 
-// program measures all that there is to measure of the program with threads under a load.
+// program performs all measurements for a number of threads and a load.
 func (r *runner) program(threads int, load Load) error {
 	t, err := startTarget(r.Programs, threads, load)
 	if err != nil {
 		return err
 	}
-	// A system that fails may leave the program in any state.
+	// after a failed measurement the program may be in any state
 	defer func() { t.close() }()
 	base := Row{Threads: threads, Load: load}
 	if err := r.undisturbed(t, &base); err != nil {
@@ -101,7 +101,7 @@ func (r *runner) program(threads int, load Load) error {
 	return nil
 }
 
-// undisturbed measures what lpatch and the others are compared with.
+// undisturbed measures the baseline for all systems.
 func (r *runner) undisturbed(t *target, base *Row) error {
 	if r.counted {
 		return nil
@@ -114,7 +114,7 @@ func (r *runner) undisturbed(t *target, base *Row) error {
 	return err
 }
 
-// quiet is the longest gap that a thread sees by its own clock while nothing is done, in as much time as a row takes.
+// quiet returns the longest gap that a thread observes by its own clock while nothing is done, in the time that a row takes.
 func (r *runner) quiet(t *target) (int64, error) {
 	if _, err := t.ask("reset"); err != nil {
 		return 0, err
@@ -124,7 +124,7 @@ func (r *runner) quiet(t *target) (int64, error) {
 	return s.gap, err
 }
 
-// floors measures what the hardware needs at least.
+// floors measures the minimum that the hardware requires.
 func (r *runner) floors(t *target, row Row) error {
 	rounds, err := t.numbers("round %d", min(r.windows, maxRounds))
 	if err != nil {
@@ -136,7 +136,7 @@ func (r *runner) floors(t *target, row Row) error {
 	}
 	r.add(row)
 	if len(r.rows) > 1 {
-		return nil // the copy is the same whoever runs
+		return nil // the copy does not depend on the number of threads
 	}
 	const copies = 20000
 	var each []int64
@@ -153,7 +153,7 @@ func (r *runner) floors(t *target, row Row) error {
 	return nil
 }
 
-// start gives the system that a row is about.
+// start creates the system for a row.
 func (r *runner) start(t *target, row Row) (system, error) {
 	switch row.System {
 	case SystemLpatch:
@@ -184,7 +184,7 @@ func (r *runner) row(t *target, row Row) Row {
 	return row
 }
 
-// measure has the functions replaced and put back until time is up.
+// measure replaces and restores the functions until the time is up.
 func (r *runner) measure(t *target, s system, row *Row) error {
 	if err := r.tryOnce(t, s, row); err != nil {
 		return err
@@ -216,7 +216,7 @@ func (r *runner) measure(t *target, s system, row *Row) error {
 	return nil
 }
 
-// windowsOf gives how long each window took.
+// windowsOf returns the duration of each window.
 func (r *runner) windowsOf(s system) ([]int64, error) {
 	var stops []int64
 	for end := time.Now().Add(r.budget); len(stops) == 0 || len(stops) < r.windows && time.Now().Before(end); {
@@ -232,7 +232,7 @@ func (r *runner) windowsOf(s system) ([]int64, error) {
 	return stops, nil
 }
 
-// tryOnce sees to it that the system does what it should, and what that costs in memory.
+// tryOnce verifies that the system works, and measures its memory consumption.
 func (r *runner) tryOnce(t *target, s system, row *Row) error {
 	before, err := anonymousBytes(t.pid)
 	if err != nil {
@@ -256,7 +256,7 @@ func (r *runner) tryOnce(t *target, s system, row *Row) error {
 	return t.wantReplaced(0)
 }
 
-// sum adds up what the reports tell.
+// sum aggregates the durations in the reports.
 func (l *lpatch) sum(row *Row) {
 	row.Phases, row.Quartile, row.Least = &Phases{}, &Phases{}, &Phases{}
 	for _, part := range []struct {

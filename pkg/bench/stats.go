@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Distribution sums up durations, in ns. Percentiles are nearest-rank: values that occurred.
+// Distribution summarizes durations in ns. Percentiles are computed by the nearest-rank method.
 type Distribution struct {
 	Min  int64 `json:"min"`
 	P25  int64 `json:"p25"`
@@ -17,7 +17,7 @@ type Distribution struct {
 	Max  int64 `json:"max"`
 }
 
-// summarize returns nil for no samples.
+// summarize returns nil if there are no samples.
 func summarize(samples []int64) *Distribution {
 	if len(samples) == 0 {
 		return nil
@@ -29,17 +29,17 @@ func summarize(samples []int64) *Distribution {
 	}
 }
 
-// percentile takes sorted samples, at least one, and 0 < p <= 1.
+// percentile returns percentile p of sorted samples, of which there must be at least one; 0 < p <= 1.
 func percentile(sorted []int64, p float64) int64 {
-	// The product may be a little more than the whole number that it stands for.
+	// compensate for rounding errors in the product
 	rank := math.Ceil(p*float64(len(sorted)) - 1e-9)
 	return sorted[int(rank)-1]
 }
 
-// point is a measurement: y at x.
+// point is a measured value y at x.
 type point struct{ x, y float64 }
 
-// slope is that of the straight line that fits best (least squares); false if there is none.
+// slope returns the slope of the least-squares line; false if it is undefined.
 func slope(points []point) (float64, bool) {
 	n := float64(len(points))
 	var sx, sy, sxx, sxy float64

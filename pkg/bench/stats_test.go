@@ -49,12 +49,12 @@ func TestSlope(t *testing.T) {
 	}
 }
 
-// stop is a row in which every window took as long.
+// stop returns a row in which all windows took the same time.
 func stop(system string, threads int, load Load, functions int, us int64) Row {
 	return Row{System: system, Threads: threads, Load: load, Functions: functions, Windows: 1, Stop: summarize([]int64{us * 1000})}
 }
 
-// run is a result with all that the goals are about.
+// run returns rows for all goals.
 func run() []Row {
 	return []Row{
 		stop(SystemRound, 1, LoadAsleep, 0, 10), stop(SystemCopy, 0, "", 0, 1),

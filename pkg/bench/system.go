@@ -13,19 +13,19 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// Kernel is what lpatch is measured through; *lpnl.Client is one.
+// Kernel is the interface to the module that is measured; *lpnl.Client implements it.
 type Kernel interface {
 	Transfer(p *lpnl.Patch) error
 	Op(verb lpnl.Verb, hash lpnl.Hash, t lpnl.Target, o lpnl.Options) (lpnl.Report, error)
 }
 
-// system is a way to replace functions of a running program.
+// system is a method to replace functions of a running program.
 type system interface {
-	// replace has the first functions of the program replaced, or put back, and tells how long it stood still, in ns.
+	// replace replaces the first functions of the program, or restores them, and returns the stop time in ns.
 	replace(on bool) (int64, error)
 }
 
-// driven is a way that driver.c knows.
+// driven is a method implemented by driver.c.
 type driven struct {
 	t         *target
 	way       string
@@ -47,11 +47,10 @@ func (d driven) replace(on bool) (int64, error) {
 	return n[0], nil
 }
 
-// options leave time where processors are emulated, or belong to others at times: how long it takes is measured and not
-// limited.
+// options have generous limits for emulated or shared processors: durations are measured, not limited.
 var options = lpnl.Options{MaxStop: 2 * time.Second, Timeout: 20 * time.Second}
 
-// lpatch replaces functions with the module.
+// lpatch replaces functions with the kernel module.
 type lpatch struct {
 	k     Kernel
 	pid   int
@@ -62,10 +61,10 @@ type lpatch struct {
 // op is one operation.
 type op struct {
 	report lpnl.Report
-	took   time.Duration // from the request to the answer
+	took   time.Duration // from the request to the reply
 }
 
-// newLpatch hands the kernel a patch of the program and loads it: that does not stop anybody.
+// newLpatch transfers a patch of the program to the kernel and loads it, which does not stop any thread.
 func newLpatch(k Kernel, t *target, functions int) (*lpatch, error) {
 	p, err := newPatch(t.path, functions)
 	if err != nil {
@@ -94,7 +93,7 @@ func (l *lpatch) replace(on bool) (int64, error) {
 	return int64(r.Stop), err
 }
 
-// close closes the patch's files. What is in the target ends with it.
+// close closes the files of the patch. The state in the target ends with the target.
 func (l *lpatch) close() {
 	l.patch.File.Close()
 	for _, i := range l.patch.Images {
@@ -102,12 +101,12 @@ func (l *lpatch) close() {
 	}
 }
 
-// gdb is a debugger that is started for each window. How long the program stood still, gdb does not tell: it is the
-// longest gap that the program itself saw.
+// gdb starts a debugger for each window. gdb does not report how long the program was stopped, so the longest gap that the
+// program itself observed is used.
 type gdb struct {
 	t         *target
 	functions int
-	old       []byte // the bytes of a function before
+	old       []byte // original bytes of a function
 }
 
 func newGDB(t *target, functions int) (*gdb, error) {
@@ -135,7 +134,7 @@ func (g *gdb) replace(on bool) (int64, error) {
 	if _, err := g.t.ask("reset"); err != nil {
 		return 0, err
 	}
-	// Symbols of libraries would only keep it busy.
+	// symbols of libraries would only slow it down
 	cmd := exec.Command("gdb", "-nx", "-batch", "-iex", "set auto-solib-add off", "-p", fmt.Sprint(g.t.pid), "-x", script)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return 0, fmt.Errorf("gdb: %w\n%s", err, out)

@@ -8,7 +8,7 @@ import (
 	"text/tabwriter"
 )
 
-// Table writes a result for people, in µs.
+// Table writes a result as text, with durations in µs.
 func (r *Result) Table(w io.Writer) error {
 	fmt.Fprintf(w, "%s, %d CPUs, kernel %s, %s, level %s\n\n", r.Machine, r.CPUs, r.Kernel, r.Date.Format("2006-01-02"), r.Level)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -58,7 +58,7 @@ func line(r *Row) string {
 	return s + "\t" + tenths(r.CPU) + "\t"
 }
 
-// tenths writes ns as µs without a unit, and nothing for nil.
+// tenths formats a duration in ns as µs without unit; nil yields "".
 func tenths(ns *int64) string {
 	if ns == nil {
 		return ""
@@ -66,7 +66,7 @@ func tenths(ns *int64) string {
 	return fmt.Sprintf("%.1f", float64(*ns)/1e3)
 }
 
-// String tells whether a goal was met, and if not, by how much it was missed.
+// String tells whether a goal was met or by how much it was missed.
 func (g Goal) String() string {
 	switch {
 	case g.Got == nil:

@@ -15,21 +15,21 @@ import (
 	"time"
 )
 
-// answerTime is far longer than any answer takes.
+// answerTime is far longer than any reply takes.
 const answerTime = time.Minute
 
-// target is a running program, and the driver that started it.
+// target is a running program and the driver that started it.
 type target struct {
 	cmd          *exec.Cmd
 	in           io.WriteCloser
 	lines        chan string
 	pid          int
 	path         string
-	functions    uint64 // addresses
+	functions    uint64 // address
 	replacements uint64
 }
 
-// startTarget starts the program with threads under a load.
+// startTarget starts the program with a number of threads under a load.
 func startTarget(programs string, threads int, load Load) (*target, error) {
 	t := &target{path: filepath.Join(programs, "target"), lines: make(chan string)}
 	t.cmd = exec.Command(filepath.Join(programs, "driver"), t.path, strconv.Itoa(threads), string(load))
@@ -70,12 +70,12 @@ func (t *target) read(out io.Reader) {
 	}
 }
 
-// close ends the driver, and with it the program.
+// close ends the driver, which ends the program.
 func (t *target) close() {
 	t.in.Close()
 	done := make(chan bool)
 	go func() {
-		for range t.lines { // so that the reader ends
+		for range t.lines { // let the reader exit
 		}
 		close(done)
 	}()
@@ -85,7 +85,7 @@ func (t *target) close() {
 		_ = t.cmd.Process.Kill() // the program dies with it
 		<-done
 	}
-	_ = t.cmd.Wait() // how it ended is of no interest any more
+	_ = t.cmd.Wait() // the exit status does not matter
 }
 
 func (t *target) answer() (string, error) {
@@ -100,7 +100,7 @@ func (t *target) answer() (string, error) {
 	}
 }
 
-// ask gives a command; the answer repeats its first word, which is left out.
+// ask sends a command and returns the reply without its first word, which repeats the command.
 func (t *target) ask(format string, args ...any) (string, error) {
 	command := fmt.Sprintf(format, args...)
 	if _, err := fmt.Fprintln(t.in, command); err != nil {
@@ -118,9 +118,9 @@ func (t *target) ask(format string, args ...any) (string, error) {
 	return strings.TrimSpace(rest), nil
 }
 
-// stats are what the program saw since the last reset.
+// stats contains what the program observed since the last reset.
 type stats struct {
-	gap   int64 // ns
+	gap   int64 // nanoseconds
 	eintr int
 }
 
@@ -140,7 +140,7 @@ func (t *target) stats() (stats, error) {
 	return s, nil
 }
 
-// wantReplaced makes sure that so many functions have the new code.
+// wantReplaced verifies that n functions have the new code.
 func (t *target) wantReplaced(n int) error {
 	line, err := t.ask("value")
 	if err == nil && line != strconv.Itoa(n) {
@@ -149,7 +149,7 @@ func (t *target) wantReplaced(n int) error {
 	return err
 }
 
-// numbers asks for a list of durations in ns.
+// numbers queries a list of durations in ns.
 func (t *target) numbers(format string, args ...any) ([]int64, error) {
 	line, err := t.ask(format, args...)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 // tick is the unit of times in /proc (USER_HZ).
 const tick = 10 * time.Millisecond
 
-// anonymousBytes is the memory that is the process's own, as each page of text is that was written (smaps).
+// anonymousBytes returns the private memory of a process, which includes each text page that was written (smaps).
 func anonymousBytes(pid int) (int64, error) {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 	if err != nil {
@@ -39,7 +39,7 @@ func anonymousBytes(pid int) (int64, error) {
 	return sum, nil
 }
 
-// overhead is the time that all processors worked so far, but for what a process did in user mode.
+// overhead returns the CPU time that all processors have spent, except the time of a process in user mode.
 func overhead(pid int) (time.Duration, error) {
 	machine, err := fields("/proc/stat", 0)
 	if err != nil {
@@ -52,12 +52,13 @@ func overhead(pid int) (time.Duration, error) {
 	if len(machine) < 7 || len(process) < 12 {
 		return 0, fmt.Errorf("/proc/stat or /proc/%d/stat is too short", pid)
 	}
-	// proc(5): user, nice, system, (idle, iowait,) irq, softirq; utime is field 14, and the name is the second.
+	// proc(5): user, nice, system, (idle, iowait,) irq, softirq; utime is field 14, and the second field is the name
 	busy := machine[0] + machine[1] + machine[2] + machine[5] + machine[6]
 	return time.Duration(busy-process[11]) * tick, nil
 }
 
-// fields are the numbers of the first line, behind its name, which in /proc/PID/stat is in parentheses; what is no number is 0.
+// fields returns the numbers in the first line of a file after its name, which is in parentheses in /proc/PID/stat. Fields
+// that are not numbers are 0.
 func fields(path string, kind int) ([]int64, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -73,14 +74,14 @@ func fields(path string, kind int) ([]int64, error) {
 	for _, word := range strings.Fields(line) {
 		n, err := strconv.ParseInt(word, 10, 64)
 		if err != nil {
-			n = 0 // the state
+			n = 0 // the process state
 		}
 		list = append(list, n)
 	}
 	return list, nil
 }
 
-// describe says on what it is measured.
+// describe records the machine on which the benchmark runs.
 func (r *Result) describe() {
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

@@ -15,14 +15,14 @@ import (
 	"lpatch/pkg/atomicfile"
 )
 
-// maxLinks is how many symbolic links may lead to a directory, as many as the kernel takes.
+// maxLinks is the maximum number of symbolic links that are followed: the limit of the kernel.
 const maxLinks = 40
 
-// openDir opens a directory of the registry where the system has it whose root is at Root: a symbolic link leads to where it
-// would once that is the root, be it absolute or with more ".." than there are directories, so never outside. (An os.Root
-// alone refuses such links, but /var may well be one.) Who may change one of the directories or links on the way may say what the
-// registry is, so each is refused, with an *UntrustedError, that is not the owner's or that others may write. Thus they stay as they
-// are found, and all that is done is done in the directory that was opened, whatever its name leads to later.
+// openDir opens a directory of the registry. Symbolic links are resolved as if Root was the root directory, including
+// absolute ones and those with excess "..", so that they cannot lead outside. (An os.Root alone would reject such links, but
+// /var may be one.) Whoever can modify a directory or link on the path controls the registry. Each of them must therefore be
+// owned by Owner and not writable by others, otherwise openDir returns an *UntrustedError. All further operations use the
+// opened directory, whatever its path leads to later.
 func (r Registry) openDir(dir string, create bool) (*os.Root, error) {
 	root, err := os.OpenRoot(r.Root)
 	if err != nil {
@@ -36,16 +36,16 @@ func (r Registry) openDir(dir string, create bool) (*os.Root, error) {
 	return w.end(err)
 }
 
-// walk is on its way to a directory.
+// walk is the state of a path resolution.
 type walk struct {
 	owner  int
-	create bool       // what is missing
-	at     []*os.Root // where it is, below all those above
+	create bool       // create missing directories
+	at     []*os.Root // open directories from the root to the current one
 	left   []string
-	links  int // that were followed
+	links  int // number of links followed
 }
 
-// end closes what is above, and returns where the walk is unless it failed.
+// end closes all directories except the current one, which it returns unless err is set.
 func (w *walk) end(err error) (*os.Root, error) {
 	last := len(w.at) - 1
 	if err != nil {
@@ -58,7 +58,7 @@ func (w *walk) end(err error) (*os.Root, error) {
 	return dir, nil
 }
 
-// up closes directories but for the first so many.
+// up closes all directories after the first to.
 func (w *walk) up(to int) {
 	for _, dir := range w.at[to:] {
 		dir.Close()
@@ -66,7 +66,7 @@ func (w *walk) up(to int) {
 	w.at = w.at[:to]
 }
 
-// step takes the next name.
+// step resolves the next component.
 func (w *walk) step() error {
 	name, here := w.left[0], w.at[len(w.at)-1]
 	w.left = w.left[1:]
@@ -74,7 +74,7 @@ func (w *walk) step() error {
 	case "", ".":
 		return nil
 	case "..":
-		w.up(max(len(w.at)-1, 1)) // the root is above itself
+		w.up(max(len(w.at)-1, 1)) // the parent of the root is the root
 		return nil
 	}
 	st, err := here.Lstat(name)
@@ -97,7 +97,7 @@ func (w *walk) step() error {
 	return w.trust()
 }
 
-// follow has the walk go on where a link points to.
+// follow continues the resolution with the target of a link.
 func (w *walk) follow(here *os.Root, link fs.FileInfo) error {
 	path := filepath.Join(here.Name(), link.Name())
 	if err := trusted(path, link, w.owner); err != nil {
@@ -117,7 +117,7 @@ func (w *walk) follow(here *os.Root, link fs.FileInfo) error {
 	return nil
 }
 
-// trust refuses the directory where the walk is.
+// trust returns an error if the current directory is not trusted.
 func (w *walk) trust() error {
 	here := w.at[len(w.at)-1]
 	st, err := here.Stat(".")
@@ -127,7 +127,7 @@ func (w *walk) trust() error {
 	return trusted(here.Name(), st, w.owner)
 }
 
-// makeDir makes a directory that is there even if the power fails; another process may be about the same.
+// makeDir durably creates a directory. It may exist already, because another process does the same.
 func makeDir(here *os.Root, name string) (fs.FileInfo, error) {
 	err := here.Mkdir(name, 0o755)
 	if err == nil {
@@ -139,7 +139,7 @@ func makeDir(here *os.Root, name string) (fs.FileInfo, error) {
 	return here.Lstat(name)
 }
 
-// named completes the path in an error about a name in a directory.
+// named replaces the relative name in an error by the full path.
 func named(dir *os.Root, err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -148,7 +148,8 @@ func named(dir *os.Root, err error) error {
 	return err
 }
 
-// openFile opens a file in a directory of the registry. What is not a file of the owner's, which nobody else may write, is refused.
+// openFile opens a file in a directory of the registry. It must be a regular file that belongs to Owner and that nobody else
+// can write.
 func (r Registry) openFile(dir *os.Root, name string) (*os.File, error) {
 	st, err := dir.Lstat(name)
 	if err != nil {
@@ -168,10 +169,10 @@ func (r Registry) openFile(dir *os.Root, name string) (*os.File, error) {
 	return f, nil
 }
 
-// maxText bounds the files of the registry that people can read, in bytes: the system may be an image that others made.
+// maxText is the maximum size in bytes of the text files of the registry. The system may be an untrusted image.
 const maxText = 1 << 20
 
-// readText reads one of them.
+// readText reads a text file of the registry.
 func readText(f *os.File) ([]byte, error) {
 	text, err := io.ReadAll(io.LimitReader(f, maxText+1))
 	if err == nil && len(text) > maxText {
@@ -180,18 +181,18 @@ func readText(f *os.File) ([]byte, error) {
 	return text, err
 }
 
-// UntrustedError is returned for what others than the owner may change.
+// UntrustedError is returned for a file or directory that users other than the owner can modify.
 type UntrustedError struct {
 	Path   string
-	Reason string // why, behind the path
+	Reason string // reason, to be appended to the path
 }
 
 func (e *UntrustedError) Error() string {
 	return e.Path + " " + e.Reason + "; nothing in it is trusted"
 }
 
-// trusted refuses what others than the owner may change, with an *UntrustedError: who may add a boot entry may run code in every
-// process. A link has no mode of its own: nobody may change it.
+// trusted returns an *UntrustedError if users other than the owner can modify a file, because a boot entry can execute code
+// in every process. The mode of a symbolic link is ignored, since links cannot be modified.
 func trusted(path string, info fs.FileInfo, owner int) error {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	switch {

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// operations are all that a registry is asked to do. What they return is to be looked at only where it is said.
+// operations lists all operations of a registry. Their results are only checked where stated.
 var operations = map[string]func(Registry) error{
 	"add":    func(r Registry) error { return r.Add(sample("a"), []byte("patch")) },
 	"remove": func(r Registry) error { return r.Remove("a") },
@@ -39,7 +39,7 @@ var operations = map[string]func(Registry) error{
 // sumOfPatch is the SHA-256 of "patch".
 const sumOfPatch = "a4895eb44afc336fecbba6e520cd67e178dace0276655d102fceffa8e5f70570"
 
-// contents are the files below a directory: what is in each, or where a link leads to.
+// contents returns the files below a directory: the content of each file, or the target of each link.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -62,8 +62,8 @@ func contents(t *testing.T, dir string) map[string]string {
 	return all
 }
 
-// TestRootLinks is the attack by whoever made the system below a root: directories that are links to others outside. There is
-// another registry there, in which everything could be done; nothing is, and nothing of it is taken for the system's own.
+// TestRootLinks is an attack by the creator of the system below a root: directories are links to an outside directory with
+// another registry. Nothing may be changed there, and its content must not be used.
 func TestRootLinks(t *testing.T) {
 	for _, link := range []string{"etc", "etc/lpctl", "etc/lpctl/boot.d", "var", "var/lib", "var/lib/lpctl", "var/lib/lpctl/store"} {
 		for kind, to := range map[string]func(root, outside string) string{
@@ -91,7 +91,7 @@ func TestRootLinks(t *testing.T) {
 					t.Errorf("entries from outside of the root: %v", list)
 				}
 				for _, do := range operations {
-					_ = do(r) // whatever comes of it
+					_ = do(r) // any result is acceptable
 				}
 				must(t, r.Add(sample("a"), []byte("patch")))
 				must(t, r.Succeed("this boot"))
@@ -104,7 +104,7 @@ func TestRootLinks(t *testing.T) {
 	}
 }
 
-// TestLinksInside has a registry where links in the system lead to, as they would once it runs.
+// TestLinksInside has a registry behind links in the system, which are resolved as in the running system.
 func TestLinksInside(t *testing.T) {
 	r := registry(t)
 	for _, dir := range []string{"data/state", "usr/local", "var"} {
@@ -112,7 +112,7 @@ func TestLinksInside(t *testing.T) {
 	}
 	must(t, os.Symlink("/../data/./current", filepath.Join(r.Root, "var/lib")))
 	must(t, os.Symlink("state", filepath.Join(r.Root, "data/current")))
-	must(t, os.Symlink("../../usr/local/etc", filepath.Join(r.Root, "etc"))) // not there yet; a root is above itself
+	must(t, os.Symlink("../../usr/local/etc", filepath.Join(r.Root, "etc"))) // not there yet; the parent of the root is the root
 	e := sample("a")
 	must(t, r.Add(e, []byte("patch")))
 	must(t, r.Begin("this boot", []*Entry{e}))
@@ -127,7 +127,7 @@ func TestLinksInside(t *testing.T) {
 	}
 }
 
-// TestLinkLoop ends.
+// TestLinkLoop checks that a loop of links is detected.
 func TestLinkLoop(t *testing.T) {
 	r := registry(t)
 	must(t, os.Symlink("/etc", filepath.Join(r.Root, "etc")))
@@ -136,25 +136,25 @@ func TestLinkLoop(t *testing.T) {
 	}
 }
 
-// TestStrict has one of the directories on the way to the registry be another's, who could put a registry of his own there: nothing
-// is done and nothing believed, and the sentence names the directory.
+// TestStrict makes one of the directories on the path of the registry belong to another user, who could replace the registry.
+// All operations must be refused, and the error must name the directory.
 func TestStrict(t *testing.T) {
 	entries := []string{"add", "remove", "list", "begin", "withdraw", "succeed", "disabled"}
 	store := []string{"add", "remove", "patch"}
 	for _, c := range []struct {
-		component string // through which operations have to go
+		component string // which the operations have to traverse
 		refused   []string
 	}{
 		{"", append(store, entries...)},
 		{"etc", entries}, {"etc/lpctl", entries}, {"etc/lpctl/boot.d", []string{"add", "remove", "list", "begin", "withdraw", "succeed"}},
 		{"var", store}, {"var/lib", store}, {"var/lib/lpctl", store}, {"var/lib/lpctl/store", store},
-		// A link, and what it leads through.
+		// a link, and the directories that it leads through
 		{"data", store}, {"data/lpctl", store},
 	} {
 		for reason, spoil := range map[string]func(string) error{
 			"may be written by others (mode 0777)": func(path string) error { return os.Chmod(path, 0o777) },
 			"may be written by others (mode 0775)": func(path string) error { return os.Chmod(path, 0o775) },
-			// As many would have a directory for all.
+			// like a shared directory
 			"may be written by others (mode 1777)":    func(path string) error { return os.Chmod(path, 0o777|fs.ModeSticky) },
 			"belongs to user 65534 and not to user 0": func(path string) error { return os.Lchown(path, 65534, 65534) },
 		} {
@@ -178,7 +178,7 @@ func TestStrict(t *testing.T) {
 	}
 }
 
-// wantRefused has operations refused with a sentence, and nothing change.
+// wantRefused checks that operations are refused with an error message, and that nothing changes.
 func wantRefused(t *testing.T, r Registry, want string, names []string) {
 	t.Helper()
 	before := contents(t, r.Root)
@@ -194,7 +194,7 @@ func wantRefused(t *testing.T, r Registry, want string, names []string) {
 	}
 }
 
-// TestStrictLink has a link be another's, who made it when he could.
+// TestStrictLink has a link that belongs to another user.
 func TestStrictLink(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("only root can give files away")
@@ -208,7 +208,7 @@ func TestStrictLink(t *testing.T) {
 	wantRefused(t, r, link+" belongs to user 65534 and not to user 0; nothing in it is trusted", []string{"add", "list", "succeed"})
 }
 
-// TestSweep removes what has the names of its own files, and nothing else that somebody keeps there.
+// TestSweep checks that only files with names of the registry's own files are removed.
 func TestSweep(t *testing.T) {
 	r := registry(t)
 	must(t, r.Add(sample("a"), []byte("patch")))

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package boot is the registry of boot entries: the patches that are applied to programs as they start, and that a
-// system registers with the kernel each time it boots. An entry is a file that people can read, the patch itself is kept
-// by its content.
+// Package boot implements the registry of boot entries: the patches that are applied to programs as they start. A system
+// registers them with the kernel each time it boots. An entry is a text file; the patch itself is stored under its SHA-256.
 package boot
 
 import (
@@ -16,42 +15,42 @@ import (
 	"lpatch/pkg/strictyaml"
 )
 
-// OnFailure says what is done with a process that cannot be patched.
+// OnFailure tells what happens to a process that cannot be patched.
 type OnFailure string
 
-// What is done.
+// The values of OnFailure.
 const (
-	Run  OnFailure = "run"  // it runs unpatched, and an event says so
-	Kill OnFailure = "kill" // it does not run
+	Run  OnFailure = "run"  // the process runs unpatched, and an event is sent
+	Kill OnFailure = "kill" // the process is killed
 )
 
-// DefaultBoots is Entry.Boots where nothing else is said.
+// DefaultBoots is the default of Entry.Boots.
 const DefaultBoots = 3
 
-// Entry is one patch to apply at start.
+// Entry is a patch to apply at program start.
 type Entry struct {
 	Name      string    `yaml:"name"`
 	SHA256    string    `yaml:"sha256"` // of the patch file, in hexadecimal; its name in the store
-	Images    []Image   `yaml:"images"` // in the order of the patch's
+	Images    []Image   `yaml:"images"` // in the order of the images of the patch
 	OnFailure OnFailure `yaml:"on-failure"`
-	Boots     int       `yaml:"boots"` // that may fail to succeed before the entry is disabled; 0: any number
+	Boots     int       `yaml:"boots"` // number of unsuccessful boots before the entry is disabled; 0: no limit
 	Added     time.Time `yaml:"added"`
 }
 
-// Image is where a file that the patch is for was found.
+// Image is the location of a file that the patch is for.
 type Image struct {
-	Path     string `yaml:"path"`     // below the root of the system
-	Identity string `yaml:"identity"` // for people: its build-id
+	Path     string `yaml:"path"`     // relative to the root of the system
+	Identity string `yaml:"identity"` // build-id, for messages
 }
 
-// names are those that are safe as the name of a file, and that no shell expands.
+// names matches names that are safe as file names and in a shell.
 var names = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9._+-]{0,126}$`)
 
 var sums = lazyregexp.New(`^[0-9a-f]{64}$`)
 
 const header = "# A boot entry of lpctl(8): the patch is applied to programs as they start. \"lpctl boot remove NAME\" ends it.\n"
 
-// encode writes an entry as it is kept.
+// encode returns the content of the file of an entry.
 func (e *Entry) encode() ([]byte, error) {
 	if err := e.check(); err != nil {
 		return nil, err
@@ -60,7 +59,7 @@ func (e *Entry) encode() ([]byte, error) {
 	return append([]byte(header), text...), err
 }
 
-// decode reads and checks an entry.
+// decode parses and checks an entry.
 func decode(text []byte) (*Entry, error) {
 	e := Entry{Boots: DefaultBoots}
 	if err := strictyaml.Decode(text, &e); err != nil {

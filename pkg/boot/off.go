@@ -4,8 +4,9 @@ package boot
 
 import "strings"
 
-// IsOff tells whether lpatch.boot=off, or another word for it that the kernel knows (kstrtobool), is on the kernel's command line;
-// the last one counts. modprobe gives it to the module too, which then refuses boot entries; insmod and the like do not.
+// IsOff reports whether the kernel's command line contains lpatch.boot with the value off or another false value
+// (kstrtobool); the last occurrence counts. modprobe passes this parameter to the module, which then rejects boot entries;
+// insmod does not.
 func IsOff(commandLine string) bool {
 	off := false
 	for word := range strings.FieldsSeq(commandLine) {

@@ -20,30 +20,30 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// Where the registry is, below the root of the system.
+// The locations of the registry, relative to the root of the system.
 const (
 	entriesDir = "etc/lpctl/boot.d"
 	storeDir   = "var/lib/lpctl/store"
 )
 
-// Registry is the boot entries of a system. What it writes is whole or not there, whenever the power fails: a patch
-// comes before the entry that names it, and goes after it.
+// Registry contains the boot entries of a system. All updates are atomic, even if the power fails: a patch is stored before
+// the entry that names it, and removed after it.
 type Registry struct {
-	Root   string // the root of the system, "/" for the one that runs; nothing is read or changed outside of it, but for Copies
-	Owner  int    // the user who must own the registry, and who alone may write there: root, but for tests
-	Copies string // the root of another with copies of patches that are not there yet, as an initramfs is; or ""
+	Root   string // root of the system, "/" for the running one; nothing outside is accessed, except Copies
+	Owner  int    // UID that must own the registry exclusively: root, except in tests
+	Copies string // root of another system, such as an initramfs, with copies of patches that are not accessible yet; or ""
 }
 
-// ErrNoEntry is returned for a name that has no entry.
+// ErrNoEntry is returned if there is no entry with the given name.
 var ErrNoEntry = errors.New("there is no such boot entry")
 
-// What ends the names of entries and of patches; before it is the name of the one, and the sum of the other.
+// The suffixes of the files of entries, after their names, and of patches, after their SHA-256.
 const (
 	entrySuffix = ".yaml"
 	patchSuffix = ".lp"
 )
 
-// Add keeps an entry and its patch. An entry of that name is replaced, and is not disabled any more.
+// Add stores an entry and its patch. It replaces an entry of the same name and enables it.
 func (r Registry) Add(e *Entry, patch []byte) error {
 	sum := sha256.Sum256(patch)
 	e.SHA256 = hex.EncodeToString(sum[:])
@@ -65,7 +65,7 @@ func (r Registry) Add(e *Entry, patch []byte) error {
 	return errors.Join(r.forget(e.Name), r.sweep(d))
 }
 
-// Remove ends an entry. The error is ErrNoEntry if there is none.
+// Remove removes an entry. The error is ErrNoEntry if it does not exist.
 func (r Registry) Remove(name string) error {
 	none := fmt.Errorf("%q: %w", name, ErrNoEntry)
 	if !names().MatchString(name) {
@@ -92,7 +92,7 @@ func (r Registry) Remove(name string) error {
 	return errors.Join(r.forget(name), r.sweep(d))
 }
 
-// List returns all entries by name, and what is wrong with those that cannot be read or trusted.
+// List returns all entries sorted by name, and the errors for those that cannot be read or are not trusted.
 func (r Registry) List() (entries []*Entry, bad []error) {
 	dir, err := r.openDir(entriesDir, false)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -145,7 +145,7 @@ func (r Registry) read(dir *os.Root, name string) (*Entry, error) {
 	return e, nil
 }
 
-// Patch opens an entry's patch, or the copy if it is not there, after a look at whether it is what the entry says.
+// Patch opens the patch of an entry, or its copy if the patch is not accessible, and verifies its SHA-256.
 func (r Registry) Patch(e *Entry) (*os.File, error) {
 	f, err := r.checkedPatch(e)
 	if errors.Is(err, fs.ErrNotExist) && r.Copies != "" {
@@ -181,8 +181,8 @@ func (r Registry) checkedPatch(e *Entry) (*os.File, error) {
 	return f, nil
 }
 
-// Untrusted returns an *UntrustedError for each directory of the registry in which nothing is trusted, and what else keeps one from
-// being opened.
+// Untrusted returns an *UntrustedError for each directory of the registry that is not trusted, and other errors that prevent
+// a directory from being opened.
 func (r Registry) Untrusted() []error {
 	var bad []error
 	for _, dir := range []string{entriesDir, storeDir} {
@@ -196,8 +196,8 @@ func (r Registry) Untrusted() []error {
 	return bad
 }
 
-// Open opens a regular file of the system below its root, from which no symbolic link leads out. What is there is looked at before it
-// is opened: to open a device may be to start it.
+// Open opens a regular file below the root of the system. Symbolic links cannot lead out of it. The type of the file is
+// checked before it is opened, because opening a device may have side effects.
 func (r Registry) Open(path string) (*os.File, error) {
 	root, err := unix.Open(r.Root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -229,11 +229,12 @@ func (r Registry) Open(path string) (*os.File, error) {
 // openat2 is the system call; tests replace it.
 var openat2 = unix.Openat2
 
-// maxOpens is how often a path is opened that others keep from being opened.
+// maxOpens is the maximum number of attempts to open a path if other processes interfere.
 const maxOpens = 100
 
-// openInRoot opens a path below the directory root. The kernel returns EAGAIN if anything on the machine was renamed or mounted while
-// it went through "..", which it then cannot prove to have stayed below; anybody may rename all the time.
+// openInRoot opens a path relative to the directory root. The kernel returns EAGAIN if any file on the machine was renamed or
+// any file system mounted while it resolved "..", because it cannot prove that the path stayed below root. Any user can cause
+// this continuously.
 func openInRoot(root int, path string) (fd int, err error) {
 	for range maxOpens {
 		fd, err = openat2(root, path, &unix.OpenHow{
@@ -246,32 +247,32 @@ func openInRoot(root int, path string) (fd int, err error) {
 	return fd, err
 }
 
-// BrokenError is returned for the file of an entry that cannot be read as one.
+// BrokenError is returned for an entry whose file cannot be read or parsed.
 type BrokenError struct {
-	Name string // of the entry
+	Name string // name of the entry
 	Path string
 	Err  error
 }
 
 func (e *BrokenError) Error() string { return e.Path + ": " + e.Err.Error() }
 
-// Unwrap returns what is wrong in the file.
+// Unwrap returns the cause.
 func (e *BrokenError) Unwrap() error { return e.Err }
 
-// dirs are the directories of the registry while they are changed.
+// dirs contains the open directories of the registry during an update.
 type dirs struct {
 	entries, store *os.Root
 	unlock         func()
 }
 
-// lock keeps others from adding and removing: a patch is swept away while no entry names it, and comes before its entry.
-// It is taken before that of the trials.
+// lock excludes concurrent updates, because a patch without an entry is removed, and a patch is stored before its entry. Lock
+// order: this lock is acquired before that of the trials.
 func (r Registry) lock(create bool) (*dirs, error) {
 	entries, err := r.openDir(entriesDir, create)
 	if err != nil {
 		return nil, err
 	}
-	// An entry may be there without a store, which is made to have something to lock.
+	// create the store, if it is missing, to have a directory to lock
 	store, err := r.openDir(storeDir, true)
 	if err != nil {
 		entries.Close()
@@ -293,11 +294,11 @@ func (d *dirs) close() {
 	d.store.Close()
 }
 
-// partial are the names of files that were not whole when the power failed.
+// partial matches the names of files whose creation was interrupted.
 var partial = lazyregexp.New(`^` + regexp.QuoteMeta(atomicfile.Temporary) + `[0-9A-Z]+$`)
 
-// sweep removes patches that no entry names, and files that were not whole when the power failed, and nothing that has another name
-// than these. What cannot be read may name any patch.
+// sweep removes patches that no entry names, and files whose creation was interrupted. Files with other names are not
+// touched. If an entry cannot be read, no patch is removed, because the entry may name it.
 func (r Registry) sweep(d *dirs) error {
 	entries, bad := r.listIn(d.entries)
 	if len(bad) > 0 {

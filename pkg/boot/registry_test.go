@@ -54,7 +54,7 @@ func TestRegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantPatch(t, r, b, patchPath(r, b))
-	if err := r.Add(b, []byte("another")); err != nil { // in place of the old one
+	if err := r.Add(b, []byte("another")); err != nil { // replaces the old one
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(f.Name()); !errors.Is(err, os.ErrNotExist) {
@@ -68,7 +68,7 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
-// TestTogether has many add and remove at once: whose entry is there, its patch is too.
+// TestTogether runs many concurrent additions and removals, and checks that each entry has its patch.
 func TestTogether(t *testing.T) {
 	r := registry(t)
 	var wg sync.WaitGroup
@@ -99,7 +99,7 @@ func TestTogether(t *testing.T) {
 	}
 }
 
-// wantPatch looks where the patch of an entry is taken from.
+// wantPatch checks from which path the patch of an entry is opened.
 func wantPatch(t *testing.T, r Registry, e *Entry, path string) {
 	t.Helper()
 	f, err := r.Patch(e)
@@ -118,7 +118,7 @@ func patchPath(r Registry, e *Entry) string {
 	return filepath.Join(r.Root, storeDir, e.SHA256+patchSuffix)
 }
 
-// TestDistrust lists what is not believed, with the sentence.
+// TestDistrust checks untrusted files and directories, with the error messages.
 func TestDistrust(t *testing.T) {
 	for want, spoil := range map[string]func(t *testing.T, r Registry, entry, patch string){
 		"a.yaml may be written by others (mode 0666); nothing in it is trusted": func(t *testing.T, _ Registry, entry, _ string) {
@@ -163,7 +163,7 @@ func TestDistrust(t *testing.T) {
 	}
 }
 
-// TestCopies takes a patch from the copies only if it is the right one and not where it should be.
+// TestCopies checks that a copy of a patch is only used if its hash is correct and the patch is not in the store.
 func TestCopies(t *testing.T) {
 	r, copies, e := registry(t), registry(t), sample("a")
 	must(t, r.Add(e, []byte("patch")))
@@ -192,7 +192,7 @@ func rewrite(t *testing.T, path, from, to string) {
 	must(t, os.WriteFile(path, []byte(strings.Replace(string(text), from, to, 1)), 0o644))
 }
 
-// TestOpen stays below the root.
+// TestOpen checks that Open stays below the root.
 func TestOpen(t *testing.T) {
 	r := registry(t)
 	must(t, os.Mkdir(filepath.Join(r.Root, "etc"), 0o755))
@@ -213,7 +213,7 @@ func TestOpen(t *testing.T) {
 	}
 }
 
-// TestOpenDevice: what may be a device is not opened, only found.
+// TestOpenDevice checks that a file that may be a device is located but not opened.
 func TestOpenDevice(t *testing.T) {
 	r := registry(t)
 	must(t, unix.Mkfifo(filepath.Join(r.Root, "device"), 0o600))
@@ -230,8 +230,8 @@ func TestOpenDevice(t *testing.T) {
 	}
 }
 
-// TestOpenWhileRenaming is the attack by a user who renames files all the time, at which the kernel gives up each path with "..": that
-// is tried again, and not for ever.
+// TestOpenWhileRenaming is an attack by a user who continuously renames files, so that the kernel cannot resolve paths with
+// "..". The attempts must be repeated, but not forever.
 func TestOpenWhileRenaming(t *testing.T) {
 	r := registry(t)
 	must(t, os.WriteFile(filepath.Join(r.Root, "hostname"), []byte("inside"), 0o644))

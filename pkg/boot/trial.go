@@ -17,8 +17,7 @@ import (
 	"lpatch/pkg/strictyaml"
 )
 
-// trialsFile, in trialsDir, is beside the entries: on the file system that the root is on, which an initramfs has mounted when nothing
-// else is.
+// trialsFile is in trialsDir, next to the entries: on the root file system, the only one that an initramfs has mounted.
 const (
 	trialsDir  = "etc/lpctl"
 	trialsFile = "boots.yaml"
@@ -27,10 +26,10 @@ const (
 const trialsHeader = "# Boots in which lpctl(8) registered boot entries and which did not reach \"lpctl boot success\". An entry with as many as its\n" +
 	"# boots: allows is disabled, until it is added again. Without this file all begin at 0.\n"
 
-// Disabled is returned for an entry that was active in too many boots that did not succeed.
+// Disabled is the error for an entry that was active in too many unsuccessful boots.
 type Disabled struct {
 	Name  string
-	Boots int // how many
+	Boots int // number of these boots
 }
 
 func (e *Disabled) Error() string {
@@ -42,22 +41,22 @@ func (e *Disabled) Error() string {
 		e.Name, e.Boots, boots)
 }
 
-// trials are what trialsFile has.
+// trials is the content of trialsFile.
 type trials struct {
-	Success string            `yaml:"success,omitempty"` // the last boot that succeeded
+	Success string            `yaml:"success,omitempty"` // last successful boot
 	Entries map[string]*trial `yaml:"entries,omitempty"`
 }
 
-// trial is an entry that has yet to prove that the system comes up with it.
+// trial is the record of an entry that has not been active in a successful boot yet.
 type trial struct {
-	SHA256 string `yaml:"sha256"` // of its patch: another one under that name begins anew
+	SHA256 string `yaml:"sha256"` // of its patch; another patch under the same name starts a new trial
 	Boots  int    `yaml:"boots"`
-	Last   string `yaml:"last"` // the last one of these, so that none counts twice
+	Last   string `yaml:"last"` // last of these boots, so that each one counts once
 }
 
-// Begin counts a boot for the entries that are about to be registered in it, unless they are disabled. That is on the disk
-// when it returns: what the entries then do to the boot cannot be forgotten. Each boot counts once, and not if it has
-// succeeded already. The boot is named by the kernel's boot_id.
+// Begin counts a boot for entries that are about to be registered in it, unless they are disabled. The count is on disk when
+// Begin returns, so that it is not lost if the entries prevent the boot from completing. Each boot counts once, and not after
+// it has succeeded. bootID is the kernel's boot_id.
 func (r Registry) Begin(bootID string, entries []*Entry) error {
 	return r.changeTrials(func(s *trials) {
 		named := map[string]*trial{}
@@ -77,7 +76,7 @@ func (r Registry) Begin(bootID string, entries []*Entry) error {
 	})
 }
 
-// Withdraw takes back what Begin counted in this boot for an entry that was not registered after all.
+// Withdraw reverts the count of this boot for an entry that was not registered after all.
 func (r Registry) Withdraw(bootID string, e *Entry) error {
 	return r.changeTrials(func(s *trials) {
 		if t := s.of(e); t != nil && t.Last == bootID {
@@ -89,7 +88,7 @@ func (r Registry) Withdraw(bootID string, e *Entry) error {
 	})
 }
 
-// Succeed ends the trial of the entries that are active in this boot. What is disabled stays so.
+// Succeed ends the trial of the entries that are active in this boot. Disabled entries remain disabled.
 func (r Registry) Succeed(bootID string) error {
 	return r.changeTrials(func(s *trials) {
 		maps.DeleteFunc(s.Entries, func(_ string, t *trial) bool { return t.Last == bootID })
@@ -97,7 +96,8 @@ func (r Registry) Succeed(bootID string) error {
 	})
 }
 
-// Disabled returns, for an entry that may not be registered, a *Disabled. In the boot that was one too many it still may.
+// Disabled returns a *Disabled if an entry must not be registered. In the boot in which it reached the limit, it may still be
+// registered.
 func (r Registry) Disabled(bootID string, e *Entry) error {
 	s, err := r.readTrials()
 	if err != nil {
@@ -109,14 +109,14 @@ func (r Registry) Disabled(bootID string, e *Entry) error {
 	return nil
 }
 
-// forget lets an entry begin at 0.
+// forget resets the trial of an entry.
 func (r Registry) forget(name string) error {
 	return r.changeTrials(func(s *trials) {
 		delete(s.Entries, name)
 	})
 }
 
-// of finds the trial of an entry, or nil.
+// of returns the trial of an entry, or nil.
 func (s *trials) of(e *Entry) *trial {
 	if t := s.Entries[e.Name]; t != nil && t.SHA256 == e.SHA256 {
 		return t
@@ -131,7 +131,7 @@ func disabled(e *Entry, t *trial) error {
 	return nil
 }
 
-// changeTrials changes the file in one step. It is not written if nothing changes, and not made for a system without
+// changeTrials updates the file atomically. It does not write the file if nothing changes, nor create it on a system without
 // entries.
 func (r Registry) changeTrials(change func(*trials)) error {
 	entries, err := r.openDir(entriesDir, false)

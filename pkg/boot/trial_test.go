@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// system is a registry with entries, and its boots.
+// system is a registry with entries and the sequence of its boots.
 type system struct {
 	Registry
 	t     *testing.T
@@ -28,7 +28,7 @@ func newSystem(t *testing.T, names ...string) *system {
 
 func (s *system) id() string { return fmt.Sprint("boot-", s.boots) }
 
-// boot begins the next boot and returns the entries that are active in it.
+// boot starts the next boot and returns the entries that are active in it.
 func (s *system) boot() string {
 	s.t.Helper()
 	s.boots++
@@ -63,12 +63,12 @@ func (s *system) want(got, want string) {
 	}
 }
 
-// TestFailSafe boots without success, until the entries are disabled.
+// TestFailSafe boots without success until the entries are disabled.
 func TestFailSafe(t *testing.T) {
 	s := newSystem(t, "a", "b")
 	for range DefaultBoots {
 		s.want(s.boot(), "a b")
-		s.want(s.replay(), "a b") // the same boot: it counts once
+		s.want(s.replay(), "a b") // the same boot counts once
 	}
 	s.want(s.boot(), "")
 	entries, _ := s.List()
@@ -76,7 +76,7 @@ func TestFailSafe(t *testing.T) {
 	if err := s.Disabled(s.id(), entries[0]); err == nil || err.Error() != want {
 		t.Fatalf("got %v, want %s", err, want)
 	}
-	must(t, s.Succeed(s.id())) // no proof of what was not active
+	must(t, s.Succeed(s.id())) // does not affect inactive entries
 	s.want(s.boot(), "")
 
 	must(t, s.Add(sample("a"), []byte("a")))
@@ -86,7 +86,7 @@ func TestFailSafe(t *testing.T) {
 	s.want(s.boot(), "a b")
 }
 
-// TestSuccess needs as many failed boots in a row.
+// TestSuccess checks that only consecutive failed boots count.
 func TestSuccess(t *testing.T) {
 	s := newSystem(t, "a")
 	for range 3 {
@@ -97,7 +97,7 @@ func TestSuccess(t *testing.T) {
 		must(t, s.Succeed(s.id()))
 	}
 	for range DefaultBoots + 1 {
-		s.want(s.replay(), "a") // the module was loaded again, by hand: the boot has succeeded
+		s.want(s.replay(), "a") // the module was reloaded manually, after the boot had succeeded
 	}
 	for range DefaultBoots {
 		s.want(s.boot(), "a")
@@ -119,7 +119,7 @@ func TestBootsOfEntry(t *testing.T) {
 	}
 }
 
-// TestWithdraw does not hold against an entry what it had no part in.
+// TestWithdraw checks that a boot does not count for an entry that was not registered.
 func TestWithdraw(t *testing.T) {
 	s := newSystem(t, "a", "b")
 	entries, _ := s.List()
@@ -130,7 +130,8 @@ func TestWithdraw(t *testing.T) {
 	s.want(s.boot(), "b")
 }
 
-// TestTrialsOfOther counts nothing of an earlier patch of that name, should the power have failed in the middle of Add.
+// TestTrialsOfOther checks that boots of an earlier patch of the same name do not count, even after a power failure during
+// Add.
 func TestTrialsOfOther(t *testing.T) {
 	s := newSystem(t, "a")
 	for range DefaultBoots {
@@ -141,11 +142,11 @@ func TestTrialsOfOther(t *testing.T) {
 	must(t, err)
 	must(t, s.Add(sample("a"), []byte("another")))
 	must(t, os.WriteFile(path, before, 0o644))
-	must(t, os.WriteFile(filepath.Join(filepath.Dir(path), ".new-1"), before[:20], 0o644)) // what a failing power leaves
+	must(t, os.WriteFile(filepath.Join(filepath.Dir(path), ".new-1"), before[:20], 0o644)) // left by a power failure
 	s.want(s.boot(), "a")
 }
 
-// TestTrialsUnknown registers nothing when it is not known how often it went wrong.
+// TestTrialsUnknown checks that nothing is registered if the number of failed boots cannot be read.
 func TestTrialsUnknown(t *testing.T) {
 	for text, want := range map[string]string{
 		"entries: {a: {boots: -1}}":       `the number of boots of "a" is not one; if you remove the file, all entries begin at 0`,
@@ -171,7 +172,7 @@ func TestTrialsUnknown(t *testing.T) {
 	}
 }
 
-// TestNoEntries leaves a system alone that has none.
+// TestNoEntries checks that a system without entries is not modified.
 func TestNoEntries(t *testing.T) {
 	s := newSystem(t)
 	must(t, s.Succeed("x"))

@@ -4,7 +4,7 @@ package boot
 
 import "testing"
 
-// TestDecodeYAML: all that is wrong with a file is in one line.
+// TestDecodeYAML checks that all problems of a file are reported in one line.
 func TestDecodeYAML(t *testing.T) {
 	_, err := decode([]byte("nane: fix\nboots: many\n"))
 	const want = "yaml: line 1: field nane not found in type boot.Entry; line 2: cannot unmarshal !!str `many` into int"

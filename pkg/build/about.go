@@ -14,7 +14,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// checkAbout refuses what the author says of a patch for a package if the package says otherwise.
+// checkAbout rejects metadata given by the author that contradicts the package.
 func (p *packager) checkAbout() error {
 	a := p.o.About
 	switch {
@@ -27,7 +27,7 @@ func (p *packager) checkAbout() error {
 	return a.Or(p.base()).Check()
 }
 
-// base is what is known of the patches without reading anything.
+// base returns the metadata that follows from the package versions alone.
 func (p *packager) base() *patch.About {
 	a := &patch.About{Package: p.old.Name, Version: p.old.Version.String()}
 	if p.newer != nil && p.newer.Version != p.old.Version {
@@ -36,7 +36,7 @@ func (p *packager) base() *patch.About {
 	return a
 }
 
-// readFixes reads what the patches say of themselves.
+// readFixes reads the metadata in the headers of the patches of the series.
 func (p *packager) readFixes() error {
 	p.told = map[string]deb.Told{}
 	for _, f := range p.fixes {
@@ -49,7 +49,8 @@ func (p *packager) readFixes() error {
 	return nil
 }
 
-// readLog reads what the changelog of the newer version says of what came after the older one. One that cannot be read tells nothing.
+// readLog reads the changelog entries of the newer version that follow the older one. A changelog that cannot be read only
+// causes a warning.
 func (p *packager) readLog(newer string) {
 	var err error
 	if p.log, err = deb.ToldSince(newer, p.old.Version); err != nil {
@@ -57,7 +58,7 @@ func (p *packager) readLog(newer string) {
 	}
 }
 
-// tell says in the patch of each image what it is for. What the author says counts before what the package says.
+// tell sets the metadata of the patch for each image. Fields given by the author take precedence over those from the package.
 func (p *packager) tell(parts []*builder) {
 	var all []string
 	concerned := concerned(p.fixes, parts)
@@ -82,7 +83,7 @@ func (p *packager) tell(parts []*builder) {
 	p.warnUnclaimed(all)
 }
 
-// nowhere are the CVEs of which a part of the fix is compiled, and is in no image that is known.
+// nowhere returns the CVEs of fixes which are compiled in part into no known image.
 func (p *packager) nowhere(concerned [][]deb.Fix) []string {
 	var out []string
 	for _, f := range p.fixes {
@@ -96,7 +97,8 @@ func (p *packager) nowhere(concerned [][]deb.Fix) []string {
 	return out
 }
 
-// warnUnclaimed names the CVEs that the package says to be fixed and no patch does. Those of fixes that were left out are told with these.
+// warnUnclaimed warns about CVEs that the package claims to fix but no patch does. CVEs of fixes that were left out are
+// reported with those fixes.
 func (p *packager) warnUnclaimed(claimed []string) {
 	var list []string
 	for _, f := range p.fixes {
@@ -116,8 +118,8 @@ func (p *packager) warnUnclaimed(claimed []string) {
 	}
 }
 
-// about is what the package says of some of its fixes together. A CVE of which a part was left out is not fixed. What only the
-// changelog names is of the whole difference, and so of an image that alone has that.
+// about returns the package's metadata for a set of fixes. A CVE of which a part was left out is not claimed. CVEs that only
+// the changelog names concern the difference as a whole, and are claimed only for an image that contains all of it (alone).
 func (p *packager) about(fixes []deb.Fix, alone bool) patch.About {
 	a := *p.base()
 	var titles []string
@@ -146,7 +148,7 @@ func (p *packager) about(fixes []deb.Fix, alone bool) patch.About {
 	return a
 }
 
-// inPatch tells whether one of the patches says that it fixes a CVE.
+// inPatch reports whether the header of one of the patches claims to fix the CVE id.
 func (p *packager) inPatch(id string) bool {
 	for _, t := range p.told {
 		if slices.Contains(t.CVEs, id) {
@@ -156,12 +158,12 @@ func (p *packager) inPatch(id string) bool {
 	return false
 }
 
-// refused tells whether a part of a CVE's fix was left out.
+// refused reports whether a part of the fix for the CVE id was left out.
 func (p *packager) refused(id string) bool {
 	return slices.ContainsFunc(p.res.Refused, func(r RefusedFix) bool { return slices.Contains(p.told[r.Name].CVEs, id) })
 }
 
-// isAlone tells whether exactly one image changes, and all that changes is in it.
+// isAlone reports whether exactly one image changes, and it contains everything that changed.
 func isAlone(parts []*builder) bool {
 	n := 0
 	for _, b := range parts {
@@ -175,14 +177,14 @@ func isAlone(parts []*builder) bool {
 	return n == 1
 }
 
-// isDoubtful tells whether something that changed may be in an image, and not in what is known to change there.
+// isDoubtful reports whether the image may contain changes in addition to those known.
 func (b *builder) isDoubtful() bool {
 	return b == nil || len(b.refusals)+len(b.unknown) > 0 ||
 		slices.ContainsFunc(b.res.LeftOut, func(l patch.LeftOut) bool { return l.Why != notLinked })
 }
 
-// concerned returns the fixes that each image is about. One of headers alone, of which no function is known to have changed, is about
-// all images, if it is known of each what changes there.
+// concerned returns the fixes that concern each image. A fix that changes only headers, with no function known to have
+// changed, concerns all images, provided that the changes of each image are known.
 func concerned(fixes []deb.Fix, parts []*builder) [][]deb.Fix {
 	out := make([][]deb.Fix, len(parts))
 	for _, f := range fixes {
@@ -201,8 +203,9 @@ func isHeaders(files []string) bool {
 	return len(files) > 0 && !slices.ContainsFunc(files, func(file string) bool { return !isHeader().MatchString(file) })
 }
 
-// has tells whether a fix, of some files, is about what changes in an image: an object by the name of its source, which has a function
-// that it names if other fixes have a source of that name too; or for headers, a function that it names.
+// has reports whether a fix, which changes files, concerns a changed object of the image: the object is built from one of the
+// files and, if other fixes change a file of the same name, has a changed function that the fix mentions. For headers, a
+// changed function that the fix mentions is sufficient.
 func (b *builder) has(f deb.Fix, files []string, fixes []deb.Fix) bool {
 	if b == nil {
 		return false
@@ -224,7 +227,7 @@ func (b *builder) has(f deb.Fix, files []string, fixes []deb.Fix) bool {
 	return false
 }
 
-// hasNamesake tells whether one of some fixes changes another source that an object may be made from.
+// hasNamesake reports whether one of the fixes changes a file other than source from which the object may be built.
 func hasNamesake(object, source string, fixes []deb.Fix) bool {
 	return slices.ContainsFunc(fixes, func(f deb.Fix) bool {
 		return slices.ContainsFunc(compiledFiles(f), func(file string) bool { return file != source && isObjectOf(object, file) })

@@ -16,7 +16,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// partOf is an image in which functions of an object change.
+// partOf returns an image in which functions of an object change.
 func partOf(object string, functions ...string) *builder {
 	res := &diff.Result{New: &diff.Object{Name: object}}
 	for _, name := range functions {
@@ -34,7 +34,7 @@ func sourceOf(t *testing.T, text string) *deb.Source {
 	return &deb.Source{Name: "x", Version: v}
 }
 
-// toldFixes are patches of a package, of which a changelog names one CVE more.
+// toldFixes returns patches of a package whose changelog names one additional CVE.
 func toldFixes(t *testing.T) []deb.Fix {
 	return fixesFor(t, [3]string{"CVE-2026-0001_01.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-0002.patch", "src/b.c", "int two;"},
 		[3]string{"CVE-2026-0003.patch", "src/all.h", "int three;"}, [3]string{"CVE-2026-0004.patch", "doc/x.txt", "x"},
@@ -51,7 +51,7 @@ func toldPackager(t *testing.T, fixes []deb.Fix) *packager {
 	return p
 }
 
-// toldCVEs are the last digits of the CVEs of each image.
+// toldCVEs returns the last digits of the CVEs of each image.
 func toldCVEs(parts []*builder) (out []string) {
 	for _, b := range parts {
 		if b != nil {
@@ -61,7 +61,7 @@ func toldCVEs(parts []*builder) (out []string) {
 	return out
 }
 
-// TestTell: each image is said to have what concerns it, and nothing that was left out or is in doubt.
+// TestTell checks that each image claims the fixes that concern it, and none that were left out or are doubtful.
 func TestTell(t *testing.T) {
 	fixes := toldFixes(t)
 	unchanged := func() *builder { return &builder{res: &Result{}} }
@@ -112,7 +112,7 @@ func TestTell(t *testing.T) {
 		t.Error(diff)
 	}
 
-	// What was left out is not fixed, nor is what only the changelog names of a difference that is not whole any more.
+	// Fixes that were left out are not claimed, nor are those that only the changelog of an incomplete difference names.
 	p, parts = toldPackager(t, fixes), []*builder{a(), unchanged()}
 	p.refuseFix(fixes[5], "it does not fit")
 	p.fixes, p.whole = fixes[:5], false
@@ -121,7 +121,7 @@ func TestTell(t *testing.T) {
 		t.Error(diff)
 	}
 
-	// What the author says counts.
+	// metadata of the author takes precedence
 	p, parts = toldPackager(t, fixes), []*builder{a(), partOf("lib/b.o")}
 	p.o.About = &patch.About{CVEs: []string{"CVE-2026-9999"}, Severity: "high"}
 	p.tell(parts)
@@ -131,7 +131,7 @@ func TestTell(t *testing.T) {
 	}
 }
 
-// TestTellParts: a CVE is not fixed where one part of its fix is, if nothing tells where another one is.
+// TestTellParts checks that a CVE is not claimed if the location of one part of its fix is unknown.
 func TestTellParts(t *testing.T) {
 	fixes := fixesFor(t, [3]string{"CVE-2026-0001_01.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-0001_02.patch", "src/other.c", "int two;"},
 		[3]string{"CVE-2026-0002_01.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-0002_02.patch", "doc/x.txt", "x"})
@@ -142,7 +142,7 @@ func TestTellParts(t *testing.T) {
 	}
 }
 
-// TestTellNamesakes: of two sources of one name, the function tells which of them an object is made from.
+// TestTellNamesakes checks that functions distinguish source files of the same name.
 func TestTellNamesakes(t *testing.T) {
 	fixes := fixesFor(t, [3]string{"CVE-2026-0001.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-0002.patch", "lib/a.c", "int two;"})
 	p, parts := toldPackager(t, fixes), []*builder{partOf("build/a.o", "one"), partOf("build2/a.o", "two"), partOf("build3/a.o", "three")}
@@ -152,7 +152,7 @@ func TestTellNamesakes(t *testing.T) {
 	}
 }
 
-// TestCheckAbout: a patch is for the package that it is built for.
+// TestCheckAbout checks that a patch must be for the package it is built for.
 func TestCheckAbout(t *testing.T) {
 	for _, c := range []struct {
 		about *patch.About

@@ -18,20 +18,20 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// An object that differs and was not found in the target is either no part of it, or it is and was not recognized: the target
-// was linked with -flto, from another kind of objects, or was compiled with other flags. Only the first is harmless, and it
-// takes a proof: the build's own link, or that the code of the target is accounted for by other objects. Who knows it
-// otherwise can say so (Options.NotPartOf).
+// An object that differs and was not found in the target may not be linked into it, which is harmless, or may have escaped
+// recognition: because the target was linked with -flto, from a different variant of the objects, or compiled with different
+// flags. The former has to be proved, either by the links of the build, or by showing that other objects account for all code
+// of the target. The user may also assert it (Options.NotPartOf).
 
-// leaveOut notes that an object is no part of the target.
+// leaveOut records that an object is not part of the target.
 func (b *builder) leaveOut(object, why string) {
 	if why == notLinked && strings.HasPrefix(object, outside) {
-		return // a trial of the build system, in a directory of its own
+		return // output of a configuration test, in a directory of its own
 	}
 	b.res.LeftOut = append(b.res.LeftOut, patch.LeftOut{Object: object, Why: why})
 }
 
-// compareLinks refuses a target of which the build's links say that they changed in a way that no pair of objects shows.
+// compareLinks refuses a target if its link changed between the two builds in a way that no pair of objects shows.
 func (b *builder) compareLinks() {
 	refuse := func(code codes.Code, file, format string, args ...any) {
 		b.refusals = append(b.refusals, diff.Refusal{Code: code, File: file, Text: fmt.Sprintf(format, args...)})
@@ -61,8 +61,8 @@ func (b *builder) compareLinks() {
 	}
 }
 
-// unlinked tells whether the links of the build prove that an object is no part of the target, before and after the fix.
-// One that only the new source has is in no old link.
+// unlinked reports whether the links of the builds prove that an object is not part of the target, with and without the fix.
+// For an object that only the new source has, only the new links count.
 func (b *builder) unlinked(object string) bool {
 	if b.old.raw[object] == nil {
 		return b.newIn.excludes(object)
@@ -70,10 +70,10 @@ func (b *builder) unlinked(object string) bool {
 	return b.oldIn.excludes(object) && (!b.newIn.known || b.newIn.excludes(object))
 }
 
-// notLinked is the word of the links about an object.
+// notLinked is the reason given if the links prove that an object is not part of the target.
 const notLinked = "not linked into it"
 
-// excluded says why an object is no part of the target, whatever is in it, or "".
+// excluded returns the reason why an object cannot be part of the target, independent of its content, or "".
 func (b *builder) excluded(object string) string {
 	switch {
 	case b.unlinked(object):
@@ -84,14 +84,14 @@ func (b *builder) excluded(object string) string {
 	return ""
 }
 
-// account decides about an object that differs and was not found.
+// account handles an object that differs and was not found in the target.
 func (b *builder) account(res *diff.Result) error {
 	name := res.New.Name
 	why, err := b.absence(res.Old)
 	if err != nil {
 		return err
 	}
-	// libtool compiles each source twice: the one that is linked has the same functions.
+	// libtool compiles each source file twice; the variant that is linked has the same functions.
 	other := slices.ContainsFunc(b.inputs, func(in *link.Input) bool { return hasFunctions(in.Diff.Old, oldFunctions(res)) })
 	if why == notLinked && !other && b.isThere(res.Old) {
 		b.refusals = append(b.refusals, b.strangeLink(name))
@@ -112,10 +112,10 @@ func (b *builder) account(res *diff.Result) error {
 	return nil
 }
 
-// strangeLink refuses an object that the target seems to have, and that the links of the build did not take.
+// strangeLink refuses an object that the target seems to contain although the links of the build did not use it.
 func (b *builder) strangeLink(name string) diff.Refusal {
 	for _, input := range slices.Sorted(maps.Keys(b.oldIn.foreign)) {
-		if !filepath.IsAbs(input) { // else of the system
+		if !filepath.IsAbs(input) { // absolute paths belong to the system
 			return diff.Refusal{Code: codes.ObjectNotFound, File: name,
 				Text: fmt.Sprintf("it differs, and %s has something of it, perhaps by %s, which is linked and was made out of sight; have that made by %s", b.im.Path, input, seenCompilers(b.untraced))}
 		}
@@ -124,7 +124,7 @@ func (b *builder) strangeLink(name string) diff.Refusal {
 		Text: fmt.Sprintf("it differs, and %s has something of its names or code, though the build does not link it into a file of that name; have the build make exactly the target, and give the target the name that the build gives it", b.im.Path)}
 }
 
-// notFound refuses an object of which it is not known whether it is part of the target.
+// notFound refuses an object that may be part of the target.
 func (b *builder) notFound(res *diff.Result) diff.Refusal {
 	name := res.New.Name
 	if !b.im.Named && len(res.Old.Functions()) == 0 {
@@ -146,7 +146,7 @@ func (b *builder) notFound(res *diff.Result) diff.Refusal {
 			b.im.Path, b.whyUnsure(), name)}
 }
 
-// whyUnsure says why the links of the build prove nothing, if there are any.
+// whyUnsure returns the reason why the links of the build, if there are any, prove nothing.
 func (b *builder) whyUnsure() string {
 	switch {
 	case b.o.Links == nil:
@@ -159,8 +159,8 @@ func (b *builder) whyUnsure() string {
 	return ""
 }
 
-// leftOutByLinker proves that the linker left out what changed in an object: the object was linked, or all objects of the
-// target are known. Of one that was linked it returns why that is not proved.
+// leftOutByLinker proves that the linker discarded the changed parts of an object. This requires that the object was linked,
+// or that all objects of the target are known. For an object that was linked, it returns the refusals if the proof fails.
 func (b *builder) leftOutByLinker(res *diff.Result) (string, diff.Refusals, error) {
 	if !b.im.Named {
 		return "", nil, nil
@@ -181,8 +181,9 @@ func (b *builder) leftOutByLinker(res *diff.Result) (string, diff.Refusals, erro
 	return "", refusals, nil
 }
 
-// checkMissing handles an object that was linked, and of which the target has nothing that changed. It was left out
-// (--gc-sections, or all calls of an inline function were inlined) only if nothing that the target has refers to it.
+// checkMissing handles an object that was linked, but of which the target contains nothing that changed. The linker discarded
+// these parts (--gc-sections, or because all calls of an inline function were inlined) only if nothing in the target refers
+// to them.
 func (b *builder) checkMissing(res *diff.Result) (diff.Refusals, error) {
 	var out diff.Refusals
 	symbols := oldFunctions(res)
@@ -203,8 +204,8 @@ func (b *builder) checkMissing(res *diff.Result) (diff.Refusals, error) {
 	return append(out, res.Refusals...), nil
 }
 
-// checkAbsent refuses a changed symbol of an object that was not found in the target, where the target has one of that name,
-// or a compiler's clone of it, which is not known to be another object's.
+// checkAbsent refuses a changed symbol of an object that was not found in the target, if the target contains a symbol of this
+// name, or a compiler-generated clone, that is not known to belong to another object.
 func (b *builder) checkAbsent(obj *diff.Object, s *lpelf.Symbol) *diff.Refusal {
 	is, _ := b.present(use{obj: obj, sym: s})
 	if is == isAbsent && s.IsFunc() && !b.claimed(obj, s) {
@@ -221,7 +222,7 @@ func (b *builder) checkAbsent(obj *diff.Object, s *lpelf.Symbol) *diff.Refusal {
 		Text: fmt.Sprintf("it changes, and %s has one of this name, of which it is not known that it is another one; a target that was linked with -flto, or built as one unit, looks like this", b.im.Path)}
 }
 
-// absence proves that an object is no part of the target, and returns how, or "".
+// absence proves that an object is not part of the target. It returns the reason, or "" if it cannot.
 func (b *builder) absence(old *diff.Object) (string, error) {
 	if why := b.excluded(old.Name); why != "" {
 		return why, nil
@@ -235,8 +236,9 @@ func (b *builder) absence(old *diff.Object) (string, error) {
 	return b.unused(old)
 }
 
-// rival finds a function that both the object and another one define, and of which the target has the other's: two
-// definitions of one name cannot be linked together, unless a linker is told otherwise. Then the target has more of it.
+// rival looks for a function that both this and another object define and that the target contains in the version of the
+// other object. Two definitions of one name cannot be linked together unless the linker is told to allow it, in which case
+// the target contains further functions of the object.
 func (b *builder) rival(obj *diff.Object) (string, error) {
 	found := ""
 	for _, f := range obj.Functions() {
@@ -252,8 +254,8 @@ func (b *builder) rival(obj *diff.Object) (string, error) {
 	return found, nil
 }
 
-// unused proves, by the names in the target's symbol table, that the target is made of other objects and that nothing in it
-// refers to this one.
+// unused proves, using the names in the target's symbol table, that the target is made of other objects and that nothing in
+// it refers to this one.
 func (b *builder) unused(obj *diff.Object) (string, error) {
 	if complete, err := b.complete(); err != nil || !complete {
 		return "", err
@@ -277,14 +279,15 @@ func (b *builder) unused(obj *diff.Object) (string, error) {
 	return "nothing in the target refers to it", nil
 }
 
-// linkerMade are functions that come with the compiler, in every program or library.
+// linkerMade lists functions that come with the compiler and are part of every program or library.
 var linkerMade = map[string]bool{
 	"_start": true, "_init": true, "_fini": true, "deregister_tm_clones": true, "register_tm_clones": true, "__do_global_dtors_aux": true,
 	"frame_dummy": true, "_dl_relocate_static_pie": true, "__libc_csu_init": true, "__libc_csu_fini": true, "atexit": true, "at_quick_exit": true,
 }
 
-// complete tells whether the old objects have every function that the target's symbol table names, and everything to which
-// those of them refer that are in the target. It fills definers, in how many objects a symbol is defined, and functions, the target's.
+// complete reports whether the old objects contain every function that the target's symbol table names, and everything that
+// those of them which are in the target refer to. It sets definers, the number of objects that define each symbol, and
+// functions, the names of the target's functions.
 func (b *builder) complete() (bool, error) {
 	if !b.im.Named || !b.im.NamesLocals() {
 		return false, nil
@@ -330,7 +333,7 @@ func (b *builder) definesAll(objs []*diff.Object) bool {
 			continue
 		}
 		for _, s := range obj.Symbols {
-			// One that is weak may have no definition at all.
+			// a weak symbol may remain undefined
 			if s.Section == elf.SHN_UNDEF && s.Name != "" && s.Bind != elf.STB_WEAK && b.definers[baseOf(s.Name)] == 0 && !b.im.Knows(s.Name) {
 				return false
 			}
@@ -339,7 +342,8 @@ func (b *builder) definesAll(objs []*diff.Object) bool {
 	return true
 }
 
-// accountGone decides about an object that only the old source has. What it had may be elsewhere in the new one, changed.
+// accountGone handles an object that only the old source has. The new source may contain its code in another object, in a
+// changed form.
 func (b *builder) accountGone(name string) error {
 	old, err := b.old.get(name)
 	if err != nil {
@@ -358,7 +362,7 @@ func (b *builder) accountGone(name string) error {
 	return nil
 }
 
-// takeNotPartOf reads Options.NotPartOf: names of objects, or the end of one after a slash.
+// takeNotPartOf reads Options.NotPartOf, a list of object names or of path suffixes that follow a slash.
 func (b *builder) takeNotPartOf(olds, news map[string][]byte) error {
 	for _, want := range b.o.NotPartOf {
 		found := false

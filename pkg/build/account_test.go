@@ -24,7 +24,7 @@ const (
 	orderH   = "int order(int); int main(int argc, char **argv) { return order(argc); }\n"
 )
 
-// inputsFor compiles old and new objects and a target, each with flags of its own. Sources are below dir/old and dir/new.
+// inputsFor describes how old and new objects and a target are compiled. Sources are below dir/old and dir/new.
 type inputsFor struct {
 	dir, target string
 }
@@ -75,7 +75,7 @@ func (in inputsFor) options() Options {
 	return Options{Target: in.target, Old: []string{in.dir + "/old/objs"}, New: []string{in.dir + "/new/objs"}, Name: "fix", Tool: "test"}
 }
 
-// refusalsOf returns the texts of refusals, with the target's path shortened to T.
+// refusalsOf returns the texts of refusals, with the path of the target replaced by T.
 func refusalsOf(err error, target string) map[string]string {
 	var list Refusals
 	errors.As(err, &list)
@@ -86,7 +86,8 @@ func refusalsOf(err error, target string) map[string]string {
 	return out
 }
 
-// TestNotFound: an object that differs and was not found in the target is refused, unless it is proved to be no part of it.
+// TestNotFound checks that an object that differs and was not found in the target is refused, unless it is proved not to be
+// part of it.
 func TestNotFound(t *testing.T) {
 	filetest.Slow(t)
 	files := func(price string, more ...string) map[string]string {
@@ -108,7 +109,7 @@ func TestNotFound(t *testing.T) {
 		old, new        map[string]string
 		objects, target string
 		unit            bool
-		want            map[string]string // refusals
+		want            map[string]string // expected refusals
 		nothing, built  string
 	}{
 		{name: "found", old: files(priceOld), new: files(priceNew), objects: plain, target: plain, built: "price"},
@@ -160,7 +161,7 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
-// TestCopiesElsewhere: the target has the old function, and a copy of it inlined into another, which the objects have not.
+// TestCopiesElsewhere has a target with the old function, and an inlined copy of it in a function that the objects lack.
 func TestCopiesElsewhere(t *testing.T) {
 	const order = "int order(int n) { return price(n) * 2 + n; }\n" + orderH
 	old, new := map[string]string{"shop.c": priceOld + order}, map[string]string{"shop.c": priceNew + order}
@@ -173,7 +174,7 @@ func TestCopiesElsewhere(t *testing.T) {
 	}
 }
 
-// TestNotPartOf: what is said of an object counts only where it was not found.
+// TestNotPartOf checks that Options.NotPartOf only applies to objects that were not found.
 func TestNotPartOf(t *testing.T) {
 	old := map[string]string{"price.c": priceOld, "order.c": orderC, "main.c": orderH}
 	new := map[string]string{"price.c": priceNew, "order.c": orderC, "main.c": orderH}
@@ -199,7 +200,7 @@ func TestNotPartOf(t *testing.T) {
 	}
 }
 
-// TestOneSided: an object of one side only is accounted for, too.
+// TestOneSided checks that objects of one side only are accounted for.
 func TestOneSided(t *testing.T) {
 	const plain = "-O2 -g -fPIE"
 	base := map[string]string{"price.c": priceOld, "order.c": orderC, "main.c": orderH}
@@ -233,11 +234,12 @@ func TestOneSided(t *testing.T) {
 	}
 }
 
-// twoPrograms is a tree of a program and another one that shares one of its objects, from an archive.
+// twoPrograms is a tree with two programs that share an object from an archive.
 const twoPrograms = "CFLAGS = -O2 -g $(MORE)\nall: prog other\nprog: src/main.o libwork.a\n\t$(CC) $(CFLAGS) -o $@ $^\n" +
 	"other: src/other.o libwork.a\n\t$(CC) $(CFLAGS) -o $@ $^\nlibwork.a: src/work.o src/spare.o\n\tar rc $@ $^\n"
 
-// TestLinksProve: the build's own links tell of what each of several programs was made, whatever was found in it.
+// TestLinksProve checks that the links of a build determine which objects each program consists of, independent of code
+// matching.
 func TestLinksProve(t *testing.T) {
 	dir, target, _ := sourceTree(t, twoPrograms)
 	for name, text := range map[string]string{
@@ -291,7 +293,7 @@ func TestLinksProve(t *testing.T) {
 	})
 }
 
-// TestElsewhere: of several targets, an object that one has need not be proved to be no part of the others.
+// TestElsewhere checks that an object of one target needs no proof that it is not part of the others.
 func TestElsewhere(t *testing.T) {
 	const plain = "-O2 -g -fPIE"
 	old := map[string]string{"price.c": priceOld, "order.c": orderC, "main.c": orderH}
@@ -320,7 +322,7 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// TestSeenThrough: what a build makes past the shims, or links otherwise than before, is not taken for unchanged.
+// TestSeenThrough checks that objects made without the shims, and changed links, are not considered unchanged.
 func TestSeenThrough(t *testing.T) {
 	filetest.Slow(t)
 	const fix = "--- a/price.c\n+++ b/price.c\n@@ -1 +1 @@\n-" + priceOld + "+" + priceNew

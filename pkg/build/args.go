@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// expand puts the words of "@file" in their place, as compilers and binutils do; such a file may name others.
+// expand replaces arguments of the form "@file" by the words in the file, as compilers and binutils do. Such files may be
+// nested.
 func expand(args []string) []string { return expandTo(nil, args, 0) }
 
 func expandTo(out, args []string, depth int) []string {
@@ -26,7 +27,8 @@ func expandTo(out, args []string, depth int) []string {
 	return out
 }
 
-// wordsOf divides the text of such a file: quotes hold blanks, and a backslash takes the next character as it is.
+// wordsOf splits the content of such a file into words: quotes protect white space, and a backslash protects the next
+// character.
 func wordsOf(text string) []string {
 	var out []string
 	var word strings.Builder
@@ -59,10 +61,10 @@ func wordsOf(text string) []string {
 	return out
 }
 
-// input is what a tool is to read from standard input, if it is read more than once.
+// input is a copy of standard input, if it has to be read more than once.
 var input *os.File
 
-// keepInput keeps standard input if a source comes from there, for it is read only once.
+// keepInput copies standard input if it contains a source file, so that it can be read again.
 func (s *step) keepInput() error {
 	if !slices.Contains(s.sources, "-") {
 		return nil
@@ -79,7 +81,7 @@ func (s *step) keepInput() error {
 	return err
 }
 
-// openInput is standard input from its begin, or what is left of it.
+// openInput returns standard input from its start, or what remains of it if there is no copy.
 func openInput() (*os.File, error) {
 	if input == nil {
 		return os.Stdin, nil
@@ -87,10 +89,10 @@ func openInput() (*os.File, error) {
 	return os.Open(selfFile(input))
 }
 
-// selfFile names an open file.
+// selfFile returns a path of an open file.
 func selfFile(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
 
-// readSource reads a source that a call names, which may be standard input.
+// readSource reads a source file named on a command line, which may be standard input.
 func readSource(name string) ([]byte, error) {
 	if name == "-" && input != nil {
 		name = selfFile(input)

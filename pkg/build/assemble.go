@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// Objects need not come from a compiler's call: `gcc -S` and `as`, assemblers, objcopy and strip make some, too.
+// Not all objects are made by a compiler: `gcc -S` followed by `as`, assemblers, objcopy and strip produce some, too.
 
-// asmDir is in the directory of the objects; it has, under the sum of an assembly file that the build had a compiler make, the same
-// as compiled for the patch.
+// asmDir is a subdirectory of the directory of objects. For each assembly file that the build had the compiler generate, it
+// contains the variant compiled for the patch, under the SHA-256 of the build's file.
 const asmDir = ".asm"
 
-// bySumDir has a linkInput for each sum of an object that was made: by what name it was recorded.
+// bySumDir contains a linkInput for the SHA-256 of each object that was made: the name under which it was recorded.
 const bySumDir = ".by-sum"
 
-// writeAssemblyAgain has the compiler make the assembly once more as a patch needs it, where the build is to have its own.
+// writeAssemblyAgain runs the compiler again to generate the assembly for the patch, if the build gets its own.
 func (s *step) writeAssemblyAgain(real string) error {
 	for _, src := range s.sources {
 		out := s.output
@@ -40,7 +40,7 @@ func (s *step) writeAssemblyAgain(real string) error {
 	return nil
 }
 
-// againFor is the file to take in the place of a source to make the object for the patch.
+// againFor returns the file from which the object for the patch is made instead of from src.
 func againFor(src string) string {
 	if ext := filepath.Ext(src); ext != ".s" && ext != "" && ext != ".S" || os.Getenv(shimTwiceEnv) == "" {
 		return src
@@ -56,10 +56,10 @@ func againFor(src string) string {
 	return again
 }
 
-// asValues are options of assemblers that take the next argument.
+// asValues lists assembler options that take the next argument as value.
 var asValues = map[string]bool{"-o": true, "-I": true, "--defsym": true, "-defsym": true, "--MD": true, "-MD": true, "--debug-prefix-map": true, "-f": true, "-l": true, "-i": true, "-p": true, "-F": true, "-MF": true, "-MT": true, "-MQ": true}
 
-// parseAssembler reads the arguments of an assembler. There is no source if it only says something of itself.
+// parseAssembler parses the arguments of an assembler. The step has no source if the call only prints information.
 func parseAssembler(args []string) step {
 	s := step{compile: true, all: expand(args), output: "a.out"}
 	for i := 0; i < len(s.all); i++ {
@@ -85,7 +85,7 @@ func parseAssembler(args []string) step {
 	return s
 }
 
-// assemble runs an assembler, and records the object.
+// assemble runs an assembler and records the object.
 func assemble(real string, args []string) (int, error) {
 	s := parseAssembler(args)
 	if len(s.sources) == 0 {
@@ -109,7 +109,7 @@ func assemble(real string, args []string) (int, error) {
 	return 0, record(s.output)
 }
 
-// assembleAgain makes the object for the patch from what was compiled for it.
+// assembleAgain makes the object for the patch from the file compiled for it.
 func (s *step) assembleAgain(real, again string) error {
 	data, err := os.ReadFile(s.output)
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *step) assembleAgain(real, again string) error {
 	})
 }
 
-// withInput are the arguments of an assembler with another file in the place of its source.
+// withInput returns the arguments of an assembler with file as its source.
 func (s *step) withInput(file string) []string {
 	args := slices.Clone(s.all)
 	for i, a := range args {
@@ -139,7 +139,7 @@ func (s *step) withInput(file string) []string {
 	return args
 }
 
-// recordMade records an object for the patch in the place of that which the build made, which is data.
+// recordMade records an object for the patch instead of the one that the build made, whose content is data.
 func recordMade(output string, data []byte, write func(tmp string) error) error {
 	abs, err := filepath.Abs(output)
 	if err != nil || isTrial(abs) {
@@ -155,7 +155,7 @@ func recordMade(output string, data []byte, write func(tmp string) error) error 
 	return errors.Join(os.Rename(tmp, dst), noteMade(in))
 }
 
-// ofOtherMachine tells an object that no program of this machine is linked from.
+// ofOtherMachine reports whether an object is for another machine than the target.
 func ofOtherMachine(data []byte) bool {
 	const machine, x8664, i386 = 18, 62, 3
 	return isELF(data) && len(data) > machine+1 && data[machine+1] == 0 && data[machine] != x8664 && data[machine] != i386

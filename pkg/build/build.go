@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package build makes patch files: from the objects of the old and the new source (FromObjects), or from a source tree
-// and a patch of it (FromSource).
+// Package build creates patch files: from the objects of the old and the new source (FromObjects), from a source tree and a
+// change to it (FromSource), or from a Debian package (FromPackage).
 package build
 
 import (
@@ -21,59 +21,59 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// Refusals are the reasons why no patch can be built, all at once; a build that is refused returns them as its error
-// (errors.As). lpctl exits with 2.
+// Refusals lists all reasons why a patch cannot be built. A build that is refused returns it as its error (errors.As). lpctl
+// exits with status 2.
 type Refusals = diff.Refusals
 
-// Refusal is one of them.
+// Refusal is one reason why a patch cannot be built.
 type Refusal = diff.Refusal
 
-// ErrNothing means that old and new do not differ in code that the target runs. lpctl exits with 3.
+// ErrNothing is returned if old and new do not differ in code that the target contains. lpctl exits with status 3.
 var ErrNothing = diff.ErrNothing
 
-// Allowed is what the author of a patch says to be all right in it.
+// Allowed contains assertions of the author that override checks.
 type Allowed struct {
-	LayoutOK      []string // structures whose layout may change, since new code sees none that old code has made
-	NoDebugInfoOK bool     // objects whose debug information tells of no types have none that changed
-	CallerOK      []string // functions that may ask the dynamic linker what depends on who asks
-	StartCodeOK   bool     // code that runs only as the program starts may change: the patch is put into the file
+	LayoutOK      []string // structures whose layout may change, because new code never accesses instances made by old code
+	NoDebugInfoOK bool     // accept objects without type information; no types changed in them
+	CallerOK      []string // functions whose use of caller-dependent functions of the dynamic linker is accepted
+	StartCodeOK   bool     // accept changes of code that only runs at program start, because the patch is written into the file
 }
 
-// Options say what to build a patch from.
+// Options are the inputs of a build from objects.
 type Options struct {
-	Target      string   // the ELF file that runs
-	Symbols     string   // an unstripped build of it, or "" if the target has its symbols
+	Target      string   // ELF file that the process runs
+	Symbols     string   // unstripped build of Target, or "" if Target has a symbol table
 	DebugDirs   []string // directories of separate debug files, searched before /usr/lib/debug if the target is stripped
-	Libraries   []string // libraries that the target uses, and directories of them, for symbols that it does not import
-	Old, New    []string // objects, archives or directories of objects; none for a patch of Set alone
-	Data        bool     // bring in changed initial values, too
+	Libraries   []string // libraries of the target, or directories that contain them, for symbols that the target does not import
+	Old, New    []string // objects, archives, or directories of objects; empty for a patch that consists of Set only
+	Data        bool     // include changed initial values of variables
 	Set         []Set
-	On          []string // patch files that the target has applied, from the lowest on; Old is of the source with their fixes
-	NotPartOf   []string // objects that are no part of the target if they are not found there, whatever else is known
-	Links       *Links   // what the builds of Old and New linked; nil if it is not known
-	Name        string   // of the patch
+	On          []string // patch files applied to the target, lowest first; Old is built from a source with their fixes
+	NotPartOf   []string // objects that are not part of the target unless they are found there
+	Links       *Links   // links made by the builds of Old and New; nil if unknown
+	Name        string   // name of the patch
 	Description string
 	About       *patch.About
 	Tool        string // name and version of the builder, for the descriptor
 	Allowed
 }
 
-// Set is a variable with the file that holds its new bytes.
+// Set assigns the content of a file to a variable.
 type Set struct {
-	Variable string // NAME, or SOURCE:NAME for a static one whose name is not unique
+	Variable string // NAME, or SOURCE:NAME for a static variable whose name is not unique
 	File     string
 }
 
-// Result is a patch with what is to be said about it.
+// Result is a patch with information about it.
 type Result struct {
-	Data     []byte // the patch file
+	Data     []byte // content of the patch file
 	Spec     *patch.Spec
 	Added    []string // functions that only the new objects have
 	LeftOut  []patch.LeftOut
-	Warnings []string // sentences
+	Warnings []string // complete sentences
 }
 
-// FromObjects builds a patch. Its error is ErrNothing, Refusals, or one about reading the files.
+// FromObjects builds a patch. The error is ErrNothing, Refusals, or an error from reading the files.
 func FromObjects(o Options) (*Result, error) {
 	b, err := prepare(o)
 	if err != nil {
@@ -82,7 +82,7 @@ func FromObjects(o Options) (*Result, error) {
 	return b.finish(nil)
 }
 
-// prepare compares the objects and looks for those that differ in the target.
+// prepare compares the objects and locates those that differ in the target.
 func prepare(o Options) (*builder, error) {
 	if err := patch.CheckName(o.Name); err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func prepare(o Options) (*builder, error) {
 	return b, b.setValues(o.Set)
 }
 
-// compareAll reads all objects and compares them.
+// compareAll reads and compares all objects.
 func (b *builder) compareAll() error {
 	olds, err := collect(b.o.Old)
 	if err != nil {
@@ -137,7 +137,7 @@ func (b *builder) compareAll() error {
 	if l := b.o.Links; l != nil {
 		target := identityOf(b.im.File)
 		if twin, err := lpelf.Open(b.o.Symbols); err == nil && b.o.Symbols != "" {
-			target.BuildID = hex.EncodeToString(twin.BuildID()) // of a rebuild that proved to be the same
+			target.BuildID = hex.EncodeToString(twin.BuildID()) // that of a rebuild which proved to be equal
 		}
 		b.oldIn, b.newIn = l.inputsOf(target)
 		b.images = l.images(target)
@@ -164,29 +164,29 @@ type builder struct {
 	opts     diff.Options
 	res      *Result
 	inputs   []*link.Input
-	values   []*link.Value // asked for by name
+	values   []*link.Value // requested by name
 	refusals diff.Refusals
-	unknown  diff.Refusals           // objects of which it is not known whether they are part of the target; one by one
-	keepers  map[string]*diff.Result // of functions that several objects have: whose instance the target has
-	strays   map[string]diff.Refusal // why an instance is not what the target has
-	layouts  []string                // of Options.LayoutOK, those that changed as other objects tell
+	unknown  diff.Refusals           // objects that may be part of the target, one at a time
+	keepers  map[string]*diff.Result // function that several objects define -> object whose instance the target contains
+	strays   map[string]diff.Refusal // function -> reason why its instance differs from that in the target
+	layouts  []string                // types of Options.LayoutOK that changed according to other objects
 
 	old          *oldObjects
-	oldIn, newIn inputs // of the target's links
+	oldIn, newIn inputs // inputs of the target's links
 	images       []imagePair
-	notCompared  string          // why there are none
-	notPartOf    map[string]bool // objects, by Options.NotPartOf
-	changed      map[string]bool // functions, as changeKey names them
-	definers     map[string]int  // see complete
+	notCompared  string          // reason why there are none
+	notPartOf    map[string]bool // objects listed in Options.NotPartOf
+	changed      map[string]bool // functions, by changeKey
+	definers     map[string]int  // result of complete
 	functions    map[string]bool
 	isComplete   bool
-	// instruments are the options that an object was compiled with, old and new, and that add code and data to it.
+	// instruments maps each object to the instrumentation options it was compiled with, old and new.
 	untraced    bool // the builds could not be traced
 	instruments map[string][2][]string
 }
 
-// doubtLinks forgets what the links say of a stripped target that lacks what they were made of: they are another program's, of
-// the same name.
+// doubtLinks discards the information about links for a stripped target that lacks the linked objects: the links are those of
+// another program of the same name.
 func (b *builder) doubtLinks() error {
 	if b.im.Named || b.oldIn.identical {
 		return nil
@@ -207,7 +207,7 @@ func (b *builder) doubtLinks() error {
 	return nil
 }
 
-// recover finds the symbols of the old objects in a target that has none.
+// recover recovers the symbols of the old objects in a target without a symbol table.
 func (b *builder) recover() error {
 	if b.im.Named {
 		return nil
@@ -227,8 +227,8 @@ func (b *builder) recover() error {
 	return nil
 }
 
-// compare compares each pair of objects and keeps those that differ and are part of the image. Objects that only add
-// something are kept too, for what the others may need of them.
+// compare compares each pair of objects, and keeps those that differ and are part of the image. Objects with additions only
+// are kept as well, because the others may need them.
 func (b *builder) compare(pairs []pair) error {
 	var all, changed, adding []*diff.Result
 	for _, p := range pairs {
@@ -269,7 +269,7 @@ func (b *builder) compare(pairs []pair) error {
 	return b.settle(pairs, all, changed, adding)
 }
 
-// settle finds in the target what differs, and what must go with it.
+// settle locates in the target what differs, and resolves what depends on several objects.
 func (b *builder) settle(pairs []pair, all, changed, adding []*diff.Result) error {
 	b.checkStaticsMoved(all)
 	if err := b.locate(changed); err != nil {
@@ -291,8 +291,8 @@ func (b *builder) settle(pairs []pair, all, changed, adding []*diff.Result) erro
 	return b.surveyTypes(pairs)
 }
 
-// locateAdding takes up objects whose old code is the same, or that are new, for what the others need of them. They may also
-// have what takes effect by itself, as a constructor does: that is refused.
+// locateAdding adds objects that are new, or whose old code is unchanged, for the symbols that other objects need from them.
+// Content that takes effect by itself, such as a constructor, is refused.
 func (b *builder) locateAdding(adding []*diff.Result) {
 	changes := len(b.inputs) > 0
 	for _, res := range adding {
@@ -320,13 +320,13 @@ func (b *builder) locateAdding(adding []*diff.Result) {
 	}
 }
 
-// checkMoved refuses functions that the target has from an object that is not among the old ones: whether they changed on the
-// way is not known.
+// checkMoved refuses functions that the target contains from an object which is not among the old ones, because they may have
+// changed when they were moved.
 func (b *builder) checkMoved(in *link.Input) {
 	res := in.Diff
 	for _, name := range res.Added {
 		if objs, err := b.old.naming(name); err == nil && slices.ContainsFunc(objs, func(o *diff.Object) bool { return b.excluded(o.Name) == "" && b.defined(o.Name, name) }) {
-			continue // see settleNames
+			continue // handled by settleNames
 		}
 		n, g := res.New.Lookup(name), b.im.Global(name)
 		if n.Bind != elf.STB_LOCAL && !res.New.Shared(n) && g != nil && g.Bind != elf.STB_LOCAL && g.IsFunc() {
@@ -344,7 +344,7 @@ func comparePair(p pair, opts diff.Options) (*diff.Result, error) {
 	return diff.Compare(old, new, opts), nil
 }
 
-// setValues finds the variables that are asked for by name.
+// setValues finds the variables that were requested by name.
 func (b *builder) setValues(sets []Set) error {
 	for _, s := range sets {
 		data, err := os.ReadFile(s.File)
@@ -365,8 +365,8 @@ func (b *builder) setValues(sets []Set) error {
 	return nil
 }
 
-// hasFunctions tells whether an object has functions of all these names: another build of the same source does, and not
-// just any source of the same name.
+// hasFunctions reports whether an object defines all these functions. This distinguishes another build of the same source
+// file from other files of the same name.
 func hasFunctions(obj *diff.Object, functions []*lpelf.Symbol) bool {
 	return !slices.ContainsFunc(functions, func(f *lpelf.Symbol) bool {
 		own := obj.Lookup(f.Name)

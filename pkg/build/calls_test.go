@@ -16,7 +16,8 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// calls are ways to have prog made of main.c and work.c; each has to give a patch of work() alone, or what is said.
+// calls lists commands that build prog from main.c and work.c. Each has to result in a patch of work() alone, or in the given
+// refusal.
 var calls = map[string]struct{ command, refused string }{
 	"gcc by path":       {command: "/usr/bin/gcc -O2 -g -c work.c main.c; /usr/bin/gcc -o prog main.o work.o"},
 	"clang by path":     {command: "/usr/bin/clang-19 -O2 -g -c work.c; /usr/bin/clang-19 -O2 -g -c main.c; gcc -o prog main.o work.o"},
@@ -66,7 +67,7 @@ func TestCalls(t *testing.T) {
 	}
 }
 
-// TestNamesAlone builds where nothing may be traced: assembler and linker are seen by their names.
+// TestNamesAlone builds without tracing: assembler and linker are intercepted by name.
 func TestNamesAlone(t *testing.T) {
 	dir := t.TempDir()
 	s := newShims(t, dir)

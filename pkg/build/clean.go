@@ -16,18 +16,18 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// A source that an earlier build has generated looks like any other in the copy. Where the fix is in what it is made from, such as
-// a script, it may not be made anew, and be the same in both builds.
+// The copy of the tree may contain generated source files from an earlier build. If the fix changes an input of the
+// generator, such as a script, the build may not regenerate them, so that they are the same in both builds.
 
 var (
-	// readByBuilds are files that builds read each time, or have rules of make's own for; isText and isTest are what no part of a
-	// program is made from.
+	// readByBuilds matches files that builds always read, or for which make has built-in rules; isText and isTest match files
+	// that do not become part of a program.
 	readByBuilds = lazyregexp.New(`(^|/)(GNUmakefile|[Mm]akefile|CMakeLists\.txt|meson\.build|configure[^/]*)$|\.(am|ac|mk|cmake|y|yy|l|ll)$`)
 	isText       = lazyregexp.New(`\.(md|rst|po|pod|[1-8]|html)$|^debian/|(^|/)(LICEN[CS]E|COPYING|COPYRIGHT|AUTHORS|THANKS|NEWS|README|CHANGES|Change[Ll]og|CHANGELOG)[^/]*$`)
 	isTest       = lazyregexp.New(`(^|/)(t|tests?|testsuite|docs?|examples?|\.github)/`)
 )
 
-// copyOld copies the tree, and refuses a fix whose effect could be hidden by what an earlier build has generated.
+// copyOld copies the tree. It refuses a fix whose effect may be masked by generated files of an earlier build.
 func (w *workshop) copyOld(ctx context.Context) error {
 	if err := w.copySource(ctx); err != nil {
 		return err
@@ -45,8 +45,8 @@ func (w *workshop) copyOld(ctx context.Context) error {
 	return nil
 }
 
-// leftover returns a file that shows that the tree has been built, or "": one in the copy that git does not track. Without git, that
-// is one that looked built and was left out.
+// leftover returns a file that proves an earlier build of the tree, or "": a file in the copy that git does not track or,
+// without git, a build output that was left out of the copy.
 func (w *workshop) leftover() (string, error) {
 	if w.tracked == nil {
 		for _, dir := range slices.Sorted(maps.Keys(w.configured)) {
@@ -62,7 +62,7 @@ func (w *workshop) leftover() (string, error) {
 		case d.Name() == ".git" && d.IsDir():
 			return fs.SkipDir
 		case d.Name() == ".git" || !d.Type().IsRegular():
-			return nil // that of a submodule is a file
+			return nil // a file in a submodule
 		}
 		rel, err := filepath.Rel(w.path("src"), path)
 		if err == nil && !w.tracked[rel] && filepath.Join(w.source, rel) != w.patch {
@@ -76,10 +76,11 @@ func (w *workshop) leftover() (string, error) {
 	return left, err
 }
 
-// checking is what patch --dry-run says of a file.
+// checking matches the lines of patch --dry-run that name a file.
 var checking = lazyregexp.New(`(?m)^checking (?:file|symbolic link) (.*?)(?: \((?:renamed|copied|read) from .*\))?$`)
 
-// willPatch returns the files that the patch changes, as patch says. If it does not apply, that is told later.
+// willPatch returns the files that the patch changes, as reported by patch. If the patch does not apply, this is reported
+// later.
 func (w *workshop) willPatch(ctx context.Context) []string {
 	c := exec.CommandContext(ctx, "patch", "-p1", "--batch", "--forward", "--dry-run", "--quoting-style=literal", "-i", w.patch)
 	c.Dir = w.path("src")

@@ -12,10 +12,10 @@ import (
 	"lpatch/pkg/diff"
 )
 
-// checkClosures refuses changed closures of Rust of which it is not sure that they are those that have their names in the program:
-// one came or went, in whatever object, or more than one of a function changed. Which there are only debug information tells.
+// checkClosures refuses changed closures of Rust whose names may denote other closures in the program: because one was added
+// or removed, in any object, or because several closures of a function changed. Only debug information lists the closures.
 func (b *builder) checkClosures(pairs []pair) error {
-	changed := map[diff.Closure]string{} // to the object
+	changed := map[diff.Closure]string{} // closure -> object
 	for _, in := range b.inputs {
 		closures, err := in.Diff.ChangedClosures()
 		if err != nil {
@@ -41,7 +41,7 @@ func (b *builder) refuseUnknownClosures(object string, err error) {
 		", so which closures of Rust it has, and whether they are those that have their names in the program, is not known; compile old and new with -g"})
 }
 
-// allClosures are those of all objects that may be part of the target.
+// allClosures returns the closures of all objects that may be part of the target.
 func (b *builder) allClosures(pairs []pair) (old, new map[diff.Closure]bool, err error) {
 	old, new = map[diff.Closure]bool{}, map[diff.Closure]bool{}
 	for _, p := range pairs {
@@ -63,7 +63,7 @@ func (b *builder) allClosures(pairs []pair) (old, new map[diff.Closure]bool, err
 	return old, new, nil
 }
 
-// refuseRenumbered refuses those of changed closures, which it has with their objects.
+// refuseRenumbered refuses the changed closures, given with their objects, that may have been renumbered.
 func (b *builder) refuseRenumbered(changed map[diff.Closure]string, old, new map[diff.Closure]bool) {
 	said := map[string]bool{}
 	for c, object := range changed {
@@ -81,7 +81,7 @@ func (b *builder) refuseRenumbered(changed map[diff.Closure]string, old, new map
 	}
 }
 
-// sameClosures tells whether a function has the closures that it had.
+// sameClosures reports whether a function has the same closures in both versions.
 func sameClosures(old, new map[diff.Closure]bool, function string) bool {
 	lacks := func(a, b map[diff.Closure]bool) bool {
 		for c := range a {

@@ -12,7 +12,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// bareObject is an object without debug information that has static variables.
+// bareObject returns an object without debug information that has static variables.
 func bareObject(t *testing.T, name string, variables ...string) *diff.Object {
 	t.Helper()
 	f := &lpelf.File{Type: elf.ET_REL, Sections: []*lpelf.Section{{}, {Index: 1, Name: ".data.x", Type: elf.SHT_PROGBITS, Flags: elf.SHF_ALLOC | elf.SHF_WRITE, Size: 64, Align: 8, Data: make([]byte, 64)}}}
@@ -34,7 +34,7 @@ func texts(list diff.Refusals) string {
 	return strings.Join(out, "\n")
 }
 
-// TestClosuresUnknown: without debug information no closure is known, which is not that there is none.
+// TestClosuresUnknown checks that closures are unknown without debug information, instead of being absent.
 func TestClosuresUnknown(t *testing.T) {
 	const advice = "it has no debug information, so which closures of Rust it has, and whether they are those that have their names in the program, is not known; compile old and new with -g"
 	for name, want := range map[string]string{"_ZN3app4main17h45dcf0c91029dee0E": "app.o  [closure-renumbered] " + advice, "main": ""} {
@@ -52,7 +52,7 @@ func TestClosuresUnknown(t *testing.T) {
 	}
 }
 
-// TestRenumbered: a closure is that of its number only while none came, went or changed beside it.
+// TestRenumbered checks that a closure is identified by its number only if none was added, removed or changed next to it.
 func TestRenumbered(t *testing.T) {
 	set := func(numbers string) map[diff.Closure]bool {
 		out := map[diff.Closure]bool{}
@@ -78,13 +78,13 @@ func TestRenumbered(t *testing.T) {
 	}
 }
 
-// TestStaticsMoved: a static variable is in the object that it was in.
+// TestStaticsMoved checks that static variables must stay in their objects.
 func TestStaticsMoved(t *testing.T) {
 	const v, w = "_ZN3app5COUNT17h45dcf0c91029dee0E", "_ZN3app5TOTAL17h45dcf0c91029dee0E"
 	const want = "b.o " + v + " [function-moved] the static variable was in a.o, for rustc divides the crate in another way with the fix, and what it holds would not be found; " +
 		"build the target with codegen-units = 1, or make the fix smaller"
 	for _, c := range []struct {
-		a, b []string // the variables of the new objects
+		a, b []string // variables of the new objects
 		want string
 	}{
 		{[]string{v, w}, nil, ""}, {[]string{w}, []string{v}, want}, {[]string{w}, nil, ""},

@@ -13,7 +13,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// configuredTree makes a project that is configured and built in the tree itself, with its fix and what the fix is for.
+// configuredTree creates a project that is configured and built in its source tree, with a fix and its target.
 func configuredTree(t *testing.T, files map[string]string, configure, target string) SourceOptions {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "tree")
@@ -33,10 +33,10 @@ func configuredTree(t *testing.T, files map[string]string, configure, target str
 	return SourceOptions{Target: filepath.Join(dir, target), Source: dir, Patch: patchFile, Name: "fix", Tool: "test"}
 }
 
-// TestConfigured: a directory that cmake, meson or configure have set up in the original does not lead a build there.
+// TestConfigured checks that a tree configured by cmake, meson or configure does not redirect a build to the original.
 func TestConfigured(t *testing.T) {
 	filetest.Slow(t)
-	t.Setenv("TMPDIR", t.TempDir()) // logs of failed builds stay
+	t.Setenv("TMPDIR", t.TempDir()) // logs of failed builds are kept
 	for name, tt := range map[string]struct {
 		tool, configure, target, build, says, again, hint string
 		files                                             map[string]string
@@ -77,7 +77,7 @@ func TestConfigured(t *testing.T) {
 	}
 }
 
-// TestOriginalTouched: a build that writes into the original tree is not believed.
+// TestOriginalTouched checks that a build that writes to the original tree is rejected.
 func TestOriginalTouched(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	o := configuredTree(t, map[string]string{"Makefile": plainMakefile}, "make", "prog")
@@ -96,7 +96,7 @@ func TestOriginalTouched(t *testing.T) {
 	}
 }
 
-// TestOriginalInUse: a program that runs in the tree, and writes what programs write, is no build.
+// TestOriginalInUse checks that a program that runs in the tree and writes files is not mistaken for a build.
 func TestOriginalInUse(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	o := configuredTree(t, map[string]string{"Makefile": plainMakefile, "gone": ""}, "make", "prog")
@@ -107,7 +107,7 @@ func TestOriginalInUse(t *testing.T) {
 	}
 }
 
-// TestOtherLanguages: no compiler that the shims know was called, and for a reason.
+// TestOtherLanguages checks the error if no supported compiler was called.
 func TestOtherLanguages(t *testing.T) {
 	tools := t.TempDir()
 	t.Setenv("TMPDIR", t.TempDir())

@@ -12,9 +12,9 @@ import (
 	"lpatch/pkg/match"
 )
 
-// hasOwnCode tells whether a stripped target, in which code of an object was found, has some that no linked object explains. The programs
-// of one package have functions alike: each its usage(), and the static ones of a common header. By such code an object of one
-// program seems to be in all of them.
+// hasOwnCode reports whether a stripped target, in which code of an object was found, contains code of it that no linked
+// object explains. The programs of a package have equal functions, such as usage() and static functions of common headers, so
+// that code of one program appears to be part of all of them.
 func (b *builder) hasOwnCode(im *match.Target, obj *diff.Object) bool {
 	linked := map[string]bool{}
 	for name := range b.oldIn.objects {
@@ -40,20 +40,22 @@ func (b *builder) hasOwnCode(im *match.Target, obj *diff.Object) bool {
 	return false
 }
 
-// isNotThere tells whether match.Locate found nothing of what it was to find in a stripped target: no symbol, for its code is nowhere, or
-// other code at its name, as each program's start has for main. Code that is there more than once may be the object's own as well.
+// isNotThere reports whether match.Locate found nothing in a stripped target: either the code does not occur, or there is
+// other code at the address of the name, as for main. Code that occurs several times may belong to the object and does not
+// count.
 func isNotThere(err error) bool {
 	var why diff.Refusals
 	return err != nil && !isAmbiguous(err) && (errors.As(err, &why) || errors.Is(err, match.ErrNotLinked))
 }
 
-// isAmbiguous tells whether it is not known whose the code is that match.Locate found.
+// isAmbiguous reports whether the code that match.Locate found may belong to several objects.
 func isAmbiguous(err error) bool {
 	var why diff.Refusals
 	return errors.As(err, &why) && slices.ContainsFunc(why, func(r diff.Refusal) bool { return r.Code == codes.ObjectAmbiguous })
 }
 
-// codeOf is what an object has of a function, without what the linker puts in: what one that was found in the target may be as well.
+// codeOf returns the code of a function in an object before relocation. Functions for which it is equal cannot be
+// distinguished in the target.
 func codeOf(obj *diff.Object, f *lpelf.Symbol) string {
 	sec := obj.SectionOf(f)
 	if sec == nil || f.Value+f.Size > uint64(len(sec.Data)) {

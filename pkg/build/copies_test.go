@@ -12,7 +12,7 @@ import (
 	"lpatch/pkg/match"
 )
 
-// TestIsNotThere: what is ambiguous, or cannot be looked for, is not what is not there.
+// TestIsNotThere distinguishes code that does not exist from code that is ambiguous or cannot be located.
 func TestIsNotThere(t *testing.T) {
 	refusal := func(why ...codes.Code) error {
 		var list diff.Refusals

@@ -21,8 +21,8 @@ import (
 	symbolnames "lpatch/pkg/names"
 )
 
-// copySource copies the tree without what builds have left there, so that the first build makes all of it, and without what
-// would have it built in the original.
+// copySource copies the tree without build outputs, so that the first build is complete, and without configuration output
+// that would redirect the build to the original.
 func (w *workshop) copySource(ctx context.Context) error {
 	var err error
 	src := w.path("src")
@@ -46,7 +46,7 @@ func (w *workshop) copySource(ctx context.Context) error {
 	return err
 }
 
-// turnLinks has symbolic links in the copy that lead into the original lead into the copy.
+// turnLinks redirects symbolic links in the copy that point into the original.
 func turnLinks(dir, source string) error {
 	root, err := filepath.EvalSymlinks(source)
 	if err != nil {
@@ -78,8 +78,8 @@ func turnLinks(dir, source string) error {
 	})
 }
 
-// trackedFiles returns the files of a tree that git has in its index, or nil if it has none. Nothing that the tree's own
-// configuration names is run.
+// trackedFiles returns the files in the git index of a tree, or nil if there is none. It executes nothing that the git
+// configuration of the tree names.
 func trackedFiles(ctx context.Context, tree string) map[string]bool {
 	args := []string{"-C", tree, "-c", "safe.directory=*", "-c", "core.fsmonitor=false", "ls-files", "-z", "--recurse-submodules"}
 	out, err := exec.CommandContext(ctx, "git", args...).Output()
@@ -93,30 +93,30 @@ func trackedFiles(ctx context.Context, tree string) map[string]bool {
 	return tracked
 }
 
-// names are the files of a tree, to tell what is made of them: their paths by name, and those of sources by name without ending.
+// names indexes the files of a tree: paths by file name, and paths of source files by file name without suffix.
 type names struct {
 	dir          string
 	files, stems map[string][]string
 }
 
-// leftover is a file that a build may have left: the names of the sources that its objects name, and of the objects.
+// leftover is a file that may be a build output, with the sources of the objects in it.
 type leftover struct {
-	path    string // below the tree
-	shipped bool   // an archive or program, which somebody may have put under git
-	sure    bool   // nobody else makes such a file
+	path    string // relative to the tree
+	shipped bool   // an archive or program, which may be tracked by git on purpose
+	sure    bool   // only builds create such a file
 	objects []madeOf
 }
 
 type madeOf struct {
 	object    string
 	sources   []string
-	functions []string // that it defines for others
+	functions []string // global functions that it defines
 	program   bool
 }
 
-// forgetBuilt removes from the copy of a tree what compilers, linkers and ar have left there, of whatever name, and returns their
-// paths, and the names of the others. A program that is left may be what generates a source. What has no source in the tree
-// stays: somebody else has made it. So does an archive or program that git tracks.
+// forgetBuilt removes the outputs of compilers, linkers and ar from the copy of a tree, whatever their names, and returns
+// their paths and an index of the remaining files. Programs are removed because they may generate sources. Files without a
+// source in the tree, and archives and programs tracked by git, are retained.
 func forgetBuilt(dir string, tracked map[string]bool) ([]string, names, error) {
 	all := names{dir: dir, files: map[string][]string{}, stems: map[string][]string{}}
 	var found []leftover
@@ -163,8 +163,8 @@ func (n names) add(path string) {
 	}
 }
 
-// made tells whether an object was made from a file of the tree: from one that it names, or one of its name. automake puts the
-// program's name before that of the source, meson its directory's.
+// made reports whether an object was made from a file of the tree: one that it names, or one with a matching name. automake
+// prepends the name of the program to that of the source, meson that of the directory.
 func (n names) made(m madeOf) bool {
 	if slices.ContainsFunc(m.sources, func(s string) bool { return n.define(n.files[s], m) }) {
 		return true
@@ -181,11 +181,12 @@ func (n names) made(m madeOf) bool {
 	}
 }
 
-// pastes is found in a source whose functions may have names that its text has not.
+// pastes matches source text that may define functions whose names it does not contain.
 var pastes = lazyregexp.New(`##|#\s*include\s*["<][^">]*\.(c|cc|cpp|cxx|inc|tcc|def)[">]`)
 
-// define tells whether one of the files of that name may be the one that an object was made from: others have a main.c or utils.c,
-// too, but not with the same functions. What is generated from other than C, or with other names, is known by its own name only.
+// define reports whether one of the files in paths may be the source of an object. A common name such as main.c is not
+// sufficient; the file must contain the names of the functions. Sources that are not C, or that construct names, are
+// identified by file name only.
 func (n names) define(paths []string, m madeOf) bool {
 	return slices.ContainsFunc(paths, func(path string) bool {
 		if len(m.functions) == 0 || !isSource(path) {
@@ -196,7 +197,7 @@ func (n names) define(paths []string, m madeOf) bool {
 	})
 }
 
-// inSource is what a source calls a function that it defines, without scope; "" if that is not simple to tell.
+// inSource returns the unqualified source name of a function, or "" if it is not easily derived from the symbol.
 func inSource(symbol string) string {
 	short := symbolnames.Short(symbol)
 	name := short[strings.LastIndex(short, ":")+1:]
@@ -206,7 +207,7 @@ func inSource(symbol string) string {
 	return name
 }
 
-// readLeftover returns what a file says of how it was made, or nil if it is none that a build leaves.
+// readLeftover returns information about how a file was made, or nil if it is not a build output.
 func readLeftover(path string) (*leftover, error) {
 	data, err := readIfBuilt(path)
 	if err != nil || data == nil {
@@ -226,29 +227,29 @@ func readLeftover(path string) (*leftover, error) {
 			}
 		}
 		if len(left.objects) == 0 {
-			return nil, nil // a Debian package is an archive, too
+			return nil, nil // for example a Debian package
 		}
-	case isArchive(data): // it has but the names of its members, which are objects of the same tree
+	case isArchive(data): // its members are objects of the same tree
 		left.shipped, left.sure = true, true
 	case isObject(data), isProgram(data):
 		left.shipped = isProgram(data)
 		left.objects = []madeOf{sourcesOf(path, data)}
-	default: // libtool's .lo, or a header that was compiled: NAME.h.gch
+	default: // libtool's .lo, or a precompiled header (.gch)
 		left.sure = true
 	}
 	return left, nil
 }
 
-// isProgram tells programs and shared objects.
+// isProgram reports whether data is a program or a shared object.
 func isProgram(data []byte) bool {
 	return len(data) > 18 && isELF(data) && (elf.Type(data[16]) == elf.ET_EXEC || elf.Type(data[16]) == elf.ET_DYN)
 }
 
-// readIfBuilt reads a file whose first bytes, or name, say that a build has left it, or returns nil.
+// readIfBuilt reads a file if its first bytes or its name indicate a build output, else it returns nil.
 func readIfBuilt(path string) ([]byte, error) {
 	head, err := firstBytes(path)
 	if errors.Is(err, fs.ErrPermission) {
-		return nil, nil // then the build cannot read it either
+		return nil, nil // the build cannot read it either
 	} else if err != nil {
 		return nil, err
 	}
@@ -260,10 +261,10 @@ func readIfBuilt(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// ofAnyProgram are functions that say nothing of where a program is from.
+// ofAnyProgram lists functions that exist in every program and do not identify its source.
 var ofAnyProgram = []string{"main", "_start", "_init", "_fini"}
 
-// sourcesOf returns the files that an object or program says it was made from, and the functions that it defines for others.
+// sourcesOf returns the source files that an object or program names, and the global functions that it defines.
 func sourcesOf(object string, data []byte) madeOf {
 	m := madeOf{object: filepath.Base(object), program: isProgram(data)}
 	f, err := lpelf.Parse(object, data)
@@ -282,7 +283,7 @@ func sourcesOf(object string, data []byte) madeOf {
 	return m
 }
 
-// staleText says what was left out of the copy, on a line of its own; "" if that is nothing.
+// staleText returns a line that tells what was left out of the copy, or "".
 func staleText(stale []string) string {
 	if len(stale) == 0 {
 		return ""
@@ -290,7 +291,7 @@ func staleText(stale []string) string {
 	return fmt.Sprintf("\n%s looked like what an earlier build has left, and is not in the copy; what the build cannot make itself should be an archive (.a) or program that git tracks, or have no source of its name in the tree", andOthers(stale))
 }
 
-// content is what a file had after the patch was applied, and before; "" if there was none.
+// content holds the SHA-256 of a file after and before the patch was applied; "" if the file did not exist.
 type content struct{ before, after string }
 
 func (w *workshop) copyPatched(ctx context.Context) error {
@@ -334,7 +335,7 @@ func (w *workshop) contentOf(name string) (content, error) {
 	return content{before, after}, errors.Join(err, afterErr)
 }
 
-// fileSum is "" for what is not there, and for a directory, to which a symbolic link may lead.
+// fileSum returns the SHA-256 of a file, or "" if it does not exist or is a directory.
 func fileSum(path string) (string, error) {
 	data, err := os.ReadFile(path)
 	switch {
@@ -346,13 +347,13 @@ func fileSum(path string) (string, error) {
 	return sumOf(data), nil
 }
 
-// isMissing tells that there is no file of that name: it may be below what is a file by now.
+// isMissing reports whether an error says that a file does not exist, including the case that a parent is not a directory.
 func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
 }
 
-// checkPatched returns an error if the build put something else in the place of what the patch changed. What is generated, such
-// as configure, may differ, but not be as it was without the patch.
+// checkPatched returns an error if the build replaced a file that the patch changed. Generated files, such as configure, may
+// differ, but must not be the same as without the patch.
 func (w *workshop) checkPatched() error {
 	var names []string
 	for name := range w.patched {
@@ -372,7 +373,7 @@ func (w *workshop) checkPatched() error {
 	return nil
 }
 
-// isCompiled tells sources and headers of C and C++.
+// isCompiled reports whether a file is a source or header of C or C++.
 func isCompiled(name string) bool {
 	return isSource(name) || strings.HasPrefix(filepath.Ext(name), ".h") || filepath.Ext(name) == ".inc"
 }

@@ -21,8 +21,8 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// corpusDir finds the objects of real security fixes: LPATCH_CORPUS, a directory or the archive that holds it, or else
-// shared/corpus/corpus.tar.xz beside the repository or further up.
+// corpusDir returns the directory of objects of real security fixes: LPATCH_CORPUS, a directory or an archive, otherwise
+// shared/corpus/corpus.tar.xz next to the repository or further up.
 func corpusDir(t *testing.T) string {
 	path := os.Getenv("LPATCH_CORPUS")
 	if path == "" {
@@ -43,7 +43,7 @@ func corpusDir(t *testing.T) string {
 	return filepath.Join(dir, "corpus")
 }
 
-// findAbove looks for a file in the directories above this one; "" if there is none.
+// findAbove looks for a file in the parent directories; "" if there is none.
 func findAbove(name string) string {
 	dir, err := os.Getwd()
 	for err == nil && dir != "/" {
@@ -55,8 +55,8 @@ func findAbove(name string) string {
 	return ""
 }
 
-// withSymbols adds the symbol table of a debug file to a stripped file, whatever their build-ids: the corpus has debug
-// files of rebuilds whose code is known to be the stock code.
+// withSymbols adds the symbol table of a debug file to a stripped file, even if the build-ids differ: the corpus contains
+// debug files of rebuilds whose code is known to be equal.
 func withSymbols(t *testing.T, stock, debug string) string {
 	t.Helper()
 	data, err := os.ReadFile(stock)
@@ -97,20 +97,20 @@ func withSymbols(t *testing.T, stock, debug string) string {
 	return out
 }
 
-// corpusTargets are the files that the objects of each package are part of.
+// corpusTargets lists the files that the objects of each package are part of.
 var corpusTargets = map[string][]string{
 	"redis": {"redis-check-rdb"}, "haproxy": {"haproxy"}, "libxml2": {"libxml2.so.2.9.14"}, "xz-utils": {"liblzma.so.5.4.1"},
 	"curl": {"libcurl.so.4.8.0", "libcurl-gnutls.so.4.8.0"}, "unbound": {"unbound", "libunbound.so.8.1.21", "unbound-anchor"},
 	"libevent": {"libevent-2.1.so.7.0.1", "libevent_openssl-2.1.so.7.0.1"},
 }
 
-// corpus is the directory of objects of real fixes, with their targets.
+// corpus is the directory of objects of real fixes and their targets.
 type corpus struct {
 	root   string
-	merged map[string]string // stock file -> the same with the symbols of its debug file
+	merged map[string]string // stock file -> copy with the symbols of its debug file
 }
 
-// corpusPair is a fix, for one of the files that its package has.
+// corpusPair is a fix for one of the files of its package.
 type corpusPair struct {
 	pkg, name, target string
 	options           Options
@@ -120,7 +120,7 @@ func openCorpus(t *testing.T) *corpus {
 	return &corpus{root: corpusDir(t), merged: map[string]string{}}
 }
 
-// each calls f for every pair, with one of them for each target.
+// each calls f for every fix, with one pair per target.
 func (c *corpus) each(t *testing.T, f func([]corpusPair)) {
 	t.Helper()
 	pairs, err := filepath.Glob(filepath.Join(c.root, "*", "objects", "*"))
@@ -137,7 +137,7 @@ func (c *corpus) each(t *testing.T, f func([]corpusPair)) {
 				Old: []string{p + "/old"}, New: []string{p + "/new"}, Name: "test", Tool: "test",
 			}
 			if pkg == "haproxy" {
-				o.Old, o.New = o.New, o.Old // its pairs end at the stock version
+				o.Old, o.New = o.New, o.Old // these pairs end at the stock version
 			}
 			list = append(list, corpusPair{pkg, filepath.Base(p), target, o})
 		}
@@ -147,14 +147,14 @@ func (c *corpus) each(t *testing.T, f func([]corpusPair)) {
 	}
 }
 
-// build builds the patches of a fix with the twins' symbols. The error of each result is ErrNothing or Refusals.
+// build builds the patches of a fix with the symbols of the twins. The error of each result is ErrNothing or Refusals.
 func (c *corpus) build(t *testing.T, pairs []corpusPair) []ImageResult {
 	t.Helper()
 	return finishPairs(t, pairs, func(o Options) (*builder, error) {
 		stock := o.Target
 		b, err := prepare(o)
 		if err != nil && strings.Contains(err.Error(), "not the same program") {
-			// The rebuild differs from the stock file in a version number; it is a whole program itself.
+			// the rebuild differs from the stock file in a version number, so it is the target
 			o.Target, o.Symbols = o.Symbols, ""
 			b, err = prepare(o)
 		}
@@ -185,18 +185,18 @@ func finishPairs(t *testing.T, pairs []corpusPair, prepare func(Options) (*build
 	return list
 }
 
-// corpusRow is what testdata/corpus says of a fix, and what came of it.
+// corpusRow is the expectation for a fix in testdata/corpus, and the result.
 type corpusRow struct {
 	class, remark string
-	want          string // built, nothing, or the codes of its refusals
+	want          string // built, nothing, or the codes of refusals
 	layoutOK      []string
-	built         int // patches
-	nothing       int // files that the fix does not concern
+	built         int // number of patches
+	nothing       int // number of files that the fix does not concern
 	refusals      Refusals
 	facts         []string
 }
 
-// take notes what came of a fix for one file.
+// take records the result of a fix for one file.
 func (r *corpusRow) take(kind, target string, im ImageResult) {
 	switch kind {
 	case "built":
@@ -211,8 +211,8 @@ func (r *corpusRow) take(kind, target string, im ImageResult) {
 	}
 }
 
-// got sums up what came of a fix for all files of its package. Objects of another build of the same source are refused:
-// where the fix is built for one file, that is no news.
+// got summarises the results of a fix for all files of its package. Refusals of objects of another build of the same source
+// are expected if the fix is built for one file.
 func (r *corpusRow) got() string {
 	switch {
 	case r.built > 0:
@@ -249,7 +249,7 @@ func corpusRows(t *testing.T) map[string]*corpusRow {
 	return rows
 }
 
-// TestCorpus builds every pair of the corpus, with the symbols of the twin, and prints a table of what came of it.
+// TestCorpus builds every pair of the corpus with the symbols of the twin, and prints a table of the results.
 func TestCorpus(t *testing.T) {
 	filetest.Slow(t)
 	c := openCorpus(t)

@@ -33,9 +33,9 @@ func cxxVariants() []variant {
 	return out
 }
 
-// TestCxx is TestRun for C++: exceptions are thrown from and through patched functions and caught by old and new ones;
-// inline functions, templates, virtual functions and lambdas change; static and thread-local variables are kept. It takes a few
-// of the ways; PATCHES=all takes all.
+// TestCxx is TestRun for C++: exceptions are thrown from and through patched functions and caught by old and new ones; inline
+// functions, templates, virtual functions and lambdas change; static and thread-local variables are kept. It uses a few
+// variants; PATCHES=all uses all.
 func TestCxx(t *testing.T) {
 	for i, v := range cxxVariants() {
 		if i%5 != 0 && os.Getenv("PATCHES") != "all" {
@@ -58,7 +58,7 @@ func runCxx(t *testing.T, v variant) {
 	dir := t.TempDir()
 	target := compileCxx(t, v, dir, "old", nil)
 	compileCxx(t, v, dir, "new", []string{"-DNEW"})
-	// The first values of thread-local variables change, too: threads that start later have the new ones.
+	// the initial values of thread-local variables change, too: threads that start later get the new values
 	res, err := FromObjects(Options{Target: target, Old: []string{dir + "/old/objs"}, New: []string{dir + "/new/objs"}, Allowed: Allowed{StartCodeOK: true}, Name: "test", Tool: "test"})
 	if err != nil {
 		t.Fatal(err)

@@ -13,8 +13,9 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// finishAll makes the patches of several targets. An object that one of them has needs no proof that it is no part of another,
-// in which it was not found. An error of a result is ErrNothing or Refusals; others end it.
+// finishAll creates the patches of several targets. An object that was found in one target needs no proof that it is not part
+// of another one in which it was not found. The error of each target is ErrNothing or Refusals; any other error ends
+// finishAll.
 func finishAll(list []ImageResult, parts []*builder) error {
 	elsewhere := map[string]string{}
 	for i, b := range parts {
@@ -42,8 +43,8 @@ func finishAll(list []ImageResult, parts []*builder) error {
 	return nil
 }
 
-// together refuses what was built for files that work in one process with a file that was refused: a program and a library
-// that it needs, or two libraries. Half of a fix may be worse than none, for one half may rely on the other.
+// together discards patches for files that are used in one process together with a file that was refused: a program and a
+// library that it needs, or two libraries. A partial fix may be worse than none, because its parts may depend on each other.
 func together(list []ImageResult) error {
 	files := make([]*lpelf.File, len(list))
 	for i := range list {
@@ -55,7 +56,7 @@ func together(list []ImageResult) error {
 	needs := func(a, b *lpelf.File) bool {
 		return b.Soname() != "" && slices.Contains(a.Needed(), b.Soname())
 	}
-	// From each file that was refused to all that are connected with it.
+	// from each refused file to all files connected with it
 	var reach func(from, cause int)
 	reach = func(from, cause int) {
 		for i := range list {

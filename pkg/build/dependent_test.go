@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// TestTogether refuses one library of a package. What needs it, and what needs the same, goes with it; other programs do not.
+// TestTogether refuses one library of a package. Files that need it, and files that share a dependency with it, are refused
+// as well; other programs are not.
 func TestTogether(t *testing.T) {
 	dir := t.TempDir()
 	script := `

@@ -8,7 +8,7 @@ import (
 	"encoding/binary"
 )
 
-// fileSymbols returns the places in an object of the symbols that name its sources.
+// fileSymbols returns the offsets in an object file of its STT_FILE symbols.
 func fileSymbols(data []byte) []uint64 {
 	f, err := elf.NewFile(bytes.NewReader(data))
 	if err != nil || f.Class != elf.ELFCLASS64 {
@@ -27,8 +27,8 @@ func fileSymbols(data []byte) []uint64 {
 	return out
 }
 
-// nameSource has the only such symbol of an object say another name. Of an object that has none, GNU ld gives that of the object
-// to the program, where the statics are found by it.
+// nameSource renames the only STT_FILE symbol of an object. If an object has none, GNU ld assigns its static symbols to the
+// name of the object file.
 func nameSource(data []byte, name string) []byte {
 	symbols := fileSymbols(data)
 	f, err := elf.NewFile(bytes.NewReader(data))
@@ -38,7 +38,7 @@ func nameSource(data []byte, name string) []byte {
 	table := f.SectionByType(elf.SHT_SYMTAB)
 	names := f.Sections[table.Link]
 	out := bytes.Clone(data)
-	// The names go to the end of the file, with one more.
+	// append a copy of the string table with the new name
 	text := append(bytes.Clone(data[names.Offset:names.Offset+names.FileSize]), name...)
 	binary.LittleEndian.PutUint32(out[symbols[0]:], uint32(names.FileSize))
 	const sectionOffset, sectionSize, headers, headerSize = 24, 32, 40, 58

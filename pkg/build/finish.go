@@ -15,7 +15,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// finish makes the file from what has been found. elsewhere names, for an object, another target that it is part of.
+// finish creates the patch file. elsewhere maps objects to another target that they are part of.
 func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 	for _, r := range b.unknown {
 		if other := elsewhere[r.File]; other != "" && !b.oldIn.objects[r.File] {
@@ -67,7 +67,7 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 	return b.res, nil
 }
 
-// warnExported warns of values that a program may not look at.
+// warnExported warns about variables of which the program may use a copy.
 func (b *builder) warnExported(sites []patch.Site) {
 	for i := range sites {
 		s := &sites[i]
@@ -79,7 +79,7 @@ func (b *builder) warnExported(sites []patch.Site) {
 	}
 }
 
-// warnLayouts says what became of each structure whose layout may change.
+// warnLayouts reports the structures whose layout changed with the author's permission.
 func (b *builder) warnLayouts() {
 	for _, name := range b.opts.LayoutOK {
 		used := slices.Contains(b.layouts, name) || slices.ContainsFunc(b.inputs, func(in *link.Input) bool { return slices.Contains(in.Diff.Layouts, name) })
@@ -91,7 +91,7 @@ func (b *builder) warnLayouts() {
 	}
 }
 
-// warnCallers says what the patch relies on of functions that ask the dynamic linker.
+// warnCallers reports what the patch assumes about functions that use caller-dependent functions of the dynamic linker.
 func (b *builder) warnCallers(content *patch.Content) {
 	for _, name := range b.o.CallerOK {
 		text := "the patch relies on --caller-ok, that it does not matter to the function that the dynamic linker does not know whose code it is"
@@ -102,7 +102,7 @@ func (b *builder) warnCallers(content *patch.Content) {
 	}
 }
 
-// addedIn lists the functions of the patch that the old objects do not have.
+// addedIn returns the functions of the patch that the old objects lack.
 func (b *builder) addedIn(content *patch.Content) []string {
 	var out []string
 	for _, in := range b.inputs {
@@ -115,7 +115,7 @@ func (b *builder) addedIn(content *patch.Content) []string {
 	return out
 }
 
-// leftOutText says on a line why objects that differ are left out.
+// leftOutText returns a line that tells which differing objects were left out, and why.
 func leftOutText(list []patch.LeftOut) string {
 	words := make([]string, len(list))
 	for i, l := range list {
@@ -124,7 +124,7 @@ func leftOutText(list []patch.LeftOut) string {
 	return strings.Join(words, "; ")
 }
 
-// nothing explains why there is nothing to do.
+// nothing returns ErrNothing with an explanation.
 func (b *builder) nothing() error {
 	unproved := ""
 	if b.notCompared != "" {

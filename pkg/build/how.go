@@ -16,16 +16,16 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// A fix may change a program by how it is linked: --wrap, --defsym, a version script. No object shows that.
+// A fix may change how a program is linked: --wrap, --defsym, a version script. No object shows such a change.
 
-// compileOnly are options that say nothing to the linker, but for those of forLinker.
+// compileOnly matches options that do not concern the linker, except those of forLinker.
 var (
 	compileOnly = lazyregexp.New(`^-([OgDUIEiMPSvwx]|W([^l]|l[^,]|$)|std=|ansi|pedantic|pipe|save-temps|aux-info|dump|c$|Xassembler|Xpreprocessor|Xclang|-param|f)`)
 	forLinker   = lazyregexp.New(`^-f(use-ld|lto|sanitize|openmp|profile|whole-program|no-lto)`)
 )
 
-// how returns the arguments of a link that change what comes out of it, in order, and the files that they name, such as scripts
-// of the linker, with their sums. What is compiled and linked is known by itself.
+// how returns the arguments of a link that influence its output, in order, and the files that they name, such as linker
+// scripts, with their SHA-256. Inputs that are compiled or linked are recorded separately.
 func (s *step) how() []linkInput {
 	var out []linkInput
 	for i := 0; i < len(s.all); i++ {
@@ -61,7 +61,7 @@ func (s *step) how() []linkInput {
 	return out
 }
 
-// takesValue tells whether the next argument belongs to an option.
+// takesValue reports whether the next argument is the value of an option.
 func (s *step) takesValue(option string) bool {
 	if s.direct {
 		return ldValues[option]
@@ -69,8 +69,8 @@ func (s *step) takesValue(option string) bool {
 	return valueFlags[option]
 }
 
-// withoutPassing takes out of an argument what says nothing of the code: where the map goes, the build-id, and files of other names
-// in each build. It returns "" if nothing is left.
+// withoutPassing removes from an argument what does not influence the code: the path of the map, the build-id, and temporary
+// files, whose names differ in each build. It returns "" if nothing is left.
 func withoutPassing(word string) string {
 	parts := slices.DeleteFunc(strings.Split(word, ","), func(part string) bool {
 		name, value, _ := strings.Cut(part, "=")
@@ -82,7 +82,7 @@ func withoutPassing(word string) string {
 	return strings.Join(parts, ",")
 }
 
-// scripts are all files that the arguments of a link name, other than sources and what names the map.
+// scripts returns the files that the arguments of a link name, except sources and the map.
 func (s *step) scripts() []string {
 	words := slices.Concat(s.inputs, s.words)
 	for i, a := range s.all {
@@ -106,7 +106,7 @@ func (s *step) scripts() []string {
 
 func isELF(data []byte) bool { return strings.HasPrefix(string(data[:min(len(data), 4)]), "\x7fELF") }
 
-// says tells whether an argument of the links has a word in it.
+// says reports whether an argument of the links contains word.
 func (in *inputs) says(word string) bool {
 	for how := range in.how {
 		if strings.Contains(how, word) {
@@ -116,18 +116,18 @@ func (in *inputs) says(word string) bool {
 	return false
 }
 
-// takeHow keeps how an output was linked. An argument may be there several times, and so may the output.
+// takeHow adds the arguments of a link to those of its output. Both an argument and an output may occur several times.
 func (in *inputs) takeHow(r *linkRecord) {
 	in.how[r.Output+"\n"] = "linked"
 	for _, h := range r.How {
 		key := r.Output + "\n" + h.Name
 		sums := append(strings.Fields(in.how[key]), cmp.Or(h.Sum, "-"))
-		slices.Sort(sums) // links are in no order
+		slices.Sort(sums) // the order of the links is undefined
 		in.how[key] = strings.Join(sums, " ")
 	}
 }
 
-// linkChanged says how the links of a target differ in the two builds, or "".
+// linkChanged describes how the links of a target differ between the two builds, or returns "".
 func linkChanged(old, new inputs) string {
 	all := maps.Clone(old.how)
 	maps.Copy(all, new.how)
@@ -150,7 +150,7 @@ func linkChanged(old, new inputs) string {
 	return ""
 }
 
-// foreignText says why an object that a target is linked from is not known, where it differs in the two builds.
+// foreignText tells why the origin of an object that differs and is linked into the target is not known.
 func (b *builder) foreignText(name string) string {
 	in := func(in inputs) bool { _, ok := in.foreign[name]; return ok }
 	switch {
@@ -162,7 +162,7 @@ func (b *builder) foreignText(name string) string {
 	return fmt.Sprintf("%s is linked from it, it differs, and lpctl saw no compiler make it; have it made by %s, and linked as it was made", b.im.Path, seenCompilers(b.untraced))
 }
 
-// changedLinks refuses a target that is linked otherwise with the fix.
+// changedLinks refuses a target whose link arguments differ with the fix.
 func (b *builder) changedLinks() {
 	if why := linkChanged(b.oldIn, b.newIn); why != "" {
 		b.refusals = append(b.refusals, diff.Refusal{Code: codes.LinkChanged, File: b.im.Path, Text: why})

@@ -21,19 +21,19 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// What was linked is compared, too (pkg/closedworld). For that each link is done once more, with the same command and the same
-// name of its output, and with --emit-relocs: the build gets what it would have got.
+// Linked images are compared as well (pkg/closedworld). For this purpose each link is repeated with the same command, the
+// same output name, and --emit-relocs. The build still gets the output of the unmodified link.
 
-// imagesDir is in the directory of the objects; it has the images that were linked so, and their maps.
+// imagesDir is a subdirectory of the directory of objects that contains the images of the repeated links and their link maps.
 const imagesDir = ".images"
 
-// keptImage is what came of the second link.
+// keptImage is the result of a repeated link.
 type keptImage struct {
-	File string `json:"file,omitempty"` // below the directory of the objects
-	Why  string `json:"why,omitempty"`  // there is none
+	File string `json:"file,omitempty"` // relative to the directory of objects
+	Why  string `json:"why,omitempty"`  // reason why there is no file
 }
 
-// imageOf does a link that has made f, with that sum, once more.
+// imageOf repeats a link whose output was f, with SHA-256 sum.
 func (s *step) imageOf(real string, args []string, f *lpelf.File, sum string, lto bool) keptImage {
 	k := keptImage{}
 	switch {
@@ -65,7 +65,7 @@ func (s *step) imageOf(real string, args []string, f *lpelf.File, sum string, lt
 	return k
 }
 
-// linkWithRelocs does a link that has made f once more, and moves the output to image.
+// linkWithRelocs repeats a link whose output was f, with --emit-relocs, and moves the output to image.
 func (s *step) linkWithRelocs(real string, args []string, f *lpelf.File, image string) error {
 	more := []string{"--emit-relocs", "-S", "-Map=" + image + ".map"}
 	for i := range more {
@@ -88,7 +88,7 @@ func firstLine(text []byte) string {
 	return line
 }
 
-// moveFile moves a file, to another file system if need be.
+// moveFile moves a file, if necessary to another file system.
 func moveFile(from, to string) error {
 	if os.Rename(from, to) == nil {
 		return nil
@@ -100,7 +100,7 @@ func moveFile(from, to string) error {
 	return errors.Join(os.WriteFile(to, data, 0o600), os.Remove(from))
 }
 
-// withoutStripping takes out of the arguments of a link what has it leave out symbols.
+// withoutStripping removes the arguments of a link that make the linker omit symbols.
 func withoutStripping(args []string) []string {
 	var out []string
 	strips := func(word string) bool {
@@ -125,17 +125,17 @@ func withoutStripping(args []string) []string {
 	return out
 }
 
-// imagePair are two links of one output, of the old and of the new source.
+// imagePair is a pair of links of one output, from the old and from the new source.
 type imagePair struct {
 	output   string
-	link     string // of the new build: the sum of what it made
+	link     string // SHA-256 of the output of the new link
 	old, new keptImage
 	oldDir   string
 	newDir   string
 }
 
-// images are the links of a target in both builds. One that made exactly the target counts alone, unless only one build does it: that of
-// packages links a library once more as it installs it.
+// images returns the links of a target in both builds. Links that produced exactly the target take precedence, unless only
+// one of the builds has any: package builds may link a library again when they install it.
 func (l *Links) images(target identity) []imagePair {
 	olds := slices.DeleteFunc(slices.Clone(l.old.records), func(r linkRecord) bool { return !r.Identity.same(target) })
 	exact := slices.DeleteFunc(slices.Clone(olds), func(r linkRecord) bool { return target.BuildID == "" || r.Identity.BuildID != target.BuildID })
@@ -145,7 +145,7 @@ func (l *Links) images(target identity) []imagePair {
 	return l.pairs(olds)
 }
 
-// pairs are old links and the new ones of the same outputs.
+// pairs combines old links with the new links of the same outputs.
 func (l *Links) pairs(olds []linkRecord) []imagePair {
 	var out []imagePair
 	for _, o := range olds {
@@ -158,7 +158,8 @@ func (l *Links) pairs(olds []linkRecord) []imagePair {
 	return out
 }
 
-// compareImages refuses what the linked images differ in and the patch does not have. Where there are none, the result says so.
+// compareImages refuses differences between the linked images that are not part of the patch. If there are no images to
+// compare, it adds a warning to the result.
 func (b *builder) compareImages(content *patch.Content) error {
 	if b.o.Links == nil {
 		return nil
@@ -179,7 +180,8 @@ func (b *builder) compareImages(content *patch.Content) error {
 			best[p.link] = r
 		}
 	}
-	// A build may link an output several times, for the place of installation, say: for each there must be one of the old build.
+	// a build may link an output several times, for instance for installation; each of these links needs a counterpart in the
+	// old build
 	for link, why := range whys {
 		if best[link] == nil {
 			b.notCompared = why
@@ -198,7 +200,7 @@ func notComparedText(file, why string) string {
 	return fmt.Sprintf("%s: the linked images were not compared (%s), only objects were", file, why)
 }
 
-// compare compares a pair, or says why it cannot.
+// compare compares a pair of images, or returns the reason why it cannot.
 func (p imagePair) compare(carried closedworld.Carried) (r *closedworld.Report, why string, err error) {
 	if why := cmp.Or(p.old.Why, p.new.Why); why != "" {
 		return nil, why, nil
@@ -220,7 +222,7 @@ func (p imagePair) compare(carried closedworld.Carried) (r *closedworld.Report, 
 	return closedworld.Compare(old, new, carried), "", nil
 }
 
-// readImage returns nil for an image without relocations.
+// readImage reads an image. It returns nil for an image without relocations.
 func readImage(dir string, k keptImage) (*closedworld.Image, error) {
 	path := filepath.Join(dir, k.File)
 	f, err := lpelf.Open(path)
@@ -238,7 +240,7 @@ func readImage(dir string, k keptImage) (*closedworld.Image, error) {
 	return im, err
 }
 
-// carried says what the patch has: functions that changed or are new, and variables that are new or get another value.
+// carried describes the content of the patch: changed and added functions, and variables that are new or get a new value.
 func (b *builder) carried(content *patch.Content) closedworld.Carried {
 	type key struct{ name, file string }
 	has := map[key]bool{}
@@ -275,7 +277,7 @@ func (b *builder) carried(content *patch.Content) closedworld.Carried {
 	return closedworld.Carried{Start: b.o.StartCodeOK, Has: func(name, file string) bool { return has[key{name, file}] }}
 }
 
-// maxFindings are told one by one.
+// maxFindings is the maximum number of differences that are reported individually.
 const maxFindings = 8
 
 func (b *builder) refuseFindings(list []closedworld.Finding) {

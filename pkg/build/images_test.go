@@ -14,8 +14,8 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// TestImages: a fix that changes nothing but the order in which objects are linked, and with it that of constructors, is not
-// "nothing to do". Without constructors it is.
+// TestImages checks that a fix which only changes the order of linked objects, and thereby that of constructors, is not
+// reported as "nothing to do". Without constructors it is.
 func TestImages(t *testing.T) {
 	const start = "#include <stdio.h>\n__attribute__((constructor)) static void begin_%(void) { puts(\"%\"); }\n"
 	for begin, want := range map[string]string{

@@ -11,7 +11,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// extraC is a library with what is hard to import. Linked with -Bsymbolic it has no words for its own symbols.
+// extraC is a library with symbols that are hard to import. Linked with -Bsymbolic it has no GOT words for its own symbols.
 const extraC = `
 int extra(int x) { return x + 1; }
 int extra_variable = 5;
@@ -33,8 +33,7 @@ func makeLibrary(t *testing.T) string {
 	return dir
 }
 
-// TestImports lets new code use a symbol that the target does not import, and looks which files the patch then refers to,
-// or why that cannot be.
+// TestImports uses symbols that the target does not import, and checks the images of the patch, or the refusal.
 func TestImports(t *testing.T) {
 	filetest.Slow(t)
 	extra := makeLibrary(t)
@@ -46,7 +45,7 @@ func TestImports(t *testing.T) {
 		flag string
 		lib  libraryChoice
 		code string
-		want string // the images of the patch, or a reason
+		want string // images of the patch, or a reason
 	}{
 		{"function", program, "-fPIE", extraNamed, "int extra(int); int f(int x) { return extra(x); }", "prog libextra.so.1"},
 		{"function by a GOT", program, "-fno-plt", extraNamed, "int extra(int); int f(int x) { return extra(x); }", "prog libextra.so.1"},
@@ -85,7 +84,7 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// libraryChoice says how the test names libextra.so.1.
+// libraryChoice tells how the test names libextra.so.1.
 type libraryChoice int
 
 const (
@@ -104,7 +103,7 @@ func (c libraryChoice) paths(dir string) []string {
 	return nil
 }
 
-// imagesOf lists the images of a patch, or the reasons against it.
+// imagesOf returns the images of a patch, or the reasons of its refusal.
 func imagesOf(res *Result, err error) string {
 	var names []string
 	var refusals Refusals

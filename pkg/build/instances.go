@@ -12,13 +12,13 @@ import (
 	"lpatch/pkg/match"
 )
 
-// onlyShared tells whether all changed functions of an object are such that other objects have too.
+// onlyShared reports whether other objects may also define all changed functions of an object (COMDAT).
 func onlyShared(res *diff.Result) bool {
 	return len(res.Changed) > 0 && !slices.ContainsFunc(res.Changed, func(ch diff.Change) bool { return !res.Old.Shared(ch.Old) })
 }
 
-// keeps tells whether the new body of a changed function is taken from this object. Of a function that several objects
-// have, the target contains one instance; the first object whose old instance is that one gives the new one.
+// keeps reports whether the new body of a changed function is taken from this object. If several objects define the function,
+// the target contains one instance, and the first object whose old instance is equal to it provides the new body.
 func (b *builder) keeps(res *diff.Result, loc *match.Located, ch diff.Change) bool {
 	name := ch.Old.Name
 	if !res.Old.Shared(ch.Old) {
@@ -44,8 +44,8 @@ func (b *builder) disagree(keeper *diff.Result, other, name, how string) {
 		Text: fmt.Sprintf("%s has the same instance of this function, which %s; make the fix the same in all objects that include it", other, how)})
 }
 
-// settleInstances refuses functions of which no object has the target's instance, and those that changed in some objects
-// and not in others.
+// settleInstances refuses functions of which no object has the instance in the target, and functions that changed in some
+// objects but not in others.
 func (b *builder) settleInstances(pairs []pair) error {
 	for _, name := range slices.Sorted(maps.Keys(b.strays)) {
 		if b.keepers[name] == nil {
@@ -73,8 +73,8 @@ func (b *builder) settleInstances(pairs []pair) error {
 	return nil
 }
 
-// checkUnchanged refuses a function whose old instance an object shares with the one that the patch takes it from, but
-// whose new instance is the old one there.
+// checkUnchanged refuses a function if an object has the same old instance as the object that provides the new body, but did
+// not change.
 func (b *builder) checkUnchanged(res *diff.Result, name string) {
 	keeper := b.keepers[name]
 	o, n := res.Old.Lookup(name), res.New.Lookup(name)

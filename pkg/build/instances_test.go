@@ -10,7 +10,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// Inline functions and templates without the C++ library. noipa keeps instances.
+// Inline functions and templates without the C++ library. noipa prevents their inlining.
 const header = `
 #define NI __attribute__((noipa))
 template <class T> struct Box { T v; NI T twice() { return v * STEP + v / 7; } };
@@ -29,7 +29,7 @@ func instanceProject(step string) map[string]string {
 	}
 }
 
-// TestInstances changes functions that several objects have an instance of.
+// TestInstances changes functions of which several objects have an instance.
 func TestInstances(t *testing.T) {
 	both := func(name, old, new string) func(map[string]string) {
 		return func(m map[string]string) { m[name] = strings.Replace(m[name], old, new, 1) }
@@ -37,8 +37,8 @@ func TestInstances(t *testing.T) {
 	const changed = "_Z4oncei _ZN3BoxIiE5twiceEv _ZN3BoxIlE5twiceEv _ZN5Deriv1fEi"
 	tests := []struct {
 		name     string
-		old, new func(map[string]string) // changes of the project
-		step     string                  // of the new header
+		old, new func(map[string]string) // modifications of the project
+		step     string                  // definition of step in the new header
 		want     string
 	}{
 		{"header", nil, nil, "3", changed},
@@ -71,8 +71,8 @@ func TestInstances(t *testing.T) {
 	}
 }
 
-// closures is a program that keeps a lambda expression of each of two functions; the header's struct Function is what
-// std::function is.
+// closures returns a program that stores a lambda expression of each of two functions; struct Function in the header stands
+// for std::function.
 func closures(bodies ...string) map[string]string {
 	m := instanceProject("2")
 	const function = `
@@ -93,7 +93,7 @@ int secret(Secret *s) { return s->get() + EXTRA; }
 
 const header0 = "#define NI __attribute__((noipa))\n"
 
-// TestClosures changes lambda expressions, whose names are but numbers.
+// TestClosures changes lambda expressions, which are only distinguished by numbers.
 func TestClosures(t *testing.T) {
 	const one, two = "keep(&kept[0], [n](int x) { return x * 3 + n; });", "keep(&kept[1], [n](int x) { return x / 5 + n; });"
 	old := closures(one+two, one)
@@ -123,7 +123,7 @@ func TestClosures(t *testing.T) {
 	}
 }
 
-// TestCatchOther changes nothing but what a function catches.
+// TestCatchOther only changes the type that a function catches.
 func TestCatchOther(t *testing.T) {
 	old := instanceProject("2")
 	old["a.cc"] += "\nstruct A { int x; }; struct B { int x; }; void g(int x) { if (x > 5) throw A{x}; if (x < 0) throw B{x}; }\n" +
@@ -137,7 +137,7 @@ func TestCatchOther(t *testing.T) {
 	}
 }
 
-// TestOneStorage adds the same inline function with a static variable to two objects: the patch has each once.
+// TestOneStorage adds an inline function with a static variable to two objects, and checks that the patch has one copy.
 func TestOneStorage(t *testing.T) {
 	old, new := instanceProject("2"), instanceProject("2")
 	for _, name := range []string{"a.cc", "b.cc"} {

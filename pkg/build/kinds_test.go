@@ -9,8 +9,7 @@ import (
 	"testing"
 )
 
-// TestWrongKinds: what is given in place of the target, its twin, a library or an object is called by its own name, and
-// what it is.
+// TestWrongKinds checks that an unsuitable file given as target, twin, library or object is reported with its name and type.
 func TestWrongKinds(t *testing.T) {
 	old := map[string]string{"main.c": mainC, "f.c": "int f(int x) { return x * 3; }\n"}
 	new := map[string]string{"main.c": mainC, "f.c": "int f(int x) { return x * 5; }\n"}

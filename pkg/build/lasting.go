@@ -4,7 +4,8 @@ package build
 
 import "fmt"
 
-// warnLasting warns of functions whose old bodies threads of a running process do not leave, so that it never gets the fix.
+// warnLasting warns about functions whose old bodies are never left by the threads that execute them, so that the fix never
+// takes effect there.
 func (b *builder) warnLasting() {
 	for _, in := range b.inputs {
 		for _, ch := range in.Diff.Changed {

@@ -13,7 +13,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// TestLasting warns of changes that a process which runs does not get to see.
+// TestLasting checks the warnings about changes that do not take effect in a running process.
 func TestLasting(t *testing.T) {
 	filetest.Slow(t)
 	const source = `#include <stdio.h>

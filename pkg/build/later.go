@@ -17,10 +17,11 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// A build may change a file when it is linked, with objcopy or a program of its own: no object and no link tells that. So of each
-// file with a link's name or build-id that is there when the build is done, what is loaded is compared with what was linked.
+// A build may modify a file after linking it, with objcopy or a program of its own, which neither objects nor links show.
+// Therefore, at the end of the build, the loaded sections of each file with the name or build-id of a link are compared with
+// those that were linked.
 
-// loadedSums are the sums of a linked file's sections that are loaded, but for the build-id.
+// loadedSums returns the SHA-256 of each loaded section of a linked file except the build-id.
 func loadedSums(f *lpelf.File) map[string]string {
 	sums := map[string]string{}
 	for _, s := range f.Sections {
@@ -32,7 +33,8 @@ func loadedSums(f *lpelf.File) map[string]string {
 	return sums
 }
 
-// noteLater adds to the links of a build that is done, with its objects in a directory, what the build has changed afterwards.
+// noteLater records in the links of a completed build which outputs the build has modified afterwards. objects is the
+// directory of its objects.
 func noteLater(objects, root string) error {
 	records, changed, known := map[string]*linkRecord{}, map[string]bool{}, map[string]bool{}
 	err := readRecords(filepath.Join(objects, linksDir), func(file string, data []byte) error {
@@ -69,7 +71,7 @@ func noteLater(objects, root string) error {
 	return err
 }
 
-// linkedFile reads a program or shared object; it returns nil for what is none.
+// linkedFile reads a program or shared object. It returns nil for other files.
 func linkedFile(path string) (*lpelf.File, error) {
 	head, err := firstBytes(path)
 	if err != nil || !isELF(head) || isObject(head) {
@@ -82,7 +84,7 @@ func linkedFile(path string) (*lpelf.File, error) {
 	return f, nil
 }
 
-// takeLater notes sections that are not as they were linked, by the sums of what is loaded now.
+// takeLater records the sections whose content differs from that of the link. now has the current SHA-256 of each section.
 func (r *linkRecord) takeLater(now map[string]string) bool {
 	found := false
 	for _, name := range slices.Sorted(maps.Keys(now)) {
@@ -95,13 +97,13 @@ func (r *linkRecord) takeLater(now map[string]string) bool {
 	return found
 }
 
-// contentOf is what a section has. A dynamic symbol names its section by a number, in place of which stands its address here: an
-// empty section in front of it is counted.
+// contentOf returns the content of a section. In dynamic symbols, it replaces the section index by the section address,
+// because an additional empty section changes the indexes.
 func contentOf(f *lpelf.File, sec *lpelf.Section) []byte {
 	if sec.Type != elf.SHT_DYNSYM {
 		return sec.Data
 	}
-	const size, at = 24, 6 // of Elf64_Sym, and of its st_shndx
+	const size, at = 24, 6 // size of Elf64_Sym and offset of st_shndx
 	data := slices.Clone(sec.Data)
 	for i := at; i+2 <= len(data); i += size {
 		if s := numbered(f, data[i:]); s != nil {

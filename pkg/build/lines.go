@@ -13,8 +13,9 @@ import (
 	"lpatch/pkg/linenumbers"
 )
 
-// keepLines has the lines of a source that a fix has changed keep their numbers, if they were in the old text. Nothing else of
-// the file changes, nor its time, by which make may tell what it generates. A link that leads out of the tree is not followed.
+// keepLines preserves the line numbers of the lines that a fix did not change, in a file that it did change
+// (pkg/linenumbers). The rest of the file and its modification time, which make uses, remain unchanged. Symbolic links that
+// lead out of the tree are not followed.
 func keepLines(tree *os.Root, name string, old []byte) error {
 	st, err := tree.Lstat(name)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !st.Mode().IsRegular() {
@@ -40,7 +41,7 @@ func keepLines(tree *os.Root, name string, old []byte) error {
 	return errors.Join(tree.WriteFile(name, kept, st.Mode().Perm()), tree.Chtimes(name, st.ModTime(), st.ModTime()))
 }
 
-// keepLines does so for what the patch has changed in the copy.
+// keepLines does this for a file of the copy that the patch has changed.
 func (w *workshop) keepLines(name string) error {
 	old, err := os.ReadFile(filepath.Join(w.source, name))
 	if isMissing(err) || !hasLines(name) {
@@ -56,7 +57,7 @@ func (w *workshop) keepLines(name string) error {
 	return keepLines(tree, name, old)
 }
 
-// sourcesOfFixes are the files with lines that fixes change.
+// sourcesOfFixes returns the files whose line numbers fixes change.
 func sourcesOfFixes(fixes []deb.Fix) ([]string, error) {
 	var out []string
 	for _, f := range fixes {
@@ -73,8 +74,8 @@ func sourcesOfFixes(fixes []deb.Fix) ([]string, error) {
 	return out, nil
 }
 
-// hasLines tells sources of Rust, and sources and headers that only a preprocessor of C reads: not .inc, which NASM and make have too, and none of
-// assembly.
+// hasLines reports whether keepLines supports a file: sources of Rust, and C and C++ sources and headers. Excluded are .inc,
+// which NASM and make also use, and assembly sources.
 func hasLines(name string) bool {
 	ext := filepath.Ext(name)
 	return filepath.Ext(name) == ".rs" || isHeader().MatchString(name) || isSource(name) && !slices.Contains([]string{".S", ".s", ".sx", ".i", ".ii"}, ext)

@@ -18,7 +18,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// linesSource has line numbers in nearly everything, in ways of which none shows in the code that it is one.
+// linesSource uses line numbers in almost all its code, in ways that are not visible in the code.
 const linesSource = `#undef NDEBUG
 #include <assert.h>
 #include <stdio.h>
@@ -98,7 +98,7 @@ const linesFix = `--- a/count.h
  
 `
 
-// TestKeptLines checks that only what a fix changes is part of the patch, where it moves everything else down.
+// TestKeptLines checks that a patch only contains what the fix changes, although it moves all following lines.
 func TestKeptLines(t *testing.T) {
 	filetest.Slow(t)
 	if _, err := exec.LookPath("clang-14"); err != nil {
@@ -170,8 +170,8 @@ func TestKeepLines(t *testing.T) {
 	}
 }
 
-// TestHostileLines: of two sources that others wrote, one has a link to a directory of this machine where the other has files. None
-// there is read or written.
+// TestHostileLines has two untrusted sources, one of which contains a link to a directory of this machine in place of a
+// directory of the other. Nothing there may be read or written.
 func TestHostileLines(t *testing.T) {
 	for _, side := range []string{"older", "newer"} {
 		dir, outside := t.TempDir(), t.TempDir()

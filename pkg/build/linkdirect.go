@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// ldValues are options of linkers that take the next argument.
+// ldValues lists linker options that take the next argument as value.
 var ldValues = map[string]bool{
 	"-o": true, "--output": true, "-T": true, "--script": true, "-L": true, "-l": true, "-m": true, "-z": true, "-h": true, "-soname": true, "--soname": true,
 	"-rpath": true, "--rpath": true, "-rpath-link": true, "--rpath-link": true, "-e": true, "--entry": true, "-u": true, "--undefined": true, "-I": true,
@@ -18,7 +18,7 @@ var ldValues = map[string]bool{
 	"-Tbss": true, "-Ttext-segment": true, "--exclude-libs": true, "--oformat": true, "--sort-section": true, "--dependency-file": true, "-assert": true,
 }
 
-// linkDirectly runs a linker that no compiler has called, and notes what it makes.
+// linkDirectly runs a linker that was called directly instead of by a compiler, and records its output.
 func linkDirectly(real string, args []string) (int, error) {
 	s := step{direct: true, all: expand(args)}
 	for i := 0; i < len(s.all); i++ {
@@ -51,7 +51,7 @@ func linkDirectly(real string, args []string) (int, error) {
 	return s.run(real, args)
 }
 
-// keepOverwritten keeps what the output of a link is before, for it may be one of the inputs.
+// keepOverwritten saves the previous content of the output of a link, because it may be one of the inputs.
 func (s *step) keepOverwritten() {
 	if head, err := firstBytes(s.linkOutput()); err != nil || !isObject(head) {
 		return
@@ -61,7 +61,7 @@ func (s *step) keepOverwritten() {
 	}
 }
 
-// read reads an input of a link that is done.
+// read reads an input of a completed link.
 func (s *step) read(name string) ([]byte, error) {
 	if s.before != nil {
 		input, err := os.Stat(name)

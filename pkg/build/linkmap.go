@@ -17,10 +17,11 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// What a program is made of is in the linker's map and on the command line. GNU ld writes a line for each file that it opens;
-// gold and lld name a file where they took something from it. Names are as on the command line, and may have any characters.
+// The inputs of a link are listed in the link map and on the command line. GNU ld prints a line for each file that it opens;
+// gold and lld print a file only if they use something from it. Names appear as on the command line and may contain any
+// characters.
 
-// linkerWords are the words of a compiler's command line that are for the linker: behind -Wl, and -Xlinker.
+// linkerWords returns the words of a compiler's command line that are passed to the linker, with -Wl and -Xlinker.
 func linkerWords(args []string) []string {
 	var out []string
 	for i, a := range args {
@@ -34,7 +35,7 @@ func linkerWords(args []string) []string {
 	return expand(out)
 }
 
-// mapOf returns where the linker is told to write its map: a file, "-" for standard output, or "".
+// mapOf returns the path to which the linker is told to write its map, "-" for standard output, or "".
 func mapOf(words []string) string {
 	file := ""
 	for i, w := range words {
@@ -52,7 +53,7 @@ func mapOf(words []string) string {
 	return file
 }
 
-// giveMap writes a map where the build wants it.
+// giveMap writes a link map to the path requested by the build.
 func giveMap(to string, text []byte) error {
 	if st, err := os.Stat(to); to == "" || err == nil && st.IsDir() {
 		return nil
@@ -64,16 +65,16 @@ func giveMap(to string, text []byte) error {
 	return os.WriteFile(to, text, 0o666)
 }
 
-// mapInput is an object as link maps write it, of all linkers: FILE.o, or ARCHIVE.a(MEMBER.o). GNU ld also names each file
-// on a line of its own.
+// mapInput matches an object in the map of any linker: FILE.o or ARCHIVE.a(MEMBER.o). GNU ld additionally prints each file on
+// a line of its own.
 var (
 	mapInput = lazyregexp.New(`[^\s():]+\([^\s()]+\)|[^\s():]+\.(?:o|lo|os|obj)\b`)
 	mapLoad  = lazyregexp.New(`(?m)^LOAD (.+)$`)
-	// compiled is how gcc and clang call what one call of them compiles and links.
+	// compiled matches the temporary objects of a call of gcc or clang that compiles and links.
 	compiled = lazyregexp.New(`^(cc[A-Za-z0-9]{6}|.+-[0-9a-f]{6})\.o$`)
 )
 
-// takeInputs finds the inputs in the map and on the command line, but for those that the linker's back end made.
+// takeInputs collects the inputs from the map and the command line, except those made by the linker's LTO back end.
 func (r *linkRecord) takeInputs(text string, s *step, late []string) {
 	if strings.TrimSpace(text) == "" {
 		r.Unsure = fmt.Sprintf("the linker wrote no map of %s", r.Output)
@@ -101,8 +102,8 @@ func (r *linkRecord) takeInputs(text string, s *step, late []string) {
 			}
 		case strings.Contains(name, ".ltrans"), slices.Contains(late, name):
 		case isTemporary(name) || loaded[name] && compiled().MatchString(filepath.Base(name)):
-			temporary++ // what the same call compiled
-		case loaded[name]: // else it is a section's name
+			temporary++ // compiled by the same call
+		case loaded[name]: // otherwise it is the name of a section
 			r.Unsure = fmt.Sprintf("%s was linked from %s, which is not there any more", r.Output, name)
 		}
 	}
@@ -129,7 +130,7 @@ func (r *linkRecord) takeFile(name, text string, data []byte) {
 		return
 	}
 	switch members := membersIn(text, name); {
-	case len(members) == 0: // nothing of it is needed
+	case len(members) == 0: // no member was needed
 	case lpelf.IsArchive(data):
 		r.takeMembers(below, data, members)
 	default:
@@ -145,11 +146,11 @@ func (r *linkRecord) add(name string, data []byte) {
 	r.Inputs = append(r.Inputs, in)
 }
 
-// ofSystem is where compilers and libraries are installed.
+// ofSystem matches the directories in which compilers and libraries are installed.
 var ofSystem = lazyregexp.New(`^/(usr/(local/)?)?lib`)
 
-// suspectOld notes links of objects outside of the tree that no compiler made in this build, though they are made of sources in the
-// tree: an earlier build has left them, so that they are the same in both builds.
+// suspectOld marks links that use objects outside of the tree which were not made in this build although their sources are in
+// the tree: they stem from an earlier build and are therefore the same in both builds.
 func (l *buildLinks) suspectOld(tree names) {
 	for i := range l.records {
 		r := &l.records[i]
@@ -171,12 +172,12 @@ func isArchive(data []byte) bool {
 	return lpelf.IsArchive(data) || bytes.HasPrefix(data, []byte("!<thin>\n"))
 }
 
-// given are the files that the command line names, behind -Wl, too. What they are is not looked at.
+// given returns the files named on the command line, including those in -Wl, whatever their type.
 func (s *step) given() []string {
 	var out []string
 	for i, name := range slices.Concat(s.words, s.inputs) {
 		if i > 0 && i < len(s.words) && s.words[i-1] == "--exclude-libs" {
-			continue // any path's last part
+			continue // the value is the last component of a path
 		}
 		if st, err := os.Stat(name); err == nil && st.Mode().IsRegular() {
 			out = append(out, name)
@@ -185,7 +186,7 @@ func (s *step) given() []string {
 	return out
 }
 
-// libraries are the archives that -l may mean, in the directories that the command line names.
+// libraries returns the archives that -l options may refer to, in the directories given on the command line.
 func (s *step) libraries() []string {
 	var dirs, names []string
 	for _, args := range [][]string{s.all, s.words} {
@@ -218,7 +219,7 @@ func (s *step) libraries() []string {
 	return out
 }
 
-// calledOtherwise returns the name of one of the archives if a map also has it by a path that is none of theirs.
+// calledOtherwise returns the name of an archive that the map also mentions with an unknown path, or "".
 func calledOtherwise(text string, files []string) string {
 	files = slices.DeleteFunc(slices.Clone(files), func(name string) bool { return !strings.Contains(filepath.Base(name), ".a") })
 	slices.SortFunc(files, func(a, b string) int { return len(b) - len(a) })
@@ -236,7 +237,7 @@ func calledOtherwise(text string, files []string) string {
 	return ""
 }
 
-// membersIn lists the members of an archive that a map names. A longer path may end with this one.
+// membersIn returns the members of an archive that a map mentions. The archive's path may be a suffix of another one.
 func membersIn(text, archive string) map[string]bool {
 	out := map[string]bool{}
 	for rest := text; ; {
@@ -272,7 +273,7 @@ func (r *linkRecord) takeMembers(archive string, data []byte, names map[string]b
 	}
 }
 
-// takeThin takes members of an archive that only names them, by their paths from its directory.
+// takeThin adds members of a thin archive, which are named by paths relative to its directory.
 func (r *linkRecord) takeThin(archive, dir string, names map[string]bool) {
 	for _, name := range slices.Sorted(maps.Keys(names)) {
 		data, err := os.ReadFile(filepath.Join(dir, name))

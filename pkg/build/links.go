@@ -19,43 +19,44 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// linksDir is in the directory of the objects; it has a linkRecord for each file that the build linked. madeDir has a linkInput
-// for each recorded object, with its name there and the sum of what the build itself got, which may have been compiled apart.
-// Of an object that was made several times the last one is recorded; everMadeDir has all of them.
+// linksDir is a subdirectory of the directory of objects with a linkRecord for each file that the build linked. madeDir has a
+// linkInput for each recorded object: its name, and the SHA-256 of the object that the build itself got, which may have been
+// compiled separately. If an object was made several times, the last one is recorded; everMadeDir has all of them.
 const (
 	linksDir    = ".links"
 	madeDir     = ".made"
 	everMadeDir = ".ever-made"
 )
 
-// recordFormat is the number of what these records and those of made objects tell. It is raised with each change of them: what an
-// earlier lpctl has kept of the older build of a package does not fit what this one notes of the newer. 2: WhyNotLate, Image. 3: both builds of a package
-// link as it does without. 4: they are a user's who has no rights.
+// recordFormat is the version of these records and of those of made objects. It is incremented with each change of their
+// content, because records kept by an earlier lpctl for the older build of a package must match those of the newer build.
+// Version 2 added WhyNotLate and Image. Since version 3 both builds of a package link as they do without shims. Since version
+// 4 packages are built by an unprivileged user.
 const recordFormat = 4
 
-// linkRecord is one link of a build, as the shim saw it: what was made, and of what.
+// linkRecord describes a link of a build as seen by the shim.
 type linkRecord struct {
-	Output   string      `json:"output"` // below the tree
-	Sum      string      `json:"sum"`    // SHA-256 of the output: that of "ld -r" is linked again
+	Output   string      `json:"output"` // relative to the tree
+	Sum      string      `json:"sum"`    // SHA-256 of the output, to recognize the output of "ld -r" as an input
 	Identity identity    `json:"identity"`
-	Inputs   []linkInput `json:"inputs"` // objects that the linker took something from
-	Own      []linkInput `json:"own"`    // recorded objects of sources that the same call compiled
-	How      []linkInput `json:"how"`    // arguments that change what comes out; with sums, files that they name
+	Inputs   []linkInput `json:"inputs"` // objects that the linker used
+	Own      []linkInput `json:"own"`    // recorded objects of sources compiled by the same call
+	How      []linkInput `json:"how"`    // arguments that influence the output, and the files they name with their SHA-256
 	LTO      bool        `json:"lto"`
 	Image    keptImage   `json:"image"`
-	// Loaded has the sums of the sections that are loaded, by their names.
+	// Loaded contains the SHA-256 of each loaded section by name.
 	Loaded map[string]string `json:"loaded"`
-	// WhyNotLate says why the objects that link-time optimisation has made are not among Own, where there was any.
+	// WhyNotLate is the reason why the objects made by link-time optimisation, if any, are not in Own.
 	WhyNotLate string `json:"why_not_late,omitempty"`
-	Unsure     string `json:"unsure,omitempty"` // why Inputs may not be all, "" if they are
+	Unsure     string `json:"unsure,omitempty"` // reason why Inputs may be incomplete; "" if it is complete
 }
 
 // linkInput is an object that was linked.
 type linkInput struct {
-	Name string   `json:"name"` // below the tree, or a whole path elsewhere; members of archives as ARCHIVE(MEMBER)
+	Name string   `json:"name"` // relative to the tree, or an absolute path outside of it; members of archives as ARCHIVE(MEMBER)
 	Sum  string   `json:"sum,omitempty"`
-	From []string `json:"from,omitempty"` // the sources that an object elsewhere says it was made from
-	LTO  bool     `json:"lto,omitempty"`  // it is input for link-time optimisation
+	From []string `json:"from,omitempty"` // sources named by an object outside of the tree
+	LTO  bool     `json:"lto,omitempty"`  // contains intermediate code for link-time optimisation
 }
 
 func sumOf(data []byte) string {
@@ -63,14 +64,14 @@ func sumOf(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// identity is what a program or library has in common with one that is made by the same link of the same source, whatever
-// the flags of the compiler were.
+// identity contains the properties of a program or library that do not depend on compiler flags. They identify the same link
+// of the same source.
 type identity struct {
 	BuildID string   `json:"build_id"`
-	Name    string   `json:"name"` // of the file
+	Name    string   `json:"name"` // base name of the file
 	Soname  string   `json:"soname"`
 	Needed  []string `json:"needed"`
-	Exports string   `json:"exports"` // hash of the names that it exports
+	Exports string   `json:"exports"` // hash of the exported names
 }
 
 func identityOf(f *lpelf.File) identity {
@@ -91,7 +92,7 @@ func identityOf(f *lpelf.File) identity {
 	}
 }
 
-// same tells whether two files are the outcome of one link, or of the same link in two builds.
+// same reports whether two files are the output of one link, or of the same link in two builds.
 func (id identity) same(other identity) bool {
 	if id.BuildID != "" && id.BuildID == other.BuildID {
 		return true
@@ -100,20 +101,20 @@ func (id identity) same(other identity) bool {
 	return named && id.Soname == other.Soname && slices.Equal(id.Needed, other.Needed) && id.Exports == other.Exports
 }
 
-// Links are the links of two builds, of the old and of the new source. Nil, there are none.
+// Links contains the links of two builds, of the old and of the new source. It is nil if they are not known.
 type Links struct{ old, new buildLinks }
 
-// buildLinks are the links of one build.
+// buildLinks contains the links of one build.
 type buildLinks struct {
-	dir     string // of the objects
+	dir     string // directory of objects
 	records []linkRecord
-	made    map[string][]string // sum -> names of recorded objects
-	ever    map[string]bool     // sums of all that were made
+	made    map[string][]string // SHA-256 -> names of recorded objects
+	ever    map[string]bool     // SHA-256 of all objects that were made
 
-	stripped map[string]string // sum of what strip made -> of what it was made of
+	stripped map[string]string // SHA-256 of an output of strip -> that of its input
 }
 
-// readLinks reads what the shim has written into the directories of objects.
+// readLinks reads the records that the shim has written to the directories of objects.
 func readLinks(old, new string) (*Links, error) {
 	l := &Links{}
 	var err error
@@ -173,7 +174,7 @@ func readRecords(dir string, take func(file string, data []byte) error) error {
 	return err
 }
 
-// writeRecord keeps a record under a name that depends on key alone: a later one of the same key is the one that counts.
+// writeRecord stores a record under a name that depends only on key. A later record with the same key replaces it.
 func writeRecord(dir, key string, record any) error {
 	data, err := json.Marshal(record)
 	if err != nil {
@@ -191,27 +192,27 @@ func writeRecord(dir, key string, record any) error {
 	return os.Rename(tmp, name)
 }
 
-// recordFile is the file of a record.
+// recordFile returns the file name of the record for key.
 func recordFile(key string) string { return sumOf([]byte(key))[:16] + ".json" }
 
-// inputs is what the links of a build say about one target.
+// inputs contains what the links of a build tell about one target.
 type inputs struct {
-	objects map[string]bool   // names of recorded objects that it was made of
-	foreign map[string]string // other objects, with their sums: no compiler was seen to make them
-	again   map[string]bool   // those of foreign that were made, and then another one in their place
-	how     map[string]string // how it was linked, by the output and what is said: see linkRecord.How
-	outputs map[string]bool   // what the links made
-	lto     string            // an output that was linked with -flto, and of which there are not the objects that this has made
-	whyLTO  string            // why
-	early   map[string]bool   // names of recorded objects that such ones were made of
-	unsure  string            // why there may be more
+	objects map[string]bool   // names of the recorded objects it consists of
+	foreign map[string]string // other objects, with SHA-256: they were not made by a known compiler
+	again   map[string]bool   // those of foreign that were made in the build and then replaced
+	how     map[string]string // arguments by output, see linkRecord.How
+	outputs map[string]bool   // outputs of the links
+	lto     string            // output linked with -flto for which the optimised objects are not available
+	whyLTO  string            // reason for this
+	early   map[string]bool   // names of recorded objects from which optimised objects were made
+	unsure  string            // reason why there may be further inputs
 	known   bool              // there is such a link
-	// identical tells, of the old ones, that one of them made exactly the target, by its build-id.
+	// identical is set for the old build if one of its links produced exactly the target, according to the build-id.
 	identical bool
 }
 
-// inputsOf gathers, for both builds, the inputs of all links that made a target. A fix may change what tells such a link, the
-// needed libraries and exports: then the new one is known by its output.
+// inputsOf collects the inputs of all links that produced a target, for both builds. A fix may change the properties that
+// identify a link, needed libraries and exports; the new link is then identified by its output path.
 func (l *Links) inputsOf(target identity) (old, new inputs) {
 	same := func(r *linkRecord) bool { return r.Identity.same(target) }
 	if !slices.ContainsFunc(l.old.records, func(r linkRecord) bool { return same(&r) }) {
@@ -222,8 +223,8 @@ func (l *Links) inputsOf(target identity) (old, new inputs) {
 	return old, l.new.inputsOf(func(r *linkRecord) bool { return same(r) || old.outputs[r.Output] })
 }
 
-// renamed gives the target of which no link makes a file of that name the name that the build gives it: that of the only one
-// which exports the same.
+// renamed returns the identity of a target with the name that the build gives it, if no link produces a file of the target's
+// name and the links with the same exports agree on one name.
 func (l buildLinks) renamed(target identity) identity {
 	name := ""
 	for _, r := range l.records {
@@ -241,7 +242,7 @@ func (l buildLinks) renamed(target identity) identity {
 	return target
 }
 
-// noExports is identity.Exports of a program that exports nothing.
+// noExports is identity.Exports of a program without exports.
 var noExports = sumOf(nil)
 
 func (l buildLinks) inputsOf(makes func(*linkRecord) bool) inputs {
@@ -264,13 +265,13 @@ func (l buildLinks) inputsOf(makes func(*linkRecord) bool) inputs {
 		in.takeHow(r)
 		for _, input := range slices.Concat(r.Own, r.Inputs) {
 			input.Sum = cmp.Or(l.stripped[input.Sum], input.Sum)
-			if input.LTO && r.LTO && r.WhyNotLate == "" { // what was made of it counts
+			if input.LTO && r.LTO && r.WhyNotLate == "" { // the optimised objects count instead
 				for _, name := range l.made[input.Sum] {
 					in.early[name] = true
 				}
 				continue
 			}
-			if part := made[input.Sum]; part != nil { // of what "ld -r" made, the inputs count
+			if part := made[input.Sum]; part != nil { // the inputs of "ld -r" count instead of its output
 				take(part)
 				continue
 			}
@@ -293,7 +294,7 @@ func (in *inputs) take(l buildLinks, input linkInput) {
 	if len(l.made[input.Sum]) > 0 {
 		return
 	}
-	if !strings.Contains(in.foreign[input.Name], input.Sum) { // several links may have taken several of that name
+	if !strings.Contains(in.foreign[input.Name], input.Sum) { // several links may have used different objects of this name
 		sums := append(strings.Fields(in.foreign[input.Name]), input.Sum)
 		slices.Sort(sums)
 		in.foreign[input.Name] = strings.Join(sums, " ")
@@ -301,12 +302,12 @@ func (in *inputs) take(l buildLinks, input linkInput) {
 	in.again[input.Name] = in.again[input.Name] || l.ever[input.Sum]
 }
 
-// excludes tells whether an object is certainly not among the inputs.
+// excludes reports whether an object is proven not to be an input.
 func (in inputs) excludes(object string) bool {
 	return in.known && in.unsure == "" && !in.objects[object]
 }
 
-// recordLink notes a link that is done, with the objects that stand for what the same call compiled, and the linker's map.
+// recordLink records a completed link with the objects compiled by the same call and the link map.
 func (s *step) recordLink(own []linkInput, text, real string, args []string, lto *late) error {
 	output, err := filepath.Abs(s.linkOutput())
 	if err != nil {
@@ -325,7 +326,7 @@ func (s *step) recordLink(own []linkInput, text, real string, args []string, lto
 		r.LTO, r.WhyNotLate = true, "rustc optimises it over all crates; have it do without"
 	}
 	r.Image = s.imageOf(real, args, f, r.Sum, r.LTO)
-	// A build may move what it made, and make another one in its place.
+	// a build may move an output and make another one at its path
 	return writeRecord(linksDir, output+"\n"+r.Sum, r)
 }
 
@@ -333,7 +334,7 @@ func isTemporary(path string) bool {
 	return strings.HasPrefix(path, os.TempDir()+"/") && belowRoot(path) == path
 }
 
-// belowRoot is a path relative to the tree, or itself if it is elsewhere.
+// belowRoot returns a path relative to the tree, or unchanged if it is outside.
 func belowRoot(abs string) string {
 	abs = withoutRustPassing(abs)
 	rel, err := filepath.Rel(os.Getenv(shimRootEnv), abs)
@@ -343,7 +344,7 @@ func belowRoot(abs string) string {
 	return rel
 }
 
-// wantsLTO tells whether a call of the compiler asks for link-time optimisation: the last word on it counts.
+// wantsLTO reports whether a compiler call requests link-time optimisation. The last option counts.
 func wantsLTO(args []string) bool {
 	lto := false
 	for _, a := range args {

@@ -17,16 +17,16 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// hiddenWay is a tree with a way to build it that hides something of what the target is made of.
+// hiddenWay is a tree with a build that hides a part of what the target is made of.
 type hiddenWay struct {
 	name    string
-	files   map[string]string // beside main.c and price.c; TREE is the path of the tree, OUT of a directory elsewhere
-	prepare string            // a script that is run in the tree first
-	link    [2]string         // a symbolic link in the tree: its name, and where it leads
-	build   string            // a script
+	files   map[string]string // in addition to main.c and price.c; TREE is the path of the tree, OUT that of a directory elsewhere
+	prepare string            // script that is executed first, in the tree
+	link    [2]string         // a symbolic link in the tree: its name and target
+	build   string            // build script
 	patch   string            // "" for a fix of price.c
 	target  string            // "" for prog
-	want    string            // functions …, nothing …, a refusal or the end of an error; T is the target
+	want    string            // functions ..., nothing ..., a refusal, or the end of an error; T is the target
 }
 
 const (
@@ -34,13 +34,13 @@ const (
 	priceMain = "int price(int); int main(int argc, char **argv) { return price(argc); }\n"
 	rateFix   = "--- a/rate.h\n+++ b/rate.h\n@@ -1 +1 @@\n-#define RATE 7\n+#define RATE 8\n"
 	rateC     = "#include \"rate.h\"\nint order(int n) { return n * RATE + n / 3; }\n"
-	// twoC is price() and a use of order().
+	// twoC contains price() and a use of order().
 	twoC       = "int order(int); " + priceOld + "int both(int n) { return price(n) + order(n); }\n"
 	placeTail  = " is in TREE while a copy of that is built: the build command, or what it calls, names that tree by its path; have it build where it is started"
 	linkAdvice = "; a patch cannot link it anew: make the change in a source, or take it out of the fix"
 )
 
-// unpack writes the tree, with out for what the build writes elsewhere, and builds it for the target in a copy.
+// unpack writes the tree, with OUT for files that the build writes elsewhere, and builds the target in a copy.
 func (h *hiddenWay) unpack(t *testing.T, dir string, fill *strings.Replacer) {
 	t.Helper()
 	tree, stock := filepath.Join(dir, "tree"), filepath.Join(dir, "stock")
@@ -65,7 +65,7 @@ func (h *hiddenWay) unpack(t *testing.T, dir string, fill *strings.Replacer) {
 	}
 }
 
-// run builds the patch from inside the tree, as people do, and returns what came of it.
+// run builds the patch with the tree as working directory, and returns the outcome.
 func (h *hiddenWay) run(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -85,7 +85,7 @@ func (h *hiddenWay) run(t *testing.T) string {
 	return strings.NewReplacer(target, "T", tree, "TREE", out, "OUT", fix, "PATCH", dir+"/kept", "KEPT").Replace(outcome(res, err))
 }
 
-// outcome says in one line per refusal what came of a build.
+// outcome describes the result of a build, one line per refusal.
 func outcome(res *Result, err error) string {
 	var list Refusals
 	switch {
@@ -120,7 +120,7 @@ func (h *hiddenWay) check(t *testing.T) {
 
 const gccFlags = "gcc -O2 -g "
 
-// TestLinksPlace: a build must compile the copy, whatever names the original.
+// TestLinksPlace checks that a build compiles the copy, even if something refers to the original.
 func TestLinksPlace(t *testing.T) {
 	filetest.Slow(t)
 	for _, h := range []hiddenWay{
@@ -155,7 +155,7 @@ func TestLinksPlace(t *testing.T) {
 
 const twoMain = "int price(int), order(int); int main(int argc, char **argv) { return price(argc) + order(argc); }\n"
 
-// TestLinksInputs: what a link takes is known, wherever it is and however it is called.
+// TestLinksInputs checks that the inputs of a link are found, whatever their locations and names.
 func TestLinksInputs(t *testing.T) {
 	filetest.Slow(t)
 	const twice = "%s; gcc -o prog main.o price.o; mkdir heavy; mv prog heavy; "
@@ -208,7 +208,7 @@ func TestLinksInputs(t *testing.T) {
 	}
 }
 
-// TestLinksStale: what an earlier build has left in the tree is made anew, and what others made stays.
+// TestLinksStale checks that outputs of an earlier build in the tree are rebuilt, and files of others are kept.
 func TestLinksStale(t *testing.T) {
 	filetest.Slow(t)
 	const archive = "prog: main.o price.o libb.a\n\tgcc main.o price.o libb.a -o $@\nCFLAGS = -O2 -g\nlibb.a: libb.a(order.o)\nlibb.a(order.o): order.c\n\t$(CC) $(CFLAGS) -c order.c\n\tar rU libb.a order.o\n"
@@ -246,7 +246,7 @@ const (
 	unclean   = "PATCH changes gen.sh, which sources may be generated from, and LEFT shows that TREE is not clean, so what is there already might not be generated anew; build from a clean tree: unpacked anew, or as of git clean -dxf in a copy"
 )
 
-// TestLinksGenerated: what an earlier build has generated in the tree does not hide a fix.
+// TestLinksGenerated checks that sources generated by an earlier build do not mask a fix.
 func TestLinksGenerated(t *testing.T) {
 	filetest.Slow(t)
 	program := map[string]string{"main.c": twoMain, "Makefile": generated + "tab.c: gen\n\t./gen >$@\ngen: gen.c\n\tgcc gen.c -o $@\n",
@@ -283,7 +283,7 @@ func TestLinksGenerated(t *testing.T) {
 	}
 }
 
-// TestLinksVendor: archives that others have made stay, whatever their members are called.
+// TestLinksVendor checks that archives made by others are kept, whatever the names of their members.
 func TestLinksVendor(t *testing.T) {
 	filetest.Slow(t)
 	const vendor = "mkdir v; echo 'int order(int n) { return n + 3; }' >v/utils.c; gcc -c v/utils.c -o v/utils.o; ar rc libv.a v/utils.o; rm -r v; "
@@ -318,7 +318,7 @@ func TestLinksVendor(t *testing.T) {
 	}
 }
 
-// TestLinksInside: a tree is not copied into itself.
+// TestLinksInside checks that a tree is not copied into itself.
 func TestLinksInside(t *testing.T) {
 	dir, target, patchFile := sourceTree(t, usualMakefile)
 	t.Setenv("TMPDIR", filepath.Join(dir, "src"))
@@ -329,7 +329,7 @@ func TestLinksInside(t *testing.T) {
 	}
 }
 
-// TestLinksHow: a fix that changes how a program is linked is refused.
+// TestLinksHow checks that a fix that changes how a program is linked is refused.
 func TestLinksHow(t *testing.T) {
 	filetest.Slow(t)
 	compile := gccFlags + "-c main.c price.c order.c; "
@@ -376,7 +376,7 @@ func TestLinksHow(t *testing.T) {
 	}
 }
 
-// TestLinksMap: the inputs of a target without symbols are known from what linkers write.
+// TestLinksMap checks that the inputs of a stripped target are determined from link maps.
 func TestLinksMap(t *testing.T) {
 	filetest.Slow(t)
 	const compile = gccFlags + "-c main.c order.c; mkdir -p 'my libs' sub; " + gccFlags + "-c price.c -o sub/a.bin; ar rc 'my libs/libp.a' sub/a.bin; "

@@ -14,8 +14,8 @@ import (
 	"lpatch/pkg/match"
 )
 
-// locate finds each changed object in the image. Of several builds of one source (a program's and a library's) only one
-// fits; the others are left out.
+// locate finds each changed object in the image. If there are several builds of one source file, for a program and a library,
+// only one of them matches; the others are left out.
 func (b *builder) locate(changed []*diff.Result) error {
 	var lost []*diff.Result
 	failed := map[string]diff.Refusals{}
@@ -58,14 +58,15 @@ func (b *builder) locate(changed []*diff.Result) error {
 	return nil
 }
 
-// sameAs names the object whose changed functions are, in the target, those of another build of the same source, or "".
+// sameAs returns the name of an object that is another build of the same source file and was located at the same functions,
+// or "".
 func (b *builder) sameAs(in *link.Input) string {
 	for _, other := range b.inputs {
 		if other.Loc == nil || other.Loc.Block != in.Loc.Block || !hasFunctions(other.Diff.Old, oldFunctions(in.Diff)) {
 			continue
 		}
 		if in.Loc.Block == 0 && len(in.Diff.Changed)+len(in.Diff.Values) == 0 {
-			continue // block 0 is all of a table without the names of sources, and nothing else tells whose this is
+			continue // block 0 stands for a whole table without source names, so that the code may belong to either object
 		}
 		elsewhere := slices.ContainsFunc(in.Diff.Changed, func(ch diff.Change) bool {
 			m, is := in.Loc.Match(ch.Old), other.Loc.Match(other.Diff.Old.Lookup(ch.Old.Name))
@@ -85,7 +86,7 @@ func (b *builder) sameAs(in *link.Input) string {
 	return ""
 }
 
-// locateOne compares the old code of one object with the image.
+// locateOne compares the old code of an object with the image.
 func (b *builder) locateOne(res *diff.Result) (*link.Input, error) {
 	if len(res.Changed) == 0 {
 		return b.locateData(res)
@@ -129,13 +130,13 @@ func (b *builder) locateOne(res *diff.Result) (*link.Input, error) {
 	return &link.Input{Diff: res, Loc: loc}, nil
 }
 
-// checkCopies refuses changed functions of which the target may have copies that are not seen: where their callers are not
-// what the objects have.
+// checkCopies refuses changed functions of which the target may contain inlined copies, because their callers differ from
+// those in the objects.
 func (b *builder) checkCopies(res *diff.Result, loc *match.Located) error {
 	var all diff.Refusals
 	for _, ch := range res.Changed {
 		if _, another := loc.Others[ch.Old.Name]; another {
-			continue // see keeps
+			continue // handled by keeps
 		}
 		at := uint64(0)
 		if m := loc.Match(ch.Old); m != nil {
@@ -161,7 +162,7 @@ func oldFunctions(res *diff.Result) []*lpelf.Symbol {
 	return out
 }
 
-// locateData places an object whose code is the same and whose data is not, by all of its functions.
+// locateData locates an object whose data changed but not its code, using all of its functions.
 func (b *builder) locateData(res *diff.Result) (*link.Input, error) {
 	var funcs []*lpelf.Symbol
 	for _, f := range res.Old.Functions() {
@@ -177,7 +178,7 @@ func (b *builder) locateData(res *diff.Result) (*link.Input, error) {
 	return &link.Input{Diff: res, Loc: loc}, nil
 }
 
-// dropUnlinked leaves out values of variables that the linker has left out of the image.
+// dropUnlinked removes values of variables that the linker has discarded.
 func (b *builder) dropUnlinked(res *diff.Result, loc *match.Located) {
 	res.Values = slices.DeleteFunc(res.Values, func(v diff.Value) bool {
 		_, ok, err := loc.Address(v.Old)
@@ -189,13 +190,14 @@ func (b *builder) dropUnlinked(res *diff.Result, loc *match.Located) {
 	})
 }
 
-// accept takes over what the comparison says about an object that is part of the image.
+// accept takes over the result of the comparison for an object that is part of the image.
 func (b *builder) accept(res *diff.Result) {
 	b.refusals = append(b.refusals, res.Refusals...)
 	b.res.Warnings = append(b.res.Warnings, res.Warnings...)
 }
 
-// reject notes that an object's old code is not what the target runs, unless another build of the same source is.
+// reject records that the old code of an object differs from the target, unless another build of the same source file
+// matches.
 func (b *builder) reject(res *diff.Result, refusals diff.Refusals) {
 	for _, in := range b.inputs {
 		if in.Loc != nil && in.Diff.Old.Source == res.Old.Source && hasFunctions(in.Diff.Old, oldFunctions(res)) {
@@ -204,7 +206,7 @@ func (b *builder) reject(res *diff.Result, refusals diff.Refusals) {
 		}
 	}
 	if !slices.ContainsFunc(res.Refusals, func(r Refusal) bool { return r.Code == codes.NotFunctionSections }) {
-		b.refusals = append(b.refusals, refusals...) // else of course the code was not found
+		b.refusals = append(b.refusals, refusals...) // otherwise it is expected that the code was not found
 	}
 	b.refusals = append(b.refusals, res.Refusals...)
 }

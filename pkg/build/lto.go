@@ -12,14 +12,14 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// ltoAdvice ends what is said about link-time optimisation.
+// ltoAdvice is the end of messages about link-time optimisation.
 const ltoAdvice = "what runs was made by the linker out of all objects at once, so these do not tell it; have lpctl build source or lpctl build deb build it, which keep what the linker makes"
 
 func isBitcode(data []byte) bool { return bytes.HasPrefix(data, []byte("BC\xc0\xde")) }
 
-// withoutLTO takes out the objects that are input for link-time optimisation. Where the builds have kept what was made of them,
-// that stands for them. Else those that may be part of the target are refused if they differ, or if anything else does; so is a
-// target that was linked so.
+// withoutLTO removes objects that contain intermediate code for link-time optimisation. If the builds kept the objects
+// generated from them, these are used instead. Otherwise the objects that may be part of the target are refused if they
+// differ or if anything else does, and so is a target linked in this way.
 func (b *builder) withoutLTO(pairs []pair) []pair {
 	var out []pair
 	var inputs []string
@@ -52,7 +52,7 @@ func (b *builder) withoutLTO(pairs []pair) []pair {
 	return out
 }
 
-// refuseInputs gives one reason for all objects that are input for link-time optimisation.
+// refuseInputs adds one refusal for all objects with intermediate code.
 func (b *builder) refuseInputs(names []string) {
 	if len(names) == 0 {
 		return
@@ -68,15 +68,15 @@ func (b *builder) refuseLTO(file, text string) {
 	b.refusals = append(b.refusals, diff.Refusal{Code: codes.LTO, File: file, Text: text})
 }
 
-// linkedAsCode tells of a pair of objects that have code and input for link-time optimisation ("fat" ones) that the builds
-// are known to have linked the code.
+// linkedAsCode reports whether the builds are known to have linked the machine code of a pair of "fat" objects, which also
+// contain intermediate code.
 func (b *builder) linkedAsCode(p pair) bool {
 	slim := func(data []byte) bool { return isBitcode(data) || bytes.Contains(data, []byte("__gnu_lto_slim")) }
 	linked := func(in inputs) bool { return in.known && in.unsure == "" && in.lto == "" && in.objects[p.name] }
 	return !slim(p.old) && !slim(p.new) && linked(b.oldIn) && linked(b.newIn)
 }
 
-// holdsLTO tells whether an object is input for link-time optimisation.
+// holdsLTO reports whether an object contains intermediate code for link-time optimisation.
 func holdsLTO(name string, data []byte) bool {
 	if isBitcode(data) {
 		return true

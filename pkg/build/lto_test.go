@@ -16,7 +16,8 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// ltoTree is a program of which the fix concerns a static function with a namesake, and one that is inlined into main.
+// ltoTree is a program with a fix of a static function that shares its name with another one, and of a function inlined into
+// main.
 var ltoTree = map[string]string{
 	"main.c": "int price(int), rest(int);\nstatic int seen;\nstatic __attribute__((noinline)) int add(int n) { seen += n; return seen; }\nint main(int argc, char **argv) { return price(argc) + rest(argc) + add(argc); }\n",
 	"b.c":    "int price(int n) { return n * 7; }\n",
@@ -27,7 +28,7 @@ const ltoFix = "--- a/b.c\n+++ b/b.c\n@@ -1 +1 @@\n-int price(int n) { return n 
 	"--- a/c.c\n+++ b/c.c\n@@ -1,3 +1,3 @@\n static int seen;\n-static __attribute__((noinline)) int add(int n) { seen += n * 3; return seen; }\n" +
 	"+static __attribute__((noinline)) int add(int n) { seen += n * 30; return seen; }\n int rest(int n) { return add(n) + n; }\n"
 
-// TestLTO: what link-time optimisation makes is compared, or the reason is said.
+// TestLTO checks that the output of link-time optimisation is compared, or the reason why not is given.
 func TestLTO(t *testing.T) {
 	filetest.Slow(t)
 	const compile = "gcc -O2 -g -flto -c main.c b.c c.c && "
@@ -59,7 +60,7 @@ func TestLTO(t *testing.T) {
 	}
 }
 
-// TestLateTwice: where the build is to have its files as it wants them, the link is done once more for the patch.
+// TestLateTwice checks that the link is repeated for the patch if the build gets its own files.
 func TestLateTwice(t *testing.T) {
 	dir, plain := t.TempDir(), t.TempDir()
 	filetest.Tree(t, dir, ltoTree)

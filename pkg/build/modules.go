@@ -17,22 +17,22 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// LLVM's ThinLTO, which rustc does among the objects of a crate by itself, makes a static function or constant of one module
-// global where another one uses it. The name gets a suffix, ".llvm." and a number from a hash of the module, which is another one
-// if only the debug information is. Here the number stands for the module: those of old and new objects become the
-// target's, so that a name means the same in all three. Constants without a name in the source have a number by their order, too;
-// those of the new objects get the names of old ones that hold the same, else new ones.
+// ThinLTO of LLVM, which rustc applies to the objects of a crate by default, makes a static function or constant global if
+// another module uses it. Its name gets the suffix ".llvm." and a number, a hash of the module that also depends on debug
+// information. This file replaces the numbers in old and new objects by those of the target, so that names are comparable.
+// Constants without a name in the source are also numbered by their order; those of the new objects get the names of old
+// constants with equal content, else unique names.
 
-// promoted is the name of what was static: what it was called, and the number of its module.
+// promoted matches the name of a former static symbol: its original name and the number of its module.
 var promoted = lazyregexp.New(`^(.+)\.llvm\.([0-9]+)$`)
 
-// modules are the objects of one side that have such names.
+// modules holds the objects of one side that have such names.
 type modules struct {
 	objects map[string]*diff.Object
-	numbers map[string]string // of objects, by their names
+	numbers map[string]string // object -> number
 }
 
-// unifyModules gives all objects the names that the target has, or, if it has none, those of the old objects.
+// unifyModules renames the symbols in all objects as in the target or, if it has no symbol table, as in the old objects.
 func (b *builder) unifyModules(olds, news map[string][]byte) error {
 	old, err := readModules(olds)
 	if err != nil {
@@ -82,7 +82,7 @@ func (b *builder) unifyModules(olds, news map[string][]byte) error {
 	return nil
 }
 
-// numbersOf are the numbers of objects on this side by those that they have on the other.
+// numbersOf maps the numbers of objects on the other side to those on this side.
 func (m *modules) numbersOf(other *modules) map[string]string {
 	to := map[string]string{}
 	for name, number := range other.numbers {
@@ -93,11 +93,11 @@ func (m *modules) numbersOf(other *modules) map[string]string {
 	return to
 }
 
-// becameGlobal finds what an object has with such a number on one side and without on the other, for another module began or
-// ceased to use it: new names to old ones, which are those of all objects, or of one.
+// becameGlobal finds symbols that have such a number on one side only, because another module started or stopped using them.
+// It maps new names to old ones, globally and per object.
 func becameGlobal(olds, news map[string][]byte) (all map[string]string, own map[string]map[string]string, err error) {
 	all, own = map[string]string{}, map[string]map[string]string{}
-	names := func(object string, data []byte) (map[string]string, error) { // by what they are called without a number
+	names := func(object string, data []byte) (map[string]string, error) { // names by name without number
 		out := map[string]string{}
 		f, err := lpelf.Parse(object, data)
 		if err != nil {
@@ -156,11 +156,11 @@ func readModules(objects map[string][]byte) (*modules, error) {
 		if !slices.ContainsFunc(f.Symbols, func(s *lpelf.Symbol) bool {
 			return s.Defined() && s.Bind != elf.STB_LOCAL && promoted().MatchString(s.Name)
 		}) {
-			continue // it only refers to some
+			continue // only references
 		}
 		obj, err := diff.NewObject(name, f)
 		if err != nil {
-			continue // refused where it is looked at
+			continue // refused where the object is compared
 		}
 		for _, s := range slices.Concat(obj.Functions(), obj.Variables()) {
 			if p := promoted().FindStringSubmatch(s.Name); p != nil && s.Bind != elf.STB_LOCAL {
@@ -171,10 +171,10 @@ func readModules(objects map[string][]byte) (*modules, error) {
 	return m, nil
 }
 
-// targetModules tells the target's numbers of the old modules. One is known by all the names that it gives: the only module
-// that has them all, with the same sizes.
+// targetModules maps the numbers of old modules to those in the target. A number belongs to the only module that defines all
+// names with this number, with the same sizes.
 func (b *builder) targetModules(old *modules) map[string]string {
-	there := map[string]map[string]uint64{} // number to names and sizes
+	there := map[string]map[string]uint64{} // number -> name -> size
 	b.im.EachSymbol(func(s *lpelf.Symbol) {
 		if m := promoted().FindStringSubmatch(s.Name); m != nil {
 			if there[m[2]] == nil {
@@ -183,7 +183,7 @@ func (b *builder) targetModules(old *modules) map[string]string {
 			there[m[2]][m[1]] = s.Size
 		}
 	})
-	may := map[string][]string{} // the target's numbers to those of modules
+	may := map[string][]string{} // number in the target -> candidates
 	for number, names := range there {
 		for object, own := range old.numbers {
 			has := func(base string) bool {
@@ -208,7 +208,7 @@ func (b *builder) targetModules(old *modules) map[string]string {
 	return out
 }
 
-// renameConstants gives the constants of new modules the names of old ones that hold the same.
+// renameConstants maps the names of constants in new modules to those of old constants with equal content.
 func renameConstants(old, new *modules, toOld map[string]string) map[string]string {
 	contents := func(m *modules, canonical map[string]string) map[string]string {
 		c := &constants{m, canonical, map[string]string{}}
@@ -229,21 +229,21 @@ func renameConstants(old, new *modules, toOld map[string]string) map[string]stri
 	out := map[string]string{}
 	for name, text := range contents(new, toOld) {
 		out[name] = cmp.Or(of[text], "anon."+sumOf([]byte(text))[:32]+".new")
-		if was[name] == text { // of several that hold the same, the one of its name
+		if was[name] == text { // prefer the same name if several constants are equal
 			out[name] = name
 		}
 	}
 	return out
 }
 
-// constants describes what constants hold, what they point to with it.
+// constants describes constants by content, including what they point to.
 type constants struct {
 	*modules
-	canonical map[string]string // numbers of modules
+	canonical map[string]string // canonical numbers of modules
 	texts     map[string]string
 }
 
-// most is how deep constants are nested.
+// most is the maximum nesting depth.
 const most = 8
 
 func (c *constants) ofSymbol(o *diff.Object, s *lpelf.Symbol, depth int) string {
@@ -289,20 +289,20 @@ func (c *constants) ofRef(o *diff.Object, r diff.Ref, depth int) string {
 		}
 		return r.Sym.Name
 	case depth >= most:
-		return fmt.Sprintf("%s %s+%d", o.Name, r.Sec.Name, r.At) // as it is: no two of these are taken for the same
+		return fmt.Sprintf("%s %s+%d", o.Name, r.Sec.Name, r.At) // unique, so that it equals nothing else
 	case r.Sym != nil && r.Sym.Name != "":
 		return fmt.Sprintf("{%s}+%d", c.ofSymbol(o, r.Sym, depth), r.Add)
 	}
 	return fmt.Sprintf("{%s}+%d", c.ofRange(o, r.Sec, 0, r.Sec.Size, depth), r.At)
 }
 
-// renameSymbols gives the symbols of an object other names. Its string table is written anew at the end of the file. What is not
-// for this machine, or no ELF file, stays as it is.
+// renameSymbols renames the symbols of an object and appends a new string table to the file. Files that are not ELF files for
+// this machine are returned unchanged.
 func renameSymbols(object string, data []byte, name func(string) string) ([]byte, error) {
 	if !isELF(data) || lpelf.Foreign(data) != "" {
 		return data, nil
 	}
-	f, err := lpelf.Parse(object, data) // so the tables are all in the file
+	f, err := lpelf.Parse(object, data) // checks that all tables are within the file
 	if err != nil {
 		return nil, err
 	}

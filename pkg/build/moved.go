@@ -15,19 +15,19 @@ import (
 	"lpatch/pkg/match"
 )
 
-// mover follows definitions from object to object.
+// mover follows definitions that move between objects.
 type mover struct {
 	b        *builder
 	pairs    []pair
-	results  map[string]*diff.Result // of pairs that differ, by name
+	results  map[string]*diff.Result // differing pairs, by object name
 	old, new *namings
 }
 
-// settle compares what a name meant with what it means.
+// settle compares the old and the new definition of a name.
 func (m *mover) settle(name string) error {
 	was, is := winners(m.old.defined[name]), winners(m.new.defined[name])
 	if len(was) > 1 && !was[0].shared {
-		was = slices.DeleteFunc(was, func(d definition) bool { return !m.isThere(d, name) }) // others are other programs'
+		was = slices.DeleteFunc(was, func(d definition) bool { return !m.isThere(d, name) }) // the others belong to other programs
 	}
 	if len(is) > 1 && !is[0].shared {
 		is = slices.DeleteFunc(is, func(d definition) bool { return !m.isPart(d) })
@@ -39,7 +39,7 @@ func (m *mover) settle(name string) error {
 	case stays:
 		return nil
 	case len(was) == 0 && len(m.old.defined[name]) > 0:
-		return nil // of other programs
+		return nil // belongs to other programs
 	case len(was) == 0:
 		return m.arrived(name, is)
 	case len(is) == 0:
@@ -48,7 +48,7 @@ func (m *mover) settle(name string) error {
 	return m.moved(name, was, is)
 }
 
-// isThere tells whether the target has the old definition of an object.
+// isThere reports whether the target contains the old definition d.
 func (m *mover) isThere(d definition, name string) bool {
 	obj, err := m.b.old.get(d.object)
 	if err != nil {
@@ -58,7 +58,7 @@ func (m *mover) isThere(d definition, name string) bool {
 	return is == isSame
 }
 
-// isPart tells whether an object may be part of the target: one that is new may be.
+// isPart reports whether an object may be part of the target. This includes new objects.
 func (m *mover) isPart(d definition) bool {
 	if m.b.old.raw[d.object] == nil || m.b.newIn.objects[d.object] {
 		return true
@@ -89,7 +89,7 @@ func (m *mover) left(name string, was []definition) error {
 func (m *mover) arrived(name string, is []definition) error {
 	d := is[0]
 	if d.shared || !m.isPart(d) || m.b.im.Global(name) != nil {
-		return nil // see checkMoved
+		return nil // handled by checkMoved
 	}
 	users, lib := m.old.wanted[name], ""
 	if res := m.results[d.object]; res == nil || res.New.Lookup(name).Vis == elf.STV_DEFAULT {
@@ -104,7 +104,7 @@ func (m *mover) arrived(name string, is []definition) error {
 	return nil
 }
 
-// moved handles a name of which another object has the definition that counts.
+// moved handles a name whose effective definition moved to another object.
 func (m *mover) moved(name string, was, is []definition) error {
 	to, err := m.result(is[0].object)
 	if err != nil {
@@ -148,7 +148,7 @@ func (m *mover) moved(name string, was, is []definition) error {
 	return nil
 }
 
-// object is an old one that has been read.
+// object returns an old object that has been read.
 func (m *mover) object(d definition) *diff.Object { return m.b.old.parsed[d.object] }
 
 func (m *mover) moveVariable(from *diff.Object, o *lpelf.Symbol, to *diff.Result, n *lpelf.Symbol) {
@@ -162,7 +162,7 @@ func (m *mover) moveVariable(from *diff.Object, o *lpelf.Symbol, to *diff.Result
 	}
 }
 
-// moveFunction makes the old function lead to the new one in another object.
+// moveFunction redirects the old function to its new definition in another object.
 func (m *mover) moveFunction(loc *match.Located, o *lpelf.Symbol, to *diff.Result, n *lpelf.Symbol) error {
 	b := m.b
 	ch, refusals, differs := diff.Move(loc.Obj, o, to.New, n, b.opts)
@@ -195,7 +195,7 @@ func (m *mover) moveFunction(loc *match.Located, o *lpelf.Symbol, to *diff.Resul
 	return err
 }
 
-// leftBehind names another function at the place of one that moves, which does not move to the same place.
+// leftBehind returns the name of an alias of a moved function that did not move with it, or "".
 func (m *mover) leftBehind(from *diff.Object, o *lpelf.Symbol, to *diff.Object, n *lpelf.Symbol) string {
 	for _, s := range from.SymbolsIn(from.SectionOf(o)) {
 		if s.Value != o.Value || s == o || !s.IsFunc() || s.Bind == elf.STB_LOCAL || len(m.new.defined[s.Name]) == 0 && m.results[from.Name].New.Lookup(s.Name) == nil {
@@ -208,7 +208,7 @@ func (m *mover) leftBehind(from *diff.Object, o *lpelf.Symbol, to *diff.Object, 
 	return ""
 }
 
-// result is the comparison of an object, which may be the same.
+// result returns the comparison of an object, which may be unchanged.
 func (m *mover) result(object string) (*diff.Result, error) {
 	if res := m.results[object]; res != nil {
 		return res, nil
@@ -221,7 +221,7 @@ func (m *mover) result(object string) (*diff.Result, error) {
 	return res, err
 }
 
-// input is an object of the patch, which it becomes part of for this; nil after a refusal.
+// input returns the input for an object, and adds it to the patch if necessary. It is nil after a refusal.
 func (m *mover) input(res *diff.Result) (*link.Input, error) {
 	b := m.b
 	for _, in := range b.inputs {

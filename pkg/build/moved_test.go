@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestRefusedByNames: definitions that come and go between objects, and code that has run, with what is said of them.
+// TestRefusedByNames checks definitions that are added, removed or moved between objects, and code that has already run, with
+// the texts of refusals.
 func TestRefusedByNames(t *testing.T) {
 	main := "int f(int); int main(int c, char **v) { return f(c); }"
 	tests := []struct {

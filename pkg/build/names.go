@@ -11,13 +11,13 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// The linker binds a name to one definition in all objects. What that is in the new source is compared with what it was in the
-// old one for each name that some object began or ceased to define for others, or defines with another strength.
+// The linker binds a global name to one definition among all objects. For each name that an object started or stopped
+// defining, or defines with another binding, the definition in the new source is compared with that in the old source.
 
-// definition says how an object defines a name for others.
+// definition describes how an object defines a global name.
 type definition struct {
 	object string
-	rank   int // what the linker prefers: strong to common to weak
+	rank   int // precedence in the linker: strong, common, weak
 	shared bool
 }
 
@@ -27,10 +27,10 @@ const (
 	rankStrong
 )
 
-// namings are what the objects of one side define and want of each other.
+// namings holds the global names that the objects of one side define and reference.
 type namings struct {
 	defined map[string][]definition
-	wanted  map[string][]string // objects that refer to a name, and have it from elsewhere
+	wanted  map[string][]string // name -> objects with an undefined reference to it
 }
 
 func rankOf(s *lpelf.Symbol) int {
@@ -43,7 +43,7 @@ func rankOf(s *lpelf.Symbol) int {
 	return rankStrong
 }
 
-// namesOf lists those of the names that are asked for.
+// namesOf collects the definitions of and references to the names in want.
 func (b *builder) namesOf(pairs []pair, side func(pair) []byte, want map[string]bool) (*namings, error) {
 	out := &namings{defined: map[string][]definition{}, wanted: map[string][]string{}}
 	for _, p := range pairs {
@@ -68,7 +68,7 @@ func (b *builder) namesOf(pairs []pair, side func(pair) []byte, want map[string]
 	return out, nil
 }
 
-// winners are the definitions that the linker prefers.
+// winners returns the definitions with the highest precedence.
 func winners(list []definition) []definition {
 	best := 0
 	for _, d := range list {
@@ -77,7 +77,7 @@ func winners(list []definition) []definition {
 	return slices.DeleteFunc(slices.Clone(list), func(d definition) bool { return d.rank < best })
 }
 
-// comeAndGone lists the names that objects define only on one side, or otherwise than on the other.
+// comeAndGone returns the names that objects define on one side only, or with a different binding.
 func comeAndGone(results []*diff.Result) map[string]bool {
 	out := map[string]bool{}
 	for _, res := range results {
@@ -106,7 +106,7 @@ func ranks(o *diff.Object) map[string]int {
 	return out
 }
 
-// settleNames compares what the names mean in all objects. results are of the pairs that differ.
+// settleNames compares the definitions of names across all objects. results contains the pairs that differ.
 func (b *builder) settleNames(results []*diff.Result, pairs []pair) error {
 	results = slices.DeleteFunc(slices.Clone(results), func(r *diff.Result) bool { return b.excluded(r.New.Name) != "" })
 	want := comeAndGone(results)

@@ -17,14 +17,14 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// pair is an object of both builds; either side may be missing.
+// pair is an object of both builds. Either side may be missing.
 type pair struct {
-	name     string // of the new object
-	oldName  string // another one only if there is one object on each side
+	name     string // name of the new object
+	oldName  string // differs only if there is exactly one object on each side
 	old, new []byte
 }
 
-// collect reads objects, archives and directories of them. The key is the path below the directory, the name of the file, or
+// collect reads objects, archives and directories of them. Keys are paths relative to the directory, file names, or
 // ARCHIVE(MEMBER).
 func collect(paths []string) (map[string][]byte, error) {
 	out := map[string][]byte{}
@@ -59,8 +59,8 @@ func collect(paths []string) (map[string][]byte, error) {
 	return out, nil
 }
 
-// isObjectFile tells whether a file, or what a symbolic link leads to, is an object or an archive by its name or by how it
-// begins.
+// isObjectFile reports whether a file, after following symbolic links, is an object or an archive according to its name or
+// its first bytes.
 func isObjectFile(path string) bool {
 	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
 		return false
@@ -72,7 +72,7 @@ func isObjectFile(path string) bool {
 	return err == nil && (isObject(head) || bytes.HasPrefix(head, []byte("!<")))
 }
 
-// firstBytes reads how a file begins, as far as that tells what it is.
+// firstBytes reads the start of a file, as much as is needed to determine its type.
 func firstBytes(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -95,7 +95,7 @@ func isObjectName(path string) bool {
 	return false
 }
 
-// collectFile adds one file. Within a directory, a file that merely looks like an object (libtool's .lo) is passed over.
+// collectFile adds a file. In a directory, files with the name of an object but another content (libtool's .lo) are skipped.
 func collectFile(out map[string][]byte, key, path string, named bool) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -123,7 +123,7 @@ func collectFile(out map[string][]byte, key, path string, named bool) error {
 		return nil
 	}
 	if named && !isBitcode(data) {
-		// Named by its path, before it is one of a pair: the target itself may have been given as the old object.
+		// check it under its path, in case the target itself was given as the old object
 		f, err := lpelf.Parse(path, data)
 		if err == nil {
 			err = f.CheckObject()
@@ -143,8 +143,8 @@ func addObject(out map[string][]byte, key string, data []byte) error {
 	return nil
 }
 
-// pairUp matches the objects of both sides by key, in the order of the keys. One object on each side is a pair whatever
-// the names.
+// pairUp matches the objects of both sides by key, in sorted order. A single object on each side forms a pair whatever the
+// names are.
 func pairUp(olds, news map[string][]byte) []pair {
 	if len(olds) == 1 && len(news) == 1 {
 		for oldName, o := range olds {

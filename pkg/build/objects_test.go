@@ -14,7 +14,8 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// project compiles C sources (file name to text) of both sides with the given flags and links the old ones to a program.
+// project consists of C sources (file name to text) of both sides, compiled with the given flags; the old ones are linked to
+// a program.
 type project struct {
 	dir    string
 	target string
@@ -25,7 +26,7 @@ func newProject(t *testing.T, old, new map[string]string, flags ...string) proje
 	return newProjectLinked(t, old, new, []string{"-pie"}, flags...)
 }
 
-// newProjectLinked also says how the old objects are linked.
+// newProjectLinked is like newProject with options for the link of the old objects.
 func newProjectLinked(t *testing.T, old, new map[string]string, link []string, flags ...string) project {
 	t.Helper()
 	if _, err := exec.LookPath("gcc"); err != nil {
@@ -118,7 +119,7 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
-// TestTooShort: without alignment there is no padding behind a short function.
+// TestTooShort checks a short function that is not followed by padding.
 func TestTooShort(t *testing.T) {
 	old := map[string]string{"main.c": mainC, "f.c": "int f(int x) { return x; } int g(int x) { return x * 9; }\n"}
 	new := map[string]string{"main.c": mainC, "f.c": "int f(int x) { return x + 1; } int g(int x) { return x * 9; }\n"}
@@ -150,8 +151,8 @@ func short(res *Result, err error) string {
 	return strings.Join(slices.Compact(words), " ")
 }
 
-// TestTargets checks what is asked of the target: stripped needs symbols, the twin must be the same program, the old
-// objects must be what it runs.
+// TestTargets checks the requirements on the target: a stripped one needs symbols, the twin must be the same program, and the
+// old objects must match.
 func TestTargets(t *testing.T) {
 	old := map[string]string{"main.c": mainC, "f.c": "static __attribute__((noinline)) int s(int x) { return x * 3; } int f(int x) { return s(x) + s(x+1); }\n"}
 	new := map[string]string{"main.c": mainC, "f.c": "static __attribute__((noinline)) int s(int x) { return x * 5; } int f(int x) { return s(x) + s(x+1); }\n"}
@@ -189,8 +190,8 @@ func TestDebugFile(t *testing.T) {
 	tests := []struct {
 		name   string
 		linked string // build-id of the program
-		put    string // where the debug file goes: below the directory of debug files, or beside the program
-		damage bool   // a byte of it is changed
+		put    string // location of the debug file: in the directory of debug files, or next to the program
+		damage bool   // a byte of it is modified
 		want   string
 	}{
 		{"build-id", "0x" + id, "dbg/.build-id/ab/" + id[2:] + ".debug", false, "s"},

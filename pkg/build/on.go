@@ -13,7 +13,8 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// carry makes the target what it is with the patches of Options.On: the old objects are of a source that has their fixes.
+// carry adds the patches of Options.On to the image of the target, because the old objects are built from a source with their
+// fixes.
 func (b *builder) carry() error {
 	var below []*patch.File
 	for _, path := range b.o.On {
@@ -36,7 +37,8 @@ func (b *builder) carry() error {
 	return nil
 }
 
-// whyNotOn says why a patch is none of the target with those below it, or that the target is none to build upon patches of.
+// whyNotOn returns the reason why a patch does not fit the target with the patches below it, or why the target cannot be
+// patched on top of others.
 func (b *builder) whyNotOn(p *patch.File, below []*patch.File) (code codes.Code, why string) {
 	own := image.Describe(b.im.Image)
 	switch {

@@ -18,61 +18,61 @@ import (
 	"lpatch/pkg/sandbox"
 )
 
-// PackageOptions say which Debian package to build patches for, and which fixes to put into them.
+// PackageOptions select the Debian package to build patches for, and the fixes to include.
 type PackageOptions struct {
 	Source    string   // name of the source package
-	From      string   // the version that runs, or a .dsc file or directory of it
-	To        string   // the version that has the fixes, or a .dsc file or directory of it; "" if Patch is given
-	Fixes     []string // of the newer version's new patches; none for all that differs
-	Patch     string   // a file to apply with patch -p1 instead
+	From      string   // installed version, or a .dsc file or its directory
+	To        string   // version with the fixes, or a .dsc file or its directory; "" if Patch is given
+	Fixes     []string // new patches of the newer version to include; empty for the whole difference
+	Patch     string   // file to apply with patch -p1 instead
 	Suite     string   // name of the release
-	Mirror    string   // where to fetch from; "" for where apt of this machine gets Debian
-	Snapshot  string   // an archive of an earlier time, for what the mirror has no more and to build in; "" for none
-	BuildInfo string   // file that says what the stock packages were built with; "" for what the archive has now
-	Work      string   // directory for what is fetched and built; kept for the next time
-	Jobs      int      // how many compilers at once
+	Mirror    string   // URL of the archive; "" for the one that apt is configured for
+	Snapshot  string   // archive of an earlier time, for files that the mirror no longer has and for the build environment; "" for none
+	BuildInfo string   // .buildinfo file with the build environment of the stock packages; "" for current packages of the archive
+	Work      string   // directory for downloads and builds; reused by later calls
+	Jobs      int      // number of parallel compiler processes
 	Allowed
 	// NotPartOf is as in Options.
 	NotPartOf []string
-	About     *patch.About // what is to be said of the patches in place of what the package says
+	About     *patch.About // metadata that overrides that of the package
 	Tool      string
 	Progress  progress.Reporter
 }
 
-// PackageResult is what came of a package.
+// PackageResult is the result of FromPackage.
 type PackageResult struct {
-	Fixes   []string // what was applied, in this order
+	Fixes   []string // applied fixes, in order
 	LeftOut []LeftOutFile
-	Refused []RefusedFix // fixes that no patch has, or not those of all files
+	Refused []RefusedFix // fixes that are missing from the patches of some or all files
 	Images  []ImageResult
 	// Warnings are sentences about the package as a whole.
 	Warnings []string
-	// Seconds for building the old source and for building the new one; 0 for what was there from the last time.
+	// OldSeconds and NewSeconds are the durations of the two builds in seconds; 0 if an earlier result was reused.
 	OldSeconds, NewSeconds float64
 }
 
-// LeftOutFile is a file in which the versions differ, or some lines of it, that is none of what the fix is taken for: by the name of a
-// rule (deb.Settle), or because a patch of a series does not fit there.
+// LeftOutFile is a file, or a part of it, in which the versions differ but which is not considered part of the fix: according
+// to a rule (deb.Settle), or because a patch of the series does not apply to it.
 type LeftOutFile struct{ Path, Rule string }
 
-// RefusedFix is a patch of a series that was left out for the others' sake, and why.
+// RefusedFix is a patch of the series that was left out so that others could be built, with the reason.
 type RefusedFix struct{ Name, Why string }
 
-// ImageResult is what came of one program or library.
+// ImageResult is the result for one program or library.
 type ImageResult struct {
-	Paths    []string // where it is in the stock packages, PACKAGE/usr/bin/x; several are one file under several names
-	File     string   // the stock file
-	Verified string   // what of it is equal in the one that was built here
-	Name     string   // of the patch
-	Fixes    []string // in it, if these are not all of the PackageResult's
-	Result   *Result  // if a patch was built
-	Err      error    // else: ErrNothing, Refusals, or another
-	// Unproved is a warning about one with ErrNothing of which the linked images were not compared, "" for none.
+	Paths    []string // paths in the stock packages, PACKAGE/usr/bin/x; several paths are names of the same file
+	File     string   // path of the unpacked stock file
+	Verified string   // parts of the stock file that are equal in the rebuilt file
+	Name     string   // name of the patch
+	Fixes    []string // fixes in this patch, if not all of PackageResult.Fixes
+	Result   *Result  // set if a patch was built
+	Err      error    // otherwise ErrNothing, Refusals, or another error
+	// Unproved is a warning if Err is ErrNothing but the linked images were not compared; "" for none.
 	Unproved string
 }
 
-// FromPackage builds an older version of a package as Debian did, and again with the fixes of a newer one, and makes a
-// patch for each program and library of the stock packages that the fixes change.
+// FromPackage builds the older version of a package as Debian did, builds it again with the fixes of the newer version, and
+// creates a patch for each program and library of the stock packages that the fixes change.
 func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) {
 	if err := deb.Check(); err != nil {
 		return nil, err
@@ -99,7 +99,8 @@ func FromPackage(ctx context.Context, o PackageOptions) (*PackageResult, error) 
 	return p.res, nil
 }
 
-// lockWork has the work directory to itself until unlock is called, and says for whom it waits.
+// lockWork acquires exclusive use of the work directory until unlock is called. While it waits, it reports which process
+// holds it.
 func lockWork(ctx context.Context, work string, p progress.Reporter) (unlock func(), err error) {
 	stop := func() {}
 	defer func() { stop() }()
@@ -112,27 +113,27 @@ func lockWork(ctx context.Context, work string, p progress.Reporter) (unlock fun
 	})
 }
 
-// packager builds a package: the directory of its version has root (where it is built), old-source and new-source, stock (the
-// packages of Debian, unpacked), twin (the same files as built here), old and new (objects).
+// packager builds a package. The directory of its version contains root (the build environment), old-source and new-source,
+// stock (the unpacked packages of Debian), twin (the same files as rebuilt), old and new (objects).
 type packager struct {
 	o          PackageOptions
 	a          *deb.Archive
-	old, newer *deb.Source // newer is nil if there is a patch instead
+	old, newer *deb.Source // newer is nil if PackageOptions.Patch is given
 	info       *deb.BuildInfo
 	root       *deb.Root
-	dsc        string // of the old source
+	dsc        string // .dsc file of the old source
 	dir        string
 	fixes      []deb.Fix
-	changed    []string            // patches of the series that are others in the newer version, or not there
-	told       map[string]deb.Told // of the patches of the series, by name
-	log        deb.Told            // of the changelog
-	whole      bool                // the new source is the newer version's tree, not the older one's with fixes
+	changed    []string            // patches of the series that differ or are missing in the newer version
+	told       map[string]deb.Told // metadata of the patches of the series, by name
+	log        deb.Told            // metadata from the changelog
+	whole      bool                // the new source is the tree of the newer version instead of the older one with fixes
 	res        *PackageResult
 }
 
 func (p *packager) path(name string) string { return filepath.Join(p.dir, name) }
 
-// prepareRoot makes the root in which the package is built, or takes that of the last time.
+// prepareRoot creates the build environment, or reuses an existing one.
 func (p *packager) prepareRoot(ctx context.Context) error {
 	ready := p.path("root-ready")
 	var err error
@@ -159,7 +160,7 @@ func (p *packager) prepareRoot(ctx context.Context) error {
 	return os.WriteFile(ready, nil, 0o644)
 }
 
-// buildOld builds the older version, unless that was done before.
+// buildOld builds the older version, unless the result exists already.
 func (p *packager) buildOld(ctx context.Context) error {
 	if _, err := os.Stat(p.path("old")); err == nil {
 		p.o.Progress.Say("%s %s was built before", p.o.Source, p.old.Version)
@@ -174,7 +175,7 @@ func (p *packager) buildOld(ctx context.Context) error {
 		return err
 	}
 	p.res.OldSeconds = seconds
-	// What it made, debian/PACKAGE/usr/bin/x, as PACKAGE/usr/bin/x.
+	// outputs are in debian/PACKAGE/usr/bin/x
 	if err := p.root.Take(ctx, filepath.Join(p.old.BuildPath(), "debian"), p.path("twin"), sandbox.Keep{ELF: true}); err != nil {
 		return err
 	}
@@ -184,11 +185,11 @@ func (p *packager) buildOld(ctx context.Context) error {
 	return os.Rename(objects, p.path("old"))
 }
 
-// shimDir is where the root has the shims, and what they record.
+// shimDir is the directory in the build environment that contains the shims and their records.
 const shimDir = "/build/lpctl"
 
-// build runs a target of debian/rules with the shims, and returns the directory of the objects. The build makes what it would make without:
-// of the older source the stock files, and of both the linked images that are compared.
+// build runs a target of debian/rules with the shims and returns the directory of the objects. The outputs are the same as
+// without shims: for the older source, the stock files; for both, the linked images that are compared.
 func (p *packager) build(ctx context.Context, target string) (objects string, seconds float64, err error) {
 	s := shims{
 		bin: shimDir + "/bin", objects: shimDir + "/objects", root: p.old.BuildPath(), origin: p.old.BuildPath(),
@@ -197,7 +198,7 @@ func (p *packager) build(ctx context.Context, target string) (objects string, se
 	if err := p.putShims(ctx, s); err != nil {
 		return "", 0, err
 	}
-	// Whether tracing is permitted is asked where it is to be done.
+	// whether tracing is permitted must be tested inside the environment
 	err = p.root.Run(ctx, sandbox.Job{Name: "trial", Args: []string{filepath.Join(s.bin, traceName), s.bin, "true"}})
 	if ctx.Err() != nil {
 		return "", 0, err
@@ -232,7 +233,7 @@ func (p *packager) build(ctx context.Context, target string) (objects string, se
 	return objects, time.Since(started).Seconds(), nil
 }
 
-// putShims puts lpctl and the names of the root's compilers into the root.
+// putShims installs lpctl and links with the names of the compilers in the build environment.
 func (p *packager) putShims(ctx context.Context, s shims) error {
 	names, err := p.root.Output(ctx, sandbox.Job{Name: "list", Args: []string{"ls", "-A", "/usr/bin"}})
 	if err != nil {
@@ -270,7 +271,7 @@ func (p *packager) buildNew(ctx context.Context) error {
 	return os.Rename(objects, p.path("new"))
 }
 
-// makePatches makes a patch for each stock image that the fixes change.
+// makePatches creates a patch for each stock image that the fixes change.
 func (p *packager) makePatches() error {
 	p.res.Images = nil
 	list, err := stockImages(p.path("stock"))
@@ -309,7 +310,8 @@ func (p *packager) makePatches() error {
 	return together(p.res.Images)
 }
 
-// libraries are the directories where an image finds its libraries: in its own packages first, then in the root.
+// libraries returns the directories in which an image finds its libraries: its own packages first, then the build
+// environment.
 func (p *packager) libraries(im *stockImage) []string {
 	var out []string
 	pkg, _, _ := strings.Cut(im.paths[0], "/")
@@ -323,7 +325,7 @@ func (p *packager) libraries(im *stockImage) []string {
 	return out
 }
 
-// patchName makes a name like redis-CVE-2026-66373-redis-server; used has the names given so far.
+// patchName returns a name such as redis-CVE-2026-66373-redis-server. used counts the names returned so far.
 func (p *packager) patchName(im *stockImage, used map[string]int) string {
 	what := p.o.To
 	if p.newer != nil {

@@ -14,8 +14,8 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// madePackage builds a made-up package with a program and a library twice, as packager.build has it, the second time with a fix, and makes
-// patches for what the first has made. flags are those of the compiler.
+// madePackage builds an artificial package with a program and a library twice like packager.build, the second time with a
+// fix, and creates patches for the output of the first build. flags are compiler flags.
 func madePackage(t *testing.T, files map[string]string, flags string, fix func(tree string)) []ImageResult {
 	t.Helper()
 	p := &packager{o: PackageOptions{Source: "made", To: "fix"}, dir: t.TempDir(), old: &deb.Source{Name: "made"}, res: &PackageResult{}}
@@ -47,13 +47,13 @@ func madePackage(t *testing.T, files map[string]string, flags string, fix func(t
 	return p.res.Images
 }
 
-// madeFiles are a package with a program, and a library that is linked once more as it is installed.
+// madeFiles returns a package with a program, and a library that is linked again when it is installed.
 func madeFiles(begin string) map[string]string {
 	files := map[string]string{
 		"Makefile": "all: prog libmade.so\n\tmkdir -p debian/made/bin debian/made/lib\n\tcp prog debian/made/bin\n\tcp libmade.so debian/made/lib\n" +
 			"prog: a.o b.o m.o\n\t$(CC) -o $@ $^\nlibmade.so: lib.o\n\t$(CC) -shared -Wl,-soname,$@ -o $@ $^\nlib.o: lib.c\n\t$(CC) $(CFLAGS) -fPIC -c $<\n",
 		"m.c": "#include <stdio.h>\nint a(int), b(int);\nstatic int limit = 9;\nint main(int c, char **v) { printf(\"%d %s\\n\", a(c) + b(c) + limit, v[0]); return 0; }\n",
-		// .data ends where GNU ld moves .bss if it keeps relocations.
+		// .data ends at an address where GNU ld moves .bss if it keeps relocations
 		"lib.c": "char odd[9] = \"odd\";\nint late;\nint made(int x) { return x * 5 + 1; }\nint again(int x) { late++; return made(x) / 3; }\n",
 	}
 	for _, name := range []string{"a", "b"} {
@@ -62,7 +62,7 @@ func madeFiles(begin string) map[string]string {
 	return files
 }
 
-// replaceIn changes a text in a file of a tree.
+// replaceIn returns a function that replaces a text in a file of a tree.
 func replaceIn(t *testing.T, file, old, new string) func(tree string) {
 	return func(tree string) {
 		t.Helper()
@@ -75,8 +75,8 @@ func replaceIn(t *testing.T, file, old, new string) func(tree string) {
 	}
 }
 
-// TestPackageImages: of a package, the linked images are compared, too: what objects do not show is refused, and of a fix that is
-// patched nothing is left to be warned of. flags without -g have sources compiled once more.
+// TestPackageImages checks that the linked images of a package are compared: changes that objects do not show are refused,
+// and there are no warnings for a fix that is patched. Without -g in flags, sources are compiled again.
 func TestPackageImages(t *testing.T) {
 	const start = "#include <stdio.h>\n__attribute__((constructor)) static void begin_%(void) { puts(\"%\"); }\n"
 	order := func(t *testing.T) func(string) { return replaceIn(t, "Makefile", "a.o b.o", "b.o a.o") }
@@ -104,7 +104,7 @@ func TestPackageImages(t *testing.T) {
 	}
 }
 
-// outcomeOf is what came of an image, with all that it says.
+// outcomeOf describes the result for an image.
 func outcomeOf(im ImageResult) string {
 	var refusals Refusals
 	switch {

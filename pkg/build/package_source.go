@@ -15,7 +15,7 @@ import (
 	"lpatch/pkg/sandbox"
 )
 
-// find looks for what is wanted, before anything that takes long.
+// find checks that everything requested exists, before any long operation.
 func (p *packager) find(ctx context.Context) error {
 	stop := p.o.Progress.Step("reading the lists of %s", p.o.Suite)
 	var err error
@@ -53,7 +53,7 @@ func (p *packager) find(ctx context.Context) error {
 	return nil
 }
 
-// fetchStock gets the packages as Debian built them, if they are not there of the last time.
+// fetchStock downloads the stock packages, unless they exist already.
 func (p *packager) fetchStock(ctx context.Context) error {
 	if _, err := os.Stat(p.path("stock")); err == nil {
 		return nil
@@ -69,7 +69,7 @@ func (p *packager) fetchStock(ctx context.Context) error {
 	return os.Rename(tmp, p.path("stock"))
 }
 
-// source finds a version of the package: in the archive, or where a path says.
+// source finds a version of the package: in the archive, or at a path.
 func (p *packager) source(ctx context.Context, want string) (*deb.Source, error) {
 	if deb.IsLocal(want) {
 		return deb.OpenSource(want, p.o.Source)
@@ -77,8 +77,8 @@ func (p *packager) source(ctx context.Context, want string) (*deb.Source, error)
 	return p.a.FindSource(ctx, p.o.Source, want)
 }
 
-// claim forgets what is there of the last time if it was made of something else: another suite's packages, or another source of the same
-// version. What records of another format are about is built again as well.
+// claim discards earlier results that were made from something else: packages of another suite, or another source of the same
+// version. Results with records of another format are discarded as well.
 func (p *packager) claim(ctx context.Context) error {
 	sum, err := p.old.Sum()
 	if err != nil {
@@ -109,7 +109,7 @@ func (p *packager) claim(ctx context.Context) error {
 	return errors.Join(os.MkdirAll(p.dir, 0o755), os.WriteFile(file, []byte(text), 0o644))
 }
 
-// baseRoot is where a fresh root is kept. That of an earlier time is another one.
+// baseRoot returns the directory of a pristine build environment. An environment of another time has another directory.
 func (p *packager) baseRoot() string {
 	name := "base-" + p.o.Suite
 	if p.o.Snapshot != "" {
@@ -118,7 +118,7 @@ func (p *packager) baseRoot() string {
 	return filepath.Join(p.o.Work, name+".tar")
 }
 
-// fetchSources fetches the sources, and decides which patches to apply if the trees are not to decide.
+// fetchSources downloads the sources and selects the patches to apply, unless the difference of the trees is used.
 func (p *packager) fetchSources(ctx context.Context) error {
 	var err error
 	stop := p.o.Progress.Step("fetching the source of %s %s", p.o.Source, p.old.Version)
@@ -164,13 +164,14 @@ func (p *packager) chooseFixes(ctx context.Context) error {
 	return err
 }
 
-// Where the root has the trees that are compared.
+// The locations of the compared trees in the build environment.
 const (
 	olderTree = "/build/older"
 	newerTree = "/build/newer"
 )
 
-// compareTrees finds in what two versions differ, with their patches applied, and makes of the newer one the source to build.
+// compareTrees determines the differences between two versions with their patches applied, and derives the source to build
+// from the newer one.
 func (p *packager) compareTrees(ctx context.Context) error {
 	if !p.whole {
 		return nil
@@ -210,7 +211,7 @@ func (p *packager) compareTrees(ctx context.Context) error {
 	return p.seriesOfTrees(older, newer)
 }
 
-// keepLinesOf has these files keep their lines' numbers.
+// keepLinesOf preserves the line numbers of the named files.
 func keepLinesOf(older, newer string, names []string) error {
 	was, err := os.OpenRoot(older)
 	if err != nil {
@@ -243,7 +244,7 @@ func keepLinesOf(older, newer string, names []string) error {
 	return nil
 }
 
-// seriesOfTrees finds the patches that are new, if both are of one upstream version: by them the difference has names, and parts.
+// seriesOfTrees finds the new patches if both versions have the same upstream version. They name and split the difference.
 func (p *packager) seriesOfTrees(older, newer string) error {
 	if p.newer.Version.Version != p.old.Version.Version {
 		return nil

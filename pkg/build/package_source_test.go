@@ -13,7 +13,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// TestClaim: what is there of an earlier build is kept if it is of the same, in records of this format.
+// TestClaim checks that the result of an earlier build is reused only for the same inputs and record format.
 func TestClaim(t *testing.T) {
 	p := &packager{o: PackageOptions{Suite: "bookworm"}, old: &deb.Source{}, dir: t.TempDir()}
 	kept := func() bool {
@@ -48,7 +48,7 @@ func TestClaim(t *testing.T) {
 	}
 }
 
-// TestFileSum: no file is none, and what cannot be read is an error.
+// TestFileSum distinguishes a missing file from one that cannot be read.
 func TestFileSum(t *testing.T) {
 	dir := t.TempDir()
 	filetest.Tree(t, dir, map[string]string{"a": "x"})

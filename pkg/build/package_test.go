@@ -23,8 +23,8 @@ import (
 	"lpatch/pkg/progress"
 )
 
-// TestTwice: with shims that compile twice, a build makes the very files that it makes without, and there are the objects for
-// a patch besides.
+// TestTwice checks that, with shims that compile twice, a build creates the same files as without shims, in addition to the
+// objects for a patch.
 func TestTwice(t *testing.T) {
 	p := tinyTree{files: sources(map[string]string{"Makefile": plainMakefile + "once: main.c work.c\n\t$(CC) -g -O2 -o $@ $^\n"}), command: []string{"make", "prog", "once"}}
 	dir := p.unpack(t)
@@ -63,7 +63,7 @@ func TestTwice(t *testing.T) {
 	}
 }
 
-// TestStockImages sorts the files of packages, and finds those that were built here.
+// TestStockImages classifies the files of packages and finds their rebuilt counterparts.
 func TestStockImages(t *testing.T) {
 	stock, twin := t.TempDir(), t.TempDir()
 	script := `
@@ -104,7 +104,7 @@ gcc -c -o "$1/one/usr/share/object.o" a.c
 	}
 	want := []string{
 		"other: one/usr/bin/other: not all: differs in .text",
-		// Its name in package two is that of the package.
+		// its path in package two has the name of that package
 		"two: one/usr/bin/same two/usr/bin/copy two/usr/bin/two: build-id",
 		"sections: one/usr/bin/sections: loadable sections",
 		"extra: two/usr/bin/extra: nothing: the build here makes no such file",
@@ -138,7 +138,7 @@ func TestPatchName(t *testing.T) {
 	}
 }
 
-// TestLockWork: a second build with the same work directory says at once for whom it waits.
+// TestLockWork checks that a second build with the same work directory reports immediately for which process it waits.
 func TestLockWork(t *testing.T) {
 	dir := t.TempDir()
 	unlock, err := atomicfile.LockOrSay(t.Context(), dir, nil)
@@ -158,7 +158,7 @@ func TestLockWork(t *testing.T) {
 	}
 }
 
-// TestObjectsOf: how far the second build is can be told by the first one.
+// TestObjectsOf checks the progress of the second build, which is based on the first one.
 func TestObjectsOf(t *testing.T) {
 	for _, c := range []struct {
 		made, before int64
@@ -170,7 +170,7 @@ func TestObjectsOf(t *testing.T) {
 	}
 }
 
-// newShims are shims for a build in a directory.
+// newShims returns shims for a build in a directory.
 func newShims(t *testing.T, dir string) shims {
 	t.Helper()
 	s := shims{bin: t.TempDir(), objects: t.TempDir(), root: dir, origin: dir, path: os.Getenv("PATH")}

@@ -12,12 +12,13 @@ import (
 	"strings"
 )
 
-// A build of a copy must not read the original: it has no fix in it, so both builds would compile the same.
+// A build of the copy must not read the original, which lacks the fix: both builds would compile the same source.
 
-// strayedFile is in the directory of the objects, if a compiler was told to read the original. A build may hide that it failed.
+// strayedFile is a file in the directory of objects. It exists if a compiler was told to read the original; the build itself
+// may hide the failure.
 const strayedFile = ".strayed"
 
-// checkPlace refuses a call that names a file or directory of the original, where the tree that is built is a copy.
+// checkPlace refuses a call that names a file or directory of the original while a copy is built.
 func (s *step) checkPlace() error {
 	root, origin := os.Getenv(shimRootEnv), os.Getenv(shimOrigEnv)
 	if root == origin {
@@ -37,12 +38,12 @@ func (s *step) checkPlace() error {
 	return nil
 }
 
-// placeFlags are options whose operand is a file or directory that the compiler or linker reads.
+// placeFlags lists options whose value is a file or directory that the compiler or linker reads.
 var placeFlags = []string{"-isystem", "-iquote", "-idirafter", "-include", "-imacros", "-I", "-L", "-B", "-T"}
 
-// places are the files and directories that a call reads: sources, inputs, and operands of options.
+// places returns the files and directories that a call reads: sources, inputs, and values of options.
 func (s *step) places() []string {
-	out := slices.Concat(s.sources, s.headers, s.given()) // no directories: a run path is not read
+	out := slices.Concat(s.sources, s.headers, s.given()) // without run paths, which are not read
 	for i, a := range s.all {
 		for _, flag := range placeFlags {
 			value, ok := strings.CutPrefix(a, flag)
@@ -61,7 +62,7 @@ func (s *step) places() []string {
 	return slices.DeleteFunc(out, func(name string) bool { return name == "" })
 }
 
-// readStrayed returns what checkPlace has refused in a build.
+// readStrayed returns an error for the call that checkPlace has refused in a build, or nil if there is none.
 func readStrayed(objects string) error {
 	text, err := os.ReadFile(filepath.Join(objects, strayedFile))
 	switch {

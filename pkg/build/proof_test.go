@@ -15,15 +15,15 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// proofCase is a program that needs its fix, and objects or a source tree that do not show that at once.
+// proofCase is a program that needs its fix, with objects or a source tree that do not obviously show this.
 type proofCase struct {
 	name   string
-	files  map[string]string // below old; new is the same with edit
-	file   string            // that the fix changes
+	files  map[string]string // files below old; new is the same after edit
+	file   string            // file that the fix changes
 	from   string
 	to     string
-	script string // makes the target T from the old source and the objects o and n; $F are the flags for objects
-	// want is "functions F G", or the beginning of a refusal as refusalsOf has it.
+	script string // script creates target T from the old source, and the objects o and n; $F are the flags for objects.
+	// want is "functions F G", or the start of a refusal as returned by refusalsOf.
 	want string
 }
 
@@ -119,8 +119,8 @@ var proofCases = []proofCase{
 		script: makeObjects + "gcc -O2 -g old/*.c -o T; for s in o n; do mkdir k-$s; mv $s/a.o k-$s; (cd $s; ar rcT liba.a ../k-$s/a.o); done", want: "error o/liba.a: a thin archive, which only names its members; give the objects themselves"},
 }
 
-// TestProof: old and new objects, or what was found of them, do not show that the target needs the fix; then it is not said
-// that there is nothing to do, and no part of the fix is made a patch.
+// TestProof uses objects that do not show, or only in part, that the target needs the fix. The build must neither report that
+// there is nothing to do nor create a patch of a part of the fix.
 func TestProof(t *testing.T) {
 	for _, c := range proofCases {
 		t.Run(c.name, func(t *testing.T) {
@@ -150,8 +150,8 @@ func TestProof(t *testing.T) {
 	}
 }
 
-// wantOutcome compares what came of a build with "functions F G", "error TEXT" (a part), or the beginning of a refusal, CODE
-// FILE SYMBOL:TEXT.
+// wantOutcome compares the result of a build with "functions F G", "error TEXT" (a substring), or the start of a refusal,
+// CODE FILE SYMBOL:TEXT.
 func wantOutcome(t *testing.T, res *Result, err error, target, want string) {
 	t.Helper()
 	if text, ok := strings.CutPrefix(want, "error "); ok {
@@ -184,7 +184,7 @@ func wantOutcome(t *testing.T, res *Result, err error, target, want string) {
 	t.Errorf("a patch of %q, %v; want the refusal %s", patched, err, want)
 }
 
-// TestProofOfSource: of a source tree, too. What was not seen is not taken for what it was.
+// TestProofOfSource is TestProof for source trees: anything that was not observed must not be considered unchanged.
 func TestProofOfSource(t *testing.T) {
 	const main = "int acheck(int), bcheck(int);\nint main(int c, char **v) { return acheck(c) + bcheck(c); }\n"
 	three := map[string]string{"main.c": main, "a.c": checkA, "b.c": checkB}
@@ -194,7 +194,7 @@ func TestProofOfSource(t *testing.T) {
 	}
 	const unseen = "object-unseen T :no compiler was seen to link a file of this name, with its needed libraries and exports, so it is not known what it is made of; " +
 		"have it linked by gcc, g++ or clang that the build itself starts, and give it the name that the build gives it"
-	// A linker that nobody knows for one, and which links what gcc would.
+	// glue is a linker that is not recognized as one and links the same files as gcc.
 	const glue = "gcc -O2 -g -c main.c a.c; gcc -O2 -S b.c; as b.s -o b.o; cp $(readlink -f /usr/bin/ld.bfd) glue; d=/usr/lib/x86_64-linux-gnu; " +
 		"./glue -o app -dynamic-linker /lib64/ld-linux-x86-64.so.2 $d/crt1.o $d/crti.o main.o a.o b.o -L$d -lc $d/crtn.o"
 	const linkVariant = "gcc -O2 -g -ffunction-sections -c main.c a.c be1.c b.c; gcc -Wl,--gc-sections main.o a.o $BE.o -o app"
@@ -205,8 +205,8 @@ func TestProofOfSource(t *testing.T) {
 		name    string
 		files   map[string]string
 		patch   string
-		command string // makes app, of the old source too
-		stock   string // makes the target; with "+" in front it is done after the command
+		command string // builds app, also from the old source
+		stock   string // builds the target; with "+" in front it is executed after command
 		want    string
 	}{
 		{"link not seen, what changes not seen", three, fixes("b"), glue, "+:", unseen},
@@ -245,7 +245,8 @@ func TestProofOfSource(t *testing.T) {
 	}
 }
 
-// TestLinkedElsewhereToo: an object that another target has may be part of this one as well, as the link says.
+// TestLinkedElsewhereToo checks that an object that is part of another target may also be part of this one, according to the
+// link.
 func TestLinkedElsewhereToo(t *testing.T) {
 	dir := t.TempDir()
 	files := map[string]string{"u.c": checkA, "one.c": "int acheck(int);\nint main(int c, char **v) { return acheck(c); }\n", "two.c": "int acheck(int);\nint main(int c, char **v) { return acheck(c) * 2; }\n"}

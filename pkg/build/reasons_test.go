@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestInstrumented: what sanitizers and counters add to an object is not spoken of as if it were in the source.
+// TestInstrumented checks that code added by sanitizers and coverage counters is not reported as a change of the source.
 func TestInstrumented(t *testing.T) {
 	old := map[string]string{"main.c": mainC, "f.c": "int a[10]; int f(int x) { return a[x] / x; }\n"}
 	new := map[string]string{"main.c": mainC, "f.c": "int a[10]; int f(int x) { if (x == 7) return a[x + 1] << x; return a[x] / x; }\n"}
@@ -35,7 +35,7 @@ func TestInstrumented(t *testing.T) {
 	}
 }
 
-// TestLayoutOnce: a structure of a header is named once, whatever includes it.
+// TestLayoutOnce checks that a structure in a header is reported once, independent of the number of objects that include it.
 func TestLayoutOnce(t *testing.T) {
 	files := func(member, change string) map[string]string {
 		out := map[string]string{"main.c": "struct s *p; int main(void) { return 0; }\n"}

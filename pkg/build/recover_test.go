@@ -19,8 +19,8 @@ import (
 	"lpatch/pkg/match"
 )
 
-// TestRecover finds the symbols of the corpus' old objects in the stock binaries, without a twin, and compares each
-// address with that in the twin's symbol table.
+// TestRecover recovers the symbols of the corpus' old objects in the stock binaries without a twin, and compares each address
+// with the symbol table of the twin.
 func TestRecover(t *testing.T) {
 	c := openCorpus(t)
 	var sum tally
@@ -42,13 +42,13 @@ func TestRecover(t *testing.T) {
 	if sum.wrong > 0 {
 		t.Errorf("%d symbols at wrong addresses", sum.wrong)
 	}
-	// What is not found: functions that other fixes of the corpus have changed before, and small ones to which nothing refers.
+	// not found: functions that earlier fixes of the corpus have changed, and small unreferenced ones
 	if sum.found < 5096 || sum.of != 5259 {
 		t.Errorf("%d of %d functions found, and it was 5096 of 5259", sum.found, sum.of)
 	}
 }
 
-// TestRecoverNothing looks for the objects of each package in the stock files of another one.
+// TestRecoverNothing looks for the objects of each package in the stock files of another package.
 func TestRecoverNothing(t *testing.T) {
 	c := openCorpus(t)
 	last := map[string]corpusPair{} // by package
@@ -103,7 +103,7 @@ func parseObjects(t *testing.T, dir string) []*diff.Object {
 	return out
 }
 
-// openTwin opens the stock file with the symbols of its twin, or the twin itself where that is another build.
+// openTwin opens the stock file with the symbols of its twin, or the twin itself if it is another build.
 func openTwin(t *testing.T, stock, twin string) *match.Target {
 	t.Helper()
 	im, err := match.Open(stock, twin)
@@ -150,7 +150,7 @@ func compareSymbols(t *testing.T, im, twin *match.Target, objs []*diff.Object) t
 	return n
 }
 
-// addressesIn lists where an image has a symbol of an object.
+// addressesIn returns the addresses in an image of a symbol of an object.
 func addressesIn(im *match.Target, o *diff.Object, s *lpelf.Symbol) []uint64 {
 	var out []uint64
 	if s.Bind != elf.STB_LOCAL {
@@ -171,8 +171,8 @@ func addressesIn(im *match.Target, o *diff.Object, s *lpelf.Symbol) []uint64 {
 	return out
 }
 
-// TestCorpusStripped builds the corpus' patches for the stock binaries without their twins. What is built must change the
-// same places in the same way as the patch that is built with the twin.
+// TestCorpusStripped builds the patches of the corpus for the stock binaries without twins. The sites and references must be
+// the same as in the patch that is built with the twin.
 func TestCorpusStripped(t *testing.T) {
 	c := openCorpus(t)
 	counts := map[string]int{}
@@ -201,13 +201,13 @@ func TestCorpusStripped(t *testing.T) {
 	for _, k := range slices.Sorted(maps.Keys(counts)) {
 		t.Logf("%-50s %d", k, counts[k])
 	}
-	// The others need symbols of objects that the corpus does not have.
+	// the others need symbols of objects that the corpus lacks
 	if n := counts["with twin built, without built"]; n < 46 {
 		t.Errorf("%d patches could be built without a twin, and it were 46", n)
 	}
 }
 
-// samePatch compares what two patches change and refer to.
+// samePatch compares the sites and references of two patches.
 func samePatch(t *testing.T, name string, want, got *Result) {
 	t.Helper()
 	a, b := *want.Spec, *got.Spec
@@ -217,7 +217,8 @@ func samePatch(t *testing.T, name string, want, got *Result) {
 	}
 }
 
-// TestStripped builds patches for stripped programs from their old objects alone, and the same with symbols.
+// TestStripped builds patches for stripped programs from their old objects alone, and compares them with those built with
+// symbols.
 func TestStripped(t *testing.T) {
 	const unit = `
 #include <string.h>
@@ -284,7 +285,7 @@ void %[1]s_tick(void) { count++; }
 	}
 }
 
-// strip removes the symbols of a copy of a program.
+// strip removes the symbols from a copy of a program.
 func strip(t *testing.T, target string) string {
 	t.Helper()
 	stripped := target + ".stripped"
@@ -294,8 +295,8 @@ func strip(t *testing.T, target string) string {
 	return stripped
 }
 
-// TestStrippedOther has old objects that are not, or not all, what a stripped program was linked from. Such must not be
-// taken for something else.
+// TestStrippedOther uses old objects from which a stripped program was not, or not completely, linked. They must not be
+// matched with other code.
 func TestStrippedOther(t *testing.T) {
 	const main = "int a(int); int main(int argc, char **argv) { (void)argv; return a(argc); }\n"
 	pair := func(one, two int) string {

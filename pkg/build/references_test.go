@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestReferences: what new code refers to and cannot reach as old code does is refused.
+// TestReferences checks that references of new code which cannot be resolved as in old code are refused.
 func TestReferences(t *testing.T) {
 	const main = "int f(int); int main(int c, char **v) { return f(c); }\n"
 	const wrapped = "int __wrap_g(int x) { return x * 5 + 1; } int g(int x) { return x ^ 7; }\n"

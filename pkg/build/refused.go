@@ -12,10 +12,10 @@ import (
 	"lpatch/pkg/diff"
 )
 
-// refusedFile is in the directory of the objects, with what no patch can be made after.
+// refusedFile is a file in the directory of objects with the reason why no patch can be built.
 const refusedFile = ".refused"
 
-// refuseBuild notes why there will be no patch; the first reason counts. The build goes on.
+// refuseBuild records the reason why no patch can be built. The first reason counts. The build continues.
 func refuseBuild(why error) error {
 	f, err := os.OpenFile(filepath.Join(os.Getenv(shimObjEnv), refusedFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -27,7 +27,7 @@ func refuseBuild(why error) error {
 	return errors.Join(err, f.Close())
 }
 
-// readRefused returns what refuseBuild has noted in a build.
+// readRefused returns the reason recorded by refuseBuild as an error.
 func readRefused(objects, what string) error {
 	text, err := os.ReadFile(filepath.Join(objects, refusedFile))
 	switch {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestRelocations puts relocations into new code that compilers seldom or never emit, and expects a patch, or a refusal
-// that names the relocation or the model of code that it belongs to.
+// TestRelocations uses relocations in new code that compilers rarely or never emit, and expects a patch, or a refusal that
+// names the relocation or its code model.
 func TestRelocations(t *testing.T) {
 	asm := func(text string) string {
 		return fmt.Sprintf("extern int variable; extern __thread int thread; int helper(int); int f(int x) { long r = 0; __asm__ volatile (%q : \"+r\"(r) :: \"rax\", \"rdi\", \"memory\"); return r + x; }\n", text)
@@ -56,7 +56,7 @@ func TestRelocations(t *testing.T) {
 	}
 }
 
-// reasons lists the refusals as "code: symbol: text".
+// reasons formats the refusals as "code: symbol: text".
 func reasons(err error) string {
 	var refusals Refusals
 	if !errors.As(err, &refusals) {

@@ -16,13 +16,14 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// A build may have objcopy or strip change an object between compiler and linker. What takes out symbols and debug information
-// leaves the object what it is. Anything else, such as other names for symbols, is done to the object for the patch as well.
+// A build may modify an object with objcopy or strip between compiler and linker. The removal of symbols and debug
+// information does not matter. All other changes, such as the renaming of symbols, are applied to the object for the patch as
+// well.
 
-// aliasDir has a linkInput for each object that strip made: of which sum, and the sum of what it was before.
+// aliasDir has a linkInput for each output of strip: its SHA-256 and that of the input.
 const aliasDir = ".alias"
 
-// rewriteValues are options of objcopy and strip that take the next argument.
+// rewriteValues lists options of objcopy and strip that take the next argument as value.
 var rewriteValues = map[string]bool{
 	"-I": true, "--input-target": true, "-O": true, "--output-target": true, "-F": true, "--target": true, "-B": true, "--binary-architecture": true,
 	"-j": true, "--only-section": true, "-R": true, "--remove-section": true, "-N": true, "--strip-symbol": true, "-K": true, "--keep-symbol": true,
@@ -34,9 +35,9 @@ var rewriteValues = map[string]bool{
 }
 
 var (
-	// onlyStrips are options after which the code and data, and the names of what others use, are what they were.
+	// onlyStrips matches options that preserve code, data and global names.
 	onlyStrips = lazyregexp.New(`^(-[gSdsxXpDUvw]|--(strip-(debug|all|unneeded|unneeded-symbols?|dwo)|discard-(all|locals)|preserve-dates|(en|dis)able-deterministic-archives|verbose|wildcard|(de)?compress-debug-sections.*))$`)
-	// bySection are options that name sections, and ofCode sections that objects for a patch have divided.
+	// bySection matches options that name sections, ofCode names of sections that objects for a patch have split.
 	bySection = lazyregexp.New(`^(-j|-R|--(only-section|remove-section|rename-section|set-section-(flags|alignment)|update-section|dump-section|prefix-sections|prefix-alloc-sections))$`)
 	ofCode    = lazyregexp.New(`^!?\.?(text|data|rodata|bss|\*)`)
 )
@@ -45,14 +46,14 @@ var (
 type rewriting struct {
 	real    string
 	strip   bool
-	options []string // those that do not only strip
+	options []string // options that do more than strip
 	inputs  []string
 	output  string
-	binary  bool     // the output is to be no ELF file
-	named   []string // sections
+	binary  bool     // the output is not an ELF file
+	named   []string // sections named by options
 }
 
-// parseRewrite reads the arguments of a tool, which is one or the other by the name that it is called by.
+// parseRewrite parses the arguments of objcopy or strip. The name by which the tool is called tells which one it is.
 func parseRewrite(real, as string, args []string) rewriting {
 	w := rewriting{real: real, strip: strings.Contains(filepath.Base(as), "strip")}
 	for i := 0; i < len(args); i++ {
@@ -91,7 +92,7 @@ func parseRewrite(real, as string, args []string) rewriting {
 	return w
 }
 
-// rewrite runs objcopy or strip, and notes what becomes of objects.
+// rewrite runs objcopy or strip and records the changes to objects.
 func rewrite(real string, args []string) (int, error) {
 	w := parseRewrite(real, cmp.Or(calledAs, real), expand(args))
 	before := map[string][]byte{}
@@ -111,7 +112,7 @@ func rewrite(real string, args []string) (int, error) {
 		}
 		is, err := os.ReadFile(output)
 		if err != nil {
-			continue // elsewhere, or nowhere
+			continue // the output is elsewhere or missing
 		}
 		if err := w.note(output, was, is); err != nil {
 			return 0, err
@@ -120,7 +121,7 @@ func rewrite(real string, args []string) (int, error) {
 	return 0, nil
 }
 
-// note notes what became of a file.
+// note records the change of a file from was to is.
 func (w *rewriting) note(output string, was, is []byte) error {
 	switch {
 	case isObject(was) && w.binary:
@@ -129,7 +130,7 @@ func (w *rewriting) note(output string, was, is []byte) error {
 		return w.noteObject(output, filepath.Base(output), was, is)
 	case isArchive(was) && lpelf.IsArchive(was) && lpelf.IsArchive(is):
 		return w.noteArchive(output, was, is)
-	case isObject(is): // made of a file of another kind
+	case isObject(is): // the input was not an object
 		return record(output)
 	}
 	return nil
@@ -177,7 +178,7 @@ func (w *rewriting) noteObject(output, member string, was, is []byte) error {
 	})
 }
 
-// ownOf returns the object for the patch that was recorded for what the build has, or that itself.
+// ownOf returns the object for the patch that was recorded for the build's object data, or data itself.
 func ownOf(data []byte) []byte {
 	sum := sumOf(data)
 	for range 10 {
@@ -207,7 +208,7 @@ func readRecord(dir, key string, record any) error {
 	return json.Unmarshal(data, record)
 }
 
-// takeAliases follows what strip made to what it was made of; an object may be stripped more than once.
+// takeAliases resolves outputs of strip to the original objects. An object may be stripped repeatedly.
 func (l *buildLinks) takeAliases(alias map[string]string) {
 	l.stripped = map[string]string{}
 	for sum := range alias {

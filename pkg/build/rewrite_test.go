@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestParseRewrite: what a tool does with -o and a second file depends on the name that it is called by.
+// TestParseRewrite checks that the name by which a tool is called determines the meaning of -o and of a second file.
 func TestParseRewrite(t *testing.T) {
 	for _, c := range []struct{ as, args, inputs, output, options string }{
 		{"/usr/bin/objcopy", "-g a.o b.o", "a.o", "b.o", ""},

@@ -17,9 +17,9 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// Several fixes are built all together first. What is refused then does not take the others with it: the fixes that are to blame are left
-// out, with what may stand upon them, and the files that were refused are tried again with the rest. A file that was built keeps all
-// of the fixes: it has nothing to do with one that was refused (together).
+// All fixes are first built together. If some files are refused, the responsible fixes are left out together with those that
+// may depend on them, and the refused files are tried again with the remaining fixes. Files that were built keep all fixes:
+// they are not used together with a refused file (see together).
 func (p *packager) rounds(ctx context.Context) error {
 	if err := p.readFixes(); err != nil {
 		return err
@@ -60,7 +60,8 @@ func (p *packager) rounds(ctx context.Context) error {
 	}
 }
 
-// leaveWhole goes on with the older tree and patches upon it. What the newer version has changed in older patches is not in it then.
+// leaveWhole switches to the older tree with patches applied. Changes that the newer version made to older patches are then
+// not included.
 func (p *packager) leaveWhole() {
 	if p.whole {
 		for _, name := range p.changed {
@@ -70,7 +71,7 @@ func (p *packager) leaveWhole() {
 	p.whole = false
 }
 
-// stillRefused are those of a round's results that are about files without a patch so far.
+// stillRefused returns the results of a round for files that have no patch so far.
 func stillRefused(merged, now []ImageResult) []ImageResult {
 	return slices.DeleteFunc(slices.Clone(now), func(r ImageResult) bool {
 		return slices.ContainsFunc(merged, func(m ImageResult) bool { return m.File == r.File && m.Result != nil })
@@ -89,7 +90,7 @@ func namesOf(list []RefusedFix) []string {
 	return out
 }
 
-// round builds the new source, and compares.
+// round builds the new source and compares it.
 func (p *packager) round(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{p.applyFixes, p.buildNew} {
 		if err := step(ctx); err != nil {
@@ -99,7 +100,7 @@ func (p *packager) round(ctx context.Context) error {
 	return p.makePatches()
 }
 
-// merge takes from a later round what was refused before and is built now.
+// merge replaces results that were refused by those of a later round that succeeded.
 func merge(before, now []ImageResult) []ImageResult {
 	out := slices.Clone(before)
 	for i := range out {
@@ -111,7 +112,8 @@ func merge(before, now []ImageResult) []ImageResult {
 	return out
 }
 
-// applyFixes puts the new source there anew: the newer tree, or the older one with the fixes. Of several, one that does not fit is left out.
+// applyFixes installs the new source: the newer tree, or the older one with the fixes. If there are several fixes, one that
+// does not apply is left out.
 func (p *packager) applyFixes(ctx context.Context) error {
 	p.res.Fixes = nil
 	path := p.old.BuildPath()
@@ -178,11 +180,12 @@ func (p *packager) applyEach(ctx context.Context, tree string) error {
 	return nil
 }
 
-// doesNotFit is the rule about files that have no part in what is compiled, of a patch that stands upon others.
+// doesNotFit is the rule of LeftOutFile for files that are not compiled and to which a patch that depends on others does not
+// apply.
 const doesNotFit = "does not fit"
 
-// standsUpon returns the name of one of some earlier patches that changes a file, of those that are compiled, that a later one changes
-// too, or that is another part of the same fix.
+// standsUpon returns the name of an earlier patch that f may depend on, because both change the same compiled file or are
+// parts of the fix for one CVE; "" if there is none.
 func standsUpon(f deb.Fix, earlier []deb.Fix) string {
 	own := compiledFiles(f)
 	for _, e := range earlier {
@@ -203,13 +206,13 @@ var cve = lazyregexp.New(`(?i)CVE-[0-9]+-[0-9]+`)
 func compiledFiles(f deb.Fix) []string {
 	names, err := f.CompiledFiles()
 	if err != nil {
-		return nil // it does not apply either, which says so
+		return nil // the patch does not apply, which is reported elsewhere
 	}
 	return names
 }
 
-// blame returns which fixes are the cause of refusals, with reasons: those that change the source of the object that is refused, or name
-// the symbol. If none is known, none is: then nothing is known of the others either.
+// blame returns the fixes that cause refusals, with the reasons: fixes that change the source of the refused object or
+// mention the symbol, and fixes that may depend on these.
 func blame(fixes []deb.Fix, images []ImageResult) map[string]string {
 	blamed := map[string]string{}
 	for i := range images {
@@ -238,8 +241,8 @@ func blame(fixes []deb.Fix, images []ImageResult) map[string]string {
 	return blamed
 }
 
-// causes are the fixes that a refusal may be about: of those that change the object's source, the ones that also have the symbol in what they
-// change, if there are such; else those that have the symbol, as a header with a structure does.
+// causes returns the fixes that a refusal may concern: those that change the source of the object and mention the symbol, if
+// there are any; otherwise those that do either, such as a change of a structure in a header.
 func causes(fixes []deb.Fix, r Refusal) []deb.Fix {
 	if r.Code == codes.FixIncomplete {
 		return nil
@@ -265,15 +268,15 @@ func causes(fixes []deb.Fix, r Refusal) []deb.Fix {
 	return nil
 }
 
-// isObjectOf tells whether an object may be made from a source, by their names: build systems put that of the program, or of a
-// directory, in front.
+// isObjectOf reports whether an object may be made from a source file according to their names. Build systems prepend the
+// name of the program or of the directory.
 func isObjectOf(object, source string) bool {
 	stem := func(s string) string { return strings.SplitN(filepath.Base(s), ".", 2)[0] }
 	o, s := stem(object), stem(source)
 	return !strings.Contains(filepath.Ext(source), "h") && s != "" && (o == s || strings.HasSuffix(o, "-"+s) || strings.HasSuffix(o, "_"+s))
 }
 
-// unfit refuses a file for which the objects cannot even be compared. The others of the package are not concerned.
+// unfit returns the refusal of a file whose objects cannot be compared at all. Other files of the package are not affected.
 func unfit(file string, err error) Refusals {
 	return Refusals{diff.Refusal{Code: codes.TargetUnfit, File: file, Text: fmt.Sprintf("lpctl cannot read what is needed of this file, and the others of the package are not concerned: %v", err)}}
 }

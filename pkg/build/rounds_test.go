@@ -23,7 +23,7 @@ func fixesFor(t *testing.T, list ...[3]string) []deb.Fix {
 	return out
 }
 
-// TestBlame: to which fixes refusals point, and what goes with them.
+// TestBlame checks which fixes refusals are attributed to, and which other fixes depend on these.
 func TestBlame(t *testing.T) {
 	fixes := fixesFor(t, [3]string{"CVE-2026-1_01.patch", "src/a.c", "int one;"}, [3]string{"CVE-2026-1_02.patch", "src/z.c", "int z;"},
 		[3]string{"b.patch", "src/b.c", "int two;"}, [3]string{"a-again.patch", "src/a.c", "int three;"}, [3]string{"types.patch", "src/types.h", "struct thing x;"},
@@ -63,7 +63,7 @@ func TestBlame(t *testing.T) {
 	}
 }
 
-// TestMerge: a file that was built keeps what it has, and a later round may build one that was refused.
+// TestMerge checks that a file that was built keeps its result, and that a later round may build one that was refused.
 func TestMerge(t *testing.T) {
 	refused := Refusals{{Code: "new-tls"}}
 	first, second := &Result{}, &Result{}
@@ -78,7 +78,7 @@ func TestMerge(t *testing.T) {
 	}
 }
 
-// TestUnfit: a file that cannot be read takes no other with it.
+// TestUnfit checks that a file that cannot be read does not affect others.
 func TestUnfit(t *testing.T) {
 	list := []ImageResult{{Paths: []string{"p/bin/x"}, Err: unfit("p/bin/x", ErrNothing)}}
 	if err := finishAll(list, []*builder{nil}); err != nil || list[0].Err == nil {
@@ -89,11 +89,11 @@ func TestUnfit(t *testing.T) {
 	}
 }
 
-// TestLeaveWhole: with patches upon the older tree, what the newer version has changed in older ones is not there.
+// TestLeaveWhole checks that, with patches on top of the older tree, changes to older patches are reported as left out.
 func TestLeaveWhole(t *testing.T) {
 	p := &packager{whole: true, changed: []string{"old.patch"}, res: &PackageResult{}}
 	p.leaveWhole()
-	p.leaveWhole() // in the next round nothing more is left
+	p.leaveWhole() // the next round reports nothing more
 	want := []RefusedFix{{"old.patch", "it is another one in the newer version, or not there, which only the whole difference has"}}
 	if !slices.Equal(p.res.Refused, want) || p.whole {
 		t.Errorf("%+v", p.res.Refused)

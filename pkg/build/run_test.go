@@ -22,7 +22,7 @@ type variant struct {
 	flags  []string // of the units
 	link   []string // of the program
 	shared bool     // the units are a shared object
-	bare   bool     // the file that is patched is stripped, and its symbols are found by its code
+	bare   bool     // the patched file is stripped, and its symbols are recovered by code
 }
 
 func (v variant) name() string {
@@ -55,8 +55,8 @@ func variants() []variant {
 	return out
 }
 
-// TestRun compiles a program, builds a patch for it, applies it in the memory of that program, and expects what the
-// program compiled from the new source prints.
+// TestRun compiles a program, builds a patch for it, applies the patch in the memory of the program, and expects the same
+// output as from the program compiled from the new source.
 func TestRun(t *testing.T) {
 	for _, v := range variants() {
 		t.Run(v.name(), func(t *testing.T) {
@@ -95,7 +95,7 @@ func runVariant(t *testing.T, v variant) {
 	if diff := cmp.Diff(strings.Split(want, "\n"), strings.Split(got, "\n")); diff != "" {
 		t.Errorf("the patched program differs from the new one (-want +got):\n%s", diff)
 	}
-	// Patched after a round of the old code, the new code goes on with the state that the old code left: counter was 40 and both rounds add 12.
+	// patched after a round of the old code, the new code continues with its state: counter was 40 and both rounds add 12
 	got = runProgram(t, v, filepath.Join(dir, "old"), "LP="+lp, "PLAN="+plan)
 	for _, line := range []string{"new string", "switch 1: 64\n", "tls 9 10 counter 4 other 8\n"} {
 		if !strings.Contains(got, line) {
@@ -104,7 +104,7 @@ func runVariant(t *testing.T, v variant) {
 	}
 }
 
-// compileProgram makes DIR/SIDE/prog (and unit.so), and the objects with one section per function in DIR/SIDE/objs. It
+// compileProgram creates DIR/SIDE/prog (and unit.so), and the objects with one section per function in DIR/SIDE/objs. It
 // returns the file to patch.
 func compileProgram(t *testing.T, v variant, dir, side string, defines []string) string {
 	d := filepath.Join(dir, side)
@@ -142,7 +142,7 @@ func compileProgram(t *testing.T, v variant, dir, side string, defines []string)
 	return d + "/prog"
 }
 
-// loader are the sources of the program around the unit.
+// loader lists the sources of the program that contains the unit.
 var loader = []string{"testdata/loader.c", "../../test/patches/load/testdata/lpload.c"}
 
 func runProgram(t *testing.T, v variant, dir string, env ...string) string {

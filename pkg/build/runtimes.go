@@ -13,8 +13,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Some programs have a run time that knows each function by tables of its own, or makes code as it runs. A jump put at the entry
-// of a function is against what that relies on.
+// Some runtime systems have tables of all functions, or generate code at run time. Jumps at function entries violate their
+// assumptions.
 
 const (
 	goText = "it is a program in Go, whose run time finds the frames, pointers and stack growth of each function in tables that a patch cannot add to (.gopclntab); " +
@@ -24,7 +24,7 @@ const (
 	svmText  = "it is a native image of GraalVM, whose run time finds the frames and references of each method in tables of its own; build it again and restart it"
 )
 
-// CheckRuntime refuses a target that no patch can be made for, by what it is.
+// CheckRuntime refuses a target of a kind that cannot be patched.
 func CheckRuntime(path string) error {
 	why := runtimeOf(path)
 	if why == "" {
@@ -39,7 +39,7 @@ func runtimeOf(path string) string {
 	}
 	f, err := lpelf.Open(path)
 	if err != nil {
-		return "" // said where it is read
+		return "" // reported where the file is read
 	}
 	for _, s := range f.Sections {
 		switch {
@@ -55,7 +55,7 @@ func runtimeOf(path string) string {
 	return ""
 }
 
-// isBytecode tells a class, or an archive (of zip) with a name of Java's.
+// isBytecode reports whether a file is a Java class or an archive with a name typical of Java.
 func isBytecode(path string) bool {
 	head, err := firstBytes(path)
 	if err != nil {

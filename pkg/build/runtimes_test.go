@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestRuntimes has targets that are refused for what they are.
+// TestRuntimes checks targets of kinds that cannot be patched.
 func TestRuntimes(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, text string) string {

@@ -71,7 +71,7 @@ func TestRustNames(t *testing.T) {
 	}
 }
 
-// TestRenameSymbols: whatever the length of the new names, and nothing else changes.
+// TestRenameSymbols checks new names of various lengths, and that nothing else changes.
 func TestRenameSymbols(t *testing.T) {
 	dir := t.TempDir()
 	source, object := filepath.Join(dir, "a.c"), filepath.Join(dir, "a.o")
@@ -111,7 +111,7 @@ func TestRenameSymbols(t *testing.T) {
 	}
 }
 
-// TestRenameSymbolsOther: objects of another machine stay as they are, and damaged ones are an error, whatever is cut off.
+// TestRenameSymbolsOther checks that objects of another machine are unchanged, and truncated ones are an error.
 func TestRenameSymbolsOther(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "a.c"), []byte(`int a(void) __asm__("a.llvm.12345"); int a(void) { return 1; }`))
@@ -132,7 +132,7 @@ func TestRenameSymbolsOther(t *testing.T) {
 			}
 		}
 	}
-	// The other objects are read as well, for what they have of modules.
+	// the other objects are also searched for modules
 	runIn(t, dir, []string{"gcc", "-m32", "-c", "a.c"})
 	data, err := os.ReadFile(filepath.Join(dir, "a.o"))
 	if err != nil {

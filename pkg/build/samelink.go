@@ -13,9 +13,10 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// checkSameLink finds out whether the second link has made what the first did. With relocations, GNU ld keeps empty sections, and
-// aligns what is behind one as that: .bss may be some bytes further on (behind .tm_clone_table of gcc's crtbegin.o). Then all that
-// leads there must differ by just that, and nothing else: each such field is known by a relocation, or by the table that it is in.
+// checkSameLink checks that a repeated link produced the same output as the first one. With --emit-relocs, GNU ld keeps empty
+// sections and aligns the following ones accordingly, which may move .bss by some bytes (after .tm_clone_table of gcc's
+// crtbegin.o). Then all references to .bss must differ by exactly this distance, and nothing else may differ. The references
+// are identified by relocations or by the table that contains them.
 func checkSameLink(f *lpelf.File, path string) error {
 	again, err := lpelf.Open(path)
 	if err != nil {
@@ -50,20 +51,20 @@ func loadedSections(f *lpelf.File) []*lpelf.Section {
 	return slices.DeleteFunc(slices.Clone(f.Sections), func(s *lpelf.Section) bool { return s.Flags&elf.SHF_ALLOC == 0 || s.Size == 0 })
 }
 
-// headerOf is what the loader goes by: the ABI, the type, the entry point and the flags of the processor.
+// headerOf returns the parts of the ELF header that are significant for loading: ABI, type, entry point and processor flags.
 func headerOf(f *lpelf.File) []byte {
 	h := f.Data
 	return slices.Concat(h[elf.EI_OSABI:elf.EI_PAD], h[16:18], h[24:32], h[48:52])
 }
 
-// moved says by how much .bss is further on in the second link, 0 for not at all, and what leads there.
+// moved describes the distance by which .bss has moved in the second link (0 for none) and the references to it.
 type moved struct {
 	f, again *lpelf.File
 	by       uint64
-	bss      *lpelf.Section        // of the second link
-	fields   map[uint64]arch.Reloc // by address, what leads into .bss by a relocation
-	words    map[uint64]bool       // addresses there that the global offset table has
-	dynamic  map[uint64]bool       // addresses of words that the dynamic linker fills, by what a table says
+	bss      *lpelf.Section        // in the second link
+	fields   map[uint64]arch.Reloc // relocated references to .bss, by address
+	words    map[uint64]bool       // addresses in .bss that the GOT contains
+	dynamic  map[uint64]bool       // addresses of words that the dynamic linker relocates according to a table
 }
 
 func movedBSS(f, again *lpelf.File, a, b []*lpelf.Section) (*moved, error) {
@@ -72,7 +73,7 @@ func movedBSS(f, again *lpelf.File, a, b []*lpelf.Section) (*moved, error) {
 		return m, nil
 	}
 	const most = 64
-	was, is := a[len(a)-1], b[len(b)-1] // nothing is behind it
+	was, is := a[len(a)-1], b[len(b)-1] // no section follows it
 	if was.Name != ".bss" || is.Name != ".bss" || was.Type != elf.SHT_NOBITS || is.Type != elf.SHT_NOBITS || is.Addr <= was.Addr || is.Addr-was.Addr > most {
 		return m, nil
 	}
@@ -105,7 +106,7 @@ func movedBSS(f, again *lpelf.File, a, b []*lpelf.Section) (*moved, error) {
 
 func word(data []byte) uint64 { return binary.LittleEndian.Uint64(data) }
 
-// goesAlong tells whether a section of the second link is .bss. The empty one in front is in the same place in both.
+// goesAlong reports whether a section of the second link has moved with .bss. An empty section before it has not.
 func (m *moved) goesAlong(s *lpelf.Section) bool { return m.bss != nil && s == m.bss }
 
 // same compares a section of both links.
@@ -134,7 +135,7 @@ func (m *moved) same(a, b *lpelf.Section) bool {
 	return m.sameData(b, a.Data)
 }
 
-// sameRounded compares sizes of .bss. What is in it ends anywhere in the last word, as GNU ld rounds its end up.
+// sameRounded compares the sizes of .bss. GNU ld rounds its end up to a word.
 func sameRounded(a, b *lpelf.Section) bool {
 	const size = 8
 	if (a.Addr+a.Size)%size != 0 || (b.Addr+b.Size)%size != 0 {
@@ -143,7 +144,8 @@ func sameRounded(a, b *lpelf.Section) bool {
 	return a.Size < b.Size+size && b.Size < a.Size+size
 }
 
-// sameData compares what has relocations. Each that leads into .bss must be there in both, and nothing else differ.
+// sameData compares a section with relocations. References to .bss must exist in both and differ by the distance; nothing
+// else may differ.
 func (m *moved) sameData(b *lpelf.Section, was []byte) bool {
 	for i := 0; i < len(was); i++ {
 		at := b.Addr + uint64(i)
@@ -162,7 +164,7 @@ func (m *moved) sameData(b *lpelf.Section, was []byte) bool {
 	return true
 }
 
-// further tells whether a number of some bytes is greater by as much as .bss has moved.
+// further reports whether an integer has increased by the distance that .bss has moved.
 func (m *moved) further(was, is []byte) bool {
 	var a, b [8]byte
 	copy(a[:], was)
@@ -185,9 +187,9 @@ func (m *moved) sameTable(was, is []byte) bool {
 	return len(is)%size == 0
 }
 
-const relaSize = 24 // of Elf64_Rela
+const relaSize = 24 // size of Elf64_Rela
 
-// sameRelocs compares what the dynamic linker is told: which variables it copies into .bss, and which words have addresses there.
+// sameRelocs compares the dynamic relocations: copy relocations into .bss, and words that contain addresses in .bss.
 func (m *moved) sameRelocs(was, is []byte) bool {
 	for i := 0; i+relaSize <= len(is); i += relaSize {
 		place, addend := word(is[i:]), word(is[i+16:])
@@ -215,9 +217,9 @@ func (m *moved) inTable(addr uint64) bool {
 	return got != nil && addr >= got.Addr && addr-got.Addr < got.Size
 }
 
-// sameSymbols compares dynamic symbols. Each names its section by a number, which an empty section in front of that changes.
+// sameSymbols compares dynamic symbols. An additional empty section changes the section indexes after it.
 func (m *moved) sameSymbols(was, is []byte) bool {
-	const size, at, value = 24, 6, 8 // of Elf64_Sym, and of its st_shndx and st_value
+	const size, at, value = 24, 6, 8 // size of Elf64_Sym, offsets of st_shndx and st_value
 	for i := 0; i+size <= len(is); i += size {
 		a, b := numbered(m.f, was[i+at:]), numbered(m.again, is[i+at:])
 		shift := uint64(0)
@@ -235,7 +237,7 @@ func (m *moved) sameSymbols(was, is []byte) bool {
 	return len(is)%size == 0
 }
 
-// numbered is the section of a number, nil if it means none.
+// numbered returns the section with an index, or nil for a reserved index.
 func numbered(f *lpelf.File, number []byte) *lpelf.Section {
 	n := int(binary.LittleEndian.Uint16(number))
 	if n == 0 || n >= len(f.Sections) {
@@ -244,7 +246,8 @@ func numbered(f *lpelf.File, number []byte) *lpelf.Section {
 	return f.Sections[n]
 }
 
-// sameProg compares a program header. That with .bss ends where this does, and what the file has for it anywhere in front.
+// sameProg compares a program header. The segment that contains .bss ends with it in memory, and anywhere before it in the
+// file.
 func (m *moved) sameProg(i int) bool {
 	a, b := m.f.Progs[i], m.again.Progs[i]
 	if a.Type != b.Type || a.Flags != b.Flags || a.Align != b.Align || a.Vaddr != b.Vaddr {
@@ -253,7 +256,8 @@ func (m *moved) sameProg(i int) bool {
 	return a.Filesz == b.Filesz && a.Memsz == b.Memsz || a.Type == elf.PT_LOAD && endsWithBSS(m.f, a) && endsWithBSS(m.again, b)
 }
 
-// endsWithBSS tells whether .bss ends a program header, and what the file has between that and the section in front is zero.
+// endsWithBSS reports whether .bss is at the end of a segment and the bytes in the file between the preceding section and
+// .bss are zero.
 func endsWithBSS(f *lpelf.File, p lpelf.Prog) bool {
 	bss := f.Section(".bss")
 	if bss == nil || bss.Type != elf.SHT_NOBITS || bss.Addr+bss.Size != p.Vaddr+p.Memsz || p.Filesz > bss.Addr-p.Vaddr || bss.Addr < p.Vaddr || p.Off > uint64(len(f.Data)) {

@@ -13,7 +13,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// TestSameLink: a link with relocations is the same if .bss alone is further on, with what leads there; anything else is another file.
+// TestSameLink checks that a link with relocations counts as the same if only .bss has moved, with all references to it.
 func TestSameLink(t *testing.T) {
 	const source = `static int other, more; extern char odd[]; int late; extern int ext; int *kept = &late, *local = &other;
 int value(void) { return 1; } int again(int x) { late = x; other += x; more++; return value() + more + ext; }
@@ -58,7 +58,7 @@ char odd[9] __attribute__((section(".data.z"))) = "odd";
 	}
 }
 
-// movingBSS links a source so that .bss moves when relocations are kept: behind how many bytes it does depends on the linker.
+// movingBSS links a source so that .bss moves if relocations are kept. The required size depends on the linker.
 func movingBSS(t *testing.T, link func(name, source string, flags ...string) string, source string, flags, relocs []string) (f, again *lpelf.File, moving string) {
 	t.Helper()
 	for n := range 2 {

@@ -14,8 +14,8 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// severalTree is a package of three programs, as openssh is: objects of an archive, which each of them takes some of, and objects
-// of their own. scp.c has much of what ssh.c has, so that by its code alone it looks like a part of both.
+// severalTree is a package of three programs, like openssh, which use some objects of an archive and some of their own. scp.c
+// shares much code with ssh.c, so that it appears to be part of both.
 var severalTree = map[string]string{
 	"misc.c":   miscC,
 	"packet.c": "int packet(int n) { int s = 0; for (int i = 0; i < n; i++) { s += i * n ^ 3; if (s % 11 == n) s -= 1717; else if (s > 90000) s /= 13; } return s; }\n",
@@ -35,13 +35,13 @@ ssh scp sshd: %: %.o libssh.a
 
 const miscC = "int misc(int n) { int s = 0; for (int i = 3; i < n; i++) { s = s * 31 + i; if (s % 17 == 4) s ^= 0x5a5a; else if (s < 0) s += 99991; } return s + n * 7; }\n"
 
-// fixOf is the unified diff of a file of one line, or of the line at a number.
+// fixOf returns the unified diff of a file of one line, or of one line of a file.
 func fixOf(name string, line int, old, new string) string {
 	return fmt.Sprintf("--- a/%s\n+++ b/%s\n@@ -%d +%d @@\n-%s\n+%s\n", name, name, line, line, old, new)
 }
 
-// TestSeveralPrograms: what is part of which program is what the links say, for stripped programs too, and also for those that no build
-// here makes byte for byte.
+// TestSeveralPrograms checks that the links determine which object is part of which program, also for stripped programs and
+// for those that the build does not reproduce.
 func TestSeveralPrograms(t *testing.T) {
 	for _, flags := range []string{"", "-Wl,--build-id=0x0102030405060708", "-Wl,--gc-sections"} {
 		dir := t.TempDir()

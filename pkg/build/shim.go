@@ -17,32 +17,33 @@ import (
 	symbols "lpatch/pkg/names"
 )
 
-// The environment of a build under shims, ccache's way: a directory of symbolic links with the names of compilers stands
-// first in PATH, and all of them lead to lpctl, which runs the real compiler with the flags that a patch needs.
+// The environment of a build with shims. As with ccache, a directory of symbolic links with the names of compilers is first
+// in PATH. All links lead to lpctl, which runs the real compiler with the flags that a patch requires.
 const (
-	shimEnv     = "LPATCH_SHIM"      // the directory of the links; that it is set turns lpctl into a compiler
-	shimPathEnv = "LPATCH_SHIM_PATH" // PATH without it
+	shimEnv     = "LPATCH_SHIM"      // directory of the links; if it is set, lpctl acts as a compiler
+	shimPathEnv = "LPATCH_SHIM_PATH" // PATH without this directory
 	shimObjEnv  = "LPATCH_SHIM_OBJECTS"
-	shimRootEnv = "LPATCH_SHIM_ROOT" // the copy of the source tree
+	shimRootEnv = "LPATCH_SHIM_ROOT" // copy of the source tree
 	shimOrigEnv = "LPATCH_SHIM_ORIGIN"
-	// If it is set, the build gets its objects as it wants them, and those for the patch are compiled besides.
+	// If shimTwiceEnv is set, the build gets its objects as it requests them, and those for the patch are compiled in
+	// addition.
 	shimTwiceEnv = "LPATCH_SHIM_TWICE"
 )
 
-// countFile is in the directory of the objects; it grows by a byte with each of them.
+// countFile is a file in the directory of objects that grows by one byte with each object.
 const countFile = ".count"
 
-// shims is the environment of a build.
+// shims describes the environment of a build.
 type shims struct {
-	bin     string // the directory of links
-	objects string // where the objects go
-	root    string // the tree that is built
-	origin  string // what the objects are to name it
+	bin     string // directory of links
+	objects string // directory of objects
+	root    string // tree that is built
+	origin  string // path of the tree to be recorded in the objects
 	path    string // PATH without bin
 	twice   bool
 }
 
-// makeShims links those of the names that are compilers' to self, which is a program that calls ShimMain.
+// makeShims creates links to self for those of the names that are compilers. self is a program that calls ShimMain.
 func makeShims(bin, self string, names []string) error {
 	for _, name := range []string{traceName, shimName} {
 		if err := os.Symlink(self, filepath.Join(bin, name)); err != nil {
@@ -66,7 +67,7 @@ func makeShims(bin, self string, names []string) error {
 	return nil
 }
 
-// namesIn lists what directories have. PATH may name some that do not exist.
+// namesIn lists the files in directories. Directories in PATH may not exist.
 func namesIn(dirs []string) []string {
 	var names []string
 	for _, dir := range dirs {
@@ -78,13 +79,13 @@ func namesIn(dirs []string) []string {
 	return names
 }
 
-// env returns the variables of the build where names in PATH are all that there is.
+// env returns the environment of a build for which only names in PATH are redirected.
 func (s *shims) env() []string {
 	path := s.bin + string(filepath.ListSeparator) + s.path
 	return slices.Concat(s.variables(), s.rustEnv(false), []string{"PATH=" + path, shimEnv + "=" + s.bin, shimPathEnv + "=" + s.path})
 }
 
-// variables are those that the shims work with. ccache is told to do nothing: what it has in store does not pass the shims.
+// variables returns the variables that the shims use. ccache is disabled, because cached objects bypass the shims.
 func (s *shims) variables() []string {
 	env := []string{shimObjEnv + "=" + s.objects, shimRootEnv + "=" + s.root, shimOrigEnv + "=" + s.origin, "CCACHE_DISABLE=1"}
 	if s.twice {
@@ -95,13 +96,14 @@ func (s *shims) variables() []string {
 
 var compilerName = lazyregexp.New(`^(x86_64-(pc-)?linux-gnu-)?(gcc|g\+\+|cc|c\+\+|c89|c99|clang|clang\+\+)(-[0-9.]+)?$`)
 
-// IsShim tells whether this process was started as a tool of a build that FromSource runs, or to run that; argv0 is os.Args[0].
+// IsShim reports whether this process was started as a tool of a build of FromSource, or to run such a build. argv0 is
+// os.Args[0].
 func IsShim(argv0 string) bool {
 	name := filepath.Base(argv0)
 	return name == traceName || name == shimName || os.Getenv(shimEnv) != "" && (kindByName(name) != noTool || name == ltoWrapper)
 }
 
-// ShimMain runs the real tool for args (os.Args) and records what it makes. It returns the exit status.
+// ShimMain runs the real tool with args (os.Args) and records its output. It returns the exit status.
 func ShimMain(args []string) int {
 	status, err := shim(args)
 	if err != nil {
@@ -111,14 +113,14 @@ func ShimMain(args []string) int {
 	return status
 }
 
-// calledAs is argv[0] of the tool, "" for its path.
+// calledAs is argv[0] for the tool; "" means its path.
 var calledAs string
 
 func shim(args []string) (int, error) {
 	switch filepath.Base(args[0]) {
-	case traceName: // DIRECTORY COMMAND...
+	case traceName: // arguments: DIRECTORY COMMAND...
 		return trace(args[1], args[2:])
-	case shimName: // DIRECTORY KIND PATH and the tool's own
+	case shimName: // arguments: DIRECTORY KIND PATH, followed by those of the tool
 		kind, err := strconv.Atoi(args[2])
 		if err != nil {
 			return 0, err
@@ -169,7 +171,7 @@ func drive(real string, args []string) (int, error) {
 		return 0, err
 	}
 	twice := os.Getenv(shimTwiceEnv) != ""
-	// What the build says itself comes later and wins.
+	// options of the build come later and take precedence
 	flags := append(append(prefixMap(), args...), step.ownFlags()...)
 	switch {
 	case step.noObject && !step.assembly:
@@ -207,7 +209,7 @@ func drive(real string, args []string) (int, error) {
 	return 0, nil
 }
 
-// prefixMap lets __FILE__ and the debug information name the original where the tree is a copy.
+// prefixMap returns options that make __FILE__ and debug information name the original if the tree is a copy.
 func prefixMap() []string {
 	root, origin := os.Getenv(shimRootEnv), os.Getenv(shimOrigEnv)
 	if root == origin {
@@ -223,7 +225,7 @@ func realCompiler(name string) (string, error) {
 		if err != nil || !st.Mode().IsRegular() || st.Mode()&0o111 == 0 {
 			continue
 		}
-		// It must not call itself for ever, nor copies of it each other.
+		// skip lpctl itself and copies of it, which would call each other in a loop
 		if file, err := readTool(path); err != nil || !file.lpctl {
 			return path, nil //nolint:nilerr // who cannot read it can run it
 		}
@@ -247,7 +249,7 @@ func run(path string, args []string) (int, error) {
 	return exitStatus(cmd.Run())
 }
 
-// exitStatus tells a command that failed from one that could not be run.
+// exitStatus separates a command that failed from one that could not be started.
 func exitStatus(err error) (int, error) {
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -256,13 +258,13 @@ func exitStatus(err error) (int, error) {
 	return 0, err
 }
 
-// run runs the compiler. If it links, the linker's map is kept: it tells what the output is made of.
+// run runs the compiler. If it links, the link map is kept, because it lists the inputs.
 func (s *step) run(real string, args []string) (int, error) {
 	if s.compile || s.noObject || len(s.sources)+len(s.inputs) == 0 || s.isTrialLink() {
 		return run(real, args)
 	}
-	// The last map that is asked for is the one that is written. The build gets a copy: several links may be told to write
-	// the same one at the same time.
+	// The linker writes the map that is requested last. The build gets a copy, because parallel links may write to the same
+	// file.
 	mapFile := filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".map-%d", os.Getpid()))
 	defer func() { _ = os.Remove(mapFile) }()
 	option := "-Wl,-Map=" + mapFile
@@ -299,14 +301,14 @@ func (s *step) run(real string, args []string) (int, error) {
 	return 0, s.recordLink(own, string(text), real, args, lto)
 }
 
-// isTrialLink tells a link with which configure, cmake or meson try the compiler.
+// isTrialLink reports whether this is a link with which configure, cmake or meson test the compiler.
 func (s *step) isTrialLink() bool {
 	abs, err := filepath.Abs(s.linkOutput())
 	return err != nil || isTrial(abs) || len(s.sources) > 0 && !slices.ContainsFunc(s.sources, func(src string) bool { return !s.isTrial(src) })
 }
 
-// compileAgain makes objects beside those of the build: for a call that compiles and links at once, which leaves none
-// behind, and where the build is to have its own.
+// compileAgain makes additional objects for the patch: for a call that compiles and links, which leaves none behind, and if
+// the build gets its own objects.
 func (s *step) compileAgain(real string) ([]linkInput, error) {
 	var own []linkInput
 	if err := os.Unsetenv(splitEnv); err != nil {
@@ -326,8 +328,8 @@ func (s *step) compileAgain(real string) ([]linkInput, error) {
 	return own, nil
 }
 
-// ownFlags are what objects to compare are compiled with: a section for each function and variable, and debug information
-// that tells of types, in the object itself, whatever the build says of it. An assembler has none of its own.
+// ownFlags returns the options for objects to be compared: a section for each function and variable, and complete debug
+// information in the object itself, whatever the options of the build are. Assemblers get none.
 func (s *step) ownFlags() []string {
 	flags := []string{"-ffunction-sections", "-fdata-sections"}
 	assembly := slices.ContainsFunc(s.sources, func(src string) bool { return slices.Contains([]string{".s", ".S", ".sx"}, filepath.Ext(src)) })
@@ -351,7 +353,7 @@ func (s *step) compileOne(real, src string) (linkInput, error) {
 			return linkInput{}, errors.Join(err, fmt.Errorf("%s compiles, but not once more with -c (status %d)", src, status))
 		}
 	}
-	from := tmp // what the build got, or what stands for that
+	from := tmp // the object that the build got, or a substitute
 	if s.compile {
 		from = s.objectOf(src)
 	}
@@ -363,8 +365,8 @@ func (s *step) compileOne(real, src string) (linkInput, error) {
 	return in, errors.Join(os.Rename(tmp, prepareRecord(name)), noteMade(in))
 }
 
-// ownObject names the recorded object of a source. If one call compiles and links, there may be others with sources of that
-// name, and other outputs of that name.
+// ownObject returns the name under which the object of a source is recorded. It is unique if one call compiles and links,
+// even if others have sources or outputs of the same name.
 func (s *step) ownObject(src string) (string, error) {
 	out := s.linkOutput()
 	if s.compile {
@@ -381,13 +383,13 @@ func (s *step) ownObject(src string) (string, error) {
 	return placeName(abs) + "-" + placeName(source) + ".o", nil
 }
 
-// isTrial tells a source with which configure, cmake or meson try the compiler. Those do not count.
+// isTrial reports whether configure, cmake or meson use a source to test the compiler. These are ignored.
 func (s *step) isTrial(src string) bool {
 	abs, err := filepath.Abs(src)
 	return err != nil || isTrial(abs) || isTrial(s.objectOf(src))
 }
 
-// conftest is how configure calls its own: conftest.c, conftest2.o.
+// conftest matches configure's test files: conftest.c, conftest2.o.
 var conftest = lazyregexp.New(`^conftest[0-9]*(\.|$)`)
 
 func isTrial(path string) bool {
@@ -396,7 +398,7 @@ func isTrial(path string) bool {
 		strings.Contains(path, "/CompilerId") || strings.Contains(path, "/meson-private/")
 }
 
-// count notes for those who watch that there is one more object.
+// count increments the number of objects for progress messages.
 func count() {
 	f, err := os.OpenFile(filepath.Join(os.Getenv(shimObjEnv), countFile), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -406,7 +408,7 @@ func count() {
 	f.Close()
 }
 
-// objectCount returns how many objects shims have recorded in a directory.
+// objectCount returns the number of objects that shims have recorded in a directory.
 func objectCount(dir string) int64 {
 	st, err := os.Stat(filepath.Join(dir, countFile))
 	if err != nil {
@@ -415,10 +417,10 @@ func objectCount(dir string) int64 {
 	return st.Size()
 }
 
-// objectsMade says that to people.
+// objectsMade formats this number for progress messages.
 func objectsMade(dir string) string { return objectsOf(objectCount(dir), 0) }
 
-// objectsOf says how many objects a build has made, and how many the one before it did, if there was one.
+// objectsOf formats the number of objects of a build and, if it is not 0, that of the preceding build.
 func objectsOf(made, before int64) string {
 	if before == 0 {
 		return plural(int(made), "object")
@@ -426,8 +428,8 @@ func objectsOf(made, before int64) string {
 	return fmt.Sprintf("%d of %s", made, plural(int(before), "object"))
 }
 
-// record keeps a copy of an object under its path, as the build makes it. A build may make one again, so a copy replaces an
-// earlier one as a whole.
+// record copies an object to the directory of objects, under its path. If a build makes the object again, the copy is
+// replaced atomically.
 func record(obj string) error {
 	abs, err := filepath.Abs(obj)
 	if err != nil || isTrial(abs) {
@@ -443,7 +445,7 @@ func record(obj string) error {
 	return recordData(abs, data)
 }
 
-// recordData is the same for what is an object at no path, or at another one.
+// recordData is like record, for content that is not at the path abs.
 func recordData(abs string, data []byte) error {
 	in := linkInput{Name: recordName(abs), Sum: sumOf(data)}
 	dst := prepareRecord(in.Name)
@@ -455,12 +457,13 @@ func recordData(abs string, data []byte) error {
 	return errors.Join(os.Rename(tmp, dst), noteMade(in))
 }
 
-// noteMade notes what the build got for an object, so that links of it are known: the last one, and all.
+// noteMade records the object that the build got, so that links of it are recognized: the last one per name, and all of them
+// by content.
 func noteMade(in linkInput) error {
 	return errors.Join(writeRecord(madeDir, in.Name, in), writeRecord(everMadeDir, in.Name+"\n"+in.Sum, in), writeRecord(bySumDir, in.Sum, in))
 }
 
-// recordName is the name of an object among the recorded ones.
+// recordName returns the name of an object in the directory of objects.
 func recordName(abs string) string {
 	name := placeName(abs)
 	if filepath.Ext(name) != ".o" {
@@ -469,10 +472,10 @@ func recordName(abs string) string {
 	return name
 }
 
-// outside begins the names of files that are not in the tree.
+// outside is the prefix of names of files that are not in the tree.
 const outside = "outside/"
 
-// placeName is a relative path for a file, wherever it is.
+// placeName returns a relative path for a file inside or outside of the tree.
 func placeName(abs string) string {
 	if rel := belowRoot(abs); !filepath.IsAbs(rel) {
 		return rel
@@ -480,7 +483,8 @@ func placeName(abs string) string {
 	return outside + strings.TrimPrefix(abs, "/")
 }
 
-// prepareRecord returns where the copy of an object goes, and makes its directory; a failure shows when it is used.
+// prepareRecord returns the path for the copy of an object and creates its directory. A failure is reported when the path is
+// used.
 func prepareRecord(name string) string {
 	dst := filepath.Join(os.Getenv(shimObjEnv), name)
 	_ = os.MkdirAll(filepath.Dir(dst), 0o700)

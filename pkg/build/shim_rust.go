@@ -16,21 +16,21 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// rustc is a compiler with a shim, too. It compiles a crate into several objects ("codegen units"), which are members of an
-// archive (.rlib), or are there only until it has had them linked, by cc. Their code is what the build's flags make of it:
-// what is added is debug information. Sections for functions and variables rustc makes by itself.
+// rustc also has a shim. It compiles a crate into several objects ("codegen units"), which are members of an archive (.rlib)
+// or exist only until cc has linked them. They are compiled with the flags of the build; only debug information is added.
+// rustc creates a section for each function and variable by default.
 
-// shimRustcEnv is the rustc that the build's environment names (RUSTC), if it does.
+// shimRustcEnv is the rustc named by the environment of the build (RUSTC), if any.
 const shimRustcEnv = "LPATCH_SHIM_RUSTC"
 
-// shimRustLTOEnv tells the link that rustc optimises over all crates.
+// shimRustLTOEnv marks a link for which rustc performs link-time optimisation over all crates.
 const shimRustLTOEnv = "LPATCH_SHIM_RUST_LTO"
 
-// rustLTO is how rustc is told that; "thin-local" LTO is that of one crate.
+// rustLTO matches the rustc options for this. "thin-local" LTO is limited to one crate.
 var rustLTO = lazyregexp.New(`(^| )(-C ?|--codegen[ =])lto(=(fat|thin|y|yes|on|true))?( |$)`)
 
-// rustEnv has cargo take no objects from sccache, and write below the tree; and call the shim whatever rustup puts into PATH, where
-// names are all that there is. Nothing is said to a build that gets its objects as it wants them.
+// rustEnv returns variables that disable sccache, make cargo write below the tree, and make cargo call the shim even if
+// rustup changes PATH, if only names in PATH are redirected. A build that gets its own objects gets no such variables.
 func (s *shims) rustEnv(traced bool) []string {
 	shim := filepath.Join(s.bin, "rustc")
 	if _, err := os.Lstat(shim); err != nil || s.twice {
@@ -46,7 +46,7 @@ func (s *shims) rustEnv(traced bool) []string {
 	return env
 }
 
-// shimRustc runs rustc, which calls cc: it finds the shims in PATH, whether the build does or not.
+// shimRustc runs rustc with the shims in PATH, because rustc calls cc.
 func shimRustc(real string, args []string) (int, error) {
 	path := cmp.Or(os.Getenv(shimPathEnv), os.Getenv("PATH"))
 	below := os.Getenv(shimEnv) + string(filepath.ListSeparator) + path
@@ -62,7 +62,7 @@ func shimRustc(real string, args []string) (int, error) {
 		return 0, err
 	}
 	if rustLTO().MatchString(strings.Join(all, " ")) {
-		if err := os.Setenv(shimRustLTOEnv, "1"); err != nil { // for the link
+		if err := os.Setenv(shimRustLTOEnv, "1"); err != nil { // inherited by the link
 			return 0, err
 		}
 	}
@@ -85,7 +85,7 @@ func realRustc() (string, error) {
 	return realCompiler(given)
 }
 
-// compilesRust tells whether a call of rustc makes objects. cargo and build scripts ask it other things as well.
+// compilesRust reports whether a call of rustc makes objects. cargo and build scripts also query information from it.
 func compilesRust(args []string) bool {
 	emit := ""
 	for i, a := range args {
@@ -109,8 +109,8 @@ func rustSources(args []string) []string {
 	return slices.DeleteFunc(slices.Clone(args), func(a string) bool { return strings.HasPrefix(a, "-") || filepath.Ext(a) != ".rs" })
 }
 
-// rustFlags come last and win: types are in the debug information, and that is in the objects. The paths that code has in it are those of
-// the original.
+// rustFlags returns the additional flags, which come last and take precedence: debug information with types, in the objects.
+// Paths in the code are those of the original tree.
 func rustFlags(args []string) []string {
 	flags := []string{"-Cdebuginfo=2"}
 	if strings.Contains(strings.Join(args, " "), "split-debuginfo") {
@@ -122,10 +122,10 @@ func rustFlags(args []string) []string {
 	return flags
 }
 
-// linkerFlag is how rustc is told what links.
+// linkerFlag matches the option that selects the linker.
 var linkerFlag = lazyregexp.New(`^((?:-C|--codegen=)?linker=)/.*/([^/]+)$`)
 
-// throughShim has a compiler that links, and is named by its path, be called as its shim.
+// throughShim replaces the path of a compiler that is used as linker by its name, so that the shim is called.
 func throughShim(args []string) []string {
 	out := slices.Clone(args)
 	for i, a := range out {
@@ -141,7 +141,7 @@ func throughShim(args []string) []string {
 	return out
 }
 
-// recordRlibs records the objects of the archives that a call of rustc has made.
+// recordRlibs records the objects in the archives that a call of rustc has made.
 func recordRlibs(rustc string, args, all []string) error {
 	cmd := exec.Command(rustc, append(slices.Clone(args), "--print=file-names")...)
 	names, err := cmd.Output()
@@ -192,17 +192,17 @@ func recordRlib(path string) error {
 	return nil
 }
 
-// rustObject is how rustc calls its objects.
+// rustObject matches the names of rustc's objects.
 var rustObject = lazyregexp.New(`\.rcgu\.o$`)
 
-// rustPassing is a directory of rustc's for a link, of another name each time.
+// rustPassing matches the temporary directory that rustc creates for each link.
 var rustPassing = lazyregexp.New(`(^|/|=)rustc[A-Za-z0-9]{6}(/|$)`)
 
 func withoutRustPassing(name string) string {
 	return rustPassing().ReplaceAllString(name, "${1}rustc$2")
 }
 
-// recordRust records the objects that rustc has made for this link alone, among them the one that refers to what is exported.
+// recordRust records the objects that rustc has made for this link alone. One of them refers to the exported symbols.
 func (s *step) recordRust() error {
 	out, err := filepath.Abs(s.linkOutput())
 	if err != nil {
@@ -229,10 +229,10 @@ func (s *step) recordRust() error {
 	return nil
 }
 
-// ofCargo is how cargo calls what it links before it gives that the name of the program.
+// ofCargo matches the name under which cargo links a program before it renames it.
 var ofCargo = lazyregexp.New(`^([A-Za-z0-9_]+)-[0-9a-f]{16}$`)
 
-// withoutCargo is the name of a program for comparing: crates have no "-" in theirs.
+// withoutCargo returns the name of a program for comparison. Crate names contain no "-".
 func withoutCargo(name string) string {
 	if m := ofCargo().FindStringSubmatch(name); m != nil {
 		name = m[1]

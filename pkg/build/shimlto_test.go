@@ -12,7 +12,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// TestWithoutOutputs: what takes a value is left out with it, or kept with it.
+// TestWithoutOutputs checks that options are removed or kept together with their values.
 func TestWithoutOutputs(t *testing.T) {
 	s := step{all: strings.Fields("-flto -MMD -MF dep.d -MT x -MQ y -MP -MFz.d -Xlinker -Map -MJ j -o prog -oprog x.c -L -M -lm -I")}
 	if got, want := strings.Join(s.withoutOutputs(), " "), "-flto -Xlinker -Map x.c -L -M -lm -I"; got != want {
@@ -20,14 +20,14 @@ func TestWithoutOutputs(t *testing.T) {
 	}
 }
 
-// TestTakeAll: what was kept, and that an error is not "nothing".
+// TestTakeAll checks the list of copies, and that an error is not an empty list.
 func TestTakeAll(t *testing.T) {
 	dir := t.TempDir()
 	filetest.Tree(t, dir, map[string]string{"object0": "a", "object1": "", "object2": "c", "object4": "not in the row"})
 	for _, name := range []string{"", "object3"} {
 		l := late{dir: dir}
 		if name != "" {
-			if err := os.Symlink(name, filepath.Join(dir, name)); err != nil { // it leads to itself
+			if err := os.Symlink(name, filepath.Join(dir, name)); err != nil { // a link to itself
 				t.Fatal(err)
 			}
 		}
@@ -38,7 +38,7 @@ func TestTakeAll(t *testing.T) {
 	}
 }
 
-// TestOddLTO: ways to link of which the objects of the back end are not known.
+// TestOddLTO checks links whose back-end objects cannot be determined.
 func TestOddLTO(t *testing.T) {
 	for args, want := range map[string]string{
 		"-flto":                        "",
@@ -54,7 +54,7 @@ func TestOddLTO(t *testing.T) {
 	}
 }
 
-// TestLateRecord: why there is no object of what link-time optimisation has made.
+// TestLateRecord checks the reasons why there is no object for the output of link-time optimisation.
 func TestLateRecord(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(shimObjEnv, dir)
@@ -85,7 +85,7 @@ func TestLateRecord(t *testing.T) {
 	}
 }
 
-// TestRecordLinkRustLTO: what rustc optimises over all crates is in no object that is kept.
+// TestRecordLinkRustLTO checks that the output of rustc's LTO over all crates is not attributed to a recorded object.
 func TestRecordLinkRustLTO(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(shimObjEnv, filepath.Join(dir, "objects"))

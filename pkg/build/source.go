@@ -17,15 +17,15 @@ import (
 	"lpatch/pkg/progress"
 )
 
-// SourceOptions say what to build a patch from when the builds are to be done as well.
+// SourceOptions are the inputs of a build from a source tree.
 type SourceOptions struct {
 	Target      string
 	Symbols     string
 	DebugDirs   []string
 	Libraries   []string
-	Source      string   // directory; it is copied and never written to
-	Patch       string   // the change, for patch -p1
-	Command     []string // builds the tree, in its top directory
+	Source      string   // directory of the tree; it is copied and never written to
+	Patch       string   // patch file, applied with patch -p1
+	Command     []string // build command, executed in the top directory of the tree
 	Data        bool     // as in Options
 	Set         []Set    // as in Options
 	On          []string // as in Options
@@ -38,9 +38,10 @@ type SourceOptions struct {
 	Allowed
 }
 
-// FromSource builds the tree as it is and with the patch, each from scratch and one after the other in the same place, and
-// makes the patch from the objects. What a build takes for up to date is not known to be so: a Makefile may lack a header
-// among the prerequisites, or itself. Errors are those of FromObjects; the error of a failed build shows where its log has the first error.
+// FromSource builds the tree without and with the patch, in the same directory one after the other, each time from scratch,
+// and creates a patch file from the objects. It does not rely on incremental builds, since a Makefile may lack a header, or
+// itself, as a prerequisite. Its errors are those of FromObjects; the error of a failed build contains the part of its log
+// with the first error.
 func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 	w, err := buildTwice(ctx, o)
 	if err != nil {
@@ -54,8 +55,8 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 	return b.finish(nil)
 }
 
-// FromSourceEach does the same for several programs and libraries of one tree, which is built no more often for that.
-// There is a patch NAME-FILE for each that the fix concerns. Its error is about the builds, or files that cannot be read.
+// FromSourceEach does the same for several programs and libraries of one tree, which is still built only twice. There is a
+// patch NAME-FILE for each target that the fix changes. The error concerns the builds, or files that cannot be read.
 func FromSourceEach(ctx context.Context, o SourceOptions, targets []string) ([]ImageResult, error) {
 	for _, target := range targets {
 		if _, err := os.Stat(target); err != nil {
@@ -84,7 +85,7 @@ func FromSourceEach(ctx context.Context, o SourceOptions, targets []string) ([]I
 	return out, together(out)
 }
 
-// buildTwice makes the objects of both sources. The caller removes the workshop.
+// buildTwice makes the objects of both sources. The caller must remove the workshop.
 func buildTwice(ctx context.Context, o SourceOptions) (*workshop, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -111,7 +112,7 @@ func buildTwice(ctx context.Context, o SourceOptions) (*workshop, error) {
 	return w, nil
 }
 
-// prepare compares what was built with one target.
+// prepare compares the objects with one target.
 func (w *workshop) prepare(target, name string) (*builder, error) {
 	o := w.o
 	links, err := readLinks(w.path("old"), w.path("new"))
@@ -126,7 +127,7 @@ func (w *workshop) prepare(target, name string) (*builder, error) {
 	})
 }
 
-// check finds what would only fail after a long build.
+// check detects invalid options before the builds start.
 func (o *SourceOptions) check() error {
 	if err := patch.CheckName(o.Name); err != nil {
 		return err
@@ -170,10 +171,10 @@ type workshop struct {
 	o      SourceOptions
 	began  time.Time
 
-	original   map[string]stamp  // the source before the builds
-	configured map[string]string // what is not in the copy, see forgetConfigured
-	stale      []string          // what is not in it either, see forgetBuilt
-	tree       names             // of the files that are
+	original   map[string]stamp  // the source tree before the builds
+	configured map[string]string // left out of the copy, see forgetConfigured
+	stale      []string          // left out of the copy, see forgetBuilt
+	tree       names             // files in the copy
 	tracked    map[string]bool   // by git, see trackedFiles
 	patched    map[string]content
 }
@@ -223,7 +224,7 @@ func (w *workshop) buildNew(ctx context.Context) error {
 	return w.checkPatched()
 }
 
-// build builds the copy, and has the objects go to a directory of that name.
+// build builds the copy. objects is the name of the subdirectory for the objects.
 func (w *workshop) build(ctx context.Context, objects string) error {
 	s := shims{bin: w.path("bin"), objects: w.path(objects), root: w.path("src"), origin: w.source, path: os.Getenv("PATH")}
 	more := w.epoch()
@@ -236,7 +237,7 @@ func (w *workshop) build(ctx context.Context, objects string) error {
 	}
 	env, by := s.around(traced)
 	log := "build-" + objects
-	before := objectCount(w.path("old")) // none yet if this is it
+	before := objectCount(w.path("old")) // none in the first build
 	stop := w.o.Progress.Watch(func() string { return objectsOf(objectCount(s.objects), before) })
 	err = w.runBy(ctx, log, by, append(env, more...))
 	stop()
@@ -268,7 +269,8 @@ func (w *workshop) build(ctx context.Context, objects string) error {
 	return nil
 }
 
-// epoch has compilers take one time for __DATE__ and __TIME__ in both builds (reproducible-builds.org/specs/source-date-epoch).
+// epoch makes compilers use one time for __DATE__ and __TIME__ in both builds
+// (reproducible-builds.org/specs/source-date-epoch).
 func (w *workshop) epoch() []string {
 	if os.Getenv("SOURCE_DATE_EPOCH") != "" {
 		return nil
@@ -276,13 +278,13 @@ func (w *workshop) epoch() []string {
 	return []string{fmt.Sprintf("SOURCE_DATE_EPOCH=%d", w.began.Unix())}
 }
 
-// foreign are languages that no patch can be made of, by the commands that build them and files in the top of their trees.
+// foreign lists unsupported languages, with their build commands and the files in the top directory of their trees.
 var foreign = []struct{ language, commands, files string }{
 	{"Go", "go", "go.mod"}, {"Java", "mvn gradle gradlew javac ant", "pom.xml build.gradle"},
 	{"Swift", "swift swiftc", "Package.swift"}, {"Zig", "zig", "build.zig"}, {"C#", "dotnet", ""}, {"Haskell", "ghc cabal stack", ""},
 }
 
-// whyNone says why a build made no object, as far as the command and the tree tell.
+// whyNone tells why a build made no object, as far as the command and the tree show.
 func (w *workshop) whyNone() string {
 	commands := commandsIn(w.o.Command)
 	for _, f := range foreign {
@@ -298,7 +300,7 @@ func (w *workshop) whyNone() string {
 	return "it must call gcc, clang or rustc, itself and not by a server that runs already, and must not be up to date already"
 }
 
-// commandsIn are the commands of a command line, and of those among its arguments that are scripts.
+// commandsIn returns the commands in a command line, and those in scripts among its arguments.
 func commandsIn(args []string) []string {
 	var out []string
 	for i, arg := range args {
@@ -314,7 +316,7 @@ func commandsIn(args []string) []string {
 	return out
 }
 
-// plural returns a number with its word.
+// plural formats a number with its noun.
 func plural(n int, word string) string {
 	if n == 1 {
 		return "1 " + word
@@ -322,7 +324,7 @@ func plural(n int, word string) string {
 	return fmt.Sprintf("%d %ss", n, word)
 }
 
-// runBy runs the build command in the copy of the tree, by another one if there is one.
+// runBy runs the build command in the copy of the tree, through the command by if it is not empty.
 func (w *workshop) runBy(ctx context.Context, log string, by, env []string) error {
 	c := command.Command{By: by, Args: w.o.Command, Dir: w.path("src"), Env: env, Log: w.path(log + ".log")}
 	return c.Run(ctx)
@@ -334,7 +336,7 @@ func (w *workshop) run(ctx context.Context, log string, args, env []string) erro
 	return c.Run(ctx)
 }
 
-// keepLog saves the log of a failed build from the end of its directory, and adds to the error where it is.
+// keepLog saves the log of a failed build from the temporary directory and adds its path to the error.
 func keepLog(err error, log string) error {
 	data, readErr := os.ReadFile(log)
 	if readErr != nil || len(data) == 0 || errors.Is(err, context.Canceled) {

@@ -15,7 +15,7 @@ import (
 	"lpatch/pkg/progress"
 )
 
-// TestMain lets the test binary be a compiler shim, as lpctl is.
+// TestMain makes the test binary act as a compiler shim, like lpctl.
 func TestMain(m *testing.M) {
 	if IsShim(os.Args[0]) {
 		os.Exit(ShimMain(os.Args))
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// sourceTree makes a small project with a Makefile and a patch for it, and the stock program built from it.
+// sourceTree creates a small project with a Makefile and a patch for it, and the stock program built from it.
 func sourceTree(t *testing.T, makefile string) (dir, target, patchFile string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "tree")
@@ -94,7 +94,7 @@ func listing(t *testing.T, dir string) string {
 }
 
 func TestFromSourceErrors(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir()) // logs of failed builds stay
+	t.Setenv("TMPDIR", t.TempDir()) // logs of failed builds are kept
 	dir, target, patchFile := sourceTree(t, usualMakefile)
 	empty := filepath.Join(t.TempDir(), "empty.patch")
 	write(t, empty, []byte("--- a/src/work.c\n+++ b/src/work.c\n@@ -1 +1,2 @@\n+/* nothing */\n #include <assert.h>\n"))

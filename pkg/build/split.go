@@ -12,11 +12,11 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// What a package is made of has many functions in a section; objects to compare have a section for each. The code is the same,
-// so it need not be compiled again: gcc's assembly is taken, and has its sections named anew. What is not known to be gcc's
-// is an error, and then the source is compiled once more.
+// Packages are compiled with many functions in one section, while objects to be compared need one section per function. The
+// code is the same, so it need not be compiled again: gcc's assembly output is processed, and its sections are renamed. Input
+// that is not recognized as gcc's is an error; the source is then compiled again.
 
-// splitFlags are the sections of which each function or variable gets its own, as -ffunction-sections and -fdata-sections have it.
+// splitFlags lists the sections that -ffunction-sections and -fdata-sections split.
 var splitFlags = map[string]string{
 	".text": `"ax",@progbits`, ".text.unlikely": `"ax",@progbits`, ".text.startup": `"ax",@progbits`, ".text.exit": `"ax",@progbits`, ".text.hot": `"ax",@progbits`,
 	".rodata": `"a"`, ".data": `"aw"`, ".bss": `"aw",@nobits`, ".tdata": `"awT",@progbits`, ".tbss": `"awT",@nobits`,
@@ -31,18 +31,18 @@ var (
 	sizeLine    = lazyregexp.New(`^\t\.size\t([A-Za-z0-9_.$]+), \.-([A-Za-z0-9_.$]+)$`)
 	commonLine  = lazyregexp.New(`^\t\.comm\t([A-Za-z0-9_.$]+),([0-9]+),([0-9]+)$`)
 	sectionLine = lazyregexp.New(`^\t\.(?:section\t([^,]+)(,.*)?|text|data|bss)$`)
-	// neutral lines say something of a symbol, wherever they stand.
+	// neutral matches directives that set properties of a symbol and may occur anywhere.
 	neutral = lazyregexp.New(`^\t\.(globl|weak|hidden|protected|internal|local|set|symver|ident|file|type|comm|weakref)\b`)
-	// begins stand in front of a variable.
+	// begins matches directives that precede a variable.
 	begins = lazyregexp.New(`^\t\.(globl|weak|hidden|protected|internal|local|align|p2align|balign|type|set)\b`)
-	// textLine has a text, and namedLine names a symbol.
+	// textLine matches lines that contain free text, namedLine those that name a symbol.
 	textLine  = lazyregexp.New(`^(#|\t\.(string|ascii|file|ident)\s)`)
 	namedLine = lazyregexp.New(`^(\t\.(type|size|comm|local|globl|weak)\t|[^\t# ].*:$)`)
 	plainName = lazyregexp.New(`^(\t\.[a-z]+\t[A-Za-z0-9_.$]+(,.*)?|[A-Za-z0-9_.$]+:)$`)
-	// unitLabel marks begin and end of what a source has in .text.
+	// unitLabel matches the labels at the start and the end of a compilation unit's part of .text.
 	unitLabel = lazyregexp.New(`^\.(Ltext|Letext)[a-z_]*[0-9]+:$`)
 	partEnd   = lazyregexp.New(`^\.L(COLDE|HOTE)[0-9]+:$`)
-	// switches are what an asm statement changes the section by, and hides what it does in.
+	// switches matches directives with which an asm statement changes the section; hides matches those that may conceal one.
 	switches   = lazyregexp.New(`(?i)(^|[^\w.$])\.(section|text|data|bss|lbss|previous|subsection|org|struct|offset)\b`)
 	hides      = lazyregexp.New(`(?i)(^|[^\w.$])\.(include|macro|irpc?|altmacro)\b`)
 	pushes     = lazyregexp.New(`(?i)\.pushsection\b`)
@@ -50,33 +50,33 @@ var (
 	offsetPair = lazyregexp.New(`^\t\.uleb128 (.+)-\.Ltext(_cold)?[0-9]+$`)
 )
 
-// splitter is in the middle of an assembly file.
+// splitter is the state of the conversion of an assembly file.
 type splitter struct {
 	out     bytes.Buffer
-	section string // as the compiler has it
-	direct  string // the line that said so
-	at      string // the line by which the section is that what was written last is in
-	owner   string // function or variable that lines are of
-	code    bool   // it is a function
-	comdat  string // function that has brought its own sections
-	group   string // and their group
-	closed  bool   // its end was there
+	section string // section selected by the compiler
+	direct  string // directive that selected it
+	at      string // directive of the section that contains the last line written
+	owner   string // function or variable that lines belong to
+	code    bool   // owner is a function
+	comdat  string // function with explicitly named sections
+	group   string // section group of comdat
+	closed  bool   // the end of the owner has been seen
 	waiting []heldLine
-	full    map[string]string // by section, the directive that has its flags
-	typed   map[string]bool   // what has a type, and so may have given a section its name
-	depth   int               // of .pushsection
+	full    map[string]string // section -> directive with its flags
+	typed   map[string]bool   // symbols with a type, whose names may be part of section names
+	depth   int               // nesting depth of .pushsection
 	inline  bool              // between #APP and #NO_APP
 }
 
-// heldLine is a line of which it is not known yet what it belongs to.
+// heldLine is a line whose owner is not known yet.
 type heldLine struct{ section, direct, text string }
 
-// splitSections gives each function and variable of gcc's assembly a section of its own.
+// splitSections gives each function and variable in gcc's assembly output a section of its own.
 func splitSections(text []byte) ([]byte, error) {
 	s := &splitter{section: ".text", direct: "\t.text", full: map[string]string{}, typed: map[string]bool{}}
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "\t.section\t.debug_info,") }) {
-		return nil, errNotSplit // nothing tells of types
+		return nil, errNotSplit // there is no type information
 	}
 	for _, l := range lines {
 		if m := typeLine().FindStringSubmatch(l); m != nil {
@@ -94,7 +94,7 @@ func splitSections(text []byte) ([]byte, error) {
 	return s.out.Bytes(), nil
 }
 
-// line takes a line, and returns how many more it took.
+// line processes a line and returns how many additional lines it consumed.
 func (s *splitter) line(lines []string, i int) (more int, err error) {
 	l := lines[i]
 	if hasOddName(l) {
@@ -133,7 +133,7 @@ func (s *splitter) line(lines []string, i int) (more int, err error) {
 	return 0, s.dataLine(l)
 }
 
-// hasOddName tells whether a line has a name that is not looked for here: an identifier in another alphabet, or a quoted one.
+// hasOddName reports whether a line contains a name in an unsupported form: a non-ASCII identifier, or a quoted name.
 func hasOddName(l string) bool {
 	odd := strings.ContainsFunc(l, func(r rune) bool { return r >= utf8.RuneSelf }) || namedLine().MatchString(l) && !plainName().MatchString(l)
 	return odd && !textLine().MatchString(l)
@@ -141,7 +141,7 @@ func hasOddName(l string) bool {
 
 func isCodeSection(name string) bool { return strings.HasPrefix(splitFlags[name], `"ax"`) }
 
-// enter takes a directive that changes the section.
+// enter processes a directive that changes the section.
 func (s *splitter) enter(l string, m []string) error {
 	name := strings.TrimSpace(m[1])
 	if name == "" {
@@ -162,7 +162,7 @@ func (s *splitter) enter(l string, m []string) error {
 	} else if strings.HasPrefix(flags, `"ax"`) {
 		s.group = ""
 	}
-	if name == exceptTable && (!s.code || s.closed) && s.comdat != "" && s.group != "" { // of a function with a section of its own
+	if name == exceptTable && (!s.code || s.closed) && s.comdat != "" && s.group != "" { // belongs to a function with explicitly named sections
 		name += "." + s.comdat
 		flags = `"aG",@progbits,` + s.group + ",comdat"
 		l = "\t.section\t" + name + "," + flags
@@ -170,7 +170,7 @@ func (s *splitter) enter(l string, m []string) error {
 	s.section, s.direct = name, s.withFlags(name, flags, l)
 	switch whole := splitFlags[name] == ""; {
 	case s.code && !s.closed || whole && !strings.HasPrefix(name, ".text") && !strings.HasPrefix(name, ".debug") || isCodeSection(name):
-	case whole: // what brings its own sections has no share in what is waiting
+	case whole: // such sections are independent of pending lines
 		s.release("")
 		fallthrough
 	default:
@@ -180,13 +180,13 @@ func (s *splitter) enter(l string, m []string) error {
 }
 
 var (
-	// wholeSection has no share in functions or variables.
+	// wholeSection matches sections whose content does not belong to a function or variable.
 	wholeSection = lazyregexp.New(`^\.(debug_.*|note\..*|comment|eh_frame|(init|fini)_array(\.[0-9]+)?|[cd]tors(\.[0-9]+)?|rodata(\..+)?\.(str|cst)[0-9.]+)$`)
 	comdat       = lazyregexp.New(`^"[a-zA-Z]*G[a-zA-Z]*",.*,([^,]+),comdat$`)
 )
 
-// knows tells whether gcc has named a section, and not the source: that may have several functions in it, of which the tables of
-// jumps and exceptions are in sections that others share.
+// knows reports whether gcc, and not the source, chose the name of a section. A section named by the source may contain
+// several functions, whose jump and exception tables are in sections shared with others.
 func (s *splitter) knows(name, flags string) bool {
 	if splitFlags[name] != "" || wholeSection().MatchString(name) {
 		return true
@@ -199,7 +199,8 @@ func (s *splitter) knows(name, flags string) bool {
 	return false
 }
 
-// withFlags is a directive with flags, which gcc leaves out when it comes back to a section: what is written first may be another line.
+// withFlags returns a section directive with flags. gcc omits them when it returns to a section, but another occurrence may
+// be written first.
 func (s *splitter) withFlags(name, flags, direct string) string {
 	switch {
 	case flags != "":
@@ -212,7 +213,7 @@ func (s *splitter) withFlags(name, flags, direct string) string {
 	return direct
 }
 
-// codeLine takes a line of a section with code.
+// codeLine processes a line in a section with code.
 func (s *splitter) codeLine(lines []string, i int) error {
 	l := lines[i]
 	if m := typeLine().FindStringSubmatch(l); m != nil && m[2] == "function" && hasLabel(lines, i, m[1]) {
@@ -245,12 +246,13 @@ func (s *splitter) codeLine(lines []string, i int) error {
 	return nil
 }
 
-// hasLabel tells whether a symbol is defined right behind a line.
+// hasLabel reports whether a symbol is defined immediately after a line.
 func hasLabel(lines []string, i int, name string) bool {
 	return slices.Contains(lines[i+1:min(i+6, len(lines))], name+":")
 }
 
-// dataLine takes a line of a section with data. What a function is in the middle of is its own: tables of jumps and exceptions.
+// dataLine processes a line in a section with data. Within a function, the data belongs to the function: jump and exception
+// tables.
 func (s *splitter) dataLine(l string) error {
 	if s.code && !s.closed {
 		s.put(s.owner, l)
@@ -258,7 +260,7 @@ func (s *splitter) dataLine(l string) error {
 	}
 	m := typeLine().FindStringSubmatch(l)
 	switch {
-	case m != nil && strings.HasPrefix(m[1], ".L"): // of a sanitizer, or what counts how often code runs
+	case m != nil && strings.HasPrefix(m[1], ".L"): // from a sanitizer, or a coverage counter
 		return errNotSplit
 	case m != nil && m[2] == "object":
 		s.owner = m[1]
@@ -267,7 +269,7 @@ func (s *splitter) dataLine(l string) error {
 	case begins().MatchString(l):
 		s.owner = ""
 		s.wait(l)
-	case strings.HasSuffix(l, ":") && strings.HasPrefix(l, ".L"): // a constant without a name
+	case strings.HasSuffix(l, ":") && strings.HasPrefix(l, ".L"): // an unnamed constant
 		s.owner = ""
 		s.release("")
 		s.put("", l)
@@ -280,7 +282,7 @@ func (s *splitter) dataLine(l string) error {
 	return nil
 }
 
-// common takes a static variable without an initial value, which is nowhere but in a directive.
+// common processes a static variable without an initial value, which only exists as a directive.
 func (s *splitter) common(m []string) {
 	old, at := s.section, s.direct
 	s.section, s.direct = ".bss", "\t.bss"
@@ -290,7 +292,7 @@ func (s *splitter) common(m []string) {
 	s.section, s.direct = old, at
 }
 
-// asm takes lines of asm statements, which must leave the section as it is.
+// asm processes lines of asm statements, which must not change the current section.
 func (s *splitter) asm(l string) error {
 	switch {
 	case l == "#APP":
@@ -319,7 +321,8 @@ func (s *splitter) asm(l string) error {
 	return nil
 }
 
-// ranges has ranges that begin at .text tell where they begin themselves. Line numbers of both lists are DWARF 5's.
+// ranges rewrites address ranges that are relative to .text to contain their own base address. Both kinds of range lists are
+// those of DWARF 5.
 func (s *splitter) ranges(lines []string, i int) (more int) {
 	const pairs, startLengthOfLocations, startLengthOfRanges = "\t.byte\t0x4", "\t.byte\t0x8", "\t.byte\t0x7"
 	if lines[i] == pairs && i+2 < len(lines) {
@@ -343,7 +346,7 @@ func (s *splitter) wait(l string) {
 	s.waiting = append(s.waiting, heldLine{s.section, s.direct, l})
 }
 
-// release writes what waits, as an owner's.
+// release writes the pending lines into the section of owner.
 func (s *splitter) release(owner string) {
 	for _, h := range s.waiting {
 		if isCodeSection(h.section) == s.code {
@@ -357,7 +360,7 @@ func (s *splitter) release(owner string) {
 
 func (s *splitter) put(owner, l string) { s.write(s.section, s.direct, owner, l) }
 
-// write writes a line into the section of an owner, "" for that which the compiler has.
+// write writes a line into the section of owner; "" selects the section chosen by the compiler.
 func (s *splitter) write(section, direct, owner, l string) {
 	if owner != "" && splitFlags[section] != "" {
 		direct = "\t.section\t" + section + "." + owner + "," + splitFlags[section]

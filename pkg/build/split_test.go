@@ -51,8 +51,8 @@ template <class T> __attribute__((noinline)) int thrown(T x) { std::string s("x"
 int throws(int x) { return thrown(x) + thrown(x + 1L); }
 `
 
-// TestSplitSections: what is made of the assembly for a package has the sections, code and relocations that gcc makes with sections
-// for each function and variable, and its debug information is read.
+// TestSplitSections checks that the processed assembly of a package yields the same sections, code and relocations as gcc
+// with a section for each function and variable, and readable debug information.
 func TestSplitSections(t *testing.T) {
 	for name, c := range map[string]struct{ source, flags string }{
 		"C":                {splitC, "-O2"},
@@ -86,7 +86,7 @@ func TestSplitSections(t *testing.T) {
 	}
 }
 
-// sameObject compares what two objects have in sections of code and data, but for texts: gcc's are in sections by function.
+// sameObject compares the sections of code and data of two objects except strings, which gcc places in sections per function.
 func sameObject(t *testing.T, want, got string) {
 	t.Helper()
 	a, err := lpelf.Open(want)
@@ -123,7 +123,7 @@ func sameObject(t *testing.T, want, got string) {
 	}
 }
 
-// TestNotSplit: what changes sections by itself, or has no types, is compiled once more.
+// TestNotSplit checks that sources that change sections, or have no types, are compiled again.
 func TestNotSplit(t *testing.T) {
 	const head = "\t.section\t.debug_info,\"\",@progbits\n\t.text\n"
 	for _, text := range []string{
@@ -154,7 +154,7 @@ func TestNotSplit(t *testing.T) {
 	}
 }
 
-// TestSplitFlags: where gcc comes back to a section without saying its flags, they are what they were, whichever line is written first.
+// TestSplitFlags checks the flags of a section to which gcc returns without repeating them.
 func TestSplitFlags(t *testing.T) {
 	const head = "\t.section\t.debug_info,\"\",@progbits\n\t.text\n"
 	for text, want := range map[string]string{
@@ -170,7 +170,8 @@ func TestSplitFlags(t *testing.T) {
 	}
 }
 
-// TestAsFlags: the second run of an assembler writes its object only. With what is not known here there is none.
+// TestAsFlags checks that the second run of an assembler only writes its object, and does not take place with unknown
+// options.
 func TestAsFlags(t *testing.T) {
 	for args, want := range map[string]string{
 		"--64 --gdwarf-5 -o x.o x.s":                                   "--64 --gdwarf-5",
@@ -199,8 +200,8 @@ func TestDescribesTypes(t *testing.T) {
 	}
 }
 
-// TestSplitOnce: gcc is called once where its assembly will do, and once more where it will not. The producer in the debug information
-// tells which flags the object was compiled with.
+// TestSplitOnce checks that gcc is called once if its assembly can be processed, and again otherwise. The producer in the
+// debug information shows the flags with which an object was compiled.
 func TestSplitOnce(t *testing.T) {
 	for flags, once := range map[string]bool{"-g": true, "-g -pipe": true, "-g -save-temps": true, "-g -gz": true, "-g -Wa,-adhln=list": true, "-g -Wa,--MD,dep": true, "-g -Wa,-R": false, "-O2": false, "-g1": false, "-g -gdwarf-4": false} {
 		dir := t.TempDir()

@@ -14,16 +14,16 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// Where a build is to have its own objects, gcc is called once: a shim in the place of its assembler makes the build's object, and
-// of the same assembly the one for the patch (splitSections).
+// If a build gets its own objects, gcc is still called only once: a shim in place of its assembler makes the object for the
+// build and, from the same assembly source, the one for the patch (splitSections).
 const (
-	splitEnv  = "LPATCH_SHIM_SPLIT" // the object for the patch; that it is set turns lpctl into this assembler
-	splitReal = "LPATCH_SHIM_AS"    // the real one
-	splitBin  = "split"             // below the directory of links
+	splitEnv  = "LPATCH_SHIM_SPLIT" // path of the object for the patch; if it is set, lpctl acts as this assembler
+	splitReal = "LPATCH_SHIM_AS"    // the real assembler
+	splitBin  = "split"             // subdirectory of the directory of links
 	asName    = "as"
 )
 
-// prepareSplit returns what gcc is to be told in front, or nothing where it must compile again.
+// prepareSplit returns additional arguments for gcc, or none if the source has to be compiled again.
 func (s *step) prepareSplit(real string) ([]string, error) {
 	if !s.compile || len(s.sources) != 1 || s.isTrial(s.sources[0]) || isClang(real) || wantsLTO(s.all) || !describesTypes(s.flags) {
 		return nil, nil
@@ -40,7 +40,7 @@ func (s *step) prepareSplit(real string) ([]string, error) {
 		return nil, nil //nolint:nilerr // the same
 	}
 	s.split = filepath.Join(os.Getenv(shimObjEnv), fmt.Sprintf(".split-%d.o", os.Getpid()))
-	_ = os.Remove(s.split) // of an earlier process of this number
+	_ = os.Remove(s.split) // left by an earlier process with this PID
 	if err := os.Setenv(splitReal, as); err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (s *step) prepareSplit(real string) ([]string, error) {
 
 var debugLevel = lazyregexp.New(`^-g(gdb|dwarf(-[0-9])?)?([0-3])?$`)
 
-// describesTypes tells whether flags ask for debug information that does. The last word on it counts.
+// describesTypes reports whether flags request debug information with types. The last option counts.
 func describesTypes(flags []string) bool {
 	level := 0
 	for _, f := range flags {
@@ -65,17 +65,17 @@ func describesTypes(flags []string) bool {
 	return level >= 2
 }
 
-// takeSplit has the object that was made of split sections, if there is one, at a path.
+// takeSplit moves the object made from split sections to path, if there is one.
 func (s *step) takeSplit(path string) bool {
 	return s.split != "" && os.Rename(s.split, path) == nil
 }
 
-// splitAssemble runs the real assembler, and once more for the patch. If that fails, there is no such object.
+// splitAssemble runs the real assembler, and again for the patch. If the second run fails, there is no such object.
 func splitAssemble(args []string) (int, error) {
 	s := parseAssembler(args)
 	again, ok := asFlags(s.all)
 	if len(s.sources) != 1 || !ok {
-		return run(os.Getenv(splitReal), args) // it is compiled again
+		return run(os.Getenv(splitReal), args) // the source is compiled again
 	}
 	if err := s.keepInput(); err != nil {
 		return 0, err
@@ -89,7 +89,7 @@ func splitAssemble(args []string) (int, error) {
 		return 0, err
 	}
 	if text, err = splitSections(text); err != nil {
-		return 0, nil // it is compiled again
+		return 0, nil // the source is compiled again
 	}
 	object := os.Getenv(splitEnv)
 	source := strings.TrimSuffix(object, ".o") + ".s"
@@ -104,13 +104,14 @@ func splitAssemble(args []string) (int, error) {
 }
 
 var (
-	// asCode are options of an assembler that change what it makes, asBeside what it writes besides or packs it into.
+	// asCode matches assembler options that influence the object; asBeside those that request further outputs or another
+	// container
 	asCode   = lazyregexp.New(`^(--64|--(no)?execstack|--fatal-warnings|--(no-)?warn|-W|--gdwarf-[0-9]|-m[a-z].*|-O[012s]?|-I.+|--(debug-prefix-map|defsym)=.*)$`)
 	asBeside = lazyregexp.New(`^(-a[a-z]*(=.*)?|--listing-[a-z0-9-]+=.*|--MD=.*|-o.+|--statistics|--(no)?compress-debug-sections(=.*)?)$`)
 )
 
-// asFlags are those of an assembler's arguments that are for its second run, which must write one object and nothing else. What
-// another one may do is not known.
+// asFlags returns the arguments for the second run of the assembler, which must write one object and nothing else. ok is
+// false if there is an unknown option.
 func asFlags(args []string) (again []string, ok bool) {
 	for i := 0; i < len(args); i++ {
 		a := args[i]

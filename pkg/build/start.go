@@ -19,11 +19,11 @@ const (
 		"or say --start-code-ok for a patch that lpctl boot bake puts into the file"
 )
 
-// checkStart refuses changes of code that has run in every process that can be patched.
+// checkStart refuses changes to code that has already run in every process that can be patched.
 func (b *builder) checkStart(res *diff.Result) error {
 	s := starts{b, map[string]bool{}}
 	refused := map[string]string{}
-	// What they all have in them did not change if one of them did not.
+	// code inlined into all of them is unchanged if one of them is unchanged
 	starters := res.Old.ThreadStarters()
 	if slices.ContainsFunc(starters, func(f *lpelf.Symbol) bool { return !changes(res, f) }) {
 		starters = nil
@@ -46,7 +46,7 @@ func (b *builder) checkStart(res *diff.Result) error {
 		}
 	}
 	for _, r := range res.Refusals {
-		// clang puts all initialisers into one section, whatever it is told.
+		// clang puts all initialisers into one section, regardless of options
 		if f := res.Old.Lookup(r.Symbol); r.Code == codes.NotFunctionSections && f != nil && f.IsFunc() {
 			if err := note(f); err != nil {
 				return err
@@ -74,13 +74,13 @@ func changes(res *diff.Result, f *lpelf.Symbol) bool {
 	return slices.ContainsFunc(res.Changed, func(ch diff.Change) bool { return ch.Old == f })
 }
 
-// starts finds out which functions of the old objects run at start only.
+// starts determines which functions of the old objects only run at start.
 type starts struct {
 	b    *builder
-	seen map[string]bool // what is known, or supposed while it is looked for
+	seen map[string]bool // known results, and assumptions during the search
 }
 
-// once tells whether a function runs at start and not again: by itself, or since nothing but such functions calls it.
+// once reports whether a function only runs at start: it is a start function, or only such functions call it.
 func (s starts) once(obj *diff.Object, f *lpelf.Symbol) (bool, error) {
 	if obj.Starts(f) {
 		return true, nil

@@ -10,8 +10,8 @@ import (
 	"lpatch/pkg/diff"
 )
 
-// checkStaticsMoved refuses static variables of Rust that are in another object of their crate with the fix: rustc divides a crate by
-// the sizes of its functions, and an object has statics that others do not see by their names.
+// checkStaticsMoved refuses static variables of Rust that the fix moves to another object of their crate: rustc partitions a
+// crate by the sizes of its functions, and names of local statics are not unique across objects.
 func (b *builder) checkStaticsMoved(results []*diff.Result) {
 	was, is := map[string][]string{}, map[string][]string{}
 	for _, res := range results {
@@ -30,7 +30,7 @@ func (b *builder) checkStaticsMoved(results []*diff.Result) {
 	}
 }
 
-// noteStatics notes the objects of statics that hold state and are not seen by other objects.
+// noteStatics records the objects that define local static variables with state.
 func noteStatics(to map[string][]string, o *diff.Object) {
 	for _, v := range o.Variables() {
 		sec := o.SectionOf(v)

@@ -10,24 +10,24 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// step is what one call of the compiler does.
+// step describes a call of the compiler.
 type step struct {
-	compile  bool   // -c
-	noObject bool   // stops before an object: -E, -S, -M, -fsyntax-only
-	assembly bool   // with -S
-	direct   bool   // a call of the linker itself
-	before   []byte // of an object that the link writes over
+	compile  bool   // option -c
+	noObject bool   // stops before an object is made: -E, -S, -M, -fsyntax-only
+	assembly bool   // option -S
+	direct   bool   // the linker is called directly
+	before   []byte // previous content of an object that the link overwrites
 	output   string
 	sources  []string
 	headers  []string
 	inputs   []string // other files: objects, archives, libraries, "@file"
-	flags    []string // without output, inputs and what is for the linker
-	all      []string // all arguments, with those of "@file"
-	split    string   // the object that prepareSplit has made besides
-	words    []string // what is for the linker alone, see linkerWords
+	flags    []string // without output, inputs and linker options
+	all      []string // all arguments, with "@file" expanded
+	split    string   // object made by way of prepareSplit
+	words    []string // linker options, see linkerWords
 }
 
-// valueFlags take the next argument.
+// valueFlags lists options that take the next argument as value.
 var valueFlags = map[string]bool{
 	"-I": true, "-D": true, "-U": true, "-include": true, "-imacros": true, "-isystem": true, "-iquote": true, "-idirafter": true,
 	"-MF": true, "-MT": true, "-MQ": true, "-x": true, "-Xlinker": true, "-L": true, "-l": true, "-T": true, "-u": true, "-z": true, "-e": true,
@@ -64,7 +64,7 @@ func parseStep(args []string) step {
 			i++
 		case strings.HasPrefix(a, "-") && len(a) > 1:
 			s.keep(a)
-		case isHeader().MatchString(a) && !language: // to compile it for #include; it would be linked if anything were said to the linker
+		case isHeader().MatchString(a) && !language: // a header to be precompiled; with linker options it would be linked
 			s.noObject = true
 			s.headers = append(s.headers, a)
 		case isSource(a), language && !isObjectName(a):
@@ -78,7 +78,7 @@ func parseStep(args []string) step {
 	return s
 }
 
-// keep notes flags for compiling once more, dependency files and linker flags left out.
+// keep saves flags for another compilation, without those for dependency files and the linker.
 func (s *step) keep(args ...string) {
 	for _, p := range []string{"-l", "-L", "-Wl,", "-M", "-Xlinker", "-shared", "-static", "-pie", "-no-pie", "-rdynamic", "-T", "-u", "-z", "-e"} {
 		if strings.HasPrefix(args[0], p) && !strings.HasPrefix(args[0], "-static-") {
@@ -98,7 +98,7 @@ func isSource(path string) bool {
 	return false
 }
 
-// linkOutput is the file that a link makes.
+// linkOutput returns the path of the output of a link.
 func (s *step) linkOutput() string {
 	if s.output != "" {
 		return s.output

@@ -16,15 +16,15 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// stockImage is a program or library of the stock packages. Several files may be one, under other names.
+// stockImage is a program or library of the stock packages. Several paths may be names of the same file.
 type stockImage struct {
-	paths  []string // below the directory of the packages: PACKAGE/usr/bin/x
+	paths  []string // relative to the directory of packages: PACKAGE/usr/bin/x
 	file   string
-	twin   string // the one that was built here; "" for none that is the same program
-	twinIs string // what is equal in both, for people
+	twin   string // path of the rebuilt file; "" if none is the same program
+	twinIs string // parts that are equal in both, for messages
 }
 
-// name is what the image is called in patch files: as its package, if one of its names is that.
+// name returns the name of the image in patch files: that of its package if one of its paths has it.
 func (im *stockImage) name() string {
 	for _, path := range im.paths {
 		if pkg, _, _ := strings.Cut(path, "/"); filepath.Base(path) == pkg {
@@ -34,7 +34,8 @@ func (im *stockImage) name() string {
 	return filepath.Base(im.paths[0])
 }
 
-// isImage tells programs and shared objects from other files. No more is read than tells it: a build may have made anything.
+// isImage reports whether a file is a program or shared object. It reads no more than necessary, because a build may create
+// arbitrary files.
 func isImage(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -59,7 +60,7 @@ func images(dir string) ([]string, error) {
 	return out, err
 }
 
-// stockImages lists the images below the directory of the stock packages, in the order of their paths.
+// stockImages lists the images below the directory of stock packages, sorted by path.
 func stockImages(dir string) ([]*stockImage, error) {
 	files, err := images(dir)
 	if err != nil {
@@ -87,7 +88,7 @@ func stockImages(dir string) ([]*stockImage, error) {
 	return out, addLinks(out, dir)
 }
 
-// addLinks adds the names that programs have by symbolic links, which may lead from one package to another.
+// addLinks adds the names of symbolic links to programs, which may cross packages.
 func addLinks(list []*stockImage, dir string) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.Type() != fs.ModeSymlink || !strings.HasSuffix(filepath.Dir(path), "bin") {
@@ -114,7 +115,7 @@ func addLinks(list []*stockImage, dir string) error {
 	})
 }
 
-// matchTwins finds for each image the one that was built here, among those below dir, PACKAGE/usr/bin/x too.
+// matchTwins finds the rebuilt file for each image, among those at PACKAGE/usr/bin/x below dir.
 func matchTwins(stock []*stockImage, dir string) error {
 	files, err := images(dir)
 	if err != nil {
@@ -164,8 +165,8 @@ func (im *stockImage) match(byID map[string]string, dir string) error {
 	return nil
 }
 
-// differing lists the sections that are loaded and not the same in both files. The build-id does not count: it is also about
-// the debugging information, which names the versions of system headers; nor does what names the debug file.
+// differing lists the loaded sections that differ between two files. The build-id is ignored, because it also covers debug
+// information, which contains versions of system headers; so is the name of the debug file.
 func differing(a, b *lpelf.File) []string {
 	other := map[string]*lpelf.Section{}
 	for _, s := range b.Sections {

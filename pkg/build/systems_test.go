@@ -19,16 +19,16 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// tinyTree is a small source tree with a way to build it.
+// tinyTree is a small source tree with a build command.
 type tinyTree struct {
-	tools   []string // what must be there
+	tools   []string // required tools
 	files   map[string]string
-	prepare []string // run once in the source tree, before all builds
+	prepare []string // executed once in the source tree before all builds
 	command []string
 	env     []string // VARIABLE=VALUE
-	target  string   // what is patched
-	fixed   string   // the file that the fix changes; its work() gets another body
-	again   bool     // do all of it twice: the same must come out, whatever ccache has by then
+	target  string   // file to patch
+	fixed   string   // file that the fix changes; work() in it gets another body
+	again   bool     // repeat everything; the output must not depend on the content of ccache
 }
 
 const (
@@ -37,7 +37,7 @@ const (
 	workHeader = "#define NAME \"project\"\nint work(int x);\n"
 )
 
-// sources are the files of most projects, with more of them, or others.
+// sources returns the files of most projects, with additional or replaced ones.
 func sources(more map[string]string) map[string]string {
 	files := map[string]string{"work.c": workSource, "main.c": mainSource, "work.h": workHeader}
 	maps.Copy(files, more)
@@ -46,7 +46,7 @@ func sources(more map[string]string) map[string]string {
 
 const plainMakefile = "CFLAGS = -O2 -g\nprog: main.o work.o\n\t$(CC) -o $@ $^\nmain.o work.o: work.h\n"
 
-// systems are the ways to build that people use. Each has to give a patch of one function.
+// systems lists common build systems. Each has to yield a patch of one function.
 var systems = map[string]tinyTree{
 	"make gcc":   {files: sources(map[string]string{"Makefile": plainMakefile}), command: []string{"make", "CC=gcc"}, target: "prog"},
 	"make clang": {tools: []string{"clang-14"}, files: sources(map[string]string{"Makefile": plainMakefile}), command: []string{"make", "CC=clang-14"}, target: "prog"},
@@ -61,7 +61,7 @@ var systems = map[string]tinyTree{
 		},
 		command: []string{"make"}, target: "prog", fixed: "work.c.in",
 	},
-	// Of a tree that is built, with objects by a name that is not known for theirs.
+	// a tree that has been built, with objects that are not recognized by name
 	"make clean": {
 		files:   sources(map[string]string{"Makefile": "CFLAGS = -O2 -g\nprog: main.obj work.obj\n\t$(CC) -o $@ $^\n%.obj: %.c\n\t$(CC) $(CFLAGS) -c -o $@ $<\nclean:\n\trm -f prog *.obj\n"}),
 		prepare: []string{"make"},
@@ -97,7 +97,7 @@ executable('prog', 'main.c', link_with: lib)
 `}),
 		command: []string{"sh", "-ec", "meson setup b; ninja -C b"}, target: "b/libwork.so",
 	},
-	// libtool compiles each source twice, for the shared and for the static library.
+	// libtool compiles each source twice, for the shared and for the static library
 	"autotools": {
 		tools: []string{"autoreconf", "libtoolize", "automake"},
 		files: sources(map[string]string{
@@ -135,7 +135,7 @@ func TestSystems(t *testing.T) {
 				t.Setenv(key, value)
 			}
 			rememberConfigure(t)
-			// As people set it who build the same in several directories.
+			// a common setting for builds in several directories
 			t.Setenv("CCACHE_DIR", t.TempDir())
 			t.Setenv("CCACHE_NOHASHDIR", "1")
 			dir := p.unpack(t)
@@ -166,7 +166,7 @@ func TestSystems(t *testing.T) {
 	}
 }
 
-// rememberConfigure has configure scripts keep their answers from one build to the next, which all ask the same.
+// rememberConfigure makes configure scripts cache their results across builds.
 func rememberConfigure(t *testing.T) {
 	t.Helper()
 	site := filepath.Join(t.TempDir(), "config.site")
@@ -190,7 +190,7 @@ func (p *tinyTree) unpack(t *testing.T) string {
 	return dir
 }
 
-// stock builds the tree as a distribution would, in a copy, and returns the file to patch.
+// stock builds the tree like a distribution, in a copy, and returns the file to patch.
 func (p *tinyTree) stock(t *testing.T, dir string) string {
 	t.Helper()
 	stock := filepath.Join(filepath.Dir(dir), "stock")
@@ -199,7 +199,7 @@ func (p *tinyTree) stock(t *testing.T, dir string) string {
 	return filepath.Join(stock, p.target)
 }
 
-// fix makes a patch for the file that has work().
+// fix creates a patch for the file with work().
 func (p *tinyTree) fix(t *testing.T, dir string) string {
 	t.Helper()
 	name := cmp.Or(p.fixed, "work.c")

@@ -14,11 +14,11 @@ import (
 	"lpatch/pkg/match"
 )
 
-// checkTarget refuses what cannot be said of a target that is not known to be made of the old objects. With nothing, that
-// nothing is to be done.
+// checkTarget refuses conclusions about a target that is not known to be built from the old objects. nothing is set if the
+// conclusion is that nothing has to be done.
 func (b *builder) checkTarget(nothing bool) error {
 	if b.old == nil {
-		return nil // a patch of values alone
+		return nil // the patch only sets values
 	}
 	if b.o.Links != nil && (!b.oldIn.known || !b.newIn.known) {
 		complete, err := b.complete()
@@ -38,8 +38,8 @@ func (b *builder) checkTarget(nothing bool) error {
 	return nil
 }
 
-// checkOld refuses to say that old and new do not differ of a target that the old objects do not fit: it may have what no
-// object has, of another configuration.
+// checkOld refuses to conclude that nothing differs if the target does not match the old objects: it may contain code of
+// another configuration.
 func (b *builder) checkOld() error {
 	found := len(b.res.LeftOut) > 0 || len(b.values) > 0
 	for _, name := range b.old.names() {
@@ -71,7 +71,7 @@ func (b *builder) checkOld() error {
 	return nil
 }
 
-// checkMore refuses an object that lacks a static function which the target has from its source file.
+// checkMore refuses an object that lacks a static function which the target has from the same source file.
 func (b *builder) checkMore(obj *diff.Object, loc *match.Located) {
 	for _, name := range b.im.LocalFunctions(loc.Block) {
 		if loc.Block == 0 || slices.ContainsFunc(obj.Functions(), func(f *lpelf.Symbol) bool { return baseOf(f.Name) == baseOf(name) }) {
@@ -82,7 +82,7 @@ func (b *builder) checkMore(obj *diff.Object, loc *match.Located) {
 	}
 }
 
-// defined tells whether an old object defines a symbol for others.
+// defined reports whether an old object defines a global symbol.
 func (b *builder) defined(object, symbol string) bool {
 	obj, err := b.old.get(object)
 	if err != nil {
@@ -92,11 +92,11 @@ func (b *builder) defined(object, symbol string) bool {
 	return s != nil && s.Bind != elf.STB_LOCAL
 }
 
-// isThere tells whether a target that the build has not made byte for byte may have something of an object that no link of the
-// build took: the link that seemed to be the target's may be another's, or take one of several objects that stand for each other.
+// isThere reports whether a target that differs from the output of the build may contain parts of an object that no link of
+// the build used. The link assumed to be that of the target may be another one, or may have used an equivalent object.
 func (b *builder) isThere(old *diff.Object) bool {
 	switch {
-	case b.oldIn.identical, old.IsLate(): // that is all of another link's
+	case b.oldIn.identical, old.IsLate(): // it is the complete output of another link
 		return false
 	case !b.im.Named:
 		return b.isThereByCode(old)
@@ -122,8 +122,8 @@ func (b *builder) isThere(old *diff.Object) bool {
 	return false
 }
 
-// isThereByCode is isThere for a stripped target: any function is found by its code, or the object may stand where one that was
-// linked, and was not found, defines the same.
+// isThereByCode is like isThere, for a stripped target: a function of the object is found by its code, or the object defines
+// the same symbols as a linked object that was not found.
 func (b *builder) isThereByCode(old *diff.Object) bool {
 	for _, s := range slices.Concat(old.Functions(), old.Variables()) {
 		if s.Bind != elf.STB_LOCAL && !old.Shared(s) && b.isLinked(s.Name, func(other *diff.Object, def *lpelf.Symbol) bool {
@@ -141,7 +141,7 @@ func (b *builder) isThereByCode(old *diff.Object) bool {
 	return isAmbiguous(err) || found > 0 && b.hasOwnCode(im, old)
 }
 
-// isLinked tells whether an object that the links of the build took defines a symbol of that name, and of that kind.
+// isLinked reports whether an object used by the links of the build defines a symbol called name for which is returns true.
 func (b *builder) isLinked(name string, is func(*diff.Object, *lpelf.Symbol) bool) bool {
 	others, err := b.old.naming(name)
 	return err == nil && slices.ContainsFunc(others, func(other *diff.Object) bool {
@@ -150,7 +150,8 @@ func (b *builder) isLinked(name string, is func(*diff.Object, *lpelf.Symbol) boo
 	})
 }
 
-// isDefinition tells whether a global symbol of the target is what an object defines: the same code, or the same initial value.
+// isDefinition reports whether a global symbol of the target matches the definition in an object: the same code or initial
+// value.
 func (b *builder) isDefinition(g *lpelf.Symbol, obj *diff.Object, def *lpelf.Symbol) bool {
 	if def.Bind == elf.STB_LOCAL {
 		return false

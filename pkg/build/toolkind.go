@@ -15,7 +15,7 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// kinds of tools by their names.
+// kindNames maps names of tools to their kinds.
 var kindNames = []struct {
 	kind toolKind
 	name func() *regexp.Regexp
@@ -28,7 +28,7 @@ var kindNames = []struct {
 	{cache, lazyregexp.New(`^(ccache|distcc|icecc)$`)},
 }
 
-// notToTake are names under which drivers and linkers do something else.
+// notToTake matches names of drivers and linkers with different behavior.
 var notToTake = lazyregexp.New(`(^|-)cpp(-[0-9.]+)?$|^(ld64\.lld|wasm-ld|lld-link)(-[0-9.]+)?$|^clang-(cpp|cl)(-[0-9.]+)?$`)
 
 func kindByName(name string) toolKind {
@@ -40,36 +40,36 @@ func kindByName(name string) toolKind {
 	return noTool
 }
 
-// signatures are found, both of them, in programs of a kind, and in none of others.
+// signatures lists pairs of strings that occur together only in programs of one kind.
 var signatures = []struct {
 	kind  toolKind
 	texts [2]string
 }{
-	{driver, [2]string{"%{!fsyntax-only:%{!c:", "COLLECT_GCC_OPTIONS"}},    // gcc, g++, gfortran and the like: the specs
+	{driver, [2]string{"%{!fsyntax-only:%{!c:", "COLLECT_GCC_OPTIONS"}},    // gcc, g++, gfortran: the specs
 	{driver, [2]string{"-cc1gen-reproducer", "unknown integrated tool"}},   // clang
-	{assembler, [2]string{"GNU assembler version", "Assembler messages:"}}, // of binutils
+	{assembler, [2]string{"GNU assembler version", "Assembler messages:"}}, // binutils
 }
 
-// Programs that have such texts, but are not, or not always, of that kind.
+// Strings in programs that contain such signatures but are not always of that kind.
 const (
-	lpctlText = shimOrigEnv             // lpctl itself, and copies of it
-	manyText  = "llvm toolchain driver" // one file for all tools of LLVM
+	lpctlText = shimOrigEnv             // lpctl itself and its copies
+	manyText  = "llvm toolchain driver" // one executable for all tools of LLVM
 )
 
-// toolFile is what a file tells of a program, whatever its name.
+// toolFile describes a program by its content, independent of its name.
 type toolFile struct {
 	kind        toolKind
 	lpctl, many bool
 }
 
-// readTool reads an ELF file, which may be of any size.
+// readTool examines an ELF file, which may have any size.
 func readTool(path string) (toolFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return toolFile{}, err
 	}
 	defer func() { _ = f.Close() }()
-	const step, most = 1 << 20, 64 // texts are shorter than most
+	const step, most = 1 << 20, 64 // the strings are shorter than most
 	found := map[string]bool{}
 	buf := make([]byte, 0, step+most)
 	for first := true; ; first = false {
@@ -102,7 +102,7 @@ func readTool(path string) (toolFile, error) {
 	return c, nil
 }
 
-// kindOfMany tells which tool a file is that has many: that of the name by which it is called.
+// kindOfMany returns the kind of a multi-call binary, according to the name by which it is called.
 func kindOfMany(args0 string) toolKind {
 	name := filepath.Base(args0)
 	if name == "llvm" {
@@ -111,20 +111,21 @@ func kindOfMany(args0 string) toolKind {
 	return kindByName(name)
 }
 
-// isInner tells calls that a compiler makes of itself, and those that only show what would be called: they make nothing of their own.
+// isInner reports whether a call is one that a compiler makes of itself, or only prints commands. Such calls create no output
+// of their own.
 func isInner(args []string) bool {
 	return len(args) > 0 && strings.HasPrefix(args[0], "-cc1") || slices.Contains(args, "-###")
 }
 
-// cacheOff are the variables that have programs in front of a compiler call it here and now.
+// cacheOff lists variables that make compiler wrappers run the compiler immediately and locally.
 var cacheOff = map[string]string{"CCACHE_DISABLE": "1", "DISTCC_HOSTS": "localhost", "ICECC": "disable"}
 
-// cacheEnv returns those that such a program is to get.
+// cacheEnv returns the variables to add to the environment of such a wrapper.
 func cacheEnv(im *beginning) []string {
 	var env []string
 	for name, value := range cacheOff {
 		if v := name + "=" + value; !im.envHas(v) {
-			env = append(env, v) // it comes first, so it counts
+			env = append(env, v) // the first occurrence counts
 		}
 	}
 	return env

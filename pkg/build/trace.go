@@ -19,18 +19,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A build calls compilers by name, by path, from wrappers, with an environment of its own. What they all do is execve, so that
-// is what is looked at: the build runs under ptrace, and a program that turns out to be a compiler, assembler, linker or objcopy is
-// replaced, before its first instruction, with the shim, which runs it. Where ptrace is not permitted, there are the names in PATH.
+// A build calls compilers by name, by path, from wrappers, and with modified environments. All of these calls use execve.
+// Therefore the build runs under ptrace, and a program that is recognized as a compiler, assembler, linker or objcopy is
+// replaced before its first instruction by the shim, which runs it. If ptrace is not permitted, only names in PATH are
+// redirected.
 
-// traceName and shimName are links to lpctl in the directory of the shims. As the first it runs a build, as the second a tool.
+// traceName and shimName are links to lpctl in the directory of shims. Under the former name it runs a build, under the
+// latter a tool.
 const (
 	traceName = "lpctl-trace"
 	shimName  = "lpctl-shim"
-	shimsFile = "shims.json" // beside them; has shims
+	shimsFile = "shims.json" // file in the same directory that contains shims
 )
 
-// write has the shims of a directory work without environment variables: more is for those that lack them.
+// write stores the shims of a directory in a file, so that they work without environment variables. more is added to the
+// environment if missing.
 func (s *shims) write(bin string, more []string) error {
 	data, err := json.Marshal(slices.Concat(s.variables(), []string{shimEnv + "=" + s.bin}, more))
 	if err != nil {
@@ -39,17 +42,17 @@ func (s *shims) write(bin string, more []string) error {
 	return os.WriteFile(filepath.Join(bin, shimsFile), data, 0o644)
 }
 
-// around returns what a build runs in: more environment, and a command that runs it.
+// around returns the environment of a build, and a command that runs it.
 func (s *shims) around(traced bool) (env, by []string) {
 	if !traced {
 		return s.env(), nil
 	}
-	// The leak sanitizer cannot work in a process that is traced, and ends it.
+	// LeakSanitizer does not work in a traced process and would abort it
 	leaks := strings.TrimPrefix(os.Getenv("LSAN_OPTIONS")+":detect_leaks=0", ":")
 	return append(s.rustEnv(true), "CCACHE_DISABLE=1", "LSAN_OPTIONS="+leaks), []string{filepath.Join(s.bin, traceName), s.bin}
 }
 
-// takeVariables sets those that the shims of a directory work with, but for what is set already.
+// takeVariables sets the variables of the shims in a directory, unless they are set already.
 func takeVariables(bin string) error {
 	data, err := os.ReadFile(filepath.Join(bin, shimsFile))
 	if err != nil {
@@ -66,9 +69,9 @@ func takeVariables(bin string) error {
 	return err
 }
 
-// canTrace tells whether this process may trace its children.
+// canTrace reports whether this process may trace its children.
 func canTrace() bool {
-	runtime.LockOSThread() // ptrace is a matter of threads
+	runtime.LockOSThread() // ptrace works per thread
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command("/bin/true")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true}
@@ -84,18 +87,18 @@ func canTrace() bool {
 
 // tracee is a process or thread of the build.
 type tracee struct {
-	below   bool // a shim is in it, or above it: what it runs is the shim's concern
-	becomes bool // it is about to be the program that was put in the place of another
+	below   bool // this process or an ancestor is a shim, which handles its children
+	becomes bool // it is about to execute the program that replaces another one
 }
 
 type tracer struct {
 	bin      string
 	tracees  map[int]*tracee
 	programs map[program]toolKind
-	err      error // the build cannot go on
+	err      error // reason why the build cannot continue
 }
 
-// trace runs args, a build, under the shims of a directory, and returns its exit status.
+// trace runs the build args under the shims of a directory and returns its exit status.
 func trace(bin string, args []string) (int, error) {
 	path, err := exec.LookPath(args[0])
 	if err != nil {
@@ -114,7 +117,7 @@ func trace(bin string, args []string) (int, error) {
 	}
 	t := &tracer{bin: bin, tracees: map[int]*tracee{pid: {}}, programs: map[program]toolKind{}}
 	if err := t.begin(pid); err != nil {
-		_ = unix.Kill(pid, unix.SIGKILL) // else it would stay stopped
+		_ = unix.Kill(pid, unix.SIGKILL) // otherwise it would remain stopped
 		return 0, fmt.Errorf("ptrace: %w", err)
 	}
 	status, err := t.loop(pid)
@@ -124,10 +127,10 @@ func trace(bin string, args []string) (int, error) {
 	return status, err
 }
 
-// The build is of no use without its tracer, and the tree may be gone then: it ends with it.
+// The build is useless without its tracer, and the tree may be removed then, so it is killed with it.
 const traceOptions = unix.PTRACE_O_EXITKILL | unix.PTRACE_O_TRACEEXEC | unix.PTRACE_O_TRACEFORK | unix.PTRACE_O_TRACEVFORK | unix.PTRACE_O_TRACECLONE
 
-// begin takes the first process, which has stopped behind its execve. PTRACE_SEIZE lets a stop of a job be one.
+// begin attaches to the first process, which has stopped after execve. PTRACE_SEIZE distinguishes group stops.
 func (t *tracer) begin(pid int) error {
 	var ws unix.WaitStatus
 	if _, err := unix.Wait4(pid, &ws, 0, nil); err != nil {
@@ -159,7 +162,7 @@ func ptrace(request, pid int, data uintptr) error {
 	return nil
 }
 
-// loop has the build run until the first process ends.
+// loop runs the build until its first process exits.
 func (t *tracer) loop(first int) (int, error) {
 	for t.err == nil {
 		var ws unix.WaitStatus
@@ -186,8 +189,8 @@ func (t *tracer) loop(first int) (int, error) {
 	return 0, t.err
 }
 
-// release has what the build leaves behind go on untraced. A process can only be let go when it has stopped, which one in the
-// middle of vfork does not do before that ends: it is not waited for without end.
+// release detaches from processes that outlive the build. A process can only be detached while it is stopped; a parent in
+// vfork does not stop until the child ends, so the wait is limited.
 func (t *tracer) release() {
 	for pid := range t.tracees {
 		_ = ptrace(unix.PTRACE_INTERRUPT, pid, 0)
@@ -197,7 +200,7 @@ func (t *tracer) release() {
 		pid, err := unix.Wait4(-1, &ws, unix.WALL|unix.WNOHANG, nil)
 		switch {
 		case errors.Is(err, unix.EINTR):
-		case err != nil: // there is none any more
+		case err != nil: // no tracee is left
 			return
 		case pid == 0:
 			time.Sleep(time.Millisecond)
@@ -213,18 +216,18 @@ func (t *tracer) release() {
 
 const eventStop = 128 // PTRACE_EVENT_STOP
 
-// stopped has a process go on. One that is killed meanwhile gives errors, which tell nothing.
+// stopped resumes a process. Errors are ignored, because the process may have been killed.
 func (t *tracer) stopped(pid int, ws unix.WaitStatus) {
 	signal := uintptr(ws.StopSignal())
 	switch event := int(ws>>16) & 0xff; event {
-	case 0: // a signal, which is to be delivered
+	case 0: // a signal to deliver
 	case eventStop:
-		if ws.StopSignal() != unix.SIGTRAP { // the whole job stops
+		if ws.StopSignal() != unix.SIGTRAP { // group stop
 			_ = ptrace(unix.PTRACE_LISTEN, pid, 0)
 			return
 		}
 		signal = 0
-		if t.tracees[pid] == nil { // it is not said to have been made yet, and will not be if its maker is killed
+		if t.tracees[pid] == nil { // its creation has not been reported yet, and will not be if its parent is killed
 			maker, _ := origin(pid)
 			t.tracees[pid] = t.madeBy(maker)
 		}
@@ -232,7 +235,7 @@ func (t *tracer) stopped(pid int, ws unix.WaitStatus) {
 		t.forked(pid)
 		signal = 0
 	case unix.PTRACE_EVENT_EXEC:
-		if former, err := unix.PtraceGetEventMsg(pid); err == nil && int(former) != pid { // another thread took the place of all
+		if former, err := unix.PtraceGetEventMsg(pid); err == nil && int(former) != pid { // another thread has replaced the thread group leader
 			t.tracees[pid] = t.tracees[int(former)]
 			delete(t.tracees, int(former))
 		}
@@ -244,29 +247,29 @@ func (t *tracer) stopped(pid int, ws unix.WaitStatus) {
 	_ = ptrace(unix.PTRACE_CONT, pid, signal)
 }
 
-// forked notes a new process or thread. It may have run and ended already; then it is traced no more.
+// forked registers a new process or thread. If it has exited already, it is removed.
 func (t *tracer) forked(pid int) {
 	msg, err := unix.PtraceGetEventMsg(pid)
 	if err != nil {
 		return
 	}
 	child := t.madeBy(pid)
-	if known := t.tracees[int(msg)]; known != nil { // CLONE_PARENT gives it another parent than its maker
+	if known := t.tracees[int(msg)]; known != nil { // with CLONE_PARENT, its parent is not its creator
 		known.below = known.below || child.below
 	} else if _, traced := origin(int(msg)); traced {
 		t.tracees[int(msg)] = child
 	}
 }
 
-// madeBy returns a new process or thread, which is where the one is that made it.
+// madeBy returns a tracee for a new process or thread, with the state of its creator.
 func (t *tracer) madeBy(pid int) *tracee {
 	maker := t.tracees[pid]
 	return &tracee{below: maker != nil && maker.below}
 }
 
-// origin tells of which process a thread is, or what parent a process has, and whether this process traces it.
+// origin returns the thread group of a thread, or the parent of a process, and whether this process traces it.
 func origin(pid int) (maker int, traced bool) {
-	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // without one, it has ended
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // if it cannot be read, the process has exited
 	number := func(name string) int {
 		_, rest, _ := strings.Cut(string(data), "\n"+name+":\t")
 		value, _, _ := strings.Cut(rest, "\n")
@@ -280,7 +283,7 @@ func origin(pid int) (maker int, traced bool) {
 	return maker, number("TracerPid") == unix.Gettid() // the tracer is a thread
 }
 
-// onExec looks at a program before its first instruction, and puts the shim in its place if it is one of the tools.
+// onExec examines a program before its first instruction, and replaces it by the shim if it is a tool.
 func (t *tracer) onExec(pid int) {
 	p := t.tracees[pid]
 	if p == nil {
@@ -325,7 +328,7 @@ func (t *tracer) onExec(pid int) {
 	}
 }
 
-// refuse notes why there will be no patch, unless the process was killed meanwhile, which is why nothing is known of it.
+// refuse records why no patch can be built, unless the process was killed in the meantime.
 func (t *tracer) refuse(pid int, why error) {
 	if _, err := unix.PtraceGetEventMsg(pid); errors.Is(err, unix.ESRCH) {
 		return
@@ -333,7 +336,7 @@ func (t *tracer) refuse(pid int, why error) {
 	t.err = errors.Join(t.err, refuseBuild(why))
 }
 
-// reaches tells whether a process finds under their names what the shim needs: a container of its own may not have it.
+// reaches reports whether a process can access the files of the shim. A process in a container may not.
 func (t *tracer) reaches(pid int) bool {
 	paths := []string{filepath.Join(t.bin, shimName), os.Getenv(shimObjEnv), os.Getenv(shimRootEnv)}
 	return !slices.ContainsFunc(paths, func(path string) bool {

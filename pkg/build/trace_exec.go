@@ -14,24 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// beginning is a program that is about to begin, as execve has made it: the stack has arguments, environment and auxiliary vector.
+// beginning is a program immediately after execve: its stack contains arguments, environment and auxiliary vector.
 type beginning struct {
 	pid   int
 	mem   *os.File
 	regs  unix.PtraceRegs
-	exe   string // the file, as the kernel names it
-	path  string // as it was called
+	exe   string // path of the file according to the kernel
+	path  string // path as called
 	argc  int
 	args0 string
-	env   []uint64 // pointers
+	env   []uint64 // addresses
 }
 
 const (
 	atExecFn = 31
-	codeOf64 = 0x33 // the code segment of programs of 64 bits
+	codeOf64 = 0x33 // code segment selector of 64-bit programs
 )
 
-// readBeginning reads what execve made.
+// readBeginning reads the state of a process after execve.
 func readBeginning(pid int) (*beginning, error) {
 	im := &beginning{pid: pid}
 	var err error
@@ -41,7 +41,7 @@ func readBeginning(pid int) (*beginning, error) {
 	if err := unix.PtraceGetRegs(pid, &im.regs); err != nil {
 		return nil, fmt.Errorf("registers of %s: %w", im.exe, err)
 	}
-	if im.regs.Cs != codeOf64 { // its stack is another one; the file tells what it is
+	if im.regs.Cs != codeOf64 { // the stack layout differs for 32-bit programs; they are classified by their file
 		im.path, im.args0 = im.exe, im.exe
 		return im, nil
 	}
@@ -87,7 +87,7 @@ func readBeginning(pid int) (*beginning, error) {
 	return im, nil
 }
 
-// stackReader reads words that stand one behind the other by the page: a build executes thousands of programs.
+// stackReader reads consecutive words page by page, because a build executes thousands of programs.
 type stackReader struct {
 	mem  *os.File
 	base uint64
@@ -123,13 +123,13 @@ func (im *beginning) text(at uint64) (string, error) {
 	}
 }
 
-// envHas tells whether a variable has a value.
+// envHas reports whether a variable is set in the environment.
 func (im *beginning) envHas(variable string) bool {
 	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", im.pid))
 	return bytes.Contains(append([]byte{0}, data...), []byte("\x00"+variable+"\x00"))
 }
 
-// isFile tells whether the program is the file as which it was called, and not what interprets that.
+// isFile reports whether the program is the file that was executed, and not its interpreter.
 func (im *beginning) isFile() bool {
 	dir := fmt.Sprintf("/proc/%d/root", im.pid)
 	if !filepath.IsAbs(im.path) {
@@ -140,13 +140,13 @@ func (im *beginning) isFile() bool {
 	return err == nil && exeErr == nil && os.SameFile(called, exe)
 }
 
-// replace has the process call execve of another program as its first instruction: with arguments put in front of its own, and
-// variables added. Nothing else of it has run, and its memory is its own.
+// replace makes the process call execve for another program as its first instruction, with additional arguments before its
+// own and additional variables. No other instruction of the process has run, and its memory is not shared.
 func (im *beginning) replace(path string, front, env []string) error {
 	if im.regs.Cs != codeOf64 {
 		return errors.New("it is a program of 32 bits")
 	}
-	// A process under a stack of 8 MB has 128 KB below it; arguments stay where they are.
+	// with a stack limit of 8 MB there are 128 KB below; the argument strings are not moved
 	const room = 16 << 10
 	var text []byte
 	base := (im.regs.Rsp - room - 8*uint64(len(im.env))) &^ 15
@@ -157,7 +157,7 @@ func (im *beginning) replace(path string, front, env []string) error {
 	}
 	regs := im.regs
 	regs.Rdi = put(path)
-	// argc is overwritten, and what is below it, by the pointers that come first.
+	// argc and the words below it are overwritten by the new pointers
 	regs.Rsi = im.regs.Rsp + 8 - 8*uint64(len(front))
 	regs.Rdx = im.regs.Rsp + 8*uint64(im.argc+2)
 	var first, variables []byte
@@ -195,7 +195,7 @@ func (im *beginning) replace(path string, front, env []string) error {
 	return unix.PtraceSetRegs(im.pid, &regs)
 }
 
-// kind is what is to be done about a program.
+// toolKind tells how a program is handled.
 type toolKind int
 
 const (
@@ -205,11 +205,11 @@ const (
 	linker
 	rewriter // objcopy, strip
 	rustCompiler
-	cache     // what calls a compiler, or gives what one made at another time, or elsewhere
-	manyTools // which it is, its arguments tell
+	cache     // compiler wrapper, which may return cached or remotely made objects
+	manyTools // multi-call binary, classified by its arguments
 )
 
-// program is a file, whatever it is called.
+// program describes an executable file, independent of its name.
 type program struct {
 	dev, ino uint64
 	size     int64
@@ -217,7 +217,7 @@ type program struct {
 	called   string
 }
 
-// kindOf tells what a program is, by its names and, of ELF files, its content: a copy of gcc may have any name.
+// kindOf classifies a program by its names and, for ELF files, by content: a copy of gcc may have any name.
 func (t *tracer) kindOf(im *beginning) (toolKind, error) {
 	file := fmt.Sprintf("/proc/%d/exe", im.pid)
 	var st unix.Stat_t
@@ -237,7 +237,7 @@ func (t *tracer) kindOf(im *beginning) (toolKind, error) {
 		return noTool, fmt.Errorf("%s: %w", im.exe, err)
 	}
 	switch {
-	case read.lpctl: // it calls the compiler, and would be put in its own place for ever
+	case read.lpctl: // lpctl calls the compiler, and would be replaced again and again
 		k = noTool
 	case read.many:
 		k = kindOfMany(im.args0)

@@ -18,7 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tracedCommand returns a command that is traced as a build is, in a directory of its own, and where its objects would be.
+// tracedCommand returns a command that is traced like a build, in a directory of its own, and the directory of its objects.
 func tracedCommand(t *testing.T, script string) (cmd *exec.Cmd, objects string) {
 	t.Helper()
 	if !canTrace() {
@@ -36,7 +36,7 @@ func tracedCommand(t *testing.T, script string) (cmd *exec.Cmd, objects string) 
 	return cmd, s.objects
 }
 
-// killedMakers has processes killed while they make others, which hold a pipe: its end is only seen when those have all ended.
+// killedMakers kills processes while they create others, which hold a pipe open until all of them have exited.
 const killedMakers = `#include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -66,7 +66,7 @@ int main(void)
 }
 `
 
-// TestTraceKilledMaker: a process whose maker is killed before it has said so goes on.
+// TestTraceKilledMaker checks that a process continues whose parent is killed before it has reported the fork.
 func TestTraceKilledMaker(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/x.c", []byte(killedMakers))
@@ -84,7 +84,7 @@ func TestTraceKilledMaker(t *testing.T) {
 	}
 }
 
-// background waits for the process whose number a script has written.
+// background waits for the process whose PID a script has written.
 func background(t *testing.T, file string) int {
 	t.Helper()
 	for range 2000 {
@@ -98,14 +98,14 @@ func background(t *testing.T, file string) int {
 	return 0
 }
 
-// stateOf is R, S, T, Z or the like; "" if there is no such process.
+// stateOf returns the state of a process, such as R, S, T or Z; "" if it does not exist.
 func stateOf(pid int) string {
 	data, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	_, rest, _ := strings.Cut(string(data), ") ")
 	return strings.Fields(rest + " -")[0]
 }
 
-// TestTraceEnds: nothing of a build outlives its tracer, and what a build leaves behind after its end goes on.
+// TestTraceEnds checks that no process of a build outlives its tracer, and that processes which outlive the build continue.
 func TestTraceEnds(t *testing.T) {
 	cmd, _ := tracedCommand(t, "setsid sleep 600 & echo $! >pid; wait")
 	if err := cmd.Start(); err != nil {
@@ -146,7 +146,7 @@ func TestTraceEnds(t *testing.T) {
 	}
 }
 
-// TestTraceTools: what is to be left alone is, with its own status.
+// TestTraceTools checks that programs which are not tools are executed unmodified, with their exit status.
 func TestTraceTools(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -182,7 +182,7 @@ func TestTraceTools(t *testing.T) {
 				t.Skip("root reads everything")
 			}
 			cmd, objects := tracedCommand(t, tt.script)
-			// They fail if lpctl gives them arguments.
+			// they fail if lpctl adds arguments
 			const program = "\nint main(int c, char **v) { return c != 1 && v[1][0] == '-'; }\n"
 			write(t, cmd.Dir+"/many.c", []byte(`char s[] = "-cc1gen-reproducer unknown integrated tool llvm toolchain driver";`+program))
 			write(t, cmd.Dir+"/one.c", []byte(`char s[] = "-cc1gen-reproducer";`+program))
@@ -204,7 +204,7 @@ func TestTraceTools(t *testing.T) {
 	}
 }
 
-// TestRefuseBuild: the first refusal counts, and one that cannot be written is an error.
+// TestRefuseBuild checks that the first refusal counts, and that a failure to write it is an error.
 func TestRefuseBuild(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv(shimObjEnv, dir)
@@ -229,7 +229,7 @@ func TestRefuseBuild(t *testing.T) {
 	}
 }
 
-// TestUntraced: what could not be traced has a warning, and other advice.
+// TestUntraced checks the warning and the advice for builds that could not be traced.
 func TestUntraced(t *testing.T) {
 	dir := t.TempDir()
 	if isUntraced(dir) || seenCompilers(false) != "gcc, g++ or clang that the build itself starts" {

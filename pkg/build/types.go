@@ -11,7 +11,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// surveyTypes refuses types that changed code relies on where another object tells that they changed.
+// surveyTypes refuses types that changed code depends on if another object shows that they changed.
 func (b *builder) surveyTypes(pairs []pair) error {
 	s := diff.NewSurvey(b.opts)
 	changed := map[string]bool{}
@@ -58,7 +58,7 @@ func (b *builder) surveyTypes(pairs []pair) error {
 	return nil
 }
 
-// parsePair reads both sides of a pair; one that is missing has nothing in it.
+// parsePair reads both sides of a pair. A missing side is an empty object.
 func parsePair(p pair) (old, new *diff.Object, err error) {
 	parse := func(path string, data []byte) (*diff.Object, error) {
 		if data == nil {

@@ -8,11 +8,11 @@ import (
 	"slices"
 )
 
-// untracedFile is in the directory of the objects of a build that could not be traced.
+// untracedFile is a file in the directory of objects that marks a build which could not be traced.
 const untracedFile = ".untraced"
 
-// trial tells whether a build may be traced, and notes in the directory of its objects if it may not: what is made by what is called
-// past PATH is not seen then.
+// trial reports whether a build can be traced, and otherwise marks the directory of its objects. Tools that are not called by
+// way of PATH are then not observed.
 func trial(objects string) (traced bool, err error) {
 	if canTrace() {
 		return true, nil
@@ -24,7 +24,7 @@ func noteUntraced(objects string) error {
 	return os.WriteFile(filepath.Join(objects, untracedFile), nil, 0o600)
 }
 
-// isUntraced tells whether the objects are of such builds.
+// isUntraced reports whether one of the directories of objects is marked.
 func isUntraced(objects ...string) bool {
 	return slices.ContainsFunc(objects, func(dir string) bool {
 		_, err := os.Stat(filepath.Join(dir, untracedFile))
@@ -32,7 +32,7 @@ func isUntraced(objects ...string) bool {
 	})
 }
 
-// seenCompilers are what is seen to make objects.
+// seenCompilers describes the tools whose calls are observed, for messages.
 func seenCompilers(untraced bool) string {
 	if untraced {
 		return "gcc, g++ or clang, called by name, as tracing (ptrace) is not permitted here"
@@ -40,7 +40,7 @@ func seenCompilers(untraced bool) string {
 	return "gcc, g++ or clang that the build itself starts"
 }
 
-// warnUntraced says what is not known of a patch.
+// warnUntraced warns that calls of tools may have been missed.
 func (b *builder) warnUntraced() {
 	if isUntraced(slices.Concat(b.o.Old, b.o.New)...) {
 		b.untraced = true

@@ -4,7 +4,8 @@ package build
 
 import "testing"
 
-// TestNoUnwindTables: in a stripped file, code without unwind tables is not found; that does not mean that it is other code.
+// TestNoUnwindTables checks that code without unwind tables in a stripped file is reported as not found, and not as
+// different.
 func TestNoUnwindTables(t *testing.T) {
 	const order = "int order(int n) { return price(n) * 2 + n; }\n" + orderH
 	const flags = "-O2 -g -fPIE -fno-inline -fno-asynchronous-unwind-tables"

@@ -18,13 +18,13 @@ import (
 	"lpatch/pkg/match"
 )
 
-// oldObjects are all objects of the old source.
+// oldObjects holds all objects of the old source.
 type oldObjects struct {
 	raw    map[string][]byte
 	parsed map[string]*diff.Object
 }
 
-// oldOf takes the old objects of pairs, by the names of the pairs.
+// oldOf returns the old objects of pairs, by the names of the pairs.
 func oldOf(pairs []pair) *oldObjects {
 	o := &oldObjects{raw: map[string][]byte{}, parsed: map[string]*diff.Object{}}
 	for _, p := range pairs {
@@ -53,7 +53,7 @@ func (o *oldObjects) get(name string) (*diff.Object, error) {
 	return obj, nil
 }
 
-// all returns those that can be read.
+// all returns the objects that can be read.
 func (o *oldObjects) all() []*diff.Object {
 	var out []*diff.Object
 	for _, name := range o.names() {
@@ -64,17 +64,17 @@ func (o *oldObjects) all() []*diff.Object {
 	return out
 }
 
-// mayName tells whether an object may have a symbol of that name: it has the name, or another one that ends with it, of which
-// a string table then need not have a copy (gABI "String Table").
+// mayName reports whether an object may have a symbol called symbol: its string table contains the name, or another name with
+// this suffix, which can share its bytes (gABI "String Table").
 func mayName(object []byte, symbol string) bool {
 	return bytes.Contains(object, []byte(symbol+"\x00"))
 }
 
-// naming returns the objects that have a symbol of that name, defined or not.
+// naming returns the objects that define or reference a symbol called symbol.
 func (o *oldObjects) naming(symbol string) ([]*diff.Object, error) {
 	var out []*diff.Object
 	for _, name := range o.names() {
-		if !mayName(o.raw[name], symbol) && !strings.HasSuffix(name, diff.LateSuffix) { // names of that are given later
+		if !mayName(o.raw[name], symbol) && !strings.HasSuffix(name, diff.LateSuffix) { // these get their symbol names later
 			continue
 		}
 		obj, err := o.get(name)
@@ -86,15 +86,15 @@ func (o *oldObjects) naming(symbol string) ([]*diff.Object, error) {
 	return out, nil
 }
 
-// use is what refers to a symbol: a function or a variable of an object.
+// use is a function or variable of an object that refers to a symbol.
 type use struct {
 	obj *diff.Object
-	sym *lpelf.Symbol // nil for a table without a name, as the list of constructors is
-	// through tells that it does so through others, which the target has not.
+	sym *lpelf.Symbol // nil for an unnamed table, such as the list of constructors
+	// through is set if it refers to the symbol only through others that the target does not contain.
 	through bool
 }
 
-// name is that of the function or variable, or of the table, for a sentence.
+// name returns the name of the function, variable or table for messages.
 func (u use) name() string {
 	if u.sym == nil {
 		return "a table"
@@ -102,7 +102,7 @@ func (u use) name() string {
 	return u.sym.Name
 }
 
-// usersIn returns what refers to a symbol of that name within one object.
+// usersIn returns the functions, variables and tables of an object that refer to a symbol called name.
 func usersIn(obj *diff.Object, name string) []use {
 	seen := map[*lpelf.Symbol]bool{}
 	var out []use
@@ -115,7 +115,7 @@ func usersIn(obj *diff.Object, name string) []use {
 				continue
 			}
 			by, _ := obj.At(sec, int64(r.Off))
-			// The tables of a switch have no name either, and lead into the function.
+			// jump tables are unnamed, too, and refer to locations inside of the function
 			if by == nil && !(r.Type.Pointer() || r.Add != 0 || sec.Flags&diff.LinkOrder != 0) || by != nil && by.Name == name || seen[by] {
 				continue
 			}
@@ -126,7 +126,7 @@ func usersIn(obj *diff.Object, name string) []use {
 	return out
 }
 
-// users returns what refers to a symbol: in its object, and if it is global, in all.
+// users returns everything that refers to a symbol: in its object and, if the symbol is global, in all objects.
 func (b *builder) users(obj *diff.Object, s *lpelf.Symbol) ([]use, error) {
 	out := usersIn(obj, s.Name)
 	if s.Bind == elf.STB_LOCAL {
@@ -141,26 +141,26 @@ func (b *builder) users(obj *diff.Object, s *lpelf.Symbol) ([]use, error) {
 			continue
 		}
 		if def := other.Lookup(s.Name); def != nil && def.Bind == elf.STB_LOCAL {
-			continue // a static of that name
+			continue // a static symbol of that name
 		}
 		out = append(out, usersIn(other, s.Name)...)
 	}
 	return out, nil
 }
 
-// presence is what is known of an old function or variable in the target.
+// presence tells whether the target contains an old function or variable.
 type presence int
 
 const (
-	isAbsent presence = iota // the target has none
-	isSame                   // the target has it, as it is in the object
-	isOther                  // the target has one, but another
+	isAbsent presence = iota // the target does not contain it
+	isSame                   // the target contains it as in the object
+	isOther                  // the target contains a different one
 )
 
 // present looks for an old function or variable in the target.
 func (b *builder) present(u use) (presence, string) {
 	if u.sym == nil {
-		return isSame, "" // the linker keeps it if it keeps anything of the object
+		return isSame, "" // the linker keeps it together with any other part of the object
 	}
 	if u.sym.Bind == elf.STB_LOCAL && b.im.Named && !b.im.NamesLocals() {
 		return isOther, "the target's symbol table names nothing that is static"
@@ -196,8 +196,9 @@ func (b *builder) present(u use) (presence, string) {
 	return isOther, refusals[0].Text
 }
 
-// mustBeThere tells whether a stripped target has a function though its code was not found: main, where the target lacks the
-// code of its object, and none of another object was found. Link-time optimisation puts into main what it calls.
+// mustBeThere reports whether a stripped target must contain a function although its code was not found: this is the case for
+// main, if the target lacks the code of its object and no other object provides main. Link-time optimisation inlines called
+// functions into main.
 func (b *builder) mustBeThere(obj *diff.Object, f *lpelf.Symbol) bool {
 	if f.Name != "main" || b.im.Soname() != "" || !b.im.Refutes(obj) {
 		return false
@@ -206,8 +207,8 @@ func (b *builder) mustBeThere(obj *diff.Object, f *lpelf.Symbol) bool {
 	return err == nil && owner == ""
 }
 
-// namedElsewhere tells whether the target has a function under an old one's name, though not from a source file of its
-// object: of another object, or of this one where the target was linked with -flto or built as one unit.
+// namedElsewhere reports whether the target has a function with the name of an old one, but not from the source file of its
+// object: from another object, or from this one if the target was linked with -flto or compiled as a single unit.
 func (b *builder) namedElsewhere(obj *diff.Object, f *lpelf.Symbol) bool {
 	if f.Bind != elf.STB_LOCAL {
 		return b.im.Global(f.Name) != nil
@@ -223,8 +224,8 @@ func (b *builder) namedElsewhere(obj *diff.Object, f *lpelf.Symbol) bool {
 	})
 }
 
-// claimed tells whether what the target has under the name of a function is that of another old object: for a global one
-// another definition that was linked, for a static one that of a source file of the same name.
+// claimed reports whether the function of the target with this name belongs to another old object: for a global function
+// another definition that was linked, for a static one that of another source file of the same name.
 func (b *builder) claimed(obj *diff.Object, f *lpelf.Symbol) bool {
 	owner, err := b.owner(obj, f, func(other *diff.Object, def *lpelf.Symbol) bool {
 		if f.Bind == elf.STB_LOCAL {
@@ -235,13 +236,14 @@ func (b *builder) claimed(obj *diff.Object, f *lpelf.Symbol) bool {
 	return err == nil && owner != ""
 }
 
-// overridden tells whether the target has another object's function instead of a weak one. All references go to that then,
-// and no compiler puts a copy of a weak function into another.
+// overridden reports whether the target contains the function of another object instead of a weak one. All references then
+// resolve to it, and compilers do not inline a preemptible weak function.
 func (b *builder) overridden(obj *diff.Object, f *lpelf.Symbol) bool {
 	return f.Bind == elf.STB_WEAK && !obj.Shared(f) && b.claimed(obj, f)
 }
 
-// owner finds another old object whose function of that name is the one that the target has, and of a kind that counts.
+// owner returns the name of another old object whose function of the same name is the one in the target and satisfies counts;
+// "" if there is none.
 func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol, counts func(*diff.Object, *lpelf.Symbol) bool) (string, error) {
 	others, err := b.old.naming(f.Name)
 	if err != nil {
@@ -259,10 +261,10 @@ func (b *builder) owner(obj *diff.Object, f *lpelf.Symbol, counts func(*diff.Obj
 	return "", nil
 }
 
-// checkUsers finds out whether something that refers to a changed symbol, directly or through what the target has not, is in
-// the target and not the same there as in the old object: then a copy of the old code may have been put into it (inlining),
-// unless it calls at, the address of the symbol, as often as the object's does. For a symbol that the target has not (at is
-// 0), nothing that refers to it may be there at all.
+// checkUsers refuses a changed symbol if something that refers to it, directly or through symbols that the target does not
+// contain, is in the target but differs from the old object. The old code may then have been inlined there, unless the number
+// of calls of address at, that of the symbol, is at least that in the object. If the target does not contain the symbol (at
+// is 0), it must not contain anything that refers to it.
 func (b *builder) checkUsers(obj *diff.Object, s *lpelf.Symbol, at uint64) (diff.Refusals, error) {
 	var out diff.Refusals
 	missing := at == 0
@@ -303,8 +305,8 @@ func (b *builder) checkUsers(obj *diff.Object, s *lpelf.Symbol, at uint64) (diff
 	return out, nil
 }
 
-// callsLess tells whether the target's version of a function calls a function of that name, which is at an address, less
-// often than the object's.
+// callsLess reports whether the target's version of a function contains fewer calls of the function name, at address at, than
+// the object's.
 func (b *builder) callsLess(u use, name string, at uint64) bool {
 	want := 0
 	for _, part := range []*lpelf.Symbol{u.sym, u.obj.Lookup(u.sym.Name + ".cold")} {
@@ -329,7 +331,7 @@ func (b *builder) callsLess(u use, name string, at uint64) bool {
 	return most < want
 }
 
-// definitions are the symbols of the target that may be an object's symbol of that name.
+// definitions returns the symbols of the target that may correspond to the symbol called name of an object.
 func (b *builder) definitions(obj *diff.Object, name string) []*lpelf.Symbol {
 	var out []*lpelf.Symbol
 	if s := b.im.Global(name); s != nil {
@@ -344,12 +346,12 @@ func (b *builder) definitions(obj *diff.Object, name string) []*lpelf.Symbol {
 	return out
 }
 
-// changes tells whether a function changes itself, so that it is compared with the target anyway.
+// changes reports whether a function is itself changed, so that it is compared with the target anyway.
 func (b *builder) changes(u use) bool { return b.changed[changeKey(u.obj, u.sym)] }
 
 func changeKey(obj *diff.Object, f *lpelf.Symbol) string { return obj.Name + "\x00" + f.Name }
 
-// baseOf strips what compilers append to the name of a function for its clones.
+// baseOf strips compiler-generated suffixes of clones from the name of a function.
 func baseOf(name string) string {
 	if base, _, ok := strings.Cut(name, "."); ok && base != "" {
 		return base

@@ -14,7 +14,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// values lists what a patch sets, as NAME: OLD -> NEW.
+// values lists the values that a patch sets, as NAME: OLD -> NEW.
 func values(spec *patch.Spec) string {
 	var out []string
 	for _, s := range spec.Sites {
@@ -80,7 +80,7 @@ func TestData(t *testing.T) {
 	}
 }
 
-// TestDataTarget builds a patch of a value for programs that do not fit the old objects.
+// TestDataTarget builds a patch of a value for programs that do not match the old objects.
 func TestDataTarget(t *testing.T) {
 	text := func(n, d int) map[string]string {
 		return map[string]string{"main.c": mainC, "d.c": fmt.Sprintf("int d[2] = {%d, 2};", d),
@@ -110,7 +110,7 @@ func TestDataTarget(t *testing.T) {
 	}
 }
 
-// TestDataSources has two objects of one source name, which have no code: static variables tell which is which.
+// TestDataSources has two objects with the same source name and no code, which static variables distinguish.
 func TestDataSources(t *testing.T) {
 	dir := t.TempDir()
 	p := project{dir: dir, target: dir + "/prog"}
@@ -144,7 +144,7 @@ func TestDataSources(t *testing.T) {
 	}
 }
 
-// TestSet gives variables other bytes by their names.
+// TestSet sets variables by name.
 func TestSet(t *testing.T) {
 	p := newProject(t, map[string]string{"main.c": "int f(int); int main(int argc, char **argv) { (void)argv; return f(argc); }\n",
 		"f.c": `#include <stdio.h>
@@ -218,7 +218,7 @@ int g(void); int f(int x) { static int count; return x + n + zero + big[x] + ++t
 	})
 }
 
-// TestSetExported warns that a program may not use the library's own variable.
+// TestSetExported checks the warning that a program may not use the variable of the library.
 func TestSetExported(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/l.c", []byte("int shown = 1; __attribute__((visibility(\"hidden\"))) int hidden = 1; int get(void) { return shown + hidden; }\n"))

@@ -62,7 +62,7 @@ const (
 	oddH     = "struct P { __attribute__((noipa)) int odd(int a) { return a * K; } };\n"
 )
 
-// lib are the sources of the usual small program.
+// lib contains the sources of the small program that most cases use.
 var lib = map[string]string{"one.c": oneC, "two.c": twoC, "main.c": usesC}
 
 func with(base map[string]string, more ...string) map[string]string {
@@ -138,7 +138,7 @@ var imageCases = []imageCase{
 		want: []string{"same .data c c.o: it is in .data, and was in .rodata, which is protected otherwise"}},
 }
 
-// TestRules: there is a case for each kind of finding.
+// TestRules checks that there is a case for each rule.
 func TestRules(t *testing.T) {
 	found := map[string]bool{}
 	for _, c := range imageCases {

@@ -14,15 +14,15 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// imageCase is a program in two versions, with what a patch between them would have.
+// imageCase is a program in two versions, with the content of the patch between them.
 type imageCase struct {
 	name     string
 	files    map[string]string
-	newFiles map[string]string // those that differ, "" for one that is gone
-	build    string            // makes T; "" for buildT
+	newFiles map[string]string // changed files; "" for a removed one
+	build    string            // creates T; "" for buildT
 	newBuild string            // "" for the same
-	carried  string            // names
-	want     []string          // findings, as findingText has them; their beginnings
+	carried  string            // names of symbols
+	want     []string          // expected findings as returned by findingText; prefixes
 }
 
 const (
@@ -35,7 +35,7 @@ func findingText(f Finding) string {
 	return f.Rule + " " + f.Section + " " + f.Symbol + " " + f.Object + ": " + f.Text
 }
 
-// makeImage builds one version in a directory of its own.
+// makeImage builds one version in a separate directory.
 func makeImage(t *testing.T, files, changes map[string]string, build string) *Image {
 	t.Helper()
 	dir := t.TempDir()

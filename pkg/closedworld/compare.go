@@ -12,42 +12,42 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Carried says what a patch has.
+// Carried describes the content of a patch.
 type Carried struct {
-	Has   func(name, file string) bool // a function or variable, and of a static one its source
-	Start bool                         // what runs at start may differ
+	Has   func(name, file string) bool // whether the patch contains a function or variable; file is the source file of a static one, else ""
+	Start bool                         // code that runs at start may differ
 }
 
-// Finding is a difference that nothing explains.
+// Finding is a difference that no rule explains.
 type Finding struct {
-	Rule    string // that it does not satisfy
+	Rule    string // rule that is violated
 	Section string
-	Symbol  string // "" if it has no name
-	Object  string // by the linker's map, or the source by the symbol table; "" if it is not known
+	Symbol  string // "" if there is none
+	Object  string // object file according to the link map, or source file according to the symbol table; "" if unknown
 	Text    string
 }
 
-// Report is what came of a comparison.
+// Report is the result of a comparison.
 type Report struct {
 	Findings []Finding
-	Bytes    map[string]uint64 // of the new image, by the rule that accounts for them
+	Bytes    map[string]uint64 // bytes of the new image, by the rule that accounts for them
 }
 
-// comparer pairs what the two images have, beginning with global names, and follows references from there.
+// comparer pairs the pieces of the two images. It starts with global names and follows references from there.
 type comparer struct {
 	old, new *Image
 	carried  Carried
 	newOf    map[*piece]*piece
 	oldOf    map[*piece]*piece
-	queue    []*piece // old ones, paired, that are to be compared
+	queue    []*piece // paired old pieces that have not been compared yet
 	unnamed  map[unnamedPair]bool
-	stored   map[uint64]uint64 // writable places without a name, old to new
+	stored   map[uint64]uint64 // writable locations without a symbol, old to new
 	taken    map[uint64]uint64
-	layouts  map[*piece]*layout // of old code that is laid out otherwise in the new image
+	layouts  map[*piece]*layout // paired code whose instructions have different offsets
 	report   Report
 }
 
-// Compare accounts for all that the new image has and does by the old one and what a patch carries.
+// Compare checks that every difference between the new and the old image is part of the patch or explained by a rule.
 func Compare(old, new *Image, carried Carried) *Report {
 	c := &comparer{
 		old: old, new: new, carried: carried, newOf: map[*piece]*piece{}, oldOf: map[*piece]*piece{}, unnamed: map[unnamedPair]bool{},
@@ -89,7 +89,7 @@ func (c *comparer) find(rule string, sec *lpelf.Section, p *piece, format string
 	c.report.Findings = append(c.report.Findings, f)
 }
 
-// has tells whether the patch brings a piece.
+// has reports whether the patch contains a piece.
 func (c *comparer) has(p *piece) bool {
 	if c.carried.Has == nil {
 		return false
@@ -104,8 +104,8 @@ func (c *comparer) has(p *piece) bool {
 	})
 }
 
-// related tells whether two pieces may be the same thing: they have a global name in common, or are static things of one source
-// that differ by the compiler's number at most.
+// related reports whether two pieces may correspond: they share a global name, or are static symbols of one source file whose
+// names differ at most in the number added by the compiler.
 func (c *comparer) related(o, n *piece) bool {
 	for _, a := range o.syms {
 		for _, b := range n.syms {
@@ -118,7 +118,8 @@ func (c *comparer) related(o, n *piece) bool {
 	return false
 }
 
-// pair takes two pieces for the same thing, of which there is one on each side, and has them compared.
+// pair records that two pieces correspond and schedules their comparison. It returns false if they are not related, or if
+// either is paired with another piece already.
 func (c *comparer) pair(o, n *piece) bool {
 	if c.newOf[o] != nil || c.oldOf[n] != nil {
 		return c.newOf[o] == n
@@ -131,7 +132,7 @@ func (c *comparer) pair(o, n *piece) bool {
 	return true
 }
 
-// drain compares what has been paired, which pairs more.
+// drain compares all scheduled pairs, which may create further pairs.
 func (c *comparer) drain() {
 	for len(c.queue) > 0 {
 		o := c.queue[len(c.queue)-1]
@@ -146,8 +147,9 @@ func (c *comparer) drain() {
 	}
 }
 
-// pairLeft pairs what nothing that is the same refers to. Static things with a number are not known by it: who refers to
-// them is in the patch, and the objects tell which they are.
+// pairLeft pairs static symbols that no equal code refers to. Symbols with a compiler-generated number are not paired,
+// because the number does not identify them: the functions that refer to them are in the patch, and the comparison of objects
+// has identified them.
 func (c *comparer) pairLeft() {
 	left := map[string]int{}
 	for key, list := range c.old.local {
@@ -166,7 +168,7 @@ func (c *comparer) pairLeft() {
 				continue
 			}
 			list := slices.DeleteFunc(slices.Clone(c.new.local[localKey(s)]), func(n *piece) bool { return c.oldOf[n] != nil })
-			if len(list) > 0 && len(list) == left[localKey(s)] { // of several sources of one name, in order
+			if len(list) > 0 && len(list) == left[localKey(s)] { // several source files of one name are matched in order
 				left[localKey(s)]--
 				c.pair(o, list[0])
 				c.drain()
@@ -178,7 +180,7 @@ func (c *comparer) pairLeft() {
 
 const kindFlags = elf.SHF_WRITE | elf.SHF_EXECINSTR | elf.SHF_TLS
 
-// differ says how two pieces differ, or "".
+// differ describes how two pieces differ; "" if they do not.
 func (c *comparer) differ(o, n *piece) string {
 	if o.sec.Flags&kindFlags != n.sec.Flags&kindFlags {
 		return fmt.Sprintf("it is in %s, and was in %s, which is protected otherwise", n.sec.Name, o.sec.Name)
@@ -211,13 +213,14 @@ func (c *comparer) blank(p *piece, from, to uint64) bool {
 	return isBlank(c.old.Arch, bytesUpTo(p.sec, from, to), p.isCode())
 }
 
-// bytesUpTo are the bytes of [from, to), without those that no file has.
+// bytesUpTo returns the bytes of [from, to), without the part that is not in the file.
 func bytesUpTo(sec *lpelf.Section, from, to uint64) []byte {
 	b := bytesAt(sec, from)
 	return b[:min(uint64(len(b)), to-from)]
 }
 
-// equalRange compares parts of sections: bytes, and what references lead to. It returns how they differ, or "".
+// equalRange compares ranges of two sections: their bytes, and the targets of their references. It describes the difference,
+// or returns "".
 func (c *comparer) equalRange(osec, nsec *lpelf.Section, os, ns, size uint64) string {
 	ob, nb := bytesUpTo(osec, os, os+size), bytesUpTo(nsec, ns, ns+size)
 	of, nf := c.old.fieldsOf(osec, os, os+size), c.new.fieldsOf(nsec, ns, ns+size)
@@ -265,12 +268,12 @@ func firstDifference(a, b []byte) uint64 {
 	return uint64(len(a))
 }
 
-// sameField says how two references differ, or "".
+// sameField describes how two references differ; "" if they do not.
 func (c *comparer) sameField(o, n *field, otable, ntable uint64) string {
 	os, ns := c.old.places(o, otable), c.new.places(n, ntable)
 	if o.size == n.size && o.offset == n.offset {
-		// Where relocations name symbols, those are what is meant; nobody calls what is behind the end of something; and what is
-		// there without a name on both sides may be meant, so it must be the same.
+		// The target is unambiguous if relocations name symbols. Code is never called at the address after its end. If both
+		// targets have no symbol, both are compared by content.
 		certain := os[0].isUnnamed() && ns[0].isUnnamed() || o.name != "" || n.name != "" || o.offset || isCertain(os[0]) || isCertain(ns[0]) || c.old.pieceOf(o.sym) != nil && c.new.pieceOf(n.sym) != nil
 		for i, op := range os {
 			for j, np := range ns {
@@ -283,17 +286,17 @@ func (c *comparer) sameField(o, n *field, otable, ntable uint64) string {
 	return fmt.Sprintf("leads to %s, and led to %s", ns[0], os[0])
 }
 
-// isCertain tells a place at which nothing else can be meant.
+// isCertain reports whether a place is the only possible interpretation of a reference.
 func isCertain(p place) bool {
 	return p.through != "" || p.sec != nil && p.sec.Flags&elf.SHF_EXECINSTR != 0
 }
 
-// isUnnamed tells a place of which only what is there tells what it is.
+// isUnnamed reports whether a place has no symbol and can only be identified by its content.
 func (p *place) isUnnamed() bool {
 	return p.through == "" && p.name == "" && p.piece == nil && p.sec != nil
 }
 
-// samePlace tells whether two places are the same thing.
+// samePlace reports whether two places correspond.
 func (c *comparer) samePlace(o, n place, takes bool) bool {
 	switch {
 	case o.through != n.through || o.name != n.name:
@@ -313,7 +316,7 @@ func (c *comparer) samePlace(o, n place, takes bool) bool {
 	return c.sameUnnamed(o, n, takes)
 }
 
-// sameOffset tells whether places are at the same one in their pieces.
+// sameOffset reports whether two places have the same offset in their pieces.
 func (c *comparer) sameOffset(o, n place) bool {
 	if l := c.layouts[o.piece]; l != nil && o.off > 0 && n.off > 0 && c.newOf[o.piece] == n.piece {
 		return l.same(uint64(o.off), uint64(n.off))
@@ -321,20 +324,20 @@ func (c *comparer) sameOffset(o, n place) bool {
 	return o.off == n.off
 }
 
-// unnamedPair are two places, and whether both are taken the addresses of.
+// unnamedPair is a pair of places without symbols. takes tells whether both references take the address.
 type unnamedPair struct {
 	old, new uint64
 	takes    bool
 }
 
-// sameUnnamed compares what has no name by what it holds: strings to their end, other things to where the next begins. What the
-// program may write to is one thing on each side.
+// sameUnnamed compares places without a symbol by content: strings up to their terminator, other data up to the next
+// referenced or named address. A writable location corresponds to exactly one location in the other image.
 func (c *comparer) sameUnnamed(o, n place, takes bool) bool {
 	key := unnamedPair{o.addr, n.addr, takes}
 	if same, ok := c.unnamed[key]; ok {
 		return same
 	}
-	c.unnamed[key] = true // while it is compared: the difference, if there is one, is found there
+	c.unnamed[key] = true // assumed while the comparison is running; that comparison finds any difference
 	same := c.equalUnnamed(o, n, takes)
 	c.unnamed[key] = same
 	return same

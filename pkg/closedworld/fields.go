@@ -14,22 +14,22 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// field is a reference: bytes that the linker filled, or that the assembler did with the distance to another piece.
+// field is a reference: bytes filled in by the linker, or by the assembler with the distance to another piece.
 type field struct {
-	at      uint64 // address of its first byte
+	at      uint64 // address of the first byte
 	size    uint8
-	takes   bool          // the address itself is what is wanted, as of a string
-	offset  bool          // thread-local: to is where the variable's initial value is, and the bytes say something else
-	to      uint64        // where it leads
-	sym     *lpelf.Symbol // the relocation's, if it has a name
-	name    string        // what the dynamic linker looks up, in place of to
-	add     int64         // with name
-	word    bool          // by its relocation it leads to a word of the GOT that has the symbol's address
-	isTable bool          // data, relative: to counts from at, or from the start of the table
+	takes   bool          // the reference takes the address, as that of a string
+	offset  bool          // thread-local: to is the address of the initial value, which the field does not contain
+	to      uint64        // target address
+	sym     *lpelf.Symbol // symbol of the relocation, if it has a name
+	name    string        // symbol that the dynamic linker looks up, instead of to
+	add     int64         // addend for name
+	word    bool          // the relocation refers to a GOT word with the address of the symbol
+	isTable bool          // PC-relative data: to is relative to at, or to the start of the table
 }
 
-// readFields finds all references. Code is decoded: no relocation is left of a call within a section, and linkers change
-// instructions without saying so in what they keep.
+// readFields finds all references. Code has to be decoded, because assemblers leave no relocations for calls within a
+// section, and linkers relax instructions without updating the relocations that they keep.
 func (im *Image) readFields(relocs map[*lpelf.Section][]lpelf.Reloc) {
 	im.filled = slices.Sorted(maps.Keys(im.slots.ByVaddr))
 	for _, sec := range im.sections {
@@ -46,7 +46,7 @@ func (im *Image) readFields(relocs map[*lpelf.Section][]lpelf.Reloc) {
 	}
 }
 
-// isMade tells sections that the linker makes, which have no pieces: they are looked at by what they say.
+// isMade reports whether the linker generates a section. Such sections have no pieces and are compared by their meaning.
 func isMade(s *lpelf.Section) bool {
 	for _, p := range []string{".plt", ".got", ".iplt", ".igot", ".eh_frame"} {
 		if strings.HasPrefix(s.Name, p) {
@@ -61,7 +61,7 @@ func isMade(s *lpelf.Section) bool {
 	return false
 }
 
-// readCode decodes a section, from the start of each piece, and of what is behind it, anew.
+// readCode decodes a section. It restarts the decoder at the start and at the end of each piece.
 func (im *Image) readCode(sec *lpelf.Section, relocs []lpelf.Reloc) {
 	at := sec.Addr
 	for _, p := range im.in[sec] {
@@ -78,9 +78,10 @@ func (im *Image) readCode(sec *lpelf.Section, relocs []lpelf.Reloc) {
 	im.decode(sec, at, sec.Addr+sec.Size, relocs)
 }
 
-// decode takes the references of code in [from, to). Behind what does not decode it takes those only that have a relocation.
+// decode records the references of the code in [from, to). After an instruction that cannot be decoded, only references with
+// a relocation are recorded.
 func (im *Image) decode(sec *lpelf.Section, from, to uint64, relocs []lpelf.Reloc) []lpelf.Reloc {
-	var thread *lpelf.Reloc // of the thread-local variable that the code before was for
+	var thread *lpelf.Reloc // relocation of the thread-local variable whose address the preceding code computes
 	for pos := from; pos < to; {
 		code := bytesAt(sec, pos)[:to-pos]
 		in, err := im.Arch.Decode(code)
@@ -94,7 +95,7 @@ func (im *Image) decode(sec *lpelf.Section, from, to uint64, relocs []lpelf.Relo
 		}
 		f := field{at: relative, size: uint8(in.PCRel), takes: isLea(code, in)}
 		f.to = end + uint64(in.Disp(code))
-		linked := false // by a relocation
+		linked := false // has a relocation
 		for len(relocs) > 0 && relocs[0].Off < end {
 			r := &relocs[0]
 			relocs = relocs[1:]
@@ -107,13 +108,13 @@ func (im *Image) decode(sec *lpelf.Section, from, to uint64, relocs []lpelf.Relo
 			case relative != 0 && r.Type.PCRel:
 				linked, f.word = true, r.Type.Meaning == arch.Word
 				f.sym = im.named(r.Sym)
-			case thread != nil && r.Sym != nil && r.Sym.Name == "__tls_get_addr": // made into another instruction for the thread's variable
+			case thread != nil && r.Sym != nil && r.Sym.Name == "__tls_get_addr": // the call was relaxed to an instruction that accesses the variable
 				im.fields = append(im.fields, im.threadField(thread, r.Off))
 			default:
 				im.absolute(sec, r)
 			}
 		}
-		// Assemblers resolve what is in the same section; what seems to lead elsewhere is no code.
+		// The assembler resolves references within a section. A target outside of the section means that this is not code.
 		outside := f.to < from || f.to >= to
 		if relative != 0 && (linked || (outside || !in.IsBranch()) && f.to >= sec.Addr && f.to <= sec.Addr+sec.Size) {
 			im.fields = append(im.fields, f)
@@ -123,12 +124,12 @@ func (im *Image) decode(sec *lpelf.Section, from, to uint64, relocs []lpelf.Relo
 	return relocs
 }
 
-// isLea tells an instruction that takes an address and does not look at what is there.
+// isLea reports whether an instruction computes an address without accessing memory.
 func isLea(code []byte, in arch.Insn) bool {
 	return in.PCRel == 4 && in.PCRelOff >= 2 && code[in.PCRelOff-2] == 0x8d
 }
 
-// rawFields takes those references up to an address that have a relocation.
+// rawFields records the references before address to that have a relocation.
 func (im *Image) rawFields(sec *lpelf.Section, to uint64, relocs []lpelf.Reloc) []lpelf.Reloc {
 	for len(relocs) > 0 && relocs[0].Off < to {
 		r := &relocs[0]
@@ -152,7 +153,7 @@ func (im *Image) rawFields(sec *lpelf.Section, to uint64, relocs []lpelf.Reloc) 
 	return relocs
 }
 
-// readData takes the references of data: those of relocations, and what the dynamic linker fills.
+// readData records the references in data: those with a relocation, and those that the dynamic linker fills in.
 func (im *Image) readData(sec *lpelf.Section, relocs []lpelf.Reloc) {
 	first := len(im.fields)
 	im.rawFields(sec, sec.Addr+sec.Size, relocs)
@@ -172,12 +173,12 @@ func (im *Image) readData(sec *lpelf.Section, relocs []lpelf.Reloc) {
 	slices.SortStableFunc(im.fields[first:], func(a, b field) int { return cmp.Compare(a.at, b.at) })
 }
 
-// absolute takes an address that is in the image as it is, or that the dynamic linker fills in.
+// absolute records an absolute address, which is stored in the image or filled in by the dynamic linker.
 func (im *Image) absolute(sec *lpelf.Section, r *lpelf.Reloc) {
 	size := uint64(r.Type.Size)
 	fromGOT := r.Type.Number == uint32(elf.R_X86_64_GOTOFF64) || r.Type.Number == uint32(elf.R_X86_64_GOTPC32)
 	if fromGOT || r.Type.Meaning == arch.SymbolSize || r.Type.Meaning == arch.Copy {
-		return // compared as they are
+		return // compared as plain bytes
 	}
 	if r.Off < sec.Addr || r.Off-sec.Addr+size > uint64(len(sec.Data)) {
 		return
@@ -200,7 +201,7 @@ func versioned(s lpelf.Slot) string {
 	return s.Symbol + "@" + s.Version
 }
 
-// threadField is a reference to a thread-local variable. What is in the image depends on how the code was made to reach it.
+// threadField returns a reference to a thread-local variable. The bytes in the image depend on the TLS model of the access.
 func (im *Image) threadField(r *lpelf.Reloc, at uint64) field {
 	f := field{at: at, size: r.Type.Size, offset: true, sym: im.named(r.Sym), add: r.Addend}
 	if r.Sym == nil || r.Sym.Section == elf.SHN_UNDEF {
@@ -224,7 +225,8 @@ func isThreadLocal(t arch.Reloc) bool {
 	return false
 }
 
-// named is the symbol if it says more than a place does: it has a name, or is that of a section without room.
+// named returns s if it says more than an address does: if it has a name or is the symbol of a section without a place in
+// memory.
 func (im *Image) named(s *lpelf.Symbol) *lpelf.Symbol {
 	switch {
 	case s == nil || strings.HasPrefix(s.Name, ".L"):
@@ -240,7 +242,7 @@ func (im *Image) named(s *lpelf.Symbol) *lpelf.Symbol {
 	return s
 }
 
-// read is the value of a field, as of type int32 or int64.
+// read returns the value of a signed field of size bytes.
 func read(b []byte, size uint64) uint64 {
 	switch {
 	case uint64(len(b)) < size:
@@ -256,7 +258,7 @@ func read(b []byte, size uint64) uint64 {
 	return 0
 }
 
-// land notes where references lead to: what has no name begins there.
+// land collects the targets of all references. Data without symbols is split at these addresses.
 func (im *Image) land() {
 	for i := range im.fields {
 		f := &im.fields[i]
@@ -280,7 +282,7 @@ func (im *Image) land() {
 	im.landings = slices.Compact(im.landings)
 }
 
-// fieldsIn are the references of [from, to).
+// fieldsIn returns the references in [from, to).
 func (im *Image) fieldsIn(from, to uint64) []field {
 	lo, _ := slices.BinarySearchFunc(im.fields, from, func(f field, a uint64) int { return cmp.Compare(f.at, a) })
 	hi := lo
@@ -290,10 +292,10 @@ func (im *Image) fieldsIn(from, to uint64) []field {
 	return im.fields[lo:hi]
 }
 
-// fieldsOf are those of part of a section.
+// fieldsOf returns the references in a range of a section.
 func (im *Image) fieldsOf(sec *lpelf.Section, from, to uint64) []field {
 	if sec.Data == nil {
-		return nil // in .tbss, which has no room in the image
+		return nil // .tbss has no place in memory
 	}
 	return im.fieldsIn(from, to)
 }

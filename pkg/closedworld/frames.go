@@ -10,15 +10,15 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// frame is an entry of .eh_frame: how to unwind a part of a piece.
+// frame is an FDE of .eh_frame for a part of a piece.
 type frame struct {
-	off, size uint64 // of the code within the piece
-	lsda      uint64 // address of its table of call sites, or 0
-	rules     string // of the entry and the one that it has in common with others, without addresses
-	handler   place  // the personality routine
+	off, size uint64 // range of the code within the piece
+	lsda      uint64 // address of the language-specific data area, or 0
+	rules     string // instructions of FDE and CIE, without addresses
+	handler   place  // personality routine
 }
 
-// readFrames finds the unwind entries of each piece.
+// readFrames assigns the FDEs to the pieces.
 func (im *Image) readFrames() error {
 	for _, sec := range im.sections {
 		if sec.Name != ".eh_frame" {
@@ -35,7 +35,7 @@ func (im *Image) readFrames() error {
 			}
 			code := im.sectionAt(e.PC)
 			if code == nil {
-				continue // of code that the linker has left out
+				continue // the linker has discarded the code
 			}
 			if at, _ := im.pieceAt(code, e.PC); at != nil {
 				f.off = e.PC - at.start
@@ -46,7 +46,7 @@ func (im *Image) readFrames() error {
 	return nil
 }
 
-// equalFrames compares how two pieces are unwound.
+// equalFrames compares the FDEs of two pieces.
 func (c *comparer) equalFrames(o, n *piece) (bool, string) {
 	of, nf := c.old.frames[o], c.new.frames[n]
 	if len(of) != len(nf) {
@@ -73,7 +73,7 @@ func (c *comparer) equalTable(o, n uint64) bool {
 	return so != nil && sn != nil && c.sameUnnamed(place{sec: so, addr: o}, place{sec: sn, addr: n}, false)
 }
 
-// isFramed tells sections that are accounted for by unwind entries.
+// isFramed reports whether a section is compared by way of the FDEs.
 func isFramed(s *lpelf.Section) bool {
 	return s.Name == ".eh_frame" || s.Name == ".eh_frame_hdr" || s.Name == ".gcc_except_table" || s.Type == unwind
 }

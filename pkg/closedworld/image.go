@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package closedworld compares two linked images, of the old and of the new source, byte for byte: what differs must belong to
-// what a patch carries, or to a rule with a name. Both are linked with --emit-relocs, so that it is known which bytes the linker
-// filled; where those lead is read from the image itself.
+// Package closedworld compares two linked images, built from the old and from the new source, byte for byte: each difference
+// must belong to the content of a patch or be explained by a named rule. Both images are linked with --emit-relocs, which
+// identifies the bytes that the linker filled in. The targets of these references are read from the images.
 package closedworld
 
 import (
@@ -17,37 +17,37 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// ErrNoRelocs means that an image says of none of its references that they are such.
+// ErrNoRelocs is returned if an image contains no relocations that identify its references.
 var ErrNoRelocs = errors.New("the linker kept no relocations")
 
-// Image is a linked file, divided into pieces, with its references.
+// Image is a linked file, split into pieces, with its references.
 type Image struct {
 	*lpelf.File
-	origins  []origin         // by the linker's map; may be empty
-	sections []*lpelf.Section // allocated, by address; without .tbss, which has no room
+	origins  []origin         // from the link map; may be empty
+	sections []*lpelf.Section // allocated sections, sorted by address; without .tbss
 	slots    *lpelf.Slots
-	tls      uint64 // address of the initial thread-local storage
+	tls      uint64 // address of the TLS initialisation image
 	pieces   []*piece
 	in       map[*lpelf.Section][]*piece // sorted by address
-	byName   map[string]*piece           // global names
+	byName   map[string]*piece           // by global name
 	local    map[string][]*piece         // by localKey
 	fields   []field                     // sorted by address
-	filled   []uint64                    // places that the dynamic linker fills, sorted
-	landings []uint64                    // addresses that something refers to, sorted
+	filled   []uint64                    // sorted addresses that the dynamic linker fills in
+	landings []uint64                    // sorted targets of references
 	frames   map[*piece][]frame
 }
 
-// piece is what symbols of one place name: a function, a variable.
+// piece is the range of bytes covered by the symbols at one address: a function or a variable.
 type piece struct {
 	sec        *lpelf.Section
 	start, end uint64
-	open       bool            // no symbol says where it ends: the next begins there
-	syms       []*lpelf.Symbol // at its start
+	open       bool            // no symbol has a size, so that the piece extends to the next one
+	syms       []*lpelf.Symbol // symbols at its start
 }
 
 func (p *piece) size() uint64 { return p.end - p.start }
 
-// name is how people know it.
+// name returns the name of the piece for messages.
 func (p *piece) name() string {
 	for _, s := range p.syms {
 		if s.Bind != elf.STB_LOCAL {
@@ -57,7 +57,7 @@ func (p *piece) name() string {
 	return p.syms[0].Name
 }
 
-// file is the source of a static function or variable, "" for others.
+// file returns the source file of a static function or variable, "" for others.
 func (p *piece) file() string {
 	for _, s := range p.syms {
 		if s.Bind != elf.STB_LOCAL {
@@ -69,7 +69,7 @@ func (p *piece) file() string {
 
 func (p *piece) isCode() bool { return p.sec.Flags&elf.SHF_EXECINSTR != 0 }
 
-// marks are symbols that linkers define, or that say where something begins or ends: they name no piece.
+// marks lists symbols that linkers define, or that delimit something. They do not start a piece.
 var marks = map[string]bool{
 	"_edata": true, "edata": true, "_end": true, "end": true, "__bss_start": true, "_etext": true, "etext": true, "__etext": true,
 	"__data_start": true, "data_start": true, "__TMC_END__": true, "__TMC_LIST__": true, "_GLOBAL_OFFSET_TABLE_": true, "_DYNAMIC": true, "__GNU_EH_FRAME_HDR": true,
@@ -83,7 +83,7 @@ func isMark(name string) bool {
 	return marks[name] || strings.HasPrefix(name, "GCC_except_table") || strings.HasPrefix(name, "__start_") || strings.HasPrefix(name, "__stop_")
 }
 
-// Read takes up an image. mapText is the linker's map, from which it is known what object something is of; it may be "".
+// Read reads an image. mapText is the link map, which tells the object file that each part came from; it may be empty.
 func Read(f *lpelf.File, mapText string) (*Image, error) {
 	im := &Image{File: f, origins: readMap(mapText), in: map[*lpelf.Section][]*piece{}, byName: map[string]*piece{}, local: map[string][]*piece{}, frames: map[*piece][]frame{}}
 	relocs, err := f.KeptRelocs()
@@ -116,7 +116,7 @@ func Read(f *lpelf.File, mapText string) (*Image, error) {
 
 func isTBSS(s *lpelf.Section) bool { return s.Flags&elf.SHF_TLS != 0 && s.Type == elf.SHT_NOBITS }
 
-// divide makes pieces of the symbols.
+// divide splits the sections into pieces.
 func (im *Image) divide() {
 	bySection := map[*lpelf.Section][]*lpelf.Symbol{}
 	for _, s := range im.Symbols {
@@ -155,7 +155,7 @@ func (im *Image) divide() {
 	})
 }
 
-// piecesOf joins symbols of one place, and those within another.
+// piecesOf merges symbols at one address, and symbols within the range of another symbol.
 func (im *Image) piecesOf(sec *lpelf.Section, syms []*lpelf.Symbol) []*piece {
 	var out []*piece
 	var last *piece
@@ -188,11 +188,12 @@ func (im *Image) index(p *piece) {
 	}
 }
 
-// localKey names a static function or variable by its source, without the number that a compiler gives.
+// localKey returns a key for a static function or variable: its source file and its name without the number added by the
+// compiler.
 func localKey(s *lpelf.Symbol) string { return s.File + "\n" + withoutNumber(s.Name) }
 
 func withoutNumber(name string) string {
-	if rest, ok := strings.CutPrefix(name, "_GLOBAL__sub_"); ok { // of a source's initialisers, by what is first in that
+	if rest, ok := strings.CutPrefix(name, "_GLOBAL__sub_"); ok { // initialisers of a source file, named after the first symbol in it
 		return name[:len(name)-len(rest)+1]
 	}
 	i := strings.LastIndexByte(name, '.')
@@ -202,7 +203,7 @@ func withoutNumber(name string) string {
 	return name[:i]
 }
 
-// addressOf is where a symbol of the image is; that of a thread-local one counts from where their initial values are.
+// addressOf returns the address of a symbol; for a thread-local variable, that of its initial value.
 func (im *Image) addressOf(s *lpelf.Symbol) uint64 {
 	if s.Type == elf.STT_TLS {
 		return s.Value + im.tls
@@ -210,7 +211,8 @@ func (im *Image) addressOf(s *lpelf.Symbol) uint64 {
 	return s.Value
 }
 
-// sectionAt finds the section of an address. The end of one counts as in it where none begins there.
+// sectionAt returns the section that contains addr. The end of a section counts as part of it if no other section starts
+// there.
 func (im *Image) sectionAt(addr uint64) *lpelf.Section {
 	i := sort.Search(len(im.sections), func(i int) bool { return im.sections[i].Addr > addr })
 	if i == 0 || addr > im.sections[i-1].Addr+im.sections[i-1].Size {
@@ -219,7 +221,7 @@ func (im *Image) sectionAt(addr uint64) *lpelf.Section {
 	return im.sections[i-1]
 }
 
-// pieceAt finds the piece that an address is in, or the one behind it.
+// pieceAt returns the piece that contains addr, and the next piece.
 func (im *Image) pieceAt(sec *lpelf.Section, addr uint64) (at, next *piece) {
 	list := im.in[sec]
 	i := sort.Search(len(list), func(i int) bool { return list[i].start > addr })
@@ -232,7 +234,7 @@ func (im *Image) pieceAt(sec *lpelf.Section, addr uint64) (at, next *piece) {
 	return at, next
 }
 
-// bytes are those of an address in its section, up to the end of that.
+// bytesAt returns the content of a section from addr to its end.
 func bytesAt(sec *lpelf.Section, addr uint64) []byte {
 	if addr < sec.Addr || addr-sec.Addr >= uint64(len(sec.Data)) {
 		return nil
@@ -240,7 +242,7 @@ func bytesAt(sec *lpelf.Section, addr uint64) []byte {
 	return sec.Data[addr-sec.Addr:]
 }
 
-// byContent tells a constant of the compiler's own, which has no identity.
+// byContent reports whether a piece is a compiler-generated constant without an identity.
 func (p *piece) byContent() bool {
 	return !p.isCode() && p.sec.Flags&elf.SHF_WRITE == 0 && slices.ContainsFunc(p.syms, diff.ByContent)
 }

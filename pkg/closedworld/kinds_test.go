@@ -27,7 +27,7 @@ int main(int c, char **) { return run(c); }
 #endif
 `
 
-// kinds are ways to make a program or library, of C in a.c and C++ in b.cc: commands, after which there is T.
+// kinds lists ways to build program or library T from C in a.c and C++ in b.cc.
 var kinds = []string{
 	"gcc -O2 $F a.c $K -o T", "gcc -O0 $F a.c $K -o T", "gcc -O2 a.c $K -o T", "gcc -O2 -g $F a.c $K -static -o T", "gcc -O2 $F -no-pie -fno-pie a.c $K -o T",
 	"gcc -O2 $F -fPIC -shared a.c $K -o T", "gcc -O2 $F -fPIC -shared -Wl,-Bsymbolic -mtls-dialect=gnu2 a.c $K -o T", "gcc -O2 $F -fuse-ld=gold a.c $K -o T", "gcc -O2 $F -fuse-ld=lld a.c $K -o T",
@@ -42,9 +42,9 @@ func isThere(tool string) bool {
 	return err == nil
 }
 
-// TestKinds: whatever made the images, nothing differs between two that are the same but for a function and for where things are,
-// if the patch has that function, and it alone is named if it has not.
-// It takes a third of the ways; PATCHES=all takes all.
+// TestKinds checks, for images built in various ways that differ in one function and in addresses, that there is no finding
+// if the patch contains the function, and that otherwise only this function is reported. It uses a third of the ways;
+// PATCHES=all uses all.
 func TestKinds(t *testing.T) {
 	filetest.Slow(t)
 	const before = "int moved(int a) { __asm__ volatile(\"nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop; nop\"); return a; }\nint movedtoo[40] = {1};\n"

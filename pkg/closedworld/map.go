@@ -11,20 +11,20 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// The formats of link maps: GNU ld and gold write a section's name, which may be on a line of its own, its address, size, and file;
-// lld its address twice, size, alignment, and FILE:(SECTION).
+// The formats of link maps: GNU ld and gold print the name of a section, possibly on a line of its own, its address, size and
+// file; lld prints two addresses, size, alignment, and FILE:(SECTION).
 var (
 	gnuLine = lazyregexp.New(`^(?: (\.?\S+))?\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S.*)$`)
 	gnuName = lazyregexp.New(`^ (\.\S+)$`)
 	lldLine = lazyregexp.New(`^\s*([0-9a-f]+)\s+[0-9a-f]+\s+([0-9a-f]+)\s+\d+\s+(\S.*):\((\S*)\)$`)
-	// stringsName is how compilers name sections of text that linkers merge.
+	// stringsName matches compiler-generated names of mergeable string sections.
 	stringsName = lazyregexp.New(`\.str\d+\.\d+$`)
 )
 
-// readMap takes from a linker's map where it put what of which object.
+// readMap parses a link map and returns the locations of the input sections.
 func readMap(text string) []origin {
 	var out []origin
-	above := "" // a name on a line of its own
+	above := "" // section name from the preceding line
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		var at, length, file, name string

@@ -13,17 +13,17 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// place is what a reference leads to, by what it is and not by its address.
+// place is the target of a reference, described by what it is instead of by its address.
 type place struct {
-	through string // the stub or word of the linker that it goes through: "PLT", "GOT"
-	name    string // what the dynamic linker looks up, or a linker's mark; else "":
-	piece   *piece // what has a name
+	through string // linker-generated indirection: "PLT", "GOT"
+	name    string // symbol that the dynamic linker looks up, or a mark of the linker; else ""
+	piece   *piece // piece with a symbol
 	sec     *lpelf.Section
 	addr    uint64
-	off     int64 // from name or piece
+	off     int64 // relative to name or piece
 }
 
-// locate tells what is at an address.
+// locate describes the location addr.
 func (im *Image) locate(addr uint64) place {
 	sec := im.sectionAt(addr)
 	if sec == nil {
@@ -52,7 +52,7 @@ func (im *Image) through(what string, s lpelf.Slot) place {
 	return p
 }
 
-// word is what a word of the GOT has.
+// word describes the target of a GOT word.
 func (im *Image) word(sec *lpelf.Section, addr uint64) place {
 	slot, ok := im.slots.ByVaddr[addr]
 	switch {
@@ -71,7 +71,7 @@ func (im *Image) word(sec *lpelf.Section, addr uint64) place {
 		return place{through: "GOT", sec: sec, addr: addr}
 	}
 	v := read(b, 8)
-	if int64(v) < 0 { // a thread-local variable's place, from where those of the program end
+	if int64(v) < 0 { // offset of a thread-local variable from the thread pointer, at the end of the TLS block
 		return place{through: "GOT", name: "a thread-local variable"}
 	}
 	p := im.locateDirect(v)
@@ -79,7 +79,7 @@ func (im *Image) word(sec *lpelf.Section, addr uint64) place {
 	return p
 }
 
-// locateDirect is locate for what a word of the linker has: that leads to no other one.
+// locateDirect is like locate, but does not follow PLT entries and GOT words.
 func (im *Image) locateDirect(addr uint64) place {
 	sec := im.sectionAt(addr)
 	if sec == nil || isMade(sec) {
@@ -96,7 +96,7 @@ func (im *Image) within(sec *lpelf.Section, addr uint64) place {
 	return p
 }
 
-// threadPlace is the initial value of a thread-local variable.
+// threadPlace describes the location of the initial value of a thread-local variable.
 func (im *Image) threadPlace(addr uint64) place {
 	for sec, list := range im.in {
 		if sec.Flags&elf.SHF_TLS == 0 || len(list) == 0 {
@@ -109,8 +109,9 @@ func (im *Image) threadPlace(addr uint64) place {
 	return place{addr: addr}
 }
 
-// places are what a reference may mean, the likeliest first. The end of one thing is where another begins, and compilers bias
-// addresses of arrays. table is where the unnamed table begins that it is in.
+// places returns the possible interpretations of a reference, most likely first. An address may be the end of one piece and
+// the start of the next, and compilers bias the addresses of arrays. table is the start of the unnamed table that contains
+// the reference.
 func (im *Image) places(f *field, table uint64) []place {
 	switch {
 	case f.name != "":
@@ -143,7 +144,7 @@ func (im *Image) places(f *field, table uint64) []place {
 	return out
 }
 
-// pieceOf is the piece that a symbol names.
+// pieceOf returns the piece that a symbol names.
 func (im *Image) pieceOf(s *lpelf.Symbol) *piece {
 	if s == nil {
 		return nil
@@ -156,7 +157,7 @@ func (im *Image) pieceOf(s *lpelf.Symbol) *piece {
 	return at
 }
 
-// extent is the room from an address without a name to the next place that something leads to, or that has a name.
+// extent returns the end of the data without a symbol at addr: the next address that has a symbol or is referenced.
 func (im *Image) extent(sec *lpelf.Section, addr uint64) uint64 {
 	end := sec.Addr + sec.Size
 	if _, next := im.pieceAt(sec, addr); next != nil {
@@ -172,7 +173,7 @@ func (im *Image) extent(sec *lpelf.Section, addr uint64) uint64 {
 	return max(im.endOfOrigin(addr, end), addr)
 }
 
-// String says what it is, for messages.
+// String describes the place for messages.
 func (p place) String() string {
 	what := ""
 	switch {
@@ -199,7 +200,7 @@ func (p place) String() string {
 	return what
 }
 
-// text is the string that bytes begin with, or "" if that is none that people write.
+// text returns the string at the start of b, or "" if it is not printable text.
 func text(b []byte) string {
 	for i, c := range b {
 		switch {
@@ -212,14 +213,14 @@ func text(b []byte) string {
 	return ""
 }
 
-// origin is a part of an input section, by the linker's map.
+// origin is a part of an input section according to the link map.
 type origin struct {
 	start, end uint64
 	file       string
-	strings    bool // it has text, or what lld has merged, which may be
+	strings    bool // contains strings, or data merged by lld, which may be strings
 }
 
-// origin names the object of an address, or "".
+// origin returns the object file that the content of addr came from, or "".
 func (im *Image) origin(addr uint64) string {
 	if o := im.originAt(addr); o != nil {
 		return o.file
@@ -227,14 +228,14 @@ func (im *Image) origin(addr uint64) string {
 	return ""
 }
 
-// mayBeText tells whether what is at an address can be a text that ends with a NUL: it is from a section of such, or the map does not
-// say from which, as gold's does not of what it has merged. A table may begin like one.
+// mayBeText reports whether a NUL-terminated string may be at addr: its input section is a string section, or is not listed
+// in the link map, as for sections merged by gold. A table may start with the same bytes as a string.
 func (im *Image) mayBeText(addr uint64) bool {
 	o := im.originAt(addr)
 	return o == nil || o.strings
 }
 
-// endOfOrigin is the end of what is at an address if what is behind it is another object's. Parts of .init are one function.
+// endOfOrigin limits end to the end of the object file's contribution at addr. The contributions to .init form one function.
 func (im *Image) endOfOrigin(addr, end uint64) uint64 {
 	o := im.originAt(addr)
 	if sec := im.sectionAt(addr); o == nil || sec == nil || sec.Name == ".init" || sec.Name == ".fini" {

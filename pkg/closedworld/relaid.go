@@ -10,28 +10,29 @@ import (
 	"lpatch/pkg/arch"
 )
 
-// An assembler lays out a section as a whole: where a function in front changes, it may fill another one otherwise, though the
-// compiler made the same of both (gas lets no jump shrink again once it was long, whatever alignment has moved since). So code whose
-// bytes differ is compared by instructions: filling counts for nothing, and jumps within it lead to the same instruction.
+// An assembler lays out a section as a whole. If a function changes, the padding and the sizes of jumps in the following ones
+// may change, although the compiler's output for them is the same: gas does not shrink a jump again once it has been relaxed
+// to its long form, even if alignment shifts afterwards. Code whose bytes differ is therefore compared by instruction:
+// padding is ignored, and jumps within it must lead to corresponding instructions.
 
-// instruction is one that is no filling.
+// instruction is an instruction other than padding.
 type instruction struct {
-	off  uint64 // from the begin of the piece
+	off  uint64 // from the start of the piece
 	in   arch.Insn
 	code []byte
 }
 
-// layout is where two pieces of the same instructions have each of them.
+// layout holds the offsets of corresponding instructions of two pieces.
 type layout struct{ old, new []instruction }
 
-// same tells whether offsets in the two pieces are those of one instruction, or of the filling in front of it.
+// same reports whether two offsets in the pieces are those of corresponding instructions, or of the padding before them.
 func (l *layout) same(was, is uint64) bool { return index(l.old, was) == index(l.new, is) }
 
 func index(list []instruction, off uint64) int {
 	return sort.Search(len(list), func(i int) bool { return list[i].off >= off })
 }
 
-// instructions decodes a piece; nil if it is not all code.
+// instructions decodes a piece. It returns nil if the piece does not consist of code only.
 func (im *Image) instructions(p *piece) []instruction {
 	code := bytesUpTo(p.sec, p.start, p.end)
 	if uint64(len(code)) != p.size() {
@@ -50,7 +51,8 @@ func (im *Image) instructions(p *piece) []instruction {
 	return out
 }
 
-// relaid tells whether two pieces of code, whose bytes differ, have the same instructions. What they refer to is not compared.
+// relaid reports whether two pieces of code with different bytes consist of corresponding instructions. Their references are
+// not compared.
 func (c *comparer) relaid(o, n *piece) bool {
 	if !o.isCode() {
 		return false
@@ -68,7 +70,7 @@ func (c *comparer) relaid(o, n *piece) bool {
 	return true
 }
 
-// sameInstruction compares what is no reference, and where a jump within the piece leads.
+// sameInstruction compares the bytes of an instruction outside of references, and the destination of a jump within the piece.
 func (c *comparer) sameInstruction(o, n *piece, l *layout, i int) bool {
 	a, b := &l.old[i], &l.new[i]
 	of, nf := c.old.fieldsIn(o.start+a.off, o.start+a.off+uint64(a.in.Len)), c.new.fieldsIn(n.start+b.off, n.start+b.off+uint64(b.in.Len))
@@ -95,7 +97,7 @@ func (c *comparer) sameInstruction(o, n *piece, l *layout, i int) bool {
 	return bytes.Equal(was, is)
 }
 
-// target is where a branch within a piece leads.
+// target returns the destination of a branch within a piece.
 func (i *instruction) target(p *piece) (off uint64, inside bool) {
 	if !i.in.IsBranch() || i.in.PCRel == 0 {
 		return 0, false
@@ -104,7 +106,7 @@ func (i *instruction) target(p *piece) (off uint64, inside bool) {
 	return off, off < p.size()
 }
 
-// sameJump tells whether two branches are the same but for the size of the distance, which assemblers choose.
+// sameJump reports whether two branches are equal except for the size of the displacement, which assemblers choose.
 func sameJump(a, b *instruction) bool {
 	if a.in.Kind == arch.Jmp || a.in.Kind == arch.Jcc {
 		return a.in.Kind == b.in.Kind && a.in.Cond == b.in.Cond && bytes.Equal(a.code[:a.in.Prefix], b.code[:b.in.Prefix])
@@ -112,12 +114,12 @@ func sameJump(a, b *instruction) bool {
 	return a.in.PCRelOff == b.in.PCRelOff && bytes.Equal(a.code[:a.in.PCRelOff], b.code[:b.in.PCRelOff])
 }
 
-// sameReferences compares those of pieces that relaid has taken for the same. Tables of jumps into them were compared as if
-// nothing had moved.
+// sameReferences compares the references of two pieces that relaid accepted. Jump tables that refer to these pieces have been
+// compared by unmodified offsets before.
 func (c *comparer) sameReferences(o, n *piece) bool {
 	maps.DeleteFunc(c.unnamed, func(_ unnamedPair, same bool) bool { return !same })
 	of, nf := c.old.fieldsIn(o.start, o.end), c.new.fieldsIn(n.start, n.end)
-	for i := range of { // as many on both sides: relaid
+	for i := range of { // both have the same number of references
 		if c.sameField(&of[i], &nf[i], o.start, n.start) != "" {
 			return false
 		}

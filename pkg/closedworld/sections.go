@@ -14,7 +14,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// isPlain tells sections in which the order of things does not matter: each is reached by a reference to it.
+// isPlain reports whether the order of the content of a section is irrelevant, because each part is reached through
+// references.
 func isPlain(s *lpelf.Section) bool {
 	for _, p := range []string{".text", ".rodata", ".data", ".bss", ".tdata", ".tbss", ".lrodata", ".ldata", ".lbss", ".ltext", ".dynbss", ".init", ".fini", ".relro_padding", ".sdata", ".sbss"} {
 		if s.Name == p || strings.HasPrefix(s.Name, p+".") {
@@ -32,8 +33,8 @@ func isArray(s *lpelf.Section) bool {
 	return s.Name == ".ctors" || s.Name == ".dtors"
 }
 
-// compareSections looks at sections that are used as a whole: lists of what runs at start and end, notes, and tables that are
-// found by their place.
+// compareSections compares sections that are used as a whole: lists of functions that run at start and exit, notes, and
+// tables that are located by their section.
 func (c *comparer) compareSections() {
 	names := map[string][2]*lpelf.Section{}
 	for i, im := range []*Image{c.old, c.new} {
@@ -63,7 +64,7 @@ func (c *comparer) compareSections() {
 	}
 }
 
-// compareArray compares functions that run at start or end, in order.
+// compareArray compares the functions that run at start or exit, in order.
 func (c *comparer) compareArray(o, n *lpelf.Section) {
 	if c.carried.Start {
 		return
@@ -90,7 +91,7 @@ func (c *comparer) compareArray(o, n *lpelf.Section) {
 	}
 }
 
-// compareTable compares sections of other names, in order: something may go through them from end to end.
+// compareTable compares sections with other names in order, because code may iterate over them.
 func (c *comparer) compareTable(o, n *lpelf.Section) {
 	if o == nil || n == nil {
 		c.tableOfOne(o, n)
@@ -133,7 +134,7 @@ func nameAt(list []*piece, i int) string {
 	return list[i].name()
 }
 
-// equalGap compares what is between two pieces, without what fills up.
+// equalGap compares the bytes between two pieces, without padding.
 func (c *comparer) equalGap(osec, nsec *lpelf.Section, os, ns, oe, ne uint64) string {
 	code := osec.Flags&elf.SHF_EXECINSTR != 0
 	ob, nb := bytesUpTo(osec, os, oe), bytesUpTo(nsec, ns, ne)
@@ -147,7 +148,7 @@ func (c *comparer) equalGap(osec, nsec *lpelf.Section, os, ns, oe, ne uint64) st
 	return c.equalRange(osec, nsec, os, ns, size)
 }
 
-// isBlank tells bytes that only fill up: zeros, and in code instructions that do nothing.
+// isBlank reports whether b contains only padding: zeros and, in code, no-ops.
 func isBlank(a arch.Arch, b []byte, code bool) bool {
 	if !code {
 		return len(bytes.Trim(b, "\x00")) == 0
@@ -162,7 +163,7 @@ func isBlank(a arch.Arch, b []byte, code bool) bool {
 	return true
 }
 
-// compareGaps compares code without a name behind each piece of code.
+// compareGaps compares code without symbols that follows each piece of code.
 func (c *comparer) compareGaps() {
 	for _, sec := range c.new.sections {
 		if sec.Flags&elf.SHF_EXECINSTR == 0 || isMade(sec) {
@@ -186,7 +187,7 @@ func (c *comparer) compareGaps() {
 			if _, next := c.old.pieceAt(o.sec, o.end-1); next != nil {
 				oend = next.start
 			}
-			// What is behind it in another object is reached by references, if at all.
+			// code of another object that follows is only reached through references
 			oend, end = max(o.end, c.old.endOfOrigin(o.start, oend)), max(n.end, c.new.endOfOrigin(n.start, end))
 			if why := c.equalGap(o.sec, sec, o.end, n.end, oend, end); why != "" {
 				c.find("gap", sec, n, "in the code behind it that has no name: %s", why)
@@ -195,7 +196,7 @@ func (c *comparer) compareGaps() {
 	}
 }
 
-// compareBare compares a section of code without any name with the old one.
+// compareBare compares a section of code without any symbols.
 func (c *comparer) compareBare(n *lpelf.Section) {
 	o := c.old.Section(n.Name)
 	if o == nil {
@@ -207,15 +208,15 @@ func (c *comparer) compareBare(n *lpelf.Section) {
 	}
 }
 
-// isMeaning tells entries of the dynamic section that are compared by value; those of the others are places and sizes, which are
-// compared as what is there.
+// isMeaning lists the tags of dynamic entries that are compared by value. Other entries are addresses and sizes; their
+// targets are compared instead.
 var isMeaning = map[elf.DynTag]bool{
 	elf.DT_FLAGS: true, elf.DT_FLAGS_1: true, elf.DT_SYMBOLIC: true, elf.DT_BIND_NOW: true, elf.DT_TEXTREL: true, elf.DT_PLTREL: true,
 }
 
 var isString = map[elf.DynTag]bool{elf.DT_NEEDED: true, elf.DT_SONAME: true, elf.DT_RPATH: true, elf.DT_RUNPATH: true, elf.DT_AUXILIARY: true, elf.DT_FILTER: true}
 
-// compareLinkage compares what others see of the images: what they need, define, and where they start.
+// compareLinkage compares the external interface of the images: dependencies, exported symbols and entry point.
 func (c *comparer) compareLinkage() {
 	if o, n := c.old.dynamic(), c.new.dynamic(); !slices.Equal(o, n) {
 		c.find("dynamic", c.new.Section(".dynamic"), nil, "it says %q, and said %q", without(n, o), without(o, n))
@@ -234,7 +235,7 @@ func without(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }
 
-// dynamic lists what the dynamic section means.
+// dynamic returns the relevant entries of the dynamic section as text.
 func (im *Image) dynamic() []string {
 	var out []string
 	sec := im.Section(".dynamic")
@@ -282,7 +283,7 @@ func (im *Image) exports() map[string]*lpelf.Symbol {
 	return out
 }
 
-// compareExports compares what other programs and libraries may find. What the patch has may be new.
+// compareExports compares the exported symbols. Symbols that the patch contains may be new.
 func (c *comparer) compareExports() {
 	olds, news := c.old.exports(), c.new.exports()
 	sec := c.new.Section(".dynsym")
@@ -293,7 +294,7 @@ func (c *comparer) compareExports() {
 		name := strings.TrimSuffix(key, "@")
 		switch {
 		case (o == nil || o.Bind == elf.STB_WEAK && strings.HasPrefix(name, "_Z")) && (n == nil || n.Bind == elf.STB_WEAK && strings.HasPrefix(name, "_Z")):
-			// an inline function's body, which others have as well
+			// weak definition of an inline function, which other files have as well
 		case n == nil:
 			c.find("export", sec, nil, "%s was exported, and is not", name)
 		case o == nil:
@@ -313,7 +314,7 @@ func (c *comparer) compareExports() {
 
 func exportOf(s *lpelf.Symbol) export { return export{s.Bind, s.Type, s.Vis, s.Hidden} }
 
-// account says which rule accounts for each byte of the new image.
+// account determines the rule that accounts for each byte of the new image.
 func (c *comparer) account() {
 	for _, s := range c.new.sections {
 		left := s.Size

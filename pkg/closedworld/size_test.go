@@ -11,7 +11,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// TestLinear: twice the code takes about twice the time.
+// TestLinear checks that twice the code takes about twice the time.
 func TestLinear(t *testing.T) {
 	filetest.Slow(t)
 	took := func(n int) time.Duration {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package command runs other programs with their output in a log, and says what of it matters when they fail.
+// Package command runs other programs with their output in a log file, and extracts the relevant part if they fail.
 package command
 
 import (
@@ -20,14 +20,14 @@ import (
 // Command is a program to run.
 type Command struct {
 	Args []string
-	By   []string // a command that runs Args, if they are to be run by one
+	By   []string // wrapper command that runs Args, if any
 	Dir  string   // "" for that of this process
-	Env  []string // in addition to that of this process; its PATH is where Args[0] is looked for
-	Log  string   // the file that gets what it prints
+	Env  []string // in addition to that of this process; its PATH is used to find Args[0]
+	Log  string   // file for the output
 }
 
-// Run runs the command, with its whole process group ended if ctx ends. An error says which command failed and how, and
-// what it printed where it failed.
+// Run runs the command and kills its process group if ctx ends. The error tells which command failed and how, and contains
+// the part of its output around the failure.
 func (c *Command) Run(ctx context.Context) error {
 	log, err := os.Create(c.Log)
 	if err != nil {
@@ -51,7 +51,8 @@ func (c *Command) Run(ctx context.Context) error {
 	return nil
 }
 
-// environ is the environment of this process with the variables in which shells say where they are: Makefiles read $(PWD).
+// environ returns the environment of this process with the variables that shells set to the working directory, because
+// Makefiles use $(PWD).
 func environ(dir string) []string {
 	abs, err := filepath.Abs(dir)
 	if dir == "" || err != nil {
@@ -61,7 +62,7 @@ func environ(dir string) []string {
 	return append(env, "PWD="+abs)
 }
 
-// lookPath finds a command as a shell with the variables env would, for a build command may be a compiler itself.
+// lookPath finds a command like a shell with environment env, because a build command may itself be a compiler.
 func lookPath(name string, env []string) string {
 	if strings.Contains(name, "/") {
 		return name
@@ -80,19 +81,19 @@ func lookPath(name string, env []string) string {
 	return name
 }
 
-// How many lines of a log are shown: before and after the first error, and at the end.
+// The number of log lines that are shown: before and after the first error, and at the end.
 const (
 	linesBefore = 3
 	linesAfter  = 12
 	linesAtEnd  = 10
 )
 
-// failure is what the first error of a build looks like: of compilers, linkers, make, ninja, cmake, configure, apt and
-// others. Options like -Werror=format and files like error.c are none.
+// failure matches error messages of builds: of compilers, linkers, make, ninja, cmake, configure, apt and others. It does not
+// match options such as -Werror=format and files such as error.c.
 var failure = lazyregexp.New(`(?i)(^|[\s:])(fatal )?error:|^E: |^FAILED:|^CMake Error|^make(\[\d+\])?: \*\*\*|undefined reference|no rule to make target|command not found|cannot find -l`)
 
-// Excerpt returns the part of a log where the first error is, and its end, indented, or "" if it is empty. Builds that run several jobs at once
-// print much after the line that tells what is the matter.
+// Excerpt returns the parts of a log around the first error and at its end, indented, or "" if the log is empty. Parallel
+// builds print many lines after the actual error.
 func Excerpt(path string) string {
 	data, err := os.ReadFile(path)
 	if err != nil || len(data) == 0 {
@@ -101,7 +102,7 @@ func Excerpt(path string) string {
 	lines := strings.Split(strings.TrimRight(string(data), "\n"), "\n")
 	end := max(len(lines)-linesAtEnd, 0)
 	var shown []string
-	next := 0 // the first line that is not shown yet
+	next := 0 // first line not shown yet
 	show := func(from, to int) {
 		from = max(from, next)
 		if from > next {

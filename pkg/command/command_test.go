@@ -18,7 +18,7 @@ func run(t *testing.T, script string) error {
 	return c.Run(context.Background())
 }
 
-// TestExcerpt looks what is shown of a log: where the first error is, however much comes after it.
+// TestExcerpt checks that the first error in a log is shown, even if much output follows.
 func TestExcerpt(t *testing.T) {
 	tests := []struct {
 		name, script string
@@ -54,7 +54,7 @@ func TestExcerpt(t *testing.T) {
 	}
 }
 
-// TestCancel ends a command whose child holds its output open.
+// TestCancel cancels a command whose child holds its output open.
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	started := filepath.Join(t.TempDir(), "started")

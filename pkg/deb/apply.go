@@ -16,8 +16,8 @@ import (
 	"lpatch/pkg/sandbox"
 )
 
-// Apply applies a fix to an unpacked source tree in the root. A fix of several that stand one upon another may not fit where it concerns
-// tests and documentation; those files are left out and returned. Anything else that does not fit is an error.
+// Apply applies a fix to an unpacked source tree in the root. A fix that depends on others may not apply to tests and
+// documentation; these files are left out and returned. Any other failure is an error.
 func (r *Root) Apply(ctx context.Context, f Fix, tree string) (leftOut []string, err error) {
 	files, err := f.read()
 	if err != nil {
@@ -54,7 +54,7 @@ func (r *Root) Apply(ctx context.Context, f Fix, tree string) (leftOut []string,
 	return leftOut, patch(fit)
 }
 
-// Files lists the files that a fix changes, as paths in the source tree.
+// Files returns the files that a fix changes, as paths in the source tree.
 func (f Fix) Files() ([]string, error) {
 	files, err := f.read()
 	var names []string
@@ -64,13 +64,14 @@ func (f Fix) Files() ([]string, error) {
 	return names, err
 }
 
-// CompiledFiles are those of Files that have a part in what is compiled.
+// CompiledFiles returns those of Files that influence the compiled code.
 func (f Fix) CompiledFiles() ([]string, error) {
 	names, err := f.Files()
 	return slices.DeleteFunc(names, func(name string) bool { return !isCompiled(name) }), err
 }
 
-// Mentions tells whether a word is in what a fix changes, or in the heading of such a place, which is the function or structure there.
+// Mentions reports whether a fix contains word in a changed line or in a hunk header, which names the enclosing function or
+// structure.
 func (f Fix) Mentions(word string) bool {
 	files, err := f.read()
 	if err != nil {
@@ -87,10 +88,10 @@ func (f Fix) Mentions(word string) bool {
 	return false
 }
 
-// stamps are the times behind the names of files. People write all sorts of them, and nobody needs them.
+// stamps matches the timestamps after file names. They have various formats and are not needed.
 var stamps = lazyregexp.New(`(?m)^(--- [^\t\n]*)\t.*\n(\+\+\+ [^\t\n]*)(?:\t.*)?$`)
 
-// read reads a patch: the differences of one file after the other.
+// read parses a patch into the differences of each file.
 func (f Fix) read() ([]*diff.FileDiff, error) {
 	text, err := f.text()
 	if err != nil {
@@ -103,7 +104,7 @@ func (f Fix) read() ([]*diff.FileDiff, error) {
 	return files, nil
 }
 
-// changedFile returns the path of the file that a diff is about, without its first directory.
+// changedFile returns the path of the file that a diff changes, without its first component.
 func changedFile(d *diff.FileDiff) string {
 	name := d.NewName
 	if name == "/dev/null" {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package deb fetches Debian packages, sources and binaries, and builds them in clean roots of their release. All that reads what
-// others wrote, and all that they wrote, runs in a sandbox; this process gets files from there.
+// Package deb downloads Debian packages, as source and binary, and builds them in clean roots of their release. Every program
+// that processes untrusted data runs in a sandbox, and so do all untrusted programs; this process only copies files from
+// there.
 package deb
 
 import (
@@ -20,26 +21,25 @@ import (
 	"lpatch/pkg/sandbox"
 )
 
-// Archive is Debian's archive for one release, by apt with a configuration of its own: the machine's stays as it is.
+// Archive is the Debian archive for one release, accessed by apt with a separate configuration.
 type Archive struct {
-	Suite   string // "bookworm"
+	Suite   string // for example "bookworm"
 	dir     string
-	box     *sandbox.Sandbox // where apt of this machine runs
+	box     *sandbox.Sandbox // sandbox in which apt of this machine runs
 	mirrors Mirrors
-	// snapshot is an archive of an earlier time, from which a root is then made alone; Main is nil if there is none.
+	// snapshot is the archive at an earlier time, from which alone a root is then created; Main is nil if there is none.
 	snapshot Mirrors
-	// options are in front of each command of apt.
+	// options precede the arguments of each apt command.
 	options []string
 }
 
-// sourcesList returns the lines of sources.list for a release, with its security updates and what is about to be in its next
-// point release.
+// sourcesList returns the lines of sources.list for a release, with its updates (SUITE-updates) and its security updates.
 func sourcesList(m Mirrors, suite string) string {
 	return m.List([]string{"deb", "deb-src"}, suite, suite+"-updates", suite+"-security")
 }
 
-// OpenArchive reads the lists of a release into dir, from where apt of this machine gets Debian, or from another mirror if that
-// is not "": see FindMirrors. A snapshot, if it is not "", is read as well: see snapshotMirrors.
+// OpenArchive reads the package lists of a release into dir. It uses the mirror that apt of this machine uses, unless mirror
+// is set; see FindMirrors. If snapshot is set, it reads this archive as well; see snapshotMirrors.
 func OpenArchive(ctx context.Context, dir, suite, mirror, snapshot string) (*Archive, error) {
 	earlier, err := snapshotMirrors(snapshot)
 	if err != nil {
@@ -61,7 +61,7 @@ func OpenArchive(ctx context.Context, dir, suite, mirror, snapshot string) (*Arc
 	return a, nil
 }
 
-// Where the sandbox of apt has its files, as it sees them. The builder's are what it unpacks.
+// The paths in the sandbox of apt, as seen by apt. The builder owns those that it unpacks.
 const (
 	aptDir  = "/mnt/apt"
 	aptWork = "/mnt/work"
@@ -83,7 +83,7 @@ func openArchive(ctx context.Context, dir, suite, list string, keys []string) (*
 	if err := a.configure(ctx, list, keys); err != nil {
 		return nil, err
 	}
-	// Nothing of what the machine has installed is of interest.
+	// packages installed on this machine are irrelevant
 	for _, o := range []string{
 		"APT::Architecture=amd64", "APT::Architectures=amd64", "Dir::State::lists=" + aptDir + "/lists",
 		"Dir::State::status=/dev/null", "Dir::Cache=" + aptDir + "/cache", "Dir::Etc::sourcelist=" + aptDir + "/sources.list",
@@ -96,8 +96,8 @@ func openArchive(ctx context.Context, dir, suite, list string, keys []string) (*
 	return a, a.box.Run(ctx, a.apt("update", "update", "--error-on=any"))
 }
 
-// configure brings what apt is to read into its sandbox. Keys and passwords that not everybody on this machine may read, and what
-// lies where others cannot get, are below aptDir/root there.
+// configure copies apt's input files into its sandbox. Keys and passwords that are not world-readable, and files in
+// inaccessible directories, are copied below aptDir/root.
 func (a *Archive) configure(ctx context.Context, list string, keys []string) error {
 	settings, err := Settings(ctx)
 	if err != nil {
@@ -123,17 +123,17 @@ mkdir -p "$2"; chown 1000 "$2"; exec tar -xpf - --no-same-owner -C "$1"`
 	return a.box.PutBy(ctx, sandbox.Job{Name: "configure", Host: true, As: sandbox.Installer, Args: []string{"sh", "-ec", script, "sh", aptDir, aptWork}}, tmp)
 }
 
-// apt is a job of apt-get's.
+// apt returns a job that runs apt-get.
 func (a *Archive) apt(log string, args ...string) sandbox.Job {
 	return sandbox.Job{
 		Name: log, Host: true, Net: true, As: sandbox.Installer, Env: proxies(), Args: slices.Concat([]string{"apt-get", "-q"}, a.options, args),
 	}
 }
 
-// get runs apt-get, which downloads files, and has them in a directory of this machine, with those that were there.
+// get runs apt-get to download files, and merges them into a directory of this machine.
 func (a *Archive) get(ctx context.Context, dir, log string, args ...string) error {
 	const out = aptDir + "/out"
-	// It downloads as a user that has no rights even in the sandbox. What came counts even if not all did.
+	// downloads run as an unprivileged user even in the sandbox; partial results are kept
 	const script = `rm -rf "$1"; mkdir -p "$1"; cd "$1"; tar -xpf - --no-same-owner; chown _apt . || true
 status=0; shift; "$@" >&2 || status=$?; tar -cf - .; exit $status`
 	was, err := sandbox.Pack(dir)
@@ -146,9 +146,9 @@ status=0; shift; "$@" >&2 || status=$?; tar -cf - .; exit $status`
 	return a.box.TakeFrom(ctx, job, dir, sandbox.Keep{})
 }
 
-// show runs apt-cache and reads the paragraphs that it prints.
+// show runs apt-cache and parses the paragraphs that it prints.
 func (a *Archive) show(ctx context.Context, args ...string) ([]control.Paragraph, error) {
-	// Names that it does not know are none, if it knows one.
+	// apt-cache ignores unknown names if it knows at least one
 	out, err := a.box.Output(ctx, sandbox.Job{Name: "show", Host: true, Args: slices.Concat([]string{"apt-cache"}, a.options, args)})
 	if err != nil {
 		return nil, err
@@ -164,25 +164,26 @@ func (a *Archive) show(ctx context.Context, args ...string) ([]control.Paragraph
 type Source struct {
 	Name    string
 	Version version.Version
-	// Binaries are the names of the packages that it builds.
+	// Binaries contains the names of the binary packages built from it.
 	Binaries []string
-	// Dsc or Tree is where it is on this machine: its description, or a directory of it, unpacked. Else it is the archive's.
+	// Dsc or Tree is set for a source on this machine: the .dsc file, or the unpacked directory. Otherwise it is in the
+	// archive.
 	Dsc, Tree string
-	// Path is where it is to be built; "" for where Debian's build machines do it.
+	// Path is the directory in which it is to be built; "" for that of Debian's build machines.
 	Path string
 
-	// programs are those of Binaries that amd64 has with programs in them, as far as debian/control of a tree says it.
+	// programs contains those of Binaries for amd64 that contain programs, according to debian/control of a tree.
 	programs  []string
-	paragraph control.Paragraph // what describes it
+	paragraph control.Paragraph // describes the source package
 }
 
-// Local tells whether it is on this machine.
+// Local reports whether the source is on this machine.
 func (s *Source) Local() bool { return s.Dsc+s.Tree != "" }
 
-// ID is as in file names, NAME_VERSION without epoch.
+// ID returns NAME_VERSION without epoch, as in file names.
 func (s *Source) ID() string { return s.Name + "_" + s.Version.StringWithoutEpoch() }
 
-// FindSource looks for one version of a source package. The error says which versions there are.
+// FindSource finds a version of a source package. The error lists the available versions.
 func (a *Archive) FindSource(ctx context.Context, name, want string) (*Source, error) {
 	v, err := version.Parse(want)
 	if err != nil {
@@ -209,7 +210,7 @@ func (a *Archive) FindSource(ctx context.Context, name, want string) (*Source, e
 	return nil, fmt.Errorf("%s has no version %s of the source package %s; it has %s%s; name a .dsc file or an unpacked directory of it, or an archive of its time with --snapshot", a.Suite, want, name, strings.Join(have, " and "), hint)
 }
 
-// parseVersion reads a version of the archive's own lists; a broken one is the zero version and equals none.
+// parseVersion parses a version from the archive's lists. An invalid one is the zero version, which equals no other.
 func parseVersion(s string) version.Version {
 	v, err := version.Parse(strings.TrimSpace(s))
 	if err != nil {
@@ -222,10 +223,12 @@ func splitList(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
 }
 
-// FetchSource gets a source package into a directory and returns its .dsc file; "" for one that is unpacked on this machine.
+// FetchSource downloads a source package into a directory and returns the path of its .dsc file, or "" for an unpacked source
+// on this machine.
 //
-// All that is needed to build it are the tar files and Debian's own part. The archive at times does not serve the rest where it says:
-// the signature of the upstream tar, and the description, of which its lists say as much. What is in the directory is not got again.
+// The build only needs the tar files and Debian's part. Mirrors may lack the other files: the signature of the upstream tar
+// file, and the .dsc file, whose content is also in the package lists. Files that are in the directory already are not
+// downloaded again.
 func (a *Archive) FetchSource(ctx context.Context, s *Source, dir string) (string, error) {
 	switch {
 	case s.Tree != "":
@@ -249,8 +252,8 @@ func (a *Archive) FetchSource(ctx context.Context, s *Source, dir string) (strin
 	return dsc, s.writeDsc(dir)
 }
 
-// FetchDebian downloads what Debian adds to the source of a package, its directory debian, and returns where the .dsc file would
-// be. It is all that is needed of a version that is not built, and often served for longer than the rest.
+// FetchDebian downloads only Debian's part of a source package, the directory debian, and returns the path of the .dsc file.
+// This is sufficient for a version that is not built, and often available for longer than the rest.
 func (a *Archive) FetchDebian(ctx context.Context, s *Source, dir string) (string, error) {
 	if err := a.fetchSource(ctx, s, dir, "--diff-only"); err != nil {
 		return "", notServed(s, err)
@@ -270,13 +273,13 @@ func notServed(s *Source, err error) error {
 	return fmt.Errorf("the archive lists the source %s %s but does not serve it (any more); name a .dsc file or an unpacked directory of it, or an archive of its time with --snapshot: %w", s.Name, s.Version, err)
 }
 
-// Binary is a package that was built from a source package.
+// Binary is a binary package.
 type Binary struct {
 	Name    string
-	Version string // differs from the source's where only the build was repeated ("+b1")
+	Version string // differs from the version of the source after a binary-only rebuild ("+b1")
 }
 
-// FindBinaries lists the packages for amd64 that were built from a source package, without those of debugging symbols.
+// FindBinaries returns the binary packages for amd64 of a source package, without debug symbol packages.
 func (a *Archive) FindBinaries(ctx context.Context, s *Source) ([]Binary, error) {
 	list, err := a.show(ctx, append([]string{"show", "--all-versions"}, s.Binaries...)...)
 	if err != nil {
@@ -296,7 +299,8 @@ func (a *Archive) FindBinaries(ctx context.Context, s *Source) ([]Binary, error)
 	return found, nil
 }
 
-// sourceOf and sourceVersion read the field Source, "NAME (VERSION)"; it is left out where it says nothing new.
+// sourceOf and sourceVersion parse the field Source, "NAME (VERSION)". Parts equal to those of the binary package are
+// omitted.
 func sourceOf(p control.Paragraph) string {
 	name, _, _ := strings.Cut(p.Values["Source"], " ")
 	if name == "" {
@@ -313,7 +317,7 @@ func sourceVersion(p control.Paragraph) version.Version {
 	return parseVersion(p.Values["Version"])
 }
 
-// FetchBinaries downloads packages and unpacks each into a directory of its name below dir.
+// FetchBinaries downloads packages and unpacks each one into the subdirectory of dir with its name.
 func (a *Archive) FetchBinaries(ctx context.Context, list []Binary, dir string) error {
 	debs := filepath.Join(a.dir, "debs")
 	for _, b := range list {
@@ -337,7 +341,7 @@ func (a *Archive) FetchBinaries(ctx context.Context, list []Binary, dir string) 
 	return nil
 }
 
-// unpackBinary unpacks a package, without the rights that its programs get, or that only some may read its files.
+// unpackBinary unpacks a package. Files become readable, and lose set-user-ID bits and the like.
 func (a *Archive) unpackBinary(ctx context.Context, file, dir string) error {
 	f, err := openRegular(file)
 	if err != nil {
@@ -347,14 +351,14 @@ func (a *Archive) unpackBinary(ctx context.Context, file, dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	// Of links, those that are names of programs count, and nobody follows them.
+	// only links that are names of programs are needed, and nothing follows them
 	keep := sandbox.Keep{Link: func(name, to string) bool {
 		return !strings.Contains(to, "/") || strings.HasSuffix(filepath.Dir(name), "bin")
 	}}
 	return a.box.TakeFrom(ctx, sandbox.Job{Name: "unpack", Host: true, Args: []string{"dpkg-deb", "--fsys-tarfile", "-"}, In: io.MultiReader(f)}, dir, keep)
 }
 
-// UnpackDebian unpacks the directory debian of a source package to tree, and nothing else of it.
+// UnpackDebian unpacks only the directory debian of a source package to tree.
 func (a *Archive) UnpackDebian(ctx context.Context, dsc, tree string) error {
 	tars, err := filepath.Glob(strings.TrimSuffix(dsc, ".dsc") + ".debian.tar.*")
 	if err != nil || len(tars) != 1 {

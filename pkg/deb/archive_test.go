@@ -15,7 +15,7 @@ import (
 	"lpatch/pkg/testutil/sandboxtest"
 )
 
-// repository makes an archive with one source package, tiny, in two versions, and with its binary packages.
+// repository creates an archive with two versions of source package tiny and its binary packages.
 func repository(t *testing.T) (list, dir string) {
 	t.Helper()
 	for _, tool := range []string{"apt-get", "dpkg-source", "dpkg-deb", "dpkg-scanpackages"} {
@@ -25,7 +25,7 @@ func repository(t *testing.T) (list, dir string) {
 	}
 	sandboxtest.Needed(t)
 	dir = t.TempDir()
-	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // others than this user read it
+	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // it is read by other users
 		t.Fatal(err)
 	}
 	script := `
@@ -59,7 +59,7 @@ dpkg-scansources . >Sources 2>/dev/null
 	return fmt.Sprintf("deb [trusted=yes] copy:%[1]s ./\ndeb-src [trusted=yes] copy:%[1]s ./\n", dir), dir
 }
 
-// openTiny opens such an archive, whose directory is repo, and finds the first version of its source package.
+// openTiny opens this archive in directory repo, and finds the first version of its source package.
 func openTiny(ctx context.Context, t *testing.T) (a *Archive, s *Source, repo string) {
 	t.Helper()
 	list, repo := repository(t)
@@ -113,8 +113,8 @@ func TestArchive(t *testing.T) {
 	}
 }
 
-// TestArchiveIncomplete takes files away that the archive lists: signature and description are not needed at all, and of a version
-// that is not built nothing but Debian's part is.
+// TestArchiveIncomplete removes files that the archive lists: the signature and the .dsc file are not needed, and of a
+// version that is not built only Debian's part is.
 func TestArchiveIncomplete(t *testing.T) {
 	filetest.Slow(t)
 	ctx := context.Background()

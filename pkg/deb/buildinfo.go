@@ -10,16 +10,16 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// BuildInfo is what a .buildinfo file says of the build that made the stock packages (deb-buildinfo(5)).
+// BuildInfo describes the build of the stock packages according to a .buildinfo file (deb-buildinfo(5)).
 type BuildInfo struct {
 	File      string
-	Path      string   // where it was built; "" if it does not say
-	Installed []Binary // what was installed
+	Path      string   // build directory; "" if not recorded
+	Installed []Binary // installed packages
 }
 
 var dependency = lazyregexp.New(`^([a-z0-9][a-z0-9+.-]*)(?::[a-z0-9]+)? \(= ([^()\s]+)\)$`)
 
-// ReadBuildInfo reads one, which is to be of a source package for amd64.
+// ReadBuildInfo reads a .buildinfo file, which must be that of a build of s for amd64.
 func ReadBuildInfo(file string, s *Source) (*BuildInfo, error) {
 	list, err := paragraphsOf(file)
 	if err != nil {
@@ -37,7 +37,7 @@ func ReadBuildInfo(file string, s *Source) (*BuildInfo, error) {
 		return nil, fmt.Errorf("%s is about a build on %s, and lpctl builds for amd64; name the one of the build machine for amd64", file, arch)
 	}
 	b := &BuildInfo{File: file, Path: v["Build-Path"]}
-	// What is at that path in the root is removed.
+	// this path is removed in the root
 	if b.Path != "" && (filepath.Clean(b.Path) != b.Path || strings.Count(b.Path, "/") < 2 || !filepath.IsAbs(b.Path)) {
 		return nil, fmt.Errorf("%s: Build-Path %s is not where a package can be built", file, b.Path)
 	}
@@ -55,7 +55,7 @@ func ReadBuildInfo(file string, s *Source) (*BuildInfo, error) {
 	return b, nil
 }
 
-// sameVersion tells whether a build was of this version.
+// sameVersion reports whether a build was of the version of s.
 func sameVersion(text string, s *Source) bool {
 	rest, ok := strings.CutPrefix(strings.TrimSpace(text), s.Version.String())
 	return ok && ofVersion().MatchString(rest)

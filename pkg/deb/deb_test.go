@@ -17,7 +17,7 @@ import (
 	"lpatch/pkg/testutil/sandboxtest"
 )
 
-// tree writes files, PATH -> text, into a new directory.
+// tree writes files (path to content) into a new directory.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -44,7 +44,7 @@ func TestNewFixes(t *testing.T) {
 	}{
 		{"new ones", map[string]string{
 			"debian/patches/series": "b/b.patch -p1 # urgent\na.patch\n\nCVE-1.patch\n",
-			// Refreshed: other line numbers and another heading, and more tests.
+			// refreshed: other line numbers, another header, and additional tests
 			"debian/patches/a.patch": hunkTest + strings.Replace(fixA, "a\n\n--- a/f.c\n+++ b/f.c\n@@ -1,2 +1,2 @@", "b\n\n--- x/f.c\t2026\n+++ b/f.c\t2026\n@@ -7,2 +7,2 @@", 1),
 		}, "b/b.patch CVE-1.patch", ""},
 		{"changed", map[string]string{
@@ -131,7 +131,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// TestPutFiles changes some files of a tree in the root.
+// TestPutFiles replaces some files of a tree in the root.
 func TestPutFiles(t *testing.T) {
 	r := &Root{sandboxtest.New(t), nil}
 	all := map[string]string{"a.c": "old", "sub/b.c": "old", "sub/c.c": "old"}

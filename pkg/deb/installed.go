@@ -21,21 +21,21 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// System is a system on which dpkg has installed packages.
+// System is a system with packages installed by dpkg.
 type System struct{ Root string }
 
-// Installed is a package that is installed, and configured.
+// Installed is an installed and configured package.
 type Installed struct {
-	Name    string // of the binary package
+	Name    string // name of the binary package
 	Source  string
-	Version version.Version // of the source package, and of the binary one
+	Version version.Version // of the source package, and of the binary package
 	system  System
 }
 
-// maxChangelog bounds a changelog that is read, in bytes.
+// maxChangelog is the maximum size of a changelog in bytes.
 const maxChangelog = 64 << 20
 
-// Owner finds the package that a file is of. What is not known for sure is an error.
+// Owner returns the package that a file belongs to. It returns an error if this is not certain.
 func (s System) Owner(path string) (*Installed, error) {
 	names, err := s.search(path)
 	if err != nil {
@@ -54,7 +54,7 @@ func (s System) Owner(path string) (*Installed, error) {
 		return nil, fmt.Errorf("dpkg has several packages %s", names[0])
 	case strings.TrimSpace(f[0]) != "ii":
 		return nil, fmt.Errorf("package %s is not installed and configured, its status is %q", names[0], f[0])
-	case f[1] != f[3]: // built once more, and why its source does not say
+	case f[1] != f[3]: // a binary-only rebuild, whose source does not tell the reason
 		return nil, fmt.Errorf("package %s is %s, built from %s %s: what differs is not known", names[0], f[1], f[2], f[3])
 	}
 	p := &Installed{Name: names[0], Source: f[2], system: s}
@@ -64,7 +64,7 @@ func (s System) Owner(path string) (*Installed, error) {
 	return p, nil
 }
 
-// search asks dpkg for the names of the packages that have a file. It may know that by the path from before /usr was merged.
+// search queries dpkg for the packages that contain a file. dpkg may list it under the path from before the /usr merge.
 func (s System) search(path string) ([]string, error) {
 	out, err := s.query("--search", path)
 	short, merged := strings.CutPrefix(path, "/usr")
@@ -79,7 +79,7 @@ func (s System) search(path string) ([]string, error) {
 	return owners(out, path)
 }
 
-// owners reads what dpkg-query --search prints.
+// owners parses the output of dpkg-query --search.
 func owners(out, path string) ([]string, error) {
 	names, ok := strings.CutSuffix(strings.TrimRight(out, "\n"), ": "+path)
 	if !ok || strings.ContainsAny(names, "\n ") && strings.HasPrefix(names, "diversion ") || strings.Contains(names, "\n") {
@@ -102,7 +102,7 @@ func (s System) query(args ...string) (string, error) {
 	return stdout.String(), nil
 }
 
-// changelog reads the one that came with the package.
+// changelog reads the changelog installed with the package.
 func (p *Installed) changelog() ([]byte, error) {
 	name, _, _ := strings.Cut(p.Name, ":")
 	dir := filepath.Join(p.system.Root, "usr/share/doc", name)
@@ -128,8 +128,8 @@ func (p *Installed) changelog() ([]byte, error) {
 	return text, nil
 }
 
-// Brings tells what the package brings besides fixes of some CVEs, compared with an earlier version, as far as its changelog says: an
-// error says what that is, or why it is not known.
+// Brings determines from the changelog whether the package contains changes other than fixes of the CVEs in besides, compared
+// with an earlier version. The error names such a change, or the reason why this is not known.
 func (p *Installed) Brings(after version.Version, besides []string) error {
 	text, err := p.changelog()
 	if err != nil {
@@ -138,7 +138,8 @@ func (p *Installed) Brings(after version.Version, besides []string) error {
 	return brings(text, after, p.Version, besides)
 }
 
-// brings reads a changelog, whose first entry must be that of the version that is installed, and which must go back to the earlier one.
+// brings examines a changelog. Its first entry must be that of the installed version, and it must contain the earlier
+// version.
 func brings(text []byte, after, installed version.Version, besides []string) error {
 	first := true
 	for in := entries(text); ; first = false {
@@ -162,22 +163,22 @@ func brings(text []byte, after, installed version.Version, besides []string) err
 }
 
 var (
-	// formal is what says nothing of what is in a version.
+	// formal matches items that describe no change.
 	formal = lazyregexp.New(`(?i)^ {2,}[*+-] ((non-maintainer|team|QA|security( team)?) upload|upload to [a-z-]+)( by the [a-z ]*team)?[.!]?$`)
-	// whole is what has more in it than is said.
+	// whole matches items that include more changes than they list.
 	whole  = lazyregexp.New(`(?i)\bnew (upstream|stable|bug-?fix|point|maintenance|minor|major|snapshot)|\bupstream (version|release|snapshot|stable)|\b(re-?bas|import|sync|updat|upgrad)(e|es|ed|s|ing)?\b|\breleases?\b`)
 	people = lazyregexp.New(`^\s*(\[[^]]*\]\s*)*$`)
 )
 
-// unfixed is the first thing in an entry that is something else than a fix of one of some CVEs, or "". What is listed below such a fix
-// belongs to it, and what has things below itself is what they are.
+// unfixed returns the first item of a changelog entry that is not a fix of one of the CVEs in besides, or "". Items nested
+// below a fix belong to it; an item with nested items is a heading for them.
 func unfixed(text string, besides []string) string {
 	list := slices.DeleteFunc(items(text), people().MatchString)
 	for i := range list {
 		list[i] = strings.TrimRight(list[i], " ")
 	}
 	indent := func(i int) int { return len(item().FindString(list[i])) }
-	under := -1 // the fix to which what follows belongs
+	under := -1 // fix that the following items belong to
 	fixes := false
 	for i, thing := range list {
 		if under >= 0 && indent(i) <= indent(under) {

@@ -13,7 +13,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// history is a changelog, from the newest entry on: of each the version and what it lists.
+// history returns a changelog, newest entry first, from versions and their items.
 func history(entries ...string) string {
 	var out strings.Builder
 	for _, e := range entries {
@@ -23,7 +23,8 @@ func history(entries ...string) string {
 	return out.String()
 }
 
-// TestBrings: what of a changelog is covered by fixes of CVE-2026-0001 and CVE-2026-0002, and what is not, or is not known.
+// TestBrings checks which changelogs are covered by fixes of CVE-2026-0001 and CVE-2026-0002, and which are not or are
+// unclear.
 func TestBrings(t *testing.T) {
 	const base = "1-1   * Initial release."
 	for _, c := range []struct{ name, log, want string }{
@@ -60,7 +61,7 @@ func TestBrings(t *testing.T) {
 	}
 }
 
-// TestOwner has dpkg tell of packages of a system, with the paths from before /usr was merged, too.
+// TestOwner queries dpkg for packages of a system, including paths from before the /usr merge.
 func TestOwner(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-query"); err != nil {
 		t.Skip(err)

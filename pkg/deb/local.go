@@ -23,10 +23,10 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// IsLocal tells a .dsc file or a directory of this machine from a version. No version has a slash.
+// IsLocal reports whether want is a .dsc file or a directory of this machine, and not a version. No version contains a slash.
 func IsLocal(want string) bool { return strings.Contains(want, "/") || strings.HasSuffix(want, ".dsc") }
 
-// OpenSource reads which source package a .dsc file describes, or an unpacked directory has. The name is what it should be.
+// OpenSource identifies the source package of a .dsc file or an unpacked directory. name is its expected name.
 func OpenSource(path, name string) (*Source, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -73,7 +73,7 @@ var (
 	heading     = lazyregexp.New(`(?m)^([a-z0-9][a-z0-9+.-]*) \(([^()]+)\)`)
 )
 
-// packageNames are those of names that may be names of packages: they get into paths and commands.
+// packageNames returns those of list that are valid package names, because they are used in paths and commands.
 func packageNames(list []string) []string {
 	return slices.DeleteFunc(list, func(name string) bool { return !packageName().MatchString(name) })
 }
@@ -115,7 +115,7 @@ func (s *Source) readTree(dir string) error {
 	return s.setVersion(dir, m[2])
 }
 
-// paragraphsOf is paragraphs of a file that was named by a person.
+// paragraphsOf parses a file that was named by the user.
 func paragraphsOf(path string) ([]control.Paragraph, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -125,7 +125,8 @@ func paragraphsOf(path string) ([]control.Paragraph, error) {
 	return paragraphs(io.LimitReader(f, maxText), path)
 }
 
-// paragraphs reads a file of them; one that is signed, too. Whose the signature is nobody checks: it was named by its path.
+// paragraphs parses a control file, which may be signed. The signature is not verified, because the user named the file by
+// its path.
 func paragraphs(f io.Reader, path string) ([]control.Paragraph, error) {
 	r, err := control.NewParagraphReader(f, nil)
 	if err != nil {
@@ -138,11 +139,11 @@ func paragraphs(f io.Reader, path string) ([]control.Paragraph, error) {
 	return list, nil
 }
 
-// sourceFile is a file of a source package, as its description lists it.
+// MD5
 type sourceFile struct{ name, size, sum string } // sum is of MD5
 
-// listed returns the files that a description lists. Some lists of archives have other sums than MD5 only, which a description has
-// to have in its form, and which nobody checks: apt has checked the others.
+// listed returns the files that a .dsc file lists. Some package lists contain checksums other than MD5 only; a .dsc file
+// needs an MD5 for its syntax, but it is not used, since apt has verified the others.
 func listed(p control.Paragraph) []sourceFile {
 	for _, field := range []string{"Files", "Checksums-Sha256", "Checksums-Sha512"} {
 		var out []sourceFile
@@ -163,7 +164,7 @@ func listed(p control.Paragraph) []sourceFile {
 	return nil
 }
 
-// copySource copies the files that a .dsc file of this machine names.
+// copySource copies the files that a .dsc file of this machine lists.
 func (s *Source) copySource(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
@@ -184,7 +185,8 @@ func (s *Source) copySource(dir string) (string, error) {
 	return filepath.Join(dir, filepath.Base(s.Dsc)), nil
 }
 
-// openRegular opens a regular file. Of a source that others wrote, a link may lead to what only this user may read.
+// openRegular opens a regular file, without following a link: the source is untrusted, and a link could refer to private
+// files of this user.
 func openRegular(path string) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if errors.Is(err, unix.ELOOP) {
@@ -203,7 +205,7 @@ func openRegular(path string) (*os.File, error) {
 	return f, nil
 }
 
-// copyRegular copies a regular file, in the place of what is there.
+// copyRegular copies a regular file and replaces the target.
 func copyRegular(from, to string) error {
 	f, err := openRegular(from)
 	if err != nil {
@@ -218,7 +220,7 @@ func copyRegular(from, to string) error {
 	return errors.Join(err, w.Close())
 }
 
-// writeDsc writes the description of a source package from what the archive's lists say of it.
+// writeDsc writes the .dsc file of a source package from its description in the package lists.
 func (s *Source) writeDsc(dir string) error {
 	var b strings.Builder
 	own := s.ID() + ".dsc"
@@ -231,12 +233,13 @@ func (s *Source) writeDsc(dir string) error {
 	return os.WriteFile(filepath.Join(dir, own), []byte(b.String()), 0o644)
 }
 
-// stockBeside finds packages that were built from a source, as NAME_VERSION_amd64.deb beside its .dsc file or directory.
+// stockBeside returns the packages built from a source that are next to its .dsc file or directory, as
+// NAME_VERSION_amd64.deb.
 func (s *Source) stockBeside() []string {
 	dir := filepath.Dir(s.Dsc + s.Tree)
 	var found []string
 	for _, name := range s.Binaries {
-		list, _ := filepath.Glob(filepath.Join(dir, name+"_"+s.Version.StringWithoutEpoch()+"*_amd64.deb")) // no pattern is broken: names have no brackets
+		list, _ := filepath.Glob(filepath.Join(dir, name+"_"+s.Version.StringWithoutEpoch()+"*_amd64.deb")) // the pattern is valid, because names contain no brackets
 		for _, file := range list {
 			rest := strings.TrimPrefix(filepath.Base(file), name+"_"+s.Version.StringWithoutEpoch())
 			if rest, ok := strings.CutSuffix(rest, "_amd64.deb"); ok && ofVersion().MatchString(rest) {
@@ -247,11 +250,11 @@ func (s *Source) stockBeside() []string {
 	return found
 }
 
-// ofVersion is what may stand behind the version of a build: one that was repeated has +bN after it.
+// ofVersion matches what may follow the version of a build: +bN after a binary-only rebuild.
 var ofVersion = lazyregexp.New(`^(\+b[0-9]+)?$`)
 
-// FetchStock gets the packages that were built from a source, and unpacks each into a directory of its name below dir: those beside a
-// source of this machine, or else the archive's.
+// FetchStock obtains the packages built from a source and unpacks each one into the subdirectory of dir with its name: those
+// next to a source of this machine, otherwise those of the archive.
 func (a *Archive) FetchStock(ctx context.Context, s *Source, dir string) error {
 	var beside []string
 	if s.Local() {
@@ -273,7 +276,8 @@ func (a *Archive) FetchStock(ctx context.Context, s *Source, dir string) error {
 	return nil
 }
 
-// DebianOf returns where the directory debian of a source is, unpacked; of the archive's, not more than that part is got, into dir.
+// DebianOf returns the path of the unpacked directory debian of a source. For a source in the archive, only this part is
+// downloaded, into dir.
 func (a *Archive) DebianOf(ctx context.Context, s *Source, dir string) (string, error) {
 	if s.Tree != "" {
 		return s.Tree, nil
@@ -290,7 +294,7 @@ func (a *Archive) DebianOf(ctx context.Context, s *Source, dir string) (string, 
 	return tree, a.UnpackDebian(ctx, dsc, tree)
 }
 
-// CopyUpstream puts the tars of upstream's that came with one source where those of another are to be: both may have the same.
+// CopyUpstream copies the upstream tar files of one source to the directory of another, since both may use the same files.
 func CopyUpstream(from, to string) error {
 	tars, err := filepath.Glob(filepath.Join(from, "*.orig*.tar.*"))
 	if err != nil {
@@ -304,7 +308,8 @@ func CopyUpstream(from, to string) error {
 	return nil
 }
 
-// Sum tells one source of this machine from another of the same version; it is "" for the archive's, which has one.
+// Sum distinguishes sources of the same version on this machine. It is "" for a source in the archive, where a version is
+// unique.
 func (s *Source) Sum() (string, error) {
 	if s.Dsc != "" {
 		return sumOf(s.Dsc)
@@ -331,7 +336,7 @@ func (s *Source) Sum() (string, error) {
 	return fmt.Sprintf("%x", h.Sum(nil)), nil
 }
 
-// sumOf is the SHA-256 of a file.
+// sumOf returns the SHA-256 of a file.
 func sumOf(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// TestOpenSource reads sources of this machine: a description, and an unpacked one.
+// TestOpenSource opens sources of this machine: a .dsc file, and an unpacked directory.
 func TestOpenSource(t *testing.T) {
 	ctx := context.Background()
 	a, _, repo := openTiny(ctx, t)
@@ -44,7 +44,7 @@ func TestOpenSource(t *testing.T) {
 	if err != nil || u.Version.String() != "1:1.0-1+deb12u1" || u.Tree != tree || strings.Join(u.Binaries, " ") != "tiny-bin" {
 		t.Fatalf("%+v, %v", u, err)
 	}
-	// Their packages may be beside them.
+	// their packages may be in the same directory
 	if err := a.FetchStock(ctx, s, filepath.Join(dir, "stock")); err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestOpenSource(t *testing.T) {
 	}
 }
 
-// TestHostileSource: what a source package calls its files, packages and version gets into paths and commands.
+// TestHostileSource checks malicious names of files, packages and versions, which are used in paths and commands.
 func TestHostileSource(t *testing.T) {
 	const good = "Format: 3.0 (quilt)\nSource: tiny\nVersion: 1.0-1\nBinary: tiny-bin, -oDir::Bin::dpkg=/x, ../../y, *\nFiles:\n d41d8cd98f00b204e9800998ecf8427e 0 tiny.tar\n"
 	outside := t.TempDir()
@@ -108,7 +108,7 @@ func TestHostileSource(t *testing.T) {
 	}
 }
 
-// TestHostileTree: a source may have links where its description is, and files of any size.
+// TestHostileTree checks a source with links in place of its description, and with files of excessive size.
 func TestHostileTree(t *testing.T) {
 	filetest.Slow(t)
 	const huge = 512 << 20
@@ -151,7 +151,7 @@ func TestHostileTree(t *testing.T) {
 	says(t, err, fmt.Sprintf("%s/debian/patches has more than %d bytes of patches", older, maxText))
 }
 
-// TestHostileSeries: patches of a source are files of it.
+// TestHostileSeries checks that patches outside of the source are not read.
 func TestHostileSeries(t *testing.T) {
 	outside := t.TempDir()
 	filetest.Tree(t, outside, map[string]string{"secret": fixA, "series": "a.patch\n"})
@@ -196,7 +196,7 @@ func says(t *testing.T, err error, want string) {
 	}
 }
 
-// TestSum tells sources of one version apart.
+// TestSum distinguishes sources of the same version.
 func TestSum(t *testing.T) {
 	sums := map[string]bool{}
 	for _, files := range []map[string]string{{"a": "x"}, {"a": "y"}, {"b": "x"}} {
@@ -259,7 +259,7 @@ Environment:
 	}
 }
 
-// TestSnapshot reads a version that the archive has no more from one of an earlier time.
+// TestSnapshot opens a version that only exists in a snapshot of the archive.
 func TestSnapshot(t *testing.T) {
 	filetest.Slow(t)
 	const url = "https://snapshot.debian.org/archive/debian/20260131T000000Z"
@@ -304,7 +304,7 @@ func TestSnapshot(t *testing.T) {
 		if _, err := a.FetchSource(ctx, s, filepath.Join(dir, "source")); err != nil {
 			t.Error(err)
 		}
-		// Both archives have one of them, and it counts once.
+		// both archives contain one of them, which must be listed once
 		if list, err := a.FindBinaries(ctx, s); err != nil || len(list) != 1 {
 			t.Errorf("%v, %v", list, err)
 		}

@@ -16,27 +16,26 @@ import (
 	"pault.ag/go/debian/control"
 )
 
-// Mirror is where apt of this machine gets an archive of Debian from.
+// Mirror is an archive of Debian as configured for apt of this machine.
 type Mirror struct {
-	URI string // without a slash at the end
-	// Options are those of a line in sources.list that an archive is believed by: "signed-by=/usr/share/keyrings/x.gpg".
+	URI string // without trailing slash
+	// Options contains the options in sources.list that concern authentication: "signed-by=/usr/share/keyrings/x.gpg".
 	Options []string
 }
 
-// Mirrors are those of Debian's archive and of the archive of its security updates. The second is nil if apt of this machine has
-// no such source.
+// Mirrors contains the mirrors of Debian's archive and of its security archive. Security is nil if apt of this machine does
+// not use it.
 type Mirrors struct{ Main, Security *Mirror }
 
-// keyring has the keys of Debian, by the package debian-archive-keyring.
+// keyring contains the archive keys of Debian, from package debian-archive-keyring.
 const keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-// passed are the options of a source that are as right for another suite of the same archive.
+// passed lists the source options that apply to other suites of the same archive.
 var passed = []string{"signed-by", "trusted", "check-valid-until", "check-date", "allow-insecure", "allow-weak"}
 
-// FindMirrors asks apt of this machine for its mirrors. Another, if it is not "", is taken instead, by Debian's own keys; that of
-// security updates is called the same with "-security" added, as Debian's are. What has to be kept is put into dir: keys
-// that stand in a source itself, and package lists where the machine has none. The error says what to do where apt knows no
-// mirror.
+// FindMirrors queries apt of this machine for its mirrors. If another is set, it is used instead, with Debian's keys; its
+// security archive has the same URI with "-security" appended. Files are written to dir: keys embedded in a source, and
+// package lists if the machine has none. If apt knows no mirror, the error tells what to do.
 func FindMirrors(ctx context.Context, dir, another string) (Mirrors, error) {
 	if another != "" {
 		if _, err := os.Stat(keyring); err != nil {
@@ -55,8 +54,8 @@ func FindMirrors(ctx context.Context, dir, another string) (Mirrors, error) {
 	return findMirrors(out, os.ReadFile, dir)
 }
 
-// freshTargets is indexTargets of a fresh machine, which has no lists, and they say whose archive it is. They are got here, by apt's own
-// user where apt has one, and the machine's stay as they are.
+// freshTargets returns the index targets of a machine without package lists, which are needed to identify the archives. It
+// downloads the lists separately, as apt's own user if there is one, and does not modify those of the machine.
 func freshTargets(ctx context.Context) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "lpctl-lists-")
 	if err != nil {
@@ -67,7 +66,7 @@ func freshTargets(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	lists := []string{"-o", "Dir::State::lists=" + dir}
-	// One of many sources may be out of order: it is asked for what came.
+	// one of several sources may be unavailable, so use what was downloaded
 	_, failed := output(ctx, "apt-get", append(slices.Clone(lists), "-qq", "update")...)
 	out, err := indexTargets(ctx, lists...)
 	if err == nil && len(out) == 0 {
@@ -80,7 +79,7 @@ func indexTargets(ctx context.Context, options ...string) ([]byte, error) {
 	return output(ctx, "apt-get", append(slices.Clone(options), "indextargets", "Created-By: Packages")...)
 }
 
-// output runs a command and returns what it prints; what it complains of is in the error.
+// output runs a command and returns its standard output. The error contains its standard error.
 func output(ctx context.Context, name string, args ...string) ([]byte, error) {
 	var errs bytes.Buffer
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -92,7 +91,7 @@ func output(ctx context.Context, name string, args ...string) ([]byte, error) {
 	return out, nil
 }
 
-// findMirrors looks in what apt-get indextargets has printed. The files that it names are read by readFile.
+// findMirrors parses the output of apt-get indextargets. readFile reads the files that it names.
 func findMirrors(targets []byte, readFile func(string) ([]byte, error), dir string) (Mirrors, error) {
 	var m Mirrors
 	r, err := control.NewParagraphReader(bytes.NewReader(targets), nil)
@@ -114,7 +113,7 @@ func findMirrors(targets []byte, readFile func(string) ([]byte, error), dir stri
 			continue
 		}
 		if *place != nil {
-			continue // apt asks them in this order, too
+			continue // apt uses the first one, too
 		}
 		if *place, err = newMirror(uri, p.Values["Sourcesentry"], readFile, dir); err != nil {
 			return m, err
@@ -126,7 +125,7 @@ func findMirrors(targets []byte, readFile func(string) ([]byte, error), dir stri
 	return m, nil
 }
 
-// noMirror says what to do on a machine that is not Debian's.
+// noMirror returns an error with instructions for a machine that does not use Debian's archive.
 func noMirror(others []string) error {
 	has := "no source at all"
 	if len(others) > 0 {
@@ -136,7 +135,7 @@ func noMirror(others []string) error {
 		"); name one with --mirror or in LPATCH_MIRROR, as http://deb.debian.org/debian")
 }
 
-// newMirror finds the options that a source has in the file where apt has read it, FILE:NUMBER.
+// newMirror determines the options of a source from the entry where apt has read it, FILE:NUMBER.
 func newMirror(uri, entry string, readFile func(string) ([]byte, error), dir string) (*Mirror, error) {
 	m := &Mirror{URI: uri}
 	file := entry[:max(strings.LastIndexByte(entry, ':'), 0)]
@@ -153,7 +152,7 @@ func newMirror(uri, entry string, readFile func(string) ([]byte, error), dir str
 		}
 		break
 	}
-	// A list of mirrors is a file of this machine: the first of them will do.
+	// a mirror list is a file of this machine; its first entry is sufficient
 	if list, ok := strings.CutPrefix(uri, "mirror+file:"); ok {
 		text, err := readFile("/" + strings.TrimLeft(list, "/"))
 		if err != nil {
@@ -166,7 +165,7 @@ func newMirror(uri, entry string, readFile func(string) ([]byte, error), dir str
 	return m, nil
 }
 
-// passOn returns the options that are passed on. A key that stands in the source itself is put into dir.
+// passOn returns the options to be passed on. It writes an embedded key to dir.
 func (s source) passOn(dir string) ([]string, error) {
 	var options []string
 	for _, name := range passed {
@@ -184,7 +183,7 @@ func (s source) passOn(dir string) ([]string, error) {
 	return options, nil
 }
 
-// keepKey writes a key that stands in the source itself to a file, which a line of sources.list can name.
+// keepKey writes an embedded key to a file, which sources.list can refer to.
 func keepKey(dir, key string) (string, error) {
 	var lines []string
 	for line := range strings.Lines(key) {
@@ -200,13 +199,13 @@ func keepKey(dir, key string) (string, error) {
 	return path, os.WriteFile(path, []byte(strings.TrimSpace(strings.Join(lines, "\n"))+"\n"), 0o644)
 }
 
-// source is an entry in one of apt's files.
+// source is an entry in a file of sources.
 type source struct {
 	uris    []string
 	options map[string]string // by their names in sources.list
 }
 
-// parseSources reads a file of sources: paragraphs in NAME.sources, else lines.
+// parseSources parses a file of sources: paragraphs in NAME.sources, otherwise lines.
 func parseSources(file, text string) []source {
 	if !strings.HasSuffix(file, ".sources") {
 		return parseLines(text)
@@ -229,7 +228,7 @@ func parseSources(file, text string) []source {
 	return list
 }
 
-// withoutComments leaves out the lines that are comments, and makes empty ones of those with nothing but space.
+// withoutComments removes comment lines, and makes lines of white space empty.
 func withoutComments(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
@@ -240,7 +239,7 @@ func withoutComments(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// parseLines reads lines as deb [arch=amd64 signed-by=FILE] URI SUITE COMPONENT…
+// parseLines parses lines of the form deb [arch=amd64 signed-by=FILE] URI SUITE COMPONENT…
 func parseLines(text string) []source {
 	var list []source
 	for line := range strings.Lines(text) {
@@ -263,7 +262,7 @@ func parseLines(text string) []source {
 	return list
 }
 
-// keys are the files of keys that the mirrors are believed by, as apt of this machine has them.
+// keys returns the paths of the key files on this machine that authenticate the mirrors.
 func (m Mirrors) keys() []string {
 	var files []string
 	for _, one := range []*Mirror{m.Main, m.Security} {
@@ -276,7 +275,7 @@ func (m Mirrors) keys() []string {
 			continue
 		}
 		for _, pattern := range []string{"/etc/apt/trusted.gpg", "/etc/apt/trusted.gpg.d/*"} {
-			found, _ := filepath.Glob(pattern) // the pattern is right
+			found, _ := filepath.Glob(pattern) // the pattern is valid
 			files = append(files, found...)
 		}
 	}
@@ -284,8 +283,8 @@ func (m Mirrors) keys() []string {
 	return slices.Compact(files)
 }
 
-// List returns lines of sources.list, of these kinds (deb, deb-src), for the component main of each suite. Those named
-// NAME-security are of the security archive, and left out if apt of this machine does not have that.
+// List returns lines of sources.list of the given kinds (deb, deb-src), for component main of each suite. Suites called
+// NAME-security are in the security archive, and omitted if apt of this machine does not use it.
 func (m Mirrors) List(kinds []string, suites ...string) string {
 	var b strings.Builder
 	for _, kind := range kinds {

@@ -17,7 +17,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// targets are what apt-get indextargets prints of sources, of FILE, ORIGIN, LABEL and URI each.
+// targets returns the output of apt-get indextargets for sources, each given by FILE, ORIGIN, LABEL and URI.
 func targets(list ...[4]string) string {
 	var b strings.Builder
 	for _, s := range list {
@@ -34,7 +34,7 @@ mQINBGRvSwUBEAC
 -----END PGP PUBLIC KEY BLOCK-----
 `
 
-// files are the sources of made-up machines.
+// files contains the sources of artificial machines.
 var files = map[string]string{
 	"/a.list": `# the first
 deb [arch=amd64,i386 signed-by=/k/a.gpg check-valid-until=no] http://a/debian bookworm main # and so on
@@ -150,8 +150,7 @@ func TestAnotherMirror(t *testing.T) {
 	}
 }
 
-// TestMachineMirrors has apt itself say what its sources are, on a machine that has its package lists and on one that has none
-// yet.
+// TestMachineMirrors lets apt report its sources on machines with and without package lists.
 func TestMachineMirrors(t *testing.T) {
 	if _, err := exec.LookPath("apt-get"); err != nil {
 		t.Skipf("note: not tried: %v", err)
@@ -186,7 +185,7 @@ func TestMachineMirrors(t *testing.T) {
 	}
 }
 
-// machine makes apt that of a machine with these sources, and archives for it.
+// machine makes apt behave like that of a machine with these sources, and creates archives for it.
 func machine(t *testing.T, name, sources string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -243,8 +242,8 @@ Acquire::Retries "3";
 	}
 }
 
-// TestCopyFiles copies what apt of this machine has to where apt of another system looks, with its mode,
-// and secrets apart.
+// TestCopyFiles copies files that apt of this machine uses to the paths where apt of another system looks for them, with
+// their modes, and secrets separately.
 func TestCopyFiles(t *testing.T) {
 	here, root := t.TempDir(), t.TempDir()
 	filetest.Tree(t, here, map[string]string{"key.gpg": "key", "ca.pem": "ca", "secret.pem": "secret"})

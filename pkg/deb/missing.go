@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// NotIn returns the packages with programs for amd64 that a source builds, and of which FetchStock has put none into dir: some may lie
-// beside the source, and others not.
+// NotIn returns the packages with programs for amd64 that a source builds and that FetchStock has not put into dir: the
+// packages next to the source may be incomplete.
 func (s *Source) NotIn(dir string) []string {
 	return slices.DeleteFunc(s.withPrograms(), func(name string) bool {
 		_, err := os.Stat(filepath.Join(dir, name))
@@ -18,7 +18,7 @@ func (s *Source) NotIn(dir string) []string {
 	})
 }
 
-// withPrograms reads the field Package-List of a description, "NAME TYPE SECTION PRIORITY arch=… profile=…" in each line.
+// withPrograms parses the field Package-List, which contains "NAME TYPE SECTION PRIORITY arch=… profile=…" in each line.
 func (s *Source) withPrograms() []string {
 	names := slices.Clone(s.programs)
 	for line := range strings.Lines(s.paragraph.Values["Package-List"]) {
@@ -41,7 +41,7 @@ func (s *Source) withPrograms() []string {
 	return names
 }
 
-// hasPrograms tells by the fields of a package whether an ordinary build for amd64 makes it, with what only this machine runs.
+// hasPrograms reports whether a regular build for amd64 creates a package, and it contains architecture-dependent files.
 func hasPrograms(arch, kind, profile string) bool {
 	ours := slices.ContainsFunc(strings.Fields(arch), func(a string) bool {
 		return slices.Contains([]string{"any", "linux-any", "any-amd64", "linux-amd64", "amd64"}, a)

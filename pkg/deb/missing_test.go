@@ -10,7 +10,7 @@ import (
 	"pault.ag/go/debian/control"
 )
 
-// TestNotIn names the packages that are not there, and none that has no programs for this machine.
+// TestNotIn checks which packages with programs for this machine are missing.
 func TestNotIn(t *testing.T) {
 	dir := tree(t, map[string]string{
 		"src/debian/changelog": "tiny (1.0) unstable; urgency=low\n",

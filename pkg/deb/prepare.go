@@ -13,15 +13,15 @@ import (
 	"lpatch/pkg/sandbox"
 )
 
-// InstallBuildDeps installs what a source package needs to be built: as the root's archive has it, or exactly what was installed when
-// the stock packages were made, if that is known.
+// InstallBuildDeps installs the build dependencies of a source package: the current versions in the root's archive or, if
+// info is set, exactly those that were installed when the stock packages were built.
 func (r *Root) InstallBuildDeps(ctx context.Context, s *Source, info *BuildInfo) error {
 	const name = "build-deps"
 	switch {
 	case info != nil:
 		return r.installExactly(ctx, name, info)
 	case s.Local():
-		// Its control file names them, as apt takes that.
+		// apt reads the dependencies from its control file
 		if err := r.bring(ctx, s); err != nil {
 			return err
 		}
@@ -34,7 +34,7 @@ func (r *Root) InstallBuildDeps(ctx context.Context, s *Source, info *BuildInfo)
 	return r.install(ctx, name, "--arch-only", "--only-source", "build-dep", s.Name+"="+s.Version.String())
 }
 
-// installExactly installs packages of these versions. What the archive has not is named.
+// installExactly installs packages in exact versions. The error lists those that the archive lacks.
 func (r *Root) installExactly(ctx context.Context, name string, info *BuildInfo) error {
 	var wanted []string
 	for _, b := range info.Installed {
@@ -52,8 +52,8 @@ func (r *Root) installExactly(ctx context.Context, name string, info *BuildInfo)
 	return r.install(ctx, name, append([]string{"--allow-downgrades", "--allow-change-held-packages", "install"}, wanted...)...)
 }
 
-// BuildPath is where Debian's build machines build a package, or where a .buildinfo says that it was built. The path gets into the
-// files: as the room that cmake leaves for run paths, for one.
+// BuildPath returns the directory in which Debian's build machines build a package, or the one recorded in a .buildinfo file.
+// The path influences the output, for example the space that cmake reserves for run paths.
 func (s *Source) BuildPath() string {
 	if s.Path != "" {
 		return s.Path
@@ -61,13 +61,13 @@ func (s *Source) BuildPath() string {
 	return "/build/reproducible-path/" + s.Name + "-" + s.Version.Version
 }
 
-// Where the root has a source of this machine.
+// The locations of a source of this machine in the root.
 const (
 	broughtTree = "/build/old"
 	broughtDsc  = "/build/dsc"
 )
 
-// versionControl is what of an unpacked source is version control's.
+// versionControl lists files of an unpacked source that belong to version control.
 var versionControl = []string{
 	"CVS", "RCS", "SCCS", ".git", ".gitignore", ".gitattributes", ".gitmodules", ".cvsignore", ".svn", ".arch-ids", "{arch}",
 	".bzr", ".bzrignore", ".bzrtags", ".hg", ".hgignore", ".hgtags", "_darcs",
@@ -89,13 +89,14 @@ func (r *Root) bring(ctx context.Context, s *Source) error {
 	return r.Put(ctx, tmp, broughtDsc)
 }
 
-// place has the builder make a directory anew, with what is to be beside it.
+// place makes the builder create a directory again, and its parent.
 func (r *Root) place(ctx context.Context, dir string) error {
 	const script = `rm -rf "$1"; mkdir -p "${1%/*}"; chown build "${1%/*}"`
 	return r.Run(ctx, sandbox.Job{Name: "place", As: sandbox.Installer, Args: []string{"sh", "-ec", script, "sh", dir}})
 }
 
-// Unpack unpacks a source package, with its patches applied, at a path in the root. dsc is where it was fetched to.
+// Unpack unpacks a source package and applies its patches, at a path in the root. dsc is the path of the downloaded .dsc
+// file.
 func (r *Root) Unpack(ctx context.Context, s *Source, dsc, dir string) error {
 	script, from := `dpkg-source --no-check -x "$1" "$2"`, path.Join(broughtDsc, filepath.Base(dsc))
 	if s.Tree != "" {
@@ -112,7 +113,7 @@ func (r *Root) Unpack(ctx context.Context, s *Source, dsc, dir string) error {
 	return r.Run(ctx, sandbox.Job{Name: "unpack", Args: []string{"sh", "-ec", script, "sh", from, dir}})
 }
 
-// PutTree puts a tree of this machine at a path in the root, to be built there.
+// PutTree copies a tree of this machine to a path in the root, to be built there.
 func (r *Root) PutTree(ctx context.Context, tree, dir string) error {
 	if err := r.place(ctx, dir); err != nil {
 		return err
@@ -120,23 +121,23 @@ func (r *Root) PutTree(ctx context.Context, tree, dir string) error {
 	return r.Put(ctx, tree, dir)
 }
 
-// TakeTree copies an unpacked source out of the root. Its links stay what they are, so nobody is to follow them.
+// TakeTree copies an unpacked source out of the root. Links are preserved, so they must not be followed.
 func (r *Root) TakeTree(ctx context.Context, dir, tree string) error {
 	return r.Take(ctx, dir, tree, sandbox.Keep{Link: sandbox.AllLinks})
 }
 
-// TakeFiles copies those of these files that a tree of the root has.
+// TakeFiles copies those of the named files that exist in a tree of the root.
 func (r *Root) TakeFiles(ctx context.Context, dir string, names []string, to string) error {
 	const script = `for f; do [ ! -f "$f" ] || printf '%s\0' "$f"; done | tar -cf - --null -T -`
 	return r.TakeFrom(ctx, sandbox.Job{Name: "take", Dir: dir, Args: append([]string{"sh", "-ec", script, "sh"}, names...)}, to, sandbox.Keep{})
 }
 
-// PutFiles puts files into a tree of the root, in the place of those of their names.
+// PutFiles copies files into a tree of the root and replaces files of the same names.
 func (r *Root) PutFiles(ctx context.Context, from, dir string) error {
 	return r.PutBy(ctx, sandbox.Job{Name: "put", Args: []string{"tar", "-xpf", "-", "--no-same-owner", "-C", dir}}, from)
 }
 
-// TakeLibraries copies the libraries of the root, which packages link with.
+// TakeLibraries copies the shared libraries of the root, with which packages link.
 func (r *Root) TakeLibraries(ctx context.Context, to string) error {
 	const script = `for d in lib/x86_64-linux-gnu usr/lib/x86_64-linux-gnu usr/lib; do
 	[ -L "${d%%/*}" ] || [ ! -d "$d" ] || find "$d" -maxdepth 1 -name '*.so*' -print0

@@ -17,13 +17,13 @@ import (
 	"lpatch/pkg/sandbox"
 )
 
-// Root is a sandbox in which packages are built: a minimal Debian with the tools that every package may rely on.
+// Root is a sandbox in which packages are built: a minimal Debian system with the build-essential packages.
 type Root struct {
 	*sandbox.Sandbox
 	a *Archive
 }
 
-// Check finds what this machine lacks for building packages, before anything is fetched.
+// Check returns an error if this machine lacks something that is needed to build packages.
 func Check() error { return check(os.Geteuid(), exec.LookPath) }
 
 func check(uid int, lookPath func(string) (string, error)) error {
@@ -45,7 +45,7 @@ func check(uid int, lookPath func(string) (string, error)) error {
 	return nil
 }
 
-// NewRoot makes one in dir from the archive's release. A copy is kept in base, for the next time.
+// NewRoot creates a root in dir from the archive's release. A pristine copy is kept in base for later calls.
 func NewRoot(ctx context.Context, a *Archive, base, dir string) (*Root, error) {
 	if _, err := os.Stat(base); err != nil {
 		if err := a.makeBase(ctx, base); err != nil {
@@ -62,7 +62,7 @@ func NewRoot(ctx context.Context, a *Archive, base, dir string) (*Root, error) {
 	}
 	defer f.Close()
 	r := &Root{s, a}
-	// Its devices are none, and nobody but root may make some.
+	// the root has no device nodes, which only real root can create
 	if err := r.Run(ctx, sandbox.Job{
 		Name: "unpack-root", Host: true, As: sandbox.Installer, In: f, Args: []string{"tar", "-xpf", "-", "-C", "/mnt", "--numeric-owner", "--exclude=./dev/*"},
 	}); err != nil {
@@ -71,7 +71,7 @@ func NewRoot(ctx context.Context, a *Archive, base, dir string) (*Root, error) {
 	return r, r.setUp(ctx)
 }
 
-// makeBase writes the archive of a fresh root, as a whole or not at all.
+// makeBase atomically writes the archive of a fresh root.
 func (a *Archive) makeBase(ctx context.Context, base string) error {
 	stage, err := sandbox.Make(ctx, base+".new")
 	if err != nil {
@@ -81,7 +81,7 @@ func (a *Archive) makeBase(ctx context.Context, base string) error {
 	if err != nil {
 		return err
 	}
-	// In the archive's own sandbox, the files that these name are known.
+	// in the archive's own sandbox the paths of these files are known
 	copied, err := os.MkdirTemp("", "lpctl-root-")
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (a *Archive) makeBase(ctx context.Context, base string) error {
 	return errors.Join(os.Rename(out.Name(), base), sandbox.Remove(ctx, stage.Dir))
 }
 
-// setUp gives the root all sources of the archive, what is newer there, and the user who builds.
+// setUp configures all sources of the archive in the root, upgrades it, and adds the build user.
 func (r *Root) setUp(ctx context.Context) error {
 	settings, err := Settings(ctx)
 	if err != nil {
@@ -142,7 +142,7 @@ func (r *Root) setUp(ctx context.Context) error {
 		"etc/apt/apt.conf.d/92lpctl-settings": settings,
 	}
 	for _, path := range []string{"etc/resolv.conf", "etc/hosts"} {
-		if data, err := os.ReadFile("/" + path); err == nil { // names may be found without
+		if data, err := os.ReadFile("/" + path); err == nil { // name resolution may work without it
 			files[path] = string(data)
 		}
 	}
@@ -158,7 +158,7 @@ func (r *Root) setUp(ctx context.Context) error {
 			return err
 		}
 	}
-	// What it was made with is in the sandbox of that.
+	// remove settings that refer to the sandbox in which it was created
 	const script = `rm -f /etc/apt/sources.list.d/* /etc/apt/apt.conf.d/99mmdebstrap
 echo build:x:1000:1000::/nonexistent:/bin/sh >>/etc/passwd; echo build:x:1000: >>/etc/group; mkdir -p /build; chown build /build`
 	if err := r.Run(ctx, sandbox.Job{Name: "configure", As: sandbox.Installer, Args: []string{"sh", "-ec", script}}); err != nil {
@@ -170,8 +170,8 @@ echo build:x:1000:1000::/nonexistent:/bin/sh >>/etc/passwd; echo build:x:1000: >
 	return r.install(ctx, "upgrade", "dist-upgrade")
 }
 
-// install has apt install packages: first it fetches them, with a network and nothing of theirs, and then it installs them, without
-// and with nothing that is secret.
+// install installs packages with apt: it first downloads them, with network but without running code of the packages, and
+// then installs them, without network and without access to secrets.
 func (r *Root) install(ctx context.Context, name string, args ...string) error {
 	args = append([]string{"-y", "--no-install-recommends"}, args...)
 	secrets, err := r.fetch(ctx, name, append([]string{"--download-only"}, args...)...)
@@ -185,7 +185,7 @@ func (r *Root) install(ctx context.Context, name string, args ...string) error {
 	})
 }
 
-// fetch runs apt in the root with the network. It returns which files it had that are not for everybody.
+// fetch runs apt in the root with network. It returns the files in the root that are not world-readable.
 func (r *Root) fetch(ctx context.Context, name string, args ...string) (secrets []string, err error) {
 	settings, err := Settings(ctx)
 	if err != nil {
@@ -208,7 +208,7 @@ func (r *Root) fetch(ctx context.Context, name string, args ...string) (secrets 
 	return secrets, r.Run(ctx, sandbox.Job{Name: name, As: sandbox.Installer, Net: true, Env: proxies(), Args: append([]string{"apt-get", "-q"}, args...)})
 }
 
-// proxies are those that this process's environment names, for apt.
+// proxies returns apt options for the proxies in the environment of this process.
 func proxies() []string {
 	var list []string
 	for _, name := range []string{"http_proxy", "https_proxy", "no_proxy"} {
@@ -219,20 +219,20 @@ func proxies() []string {
 	return list
 }
 
-// BuildJob builds the packages for amd64 of an unpacked source package as Debian's build machines do, without running tests and
-// without taking the symbols off; target is one of debian/rules: binary-arch, or build-arch to stop when all is compiled.
+// BuildJob returns a job that builds the packages for amd64 of an unpacked source like Debian's build machines, but without
+// tests and without stripping. target is a target of debian/rules: binary-arch, or build-arch to stop after compilation.
 func BuildJob(path, target string, jobs int) sandbox.Job {
 	return sandbox.Job{
 		Name: target, Dir: path,
 		Args: []string{"dpkg-buildpackage", "-B", "-uc", "-us", "-d", "--rules-target=" + target},
 		Env: []string{
 			"DEB_BUILD_OPTIONS=nocheck nostrip noautodbgsym parallel=" + strconv.Itoa(jobs),
-			"DPKG_DEB_COMPRESSOR_TYPE=none", // nobody wants the packages themselves
+			"DPKG_DEB_COMPRESSOR_TYPE=none", // the packages themselves are not used
 		},
 	}
 }
 
-// OpenRoot takes a root that was made before.
+// OpenRoot opens an existing root.
 func OpenRoot(a *Archive, dir string) (*Root, error) {
 	s, err := sandbox.Open(dir)
 	return &Root{s, a}, err

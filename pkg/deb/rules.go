@@ -10,9 +10,9 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// Rules by which a file that differs between two versions is none that is compiled. Each has a name, by which it is listed. None of
-// them can hide anything: what they are about is in the new tree all the same, and if it gets into an object it is seen there.
-// changelogRule alone is about a file that stays the older version's.
+// Each rule classifies files that differ between two versions but are not compiled. Its name is shown in lists. No rule can
+// hide a change: the files are in the new tree nevertheless, and if they influence an object, the comparison of objects finds
+// it. Only changelogRule is for a file that is kept from the older version.
 const (
 	changelogRule = "debian/changelog"
 	packagingRule = "packaging"
@@ -22,8 +22,8 @@ const (
 	docsRule      = "documentation"
 )
 
-// ruleDirs and ruleEndings are names of directories and endings of files that a rule is about; of files without an ending,
-// ruleFiles are the whole names. All in small letters.
+// ruleDirs and ruleEndings list directory names and file suffixes for rules; ruleFiles lists complete names of files without
+// suffix. All are in lower case.
 var (
 	ruleDirs = map[string][]string{
 		projectRule: {".git", ".github", ".gitlab", ".circleci", ".pc", ".cirrus"},
@@ -44,10 +44,10 @@ var (
 	rulesInOrder = []string{projectRule, testsRule, localeRule, docsRule}
 )
 
-// packaging are files of debian that no build reads.
+// packaging matches files in debian that no build reads.
 var packaging = lazyregexp.New(`^debian/(patches/|tests/|po/|upstream/|copyright$|watch$|gbp\.conf$|[^/]*salsa-ci\.yml$|\.git|README|NEWS|source/lintian-overrides$|[^/]*\.lintian-overrides$|[^/]*\.(NEWS|README\.Debian)$)`)
 
-// rule returns the name of the rule that says why a file is none that is compiled, or "". When in doubt it is.
+// rule returns the name of the rule that classifies a file as not compiled, or "" if none does.
 func rule(file string) string {
 	switch {
 	case file == "debian/changelog":
@@ -66,5 +66,5 @@ func rule(file string) string {
 	return ""
 }
 
-// isCompiled tells files that have a part in what a package builds.
+// isCompiled reports whether a file influences what a package builds.
 func isCompiled(file string) bool { return rule(file) == "" }

@@ -13,10 +13,10 @@ import (
 	"strings"
 )
 
-// Fix is a patch of debian/patches, or one that a person has.
+// Fix is a patch in debian/patches, or a patch file named by the user.
 type Fix struct {
-	Name string // as in the series
-	Text []byte // nil if there is no such file
+	Name string // as in the series file
+	Text []byte // nil if the file does not exist
 }
 
 func (f Fix) text() ([]byte, error) {
@@ -26,16 +26,16 @@ func (f Fix) text() ([]byte, error) {
 	return f.Text, nil
 }
 
-// ReadFix reads one that a person has named.
+// ReadFix reads a patch file named by the user.
 func ReadFix(file string) (Fix, error) {
 	text, err := os.ReadFile(file)
 	return Fix{filepath.Base(file), text}, err
 }
 
-// maxText bounds what is read of a source that is text, in bytes.
+// maxText is the maximum total size in bytes of text that is read from a source.
 const maxText = 256 << 20
 
-// readInside reads a file of a source that others wrote. A link that leads out of it is an error.
+// readInside reads a file of an untrusted source. Links that lead out of it cause an error.
 func readInside(tree *os.Root, name string) ([]byte, error) {
 	st, err := tree.Stat(name)
 	if err != nil {
@@ -47,7 +47,7 @@ func readInside(tree *os.Root, name string) ([]byte, error) {
 	return tree.ReadFile(name)
 }
 
-// readText is readInside for a path.
+// readText is like readInside, for a path.
 func readText(file string) ([]byte, error) {
 	dir, err := os.OpenRoot(filepath.Dir(file))
 	if err != nil {
@@ -57,7 +57,8 @@ func readText(file string) ([]byte, error) {
 	return readInside(dir, filepath.Base(file))
 }
 
-// series is debian/patches of an unpacked source package: names of patches, in the order in which they are applied, and their texts.
+// series reads debian/patches of an unpacked source package: the patches in the order in which they are applied, with their
+// texts.
 func series(tree string) ([]Fix, error) {
 	dir, err := os.OpenRoot(tree)
 	if err != nil {
@@ -72,12 +73,12 @@ func series(tree string) ([]Fix, error) {
 		return nil, err
 	}
 	var fixes []Fix
-	left := maxText // a series may name what is large again and again
+	left := maxText // limit, because a series may name a large file repeatedly
 	for _, line := range strings.Split(string(data), "\n") {
-		line, _, _ = strings.Cut(line, "#") // options for patch are left out, too
+		line, _, _ = strings.Cut(line, "#") // ignores options for patch as well
 		if f := strings.Fields(line); len(f) > 0 {
 			text, err := readInside(dir, path.Join("debian/patches", f[0]))
-			if err != nil && !errors.Is(err, fs.ErrNotExist) { // that one cannot be read is told when it is
+			if err != nil && !errors.Is(err, fs.ErrNotExist) { // other errors are reported when the patch is used
 				return nil, err
 			}
 			if left -= len(text); left < 0 {
@@ -89,7 +90,7 @@ func series(tree string) ([]Fix, error) {
 	return fixes, nil
 }
 
-// NewFixes lists the patches that the newer source package has and the older has not, in their order.
+// NewFixes returns the patches that only the newer source package has, in order.
 func NewFixes(older, newer string) ([]Fix, error) {
 	had, err := series(older)
 	if err != nil {
@@ -103,8 +104,8 @@ func find(list []Fix, name string) int {
 	return slices.IndexFunc(list, func(f Fix) bool { return f.Name == name })
 }
 
-// ChangedFixes lists the patches that both source packages have under one name and that do not change the same, and those that only the
-// older one has. Line numbers, headings and context may differ, and what is not compiled.
+// ChangedFixes returns the patches that both source packages have under one name but with different changes, and those that
+// only the older one has. Line numbers, headers, context and files that are not compiled are ignored.
 func ChangedFixes(older, newer string) ([]string, error) {
 	had, err := series(older)
 	if err != nil {
@@ -134,7 +135,7 @@ func ChangedFixes(older, newer string) ([]string, error) {
 	return out, nil
 }
 
-// changes returns the lines that a patch adds and removes, after the name of each file.
+// changes returns the added and removed lines of a patch, preceded by the name of each file.
 func (f Fix) changes() ([]string, error) {
 	files, err := f.read()
 	if err != nil {
@@ -158,8 +159,8 @@ func (f Fix) changes() ([]string, error) {
 	return out, nil
 }
 
-// Choose returns the fixes of these names, with or without a suffix like .patch, in the order of all. A name that stands
-// for several (CVE-2026-0992 for CVE-2026-0992_01.patch and _02) chooses all of them.
+// Choose returns the fixes with these names, with or without a suffix such as .patch, in the order of all. A name that is a
+// prefix of several (CVE-2026-0992 for CVE-2026-0992_01.patch and _02) selects all of them.
 func Choose(all []Fix, names []string) ([]Fix, error) {
 	if len(names) == 0 {
 		return all, nil

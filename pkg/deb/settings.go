@@ -14,8 +14,8 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// Settings returns what apt of this machine is told of the way to its mirrors, as a file of apt's settings: proxies, what to
-// make of certificates and dates, and so on. In the root of another system, apt needs the same.
+// Settings returns the settings of apt of this machine that concern the connection to its mirrors, as an apt.conf file:
+// proxies, certificates, validity dates and so on. apt in the root of another system needs the same settings.
 func Settings(ctx context.Context) (string, error) {
 	dump, err := output(ctx, "apt-config", "dump", "--no-empty", "--format", `%F "%v";%n`)
 	if err != nil {
@@ -34,7 +34,8 @@ func Settings(ctx context.Context) (string, error) {
 
 var wanted = lazyregexp.New(`(?i)^Acquire::(https?::|Retries|Check-Valid-Until|Check-Date|ForceIPv[46])`)
 
-// settings picks the lines that concern the way. A program that finds a proxy is one of this machine: see detected.
+// settings selects the lines that concern the connection. Programs that detect a proxy exist only on this machine; see
+// detected.
 func settings(dump string) string {
 	var b strings.Builder
 	for line := range strings.Lines(dump) {
@@ -45,7 +46,7 @@ func settings(dump string) string {
 	return b.String()
 }
 
-// detected reads which proxy apt says it uses: "Using proxy 'http://proxy:3142' for URL …".
+// detected returns the proxy that apt reports: "Using proxy 'http://proxy:3142' for URL …".
 func detected(said string) string {
 	_, rest, _ := strings.Cut(said, "Using proxy '")
 	proxy, _, ok := strings.Cut(rest, "'")
@@ -55,12 +56,12 @@ func detected(said string) string {
 	return `Acquire::http::Proxy "` + proxy + "\";\n"
 }
 
-// named are files that settings name.
+// named matches files that settings refer to.
 var named = lazyregexp.New(`(?m)^Acquire::https::.*(?:CAInfo|SslCert|SslKey|CrlFile) "(/.*)";$`)
 
 var signedBy = lazyregexp.New(`signed-by=[^ \]]+`)
 
-// moved returns lines of sources and settings in which these files are below another root.
+// moved returns lines of sources and settings in which the paths of files are relocated to another root.
 func moved(list, settings string, files []string, root string) (newList, newSettings string) {
 	path := func(file string) string {
 		if slices.Contains(files, file) {
@@ -82,15 +83,15 @@ func moved(list, settings string, files []string, root string) (newList, newSett
 	return newList, newSettings
 }
 
-// isSecret tells by its mode whether a file is not for everybody.
+// isSecret reports whether a file is not world-readable.
 func isSecret(mode fs.FileMode) bool { return mode&0o004 == 0 }
 
 func isOpen(mode fs.FileMode) bool { return !isSecret(mode) }
 
 func isAny(fs.FileMode) bool { return true }
 
-// copyFiles copies files that apt of this machine uses to the same places in a root: keys, passwords for mirrors, certificates, of
-// those modes that are wanted. It returns which.
+// copyFiles copies files that apt of this machine uses to the same paths in a root: keys, passwords for mirrors,
+// certificates, if wanted accepts their mode. It returns the copied paths.
 func copyFiles(root string, keys []string, settings string, wanted func(fs.FileMode) bool) ([]string, error) {
 	files := append(slices.Clone(keys), "/etc/apt/auth.conf", "/etc/ssl/certs/ca-certificates.crt")
 	more, err := filepath.Glob("/etc/apt/auth.conf.d/*")
@@ -105,7 +106,7 @@ func copyFiles(root string, keys []string, settings string, wanted func(fs.FileM
 	for _, file := range files {
 		data, err := os.ReadFile(file)
 		switch {
-		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission): // of a user's apt, those of root's are none
+		case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission): // apt of an unprivileged user does not use files of root
 			continue
 		case err != nil:
 			return nil, err

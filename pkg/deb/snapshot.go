@@ -9,11 +9,12 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// dated is the end of the address of an archive as it was at a time.
+// dated matches the end of the URL of a dated archive.
 var dated = lazyregexp.New(`/[0-9]{8}T[0-9]{6}Z$`)
 
-// snapshotMirrors are an archive as it was at a time, by an address like that of snapshot.debian.org, and that of its security updates,
-// which is the same but for the name debian-security. They are believed by Debian's keys, though nobody has signed them lately.
+// snapshotMirrors returns the mirrors for a dated archive, given by a URL like those of snapshot.debian.org, and for its
+// security archive, whose URL differs in the name debian-security. They are authenticated with Debian's keys; expired
+// signatures are accepted.
 func snapshotMirrors(url string) (Mirrors, error) {
 	url = strings.TrimRight(url, "/")
 	if url == "" {
@@ -30,7 +31,7 @@ func snapshotMirrors(url string) (Mirrors, error) {
 	return m, nil
 }
 
-// ofTime are the mirrors that a root is made from.
+// ofTime returns the mirrors from which a root is created.
 func (a *Archive) ofTime() Mirrors {
 	if a.snapshot.Main != nil {
 		return a.snapshot

@@ -21,23 +21,24 @@ import (
 	"lpatch/pkg/names"
 )
 
-// Told is what a source package says of what is fixed in it. Its texts can be shown.
+// Told contains the description of fixes in a source package. Its strings are printable.
 type Told struct {
-	Title      string // one line, "" if there is none
+	Title      string // one line; "" if there is none
 	CVEs       []string
 	Advisories []string // ids
 }
 
 const (
 	maxTitle  = 200     // bytes
-	maxHeader = 1 << 20 // bytes of a patch in which its header has to end
-	maxLog    = 1 << 20 // bytes of a changelog in which the entries have to be that count
+	maxHeader = 1 << 20 // bytes of a patch in which its header must end
+	maxLog    = 1 << 20 // bytes of a changelog that are examined
 )
 
 var (
 	toldCVE      = lazyregexp.New(`\bCVE-[0-9]{4}-[0-9]{4,19}`)
 	toldAdvisory = lazyregexp.New(`\b(?:(?:DSA|DLA|ELA|USN)-[0-9]+-[0-9]+|GHSA(?:-[0-9a-z]{4}){3})\b`)
-	// notFixed is in what a changelog says of what is not fixed by it. It may be in what is fixed too, which is not claimed then.
+	// notFixed matches phrases in a changelog which say that something is not fixed. If it matches by accident, the fix is
+	// not claimed.
 	notFixed = lazyregexp.New(`(?i)\b(re-?vert(s|ed|ing)?|un-?(affected|fixed|patched|resolved)|incomplete(ly)?|partial(ly)?|in part|part of (the )?(fix|patch|CVE)|` +
 		`drop(s|ped|ping)?|ignor(e|es|ed|ing)|remov(e|es|ed|ing|al)|disabl(e|es|ed|ing)|back(s|ed|ing)?[ -]?out|regress(es|ed|ions?)?|` +
 		`(still|remains?|known) (vulnerable|affected|open|there|present)|postponed|deferred|no-dsa|withdrawn|todo|mitigat(e|es|ed|ing|ions?)|workarounds?)\b|` +
@@ -46,7 +47,7 @@ var (
 	item       = lazyregexp.New(`^ {2,}[*+-] `)
 )
 
-// Told reads the header of a patch (DEP-3, or that of a mail), and its name.
+// Told parses the header of a patch (DEP-3, or a mail header) and its name.
 func (f Fix) Told() (Told, error) {
 	data, err := f.text()
 	if err != nil {
@@ -63,7 +64,7 @@ func (f Fix) Told() (Told, error) {
 	return Told{Title: headerTitle(header), CVEs: cves(f.Name + "\n" + text), Advisories: unique(toldAdvisory().FindAllString(text, -1))}, nil
 }
 
-// headerTitle is the first line of the field Description or Subject, which may begin on the line below.
+// headerTitle returns the first line of the field Description or Subject, which may start on a continuation line.
 func headerTitle(header []string) string {
 	for i, line := range header {
 		name, value, _ := strings.Cut(line, ":")
@@ -78,8 +79,8 @@ func headerTitle(header []string) string {
 	return ""
 }
 
-// ToldSince reads what debian/changelog of a tree says of the versions after one. The title is the first thing in the newest that
-// names a CVE, if there is one.
+// ToldSince parses the entries of debian/changelog in a tree after a version. The title is the first item in the newest entry
+// that names a CVE, if any.
 func ToldSince(tree string, after version.Version) (Told, error) {
 	const name = "debian/changelog"
 	dir, err := os.OpenRoot(tree)
@@ -130,12 +131,12 @@ func ToldSince(tree string, after version.Version) (Told, error) {
 	return t, nil
 }
 
-// entries is a changelog for changelog.ParseOne.
+// entries returns a reader of a changelog for changelog.ParseOne.
 func entries(text []byte) *bufio.Reader {
 	return bufio.NewReader(bytes.NewReader(withoutBlank(text)))
 }
 
-// withoutBlank leaves out lines without a word, which say nothing: to read an entry takes the longer the more lines it has, by their square.
+// withoutBlank removes blank lines, because the time to parse an entry grows with the square of its lines.
 func withoutBlank(text []byte) []byte {
 	var out []byte
 	for line := range bytes.Lines(text) {
@@ -146,8 +147,8 @@ func withoutBlank(text []byte) []byte {
 	return out
 }
 
-// nested are the CVEs of which an entry says on another level that they are not fixed: in what it lists below one, without an id of its
-// own, or in what it lists them below.
+// nested returns the CVEs that an entry declares as not fixed on another nesting level: in an item without a CVE id below
+// theirs, or in the heading of their items.
 func nested(text string) []string {
 	type level struct {
 		indent int
@@ -173,7 +174,7 @@ func nested(text string) []string {
 	return out
 }
 
-// items are the things that an entry of a changelog lists, each on one line, with what they are marked by.
+// items returns the items of a changelog entry, each on one line with its bullet.
 func items(text string) []string {
 	var out []string
 	for line := range strings.Lines(text) {
@@ -187,7 +188,7 @@ func items(text string) []string {
 	return out
 }
 
-// cves are the CVE ids in a text.
+// cves returns the CVE ids in a text.
 func cves(text string) []string {
 	return unique(toldCVE().FindAllString(strings.ToUpper(text), -1))
 }
@@ -198,7 +199,7 @@ func unique(list []string) []string {
 	return slices.Compact(list)
 }
 
-// title makes a line that can be shown of a text.
+// title converts a text to a printable line of limited length.
 func title(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	text = names.Visible(strings.ReplaceAll(text, string(unicode.ReplacementChar), "?"))

@@ -10,7 +10,7 @@ import (
 	"pault.ag/go/debian/version"
 )
 
-// TestFixTold reads the headers of patches as people write them.
+// TestFixTold parses typical headers of patches.
 func TestFixTold(t *testing.T) {
 	for name, c := range map[string]struct {
 		text string
@@ -46,7 +46,7 @@ func entryOf(version, text string) string {
 	return strings.NewReplacer("VERSION", version, "TEXT", text).Replace(entry)
 }
 
-// TestToldSince: only what came after the version counts, and not what an entry says not to be fixed.
+// TestToldSince checks that only entries after the version count, without what an entry declares as not fixed.
 func TestToldSince(t *testing.T) {
 	log := entryOf("1:2-3", "  * New release.\n  * CVE-2026-0003: use after free in\n    the parser (DSA-3-1)\n  * Revert the fix of CVE-2026-0002, which\n    broke things") +
 		entryOf("1:2-2", "  [ X ]\n  * Fix overflows\n    - one (CVE-2026-0001)\n    - two, CVE-2026-0002\n  * CVE-2026-0009 does not concern us: not affected") +
@@ -80,7 +80,7 @@ func TestToldSince(t *testing.T) {
 	}
 }
 
-// TestNotFixed: a CVE is not taken for fixed where a changelog may say that it is not, in all the ways that people have of saying it.
+// TestNotFixed checks phrases in changelogs which may say that a CVE is not fixed.
 func TestNotFixed(t *testing.T) {
 	after, err := version.Parse("1-1")
 	if err != nil {
@@ -122,7 +122,7 @@ func TestNotFixed(t *testing.T) {
 	}
 }
 
-// TestHostileLog: a changelog may have any number of lines, and the newest entries count.
+// TestHostileLog checks a changelog with an excessive number of lines, of which the newest entries count.
 func TestHostileLog(t *testing.T) {
 	if got := string(withoutBlank([]byte("x\n\n \n\t\n y\n"))); got != "x\n y\n" {
 		t.Errorf("%q is left", got)

@@ -16,18 +16,18 @@ import (
 	"pault.ag/go/debian/version"
 )
 
-// Difference is what two unpacked sources with their patches applied differ in.
+// Difference describes the differences between two unpacked sources with patches applied.
 type Difference struct {
-	Taken   []string  // files that count
-	LeftOut []LeftOut // files, or lines of files, that do not
-	Kept    []string  // of those, files that are now as the older version has them
+	Taken   []string  // files that are part of the difference
+	LeftOut []LeftOut // files, or lines of files, that are not
+	Kept    []string  // those that were replaced by the older version
 }
 
-// LeftOut is a file that differs, with the rule by which that does not count. Of a file that is taken it may be some lines.
+// LeftOut is a file that differs but does not count according to a rule. For a file in Taken it stands for some of its lines.
 type LeftOut struct{ Path, Rule string }
 
-// Settle compares the tree of an older version with that of a newer one, and makes the newer one such that what was compiled of the
-// version itself is the older one's: debian/changelog, and lines that differ in the number of the version alone.
+// Settle compares the tree of an older version with that of a newer one. It modifies the newer tree so that compiled-in
+// version information remains that of the older version: debian/changelog, and lines that differ in the version number only.
 func Settle(older, newer string, from, to version.Version) (*Difference, error) {
 	olds, err := filesOf(older)
 	if err != nil {
@@ -70,7 +70,7 @@ func Settle(older, newer string, from, to version.Version) (*Difference, error) 
 	return d, nil
 }
 
-// filesOf lists the files of a tree, and what it has of links. What version control and quilt keep is no part of it.
+// filesOf returns the files and links of a tree, without the directories of version control and quilt.
 func filesOf(dir string) (map[string]fs.FileInfo, error) {
 	out := map[string]fs.FileInfo{}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
@@ -101,7 +101,7 @@ func union(a, b map[string]fs.FileInfo) []string {
 
 func sameFile(a, b string, was, is fs.FileInfo) (bool, error) {
 	switch {
-	// Of the permissions, whether it is a program counts: the others are the umask's of who has unpacked it.
+	// of the permissions, only the execute bit counts, because the others depend on the umask
 	case was == nil || is == nil || was.Mode().Type() != is.Mode().Type() || was.Mode().IsRegular() && (was.Mode()^is.Mode())&0o100 != 0:
 		return false, nil
 	case was.Mode()&fs.ModeSymlink != 0:
@@ -116,7 +116,7 @@ func sameFile(a, b string, was, is fs.FileInfo) (bool, error) {
 	return sameBytes(a, b)
 }
 
-// sameBytes compares files a piece at a time, whatever their size: a source that others wrote may have any, and takes little.
+// sameBytes compares files in blocks, because untrusted sources may contain files of any size.
 func sameBytes(a, b string) (bool, error) {
 	x, err := os.Open(a)
 	if err != nil {
@@ -147,10 +147,10 @@ func sameBytes(a, b string) (bool, error) {
 
 func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }
 
-// maxVersioned bounds, in bytes, a file that is looked at for lines that have the version; a larger one is taken.
+// maxVersioned is the maximum size in bytes of a file that is examined for version numbers. Larger files are taken unchanged.
 const maxVersioned = 16 << 20
 
-// keepFile puts the older file in the place of the newer one, with the time of that.
+// keepFile replaces a newer file by the older one, with the modification time of the former.
 func (d *Difference) keepFile(older, newer string, is fs.FileInfo) error {
 	text, err := readText(older)
 	if err != nil {
@@ -159,7 +159,7 @@ func (d *Difference) keepFile(older, newer string, is fs.FileInfo) error {
 	return replace(newer, text, is)
 }
 
-// replace gives a file another text and leaves its time: by times make tells what is to be generated.
+// replace changes the content of a file but not its modification time, because make uses it to decide what to regenerate.
 func replace(path string, text []byte, is fs.FileInfo) error {
 	if err := os.Remove(path); err != nil { // it may be read-only
 		return err
@@ -167,7 +167,7 @@ func replace(path string, text []byte, is fs.FileInfo) error {
 	return errors.Join(os.WriteFile(path, text, 0o600), os.Chmod(path, is.Mode().Perm()), os.Chtimes(path, is.ModTime(), is.ModTime()))
 }
 
-// keepVersions takes a file, but for lines that differ in the version alone.
+// keepVersions takes a file except for lines that differ in the version only.
 func (d *Difference) keepVersions(older, newer, name string, is fs.FileInfo, v versions) error {
 	old, err := os.ReadFile(filepath.Join(older, name))
 	if err != nil {
@@ -178,7 +178,7 @@ func (d *Difference) keepVersions(older, newer, name string, is fs.FileInfo, v v
 	if err != nil {
 		return err
 	}
-	if bytes.Equal(old, text) { // its mode differs
+	if bytes.Equal(old, text) { // only the mode differs
 		d.Taken = append(d.Taken, name)
 		return nil
 	}
@@ -199,7 +199,7 @@ func (d *Difference) keepVersions(older, newer, name string, is fs.FileInfo, v v
 	return nil
 }
 
-// Nothing tells whether the trees are now the same but for files that no rule counts and that nobody keeps.
+// Nothing reports whether the trees are now equal except for files that a rule excludes and that were not replaced.
 func (d *Difference) Nothing() bool {
 	return len(d.Taken) == 0 && !slices.ContainsFunc(d.LeftOut, func(l LeftOut) bool {
 		return !slices.Contains(d.Kept, l.Path) && !strings.HasPrefix(l.Path, "debian/patches/")

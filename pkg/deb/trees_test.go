@@ -21,7 +21,7 @@ func parse(t *testing.T, s string) version.Version {
 	return v
 }
 
-// TestSettle: what counts of two trees, what does not, by which rule, and what the newer tree has then.
+// TestSettle checks which differences between two trees count, the rules for the others, and the resulting newer tree.
 func TestSettle(t *testing.T) {
 	older := tree(t, map[string]string{
 		"debian/changelog": "x (3.0.17-1) a\n", "debian/patches/series": "a\n", ".pc/applied-patches": "a\n", ".git/config": "a",
@@ -80,7 +80,7 @@ func TestSettle(t *testing.T) {
 	}
 }
 
-// TestSettleNothing: only what stays the older version's proves that there is nothing to do. A rule about names of files does not.
+// TestSettleNothing checks that only replaced files prove that nothing differs, and files excluded by name do not.
 func TestSettleNothing(t *testing.T) {
 	older := map[string]string{"debian/changelog": "x (1.0-1) a\n", "a.c": "int x;\n", "debian/patches/series": ""}
 	for name, want := range map[string]bool{"debian/changelog": true, "debian/patches/series": true, "doc/a.c": false, "tests/a.c": false, "a.c": false} {
@@ -96,7 +96,7 @@ func TestSettleNothing(t *testing.T) {
 	}
 }
 
-// TestVersionLines: which lines say nothing but the version.
+// TestVersionLines checks which lines only contain the version.
 func TestVersionLines(t *testing.T) {
 	for _, tt := range []struct{ from, to, file, old, new, want string }{
 		{"3.0.17", "3.0.20", "a.c", `"x 3.0.17"`, `"x 3.0.20"`, versionRule},
@@ -127,13 +127,13 @@ func TestVersionLines(t *testing.T) {
 	}
 }
 
-// TestKeepVersions: lines keep their places where others come and go.
+// TestKeepVersions checks lines next to added and removed ones.
 func TestKeepVersions(t *testing.T) {
 	v := versionsOf(parse(t, "3.0.17"), parse(t, "3.0.20"))
 	old := "a\nversion 3.0.17\nb\nc\nversion 3.0.17\n"
 	new := "a\nversion 3.0.20\nmore\nb\nc2\nversion 3.0.20\n"
 	text, rules := v.keep("x.c", []byte(old), []byte(new))
-	// The first stands where one line has become two, which may be about something else.
+	// the first one is kept, because one line was replaced by two, which may be unrelated
 	if want := "a\nversion 3.0.20\nmore\nb\nc2\nversion 3.0.17\n"; string(text) != want || len(rules) != 1 {
 		t.Errorf("got %q, %q", text, rules)
 	}

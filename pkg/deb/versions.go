@@ -14,16 +14,16 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// versionRule and yearsRule are about lines that stay those of the older version, in files that are otherwise taken.
+// versionRule and yearsRule are for lines that are kept from the older version in files that are otherwise taken.
 const (
 	versionRule = "version strings"
 	yearsRule   = "years of copyright"
 )
 
-// versions are the numbers by which two upstream versions differ.
+// versions contains the version numbers in which two upstream versions differ.
 type versions struct {
-	texts    [][2]string // older, newer, as they are written
-	from, to []int       // their parts; nil if it is one upstream version
+	texts    [][2]string // older and newer spelling
+	from, to []int       // numeric components; nil if the upstream version is the same
 }
 
 var leadingNumbers = lazyregexp.New(`^\d+(\.\d+)+`)
@@ -57,7 +57,7 @@ func parts(numbers string) []int {
 var (
 	aNumber     = lazyregexp.New(`[0-9]+`)
 	saysVersion = lazyregexp.New(`(?i)version|AC_INIT|PACKAGE_`)
-	// A version of something else, such as a protocol, may go from the same number to the same in the same release.
+	// the version of something else, such as a protocol, may happen to change in the same way
 	saysPart    = lazyregexp.New(`(?i)version_?(major|minor|micro|patch|patchlevel|release|revision)|(major|minor|micro|patch|release|revision)_?version`)
 	inCode      = lazyregexp.New(`[=<>]\s*(19|20)\d\d`)
 	versionFile = lazyregexp.New(`(?i)^version(\.(dat|h|m4|txt|sh|in))?$|version\.(h|h\.in|m4|dat)$`)
@@ -67,8 +67,8 @@ var (
 	years       = lazyregexp.New(`\b(19|20)\d\d(\s*[-,]\s*(19|20)\d\d)*\b`)
 )
 
-// keep returns the new text with the lines of the old one where they differ in nothing but the version, its date, or years of
-// copyright, and the rules by which lines were kept.
+// keep returns the new text, with lines of the old text where they differ only in the version, its date, or copyright years.
+// It also returns the rules that were applied.
 func (v versions) keep(name string, old, new []byte) ([]byte, []string) {
 	out := strings.SplitAfter(string(new), "\n")
 	d, err := diff.ParseFileDiff(godiff.Diff("a", old, "b", new))
@@ -110,14 +110,14 @@ func (v versions) keep(name string, old, new []byte) ([]byte, []string) {
 	return []byte(strings.Join(out, "")), slices.Compact(rules)
 }
 
-// rule says why two lines say the same, or "".
+// rule returns the rule by which two lines are equivalent, or "".
 func (v versions) rule(old, new string, inVersionFile bool) string {
 	if old == new {
 		return ""
 	}
 	about := inVersionFile || saysVersion().MatchString(old) && saysVersion().MatchString(new)
 	for _, t := range v.texts {
-		// One like 15.20 may be any number.
+		// a number such as 15.20 may not be a version
 		if (about || strings.Count(t[0], ".") > 1) && replaceWhole(new, t[1], t[0]) == old {
 			return versionRule
 		}
@@ -137,7 +137,7 @@ func (v versions) rule(old, new string, inVersionFile bool) string {
 	return ""
 }
 
-// replaceWhole replaces a version where it is no part of a longer one.
+// replaceWhole replaces a version number where it is not a part of a longer one.
 func replaceWhole(s, from, to string) string {
 	var out strings.Builder
 	isPart := func(c byte) bool { return c >= '0' && c <= '9' }
@@ -156,8 +156,8 @@ func replaceWhole(s, from, to string) string {
 	}
 }
 
-// numbersAlike tells whether two lines differ in numbers alone, and all that differ are all of the version in one number (30017 for
-// 3.0.17), or the same part of both versions, if the line is about parts.
+// numbersAlike reports whether two lines differ only in numbers, and each of these is the whole version as one number (30017
+// for 3.0.17) or, if ofParts is set, the same component of both versions.
 func (v versions) numbersAlike(old, new string, ofParts bool) bool {
 	if aNumber().ReplaceAllString(old, "0") != aNumber().ReplaceAllString(new, "0") {
 		return false

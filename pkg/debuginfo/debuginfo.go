@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package debuginfo reads the DWARF of relocatable files: what types there are and of which type each variable is.
-// References are to "DWARF Debugging Information Format, Version 5".
+// Package debuginfo reads the DWARF debugging information of relocatable files: the types and the types of variables and
+// functions. Section numbers in comments refer to "DWARF Debugging Information Format, Version 5".
 package debuginfo
 
 import (
@@ -21,17 +21,17 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// SectionShift gives each section of an object an address range of its own, which DWARF would otherwise see at 0: the
-// address of offset x in section i is i<<SectionShift + x.
+// SectionShift gives each section of an object file an address range of its own; without it, all sections would start at
+// address 0 in DWARF. Offset x in section i has the address i<<SectionShift + x.
 const SectionShift = 32
 
-// ErrNone means that a file has no debug information, or none that is read.
+// ErrNone is returned if a file has no debug information, or none in a supported form.
 var ErrNone = errors.New("it has no debug information")
 
-// Entry is a debugging information entry with those below it.
+// Entry is a debugging information entry (DIE) with its children.
 type Entry struct {
 	*dwarf.Entry
-	Unit, Parent *Entry // Unit is nil for a unit, as is Parent
+	Unit, Parent *Entry // nil for the entry of a unit
 	Children     []*Entry
 	info         *Info
 }
@@ -46,15 +46,15 @@ type Info struct {
 	addrs   []byte // .debug_addr
 	lines   []byte // .debug_line
 
-	functions map[uint64]*Entry // by place; nil until they are looked for
-	variables map[uint64]*Entry // of static storage, by place; the same
+	functions map[uint64]*Entry // by address; nil until needed
+	variables map[uint64]*Entry // variables with static storage, by address; nil until needed
 	named     map[string][]*Entry
-	statics   map[uint64]Static // the same with their pieces, and thread-local ones
+	statics   map[uint64]Static // like variables, including pieces and thread-local variables
 	declared  map[string][]*Entry
-	files     map[*Entry][]string // of units
+	files     map[*Entry][]string // file names of each unit
 }
 
-// Read reads the debug information of a relocatable file. The error is ErrNone, wrapped with why, or says what is damaged.
+// Read reads the debug information of a relocatable file. The error wraps ErrNone with the reason, or describes the damage.
 func Read(f *lpelf.File) (i *Info, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -104,7 +104,7 @@ func (i *Info) open(f *lpelf.File) error {
 	return nil
 }
 
-// sectionBytes copies a debug section, decompressed (gABI "Compression Header", zlib only).
+// sectionBytes returns a copy of the content of a debug section, decompressed (gABI "Compression Header", zlib only).
 func sectionBytes(s *lpelf.Section) ([]byte, error) {
 	if s.Flags&elf.SHF_COMPRESSED == 0 {
 		return bytes.Clone(s.Data), nil
@@ -120,8 +120,8 @@ func sectionBytes(s *lpelf.Section) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(r, most))
 }
 
-// relocate applies a relocation of a debug section. Addresses are of sections that a process has; what refers to another
-// debug section, in 64-bit DWARF by a word too, is an offset.
+// relocate applies a relocation of a debug section. The section index is only added to addresses in allocated sections; a
+// reference to another debug section, which 64-bit DWARF also stores in 8 bytes, is an offset.
 func relocate(f *lpelf.File, data []byte, r lpelf.Reloc) {
 	v := uint64(r.Addend) + r.Sym.Value
 	switch {
@@ -137,7 +137,7 @@ func relocate(f *lpelf.File, data []byte, r lpelf.Reloc) {
 	}
 }
 
-// readTree reads all entries.
+// readTree reads all entries and links them to a tree.
 func (i *Info) readTree() error {
 	var open []*Entry
 	for r := i.Data.Reader(); ; {
@@ -171,13 +171,14 @@ func (i *Info) readTree() error {
 	}
 }
 
-// attrDwoName and attrGNUDwoName name the file that has the rest (DWARF 5, 3.1.2; gcc's for DWARF 4).
+// attrDwoName and attrGNUDwoName name the file that contains the rest of the unit (DWARF 5, 3.1.2; gcc's extension for DWARF
+// 4).
 const attrDwoName, attrGNUDwoName = dwarf.AttrDwoName, dwarf.Attr(0x2130)
 
-// onlyLines are options by which gcc describes no types; it notes them in DW_AT_producer.
+// onlyLines matches options that make gcc omit types. gcc records its options in DW_AT_producer.
 var onlyLines = lazyregexp.New(` -g(gdb|dwarf)?1\b`)
 
-// Lacks says why the file may have types and variables that its debug information does not describe, or "".
+// Lacks returns the reason why the debug information may omit types and variables of the file, or "".
 func (i *Info) Lacks() string {
 	for _, u := range i.Units {
 		producer, _ := u.Val(dwarf.AttrProducer).(string)
@@ -193,22 +194,23 @@ func (i *Info) Lacks() string {
 	return ""
 }
 
-// languageAssembler is DW_LANG_Mips_Assembler (DWARF 5, table 7.17), by which gas says that it is the source.
+// languageAssembler is DW_LANG_Mips_Assembler (DWARF 5, table 7.17), which gas uses for assembly sources.
 const languageAssembler = 0x8001
 
 func (e *Entry) hasCode() bool {
 	return e.Val(dwarf.AttrLowpc) != nil || e.Val(dwarf.AttrRanges) != nil
 }
 
-// describesFunctions tells whether a function of the unit is told of with where it is declared: clang leaves that out where
-// it describes no types.
+// describesFunctions reports whether a function of the unit has a declaration line. clang omits it if it does not describe
+// types.
 func (e *Entry) describesFunctions() bool {
 	return slices.ContainsFunc(e.Children, func(c *Entry) bool {
 		return (c.Tag == dwarf.TagSubprogram || c.Tag == dwarf.TagNamespace) && (c.origin().Val(dwarf.AttrDeclLine) != nil || c.describesFunctions())
 	})
 }
 
-// Function returns the entry of the function of which a part begins at a place, or nil: a .cold part begins elsewhere.
+// Function returns the entry of the function of which a range starts at offset off of a section, or nil. A .cold part is a
+// range of its own.
 func (i *Info) Function(section int, off uint64) *Entry {
 	if i.functions == nil {
 		i.functions = map[uint64]*Entry{}
@@ -228,7 +230,7 @@ func (i *Info) Function(section int, off uint64) *Entry {
 	return i.functions[uint64(section)<<SectionShift+off]
 }
 
-// Ref returns the entry that an attribute refers to, or nil.
+// Ref returns the entry that attribute a refers to, or nil.
 func (e *Entry) Ref(a dwarf.Attr) *Entry {
 	off, ok := e.Val(a).(dwarf.Offset)
 	if !ok {
@@ -237,7 +239,7 @@ func (e *Entry) Ref(a dwarf.Attr) *Entry {
 	return e.info.entries[off]
 }
 
-// Type returns the type of an entry; nil is void.
+// Type returns the type of an entry. nil means void.
 func (e *Entry) Type() *Entry {
 	if e.Val(dwarf.AttrType) == nil {
 		e = e.origin()
@@ -245,7 +247,7 @@ func (e *Entry) Type() *Entry {
 	return e.Ref(dwarf.AttrType)
 }
 
-// origin is the entry that has what this one leaves out (DWARF 5, 2.13 and 3.3.8).
+// origin returns the entry that provides the attributes which this one omits (DWARF 5, 2.13 and 3.3.8).
 func (e *Entry) origin() *Entry {
 	for range 8 {
 		next := e.Ref(dwarf.AttrSpecification)
@@ -260,7 +262,7 @@ func (e *Entry) origin() *Entry {
 	return e
 }
 
-// Name is that of the entry alone, or "".
+// Name returns the unqualified name of the entry, or "".
 func (e *Entry) Name() string {
 	name, _ := e.Val(dwarf.AttrName).(string)
 	if name == "" {
@@ -269,21 +271,21 @@ func (e *Entry) Name() string {
 	return name
 }
 
-// Int returns an attribute that is a number.
+// Int returns the value of an integer attribute.
 func (e *Entry) Int(a dwarf.Attr) (int64, bool) {
 	n, ok := e.Val(a).(int64)
 	return n, ok
 }
 
-// IsStruct tells whether the entry is a structure, a class or a union.
+// IsStruct reports whether the entry is a structure, class or union.
 func (e *Entry) IsStruct() bool {
 	return e.Tag == dwarf.TagStructType || e.Tag == dwarf.TagClassType || e.Tag == dwarf.TagUnionType
 }
 
-// IsDefined tells whether the entry is not only a declaration.
+// IsDefined reports whether the entry is more than a declaration.
 func (e *Entry) IsDefined() bool { return e.Val(dwarf.AttrDeclaration) == nil }
 
-// InFunction tells whether the entry belongs to a function: the same name is another thing elsewhere.
+// InFunction reports whether the entry is local to a function, so that its name may denote something else elsewhere.
 func (e *Entry) InFunction() bool {
 	for p := e.origin().Parent; p != nil; p = p.origin().Parent {
 		if p.Tag == dwarf.TagSubprogram {
@@ -293,10 +295,11 @@ func (e *Entry) InFunction() bool {
 	return false
 }
 
-// languagesC are DW_LANG_C89, C, C99, C11, C17 and C23 (DWARF 5, table 7.17, and the list of the committee).
+// languagesC are the codes of DW_LANG_C89, C, C99, C11, C17 and C23 (DWARF 5, table 7.17, and the DWARF committee's list of
+// language codes).
 var languagesC = []int64{0x1, 0x2, 0xc, 0x1d, 0x2c, 0x3e}
 
-// IsC tells whether the entry is of a source in C.
+// IsC reports whether the source of the entry is written in C.
 func (e *Entry) IsC() bool {
 	if e.Unit != nil {
 		e = e.Unit
@@ -305,10 +308,10 @@ func (e *Entry) IsC() bool {
 	return slices.Contains(languagesC, language)
 }
 
-// Unnamed stands for a part of a qualified name that has none.
+// Unnamed replaces the missing name of an entity in a qualified name.
 const Unnamed = "<unnamed>"
 
-// Qualified is the name with those of the namespaces, structures and functions around it, as in C++.
+// Qualified returns the name qualified with the enclosing namespaces, structures and functions, as in C++.
 func (e *Entry) Qualified() string {
 	name := e.Name()
 	if name == "" {
@@ -334,7 +337,7 @@ func (i *Info) Walk(visit func(*Entry)) {
 	}
 }
 
-// Walk calls visit for an entry and all below it.
+// Walk calls visit for an entry and all its descendants.
 func (e *Entry) Walk(visit func(*Entry)) {
 	visit(e)
 	for _, c := range e.Children {
@@ -342,7 +345,7 @@ func (e *Entry) Walk(visit func(*Entry)) {
 	}
 }
 
-// Uses calls visit for an entry, all below it, and what these are copies of, as calls that were inlined are.
+// Uses calls visit for an entry, all its descendants, and their abstract origins, such as those of inlined subroutines.
 func (e *Entry) Uses(visit func(*Entry)) {
 	seen := map[dwarf.Offset]bool{}
 	var walk func(*Entry)

@@ -44,7 +44,8 @@ func compile(t *testing.T, cc, text string, flags ...string) *lpelf.File {
 	return f
 }
 
-// TestRead reads what compilers write in all forms, and says of what it does not read that it may lack types.
+// TestRead reads all variants of debug information that compilers generate, and checks that unsupported ones are reported to
+// lack types.
 func TestRead(t *testing.T) {
 	const none, elsewhere, lines = "it has no debug information", "its debug information is in another file (-gsplit-dwarf)", "its debug information is about lines only (-g1)"
 	for _, tt := range []struct {
@@ -110,7 +111,7 @@ func checkTypes(t *testing.T, f *lpelf.File, info *Info) {
 	}
 }
 
-// TestShape tells types apart by what code relies on, and by nothing else.
+// TestShape checks that types differ if, and only if, they differ in properties that code depends on.
 func TestShape(t *testing.T) {
 	shape := func(lang, decl string) string {
 		info, err := Read(compile(t, "gcc", decl, "-g", "-x", lang))
@@ -137,7 +138,7 @@ func TestShape(t *testing.T) {
 		{"c", "int (*v)(int);", "int (*v)(long);", false},
 		{"c", "int (*v)(int);", "int (*v)(int, ...);", false},
 		{"c", "int *v;", "int **v;", false},
-		{"c", "struct s { int a; }; struct s *v;", "struct s { long a; }; struct s *v;", true}, // compared where it is defined
+		{"c", "struct s { int a; }; struct s *v;", "struct s { long a; }; struct s *v;", true}, // compared where the type is defined
 		{"c", "struct s { int a; }; struct s v;", "struct t { int a; }; struct t v;", false},
 		{"c", "typedef int t __attribute__((vector_size(16))); t v;", "int v[4];", false},
 		{"c++", "struct S { int a; }; int S::*v;", "struct T { int a; }; int T::*v;", false},
@@ -150,7 +151,7 @@ func TestShape(t *testing.T) {
 	}
 }
 
-// TestFunction finds functions, also one that the compiler has divided.
+// TestFunction looks up functions, including one that the compiler has split.
 func TestFunction(t *testing.T) {
 	const divided = "void bad(const char *) __attribute__((cold)); int use(int x) { if (x == 77) { bad(\"x\"); bad(\"y\"); return -1; } return x; }\n"
 	f := compile(t, "gcc", divided, "-g", "-O2", "-freorder-blocks-and-partition", "-ffunction-sections")

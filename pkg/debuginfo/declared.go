@@ -4,8 +4,9 @@ package debuginfo
 
 import "debug/dwarf"
 
-// Declared lists the variables of a name that other objects do not see, those that a compiler has removed, too, and each once however often its function
-// is inlined. Of a removed one it is not known whether it was on a stack; those that surely are, are left out.
+// Declared returns the variables called name that are not visible to other objects, including those that the compiler has
+// removed. A variable of a function that is inlined several times is listed once. Variables known to be on the stack are
+// omitted; for a removed one, the storage class is not known.
 func (i *Info) Declared(name string) []*Entry {
 	if i.declared == nil {
 		i.declared = map[string][]*Entry{}
@@ -27,8 +28,8 @@ func (i *Info) Declared(name string) []*Entry {
 
 func (e *Entry) isPlaced() bool { return len(e.addresses()) > 0 }
 
-// Form is how what is at the place of a variable makes its value: "" if that is the value, else, of a flag that clang has made
-// of a variable that has two values, what they are.
+// Form describes how the value of a variable is encoded at its address: "" if the variable itself is stored there, else the
+// location expression that converts the flag to which clang has reduced a variable with two values.
 func (s Static) Form() string {
 	loc, _ := s.Val(dwarf.AttrLocation).([]byte)
 	if _, ok := s.place(); ok || len(s.addresses()) != 1 {
@@ -47,5 +48,5 @@ func (s Static) Form() string {
 	return ""
 }
 
-// Same tells whether two entries are of one variable.
+// Same reports whether two entries describe the same variable.
 func (e *Entry) Same(other *Entry) bool { return e.origin() == other.origin() }

@@ -7,11 +7,11 @@ import (
 	"encoding/binary"
 )
 
-// FileHash is the MD5 of the file that declares an entry, as it was compiled; ok is false where the line table has none:
-// clang notes it, gcc does not (DWARF 5, 6.2.4).
+// FileHash returns the MD5 of the source file that declares an entry, as it was when compiled. ok is false if the line table
+// does not contain it: clang records it, gcc does not (DWARF 5, 6.2.4).
 func (e *Entry) FileHash() (hash [16]byte, ok bool) {
 	defer func() {
-		if recover() != nil { // the table ends before what it announces
+		if recover() != nil { // the table is truncated
 			ok = false
 		}
 	}()
@@ -21,7 +21,7 @@ func (e *Entry) FileHash() (hash [16]byte, ok bool) {
 		return hash, false
 	}
 	at, ok2 := e.Unit.Int(dwarf.AttrStmtList)
-	const version, lengths = 4, 17 // places in the header of 32-bit DWARF
+	const version, lengths = 4, 17 // offsets and sizes in the header of 32-bit DWARF
 	if !ok2 || binary.LittleEndian.Uint16(e.info.lines[at+version:]) != 5 {
 		return hash, false
 	}
@@ -38,7 +38,7 @@ func (e *Entry) FileHash() (hash [16]byte, ok bool) {
 	return hash, ok
 }
 
-// fileTable reads the lists of directories and files of a line table.
+// fileTable decodes the directory and file tables of a line number program header.
 type fileTable struct {
 	b  []byte
 	at int
@@ -53,7 +53,7 @@ func (t *fileTable) number() uint64 {
 	return v
 }
 
-// list reads one of the lists.
+// list decodes one of the tables.
 func (t *fileTable) list(visit func(entry int, content uint64, value []byte)) {
 	formats := make([][2]uint64, t.b[t.at])
 	t.at++
@@ -67,7 +67,7 @@ func (t *fileTable) list(visit func(entry int, content uint64, value []byte)) {
 	}
 }
 
-// value reads an attribute of a form that line tables have (DWARF 5, 7.5.6).
+// value reads a value of one of the forms that line tables use (DWARF 5, 7.5.6).
 func (t *fileTable) value(form uint64) []byte {
 	const formData2, formString, formBlock, formData1, formStrp, formUdata, formData16, formLineStrp = 0x05, 0x08, 0x09, 0x0b, 0x0e, 0x0f, 0x1e, 0x1f
 	start, n := t.at, 0

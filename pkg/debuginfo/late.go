@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// After link-time optimisation a function's or variable's own entry has its place, and refers to the one that its source made,
-// in another unit, for the rest.
+// After link-time optimisation, the concrete entry of a function or variable has its address and refers to the entry from its
+// source, in another unit, for all other attributes.
 
-// LinkName is the name that an entry's symbol has but for what compilers append to it: the mangled one, or that of the source.
+// LinkName returns the symbol name of an entry without suffixes added by the compiler: the mangled name, or the name in the
+// source.
 func (e *Entry) LinkName() string {
 	for _, at := range e.origins() {
 		if name, _ := at.Val(dwarf.AttrLinkageName).(string); name != "" {
@@ -20,7 +21,7 @@ func (e *Entry) LinkName() string {
 	return e.Name()
 }
 
-// External tells whether an entry is known in other files.
+// External reports whether an entry has external linkage.
 func (e *Entry) External() bool {
 	for _, at := range e.origins() {
 		if is, _ := at.Val(dwarf.AttrExternal).(bool); is {
@@ -30,7 +31,7 @@ func (e *Entry) External() bool {
 	return false
 }
 
-// SourceUnit is the name of the source file that an entry is from.
+// SourceUnit returns the name of the source file of the unit that an entry originates from.
 func (e *Entry) SourceUnit() string {
 	unit := e.origin().Unit
 	if unit == nil {
@@ -40,7 +41,7 @@ func (e *Entry) SourceUnit() string {
 	return name
 }
 
-// ByClang tells whether clang compiled the source that an entry is from.
+// ByClang reports whether clang compiled the source that an entry originates from.
 func (e *Entry) ByClang() bool {
 	unit := e.origin().Unit
 	if unit == nil {
@@ -50,7 +51,7 @@ func (e *Entry) ByClang() bool {
 	return strings.Contains(producer, "clang")
 }
 
-// origins are an entry and those that have what it leaves out.
+// origins returns an entry and the entries that provide its missing attributes.
 func (e *Entry) origins() []*Entry {
 	var out []*Entry
 	for e != nil && len(out) < 8 {

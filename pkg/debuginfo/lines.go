@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// Lines lists the lines of a file, named as Source does, of which the object has code.
+// Lines returns the lines of a file for which the object contains code. The file is named as in Source.
 func (i *Info) Lines(file string) []int {
 	var out []int
 	i.Walk(func(e *Entry) {
@@ -30,7 +30,7 @@ func (i *Info) Lines(file string) []int {
 	return out
 }
 
-// Files lists the files of a unit's line table by their paths from the root, with "" where it has none.
+// Files returns the absolute paths of the files in a unit's line table; an entry is "" where the table has none.
 func (i *Info) Files(unit *Entry) []string {
 	if files, done := i.files[unit]; done {
 		return files
@@ -54,12 +54,12 @@ func (i *Info) Files(unit *Entry) []string {
 	return out
 }
 
-// fullName is the path of a file of a line table from the root.
+// fullName returns the absolute path of a file in a line table.
 func fullName(file, dir, unit string) string {
 	switch {
 	case !filepath.IsAbs(file):
 		return filepath.Join(dir, file)
-	case filepath.IsAbs(unit) && file == filepath.Join(dir, unit): // debug/dwarf joins absolute names, too
+	case filepath.IsAbs(unit) && file == filepath.Join(dir, unit): // debug/dwarf also joins absolute names
 		return unit
 	}
 	return file

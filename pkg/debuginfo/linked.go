@@ -10,17 +10,17 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Returned is the type of what a function returns.
+// Returned is the return type of a function.
 type Returned struct {
 	Known  bool
 	Void   bool
-	Name   string // of the type, for messages, "" if it has none
+	Name   string // name of the type, for messages; "" if it has none
 	Tag    dwarf.Tag
-	Size   int64 // bytes, 0 if it is not told
+	Size   int64 // in bytes; 0 if unknown
 	Coding int64 // DW_AT_encoding of a base type
 }
 
-// DW_ATE of table 7.11, those that are told apart.
+// The values of DW_AT_encoding that are distinguished (DWARF 5, table 7.11).
 const (
 	EncodingBoolean    = 0x02
 	EncodingSigned     = 0x05
@@ -30,20 +30,20 @@ const (
 	EncodingUTF        = 0x10
 )
 
-// Linked is what the debug information of a linked file says of one of its functions.
+// Linked describes a function of a linked file according to its debug information.
 type Linked struct {
-	Returns        Returned // not known if NoReturn is not
+	Returns        Returned // not known if NoReturn is not known
 	NoReturn       bool
-	Inlined        int      // how often a copy of it is inside another function
-	In             []string // some of these
-	InlinedUnknown bool     // there may be more
+	Inlined        int      // number of inlined instances in other functions
+	In             []string // some of these functions
+	InlinedUnknown bool     // there may be further instances
 }
 
-// maxIn is how many functions are named that have a copy of another.
+// maxIn is the maximum length of Linked.In.
 const maxIn = 3
 
-// ReadLinked looks for the function at an address of a linked file, f being that or its debug file. It is nil if that does not tell of
-// it. The error is ErrNone, wrapped with why, or says what is damaged.
+// ReadLinked describes the function at an address of a linked file. f is this file or its separate debug file. The result is
+// nil if there is no entry for the function. The error wraps ErrNone with the reason, or describes the damage.
 func ReadLinked(f *lpelf.File, vaddr uint64) (l *Linked, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -61,14 +61,14 @@ func ReadLinked(f *lpelf.File, vaddr uint64) (l *Linked, err error) {
 	return w.describe(), nil
 }
 
-// linkedReader goes once through the entries of a file, which may be many, and keeps few.
+// linkedReader makes one pass over the entries of a file, which may be numerous, and retains only few of them.
 type linkedReader struct {
 	data    *dwarf.Data
 	at      uint64
 	found   *dwarf.Entry
-	copies  map[dwarf.Offset]*Linked // of functions, by the entry that inlined calls name
+	copies  map[dwarf.Offset]*Linked // functions by the abstract origin that inlined subroutines refer to
 	inside  string
-	unknown bool // of an inlined call, which function it is of
+	unknown bool // the origin of an inlined subroutine is unknown
 }
 
 func (w *linkedReader) scan() error {
@@ -117,8 +117,8 @@ func (w *linkedReader) entry(off dwarf.Offset) *dwarf.Entry {
 	return e
 }
 
-// attr looks an attribute up in an entry, or in those that have what it leaves out (DWARF 5, 2.13 and 3.3.8). It is nil if none has it;
-// known is false if not all of them are read, as those in a file that several have in common are not (dwz).
+// attr returns an attribute of an entry, or of those that provide its missing attributes (DWARF 5, 2.13 and 3.3.8); nil if
+// none has it. known is false if some of these entries are not available, because they are in a supplementary file (dwz).
 func (w *linkedReader) attr(e *dwarf.Entry, a dwarf.Attr) (v any, known bool) {
 	for range 8 {
 		if v := e.Val(a); v != nil {
@@ -173,7 +173,7 @@ func (w *linkedReader) describe() *Linked {
 	return out
 }
 
-// returned follows the type of a function to what it is without its names and qualifiers.
+// returned resolves the return type of a function through typedefs and qualifiers.
 func (w *linkedReader) returned(e *dwarf.Entry) Returned {
 	var out Returned
 	v, known := w.attr(e, dwarf.AttrType)
@@ -185,7 +185,7 @@ func (w *linkedReader) returned(e *dwarf.Entry) Returned {
 			return Returned{Void: true, Known: true}
 		}
 		off, ok := v.(dwarf.Offset)
-		if !ok { // in a file that several have in common (dwz)
+		if !ok { // in a supplementary file (dwz)
 			return out
 		}
 		t := w.entry(off)

@@ -12,21 +12,21 @@ import (
 // Forms and attributes as bytes of an abbreviation.
 const (
 	dwNear      = "0x13"       // DW_FORM_ref4
-	dwFar       = "0xa0, 0x3e" // DW_FORM_GNU_ref_alt: an entry of the file that dwz has made for several
+	dwFar       = "0xa0, 0x3e" // DW_FORM_GNU_ref_alt: an entry in a supplementary file of dwz
 	dwOrigin    = "0x31"
 	dwSpecifies = "0x47"
 	dwType      = "0x49"
 	dwNoReturn  = "0x87, 1"
 )
 
-// entryText is an entry with references, each an attribute, its form, and a label or a number; and for a function of an address, that.
+// entryText is an entry with references, each an attribute, its form, and a label or number; address is set for a function.
 type entryText struct {
 	label, tag string
 	refs       [][3]string
 	address    int
 }
 
-// dwarfText makes assembly of entries, each with an abbreviation of its own.
+// dwarfText returns assembly source for entries, each with an abbreviation of its own.
 func dwarfText(entries []entryText) string {
 	abbrevs := ".section .debug_abbrev\n.byte 1, 0x11, 1, 0, 0\n"
 	info := ".section .debug_info\ninfo:\n.long end - begin\nbegin:\n.short 4\n.long 0\n.byte 8, 1\n"
@@ -51,7 +51,8 @@ func dwarfText(entries []entryText) string {
 	return abbrevs + ".byte 0\n" + info + ".byte 0\nend:\n"
 }
 
-// TestLinkedElsewhere: what is in another file, or at the end of a chain that is not followed, is not known, and above all not void.
+// TestLinkedElsewhere checks that a type in a supplementary file, or at the end of an overlong chain, is unknown and not
+// void.
 func TestLinkedElsewhere(t *testing.T) {
 	const function, typedef, inlined = "0x2e", "0x16", "0x1d"
 	at := func(address int, refs ...[3]string) entryText {
@@ -79,7 +80,7 @@ func TestLinkedElsewhere(t *testing.T) {
 		}
 	}
 
-	// Copies of what is elsewhere may be ones of the function.
+	// instances with an origin in a supplementary file may be those of the function
 	for _, form := range []string{dwNear, dwFar} {
 		f := compile(t, "gcc", dwarfText([]entryText{at(1), {"copy", inlined, [][3]string{{dwOrigin, form, map[string]string{dwNear: "f1", dwFar: "7"}[form]}}, 0}}), "-x", "assembler")
 		got, err := ReadLinked(f, 1)

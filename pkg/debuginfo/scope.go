@@ -7,10 +7,9 @@ import (
 	"encoding/binary"
 )
 
-// Operations of location expressions that say where a variable of static storage is, or are harmless beside that
-// (DWARF 5, 7.7.1).
+// The operations of location expressions that occur in the location of a variable with static storage (DWARF 5, 7.7.1).
 const (
-	opConst8u = 0x0e // followed by opTLS, or by GNU's
+	opConst8u = 0x0e // followed by opTLS or opGNUTLS
 	opConstu  = 0x10
 	opMul     = 0x1e
 	opPlus    = 0x22
@@ -24,14 +23,14 @@ const (
 	opGNUTLS  = 0xe0
 )
 
-// Static is a variable of static storage, or a piece of one of which a compiler has made several.
+// Static is a variable with static storage, or one of the pieces into which the compiler has split it.
 type Static struct {
 	*Entry
-	Piece int // counted from 0
+	Piece int // number of the piece, starting with 0
 }
 
-// Static returns what is declared at a place of a section. Where compilers have made pieces of a structure, or a flag of
-// one byte from a wider variable, that is at the place of the piece or flag.
+// Static returns the variable at offset off of a section. If the compiler has split a structure or reduced a variable to a
+// one-byte flag, the offset is that of the piece or the flag.
 func (i *Info) Static(section int, off uint64) (Static, bool) {
 	if i.statics == nil {
 		i.statics = map[uint64]Static{}
@@ -47,7 +46,7 @@ func (i *Info) Static(section int, off uint64) (Static, bool) {
 	return s, ok
 }
 
-// addresses lists the places of a variable and of its pieces.
+// addresses returns the addresses of a variable and of its pieces.
 func (e *Entry) addresses() []uint64 {
 	loc, _ := e.Val(dwarf.AttrLocation).([]byte)
 	var out []uint64
@@ -83,7 +82,8 @@ func (e *Entry) addresses() []uint64 {
 	return out
 }
 
-// Function is the function that declares an entry, whichever one it was inlined into; nil for what is outside functions.
+// Function returns the function that declares an entry, independent of where it was inlined; nil for entries outside of
+// functions.
 func (e *Entry) Function() *Entry {
 	for p := e.origin().Parent; p != nil; p = p.origin().Parent {
 		if f := p.origin(); f.Tag == dwarf.TagSubprogram {
@@ -93,7 +93,7 @@ func (e *Entry) Function() *Entry {
 	return nil
 }
 
-// Source is the file and the line of a declaration; ok is false if it does not say.
+// Source returns the absolute path of the file, and the line, of a declaration. ok is false if they are not recorded.
 func (e *Entry) Source() (file string, line int, ok bool) {
 	e = e.origin()
 	index, ok1 := e.Int(dwarf.AttrDeclFile)
@@ -107,10 +107,10 @@ func (e *Entry) Source() (file string, line int, ok bool) {
 	return "", 0, false
 }
 
-// Pieces is how many a compiler has made of a variable.
+// Pieces returns the number of pieces that the variable consists of.
 func (s Static) Pieces() int { return len(s.addresses()) }
 
-// EachFunction calls visit for the functions that the file defines, inlined ones too.
+// EachFunction calls visit for the functions that the file defines, including inlined ones.
 func (i *Info) EachFunction(visit func(*Entry)) {
 	i.Walk(func(e *Entry) {
 		if e.Tag == dwarf.TagSubprogram && e.IsDefined() {
@@ -119,7 +119,7 @@ func (i *Info) EachFunction(visit func(*Entry)) {
 	})
 }
 
-// LinkageName is the mangled name of a function, or "".
+// LinkageName returns the mangled name of a function, or "".
 func (e *Entry) LinkageName() string {
 	name, _ := e.Val(dwarf.AttrLinkageName).(string)
 	if name == "" {

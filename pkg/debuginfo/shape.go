@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// Shape describes a type by all that code relies on: what has a name by kind and name (its own content is compared where it
-// is defined), all else by content. Names that typedefs give, const and volatile do not count. nil is void.
+// Shape returns a string that describes everything that code depends on in a type. Named types are described by kind and
+// name, because their content is compared where they are defined; all others by content. Typedefs, const and volatile are
+// ignored. nil is void.
 func (e *Entry) Shape() string {
 	if e == nil {
 		return "void"
@@ -18,7 +19,7 @@ func (e *Entry) Shape() string {
 	if s, ok := e.info.shapes[e.Offset]; ok {
 		return s
 	}
-	e.info.shapes[e.Offset] = "…" // of a type that contains itself
+	e.info.shapes[e.Offset] = "…" // placeholder for a recursive type
 	s := e.shape()
 	e.info.shapes[e.Offset] = s
 	return s
@@ -50,8 +51,8 @@ func (e *Entry) shape() string {
 	return e.Content()
 }
 
-// IsClosure tells whether the entry is what a lambda expression makes. Some versions of gcc name it so, others its constructor
-// and destructor alone; clang has a class without a name that can be called.
+// IsClosure reports whether the entry is the type of a lambda expression. Some versions of gcc give it a name, others only
+// name its constructor and destructor; clang emits an unnamed class with a call operator.
 func (e *Entry) IsClosure() bool {
 	if strings.HasPrefix(e.Name(), "<lambda") {
 		return true
@@ -61,7 +62,7 @@ func (e *Entry) IsClosure() bool {
 	})
 }
 
-// kindOf is "struct" for classes, too: a forward declaration may say either.
+// kindOf returns the kind of a type. It is "struct" for classes, too, because a forward declaration may use either keyword.
 func kindOf(e *Entry) string {
 	switch e.Tag {
 	case dwarf.TagStructType, dwarf.TagClassType:
@@ -74,7 +75,7 @@ func kindOf(e *Entry) string {
 	return e.Tag.String()
 }
 
-// dimensions are those of an array, outermost first, as in C.
+// dimensions returns the dimensions of an array in C syntax, outermost first.
 func (e *Entry) dimensions() string {
 	var b strings.Builder
 	for _, c := range e.Children {
@@ -98,7 +99,7 @@ func (e *Entry) dimensions() string {
 	return b.String()
 }
 
-// Content describes what a structure, an enumeration or a function type consists of.
+// Content describes the parts of a structure, an enumeration or a function type.
 func (e *Entry) Content() string {
 	var b strings.Builder
 	size, _ := e.Int(dwarf.AttrByteSize)
@@ -113,7 +114,7 @@ func (e *Entry) Content() string {
 	return b.String() + "}"
 }
 
-// IsMember tells whether the entry is a member or base of a structure, of which each object has one.
+// IsMember reports whether the entry is a nonstatic member or a base of a structure.
 func (e *Entry) IsMember() bool {
 	return e.Tag == dwarf.TagInheritance || e.Tag == dwarf.TagMember && e.Val(dwarf.AttrExternal) == nil && e.IsDefined()
 }
@@ -134,7 +135,7 @@ func (e *Entry) describePart(b *strings.Builder) {
 		b.WriteString("...;")
 	case e.Tag == dwarf.TagEnumerator:
 		fmt.Fprintf(b, "%s=%v;", e.Name(), e.Val(dwarf.AttrConstValue))
-	case e.Tag == dwarf.TagVariantPart, e.Tag == dwarf.TagVariant: // Rust's enumerations
+	case e.Tag == dwarf.TagVariantPart, e.Tag == dwarf.TagVariant: // enumerations of Rust
 		fmt.Fprintf(b, "%s %v %v{", e.Tag, e.Val(dwarf.AttrDiscrValue), e.Val(dwarf.AttrDiscrList))
 		for _, c := range e.Children {
 			c.describePart(b)
@@ -143,7 +144,7 @@ func (e *Entry) describePart(b *strings.Builder) {
 	}
 }
 
-// Spell is a type in the words of C, without the word for what kind of structure it is.
+// Spell returns a type in C syntax, without the keywords struct, union and enum.
 func (e *Entry) Spell() string {
 	if e == nil {
 		return "void"
@@ -183,7 +184,7 @@ func (e *Entry) Spell() string {
 	return kindOf(e) + " without a name"
 }
 
-// SpellFully is the same, without what typedefs hide if the other type is spelled alike.
+// SpellFully is like Spell, but resolves typedefs if the result would equal that for other.
 func (e *Entry) SpellFully(other *Entry) string {
 	if e.Spell() != other.Spell() {
 		return e.Spell()
@@ -194,7 +195,7 @@ func (e *Entry) SpellFully(other *Entry) string {
 	return e.Shape()
 }
 
-// Stored lists the enumerations of which variables, or members of structures, hold values, by qualified name.
+// Stored returns the enumerations that static variables and members of structures have as type, by qualified name.
 func (i *Info) Stored() map[string]*Entry {
 	out := map[string]*Entry{}
 	i.Walk(func(e *Entry) {
@@ -207,7 +208,7 @@ func (i *Info) Stored() map[string]*Entry {
 	return out
 }
 
-// Value is what a type stands for without qualifiers, or what its elements are.
+// Value strips typedefs, qualifiers and array dimensions from a type.
 func (e *Entry) Value() *Entry {
 	for e != nil && (e.Tag == dwarf.TagTypedef || e.Tag == dwarf.TagConstType || e.Tag == dwarf.TagVolatileType || e.Tag == dwarf.TagAtomicType || e.Tag == dwarf.TagArrayType) {
 		e = e.Type()
@@ -215,7 +216,7 @@ func (e *Entry) Value() *Entry {
 	return e
 }
 
-// Enumerators are those of an enumeration, by name.
+// Enumerators returns the values of the enumerators of an enumeration by name.
 func (e *Entry) Enumerators() map[string]string {
 	out := map[string]string{}
 	for _, c := range e.Children {

@@ -15,7 +15,7 @@ const (
 	opAddrx = 0xa1
 )
 
-// place is the address of a variable of static storage.
+// place returns the address of a variable with static storage.
 func (e *Entry) place() (uint64, bool) {
 	loc, _ := e.Val(dwarf.AttrLocation).([]byte)
 	switch {
@@ -32,14 +32,14 @@ func (e *Entry) place() (uint64, bool) {
 	return 0, false
 }
 
-// isStatic tells whether a variable is not on a stack.
+// isStatic reports whether a variable has static storage.
 func (e *Entry) isStatic() bool {
 	_, ok := e.place()
 	return ok || e.Val(dwarf.AttrExternal) != nil || e.origin().Val(dwarf.AttrExternal) != nil
 }
 
-// Variable returns the entry of the variable at a place of a section, or, if none is there, the only one of that name with
-// static storage, or nil.
+// Variable returns the entry of the variable at offset off of a section. If there is none, it returns the only variable
+// called name with static storage, or nil.
 func (i *Info) Variable(section int, off uint64, name string) *Entry {
 	if i.variables == nil {
 		i.variables, i.named = map[uint64]*Entry{}, map[string][]*Entry{}
@@ -64,7 +64,7 @@ func (i *Info) Variable(section int, off uint64, name string) *Entry {
 	return nil
 }
 
-// Symbol is the name of the symbol of a variable or function that other objects see; "" if they do not.
+// Symbol returns the symbol name of a variable or function with external linkage, else "".
 func (e *Entry) Symbol() string {
 	o := e.origin()
 	if external, _ := o.Val(dwarf.AttrExternal).(bool); !external {
@@ -76,7 +76,7 @@ func (e *Entry) Symbol() string {
 	return o.Name()
 }
 
-// Externals lists the variables that other objects see, defined or declared, by the names of their symbols.
+// Externals returns the variables with external linkage, defined or declared, by symbol name.
 func (i *Info) Externals() map[string]*Entry {
 	out := map[string]*Entry{}
 	i.Walk(func(e *Entry) {
@@ -91,7 +91,8 @@ func (i *Info) Externals() map[string]*Entry {
 	return out
 }
 
-// Place is FILE:LINE of a declaration, the file as the compiler was given it; "" if it does not say.
+// Place returns the location of a declaration as FILE:LINE, or "". The file is relative to the compilation directory if it is
+// below it.
 func (e *Entry) Place() string {
 	file, ok1 := e.Int(dwarf.AttrDeclFile)
 	line, ok2 := e.Int(dwarf.AttrDeclLine)

@@ -13,28 +13,30 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Functions and variables are compared by their symbols. Here the rest of what is loaded is accounted for: bytes that no such
-// symbol covers, and tables, which are not found by a symbol but by the start and the end of a section. Of each allocated
-// section it holds that it is the same as before, or reached by references only, so that whoever refers to it changed with
-// it, or explained by a rule below. What is left over is refused.
+// Functions and variables are compared by symbol. This file accounts for the remaining loaded content: bytes that no such
+// symbol covers, and tables, which are located by the start and the end of their section rather than by a symbol. Each
+// allocated section must be unchanged, or reachable only through references, so that every function or variable that refers
+// to it is reported as changed, or be explained by a rule below. Anything else is refused.
 
-// ordinary are the sections in which compilers put code and data that only references lead to, and their prefixes.
+// ordinary lists the names, or prefixes of names, of sections in which compilers place code and data that is only reachable
+// through references.
 var ordinary = []string{".text", ".data", ".rodata", ".bss", ".tdata", ".tbss", ".ldata", ".lrodata", ".lbss", ".ltext", ".gnu.linkonce", ".probes"}
 
-// explained are sections of other kinds that may differ: unwind tables go with their functions, notes of properties are of
-// the object as a whole, places of probes and of no-ops at entries are for tracers, which know of the old code only.
+// explained lists other sections that may differ: unwind tables belong to their functions, property notes describe the object
+// file as a whole, and the locations of probes and of patchable function entries are for tracers, which only know the old
+// code.
 var explained = []string{".eh_frame", ".gcc_except_table", ".sframe", ".note.gnu.property", ".stapsdt.base", "__patchable_function_entries", "__mcount_loc",
 	"xray_instr_map", "xray_fn_idx", "asan_globals", "__sancov_", "__llvm_prf_", "__llvm_cov"}
 
-// isConstructors tells whether a section lists, or is, what runs at start or exit.
+// isConstructors reports whether s contains code that runs at start or exit, or pointers to such code.
 func isConstructors(s *lpelf.Section) bool {
 	return isStartTable(s) || isExitTable(s) || isStartSection(s)
 }
 
-// isStartSection tells whether a section is code that runs at start or exit as it stands.
+// isStartSection reports whether s is itself code that runs at start or exit.
 func isStartSection(s *lpelf.Section) bool { return s.Name == ".init" || s.Name == ".fini" }
 
-// under tells whether a name is a prefix, or begins with it and a dot.
+// under reports whether name equals prefix, or starts with prefix and a dot.
 func under(name, prefix string) bool {
 	rest, ok := strings.CutPrefix(name, prefix)
 	return ok && (rest == "" || rest[0] == '.' || strings.HasSuffix(prefix, "_"))
@@ -44,22 +46,23 @@ func underAny(name string, prefixes []string) bool {
 	return slices.ContainsFunc(prefixes, func(p string) bool { return under(name, p) })
 }
 
-// IsTable tells whether what a section holds is found from outside: by __start_NAME and __stop_NAME, or by a linker script. A
-// section of an ordinary name is such if the source gave it the name, and nothing in the object refers to it.
+// IsTable reports whether the content of s is located from outside, by __start_NAME and __stop_NAME or by a linker script. A
+// section with an ordinary name counts as a table if the source chose the name and nothing in the object refers to the
+// section.
 func (o *Object) IsTable(s *lpelf.Section) bool {
 	switch {
 	case s.Flags&elf.SHF_ALLOC == 0, s.Type == elf.SHT_GROUP, s.Flags&elf.SHF_MERGE != 0, isConstructors(s), underAny(s.Name, explained), s.Size == 0:
 		return false
 	case s.Flags&elf.SHF_EXECINSTR != 0:
-		return false // what runs is called or jumped to
+		return false // code is called or jumped to
 	case !underAny(s.Name, ordinary):
 		return true
 	}
 	return !o.namedByCompiler(s) && len(o.referrers(s)) == 0
 }
 
-// namedByCompiler tells whether a section has the name that a compiler gives it by itself: a plain one, or one that ends with
-// the name of what is in it, or of the function that uses it.
+// namedByCompiler reports whether the compiler chose the name of s: a plain name, or one that ends with the name of the
+// symbol in it or of the function that uses it.
 func (o *Object) namedByCompiler(s *lpelf.Section) bool {
 	switch s.Name {
 	case ".text", ".data", ".rodata", ".bss", ".tdata", ".tbss", ".data.rel", ".data.rel.local", ".data.rel.ro", ".data.rel.ro.local":
@@ -72,7 +75,7 @@ func (o *Object) namedByCompiler(s *lpelf.Section) bool {
 		strings.HasPrefix(s.Name, ".rodata.") && slices.ContainsFunc(o.Functions(), is)
 }
 
-// referrers are the sections that refer to a section, but for itself and unwind tables.
+// referrers returns the sections that refer to the section to, except to itself and unwind tables.
 func (o *Object) referrers(to *lpelf.Section) []*lpelf.Section {
 	if o.referring == nil {
 		o.referring = map[*lpelf.Section][]*lpelf.Section{}
@@ -90,14 +93,14 @@ func (o *Object) referrers(to *lpelf.Section) []*lpelf.Section {
 	return o.referring[to]
 }
 
-// item is a part of a section: a variable that both objects have, or bytes of which no symbol tells enough.
+// item is a part of a section: a variable that both objects have, or bytes that no sized symbol covers.
 type item struct {
 	sec         *lpelf.Section
 	start, size uint64
-	pair        *lpelf.Symbol // of the old object
+	pair        *lpelf.Symbol // the symbol in the old object
 }
 
-// account is the end of the comparison.
+// account runs the comparisons that do not depend on symbols. It is the last step of Compare.
 func (c *comparer) account() {
 	c.compareConstructors()
 	c.compareItems(c.itemsOf(c.old, isStartSection), c.itemsOf(c.new, isStartSection), c.refuseConstructors)
@@ -114,8 +117,9 @@ func (o *Object) hasTable(name string) bool {
 	return slices.ContainsFunc(o.Sections, func(s *lpelf.Section) bool { return s.Name == name && o.IsTable(s) })
 }
 
-// leftOver selects the sections that are reached by symbols and may have bytes that none covers. One without a named symbol
-// is compared by whoever refers to it, and so is all of a section with a single function.
+// leftOver returns a predicate for sections that are reached through symbols and may contain bytes that no symbol covers.
+// Excluded are sections without named symbols, which are compared as part of whatever refers to them, and sections with a
+// single function, which are compared completely.
 func (c *comparer) leftOver(obj *Object) func(*lpelf.Section) bool {
 	return func(s *lpelf.Section) bool {
 		syms := obj.inSec[s.Index]
@@ -128,7 +132,7 @@ func (c *comparer) leftOver(obj *Object) func(*lpelf.Section) bool {
 	}
 }
 
-// itemsOf divides the sections that are selected, by their names.
+// itemsOf splits the selected sections into items, grouped by section name.
 func (c *comparer) itemsOf(obj *Object, selected func(*lpelf.Section) bool) map[string][]item {
 	out := map[string][]item{}
 	for _, s := range obj.Sections {
@@ -158,7 +162,7 @@ func (c *comparer) itemsOf(obj *Object, selected func(*lpelf.Section) bool) map[
 	return out
 }
 
-// oldIn is the old one of a variable that both objects have, in a section of the same name.
+// oldIn returns the old symbol of a variable that both objects have in sections of the same name, or nil.
 func (c *comparer) oldIn(obj *Object, s *lpelf.Symbol) *lpelf.Symbol {
 	o, n := c.res.OldOf[s], s
 	if obj == c.old {
@@ -173,7 +177,7 @@ func (c *comparer) oldIn(obj *Object, s *lpelf.Symbol) *lpelf.Symbol {
 	return o
 }
 
-// isBlank tells whether part of a section is only padding.
+// isBlank reports whether a range of a section contains only padding.
 func isBlank(o *Object, s *lpelf.Section, from, to uint64) bool {
 	if slices.ContainsFunc(s.Relocs, func(r lpelf.Reloc) bool { return r.Off >= from && r.Off < to }) || to > uint64(len(s.Data)) {
 		return false
@@ -189,7 +193,8 @@ func isBlank(o *Object, s *lpelf.Section, from, to uint64) bool {
 	return len(bytes.Trim(d, "\x00")) == 0
 }
 
-// compareItems compares section by section, in the order of the names.
+// compareItems compares the items of sections of the same name and calls refuse for the first difference in each, sorted by
+// name.
 func (c *comparer) compareItems(olds, news map[string][]item, refuse func(name string, old, new *item)) {
 	names := map[string]bool{}
 	for _, side := range []map[string][]item{olds, news} {
@@ -216,13 +221,13 @@ func (c *comparer) compareItems(olds, news map[string][]item, refuse func(name s
 
 func (c *comparer) equalItem(o, n item) bool {
 	if o.pair != nil || n.pair != nil {
-		return o.pair == n.pair // its content is compared with those of all variables
+		return o.pair == n.pair // contents are compared with those of all variables
 	}
 	return o.size == n.size && o.sec.Type == n.sec.Type && c.equalRange(o.sec, n.sec, o.start, n.start, o.size)
 }
 
-// labelOf names what makes the difference: something in the section that the other object does not name, else what is at, or in
-// front of, an item; the section if there is nothing.
+// labelOf returns the name under which a difference is reported: a symbol in the section that the other object lacks, else
+// the symbol at or before the item, else the name of the section.
 func labelOf(obj, other *Object, i *item) string {
 	for _, s := range obj.SymbolsIn(i.sec) {
 		if other.Lookup(s.Name) == nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestAccount looks at what no symbol of a function or variable tells.
+// TestAccount changes content that no symbol of a function or variable covers.
 func TestAccount(t *testing.T) {
 	const (
 		table = "; a table like that is found by where its section starts and ends, and a running program goes on with the one it has: leave its entries as they were, or restart the program [table-changed]"
@@ -45,7 +45,7 @@ func TestAccount(t *testing.T) {
 		for _, tt := range tests {
 			t.Run(cc+" "+tt.name, func(t *testing.T) {
 				r := Compare(compile(t, cc, tt.old), compile(t, cc, tt.new), Options{})
-				// gcc emits variables in the order of its own, so that the new one may come first.
+				// gcc chooses the order of variables, so that the new one may come first
 				got := strings.ReplaceAll(r.Refusals.Error(), "has another entry here", "has this entry more")
 				if want := strings.ReplaceAll(tt.want, "has another entry here", "has this entry more"); got != want {
 					t.Errorf("got  %s\nwant %s", r.Refusals.Error(), tt.want)
@@ -55,7 +55,7 @@ func TestAccount(t *testing.T) {
 	}
 }
 
-// TestSubsection: code behind the end of a function, in its section, is a part of it.
+// TestSubsection checks that code after the end of a function, in the same section, is part of it.
 func TestSubsection(t *testing.T) {
 	const f = `int f(void) { int r; asm volatile("jmp 2f\n1:\n.subsection 1\n2: movl $N, %0\n jmp 1b\n.previous" : "=r"(r)); return r; }`
 	r := Compare(compile(t, "gcc", strings.Replace(f, "N", "1", 1)), compile(t, "gcc", strings.Replace(f, "N", "2", 1)), Options{})
@@ -64,7 +64,7 @@ func TestSubsection(t *testing.T) {
 	}
 }
 
-// TestDivide: constants that the old object has at one place become two, and what refers to the new one changes.
+// TestDivide separates constants that share a location in the old object, and checks that references to the new one change.
 func TestDivide(t *testing.T) {
 	const code = "static const int b[8] = {1,2,3,4,5,6,7,8};\n" + noinline + "NI int f(int i) { return a[i & 7] * 3; } NI int g(int i) { return b[i & 7] * 5; } int h(int i) { return f(i) + g(i); }"
 	r := Compare(compile(t, "gcc", "static const int a[8] = {1,2,3,4,5,6,7,8};"+code), compile(t, "gcc", "static const int a[8] = {1,2,3,4,5,6,7,9};"+code), Options{})
@@ -73,7 +73,7 @@ func TestDivide(t *testing.T) {
 	}
 }
 
-// TestRelies lists what changed code was made for: callees, those of callees, and what is inlined.
+// TestRelies checks which functions changed code depends on: direct and indirect callees, and inlined functions.
 func TestRelies(t *testing.T) {
 	const rest = noinline + "NI static int leaf(int x) { return x * 3; } NI static int step(int x) { return leaf(x) + 1; } int in(int x) { return x ^ 5; } NI int other(int x) { return x / 7; } "
 	r := Compare(compile(t, "gcc", rest+"int f(int x) { return step(in(x)); }"), compile(t, "gcc", rest+"int f(int x) { return step(in(x)) + 2; }"), Options{})

@@ -8,14 +8,15 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// boundElsewhere tells whether two references of one name mean different symbols: one that the object keeps to itself, and
-// one that it takes from another object.
+// boundElsewhere reports whether two references by the same name are bound to different symbols: one to a local symbol of the
+// object, the other one to an undefined symbol.
 func boundElsewhere(o, n *lpelf.Symbol) bool {
 	own := func(s *lpelf.Symbol) bool { return s.Section != elf.SHN_UNDEF && s.Bind == elf.STB_LOCAL }
 	return own(o) && n.Section == elf.SHN_UNDEF || own(n) && o.Section == elf.SHN_UNDEF
 }
 
-// hasFrame tells whether exceptions may pass through a function: unwinders end a program where it has no entry.
+// hasFrame reports whether f has an FDE, so that exceptions can propagate through it. An unwinder terminates the program at a
+// function without one.
 func (o *Object) hasFrame(f *lpelf.Symbol) bool {
 	for _, fr := range o.Frames() {
 		if fr.Code.Sec.Index == int(f.Section) && fr.Code.At == int64(f.Value) {
@@ -25,13 +26,13 @@ func (o *Object) hasFrame(f *lpelf.Symbol) bool {
 	return false
 }
 
-// needsFrame tells whether the new function can be unwound and the old one cannot. The other way round does no harm.
+// needsFrame reports whether the new function can be unwound and the old one cannot. The reverse is harmless.
 func (c *comparer) needsFrame(o, n *lpelf.Symbol) bool {
 	return c.new.hasFrame(n) && !c.old.hasFrame(o)
 }
 
-// Move makes the change of a function whose definition is in another object from now on; ok is false if there is nothing to
-// change, since both have the same code and refer to nothing that is an object's own.
+// Move returns the change for a function whose definition moved from object old to object new. ok is false if no change is
+// needed, because the code is the same and refers to no local function of the object.
 func Move(old *Object, o *lpelf.Symbol, new *Object, n *lpelf.Symbol, opts Options) (ch Change, refusals Refusals, ok bool) {
 	c := newComparer(old, new, opts)
 	if !new.refersToOwn(n) && c.equalLSDA(o, n) && !c.needsFrame(o, n) && c.equalFunc(o, n) {
@@ -45,8 +46,8 @@ func Move(old *Object, o *lpelf.Symbol, new *Object, n *lpelf.Symbol, opts Optio
 	return c.res.Changed[0], c.res.Refusals.Sorted(), true
 }
 
-// refersToOwn tells whether a function refers to another one that the object keeps to itself. Variables like that are never
-// the same in two objects, which equalRef knows.
+// refersToOwn reports whether f refers to another local function of the object. Local variables need no check here: equalRef
+// never considers them equal across objects.
 func (o *Object) refersToOwn(f *lpelf.Symbol) bool {
 	for _, r := range o.refsAt(o.SectionOf(f), f.Value, f.Size) {
 		if r.Sym != nil && r.Sym != f && r.Sym.Bind == elf.STB_LOCAL && r.Sym.IsFunc() {
@@ -56,8 +57,8 @@ func (o *Object) refersToOwn(f *lpelf.Symbol) bool {
 	return false
 }
 
-// TakenAlong names a static variable with state that a function, or one that it refers to, brings from the old object to the
-// new one, which had none of its name; "" if there is none.
+// TakenAlong returns the name of a mutable static variable that f, which moved from the object from, brings into the new
+// object, directly or through symbols that it refers to, although the new object had no such variable; "" if there is none.
 func (r *Result) TakenAlong(from *Object, f *lpelf.Symbol) string {
 	seen := map[*lpelf.Symbol]bool{f: true}
 	for queue := []*lpelf.Symbol{f}; len(queue) > 0; queue = queue[1:] {
@@ -86,7 +87,7 @@ func (o *Object) hasStatic(name string) bool {
 	return false
 }
 
-// MoveVariable compares a variable whose definition is in another object from now on. Its storage stays.
+// MoveVariable compares a variable whose definition moved from object old to object new. The program keeps its storage.
 func MoveVariable(old *Object, o *lpelf.Symbol, new *Object, n *lpelf.Symbol, opts Options) Refusals {
 	opts.Data = false
 	c := newComparer(old, new, opts)

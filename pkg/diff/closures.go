@@ -14,14 +14,16 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// The functions of lambda expressions, of unnamed types and of local classes have names with numbers by the order in the
-// source: gcc counts within a function ("UlvE_", "UlvE0_", Itanium C++ ABI 5.1.8), clang, for what no other file sees, within
-// the file ("$_0"). What such a name means is known only while none came, went or changed places.
+// The names of lambda functions, of unnamed types and of local classes contain numbers that follow the order in the source.
+// gcc numbers them per function ("UlvE_", "UlvE0_", Itanium C++ ABI 5.1.8), clang numbers those with internal linkage per
+// file ("$_0"). Such a name identifies the same entity in both versions only if none was added, removed or moved.
 
-// variant is which of several functions that a constructor or destructor is made of.
+// variant matches the part of a mangled name that tells which of the functions generated for a constructor, a destructor or a
+// thunk it is.
 var variant = lazyregexp.New(`[CD][0-5]E|^_ZT[hvc]\w*?_Z`)
 
-// numberedKey is a function's name without numbers of that kind; ok is false for functions of C.
+// numberedKey returns the name of a function without these numbers. ok is false for functions whose names cannot contain any,
+// such as those of C.
 func numberedKey(name string) (key string, ok bool) {
 	if _, cold := ColdParent(name); cold || !strings.HasPrefix(name, "_Z") || rustSymbol().MatchString(name) || !strings.ContainsAny(name[2:], "Z$U") {
 		return "", false
@@ -29,7 +31,7 @@ func numberedKey(name string) (key string, ok bool) {
 	return numberless(name) + strings.Join(variant().FindAllString(name, -1), ""), true
 }
 
-// numbered lists the functions of an object by that key.
+// numbered returns the functions of the object with this key.
 func (o *Object) numbered(key string) []*lpelf.Symbol {
 	if o.byKey == nil {
 		o.byKey = map[string][]*lpelf.Symbol{}
@@ -42,9 +44,9 @@ func (o *Object) numbered(key string) []*lpelf.Symbol {
 	return o.byKey[key]
 }
 
-// renumbered tells whether a name that both objects have may mean different lambda expressions or classes in them: one was
-// put before it, or taken away, or more than one of them changed. A closure or object that the program keeps must not come
-// to run the code of another.
+// renumbered reports whether a name that both objects have may denote different lambda expressions or classes: one was added
+// before it, or removed, or more than one of them changed. A closure or an object that exists in the program must never
+// execute the code of another one.
 func (c *comparer) renumbered(o, n *lpelf.Symbol) bool {
 	key, ok := numberedKey(n.Name)
 	if !ok {
@@ -69,8 +71,9 @@ func (c *comparer) refuseRenumbered(n *lpelf.Symbol) {
 	}
 }
 
-// compareRenamed follows a lambda expression that has another number now and changed, which the program may keep closures
-// of: the new code of the only one of its function goes into the place of the old. Which of several it is nobody can say.
+// compareRenamed handles lambda expressions that changed and were also renumbered, of which the program may hold closures. If
+// a function has only one lambda expression, the new code replaces the old code; with several ones the correspondence is
+// unknown, and the change is refused.
 func (c *comparer) compareRenamed() {
 	for _, o := range c.old.Functions() {
 		key, ok := numberedKey(o.Name)
@@ -88,18 +91,18 @@ func (c *comparer) compareRenamed() {
 	}
 }
 
-// unchanged tells whether the function of that name is the same in both objects.
+// unchanged reports whether both objects have the same code for the function name.
 func (c *comparer) unchanged(name string) bool {
 	o, n := c.old.Lookup(name), c.new.Lookup(name)
 	return o != nil && n != nil && o.IsFunc() && n.IsFunc() && c.equalFunc(o, n)
 }
 
-// otherNested tells whether two nested functions of GNU C, which have numbers too, are of different functions.
+// otherNested reports whether two nested functions of GNU C of the same numbered name belong to different functions.
 func (c *comparer) otherNested(o, n *lpelf.Symbol) bool {
 	return n.Bind == elf.STB_LOCAL && baseName(n.Name) != n.Name && c.old.owner(o) != c.new.owner(n)
 }
 
-// owner names the function that declares a function, as far as debug information says.
+// owner returns the name of the function that f is nested in according to debug information, or "".
 func (o *Object) owner(f *lpelf.Symbol) string {
 	owner := ""
 	if info, err := o.Debug(); err == nil {

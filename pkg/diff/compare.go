@@ -11,40 +11,40 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Result says how two objects differ.
+// Result describes the differences between two versions of an object.
 type Result struct {
 	Old, New *Object
-	Changed  []Change // functions in both, in the order of the new object
-	Added    []string // functions only in the new object
-	Values   []Value  // variables with another initial value; only with Options.Data
+	Changed  []Change // functions in both versions, in the order of the new object
+	Added    []string // functions only in the new version
+	Values   []Value  // variables with a changed initial value; only with Options.Data
 	Refusals Refusals
 	Warnings []string
-	Layouts  []string // of Options.LayoutOK, those that changed
-	// OldOf maps a variable of the new object to the one of the old object whose storage it is. A variable that is not
-	// in it is new.
+	Layouts  []string // types named in Options.LayoutOK whose layout changed
+	// OldOf maps each variable of the new object to the variable of the old object whose storage it uses. Variables that are
+	// missing from the map are new.
 	OldOf map[*lpelf.Symbol]*lpelf.Symbol
-	// Unnamed does so for sections of writable data without names.
+	// Unnamed is the same for sections of writable data without symbols.
 	Unnamed map[*lpelf.Section]*lpelf.Section
 }
 
-// Change is a function whose new body is needed.
+// Change is a function that has to be replaced by its new version.
 type Change struct {
 	Old, New *lpelf.Symbol
 	Why      string
 }
 
-// Nothing tells whether the objects do not differ in anything that runs. Added functions alone do not: nobody in this
-// object calls them, though another one may.
+// Nothing reports whether the objects do not differ in anything that is executed. Added functions alone do not count: nothing
+// in this object calls them, although another object may.
 func (r *Result) Nothing() bool {
 	return len(r.Changed) == 0 && len(r.Values) == 0 && len(r.Refusals) == 0
 }
 
-// Options say what a patch may bring in beside functions.
+// Options select the changes that a patch may contain besides functions, and the checks that may be skipped.
 type Options struct {
-	Data bool // changed initial values of variables that the program has; else they are refused
-	// LayoutOK names structures whose layout may change: none that the old code has made is seen by the new code.
+	Data bool // accept changed initial values of existing variables, which are refused otherwise
+	// LayoutOK names structures whose layout may change, because no instance created by old code is accessed by new code.
 	LayoutOK []string
-	// NoDebugInfoOK takes objects whose debug information does not tell of types: none of them changed.
+	// NoDebugInfoOK accepts objects without type information. The caller asserts that no types changed.
 	NoDebugInfoOK bool
 }
 
@@ -54,9 +54,9 @@ type comparer struct {
 	old, new *Object
 	opts     Options
 	res      *Result
-	newOf    map[*lpelf.Symbol]*lpelf.Symbol // reverse of res.OldOf
-	same     map[sectionPair]bool            // finished and running comparisons of whole sections
-	supposed map[*lpelf.Symbol]*lpelf.Symbol // new to old, while tryUser looks whether they are
+	newOf    map[*lpelf.Symbol]*lpelf.Symbol // inverse of res.OldOf
+	same     map[sectionPair]bool            // completed and running comparisons of whole sections
+	supposed map[*lpelf.Symbol]*lpelf.Symbol // tentative pairs, new to old, while tryUser verifies them
 }
 
 func newComparer(old, new *Object, opts Options) *comparer {
@@ -89,8 +89,9 @@ func (c *comparer) refuse(symbol string, code codes.Code, format string, args ..
 	c.res.Refusals = append(c.res.Refusals, Refusal{Code: code, File: c.new.Name, Symbol: symbol, Text: fmt.Sprintf(format, args...)})
 }
 
-// compareFunctions fills Changed and Added. A clone ("foo.isra.0") is compared by its exact name: an unchanged
-// caller has, in the new object, the same code beside the new clone, so it fits to it.
+// compareFunctions computes Changed and Added. A compiler-generated clone ("foo.isra.0") is compared by its exact name. This
+// is sound: a caller that did not change contains the same code for the call in the new object, and therefore matches the new
+// clone.
 func (c *comparer) compareFunctions() {
 	why := map[string]string{}
 	var order []string
@@ -126,7 +127,7 @@ func (c *comparer) compareFunctions() {
 	c.compareRenamed()
 }
 
-// addChange notes a changed function, or why it cannot be replaced.
+// addChange records a changed function, or refuses it if it cannot be replaced.
 func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
 	switch {
@@ -152,7 +153,8 @@ func (c *comparer) addChange(o, n *lpelf.Symbol, why string) {
 	}
 }
 
-// divided gives the name of a function that is one with o in the old object and another one than n in the new object.
+// divided returns the name of a function that has the same body as o in the old object but a different one from n in the new
+// object; "" if there is none.
 func (c *comparer) divided(o, n *lpelf.Symbol) string {
 	osec := c.old.SectionOf(o)
 	if osec == nil {
@@ -167,7 +169,7 @@ func (c *comparer) divided(o, n *lpelf.Symbol) string {
 	return ""
 }
 
-// ownSection tells whether no other function lies in the function's section (aliases do not count).
+// ownSection reports whether the section of f contains no other function. Aliases do not count.
 func (c *comparer) ownSection(obj *Object, f *lpelf.Symbol) bool {
 	for _, s := range obj.SymbolsIn(obj.SectionOf(f)) {
 		if s.IsFunc() && s.Value != f.Value {
@@ -182,19 +184,20 @@ func (c *comparer) equalFunc(o, n *lpelf.Symbol) bool {
 	if osec == nil || nsec == nil || o.Type != n.Type || o.Size != n.Size {
 		return false
 	}
-	if osec.IsText() && nsec.IsText() && c.ownSection(c.old, o) && c.ownSection(c.new, n) { // with what a .subsection adds to it
+	if osec.IsText() && nsec.IsText() && c.ownSection(c.old, o) && c.ownSection(c.new, n) { // including what .subsection adds to it
 		return osec.Size == nsec.Size && c.equalRange(osec, nsec, 0, 0, osec.Size)
 	}
 	return c.equalRange(osec, nsec, o.Value, n.Value, o.Size)
 }
 
-// equalRange compares part of a section: bytes outside relocated fields, and what the relocations mean.
+// equalRange compares a range of two sections: the bytes outside relocated fields, and what the relocations refer to.
 func (c *comparer) equalRange(osec, nsec *lpelf.Section, ostart, nstart, size uint64) bool {
 	ob, nb := maskedBytes(osec, ostart, size), maskedBytes(nsec, nstart, size)
 	return bytes.Equal(ob, nb) && c.equalRefs(osec, nsec, ostart, nstart, size)
 }
 
-// equalRefs compares what the relocations in part of a section mean. A section may be nil, and has none then.
+// equalRefs compares what the relocations in a range of two sections refer to. A section may be nil, which has no
+// relocations.
 func (c *comparer) equalRefs(osec, nsec *lpelf.Section, ostart, nstart, size uint64) bool {
 	or, nr := c.old.refsAt(osec, ostart, size), c.new.refsAt(nsec, nstart, size)
 	if len(or) != len(nr) {
@@ -208,8 +211,8 @@ func (c *comparer) equalRefs(osec, nsec *lpelf.Section, ostart, nstart, size uin
 	return true
 }
 
-// maskedBytes copies part of a section with the relocated fields zeroed; .bss reads as zeros, and so does no section,
-// which a common symbol has.
+// maskedBytes returns a copy of a range of a section with relocated fields set to zero. SHT_NOBITS sections read as zeros,
+// and so does a nil section, as that of a common symbol.
 func maskedBytes(s *lpelf.Section, start, size uint64) []byte {
 	b := make([]byte, size)
 	if s == nil {
@@ -247,7 +250,7 @@ func refsIn(refs []Ref, start, size uint64) []Ref {
 	return refs[lo:hi]
 }
 
-// equalRef tells whether two references mean the same.
+// equalRef reports whether two references denote the same entity.
 func (c *comparer) equalRef(o, n Ref) bool {
 	if o.Type != n.Type {
 		return false
@@ -274,7 +277,7 @@ func (c *comparer) equalRef(o, n Ref) bool {
 	}
 	ocontent, ncontent := c.old.byContent(o.Sym), c.new.byContent(n.Sym)
 	if ocontent && ncontent && o.Sec == nil && n.Sec == nil {
-		return o.Sym.Name == n.Sym.Name // of another object, by which it was named
+		return o.Sym.Name == n.Sym.Name // symbols of other objects are matched by name
 	}
 	if ocontent || ncontent {
 		return ocontent && ncontent && o.Sec != nil && n.Sec != nil && o.Sym.Size == n.Sym.Size &&
@@ -292,7 +295,7 @@ func (c *comparer) equalRef(o, n Ref) bool {
 	return o.Sym.Name == n.Sym.Name
 }
 
-// equalUnnamed compares references to places without a name: jump tables, tables of constants.
+// equalUnnamed compares references to locations without a symbol, such as jump tables and constant pools.
 func (c *comparer) equalUnnamed(o, n Ref) bool {
 	oNone, nNone := o.Sym == nil || o.Sym.Name == "", n.Sym == nil || n.Sym.Name == ""
 	if !oNone || !nNone || (o.Sec == nil) != (n.Sec == nil) || o.At != n.At || o.Add != n.Add {
@@ -301,8 +304,8 @@ func (c *comparer) equalUnnamed(o, n Ref) bool {
 	return o.Sec == nil || c.equalSection(o.Sec, n.Sec)
 }
 
-// equalSection compares whole sections. A comparison that is already running counts as equal: the difference, if there
-// is one, is found by the one that runs.
+// equalSection compares whole sections. A comparison of the same pair that is still running counts as equal; if there is a
+// difference, the running comparison finds it.
 func (c *comparer) equalSection(o, n *lpelf.Section) bool {
 	key := sectionPair{o, n}
 	if eq, ok := c.same[key]; ok {

@@ -11,14 +11,14 @@ import (
 	"lpatch/pkg/names"
 )
 
-// gccCoroutine is the name of a part of a coroutine by gcc: what it goes on in, and what frees its frame. The frame, an
-// argument of both, has the name of the coroutine in its own.
+// gccCoroutine matches the functions that gcc generates for a coroutine: the actor, which resumes it, and destroy, which
+// frees its frame. The frame is a parameter of both, and its mangled type contains the name of the coroutine.
 var gccCoroutine = lazyregexp.New(`_Z.*?[0-9]+(_Z.*)\.Frame\.(actor|destroy)$`)
 
-// clangCoroutine is the same by clang.
+// clangCoroutine matches the functions that clang generates for a coroutine.
 var clangCoroutine = lazyregexp.New(`^(.+)\.(resume|destroy|cleanup)$`)
 
-// coroutineOf names the coroutine that a function is a part of, by which it goes on after it was suspended.
+// coroutineOf returns the name of the coroutine that a function resumes or destroys.
 func coroutineOf(name string) (string, bool) {
 	if parent, cold := ColdParent(name); cold {
 		name = parent
@@ -32,8 +32,8 @@ func coroutineOf(name string) (string, bool) {
 	return "", false
 }
 
-// suspended refuses a changed part of a coroutine: the frames of those that are suspended have what the old one put there, and
-// the number of the place where it goes on.
+// suspended refuses a changed part of a coroutine: the frames of suspended coroutines were laid out by the old code and
+// contain the number of the old resume point.
 func (c *comparer) suspended(f *lpelf.Symbol) bool {
 	ramp, ok := coroutineOf(f.Name)
 	if rust := c.new.rustSuspended(f); rust != "" {

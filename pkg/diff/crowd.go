@@ -12,7 +12,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// alike tells whether two variables are of the same size and type, as far as debug information says.
+// alike reports whether two variables have the same size and, as far as debug information tells, the same type.
 func (c *comparer) alike(o, n *lpelf.Symbol) bool {
 	was, is := c.old.identify(o).decl, c.new.identify(n).decl
 	if o.Size != n.Size || (o.Type == elf.STT_TLS) != (n.Type == elf.STT_TLS) || was.Piece != is.Piece {
@@ -21,14 +21,16 @@ func (c *comparer) alike(o, n *lpelf.Symbol) bool {
 	return was.Entry == nil || is.Entry == nil || was.Type().Shape() == is.Type().Shape()
 }
 
-// wholeAlike tells whether the compiler has made as many pieces of a variable as it did before, or a flag of the same meaning.
+// wholeAlike reports whether the compiler split both variables into the same number of pieces (scalar replacement), or
+// reduced both to a flag with the same meaning.
 func (c *comparer) wholeAlike(o, n *lpelf.Symbol) bool {
 	was, is := c.old.identify(o).decl, c.new.identify(n).decl
 	return was.Entry == nil || is.Entry == nil || was.Pieces() == is.Pieces() && was.Form() == is.Form()
 }
 
-// pairCrowds pairs variables of one identity of which there are several, as two blocks of a function have, or two uses of a
-// macro: by where they are in the source, or by their types. What the program keeps in those that are left nobody can say.
+// pairCrowds pairs variables where several ones share an identity, as in two blocks of a function or two expansions of a
+// macro: by their locations in the source, or by their types. It refuses those that remain, since it is not known which
+// values of the program belong to them.
 func (c *comparer) pairCrowds() {
 	groups := c.crowds((*identity).key)
 	for _, key := range slices.Sorted(maps.Keys(groups)) {
@@ -47,7 +49,7 @@ func (c *comparer) pairCrowds() {
 	}
 }
 
-// in says in which function a variable is.
+// in returns a phrase that names the function in which the variable is declared, or "".
 func (id *identity) in() string {
 	if !id.local {
 		return ""
@@ -55,21 +57,21 @@ func (id *identity) in() string {
 	return " in " + id.scope
 }
 
-// anyAlike tells whether one of some unpaired variables may be one of others.
+// anyAlike reports whether any of the old variables may correspond to any of the new ones.
 func (c *comparer) anyAlike(olds, news []*lpelf.Symbol) bool {
 	return slices.ContainsFunc(olds, func(o *lpelf.Symbol) bool {
 		return slices.ContainsFunc(news, func(n *lpelf.Symbol) bool { return c.alike(o, n) || !c.wholeAlike(o, n) })
 	})
 }
 
-// state are those of some variables that are not paired and that the program may change.
+// state returns the variables of list that are unpaired and writable.
 func (c *comparer) state(obj *Object, list []*lpelf.Symbol) []*lpelf.Symbol {
 	return slices.DeleteFunc(slices.Clone(list), func(s *lpelf.Symbol) bool { return c.isPaired(s) || isReadOnly(obj.SectionOf(s)) })
 }
 
-// pairConstants pairs what is read-only and holds the same: whichever of them code reads, it reads the same. If there are
-// more of them now, the patch has those. A program that compares the addresses of two constants of one name that hold the
-// same would see whether they are two; both compilers and linkers merge such ones, too.
+// pairConstants pairs read-only variables with the same content: it makes no difference which of them code reads. If the new
+// object has more of them, the additional ones become part of the patch. Only a program that compares the addresses of two
+// equal constants of one name could notice; compilers and linkers merge such constants as well.
 func (c *comparer) pairConstants(g *crowd) {
 	for _, n := range g.news {
 		for _, o := range g.olds {
@@ -80,7 +82,7 @@ func (c *comparer) pairConstants(g *crowd) {
 	}
 }
 
-// pairPieces pairs the pieces that a compiler has made of one structure.
+// pairPieces pairs the pieces into which the compiler split one structure.
 func (c *comparer) pairPieces(g *crowd) {
 	for _, n := range g.news {
 		for _, o := range g.olds {
@@ -95,7 +97,7 @@ func (c *comparer) pairPieces(g *crowd) {
 	}
 }
 
-// pairInSource pairs by the text around the declarations, each with the only one that has it.
+// pairInSource pairs variables by the text around their declarations, if it is unique.
 func (c *comparer) pairInSource(g *crowd) {
 	olds, news := c.state(c.old, g.olds), c.state(c.new, g.news)
 	for _, n := range news {
@@ -111,11 +113,11 @@ func (c *comparer) pairInSource(g *crowd) {
 	}
 }
 
-// pairAlike pairs those that are the only ones of their type, and of which another is of another type.
+// pairAlike pairs variables whose type is unique among the variables of the same identity on both sides.
 func (c *comparer) pairAlike(g *crowd) {
 	olds, news := c.state(c.old, g.olds), c.state(c.new, g.news)
 	if len(olds) == len(g.olds) && len(news) == len(g.news) && g.sole() {
-		return // something speaks against it
+		return // pairSole had this choice and rejected it
 	}
 	if c.anyRemoved(g.olds[0], g.news[0]) {
 		return
@@ -133,8 +135,8 @@ func (c *comparer) pairAlike(g *crowd) {
 	}
 }
 
-// pairLeft looks at new variables that may be old ones under another name, or that went to another function: what looks the
-// same in the source is, else it is not known.
+// pairLeft examines new variables that may be old ones which were renamed or moved to another function. It pairs those whose
+// source text matches and refuses the rest.
 func (c *comparer) pairLeft() {
 	olds := c.state(c.old, c.unpaired(c.old))
 	for _, n := range c.state(c.new, c.unpaired(c.new)) {
@@ -167,8 +169,9 @@ func (c *comparer) refused(name string) bool {
 	return slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Symbol == name && r.Code == codes.StaticAmbiguous })
 }
 
-// carried is the one of some variables that a new one is by the text of its declaration and of its first use. A function
-// that was there before and now has the variable of another one is no proof.
+// carried returns the old variable, among the candidates may, that corresponds to n by the text of its declaration and of its
+// first use; nil unless there is exactly one. A variable in a function that already existed in the old object is not taken
+// for one that moved there.
 func (c *comparer) carried(may []*lpelf.Symbol, n *lpelf.Symbol) *lpelf.Symbol {
 	var fits []*lpelf.Symbol
 	is := c.new.identify(n)
@@ -185,8 +188,8 @@ func (c *comparer) carried(may []*lpelf.Symbol, n *lpelf.Symbol) *lpelf.Symbol {
 	return fits[0]
 }
 
-// follows tells whether a function that used an old variable now calls a function that uses a new one, where no source says
-// more.
+// follows reports whether a function that used the old variable o now refers to a function that uses the new variable n. It
+// is only consulted where the source is not available.
 func (c *comparer) follows(o, n *lpelf.Symbol) bool {
 	if os, _ := c.spots(o, n); os != nil {
 		return false
@@ -222,13 +225,14 @@ func (c *comparer) refuseLeft(o, n *lpelf.Symbol) {
 		place(was), was.decl.Name(), was.decl.Name())
 }
 
-// guardPrefix begins the name of a guard, which says whether a variable is initialised (Itanium C++ ABI, 5.1.4.2).
+// guardPrefix is the prefix of guard variables, which record whether a variable with dynamic initialisation has been
+// initialised (Itanium C++ ABI 5.1.4.2).
 const guardPrefix = "_ZGV"
 
-// pairGuards pairs guards as the variables are that they guard. Without the guard that goes with it, a variable that the
-// program has would be initialised again.
+// pairGuards pairs guard variables in the same way as the variables that they guard. Without its guard, an existing variable
+// of the program would be initialised again.
 func (c *comparer) pairGuards() {
-	olds := map[*lpelf.Symbol]*lpelf.Symbol{} // by what they guard
+	olds := map[*lpelf.Symbol]*lpelf.Symbol{} // guarded variable -> guard
 	for _, g := range c.old.Variables() {
 		if v := c.old.guarded(g); v != nil {
 			olds[v] = g
@@ -254,7 +258,7 @@ func (c *comparer) pairGuards() {
 	}
 }
 
-// guarded is the variable that a symbol guards, or nil.
+// guarded returns the variable that the symbol g guards, or nil.
 func (o *Object) guarded(g *lpelf.Symbol) *lpelf.Symbol {
 	name, ok := strings.CutPrefix(g.Name, guardPrefix)
 	if !ok {
@@ -266,8 +270,8 @@ func (o *Object) guarded(g *lpelf.Symbol) *lpelf.Symbol {
 	return o.Lookup(strings.TrimLeft(name, "0123456789"))
 }
 
-// checkNames refuses variables of inline or template code that have now the name of another: a linker, and the other files
-// of a program, tell them by it.
+// checkNames refuses variables of inline or template functions that now have the symbol name of a different one: the linker
+// and the other object files identify them by this name.
 func (c *comparer) checkNames() {
 	for _, n := range c.new.Variables() {
 		if n.Bind == elf.STB_LOCAL || !strings.HasPrefix(n.Name, "_ZZ") || c.new.byContent(n) {

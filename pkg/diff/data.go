@@ -10,8 +10,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// compareVariables refuses what no patch can bring in: other sizes or kinds of data that the program already has and has
-// changed since. Other contents are a Value, if that is asked for.
+// compareVariables refuses changes of existing variables that a patch cannot make, such as those of their size or kind. The
+// program has modified these variables since it started. A different content becomes a Value if Options.Data is set.
 func (c *comparer) compareVariables() {
 	for _, n := range c.new.Variables() {
 		if ByContent(n) {
@@ -41,8 +41,8 @@ func (c *comparer) compareVariable(o, n *lpelf.Symbol) {
 	}
 }
 
-// compareTypeData refuses classes whose virtual functions or bases changed: the objects that exist point to the tables
-// of the program.
+// compareTypeData refuses classes whose virtual functions or bases changed: existing instances point to the vtables of the
+// program.
 func (c *comparer) compareTypeData(o, n *lpelf.Symbol) {
 	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
 	if osec == nil || nsec == nil || o.Size == n.Size && c.equalRange(osec, nsec, o.Value, n.Value, n.Size) {
@@ -52,10 +52,10 @@ func (c *comparer) compareTypeData(o, n *lpelf.Symbol) {
 		"leave the class's bases and the number and order of its virtual functions as they were, change the functions' bodies, or derive a new class")
 }
 
-// Value is a variable whose initial value the new source changes. Its pointers are the same.
+// Value is a variable whose initial value differs in the new source. Its pointers are unchanged.
 type Value struct {
 	Old, New *lpelf.Symbol
-	From, To []byte // as many as the variable has; zeros where Linked
+	From, To []byte // whole content; zeros where Linked
 	Linked   []bool // bytes that the linker or the dynamic linker fills in
 }
 
@@ -93,10 +93,11 @@ func (c *comparer) compareContent(o, n *lpelf.Symbol) {
 	}
 }
 
-// holdsNothing tells whether a variable is all zeros at the start: .bss, or a common symbol.
+// holdsNothing reports whether a variable in s is initialised with zeros: SHT_NOBITS, or a common symbol (nil).
 func holdsNothing(s *lpelf.Section) bool { return s == nil || s.Type == elf.SHT_NOBITS }
 
-// Content is the initial value of a variable, zeros where the linker or the dynamic linker fills it in.
+// Content returns the initial value of a variable, with zeros where the linker or the dynamic linker fills it in. These bytes
+// are marked in linked.
 func (o *Object) Content(s *lpelf.Symbol) (b []byte, linked []bool) {
 	sec := o.SectionOf(s)
 	start := startOf(sec, s)
@@ -109,7 +110,8 @@ func (o *Object) Content(s *lpelf.Symbol) (b []byte, linked []bool) {
 	return b, linked
 }
 
-// startOf is where a variable begins in its section. The value of a common symbol, which has none, is its alignment.
+// startOf returns the offset of a variable in its section. It is 0 for a common symbol, which has no section and whose value
+// is its alignment.
 func startOf(sec *lpelf.Section, s *lpelf.Symbol) uint64 {
 	if sec == nil {
 		return 0

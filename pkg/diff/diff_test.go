@@ -15,7 +15,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// compile makes an object of C source, always under the same name.
+// compile compiles C source, always under the same file name.
 func compile(t *testing.T, cc, source string, flags ...string) *Object {
 	t.Helper()
 	if _, err := exec.LookPath(cc); err != nil {
@@ -24,7 +24,7 @@ func compile(t *testing.T, cc, source string, flags ...string) *Object {
 	return compileIn(t, t.TempDir(), cc, source, flags...)
 }
 
-// compileIn compiles in a directory, as both versions of a file that holds two.
+// compileIn compiles in a given directory, for a file that contains both versions.
 func compileIn(t *testing.T, dir, cc, source string, flags ...string) *Object {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, "x.c"), []byte(source), 0o644); err != nil {
@@ -48,7 +48,7 @@ func compileIn(t *testing.T, dir, cc, source string, flags ...string) *Object {
 	return o
 }
 
-// summary is what a comparison found, in a form to compare.
+// summary is the result of a comparison in a form that tests can compare.
 type summary struct {
 	Changed, Added, Codes []string
 }
@@ -123,7 +123,7 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestColdPart checks that a change in the .cold part alone is one of its function.
+// TestColdPart checks that a change in the .cold part alone counts as a change of its function.
 func TestColdPart(t *testing.T) {
 	const source = noinline + "void rare(const char *, int) __attribute__((cold)); int f(int x) { if (__builtin_expect(x == 9, 0)) { rare(\"r\", %); rare(\"s\", x); } return x; }"
 	text := func(s string) string { return source[:len(noinline)] + replaceOne(source[len(noinline):], s) }
@@ -142,7 +142,7 @@ func replaceOne(s, with string) string {
 	return s
 }
 
-// TestAmbiguousStatics: gcc numbers static locals, and these have lost the functions that would tell them apart.
+// TestAmbiguousStatics checks numbered static locals whose functions, which would distinguish them, were inlined.
 func TestAmbiguousStatics(t *testing.T) {
 	r := Compare(compile(t, "gcc", "int f(void) { static int n = 1; return ++n; } int g(void) { static int n = 1; return ++n; }"),
 		compile(t, "gcc", "int h(void) { static int n = 1; return ++n; } int k(void) { static int n = 1; return ++n; }"), Options{})
@@ -160,13 +160,13 @@ func TestSharedSections(t *testing.T) {
 	}
 }
 
-// TestValues asks for new initial values, and expects those that a patch can bring in.
+// TestValues checks changes of initial values, with those that a patch can make.
 func TestValues(t *testing.T) {
 	const f = "; int f(int i) { return v[i]; }"
 	tests := []struct {
 		name, old, new string
 		flags          []string
-		want           string // bytes of the variable, pointers as dots, or reason codes
+		want           string // bytes of the variable, pointers as dots; or reason codes
 	}{
 		{name: "array", old: "int v[2] = {1, 2}" + f, new: "int v[2] = {1, 3}" + f, want: "0100000002000000 0100000003000000"},
 		{name: "constant", old: "const char v[4] = \"abc\"" + f, new: "const char v[4] = \"abd\"" + f, want: "61626300 61626400"},
@@ -208,7 +208,7 @@ func TestValues(t *testing.T) {
 	}
 }
 
-// dotted writes bytes in hexadecimal, and those that the linker fills in as dots.
+// dotted formats bytes in hexadecimal, with dots for bytes that the linker fills in.
 func dotted(b []byte, linked []bool) string {
 	var out strings.Builder
 	for i := range b {
@@ -221,7 +221,7 @@ func dotted(b []byte, linked []bool) string {
 	return out.String()
 }
 
-// TestSymbolBeyondSection damages an object: no size is taken on trust.
+// TestSymbolBeyondSection checks that the size of a symbol is not trusted.
 func TestSymbolBeyondSection(t *testing.T) {
 	o := compile(t, "gcc", "int v = 1;")
 	o.Lookup("v").Size = 1 << 60
@@ -230,8 +230,8 @@ func TestSymbolBeyondSection(t *testing.T) {
 	}
 }
 
-// TestRegisters: gcc lets a caller rely on registers that a function of the same file leaves alone (-fipa-ra). If the new
-// body uses them, the caller's code differs too, and is replaced with it.
+// TestRegisters checks interprocedural register allocation: gcc lets a caller rely on registers that a function of the same
+// file does not clobber (-fipa-ra). If the new body uses them, the code of the caller differs, too, and is replaced as well.
 func TestRegisters(t *testing.T) {
 	source := func(body string) string {
 		return noinline + "NI static int f(int x) { return " + body + "; } int g(int a, int b) { return f(a) + b * f(b); }"

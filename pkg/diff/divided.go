@@ -9,8 +9,9 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// divideData parts constants that the old object has at one place, because they held the same (gcc's -fipa-icf), and the new
-// one at two. The one that is still what the place holds keeps it. The other is new: all that refers to it changes with that.
+// divideData separates constants that share one location in the old object because their contents were equal (gcc -fipa-icf),
+// but not in the new object. The constant whose content is unchanged keeps the old location. The other one is treated as new,
+// so that everything that refers to it is reported as changed.
 func (c *comparer) divideData() {
 	for _, n := range c.new.Variables() {
 		o := c.res.OldOf[n]
@@ -33,7 +34,7 @@ func (c *comparer) divideData() {
 
 func overlap(a, b *lpelf.Symbol) bool { return a.Value < b.Value+b.Size && b.Value < a.Value+a.Size }
 
-// part makes a variable of the new object a new one.
+// part makes variable n of the new object a new one, or refuses it if it has state or is visible to other objects.
 func (c *comparer) part(o, n *lpelf.Symbol, with string) {
 	if o.Bind != elf.STB_LOCAL || n.Bind != elf.STB_LOCAL || c.old.SectionOf(o).Flags&elf.SHF_WRITE != 0 {
 		c.refuse(n.Name, codes.SharedData, "the program has one place for this variable and for %s, which are two in the new source; change both alike, or neither", with)

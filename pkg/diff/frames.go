@@ -10,18 +10,19 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Frame is an entry (FDE) of an object's .eh_frame: how to unwind through a piece of code, and, where it has cleanups or
-// handlers, its language-specific data (LSB "Exception Frames"; Itanium C++ ABI "Exception Handling").
+// Frame is an FDE of the .eh_frame section of an object: it describes how to unwind a range of code and, if the code has
+// cleanups or handlers, refers to its language-specific data area (LSB, "Exception Frames"; Itanium C++ ABI, "Exception
+// Handling").
 type Frame struct {
 	Section     *lpelf.Section // .eh_frame
-	Off, End    uint64         // of the FDE in it
-	CIE, CIEEnd uint64         // of what the FDE builds on
-	Code        Ref            // the place of the code
-	LSDA        *Ref           // its table of call sites, or nil
-	Personality *Ref           // the function that reads that, or a word with its address, or nil
+	Off, End    uint64         // range of the FDE in Section
+	CIE, CIEEnd uint64         // range of its CIE
+	Code        Ref            // start of the code
+	LSDA        *Ref           // language-specific data area, or nil
+	Personality *Ref           // personality routine, or a word that contains its address; nil if there is none
 }
 
-// Frames returns the entries of .eh_frame that have a place, in order. A damaged section ends where it is damaged.
+// Frames returns the FDEs of .eh_frame that refer to code, in order. It stops at the first malformed entry.
 func (o *Object) Frames() []Frame {
 	if o.frames == nil {
 		o.frames = []Frame{}
@@ -35,7 +36,7 @@ func (o *Object) Frames() []Frame {
 }
 
 func (o *Object) readFrames(s *lpelf.Section) {
-	cies := map[uint64]uint64{} // start to end
+	cies := map[uint64]uint64{} // start -> end
 	refs := o.Refs(s)
 	entries, _, _ := ehframe.Entries(s.Data)
 	for _, e := range entries {
@@ -50,8 +51,8 @@ func (o *Object) readFrames(s *lpelf.Section) {
 	}
 }
 
-// take finds the frame's relocations: pc_begin, which compilers write as a 4-byte PC-relative field, the pointer to the
-// language-specific data behind it, and the one of the CIE.
+// take assigns the relocations of the FDE and its CIE: pc_begin, which compilers write as a 4-byte PC-relative field, the
+// LSDA pointer after it, and the personality pointer of the CIE.
 func (f *Frame) take(refs []Ref) bool {
 	for i, r := range refs {
 		switch {
@@ -66,13 +67,13 @@ func (f *Frame) take(refs []Ref) bool {
 	return f.Code.Sec != nil
 }
 
-// IsExceptTable tells whether a section holds language-specific data.
+// IsExceptTable reports whether a section contains language-specific data areas.
 func IsExceptTable(s *lpelf.Section) bool {
 	return strings.HasPrefix(s.Name, ".gcc_except_table")
 }
 
-// Word returns the reference in the word of the object that another reference leads to: exception tables refer to types
-// and personalities by words that hold their addresses. ok is false if it is no such word.
+// Word returns the reference stored in the word that r refers to: exception tables refer to type information and personality
+// routines through words that contain their addresses. ok is false if r does not refer to such a word.
 func (o *Object) Word(r Ref) (word Ref, ok bool) {
 	if r.Sec == nil || r.Sec.Flags&elf.SHF_WRITE == 0 {
 		return Ref{}, false
@@ -85,7 +86,7 @@ func (o *Object) Word(r Ref) (word Ref, ok bool) {
 	return Ref{}, false
 }
 
-// lsda returns the language-specific data of the code at a place: its section and the range in that.
+// lsda returns the language-specific data area of the code at offset at of sec: its section and its range.
 func (o *Object) lsda(sec *lpelf.Section, at uint64) (s *lpelf.Section, start, end uint64) {
 	for _, f := range o.Frames() {
 		if f.Code.Sec == sec && f.Code.At == int64(at) && f.LSDA != nil {
@@ -104,7 +105,7 @@ func (o *Object) lsda(sec *lpelf.Section, at uint64) (s *lpelf.Section, start, e
 	return s, start, end
 }
 
-// equalLSDA tells whether two functions handle exceptions alike, as far as it is in tables.
+// equalLSDA reports whether two functions have the same exception handling tables.
 func (c *comparer) equalLSDA(o, n *lpelf.Symbol) bool {
 	os, ostart, oend := c.old.lsda(c.old.SectionOf(o), o.Value)
 	ns, nstart, nend := c.new.lsda(c.new.SectionOf(n), n.Value)
@@ -114,8 +115,8 @@ func (c *comparer) equalLSDA(o, n *lpelf.Symbol) bool {
 	return oend-ostart == nend-nstart && c.equalRange(os, ns, ostart, nstart, nend-nstart)
 }
 
-// unnamedWord tells whether a reference leads to one of the words that compilers make for exception tables: gcc names
-// them after what they hold, clang leaves them without a name in .data.
+// unnamedWord reports whether r refers to one of the words that compilers generate for exception tables: gcc derives their
+// names from the symbol that they contain, clang leaves them unnamed in .data.
 func unnamedWord(r Ref) bool {
 	return r.End == 0 && (r.Sym == nil || r.Sym.Name == "" || strings.HasPrefix(r.Sym.Name, "DW.ref."))
 }

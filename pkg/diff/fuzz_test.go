@@ -11,8 +11,8 @@ import (
 	"lpatch/pkg/testutil/fuzztest"
 )
 
-// FuzzObject: an object that can be parsed is indexed without a panic or is an error; its references lie where they say; and
-// compared with itself it has not changed.
+// FuzzObject checks that a parsed object is indexed without a panic or rejected, that its references are within their
+// sections, and that it does not differ from itself.
 func FuzzObject(f *testing.F) {
 	for _, data := range fuzztest.Objects(f) {
 		f.Add(data)
@@ -64,7 +64,7 @@ func readObject(t *testing.T, o *Object) {
 	}
 }
 
-// FuzzCompare: two objects, one of which may be anything, are compared without a panic, and in time.
+// FuzzCompare checks that the comparison with an arbitrary object does not panic and terminates.
 func FuzzCompare(f *testing.F) {
 	objects := fuzztest.Objects(f)
 	for _, old := range objects {
@@ -93,7 +93,7 @@ func FuzzCompare(f *testing.F) {
 	})
 }
 
-// parseObject gives nil for what is no object.
+// parseObject returns nil for invalid objects.
 func parseObject(data []byte) *Object {
 	file, err := lpelf.Parse("fuzz.o", data)
 	if err != nil {

@@ -13,14 +13,15 @@ import (
 	"lpatch/pkg/names"
 )
 
-// identity is what a variable is, whatever number the compiler has given it.
+// identity is what makes a variable the same in both versions, independent of the numbers that the compiler puts in its
+// symbol name.
 type identity struct {
-	scope string // the function that declares it, in C++ with the types of its parameters; "" for the file
-	name  string // with the namespaces and classes around it
-	known bool   // debug information or the mangled name says so; else it is the symbol without a number
+	scope string // function that declares it, in C++ with the types of its parameters; "" at file scope
+	name  string // name, qualified with namespaces and classes
+	known bool   // derived from debug information or the mangled name; otherwise name is the symbol name without its number
 	decl  debuginfo.Static
-	local bool   // to a function
-	unit  string // the source file, of an object that is made of several
+	local bool   // declared in a function
+	unit  string // source file, if the object consists of several
 }
 
 func (id *identity) key() string {
@@ -33,7 +34,7 @@ func (id *identity) key() string {
 	return id.unit + id.name
 }
 
-// loose is the key without parameters: a function of C++ may get others.
+// loose returns the key without the parameter types of the function, which may have changed.
 func (id *identity) loose() string {
 	end := strings.LastIndexByte(id.scope, ')')
 	if end < 0 {
@@ -53,8 +54,8 @@ func (id *identity) loose() string {
 	return id.key()
 }
 
-// identify tells what a variable is: by the debug information of the place where it is, and in C++ by the mangled name,
-// which names the function that declares it wherever that is inlined.
+// identify returns the identity of a variable. It is derived from the debug information for its address or, in C++, from the
+// mangled name, which names the declaring function even if this function is inlined elsewhere.
 func (o *Object) identify(s *lpelf.Symbol) *identity {
 	if id := o.identities[s]; id != nil {
 		return id
@@ -73,7 +74,7 @@ func (o *Object) identify(s *lpelf.Symbol) *identity {
 		id.name, id.known = fmt.Sprintf("%s+%d", sec.Name, s.Value), true
 	case IsTypeData(s.Name):
 		id.known = true
-	case strings.HasPrefix(s.Name, "_R") && id.decl.Entry != nil: // the name in the source is not enough: its path is that of modules and functions
+	case strings.HasPrefix(s.Name, "_R") && id.decl.Entry != nil: // the source name is ambiguous, so use the path of modules and functions
 		id.name, id.known = id.decl.Qualified(), true
 	case strings.HasPrefix(s.Name, "_Z"):
 		id.name, id.known = numberless(s.Name), true
@@ -91,7 +92,7 @@ func (o *Object) identify(s *lpelf.Symbol) *identity {
 		}
 		if f := id.decl.Function(); f != nil {
 			id.scope, id.local = f.Name(), true
-			if id.scope == "" { // clang leaves it out where all of the function is inlined, and has it in the symbol
+			if id.scope == "" { // clang omits the name in DWARF if the function is inlined everywhere, but the symbol contains it
 				id.scope = strings.TrimSuffix(baseName(s.Name), "."+id.name)
 			}
 		}
@@ -99,11 +100,12 @@ func (o *Object) identify(s *lpelf.Symbol) *identity {
 	return id
 }
 
-// number is what mangled names have beside the words of the source: which lambda expression or unnamed type of a function.
+// number matches the numbers in demangled names that are not part of the source: those of lambda expressions and unnamed
+// types.
 var number = lazyregexp.New(`(\{(?:lambda|unnamed type)[^#]*#)[0-9]+\}|(\$_)[0-9]+`)
 
-// numberless is a mangled name in the words of its source. Those of two variables or classes that have one name in one
-// function are the same: only numbers, by their order, differ.
+// numberless returns the demangled form of a symbol without these numbers. Variables or classes of the same name in one
+// function have the same numberless name.
 func numberless(symbol string) string {
 	if m := promoted().FindStringSubmatch(symbol); m != nil {
 		symbol = m[1]
@@ -111,13 +113,14 @@ func numberless(symbol string) string {
 	return number().ReplaceAllString(names.Readable(symbol), "$1$2")
 }
 
-// promoted is a static one that LLVM made global for another module, which pkg/build gives one name in all objects.
+// promoted matches a static symbol that LLVM made global for use by another module. pkg/build gives it the same name in all
+// objects.
 var promoted = lazyregexp.New(`^(_.+)\.llvm\.[0-9]+$`)
 
-// IsReadOnly tells whether no program changes what is in a section.
+// IsReadOnly reports whether the program cannot modify the content of s.
 func IsReadOnly(s *lpelf.Section) bool { return isReadOnly(s) }
 
-// isReadOnly tells whether no program changes what is in a section.
+// isReadOnly reports whether the program cannot modify the content of s.
 func isReadOnly(s *lpelf.Section) bool {
 	return s != nil && (s.Flags&elf.SHF_WRITE == 0 || strings.HasPrefix(s.Name, ".data.rel.ro"))
 }

@@ -11,8 +11,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// namesakes returns, by name, the functions and variables of an object that are not the only ones of their name: of objects
-// that "ld -r" joined, each may have a static one.
+// namesakes returns, by name, the functions and variables of an object whose names are not unique. This happens if "ld -r"
+// joined several objects with static symbols of the same name.
 func (o *Object) namesakes() map[string][]*lpelf.Symbol {
 	if o.joined != nil {
 		return o.joined
@@ -32,7 +32,7 @@ func (o *Object) namesakes() map[string][]*lpelf.Symbol {
 	return m
 }
 
-// pairNamesakes pairs static variables of one name with those of the same source.
+// pairNamesakes pairs static variables of the same name that come from the same source file.
 func (c *comparer) pairNamesakes() {
 	olds := c.old.namesakes()
 	for name, list := range c.new.namesakes() {
@@ -47,8 +47,8 @@ func (c *comparer) pairNamesakes() {
 	}
 }
 
-// checkJoined refuses changes of which a name does not tell what they concern, since several functions or variables of a joined
-// object have it: one of those changed, or a changed function refers to one.
+// checkJoined refuses changes that concern a name which is not unique in a joined object: a function or variable of this name
+// changed, or a changed function refers to one.
 func (c *comparer) checkJoined() {
 	olds, news := maps.Clone(c.old.namesakes()), c.new.namesakes()
 	for name, list := range news {
@@ -83,7 +83,8 @@ func (c *comparer) refuseJoined(name, why string) {
 	c.refuse(name, codes.JoinedObject, "the object was joined of several (ld -r) that have functions or variables of this name, and %s; give the objects that were joined", why)
 }
 
-// equalNamesakes tells whether the functions or variables of one name are the same on both sides, each with the one of its source.
+// equalNamesakes reports whether the functions or variables of one name are the same in both versions, compared per source
+// file.
 func (c *comparer) equalNamesakes(olds, news []*lpelf.Symbol) bool {
 	return slices.EqualFunc(olds, news, func(o, n *lpelf.Symbol) bool {
 		osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)

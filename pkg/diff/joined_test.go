@@ -11,7 +11,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// TestJoined: of what ld -r joined, a name does not tell one static function from another.
+// TestJoined checks objects joined by ld -r, in which static functions may share a name.
 func TestJoined(t *testing.T) {
 	join := func(by string) *Object {
 		dir := t.TempDir()

@@ -11,10 +11,10 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// checkLabels refuses functions that changed where a table of the program has addresses of places within them: it goes on to
-// have those of the old body, and the new one is not found by them.
+// checkLabels refuses changed functions if a table of the program contains addresses within them: the table keeps the
+// addresses of the old body, and the new one would never be reached through it.
 func (c *comparer) checkLabels() {
-	changed := map[*lpelf.Section]string{} // functions by their sections, their cold parts too
+	changed := map[*lpelf.Section]string{} // section of a function or of its .cold part -> name of the function
 	for _, ch := range c.res.Changed {
 		changed[c.new.SectionOf(ch.New)] = ch.New.Name
 		if cold := c.new.Lookup(ch.New.Name + ".cold"); cold != nil {
@@ -35,7 +35,8 @@ func (c *comparer) checkLabels() {
 	c.warnProbes(changed)
 }
 
-// warnProbes warns of probes for tracers (SystemTap's) in functions that changed: they are found by notes of the file.
+// warnProbes warns about SystemTap probes in changed functions: tracers find probes through notes in the file and do not see
+// those in the new code.
 func (c *comparer) warnProbes(changed map[*lpelf.Section]string) {
 	warned := map[string]bool{}
 	for _, s := range c.new.Sections {
@@ -51,8 +52,8 @@ func (c *comparer) warnProbes(changed map[*lpelf.Section]string) {
 	}
 }
 
-// goesWith tells whether a table of labels comes into the patch with the functions that it is about: the compiler's own, for a
-// switch or a computed goto, or one that only functions refer to that changed.
+// goesWith reports whether a table of labels is copied into the patch together with the functions that it refers to: a table
+// that the compiler generated for a switch or a computed goto, or one that only changed functions refer to.
 func (c *comparer) goesWith(s *lpelf.Section, r Ref, changed map[*lpelf.Section]string) bool {
 	if s.IsText() {
 		return true // a function of the same source, which is compared as code
@@ -70,7 +71,8 @@ func (c *comparer) goesWith(s *lpelf.Section, r Ref, changed map[*lpelf.Section]
 	return !slices.ContainsFunc(c.new.referrers(s), func(by *lpelf.Section) bool { return changed[by] == "" })
 }
 
-// checkInnerSymbols refuses changed functions with a symbol inside that others know: to them it is in the old body.
+// checkInnerSymbols refuses changed functions that contain a symbol which other code refers to: its address remains that in
+// the old body.
 func (c *comparer) checkInnerSymbols(changed map[*lpelf.Section]string) {
 	for sec, f := range changed {
 		for _, s := range c.new.SymbolsIn(sec) {

@@ -10,10 +10,10 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// A process that runs goes on in the old body of a function that is not entered again, or that is not left. Both can be seen
-// of the old code in some cases; what a function that it calls does is not known.
+// A running process stays in the old body of a function that is not entered again or that does not return. In some cases the
+// old code shows this; the behavior of called functions is not known.
 
-// RunsOnce tells whether a function runs once, as the program starts, and not again: main, and constructors.
+// RunsOnce reports whether f runs exactly once, at program start: main, _start, and constructors.
 func (o *Object) RunsOnce(f *lpelf.Symbol) bool {
 	if f.Bind == elf.STB_GLOBAL && (f.Name == "main" || f.Name == "_start") {
 		return true
@@ -21,33 +21,34 @@ func (o *Object) RunsOnce(f *lpelf.Symbol) bool {
 	return o.Starts(f)
 }
 
-// neverReturn are functions of the C and C++ libraries that a compiler knows not to return. A thread that calls one leaves
-// its function, or ends.
+// neverReturn lists functions of the C and C++ libraries that compilers know not to return. A thread that calls one leaves
+// the calling function or terminates.
 var neverReturn = []string{
 	"abort", "exit", "_exit", "_Exit", "quick_exit", "pthread_exit", "thrd_exit", "longjmp", "siglongjmp", "__longjmp_chk",
 	"__assert_fail", "__assert_perror_fail", "__stack_chk_fail", "__chk_fail", "_Unwind_Resume", "__cxa_throw", "__cxa_rethrow",
 	"__cxa_bad_cast", "__cxa_throw_bad_array_new_length", "_ZSt9terminatev",
 }
 
-// place is an instruction of a function, which may have a part in another section.
+// place is the location of an instruction of a function, which may have parts in several sections.
 type place struct {
 	section int
 	at      uint64
 }
 
-// flow is where the instructions of a function lead.
+// flow is the control flow graph of a function.
 type flow struct {
 	o      *Object
-	parts  []*lpelf.Symbol // the function, and its .cold parts
+	parts  []*lpelf.Symbol // the function and its .cold parts
 	next   map[place][]place
-	leaves map[place]bool // the thread leaves the function, or that is not known
-	jumps  []place        // through a jump table: to anywhere
+	leaves map[place]bool // instructions that leave the function, or may do so
+	jumps  []place        // indirect jumps: to any instruction if the function has jump tables
 }
 
-// HasEndlessLoop tells whether a thread can come to a place of the function from which no way leads out of it: no return, no
-// jump to another function, and no call of a function of the library that does not return. In a loop like that it stays. A
-// jump through a register counts as a way out, unless the function has tables of its own labels. Exceptions are not looked
-// at, and of a function of the program that does not return it is not known. What does not decode has no such loop.
+// HasEndlessLoop reports whether the function contains an instruction that a thread can reach but from which no path leaves
+// the function: no return, no jump to another function and no call of a library function that does not return. A thread that
+// gets there stays there. An indirect jump counts as an exit unless the function has tables of its own labels. Exceptions are
+// ignored, and functions of the program that do not return are not recognized. The result is false if the code cannot be
+// decoded.
 func (o *Object) HasEndlessLoop(f *lpelf.Symbol) bool {
 	w := &flow{o: o, next: map[place][]place{}, leaves: map[place]bool{}, parts: []*lpelf.Symbol{f}}
 	for _, s := range o.Functions() {
@@ -70,13 +71,13 @@ func (o *Object) HasEndlessLoop(f *lpelf.Symbol) bool {
 	return false
 }
 
-// decode follows the instructions of a part.
+// decode adds the instructions of a part of the function to the graph. It returns false if they cannot be decoded.
 func (w *flow) decode(part *lpelf.Symbol) bool {
 	sec := w.o.SectionOf(part)
 	if sec == nil || !sec.IsText() || part.Value+part.Size > uint64(len(sec.Data)) {
 		return false
 	}
-	refs := map[uint64]Ref{} // by the end of their instruction
+	refs := map[uint64]Ref{} // end of the instruction -> reference in it
 	for _, r := range w.o.RefsIn(sec, part.Value, part.Size) {
 		refs[r.End] = r
 	}
@@ -92,7 +93,7 @@ func (w *flow) decode(part *lpelf.Symbol) bool {
 		ref, known := refs[end]
 		target := place{sec.Index, end + uint64(in.Disp(sec.Data[at:]))}
 		if known && in.IsBranch() {
-			target = place{-1, 0} // outside
+			target = place{-1, 0} // outside of the function
 			if ref.Sec != nil {
 				target = place{ref.Sec.Index, uint64(ref.At)}
 			}
@@ -102,7 +103,7 @@ func (w *flow) decode(part *lpelf.Symbol) bool {
 	return true
 }
 
-// add notes where an instruction leads.
+// add records the successors of an instruction.
 func (w *flow) add(at, end, target place, kind arch.Kind, callee *lpelf.Symbol) {
 	switch kind {
 	case arch.Ret, arch.Trap:
@@ -125,8 +126,8 @@ func (w *flow) add(at, end, target place, kind arch.Kind, callee *lpelf.Symbol) 
 	}
 }
 
-// lead notes that one instruction leads to another, or out of the function: also where the code ends behind a call, which
-// then does not return.
+// lead adds an edge between two instructions, or to the outside of the function. The latter includes the end of the code
+// after a call, which then does not return.
 func (w *flow) lead(from, to place) {
 	for _, part := range w.parts {
 		if int(part.Section) == to.section && to.at >= part.Value && to.at < part.Value+part.Size {
@@ -137,7 +138,7 @@ func (w *flow) lead(from, to place) {
 	w.leaves[from] = true
 }
 
-// spread lets jumps through a register lead to every instruction, if the function has tables of labels, else out of it.
+// spread adds an edge from each indirect jump to every instruction if the function has tables of labels, else to the outside.
 func (w *flow) spread() {
 	if len(w.jumps) == 0 {
 		return
@@ -159,7 +160,7 @@ func (w *flow) spread() {
 	}
 }
 
-// hasTables tells whether the function refers to data that refers to its own inside.
+// hasTables reports whether the function refers to data that refers to locations within the function.
 func (w *flow) hasTables() bool {
 	for _, part := range w.parts {
 		for _, r := range w.o.RefsIn(w.o.SectionOf(part), part.Value, part.Size) {
@@ -176,7 +177,7 @@ func (w *flow) hasTables() bool {
 	return false
 }
 
-// comingFrom are the instructions from which a way leads out of the function.
+// comingFrom returns the instructions from which a path leaves the function.
 func (w *flow) comingFrom() map[place]bool {
 	before := map[place][]place{}
 	for from, list := range w.next {
@@ -192,12 +193,12 @@ func (w *flow) comingFrom() map[place]bool {
 	return walk(todo, before, out)
 }
 
-// reachable are the instructions to which a way leads from one.
+// reachable returns the instructions that are reachable from from.
 func (w *flow) reachable(from place) map[place]bool {
 	return walk([]place{from}, w.next, map[place]bool{})
 }
 
-// walk adds to seen all that can be reached.
+// walk adds all instructions that are reachable from todo to seen, and returns it.
 func walk(todo []place, next map[place][]place, seen map[place]bool) map[place]bool {
 	for len(todo) > 0 {
 		p := todo[len(todo)-1]

@@ -13,30 +13,32 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// LateSuffix ends the name of an object that is all that link-time optimisation has made of a program or library.
+// LateSuffix is the suffix of the name of an object that contains the complete output of link-time optimisation for a program
+// or library.
 const LateSuffix = ".lto.o"
 
-// The names of local symbols in such an object have numbers that tell of the order in which the linker got things, and what is
-// local depends on how it has divided the program. So before anything is compared, functions and variables get the names and
-// bindings of their source: what is static is local, and is told from others of its name by the file that it is from.
+// In such an object, the names of local symbols have numeric suffixes that depend on the order of the linker's input, and the
+// binding of a symbol depends on how the linker partitioned the program. Therefore functions and variables are renamed and
+// rebound as in their source before any comparison: static symbols become local, and the name of the source file
+// distinguishes those that share a name.
 
-// lateNames gives the symbols of an object the names that they have in the source.
+// lateNames restores the source names of the symbols of an object.
 type lateNames struct {
 	f     *lpelf.File
 	info  *debuginfo.Info
-	units map[string]map[string]bool // the files that have a static function, by its name
+	units map[string]map[string]bool // name of a static function -> source files that define one
 	taken map[string]*lpelf.Symbol
 }
 
-// NameLate gives the symbols of an object of such a name the names and bindings of the source. It returns what it has read of the
-// debug information for that, or nil.
+// NameLate restores the names and bindings of the symbols of f as in the source, if the object name has LateSuffix. It
+// returns the debug information that it has read for this purpose, or nil.
 func NameLate(object string, f *lpelf.File) *debuginfo.Info {
 	if !strings.HasSuffix(object, LateSuffix) {
 		return nil
 	}
 	info, err := debuginfo.Read(f)
 	if err != nil {
-		return nil // without types it is refused
+		return nil // the object will be refused because it has no type information
 	}
 	l := lateNames{f: f, info: info, units: map[string]map[string]bool{}, taken: map[string]*lpelf.Symbol{}}
 	info.EachFunction(func(e *debuginfo.Entry) {
@@ -65,7 +67,7 @@ func NameLate(object string, f *lpelf.File) *debuginfo.Info {
 	return info
 }
 
-// rename gives a symbol another name, and its section, too.
+// rename renames a symbol, and its section if that is named after it.
 func (l *lateNames) rename(s *lpelf.Symbol, name string) {
 	if s.Linked == "" {
 		s.Linked = s.Name
@@ -107,8 +109,8 @@ func (l *lateNames) function(s *lpelf.Symbol) {
 	l.rename(s, stem+rest)
 }
 
-// bindAsSource takes back what link-time optimisation has done to the binding of a symbol: it makes local what no other file sees,
-// and hidden what was local where it has divided the program.
+// bindAsSource reverts the changes that link-time optimisation made to the binding of a symbol: it makes symbols local that
+// no other file refers to, and makes local symbols hidden if another partition refers to them.
 func bindAsSource(s *lpelf.Symbol, external bool) {
 	switch {
 	case external && s.Bind == elf.STB_LOCAL:
@@ -118,7 +120,7 @@ func bindAsSource(s *lpelf.Symbol, external bool) {
 	}
 }
 
-// plainWord is the name of a file without what may mean something in the name of a symbol.
+// plainWord returns the name of a file with all characters replaced that could be significant in a symbol name.
 func plainWord(file string) string {
 	return strings.Map(func(r rune) rune {
 		if r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
@@ -128,7 +130,7 @@ func plainWord(file string) string {
 	}, strings.TrimLeft(file, "./"))
 }
 
-// variable names a variable: debug information says what it is, so that the name has only to be another one than those of others.
+// variable renames a variable. Debug information identifies variables, so that the new name only has to be unique.
 func (l *lateNames) variable(s *lpelf.Symbol) {
 	name := lpelf.Unnumbered(s.Name)
 	if d, ok := l.info.Static(int(s.Section), s.Value); ok {
@@ -140,11 +142,11 @@ func (l *lateNames) variable(s *lpelf.Symbol) {
 	l.rename(s, name)
 }
 
-// IsLate tells whether the object is what link-time optimisation has made.
+// IsLate reports whether the object is the output of link-time optimisation.
 func (o *Object) IsLate() bool { return strings.HasSuffix(o.Name, LateSuffix) }
 
-// checkLate refuses a changed function of which the debug information does not tell, so that nothing is known of the types that
-// it uses: of its source there was none when the linker had it.
+// checkLate refuses a changed function without debug information, because the types that it uses are unknown: its source file
+// was compiled without -g before link-time optimisation.
 func (c *comparer) checkLate() {
 	if !c.new.IsLate() || c.opts.NoDebugInfoOK {
 		return

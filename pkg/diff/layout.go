@@ -13,8 +13,9 @@ import (
 	"lpatch/pkg/debuginfo"
 )
 
-// compareLayouts refuses changed structures, and values of enumerations that are stored: objects of the old layout live in the
-// program, and the new code would read them wrongly. Of those that contain another, the other is named alone.
+// compareLayouts refuses changed structures, and changed values of enumerators that may be stored: the program contains
+// objects of the old layout, which new code would misinterpret. If a structure changed only because it contains a changed
+// one, only the latter is reported.
 func (c *comparer) compareLayouts() {
 	old, new, ok := c.readTypes()
 	if !ok {
@@ -31,7 +32,7 @@ func (c *comparer) compareLayouts() {
 		switch {
 		case slices.Contains(c.opts.LayoutOK, name):
 			c.res.Layouts = append(c.res.Layouts, name)
-		case causes.follows[name] || isOfClosure(name) && slices.ContainsFunc(changed, isClosure): // whoever is sure of what it contains is sure of it
+		case causes.follows[name] || isOfClosure(name) && slices.ContainsFunc(changed, isClosure): // if a type may change, so may the types that contain it
 		case isClosure(name):
 			c.refuse(closureName, codes.StructLayoutChanged, "what a lambda expression captures changed, and the program may keep closures of the old layout; leave it as it was, and capture in a new one")
 		default:
@@ -43,7 +44,8 @@ func (c *comparer) compareLayouts() {
 	c.compareVariableTypes(old.info, new.info)
 }
 
-// readTypes reads the types of both objects. Without debug information nobody knows whether they changed.
+// readTypes reads the types of both objects. Without debug information it is unknown whether types changed, and the object is
+// refused.
 func (c *comparer) readTypes() (old, new *types, ok bool) {
 	var list [2]*types
 	for i, o := range []*Object{c.old, c.new} {
@@ -72,10 +74,10 @@ func (c *comparer) lacksTypes(why string) {
 		"or say --no-debug-info-ok if you have looked", why)
 }
 
-// isAssembly tells an object that no compiler of C or C++ has made: those name themselves in .comment.
+// isAssembly reports whether no C or C++ compiler generated the object: compilers record their name in .comment.
 func (o *Object) isAssembly() bool { return o.Section(".comment") == nil }
 
-// compareEnums refuses enumerators with another value of which the program may hold the old one.
+// compareEnums refuses enumerators with a changed value of which the program may have stored the old one.
 func (c *comparer) compareEnums(old, new *debuginfo.Info) {
 	now := new.Stored()
 	for _, name := range slices.Sorted(maps.Keys(now)) {
@@ -103,8 +105,8 @@ func (c *comparer) compareEnums(old, new *debuginfo.Info) {
 	}
 }
 
-// compareVariableTypes refuses variables of another type: their storage is what the old code has put there. Those of other
-// objects are known by their declarations.
+// compareVariableTypes refuses variables whose type changed: their storage was filled by old code. Variables of other objects
+// are compared by their declarations.
 func (c *comparer) compareVariableTypes(old, new *debuginfo.Info) {
 	for n, o := range c.res.OldOf {
 		was, is := old.Variable(int(o.Section), o.Value, baseName(o.Name)), new.Variable(int(n.Section), n.Value, baseName(n.Name))
@@ -125,7 +127,7 @@ func (c *comparer) compareVariableType(name string, was, is *debuginfo.Entry) {
 		return
 	}
 	o, n := was.Type(), is.Type()
-	// A declaration may leave the number of elements to the definition.
+	// a declaration may omit the number of elements
 	if o.Shape() == n.Shape() || was.IsDefined() != is.IsDefined() && o.Value().Shape() == n.Value().Shape() {
 		return
 	}
@@ -137,23 +139,23 @@ func (c *comparer) compareVariableType(name string, was, is *debuginfo.Entry) {
 		o.SpellFully(n), n.SpellFully(o), name)
 }
 
-// closureName is what structures made of lambda expressions are known by here.
+// closureName is the name under which all closure types are compared.
 const closureName = "<lambda>"
 
 func isClosure(name string) bool { return strings.HasPrefix(name, closureName) }
 
-// isOfClosure tells an instance of a template for a closure, as std::function has them.
+// isOfClosure reports whether name is a template instance with a closure type as argument, such as those in std::function.
 func isOfClosure(name string) bool { return !isClosure(name) && strings.Contains(name, "<lambda") }
 
-// layout describes the structures of one name, in their order.
+// layout describes the structures of one name, in order of declaration.
 type layout struct {
 	size  int64
 	texts []string
-	decl  *debuginfo.Entry // one of them
+	decl  *debuginfo.Entry // one of their entries
 }
 
-// same tells whether the structures of a name are what they were. Closures have no name of their own: more of them may
-// have come, none may have gone.
+// same reports whether the structures of a name are unchanged. Closure types have no names of their own: additional ones are
+// accepted, missing ones are not.
 func (l *layout) same(now *layout, closure bool) bool {
 	if !closure {
 		return slices.Equal(l.texts, now.texts) || len(l.texts) != len(now.texts) && slices.Equal(distinct(l.texts), distinct(now.texts))
@@ -172,16 +174,16 @@ func (l *layout) same(now *layout, closure bool) bool {
 
 func distinct(list []string) []string { return slices.Compact(slices.Sorted(slices.Values(list))) }
 
-// types are the structures of an object.
+// types holds the structures of an object.
 type types struct {
 	info  *debuginfo.Info
 	found map[string]*layout
-	names map[dwarf.Offset]string // of structures, by their entries
+	names map[dwarf.Offset]string // names of structures by the offsets of their entries
 }
 
 func typesOf(info *debuginfo.Info) *types {
 	t := &types{info: info, found: map[string]*layout{}, names: map[dwarf.Offset]string{}}
-	typedefs := map[dwarf.Offset]string{} // structures without a name of their own have that of a typedef, as is usual in C
+	typedefs := map[dwarf.Offset]string{} // an unnamed structure takes the name of its typedef, as is usual in C
 	info.Walk(func(e *debuginfo.Entry) {
 		if to := e.Type(); e.Tag == dwarf.TagTypedef && to != nil {
 			typedefs[to.Offset] = e.Qualified()
@@ -195,13 +197,13 @@ func typesOf(info *debuginfo.Info) *types {
 		switch {
 		case e.IsClosure():
 			name = closureName
-			if f := e.Function(); f != nil { // another one's closures take the place of none of its
+			if f := e.Function(); f != nil { // a closure of another function cannot take the place of one of its closures
 				name += " of " + f.Qualified()
 			}
 		case e.Name() == "" && typedefs[e.Offset] != "":
 			name = typedefs[e.Offset]
 		case e.Name() == "":
-			return // part of the structure around it, or of the variable of that type
+			return // it is compared as part of the enclosing structure, or of the variable of this type
 		}
 		t.note(name, e)
 	})
@@ -220,7 +222,7 @@ func (t *types) note(name string, e *debuginfo.Entry) {
 	t.names[e.Offset] = name
 }
 
-// structOf names the structure that a member is, or is an array of; "" if it is none.
+// structOf returns the name of the structure that member m is of or is an array of; "" if there is none.
 func (t *types) structOf(m *debuginfo.Entry) string {
 	if v := m.Type().Value(); v != nil {
 		return t.names[v.Offset]
@@ -232,7 +234,7 @@ func membersOf(e *debuginfo.Entry) []*debuginfo.Entry {
 	return slices.DeleteFunc(slices.Clone(e.Children), func(c *debuginfo.Entry) bool { return !c.IsMember() })
 }
 
-// memberName names a member; a base by its place among them.
+// memberName returns the name of a member; for a base class, its position.
 func memberName(m *debuginfo.Entry) string {
 	if m.Tag == dwarf.TagInheritance {
 		return "<base>"

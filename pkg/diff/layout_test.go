@@ -8,7 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestLayoutReasons: a changed structure is named once, with the place and the member, and not each that contains it.
+// TestLayoutReasons checks that a changed structure is reported once, with its location and member, and not again for each
+// structure that contains it.
 func TestLayoutReasons(t *testing.T) {
 	const (
 		end   = ", and the program has objects of the old layout; keep it as it was and store what is new elsewhere, or say --layout-ok "
@@ -41,7 +42,7 @@ func TestLayoutReasons(t *testing.T) {
 			"template<class T> struct Base { char b[16]; }; struct D : Base<D> { int d; }; int f(D *p) { return p->d; }", nil,
 			[]string{"Base<D>: the structure at x.c:1 changed (8 bytes before, 16 now): the member b at x.c:1 is of type char[16] and was of type char[8]" + end + "'Base<D>'" + sure,
 				"D: the structure at x.c:1 changed (12 bytes before, 20 now): its members are at other places" + end + "'D'" + sure}},
-		// What has its name of a typedef alone was taken for a structure that nobody uses.
+		// a structure that is only named by a typedef must not be mistaken for an unused one
 		{"typedef", "c", "typedef struct { int a; int b; } T; extern T t; int f(T *p) { return p->a; }",
 			"typedef struct { int a; int b; int c; } T; extern T t; int f(T *p) { return p->c; }", nil,
 			[]string{"T: the structure at x.c:1 changed (8 bytes before, 12 now): the member c at x.c:1 is new" + end + "'T'" + sure}},

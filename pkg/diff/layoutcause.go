@@ -12,7 +12,7 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// causes tells which changed structures are only what they are made of: they contain another that changed.
+// causes determines which changed structures changed only because they contain another changed structure.
 type causes struct {
 	old, new *types
 	follows  map[string]bool
@@ -24,13 +24,13 @@ func newCauses(old, new *types, changed []string) *causes {
 	for _, name := range changed {
 		isChanged[name] = !isClosure(name)
 	}
-	parts := map[string][]string{} // of those that have the members they had: what changed in them
+	parts := map[string][]string{} // structure with unchanged members -> changed structures in it
 	for _, name := range changed {
 		if isChanged[name] && c.sameMembers(name) {
 			parts[name] = c.parts(name, changed, isChanged)
 		}
 	}
-	reached := map[string]bool{} // those that changed themselves, and what contains them
+	reached := map[string]bool{} // structures that changed themselves, and those that contain them
 	for _, name := range changed {
 		reached[name] = len(parts[name]) == 0
 	}
@@ -47,8 +47,8 @@ func newCauses(old, new *types, changed []string) *causes {
 	return c
 }
 
-// sameMembers tells whether a structure has members and bases of the same names and types as before, in the same order. The
-// sizes of arrays do not count: templates reserve room in them for what they contain.
+// sameMembers reports whether a structure has members and bases of the same names and types as before, in the same order.
+// Array sizes are ignored, because templates reserve storage for other types in arrays.
 func (c *causes) sameMembers(name string) bool {
 	o, n := membersOf(c.old.found[name].decl), membersOf(c.new.found[name].decl)
 	return slices.EqualFunc(o, n, func(a, b *debuginfo.Entry) bool {
@@ -56,7 +56,7 @@ func (c *causes) sameMembers(name string) bool {
 	})
 }
 
-// parts lists the changed structures that one has as members or bases, or is an instance of a template for.
+// parts returns the changed structures that name has as members or bases, or as template arguments.
 func (c *causes) parts(name string, changed []string, isChanged map[string]bool) []string {
 	var out []string
 	for _, m := range membersOf(c.new.found[name].decl) {
@@ -73,7 +73,7 @@ func (c *causes) parts(name string, changed []string, isChanged map[string]bool)
 	return out
 }
 
-// hasName tells whether a name is in the arguments of a template, and not part of a longer one.
+// hasName reports whether name occurs in template arguments, and not as a part of a longer name.
 func hasName(arguments, name string) bool {
 	for at := 0; ; {
 		i := strings.Index(arguments[at:], name)
@@ -94,7 +94,7 @@ func isNameByte(b byte) bool {
 	return b == '_' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z'
 }
 
-// describe says of a structure where it is and what changed in it.
+// describe describes where a structure is declared and what changed in it.
 func (c *causes) describe(name string) string {
 	o, n := c.old.found[name], c.new.found[name]
 	text := "the structure"
@@ -108,7 +108,7 @@ func (c *causes) describe(name string) string {
 	return text + ": " + memberChange(o.decl, n.decl)
 }
 
-// memberChange names the first member that is not what it was.
+// memberChange describes the first member that changed.
 func memberChange(o, n *debuginfo.Entry) string {
 	was := map[string]*debuginfo.Entry{}
 	for _, m := range membersOf(o) {
@@ -133,7 +133,7 @@ func memberChange(o, n *debuginfo.Entry) string {
 	return "its members are at other places"
 }
 
-// label is a member in a sentence, with where it is.
+// label formats a member and its location for a message.
 func label(m *debuginfo.Entry) string {
 	if m.Tag == dwarf.TagInheritance {
 		return "the base " + m.Type().Spell()
@@ -148,7 +148,7 @@ func label(m *debuginfo.Entry) string {
 	return "the member " + name
 }
 
-// room is what makes two types of room for something differ.
+// room matches the parts of a type name in which types that reserve different amounts of storage differ.
 var room = lazyregexp.New(`\[\d*\]|\baligned_storage<\d+, \d+>`)
 
 func withoutSizes(typeName string) string { return room().ReplaceAllString(typeName, "[]") }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package diff compares the objects of the old and the new source, built with -ffunction-sections -fdata-sections, and
-// says which functions have changed and why, or which changes no live patch can bring in. Code is compared with its
-// relocations resolved to names, strings and constants by content.
+// Package diff compares the object files of the old and the new source, which are compiled with -ffunction-sections
+// -fdata-sections. It determines which functions changed and why, and which changes cannot be made by a live patch. Code is
+// compared with its relocations resolved to symbol names; strings and constants are compared by content.
 package diff
 
 import (
@@ -18,29 +18,29 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Object is a relocatable file with what is needed to follow its references.
+// Object is a relocatable file together with the indexes that are needed to follow its references.
 type Object struct {
 	*lpelf.File
-	Name   string // relative path: objects are matched by it
-	Source string // the STT_FILE symbol
+	Name   string // relative path, by which old and new objects are matched
+	Source string // name of the STT_FILE symbol
 
-	byName map[string]*lpelf.Symbol  // functions and data
+	byName map[string]*lpelf.Symbol  // functions and variables
 	inSec  map[int][]*lpelf.Symbol   // the same by section, sorted by value
 	ends   map[int]map[uint64]uint64 // per text section: start of a relocated field -> end of its instruction
-	decode map[int]error             // per text section: why it does not decode
+	decode map[int]error             // per text section: decoding error
 	refs   map[*lpelf.Section][]Ref  // resolved relocations
-	// referring are the sections that refer to a section; nil until they are asked for.
+	// referring maps each section to the sections that refer to it; nil until needed.
 	referring map[*lpelf.Section][]*lpelf.Section
-	frames    []Frame         // nil until they are read
-	debug     *debuginfo.Info // nil until it is read
+	frames    []Frame         // nil until read
+	debug     *debuginfo.Info // nil until read
 
-	byKey      map[string][]*lpelf.Symbol // functions by numberedKey; nil until they are asked for
+	byKey      map[string][]*lpelf.Symbol // functions by numberedKey; nil until needed
 	identities map[*lpelf.Symbol]*identity
 	sources    map[string]*source
-	joined     map[string][]*lpelf.Symbol // see namesakes
+	joined     map[string][]*lpelf.Symbol // result of namesakes
 }
 
-// NewObject indexes a relocatable file.
+// NewObject indexes a relocatable file. name identifies it.
 func NewObject(name string, f *lpelf.File) (*Object, error) {
 	if err := f.CheckObject(); err != nil {
 		return nil, err
@@ -81,16 +81,16 @@ func NewObject(name string, f *lpelf.File) (*Object, error) {
 	return o, nil
 }
 
-// EmptyObject stands for the old version of an object that is new as a whole.
+// EmptyObject returns an object without content: the old version of an object that was added.
 func EmptyObject(name string) *Object {
 	o, err := NewObject(name, &lpelf.File{Type: elf.ET_REL})
 	if err != nil {
-		panic(err) // an empty object has nothing that could be wrong
+		panic(err) // cannot happen for an empty object
 	}
 	return o
 }
 
-// Debug reads the object's debug information.
+// Debug returns the debug information of the object, which it reads at the first call.
 func (o *Object) Debug() (*debuginfo.Info, error) {
 	if o.debug != nil {
 		return o.debug, nil
@@ -100,7 +100,8 @@ func (o *Object) Debug() (*debuginfo.Info, error) {
 	return info, err
 }
 
-// decodeSection finds the instruction around each relocated field: a PC-relative addend counts from its end.
+// decodeSection finds the instruction that contains each relocated field, because a PC-relative addend is relative to the end
+// of its instruction.
 func (o *Object) decodeSection(s *lpelf.Section) {
 	ends := map[uint64]uint64{}
 	o.ends[s.Index] = ends
@@ -119,13 +120,13 @@ func (o *Object) decodeSection(s *lpelf.Section) {
 	}
 }
 
-// DecodeError says why the section does not decode, or nil.
+// DecodeError returns the reason why a section could not be decoded, or nil.
 func (o *Object) DecodeError(s *lpelf.Section) error { return o.decode[s.Index] }
 
-// Lookup returns the function or variable of that name, or nil. Undefined symbols are not found; common ones are.
+// Lookup returns the function or variable called name, or nil. Undefined symbols are not considered; common symbols are.
 func (o *Object) Lookup(name string) *lpelf.Symbol { return o.byName[name] }
 
-// SymbolsIn returns the named symbols of a section, by value.
+// SymbolsIn returns the named symbols of a section, sorted by value.
 func (o *Object) SymbolsIn(s *lpelf.Section) []*lpelf.Symbol { return o.inSec[s.Index] }
 
 // Functions returns the functions of the object in the order of the symbol table.
@@ -133,7 +134,7 @@ func (o *Object) Functions() []*lpelf.Symbol {
 	return o.filter((*lpelf.Symbol).IsFunc)
 }
 
-// Variables returns the data symbols of the object, common and thread-local ones too.
+// Variables returns the data symbols of the object, including common and thread-local ones.
 func (o *Object) Variables() []*lpelf.Symbol {
 	return o.filter(func(s *lpelf.Symbol) bool {
 		return s.Type == elf.STT_OBJECT || s.Type == elf.STT_COMMON || s.Type == elf.STT_TLS
@@ -150,8 +151,8 @@ func (o *Object) filter(keep func(*lpelf.Symbol) bool) []*lpelf.Symbol {
 	return out
 }
 
-// At returns the named symbol that covers an offset of a section, and the offset within it. A place outside every
-// symbol belongs to the nearest one below (compilers bias addresses of arrays), else to the first.
+// At returns the named symbol that covers offset off of a section, and the offset relative to it. An offset outside of all
+// symbols is attributed to the nearest symbol below, because compilers bias the addresses of arrays, else to the first one.
 func (o *Object) At(s *lpelf.Section, off int64) (*lpelf.Symbol, int64) {
 	syms := o.inSec[s.Index]
 	if len(syms) == 0 {
@@ -169,19 +170,19 @@ func (o *Object) At(s *lpelf.Section, off int64) (*lpelf.Symbol, int64) {
 	return best, off - int64(best.Value)
 }
 
-// Ref is a relocation with what it refers to.
+// Ref is a relocation with its resolved target.
 type Ref struct {
-	Off  uint64 // of the field, within its section
+	Off  uint64 // offset of the relocated field in its section
 	Type arch.Reloc
-	Sym  *lpelf.Symbol  // the symbol named by the relocation, never a section symbol where the place has a better name; nil: no name
-	Sec  *lpelf.Section // where the place is; nil for an undefined, absolute or common symbol
-	At   int64          // place within Sec
-	Add  int64          // place relative to Sym
+	Sym  *lpelf.Symbol  // target symbol; a section symbol is replaced by the named symbol at the target; nil if there is none
+	Sec  *lpelf.Section // section of the target; nil for undefined, absolute and common symbols
+	At   int64          // target offset in Sec
+	Add  int64          // target offset relative to Sym
 	Raw  lpelf.Reloc
-	End  uint64 // text: end of the instruction that holds the field; else 0
+	End  uint64 // in text: end of the instruction that contains the field; else 0
 }
 
-// Refs resolves the relocations of a section.
+// Refs returns the resolved relocations of a section.
 func (o *Object) Refs(s *lpelf.Section) []Ref {
 	if refs, ok := o.refs[s]; ok {
 		return refs
@@ -217,16 +218,16 @@ func (o *Object) resolve(s *lpelf.Section, r lpelf.Reloc) Ref {
 	return ref
 }
 
-// Lit is a literal: a string with its NUL, or an entry of a mergeable section of constants.
+// Lit is a literal: a string with its terminating NUL, or an entry of a mergeable section of constants.
 type Lit struct {
 	Content string
-	Off     int64  // what the reference means, from the start of the content; before it where a compiler biased an address
-	Align   uint64 // of the content
+	Off     int64  // target relative to the start of the content; negative if the compiler biased the address
+	Align   uint64 // alignment of the content in bytes
 }
 
-// Literal returns what a reference means where its identity does not matter. A relocation that names a label in a
-// mergeable section means that label's literal, whatever the addend; one that names the section means the place. ok is
-// false elsewhere.
+// Literal returns the literal that a reference denotes if its identity is irrelevant. A relocation against a label in a
+// mergeable section denotes the literal at the label, whatever the addend is; one against the section symbol denotes the
+// literal at the target. ok is false for targets outside of mergeable sections.
 func Literal(ref Ref) (lit Lit, ok bool) {
 	s := ref.Sec
 	if s == nil || s.Flags&elf.SHF_MERGE == 0 || s.Entry == 0 || len(s.Relocs) > 0 {
@@ -251,8 +252,8 @@ func Literal(ref Ref) (lit Lit, ok bool) {
 	return lit, ok
 }
 
-// Constant returns the entry of a mergeable section that a reference leads to where entries hold addresses, as constants
-// of code at fixed addresses do: start and size of the entry.
+// Constant returns the start and the size of the entry of a mergeable section that ref refers to, if the entries contain
+// addresses, as constants of non-PIC code may.
 func Constant(ref Ref) (start, size uint64, ok bool) {
 	s := ref.Sec
 	if s == nil || s.Flags&(elf.SHF_MERGE|elf.SHF_STRINGS) != elf.SHF_MERGE || s.Entry == 0 || len(s.Relocs) == 0 {
@@ -265,7 +266,7 @@ func Constant(ref Ref) (start, size uint64, ok bool) {
 	return start, min(s.Entry, s.Size-start), true
 }
 
-// RefsIn returns the references of part of a section.
+// RefsIn returns the resolved relocations in the size bytes of s from offset start.
 func (o *Object) RefsIn(s *lpelf.Section, start, size uint64) []Ref {
 	return refsIn(o.Refs(s), start, size)
 }
@@ -293,8 +294,8 @@ func baseName(name string) string {
 	return name[:i]
 }
 
-// ByContent tells whether a data symbol is the compiler's own constant, which has no identity a program can rely on:
-// names of functions for assertions, and tables made from switch statements.
+// ByContent reports whether s is a constant that the compiler generated and that has no identity a program can depend on,
+// such as function names for assertions and tables for switch statements.
 func ByContent(s *lpelf.Symbol) bool {
 	switch b := baseName(s.Name); b {
 	case "__func__", "__FUNCTION__", "__PRETTY_FUNCTION__", "CSWTCH":
@@ -303,9 +304,9 @@ func ByContent(s *lpelf.Symbol) bool {
 	return strings.HasPrefix(s.Name, ".L") || strings.HasPrefix(s.Name, "switch.table.") || IsNameless(s.Name)
 }
 
-// HoldsLabels tells whether a variable holds addresses of places within functions, as the static table of a computed goto
-// does (GNU C, "Labels as Values"). It belongs to the version of the function that it was compiled with: another one must
-// not use it.
+// HoldsLabels reports whether a variable contains addresses of locations within functions, as the static table of a computed
+// goto does (GNU C, "Labels as Values"). Such a table belongs to the version of the function that it was compiled with, and
+// must not be used by another version.
 func (o *Object) HoldsLabels(s *lpelf.Symbol) bool {
 	sec := o.SectionOf(s)
 	if sec == nil || sec.IsText() || s.Type != elf.STT_OBJECT {
@@ -323,10 +324,10 @@ func (o *Object) HoldsLabels(s *lpelf.Symbol) bool {
 	})
 }
 
-// byContent tells whether a variable has no identity beside what it holds.
+// byContent reports whether a variable is identified by its content alone.
 func (o *Object) byContent(s *lpelf.Symbol) bool { return ByContent(s) || o.HoldsLabels(s) }
 
-// ColdParent returns the function that a ".cold" part belongs to.
+// ColdParent returns the name of the function that a ".cold" part belongs to.
 func ColdParent(name string) (string, bool) {
 	i := strings.LastIndex(name, ".cold")
 	if i <= 0 || strings.Trim(name[i+len(".cold"):], ".0123456789") != "" {

@@ -10,19 +10,20 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// Where one file holds both versions, its text is not that of either: of a line that both have, the preprocessor may have
-// made another thing in each. What it left is known as far as debug information tells which branches were taken. A function
-// of which any more is not known is in doubt, and its text tells nothing.
+// A source file that contains both versions, selected by conditional directives, is not the text of either: lines that both
+// versions share may have been preprocessed differently. The preprocessed text is reconstructed as far as debug information
+// shows which branches were taken. The text of a function with parts that remain unknown is marked as doubtful and is not
+// used.
 
-// chunk is an #if with its branches.
+// chunk is a conditional group, from #if to #endif.
 type chunk struct {
-	starts []int // of its branches
+	starts []int // lines at which its branches start
 	end    int
 }
 
 func (g *chunk) branch(i int) branch { return branch{g.starts[0], g.starts[i]} }
 
-// chunksOf lists what conditional directives make of balanced lines.
+// chunksOf returns the conditional groups in lines, whose directives must be balanced.
 func chunksOf(lines []string) []*chunk {
 	var all, open []*chunk
 	for i, line := range lines {
@@ -42,10 +43,10 @@ func chunksOf(lines []string) []*chunk {
 	return all
 }
 
-// asks matches a condition that is nothing but whether one macro is defined.
+// asks matches a condition that only tests whether one macro is defined.
 var asks = lazyregexp.New(`^\s*#\s*(?:(ifdef|ifndef)\s+(\w+)|if\s*(!?)\s*defined\b\s*\(?\s*(\w+)\s*\)?)\s*(?://.*|/\*.*\*/\s*)?$`)
 
-// question is which macro a directive asks for, and whether its branch is taken if it is defined.
+// question returns the macro that a conditional directive tests, and whether its branch is taken if the macro is defined.
 func question(line string) (macro string, defined bool) {
 	m := asks().FindStringSubmatch(line)
 	if m == nil {
@@ -60,11 +61,11 @@ var (
 	isElse  = lazyregexp.New(`^\s*#\s*else\b`)
 )
 
-// choices says which branches were taken, and which not.
+// choices records which branches are known to be taken or not taken.
 type choices map[branch]bool
 
-// choose finds the branches that were taken: those that have something, not those beside them, not those where the other version
-// alone has something, and those that ask for a macro of which that tells whether it is defined.
+// choose determines which branches were taken. A branch with an entry in have was taken, and its siblings were not; a branch
+// in absent was not; other conditions that test a single macro follow from these.
 func choose(lines []string, all []*chunk, have, absent map[branch]bool) choices {
 	out := choices{}
 	for _, g := range all {
@@ -79,7 +80,7 @@ func choose(lines []string, all []*chunk, have, absent map[branch]bool) choices 
 		}
 		if len(taken) == 1 {
 			out.take(g, taken[0])
-		} else if len(taken) > 1 { // included more than once
+		} else if len(taken) > 1 { // the file was included more than once
 			delete(out, g.branch(0))
 			continue
 		}
@@ -122,7 +123,7 @@ func (c choices) take(g *chunk, taken int) {
 	}
 }
 
-// rest takes an #else if nothing in front of it was taken.
+// rest marks the #else branch of g as taken if no branch before it was taken.
 func (c choices) rest(g *chunk, lines []string) {
 	last := len(g.starts) - 1
 	if _, ok := c[g.branch(last)]; ok || !isElse().MatchString(lines[g.starts[last]]) {
@@ -136,7 +137,8 @@ func (c choices) rest(g *chunk, lines []string) {
 	c[g.branch(last)] = true
 }
 
-// preprocess makes the source of one version: what was not taken is left out, and where that is not known is in doubt.
+// preprocess returns the source of one version. Branches that were not taken are removed, and lines in branches with unknown
+// state are marked as doubtful.
 func preprocess(lines []string, all []*chunk, taken choices) *source {
 	dropped, doubts := make([]bool, len(lines)), make([]bool, len(lines))
 	for _, g := range all {
@@ -165,14 +167,15 @@ func preprocess(lines []string, all []*chunk, taken choices) *source {
 	return src
 }
 
-// macros are what the names that a source defines stand for.
+// macros holds the replacement texts of the macros that a source file defines.
 type macros struct {
 	text  map[string]string
 	doubt map[string]bool
-	types map[string]bool // of C and C++, which may have names in capitals
+	types map[string]bool // C and C++ types, whose names may be in capitals
 }
 
-// macros lists the definitions of a source; those that it has more than once, or perhaps, are in doubt.
+// macros returns the macro definitions of a source. Macros with several definitions, or with doubtful ones, are marked as
+// doubtful.
 func (s *source) macros() macros {
 	out := macros{map[string]string{}, map[string]bool{}, map[string]bool{}}
 	for _, m := range typeName().FindAllStringSubmatch(strings.Join(s.lines, "\n"), -1) {
@@ -200,8 +203,8 @@ var (
 	capitals = lazyregexp.New(`^_*[A-Z][A-Z0-9_]*$`)
 )
 
-// expand is a text with what its words stand for; ok is false if that is not known, as of a name in capitals that the file does
-// not define.
+// expand returns text with all macros replaced. ok is false if a replacement is unknown, as for a name in capitals that the
+// file does not define.
 func (m macros) expand(text string, depth int) (out string, ok bool) {
 	const deep = 16
 	ok = depth < deep
@@ -220,11 +223,11 @@ func (m macros) expand(text string, depth int) (out string, ok bool) {
 	return out, ok
 }
 
-// value matches what gives a name a value where no code is.
+// value matches an initialisation or assignment of a name in a line without code.
 var value = lazyregexp.New(`\b([A-Za-z_]\w*)\s*(?:\[[^]]*\]\s*)?=[^=]`)
 
-// settleMacros puts in the place of macros that the two versions define in different ways what they stand for, and notes the lines
-// that have words of which that is not known.
+// settleMacros expands macros that the two versions define differently, and marks lines as doubtful that contain words with
+// an unknown expansion.
 func settleMacros(lines []string, was, is *source, code func(line int) bool) {
 	old, now := was.macros(), is.macros()
 	for i, line := range lines {
@@ -263,8 +266,9 @@ func settleMacros(lines []string, was, is *source, code func(line int) bool) {
 	}
 }
 
-// nearest tells whether the line that is the nearest to the declarations b and other and not the same there is at a as it is at b. A
-// line in front that is neither's may be a condition that has changed, and what is in front of that is of both.
+// nearest reports whether, at the line nearest to the declarations where the texts around b and other differ, the text around
+// a matches b. A line before the declaration that matches neither may be a changed condition; the lines before it are common
+// to both and prove nothing.
 func nearest(a, b, other *spot, word *regexp.Regexp) bool {
 	for off := range around + 1 {
 		speaksForB := false

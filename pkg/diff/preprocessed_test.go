@@ -9,7 +9,7 @@ import (
 
 const noneIsTold = "x.o: n: 2 old and 2 new static variables of this name in f cannot be matched to each other; give the new ones names of their own [static-ambiguous]"
 
-// TestOneFile compares the versions of one file, of which -DNEW makes the new one.
+// TestOneFile compares two versions in one file, selected by -DNEW.
 func TestOneFile(t *testing.T) {
 	const block = "\n{ static int n; return ++n; }\n"
 	const more = "#ifdef NEW\nif (c == 3) { static long m; return ++m; }\n#endif\n"
@@ -45,7 +45,7 @@ func TestOneFile(t *testing.T) {
 	}
 }
 
-// TestChoose says which branches were taken.
+// TestChoose checks which branches are considered taken.
 func TestChoose(t *testing.T) {
 	lines := strings.Split("#ifdef A\na\n#endif\n#ifndef A\nb\n#elif B\nc\n#else\nd\n#endif", "\n")
 	all := chunksOf(lines)

@@ -11,12 +11,12 @@ import (
 	"lpatch/pkg/codes"
 )
 
-// Refusal is one reason why no patch can be built: a sentence that names the file and the symbol and says what to do.
+// Refusal is one reason why a patch cannot be built: a sentence that names the file and the symbol and tells what to do.
 type Refusal struct {
 	Code   codes.Code
-	File   string // object or image
+	File   string // object file or image
 	Symbol string
-	Text   string // what is the matter, and what to do
+	Text   string // the problem and its remedy
 }
 
 func (r Refusal) String() string {
@@ -27,7 +27,7 @@ func (r Refusal) String() string {
 	return fmt.Sprintf("%s: %s [%s]", where, r.Text, r.Code)
 }
 
-// Refusals are all reasons at once. It is an error; the exit status that belongs to it is 2.
+// Refusals is a list of reasons. It implements error; the corresponding exit status is 2.
 type Refusals []Refusal
 
 func (r Refusals) Error() string {
@@ -38,7 +38,7 @@ func (r Refusals) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// Sorted returns the refusals without repetition, by file and symbol, so that the same input gives the same message.
+// Sorted returns the refusals sorted by file and symbol and without duplicates, so that output is deterministic.
 func (r Refusals) Sorted() Refusals {
 	seen := map[Refusal]bool{}
 	out := Refusals{}
@@ -57,5 +57,5 @@ func (r Refusals) Sorted() Refusals {
 	return out
 }
 
-// ErrNothing means that old and new do not differ in anything that the target runs or has; the exit status that belongs to it is 3.
+// ErrNothing is returned if old and new do not differ in any code or data of the target. The corresponding exit status is 3.
 var ErrNothing = errors.New("nothing to do: old and new do not differ")

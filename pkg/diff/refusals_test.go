@@ -4,7 +4,7 @@ package diff
 
 import "testing"
 
-// TestRefusals compares small sources, each of which is refused for one thing.
+// TestRefusals compares small sources, each with one change that is refused.
 func TestRefusals(t *testing.T) {
 	const odd = `asm(".section .odd,\"a\"; .globl f; .type f,@function; f: .byte %, 0xc3; .size f,2; .text");`
 	const constants = `asm(".section .rodata.a,\"a\"; .globl a, b; .type a,@object; .type b,@object; a: b: .long 1; .size a,4; .size b,4; .text"); extern const int a, b; int f(void) { return a + b; }`

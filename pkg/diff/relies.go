@@ -10,14 +10,15 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Relies returns the functions of the old object that the new code of the changed ones was made for: those themselves, those
-// that it has inlined, and those of the object that it refers to, directly or through others, of which the compiler may have
-// used what it knows: the registers that they change (-fipa-ra), that they do not return, what they give back.
+// Relies returns the functions of the old object whose current form the changed functions depend on: those functions
+// themselves, the functions that were inlined into them, and the functions of the object that they refer to, directly or
+// indirectly. The compiler may have used properties of the latter: clobbered registers (-fipa-ra), the fact that they do not
+// return, their return values.
 func (r *Result) Relies() []*lpelf.Symbol {
 	var out, todo []*lpelf.Symbol
 	add := func(name string) {
 		if _, cold := ColdParent(name); cold {
-			return // patches change where functions start
+			return // patches replace functions at their start
 		}
 		if f := r.Old.Lookup(name); f != nil && f.IsFunc() && !slices.Contains(out, f) {
 			out, todo = append(out, f), append(todo, f)
@@ -39,7 +40,7 @@ func (r *Result) Relies() []*lpelf.Symbol {
 	return out
 }
 
-// functionsOf names the functions of the object that the code of one refers to.
+// functionsOf returns the names of the functions of the object that the code of f refers to.
 func (o *Object) functionsOf(f *lpelf.Symbol) []string {
 	var out []string
 	for _, part := range []*lpelf.Symbol{f, o.Lookup(f.Name + ".cold")} {
@@ -55,7 +56,7 @@ func (o *Object) functionsOf(f *lpelf.Symbol) []string {
 	return out
 }
 
-// inlinedIn names the functions that the debug information says are inlined in one.
+// inlinedIn returns the names of the functions that have inlined instances in f according to debug information.
 func (o *Object) inlinedIn(f *lpelf.Symbol) []string {
 	info, err := o.Debug()
 	if err != nil {

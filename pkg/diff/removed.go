@@ -13,11 +13,11 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Compilers remove static variables: those that code only reads, for they keep their first value, and those that code only
-// writes. Debug information still has their declarations.
+// Compilers remove static variables that are only read, because they keep their initial value, and those that are only
+// written. Debug information still contains their declarations.
 
-// declared lists the declarations of the name of a variable in its function, or in its file, that an object has. One that
-// the source shows not to be static is left out.
+// declared returns the declarations in debug information that have the name and scope of id. Declarations that are not static
+// according to the source are omitted.
 func (o *Object) declared(id *identity) []*debuginfo.Entry {
 	info, err := o.Debug()
 	if err != nil || info == nil || id.decl.Entry == nil {
@@ -37,7 +37,8 @@ func isScope(f *debuginfo.Entry, scope string) bool {
 	return f.Name() == scope || f.LinkageName() != "" && numberless(f.LinkageName()) == scope
 }
 
-// isAutomatic tells whether the source of a declaration has the name and no word that makes it static.
+// isAutomatic reports whether the source shows that e is not static: its line contains the name but no storage class
+// specifier that makes it static.
 func (o *Object) isAutomatic(e *debuginfo.Entry) bool {
 	_, _, s := o.spotOf(e)
 	if s == nil || e.Function() == nil {
@@ -46,16 +47,17 @@ func (o *Object) isAutomatic(e *debuginfo.Entry) bool {
 	return wordOf(e.Name()).MatchString(s.lines[s.at]) && !saysStatic(s.lines, s.at)
 }
 
-// saysStatic tells whether a line, or the one in front of it, has a word that makes a variable static.
+// saysStatic reports whether a line, or the line before it, contains a word that gives a variable static storage duration.
 func saysStatic(lines []string, at int) bool {
-	text := strings.ToLower(strings.Join(lines[max(at-1, 0):at+1], " ")) // macros may be STATIC
+	text := strings.ToLower(strings.Join(lines[max(at-1, 0):at+1], " ")) // the specifier may be hidden in a macro such as STATIC
 	return strings.Contains(text, "static") || strings.Contains(text, "thread")
 }
 
-// removed lists the other declarations of the name of a variable in its function of which the object has no symbol.
+// removed returns the declarations with the identity of v for which the object has no symbol.
 func (o *Object) removed(v *lpelf.Symbol) []*debuginfo.Entry { return o.removedOf(o.identify(v)) }
 
-// removedOf lists the declarations of an identity, which may be of the other object, of which this one has no symbol.
+// removedOf returns the declarations with the identity id, which may be that of a variable of the other object, for which
+// this object has no symbol.
 func (o *Object) removedOf(id *identity) []*debuginfo.Entry {
 	if !id.local {
 		return nil
@@ -69,12 +71,13 @@ func (o *Object) removedOf(id *identity) []*debuginfo.Entry {
 	return slices.DeleteFunc(o.declared(id), func(e *debuginfo.Entry) bool { return slices.ContainsFunc(there, e.Same) })
 }
 
-// anyRemoved tells whether either object has removed a variable of the identity of two.
+// anyRemoved reports whether either object has removed a variable with the identity of o or n.
 func (c *comparer) anyRemoved(o, n *lpelf.Symbol) bool {
 	return len(c.old.removed(o))+len(c.new.removed(n)) > 0
 }
 
-// otherSpots are where the others of a list are, and those of their name that were removed; nil is a place that is not known.
+// otherSpots returns the source locations of the variables in list other than v, and of the removed variables of its
+// identity. An unknown location is nil.
 func (o *Object) otherSpots(v *lpelf.Symbol, list []*lpelf.Symbol) []*spot {
 	var out []*spot
 	for _, other := range list {
@@ -90,8 +93,8 @@ func (o *Object) otherSpots(v *lpelf.Symbol, list []*lpelf.Symbol) []*spot {
 	return out
 }
 
-// checkRemoved refuses where new code declares a variable that the program has, and the compiler has removed it. If the code
-// reads it, it reads the first value, and not that of the program.
+// checkRemoved refuses existing variables that the new code still declares but that the compiler has removed. If the new code
+// reads such a variable, it uses the initial value instead of the current one.
 func (c *comparer) checkRemoved() {
 	there := map[string]bool{}
 	for _, n := range c.new.Variables() {
@@ -109,8 +112,8 @@ func (c *comparer) checkRemoved() {
 	}
 }
 
-// checkUnkept refuses where new code has a variable that the old code only wrote, so that the compiler has removed it: what it
-// would hold nobody knows.
+// checkUnkept refuses variables of the new code that the old code only wrote and that the compiler has removed there: their
+// current value does not exist.
 func (c *comparer) checkUnkept() {
 	for _, n := range c.state(c.new, c.unpaired(c.new)) {
 		id, sec := c.new.identify(n), c.new.SectionOf(n)
@@ -122,7 +125,8 @@ func (c *comparer) checkUnkept() {
 	}
 }
 
-// hasNoValue tells whether nothing is known of what a variable holds. Of those that no code writes, compilers note the value.
+// hasNoValue reports whether the value of a removed variable is unknown. For variables that are never written, the compiler
+// records the value.
 func hasNoValue(e *debuginfo.Entry) bool {
 	return e.Val(dwarf.AttrConstValue) == nil && e.Val(dwarf.AttrLocation) == nil
 }

@@ -11,22 +11,22 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Closures of Rust are numbered by their order in a function, and so are the types of what they capture. Symbols have a hash of
-// that number (or the number itself, "v0"), so a closure that comes in front of another one takes its name. Debug information
-// tells the numbers: "app::main::{closure#0}", "drop_in_place<app::main::{closure_env#0}>".
+// rustc numbers the closures of a function in source order, and likewise the types of their captures. Symbol names contain a
+// hash of this number, or the number itself (v0 mangling), so a closure that is inserted before another one takes over its
+// name. Debug information contains the numbers: "app::main::{closure#0}", "drop_in_place<app::main::{closure_env#0}>".
 
-// rustSymbol is a mangled name of rustc's, in either way.
+// rustSymbol matches symbol names mangled by rustc, in the legacy and in the v0 scheme.
 var rustSymbol = lazyregexp.New(`^(_ZN.*17h[0-9a-f]{16}E|_R[A-Z0-9].*)(\.|$)`)
 
-// IsRust tells whether rustc has made a symbol's name.
+// IsRust reports whether symbol was mangled by rustc.
 func IsRust(symbol string) bool { return rustSymbol().MatchString(symbol) }
 
-// Closure is one of a function.
+// Closure identifies a closure of a function.
 type Closure struct{ Function, Number string }
 
 var closurePart = lazyregexp.New(`\{(?:closure|closure_env)#([0-9]+)\}`)
 
-// closuresIn lists the closures that the name of a function or type mentions.
+// closuresIn returns the closures that the name of a function or type contains.
 func closuresIn(name string) []Closure {
 	var out []Closure
 	for _, m := range closurePart().FindAllStringSubmatchIndex(name, -1) {
@@ -36,7 +36,7 @@ func closuresIn(name string) []Closure {
 	return out
 }
 
-// startOfPath is where the path begins that a text ends with.
+// startOfPath returns the index in text at which the path starts that text ends with.
 func startOfPath(text string) int {
 	depth := 0
 	for i := len(text) - 1; i >= 0; i-- {
@@ -52,7 +52,7 @@ func startOfPath(text string) int {
 	return 0
 }
 
-// withoutArguments is a path without the arguments of generics: what holds for one instance does for all.
+// withoutArguments returns a path without generic arguments, because closures are numbered alike in all instances.
 func withoutArguments(path string) string {
 	var b strings.Builder
 	depth := 0
@@ -71,11 +71,12 @@ func withoutArguments(path string) string {
 	return b.String()
 }
 
-// Closures are all that the debug information of an object mentions: numbers by function. Without any it is not known which there are.
+// Closures returns the closures that the debug information of an object mentions. Without debug information this is unknown,
+// and an error is returned.
 func (o *Object) Closures() (map[Closure]bool, error) {
 	out := map[Closure]bool{}
 	if len(o.Sections) == 0 {
-		return out, nil // there is no such object
+		return out, nil // the object does not exist in this version
 	}
 	info, err := o.Debug()
 	if err != nil {
@@ -91,7 +92,7 @@ func (o *Object) Closures() (map[Closure]bool, error) {
 	return out, nil
 }
 
-// rustName is the name of a function with its path and arguments, as debug information has it; "" if that tells nothing.
+// rustName returns the name of a function with its path and generic arguments according to debug information, or "".
 func (o *Object) rustName(f *lpelf.Symbol) string {
 	info, err := o.Debug()
 	if err != nil || !rustSymbol().MatchString(f.Name) {
@@ -103,7 +104,8 @@ func (o *Object) rustName(f *lpelf.Symbol) string {
 	return ""
 }
 
-// ChangedClosures lists the closures that changed functions are, or are made for. The names of symbols do not tell them all.
+// ChangedClosures returns the closures that are changed functions, or that changed functions are instantiated for. Symbol
+// names alone do not identify all of them.
 func (r *Result) ChangedClosures() ([]Closure, error) {
 	var out []Closure
 	for _, ch := range r.Changed {
@@ -119,10 +121,10 @@ func (r *Result) ChangedClosures() ([]Closure, error) {
 	return out, nil
 }
 
-// suspends is how the functions are called by which async functions and blocks of Rust go on.
+// suspends matches the names of the functions that resume async functions, async blocks and coroutines of Rust.
 var suspends = lazyregexp.New(`\{(async_[a-z_]+|coroutine|generator|gen_[a-z_]+)#[0-9]+\}(<.*>)?$`)
 
-// rustSuspended names the async function or block that a function is the body of, "" if it is none.
+// rustSuspended returns the name of the async function or block whose body f is, or "".
 func (o *Object) rustSuspended(f *lpelf.Symbol) string {
 	if name := o.rustName(f); suspends().MatchString(name) {
 		return name

@@ -47,7 +47,7 @@ func TestIsRust(t *testing.T) {
 			t.Errorf("IsRust(%s) is not %v", name, want)
 		}
 	}
-	const name = "_ZN4util4pile17h45dcf0c91029dee0E" // instances of a generic differ by the hash alone, and are no lambda expressions
+	const name = "_ZN4util4pile17h45dcf0c91029dee0E" // instances of a generic differ only in the hash, and are not closures
 	if key, ok := numberedKey("_ZN4util13Pile$LT$T$GT$4push17h45dcf0c91029dee0E"); ok {
 		t.Errorf("numbered: %s", key)
 	}

@@ -14,22 +14,23 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Where the source is at hand as it was compiled, its text tells variables apart that have all else in common.
+// If the source is available as it was compiled, its text distinguishes variables that are equal in all other respects.
 
-// around is how many lines before and behind a declaration are looked at.
+// around is the number of lines before and after a declaration that are considered.
 const around = 8
 
-// spot is a line of a source.
+// spot is a line in a source file.
 type spot struct {
 	lines []string
-	at    int // index
-	low   int // the first that belongs to the function
+	at    int // index in lines
+	low   int // index of the first line of the function
 
-	exact bool // what the preprocessor left, no more than the function
-	doubt bool // not all of that is known
+	exact bool // lines were preprocessed and end with the function
+	doubt bool // parts of the text are unknown
 }
 
-// line is one near the spot without its indentation, with the variable's name blotted out; "" if it says nothing.
+// line returns the line at distance off from the spot with normalized white space and the name of the variable masked; "" if
+// it is out of range or not significant.
 func (s *spot) line(off int, name *regexp.Regexp) string {
 	if i := s.at + off; i >= s.low && i < len(s.lines) {
 		text := strings.Join(strings.Fields(s.lines[i]), " ")
@@ -40,19 +41,19 @@ func (s *spot) line(off int, name *regexp.Regexp) string {
 	return ""
 }
 
-// speaks tells lines of code from those that all blocks have.
+// speaks matches lines with significant code, as opposed to those that all blocks contain.
 var speaks = lazyregexp.New(`\w.*\w.*\w`)
 
 func wordOf(name string) *regexp.Regexp {
 	return regexp.MustCompile(`\b` + regexp.QuoteMeta(name) + `\b`)
 }
 
-// spots finds the declarations of an old and a new variable in their sources; nil where those are not at hand.
+// spots returns the declarations of an old and a new variable in their source files; nil if a source file is not available.
 func (c *comparer) spots(o, n *lpelf.Symbol) (os, ns *spot) {
 	ofile, oproved, os := c.old.spot(o)
 	nfile, nproved, ns := c.new.spot(n)
 	if os == nil || ns == nil || ofile == nfile && !(oproved && nproved) {
-		return nil, nil // a file has one version only, and which one is not known
+		return nil, nil // the file has changed since, and it is not known which version it has now
 	}
 	if os.doubt || ns.doubt {
 		return nil, nil
@@ -60,18 +61,18 @@ func (c *comparer) spots(o, n *lpelf.Symbol) (os, ns *spot) {
 	return os, ns
 }
 
-// source is a file of which an object was made; lines is nil if the file is not that any more, as far as can be seen.
+// source is a source file from which an object was compiled. lines is nil if the file is known to have changed since.
 type source struct {
 	lines  []string
-	proved bool // by its hash
+	proved bool // verified by its hash
 
-	// If the file holds both versions, lines are those of one.
-	index  []int  // of each line of the file; -1 if it is not this version's
-	doubts []bool // of each of lines: what it says is not known
-	starts []int  // of functions and of variables of the file
+	// If the file contains both versions, lines holds the text of one of them.
+	index  []int  // line of the file -> index in lines; -1 if it is not part of this version
+	doubts []bool // for each element of lines: its text is doubtful
+	starts []int  // indexes of the declarations at file scope
 }
 
-// at is the index of a line of the file, or -1.
+// at returns the index in lines of a line of the file, or -1.
 func (s *source) at(line int) int {
 	switch {
 	case s.index == nil && line <= len(s.lines):
@@ -82,7 +83,8 @@ func (s *source) at(line int) int {
 	return s.index[line-1]
 }
 
-// confine leaves a spot in a source of two versions its function only, and looks whether all of that is known.
+// confine limits a spot in a source file with two versions to its function, and marks it as doubtful if parts of the function
+// are.
 func (s *source) confine(at *spot) {
 	if s.index == nil {
 		return
@@ -91,7 +93,7 @@ func (s *source) confine(at *spot) {
 	for end+1 < len(s.lines) && !strings.HasPrefix(s.lines[end], "}") {
 		end++
 	}
-	next := len(s.lines) // a brace may be the end of something else
+	next := len(s.lines) // a brace may end something else than the function
 	for _, start := range s.starts {
 		if start > at.at {
 			next = min(next, start)
@@ -100,10 +102,10 @@ func (s *source) confine(at *spot) {
 	end = max(end+1, next)
 	at.lines = s.lines[:end]
 	at.exact = true
-	at.doubt = slices.Contains(s.doubts[min(at.low+1, at.at):end], true) // its first line has attributes
+	at.doubt = slices.Contains(s.doubts[min(at.low+1, at.at):end], true) // the first line may have attributes
 }
 
-// spot finds the declaration of a variable in the source.
+// spot returns the declaration of a variable in the source file.
 func (o *Object) spot(v *lpelf.Symbol) (file string, proved bool, s *spot) {
 	id := o.identify(v)
 	if id.decl.Entry == nil {
@@ -136,8 +138,8 @@ func (o *Object) spotOf(decl *debuginfo.Entry) (file string, proved bool, s *spo
 	return file, src.proved, s
 }
 
-// readSource reads a source if it is what the object was compiled from: of the same hash, or, if the compiler has noted
-// none, with the functions that it defines where they were.
+// readSource reads a source file if it is the one that the object was compiled from: it has the recorded hash or, if the
+// compiler recorded none, defines functions at the recorded lines.
 func (o *Object) readSource(file string, decl *debuginfo.Entry) *source {
 	const most = 16 << 20
 	st, err := os.Stat(file)
@@ -161,7 +163,7 @@ func (o *Object) readSource(file string, decl *debuginfo.Entry) *source {
 	return &source{lines: lines}
 }
 
-// functionsAreIn tells whether the functions that an object has from a file are at their lines.
+// functionsAreIn reports whether the functions that the object has from file are found at their lines.
 func (o *Object) functionsAreIn(file string, lines []string) bool {
 	info, err := o.Debug()
 	if err != nil {
@@ -179,13 +181,13 @@ func (o *Object) functionsAreIn(file string, lines []string) bool {
 			there++
 		}
 	})
-	return there > 0 && there >= all-all/8 // macros make names
+	return there > 0 && there >= all-all/8 // macros may define functions
 }
 
 var identifier = lazyregexp.New(`^[A-Za-z_]\w*$`)
 
-// samePlace tells whether a new variable is, of several, where an old one was: its own line is the same, that or one nearby
-// is not so of the others, and none says that another one is meant.
+// samePlace reports whether the new variable n is at the location of the old variable o: its own line is unchanged, and the
+// lines around it match those around o and distinguish it from all other candidates.
 func (c *comparer) samePlace(o, n *lpelf.Symbol, olds, news []*lpelf.Symbol) bool {
 	os, ns := c.spots(o, n)
 	if os == nil {
@@ -209,7 +211,7 @@ func (c *comparer) samePlace(o, n *lpelf.Symbol, olds, news []*lpelf.Symbol) boo
 	return len(before)+len(now) > 0
 }
 
-// tells tells whether the lines where a and b, or a and other are the same speak for b alone.
+// tells reports whether the lines around a match those around b where they differ from those around other.
 func tells(a, b, other *spot, word *regexp.Regexp) bool {
 	if a.exact {
 		return nearest(a, b, other, word)
@@ -228,7 +230,7 @@ func tells(a, b, other *spot, word *regexp.Regexp) bool {
 	return speaksForB
 }
 
-// sameUse tells whether two variables are declared alike and used alike where that is first.
+// sameUse reports whether two variables have the same declaration and the same first use.
 func (c *comparer) sameUse(o, n *lpelf.Symbol) bool {
 	os, ns := c.spots(o, n)
 	if os == nil {
@@ -250,9 +252,9 @@ func (c *comparer) sameUse(o, n *lpelf.Symbol) bool {
 	return first == use(ns, is) && (first != "" || strings.Count(os.line(0, was), "\x00") > 1)
 }
 
-// otherMacro tells whether the source says that the uses of a macro that made two variables are not the same: no line of
-// them is, and neither names the variable. If both objects are of one file, which may have changed since, both lines must use
-// the same macro.
+// otherMacro reports whether the source shows that two variables come from expansions of macros in different lines: the lines
+// differ, and neither contains the name of the variable. If both objects were compiled from the same file, which may have
+// changed since, both lines must use a common macro.
 func (c *comparer) otherMacro(o, n *lpelf.Symbol) bool {
 	_, _, os := c.old.spot(o)
 	_, _, ns := c.new.spot(n)
@@ -269,10 +271,10 @@ func (c *comparer) otherMacro(o, n *lpelf.Symbol) bool {
 	return proved != nil || slices.ContainsFunc(call().FindAllString(is, -1), func(s string) bool { return slices.Contains(used, s) })
 }
 
-// call is the use of a macro or function with arguments.
+// call matches the start of a macro invocation or a function call.
 var call = lazyregexp.New(`\b\w+\(`)
 
-// defines tells whether an object's debug information has a function of that name, with its parameters in C++.
+// defines reports whether the debug information of the object has a function called scope, with its parameters in C++.
 func (o *Object) defines(scope string) bool {
 	found := false
 	if info, err := o.Debug(); err == nil {

@@ -11,23 +11,23 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// Types of the C++ standard library are described by few objects: clang leaves that to whoever has a constructor or has
-// instantiated a template, which may be the library itself. They do not change with a program. What a version of the library
-// declares, it declares for all who use it, and what depends on a macro (_GLIBCXX_DEBUG, the two kinds of strings) has names of
-// its own: else no program could be linked with the library.
+// Few objects contain complete descriptions of C++ standard library types: clang emits them only where a constructor or a
+// template is instantiated, which may be in the library itself. These types do not change with the program. All users of one
+// version of the library share its declarations, and variants that depend on a macro (_GLIBCXX_DEBUG, the two string ABIs)
+// have different names; otherwise no program could be linked with the library.
 
-// libraryDirectory matches where the headers of one version of libstdc++ are.
+// libraryDirectory matches the directory of the headers of one version of libstdc++.
 var libraryDirectory = lazyregexp.New(`^/(?:.*/)?include/(?:[^/]+/)?c\+\+/[0-9][0-9.]*/`)
 
-// libraryOf is the directory of the standard library that a file belongs to; "" for other files.
+// libraryOf returns the directory of the standard library headers that contains file, or "".
 func libraryOf(file string) string { return libraryDirectory().FindString(filepath.Clean(file)) }
 
-// isStandardName tells whether a type has the name of one of the standard library.
+// isStandardName reports whether name is that of a standard library type.
 func isStandardName(name string) bool {
 	return strings.HasPrefix(name, "std::") || strings.HasPrefix(name, "__gnu_cxx::")
 }
 
-// noteLibrary notes which standard libraries an object was compiled with.
+// noteLibrary records the standard library versions with which an object was compiled.
 func (p *programTypes) noteLibrary(info *debuginfo.Info) {
 	for _, u := range info.Units {
 		for _, file := range info.Files(u) {
@@ -38,7 +38,7 @@ func (p *programTypes) noteLibrary(info *debuginfo.Info) {
 	}
 }
 
-// noteStandard notes where a type of the standard library is declared, and what it is made for.
+// noteStandard records where a standard library type is declared, and its template arguments.
 func (p *programTypes) noteStandard(name string, e *debuginfo.Entry) {
 	if !isStandardName(name) || p.standard[name] != "" {
 		return
@@ -53,14 +53,14 @@ func (p *programTypes) noteStandard(name string, e *debuginfo.Entry) {
 	}
 }
 
-// isStandard tells whether a type that the objects of one version alone describe is the standard library's, and is the same in
-// both versions, for both were compiled with the headers of one version of it.
+// isStandard reports whether a type that only the objects of one version describe belongs to the standard library and is
+// therefore unchanged: both versions were compiled with headers of the same library version.
 func (s *Survey) isStandard(name string) bool {
 	dir := s.new.standard[name]
 	if dir == "" {
 		dir = s.old.standard[name]
 	}
-	only := func(p *programTypes) bool { // of that version: what depends on the processor is in another directory
+	only := func(p *programTypes) bool { // the only version; architecture-dependent headers are in another directory
 		for other := range p.libraries {
 			if filepath.Base(other) != filepath.Base(dir) {
 				return false
@@ -71,8 +71,8 @@ func (s *Survey) isStandard(name string) bool {
 	return dir != "" && only(&s.old) && only(&s.new)
 }
 
-// arguments are what a type of the standard library that one version alone describes is made for, which its members may not
-// tell.
+// arguments returns the template arguments of a standard library type that only one version describes. They may not appear in
+// its members.
 func (s *Survey) arguments(name string) []string {
 	if (len(s.old.layouts[name]) == 0) == (len(s.new.layouts[name]) == 0) {
 		return nil

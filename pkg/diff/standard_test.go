@@ -4,7 +4,7 @@ package diff
 
 import "testing"
 
-// TestStandardTypes describes types in new objects alone.
+// TestStandardTypes describes types in new objects only.
 func TestStandardTypes(t *testing.T) {
 	const head = "#include <map>\n#include <string>\n"
 	tests := []struct {
@@ -31,7 +31,7 @@ func TestStandardTypes(t *testing.T) {
 	}
 }
 
-// TestLibraryOf takes directories of one version for the standard library.
+// TestLibraryOf checks which directories belong to a version of the standard library.
 func TestLibraryOf(t *testing.T) {
 	for file, want := range map[string]string{
 		"/usr/lib/gcc/x86_64-linux-gnu/12/../../../../include/c++/12/bits/stl_map.h": "/usr/include/c++/12/",

@@ -19,8 +19,8 @@ func isLocalVariable(s *lpelf.Symbol) bool {
 	return s.Bind == elf.STB_LOCAL && isVariable(s)
 }
 
-// isSet tells whether a section is a set that the linker marks with __start_NAME and __stop_NAME (its name is a C
-// identifier). Its members are told by their places: their names are often made from __LINE__.
+// isSet reports whether a section has a C identifier as name, so that the linker delimits it with __start_NAME and
+// __stop_NAME. Its members are identified by position, because their names are often derived from __LINE__.
 func isSet(section string) bool {
 	for i, r := range section {
 		if r != '_' && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (i == 0 || r < '0' || r > '9') {
@@ -30,11 +30,11 @@ func isSet(section string) bool {
 	return section != ""
 }
 
-// crowd are the variables of one identity that are not paired yet.
+// crowd holds the unpaired variables of one identity.
 type crowd struct{ olds, news []*lpelf.Symbol }
 
-// correlate pairs the variables of both objects by what they are: by function and name, which debug information and mangled
-// names tell, or by name where they are of the file. Numbers and the order of use tell nothing: both change with the code.
+// correlate pairs the variables of both objects by identity: by function and name, from debug information and mangled names,
+// or by name at file scope. Compiler-generated numbers and the order of use prove nothing, since both change with the code.
 func (c *comparer) correlate() {
 	if c.sameByName() {
 		return
@@ -50,7 +50,8 @@ func (c *comparer) correlate() {
 	c.same = map[sectionPair]bool{}
 }
 
-// sameByName pairs by symbol, and tells whether old and new are the same then. Most objects of a program are.
+// sameByName pairs variables by symbol name, and reports whether old and new are equal with this pairing. That is the case
+// for most objects of a program.
 func (c *comparer) sameByName() bool {
 	olds, news := c.old.Variables(), c.new.Variables()
 	for _, n := range news {
@@ -74,7 +75,7 @@ func (c *comparer) sameByName() bool {
 	return same
 }
 
-// sameContent tells whether two variables are of one kind and start alike.
+// sameContent reports whether two variables have the same kind, size and initial content.
 func (c *comparer) sameContent(o, n *lpelf.Symbol) bool {
 	osec, nsec := c.old.SectionOf(o), c.new.SectionOf(n)
 	const kind = elf.SHF_WRITE | elf.SHF_TLS
@@ -88,7 +89,8 @@ func (c *comparer) pair(o, n *lpelf.Symbol) {
 	c.res.OldOf[n], c.newOf[o] = o, n
 }
 
-// unpaired lists the variables of an object that are to be paired and are not. Guards follow what they guard.
+// unpaired returns the variables of an object that still have to be paired. Guard variables are excluded, since they follow
+// the variables that they guard.
 func (c *comparer) unpaired(obj *Object) []*lpelf.Symbol {
 	return slices.DeleteFunc(obj.Variables(), func(s *lpelf.Symbol) bool {
 		return c.isPaired(s) || obj.byContent(s) || strings.HasPrefix(s.Name, guardPrefix)
@@ -97,7 +99,7 @@ func (c *comparer) unpaired(obj *Object) []*lpelf.Symbol {
 
 func (c *comparer) isPaired(s *lpelf.Symbol) bool { return c.res.OldOf[s] != nil || c.newOf[s] != nil }
 
-// crowds groups the unpaired variables by a key of their identity.
+// crowds groups the unpaired variables by a key of their identity. Groups without variables of both versions are omitted.
 func (c *comparer) crowds(key func(*identity) string) map[string]*crowd {
 	m := map[string]*crowd{}
 	of := func(obj *Object, s *lpelf.Symbol) *crowd {
@@ -121,7 +123,7 @@ func (c *comparer) crowds(key func(*identity) string) map[string]*crowd {
 
 func (g *crowd) sole() bool { return len(g.olds) == 1 && len(g.news) == 1 }
 
-// pairSole pairs variables that are the only ones of their identity.
+// pairSole pairs variables that are the only ones with their identity.
 func (c *comparer) pairSole() {
 	for _, g := range c.crowds((*identity).key) {
 		if g.sole() && !c.anyRemoved(g.olds[0], g.news[0]) && c.belong(g.olds[0], g.news[0]) {
@@ -130,7 +132,7 @@ func (c *comparer) pairSole() {
 	}
 }
 
-// belong tells whether nothing speaks against that two variables of one name are the same one.
+// belong reports whether there is no evidence against o and n, which have the same identity, being the same variable.
 func (c *comparer) belong(o, n *lpelf.Symbol) bool {
 	was, is := c.old.identify(o), c.new.identify(n)
 	if was.known && is.known {
@@ -140,7 +142,7 @@ func (c *comparer) belong(o, n *lpelf.Symbol) bool {
 	return !numbered || haveCommon(c.old.users(o), c.new.users(n))
 }
 
-// pairLoose pairs static locals of a function of C++ whose parameters changed.
+// pairLoose pairs static locals of C++ functions whose parameters changed.
 func (c *comparer) pairLoose() {
 	for _, g := range c.crowds((*identity).loose) {
 		if g.sole() && c.old.identify(g.olds[0]).local && !c.anyRemoved(g.olds[0], g.news[0]) && c.belong(g.olds[0], g.news[0]) {
@@ -149,7 +151,7 @@ func (c *comparer) pairLoose() {
 	}
 }
 
-// users are the functions and variables that refer to a variable.
+// users returns the names of the functions and variables that refer to v.
 func (o *Object) users(v *lpelf.Symbol) map[string]bool {
 	users := map[string]bool{}
 	for _, list := range [][]*lpelf.Symbol{o.Functions(), o.Variables()} {
@@ -174,9 +176,9 @@ func haveCommon(a, b map[string]bool) bool {
 	return len(a) == 0 && len(b) == 0
 }
 
-// pairByCode pairs variables by the functions that use them and are, but for the compiler's numbers, what they were: the
-// same code does the same with the same variables. A new pair may show that of another user, so it goes on until nothing
-// more is found.
+// pairByCode pairs variables through the functions that use them and that are unchanged except for compiler-generated
+// numbers: the same code does the same with the same variables. Each new pair may make another user equal, so this is
+// repeated until no more pairs are found.
 func (c *comparer) pairByCode() {
 	for found := true; found; {
 		found = false
@@ -196,8 +198,8 @@ func (c *comparer) pairByCode() {
 	}
 }
 
-// tryUser supposes that the unpaired variables that a function or variable of both objects uses are the same, place by
-// place, and pairs them if all of it is the same then.
+// tryUser assumes that the unpaired variables used by a function or variable of both objects correspond in the order of their
+// use. If the users are equal under this assumption, it pairs the variables.
 func (c *comparer) tryUser(n *lpelf.Symbol) bool {
 	o := c.old.Lookup(n.Name)
 	if isVariable(n) {
@@ -220,7 +222,8 @@ func (c *comparer) tryUser(n *lpelf.Symbol) bool {
 	return len(supposed) > 0
 }
 
-// suppose tells whether two variables at the same place of two functions may be the same one.
+// suppose reports whether two variables, used at the same position of two users, may be the same one, and records the
+// tentative pair.
 func (c *comparer) suppose(o, n *lpelf.Symbol) bool {
 	if c.supposed == nil || !isVariable(o) || c.isPaired(o) || c.isPaired(n) || c.old.byContent(o) || c.new.byContent(n) {
 		return false

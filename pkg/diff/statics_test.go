@@ -8,7 +8,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// TestStatics tells static variables apart by what they are, and expects the texts of the refusals.
+// TestStatics checks the pairing of static variables, and the texts of refusals.
 func TestStatics(t *testing.T) {
 	filetest.Slow(t)
 	const two = "long f(int k) { if (k == 1) { static long n; return n += 1; } if (k == 2) { static long n; return n += 2; } return 0; }"
@@ -29,7 +29,7 @@ func TestStatics(t *testing.T) {
 			"x.o: n: the old code in f does not read this variable, so that the compiler has removed it, and what the program would have written into it, which the new code reads, is lost; give the new one another name [static-removed]"},
 		{"no longer there", "int f(int k) { static int n; if (!n) { n = k; } return n; }", "int f(int k) { return k; }", ""},
 		{"on the stack now", "int f(int k) { static int n; if (!n) { n = k; } return n; }", "int f(int k) { int n = 1;\n\treturn k + n; }", ""},
-		// As expat's CDATA_LSQB: a file that is included for each encoding has constants of one name that hold the same.
+		// like CDATA_LSQB in expat: a file that is included once per encoding defines constants with equal names and contents
 		{"constants alike", "int f(const char *p) { static const char c[] = {67, 68, 65}; for (int i = 0; i < 3; i++) if (p[i] != c[i]) return i; return 3; } int g(const short *p) { static const char c[] = {67, 68, 65}; for (int i = 0; i < 3; i++) if (p[i] != c[i]) return i; return 3; }",
 			"int f(const char *p) { static const char c[] = {67, 68, 65}; for (int i = 0; i < 3; i++) if (p[i] != c[i]) return i + 1; return 3; } int g(const short *p) { static const char c[] = {67, 68, 65}; for (int i = 0; i < 3; i++) if (p[i] != c[i]) return i - 1; return 3; }", ""},
 		{"other type", "int f(void) { static int n; return ++n; }", "int f(void) { static long m; return m += 2; }", ""},

@@ -8,8 +8,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// checkStoredLabels refuses changed functions whose old code takes the address of a label (GNU C, "Labels as Values") other than in a
-// constant table: the program may have stored it, and new code would jump back into the old body.
+// checkStoredLabels refuses changed functions whose old code takes the address of a label (GNU C, "Labels as Values") outside
+// of a constant table: the program may have stored the address, and new code would jump into the old body.
 func (c *comparer) checkStoredLabels() {
 	for _, ch := range c.res.Changed {
 		if takesLabel(c.old, c.old.SectionOf(ch.Old)) && jumpsIndirectly(c.new, c.new.SectionOf(ch.New)) {
@@ -18,7 +18,7 @@ func (c *comparer) checkStoredLabels() {
 	}
 }
 
-// takesLabel tells whether code has the address of a place within itself: lea x(%rip), or a field that holds it.
+// takesLabel reports whether code takes the address of a location within itself, by lea x(%rip) or by a relocated field.
 func takesLabel(o *Object, s *lpelf.Section) bool {
 	for _, r := range o.Refs(s) {
 		if r.Sec == s && r.At > 0 && !r.Type.PCRel {
@@ -29,7 +29,7 @@ func takesLabel(o *Object, s *lpelf.Section) bool {
 	for _, r := range s.Relocs {
 		relocated[int(r.Off)] = true
 	}
-	for pos, in := range arch.Instructions(o.Arch, s.Data) { // what does not decode is refused elsewhere
+	for pos, in := range arch.Instructions(o.Arch, s.Data) { // code that cannot be decoded is refused elsewhere
 		if in.Kind == arch.Other && in.PCRel == 4 && !relocated[pos+in.PCRelOff] {
 			if to := pos + in.Len + int(in.Disp(s.Data[pos:])); to > 0 && to < len(s.Data) {
 				return true

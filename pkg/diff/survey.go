@@ -15,31 +15,31 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Survey compares the types that changed code relies on over all objects of a program. In C++ an object need not describe the
-// classes that its code uses: compilers do that where the table of virtual functions is, or a constructor. And the type of a
-// variable may be told only where it is defined.
+// Survey compares the types that changed code depends on across all objects of a program. A C++ object does not necessarily
+// describe the classes that its code uses: compilers emit a description where the vtable or a constructor is. Likewise, only
+// the object that defines a variable may describe its type.
 type Survey struct {
 	opts      Options
 	seed      maphash.Seed
-	mentioned map[string]bool // types and symbols that objects with changed code name
-	used      map[string]bool // types that changed code itself names
+	mentioned map[string]bool // types and symbols named by objects with changed code
+	used      map[string]bool // types named by the changed code itself
 	old, new  programTypes
-	problems  map[string]Refusal // with enumerations and variables, by name
+	problems  map[string]Refusal // refusals by name, including those for enumerations and variables
 }
 
-// programTypes are the types of all objects of one version.
+// programTypes holds the types of all objects of one version.
 type programTypes struct {
-	layouts  map[string]map[uint64]bool // hashes
-	where    map[string]string          // an object that describes the type
+	layouts  map[string]map[uint64]bool // type -> hashes of its layouts
+	where    map[string]string          // type -> an object that describes it
 	declared map[string]bool
-	reach    map[string][]string // what a type contains or points to, and the types of variables and functions, by symbol
+	reach    map[string][]string // type -> types that it contains or points to; symbol -> types of the variable or function
 
-	libraries map[string]bool     // directories of the standard libraries that they were compiled with
-	standard  map[string]string   // of the types of these, which one declares it
-	arguments map[string][]string // and what it is made for
+	libraries map[string]bool     // directories of the standard library headers
+	standard  map[string]string   // standard library type -> directory of its declaration
+	arguments map[string][]string // standard library type -> template arguments
 }
 
-// NewSurvey begins a survey.
+// NewSurvey returns an empty Survey.
 func NewSurvey(opts Options) *Survey {
 	side := func() programTypes {
 		return programTypes{map[string]map[uint64]bool{}, map[string]string{}, map[string]bool{}, map[string][]string{},
@@ -48,7 +48,7 @@ func NewSurvey(opts Options) *Survey {
 	return &Survey{opts, maphash.MakeSeed(), map[string]bool{}, map[string]bool{}, side(), side(), map[string]Refusal{}}
 }
 
-// AddChanged notes a pair of objects with changed code, which Compare has looked at.
+// AddChanged adds a pair of objects with changed code. r is the result of Compare.
 func (s *Survey) AddChanged(r *Result) {
 	for _, sym := range r.New.Symbols {
 		if sym.Name != "" && sym.Bind != elf.STB_LOCAL {
@@ -72,7 +72,7 @@ func (s *Survey) AddChanged(r *Result) {
 	s.note(&s.new, r.New)
 }
 
-// use notes the types that a function names, and those of the variables and functions that it refers to.
+// use records the types that f names, and those of the variables and functions that it refers to.
 func (s *Survey) use(o *Object, info *debuginfo.Info, f *lpelf.Symbol) {
 	note := func(e *debuginfo.Entry) {
 		for _, name := range typesIn(e.Type()) {
@@ -97,7 +97,7 @@ func (s *Survey) use(o *Object, info *debuginfo.Info, f *lpelf.Symbol) {
 	}
 }
 
-// AddDiffering notes a pair of objects that differ, if only by what their debug information says.
+// AddDiffering adds a pair of objects that differ, even if only in their debug information.
 func (s *Survey) AddDiffering(old, new *Object) {
 	c := newComparer(old, new, s.opts)
 	c.correlate()
@@ -115,7 +115,7 @@ func (s *Survey) AddDiffering(old, new *Object) {
 	s.note(&s.new, new)
 }
 
-// AddSame notes an object that is the same in both versions.
+// AddSame adds an object that is identical in both versions.
 func (s *Survey) AddSame(o *Object) {
 	s.note(&s.old, o)
 	s.note(&s.new, o)
@@ -124,7 +124,7 @@ func (s *Survey) AddSame(o *Object) {
 func (s *Survey) note(p *programTypes, o *Object) {
 	info, err := o.Debug()
 	if err != nil {
-		return // refused by Compare, where that matters
+		return // refused by Compare where it matters
 	}
 	p.noteLibrary(info)
 	info.Walk(func(e *debuginfo.Entry) {
@@ -143,7 +143,7 @@ func (s *Survey) note(p *programTypes, o *Object) {
 		p.where[name] = o.Name
 		p.noteStandard(name, e)
 		if e.Tag == dwarf.TagEnumerationType {
-			return // see problems
+			return // compared by AddDiffering
 		}
 		if p.layouts[name] == nil {
 			p.layouts[name] = map[uint64]bool{}
@@ -155,8 +155,8 @@ func (s *Survey) note(p *programTypes, o *Object) {
 	})
 }
 
-// noteSymbol notes the types of a variable or function that other objects may refer to: clang describes what an object
-// defines alone.
+// noteSymbol records the types of a variable or function that other objects may refer to: clang only describes them in the
+// object that defines the symbol.
 func (p *programTypes) noteSymbol(e *debuginfo.Entry) {
 	symbol := e.Symbol()
 	if symbol == "" {
@@ -178,8 +178,8 @@ func (p *programTypes) add(name string, types []string) {
 	}
 }
 
-// globalType names a structure or enumeration whose name means the same in all objects; else "". In C++ that is so outside of
-// functions and of namespaces without a name, in C by habit alone: see AddChanged.
+// globalType returns the name of a structure or enumeration if it denotes the same type in all objects, else "". In C++ this
+// holds outside of functions and unnamed namespaces, in C only by convention; see AddChanged.
 func globalType(e *debuginfo.Entry) string {
 	if !e.IsStruct() && e.Tag != dwarf.TagEnumerationType || e.IsClosure() || e.InFunction() {
 		return ""
@@ -191,9 +191,9 @@ func globalType(e *debuginfo.Entry) string {
 	return name
 }
 
-// typesIn names what a type is made of, or points to.
+// typesIn returns the names of the types that e consists of or points to.
 func typesIn(e *debuginfo.Entry) []string {
-	for range 16 { // as deep as anybody nests pointers and arrays
+	for range 16 { // more levels of pointers and arrays than occur in practice
 		if e == nil {
 			return nil
 		}
@@ -212,7 +212,7 @@ func typesIn(e *debuginfo.Entry) []string {
 	return nil
 }
 
-// reached are the types and symbols behind some.
+// reached returns from and all types and symbols that are reachable from it.
 func (s *Survey) reached(from map[string]bool) map[string]bool {
 	seen := map[string]bool{}
 	todo := slices.Collect(maps.Keys(from))
@@ -228,8 +228,8 @@ func (s *Survey) reached(from map[string]bool) map[string]bool {
 	return seen
 }
 
-// OneSided tells whether a type that changed code uses is described by the objects of one version alone, so that those which
-// are the same in both have to be looked at (AddSame).
+// OneSided reports whether changed code uses a type that only the objects of one version describe. In this case the unchanged
+// objects have to be added as well (AddSame).
 func (s *Survey) OneSided() bool {
 	for name := range s.reached(s.used) {
 		if (len(s.old.layouts[name]) == 0) != (len(s.new.layouts[name]) == 0) {
@@ -239,8 +239,8 @@ func (s *Survey) OneSided() bool {
 	return false
 }
 
-// Refusals are about what changed, or is not known, of all that changed code relies on; allowed are the types that
-// Options.LayoutOK names.
+// Refusals returns the types that changed code depends on and that changed or whose changes are unknown; allowed are those of
+// them that Options.LayoutOK names.
 func (s *Survey) Refusals() (list Refusals, allowed []string) {
 	used := s.reached(s.used)
 	for name := range s.reached(s.mentioned) {
@@ -265,13 +265,13 @@ func (s *Survey) Refusals() (list Refusals, allowed []string) {
 	return list.Sorted(), allowed
 }
 
-// describeAll is how to have compilers describe classes wherever they are used.
+// describeAll tells how to make compilers describe classes wherever they are used.
 const describeAll = "compile old and new with -fno-eliminate-unused-debug-types -femit-class-debug-always (gcc) or -fstandalone-debug (clang)"
 
-// change says how a structure changed, or why that is not known; "" if it did not.
+// change describes how a structure changed, or why this is not known; "" if it did not change.
 func (s *Survey) change(name string, used bool) string {
 	before, now := s.old.layouts[name], s.new.layouts[name]
-	gone := false // a name that is another type in another object, as may be in C, can come
+	gone := false // additional layouts are possible: in C, another object may use the name for another type
 	for h := range before {
 		gone = gone || !now[h]
 	}

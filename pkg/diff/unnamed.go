@@ -11,10 +11,11 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// gcc keeps the first values of a large local array of pointers in .data, without a name, where code does not depend on its
-// address. Only assembly can write to what has no name.
+// gcc stores the initial values of a large local array of pointers in .data, without a symbol, if the code is position
+// dependent. Only assembly can write to data without a symbol.
 
-// pairUnnamed pairs writable data without names that did not change, if no function refers to another place of it.
+// pairUnnamed pairs unchanged sections of writable data without symbols, if every function refers to the same offset in them
+// as before.
 func (c *comparer) pairUnnamed() {
 	for _, n := range c.new.unnamedData() {
 		same := func(s *lpelf.Section) bool { return s.Name == n.Name }
@@ -32,7 +33,7 @@ func (c *comparer) pairUnnamed() {
 
 func not[T any](f func(T) bool) func(T) bool { return func(v T) bool { return !f(v) } }
 
-// unnamedData are the sections of writable data without any name.
+// unnamedData returns the sections of writable data without any symbol.
 func (o *Object) unnamedData() []*lpelf.Section {
 	var out []*lpelf.Section
 	for _, s := range o.Sections {
@@ -43,8 +44,8 @@ func (o *Object) unnamedData() []*lpelf.Section {
 	return out
 }
 
-// placesIn says which place of a section each function refers to. ok is false if one refers to several, or something else
-// to any.
+// placesIn returns the offset in s that each function refers to. ok is false if a function refers to several offsets, or if
+// anything else refers to s.
 func (o *Object) placesIn(s *lpelf.Section) (places map[string]int64, ok bool) {
 	places = map[string]int64{}
 	for _, from := range o.Sections {

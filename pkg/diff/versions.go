@@ -10,17 +10,18 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// A source may hold both versions, between which the preprocessor chooses. Compilers that note no hash of a source (gcc) do
-// not tell then that both objects were made from what is at hand; but what only one object has is all in branches of #if of
-// which the other has nothing, which no edit of a file leaves behind.
+// A source file may contain both versions, selected by conditional directives. Compilers that record no hash of source files
+// (gcc) leave it open whether both objects were compiled from the file as it is now. It is accepted as proof if all
+// declarations that only one object has are in branches for which the other object has none: no edit of the file produces
+// this.
 
-// branch is one of an #if: which line has the #if, and which one begins the branch.
+// branch is a branch of a conditional group, identified by the line of its #if and the line at which the branch starts.
 type branch struct{ group, start int }
 
-// conditional matches the directives that begin, divide and end branches.
+// conditional matches the directives that start, divide and end conditional groups.
 var conditional = lazyregexp.New(`^\s*#\s*(if|ifdef|ifndef|elif|elifdef|elifndef|else|endif)\b`)
 
-// branchesOf lists for each line the branches that it is in; nil if they are not balanced.
+// branchesOf returns the enclosing branches of each line, or nil if the directives are not balanced.
 func branchesOf(lines []string) [][]branch {
 	out := make([][]branch, len(lines))
 	var open []branch
@@ -45,16 +46,16 @@ func branchesOf(lines []string) [][]branch {
 	return out
 }
 
-// declarations are the names that an object declares at lines of a file, and where it has code of it.
+// declarations is the set of names that an object declares at lines of a file, and of lines for which it has code.
 type declarations map[declaration]bool
 
 type declaration struct {
-	name  string // "" for code of that line
+	name  string // "" for a line with code
 	line  int
 	local bool
 }
 
-// declaredIn lists the functions and variables of static storage that an object has from a file.
+// declaredIn returns the functions and static variables that an object has from file, and the lines for which it has code.
 func (o *Object) declaredIn(file string) declarations {
 	out := declarations{}
 	info, err := o.Debug()
@@ -78,7 +79,7 @@ func (o *Object) declaredIn(file string) declarations {
 	return out
 }
 
-// proveVersions takes a source for what both objects were compiled from if it holds the versions of both.
+// proveVersions accepts a source file as that of both objects if it contains both versions.
 func (c *comparer) proveVersions() {
 	tried := map[string]bool{}
 	for _, g := range c.crowds((*identity).key) {
@@ -102,14 +103,15 @@ func (c *comparer) proveVersions() {
 	}
 }
 
-// versions is a source with what two objects have of it.
+// versions is a source file with the declarations that two objects have from it.
 type versions struct {
 	lines   []string
-	of      [][]branch // of each line; nil if they are not balanced
+	of      [][]branch // enclosing branches of each line; nil if unbalanced
 	was, is declarations
 }
 
-// areBoth tells whether all that only one object declares is where the other has nothing, and that there is such a thing.
+// areBoth reports whether all declarations that only one object has are in branches without declarations of the other, and
+// there is at least one such branch.
 func (v *versions) areBoth() bool {
 	if v.of == nil {
 		return false
@@ -119,7 +121,7 @@ func (v *versions) areBoth() bool {
 	return ok1 && ok2 && len(olds)+len(news) > 0
 }
 
-// divide makes of the source what the preprocessor left of it for each object.
+// divide reconstructs the preprocessed source for each of the two objects.
 func (v *versions) divide() (olds, news *source) {
 	if v.of == nil {
 		return &source{}, &source{}
@@ -137,7 +139,7 @@ func (v *versions) divide() (olds, news *source) {
 	return olds, news
 }
 
-// startOf is the line of a function in the source of a version.
+// startOf returns the index in src of a declaration at file scope.
 func (at declaration) startOf(src *source) []int {
 	if at.name == "" || at.local || src.at(at.line) < 0 {
 		return nil
@@ -145,7 +147,7 @@ func (at declaration) startOf(src *source) []int {
 	return []int{src.at(at.line)}
 }
 
-// alone lists the branches where d has something and other has not, though it has what is around them.
+// alone returns the branches in which d has entries and other has none, although other has entries in the enclosing branches.
 func (d declarations) alone(other declarations, of [][]branch) map[branch]bool {
 	taken, out := other.branches(of), map[branch]bool{}
 	for at := range d {
@@ -159,8 +161,8 @@ func (d declarations) alone(other declarations, of [][]branch) map[branch]bool {
 	return out
 }
 
-// without lists the branches that hold what only d declares, and of which other has nothing. ok is false if what d declares is
-// not in its line, or if something that other does not declare is in no such branch.
+// without returns the branches that contain declarations of d which other lacks, and no entry of other. ok is false if a
+// declaration of d is not found in its line, or if a declaration that other lacks is not in such a branch.
 func (d declarations) without(other declarations, of [][]branch, lines []string) (only map[branch]bool, ok bool) {
 	taken := other.branches(of)
 	only = map[branch]bool{}
@@ -184,7 +186,7 @@ func (d declarations) without(other declarations, of [][]branch, lines []string)
 	return only, true
 }
 
-// branches are all that something is declared in.
+// branches returns all branches that contain an entry of d.
 func (d declarations) branches(of [][]branch) map[branch]bool {
 	out := map[branch]bool{}
 	for at := range d {

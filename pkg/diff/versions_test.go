@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestVersions says which branches one version alone has.
+// TestVersions checks which branches only one version has.
 func TestVersions(t *testing.T) {
 	const source = `int f(void)
 {
@@ -34,7 +34,7 @@ func TestVersions(t *testing.T) {
 	tests := []struct {
 		name     string
 		old, new declarations
-		want     map[branch]bool // of the new one
+		want     map[branch]bool // of the new version
 		ok       bool
 	}{
 		{"a branch of its own", set(n(6), n(8)), set(n(4), n(8)), map[branch]bool{{2, 2}: true}, true},

@@ -14,7 +14,7 @@ import (
 	"lpatch/pkg/boot"
 )
 
-// Boot checks what patches programs as they start.
+// Boot checks what is needed to patch programs as they start.
 func (m Machine) Boot(loaded bool) []Check {
 	list := []Check{m.bootSwitch(loaded)}
 	entries, checks := m.bootEntries()
@@ -25,7 +25,7 @@ func (m Machine) Boot(loaded bool) []Check {
 	return list
 }
 
-// bootSwitch tells whether somebody has switched it off.
+// bootSwitch reports whether boot entries are disabled.
 func (m Machine) bootSwitch(loaded bool) Check {
 	const name = "boot"
 	if line, err := os.ReadFile(filepath.Join(m.Proc, "cmdline")); err != nil {
@@ -50,17 +50,17 @@ func (m Machine) bootSwitch(loaded bool) Check {
 	return ok(name, "programs are patched as they start, if there are entries for them")
 }
 
-// bootEntries checks all that is kept, and the directories that it is in. There is a line for each thing that is wrong.
+// bootEntries checks the entries, their patches and directories. It returns one Check for each problem.
 func (m Machine) bootEntries() (any bool, checks []Check) {
 	const name = "boot entries"
 	for _, err := range m.Registry.Untrusted() {
-		// The directories of the registry have some of their parents in common.
+		// the directories of the registry have common parents
 		if c := complaint(name, err); !slices.Contains(checks, c) {
 			checks = append(checks, c)
 		}
 	}
 	if len(checks) > 0 {
-		return true, checks // of what is in there nothing more is known
+		return true, checks // nothing more is known about its content
 	}
 	entries, wrong := m.Registry.List()
 	for _, err := range wrong {
@@ -91,7 +91,7 @@ func (m Machine) bootEntries() (any bool, checks []Check) {
 	return any, checks
 }
 
-// complaint says what to do about something wrong in the registry.
+// complaint returns the Check for a problem in the registry.
 func complaint(name string, err error) Check {
 	var untrusted *boot.UntrustedError
 	if errors.As(err, &untrusted) {
@@ -104,15 +104,16 @@ func complaint(name string, err error) Check {
 	return bad(name, "%v", err)
 }
 
-// disabled returns an error for an entry that failed too often, or if that cannot be told.
+// disabled returns an error for an entry that is disabled because of failed boots, or if this is unknown.
 func (m Machine) disabled(e *boot.Entry) error {
 	return m.Registry.Disabled(read(filepath.Join(m.Proc, "sys/kernel/random/boot_id")), e)
 }
 
-// units register entries at each boot, and say that a boot went well: without the second all entries are disabled after some.
+// units lists the systemd units that register entries at each boot and mark a boot as successful. Without the latter, all
+// entries are eventually disabled.
 var units = []string{"lpatch-boot.service", "lpatch-boot-success.service"}
 
-// bootUnits tells whether systemd starts them.
+// bootUnits reports whether systemd starts these units.
 func (m Machine) bootUnits() Check {
 	const name = "boot services"
 	var missing []string
@@ -139,10 +140,10 @@ func (m Machine) bootUnits() Check {
 		"\"systemctl unmask %[1]s && systemctl enable %[1]s\"", list)
 }
 
-// unitDirs are where systemd looks for units (systemd.unit(5)).
+// unitDirs lists the directories in which systemd looks for units (systemd.unit(5)).
 var unitDirs = []string{"etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
 
-// enabled tells whether a target of systemd wants a unit, and nobody has masked it.
+// enabled reports whether a systemd target wants a unit and the unit is not masked.
 func (m Machine) enabled(unit string) bool {
 	for _, dir := range []string{"etc/systemd/system", "run/systemd/system"} {
 		if to, err := os.Readlink(m.path(path.Join(dir, unit))); err == nil && to == "/dev/null" {
@@ -159,7 +160,7 @@ func (m Machine) enabled(unit string) bool {
 	return false
 }
 
-// hasUnit tells whether systemd finds a unit's file: a link that wants it stays when that goes.
+// hasUnit reports whether the file of a unit exists. The links that enable a unit may remain after its removal.
 func (m Machine) hasUnit(unit string) bool {
 	for _, dir := range unitDirs {
 		if m.exists(path.Join(dir, unit)) {

@@ -12,7 +12,7 @@ import (
 	"lpatch/pkg/boot"
 )
 
-// withEntry keeps one boot entry, and has systemd register it.
+// withEntry returns a machine with one boot entry that systemd registers.
 func withEntry(t *testing.T) Machine {
 	t.Helper()
 	m := made(t)
@@ -36,7 +36,7 @@ func chmod(t *testing.T, m Machine, name string, mode os.FileMode) {
 	}
 }
 
-// TestBoot spoils one thing of what patches programs as they start.
+// TestBoot introduces one problem in the configuration of boot entries.
 func TestBoot(t *testing.T) {
 	const (
 		switchedOn = "ok boot: programs are patched as they start, if there are entries for them"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package doctor finds out whether a machine can patch, and says in a sentence what to do if not. What it says of a machine comes
-// from the files below a root and a proc file system, so that tests can make some up; nothing is changed.
+// Package doctor examines whether a machine can be used for live patching, and explains what to do otherwise. All information
+// comes from files below a root directory and from a proc file system, so that tests can provide their own. Nothing is
+// modified.
 package doctor
 
 import (
@@ -19,11 +20,11 @@ import (
 	"lpatch/pkg/proc"
 )
 
-// Check is one thing that must be right.
+// Check is the result of one check.
 type Check struct {
 	Name    string `json:"check"`
 	OK      bool   `json:"ok"`
-	Message string `json:"message"` // what was found, and what to do if it is not ok
+	Message string `json:"message"` // result, and what to do if it is not OK
 }
 
 func ok(name, format string, args ...any) Check {
@@ -34,18 +35,18 @@ func bad(name, format string, args ...any) Check {
 	return Check{name, false, fmt.Sprintf(format, args...)}
 }
 
-// Machine is what is looked at.
+// Machine is the machine to be examined.
 type Machine struct {
-	Root    string // where its files are, "/" as a rule
-	Proc    string // where its proc file system is mounted
-	PID     int    // this process
-	Release string // of the kernel, as uname(2) has it
-	Arch    string // of the kernel: x86_64
+	Root    string // root directory, normally "/"
+	Proc    string // mount point of the proc file system
+	PID     int    // PID of this process
+	Release string // kernel release as returned by uname(2)
+	Arch    string // architecture of the kernel: x86_64
 
 	Registry boot.Registry
 }
 
-// Here is the machine that this program runs on.
+// Here returns the machine on which this program runs.
 func Here() (Machine, error) {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
@@ -62,7 +63,7 @@ func (m Machine) exists(name string) bool {
 	return err == nil
 }
 
-// read is the text of a file, or "" if there is none.
+// read returns the content of a file, or "" if it cannot be read.
 func read(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -71,7 +72,7 @@ func read(path string) string {
 	return strings.TrimSpace(string(text))
 }
 
-// hasWord tells whether a word on the kernel's command line begins so.
+// hasWord reports whether the kernel's command line contains a word with this prefix.
 func (m Machine) hasWord(prefix string) bool {
 	for word := range strings.FieldsSeq(read(filepath.Join(m.Proc, "cmdline"))) {
 		if strings.HasPrefix(word, prefix) {
@@ -81,18 +82,19 @@ func (m Machine) hasWord(prefix string) bool {
 	return false
 }
 
-// System checks what has to be right before the module is asked anything.
+// System performs the checks that do not involve the module.
 func (m Machine) System() []Check {
 	return []Check{m.Processes(), m.Capabilities(), m.Kernel(), m.MapFiles()}
 }
 
-// The initial namespaces have names of their own: PROC_PID_INIT_INO and PROC_USER_INIT_INO in the kernel's include/linux/proc_ns.h.
+// The inode numbers of the initial namespaces: PROC_PID_INIT_INO and PROC_USER_INIT_INO in include/linux/proc_ns.h of the
+// kernel.
 const (
 	initialPIDs  = "pid:[4026531836]"
 	initialUsers = "user:[4026531837]"
 )
 
-// Processes tells whether all processes of the machine are visible.
+// Processes reports whether all processes of the machine are visible.
 func (m Machine) Processes() Check {
 	const name = "processes"
 	self, err := os.Readlink(filepath.Join(m.Proc, "self"))
@@ -120,13 +122,15 @@ func (m Machine) Processes() Check {
 	return ok(name, "all processes of this machine are visible")
 }
 
-// inNamespace tells whether this process is in the initial namespace of a kind. A kernel without such namespaces has no file.
+// inNamespace reports whether this process is in the initial namespace of a kind. The file is missing if the kernel does not
+// support such namespaces.
 func (m Machine) inNamespace(kind, initial string) bool {
 	name, err := os.Readlink(filepath.Join(m.Proc, "self/ns", kind))
 	return name == initial || errors.Is(err, os.ErrNotExist)
 }
 
-// readInit reads of process 1 what of every target must be read. Who lacks CAP_SYS_PTRACE may not, and is told so elsewhere.
+// readInit reads from process 1 what has to be read from every target. A lack of CAP_SYS_PTRACE is ignored, because another
+// check reports it.
 func (m Machine) readInit() error {
 	if effective, _ := m.effective(); effective&(1<<unix.CAP_SYS_PTRACE) == 0 {
 		return nil
@@ -143,13 +147,13 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// needed are the capabilities that the kernel module asks for.
+// needed lists the capabilities that the kernel module requires.
 var needed = []struct {
 	bit  int
 	name string
 }{{unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}, {unix.CAP_SYS_PTRACE, "CAP_SYS_PTRACE"}}
 
-// effective are the capabilities of this process, a bit for each.
+// effective returns the effective capabilities of this process as a bit mask.
 func (m Machine) effective() (uint64, error) {
 	text, err := os.ReadFile(filepath.Join(m.Proc, "self/status"))
 	if err != nil {
@@ -158,7 +162,7 @@ func (m Machine) effective() (uint64, error) {
 	return strconv.ParseUint(proc.ParseStatus(string(text))["CapEff"], 16, 64)
 }
 
-// Capabilities tells whether this process has the rights that the module asks for.
+// Capabilities reports whether this process has the capabilities that the module requires.
 func (m Machine) Capabilities() Check {
 	const name = "capabilities"
 	effective, err := m.effective()
@@ -178,7 +182,7 @@ func (m Machine) Capabilities() Check {
 	return ok(name, "CAP_SYS_ADMIN and CAP_SYS_PTRACE")
 }
 
-// Kernel tells whether the module is made for this kernel.
+// Kernel reports whether the module supports this kernel.
 func (m Machine) Kernel() Check {
 	const name = "kernel"
 	major, rest, _ := strings.Cut(m.Release, ".")
@@ -197,7 +201,7 @@ func (m Machine) Kernel() Check {
 	return ok(name, "%s on x86-64", m.Release)
 }
 
-// MapFiles opens this program the way that images of targets are opened.
+// MapFiles reports whether images can be opened through /proc/PID/map_files, using this program.
 func (m Machine) MapFiles() Check {
 	const name = "map_files"
 	p := proc.New(m.Proc)

@@ -16,7 +16,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// made makes up a machine on which all is well, but that the module is neither there nor loaded.
+// made returns an artificial machine without problems, except that the module neither exists nor is loaded.
 func made(t *testing.T) Machine {
 	t.Helper()
 	root := t.TempDir()
@@ -76,7 +76,7 @@ func wantCheck(t *testing.T, got Check, fine bool, message string) {
 	}
 }
 
-// TestSystem spoils one thing of a machine that is in order, which must be noticed, in a sentence that says what to do.
+// TestSystem introduces one problem on a machine, which must be reported with its remedy.
 func TestSystem(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -145,7 +145,7 @@ func TestSystem(t *testing.T) {
 	}
 }
 
-// TestConfigured: what the module will require is said before it is there to say it.
+// TestConfigured checks that the requirements of the module are reported before it is loaded.
 func TestConfigured(t *testing.T) {
 	m := made(t)
 	for text, want := range map[string]string{
@@ -182,11 +182,11 @@ func TestKernel(t *testing.T) {
 	}
 }
 
-// moduleFor is an ELF file with a section .modinfo.
+// moduleFor returns an ELF file with a section .modinfo.
 func moduleFor(info string) string {
 	const names = "\x00.modinfo\x00.shstrtab\x00"
 	var out bytes.Buffer
-	put := func(v any) { _ = binary.Write(&out, binary.LittleEndian, v) } // a Buffer takes all
+	put := func(v any) { _ = binary.Write(&out, binary.LittleEndian, v) } // a Buffer never fails
 	at := uint64(64 + len(info) + len(names))
 	header := elf.Header64{Type: uint16(elf.ET_REL), Machine: uint16(elf.EM_X86_64), Version: 1, Shoff: at, Ehsize: 64,
 		Shentsize: 64, Shnum: 3, Shstrndx: 2}
@@ -199,7 +199,7 @@ func moduleFor(info string) string {
 	return out.String()
 }
 
-// TestAbsent has all reasons for which the module is not there. That modprobe loads it is said of the last machine only.
+// TestAbsent checks all reasons for a missing module. Only on the last machine can modprobe load it.
 func TestAbsent(t *testing.T) {
 	const (
 		directory = "lib/modules/" + testRelease + "/"

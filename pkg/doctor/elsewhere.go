@@ -9,9 +9,9 @@ import (
 	"path/filepath"
 )
 
-// Elsewhere returns an error where the system that this process is in is not the one that the kernel runs: in a chroot, in a
-// container or in an image that is being made, boot entries are not about what starts on this machine. It is one, too, if that cannot
-// be told.
+// Elsewhere returns an error if this process is not in the system that the kernel has booted: in a chroot, in a container or
+// in an image under construction, boot entries do not concern the programs that start on this machine. It also returns an
+// error if this is unknown.
 func (m Machine) Elsewhere() error {
 	const outside = "boot entries are about what the kernel runs; run lpctl outside of it"
 	first, err := os.Stat(filepath.Join(m.Proc, "1/root"))

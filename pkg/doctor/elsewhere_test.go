@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestElsewhere has a machine be a chroot, a container, or what cannot be told.
+// TestElsewhere checks a chroot, a container, and an unknown environment.
 func TestElsewhere(t *testing.T) {
 	const outside = ", and boot entries are about what the kernel runs; run lpctl outside of it"
 	for _, c := range []struct {
@@ -39,7 +39,7 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// TestElsewhereHere asks of this machine, where the tests may be in a container.
+// TestElsewhereHere examines this machine. The tests may run in a container.
 func TestElsewhereHere(t *testing.T) {
 	if _, err := os.Stat("/proc/1/root"); err != nil {
 		t.Skip("process 1 cannot be looked at here: ", err)

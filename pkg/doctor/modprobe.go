@@ -9,21 +9,22 @@ import (
 	"strings"
 )
 
-// modprobeDirs are where modprobe's settings are; of files of one name it reads that in the first (modprobe.d(5)).
+// modprobeDirs are the configuration directories of modprobe. Of several files with one name, it reads only the first
+// (modprobe.d(5)).
 var modprobeDirs = []string{"etc/modprobe.d", "run/modprobe.d", "usr/local/lib/modprobe.d", "usr/lib/modprobe.d", "lib/modprobe.d"}
 
-// setting is a line of modprobe's settings that is about lpatch.
+// setting is a line of modprobe's configuration that concerns lpatch.
 type setting struct {
-	file  string   // below the root, "/etc/modprobe.d/x.conf"
+	file  string   // path relative to the root, "/etc/modprobe.d/x.conf"
 	verb  string   // options, install, blacklist
-	words []string // what follows the module's name
+	words []string // arguments after the name of the module
 }
 
-// settings are the lines of modprobe's settings that are about lpatch, in the order in which modprobe reads them.
+// settings returns the lines of modprobe's configuration that concern lpatch, in the order in which modprobe reads them.
 func (m Machine) settings() []setting {
 	files := map[string]string{} // by name
 	for _, dir := range modprobeDirs {
-		entries, _ := os.ReadDir(m.path(dir)) // most need not be there
+		entries, _ := os.ReadDir(m.path(dir)) // most directories may be missing
 		for _, e := range entries {
 			if files[e.Name()] == "" && strings.HasSuffix(e.Name(), ".conf") {
 				files[e.Name()] = path.Join("/", dir, e.Name())
@@ -47,7 +48,7 @@ func (m Machine) settings() []setting {
 	return list
 }
 
-// option finds the last value that modprobe's settings give a parameter of the module, and in which file; "" if none.
+// option returns the last value that modprobe's configuration sets for a module parameter, and the file; "" if it is not set.
 func (m Machine) option(name string) (value, file string) {
 	for _, s := range m.settings() {
 		if s.verb != "options" {
@@ -57,14 +58,14 @@ func (m Machine) option(name string) (value, file string) {
 			if v, found := strings.CutPrefix(word, name+"="); found {
 				value, file = v, s.file
 			} else if word == name {
-				value, file = "1", s.file // as the kernel takes a bool without a value
+				value, file = "1", s.file // a bool parameter without a value is true
 			}
 		}
 	}
 	return value, file
 }
 
-// replaced finds a line that has modprobe do nothing instead of loading the module.
+// replaced returns a line that makes modprobe run another command instead of loading the module.
 func (m Machine) replaced() (line, file string) {
 	for _, s := range m.settings() {
 		if s.verb == "install" && len(s.words) > 0 && slices.Contains([]string{"false", "true", ":"}, path.Base(s.words[0])) {
@@ -74,7 +75,8 @@ func (m Machine) replaced() (line, file string) {
 	return "", ""
 }
 
-// notByItself is what a blacklist changes: modprobe loads the module by its name all the same; systemd-modules-load does not.
+// notByItself returns a clause for a message if the module is blacklisted, else "". modprobe still loads a blacklisted module
+// by name; systemd-modules-load does not.
 func (m Machine) notByItself() string {
 	for _, s := range m.settings() {
 		if s.verb == "blacklist" {
@@ -84,7 +86,7 @@ func (m Machine) notByItself() string {
 	return ""
 }
 
-// Configured tells of modprobe's settings what the module will require once it is loaded; nil if that is nothing.
+// Configured returns what the module will require once it is loaded, according to modprobe's configuration; nil if nothing.
 func (m Machine) Configured() []Check {
 	value, file := m.option("require_signature")
 	if value == "" || isNo(value) {
@@ -94,7 +96,7 @@ func (m Machine) Configured() []Check {
 		"\"lpctl key add CERT\" says by whom", file, value)}
 }
 
-// isNo tells whether the kernel takes a word for false (kstrtobool).
+// isNo reports whether the kernel parses a word as false (kstrtobool).
 func isNo(word string) bool {
 	word = strings.ToLower(word)
 	return strings.HasPrefix(word, "0") || strings.HasPrefix(word, "n") || strings.HasPrefix(word, "of") || strings.HasPrefix(word, "f")

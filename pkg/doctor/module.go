@@ -13,11 +13,12 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// moduleDirs are those below /lib/modules/RELEASE where depmod looks for a module that did not come with the kernel.
+// moduleDirs are the subdirectories of /lib/modules/RELEASE in which depmod looks for modules that are not part of the
+// kernel.
 var moduleDirs = []string{"updates/dkms", "updates", "extra", "weak-updates"}
 
-// moduleFile finds the module's file for this kernel: as modprobe does, in the index that depmod makes, or else where depmod would
-// find it. The path is "" if there is none.
+// moduleFile returns the path of the module for this kernel: from the index that depmod creates, as used by modprobe,
+// otherwise from the directories that depmod searches. It is "" if there is none.
 func (m Machine) moduleFile() (file string, indexed bool) {
 	dir := path.Join("/lib/modules", m.Release)
 	for line := range strings.Lines(read(m.path(path.Join(dir, "modules.dep")))) {
@@ -37,7 +38,8 @@ func (m Machine) moduleFile() (file string, indexed bool) {
 	return "", false
 }
 
-// Absent tells why the kernel does not know lpatch, and what to do: that it can be loaded is said only of a file that is there.
+// Absent explains why the kernel does not know lpatch, and what to do. It suggests loading the module only if its file
+// exists.
 func (m Machine) Absent() Check {
 	const name = "module"
 	if m.exists("sys/module/lpatch") {
@@ -80,7 +82,7 @@ func (m Machine) blacklisted() bool {
 	return false
 }
 
-// howToBuild says how the module gets built for this kernel.
+// howToBuild tells how to build the module for this kernel.
 func (m Machine) howToBuild() string {
 	how := "install the package lpatch-dkms, or run \"make && sudo make install\" in lpatch's source"
 	if m.exists("var/lib/dkms/lpatch") {
@@ -96,8 +98,8 @@ func (m Machine) howToBuild() string {
 	return headers + "; then " + how
 }
 
-// madeFor says what is the matter with a module that was built for another kernel, or is none; "" if all is well. What is
-// compressed is not looked at, and what weak-updates has is for several kernels.
+// madeFor describes the problem of a module that was built for another kernel or is not a module; "" if there is none.
+// Compressed modules are not examined, and those in weak-updates are for several kernels.
 func (m Machine) madeFor(file string) string {
 	if !strings.HasSuffix(file, ".ko") || strings.Contains(file, "/weak-updates/") {
 		return ""
@@ -125,7 +127,7 @@ func (m Machine) madeFor(file string) string {
 	return "no kernel module"
 }
 
-// Loaded compares the versions of the module that is loaded and of this lpctl.
+// Loaded compares the versions of the loaded module and of this lpctl.
 func Loaded(module, lpctl string) Check {
 	if module != lpctl {
 		return bad("module", "lpatch %s, but lpctl is %s; after an upgrade the next boot brings the new module, else install both from "+
@@ -134,8 +136,8 @@ func Loaded(module, lpctl string) Check {
 	return ok("module", "lpatch %s", module)
 }
 
-// Signatures tells whether a patch can be signed so that the kernel takes it. keyring is the module's, or 0; keys counts those in it
-// that can be used, and those that cannot any more.
+// Signatures reports whether patches can be signed so that the kernel accepts them. keyring is the serial number of the
+// module's keyring, or 0; keys counts the usable keys in it, and those that have expired or were revoked.
 func Signatures(required bool, keyring int, keys func(keyring int) (usable, ended int, err error)) Check {
 	const name = "signatures"
 	switch {

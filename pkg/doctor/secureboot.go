@@ -17,32 +17,32 @@ import (
 	"lpatch/pkg/sign"
 )
 
-// moks are what DKMS signs with: on Debian and where DKMS decides, and on Ubuntu.
+// moks lists the keys with which DKMS signs modules: on Debian and by DKMS's default, and on Ubuntu.
 var moks = []struct{ cert, key string }{
 	{"/var/lib/dkms/mok.pub", "/var/lib/dkms/mok.key"},
 	{"/var/lib/shim-signed/mok/MOK.der", "/var/lib/shim-signed/mok/MOK.priv"},
 }
 
-// lockdownName has how far the kernel is locked down, the level in brackets.
+// lockdownName is the file with the lockdown level of the kernel in brackets.
 const lockdownName = "sys/kernel/security/lockdown"
 
-// secureBootName is the firmware's variable; a value of 1 says that it starts only what is signed.
+// secureBootName is the EFI variable that is 1 if the firmware only starts signed programs.
 const secureBootName = "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
 
-// mokLists are where the machine owner's keys are that the boot loader shim knows: as the kernel copied them, and the variable.
+// mokLists are the locations of the machine owner keys of the boot loader shim: the kernel's copy, and the EFI variable.
 var mokLists = []struct {
 	path   string
-	offset int // of the list: variables begin with their attributes
+	offset int // of the list; EFI variables start with their attributes
 }{
 	{"sys/firmware/efi/mok-variables/MokListRT", 0},
 	{"sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23", 4},
 }
 
-// howToEnroll says how a certificate gets among the machine owner's keys.
+// howToEnroll tells how to enroll a certificate as a machine owner key.
 const howToEnroll = `"mokutil --import %s" asks for a password; boot, and choose "Enroll MOK" in the screen that comes before the system`
 
-// SecureBoot tells whether this machine takes the module as far as its signature goes, and what to do if not. A module that is
-// loaded has been taken.
+// SecureBoot reports whether this machine accepts the signature of the module, and what to do otherwise. A module that is
+// loaded has been accepted.
 func (m Machine) SecureBoot(loaded bool) Check {
 	const name = "secure boot"
 	reason := m.whySigned()
@@ -64,7 +64,7 @@ func (m Machine) SecureBoot(loaded bool) Check {
 	return ok(name, "this kernel takes modules without a signature")
 }
 
-// whySigned is why this kernel takes only modules that are signed; empty if it takes others.
+// whySigned returns the reason why this kernel requires signed modules; "" if it does not.
 func (m Machine) whySigned() string {
 	why := ""
 	if text, err := os.ReadFile(m.path(lockdownName)); err == nil {
@@ -88,14 +88,14 @@ func (m Machine) whySigned() string {
 	return why + ": modules must be signed"
 }
 
-// knowsLockdown tells whether the kernel says how far it is locked down, or surely is not: a machine without UEFI, or with Secure
-// Boot off, is locked down by a parameter only.
+// knowsLockdown reports whether the lockdown level is known: the kernel reports it, or the machine has no UEFI or Secure Boot
+// is off, so that only a kernel parameter could enable lockdown.
 func (m Machine) knowsLockdown() bool {
 	if m.exists(lockdownName) {
 		return true
 	}
 	if list, _ := os.ReadDir(filepath.Dir(m.path(lockdownName))); len(list) > 0 {
-		return true // mounted, and this kernel cannot be locked down
+		return true // securityfs is mounted, and this kernel does not support lockdown
 	}
 	if m.secureBoot() || m.hasWord("lockdown=") {
 		return false
@@ -108,7 +108,7 @@ func (m Machine) secureBoot() bool {
 	return err == nil && len(value) == 5 && value[4] == 1
 }
 
-// judgeModule looks at the module's file, where modules must be signed for a reason.
+// judgeModule examines the file of the module if modules must be signed.
 func (m Machine) judgeModule(name, reason string) Check {
 	path, _ := m.moduleFile()
 	if path == "" {
@@ -133,7 +133,7 @@ func (m Machine) judgeModule(name, reason string) Check {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return bad(name, "%s, and the keys of the machine's owner cannot be read: %v", reason, err)
 	}
-	// The kernel does not ask until when a certificate is valid.
+	// the kernel ignores the validity period of certificates
 	now := time.Now()
 	if cert, _ := sign.Check(signature, content, enrolled, now); cert != nil {
 		return ok(name, "%s, and lpatch is, by the owner's key %q: \"modprobe lpatch\" works", reason, cert.Subject.CommonName)
@@ -152,7 +152,7 @@ func (m Machine) judgeModule(name, reason string) Check {
 		howToEnroll, reason, path, "CERTIFICATE.der")
 }
 
-// howToSign says how a module gets its signature: DKMS gives it one, if it has a key; by hand it takes the kernel's tool.
+// howToSign tells how to sign the module: by DKMS, if it has a key, or with the kernel's sign-file.
 func (m Machine) howToSign(path string) string {
 	for _, mok := range moks {
 		if _, err := os.Stat(m.path(mok.cert)); err == nil {
@@ -167,7 +167,7 @@ func (m Machine) howToSign(path string) string {
 	return "make a key and sign it as Documentation/distribution-guide.md tells, or have the package lpatch-dkms do both"
 }
 
-// isEnrolled tells whether the certificate in a file is known to be among the machine owner's keys.
+// isEnrolled reports whether the certificate in a file is a machine owner key.
 func (m Machine) isEnrolled(path string) bool {
 	certs, err := sign.ReadCertificates(m.path(path))
 	if err != nil {
@@ -177,7 +177,7 @@ func (m Machine) isEnrolled(path string) bool {
 	return err == nil && slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return slices.ContainsFunc(enrolled, c.Equal) })
 }
 
-// enrolledKeys are the certificates that the machine's owner has given to the boot loader.
+// enrolledKeys returns the certificates of the machine owner keys.
 func (m Machine) enrolledKeys() ([]*x509.Certificate, error) {
 	err := os.ErrNotExist
 	for _, list := range mokLists {
@@ -189,11 +189,11 @@ func (m Machine) enrolledKeys() ([]*x509.Certificate, error) {
 	return nil, err
 }
 
-// x509List says of an EFI_SIGNATURE_LIST that it has certificates: EFI_CERT_X509_GUID.
+// x509List is EFI_CERT_X509_GUID, the type of an EFI_SIGNATURE_LIST that contains certificates.
 var x509List = []byte{0xa1, 0x59, 0xc0, 0xa5, 0xe4, 0x94, 0xa7, 0x4a, 0x87, 0xb5, 0xab, 0x15, 0x5c, 0x2b, 0xf0, 0x72}
 
-// parseSignatureLists returns the certificates in some EFI_SIGNATURE_LISTs (UEFI, 32.4.1): a type, three sizes (all, a further
-// header, one entry), the header, and entries, each with its owner before the data. It stops at what makes no sense.
+// parseSignatureLists returns the certificates in EFI_SIGNATURE_LISTs (UEFI, 32.4.1): a type; the sizes of the list, of an
+// additional header, and of an entry; the header; and entries that consist of owner and data. It stops at malformed data.
 func parseSignatureLists(data []byte) []*x509.Certificate {
 	const header, owner = 28, 16
 	var certs []*x509.Certificate

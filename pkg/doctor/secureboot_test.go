@@ -19,7 +19,7 @@ import (
 	"lpatch/pkg/testutil/signtest"
 )
 
-// owner is somebody with a key to sign modules.
+// owner has a key to sign modules.
 type owner struct {
 	key  *rsa.PrivateKey
 	cert *x509.Certificate
@@ -33,13 +33,13 @@ func newOwner(t *testing.T, name string) owner {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
-		// Such a key may have expired: the kernel does not ask.
+		// expired, which the kernel ignores
 		NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(-24 * time.Hour),
 	}
 	return owner{key, signtest.Certificate(t, key, template)}
 }
 
-// module is a file that the owner has signed as the kernel's sign-file does.
+// module returns the path of a file that the owner has signed like the kernel's sign-file.
 func (o owner) module(t *testing.T) string {
 	t.Helper()
 	content := []byte("the module")
@@ -50,13 +50,13 @@ func (o owner) module(t *testing.T) string {
 	return string(sign.AppendModule(content, signature))
 }
 
-// mokList is an EFI_SIGNATURE_LIST of certificates, behind one of hashes, of which every machine has some.
+// mokList returns an EFI_SIGNATURE_LIST of certificates, preceded by one of hashes, as on every machine.
 func mokList(certs ...*x509.Certificate) string {
 	var out bytes.Buffer
 	list := func(kind []byte, entry []byte) {
 		out.Write(kind)
 		for _, n := range []int{28 + 16 + len(entry), 0, 16 + len(entry)} {
-			_ = binary.Write(&out, binary.LittleEndian, uint32(n)) // a Buffer takes all
+			_ = binary.Write(&out, binary.LittleEndian, uint32(n)) // a Buffer never fails
 		}
 		out.Write(make([]byte, 16))
 		out.Write(entry)
@@ -133,7 +133,7 @@ func TestSecureBoot(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := made(t)
-			all := map[string]string{} // later ones count
+			all := map[string]string{} // later ones take precedence
 			for _, files := range c.files {
 				maps.Copy(all, files)
 			}
@@ -148,7 +148,7 @@ func TestSecureBoot(t *testing.T) {
 	}
 }
 
-// FuzzSignatureLists reads what a firmware might have.
+// FuzzSignatureLists parses arbitrary EFI variables.
 func FuzzSignatureLists(f *testing.F) {
 	f.Add([]byte(mokList()))
 	f.Add(append([]byte(mokList()), x509List...))

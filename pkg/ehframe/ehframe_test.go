@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestHeader writes an index and reads it again.
+// TestHeader writes an .eh_frame_hdr and reads it again.
 func TestHeader(t *testing.T) {
 	rows := []Row{{0x3000, 0x2040}, {0x1000, 0x2020}}
 	data, far := Header(0x2000, 0x2100, rows)
@@ -29,7 +29,7 @@ func TestHeader(t *testing.T) {
 	}
 }
 
-// section is a CIE "zR" and an FDE of 0x20 bytes of code, at 0x1000 where the section is at 0x2000.
+// section contains a CIE "zR" and an FDE for 0x20 bytes of code at 0x1000, with the section at 0x2000.
 var section = []byte{
 	16, 0, 0, 0, 0, 0, 0, 0, 1, 'z', 'R', 0, 1, 0x78, 16, 1, 0x1b, 0, 0, 0,
 	16, 0, 0, 0, 24, 0, 0, 0, 0xe4, 0xef, 0xff, 0xff, 0x20, 0, 0, 0, 0, 0, 0, 0,
@@ -58,7 +58,7 @@ func TestRanges(t *testing.T) {
 	}
 }
 
-// TestMove makes a section right for another address.
+// TestMove relocates a section to another address.
 func TestMove(t *testing.T) {
 	table, err := Read(section, 0x2000)
 	want := []Frame{{Row: Row{0x1000, 20}, Size: 0x20, Rules: "\x01zR\x00\x01\x78\x10\n"}}

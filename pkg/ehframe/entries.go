@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package ehframe reads the unwind tables of ELF files, .eh_frame and .eh_frame_hdr (LSB "Exception Frames").
+// Package ehframe reads and writes the unwind tables of ELF files, .eh_frame and .eh_frame_hdr (LSB "Exception Frames").
 package ehframe
 
 import (
@@ -10,16 +10,17 @@ import (
 
 var le = binary.LittleEndian
 
-// Entry is an entry of .eh_frame: an FDE, which is about a range of code, or a CIE, which is what several of them have in common.
+// Entry is an entry of .eh_frame: an FDE, which describes a range of code, or a CIE, which contains information common to
+// several FDEs.
 type Entry struct {
 	Off, End uint64
-	CIE      uint64 // where the CIE of an FDE is, if there is one; of a CIE where it is itself
+	CIE      uint64 // offset of the CIE of an FDE, which may not exist; for a CIE its own offset
 }
 
-// IsCIE tells whether the entry is a CIE.
+// IsCIE reports whether the entry is a CIE.
 func (e Entry) IsCIE() bool { return e.CIE == e.Off }
 
-// Entries lists the entries up to the end mark, or to one that is damaged; end is where that is.
+// Entries returns the entries up to the terminator or the first malformed entry; end is the offset of the latter.
 func Entries(data []byte) (list []Entry, end uint64, err error) {
 	for end+4 <= uint64(len(data)) {
 		size := uint64(le.Uint32(data[end:]))

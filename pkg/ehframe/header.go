@@ -8,18 +8,18 @@ import (
 	"sort"
 )
 
-// Row is a row of .eh_frame_hdr: where a range of code starts, and where its FDE is.
+// Row is a row of the search table in .eh_frame_hdr: the start address of a range of code and the address of its FDE.
 type Row struct{ PC, FDE uint64 }
 
-// header is how .eh_frame_hdr begins where every linker writes it: version 1, the section pcrel|sdata4, the number of rows
-// udata4, the rows datarel|sdata4.
+// header is the start of .eh_frame_hdr as written by all linkers: version 1, eh_frame_ptr pcrel|sdata4, fde_count udata4,
+// table datarel|sdata4.
 var header = []byte{1, nearPointer, 0x03, 0x3b}
 
-// HeaderSize is the size of .eh_frame_hdr with so many rows.
+// HeaderSize returns the size in bytes of an .eh_frame_hdr with the given number of rows.
 func HeaderSize(rows int) uint64 { return 12 + 8*uint64(rows) }
 
-// Header writes .eh_frame_hdr, which is at an address, for the section at another one, and sorts the rows. far is an address
-// of code that is out of its reach, 0 for none.
+// Header returns the content of an .eh_frame_hdr at address addr for the .eh_frame at address frames. It sorts rows. far is
+// the address of code that is out of reach of a 32-bit offset; 0 if there is none.
 func Header(addr, frames uint64, rows []Row) (data []byte, far uint64) {
 	sort.SliceStable(rows, func(i, j int) bool { return rows[i].PC < rows[j].PC })
 	data = slices.Clone(header)
@@ -37,7 +37,7 @@ func Header(addr, frames uint64, rows []Row) (data []byte, far uint64) {
 	return data, far
 }
 
-// ReadHeader reads .eh_frame_hdr, which is at an address. ok is false if it is written in another way, or damaged.
+// ReadHeader reads an .eh_frame_hdr at address addr. ok is false if it uses another encoding or is malformed.
 func ReadHeader(data []byte, addr uint64) (rows []Row, ok bool) {
 	if len(data) < 12 || !bytes.HasPrefix(data, header) {
 		return nil, false
@@ -54,8 +54,8 @@ func ReadHeader(data []byte, addr uint64) (rows []Row, ok bool) {
 	return rows, true
 }
 
-// HeaderRanges reads the ranges of an .eh_frame_hdr at an address, whose FDEs have the usual encoding; at returns what is in the
-// file from an address on. It returns nil if any of it is not so.
+// HeaderRanges returns the code ranges of an .eh_frame_hdr at address addr, whose FDEs have the usual encoding. at returns
+// the content of the file from an address on. The result is nil if any part is malformed or encoded differently.
 func HeaderRanges(data []byte, addr uint64, at func(uint64) []byte) []Range {
 	rows, _ := ReadHeader(data, addr)
 	var out []Range

@@ -7,14 +7,14 @@ import (
 	"sort"
 )
 
-// Range is a part of the code that has unwind information of its own: a function or its .cold part.
+// Range is a range of code that has an FDE: a function or its .cold part.
 type Range struct{ Start, End uint64 }
 
-// Ranges reads a section at an address, as far as its CIEs have the augmentation "zR" (or "zRS") and the encoding pcrel|sdata4;
-// others are passed over.
+// Ranges returns the ranges in an .eh_frame at address addr. FDEs are skipped unless their CIE has the augmentation "zR" (or
+// "zRS") and the encoding pcrel|sdata4.
 func Ranges(data []byte, addr uint64) []Range {
 	var out []Range
-	known := map[uint64]bool{} // CIEs, by offset
+	known := map[uint64]bool{} // usable CIEs by offset
 	entries, _, _ := Entries(data)
 	for _, e := range entries {
 		if e.End-e.Off < 16 {
@@ -29,8 +29,9 @@ func Ranges(data []byte, addr uint64) []Range {
 	return out
 }
 
-// pcRelative tells whether a CIE, from its version on, has FDEs of the usual encoding: one byte each for code alignment,
-// data alignment, return address, and length of the augmentation data, which begins with the encoding.
+// pcRelative reports whether a CIE, given from its version field on, selects the usual encoding for its FDEs. Code alignment,
+// data alignment, return address register and augmentation length must have one byte each; the encoding is the first byte of
+// the augmentation data.
 func pcRelative(cie []byte) bool {
 	if !bytes.HasPrefix(cie, []byte("\x01zR")) {
 		return false
@@ -39,13 +40,13 @@ func pcRelative(cie []byte) bool {
 	return end > 0 && end+5 < len(cie) && cie[end+5] == nearPointer
 }
 
-// nearRange reads the range of an FDE of the usual encoding, which is at an address.
+// nearRange returns the range of an FDE of the usual encoding at address addr.
 func nearRange(fde []byte, addr uint64) Range {
 	start := addr + 8 + uint64(int64(int32(le.Uint32(fde[8:]))))
 	return Range{start, start + uint64(le.Uint32(fde[12:]))}
 }
 
-// At returns the start of the one of sorted ranges that holds an address.
+// At returns the start of the range in a sorted list that contains addr.
 func At(list []Range, addr uint64) (start uint64, ok bool) {
 	i := sort.Search(len(list), func(i int) bool { return list[i].Start > addr }) - 1
 	if i < 0 || addr >= list[i].End {

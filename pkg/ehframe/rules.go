@@ -8,25 +8,26 @@ import (
 	"slices"
 )
 
-// Rules are what an FDE says of a function, place by place: how an unwinder finds the frame of its caller.
+// Rules is the decoded program of an FDE: for each location in a function, the rules by which an unwinder finds the frame of
+// the caller.
 type Rules struct {
 	Range
 	Steps []Step
 }
 
-// Step is a rule that holds from a place on: an instruction of the tables, none of those that only say where.
+// Step is a call frame instruction other than an advance, and the location at which it takes effect.
 type Step struct {
-	At   uint64 // bytes from the start of the function
+	At   uint64 // offset from the start of the function in bytes
 	Rule []byte
 }
 
-// CFA is how the caller's frame is told from a register, or, of the zero value, in a way that is not known here.
+// CFA is a canonical frame address given as register plus offset. The zero value stands for an unsupported rule.
 type CFA struct{ Register, Offset uint64 }
 
-// AtEntry is what holds where a function is called: the return address is on top of the stack (psABI, table 3.36).
+// AtEntry is the CFA at function entry, where the return address is on top of the stack (psABI, table 3.36).
 var AtEntry = CFA{Register: 7, Offset: 8}
 
-// The instructions that are told apart (DWARF 5, table 7.29). Of the first three the low six bits are an operand.
+// Call frame instructions that are interpreted (DWARF 5, table 7.29). The low six bits of the first three contain an operand.
 const (
 	cfaAdvance       = 0x40
 	cfaOffset        = 0x80
@@ -45,21 +46,21 @@ const (
 	cfaDefOffsetS    = 0x13
 )
 
-// operands are those of the other instructions, and of those above: u is a number in LEB128, b a block with its length.
+// operands lists the operands of instructions: u is a LEB128 number, b a block preceded by its length.
 var operands = map[byte]string{
 	0x00: "", 0x05: "uu", 0x06: "u", 0x07: "u", 0x08: "u", 0x09: "uu", cfaRemember: "", cfaRestoreState: "", cfaDef: "uu", cfaDefRegister: "u",
 	cfaDefOffset: "u", cfaDefExpression: "b", 0x10: "ub", 0x11: "uu", cfaDefSigned: "uu", cfaDefOffsetS: "u", 0x14: "uu", 0x15: "uu", 0x16: "ub",
 	0x2e: "u",
 }
 
-// usual is the CIE that compilers for x86-64 write, from its version on, without what they add for languages: FDEs relative to
-// themselves, and where a function is called the frame of the caller is 8 bytes above %rsp, with the return address below it.
+// usual is the CIE that compilers for x86-64 generate, from its version field on and without language-specific augmentation:
+// FDE pointers are PC-relative; at entry the CFA is %rsp+8 with the return address below it.
 var usual = []byte("\x01zR\x00\x01\x78\x10\x01\x1b\x0c\x07\x08\x90\x01")
 
-// RulesOf reads the FDE of the function that begins at an address, from a section at an address. There is none if both are nil. The
-// error says why it is not understood.
+// RulesOf returns the rules of the function at address pc, from an .eh_frame at address addr. Both results are nil if the
+// function has no FDE. The error is the reason why the FDE is not supported.
 func RulesOf(data []byte, addr, pc uint64) (*Rules, error) {
-	entries, _, _ := Entries(data) // behind what is damaged none is known
+	entries, _, _ := Entries(data) // entries after a malformed one are ignored
 	for _, e := range entries {
 		if e.IsCIE() || e.CIE >= e.Off {
 			continue
@@ -84,7 +85,7 @@ func RulesOf(data []byte, addr, pc uint64) (*Rules, error) {
 	return nil, nil
 }
 
-// read takes the instructions of an FDE.
+// read decodes the instructions of an FDE.
 func (l *Rules) read(program []byte) error {
 	r := &reader{data: program}
 	at := uint64(0)
@@ -130,7 +131,7 @@ func (r *reader) operands(op byte) {
 	}
 }
 
-// CFAAt tells how the caller's frame is found from the place that is off bytes behind the start.
+// CFAAt returns the CFA at offset off of the function.
 func (l *Rules) CFAAt(off uint64) CFA {
 	now := AtEntry
 	var kept []CFA
@@ -160,8 +161,8 @@ func (l *Rules) CFAAt(off uint64) CFA {
 	return now
 }
 
-// PushOne is the rule that holds from a place on where the caller's frame is found from %rsp, which an instruction in front of it has
-// let one word down.
+// PushOne returns the instruction that describes the CFA after a push of one word. ok is false unless the CFA is relative to
+// %rsp.
 func (c CFA) PushOne() (rule []byte, ok bool) {
 	return appendLEB([]byte{cfaDefOffset}, c.Offset+8), c.Register == AtEntry.Register
 }
@@ -173,7 +174,8 @@ func appendLEB(to []byte, n uint64) []byte {
 	return append(to, byte(n))
 }
 
-// Write makes a section of one function, which is for an address. The function is called as all are, and its steps are in order.
+// Write returns an .eh_frame at address addr with the FDE of one function, and the offset of the FDE. The function must have
+// the usual state at entry, and its steps must be sorted.
 func (l *Rules) Write(addr uint64) (data []byte, fde uint64) {
 	data = entry(0, usual)
 	fde = uint64(len(data))
@@ -192,7 +194,7 @@ func (l *Rules) Write(addr uint64) (data []byte, fde uint64) {
 	return append(data, 0, 0, 0, 0), fde
 }
 
-// entry is an FDE or a CIE, filled up with DW_CFA_nop.
+// entry returns a CIE or an FDE, padded with DW_CFA_nop.
 func entry(id uint32, body []byte) []byte {
 	const align = 8
 	size := (8+len(body)+align-1)&^(align-1) - 4

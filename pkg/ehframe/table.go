@@ -9,11 +9,11 @@ import (
 	"slices"
 )
 
-// The encodings of pointers in .eh_frame (LSB "DWARF Exception Header Encoding").
+// Pointer encodings in .eh_frame (LSB "DWARF Exception Header Encoding").
 const (
 	pePCRel    = 0x10
 	peApply    = 0x70 // mask: what the value is relative to
-	peFormat   = 0x0f // mask: how it is stored
+	peFormat   = 0x0f // mask: format of the value
 	peOmit     = 0xff
 	peAbsolute = 0x00
 	peU4       = 0x03
@@ -22,26 +22,26 @@ const (
 	peS8       = 0x0c
 )
 
-// nearPointer is the usual encoding: a signed distance of 4 bytes.
+// nearPointer is the usual encoding: a 4-byte signed PC-relative offset.
 const nearPointer = pePCRel | peS4
 
-// Table is a section that is made for an address.
+// Table is an .eh_frame section at a given address.
 type Table struct {
-	Data   []byte // without the end mark
+	Data   []byte // without the terminator
 	addr   uint64
 	Frames []Frame
 }
 
-// Frame is an FDE, with what it has in common with others.
+// Frame is an FDE together with its CIE.
 type Frame struct {
-	Row            // where its code and, as an offset, the FDE is
-	Size    uint64 // of the code
-	LSDA    uint64 // address of the language's tables, 0 for none
-	Handler uint64 // address of the personality routine, or of the word that has it, 0 for none
-	Rules   string // all of both entries that is no address
+	Row            // start address of the code, and offset of the FDE
+	Size    uint64 // size of the code in bytes
+	LSDA    uint64 // address of the language-specific data area; 0 if there is none
+	Handler uint64 // address of the personality routine, or of the word that contains it; 0 if there is none
+	Rules   string // all parts of FDE and CIE that are not addresses
 }
 
-// Read reads a section that is made for an address. All of it must be understood.
+// Read reads an .eh_frame at address addr. Every entry must be understood, otherwise it returns an error.
 func Read(data []byte, addr uint64) (*Table, error) {
 	t := &Table{addr: addr}
 	end, err := t.walk(data, nil)
@@ -49,7 +49,7 @@ func Read(data []byte, addr uint64) (*Table, error) {
 	return t, err
 }
 
-// Move makes the section right for another address.
+// Move relocates the section to another address.
 func (t *Table) Move(addr uint64) error {
 	_, err := t.walk(t.Data, func(field []byte, encoding byte) error {
 		return shift(field, encoding, t.addr-addr)
@@ -57,7 +57,7 @@ func (t *Table) Move(addr uint64) error {
 	return err
 }
 
-// shift adds to a pointer what its place has moved the other way.
+// shift adds by to a PC-relative pointer, where by is the negated distance that its location has moved, in bytes.
 func shift(field []byte, encoding byte, by uint64) error {
 	if encoding&peApply != pePCRel {
 		return nil
@@ -75,8 +75,8 @@ func shift(field []byte, encoding byte, by uint64) error {
 	return nil
 }
 
-// walk goes through the entries up to the end mark and returns where that is. Each pointer is given to see, if that is not
-// nil; else the entries are noted.
+// walk visits the entries up to the terminator and returns its offset. If see is not nil, it is called for each pointer;
+// otherwise the entries are recorded.
 func (t *Table) walk(data []byte, see func(field []byte, encoding byte) error) (end uint64, err error) {
 	entries, end, err := Entries(data)
 	if err != nil {
@@ -105,25 +105,25 @@ func (t *Table) walk(data []byte, see func(field []byte, encoding byte) error) (
 	return end, nil
 }
 
-// cie is what is common to several frames.
+// cie holds the relevant fields of a CIE.
 type cie struct {
-	code byte // encoding of addresses of code
-	lsda byte // of the language's tables, peOmit if there are none
+	code byte // encoding of code addresses
+	lsda byte // encoding of the LSDA pointer, peOmit if there is none
 	z    bool // there is augmentation data
 
-	units [3]uint64 // code alignment, data alignment as it is stored, number of the return address
+	units [3]uint64 // code alignment, data alignment as stored, return address register
 
 	handler uint64
 	rules   string
 }
 
-// reader reads one entry.
+// reader decodes one entry.
 type reader struct {
 	data []byte
 	at   uint64
 	see  func(field []byte, encoding byte) error
 	err  error
-	// program is where the instructions begin, once all in front of them has been read.
+	// program is the offset of the instructions; 0 until the fields before them have been read.
 	program uint64
 }
 
@@ -133,7 +133,7 @@ func (r *reader) fail(format string, args ...any) {
 	}
 }
 
-// bytes takes the next n bytes.
+// bytes returns the next n bytes.
 func (r *reader) bytes(n uint64) []byte {
 	if n > uint64(len(r.data))-r.at {
 		r.fail("it is cut off")
@@ -145,7 +145,7 @@ func (r *reader) bytes(n uint64) []byte {
 
 func (r *reader) byte() byte { return r.bytes(1)[0] }
 
-// leb takes a number in unsigned LEB128, or passes over a signed one.
+// leb reads an unsigned LEB128 number, or skips a signed one.
 func (r *reader) leb() (n uint64) {
 	for shift := 0; r.err == nil; shift += 7 {
 		b := r.byte()
@@ -157,12 +157,12 @@ func (r *reader) leb() (n uint64) {
 	return n
 }
 
-// rules takes the instructions, which end the entry, without the DW_CFA_nop that fill it up. from is where they begin.
+// rules returns the instructions, from offset from to the end of the entry, without the padding of DW_CFA_nop.
 func (r *reader) rules(from uint64) string {
 	return string(bytes.TrimRight(r.data[min(from, uint64(len(r.data))):], "\x00"))
 }
 
-// pointer takes a pointer, shows it, and returns the address that it means, if it can be told.
+// pointer reads a pointer, passes it to see, and returns the address that it denotes, or 0 if unknown.
 func (r *reader) pointer(encoding byte, addr uint64) uint64 {
 	at := addr + r.at
 	var v uint64
@@ -200,7 +200,7 @@ func (r *reader) pointer(encoding byte, addr uint64) uint64 {
 	return v
 }
 
-// readCIE reads the common part, whose augmentation tells how pointers are encoded.
+// readCIE reads a CIE. Its augmentation determines the encoding of pointers.
 func (r *reader) readCIE(addr uint64) *cie {
 	c := &cie{lsda: peOmit}
 	start := r.at
@@ -216,7 +216,7 @@ func (r *reader) readCIE(addr uint64) *cie {
 		c.units[2] = r.leb()
 	}
 	c.rules = string(r.data[start:r.at])
-	end := uint64(0) // of the augmentation data
+	end := uint64(0) // end of the augmentation data
 	for _, ch := range augmentation {
 		switch ch {
 		case 'z':
@@ -239,7 +239,7 @@ func (r *reader) readCIE(addr uint64) *cie {
 	return c
 }
 
-// readFDE reads the part of a range of code. addr is that of the section.
+// readFDE reads an FDE. addr is the address of the section.
 func (r *reader) readFDE(c *cie, addr uint64) Frame {
 	f := Frame{Row: Row{PC: r.pointer(c.code, addr)}, Handler: c.handler}
 	if c.code&peFormat == peU4 || c.code&peFormat == peS4 {
@@ -260,7 +260,7 @@ func (r *reader) readFDE(c *cie, addr uint64) Frame {
 	return f
 }
 
-// lsda takes the pointer to the language's tables; 0 means that there are none, whatever it is relative to.
+// lsda reads the LSDA pointer. A stored 0 means that there is none, even if the pointer is relative.
 func (r *reader) lsda(encoding byte, addr uint64) uint64 {
 	see, zero := r.see, true
 	size := uint64(4)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package explain tells what the codes of refusals mean and what to do. It quotes the documents, whose tables are the only place
-// where that is written.
+// Package explain explains the codes of refusals. It quotes the tables in the documents, which are the only source of this
+// information.
 package explain
 
 import (
@@ -12,15 +12,15 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// Entry is what a document says of a code.
+// Entry is the explanation of a code in a document.
 type Entry struct {
 	Code     string
-	Meaning  string // what it means; of a refusal of lpctl build, what to do as well
-	Advice   string // what to do, or ""
-	Document string // which says it
+	Meaning  string // meaning; for refusals of lpctl build it includes the remedy
+	Advice   string // remedy, or ""
+	Document string // name of the document
 }
 
-// sources are the documents and their sections that have tables of codes.
+// sources lists the documents and their sections with tables of codes.
 var sources = []struct {
 	document, text string
 	sections       []string
@@ -34,7 +34,7 @@ var (
 	code = lazyregexp.New("`([a-z0-9-]+)`")
 )
 
-// All returns what there is, by document and in its order.
+// All returns all entries in the order of the documents.
 func All() []Entry {
 	var list []Entry
 	for _, s := range sources {
@@ -52,12 +52,12 @@ func All() []Entry {
 	return list
 }
 
-// Of returns what there is of a code: the kernel may refuse for what a build refuses by the same name.
+// Of returns the entries for a code. Refusals of the kernel and of a build may have the same code.
 func Of(code string) []Entry {
 	return slices.DeleteFunc(All(), func(e Entry) bool { return e.Code != code })
 }
 
-// plain is Markdown as text.
+// plain converts Markdown to plain text.
 func plain(markdown string) string {
 	return strings.NewReplacer("`", "", "**", "").Replace(markdown)
 }

@@ -13,7 +13,7 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// TestAll: each table has been found, and each row of it says something.
+// TestAll checks that every table was found and every row has an explanation.
 func TestAll(t *testing.T) {
 	count := map[string]int{}
 	for _, e := range All() {
@@ -27,7 +27,7 @@ func TestAll(t *testing.T) {
 	}
 }
 
-// TestRefusals: there is something of each refusal of the kernel.
+// TestRefusals checks that every refusal of the kernel has an explanation.
 func TestRefusals(t *testing.T) {
 	n := 0
 	for r := lpnl.RefusalNone + 1; !strings.Contains(r.String(), fmt.Sprint(int(r))); r++ {

@@ -15,7 +15,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// sortStarts collects where functions start, to know how far the padding behind one may reach, and by which names.
+// sortStarts collects the start addresses of code and the names of functions and variables. The starts bound the padding that
+// follows a function.
 func (im *Image) sortStarts(table []*lpelf.Symbol) {
 	seen := map[uint64]bool{}
 	im.names, im.dataAt = map[uint64][]string{}, map[uint64][]string{}
@@ -48,10 +49,10 @@ func (im *Image) sortStarts(table []*lpelf.Symbol) {
 	sort.Slice(im.starts, func(i, j int) bool { return im.starts[i] < im.starts[j] })
 }
 
-// FunctionsAt lists the names that the symbol table has for the function at an address.
+// FunctionsAt returns the names that the symbol table has for the function at vaddr.
 func (im *Image) FunctionsAt(vaddr uint64) []string { return im.names[vaddr] }
 
-// NextStart returns the lowest known start of code above vaddr.
+// NextStart returns the lowest known start of code above vaddr, or vaddr itself if there is none.
 func (im *Image) NextStart(vaddr uint64) uint64 {
 	i := sort.Search(len(im.starts), func(i int) bool { return im.starts[i] > vaddr })
 	if i == len(im.starts) {
@@ -60,10 +61,10 @@ func (im *Image) NextStart(vaddr uint64) uint64 {
 	return im.starts[i]
 }
 
-// VariablesAt lists the names that the symbol table has for the variables at an address.
+// VariablesAt returns the names that the symbol table has for the variables at vaddr.
 func (im *Image) VariablesAt(vaddr uint64) []string { return im.dataAt[vaddr] }
 
-// Code returns the bytes of the executable segment from vaddr on, or nil.
+// Code returns the content of the executable segment from vaddr to its end, or nil if vaddr is not executable.
 func (im *Image) Code(vaddr uint64) []byte {
 	if p := im.Segment(vaddr); p != nil && p.Flags&elf.PF_X != 0 {
 		return im.BytesAt(vaddr)
@@ -71,7 +72,8 @@ func (im *Image) Code(vaddr uint64) []byte {
 	return nil
 }
 
-// Content is what the file has at an address: size bytes, zeros in .bss. ok is false if no segment has all of them.
+// Content returns the initial content of size bytes at vaddr; .bss reads as zeros. ok is false if no single segment contains
+// the whole range.
 func (im *Image) Content(vaddr, size uint64) (b []byte, ok bool) {
 	p := im.Segment(vaddr)
 	if p == nil || size > p.Vaddr+p.Memsz-vaddr {
@@ -82,8 +84,8 @@ func (im *Image) Content(vaddr, size uint64) (b []byte, ok bool) {
 	return b, true
 }
 
-// Holds tells whether the image has these bytes at an address, but for those that the dynamic linker fills in, which are marked
-// in linked and zero in want.
+// Holds reports whether the image contains the bytes want at vaddr. Bytes that the dynamic linker fills in are marked in
+// linked, must be zero in want, and are not compared.
 func (im *Image) Holds(vaddr uint64, want []byte, linked []bool) bool {
 	have, ok := im.Content(vaddr, uint64(len(linked)))
 	if !ok {
@@ -97,7 +99,7 @@ func (im *Image) Holds(vaddr uint64, want []byte, linked []bool) bool {
 	return bytes.Equal(have, want)
 }
 
-// SlotIn returns the first word in [from, to) that the dynamic linker fills in.
+// SlotIn returns the first word that overlaps [from, to) and is relocated by the dynamic linker.
 func (im *Image) SlotIn(from, to uint64) (first lpelf.Slot, ok bool) {
 	for at, s := range im.Slots.ByVaddr {
 		if at < to && at+8 > from && (!ok || at < first.Vaddr) {
@@ -107,7 +109,7 @@ func (im *Image) SlotIn(from, to uint64) (first lpelf.Slot, ok bool) {
 	return first, ok
 }
 
-// Constant tells whether a place cannot be written once the program runs.
+// Constant reports whether the program cannot write to vaddr at run time: it is in a read-only segment or in PT_GNU_RELRO.
 func (im *Image) Constant(vaddr uint64) bool {
 	if p := im.Segment(vaddr); p != nil && p.Flags&elf.PF_W == 0 {
 		return true
@@ -120,8 +122,8 @@ func (im *Image) Constant(vaddr uint64) bool {
 	return false
 }
 
-// Variables lists the symbols that a name means, one per address, by address. A name alone means the global symbol, if
-// there is one.
+// Variables returns the symbols denoted by name, sorted by address, one per address. NAME denotes the global symbol, or all
+// static ones if there is no global one; SOURCE:NAME denotes a static one of that source file.
 func (im *Image) Variables(name string) []*lpelf.Symbol {
 	var candidates, out []*lpelf.Symbol
 	source, static, qualified := strings.Cut(name, ":")
@@ -147,7 +149,7 @@ func (im *Image) Variables(name string) []*lpelf.Symbol {
 	return out
 }
 
-// Pointer reads the 8-byte word at vaddr as it is once the dynamic linker has relocated the image by 0.
+// Pointer returns the 8-byte word at vaddr with the value that it has after dynamic relocation with load bias 0.
 func (im *Image) Pointer(vaddr uint64) (uint64, bool) {
 	if s, ok := im.Slots.ByVaddr[vaddr]; ok {
 		switch t := s.Type; {

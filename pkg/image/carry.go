@@ -15,39 +15,40 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// An image may carry patches: then it is what a process has that has them applied. Each is laid at an address behind the image,
-// far enough away from all else that an address says what it belongs to, whatever a compiler adds to it or subtracts.
+// An Image may carry patches; it then describes the memory of a process in which these patches are applied. Each patch is
+// placed above the image, at such a distance from everything else that an address identifies its patch even after the
+// compiler has added an offset to it or subtracted one.
 const (
-	carryFirst              = 768 << 20 // of the first patch, behind the image
+	carryFirst              = 768 << 20 // distance of the first patch from the end of the image
 	carryStep               = 64 << 20
-	carryMargin             = 16 << 20 // in front of a patch, that is its own
+	carryMargin             = 16 << 20 // room below each patch that belongs to the patch
 	carryLargest, carryMost = 32 << 20, 8
-	carryReach              = 256 << 20 // of the image: all is within reach of a 32-bit distance, and of an address in 31 bits
+	carryReach              = 256 << 20 // maximum size of the image, so that everything is within reach of a 32-bit displacement and of a 31-bit address
 )
 
-// anySection is the section of the symbols of carried patches: one that no image has.
+// anySection is the section index of the symbols of carried patches. No image has a section with this index.
 const anySection elf.SectionIndex = 0xfe00
 
 // Carried is a patch that an image carries.
 type Carried struct {
 	Path string
 	File *patch.File
-	Self *Image // the patch as an image
-	Base uint64 // where its address 0 is laid
+	Self *Image // the patch file as an image of its own
+	Base uint64 // address at which address 0 of the patch is placed
 }
 
-// carrying is what an image is with patches.
+// carrying is the state of an image that carries patches.
 type carrying struct {
-	below   *lpelf.File // the image as it is in the file
+	below   *lpelf.File // the file without patches
 	patches []*Carried
-	code    map[uint64]uint64 // of a replaced function's start: where its code is now
-	ends    map[uint64]uint64 // of a replaced function's start: where the code in the image ends
-	entry   map[uint64]uint64 // of a place of patches: the start in the image that leads there
-	tops    map[uint64]uint64 // of a site: where it leads
-	doubt   map[string]bool   // names that an image and a patch have, of different things
+	code    map[uint64]uint64 // start of a replaced function -> its current code
+	ends    map[uint64]uint64 // start of a replaced function -> end of its body in the image
+	entry   map[uint64]uint64 // address in a patch -> start of the function in the image that is redirected to it
+	tops    map[uint64]uint64 // site -> target of its jump
+	doubt   map[string]bool   // names that the image and a patch define differently
 }
 
-// Below is the file of the image, without the patches that it carries.
+// Below returns the ELF file of the image without the patches that it carries.
 func (im *Image) Below() *lpelf.File {
 	if im.carrying == nil {
 		return im.File
@@ -55,7 +56,7 @@ func (im *Image) Below() *lpelf.File {
 	return im.carrying.below
 }
 
-// Patches are those that the image carries, from the lowest on.
+// Patches returns the patches that the image carries, lowest first.
 func (im *Image) Patches() []*Carried {
 	if im.carrying == nil {
 		return nil
@@ -63,7 +64,8 @@ func (im *Image) Patches() []*Carried {
 	return im.carrying.patches
 }
 
-// InPatch returns which of the carried patches an address belongs to, and the address there.
+// InPatch returns the index of the carried patch that addr belongs to, and the address relative to the patch. The latter may
+// be negative.
 func (im *Image) InPatch(addr uint64) (n int, at int64, ok bool) {
 	for i, c := range im.Patches() {
 		if low := c.Base - carryMargin; addr >= low && addr-low < carryStep {
@@ -73,7 +75,8 @@ func (im *Image) InPatch(addr uint64) (n int, at int64, ok bool) {
 	return 0, 0, false
 }
 
-// CodeOf returns where the code of the function is that starts at an address of the image: a patch may have replaced it.
+// CodeOf returns the address of the current code of the function that starts at start: that of its replacement if a carried
+// patch replaces it, else start.
 func (im *Image) CodeOf(start uint64) uint64 {
 	if im.carrying != nil {
 		if at, ok := im.carrying.code[start]; ok {
@@ -83,10 +86,11 @@ func (im *Image) CodeOf(start uint64) uint64 {
 	return start
 }
 
-// EndOf returns where the code in the image ends of a function that a patch has replaced.
+// EndOf returns the end address in the image of the body of the function at start, which a carried patch replaces.
 func (im *Image) EndOf(start uint64) uint64 { return im.carrying.ends[start] }
 
-// EntryOf returns the address by which code is called that is at an address, which may be that of a patch.
+// EntryOf returns the address through which the code at addr is called: for a replacement in a carried patch this is the
+// start of the replaced function.
 func (im *Image) EntryOf(addr uint64) uint64 {
 	if im.carrying != nil {
 		if at, ok := im.carrying.entry[addr]; ok {
@@ -96,13 +100,14 @@ func (im *Image) EntryOf(addr uint64) uint64 {
 	return addr
 }
 
-// Top is where a site of the carried patches leads, that of the last one.
+// Top returns the target of the jump that the topmost carried patch wrote to site.
 func (im *Image) Top(site uint64) uint64 { return im.carrying.tops[site] }
 
-// Doubted tells whether both the image and a patch that it carries have something of a name, of which only code says which is meant.
+// Doubted reports whether the image and a carried patch define name differently, so that only the referring code can tell
+// which definition is meant.
 func (im *Image) Doubted(name string) bool { return im.carrying != nil && im.carrying.doubt[name] }
 
-// Carry lays a patch upon the image. The sentence says why it cannot.
+// Carry adds a patch on top of the image. A nonempty why is a sentence that explains why this is not possible.
 func (im *Image) Carry(path string, p *patch.File) (why string, err error) {
 	f, err := lpelf.Parse(path, p.Data)
 	if err != nil {
@@ -133,7 +138,7 @@ func (im *Image) Carry(path string, p *patch.File) (why string, err error) {
 	return im.laySymbols(c), nil
 }
 
-// span is where the loaded parts of the file begin and end, page aligned.
+// span returns the start and the end of all loadable segments of the file, page aligned.
 func (im *Image) span() (start, end uint64) {
 	start = ^uint64(0)
 	for _, p := range im.Below().Progs {
@@ -145,7 +150,7 @@ func (im *Image) span() (start, end uint64) {
 	return start, end
 }
 
-// refuseToCarry looks at the form of a patch.
+// refuseToCarry returns a sentence if a patch of this form cannot be carried, else "".
 func (im *Image) refuseToCarry(p *patch.File) string {
 	start, end := im.span()
 	switch {
@@ -166,12 +171,12 @@ func (im *Image) refuseToCarry(p *patch.File) string {
 	return ""
 }
 
-// ofLinker tells whether a symbol of a patch is of what lpctl makes.
+// ofLinker reports whether name is that of a stub or trampoline generated by lpctl.
 func ofLinker(name string) bool {
 	return strings.Contains(name, "@") || strings.HasSuffix(name, patch.FirstCallSuffix) || strings.HasSuffix(name, patch.PassSuffix)
 }
 
-// layMemory adds the segments of a patch with their fix-ups, and overwrites values.
+// layMemory adds the segments of a patch with their fixups applied, and writes the new values of variables to the image.
 func (im *Image) layMemory(c *Carried) {
 	memory := make([]byte, c.File.Span())
 	for _, s := range c.File.Segments() {
@@ -198,7 +203,8 @@ func (im *Image) layMemory(c *Carried) {
 	}
 }
 
-// layFixup does what the kernel does. What a word of the patch holds of a library is not known here.
+// layFixup applies a fixup as the kernel module does. A word that refers to a library has no known value here; its slot gets
+// the symbol "?".
 func (im *Image) layFixup(c *Carried, memory []byte, x *patch.Fixup) {
 	base, known := im.baseOf(c, x.Image)
 	to, at := base+uint64(x.Addend), memory[x.Place:]
@@ -216,7 +222,7 @@ func (im *Image) layFixup(c *Carried, memory []byte, x *patch.Fixup) {
 	}
 }
 
-// baseOf returns where the address 0 of an image of a carried patch is. That of a library is not known.
+// baseOf returns the address of image number image of a carried patch. ok is false for libraries, whose address is not known.
 func (im *Image) baseOf(c *Carried, image int) (uint64, bool) {
 	switch {
 	case image == patch.SelfImage:
@@ -232,7 +238,8 @@ func (im *Image) baseOf(c *Carried, image int) (uint64, bool) {
 	return 0, false
 }
 
-// layStubs notes the jumps of a patch through words of the image, and through its own words to what the image does not import.
+// layStubs records the PLT stubs of a patch: those that jump through a GOT word of the image, and those that jump through a
+// word of the patch to a symbol which the image does not import.
 func (im *Image) layStubs(c *Carried) {
 	names := map[uint64]string{}
 	for _, s := range c.File.Symbols() {
@@ -274,7 +281,7 @@ func (im *Image) layStub(at uint64, name string, twice bool) {
 	im.Slots.PLT[at] = word
 }
 
-// layFunctions notes which functions the patch replaces, and by what.
+// layFunctions records which functions the patch replaces, and the addresses of their replacements.
 func (im *Image) layFunctions(c *Carried) string {
 	y := im.carrying
 	for _, s := range c.File.Spec.Sites {
@@ -304,7 +311,7 @@ func (im *Image) layCode(c *Carried, body patch.Range, at uint64) {
 	y.code[body.Start], y.ends[body.Start], y.entry[c.Base+at] = c.Base+at, body.End, body.Start
 }
 
-// SiteOf is where a function of a patch is overwritten: at its start, or behind endbr64 there.
+// SiteOf returns the site at which function f is redirected: at its start, or after the endbr64 there.
 func (c *Carried) SiteOf(f *patch.Function) (patch.Site, bool) {
 	const endbr = 4
 	i := slices.IndexFunc(c.File.Spec.Sites, func(s patch.Site) bool {
@@ -316,7 +323,8 @@ func (c *Carried) SiteOf(f *patch.Function) (patch.Site, bool) {
 	return c.File.Spec.Sites[i], true
 }
 
-// Replacement finds the new function that a site leads to, at once or by way of what is done at the first call.
+// Replacement returns the symbol of the new function that site redirects to, either directly or through a first-call
+// trampoline; nil if unknown.
 func (c *Carried) Replacement(site patch.Site) *patch.Symbol {
 	all := c.File.Symbols()
 	at := func(addr uint64) *patch.Symbol {
@@ -360,7 +368,7 @@ func (c *Carried) coldOf(f *patch.Symbol) *patch.Symbol {
 	return found
 }
 
-// laySymbols adds what only the patch has to the symbol table.
+// laySymbols adds the symbols that only the patch defines to the symbol table of the image.
 func (im *Image) laySymbols(c *Carried) string {
 	table := slices.Clone(im.table)
 	last := 0

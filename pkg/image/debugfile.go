@@ -11,12 +11,12 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// DebugDirectory is where distributions put separate debug files.
+// DebugDirectory is the directory where distributions install separate debug files.
 const DebugDirectory = "/usr/lib/debug"
 
-// AddDebugFile looks for the separate debug file of an image without symbols, as gdb does ("Debugging Information in
-// Separate Files"): by build-id in the directories, then by the name in .gnu_debuglink, whose checksum must be right. It
-// returns the path of the file whose symbols it took, "" if there is none. A directory is searched before the next.
+// AddDebugFile looks for the separate debug file of an image without symbols, as gdb does (GDB manual, "Debugging Information
+// in Separate Files"): by build-id in each of the directories in turn, then by the name in .gnu_debuglink with its checksum.
+// It returns the path of the file whose symbol table it loaded, or "" if it found none.
 func (im *Image) AddDebugFile(directories []string) string {
 	if im.Named {
 		return ""
@@ -42,8 +42,8 @@ func (im *Image) AddDebugFile(directories []string) string {
 	return ""
 }
 
-// takeSymbols reads a debug file that may be there. It must have the image's build-id; if one of the two has none, the
-// checksum that the image names decides.
+// takeSymbols loads the symbol table of the debug file at path, if it exists and belongs to the image: by build-id, or by the
+// checksum sum in .gnu_debuglink if either file has no build-id.
 func (im *Image) takeSymbols(path string, sum *uint32) bool {
 	f, err := lpelf.Open(path)
 	if err != nil || len(f.Symbols) == 0 || path == im.Path {

@@ -10,7 +10,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// Describe identifies the image and its text.
+// Describe returns the description of im for a patch: its identity and its executable segment.
 func Describe(im *Image) patch.Image {
 	d := patch.Image{Name: filepath.Base(im.Path), Soname: im.Soname(), BuildID: im.BuildID(), SHA256: im.Below().LoadSHA256(), Fixed: im.Fixed(), Near: true}
 	d.SpanStart = ^uint64(0)

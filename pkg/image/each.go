@@ -8,7 +8,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// EachSymbol calls visit for the functions and variables that the image's symbol table names, in no order.
+// EachSymbol calls visit for each function and variable in the symbol table of the image, in unspecified order.
 func (im *Image) EachSymbol(visit func(*lpelf.Symbol)) {
 	for _, list := range im.global {
 		for _, s := range list {

@@ -10,7 +10,7 @@ import (
 	"lpatch/pkg/testutil/fuzztest"
 )
 
-// FuzzImage: a file that can be parsed is an image or an error; all that is asked of an image is answered from the file.
+// FuzzImage checks that a parsed file yields an image or an error, and that all methods of the image stay within the file.
 func FuzzImage(f *testing.F) {
 	for _, data := range fuzztest.Shared(f) {
 		f.Add(data)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package image says what a linked file is: its symbols (its own, or those of its unstripped twin or debug file), where its
-// code and data are and what is there, and how the dynamic linker sees it. It knows nothing of objects.
+// Package image describes a linked ELF file: its symbols, from its own symbol table or from that of its unstripped twin or
+// separate debug file; the location and content of its code and data; and its view by the dynamic linker. It does not deal
+// with object files.
 package image
 
 import (
@@ -16,37 +17,39 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Image is the program or shared object that is patched, with the symbols that are known of it.
+// Image is the program or shared object to be patched, with all symbols known for it.
 type Image struct {
 	*lpelf.File
 	Slots *lpelf.Slots
-	// Named tells whether there is a full symbol table (the target's own or that of --symbols).
+	// Named is set if there is a full symbol table, that of the target or that of --symbols.
 	Named bool
-	// LTO tells that the file, or the one that has its symbols, says that it was linked with link-time optimisation.
+	// LTO is set if the file, or the file that provides its symbols, records that it was linked with link-time optimisation.
 	LTO bool
 
-	global map[string][]*lpelf.Symbol // by name: global and weak, then those a linker made local (hidden)
+	global map[string][]*lpelf.Symbol // by name: first global and weak symbols, then hidden ones that the linker made local
 	local  map[int]map[string][]*lpelf.Symbol
-	// unnumbered is filled by lateNames.
+	// unnumbered is a cache that lateNames fills.
 	unnumbered map[int]map[string][]string
 	blocks     map[string][]int           // STT_FILE name -> its blocks
-	dyn        map[string][]*lpelf.Symbol // what the dynamic symbol table defines, all versions
-	starts     []uint64                   // sorted addresses of functions
-	names      map[uint64][]string        // of the functions at an address
-	dataAt     map[uint64][]string        // of the variables at an address
-	// namesLocals tells of the symbol table that it has local functions: linkers make local variables themselves.
+	dyn        map[string][]*lpelf.Symbol // symbols defined by the dynamic symbol table, all versions
+	starts     []uint64                   // sorted start addresses of code
+	names      map[uint64][]string        // address -> names of functions
+	dataAt     map[uint64][]string        // address -> names of variables
+	// namesLocals is set if the symbol table has local functions. Local variables prove nothing, because linkers generate
+	// some.
 	namesLocals bool
-	// symbols is the debug file that the symbol table was found in, "" for none.
+	// symbols is the path of the debug file that provided the symbol table, or "".
 	symbols string
-	// NotFolded tells that the link is known, and was not asked to fold what is the same (--icf).
+	// NotFolded is set if the link command is known and did not enable identical code folding (--icf).
 	NotFolded bool
-	table     []*lpelf.Symbol // what SetSymbols was given
-	carrying  *carrying       // nil for the image as it is in the file
-	// refsOfCode is nil until it is asked for, by codeRefs.
+	table     []*lpelf.Symbol // argument of SetSymbols
+	carrying  *carrying       // nil if the image carries no patches
+	// refsOfCode is a cache that codeRefs fills; nil until then.
 	refsOfCode []codeRef
 }
 
-// Open reads the target and, if symbols is not empty, takes the symbol table of that unstripped twin.
+// Open reads the ELF file target. If symbols is not empty, it takes the symbol table from this file, an unstripped twin of
+// target.
 func Open(target, symbols string) (*Image, error) {
 	f, err := lpelf.Open(target)
 	if err != nil {
@@ -61,7 +64,7 @@ func Open(target, symbols string) (*Image, error) {
 	return New(f, twin)
 }
 
-// New prepares a target; twin may be nil.
+// New returns the Image of f with the symbol table of twin, which may be nil.
 func New(f, twin *lpelf.File) (*Image, error) {
 	if f.Type != elf.ET_EXEC && f.Type != elf.ET_DYN {
 		return nil, fmt.Errorf("%s: %s, not a program or shared object that runs; name the file that is mapped in the process", f.Path, f.Kind())
@@ -87,7 +90,8 @@ func New(f, twin *lpelf.File) (*Image, error) {
 	return im, nil
 }
 
-// isFull tells a symbol table that names what the program has from one that a stripped file got with a patch (pkg/bake).
+// isFull reports whether table names the functions and variables of the program. The symbol table that pkg/bake adds to a
+// stripped file together with a patch names only those of the patch.
 func isFull(table []*lpelf.Symbol, f *lpelf.File) bool {
 	return slices.ContainsFunc(table, func(s *lpelf.Symbol) bool {
 		sec := f.SectionOf(s)
@@ -95,7 +99,8 @@ func isFull(table []*lpelf.Symbol, f *lpelf.File) bool {
 	})
 }
 
-// sameProgram accepts a twin of the same build-id, or with the same bytes in every executable and read-only section.
+// sameProgram returns an error unless twin has the build-id of f or the same content in every section that is loaded and not
+// writable.
 func sameProgram(f, twin *lpelf.File) error {
 	if id := f.BuildID(); id != nil && bytes.Equal(id, twin.BuildID()) {
 		return nil
@@ -123,7 +128,7 @@ func sameProgram(f, twin *lpelf.File) error {
 	return nil
 }
 
-// SetSymbols makes a table the one that names are looked up in, beside the dynamic one.
+// SetSymbols replaces the symbol table that is used for lookups by name. The dynamic symbol table supplements it.
 func (im *Image) SetSymbols(table []*lpelf.Symbol) {
 	im.global = map[string][]*lpelf.Symbol{}
 	im.table = table
@@ -155,7 +160,7 @@ func (im *Image) addSymbol(s *lpelf.Symbol) {
 		im.global[s.Name] = append([]*lpelf.Symbol{s}, im.global[s.Name]...)
 	default:
 		im.namesLocals = im.namesLocals || s.Type == elf.STT_FUNC
-		if s.File == "" || s.Vis == elf.STV_HIDDEN { // lld leaves it with its file
+		if s.File == "" || s.Vis == elf.STV_HIDDEN { // lld leaves a hidden symbol that it made local with its source file
 			im.global[s.Name] = append(im.global[s.Name], s)
 		}
 		if im.local[s.Block] == nil {
@@ -165,10 +170,12 @@ func (im *Image) addSymbol(s *lpelf.Symbol) {
 	}
 }
 
-// Blocks returns the numbers of the symbol table's parts for a source file of that name.
+// Blocks returns the numbers of the blocks of the symbol table that belong to a source file called source. A block is an
+// STT_FILE symbol and the local symbols that follow it.
 func (im *Image) Blocks(source string) []int { return im.blocks[source] }
 
-// SourceBlocks lists the parts of the symbol table that may be a source file's; 0 is the table without locals.
+// SourceBlocks returns the numbers of the blocks of the symbol table that may belong to the source file. Block 0 is that of a
+// table without STT_FILE symbols.
 func (im *Image) SourceBlocks(source string) []int {
 	if !im.NamesSources() {
 		return []int{0}
@@ -185,10 +192,10 @@ func (im *Image) SourceBlocks(source string) []int {
 	return out
 }
 
-// NamesSources tells whether the symbol table says which source file its local symbols are from.
+// NamesSources reports whether the symbol table assigns local symbols to source files.
 func (im *Image) NamesSources() bool { return len(im.blocks) > 0 }
 
-// Global returns the definition of a global (or hidden) symbol, or nil.
+// Global returns the definition of a global or hidden symbol, or nil.
 func (im *Image) Global(name string) *lpelf.Symbol {
 	if syms := im.global[name]; len(syms) > 0 {
 		return syms[0]
@@ -196,14 +203,14 @@ func (im *Image) Global(name string) *lpelf.Symbol {
 	return nil
 }
 
-// Globals returns all definitions of a global (or hidden) symbol, the one that counts first.
+// Globals returns all definitions of a global or hidden symbol; the first one is the effective one.
 func (im *Image) Globals(name string) []*lpelf.Symbol { return im.global[name] }
 
-// Local returns the definitions of a local symbol in a block of the symbol table. Block 0 is a table without STT_FILE
-// symbols, as some debug files have: there a name may stand for the statics of several sources.
+// Local returns the definitions of a local symbol in a block of the symbol table. Block 0 is that of a table without STT_FILE
+// symbols, as in some debug files; in it, statics of several source files may share a name.
 func (im *Image) Local(block int, name string) []*lpelf.Symbol { return im.local[block][name] }
 
-// Locals returns all definitions of local symbols in a block of the symbol table, by name.
+// Locals returns all definitions of local symbols in a block of the symbol table, sorted by name.
 func (im *Image) Locals(block int) []*lpelf.Symbol {
 	var out []*lpelf.Symbol
 	for _, name := range slices.Sorted(maps.Keys(im.local[block])) {
@@ -212,8 +219,8 @@ func (im *Image) Locals(block int) []*lpelf.Symbol {
 	return out
 }
 
-// NamesLocals tells whether the symbol table has names of static functions and variables: a linker or strip may have left
-// those out (-x). That one is not named then says nothing.
+// NamesLocals reports whether the symbol table names static functions and variables. If it does not, a linker or strip may
+// have removed them (-x), and the absence of a name proves nothing.
 func (im *Image) NamesLocals() bool { return im.namesLocals }
 
 // FunctionNames returns the names of all functions in the symbol table.
@@ -225,7 +232,7 @@ func (im *Image) FunctionNames() []string {
 	return out
 }
 
-// LocalFunctions returns the names of the static functions in a part of the symbol table, sorted.
+// LocalFunctions returns the sorted names of the static functions in a block of the symbol table.
 func (im *Image) LocalFunctions(block int) []string {
 	var out []string
 	for name, list := range im.local[block] {
@@ -237,12 +244,12 @@ func (im *Image) LocalFunctions(block int) []string {
 	return out
 }
 
-// Knows tells whether the image defines or imports a symbol.
+// Knows reports whether the image defines or imports a symbol called name.
 func (im *Image) Knows(name string) bool {
 	return im.Global(name) != nil || slices.ContainsFunc(im.DynSymbols, func(s *lpelf.Symbol) bool { return s.Name == name })
 }
 
-// LocalSources returns the names of the sources (STT_FILE) of which the symbol table has a local symbol of that name.
+// LocalSources returns the names of the source files (STT_FILE) for which the symbol table has a local symbol called name.
 func (im *Image) LocalSources(name string) []string {
 	var out []string
 	for source, blocks := range im.blocks {

@@ -11,15 +11,15 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Lead is where the image's code leads a name: an address of the image, or, through a word that the dynamic linker fills,
-// a symbol that it looks up.
+// Lead is the destination of a reference in the code of the image: an address of the image, or a symbol that the dynamic
+// linker resolves.
 type Lead struct {
 	Vaddr         uint64
 	Name, Version string
 }
 
-// LeadTo says what a reference to an address of the image means: through a PLT entry, the symbol of its word, or the indirect
-// function whose choice it holds.
+// LeadTo returns what a reference to addr resolves to. For a PLT entry this is the symbol of its GOT word, or the resolver of
+// an indirect function (STT_GNU_IFUNC).
 func (im *Image) LeadTo(addr uint64) Lead {
 	if slot, ok := im.Slots.PLT[addr]; ok {
 		switch s := im.Slots.ByVaddr[slot]; {
@@ -32,7 +32,8 @@ func (im *Image) LeadTo(addr uint64) Lead {
 	return Lead{Vaddr: addr}
 }
 
-// Versioned returns what the image defines for a symbol of an object: the default version, or exactly the one that it asks for.
+// Versioned returns the definition in the image of the symbol s of an object file: the default version, or exactly the
+// version that s asks for.
 func (im *Image) Versioned(s *lpelf.Symbol) *lpelf.Symbol {
 	for _, d := range im.dyn[s.Name] {
 		if s.Version == d.Version && s.Version != "" || s.Version == "" && !d.Hidden && len(im.dyn[s.Name]) > 1 {
@@ -46,19 +47,19 @@ func (im *Image) Versioned(s *lpelf.Symbol) *lpelf.Symbol {
 	return g
 }
 
-// What --wrap puts before names.
+// The prefixes that the linker option --wrap uses.
 const (
 	WrapPrefix = "__wrap_"
 	realPrefix = "__real_"
 )
 
-// Doubtful tells of a name that the symbol table may not say the truth about: with --wrap, a linker leads NAME to
-// __wrap_NAME and __real_NAME to NAME; and another file may define what a library exports.
+// Doubtful reports whether the symbol table may be wrong about the destination of a reference to name: with --wrap, the
+// linker resolves NAME to __wrap_NAME and __real_NAME to NAME, and an exported function of a shared object may be interposed.
 func (im *Image) Doubtful(name string) bool {
 	return im.Global(WrapPrefix+name) != nil || strings.HasPrefix(name, realPrefix) && im.Global(name) == nil || im.ExportsFunction(name)
 }
 
-// IsWrap tells whether --wrap leads a name to a place.
+// IsWrap reports whether the linker option --wrap resolves name to the destination to.
 func (im *Image) IsWrap(name string, to Lead) bool {
 	other := WrapPrefix + name
 	if bare, ok := strings.CutPrefix(name, realPrefix); ok && im.Global(name) == nil {
@@ -68,7 +69,7 @@ func (im *Image) IsWrap(name string, to Lead) bool {
 	return to.Name == other || to.Name == "" && g != nil && g.Value == to.Vaddr
 }
 
-// LeadNames lists places by the names that they have.
+// LeadNames returns the sorted names of destinations, separated by commas, for a message.
 func (im *Image) LeadNames(list []Lead) string {
 	var out []string
 	for _, a := range list {
@@ -86,7 +87,7 @@ func (im *Image) LeadNames(list []Lead) string {
 	return strings.Join(out, ", ")
 }
 
-// SymbolAt returns a global symbol at an address, or nil.
+// SymbolAt returns the global symbol at addr, the first one by name if there are several, or nil.
 func (im *Image) SymbolAt(addr uint64) *lpelf.Symbol {
 	var best *lpelf.Symbol
 	for _, list := range im.global {
@@ -99,7 +100,7 @@ func (im *Image) SymbolAt(addr uint64) *lpelf.Symbol {
 	return best
 }
 
-// Same tells whether the symbol of a word is what an object's symbol means.
+// Same reports whether the symbol called name of a GOT word is the one that the symbol s of an object file refers to.
 func (im *Image) Same(s *lpelf.Symbol, name string) bool {
 	return s.Name == name || s.Section == elf.SHN_UNDEF && name != "" && im.IsWrap(s.Name, Lead{Name: name})
 }

@@ -10,13 +10,14 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// What linkers put before the name of a section for where it starts and stops.
+// The prefixes of the symbols with which the linker delimits a section.
 const (
 	StartPrefix = "__start_"
 	StopPrefix  = "__stop_"
 )
 
-// LinkerAddress computes where the linker would have put one of its symbols, where that is beyond doubt.
+// LinkerAddress computes the address that the linker would have assigned to one of its own symbols. ok is false if this is
+// not certain.
 func (im *Image) LinkerAddress(name string) (uint64, bool) {
 	if set, ok := strings.CutPrefix(name, StartPrefix); ok {
 		s, ok := im.only(set)
@@ -40,7 +41,7 @@ func (im *Image) LinkerAddress(name string) (uint64, bool) {
 		return s.Addr, ok
 	}
 	if im.Shared() {
-		return 0, false // whether the program's counts depends on the linker
+		return 0, false // linkers differ on whether the symbol resolves to that of the program
 	}
 	switch name {
 	case "__executable_start":
@@ -62,7 +63,7 @@ func (im *Image) LinkerAddress(name string) (uint64, bool) {
 	return 0, false
 }
 
-// alias returns the address that the symbol table has for one of some names, else what compute says.
+// alias returns the address of the first of the symbols a, b and c that the symbol table has, else the result of compute.
 func (im *Image) alias(a, b, c string, compute func() (uint64, bool)) (uint64, bool) {
 	for _, name := range []string{a, b, c} {
 		if g := im.Global(name); g != nil && g.Type == elf.STT_NOTYPE {
@@ -75,7 +76,7 @@ func (im *Image) alias(a, b, c string, compute func() (uint64, bool)) (uint64, b
 	return compute()
 }
 
-// only returns the only section of a name that is loaded; for no or several ones an empty one.
+// only returns the loaded section called name if there is exactly one; otherwise an empty section and false.
 func (im *Image) only(name string) (*lpelf.Section, bool) {
 	found := &lpelf.Section{}
 	n := 0
@@ -87,7 +88,7 @@ func (im *Image) only(name string) (*lpelf.Section, bool) {
 	return found, n == 1
 }
 
-// headers returns where the ELF header is loaded.
+// headers returns the address at which the ELF header is loaded.
 func (im *Image) headers() (uint64, bool) {
 	for _, p := range im.Progs {
 		if p.Type == elf.PT_LOAD && p.Off == 0 && p.Filesz > 0 {
@@ -97,7 +98,8 @@ func (im *Image) headers() (uint64, bool) {
 	return 0, false
 }
 
-// textEnd returns where the code ends, if its last section is one behind which every linker puts etext, and ends the segment.
+// textEnd returns the end of the code. ok is false unless the last executable section is one after which every linker places
+// etext, and ends its segment.
 func (im *Image) textEnd() (uint64, bool) {
 	last := &lpelf.Section{}
 	for _, s := range im.Sections {

@@ -13,8 +13,8 @@ import (
 	"lpatch/pkg/ehframe"
 )
 
-// Extents lists the parts of the code that have unwind information of their own, by address: from .eh_frame_hdr, which stripped
-// files keep, or, where there is none (static programs of gcc), from .eh_frame.
+// Extents returns the address ranges of code that have an FDE of their own, sorted: from .eh_frame_hdr, which stripped files
+// keep, or from .eh_frame if there is none (static programs of gcc).
 func (im *Image) Extents() []ehframe.Range {
 	var out []ehframe.Range
 	for _, p := range im.Progs {
@@ -29,10 +29,10 @@ func (im *Image) Extents() []ehframe.Range {
 	return out
 }
 
-// codeRef is an instruction that leads to an address.
+// codeRef is a PC-relative reference from an instruction to an address.
 type codeRef struct{ to, from uint64 }
 
-// codeRefs lists where the image's code refers to relative to itself, by the address that is meant.
+// codeRefs returns the PC-relative references of the image's code that leave their function, sorted by destination.
 func (im *Image) codeRefs() []codeRef {
 	if im.refsOfCode != nil {
 		return im.refsOfCode
@@ -53,7 +53,7 @@ func (im *Image) codeRefs() []codeRef {
 	return refs
 }
 
-// UsersOf are the places of the code that refer to an address in [from, to).
+// UsersOf returns the addresses of the instructions that refer to an address in [from, to).
 func (im *Image) UsersOf(from, to uint64) []uint64 {
 	refs := im.codeRefs()
 	var out []uint64
@@ -63,8 +63,8 @@ func (im *Image) UsersOf(from, to uint64) []uint64 {
 	return out
 }
 
-// Folds tells whether the file says that it was made by a linker that can fold what is the same, which that of GNU cannot, and
-// nobody knows better.
+// Folds reports whether identical code may have been folded: the file records that it was linked by a linker that supports
+// this (GNU ld does not), and NotFolded is not set.
 func (im *Image) Folds() bool {
 	if im.NotFolded {
 		return false
@@ -73,7 +73,7 @@ func (im *Image) Folds() bool {
 	return im.Section(".note.gnu.gold-version") != nil || c != nil && (bytes.Contains(c.Data, []byte("LLD")) || bytes.Contains(c.Data, []byte("mold")))
 }
 
-// Place is an address for a sentence, with the function that it is in if there is a name.
+// Place formats an address for a message, with the name of the function that contains it if known.
 func (im *Image) Place(at uint64) string {
 	if start, ok := ehframe.At(im.Extents(), at); ok {
 		if names := im.FunctionsAt(start); len(names) > 0 {
@@ -83,7 +83,8 @@ func (im *Image) Place(at uint64) string {
 	return fmt.Sprintf("code or data at %#x", at)
 }
 
-// Entries returns the addresses by which code may call a function of the image: its own, and that of its PLT entry.
+// Entries returns the addresses through which code may call the function name at address at: its own and that of its PLT
+// entries.
 func (im *Image) Entries(name string, at uint64) []uint64 {
 	out := []uint64{at}
 	for _, slot := range im.Slots.GOT[name] {
@@ -94,8 +95,8 @@ func (im *Image) Entries(name string, at uint64) []uint64 {
 	return out
 }
 
-// Branches counts the calls of, and jumps to, one of some addresses in a range of code. Behind what does not decode it counts
-// none.
+// Branches counts the direct calls and jumps in the size bytes of code at start whose destination is one of to. It stops at
+// the first instruction that cannot be decoded.
 func (im *Image) Branches(start, size uint64, to []uint64) (n int) {
 	code := im.Code(start)
 	code = code[:min(uint64(len(code)), size)]

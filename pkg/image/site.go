@@ -7,8 +7,9 @@ import (
 	"lpatch/pkg/ehframe"
 )
 
-// Site says which bytes of the function in [start, end) a jump to its new body overwrites. ok is false if there is no room for one;
-// at is where it would be then. The filling behind a short function counts as room.
+// Site returns the bytes of the function in [start, end) that a jump to its new body overwrites. Padding after a short
+// function may be overwritten too. If there is no room for the jump, ok is false and at is the address at which it would have
+// been placed.
 func (im *Image) Site(start, end uint64) (at uint64, old []byte, ok bool) {
 	off, size := im.Arch.Site(im.Code(start))
 	at = start + off
@@ -22,13 +23,13 @@ func (im *Image) Site(start, end uint64) (at uint64, old []byte, ok bool) {
 	return at, append([]byte{}, code[:size]...), true
 }
 
-// JumpSize is the length of the jump at a site.
+// JumpSize returns the length of the jump at a site in bytes.
 func (im *Image) JumpSize() uint64 {
 	_, size := im.Arch.Site(nil)
 	return size
 }
 
-// unwindsFrom tells whether code with unwind information of its own begins in [from, to): no symbol need tell of it.
+// unwindsFrom reports whether code with an FDE of its own starts in [from, to). Such code need not have a symbol.
 func (im *Image) unwindsFrom(from, to uint64) bool {
 	for _, e := range im.Extents() {
 		if e.Start >= from && e.Start < to {
@@ -38,8 +39,8 @@ func (im *Image) unwindsFrom(from, to uint64) bool {
 	return false
 }
 
-// isPadding tells whether the first n bytes of what follows a function can be nothing else than filling: no-ops, int3,
-// zeros. The last no-op may be longer.
+// isPadding reports whether the first n bytes of code can only be padding: no-ops, int3 or zeros. The last no-op may extend
+// beyond n.
 func isPadding(a arch.Arch, code []byte, n int) bool {
 	for n > 0 {
 		size := a.Filler(code)
@@ -51,15 +52,16 @@ func isPadding(a arch.Arch, code []byte, n int) bool {
 	return true
 }
 
-// RunsOn proves that a thread inside a body never comes to the bytes in [from, to) other than by their first one, which is
-// a call as any other. Indirect jumps prove nothing.
+// RunsOn reports whether a thread that executes body is proven never to branch to the bytes in (from, to), strictly inside
+// the site. The first byte is excluded: a branch to it is like any other call. An indirect jump or an undecodable instruction
+// prevents the proof.
 func (im *Image) RunsOn(body ehframe.Range, from, to uint64) bool {
 	code := im.Code(body.Start)
 	return uint64(len(code)) >= body.End-body.Start && len(branchesInto(im.Arch, code[:body.End-body.Start], body.Start, from, to)) == 0
 }
 
-// branchesInto lists the offsets from start of the instructions of the old body that branch, or may branch, strictly
-// inside the bytes [from, to).
+// branchesInto returns the offsets from start of the instructions that branch, or may branch, to an address strictly between
+// from and to.
 func branchesInto(a arch.Arch, code []byte, start, from, to uint64) []uint64 {
 	var out []uint64
 	for pos, in := range arch.Instructions(a, code) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package lazyregexp compiles package-level regular expressions when they are first used. lpctl is started for each compiler
-// that a build runs, and would compile all of them each time, which took longer than all else that it does before it runs
-// the compiler.
+// Package lazyregexp compiles package-level regular expressions on first use. A build starts lpctl once for each compiler
+// call, and compiling all expressions each time would take longer than everything else that lpctl does before it starts the
+// compiler.
 package lazyregexp
 
 import (
@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// New returns a function that compiles the expression the first time it is called, and returns it. It panics then if the
-// expression does not parse, as regexp.MustCompile does.
+// New returns a function that compiles the expression at its first call and returns it. The function panics if the expression
+// is invalid, like regexp.MustCompile.
 func New(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package linenumbers has the lines of a changed source keep the numbers that they had before the change, by #line directives,
-// so that code with __LINE__ (assert, logs) is the same where only lines in front of it came or went.
+// Package linenumbers preserves the line numbers of a source file across a change by inserting #line directives, so that code
+// which depends on __LINE__ (assert, logging) stays the same if only preceding lines were added or removed.
 package linenumbers
 
 import (
@@ -14,10 +14,11 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// Keep returns the new text with directives by which the lines that it shares with the old one have their old numbers. Lines in
-// the place of old ones have the numbers of those. Others get their own in the new text and a power of ten on top: numbers that
-// no line had, for macros make names from them. No token changes. Where it is not certain what a directive would be part of, there is none, and what
-// follows has other numbers; a source that is not certain at all is returned as it is.
+// Keep returns the new text with #line directives that give the lines it shares with the old text their old numbers. Lines
+// that replace old ones get the numbers of those. Added lines get their number in the new text plus a power of ten, which is
+// unique, because macros form identifiers from line numbers. No token changes. Where a directive could become part of
+// something else, it is omitted, and the following lines have other numbers. If the text cannot be analyzed with certainty,
+// it is returned unchanged.
 func Keep(old, new []byte) []byte {
 	if _, ok := scan(old); !ok {
 		return new
@@ -44,20 +45,21 @@ func Keep(old, new []byte) []byte {
 	return out.Bytes()
 }
 
-// counter follows what the compiler takes for the number of a line.
+// counter tracks the line number that the compiler assumes.
 type counter struct {
-	line  int // that were written
+	line  int // number of lines written
 	now   offset
 	conds []paths
 }
 
-// offset is what is added to the place of a line in the file; not known where ways through #if disagree.
+// offset is the difference between the assumed number of a line and its position in the file; unknown if it depends on the
+// branch of an #if that is taken.
 type offset struct {
 	known bool
 	by    int
 }
 
-// paths are the ways through an #if.
+// paths holds the offsets of the branches of a conditional group.
 type paths struct {
 	start   offset
 	ends    []offset
@@ -66,13 +68,13 @@ type paths struct {
 
 func (c *counter) says(n int) bool { return c.now.known && c.line+1+c.now.by == n }
 
-// set notes a directive, on a line of its own.
+// set records a #line directive, which occupies a line of its own.
 func (c *counter) set(n int) {
 	c.line++
 	c.now = offset{true, n - c.line - 1}
 }
 
-// pass notes a line.
+// pass records a line.
 func (c *counter) pass(k kind) {
 	c.line++
 	if k == ifs {
@@ -102,7 +104,7 @@ func (c *counter) pass(k kind) {
 
 var hunk = lazyregexp.New(`^@@ -(\d+),(\d+) \+(\d+),(\d+) @@`)
 
-// numbers returns the number that each line of the new text is to have.
+// numbers returns the number that each line of the new text should have.
 func numbers(old, new []byte, lines []line) []int {
 	n := &numbering{lines: lines, base: 1000}
 	for n.base <= bytes.Count(old, []byte("\n"))+1 {
@@ -115,14 +117,14 @@ func numbers(old, new []byte, lines []line) []int {
 			count, _ := strconv.Atoi(string(m[2]))
 			added, _ := strconv.Atoi(string(m[4]))
 			if count == 0 {
-				start++ // "-0,0": behind that line
+				start++ // "-0,0" means after this line
 			}
 			n.same(start - n.old - 1)
 			n.left = count + added
 			continue
 		}
 		if n.left == 0 {
-			continue // the heading
+			continue // header of the diff
 		}
 		switch text[0] {
 		case ' ':
@@ -142,17 +144,17 @@ func numbers(old, new []byte, lines []line) []int {
 	return n.want
 }
 
-// numbering goes through both texts.
+// numbering walks both texts.
 type numbering struct {
 	lines      []line
 	want       []int
-	old        int // lines of the old text that are done
-	base       int // more than any line of the old text has
-	left       int // lines of the difference that its heading announces
-	gone, came int // lines of a change
+	old        int // lines of the old text processed
+	base       int // larger than any line number of the old text
+	left       int // remaining lines announced by the hunk header
+	gone, came int // removed and added lines of a change
 }
 
-// same takes lines that both texts have.
+// same processes lines that both texts have.
 func (n *numbering) same(count int) {
 	for range count {
 		n.old++
@@ -160,7 +162,7 @@ func (n *numbering) same(count int) {
 	}
 }
 
-// flush takes a change.
+// flush processes a change.
 func (n *numbering) flush() {
 	start := len(n.want)
 	taken := min(n.gone, n.came)
@@ -178,8 +180,8 @@ func (n *numbering) flush() {
 	n.gone, n.came = 0, 0
 }
 
-// turn returns how many lines of a change can have numbers of lines that are gone. The directive for what follows must be in
-// front of that, and may have to be earlier than where the numbers end.
+// turn returns how many added lines can have the numbers of removed ones. The directive for the remaining lines must precede
+// them, possibly at an earlier line than where the numbers end.
 func (n *numbering) turn(start, taken int) int {
 	for i := start + taken; i < start+n.came; i++ {
 		if n.lines[i].free() {

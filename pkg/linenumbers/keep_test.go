@@ -18,7 +18,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// TestKeep shows the directives, as ">" and a number, in new texts; "+" begins new lines, "-" those that are gone.
+// TestKeep shows the directives in new texts as ">" and a number; "+" starts added lines, "-" removed ones.
 func TestKeep(t *testing.T) {
 	tests := []struct{ name, text string }{
 		{"nothing changes", "a;\nb;\n"},
@@ -82,13 +82,13 @@ func TestKeep(t *testing.T) {
 	}
 }
 
-// piece is some lines that belong together; what is changed is named ID, and at the end of its lines are numbers.
+// piece is a sequence of related lines. A changed one contains an identifier ID, and its lines end in numbers.
 type piece struct {
 	lines []string
-	exact bool // its lines can have directives between them
+	exact bool // directives may be inserted between its lines
 }
 
-// random makes pieces of a source.
+// random generates pieces of a source.
 func random(r *rand.Rand, depth int) []piece {
 	var out []piece
 	name := func() string { return fmt.Sprintf("id%d __LINE__", r.IntN(1<<40)) }
@@ -126,7 +126,7 @@ func random(r *rand.Rand, depth int) []piece {
 	return out
 }
 
-// change makes other pieces of some.
+// change modifies pieces.
 func change(r *rand.Rand, pieces []piece) []piece {
 	var out []piece
 	for _, p := range pieces {
@@ -178,7 +178,7 @@ var (
 	numbered = regexp.MustCompile(`(id\d+) (\d+)`)
 )
 
-// TestKeepRandom lets compilers tell the numbers in random sources with random changes.
+// TestKeepRandom checks the line numbers that compilers see in random sources with random changes.
 func TestKeepRandom(t *testing.T) {
 	filetest.Slow(t)
 	for seed := range uint64(20) {
@@ -225,7 +225,7 @@ func TestKeepRandom(t *testing.T) {
 	}
 }
 
-// FuzzKeep looks for texts of which the directives change a token.
+// FuzzKeep looks for texts in which the directives change a token.
 func FuzzKeep(f *testing.F) {
 	f.Add("a\n(b)\n", "x\n\na\n(b)\n")
 	f.Add("#define f(x) x\nf (\n1)\nf\n(2)\n", "#define f(x) x\ny\nf (\n\n1)\nf\n\n(2)\n")

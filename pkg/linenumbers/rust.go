@@ -11,9 +11,9 @@ import (
 	"github.com/rogpeppe/go-internal/diff"
 )
 
-// KeepRust does the same for a source in Rust, which has no #line: lines that a change adds are put behind the one in front of
-// them, and where it removes some there are empty ones, so that all others keep number and column. Comments of added lines go.
-// No token changes. Where that cannot be done the text is returned as it is.
+// KeepRust does the same for a Rust source file. Rust has no #line directive: added lines are appended to the preceding line,
+// and removed lines are replaced by empty ones, so that all other code keeps its line and column. Comments in added lines are
+// removed. No token changes. If this is not possible, the text is returned unchanged.
 func KeepRust(old, new []byte) []byte {
 	lines, ok := scanRust(new)
 	if !ok {
@@ -35,7 +35,7 @@ func KeepRust(old, new []byte) []byte {
 			continue
 		}
 		switch {
-		case left == 0: // the heading
+		case left == 0: // header of the diff
 		case text[0] == ' ':
 			r.flush()
 			r.same(1)
@@ -56,18 +56,18 @@ func KeepRust(old, new []byte) []byte {
 	return []byte(strings.Join(r.out, "\n"))
 }
 
-// rustLine is a line without its end.
+// rustLine is a line without its line break.
 type rustLine struct {
-	text, bare string // bare is without a comment at the end
-	joins      bool   // whether another line may be put behind bare
-	inside     bool   // it begins within a string or comment
+	text, bare string // bare is the line without a trailing comment
+	joins      bool   // another line may be appended to bare
+	inside     bool   // it starts in a string or comment
 }
 
 type rustKeeper struct {
 	lines      []rustLine
-	at         int // lines of the new text that are done
+	at         int // lines of the new text processed
 	out        []string
-	gone, came int // of a change
+	gone, came int // removed and added lines of a change
 	failed     bool
 }
 
@@ -78,7 +78,7 @@ func (r *rustKeeper) same(count int) {
 	}
 }
 
-// flush writes the lines of a change in the place of those that they replace.
+// flush writes the lines of a change in place of those that they replace.
 func (r *rustKeeper) flush() {
 	gone, came := r.gone, r.came
 	r.gone, r.came = 0, 0
@@ -105,14 +105,14 @@ func (r *rustKeeper) flush() {
 	}
 }
 
-// rustScanner goes through a text.
+// rustScanner is the state of the lexical scan.
 type rustScanner struct {
-	comment int    // depth of /* */
-	closing string // of the string that it is in
-	escapes bool   // that has \
+	comment int    // nesting depth of /* */
+	closing string // end delimiter of the current string
+	escapes bool   // the current string has escape sequences
 }
 
-// scanRust tells of each line whether others can be joined to it. ok is false for what is no text in Rust.
+// scanRust determines for each line whether others can be appended to it. ok is false if the text is not valid Rust.
 func scanRust(text []byte) (lines []rustLine, ok bool) {
 	var sc rustScanner
 	for _, line := range strings.Split(string(text), "\n") {
@@ -128,7 +128,7 @@ func scanRust(text []byte) (lines []rustLine, ok bool) {
 	return lines, sc.comment == 0 && sc.closing == ""
 }
 
-// line takes a line, and returns where a comment begins that goes to its end, or -1.
+// line scans a line and returns the index of a comment that extends to its end, or -1.
 func (sc *rustScanner) line(line string) int {
 	for i := 0; i < len(line); {
 		rest := line[i:]
@@ -157,7 +157,7 @@ func (sc *rustScanner) line(line string) int {
 	return -1
 }
 
-// token takes what code begins with there, and returns how long that is.
+// token returns the length of the token at the start of rest.
 func (sc *rustScanner) token(rest string, inWord bool) int {
 	raw := strings.TrimLeft(rest, "bcr")
 	prefix := rest[:len(rest)-len(raw)]
@@ -174,7 +174,7 @@ func (sc *rustScanner) token(rest string, inWord bool) int {
 		}
 	case rest[0] == '\'':
 		_, size := utf8.DecodeRuneInString(rest[1:])
-		if strings.HasPrefix(rest[1+size:], "'") { // else a lifetime
+		if strings.HasPrefix(rest[1+size:], "'") { // otherwise a lifetime
 			return size + 2
 		}
 	}

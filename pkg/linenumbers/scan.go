@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// kind is what a line is to the preprocessor.
+// kind is the type of a line for the preprocessor.
 type kind int
 
 const (
-	none kind = iota // nothing that begins there but comments, or a directive that is none of the others
+	none kind = iota // no code: comments only, or another directive
 	code
 	ifs   // #if, #ifdef, #ifndef
 	elif  // #elif, #elifdef, #elifndef
@@ -20,38 +20,41 @@ const (
 	endif
 )
 
-// line is what is known of a line of a source.
+// line describes a line of a source file.
 type line struct {
 	kind kind
-	open bool // no token, comment, directive or argument list goes on across its beginning
-	// first is how its first token begins, before how the one in front of it ends; 0 if that is a directive, or nothing.
+	open bool // no token, comment, directive or argument list continues across its start
+	// first is the first byte of its first token, before the last byte of the preceding token; 0 for a directive or none.
 	first, before byte
 }
 
-// free tells whether a directive may stand in front of the line: not between the name of a macro and its arguments, either.
+// free reports whether a directive may be inserted before the line. It must not be between the name of a macro and its
+// arguments.
 func (l line) free() bool {
 	return l.kind == code && l.open && (l.first != '(' || strings.IndexByte(";{}:", l.before) >= 0 && l.before != 0)
 }
 
-// scanner reads a source as the preprocessor does, as far as is needed to know where tokens end.
+// scanner scans a source file like the preprocessor, as far as is necessary to determine token boundaries.
 type scanner struct {
-	text  []byte // without the ends of lines that are continued
-	at    []int  // which line each byte is in
+	text  []byte // with continued lines joined
+	at    []int  // line number of each byte
 	i     int
 	lines []line
-	depth int // of parentheses
+	depth int // nesting depth of parentheses
 	prev  byte
 	conds []branches
 }
 
-// branches are those of an #if: how deep in parentheses it begins, and the deepest that a branch has ended.
+// branches is the state of a conditional group: the depth of parentheses at its start, and the largest depth at the end of a
+// branch.
 type branches struct {
 	base, deepest int
-	skipped       bool // this branch is that of #if 0, which may have any text
+	skipped       bool // this branch is disabled by #if 0 and may contain arbitrary text
 	hasElse       bool
 }
 
-// scan returns the lines of a source; it is not ok if they cannot be told apart for certain, or have numbers of their own.
+// scan returns the lines of a source file. ok is false if they cannot be analyzed with certainty or have #line directives
+// already.
 func scan(text []byte) (lines []line, ok bool) {
 	rest := bytes.ReplaceAll(text, []byte("\r\n"), nil)
 	for _, odd := range []string{"\x00", "\r", "??/", "??="} {
@@ -62,7 +65,7 @@ func scan(text []byte) (lines []line, ok bool) {
 	s := &scanner{}
 	s.join(text)
 	s.line(0).open = !bytes.HasPrefix(text, []byte("\xef\xbb\xbf"))
-	start := true // of what may be a directive
+	start := true // a directive may start here
 	for s.i < len(s.text) {
 		switch c := s.text[s.i]; {
 		case c == '\n':
@@ -89,7 +92,7 @@ func scan(text []byte) (lines []line, ok bool) {
 	return s.lines, len(s.conds) == 0
 }
 
-// join takes lines that end in a backslash together with the next.
+// join joins lines that end in a backslash with the following line.
 func (s *scanner) join(text []byte) {
 	s.text, s.at = make([]byte, 0, len(text)), make([]int, 0, len(text))
 	n := 0
@@ -103,14 +106,14 @@ func (s *scanner) join(text []byte) {
 		s.text = append(s.text, l...)
 		n++
 	}
-	s.lines = make([]line, n+1) // one behind the last
+	s.lines = make([]line, n+1) // one more than there are lines
 }
 
 func (s *scanner) line(i int) *line { return &s.lines[i] }
 
 func (s *scanner) is(text string) bool { return bytes.HasPrefix(s.text[s.i:], []byte(text)) }
 
-// comment skips one, a line's end not included.
+// comment skips a comment, without the line break at its end.
 func (s *scanner) comment() bool {
 	end, after := "\n", 0
 	if s.is("/*") {
@@ -126,7 +129,7 @@ func (s *scanner) comment() bool {
 	return true
 }
 
-// token skips one, and notes what may matter of it.
+// token skips a token and records its relevant properties.
 func (s *scanner) token() bool {
 	l := s.line(s.at[s.i])
 	c := s.text[s.i]
@@ -159,7 +162,7 @@ func (s *scanner) token() bool {
 	return true
 }
 
-// quoted skips a string or character. One that does not end, in what is not compiled, is the rest of its line.
+// quoted skips a string or character literal. In disabled text, an unterminated one extends to the end of the line.
 func (s *scanner) quoted() {
 	quote := s.text[s.i]
 	for s.i++; s.i < len(s.text); s.i++ {
@@ -175,7 +178,7 @@ func (s *scanner) quoted() {
 	}
 }
 
-// number skips what begins like a number, with separators (1'000'000).
+// number skips a preprocessing number, including digit separators (1'000'000).
 func (s *scanner) number() {
 	for ; s.i < len(s.text); s.i++ {
 		c := s.text[s.i]
@@ -191,7 +194,7 @@ func (s *scanner) number() {
 func (s *scanner) raw() bool {
 	begin, _, ok := bytes.Cut(s.text[s.i+1:min(s.i+19, len(s.text))], []byte("("))
 	if !ok || bytes.ContainsAny(begin, " \t\v\f\n\\)\"") {
-		return true // a name in front of a string
+		return true // an identifier before a string
 	}
 	end := slices.Concat([]byte(")"), begin, []byte(`"`))
 	n := bytes.Index(s.text[s.i+1+len(begin):], end)
@@ -202,7 +205,7 @@ func (s *scanner) raw() bool {
 	return true
 }
 
-// directive skips one to the end of its line.
+// directive skips a directive to the end of its line.
 func (s *scanner) directive() bool {
 	l := s.line(s.at[s.i])
 	var words []byte // without comments
@@ -238,7 +241,7 @@ func (s *scanner) directive() bool {
 	return l.kind == none || s.branch(l.kind)
 }
 
-// split returns the name of a directive, and what it is about.
+// split returns the name and the operands of a directive.
 func split(text string) (name, rest string) {
 	text = strings.TrimSpace(strings.TrimPrefix(strings.TrimPrefix(text, "%:"), "#"))
 	n := 0
@@ -248,7 +251,7 @@ func split(text string) (name, rest string) {
 	return text[:n], strings.TrimSpace(text[n:])
 }
 
-// branch ends a branch of an #if, and begins the next, if there is one.
+// branch ends a branch of a conditional group and starts the next one, if any.
 func (s *scanner) branch(k kind) bool {
 	if len(s.conds) == 0 {
 		return false

@@ -10,8 +10,8 @@ import (
 	"lpatch/pkg/diff"
 )
 
-// checkAlignment refuses what wants to be aligned better than a page: a patch is mapped where there is room near the image,
-// at any page. A function that the program has is called by its old address, whatever its new body's is.
+// checkAlignment refuses chunks with an alignment larger than a page: a patch is mapped at any free page near the image.
+// Replaced functions are exempt, because they are still called at their old address.
 func (l *linker) checkAlignment() {
 	for _, c := range l.chunks {
 		if c.align <= arch.PageSize || c.in == nil {

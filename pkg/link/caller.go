@@ -11,8 +11,8 @@ import (
 	"lpatch/pkg/diff"
 )
 
-// checkCaller refuses new code that asks the dynamic linker something whose answer depends on whose code asks: that of a
-// patch belongs to no file that it knows, and counts as the program's, but for RTLD_NEXT, which fails.
+// checkCaller refuses new code that calls a function of the dynamic linker whose result depends on the caller's address. Code
+// of a patch belongs to no file that the dynamic linker knows. It is treated as code of the program, and RTLD_NEXT fails.
 func (l *linker) checkCaller(c *chunk) {
 	if c.kind != kindText || l.callerOK(c) {
 		return
@@ -39,10 +39,10 @@ func (l *linker) checkCaller(c *chunk) {
 	}
 }
 
-// callerOK tells whether the author says that it does not matter whose code the dynamic linker takes a function for.
+// callerOK reports whether the author of the patch has declared (--caller-ok) that the caller's identity does not matter.
 func (l *linker) callerOK(c *chunk) bool { return slices.Contains(l.opts.CallerOK, l.functionOf(c)) }
 
-// functionOf names the function of a chunk; its .cold part belongs to it.
+// functionOf returns the name of the function of a chunk. A .cold part belongs to its function.
 func (l *linker) functionOf(c *chunk) string {
 	for _, s := range c.in.Diff.New.SymbolsIn(c.sec) {
 		if s.IsFunc() {
@@ -55,8 +55,8 @@ func (l *linker) functionOf(c *chunk) string {
 	return c.name
 }
 
-// checkLookup refuses a call of dlsym or dlvsym whose handle is, or may be, RTLD_NEXT, or RTLD_DEFAULT in a library, which may
-// have a scope of its own.
+// checkLookup refuses a call of dlsym or dlvsym whose handle is or may be RTLD_NEXT, or RTLD_DEFAULT in a library, which may
+// have a lookup scope of its own.
 func (l *linker) checkLookup(c *chunk, refs []diff.Ref, r diff.Ref) {
 	handle, _ := l.argument(c, refs, r, 0)
 	what := ""
@@ -74,14 +74,15 @@ func (l *linker) checkLookup(c *chunk, refs []diff.Ref, r diff.Ref) {
 		r.Sym.Name, what, l.functionOf(c))
 }
 
-// opens tells whether code gets handles itself.
+// opens reports whether the code obtains handles from dlopen or dlmopen.
 func opens(refs []diff.Ref) bool {
 	return slices.ContainsFunc(refs, func(r diff.Ref) bool {
 		return r.Sec == nil && r.Sym != nil && (r.Sym.Name == "dlopen" || r.Sym.Name == "dlmopen")
 	})
 }
 
-// anywhere tells whether dlopen or dlmopen is given a path from the root, or none.
+// anywhere reports whether the file name passed to dlopen or dlmopen is absolute or NULL, so that the result does not depend
+// on the caller.
 func (l *linker) anywhere(c *chunk, refs []diff.Ref, r diff.Ref, name string) bool {
 	n := 0
 	if name == "dlmopen" {
@@ -95,7 +96,7 @@ func (l *linker) anywhere(c *chunk, refs []diff.Ref, r diff.Ref, name string) bo
 	return a.Known && a.Number == 0
 }
 
-// argument finds out what an argument is at a call, and whose address it is, if that is known.
+// argument determines argument n of a call, and the reference to the address that it holds, as far as they are known.
 func (l *linker) argument(c *chunk, refs []diff.Ref, call diff.Ref, n int) (v arch.Value, place *diff.Ref) {
 	at := func(from, to uint64) int {
 		return slices.IndexFunc(refs, func(r diff.Ref) bool { return r.Off >= from && r.Off < to })
@@ -105,7 +106,7 @@ func (l *linker) argument(c *chunk, refs []diff.Ref, call diff.Ref, n int) (v ar
 		return v, nil
 	}
 	place = &refs[at(v.Start, v.End)]
-	if place.Type.Meaning == arch.Word { // of a word with it
+	if place.Type.Meaning == arch.Word { // it is loaded from a word with the address
 		return arch.Value{}, nil
 	}
 	return v, place

@@ -8,11 +8,11 @@ import (
 	"lpatch/pkg/match"
 )
 
-// A linker can make one of functions that have the same code, and of constants that hold the same (--icf). A patch of one would
-// change them all. It shows by names at one address, or, where the table names only one of them or none, by code that leads
-// there and has no reason to: what is static is referred to by its own object only.
+// A linker with --icf merges functions with equal code and constants with equal content. A patch of one of them would change
+// all of them. Merged symbols are recognized by different names at one address or, if the symbol table has only one of the
+// names or none, by references from code that cannot refer to the symbol: only its own object refers to a static symbol.
 
-// folded refuses a function that the linker has made one with others of the same code (--icf): they would all change.
+// folded refuses a function that the linker has merged with others of equal code (--icf), because they would all change.
 func (l *linker) folded(in *Input, ch Moved, m *match.Match) bool {
 	for _, name := range l.im.FunctionsAt(m.Start) {
 		s := ch.Loc.Obj.Lookup(name)
@@ -35,7 +35,7 @@ func (l *linker) folded(in *Input, ch Moved, m *match.Match) bool {
 	return false
 }
 
-// sharedValue refuses a constant that the linker has made one with another that held the same.
+// sharedValue refuses a constant that the linker has merged with another one of equal content.
 func (l *linker) sharedValue(in *Input, v *lpelf.Symbol, addr uint64) bool {
 	if !l.im.Constant(addr) {
 		return false
@@ -56,7 +56,7 @@ func (l *linker) sharedValue(in *Input, v *lpelf.Symbol, addr uint64) bool {
 	return false
 }
 
-// isNameOf tells whether a name that the image has at the place of an object's symbol is this symbol's, but for numbers.
+// isNameOf reports whether name, which the image has at the address of symbol s, is the name of s except for LTO suffixes.
 func isNameOf(name string, s *lpelf.Symbol, all []string) bool {
 	if s.Linked == "" {
 		return false

@@ -15,29 +15,29 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// frames is the patch's .eh_frame: the entries of the new functions, so that unwinders can walk through them, and
-// exceptions be thrown from them and caught in them.
+// frames is the .eh_frame section of the patch. It contains the FDEs of the new functions, so that they can be unwound and
+// can throw and catch exceptions.
 type frames struct {
 	c       *chunk
 	entries []frameEntry
-	cies    map[string]uint64 // content, with what the personality is -> place
+	cies    map[string]uint64 // content and personality -> offset
 	hdr     uint64            // address of .eh_frame_hdr
-	// personality tells whether there are frames with cleanups or handlers.
+	// personality is set if there are frames with cleanups or handlers.
 	personality bool
 }
 
-// frameEntry is one FDE.
+// frameEntry is an FDE.
 type frameEntry struct {
-	off  uint64 // of the FDE
+	off  uint64 // offset of the FDE
 	c    *chunk
-	base int64 // place in the chunk that pc_begin means
+	base int64 // offset in the chunk that pc_begin refers to
 }
 
 func newFrames() *frames {
 	return &frames{c: &chunk{kind: kindROData, name: ".eh_frame", align: 8}, cies: map[string]uint64{}}
 }
 
-// addFrames copies the FDEs of a section of text, whose code is in chunk c, with their CIEs.
+// addFrames copies the FDEs of text section sec, whose code is in chunk c, together with their CIEs.
 func (l *linker) addFrames(c *chunk, in *Input, sec *lpelf.Section) {
 	for _, f := range in.Diff.New.Frames() {
 		if f.Code.Sec == sec {
@@ -61,7 +61,7 @@ func (l *linker) addFrame(c *chunk, in *Input, f diff.Frame) {
 	}
 }
 
-// addCIE copies what an FDE builds on, once per content and personality.
+// addCIE copies the CIE of an FDE. CIEs with equal content and personality are merged.
 func (l *linker) addCIE(in *Input, f diff.Frame) uint64 {
 	fr := l.frames
 	key := string(f.Section.Data[f.CIE:f.CIEEnd])
@@ -88,8 +88,8 @@ func (l *linker) addCIE(in *Input, f diff.Frame) uint64 {
 	return at
 }
 
-// relocateWord makes a field of an exception table or a CIE lead to a word that holds the address of a type or a
-// personality: one of the image for what it imports, else one of the patch. It returns false for a field that means
+// relocateWord resolves a field of an exception table or a CIE that refers to a word with the address of a type or a
+// personality routine: a word of the image for an import, else a word of the patch. It returns false if the field refers to
 // something else.
 func (l *linker) relocateWord(c *chunk, r diff.Ref) bool {
 	w, ok := c.in.Diff.New.Word(r)
@@ -102,7 +102,7 @@ func (l *linker) relocateWord(c *chunk, r diff.Ref) bool {
 			return true
 		}
 	}
-	w.Type = arch.Reloc{Meaning: arch.Word} // what is wanted is a word with the address
+	w.Type = arch.Reloc{Meaning: arch.Word} // a GOT slot with the address is needed
 	d, ok := l.resolve(c, w)
 	if !ok {
 		return true
@@ -119,14 +119,14 @@ func (l *linker) relocateWord(c *chunk, r diff.Ref) bool {
 	return true
 }
 
-// finish appends the terminator: an unwinder that is given the section reads up to it.
+// finish appends the terminator, which ends the scan of an unwinder that is given the section.
 func (f *frames) finish() {
 	if len(f.entries) > 0 {
 		f.c.data = append(f.c.data, 0, 0, 0, 0)
 	}
 }
 
-// place reserves the addresses of both sections.
+// place assigns the addresses of both sections.
 func (f *frames) place(at *uint64) {
 	if len(f.entries) == 0 {
 		return
@@ -136,7 +136,7 @@ func (f *frames) place(at *uint64) {
 	*at = f.c.vaddr + uint64(len(f.c.data))
 }
 
-// sections writes .eh_frame_hdr and .eh_frame.
+// sections returns .eh_frame_hdr and .eh_frame.
 func (f *frames) sections() []patch.Section {
 	if len(f.entries) == 0 {
 		return nil
@@ -148,7 +148,7 @@ func (f *frames) sections() []patch.Section {
 		le.PutUint32(f.c.data[e.off+8:], uint32(pc-(f.c.vaddr+e.off+8)))
 		rows = append(rows, ehframe.Row{PC: pc, FDE: f.c.vaddr + e.off})
 	}
-	hdr, _ := ehframe.Header(f.hdr, f.c.vaddr, rows) // all of a patch is in reach of it
+	hdr, _ := ehframe.Header(f.hdr, f.c.vaddr, rows) // cannot fail, because the whole patch is within reach
 	return []patch.Section{
 		{Name: ".eh_frame_hdr", Flags: elf.SHF_ALLOC, Addr: f.hdr, Align: 4, Data: hdr},
 		{Name: ".eh_frame", Flags: elf.SHF_ALLOC, Addr: f.c.vaddr, Align: f.c.align, Data: f.c.data},

@@ -13,8 +13,8 @@ import (
 	"lpatch/pkg/testutil/fuzztest"
 )
 
-// FuzzLink: a patch is made of the object that an image was linked from and of one that may be anything, or it is refused;
-// what is made can be written as a file.
+// FuzzLink checks that a patch from the object of an image and an arbitrary object is linked or refused, and that the result
+// can be encoded.
 func FuzzLink(f *testing.F) {
 	const debug, sections = "-g", "-ffunction-sections"
 	compile := func(args ...string) []byte {

@@ -15,9 +15,10 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// importNew finds a symbol that the image does not import in the libraries that it uses. The patch then names the
-// library as a further image and refers to a place in it. Where the library itself reaches the symbol through a word
-// that the dynamic linker fills, that word is read: it holds what the process uses, even if another file interposes.
+// importNew resolves a symbol that the image does not import by searching the libraries that the image uses. The library
+// becomes an additional image of the patch, which then refers to an address in it. If the library itself reaches the symbol
+// through a word that the dynamic linker fills, the patch reads this word: it contains the address that the process uses,
+// even if another file interposes.
 func (l *linker) importNew(c *chunk, r diff.Ref) (dest, bool) {
 	name, weak := r.Sym.Name, r.Sym.Bind == elf.STB_WEAK
 	lib, sym, ok := l.lookup(c.in, name, r.Sym.Version, weak)
@@ -52,7 +53,7 @@ func (l *linker) importNew(c *chunk, r diff.Ref) (dest, bool) {
 	return dest{}, false
 }
 
-// lookup finds a symbol in the libraries; lib is nil for a weak symbol that none defines.
+// lookup searches the libraries for a symbol. lib is nil for a weak symbol without a definition.
 func (l *linker) lookup(in *Input, name, version string, weak bool) (lib *image.Image, sym *lpelf.Symbol, ok bool) {
 	if weak && l.im.Static() {
 		return nil, nil, true
@@ -93,7 +94,7 @@ func (l *linker) lookup(in *Input, name, version string, weak bool) (lib *image.
 	return nil, nil, false
 }
 
-// inLibrary refers to a place in a library, which becomes an image of the patch.
+// inLibrary returns the location vaddr in a library, which becomes an image of the patch.
 func (l *linker) inLibrary(lib *image.Image, vaddr uint64) dest {
 	i := slices.Index(l.libs, lib)
 	if i < 0 {
@@ -103,8 +104,8 @@ func (l *linker) inLibrary(lib *image.Image, vaddr uint64) dest {
 	return dest{image: true, lib: i + 1, vaddr: vaddr}
 }
 
-// resolvedWord finds a word that holds the address which the process uses for a function of a library: that of a call of
-// the library itself, or, for an indirect function, of any library.
+// resolvedWord returns the location of a word that contains the address which the process uses for a function of a library: a
+// GOT word of the library itself or, for an indirect function, of any library.
 func (l *linker) resolvedWord(lib *image.Image, sym *lpelf.Symbol) (dest, bool) {
 	if w, ok := lib.Word(lib, sym); ok {
 		return l.inLibrary(lib, w), true
@@ -125,8 +126,8 @@ func (l *linker) resolvedWord(lib *image.Image, sym *lpelf.Symbol) (dest, bool) 
 	return dest{}, false
 }
 
-// importVariable refers to a variable of a library. A program may have a copy of it that counts instead (R_X86_64_COPY);
-// if the image is a library, that program is not known, and the word is read that the defining library itself reads.
+// importVariable resolves a variable of a library. A program may use a copy of it instead (R_X86_64_COPY). If the image is a
+// library, this program is unknown, and the patch reads the GOT word of the library that defines the variable.
 func (l *linker) importVariable(c *chunk, r diff.Ref, lib *image.Image, sym *lpelf.Symbol) (dest, bool) {
 	if !l.im.Shared() || diff.IsTypeData(sym.Name) { // type data is compared by content
 		return l.inLibrary(lib, sym.Value).add(r.Add), true
@@ -142,8 +143,8 @@ func (l *linker) importVariable(c *chunk, r diff.Ref, lib *image.Image, sym *lpe
 	return d, true
 }
 
-// nowhere is the address 0 of a weak symbol that nothing defines. A call of it, which the code does not reach, cannot
-// hold that address and goes to an instruction that faults.
+// nowhere returns the address 0, for an undefined weak symbol. A call cannot encode this address; since it is never executed,
+// it is directed to a faulting instruction.
 func (l *linker) nowhere(c *chunk, r diff.Ref) dest {
 	if c.kind != kindText || l.im.Arch.Use(c.sec.Data, r.Off) != arch.Branches {
 		return dest{abs: true, vaddr: uint64(r.Add)}
@@ -155,8 +156,8 @@ func (l *linker) nowhere(c *chunk, r diff.Ref) dest {
 	return inPatch(l.trap, 0)
 }
 
-// addFarStub makes a function of the patch that jumps to one of a library, which may be out of reach of a call. target is
-// that function, or, if read is true, a word that holds its address.
+// addFarStub adds a stub that jumps to a function of a library, which may be out of reach of a call. target is the function
+// or, if read is true, a word that contains its address.
 func (l *linker) addFarStub(name string, target dest, read bool) *chunk {
 	if c := l.farStubs[target]; c != nil {
 		return c

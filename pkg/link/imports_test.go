@@ -4,7 +4,7 @@ package link
 
 import "testing"
 
-// TestImportRefusals makes patches whose new code wants of other files, or of other places of the target, what it cannot have.
+// TestImportRefusals links new code with references to other files, or to other parts of the target, that cannot be resolved.
 func TestImportRefusals(t *testing.T) {
 	const call = noinline + "int f(int x) { return x * 5 + 1; }\n"
 	const calls = "int there(void); int f(int x) { return x * 5 + there(); }"

@@ -15,9 +15,9 @@ import (
 	"lpatch/pkg/match"
 )
 
-// interposable resolves a reference to a function that a library exports as its old code does: directly, if the linker
-// was told so (-Bsymbolic-functions, --dynamic-list), else through the word that the dynamic linker fills with the
-// function of the first file that defines it. done is false for other references.
+// interposable resolves a reference to a preemptible function of a library as the old code does: directly if the library was
+// linked this way (-Bsymbolic-functions, --dynamic-list), else through the word that the dynamic linker sets to the first
+// definition in the lookup scope. done is false for other references.
 func (l *linker) interposable(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	if r.Sym == nil || r.Raw.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.ExportsFunction(r.Sym.Name) || r.Sec != nil && r.Add != 0 {
 		return dest{}, false, true
@@ -43,8 +43,8 @@ func (l *linker) interposable(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	return l.interposer(c, r)
 }
 
-// interposer looks for the first file that defines a function which the library exports, and which none of its words
-// holds. What C++ has in several files is the same in all of them.
+// interposer searches the lookup scope for the first definition of a function that the library exports but has no GOT word
+// for. C++ functions with weak definitions in several files are assumed to be identical.
 func (l *linker) interposer(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	name := r.Sym.Name
 	if l.bindsOwn() || strings.HasPrefix(name, "_Z") && slices.ContainsFunc(l.im.Definitions(name), func(s *lpelf.Symbol) bool { return s.Bind == elf.STB_WEAK }) {
@@ -66,8 +66,8 @@ func (l *linker) interposer(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	return dest{}, true, false
 }
 
-// bindsOwn tells whether old code reaches functions that the image exports directly, and none through a word: the linker
-// was told to do so with all of them.
+// bindsOwn reports whether old code reaches functions that the image exports directly and never through a GOT word. The
+// library was then linked so for all of them.
 func (l *linker) bindsOwn() bool {
 	for name := range l.im.Slots.GOT {
 		if l.im.ExportsFunction(name) {
@@ -85,7 +85,7 @@ func (l *linker) bindsOwn() bool {
 	return slices.ContainsFunc(l.inputs, func(in *Input) bool { return direct(l.leadsIn(in)) }) || slices.ContainsFunc(l.otherLeads(), direct)
 }
 
-// interposedWord refuses a word of the patch that holds the address of a variable which another file may have instead.
+// interposedWord refuses a pointer in the patch to a preemptible variable, whose effective address is not known.
 func (l *linker) interposedWord(c *chunk, r diff.Ref) bool {
 	if !r.Type.Pointer() || r.Sym == nil || r.Raw.Sym.Bind == elf.STB_LOCAL || r.Sym.Vis != elf.STV_DEFAULT || !l.im.Shared() ||
 		diff.IsTypeData(r.Sym.Name) || !l.im.ExportsData(r.Sym.Name) {

@@ -20,7 +20,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// ldSource is compiled without and with -DNEW. It has no mergeable strings and constants: ld places them where it likes.
+// ldSource is compiled without and with -DNEW. It has no mergeable strings and constants, whose location ld chooses.
 const ldSource = `
 #include <stdio.h>
 int shared_value = 5;
@@ -93,7 +93,7 @@ func compareWithLd(t *testing.T, cc, opt string, mode []string) {
 	command(cc, append(flags, "new.o", "-DNEW")...)
 	im, in := locateIn(t, dir)
 	l, content := linkKeeping(t, im, in)
-	// A program that is not position independent is linked, and lies, in the lowest 2 GiB.
+	// a position-dependent program is linked and loaded in the lowest 2 GiB
 	imageBase, patchBase := uint64(0x555555554000), uint64(0x555556554000)
 	if im.Fixed() {
 		imageBase, patchBase = 0, 0x10000000
@@ -102,7 +102,7 @@ func compareWithLd(t *testing.T, cc, opt string, mode []string) {
 	writeScript(t, dir, l, imageBase, patchBase)
 	pie := "-no-pie"
 	if mode[0] == "-fPIC" {
-		pie = "-pie" // else ld turns loads from the GOT into absolute addresses
+		pie = "-pie" // otherwise ld relaxes loads from the GOT to absolute addresses
 	}
 	command("ld", pie, "-e", "0", "-z", "max-page-size=4096", "--no-check-sections", "-T", "script", "-o", "oracle", "new.o")
 	oracle, err := lpelf.Open(filepath.Join(dir, "oracle"))
@@ -126,7 +126,7 @@ func compareWithLd(t *testing.T, cc, opt string, mode []string) {
 	}
 }
 
-// locateIn reads and compares the objects and finds the old one in the program.
+// locateIn compares the objects in a directory and locates the old one in the program.
 func locateIn(t *testing.T, dir string) (*match.Target, *Input) {
 	t.Helper()
 	object := func(name string) *diff.Object {
@@ -155,7 +155,7 @@ func locateIn(t *testing.T, dir string) (*match.Target, *Input) {
 	return im, &Input{Diff: res, Loc: loc}
 }
 
-// linkKeeping is Link, with the linker for the test to look into.
+// linkKeeping is like Link, but also returns the linker for inspection.
 func linkKeeping(t *testing.T, im *match.Target, in *Input) (*linker, *patch.Content) {
 	t.Helper()
 	l := newLinker(im, []*Input{in})
@@ -166,7 +166,7 @@ func linkKeeping(t *testing.T, im *match.Target, in *Input) (*linker, *patch.Con
 	return l, content
 }
 
-// applyFixups does what the kernel does.
+// applyFixups applies fixups like the kernel module.
 func applyFixups(t *testing.T, content *patch.Content, imageBase, patchBase uint64) {
 	t.Helper()
 	for _, x := range content.Spec.Fixups {
@@ -187,7 +187,7 @@ func applyFixups(t *testing.T, content *patch.Content, imageBase, patchBase uint
 	}
 }
 
-// sectionBytes returns the content's own bytes at an address.
+// sectionBytes returns n bytes of the content at an address.
 func sectionBytes(content *patch.Content, addr uint64, n int) []byte {
 	for _, s := range content.Sections {
 		if addr >= s.Addr && addr+uint64(n) <= s.Addr+uint64(len(s.Data)) {
@@ -197,8 +197,8 @@ func sectionBytes(content *patch.Content, addr uint64, n int) []byte {
 	return nil
 }
 
-// writeScript tells ld where everything is: the patch's sections in the patch, everything else of the object where the
-// image has it, and imports at their PLT entries.
+// writeScript writes a linker script with all addresses: sections of the patch in the patch, all other sections of the object
+// as in the image, and imports at their PLT entries.
 func writeScript(t *testing.T, dir string, l *linker, imageBase, patchBase uint64) {
 	t.Helper()
 	var b strings.Builder

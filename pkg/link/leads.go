@@ -12,7 +12,7 @@ import (
 	"lpatch/pkg/match"
 )
 
-// leadsIn are those of an input's old object, read once.
+// leadsIn returns the Leads of the old object of an input. They are computed once.
 func (l *linker) leadsIn(in *Input) match.Leads {
 	if in.Loc == nil {
 		return nil
@@ -23,7 +23,8 @@ func (l *linker) leadsIn(in *Input) match.Leads {
 	return l.leads[in]
 }
 
-// oldLeads returns where old code leads a symbol: that of the same object, else that of the others.
+// oldLeads returns the destinations of references to a symbol in old code: in that of the same object, else in that of the
+// others.
 func (l *linker) oldLeads(in *Input, s *lpelf.Symbol) []image.Lead {
 	if own := l.leadsIn(in).Of(s); len(own) > 0 {
 		return own
@@ -48,7 +49,7 @@ func (l *linker) oldLeads(in *Input, s *lpelf.Symbol) []image.Lead {
 	return out
 }
 
-// otherLeads are those of all old objects, read only where nothing else tells.
+// otherLeads returns the Leads of all old objects. They are computed only if nothing else resolves a symbol.
 func (l *linker) otherLeads() []match.Leads {
 	if l.others == nil && l.opts.Olds != nil {
 		for _, obj := range l.opts.Olds() {
@@ -60,7 +61,7 @@ func (l *linker) otherLeads() []match.Leads {
 	return l.others
 }
 
-// byOldCode resolves a name as old code had it resolved. done is false where nothing is known but the symbol table.
+// byOldCode resolves a name as in old code. done is false if old code adds nothing to what the symbol table says.
 func (l *linker) byOldCode(c *chunk, r diff.Ref) (d dest, done, ok bool) {
 	name := r.Sym.Name
 	found := l.oldLeads(c.in, r.Sym)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package link makes a patch: it binds new code to the image that it is for and to the libraries of that, and lays it out as a
-// file that can be mapped.
+// Package link builds a patch: it binds new code to the image and the libraries that the image uses, and lays it out as a
+// loadable file.
 package link
 
 import (
@@ -18,20 +18,21 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// linker holds a patch in the making. Everything is kept in the order of discovery, which depends on the input only.
+// linker is a patch under construction. Everything is kept in the order of discovery, so that the output depends only on the
+// input.
 type linker struct {
 	im        *match.Target
 	scope     *Scope
 	inputs    []*Input
-	values    []*Value              // by address
+	values    []*Value              // sorted by address
 	defs      map[string]definition // global symbols that only the new objects define
-	oldNames  map[string]bool       // symbols of the old objects, once asked for
-	saidByOld map[string]bool       // whether an old object has a global symbol of a name, or refers to one: unsaid
+	oldNames  map[string]bool       // symbols of the old objects; nil until needed
+	saidByOld map[string]bool       // global symbols that the old objects define or refer to; see unsaid
 	opts      Options
-	leads     map[*Input]match.Leads // see leadsIn
-	others    []match.Leads          // see otherLeads
+	leads     map[*Input]match.Leads // cache of leadsIn
+	others    []match.Leads          // cache of otherLeads
 	chunks    []*chunk
-	work      []*chunk // chunks whose references are to be followed
+	work      []*chunk // chunks whose relocations have not been applied yet
 	refusals  diff.Refusals
 
 	bySection map[*lpelf.Section]*chunk
@@ -40,31 +41,31 @@ type linker struct {
 	slots     map[dest]*chunk
 	stubs     map[uint64]*chunk
 	farStubs  map[dest]*chunk
-	trap      *chunk                // where calls of nothing lead
-	libs      []*image.Image        // libraries that the patch refers to: its images from 1 on
-	near      map[*image.Image]bool // those that the patch must be in the reach of
+	trap      *chunk                // target of calls to undefined weak functions
+	libs      []*image.Image        // libraries that the patch refers to: images 1 and up of the patch
+	near      map[*image.Image]bool // images that must be within rel32 reach of the patch
 	commons   map[string]*chunk
 
 	fixups64 []pointerFix
 	fixups32 []absFix
 	fixupsPC []pcFix
-	later    []func() // fields whose value is known once addresses are
+	later    []func() // actions that compute fields after addresses have been assigned
 	frames   *frames
 	passes   []pass
-	// registration is nil for a patch whose unwind tables nobody has to be told of.
+	// registration is nil if the unwind tables of the patch need not be registered.
 	registration *registration
 }
 
-// Options say more of what the new code may rely on.
+// Options provide information about the assumptions of new code.
 type Options struct {
-	CallerOK []string              // functions that may ask the dynamic linker what depends on who asks
-	Olds     func() []*diff.Object // all old objects
-	Scope    *Scope                // nil: the libraries are where those of this machine are
+	CallerOK []string              // functions whose use of caller-dependent functions of the dynamic linker is accepted
+	Olds     func() []*diff.Object // returns all old objects
+	Scope    *Scope                // nil: the libraries are searched in the directories of this machine
 }
 
-// Link makes the loadable content of a patch from the changed functions and values of the inputs, and from values that were
-// asked for by name. spec gives name, description and tool; images, sites, functions and fix-ups are filled in. The error
-// is diff.Refusals with all reasons.
+// Link returns the loadable content of a patch. It consists of the changed functions and values of the inputs, and of values
+// that were requested by name. spec provides name, description and tool; Link fills in images, sites, functions and fixups.
+// The error is diff.Refusals with all reasons.
 func Link(im *match.Target, inputs []*Input, values []*Value, spec patch.Spec, opts Options) (*patch.Content, error) {
 	l := newLinker(im, inputs)
 	l.values, l.opts = values, opts
@@ -116,7 +117,7 @@ func (l *linker) link(spec patch.Spec) (*patch.Content, error) {
 	return content, nil
 }
 
-// collectDefinitions notes what the new objects define for each other.
+// collectDefinitions records the global symbols that the new objects define for each other.
 func (l *linker) collectDefinitions() {
 	for _, in := range l.inputs {
 		for _, s := range in.Diff.New.Symbols {
@@ -138,7 +139,7 @@ func (l *linker) followAll() {
 	}
 }
 
-// follow applies the relocations of a chunk, which may add more chunks.
+// follow applies the relocations of a chunk, which may add further chunks.
 func (l *linker) follow(c *chunk) {
 	obj := c.in.Diff.New
 	if err := obj.DecodeError(c.sec); c.kind == kindText && err != nil {
@@ -165,7 +166,7 @@ func (l *linker) follow(c *chunk) {
 	}
 }
 
-// sections of the patch, by kind.
+// outSections lists the sections of the patch by kind.
 var outSections = [kinds]struct {
 	name  string
 	flags elf.SectionFlag
@@ -176,8 +177,8 @@ var outSections = [kinds]struct {
 	kindData:   {".data", elf.SHF_ALLOC | elf.SHF_WRITE},
 }
 
-// layout gives every chunk its address. Order: headers and frames, read-only data, .got; text; writable data, each
-// protection on pages of its own.
+// layout assigns an address to every chunk. The order is: headers and frames, read-only data and .got; text; writable data.
+// Each protection has pages of its own.
 func (l *linker) layout(content *patch.Content) {
 	at := uint64(patch.HeaderSize)
 	l.frames.place(&at)
@@ -204,7 +205,7 @@ func (l *linker) layout(content *patch.Content) {
 	}
 }
 
-// finish copies the chunks into their sections and fills the descriptor.
+// finish copies the chunks into their sections and fills in the descriptor.
 func (l *linker) finish(content *patch.Content) {
 	spec := content.Spec
 	spec.Format = patch.FormatVersion
@@ -231,7 +232,7 @@ func (l *linker) finish(content *patch.Content) {
 	l.finishUpon(spec)
 }
 
-// addFixups turns what could not be computed here into the three computations of the kernel.
+// addFixups emits a fixup for each relocation whose value depends on the load addresses.
 func (l *linker) addFixups(spec *patch.Spec) {
 	for _, f := range l.fixups64 {
 		place := f.c.vaddr + f.off
@@ -262,7 +263,7 @@ func (l *linker) addFixups(spec *patch.Spec) {
 	sort.Slice(spec.Fixups, func(i, j int) bool { return spec.Fixups[i].Place < spec.Fixups[j].Place })
 }
 
-// symbols lists the named functions and variables of a chunk.
+// symbols returns the named functions and variables of a chunk.
 func (c *chunk) symbols() []patch.Symbol {
 	if c.sec == nil {
 		if c.name == "" {

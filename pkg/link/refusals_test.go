@@ -17,27 +17,27 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// fix is a change of function f, and what the target is beside it.
+// fix is a change of function f, with a description of the target.
 type fix struct {
 	name     string
 	lib      string // source of a library that the target is linked with
-	versions string // of the library
+	versions string // version script of the library
 	rest     string // source of another object of the target
 	old, new string
 	cc       string // if not gcc
 	cflags   string // if not -fPIE
-	newflags string // of the new object, if others
+	newflags string // of the new object, if different
 	ldflags  string // if not -pie
 	damage   func(new *diff.Object)
-	gone     bool   // the library, when the patch is made
-	broken   bool   // the library, which --lib names
-	want     string // the refusal
+	gone     bool   // the library does not exist when the patch is linked
+	broken   bool   // the library named by --lib is damaged
+	want     string // expected refusal
 }
 
-// noinline is before the functions of a fix.
+// noinline precedes the functions of a fix.
 const noinline = "#define NI __attribute__((noinline))\n"
 
-// TestRefusals makes patches of small changes for each of which the linker refuses something.
+// TestRefusals links patches of small changes, each of which is refused for one reason.
 func TestRefusals(t *testing.T) {
 	const call = noinline + "int f(int x) { return x * 5 + 1; }\n"
 	tests := []fix{
@@ -112,7 +112,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// link makes the target and the patch, and returns what is refused.
+// link builds the target and the patch, and returns the refusals.
 func (x *fix) link(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

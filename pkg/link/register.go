@@ -10,7 +10,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// The names by which register.S and the linker know each other.
+// The names of the symbols by which the linker accesses register.S.
 const (
 	registerEntry  = "lpatch_entry"
 	registerTarget = "lpatch_target"
@@ -24,16 +24,16 @@ const (
 //go:embed register.o
 var registerObject []byte
 
-// registration is the code of register.S in a patch.
+// registration is the registration code of register.S in a patch.
 type registration struct {
 	in      *Input
 	entry   *lpelf.Section
 	state   *chunk
-	entries map[*lpelf.Symbol]*chunk // by the new function that it leads to
+	entries map[*lpelf.Symbol]*chunk // new function -> entry stub that leads to it
 }
 
-// addRegistration makes patched functions register the unwind tables of the patch when they are first called, if
-// exceptions may be about: where the new code has cleanups or handlers, or the image uses the runtime of C++.
+// addRegistration makes patched functions register the unwind tables of the patch at their first call, if exceptions are
+// possible: the new code has cleanups or handlers, or the image uses the C++ runtime.
 func (l *linker) addRegistration() error {
 	if len(l.frames.entries) == 0 || !l.frames.personality && !l.im.Throws() {
 		return nil
@@ -58,7 +58,7 @@ func (l *linker) addRegistration() error {
 	return nil
 }
 
-// addEntry makes what the old entry of a function jumps to instead of the new body.
+// addEntry adds the entry stub that the site of a function jumps to instead of the new body.
 func (l *linker) addEntry(user *Input, ch diff.Change) {
 	r := l.registration
 	target := inPatch(l.bySection[user.Diff.New.SectionOf(ch.New)], int64(ch.New.Value))
@@ -75,7 +75,7 @@ func (l *linker) addEntry(user *Input, ch diff.Change) {
 	l.addFrames(c, r.in, r.entry)
 }
 
-// target is where the site of a changed function leads.
+// target returns the address in the patch to which the site of a changed function jumps.
 func (l *linker) target(in *Input, ch diff.Change) uint64 {
 	if l.registration != nil {
 		return l.registration.entries[ch.New].vaddr
@@ -83,7 +83,8 @@ func (l *linker) target(in *Input, ch diff.Change) uint64 {
 	return l.bySection[in.Diff.New.SectionOf(ch.New)].vaddr + ch.New.Value
 }
 
-// pin notes the word by which the kernel sees that the patch has been registered.
+// pin records the word that is nonzero once the unwind tables are registered. The kernel module then refuses to unload the
+// patch.
 func (l *linker) pin(spec *patch.Spec) {
 	if l.registration != nil {
 		spec.Pin = l.registration.state.vaddr

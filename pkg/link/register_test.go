@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestRegister runs register.o in a program that stands in for libgcc.
+// TestRegister executes register.o in a program that replaces libgcc.
 func TestRegister(t *testing.T) {
 	for _, cc := range []string{"gcc", "clang-14"} {
 		t.Run(cc, func(t *testing.T) {

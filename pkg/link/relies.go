@@ -8,7 +8,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// addRelies notes the functions that the patch was made for as the image has them.
+// addRelies records the functions of the image that the patch was built against.
 func (l *linker) addRelies(spec *patch.Spec) {
 	seen := map[uint64]bool{}
 	for _, in := range l.inputs {

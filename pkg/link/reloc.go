@@ -12,8 +12,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// relocate applies one relocation of a chunk (psABI AMD64, table "Relocation Types"). Where the value depends on where
-// the image or the patch is mapped, it makes a fix-up instead.
+// relocate applies one relocation of a chunk (psABI AMD64, table "Relocation Types"). If the value depends on the load
+// address of an image or of the patch, it emits a fixup instead.
 func (l *linker) relocate(c *chunk, r diff.Ref) {
 	if c.sec != nil && diff.IsExceptTable(c.sec) && l.relocateWord(c, r) {
 		return
@@ -47,7 +47,7 @@ func (l *linker) relocate(c *chunk, r diff.Ref) {
 	}
 }
 
-// relocateTo makes a field mean a place.
+// relocateTo makes a relocated field refer to d.
 func (l *linker) relocateTo(c *chunk, r diff.Ref, d dest) {
 	switch t := r.Type; {
 	case t.Near(), t.Meaning == arch.Branch:
@@ -68,7 +68,7 @@ func (l *linker) relocateTo(c *chunk, r diff.Ref, d dest) {
 // shfLarge is SHF_X86_64_LARGE of the psABI.
 const shfLarge = 0x10000000
 
-// relocateSize: Z + A. The size of a symbol of the image is what the image says.
+// relocateSize computes Z + A. The size of a symbol of the image is that in the image's symbol table.
 func (l *linker) relocateSize(c *chunk, r diff.Ref) {
 	size := r.Sym.Size
 	if r.Sec == nil {
@@ -83,7 +83,7 @@ func (l *linker) relocateSize(c *chunk, r diff.Ref) {
 	l.put(c, r.Off, uint64(r.Type.Size), int64(size)+r.Raw.Addend)
 }
 
-// put stores a little-endian number of size bytes in a chunk.
+// put stores the size low-order bytes of v at an offset of a chunk, little endian.
 func (l *linker) put(c *chunk, off, size uint64, v int64) {
 	b := c.data[off-c.lo:]
 	if size == 8 {
@@ -93,7 +93,7 @@ func (l *linker) put(c *chunk, off, size uint64, v int64) {
 	binary.LittleEndian.PutUint32(b, uint32(v))
 }
 
-// after is the distance from the start of a field to the place that its addend counts from.
+// after returns the distance in bytes from the start of a field to the address that its addend is relative to.
 func after(r diff.Ref) uint64 {
 	if r.End == 0 {
 		return 0
@@ -101,7 +101,7 @@ func after(r diff.Ref) uint64 {
 	return r.End - r.Off
 }
 
-// relocatePC: S + A - P.
+// relocatePC computes S + A - P.
 func (l *linker) relocatePC(c *chunk, r diff.Ref, d dest) {
 	if d.imported != "" {
 		var ok bool
@@ -111,7 +111,7 @@ func (l *linker) relocatePC(c *chunk, r diff.Ref, d dest) {
 	}
 	switch {
 	case d.lib > 0:
-		// A variable of a library may be out of reach: lea becomes mov of a word with its address.
+		// a variable of a library may be out of reach, so lea becomes a mov from a word with the address
 		l.im.Arch.Load(c.data, r.Off-c.lo)
 		l.relocatePC(c, r, inPatch(l.addSlot(d), 0))
 	case d.chunk != nil:
@@ -125,7 +125,7 @@ func (l *linker) relocatePC(c *chunk, r diff.Ref, d dest) {
 	}
 }
 
-// importCall leads a direct reference to an import through the image's PLT entry, or through its GOT slot.
+// importCall resolves a direct reference to an import through the PLT entry of the image, or through its GOT slot.
 func (l *linker) importCall(c *chunk, r diff.Ref, d dest) (dest, bool) {
 	slot, ok := l.importSlot(c, d)
 	if !ok {
@@ -142,7 +142,7 @@ func (l *linker) importCall(c *chunk, r diff.Ref, d dest) (dest, bool) {
 	return inPatch(l.addStub(slot.Vaddr), 0), true
 }
 
-// takesAddress tells whether the instruction computes the address that it refers to.
+// takesAddress reports whether the instruction computes the address that it refers to, rather than accessing memory there.
 func (l *linker) takesAddress(c *chunk, r diff.Ref) bool {
 	return c.kind == kindText && r.Type.Near() && r.Off >= c.lo && r.End == r.Off+4 && l.im.Arch.Use(c.data, r.Off-c.lo) == arch.TakesAddress
 }
@@ -156,7 +156,7 @@ func (l *linker) isDataImport(name string) bool {
 	return false
 }
 
-// importSlots lists the image's slots for a symbol of another file, GLOB_DAT before JUMP_SLOT.
+// importSlots returns the slots of the image for a symbol of another file, GLOB_DAT before JUMP_SLOT.
 func (l *linker) importSlots(d dest) []lpelf.Slot {
 	var out []lpelf.Slot
 	for _, s := range l.im.Slots.GOT[d.imported] {
@@ -167,7 +167,7 @@ func (l *linker) importSlots(d dest) []lpelf.Slot {
 	return out
 }
 
-// importSlot returns the slot to use.
+// importSlot returns the slot to use for an import.
 func (l *linker) importSlot(c *chunk, d dest) (lpelf.Slot, bool) {
 	slots := l.importSlots(d)
 	for _, s := range slots[1:] {
@@ -176,16 +176,16 @@ func (l *linker) importSlot(c *chunk, d dest) (lpelf.Slot, bool) {
 			return lpelf.Slot{}, false
 		}
 	}
-	// A call prefers the slot that has a PLT entry.
+	// a call prefers the slot with a PLT entry
 	return slots[0], true
 }
 
-// relocateGOT: G + GOT + A - P. An import has its slot in the image; for anything else the load becomes an address
-// computation where the instruction allows it, as ld does, or reads a private slot.
+// relocateGOT computes G + GOT + A - P. An import has its slot in the image. For any other symbol, the load is relaxed to an
+// address computation if the instruction permits it, as ld does, else it reads a private slot.
 func (l *linker) relocateGOT(c *chunk, r diff.Ref, d dest) {
 	d = d.add(-r.Add)
 	if d.image && l.im.Shared() && r.Sym.Bind != elf.STB_LOCAL {
-		// The symbol may be interposed: read the slot that the image itself reads.
+		// the symbol is preemptible: read the slot that the image itself reads
 		if slots := l.im.Slots.GOT[r.Sym.Name]; len(slots) > 0 && slots[0].Type.Meaning == arch.GlobDat {
 			l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: slots[0].Vaddr, end: uint64(-r.Raw.Addend)})
 			return
@@ -210,8 +210,8 @@ func (l *linker) relocateGOT(c *chunk, r diff.Ref, d dest) {
 	l.later = append(l.later, func() { l.put(c, r.Off, 4, int64(slot.vaddr)+r.Raw.Addend-int64(c.vaddr+r.Off-c.lo)) })
 }
 
-// relocateImportGOT reads the image's slot. A lazy slot holds a function's address only after its first call, so a
-// load that does not call takes the PLT entry, which serves as the function's address then.
+// relocateImportGOT makes a load read the slot of the image. A lazily bound slot contains the address of the function only
+// after its first call, so a load that is not part of a call gets the address of the PLT entry instead.
 func (l *linker) relocateImportGOT(c *chunk, r diff.Ref, d dest) {
 	slot, ok := l.importSlot(c, d)
 	if !ok {
@@ -226,12 +226,12 @@ func (l *linker) relocateImportGOT(c *chunk, r diff.Ref, d dest) {
 	l.fixupsPC = append(l.fixupsPC, pcFix{c: c, off: r.Off - c.lo, to: slot.Vaddr, end: uint64(-r.Raw.Addend)})
 }
 
-// callsThrough tells whether the instruction calls what the word holds that it refers to, or jumps there.
+// callsThrough reports whether the instruction is an indirect call or jump through the word that it refers to.
 func (l *linker) callsThrough(c *chunk, r diff.Ref) bool {
 	return c.sec != nil && l.im.Arch.Use(c.sec.Data, r.Off) == arch.BranchesThrough
 }
 
-// relaxLoad makes a load from the GOT an address computation.
+// relaxLoad rewrites a load from the GOT to an address computation.
 func (l *linker) relaxLoad(c *chunk, r diff.Ref, d dest) bool {
 	if r.Raw.Addend != -4 || r.Off < c.lo {
 		return false
@@ -246,7 +246,7 @@ func (l *linker) relaxLoad(c *chunk, r diff.Ref, d dest) bool {
 	return true
 }
 
-// relocateAbs32: S + A in 32 bits, only in code of a program that is not position independent.
+// relocateAbs32 computes S + A in 32 bits. This only occurs in code of position-dependent programs.
 func (l *linker) relocateAbs32(c *chunk, r diff.Ref, d dest) {
 	if d.imported != "" {
 		var ok bool
@@ -269,7 +269,8 @@ func (l *linker) relocateAbs32(c *chunk, r diff.Ref, d dest) {
 	}
 }
 
-// relocate64: S + A. Where an imported variable is, the image's words do not say to another word, so it is looked up.
+// relocate64 computes S + A. The image has no word from which another word could be initialised with the address of an
+// imported variable, so the variable is looked up in the libraries.
 func (l *linker) relocate64(c *chunk, r diff.Ref, d dest) {
 	ok := true
 	switch {
@@ -285,7 +286,7 @@ func (l *linker) relocate64(c *chunk, r diff.Ref, d dest) {
 	l.fixups64 = append(l.fixups64, pointerFix{c, r.Off - c.lo, d})
 }
 
-// relocatePC64: S + A - P in 64 bits, within the patch only.
+// relocatePC64 computes S + A - P in 64 bits. Both ends must be in the patch.
 func (l *linker) relocatePC64(c *chunk, r diff.Ref, d dest) {
 	if d.chunk == nil {
 		l.refuse(c.in, c.name, codes.UnsupportedRelocation, "the new code has a 64-bit PC-relative reference out of the patch; compile with the default code model")

@@ -14,12 +14,12 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// refusal makes a reason about the object that a chunk comes from.
+// refuse records a refusal about the object that a chunk comes from.
 func (l *linker) refuse(in *Input, symbol string, code codes.Code, format string, args ...any) {
 	l.refusals = append(l.refusals, diff.Refusal{Code: code, File: in.Diff.New.Name, Symbol: symbol, Text: fmt.Sprintf(format, args...)})
 }
 
-// resolve says what a reference of a new object means. ok is false after a refusal.
+// resolve returns the target of a reference in a new object. ok is false if it was refused.
 func (l *linker) resolve(c *chunk, r diff.Ref) (dest, bool) {
 	if lit, ok := diff.Literal(r); ok {
 		return inPatch(l.addLiteral(lit.Content, lit.Align), lit.Off), true
@@ -39,8 +39,8 @@ func (l *linker) resolve(c *chunk, r diff.Ref) (dest, bool) {
 	return l.resolveData(c, r)
 }
 
-// resolveCode handles a function of the same object. A function with a site is reached through its old entry, which
-// leads to whatever patch is on top; parts of a function (.cold, jump table labels) are the patch's own.
+// resolveCode resolves a reference to code of the same object. A function with a site is reached through its old entry point,
+// which leads to the topmost patch. References to parts of a function (.cold, jump table labels) stay within the patch.
 func (l *linker) resolveCode(c *chunk, r diff.Ref) (dest, bool) {
 	if own := l.bySection[r.Sec]; own != nil && (r.Sec == c.sec || r.Add != 0 || r.Sym == nil) {
 		return inPatch(own, r.At), true
@@ -69,7 +69,7 @@ func (l *linker) resolveCode(c *chunk, r diff.Ref) (dest, bool) {
 	return d, true
 }
 
-// partOf tells whether the reference leads from the .cold part back into its function.
+// partOf reports whether a .cold part refers to an address within its function.
 func (l *linker) partOf(c *chunk, r diff.Ref) bool {
 	if c.sec == nil || r.Add == 0 {
 		return false
@@ -82,16 +82,16 @@ func (l *linker) partOf(c *chunk, r diff.Ref) bool {
 	return false
 }
 
-// isAdded tells whether a function of the new object is not in the old one.
+// isAdded reports whether a function of the new object does not exist in the old one.
 func (l *linker) isAdded(in *Input, s *lpelf.Symbol) bool {
 	o := in.Diff.Old.Lookup(s.Name)
 	return (o == nil || !o.IsFunc()) && !(s.Bind != elf.STB_LOCAL && l.im.Global(s.Name) != nil)
 }
 
-// existing finds a function or variable in the image. found is false if the image has none of that name.
+// existing resolves a function or variable to its address in the image. found is false if the image does not contain it.
 func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 	if in.Diff.New.HoldsLabels(s) || l.registration != nil && in == l.registration.in {
-		return dest{}, false, true // that of the image leads into old functions, or makes the tables of another patch known
+		return dest{}, false, true // the image's table of labels leads into old functions, and the registration state of another patch must not be shared
 	}
 	old := in.Diff.OldOf[s]
 	if s.IsFunc() || old == nil && s.Bind != elf.STB_LOCAL {
@@ -122,7 +122,7 @@ func (l *linker) existing(in *Input, s *lpelf.Symbol) (d dest, found, ok bool) {
 	return d, found, ok
 }
 
-// misaligned refuses a variable of which new code may think that it is aligned better than it is in the image.
+// misaligned refuses a variable for which new code may assume a larger alignment than it has in the image.
 func (l *linker) misaligned(in *Input, s *lpelf.Symbol, addr uint64) bool {
 	sec := in.Diff.New.SectionOf(s)
 	if sec == nil || s.IsFunc() || s.Value != 0 || sec.Align <= 1 || addr%sec.Align == 0 {
@@ -132,8 +132,8 @@ func (l *linker) misaligned(in *Input, s *lpelf.Symbol, addr uint64) bool {
 	return true
 }
 
-// hidden refuses a variable of inline or template code that the image may have without naming it: a second one beside
-// it would be another variable.
+// hidden refuses a variable of inline or template code that a stripped image may contain: a second instance in the patch
+// would not share its value.
 func (l *linker) hidden(in *Input, s *lpelf.Symbol) bool {
 	if l.im.Named || s.IsFunc() || !in.Diff.New.Shared(s) {
 		return false
@@ -142,7 +142,7 @@ func (l *linker) hidden(in *Input, s *lpelf.Symbol) bool {
 	return true
 }
 
-// lost refuses a symbol that the image has and that nobody knows the place of.
+// lost refuses a symbol of a stripped image whose address is not known.
 func (l *linker) lost(in *Input, name string) bool {
 	if l.im.Named {
 		return false
@@ -151,7 +151,7 @@ func (l *linker) lost(in *Input, name string) bool {
 	return true
 }
 
-// old tells whether the old objects define a symbol or refer to it.
+// old reports whether the old objects of the inputs define a symbol or refer to it.
 func (l *linker) old(name string) bool {
 	if l.oldNames == nil {
 		l.oldNames = map[string]bool{}
@@ -164,7 +164,8 @@ func (l *linker) old(name string) bool {
 	return l.oldNames[name]
 }
 
-// resolveUnnamed takes constants of the compiler's own, jump tables too, into the patch. Writable data stays where it is.
+// resolveUnnamed adds compiler-generated constants and jump tables to the patch. Writable data keeps its address in the
+// image.
 func (l *linker) resolveUnnamed(c *chunk, r diff.Ref) (dest, bool) {
 	if kindOf(r.Sec) == kindData {
 		if addr, ok := l.oldUnnamed(c, r); ok {
@@ -176,7 +177,8 @@ func (l *linker) resolveUnnamed(c *chunk, r diff.Ref) (dest, bool) {
 	return inPatch(l.addSection(c.in, r.Sec), r.At), true
 }
 
-// resolveData handles a variable of the same object: the storage that the program has, or new storage in the patch.
+// resolveData resolves a reference to a variable of the same object: to its storage in the image, or to new storage in the
+// patch.
 func (l *linker) resolveData(c *chunk, r diff.Ref) (dest, bool) {
 	d, found, ok := l.existing(c.in, r.Sym)
 	if !ok {
@@ -188,7 +190,8 @@ func (l *linker) resolveData(c *chunk, r diff.Ref) (dest, bool) {
 	return l.include(c.in, r), true
 }
 
-// include takes the section of a reference into the patch: what several objects have an instance of, once.
+// include adds the section that a reference refers to to the patch. Sections that several objects have an instance of are
+// added once.
 func (l *linker) include(in *Input, r diff.Ref) dest {
 	if in.Diff.New.Shared(r.Sym) {
 		return l.addSymbol(l.defs[r.Sym.Name]).add(r.Add)
@@ -196,7 +199,7 @@ func (l *linker) include(in *Input, r diff.Ref) dest {
 	return inPatch(l.addSection(in, r.Sec), r.At)
 }
 
-// resolveName handles a symbol that the object does not define.
+// resolveName resolves a symbol that the object does not define.
 func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	name := r.Sym.Name
 	switch {
@@ -226,7 +229,7 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 		return dest{}, false
 	}
 	if def, ok := l.defs[name]; ok {
-		if def.in.Loc != nil { // it may have been static before, and is there
+		if def.in.Loc != nil { // it may have been static in the old version, so that the image contains it
 			if d, found, ok := l.existing(def.in, def.sym); found || !ok {
 				return d.add(r.Add), ok
 			}
@@ -245,8 +248,8 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	return d.add(r.Add), true
 }
 
-// entry returns where to call or refer to a symbol of the image. An indirect function is reached through the PLT entry
-// whose slot its resolver has filled; its own address is the resolver's.
+// entry returns the destination for calls of and references to a symbol of the image. An indirect function is reached through
+// the PLT entry whose slot contains the result of its resolver; its own address is that of the resolver.
 func (l *linker) entry(in *Input, s *lpelf.Symbol, addr uint64) (dest, bool) {
 	if s.Type != elf.STT_GNU_IFUNC {
 		return inImage(addr), true
@@ -268,7 +271,7 @@ func (l *linker) entry(in *Input, s *lpelf.Symbol, addr uint64) (dest, bool) {
 	return dest{}, false
 }
 
-// addSymbol includes the function or variable that another new object defines.
+// addSymbol adds the function or variable that another new object defines.
 func (l *linker) addSymbol(d definition) dest {
 	if d.sym.Section == elf.SHN_COMMON {
 		return inPatch(l.addCommon(d.in, d.sym), 0)
@@ -276,7 +279,7 @@ func (l *linker) addSymbol(d definition) dest {
 	return inPatch(l.addSection(d.in, d.in.Diff.New.SectionOf(d.sym)), int64(d.sym.Value))
 }
 
-// addCommon makes storage for a tentative definition (-fcommon); its value is its alignment.
+// addCommon adds storage for a common symbol (-fcommon). The value of the symbol is its alignment in bytes.
 func (l *linker) addCommon(in *Input, s *lpelf.Symbol) *chunk {
 	if c := l.commons[s.Name]; c != nil {
 		return c

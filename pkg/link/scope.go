@@ -13,26 +13,26 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Scope is where the dynamic linker looks for what an image does not define: the programs among the named files, then
-// the libraries that the image needs and that those need, breadth first (gABI "Shared Object Dependencies"), then the
-// other named files.
+// Scope is the lookup scope of the dynamic linker for symbols that an image does not define: the programs among the files
+// named by the user, then the libraries that the image needs and their dependencies, breadth first (gABI, "Shared Object
+// Dependencies"), then the other named files.
 type Scope struct {
 	im    *image.Image
-	paths []string // files and directories that a person named
+	paths []string // files and directories named by the user
 
 	libs    []*image.Image
-	missing []string // "libx.so.1, which prog needs"
+	missing []string // entries such as "libx.so.1, which prog needs"
 	err     error
 	read    bool
 
-	named       []*image.Image  // read from paths
-	directories []string        // of paths
-	seen        map[string]bool // names of libs
+	named       []*image.Image  // files read from paths
+	directories []string        // directories in paths
+	seen        map[string]bool // names of the libraries in libs
 }
 
-// NewScope names files, or directories of them, that are the libraries of an image; those that it needs and that are not among them
-// are searched where the dynamic linker of this machine would. They are read only when new code refers to a symbol that the
-// image does not import. The error is about a path that does not exist.
+// NewScope returns the lookup scope of an image. paths names files, or directories that contain them; dependencies that are
+// not among them are searched in the directories that the dynamic linker of this machine uses. Libraries are only read once
+// new code refers to a symbol that the image does not import. The error concerns a path that does not exist.
 func NewScope(im *image.Image, paths []string) (*Scope, error) {
 	for _, p := range paths {
 		if _, err := os.Stat(p); err != nil {
@@ -42,10 +42,10 @@ func NewScope(im *image.Image, paths []string) (*Scope, error) {
 	return &Scope{im: im, paths: paths}, nil
 }
 
-// systemDirectories are searched by every dynamic linker of x86-64 that is known to us, after those of /etc/ld.so.conf.
+// systemDirectories are the default directories of the known x86-64 dynamic linkers, searched after those of /etc/ld.so.conf.
 var systemDirectories = []string{"/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib"}
 
-// load reads the libraries, once.
+// load reads the libraries on first use.
 func (s *Scope) load() error {
 	if !s.read {
 		s.read = true
@@ -73,7 +73,7 @@ func (s *Scope) readAll() error {
 	return s.walk(last)
 }
 
-// readNamed reads the files that a person named.
+// readNamed reads the files named by the user.
 func (s *Scope) readNamed() error {
 	for _, p := range s.paths {
 		st, err := os.Stat(p)
@@ -93,7 +93,7 @@ func (s *Scope) readNamed() error {
 	return nil
 }
 
-// walk adds libraries and what they need, breadth first.
+// walk adds libraries and their dependencies, breadth first.
 func (s *Scope) walk(queue []*image.Image) error {
 	for _, lib := range queue {
 		s.seen[lib.LibraryName()] = true
@@ -120,7 +120,7 @@ func (s *Scope) walk(queue []*image.Image) error {
 	return nil
 }
 
-// find reads the library of a name that lib needs; nil if it is not there, which is noted.
+// find reads the library called name that lib needs. It returns nil and records the name if there is none.
 func (s *Scope) find(name string, lib *image.Image) (*image.Image, error) {
 	i := slices.IndexFunc(s.named, func(n *image.Image) bool { return n.LibraryName() == name })
 	if i >= 0 {
@@ -131,7 +131,7 @@ func (s *Scope) find(name string, lib *image.Image) (*image.Image, error) {
 		directories, base = []string{filepath.Dir(name)}, filepath.Base(name)
 	}
 	for _, dir := range directories {
-		// As the dynamic linker does, pass over what is not there and what is for another machine.
+		// like the dynamic linker, skip files that do not exist or are for another machine
 		if f, err := lpelf.Open(filepath.Join(dir, base)); err == nil {
 			return image.New(f, nil)
 		}
@@ -140,8 +140,8 @@ func (s *Scope) find(name string, lib *image.Image) (*image.Image, error) {
 	return nil, nil
 }
 
-// configuredDirectories reads the directories of an ld.so.conf and of what it includes (ldconfig(8)); what cannot be read has
-// none.
+// configuredDirectories returns the directories listed in an ld.so.conf and the files that it includes (ldconfig(8)). Files
+// that cannot be read are ignored.
 func configuredDirectories(conf string) []string {
 	data, err := os.ReadFile(conf)
 	if err != nil {
@@ -173,8 +173,8 @@ func configuredDirectories(conf string) []string {
 	return out
 }
 
-// lookup finds the first library that defines a symbol: its default version, or exactly the version that is asked for.
-// If there is none, it returns the versions that only older programs may use.
+// lookup returns the first library that defines a symbol, in its default version or exactly the requested version. If there
+// is none, it returns the hidden versions, which only programs linked earlier may use.
 func (s *Scope) lookup(name, version string) (lib *image.Image, sym *lpelf.Symbol, old []string) {
 	for _, l := range s.libs {
 		for _, d := range l.Definitions(name) {
@@ -189,7 +189,8 @@ func (s *Scope) lookup(name, version string) (lib *image.Image, sym *lpelf.Symbo
 	return nil, nil, old
 }
 
-// Library names a library that the image uses and that defines a symbol; "" if none of those that are there does.
+// Library returns the name of a library used by the image that defines the symbol name, or "" if none of the available ones
+// does.
 func (s *Scope) Library(name string) string {
 	if s.im.Static() || s.load() != nil {
 		return ""

@@ -4,8 +4,8 @@ package link
 
 import "lpatch/pkg/codes"
 
-// checkTextSets refuses code of the patch from a section of which the program looks up the start or the end, to tell by an
-// address whether code belongs to it: in the patch it does not.
+// checkTextSets refuses code in sections whose start or end the program refers to, because it may classify code by address.
+// Code in the patch is outside of this range.
 func (l *linker) checkTextSets() {
 	for _, c := range l.chunks {
 		if c.kind != kindText || c.sec == nil {

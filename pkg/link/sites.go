@@ -15,7 +15,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// addSites makes one jump per old function, and notes the old bodies. Two names of one address are one function.
+// addSites adds one jump per old function and records the old bodies. Aliases, with one address, count as one function.
 func (l *linker) addSites(spec *patch.Spec) {
 	seen := map[uint64]bool{}
 	for _, in := range l.inputs {
@@ -46,20 +46,20 @@ func (l *linker) addSites(spec *patch.Spec) {
 	sort.SliceStable(spec.Functions, func(i, j int) bool { return spec.Functions[i].Bodies[0].Start < spec.Functions[j].Bodies[0].Start })
 }
 
-// cloneMark is in the name of a function that the compiler made of another one, with a signature of its own.
+// cloneMark matches the suffix of compiler-generated clones, whose signature may differ from that of the original function.
 var cloneMark = lazyregexp.New(`\.(isra|constprop|part|lto_priv)\b`)
 
 func isClone(name string) bool { return cloneMark().MatchString(name) }
 
-// runsOn proves that a thread inside the old bodies never comes to the bytes that are overwritten at a site other than
-// by their first one, which is a call as any other. Indirect jumps prove nothing.
+// runsOn reports whether threads that execute the old bodies are proven never to branch to the overwritten bytes of a site,
+// except to the first one, which is equivalent to a call. An indirect jump prevents the proof.
 func (l *linker) runsOn(bodies []patch.Range, site patch.Site) bool {
 	return !slices.ContainsFunc(bodies, func(b patch.Range) bool {
 		return !l.im.RunsOn(ehframe.Range(b), site.Vaddr, site.Vaddr+uint64(len(site.Old)))
 	})
 }
 
-// publicFirst orders names that other files may use before hidden aliases, so that people see the former.
+// publicFirst sorts names that are visible to other files before hidden aliases, so that messages use the former.
 func publicFirst(changes []diff.Change) []diff.Change {
 	out := append([]diff.Change{}, changes...)
 	sort.SliceStable(out, func(i, j int) bool {
@@ -68,7 +68,7 @@ func publicFirst(changes []diff.Change) []diff.Change {
 	return out
 }
 
-// site finds the bytes to overwrite.
+// site determines the bytes to overwrite.
 func (l *linker) site(in *Input, ch diff.Change, m *match.Match) (patch.Site, bool) {
 	name := ch.Old.Name
 	if len(name) > patch.MaxNameLen {

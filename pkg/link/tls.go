@@ -12,9 +12,9 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// relocateTLS handles references to thread-local variables that the image has already (psABI and "ELF Handling For
-// Thread-Local Storage"): of a program at a fixed distance from the thread pointer, of a shared object through the words
-// that its own code reads.
+// relocateTLS resolves references to thread-local variables of the image (psABI; "ELF Handling For Thread-Local Storage").
+// Those of a program have a constant offset from the thread pointer; those of a shared object are reached through the GOT
+// words that its own code uses.
 func (l *linker) relocateTLS(c *chunk, r diff.Ref) {
 	if r.Type.Meaning == arch.LocalDynamic {
 		l.tlsSlot(c, r, func(s lpelf.Slot) bool {
@@ -37,7 +37,7 @@ func (l *linker) relocateTLS(c *chunk, r diff.Ref) {
 		}
 	case arch.BlockOffset:
 		if !imported && !l.im.Shared() && r.Type.Size == 4 {
-			l.tlsConstant(c, r, sym, add+r.Raw.Addend) // the sequence before it yields the thread pointer
+			l.tlsConstant(c, r, sym, add+r.Raw.Addend) // the preceding sequence computes the thread pointer
 			return
 		}
 		if !imported && l.im.Shared() {
@@ -86,8 +86,8 @@ func (l *linker) tlsConstant(c *chunk, r diff.Ref, sym *lpelf.Symbol, add int64)
 	l.later = append(l.later, func() { l.put(c, r.Off, 4, off+add) })
 }
 
-// tlsSymbol finds the image's variable; nil for one that another file defines. add is the place within the variable that
-// a reference through a section symbol means, less the relocation's addend.
+// tlsSymbol returns the variable in the image, or nil if another file defines it. add is the offset within the variable that
+// a reference through a section symbol denotes, without the addend of the relocation.
 func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, ok bool) {
 	if r.Raw.Sym.Type == elf.STT_SECTION && r.Sym != nil {
 		add = int64(r.Raw.Sym.Value) - int64(r.Sym.Value)
@@ -126,7 +126,7 @@ func (l *linker) tlsSymbol(c *chunk, r diff.Ref) (sym *lpelf.Symbol, add int64, 
 	return locals[0], add, true
 }
 
-// tlsSlot makes the field mean a word of the image's GOT that fits.
+// tlsSlot makes a relocated field refer to a GOT word of the image that satisfies fits.
 func (l *linker) tlsSlot(c *chunk, r diff.Ref, fits func(lpelf.Slot) bool) {
 	best := uint64(0)
 	for vaddr, s := range l.im.Slots.ByVaddr {

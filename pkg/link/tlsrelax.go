@@ -8,8 +8,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// relocateDescriptor handles a sequence with a descriptor: by the image's own descriptor in a shared object, rewritten in
-// a program. It tells whether it could.
+// relocateDescriptor resolves a TLS descriptor sequence: through the image's own descriptor in a shared object, by relaxation
+// in a program. It reports whether it could.
 func (l *linker) relocateDescriptor(c *chunk, r diff.Ref) bool {
 	if r.Type.Meaning == arch.DescriptorCall {
 		if !l.im.Shared() {
@@ -36,8 +36,8 @@ func (l *linker) relocateDescriptor(c *chunk, r diff.Ref) bool {
 	return true
 }
 
-// relaxTLS rewrites a sequence of a new function for a program; it tells whether it did, and then the relocation of the
-// call that follows has no meaning any more.
+// relaxTLS rewrites a TLS code sequence of a new function to the local-exec model of a program. It reports whether it did;
+// the relocation of the call that follows is then obsolete.
 func (l *linker) relaxTLS(c *chunk, r diff.Ref) bool {
 	if l.im.Shared() || r.Type.Meaning != arch.GeneralDynamic && r.Type.Meaning != arch.LocalDynamic {
 		return false

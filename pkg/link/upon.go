@@ -15,17 +15,18 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// A patch upon others is linked to an image that carries them. What it refers to in one of them, it refers to in the file of that
-// patch, which is one of its images: targets map it. All its sites are in the target, where the kernel keeps them in a stack
-// with those of the others: one at least of each, so that no patch can be taken from under this one.
+// A patch that is built upon others is linked to an image that carries them. Its references to a lower patch refer to the
+// file of that patch, which is listed as one of its images because targets map it. All its sites are in the target image,
+// where the kernel module keeps them on a stack together with those of the lower patches. It has at least one site in common
+// with each lower patch, so that no lower patch can be removed while this one is applied.
 
-// pass is a site of a patch below, of a function that stays as that patch has it.
+// pass is a site of a lower patch that redirects a function which this patch does not replace.
 type pass struct {
 	site patch.Site
 	code *chunk
 }
 
-// addPasses covers the patches of which this one replaces no function.
+// addPasses adds a pass site for each lower patch of which this patch replaces no function.
 func (l *linker) addPasses() {
 	if !l.changes() {
 		return
@@ -50,14 +51,14 @@ func (l *linker) addPasses() {
 	}
 }
 
-// changes tells whether the patch has anything to do.
+// changes reports whether the patch has any effect.
 func (l *linker) changes() bool {
 	return len(l.values) > 0 || slices.ContainsFunc(l.inputs, func(in *Input) bool {
 		return slices.ContainsFunc(in.changes(), func(ch Moved) bool { return ch.Loc.Match(ch.Old) != nil })
 	})
 }
 
-// covers tells whether the patch replaces the function that starts at an address of the image.
+// covers reports whether the patch replaces the function at address start of the image.
 func (l *linker) covers(start uint64) bool {
 	for _, in := range l.inputs {
 		for _, ch := range in.changes() {
@@ -69,7 +70,7 @@ func (l *linker) covers(start uint64) bool {
 	return false
 }
 
-// checkUpon refuses what would change a patch below itself.
+// checkUpon refuses changes to functions and values that a lower patch has added or set.
 func (l *linker) checkUpon() {
 	for _, in := range l.inputs {
 		for _, ch := range in.changes() {
@@ -112,7 +113,8 @@ func (l *linker) checkValueUpon(v *Value) {
 	}
 }
 
-// held tells whether a patch below has the address of the code that it has for a function of the image, otherwise than to branch there.
+// held reports whether a lower patch stores or computes the address of its own code for the function at start, other than by
+// branching to it. n is the index of the patch.
 func (l *linker) held(start uint64) (n int, held bool) {
 	for n, c := range l.im.Patches() {
 		for _, f := range c.File.Spec.Functions {
@@ -125,7 +127,8 @@ func (l *linker) held(start uint64) (n int, held bool) {
 	return 0, false
 }
 
-// holds looks for a word with the address of the code that a site leads to, and for an instruction that computes it.
+// holds reports whether the patch has a word with the address of the new function that a site leads to, or an instruction
+// that computes it.
 func holds(c *image.Carried, site patch.Site) bool {
 	at := c.Replacement(site).Addr
 	for _, x := range c.File.Spec.Fixups {
@@ -147,7 +150,7 @@ func holds(c *image.Carried, site patch.Site) bool {
 	return false
 }
 
-// finishUpon makes, of addresses in the image that carries patches, those of the patches.
+// finishUpon converts addresses of the image that are in carried patches to addresses relative to these patches.
 func (l *linker) finishUpon(spec *patch.Spec) {
 	first := len(spec.Images)
 	for _, c := range l.im.Patches() {
@@ -165,7 +168,7 @@ func (l *linker) finishUpon(spec *patch.Spec) {
 	}
 	for i := range spec.Functions {
 		f := &spec.Functions[i]
-		f.MayBeActive = false // a thread that stays in it would need the patches below as long
+		f.MayBeActive = false // a thread that stays in the old body would require the lower patches to stay, too
 		for _, c := range l.im.Patches() {
 			for _, below := range c.File.Spec.Functions {
 				if below.Bodies[0].Start == f.Bodies[0].Start {
@@ -181,8 +184,8 @@ func (l *linker) finishUpon(spec *patch.Spec) {
 	slices.SortFunc(spec.Sites, func(a, b patch.Site) int { return int(int64(a.Vaddr - b.Vaddr)) })
 }
 
-// referUpon leads fix-ups to the patches that they mean. Code of a patch that has yet to make its unwind tables known is not
-// to be reached past the entry that does so.
+// referUpon redirects fixups to the lower patches that they refer to. It refuses references to code of a patch that registers
+// its unwind tables at the first call, because they would bypass the entry stub.
 func (l *linker) referUpon(spec *patch.Spec, first int) {
 	for i := range spec.Fixups {
 		x := &spec.Fixups[i]
@@ -205,14 +208,14 @@ func (l *linker) referUpon(spec *patch.Spec, first int) {
 	}
 }
 
-// inPatch tells whether an address of the image is that of a patch that it carries.
+// inPatch reports whether an address of the image is in a carried patch.
 func (l *linker) inPatch(addr uint64) bool {
 	_, _, inside := l.im.InPatch(addr)
 	return inside
 }
 
-// unsaid refuses a global symbol of the target that no old object names. The source with the fixes before may not have it any
-// more, and then what has the name in the new source is another thing.
+// unsaid refuses a global symbol of the target that no old object names. The source that includes the earlier fixes may have
+// removed it; a symbol of the same name in the new source would then be unrelated.
 func (l *linker) unsaid(in *Input, g *lpelf.Symbol) bool {
 	if len(l.im.Patches()) == 0 || l.inPatch(g.Value) {
 		return false

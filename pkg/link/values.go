@@ -17,17 +17,17 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// Value is a variable of the image that gets other bytes.
+// Value is a variable of the image that gets a new value.
 type Value struct {
 	Name     string
-	File     string // its source, if the symbol table says
+	File     string // source file, if the symbol table has it
 	Vaddr    uint64
-	From, To []byte // all of the variable, in the file and wanted
-	Linked   []bool // bytes that the dynamic linker fills in, and that stay as they are; nil for none
+	From, To []byte // the whole variable: content in the file, and new content
+	Linked   []bool // bytes that the dynamic linker fills in, which are left unchanged; nil if there are none
 }
 
-// Variable finds the variable that a person names, as NAME or, for a static one whose name is not unique, as SOURCE:NAME,
-// and makes it a Value of these bytes. The error is diff.Refusals.
+// Variable finds the variable that a user named as NAME or, for a static one whose name is not unique, as SOURCE:NAME, and
+// returns a Value that sets it to data. The error is diff.Refusals.
 func Variable(im *image.Image, name string, data []byte) (*Value, error) {
 	refuse := func(code codes.Code, format string, args ...any) (*Value, error) {
 		return nil, diff.Refusals{{Code: code, File: im.Path, Symbol: name, Text: fmt.Sprintf(format, args...)}}
@@ -57,7 +57,7 @@ func Variable(im *image.Image, name string, data []byte) (*Value, error) {
 	return &Value{Name: s.Name, File: s.File, Vaddr: s.Value, From: from, To: data}, nil
 }
 
-// unsettable says why a symbol cannot be given other bytes whatever they are, or returns "".
+// unsettable returns the reason why a symbol cannot be given any new value, or "".
 func unsettable(im *image.Image, s *lpelf.Symbol) (code codes.Code, text string) {
 	slot, linked := im.SlotIn(s.Value, s.Value+s.Size)
 	switch {
@@ -76,8 +76,8 @@ func unsettable(im *image.Image, s *lpelf.Symbol) (code codes.Code, text string)
 	return "", ""
 }
 
-// collectValues adds the changed initial values of the inputs, which must be those of the image, to the values that were
-// asked for by name.
+// collectValues adds the changed initial values of the inputs to the values that were requested by name. The image must have
+// their old values.
 func (l *linker) collectValues() {
 	for _, in := range l.inputs {
 		for _, v := range in.Diff.Values {
@@ -96,7 +96,7 @@ func (l *linker) collectValues() {
 	}
 }
 
-// changedValue finds a variable of an old object in the image, or returns nil after a refusal.
+// changedValue finds a variable of an old object in the image. It returns nil after a refusal.
 func (l *linker) changedValue(in *Input, v diff.Value) *Value {
 	addr, found, err := in.Loc.Address(v.Old)
 	switch {
@@ -119,8 +119,8 @@ func (l *linker) changedValue(in *Input, v diff.Value) *Value {
 	return out
 }
 
-// addValueSites makes the sites of all values. Values of one name get that of their source in front, for a name means one
-// value of a patch.
+// addValueSites adds the sites of all values. If several values share a name, the name of the source file is prepended,
+// because names must be unique within a patch.
 func (l *linker) addValueSites(spec *patch.Spec) {
 	count := map[string]int{}
 	for _, v := range l.values {
@@ -135,9 +135,9 @@ func (l *linker) addValueSites(spec *patch.Spec) {
 	}
 }
 
-// sites covers what differs by pieces of at most 16 bytes, each at an address that is a multiple of 16 or where the
-// variable begins: so a number that the program has changed is never mixed with one of the patch. Bytes that the dynamic
-// linker fills in are left out.
+// sites splits the differing bytes into pieces of at most 16 bytes that start at multiples of 16 or at the start of the
+// variable. A scalar is therefore never composed of bytes from the program and bytes from the patch. Bytes that the dynamic
+// linker fills in are omitted.
 func (v *Value) sites(name string) []patch.Site {
 	var out []patch.Site
 	linked := func(i int) bool { return v.Linked != nil && v.Linked[i] }

@@ -10,16 +10,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestValueSites cuts values into sites: whole pieces of 16 bytes, so that no number is written by half, and nothing of
-// what the dynamic linker fills in.
+// TestValueSites splits values into sites: complete pieces of 16 bytes, so that no scalar is written partially, without bytes
+// that the dynamic linker fills in.
 func TestValueSites(t *testing.T) {
 	const size = 48
 	tests := []struct {
 		name    string
 		vaddr   uint64
-		changed []int // bytes that differ
+		changed []int // offsets of bytes that differ
 		linked  [2]int
-		want    string // START+LENGTH of each site, from the start of the variable
+		want    string // START+LENGTH of each site, relative to the variable
 	}{
 		{"one byte", 0x1000, []int{20}, [2]int{}, "16+16"},
 		{"begins inside a piece", 0x1004, []int{0, 12}, [2]int{}, "0+12 12+16"},

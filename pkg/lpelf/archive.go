@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// Member is one file of an ar(5) archive.
+// Member is a file in an ar(5) archive.
 type Member struct {
 	Name string
 	Data []byte
@@ -17,14 +17,14 @@ type Member struct {
 
 const (
 	arMagic  = "!<arch>\n"
-	arHeader = 60 // bytes of a member's header
+	arHeader = 60 // size of a member header in bytes
 )
 
-// IsArchive tells whether data is an ar(5) archive with contents.
+// IsArchive reports whether data is an ar(5) archive. Thin archives do not count.
 func IsArchive(data []byte) bool { return bytes.HasPrefix(data, []byte(arMagic)) }
 
-// ParseArchive returns the members of a GNU archive without its symbol index. A thin archive is refused: it holds
-// names only, and those are relative to a directory that we cannot know.
+// ParseArchive returns the members of a GNU archive without its symbol index. Thin archives are rejected: they contain only
+// file names, which are relative to an unknown directory.
 func ParseArchive(name string, data []byte) ([]Member, error) {
 	if bytes.HasPrefix(data, []byte("!<thin>\n")) {
 		return nil, fmt.Errorf("%s: a thin archive holds no objects; name the objects themselves", name)
@@ -61,7 +61,7 @@ func ParseArchive(name string, data []byte) ([]Member, error) {
 	return members, nil
 }
 
-// memberName resolves "/OFFSET" into the table of long names.
+// memberName resolves "/OFFSET" through the table of long names.
 func memberName(field, long string) string {
 	if rest, ok := strings.CutPrefix(field, "/"); ok {
 		if off, err := strconv.Atoi(rest); err == nil && off >= 0 && off < len(long) {

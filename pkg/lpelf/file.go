@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package lpelf reads x86-64 ELF files that nobody vouches for: objects, archives, programs and shared objects.
-// It wraps debug/elf, which may panic on bad input, checks every offset against the file, and keeps relocations and
-// section data together. Nothing here looks at the running system.
+// Package lpelf reads untrusted x86-64 ELF files: object files, archives, programs and shared objects. It wraps debug/elf,
+// which may panic on invalid input, checks every offset against the size of the file, and associates relocations with their
+// sections. It does not access the running system.
 package lpelf
 
 import (
@@ -16,16 +16,16 @@ import (
 	"lpatch/pkg/arch/x86"
 )
 
-// maxFile bounds what is read into memory; the largest debug build known to us is a tenth of it.
+// maxFile is the maximum size of a file in bytes. The largest known debug build has a tenth of this size.
 const maxFile = 2 << 30
 
-// maxAlign bounds the alignment of a section: programs that want huge pages ask for 2 MiB (node does).
+// maxAlign is the maximum alignment of a section in bytes. Programs that use huge pages request 2 MiB (node).
 const maxAlign = 2 << 20
 
-// archs are the processors that files may be for.
+// archs maps the supported machines to their implementation.
 var archs = map[elf.Machine]arch.Arch{elf.EM_X86_64: x86.Arch{}}
 
-// ErrNotELF is wrapped by the errors of Parse for a file that is not an ELF file at all.
+// ErrNotELF is wrapped by errors of Parse for a file that is not an ELF file.
 var ErrNotELF = errors.New("not an ELF file")
 
 // File is a parsed ELF file.
@@ -33,14 +33,14 @@ type File struct {
 	Path       string // for messages
 	Data       []byte
 	Type       elf.Type
-	Arch       arch.Arch  // the processor that it is for
-	Sections   []*Section // index as in the file
+	Arch       arch.Arch  // architecture of the file
+	Sections   []*Section // indexed by section number
 	Progs      []Prog
-	Symbols    []*Symbol // .symtab with its null entry, so that a relocation's index fits; empty if stripped
-	DynSymbols []*Symbol // .dynsym with its null entry
+	Symbols    []*Symbol // .symtab including the null entry, so that relocations can be used as an index; empty if stripped
+	DynSymbols []*Symbol // .dynsym including the null entry
 }
 
-// Section is one section with its bytes and relocations.
+// Section is a section with its content and relocations.
 type Section struct {
 	Index  int
 	Name   string
@@ -54,10 +54,10 @@ type Section struct {
 	Link   uint32
 	Info   uint32
 	Data   []byte  // nil for SHT_NOBITS
-	Relocs []Reloc // objects only, sorted by offset
+	Relocs []Reloc // object files only, sorted by offset
 }
 
-// Prog is one program header.
+// Prog is a program header.
 type Prog struct {
 	Type   elf.ProgType
 	Flags  elf.ProgFlag
@@ -68,31 +68,31 @@ type Prog struct {
 	Align  uint64
 }
 
-// Symbol is one symbol table entry.
+// Symbol is a symbol table entry.
 type Symbol struct {
 	Name    string
-	Version string // of a dynamic symbol, or the part behind "@" of a .symtab name
-	Hidden  bool   // a dynamic symbol of a version that only references to this very version mean ("name@VERSION")
+	Version string // version of a dynamic symbol, or the part after "@" of a name in .symtab
+	Hidden  bool   // a dynamic symbol with a version that is not the default ("name@VERSION"): only references to exactly this version resolve to it
 	Type    elf.SymType
 	Bind    elf.SymBind
 	Vis     elf.SymVis
 	Section elf.SectionIndex
 	Value   uint64
 	Size    uint64
-	File    string // the STT_FILE symbol that precedes a local symbol
-	Block   int    // number of that STT_FILE symbol in the table, 0 if there is none
-	Linked  string // the name in the file itself, where Name is another one that tells it from others; else ""
+	File    string // name of the STT_FILE symbol that precedes a local symbol
+	Block   int    // ordinal of that STT_FILE symbol, starting with 1; 0 if there is none
+	Linked  string // name in the file, if Name was changed to a unique one; else ""
 }
 
-// Defined tells whether the symbol has a place in this file.
+// Defined reports whether the symbol is defined in this file.
 func (s *Symbol) Defined() bool {
 	return s.Section != elf.SHN_UNDEF && s.Section != elf.SHN_COMMON
 }
 
-// IsFunc tells whether the symbol is a function.
+// IsFunc reports whether the symbol is a function.
 func (s *Symbol) IsFunc() bool { return s.Type == elf.STT_FUNC || s.Type == elf.STT_GNU_IFUNC }
 
-// IsText tells whether the section holds code.
+// IsText reports whether the section contains code.
 func (s *Section) IsText() bool {
 	return s.Flags&elf.SHF_EXECINSTR != 0 && s.Type == elf.SHT_PROGBITS
 }
@@ -118,7 +118,7 @@ func Open(path string) (*File, error) {
 	return Parse(path, data)
 }
 
-// Parse parses data, which it keeps; name is used in messages. It never panics.
+// Parse parses data, which the returned File retains. name is used in messages. Parse never panics.
 func Parse(name string, data []byte) (f *File, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -128,7 +128,7 @@ func Parse(name string, data []byte) (f *File, err error) {
 	if len(data) < 4 || string(data[:4]) != elf.ELFMAG {
 		return nil, notELF(name, data)
 	}
-	// Before anything else is read: the tables of another class are elsewhere, which would look like a damaged file.
+	// check this first: the tables of another class are at other offsets, and the file would appear to be damaged
 	if what := Foreign(data); what != "" {
 		return nil, fmt.Errorf("%s: %s; lpatch patches 64-bit x86-64 only", name, what)
 	}
@@ -170,8 +170,8 @@ func Parse(name string, data []byte) (f *File, err error) {
 	return f, nil
 }
 
-// checkTables gives a truncated file its own message: debug/elf only says EOF, after it has asked for as much memory as the
-// header says.
+// checkTables returns a specific error for a truncated file. debug/elf only reports EOF, after allocating as much memory as
+// the header requests.
 func checkTables(name string, data []byte) error {
 	if len(data) < 64 {
 		return fmt.Errorf("%s: truncated: %d bytes do not hold an ELF header; get the file again", name, len(data))
@@ -201,8 +201,8 @@ func (f *File) addProg(p *elf.Prog) error {
 	return nil
 }
 
-// addSections refuses sections that share bytes of the file: no tool makes any, and what is read of each of them would not
-// be bounded by the file's size.
+// addSections rejects sections that overlap in the file. No tool generates them, and they would allow the total size of all
+// sections to exceed the size of the file.
 func (f *File) addSections(list []*elf.Section) error {
 	left := uint64(len(f.Data))
 	for i, s := range list {
@@ -237,7 +237,7 @@ func (f *File) addSection(i int, s *elf.Section) error {
 	return nil
 }
 
-// Section returns the first section of that name, or nil.
+// Section returns the first section called name, or nil.
 func (f *File) Section(name string) *Section {
 	for _, s := range f.Sections {
 		if s.Name == name {
@@ -247,7 +247,7 @@ func (f *File) Section(name string) *Section {
 	return nil
 }
 
-// SectionOf returns the section that a defined symbol lies in, or nil (undefined, absolute, common).
+// SectionOf returns the section of a defined symbol. It is nil for undefined, absolute and common symbols.
 func (f *File) SectionOf(s *Symbol) *Section {
 	if s.Section == elf.SHN_UNDEF || int(s.Section) >= len(f.Sections) {
 		return nil

@@ -15,7 +15,8 @@ import (
 	"lpatch/pkg/testutil/fuzztest"
 )
 
-// FuzzParse: Parse gives an error, or a file whose parts lie in the data and can all be read. Parsed again it is the same.
+// FuzzParse checks that Parse returns an error, or a file whose parts are within the data and can be read, and that parsing
+// is deterministic.
 func FuzzParse(f *testing.F) {
 	for _, data := range append(fuzztest.Objects(f), fuzztest.Shared(f)...) {
 		f.Add(data)
@@ -48,7 +49,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// readAll calls everything that reads a file, and looks at what it gives.
+// readAll calls all functions that read a file, and checks their results.
 func readAll(t *testing.T, f *File) {
 	if len(f.LoadSHA256()) != 32 || len(f.BuildID()) > len(f.Data) {
 		t.Fatalf("build-id %x", f.BuildID())
@@ -79,7 +80,7 @@ func readAll(t *testing.T, f *File) {
 	}
 }
 
-// FuzzArchive: ParseArchive gives an error, or members that lie in the data one behind the other.
+// FuzzArchive checks that ParseArchive returns an error, or members that are within the data and do not overlap.
 func FuzzArchive(f *testing.F) {
 	f.Add([]byte("!<arch>\n"))
 	f.Add([]byte("!<thin>\n"))
@@ -104,7 +105,7 @@ func FuzzArchive(f *testing.F) {
 	})
 }
 
-// archive makes one of two objects with a long and a short name, or nothing where there is no ar.
+// archive returns an archive of two objects with a long and a short name, or nil if ar is not installed.
 func archive(t testing.TB) []byte {
 	dir := t.TempDir()
 	out := filepath.Join(dir, "lib.a")

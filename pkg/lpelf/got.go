@@ -8,29 +8,29 @@ import (
 	"lpatch/pkg/arch"
 )
 
-// Slot is a word that the dynamic linker fills, found through .rela.dyn and .rela.plt.
+// Slot is a word that the dynamic linker relocates according to .rela.dyn or .rela.plt.
 type Slot struct {
 	Vaddr  uint64
 	Type   arch.Reloc
 	Symbol string
-	// Version is the symbol's version ("GLIBC_2.14"), "" if it has none.
+	// Version is the version of the symbol ("GLIBC_2.14"), or "".
 	Version string
 	Addend  int64
 }
 
-// Slots are the places of a program or shared object that its dynamic linker fills.
+// Slots contains the words of a program or shared object that its dynamic linker relocates.
 type Slots struct {
 	ByVaddr map[uint64]Slot
-	// GOT holds, per symbol, the words whose value is the symbol's address (GLOB_DAT, then JUMP_SLOT).
+	// GOT maps a symbol to the words that contain its address: GLOB_DAT first, then JUMP_SLOT.
 	GOT map[string][]Slot
-	// PLT maps the address of a PLT entry to the slot it jumps through; PLTOf is the reverse, by slot address.
+	// PLT maps the address of a PLT entry to the address of its slot; PLTOf is the inverse.
 	PLT   map[uint64]uint64
 	PLTOf map[uint64]uint64
-	// Copies are the symbols that have been copied into the image's .bss (COPY relocations).
+	// Copies maps the symbols with COPY relocations to the addresses of their copies in .bss.
 	Copies map[string]uint64
 }
 
-// ReadSlots maps the GOT and PLT of a linked file.
+// ReadSlots reads the GOT and the PLT of a linked file.
 func (f *File) ReadSlots() (*Slots, error) {
 	s := &Slots{
 		ByVaddr: map[uint64]Slot{}, GOT: map[string][]Slot{}, PLT: map[uint64]uint64{}, PLTOf: map[uint64]uint64{},
@@ -60,11 +60,12 @@ func (f *File) ReadSlots() (*Slots, error) {
 	return s, nil
 }
 
-// SectionRelr is SHT_RELR of the gABI: relative relocations without addends, packed (-z pack-relative-relocs).
+// SectionRelr is SHT_RELR of the gABI: packed relative relocations without addends (-z pack-relative-relocs).
 const SectionRelr elf.SectionType = 19
 
-// scanRelr adds the words of an SHT_RELR section (gABI "Relative Relocation Table"): an even entry is the address of one,
-// an odd entry has a bit for each of the 63 behind the last. The addend is in the word, so those elsewhere are none.
+// scanRelr adds the words of an SHT_RELR section (gABI "Relative Relocation Table"). An even entry is the address of a word;
+// an odd entry is a bitmap of the 63 words that follow. The addend is the content of the word; words outside of the file are
+// ignored.
 func (f *File) scanRelr(s *Slots, sec *Section) {
 	const word, bits = 8, 63
 	add := func(at uint64) {
@@ -102,8 +103,9 @@ func (s *Slots) add(r Reloc) {
 	}
 }
 
-// scanPLT finds "jmp *slot(%rip)" in each entry of a PLT section. The entry starts at the endbr64 or bnd prefix before
-// the jump; entries are 8 or 16 bytes, and an entry of the lazy .plt of an IBT binary holds no such jump (.plt.sec does).
+// scanPLT looks for "jmp *slot(%rip)" in each entry of a PLT section. An entry starts with the optional endbr64 or bnd prefix
+// before the jump and has 8 or 16 bytes. Entries of the lazy .plt of an IBT binary contain no such jump; those of .plt.sec
+// do.
 func (s *Slots) scanPLT(a arch.Arch, sec *Section) {
 	const maxEntry = 16
 	step := uint64(maxEntry)

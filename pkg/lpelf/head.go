@@ -12,26 +12,26 @@ import (
 	"io"
 )
 
-// Bounds of what is read of a file that is only to be told from others.
+// Limits for ReadHead, in bytes.
 const (
-	maxProgs = 64 << 10 // bytes of program headers: the kernel starts no program with more
-	maxNotes = 64 << 10 // bytes of notes
-	maxNames = 4 << 10  // bytes of section names, where those are asked for
+	maxProgs = 64 << 10 // program headers; the kernel rejects programs with more
+	maxNotes = 64 << 10 // notes
+	maxNames = 4 << 10  // section names, for HasSection
 	headSize = 64
 	progSize = 56
 )
 
-// Head is what tells an ELF file from others without reading it: its headers and its build-id. What is read is bounded,
-// whatever the size that the file claims to have; of its sections nothing is.
+// Head identifies an ELF file without reading it completely: its headers and its build-id. The amount of data read is
+// bounded, whatever sizes the file claims. Sections are not read.
 type Head struct {
-	Foreign string // what it is, if it is not for 64-bit x86-64; then that is all there is
-	BuildID []byte // nil if it has none
+	Foreign string // description of a file that is not for 64-bit x86-64; all other fields are then unset
+	BuildID []byte // nil if there is none
 	Progs   []Prog
 	head    [headSize]byte
 }
 
-// ReadHead reads it. The error wraps ErrNotELF for what is no ELF file, or none that a program could consist of; all others
-// are those of r.
+// ReadHead reads the Head of a file. The error wraps ErrNotELF if the file is not an ELF file that can be a program; other
+// errors are those of r.
 func ReadHead(r io.ReaderAt) (*Head, error) {
 	h := &Head{}
 	n, err := readAt(r, h.head[:], 0)
@@ -50,7 +50,7 @@ func ReadHead(r io.ReaderAt) (*Head, error) {
 	return h, h.readNotes(r)
 }
 
-// readAt fills d. That the file ends before is an ErrNotELF: it has no such part.
+// readAt fills d. If the file is too short, the error is ErrNotELF.
 func readAt(r io.ReaderAt, d []byte, off uint64) (int, error) {
 	if off > 1<<62 {
 		return 0, ErrNotELF
@@ -98,17 +98,18 @@ func (h *Head) readNotes(r io.ReaderAt) error {
 			return err
 		}
 		if id := FindBuildID(notes, p.Align, binary.LittleEndian); id != nil {
-			h.BuildID = bytes.Clone(id) // which is kept for longer than the notes
+			h.BuildID = bytes.Clone(id) // copied so that the notes can be freed
 			return nil
 		}
 	}
 	return nil
 }
 
-// Type tells programs, shared objects and others apart.
+// Type returns the type in the ELF header: program, shared object or another one.
 func (h *Head) Type() elf.Type { return elf.Type(le16(h.head[0x10:])) }
 
-// Loaded is the number of bytes of the file that its loadable segments have; no less than that many are there or claimed.
+// Loaded returns the total number of bytes of the loadable segments in the file, according to the program headers. The file
+// may contain fewer.
 func (h *Head) Loaded() uint64 {
 	sum := uint64(0)
 	for _, p := range h.Progs {
@@ -121,7 +122,7 @@ func (h *Head) Loaded() uint64 {
 	return sum
 }
 
-// Span is the lowest address of the loadable segments and one past the highest, page aligned; 0, 0 if there is none.
+// Span returns the start and the end of the loadable segments in memory, page aligned; 0, 0 if there are none.
 func (h *Head) Span() (start, end uint64) {
 	const page = 0x1000
 	start = ^uint64(0)
@@ -133,7 +134,7 @@ func (h *Head) Span() (start, end uint64) {
 	return min(start, end), end
 }
 
-// LoadSHA256 is File.LoadSHA256, of a file with such a head. It reads as much as Loaded says.
+// LoadSHA256 is like File.LoadSHA256 for a file with this head. It reads as many bytes as Loaded returns.
 func (h *Head) LoadSHA256(r io.ReaderAt) ([]byte, error) {
 	sum := sha256.New()
 	buf := make([]byte, 1<<20)
@@ -153,7 +154,7 @@ func (h *Head) LoadSHA256(r io.ReaderAt) ([]byte, error) {
 	return sum.Sum(nil), nil
 }
 
-// HasSection tells whether there is a section of a name among at most so many; a file with more has none, as far as is asked.
+// HasSection reports whether the file has a section called name. A file with more than most sections counts as having none.
 func (h *Head) HasSection(r io.ReaderAt, name string, most int) (bool, error) {
 	num, index := int(le16(h.head[0x3c:])), int(le16(h.head[0x3e:]))
 	if h.Foreign != "" || le16(h.head[0x3a:]) != headSize || num > most || index >= num {
@@ -176,7 +177,7 @@ func (h *Head) HasSection(r io.ReaderAt, name string, most int) (bool, error) {
 	return false, nil
 }
 
-// damagedIs leaves nothing of an error that says that the file has no such part.
+// damagedIs returns nil for an error which says that a part of the file is missing, and err otherwise.
 func damagedIs(err error) error {
 	if errors.Is(err, ErrNotELF) {
 		return nil

@@ -14,7 +14,7 @@ import (
 // ntGNUBuildID is NT_GNU_BUILD_ID of <elf.h>.
 const ntGNUBuildID = 3
 
-// maxBuildID bounds the bytes of a build-id; linkers make 8 to 32.
+// maxBuildID is the maximum size of a build-id in bytes. Linkers generate 8 to 32.
 const maxBuildID = 64
 
 // BuildID returns the content of the GNU build-id note, or nil.
@@ -32,14 +32,13 @@ func (f *File) BuildID() []byte {
 	return nil
 }
 
-// FindBuildID looks for the GNU build-id in the notes of a segment or section (gABI "Note Section"; padding is 8 where its
-// alignment is). It returns nil if there is none; one that is empty or has more than maxBuildID bytes is none. It is a part of
-// the notes.
+// FindBuildID returns the GNU build-id in the notes of a segment or section, or nil (gABI "Note Section"; entries are padded
+// to 8 bytes if align is 8). A build-id that is empty or longer than maxBuildID is ignored. The result is a slice of d.
 func FindBuildID(d []byte, align uint64, order binary.ByteOrder) []byte {
 	return findNote(d, align, order, ntGNUBuildID, func(desc []byte) bool { return len(desc) > 0 && len(desc) <= maxBuildID })
 }
 
-// findNote returns the first GNU note of a type that fits.
+// findNote returns the descriptor of the first GNU note of type want that fits accepts.
 func findNote(d []byte, align uint64, order binary.ByteOrder, want uint32, fits func(desc []byte) bool) []byte {
 	pad := uint64(4)
 	if align == 8 {
@@ -65,8 +64,8 @@ func findNote(d []byte, align uint64, order binary.ByteOrder, want uint32, fits 
 	return nil
 }
 
-// ShadowStack tells whether the file is marked to run with a shadow stack (psABI, GNU_PROPERTY_X86_FEATURE_1_SHSTK): returns must go
-// where calls came from then.
+// ShadowStack reports whether the file is marked as compatible with shadow stacks (psABI, GNU_PROPERTY_X86_FEATURE_1_SHSTK).
+// Its functions must then return to the address after the call.
 func (f *File) ShadowStack() bool {
 	const typeProperty, feature1, shstk = 5, 0xc0000002, 2
 	s := f.Section(".note.gnu.property")
@@ -88,7 +87,7 @@ func (f *File) ShadowStack() bool {
 	}) != nil
 }
 
-// LoadSHA256 is the SHA-256 over the file bytes of the PT_LOAD segments, in order: what identifies an image without a
+// LoadSHA256 returns the SHA-256 of the file content of the PT_LOAD segments, in order. It identifies an image without a
 // build-id.
 func (f *File) LoadSHA256() []byte {
 	h := sha256.New()
@@ -106,7 +105,7 @@ type dynamicEntry struct {
 	value uint64
 }
 
-// dynamicEntries lists the dynamic section up to its DT_NULL.
+// dynamicEntries returns the entries of the dynamic section before DT_NULL.
 func (f *File) dynamicEntries() []dynamicEntry {
 	var out []dynamicEntry
 	for _, p := range f.Progs {
@@ -124,7 +123,7 @@ func (f *File) dynamicEntries() []dynamicEntry {
 	return out
 }
 
-// Dynamic returns the value of the first dynamic entry with that tag.
+// Dynamic returns the value of the first dynamic entry with this tag.
 func (f *File) Dynamic(tag elf.DynTag) (uint64, bool) {
 	for _, e := range f.dynamicEntries() {
 		if e.tag == tag {
@@ -134,7 +133,7 @@ func (f *File) Dynamic(tag elf.DynTag) (uint64, bool) {
 	return 0, false
 }
 
-// dynamicString returns the string that the first dynamic entry with that tag names, or "".
+// dynamicString returns the string that the first dynamic entry with this tag refers to, or "".
 func (f *File) dynamicString(tag elf.DynTag) string {
 	off, ok := f.Dynamic(tag)
 	if !ok {
@@ -165,8 +164,8 @@ func (f *File) Needed() []string {
 	return out
 }
 
-// RunPath returns where the file asks for its libraries to be searched (DT_RUNPATH, else DT_RPATH), $ORIGIN replaced by
-// its directory.
+// RunPath returns the library search path of the file (DT_RUNPATH, else DT_RPATH), with $ORIGIN replaced by the directory of
+// the file.
 func (f *File) RunPath() []string {
 	list := f.dynamicString(elf.DT_RUNPATH)
 	if list == "" {
@@ -179,8 +178,8 @@ func (f *File) RunPath() []string {
 	return strings.Split(strings.NewReplacer("$ORIGIN", origin, "${ORIGIN}", origin).Replace(list), ":")
 }
 
-// DebugLink returns the name of the separate debug file and its CRC-32 (section .gnu_debuglink, which strip and dh_strip
-// write: the name, padded to 4 bytes, and the checksum); "" if the file names none.
+// DebugLink returns the name and the CRC-32 of the separate debug file. They are in section .gnu_debuglink, which strip and
+// dh_strip write: the name, padded to 4 bytes, and the checksum. name is "" if there is none.
 func (f *File) DebugLink() (name string, sum uint32) {
 	s := f.Section(".gnu_debuglink")
 	if s == nil {
@@ -194,13 +193,13 @@ func (f *File) DebugLink() (name string, sum uint32) {
 	return string(s.Data[:n]), le32(s.Data[at:])
 }
 
-// PIE tells whether the file is marked as a position independent program (DF_1_PIE).
+// PIE reports whether the file is marked as a position-independent executable (DF_1_PIE).
 func (f *File) PIE() bool {
 	flags, _ := f.Dynamic(elf.DT_FLAGS_1)
 	return elf.DynFlag1(flags)&elf.DF_1_PIE != 0
 }
 
-// Symbolic tells whether the file's references prefer its own definitions (DF_SYMBOLIC).
+// Symbolic reports whether references in the file prefer its own definitions (DF_SYMBOLIC).
 func (f *File) Symbolic() bool {
 	if _, ok := f.Dynamic(elf.DT_SYMBOLIC); ok {
 		return true
@@ -209,7 +208,7 @@ func (f *File) Symbolic() bool {
 	return elf.DynFlag(flags)&elf.DF_SYMBOLIC != 0
 }
 
-// BindNow tells whether the dynamic linker fills every PLT slot before the program starts (DF_BIND_NOW, DF_1_NOW).
+// BindNow reports whether the dynamic linker fills in every PLT slot before the program starts (DF_BIND_NOW, DF_1_NOW).
 func (f *File) BindNow() bool {
 	if _, ok := f.Dynamic(elf.DT_BIND_NOW); ok {
 		return true
@@ -219,7 +218,7 @@ func (f *File) BindNow() bool {
 	return elf.DynFlag(flags)&elf.DF_BIND_NOW != 0 || flags1&1 != 0
 }
 
-// cstring reads a NUL-terminated string at a virtual address; "" if there is none.
+// cstring returns the NUL-terminated string at a virtual address, or "".
 func (f *File) cstring(vaddr uint64) string {
 	b := f.BytesAt(vaddr)
 	if i := bytes.IndexByte(b, 0); i >= 0 {
@@ -228,7 +227,7 @@ func (f *File) cstring(vaddr uint64) string {
 	return ""
 }
 
-// BytesAt returns the file bytes from a virtual address to the end of its segment's file part, or nil.
+// BytesAt returns the file content from a virtual address to the end of the segment's part in the file, or nil.
 func (f *File) BytesAt(vaddr uint64) []byte {
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_LOAD && vaddr >= p.Vaddr && vaddr-p.Vaddr < p.Filesz {
@@ -238,7 +237,7 @@ func (f *File) BytesAt(vaddr uint64) []byte {
 	return nil
 }
 
-// Segment returns the loadable segment that holds a virtual address, or nil.
+// Segment returns the PT_LOAD segment that contains a virtual address, or nil.
 func (f *File) Segment(vaddr uint64) *Prog {
 	for i := range f.Progs {
 		p := &f.Progs[i]

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// note makes one of the owner GNU.
+// note returns a note of owner GNU.
 func note(typ uint32, desc []byte) []byte {
 	d := binary.LittleEndian.AppendUint32(nil, 4)
 	d = binary.LittleEndian.AppendUint32(d, uint32(len(desc)))
@@ -19,7 +19,7 @@ func note(typ uint32, desc []byte) []byte {
 	return append(d, make([]byte, -len(d)&3)...)
 }
 
-// TestHostileBuildID: a build-id that is as long as it likes is none.
+// TestHostileBuildID checks that a build-id of excessive size is ignored.
 func TestHostileBuildID(t *testing.T) {
 	id := bytes.Repeat([]byte{7}, 20)
 	for _, c := range []struct {
@@ -41,8 +41,8 @@ func TestHostileBuildID(t *testing.T) {
 	}
 }
 
-// TestHostileNotes: a file with more notes than any program has is none, and they are not read. Of those that are, what is kept is
-// the build-id.
+// TestHostileNotes checks that a file with an excessive amount of notes is rejected without reading them, and that only the
+// build-id is retained of other notes.
 func TestHostileNotes(t *testing.T) {
 	id := bytes.Repeat([]byte{7}, 20)
 	for size, want := range map[uint64]error{maxNotes: nil, maxNotes + 1: ErrNotELF} {
@@ -72,7 +72,7 @@ func TestHostileNotes(t *testing.T) {
 	}
 }
 
-// given remembers where it was read to.
+// given records up to which offset it was read.
 type given struct {
 	*bytes.Reader
 	last []byte

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// KeptRelocs returns the relocations that a linker has kept in a program or shared object (--emit-relocs), by the section that
-// they are of, sorted. Their places are addresses.
+// KeptRelocs returns the relocations that the linker has retained in a program or shared object (--emit-relocs), by section
+// and sorted by address. Their offsets are virtual addresses.
 func (f *File) KeptRelocs() (map[*Section][]Reloc, error) {
 	out := map[*Section][]Reloc{}
 	for _, s := range f.Sections {

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// machines are names that people know the processors of ELF files by.
+// machines contains the common names of the processors in ELF headers.
 var machines = map[elf.Machine]string{
 	elf.EM_386: "32-bit x86", elf.EM_ARM: "32-bit ARM", elf.EM_AARCH64: "64-bit ARM (aarch64)", elf.EM_RISCV: "RISC-V",
 	elf.EM_PPC: "32-bit PowerPC", elf.EM_PPC64: "64-bit PowerPC", elf.EM_S390: "s390", elf.EM_MIPS: "MIPS",
@@ -21,7 +21,7 @@ var types = map[elf.Type]string{
 	elf.ET_REL: "an object file", elf.ET_EXEC: "a program", elf.ET_DYN: "a program or shared object", elf.ET_CORE: "a core file",
 }
 
-// magics begin files that are given in place of ELF files.
+// magics contains the magic numbers of other file types that are passed instead of ELF files.
 var magics = []struct{ begin, what string }{
 	{"MZ", "it is a program for Windows or UEFI (PE)"},
 	{"!<arch>\n", "it is an archive of objects"},
@@ -34,8 +34,9 @@ var magics = []struct{ begin, what string }{
 	{"\x28\xb5\x2f\xfd", "it is compressed; unpack it"},
 }
 
-// Foreign says what an ELF file is that is not for 64-bit x86-64, as in "a program for 32-bit x86"; "" for one that is,
-// and for what is no ELF file. It looks at the first 20 bytes only, which every class of ELF file has alike.
+// Foreign describes an ELF file that is not for 64-bit x86-64, as in "a program for 32-bit x86". It returns "" for other
+// files, including those that are not ELF files. It only uses the first 20 bytes, which have the same layout in every ELF
+// class.
 func Foreign(data []byte) string {
 	if len(data) < 20 || string(data[:4]) != elf.ELFMAG {
 		return ""
@@ -50,7 +51,7 @@ func Foreign(data []byte) string {
 	switch {
 	case machine == elf.EM_X86_64 && class == elf.ELFCLASS32:
 		name = "x32 (x86-64 with 32-bit pointers)"
-	case machine == elf.EM_X86_64 && !big: // or of no class at all: it is damaged, which is found later
+	case machine == elf.EM_X86_64 && !big: // or of an invalid class, which is detected later
 		return ""
 	case name == "":
 		name = fmt.Sprintf("the machine %v", machine)
@@ -61,10 +62,10 @@ func Foreign(data []byte) string {
 	return typeName(elf.Type(order.Uint16(data[16:]))) + " for " + name
 }
 
-// Kind says what the file is, as in "an object file".
+// Kind describes the type of the file, as in "an object file".
 func (f *File) Kind() string { return typeName(f.Type) }
 
-// CheckObject returns an error for a file that is not an object.
+// CheckObject returns an error if the file is not a relocatable object file.
 func (f *File) CheckObject() error {
 	if f.Type != elf.ET_REL {
 		return fmt.Errorf("%s: %s, not an object file; give the .o files of the build", f.Path, f.Kind())
@@ -79,7 +80,7 @@ func typeName(t elf.Type) string {
 	return fmt.Sprintf("an ELF file of type %v", t)
 }
 
-// notELF is the error for a file that is no ELF file, with what it is instead, if that is easy to tell.
+// notELF returns the error for a file that is not an ELF file, with its type if that is easily recognized.
 func notELF(name string, data []byte) error {
 	if len(data) == 0 {
 		return fmt.Errorf("%s: %w: it is empty", name, ErrNotELF)

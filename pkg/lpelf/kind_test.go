@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// header makes the beginning of an ELF file.
+// header returns the start of an ELF file.
 func header(class elf.Class, order elf.Data, typ elf.Type, machine elf.Machine) []byte {
 	h := make([]byte, 52)
 	copy(h, elf.ELFMAG)
@@ -24,7 +24,7 @@ func header(class elf.Class, order elf.Data, typ elf.Type, machine elf.Machine) 
 	return h
 }
 
-// TestKind: a file that cannot be patched is called what it is, and not damaged.
+// TestKind checks that an unsupported file is described by its type, and not as damaged.
 func TestKind(t *testing.T) {
 	const little, big = elf.ELFDATA2LSB, elf.ELFDATA2MSB
 	const not = "prog: not an ELF file"

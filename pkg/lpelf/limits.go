@@ -8,20 +8,21 @@ import (
 	"fmt"
 )
 
-// debug/elf copies the name of each section and symbol, and follows each chain of the version tables. In a file made for it,
-// each symbol has a name as long as the file, and each version as many parts as can be counted: what is read grows with the
-// square of the file's size. What is here sees to it that it does not.
+// debug/elf copies the name of each section and symbol, and follows each chain of the version tables. In a malicious file,
+// each symbol may have a name as long as the file, and each version the maximum number of auxiliary entries, so that time and
+// memory grow with the square of the file size. The checks in this file prevent this.
 
-// maxVersions bounds a version table, in bytes; glibc's has under 2 KiB.
+// maxVersions is the maximum size of a version table in bytes. That of glibc has less than 2 KiB.
 const maxVersions = 64 << 10
 
-// names is the number of bytes that the names of sections and symbols may still have.
+// names limits the total length of the names of sections and symbols, in bytes.
 type names struct{ left int }
 
-// newNames allows far more than linkers make of a file of so many bytes by letting names share their ends.
+// newNames returns the limit for a file of size bytes. It is far above what linkers produce by merging names with common
+// suffixes.
 func newNames(size int) *names { return &names{left: 16*size + 1<<20} }
 
-// take counts the name at an offset of a string table, and tells whether there was room for it.
+// take counts the name at offset off of a string table. It returns false if the limit is exceeded.
 func (n *names) take(table []byte, off uint32) bool {
 	if uint64(off) >= uint64(len(table)) {
 		return true // no name
@@ -36,7 +37,7 @@ func (n *names) take(table []byte, off uint32) bool {
 	return n.left >= 0
 }
 
-// checkSectionNames looks at the names of sections before debug/elf does. What is damaged is left to it.
+// checkSectionNames checks the names of sections before debug/elf copies them. Damaged tables are left to debug/elf.
 func checkSectionNames(data []byte, n *names) error {
 	h := data[:64]
 	shoff, size, num, strndx := le64(h[0x28:]), uint64(le16(h[0x3a:])), uint64(le16(h[0x3c:])), uint64(le16(h[0x3e:]))
@@ -44,7 +45,7 @@ func checkSectionNames(data []byte, n *names) error {
 		return nil
 	}
 	heads := data[shoff:]
-	if num == 0 && len(heads) >= 64 { // gABI "ELF Header": the numbers are in the first section's header
+	if num == 0 && len(heads) >= 64 { // gABI "ELF Header": large numbers are in the first section header
 		num = le64(heads[0x20:])
 		if strndx == uint64(elf.SHN_XINDEX) {
 			strndx = uint64(le32(heads[0x28:]))
@@ -70,7 +71,7 @@ func checkSectionNames(data []byte, n *names) error {
 	return nil
 }
 
-// checkSymbolTables looks at the tables that debug/elf reads for symbols and their versions.
+// checkSymbolTables checks the tables that debug/elf reads for symbols and their versions.
 func (f *File) checkSymbolTables(n *names) error {
 	for _, s := range f.Sections {
 		switch s.Type {
@@ -94,7 +95,7 @@ func (f *File) checkSymbolTables(n *names) error {
 func (f *File) checkSymbolNames(s *Section, n *names) error {
 	const symSize = 24
 	if s.Link == 0 || int(s.Link) >= len(f.Sections) {
-		return nil // debug/elf says so
+		return nil // debug/elf reports this
 	}
 	str := f.Sections[s.Link]
 	if (s.Flags|str.Flags)&elf.SHF_COMPRESSED != 0 || str.Type != elf.SHT_STRTAB {
@@ -108,8 +109,9 @@ func (f *File) checkSymbolNames(s *Section, n *names) error {
 	return nil
 }
 
-// chainFits tells whether the entries of a version table, and the parts that they count, have room in it. The number of
-// parts is at offset count of an entry, the distance to the next entry at offset next; a part has at least 8 bytes.
+// chainFits reports whether the entries of a version table and their auxiliary entries fit into it. In an entry, the number
+// of auxiliary entries is at offset count and the distance to the next entry at offset next. An auxiliary entry has at least
+// 8 bytes.
 func chainFits(d []byte, count, next int) bool {
 	if len(d) > maxVersions {
 		return false

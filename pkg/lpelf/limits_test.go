@@ -12,7 +12,8 @@ import (
 	"lpatch/pkg/testutil/fuzztest"
 )
 
-// TestHostile: a file in which each name is as long as the file, or each section all of it, is refused before that is read.
+// TestHostile checks that a file in which each name is as long as the file, or each section covers it, is rejected before it
+// is read.
 func TestHostile(t *testing.T) {
 	const count, length = 4000, 64 << 10
 	long := append(bytes.Repeat([]byte{'n'}, length), 0)
@@ -59,7 +60,7 @@ func TestHostile(t *testing.T) {
 	}
 }
 
-// hostile is an object that is made worse.
+// hostile is an object that is modified to be malicious.
 type hostile struct {
 	data  []byte
 	shoff uint64
@@ -71,7 +72,7 @@ func (h *hostile) number() int { return int(le16(h.data[0x3c:])) }
 
 func (h *hostile) head(i int) []byte { return h.data[h.shoff+64*uint64(i):] }
 
-// last is the last section of a type.
+// last returns the index of the last section of a type.
 func (h *hostile) last(typ elf.SectionType) int {
 	last := -1
 	for i := range h.number() {
@@ -87,7 +88,7 @@ func (h *hostile) put(off, size int, v uint64) {
 	copy(h.data[off:], b[:size])
 }
 
-// replace gives all sections of a type but the table of their own names this content.
+// replace sets the content of all sections of a type, except the section name table.
 func (h *hostile) replace(typ elf.SectionType, content []byte) {
 	names := int(le16(h.data[0x3e:]))
 	for i := range h.number() {
@@ -101,7 +102,7 @@ func (h *hostile) replace(typ elf.SectionType, content []byte) {
 	}
 }
 
-// TestChainFits: the entries of a version table are counted, and so are their parts.
+// TestChainFits checks that the entries of a version table and their auxiliary entries are counted.
 func TestChainFits(t *testing.T) {
 	entry := func(parts uint16, next uint32) []byte {
 		b := make([]byte, 16)

@@ -124,7 +124,7 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// TestRelr reads the packed table of relative relocations: the pointers of an array with gaps, and no others.
+// TestRelr reads the packed table of relative relocations of an array of pointers with gaps.
 func TestRelr(t *testing.T) {
 	dir := t.TempDir()
 	source := "int v[200]; int *p[200] = {[0] = v, [1] = v + 1, [63] = v + 63, [64] = v + 64, [130] = v + 130, [199] = v + 199};\n"

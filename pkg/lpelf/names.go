@@ -4,8 +4,9 @@ package lpelf
 
 import "lpatch/pkg/lazyregexp"
 
-// serial is a number that link-time optimisation appends to the name of a static function or variable which others may have, too.
+// serial matches the number that link-time optimisation appends to the name of a static function or variable to make it
+// unique.
 var serial = lazyregexp.New(`\.(lto_priv|llvm)\.[0-9]+`)
 
-// Unnumbered is a symbol's name without what link-time optimisation appends to tell static functions and variables apart.
+// Unnumbered returns a symbol name without the suffix that link-time optimisation appends to static functions and variables.
 func Unnumbered(name string) string { return serial().ReplaceAllString(name, "") }

@@ -17,9 +17,9 @@ func le16(b []byte) uint16 { return binary.LittleEndian.Uint16(b) }
 func le32(b []byte) uint32 { return binary.LittleEndian.Uint32(b) }
 func le64(b []byte) uint64 { return binary.LittleEndian.Uint64(b) }
 
-// Reloc is one RELA entry (psABI AMD64, "Relocation").
+// Reloc is a RELA entry (psABI AMD64, "Relocation").
 type Reloc struct {
-	Off    uint64 // within the section, or a virtual address in a program's dynamic relocations
+	Off    uint64 // offset in the section, or virtual address for dynamic relocations of a program
 	Type   arch.Reloc
 	Sym    *Symbol
 	Addend int64
@@ -39,7 +39,7 @@ func (f *File) readSymbols(ef *elf.File) error {
 	return nil
 }
 
-// convertSymbols adds the null symbol and notes for each local symbol the STT_FILE symbol it follows.
+// convertSymbols prepends the null symbol and assigns each local symbol to the STT_FILE symbol that precedes it.
 func convertSymbols(syms []elf.Symbol) []*Symbol {
 	if len(syms) == 0 {
 		return nil
@@ -67,10 +67,10 @@ func convertSymbols(syms []elf.Symbol) []*Symbol {
 	return out
 }
 
-// relaSize is sizeof(Elf64_Rela).
+// relaSize is sizeof(Elf64_Rela) in bytes.
 const relaSize = 24
 
-// readRelocs attaches the RELA sections of an object to the sections they apply to.
+// readRelocs attaches the RELA sections of an object file to the sections that they apply to.
 func (f *File) readRelocs() error {
 	for _, s := range f.Sections {
 		if s.Type == elf.SHT_REL {
@@ -87,7 +87,7 @@ func (f *File) readRelocs() error {
 		if err != nil {
 			return err
 		}
-		// In a compressed section the places are those in what it holds; nothing of that kind is loaded.
+		// offsets refer to the decompressed content of a compressed section, which is never loaded
 		packed := target.Flags&(elf.SHF_COMPRESSED|elf.SHF_ALLOC) == elf.SHF_COMPRESSED
 		for _, r := range relocs {
 			if r.Off >= target.Size && !packed {

@@ -8,18 +8,19 @@ import (
 	"github.com/mdlayher/netlink"
 )
 
-// Boot is a boot entry: a patch that is applied to each process as it starts.
+// Boot is a boot entry: a patch that the kernel applies to each process as it starts.
 type Boot struct {
 	Patch   string
 	Hash    Hash
 	Flags   BootFlags
-	Applied uint64 // processes that were patched
-	Failed  uint64 // processes that could not be patched
-	Message string // why the last one could not
+	Applied uint64 // number of processes that were patched
+	Failed  uint64 // number of processes that could not be patched
+	Message string // reason of the last failure
 }
 
-// BootAdd has a transferred patch applied to each process that maps its images from now on, before any instruction of
-// that mapping has run. The kernel keeps the patch and the entry until BootRemove.
+// BootAdd registers a transferred patch as a boot entry: the kernel applies it to each process that maps the images of the
+// patch from now on, before the process executes an instruction of the mapping. The kernel keeps the patch and the entry
+// until BootRemove.
 func (c *Client) BootAdd(hash Hash, flags BootFlags) error {
 	ae := netlink.NewAttributeEncoder()
 	ae.Bytes(AttrBootHash, hash[:])
@@ -27,7 +28,7 @@ func (c *Client) BootAdd(hash Hash, flags BootFlags) error {
 	return c.acknowledged("boot-add", CmdBootAdd, ae)
 }
 
-// BootRemove ends a boot entry. What it has patched stays so.
+// BootRemove removes a boot entry. Processes that it has patched stay patched.
 func (c *Client) BootRemove(hash Hash) error {
 	ae := netlink.NewAttributeEncoder()
 	ae.Bytes(AttrBootHash, hash[:])
@@ -43,7 +44,7 @@ func (c *Client) acknowledged(op string, cmd uint8, ae *netlink.AttributeEncoder
 	return err
 }
 
-// Boots lists the boot entries, in the order in which they were added.
+// Boots returns the boot entries in the order in which they were added.
 func (c *Client) Boots() ([]Boot, error) {
 	replies, err := c.execute("boot-get", CmdBootGet, netlink.Dump, nil)
 	if err != nil {

@@ -12,14 +12,14 @@ import (
 	"github.com/mdlayher/netlink"
 )
 
-// Client is a connection to the kernel module. The kernel keeps the patches that a Client transferred at least until it
-// is closed. A Client is safe for concurrent use; its operations take turns.
+// Client is a connection to the kernel module. The kernel keeps the patches that a Client has transferred at least until the
+// Client is closed. A Client is safe for concurrent use; it serializes its operations.
 type Client struct {
 	conn   *genetlink.Conn
 	family genetlink.Family
 }
 
-// Dial connects to the kernel module. Without the module the error is ErrNoModule.
+// Dial connects to the kernel module. It returns ErrNoModule if the module is not loaded.
 func Dial() (*Client, error) {
 	conn, err := genetlink.Dial(&netlink.Config{Strict: true})
 	if err != nil {
@@ -33,7 +33,7 @@ func Dial() (*Client, error) {
 	return c, nil
 }
 
-// New makes a Client of a connection. Errors are those of Dial.
+// New returns a Client that uses conn. Its errors are those of Dial.
 func New(conn *genetlink.Conn) (*Client, error) {
 	family, err := conn.GetFamily(FamilyName)
 	if errors.Is(err, os.ErrNotExist) {
@@ -48,7 +48,7 @@ func New(conn *genetlink.Conn) (*Client, error) {
 // Close closes the connection.
 func (c *Client) Close() error { return c.conn.Close() }
 
-// execute is the choke point: every request and every error passes through it.
+// execute sends one request. All requests and all errors of a Client pass through it.
 func (c *Client) execute(op string, cmd uint8, flags netlink.HeaderFlags, data []byte) ([]genetlink.Message, error) {
 	msg := genetlink.Message{Header: genetlink.Header{Command: cmd, Version: FamilyVersion}, Data: data}
 	replies, err := c.conn.Execute(msg, c.family.ID, netlink.Request|flags)
@@ -58,7 +58,7 @@ func (c *Client) execute(op string, cmd uint8, flags netlink.HeaderFlags, data [
 	return replies, nil
 }
 
-// one executes a request that has exactly one reply.
+// one executes a request that has exactly one reply, and returns the data of the reply.
 func (c *Client) one(op string, cmd uint8, data []byte) ([]byte, error) {
 	replies, err := c.execute(op, cmd, 0, data)
 	if err != nil {
@@ -70,7 +70,7 @@ func (c *Client) one(op string, cmd uint8, data []byte) ([]byte, error) {
 	return replies[0].Data, nil
 }
 
-// Info asks what the module is and can do.
+// Info returns the version, capabilities and counters of the kernel module.
 func (c *Client) Info() (Info, error) {
 	data, err := c.one("info-get", CmdInfoGet, nil)
 	if err != nil {
@@ -96,7 +96,7 @@ func (c *Client) Status() ([]Report, error) {
 	return list, nil
 }
 
-// Gates lists the threads that hold the module, see Gate.
+// Gates returns the threads that prevent the module from being unloaded. See Gate.
 func (c *Client) Gates() ([]Gate, error) {
 	replies, err := c.execute("gates-get", CmdGatesGet, netlink.Dump, nil)
 	if err != nil {
@@ -113,8 +113,9 @@ func (c *Client) Gates() ([]Gate, error) {
 	return list, nil
 }
 
-// Drain wakes the threads that hold the module and returns how many there were. It does not wait for them. A system call
-// in which one sleeps, and which cannot be restarted, ends with EINTR: nothing else that a Client does has such an effect.
+// Drain wakes the threads that prevent the module from being unloaded and returns their number. It does not wait for them. A
+// thread that sleeps in a system call which cannot be restarted gets EINTR; no other operation of a Client has such an
+// effect.
 func (c *Client) Drain() (woken int, err error) {
 	data, err := c.one("gates-drain", CmdGatesDrain, nil)
 	if err != nil {
@@ -128,10 +129,10 @@ func (c *Client) Drain() (woken int, err error) {
 	return woken, err
 }
 
-// Transfer gives the kernel a patch, unless it has it already, and keeps it there until c is closed. An error of type
-// *Error tells what the kernel does not like about it.
+// Transfer sends a patch to the kernel, unless the kernel has it already, and keeps it there until c is closed. An error of
+// type *Error holds the reason why the kernel rejected it.
 func (c *Client) Transfer(p *Patch) error {
-	defer runtime.KeepAlive(p) // the kernel takes the files while it handles the requests
+	defer runtime.KeepAlive(p) // the kernel takes references to the files while it handles the requests
 	data, err := encodePatchNew(p)
 	if err != nil {
 		return fmt.Errorf("patch-new: %w", err)
@@ -162,9 +163,9 @@ func (c *Client) Transfer(p *Patch) error {
 	return err
 }
 
-// Op does verb with the patch named hash on a target and returns the kernel's report. When the kernel refuses, nothing
-// is changed, the report says why, and the error is a *Refused; a malformed request or a missing permission is an
-// *Error, without a report.
+// Op executes verb for the patch hash on a target and returns the kernel's report. If the kernel refuses, the target is
+// unchanged, the report holds the reason and the error is a *Refused. A malformed request or a missing permission yields an
+// *Error without a report.
 func (c *Client) Op(verb Verb, hash Hash, t Target, o Options) (Report, error) {
 	cmd, ok := commands[verb]
 	if !ok {

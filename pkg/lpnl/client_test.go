@@ -27,7 +27,7 @@ func dial(t *testing.T, k *lpnltest.Kernel) *lpnl.Client {
 	return c
 }
 
-// sample has tables of which each is longer than the one before; the fixups take several chunks.
+// sample returns a patch whose tables have increasing lengths; the fixups need several chunks.
 func sample(t *testing.T) *lpnl.Patch {
 	t.Helper()
 	f, err := os.Create(filepath.Join(t.TempDir(), "fix.lp"))
@@ -55,7 +55,7 @@ func TestTransfer(t *testing.T) {
 	k := &lpnltest.Kernel{}
 	c := dial(t, k)
 	p := sample(t)
-	for range 2 { // the second time the kernel has it already
+	for range 2 { // the second time the kernel has the patch already
 		if err := c.Transfer(p); err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestOp(t *testing.T) {
 	}
 }
 
-// checkStatus compares a status with the report of the operation that made it.
+// checkStatus compares the status with the report of the preceding operation.
 func checkStatus(t *testing.T, c *lpnl.Client, r lpnl.Report) {
 	t.Helper()
 	list, err := c.Status()
@@ -143,12 +143,12 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestErrors sends every request to a kernel that does not want it.
+// TestErrors sends every request to a kernel that refuses it.
 func TestErrors(t *testing.T) {
 	denials := []struct {
 		deny lpnltest.Denial
 		is   error
-		text string // in place of the kernel's, if that is empty
+		text string // expected text if the kernel sends none
 	}{
 		{lpnltest.Denial{Errno: syscall.EPERM, Message: "CAP_SYS_PTRACE is missing"}, os.ErrPermission, ""},
 		{lpnltest.Denial{Errno: syscall.EPERM}, os.ErrPermission,

@@ -66,7 +66,7 @@ func decodePatchNew(data []byte) (id uint32, exists bool, err error) {
 	return id, exists, err
 }
 
-// decodeReply reads the report in a reply to an operation, in an entry of a status and in an event.
+// decodeReply decodes the report in a reply to an operation, in an entry of a status dump or in an event.
 func decodeReply(data []byte) (Report, error) {
 	var r Report
 	found := false
@@ -98,7 +98,7 @@ func (r *Report) decode(ad *netlink.AttributeDecoder) error {
 	return nil
 }
 
-// times are the report's durations by their attributes.
+// times maps each duration attribute to its field of the report.
 func (r *Report) times() map[uint16]*time.Duration {
 	return map[uint16]*time.Duration{
 		AttrReportStopNS:          &r.Stop,
@@ -174,7 +174,7 @@ func (r *Report) decodeActive(ad *netlink.AttributeDecoder) {
 	}
 }
 
-// decode calls fn for each attribute.
+// decode calls fn for each attribute in data.
 func decode(data []byte, fn func(*netlink.AttributeDecoder)) error {
 	ad, err := netlink.NewAttributeDecoder(data)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestGarbage: no reply of the kernel may bring the client down.
+// TestGarbage checks that no reply can make the client panic.
 func TestGarbage(t *testing.T) {
 	for _, b := range [][]byte{nil, {1}, {3, 0, 1, 0}, {255, 255, 7, 128}, {9, 0, 7, 128, 5, 0, 9, 0, 0}, {8, 0, 7, 128, 6, 0, 9, 0}} {
 		if r, err := decodeReply(b); err == nil {

@@ -9,14 +9,14 @@ import (
 	"github.com/mdlayher/netlink"
 )
 
-// maxChunk bounds the attributes of one request, in bytes: well below the default socket buffer, and half of what an
-// attribute can hold.
+// maxChunk is the maximum size in bytes of the attributes of one request: well below the default socket buffer, and half of
+// the maximum size of a netlink attribute.
 const maxChunk = 32 << 10
 
-// fixupsPerChunk is how many fixups travel in one attribute.
+// fixupsPerChunk is the maximum number of fixups in one attribute.
 const fixupsPerChunk = 1024
 
-// commands are the requests behind the verbs.
+// commands maps each verb to its netlink command.
 var commands = map[Verb]uint8{
 	VerbCheck:   CmdApply,
 	VerbLoad:    CmdLoad,
@@ -43,7 +43,7 @@ func encodePatchSeal(id uint32) ([]byte, error) {
 	return ae.Encode()
 }
 
-// encodePatchAdd encodes the tables of a patch as the attributes of as many requests as they need.
+// encodePatchAdd encodes the tables of a patch as attributes, split into as many requests as necessary.
 func encodePatchAdd(id uint32, p *Patch) ([][]byte, error) {
 	head, err := encodePatchSeal(id)
 	if err != nil {
@@ -71,7 +71,7 @@ func encodePatchAdd(id uint32, p *Patch) ([][]byte, error) {
 	return chunks, nil
 }
 
-// encodeRows encodes each row of each table as one attribute, images first.
+// encodeRows encodes each row of each table as one attribute. Images come first.
 func encodeRows(p *Patch) ([][]byte, error) {
 	var rows [][]byte
 	var first error
@@ -148,7 +148,7 @@ func (f *Function) encode(ae *netlink.AttributeEncoder) error {
 	return nil
 }
 
-// encodeFixups packs fixups as the kernel's array of struct lpatch_fixup.
+// encodeFixups encodes fixups as an array of the kernel's struct lpatch_fixup.
 func encodeFixups(list []Fixup) []byte {
 	b := make([]byte, 0, len(list)*FixupSize)
 	for _, f := range list {

@@ -11,19 +11,19 @@ import (
 	"github.com/mdlayher/netlink"
 )
 
-// ErrNoModule means that the kernel does not know the family: the module is not loaded.
+// ErrNoModule is returned if the kernel does not know the netlink family, because the module is not loaded.
 var ErrNoModule = errors.New(`the kernel module lpatch is not loaded; load it with "modprobe lpatch" ` +
 	`("lpctl doctor" checks whether this machine can)`)
 
-// ErrLost means that events came faster than they were received, and some were dropped.
+// ErrLost is returned if events arrived faster than they were received and the kernel dropped some of them.
 var ErrLost = errors.New("events were lost: they came faster than they were read")
 
-// Error is the kernel's answer to a request that it did not carry out: malformed, not permitted, or out of resources.
-// errors.Is works with the errno and what package os makes of it, as in os.ErrPermission.
+// Error is the kernel's error reply to a request that it did not carry out because it is malformed, not permitted or lacks
+// resources. errors.Is matches the errno and the errors of package os that correspond to it, such as os.ErrPermission.
 type Error struct {
-	Op      string        // the command
-	Message string        // the kernel's sentence, unchanged; may be empty
-	Attr    int           // offset in the request of the attribute that is to blame, 0 if unknown
+	Op      string        // name of the command
+	Message string        // sentence of the kernel, unchanged; may be empty
+	Attr    int           // offset in bytes of the offending attribute in the request; 0 if unknown
 	Errno   syscall.Errno // never 0
 }
 
@@ -41,11 +41,11 @@ func (e *Error) Error() string {
 // Unwrap returns the errno.
 func (e *Error) Unwrap() error { return e.Errno }
 
-// Refused is the outcome of an operation that would not have been safe or made no sense: the target is unchanged.
-// errors.Is works as for Error, and with os.ErrProcessDone for a target that does not exist any more.
+// Refused is the error of an operation that was refused because it would have been unsafe or inapplicable. The target is
+// unchanged. errors.Is works as for Error, and matches os.ErrProcessDone if the target no longer exists.
 type Refused struct{ Report Report }
 
-// Error implements error: the kernel's sentence, unchanged.
+// Error implements error. It returns the sentence of the kernel unchanged.
 func (e *Refused) Error() string {
 	if e.Report.Message != "" {
 		return e.Report.Message
@@ -53,7 +53,7 @@ func (e *Refused) Error() string {
 	return fmt.Sprintf("the kernel refused: %v", e.Report.Refusal)
 }
 
-// Unwrap returns the errno of the refusal, or nil.
+// Unwrap returns the errno of the refusal, or nil if there is none.
 func (e *Refused) Unwrap() error {
 	if e.Report.Errno == 0 {
 		return nil
@@ -61,12 +61,12 @@ func (e *Refused) Unwrap() error {
 	return e.Report.Errno
 }
 
-// Is implements the use of errors.Is.
+// Is supports errors.Is.
 func (e *Refused) Is(target error) bool {
 	return target == os.ErrProcessDone && e.Report.Refusal == RefusalTargetGone
 }
 
-// wrap makes an *Error of what the netlink library returns for an answer of the kernel.
+// wrap converts an error of the netlink library into an *Error.
 func wrap(op string, err error) error {
 	var errno syscall.Errno
 	if !errors.As(err, &errno) {

@@ -12,16 +12,17 @@ import (
 	"github.com/mdlayher/netlink"
 )
 
-// eventBuffer is the size of the socket's receive buffer, in bytes: some thousand events.
+// eventBuffer is the size of the socket's receive buffer in bytes. It holds some thousand events.
 const eventBuffer = 1 << 20
 
-// Events receives a report for each change of state and each refusal, on a connection of its own.
+// Events receives a report for each state change and each refusal, on a connection of its own.
 type Events struct {
 	conn    *genetlink.Conn
 	pending []genetlink.Message
 }
 
-// DialEvents joins the group of events. Errors are those of Dial; without CAP_SYS_ADMIN it is an *Error that is os.ErrPermission.
+// DialEvents connects and joins the multicast group of events. Its errors are those of Dial. Without CAP_SYS_ADMIN it returns
+// an *Error that matches os.ErrPermission.
 func DialEvents() (*Events, error) {
 	conn, err := genetlink.Dial(&netlink.Config{Strict: true})
 	if err != nil {
@@ -34,7 +35,7 @@ func DialEvents() (*Events, error) {
 	return NewEvents(conn), nil
 }
 
-// NewEvents makes Events of a connection that is in the group.
+// NewEvents returns an Events that uses conn, which has joined the multicast group.
 func NewEvents(conn *genetlink.Conn) *Events { return &Events{conn: conn} }
 
 func join(conn *genetlink.Conn) error {
@@ -54,7 +55,7 @@ func join(conn *genetlink.Conn) error {
 		"(\"dmesg\") says what to do")
 }
 
-// wrapJoin says what the kernel leaves unsaid: listening takes less than the commands do.
+// wrapJoin adds the missing explanation to a permission error: to listen takes fewer privileges than to execute commands.
 func wrapJoin(err error) error {
 	if err == nil {
 		return nil
@@ -67,10 +68,10 @@ func wrapJoin(err error) error {
 	return err
 }
 
-// Close ends a Receive that is under way.
+// Close closes the connection. A Receive in progress returns.
 func (e *Events) Close() error { return e.conn.Close() }
 
-// Receive waits for the next event. After ErrLost it may be called again.
+// Receive waits for the next event. It may be called again after ErrLost.
 func (e *Events) Receive() (Report, error) {
 	for {
 		for len(e.pending) > 0 {

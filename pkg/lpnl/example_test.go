@@ -9,7 +9,7 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// What is applied to which processes, as `lpctl status` shows it.
+// List the patches of all processes, as `lpctl status` does.
 func ExampleClient_Status() {
 	show := func() error {
 		c, err := lpnl.Dial()
@@ -30,7 +30,7 @@ func ExampleClient_Status() {
 	}
 }
 
-// A patch that a process has is taken out of use. A refusal changes nothing, and its sentence says why.
+// Restore a patch in a process. After a refusal the process is unchanged, and the error contains the reason.
 func ExampleClient_Op() {
 	restore := func(c *lpnl.Client, patch lpnl.Hash, pid int) error {
 		r, err := c.Op(lpnl.VerbRestore, patch, lpnl.Target{PID: pid}, lpnl.Options{})
@@ -46,7 +46,7 @@ func ExampleClient_Op() {
 	_ = restore
 }
 
-// Each change of state, and each refusal, as `lpctl watch` shows them.
+// Receive each state change and each refusal, as `lpctl watch` does.
 func ExampleEvents_Receive() {
 	watch := func() error {
 		events, err := lpnl.DialEvents()

@@ -15,7 +15,7 @@ import (
 	"lpatch/pkg/testutil/fuzztest"
 )
 
-// FuzzReport: a report is an error, or, sent again, is read the same.
+// FuzzReport checks that a report is rejected, or is the same after it is encoded and decoded again.
 func FuzzReport(f *testing.F) {
 	f.Add([]byte{8, 0, 8, 128, 4, 0, 0, 0})
 	r := Report{
@@ -44,7 +44,7 @@ func FuzzReport(f *testing.F) {
 	})
 }
 
-// encodeReport makes a reply as the kernel does.
+// encodeReport encodes a reply like the kernel.
 func encodeReport(t testing.TB, r Report) []byte {
 	ae := netlink.NewAttributeEncoder()
 	ae.Nested(AttrOpReport, func(ae *netlink.AttributeEncoder) error {
@@ -78,7 +78,7 @@ func encodeReport(t testing.TB, r Report) []byte {
 	return data
 }
 
-// FuzzInfo: what the module says of itself is an error, or, sent again, is read the same.
+// FuzzInfo checks that an info reply is rejected, or is the same after it is encoded and decoded again.
 func FuzzInfo(f *testing.F) {
 	f.Add([]byte{8, 0, 1, 0, '1', 0, 0, 0, 8, 0, 3, 0, 2, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -107,7 +107,7 @@ func FuzzInfo(f *testing.F) {
 	})
 }
 
-// FuzzReplies: whatever message answers a request, errors among them, each call of a client gives a value or an error.
+// FuzzReplies checks that each call of a client returns a value or an error for any reply, including error messages.
 func FuzzReplies(f *testing.F) {
 	f.Add(uint16(netlink.Error), uint16(netlink.AcknowledgeTLVs), []byte{0xea, 0xff, 0xff, 0xff, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 6, 0, 1, 0, 'x', 0})
 	f.Add(uint16(netlink.Done), uint16(netlink.Multi), []byte{0, 0, 0, 0})
@@ -143,7 +143,7 @@ func FuzzReplies(f *testing.F) {
 	})
 }
 
-// inspect fails if an error has nothing to say.
+// inspect fails the test if an error has no message.
 func inspect(t *testing.T, err error) {
 	var e *Error
 	if err.Error() == "" || errors.As(err, &e) && e.Errno == 0 {

@@ -8,8 +8,9 @@ import (
 	"github.com/mdlayher/netlink"
 )
 
-// KeyAdd has the kernel trust patches that are signed with the key of a certificate (X.509 in DER) until it expires: the kernel
-// does not look at the time in it. Once signatures are required it takes only those that a key trusted by the kernel vouches for.
+// KeyAdd adds a certificate (X.509, DER) to the keyring of the kernel module, which then accepts patches signed with its key
+// until expires. The kernel ignores the validity period in the certificate. Once signatures are required, the kernel only
+// accepts certificates that are signed by a key it already trusts.
 func (c *Client) KeyAdd(cert []byte, expires time.Time) error {
 	ae := netlink.NewAttributeEncoder()
 	ae.Bytes(AttrKeyCert, cert)
@@ -17,14 +18,15 @@ func (c *Client) KeyAdd(cert []byte, expires time.Time) error {
 	return c.acknowledged("key-add", CmdKeyAdd, ae)
 }
 
-// KeyRevoke has the kernel trust a certificate no more. The error is os.ErrNotExist if it is not in the keyring.
+// KeyRevoke removes a certificate from the keyring. The error matches os.ErrNotExist if the keyring does not contain it.
 func (c *Client) KeyRevoke(cert []byte) error {
 	ae := netlink.NewAttributeEncoder()
 	ae.Bytes(AttrKeyCert, cert)
 	return c.acknowledged("key-revoke", CmdKeyRevoke, ae)
 }
 
-// KeyLock has the kernel take no more certificates until the module is loaded again. The errno is EALREADY if it does not anyway.
+// KeyLock makes the kernel reject further certificates until the module is reloaded. The errno is EALREADY if it rejects them
+// already.
 func (c *Client) KeyLock() error {
 	return c.acknowledged("key-lock", CmdKeyLock, netlink.NewAttributeEncoder())
 }

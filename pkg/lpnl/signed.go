@@ -12,15 +12,15 @@ import (
 	"syscall"
 )
 
-// signedMagic begins what is signed (kmod/signature.c).
+// signedMagic is the prefix of every signed message (kmod/signature.c).
 const signedMagic = "lpatch signed 2\n"
 
-// pageSize is what the kernel rounds the sizes of segments up to.
+// pageSize is the granularity in bytes to which the kernel rounds up the sizes of segments.
 const pageSize = 4096
 
-// SignedMessage is what a signature of the patch signs: a hash of the content of its file, without a signature, and a hash of
-// all that is transferred besides. The kernel makes the same of what it was given (kmod/sum.c);
-// Documentation/signed-patches.md has the order.
+// SignedMessage returns the message that a signature of the patch covers: the hash of the file content without its signature,
+// and a hash of all other data that is transferred. The kernel computes the same message from what it received (kmod/sum.c).
+// Documentation/signed-patches.md specifies the order.
 func (p *Patch) SignedMessage(content [sha256.Size]byte) []byte {
 	t := tableSum{sha256.New()}
 	t.text(p.Name)
@@ -51,7 +51,7 @@ func (p *Patch) SignedMessage(content [sha256.Size]byte) []byte {
 	return t.Sum(append([]byte(signedMagic), content[:]...))
 }
 
-// tableSum hashes numbers and texts, the numbers little endian.
+// tableSum hashes integers and strings. Integers are little endian.
 type tableSum struct{ hash.Hash }
 
 func (t tableSum) text(s string) {
@@ -71,7 +71,7 @@ func (t tableSum) numbers(list ...uint64) {
 	}
 }
 
-// site hashes what is transferred of a site: a jump has no new bytes, other kinds no target.
+// site hashes the transferred fields of a site: a jump has no new bytes, other kinds have no target.
 func (t tableSum) site(s *Site) {
 	var before, after [SiteMax]byte
 	copy(before[:], s.Old)
@@ -88,7 +88,7 @@ func (t tableSum) site(s *Site) {
 	t.Write(after[:])
 }
 
-// RefusesSignature tells whether an error is the kernel's refusal of a patch because of its signature, or for want of one.
+// RefusesSignature reports whether err is the kernel's refusal of a patch because its signature is invalid or missing.
 func RefusesSignature(err error) bool {
 	for _, errno := range []syscall.Errno{syscall.ENOKEY, syscall.EKEYEXPIRED, syscall.EKEYREVOKED, syscall.EKEYREJECTED} {
 		if errors.Is(err, errno) {

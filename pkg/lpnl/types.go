@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Hash names a patch object in the kernel.
+// Hash identifies a patch object in the kernel.
 type Hash [HashLen]byte
 
 // String returns the hash in hexadecimal.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
-// Patch is all that the kernel needs to know of a patch.
+// Patch is everything that is transferred to the kernel for a patch.
 type Patch struct {
 	Name      string
 	Hash      Hash
@@ -25,41 +25,41 @@ type Patch struct {
 	Sites     []Site
 	Functions []Function
 	Fixups    []Fixup
-	Pin       uint64 // virtual address of a word that forbids an unload while it is not 0; 0: none
+	Pin       uint64 // virtual address of a word that prevents unloading while it is nonzero; 0: none
 }
 
-// Image is an ELF file that the patch refers to. Addresses are link-time ones, page aligned.
+// Image is an ELF file that the patch refers to. Its addresses are link-time addresses and page aligned.
 type Image struct {
 	Name       string   // for messages
-	File       *os.File // the kernel looks for mappings of its inode
+	File       *os.File // the kernel looks for mappings of the inode of this file
 	Flags      ImageFlags
 	TextOffset uint64 // file offset of the executable segment
 	TextVaddr  uint64
 	SpanStart  uint64
 	SpanEnd    uint64
-	BuildID    []byte // that the file must have; empty if the patch is for one without
+	BuildID    []byte // build-id that the file must have; empty if the patch is for a file without one
 }
 
-// Segment is a part of the patch file to map.
+// Segment is a segment of the patch file to map.
 type Segment struct {
-	Offset uint64 // in the file, page aligned
-	Vaddr  uint64 // in the patch, page aligned
+	Offset uint64 // file offset, page aligned
+	Vaddr  uint64 // address in the patch, page aligned
 	Size   uint64 // bytes
 	Prot   SegmentProt
 }
 
-// Site is a place in an image that the patch overwrites.
+// Site is a range of bytes in an image that the patch overwrites.
 type Site struct {
 	Kind   SiteKind
 	Symbol string
-	Image  uint32 // index
+	Image  uint32 // index into Patch.Images
 	Vaddr  uint64 // link-time address of the first byte
 	Old    []byte // expected bytes
-	New    []byte // SiteKindBytes: as many as Old
+	New    []byte // SiteKindBytes: same length as Old
 	Target uint64 // SiteKindJump: address in the patch
 }
 
-// Function is a range of old code, in link-time addresses, that must be quiescent.
+// Function is a range of old code, in link-time addresses, that no thread may execute when a patch is applied.
 type Function struct {
 	Symbol string
 	Image  uint32
@@ -70,79 +70,79 @@ type Function struct {
 // Verb is an operation on a target.
 type Verb string
 
-// The verbs of the kernel.
+// The verbs that the kernel implements.
 const (
-	VerbCheck   Verb = "check" // all that VerbApply does, except for writing
+	VerbCheck   Verb = "check" // everything that VerbApply does except writing
 	VerbLoad    Verb = "load"
-	VerbApply   Verb = "apply" // loads first if needed
+	VerbApply   Verb = "apply" // loads the patch first if necessary
 	VerbRestore Verb = "restore"
 	VerbUnload  Verb = "unload"
-	// VerbRecount counts the threads that Report.ActiveThreads tells of again. It changes nothing, and does not stop a target
-	// that has none.
+	// VerbRecount updates the count that Report.ActiveThreads holds. It changes nothing else, and does not stop a target
+	// whose count is zero.
 	VerbRecount Verb = "recount"
 )
 
-// Target is a process.
+// Target identifies a process.
 type Target struct {
 	PID       int
-	StartTime uint64 // field 22 of /proc/PID/stat, in clock ticks; 0 does not guard against a reused pid
+	StartTime uint64 // field 22 of /proc/PID/stat, in clock ticks; guards against a reused PID, unless it is 0
 }
 
 // Options limit an operation.
 type Options struct {
-	MaxStop time.Duration // limit of one stop window; 0 is the kernel's default, 100 ms
-	Timeout time.Duration // how long to retry while a thread is in the way
-	// AllowActive names functions whose old body may be in use when they are replaced; it is safe for those only of which
-	// the builder of the patch proved it.
+	MaxStop time.Duration // maximum duration of one stop window; 0 selects the kernel's default, 100 ms
+	Timeout time.Duration // how long to retry while a thread executes code that is to be replaced
+	// AllowActive names functions that may be replaced while threads execute their old bodies. This is safe only for
+	// functions for which the builder of the patch proved it (patch.Function.MayBeActive).
 	AllowActive []string
-	// Replace has an apply or a check restore all other patches that are applied, in the same window.
+	// Replace makes an apply or a check restore all other applied patches in the same stop window.
 	Replace bool
-	// Supersede has an apply or a check restore these patches in the same window, those of them that are applied.
+	// Supersede makes an apply or a check restore those of the listed patches that are applied, in the same stop window.
 	Supersede []Hash
 }
 
-// Info is what the module is and can do.
+// Info holds the version, capabilities and counters of the kernel module.
 type Info struct {
 	Version  string
 	TaskWork string // how task_work_add was found: "export", "kprobe" or "built-in"
 	Patches  int    // sealed patch objects
 	Targets  int    // processes with at least one patch
-	Gates    int    // gates queued to threads that have not run since
-	Keyring  int    // serial number of the keyring .lpatch, with the certificates that are trusted; 0: the kernel cannot verify
-	// SignatureRequired says that patches without a valid signature are refused.
+	Gates    int    // gates queued to threads that have not run since the gate was queued
+	Keyring  int    // serial number of the keyring .lpatch, which holds the trusted certificates; 0: the kernel cannot verify signatures
+	// SignatureRequired is set if the kernel rejects patches without a valid signature.
 	SignatureRequired bool
 }
 
-// Gate is a thread that slept through a stop window and has not run since: it holds the module.
+// Gate is a thread that slept through a stop window and has not run since. Until it runs, the module cannot be unloaded.
 type Gate struct {
 	TID  int
-	PID  int    // of its process
-	Comm string // of its process
+	PID  int    // its process
+	Comm string // name of its process
 }
 
 // Report is the outcome of an operation on a target, or the state of a patch in a target.
 type Report struct {
 	Patch     string
 	Hash      Hash
-	Verb      Verb // empty in a status
+	Verb      Verb // empty in a status report
 	PID       int
 	Comm      string
 	State     State
-	Since     time.Time // of the last change of state
-	Functions int       // sites that redirect a function
-	Values    int       // variables, of one or more sites
-	Threads   int       // that were stopped
-	Attempts  int       // stop windows that were opened
+	Since     time.Time // time of the last state change
+	Functions int       // number of sites that redirect a function
+	Values    int       // number of variables written, each with one or more sites
+	Threads   int       // number of threads that were stopped
+	Attempts  int       // number of stop windows that were opened
 
-	Stop          time.Duration // the stop window of the last attempt
+	Stop          time.Duration // duration of the stop window of the last attempt
 	StopLimit     time.Duration
-	LongestThread time.Duration // the longest that any one thread was held
-	Gate          time.Duration // parts of the window
+	LongestThread time.Duration // the longest time that any one thread was held
+	Gate          time.Duration // this and the next four are phases of the stop window
 	Barrier       time.Duration
 	Check         time.Duration
 	Write         time.Duration
 	Release       time.Duration
-	Lock          time.Duration // how long mmap_lock was held for read, around the window
+	Lock          time.Duration // how long mmap_lock was held for reading, around the window
 
 	MappedAt    uint64 // address of the patch in the target
 	MappedBytes uint64
@@ -150,15 +150,16 @@ type Report struct {
 	Refusal  Refusal
 	Errno    syscall.Errno
 	Message  string
-	TID      int    // the thread that was in the way
-	Function string // the function that was in the way
+	TID      int    // the thread that caused the refusal
+	Function string // the function that caused the refusal
 
-	// ActiveThreads is how many threads were let finish in code from before the patch was applied or restored and were there
-	// when somebody looked last; of a VerbCheck, how many would be. It may be too high, never too low.
+	// ActiveThreads is the number of threads that were allowed to finish in code from before the patch was applied or
+	// restored, and still executed it when they were last counted. For VerbCheck it is the number of threads that would be.
+	// It is an upper bound.
 	ActiveThreads  int
-	ActiveTID      int    // one of them; 0: it is not known which
-	ActiveFunction string // the old function that this one is in
-	ActivePatch    string // the patch that it is in, if it is in no old function
+	ActiveTID      int    // one of them; 0: unknown
+	ActiveFunction string // the old function that this thread executes
+	ActivePatch    string // the patch whose code it executes, if it is in no old function
 
-	Layer int // in a status, of an applied patch: its place among the target's applied patches, 1 for the first
+	Layer int // status reports of applied patches: position in the order of application, starting with 1
 }

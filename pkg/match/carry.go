@@ -14,21 +14,22 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Where the image carries patches (image.Carry), the old objects are of a source with their fixes, and the image is of one
-// without. So names that compilers number by their order do not mean the same in both.
+// If the image carries patches (image.Carry), the old objects are built from a source that contains their fixes, while the
+// image itself is built from a source without them. Names that compilers number in source order may therefore denote
+// different symbols in the objects and in the image.
 
 var (
 	number = lazyregexp.New(`\.[0-9]+`)
-	// ofFunction matches names of variables that belong to a function, of which there may be several: count.1, four.count, and
-	// C++'s mangled _ZZ4fourvE5count_0.
+	// ofFunction matches names of variables that are declared in a function, of which several may exist: count.1, four.count,
+	// and the mangled C++ name _ZZ4fourvE5count_0.
 	ofFunction = lazyregexp.New(`.\.|^_Z(GV|TH|TW|GR)?Z`)
 	// local matches names of functions that compilers number.
 	local         = lazyregexp.New(`\.[0-9]+|^_ZZ`)
 	discriminator = lazyregexp.New(`_[0-9]+_?$`)
 )
 
-// numbered tells of a symbol that its name has a number, or none where others have one, and that an image that carries patches
-// may have that name for another one.
+// numbered reports whether the name of s is subject to numbering, so that the same name may denote another symbol in an image
+// that carries patches. This includes names without a number if others of this kind have one.
 func (m *matcher) numbered(s *lpelf.Symbol) bool {
 	if len(m.im.Patches()) == 0 || s.Section == elf.SHN_UNDEF {
 		return false
@@ -39,7 +40,7 @@ func (m *matcher) numbered(s *lpelf.Symbol) bool {
 	return ofFunction().MatchString(s.Name)
 }
 
-// stem is a name without what numbers it.
+// stem returns a name without its numbers.
 func stem(name string) string {
 	if rest, ok := strings.CutPrefix(name, "_Z"); ok && ofFunction().MatchString("_Z"+rest) {
 		return discriminator().ReplaceAllString(name, "")
@@ -47,7 +48,7 @@ func stem(name string) string {
 	return number().ReplaceAllString(name, "")
 }
 
-// alike lists where the variables of an object's source are that have a name of that kind, whatever its number.
+// alike returns the addresses of the variables of the object's source file that have the name of s except for the numbers.
 func (m *matcher) alike(s *lpelf.Symbol) []uint64 {
 	var out []uint64
 	for _, l := range m.im.Locals(m.block) {
@@ -58,7 +59,7 @@ func (m *matcher) alike(s *lpelf.Symbol) []uint64 {
 	return out
 }
 
-// replaced drops, of places of functions, those that come to the code of another one of them.
+// replaced removes from a list of function addresses those that lead to the same code as an earlier one.
 func (m *matcher) replaced(addrs []uint64) []uint64 {
 	var out []uint64
 	for _, a := range addrs {
@@ -69,7 +70,7 @@ func (m *matcher) replaced(addrs []uint64) []uint64 {
 	return out
 }
 
-// doubt is an error for a symbol of which the names do not say what it is, where no code has told.
+// doubt returns an error if the name of s does not identify a symbol of the image and no matched code does either.
 func (m *matcher) doubt(s *lpelf.Symbol) error {
 	if _, bound := m.bound[s]; bound || len(m.im.Patches()) == 0 {
 		return nil
@@ -90,7 +91,7 @@ func (m *matcher) doubt(s *lpelf.Symbol) error {
 	return nil
 }
 
-// askUsers has the code tell where a variable is: that of any function which refers to it.
+// askUsers determines the address of a variable by matching the functions that refer to it.
 func (m *matcher) askUsers(s *lpelf.Symbol) {
 	for _, f := range m.obj.Functions() {
 		sec := m.obj.SectionOf(f)
@@ -106,7 +107,7 @@ func (m *matcher) askUsers(s *lpelf.Symbol) {
 	}
 }
 
-// Doubted lists where a symbol may be of which names do not say it, in an image that carries patches.
+// Doubted returns the candidate addresses of a symbol whose name does not identify it, in an image that carries patches.
 func (l *Located) Doubted(s *lpelf.Symbol) []uint64 {
 	if len(l.m.im.Patches()) == 0 {
 		return nil

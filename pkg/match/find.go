@@ -12,44 +12,45 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// finder gives an image without symbols the symbols of its old objects (Ksplice's run-pre matching, without knowing where
-// to look): a function is where the image has its code; what the code refers to there is where the symbols are that the
-// object refers to at the same place; and those may be functions, which must then have their code there. A symbol has
-// one address, whatever refers to it.
+// finder recovers the symbols of the old objects in an image without a symbol table (run-pre matching as in Ksplice, but
+// without known addresses). A function is located where the image contains its code. The references in this code yield the
+// addresses of the symbols that the object refers to at the same positions. If these are functions, the image must contain
+// their code at these addresses. A symbol has exactly one address, however it is referenced.
 type finder struct {
 	im      *Target
 	extents []ehframe.Range
 	units   []*unit
-	globals map[string]uint64   // addresses of global symbols; noAddress where objects disagree
-	exports map[uint64][]string // names that the image exports, by address
+	globals map[string]uint64   // addresses of global symbols; noAddress if objects disagree
+	exports map[uint64][]string // address -> names that the image exports
 }
 
-// noAddress is no address of any symbol.
+// noAddress is a value that is not the address of any symbol.
 const noAddress = ^uint64(0)
 
-// minFixed is how many bytes a function must have that no linker changes to be known by its code alone.
+// minFixed is the minimum number of bytes unaffected by relocations that a function must have to be identified by its code
+// alone.
 const minFixed = 24
 
-// unit is an old object.
+// unit is the search state of an old object.
 type unit struct {
 	f      *finder
 	m      *matcher
 	funcs  []*wanted
-	places map[*lpelf.Section][]uint64 // where the image has the section's fingerprint
+	places map[*lpelf.Section][]uint64 // addresses at which the image contains the fingerprint of the section
 	read   map[*lpelf.Symbol]bool      // variables whose pointers have been followed
 }
 
-// wanted is a function of an object.
+// wanted is a function of an object to be found.
 type wanted struct {
 	sym   *lpelf.Symbol
 	sec   *lpelf.Section
 	fixed int
-	done  bool // it has been found, or is not where it should be
+	done  bool // found, or known not to match at its only possible address
 	found bool
 }
 
-// Recover gives an image without a symbol table the symbols that old objects have there. It tells how many functions of
-// objects that are part of the image were found, and how many those objects have.
+// Recover adds the symbols of the old objects to an image without a symbol table. It returns how many functions were found of
+// the objects that are part of the image, and how many functions these objects have.
 func (t *Target) Recover(objs []*diff.Object) (found, of int) {
 	f := &finder{im: t, extents: t.Extents(), globals: map[string]uint64{}, exports: map[uint64][]string{}}
 	for _, s := range t.DynSymbols {
@@ -93,7 +94,7 @@ func (t *Target) Recover(objs []*diff.Object) (found, of int) {
 	return found, of
 }
 
-// prepare lists the functions of all objects, and where the image has their fingerprints.
+// prepare collects the functions of all objects and the addresses of their fingerprints in the image.
 func (f *finder) prepare(objs []*diff.Object) {
 	var fingerprints [][]byte
 	var secs []*lpelf.Section
@@ -118,7 +119,7 @@ func (f *finder) prepare(objs []*diff.Object) {
 	}
 }
 
-// listFunctions takes one function of each section; others at its place are names of the same.
+// listFunctions selects one function per section; other functions at the same offset are aliases.
 func (u *unit) listFunctions(fixed map[*lpelf.Section]int) {
 	seen := map[*lpelf.Section]bool{}
 	for _, s := range u.m.obj.Functions() {
@@ -132,7 +133,7 @@ func (u *unit) listFunctions(fixed map[*lpelf.Section]int) {
 	}
 }
 
-// settle finds functions until there is nothing new to find. It tells whether it found any.
+// settle searches for functions until no more are found. It reports whether it found any.
 func (u *unit) settle() (found bool) {
 	for again := true; again; {
 		u.byData()
@@ -142,7 +143,7 @@ func (u *unit) settle() (found bool) {
 	return found
 }
 
-// byReference compares the functions whose address is known.
+// byReference compares the functions whose address is known from a reference or from the dynamic symbol table.
 func (u *unit) byReference() (found bool) {
 	for _, w := range u.funcs {
 		if w.done {
@@ -159,8 +160,8 @@ func (u *unit) byReference() (found bool) {
 	return found
 }
 
-// byData learns from the pointers in variables whose address is known. Those that a relocation at run time makes are where
-// the linker put them; a program that is not position independent has them in the file.
+// byData learns addresses from pointers in variables whose address is known. Pointers with a dynamic relocation are evaluated
+// as the dynamic linker would; in a position-dependent program, they are read from the file.
 func (u *unit) byData() {
 	for _, v := range u.m.obj.Variables() {
 		addrs, sec := u.m.addresses(v), u.m.obj.SectionOf(v)
@@ -179,7 +180,7 @@ func (u *unit) byData() {
 	}
 }
 
-// known returns the address of a function that something refers to, or that the image exports.
+// known returns the address of a function that is referenced by matched code or exported by the image.
 func (u *unit) known(w *wanted) (uint64, bool) {
 	for _, s := range u.m.obj.SymbolsIn(w.sec) {
 		if a := u.m.addresses(s); len(a) == 1 && s.Value == 0 && a[0] != noAddress {
@@ -189,7 +190,8 @@ func (u *unit) known(w *wanted) (uint64, bool) {
 	return 0, false
 }
 
-// byCode takes functions whose code the image has at one place only, and at which no other function of the object may be.
+// byCode accepts functions whose code occurs in the image exactly once, at an address that no other function of the object
+// may have.
 func (u *unit) byCode() (found bool) {
 	fits := map[*wanted][]uint64{}
 	claims := map[uint64]int{}
@@ -208,7 +210,7 @@ func (u *unit) byCode() (found bool) {
 		}
 	}
 	for _, w := range u.funcs {
-		// What was found meanwhile may have settled it, or excluded it.
+		// a function accepted in this loop may have settled or excluded this one
 		if a := fits[w]; len(a) == 1 && w.fixed >= minFixed && claims[a[0]] == 1 && !w.done {
 			w.found = u.try(w, a[0], true)
 			w.done = w.found
@@ -218,7 +220,7 @@ func (u *unit) byCode() (found bool) {
 	return found
 }
 
-// try compares a function with the code at an address, and keeps what it learns only if told to and if it fits.
+// try compares a function with the code at addr. Learned addresses are kept only if keep is set and the code matches.
 func (u *unit) try(w *wanted, addr uint64, keep bool) bool {
 	mark := len(u.m.trail)
 	if _, ok := u.m.bound[w.sym]; !ok {
@@ -232,20 +234,20 @@ func (u *unit) try(w *wanted, addr uint64, keep bool) bool {
 	return ok
 }
 
-// mayStart tells whether a function may start at an address: where an extent does, or where there is none, as for functions
-// in assembler.
+// mayStart reports whether a function may start at addr: at the start of an FDE, or outside of all FDEs, as functions written
+// in assembly.
 func (f *finder) mayStart(addr uint64) bool {
 	start, inside := ehframe.At(f.extents, addr)
 	return f.im.Code(addr) != nil && (!inside || start == addr)
 }
 
-// mayBeCalled tells whether a function has one of the names that the image exports at an address, if there are any.
+// mayBeCalled reports whether the function has one of the names that the image exports at addr, if there are any.
 func (u *unit) mayBeCalled(w *wanted, addr uint64) bool {
 	names := u.f.exports[addr]
 	return len(names) == 0 || slices.ContainsFunc(u.m.obj.SymbolsIn(w.sec), func(s *lpelf.Symbol) bool { return slices.Contains(names, s.Name) })
 }
 
-// publish tells the other objects what this one knows of global symbols.
+// publish makes the addresses of global symbols that this object has learned available to the other objects.
 func (u *unit) publish() {
 	for _, s := range u.m.trail {
 		if s.Bind == elf.STB_LOCAL {
@@ -259,7 +261,7 @@ func (u *unit) publish() {
 	}
 }
 
-// mayBe tells whether a symbol of the object, of which nothing is known yet, can be at an address of the image.
+// mayBe reports whether a symbol of the object that has no known address may be at addr.
 func (u *unit) mayBe(s *lpelf.Symbol, addr uint64) bool {
 	im, sec := u.f.im, u.m.obj.SectionOf(s)
 	seg := im.Segment(addr)
@@ -269,7 +271,7 @@ func (u *unit) mayBe(s *lpelf.Symbol, addr uint64) bool {
 	case s.Section == elf.SHN_UNDEF:
 		_, copied := im.Slots.Copies[s.Name]
 		return !copied && len(im.Slots.GOT[s.Name]) == 0 && (seg.Flags&elf.PF_X == 0 || u.f.mayStart(addr) || im.chosen(addr))
-	case sec == nil: // common
+	case sec == nil: // common symbol
 		return seg.Flags&elf.PF_X == 0
 	case sec.IsText():
 		if match := u.m.matches[sec]; match != nil {
@@ -283,15 +285,15 @@ func (u *unit) mayBe(s *lpelf.Symbol, addr uint64) bool {
 	return im.Holds(addr, want, linked)
 }
 
-// chosen tells whether an address is the PLT entry of an indirect function, which is the function's in a program that is
-// linked statically.
+// chosen reports whether addr is the PLT entry of an indirect function (STT_GNU_IFUNC), which serves as the address of the
+// function in a statically linked program.
 func (t *Target) chosen(addr uint64) bool {
 	slot, ok := t.Slots.PLT[addr]
 	return ok && t.Slots.ByVaddr[slot].Type.Meaning == arch.Indirect
 }
 
-// dropCopies leaves out objects whose code another object claims for a function of another name: which one was linked is
-// not known. Objects that are another build of the same source have the same names.
+// dropCopies removes objects whose code another object claims for a function of a different name, because it is not known
+// which of them was linked. Objects built from the same source have functions of the same names and are not affected.
 func (f *finder) dropCopies() {
 	owner := map[uint64]*wanted{}
 	of := map[*wanted]*unit{}
@@ -312,7 +314,7 @@ func (f *finder) dropCopies() {
 	f.units = slices.DeleteFunc(f.units, func(u *unit) bool { return f.im.absent[u.m.obj.Name] == copied })
 }
 
-// table makes the symbols that were found: for each object a name of its source, its local symbols, and its global ones.
+// table returns the recovered symbol table: for each object an STT_FILE symbol, its local symbols and its global symbols.
 func (f *finder) table() []*lpelf.Symbol {
 	var out []*lpelf.Symbol
 	f.im.ofObject = map[string]int{}
@@ -344,8 +346,8 @@ func (f *finder) table() []*lpelf.Symbol {
 	return out
 }
 
-// sameAs notes which object each place belongs to. It returns the number of an object that is at the same place as this
-// one, which is then another build of the same code, or else its own.
+// sameAs records which object each address belongs to. It returns the number of an earlier object at the same addresses,
+// which is another build of the same code, else own.
 func (u *unit) sameAs(owner map[uint64]int, own int) int {
 	for _, w := range u.funcs {
 		if !w.found || u.m.obj.Shared(w.sym) {
@@ -360,7 +362,7 @@ func (u *unit) sameAs(owner map[uint64]int, own int) int {
 	return own
 }
 
-// address returns where a symbol of the object is, as far as it was found out.
+// address returns the recovered address of a symbol of the object.
 func (u *unit) address(s *lpelf.Symbol) (uint64, bool) {
 	if match := u.m.matches[u.m.obj.SectionOf(s)]; match != nil && s.IsFunc() && s.Value == 0 {
 		return match.Start, true
@@ -369,7 +371,7 @@ func (u *unit) address(s *lpelf.Symbol) (uint64, bool) {
 	return a, ok
 }
 
-// sectionAt returns the index of the section that holds an address; a symbol needs one to count as defined.
+// sectionAt returns the index of the section that contains addr. A symbol must have one to count as defined.
 func (t *Target) sectionAt(addr uint64) elf.SectionIndex {
 	for _, s := range t.Sections {
 		if s.Flags&elf.SHF_ALLOC != 0 && s.Flags&elf.SHF_TLS == 0 && addr >= s.Addr && addr-s.Addr < max(s.Size, 1) {

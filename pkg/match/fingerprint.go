@@ -14,17 +14,18 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// A fingerprint is the longest run of bytes of an old function that no linker changes: instructions without relocations,
-// branches and padding. Where the image has these bytes, the function may be.
+// A fingerprint is the longest run of bytes of an old function that linking does not change: instructions without
+// relocations, branches and padding. The function may be located wherever the image contains these bytes.
 const (
-	fingerprintKey = 8  // bytes that are looked up; a function without as many in a row has no fingerprint
-	fingerprintMax = 48 // longer runs tell no more
+	fingerprintKey = 8  // minimum length in bytes, used for the lookup; a function without such a run has no fingerprint
+	fingerprintMax = 48 // maximum length in bytes; longer runs do not improve selectivity
 )
 
-// fingerprintOf returns the fingerprint of a section of code, and how many bytes of the section are of that kind.
+// fingerprintOf returns the fingerprint of a section of code, and the number of bytes in the section that linking does not
+// change.
 func fingerprintOf(obj *diff.Object, sec *lpelf.Section) (fingerprint []byte, fixed int) {
 	refs := obj.Refs(sec)
-	run := 0 // where the current run starts
+	run := 0 // start of the current run
 	for pos, in := range arch.Instructions(obj.Arch, sec.Data) {
 		if in.Kind == arch.Bad {
 			return nil, 0
@@ -48,11 +49,12 @@ func fingerprintOf(obj *diff.Object, sec *lpelf.Section) (fingerprint []byte, fi
 	return fingerprint, fixed
 }
 
-// scan finds all fingerprints in the image's code in one pass; it returns, for each, the starts of the extents that hold it.
+// scan finds all fingerprints in the image's code in one pass. For each fingerprint it returns the start addresses of the
+// extents that contain it.
 func scan(im *Target, extents []ehframe.Range, fingerprints [][]byte) [][]uint64 {
 	out := make([][]uint64, len(fingerprints))
 	byKey := map[uint64][]int{}
-	var first [1 << 16]bool // by the first two bytes, to pass over most places quickly
+	var first [1 << 16]bool // filter on the first two bytes
 	for i, a := range fingerprints {
 		if a != nil {
 			byKey[binary.LittleEndian.Uint64(a)] = append(byKey[binary.LittleEndian.Uint64(a)], i)

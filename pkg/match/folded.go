@@ -12,8 +12,9 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Stranger finds code of the image that refers to something static of an old object at [from, to), and is not that object's;
-// or a pointer to it that the object does not have. It is 0 if there is none, or if that is not known.
+// Stranger returns the address of an instruction of the image that refers to a local symbol of an old object, located at
+// [from, to), but does not belong to this object; or of a pointer to it that the object does not have. It returns 0 if there
+// is none or if this is not known.
 func (l *Located) Stranger(s *lpelf.Symbol, from, to uint64) uint64 {
 	old := l.Obj
 	sec := old.SectionOf(s)
@@ -32,7 +33,7 @@ func (l *Located) Stranger(s *lpelf.Symbol, from, to uint64) uint64 {
 			f = old.Lookup(parent)
 		}
 		if l.m.function(f) != nil {
-			return 0 // one of its own that is not what the object has may refer to it from anywhere
+			return 0 // the code of one of its own users differs from the object and may refer to it from anywhere
 		}
 		for _, part := range []*lpelf.Symbol{f, old.Lookup(f.Name + ".cold")} {
 			if part != nil && l.Match(part) != nil {
@@ -48,14 +49,14 @@ func (l *Located) Stranger(s *lpelf.Symbol, from, to uint64) uint64 {
 	return l.strangePointer(sec, from, to)
 }
 
-// refersTo tells whether the code of a function refers to a section.
+// refersTo reports whether the code of a function refers to a section.
 func refersTo(obj *diff.Object, f *lpelf.Symbol, sec *lpelf.Section) bool {
 	own := obj.SectionOf(f)
 	return own != nil && slices.ContainsFunc(obj.RefsIn(own, f.Value, f.Size), func(r diff.Ref) bool { return r.Sec == sec })
 }
 
-// strangePointer returns a word that the dynamic linker makes a pointer to [from, to), where there are more than the object has
-// pointers to its section, or words of the global offset table for it.
+// strangePointer returns the address of a word with a dynamic relocation to [from, to), if the image has more of them than
+// the object has pointers to the section and GOT references to it; else 0.
 func (l *Located) strangePointer(sec *lpelf.Section, from, to uint64) uint64 {
 	most := 0
 	for _, s := range l.Obj.Sections {
@@ -80,8 +81,9 @@ func (l *Located) strangePointer(sec *lpelf.Section, from, to uint64) uint64 {
 	return slices.Max(words)
 }
 
-// Outsider finds, in an image that has no names and that a folding linker made, code that calls a function and that no old
-// object was found to have: it may mean another function.
+// Outsider returns, for an image without symbols that a linker with code folding may have linked, the address of an
+// instruction that refers to the function and belongs to no function recovered from the old objects. This reference may be
+// meant for another, folded function. It returns 0 if there is none.
 func (t *Target) Outsider(m *Match) uint64 {
 	if t.Named || !t.Folds() {
 		return 0

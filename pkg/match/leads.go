@@ -11,8 +11,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Leads says where the image's code leads each name that is not local to an object. A linker may send a reference
-// elsewhere than to the symbol of its name (--wrap), and the symbol table does not tell.
+// Leads maps each name that is not local to an object to the destinations of references to it in the image's code. A linker
+// may redirect a reference to a symbol of another name (--wrap), which the symbol table does not show.
 type Leads map[string][]image.Lead
 
 func (a Leads) add(name string, l image.Lead) {
@@ -21,10 +21,10 @@ func (a Leads) add(name string, l image.Lead) {
 	}
 }
 
-// Of returns where a symbol is led.
+// Of returns the destinations of references to s.
 func (a Leads) Of(s *lpelf.Symbol) []image.Lead { return a[meaning(s)] }
 
-// meaning is the key of a symbol in leads: its name, and the version if it asks for one.
+// meaning returns the key of a symbol in Leads: its name, and its version if it has one.
 func meaning(s *lpelf.Symbol) string {
 	if s.Version == "" {
 		return s.Name
@@ -32,20 +32,21 @@ func meaning(s *lpelf.Symbol) string {
 	return s.Name + "@" + s.Version
 }
 
-// note takes down where a reference leads. Only the matcher of leadsOf does; it takes any place that a name leads to.
+// note records the destination of a reference. It only does so for the matcher of LeadsOf, which accepts any destination; the
+// result reports whether it was recorded.
 func (m *matcher) note(s *lpelf.Symbol, l image.Lead) bool {
 	if m.leads == nil || s == nil || s.Bind == elf.STB_LOCAL || s.Name == "" {
 		return false
 	}
 	if g := m.im.Global(l.Name); g != nil && !m.im.Shared() {
-		l = image.Lead{Vaddr: g.Value} // nobody comes before the program
+		l = image.Lead{Vaddr: g.Value} // the definition of the program preempts all others
 	}
 	m.leads.add(meaning(s), l)
 	return true
 }
 
-// LeadsOf reads where the image leads the names that an old object's functions refer to: those functions of which the
-// symbol table knows the place, and whose code is there.
+// LeadsOf determines the destinations of the names that the functions of an old object refer to. It uses the functions whose
+// address is in the symbol table and whose code matches.
 func (t *Target) LeadsOf(obj *diff.Object, block int) Leads {
 	all := Leads{}
 	m := newMatcher(t, obj, block)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package match proves that the old code is what the image has (the run-pre check of Ksplice), and finds by it the symbols of old
-// objects there, where the image's symbol table does not name them.
+// Package match verifies that the image contains the code of the old objects (run-pre matching as in Ksplice). The comparison
+// also yields the addresses of symbols that the image's symbol table does not contain.
 package match
 
 import (
@@ -15,21 +15,22 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// ErrNotLinked means that an object is no part of the image.
+// ErrNotLinked is returned if an object is not part of the image.
 var ErrNotLinked = errors.New("not part of the target")
 
-// Located is an old object found in the image: each function asked for is, instruction by instruction, what the image has.
+// Located is an old object that was found in the image: the code of each requested function matches the image, instruction by
+// instruction.
 type Located struct {
 	Obj     *diff.Object
-	Block   int      // of the image's symbol table, 0 if it has none for the object
+	Block   int      // block of the image's symbol table; 0 if it has none for the object
 	Missing []string // functions that the image does not contain
-	// Others says why instances of functions that several objects have (diff.Object.Shared) are not those that the image
-	// contains: the linker kept another object's.
+	// Others gives the reason why instances of functions that several objects contain (diff.Object.Shared) differ from those
+	// in the image: the linker kept the instance of another object.
 	Others map[string]diff.Refusal
 	m      *matcher
 }
 
-// Locate finds the functions of an old object in the image and compares their code. The error is ErrNotLinked or
+// Locate finds the functions funcs of an old object in the image and compares their code. The error is ErrNotLinked or
 // diff.Refusals.
 func Locate(im *Target, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, error) {
 	if err := im.doubt(obj); err != nil {
@@ -72,8 +73,8 @@ func Locate(im *Target, obj *diff.Object, funcs []*lpelf.Symbol) (*Located, erro
 	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
 }
 
-// locateVariables finds an object that has no functions by the initial values of its variables. If they are all global,
-// the image has one of each name, wherever in the symbol table.
+// locateVariables finds an object without functions by the initial values of its variables. If all variables are global,
+// their names identify them in any block of the symbol table.
 func (t *Target) locateVariables(obj *diff.Object, blocks []int) (*Located, error) {
 	if !slices.ContainsFunc(obj.Variables(), func(v *lpelf.Symbol) bool { return v.Bind == elf.STB_LOCAL && !diff.ByContent(v) }) {
 		blocks = []int{0}
@@ -102,8 +103,8 @@ func (t *Target) locateVariables(obj *diff.Object, blocks []int) (*Located, erro
 	return nil, fmt.Errorf("%s (source %s): %w", obj.Name, obj.Source, ErrNotLinked)
 }
 
-// compareVariables returns how many variables of the object, static ones if there is a part of the symbol table for them,
-// have the same initial value in the image, and the name of one that has not.
+// compareVariables returns the number of variables of the object that have the same initial value in the image, and the name
+// of one that has a different value. Static variables are compared only if there is a block for the object.
 func (l *Located) compareVariables() (fits int, differs string) {
 	for _, v := range l.Obj.Variables() {
 		addrs := l.m.addresses(v)
@@ -120,11 +121,11 @@ func (l *Located) compareVariables() (fits int, differs string) {
 	return fits, ""
 }
 
-// Has tells whether an object may be part of the image, as far as the names of its source files say.
+// Has reports whether an object may be part of the image according to the names of its source files.
 func (t *Target) Has(obj *diff.Object) bool { return len(t.BlocksFor(obj)) > 0 }
 
-// lacks tells, for a symbol table without STT_FILE symbols, whether most functions of an object are not in the image: then
-// those that are there belong to another object (main).
+// lacks reports, for a symbol table without STT_FILE symbols, whether most functions of an object are missing from the image.
+// Those with a matching name, such as main, then belong to another object.
 func (t *Target) lacks(obj *diff.Object) bool {
 	have, want := 0, 0
 	for _, f := range obj.Functions() {
@@ -136,8 +137,8 @@ func (t *Target) lacks(obj *diff.Object) bool {
 	return have*2 < want
 }
 
-// anyLocal tells whether any of these parts of the symbol table names a local symbol of the object. Else it does not matter
-// which of them is the object's: the image has one global symbol of each name.
+// anyLocal reports whether any of these blocks contains a local symbol of the object. If none does, the choice of the block
+// does not matter, because the image has one global symbol of each name.
 func (t *Target) anyLocal(obj *diff.Object, blocks []int) bool {
 	for _, s := range obj.Symbols {
 		if s.Bind != elf.STB_LOCAL || s.Name == "" || s.Type == elf.STT_FILE || s.Type == elf.STT_SECTION {
@@ -150,8 +151,8 @@ func (t *Target) anyLocal(obj *diff.Object, blocks []int) bool {
 	return false
 }
 
-// fullest keeps the candidates whose block names most of the object's local functions and fewest others, by their code:
-// another source file of the same name may have functions of the same names.
+// fullest returns the candidates whose block contains the most local functions of the object and the fewest others, judged by
+// code: another source file of the same name may have functions of the same names.
 func fullest(found []*Located) []*Located {
 	if len(found) == 1 {
 		return found
@@ -208,17 +209,17 @@ func tryBlock(im *Target, obj *diff.Object, funcs []*lpelf.Symbol, block int) (*
 	return loc, refusals
 }
 
-// overrides tells whether the image has, instead of a weak function of an object, the ordinary one of another object.
+// overrides reports whether a strong definition in another object replaced the weak function f of this object.
 func (t *Target) overrides(obj *diff.Object, f *lpelf.Symbol) bool {
 	g := t.Global(f.Name)
 	return f.Bind == elf.STB_WEAK && !obj.Shared(f) && t.Named && g != nil && g.Bind == elf.STB_GLOBAL
 }
 
-// Match returns where an old function is in the image, or nil.
+// Match returns the location of an old function in the image, or nil.
 func (l *Located) Match(f *lpelf.Symbol) *Match { return l.m.matches[l.Obj.SectionOf(f)] }
 
-// Address returns the image address of a function or variable of the old object. ok is false if the image has none;
-// the error says that there are several.
+// Address returns the address in the image of a function or variable of the old object. ok is false if the image does not
+// contain it. The error is not nil if there are several candidates.
 func (l *Located) Address(s *lpelf.Symbol) (addr uint64, ok bool, err error) {
 	if m := l.m.matches[l.Obj.SectionOf(s)]; m != nil && s.IsFunc() && s.Value == 0 { // bound by its code
 		return m.Start, true, nil

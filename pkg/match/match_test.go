@@ -14,8 +14,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// program has what the search tells apart: a static function, one that is called through a table, a switch, a thread-local
-// variable and an import.
+// program contains the constructs that the search has to handle: a static function, one that is called through a table, a
+// switch, a thread-local variable and an import.
 const program = `
 #include <stdio.h>
 static __thread int calls;
@@ -43,13 +43,13 @@ int main(int argc, char **argv)
 }
 `
 
-// other has a function of the same name with other code.
+// other has a function of the same name with different code.
 const other = `
 int limit;
 __attribute__((noinline)) int choose(int n) { for (int i = 0; i < n; i++) limit ^= limit * 31 + i; return limit - n; }
 `
 
-// TestLocate finds an object in the program that was made of it, with its symbols and stripped of them, and in no other.
+// TestLocate locates an object in the program made from it, with and without symbols, and in no other program.
 func TestLocate(t *testing.T) {
 	for _, cc := range []string{"gcc", "clang-14"} {
 		for _, mode := range [][]string{{"-fPIE", "-pie"}, {"-fno-pie", "-no-pie"}} {
@@ -63,7 +63,7 @@ func TestLocate(t *testing.T) {
 	}
 }
 
-// build makes x.o, other.o, and of x.o prog and stripped.
+// build compiles x.o and other.o, and links x.o to prog and stripped.
 func build(t *testing.T, cc string, mode ...string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -113,7 +113,7 @@ func locate(t *testing.T, dir string) {
 	}
 }
 
-// TestLocateChanged does not take a function for one of which a byte of code is another.
+// TestLocateChanged checks that a function is not matched if one byte of its code differs.
 func TestLocateChanged(t *testing.T) {
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("gcc is not installed")
@@ -122,7 +122,7 @@ func TestLocateChanged(t *testing.T) {
 	obj, im := object(t, dir, "x.o"), open(t, dir, "prog")
 	f := obj.Lookup("choose")
 	code := im.Code(address(t, im, f.Name))[:f.Size]
-	at := bytes.IndexByte(code, 77) // of n * 77
+	at := bytes.IndexByte(code, 77) // in n * 77
 	if at < 0 {
 		t.Skip("the compiler has no such constant")
 	}
@@ -155,7 +155,7 @@ func open(t *testing.T, dir, name string) *Target {
 	return im
 }
 
-// address is what the symbol table says.
+// address returns the address in the symbol table.
 func address(t *testing.T, im *Target, name string) uint64 {
 	t.Helper()
 	for _, s := range im.Symbols {

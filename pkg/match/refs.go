@@ -13,7 +13,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// field compares a relocated field of an instruction that has the same form on both sides.
+// field compares a relocated field in an instruction that has the same form in object and image.
 func (m *matcher) field(p place, r diff.Ref) error {
 	k := int(r.Off) - p.pos
 	if k < 0 || k+int(uint64(r.Type.Size)) > len(p.t) {
@@ -49,7 +49,7 @@ func (m *matcher) field(p place, r diff.Ref) error {
 		}
 		return nil
 	default:
-		// Other fields (the local dynamic model's first part, sizes) carry no address; the instruction around them agreed.
+		// other fields contain no address (first part of the local dynamic TLS model, sizes); the instruction itself matched
 		return nil
 	}
 	if !m.refersTo(p, r, actual) {
@@ -58,7 +58,7 @@ func (m *matcher) field(p place, r diff.Ref) error {
 	return nil
 }
 
-// refersTo tells whether the place that a reference means is at address actual of the image.
+// refersTo reports whether the target of reference r is at address actual of the image.
 func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
 	if lit, ok := diff.Literal(r); ok {
 		return bytes.HasPrefix(m.im.BytesAt(actual-uint64(lit.Off)), []byte(lit.Content))
@@ -82,8 +82,8 @@ func (m *matcher) refersTo(p place, r diff.Ref, actual uint64) bool {
 	return m.symbolIs(r.Sym, actual-uint64(r.Add))
 }
 
-// symbolIs tells whether a symbol of the object is at an address of the image: as the symbol table says, through a PLT
-// entry, or, for a local one that the table does not name, wherever the first use found it.
+// symbolIs reports whether a symbol of the object is at addr: according to the symbol table, or through a PLT entry. A local
+// symbol that the symbol table lacks is bound to the address at its first use.
 func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 	addr = m.im.EntryOf(addr)
 	if slot, ok := m.im.Slots.PLT[addr]; ok {
@@ -99,7 +99,7 @@ func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 	for _, a := range addrs {
 		if a == addr {
 			if len(addrs) > 1 || m.numbered(s) {
-				m.bind(s, addr) // several statics of one name: the code says which
+				m.bind(s, addr) // several statics share the name, so the code decides
 			}
 			return true
 		}
@@ -112,14 +112,14 @@ func (m *matcher) symbolIs(s *lpelf.Symbol, addr uint64) bool {
 		return true
 	}
 	if len(addrs) == 0 && addr == 0 && s.Bind == elf.STB_WEAK && s.Section == elf.SHN_UNDEF {
-		return true // nobody defines it
+		return true // undefined weak symbol
 	}
-	// A copy relocation puts an imported variable into the image under any of its names.
+	// a copy relocation places an imported variable in the image, under any of its names
 	copied, ok := m.im.Slots.Copies[s.Name]
 	return ok && copied == addr
 }
 
-// mayBind tells whether the first use of a symbol of which nothing is known may say where it is.
+// mayBind reports whether the first use of a symbol without a known address may bind it to addr.
 func (m *matcher) mayBind(s *lpelf.Symbol, addr uint64) bool {
 	if m.unit != nil {
 		return m.unit.mayBe(s, addr)
@@ -127,7 +127,7 @@ func (m *matcher) mayBind(s *lpelf.Symbol, addr uint64) bool {
 	return s.Bind == elf.STB_LOCAL && s.Section != elf.SHN_UNDEF
 }
 
-// contentIs compares a constant of the compiler's own by its bytes.
+// contentIs compares a compiler-generated constant by its content.
 func (m *matcher) contentIs(r diff.Ref, actual uint64) bool {
 	want := r.Sec.Data
 	if r.Sym.Value+r.Sym.Size > uint64(len(want)) {
@@ -141,10 +141,10 @@ func (m *matcher) contentIs(r diff.Ref, actual uint64) bool {
 	return len(got) >= len(want) && bytes.Equal(got[:len(want)], want)
 }
 
-// tableIs compares unnamed data: a jump table entry must lead to the same instruction, other bytes must be equal. It
-// extends to the next place that code refers to; entries of a PC-relative table count from its start.
+// tableIs compares unnamed data: jump table entries must lead to corresponding instructions, other bytes must be equal. The
+// data extends to the next offset that code refers to. Entries of a PC-relative table are relative to its start.
 func (m *matcher) tableIs(p place, r diff.Ref, actual uint64) bool {
-	if m.tables == nil { // most matchers are asked for none
+	if m.tables == nil { // most matchers need none
 		m.tables = tableStarts(m.obj)
 	}
 	start, end := r.At, int64(r.Sec.Size)
@@ -179,7 +179,7 @@ func (m *matcher) tableIs(p place, r diff.Ref, actual uint64) bool {
 	return len(got) >= len(want) && bytes.Equal(got[:len(want)], want)
 }
 
-// entryIs compares one relocated entry at offset off of a table that the image has at address table.
+// entryIs compares the relocated entry at offset off of a table that the image has at address table.
 func (m *matcher) entryIs(p place, e diff.Ref, off int64, table uint64) bool {
 	at := table + uint64(off)
 	var to uint64
@@ -205,10 +205,10 @@ func (m *matcher) entryIs(p place, e diff.Ref, off int64, table uint64) bool {
 		m.pending = append(m.pending, jump{from: p.name + " (jump table)", sec: e.Sec, off: uint64(label), to: to})
 		return true
 	}
-	return m.refersTo(p, e, to+uint64(off)) // S + A, as a reference from anywhere else has it
+	return m.refersTo(p, e, to+uint64(off)) // S + A, as for any other reference
 }
 
-// slotIs tells whether a GOT slot holds the address (or the thread offset) of what the reference means.
+// slotIs reports whether a GOT slot contains the address, or the TLS offset, of the target of r.
 func (m *matcher) slotIs(p place, r diff.Ref, slot uint64) bool {
 	s, ok := m.im.Slots.ByVaddr[slot]
 	if ok && s.Symbol != "" {
@@ -225,7 +225,7 @@ func (m *matcher) slotIs(p place, r diff.Ref, slot uint64) bool {
 	return ok && m.refersTo(p, withoutAdd(r), v)
 }
 
-// withoutAdd drops the addend of a GOT reference, which belongs to the slot and not to the symbol.
+// withoutAdd removes the addend of a GOT reference, which applies to the slot and not to the symbol.
 func withoutAdd(r diff.Ref) diff.Ref {
 	if r.Sec != nil {
 		r.At -= r.Add
@@ -234,14 +234,14 @@ func withoutAdd(r diff.Ref) diff.Ref {
 	return r
 }
 
-// tlsIs tells whether off is the offset of a thread-local variable from the thread pointer.
+// tlsIs reports whether off is the offset from the thread pointer of the variable that r refers to.
 func (m *matcher) tlsIs(r diff.Ref, off int64) bool {
 	value, ok := m.im.TLSValue(off)
 	return ok && m.tlsAt(r, value)
 }
 
-// tlsAt tells whether the variable that a reference means is at a place of the thread-local storage, or, if nothing is
-// known of it, lets the first use say so.
+// tlsAt reports whether the variable that r refers to has the given offset in the TLS block. If its offset is unknown, the
+// first use determines it.
 func (m *matcher) tlsAt(r diff.Ref, value uint64) bool {
 	value -= uint64(tlsAdd(r))
 	if s := m.tlsSymbol(r); s != nil {
@@ -264,8 +264,8 @@ func (m *matcher) tlsAt(r diff.Ref, value uint64) bool {
 	return true
 }
 
-// dynamicTLS compares the fields of the general and local dynamic models, the latter also in a program, where ld has
-// made its offsets relative to the thread pointer.
+// dynamicTLS compares the fields of the general and local dynamic TLS models. The latter also occurs in programs, where ld
+// makes its offsets relative to the thread pointer.
 func (m *matcher) dynamicTLS(p place, r diff.Ref, v int64) bool {
 	if r.Type.Meaning == arch.BlockOffset {
 		if m.im.Shared() {
@@ -288,7 +288,7 @@ func (m *matcher) dynamicTLS(p place, r diff.Ref, v int64) bool {
 	return len(b) >= 8 && m.tlsAt(r, binary.LittleEndian.Uint64(b))
 }
 
-// tlsAdd is the offset within the variable, for a reference through a section symbol.
+// tlsAdd returns the offset within the variable, for a reference through a section symbol.
 func tlsAdd(r diff.Ref) int64 {
 	if r.Raw.Sym.Type == elf.STT_SECTION && r.Sym != nil {
 		return r.Add - r.Raw.Addend
@@ -309,8 +309,8 @@ func (m *matcher) tlsSymbol(r diff.Ref) *lpelf.Symbol {
 	return nil
 }
 
-// relaxed handles what a linker makes of a load from the GOT when it knows the address (psABI "Optimize GOTPCRELX
-// Relocations") or the thread offset ("Thread-Local Storage Linker Optimization").
+// relaxed compares a load from the GOT that the linker has rewritten because it knew the address (psABI, "Optimize GOTPCRELX
+// Relocations") or the TLS offset ("Thread-Local Storage Linker Optimization").
 func (m *matcher) relaxed(p place, r diff.Ref) (bool, error) {
 	switch r.Type.Meaning {
 	case arch.Word, arch.ThreadWord:

@@ -14,21 +14,21 @@ import (
 	"lpatch/pkg/diff"
 )
 
-// Functions that are large enough to be known by their code.
+// Functions that are large enough to be identified by their code.
 const (
 	mix  = "__attribute__((noinline)) int mix(int n) { for (int i = 0; i < n; i++) limit ^= limit * 31 + i; return limit - n * 7; }\n"
 	fold = "__attribute__((noinline)) int fold(int n) { for (int i = 3; i < n; i++) limit += limit / 13 + i * i; return limit ^ n << 5; }\n"
 	turn = "__attribute__((noinline)) int turn(int n) { while (n > 9) { limit -= n % 11; n = n / 2 + limit; } return limit | n * 3; }\n"
 )
 
-// TestRefusals looks for objects of which it cannot be told where they are.
+// TestRefusals checks objects whose location is ambiguous or unknown.
 func TestRefusals(t *testing.T) {
 	const large = "int limit;\n"
 	tests := []struct {
 		name   string
 		linked []string // sources of the image
 		strip  string   // option of strip
-		asked  []string // sources of old objects: the first is looked for
+		asked  []string // sources of old objects: the first one is located
 		want   string
 	}{
 		{
@@ -87,7 +87,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// link makes prog of sources that are all called x.c.
+// link builds prog from sources that all have the name x.c.
 func link(t *testing.T, dir string, sources []string, strip string) string {
 	t.Helper()
 	args := []string{"-o", "prog", "main.c"}

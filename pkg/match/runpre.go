@@ -13,36 +13,36 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Match is an old function found in the image.
+// Match is the location of an old function in the image.
 type Match struct {
 	Name  string
 	Start uint64 // image addresses, [Start, End)
 	End   uint64
-	last  uint64 // where the code that was compared ends: that of a patch, if the image carries one that replaces the function
+	last  uint64 // end of the compared code, which is in a patch if the image carries one that replaces the function
 	sec   *lpelf.Section
-	at    map[uint64]uint64 // offset in the object's section -> image address, for each instruction that does something
+	at    map[uint64]uint64 // offset in the object's section -> image address, for each instruction except no-ops
 }
 
-// errDiffers is wrapped by the error for code that is not what the target runs.
+// errDiffers is wrapped by the error for code that differs from that of the target.
 var errDiffers = errors.New("the target has other code")
 
-// matcher compares old object code with the image. What a place refers to must be what the symbol table says, or where
-// that is silent, always the same address.
+// matcher compares the code of an old object with the image. Each reference must resolve to the address in the symbol table;
+// if that has none, all references to a symbol must resolve to the same address.
 type matcher struct {
 	im      *Target
 	obj     *diff.Object
 	block   int
 	matches map[*lpelf.Section]*Match
-	bound   map[*lpelf.Symbol]uint64 // addresses of local symbols, learnt from the image's code
-	trail   []*lpelf.Symbol          // the symbols of bound, in the order in which they were learnt
+	bound   map[*lpelf.Symbol]uint64 // addresses of local symbols, learned from the image's code
+	trail   []*lpelf.Symbol          // keys of bound in the order of insertion
 	pending []jump
-	unit    *unit                      // of a finder: global symbols are learnt, too
-	tables  map[*lpelf.Section][]int64 // places of unnamed data that code refers to
-	leads   Leads                      // if not nil, takes down where names lead, wherever that is
-	unnamed map[unnamedPlace]uint64    // if not nil, takes down where unnamed data is
+	unit    *unit                      // set for a finder: global symbols are learned as well
+	tables  map[*lpelf.Section][]int64 // offsets of unnamed data that code refers to
+	leads   Leads                      // if not nil, records the destinations of names, which may be arbitrary
+	unnamed map[unnamedPlace]uint64    // if not nil, records the addresses of unnamed data
 }
 
-// jump is a reference into code, checked when all code of the function has been compared.
+// jump is a reference to a location in code. It is checked after all code of the function has been compared.
 type jump struct {
 	from string
 	sec  *lpelf.Section
@@ -56,7 +56,7 @@ func newMatcher(im *Target, obj *diff.Object, block int) *matcher {
 	}
 }
 
-// tableStarts collects, per section without names, the places that code refers to: where its jump tables start.
+// tableStarts returns, per section without symbols, the offsets that code refers to. Jump tables start there.
 func tableStarts(obj *diff.Object) map[*lpelf.Section][]int64 {
 	m := map[*lpelf.Section][]int64{}
 	for _, s := range obj.Sections {
@@ -72,7 +72,7 @@ func tableStarts(obj *diff.Object) map[*lpelf.Section][]int64 {
 	return m
 }
 
-// function compares one function and its .cold part with the image. What does not match as a whole is forgotten.
+// function compares a function and its .cold part with the image. If they do not match completely, nothing is recorded.
 func (m *matcher) function(f *lpelf.Symbol) error {
 	err := m.whole(f, m.obj.Lookup(f.Name+".cold"))
 	if err != nil {
@@ -81,7 +81,7 @@ func (m *matcher) function(f *lpelf.Symbol) error {
 	return err
 }
 
-// forget drops the match of a function and of its .cold part.
+// forget removes the match of a function and of its .cold part.
 func (m *matcher) forget(f *lpelf.Symbol) {
 	m.pending = nil
 	delete(m.matches, m.obj.SectionOf(f))
@@ -90,13 +90,13 @@ func (m *matcher) forget(f *lpelf.Symbol) {
 	}
 }
 
-// bind notes the address of a symbol.
+// bind records the address of a symbol.
 func (m *matcher) bind(s *lpelf.Symbol, addr uint64) {
 	m.bound[s] = addr
 	m.trail = append(m.trail, s)
 }
 
-// undo forgets all addresses but the first n that were noted.
+// undo removes all recorded addresses except the first n.
 func (m *matcher) undo(n int) {
 	for _, s := range m.trail[n:] {
 		delete(m.bound, s)
@@ -138,7 +138,7 @@ func (m *matcher) one(f *lpelf.Symbol) error {
 	var found *Match
 	var pending []jump
 	for _, a := range m.replaced(addrs) {
-		// Several statics of one name: the code tells which one is meant.
+		// several statics share the name, so the code decides
 		before, mark := len(m.pending), len(m.trail)
 		if e := m.compare(f.Name, sec, a); e != nil {
 			err = e
@@ -161,7 +161,7 @@ func (m *matcher) one(f *lpelf.Symbol) error {
 	return fmt.Errorf("%w: %d functions named %s in %s have this code, and the symbol table does not say of which source", errDiffers, fits, f.Name, m.im.Path)
 }
 
-// addresses lists where a symbol of the object may be in the image.
+// addresses returns the candidate addresses of a symbol of the object.
 func (m *matcher) addresses(s *lpelf.Symbol) []uint64 {
 	if a, ok := m.bound[s]; ok {
 		return []uint64{a}
@@ -192,8 +192,8 @@ func (m *matcher) addresses(s *lpelf.Symbol) []uint64 {
 	return out
 }
 
-// locals returns the image's local symbols of an object's symbol. An object that was joined of several (ld -r) has a part of
-// the symbol table for each.
+// locals returns the local symbols of the image that may correspond to a symbol of the object. An object that was joined from
+// several ones (ld -r) has one block of the symbol table for each of them.
 func (m *matcher) locals(s *lpelf.Symbol) []*lpelf.Symbol {
 	if m.obj.IsLate() && !m.im.recovered {
 		return m.im.LateLocals(s)
@@ -208,7 +208,7 @@ func (m *matcher) locals(s *lpelf.Symbol) []*lpelf.Symbol {
 	return out
 }
 
-// compare walks the object's and the image's instructions side by side. No-ops are padding on both sides.
+// compare walks the instructions of the object and of the image in parallel. No-ops are treated as padding on both sides.
 func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
 	start := addr
 	addr = m.im.CodeOf(start)
@@ -260,7 +260,7 @@ func (m *matcher) compare(name string, sec *lpelf.Section, addr uint64) error {
 	return nil
 }
 
-// skipNops returns the length of the run of no-ops at code[t:].
+// skipNops returns the length in bytes of the run of no-ops at code[t:].
 func skipNops(a arch.Arch, code []byte, t int) (n int) {
 	for _, in := range arch.Instructions(a, code[min(t, len(code)):]) {
 		if in.Kind != arch.Nop {
@@ -271,14 +271,14 @@ func skipNops(a arch.Arch, code []byte, t int) (n int) {
 	return n
 }
 
-// place is one pair of instructions.
+// place is a pair of corresponding instructions.
 type place struct {
 	name   string
 	sec    *lpelf.Section
 	pos    int
 	o, t   []byte
 	oi, ti arch.Insn
-	addr   uint64 // of the image's instruction
+	addr   uint64 // address of the image's instruction
 }
 
 func (p place) differ() error {
@@ -293,7 +293,7 @@ func (p place) wrongRef(r diff.Ref, actual uint64) error {
 	return fmt.Errorf("%w at %s+%#x (address %#x): it refers to %#x, which is not %s", errDiffers, p.name, p.pos, p.addr, actual, what)
 }
 
-// end is the image address behind the instruction.
+// end returns the image address after the instruction.
 func (p place) end() uint64 { return p.addr + uint64(p.ti.Len) }
 
 // insn compares one instruction.
@@ -325,12 +325,14 @@ func (m *matcher) insn(p place, refs []diff.Ref) error {
 	return nil
 }
 
-// sameBranch tells whether both are the same branch, in either length, with the same before the opcode (bnd, notrack).
+// sameBranch reports whether both instructions are the same branch, in short or near form, with the same prefixes (bnd,
+// notrack).
 func (p place) sameBranch() bool {
 	return p.ti.Kind == p.oi.Kind && p.ti.Cond == p.oi.Cond && bytes.Equal(p.o[:p.oi.Prefix], p.t[:p.ti.Prefix])
 }
 
-// plain compares an instruction without relocation: equal bytes, or a branch within the function in either length.
+// plain compares an instruction without relocations: the bytes must be equal, or both must be branches within the function,
+// in short or near form.
 func (m *matcher) plain(p place) error {
 	if p.oi.PCRel == 0 {
 		if !bytes.Equal(p.o, p.t) {
@@ -350,7 +352,7 @@ func (m *matcher) plain(p place) error {
 	return nil
 }
 
-// mask zeroes the relocated fields of an instruction.
+// mask returns an instruction with its relocated fields set to zero.
 func mask(p place, code []byte, refs []diff.Ref) []byte {
 	b := bytes.Clone(code)
 	for _, r := range refs {
@@ -362,7 +364,7 @@ func mask(p place, code []byte, refs []diff.Ref) []byte {
 	return b
 }
 
-// checkJump tells whether a place in the object's code is at the address that the image uses for it.
+// checkJump reports whether a location in the object's code corresponds to the address that the image uses for it.
 func (m *matcher) checkJump(j jump) error {
 	match := m.matches[j.sec]
 	if match == nil {

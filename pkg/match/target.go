@@ -12,19 +12,20 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// Target is an image in which old objects are looked for.
+// Target is an image in which old objects are located.
 type Target struct {
 	*image.Image
-	// recovered tells that the symbols are those that old objects were found to have (Recover): not all.
+	// recovered is set if the symbol table was built by Recover from the old objects, and therefore is incomplete.
 	recovered bool
-	ofObject  map[string]int // the block of an old object that was found, by its name
+	ofObject  map[string]int // name of an old object that was found -> its block
 	absent    map[string]absence
 }
 
-// NewTarget prepares an image.
+// NewTarget returns a Target for im.
 func NewTarget(im *image.Image) *Target { return &Target{Image: im} }
 
-// Open reads an image and, if symbols is not empty, takes the symbol table of that unstripped twin.
+// Open reads the ELF file path. If symbols is not empty, it takes the symbol table from this file, an unstripped twin of
+// path.
 func Open(path, symbols string) (*Target, error) {
 	im, err := image.Open(path, symbols)
 	if err != nil {
@@ -33,17 +34,17 @@ func Open(path, symbols string) (*Target, error) {
 	return NewTarget(im), nil
 }
 
-// absence says why an object counts as not found.
+// absence is the reason why an object counts as not found.
 type absence int
 
 const (
-	notThere absence = iota + 1 // next to nothing of its code is in the image
-	partly                      // some is, but not most
-	tooSmall                    // it has no function that could be known by its code
-	copied                      // its code is there under another name
+	notThere absence = iota + 1 // almost none of its code is in the image
+	partly                      // some of its code is in the image, but not most of it
+	tooSmall                    // none of its functions is large enough to be identified by its code
+	copied                      // the image contains its code under another name
 )
 
-// verdict is 0 if the object is part of the image: most of its code is there.
+// verdict returns 0 if the object is part of the image, because the image contains most of its code.
 func (u *unit) verdict() absence {
 	have, want, largest := 0, 0, 0
 	for _, w := range u.funcs {
@@ -64,7 +65,7 @@ func (u *unit) verdict() absence {
 	return notThere
 }
 
-// fingerprinted counts the functions whose fingerprint the image has.
+// fingerprinted returns the number of functions whose fingerprint the image contains.
 func (u *unit) fingerprinted() (n int) {
 	for _, w := range u.funcs {
 		if len(u.places[w.sec]) > 0 && w.fixed >= minFixed {
@@ -74,7 +75,8 @@ func (u *unit) fingerprinted() (n int) {
 	return n
 }
 
-// BlocksFor lists the parts of the symbol table that may be an object's; 0 is the table without locals.
+// BlocksFor returns the blocks of the symbol table that may belong to an object. Block 0 is that of a table without local
+// symbols.
 func (t *Target) BlocksFor(obj *diff.Object) []int {
 	if t.recovered {
 		return t.recoveredBlock(obj)
@@ -85,7 +87,8 @@ func (t *Target) BlocksFor(obj *diff.Object) []int {
 	return t.SourceBlocks(obj.Source)
 }
 
-// recoveredBlock returns the block of an object that was found; 0 is that of all exported symbols.
+// recoveredBlock returns the block of an object that was found; else block 0, which contains the exported symbols, if the image
+// exports a function of the object.
 func (t *Target) recoveredBlock(obj *diff.Object) []int {
 	if b, ok := t.ofObject[obj.Name]; ok {
 		return []int{b}
@@ -96,14 +99,14 @@ func (t *Target) recoveredBlock(obj *diff.Object) []int {
 	return nil
 }
 
-// exportsOf tells whether the image exports a function of the object.
+// exportsOf reports whether the image exports a function of the object.
 func (t *Target) exportsOf(obj *diff.Object) bool {
 	return slices.ContainsFunc(obj.Functions(), func(s *lpelf.Symbol) bool {
 		return s.Bind != elf.STB_LOCAL && !obj.Shared(s) && t.Exports(s.Name) && s.Name != "main"
 	})
 }
 
-// doubt refuses an object of which it is not clear whether it is part of an image without symbols.
+// doubt refuses an object if it is unclear whether it is part of an image without symbols.
 func (t *Target) doubt(obj *diff.Object) error {
 	refuse := func(code codes.Code, text string) error {
 		return diff.Refusals{{Code: code, File: obj.Name, Text: t.Path + " is stripped, and " + text}}
@@ -121,21 +124,21 @@ func (t *Target) doubt(obj *diff.Object) error {
 	return nil
 }
 
-// Found tells whether an old object was found in an image without symbols.
+// Found reports whether an old object was found in an image without symbols.
 func (t *Target) Found(obj *diff.Object) bool {
 	_, ok := t.ofObject[obj.Name]
 	return ok
 }
 
-// Refutes tells, of an image without symbols, whether it lacks the code of an old object, all of it or most.
+// Refutes reports whether an image without symbols lacks all or most of the code of an old object.
 func (t *Target) Refutes(obj *diff.Object) bool {
 	return t.recovered && (t.absent[obj.Name] == notThere || t.absent[obj.Name] == partly)
 }
 
-// Unlike tells whether an image without symbols has nothing of the code of any old object.
+// Unlike reports whether an image without symbols contains no code of any old object.
 func (t *Target) Unlike() bool { return t.recovered && len(t.ofObject) == 0 }
 
-// whyNotFound says why a function of an image without symbols was not found.
+// whyNotFound returns the reason why a function was not found in an image without symbols.
 func (t *Target) whyNotFound() string {
 	if t.recovered {
 		return "the old code of the function is nowhere in it, or at several places"
@@ -143,7 +146,7 @@ func (t *Target) whyNotFound() string {
 	return "has no unwind tables by which the old code could be found"
 }
 
-// WhyLost says why a symbol of an image without symbols was not found.
+// WhyLost returns the reason why a symbol was not found in an image without symbols.
 func (t *Target) WhyLost() string {
 	if t.recovered {
 		return "the old code that was found there does not tell where it is"
@@ -151,7 +154,7 @@ func (t *Target) WhyLost() string {
 	return "it has no unwind tables by which the old code could be found there"
 }
 
-// HasContent tells whether the image has the initial value of an object's variable at an address.
+// HasContent reports whether the image has the initial value of an object's variable at vaddr.
 func (t *Target) HasContent(vaddr uint64, obj *diff.Object, v *lpelf.Symbol) bool {
 	want, linked := obj.Content(v)
 	return t.Holds(vaddr, want, linked)

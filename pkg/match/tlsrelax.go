@@ -7,8 +7,8 @@ import (
 	"lpatch/pkg/diff"
 )
 
-// tlsSequence compares a sequence of the object, at pos, with its rewritten form in the image; it returns the length of both, or
-// 0 if there is no such sequence.
+// tlsSequence compares a TLS code sequence of the object at pos with its relaxed form in the image. It returns the lengths of
+// both, or 0 if there is no such sequence.
 func (m *matcher) tlsSequence(obj []byte, pos int, code []byte, refs []diff.Ref) int {
 	if len(refs) != 1 {
 		return 0
@@ -25,7 +25,7 @@ func (m *matcher) tlsSequence(obj []byte, pos int, code []byte, refs []diff.Ref)
 	return int(n)
 }
 
-// relaxedDescriptor compares either part of a sequence with a descriptor with its rewritten form.
+// relaxedDescriptor compares either instruction of a TLS descriptor sequence with its relaxed form.
 func (m *matcher) relaxedDescriptor(p place, r diff.Ref) (bool, error) {
 	off, ok := m.obj.Arch.LocalExec(r.Type, p.t)
 	switch {

@@ -7,13 +7,14 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// unnamedPlace is a place of unnamed data of an object, as its code refers to it.
+// unnamedPlace is an offset in unnamed data of an object that its code refers to.
 type unnamedPlace struct {
 	sec *lpelf.Section
 	at  int64
 }
 
-// Unnamed returns where the image has a place of unnamed data that did not change: where the functions of the object refer to it.
+// Unnamed returns the address in the image of unnamed data that did not change. It follows from the references of the
+// object's functions.
 func (l *Located) Unnamed(sec *lpelf.Section, at int64) (addr uint64, ok bool) {
 	m := newMatcher(l.m.im, l.Obj, l.Block)
 	found := map[uint64]bool{}

@@ -15,25 +15,25 @@ import (
 	"lpatch/pkg/names"
 )
 
-// kind is what a patch does.
+// kind is the action of a mitigation.
 type kind uint8
 
 const (
-	answer kind = iota // returns in place of the function
-	count              // goes on to it
-	trap               // ends the program
+	answer kind = iota // returns instead of executing the function
+	count              // executes the function
+	trap               // terminates the program
 )
 
 type action struct {
 	kind   kind
-	number *uint64 // that is returned; nil: nothing
-	text   string  // for people
+	number *uint64 // return value; nil: none
+	text   string  // for messages
 }
 
-// Types are the types of which an author may say that a function returns one. "int" is any integer or enumeration.
+// Types lists the return types that the author can specify. "int" is any integer or enumeration.
 var Types = []string{"int", "bool", "pointer", "void"}
 
-// parse makes sense of the options.
+// parse validates the options and returns the action.
 func parse(o *Options) (action, error) {
 	given := 0
 	for _, is := range []bool{o.Return != "", o.Log, o.Trap} {
@@ -83,7 +83,7 @@ func (a action) description(function string) string {
 	return fmt.Sprintf("A mitigation, no fix: %s: %s.", function, a.why())
 }
 
-// checkReturn refuses a constant that is not what the function returns, and any for a function that returns in another way.
+// checkReturn refuses a constant that does not match the return type, and functions whose return value is not in %rax.
 func (m *maker) checkReturn() error {
 	if m.act.kind != answer {
 		return nil
@@ -119,7 +119,7 @@ func called(class string) string {
 	return map[string]string{"int": "an integer", "bool": "a truth value", "pointer": "a pointer", "void": "nothing"}[class]
 }
 
-// checkNumber compares the constant with the type. A size of 0 is not known.
+// checkNumber compares the constant with the type. A size of 0 is unknown.
 func (m *maker) checkNumber(class string, size int64) error {
 	n := m.act.number
 	switch {
@@ -137,8 +137,8 @@ func (m *maker) checkNumber(class string, size int64) error {
 	return nil
 }
 
-// known tells what the function returns: one of Types, another type by its name, or "" if that is not known. from begins a sentence
-// about that.
+// known returns the return type of the function: one of Types, the name of another type, or "" if unknown. from is the start
+// of a sentence that names the source of this information.
 func (m *maker) known() (class string, size int64, from string) {
 	if d := m.debug; d != nil && d.Returns.Known {
 		return classOf(d.Returns), d.Returns.Size, "debug information says"
@@ -184,21 +184,21 @@ func classOf(r debuginfo.Returned) string {
 	return what + " (" + r.Name + ")"
 }
 
-// integers are the types of numbers that fit in a register, as demanglers write them.
+// integers lists the types that fit in a general-purpose register, as demanglers print them.
 var integers = []string{"char", "signed char", "unsigned char", "short", "unsigned short", "int", "unsigned int", "long", "unsigned long",
 	"long long", "unsigned long long", "wchar_t", "char8_t", "char16_t", "char32_t"}
 
-// floats are in other registers, or in two.
+// floats lists the types that are returned in other registers, or in two registers.
 var floats = []string{"float", "double", "long double", "__float128", "__int128", "unsigned __int128"}
 
-// classOfText is "" for a class or an enumeration: their names do not tell which it is.
+// classOfText returns the class of a type, or "" for a name that may be a class or an enumeration.
 func classOfText(typ string) string {
 	switch {
 	case typ == "void" || typ == "bool":
 		return typ
 	case slices.Contains(integers, typ):
 		return "int"
-	case strings.HasSuffix(typ, "::*"): // null of a member that is data is -1
+	case strings.HasSuffix(typ, "::*"): // a null pointer to data member is -1
 		return "a pointer to member"
 	case strings.HasSuffix(typ, "*"):
 		return "pointer"

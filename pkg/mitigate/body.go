@@ -15,18 +15,18 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// body is the new code, with what is known of it before it has a place.
+// body is the new code before its address is known.
 type body struct {
 	m     *maker
 	code  []byte
-	field uint64 // of the distance to the word that counts, in code
-	count uint64 // where the instruction ends that has it
+	field uint64 // offset in code of the displacement of the counter
+	count uint64 // end of the instruction with this displacement
 	steps []ehframe.Step
 	refs  []arch.MovedRef
-	words []uint64 // addresses in the image, for refs to words
+	words []uint64 // addresses in the image, for references that require a word
 }
 
-// body makes the code that the site jumps to.
+// body generates the code that the site jumps to.
 func (m *maker) body(site uint64) (*body, error) {
 	b := &body{m: m}
 	b.code, b.field = m.im.Arch.Count()
@@ -42,7 +42,7 @@ func (m *maker) body(site uint64) (*body, error) {
 	return b, nil
 }
 
-// goOn does elsewhere what the overwritten instructions do, and goes on behind them.
+// goOn relocates the overwritten instructions and continues after them.
 func (b *body) goOn(site uint64) error {
 	m := b.m
 	rules, err := m.rules()
@@ -56,7 +56,8 @@ func (b *body) goOn(site uint64) error {
 	return m.checkEntries(site, end, rules)
 }
 
-// moveAll moves instructions until there is room for a jump, or the code does not go on. It returns where the next one is.
+// moveAll relocates instructions until there is room for a jump or the code does not fall through. It returns the address of
+// the next instruction.
 func (b *body) moveAll(site uint64, rules *ehframe.Rules) (end uint64, err error) {
 	m := b.m
 	from := m.fn.start
@@ -90,7 +91,7 @@ func (b *body) moveAll(site uint64, rules *ehframe.Rules) (end uint64, err error
 	}
 }
 
-// add appends code.
+// add appends code and its references.
 func (b *body) add(moved arch.Moved) {
 	at := uint64(len(b.code))
 	for _, r := range moved.Refs {
@@ -103,8 +104,8 @@ func (b *body) add(moved arch.Moved) {
 	b.code = append(b.code, moved.Code...)
 }
 
-// addCall adds a call that returns into the function itself, which must not be to what is overwritten. It is two instructions, of
-// which the second has one word more on the stack.
+// addCall adds a call that returns into the function itself, which must not be to overwritten bytes. It consists of two
+// instructions; the stack is one word deeper at the second one.
 func (b *body) addCall(moved arch.Moved, rules *ehframe.Rules, at, back, free uint64) error {
 	m := b.m
 	if back < free {
@@ -121,7 +122,7 @@ func (b *body) addCall(moved arch.Moved, rules *ehframe.Rules, at, back, free ui
 	return nil
 }
 
-// addSteps takes over the rules that begin to hold in [from, to], for what is added next.
+// addSteps copies the call frame instructions with locations in [from, to] to the end of the code.
 func (b *body) addSteps(rules *ehframe.Rules, from, to uint64) {
 	for _, s := range rules.Steps {
 		if at := b.m.fn.start + s.At; at >= from && at <= to {
@@ -130,7 +131,7 @@ func (b *body) addSteps(rules *ehframe.Rules, from, to uint64) {
 	}
 }
 
-// checkInto refuses a function of which something outside leads into the bytes that are overwritten, whatever it is to do.
+// checkInto refuses a function if code outside of it branches to the overwritten bytes. It applies to all actions.
 func (m *maker) checkInto(site uint64) error {
 	free := site + m.im.JumpSize()
 	into := func(to uint64) bool { return to > site && to < free }
@@ -154,8 +155,8 @@ func (m *maker) checkInto(site uint64) error {
 	return nil
 }
 
-// checkEntries proves that the function itself does not lead into the bytes that are overwritten, since all behind them goes on to be
-// used.
+// checkEntries proves that the function itself does not branch to the overwritten bytes, because all following code remains
+// in use.
 func (m *maker) checkEntries(site, end uint64, rules *ehframe.Rules) error {
 	again := false
 	for p := range m.parts(m.isOwn) {
@@ -171,7 +172,7 @@ func (m *maker) checkEntries(site, end uint64, rules *ehframe.Rules) error {
 	return nil
 }
 
-// checkPart does that for a part, and tells whether that jumps back to the start.
+// checkPart does this for one part, and reports whether the part jumps back to the start of the function.
 func (m *maker) checkPart(p part, site, end uint64, rules *ehframe.Rules) (again bool, err error) {
 	free := site + m.im.JumpSize()
 	code := m.code(p)
@@ -196,7 +197,7 @@ func (m *maker) checkPart(p part, site, end uint64, rules *ehframe.Rules) (again
 	return again, nil
 }
 
-// leavesBy tells whether an indirect jump goes to another function, by a word that the dynamic linker fills.
+// leavesBy reports whether an indirect jump goes to another function through a word that the dynamic linker fills in.
 func (m *maker) leavesBy(at uint64, in arch.Insn, code []byte) bool {
 	if in.PCRel != 4 {
 		return false
@@ -205,9 +206,9 @@ func (m *maker) leavesBy(at uint64, in arch.Insn, code []byte) bool {
 	return ok && slot.Symbol != ""
 }
 
-// mayMeet tells whether a jump to an address that is computed may lead to an instruction behind the first one of those that are
-// overwritten; here is what holds where the jump is. Where the stack is as deep in one place as in another is a fact of both, and no
-// code is made that jumps between places of different depth.
+// mayMeet reports whether an indirect jump may lead to an overwritten instruction other than the first one. here is the CFA
+// at the jump. Compilers do not generate jumps between locations with different stack depths, so locations with another CFA
+// are excluded.
 func (m *maker) mayMeet(here ehframe.CFA, site, end uint64, rules *ehframe.Rules) bool {
 	for to := site; to < min(end, site+m.im.JumpSize()); {
 		there := rules.CFAAt(to - m.fn.start)
@@ -223,7 +224,7 @@ func (m *maker) mayMeet(here ehframe.CFA, site, end uint64, rules *ehframe.Rules
 	return false
 }
 
-// content lays the patch out: unwind tables and words, the code, and the word that counts, each protection on pages of its own.
+// content lays out the patch: unwind tables and constant words, code, and the counter, each protection on pages of its own.
 func (b *body) content(spec *patch.Spec) *patch.Content {
 	hdr := arch.AlignUp(patch.HeaderSize, 4)
 	frames := arch.AlignUp(hdr+ehframe.HeaderSize(1), 8)
@@ -258,7 +259,7 @@ func (b *body) content(spec *patch.Spec) *patch.Content {
 	return out
 }
 
-// fixups has the kernel fill in where the image is, in the code at text and the words.
+// fixups adds the fixups for the code at address text and the words at address words.
 func (b *body) fixups(spec *patch.Spec, text, words uint64) {
 	for i, to := range b.words {
 		spec.Fixups = append(spec.Fixups, patch.Fixup{Kind: patch.FixupAbs64, Place: words + 8*uint64(i), Addend: int64(to)})

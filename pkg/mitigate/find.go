@@ -18,7 +18,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// function is the one that is meant.
+// function is the function that the options select.
 type function struct {
 	name       string
 	start, end uint64
@@ -54,7 +54,7 @@ func (m *maker) find() (function, error) {
 	return fn, err
 }
 
-// checkText refuses what is in no code, or not in that part of it that a patch can change.
+// checkText refuses an address that is not in code, or not in code that a patch can change.
 func (m *maker) checkText() error {
 	code := m.im.Code(m.fn.start)
 	if uint64(len(code)) < m.fn.end-m.fn.start || m.fn.end <= m.fn.start {
@@ -80,7 +80,7 @@ func (m *maker) sectionAt(addr uint64) *lpelf.Section {
 	return nil
 }
 
-// wanted is the name of a function, with what tells it from others of that name.
+// wanted is the name of a function with optional qualifiers.
 type wanted struct{ name, source, version string }
 
 func wantedBy(text string) wanted {
@@ -94,12 +94,12 @@ func wantedBy(text string) wanted {
 	return w
 }
 
-// is tells whether a symbol is from the source, and of the version, that is wanted.
+// is reports whether a symbol has the requested source file and version.
 func (w wanted) is(s *lpelf.Symbol) bool {
 	return (w.source == "" || s.File == w.source || filepath.Base(s.File) == w.source) && (w.version == "" || s.Version == w.version)
 }
 
-// byName takes the one place that a name means. A global symbol goes before local ones.
+// byName finds the only function with the name. A global symbol takes precedence over local ones.
 func (m *maker) byName() (function, error) {
 	w := wantedBy(m.o.Function)
 	symbols := map[string][]*lpelf.Symbol{}
@@ -131,7 +131,7 @@ func (m *maker) byName() (function, error) {
 	return function{}, m.several(places)
 }
 
-// eachSymbol calls visit for the symbols of code in both tables: only that for the dynamic linker has all versions.
+// eachSymbol calls visit for the function symbols in both symbol tables, because only the dynamic one has all versions.
 func (m *maker) eachSymbol(visit func(*lpelf.Symbol)) {
 	see := func(s *lpelf.Symbol) {
 		if s.Name != "" && s.Defined() && (s.IsFunc() || s.Type == elf.STT_NOTYPE && m.im.Code(s.Value) != nil) {
@@ -162,7 +162,7 @@ func (m *maker) bySymbol(s *lpelf.Symbol) (function, error) {
 	return fn, m.refuse(codes.ExtentUnknown, "neither its symbol nor an unwind table tells how long it is; choose one that calls it")
 }
 
-// absent says why there is no function of a name.
+// absent returns an error that explains why there is no function of this name.
 func (m *maker) absent(w wanted) error {
 	for _, s := range m.im.DynSymbols {
 		if s.Name == w.name && !s.Defined() && w.name != "" {
@@ -181,7 +181,7 @@ func (m *maker) absent(w wanted) error {
 	return m.refuse(codes.NoSuchFunction, `the target has no function of this name; "nm" lists them, and one that was put into all its callers is not among them`)
 }
 
-// several tells the places that a name means.
+// several returns an error that lists the functions with the name.
 func (m *maker) several(places []*lpelf.Symbol) error {
 	var list []string
 	for _, s := range places {
@@ -205,7 +205,7 @@ func (m *maker) several(places []*lpelf.Symbol) error {
 	return m.refuse(codes.FunctionAmbiguous, "the target has %d functions of this name; say which one: %s", len(list), strings.Join(list, ", "))
 }
 
-// byAddress takes an address at which an unwind table begins.
+// byAddress accepts an address at which an FDE starts.
 func (m *maker) byAddress() (function, error) {
 	at, err := strconv.ParseUint(m.o.Address, 0, 64)
 	if err != nil {
@@ -230,8 +230,8 @@ func (m *maker) byAddress() (function, error) {
 	return fn, nil
 }
 
-// proveStart sees to it that a function begins at an address, and not a part of one, which has unwind tables of its own: these begin in
-// the state in which a function is called, and code does not merely jump there.
+// proveStart proves that a function starts at the address, and not a part of one with an FDE of its own: the FDE must have
+// the state of a function entry, and there must be references other than jumps.
 func (m *maker) proveStart() error {
 	rules, err := m.rules()
 	if err != nil {
@@ -243,7 +243,7 @@ func (m *maker) proveStart() error {
 	return m.checkUsers()
 }
 
-// checkUsers refuses what code only jumps to.
+// checkUsers refuses an address that is only reached by jumps.
 func (m *maker) checkUsers() error {
 	jump := uint64(0)
 	for _, from := range m.im.UsersOf(m.fn.start, m.fn.start+1) {
@@ -272,7 +272,7 @@ func (m *maker) exported() bool {
 	return slices.ContainsFunc(m.im.DynSymbols, func(s *lpelf.Symbol) bool { return s.Defined() && s.IsFunc() && s.Value == m.fn.start })
 }
 
-// rules are those of the function in the unwind tables.
+// rules returns the call frame rules of the function.
 func (m *maker) rules() (*ehframe.Rules, error) {
 	sec := m.im.Section(".eh_frame")
 	if sec == nil {

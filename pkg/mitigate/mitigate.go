@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package mitigate makes a patch that keeps a function from doing harm until there is a fix: it returns a constant in its place, counts
-// its calls, or ends the program. It needs the linked file only, and neither compiler nor source.
+// Package mitigate creates a patch that disables a function until a fix is available: the patch returns a constant, counts
+// calls, or terminates the program. It only needs the linked file, neither compiler nor source.
 package mitigate
 
 import (
@@ -20,22 +20,22 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// Options say what a patch is to do.
+// Options select the function and the action.
 type Options struct {
-	Target    string   // the ELF file that runs
-	Symbols   string   // an unstripped build of it or its debug file, or ""
+	Target    string   // ELF file that the process runs
+	Symbols   string   // unstripped build of it, or its debug file, or ""
 	DebugDirs []string // directories of separate debug files, searched before /usr/lib/debug if the target is stripped
-	Function  string   // the symbol, or what it is in the source; SOURCE:NAME, NAME@VERSION; or "" for Address
-	Address   string   // a number: where the function begins in the file, by its own addresses
-	Return    string   // the constant to return, or "void" for none; "": see Log and Trap
-	Returns   string   // the type that the author knows the function to return: one of Types, or ""
-	Log       bool     // count the calls, and change nothing
-	Trap      bool     // end the program
-	Name      string   // of the patch
+	Function  string   // symbol or source name; SOURCE:NAME, NAME@VERSION; or "" if Address is set
+	Address   string   // link-time address of the function, as a number
+	Return    string   // constant to return, or "void" for none; "" if Log or Trap is set
+	Returns   string   // return type according to the author: one of Types, or ""
+	Log       bool     // count the calls without further effect
+	Trap      bool     // terminate the program
+	Name      string   // name of the patch
 	Tool      string   // name and version of the builder, for the descriptor
 }
 
-// Make makes a patch. Its error is build.Refusals, or one about the options or about reading the files.
+// Make builds the patch. The error is build.Refusals, or concerns the options or the reading of files.
 func Make(o Options) (*build.Result, error) {
 	act, err := parse(&o)
 	if err != nil {
@@ -59,13 +59,13 @@ func Make(o Options) (*build.Result, error) {
 	return m.make()
 }
 
-// maker makes one patch.
+// maker is the state of one build.
 type maker struct {
 	im       *image.Image
 	o        Options
 	act      action
 	fn       function
-	debug    *debuginfo.Linked // nil: there is none that tells of the function
+	debug    *debuginfo.Linked // nil if no debug information describes the function
 	warnings []string
 }
 
@@ -100,12 +100,12 @@ func (m *maker) make() (*build.Result, error) {
 	return &build.Result{Data: data, Spec: spec, Warnings: m.warnings}, nil
 }
 
-// spec is the descriptor, without what is known when the patch is laid out.
+// spec returns the descriptor, without the fields that depend on the layout.
 func (m *maker) spec(site uint64, old []byte) *patch.Spec {
 	name := m.fn.name[:min(len(m.fn.name), patch.MaxNameLen)]
 	body := patch.Range{Start: m.fn.start, End: m.fn.end}
 	mayBeActive := m.act.kind != count && !isClone(m.fn.name) && m.im.RunsOn(ehframe.Range(body), site, site+uint64(len(old)))
-	if m.act.kind == count { // all else of the old code goes on to be used
+	if m.act.kind == count { // the rest of the old code remains in use
 		body.End = site + uint64(len(old))
 	}
 	return &patch.Spec{
@@ -122,7 +122,7 @@ func (m *maker) refuse(code codes.Code, format string, args ...any) error {
 	return build.Refusals{{Code: code, File: m.im.Path, Symbol: m.named(), Text: fmt.Sprintf(format, args...)}}
 }
 
-// named is the function as messages name it.
+// named returns the name of the function for messages.
 func (m *maker) named() string {
 	if m.fn.name != "" {
 		return m.fn.name
@@ -134,7 +134,7 @@ func (m *maker) warn(format string, args ...any) {
 	m.warnings = append(m.warnings, m.named()+": "+fmt.Sprintf(format, args...))
 }
 
-// readDebug looks the function up in the debug information of the target, or of the file that has its symbols.
+// readDebug looks up the function in the debug information of the target or of the file with its symbols.
 func (m *maker) readDebug(paths ...string) error {
 	files := []*lpelf.File{m.im.File}
 	for _, path := range paths {
@@ -156,13 +156,13 @@ func (m *maker) readDebug(paths ...string) error {
 	return nil
 }
 
-// cloneMark is in the name of what the compiler made of a function, or of a part of it, for some of its callers.
+// cloneMark matches the suffix of compiler-generated clones and parts of functions.
 var cloneMark = lazyregexp.New(`\.(isra|constprop|part)\b`)
 
 func isClone(name string) bool { return cloneMark().MatchString(name) }
 
-// checkShared tells of other names of the place. A linker that can make one of functions with the same code leaves no trace by which
-// these could be told from names of one function.
+// checkShared handles other names at the same address. If the linker supports code folding, folded functions cannot be
+// distinguished from aliases.
 func (m *maker) checkShared() error {
 	var others []string
 	for _, name := range m.im.FunctionsAt(m.fn.start) {
@@ -182,7 +182,7 @@ func (m *maker) checkShared() error {
 	return nil
 }
 
-// warnCopies tells of code that does what the function does, and is not changed.
+// warnCopies warns about inlined copies and clones, which are not changed.
 func (m *maker) warnCopies() {
 	switch d := m.debug; {
 	case d == nil || d.Inlined == 0 && d.InlinedUnknown:

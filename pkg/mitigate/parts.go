@@ -11,13 +11,13 @@ import (
 	"lpatch/pkg/ehframe"
 )
 
-// part is a run of code with one unwind table, if it has any: a function, or what a compiler has put elsewhere of one.
+// part is a range of code with at most one FDE: a function, or a part of it that the compiler has split off.
 type part struct {
 	start, end uint64
-	rules      *ehframe.Rules // nil: there are none that are understood
+	rules      *ehframe.Rules // nil if there are none or they are not supported
 }
 
-// cfaAt tells how the caller's frame is found from an address.
+// cfaAt returns the CFA at an address.
 func (p *part) cfaAt(at uint64) ehframe.CFA {
 	if p.rules == nil {
 		return ehframe.CFA{}
@@ -25,10 +25,11 @@ func (p *part) cfaAt(at uint64) ehframe.CFA {
 	return p.rules.CFAAt(at - p.rules.Start)
 }
 
-// partAt is the part that has an address. That of the function itself is all of it, of which its symbol may have less.
+// partAt returns the part that contains an address. For the function itself this is the whole FDE, which may extend beyond
+// its symbol.
 func (m *maker) partAt(extents []ehframe.Range, at uint64) part {
 	p := part{start: at, end: m.im.NextStart(at)}
-	if p.end == at { // nothing begins behind it
+	if p.end == at { // no code follows
 		p.end += uint64(len(m.im.Code(at)))
 	}
 	inside := at >= m.fn.start && at < m.fn.end
@@ -51,13 +52,13 @@ func (m *maker) partAt(extents []ehframe.Range, at uint64) part {
 	return p
 }
 
-// code is what the file has of a part.
+// code returns the content of a part.
 func (m *maker) code(p part) []byte {
 	code := m.im.Code(p.start)
 	return code[:min(uint64(len(code)), p.end-p.start)]
 }
 
-// parts are the function and the code that is jumped to from there, and from that, as far as it is wanted.
+// parts iterates over the function and, transitively, the code that it jumps to, as far as wanted returns true.
 func (m *maker) parts(wanted func(part) bool) iter.Seq[part] {
 	return func(yield func(part) bool) {
 		extents := m.im.Extents()
@@ -76,7 +77,8 @@ func (m *maker) parts(wanted func(part) bool) iter.Seq[part] {
 	}
 }
 
-// jumps are the addresses outside a part that instructions of it jump to. Behind one that is not understood none is known.
+// jumps iterates over the addresses outside of a part to which its instructions jump. It ends at an instruction that cannot
+// be decoded.
 func (m *maker) jumps(p part) iter.Seq[uint64] {
 	return func(yield func(uint64) bool) {
 		code := m.code(p)
@@ -93,8 +95,9 @@ func (m *maker) jumps(p part) iter.Seq[uint64] {
 	}
 }
 
-// mayReturn tells whether anything leads back from the function to its caller: a return, in it or in what it jumps to, or a jump to an
-// address that is computed, unless the function has a frame then, which it takes down before it goes on to another one.
+// mayReturn reports whether the function may return to its caller: it, or code that it jumps to, contains a return, or an
+// indirect jump without a stack frame. With a frame, an indirect jump is not a tail call, because the frame would have to be
+// removed first.
 func (m *maker) mayReturn() bool {
 	for p := range m.parts(func(part) bool { return true }) {
 		for pos, in := range arch.Instructions(m.im.Arch, m.code(p)) {
@@ -107,7 +110,7 @@ func (m *maker) mayReturn() bool {
 	return false
 }
 
-// isOwn tells whether a part may be one of the function, and is not known to be a function of its own.
+// isOwn reports whether a part may belong to the function, and is not known to be a separate function.
 func (m *maker) isOwn(p part) bool {
 	if sec := m.sectionAt(p.start); sec != nil && strings.Contains(sec.Name, "plt") {
 		return false

@@ -19,7 +19,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// refusalOf is a refusal without the path, as lpctl prints it; or the error.
+// refusalOf returns a refusal as printed by lpctl, without the path, or the error.
 func refusalOf(err error) string {
 	var list build.Refusals
 	if errors.As(err, &list) {
@@ -31,7 +31,7 @@ func refusalOf(err error) string {
 	return ""
 }
 
-// assemble makes a shared object of assembly.
+// assemble assembles a shared object.
 func assemble(t *testing.T, text string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,14 +42,14 @@ func assemble(t *testing.T, text string) string {
 	return dir + "/a.so"
 }
 
-// assembly is a function, with an unwind table.
+// assembly returns the source of a function with an FDE.
 func assembly(name, body string) string {
 	return fmt.Sprintf(".text\n.p2align 4\n.globl %s\n.type %[1]s,@function\n%[1]s:\n.cfi_startproc\n%s\n.cfi_endproc\n.size %[1]s,.-%[1]s\n", name, body)
 }
 
 var address = regexp.MustCompile(`0x[0-9a-f]+`)
 
-// TestCannotMove refuses to count the calls of functions whose first instructions cannot be moved, or may be jumped to.
+// TestCannotMove checks functions whose first instructions cannot be moved, or may be branch targets.
 func TestCannotMove(t *testing.T) {
 	const end = "; use --return or --trap"
 	for _, c := range []struct{ name, body, want string }{
@@ -83,7 +83,7 @@ func TestCannotMove(t *testing.T) {
 	}
 }
 
-// TestElsewhere has other functions, pointers, and the marks of the file in the way.
+// TestElsewhere checks other functions, pointers, and properties of the file that prevent a mitigation.
 func TestElsewhere(t *testing.T) {
 	const victim = "push %rbx\npush %rbp\nnop; nop; nop; nop\nret"
 	call := assembly("f", "sub $8, %rsp\ncall foo\nadd $8, %rsp\nret") + assembly("foo", "mov $0, %eax\nret")
@@ -113,7 +113,7 @@ func TestElsewhere(t *testing.T) {
 			t.Errorf("%s: %s\nwant %s", c.name, got, want)
 		}
 	}
-	// Nothing can be there, whatever the function is to do.
+	// these prevent every action
 	for _, text := range []string{assembly("f", victim) + ".hidden f\n" + assembly("g", "mov $0, %eax\njmp f+1"), assembly("f", "push %rbx\nalso: push %rbp\nnop; nop; nop; nop\nret")} {
 		for _, o := range []Options{{Return: "0", Returns: "int"}, {Trap: true}} {
 			o.Target, o.Function, o.Name, o.Tool = assemble(t, text), "f", "m", "t"
@@ -134,7 +134,7 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
-// TestTypes refuses constants that functions do not return so.
+// TestTypes checks constants that do not match the return type of a function.
 func TestTypes(t *testing.T) {
 	prog := compile(t, "gcc", "-g -O2", "calls.c")
 	other := func(what string) string {
@@ -169,7 +169,7 @@ func TestTypes(t *testing.T) {
 	}
 }
 
-// TestOptions are mistakes of the author's.
+// TestOptions checks invalid options.
 func TestOptions(t *testing.T) {
 	for _, c := range []struct {
 		o    Options
@@ -207,7 +207,7 @@ extern void abort(void);
 __attribute__((noinline)) int with_cold(int x) { if (__builtin_expect(x == 77, 0)) { shown = x; abort(); } return x * 3; }
 `
 
-// TestNames finds functions by their names, and says which are meant where several are.
+// TestNames finds functions by name, and checks the error for ambiguous names.
 func TestNames(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{"a.c": library, "b.c": "static int twin(int x) { return x * 7; }\nint uses_other(int x) { return twin(x); }\n",
@@ -255,7 +255,7 @@ func TestNames(t *testing.T) {
 	testAddresses(t, lib, stripped)
 }
 
-// testAddresses has the starts of functions proved where there are no names.
+// testAddresses checks the starts of functions in files without names.
 func testAddresses(t *testing.T, lib, stripped string) {
 	f, err := lpelf.Open(lib)
 	if err != nil {
@@ -293,7 +293,8 @@ func testAddresses(t *testing.T, lib, stripped string) {
 	}
 }
 
-// TestPartByAddress: what begins with a frame is a part of a function, though nothing is seen to lead there.
+// TestPartByAddress checks that an FDE which starts with a stack frame is part of a function, even without visible
+// references.
 func TestPartByAddress(t *testing.T) {
 	part := ".p2align 4\npart:\n.cfi_startproc\n.cfi_def_cfa_offset 16\nmov $1, %eax\nadd $8, %rsp\n.cfi_def_cfa_offset 8\nret\n.cfi_endproc\n"
 	lib := assemble(t, assembly("f", "mov $2, %eax\nret")+part)
@@ -341,7 +342,7 @@ func TestByAddress(t *testing.T) {
 	}
 }
 
-// TestCopies tells of code that is not changed.
+// TestCopies checks the warnings about code that is not changed.
 func TestCopies(t *testing.T) {
 	dir := t.TempDir()
 	const text = "static inline int copied(int x) { return x ^ 0x55; }\nint (*volatile too)(int) = copied;\n" +
@@ -362,7 +363,7 @@ func TestCopies(t *testing.T) {
 	}
 }
 
-// TestCopiesElsewhere: calls of which it is not known what they were of may have been of the function.
+// TestCopiesElsewhere checks that inlined subroutines of unknown origin may be copies of the function.
 func TestCopiesElsewhere(t *testing.T) {
 	for _, c := range []struct {
 		debug debuginfo.Linked
@@ -379,7 +380,7 @@ func TestCopiesElsewhere(t *testing.T) {
 	}
 }
 
-// TestClones is about what compilers make of functions for some of their callers.
+// TestClones checks functions that the compiler has cloned for some callers.
 func TestClones(t *testing.T) {
 	clone := strings.ReplaceAll(assembly("f_isra", "mov $1, %eax\nret"), "f_isra", `"f.isra.0"`)
 	lib := assemble(t, assembly("f", "mov $2, %eax\nret")+clone)
@@ -428,14 +429,14 @@ int main(int c, char **v)
 }
 `
 
-// TestNeverReturns refuses to return from what has no way to, by its code: nobody has to declare it, or to have debug information.
+// TestNeverReturns checks functions whose code cannot return, even without a declaration or debug information.
 func TestNeverReturns(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(dir+"/a.c", []byte(endings), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	const want = ": [never-returns] neither its code nor what it jumps to has an instruction that returns, and there need not be code behind its calls; use --log or --trap"
-	// Without unwind tables a jump by a table may be one that leaves.
+	// without unwind tables, an indirect jump may leave the function
 	for _, flags := range []string{"-g -O2", "-g -O0", "-O2 -fno-jump-tables -fno-asynchronous-unwind-tables -fno-pie -no-pie"} {
 		run(t, "gcc", append(strings.Fields(flags), "-w", "-o", dir+"/a", dir+"/a.c")...)
 		for name, returns := range map[string]bool{"die": false, "die_by": false, "die_cold": false, "lives_cold": true, "tail": true, "by_pointer": true} {

@@ -19,7 +19,7 @@ import (
 	"lpatch/test/patches/load"
 )
 
-// compile makes a program of testdata that patches itself.
+// compile builds a program of testdata that patches itself.
 func compile(t *testing.T, cc, flags, source string) string {
 	t.Helper()
 	if _, err := exec.LookPath(cc); err != nil {
@@ -42,7 +42,7 @@ func run(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// mitigated runs a program that applies the patch to itself, and returns what it prints from then on.
+// mitigated runs a program that applies the patch to itself, and returns its output from then on.
 func mitigated(t *testing.T, prog string, data []byte, env ...string) string {
 	t.Helper()
 	lp, plan := filepath.Join(t.TempDir(), "x.lp"), filepath.Join(t.TempDir(), "plan")
@@ -77,8 +77,8 @@ var variants = []struct{ cc, flags string }{
 
 var hits = regexp.MustCompile(`(?m)^hits ([0-9]+)\nsteps [1-9][0-9]* wrong 0\n`)
 
-// TestLog counts the calls of each function of a program in turn. It goes on as it did, and at each instruction of the patch a
-// backtrace finds the caller.
+// TestLog counts the calls of each function of a program in turn. The program must behave as before, and a backtrace at each
+// instruction of the patch must find the caller.
 func TestLog(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.cc+strings.NewReplacer(" ", "_", "=", "_").Replace(v.flags), func(t *testing.T) {
@@ -108,13 +108,13 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// calls are how often functions are called that others do not call.
+// calls contains the expected number of calls of functions that others do not call.
 var calls = map[string]string{
 	"first_global": "3", "after_call": "3", "calls_first": "3", "begins_with_call": "3", "big_frame": "3", "dynamic": "3", "by_pointer": "3", "empty": "3", "does": "3",
 	"truth": "3", "floating": "3", "wide": "3", "big": "3", "variadic": "3", "table": "3", "jumps": "3", "returns_twice": "3",
 }
 
-// functionsOf are those that calls.c defines to be called.
+// functionsOf returns the functions that calls.c defines for this purpose.
 func functionsOf(t *testing.T, prog string) []string {
 	text, err := os.ReadFile("testdata/calls.c")
 	if err != nil {
@@ -138,7 +138,7 @@ func functionsOf(t *testing.T, prog string) []string {
 	return out
 }
 
-// TestReturn has functions return constants, and compares what their callers get.
+// TestReturn makes functions return constants, and checks the values that their callers get.
 func TestReturn(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v.cc+strings.NewReplacer(" ", "_", "=", "_").Replace(v.flags), func(t *testing.T) {
@@ -191,7 +191,7 @@ func TestReturn(t *testing.T) {
 	}
 }
 
-// TestTrap: the program ends at the first call.
+// TestTrap checks that the program terminates at the first call.
 func TestTrap(t *testing.T) {
 	prog := compile(t, "gcc", "-g -O2", "calls.c")
 	res, err := Make(Options{Target: prog, Function: "eight", Trap: true, Name: "m", Tool: "t"})
@@ -216,7 +216,7 @@ func TestTrap(t *testing.T) {
 	}
 }
 
-// TestSame: the same input gives the same file.
+// TestSame checks that the output is deterministic.
 func TestSame(t *testing.T) {
 	prog := compile(t, "gcc", "-g -O2", "calls.c")
 	var all []*build.Result

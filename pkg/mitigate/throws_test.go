@@ -12,7 +12,7 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// TestThrows has exceptions pass through functions whose calls are counted, be caught there, and leave what is to be cleaned up.
+// TestThrows propagates exceptions through functions with call counters, which catch some of them and have cleanups.
 func TestThrows(t *testing.T) {
 	count := regexp.MustCompile(`hits [1-9][0-9]*\n`)
 	for _, flags := range []string{"-g -O2", "-g -O0", "-g -Os -fno-pie -no-pie"} {
@@ -32,7 +32,7 @@ func TestThrows(t *testing.T) {
 	}
 }
 
-// TestTypesOfTemplates takes from symbols what instances of templates return.
+// TestTypesOfTemplates checks the return types of template instances in symbols.
 func TestTypesOfTemplates(t *testing.T) {
 	prog := compile(t, "g++", "-O2", "throws.cc")
 	f, err := lpelf.Open(prog)

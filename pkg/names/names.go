@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package names makes the symbols of C++ and Rust readable. Programs get symbols as they are in the files.
+// Package names converts symbols of C++ and Rust to readable form for output. Programs that process output get symbols
+// unchanged.
 package names
 
 import (
@@ -12,34 +13,35 @@ import (
 	"lpatch/pkg/lazyregexp"
 )
 
-// maxLength bounds what a symbol can become, as a power of two in bytes: one that somebody made up may become any length.
+// maxLength is the maximum length of a demangled symbol as a power of two in bytes. A malicious symbol can expand without
+// limit.
 const maxLength = 16
 
-// mangled is what a symbol of C++ or Rust looks like in a text, with what compilers append to it (".isra.0").
+// mangled matches symbols of C++ and Rust in a text, including compiler suffixes (".isra.0").
 var mangled = lazyregexp.New(`\b_[ZR][0-9A-Za-z_$]+(?:\.[0-9A-Za-z_]+)*`)
 
-// Readable returns a symbol in the words of its source, or as it is if it has none.
+// Readable returns the demangled form of a symbol, or the symbol itself if it is not mangled.
 func Readable(symbol string) string {
 	return demangle.Filter(symbol, demangle.MaxLength(maxLength))
 }
 
-// Short is Readable without parameters and without what compilers append.
+// Short is like Readable, but omits parameters and compiler suffixes.
 func Short(symbol string) string {
 	return demangle.Filter(symbol, demangle.NoParams, demangle.NoClones, demangle.MaxLength(maxLength))
 }
 
-// InText makes all symbols in a text readable.
+// InText demangles all symbols in a text.
 func InText(text string) string { return mangled().ReplaceAllStringFunc(text, Readable) }
 
-// Writer writes what people read: all of it is visible, and of one line each time, or of as many as it has.
+// Writer writes text for terminals. Each Write is made printable and, unless Lines is set, limited to one line.
 type Writer struct {
 	To      io.Writer
-	Lines   bool // what is written may have several lines
-	Symbols bool // symbols in it are made readable
+	Lines   bool // a Write may contain several lines
+	Symbols bool // demangle symbols
 }
 
-// Write writes b as a whole. A carriage return at the begin, and what deletes the line then, is that of a line that is written
-// again and again. The number of bytes is that of b.
+// Write writes b. A carriage return at the start, optionally with the sequence that erases the line, is preserved for
+// progress lines. The returned count refers to b.
 func (w Writer) Write(b []byte) (int, error) {
 	text := string(b)
 	if w.Symbols {

@@ -40,7 +40,7 @@ func TestInText(t *testing.T) {
 	}
 }
 
-// TestHostile: of a symbol whose name doubles with each parameter, no more is written than one can look at.
+// TestHostile checks that the output for a symbol whose name doubles with each parameter is limited.
 func TestHostile(t *testing.T) {
 	symbol := "_Z1fSt4pairI1aS0_E"
 	for i := int64(1); i < 30; i++ {

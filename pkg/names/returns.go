@@ -8,7 +8,7 @@ import (
 	"github.com/ianlancetaylor/demangle"
 )
 
-// Returns is the type that a function of C++ returns, if its symbol has that: those of instances of templates do.
+// Returns returns the return type of a C++ function if its symbol contains it, as for template instances.
 func Returns(symbol string) (typ string, ok bool) {
 	ast, err := demangle.ToAST(symbol, demangle.MaxLength(maxLength))
 	if err != nil {
@@ -32,8 +32,8 @@ func Returns(symbol string) (typ string, ok bool) {
 	return demangle.ASTToString(f.Return, demangle.MaxLength(maxLength)), true
 }
 
-// Meant are the symbols that a person means by a name: the symbol, as it is or as far as a limit of bytes, or what it is in the source,
-// with or without parameters.
+// Meant returns the symbols that a user-supplied name denotes: the symbol itself, possibly truncated to limit bytes, or its
+// source name, with or without parameters.
 func Meant(symbols []string, name string, limit int) []string {
 	for _, is := range []func(symbol string) bool{
 		func(s string) bool { return s == name },

@@ -9,12 +9,12 @@ import (
 	"unicode/utf8"
 )
 
-// Visible returns a text so that nothing in it moves the cursor, begins a line, turns the direction of writing or cannot be seen: names of
-// files, programs and patches may consist of anything. What is not printable is written as in a string of Go or C; of what
-// is not UTF-8, the bytes are. Where nothing is, the text stays as it is.
+// Visible returns a text without characters that move the cursor, start a line, change the writing direction or are
+// invisible, since names of files, programs and patches are arbitrary. Unprintable characters are escaped as in string
+// literals of Go or C; in invalid UTF-8, the bytes are escaped. Other text is unchanged.
 func Visible(text string) string { return visible(text, "") }
 
-// visible leaves those characters alone, too.
+// visible does this, but preserves the characters in allowed.
 func visible(text, allowed string) string {
 	clean := func(r rune, size int) bool {
 		return unicode.IsPrint(r) && (r != utf8.RuneError || size > 1) || strings.ContainsRune(allowed, r)

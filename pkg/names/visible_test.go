@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// hostile has names that somebody chose to be taken for something else, and how they are shown.
+// hostile contains malicious names and their printable forms.
 var hostile = []struct{ name, shown string }{
 	{"plain name_1.so", "plain name_1.so"},
 	{"größer 日本 ñ", "größer 日本 ñ"},
@@ -30,7 +30,7 @@ func TestVisible(t *testing.T) {
 	}
 }
 
-// TestWriterVisible: what is written at one time is one line, or has the lines that it has and nothing else.
+// TestWriterVisible checks that a Write results in one line or in the lines that it contains.
 func TestWriterVisible(t *testing.T) {
 	for _, c := range hostile {
 		for _, lines := range []bool{false, true} {

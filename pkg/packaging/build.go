@@ -27,7 +27,7 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// fill makes a text of a template.
+// fill executes a template.
 func (p *Package) fill(name string) ([]byte, error) {
 	t, err := template.New(name).Funcs(template.FuncMap{"macroless": macroless}).ParseFS(templateFiles, "templates/"+name)
 	if err != nil {
@@ -38,14 +38,14 @@ func (p *Package) fill(name string) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// Kind is a kind of packages.
+// Kind is a package format.
 type Kind struct {
-	tool, from string // what makes them, and the packages that have it
+	tool, from string // program that builds it, and the package that provides the program
 	form       func(*Package) (file string, err error)
 	build      func(b *builder) error
 }
 
-// The kinds that there are.
+// The supported formats.
 var (
 	Deb = &Kind{tool: "dpkg-deb", from: "dpkg", form: (*Package).debFile, build: (*builder).deb}
 	RPM = &Kind{tool: "rpmbuild", from: "rpm on Debian, rpm-build elsewhere", form: (*Package).rpmFile, build: (*builder).rpm}
@@ -58,7 +58,7 @@ var (
 	rpmVersion = lazyregexp.New(`^(?:([0-9]{1,9}):)?([A-Za-z0-9][A-Za-z0-9._+~^]*)(?:-([A-Za-z0-9][A-Za-z0-9._+~^]*))?$`)
 )
 
-// debFile is what a Debian package is called, without the epoch of its version.
+// debFile returns the file name of a Debian package, which omits the epoch of the version.
 func (p *Package) debFile() (string, error) {
 	if !debName().MatchString(p.Name) {
 		return "", fmt.Errorf("a Debian package cannot be named %q: small letters, digits and + . - (a letter or digit first); give another with --name", p.Name)
@@ -71,7 +71,7 @@ func (p *Package) debFile() (string, error) {
 	return p.Name + "_" + version + "_amd64.deb", nil
 }
 
-// rpmFile is what an RPM package is called, without the epoch of its version.
+// rpmFile returns the file name of an RPM package, which omits the epoch of the version.
 func (p *Package) rpmFile() (string, error) {
 	if !rpmName().MatchString(p.Name) {
 		return "", fmt.Errorf("an RPM package cannot be named %q: letters, digits and . _ + - (a letter or digit first); give another with --name", p.Name)
@@ -84,10 +84,10 @@ func (p *Package) rpmFile() (string, error) {
 	return p.Name + "-" + v.Version + "-" + v.Release + ".x86_64.rpm", nil
 }
 
-// EVR is a version as RPM divides it.
+// EVR is a version in the form that RPM uses.
 type EVR struct{ Epoch, Version, Release string }
 
-// EVR divides the version; without a release it is the first one.
+// EVR splits the version. The default release is 1.
 func (p *Package) EVR() EVR {
 	part := rpmVersion().FindStringSubmatch(p.Version)
 	if part[3] == "" {
@@ -96,16 +96,16 @@ func (p *Package) EVR() EVR {
 	return EVR{part[1], part[2], part[3]}
 }
 
-// builder is what a package is made of, and where.
+// builder contains the inputs and paths of a package build.
 type builder struct {
 	*Package
 	ctx  context.Context
-	work string // a directory for this only
-	out  string // the file to make, in work
+	work string // private working directory
+	out  string // path of the output, in work
 }
 
-// Build makes a package of each of these kinds in a directory and returns their paths. It replaces no file, and makes none if it
-// can be known that another one cannot be made.
+// Build builds packages of the given kinds in dir and returns their paths. It replaces no file, and creates none if it can be
+// predicted that one of the packages cannot be built.
 func (p *Package) Build(ctx context.Context, kinds []*Kind, dir string) ([]string, error) {
 	var made []string
 	for _, kind := range kinds {
@@ -123,7 +123,7 @@ func (p *Package) Build(ctx context.Context, kinds []*Kind, dir string) ([]strin
 	return made, nil
 }
 
-// place finds the path of a package that is to be made.
+// place determines the path of a package.
 func (p *Package) place(kind *Kind, dir string) (string, error) {
 	file, err := kind.form(p)
 	if err != nil {
@@ -161,7 +161,7 @@ func (p *Package) build(ctx context.Context, kind *Kind, to string) error {
 	return atomicfile.WriteFile(to, data, 0o644)
 }
 
-// put writes a file below the directory of work, with directories that everybody may read, whatever the user's umask is.
+// put writes a file below the working directory. Directories are world-readable, independent of the umask.
 func (b *builder) put(name string, data []byte, mode os.FileMode) error {
 	for i, r := range name {
 		if r == '/' {
@@ -181,14 +181,14 @@ func (b *builder) put(name string, data []byte, mode os.FileMode) error {
 	return os.Chmod(file, mode)
 }
 
-// run runs the tool with nothing of this machine, of its user or of the hour.
+// run runs the tool so that its output does not depend on the machine, the user or the time.
 func (b *builder) run(args ...string) error {
 	c := &command.Command{Args: args, Dir: b.work, Log: filepath.Join(b.work, "log"),
 		Env: []string{"LC_ALL=C.UTF-8", "TZ=UTC0", fmt.Sprintf("SOURCE_DATE_EPOCH=%d", b.Time.Unix())}}
 	return c.Run(b.ctx)
 }
 
-// date gives all that is below a directory of work the time of the package.
+// date sets the modification time of all files below the working directory to that of the package.
 func (b *builder) date(dir string) error {
 	return filepath.WalkDir(filepath.Join(b.work, dir), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
@@ -242,7 +242,7 @@ func (b *builder) deb() error {
 	return b.run("dpkg-deb", "--root-owner-group", "-Zxz", "--build", "tree", b.out)
 }
 
-// compressed is as gzip -9n makes it.
+// compressed returns text compressed like gzip -9n.
 func compressed(text []byte) ([]byte, error) {
 	var out bytes.Buffer
 	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
@@ -250,7 +250,7 @@ func compressed(text []byte) ([]byte, error) {
 		return nil, err
 	}
 	_, err = w.Write(text)
-	err = errors.Join(err, w.Close()) // which writes
+	err = errors.Join(err, w.Close()) // flushes the data
 	return out.Bytes(), err
 }
 

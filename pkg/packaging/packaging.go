@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package packaging makes Debian and RPM packages of patches. The scripts of such a package call lpatch-package
-// (scripts/packaging), which registers the patches, applies them, and takes them out again.
+// Package packaging creates Debian and RPM packages of patches. The maintainer scripts of such a package call lpatch-package
+// (scripts/packaging), which registers the patches, applies them, and removes them.
 package packaging
 
 import (
@@ -17,41 +17,41 @@ import (
 	"lpatch/pkg/sign"
 )
 
-// Options are what is said of a package; "" and nil stand for what the patches say.
+// Options override the properties derived from the patches, unless they are "" or nil.
 type Options struct {
 	Name       string
 	Version    string
 	Maintainer string
-	Triggers   []string  // paths of files, beside the usual ones: when a package brings one, the patches are tried again
-	Time       time.Time // of all that the package has
+	Triggers   []string  // additional paths of files whose installation by a package causes the patches to be applied again
+	Time       time.Time // modification time of all files in the package
 }
 
-// Package is one that is to be made.
+// Package is a package to be built.
 type Package struct {
 	Name       string
 	Version    string
 	Maintainer string
-	Source     string // the source package that the patches are for, or ""
+	Source     string // source package that the patches are for, or ""
 	Patches    []*Patch
 	Triggers   []string
 	Time       time.Time
 }
 
-// Patch is one in a package.
+// Patch is a patch in a package.
 type Patch struct {
 	Name   string
 	Signed bool
-	Images []string // paths for --image of lpctl boot add
+	Images []string // paths for option --image of lpctl boot add
 
 	about patch.About
 	spec  *patch.Spec
 	data  []byte
 }
 
-// namePrefix begins the name of a package, before that of the source package.
+// namePrefix is the prefix of package names; the name of the source package follows.
 const namePrefix = "lpatch-fix-"
 
-// Dir is where the patches are on a system.
+// Dir is the installation directory of patches.
 const Dir = "/usr/lib/lpatch"
 
 var (
@@ -59,7 +59,8 @@ var (
 	triggerForm    = lazyregexp.New(`^/[A-Za-z0-9/._+@:-]+$`)
 )
 
-// New reads the patches and decides what the package is called. It refuses what a host could not install, or would not apply.
+// New reads the patches and determines the name of the package. It rejects patches that a host could not install or would not
+// apply.
 func New(files []string, o Options) (*Package, error) {
 	p := &Package{Name: o.Name, Version: o.Version, Maintainer: o.Maintainer, Time: o.Time}
 	from := map[string]string{}
@@ -105,7 +106,7 @@ func read(file string) (*Patch, error) {
 	return p, nil
 }
 
-// checkTogether refuses patches of which a host would refuse one beside another.
+// checkTogether rejects patches that exclude each other on a host.
 func (p *Package) checkTogether() error {
 	for i, a := range p.Patches {
 		for _, b := range p.Patches[i+1:] {
@@ -122,7 +123,7 @@ func (p *Package) checkTogether() error {
 	return nil
 }
 
-// nameIt takes from the patches what the package is called, and its version.
+// nameIt derives the name and version of the package from the patches.
 func (p *Package) nameIt() error {
 	first := p.Patches[0]
 	p.Source = first.about.Package
@@ -168,10 +169,10 @@ func sourceOf(p *Patch) string {
 	return "the source package " + p.about.Package
 }
 
-// Headers is where the sources of the module and the kernel's headers come: with them DKMS builds the module.
+// Headers returns the directory of the module sources and the kernel headers, from which DKMS builds the module.
 func (*Package) Headers() string { return "/usr/src" }
 
-// Directories are those of all triggers, which is what RPM knows of.
+// Directories returns the directories of all triggers, because RPM only supports triggers on directories.
 func (p *Package) Directories() []string {
 	list := []string{p.Headers()}
 	for _, trigger := range p.Triggers {
@@ -181,8 +182,8 @@ func (p *Package) Directories() []string {
 	return slices.Compact(list)
 }
 
-// setTriggers finds the paths at which the files that the patches are for may come: the usual ones and those given. One of these
-// that has the name of such a file is where it is.
+// setTriggers determines the paths at which packages may install the files that the patches are for: the usual ones and those
+// given. A given path whose base name is that of such a file is also used as its location.
 func (p *Package) setTriggers(given []string) error {
 	for _, trigger := range given {
 		if !triggerForm().MatchString(trigger) || path.Clean(trigger) != trigger {
@@ -199,7 +200,7 @@ func (p *Package) setTriggers(given []string) error {
 				}
 			}
 			for _, place := range apply.UsualPlaces(image) {
-				// Another name than a package's file can have without being quoted is left to --trigger.
+				// names that would need quoting can be set with --trigger
 				if triggerForm().MatchString(place) {
 					p.Triggers = append(p.Triggers, place)
 				}
@@ -211,7 +212,7 @@ func (p *Package) setTriggers(given []string) error {
 	return nil
 }
 
-// Unsigned are the names of the patches that have no signature.
+// Unsigned returns the names of the patches without signature.
 func (p *Package) Unsigned() []string {
 	var names []string
 	for _, one := range p.Patches {
@@ -222,7 +223,7 @@ func (p *Package) Unsigned() []string {
 	return names
 }
 
-// program is what the package is about, for people.
+// program returns the name of the patched program for descriptions.
 func (p *Package) program() string {
 	if p.Source != "" {
 		return p.Source

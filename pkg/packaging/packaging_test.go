@@ -14,7 +14,7 @@ import (
 	"lpatch/pkg/testutil/applytest"
 )
 
-// write makes a patch named fix.
+// write creates a patch named fix.
 func write(t *testing.T, about *patch.About) string {
 	t.Helper()
 	spec, err := applytest.Spec("fix", "/bin/sleep")
@@ -31,12 +31,12 @@ func write(t *testing.T, about *patch.About) string {
 
 var options = Options{Maintainer: "Some 100%{nil} Body <some@example.org>", Time: time.Unix(1700000000, 0)}
 
-// TestRPM makes a package of patches whose texts rpmbuild could take for its own.
+// TestRPM builds a package of patches whose texts contain rpmbuild directives.
 func TestRPM(t *testing.T) {
 	if _, err := exec.LookPath("rpmbuild"); err != nil {
 		t.Skip("rpmbuild is not installed")
 	}
-	// Wherever a line is broken, a word comes that would begin a section, or a condition.
+	// wherever the line is wrapped, the next word would start a section or a condition
 	evil := "a %(touch MARK) %{nil}b" + strings.Repeat(" %if %post", 14)
 	mark := filepath.Join(t.TempDir(), "mark")
 	about := &patch.About{Title: strings.Replace(evil, "MARK", mark, 1), Package: "greet", Fixed: "1:2.0-3+x"}
@@ -92,7 +92,7 @@ func TestNoTool(t *testing.T) {
 	}
 }
 
-// TestRefused is about patches of which a host would not take one, or one beside another.
+// TestRefused checks patches that a host would reject, individually or in combination.
 func TestRefused(t *testing.T) {
 	relies, err := applytest.Spec("relies", "/bin/sleep")
 	if err != nil {

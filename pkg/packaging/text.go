@@ -9,11 +9,11 @@ import (
 )
 
 const (
-	maxSummary = 80 // characters, as lintian wants it
-	lineWidth  = 76 // bytes of a line of prose
+	maxSummary = 80 // characters, as required by lintian
+	lineWidth  = 76 // bytes of a line of text
 )
 
-// Summary says in a line what the package is.
+// Summary returns a one-line description of the package.
 func (p *Package) Summary() string {
 	if len(p.Patches) > 1 {
 		return "live patches of " + p.program()
@@ -28,7 +28,7 @@ func (p *Package) Summary() string {
 	return summary
 }
 
-// paragraphs are the rest of the description.
+// paragraphs returns the rest of the description.
 func (p *Package) paragraphs() []string {
 	list := []string{
 		fmt.Sprintf("What runs of %s is patched without being restarted, and so is what starts.", p.program()),
@@ -43,7 +43,7 @@ func (p *Package) paragraphs() []string {
 	return list
 }
 
-// Line says what a patch is for.
+// Line returns a one-line description of a patch.
 func (p *Patch) Line() string {
 	text := "* " + p.Name
 	if p.about.Title != "" {
@@ -61,7 +61,7 @@ func (p *Patch) Line() string {
 	return text
 }
 
-// wrap divides a text into lines. None begins with what rpmbuild would take for a word of its own, or for a comment.
+// wrap splits a text into lines. No line starts with a word that rpmbuild would interpret as a directive or comment.
 func wrap(text string) []string {
 	var lines []string
 	for _, word := range strings.Fields(text) {
@@ -75,7 +75,7 @@ func wrap(text string) []string {
 	return lines
 }
 
-// Control is the description as a Debian control file has it, behind the first line.
+// Control returns the description for a Debian control file, without the first line.
 func (p *Package) Control() string {
 	var out strings.Builder
 	for i, text := range p.paragraphs() {
@@ -89,7 +89,7 @@ func (p *Package) Control() string {
 	return out.String()
 }
 
-// Prose is the description as a spec file has it.
+// Prose returns the description for a spec file.
 func (p *Package) Prose() string {
 	var out strings.Builder
 	for i, text := range p.paragraphs() {
@@ -101,10 +101,10 @@ func (p *Package) Prose() string {
 	return macroless(out.String())
 }
 
-// macroless keeps rpmbuild from expanding anything in a text.
+// macroless escapes RPM macros in a text.
 func macroless(text string) string { return strings.ReplaceAll(text, "%", "%%") }
 
-// Terms say whose terms a patch is under.
+// Terms returns the license of a patch.
 func (p *Patch) Terms() string {
 	if p.about.Package == "" {
 		return "those of the program " + p.spec.Images[0].Name

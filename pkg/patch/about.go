@@ -18,45 +18,46 @@ import (
 	"lpatch/pkg/strictyaml"
 )
 
-// About says what a patch is for, in the words of who made it: it is shown and reported, and nothing is decided by it. What a
-// process has fixed follows from the patches that are applied to it.
+// About describes what a patch is for. It holds metadata supplied by the author, is only shown and reported, and never
+// influences a decision: which vulnerabilities are fixed in a process follows from the patches applied to it.
 type About struct {
-	Title      string   `json:"title,omitempty" yaml:"title"`           // of the fix, one line
-	CVEs       []string `json:"cves,omitempty" yaml:"cves"`             // that it fixes in the files that it changes
-	Advisories []string `json:"advisories,omitempty" yaml:"advisories"` // that tell of it, by URL or id
-	Severity   Severity `json:"severity,omitempty" yaml:"severity"`     // of the worst that it fixes
-	Package    string   `json:"package,omitempty" yaml:"package"`       // the source package that the files are of
-	Version    string   `json:"version,omitempty" yaml:"version"`       // of that package, for which the patch is
-	Fixed      string   `json:"fixed,omitempty" yaml:"fixed"`           // the version that has the fix in its files
-	// Supersedes are the patches that this one is to take the place of: names, or "sha256:" and the sum of a file.
+	Title      string   `json:"title,omitempty" yaml:"title"`           // title of the fix, one line
+	CVEs       []string `json:"cves,omitempty" yaml:"cves"`             // CVE ids that the patch fixes in the files it changes
+	Advisories []string `json:"advisories,omitempty" yaml:"advisories"` // advisories that describe the fix, by URL or id
+	Severity   Severity `json:"severity,omitempty" yaml:"severity"`     // severity of the worst vulnerability fixed
+	Package    string   `json:"package,omitempty" yaml:"package"`       // source package of the patched files
+	Version    string   `json:"version,omitempty" yaml:"version"`       // package version that the patch was built for
+	Fixed      string   `json:"fixed,omitempty" yaml:"fixed"`           // first package version whose files contain the fix
+	// Supersedes lists the patches that this one replaces: names, or "sha256:" followed by the SHA-256 of a patch file in
+	// hexadecimal.
 	Supersedes []string `json:"supersedes,omitempty" yaml:"supersedes"`
 }
 
-// Severity is how bad it is, as CVSS names it.
+// Severity is a CVSS qualitative severity rating.
 type Severity string
 
-// severities are all of them, from the least on.
+// severities lists all ratings in ascending order.
 var severities = []Severity{"none", "low", "medium", "high", "critical"}
 
-// Limits of what is said about a patch.
+// Limits of the fields of an About.
 const (
-	maxAboutText = 255     // bytes of one text
+	maxAboutText = 255     // bytes of one string
 	maxAboutList = 1024    // entries of one list
-	maxAboutFile = 1 << 20 // bytes of a file with it
+	maxAboutFile = 1 << 20 // bytes of a YAML file read by ReadAbout
 )
 
-// sumPrefix begins the name of a patch by the SHA-256 of its file.
+// sumPrefix introduces the SHA-256 of a patch file where a patch is named by its file.
 const sumPrefix = "sha256:"
 
 var (
-	cveID       = lazyregexp.New(`^CVE-[0-9]{4}-[0-9]{4,19}$`) // as CVE records have it
+	cveID       = lazyregexp.New(`^CVE-[0-9]{4}-[0-9]{4,19}$`) // the format of the CVE record schema
 	fileSum     = lazyregexp.New(`^[0-9a-f]{64}$`)
 	packageName = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9+._-]*$`)
 	versionText = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9.+~:_^-]*$`)
 	advisoryID  = lazyregexp.New(`^[A-Za-z0-9][A-Za-z0-9.:_/-]*$`)
 )
 
-// ReadAbout reads a YAML file of what is to be said about a patch.
+// ReadAbout reads and checks an About from the YAML file at path.
 func ReadAbout(path string) (*About, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -83,24 +84,25 @@ func ReadAbout(path string) (*About, error) {
 	return a, nil
 }
 
-// TakesPlaceOf tells whether it is said that the patch supersedes another one, by its name or the SHA-256 of its file.
+// TakesPlaceOf reports whether a lists the patch with this name, or with this SHA-256 of its file, in Supersedes. a may be
+// nil.
 func (a *About) TakesPlaceOf(name string, sum [sha256.Size]byte) bool {
 	return a != nil && (slices.Contains(a.Supersedes, name) || slices.Contains(a.Supersedes, sumPrefix+hex.EncodeToString(sum[:])))
 }
 
-// Empty tells whether nothing is said.
+// Empty reports whether no field is set. a may be nil.
 func (a *About) Empty() bool {
 	return a == nil || len(a.CVEs)+len(a.Advisories)+len(a.Supersedes) == 0 &&
 		a.Title == "" && a.Severity == "" && a.Package == "" && a.Version == "" && a.Fixed == ""
 }
 
-// Supersedes tells whether the patch takes the place of another one, of a name and with the SHA-256 of its file: an older one of
-// its own name, or one that it names.
+// Supersedes reports whether s replaces the patch called name whose file has the SHA-256 sum: an older patch of the same
+// name, or one listed in About.Supersedes.
 func (s *Spec) Supersedes(name string, sum [sha256.Size]byte) bool {
 	return name == s.Name || s.About.TakesPlaceOf(name, sum)
 }
 
-// Or completes what is said with what another one says of that of which nothing is. The result is nil if both are empty.
+// Or returns a copy of a whose empty fields are taken from other. Both may be nil; the result is nil if both are empty.
 func (a *About) Or(other *About) *About {
 	var out About
 	for _, from := range []*About{other, a} {
@@ -129,7 +131,7 @@ func (a *About) Or(other *About) *About {
 	return &out
 }
 
-// Check refuses what cannot be meant, and what would not do in a line of text.
+// Check returns an error if a field has an invalid value, exceeds its limit or contains characters that are not printable.
 func (a *About) Check() error {
 	if a == nil {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// full says all that can be said.
+// full returns an About with all fields set.
 func full() *About {
 	return &About{
 		Title: "request smuggling in HTTP/2", CVEs: []string{"CVE-2026-1234", "CVE-1999-0000012"},
@@ -22,7 +22,7 @@ func full() *About {
 	}
 }
 
-// TestAboutRoundTrip: what is said is in the file, and in what its hash covers.
+// TestAboutRoundTrip checks that an About is stored in the file and covered by its hash.
 func TestAboutRoundTrip(t *testing.T) {
 	c := sample()
 	plain := encode(t, c)
@@ -126,7 +126,7 @@ func TestReadAbout(t *testing.T) {
 	}
 }
 
-// TestAboutOr: what is said first counts, field by field.
+// TestAboutOr checks that the receiver takes precedence, field by field.
 func TestAboutOr(t *testing.T) {
 	none, some := (*About)(nil), &About{Title: "t", CVEs: []string{"CVE-2026-9999"}}
 	if got := none.Or(&About{}); got != nil {

@@ -61,7 +61,8 @@ func (f *File) check() error {
 	return f.checkFixups()
 }
 
-// checkMitigation sees to it that there is one function, so that whoever replaces that has no more use for the patch.
+// checkMitigation validates the descriptor of a mitigation. A mitigation redirects exactly one function, so a patch that
+// replaces this function supersedes the mitigation completely.
 func (f *File) checkMitigation() error {
 	m, s := f.Spec.Mitigation, f.Spec
 	switch {
@@ -79,7 +80,8 @@ func (f *File) checkMitigation() error {
 	return checkText("action", m.Action, MaxNameLen)
 }
 
-// checkProse looks at what is only shown to people: on a terminal it must not be more than text.
+// checkProse validates the strings that are only shown to people. They must be printable, so that they cannot contain
+// terminal control sequences.
 func (s *Spec) checkProse() error {
 	if err := checkText("tool", s.Tool, MaxNameLen); err != nil {
 		return err
@@ -103,7 +105,7 @@ func (s *Spec) checkProse() error {
 	return nil
 }
 
-// CheckName refuses names of patches that would not do as a file name or in a table.
+// CheckName returns an error if name cannot be the name of a patch. Valid names are safe as a file name and in a table.
 func CheckName(name string) error {
 	if name == "" || len(name) > MaxNameLen || name[0] == '.' || name[0] == '-' {
 		return fmt.Errorf("the name %.140q is not possible: 1 to %d letters, digits or any of . _ + - (not first . or -)", name, MaxNameLen)
@@ -116,7 +118,8 @@ func CheckName(name string) error {
 	return nil
 }
 
-// checkText refuses what does not belong in a message: control characters, and texts beyond the limit.
+// checkText returns an error if s is longer than limit bytes or contains a character that is not printable. what names the
+// field in the error.
 func checkText(what, s string, limit int) error {
 	if len(s) > limit {
 		return fmt.Errorf("%s is longer than %d bytes", what, limit)
@@ -219,7 +222,7 @@ func (f *File) checkSite(s *Site) error {
 	return nil
 }
 
-// inside tells whether n bytes at vaddr lie in one segment; prot "" means any.
+// inside reports whether the n bytes at vaddr lie within one segment of protection prot; an empty prot matches any segment.
 func (f *File) inside(vaddr, n uint64, prot Prot) bool {
 	for _, s := range f.segments {
 		if (prot == "" || s.Prot == prot) && vaddr >= s.Vaddr && vaddr-s.Vaddr < s.Size && n <= s.Size-(vaddr-s.Vaddr) {

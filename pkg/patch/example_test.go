@@ -11,7 +11,7 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// fix is a patch of one function of prog, as a builder makes it.
+// fix returns a patch of one function of prog, as a builder creates it.
 func fix() *patch.Content {
 	return &patch.Content{
 		Spec: &patch.Spec{
@@ -28,7 +28,7 @@ func fix() *patch.Content {
 	}
 }
 
-// A patch is written as a file, and read again.
+// A patch is written to a file and read again.
 func ExampleRead() {
 	data, err := patch.Encode(fix())
 	if err != nil {
@@ -44,7 +44,7 @@ func ExampleRead() {
 	// Output: f in prog, build-id c0de
 }
 
-// What is no whole patch is refused.
+// A truncated patch file is rejected.
 func ExampleRead_truncated() {
 	data, err := patch.Encode(fix())
 	if err != nil {

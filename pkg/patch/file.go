@@ -16,16 +16,16 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// MaxFileSize bounds a patch file; a bigger one is refused unread.
+// MaxFileSize is the maximum size of a patch file in bytes. Open rejects a larger file without reading it.
 const MaxFileSize = 256 << 20
 
-// MaxSections bounds the sections of a patch file, so that a file which has more is known to be none.
+// MaxSections is the maximum number of sections of a patch file. A file with more sections cannot be a patch.
 const MaxSections = 64
 
-// ErrInvalid is wrapped by every error of Read that is about the content.
+// ErrInvalid is wrapped by every error of Read that concerns the content of the file.
 var ErrInvalid = errors.New("not a valid patch file")
 
-// Prot is the protection of a segment, fixed from the start and never both writable and executable.
+// Prot is the protection of a segment. It never changes after mapping, and is never both writable and executable.
 type Prot string
 
 // The protections of a patch's segments.
@@ -35,8 +35,8 @@ const (
 	ProtRW Prot = "rw-"
 )
 
-// Segment is a part of the file to map. Offset and Vaddr are page aligned; Size is a multiple of the page size, and the
-// file reaches as far.
+// Segment is a PT_LOAD segment of a patch file. Offset and Vaddr are page aligned, Size is a multiple of the page size, and
+// all Size bytes are present in the file.
 type Segment struct {
 	Offset uint64
 	Vaddr  uint64
@@ -44,7 +44,7 @@ type Segment struct {
 	Prot   Prot
 }
 
-// File is a patch file that has been read and checked.
+// File is a patch file that has been read and validated.
 type File struct {
 	Spec     *Spec
 	Data     []byte
@@ -54,22 +54,22 @@ type File struct {
 	elf      *lpelf.File
 }
 
-// Segments lists what is to be mapped, by ascending address.
+// Segments returns the segments to map, sorted by address.
 func (f *File) Segments() []Segment { return append([]Segment{}, f.segments...) }
 
-// Span is the size of the patch in memory in bytes, from address 0 to the end of its last segment.
+// Span returns the size of the patch in memory in bytes: from address 0 to the end of its last segment.
 func (f *File) Span() uint64 {
 	last := f.segments[len(f.segments)-1]
 	return last.Vaddr + last.Size
 }
 
-// Symbols returns the symbols of the patch, for people.
+// Symbols returns the symbol table of the patch. It is meant for diagnostics and for debuggers.
 func (f *File) Symbols() []Symbol {
 	var out []Symbol
 	for _, s := range f.elf.Symbols {
 		if s.Name != "" && s.Defined() && s.Type != elf.STT_FILE {
 			name := s.Name
-			if s.Version != "" { // a stub, NAME@plt
+			if s.Version != "" { // the symbol of a stub: NAME@plt
 				name += "@" + s.Version
 			}
 			out = append(out, Symbol{Name: name, Addr: s.Value, Size: s.Size, Func: s.Type == elf.STT_FUNC, Local: s.Bind == elf.STB_LOCAL, File: s.File})
@@ -78,7 +78,7 @@ func (f *File) Symbols() []Symbol {
 	return out
 }
 
-// Frames returns the unwind tables of the patch, .eh_frame, and their address; nil if it has none.
+// Frames returns the unwind tables of the patch (.eh_frame) and their address. data is nil if there are none.
 func (f *File) Frames() (addr uint64, data []byte) {
 	s := f.elf.Section(".eh_frame")
 	if s == nil || !f.inside(s.Addr, s.Size, ProtR) {
@@ -87,10 +87,10 @@ func (f *File) Frames() (addr uint64, data []byte) {
 	return s.Addr, s.Data
 }
 
-// BytesAt returns the patch's bytes from a virtual address to the end of its segment, as in the file, or nil.
+// BytesAt returns the file content from vaddr to the end of its segment, or nil if no segment contains vaddr.
 func (f *File) BytesAt(vaddr uint64) []byte { return f.elf.BytesAt(vaddr) }
 
-// Open reads and checks the patch file at path.
+// Open reads and validates the patch file at path. Errors about its content wrap ErrInvalid.
 func Open(path string) (*File, error) {
 	in, err := os.Open(path)
 	if err != nil {
@@ -108,7 +108,8 @@ func Open(path string) (*File, error) {
 	return f, nil
 }
 
-// Read checks data, which may come from anywhere, and keeps it. It never panics.
+// Read parses and validates data, which is untrusted and is retained by the returned File. It never panics. Errors wrap
+// ErrInvalid.
 func Read(data []byte) (*File, error) {
 	if len(data) > MaxFileSize {
 		return nil, fmt.Errorf("%w: larger than %d bytes", ErrInvalid, MaxFileSize)
@@ -161,7 +162,8 @@ func decodeSpec(text []byte) (*Spec, error) {
 	return spec, nil
 }
 
-// readSegments checks the PT_LOADs: page aligned, ascending, whole, backed by the file, W^X.
+// readSegments reads the PT_LOAD headers and checks that they are page aligned, ascending, backed by the file in full, and
+// never both writable and executable.
 func readSegments(ef *lpelf.File) ([]Segment, error) {
 	var out []Segment
 	end := uint64(0)

@@ -14,7 +14,7 @@ import (
 	"lpatch/pkg/testutil/fuzztest"
 )
 
-// FuzzRead: Read gives an error, or a file that, written again from what was read, reads the same.
+// FuzzRead checks that Read returns an error, or a file that has the same content after it is encoded and read again.
 func FuzzRead(f *testing.F) {
 	f.Add(encode(f, sample()))
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -47,8 +47,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// sectionsOf makes a section of each segment, if the file has the layout that Encode makes: a first segment that is only
-// readable, at least as large as the headers, and no two neighbours of the same protection.
+// sectionsOf converts segments to sections. ok is false unless the file has the layout that Encode creates: the first segment
+// is read-only and at least as large as the headers, and adjacent segments have different protections.
 func sectionsOf(f *File) ([]Section, bool) {
 	flags := map[Prot]elf.SectionFlag{ProtR: elf.SHF_ALLOC, ProtRX: elf.SHF_ALLOC | elf.SHF_EXECINSTR, ProtRW: elf.SHF_ALLOC | elf.SHF_WRITE}
 	var list []Section
@@ -69,7 +69,7 @@ func sectionsOf(f *File) ([]Section, bool) {
 	return list, len(list) <= maxHeaders-3
 }
 
-// FuzzSpec: a descriptor is refused, or a file with it can be written, and reads the same.
+// FuzzSpec checks that a descriptor is rejected, or is the same after a file with it is written and read.
 func FuzzSpec(f *testing.F) {
 	file, err := Read(encode(f, sample()))
 	if err != nil {

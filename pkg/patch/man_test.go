@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestManPage: lp(5) tells of each field of the descriptor, and of the limits.
+// TestManPage checks that lp(5) documents all fields of the descriptor and the limits.
 func TestManPage(t *testing.T) {
 	text, err := os.ReadFile("../../Documentation/man/lp.5.md")
 	if err != nil {

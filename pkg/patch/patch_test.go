@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// sample is a small valid patch.
+// sample returns a small valid patch.
 func sample() *Content {
 	return &Content{
 		Spec: &Spec{

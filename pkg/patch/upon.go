@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// checkUpon looks at the patches under this one: each is an image, of a build-id, in which there is no site.
+// checkUpon validates the list of lower patches: each one is an image with a build-id in which the patch has no site.
 func (f *File) checkUpon() error {
 	seen := map[int]bool{}
 	for i, u := range f.Spec.Upon {
@@ -31,12 +31,13 @@ func (f *File) checkUpon() error {
 	return nil
 }
 
-// IsUpon tells whether a patch was built upon another one, a file of this build-id.
+// IsUpon reports whether s was built upon the patch whose file has this build-id.
 func (s *Spec) IsUpon(buildID []byte) bool {
 	return slices.ContainsFunc(s.Upon, func(u Upon) bool { return bytes.Equal(s.Images[u.Image].BuildID, buildID) })
 }
 
-// Collision says which of two patches replaces what the other one was built for, and names that function; "" for none.
+// Collision reports a conflict between two patches: one of them replaces a function that the other one was built against. It
+// returns a sentence and the name of the function, or empty strings if there is no conflict.
 func Collision(a, b *Spec) (clash, function string) {
 	relying, replacing := a, b
 	if function = reliesOn(a, b); function == "" {
@@ -49,7 +50,7 @@ func Collision(a, b *Spec) (clash, function string) {
 	return fmt.Sprintf("patch %s was built for %s as it is in the file, patch %s replaces that function", relying.Name, function, replacing.Name), function
 }
 
-// reliesOn names a function that one patch was made for and another one replaces, or "".
+// reliesOn returns the name of a function that a was built against and b replaces, or "".
 func reliesOn(a, b *Spec) string {
 	for _, r := range a.Relies {
 		for _, f := range b.Functions {
@@ -62,7 +63,7 @@ func reliesOn(a, b *Spec) string {
 	return ""
 }
 
-// SameImage tells whether two patches mean the same file.
+// SameImage reports whether a and b identify the same file: by build-id, or by SHA-256 if neither has one.
 func SameImage(a, b *Image) bool {
 	if len(a.BuildID) > 0 || len(b.BuildID) > 0 {
 		return bytes.Equal(a.BuildID, b.BuildID)
@@ -70,7 +71,8 @@ func SameImage(a, b *Image) bool {
 	return bytes.Equal(a.SHA256, b.SHA256)
 }
 
-// Passes tells of a site that it leads where a patch below has it lead: it is there to be in front of that.
+// Passes reports whether site redirects a function to its replacement in a lower patch, without changing it again: the patch
+// replaces no function at this site.
 func (s *Spec) Passes(site *Site) bool {
 	return len(s.Upon) > 0 && site.Kind == SiteJump && !slices.ContainsFunc(s.Functions, func(f Function) bool {
 		return f.Image == site.Image && site.Vaddr >= f.Bodies[0].Start && site.Vaddr < f.Bodies[0].End

@@ -11,28 +11,29 @@ import (
 	"time"
 )
 
-// A process can keep its own mmap_lock for as long as it likes, for instance by a page fault that nobody serves, and who asks
-// what it maps waits for that lock. The wait ends when lpctl does, but not before, so each has a thread of its own.
+// A process can hold its own mmap_lock for an arbitrary time, for instance by a page fault that is never handled, and a
+// reader of its mappings waits for this lock. The wait cannot be interrupted except by terminating lpctl, so that each such
+// read has a thread of its own.
 
-// Bounds of the threads that are waiting so at one time: for processes of one user, and for all.
+// Maximum number of threads that may wait at one time: for processes of one user, and in total.
 const (
 	maxStuckOf = 32
 	maxStuck   = 1000
 )
 
-// patience is how long a process may keep us from its mappings; tests have less.
+// patience is the maximum time that is spent on reading the mappings of a process; tests use less.
 var patience = 5 * time.Second
 
-// waiting counts the threads that wait for longer than patience.
+// waiting counts the threads that have waited for longer than patience.
 type waiting struct {
 	sync.Mutex
 	all int
-	of  map[string]int // by the user of the process
+	of  map[string]int // by user of the process
 }
 
 var stuck = waiting{of: map[string]int{}}
 
-// add counts a thread until it is done.
+// add counts a thread until done is closed.
 func (w *waiting) add(owner string, done <-chan struct{}) {
 	w.change(owner, 1)
 	go func() {
@@ -50,7 +51,7 @@ func (w *waiting) change(owner string, by int) {
 	}
 }
 
-// room is an *Error if no more threads may wait for processes of a user. It is not the fault of this process.
+// room returns an *Error if no more threads may wait for processes of the user. Process pid has not caused this.
 func (w *waiting) room(pid int, owner func() string) error {
 	w.Lock()
 	defer w.Unlock()
@@ -68,7 +69,8 @@ func (w *waiting) room(pid int, owner func() string) error {
 	return &Error{Message: message, Err: syscall.EAGAIN}
 }
 
-// Owner is the user of a process as a number: who has started it, whatever rights it has got. It is "" for one that has ended.
+// Owner returns the real UID of a process: the user who started it, whatever privileges it has gained. It is "" for a process
+// that has ended.
 func (f FS) Owner(pid int) string {
 	status, err := os.ReadFile(f.path(pid, "status"))
 	if err != nil {
@@ -78,8 +80,8 @@ func (f FS) Owner(pid int) string {
 	return user
 }
 
-// bounded looks at the mappings of a process, and gives up when that takes too long. The error is an *Error then, and wraps
-// os.ErrDeadlineExceeded.
+// bounded calls look, which reads the mappings of a process, and gives up after patience. The error is then an *Error that
+// wraps os.ErrDeadlineExceeded.
 func bounded[T any](f FS, pid int, look func() (T, error)) (T, error) {
 	var none T
 	owner := func() string { return f.Owner(pid) }

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// cgroupMount is where the hierarchy of control groups is mounted; paths in /proc/PID/cgroup start below it.
+// cgroupMount is the mount point of the cgroup hierarchy. Paths in /proc/PID/cgroup are relative to it.
 const cgroupMount = "/sys/fs/cgroup"
 
-// ParseCgroup reads the content of /proc/PID/cgroup: the paths of the control groups of the unified hierarchy and of
-// systemd's own, which alone follow the units.
+// ParseCgroup parses the content of /proc/PID/cgroup. It returns the paths in the unified hierarchy and in systemd's named
+// hierarchy; no other hierarchy reflects units.
 func ParseCgroup(text string) []string {
 	var paths []string
 	for line := range strings.Lines(text) {
@@ -25,16 +25,15 @@ func ParseCgroup(text string) []string {
 	return paths
 }
 
-// ByCgroup returns the processes in a control group and in those below it. The name is a path in the hierarchy, with or
-// without the place where it is mounted. See Select for what could not be looked at.
+// ByCgroup returns the processes in a cgroup and its descendants. name is a path in the hierarchy, with or without the mount
+// point. See Select for unseen.
 func (f FS) ByCgroup(name string) (list []Process, unseen []error, err error) {
 	group := path.Clean("/" + strings.TrimPrefix(path.Clean("/"+name), cgroupMount))
 	return f.byCgroup(func(p string) bool { return group == "/" || p == group || strings.HasPrefix(p, group+"/") })
 }
 
-// ByUnit returns the processes of a unit of the system's manager; a name without a suffix is a service's. Those of other
-// managers, of users and in containers, may have any name, and are no more than control groups here. See Select for what could
-// not be looked at.
+// ByUnit returns the processes of a unit of the system manager. A name without a suffix denotes a service. Units of other
+// managers, those of users and in containers, can have any name and are treated as plain cgroups. See Select for unseen.
 func (f FS) ByUnit(name string) (list []Process, unseen []error, err error) {
 	if path.Ext(name) == "" {
 		name += ".service"
@@ -42,8 +41,8 @@ func (f FS) ByUnit(name string) (list []Process, unseen []error, err error) {
 	return f.byCgroup(func(p string) bool { return slices.Contains(systemUnits(p), name) })
 }
 
-// systemUnits are the units of the system's manager that a control group lies in: its slices, and the one unit in the last of
-// these. What is below that has been made by whoever runs there.
+// systemUnits returns the units of the system manager that contain a cgroup: its slices and the unit in the innermost slice.
+// Cgroups below this unit are created by the processes in it.
 func systemUnits(group string) []string {
 	units := strings.Split(strings.TrimPrefix(group, "/"), "/")
 	last := slices.IndexFunc(units, func(u string) bool { return path.Ext(u) != ".slice" })
@@ -53,8 +52,8 @@ func systemUnits(group string) []string {
 	return units[:last+1]
 }
 
-// Unit is the unit of the system's manager that a process belongs to, "" if it is in none or in slices alone. A container that the
-// manager was asked for is one, and so is the manager of a user.
+// Unit returns the unit of the system manager that a process belongs to, or "" if it is in no unit or only in slices.
+// Containers created by the system manager are units, and so are user managers.
 func (f FS) Unit(pid int) (string, error) {
 	text, err := os.ReadFile(f.path(pid, "cgroup"))
 	if err != nil {
@@ -69,7 +68,7 @@ func (f FS) Unit(pid int) (string, error) {
 	return "", nil
 }
 
-// Units are the units of the system's manager that processes belong to, but for those of processes that cannot be looked at.
+// Units returns the units of the system manager that have processes. Processes that cannot be inspected are ignored.
 func (f FS) Units() ([]string, error) {
 	pids, err := f.pids()
 	if err != nil {
@@ -85,7 +84,7 @@ func (f FS) Units() ([]string, error) {
 	return slices.Compact(list), nil
 }
 
-// unitSuffixes are those of units that have processes of their own.
+// unitSuffixes lists the suffixes of unit types that can have processes.
 var unitSuffixes = []string{".service", ".scope", ".socket", ".mount", ".swap"}
 
 func (f FS) byCgroup(match func(path string) bool) ([]Process, []error, error) {

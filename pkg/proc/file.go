@@ -13,25 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What a process maps is the choice of whoever runs it. Opening a file can wait for a process that serves it (FUSE), for one
-// that has a lease on it, or for the other end of a FIFO; so can reading it, and closing it. So a file is found first, by a
-// descriptor with which nothing can be done, and opened when it is known that the kernel alone answers.
+// The files that a process maps are chosen by its user. To open, read or close a file may block: on a FUSE server, on the
+// holder of a lease, or on the other end of a FIFO. A file is therefore first located with an O_PATH descriptor, and opened
+// only once it is known that the kernel alone handles it.
 
-// Mapped is the file behind a mapping. Nobody but the kernel was asked for it yet.
+// Mapped is the file behind a mapping, located but not opened.
 type Mapped struct {
 	ID    FileID
 	pid   int
 	path  string // for messages
 	place *os.File
 	st    unix.Statx_t
-	err   error // why only the mount and the device are known: root may not look at what other users' FUSE has
+	err   error // why only the mount and the device are known: root has no access to FUSE file systems of other users
 }
 
-// FileID tells a file from all others, and from itself after a change. Neither the device nor the number in /proc/PID/maps
-// does: subvolumes of btrfs share a device, the layers of an overlay share both.
+// FileID identifies a file and its version. Device and inode number as in /proc/PID/maps do not: subvolumes of btrfs share a
+// device, and layers of an overlay share both.
 type FileID struct {
 	Mount, Dev, Ino, Size uint64
-	Changed, Born         int64 // nanoseconds since 1970; Born is 0 where the file system does not know
+	Changed, Born         int64 // nanoseconds since the epoch; Born is 0 if the file system does not record it
 }
 
 func identityOf(st *unix.Statx_t) FileID {
@@ -44,18 +44,18 @@ func identityOf(st *unix.Statx_t) FileID {
 
 func nanoseconds(t unix.StatxTimestamp) int64 { return t.Sec*1e9 + int64(t.Nsec) }
 
-// FileAt identifies what a path of our own leads to, which nobody else chooses.
+// FileAt returns the FileID of the file at a trusted path.
 func FileAt(path string) (FileID, error) {
 	st, err := statx(unix.AT_FDCWD, path, 0)
 	return identityOf(&st), err
 }
 
-// IsFile tells whether it is the same file, under whatever mount. That something is not known is no file.
+// IsFile reports whether both identify the same file, independent of the mount. An unknown FileID equals none.
 func (id FileID) IsFile(other FileID) bool {
 	return id.Ino != 0 && id.Dev == other.Dev && id.Ino == other.Ino && id.Born == other.Born
 }
 
-// statx looks at a file without asking who serves it, if somebody does.
+// statx returns the status of a file without a request to a FUSE server, if there is one.
 func statx(fd int, path string, flags int) (unix.Statx_t, error) {
 	return statxOf(fd, path, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME|unix.STATX_MNT_ID)
 }
@@ -67,8 +67,8 @@ func statxOf(fd int, path string, flags, mask int) (st unix.Statx_t, err error) 
 	return st, err
 }
 
-// Find finds the file behind a mapping, even one that was deleted or replaced since. The error wraps ErrNoProcess if the
-// process has ended, and fs.ErrNotExist if it has unmapped the file.
+// Find locates the file behind a mapping, even if it was deleted or replaced. The error wraps ErrNoProcess if the process has
+// ended, and fs.ErrNotExist if it has unmapped the file.
 func (f FS) Find(pid int, m Mapping) (*Mapped, error) {
 	file, err := bounded(f, pid, func() (*Mapped, error) { return f.find(pid, m) })
 	if gone(err) {
@@ -87,14 +87,14 @@ func cannotOpen(path string, pid int, err error) error {
 	return fmt.Errorf("cannot open %s as process %d maps it: %w", path, pid, err)
 }
 
-// FindPath finds the file that a path of a process, as its mappings have it, leads to now. The error wraps fs.ErrNotExist if there is
+// FindPath locates the file that a path in the mappings of a process leads to now. The error wraps fs.ErrNotExist if there is
 // none.
 func (f FS) FindPath(pid int, path string) (*Mapped, error) {
 	return bounded(f, pid, func() (*Mapped, error) { return f.findPath(pid, path) })
 }
 
-// findPath takes the path below the root of the process, unless that sees the same mounts as we do: there it counts from ours, even
-// if the process has another root.
+// findPath resolves the path relative to the root directory of the process or, if the process is in our mount namespace,
+// relative to our root, even if the process has another one.
 func (f FS) findPath(pid int, path string) (*Mapped, error) {
 	tid := f.holder(pid)
 	root := f.path(tid, "root")
@@ -130,7 +130,7 @@ func (f FS) find(pid int, m Mapping) (*Mapped, error) {
 	return mappedOf(pid, m.Path, place)
 }
 
-// mappedOf looks at what a descriptor is for, and closes it if that fails.
+// mappedOf returns the Mapped for an O_PATH descriptor, which it closes on failure.
 func mappedOf(pid int, path string, place *os.File) (*Mapped, error) {
 	found := &Mapped{pid: pid, path: path, place: place}
 	var err error
@@ -145,13 +145,13 @@ func mappedOf(pid int, path string, place *os.File) (*Mapped, error) {
 	return found, nil
 }
 
-// Close lets go of the file. It does not wait.
+// Close releases the file. It does not block.
 func (m *Mapped) Close() { _ = m.place.Close() }
 
-// Regular tells whether it is a regular file, or may be one: only those are opened.
+// Regular reports whether the file is, or may be, a regular file. Other files are never opened.
 func (m *Mapped) Regular() bool { return m.err != nil || m.st.Mode&unix.S_IFMT == unix.S_IFREG }
 
-// Open opens the file for reading, if that waits for nobody. The errors are sentences.
+// Open opens the file for reading, provided that this cannot block. Errors are complete sentences.
 func (f FS) Open(m *Mapped) (*os.File, error) {
 	if !m.Regular() {
 		return nil, cannotOpen(m.path, m.pid, errors.New("it is no regular file"))
@@ -175,7 +175,7 @@ func (f FS) open(m *Mapped) (*os.File, error) {
 		return nil, err
 	}
 	var file *os.File
-	// While this goes on, the number means no other file, even if the caller has lost patience and closes it.
+	// Control keeps the descriptor valid during the call, even if the caller has timed out and closes it.
 	if controlErr := place.Control(func(fd uintptr) {
 		file, err = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	}); controlErr != nil {
@@ -197,7 +197,7 @@ func (f FS) OpenMapping(pid int, m Mapping) (*os.File, error) {
 	return f.Open(found)
 }
 
-// File is a path under which the file behind a mapping can be opened, also if it was deleted or replaced.
+// File returns a path under which the file behind a mapping can be opened, even if it was deleted or replaced.
 func (f FS) File(pid int, m Mapping) string {
 	exe := f.path(pid, "exe")
 	if to, err := os.Readlink(exe); err == nil && strings.TrimSuffix(to, " (deleted)") == m.Path {

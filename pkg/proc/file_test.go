@@ -17,7 +17,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// mountinfo has a mount of each type with these numbers, from 1 on.
+// mountinfo returns lines for mounts of the given types, with IDs from 1 on.
 func mountinfo(types ...string) string {
 	var text strings.Builder
 	for i, kind := range types {
@@ -26,7 +26,7 @@ func mountinfo(types ...string) string {
 	return text.String()
 }
 
-// TestHostileServed tells which files are not opened, for a process may have to answer.
+// TestHostileServed checks which files are not opened, because a process may handle the request.
 func TestHostileServed(t *testing.T) {
 	dir := t.TempDir()
 	filetest.Tree(t, dir, map[string]string{
@@ -34,7 +34,7 @@ func TestHostileServed(t *testing.T) {
 		"7/mountinfo": strings.ReplaceAll(mountinfo("xfs", "fuse", "overlay", "tmpfs"), "/ /mnt", "/"+strings.Repeat("y", 5000)+" /mnt"),
 		"8/mountinfo": "",
 	})
-	// Of process 7 the mounts are 11 to 14; its devices are those of the others, but for that of the second overlay.
+	// process 7 has mounts 11 to 14 on the devices of the others, except for the second overlay
 	text, err := os.ReadFile(filepath.Join(dir, "7/mountinfo"))
 	if err != nil {
 		t.Fatal(err)
@@ -58,14 +58,14 @@ func TestHostileServed(t *testing.T) {
 	}{
 		{7, 1, 900, ok},
 		{7, 2, 901, fmt.Sprintf(fuse, "fuse.sshfs")},
-		{7, 3, 902, ok}, // the administrator has mounted it
+		{7, 3, 902, ok}, // mounted by the administrator
 		{7, 4, 903, fmt.Sprintf(fuse, "fuseblk")},
 		{7, 11, 900, ok},
 		{7, 12, 901, fmt.Sprintf(fuse, "fuse")},
 		{7, 13, 902, ok}, // of a container, on the machine's overlay
 		{7, 14, 990, ok},
 		{7, 15, 950, overlay},
-		{7, 15, 900, overlay}, // the file's device may be that of the layer
+		{7, 15, 900, overlay}, // the device of the file may be that of the layer
 		{7, 16, 951, fmt.Sprintf(fuse, "fuse.a")},
 		{7, 17, 900, ok}, // detached
 		{8, 16, 951, unknown},
@@ -78,7 +78,7 @@ func TestHostileServed(t *testing.T) {
 	}
 }
 
-// TestOwnServed opens what it maps itself: on this machine's file systems, and shared memory that has none.
+// TestOwnServed opens mappings of the test itself: on file systems of this machine, and shared memory without one.
 func TestOwnServed(t *testing.T) {
 	f := New("/proc")
 	fd, err := unix.MemfdCreate("x", unix.MFD_CLOEXEC)
@@ -106,7 +106,7 @@ func TestOwnServed(t *testing.T) {
 	}
 }
 
-// TestHostileLocked has a process keep us from what it maps: a FIFO in place of its maps stands for its lock.
+// TestHostileLocked has a process that blocks access to its mappings: a FIFO in place of maps represents mmap_lock.
 func TestHostileLocked(t *testing.T) {
 	defer func(was time.Duration) { patience = was }(patience)
 	patience = 50 * time.Millisecond
@@ -119,7 +119,7 @@ func TestHostileLocked(t *testing.T) {
 	if _, err := f.Maps(412); err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
-	w, err := os.OpenFile(fifo, os.O_WRONLY, 0) // lets it go
+	w, err := os.OpenFile(fifo, os.O_WRONLY, 0) // unblocks the reader
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,13 +135,13 @@ func stuckOf(owner string) int {
 	return stuck.of[owner]
 }
 
-// TestHostileStuck has processes of a user keep as many threads waiting as he may: his others are not looked at, those of other
-// users are, until there are too many of all.
+// TestHostileStuck has processes of a user block as many threads as permitted: other processes of this user are then not
+// inspected, while those of other users are, until the total limit is reached.
 func TestHostileStuck(t *testing.T) {
 	f, _ := fake(t)
 	for pid, user := range map[int]string{500: "1000", 501: "1001"} {
 		filetest.Tree(t, f.root, map[string]string{
-			fmt.Sprintf("%d/status", pid): fmt.Sprintf("Uid:\t%s\t0\t0\t0\nTgid:\t%d\n", user, pid), // with root's rights
+			fmt.Sprintf("%d/status", pid): fmt.Sprintf("Uid:\t%s\t0\t0\t0\nTgid:\t%d\n", user, pid), // with root privileges
 			fmt.Sprintf("%d/maps", pid):   "1000-2000 r-xp 00000000 fe:01 5 /x\n",
 		})
 	}
@@ -171,7 +171,7 @@ func TestHostileStuck(t *testing.T) {
 	look(501, "process 501 was not looked at, for 1000 others keep lpctl from their mappings; end those")
 }
 
-// TestHostileMaps has a process map more than is kept of it.
+// TestHostileMaps has a process with more mappings than are kept.
 func TestHostileMaps(t *testing.T) {
 	f, _ := fake(t)
 	line := func(n int, prot string) string {

@@ -13,7 +13,8 @@ import (
 	"lpatch/pkg/testutil/fuzztest"
 )
 
-// FuzzMaps: ParseMaps gives an error, or mappings that, written as the kernel writes them, are read the same.
+// FuzzMaps checks that ParseMaps returns an error, or mappings that are the same after they are formatted like the kernel
+// does and parsed again.
 func FuzzMaps(f *testing.F) {
 	f.Add("55d0c8a00000-55d0c8a02000 r-xp 00001000 fe:01 1234                       /usr/bin/a b\\012c (deleted)\n")
 	f.Add("7ffd1c5e0000-7ffd1c601000 rw-p 00000000 00:00 0                          [stack]\n7f00-7f01 ---p 0 00:00 0\n")
@@ -53,7 +54,7 @@ func readMaps(t *testing.T, text string) (list []Mapping, err error) {
 	return list, err
 }
 
-// FuzzStat: ParseStat gives an error, or what, written as the kernel writes it, is read the same.
+// FuzzStat checks that ParseStat returns an error, or a result that is the same after it is formatted and parsed again.
 func FuzzStat(f *testing.F) {
 	f.Add("1234 (a) b (c) S 1 1234 1234 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 3 0 56789 1 2")
 	f.Add("2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 3 0 0")
@@ -80,7 +81,7 @@ func FuzzStat(f *testing.F) {
 	})
 }
 
-// FuzzStatus: each value that ParseStatus gives is in the text, behind its name.
+// FuzzStatus checks that each value returned by ParseStatus follows its name in the text.
 func FuzzStatus(f *testing.F) {
 	f.Add("Name:\ta b\nUid:\t0\t0\t0\t0\nSeccomp:\t2\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -92,7 +93,7 @@ func FuzzStatus(f *testing.F) {
 	})
 }
 
-// FuzzCgroup: the paths that ParseCgroup gives, written as the kernel writes them, are read the same.
+// FuzzCgroup checks that the paths returned by ParseCgroup are the same after they are formatted and parsed again.
 func FuzzCgroup(f *testing.F) {
 	f.Add("0::/system.slice/a.service\n")
 	f.Add("4:memory:/x\n1:name=systemd:/a:b (deleted)\n0::/\n")

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handle holds on to one process, so that it cannot be taken for another that gets its pid: while Alive says so, the pid
-// has meant this process ever since Hold.
+// Handle refers to one process, so that it cannot be confused with a later process with the same PID: as long as Alive
+// returns true, the PID has denoted this process since Hold.
 type Handle struct{ pidfd int }
 
-// Hold opens a pidfd for a process that was looked up before, and sees to it that it is still that one. The error wraps
-// ErrNoProcess when it is not. The caller must Close the handle.
+// Hold opens a pidfd for a process and verifies that it still is the process looked up before. The error wraps ErrNoProcess
+// if it is not. The caller must Close the handle.
 func (f FS) Hold(p Process) (*Handle, error) {
 	fd, err := unix.PidfdOpen(p.PID, 0)
 	if errors.Is(err, syscall.ESRCH) {
@@ -25,7 +25,7 @@ func (f FS) Hold(p Process) (*Handle, error) {
 		return nil, fmt.Errorf("cannot hold on to %v: pidfd_open: %w", p, err)
 	}
 	h := &Handle{fd}
-	// Whose pid it was when the pidfd was opened shows in the start time, as long as that process lives.
+	// the start time tells whose PID it was when the pidfd was opened, provided that this process is alive
 	now, err := f.Process(p.PID)
 	if err != nil || now.StartTime != p.StartTime || !h.Alive() {
 		h.Close()
@@ -38,7 +38,7 @@ func ended(p Process) error {
 	return &Error{Message: fmt.Sprintf("%v ended meanwhile", p), Err: ErrNoProcess}
 }
 
-// Alive tells whether the process has not ended: pidfd_open(2), a pidfd can be read when all threads have.
+// Alive reports whether the process has not ended: a pidfd becomes readable when all threads have (pidfd_open(2)).
 func (h *Handle) Alive() bool {
 	fds := []unix.PollFd{{Fd: int32(h.pidfd), Events: unix.POLLIN}}
 	for {
@@ -49,5 +49,5 @@ func (h *Handle) Alive() bool {
 	}
 }
 
-// Close lets go.
+// Close releases the handle.
 func (h *Handle) Close() { _ = unix.Close(h.pidfd) }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestHold holds on to a process until it ends, and refuses one that is not the one that was meant.
+// TestHold holds a process until it ends, and refuses another process with the same PID.
 func TestHold(t *testing.T) {
 	cmd := exec.Command("sleep", "100")
 	if err := cmd.Start(); err != nil {
@@ -45,7 +45,7 @@ func TestHold(t *testing.T) {
 	}
 }
 
-// TestEnded looks at the memory of a process that has ended and still has its pid, having looked before.
+// TestEnded inspects a process that has exited but has not been reaped.
 func TestEnded(t *testing.T) {
 	cmd := exec.Command("sleep", "100")
 	if err := cmd.Start(); err != nil {
@@ -65,7 +65,7 @@ func TestEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	for h.Alive() {
-		time.Sleep(time.Millisecond) // it is not reaped until the end
+		time.Sleep(time.Millisecond) // it is not reaped before the end of the test
 	}
 	if _, err := fs.Maps(pid); !errors.Is(err, ErrNoProcess) {
 		t.Errorf("its mappings: %v", err)

@@ -8,8 +8,8 @@ import (
 	"os"
 )
 
-// ReadMemory reads n bytes of a process's memory, which anybody may be asked for: a page can be one of userfaultfd or of FUSE. The error is
-// one of those of Maps.
+// ReadMemory reads n bytes of a process's memory at addr. The read may block, because a page may belong to userfaultfd or
+// FUSE, so it is bounded. Errors are those of Maps.
 func (f FS) ReadMemory(pid int, addr uint64, n int) ([]byte, error) {
 	return bounded(f, pid, func() ([]byte, error) {
 		mem, err := os.Open(f.path(f.holder(pid), "mem"))

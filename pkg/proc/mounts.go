@@ -16,13 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ownMounts tells of the mounts that lpctl sees: those of the machine.
+// ownMounts lists the mounts visible to lpctl: those of the machine.
 const ownMounts = "/proc/self/mountinfo"
 
-// mount is what there is to know of a mount: the device of its file system, as "major:minor", and the type of that.
+// mount is a mount: the device of its file system as "major:minor", and the file system type.
 type mount struct{ dev, kind string }
 
-// check refuses a file system of which a process is the server: fuse, fuseblk, fuse.sshfs.
+// check rejects file systems that a process serves: fuse, fuseblk, fuse.sshfs.
 func (m mount) check() error {
 	if !strings.HasPrefix(m.kind, "fuse") {
 		return nil
@@ -30,10 +30,12 @@ func (m mount) check() error {
 	return fmt.Errorf("it is on a file system of type %s, which a process serves that may never answer; run it from another", m.kind)
 }
 
-// maxMountLine bounds what is read of a line of mountinfo: two paths, in which each byte may be written as four, and more.
+// maxMountLine is the maximum length in bytes of a line of mountinfo: two paths, in which a byte may be escaped to four, and
+// other fields.
 const maxMountLine = 64 << 10
 
-// eachMount reads the content of /proc/PID/mountinfo until do returns false. A line that is too long, or is none, is no mount.
+// eachMount parses the content of /proc/PID/mountinfo until do returns false. Lines that are malformed or too long are
+// skipped.
 func eachMount(in io.Reader, do func(id uint64, m mount) bool) error {
 	r := bufio.NewReaderSize(in, maxMountLine)
 	for {
@@ -54,8 +56,8 @@ func eachMount(in io.Reader, do func(id uint64, m mount) bool) error {
 	}
 }
 
-// parseMount reads a line: number, parent, major:minor, root, place, options, any number of others, "-", type. In paths, spaces
-// are written as \040.
+// parseMount parses a line: mount ID, parent ID, major:minor, root, mount point, options, optional fields, "-", type. Spaces
+// in paths are written as \040.
 func parseMount(line []byte) (id uint64, m mount, ok bool) {
 	front, back, ok := bytes.Cut(line, []byte(" - "))
 	fields, kind := bytes.Fields(front), bytes.Fields(back)
@@ -66,13 +68,13 @@ func parseMount(line []byte) (id uint64, m mount, ok bool) {
 	return id, mount{dev: string(fields[2]), kind: string(kind[0])}, err == nil
 }
 
-// mounts are those of a mount namespace, by number and by device.
+// mounts holds the mounts of a mount namespace by ID and by device.
 type mounts struct {
 	byID  map[uint64]mount
 	byDev map[string]mount
 }
 
-// readMounts reads those in a mountinfo: of lpctl itself, where they are as few as the administrator has made them.
+// readMounts reads a mountinfo of lpctl itself, whose size only the administrator controls.
 func readMounts(path string) (mounts, error) {
 	own := mounts{map[uint64]mount{}, map[string]mount{}}
 	return own, eachMountIn(path, func(id uint64, m mount) bool {
@@ -81,17 +83,17 @@ func readMounts(path string) (mounts, error) {
 	})
 }
 
-// watched are the mounts in a mountinfo, read again whenever they have changed: numbers of mounts, and of devices, that are gone
-// are given to others. Of a mount that somebody holds on to, what was read after he took it is true.
+// watched caches the mounts in a mountinfo and reads them again after each change, because mount IDs and device numbers are
+// reused. For a mount that a descriptor pins, information read after the descriptor was opened is valid.
 type watched struct {
 	sync.Mutex
 	path string
-	fd   int // polled, and never read; 0: not open yet
+	fd   int // polled and never read; 0 until opened
 	now  mounts
 	err  error
 }
 
-// machine are the mounts that lpctl sees.
+// machine holds the mounts visible to lpctl.
 var machine = watched{path: ownMounts}
 
 func (w *watched) read() (mounts, error) {
@@ -107,8 +109,8 @@ func (w *watched) read() (mounts, error) {
 	return w.now, w.err
 }
 
-// changed tells whether they have changed since it was asked last. It is no os.File that is polled, for the runtime would poll it,
-// too, and who polls it has seen the change.
+// changed reports whether the mounts have changed since the last call. The descriptor must not be an os.File, because the
+// runtime would poll it, too, and consume the notification.
 func (w *watched) changed() (bool, error) {
 	if w.fd == 0 {
 		fd, err := unix.Open(w.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
@@ -136,7 +138,7 @@ func eachMountIn(path string, do func(uint64, mount) bool) error {
 	return eachMount(in, do)
 }
 
-// mountOf finds the mount of a file among those that a process sees.
+// mountOf finds the mount of a file in the mount namespace of a process.
 func (f FS) mountOf(pid int, id uint64) (found mount, ok bool, err error) {
 	err = eachMountIn(f.path(f.holder(pid), "mountinfo"), func(n uint64, m mount) bool {
 		if n == id {
@@ -150,13 +152,14 @@ func (f FS) mountOf(pid int, id uint64) (found mount, ok bool, err error) {
 	return found, ok, err
 }
 
-// internal are the file systems of memory that has no name: of memfd_create(2), and so of all shared memory without a file.
+// internal returns the devices of the kernel's internal tmpfs and hugetlbfs mounts, which back memfd_create(2) and all shared
+// memory without a file.
 var internal = sync.OnceValue(func() map[uint64]bool {
 	devices := map[uint64]bool{}
 	for _, flags := range []int{0, unix.MFD_HUGETLB, unix.MFD_HUGETLB | unix.MFD_HUGE_2MB, unix.MFD_HUGETLB | unix.MFD_HUGE_1GB} {
 		fd, err := unix.MemfdCreate("lpctl", unix.MFD_CLOEXEC|flags)
 		if err != nil {
-			continue // there is no such size
+			continue // this page size is not supported
 		}
 		var st unix.Stat_t
 		if unix.Fstat(fd, &st) == nil {
@@ -167,9 +170,9 @@ var internal = sync.OnceValue(func() map[uint64]bool {
 	return devices
 })
 
-// served returns an error for a file of which it is not sure that the kernel alone answers when it is opened and read. A user may
-// mount, in namespaces of his own, what is served by a process of his: FUSE, and an overlay on top of it. All else there he
-// cannot mount, or it is memory.
+// served returns an error unless it is certain that the kernel alone handles requests to open and read a file. In namespaces
+// of his own, a user can mount file systems that one of his processes serves: FUSE, and an overlay on top of it. All other
+// file systems that he can mount there are in memory.
 func (f FS) served(pid int, st *unix.Statx_t) error {
 	if internal()[unix.Mkdev(st.Dev_major, st.Dev_minor)] {
 		return nil
@@ -185,7 +188,7 @@ func (f FS) served(pid int, st *unix.Statx_t) error {
 	if m, known, err = f.mountOf(pid, st.Mnt_id); err != nil {
 		return err
 	}
-	if !known { // a mount that was detached, or that only others see
+	if !known { // detached, or visible to others only
 		m, known = own.byDev[fmt.Sprintf("%d:%d", st.Dev_major, st.Dev_minor)]
 	}
 	if !known {
@@ -198,11 +201,12 @@ func (f FS) served(pid int, st *unix.Statx_t) error {
 	return m.check()
 }
 
-// initUserNamespace is PROC_USER_INIT_INO of the kernel.
+// initUserNamespace is PROC_USER_INIT_INO of the kernel: the inode number of the initial user namespace.
 const initUserNamespace = 0xEFFFFFFD
 
-// machines tells whether the mount namespace of a process belongs to the initial user namespace, so that only root has mounted
-// anything in it. Asked after its mounts were read, it goes for the time before, too: no way leads back from another.
+// machines reports whether the mount namespace of a process is owned by the initial user namespace, so that only root has
+// mounted anything in it. If it is called after the mounts were read, the result also holds for that time, because a process
+// cannot return from another user namespace.
 func (f FS) machines(pid int) bool {
 	ns, err := os.Open(f.path(f.holder(pid), "ns/mnt"))
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestMountsChange mounts and unmounts file systems, in a namespace of its own: each time the mounts that are read are those of now.
+// TestMountsChange mounts and unmounts file systems in a namespace of its own, and checks that the current mounts are read
+// each time.
 func TestMountsChange(t *testing.T) {
 	if os.Getenv("LPATCH_TEST_MOUNTS") == "" {
 		self := exec.Command("/proc/self/exe", "-test.run=^TestMountsChange$", "-test.v")

@@ -14,18 +14,18 @@ import (
 // kernelThread is PF_KTHREAD of <linux/sched.h>.
 const kernelThread = 0x00200000
 
-// Mapping is one line of /proc/PID/maps.
+// Mapping is a line of /proc/PID/maps.
 type Mapping struct {
 	Start, End uint64
 	Exec       bool
-	Offset     uint64 // in the file
+	Offset     uint64 // file offset
 	Dev        string // "major:minor" in hexadecimal
-	Inode      uint64 // 0 without a file
-	Path       string // as the kernel names it, without " (deleted)"
+	Inode      uint64 // 0 for anonymous memory
+	Path       string // as reported by the kernel, without " (deleted)"
 	Deleted    bool
 }
 
-// ParseMaps reads the content of /proc/PID/maps.
+// ParseMaps parses the content of /proc/PID/maps.
 func ParseMaps(r io.Reader) ([]Mapping, error) {
 	var list []Mapping
 	err := scanMaps(r, func(m Mapping) error {
@@ -38,7 +38,7 @@ func ParseMaps(r io.Reader) ([]Mapping, error) {
 	return list, nil
 }
 
-// scanMaps is ParseMaps for one mapping after the other.
+// scanMaps is like ParseMaps, but calls each for one mapping at a time.
 func scanMaps(r io.Reader, each func(Mapping) error) error {
 	sc := bufio.NewScanner(r)
 	for sc.Scan() {
@@ -56,7 +56,7 @@ func scanMaps(r io.Reader, each func(Mapping) error) error {
 func parseMapping(line string) (Mapping, error) {
 	var m Mapping
 	bad := func() (Mapping, error) { return Mapping{}, fmt.Errorf("maps: cannot read line %q", line) }
-	// Addresses, protection, offset, device and inode; then spaces and a path that may have spaces itself.
+	// address range, permissions, offset, device, inode, spaces, and a path that may contain spaces
 	fields := make([]string, 5)
 	rest := line
 	for i := range fields {
@@ -78,30 +78,30 @@ func parseMapping(line string) (Mapping, error) {
 		*n.to = v
 	}
 	m.Exec, m.Dev = fields[1][2] == 'x', fields[3]
-	// The kernel writes a newline in a path as \012 and leaves all else as it is.
+	// the kernel escapes only newlines in paths, as \012
 	m.Path, m.Deleted = strings.CutSuffix(strings.TrimLeft(rest, " "), " (deleted)")
 	m.Path = strings.ReplaceAll(m.Path, `\012`, "\n")
 	return m, nil
 }
 
-// Stat is the part of /proc/PID/stat that identifies a process.
+// Stat contains the fields of /proc/PID/stat that identify a process.
 type Stat struct {
 	PID       int
 	Comm      string
-	State     byte   // 'Z' has ended and waits for its parent
+	State     byte   // 'Z' is a zombie
 	Kernel    bool   // a kernel thread
-	Threads   int    // in the thread group
-	StartTime uint64 // clock ticks after boot
+	Threads   int    // number of threads in the thread group
+	StartTime uint64 // clock ticks since boot
 }
 
-// ParseStat reads the content of /proc/PID/stat.
+// ParseStat parses the content of /proc/PID/stat.
 func ParseStat(text string) (Stat, error) {
-	// The name may have spaces and parentheses.
+	// the name may contain spaces and parentheses
 	open, closing := strings.IndexByte(text, '('), strings.LastIndexByte(text, ')')
 	if open < 0 || closing < open {
 		return Stat{}, fmt.Errorf("stat: cannot read %q", text)
 	}
-	fields := strings.Fields(text[closing+1:]) // from field 3 on
+	fields := strings.Fields(text[closing+1:]) // field 3 and the following
 	if len(fields) < 20 || len(fields[0]) != 1 {
 		return Stat{}, fmt.Errorf("stat: cannot read %q", text)
 	}
@@ -124,7 +124,7 @@ func ParseStat(text string) (Stat, error) {
 	return s, nil
 }
 
-// ParseStatus reads the content of /proc/PID/status: values by name.
+// ParseStatus parses the content of /proc/PID/status into values by name.
 func ParseStatus(text string) map[string]string {
 	values := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -135,7 +135,7 @@ func ParseStatus(text string) map[string]string {
 	return values
 }
 
-// numbers returns those names that are numbers, sorted.
+// numbers returns the names that are decimal numbers, sorted.
 func numbers(names []string) []int {
 	var list []int
 	for _, name := range names {

@@ -14,7 +14,7 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// TestUnit names the unit that a process belongs to.
+// TestUnit checks the unit that a process belongs to.
 func TestUnit(t *testing.T) {
 	for group, want := range map[string]string{
 		"0::/system.slice/nginx.service\n":                                       "nginx.service",
@@ -37,7 +37,7 @@ func TestUnit(t *testing.T) {
 	}
 }
 
-// TestUnits: each unit that has processes is there once, and what is no process is none.
+// TestUnits checks that each unit with processes is listed once, and files that are not processes are ignored.
 func TestUnits(t *testing.T) {
 	root := t.TempDir()
 	filetest.Tree(t, root, map[string]string{
@@ -49,7 +49,7 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// TestFindPath: a path of a process leads below its root, and nowhere else.
+// TestFindPath checks that a path of a process is resolved below its root directory.
 func TestFindPath(t *testing.T) {
 	root, own := t.TempDir(), t.TempDir()
 	filetest.Tree(t, own, map[string]string{"etc/a": "in the container"})
@@ -83,7 +83,7 @@ func TestFindPath(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
-	// Where a process has another root, and sees our mounts, its mappings have our paths.
+	// if a process has another root but is in our mount namespace, its mappings contain our paths
 	if err := os.Symlink("/proc/self/ns", filepath.Join(root, "7/ns")); err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestFindPath(t *testing.T) {
 	}
 }
 
-// TestHostilePath: on the way of a path there may be nobody who answers, which is as with what is mapped.
+// TestHostilePath checks that a path that leads through an unresponsive file system is handled like a mapping of it.
 func TestHostilePath(t *testing.T) {
 	root := t.TempDir()
 	filetest.Tree(t, root, map[string]string{"500/status": "Uid:\t1000\t0\t0\t0\nTgid:\t500\n"})

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package proc tells what /proc says of the processes that may become targets. Parsing (parse.go) is apart from
-// reading, and reading takes the directory that /proc is mounted on.
+// Package proc reads information from /proc about processes that may become targets. Parsing (parse.go) is separate from
+// reading, and the mount point of /proc is a parameter.
 package proc
 
 import (
@@ -24,35 +24,35 @@ import (
 // FS is a mounted proc file system.
 type FS struct {
 	root string
-	own  func() (mounts, error) // that lpctl sees itself, as they are now
+	own  func() (mounts, error) // returns the current mounts visible to lpctl
 }
 
-// New returns the proc file system mounted on root, "/proc" as a rule.
+// New returns the proc file system mounted on root, normally "/proc".
 func New(root string) FS {
 	return FS{root, machine.read}
 }
 
-// Process is a process, identified by more than its pid.
+// Process identifies a process by more than its PID.
 type Process struct {
 	PID       int
 	Comm      string
 	Threads   int
-	StartTime uint64 // field 22 of /proc/PID/stat, clock ticks after boot
+	StartTime uint64 // field 22 of /proc/PID/stat, in clock ticks since boot
 }
 
-// String is how messages name a process: "redis-server[412]".
+// String returns the form used in messages: "redis-server[412]".
 func (p Process) String() string { return fmt.Sprintf("%s[%d]", p.Comm, p.PID) }
 
 // ErrNoProcess is wrapped by errors about a process that does not exist or has ended.
 var ErrNoProcess = errors.New("no such process")
 
-// errKernel is wrapped by errors about a thread of the kernel.
+// errKernel is wrapped by errors about a kernel thread.
 var errKernel = errors.New("a kernel thread")
 
-// Error is what kept us from a process, as a sentence.
+// Error is a failed access to a process. Its message is a complete sentence.
 type Error struct {
 	Message string
-	Err     error // what package os said, or ErrNoProcess
+	Err     error // error of package os, or ErrNoProcess
 }
 
 // Error implements error.
@@ -63,7 +63,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 func (f FS) path(pid int, name string) string { return filepath.Join(f.root, strconv.Itoa(pid), name) }
 
-// explain makes a sentence of an error about process pid.
+// explain converts an error about process pid to an *Error.
 func explain(pid int, err error) error {
 	switch {
 	case gone(err):
@@ -74,7 +74,7 @@ func explain(pid int, err error) error {
 	return fmt.Errorf("process %d: %w", pid, err)
 }
 
-// Process returns the process that thread pid belongs to. The error wraps ErrNoProcess when there is none, also for a
+// Process returns the process that thread pid belongs to. The error wraps ErrNoProcess if there is none, or if it is a
 // zombie.
 func (f FS) Process(pid int) (Process, error) {
 	status, err := os.ReadFile(f.path(pid, "status"))
@@ -103,7 +103,7 @@ func (f FS) Process(pid int) (Process, error) {
 	return p, nil
 }
 
-// ThreadState returns the state of a thread as field 3 of /proc/PID/stat has it, such as 'S' or 'T'.
+// ThreadState returns the state of a thread, field 3 of /proc/PID/stat, such as 'S' or 'T'.
 func (f FS) ThreadState(tid int) (byte, error) {
 	text, err := os.ReadFile(f.path(tid, "stat"))
 	if err != nil {
@@ -116,8 +116,8 @@ func (f FS) ThreadState(tid int) (byte, error) {
 	return s.State, nil
 }
 
-// Select returns the user-space processes that match, by pid, and what kept it from those that it could not look at: of
-// them it is not known. One that ends meanwhile is left out. It calls match for several at a time.
+// Select returns the user-space processes for which match returns true, sorted by PID, and the errors for processes that
+// could not be inspected. Processes that end in the meantime are omitted. match is called concurrently.
 func (f FS) Select(match func(Process) (bool, error)) (list []Process, unseen []error, err error) {
 	pids, err := f.pids()
 	if err != nil {
@@ -147,20 +147,20 @@ func (f FS) Select(match func(Process) (bool, error)) (list []Process, unseen []
 	return list, unseen, nil
 }
 
-// Ended tells whether a process that could not be looked at, and why, has ended: while it does, /proc has other errors, too, than
-// that there is none. A start time of 0 is not known.
+// Ended reports whether a process that could not be inspected, because of error why, has ended. While a process exits, /proc
+// returns various errors. A start time of 0 is unknown.
 func (f FS) Ended(p Process, why error) bool {
 	if errors.Is(why, ErrNoProcess) {
 		return true
 	}
 	now, err := f.Process(p.PID)
-	if err == nil && !errors.Is(why, os.ErrDeadlineExceeded) { // what ends gives up its memory first
+	if err == nil && !errors.Is(why, os.ErrDeadlineExceeded) { // an exiting process releases its memory first
 		_, err = f.Maps(p.PID)
 	}
 	return errors.Is(err, ErrNoProcess) || p.StartTime != 0 && now.PID != 0 && now.StartTime != p.StartTime
 }
 
-// Each calls do for 0 to n-1, several at a time: looking at some processes is waiting.
+// Each calls do with 0 to n-1, several at a time, because the inspection of a process may block.
 func Each(n int, do func(i int)) {
 	next := make(chan int)
 	var all sync.WaitGroup
@@ -178,7 +178,7 @@ func Each(n int, do func(i int)) {
 	all.Wait()
 }
 
-// pids returns the pids of all thread groups, in ascending order.
+// pids returns the PIDs of all thread groups in ascending order.
 func (f FS) pids() ([]int, error) {
 	dir, err := os.Open(f.root)
 	if err != nil {
@@ -192,8 +192,8 @@ func (f FS) pids() ([]int, error) {
 	return numbers(names), nil
 }
 
-// ByExe returns the processes whose program is the file at path: the same inode, under whatever name. See Select for what
-// could not be looked at. The error wraps fs.ErrNotExist if there is no such file.
+// ByExe returns the processes that execute the file at path, identified by inode and not by name. See Select for unseen. The
+// error wraps fs.ErrNotExist if the file does not exist.
 func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
 	want, err := statx(unix.AT_FDCWD, path, 0)
 	if errors.Is(err, syscall.ENOTDIR) {
@@ -208,7 +208,7 @@ func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
 			return false, err
 		}
 		exe, err := statx(unix.AT_FDCWD, path, 0)
-		if err != nil { // of what root may not look at, the device is known
+		if err != nil { // the device is known even of a file that root cannot access
 			exe, err = statxOf(unix.AT_FDCWD, path, 0, 0)
 		}
 		switch same := exe.Dev_major == want.Dev_major && exe.Dev_minor == want.Dev_minor; {
@@ -222,7 +222,7 @@ func (f FS) ByExe(path string) (list []Process, unseen []error, err error) {
 	})
 }
 
-// Exe is the path of the program that a process runs, as the kernel names it; the file may have been deleted since.
+// Exe returns the path of the program that a process executes, as reported by the kernel. The file may have been deleted.
 func (f FS) Exe(pid int) (string, error) {
 	path, err := f.exe(pid)
 	if err != nil {
@@ -235,7 +235,7 @@ func (f FS) Exe(pid int) (string, error) {
 	return strings.TrimSuffix(to, " (deleted)"), nil
 }
 
-// exe is the link to the program that a process runs. The error is one of those of Maps.
+// exe reads the link to the program that a process executes. Errors are those of Maps.
 func (f FS) exe(pid int) (string, error) {
 	path := f.path(pid, "exe")
 	if _, err := os.Readlink(path); !gone(err) {
@@ -245,8 +245,8 @@ func (f FS) exe(pid int) (string, error) {
 	return f.path(tid, "exe"), err
 }
 
-// Maps returns the mappings of a process that have a file. One that is ending gives up its memory before its pid: that it has
-// none is an error that wraps ErrNoProcess, as is the absence of the process.
+// Maps returns the file mappings of a process. An exiting process releases its memory before its PID; the absence of mappings
+// is therefore an error that wraps ErrNoProcess, like the absence of the process.
 func (f FS) Maps(pid int) ([]Mapping, error) {
 	return bounded(f, pid, func() ([]Mapping, error) { return f.maps(pid) })
 }
@@ -267,7 +267,7 @@ func (f FS) maps(pid int) ([]Mapping, error) {
 	return k.list, nil
 }
 
-// mapsOf reads the mappings as one thread has them.
+// mapsOf reads the mappings as seen by one thread.
 func (f FS) mapsOf(tid int) (*keeper, error) {
 	file, err := os.Open(f.path(tid, "maps"))
 	if err != nil {
@@ -278,8 +278,9 @@ func (f FS) mapsOf(tid int) (*keeper, error) {
 	return k, scanMaps(file, k.keep)
 }
 
-// holder is a thread that has the memory of a process: the main thread may have ended, and then /proc/PID has none, while others run
-// on, which /proc/TID tells of. It is the main thread if there is none. Reading waits for the lock of the mappings; see bounded.
+// holder returns a thread that has the memory of a process. If the main thread has exited while others run, /proc/PID shows
+// no memory, but /proc/TID of the others does. Without such a thread, it returns the main thread. Reading waits for
+// mmap_lock; see bounded.
 func (f FS) holder(pid int) int {
 	if f.hasMemory(pid) {
 		return pid
@@ -287,7 +288,7 @@ func (f FS) holder(pid int) int {
 	return f.another(pid)
 }
 
-// another is holder for a process of which the main thread has no memory.
+// another implements holder for a process whose main thread has no memory.
 func (f FS) another(pid int) int {
 	tasks, err := os.ReadDir(f.path(pid, "task"))
 	if err != nil {
@@ -301,7 +302,7 @@ func (f FS) another(pid int) int {
 	return pid
 }
 
-// hasMemory tells whether a thread maps something.
+// hasMemory reports whether a thread has mappings.
 func (f FS) hasMemory(tid int) bool {
 	file, err := os.Open(f.path(tid, "maps"))
 	if err != nil {
@@ -312,18 +313,19 @@ func (f FS) hasMemory(tid int) bool {
 	return n > 0 || err != nil && !errors.Is(err, io.EOF) && !gone(err)
 }
 
-// gone tells whether /proc has nothing of that name, or nothing to say of it any more.
+// gone reports whether an error says that a file in /proc does not exist or has no content any more.
 func gone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) }
 
-// maxPaths bounds, in bytes, the names that are kept of the files that a process maps executable, and of the others.
+// maxPaths is the maximum total size in bytes of the paths that are kept: of executable mappings of a process, and of its
+// other mappings.
 const maxPaths = 8 << 20
 
-// keeper keeps mappings that have a file. A process can have as many as it likes, each with a name of thousands of bytes.
+// keeper collects file mappings. A process can have an arbitrary number of them, each with a path of thousands of bytes.
 type keeper struct {
 	any   bool
 	list  []Mapping
 	paths map[string]string
-	bytes [2]int // of those that are not executable, and of those that are
+	bytes [2]int // path bytes of non-executable and executable mappings
 }
 
 func (k *keeper) keep(m Mapping) error {
@@ -346,7 +348,7 @@ func (k *keeper) keep(m Mapping) error {
 	case m.Exec:
 		return fmt.Errorf("the names of what it maps executable have more than %d bytes", maxPaths)
 	default:
-		m.Path = "" // of data nobody asks for it
+		m.Path = "" // the paths of data mappings are not needed
 	}
 	k.list = append(k.list, m)
 	return nil

@@ -48,7 +48,7 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsysca
 	}
 }
 
-// stat makes the content of /proc/PID/stat.
+// stat returns the content of /proc/PID/stat.
 func stat(pid, comm, state, flags, threads, start string) string {
 	return pid + " (" + comm + ") " + state + " 1 2 3 4 5 " + flags + " 7 8 9 10 11 12 13 14 15 16 " + threads + " 0 " + start + " 23 24\n"
 }
@@ -77,7 +77,7 @@ func TestParseStat(t *testing.T) {
 	}
 }
 
-// fake makes a /proc with a few processes.
+// fake creates a /proc with a few processes.
 func fake(t *testing.T) (FS, string) {
 	t.Helper()
 	root := t.TempDir()
@@ -150,7 +150,7 @@ func TestProcesses(t *testing.T) {
 	}
 	redis := Process{PID: 412, Comm: "redis-server", Threads: 9, StartTime: 777}
 	odd := Process{PID: 90, Comm: "odd", Threads: 1, StartTime: 6}
-	// A real /proc lists leaders only, so 412 comes once.
+	// a real /proc lists only thread group leaders, so 412 would be listed once
 	if diff := cmp.Diff([]Process{odd, redis, redis}, all); diff != "" {
 		t.Errorf("all (-want +got):\n%s", diff)
 	}
@@ -217,7 +217,7 @@ func TestMaps(t *testing.T) {
 	}
 }
 
-// TestSelf looks at a real process.
+// TestSelf inspects a real process.
 func TestSelf(t *testing.T) {
 	f := New("/proc")
 	p, err := f.Process(os.Getpid())
@@ -230,7 +230,7 @@ func TestSelf(t *testing.T) {
 	}
 }
 
-// TestEndsMeanwhile leaves out of what could not be looked at who ends meanwhile, whatever /proc says of him then.
+// TestEndsMeanwhile checks that a process which ends during a scan is not reported as unseen, whatever errors /proc returns.
 func TestEndsMeanwhile(t *testing.T) {
 	f, _ := fake(t)
 	if err := os.RemoveAll(filepath.Join(f.root, "413")); err != nil { // a thread of 412, which a real /proc does not list
@@ -264,7 +264,7 @@ func TestEndsMeanwhile(t *testing.T) {
 	}
 }
 
-// leaderless ends its main thread, and has another one run on.
+// leaderless exits its main thread while another one continues.
 const leaderless = `
 #include <pthread.h>
 #include <unistd.h>
@@ -272,7 +272,7 @@ static void *on(void *arg) { char c; read(0, &c, 1); _exit(0); }
 int main(void) { pthread_t t; if (pthread_create(&t, 0, on, 0)) return 1; pthread_exit(0); }
 `
 
-// TestMainThreadEnded looks at a process of which only other threads than the main one run: it is there with all that it maps.
+// TestMainThreadEnded inspects a process whose main thread has exited: it must be found with all its mappings.
 func TestMainThreadEnded(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("opening what a process maps needs CAP_SYS_ADMIN")

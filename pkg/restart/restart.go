@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package restart tells which processes need no restart after an upgrade, because patches have what the new files fix. In doubt, a
-// process needs one.
+// Package restart determines which processes need no restart after an upgrade, because patches contain all fixes of the new
+// files. In case of doubt, a restart is needed.
 package restart
 
 import (
@@ -20,7 +20,7 @@ import (
 	"lpatch/pkg/proc"
 )
 
-// Verdict says of a process with patches, of whose files some were replaced, whether it needs a restart.
+// Verdict tells whether a patched process, some of whose files were replaced, needs a restart.
 type Verdict struct {
 	Process proc.Process
 	Service string
@@ -28,10 +28,10 @@ type Verdict struct {
 	Why     string
 }
 
-// interpreters are programs that read others, which may have been replaced too, and which nobody looks at here.
+// interpreters lists programs that read other files, which may have been replaced as well and are not examined here.
 var interpreters = []string{"java", "perl", "python", "ruby", "node", "php"}
 
-// judge looks at processes, and remembers what the system's package manager told.
+// judge examines processes and caches answers of the package manager.
 type judge struct {
 	system deb.System
 	owners map[string]owner
@@ -42,7 +42,7 @@ type owner struct {
 	err error
 }
 
-// Judge tells it of each process that a scan has found so, by pid.
+// Judge returns the verdicts for the processes of a scan, sorted by PID.
 func Judge(live []apply.Live, system deb.System) []Verdict {
 	j := judge{system, map[string]owner{}}
 	var list []Verdict
@@ -59,7 +59,7 @@ func Judge(live []apply.Live, system deb.System) []Verdict {
 	return list
 }
 
-// process says why a process needs no restart; an error, why it does, as far as is known.
+// process returns the reason why a process needs no restart. The error is the reason why it does, or why this is not known.
 func (j *judge) process(l apply.Live) (string, error) {
 	if len(l.Replaced) == 0 {
 		return "only the file of a patch has gone", nil
@@ -81,7 +81,7 @@ func (j *judge) process(l apply.Live) (string, error) {
 	return strings.Join(list, "; "), nil
 }
 
-// file says of a file that was replaced why its process needs no restart.
+// file returns the reason why a replaced file requires no restart of its process.
 func (j *judge) file(r apply.Replaced) (string, error) {
 	if len(r.Patches) == 0 {
 		return "", errors.New("it was replaced, and no patch that is applied changes it")
@@ -110,8 +110,8 @@ func (j *judge) owner(path string) (*deb.Installed, error) {
 	return o.pkg, o.err
 }
 
-// covered returns the names of the patches that have all that an installed package fixes, compared with what they are for: they say so
-// of its version or of a later one, and its changelog names no more than the CVEs that they name.
+// covered returns the names of the patches that contain all fixes of an installed package, compared with the version they are
+// for: they claim to correspond to its version or a later one, and its changelog contains no CVEs other than theirs.
 func covered(patches []*patch.Spec, p *deb.Installed) ([]string, error) {
 	var from, fixed version.Version
 	var cves, names []string

@@ -36,7 +36,7 @@ tool (1-1) stable; urgency=high
  -- A B <a@example.org>  Mon, 30 Nov 2026 12:00:00 +0000
 `
 
-// installed is a system with version 1-1+deb12u2 of the source package tool.
+// installed returns a system with version 1-1+deb12u2 of source package tool.
 func installed(t *testing.T) deb.System {
 	t.Helper()
 	if _, err := exec.LookPath("dpkg-query"); err != nil {
@@ -55,12 +55,12 @@ func installed(t *testing.T) deb.System {
 	return s
 }
 
-// about is a patch of tool.
+// about returns a patch of tool.
 func about(name, version, fixed string, cves ...string) *patch.Spec {
 	return &patch.Spec{Name: name, About: &patch.About{CVEs: cves, Package: "tool", Version: version, Fixed: fixed}}
 }
 
-// TestJudge has processes of which files were replaced by those of 1-1+deb12u2, which fixes two CVEs.
+// TestJudge judges processes whose files were replaced by those of 1-1+deb12u2, which fixes two CVEs.
 func TestJudge(t *testing.T) {
 	system := installed(t)
 	now := func(path string) proc.FileID {
@@ -92,7 +92,7 @@ func TestJudge(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		live apply.Live
-		want string // "no: " or "yes: " and the beginning of why
+		want string // "no: " or "yes: " and the start of the reason
 	}{
 		{"all", lives(tool(full)), "no: patched live: full has what tool 1-1+deb12u2 fixes"},
 		{"with a file that has the same", lives(tool(full), libPatched), "no: patched live: full has what tool 1-1+deb12u2 fixes"},

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Missing returns what this machine lacks for a sandbox of a user's, with what installs it.
+// Missing returns what this machine lacks to run a sandbox of an unprivileged user, and the commands that install it.
 func Missing(uid int, lookPath func(string) (string, error)) []string {
 	tools := []string{"bwrap", "unshare", "setpriv", "prlimit", "choom", "mount"}
 	packages := map[string]string{"bwrap": "bubblewrap", "mount": "mount"}
@@ -29,7 +29,7 @@ func Missing(uid int, lookPath func(string) (string, error)) []string {
 	return out
 }
 
-// readSysctl reads a setting of the kernel; "" if it has none.
+// readSysctl returns the value of a sysctl, or "" if the kernel does not have it.
 func readSysctl(name string) string {
 	data, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
 	if err != nil {
@@ -38,7 +38,7 @@ func readSysctl(name string) string {
 	return strings.TrimSpace(string(data))
 }
 
-// explain says why there is no sandbox.
+// explain returns an error with the likely reason why no sandbox can be created.
 func explain(err error, uid int, sysctl func(string) string) error {
 	why := "see what the command printed; in a container it needs the rights to make user namespaces and to mount"
 	switch {

@@ -17,29 +17,29 @@ import (
 	"strings"
 )
 
-// Keep says which files Take brings: by their name below the directory, and how they begin.
+// Keep selects the files that Take copies, by their path relative to the directory and by their first bytes.
 type Keep struct {
-	// Link tells whether a symbolic link is brought. It is never followed, but who reads what was brought may: nil brings those
-	// that lead to a name beside them.
+	// Link reports whether a symbolic link is copied. Take never follows a link, but a reader of the copy may. If Link is
+	// nil, only links to a name in the same directory are copied.
 	Link func(name, to string) bool
-	// ELF has only files of that format brought.
+	// ELF restricts the copy to ELF files.
 	ELF bool
 }
 
-// AllLinks is Keep.Link for what nobody reads by path.
+// AllLinks is a Keep.Link that accepts all links, for copies that nobody reads by path.
 func AllLinks(string, string) bool { return true }
 
 func beside(_, to string) bool { return !strings.Contains(to, "/") }
 
-// Take copies a directory out of a sandbox to a new one, in the place of what is there: directories, regular files, and links
-// that are wanted. It is packed inside, as the builder. What the archive says is not trusted.
+// Take copies directories, regular files and selected links from directory inner of a sandbox to a new directory, which
+// replaces to. The archive is created inside the sandbox by the Builder, and its content is not trusted.
 func (s *Sandbox) Take(ctx context.Context, inner, to string, k Keep) error {
 	return s.TakeFrom(ctx, Job{Name: "take", Args: []string{"tar", "-C", inner, "--hard-dereference", "-cf", "-", "."}}, to, k)
 }
 
-// TakeFrom is Take of what a job prints, which is to be an archive of tar's.
+// TakeFrom is like Take, for a tar archive that a job writes to its output.
 func (s *Sandbox) TakeFrom(ctx context.Context, j Job, to string, k Keep) error {
-	tmp := to + ".new" // the job may read what is there
+	tmp := to + ".new" // the job may read the old content
 	defer os.RemoveAll(tmp)
 	if err := errors.Join(os.RemoveAll(tmp), os.MkdirAll(tmp, 0o755)); err != nil {
 		return err
@@ -55,7 +55,7 @@ func (s *Sandbox) TakeFrom(ctx context.Context, j Job, to string, k Keep) error 
 	unpacked := make(chan error, 1)
 	go func() {
 		err := s.unpack(r, dir, k)
-		if err == nil { // what fills the last block
+		if err == nil { // padding of the last block
 			if n, _ := io.CopyN(io.Discard, r, 1<<20); n == 1<<20 {
 				err = errors.New("there is more behind its end")
 			}
@@ -69,14 +69,14 @@ func (s *Sandbox) TakeFrom(ctx context.Context, j Job, to string, k Keep) error 
 	j.Out = w
 	err = s.Run(ctx, j)
 	_ = w.Close()
-	// An archive that breaks off is a matter of the job, which says why.
+	// for a truncated archive, the error of the job is the cause
 	if bad := <-unpacked; bad != nil && (err == nil || !errors.Is(bad, io.ErrUnexpectedEOF)) {
 		return fmt.Errorf("what the sandbox gives for %s cannot be taken: %w", to, bad)
 	}
 	return errors.Join(err, os.RemoveAll(to), os.Rename(tmp, to))
 }
 
-// unpack writes what an archive has. Nothing that it has written before leads it elsewhere, for a Root does not leave its directory.
+// unpack extracts an archive. Links extracted before cannot redirect it, because an os.Root does not leave its directory.
 func (s *Sandbox) unpack(r io.Reader, dir *os.Root, k Keep) error {
 	if k.Link == nil {
 		k.Link = beside
@@ -111,7 +111,7 @@ func (s *Sandbox) unpack(r io.Reader, dir *os.Root, k Keep) error {
 	}
 }
 
-// write writes one file of an archive. What is none of those that are wanted is passed over.
+// write extracts one file of an archive, unless k excludes it.
 func (k *Keep) write(r io.Reader, h *tar.Header, dir *os.Root, name string) error {
 	switch h.Typeflag {
 	case tar.TypeDir:
@@ -143,19 +143,19 @@ func (k *Keep) write(r io.Reader, h *tar.Header, dir *os.Root, name string) erro
 	if err == nil {
 		_, err = io.Copy(f, r)
 	}
-	// No rights that a program gets by being executed.
+	// without the set-user-ID, set-group-ID and sticky bits
 	return errors.Join(err, f.Chmod(fs.FileMode(h.Mode)&0o755|0o600), f.Close(), dir.Chtimes(name, h.ModTime, h.ModTime))
 }
 
-// Put copies a directory of this machine into a sandbox, in the place of what is there, as the builder's: directories, regular
-// files and symbolic links, which stay what they are. Those of the names in without are left out.
+// Put copies directories, regular files and symbolic links from a directory of this machine to directory inner of a sandbox,
+// whose content it replaces. They belong to the Builder. Files named in without are omitted.
 func (s *Sandbox) Put(ctx context.Context, from, inner string, without ...string) error {
 	script := `rm -rf "$1"; mkdir -p "$1"; chown ` + fmt.Sprintf("%d:%[1]d", builder) + ` "$1"; chmod 755 "$1"
 to=$1; shift; exec "$@" tar -xpf - --no-same-owner -C "$to"`
 	return s.PutBy(ctx, Job{Name: "put", As: Installer, Args: append([]string{"sh", "-ec", script, "sh", inner}, asBuilder...)}, from, without...)
 }
 
-// PutBy has a job read the archive of a directory.
+// PutBy runs a job with the archive of a directory as its input.
 func (s *Sandbox) PutBy(ctx context.Context, j Job, from string, without ...string) error {
 	packed, err := Pack(from, without...)
 	if err != nil {
@@ -166,7 +166,8 @@ func (s *Sandbox) PutBy(ctx context.Context, j Job, from string, without ...stri
 	return s.Run(ctx, j)
 }
 
-// Pack returns the archive of a directory of this machine, as it is read. It is to be closed.
+// Pack returns a reader for the archive of a directory of this machine. The archive is created while it is read. The caller
+// must close it.
 func Pack(from string, without ...string) (io.ReadCloser, error) {
 	dir, err := os.OpenRoot(from)
 	if err != nil {
@@ -178,7 +179,7 @@ func Pack(from string, without ...string) (io.ReadCloser, error) {
 		if err != nil {
 			err = fmt.Errorf("%s cannot be copied into the sandbox: %w", from, err)
 		}
-		w.CloseWithError(errors.Join(err, dir.Close())) // nil is the end
+		w.CloseWithError(errors.Join(err, dir.Close())) // nil means EOF
 	}()
 	return r, nil
 }

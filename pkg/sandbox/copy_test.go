@@ -19,7 +19,8 @@ import (
 	"lpatch/pkg/testutil/sandboxtest"
 )
 
-// TestHostileFiles has a job leave what is not to be followed, kept or waited for, where files are taken from and put to.
+// TestHostileFiles has a job create files that must not be followed, retained or waited for, in directories used by Take and
+// Put.
 func TestHostileFiles(t *testing.T) {
 	s := sandboxtest.New(t)
 	outside := t.TempDir()
@@ -38,7 +39,7 @@ ln -s "$outside/secret" link; ln -s "$outside" way; ln -s ../../../../../../../.
 	if got := took(); got != want {
 		t.Errorf("took\n%s\nwant\n%s", got, want)
 	}
-	// The directory itself is another one now.
+	// the directory itself is replaced
 	says(t, s, sandbox.Job{Env: []string{"outside=" + outside}}, `rm -r /build/out; ln -s "$outside" /build/out`)
 	err := s.Take(t.Context(), "/build/out", filepath.Join(t.TempDir(), "to"), sandbox.Keep{})
 	if err == nil || !strings.Contains(err.Error(), "/build/out: Cannot open: No such file or directory") {
@@ -92,7 +93,7 @@ func list(t *testing.T, dir string) string {
 	return out.String()
 }
 
-// TestHostileArchive has the sandbox's own tar say what it likes.
+// TestHostileArchive replaces tar in the sandbox to create malicious archives.
 func TestHostileArchive(t *testing.T) {
 	s := sandboxtest.New(t)
 	outside := t.TempDir()

@@ -13,22 +13,22 @@ import (
 	"strings"
 )
 
-// idCount is how many users and groups a sandbox has, as many as a Debian system expects.
+// idCount is the number of UIDs and GIDs of a sandbox: as many as a Debian system expects.
 const idCount = 65536
 
-// ids are the numbers on this machine of the first user and the first group of a sandbox, its root's; the others follow.
+// ids contains the UID and GID on this machine that the root user of a sandbox is mapped to; the others follow.
 type ids struct{ uid, gid int }
 
-// firstID is where root looks for numbers that nobody has: from here on systemd-nspawn takes those of containers, and useradd
-// gives none.
+// firstID is the number from which root searches for unused UIDs and GIDs. systemd-nspawn allocates those of containers from
+// here on, and useradd does not use them.
 const firstID = 524288
 
-// tables are the files that say whose numbers are whose.
+// tables contains the paths of the files that assign UIDs and GIDs.
 type tables struct{ subuid, subgid, passwd, group string }
 
 var system = tables{"/etc/subuid", "/etc/subgid", "/etc/passwd", "/etc/group"}
 
-// findIDs finds the numbers for the sandboxes of a user: the subordinate ones that he was given. Root needs not have been given any.
+// findIDs returns the IDs for the sandboxes of a user: his subordinate IDs. Root can use unassigned ones.
 func findIDs(uid int, t tables) (ids, error) {
 	name := strconv.Itoa(uid)
 	if u, err := user.LookupId(name); err == nil {
@@ -57,13 +57,13 @@ func findIDs(uid int, t tables) (ids, error) {
 		"usermod --add-subuids 100000-165535 --add-subgids 100000-165535 %[2]s gives some that nobody else must have; or run lpctl as root", idCount, name)
 }
 
-// idRange is a line of /etc/subuid, or a number that is somebody's.
+// idRange is a line of /etc/subuid, or an ID assigned to a user.
 type idRange struct {
 	owner        string
 	first, count int
 }
 
-// unused returns numbers that the tables give to nobody.
+// unused returns a range of IDs that the tables assign to nobody.
 func (t tables) unused() (ids, error) {
 	var taken []idRange
 	for _, file := range []string{t.subuid, t.subgid, t.passwd, t.group} {
@@ -85,7 +85,7 @@ func (t tables) unused() (ids, error) {
 	return ids{}, errors.New("a sandbox needs 65536 user numbers that nobody has, and there are none: give root some in /etc/subuid and /etc/subgid")
 }
 
-// readRanges reads NAME:FIRST:COUNT as /etc/subuid has it, or NAME:PASSWORD:NUMBER. A missing file has none.
+// readRanges reads lines of the form NAME:FIRST:COUNT, as in /etc/subuid, or NAME:PASSWORD:ID. A missing file is empty.
 func readRanges(file string) ([]idRange, error) {
 	f, err := os.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {

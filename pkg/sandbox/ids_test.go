@@ -11,9 +11,9 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// TestIDs: whose numbers a sandbox has.
+// TestIDs checks the IDs of a sandbox.
 func TestIDs(t *testing.T) {
-	const somebody = 64243 // has no name
+	const somebody = 64243 // a UID without a name
 	for name, c := range map[string]struct {
 		uid            int
 		subuid, subgid string
@@ -31,7 +31,7 @@ func TestIDs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			filetest.Tree(t, dir, map[string]string{"subuid": c.subuid, "subgid": c.subgid, "passwd": "root:x:0:0::/:/bin/sh\nz:x:700000:100::/:/bin/sh\n", "group": "root:x:0:\n"})
-			if name == "of a user" { // and there are no tables of subordinate ones
+			if name == "of a user" { // there are no tables of subordinate IDs
 				if err := errors.Join(os.Remove(dir+"/subuid"), os.Remove(dir+"/subgid")); err != nil {
 					t.Fatal(err)
 				}
@@ -45,7 +45,7 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-// TestNotPermitted: what is to be done where the kernel permits no sandbox.
+// TestNotPermitted checks the advice if the kernel does not permit sandboxes.
 func TestNotPermitted(t *testing.T) {
 	for _, c := range []struct {
 		uid               int

@@ -23,52 +23,54 @@ import (
 	"lpatch/pkg/command"
 )
 
-// User is who a job runs as.
+// User is the user as which a job runs.
 type User int
 
-// The users of a sandbox. None has rights outside of it.
+// The users of a sandbox. None of them has privileges outside of it.
 const (
-	Builder   User = iota // has no rights at all, and gets none
-	Installer             // may do to files what installing packages needs
-	Mounter               // root, who may mount
+	Builder   User = iota // no capabilities, and no way to gain any
+	Installer             // capabilities for files that the installation of packages needs
+	Mounter               // root, with permission to mount
 )
 
-// builder is the number of the Builder, inside.
+// builder is the UID of the Builder inside of a sandbox.
 const builder = 1000
 
-// installs are the capabilities of an Installer.
+// installs lists the capabilities of an Installer.
 var installs = []string{
 	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID",
 }
 
-// Job is a command in a sandbox. All that it has started ends with it.
+// Job is a command to run in a sandbox. All processes that it has started are killed when it ends.
 type Job struct {
-	Name string // of its log
+	Name string // name of its log
 	Args []string
-	Dir  string // "" for the root
+	Dir  string // "" for the root directory
 	Env  []string
 	As   User
-	// Host has it run with the programs of this machine, whose files it sees read-only as far as everybody may read them; the
-	// sandbox is at /mnt. Else the sandbox is all that it sees.
+	// Host makes the job run with the programs of this machine. It sees its world-readable files read-only, and the sandbox
+	// at /mnt. Otherwise it sees only the sandbox.
 	Host bool
-	Net  bool      // has the network of this machine; a job of others' programs must not
-	In   io.Reader // nil for nothing
-	Out  io.Writer // what it prints; nil for its log, which always has what it complains of
+	Net  bool      // network of this machine; must not be set for untrusted programs
+	In   io.Reader // standard input; nil for none
+	Out  io.Writer // standard output; nil for the log, which always gets standard error
 }
 
-// await waits in a new user namespace until its users are there: until then it is nobody. As root of it, it goes on by exec.
+// await waits in a new user namespace until its IDs have been mapped; until then the process is nobody. It then continues as
+// root of the namespace by exec.
 const await = `echo >&4 && read go <&5 && exec 4>&- 5<&- && exec "$@"`
 
-// enter takes from all that comes after the right to make user namespaces of its own, in which it would be root again, and has the
-// sandbox at /mnt. It is found by the working directory: the way to it may be closed to the users of a sandbox.
+// enter prevents all further processes from creating user namespaces, in which they would be root again, and mounts the
+// sandbox at /mnt. The sandbox is located by the working directory, because its path may not be accessible to the users of
+// the sandbox.
 const enter = `echo 0 >/proc/sys/user/max_user_namespaces && mount --no-canonicalize --bind ` + fsName + ` /mnt && exec "$@"`
 
-// errLimit is the cause of an end by a limit.
+// errLimit is the cancellation cause if a job exceeds a limit.
 type errLimit struct{ text string }
 
 func (e *errLimit) Error() string { return e.text }
 
-// Run runs a job. The error has what it printed where it failed.
+// Run runs a job. The error contains the part of its output around the failure.
 func (s *Sandbox) Run(ctx context.Context, j Job) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -81,11 +83,11 @@ func (s *Sandbox) Run(ctx context.Context, j Job) error {
 	defer stop()
 	done := make(chan error, 1)
 	go func() {
-		// The keys that this process has are not for others. The thread ends with its new ring, and not before the job: bubblewrap
-		// ends with the thread that has started it.
+		// The job must not have access to the session keyring of this process. The thread with the new keyring must exit, but
+		// not before the job: bubblewrap dies with the thread that has started it.
 		runtime.LockOSThread()
 		_, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0)
-		if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // a container without keys
+		if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // a container without keyrings
 			err = nil
 		}
 		if err == nil {
@@ -104,10 +106,10 @@ func (s *Sandbox) Run(ctx context.Context, j Job) error {
 	return fmt.Errorf("%s: %w%s\nall of its output: %s", strings.Join(j.Args, " "), err, command.Excerpt(s.Log(j.Name)), s.Log(j.Name))
 }
 
-// maxPrinted is how many bytes Output returns.
+// maxPrinted is the maximum number of bytes that Output returns.
 const maxPrinted = 64 << 20
 
-// Output runs a job and returns what it prints.
+// Output runs a job and returns its standard output.
 func (s *Sandbox) Output(ctx context.Context, j Job) (string, error) {
 	var text strings.Builder
 	out := &bounded{to: &text, left: maxPrinted}
@@ -119,7 +121,7 @@ func (s *Sandbox) Output(ctx context.Context, j Job) (string, error) {
 	return text.String(), err
 }
 
-// watch ends a job that takes too long, or all of the disk. When stop returns, the sandbox is not looked at any more.
+// watch cancels a job that takes too long or fills the disk. After stop returns, the sandbox is not accessed any more.
 func (s *Sandbox) watch(cancel func(error)) (stop func()) {
 	ended, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -149,7 +151,7 @@ func (s *Sandbox) watch(cancel func(error)) (stop func()) {
 }
 
 func (s *Sandbox) run(ctx context.Context, j Job, log io.Writer) error {
-	// Nothing that this process was given open is for others: by a directory they would get out.
+	// inherited descriptors must not be passed on: a directory would allow the job to escape
 	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return err
 	}
@@ -181,18 +183,18 @@ func (s *Sandbox) run(ctx context.Context, j Job, log io.Writer) error {
 	return err
 }
 
-// whenEnded reads what bubblewrap tells of itself, the number of the first process inside, and returns what waits until that
-// has ended, which all others do before. Bubblewrap itself does not wait.
+// whenEnded reads bubblewrap's information about the PID of the first process inside. It returns a function that waits until
+// this process has ended, which all others precede. Bubblewrap itself does not wait.
 func whenEnded(info io.Reader) (wait func()) {
 	var told struct {
 		Pid int `json:"child-pid"`
 	}
 	if err := json.NewDecoder(info).Decode(&told); err != nil {
-		return func() {} // it has made none
+		return func() {} // no process was created
 	}
 	fd, err := unix.PidfdOpen(told.Pid, 0)
 	if err != nil {
-		return func() {} // it has ended
+		return func() {} // the process has ended
 	}
 	return func() {
 		defer unix.Close(fd)
@@ -205,18 +207,19 @@ func whenEnded(info io.Reader) (wait func()) {
 	}
 }
 
-// limits is a command that bounds what comes after it, which has it inherited.
+// limits returns a command that sets the resource limits of the command after it and its descendants.
 func (s *Sandbox) limits() []string {
 	l := s.Limits
 	number := func(n int64) string { return strconv.FormatInt(n, 10) }
 	return []string{
-		// When memory is short, all of it ends before anything else does.
+		// if memory is short, these processes are killed first
 		"choom", "-n", "1000", "--", "prlimit", "--core=0", "--nproc=" + number(int64(l.Processes)), "--fsize=" + number(l.FileSize), "--data=" + number(l.Memory), "--",
 	}
 }
 
-// namespace is a command that makes a user namespace. Root leaves all that it is before: else its number would be the maker's, and the
-// number of processes not bounded. What it keeps until then is to make one where that is not for everybody.
+// namespace returns a command that creates a user namespace. If the caller is root, it first changes to another UID;
+// otherwise the namespace would belong to root, and the limit of processes would not apply. It keeps the capability to create
+// a namespace until then, in case this is restricted.
 func (s *Sandbox) namespace() []string {
 	own := []string{"unshare", "--user", "--mount", "--propagation", "private"}
 	if os.Geteuid() != 0 {
@@ -229,7 +232,7 @@ func (s *Sandbox) namespace() []string {
 	return slices.Concat(leave, own, []string{"--", "sh", "-c", await, "sh"})
 }
 
-// runAsRoot maps the users when the namespace is there, which root may do without having been given any.
+// runAsRoot maps the IDs once the namespace exists, which root may do without subordinate IDs.
 func (s *Sandbox) runAsRoot(cmd *exec.Cmd) error {
 	ready, toReady, err := os.Pipe()
 	if err != nil {
@@ -250,7 +253,7 @@ func (s *Sandbox) runAsRoot(cmd *exec.Cmd) error {
 		return err
 	}
 	var mapped error
-	if n, _ := ready.Read(make([]byte, 1)); n == 1 { // else it has failed, and says why
+	if n, _ := ready.Read(make([]byte, 1)); n == 1 { // otherwise it has failed and reports why
 		mapped = errors.Join(
 			os.WriteFile(fmt.Sprintf("/proc/%d/uid_map", cmd.Process.Pid), fmt.Appendf(nil, "0 %d %d\n", s.ids.uid, idCount), 0),
 			os.WriteFile(fmt.Sprintf("/proc/%d/gid_map", cmd.Process.Pid), fmt.Appendf(nil, "0 %d %d\n", s.ids.gid, idCount), 0))
@@ -262,7 +265,7 @@ func (s *Sandbox) runAsRoot(cmd *exec.Cmd) error {
 	return errors.Join(mapped, cmd.Wait())
 }
 
-// view is bubblewrap with what a job is to see and to be.
+// view returns the bubblewrap command with everything that a job can access.
 func (j *Job) view() []string {
 	args := []string{
 		"bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--die-with-parent", "--new-session", "--hostname", "sandbox",
@@ -306,11 +309,11 @@ func (j *Job) view() []string {
 	return append(args, "--")
 }
 
-// asBuilder takes all rights from a command.
+// asBuilder drops all privileges of a command.
 var asBuilder = []string{"setpriv", fmt.Sprint("--reuid=", builder), fmt.Sprint("--regid=", builder), "--clear-groups", "--inh-caps=-all", "--bounding-set=-all", "--"}
 
-// command is what runs inside. The builder's own rights are taken by the sandbox's own program: who could have changed that
-// in there has them anyway.
+// command returns the command that runs inside. The Builder's privileges are dropped by a program of the sandbox itself: only
+// a user who has these privileges anyway could have modified it.
 func (j *Job) command() []string {
 	if j.As != Builder {
 		return j.Args
@@ -318,7 +321,7 @@ func (j *Job) command() []string {
 	return slices.Concat(asBuilder, j.Args)
 }
 
-// bounded writes no more than so much, and says so.
+// bounded is a writer that discards output beyond a maximum number of bytes and writes a note about it.
 type bounded struct {
 	to   io.Writer
 	left int64

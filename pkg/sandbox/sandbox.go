@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package sandbox runs programs of others where they cannot harm this machine: in namespaces of their own, with users of their
-// own that have no rights outside, a root of their own, no network and bounds for what they use. It needs no root.
+// Package sandbox runs untrusted programs so that they cannot harm this machine: in namespaces of their own, as users without
+// privileges outside, with a root directory of their own, without network, and with resource limits. It does not need root.
 //
-// bubblewrap makes what they see, and util-linux the user namespace and the limits. What is ours is which numbers their users have on
-// this machine, and that nothing of this machine reads or writes in their files: these are copied in and out as archives, which
-// are written and read inside (Put, Take).
+// bubblewrap creates the view of the file system; util-linux creates the user namespace and sets the limits. This package
+// allocates the UIDs and GIDs, and ensures that no program of this machine reads or writes files of the sandbox directly:
+// they are copied in and out as archives, which are created and extracted inside (Put, Take).
 package sandbox
 
 import (
@@ -24,26 +24,26 @@ import (
 
 // Sandbox is a directory in which programs run.
 type Sandbox struct {
-	// Dir has the directory fs, which is the root that they see. Nobody else on this machine can get through it: what they leave
-	// may be set-user-ID.
+	// Dir contains the directory fs, which is the root directory of the programs. No other user of this machine can access
+	// it, because it may contain set-user-ID programs.
 	Dir    string
 	Limits Limits
 	ids    ids
 }
 
-// Limits bound what a job may use. All that it has started counts.
+// Limits are the resource limits of a job with all its processes.
 type Limits struct {
-	Processes int           // processes and threads, at the same time
-	FileSize  int64         // bytes of one file
-	Memory    int64         // bytes of one process that are its own and writable
-	Free      int64         // bytes that have to stay free on the disk
-	Output    int64         // bytes of a log
-	Copied    int64         // bytes that one Take brings
-	Files     int           // and files
-	Time      time.Duration // of a job
+	Processes int           // maximum number of processes and threads
+	FileSize  int64         // size of one file in bytes
+	Memory    int64         // private writable memory of one process in bytes
+	Free      int64         // bytes that must remain free on the disk
+	Output    int64         // size of a log in bytes
+	Copied    int64         // bytes copied by one Take
+	Files     int           // files copied by one Take
+	Time      time.Duration // run time of a job
 }
 
-// defaults are far above what builds of packages need.
+// defaults returns limits far above the needs of package builds.
 func defaults() Limits {
 	l := Limits{
 		Processes: 8192, FileSize: 16 << 30, Memory: 1 << 40, Free: 1 << 30, Output: 256 << 20, Copied: 64 << 30, Files: 4 << 20, Time: 24 * time.Hour,
@@ -55,11 +55,11 @@ func defaults() Limits {
 	return l
 }
 
-// fsName is the root of the programs, in the directory of the sandbox.
+// fsName is the name of the root directory of the programs in Sandbox.Dir.
 const fsName = "fs"
 
-// Make makes an empty sandbox in a directory, in the place of what is there. It fails where this machine does not let its user
-// have one, and says what to do.
+// Make creates an empty sandbox in a directory, whose content it replaces. If this machine does not permit sandboxes for the
+// user, the error tells what to do.
 func Make(ctx context.Context, dir string) (*Sandbox, error) {
 	if err := Remove(ctx, dir); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func Make(ctx context.Context, dir string) (*Sandbox, error) {
 	return s, err
 }
 
-// Open takes a sandbox that was made before; the error is fs.ErrNotExist if there is none of this user's.
+// Open returns an existing sandbox. The error is fs.ErrNotExist if this user has none there.
 func Open(dir string) (*Sandbox, error) {
 	s, err := opened(dir)
 	if err != nil {
@@ -103,7 +103,7 @@ func opened(dir string) (*Sandbox, error) {
 	return &Sandbox{Dir: dir, Limits: defaults(), ids: i}, err
 }
 
-// owner tells whose the root of a sandbox is.
+// owner returns the UID and GID that own the root directory of a sandbox.
 func owner(dir string) (ids, error) {
 	st, err := os.Lstat(filepath.Join(dir, fsName))
 	if err != nil {
@@ -116,7 +116,7 @@ func owner(dir string) (ids, error) {
 	return ids{int(sys.Uid), int(sys.Gid)}, nil
 }
 
-// own gives the root to the sandbox's root user, and lets that, and nobody else, through the directory above.
+// own gives the root directory to the root user of the sandbox, and makes the directory above accessible to this user only.
 func (s *Sandbox) own(ctx context.Context) error {
 	if os.Geteuid() == 0 {
 		root := filepath.Join(s.Dir, fsName)
@@ -124,7 +124,7 @@ func (s *Sandbox) own(ctx context.Context) error {
 		return errors.Join(os.Chmod(tmp, 0o777|fs.ModeSticky), os.Chmod(root, 0o755), os.Chmod(s.Dir, 0o710),
 			os.Chown(tmp, s.ids.uid, s.ids.gid), os.Chown(root, s.ids.uid, s.ids.gid), os.Chown(s.Dir, 0, s.ids.gid))
 	}
-	// Who may map numbers may give files to them, in a namespace that has both; nothing of others runs there.
+	// a user namespace with both IDs mapped allows to change the owner; no untrusted program runs in it
 	cmd := exec.CommandContext(ctx, "unshare", "--user", "--map-root-user", s.mapping("users", s.ids.uid, 1), s.mapping("groups", s.ids.gid, 1),
 		"sh", "-ec", "chmod 1777 fs/tmp; chmod 755 fs; chmod 710 .; chown 1:1 fs/tmp fs; chown 0:1 .")
 	cmd.Dir = s.Dir
@@ -134,12 +134,12 @@ func (s *Sandbox) own(ctx context.Context) error {
 	return nil
 }
 
-// mapping is an option of unshare that maps the sandbox's numbers, from one on inside.
+// mapping returns the option of unshare that maps the IDs of the sandbox, starting with inside.
 func (s *Sandbox) mapping(kind string, outside, inside int) string {
 	return "--map-" + kind + "=" + strconv.Itoa(outside) + "," + strconv.Itoa(inside) + "," + strconv.Itoa(idCount)
 }
 
-// Remove removes a sandbox, if there is one. What is in it is removed inside, by who owns it.
+// Remove removes a sandbox, if it exists. Its content is removed from inside, by its owner.
 func Remove(ctx context.Context, dir string) error {
 	have, err := owner(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -161,10 +161,10 @@ func Remove(ctx context.Context, dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// Log returns where a job's output goes.
+// Log returns the path of the log of a job.
 func (s *Sandbox) Log(name string) string { return s.Dir + "." + name + ".log" }
 
-// Size returns the size of a file of the sandbox; 0 if there is none.
+// Size returns the size of a file in the sandbox in bytes, or 0 if it does not exist.
 func (s *Sandbox) Size(inner string) int64 {
 	root, err := os.OpenRoot(filepath.Join(s.Dir, fsName))
 	if err != nil {

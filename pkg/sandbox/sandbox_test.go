@@ -26,7 +26,7 @@ import (
 	"lpatch/pkg/testutil/sandboxtest"
 )
 
-// says runs a script and returns what it prints.
+// says runs a script and returns its output.
 func says(t *testing.T, s *sandbox.Sandbox, j sandbox.Job, script string) string {
 	t.Helper()
 	j.Name, j.Args = "job", []string{"bash", "-c", script}
@@ -37,10 +37,10 @@ func says(t *testing.T, s *sandbox.Sandbox, j sandbox.Job, script string) string
 	return out
 }
 
-// users are those that have what others wrote run as them.
+// users lists the users that execute untrusted programs.
 var users = map[string]sandbox.User{"build": sandbox.Builder, "install": sandbox.Installer}
 
-// TestHostileEscape tries the ways out of a chroot, to the machine's devices, and to its processes.
+// TestHostileEscape tries to escape to the root directory, devices and processes of the machine.
 func TestHostileEscape(t *testing.T) {
 	s := sandboxtest.New(t)
 	secret := filepath.Join(t.TempDir(), "secret")
@@ -84,12 +84,12 @@ true`
 	}
 }
 
-// TestHostileRights looks at who the users are, on this machine and inside, and what they may become.
+// TestHostileRights checks the IDs of the users, outside and inside, and whether they can gain privileges.
 func TestHostileRights(t *testing.T) {
 	s := sandboxtest.New(t)
 	says(t, s, sandbox.Job{As: sandbox.Installer}, "cp /bin/cat /tmp/suid; chmod 4755 /tmp/suid")
 	const script = `grep -E '^(NoNewPrivs|CapEff|Groups|NSsid)' /proc/self/status; cat /proc/self/oom_score_adj; /tmp/suid /proc/self/status | grep ^Uid; echo "$HOME $USER $lent"; ls /proc/self/fd | wc -l`
-	dir, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY, 0) // as a shell might have left it open
+	dir, err := unix.Open("/", unix.O_RDONLY|unix.O_DIRECTORY, 0) // a descriptor inherited from a shell
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,13 +114,13 @@ func TestHostileRights(t *testing.T) {
 			t.Errorf("%s: inside, 0 is %d of this machine", file, first)
 		}
 	}
-	// What they make set-user-ID is, to others on this machine, behind a closed door.
+	// set-user-ID programs of a sandbox are not accessible to other users of this machine
 	if st, err := os.Stat(s.Dir); err != nil || st.Mode().Perm() != 0o710 {
 		t.Errorf("%v, %v", st.Mode(), err)
 	}
 }
 
-// TestHostileKeys: what is in the session's keyring of this process is not for others.
+// TestHostileKeys checks that a job has no access to the session keyring of this process.
 func TestHostileKeys(t *testing.T) {
 	const name = "lpatch-test-secret"
 	found := func() string {
@@ -135,7 +135,7 @@ func TestHostileKeys(t *testing.T) {
 		fmt.Println(found())
 		return
 	}
-	if dir := os.Getenv("LPATCH_TEST_SANDBOX"); dir != "" { // and this as well
+	if dir := os.Getenv("LPATCH_TEST_SANDBOX"); dir != "" { // this as well
 		s, err := sandbox.Open(dir)
 		if err != nil {
 			t.Fatal(err)
@@ -157,7 +157,7 @@ func TestHostileKeys(t *testing.T) {
 		return
 	}
 	s := sandboxtest.New(t)
-	runtime.LockOSThread() // it ends with its new keyring, which the process that it starts has in all threads
+	runtime.LockOSThread() // the thread exits with its new keyring, which all threads of the started process share
 	if _, err = unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0); err == nil {
 		_, err = unix.AddKey("user", name, []byte("secret"), unix.KEY_SPEC_SESSION_KEYRING)
 	}
@@ -171,7 +171,7 @@ func TestHostileKeys(t *testing.T) {
 	}
 }
 
-// TestHostileNetwork has this machine listen, and a job try to be heard.
+// TestHostileNetwork listens on this machine, and lets a job try to connect.
 func TestHostileNetwork(t *testing.T) {
 	s := sandboxtest.New(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -194,20 +194,20 @@ func TestHostileNetwork(t *testing.T) {
 	if got := says(t, s, sandbox.Job{Net: true}, script); !strings.HasPrefix(got, "connected\n"+name) {
 		t.Errorf("with the network, a job says %q", got)
 	}
-	if os.Geteuid() == 0 { // who else may put one there?
+	if os.Geteuid() == 0 { // only root can create one there
 		service, err := net.Listen("unix", fmt.Sprintf("/run/lpatch-test-%d", os.Getpid()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer service.Close()
 	}
-	// Not even programs of this machine see the sockets of its services.
+	// even programs of this machine have no access to sockets of services
 	if got := says(t, s, sandbox.Job{Host: true, Net: true}, "find /run -type s"); got != "" {
 		t.Errorf("there are %s", got)
 	}
 }
 
-// running counts the processes on this machine that have a word among their arguments.
+// running returns the number of processes on this machine with word among their arguments.
 func running(t *testing.T, word string) int {
 	t.Helper()
 	list, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -216,14 +216,14 @@ func running(t *testing.T, word string) int {
 	}
 	n := 0
 	for _, file := range list {
-		if data, _ := os.ReadFile(file); bytes.Contains(data, []byte(word)) { // it may have ended
+		if data, _ := os.ReadFile(file); bytes.Contains(data, []byte(word)) { // the process may have ended
 			n++
 		}
 	}
 	return n
 }
 
-// TestHostileLeft: nothing of a job goes on when it has ended, or was ended, or this process was.
+// TestHostileLeft checks that no process of a job survives its end, its cancellation, or the end of this process.
 func TestHostileLeft(t *testing.T) {
 	word := os.Getenv("LPATCH_TEST_WORD")
 	if word == "" {
@@ -275,7 +275,7 @@ func (w writer) Write(data []byte) (int, error) {
 	return len(data), nil
 }
 
-// TestHostileLimits has jobs take all that they can get.
+// TestHostileLimits has jobs exhaust each resource.
 func TestHostileLimits(t *testing.T) {
 	s := sandboxtest.New(t)
 	ordinary := s.Limits
@@ -286,7 +286,8 @@ func TestHostileLimits(t *testing.T) {
 		says, fail string
 	}{
 		"processes": {func(l *sandbox.Limits) { l.Processes = others(t) + 60 }, sandbox.Job{}, "sh -c 'while :; do sleep 1000 & done' >/tmp/said 2>&1; grep -o 'Cannot fork' /tmp/said", "Cannot fork\n", ""},
-		// Each of its users may have some. What they said is the installer's, so another job cannot write there.
+		// Each of its users has a limit of its own. The output is written by the installer, so that another job cannot write
+		// there.
 		"processes of many users": {func(l *sandbox.Limits) { l.Processes = others(t) + 60 }, sandbox.Job{As: sandbox.Installer}, `cat >/tmp/many <<'END'
 for u in 11 12 13 14 15; do setpriv --reuid=$u --clear-groups sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 1000 & done'; done
 END
@@ -320,7 +321,7 @@ sh /tmp/many >/tmp/many.said 2>&1; grep -o 'Cannot fork' /tmp/many.said | head -
 	}
 }
 
-// TestHostileOutput has a job print more than is kept.
+// TestHostileOutput has a job with excessive output.
 func TestHostileOutput(t *testing.T) {
 	s := sandboxtest.New(t)
 	out, err := s.Output(t.Context(), sandbox.Job{Name: "job", Args: []string{"head", "-c", "100M", "/dev/zero"}})
@@ -329,7 +330,8 @@ func TestHostileOutput(t *testing.T) {
 	}
 }
 
-// others counts what this user has of processes and threads, which count with those of his sandboxes. Root has others.
+// others returns the number of processes and threads of this user, which count together with those of his sandboxes. Root
+// uses other IDs.
 func others(t *testing.T) int {
 	if os.Geteuid() == 0 {
 		return 0
@@ -347,7 +349,8 @@ func others(t *testing.T) int {
 	return n
 }
 
-// TestUser runs the tests above as an ordinary user with subordinate numbers, who is one in the tables of a mount namespace only.
+// TestUser runs the tests above as an unprivileged user with subordinate IDs, who only exists in the tables of a mount
+// namespace.
 func TestUser(t *testing.T) {
 	filetest.Slow(t)
 	if os.Geteuid() != 0 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package sign makes and checks the signature that is appended to a patch file, and hands certificates to the kernel. What
-// is signed is the matter of pkg/apply and pkg/lpnl; here it is a message of some bytes.
+// Package sign creates and verifies the signature that is appended to a patch file, and passes certificates to the kernel.
+// The signed message is defined by pkg/apply and pkg/lpnl; this package treats it as bytes.
 package sign

@@ -8,11 +8,11 @@ import (
 	"errors"
 )
 
-// marker ends a signed file (kmod/signature.c).
+// marker is the last line of a signed file (kmod/signature.c).
 const marker = "~lpatch signature appended~\n"
 
-// infoSize is that of the kernel's struct module_signature, before the marker: eight bytes, of which the third says
-// PKCS#7 and the others are 0, and the length of the signature, big endian.
+// infoSize is the size in bytes of the kernel's struct module_signature, which precedes the marker: eight bytes, of which the
+// third one is PKEY_ID_PKCS7 and the others are 0, and the length of the signature in big-endian order.
 const (
 	infoSize    = 12
 	idTypeAt    = 2
@@ -20,13 +20,13 @@ const (
 	lengthAt    = 8
 )
 
-// MaxSize bounds a signature, in bytes, as the kernel does.
+// MaxSize is the maximum size of a signature in bytes, as in the kernel.
 const MaxSize = 64 << 10
 
-// ErrMalformed is returned for a file that ends like a signed one and is none.
+// ErrMalformed is returned for a file with the marker of a signed file but an invalid trailer.
 var ErrMalformed = errors.New("what is appended to the file is no valid signature")
 
-// Split separates the content of a file from its signature, which is nil if it has none.
+// Split splits a file into its content and its signature, which is nil if there is none.
 func Split(file []byte) (content, signature []byte, err error) { return split(file, marker) }
 
 func split(file []byte, end string) (content, signature []byte, err error) {
@@ -46,7 +46,7 @@ func split(file []byte, end string) (content, signature []byte, err error) {
 	return rest[:at], rest[at:], nil
 }
 
-// Append returns content with a signature behind it.
+// Append returns content followed by a signature.
 func Append(content, signature []byte) []byte {
 	return bytes.Join([][]byte{content, signature, signatureInfo(len(signature)), []byte(marker)}, nil)
 }

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Keyring is a keyring of the kernel, named by its serial number.
+// Keyring is the serial number of a keyring of the kernel.
 type Keyring int
 
-// Count counts the keys in the keyring: those that can verify, and those that have expired or were revoked.
+// Count returns the number of keys in the keyring that can verify signatures, and of those that have expired or were revoked.
 func (k Keyring) Count() (usable, ended int, err error) {
-	// A keyring reads as the serial numbers of its keys; the size says how many there would have been.
+	// reading a keyring returns the serial numbers of its keys; the result is the size of the complete list
 	list := make([]byte, 1<<12)
 	for {
 		n, err := unix.KeyctlBuffer(unix.KEYCTL_READ, int(k), list, 0)

@@ -10,7 +10,7 @@ import (
 	"os"
 )
 
-// ReadKey reads a private key that is not encrypted: PEM, with PKCS#8, PKCS#1 or SEC 1 in it.
+// ReadKey reads an unencrypted private key in PEM format: PKCS#8, PKCS#1 or SEC 1.
 func ReadKey(path string) (crypto.Signer, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -30,7 +30,7 @@ func ReadKey(path string) (crypto.Signer, error) {
 	}
 }
 
-// parseKey returns nil for a block that is no private key.
+// parseKey returns nil for a block that is not a private key.
 func parseKey(block *pem.Block) (crypto.Signer, error) {
 	var key any
 	var err error
@@ -56,7 +56,7 @@ func parseKey(block *pem.Block) (crypto.Signer, error) {
 	return signer, nil
 }
 
-// ReadCertificates reads the certificates of a file: PEM, or one in DER.
+// ReadCertificates reads certificates in PEM format, or one in DER format.
 func ReadCertificates(path string) ([]*x509.Certificate, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {

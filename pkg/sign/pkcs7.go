@@ -16,14 +16,14 @@ import (
 	"github.com/smallstep/pkcs7"
 )
 
-// contentInfo is that of RFC 2315, 7.
+// contentInfo is the type ContentInfo of RFC 2315, section 7.
 type contentInfo struct {
 	Type    asn1.ObjectIdentifier
 	Content asn1.RawValue
 }
 
-// Make signs a message with SHA-256: a PKCS#7 message without content, signed attributes and certificates, as scripts/sign-file
-// of the kernel makes it. The kernel finds the certificate by its issuer and serial number.
+// Make signs a message with SHA-256. The result is a PKCS#7 message without content, signed attributes and certificates, as
+// created by the kernel's scripts/sign-file. The kernel finds the certificate by issuer and serial number.
 func Make(message []byte, key crypto.Signer, cert *x509.Certificate) ([]byte, error) {
 	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	if !ok || !public.Equal(cert.PublicKey) {
@@ -36,7 +36,7 @@ func Make(message []byte, key crypto.Signer, cert *x509.Certificate) ([]byte, er
 	sd.SetDigestAlgorithm(pkcs7.OIDDigestAlgorithmSHA256)
 	switch key.Public().(type) {
 	case *rsa.PublicKey:
-		// The kernel knows the key's algorithm by this name alone (pkcs7_sig_note_pkey_algo()).
+		// the only name by which the kernel determines the algorithm of the key (pkcs7_sig_note_pkey_algo())
 		sd.SetEncryptionAlgorithm(pkcs7.OIDEncryptionAlgorithmRSA)
 	case *ecdsa.PublicKey:
 		sd.SetEncryptionAlgorithm(pkcs7.OIDDigestAlgorithmECDSASHA256)
@@ -49,9 +49,9 @@ func Make(message []byte, key crypto.Signer, cert *x509.Certificate) ([]byte, er
 	sd.Detach()
 	signed := sd.GetSignedData()
 	if _, ok := key.Public().(*rsa.PublicKey); ok {
-		signed.SignerInfos[0].DigestEncryptionAlgorithm.Parameters = asn1.NullRawValue // RFC 3370, 3.2
+		signed.SignerInfos[0].DigestEncryptionAlgorithm.Parameters = asn1.NullRawValue // RFC 3370, section 3.2
 	}
-	// Finish would put the certificate in. With it the kernel does not tell an expired key from an unknown one.
+	// Finish would add the certificate, with which the kernel cannot distinguish an expired key from an unknown one
 	inner, err := asn1.Marshal(*signed)
 	if err != nil {
 		return nil, err
@@ -62,8 +62,8 @@ func Make(message []byte, key crypto.Signer, cert *x509.Certificate) ([]byte, er
 	})
 }
 
-// Check tells with which of some certificates a signature of a message was made. The signer's certificate must be valid at
-// the time now.
+// Check returns the certificate, among certs, whose key made the signature of a message. The certificate must be valid at
+// time now.
 func Check(signature, message []byte, certs []*x509.Certificate, now time.Time) (*x509.Certificate, error) {
 	p7, err := parse(signature)
 	if err != nil {
@@ -81,14 +81,14 @@ func Check(signature, message []byte, certs []*x509.Certificate, now time.Time) 
 	return cert, Valid(cert, now)
 }
 
-// Acceptable tells whether a signature is of the form that this project and the kernel ask for: see parse.
+// Acceptable returns an error unless a signature has the form that this project and the kernel require; see parse.
 func Acceptable(signature []byte) error {
 	_, err := parse(signature)
 	return err
 }
 
-// parse takes a PKCS#7 message by one signer, without content, signed attributes and certificates, of a SHA-256 with RSA or ECDSA.
-// The kernel refuses attributes as it does those of a module's signature; it would take other digests.
+// parse parses a PKCS#7 message by one signer, without content, signed attributes and certificates, of a SHA-256 with RSA or
+// ECDSA. The kernel rejects attributes, as for module signatures; it would accept other digests.
 func parse(signature []byte) (*pkcs7.PKCS7, error) {
 	p7, err := pkcs7.Parse(signature)
 	if err != nil {

@@ -27,7 +27,7 @@ import (
 
 var testMessage = []byte("what is signed")
 
-// newSigner makes a certificate for a key, valid from an hour ago for two.
+// newSigner returns a certificate for a key that is valid for two hours, starting an hour ago.
 func newSigner(t *testing.T, key crypto.Signer) *x509.Certificate {
 	t.Helper()
 	now := time.Now()
@@ -53,7 +53,8 @@ func writePEM(t *testing.T, path, kind string, der []byte) {
 	}
 }
 
-// TestOpenSSL: openssl verifies what Make made, and Check what openssl made, as the documentation says to make it.
+// TestOpenSSL checks that openssl verifies the output of Make, and that Check accepts signatures made with openssl as
+// documented.
 func TestOpenSSL(t *testing.T) {
 	for name, key := range testKeys(t) {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +85,7 @@ func TestOpenSSL(t *testing.T) {
 			if _, err := Check(theirs, testMessage, []*x509.Certificate{cert}, time.Now()); err != nil {
 				t.Fatal(err)
 			}
-			// RSA signatures are the same each time, and so the whole messages must be.
+			// RSA signatures are deterministic, so that the messages must be equal
 			if name == "rsa" && !bytes.Equal(ours, theirs) {
 				t.Errorf("a signature\n%x\nis not what openssl makes\n%x", ours, theirs)
 			}
@@ -109,7 +110,7 @@ func TestCheck(t *testing.T) {
 	}
 	trusted := []*x509.Certificate{newSigner(t, keys["rsa"]), cert}
 	trusted[0].SerialNumber = big.NewInt(8)
-	impostor := newSigner(t, keys["rsa"]) // of the same name and number
+	impostor := newSigner(t, keys["rsa"]) // same name and serial number
 	for _, c := range []struct {
 		name      string
 		signature []byte

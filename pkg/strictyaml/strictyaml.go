@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package strictyaml reads YAML that people write for lpctl.
+// Package strictyaml reads YAML files written by users of lpctl.
 package strictyaml
 
 import (
@@ -12,8 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Decode reads one document, which has no fields but those of to. The error is of one line: yaml puts each thing that is wrong
-// on its own.
+// Decode decodes one document into to. Unknown fields are errors. The error has one line; package yaml reports each problem
+// on a line of its own.
 func Decode(text []byte, to any) error {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)

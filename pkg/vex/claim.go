@@ -13,23 +13,23 @@ import (
 	"lpatch/pkg/proc"
 )
 
-// key is what a statement is about.
+// key identifies the subject of a statement.
 type key struct{ cve, product string }
 
-// claim is what can be said of one vulnerability in one product.
+// claim is the information about one vulnerability in one product.
 type claim struct {
 	cve    string
-	of     map[proc.Process][]apply.Finding // by process: those of the patches that are for it
-	unseen int                              // processes and patches that could not be looked at
+	of     map[proc.Process][]apply.Finding // findings of the relevant patches, by process
+	unseen int                              // number of processes and patches that could not be inspected
 }
 
-// names tells whether it is said of which version of which package a patch is.
+// names reports whether a patch states its package and version.
 func names(a *patch.About) bool { return a.Package != "" && a.Version != "" }
 
-// findings are all: a patch that another one has displaced was for something, too, and the other one need not fix that.
+// findings returns all findings, including those for displaced patches: the displacing patch need not contain the same fix.
 func findings(scan *apply.Scan) []apply.Finding { return slices.Concat(scan.Findings, scan.Displaced) }
 
-// claims gathers findings by what they are about.
+// claims groups findings by subject.
 func claims(scan *apply.Scan, system System) map[key]*claim {
 	all := map[key]*claim{}
 	for _, f := range findings(scan) {
@@ -49,7 +49,7 @@ func claims(scan *apply.Scan, system System) map[key]*claim {
 	return all
 }
 
-// fixes tells whether what is applied in place of a patch, or the patch, is known to fix the vulnerability.
+// fixes reports whether the patch, or the patch applied in its place, is known to fix the vulnerability.
 func (c *claim) fixes(f apply.Finding) bool {
 	if f.State != apply.ScanPatched {
 		return false
@@ -57,14 +57,14 @@ func (c *claim) fixes(f apply.Finding) bool {
 	return f.By == nil || f.By.About != nil && f.By.Mitigation == nil && slices.Contains(f.By.About.CVEs, c.cve)
 }
 
-// counts are numbers of processes.
+// counts contains numbers of processes.
 type counts struct {
 	fixed, lacking, active, mitigated int
-	patchable                         int // of those that lack a patch
-	other                             int // have a file of that name, and nobody knows whether that is vulnerable
+	patchable                         int // subset of lacking
+	other                             int // processes with another build of the file, whose vulnerability is not known
 }
 
-// vulnerable are the processes that have the vulnerable code.
+// vulnerable returns the number of processes with vulnerable code.
 func (n counts) vulnerable() int { return n.lacking + n.active + n.mitigated }
 
 func (c *claim) count() (n counts) {
@@ -74,7 +74,7 @@ func (c *claim) count() (n counts) {
 	return n
 }
 
-// add counts one process. A mitigation is no fix: alone, it has the process counted as one that has none.
+// add counts one process. A mitigation is not a fix: a process that only has a mitigation counts as mitigated.
 func (c *claim) add(n *counts, list []apply.Finding) {
 	known := slices.DeleteFunc(slices.Clone(list), func(f apply.Finding) bool { return f.Other })
 	fixes := slices.DeleteFunc(slices.Clone(known), func(f apply.Finding) bool { return f.Patch.Mitigation != nil })
@@ -97,7 +97,7 @@ func (c *claim) add(n *counts, list []apply.Finding) {
 	}
 }
 
-// statement says it, but for what it is about. There is none if nobody is known to have the product.
+// statement returns the statement without its subject. ok is false if no process is known to use the product.
 func (c *claim) statement(boots map[string]bool) (Statement, bool) {
 	n := c.count()
 	total := n.fixed + n.vulnerable()
@@ -128,7 +128,7 @@ func (c *claim) statement(boots map[string]bool) (Statement, bool) {
 	return s, true
 }
 
-// patches names those that are for it.
+// patches returns the names of the relevant patches.
 func (c *claim) patches() []string {
 	set := map[string]bool{}
 	for _, list := range c.of {
@@ -139,7 +139,7 @@ func (c *claim) patches() []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// later says what becomes of processes that start.
+// later describes what happens to processes that start later.
 func (c *claim) later(boots map[string]bool) string {
 	for _, name := range c.patches() {
 		if !boots[name] {
@@ -149,7 +149,7 @@ func (c *claim) later(boots map[string]bool) string {
 	return "for what starts later, there are boot entries in the kernel"
 }
 
-// action is what to do where the vulnerability is.
+// action describes the remedy for affected processes.
 func (n counts) action() string {
 	var list []string
 	if n.patchable > 0 {

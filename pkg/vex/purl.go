@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// System is what packages are of: the distribution of the machine. What a container has may be of another one; of which, nothing that
-// is trusted says, and its versions tell.
+// System is the distribution of the machine. Packages in a container may be of another one; no trusted information tells
+// which, but their versions differ.
 type System struct{ kind, vendor string }
 
-// SystemOf reads what a distribution says of itself in os-release. One that is not known has packages of no kind.
+// SystemOf parses os-release. The System of an unknown distribution is empty.
 func SystemOf(osRelease string) System {
 	fields := map[string]string{}
 	for line := range strings.Lines(osRelease) {
@@ -32,14 +32,14 @@ func SystemOf(osRelease string) System {
 	return System{"generic", ""}
 }
 
-// PURL is the package URL of a source package (https://github.com/package-url/purl-spec).
+// PURL returns the package URL of a source package (https://github.com/package-url/purl-spec).
 func (s System) PURL(source, version string) string {
 	switch s.kind {
 	case "deb":
 		return fmt.Sprintf("pkg:deb/%s/%s@%s?arch=source", escape(s.vendor), escape(strings.ToLower(source)), escape(version))
 	case "rpm":
 		qualifiers := "?arch=src"
-		if epoch, rest, ok := strings.Cut(version, ":"); ok { // which is not a part of the version there
+		if epoch, rest, ok := strings.Cut(version, ":"); ok { // the epoch is not a part of the version there
 			version, qualifiers = rest, qualifiers+"&epoch="+escape(epoch)
 		}
 		return fmt.Sprintf("pkg:rpm/%s/%s@%s%s", escape(s.vendor), escape(source), escape(version), qualifiers)
@@ -47,7 +47,7 @@ func (s System) PURL(source, version string) string {
 	return fmt.Sprintf("pkg:generic/%s@%s", escape(source), escape(version))
 }
 
-// escape encodes what a package URL does not have as it is.
+// escape percent-encodes a component of a package URL.
 func escape(text string) string {
 	var out strings.Builder
 	for _, c := range []byte(text) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package vex tells other tools what live patches have fixed on a machine: as an OpenVEX document (https://openvex.dev, version 0.2.0).
+// Package vex reports which vulnerabilities live patches have fixed on a machine, as an OpenVEX document
+// (https://openvex.dev, version 0.2.0).
 package vex
 
 import (
@@ -27,56 +28,57 @@ type Document struct {
 	Statements []Statement `json:"statements"`
 }
 
-// Statement says how a product stands with a vulnerability.
+// Statement describes the status of a product with respect to a vulnerability.
 type Statement struct {
 	Vulnerability Vulnerability `json:"vulnerability"`
 	Products      []Product     `json:"products"`
 	Status        Status        `json:"status"`
 	Notes         string        `json:"status_notes"`
-	Action        string        `json:"action_statement,omitempty"` // of what is affected
+	Action        string        `json:"action_statement,omitempty"` // for affected products
 }
 
-// Vulnerability is named by its CVE id.
+// Vulnerability is identified by its CVE id.
 type Vulnerability struct {
 	Name string `json:"name"`
 }
 
-// Product is a source package in one version.
+// Product is a version of a source package.
 type Product struct {
 	ID          string      `json:"@id"`
 	Identifiers Identifiers `json:"identifiers"`
 }
 
-// Identifiers has the product's package URL.
+// Identifiers contains the package URL of a product.
 type Identifiers struct {
 	PURL string `json:"purl"`
 }
 
-// Status is one of the labels of OpenVEX.
+// Status is a status label of OpenVEX.
 type Status string
 
-// These are claimed. That a product is not affected a patch does not say.
+// The labels that are used. Patches do not provide evidence that a product is not affected.
 const (
 	Affected           Status = "affected"
 	Fixed              Status = "fixed"
 	UnderInvestigation Status = "under_investigation"
 )
 
-// Machine is what a document is about.
+// Machine is the subject of a document.
 type Machine struct {
 	Host   string
 	System System
-	Tool   string          // that makes the document, with its version
-	Boots  map[string]bool // names of the patches that the kernel applies to what starts
-	Time   time.Time       // before the processes were looked for: of what came later nothing is said
-	Blind  int             // patches that could not be read: nobody knows whom they concern
+	Tool   string          // name and version of the generating tool
+	Boots  map[string]bool // names of the patches that the kernel applies to processes as they start
+	Time   time.Time       // taken before the scan, because later changes are not covered
+	Blind  int             // patches that could not be read and may concern any process
 }
 
-// New makes the document of what a look at all processes has found. It is nil if there is nothing to state: OpenVEX has no document
-// without a statement. The same input gives the same document.
+// New creates the document for the result of a scan. It is nil if there is nothing to state, because an OpenVEX document must
+// contain a statement. The output is deterministic.
 //
-// A product is fixed only if every process that maps what a patch for it changes has the patch, no thread is in code from before,
-// and all processes could be looked at. Of a product that no process is known to have, nothing is stated: there nothing is patched.
+// A product is fixed only if every process that maps a file changed by a patch for the product has the patch, no thread
+// executes old code, and all processes could be inspected. There is no statement about a product that no process is known to
+// use.
 func New(scan *apply.Scan, m Machine) (*Document, error) {
 	d := &Document{
 		Context: "https://openvex.dev/ns/v0.2.0", Author: "administrator of " + m.Host, Role: "report of the machine about what runs on it",
@@ -103,15 +105,15 @@ func New(scan *apply.Scan, m Machine) (*Document, error) {
 	return d, nil
 }
 
-// uuidOf is a name made of content: a UUID of version 8 (RFC 9562), as an IRI.
+// uuidOf returns a UUID of version 8 (RFC 9562) derived from content, as an IRI.
 func uuidOf(content []byte) string {
 	u := sha256.Sum256(content)
 	u[6], u[8] = u[6]&0x0f|0x80, u[8]&0x3f|0x80
 	return fmt.Sprintf("urn:uuid:%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:16])
 }
 
-// Unstated are the names of patches of a look at processes that say which CVEs they fix, and not of which version of which package: no
-// product can be named.
+// Unstated returns the names of the patches in a scan that list CVEs but not a package and its version, so that no product
+// can be named.
 func Unstated(scan *apply.Scan) []string {
 	var list []string
 	for _, f := range findings(scan) {

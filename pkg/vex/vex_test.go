@@ -24,12 +24,12 @@ const (
 	later   = "; for what starts later, there are boot entries in the kernel"
 )
 
-// spec is a patch of nginx that fixes CVEs.
+// spec returns a patch of nginx that fixes CVEs.
 func spec(name string, cves ...string) *patch.Spec {
 	return &patch.Spec{Name: name, About: &patch.About{CVEs: cves, Package: "nginx", Version: "1.22.1-9", Fixed: "1.22.1-9+deb12u1"}}
 }
 
-// of is a process that stands so with a patch.
+// of returns a finding for a process and a patch.
 func of(pid int, p *patch.Spec, state apply.ScanState, more ...func(*apply.Finding)) apply.Finding {
 	f := apply.Finding{Process: proc.Process{PID: pid}, Service: "nginx.service", State: state, Patch: p}
 	for _, do := range more {
@@ -49,7 +49,7 @@ func machine() Machine {
 		Time: time.Date(2026, 11, 30, 18, 0, 0, 5, time.FixedZone("", 3600))}
 }
 
-// TestStatus has a look at processes for each reason to claim something, and what is claimed of CVE-2026-0001 in nginx.
+// TestStatus checks the status of CVE-2026-0001 in nginx for various scans.
 func TestStatus(t *testing.T) {
 	a, b, silent := spec("a", "CVE-2026-0001"), spec("b", "CVE-2026-0001"), spec("c")
 	silent.About = nil
@@ -112,7 +112,7 @@ func TestStatus(t *testing.T) {
 	}
 }
 
-// TestBlind: a patch that cannot be read may be for anybody.
+// TestBlind checks that an unreadable patch may concern any product.
 func TestBlind(t *testing.T) {
 	m := machine()
 	m.Blind, m.Boots = 1, nil
@@ -123,7 +123,8 @@ func TestBlind(t *testing.T) {
 	}
 }
 
-// TestProducts: each version is a product of its own, what is not named is none, and the order is always the same.
+// TestProducts checks that each version is a separate product, that unnamed products are omitted, and that the order is
+// deterministic.
 func TestProducts(t *testing.T) {
 	a, newer, unnamed := spec("a", "CVE-2026-0002", "CVE-2026-0001"), spec("b", "CVE-2026-0001"), spec("z", "CVE-2026-0003")
 	newer.About.Version = "1:1.22~rc1+b1"
@@ -173,7 +174,7 @@ func TestPURL(t *testing.T) {
 	}
 }
 
-// document makes one, and looks whether it is as the schema of OpenVEX 0.2.0 has it.
+// document creates a document and validates it against the schema of OpenVEX 0.2.0.
 func document(t *testing.T, scan *apply.Scan, m Machine) *Document {
 	t.Helper()
 	d, err := New(scan, m)
@@ -193,7 +194,7 @@ func document(t *testing.T, scan *apply.Scan, m Machine) *Document {
 	return d
 }
 
-// violations are what is not as openvex_json_schema.json of https://github.com/openvex/spec has it.
+// violations returns the differences from openvex_json_schema.json of https://github.com/openvex/spec.
 func violations(text []byte) (list []string) {
 	var d map[string]any
 	if err := json.Unmarshal(text, &d); err != nil {
@@ -249,7 +250,7 @@ func violations(text []byte) (list []string) {
 	return list
 }
 
-// TestViolations: the check sees what is wrong.
+// TestViolations checks that the validation detects errors.
 func TestViolations(t *testing.T) {
 	good := `{"@context":"https://openvex.dev/ns/v0.2.0","@id":"urn:uuid:1","author":"a","timestamp":"2026-11-30T17:00:00Z","version":1,` +
 		`"statements":[{"vulnerability":{"name":"CVE-2026-0001"},"status":"fixed","products":[{"@id":"pkg:deb/debian/x@1","identifiers":{"purl":"pkg:deb/debian/x@1"}}]}]}`

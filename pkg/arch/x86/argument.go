@@ -8,10 +8,10 @@ import (
 	"lpatch/pkg/arch"
 )
 
-// arguments are the registers of the first arguments: %rdi and %rsi.
+// arguments lists the register numbers of the first arguments: %rdi and %rsi.
 var arguments = [...]byte{7, 6}
 
-// Argument knows the first two.
+// Argument supports the first two arguments.
 func (a Arch) Argument(code []byte, call uint64, n int, relocated func(from, to uint64) bool) arch.Value {
 	reg := arguments[n]
 	var starts []int
@@ -27,7 +27,7 @@ func (a Arch) Argument(code []byte, call uint64, n int, relocated func(from, to 
 		if uint64(pos) <= call && call < uint64(pos+in.Len) {
 			last = len(starts)
 			if in.Kind != arch.Call && in.Kind != arch.CallInd && in.Kind != arch.Jmp && in.Kind != arch.JmpInd {
-				return arch.Value{} // its address is taken
+				return arch.Value{} // the address of an instruction is taken
 			}
 		}
 		starts = append(starts, pos)
@@ -49,8 +49,8 @@ func (a Arch) Argument(code []byte, call uint64, n int, relocated func(from, to 
 	return arch.Value{}
 }
 
-// written tells what an instruction puts into a register, one of the low eight, if it may write it. End is not 0 if that is the
-// address that its relocated field means.
+// written reports whether an instruction may write reg, one of the low eight registers, and returns the value if it is known.
+// v.End is not 0 if the value is the address that the relocated field refers to.
 func written(code []byte, reg byte, relocated bool) (v arch.Value, writes bool) {
 	rex, op := splitRex(code)
 	switch {
@@ -76,19 +76,20 @@ func written(code []byte, reg byte, relocated bool) (v arch.Value, writes bool) 
 	return arch.Value{}, mayWrite(op, reg)
 }
 
-// mayWrite tells whether a ModRM byte of an instruction names the register other than as an address, whatever it does.
+// mayWrite reports whether an instruction may write a register: its ModRM byte names the register other than as part of an
+// address, whatever the instruction does.
 func mayWrite(op []byte, reg byte) bool {
 	at := 1
 	if len(op) > 1 && op[0] == 0x0f {
 		at = 2
 	}
-	if len(op) > 0 && (op[0] == 0x66 || op[0] == 0xf2 || op[0] == 0xf3) { // string instructions use registers that they do not name
+	if len(op) > 0 && (op[0] == 0x66 || op[0] == 0xf2 || op[0] == 0xf3) { // string instructions have implicit register operands
 		return true
 	}
 	return len(op) > at && (op[at]>>3&7 == reg || op[at]>>6 == 3 && op[at]&7 == reg)
 }
 
-// AllOnes takes what compilers write for it.
+// AllOnes recognizes the instructions that compilers use for this.
 func (a Arch) AllOnes(code []byte) bool {
 	for pos, in := range arch.Instructions(a, code) {
 		if in.Kind == arch.Bad {

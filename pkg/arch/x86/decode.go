@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package x86 is what lpctl knows of x86-64. Its decoder stands on golang.org/x/arch/x86/x86asm and repairs what that gets wrong.
+// Package x86 implements arch.Arch for x86-64. Its decoder is based on golang.org/x/arch/x86/x86asm and corrects its errors.
 package x86
 
 import (
@@ -14,16 +14,16 @@ import (
 
 var errUnknown = errors.New("the decoder does not know it")
 
-// Arch is x86-64.
+// Arch is the x86-64 architecture.
 type Arch struct{}
 
-// maxLen is the longest that an instruction can be, in bytes.
+// maxLen is the maximum length of an instruction in bytes.
 const maxLen = 15
 
 // Decode decodes the instruction at the start of code.
 func (Arch) Decode(code []byte) (arch.Insn, error) {
 	shown := code[:min(len(code), maxLen)]
-	// x86asm takes some of those that are cut off for shorter ones: it gets to see a whole one.
+	// x86asm may decode a truncated instruction as a shorter one, so pass it a padded one
 	padded := code
 	if len(code) < 2*maxLen {
 		padded = make([]byte, 2*maxLen)
@@ -33,7 +33,7 @@ func (Arch) Decode(code []byte) (arch.Insn, error) {
 	switch {
 	case err != nil:
 		return arch.Insn{}, fmt.Errorf("%w (% x): %w", arch.ErrDecode, shown, err)
-	case in.Len > maxLen: // by prefixes: a processor refuses it
+	case in.Len > maxLen: // too many prefixes, which the processor rejects
 		return arch.Insn{}, fmt.Errorf("%w (% x): it is longer than %d bytes", arch.ErrDecode, shown, maxLen)
 	case in.Len > len(code):
 		return arch.Insn{}, fmt.Errorf("%w (% x): it is cut off", arch.ErrDecode, shown)
@@ -41,7 +41,7 @@ func (Arch) Decode(code []byte) (arch.Insn, error) {
 	return in, nil
 }
 
-// decode decodes the instruction at the start of code, behind which there are further bytes.
+// decode decodes the instruction at the start of code, which must be followed by further bytes.
 func decode(code []byte) (arch.Insn, error) {
 	if in, ok := decodeGap(code); ok {
 		return in, nil
@@ -70,7 +70,7 @@ func decode(code []byte) (arch.Insn, error) {
 	return in, nil
 }
 
-// safeDecode turns a panic of the decoder into an error: code may be anything.
+// safeDecode converts a panic of the decoder to an error, because code may contain arbitrary bytes.
 func safeDecode(code []byte) (x x86asm.Inst, err error) {
 	defer func() {
 		if r := recover(); r != nil {

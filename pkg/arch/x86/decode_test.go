@@ -15,7 +15,7 @@ import (
 	"lpatch/pkg/arch"
 )
 
-// TestAgainstObjdump compares every instruction length of real programs with GNU objdump's.
+// TestAgainstObjdump compares the length of every instruction of real programs with GNU objdump.
 func TestAgainstObjdump(t *testing.T) {
 	if _, err := exec.LookPath("objdump"); err != nil {
 		t.Skip("objdump (binutils) is not installed")
@@ -48,7 +48,7 @@ func compareFile(t *testing.T, file string) {
 			continue
 		}
 		total++
-		// Behind the instruction there is more code: a decoder must not depend on the end of the buffer.
+		// followed by more code, because the decoder must not depend on the end of the buffer
 		in, err := Arch{}.Decode(append(append([]byte{}, code...), make([]byte, 16)...))
 		if msg := mismatch(in, err, code, f[0], f[2]); msg != "" {
 			if bad++; bad <= 25 {

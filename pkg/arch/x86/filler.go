@@ -4,7 +4,7 @@ package x86
 
 import "lpatch/pkg/arch"
 
-// Filler takes no-ops, int3 and zeros.
+// Filler accepts no-ops, int3 and zeros.
 func (a Arch) Filler(code []byte) int {
 	if code[0] == 0xcc || code[0] == 0 {
 		return 1

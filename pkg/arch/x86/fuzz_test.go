@@ -12,8 +12,8 @@ import (
 	"lpatch/pkg/testutil/fuzztest"
 )
 
-// FuzzDecode: Decode gives an error, or an instruction that lies in the code with its field, of which nothing depends on
-// what is behind it, and that none of its beginnings is taken for.
+// FuzzDecode checks that Decode returns an error, or an instruction that lies within the code together with its field, does
+// not depend on the following bytes, and cannot be decoded from a truncated prefix.
 func FuzzDecode(f *testing.F) {
 	for _, text := range texts(f) {
 		for pos, in := range arch.Instructions(Arch{}, text) {
@@ -60,7 +60,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// texts are the sections of code of compiled objects.
+// texts returns the text sections of compiled objects.
 func texts(t testing.TB) [][]byte {
 	var list [][]byte
 	for _, o := range fuzztest.Objects(t) {

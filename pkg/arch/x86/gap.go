@@ -8,13 +8,14 @@ import (
 	"lpatch/pkg/arch"
 )
 
-// decodeGap handles the instructions that x86asm does not know: it answers some of them with length 1, Op 0 and no error
-// (golang/go#35865). They are recognised by opcode (Intel SDM volume 2, appendix A) and measured by their ModRM byte.
+// decodeGap decodes the instructions that x86asm does not support. For some of them x86asm returns length 1, Op 0 and no
+// error (golang/go#35865). They are recognized by opcode (Intel SDM volume 2, appendix A), and their length follows from the
+// ModRM byte.
 func decodeGap(code []byte) (arch.Insn, bool) {
-	if len(code) >= 3 && code[0] == 0xc5 && code[2] == 0x77 { // vzeroupper, vzeroall: x86asm counts a ModRM byte
+	if len(code) >= 3 && code[0] == 0xc5 && code[2] == 0x77 { // vzeroupper, vzeroall: x86asm assumes a ModRM byte
 		return arch.Insn{Len: 3}, true
 	}
-	if code[0] == 0x62 { // EVEX: three bytes, the opcode, ModRM; no PUSHA or BOUND in 64-bit code
+	if code[0] == 0x62 { // EVEX: three bytes, opcode, ModRM; BOUND does not exist in 64-bit mode
 		return decodeEVEX(code)
 	}
 	n := prefixes(code)
@@ -25,7 +26,7 @@ func decodeGap(code []byte) (arch.Insn, bool) {
 	switch op := code[n+1]; {
 	case op == 0x1e && rep: // endbr64, endbr32, rdsspd, rdsspq
 		return modrm(code, n+2, 0)
-	case op == 0x01 && code[n+2]>>6 == 3: // rdpkru, wrpkru, xgetbv, xend, ...: no operand but the ModRM byte
+	case op == 0x01 && code[n+2]>>6 == 3: // rdpkru, wrpkru, xgetbv, xend, ...: no operand except the ModRM byte
 		return arch.Insn{Len: n + 3}, true
 	case op == 0x0b: // ud2
 		return arch.Insn{Len: n + 2, Kind: arch.Trap}, true
@@ -38,8 +39,8 @@ func decodeGap(code []byte) (arch.Insn, bool) {
 	return arch.Insn{}, false
 }
 
-// decodeVEX3 measures three-byte VEX instructions of the maps 2 (no immediate) and 3 (one byte of it), among them AMD's
-// FMA4, which x86asm does not list.
+// decodeVEX3 determines the length of three-byte VEX instructions of map 2 (no immediate) and map 3 (one immediate byte),
+// including those of AMD's FMA4, which x86asm lacks.
 func decodeVEX3(code []byte) (arch.Insn, bool) {
 	if len(code) < 5 || code[0] != 0xc4 {
 		return arch.Insn{}, false
@@ -53,7 +54,8 @@ func decodeVEX3(code []byte) (arch.Insn, bool) {
 	return arch.Insn{}, false
 }
 
-// decodeEVEX measures instructions of AVX-512, by their map of opcodes: an immediate is in all of map 3, and in few of map 1.
+// decodeEVEX determines the length of AVX-512 instructions by opcode map: all instructions of map 3 and a few of map 1 have
+// an immediate.
 func decodeEVEX(code []byte) (arch.Insn, bool) {
 	if len(code) < 6 {
 		return arch.Insn{}, false
@@ -73,7 +75,7 @@ func decodeEVEX(code []byte) (arch.Insn, bool) {
 	return modrm(code, 5, imm)
 }
 
-// relateVEX finds the %rip-relative operand of a VEX instruction, of which x86asm does not tell.
+// relateVEX sets the RIP-relative operand of a VEX instruction, which x86asm does not report.
 func relateVEX(in *arch.Insn, code []byte) {
 	at := map[byte]int{0xc5: 3, 0xc4: 4}[code[0]]
 	if at != 0 && in.PCRel == 0 && at+5 <= in.Len && code[at]&0xc7 == 5 {
@@ -81,7 +83,7 @@ func relateVEX(in *arch.Insn, code []byte) {
 	}
 }
 
-// modrm measures an instruction whose ModRM byte is at pos and which ends with imm bytes of immediate.
+// modrm determines the length of an instruction whose ModRM byte is at pos and which ends with imm bytes of immediate.
 func modrm(code []byte, pos, imm int) (arch.Insn, bool) {
 	if pos >= len(code) {
 		return arch.Insn{}, false

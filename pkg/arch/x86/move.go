@@ -11,13 +11,13 @@ import (
 	"lpatch/pkg/arch"
 )
 
-// Count is "lock addq $1,word(%rip)". It changes flags only, which nobody keeps from a call to the function's entry.
+// Count returns "lock addq $1,word(%rip)". It modifies the flags, which are not preserved across calls.
 func (Arch) Count() (code []byte, field uint64) {
 	return []byte{0xf0, 0x48, 0x83, 0x05, 0, 0, 0, 0, 1}, 4
 }
 
-// Return puts the number into %rax: all of it, so that it is right for narrower types, too. Without one %rax stays as it is, which a
-// caller may know of a function that returns nothing (-fipa-ra).
+// Return sets all of %rax, which is also correct for narrower types. Without a number it preserves %rax, because the caller
+// may know that a function without result does not clobber it (-fipa-ra).
 func (Arch) Return(number *uint64) []byte {
 	const ret = 0xc3
 	switch {
@@ -31,7 +31,7 @@ func (Arch) Return(number *uint64) []byte {
 	return append(binary.LittleEndian.AppendUint64([]byte{0x48, 0xb8}, *number), ret) // movabs $imm,%rax
 }
 
-// Move changes no register and no flag beside what the instruction does.
+// Move clobbers no register or flag that the original instruction does not.
 func (a Arch) Move(code []byte, at uint64) (arch.Moved, error) {
 	in, err := a.Decode(code)
 	if err != nil {
@@ -39,7 +39,7 @@ func (a Arch) Move(code []byte, at uint64) (arch.Moved, error) {
 	}
 	code = slices.Clone(code[:in.Len])
 	next := at + uint64(in.Len)
-	if !in.IsBranch() && slices.Contains(code[:prefixes(code)], 0x67) { // of which the decoder does not tell whether %eip is a part
+	if !in.IsBranch() && slices.Contains(code[:prefixes(code)], 0x67) { // the decoder does not report %eip-relative operands
 		return arch.Moved{}, errors.New("it computes its address in 32 bits")
 	}
 	switch {
@@ -66,13 +66,13 @@ func (a Arch) Move(code []byte, at uint64) (arch.Moved, error) {
 	return moved(code, in.PCRelOff, target), nil
 }
 
-// moved is one instruction with a field.
+// moved returns one instruction with a field.
 func moved(code []byte, field int, to uint64) arch.Moved {
 	return arch.Moved{Code: code, Refs: []arch.MovedRef{{Field: uint64(field), End: uint64(len(code)), To: to}}}
 }
 
-// called makes a jump a call that returns to where the original does: there unwinders find the tables of its function. It pushes
-// that address from a word, "pushq word(%rip)".
+// called converts a jump to a call that returns to the address after the original instruction, where unwinders find the FDE
+// of its function. It pushes this address from a word, "pushq word(%rip)".
 func called(jump arch.Moved, back uint64) arch.Moved {
 	push := []byte{0xff, 0x35, 0, 0, 0, 0}
 	size := uint64(len(push))

@@ -19,7 +19,7 @@ import (
 	"lpatch/pkg/arch"
 )
 
-// disassemble has objdump say what code at an address is, an instruction a line, without what it calls a place.
+// disassemble returns the output of objdump for code at an address, one line per instruction, without symbolic names.
 func disassemble(t *testing.T, code []byte, at uint64) []string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "code")
@@ -39,7 +39,7 @@ func disassemble(t *testing.T, code []byte, at uint64) []string {
 	return lines
 }
 
-// TestReturnCode compares what the code is with what objdump says.
+// TestReturnCode compares the generated code with its disassembly.
 func TestReturnCode(t *testing.T) {
 	number := func(n uint64) *uint64 { return &n }
 	for _, c := range []struct {
@@ -65,14 +65,14 @@ func TestReturnCode(t *testing.T) {
 	}
 }
 
-// place is where code that is moved goes in the tests.
+// The addresses between which code is moved in the tests.
 const (
 	oldPlace = 0x401000
 	newPlace = 0x7f000000
 	words    = 0x7f008000
 )
 
-// settle fills in the fields of code at newPlace. Its words, if it has any, are at words.
+// settle fills in the fields of code at newPlace. Its words, if any, are at words.
 func settle(m arch.Moved) []byte {
 	code := bytes.Clone(m.Code)
 	for _, r := range m.Refs {
@@ -85,7 +85,7 @@ func settle(m arch.Moved) []byte {
 	return code
 }
 
-// TestMove compares what an instruction is with what it becomes.
+// TestMove compares instructions with their moved form.
 func TestMove(t *testing.T) {
 	for _, c := range []struct{ code, want string }{
 		{"55", "push %rbp"},
@@ -141,7 +141,7 @@ func TestMove(t *testing.T) {
 
 var distance = regexp.MustCompile(`-?0x[0-9a-f]+\(%rip\)`)
 
-// TestMoveLibrary moves each instruction at the begins of the functions of libc, and has objdump say that it does the same.
+// TestMoveLibrary moves the first instructions of all functions of libc and compares the disassemblies.
 func TestMoveLibrary(t *testing.T) {
 	old, moved, n := movedOf(t)
 	if n < 1000 {
@@ -165,7 +165,7 @@ func TestMoveLibrary(t *testing.T) {
 	}
 }
 
-// movedOf lays the first instructions of functions of libc one behind the other, as they are and moved, without calls.
+// movedOf concatenates the first instructions of functions of libc except calls, in original and in moved form.
 func movedOf(t *testing.T) (old, moved []byte, n int) {
 	t.Helper()
 	f, err := elf.Open("/lib/x86_64-linux-gnu/libc.so.6")

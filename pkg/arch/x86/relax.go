@@ -9,7 +9,7 @@ import (
 	"lpatch/pkg/arch"
 )
 
-// Use knows what compilers write.
+// Use supports the instructions that compilers generate.
 func (Arch) Use(code []byte, field uint64) arch.Use {
 	if field < 1 {
 		return arch.OtherUse
@@ -33,10 +33,10 @@ func (Arch) Use(code []byte, field uint64) arch.Use {
 	return arch.OtherUse
 }
 
-// Load makes mov of lea.
+// Load changes lea to mov.
 func (Arch) Load(code []byte, field uint64) { code[field-2] = 0x8b }
 
-// Relax makes lea of mov, addr32 call of call *x, and jmp and nop of jmp *x (psABI "Optimize GOTPCRELX Relocations").
+// Relax changes mov to lea, call *x to addr32 call, and jmp *x to jmp and nop (psABI, "Optimize GOTPCRELX Relocations").
 func (Arch) Relax(t arch.Reloc, code []byte, field uint64) (to uint64, ok bool) {
 	if elf.R_X86_64(t.Number) == elf.R_X86_64_GOTPCREL || field < 2 {
 		return 0, false
@@ -56,7 +56,8 @@ func (Arch) Relax(t arch.Reloc, code []byte, field uint64) (to uint64, ok bool) 
 	return field, true
 }
 
-// Relaxed knows what the psABI has under "Optimize GOTPCRELX Relocations" and "Thread-Local Storage Linker Optimization".
+// Relaxed supports the rewrites in the psABI, "Optimize GOTPCRELX Relocations" and "Thread-Local Storage Linker
+// Optimization".
 func (Arch) Relaxed(old, linked []byte, oi, ti arch.Insn) (value int64, is arch.Relaxation) {
 	rexO, o := splitRex(old)
 	rexT, t := splitRex(linked)
@@ -84,7 +85,7 @@ func (Arch) Relaxed(old, linked []byte, oi, ti arch.Insn) (value int64, is arch.
 	return 0, arch.NotRelaxed
 }
 
-// splitRex returns the REX prefix of an instruction without others, 0 for none, and the rest of it.
+// splitRex splits an instruction without other prefixes into its REX prefix, 0 if there is none, and the rest.
 func splitRex(b []byte) (byte, []byte) {
 	if b[0]&0xf0 == 0x40 {
 		return b[0], b[1:]

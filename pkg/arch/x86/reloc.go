@@ -8,7 +8,7 @@ import (
 	"lpatch/pkg/arch"
 )
 
-// relocs are the types of relocations (psABI AMD64, table "Relocation Types").
+// relocs lists the relocation types (psABI AMD64, table "Relocation Types").
 var relocs = [...]arch.Reloc{
 	elf.R_X86_64_NONE: {Meaning: arch.None, Size: 4},
 	elf.R_X86_64_64:   {Meaning: arch.Address, Size: 8},
@@ -18,7 +18,7 @@ var relocs = [...]arch.Reloc{
 	elf.R_X86_64_8:    {Meaning: arch.Address, Size: 1},
 	elf.R_X86_64_PC64: {Meaning: arch.Address, Size: 8, PCRel: true},
 	elf.R_X86_64_PC32: {Meaning: arch.Address, Size: 4, PCRel: true},
-	// Nobody counts from the ends of instructions with fields this small.
+	// fields this small are not relative to the end of an instruction
 	elf.R_X86_64_PC16:  {Size: 2},
 	elf.R_X86_64_PC8:   {Size: 1},
 	elf.R_X86_64_PLT32: {Meaning: arch.Branch, Size: 4, PCRel: true},
@@ -48,7 +48,7 @@ var relocs = [...]arch.Reloc{
 	elf.R_X86_64_TLSDESC:   {Meaning: arch.DescriptorWord, Size: 4},
 }
 
-// Reloc takes a field of a type that is not known for one of 4 bytes.
+// Reloc assumes a 4-byte field for unknown types.
 func (Arch) Reloc(number uint32) arch.Reloc {
 	var r arch.Reloc
 	if number < uint32(len(relocs)) {

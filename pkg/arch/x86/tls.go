@@ -9,29 +9,29 @@ import (
 	"lpatch/pkg/arch"
 )
 
-// Position independent code asks __tls_get_addr for thread-local variables; linked into a program, where the distance
-// from the thread pointer is known, ld rewrites the whole sequence ("ELF Handling For Thread-Local Storage", x86-64
-// general and local dynamic to local exec).
+// Position-independent code calls __tls_get_addr to access thread-local variables. If it is linked into a program, where the
+// TP offset is known, ld rewrites the whole sequence ("ELF Handling For Thread-Local Storage", x86-64 general and local
+// dynamic to local exec).
 var (
 	movThread = []byte{0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0} // mov %fs:0,%rax
 	leaOffset = []byte{0x48, 0x8d, 0x80}                         // lea off(%rax),%rax
 )
 
-// generalLen is the length of the general dynamic sequence, before and after.
+// generalLen is the length in bytes of the general dynamic sequence and of its local-exec form.
 const generalLen = 16
 
-// What a linker makes of the two parts of a sequence with a descriptor where the distance is known: mov $off,%rax for
-// lea x@tlsdesc(%rip),%rax, and a no-op for call *x@tlscall(%rax).
+// The local-exec forms of the two instructions of a TLS descriptor sequence: mov $off,%rax replaces lea x@tlsdesc(%rip),%rax,
+// and a no-op replaces call *x@tlscall(%rax).
 var (
 	leaDescriptor = []byte{0x48, 0x8d, 0x05}
 	movOffset     = []byte{0x48, 0xc7, 0xc0}
 	nopCall       = []byte{0x66, 0x90}
 )
 
-// leads are the bytes of the sequences before their first fields.
+// leads contains the number of bytes in each sequence before its first field.
 var leads = map[arch.Meaning]uint64{arch.GeneralDynamic: 4, arch.LocalDynamic: 3, arch.Descriptor: uint64(len(leaDescriptor))}
 
-// Sequence knows those of the general and the local dynamic model, and the first part of one with a descriptor.
+// Sequence supports the general and the local dynamic model, and the first instruction of a TLS descriptor sequence.
 func (Arch) Sequence(t arch.Reloc, code []byte, field uint64) (start, n uint64) {
 	lead, ok := leads[t.Meaning]
 	if !ok || field < lead {
@@ -59,12 +59,12 @@ func sequenceLength(t arch.Reloc, code []byte) uint64 {
 	return 0
 }
 
-// localDynamic is what the local dynamic sequence of n bytes becomes.
+// localDynamic returns the local-exec form of a local dynamic sequence of n bytes.
 func localDynamic(n int) []byte {
 	return append(bytes.Repeat([]byte{0x66}, n-len(movThread)), movThread...)
 }
 
-// LocalExec also knows the second part of a sequence with a descriptor.
+// LocalExec also supports the second instruction of a TLS descriptor sequence.
 func (Arch) LocalExec(t arch.Reloc, code []byte) (off int64, ok bool) {
 	switch t.Meaning {
 	case arch.DescriptorCall:
@@ -82,7 +82,7 @@ func (Arch) LocalExec(t arch.Reloc, code []byte) (off int64, ok bool) {
 	return int64(int32(binary.LittleEndian.Uint32(code[len(code)-4:]))), true
 }
 
-// ToLocalExec also knows the second part of a sequence with a descriptor.
+// ToLocalExec also supports the second instruction of a TLS descriptor sequence.
 func (Arch) ToLocalExec(t arch.Reloc, code []byte) (field uint64) {
 	switch t.Meaning {
 	case arch.DescriptorCall:

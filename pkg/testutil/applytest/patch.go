@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package applytest makes patch files for tests that need no compiler: they change nothing that could run, but lpctl and
-// a fake kernel take them for patches.
+// Package applytest creates patch files for tests without a compiler. They contain no useful code, but lpctl and a fake
+// kernel accept them.
 package applytest
 
 import (
@@ -14,10 +14,10 @@ import (
 	"lpatch/pkg/patch"
 )
 
-// page is the alignment of segments.
+// page is the alignment of segments in bytes.
 const page = 0x1000
 
-// Spec describes a patch of one function and one value of the program at path.
+// Spec returns the descriptor of a patch for one function and one value of the program at path.
 func Spec(name, path string) (*patch.Spec, error) {
 	f, err := lpelf.Open(path)
 	if err != nil {
@@ -50,7 +50,7 @@ func Spec(name, path string) (*patch.Spec, error) {
 	}, nil
 }
 
-// Mitigation describes a patch of the same function that is a mitigation.
+// Mitigation returns the descriptor of a mitigation of the same function.
 func Mitigation(name, path string) (*patch.Spec, error) {
 	s, err := Spec(name, path)
 	if err != nil {
@@ -62,7 +62,7 @@ func Mitigation(name, path string) (*patch.Spec, error) {
 	return s, nil
 }
 
-// Write makes a patch file with that descriptor and some code.
+// Write writes a patch file with this descriptor and some code.
 func Write(path string, spec *patch.Spec) error {
 	code := []byte{0xf3, 0x0f, 0x1e, 0xfa, 0x31, 0xc0, 0xc3} // endbr64; xor eax, eax; ret
 	data := patch.Section{Name: ".rodata", Flags: elf.SHF_ALLOC, Addr: 2 * page, Align: 16, Data: []byte("nobody calls this")}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package filetest makes the files and directories that tests begin with, and knows which tests take long.
+// Package filetest creates files and directories for tests, and marks slow tests.
 package filetest
 
 import (
@@ -9,7 +9,7 @@ import (
 	"testing/fstest"
 )
 
-// Slow is for a test that takes several seconds: go test -short leaves it out.
+// Slow marks a test that takes several seconds: go test -short skips it.
 func Slow(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
@@ -17,7 +17,7 @@ func Slow(t testing.TB) {
 	}
 }
 
-// Tree writes files, PATH -> text, below a directory.
+// Tree writes files below a directory; files maps paths to contents.
 func Tree(t testing.TB, dir string, files map[string]string) {
 	t.Helper()
 	tree := fstest.MapFS{}

@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Lease makes a file of which the test keeps a lease until it ends: who opens it waits for lease-break-time, 45 seconds.
+// Lease creates a file on which the test holds a lease until it ends. Opening the file blocks for lease-break-time, 45
+// seconds.
 func Lease(tb testing.TB, path string) {
 	tb.Helper()
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o755)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package fuzztest holds what the fuzz targets share: the bounds of what reading a small input may take, and inputs to start
-// from.
+// Package fuzztest provides common parts of fuzz targets: limits of the resources that parsing a small input may use, and
+// seed inputs.
 package fuzztest
 
 import (
@@ -13,18 +13,18 @@ import (
 	"time"
 )
 
-// What reading an input of n bytes may allocate, in bytes: perByte * n + constant. A table of pointers to structures made of
-// one of bytes is some tens of times larger; what grows with the square of the input is soon beyond it.
+// The limit of memory that parsing an input of n bytes may allocate, in bytes: perByte * n + constant. A table of pointers to
+// structures needs some ten times the size of its encoding; quadratic growth soon exceeds the limit.
 const (
 	perByte  = 256
 	constant = 4 << 20
 )
 
-// hang is how long reading an input may take. All of them take milliseconds; this tells them from one that never ends.
+// hang is the time limit for one input. Parsing takes milliseconds, so that only an endless loop exceeds it.
 const hang = 30 * time.Second
 
-// Bounded calls read, which reads an input of n bytes, and fails the test if that allocates more than the input is worth. If
-// it does not end, the process does.
+// Bounded calls read, which parses an input of n bytes, and fails the test if it allocates more than the limit. If read does
+// not return in time, the process is terminated.
 func Bounded(t testing.TB, n int, read func()) {
 	t.Helper()
 	watchdog := time.AfterFunc(hang, func() { panic("reading the input does not end") })
@@ -36,14 +36,14 @@ func Bounded(t testing.TB, n int, read func()) {
 	}
 }
 
-// allocated is how many bytes the process has allocated so far.
+// allocated returns the total number of bytes allocated by the process.
 func allocated() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
 
-// Source is a small translation unit with what objects may have: static and global data, strings, a static local, a call.
+// Source is a small translation unit with static and global data, strings, a static local variable and a call.
 const Source = `
 extern int out(const char *, int);
 static int count = 3;
@@ -53,7 +53,7 @@ static __attribute__((noinline)) int add(int x) { static int calls; return x + c
 int twice(int x) { own = x; return out(names[x & 1], add(x) + __LINE__); }
 `
 
-// Compile returns what a compiler makes of Source, or nil if it is not installed.
+// Compile returns the object that a compiler makes of Source, or nil if the compiler is not installed.
 func Compile(t testing.TB, cc string, args ...string) []byte {
 	t.Helper()
 	dir := t.TempDir()
@@ -76,7 +76,7 @@ func Compile(t testing.TB, cc string, args ...string) []byte {
 	return data
 }
 
-// Objects returns objects of the compilers that are installed, with and without debug information.
+// Objects returns objects made by the installed compilers, with and without debug information.
 func Objects(t testing.TB) [][]byte {
 	t.Helper()
 	var list [][]byte
@@ -90,7 +90,7 @@ func Objects(t testing.TB) [][]byte {
 	return list
 }
 
-// Shared returns a small shared object with a build-id, versions and a PLT.
+// Shared returns a small shared object with a build-id, symbol versions and a PLT.
 func Shared(t testing.TB) [][]byte {
 	t.Helper()
 	var list [][]byte

@@ -12,7 +12,7 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// changeBoots adds or removes a boot entry. The result is an acknowledgement, or what is wrong.
+// changeBoots adds or removes a boot entry. The result is an acknowledgement or an error.
 func (k *Kernel) changeBoots(msg genetlink.Message) Denial {
 	var b lpnl.Boot
 	err := each(msg.Data, func(ad *netlink.AttributeDecoder) {
@@ -45,7 +45,7 @@ func (k *Kernel) changeBoots(msg genetlink.Message) Denial {
 	return Denial{Errno: okErrno}
 }
 
-// boots makes the dump of boot entries.
+// boots returns the dump of boot entries.
 func (k *Kernel) boots(req netlink.Message) []netlink.Message {
 	var list []netlink.Message
 	for _, b := range k.Boots {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package lpnltest has a fake of the kernel module, for tests of its clients: it answers as lpatch.ko would, from a
-// state that a test can set up, look at, and keep in a file between processes (it encodes to JSON).
+// Package lpnltest provides a fake kernel module for tests of its clients. It answers like lpatch.ko, from a state that a
+// test can set up, inspect, and store in a file between processes (as JSON).
 package lpnltest
 
 import (
@@ -20,53 +20,53 @@ import (
 const (
 	familyID = 0x20
 	groupID  = 0x21
-	transfer = 7 // the id of the object in transfer; the fake has one at a time
+	transfer = 7 // ID of the object in transfer; the fake supports one at a time
 	okErrno  = 0
 )
 
 // Kernel is a fake kernel module. Its zero value has no patches and refuses nothing.
 type Kernel struct {
 	Absent bool      `json:"absent,omitempty"` // the module is not loaded
-	Deny   *Denial   `json:"deny,omitempty"`   // every command is answered with this error
+	Deny   *Denial   `json:"deny,omitempty"`   // the error reply to every command
 	Info   lpnl.Info `json:"info"`
 
-	Gates []lpnl.Gate `json:"gates,omitempty"` // the threads that hold the module
-	Stuck []int       `json:"stuck,omitempty"` // of those, the tids that do not wake
+	Gates []lpnl.Gate `json:"gates,omitempty"` // threads that prevent the module from being unloaded
+	Stuck []int       `json:"stuck,omitempty"` // TIDs of those that do not wake up
 
-	// Refuse has what the kernel answers to a verb instead of doing it.
+	// Refuse contains the replies to verbs that are refused.
 	Refuse map[lpnl.Verb]Refusal `json:"refuse,omitempty"`
 
-	// Active has who is still in code from before when a verb is done: an apply, a check or a restore.
+	// Active contains the threads in old code at the end of an apply, a check or a restore.
 	Active map[lpnl.Verb]Active `json:"active,omitempty"`
-	// Left has how many threads each recount finds, in turn; when it is used up they are as many as before.
+	// Left contains the number of threads that successive recounts find; afterwards the number no longer changes.
 	Left []int `json:"left,omitempty"`
-	// Recounted has the pids of the processes in which threads were counted again, which stops them.
+	// Recounted contains the PIDs of the processes that a recount has stopped.
 	Recounted []int `json:"recounted,omitempty"`
 
-	// Keys are the certificates in the keyring, unless Info.Keyring is 0.
+	// Keys contains the certificates in the keyring, unless Info.Keyring is 0.
 	Keys   [][]byte `json:"keys,omitempty"`
-	Locked bool     `json:"locked,omitempty"` // the keyring takes no more
+	Locked bool     `json:"locked,omitempty"` // the keyring accepts no more
 
-	Patches map[string]*Patch `json:"patches,omitempty"` // sealed, by hash in hexadecimal
+	Patches map[string]*Patch `json:"patches,omitempty"` // sealed patches, by hash in hexadecimal
 	Records []Record          `json:"records,omitempty"`
 	Boots   []lpnl.Boot       `json:"boots,omitempty"`
 
 	inTransfer *Patch
 	hash       string
-	replace    bool     // the operation's flag
-	supersede  []string // and the hashes that it names
+	replace    bool     // flag of the operation
+	supersede  []string // hashes of the operation
 }
 
-// Denial is an error in place of a reply.
+// Denial is an error reply.
 type Denial struct {
 	Errno   syscall.Errno `json:"errno"`
 	Message string        `json:"message"`
 	Attr    uint32        `json:"attr,omitempty"`
 }
 
-// Refusal is a refusal in place of a deed.
+// Refusal is a refusal of an operation.
 type Refusal struct {
-	Comm     string        `json:"comm,omitempty"` // only targets of this name, if not empty
+	Comm     string        `json:"comm,omitempty"` // only for targets with this name, if not empty
 	Refusal  lpnl.Refusal  `json:"refusal"`
 	Errno    syscall.Errno `json:"errno"`
 	Message  string        `json:"message"`
@@ -74,26 +74,26 @@ type Refusal struct {
 	Function string        `json:"function,omitempty"`
 }
 
-// Active is who is still in code from before.
+// Active describes threads that execute old code.
 type Active struct {
-	Comm     string `json:"comm,omitempty"` // only in targets of this name, if not empty
+	Comm     string `json:"comm,omitempty"` // only for targets with this name, if not empty
 	Threads  int    `json:"threads"`
 	TID      int    `json:"tid,omitempty"`
 	Function string `json:"function,omitempty"`
 	Patch    string `json:"patch,omitempty"`
 }
 
-// tell puts it into a report.
+// tell copies it into a report.
 func (a Active) tell(r *lpnl.Report) {
 	if r.ActiveThreads = a.Threads; a.Threads > 0 {
 		r.ActiveTID, r.ActiveFunction, r.ActivePatch = a.TID, a.Function, a.Patch
 	}
 }
 
-// Patch is what the fake remembers of a transferred patch.
+// Patch is the fake's record of a transferred patch.
 type Patch struct {
 	Name      string       `json:"name"`
-	Chunks    int          `json:"chunks"` // requests that its tables took
+	Chunks    int          `json:"chunks"` // number of requests for its tables
 	Images    int          `json:"images"`
 	Segments  int          `json:"segments"`
 	Jumps     int          `json:"jumps"`
@@ -109,7 +109,7 @@ type Record struct {
 	PID   int        `json:"pid"`
 	Comm  string     `json:"comm,omitempty"`
 	State lpnl.State `json:"state"`
-	// Drift is how the memory of the target differs from the record, in place of a state.
+	// Drift describes how the memory of the target differs from the record; it replaces the state.
 	Drift  *Refusal `json:"drift,omitempty"`
 	Active Active   `json:"active"`
 }
@@ -197,7 +197,7 @@ func (k *Kernel) patchNew(req netlink.Message, data []byte) ([]netlink.Message, 
 	}), nil
 }
 
-// op does what the kernel does, and answers with the figures of an unhurried machine.
+// op executes an operation like the kernel and replies with plausible durations.
 func (k *Kernel) op(req netlink.Message, msg genetlink.Message) ([]netlink.Message, error) {
 	r, err := k.request(msg)
 	if err != nil {

@@ -14,14 +14,14 @@ import (
 	"lpatch/pkg/lpnl"
 )
 
-// Since is when every change of state in a fake happened.
+// Since is the time of every state change in a fake.
 var Since = time.Date(2026, 11, 24, 3, 0, 0, 0, time.UTC)
 
 // state returns the state of a patch in a target.
 func (k *Kernel) state(hash string, pid int) lpnl.State {
 	if i := k.find(hash, pid); i >= 0 {
 		if k.Records[i].Drift != nil {
-			return lpnl.StateDrifted // apply and restore can follow
+			return lpnl.StateDrifted // apply and restore are possible
 		}
 		return k.Records[i].State
 	}
@@ -32,7 +32,7 @@ func (k *Kernel) find(hash string, pid int) int {
 	return slices.IndexFunc(k.Records, func(r Record) bool { return r.Hash == hash && r.PID == pid })
 }
 
-// step carries out r.Verb and completes the report.
+// step executes r.Verb and completes the report.
 func (k *Kernel) step(r *lpnl.Report) {
 	was := k.state(r.Hash.String(), r.PID)
 	r.State = was
@@ -72,7 +72,7 @@ func (k *Kernel) step(r *lpnl.Report) {
 	}
 }
 
-// active returns who is in code from before, as a record says.
+// active returns the threads in old code according to a record.
 func (k *Kernel) active(hash string, pid int) Active {
 	if i := k.find(hash, pid); i >= 0 {
 		return k.Records[i].Active
@@ -80,7 +80,7 @@ func (k *Kernel) active(hash string, pid int) Active {
 	return Active{}
 }
 
-// recount counts again, as the kernel does: not where there was nobody.
+// recount counts the threads again, like the kernel: not if there were none.
 func (k *Kernel) recount(r *lpnl.Report) {
 	active := &k.Records[k.find(r.Hash.String(), r.PID)].Active
 	if active.Threads > 0 {
@@ -93,7 +93,7 @@ func (k *Kernel) recount(r *lpnl.Report) {
 	active.tell(r)
 }
 
-// transition returns the state after verb, or why it is refused.
+// transition returns the state after verb, or the refusal.
 func transition(verb lpnl.Verb, was lpnl.State) (lpnl.State, lpnl.Refusal) {
 	applied := was == lpnl.StateApplied
 	if was == lpnl.StateDrifted {
@@ -118,7 +118,7 @@ func transition(verb lpnl.Verb, was lpnl.State) (lpnl.State, lpnl.Refusal) {
 	}[verb], lpnl.RefusalNone
 }
 
-// stopped fills in the figures of a stop window; mapping a patch needs none.
+// stopped fills in the durations of a stop window; mapping a patch needs none.
 func stopped(r *lpnl.Report) {
 	r.Since, r.MappedAt, r.MappedBytes = Since, 0x7f0000000000, 8192
 	if r.Verb == lpnl.VerbLoad {
@@ -130,7 +130,7 @@ func stopped(r *lpnl.Report) {
 	r.Write, r.Release = 7*time.Microsecond, 20*time.Microsecond
 }
 
-// comm reads the name of a process.
+// comm returns the name of a process.
 func comm(pid int) string {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 	return strings.TrimSpace(string(b))

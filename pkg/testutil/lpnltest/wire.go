@@ -30,7 +30,7 @@ func each(data []byte, fn func(*netlink.AttributeDecoder)) error {
 	return ad.Err()
 }
 
-// reply makes the one message that answers req.
+// reply returns the only message that answers req.
 func reply(req netlink.Message, cmd uint8, fill func(*netlink.AttributeEncoder)) []netlink.Message {
 	ae := netlink.NewAttributeEncoder()
 	fill(ae)
@@ -47,7 +47,7 @@ func reply(req netlink.Message, cmd uint8, fill func(*netlink.AttributeEncoder))
 	return []netlink.Message{{Header: h, Data: data}}
 }
 
-// failure makes an error message with an extended acknowledgement; errno 0 makes a plain acknowledgement.
+// failure returns an error message with an extended acknowledgement. If errno is 0, it is a plain acknowledgement.
 func failure(req netlink.Message, d Denial) []netlink.Message {
 	data := binary.NativeEndian.AppendUint32(nil, uint32(-int32(d.Errno)))
 	raw, err := req.MarshalBinary()
@@ -96,7 +96,7 @@ func (k *Kernel) encodeInfo(ae *netlink.AttributeEncoder) {
 	ae.Flag(lpnl.AttrInfoSignatureRequired, k.Info.SignatureRequired)
 }
 
-// patchAdd counts the rows of a chunk. The result is an acknowledgement, or what is wrong.
+// patchAdd counts the table rows in a request. The result is an acknowledgement or an error.
 func (k *Kernel) patchAdd(data []byte) Denial {
 	p := k.inTransfer
 	p.Chunks++
@@ -125,7 +125,7 @@ func (k *Kernel) patchAdd(data []byte) Denial {
 	return Denial{Errno: okErrno}
 }
 
-// site counts a site. Those of one value have one name, and follow each other.
+// site counts a site. Consecutive sites with one name belong to one value.
 func (p *Patch) site(ad *netlink.AttributeDecoder) error {
 	var kind lpnl.SiteKind
 	symbol := ""
@@ -162,7 +162,7 @@ func (p *Patch) fixups(b []byte) error {
 	return nil
 }
 
-// request reads an operation into the report that will answer it.
+// request decodes an operation into the report that will answer it.
 func (k *Kernel) request(msg genetlink.Message) (lpnl.Report, error) {
 	r := lpnl.Report{StopLimit: lpnl.MaxStopDefault, Verb: map[uint8]lpnl.Verb{
 		lpnl.CmdLoad: lpnl.VerbLoad, lpnl.CmdApply: lpnl.VerbApply,
@@ -192,10 +192,10 @@ func (k *Kernel) request(msg genetlink.Message) (lpnl.Report, error) {
 	return r, err
 }
 
-// status makes the dump: all records, in several messages.
+// status returns the dump of all records, which consists of several messages.
 func (k *Kernel) status(req netlink.Message) []netlink.Message {
 	var list []netlink.Message
-	layers := map[int]int{} // applied patches by pid; records are in the order of their last change
+	layers := map[int]int{} // PID -> number of applied patches; records are in the order of their last change
 	for _, rec := range k.Records {
 		r := lpnl.Report{PID: rec.PID, Comm: rec.Comm, State: rec.State, StopLimit: lpnl.MaxStopDefault}
 		hash, _ := hex.DecodeString(rec.Hash)
@@ -217,7 +217,7 @@ func (k *Kernel) status(req netlink.Message) []netlink.Message {
 	return dump(req, list)
 }
 
-// gates makes the dump of the threads that hold the module.
+// gates returns the dump of the threads that prevent the module from being unloaded.
 func (k *Kernel) gates(req netlink.Message) []netlink.Message {
 	var list []netlink.Message
 	for _, g := range k.Gates {
@@ -230,7 +230,7 @@ func (k *Kernel) gates(req netlink.Message) []netlink.Message {
 	return dump(req, list)
 }
 
-// drain wakes all but those that are stuck.
+// changeKeys adds or revokes a certificate, or locks the keyring. The result is an acknowledgement or an error.
 func (k *Kernel) changeKeys(msg genetlink.Message) Denial {
 	var cert []byte
 	_ = each(msg.Data, func(ad *netlink.AttributeDecoder) {
@@ -260,6 +260,7 @@ func (k *Kernel) changeKeys(msg genetlink.Message) Denial {
 	return Denial{Errno: okErrno}
 }
 
+// drain wakes all threads except those that are stuck.
 func (k *Kernel) drain(req netlink.Message) []netlink.Message {
 	woken := len(k.Gates)
 	k.Gates = slices.DeleteFunc(k.Gates, func(g lpnl.Gate) bool { return !slices.Contains(k.Stuck, g.TID) })
@@ -268,7 +269,7 @@ func (k *Kernel) drain(req netlink.Message) []netlink.Message {
 	})
 }
 
-// dump makes of replies a dump of several messages.
+// dump converts replies to a multi-part message.
 func dump(req netlink.Message, list []netlink.Message) []netlink.Message {
 	done := netlink.Message{Header: netlink.Header{
 		Type: netlink.Done, Sequence: req.Header.Sequence, PID: req.Header.PID,

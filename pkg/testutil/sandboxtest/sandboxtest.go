@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package sandboxtest makes sandboxes for tests.
+// Package sandboxtest creates sandboxes for tests.
 package sandboxtest
 
 import (
@@ -17,14 +17,14 @@ import (
 	"lpatch/pkg/testutil/filetest"
 )
 
-// programs are what every root has.
+// programs lists the programs in every sandbox.
 const programs = "sh bash cat chmod chown chroot cp dd find grep head id ln ls mkdir mkfifo mknod mount mv nsenter patch readlink rm seq setpriv setsid sleep sort stat tar touch tr true umount unshare wc"
 
-// libraries is where this machine has libraries.
+// libraries is the directory of shared libraries on this machine.
 const libraries = "/lib/x86_64-linux-gnu"
 
-// New makes a sandbox whose root has some programs of this machine, and a directory /build of the builder's. Without what a sandbox
-// needs the test is left out.
+// New returns a sandbox whose root directory contains some programs of this machine and a directory /build that belongs to
+// the builder. It skips the test if sandboxes are not available.
 func New(t testing.TB) *sandbox.Sandbox {
 	t.Helper()
 	Needed(t)
@@ -33,7 +33,7 @@ func New(t testing.TB) *sandbox.Sandbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Limits.Time = time.Minute // a job of a test that hangs ends before the test
+	s.Limits.Time = time.Minute // a hanging job ends before the test does
 	t.Cleanup(func() {
 		if err := sandbox.Remove(ctx, s.Dir); err != nil {
 			t.Error(err)
@@ -62,7 +62,7 @@ func New(t testing.TB) *sandbox.Sandbox {
 	return s
 }
 
-// copyLibraries copies what a program needs to be executed.
+// copyLibraries copies the shared libraries that a program needs.
 func copyLibraries(t testing.TB, path, stage string) {
 	t.Helper()
 	f, err := elf.Open(path)
@@ -87,7 +87,7 @@ func copyLibraries(t testing.TB, path, stage string) {
 	}
 }
 
-// Needed leaves a test out if this machine lacks what a sandbox needs.
+// Needed skips the test if sandboxes are not available on this machine.
 func Needed(t testing.TB) {
 	t.Helper()
 	if missing := sandbox.Missing(os.Geteuid(), exec.LookPath); len(missing) > 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-// Package signtest makes certificates for tests.
+// Package signtest creates certificates for tests.
 package signtest
 
 import (
@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Certificate is one of a key, signed by that key itself, of which the template says the rest.
+// Certificate returns a self-signed certificate of a key. The template provides all other fields.
 func Certificate(t testing.TB, key crypto.Signer, template *x509.Certificate) *x509.Certificate {
 	t.Helper()
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
