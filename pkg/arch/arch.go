@@ -59,6 +59,9 @@ type Arch interface {
 	// Argument finds out what an argument, of which 0 is the first, is at a call or jump with a field, from the instructions in
 	// front of it as far as nothing leads into them. relocated tells of fields in [from, to).
 	Argument(code []byte, call uint64, n int, relocated func(from, to uint64) bool) Value
+	// JumpsByTable tells whether the target of a jump through a register or memory is what a table holds, as far as the code in front
+	// of the jump shows it; isTable tells whether a field in [from, to) means a table.
+	JumpsByTable(code []byte, jump int, isTable func(from, to uint64) bool) bool
 	// AllOnes tells whether code makes a number of all ones, of the size of a pointer, or does not decode.
 	AllOnes(code []byte) bool
 }

@@ -170,6 +170,8 @@ type builder struct {
 	keepers  map[string]*diff.Result // of functions that several objects have: whose instance the target has
 	strays   map[string]diff.Refusal // why an instance is not what the target has
 	layouts  []string                // of Options.LayoutOK, those that changed as other objects tell
+	// newExports are refused if there is nothing else to do.
+	newExports diff.Refusals
 
 	old          *oldObjects
 	oldIn, newIn inputs // of the target's links
@@ -279,6 +281,9 @@ func (b *builder) settle(pairs []pair, all, changed, adding []*diff.Result) erro
 		return err
 	}
 	if err := b.settleNames(all, pairs); err != nil {
+		return err
+	}
+	if err := b.checkExports(all); err != nil {
 		return err
 	}
 	b.locateAdding(adding)

@@ -32,6 +32,7 @@ type Object struct {
 	// referring are the sections that refer to a section; nil until they are asked for.
 	referring map[*lpelf.Section][]*lpelf.Section
 	frames    []Frame         // nil until they are read
+	unwound   map[int][]Frame // the same by the section of their code; nil until they are asked for
 	debug     *debuginfo.Info // nil until it is read
 
 	byKey      map[string][]*lpelf.Symbol // functions by numberedKey; nil until they are asked for
@@ -325,6 +326,18 @@ func (o *Object) HoldsLabels(s *lpelf.Symbol) bool {
 
 // byContent tells whether a variable has no identity beside what it holds.
 func (o *Object) byContent(s *lpelf.Symbol) bool { return ByContent(s) || o.HoldsLabels(s) }
+
+// labelTables are the variables that hold addresses of labels to which a function refers.
+func (o *Object) labelTables(f *lpelf.Symbol) []*lpelf.Symbol {
+	var out []*lpelf.Symbol
+	sec := o.SectionOf(f)
+	for _, r := range o.refsAt(sec, f.Value, f.Size) {
+		if r.Sym != nil && r.Sec != sec && !ByContent(r.Sym) && o.HoldsLabels(r.Sym) && !slices.Contains(out, r.Sym) {
+			out = append(out, r.Sym)
+		}
+	}
+	return out
+}
 
 // ColdParent returns the function that a ".cold" part belongs to.
 func ColdParent(name string) (string, bool) {

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-2.0
+
+package diff
+
+import (
+	"cmp"
+	"debug/dwarf"
+	"maps"
+	"slices"
+	"strings"
+
+	"lpatch/pkg/codes"
+	"lpatch/pkg/debuginfo"
+	"lpatch/pkg/lazyregexp"
+)
+
+// counts are words in the names of enumerators that say how many others there are, which programs do not keep.
+var counts = lazyregexp.New(`(?i)(^|_)(max|count|cnt|last|num|end|size|total|limit|nr|nb|n)s?(_|$)`)
+
+// compareConstants refuses enumerators with another value of enumerations that no variable or member is of: programs keep them
+// in numbers.
+func (c *comparer) compareConstants(old, new *debuginfo.Info) {
+	was, is := old.Stored(), new.Stored()
+	compared := func(name string) bool { return is[name] != nil && was[name] != nil } // by compareEnums
+	before, now := constantsOf(old, compared), constantsOf(new, compared)
+	refused := map[dwarf.Offset]bool{} // enumerations: one of each is enough
+	for _, name := range slices.SortedFunc(maps.Keys(now), func(a, b string) int {
+		return cmp.Or(cmp.Compare(now[a].of.Offset, now[b].of.Offset), cmp.Compare(a, b))
+	}) {
+		o, n := before[name], now[name]
+		switch {
+		case o.of == nil || o.value == n.value || refused[n.of.Offset] || counts().MatchString(name):
+			continue
+		case slices.Contains(c.opts.LayoutOK, name):
+			c.res.Layouts = append(c.res.Layouts, name)
+			continue
+		}
+		refused[n.of.Offset] = true
+		c.refuse(name, codes.EnumChanged, "the enumerator was %s and is %s, and the program may keep the old value in a number; put new ones behind the others, or say --layout-ok '%s' if it does not",
+			o.value, n.value, name)
+	}
+}
+
+// constant is an enumerator.
+type constant struct {
+	value string
+	of    *debuginfo.Entry
+}
+
+// constantsOf are the enumerators of the enumerations that numbers are made of without a cast, by their names.
+func constantsOf(info *debuginfo.Info, but func(enum string) bool) map[string]constant {
+	out := map[string]constant{}
+	info.Walk(func(e *debuginfo.Entry) {
+		if scoped, _ := e.Val(dwarf.AttrEnumClass).(bool); scoped || e.Tag != dwarf.TagEnumerationType || !e.IsDefined() || e.Name() != "" && but(e.Qualified()) {
+			return
+		}
+		scope := strings.TrimSuffix(e.Qualified(), cmp.Or(e.Name(), debuginfo.Unnamed))
+		for name, value := range e.Enumerators() {
+			out[scope+name] = constant{value, e}
+		}
+	})
+	return out
+}
