@@ -122,8 +122,8 @@ const (
 	// read from a constant table there and then; leave the function as it was
 	LabelAddress Code = "label-address"
 
-	// LabelMoved: a label of assembly, or a number with a name (`.set`), is another one than before, and code that does not change
-	// may use it; leave it, or give the new one another name
+	// LabelMoved: a label of assembly, the room of zeros behind it, or a number with a name (`.set`) is another one than before, and
+	// the program has the old one; leave it, or give the new one another name
 	LabelMoved Code = "label-moved"
 
 	// LabelsInTable: a table or a symbol of the program has addresses within the function; leave the function as it was, or

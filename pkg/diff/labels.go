@@ -11,8 +11,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// checkLabels refuses functions that changed where a table of the program has addresses of places within them: it goes on to
-// have those of the old body, and the new one is not found by them.
+// checkLabels refuses functions that changed where a table of the program, or code that does not change, has addresses of places
+// within them: it goes on to have those of the old body, and the new one is not found by them.
 func (c *comparer) checkLabels() {
 	changed := map[*lpelf.Section]string{} // functions by their sections, their cold parts too
 	for _, ch := range c.res.Changed {
@@ -54,11 +54,8 @@ func (c *comparer) warnProbes(changed map[*lpelf.Section]string) {
 // goesWith tells whether a table of labels comes into the patch with the functions that it is about: the compiler's own, for a
 // switch or a computed goto, or one that only functions refer to that changed.
 func (c *comparer) goesWith(s *lpelf.Section, r Ref, changed map[*lpelf.Section]string) bool {
-	if s.IsText() {
-		return true // a function of the same source, which is compared as code
-	}
-	if c.new.IsTable(s) {
-		return false
+	if s.IsText() || c.new.IsTable(s) {
+		return false // code that does not change goes on to lead into the old body
 	}
 	sym, _ := c.new.At(s, int64(r.Off))
 	switch {

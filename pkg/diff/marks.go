@@ -16,21 +16,22 @@ import (
 
 // markPlace is where a mark is: from the beginning of the function or variable around it, else of its section.
 type markPlace struct {
-	in  string
-	off uint64
+	in   string
+	off  uint64
+	room uint64 // to the next symbol, where it is all that tells of zeros
 }
 
 // marks are those that code can refer to, by name.
 func (o *Object) marks() map[string]markPlace {
-	out := map[string]markPlace{}
+	out, referred := map[string]markPlace{}, o.referred()
 	for _, s := range o.Symbols {
-		if s.Name == "" || s.Type != elf.STT_NOTYPE || s.Section == elf.SHN_UNDEF || o.byName[s.Name] != s || s.Bind == elf.STB_LOCAL && !o.refersTo(s) {
+		if s.Name == "" || s.Type != elf.STT_NOTYPE || s.Section == elf.SHN_UNDEF || o.byName[s.Name] != s || s.Bind == elf.STB_LOCAL && !referred[s] {
 			continue
 		}
 		sec := o.SectionOf(s)
 		switch {
 		case s.Section == elf.SHN_ABS:
-			out[s.Name] = markPlace{"", s.Value}
+			out[s.Name] = markPlace{off: s.Value}
 		case sec != nil && sec.Flags&elf.SHF_ALLOC != 0 && sec.Flags&elf.SHF_MERGE == 0:
 			out[s.Name] = o.markPlace(sec, s)
 		}
@@ -39,20 +40,33 @@ func (o *Object) marks() map[string]markPlace {
 }
 
 func (o *Object) markPlace(sec *lpelf.Section, mark *lpelf.Symbol) markPlace {
-	place := markPlace{sec.Name, mark.Value}
+	place, end := markPlace{in: sec.Name, off: mark.Value}, sec.Size
 	for _, s := range o.SymbolsIn(sec) {
-		if (s.IsFunc() || isVariable(s)) && s.Value <= mark.Value && mark.Value <= s.Value+s.Size {
-			place = markPlace{s.Name, mark.Value - s.Value}
+		switch {
+		case (s.IsFunc() || isVariable(s)) && s.Value <= mark.Value && mark.Value <= s.Value+s.Size:
+			place = markPlace{in: s.Name, off: mark.Value - s.Value}
+		case s.Value > mark.Value:
+			end = min(end, s.Value)
 		}
+	}
+	if sec.Type == elf.SHT_NOBITS && place.in == sec.Name {
+		place.room = end - mark.Value
 	}
 	return place
 }
 
-// refersTo tells whether something that is loaded refers to a symbol.
-func (o *Object) refersTo(s *lpelf.Symbol) bool {
-	return slices.ContainsFunc(o.Sections, func(sec *lpelf.Section) bool {
-		return sec.Flags&elf.SHF_ALLOC != 0 && slices.ContainsFunc(sec.Relocs, func(r lpelf.Reloc) bool { return r.Sym == s })
-	})
+// referred are the symbols that what is loaded refers to, or to a place that only they have a name for.
+func (o *Object) referred() map[*lpelf.Symbol]bool {
+	out := map[*lpelf.Symbol]bool{}
+	for _, sec := range o.Sections {
+		if sec.Flags&elf.SHF_ALLOC == 0 {
+			continue
+		}
+		for _, r := range o.Refs(sec) {
+			out[r.Sym], out[r.Raw.Sym] = true, true
+		}
+	}
+	return out
 }
 
 // compareMarks refuses marks that mean something else than before. Those within functions that changed are seen to by checkLabels.
@@ -64,7 +78,7 @@ func (c *comparer) compareMarks() {
 		if !there || was == is || slices.ContainsFunc(c.res.Changed, func(ch Change) bool { return ch.New.Name == is.in }) {
 			continue
 		}
-		c.refuse(name, codes.LabelMoved, "the name means another place or number than in the old object, and code that does not change would go on to use the old one; leave it, or give the new one another name")
+		c.refuse(name, codes.LabelMoved, "the name means another place, room or number than in the old object, and the program goes on to have the old one; leave it, or give the new one another name")
 	}
 }
 

@@ -53,7 +53,7 @@ func TestRefusals(t *testing.T) {
 		},
 		{
 			"number with a name", "gcc", `asm(".globl n\n.set n, 1"); int f(void) { return 1; }`, `asm(".globl n\n.set n, 2"); int f(void) { return 1; }`,
-			"x.o: n: the name means another place or number than in the old object, and code that does not change would go on to use the old one; leave it, or give the new one another name [label-moved]",
+			"x.o: n: the name means another place, room or number than in the old object, and the program goes on to have the old one; leave it, or give the new one another name [label-moved]",
 		},
 		{
 			"code on the stack", "gcc", "int f(int x) { return x; }", `int f(int x) { return x; } asm(".section .note.GNU-stack,\"x\"");`,
