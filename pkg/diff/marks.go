@@ -32,7 +32,7 @@ func (o *Object) marks() map[string]markPlace {
 		switch {
 		case s.Section == elf.SHN_ABS:
 			out[s.Name] = markPlace{off: s.Value}
-		case sec != nil && sec.Flags&elf.SHF_ALLOC != 0 && sec.Flags&elf.SHF_MERGE == 0:
+		case sec != nil && sec.Flags&elf.SHF_ALLOC != 0 && sec.Flags&elf.SHF_MERGE == 0 && !underAny(sec.Name, explained): // clang has marks in exception tables
 			out[s.Name] = o.markPlace(sec, s)
 		}
 	}
