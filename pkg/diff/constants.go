@@ -17,12 +17,10 @@ import (
 // counts are words in the names of enumerators that say how many others there are, which programs do not keep.
 var counts = lazyregexp.New(`(?i)(^|_)(max|count|cnt|last|num|end|size|total|limit|nr|nb|n)s?(_|$)`)
 
-// compareConstants refuses enumerators with another value of enumerations that no variable or member is of: programs keep them
-// in numbers.
+// compareConstants refuses enumerators with another value of enumerations that nothing is of: programs keep them in numbers.
+// Those of variables and members compareEnums sees to; what functions alone hand to each other is not kept.
 func (c *comparer) compareConstants(old, new *debuginfo.Info) {
-	was, is := old.Stored(), new.Stored()
-	compared := func(name string) bool { return is[name] != nil && was[name] != nil } // by compareEnums
-	before, now := constantsOf(old, compared), constantsOf(new, compared)
+	before, now := constantsOf(old), constantsOf(new)
 	refused := map[dwarf.Offset]bool{} // enumerations: one of each is enough
 	for _, name := range slices.SortedFunc(maps.Keys(now), func(a, b string) int {
 		return cmp.Or(cmp.Compare(now[a].of.Offset, now[b].of.Offset), cmp.Compare(a, b))
@@ -47,11 +45,17 @@ type constant struct {
 	of    *debuginfo.Entry
 }
 
-// constantsOf are the enumerators of the enumerations that numbers are made of without a cast, by their names.
-func constantsOf(info *debuginfo.Info, but func(enum string) bool) map[string]constant {
+// constantsOf are the enumerators of the enumerations that are no types of anything, by their names.
+func constantsOf(info *debuginfo.Info) map[string]constant {
+	types := map[dwarf.Offset]bool{}
+	info.Walk(func(e *debuginfo.Entry) {
+		if to := e.Type().Value(); to != nil && e.Tag != dwarf.TagTypedef {
+			types[to.Offset] = true
+		}
+	})
 	out := map[string]constant{}
 	info.Walk(func(e *debuginfo.Entry) {
-		if scoped, _ := e.Val(dwarf.AttrEnumClass).(bool); scoped || e.Tag != dwarf.TagEnumerationType || !e.IsDefined() || e.Name() != "" && but(e.Qualified()) {
+		if e.Tag != dwarf.TagEnumerationType || !e.IsDefined() || types[e.Offset] {
 			return
 		}
 		scope := strings.TrimSuffix(e.Qualified(), cmp.Or(e.Name(), debuginfo.Unnamed))
