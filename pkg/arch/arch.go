@@ -61,7 +61,10 @@ type Arch interface {
 	// examines the preceding instructions as far as they are not branch targets. relocated reports whether there is a
 	// relocated field in [from, to).
 	Argument(code []byte, call uint64, n int, relocated func(from, to uint64) bool) Value
-	// AllOnes reports whether code creates a pointer-sized number with all bits set, or cannot be decoded.
+	// JumpsByTable tells whether the target of a jump through a register or memory is what a table holds, as far as the code in front
+	// of the jump shows it; isTable tells whether a field in [from, to) means a table.
+	JumpsByTable(code []byte, jump int, isTable func(from, to uint64) bool) bool
+	// AllOnes tells whether code makes a number of all ones, of the size of a pointer, or does not decode.
 	AllOnes(code []byte) bool
 }
 

@@ -166,10 +166,12 @@ type builder struct {
 	inputs   []*link.Input
 	values   []*link.Value // requested by name
 	refusals diff.Refusals
-	unknown  diff.Refusals           // objects that may be part of the target, one at a time
-	keepers  map[string]*diff.Result // function that several objects define -> object whose instance the target contains
-	strays   map[string]diff.Refusal // function -> reason why its instance differs from that in the target
-	layouts  []string                // types of Options.LayoutOK that changed according to other objects
+	unknown  diff.Refusals           // objects of which it is not known whether they are part of the target; one by one
+	keepers  map[string]*diff.Result // of functions that several objects have: whose instance the target has
+	strays   map[string]diff.Refusal // why an instance is not what the target has
+	layouts  []string                // of Options.LayoutOK, those that changed as other objects tell
+	// newExports are refused if there is nothing else to do.
+	newExports diff.Refusals
 
 	old          *oldObjects
 	oldIn, newIn inputs // inputs of the target's links
@@ -279,6 +281,9 @@ func (b *builder) settle(pairs []pair, all, changed, adding []*diff.Result) erro
 		return err
 	}
 	if err := b.settleNames(all, pairs); err != nil {
+		return err
+	}
+	if err := b.checkExports(all); err != nil {
 		return err
 	}
 	b.locateAdding(adding)

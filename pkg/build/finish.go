@@ -35,6 +35,9 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 		return nil, err
 	}
 	nothing := content == nil || len(content.Spec.Sites) == 0
+	if nothing {
+		b.refusals = append(b.refusals, b.newExports...)
+	}
 	if len(b.refusals) == 0 {
 		if err := b.checkTarget(nothing); err != nil {
 			return nil, err

@@ -61,11 +61,12 @@ const (
 	// program would take; keep it
 	DefinitionGone Code = "definition-gone"
 
-	// DefinitionNew: the fix defines what the program has from a library; give it another name
+	// DefinitionNew: the fix defines what the program has from a library; give it another name. Or it gives what is found by name
+	// (`dlsym`) another visibility, or has only new functions that are; leave that, or restart the program
 	DefinitionNew Code = "definition-new"
 
-	// EnumChanged: an enumerator has another value, or is gone, and the program may have stored the old one; put new ones behind,
-	// or `--layout-ok`
+	// EnumChanged: an enumerator has another value, or is gone, and the program may have stored the old one, be it in a number; put
+	// new ones behind, or `--layout-ok`
 	EnumChanged Code = "enum-changed"
 
 	// FixIncomplete: the fix is refused for a file that this one needs, or that needs it; a half may rely on the other
@@ -117,8 +118,13 @@ const (
 	// JoinedObject: an object of `ld -r` has several functions or variables of one name; give the objects that were joined
 	JoinedObject Code = "joined-object"
 
-	// LabelAddress: old code takes the address of a label, which the program may have stored; leave the function as it was
+	// LabelAddress: old code takes the address of a label, which the program may have stored, and new code jumps to what it does not
+	// read from a constant table there and then; leave the function as it was
 	LabelAddress Code = "label-address"
+
+	// LabelMoved: a label of assembly, the room of zeros behind it, or a number with a name (`.set`) is another one than before, and
+	// the program has the old one; leave it, or give the new one another name
+	LabelMoved Code = "label-moved"
 
 	// LabelsInTable: a table or a symbol of the program has addresses within the function; leave the function as it was, or
 	// restart the program
@@ -207,6 +213,10 @@ const (
 	// held the same; change all of them alike, or a caller
 	SharedCode Code = "shared-code"
 	SharedData Code = "shared-data"
+
+	// StackChanged: the new code wants a stack on which code can run, or no longer does (nested functions whose address is taken,
+	// `.note.GNU-stack` of assembly); do without, or restart the program
+	StackChanged Code = "stack-changed"
 
 	// StartCodeChanged: code that runs only as the program or a thread starts; do the work later, or `--start-code-ok` for a patch
 	// that is put into the file

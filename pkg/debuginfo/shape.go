@@ -216,7 +216,20 @@ func (e *Entry) Value() *Entry {
 	return e
 }
 
-// Enumerators returns the values of the enumerators of an enumeration by name.
+// Pointee is what a type stands for without qualifiers, pointers and arrays around it. Typedefs stay.
+func (e *Entry) Pointee() *Entry {
+	for to := e; to != nil; to = to.Type() {
+		switch to.Tag {
+		case dwarf.TagConstType, dwarf.TagVolatileType, dwarf.TagAtomicType, dwarf.TagRestrictType, dwarf.TagArrayType, dwarf.TagPointerType:
+			e = to
+		default:
+			return to
+		}
+	}
+	return e
+}
+
+// Enumerators are those of an enumeration, by name.
 func (e *Entry) Enumerators() map[string]string {
 	out := map[string]string{}
 	for _, c := range e.Children {

@@ -110,6 +110,9 @@ func (c *comparer) account() {
 	olds, news := c.itemsOf(c.old, tables(c.old, c.new)), c.itemsOf(c.new, tables(c.new, c.old))
 	c.compareItems(olds, news, c.refuseTable)
 	c.compareItems(c.itemsOf(c.old, c.leftOver(c.old)), c.itemsOf(c.new, c.leftOver(c.new)), c.refuseLeftOver)
+	c.compareCodeSets()
+	c.compareMarks()
+	c.compareStacks()
 	c.checkLabels()
 }
 
@@ -223,7 +226,7 @@ func (c *comparer) equalItem(o, n item) bool {
 	if o.pair != nil || n.pair != nil {
 		return o.pair == n.pair // contents are compared with those of all variables
 	}
-	return o.size == n.size && o.sec.Type == n.sec.Type && c.equalRange(o.sec, n.sec, o.start, n.start, o.size)
+	return o.size == n.size && o.sec.Type == n.sec.Type && o.sec.Flags == n.sec.Flags && c.equalRange(o.sec, n.sec, o.start, n.start, o.size)
 }
 
 // labelOf returns the name under which a difference is reported: a symbol in the section that the other object lacks, else

@@ -15,27 +15,11 @@ func boundElsewhere(o, n *lpelf.Symbol) bool {
 	return own(o) && n.Section == elf.SHN_UNDEF || own(n) && o.Section == elf.SHN_UNDEF
 }
 
-// hasFrame reports whether f has an FDE, so that exceptions can propagate through it. An unwinder terminates the program at a
-// function without one.
-func (o *Object) hasFrame(f *lpelf.Symbol) bool {
-	for _, fr := range o.Frames() {
-		if fr.Code.Sec.Index == int(f.Section) && fr.Code.At == int64(f.Value) {
-			return true
-		}
-	}
-	return false
-}
-
-// needsFrame reports whether the new function can be unwound and the old one cannot. The reverse is harmless.
-func (c *comparer) needsFrame(o, n *lpelf.Symbol) bool {
-	return c.new.hasFrame(n) && !c.old.hasFrame(o)
-}
-
-// Move returns the change for a function whose definition moved from object old to object new. ok is false if no change is
-// needed, because the code is the same and refers to no local function of the object.
+// Move makes the change of a function whose definition is in another object from now on; ok is false if there is nothing to
+// change, since both have the same code and refer to nothing that is an object's own.
 func Move(old *Object, o *lpelf.Symbol, new *Object, n *lpelf.Symbol, opts Options) (ch Change, refusals Refusals, ok bool) {
 	c := newComparer(old, new, opts)
-	if !new.refersToOwn(n) && c.equalLSDA(o, n) && !c.needsFrame(o, n) && c.equalFunc(o, n) {
+	if !new.refersToOwn(n) && c.equalLSDA(o, n) && c.equalUnwind(o, n) && c.equalFunc(o, n) {
 		return Change{}, nil, false
 	}
 	c.addChange(o, n, "its definition is in "+new.Name+" now")

@@ -108,7 +108,7 @@ func (c *comparer) compareFunctions() {
 		if !cold {
 			order = append(order, name)
 		}
-		if c.equalLSDA(o, n) && !c.needsFrame(o, n) && c.equalFunc(o, n) {
+		if c.equalLSDA(o, n) && c.equalUnwind(o, n) && c.equalFunc(o, n) {
 			continue
 		}
 		switch {

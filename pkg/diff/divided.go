@@ -4,6 +4,7 @@ package diff
 
 import (
 	"debug/elf"
+	"slices"
 
 	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
@@ -15,12 +16,12 @@ import (
 func (c *comparer) divideData() {
 	for _, n := range c.new.Variables() {
 		o := c.res.OldOf[n]
-		if o == nil || c.old.SectionOf(o) == nil {
+		if o == nil {
 			continue
 		}
-		for _, other := range c.old.SymbolsIn(c.old.SectionOf(o)) {
+		for _, other := range c.old.overlapping(o) {
 			m := c.newOf[other]
-			if other == o || m == nil || c.newOf[o] != n || !overlap(o, other) || m.Section == n.Section && m.Value-n.Value == other.Value-o.Value {
+			if m == nil || c.newOf[o] != n || together(o, other, n, m) {
 				continue
 			}
 			if c.sameContent(other, m) && !c.sameContent(o, n) {
@@ -30,6 +31,69 @@ func (c *comparer) divideData() {
 			}
 		}
 	}
+}
+
+// joinData refuses variables that have a place each in the old object, and one for both in the new one, as an alias has: what
+// the program has written to one is not in the other. Constants of one place hold the same, so that each may keep its own.
+func (c *comparer) joinData() {
+	for _, n := range c.new.Variables() {
+		o := c.res.OldOf[n]
+		for _, m := range c.new.overlapping(n) {
+			other := c.res.OldOf[m]
+			if o == nil || other == nil || together(o, other, n, m) || !c.old.isState(o) && !c.old.isState(other) || c.shared(n) || c.shared(m) {
+				continue
+			}
+			c.refuse(n.Name, codes.SharedData, "the program has a place for this variable and another one for %s, which have the same one in the new source; leave both as they were, or give the new one another name", m.Name)
+		}
+	}
+}
+
+// shared tells whether a variable is refused for its place already.
+func (c *comparer) shared(n *lpelf.Symbol) bool {
+	return slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Symbol == n.Name && r.Code == codes.SharedData })
+}
+
+// relaid tells whether variables that have a common place in one object have none in the other.
+func (c *comparer) relaid() bool {
+	for n, o := range c.res.OldOf {
+		for _, other := range c.old.overlapping(o) {
+			if m := c.newOf[other]; m != nil && !together(o, other, n, m) {
+				return true
+			}
+		}
+		for _, m := range c.new.overlapping(n) {
+			if other := c.res.OldOf[m]; other != nil && !together(o, other, n, m) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// together tells whether two variables are at the same distance in both objects.
+func together(o1, o2, n1, n2 *lpelf.Symbol) bool {
+	return o1.Section == o2.Section && n1.Section == n2.Section && o2.Value-o1.Value == n2.Value-n1.Value
+}
+
+// overlapping are the other symbols at the place of a variable.
+func (o *Object) overlapping(v *lpelf.Symbol) []*lpelf.Symbol {
+	sec := o.SectionOf(v)
+	if sec == nil {
+		return nil
+	}
+	var out []*lpelf.Symbol
+	for _, s := range o.SymbolsIn(sec) {
+		if s != v && overlap(v, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// isState tells whether the program may write to a variable.
+func (o *Object) isState(v *lpelf.Symbol) bool {
+	sec := o.SectionOf(v)
+	return sec == nil || sec.Flags&elf.SHF_WRITE != 0 && !isReadOnly(sec)
 }
 
 func overlap(a, b *lpelf.Symbol) bool { return a.Value < b.Value+b.Size && b.Value < a.Value+a.Size }

@@ -3,7 +3,9 @@
 package diff
 
 import (
+	"bytes"
 	"debug/elf"
+	"slices"
 	"strings"
 
 	"lpatch/pkg/ehframe"
@@ -115,8 +117,42 @@ func (c *comparer) equalLSDA(o, n *lpelf.Symbol) bool {
 	return oend-ostart == nend-nstart && c.equalRange(os, ns, ostart, nstart, nend-nstart)
 }
 
-// unnamedWord reports whether r refers to one of the words that compilers generate for exception tables: gcc derives their
-// names from the symbol that they contain, clang leaves them unnamed in .data.
+// equalUnwind tells whether exceptions pass through the old function as they do through the new one. Unwinders end a program
+// where a function has no entry, or where the directives of assembly (.cfi_def_cfa_offset) are wrong. That the new one has none
+// does no harm.
+func (c *comparer) equalUnwind(o, n *lpelf.Symbol) bool {
+	old, new := c.old.framesOf(o), c.new.framesOf(n)
+	if len(new) == 0 {
+		return true
+	}
+	return slices.EqualFunc(old, new, func(a, b Frame) bool {
+		const behind = 8 // the length of an entry, and the distance to its CIE
+		return a.Code.At-int64(o.Value) == b.Code.At-int64(n.Value) &&
+			bytes.Equal(a.rules(a.Off+behind, a.End), b.rules(b.Off+behind, b.End)) && bytes.Equal(a.rules(a.CIE+behind, a.CIEEnd), b.rules(b.CIE+behind, b.CIEEnd))
+	})
+}
+
+// framesOf are the entries for the code of a function.
+func (o *Object) framesOf(f *lpelf.Symbol) []Frame {
+	if o.unwound == nil {
+		o.unwound = map[int][]Frame{}
+		for _, fr := range o.Frames() {
+			o.unwound[fr.Code.Sec.Index] = append(o.unwound[fr.Code.Sec.Index], fr)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(o.unwound[int(f.Section)]), func(fr Frame) bool {
+		at := uint64(fr.Code.At)
+		return at < f.Value || at >= f.Value+max(f.Size, 1)
+	})
+}
+
+// rules are part of an entry or its CIE, without relocated fields and without the no-ops that fill up the last one of a section.
+func (f *Frame) rules(from, to uint64) []byte {
+	return bytes.TrimRight(maskedBytes(f.Section, from, to-from), "\x00")
+}
+
+// unnamedWord tells whether a reference leads to one of the words that compilers make for exception tables: gcc names
+// them after what they hold, clang leaves them without a name in .data.
 func unnamedWord(r Ref) bool {
 	return r.End == 0 && (r.Sym == nil || r.Sym.Name == "" || strings.HasPrefix(r.Sym.Name, "DW.ref."))
 }

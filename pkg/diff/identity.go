@@ -85,6 +85,7 @@ func (o *Object) identify(s *lpelf.Symbol) *identity {
 		if s.Bind == elf.STB_LOCAL {
 			id.name = baseName(s.Name)
 		}
+	case s.Bind != elf.STB_LOCAL && !o.IsLate() && id.decl.LinkName() != s.Name: // an alias: what is there has another name, too
 	default:
 		id.name, id.known = id.decl.Name(), true
 		if o.IsLate() && !id.decl.External() {

@@ -11,8 +11,8 @@ import (
 	"lpatch/pkg/lpelf"
 )
 
-// checkLabels refuses changed functions if a table of the program contains addresses within them: the table keeps the
-// addresses of the old body, and the new one would never be reached through it.
+// checkLabels refuses functions that changed where a table of the program, or code that does not change, has addresses of places
+// within them: it goes on to have those of the old body, and the new one is not found by them.
 func (c *comparer) checkLabels() {
 	changed := map[*lpelf.Section]string{} // section of a function or of its .cold part -> name of the function
 	for _, ch := range c.res.Changed {
@@ -55,11 +55,8 @@ func (c *comparer) warnProbes(changed map[*lpelf.Section]string) {
 // goesWith reports whether a table of labels is copied into the patch together with the functions that it refers to: a table
 // that the compiler generated for a switch or a computed goto, or one that only changed functions refer to.
 func (c *comparer) goesWith(s *lpelf.Section, r Ref, changed map[*lpelf.Section]string) bool {
-	if s.IsText() {
-		return true // a function of the same source, which is compared as code
-	}
-	if c.new.IsTable(s) {
-		return false
+	if s.IsText() || c.new.IsTable(s) {
+		return false // code that does not change goes on to lead into the old body
 	}
 	sym, _ := c.new.At(s, int64(r.Off))
 	switch {

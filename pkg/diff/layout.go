@@ -23,7 +23,7 @@ func (c *comparer) compareLayouts() {
 	}
 	var changed []string
 	for _, name := range slices.Sorted(maps.Keys(new.found)) {
-		if o, ok := old.found[name]; ok && !o.same(new.found[name], isClosure(name)) {
+		if o, ok := old.found[name]; ok && !o.same(new.found[name], isClosure(name) || strings.HasSuffix(name, debuginfo.Unnamed)) {
 			changed = append(changed, name)
 		}
 	}
@@ -41,6 +41,7 @@ func (c *comparer) compareLayouts() {
 		}
 	}
 	c.compareEnums(old.info, new.info)
+	c.compareConstants(old.info, new.info)
 	c.compareVariableTypes(old.info, new.info)
 }
 
@@ -147,17 +148,17 @@ func isClosure(name string) bool { return strings.HasPrefix(name, closureName) }
 // isOfClosure reports whether name is a template instance with a closure type as argument, such as those in std::function.
 func isOfClosure(name string) bool { return !isClosure(name) && strings.Contains(name, "<lambda") }
 
-// layout describes the structures of one name, in order of declaration.
+// layout describes the structures of one name, or of a function's without one, in their order.
 type layout struct {
 	size  int64
 	texts []string
 	decl  *debuginfo.Entry // one of their entries
 }
 
-// same reports whether the structures of a name are unchanged. Closure types have no names of their own: additional ones are
-// accepted, missing ones are not.
-func (l *layout) same(now *layout, closure bool) bool {
-	if !closure {
+// same tells whether the structures of a name are what they were. Closures, and others of a function, have no name of their own:
+// more of them may have come, none may have gone.
+func (l *layout) same(now *layout, nameless bool) bool {
+	if !nameless {
 		return slices.Equal(l.texts, now.texts) || len(l.texts) != len(now.texts) && slices.Equal(distinct(l.texts), distinct(now.texts))
 	}
 	count := map[string]int{}
@@ -183,10 +184,15 @@ type types struct {
 
 func typesOf(info *debuginfo.Info) *types {
 	t := &types{info: info, found: map[string]*layout{}, names: map[dwarf.Offset]string{}}
-	typedefs := map[dwarf.Offset]string{} // an unnamed structure takes the name of its typedef, as is usual in C
+	typedefs := map[dwarf.Offset]string{} // structures without a name of their own have that of a typedef, as is usual in C, if of a pointer to them
+	pointed := map[dwarf.Offset]bool{}    // to by something
 	info.Walk(func(e *debuginfo.Entry) {
-		if to := e.Type(); e.Tag == dwarf.TagTypedef && to != nil {
-			typedefs[to.Offset] = e.Qualified()
+		switch to := e.Type(); {
+		case to == nil:
+		case e.Tag == dwarf.TagTypedef && (to.IsStruct() || typedefs[to.Pointee().Offset] == ""):
+			typedefs[to.Pointee().Offset] = e.Qualified()
+		case e.Tag == dwarf.TagPointerType:
+			pointed[to.Pointee().Offset] = true
 		}
 	})
 	info.Walk(func(e *debuginfo.Entry) {
@@ -202,6 +208,7 @@ func typesOf(info *debuginfo.Info) *types {
 			}
 		case e.Name() == "" && typedefs[e.Offset] != "":
 			name = typedefs[e.Offset]
+		case e.Name() == "" && e.InFunction() && pointed[e.Offset]: // what it is used for may be there longer than the function is
 		case e.Name() == "":
 			return // it is compared as part of the enclosing structure, or of the variable of this type
 		}

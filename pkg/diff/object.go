@@ -31,8 +31,9 @@ type Object struct {
 	refs   map[*lpelf.Section][]Ref  // resolved relocations
 	// referring maps each section to the sections that refer to it; nil until needed.
 	referring map[*lpelf.Section][]*lpelf.Section
-	frames    []Frame         // nil until read
-	debug     *debuginfo.Info // nil until read
+	frames    []Frame         // nil until they are read
+	unwound   map[int][]Frame // the same by the section of their code; nil until they are asked for
+	debug     *debuginfo.Info // nil until it is read
 
 	byKey      map[string][]*lpelf.Symbol // functions by numberedKey; nil until needed
 	identities map[*lpelf.Symbol]*identity
@@ -327,7 +328,19 @@ func (o *Object) HoldsLabels(s *lpelf.Symbol) bool {
 // byContent reports whether a variable is identified by its content alone.
 func (o *Object) byContent(s *lpelf.Symbol) bool { return ByContent(s) || o.HoldsLabels(s) }
 
-// ColdParent returns the name of the function that a ".cold" part belongs to.
+// labelTables are the variables that hold addresses of labels to which a function refers.
+func (o *Object) labelTables(f *lpelf.Symbol) []*lpelf.Symbol {
+	var out []*lpelf.Symbol
+	sec := o.SectionOf(f)
+	for _, r := range o.refsAt(sec, f.Value, f.Size) {
+		if r.Sym != nil && r.Sec != sec && !ByContent(r.Sym) && o.HoldsLabels(r.Sym) && !slices.Contains(out, r.Sym) {
+			out = append(out, r.Sym)
+		}
+	}
+	return out
+}
+
+// ColdParent returns the function that a ".cold" part belongs to.
 func ColdParent(name string) (string, bool) {
 	i := strings.LastIndex(name, ".cold")
 	if i <= 0 || strings.Trim(name[i+len(".cold"):], ".0123456789") != "" {

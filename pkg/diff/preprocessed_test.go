@@ -34,7 +34,7 @@ func TestOneFile(t *testing.T) {
 			t.Run(cc+"/"+tt.name, func(t *testing.T) {
 				dir, got := t.TempDir(), ""
 				o, n := compileIn(t, dir, cc, tt.source, "-DKEY=1"), compileIn(t, dir, cc, tt.source, "-DNEW", "-UKEY", "-DKEY=2")
-				if r := Compare(o, n, Options{}); len(r.Refusals) > 0 {
+				if r := Compare(o, n, Options{LayoutOK: []string{"p", "q"}}); len(r.Refusals) > 0 { // enumerators of one case, which are not looked at here
 					got = r.Refusals.Error()
 				}
 				if got != tt.want {

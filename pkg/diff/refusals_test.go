@@ -38,6 +38,27 @@ func TestRefusals(t *testing.T) {
 			"x.o: b: the program has one place for this variable and for a, which are two in the new source; change both alike, or neither [shared-data]\n" +
 				"x.o: b: the initial value of a variable that the program already has differs; ask for the new value with --data, or set the value in code that runs after the patch, or give the variable another name [data-initialiser-changed]",
 		},
+		{
+			"enumerator in a number", "gcc", "enum { A, B }; int v; int f(void) { return v == B; }", "enum { A, N, B }; int v; int f(void) { return v == B; }",
+			"x.o: B: the enumerator was 1 and is 2, and the program may keep the old value in a number; put new ones behind the others, or say --layout-ok 'B' if it does not [enum-changed]",
+		},
+		{"number of enumerators", "gcc", "enum { A, B, N_KINDS }; int f(int x) { return x < N_KINDS; }", "enum { A, B, C, N_KINDS }; int f(int x) { return x < N_KINDS; }", ""},
+		{
+			"variables at two places, at one now", "gcc", "int a, b; int f(void) { return a; }", `int a; extern int b __attribute__((alias("a"))); int f(void) { return a + 1; }`,
+			"x.o: a: the program has a place for this variable and another one for b, which have the same one in the new source; leave both as they were, or give the new one another name [shared-data]",
+		},
+		{
+			"function into a set of code", "gcc", "int f(void) { return 1; }", `__attribute__((section("set"))) int f(void) { return 1; }`,
+			"x.o: f: the function is in section set in one version alone, and the program may tell by where that starts and ends what is in it; leave the functions that it has, or restart the program [table-changed]",
+		},
+		{
+			"number with a name", "gcc", `asm(".globl n\n.set n, 1"); int f(void) { return 1; }`, `asm(".globl n\n.set n, 2"); int f(void) { return 1; }`,
+			"x.o: n: the name means another place, room or number than in the old object, and the program goes on to have the old one; leave it, or give the new one another name [label-moved]",
+		},
+		{
+			"code on the stack", "gcc", "int f(int x) { return x; }", `int f(int x) { return x; } asm(".section .note.GNU-stack,\"x\"");`,
+			"x.o: the new object runs code on the stack, and the old one does not run code on the stack (.note.GNU-stack), and the stacks of the program stay what they are; do without nested functions whose address is taken, or restart the program [stack-changed]",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -47,6 +47,7 @@ func (c *comparer) correlate() {
 	c.checkRemoved()
 	c.checkUnkept()
 	c.divideData()
+	c.joinData()
 	c.same = map[sectionPair]bool{}
 }
 
@@ -67,6 +68,7 @@ func (c *comparer) sameByName() bool {
 		o := c.res.OldOf[n]
 		same = same && (c.new.byContent(n) || o != nil && c.sameContent(o, n))
 	}
+	same = same && !c.relaid()
 	if !same {
 		clear(c.res.OldOf)
 		clear(c.newOf)

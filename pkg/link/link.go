@@ -26,8 +26,9 @@ type linker struct {
 	inputs    []*Input
 	values    []*Value              // sorted by address
 	defs      map[string]definition // global symbols that only the new objects define
-	oldNames  map[string]bool       // symbols of the old objects; nil until needed
-	saidByOld map[string]bool       // global symbols that the old objects define or refer to; see unsaid
+	oldNames  map[string]bool       // symbols of the old objects, once asked for
+	numbers   map[string]uint64     // of a stripped target, by name, once asked for
+	saidByOld map[string]bool       // whether an old object has a global symbol of a name, or refers to one: unsaid
 	opts      Options
 	leads     map[*Input]match.Leads // cache of leadsIn
 	others    []match.Leads          // cache of otherLeads

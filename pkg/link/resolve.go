@@ -213,6 +213,9 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	case r.Sym.Section == elf.SHN_ABS:
 		return dest{abs: true, vaddr: r.Sym.Value + uint64(r.Add)}, true
 	}
+	if n, ok := l.number(r.Sym); ok {
+		return dest{abs: true, vaddr: n + uint64(r.Add)}, true
+	}
 	if d, done, ok := l.byOldCode(c, r); done {
 		return d.add(r.Add), ok
 	}
@@ -248,8 +251,39 @@ func (l *linker) resolveName(c *chunk, r diff.Ref) (dest, bool) {
 	return d.add(r.Add), true
 }
 
-// entry returns the destination for calls of and references to a symbol of the image. An indirect function is reached through
-// the PLT entry whose slot contains the result of its resolver; its own address is that of the resolver.
+// number returns the value of a symbol that is no place, but a number (.set NAME, 5), which is the same wherever the image is.
+func (l *linker) number(s *lpelf.Symbol) (uint64, bool) {
+	if g := l.im.Versioned(s); g != nil || l.im.Named {
+		if g == nil || g.Section != elf.SHN_ABS {
+			return 0, false
+		}
+		return g.Value, true
+	}
+	if l.numbers == nil {
+		l.numbers = map[string]uint64{}
+		for _, in := range l.inputs {
+			l.addNumbers(in.Diff.Old)
+		}
+		if l.opts.Olds != nil {
+			for _, obj := range l.opts.Olds() {
+				l.addNumbers(obj)
+			}
+		}
+	}
+	n, ok := l.numbers[s.Name]
+	return n, ok
+}
+
+func (l *linker) addNumbers(o *diff.Object) {
+	for _, s := range o.Symbols {
+		if s.Section == elf.SHN_ABS && s.Bind != elf.STB_LOCAL {
+			l.numbers[s.Name] = s.Value
+		}
+	}
+}
+
+// entry returns where to call or refer to a symbol of the image. An indirect function is reached through the PLT entry
+// whose slot its resolver has filled; its own address is the resolver's.
 func (l *linker) entry(in *Input, s *lpelf.Symbol, addr uint64) (dest, bool) {
 	if s.Type != elf.STT_GNU_IFUNC {
 		return inImage(addr), true

@@ -1,0 +1,2 @@
+__asm__(".globl LIMIT\n.set LIMIT, 4");
+int twice(int a) { return 2 * a; }
