@@ -28,7 +28,7 @@ char odd[9] __attribute__((section(".data.z"))) = "odd";
 		return filepath.Join(dir, name)
 	}
 	link("libe.so", "int ext;\n", "-fPIC", "-shared")
-	for _, kind := range []string{"-fPIC -shared", "-fPIE -pie", "-fPIC -pie", "-no-pie", "-O0 -fPIC -no-pie"} {
+	for _, kind := range []string{"-fPIC -shared", "-fPIE -pie", "-fPIC -pie", "-no-pie", "-O0 -fPIC -no-pie", "-fPIE -pie -rdynamic"} {
 		t.Run(kind, func(t *testing.T) {
 			flags := append(strings.Fields(kind), "-L.", "-l:libe.so")
 			relocs := append(slices.Clone(flags), "-Wl,--emit-relocs")
