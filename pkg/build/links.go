@@ -30,8 +30,8 @@ const (
 
 // recordFormat is the number of what these records and those of made objects tell. It is raised with each change of them: what an
 // earlier lpctl has kept of the older build of a package does not fit what this one notes of the newer. 2: WhyNotLate, Image. 3: both builds of a package
-// link as it does without. 4: they are a user's who has no rights.
-const recordFormat = 4
+// link as it does without. 4: they are a user's who has no rights. 5: Parts, Loaded.
+const recordFormat = 5
 
 // linkRecord is one link of a build, as the shim saw it: what was made, and of what.
 type linkRecord struct {
@@ -43,8 +43,9 @@ type linkRecord struct {
 	How      []linkInput `json:"how"`    // arguments that change what comes out; with sums, files that they name
 	LTO      bool        `json:"lto"`
 	Image    keptImage   `json:"image"`
-	// Loaded has the sums of the sections that are loaded, by their names.
-	Loaded map[string]string `json:"loaded"`
+	// Parts has the sums of the output's parts, see laterSums, and Loaded is that of all that is loaded.
+	Parts  map[string]string `json:"parts"`
+	Loaded string            `json:"loaded"`
 	// WhyNotLate says why the objects that link-time optimisation has made are not among Own, where there was any.
 	WhyNotLate string `json:"why_not_late,omitempty"`
 	Unsure     string `json:"unsure,omitempty"` // why Inputs may not be all, "" if they are
@@ -316,7 +317,7 @@ func (s *step) recordLink(own []linkInput, text, real string, args []string, lto
 	if err != nil {
 		return nil //nolint:nilerr // a linker script that makes something else; who links that finds it unknown
 	}
-	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all), Loaded: loadedSums(f)}
+	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all), Parts: laterSums(f), Loaded: loadedSum(f)}
 	r.takeInputs(text, s, lto.names)
 	if err := r.takeLate(s, lto, output); err != nil {
 		return err

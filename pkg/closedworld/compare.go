@@ -30,6 +30,7 @@ type Finding struct {
 // Report is what came of a comparison.
 type Report struct {
 	Findings []Finding
+	Exports  []string          // new ones, which the patch has and the dynamic linker does not find
 	Bytes    map[string]uint64 // of the new image, by the rule that accounts for them
 }
 
@@ -62,6 +63,7 @@ func Compare(old, new *Image, carried Carried) *Report {
 	}
 	c.drain()
 	c.compareSections()
+	c.compareLabels()
 	c.compareLinkage()
 	c.drain()
 	c.pairLeft()

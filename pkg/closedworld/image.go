@@ -24,6 +24,7 @@ var ErrNoRelocs = errors.New("the linker kept no relocations")
 type Image struct {
 	*lpelf.File
 	origins  []origin         // by the linker's map; may be empty
+	assigned map[string]bool  // names that a linker script gives to places
 	sections []*lpelf.Section // allocated, by address; without .tbss, which has no room
 	slots    *lpelf.Slots
 	tls      uint64 // address of the initial thread-local storage
@@ -31,6 +32,7 @@ type Image struct {
 	in       map[*lpelf.Section][]*piece // sorted by address
 	byName   map[string]*piece           // global names
 	local    map[string][]*piece         // by localKey
+	defines  map[string]bool             // all names of what it has, exported or not
 	fields   []field                     // sorted by address
 	filled   []uint64                    // places that the dynamic linker fills, sorted
 	landings []uint64                    // addresses that something refers to, sorted
@@ -85,7 +87,7 @@ func isMark(name string) bool {
 
 // Read takes up an image. mapText is the linker's map, from which it is known what object something is of; it may be "".
 func Read(f *lpelf.File, mapText string) (*Image, error) {
-	im := &Image{File: f, origins: readMap(mapText), in: map[*lpelf.Section][]*piece{}, byName: map[string]*piece{}, local: map[string][]*piece{}, frames: map[*piece][]frame{}}
+	im := &Image{File: f, origins: readMap(mapText), assigned: readAssigned(mapText), in: map[*lpelf.Section][]*piece{}, byName: map[string]*piece{}, defines: map[string]bool{}, local: map[string][]*piece{}, frames: map[*piece][]frame{}}
 	relocs, err := f.KeptRelocs()
 	if err != nil {
 		return nil, err
@@ -121,6 +123,7 @@ func (im *Image) divide() {
 	bySection := map[*lpelf.Section][]*lpelf.Symbol{}
 	for _, s := range im.Symbols {
 		sec := im.SectionOf(s)
+		im.defines[s.Name] = im.defines[s.Name] || sec != nil
 		if sec == nil || sec.Flags&elf.SHF_ALLOC == 0 || s.Name == "" || strings.HasPrefix(s.Name, ".L") || isMark(s.Name) {
 			continue
 		}

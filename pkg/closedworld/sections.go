@@ -96,24 +96,38 @@ func (c *comparer) compareTable(o, n *lpelf.Section) {
 		c.tableOfOne(o, n)
 		return
 	}
-	oat, nat := o.Addr, n.Addr
 	news := slices.DeleteFunc(slices.Clone(c.new.in[n]), func(p *piece) bool {
 		return c.has(p) && (c.oldOf[p] == nil) && !slices.ContainsFunc(c.old.in[o], func(q *piece) bool { return c.related(q, p) })
 	})
-	olds := c.old.in[o]
-	for i := range max(len(olds), len(news)) {
-		if i >= len(olds) || i >= len(news) || !c.pair(olds[i], news[i]) {
-			c.find("table", n, nil, "it has %s, and had %s", nameAt(news, i), nameAt(olds, i))
+	os, ns := span{o, o.Addr, o.Addr + o.Size, c.old.in[o]}, span{n, n.Addr, n.Addr + n.Size, news}
+	if len(news) < len(c.new.in[n]) {
+		os.to, ns.to = 0, 0
+	}
+	c.compareOrder(os, ns)
+}
+
+// span is a part of a section in which the order of things matters. to is 0 if it does not matter what is behind the last piece.
+type span struct {
+	sec      *lpelf.Section
+	from, to uint64
+	pieces   []*piece
+}
+
+func (c *comparer) compareOrder(o, n span) {
+	oat, nat := o.from, n.from
+	for i := range max(len(o.pieces), len(n.pieces)) {
+		if i >= len(o.pieces) || i >= len(n.pieces) || !c.pair(o.pieces[i], n.pieces[i]) {
+			c.find("table", n.sec, nil, "it has %s, and had %s", nameAt(n.pieces, i), nameAt(o.pieces, i))
 			return
 		}
-		if why := c.equalGap(o, n, oat, nat, olds[i].start, news[i].start); why != "" {
-			c.find("table", n, news[i], "in front of it in the section: %s", why)
+		if why := c.equalGap(o.sec, n.sec, oat, nat, o.pieces[i].start, n.pieces[i].start); why != "" {
+			c.find("table", n.sec, n.pieces[i], "in front of it in the section: %s", why)
 		}
-		oat, nat = olds[i].end, news[i].end
+		oat, nat = o.pieces[i].end, n.pieces[i].end
 	}
-	if len(news) == len(c.new.in[n]) {
-		if why := c.equalGap(o, n, oat, nat, o.Addr+o.Size, n.Addr+n.Size); why != "" {
-			c.find("table", n, nil, "%s", why)
+	if o.to > oat && n.to > nat {
+		if why := c.equalGap(o.sec, n.sec, oat, nat, o.to, n.to); why != "" {
+			c.find("table", n.sec, nil, "%s", why)
 		}
 	}
 }
@@ -282,7 +296,7 @@ func (im *Image) exports() map[string]*lpelf.Symbol {
 	return out
 }
 
-// compareExports compares what other programs and libraries may find. What the patch has may be new.
+// compareExports compares what other programs and libraries may find.
 func (c *comparer) compareExports() {
 	olds, news := c.old.exports(), c.new.exports()
 	sec := c.new.Section(".dynsym")
@@ -292,23 +306,73 @@ func (c *comparer) compareExports() {
 		o, n := olds[key], news[key]
 		name := strings.TrimSuffix(key, "@")
 		switch {
-		case (o == nil || o.Bind == elf.STB_WEAK && strings.HasPrefix(name, "_Z")) && (n == nil || n.Bind == elf.STB_WEAK && strings.HasPrefix(name, "_Z")):
+		case o == nil && c.old.lacksInline(n) || n == nil && c.new.lacksInline(o):
 			// an inline function's body, which others have as well
 		case n == nil:
 			c.find("export", sec, nil, "%s was exported, and is not", name)
 		case o == nil:
-			if p := c.new.pieceOf(n); p == nil || !c.has(p) {
-				c.find("export", sec, nil, "%s is exported, and was not", name)
-			}
+			c.newExport(n, name)
 		case exportOf(o) != exportOf(n):
 			c.find("export", sec, nil, "%s is exported as %v, and was as %v", name, exportOf(n), exportOf(o))
+		case o.Section == elf.SHN_ABS || n.Section == elf.SHN_ABS:
+			if o.Section != n.Section || o.Value != n.Value {
+				c.find("export", sec, nil, "%s is %#x, and was %#x", name, n.Value, o.Value)
+			}
 		default:
-			op, np := c.old.pieceOf(o), c.new.pieceOf(n)
-			if op != nil && np != nil && !c.pair(op, np) {
-				c.find("export", sec, nil, "%s is %s, and was %s", name, np.name(), op.name())
+			op, np := c.old.placeOf(o), c.new.placeOf(n)
+			if op.piece != nil && np.piece != nil && !c.samePlace(op, np, false) {
+				c.find("export", sec, nil, "%s is %s, and was %s", name, np, op)
 			}
 		}
 	}
+}
+
+// lacksInline tells of what another image exports that it is a body of an inline function or template, which this one has not.
+func (im *Image) lacksInline(s *lpelf.Symbol) bool {
+	return s.Bind == elf.STB_WEAK && strings.HasPrefix(s.Name, "_Z") && !im.defines[s.Name]
+}
+
+// placeOf is where a symbol is, in the piece that has it.
+func (im *Image) placeOf(s *lpelf.Symbol) place {
+	p := place{piece: im.pieceOf(s), addr: im.addressOf(s)}
+	if p.piece != nil {
+		p.sec, p.off = p.piece.sec, int64(p.addr-p.piece.start)
+	}
+	return p
+}
+
+// newExport decides about an export that is new. The dynamic linker does not find what a patch brings: nothing may look for it. A
+// program exports what its libraries refer to, unless it exports all it has; and who looks up a name has it as a text.
+func (c *comparer) newExport(n *lpelf.Symbol, name string) {
+	sec := c.new.Section(".dynsym")
+	switch p := c.new.pieceOf(n); {
+	case p == nil || !c.has(p):
+		c.find("export", sec, nil, "%s is exported, and was not", name)
+	case c.new.isProgram() && !c.new.exportsAll():
+		c.find("export", sec, nil, "%s is exported, and was not: a library refers to it", name)
+	case c.old.mentions(n.Name) || c.new.mentions(n.Name):
+		c.find("export", sec, nil, "%s is exported, and was not, and its name is there as a text, by which it may be looked up", name)
+	default:
+		c.report.Exports = append(c.report.Exports, name)
+	}
+}
+
+func (im *Image) isProgram() bool {
+	return im.Type == elf.ET_EXEC || slices.ContainsFunc(im.Progs, func(p lpelf.Prog) bool { return p.Type == elf.PT_INTERP })
+}
+
+// exportsAll tells whether a program was linked with -rdynamic: then it exports where it starts, which no library refers to.
+func (im *Image) exportsAll() bool {
+	entry := binary.LittleEndian.Uint64(im.Data[0x18:])
+	return slices.ContainsFunc(im.DynSymbols, func(s *lpelf.Symbol) bool { return s.Section != elf.SHN_UNDEF && s.Value == entry })
+}
+
+// mentions tells whether a text is there that is a name, other than for the dynamic linker.
+func (im *Image) mentions(name string) bool {
+	text := append([]byte(name), 0)
+	return slices.ContainsFunc(im.sections, func(s *lpelf.Section) bool {
+		return !isMade(s) && (bytes.HasPrefix(s.Data, text) || bytes.Contains(s.Data, append([]byte{0}, text...)))
+	})
 }
 
 func exportOf(s *lpelf.Symbol) export { return export{s.Bind, s.Type, s.Vis, s.Hidden} }
