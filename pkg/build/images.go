@@ -308,7 +308,7 @@ const maxFindings = 8
 func (b *builder) refuseFindings(list []closedworld.Finding) {
 	for i, f := range list {
 		text := f.Text
-		if f.Symbol == "" {
+		if f.Symbol == "" && f.Section != "" {
 			text = f.Section + ": " + text
 		}
 		if i == maxFindings {

@@ -143,6 +143,14 @@ var imageCases = []imageCase{
 		want: []string{"note .note.mine  : the section differs", "entry   : it starts at begin, and started at _start"}},
 	{name: "how it is unwound", files: with(lib), build: compC + "gcc *.o " + keep + " -o T", newBuild: compC + "gcc " + flags + " -fno-asynchronous-unwind-tables -c one.c; gcc *.o " + keep + " -o T",
 		want: []string{"same .text one one.o: it has an unwind entry on one side only"}},
+	{name: "what may be written to as the program starts", files: with(lib, "p.c", "int v; int *const p[] = {&v};\n"), build: compC + "gcc *.o -z norelro " + keep + " -o T", newBuild: compC + "gcc *.o -z relro " + keep + " -o T",
+		want: []string{"segment .init_array  : its memory is PF_R, and was PF_W+PF_R", "segment .fini_array", "segment .data.rel.ro", "segment .dynamic", "segment .got"}},
+	{name: "a table that may be written to", files: with(lib, "p.c", "int v; int *const p[] = {&v};\n"), newFiles: map[string]string{"p.c": "int v; int *p[] = {&v};\n"},
+		want: []string{"same .data p p.o: it is in .data, and was in .data.rel.ro, which is protected otherwise"}},
+	{name: "alignment of thread-local variables", files: with(lib, "p.c", "__thread int t = 1;\n"), newFiles: map[string]string{"p.c": "__attribute__((aligned(256))) __thread int t = 1;\n"},
+		want: []string{"segment   : thread-local variables are aligned to 256 bytes, and were to 4"}},
+	{name: "alignment of new thread-local variables", files: with(lib, "p.c", "__thread int t = 1;\n"), newFiles: map[string]string{"p.c": "__attribute__((aligned(256))) __thread int u = 1; __thread int t = 1;\n"}, carried: "u"},
+	{name: "libraries that watch", files: lib, build: compC + "gcc *.o " + keep + " -o T", newBuild: compC + "gcc *.o -Wl,--audit=x.so " + keep + " -o T", want: []string{"dynamic .dynamic  : it says [\"DT_AUDIT x.so\"], and said []"}},
 	{name: "values and places that are exported", files: with(lib, "a.S", absS), newFiles: map[string]string{"a.S": edited(absS, "limit, 4", "limit, 9", "arr + 4", "arr + 8")},
 		build: fpicC + "gcc -c a.S; gcc -shared *.o " + keep + " -o T", want: []string{"export .dynsym  : limit is 0x9, and was 0x4", "export .dynsym  : part is arr+8, and was arr+4"}},
 	{name: "an inline variable that is exported no more", files: map[string]string{"a.cc": cxxOwn}, newFiles: map[string]string{"a.cc": edited(cxxOwn, "default", "hidden")},
@@ -169,7 +177,7 @@ func TestRules(t *testing.T) {
 			found[rule] = true
 		}
 	}
-	for _, rule := range []string{"same", "note", "array", "table", "gap", "dynamic", "entry", "stack", "export"} {
+	for _, rule := range []string{"same", "note", "array", "table", "gap", "dynamic", "entry", "stack", "export", "segment"} {
 		if !found[rule] {
 			t.Errorf("no case for %s", rule)
 		}

@@ -182,7 +182,7 @@ const kindFlags = elf.SHF_WRITE | elf.SHF_EXECINSTR | elf.SHF_TLS
 
 // differ says how two pieces differ, or "".
 func (c *comparer) differ(o, n *piece) string {
-	if o.sec.Flags&kindFlags != n.sec.Flags&kindFlags {
+	if o.sec.Flags&kindFlags != n.sec.Flags&kindFlags || o.sec.Name != n.sec.Name && c.old.isRelro(o.sec) != c.new.isRelro(n.sec) {
 		return fmt.Sprintf("it is in %s, and was in %s, which is protected otherwise", n.sec.Name, o.sec.Name)
 	}
 	if o.isCode() {

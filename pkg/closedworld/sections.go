@@ -221,13 +221,19 @@ func (c *comparer) compareBare(n *lpelf.Section) {
 	}
 }
 
-// isMeaning tells entries of the dynamic section that are compared by value; those of the others are places and sizes, which are
-// compared as what is there.
-var isMeaning = map[elf.DynTag]bool{
-	elf.DT_FLAGS: true, elf.DT_FLAGS_1: true, elf.DT_SYMBOLIC: true, elf.DT_BIND_NOW: true, elf.DT_TEXTREL: true, elf.DT_PLTREL: true,
+// isPlace tells entries of the dynamic section that are places and sizes, which are compared as what is there. Others are compared by
+// value.
+var isPlace = map[elf.DynTag]bool{
+	elf.DT_PLTRELSZ: true, elf.DT_PLTGOT: true, elf.DT_HASH: true, elf.DT_STRTAB: true, elf.DT_SYMTAB: true, elf.DT_RELA: true, elf.DT_RELASZ: true, elf.DT_RELAENT: true,
+	elf.DT_STRSZ: true, elf.DT_SYMENT: true, elf.DT_DEBUG: true, elf.DT_JMPREL: true, elf.DT_INIT_ARRAY: true, elf.DT_FINI_ARRAY: true, elf.DT_INIT_ARRAYSZ: true,
+	elf.DT_FINI_ARRAYSZ: true, elf.DT_PREINIT_ARRAY: true, elf.DT_PREINIT_ARRAYSZ: true, elf.DT_GNU_HASH: true, elf.DT_VERSYM: true, elf.DT_VERDEF: true, elf.DT_VERDEFNUM: true,
+	elf.DT_VERNEED: true, elf.DT_VERNEEDNUM: true, elf.DT_RELACOUNT: true, elf.DT_TLSDESC_PLT: true, elf.DT_TLSDESC_GOT: true,
+	elf.DT_NULL: true, 35: true, 36: true, 37: true, // DT_RELRSZ, DT_RELR, DT_RELRENT
+	0x70000000: true, 0x70000001: true, 0x70000003: true, // DT_X86_64_PLT, DT_X86_64_PLTSZ, DT_X86_64_PLTENT of the psABI
 }
 
-var isString = map[elf.DynTag]bool{elf.DT_NEEDED: true, elf.DT_SONAME: true, elf.DT_RPATH: true, elf.DT_RUNPATH: true, elf.DT_AUXILIARY: true, elf.DT_FILTER: true}
+var isString = map[elf.DynTag]bool{elf.DT_NEEDED: true, elf.DT_SONAME: true, elf.DT_RPATH: true, elf.DT_RUNPATH: true, elf.DT_AUXILIARY: true, elf.DT_FILTER: true,
+	elf.DT_AUDIT: true, elf.DT_DEPAUDIT: true, elf.DT_CONFIG: true}
 
 // compareLinkage compares what others see of the images: what they need, define, and where they start.
 func (c *comparer) compareLinkage() {
@@ -242,6 +248,7 @@ func (c *comparer) compareLinkage() {
 	if o, n := c.old.stack(), c.new.stack(); o != n {
 		c.find("stack", nil, nil, "its stack is %v, and was %v", n, o)
 	}
+	c.compareSegments()
 }
 
 func without(a, b []string) []string {
@@ -261,22 +268,13 @@ func (im *Image) dynamic() []string {
 		switch {
 		case isString[tag]:
 			out = append(out, tag.String()+" "+text(names[min(v, uint64(len(names))):]))
-		case isMeaning[tag]:
-			out = append(out, tag.String()+" "+elf.DynFlag(v).String())
 		case tag == elf.DT_INIT || tag == elf.DT_FINI:
 			out = append(out, tag.String()+" "+im.locate(v).String())
+		case !isPlace[tag]:
+			out = append(out, tag.String()+" "+elf.DynFlag(v).String())
 		}
 	}
 	return out
-}
-
-func (im *Image) stack() elf.ProgFlag {
-	for _, p := range im.Progs {
-		if p.Type == elf.PT_GNU_STACK {
-			return p.Flags
-		}
-	}
-	return elf.PF_X
 }
 
 type export struct {
