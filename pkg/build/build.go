@@ -51,6 +51,7 @@ type Options struct {
 	On          []string // patch files that the target has applied, from the lowest on; Old is of the source with their fixes
 	NotPartOf   []string // objects that are no part of the target if they are not found there, whatever else is known
 	Links       *Links   // what the builds of Old and New linked; nil if it is not known
+	Targets     []string // all files that patches are built for at once, if it is known; see warnBeside
 	Name        string   // of the patch
 	Description string
 	About       *patch.About
