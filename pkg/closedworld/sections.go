@@ -227,7 +227,7 @@ var isPlace = map[elf.DynTag]bool{
 	elf.DT_PLTRELSZ: true, elf.DT_PLTGOT: true, elf.DT_HASH: true, elf.DT_STRTAB: true, elf.DT_SYMTAB: true, elf.DT_RELA: true, elf.DT_RELASZ: true, elf.DT_RELAENT: true,
 	elf.DT_STRSZ: true, elf.DT_SYMENT: true, elf.DT_DEBUG: true, elf.DT_JMPREL: true, elf.DT_INIT_ARRAY: true, elf.DT_FINI_ARRAY: true, elf.DT_INIT_ARRAYSZ: true,
 	elf.DT_FINI_ARRAYSZ: true, elf.DT_PREINIT_ARRAY: true, elf.DT_PREINIT_ARRAYSZ: true, elf.DT_GNU_HASH: true, elf.DT_VERSYM: true, elf.DT_VERDEF: true, elf.DT_VERDEFNUM: true,
-	elf.DT_VERNEED: true, elf.DT_VERNEEDNUM: true, elf.DT_RELACOUNT: true, elf.DT_TLSDESC_PLT: true, elf.DT_TLSDESC_GOT: true,
+	elf.DT_VERNEED: true, elf.DT_VERNEEDNUM: true, elf.DT_RELACOUNT: true, elf.DT_PLTREL: true, elf.DT_TLSDESC_PLT: true, elf.DT_TLSDESC_GOT: true,
 	elf.DT_NULL: true, 35: true, 36: true, 37: true, // DT_RELRSZ, DT_RELR, DT_RELRENT
 	0x70000000: true, 0x70000001: true, 0x70000003: true, // DT_X86_64_PLT, DT_X86_64_PLTSZ, DT_X86_64_PLTENT of the psABI
 }
@@ -350,6 +350,8 @@ func (c *comparer) newExport(n *lpelf.Symbol, name string) {
 		c.find("export", sec, nil, "%s is exported, and was not: a library refers to it", name)
 	case c.old.mentions(n.Name) || c.new.mentions(n.Name):
 		c.find("export", sec, nil, "%s is exported, and was not, and its name is there as a text, by which it may be looked up", name)
+	case n.Bind != elf.STB_GLOBAL:
+		// an inline function's body, or what it has, of which whoever uses it has one as well
 	default:
 		c.report.Exports = append(c.report.Exports, name)
 	}
