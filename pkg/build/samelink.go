@@ -21,7 +21,7 @@ func checkSameLink(f *lpelf.File, path string) error {
 	if err != nil {
 		return err
 	}
-	a, b := loadedSections(f), loadedSections(again)
+	a, b := headerFirst(loadedSections(f)), headerFirst(loadedSections(again))
 	m, err := movedBSS(f, again, a, b)
 	if err != nil {
 		return err
@@ -115,6 +115,9 @@ func (m *moved) same(a, b *lpelf.Section) bool {
 	}
 	if m.goesAlong(b) {
 		return m.by%max(a.Align, 1) == 0 && sameRounded(a, b)
+	}
+	if a.Addr != b.Addr && (a.Name == framesName || a.Name == headerName) {
+		return m.sameFrames(a, b)
 	}
 	if a.Addr != b.Addr || a.Size != b.Size || len(a.Data) != len(b.Data) {
 		return false
@@ -287,6 +290,9 @@ func numbered(f *lpelf.File, number []byte) *lpelf.Section {
 // sameProg compares a program header. That with .bss ends where this does, and what the file has for it anywhere in front.
 func (m *moved) sameProg(i int) bool {
 	a, b := m.f.Progs[i], m.again.Progs[i]
+	if a.Type == b.Type && m.sameFramesProg(a, b) {
+		return true
+	}
 	if a.Type != b.Type || a.Flags != b.Flags || a.Align != b.Align || a.Vaddr != b.Vaddr {
 		return false
 	}
