@@ -21,7 +21,7 @@ func checkSameLink(f *lpelf.File, path string) error {
 	if err != nil {
 		return err
 	}
-	a, b := headerFirst(loadedSections(f)), headerFirst(loadedSections(again))
+	a, b := framesInOrder(loadedSections(f)), framesInOrder(loadedSections(again))
 	m, err := movedBSS(f, again, a, b)
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func (m *moved) same(a, b *lpelf.Section) bool {
 	if m.goesAlong(b) {
 		return m.by%max(a.Align, 1) == 0 && sameRounded(a, b)
 	}
-	if a.Addr != b.Addr && (a.Name == framesName || a.Name == headerName) {
+	if a.Addr != b.Addr && isOfFrames(b) {
 		return m.sameFrames(a, b)
 	}
 	if a.Addr != b.Addr || a.Size != b.Size || len(a.Data) != len(b.Data) {
