@@ -57,7 +57,6 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 	}
 	b.warnExported(content.Spec.Sites)
 	b.warnLasting()
-	b.warnBeside()
 	b.warnLayouts()
 	b.warnCallers(content)
 	b.res.Spec = content.Spec

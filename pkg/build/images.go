@@ -193,10 +193,12 @@ func (b *builder) compareImages(content *patch.Content, nothing bool) error {
 			b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: with the fix %s exports it, and a patched process does not: what is loaded into that later, such as a plugin, does not find it", name, b.im.Path))
 		}
 	}
-	switch {
-	case nothing:
+	if nothing {
 		b.proveNothing()
-	case b.notCompared != "":
+		return nil
+	}
+	b.warnBeside()
+	if b.notCompared != "" {
 		b.res.Warnings = append(b.res.Warnings, notComparedText(b.im.Path, b.notCompared))
 	}
 	return nil
