@@ -48,10 +48,11 @@ type Options struct {
 	Old, New    []string // objects, archives, or directories of objects; empty for a patch that consists of Set only
 	Data        bool     // include changed initial values of variables
 	Set         []Set
-	On          []string // patch files applied to the target, lowest first; Old is built from a source with their fixes
-	NotPartOf   []string // objects that are not part of the target unless they are found there
-	Links       *Links   // links made by the builds of Old and New; nil if unknown
-	Name        string   // name of the patch
+	On          []string // patch files that the target has applied, from the lowest on; Old is of the source with their fixes
+	NotPartOf   []string // objects that are no part of the target if they are not found there, whatever else is known
+	Links       *Links   // what the builds of Old and New linked; nil if it is not known
+	Targets     []string // all files that patches are built for at once, if it is known; see warnBeside
+	Name        string   // of the patch
 	Description string
 	About       *patch.About
 	Tool        string // name and version of the builder, for the descriptor

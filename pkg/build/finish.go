@@ -44,7 +44,7 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 		}
 	}
 	if len(b.refusals) == 0 {
-		if err := b.compareImages(content); err != nil {
+		if err := b.compareImages(content, nothing); err != nil {
 			return nil, err
 		}
 	}

@@ -132,6 +132,7 @@ type imagePair struct {
 	old, new keptImage
 	oldDir   string
 	newDir   string
+	same     bool // what is loaded is the same, byte for byte
 }
 
 // images returns the links of a target in both builds. Links that produced exactly the target take precedence, unless only
@@ -151,16 +152,16 @@ func (l *Links) pairs(olds []linkRecord) []imagePair {
 	for _, o := range olds {
 		for _, n := range l.new.records {
 			if n.Output == o.Output {
-				out = append(out, imagePair{o.Output, n.Sum, o.Image, n.Image, l.old.dir, l.new.dir})
+				out = append(out, imagePair{o.Output, n.Sum, o.Image, n.Image, l.old.dir, l.new.dir, o.Loaded == n.Loaded})
 			}
 		}
 	}
 	return out
 }
 
-// compareImages refuses differences between the linked images that are not part of the patch. If there are no images to
-// compare, it adds a warning to the result.
-func (b *builder) compareImages(content *patch.Content) error {
+// compareImages refuses what the linked images differ in and the patch does not have. Where there are none, the result says so, and
+// that there is nothing to do takes another proof.
+func (b *builder) compareImages(content *patch.Content, nothing bool) error {
 	if b.o.Links == nil {
 		return nil
 	}
@@ -189,11 +190,38 @@ func (b *builder) compareImages(content *patch.Content) error {
 	}
 	for _, link := range slices.Sorted(maps.Keys(best)) {
 		b.refuseFindings(best[link].Findings)
+		for _, name := range best[link].Exports {
+			b.res.Warnings = append(b.res.Warnings, fmt.Sprintf("%s: with the fix %s exports it, and a patched process does not: what is loaded into that later, such as a plugin, does not find it", name, b.im.Path))
+		}
 	}
+	if nothing {
+		b.proveNothing()
+		return nil
+	}
+	b.warnBeside()
 	if b.notCompared != "" {
 		b.res.Warnings = append(b.res.Warnings, notComparedText(b.im.Path, b.notCompared))
 	}
 	return nil
+}
+
+// proveNothing refuses a target of which no object differs and of which the linked images were not compared, if they are not the
+// same byte for byte. Where no link is known, there is nothing to prove it by.
+func (b *builder) proveNothing() {
+	if b.notCompared == "" || len(b.images) == 0 {
+		return
+	}
+	same := map[string]bool{}
+	for _, p := range b.images {
+		same[p.link] = same[p.link] || p.same
+	}
+	if !slices.Contains(slices.Collect(maps.Values(same)), false) {
+		b.notCompared = ""
+		return
+	}
+	b.refusals = append(b.refusals, diff.Refusal{Code: codes.Unexplained, File: b.im.Path, Text: fmt.Sprintf(
+		"no object differs in what counts, but what the build links of them does with the fix, and it is not known how: the linked images were not compared (%s); restart the program, or build it so that they can be",
+		b.notCompared)})
 }
 
 func notComparedText(file, why string) string {
@@ -283,7 +311,7 @@ const maxFindings = 8
 func (b *builder) refuseFindings(list []closedworld.Finding) {
 	for i, f := range list {
 		text := f.Text
-		if f.Symbol == "" {
+		if f.Symbol == "" && f.Section != "" {
 			text = f.Section + ": " + text
 		}
 		if i == maxFindings {

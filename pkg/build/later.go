@@ -8,33 +8,78 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"lpatch/pkg/lpelf"
 )
 
-// A build may modify a file after linking it, with objcopy or a program of its own, which neither objects nor links show.
-// Therefore, at the end of the build, the loaded sections of each file with the name or build-id of a link are compared with
-// those that were linked.
+// A build may change a file when it is linked, with objcopy or a program of its own: no object and no link tells that. So each
+// file with a link's name or build-id that is there when the build is done is compared with what was linked: what is loaded, and
+// what the program may read of its own file.
 
-// loadedSums returns the SHA-256 of each loaded section of a linked file except the build-id.
-func loadedSums(f *lpelf.File) map[string]string {
+// laterSums are the sums of parts of a linked file, by what they are: sections but for the build-id and what is for debuggers, kinds
+// of program headers, and what is appended.
+func laterSums(f *lpelf.File) map[string]string {
 	sums := map[string]string{}
 	for _, s := range f.Sections {
-		if s.Flags&elf.SHF_ALLOC == 0 || s.Type == elf.SHT_NOBITS || s.Name == ".note.gnu.build-id" {
+		if s.Type == elf.SHT_NOBITS || s.Name == ".note.gnu.build-id" || s.Flags&elf.SHF_ALLOC == 0 && (s.Type != elf.SHT_PROGBITS || isForDebuggers(s.Name)) {
 			continue
 		}
-		sums[s.Name] = sumOf([]byte(sums[s.Name] + string(contentOf(f, s))))
+		key := "section " + s.Name
+		sums[key] = sumOf([]byte(sums[key] + string(contentOf(f, s))))
+	}
+	headers := ""
+	for _, p := range f.Progs {
+		headers += fmt.Sprintln(p.Type, p.Flags)
+	}
+	sums["program headers"] = sumOf([]byte(headers))
+	if more := appended(f); len(more) > 0 {
+		sums["end, what is appended to it"] = sumOf(more)
 	}
 	return sums
 }
 
-// noteLater records in the links of a completed build which outputs the build has modified afterwards. objects is the
-// directory of its objects.
+func isForDebuggers(section string) bool {
+	return section == ".comment" || slices.ContainsFunc([]string{".debug", ".zdebug", ".gnu_debug", ".gnu.debug", ".gdb_index", ".stab", ".ctf", ".BTF"}, func(p string) bool { return strings.HasPrefix(section, p) })
+}
+
+// appended is what a file has behind all that is ELF's.
+func appended(f *lpelf.File) []byte {
+	const offset, number, size = 0x28, 0x3c, 64 // of Elf64_Ehdr: e_shoff, e_shnum; of Elf64_Shdr
+	end := word(f.Data[offset:]) + uint64(binary.LittleEndian.Uint16(f.Data[number:]))*size
+	for _, s := range f.Sections {
+		if s.Type != elf.SHT_NOBITS {
+			end = max(end, s.Offset+s.Size)
+		}
+	}
+	for _, p := range f.Progs {
+		end = max(end, p.Off+p.Filesz)
+	}
+	return f.Data[min(end, uint64(len(f.Data))):]
+}
+
+// loadedSum is the sum of all that counts of a linked file when it is loaded, but for the build-id.
+func loadedSum(f *lpelf.File) string {
+	all := string(headerOf(f))
+	for _, p := range f.Progs {
+		all += fmt.Sprintln(p.Type, p.Flags, p.Vaddr, p.Filesz, p.Memsz, p.Align)
+	}
+	for _, s := range loadedSections(f) {
+		all += fmt.Sprintln(s.Name, s.Type, s.Flags, s.Addr, s.Size)
+		if s.Name != ".note.gnu.build-id" {
+			all += sumOf(contentOf(f, s))
+		}
+	}
+	return sumOf([]byte(all))
+}
+
+// noteLater adds to the links of a build that is done, with its objects in a directory, what the build has changed afterwards.
 func noteLater(objects, root string) error {
 	records, changed, known := map[string]*linkRecord{}, map[string]bool{}, map[string]bool{}
 	err := readRecords(filepath.Join(objects, linksDir), func(file string, data []byte) error {
@@ -56,7 +101,7 @@ func noteLater(objects, root string) error {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		id, sums := hex.EncodeToString(f.BuildID()), loadedSums(f)
+		id, sums := hex.EncodeToString(f.BuildID()), laterSums(f)
 		for file, r := range records {
 			if (r.Output == rel || id != "" && id == r.Identity.BuildID) && r.takeLater(sums) {
 				changed[file] = true
@@ -84,13 +129,13 @@ func linkedFile(path string) (*lpelf.File, error) {
 	return f, nil
 }
 
-// takeLater records the sections whose content differs from that of the link. now has the current SHA-256 of each section.
+// takeLater notes parts that are not as they were linked, by their sums now.
 func (r *linkRecord) takeLater(now map[string]string) bool {
 	found := false
-	for _, name := range slices.Sorted(maps.Keys(now)) {
-		later := linkInput{Name: "a later change of its section " + name, Sum: now[name]}
+	for _, part := range slices.Sorted(maps.Keys(now)) {
+		later := linkInput{Name: "a later change of its " + part, Sum: now[part]}
 		noted := slices.ContainsFunc(r.How, func(h linkInput) bool { return h.Name == later.Name && h.Sum == later.Sum })
-		if r.Loaded[name] != later.Sum && !noted {
+		if r.Parts[part] != later.Sum && !noted {
 			r.How, found = append(r.How, later), true
 		}
 	}

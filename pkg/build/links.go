@@ -28,11 +28,10 @@ const (
 	everMadeDir = ".ever-made"
 )
 
-// recordFormat is the version of these records and of those of made objects. It is incremented with each change of their
-// content, because records kept by an earlier lpctl for the older build of a package must match those of the newer build.
-// Version 2 added WhyNotLate and Image. Since version 3 both builds of a package link as they do without shims. Since version
-// 4 packages are built by an unprivileged user.
-const recordFormat = 4
+// recordFormat is the number of what these records and those of made objects tell. It is raised with each change of them: what an
+// earlier lpctl has kept of the older build of a package does not fit what this one notes of the newer. 2: WhyNotLate, Image. 3: both builds of a package
+// link as it does without. 4: they are a user's who has no rights. 5: Parts, Loaded.
+const recordFormat = 5
 
 // linkRecord describes a link of a build as seen by the shim.
 type linkRecord struct {
@@ -44,9 +43,10 @@ type linkRecord struct {
 	How      []linkInput `json:"how"`    // arguments that influence the output, and the files they name with their SHA-256
 	LTO      bool        `json:"lto"`
 	Image    keptImage   `json:"image"`
-	// Loaded contains the SHA-256 of each loaded section by name.
-	Loaded map[string]string `json:"loaded"`
-	// WhyNotLate is the reason why the objects made by link-time optimisation, if any, are not in Own.
+	// Parts has the sums of the output's parts, see laterSums, and Loaded is that of all that is loaded.
+	Parts  map[string]string `json:"parts"`
+	Loaded string            `json:"loaded"`
+	// WhyNotLate says why the objects that link-time optimisation has made are not among Own, where there was any.
 	WhyNotLate string `json:"why_not_late,omitempty"`
 	Unsure     string `json:"unsure,omitempty"` // reason why Inputs may be incomplete; "" if it is complete
 }
@@ -317,7 +317,7 @@ func (s *step) recordLink(own []linkInput, text, real string, args []string, lto
 	if err != nil {
 		return nil //nolint:nilerr // a linker script that makes something else; who links that finds it unknown
 	}
-	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all), Loaded: loadedSums(f)}
+	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all), Parts: laterSums(f), Loaded: loadedSum(f)}
 	r.takeInputs(text, s, lto.names)
 	if err := r.takeLate(s, lto, output); err != nil {
 		return err

@@ -333,7 +333,7 @@ func TestLinksInside(t *testing.T) {
 func TestLinksHow(t *testing.T) {
 	filetest.Slow(t)
 	compile := gccFlags + "-c main.c price.c order.c; "
-	files := map[string]string{"main.c": twoMain, "order.c": rateC + "int __wrap_price(int n) { return n; }\n", "flags": "-Wl,-z,now\n", "v.map": "{ local: x; };\n", "link.sh": "gcc $(cat flags) main.o price.o order.o -o prog\n"}
+	files := map[string]string{"main.c": twoMain, "order.c": rateC + "int __wrap_price(int n) { return n; }\n", "flags": "-Wl,-z,now\n", "v.map": "{ local: x; };\n", "link.sh": "gcc $(cat flags) main.o price.o order.o -o prog\n", "more": "one\n", "plug.c": "__attribute__((used, noipa, visibility(\"hidden\"))) int plug(void) { return 7; }\n"}
 	flags := func(old, new string) string {
 		return "--- a/flags\n+++ b/flags\n@@ -1 +1 @@\n-" + old + "\n+" + new + "\n"
 	}
@@ -342,6 +342,8 @@ func TestLinksHow(t *testing.T) {
 		out["flags"] = text + "\n"
 		return out
 	}
+	const more = "--- a/more\n+++ b/more\n@@ -1 +1 @@\n-one\n+two\n"
+	const plug = "--- a/plug.c\n+++ b/plug.c\n@@ -1 +1 @@\n-__attribute__((used, noipa, visibility(\"hidden\"))) int plug(void) { return 7; }\n+__attribute__((used, noipa)) int plug(void) { return 7; }\n"
 	const order = "--- a/link.sh\n+++ b/link.sh\n@@ -1 +1 @@\n-gcc $(cat flags) main.o price.o order.o -o prog\n+gcc $(cat flags) main.o order.o price.o -o prog\n"
 	for _, h := range []hiddenWay{
 		{
@@ -367,6 +369,24 @@ func TestLinksHow(t *testing.T) {
 		{
 			name: "order of arguments", files: with("-z lazy -z now"), build: compile + ". ./link.sh", patch: flags("-z lazy -z now", "-z now -z lazy"),
 			want: "link-changed T: it is linked with arguments in an order, which differs with the fix" + linkAdvice,
+		},
+		{
+			name: "what is appended later", files: with("-Wl,-z,now"), build: compile + ". ./link.sh; cat more >>prog", patch: more + priceFix,
+			want: "link-changed T: it is linked with a later change of its end, what is appended to it, which differs with the fix" + linkAdvice,
+		},
+		{
+			name: "a section that is not loaded", files: with("-Wl,-z,now"), build: compile + ". ./link.sh; objcopy --add-section .more=more prog", patch: more,
+			want: "link-changed T: it is linked with a later change of its section .more, which differs with the fix" + linkAdvice,
+		},
+		{
+			name: "what no object of link-time optimisation tells", files: files, build: strings.NewReplacer("gcc", "gcc -flto", "order.c", "order.c plug.c").Replace(compile) + "gcc -flto -rdynamic main.o price.o order.o plug.o -o prog",
+			patch: plug,
+			want: "unexplained T: no object differs in what counts, but what the build links of them does with the fix, and it is not known how: the linked images were not compared " +
+				"(it is linked with link-time optimisation, which gives static functions and variables other names); restart the program, or build it so that they can be",
+		},
+		{
+			name: "what -rdynamic exports", files: files, build: strings.Replace(compile, "order.c", "order.c plug.c", 1) + "gcc -rdynamic main.o price.o order.o plug.o -o prog", patch: plug,
+			want: "unexplained T: as the build links it with the fix, .dynsym: plug is exported, and was not; no object shows that, and the patch does not have it: make the fix without it, or restart the program",
 		},
 		{name: "build-id", files: with("-Wl,--build-id=0x12"), build: compile + ". ./link.sh", patch: flags("-Wl,--build-id=0x12", "-Xlinker --build-id=0x34") + priceFix, want: "functions price"},
 		{name: "order that does not", files: files, build: compile + ". ./link.sh", patch: order + priceFix, want: "functions price"},

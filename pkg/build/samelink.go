@@ -22,7 +22,7 @@ func checkSameLink(f *lpelf.File, path string) error {
 	if err != nil {
 		return err
 	}
-	a, b := loadedSections(f), loadedSections(again)
+	a, b := framesInOrder(loadedSections(f)), framesInOrder(loadedSections(again))
 	m, err := movedBSS(f, again, a, b)
 	if err != nil {
 		return err
@@ -116,6 +116,9 @@ func (m *moved) same(a, b *lpelf.Section) bool {
 	}
 	if m.goesAlong(b) {
 		return m.by%max(a.Align, 1) == 0 && sameRounded(a, b)
+	}
+	if a.Addr != b.Addr && isOfFrames(b) {
+		return m.sameFrames(a, b)
 	}
 	if a.Addr != b.Addr || a.Size != b.Size || len(a.Data) != len(b.Data) {
 		return false
@@ -225,6 +228,8 @@ func (m *moved) sameSymbols(was, is []byte) bool {
 		shift := uint64(0)
 		switch {
 		case a == nil && b == nil && bytes.Equal(was[i+at:i+value], is[i+at:i+value]):
+		case a != nil && b != nil && m.sameEnd(was[i:i+size], is[i:i+size]):
+			continue
 		case a == nil || b == nil || a.Name != b.Name && a.Addr != b.Addr:
 			return false
 		case m.goesAlong(b):
@@ -237,7 +242,45 @@ func (m *moved) sameSymbols(was, is []byte) bool {
 	return len(is)%size == 0
 }
 
-// numbered returns the section with an index, or nil for a reserved index.
+// sameEnd tells of dynamic symbols that they are the same one and mark an end, as _edata and _end of a program linked with -rdynamic
+// do: of what is in front of .bss, where the empty section is that goes along with it, or of .bss.
+func (m *moved) sameEnd(was, is []byte) bool {
+	const info, value, size = 4, 8, 16 // of Elf64_Sym
+	if !bytes.Equal(was[:info+2], is[:info+2]) || elf.ST_TYPE(is[info]) != elf.STT_NOTYPE || word(was[size:])+word(is[size:]) != 0 {
+		return false
+	}
+	a, b := endsOf(m.f), endsOf(m.again)
+	return slices.ContainsFunc([]int{0, 1}, func(i int) bool { return a[i].has(word(was[value:])) && b[i].has(word(is[value:])) })
+}
+
+// room has addresses, the last among them.
+type room struct{ first, last uint64 }
+
+func (r room) has(addr uint64) bool { return r.last > 0 && addr >= r.first && addr <= r.last }
+
+// endsOf are the room between .bss and what is in front of it, and that behind it up to the next word.
+func endsOf(f *lpelf.File) [2]room {
+	bss := f.Section(".bss")
+	if bss == nil {
+		return [2]room{}
+	}
+	const size = 8
+	end := bss.Addr + bss.Size
+	return [2]room{{endBefore(f, bss), bss.Addr}, {end, (end + size - 1) / size * size}}
+}
+
+// endBefore is where what the file has in front of .bss ends.
+func endBefore(f *lpelf.File, bss *lpelf.Section) uint64 {
+	end := uint64(0)
+	for _, s := range loadedSections(f) {
+		if s.Type != elf.SHT_NOBITS && s.Addr < bss.Addr {
+			end = max(end, s.Addr+s.Size)
+		}
+	}
+	return end
+}
+
+// numbered is the section of a number, nil if it means none.
 func numbered(f *lpelf.File, number []byte) *lpelf.Section {
 	n := int(binary.LittleEndian.Uint16(number))
 	if n == 0 || n >= len(f.Sections) {
@@ -250,6 +293,9 @@ func numbered(f *lpelf.File, number []byte) *lpelf.Section {
 // file.
 func (m *moved) sameProg(i int) bool {
 	a, b := m.f.Progs[i], m.again.Progs[i]
+	if a.Type == b.Type && m.sameFramesProg(a, b) {
+		return true
+	}
 	if a.Type != b.Type || a.Flags != b.Flags || a.Align != b.Align || a.Vaddr != b.Vaddr {
 		return false
 	}
@@ -263,12 +309,7 @@ func endsWithBSS(f *lpelf.File, p lpelf.Prog) bool {
 	if bss == nil || bss.Type != elf.SHT_NOBITS || bss.Addr+bss.Size != p.Vaddr+p.Memsz || p.Filesz > bss.Addr-p.Vaddr || bss.Addr < p.Vaddr || p.Off > uint64(len(f.Data)) {
 		return false
 	}
-	end := p.Vaddr
-	for _, s := range loadedSections(f) {
-		if s.Type != elf.SHT_NOBITS && s.Addr < bss.Addr {
-			end = max(end, s.Addr+s.Size)
-		}
-	}
+	end := max(p.Vaddr, endBefore(f, bss))
 	file := f.Data[p.Off:]
 	return end-p.Vaddr <= p.Filesz && p.Filesz <= uint64(len(file)) && len(bytes.Trim(file[end-p.Vaddr:p.Filesz], "\x00")) == 0
 }

@@ -5,6 +5,7 @@ package build
 import (
 	"errors"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ char odd[9] __attribute__((section(".data.z"))) = "odd";
 		return filepath.Join(dir, name)
 	}
 	link("libe.so", "int ext;\n", "-fPIC", "-shared")
-	for _, kind := range []string{"-fPIC -shared", "-fPIE -pie", "-fPIC -pie", "-no-pie", "-O0 -fPIC -no-pie"} {
+	for _, kind := range []string{"-fPIC -shared", "-fPIE -pie", "-fPIC -pie", "-no-pie", "-O0 -fPIC -no-pie", "-fPIE -pie -rdynamic"} {
 		t.Run(kind, func(t *testing.T) {
 			flags := append(strings.Fields(kind), "-L.", "-l:libe.so")
 			relocs := append(slices.Clone(flags), "-Wl,--emit-relocs")
@@ -75,4 +76,29 @@ func movingBSS(t *testing.T, link func(name, source string, flags ...string) str
 	}
 	t.Skip("this linker does not move .bss")
 	return nil, nil, ""
+}
+
+// TestSameLinkOfLLD: lld puts unwind tables elsewhere when it keeps relocations. What they say counts.
+func TestSameLinkOfLLD(t *testing.T) {
+	const source = "int g(int); int f(int a) { try { return g(a); } catch (int x) { return x; } catch (long) { return 1; } }\nint g(int a) { if (a > 2) throw 5; return a; }\nint main(int c, char **) { return f(c); }\n"
+	dir := t.TempDir()
+	link := func(name, source string, flags ...string) string {
+		t.Helper()
+		write(t, filepath.Join(dir, name+".cc"), []byte(source))
+		runIn(t, dir, append([]string{"g++", "-O2", "-fno-inline", "-fuse-ld=lld", "-o", name, name + ".cc"}, flags...))
+		return filepath.Join(dir, name)
+	}
+	if _, err := exec.LookPath("ld.lld"); err != nil {
+		t.Skip("no ld.lld")
+	}
+	f, err := lpelf.Open(link("plain", source))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := checkSameLink(f, link("again", source, "-Wl,--emit-relocs")); err != nil {
+		t.Error(err)
+	}
+	if err := checkSameLink(f, link("other", strings.Replace(source, "catch (long)", "catch (char)", 1), "-Wl,--emit-relocs")); err == nil {
+		t.Error("another type is taken for the same")
+	}
 }

@@ -48,6 +48,7 @@ func FromSource(ctx context.Context, o SourceOptions) (*Result, error) {
 		return nil, err
 	}
 	defer w.remove()
+	w.targets = []string{o.Target}
 	b, err := w.prepare(o.Target, o.Name)
 	if err != nil {
 		return nil, err
@@ -69,6 +70,7 @@ func FromSourceEach(ctx context.Context, o SourceOptions, targets []string) ([]I
 		return nil, err
 	}
 	defer w.remove()
+	w.targets = targets
 	var out []ImageResult
 	var parts []*builder
 	for _, target := range targets {
@@ -122,7 +124,7 @@ func (w *workshop) prepare(target, name string) (*builder, error) {
 	links.old.suspectOld(w.tree)
 	links.new.suspectOld(w.tree)
 	return prepare(Options{
-		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries, Links: links, NotPartOf: o.NotPartOf,
+		Target: target, Symbols: o.Symbols, DebugDirs: o.DebugDirs, Libraries: o.Libraries, Links: links, Targets: w.targets, NotPartOf: o.NotPartOf,
 		Old: []string{w.path("old")}, New: []string{w.path("new")}, Data: o.Data, Allowed: o.Allowed, Set: o.Set, On: o.On, Name: name, Description: o.Description, About: o.About, Tool: o.Tool,
 	})
 }
@@ -177,6 +179,7 @@ type workshop struct {
 	tree       names             // files in the copy
 	tracked    map[string]bool   // by git, see trackedFiles
 	patched    map[string]content
+	targets    []string // of this build
 }
 
 func newWorkshop(o SourceOptions) (*workshop, error) {

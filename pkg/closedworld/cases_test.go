@@ -59,6 +59,15 @@ const (
 	tableS   = ".section .rodata\n.globl table\ntable: .long 1, 2, 3\n.section my_events,\"a\"\n.long 5\n.section .note.GNU-stack,\"\"\n"
 	tableC   = "extern int table[];\nint main(int c, char **v) { return table[c]; }\n"
 	arrayC   = "int use(int *p) { return p[20] + p[1]; }\nint main(int c, char **v) { int a[] = {65, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32}; __asm__(\"\" : : \"r\"(a) : \"memory\"); return use(a); }\n"
+	absS     = ".globl limit\n.set limit, 4\n.data\n.globl arr, part\narr: .long 1, 2, 3\n.size arr, 12\n.type arr,@object\n.set part, arr + 4\n.section .note.GNU-stack,\"\"\n"
+	rowA     = "__attribute__((used)) static const int a = 1; const int row_begin[0] __attribute__((section(\".rodata.row\"))); __attribute__((used, section(\".rodata.row\"))) static const int b = 2;\n"
+	rowC     = "const int row_end[0] __attribute__((section(\".rodata.row\")));\n"
+	rowMainC = "extern const int row_begin[], row_end[]; int main(void) { int n = 0; for (const int *p = row_begin; p < row_end; p++) n += *p; return n; }\n"
+	rowBuild = "for f in *.c; do gcc -O2 -fno-toplevel-reorder -c $f; done; gcc a.o c.o m.o " + keep + " -o T"
+	scriptC  = "#define E(n) __attribute__((used, section(\".rodata.row.\" #n))) static const int n = __COUNTER__;\nE(a) E(b)\n"
+	script   = "SECTIONS { .rodata.row : { row_begin = .; KEEP(*(.rodata.row.*)) row_end = .; } } INSERT AFTER .rodata;\n"
+	plugTwoC = "int plug(int a) { return a; }\nint two(int a) { return plug(a * 9); }\n"
+	cxxOwn   = "namespace n { __attribute__((visibility(\"default\"))) inline int state = 1; }\nint *at() { return &n::state; }\nint main() { return *at(); }\n"
 	oddH     = "struct P { __attribute__((noipa)) int odd(int a) { return a * K; } };\n"
 )
 
@@ -134,6 +143,27 @@ var imageCases = []imageCase{
 		want: []string{"note .note.mine  : the section differs", "entry   : it starts at begin, and started at _start"}},
 	{name: "how it is unwound", files: with(lib), build: compC + "gcc *.o " + keep + " -o T", newBuild: compC + "gcc " + flags + " -fno-asynchronous-unwind-tables -c one.c; gcc *.o " + keep + " -o T",
 		want: []string{"same .text one one.o: it has an unwind entry on one side only"}},
+	{name: "what may be written to as the program starts", files: with(lib, "p.c", "int v; int *const p[] = {&v};\n"), build: compC + "gcc *.o -z norelro " + keep + " -o T", newBuild: compC + "gcc *.o -z relro " + keep + " -o T",
+		want: []string{"segment .init_array  : its memory is PF_R, and was PF_W+PF_R", "segment .fini_array", "segment .data.rel.ro", "segment .dynamic", "segment .got"}},
+	{name: "a table that may be written to", files: with(lib, "p.c", "int v; int *const p[] = {&v};\n"), newFiles: map[string]string{"p.c": "int v; int *p[] = {&v};\n"},
+		want: []string{"same .data p p.o: it is in .data, and was in .data.rel.ro, which is protected otherwise"}},
+	{name: "alignment of thread-local variables", files: with(lib, "p.c", "__thread int t = 1;\n"), newFiles: map[string]string{"p.c": "__attribute__((aligned(256))) __thread int t = 1;\n"},
+		want: []string{"segment   : thread-local variables are aligned to 256 bytes, and were to 4"}},
+	{name: "alignment of new thread-local variables", files: with(lib, "p.c", "__thread int t = 1;\n"), newFiles: map[string]string{"p.c": "__attribute__((aligned(256))) __thread int u = 1; __thread int t = 1;\n"}, carried: "u"},
+	{name: "libraries that watch", files: lib, build: compC + "gcc *.o " + keep + " -o T", newBuild: compC + "gcc *.o -Wl,--audit=x.so " + keep + " -o T", want: []string{"dynamic .dynamic  : it says [\"DT_AUDIT x.so\"], and said []"}},
+	{name: "values and places that are exported", files: with(lib, "a.S", absS), newFiles: map[string]string{"a.S": edited(absS, "limit, 4", "limit, 9", "arr + 4", "arr + 8")},
+		build: fpicC + "gcc -c a.S; gcc -shared *.o " + keep + " -o T", want: []string{"export .dynsym  : limit is 0x9, and was 0x4", "export .dynsym  : part is arr+8, and was arr+4"}},
+	{name: "an inline variable that is exported no more", files: map[string]string{"a.cc": cxxOwn}, newFiles: map[string]string{"a.cc": edited(cxxOwn, "default", "hidden")},
+		build: "g++ -O2 -fno-gnu-unique -c a.cc; g++ -rdynamic a.o " + keep + " -o T", want: []string{"export .dynsym  : _ZN1n5stateE was exported, and is not"}},
+	{name: "a table between labels, and what is in front of it", files: map[string]string{"a.c": rowA, "c.c": rowC, "m.c": rowMainC}, newFiles: map[string]string{"a.c": edited(rowA, "int b = 2;", "int b = 2; __attribute__((used, section(\".rodata.row\"))) static const int z = 3;", "int a = 1;", "int a = 1, c = 8;")},
+		build: rowBuild, want: []string{"table .rodata  : it has z, and had nothing at that place"}},
+	{name: "a table of a linker script", files: map[string]string{"a.c": scriptC, "m.c": rowMainC, "s": script}, newFiles: map[string]string{"a.c": edited(scriptC, "E(b)", "E(b) E(z)")},
+		build: "gcc -O2 -fno-toplevel-reorder -c a.c m.c; gcc a.o m.o -Wl,-T,s " + keep + " -o T", want: []string{"table .rodata.row  : it has z, and had nothing at that place"}},
+	{name: "a new export that a library refers to", files: with(lib, "l", "extern int plug(int) __attribute__((weak)); int lib(int a) { return plug ? plug(a) : 0; }\n"), newFiles: map[string]string{"two.c": plugTwoC},
+		build: "gcc -x c -shared -fPIC l -o l.so; " + compC + "gcc *.o -Wl,--no-as-needed ./l.so " + keep + " -o T", carried: "two plug", want: []string{"export .dynsym  : plug is exported, and was not: a library refers to it"}},
+	{name: "a new export, and its name", files: with(lib, "main.c", edited(usesC, "v[0]", "\"plug\"")), newFiles: map[string]string{"two.c": plugTwoC}, build: compC + "gcc -rdynamic *.o " + keep + " -o T", carried: "two plug",
+		want: []string{"export .dynsym  : plug is exported, and was not, and its name is there as a text, by which it may be looked up"}},
+	{name: "a new export, and another name", files: with(lib, "main.c", edited(usesC, "v[0]", "\"a plug\"")), newFiles: map[string]string{"two.c": plugTwoC}, build: compC + "gcc -rdynamic *.o " + keep + " -o T", carried: "two plug"},
 	{name: "what may be written to", files: with(lib, "c.c", "extern const int c[]; const int c[] = {1, 2, 3};\n"), newFiles: map[string]string{"c.c": "int c[] = {1, 2, 3};\n"},
 		want: []string{"same .data c c.o: it is in .data, and was in .rodata, which is protected otherwise"}},
 }
@@ -147,7 +177,7 @@ func TestRules(t *testing.T) {
 			found[rule] = true
 		}
 	}
-	for _, rule := range []string{"same", "note", "array", "table", "gap", "dynamic", "entry", "stack", "export"} {
+	for _, rule := range []string{"same", "note", "array", "table", "gap", "dynamic", "entry", "stack", "export", "segment"} {
 		if !found[rule] {
 			t.Errorf("no case for %s", rule)
 		}

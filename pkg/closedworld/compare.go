@@ -30,7 +30,8 @@ type Finding struct {
 // Report is the result of a comparison.
 type Report struct {
 	Findings []Finding
-	Bytes    map[string]uint64 // bytes of the new image, by the rule that accounts for them
+	Exports  []string          // new ones, which the patch has and the dynamic linker does not find
+	Bytes    map[string]uint64 // of the new image, by the rule that accounts for them
 }
 
 // comparer pairs the pieces of the two images. It starts with global names and follows references from there.
@@ -62,6 +63,7 @@ func Compare(old, new *Image, carried Carried) *Report {
 	}
 	c.drain()
 	c.compareSections()
+	c.compareLabels()
 	c.compareLinkage()
 	c.drain()
 	c.pairLeft()
@@ -182,7 +184,7 @@ const kindFlags = elf.SHF_WRITE | elf.SHF_EXECINSTR | elf.SHF_TLS
 
 // differ describes how two pieces differ; "" if they do not.
 func (c *comparer) differ(o, n *piece) string {
-	if o.sec.Flags&kindFlags != n.sec.Flags&kindFlags {
+	if o.sec.Flags&kindFlags != n.sec.Flags&kindFlags || o.sec.Name != n.sec.Name && c.old.isRelro(o.sec) != c.new.isRelro(n.sec) {
 		return fmt.Sprintf("it is in %s, and was in %s, which is protected otherwise", n.sec.Name, o.sec.Name)
 	}
 	if o.isCode() {

@@ -23,14 +23,16 @@ var ErrNoRelocs = errors.New("the linker kept no relocations")
 // Image is a linked file, split into pieces, with its references.
 type Image struct {
 	*lpelf.File
-	origins  []origin         // from the link map; may be empty
-	sections []*lpelf.Section // allocated sections, sorted by address; without .tbss
+	origins  []origin         // by the linker's map; may be empty
+	assigned map[string]bool  // names that a linker script gives to places
+	sections []*lpelf.Section // allocated, by address; without .tbss, which has no room
 	slots    *lpelf.Slots
 	tls      uint64 // address of the TLS initialisation image
 	pieces   []*piece
 	in       map[*lpelf.Section][]*piece // sorted by address
 	byName   map[string]*piece           // by global name
 	local    map[string][]*piece         // by localKey
+	defines  map[string]bool             // all names of what it has, exported or not
 	fields   []field                     // sorted by address
 	filled   []uint64                    // sorted addresses that the dynamic linker fills in
 	landings []uint64                    // sorted targets of references
@@ -85,7 +87,7 @@ func isMark(name string) bool {
 
 // Read reads an image. mapText is the link map, which tells the object file that each part came from; it may be empty.
 func Read(f *lpelf.File, mapText string) (*Image, error) {
-	im := &Image{File: f, origins: readMap(mapText), in: map[*lpelf.Section][]*piece{}, byName: map[string]*piece{}, local: map[string][]*piece{}, frames: map[*piece][]frame{}}
+	im := &Image{File: f, origins: readMap(mapText), assigned: readAssigned(mapText), in: map[*lpelf.Section][]*piece{}, byName: map[string]*piece{}, defines: map[string]bool{}, local: map[string][]*piece{}, frames: map[*piece][]frame{}}
 	relocs, err := f.KeptRelocs()
 	if err != nil {
 		return nil, err
@@ -121,6 +123,7 @@ func (im *Image) divide() {
 	bySection := map[*lpelf.Section][]*lpelf.Symbol{}
 	for _, s := range im.Symbols {
 		sec := im.SectionOf(s)
+		im.defines[s.Name] = im.defines[s.Name] || sec != nil
 		if sec == nil || sec.Flags&elf.SHF_ALLOC == 0 || s.Name == "" || strings.HasPrefix(s.Name, ".L") || isMark(s.Name) {
 			continue
 		}

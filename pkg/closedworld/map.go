@@ -17,7 +17,9 @@ var (
 	gnuLine = lazyregexp.New(`^(?: (\.?\S+))?\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S.*)$`)
 	gnuName = lazyregexp.New(`^ (\.\S+)$`)
 	lldLine = lazyregexp.New(`^\s*([0-9a-f]+)\s+[0-9a-f]+\s+([0-9a-f]+)\s+\d+\s+(\S.*):\((\S*)\)$`)
-	// stringsName matches compiler-generated names of mergeable string sections.
+	// assigned is what linkers write of a symbol of a linker script.
+	assigned = lazyregexp.New(`^\s+(?:0x[0-9a-f]+|[0-9a-f]+\s+[0-9a-f]+\s+[0-9a-f]+\s+\d+)\s+(?:PROVIDE(?:_HIDDEN)? \()?([^\s.()]\S*) = `)
+	// stringsName is how compilers name sections of text that linkers merge.
 	stringsName = lazyregexp.New(`\.str\d+\.\d+$`)
 )
 
@@ -47,5 +49,16 @@ func readMap(text string) []origin {
 		}
 	}
 	slices.SortStableFunc(out, func(a, b origin) int { return cmp.Compare(a.start, b.start) })
+	return out
+}
+
+// readAssigned takes from a linker's map the names that a linker script gives to places. gold tells none.
+func readAssigned(text string) map[string]bool {
+	out := map[string]bool{}
+	for line := range strings.Lines(text) {
+		if m := assigned().FindStringSubmatch(line); m != nil && !isMark(m[1]) {
+			out[m[1]] = true
+		}
+	}
 	return out
 }

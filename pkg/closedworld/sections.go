@@ -97,24 +97,38 @@ func (c *comparer) compareTable(o, n *lpelf.Section) {
 		c.tableOfOne(o, n)
 		return
 	}
-	oat, nat := o.Addr, n.Addr
 	news := slices.DeleteFunc(slices.Clone(c.new.in[n]), func(p *piece) bool {
 		return c.has(p) && (c.oldOf[p] == nil) && !slices.ContainsFunc(c.old.in[o], func(q *piece) bool { return c.related(q, p) })
 	})
-	olds := c.old.in[o]
-	for i := range max(len(olds), len(news)) {
-		if i >= len(olds) || i >= len(news) || !c.pair(olds[i], news[i]) {
-			c.find("table", n, nil, "it has %s, and had %s", nameAt(news, i), nameAt(olds, i))
+	os, ns := span{o, o.Addr, o.Addr + o.Size, c.old.in[o]}, span{n, n.Addr, n.Addr + n.Size, news}
+	if len(news) < len(c.new.in[n]) {
+		os.to, ns.to = 0, 0
+	}
+	c.compareOrder(os, ns)
+}
+
+// span is a part of a section in which the order of things matters. to is 0 if it does not matter what is behind the last piece.
+type span struct {
+	sec      *lpelf.Section
+	from, to uint64
+	pieces   []*piece
+}
+
+func (c *comparer) compareOrder(o, n span) {
+	oat, nat := o.from, n.from
+	for i := range max(len(o.pieces), len(n.pieces)) {
+		if i >= len(o.pieces) || i >= len(n.pieces) || !c.pair(o.pieces[i], n.pieces[i]) {
+			c.find("table", n.sec, nil, "it has %s, and had %s", nameAt(n.pieces, i), nameAt(o.pieces, i))
 			return
 		}
-		if why := c.equalGap(o, n, oat, nat, olds[i].start, news[i].start); why != "" {
-			c.find("table", n, news[i], "in front of it in the section: %s", why)
+		if why := c.equalGap(o.sec, n.sec, oat, nat, o.pieces[i].start, n.pieces[i].start); why != "" {
+			c.find("table", n.sec, n.pieces[i], "in front of it in the section: %s", why)
 		}
-		oat, nat = olds[i].end, news[i].end
+		oat, nat = o.pieces[i].end, n.pieces[i].end
 	}
-	if len(news) == len(c.new.in[n]) {
-		if why := c.equalGap(o, n, oat, nat, o.Addr+o.Size, n.Addr+n.Size); why != "" {
-			c.find("table", n, nil, "%s", why)
+	if o.to > oat && n.to > nat {
+		if why := c.equalGap(o.sec, n.sec, oat, nat, o.to, n.to); why != "" {
+			c.find("table", n.sec, nil, "%s", why)
 		}
 	}
 }
@@ -208,13 +222,19 @@ func (c *comparer) compareBare(n *lpelf.Section) {
 	}
 }
 
-// isMeaning lists the tags of dynamic entries that are compared by value. Other entries are addresses and sizes; their
-// targets are compared instead.
-var isMeaning = map[elf.DynTag]bool{
-	elf.DT_FLAGS: true, elf.DT_FLAGS_1: true, elf.DT_SYMBOLIC: true, elf.DT_BIND_NOW: true, elf.DT_TEXTREL: true, elf.DT_PLTREL: true,
+// isPlace tells entries of the dynamic section that are places and sizes, which are compared as what is there. Others are compared by
+// value.
+var isPlace = map[elf.DynTag]bool{
+	elf.DT_PLTRELSZ: true, elf.DT_PLTGOT: true, elf.DT_HASH: true, elf.DT_STRTAB: true, elf.DT_SYMTAB: true, elf.DT_RELA: true, elf.DT_RELASZ: true, elf.DT_RELAENT: true,
+	elf.DT_STRSZ: true, elf.DT_SYMENT: true, elf.DT_DEBUG: true, elf.DT_JMPREL: true, elf.DT_INIT_ARRAY: true, elf.DT_FINI_ARRAY: true, elf.DT_INIT_ARRAYSZ: true,
+	elf.DT_FINI_ARRAYSZ: true, elf.DT_PREINIT_ARRAY: true, elf.DT_PREINIT_ARRAYSZ: true, elf.DT_GNU_HASH: true, elf.DT_VERSYM: true, elf.DT_VERDEF: true, elf.DT_VERDEFNUM: true,
+	elf.DT_VERNEED: true, elf.DT_VERNEEDNUM: true, elf.DT_RELACOUNT: true, elf.DT_PLTREL: true, elf.DT_TLSDESC_PLT: true, elf.DT_TLSDESC_GOT: true,
+	elf.DT_NULL: true, 35: true, 36: true, 37: true, // DT_RELRSZ, DT_RELR, DT_RELRENT
+	0x70000000: true, 0x70000001: true, 0x70000003: true, // DT_X86_64_PLT, DT_X86_64_PLTSZ, DT_X86_64_PLTENT of the psABI
 }
 
-var isString = map[elf.DynTag]bool{elf.DT_NEEDED: true, elf.DT_SONAME: true, elf.DT_RPATH: true, elf.DT_RUNPATH: true, elf.DT_AUXILIARY: true, elf.DT_FILTER: true}
+var isString = map[elf.DynTag]bool{elf.DT_NEEDED: true, elf.DT_SONAME: true, elf.DT_RPATH: true, elf.DT_RUNPATH: true, elf.DT_AUXILIARY: true, elf.DT_FILTER: true,
+	elf.DT_AUDIT: true, elf.DT_DEPAUDIT: true, elf.DT_CONFIG: true}
 
 // compareLinkage compares the external interface of the images: dependencies, exported symbols and entry point.
 func (c *comparer) compareLinkage() {
@@ -229,6 +249,7 @@ func (c *comparer) compareLinkage() {
 	if o, n := c.old.stack(), c.new.stack(); o != n {
 		c.find("stack", nil, nil, "its stack is %v, and was %v", n, o)
 	}
+	c.compareSegments()
 }
 
 func without(a, b []string) []string {
@@ -248,22 +269,13 @@ func (im *Image) dynamic() []string {
 		switch {
 		case isString[tag]:
 			out = append(out, tag.String()+" "+text(names[min(v, uint64(len(names))):]))
-		case isMeaning[tag]:
-			out = append(out, tag.String()+" "+elf.DynFlag(v).String())
 		case tag == elf.DT_INIT || tag == elf.DT_FINI:
 			out = append(out, tag.String()+" "+im.locate(v).String())
+		case !isPlace[tag]:
+			out = append(out, tag.String()+" "+elf.DynFlag(v).String())
 		}
 	}
 	return out
-}
-
-func (im *Image) stack() elf.ProgFlag {
-	for _, p := range im.Progs {
-		if p.Type == elf.PT_GNU_STACK {
-			return p.Flags
-		}
-	}
-	return elf.PF_X
 }
 
 type export struct {
@@ -283,7 +295,7 @@ func (im *Image) exports() map[string]*lpelf.Symbol {
 	return out
 }
 
-// compareExports compares the exported symbols. Symbols that the patch contains may be new.
+// compareExports compares what other programs and libraries may find.
 func (c *comparer) compareExports() {
 	olds, news := c.old.exports(), c.new.exports()
 	sec := c.new.Section(".dynsym")
@@ -293,23 +305,75 @@ func (c *comparer) compareExports() {
 		o, n := olds[key], news[key]
 		name := strings.TrimSuffix(key, "@")
 		switch {
-		case (o == nil || o.Bind == elf.STB_WEAK && strings.HasPrefix(name, "_Z")) && (n == nil || n.Bind == elf.STB_WEAK && strings.HasPrefix(name, "_Z")):
-			// weak definition of an inline function, which other files have as well
+		case o == nil && c.old.lacksInline(n) || n == nil && c.new.lacksInline(o):
+			// an inline function's body, which others have as well
 		case n == nil:
 			c.find("export", sec, nil, "%s was exported, and is not", name)
 		case o == nil:
-			if p := c.new.pieceOf(n); p == nil || !c.has(p) {
-				c.find("export", sec, nil, "%s is exported, and was not", name)
-			}
+			c.newExport(n, name)
 		case exportOf(o) != exportOf(n):
 			c.find("export", sec, nil, "%s is exported as %v, and was as %v", name, exportOf(n), exportOf(o))
+		case o.Section == elf.SHN_ABS || n.Section == elf.SHN_ABS:
+			if o.Section != n.Section || o.Value != n.Value {
+				c.find("export", sec, nil, "%s is %#x, and was %#x", name, n.Value, o.Value)
+			}
 		default:
-			op, np := c.old.pieceOf(o), c.new.pieceOf(n)
-			if op != nil && np != nil && !c.pair(op, np) {
-				c.find("export", sec, nil, "%s is %s, and was %s", name, np.name(), op.name())
+			op, np := c.old.placeOf(o), c.new.placeOf(n)
+			if op.piece != nil && np.piece != nil && !c.samePlace(op, np, false) {
+				c.find("export", sec, nil, "%s is %s, and was %s", name, np, op)
 			}
 		}
 	}
+}
+
+// lacksInline tells of what another image exports that it is a body of an inline function or template, which this one has not.
+func (im *Image) lacksInline(s *lpelf.Symbol) bool {
+	return s.Bind == elf.STB_WEAK && strings.HasPrefix(s.Name, "_Z") && !im.defines[s.Name]
+}
+
+// placeOf is where a symbol is, in the piece that has it.
+func (im *Image) placeOf(s *lpelf.Symbol) place {
+	p := place{piece: im.pieceOf(s), addr: im.addressOf(s)}
+	if p.piece != nil {
+		p.sec, p.off = p.piece.sec, int64(p.addr-p.piece.start)
+	}
+	return p
+}
+
+// newExport decides about an export that is new. The dynamic linker does not find what a patch brings: nothing may look for it. A
+// program exports what its libraries refer to, unless it exports all it has; and who looks up a name has it as a text.
+func (c *comparer) newExport(n *lpelf.Symbol, name string) {
+	sec := c.new.Section(".dynsym")
+	switch p := c.new.pieceOf(n); {
+	case p == nil || !c.has(p):
+		c.find("export", sec, nil, "%s is exported, and was not", name)
+	case c.new.isProgram() && !c.new.exportsAll():
+		c.find("export", sec, nil, "%s is exported, and was not: a library refers to it", name)
+	case c.old.mentions(n.Name) || c.new.mentions(n.Name):
+		c.find("export", sec, nil, "%s is exported, and was not, and its name is there as a text, by which it may be looked up", name)
+	case n.Bind != elf.STB_GLOBAL:
+		// an inline function's body, or what it has, of which whoever uses it has one as well
+	default:
+		c.report.Exports = append(c.report.Exports, name)
+	}
+}
+
+func (im *Image) isProgram() bool {
+	return im.Type == elf.ET_EXEC || slices.ContainsFunc(im.Progs, func(p lpelf.Prog) bool { return p.Type == elf.PT_INTERP })
+}
+
+// exportsAll tells whether a program was linked with -rdynamic: then it exports where it starts, which no library refers to.
+func (im *Image) exportsAll() bool {
+	entry := binary.LittleEndian.Uint64(im.Data[0x18:])
+	return slices.ContainsFunc(im.DynSymbols, func(s *lpelf.Symbol) bool { return s.Section != elf.SHN_UNDEF && s.Value == entry })
+}
+
+// mentions tells whether a text is there that is a name, other than for the dynamic linker.
+func (im *Image) mentions(name string) bool {
+	text := append([]byte(name), 0)
+	return slices.ContainsFunc(im.sections, func(s *lpelf.Section) bool {
+		return !isMade(s) && (bytes.HasPrefix(s.Data, text) || bytes.Contains(s.Data, append([]byte{0}, text...)))
+	})
 }
 
 func exportOf(s *lpelf.Symbol) export { return export{s.Bind, s.Type, s.Vis, s.Hidden} }

@@ -25,6 +25,7 @@ func (c *comparer) compareVariables() {
 			c.refuse(n.Name, codes.NewTLS, "a new thread-local variable has no room in the threads that run; use ordinary storage")
 		}
 	}
+	c.compareAlignment()
 }
 
 func (c *comparer) compareVariable(o, n *lpelf.Symbol) {
