@@ -381,12 +381,13 @@ func TestLinksHow(t *testing.T) {
 		{
 			name: "what no object of link-time optimisation tells", files: files, build: strings.NewReplacer("gcc", "gcc -flto", "order.c", "order.c plug.c").Replace(compile) + "gcc -flto -rdynamic main.o price.o order.o plug.o -o prog",
 			patch: plug,
-			want: "unexplained T: no object differs in what counts, but what the build links of them does with the fix, and it is not known how: the linked images were not compared " +
-				"(it is linked with link-time optimisation, which gives static functions and variables other names); restart the program, or build it so that they can be",
+			want: "definition-new prog.lto.o: the new source gives it another visibility, and who looks it up by name (dlsym) goes on to find, or not to find, it as before; " +
+				"leave its visibility, or restart the program",
 		},
 		{
 			name: "what -rdynamic exports", files: files, build: strings.Replace(compile, "order.c", "order.c plug.c", 1) + "gcc -rdynamic main.o price.o order.o plug.o -o prog", patch: plug,
-			want: "unexplained T: as the build links it with the fix, .dynsym: plug is exported, and was not; no object shows that, and the patch does not have it: make the fix without it, or restart the program",
+			want: "definition-new plug.o: the new source gives it another visibility, and who looks it up by name (dlsym) goes on to find, or not to find, it as before; " +
+				"leave its visibility, or restart the program",
 		},
 		{name: "build-id", files: with("-Wl,--build-id=0x12"), build: compile + ". ./link.sh", patch: flags("-Wl,--build-id=0x12", "-Xlinker --build-id=0x34") + priceFix, want: "functions price"},
 		{name: "order that does not", files: files, build: compile + ". ./link.sh", patch: order + priceFix, want: "functions price"},

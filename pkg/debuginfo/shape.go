@@ -52,13 +52,14 @@ func (e *Entry) shape() string {
 }
 
 // IsClosure reports whether the entry is the type of a lambda expression. Some versions of gcc give it a name, others only
-// name its constructor and destructor; clang emits an unnamed class with a call operator.
+// name its constructor and destructor; clang emits an unnamed class with a call operator, or with instances of a call operator that
+// is a template (operator()<int>).
 func (e *Entry) IsClosure() bool {
 	if strings.HasPrefix(e.Name(), "<lambda") {
 		return true
 	}
 	return e.IsStruct() && e.Name() == "" && slices.ContainsFunc(e.Children, func(c *Entry) bool {
-		return c.Tag == dwarf.TagSubprogram && (c.Name() == "operator()" || strings.HasPrefix(strings.TrimPrefix(c.Name(), "~"), "<lambda"))
+		return c.Tag == dwarf.TagSubprogram && (strings.HasPrefix(c.Name(), "operator()") || strings.HasPrefix(strings.TrimPrefix(c.Name(), "~"), "<lambda"))
 	})
 }
 
