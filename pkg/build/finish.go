@@ -17,14 +17,7 @@ import (
 
 // finish creates the patch file. elsewhere maps objects to another target that they are part of.
 func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
-	for _, r := range b.unknown {
-		if other := elsewhere[r.File]; other != "" && !b.oldIn.objects[r.File] {
-			b.leaveOut(r.File, "part of "+other)
-		} else {
-			b.refusals = append(b.refusals, r)
-		}
-	}
-	sort.Slice(b.res.LeftOut, func(i, j int) bool { return b.res.LeftOut[i].Object < b.res.LeftOut[j].Object })
+	b.decideUnknown(elsewhere)
 	content, err := link.Link(b.im, b.inputs, b.values, patch.Spec{Name: b.o.Name, Description: b.o.Description, About: b.o.About, Tool: b.o.Tool, LeftOut: b.res.LeftOut},
 		link.Options{CallerOK: b.o.CallerOK, Olds: b.old.all, Scope: b.scope})
 	var refusals diff.Refusals
@@ -68,6 +61,18 @@ func (b *builder) finish(elsewhere map[string]string) (*Result, error) {
 		return nil, err
 	}
 	return b.res, nil
+}
+
+// decideUnknown leaves out objects that are part of another target, and refuses the others that may be part of this one.
+func (b *builder) decideUnknown(elsewhere map[string]string) {
+	for _, r := range b.unknown {
+		if other := elsewhere[r.File]; other != "" && !b.oldIn.objects[r.File] {
+			b.leaveOut(r.File, "part of "+other)
+		} else {
+			b.refusals = append(b.refusals, r)
+		}
+	}
+	sort.Slice(b.res.LeftOut, func(i, j int) bool { return b.res.LeftOut[i].Object < b.res.LeftOut[j].Object })
 }
 
 // warnExported warns about variables of which the program may use a copy.

@@ -53,11 +53,11 @@ func (c *comparer) compareLabels() {
 	olds := c.old.labels()
 	for i, from := range olds {
 		for _, to := range olds[i+1:] {
-			nfrom, nto := news[from.name], news[to.name]
-			if to.sec != from.sec || to.addr == from.addr && nto.addr == nfrom.addr || nfrom.sec == nil || nto.sec != nfrom.sec {
+			newFrom, newTo := news[from.name], news[to.name]
+			if to.sec != from.sec || to.addr == from.addr && newTo.addr == newFrom.addr || newFrom.sec == nil || newTo.sec != newFrom.sec {
 				continue
 			}
-			c.compareOrder(c.old.between(from, to), c.new.between(nfrom, nto))
+			c.compareOrder(c.old.between(from, to), c.new.between(newFrom, newTo))
 			break
 		}
 	}
