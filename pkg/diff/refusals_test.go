@@ -7,7 +7,7 @@ import "testing"
 // TestRefusals compares small sources, each with one change that is refused.
 func TestRefusals(t *testing.T) {
 	const odd = `asm(".section .odd,\"a\"; .globl f; .type f,@function; f: .byte %, 0xc3; .size f,2; .text");`
-	const constants = `asm(".section .rodata.a,\"a\"; .globl a, b; .type a,@object; .type b,@object; a: b: .long 1; .size a,4; .size b,4; .text"); extern const int a, b; int f(void) { return a + b; }`
+	const constants = `asm(".section .rodata.a,\"a\"; .balign 4; .globl a, b; .type a,@object; .type b,@object; a: b: .long 1; .size a,4; .size b,4; .text"); extern const int a, b; int f(void) { return a + b; }`
 	tests := []struct{ name, cc, old, new, want string }{
 		{
 			"enumerator with another value", "gcc", "enum e { A, B } v; int f(void) { return v == B; }", "enum e { A, N, B } v; int f(void) { return v == B; }",
