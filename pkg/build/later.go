@@ -64,17 +64,14 @@ func appended(f *lpelf.File) []byte {
 	return f.Data[min(end, uint64(len(f.Data))):]
 }
 
-// loadedSum is the sum of all that counts of a linked file when it is loaded, but for the build-id.
-func loadedSum(f *lpelf.File) string {
+// loadedSum is the sum of all that counts of a linked file when it is loaded, but for the build-id. parts are its laterSums.
+func loadedSum(f *lpelf.File, parts map[string]string) string {
 	all := string(headerOf(f))
 	for _, p := range f.Progs {
 		all += fmt.Sprintln(p.Type, p.Flags, p.Vaddr, p.Filesz, p.Memsz, p.Align)
 	}
 	for _, s := range loadedSections(f) {
-		all += fmt.Sprintln(s.Name, s.Type, s.Flags, s.Addr, s.Size)
-		if s.Name != ".note.gnu.build-id" {
-			all += sumOf(contentOf(f, s))
-		}
+		all += fmt.Sprintln(s.Name, s.Type, s.Flags, s.Addr, s.Size, parts["section "+s.Name])
 	}
 	return sumOf([]byte(all))
 }

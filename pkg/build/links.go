@@ -317,7 +317,8 @@ func (s *step) recordLink(own []linkInput, text, real string, args []string, lto
 	if err != nil {
 		return nil //nolint:nilerr // a linker script that makes something else; who links that finds it unknown
 	}
-	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all), Parts: laterSums(f), Loaded: loadedSum(f)}
+	parts := laterSums(f)
+	r := linkRecord{Output: belowRoot(output), Sum: sumOf(f.Data), Identity: identityOf(f), Own: own, How: s.how(), LTO: wantsLTO(s.all), Parts: parts, Loaded: loadedSum(f, parts)}
 	r.takeInputs(text, s, lto.names)
 	if err := r.takeLate(s, lto, output); err != nil {
 		return err

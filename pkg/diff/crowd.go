@@ -141,7 +141,7 @@ func (c *comparer) pairLeft() {
 	olds := c.state(c.old, c.unpaired(c.old))
 	for _, n := range c.state(c.new, c.unpaired(c.new)) {
 		is := c.new.identify(n)
-		if is.decl.Entry == nil || n.Bind != elf.STB_LOCAL || c.refused(is.name) {
+		if is.decl.Entry == nil || n.Bind != elf.STB_LOCAL || c.refused(is.name, codes.StaticAmbiguous) {
 			continue
 		}
 		var may []*lpelf.Symbol
@@ -165,8 +165,9 @@ func (c *comparer) pairLeft() {
 	}
 }
 
-func (c *comparer) refused(name string) bool {
-	return slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Symbol == name && r.Code == codes.StaticAmbiguous })
+// refused reports whether a variable has been refused for this reason already.
+func (c *comparer) refused(name string, code codes.Code) bool {
+	return slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Symbol == name && r.Code == code })
 }
 
 // carried returns the old variable, among the candidates may, that corresponds to n by the text of its declaration and of its

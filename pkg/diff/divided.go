@@ -4,7 +4,7 @@ package diff
 
 import (
 	"debug/elf"
-	"slices"
+	"sort"
 
 	"lpatch/pkg/codes"
 	"lpatch/pkg/lpelf"
@@ -40,17 +40,12 @@ func (c *comparer) joinData() {
 		o := c.res.OldOf[n]
 		for _, m := range c.new.overlapping(n) {
 			other := c.res.OldOf[m]
-			if o == nil || other == nil || together(o, other, n, m) || !c.old.isState(o) && !c.old.isState(other) || c.shared(n) || c.shared(m) {
+			if o == nil || other == nil || together(o, other, n, m) || !c.old.isState(o) && !c.old.isState(other) || c.refused(n.Name, codes.SharedData) || c.refused(m.Name, codes.SharedData) {
 				continue
 			}
 			c.refuse(n.Name, codes.SharedData, "the program has a place for this variable and another one for %s, which have the same one in the new source; leave both as they were, or give the new one another name", m.Name)
 		}
 	}
-}
-
-// shared tells whether a variable is refused for its place already.
-func (c *comparer) shared(n *lpelf.Symbol) bool {
-	return slices.ContainsFunc(c.res.Refusals, func(r Refusal) bool { return r.Symbol == n.Name && r.Code == codes.SharedData })
 }
 
 // relaid tells whether variables that have a common place in one object have none in the other.
@@ -81,13 +76,36 @@ func (o *Object) overlapping(v *lpelf.Symbol) []*lpelf.Symbol {
 	if sec == nil {
 		return nil
 	}
+	all, reach := o.SymbolsIn(sec), o.reach(sec)
 	var out []*lpelf.Symbol
-	for _, s := range o.SymbolsIn(sec) {
+	for _, s := range all[sort.Search(len(all), func(i int) bool { return reach[i] > v.Value }):] {
+		if s.Value >= v.Value+v.Size {
+			break
+		}
 		if s != v && overlap(v, s) {
 			out = append(out, s)
 		}
 	}
 	return out
+}
+
+// reach returns for each symbol of a section the highest end of it and those before it. It spares overlapping the symbols that end
+// before a variable: all variables are asked for, and a section may have them all.
+func (o *Object) reach(sec *lpelf.Section) []uint64 {
+	if ends, ok := o.reaches[sec]; ok {
+		return ends
+	}
+	var ends []uint64
+	end := uint64(0)
+	for _, s := range o.SymbolsIn(sec) {
+		end = max(end, s.Value+s.Size)
+		ends = append(ends, end)
+	}
+	if o.reaches == nil {
+		o.reaches = map[*lpelf.Section][]uint64{}
+	}
+	o.reaches[sec] = ends
+	return ends
 }
 
 // isState tells whether the program may write to a variable.

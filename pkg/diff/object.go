@@ -31,9 +31,10 @@ type Object struct {
 	refs   map[*lpelf.Section][]Ref  // resolved relocations
 	// referring maps each section to the sections that refer to it; nil until needed.
 	referring map[*lpelf.Section][]*lpelf.Section
-	frames    []Frame         // nil until they are read
-	unwound   map[int][]Frame // the same by the section of their code; nil until they are asked for
-	debug     *debuginfo.Info // nil until it is read
+	frames    []Frame                     // nil until they are read
+	unwound   map[int][]Frame             // the same by the section of their code; nil until they are asked for
+	reaches   map[*lpelf.Section][]uint64 // see reach
+	debug     *debuginfo.Info             // nil until it is read
 
 	byKey      map[string][]*lpelf.Symbol // functions by numberedKey; nil until needed
 	identities map[*lpelf.Symbol]*identity
